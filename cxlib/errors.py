@@ -1,0 +1,105 @@
+"""What can go wrong, as few kinds of error, each one clear sentence that a user can act on.
+
+Every error of the package is a `CxError` and also the built-in error it resembles, so that code which knows
+nothing of this package still catches it. Messages name the file, line, column or row, and say what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "CxError",
+    "InputError",
+    "MapError",
+    "NotMeasurableError",
+    "UnknownNameError",
+    "WorkspaceError",
+    "did_you_mean",
+    "nearest_name",
+]
+
+
+class CxError(Exception):
+    """Base of all errors this package raises on purpose; its text is made to be shown to a user as it stands."""
+
+
+class InputError(CxError, ValueError):
+    """A log, a table or an argument breaks a rule; says which, how many rows, the first of them and what to do."""
+
+
+class MapError(CxError, ValueError):
+    """A journey map breaks a rule.
+
+    Parameters
+    ----------
+    problem
+        What is wrong and what is allowed.
+    file, line, key
+        Where: the file's name, the line counted from 1, and the key as a path such as ``touchpoints[2].stage``.
+    """
+
+    def __init__(
+        self, problem: str, *, file: str = "", line: int | None = None, key: str = ""
+    ) -> None:
+        self.problem, self.file, self.line, self.key = problem, file, line, key
+        place = [file or "journey map", f"line {line}" if line is not None else "", key]
+        super().__init__(f"{', '.join(p for p in place if p)}: {problem}")
+
+
+class WorkspaceError(CxError, ValueError):
+    """A workspace folder is missing, incomplete, or of another version."""
+
+
+class NotMeasurableError(CxError, ValueError):
+    """The data cannot answer the question asked (for example waits from timestamps that are dates only)."""
+
+
+class UnknownNameError(CxError, KeyError):
+    """A touchpoint, channel, stage, segment or column that does not exist here; lists those that do.
+
+    Parameters
+    ----------
+    kind
+        What was looked up, for example ``"touchpoint"``.
+    name
+        The name that is not known.
+    known
+        The names that are.
+    """
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        names = list(known)
+        self.kind, self.name, self.known = kind, name, names
+        listed = ", ".join(names[:20]) + (f" … ({len(names)} in all)" if len(names) > 20 else "")
+        super().__init__(
+            f"there is no {kind} {name!r}; known: {listed or 'none'}.{did_you_mean(str(name), names)}"
+        )
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of the message, quotes and all.
+        return str(self.args[0])
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the nearest known name, or an empty text where none is near.
+
+    Case and surrounding blanks do not count as a difference.
+
+    Examples
+    --------
+    >>> did_you_mean("Exploraton", ["awareness", "exploration"])
+    " Did you mean 'exploration'?"
+    >>> did_you_mean("zzz", ["awareness"])
+    ''
+    """
+    nearest = nearest_name(name, known)
+    return f" Did you mean {nearest!r}?" if nearest is not None else ""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like `name`, or None where none is near enough to be worth saying."""
+    folded = {k.strip().casefold(): k for k in known}
+    found = get_close_matches(name.strip().casefold(), list(folded), n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
