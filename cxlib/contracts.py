@@ -1,8 +1,9 @@
 """The frames that the rooms of this package hand to each other, and the rules they keep.
 
-A `Contract` is a name, columns with dtypes, a key and named rules, each with a hint. `Contract.validate` raises on
-the first broken rule; `Contract.quarantine` sets the rows that break one aside, with the reason. Both look at the
-data once and columnwise, so that ten million rows pass in about a second.
+A `Contract` is a name, columns with dtypes, a key and named rules, each with a hint.
+`Contract.validate` raises on the first broken rule; `Contract.quarantine` sets the rows that break
+one aside, with the reason. Both look at the data once and columnwise, so that ten million rows pass
+in about a second.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ UNMAPPED = "unmapped"
 """Stage of a contact whose touchpoint or stage the journey map does not know."""
 
 UNKNOWN = "unknown"
-"""Channel of a contact for which neither the log nor the journey map names one; segment of a customer without."""
+"""Channel of a contact where neither log nor map names one; segment of a customer without."""
 
 INITIATORS = ("customer", "company")
 """Closed list of `initiated_by`."""
@@ -46,7 +47,7 @@ INSTANT = pl.Datetime("us", "UTC")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a contract: its name, dtype, whether it may hold nulls or be absent, and what it means."""
+    """One column of a contract: name, dtype, meaning, and whether it may hold nulls or be absent."""
 
     name: str
     dtype: DataType | DataTypeClass
@@ -66,7 +67,7 @@ class Rule:
 
 
 class Quarantined(NamedTuple):
-    """What `Contract.quarantine` returns: the rows that keep every rule, and the others with their `reason`."""
+    """The rows that keep every rule, and the others with their `reason` in front."""
 
     kept: pl.DataFrame
     set_aside: pl.DataFrame
@@ -123,7 +124,8 @@ class Contract:
         Raises
         ------
         InputError
-            Says the contract, the column or rule, the number of rows, the first keys, and what to do.
+            Says the contract, the column or rule, the number of rows, the first keys, and what to
+            do.
         """
         self._check_columns(frame.collect_schema())
         rules = [*self._null_rules(frame.collect_schema()), *self.rules_for(frame.collect_schema())]
@@ -142,15 +144,17 @@ class Contract:
         return frame
 
     def quarantine(self, frame: pl.DataFrame) -> Quarantined:
-        """Split `frame` into rows that keep every rule and rows that break one, with the first rule broken.
+        """Split `frame` into rows that keep every rule and rows that break one, with the first rule
+        broken.
 
-        Missing columns and wrong dtypes are not a matter of rows and raise as in `validate`. Of rows that share a
-        unique key the first stays.
+        Missing columns and wrong dtypes are not a matter of rows and raise as in `validate`. Of
+        rows that share a unique key the first stays.
 
         Returns
         -------
         Quarantined
-            `kept`, with the columns of `frame`, and `set_aside`, with the same and `reason` (String) in front.
+            `kept`, with the columns of `frame`, and `set_aside`, with the same and `reason`
+            (String) in front.
         """
         self._check_columns(frame.schema)
         rules = [*self._null_rules(frame.schema), *self.rules_for(frame.schema)]
@@ -165,7 +169,7 @@ class Contract:
         return Quarantined(marked.filter(is_kept).drop("reason"), marked.filter(~is_kept))
 
     def rules_for(self, schema: pl.Schema) -> Iterator[Rule]:
-        """Yield the rules whose columns are all present (rules on absent optional columns have nothing to say)."""
+        """Yield the rules whose columns are all present."""
         return (r for r in self.rules if set(r.holds.meta.root_names()) <= set(schema.names()))
 
     @property
@@ -193,8 +197,8 @@ class Contract:
                     )
             elif schema[column.name] != column.dtype:
                 raise InputError(
-                    f"{self.name}: column {column.name!r} holds {schema[column.name]} and must hold "
-                    f"{column.dtype}; cast it where the frame is made"
+                    f"{self.name}: column {column.name!r} holds {schema[column.name]} and must "
+                    f"hold {column.dtype}; cast it where the frame is made"
                 )
         for name, dtype in schema.items():
             if name in self._by_name or dtype == self.extra:

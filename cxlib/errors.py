@@ -1,7 +1,8 @@
 """What can go wrong, as few kinds of error, each one clear sentence that a user can act on.
 
-Every error of the package is a `CxError` and also the built-in error it resembles, so that code which knows
-nothing of this package still catches it. Messages name the file, line, column or row, and say what to do next.
+Every error of the package is a `CxError` and also the built-in error it resembles, so that code
+which knows nothing of this package still catches it. Messages name the file, line, column or row,
+and say what to do next.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ __all__ = [
 
 
 class CxError(Exception):
-    """Base of all errors this package raises on purpose; its text is made to be shown to a user as it stands."""
+    """Base of all errors raised on purpose; the text is made to be shown to a user as it stands."""
 
 
 class InputError(CxError, ValueError):
-    """A log, a table or an argument breaks a rule; says which, how many rows, the first of them and what to do."""
+    """A log, table or argument breaks a rule; says which, how many rows and what to do."""
 
 
 class MapError(CxError, ValueError):
@@ -37,7 +38,8 @@ class MapError(CxError, ValueError):
     problem
         What is wrong and what is allowed.
     file, line, key
-        Where: the file's name, the line counted from 1, and the key as a path such as ``touchpoints[2].stage``.
+        Where: the file's name, the line counted from 1, and the key as a path such as
+        ``touchpoints[2].stage``.
     """
 
     def __init__(
@@ -53,11 +55,12 @@ class WorkspaceError(CxError, ValueError):
 
 
 class NotMeasurableError(CxError, ValueError):
-    """The data cannot answer the question asked (for example waits from timestamps that are dates only)."""
+    """The data cannot answer the question (waits, for example, where times are dates only)."""
 
 
 class UnknownNameError(CxError, KeyError):
-    """A touchpoint, channel, stage, segment or column that does not exist here; lists those that do.
+    """A touchpoint, channel, stage, segment or column that does not exist here; lists those that
+    do.
 
     Parameters
     ----------
@@ -74,7 +77,8 @@ class UnknownNameError(CxError, KeyError):
         self.kind, self.name, self.known = kind, name, names
         listed = ", ".join(names[:20]) + (f" … ({len(names)} in all)" if len(names) > 20 else "")
         super().__init__(
-            f"there is no {kind} {name!r}; known: {listed or 'none'}.{did_you_mean(str(name), names)}"
+            f"there is no {kind} {name!r}; known: {listed or 'none'}."
+            f"{did_you_mean(str(name), names)}"
         )
 
     def __str__(self) -> str:
@@ -83,7 +87,8 @@ class UnknownNameError(CxError, KeyError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` for the nearest known name, or an empty text where none is near.
+    """Return `` Did you mean 'x'?`` for the nearest known name, or an empty text where none is
+    near.
 
     Case and surrounding blanks do not count as a difference.
 
@@ -99,7 +104,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name most like `name`, or None where none is near enough to be worth saying."""
+    """Return the known name most like `name`, or None where none is near enough to mention."""
     folded = {k.strip().casefold(): k for k in known}
     found = get_close_matches(name.strip().casefold(), list(folded), n=1, cutoff=0.6)
     return folded[found[0]] if found else None
