@@ -1,0 +1,262 @@
+"""`simulate_journeys`: a world, faults and a seed in; a raw log, its customers and the truth out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from cxlib.errors import InputError
+from cxlib.simulate.log import (
+    add_mailings,
+    add_robots,
+    assemble_log,
+    decode_log,
+    roughen_log,
+    split_ratings,
+)
+from cxlib.simulate.mapping import write_map
+from cxlib.simulate.walk import Rules, Tally, Walkers, draw, opened, walk
+from cxlib.simulate.world import Fault, World
+
+CHUNK = 100_000
+"""Customers walked at a time; part of what a seed means, so a constant."""
+
+TRUTH_SCHEMA = {
+    "kind": pl.String,
+    "source": pl.String,
+    "target": pl.String,
+    "size": pl.Float64,
+    "since": pl.Datetime("us", "UTC"),
+    "uses": pl.Int64,
+    "effect": pl.Float64,
+    "effect_hours": pl.Float64,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulated:
+    """What `simulate_journeys` returns.
+
+    Attributes
+    ----------
+    events
+        The raw log: customer (null in some rows if the world says so), occurred_at (UTC),
+        touchpoint, channel, stage, owner, initiated_by, and where the world has them ended_at,
+        rating, environment, issue, cost. Sorted by time, but for rows that came late.
+    customers
+        One row per customer: customer, persona (only if observed), and the world's segments.
+    personas
+        The truth about customers: customer, persona, campaign (came by the campaign), robot.
+    ratings
+        customer, rated_at, rating, touchpoint, comment; None where ratings stand in the log.
+    truth
+        One row per fault: kind, source, target, size, since, ``uses`` of the handoff at which the
+        fault could act, ``effect`` = mean change over these uses, in the unit of the kind (share of
+        uses; points of the rating scale as recorded, negative; for a delay the factor), and
+        ``effect_hours`` = mean hours added by a delay.
+    map_yaml
+        The journey map that belongs to the log.
+    world, seed
+        What it was made of.
+    """
+
+    events: pl.DataFrame
+    customers: pl.DataFrame
+    personas: pl.DataFrame
+    ratings: pl.DataFrame | None
+    truth: pl.DataFrame
+    map_yaml: str
+    world: World
+    seed: int
+
+
+@dataclass(slots=True)
+class People:
+    """Customers in the order of their numbers: persona, and whether the campaign brought them."""
+
+    persona: np.ndarray
+    campaign: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence[People]) -> People:
+        """Put chunks one after the other."""
+        return cls(
+            np.concatenate([p.persona for p in parts]), np.concatenate([p.campaign for p in parts])
+        )
+
+
+def simulate_journeys(
+    world: World, *, customers: int, seed: int, faults: Sequence[Fault] = ()
+) -> Simulated:
+    """Simulate the journeys of a number of customers and the raw log that they leave behind.
+
+    Journeys are first-order walks over the touchpoints, customer by customer, with the exit rates
+    and tastes of the customer's persona; whoever leaves stays silent for longer than the world's
+    gap. Everything after ``observed_until`` is cut off (censoring).
+
+    Parameters
+    ----------
+    world
+        What to draw from.
+    customers
+        How many, without robots; at least 1.
+    seed
+        The same seed gives the same log; another seed gives another.
+    faults
+        Faults to plant.
+
+    Returns
+    -------
+    Simulated
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        No customers, or a fault on a touchpoint the world does not have.
+
+    Examples
+    --------
+    >>> from cxlib.simulate import benchmark_world
+    >>> made = benchmark_world(7, faults=0)
+    >>> small = simulate_journeys(made.world, customers=100, seed=7)
+    >>> small.customers.height
+    100
+    """
+    if customers < 1:
+        raise InputError(f"customers is {customers}; simulate at least 1.")
+    rules = Rules(world, tuple(faults))
+    tallies = [Tally() for _ in rules.faults]
+    rng = np.random.default_rng([seed, 0])
+    parts = []
+    for chunk, first in enumerate(range(0, customers, CHUNK)):
+        count = min(CHUNK, customers - first)
+        parts.append(
+            _walk_chunk(rules, first, count, np.random.default_rng([seed, 1, chunk]), tallies)
+        )
+    people = People.joined([who for who, _ in parts])
+    log = pl.concat([log for _, log in parts])
+    log = add_mailings(world, log, rng=rng)
+    log = add_robots(world, log, first=customers, rng=rng)
+    log = roughen_log(world, log, rng=rng)
+    ids = _ids(customers + world.noise.robots, rng)
+    events = decode_log(world, log, ids=ids, salt=int(rng.integers(2**62)))
+    ratings = None
+    if world.ratings_apart:
+        events, ratings = split_ratings(world, events, rng=rng)
+    return Simulated(
+        events=events,
+        customers=_customer_table(world, people, ids[:customers], rng),
+        personas=_persona_table(world, people, ids),
+        ratings=ratings,
+        truth=_truth(rules.faults, tallies),
+        map_yaml=write_map(world),
+        world=world,
+        seed=seed,
+    )
+
+
+def _walk_chunk(
+    rules: Rules, first: int, count: int, rng: np.random.Generator, tallies: Sequence[Tally]
+) -> tuple[People, pl.DataFrame]:
+    """Walk the customers numbered from ``first`` and write down their contacts."""
+    people, at, place = _arrive(rules, count, rng)
+    odds = rules.world.campaign.exit_odds if rules.world.campaign else 1.0
+    logit = np.where(people.campaign, np.log(odds), 0.0)
+    logit = logit + rules.world.frailty * rng.standard_normal(count)
+    nowhere = np.full(count, -1)
+    walkers = Walkers(
+        customer=np.arange(count, dtype=np.uint32),
+        persona=people.persona,
+        logit=logit,
+        at=opened(rules, place, at, rng),
+        place=place,
+        previous=nowhere,
+        forced=nowhere.copy(),
+        journey=np.zeros(count, dtype=np.int16),
+    )
+    contacts = walk(rules, walkers, rng=rng, tallies=tallies)
+    log = assemble_log(rules, contacts, people.persona, rng=rng, tallies=tallies)
+    return people, log.with_columns(pl.col("customer") + pl.lit(first, pl.UInt32))
+
+
+def _arrive(
+    rules: Rules, count: int, rng: np.random.Generator
+) -> tuple[People, np.ndarray, np.ndarray]:
+    """Draw who comes, when (seconds from the start) and at which touchpoint."""
+    world = rules.world
+    weights = np.array([p.weight for p in world.personas])
+    persona = rng.choice(len(weights), count, p=weights / weights.sum())
+    days = np.floor(rng.random(count) * rules.horizon / 86_400)
+    # most arrive in the afternoon; nothing hangs on the shape
+    at = days * 86_400 + np.floor(rng.beta(4, 3, count) * 86_400)
+    place = draw(rules.starts_cumulated[persona], rng.random(count))
+    came = np.zeros(count, dtype=bool)
+    if world.campaign is not None:
+        campaign = world.campaign
+        came = rng.random(count) < campaign.share
+        begin, length = rules.seconds(campaign.at), campaign.length.total_seconds()
+        at = np.where(came, begin + rng.random(count) * length, at)
+        place = np.where(came, world.index(campaign.touchpoint), place)
+        tilted = weights * [campaign.persona_odds.get(p.name, 1.0) for p in world.personas]
+        other = rng.choice(len(weights), count, p=tilted / tilted.sum())
+        persona = np.where(came, other, persona)
+    return People(persona, came), np.minimum(at, rules.horizon), place
+
+
+def _ids(count: int, rng: np.random.Generator) -> pl.Series:
+    """Ids of seven digits, in no order, some with leading zeros (they are names, not numbers)."""
+    numbers = pl.Series(rng.permutation(count) * 7 + 41)
+    return numbers.cast(pl.String).str.zfill(7)
+
+
+def _customer_table(
+    world: World, people: People, ids: pl.Series, rng: np.random.Generator
+) -> pl.DataFrame:
+    columns = [ids.alias("customer")]
+    if world.personas_observed:
+        names = pl.Series([p.name for p in world.personas])
+        columns.append(names.gather(people.persona).alias("persona"))
+    for segment in world.segments:
+        values = list(segment.weights)
+        by_persona = [segment.by_persona.get(p.name, segment.weights) for p in world.personas]
+        weights = np.array([[w.get(v, 0.0) for v in values] for w in by_persona], dtype=float)
+        cumulated = np.cumsum(weights / weights.sum(1, keepdims=True), axis=1)
+        drawn = draw(cumulated[people.persona], rng.random(len(ids)))
+        columns.append(pl.Series(segment.name, values).gather(drawn))
+    return pl.DataFrame(columns).sort("customer")
+
+
+def _persona_table(world: World, people: People, ids: pl.Series) -> pl.DataFrame:
+    robots = world.noise.robots
+    names = pl.Series([p.name for p in world.personas])
+    missing = pl.Series([None] * robots, dtype=pl.String)
+    return pl.DataFrame(
+        {
+            "customer": ids,
+            "persona": pl.concat([names.gather(people.persona), missing]),
+            "campaign": np.concatenate([people.campaign, np.zeros(robots, dtype=bool)]),
+            "robot": np.arange(len(ids)) >= len(ids) - robots,
+        }
+    ).sort("customer")
+
+
+def _truth(faults: Sequence[Fault], tallies: Sequence[Tally]) -> pl.DataFrame:
+    rows = [
+        {
+            "kind": fault.kind,
+            "source": fault.source,
+            "target": fault.target,
+            "size": float(fault.size),
+            "since": fault.since,
+            "uses": tally.uses,
+            "effect": tally.change / tally.uses if tally.uses else None,
+            "effect_hours": tally.hours / tally.uses
+            if fault.kind == "delay" and tally.uses
+            else None,
+        }
+        for fault, tally in zip(faults, tallies, strict=True)
+    ]
+    return pl.DataFrame(rows, schema=TRUTH_SCHEMA)

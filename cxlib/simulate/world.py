@@ -1,0 +1,274 @@
+"""The world that journeys are simulated in: touchpoints, personas, arrivals, noise and faults.
+
+A world is a frozen description; nothing here draws a random number. Every rate in it is a
+probability per contact, every span a ``timedelta``, every instant UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+import numpy as np
+
+from cxlib.errors import InputError, UnknownNameError
+
+FaultKind = Literal[
+    "abandonment",
+    "delay",
+    "backtracking",
+    "ping_pong",
+    "perception_dip",
+    "repeat_contact",
+    "repeated_task",
+]
+FAULT_KINDS: tuple[str, ...] = get_args(FaultKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A touchpoint of the simulated world.
+
+    Attributes
+    ----------
+    name, stage, channel, owner
+        As on the journey map.
+    exit_rate
+        Probability that the journey ends in silence after this contact, before personas act on it.
+    wait
+        Median silence between this contact and the next; the wait is log-normal.
+    wait_before
+        Factor on the wait of every arrival at this touchpoint.
+    rating
+        Mean of the latent rating; None: nobody is asked here.
+    response
+        Probability that a contact is rated.
+    dwell
+        Median time spent in the contact; None: the log has no end of it.
+    cost
+        Mean cost of one contact, in the world's currency.
+    initiated_by
+        "customer" or "company".
+    repeatable, assisted, self_service
+        Task flags of the journey map.
+    drift
+        Change of the log-odds of exit from the first to the last day.
+    hours
+        Opening hours as (first, last) hour UTC; contacts outside move to the next opening.
+    """
+
+    name: str
+    stage: str
+    channel: str
+    owner: str
+    exit_rate: float
+    wait: timedelta = timedelta(hours=12)
+    wait_before: float = 1.0
+    rating: float | None = None
+    response: float = 0.0
+    dwell: timedelta | None = None
+    cost: float = 0.0
+    initiated_by: Literal["customer", "company"] = "customer"
+    repeatable: bool = True
+    assisted: bool = False
+    self_service: bool = False
+    drift: float = 0.0
+    hours: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """A kind of customer: how often it is met, and how it differs.
+
+    ``exit_odds`` multiplies the odds of exit at every contact, ``prefers`` the weight of a move
+    into a channel, ``wait_factor`` every wait, ``rating_shift`` is added to every latent rating,
+    ``response_factor`` multiplies the response rate.
+    """
+
+    name: str
+    weight: float
+    exit_odds: float = 1.0
+    prefers: Mapping[str, float] = field(default_factory=dict)
+    wait_factor: float = 1.0
+    rating_shift: float = 0.0
+    response_factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A burst of arrivals at one touchpoint, of customers who leave more readily."""
+
+    at: datetime
+    length: timedelta
+    share: float
+    touchpoint: str
+    exit_odds: float = 1.0
+    persona_odds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A column of the customers table; ``by_persona`` replaces the weights for a persona."""
+
+    name: str
+    weights: Mapping[str, float]
+    by_persona: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where contacts on a channel take place; sticky per customer, optionally limited in time."""
+
+    channel: str
+    name: str
+    weight: float = 1.0
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mailing:
+    """Messages the company sends on its own schedule to a share of the customers it knows."""
+
+    touchpoint: str
+    every: timedelta
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What makes a raw log raw. Shares are of rows, except ``robots``, a number of customers.
+
+    ``rounding`` floors every time to a multiple (ties are then ties), ``late`` rows are moved to
+    the end of the log, ``odd_dates`` get a year of 1970 or 2099.
+    """
+
+    robots: int = 0
+    robot_contacts: int = 800
+    duplicates: float = 0.0
+    null_ids: float = 0.0
+    odd_dates: float = 0.0
+    late: float = 0.0
+    rounding: timedelta = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault of the handoff source → target, of known size.
+
+    Attributes
+    ----------
+    kind
+        - abandonment: the probability of exit after arriving at the target from the source rises by
+          ``size`` (0.22 = 22 points);
+        - delay: the wait source → target is multiplied by ``size``;
+        - backtracking: of those who arrive, ``size`` are sent to an earlier stage;
+        - ping_pong: of those who arrive, ``size`` are sent back to the source, then to the target
+          again (where the fault can strike again);
+        - perception_dip: the latent rating at the target falls by ``size``;
+        - repeat_contact, repeated_task: of those who arrive, ``size`` come to the target once more.
+    source, target
+        Touchpoints of the world.
+    size
+        In the unit of the kind.
+    to
+        Where the customer is sent (backtracking, repeat_contact, repeated_task); None: an
+        earlier-stage touchpoint by popularity, or the target itself.
+    since
+        The fault exists from this instant on; None: always.
+    """
+
+    kind: FaultKind
+    source: str
+    target: str
+    size: float
+    to: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """Everything journeys are drawn from. See the attributes' own classes for units.
+
+    Attributes
+    ----------
+    transitions
+        First-order chain between the touchpoints, rows and columns in the order of ``contacts``:
+        weights of the next touchpoint given that the journey goes on.
+    arrivals
+        Weights of the first touchpoint of a journey.
+    memory
+        Log-odds of exit by (previous, present) touchpoint, without any fault; None: first order.
+    habit
+        Probability that the next contact is drawn from the channel before this one, without any
+        fault.
+    unhappy_response
+        Factor on the response rate of those whose latent rating is below 4.
+    comments
+        Texts beside ratings, by "low" (to 4), "middle" (to 7), "high".
+    frailty
+        Standard deviation of a hidden customer effect on the log-odds of exit.
+    """
+
+    name: str
+    stages: tuple[str, ...]
+    contacts: tuple[Contact, ...]
+    transitions: np.ndarray
+    arrivals: Mapping[str, float]
+    start: datetime
+    observed_until: datetime
+    personas: tuple[Persona, ...] = (Persona("everyone", 1.0),)
+    personas_observed: bool = False
+    segments: tuple[Segment, ...] = ()
+    environments: tuple[Environment, ...] = ()
+    mailings: tuple[Mailing, ...] = ()
+    campaign: Campaign | None = None
+    noise: Noise = Noise()
+    gap: timedelta = timedelta(days=30)
+    goal: tuple[str, ...] = ()
+    planned_handoffs: tuple[tuple[str, str, timedelta], ...] = ()
+    return_rate: float = 0.0
+    return_after: timedelta = timedelta(days=30)
+    wait_spread: float = 0.9
+    rating_spread: float = 1.8
+    unhappy_response: float = 1.0
+    comments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    comment_share: float = 0.0
+    ratings_apart: bool = False
+    issues: Mapping[str, float] = field(default_factory=dict)
+    memory: np.ndarray | None = None
+    habit: float = 0.0
+    frailty: float = 0.0
+
+    def __post_init__(self) -> None:
+        names = [contact.name for contact in self.contacts]
+        if len(set(names)) < len(names):
+            raise InputError(f"world '{self.name}': a touchpoint is given twice.")
+        size = (len(names), len(names))
+        if self.transitions.shape != size:
+            raise InputError(
+                f"world '{self.name}': transitions is {self.transitions.shape}, must be {size}."
+            )
+        named = [*self.arrivals, *self.goal, *(mailing.touchpoint for mailing in self.mailings)]
+        if self.campaign is not None:
+            named.append(self.campaign.touchpoint)
+        for name in named:
+            self.index(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the touchpoints, in order."""
+        return tuple(contact.name for contact in self.contacts)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Channels in the order of their first touchpoint."""
+        return tuple(dict.fromkeys(contact.channel for contact in self.contacts))
+
+    def index(self, touchpoint: str) -> int:
+        """Position of a touchpoint; UnknownNameError lists the known ones when there is no such."""
+        if touchpoint not in self.names:
+            raise UnknownNameError("touchpoint", touchpoint, self.names)
+        return self.names.index(touchpoint)
