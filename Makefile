@@ -1,0 +1,90 @@
+# `make` alone lists the tasks. Everything is installed into .venv, from requirements.lock, by the first task that needs it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+NOTEBOOKS := notebooks/*.ipynb
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+JOBS ?= 2
+WORKSPACE ?= workspace
+# Kernels run in the folder of their notebook: the path has to be absolute.
+export CX_WORKSPACE := $(if $(filter /%,$(WORKSPACE)),$(WORKSPACE),$(CURDIR)/$(WORKSPACE))
+# The sample workspace is made anew when the code or the data it comes from changed; any other one is the user's.
+SAMPLE := $(if $(filter workspace,$(WORKSPACE)),workspace/.made)
+.NOTPARALLEL:
+
+.PHONY: help
+help:  ## this list
+	@echo 'Tasks (make TASK):'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'Variables: PORT=8866 (demo, dashboards), WORKSPACE=folder, PYTHON=/path/to/python3.12 (3.11 or newer), JOBS=2'
+
+$(INSTALLED): requirements.lock pyproject.toml tools/install.sh
+	@PYTHON='$(PYTHON)' bash tools/install.sh $(VENV)
+
+workspace/.made: $(INSTALLED) $(shell find cxlib data -type f -not -name '*.pyc' 2>/dev/null)
+	@$(BIN)/cx demo --out workspace --no-serve
+	@touch $@
+
+.PHONY: install demo dashboards lab
+install: $(INSTALLED)  ## the environment in .venv, without anything else
+
+demo: $(INSTALLED)  ## the sample shop from raw log to served dashboards, at a printed address
+	@$(BIN)/cx demo --out workspace $(if $(PORT),--port $(PORT))
+
+dashboards: $(INSTALLED) $(SAMPLE)  ## serve the dashboards of WORKSPACE
+	@$(BIN)/cx serve '$(WORKSPACE)' $(if $(PORT),--port $(PORT))
+
+lab: $(INSTALLED) $(SAMPLE)  ## JupyterLab with the stage-by-stage notebooks
+	@$(BIN)/cx lab '$(WORKSPACE)'
+
+PYTEST := $(BIN)/python -m pytest
+SPREAD := -n $(JOBS) --dist loadfile
+NBVAL := --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 60 --nbval-current-env
+
+.PHONY: test test-all test-unit test-notebooks test-browser check format
+# All three run even when one fails, so that one run tells everything.
+test: $(INSTALLED)  ## everything: units, doctests, notebooks, dashboards in a browser
+	@$(MAKE) --keep-going test-unit test-notebooks test-browser
+
+test-unit: $(INSTALLED)  ## unit tests and doctests only
+	$(PYTEST) $(SPREAD) --doctest-modules -m 'not browser and not slow' tests cxlib
+
+test-notebooks: $(INSTALLED) $(SAMPLE)  ## every notebook against its stored outputs, every dashboard without an error
+	$(PYTEST) $(SPREAD) --nbval $(NBVAL) $(NOTEBOOKS)
+	$(PYTEST) $(SPREAD) --nbval-lax $(NBVAL) dashboards/*.ipynb
+
+test-browser: $(INSTALLED) $(SAMPLE)  ## the dashboards in a real Chromium
+	$(PYTEST) -m 'browser and not slow' tests
+
+test-all: test  ## the same, and what is slow
+	$(PYTEST) -m slow tests
+
+check: $(INSTALLED)  ## format, lint, types; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## format and sort imports, in place
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: notebooks bench lock clean
+notebooks: $(INSTALLED) $(SAMPLE)  ## run the notebooks and store their outputs, figures as small pictures
+	$(BIN)/python tools/render_notebooks.py $(NOTEBOOKS)
+
+bench: $(INSTALLED)  ## speed and memory, as ratios within one run (some minutes)
+	$(BIN)/python benchmarks/run.py
+
+lock: $(INSTALLED)  ## resolve pyproject.toml anew into requirements.lock (LOCK_ARGS=--upgrade for newer versions)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9.8'
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --quiet \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGS) -o requirements.lock
+
+clean:  ## remove everything that can be made again
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis workspace benchmarks/work
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

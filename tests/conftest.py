@@ -1,0 +1,32 @@
+"""What many tests need: a browser, and real logs that are not part of the repository."""
+
+import os
+from pathlib import Path
+
+import pytest
+from chromium import HOW_TO_GET_ONE, find_chromium
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> Path:
+    """The browser for tests that need one; without it they skip, and on CI they fail."""
+    found = find_chromium()
+    if found is None and os.environ.get("CI"):
+        pytest.fail(HOW_TO_GET_ONE)
+    if found is None:
+        pytest.skip(HOW_TO_GET_ONE)
+    return found
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real logs: CX_SHARED_DATA, or shared/data beside the repository."""
+    named = os.environ.get("CX_SHARED_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(
+            f"the real logs are not redistributed; put them into {folder} or set CX_SHARED_DATA"
+        )
+    return folder
