@@ -1,0 +1,88 @@
+"""False discoveries and small cells, against plain Python, scipy and simulated truth."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxlib.errors import CxError
+from cxlib.statistics.multiple_testing import (
+    false_discovery_rate,
+    p_values,
+    shrink_effects,
+    shrink_rates,
+)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.sampled_from(["positive", "any"]))
+@settings(max_examples=60, deadline=None)
+def test_q_values_match_scipy(p, dependence):
+    from scipy import stats
+
+    method = "bh" if dependence == "positive" else "by"
+    expected = stats.false_discovery_control(p, method=method)
+    assert false_discovery_rate(p, dependence=dependence) == pytest.approx(expected)
+
+
+def test_q_values_match_the_definition():
+    p = [0.001, 0.008, 0.039, 0.041, 0.27, 0.6]
+    ranked = sorted(p)
+    expected = [
+        min(1.0, *(ranked[j] * 6 / (j + 1) for j in range(6) if ranked[j] >= value)) for value in p
+    ]
+    assert false_discovery_rate(p) == pytest.approx(expected)
+
+
+def test_tests_not_made_do_not_count():
+    q = false_discovery_rate([0.01, np.nan, 0.02])
+    assert q[[0, 2]] == pytest.approx([0.02, 0.02])
+    assert np.isnan(q[1])
+    assert false_discovery_rate([]).size == 0
+
+
+def test_a_p_value_above_one_is_refused():
+    with pytest.raises(CxError, match="outside 0 to 1"):
+        false_discovery_rate([0.5, 1.5])
+
+
+def test_120_cells_without_any_effect_give_no_findings_nearly_always():
+    """At q < 0.05 at least one false finding in at most 5 % of 400 logs (8 %: three standard
+    errors); at p < 0.05, six per log.
+    """
+    effect = np.random.default_rng(8).normal(size=(400, 120))
+    p = p_values(effect, np.ones_like(effect))
+    q = np.stack([false_discovery_rate(row) for row in p])
+    assert (p < 0.05).sum(axis=1).mean() == pytest.approx(6, abs=0.5)
+    assert (q < 0.05).any(axis=1).mean() < 0.08
+
+
+def test_shrunk_rates_are_nearer_to_the_truth_than_raw_ones_and_hold_it():
+    rng = np.random.default_rng(9)
+    truth = rng.beta(8, 32, 2000)
+    n = rng.integers(2, 60, 2000)
+    raw = rng.binomial(n, truth) / n
+    found = shrink_rates(raw, n)
+    assert ((found.estimate - truth) ** 2).mean() < 0.5 * ((raw - truth) ** 2).mean()
+    # 2000 cells: 95 % plus and minus three standard errors, and a point for the estimated prior
+    assert 0.925 <= ((found.low <= truth) & (truth <= found.high)).mean() <= 0.975
+
+
+@pytest.mark.parametrize("raw", [[0.0, 0.0], [1.0, 1.0], [np.nan, np.nan], [0.3, np.nan]])
+def test_shrinking_copes_with_cells_that_say_all_or_nothing(raw):
+    found = shrink_rates(raw, [5, 5])
+    assert ((found.low >= 0) & (found.low <= found.estimate)).all()
+    assert ((found.high <= 1) & (found.estimate <= found.high)).all()
+
+
+def test_effects_that_do_not_differ_beyond_chance_are_drawn_together():
+    found = shrink_effects([1.0, 1.2, 0.9, np.nan], [0.5, 0.5, 0.5, 0.5])
+    assert np.ptp(found.estimate[:3]) == pytest.approx(0, abs=1e-9)
+    assert np.isnan(found.estimate[3])
+
+
+def test_shrunk_effects_hold_the_truth():
+    rng = np.random.default_rng(10)
+    truth = rng.normal(1, 0.7, 2000)
+    se = rng.uniform(0.2, 1.5, 2000)
+    found = shrink_effects(rng.normal(truth, se), se)
+    assert 0.935 <= ((found.low <= truth) & (truth <= found.high)).mean() <= 0.965
