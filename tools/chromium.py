@@ -14,7 +14,7 @@ HOW_TO_GET_ONE = (
     "no Chromium found: install one (Debian and Ubuntu: apt-get install chromium; elsewhere: "
     ".venv/bin/playwright install chromium), or name it in CHROMIUM=/path/to/chrome"
 )
-# What keeps a headless Chromium quiet on a machine without a network, and working as root in a container.
+# What keeps a headless Chromium quiet without a network, and working as root in a container.
 ARGUMENTS = (
     "--disable-gpu",
     "--disable-quic",
@@ -27,7 +27,7 @@ ARGUMENTS = (
 
 
 def find_chromium() -> Path | None:
-    """Return the browser that CHROMIUM names, else one on PATH, else Playwright's own, else None."""
+    """Return the browser that CHROMIUM names, else one on PATH, else Playwright's own, or None."""
     if named := os.environ.get("CHROMIUM"):
         return Path(named) if Path(named).exists() else None
     for name in NAMES:

@@ -3,11 +3,12 @@
     python tools/render_notebooks.py notebooks/*.ipynb
 
 Each notebook runs from top to bottom in a fresh kernel, in its own folder, on the workspace that
-CX_WORKSPACE names (default: ./workspace). Text and tables are stored as they came, for nbval to compare.
-A plotly figure is stored as a small picture with its title as the alternative text; pictures are not
-comparable between machines (fonts), so a cell that shows one is tagged `nbval-ignore-output` and may show
-nothing else: then nothing that could be compared escapes the comparison. What changes from run to run
-(times, widget state, kernel versions) is not stored, so running this twice changes no byte.
+CX_WORKSPACE names (default: ./workspace). Text and tables are stored as they came, for nbval to
+compare. A plotly figure is stored as a small picture with its title as the alternative text;
+pictures are not comparable between machines (fonts), so a cell that shows one is tagged
+`nbval-ignore-output` and may show nothing else: then nothing that could be compared escapes the
+comparison. What changes from run to run (times, widget state, kernel versions) is not stored, so
+running this twice changes no byte.
 
 A notebook is left as it was, and the exit code is 1, when a cell fails or warns, shows a widget or
 something beside a figure, names a path of this machine, or when the file would exceed 500 kB.
@@ -42,7 +43,7 @@ WIDTH, HEIGHT, SCALE, COLOURS = 900, 480, 1.5, 96
 Draw = Callable[[dict[str, Any]], bytes]
 
 
-class NotStored(Exception):
+class NotStoredError(Exception):
     """Why a notebook cannot be stored: one sentence that names the notebook and the cell."""
 
 
@@ -66,7 +67,7 @@ def drawing() -> Iterator[Draw]:
         nonlocal started
         if not started:
             if (browser := find_chromium()) is None:
-                raise NotStored(HOW_TO_GET_ONE)
+                raise NotStoredError(HOW_TO_GET_ONE)
             kaleido.start_sync_server(path=str(browser), mathjax=False, silence_warnings=True)
             started = True
         layout = figure.get("layout", {})
@@ -104,21 +105,23 @@ def store_outputs(cell: NotebookNode, where: str, draw: Draw) -> None:
     for output in cell.outputs:
         if output.output_type == "stream":
             if output.name == "stderr":
-                raise NotStored(f"{where} warns: {output.text.strip()[:300]}")
+                raise NotStoredError(f"{where} warns: {output.text.strip()[:300]}")
             outputs.append(output)
         elif PLOTLY in output.data:
             outputs.append(as_picture(output, draw))
         elif WIDGET in output.data:
-            raise NotStored(f"{where} shows a widget; show the figure of `plot_…` instead")
+            raise NotStoredError(f"{where} shows a widget; show the figure of `plot_…` instead")
         elif kinds := set(output.data) & COMPARABLE:
             output.data = NotebookNode({kind: output.data[kind] for kind in sorted(kinds)})
             output.metadata = NotebookNode()
             outputs.append(output)
         else:
-            raise NotStored(f"{where} shows {sorted(output.data)}, which no reader could compare")
+            raise NotStoredError(
+                f"{where} shows {sorted(output.data)}, which no reader could compare"
+            )
     pictures = [o for o in outputs if "image/png" in o.get("data", {})]
     if pictures and len(pictures) < len(outputs):
-        raise NotStored(f"{where} shows a figure beside text or a table; give each a cell")
+        raise NotStoredError(f"{where} shows a figure beside text or a table; give each a cell")
     tags = [tag for tag in cell.metadata.get("tags", []) if tag != PICTURE_TAG]
     tags += [PICTURE_TAG] if pictures else []
     cell.metadata = NotebookNode({"tags": tags} if tags else {})
@@ -139,9 +142,9 @@ def execute(notebook: NotebookNode, folder: Path, name: str) -> None:
     try:
         client.execute()
     except CellExecutionError as error:
-        raise NotStored(f"{name}: a cell fails\n{error}") from None
+        raise NotStoredError(f"{name}: a cell fails\n{error}") from None
     except (CellTimeoutError, DeadKernelError) as error:
-        raise NotStored(f"{name}: {error}") from None
+        raise NotStoredError(f"{name}: {error}") from None
 
 
 def render(path: Path, draw: Draw) -> str:
@@ -163,10 +166,11 @@ def render(path: Path, draw: Draw) -> str:
     text = nbformat.writes(notebook) + "\n"
     for machine_path in {str(ROOT), str(Path.home())} - {"/"}:
         if machine_path in text:
-            raise NotStored(f"{path.name} stores a path of this machine ({machine_path})")
+            raise NotStoredError(f"{path.name} stores a path of this machine ({machine_path})")
     if len(text.encode()) > MAX_BYTES:
-        raise NotStored(
-            f"{path.name} would take {len(text.encode()) / 1000:.0f} kB, {MAX_BYTES / 1000:.0f} are allowed"
+        raise NotStoredError(
+            f"{path.name} would take {len(text.encode()) / 1000:.0f} kB, "
+            f"{MAX_BYTES / 1000:.0f} kB are allowed: fewer figures or rows"
         )
     return text
 
@@ -186,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{number}/{len(paths)} {path} …", end=" ", flush=True)
             try:
                 text = render(path, draw)
-            except NotStored as reason:
+            except NotStoredError as reason:
                 failed += 1
                 print(f"NOT stored\n  {reason}", flush=True)
             else:
