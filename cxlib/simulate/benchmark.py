@@ -36,7 +36,7 @@ FULL_SIZES: dict[FaultKind, float] = {
     "ping_pong": 0.25,
     "perception_dip": 2.5,
 }
-"""Sizes at strength 1; at strength s they are multiplied by s, the delay is raised to the power s."""
+"""Sizes at strength 1; strength s multiplies them by s, and raises the delay to the power s."""
 
 _TURN: tuple[FaultKind, ...] = (
     "abandonment",
@@ -152,7 +152,7 @@ def _draw_world(rng: np.random.Generator, *, observed: bool) -> World:
 
 
 def _draw_contacts(rng: np.random.Generator) -> tuple[Contact, ...]:
-    contacts = []
+    contacts: list[Contact] = []
     for stage, channels in _LAYOUT.items():
         for channel in channels:
             number = sum(c.channel == channel and c.stage == stage for c in contacts) + 1

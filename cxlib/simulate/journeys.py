@@ -1,4 +1,4 @@
-"""`simulate_journeys`: a world, faults and a seed in; a raw log, its customers and the truth out."""
+"""`simulate_journeys`: a world, faults and a seed in; a raw log and the truth out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cxlib.simulate.world import Fault, World
 CHUNK = 100_000
 """Customers walked at a time; part of what a seed means, so a constant."""
 
-TRUTH_SCHEMA = {
+TRUTH_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "kind": pl.String,
     "source": pl.String,
     "target": pl.String,

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from cxlib.simulate.walk import Contacts, Rules, Tally, struck
-from cxlib.simulate.world import Contact, World
+from cxlib.simulate.world import World
 
 _SECOND = 1_000_000
 _UNHAPPY = 4.0
@@ -260,7 +260,9 @@ def split_ratings(
     world: World, events: pl.DataFrame, *, rng: np.random.Generator
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take the ratings out of the log into a table of their own, answered some hours later."""
-    given = events.filter(pl.col("rating").is_not_null() & pl.col("customer").is_not_null())
+    true_date = pl.col("occurred_at").is_between(world.start, world.observed_until)
+    known = pl.col("customer").is_not_null()
+    given = events.filter(pl.col("rating").is_not_null() & known & true_date)
     given = given.unique(["customer", "occurred_at", "touchpoint"], maintain_order=True)
     delay = (rng.exponential(_SURVEY_DELAY, given.height) // _SECOND).astype(np.int64) * _SECOND
     ratings = given.select(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
+from cxlib.journey_map import format_duration
 from cxlib.simulate.world import Contact, World
 
 _COLUMNS = ("customer", "occurred_at", "touchpoint", "channel", "stage", "owner")
@@ -31,8 +30,8 @@ def write_map(world: World) -> str:
         lines.append("rating_scale: {name: csat, min: 0, max: 10}")
     goal = f", goal: [{', '.join(world.goal)}]" if world.goal else ""
     lines += [
-        f"observed_until: {world.observed_until.isoformat()}",
-        f"journey: {{gap: {span(world.gap)}{goal}}}",
+        f'observed_until: "{world.observed_until.isoformat()}"',
+        f"journey: {{gap: {format_duration(world.gap)}{goal}}}",
         f"stages: [{', '.join(world.stages)}]",
         "touchpoints:",
         *(f"  - {{{_line(contact)}}}" for contact in contacts),
@@ -40,7 +39,7 @@ def write_map(world: World) -> str:
     if world.planned_handoffs:
         lines.append("planned_handoffs:")
         lines += [
-            f"  - {{source: {source}, target: {target}, deadline: {span(deadline)}}}"
+            f"  - {{source: {source}, target: {target}, deadline: {format_duration(deadline)}}}"
             for source, target, deadline in world.planned_handoffs
         ]
     return "\n".join(lines) + "\n"
@@ -58,18 +57,3 @@ def _line(contact: Contact) -> str:
     if contact.self_service:
         parts.append("self_service: true")
     return ", ".join(parts)
-
-
-def span(duration: timedelta) -> str:
-    """Write a duration as the journey map reads it: 30d, 12h, 15m or seconds.
-
-    Examples
-    --------
-    >>> span(timedelta(hours=36))
-    '36h'
-    """
-    seconds = int(duration.total_seconds())
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"

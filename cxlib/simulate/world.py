@@ -56,7 +56,8 @@ class Contact:
     drift
         Change of the log-odds of exit from the first to the last day.
     hours
-        Opening hours as (first, last) hour UTC; contacts outside move to the next opening.
+        Opening hours as (first, last) hour of the day, days counted from the world's start;
+        contacts outside move to the next opening.
     """
 
     name: str

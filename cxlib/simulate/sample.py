@@ -1,0 +1,145 @@
+"""The sample as a retailer would export it: foreign column names, local times, a few bad rows."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from cxlib.simulate.journeys import Simulated, simulate_journeys
+from cxlib.simulate.retailer import retailer_faults, retailer_world
+
+SAMPLE_CUSTOMERS = 18_000
+SAMPLE_SEED = 2025
+_ZONE = "Europe/Berlin"
+_WALL = "%Y-%m-%d %H:%M:%S"
+_UNREADABLE = ("n/a", "31.02.2025 10:15", "yesterday")
+_UNREADABLE_ROWS = 24
+_WITHOUT_SEGMENT = 0.01
+
+
+def simulate_sample(*, customers: int = SAMPLE_CUSTOMERS, seed: int = SAMPLE_SEED) -> Simulated:
+    """Simulate the retailer with its planted faults; the defaults give the committed sample."""
+    return simulate_journeys(
+        retailer_world(), customers=customers, seed=seed, faults=retailer_faults()
+    )
+
+
+def write_sample(
+    folder: str | Path, *, customers: int = SAMPLE_CUSTOMERS, seed: int = SAMPLE_SEED
+) -> dict[str, Path]:
+    """Write the sample in any size: log, customers, ratings, journey map and the truth.
+
+    Parameters
+    ----------
+    folder
+        Made if absent; files of the same names are replaced.
+    customers
+        Each leaves about six contacts.
+    seed
+        The same numbers of customers and seed give the same texts.
+
+    Returns
+    -------
+    dict
+        Paths by name: contacts, customers, ratings, journey_map, truth.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = simulate_sample(customers=customers, seed=seed)
+    paths = {
+        "contacts": folder / "contacts.csv.gz",
+        "customers": folder / "customers.csv",
+        "ratings": folder / "ratings.csv",
+        "journey_map": folder / "journey_map.yaml",
+        "truth": folder / "truth.json",
+    }
+    for name, text in sample_texts(made).items():
+        content = text.encode()
+        if paths[name].suffix == ".gz":
+            # no time of writing inside, so that the same seed gives the same file
+            content = gzip.compress(content, compresslevel=9, mtime=0)
+        paths[name].write_bytes(content)
+    return paths
+
+
+def sample_texts(made: Simulated) -> dict[str, str]:
+    """Return the content of the sample's files by name, before compression."""
+    rng = np.random.default_rng([made.seed, 2])
+    contacts = _contacts(made, rng)
+    known = pl.Series(rng.random(made.customers.height) >= _WITHOUT_SEGMENT)
+    assert made.ratings is not None
+    ratings = made.ratings.with_columns(
+        rated_at=_wall("rated_at"), rating=pl.col("rating").cast(pl.Int64)
+    )
+    return {
+        "contacts": contacts.write_csv(),
+        "customers": made.customers.filter(known).write_csv(),
+        "ratings": ratings.write_csv(),
+        "journey_map": files("cxlib.simulate").joinpath("retailer.yaml").read_text("utf-8"),
+        "truth": json.dumps(_truth(made, contacts), indent=2, ensure_ascii=False) + "\n",
+    }
+
+
+def _contacts(made: Simulated, rng: np.random.Generator) -> pl.DataFrame:
+    """Return the log under the retailer's own column names, some of its times unreadable."""
+    log = made.events.select(
+        client="customer",
+        when=_wall("occurred_at"),
+        until=_wall("ended_at"),
+        contact="touchpoint",
+        via="channel",
+        phase="stage",
+        place="environment",
+        topic="issue",
+        cost_eur=pl.col("cost").round(2),
+    )
+    spoiled = np.sort(
+        rng.choice(log.height, min(_UNREADABLE_ROWS, log.height // 100), replace=False)
+    )
+    texts = [_UNREADABLE[i % len(_UNREADABLE)] for i in range(len(spoiled))]
+    return log.with_columns(log["when"].scatter(spoiled.tolist(), texts))
+
+
+def _wall(column: str) -> pl.Expr:
+    return pl.col(column).dt.convert_time_zone(_ZONE).dt.strftime(_WALL)
+
+
+def _truth(made: Simulated, contacts: pl.DataFrame) -> dict[str, Any]:
+    """Return what was planted, and how many rows of each kind of trouble the log holds."""
+    events = made.events
+    until = made.world.observed_until
+    inside = pl.col("occurred_at").is_between(made.world.start, until)
+    faults = [
+        {
+            **{name: fault[name] for name in ("kind", "source", "target", "size")},
+            "since": fault["since"].isoformat() if fault["since"] else None,
+            "uses": fault["uses"],
+            "effect": _rounded(fault["effect"]),
+            "effect_hours": _rounded(fault["effect_hours"]),
+        }
+        for fault in made.truth.iter_rows(named=True)
+    ]
+    personas = made.personas.filter(~pl.col("robot"))["persona"].value_counts().sort("persona")
+    return {
+        "seed": made.seed,
+        "customers": made.customers.height,
+        "rows": contacts.height,
+        "duplicated_rows": contacts.height - contacts.n_unique(),
+        "rows_without_customer": int(contacts["client"].null_count()),
+        "rows_of_impossible_date": events.filter(~inside).height,
+        "rows_of_unreadable_date": int(contacts["when"].is_in(list(_UNREADABLE)).sum()),
+        "robots": made.personas.filter("robot")["customer"].to_list(),
+        "personas": dict(personas.iter_rows()),
+        "observed_until": until.isoformat(),
+        "faults": faults,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
