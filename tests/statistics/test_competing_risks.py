@@ -127,26 +127,29 @@ def test_at_time_walks_through_the_bins():
     curve = np.array([0.1, 0.2, 0.6])
     edges = [0.0, 10.0, 1000.0]
     assert at_time(curve, edges, 0.0) == 0.1
-    assert at_time(curve, edges, 5.0) == pytest.approx(0.15)
-    assert at_time(curve, edges, 10.0) == 0.2
-    assert at_time(curve, edges, 100.0) == pytest.approx(0.4)
+    assert at_time(curve, edges, 10.0) == 0.1
+    assert at_time(curve, edges, 100.0) == pytest.approx(0.15)
+    assert at_time(curve, edges, 1000.0) == pytest.approx(0.2)
+    assert at_time(curve, edges, 5000.0) == pytest.approx(0.2)
     assert at_time(curve, edges, math.inf) == 0.6
-    assert at_time(curve, [0.0, 10.0, math.inf], 1e9) == 0.2
 
 
-@given(st.lists(st.floats(1e-3, 1e6), min_size=5, max_size=80), st.floats(0.05, 0.95))
+@given(st.lists(st.floats(0, 1e6), min_size=5, max_size=80), st.floats(0.05, 0.95))
 @settings(max_examples=100, deadline=None)
 def test_quantiles_are_within_one_bin_of_the_exact_ones(times, share):
     exact = sorted(times)[math.ceil(share * len(times) - 1e-9) - 1]
-    where = np.searchsorted(EDGES, times, side="left")
+    where = np.searchsorted(EDGES, times, side="right") - 1
     curve = np.bincount(where, minlength=len(EDGES)).cumsum() / len(times)
     found = float(quantile(curve, EDGES, share))
-    b = int(np.searchsorted(EDGES, exact, side="left"))
-    assert EDGES[max(b - 1, 0)] <= found <= EDGES[b] * (1 + 1e-12)
+    b = int(np.searchsorted(EDGES, exact, side="right")) - 1
+    if b == 0:
+        assert found == 0
+    else:
+        assert EDGES[b] <= found <= EDGES[min(b + 1, len(EDGES) - 1)] * (1 + 1e-12)
 
 
-def test_a_cause_that_half_of_them_never_see_has_no_median_but_a_median_among_those_who_do():
-    curve = np.array([0.0, 0.1, 0.4])
+def test_a_cause_that_few_ever_see_has_no_median_but_a_median_among_those_who_do():
+    curve = np.array([0.0, 0.4, 0.4])
     assert math.isnan(float(quantile(curve, [0.0, 10.0, 1000.0])))
     assert 10 < float(cause_quantile(curve, [0.0, 10.0, 1000.0])) < 1000
 
@@ -159,7 +162,10 @@ def test_restricted_mean_of_binned_times_is_near_the_exact_one():
     rng = np.random.default_rng(5)
     times = rng.exponential(3000, 50_000)
     edges = np.array([0.0, *np.geomspace(1, 1e6, 60)])
-    curve = np.bincount(np.searchsorted(edges, times), minlength=61).cumsum() / times.size
+    curve = (
+        np.bincount(np.searchsorted(edges, times, side="right") - 1, minlength=61).cumsum()
+        / times.size
+    )
     expected = np.minimum(times, 5000).mean()
     # 60 bins over six decades: the place of an event inside its bin is known to a few percent,
     # its mean to far less
@@ -175,7 +181,7 @@ def simulate(rng, logs, customers):
     end = rng.uniform(0, 600.0, shape)
     time = np.minimum(np.minimum(first, second), end)
     cause = np.where(time == end, 2, np.where(first < second, 0, 1))
-    bins = np.searchsorted(EDGES, time)
+    bins = np.searchsorted(EDGES, time, side="right") - 1
     bucket = rng.integers(0, 32, shape)
     cell = np.broadcast_to(np.arange(logs)[:, None], shape)
     flat = ((cell * 32 + bucket) * 3 + cause) * len(EDGES) + bins
