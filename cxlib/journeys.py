@@ -1,0 +1,130 @@
+"""From a sorted log to journeys: where each one starts, how far it had come, whether it got there.
+
+A journey is one customer's contacts towards one goal. It starts
+
+* with the customer's first contact,
+* after a silence longer than ``gap``, and
+* after the goal (or a loss) was reached, with the first contact that opens a new cycle: initiated
+  by the customer, in the goal's stage or an earlier one, and not itself a goal. Delivery, support
+  and other later-stage contacts therefore still belong to the journey they follow, and a company's
+  mailing does not open a new one.
+
+Everything here is one vectorised sweep over rows sorted by customer and time. Nothing is grouped:
+what happened "so far in the journey" is a running maximum of a number whose leading digits are the
+journey, so that each new journey starts afresh.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from cxlib.journey_map import JourneyRule
+
+NO_STAGE = 255
+"""Stage index of a contact that the journey map does not place, and of a journey without any."""
+
+_MAX_POSITION = 65_535
+
+
+def split_journeys(
+    events: pl.DataFrame, *, places: pl.DataFrame, rule: JourneyRule
+) -> pl.DataFrame:
+    """Number the journeys of a sorted log and say at each contact how far its journey has come.
+
+    Parameters
+    ----------
+    events
+        Columns ``customer`` (UInt32), ``occurred_at`` (Datetime UTC), ``place`` (UInt16), sorted by
+        customer, time and order within one instant.
+    places
+        The places table: ``place``, ``stage_index`` (255 = unmapped), ``is_goal``, ``is_lost``,
+        ``initiated_by``; row ``i`` describes place ``i``.
+    rule
+        The journey map's rule: ``gap``, ``goal``, ``lost``, ``restart``.
+
+    Returns
+    -------
+    polars.DataFrame
+        The events with ``journey`` (UInt32, global and increasing), ``position`` (UInt16, contacts
+        before this one in the journey, at most 65,535), ``stage_high`` (UInt8, highest stage index
+        up to and including this contact, 255 if none), ``reached`` and ``lost`` (Boolean, the goal
+        or a loss at or before this contact in the journey).
+
+    Examples
+    --------
+    >>> from datetime import datetime, timedelta, timezone
+    >>> from cxlib.journey_map import JourneyRule
+    >>> places = pl.DataFrame({"place": [0, 1, 2], "stage_index": [0, 1, 2],
+    ...     "is_goal": [False, True, False], "is_lost": [False] * 3,
+    ...     "initiated_by": ["customer"] * 3})
+    >>> start = datetime(2025, 1, 1, tzinfo=timezone.utc)
+    >>> events = pl.DataFrame({"customer": [0] * 4, "place": [0, 1, 2, 0],
+    ...     "occurred_at": [start + timedelta(hours=h) for h in range(4)]})
+    >>> rule = JourneyRule(gap=timedelta(days=30), goal=("pay",), lost=())
+    >>> split_journeys(events, places=places, rule=rule)["journey"].to_list()
+    [0, 0, 0, 1]
+    """
+    place = pl.col("place").cast(pl.UInt32)
+    described = events.with_columns(
+        _stage=_lookup(places["stage_index"].cast(pl.UInt8), place),
+        _goal=_lookup(places["is_goal"], place),
+        _lost=_lookup(places["is_lost"], place),
+        _opens=_lookup(_opens_a_cycle(places), place),
+    )
+    started = described.with_columns(_new=_starts(rule)).with_columns(
+        journey=(pl.col("_new").cast(pl.UInt32).cum_sum() - 1).cast(pl.UInt32),
+    )
+    row = pl.int_range(pl.len(), dtype=pl.Int64)
+    journey = pl.col("journey").cast(pl.UInt64)
+    first_row = pl.when("_new").then(row).otherwise(0).cum_max()
+    stage = pl.when(pl.col("_stage") == NO_STAGE).then(0).otherwise(pl.col("_stage") + 1)
+    high = (journey * 256 + stage).cum_max() % 256
+    return started.with_columns(
+        position=(row - first_row).clip(0, _MAX_POSITION).cast(pl.UInt16),
+        stage_high=pl.when(high == 0).then(NO_STAGE).otherwise(high - 1).cast(pl.UInt8),
+        reached=((journey * 2 + pl.col("_goal")).cum_max() % 2).cast(pl.Boolean),
+        lost=((journey * 2 + pl.col("_lost")).cum_max() % 2).cast(pl.Boolean),
+    ).drop("_stage", "_goal", "_lost", "_opens", "_new")
+
+
+def _lookup(values: pl.Series, index: pl.Expr) -> pl.Expr:
+    """Take ``values[index]``: a gather by row number, where a join would hash every contact."""
+    return pl.lit(values).gather(index)
+
+
+def _opens_a_cycle(places: pl.DataFrame) -> pl.Series:
+    """Whether a contact at each place, coming after the goal, begins a new journey."""
+    stage = pl.col("stage_index")
+    goal_stages = places.filter(pl.col("is_goal") & (stage != NO_STAGE))["stage_index"]
+    last = goal_stages.max() if len(goal_stages) else None
+    within = (stage <= last) if last is not None else (stage != NO_STAGE)
+    return places.select(
+        (
+            within
+            & ~pl.col("is_goal")
+            & ~pl.col("is_lost")
+            & (pl.col("initiated_by") == "customer")
+        ).alias("opens")
+    )["opens"]
+
+
+def _starts(rule: JourneyRule) -> pl.Expr:
+    """Whether a journey starts with this row, of rows sorted by customer and time."""
+    broken = (pl.col("customer") != pl.col("customer").shift(1)).fill_null(True)
+    if rule.gap is not None:
+        broken = broken | ((pl.col("occurred_at") - pl.col("occurred_at").shift(1)) > rule.gap)
+    if not rule.restart or not (rule.goal or rule.lost):
+        return broken.fill_null(True)
+    row = pl.int_range(pl.len(), dtype=pl.Int64)
+
+    def latest(flag: pl.Expr) -> pl.Expr:
+        return pl.when(flag).then(row).otherwise(-1).cum_max()
+
+    ended = latest(pl.col("_goal") | pl.col("_lost"))
+    opened_before = latest(pl.col("_opens")).shift(1).fill_null(-1)
+    # the first opening contact after the latest end, both since the last break
+    again = pl.col("_opens") & (ended > opened_before) & (ended >= latest(broken))
+    return (broken | again).fill_null(True)

@@ -1,0 +1,126 @@
+"""Calendar periods: what a contact is counted by, and what a period filter picks from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+Unit = Literal["day", "week", "month", "quarter"]
+
+_LONGEST: tuple[tuple[Unit, timedelta], ...] = (
+    ("day", timedelta(days=14)),
+    ("week", timedelta(days=100)),
+    ("month", timedelta(days=36 * 31)),
+)
+_MONTHS: dict[str, int] = {"month": 1, "quarter": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Consecutive periods of one unit, in one time zone, numbered from 0.
+
+    Attributes
+    ----------
+    unit
+        "day", "week" (from Monday), "month" or "quarter".
+    starts
+        First day of each period, in `time_zone`.
+    time_zone
+        Where the days begin.
+    """
+
+    unit: Unit
+    starts: tuple[date, ...]
+    time_zone: str
+
+    def index_of(self, instant: pl.Expr) -> pl.Expr:
+        """Give the number of the period an instant (Datetime UTC) falls in, as UInt16."""
+        local = instant.dt.convert_time_zone(self.time_zone)
+        first = self.starts[0]
+        if self.unit in _MONTHS:
+            size = _MONTHS[self.unit]
+            months = local.dt.year().cast(pl.Int32) * 12 + local.dt.month().cast(pl.Int32) - 1
+            index = months // size - (first.year * 12 + first.month - 1) // size
+        else:
+            days = (local.dt.date() - pl.lit(first)).dt.total_days()
+            index = days // (7 if self.unit == "week" else 1)
+        return index.cast(pl.UInt16)
+
+    def filled(self) -> Periods:
+        """The same with the periods that are missing between the first and the last."""
+        starts = [self.starts[0]]
+        while starts[-1] < self.starts[-1]:
+            starts.append(_next(starts[-1], self.unit))
+        return Periods(self.unit, tuple(starts), self.time_zone)
+
+    def label(self, index: int) -> str:
+        """Name a period for people: "3 Aug 2025", "week of 4 Aug 2025", "Aug 2025", "Q3 2025"."""
+        start = self.starts[index]
+        day = f"{start.day} {start:%b %Y}"
+        return {
+            "day": day,
+            "week": f"week of {day}",
+            "month": f"{start:%b %Y}",
+            "quarter": f"Q{(start.month + 2) // 3} {start.year}",
+        }[self.unit]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "unit": self.unit,
+            "starts": [s.isoformat() for s in self.starts],
+            "time_zone": self.time_zone,
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Periods:
+        """From what `to_dict` gave."""
+        starts = tuple(date.fromisoformat(s) for s in content["starts"])
+        return cls(content["unit"], starts, content["time_zone"])
+
+
+def choose_periods(
+    first: datetime, last: datetime, *, unit: Unit | None = None, time_zone: str = "UTC"
+) -> Periods:
+    """Cut the time from `first` to `last` into periods: days, weeks, months or quarters.
+
+    Without a stated unit, the shortest that gives at most about three dozen periods.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> periods = choose_periods(datetime(2025, 1, 31, tzinfo=UTC),
+    ...                          datetime(2025, 6, 2, tzinfo=UTC))
+    >>> periods.unit, len(periods), periods.label(0)
+    ('month', 6, 'Jan 2025')
+    """
+    zone = ZoneInfo(time_zone)
+    begin, end = first.astimezone(zone).date(), last.astimezone(zone).date()
+    chosen: Unit = unit or next((u for u, most in _LONGEST if last - first <= most), "quarter")
+    starts = [_floor(begin, chosen)]
+    while (following := _next(starts[-1], chosen)) <= end:
+        starts.append(following)
+    return Periods(chosen, tuple(starts), time_zone)
+
+
+def _floor(day: date, unit: Unit) -> date:
+    if unit == "week":
+        return day - timedelta(days=day.weekday())
+    if unit in _MONTHS:
+        size = _MONTHS[unit]
+        return date(day.year, (day.month - 1) // size * size + 1, 1)
+    return day
+
+
+def _next(start: date, unit: Unit) -> date:
+    if unit in _MONTHS:
+        month = start.month - 1 + _MONTHS[unit]
+        return date(start.year + month // 12, month % 12 + 1, 1)
+    return start + timedelta(days=7 if unit == "week" else 1)
