@@ -55,9 +55,14 @@ def assemble_log(
 
 def _microseconds(world: World, seconds: np.ndarray) -> np.ndarray:
     """Whole multiples of the world's rounding, in microseconds since 1970."""
-    tick = int(world.noise.rounding.total_seconds() * _SECOND)
+    tick = _tick(world)
     origin = int(world.start.timestamp()) * _SECOND
     return origin + (seconds * _SECOND).astype(np.int64) // tick * tick
+
+
+def _tick(world: World) -> int:
+    """Microseconds that times are multiples of."""
+    return int(world.noise.rounding.total_seconds() * _SECOND)
 
 
 def _ratings(
@@ -137,7 +142,7 @@ def add_mailings(world: World, log: pl.DataFrame, *, rng: np.random.Generator) -
         every = int(mailing.every.total_seconds()) * _SECOND
         for sent_at in range(origin + every + 8 * 3600 * _SECOND, end, every):
             known = subscribed.filter(pl.col("at") < sent_at)
-            jitter = rng.integers(0, 900, known.height) * _SECOND
+            jitter = rng.integers(0, 900, known.height) * _SECOND // _tick(world) * _tick(world)
             parts.append(
                 known.select(
                     "customer",
@@ -165,7 +170,7 @@ def add_robots(
             pl.DataFrame(
                 {
                     "customer": pl.Series(np.full(len(at), first + number), dtype=pl.UInt32),
-                    "at": at // _SECOND * _SECOND,
+                    "at": at // _tick(world) * _tick(world),
                     "place": pl.Series(rng.choice(places, len(at)), dtype=pl.UInt16),
                 }
             )

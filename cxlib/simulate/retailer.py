@@ -392,6 +392,7 @@ def retailer_world() -> World:
             ("app basket", "pick-up counter", timedelta(days=3)),
             ("pick-up counter", "till", timedelta(days=1)),
             ("web payment", "delivery notice", timedelta(days=5)),
+            ("app payment", "delivery notice", timedelta(days=5)),
             ("return portal", "return desk", timedelta(days=7)),
         ),
         return_rate=0.22,

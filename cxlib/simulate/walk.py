@@ -21,6 +21,7 @@ from cxlib.simulate.world import FAULT_KINDS, Fault, World
 SENDS_ELSEWHERE = ("backtracking", "ping_pong", "repeat_contact", "repeated_task")
 """Faults that decide where the customer goes next."""
 
+_PROBABILITIES = ("abandonment", *SENDS_ELSEWHERE)
 _NOWHERE = -1
 _MAX_STEPS = 2_000
 _MOST_CERTAIN_EXIT = 0.98
@@ -70,6 +71,12 @@ class Rules:
                 raise InputError(
                     f"fault kind '{fault.kind}' is unknown; allowed: {', '.join(FAULT_KINDS)}."
                 )
+            if fault.kind in _PROBABILITIES and not 0 <= fault.size <= 1:
+                raise InputError(
+                    f"size of {fault.kind} is {fault.size}; it is a share, between 0 and 1."
+                )
+            if fault.kind == "delay" and fault.size <= 0:
+                raise InputError(f"size of delay is {fault.size}; it is a factor, above 0.")
         index = self.world.index
         pairs = tuple((index(f.source), index(f.target)) for f in self.faults)
         object.__setattr__(self, "ends", pairs)
