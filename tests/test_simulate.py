@@ -524,7 +524,7 @@ def test_harder_benchmark_breaks_rarer_handoffs() -> None:
     assert benchmark.world.memory is not None
     assert benchmark.world.habit > 0
     times = made.events["occurred_at"]
-    assert times.equals(times.dt.truncate("15m"))
+    assert times.equals(times.dt.truncate("30m"))
     ties = made.events.unique().select(pl.struct("customer", "occurred_at").is_duplicated().mean())
     assert ties.item() > 0.01
 

@@ -100,8 +100,8 @@ def benchmark_world(
     harder
         Faults on handoffs of 100 to 600 uses, two broken arrivals at one touchpoint, exit rates
         that drift, hidden differences between customers, a natural habit of going back to the
-        channel before, small natural second-order effects on exit, and times floored to a
-        quarter of an hour, so that some contacts tie.
+        channel before, small natural second-order effects on exit, and times floored to
+        half hours, so that some contacts tie.
     customers
         Without robots.
 
@@ -201,7 +201,7 @@ def _made_harder(world: World, rng: np.random.Generator) -> World:
         memory=rng.normal(0, 0.08, (size, size)),
         habit=0.06,
         frailty=0.3,
-        noise=replace(world.noise, rounding=timedelta(minutes=15), null_ids=0.002),
+        noise=replace(world.noise, rounding=timedelta(minutes=30), null_ids=0.002),
     )
 
 
