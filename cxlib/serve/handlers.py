@@ -1,0 +1,330 @@
+"""What the server answers: home page, dashboards, sign-in, and the few services the page of a
+dashboard needs.
+
+Every answer carries the security headers, and every refusal is a calm page in the visitor's words.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tornado.web
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.auth.login import LoginFormHandler
+from jupyter_server.base.handlers import FileFindHandler
+from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
+from jupyter_server.services.kernels.handlers import KernelHandler
+from markupsafe import Markup
+from tornado.escape import url_escape
+from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
+from voila.static_file_handler import MultiStaticFileHandler, TemplateStaticFileHandler
+from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
+from voila.utils import create_include_assets_functions
+
+from cxlib.panels.figure_widget import PLOTLY_PATH
+from cxlib.serve import texts
+from cxlib.serve.catalogue import Dashboard
+
+if TYPE_CHECKING:
+    from cxlib.serve.server import DashboardServer
+
+__all__ = [
+    "BundleHandler",
+    "DashboardHandler",
+    "ExtensionHandler",
+    "FilteredSocketHandler",
+    "HomeHandler",
+    "KernelStateHandler",
+    "LegacyAddressHandler",
+    "NotFoundHandler",
+    "ShutdownHandler",
+    "SignInHandler",
+    "StaticHandler",
+    "TemplateHandler",
+    "is_permitted",
+]
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        # blob: is how anywidget loads a widget's own few lines; no inline script, no eval, no other
+        # host.
+        "script-src 'self' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "form-action 'self'",
+        "base-uri 'self'",
+        "frame-ancestors 'self'",
+    ]
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "cxlib",
+}
+A_YEAR = "public, max-age=31536000, immutable"
+
+PERMITTED = frozenset(
+    {"comm_open", "comm_close", "comm_msg", "comm_info_request", "kernel_info_request"}
+)
+WIDGET_CONTROL = "jupyter.widget.control"
+WIDGET_METHODS = frozenset({"update", "request_state", "request_states", "custom", "echo_update"})
+
+
+class CalmPages(tornado.web.RequestHandler):
+    """Security headers on every answer, and pages without technical detail for every refusal."""
+
+    def set_default_headers(self) -> None:
+        """Set the security headers."""
+        super().set_default_headers()
+        for name, value in SECURITY_HEADERS.items():
+            self.set_header(name, value)
+
+    @property
+    def server(self) -> DashboardServer:
+        """The server this answer comes from."""
+        server: DashboardServer = self.settings["dashboards"]
+        return server
+
+    def page(self, name: str, **words: object) -> str:
+        """Return the page template `name` filled in."""
+        environment = self.settings["voila_jinja2_env"]
+        html: str = environment.get_template(name).render(
+            site=texts.SITE,
+            base_url=self.settings["base_url"],
+            published=self.server.published_line(),
+            **words,
+        )
+        return html
+
+    def refuse(self, status: int, title: str, text: str, *, retry: bool = False) -> None:
+        """Answer with a message page."""
+        self.set_status(status)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        back = self.request.uri if retry else self.settings["base_url"]
+        words = texts.TRY_AGAIN if retry else texts.ALL_DASHBOARDS
+        self.finish(self.page("message.html", title=title, text=text, retry=back, retry_text=words))
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """Answer an error with a page that says nothing about the inside."""
+        title, text = {
+            403: (texts.FORBIDDEN_TITLE, texts.FORBIDDEN),
+            404: (texts.NOT_FOUND_TITLE, texts.NOT_FOUND),
+            405: (texts.NOT_FOUND_TITLE, texts.NOT_FOUND),
+        }.get(status_code, (texts.FAILED_TITLE, texts.FAILED))
+        self.refuse(status_code, title, text)
+
+
+class HomeHandler(CalmPages, TornadoVoilaHandler):
+    """The list of dashboards, and what the published figures are about."""
+
+    @tornado.web.authenticated
+    async def get(self, path: str | None = None) -> None:
+        """Show the list."""
+        server = self.server
+        self.set_header("Cache-Control", "no-store")
+        self.finish(
+            self.page(
+                "home.html",
+                title=texts.SITE,
+                facts=server.published_facts(),
+                dashboards=list(server.catalogue.values()),
+                empty=texts.HOME_EMPTY,
+            )
+        )
+
+
+class DashboardHandler(CalmPages, TornadoVoilaHandler):
+    """One dashboard: its first paint at once, its live page as soon as a session has it."""
+
+    @tornado.web.authenticated
+    async def get(self, path: str | None = None) -> None:
+        """Send the first half of the page, then what the session renders."""
+        dashboard = self.server.catalogue.get(path or "")
+        if dashboard is None:
+            raise tornado.web.HTTPError(404)
+        await self.server.follow_snapshot()
+        if self.server.snapshot is None:
+            self.refuse(503, texts.NO_SNAPSHOT_TITLE, texts.NO_SNAPSHOT, retry=True)
+            return
+        if self.server.is_full():
+            self.set_header("Retry-After", "60")
+            self.refuse(503, texts.FULL_TITLE, texts.FULL, retry=True)
+            return
+        _ = (
+            self.xsrf_token
+        )  # reading it sets the cookie without which the page may not end its own session
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.write(self.first_half(dashboard))
+        await self.flush()
+        async for html in self.get_generator(path=dashboard.path.name):
+            self.write(html)
+            await self.flush()
+
+    def first_half(self, dashboard: Dashboard) -> str:
+        """Return the page up to where the live dashboard goes: words and figures that the snapshot
+        keeps.
+        """
+        snapshot = self.server.snapshot
+        paint = snapshot.first_paint(dashboard.name) if snapshot else None
+        return self.page(
+            "dashboard.html",
+            title=dashboard.title,
+            # Written by publish, not by a visitor.
+            first_paint=Markup(paint) if paint else None,
+            loading=texts.LOADING,
+            no_script=texts.NO_SCRIPT,
+            plotly=self.base_url + PLOTLY_PATH,
+            **create_include_assets_functions("cx", self.base_url),
+        )
+
+
+class LegacyAddressHandler(CalmPages, TornadoVoilaHandler):
+    """Voila's own address of a dashboard leads to ours."""
+
+    @tornado.web.authenticated
+    async def get(self, path: str | None = None) -> None:
+        """Send the browser on."""
+        query = f"?{self.request.query}" if self.request.query else ""
+        self.redirect(f"{self.base_url}view/{path}{query}")
+
+
+class SignInHandler(CalmPages, LoginFormHandler):
+    """The sign-in page, where a token protects the server."""
+
+    def _render(self, message: dict[str, str] | None = None) -> None:
+        self.set_header("Cache-Control", "no-store")
+        self.write(
+            self.page(
+                "sign_in.html",
+                title=texts.SIGN_IN_TITLE,
+                text=texts.SIGN_IN,
+                label=texts.SIGN_IN_LABEL,
+                button=texts.SIGN_IN_BUTTON,
+                message=texts.SIGN_IN_WRONG if message else None,
+                next=url_escape(self.get_argument("next", default=self.base_url)),
+                xsrf=self.xsrf_token.decode("ascii"),
+            )
+        )
+
+    def page(self, name: str, **words: object) -> str:
+        """Return the page template `name` filled in, without a word about what is published."""
+        environment = self.settings["voila_jinja2_env"]
+        html: str = environment.get_template(name).render(
+            site=texts.SITE, base_url=self.base_url, published=None, **words
+        )
+        return html
+
+
+class KernelStateHandler(CalmPages, KernelHandler):
+    """Whether the session behind a page still runs; asking is all that is allowed."""
+
+    @tornado.web.authenticated
+    async def get(self, kernel_id: str) -> None:
+        """Tell whether the session runs."""
+        await ensure_async(super().get(kernel_id))
+
+    async def delete(self, kernel_id: str) -> None:
+        """Refuse: a page ends its session by `ShutdownHandler`."""
+        raise tornado.web.HTTPError(405)
+
+
+class ShutdownHandler(CalmPages, VoilaShutdownKernelHandler):
+    """Ends the session of a page that goes; a second word about the same one is no error."""
+
+    @tornado.web.authenticated
+    async def post(self, kernel_id: str) -> None:
+        """End the session."""
+        if kernel_id in self.kernel_manager:
+            await ensure_async(self.kernel_manager.shutdown_kernel(kernel_id, now=True))
+        self.set_status(204)
+        self.finish()
+
+
+class FilteredSocketHandler(VoilaKernelWebsocketHandler):
+    """The wire between a page's widgets and their session; whatever else comes ends here."""
+
+    def on_message(self, message: str | bytes) -> None:
+        """Pass the message on if it is one that widgets send."""
+        if self.connection is not None and is_permitted(message, self.connection.subprotocol):
+            super().on_message(message)
+        else:
+            self.log.warning("dropped a message that a dashboard page does not send")
+
+
+def is_permitted(message: str | bytes, subprotocol: str | None) -> bool:
+    """Whether a websocket message is one that the widgets of a page send.
+
+    Only widget messages and the questions that precede them pass; running, completing or inspecting
+    code, restarting, debugging and answering prompts do not, nor does anything that cannot be read.
+    """
+    try:
+        if subprotocol == "v1.kernel.websocket.jupyter.org":
+            channel, parts = deserialize_msg_from_ws_v1(message)
+            header, content = json.loads(bytes(parts[0])), json.loads(bytes(parts[3]))
+        else:
+            whole = json.loads(message)
+            channel, header, content = whole["channel"], whole["header"], whole["content"]
+        kind = header["msg_type"]
+        if channel not in ("shell", "control") or kind not in PERMITTED:
+            return False
+        if kind == "comm_open":
+            return bool(content["target_name"] == WIDGET_CONTROL)
+        if kind == "comm_msg":
+            return content["data"].get("method") in WIDGET_METHODS
+    except Exception:
+        # A message that cannot be read is a message that is not passed on, whatever is wrong with
+        # it.
+        return False
+    return True
+
+
+class _Versioned(CalmPages):
+    """Files whose address holds their version, so that a browser asks for each only once."""
+
+    def set_extra_headers(self, path: str) -> None:
+        """Let the browser keep the file."""
+        self.set_header("Cache-Control", A_YEAR)
+
+
+class StaticHandler(_Versioned, MultiStaticFileHandler):
+    """Voila's own scripts, styles and fonts."""
+
+
+class TemplateHandler(CalmPages, TemplateStaticFileHandler):
+    """The scripts and styles of the page template; the address holds a hash of the content."""
+
+
+class ExtensionHandler(_Versioned, FileFindHandler):
+    """The scripts of the widget extensions."""
+
+
+class BundleHandler(_Versioned, tornado.web.StaticFileHandler):
+    """plotly.js out of the installed plotly: one file for all figures of all pages."""
+
+    async def get(self, path: str = "", include_body: bool = True) -> None:
+        """Send the file."""
+        await super().get("plotly.min.js", include_body)
+
+
+class NotFoundHandler(CalmPages):
+    """Everything else."""
+
+    @allow_unauthenticated
+    def prepare(self) -> None:
+        """Refuse."""
+        raise tornado.web.HTTPError(404)

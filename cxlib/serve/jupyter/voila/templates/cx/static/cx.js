@@ -1,0 +1,134 @@
+// What the page itself does: keep the first paint until the live dashboard is drawn, name what assistive technology needs
+// named, say calmly when the session behind the page is gone, and end that session when the page goes.
+(() => {
+  "use strict";
+  const SWAP_AT_LATEST_MS = 20000;
+  const QUIET_MS = 120;
+  const WATCH_EVERY_MS = 30000;
+
+  let live = false;
+  const goLive = (cells) => {
+    live = true;
+    document.getElementById("loading")?.remove();
+    cells.classList.remove("cx-waiting");
+    performance.mark("cx-live");
+    document.documentElement.dataset.cx = "live";
+    window.dispatchEvent(new Event("resize"));
+  };
+  const isDrawn = (cells) =>
+    !cells.querySelector('script[type="application/vnd.voila.cell-output+json"]') &&
+    [...cells.querySelectorAll(".jp-OutputArea-output")].every((o) => o.childNodes.length && o.textContent !== "Loading widget...") &&
+    [...cells.querySelectorAll(".js-plotly-plot")].every((f) => f.querySelector(".main-svg"));
+  const finished = () => {
+    // Voila calls this when its scripts have run and every cell is in the page; widgets may still be on their way, so
+    // wait until nothing has changed for a moment.
+    const cells = document.getElementById("rendered_cells");
+    if (!cells || live) return;
+    const started = performance.now();
+    let changed = started;
+    const observer = new MutationObserver(() => (changed = performance.now()));
+    observer.observe(cells, { childList: true, subtree: true });
+    const look = () => {
+      const now = performance.now();
+      if ((isDrawn(cells) && now - changed > QUIET_MS) || now - started > SWAP_AT_LATEST_MS) {
+        observer.disconnect();
+        goLive(cells);
+      } else setTimeout(look, 30);
+    };
+    look();
+  };
+  window.themeLoaded = false;
+  window.voila_process = () => {};
+  window.voila_heartbeat = () => {};
+  window.update_loading_text = () => {};
+  window.display_cells = finished;
+  window.voila_finish = () => {
+    if (window.themeLoaded) finished();
+  };
+  // Set by the markup of stock Voila in an inline script, which the content security policy forbids here.
+  window.cellLoaded = true;
+
+  const kernel = () => {
+    const config = document.getElementById("jupyter-config-data");
+    return config ? JSON.parse(config.textContent).kernelId : null;
+  };
+
+  // ---- the session behind the page -------------------------------------------------------------------------------------
+  const notice = (text, reload) => {
+    const box = document.getElementById("cx-notice");
+    if (!box || box.dataset.text === text) return;
+    box.dataset.text = text;
+    box.hidden = !text;
+    box.textContent = text;
+    if (reload) {
+      const button = document.createElement("button");
+      button.textContent = "Reload";
+      button.addEventListener("click", () => location.reload());
+      box.append(" ", button);
+    }
+  };
+  const watch = async () => {
+    const id = kernel();
+    if (!id || document.visibilityState !== "visible") return;
+    try {
+      const answer = await fetch(document.body.dataset.kernelsUrl + id, { credentials: "same-origin" });
+      if (answer.status === 404) {
+        notice("This page has rested for a while and can no longer be filtered. What you see is still right.", true);
+      } else if (answer.ok) notice("", false);
+    } catch {
+      notice("The server cannot be reached at the moment. What you see is still right; trying again.", false);
+    }
+  };
+  setInterval(watch, WATCH_EVERY_MS);
+  document.addEventListener("visibilitychange", watch);
+
+  // `beforeunload`, which Voila listens to, is not sent on phones; `pagehide` is.
+  window.addEventListener("pagehide", () => {
+    const id = kernel();
+    const cookie = document.cookie.match(/(?:^|;\s*)_xsrf=([^;]*)/);
+    if (!id || !cookie) return;
+    const form = new FormData();
+    form.append("_xsrf", decodeURIComponent(cookie[1]));
+    navigator.sendBeacon(document.body.dataset.shutdownUrl + id, form);
+  });
+  // A page taken from the back/forward cache has lost its session: load it anew.
+  window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+
+  // ---- names for assistive technology ----------------------------------------------------------------------------------
+  const name = (element, attribute, value) => {
+    if (value && element.getAttribute(attribute) !== value) element.setAttribute(attribute, value);
+  };
+  const nameSliders = () =>
+    document.querySelectorAll(".widget-slider").forEach((slider) => {
+      const label = slider.querySelector(".widget-label")?.textContent?.trim() || "Value";
+      const readout = slider.querySelector(".widget-readout")?.textContent?.trim();
+      const handles = [...slider.querySelectorAll(".noUi-handle")];
+      const ends = readout && handles.length > 1 ? readout.split(/\s+[-–]\s+/) : [readout];
+      handles.forEach((handle, i) => {
+        name(handle, "aria-label", handles.length > 1 ? `${label} (${i ? "to" : "from"})` : label);
+        name(handle, "aria-valuetext", ends[i]);
+      });
+    });
+  const nameFigures = () =>
+    document.querySelectorAll(".js-plotly-plot").forEach((figure) => {
+      const title = figure.layout?.meta?.alt || figure.layout?.title?.text?.replace(/<[^>]*>/g, " ");
+      figure.querySelectorAll(".main-svg").forEach((svg, i) => {
+        if (i) return name(svg, "aria-hidden", "true");
+        name(svg, "role", "img");
+        name(svg, "aria-label", title || "Figure");
+      });
+      figure.querySelectorAll(".modebar-btn").forEach((button) => {
+        name(button, "aria-label", button.getAttribute("data-title"));
+      });
+    });
+  let queued = false;
+  new MutationObserver(() => {
+    if (queued) return;
+    queued = true;
+    requestAnimationFrame(() => {
+      queued = false;
+      nameSliders();
+      nameFigures();
+    });
+  }).observe(document.documentElement, { childList: true, subtree: true });
+})();

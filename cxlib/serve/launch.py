@@ -1,0 +1,241 @@
+"""Starting the server: what is checked before, which settings it gets, and which part of Jupyter it
+may see.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxlib.errors import CxError
+from cxlib.serve.catalogue import Dashboard, read_catalogue
+from cxlib.serve.kernel import MEMORY_VARIABLE, skip_unused_validators
+
+if TYPE_CHECKING:
+    from traitlets.config import Config
+
+__all__ = ["ServeError", "ServerSettings", "serve_dashboards"]
+
+JUPYTER = Path(__file__).parent / "jupyter"
+FIRST_PORT = 8866
+TEMPLATE = "cx"
+EXTENSIONS = [
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+    "anywidget",
+]
+"""The only JupyterLab extensions a page loads: without them no widget is drawn; all others cost
+megabytes.
+"""
+
+
+class ServeError(CxError, OSError):
+    """The dashboards cannot be served as asked: an address without protection, a port that is
+    taken.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What a deployment may want to set; the defaults suit one small machine.
+
+    Parameters
+    ----------
+    base_url
+        Path under which a reverse proxy shows the dashboards, such as ``"/dashboards/"``.
+    public_url
+        Origin that visitors' browsers see, such as ``"https://dash.example"``, where a proxy
+        changes the host's name.
+    ready_kernels
+        Sessions per dashboard that are started ahead of a visit; each takes about 150 MB.
+    max_visitors
+        Open dashboards at a time; the next visitor is asked to try again.
+    kernel_memory_mb
+        Most memory one visitor's session may allocate, in MB; 0 for no bound.
+    grace_seconds
+        A session without a page is ended after this time, in seconds.
+    idle_seconds
+        A session with a page that nobody has used for this time, in seconds, is ended too; the page
+        then says so.
+    """
+
+    base_url: str = "/"
+    public_url: str | None = None
+    ready_kernels: int = 1
+    max_visitors: int = 20
+    kernel_memory_mb: int = 2048
+    grace_seconds: float = 60.0
+    idle_seconds: int = 3600
+
+
+def serve_dashboards(
+    workspace: Path | str,
+    *,
+    port: int | None = None,
+    ip: str = "127.0.0.1",
+    token: str | None = None,
+    dashboards_dir: Path | str = "dashboards",
+    open_browser: bool = False,
+    settings: ServerSettings | None = None,
+) -> None:
+    """Serve the dashboards of a folder on the published views of a workspace, until interrupted.
+
+    Prints the address once the server answers there. Visitors' browsers can change the widgets of
+    the page and nothing else; no source, traceback or path is shown to them.
+
+    Parameters
+    ----------
+    workspace
+        Workspace folder with a published snapshot; without one the pages say that nothing is
+        published yet.
+    port
+        Port to listen on; by default the first free one from 8866.
+    ip
+        Address to listen on. Anything but the loopback address needs a `token`.
+    token
+        What visitors must know, in the address (``?token=…``) or on the sign-in page.
+    dashboards_dir
+        Folder with the dashboards' notebooks.
+    open_browser
+        Whether to show the home page in this machine's browser.
+    settings
+        Limits and addresses for a deployment.
+
+    Raises
+    ------
+    ServeError
+        The address is open to others but no token is given, or the port is taken.
+    InputError
+        The folder holds no dashboards.
+    """
+    settings = settings or ServerSettings()
+    dashboards = read_catalogue(Path(dashboards_dir))
+    check_address(ip, token)
+    port = find_port(ip, port)
+    with tempfile.TemporaryDirectory(prefix="cx_serve_") as scratch:
+        set_environment(Path(workspace), settings, scratch=Path(scratch))
+        skip_unused_validators()
+        # Imported late: it loads Voila, and Jupyter reads the environment set above while being
+        # imported.
+        from cxlib.serve.server import DashboardServer
+
+        server = DashboardServer(config=voila_config(port, ip, token, settings, dashboards))
+        server.open_on(Path(workspace), dashboards, settings, open_browser=open_browser)
+
+
+def check_address(ip: str, token: str | None) -> None:
+    """Refuse to listen where others can reach the server unless a token protects it."""
+    try:
+        is_local = ip == "localhost" or ipaddress.ip_address(ip).is_loopback
+    except ValueError as error:
+        raise ServeError(
+            f"{ip!r} is not an address to listen on; give one such as 127.0.0.1."
+        ) from error
+    if not is_local and not token:
+        raise ServeError(
+            f"listening on {ip} lets other machines see the dashboards: give a token "
+            "(and better, keep 127.0.0.1 and put a reverse proxy in front)."
+        )
+    if token is not None and len(token) < 8:
+        raise ServeError("the token is too short to protect anything; give at least 8 characters.")
+
+
+def find_port(ip: str, port: int | None) -> int:
+    """Return `port` if it is free, or the first free one from 8866 where none was asked for."""
+    wanted = [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 20)
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    for candidate in wanted:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((ip, candidate))
+            except OSError:
+                continue
+            return candidate
+    if port is not None:
+        raise ServeError(
+            f"port {port} on {ip} cannot be used; another program may have it. Give another port."
+        )
+    raise ServeError(f"no free port from {FIRST_PORT} on; name one.")
+
+
+def set_environment(workspace: Path, settings: ServerSettings, *, scratch: Path) -> None:
+    """Point this process, and the kernels it starts, to the package's template and kernel, away
+    from the user's.
+    """
+    paths = [str(JUPYTER), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+    os.environ.update(
+        JUPYTER_PATH=os.pathsep.join(paths),
+        JUPYTER_CONFIG_DIR=str(scratch),
+        IPYTHONDIR=str(scratch / "ipython"),
+        CX_WORKSPACE=str(workspace.absolute()),
+    )
+    os.environ[MEMORY_VARIABLE] = str(settings.kernel_memory_mb)
+    for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        # A session answers one visitor from small tables; a thread per core in each only costs
+        # memory.
+        os.environ.setdefault(threads, "1")
+
+
+def with_slashes(base_url: str) -> str:
+    """Return the path with one slash at either end."""
+    inner = base_url.strip("/")
+    return f"/{inner}/" if inner else "/"
+
+
+def voila_config(
+    port: int,
+    ip: str,
+    token: str | None,
+    settings: ServerSettings,
+    dashboards: tuple[Dashboard, ...],
+) -> Config:
+    """Return the whole configuration of Voila; no configuration file is read."""
+    from traitlets.config import Config
+
+    headers: dict[str, object] = {
+        "websocket_max_message_size": 1 << 20,
+        "xsrf_cookie_kwargs": {"samesite": "Lax"},
+        "ws_ping_interval": 30000,
+        "ws_ping_timeout": 30000,
+    }
+    if settings.public_url:
+        headers["allow_origin"] = settings.public_url.rstrip("/")
+    config = Config()
+    config.Voila.update(
+        ip=ip,
+        port=port,
+        token=token or "",
+        base_url=with_slashes(settings.base_url),
+        root_dir=str(dashboards[0].path.parent.absolute()),
+        open_browser=False,
+        config_file_paths=[],
+        log_level=40,
+        tornado_settings=headers,
+    )
+    config.VoilaConfiguration.update(
+        template=TEMPLATE,
+        theme="light",
+        allow_template_override="NO",
+        allow_theme_override="NO",
+        extension_allowlist=EXTENSIONS,
+        show_tracebacks=False,
+        strip_sources=True,
+        attempt_fix_notebook=True,
+        preheat_kernel=settings.ready_kernels > 0,
+        default_pool_size=max(settings.ready_kernels, 0),
+        http_keep_alive_timeout=600,
+    )
+    config.VoilaExecutor.timeout = 120
+    config.AsyncMappingKernelManager.update(
+        cull_idle_timeout=settings.idle_seconds, cull_connected=True, cull_interval=60
+    )
+    # Sockets in a private folder instead of open ports; also silences the warning about unencrypted
+    # kernels.
+    config.KernelManager.transport = "ipc" if os.name == "posix" else "tcp"
+    return config

@@ -1,0 +1,227 @@
+"""Voila with its routes, its sessions and its page settings under our control.
+
+Voila renders the notebooks and talks to the kernels; which addresses exist, who may have a session
+and for how long, and what stands around a dashboard is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib.util
+import re
+import signal
+import sys
+import time
+import webbrowser
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tornado.ioloop
+import tornado.web
+from jupyter_core.utils import ensure_async
+from jupyter_server.utils import url_path_join
+from voila.app import Voila
+
+from cxlib.panels.figure_widget import PLOTLY_PATH
+from cxlib.publish import Snapshot
+from cxlib.serve import handlers, texts
+from cxlib.serve.catalogue import Dashboard
+from cxlib.serve.launch import EXTENSIONS, ServerSettings, with_slashes
+
+__all__ = ["DashboardServer"]
+
+KERNEL = r"(?P<kernel_id>[0-9a-f-]{36})"
+TICK_MS = 2000
+
+
+class DashboardServer(Voila):
+    """The server behind `serve_dashboards`."""
+
+    def open_on(
+        self,
+        workspace: Path,
+        dashboards: tuple[Dashboard, ...],
+        settings: ServerSettings,
+        *,
+        open_browser: bool,
+    ) -> None:
+        """Serve until interrupted."""
+        self.workspace = workspace
+        self.limits = settings
+        self.catalogue = {d.name: d for d in dashboards}
+        self.snapshot = Snapshot.newest(workspace)
+        self.show_in_browser = open_browser
+        self.without_page_since: dict[str, float] = {}
+        self.assets = _assets_version()
+        self.initialize([])
+        self.voila_configuration.page_config_hook = self._page_settings
+        self.start()
+
+    # ---- what is published ----------------------------------------------------------------------
+
+    async def follow_snapshot(self) -> None:
+        """Take up a newly published snapshot: sessions started ahead of a visit still hold the old
+        one.
+        """
+        newest = Snapshot.newest(self.workspace)
+        if newest == self.snapshot:
+            return
+        self.snapshot = newest
+        pools = getattr(self.kernel_manager, "_pools", {})
+        for notebook, pool in pools.items():
+            stale, pool[:] = list(pool), []
+            for task in stale:
+                tornado.ioloop.IOLoop.current().spawn_callback(self._end_waiting, task)
+            self.kernel_manager.fill_if_needed(delay=0, notebook_name=notebook)
+
+    async def _end_waiting(self, task: asyncio.Task[dict[str, Any]]) -> None:
+        session = await task
+        await session["task"]
+        await ensure_async(self.kernel_manager.shutdown_kernel(session["kernel_id"], now=True))
+
+    def published_line(self) -> str | None:
+        """Return the line about the snapshot that stands on every page, or None."""
+        return self.snapshot.line() if self.snapshot else None
+
+    def published_facts(self) -> list[str]:
+        """Return the sentences about the snapshot for the home page."""
+        return list(self.snapshot.facts()) if self.snapshot else [texts.NO_SNAPSHOT]
+
+    # ---- sessions -------------------------------------------------------------------------------
+
+    def waiting_kernels(self) -> set[str]:
+        """Return the ids of the sessions started ahead of a visit."""
+        waiting = set()
+        for pool in getattr(self.kernel_manager, "_pools", {}).values():
+            for task in pool:
+                if task.done() and not task.cancelled() and task.exception() is None:
+                    waiting.add(task.result()["kernel_id"])
+        return waiting
+
+    def is_full(self) -> bool:
+        """Whether as many sessions are in use as the server may give out."""
+        in_use = set(self.kernel_manager.list_kernel_ids()) - self.waiting_kernels()
+        return len(in_use) >= self.limits.max_visitors
+
+    async def end_abandoned(self) -> None:
+        """End the sessions whose page has been gone for the grace period, and take up a new
+        snapshot.
+        """
+        await self.follow_snapshot()
+        now = time.monotonic()
+        waiting = self.waiting_kernels()
+        connections = self.kernel_manager._kernel_connections
+        alone = {
+            kernel
+            for kernel in self.kernel_manager.list_kernel_ids()
+            if kernel not in waiting and not connections.get(kernel, 0)
+        }
+        since = self.without_page_since
+        self.without_page_since = {kernel: since.get(kernel, now) for kernel in alone}
+        for kernel, start in self.without_page_since.items():
+            if now - start > self.limits.grace_seconds and kernel in self.kernel_manager:
+                await ensure_async(self.kernel_manager.shutdown_kernel(kernel, now=True))
+
+    # ---- pages ----------------------------------------------------------------------------------
+
+    def _page_settings(self, page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Give the page template its words, and the page's scripts their versioned addresses."""
+        page_config["cx"] = {
+            "error_title": texts.CELL_FAILED_TITLE,
+            "error_text": texts.CELL_FAILED,
+        }
+        page_config["fullStaticUrl"] = f"{self.base_url}voila/static/{self.assets}"
+        page_config["fullLabextensionsUrl"] = f"{self.base_url}voila/labextensions/{self.assets}"
+        # Stock Voila would fetch MathJax from another host.
+        page_config["disabledExtensions"] = ["@jupyterlab/mathjax2-extension:plugin"]
+        return page_config
+
+    def init_settings(self) -> dict[str, Any]:
+        """Return the settings of the web server: Voila's, and our sign-in and refusals."""
+        settings: dict[str, Any] = super().init_settings()
+        self.identity_provider.login_handler_class = handlers.SignInHandler
+        settings["dashboards"] = self
+        settings["default_handler_class"] = handlers.NotFoundHandler
+        settings["login_url"] = url_path_join(self.base_url, "login")
+        return settings
+
+    def init_handlers(self) -> list[Any]:
+        """Return every route there is; Voila's file, contents, tree and execution services are not
+        among them.
+        """
+        at = with_slashes(self.base_url)
+        voila = {"voila_configuration": self.voila_configuration}
+        render = {**voila, "template_paths": self.template_paths, "config": self.config}
+        extensions = "|".join(EXTENSIONS)
+        plotly = _package_folder("plotly") / "package_data"
+        return [
+            (at, handlers.HomeHandler, render),
+            (rf"{at}view/([a-z0-9_-]+)/?", handlers.DashboardHandler, render),
+            (rf"{at}voila/render/([a-z0-9_-]+)\.ipynb", handlers.LegacyAddressHandler, render),
+            (re.escape(at + PLOTLY_PATH), handlers.BundleHandler, {"path": str(plotly)}),
+            (rf"{at}voila/templates/(cx/static/.+)", handlers.TemplateHandler),
+            (
+                rf"{at}voila/static/{self.assets}/(.+)",
+                handlers.StaticHandler,
+                {"paths": self.static_paths},
+            ),
+            (
+                rf"{at}voila/labextensions/{self.assets}/((?:{extensions})/.+)",
+                handlers.ExtensionHandler,
+                {"path": self.labextensions_path},
+            ),
+            (rf"{at}api/kernels/{KERNEL}", handlers.KernelStateHandler),
+            (rf"{at}api/kernels/{KERNEL}/channels", handlers.FilteredSocketHandler),
+            (rf"{at}voila/api/shutdown/{KERNEL}", handlers.ShutdownHandler),
+            *[
+                (url_path_join(at, path), handler)
+                for path, handler in self.identity_provider.get_handlers()
+            ],
+        ]
+
+    # ---- up and down ----------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Open the port, say so, and run until interrupted."""
+        self.app.listen(self.port, self.ip, xheaders=self.limits.public_url is not None)
+        self.ioloop = tornado.ioloop.IOLoop.current()
+        signal.signal(signal.SIGINT, self._handle_signal_stop)
+        tornado.ioloop.PeriodicCallback(self.end_abandoned, TICK_MS).start()
+        self.ioloop.add_callback(self._announce)
+        try:
+            self.ioloop.start()
+        finally:
+            _say("Stopping: ending the open sessions.")
+            self.stop()
+
+    def _announce(self) -> None:
+        host = f"[{self.ip}]" if ":" in self.ip else self.ip
+        address = f"http://{host}:{self.port}{self.base_url}"
+        _say(f"Dashboards are served at {address}  (Ctrl-C stops)")
+        if self.show_in_browser:
+            token = f"?token={self.token}" if self.token else ""
+            webbrowser.open(address + token)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _package_folder(package: str) -> Path:
+    """Return the folder of an installed package without importing it."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise ModuleNotFoundError(package)
+    return Path(next(iter(found.submodule_search_locations)))
+
+
+def _assets_version() -> str:
+    """Return a short name for the installed JavaScript, so that browsers may keep it until it
+    changes.
+    """
+    packages = ("voila", "jupyterlab-widgets", "anywidget", "plotly")
+    names = "|".join(f"{p}={version(p)}" for p in packages)
+    return hashlib.sha256(names.encode()).hexdigest()[:12]
