@@ -103,7 +103,8 @@ def choose_periods(
     """
     zone = ZoneInfo(time_zone)
     begin, end = first.astimezone(zone).date(), last.astimezone(zone).date()
-    chosen: Unit = unit or next((u for u, most in _LONGEST if last - first <= most), "quarter")
+    fitting: list[Unit] = [u for u, longest in _LONGEST if last - first <= longest]
+    chosen: Unit = unit or (fitting[0] if fitting else "quarter")
     starts = [_floor(begin, chosen)]
     while (following := _next(starts[-1], chosen)) <= end:
         starts.append(following)

@@ -32,8 +32,10 @@ began beyond its stage) and so has nothing left to lose.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,7 +44,17 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.bins import BIN_EDGES, bin_of
-from cxlib.counting import DONE, KEYS, LOST, NONE, OPEN, SILENT, Scope, count_bucket
+from cxlib.counting import (
+    DONE,
+    KEYS,
+    LOST,
+    NONE,
+    OPEN,
+    SILENT,
+    Scope,
+    channel_names,
+    count_bucket,
+)
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.periods import Periods
 
@@ -220,11 +232,6 @@ class Summary:
         )
 
 
-def channel_names(places: pl.DataFrame) -> tuple[str, ...]:
-    """Channels in the order in which the journey map first uses them."""
-    return tuple(places["channel"].unique(maintain_order=True))
-
-
 def summarise(workspace: Workspace) -> Summary:
     """Count the journeys of a workspace: one pass, one bucket of customers at a time.
 
@@ -232,8 +239,12 @@ def summarise(workspace: Workspace) -> Summary:
     up, and memory is that of one bucket (a 32nd of the log) and of the result.
     """
     scope = Scope(workspace.places, workspace.gap, workspace.observed_until)
-    parts = [count_bucket(pl.read_parquet(f), scope) for f in workspace.bucket_files()]
-    tables = {n: pl.concat([p[n] for p in parts]).sort(KEYS[n]) for n in TABLES}
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        parts = list(
+            pool.map(lambda f: count_bucket(pl.read_parquet(f), scope), workspace.bucket_files())
+        )
+    # each part is sorted, and the bucket is the first key: no table has to be sorted as a whole
+    tables = {n: pl.concat([p[n] for p in parts]) for n in TABLES}
     return Summary(
         places=workspace.places,
         segments=workspace.segments,
