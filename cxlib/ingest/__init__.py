@@ -1,0 +1,22 @@
+"""Exports, logs and databases -> EVENTS; what does not fit is set aside, with the reason.
+
+The path of a file: `sources` (which files, unpacked) → `text`, `tables`, `xes` (raw frames in which an id stays an id)
+→ `columns` (which column is what) → `recognise` (touchpoint, channel, stage), `instants` (times), `cells` (ids, numbers)
+→ `events` (contacts, quarantine) → `report`. `people` reads customers and ratings, `propose` a first journey map.
+"""
+
+from cxlib.ingest.events import Ingested, read_events
+from cxlib.ingest.people import read_customers, read_ratings
+from cxlib.ingest.propose import propose_journey_map
+from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
+
+__all__ = [
+    "FileReport",
+    "IngestReport",
+    "Ingested",
+    "UnmappedTouchpoint",
+    "propose_journey_map",
+    "read_customers",
+    "read_events",
+    "read_ratings",
+]

@@ -1,0 +1,404 @@
+"""Exports in, contacts out: `read_events` turns files into EVENTS and says what became of every row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from cxlib.contracts import EVENTS, QUARANTINE
+from cxlib.errors import InputError, nearest_name
+from cxlib.ingest.cells import as_number, read_ids, text_of
+from cxlib.ingest.columns import check_found, find_columns
+from cxlib.ingest.instants import read_instants
+from cxlib.ingest.recognise import KEY, content_hash, place_columns, recognise
+from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
+from cxlib.ingest.sources import Paths, Source, find_sources
+from cxlib.ingest.tables import LINE, POSITION, RawTable, as_json, read_table
+from cxlib.ingest.xes import read_xes
+from cxlib.journey_map import JourneyMap
+
+__all__ = ["Ingested", "read_events", "read_source"]
+
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+"""Contacts before this are implausible unless the map says otherwise (`earliest`)."""
+
+_TEXTS = ("environment", "issue", "comment")
+_NUMBERS = ("rating", "cost")
+_OPTIONAL = ("ended_at", *_NUMBERS, *_TEXTS)
+_INSTANT = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ingested:
+    """What `read_events` returns.
+
+    Parameters
+    ----------
+    events
+        EVENTS, in no order, exact duplicates included: equal in `row`, and found where they are
+        sorted.
+    quarantine
+        QUARANTINE: the rows set aside.
+    report
+        What became of every row.
+    journey_map
+        The map they were read by.
+    """
+
+    events: pl.LazyFrame
+    quarantine: pl.DataFrame
+    report: IngestReport
+    journey_map: JourneyMap
+
+    def checked(self) -> IngestReport:
+        """Return the report with customers, duplicates and ties counted, without writing a store."""
+        keys = self.events.select("customer", "occurred_at", "sequence", "row")
+        distinct = keys.unique().collect(engine="streaming")
+        contacts = self.report.contacts
+        instants = distinct.select("customer", "occurred_at").unique().height
+        return self.report.with_store_counts(
+            customers=distinct["customer"].n_unique(),
+            duplicates=contacts - distinct.height,
+            tied_timestamps=distinct.height - instants,
+        )
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts that files add up to."""
+
+    rows_in: int = 0
+    left_out: int = 0
+    without_offset: int = 0
+    moved: int = 0
+    twice: int = 0
+    cleared: Counter[str] = field(default_factory=Counter)
+    hints: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file: contacts with `KEY`, what the keys mean, the rows set aside, and its columns."""
+
+    contacts: pl.DataFrame
+    places: pl.DataFrame
+    quarantine: pl.DataFrame
+    columns: list[str]
+    file: FileReport
+
+
+def read_source(
+    source: Source, *, separator: str | None = None, encoding: str | None = None
+) -> RawTable:
+    """Read one file of any format as it stands."""
+    if source.format == "xes":
+        return read_xes(source)
+    return read_table(source, separator=separator, encoding=encoding)
+
+
+def read_events(
+    paths: Paths,
+    journey_map: JourneyMap,
+    *,
+    separator: str | None = None,
+    encoding: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Ingested:
+    """Read a log into EVENTS.
+
+    Parameters
+    ----------
+    paths
+        Files, globs or folders of CSV, TSV, JSON lines, Parquet or XES, also gzipped.
+    journey_map
+        Says what columns and touchpoints mean. Columns it does not name are looked for under our own
+        names, then under those of XES (``case:concept:name``, ``time:timestamp``, ``concept:name``).
+    separator, encoding
+        Of text files; None: detected, and said in the report.
+    progress
+        Called with a line of text for each file.
+
+    Returns
+    -------
+    Ingested
+        The contacts, the rows set aside with the reason, and the report. Set aside are malformed rows
+        and rows without customer, time or touchpoint, or with a time that cannot be read or is
+        implausible (before 1990 or after tomorrow, unless the map says otherwise).
+
+    Raises
+    ------
+    InputError
+        Where a file cannot be read, a column is missing, most times cannot be read, or no row is left.
+    """
+    tally, parts = _Tally(), []
+    for source in find_sources(paths):
+        if progress is not None:
+            progress(f"reading {source}")
+        table = read_source(source, separator=separator, encoding=encoding)
+        parts.append(_read_part(table, journey_map, tally))
+    check_found(journey_map, {c: None for part in parts for c in part.columns})
+    contacts = pl.concat([p.contacts for p in parts], rechunk=False)
+    places = pl.concat([p.places for p in parts]).unique(KEY, keep="first", maintain_order=True)
+    quarantine = pl.concat([p.quarantine for p in parts])
+    if not contacts.height:
+        raise InputError(_nothing_left(quarantine, tally))
+    report = _report(contacts, places, quarantine, journey_map, tally, tuple(p.file for p in parts))
+    return Ingested(_events(contacts, places), quarantine, report, journey_map)
+
+
+def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part:
+    source, columns = str(table.source), table.columns
+    matched = any(t.match for t in journey_map.touchpoints)
+    required = ("customer", "occurred_at") if matched else ("customer", "occurred_at", "touchpoint")
+    roles = find_columns(columns, journey_map, source=source, required=required)
+    rows, contents = _collect(table, roles, place_columns(journey_map, roles))
+    file = FileReport(
+        source,
+        table.source.format,
+        rows.height + table.malformed.height,
+        table.encoding,
+        table.separator,
+    )
+    tally.rows_in += file.rows
+    places = recognise(contents, journey_map, roles)
+    if (out := places.filter(~pl.col("is_kept"))[KEY]).len():
+        tally.left_out += rows.height
+        rows = rows.filter(~pl.col(KEY).is_in(out.implode()))
+        tally.left_out -= rows.height
+    rows, reasons = _read_cells(rows, roles, places, journey_map, source, tally)
+    quarantine = _quarantine(table, rows, reasons, roles)
+    if reasons is not None:
+        rows = rows.filter(reasons.is_null())
+    contacts = _finish(rows, journey_map, source, tally)
+    return _Part(contacts, places, quarantine, columns, file)
+
+
+def _collect(
+    table: RawTable, roles: Mapping[str, str], deciding: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Take what is needed from the file in one pass: the rows, and the distinct deciding contents."""
+    schema = table.frame.collect_schema()
+    ours = {
+        name: pl.col(roles[name])
+        for name in ("customer", "occurred_at", "sequence", *_OPTIONAL)
+        if name in roles
+    }
+    if POSITION in schema:
+        ours.setdefault("sequence", pl.col(POSITION))
+    here = [c for c in deciding if c in schema]
+    # Deciding columns get numbers for names, since a raw column may be called like one of ours.
+    numbered = [pl.col(c).alias(f"\x00{i}") for i, c in enumerate(here)]
+    rows = table.frame.select(
+        pl.col(LINE),
+        content_hash(table.columns).alias("row"),
+        content_hash(here).alias(KEY),
+        *(expr.alias(name) for name, expr in ours.items()),
+        *numbered,
+    ).collect(engine="streaming")
+    names = [f"\x00{i}" for i in range(len(here))]
+    contents = rows.group_by(KEY).agg(pl.col(n).first().cast(pl.String) for n in names)
+    contents = contents.rename(dict(zip(names, here, strict=True)))
+    absent = [pl.lit(None, pl.String).alias(c) for c in deciding if c not in here]
+    return rows.drop(names), contents.with_columns(absent)
+
+
+def _read_cells(
+    rows: pl.DataFrame,
+    roles: Mapping[str, str],
+    places: pl.DataFrame,
+    journey_map: JourneyMap,
+    source: str,
+    tally: _Tally,
+) -> tuple[pl.DataFrame, pl.Series | None]:
+    """Read customers and times; return with them why rows must be set aside, None where none must."""
+    ids = read_ids(rows["customer"], where=f"{source}, column {roles['customer']!r}")
+    instants = read_instants(
+        rows["occurred_at"],
+        where=f"{source}, column {roles['occurred_at']!r}",
+        time_zone=journey_map.time_zone,
+        time_format=journey_map.time_format,
+    )
+    tally.hints.update(dict.fromkeys(ids.hints))
+    tally.without_offset += instants.without_offset
+    tally.moved += instants.moved
+    tally.twice += instants.twice
+    read = rows.with_columns(customer=ids.values, occurred_at=instants.values)
+    return read, _reasons(read, instants.unread, places, journey_map)
+
+
+def _reasons(
+    rows: pl.DataFrame, unread: pl.Series, places: pl.DataFrame, journey_map: JourneyMap
+) -> pl.Series | None:
+    earliest = journey_map.earliest or EARLIEST
+    latest = journey_map.latest or datetime.now(UTC) + timedelta(days=1)
+    nameless = places.filter(pl.col("touchpoint").is_null())[KEY]
+    at = rows["occurred_at"]
+    faults = {
+        "customer is empty": rows["customer"].is_null(),
+        "time cannot be read": unread,
+        "time is empty": at.is_null(),
+        f"implausible time, before {earliest:%Y-%m-%d}": at < earliest,
+        f"implausible time, after {latest:%Y-%m-%d}": at >= latest,
+        "touchpoint is empty": rows[KEY].is_in(nameless.implode()),
+    }
+    broken = {reason: fault for reason, fault in faults.items() if fault.any()}
+    if not broken:
+        return None
+    frame = pl.DataFrame(list(broken.values()), schema=list(broken))
+    whens = [pl.when(pl.col(reason)).then(pl.lit(reason)) for reason in broken]
+    return frame.select(pl.coalesce(whens)).to_series()
+
+
+def _quarantine(
+    table: RawTable, rows: pl.DataFrame, reasons: pl.Series | None, roles: Mapping[str, str]
+) -> pl.DataFrame:
+    """Return malformed rows and those with a reason, as they stand in the file."""
+    parts = [table.malformed.rename({LINE: "line"})]
+    if reasons is not None:
+        bad = rows.select(LINE, reasons.alias("\x00reason")).drop_nulls("\x00reason")
+        raw = table.frame.filter(pl.col(LINE).is_in(bad[LINE].implode())).collect()
+        raw = raw.join(bad, on=LINE, how="left").sort(LINE)
+        written = {
+            name: raw[roles[name]].cast(pl.String) if name in roles else pl.lit(None, pl.String)
+            for name in ("customer", "occurred_at", "touchpoint")
+        }
+        parts.append(
+            raw.select(
+                pl.col("\x00reason").alias("reason"),
+                pl.col(LINE).alias("line"),
+                **written,
+                raw=as_json(raw.select(table.columns)),
+            )
+        )
+    joined = pl.concat([QUARANTINE.empty().drop("file"), *parts], how="diagonal")
+    return joined.with_columns(file=pl.lit(str(table.source))).select(QUARANTINE.schema.names())
+
+
+def _finish(
+    rows: pl.DataFrame, journey_map: JourneyMap, source: str, tally: _Tally
+) -> pl.DataFrame:
+    """Read the optional cells, and give every part the same columns."""
+    exprs: dict[str, pl.Expr | pl.Series] = {}
+    for name in _NUMBERS:
+        exprs[name] = _number(rows, name, journey_map, tally)
+    for name in _TEXTS:
+        exprs[name] = text_of(name) if name in rows.columns else pl.lit(None, pl.String)
+    exprs["ended_at"] = _ended_at(rows, journey_map, source, tally)
+    sequence: pl.Expr = pl.lit(0, pl.Int64)
+    if "sequence" in rows.columns:
+        sequence = pl.col("sequence").cast(pl.Int64, strict=False)
+        unread = rows.select((sequence.is_null() & text_of("sequence").is_not_null()).sum()).item()
+        if unread:
+            tally.cleared["sequence is no whole number"] += unread
+        sequence = sequence.fill_null(0)
+    return rows.select("customer", "occurred_at", "row", KEY, sequence=sequence, **exprs)
+
+
+def _number(
+    rows: pl.DataFrame, name: str, journey_map: JourneyMap, tally: _Tally
+) -> pl.Expr | pl.Series:
+    if name not in rows.columns:
+        return pl.lit(None, pl.Float64)
+    written = rows.select(text_of(name)).to_series()
+    numbers = rows.select(as_number(name)).to_series()
+    if unread := numbers.null_count() - written.null_count():
+        tally.cleared[f"{name} is no number"] += unread
+    scale = journey_map.rating_scale
+    if name == "rating" and scale is not None:
+        outside = ~numbers.is_between(scale.min, scale.max)
+        if beyond := int(outside.sum()):
+            tally.cleared[f"rating is outside {scale.min:g} to {scale.max:g}"] += beyond
+            numbers = numbers.set(outside.fill_null(False), None)
+    return numbers
+
+
+def _ended_at(
+    rows: pl.DataFrame, journey_map: JourneyMap, source: str, tally: _Tally
+) -> pl.Expr | pl.Series:
+    if "ended_at" not in rows.columns:
+        return pl.lit(None, _INSTANT)
+    ended = read_instants(
+        rows["ended_at"],
+        where=f"{source}, column of ended_at",
+        time_zone=journey_map.time_zone,
+        time_format=journey_map.time_format,
+        refuse=False,
+    )
+    if unread := int(ended.unread.sum()):
+        tally.cleared["ended_at cannot be read"] += unread
+    early = (ended.values < rows["occurred_at"]).fill_null(False)
+    if before := int(early.sum()):
+        tally.cleared["ended_at is before the contact"] += before
+        return ended.values.set(early, None)
+    return ended.values
+
+
+def _events(contacts: pl.DataFrame, places: pl.DataFrame) -> pl.LazyFrame:
+    """Return EVENTS, in which what a row is, is looked up only when it is asked for."""
+    named = places.lazy().select(KEY, "touchpoint", "channel", "stage", "owner", "initiated_by")
+    joined = contacts.lazy().join(named, on=KEY, how="left")
+    return joined.select(EVENTS.schema.names())
+
+
+def _report(
+    contacts: pl.DataFrame,
+    places: pl.DataFrame,
+    quarantine: pl.DataFrame,
+    journey_map: JourneyMap,
+    tally: _Tally,
+    files: tuple[FileReport, ...],
+) -> IngestReport:
+    counted = contacts.group_by(KEY).len().join(places, on=KEY, how="left")
+    names = [t.name for t in journey_map.touchpoints]
+    unmapped = _count_by(counted.filter(~pl.col("is_known")), "touchpoint")
+    zone = journey_map.time_zone or "UTC"
+    wall = pl.col("occurred_at").dt.convert_time_zone(zone).dt.replace_time_zone(None)
+    facts = contacts.lazy().select(
+        first=pl.col("occurred_at").min(),
+        last=pl.col("occurred_at").max(),
+        midnight=(wall.dt.truncate("1d") == wall).mean(),
+    )
+    first, last, midnight = facts.collect(engine="streaming").row(0)
+    if midnight > 0.9:
+        tally.hints[
+            "almost all times are at midnight: the log has dates only; waits mean little"
+        ] = None
+    return IngestReport(
+        files=files,
+        rows_in=tally.rows_in,
+        contacts=contacts.height,
+        left_out=tally.left_out,
+        set_aside=_count_by(quarantine.with_columns(len=pl.lit(1)), "reason"),
+        cleared=dict(tally.cleared),
+        unmapped=tuple(
+            UnmappedTouchpoint(name, n, nearest_name(name, names)) for name, n in unmapped.items()
+        ),
+        unknown_stages=_count_by(counted, "unknown_stage"),
+        first_at=first,
+        last_at=last,
+        time_zone=zone,
+        without_offset=tally.without_offset,
+        moved=tally.moved,
+        twice=tally.twice,
+        midnight_share=midnight,
+        hints=tuple(tally.hints),
+    )
+
+
+def _count_by(counted: pl.DataFrame, column: str) -> dict[str, int]:
+    sums = counted.drop_nulls(column).group_by(column).agg(pl.col("len").sum())
+    return dict(
+        sums.sort(["len", column], descending=[True, False]).select(column, "len").iter_rows()
+    )
+
+
+def _nothing_left(quarantine: pl.DataFrame, tally: _Tally) -> str:
+    reasons = _count_by(quarantine.with_columns(len=pl.lit(1)), "reason")
+    if tally.left_out:
+        reasons["left out by `keep`"] = tally.left_out
+    listed = ", ".join(f"{reason} ({n:,})" for reason, n in reasons.items())
+    return f"no row of the log became a contact: {listed}; mend the log or the map"

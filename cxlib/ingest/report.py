@@ -1,0 +1,237 @@
+"""The ingest report: one page that says what became of every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
+from html import escape
+from typing import Any
+
+__all__ = ["FileReport", "IngestReport", "UnmappedTouchpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """One file that was read: its name, format, rows, and for text its encoding and separator."""
+
+    name: str
+    format: str
+    rows: int
+    encoding: str | None = None
+    separator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnmappedTouchpoint:
+    """A touchpoint of the log that the map does not know, its contacts, and the known name like it."""
+
+    name: str
+    contacts: int
+    nearest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What became of the rows of a log. ``rows_in = contacts + left_out + sum(set_aside)``.
+
+    Parameters
+    ----------
+    files
+        What was read.
+    rows_in
+        Rows in the files, malformed ones included, blank lines not.
+    contacts
+        Rows that became contacts (after the store: without duplicates and robots).
+    left_out
+        Rows that the map's `keep` leaves out.
+    set_aside
+        Rows in quarantine by reason.
+    cleared
+        Values that were emptied by reason, such as a rating outside the scale; the contact stayed.
+    unmapped
+        Touchpoints that the map does not know, most frequent first.
+    unknown_stages
+        Contacts by stage of the log that the map does not have; they are "unmapped".
+    first_at, last_at
+        First and last contact.
+    time_zone, without_offset
+        Zone of times without an offset, and how many there were.
+    moved, twice
+        Times in the hour that a change to summer time leaves out, and in the one that occurs twice.
+    midnight_share
+        Share of contacts at exactly midnight: near 1, the log has dates only, and waits are not
+        measurable.
+    hints
+        What to look at, in words.
+    customers, journeys, tied_timestamps, duplicates, robots, robot_contacts
+        Known once the contacts are sorted; None before. A tied timestamp is a contact at the same
+        instant as the one before it of the same customer.
+    segments_left_out, customers_without_segment, ratings
+        From the tables of customers and ratings, where there were any.
+    """
+
+    files: tuple[FileReport, ...]
+    rows_in: int
+    contacts: int
+    left_out: int = 0
+    set_aside: Mapping[str, int] = field(default_factory=dict)
+    cleared: Mapping[str, int] = field(default_factory=dict)
+    unmapped: tuple[UnmappedTouchpoint, ...] = ()
+    unknown_stages: Mapping[str, int] = field(default_factory=dict)
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    time_zone: str = "UTC"
+    without_offset: int = 0
+    moved: int = 0
+    twice: int = 0
+    midnight_share: float = 0.0
+    hints: tuple[str, ...] = ()
+    customers: int | None = None
+    journeys: int | None = None
+    tied_timestamps: int | None = None
+    duplicates: int | None = None
+    robots: int | None = None
+    robot_contacts: int | None = None
+    segments_left_out: tuple[str, ...] = ()
+    customers_without_segment: int | None = None
+    ratings: Mapping[str, Any] | None = None
+
+    def with_store_counts(self, **counts: Any) -> IngestReport:
+        """Return the report completed by what only sorted contacts show.
+
+        Parameters
+        ----------
+        counts
+            Any of ``contacts``, ``customers``, ``journeys``, ``tied_timestamps``, ``duplicates``,
+            ``robots``, ``robot_contacts``, ``segments_left_out``, ``customers_without_segment``,
+            ``ratings``. Duplicates and contacts of robots are taken from the contacts into
+            `set_aside`.
+
+        Raises
+        ------
+        TypeError
+            For a name that is none of these.
+        """
+        known = {f.name for f in fields(self)}
+        if strange := sorted(set(counts) - known):
+            raise TypeError(f"a report holds no {', '.join(strange)}")
+        set_aside = dict(self.set_aside)
+        for reason, key in (("duplicate", "duplicates"), ("robot", "robot_contacts")):
+            if counts.get(key):
+                set_aside[reason] = int(counts[key])
+        contacts = self.rows_in - self.left_out - sum(set_aside.values())
+        counts["segments_left_out"] = tuple(counts.get("segments_left_out", ()))
+        return replace(self, **{"contacts": contacts, **counts, "set_aside": set_aside})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values that JSON can hold; instants as ISO 8601."""
+        plain = asdict(self)
+        for name in ("first_at", "last_at"):
+            if plain[name] is not None:
+                plain[name] = plain[name].isoformat()
+        return plain
+
+    def to_text(self) -> str:
+        """Return the report for a terminal."""
+        parts = []
+        for title, rows in self._sections():
+            width = max((len(label) for label, _ in rows), default=0)
+            lines = [f"  {label:<{width}}  {value}".rstrip() for label, value in rows]
+            parts.append("\n".join([title, *lines]))
+        return "\n\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        parts = ["<div style='font-size:14px;max-width:62em'>"]
+        for title, rows in self._sections():
+            cells = "".join(
+                "<tr><td style='text-align:left;padding:1px 2em 1px 0;color:#555'>"
+                f"{escape(label)}</td><td style='text-align:left'>{escape(value)}</td></tr>"
+                for label, value in rows
+            )
+            parts.append(
+                f"<h4 style='margin:1em 0 .3em'>{escape(title)}</h4><table>{cells}</table>"
+            )
+        return "".join([*parts, "</div>"])
+
+    def _sections(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        yield "Rows", list(self._row_lines())
+        yield "Contacts", list(self._contact_lines())
+        if self.cleared:
+            yield "Values emptied, the contact kept", _counts(self.cleared)
+        if self.unmapped:
+            yield "Touchpoints the map does not know (kept, most frequent first)", self._unmapped()
+        if self.unknown_stages:
+            yield "Stages the map does not have (kept as unmapped)", _counts(self.unknown_stages)
+        yield "Files", [(f.name, _file_line(f)) for f in self.files[:20]] + _more(self.files, 20)
+        if self.hints:
+            yield "To look at", [(f"{i}.", hint) for i, hint in enumerate(self.hints, 1)]
+
+    def _row_lines(self) -> Iterator[tuple[str, str]]:
+        yield "in the files", f"{self.rows_in:,}"
+        yield "kept as contacts", _of(self.contacts, self.rows_in)
+        if self.left_out:
+            yield "left out by `keep`", _of(self.left_out, self.rows_in)
+        for reason, rows in sorted(self.set_aside.items(), key=lambda item: -item[1]):
+            yield f"set aside: {reason}", _of(rows, self.rows_in)
+
+    def _contact_lines(self) -> Iterator[tuple[str, str]]:
+        if self.customers is not None:
+            yield "customers", f"{self.customers:,}"
+        if self.journeys is not None:
+            yield "journeys", f"{self.journeys:,}"
+        if self.first_at is not None and self.last_at is not None:
+            yield "first", f"{self.first_at:%Y-%m-%d %H:%M} UTC"
+            yield "last", f"{self.last_at:%Y-%m-%d %H:%M} UTC"
+        if self.without_offset:
+            yield "times without offset", f"{self.without_offset:,}, taken as {self.time_zone}"
+        if self.moved or self.twice:
+            clock = (
+                f"{self.moved:,} in no hour, moved one on; {self.twice:,} in a double hour, first"
+            )
+            yield "at clock changes", clock
+        yield "at exactly midnight", f"{self.midnight_share:.1%}"
+        if self.tied_timestamps is not None:
+            yield "tied in time", _of(self.tied_timestamps, self.contacts)
+        if self.robots:
+            yield "robots", f"{self.robots:,} customers"
+        if self.ratings:
+            yield "ratings", ", ".join(f"{_number(v)} {k}" for k, v in self.ratings.items())
+        if self.customers_without_segment:
+            yield "customers without segment", f"{self.customers_without_segment:,}"
+        if self.segments_left_out:
+            yield "segments left out", ", ".join(self.segments_left_out)
+
+    def _unmapped(self) -> list[tuple[str, str]]:
+        lines = [
+            (u.name, f"{u.contacts:,}" + (f"  did you mean {u.nearest!r}?" if u.nearest else ""))
+            for u in self.unmapped[:20]
+        ]
+        return lines + _more(self.unmapped, 20)
+
+
+def _counts(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [(name, f"{n:,}") for name, n in ordered[:20]] + _more(ordered, 20)
+
+
+def _more(items: Any, shown: int) -> list[tuple[str, str]]:
+    return [(f"and {len(items) - shown:,} more", "")] if len(items) > shown else []
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{part:,} ({part / whole:.1%})" if whole else f"{part:,}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _file_line(file: FileReport) -> str:
+    names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+    parts = [file.format, f"{file.rows:,} rows"]
+    if file.encoding is not None:
+        parts.append(file.encoding)
+    if file.separator is not None:
+        parts.append(f"separator {names.get(file.separator, repr(file.separator))}")
+    return ", ".join(parts)
