@@ -450,6 +450,12 @@ def test_impossible_worlds_are_refused() -> None:
         small_world(contacts=(small_world().contacts[0],) * 5)
     with pytest.raises(InputError, match=r"\(2, 2\)"):
         small_world(transitions=np.ones((2, 2)))
+    with pytest.raises(InputError, match="exit_rate is 15"):
+        small_world(contacts=(Contact("a", "first", "web", "digital", 15),) * 1)
+    with pytest.raises(InputError, match="stage 'last'"):
+        small_world(contacts=(Contact("a", "last", "web", "digital", 0.1),))
+    with pytest.raises(InputError, match="not after start"):
+        small_world(observed_until=START)
     with pytest.raises(UnknownNameError, match="nowhere"):
         small_world(arrivals={"nowhere": 1})
 

@@ -247,6 +247,19 @@ class World:
         names = [contact.name for contact in self.contacts]
         if len(set(names)) < len(names):
             raise InputError(f"world '{self.name}': a touchpoint is given twice.")
+        if self.observed_until <= self.start:
+            raise InputError(f"world '{self.name}': observed_until is not after start.")
+        for contact in self.contacts:
+            if not 0 <= contact.exit_rate <= 1:
+                raise InputError(
+                    f"touchpoint '{contact.name}': exit_rate is {contact.exit_rate}; "
+                    "it is a probability, between 0 and 1."
+                )
+            if contact.stage not in self.stages:
+                raise InputError(
+                    f"touchpoint '{contact.name}': stage '{contact.stage}' is not one of "
+                    f"{', '.join(self.stages)}."
+                )
         size = (len(names), len(names))
         if self.transitions.shape != size:
             raise InputError(
