@@ -81,7 +81,6 @@ bench: $(INSTALLED)  ## speed and memory, as ratios within one run (some minutes
 	$(BIN)/python benchmarks/run.py
 
 lock: $(INSTALLED)  ## resolve pyproject.toml anew into requirements.lock (LOCK_ARGS=--upgrade for newer versions)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9.8'
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --quiet \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGS) -o requirements.lock
 

@@ -27,6 +27,7 @@ ROOMS = (
     ("store",),
     ("summary",),
     ("statistics",),
+    ("results", "sequences"),
     ("measures",),
     ("fragmentation",),
     ("opportunities",),

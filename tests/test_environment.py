@@ -94,12 +94,15 @@ def test_the_installed_versions_are_the_locked_ones() -> None:
 
 
 def licence_of(distribution: importlib.metadata.Distribution) -> str:
-    """Return what the distribution states: an SPDX expression, classifiers, or its first words."""
+    """Return what the distribution states: SPDX expression, classifiers, or how its text begins."""
     metadata = distribution.metadata
     stated = [metadata.get("License-Expression") or ""]
     stated += [c for c in metadata.get_all("Classifier") or [] if c.startswith("License ::")]
     if not any(stated):
         stated.append((metadata.get("License") or "")[:100])
+    if not any(stated):
+        files = metadata.get_all("License-File") or []
+        stated += [(distribution.read_text(f"licenses/{name}") or "")[:100] for name in files]
     return " ".join(stated)
 
 

@@ -37,18 +37,27 @@ if ! new_enough "$venv/bin/python"; then
   "$python" -m venv "$venv"
 fi
 
-pip=("$venv/bin/python" -m pip install --disable-pip-version-check --no-deps --no-build-isolation)
-[ -t 1 ] || pip+=(--quiet)
+# pip fetches the lock's own setuptools (what is built here is built with it, so that nothing unhashed is
+# ever run) and uv; uv installs the rest in seconds. Where uv finds no way out (a mirror that only pip knows
+# of), pip does the same work in minutes.
+quiet=(); [ -t 1 ] || quiet=(--quiet)
+by_pip() {
+  "$venv/bin/python" -m pip install "${quiet[@]}" "${quiet[@]}" --disable-pip-version-check \
+    --no-deps --no-build-isolation "$@"
+}
+by_uv() { "$venv/bin/uv" pip install "${quiet[@]}" --python "$venv/bin/python" --no-deps --no-build-isolation "$@"; }
+
 packages=$(grep -c '^[a-z].*==' requirements.lock)
-say "2/3 $packages packages of requirements.lock into $venv (300 MB to fetch the first time: one to three minutes)"
-# What is built here (one dependency comes as source, and this package) is built with the lock's own
-# setuptools, so that nothing unhashed is ever run.
-backend=$(mktemp)
-trap 'rm -f "$backend"' EXIT
-awk '/^[^ ]/ {keep = /^setuptools==/} keep' requirements.lock >"$backend"
-"${pip[@]}" --require-hashes -r "$backend"
-"${pip[@]}" --require-hashes -r requirements.lock
+say "2/3 $packages packages of requirements.lock (300 MB to fetch the first time: about a minute)"
+first=$(mktemp)
+trap 'rm -f "$first"' EXIT
+awk '/^[^ ]/ {keep = /^(setuptools|uv)==/} keep' requirements.lock >"$first"
+by_pip --require-hashes -r "$first"
+if ! by_uv --require-hashes -r requirements.lock; then
+  say 'uv could not fetch them (its reason stands above); pip tries now, and takes some minutes'
+  by_pip --require-hashes -r requirements.lock
+fi
 say "3/3 cxlib itself, in place"
-"${pip[@]}" --editable .
+by_pip --editable .
 touch "$venv/.installed"
 say "ready: $("$venv/bin/python" --version) in $venv"
