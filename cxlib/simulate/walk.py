@@ -23,6 +23,7 @@ SENDS_ELSEWHERE = ("backtracking", "ping_pong", "repeat_contact", "repeated_task
 
 _PROBABILITIES = ("abandonment", *SENDS_ELSEWHERE)
 _NOWHERE = -1
+_SENT = -2
 _MAX_STEPS = 2_000
 _MOST_CERTAIN_EXIT = 0.98
 
@@ -304,8 +305,8 @@ def _send_elsewhere(
 ) -> np.ndarray:
     """Change ``target`` where a fault sends the customer elsewhere.
 
-    Returns, per walker, the touchpoint that must follow the new target (ping-pong), or -1 where
-    nothing does; -2 marks walkers that were sent without a sequel.
+    Returns, per walker, the touchpoint that must follow the new target (ping-pong), ``_SENT`` where
+    the customer was sent and is free again afterwards, ``_NOWHERE`` where no fault struck.
     """
     sequel = np.full(len(target), _NOWHERE)
     for i, (fault, ends, tally) in enumerate(zip(rules.faults, rules.ends, tallies, strict=True)):
@@ -321,9 +322,6 @@ def _send_elsewhere(
         target[sent] = draw(np.cumsum(share)[None, :], rng.random(int(sent.sum())))
         sequel[sent] = ends[1] if fault.kind == "ping_pong" else _SENT
     return sequel
-
-
-_SENT = -2
 
 
 def _waits(
