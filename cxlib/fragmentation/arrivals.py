@@ -1,0 +1,417 @@
+"""Arrivals: what happened after each arrival at a touchpoint, by where the customer came from.
+
+Everything that is said about a handoff a → b is said about the customers who *arrived at b from a*:
+whether they went on, turned back, returned to where they came from, how long they had waited, and
+how they rated b. One streaming pass over the store counts this into four tables of integers and
+sums. Like the journey summary they are additive over customers, and they grow with the journey map,
+not with the log.
+
+A customer counts at most `MAX_PER_CUSTOMER` times per handoff, and customers who behave like robots
+are left out, so that a few heavy users cannot speak for a handoff.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from cxlib.bins import bin_of
+from cxlib.errors import InputError, UnknownNameError
+from cxlib.journeys import NO_STAGE
+from cxlib.periods import Periods
+
+if TYPE_CHECKING:
+    from cxlib.store import Workspace
+    from cxlib.summary import Selection
+
+MAX_PER_CUSTOMER = 3
+"""How often one customer may count for one handoff."""
+
+RELOAD = timedelta(seconds=60)
+"""The same touchpoint again within this time is one contact, not two (a reload, a double click)."""
+
+FALLBACK_SILENCE = timedelta(days=30)
+"""Silence that counts as having left where the journey map states no gap."""
+
+LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
+"""Silences at which abandonment must have the same sign for a finding to be stable."""
+
+_POSITION_BINS = (2, 3, 5, 9)
+_ROBOT_CONTACTS = 100
+_ROBOT_PACE = timedelta(seconds=60)
+
+KEYS = {
+    "arrivals": ("source", "target", "high", "reached", "position", "segment", "period"),
+    "onward": ("source", "target", "next", "segment", "period"),
+    "waits": ("source", "target", "bin", "segment", "period"),
+    "spread": ("source", "target", "bucket"),
+}
+"""Key columns of each table, in the order in which it is sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was counted how.
+
+    Attributes
+    ----------
+    silence
+        Silence that counts as having left; also the longest wait of a handoff, and the follow-up
+        every counted arrival has had.
+    first_at, observed_until
+        First contact, and end of observation, UTC.
+    customers, robots
+        Customers counted, and customers left out because they behave like robots.
+    midnight_share
+        Share of contacts at exactly midnight in the map's time zone or in UTC.
+    """
+
+    silence: timedelta
+    first_at: datetime
+    observed_until: datetime
+    customers: int
+    robots: int
+    midnight_share: float
+
+    @property
+    def span(self) -> timedelta:
+        """Time the log covers."""
+        return self.observed_until - self.first_at
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrivals:
+    """What `count_arrivals` returns: four additive tables, and what their numbers mean.
+
+    Attributes
+    ----------
+    arrivals
+        Per source, target, highest stage so far (``high``), goal already ``reached``, ``position``
+        (class of the contact number in the journey), segment and period: ``n`` arrivals followed
+        for the silence, ``silent`` of them without any further contact of the customer within it,
+        ``onward`` the others, ``back`` of those to a stage below the highest reached; ``n_7`` and
+        ``silent_7`` (also 14, 30) the same at fixed silences; ``customers`` first arrivals;
+        ``rating_n``, ``rating_sum``, ``rating_sq``.
+    onward
+        Per source, target and ``next`` place: ``n`` arrivals that went on.
+    waits
+        Per source, target and ``bin`` of the wait between them (`cxlib.bins`): ``n``.
+    spread
+        Per source, target and bucket of customers: ``n``, ``silent``, ``onward``, ``back``: what
+        the intervals need to know of how customers differ.
+    """
+
+    arrivals: pl.DataFrame
+    onward: pl.DataFrame
+    waits: pl.DataFrame
+    spread: pl.DataFrame
+    places: pl.DataFrame
+    segments: pl.DataFrame
+    periods: Periods
+    settings: Settings
+    cache: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def select(self, where: Selection | None) -> Arrivals:
+        """Keep the arrivals that `where` names (channel: of either end of the handoff).
+
+        Raises
+        ------
+        UnknownNameError
+            For a segment, value or channel that the log does not have.
+        InputError
+            For a period outside the log.
+        """
+        if where is None or (where.segment, where.period, where.channel) == (None, None, None):
+            return self
+        tests: list[pl.Expr] = []
+        if where.segment is not None:
+            tests.append(pl.col("segment").is_in(self._segment_codes(*where.segment)))
+        if where.period is not None:
+            first, last = where.period
+            if not 0 <= first <= last < len(self.periods):
+                msg = f"period {first} to {last} is outside the log's {len(self.periods)} periods"
+                raise InputError(msg)
+            tests.append(pl.col("period").is_between(first, last))
+        kept = {n: getattr(self, n).filter(*tests) for n in KEYS if n != "spread" and tests}
+        return replace(self, **kept, cache={})
+
+    def _segment_codes(self, dimension: str, value: str) -> list[int]:
+        names = [c for c in self.segments.columns if c != "segment"]
+        if dimension not in names:
+            raise UnknownNameError("segment dimension", dimension, names)
+        codes = self.segments.filter(pl.col(dimension) == value)["segment"].to_list()
+        if not codes:
+            known = self.segments[dimension].unique().sort().to_list()
+            raise UnknownNameError(f"value of segment {dimension!r}", value, known)
+        return codes
+
+    def write(self, folder: str | Path) -> None:
+        """Write the tables to a folder, complete or not at all."""
+        folder = Path(folder)
+        fresh = folder.with_name(folder.name + ".writing")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        for name in KEYS:
+            getattr(self, name).write_parquet(fresh / f"{name}.parquet")
+        s = self.settings
+        meta = {
+            "silence_seconds": s.silence.total_seconds(),
+            "first_at": s.first_at.isoformat(),
+            "observed_until": s.observed_until.isoformat(),
+            "customers": s.customers,
+            "robots": s.robots,
+            "midnight_share": s.midnight_share,
+        }
+        (fresh / "arrivals.json").write_text(json.dumps(meta, indent=1), "utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+
+
+def read_arrivals(workspace: Workspace) -> Arrivals:
+    """Give the arrivals of a workspace: read when they were counted before, else counted and kept."""
+    folder = workspace.path / "arrivals"
+    if not (folder / "arrivals.json").is_file():
+        counted = count_arrivals(workspace)
+        counted.write(folder)
+        return counted
+    meta = json.loads((folder / "arrivals.json").read_text("utf-8"))
+    settings = Settings(
+        timedelta(seconds=meta["silence_seconds"]),
+        datetime.fromisoformat(meta["first_at"]),
+        datetime.fromisoformat(meta["observed_until"]),
+        meta["customers"],
+        meta["robots"],
+        meta["midnight_share"],
+    )
+    tables = {n: pl.read_parquet(folder / f"{n}.parquet") for n in KEYS}
+    return Arrivals(
+        **tables,
+        places=workspace.places,
+        segments=workspace.segments,
+        periods=workspace.periods,
+        settings=settings,
+    )
+
+
+def count_arrivals(workspace: Workspace, *, silence: timedelta | None = None) -> Arrivals:
+    """Count the arrivals of a workspace in one pass, one bucket of customers at a time.
+
+    Parameters
+    ----------
+    workspace
+        The log as journeys.
+    silence
+        Silence that counts as having left. Without it: the journey map's gap (30 days if none), or
+        the longest of 14 and 7 days that fits three times into the log where that does not.
+
+    Returns
+    -------
+    Arrivals
+    """
+    frames = (pl.read_parquet(file) for file in workspace.bucket_files())
+    return count_frames(
+        frames,
+        places=workspace.places,
+        segments=workspace.segments,
+        periods=workspace.periods,
+        customers=workspace.customers().collect(),
+        observed_until=workspace.observed_until,
+        silence=silence or workspace.gap,
+        time_zone=workspace.periods.time_zone,
+    )
+
+
+def count_frames(
+    frames: Iterable[pl.DataFrame],
+    *,
+    places: pl.DataFrame,
+    segments: pl.DataFrame,
+    periods: Periods,
+    customers: pl.DataFrame,
+    observed_until: datetime,
+    silence: timedelta | None = None,
+    time_zone: str = "UTC",
+) -> Arrivals:
+    """Count the arrivals of store rows that come in pieces, no customer in two of them."""
+    first_at = customers["first_at"].min()
+    chosen = choose_silence(observed_until - first_at, silence)  # type: ignore[operator]
+    robots = find_robots(customers)
+    scope = _Scope(places, observed_until, chosen)
+    parts: dict[str, list[pl.DataFrame]] = {name: [] for name in KEYS}
+    midnights = contacts = 0
+    for frame in frames:
+        at_midnight = pl.col("occurred_at").dt.convert_time_zone(time_zone).dt.time()
+        midnights += int(frame.select((at_midnight == pl.time(0)).sum()).item())
+        contacts += len(frame)
+        kept = frame.filter(~pl.col("customer").is_in(robots.implode())) if len(robots) else frame
+        for name, table in _count(follow_arrivals(kept, scope), scope).items():
+            parts[name].append(table)
+    tables = {name: _add_up(parts[name], name) for name in KEYS}
+    settings = Settings(
+        chosen,
+        first_at,  # type: ignore[arg-type]
+        observed_until,
+        len(customers) - len(robots),
+        len(robots),
+        midnights / max(contacts, 1),
+    )
+    return Arrivals(
+        **tables, places=places, segments=segments, periods=periods, settings=settings
+    )
+
+
+def merge_arrivals(parts: Sequence[Arrivals]) -> Arrivals:
+    """Add up arrivals of different customers that share places, segments and periods."""
+    if not parts:
+        msg = "there are no arrivals to merge"
+        raise InputError(msg)
+    first = parts[0]
+    for other in parts[1:]:
+        if not other.places.equals(first.places) or other.periods != first.periods:
+            msg = "arrivals with different places or periods cannot be merged"
+            raise InputError(msg)
+    tables = {name: _add_up([getattr(p, name) for p in parts], name) for name in KEYS}
+    settings = replace(
+        first.settings,
+        first_at=min(p.settings.first_at for p in parts),
+        customers=sum(p.settings.customers for p in parts),
+        robots=sum(p.settings.robots for p in parts),
+    )
+    return replace(first, **tables, settings=settings, cache={})
+
+
+def choose_silence(span: timedelta, gap: timedelta | None) -> timedelta:
+    """Choose the silence that counts as having left: it must fit three times into the log."""
+    wanted = gap or FALLBACK_SILENCE
+    shorter = [d for d in (timedelta(days=14), timedelta(days=7)) if d < wanted]
+    return next((d for d in (wanted, *shorter) if 3 * d <= span), min((wanted, *shorter)))
+
+
+def find_robots(customers: pl.DataFrame) -> pl.Series:
+    """Find customers with far more contacts than anyone else, or with too many too fast.
+
+    Far more: over 100, and over five robust standard deviations above the median on a log scale.
+    Too fast: at least 50, less than a minute apart on average.
+    """
+    if customers.is_empty():
+        return customers["customer"]
+    size = customers["contacts"].cast(pl.Float64).log()
+    median = float(size.median() or 0.0)  # type: ignore[arg-type]
+    spread = max(1.4826 * float((size - median).abs().median() or 0.0), 0.5)  # type: ignore[arg-type]
+    pace = (pl.col("last_at") - pl.col("first_at")) / (pl.col("contacts") - 1).clip(1)
+    many = (pl.col("contacts") > _ROBOT_CONTACTS) & (
+        pl.col("contacts").cast(pl.Float64).log() > median + 5 * spread
+    )
+    fast = (pl.col("contacts") >= _ROBOT_CONTACTS // 2) & (pace < _ROBOT_PACE)
+    return customers.filter(many | fast)["customer"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    places: pl.DataFrame
+    observed_until: datetime
+    silence: timedelta
+
+    def lookup(self, column: str, place: pl.Expr) -> pl.Expr:
+        return pl.lit(self.places[column]).gather(place.cast(pl.UInt32))
+
+
+def follow_arrivals(rows: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
+    """Give every contact that followed another: where from, after what wait, and what came next.
+
+    Two contacts follow each other when no more than the silence lies between them, also where the
+    goal in between made our rule begin a new journey: the customer does not know the rule.
+    """
+    instant = pl.col("occurred_at")
+    silence = pl.lit(scope.silence)
+    same = (pl.col("customer") == pl.col("customer").shift(1)).fill_null(False)
+    since = instant - instant.shift(1)
+    reload = same & (pl.col("place") == pl.col("place").shift(1)) & (since <= RELOAD)
+    contacts = rows.lazy().filter(~reload.fill_null(False))
+    if "rating" not in rows.columns:
+        contacts = contacts.with_columns(rating=pl.lit(None, pl.Float32))
+    own = scope.lookup("initiated_by", pl.col("place")) == "customer"
+    after = (pl.col("customer").shift(-1) == pl.col("customer")).fill_null(False)
+    own_at = pl.when(own).then(instant).shift(-1).backward_fill()
+    own_by = pl.when(own).then(pl.col("customer")).shift(-1).backward_fill()
+    stage = scope.lookup("stage_index", pl.col("place")).cast(pl.UInt8)
+    return (
+        contacts.with_columns(
+            source=pl.col("place").shift(1),
+            wait=since,
+            _linked=same & (since <= silence),
+            next=pl.when(after & (instant.shift(-1) - instant <= silence))
+            .then(pl.col("place").shift(-1)),
+            next_stage=stage.shift(-1),
+            return_after=pl.when(own_by == pl.col("customer")).then(own_at - instant),
+            follow_up=pl.lit(scope.observed_until) - instant,
+        )
+        .filter("_linked")
+        .with_columns(
+            _turn=pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "place")
+        )
+        .filter(pl.col("_turn") < MAX_PER_CUSTOMER)
+        .rename({"place": "target"})
+        .drop("_linked")
+        .collect()
+    )
+
+
+def _count(followed: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
+    silence = scope.silence
+    full = pl.col("follow_up") >= silence
+    left = (pl.col("return_after") > silence).fill_null(True)
+    onward = pl.col("next").is_not_null()
+    known = (pl.col("stage_high") != NO_STAGE) & (pl.col("next_stage") != NO_STAGE)
+    back = onward & known & (pl.col("next_stage") < pl.col("stage_high"))
+    counts = {
+        "n": full,
+        "silent": full & left,
+        "onward": full & onward,
+        "back": full & back.fill_null(False),
+    }
+    for mark in LANDMARKS:
+        seen = pl.col("follow_up") >= mark
+        counts[f"n_{mark.days}"] = seen
+        counts[f"silent_{mark.days}"] = seen & (pl.col("return_after") > mark).fill_null(True)
+    totals = [e.sum().cast(pl.Int64).alias(n) for n, e in counts.items()]
+    rating = pl.col("rating").cast(pl.Float64)
+    position = pl.col("position").cast(pl.Int32)
+    frame = followed.lazy().with_columns(
+        high=pl.col("stage_high"),
+        position=pl.sum_horizontal((position >= b).cast(pl.UInt8) for b in _POSITION_BINS).cast(
+            pl.UInt8
+        ),
+        bin=bin_of(pl.col("wait").dt.total_microseconds() / 1_000_000),
+    )
+    sums = (
+        (pl.col("_turn") == 0).sum().cast(pl.Int64).alias("customers"),
+        rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
+        rating.sum().alias("rating_sum"),
+        (rating * rating).sum().alias("rating_sq"),
+    )
+    tallied = {
+        "arrivals": frame.group_by(KEYS["arrivals"]).agg(*totals, *sums),
+        "onward": frame.filter(full & onward).group_by(KEYS["onward"]).agg(_size()),
+        "waits": frame.filter(pl.col("follow_up") + pl.col("wait") >= silence)
+        .group_by(KEYS["waits"])
+        .agg(_size()),
+        "spread": frame.group_by(KEYS["spread"]).agg(*totals[:4]),
+    }
+    return dict(zip(tallied, pl.collect_all(list(tallied.values())), strict=True))
+
+
+def _size() -> pl.Expr:
+    return pl.len().cast(pl.Int64).alias("n")
+
+
+def _add_up(parts: list[pl.DataFrame], name: str) -> pl.DataFrame:
+    keys = KEYS[name]
+    return pl.concat(parts).group_by(keys).agg(pl.all().sum()).sort(keys)

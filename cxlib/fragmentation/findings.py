@@ -1,0 +1,337 @@
+"""The one table: every signal on every handoff, what stands out, and how sure it is.
+
+`measure_fragmentation` judges each transition against like transitions, corrects for everything
+that was tested (Benjamini-Hochberg), sets echoes apart and says the result in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
+from cxlib.fragmentation.echoes import choose_findings
+from cxlib.fragmentation.expectation import MIN_N
+from cxlib.fragmentation.judged import (
+    judge_abandonment,
+    judge_backtracking,
+    judge_delay,
+    judge_ping_pong,
+    judge_ratings,
+    with_strata,
+)
+from cxlib.fragmentation.sentences import say_finding, show_findings
+from cxlib.statistics.multiple_testing import false_discovery_rate
+
+if TYPE_CHECKING:
+    from cxlib.store import Workspace
+    from cxlib.summary import Selection
+
+Q_LIMIT = 0.02
+"""Largest q value of a finding."""
+
+LEAST_EFFECT = {
+    "abandonment": 0.03,
+    "backtracking": 0.03,
+    "ping_pong": 0.03,
+    "delay": 1.25,
+    "perception_dip": 0.03,
+}
+"""Smallest effect worth a finding: shares of arrivals; the ratio of waits; the share of the rating
+scale's width."""
+
+UNITS = {
+    "abandonment": "share of arrivals",
+    "backtracking": "share of those who went on",
+    "ping_pong": "share of those who went on",
+    "delay": "ratio of typical waits (observed and expected in hours)",
+    "perception_dip": "rating points",
+}
+
+MIN_CUSTOMERS = 200
+MIN_SPAN = timedelta(days=7)
+_JUDGES = {
+    "abandonment": judge_abandonment,
+    "backtracking": judge_backtracking,
+    "ping_pong": judge_ping_pong,
+    "delay": judge_delay,
+    "perception_dip": judge_ratings,
+}
+_COLUMNS = (
+    "source",
+    "target",
+    "source_channel",
+    "target_channel",
+    "stage",
+    "owner",
+    "handoff",
+    "signal",
+    "n",
+    "observed",
+    "expected",
+    "effect",
+    "low",
+    "high",
+    "unit",
+    "p",
+    "q",
+    "customers_affected",
+    "finding",
+    "stable",
+    "echo_of",
+    "sentence",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """What `measure_fragmentation` returns.
+
+    Attributes
+    ----------
+    table
+        One row per signal and transition judged, findings first, then by p value: ``source``,
+        ``target`` and their channels, ``stage`` and ``owner`` of the target, ``handoff`` (channel
+        or owner changes), ``signal``, ``n``, ``observed``, ``expected``, ``effect`` with ``low``
+        and ``high`` (95 %, natural differences between handoffs included) in ``unit``, ``p``
+        (one-sided, towards harm), ``q``, ``customers_affected`` (n × the lower end of the excess),
+        ``finding``, ``stable`` (same sign at silences of 7, 14 and 30 days; null where that does
+        not apply), ``echo_of`` (the finding this one follows from), ``sentence`` (findings only).
+    signals
+        One row per signal: ``signal``, ``measurable``, ``reason`` (why not, or what is missing),
+        ``tested``, ``findings``.
+    tests
+        Number of tests that the q values allow for.
+    arrivals
+        What was judged.
+    """
+
+    table: pl.DataFrame
+    signals: pl.DataFrame
+    tests: int
+    arrivals: Arrivals
+
+    @property
+    def found(self) -> pl.DataFrame:
+        """The findings alone, those with most customers affected first."""
+        return self.table.filter("finding").sort(
+            "customers_affected", "source", "target", descending=[True, False, False]
+        )
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The table as plain values, as `cx findings --json` prints it."""
+        return self.table.to_dicts()
+
+    def write_csv(self, path: str) -> None:
+        """Write the table as CSV."""
+        self.table.write_csv(path)
+
+    def write_parquet(self, path: str) -> None:
+        """Write the table as Parquet."""
+        self.table.write_parquet(path)
+
+    def _repr_html_(self) -> str:
+        return show_findings(self.found, self.signals, self.tests)
+
+
+def measure_fragmentation(
+    log: Workspace | Arrivals,
+    *,
+    where: Selection | None = None,
+    q_limit: float = Q_LIMIT,
+) -> Findings:
+    """Find the handoffs that break.
+
+    Parameters
+    ----------
+    log
+        A workspace, or the arrivals counted from one.
+    where
+        Part of the log: segment, periods, channel (of either end; all handoffs are judged, those
+        with an end in the channel are shown).
+    q_limit
+        Share of false findings to allow (Benjamini-Hochberg over all tests).
+
+    Returns
+    -------
+    Findings
+
+    Examples
+    --------
+    >>> from cxlib.fragmentation import measure_fragmentation  # doctest: +SKIP
+    >>> measure_fragmentation(workspace).found["sentence"][0]  # doctest: +SKIP
+    'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
+    """
+    counted = log if isinstance(log, Arrivals) else read_arrivals(log)
+    missing = _missing(counted)
+    part = counted if missing.get("*") else with_strata(counted).select(where)
+    frames = []
+    for signal, judge in _JUDGES.items():
+        if signal not in missing and "*" not in missing:
+            frame = judge(part)
+            if len(frame):
+                frames.append(frame.with_columns(signal=pl.lit(signal)))
+    table = _join_names(frames, counted)
+    table = _decide(table, part, q_limit)
+    channel = None if where is None else where.channel
+    if channel is not None:
+        table = table.filter(
+            (pl.col("source_channel") == channel) | (pl.col("target_channel") == channel)
+        )
+    tests = sum(len(f) for f in frames)
+    return Findings(table, _signals(table, missing), tests, part)
+
+
+def _missing(arrivals: Arrivals) -> dict[str, str]:
+    """Why signals cannot be measured here; key "*" for all of them."""
+    s, places = arrivals.settings, arrivals.places
+    everything = ""
+    if s.customers < MIN_CUSTOMERS:
+        everything = f"the log has {s.customers} customers, fewer than {MIN_CUSTOMERS}"
+    elif s.span < MIN_SPAN:
+        days = s.span.total_seconds() / 86_400
+        everything = (
+            f"the log covers {days:.1f} days; at least {MIN_SPAN.days} are needed to see who left"
+        )
+    elif s.midnight_share > 0.9:
+        everything = "times are dates only (midnight), so the order of contacts is not known"
+    elif places["channel"].n_unique() < 2:
+        everything = f"there is one channel only ({places['channel'][0]!r}), so nothing is handed over"
+    if everything:
+        return {"*": everything}
+    missing = {}
+    if not int(arrivals.arrivals["rating_n"].sum()):
+        missing["perception_dip"] = "the log has no ratings"
+    stages = places.filter(pl.col("stage_index") < 255)["stage_index"].n_unique()
+    if stages < 2:
+        missing["backtracking"] = "the touchpoints lie in fewer than two stages"
+    return missing
+
+
+def _join_names(frames: list[pl.DataFrame], arrivals: Arrivals) -> pl.DataFrame:
+    from cxlib.fragmentation.judged import _nothing
+
+    both = (
+        pl.concat(frames)
+        if frames
+        else _nothing().with_columns(signal=pl.lit("", pl.String)).clear()
+    )
+    places = arrivals.places
+    index = {"source": both["source"], "target": both["target"]}
+    named = both.rename({"source": "source_place", "target": "target_place"}).with_columns(
+        source=places["touchpoint"].gather(index["source"]),
+        target=places["touchpoint"].gather(index["target"]),
+        source_channel=places["channel"].gather(index["source"]),
+        target_channel=places["channel"].gather(index["target"]),
+        stage=places["stage"].gather(index["target"]),
+        owner=places["owner"].gather(index["target"]),
+        source_owner=places["owner"].gather(index["source"]),
+    )
+    changes = (pl.col("source_channel") != pl.col("target_channel")) | (
+        pl.col("source_owner") != pl.col("owner")
+    ).fill_null(False)
+    return named.with_columns(
+        handoff=changes, unit=pl.col("signal").replace_strict(UNITS, default="")
+    )
+
+
+def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame:
+    """Add q, customers_affected, finding, stable, echo_of and the sentence."""
+    q = false_discovery_rate(table["p"].to_numpy()) if len(table) else np.zeros(0)
+    judged = table.with_columns(q=pl.Series(q, dtype=pl.Float64), n=pl.col("n").cast(pl.Int64))
+    judged = judged.with_columns(
+        customers_affected=(pl.col("n") * pl.col("touched")).round().cast(pl.Int64),
+        significant=(pl.col("q") <= q_limit) & _large_enough(judged, part),
+    )
+    judged = judged.join(_stability(judged, part), on=["source_place", "target_place", "signal"],
+                         how="left", maintain_order="left")
+    decided = choose_findings(judged)
+    sentences = [
+        say_finding(row) if row["finding"] else None for row in decided.iter_rows(named=True)
+    ]
+    return (
+        decided.with_columns(sentence=pl.Series(sentences, dtype=pl.String))
+        .sort("finding", "p", "source", "target", "signal", descending=[True] + [False] * 4)
+        .select(*_COLUMNS, "source_place", "target_place")
+    )
+
+
+def _large_enough(judged: pl.DataFrame, part: Arrivals) -> pl.Expr:
+    width = _scale_width(part)
+    size = (
+        pl.when(pl.col("signal") == "perception_dip")
+        .then(-pl.col("effect") / width)
+        .otherwise(pl.col("effect"))
+    )
+    least = pl.col("signal").replace_strict(LEAST_EFFECT, default=0.0, return_dtype=pl.Float64)
+    return size >= least
+
+
+def _scale_width(part: Arrivals) -> float:
+    """Width of the rating scale, from six standard deviations of a rating where it is not stated."""
+    table = part.arrivals
+    n = float(table["rating_n"].sum())
+    if n < 2:
+        return 1.0
+    mean = float(table["rating_sum"].sum()) / n
+    return 4 * max(float(table["rating_sq"].sum()) / n - mean**2, 1e-6) ** 0.5
+
+
+def _stability(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
+    """Whether abandonment keeps its sign when silence is read as 7, 14 and 30 days."""
+    keys = ["source_place", "target_place", "signal"]
+    rows = judged.filter((pl.col("signal") == "abandonment") & pl.col("significant"))
+    if rows.is_empty():
+        return judged.select(keys).clear().with_columns(stable=pl.lit(None, pl.Boolean))
+    stable = pl.lit(True)
+    frame = rows.select(keys)
+    for mark in (7, 14, 30):
+        if timedelta(days=3 * mark) > part.settings.span:
+            continue
+        other = judge_abandonment(part, mark=mark).select(
+            pl.col("source").alias("source_place"),
+            pl.col("target").alias("target_place"),
+            pl.col("effect").alias(f"effect_{mark}"),
+        )
+        frame = frame.join(other, on=keys[:2], how="left", maintain_order="left")
+        stable = stable & (pl.col(f"effect_{mark}") > 0).fill_null(True)
+    return frame.with_columns(stable=stable).select(*keys, "stable")
+
+
+def _signals(table: pl.DataFrame, missing: Mapping[str, str]) -> pl.DataFrame:
+    counts = {
+        row[0]: row[1:]
+        for row in table.group_by("signal")
+        .agg(pl.len(), pl.col("finding").sum())
+        .iter_rows()
+    }
+    rows = []
+    for signal in _JUDGES:
+        reason = missing.get("*", missing.get(signal))
+        tested, found = counts.get(signal, (0, 0))
+        if reason is None and tested == 0:
+            reason = f"no transition has the {MIN_N} arrivals that a judgement needs"
+        rows.append(
+            {
+                "signal": signal,
+                "measurable": reason is None,
+                "reason": None if reason is None else f"not measurable, because {reason}",
+                "tested": int(tested),
+                "findings": int(found),
+            }
+        )
+    return pl.DataFrame(
+        rows,
+        schema={
+            "signal": pl.String,
+            "measurable": pl.Boolean,
+            "reason": pl.String,
+            "tested": pl.Int64,
+            "findings": pl.Int64,
+        },
+    )

@@ -1,0 +1,69 @@
+"""Findings in plain words. "More than like handoffs do" is an association, not yet a cause."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import polars as pl
+
+
+def say_finding(row: dict[str, Any]) -> str:
+    """Say one finding so that a stakeholder could repeat it.
+
+    Examples
+    --------
+    >>> say_finding({"source": "app basket", "target": "till", "signal": "abandonment", "n": 5000,
+    ...              "effect": 0.248, "low": 0.196, "high": 0.302, "observed": 0.5, "expected": 0.25})
+    'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
+    """
+    handoff = f"{row['source']} → {row['target']}"
+    n, effect, low, high = row["n"], row["effect"], row["low"], row["high"]
+    signal = row["signal"]
+    if signal == "delay":
+        return (
+            f"{handoff} takes {effect:.1f} times as long as like handoffs do "
+            f"(95 %: {low:.1f} to {high:.1f}): {_hours(row['observed'])} instead of "
+            f"{_hours(row['expected'])}"
+        )
+    if signal == "perception_dip":
+        return (
+            f"{handoff} is rated {-effect:.1f} points lower than like handoffs are "
+            f"(95 %: {-high:.1f} to {-low:.1f}): {row['observed']:.1f} instead of "
+            f"{row['expected']:.1f}"
+        )
+    verb = {
+        "abandonment": "loses",
+        "backtracking": "sends back a stage",
+        "ping_pong": "sends back where they came from",
+        "repeated_task": "makes repeat a task",
+        "repeat_contact": "makes contact us again",
+        "self_service_leak": "sends to an agent",
+        "broken_handoff": "fails to bring to the planned next step",
+    }.get(signal, signal)
+    low_n = max(0.0, n * low)
+    return (
+        f"{handoff} {verb} {n * effect:,.0f} customers more than like handoffs do "
+        f"(95 %: {low_n:,.0f} to {n * high:,.0f})"
+    )
+
+
+def _hours(hours: float) -> str:
+    if hours < 1:
+        return f"{hours * 60:.0f} minutes"
+    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def show_findings(found: pl.DataFrame, signals: pl.DataFrame, tests: int) -> str:
+    """Findings as HTML for a notebook: the sentences, then what was tested and what could not be."""
+    if found.is_empty():
+        head = "<p><b>No handoff stands out from like handoffs.</b></p>"
+    else:
+        items = "".join(f"<li>{escape(s)}</li>" for s in found["sentence"])
+        head = f"<ol>{items}</ol>"
+    skipped = "".join(
+        f"<li>{escape(s)}: {escape(r)}</li>"
+        for s, r in signals.filter(~pl.col("measurable")).select("signal", "reason").iter_rows()
+    )
+    note = f"<p>{tests:,} tests, corrected for their number (Benjamini-Hochberg).</p>"
+    return head + note + (f"<ul>{skipped}</ul>" if skipped else "")
