@@ -1,0 +1,290 @@
+"""The journey map in numbers: every touchpoint by stage and channel, what comes after it, how it
+is.
+
+Each contact is followed by another contact of the journey (*go on*), by silence longer than the gap
+(*silent*), by one of the map's losses (*declined*) or, once the goal is reached, by nothing that
+could still be lost (*done*). Recent contacts have not been followed for long enough: they are
+*open*, and never counted as lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.results import (
+    WAIT_EDGES,
+    Result,
+    distinct_customers,
+    durations,
+    interval_columns,
+    numbers,
+)
+from cxlib.statistics.competing_risks import (
+    cause_quantile,
+    cumulative_incidence,
+    incidence_interval,
+)
+from cxlib.statistics.rates import Interval, divide, rate, ratio
+from cxlib.statistics.resampling import (
+    BUCKETS,
+    Counts,
+    dense_counts,
+)
+from cxlib.summary import DONE, LOST, OPEN, SILENT, Selection, Summary
+
+__all__ = ["Touchpoints", "measure_touchpoints"]
+
+_BINS = len(WAIT_EDGES)
+_GO_ON, _SILENT, _DECLINED, _DONE = range(4)
+Cells = NDArray[np.float64]
+
+#: Fewest customers of a touchpoint that is called weak.
+_FEWEST = 30
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Touchpoints(Result):
+    """What `measure_touchpoints` returns.
+
+    Attributes
+    ----------
+    by_stage, by_channel, whole
+        The same columns for every stage, every channel, and all contacts together (one row).
+    stages, channels
+        Names in the order of the journey map.
+    customers, journeys, contacts
+        Distinct customers, journeys begun and contacts in the part asked about.
+    """
+
+    by_stage: pl.DataFrame
+    by_channel: pl.DataFrame
+    whole: pl.DataFrame
+    stages: tuple[str, ...]
+    channels: tuple[str, ...]
+    customers: int
+    journeys: int
+    contacts: int
+
+    title = "Touchpoints"
+
+
+def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> Touchpoints:
+    r"""Measure every touchpoint by stage and channel: how many, what comes next, how it is
+    perceived.
+
+    What comes next are competing risks. With :math:`d_k(t)` contacts followed by cause k after the
+    wait t, :math:`Y(t)` still waiting, and :math:`\hat S` the Kaplan-Meier share without any cause,
+
+    .. math:: F_k = \sum_{t \le gap} \hat S(t-) \frac{d_k(t)}{Y(t)}
+
+    so that contacts near the end of the log count for as long as they were observed. Silence is
+    known at the gap only, and is what remains there. Intervals: customers in 32 buckets,
+    delete-one-bucket jackknife, Wilson at the effective sample size.
+
+    Parameters
+    ----------
+    summary
+        The journey summary.
+    where
+        Segment, periods (of the contact) and channel to look at; all by default.
+
+    Returns
+    -------
+    Touchpoints
+        ``table`` has one row per touchpoint, channel and stage with any contact, in the order of
+        the journey map:
+
+        - ``place`` (number in the summary), ``stage``, ``touchpoint``, ``channel``, ``owner``;
+        - ``customers`` (distinct, exact), ``contacts``;
+        - ``go_on``, ``lost`` (``silent`` and ``declined`` together), ``silent``, ``declined``,
+          ``done``: probabilities with ``_low`` and ``_high``; go_on + lost + done = 1. Where no
+          contact was followed up to the gap, ``lost`` and ``silent`` are not known: null. Without a
+          gap silence ends nothing: ``silent`` is null, and ``lost`` is ``declined``;
+        - ``open``: share of contacts whose sequel is not known yet, apart from these probabilities;
+        - ``went_on_n``, ``silent_n``, ``declined_n``, ``done_n``, ``open_n``: contacts, as counted;
+        - ``next_wait`` (Duration): median wait of those who go on;
+        - ``rating`` (mean, on the map's scale), ``rating_n``, ``response`` (ratings per contact);
+        - ``dwell`` (Duration, mean), ``dwell_n``; ``cost`` (sum), ``cost_per_contact``;
+        - ``weakest``: rank by customers lost, 1 the most, judged by the lower end of ``lost``; null
+          below 30 customers or where ``lost`` is not known.
+
+    References
+    ----------
+    Putter, Fiocco & Geskus (2007), Tutorial in biostatistics: competing risks. doi:10.1002/sim.2712
+
+    Examples
+    --------
+    >>> from cxlib import Workspace
+    >>> summary = Workspace.open("workspace").summary()  # doctest: +SKIP
+    >>> measure_touchpoints(summary).table.head()  # doctest: +SKIP
+    """
+    chosen = summary.select(where)
+    places = chosen.places
+    stage_names = [*chosen.stage_names, *_further_stages(places, chosen.stage_names)]
+    stage_of = places["stage"].replace_strict(
+        stage_names, range(len(stage_names)), return_dtype=pl.Int64
+    )
+    channels = list(chosen.channels)
+    channel_of = places["channel"].replace_strict(
+        channels, range(len(channels)), return_dtype=pl.Int64
+    )
+    by_place = _measure(chosen, where, np.arange(len(places)), len(places), level="place")
+    by_stage = _measure(chosen, where, stage_of.to_numpy(), len(stage_names), level="stage")
+    by_channel = _measure(chosen, where, channel_of.to_numpy(), len(channels), level="channel")
+    whole = _measure(chosen, where, np.zeros(len(places), dtype=np.int64), 1, level="all")
+    # places are numbered in the order of the journey map
+    named = places.select("place", "stage", "touchpoint", "channel", "owner").hstack(by_place)
+    seen = whole["customers"].item()
+    return Touchpoints(
+        table=_ranked(named.filter(pl.col("contacts") > 0)),
+        by_stage=_with_name("stage", stage_names, by_stage),
+        by_channel=_with_name("channel", channels, by_channel),
+        whole=whole,
+        stages=tuple(stage_names),
+        channels=tuple(channels),
+        customers=int(seen or 0),
+        journeys=int(chosen.starts["n"].sum()),
+        contacts=int(chosen.contacts["contacts"].sum()),
+        observed_until=chosen.observed_until,
+        where=where,
+    )
+
+
+def _further_stages(places: pl.DataFrame, known: tuple[str, ...]) -> list[str]:
+    """Stages of the log that are not columns of the map ("unmapped"), last."""
+    return (
+        places.filter(~pl.col("stage").is_in(known))["stage"].unique(maintain_order=True).to_list()
+    )
+
+
+def _with_name(column: str, names: list[str], table: pl.DataFrame) -> pl.DataFrame:
+    named = pl.DataFrame({column: names}, schema={column: pl.String}).hstack(table)
+    return named.filter(pl.col("contacts") > 0)
+
+
+def _ranked(table: pl.DataFrame) -> pl.DataFrame:
+    """Rank the touchpoints by the customers that are lost there for sure."""
+    sure = pl.when(pl.col("customers") >= _FEWEST).then(pl.col("customers") * pl.col("lost_low"))
+    return table.with_columns(
+        weakest=pl.when(sure > 0).then(sure.rank("ordinal", descending=True)).cast(pl.UInt32)
+    )
+
+
+def _measure(
+    summary: Summary,
+    where: Selection | None,
+    cell_of: NDArray[np.int64],
+    cells: int,
+    *,
+    level: str,
+) -> pl.DataFrame:
+    """Measure cells that are sets of places: ``cell_of[place]`` is the cell of a place."""
+    customers = distinct_customers(summary, where=where, level=level, cells=cells)
+    counted = _sums(summary.contacts, cell_of, cells)
+    columns: dict[str, pl.Series] = {
+        "customers": pl.Series(customers, dtype=pl.Float64).fill_nan(None).cast(pl.UInt32),
+        "contacts": _whole_numbers(counted["contacts"]),
+    }
+    events, censored = _followed(summary.steps, cell_of, cells)
+    has_losses = bool(summary.places["is_lost"].any())
+    columns |= _sequel(
+        events, censored, customers, gap=summary.gap is not None, has_losses=has_losses
+    )
+    columns |= _perceived(counted, customers)
+    return pl.DataFrame(columns)
+
+
+def _whole_numbers(per_bucket: Counts) -> pl.Series:
+    return pl.Series(per_bucket.sum(axis=1)).cast(pl.UInt32)
+
+
+def _sums(contacts: pl.DataFrame, cell_of: NDArray[np.int64], cells: int) -> dict[str, Counts]:
+    """Add up the sums of the contacts table by cell and bucket."""
+    axes = {
+        "cell": (cell_of[contacts["place"].to_numpy()], cells),
+        "bucket": (contacts["bucket"], BUCKETS),
+    }
+    names = ("contacts", "rating_n", "rating_sum", "dwell_n", "dwell_seconds", "cost_sum")
+    return {name: dense_counts(axes, contacts[name]) for name in names}
+
+
+def _followed(steps: pl.DataFrame, cell_of: NDArray[np.int64], cells: int) -> tuple[Counts, Counts]:
+    """Contacts by cell, bucket, sequel and bin of the wait: events and censorings."""
+    following = steps["next"].to_numpy()
+    cause = np.full(len(steps), _GO_ON)
+    for code, number in ((SILENT, _SILENT), (LOST, _DECLINED), (DONE, _DONE), (OPEN, 4)):
+        cause[following == code] = number
+    # that nothing came is known at the gap, after all that could come up to it
+    bins = np.where(cause == _SILENT, _BINS - 1, steps["bin"].to_numpy())
+    counted = dense_counts(
+        {
+            "cell": (cell_of[steps["place"].to_numpy()], cells),
+            "bucket": (steps["bucket"], BUCKETS),
+            "sequel": (cause, 5),
+            "bin": (bins, _BINS),
+        },
+        steps["n"],
+    )
+    return counted[:, :, :4], counted[:, :, 4]
+
+
+def _sequel(
+    events: Counts, censored: Counts, customers: Cells, *, gap: bool, has_losses: bool
+) -> dict[str, pl.Series]:
+    """What comes next: the probabilities with their intervals, and the counts."""
+    found = incidence_interval(events, censored, edges=WAIT_EDGES, customers=customers)
+    whole = cumulative_incidence(events.sum(axis=1), censored.sum(axis=1))
+    # nobody was watched up to the gap: what is left over is not known to have fallen silent
+    unknown = (whole[..., -1].sum(axis=-1) < 1 - 1e-9) | (not gap)
+    lost = _lost(events, censored, customers) if gap else _only(found, _DECLINED)
+    lost_unknown = unknown if gap else np.full(len(unknown), not has_losses)
+    contacts = events.sum(axis=(-1, -2)) + censored.sum(axis=-1)
+    columns = interval_columns("go_on", found, cause=_GO_ON)
+    columns |= interval_columns("lost", _known(lost, ~lost_unknown))
+    columns |= interval_columns("silent", _known(_only(found, _SILENT), ~unknown))
+    columns |= interval_columns("declined", found, cause=_DECLINED)
+    columns |= interval_columns("done", found, cause=_DONE)
+    columns |= interval_columns("open", rate(censored.sum(axis=-1), contacts, customers=customers))
+    counted = [*np.moveaxis(events.sum(axis=-1), 2, 0), censored.sum(axis=-1)]
+    names = ("went_on_n", "silent_n", "declined_n", "done_n", "open_n")
+    columns |= {n: _whole_numbers(c).alias(n) for n, c in zip(names, counted, strict=True)}
+    columns["next_wait"] = durations(cause_quantile(whole[:, _GO_ON], WAIT_EDGES))
+    return columns
+
+
+def _only(found: Interval, cause: int) -> Interval:
+    return Interval(*(v[:, cause] for v in (found.estimate, found.low, found.high, found.se)))
+
+
+def _known(found: Interval, known: NDArray[np.bool_]) -> Interval:
+    """Take the estimates of some cells back."""
+    parts = (found.estimate, found.low, found.high, found.se)
+    return Interval(*(np.where(known, v, np.nan) for v in parts))
+
+
+def _lost(events: Counts, censored: Counts, customers: Cells) -> Interval:
+    """Silence and losses together, with an interval of their own."""
+    ended = events[:, :, _SILENT] + events[:, :, _DECLINED]
+    rest = events[:, :, _GO_ON] + events[:, :, _DONE]
+    both = np.stack([ended, rest], axis=2)
+    return _only(incidence_interval(both, censored, edges=WAIT_EDGES, customers=customers), cause=0)
+
+
+def _perceived(counted: dict[str, Counts], customers: Cells) -> dict[str, pl.Series]:
+    contacts = counted["contacts"]
+    columns = interval_columns("rating", ratio(counted["rating_sum"], counted["rating_n"]))
+    columns["rating_n"] = _whole_numbers(counted["rating_n"])
+    # two answers about one contact are one contact answered
+    answered = np.minimum(counted["rating_n"], contacts)
+    columns |= interval_columns("response", rate(answered, contacts, customers=customers))
+    dwell = ratio(counted["dwell_seconds"], counted["dwell_n"])
+    columns |= interval_columns("dwell", dwell, as_duration=True)
+    columns["dwell_n"] = _whole_numbers(counted["dwell_n"])
+    cost = counted["cost_sum"].sum(axis=1)
+    columns["cost"] = numbers(cost)
+    columns["cost_per_contact"] = numbers(divide(cost, contacts.sum(axis=1)))
+    return columns
