@@ -210,7 +210,7 @@ def _tally(columns: Mapping[str, Numbers], count: str = "n") -> pl.DataFrame:
 
 def _column(name: str, values: Numbers) -> pl.Series:
     if name == "outcome":
-        return pl.Series(name, OUTCOMES.categories.gather(values), dtype=OUTCOMES)
+        return pl.Series(name, OUTCOMES.categories.gather(values.astype(np.uint32)), dtype=OUTCOMES)
     small = {"bin": pl.UInt8, "stage": pl.UInt8, "first_journey": pl.Boolean}
     return pl.Series(name, values).cast(small.get(name, pl.UInt16))
 
@@ -312,104 +312,119 @@ def _changes(*columns: str) -> pl.Expr:
     return pl.any_horizontal(pl.col(c) != pl.col(c).shift(1) for c in columns).fill_null(True)
 
 
-def _ends(followed: pl.DataFrame, scope: Scope) -> pl.DataFrame:
-    """How each journey ended, in order: silent or not, when settled, when it met goal or loss."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ends:
+    """How each journey of a bucket ended; arrays by journey, instants in microseconds."""
+
+    first: int
+    silent: Numbers
+    settled_at: Numbers
+    reached_at: Numbers
+    lost_at: Numbers
+
+    def of(self, journeys: Numbers) -> _Ends:
+        """The same for each row of a table, by the row's journey."""
+        row = journeys - self.first
+        taken = (a[row] for a in (self.silent, self.settled_at, self.reached_at, self.lost_at))
+        return _Ends(self.first, *taken)
+
+
+def _ends(followed: pl.DataFrame, scope: Scope) -> _Ends:
     instant = pl.col("occurred_at").to_physical()
     silent = pl.col("wait") > _longest(scope.gap)
     settled_at = instant + pl.when(silent).then(_longest(scope.gap)).otherwise("wait")
     ends = followed.filter(pl.col("next") >= DONE).select(
-        "journey", _silent=silent, _settled_at=settled_at
+        "journey", silent=silent, settled_at=settled_at
     )
-    first = ends["journey"][0]
-    met = []
+    first = int(ends["journey"][0])
+    met = {}
     for flag in ("reached", "lost"):
         before = (pl.col(flag).shift(1) & ~_changes("journey")).fill_null(False)
-        at = followed.filter(pl.col(flag) & ~before).select("journey", instant.alias(f"_{flag}_at"))
-        never = pl.Series(f"_{flag}_at", [None], dtype=pl.Int64).new_from_index(0, len(ends))
-        met.append(never.scatter(at["journey"] - first, at[f"_{flag}_at"]))
-    return ends.with_columns(*met)
-
-
-def _with_ends(frame: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
-    """Put beside each row how its journey ended (journeys are numbered without gaps)."""
-    return pl.concat(
-        [frame, ends[frame["journey"] - ends["journey"][0]].drop("journey")], how="horizontal"
+        at = followed.filter(pl.col(flag) & ~before).select(pl.col("journey") - first, at=instant)
+        met[flag] = np.full(len(ends), _NEVER)
+        met[flag][at["journey"].to_numpy()] = at["at"].to_numpy()
+    return _Ends(
+        first, ends["silent"].to_numpy(), ends["settled_at"].to_numpy(), met["reached"], met["lost"]
     )
 
 
-def _outcome(
-    *, done: pl.Expr, progress: pl.Expr | None = None, below_goal: pl.Expr | None = None
-) -> list[pl.Expr]:
-    """What came first of a journey watched from ``since`` on, and the bin of the time to it."""
-    since = pl.col("since")
-    goal = pl.when(pl.col("_reached_at") >= since).then("_reached_at")
-    lost = pl.when(pl.col("_lost_at") >= since).then("_lost_at")
-    ahead = progress if progress is not None else pl.lit(None, pl.Int64)
-    at = pl.min_horizontal(goal, lost, ahead)
-    # a goal in a later stage is met by going on to that stage, at the same instant
-    onward = (
-        (ahead == at) & (goal == at) & (below_goal if below_goal is not None else pl.lit(False))
-    )
-    outcome = (
-        pl.when(done)
-        .then(pl.lit("done"))
-        .when(onward)
-        .then(pl.lit("progress"))
-        .when(goal == at)
-        .then(pl.lit("goal"))
-        .when(lost == at)
-        .then(pl.lit("lost"))
-        .when(ahead == at)
-        .then(pl.lit("progress"))
-        .when("_silent")
-        .then(pl.lit("silent"))
-        .otherwise(pl.lit("open"))
-    )
-    time = pl.when(done).then(0).otherwise(pl.coalesce(at, "_settled_at") - since)
-    return [outcome.cast(OUTCOMES).alias("outcome"), bin_of(time / 1_000_000).alias("bin")]
+_NEVER = np.int64(2**62)
 
 
-def _count_starts(followed: pl.DataFrame, ends: pl.DataFrame, scope: Scope) -> pl.DataFrame:
+def _outcomes(
+    since: Numbers,
+    ends: _Ends,
+    *,
+    done: Numbers,
+    progress_at: Numbers | None = None,
+    below_goal: Numbers | None = None,
+) -> dict[str, Numbers]:
+    """What came first of journeys watched from `since` on, and the bin of the time to it."""
+    goal = np.where(ends.reached_at >= since, ends.reached_at, _NEVER)
+    lost = np.where(ends.lost_at >= since, ends.lost_at, _NEVER)
+    ahead = np.full(len(since), _NEVER) if progress_at is None else progress_at
+    at = np.minimum(np.minimum(goal, lost), ahead)
+    met = at < _NEVER
+    # a goal in a later stage is met by going on to that stage, at the same instant; a loss there
+    # is a loss all the same
+    onward = met & (ahead == at) & (goal == at) & (False if below_goal is None else below_goal)
+    code = {name: OUTCOMES.categories.to_list().index(name) for name in OUTCOMES.categories}
+    outcome = np.select(
+        [done, onward, met & (goal == at), met & (lost == at), met, ends.silent],
+        [code[o] for o in ("done", "progress", "goal", "lost", "progress", "silent")],
+        code["open"],
+    )
+    time = np.where(done, 0, np.where(met, at, ends.settled_at) - since)
+    bins = pl.select(bin_of(pl.lit(pl.Series(time)) / 1_000_000)).to_series().to_numpy()
+    return {"outcome": outcome.astype(np.uint8), "bin": bins}
+
+
+def _count_starts(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataFrame:
     """One count per journey, by its first contact and what became of it."""
     starts = followed.filter(pl.col("position") == 0).select(
-        "place",
         "segment",
         "period",
-        "journey",
-        since=pl.col("occurred_at").to_physical(),
+        "place",
         first_journey=_changes("customer"),
+        _since=pl.col("occurred_at").to_physical(),
+        _beyond=scope.is_beyond(pl.col("place")),
+        _journey="journey",
     )
-    never = pl.col("_reached_at").is_null() & pl.col("_lost_at").is_null()
-    told = _with_ends(starts, ends).with_columns(
-        _outcome(done=scope.is_beyond(pl.col("place")) & never)
-    )
-    return _tally(_physical(told, KEYS["starts"][1:]))
+    own = ends.of(starts["_journey"].to_numpy())
+    never = np.minimum(own.reached_at, own.lost_at) == _NEVER
+    told = _outcomes(starts["_since"].to_numpy(), own, done=starts["_beyond"].to_numpy() & never)
+    key = _physical(starts, ("segment", "period", "place", "first_journey"))
+    return _tally({**key, **told})
 
 
-def _count_stages(followed: pl.DataFrame, ends: pl.DataFrame, scope: Scope) -> pl.DataFrame:
+def _count_stages(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataFrame:
     """One count per journey and stage it rose to, by what came first from there."""
-    rose = (
-        followed.filter(_changes("journey", "stage_high") & (pl.col("stage_high") != NO_STAGE))
-        .select(
-            "journey",
-            "segment",
-            "period",
-            stage="stage_high",
-            since=pl.col("occurred_at").to_physical(),
-        )
-        .with_columns(
-            _next=pl.when(pl.col("journey") == pl.col("journey").shift(-1)).then(
-                pl.col("since").shift(-1)
-            )
-        )
+    rose = followed.filter(
+        _changes("journey", "stage_high") & (pl.col("stage_high") != NO_STAGE)
+    ).select(
+        "segment",
+        "period",
+        stage="stage_high",
+        _since=pl.col("occurred_at").to_physical(),
+        _journey="journey",
     )
-    goal_stage = scope.goal_stage
-    beyond = pl.lit(False) if goal_stage is None else pl.col("stage") > goal_stage
-    below = pl.lit(False) if goal_stage is None else pl.col("stage") < goal_stage
-    settled_before = pl.min_horizontal("_reached_at", "_lost_at") < pl.col("since")
-    met_now = pl.max_horizontal("_reached_at", "_lost_at") >= pl.col("since")
-    done = (settled_before | (beyond & ~met_now.fill_null(False))).fill_null(False)
-    told = _with_ends(rose, ends).with_columns(
-        _outcome(done=done & pl.col("_next").is_null(), progress=pl.col("_next"), below_goal=below)
+    since, journey = rose["_since"].to_numpy(), rose["_journey"].to_numpy()
+    own = ends.of(journey)
+    ahead = np.full(len(rose), _NEVER)
+    goes_on = np.flatnonzero(journey[1:] == journey[:-1])
+    ahead[goes_on] = since[goes_on + 1]
+    stage = rose["stage"].to_numpy()
+    goal_stage = NO_STAGE if scope.goal_stage is None else scope.goal_stage
+    met_before = np.minimum(own.reached_at, own.lost_at) < since
+    meets = ((own.reached_at >= since) & (own.reached_at < _NEVER)) | (
+        (own.lost_at >= since) & (own.lost_at < _NEVER)
     )
-    return _tally(_physical(told, KEYS["stages"][1:]))
+    nothing_left = met_before | ((stage > goal_stage) & ~meets)
+    told = _outcomes(
+        since,
+        own,
+        done=nothing_left & (ahead == _NEVER),
+        progress_at=ahead,
+        below_goal=(stage < goal_stage) & (scope.goal_stage is not None),
+    )
+    return _tally({**_physical(rose, ("segment", "period", "stage")), **told})
