@@ -1,0 +1,173 @@
+"""The journey map as cards, one per stage, for narrow pages; and the details of one touchpoint.
+
+Plain HTML that opens and closes by itself, by finger or by keyboard, without asking a server. Also what
+a page can show at once, before anything live is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from cxlib.figures.numbers import duration, people, plural, rating, share
+from cxlib.figures.theme import Theme, channel_colours, stage_colours, theme_named
+
+if TYPE_CHECKING:
+    from cxlib.measures.touchpoints import Touchpoints
+    from cxlib.measures.transitions import Transitions
+
+_TOO_FEW = "Too few customers to be shown."
+_NEXT_SHOWN = 5
+
+
+def page_style(theme: Theme | None = None) -> str:
+    """Return the style sheet of cards and dashboards, in the colours of a theme."""
+    theme = theme or theme_named()
+    names = ("paper", "band", "ink", "muted", "rule", "accent", "finding", "go_on", "lost")
+    colours = "".join(f"--cx-{n.replace('_', '-')}: {getattr(theme, n)}; " for n in names)
+    rules = (files("cxlib.figures") / "page.css").read_text(encoding="utf-8")
+    return f".cx-page-style {{ {colours}}}\n{rules}"
+
+
+def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = None) -> str:
+    """Write the journey map as cards: one per stage, in it one line per touchpoint that opens.
+
+    Parameters
+    ----------
+    result
+        From `cxlib.measures.measure_touchpoints`.
+    transitions
+        For the same selection; says where customers go next.
+
+    Returns
+    -------
+    str
+        HTML; its style is `page_style`.
+    """
+    theme = theme_named()
+    stages = stage_colours(result.stages, theme)
+    channels = channel_colours(result.channels, theme)
+    by_stage = {row["stage"]: row for row in result.by_stage.iter_rows(named=True)}
+    parts = []
+    for stage in result.stages:
+        rows = result.table.filter(pl.col("stage") == stage).to_dicts()
+        if not rows:
+            continue
+        lines = "".join(_line(row, channels, next_moves(transitions, row)) for row in rows)
+        parts.append(
+            f'<section class="cx-stage" style="--cx-stage: {stages[stage]}"><h3>{escape(stage)}'
+            f"<small>{_stage_facts(by_stage.get(stage))}</small></h3>{lines}</section>"
+        )
+    return f'<div class="cx-page-style cx-stages">{"".join(parts)}</div>'
+
+
+def touchpoint_details(row: Mapping[str, Any], *, moves: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Write all that is known about one touchpoint (a row of the table): what happens next, who owns it.
+
+    Parameters
+    ----------
+    moves
+        Rows of `cxlib.measures.Transitions.table` that start here, the most frequent first.
+    """
+    if row["customers"] is None:
+        return f"<p>{_TOO_FEW}</p>"
+    facts = [
+        ("Customers", people(row["customers"])),
+        ("Contacts", people(row["contacts"])),
+        ("Go on", share(row["go_on"], row["go_on_low"], row["go_on_high"])),
+        ("Lost", _lost(row)),
+    ]
+    if row["done"]:
+        facts.append(("Goal reached", share(row["done"], row["done_low"], row["done_high"])))
+    if row["open"]:
+        facts.append(("Still open", f"{share(row['open'])} of contacts"))
+    if row["rating"] is not None:
+        said = rating(row["rating"], row["rating_low"], row["rating_high"])
+        facts.append(("Rating", f"{said}, {plural(row['rating_n'] or 0, 'answer')}"))
+    if row["next_wait"] is not None:
+        facts.append(("Next contact", f"half within {duration(row['next_wait'])}"))
+    if row["owner"]:
+        facts.append(("Owner", escape(row["owner"])))
+    listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
+    return f'{_bar(row)}<dl class="cx-facts-list">{listed}</dl>{_next(moves)}{_what_to_do(row)}'
+
+
+def next_moves(transitions: Transitions | None, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of a transitions result that start at a touchpoint, the most frequent first."""
+    if transitions is None:
+        return []
+    here = (
+        (pl.col("source") == row["touchpoint"])
+        & (pl.col("source_channel") == row["channel"])
+        & (pl.col("source_stage") == row["stage"])
+    )
+    return transitions.table.filter(here & (pl.col("n") > 0)).sort("n", descending=True).to_dicts()
+
+
+def _line(
+    row: Mapping[str, Any], channels: Mapping[str, str], moves: Sequence[Mapping[str, Any]]
+) -> str:
+    rank = f'<span class="cx-rank">weakest no. {row["weakest"]}</span>' if _is_weak(row) else ""
+    lost = _TOO_FEW if row["customers"] is None else f"lost {share(row['lost'])}"
+    return (
+        f'<details class="cx-touchpoint"><summary>'
+        f'<span class="cx-name">{escape(row["touchpoint"])} {rank}</span>'
+        f'<span class="cx-count">{people(row["customers"])}</span>'
+        f'<span class="cx-channel" style="--cx-channel: {channels.get(row["channel"], "")}">'
+        f"{escape(row['channel'])}</span>"
+        f'<span class="cx-lost">{lost}</span>{_bar(row)}</summary>'
+        f"{touchpoint_details(row, moves=moves)}</details>"
+    )
+
+
+def _bar(row: Mapping[str, Any]) -> str:
+    """Draw what comes after a contact as one bar of three parts, said in words beside it."""
+    parts = [("go-on", row["go_on"]), ("done", row["done"]), ("lost", row["lost"])]
+    if row["customers"] is None or any(value is None for _, value in parts):
+        return ""
+    widths = "".join(f'<i class="{name}" style="width: {100 * v:.2f}%"></i>' for name, v in parts)
+    return f'<span class="cx-bar" aria-hidden="true">{widths}</span>'
+
+
+def _lost(row: Mapping[str, Any]) -> str:
+    if row["lost"] is None:
+        return "not known: nobody was observed long enough"
+    return share(row["lost"], row["lost_low"], row["lost_high"])
+
+
+def _next(moves: Sequence[Mapping[str, Any]]) -> str:
+    if not moves:
+        return ""
+    items = "".join(
+        f"<li>{escape(m['target'])} <small>({escape(m['target_channel'])})</small>"
+        f"<b>{people(m['n'])}</b></li>"
+        for m in moves[:_NEXT_SHOWN]
+    )
+    return f'<h4>Where they go next</h4><ol class="cx-next">{items}</ol>'
+
+
+def _what_to_do(row: Mapping[str, Any]) -> str:
+    if not _is_weak(row):
+        return ""
+    owner = f"{escape(row['owner'])}, who owns it," if row["owner"] else "whoever owns it"
+    return (
+        f"<h4>What to do</h4><p>One of the three places where most customers get lost. Ask {owner} "
+        "what customers find after this contact, and why they stop there.</p>"
+    )
+
+
+def _is_weak(row: Mapping[str, Any]) -> bool:
+    return row["weakest"] is not None and row["weakest"] <= 3
+
+
+def _stage_facts(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["customers"] is None:
+        return ""
+    facts = plural(row["customers"], "customer")
+    if row["rating"] is not None:
+        facts += f" · rating {rating(row['rating'])}"
+    return facts

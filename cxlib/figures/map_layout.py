@@ -1,0 +1,206 @@
+"""Where every touchpoint stands on the journey map, and how a handoff runs between two of them.
+
+Stages are columns, channels are lanes, and the touchpoints of one cell stand below one another in the
+order of the journey map. The places do not depend on the figures shown: a filter changes sizes and
+colours, never positions. Heights are in pixels, so that labels cannot overlap whatever the width of
+the page; horizontal positions are in columns, so that the map fills the width it is given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cxlib.figures.theme import UNMAPPED
+
+#: Width of a column, in pixels, on which the curves and label lengths are based.
+COLUMN_PX = 255
+#: Most touchpoints drawn below one another in one cell; the others are counted, and are in the table.
+CELL_ROWS = 16
+
+_HEADER_PX = 64
+_LANE_PADDING_PX = 6
+_CHARACTER_PX = 7.4  # of 12 px DejaVu Sans, the widest of the fonts in the theme
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One touchpoint on one channel in one stage: what the map gives a circle to."""
+
+    touchpoint: str
+    channel: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The band of one channel, from `top` to `bottom` in pixels below the upper edge."""
+
+    channel: str
+    top: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class MapLayout:
+    """Positions of everything on the map.
+
+    Parameters
+    ----------
+    stages
+        The columns, from left to right; "unmapped" is last, and only there when needed.
+    lanes
+        The channels, from top to bottom.
+    spots
+        Position of every place drawn: x in columns, y in pixels below the upper edge.
+    left_out
+        Number of places not drawn, by stage and channel.
+    row
+        Height of a row, pixels.
+    height
+        Height of the plot area, pixels.
+    """
+
+    stages: tuple[str, ...]
+    lanes: tuple[Lane, ...]
+    spots: dict[Place, tuple[float, float]]
+    left_out: dict[tuple[str, str], int]
+    row: float
+    height: float
+
+    @property
+    def largest_circle(self) -> float:
+        """Diameter of the largest circle, pixels: what a row leaves beside its label."""
+        return self.row - 19
+
+    @property
+    def label_characters(self) -> int:
+        """Number of characters of a label that fit into a column at the reference width."""
+        return int((COLUMN_PX - 16) * min(1.0, 4 / len(self.stages)) / _CHARACTER_PX)
+
+    def label(self, place: Place) -> str:
+        """Return the touchpoint's name, shortened where it would run into the next column."""
+        limit = max(self.label_characters, 10)
+        name = place.touchpoint
+        return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"
+
+
+def lay_out(
+    places: Iterable[Place], *, stages: Sequence[str], channels: Sequence[str]
+) -> MapLayout:
+    """Give every place its position.
+
+    Parameters
+    ----------
+    places
+        The touchpoints in the order in which they stand below one another: the journey map's.
+    stages, channels
+        Columns and lanes in order. A stage without any place keeps its column; a channel without
+        any has no lane. The column "unmapped" is added where a place needs it.
+    """
+    places = list(dict.fromkeys(places))
+    columns = [stage for stage in stages if stage != UNMAPPED]
+    columns += list(dict.fromkeys(p.stage for p in places if p.stage not in columns))
+    lanes_used = {p.channel for p in places}
+    order = [channel for channel in channels if channel in lanes_used]
+    order += list(dict.fromkeys(p.channel for p in places if p.channel not in order))
+
+    cells: dict[tuple[str, str], list[Place]] = {}
+    for place in places:
+        cells.setdefault((place.stage, place.channel), []).append(place)
+    left_out = {k: len(v) - CELL_ROWS + 1 for k, v in cells.items() if len(v) > CELL_ROWS}
+    for key in left_out:
+        del cells[key][CELL_ROWS - 1 :]
+
+    rows = {c: max(len(v) for k, v in cells.items() if k[1] == c) for c in order}
+    row = _row_height(sum(rows.values()))
+    lanes, spots, top = [], {}, float(_HEADER_PX)
+    for channel in order:
+        bottom = top + rows[channel] * row + 2 * _LANE_PADDING_PX
+        lanes.append(Lane(channel, top, bottom))
+        for index, stage in enumerate(columns):
+            cell = cells.get((stage, channel), [])
+            first = (top + bottom - len(cell) * row) / 2
+            for i, place in enumerate(cell):
+                # The circle stands in the upper part of its row, the label below it.
+                spots[place] = (index + _sway(i, len(cell)), first + i * row + (row - 17) / 2)
+        top = bottom
+    return MapLayout(tuple(columns), tuple(lanes), spots, left_out, row, top)
+
+
+def ribbon(
+    source: tuple[float, float], target: tuple[float, float], width: float, *, steps: int = 20
+) -> tuple[list[float], list[float], tuple[float, float, float]]:
+    """Return the outline of a handoff as a band of constant width along a smooth curve.
+
+    Parameters
+    ----------
+    source, target
+        Positions of the two places (x in columns, y in pixels).
+    width
+        Width of the band, pixels.
+
+    Returns
+    -------
+    x, y
+        The closed outline, always in the same sense of rotation, so that bands that overlap in one
+        path do not cut holes into each other.
+    middle
+        x, y and the direction there in degrees clockwise from upwards: where an arrow head stands.
+    """
+    points = _curve(source, target, steps)
+    sides: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
+    for i, (x, y) in enumerate(points):
+        before, after = points[max(i - 1, 0)], points[min(i + 1, steps)]
+        dx, dy = after[0] - before[0], after[1] - before[1]
+        length = math.hypot(dx, dy) or 1.0
+        shift_x, shift_y = -dy / length * width / 2, dx / length * width / 2
+        sides[0].append((x + shift_x, y + shift_y))
+        sides[1].append((x - shift_x, y - shift_y))
+    outline = sides[0] + sides[1][::-1]
+    outline.append(outline[0])
+    half = steps // 2
+    (x0, y0), (x1, y1) = points[half - 1], points[half + 1]
+    angle = math.degrees(math.atan2(x1 - x0, -(y1 - y0)))
+    x, y = points[half]
+    return (
+        [px / COLUMN_PX for px, _ in outline],
+        [py for _, py in outline],
+        (x / COLUMN_PX, y, angle),
+    )
+
+
+def _curve(
+    source: tuple[float, float], target: tuple[float, float], steps: int
+) -> list[tuple[float, float]]:
+    """Sample the cubic Bézier curve of a handoff, in pixels at the reference width."""
+    (x0, y0), (x1, y1) = source, target
+    x0, x1 = x0 * COLUMN_PX, x1 * COLUMN_PX
+    if abs(x1 - x0) < COLUMN_PX * 0.5:
+        # Within a stage: an arc, on the right downwards, on the left upwards.
+        side = 1 if y1 > y0 else -1
+        reach = side * (26 + min(abs(y1 - y0) * 0.28, COLUMN_PX * 0.34))
+        handles = ((x0 + reach, y0), (x1 + reach, y1))
+    else:
+        # Backwards runs below the straight way, so that both ways between two places can be told apart.
+        sag = 0.0 if x1 > x0 else 26.0
+        handles = ((x0 + (x1 - x0) * 0.45, y0 + sag), (x1 - (x1 - x0) * 0.45, y1 + sag))
+    (ax, ay), (bx, by) = handles
+    points = []
+    for i in range(steps + 1):
+        t = i / steps
+        u = 1 - t
+        a, b, c, d = u**3, 3 * u * u * t, 3 * u * t * t, t**3
+        points.append((a * x0 + b * ax + c * bx + d * x1, a * y0 + b * ay + c * by + d * y1))
+    return points
+
+
+def _row_height(rows: int) -> float:
+    """Height of a row: generous while the map is small, never below what a label needs."""
+    return 58.0 if rows <= 8 else 48.0 if rows <= 14 else 44.0 if rows <= 20 else 41.0
+
+
+def _sway(index: int, count: int) -> float:
+    """Position in the column: neighbours in a full cell step aside, so that arcs between them show."""
+    return 0.5 if count < 3 else 0.5 + (0.045 if index % 2 else -0.045)

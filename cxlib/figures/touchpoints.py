@@ -1,0 +1,279 @@
+"""The journey map: stages as columns, channels as lanes, touchpoints as circles, moves as bands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+import plotly.graph_objects as go
+import polars as pl
+
+from cxlib.errors import UnknownNameError
+from cxlib.figures.map_layout import MapLayout, Place, lay_out
+from cxlib.figures.map_traces import GUTTER, Circle, Mark, Move, circle_traces, draw_grid, move_traces
+from cxlib.figures.numbers import people, plural, rating, share
+from cxlib.figures.theme import channel_colours, new_figure, stage_colours, theme_named
+
+if TYPE_CHECKING:
+    from cxlib.measures.touchpoints import Touchpoints
+    from cxlib.measures.transitions import Transitions
+
+__all__ = [
+    "COLOURS",
+    "MOST_MOVES",
+    "ColourBy",
+    "Mark",
+    "describe_touchpoints",
+    "map_positions",
+    "plot_touchpoints",
+    "weakest_marks",
+    "weakest_touchpoints",
+]
+
+ColourBy = Literal["lost", "go_on", "open", "rating"]
+
+#: What the colour can stand for, in words.
+COLOURS: Mapping[str, str] = {
+    "lost": "lost after this touchpoint",
+    "go_on": "go on after this touchpoint",
+    "open": "sequel still open",
+    "rating": "mean rating",
+}
+
+#: Most moves that are drawn; the others are counted below the map.
+MOST_MOVES = 40
+
+
+def plot_touchpoints(
+    result: Touchpoints,
+    *,
+    transitions: Transitions | None = None,
+    colour_by: ColourBy = "lost",
+    selected: Place | None = None,
+    marks: Sequence[Mark] = (),
+    positions: MapLayout | None = None,
+    title: str | None = None,
+) -> go.Figure:
+    """Draw the journey map.
+
+    Stages are columns, channels are lanes, touchpoints are circles: area = customers, colour = one
+    measure. Moves between touchpoints are bands: width = number of moves; at most the `MOST_MOVES`
+    widest are drawn, and a line says how many more there are.
+
+    Parameters
+    ----------
+    result
+        From `cxlib.measures.measure_touchpoints`.
+    transitions
+        From `cxlib.measures.measure_transitions`, for the same selection; None: no moves are drawn.
+    colour_by
+        What the colour stands for, see `COLOURS`.
+    selected
+        Touchpoint to ring; the moves from and to it are drawn on top.
+    marks
+        Touchpoints and moves to point at, each with its label.
+    positions
+        From `map_positions`; None: those of this result. Given, a filtered map keeps its places.
+    title
+        None: a sentence with the answer.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Always with the same traces in the same order: ``moves``, ``chosen moves``, ``found moves``,
+        ``directions``, ``rings``, ``touchpoints``, ``labels``,
+        ``marks``, ``legend``.
+
+    Raises
+    ------
+    UnknownNameError
+        If `colour_by` is none of `COLOURS`.
+    """
+    if colour_by not in COLOURS:
+        raise UnknownNameError("measure to colour by", colour_by, COLOURS)
+    theme = theme_named()
+    layout = positions or map_positions(result)
+    sentence = describe_touchpoints(result)
+    figure = new_figure(
+        theme=theme, title=sentence if title is None else title, subtitle=_based_on(result), alt=sentence
+    )
+    moves, note = _moves(transitions, layout)
+    ends = _scale_ends(result, colour_by)
+    figure.add_traces(move_traces(moves, layout, theme, selected=selected, marks=marks))
+    figure.add_traces(
+        circle_traces(
+            [_circle(row, ends, colour_by) for row in result.table.iter_rows(named=True)],
+            layout,
+            theme,
+            scale=theme.loss_scale if colour_by == "lost" else theme.scale,
+            ticks=_ticks(ends, colour_by),
+            heading=COLOURS[colour_by],
+            selected=selected,
+            marks=marks,
+        )
+    )
+    draw_grid(
+        figure,
+        layout,
+        theme,
+        channels=channel_colours(result.channels, theme),
+        stages=stage_colours(result.stages, theme),
+        stage_notes=_stage_notes(result),
+    )
+    figure.add_annotation(
+        text=note, xref="paper", x=0, yref="paper", y=0, yshift=-14, xanchor="left", yanchor="top",
+        align="left", showarrow=False, font={"size": 12, "color": theme.muted},
+    )  # fmt: skip
+    top = figure.layout.margin.t
+    figure.update_layout(
+        height=layout.height + top + 84, margin={"l": GUTTER, "r": 12, "t": top, "b": 84}
+    )
+    return figure
+
+
+def map_positions(result: Touchpoints) -> MapLayout:
+    """Return the positions of all touchpoints of a result, to be kept while it is filtered."""
+    places = [Place(*row) for row in result.table.select("touchpoint", "channel", "stage").rows()]
+    return lay_out(places, stages=result.stages, channels=result.channels)
+
+
+def describe_touchpoints(result: Touchpoints) -> str:
+    """Say in one sentence where customers get lost; the title and the text alternative of the map."""
+    of_whom = _of_whom(result)
+    weakest = weakest_touchpoints(result)
+    if not weakest:
+        if result.table["lost"].null_count() == result.table.height:
+            return (
+                f"Where customers{of_whom} get lost is not known: nobody was observed long enough "
+                "for a silence to count as lost"
+            )
+        return f"No touchpoint at which customers{of_whom} certainly get lost"
+    first = weakest[0]
+    sentence = (
+        f"Most customers{of_whom} get lost after {_named(first)}: "
+        f"{share(first['lost'], first['lost_low'], first['lost_high'])} of contacts lead nowhere"
+    )
+    further = [f"{_named(row)} ({share(row['lost'])})" for row in weakest[1:]]
+    return sentence + (f"; then {' and '.join(further)}" if further else "")
+
+
+def weakest_touchpoints(result: Touchpoints, *, most: int = 3) -> list[dict[str, Any]]:
+    """Return the rows of the touchpoints at which most customers get lost, the weakest first."""
+    rows = result.table.filter(pl.col("weakest").is_not_null()).sort("weakest").head(most)
+    return rows.to_dicts()
+
+
+def weakest_marks(result: Touchpoints, *, most: int = 3) -> list[Mark]:
+    """Return the marks that number the weakest touchpoints on the map as the sentence names them."""
+    return [
+        Mark(_place(row), f"{number} · {share(row['lost'])} lost")
+        for number, row in enumerate(weakest_touchpoints(result, most=most), start=1)
+    ]
+
+
+def hover_text(row: Mapping[str, Any]) -> str:
+    """Say what is known about a touchpoint (a row of the table) in a few short lines."""
+    lines = [f"<b>{escape(row['touchpoint'])}</b>", f"{escape(row['channel'])}, {escape(row['stage'])}"]
+    if row["customers"] is None:
+        return "<br>".join([*lines, "too few customers to be shown"])
+    lines.append(f"{plural(row['customers'], 'customer')}, {plural(row['contacts'] or 0, 'contact')}")
+    for name, words in (("go_on", "go on"), ("lost", "lost"), ("done", "goal reached")):
+        if row[name] is not None:
+            lines.append(f"{words} {share(row[name], row[f'{name}_low'], row[f'{name}_high'])}")
+    if row["open"]:
+        lines.append(f"sequel still open {share(row['open'])}")
+    if row["rating"] is not None:
+        answers = f"{people(row['rating_n'])} answers"
+        lines.append(f"rating {rating(row['rating'], row['rating_low'], row['rating_high'])}, {answers}")
+    return "<br>".join(lines)
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    """Name a touchpoint in a sentence, with its channel where the name does not say it."""
+    name, channel = row["touchpoint"], row["channel"]
+    return name if channel.casefold() in name.casefold() else f"{name} ({channel})"
+
+
+def _of_whom(result: Touchpoints) -> str:
+    where = result.where
+    return f" of {where.segment[0]} {where.segment[1]}" if where and where.segment else ""
+
+
+def _place(row: Mapping[str, Any]) -> Place:
+    return Place(row["touchpoint"], row["channel"], row["stage"])
+
+
+def _based_on(result: Touchpoints) -> str:
+    until = result.observed_until
+    return (
+        f"{plural(result.customers, 'customer')} in {plural(result.journeys, 'journey')}, "
+        f"observed until {until.day} {until:%b %Y}"
+    )
+
+
+def _circle(row: Mapping[str, Any], ends: tuple[float, float], colour_by: ColourBy) -> Circle:
+    value = row[colour_by]
+    known = value is not None and not math.isnan(value)
+    return Circle(
+        place=_place(row),
+        customers=row["customers"],
+        value=(value - ends[0]) / (ends[1] - ends[0]) if known else None,
+        note=people(row["customers"]),
+        hover=hover_text(row),
+    )
+
+
+def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]:
+    """Return the values at both ends of the colour scale: round, and the same for most selections."""
+    values = result.table[colour_by].drop_nulls().drop_nans()
+    if values.is_empty():
+        return 0.0, 1.0
+    largest, smallest = float(values.max()), float(values.min())
+    if colour_by == "rating":
+        low = math.floor(smallest)
+        return float(low), float(max(math.ceil(largest), low + 1))
+    return 0.0, next(end for end in (0.1, 0.25, 0.5, 1.0) if largest <= end)
+
+
+def _ticks(ends: tuple[float, float], colour_by: ColourBy) -> dict[float, str]:
+    write = rating if colour_by == "rating" else share
+    return {p: write(ends[0] + p * (ends[1] - ends[0])) for p in (0.0, 0.5, 1.0)}
+
+
+def _stage_notes(result: Touchpoints) -> dict[str, str]:
+    notes = {}
+    for row in result.by_stage.iter_rows(named=True):
+        parts = [plural(row["customers"], "customer")] if row["customers"] is not None else []
+        if row["rating"] is not None:
+            parts.append(f"rating {rating(row['rating'])}")
+        notes[row["stage"]] = " · ".join(parts)
+    return notes
+
+
+def _moves(transitions: Transitions | None, layout: MapLayout) -> tuple[list[Move], str]:
+    """Return the moves to draw, widest first, and the note that says what is left out."""
+    circles = "Circle area: customers."
+    if transitions is None:
+        return [], circles
+    moves = []
+    for row in transitions.table.iter_rows(named=True):
+        source = Place(row["source"], row["source_channel"], row["source_stage"])
+        target = Place(row["target"], row["target_channel"], row["target_stage"])
+        if source == target or not row["n"] or not {source, target} <= layout.spots.keys():
+            continue
+        moves.append(Move(source, target, row["n"], _move_hover(row)))
+    moves.sort(key=lambda m: (-m.count, m.source.touchpoint, m.target.touchpoint))
+    drawn, rest = moves[:MOST_MOVES], moves[MOST_MOVES:]
+    note = f"{circles} Band width: moves from one touchpoint to another."
+    if rest:
+        part = sum(m.count for m in rest) / sum(m.count for m in moves)
+        note += f"<br>The {len(drawn)} widest are drawn, and {len(rest)} more ({share(part)} of all moves) are not."
+    return drawn, note
+
+
+def _move_hover(row: Mapping[str, Any]) -> str:
+    return (
+        f"<b>{escape(row['source'])} → {escape(row['target'])}</b><br>{plural(row['n'], 'move')}"
+    )

@@ -1,0 +1,59 @@
+"""Errors inside a dashboard: said calmly on the page, written in full to the log, never swallowed."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from html import escape
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+import ipywidgets as widgets
+
+from cxlib.errors import CxError
+
+__all__ = ["SpeaksCalmly", "calmly"]
+
+_log = logging.getLogger("cxlib.panels")
+
+P = ParamSpec("P")
+
+
+class SpeaksCalmly(Protocol):
+    """A panel that has a place for messages."""
+
+    message: widgets.HTML
+
+
+Panel = TypeVar("Panel", bound=SpeaksCalmly)
+
+
+def calmly(method: Callable[Concatenate[Panel, P], None]) -> Callable[Concatenate[Panel, P], None]:
+    """Show what goes wrong in a callback as a message on the panel.
+
+    An exception in a widget's callback is otherwise seen by nobody: the page just stops answering.
+    What the package says on purpose (`CxError`) is shown as it stands; of anything else only that
+    it happened, since its text may say more than a visitor should know.
+    """
+
+    @functools.wraps(method)
+    def guarded(self: Panel, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except CxError as error:
+            self.message.value = _paragraph(f"{error}")
+        except Exception:
+            _log.exception("a callback of %s failed", type(self).__name__)
+            self.message.value = _paragraph(
+                "This selection could not be shown. What you see below is the selection before. "
+                "Try another one; if it stays like this, tell whoever published this page."
+            )
+        else:
+            self.message.value = ""
+
+    return guarded
+
+
+def _paragraph(text: str) -> str:
+    return f'<p role="alert">{escape(text[:1].upper() + text[1:])}</p>'
+

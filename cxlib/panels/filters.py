@@ -1,0 +1,78 @@
+"""Filters every dashboard shares: whom, by which channel, when. Each with its label, in the same place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import ipywidgets as widgets
+
+__all__ = ["channel_filter", "period_filter", "period_label", "segment_filter", "select"]
+
+EVERYBODY = "All customers"
+
+
+def select(
+    label: str, options: Sequence[tuple[str, object]], *, css: str, hint: str = ""
+) -> widgets.Dropdown:
+    """Make a dropdown that stands below its label."""
+    dropdown = widgets.Dropdown(
+        options=list(options), description=label, style={"description_width": "initial"}
+    )
+    if hint:
+        dropdown.description_tooltip = hint
+    dropdown.add_class(css)
+    return dropdown
+
+
+def segment_filter(segments: Sequence[tuple[str, str]]) -> widgets.Dropdown:
+    """Choose a segment: its value is ``(dimension, value)``, or None for everybody."""
+    options: list[tuple[str, object]] = [(EVERYBODY, None)]
+    options += [(f"{dimension}: {value}", (dimension, value)) for dimension, value in segments]
+    return select("Customers", options, css="cx-segment")
+
+
+def channel_filter(channels: Sequence[str]) -> widgets.Dropdown:
+    """Choose a channel, or None for all of them."""
+    options: list[tuple[str, object]] = [("All channels", None)]
+    options += [(channel, channel) for channel in channels]
+    return select("Channel", options, css="cx-channel-filter")
+
+
+def period_filter(periods: Sequence[date], unit: str) -> widgets.SelectionRangeSlider:
+    """Choose the first and the last period: its value is a pair of positions in `periods`.
+
+    Hidden where there is only one period to choose from.
+    """
+    options = [(period_label(start, unit), i) for i, start in enumerate(periods)]
+    slider = widgets.SelectionRangeSlider(
+        options=options,
+        index=(0, len(options) - 1),
+        description="Period",
+        # A filter that is still being dragged would ask for answers nobody wants to see.
+        continuous_update=False,
+        style={"description_width": "initial"},
+    )
+    slider.add_class("cx-period")
+    if len(options) < 2:
+        slider.layout.display = "none"
+    return slider
+
+
+def period_label(start: date, unit: str) -> str:
+    """Name a period by its first day, as shortly as its length allows.
+
+    Examples
+    --------
+    >>> [period_label(date(2026, 3, 30), unit) for unit in ("day", "week", "month", "quarter")]
+    ['30 Mar 2026', '30 Mar–5 Apr 2026', 'Mar 2026', 'Q1 2026']
+    """
+    if unit == "month":
+        return f"{start:%b %Y}"
+    if unit == "quarter":
+        return f"Q{(start.month + 2) // 3} {start.year}"
+    if unit == "week":
+        end = start + timedelta(days=6)
+        first = f"{start.day}" if start.month == end.month else f"{start.day} {start:%b}"
+        return f"{first}–{end.day} {end:%b} {end.year}"
+    return f"{start.day} {start:%b} {start.year}"
