@@ -47,7 +47,7 @@ INSTANT = pl.Datetime("us", "UTC")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a contract: name, dtype, meaning, and whether it may hold nulls or be absent."""
+    """One column of a contract: name, dtype, meaning; whether it may hold nulls or be absent."""
 
     name: str
     dtype: DataType | DataTypeClass
@@ -158,9 +158,8 @@ class Contract:
         """
         self._check_columns(frame.schema)
         rules = [*self._null_rules(frame.schema), *self.rules_for(frame.schema)]
-        reason = pl.coalesce(
-            [pl.when(_breaks(r)).then(pl.lit(r.name)) for r in rules] or [pl.lit(None, pl.String)]
-        )
+        broken: list[pl.Expr] = [pl.when(_breaks(r)).then(pl.lit(r.name)) for r in rules]
+        reason = pl.coalesce(broken or [pl.lit(None, pl.String)])
         if self.unique:
             again = ~pl.struct(self.key).is_first_distinct()
             reason = pl.coalesce(reason, pl.when(again).then(pl.lit(self._unique_name)))
@@ -214,7 +213,7 @@ class Contract:
             )
 
     def _broken_message(self, frame: pl.LazyFrame, rule: Rule, rows: int) -> str:
-        columns = [c for c in dict.fromkeys([*self.key, rule.column])]
+        columns = list(dict.fromkeys([*self.key, rule.column]))
         first = frame.filter(_breaks(rule)).select(columns).head(3).collect(engine="streaming")
         return (
             f"{self.name}: rule '{rule.name}' is broken in {rows:,} row{'s' * (rows != 1)}, first "

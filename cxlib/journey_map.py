@@ -503,7 +503,7 @@ def _plain(value: Any) -> Any:
             "rating_scale", "journey", "stages", "touchpoints", "planned_handoffs", "period",
             "observed_until",
         ]  # fmt: skip
-    blank = (None, (), {}, JourneyRule())
+    blank: tuple[Any, ...] = (None, (), {}, JourneyRule())
     plain = {name: getattr(value, name) for name in order}
     defaults = {f.name: f.default for f in fields(value)}
     return {

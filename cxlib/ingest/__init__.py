@@ -1,8 +1,9 @@
 """Exports, logs and databases -> EVENTS; what does not fit is set aside, with the reason.
 
-The path of a file: `sources` (which files, unpacked) → `text`, `tables`, `xes` (raw frames in which an id stays an id)
-→ `columns` (which column is what) → `recognise` (touchpoint, channel, stage), `instants` (times), `cells` (ids, numbers)
-→ `events` (contacts, quarantine) → `report`. `people` reads customers and ratings, `propose` a first journey map.
+The path of a file: `sources` (which files, unpacked) → `text`, `tables`, `xes` (raw frames in which
+an id stays an id) → `columns` (which column is what) → `recognise` (touchpoint, channel, stage),
+`instants` (times), `cells` (ids, numbers) → `events` (contacts, quarantine) → `report`. `people`
+reads customers and ratings, `propose` a first journey map.
 """
 
 from cxlib.ingest.events import Ingested, read_events

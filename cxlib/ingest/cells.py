@@ -31,8 +31,8 @@ def text_of(column: str | pl.Expr) -> pl.Expr:
 def read_ids(raw: pl.Series, *, where: str) -> Ids:
     """Return ids as text: ``007`` and ``NA`` stay what they are, only an empty cell is null.
 
-    Ids that a tool before us turned into floating point are turned back where that is certain, with a
-    hint, and refused where digits may be lost.
+    Ids that a tool before us turned into floating point are turned back where that is certain, with
+    a hint, and refused where digits may be lost.
 
     Raises
     ------

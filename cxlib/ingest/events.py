@@ -1,4 +1,4 @@
-"""Exports in, contacts out: `read_events` turns files into EVENTS and says what became of every row."""
+"""Exports in, contacts out: `read_events` also says what became of every row."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Ingested:
     journey_map: JourneyMap
 
     def checked(self) -> IngestReport:
-        """Return the report with customers, duplicates and ties counted, without writing a store."""
+        """Return the report with customers, duplicates and ties counted; writes no store."""
         keys = self.events.select("customer", "occurred_at", "sequence", "row")
         distinct = keys.unique().collect(engine="streaming")
         contacts = self.report.contacts
@@ -115,8 +115,9 @@ def read_events(
     paths
         Files, globs or folders of CSV, TSV, JSON lines, Parquet or XES, also gzipped.
     journey_map
-        Says what columns and touchpoints mean. Columns it does not name are looked for under our own
-        names, then under those of XES (``case:concept:name``, ``time:timestamp``, ``concept:name``).
+        Says what columns and touchpoints mean. Columns it does not name are looked for under our
+        own names, then under those of XES (``case:concept:name``, ``time:timestamp``,
+        ``concept:name``).
     separator, encoding
         Of text files; None: detected, and said in the report.
     progress
@@ -125,14 +126,15 @@ def read_events(
     Returns
     -------
     Ingested
-        The contacts, the rows set aside with the reason, and the report. Set aside are malformed rows
-        and rows without customer, time or touchpoint, or with a time that cannot be read or is
+        The contacts, the rows set aside with the reason, and the report. Set aside are malformed
+        rows and rows without customer, time or touchpoint, or with a time that cannot be read or is
         implausible (before 1990 or after tomorrow, unless the map says otherwise).
 
     Raises
     ------
     InputError
-        Where a file cannot be read, a column is missing, most times cannot be read, or no row is left.
+        Where a file cannot be read, a column is missing, most times cannot be read, or no row is
+        left.
     """
     tally, parts = _Tally(), []
     for source in find_sources(paths):
@@ -180,7 +182,7 @@ def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part
 def _collect(
     table: RawTable, roles: Mapping[str, str], deciding: list[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Take what is needed from the file in one pass: the rows, and the distinct deciding contents."""
+    """Take what is needed from the file in one pass: rows, and distinct deciding contents."""
     schema = table.frame.collect_schema()
     ours = {
         name: pl.col(roles[name])
@@ -214,7 +216,7 @@ def _read_cells(
     source: str,
     tally: _Tally,
 ) -> tuple[pl.DataFrame, pl.Series | None]:
-    """Read customers and times; return with them why rows must be set aside, None where none must."""
+    """Read customers and times; say why rows must be set aside, None where none must."""
     ids = read_ids(rows["customer"], where=f"{source}, column {roles['customer']!r}")
     instants = read_instants(
         rows["occurred_at"],

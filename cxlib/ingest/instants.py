@@ -1,8 +1,9 @@
 """Times as exports write them, read as instants in UTC.
 
-ISO 8601 in its usual spellings is recognised, also several of them in one column, with and without offset; whole
-columns of epoch seconds or milliseconds too. What could be read in two ways (05/01/2024) is refused with the question
-answered by `time_format` in the journey map; nothing is guessed.
+ISO 8601 in its usual spellings is recognised, also several of them in one column, with and without
+offset; whole columns of epoch seconds or milliseconds too. What could be read in two ways
+(05/01/2024) is refused with the question answered by `time_format` in the journey map; nothing is
+guessed.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class Instants:
     without_offset
         How many carried no offset and were taken to be in the map's time zone.
     moved
-        How many fell into the hour that a change to summer time leaves out; they were moved an hour on.
+        How many fell into the hour that a change to summer time leaves out; they were moved an hour
+        on.
     twice
         How many fell into the hour that occurs twice in autumn; the first of the two was taken.
     """
@@ -120,14 +122,14 @@ def read_instants(
         return Instants(local.values, unread, there, local.moved, local.twice)
     text = raw.cast(pl.String) if raw.dtype != pl.String else raw
     instants = _read_text(text, time_zone, time_format or _epoch(text))
-    unread = int(instants.unread.sum())
-    if refuse and unread > (len(raw) - raw.null_count()) / 2:
+    if refuse and int(instants.unread.sum()) > (len(raw) - raw.null_count()) / 2:
         raise InputError(_refusal(text.filter(instants.unread), where, time_format))
     return instants
 
 
 def guess_time_format(texts: list[str]) -> tuple[str, bool] | None:
-    """Return the pattern of day-month-year or month-day-year times, and whether only one is possible.
+    """Return the pattern of day-month-year or month-day-year times, and whether only one is
+    possible.
 
     Examples
     --------
@@ -176,7 +178,7 @@ def _read_text(text: pl.Series, time_zone: str | None, time_format: str | None) 
 
 
 def _detect(text: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Read times with an offset, and times without; what is left, once more in the usual spelling."""
+    """Read times with an offset, and times without; what is left, once more respelled."""
     aware = _parse(text, _AWARE_FORMATS).cast(INSTANT)
     if aware.null_count() == text.null_count():
         return aware, _none(text)
@@ -205,7 +207,7 @@ def _none(text: pl.Series) -> pl.Series:
 
 
 def _parse(text: pl.Series, formats: tuple[str, ...]) -> pl.Series:
-    """Try formats in turn, each only on what the earlier ones left: one pass over a uniform column."""
+    """Try formats in turn, each on what the earlier ones left: one pass if all are alike."""
     values: pl.Series | None = None
     for pattern in formats:
         if values is None:
@@ -244,7 +246,7 @@ def _localise(naive: pl.Series, time_zone: str | None) -> _Local:
     left_out = first.is_null() & naive.is_not_null()
     moved = int(left_out.sum())
     if moved:
-        # The hour before the gap exists; an hour of real time later is what a clock put forward shows.
+        # The hour before the gap exists; an hour later is what a clock put forward shows.
         before = naive.dt.offset_by("-1h").dt.replace_time_zone(
             time_zone, ambiguous="earliest", non_existent="null"
         )

@@ -69,9 +69,9 @@ def read_ratings(
     Parameters
     ----------
     paths
-        Files of any format that `read_events` reads, with columns ``customer``, ``rated_at`` (or the
-        map's ``occurred_at``) and ``rating``; ``touchpoint`` and ``comment`` may be there. The map's
-        `columns` may call them otherwise.
+        Files of any format that `read_events` reads, with columns ``customer``, ``rated_at`` (or
+        the map's ``occurred_at``) and ``rating``; ``touchpoint`` and ``comment`` may be there. The
+        map's `columns` may call them otherwise.
     journey_map
         Gives columns, time zone and rating scale.
     separator, encoding

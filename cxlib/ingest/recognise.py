@@ -1,7 +1,7 @@
 """What a row of the log is on the journey map: touchpoint, channel, stage, owner, who began it.
 
-A log of millions of rows has few distinct contents of the columns that decide this. They are collected once and
-recognised once; every row then only carries a key.
+A log of millions of rows has few distinct contents of the columns that decide this. They are
+collected once and recognised once; every row then only carries a key.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ def place_columns(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[str
 
 
 def content_hash(columns: list[str]) -> pl.Expr:
-    """Return a hash of the content of columns (UInt64) that knows neither their order nor empty ones.
+    """Return a hash of the content of columns (UInt64) that knows neither their order nor empty
+    ones.
 
-    A sum of hashes seeded by the column's name: rows of two files of which one lacks an empty column
-    are the same row.
+    A sum of hashes seeded by the column's name: rows of two files of which one lacks an empty
+    column are the same row.
     """
     parts = [
         pl.when(pl.col(c).is_not_null()).then(pl.col(c).hash(crc32(c.encode()))).otherwise(0)
@@ -58,9 +59,9 @@ def recognise(
     Returns
     -------
     pl.DataFrame
-        `KEY` · ``is_kept`` Bool (passes the map's `keep`) · ``touchpoint`` (null: none) · ``channel`` ·
-        ``stage`` · ``owner`` · ``initiated_by`` · ``is_known`` Bool (the map has the touchpoint) ·
-        ``unknown_stage`` (a stage in the log that the map does not have).
+        `KEY` · ``is_kept`` Bool (passes the map's `keep`) · ``touchpoint`` (null: none) ·
+        ``channel`` · ``stage`` · ``owner`` · ``initiated_by`` · ``is_known`` Bool (the map has the
+        touchpoint) · ``unknown_stage`` (a stage in the log that the map does not have).
     """
     texts = contents.select(KEY, *(text_of(c).alias(c) for c in contents.columns if c != KEY))
     raw = {
@@ -98,10 +99,10 @@ def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:
 
 
 def _touchpoint_number(journey_map: JourneyMap, column: str | None) -> pl.Expr:
-    """The first touchpoint of the map, in its order, that matches or, without `match`, has the name."""
+    """The first touchpoint, in the order of the map, that matches or, without `match`, is named."""
     touchpoints = list(enumerate(journey_map.touchpoints))
     by_name = {t.name: i for i, t in touchpoints if t.match is None}
-    found = [
+    found: list[pl.Expr] = [
         pl.when(_matches_all(t.match)).then(pl.lit(i, pl.UInt32))
         for i, t in touchpoints
         if t.match is not None

@@ -13,7 +13,7 @@ __all__ = ["FileReport", "IngestReport", "UnmappedTouchpoint"]
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """One file that was read: its name, format, rows, and for text its encoding and separator."""
+    """One file that was read: name, format, rows, and for text its encoding and separator."""
 
     name: str
     format: str
@@ -24,7 +24,7 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class UnmappedTouchpoint:
-    """A touchpoint of the log that the map does not know, its contacts, and the known name like it."""
+    """A touchpoint that the map does not know, its contacts, and the known name like it."""
 
     name: str
     contacts: int

@@ -59,8 +59,9 @@ def find_sources(paths: Paths) -> list[Source]:
     Parameters
     ----------
     paths
-        One or several of: a file, a glob (``exports/2026-*.csv``), a folder, of which every readable
-        file is taken, sub-folders included; names that begin with a dot or an underscore are not.
+        One or several of: a file, a glob (``exports/2026-*.csv``), a folder, of which every
+        readable file is taken, sub-folders included; names that begin with a dot or an underscore
+        are not.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Tables as they stand: CSV, TSV, JSON lines and Parquet as frames in which an id stays an id.
 
-Text files are read as text in every column, so that no id becomes a number, no leading zero is lost and a customer
-called NA stays a customer. Only an empty cell is null.
+Text files are read as text in every column, so that no id becomes a number, no leading zero is lost
+and a customer called NA stays a customer. Only an empty cell is null.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _parse_csv(source: Source, body: bytes, columns: list[str], separator: str) 
             body,
             has_header=False,
             separator=separator,
-            schema={name: pl.String for name in [*columns, _EXTRA]},
+            schema=dict.fromkeys([*columns, _EXTRA], pl.String),
             extra_columns="ignore",
             missing_columns="insert",
             row_index_name=LINE,
@@ -165,7 +165,7 @@ def _csv_faults(
     last = rows.columns[-2]
     too_few = pl.lit(False)
     if rows.select((pl.col(last).is_null() & pl.col(_EXTRA).is_null()).any()).item():
-        # Only a row that ends in nulls can be short of fields; which of them are, only the text says.
+        # Only a row that ends in nulls can be short of fields; which are, only the text says.
         counts = _fields_per_record(body, separator)
         if len(counts) == records:
             short = pl.Series(counts < fields).arg_true() + 1
@@ -189,7 +189,7 @@ def _csv_faults(
 def _fields_per_record(body: bytes, separator: str) -> pl.Series:
     lines = pl.read_lines(body).to_series()
     if b'"' in body:
-        # Separators within quotes do not count; nor can lines be told from records if quotes span lines.
+        # Separators within quotes do not count, and quotes that span lines need a real reader.
         bare = lines.str.replace_all(r'"(?:[^"]|"")*"', "")
         if bare.str.contains('"', literal=True).any():
             records = csv.reader(io.StringIO(body.decode("utf-8"), newline=""), delimiter=separator)
@@ -232,8 +232,12 @@ def _read_json_lines(source: Source, text: Text) -> RawTable:
             rows["raw"].str.json_path_match("$").is_not_null()
         )
         lost = rows["raw"].str.contains(LOST, literal=True)
-        reason = pl.when(~is_object).then(pl.lit("malformed row: no JSON object"))
-        reason = reason.when(lost).then(pl.lit("bytes that are no characters"))
+        reason = (
+            pl.when(~is_object)
+            .then(pl.lit("malformed row: no JSON object"))
+            .when(lost)
+            .then(pl.lit("bytes that are no characters"))
+        )
         marked = rows.with_columns(reason.alias("reason"))
         malformed = marked.filter(pl.col("reason").is_not_null()).select("reason", LINE, "raw")
         good = marked.filter(pl.col("reason").is_null())
@@ -252,7 +256,7 @@ def _read_json_lines(source: Source, text: Text) -> RawTable:
 
 def _parse_json(data: bytes, keys: list[str]) -> pl.DataFrame | None:
     try:
-        return pl.read_ndjson(data, schema={key: pl.String for key in keys})
+        return pl.read_ndjson(data, schema=dict.fromkeys(keys, pl.String))
     except pl.exceptions.PolarsError:
         return None
 

@@ -52,8 +52,9 @@ class Text:
 def read_text(data: bytes, *, name: str, encoding: str | None = None) -> Text:
     """Return the bytes of a text file as UTF-8.
 
-    A byte order mark decides; else UTF-8 where all of it is UTF-8; else UTF-8 with bad bytes where more
-    of its special characters are whole than broken; else Windows-1252, or latin-1 where that fails.
+    A byte order mark decides; else UTF-8 where all of it is UTF-8; else UTF-8 with bad bytes where
+    more of its special characters are whole than broken; else Windows-1252, or latin-1 where that
+    fails.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """Event logs in XES (IEEE 1849), plain or gzipped, streamed: one trace in memory at a time.
 
-A trace is a customer. Its attributes become columns called ``case:…``, those of its events columns of their own key, as
-text; log-level defaults (globals), extensions and classifiers are skipped, nested attributes left out.
+A trace is a customer. Its attributes become columns called ``case:…``, those of its events columns
+of their own key, as text; log-level defaults (globals), extensions and classifiers are skipped,
+nested attributes left out.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from typing import IO
 
 import polars as pl
@@ -55,7 +57,7 @@ def read_xes(source: Source) -> RawTable:
         values.extend([None] * (len(positions) - len(values)))
     frame = pl.DataFrame(
         {**columns, POSITION: positions},
-        schema={**{name: pl.String for name in columns}, POSITION: pl.Int64},
+        schema={**dict.fromkeys(columns, pl.String), POSITION: pl.Int64},
     )
     lines = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(LINE)
     return RawTable(source, frame.lazy().with_columns(lines), NONE_MALFORMED)
@@ -82,23 +84,39 @@ def _traces(file: IO[bytes]) -> Iterator[etree._Element]:
 def _append(
     trace: etree._Element, columns: dict[str, list[str | None]], positions: list[int]
 ) -> None:
+    """Add a row to the columns for each event; columns shorter than the row end in empty cells."""
+    start = len(positions)
+    row = start
     of_trace: dict[str, str] = {}
-    events = []
     for child in trace:
-        kind = child.tag.rpartition("}")[2]
+        kind = _local(child.tag)
         if kind == "event":
-            events.append(child)
+            for attribute in child:
+                if _local(attribute.tag) in _VALUES:
+                    _set(columns, attribute.get("key", ""), row, attribute.get("value"))
+            row += 1
         elif kind in _VALUES:
             of_trace["case:" + child.get("key", "")] = child.get("value", "")
-    for position, event in enumerate(events, 1):
-        values = dict(of_trace)
-        for attribute in event:
-            if attribute.tag.rpartition("}")[2] in _VALUES:
-                values[attribute.get("key", "")] = attribute.get("value", "")
-        row = len(positions)
-        for key, value in values.items():
-            column = columns.setdefault(key, [])
-            if len(column) < row:
-                column.extend([None] * (row - len(column)))
-            column.append(value or None)
-        positions.append(position)
+    for key, value in of_trace.items():
+        column = columns.setdefault(key, [])
+        column.extend([None] * (start - len(column)))
+        column.extend([value or None] * (row - start))
+    positions.extend(range(1, row - start + 1))
+
+
+def _set(columns: dict[str, list[str | None]], key: str, row: int, value: str | None) -> None:
+    column = columns.get(key)
+    if column is None:
+        column = columns[key] = []
+    missing = row - len(column)
+    if missing > 0:
+        column.extend([None] * missing)
+    # The first of two attributes of one key counts: an event has one activity and one time.
+    if missing >= 0:
+        column.append(value or None)
+
+
+@cache
+def _local(tag: str) -> str:
+    """Name of a tag without its namespace."""
+    return tag.rpartition("}")[2]
