@@ -25,8 +25,8 @@ if [ -z "$python" ] && [ -n "$without_venv" ]; then
   say "$without_venv cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2
   exit 1
 elif [ -z "$python" ]; then
-  found=$("${candidates[0]}" --version 2>&1 || true)
-  say "Python 3.11 or newer is needed, and ${candidates[0]} is '${found:-not there}';" \
+  found=$("${candidates[0]}" --version 2>/dev/null || echo 'not a Python')
+  say "Python 3.11 or newer is needed, and ${candidates[0]} is $found;" \
     "name another one: make PYTHON=/path/to/python3.12 ..." >&2
   exit 1
 fi
