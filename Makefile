@@ -78,7 +78,7 @@ notebooks: $(INSTALLED) $(SAMPLE)  ## run the notebooks and store their outputs,
 	$(BIN)/python tools/render_notebooks.py $(NOTEBOOKS)
 
 bench: $(INSTALLED)  ## speed and memory, as ratios within one run (some minutes)
-	$(BIN)/python benchmarks/run.py
+	@for script in benchmarks/*.py; do $(BIN)/python "$$script"; done
 
 lock: $(INSTALLED)  ## resolve pyproject.toml anew into requirements.lock (LOCK_ARGS=--upgrade for newer versions)
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --quiet \
