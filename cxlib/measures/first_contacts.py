@@ -1,0 +1,219 @@
+"""First points of contact: where journeys begin, and how often and how soon they reach the goal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.errors import InputError
+from cxlib.results import Result, interval_columns
+from cxlib.statistics.competing_risks import (
+    at_time,
+    cumulative_incidence,
+    quantile_interval,
+)
+from cxlib.statistics.rates import Interval, divide, rate, rate_interval
+from cxlib.statistics.resampling import (
+    BUCKETS,
+    Counts,
+    dense_counts,
+    effective_buckets,
+    jackknife_se,
+    leave_one_out,
+)
+from cxlib.summary import BIN_EDGES, Selection, Summary
+
+__all__ = ["FirstContacts", "measure_first_contacts"]
+
+_OUTCOMES = ("goal", "lost", "silent", "done", "open")
+_OPEN = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class FirstContacts(Result):
+    """What `measure_first_contacts` returns.
+
+    Attributes
+    ----------
+    by_channel, whole
+        The same columns for the channel of the first contact, and for all journeys (one row).
+    journeys
+        Journeys that began in the part asked about.
+    within
+        The time within which the goal was to be reached; None for any time.
+    """
+
+    by_channel: pl.DataFrame
+    whole: pl.DataFrame
+    journeys: int
+    within: timedelta | None
+
+    title = "First points of contact"
+
+
+def measure_first_contacts(
+    summary: Summary,
+    *,
+    where: Selection | None = None,
+    within: timedelta | None = None,
+    first_journeys_only: bool = False,
+) -> FirstContacts:
+    r"""Measure which contacts journeys begin with, and how often and how soon they reach the goal.
+
+    The chance of the goal is the cumulative incidence :math:`F_{goal}` (Aalen-Johansen),
+    competing with loss and silence, journeys still running being censored; the time to it is the
+    median among the journeys that get there. "Begins with" is an association: who begins with an
+    advice call may differ from who begins with an ad.
+
+    Parameters
+    ----------
+    summary
+        The journey summary.
+    where
+        Segment, periods (in which the journey began) and channel of the first contact.
+    within
+        Count the goal only when reached within this time of the first contact.
+    first_journeys_only
+        Only the first journey of each customer in the log: where customers were first met, as far
+        as the log reaches back.
+
+    Returns
+    -------
+    FirstContacts
+        ``table`` has one row per place that journeys begin with, the most frequent first:
+
+        - ``place``, ``stage``, ``touchpoint``, ``channel``, ``owner``;
+        - ``journeys``, ``first_journeys`` (of them, the customer's first);
+        - ``share`` of all journeys, with ``share_low`` and ``share_high``;
+        - ``goal`` (chance of the goal), ``lost`` (of loss or silence before it), each with its
+        ends;
+          null where the map has no goal, and ``lost`` also where a time is given;
+        - ``time_to_goal`` (Duration, median of those who get there) with its ends;
+        - ``goal_n``, ``lost_n``, ``silent_n``, ``done_n`` (began beyond the goal's stage),
+        ``open_n``.
+
+    Raises
+    ------
+    InputError
+        When `within` is not a positive time.
+
+    References
+    ----------
+    Putter, Fiocco & Geskus (2007), doi:10.1002/sim.2712; Brookmeyer & Crowley (1982),
+    doi:10.2307/2530286
+
+    Examples
+    --------
+    >>> from cxlib import Workspace
+    >>> summary = Workspace.open("workspace").summary()  # doctest: +SKIP
+    >>> measure_first_contacts(summary, within=timedelta(days=30)).table  # doctest: +SKIP
+    """
+    if within is not None and within <= timedelta():
+        msg = f"within must be a positive time, not {within}"
+        raise InputError(msg)
+    chosen = summary.select(where)
+    places = chosen.places
+    starts = chosen.starts.filter(pl.col("first_journey")) if first_journeys_only else chosen.starts
+    channels = list(chosen.channels)
+    channel_of = places["channel"].replace_strict(
+        channels, range(len(channels)), return_dtype=pl.Int64
+    )
+    ask = _Question(starts, within, bool(places["is_goal"].any()))
+    place = np.arange(len(places))
+    by_place = places.select("place", "stage", "touchpoint", "channel", "owner").hstack(
+        ask.answer(place, len(places))
+    )
+    by_channel = pl.DataFrame({"channel": channels}, schema={"channel": pl.String}).hstack(
+        ask.answer(channel_of.to_numpy(), len(channels))
+    )
+    began = pl.col("journeys") > 0
+    return FirstContacts(
+        table=by_place.filter(began).sort("journeys", "place", descending=[True, False]),
+        by_channel=by_channel.filter(began),
+        whole=ask.answer(np.zeros_like(place), 1),
+        journeys=int(starts["n"].sum()),
+        within=within,
+        observed_until=chosen.observed_until,
+        where=where,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """The journeys asked about, and what is asked of them."""
+
+    starts: pl.DataFrame
+    within: timedelta | None
+    has_goal: bool
+
+    def answer(self, cell_of: NDArray[np.int64], cells: int) -> pl.DataFrame:
+        """Answer for sets of places: ``cell_of[place]`` is the set that a place is in."""
+        counted = self._count(cell_of, cells)
+        per_bucket = counted.sum(axis=(2, 3))
+        first = self.starts["first_journey"].to_numpy()
+        n = self.starts["n"].to_numpy()
+        cell = cell_of[self.starts["place"].to_numpy()]
+        began_first = dense_counts({"cell": (cell, cells)}, n * first)
+        columns = {
+            "journeys": pl.Series(per_bucket.sum(axis=1)).cast(pl.UInt32),
+            "first_journeys": pl.Series(began_first).cast(pl.UInt32),
+        }
+        everyone = np.broadcast_to(per_bucket.sum(axis=0), per_bucket.shape)
+        columns |= interval_columns("share", rate(per_bucket, everyone))
+        columns |= self._chances(counted)
+        columns |= {
+            f"{name}_n": pl.Series(counted[:, :, k].sum(axis=(1, 2))).cast(pl.UInt32)
+            for k, name in enumerate(_OUTCOMES)
+        }
+        return pl.DataFrame(columns)
+
+    def _count(self, cell_of: NDArray[np.int64], cells: int) -> Counts:
+        """Journeys by cell, bucket, outcome and bin of the time to it."""
+        names = self.starts["outcome"].cast(pl.String)
+        outcome = names.replace_strict(_OUTCOMES, range(len(_OUTCOMES)), return_dtype=pl.Int64)
+        return dense_counts(
+            {
+                "cell": (cell_of[self.starts["place"].to_numpy()], cells),
+                "bucket": (self.starts["bucket"], BUCKETS),
+                "outcome": (outcome, len(_OUTCOMES)),
+                "bin": (self.starts["bin"], len(BIN_EDGES)),
+            },
+            self.starts["n"],
+        )
+
+    def _chances(self, counted: Counts) -> dict[str, pl.Series]:
+        """Chance of the goal and of losing the customer before it, and the time to the goal."""
+        events, censored = counted[:, :, :_OPEN], counted[:, :, _OPEN]
+        curves = cumulative_incidence(events.sum(axis=1), censored.sum(axis=1))
+        without = cumulative_incidence(leave_one_out(events), leave_one_out(censored))
+        seconds = np.inf if self.within is None else self.within.total_seconds()
+        per_bucket = counted.sum(axis=(2, 3))
+        alone = (per_bucket.sum(axis=1, keepdims=True) - per_bucket) <= 0
+
+        def chance(of: list[int], *, known: bool) -> Interval:
+            estimate = at_time(curves[:, of].sum(axis=1), BIN_EDGES, seconds)
+            loo = at_time(without[:, :, of].sum(axis=2), BIN_EDGES, seconds)
+            n = per_bucket.sum(axis=1)
+            estimate = np.where((n > 0) & known, estimate, np.nan)
+            se = jackknife_se(estimate, np.where(alone, np.nan, loo))
+            low, high = rate_interval(
+                estimate, se, contacts=n, buckets=effective_buckets(per_bucket)
+            )
+            return Interval(estimate, low, high, se)
+
+        goal, goals = curves[:, 0], without[:, :, 0]
+        time = quantile_interval(
+            divide(goal, goal[:, -1:]),
+            divide(goals, goals[..., -1:]),
+            edges=BIN_EDGES,
+            happened=events[:, :, 0].sum(axis=-1),
+        )
+        return (
+            interval_columns("goal", chance([0], known=self.has_goal))
+            | interval_columns("lost", chance([1, 2], known=self.has_goal and self.within is None))
+            | interval_columns("time_to_goal", time, as_duration=True)
+        )

@@ -1,0 +1,144 @@
+"""The log in one table: customers, journeys, contacts, and what became of the journeys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from cxlib.results import Result, distinct_customers, interval_columns
+from cxlib.statistics.competing_risks import incidence_interval
+from cxlib.statistics.rates import Interval, rate, ratio
+from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
+from cxlib.summary import BIN_EDGES, NONE, Selection, Summary
+
+__all__ = ["Overview", "measure_overview"]
+
+_OUTCOMES = ("goal", "lost", "silent", "done", "open")
+_OPEN = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Overview(Result):
+    """What `measure_overview` returns.
+
+    Attributes
+    ----------
+    customers, journeys, contacts
+        Distinct customers, journeys begun and contacts in the part asked about.
+    """
+
+    customers: int
+    journeys: int
+    contacts: int
+
+    title = "Overview"
+
+
+def measure_overview(summary: Summary, *, where: Selection | None = None) -> Overview:
+    """Measure how many customers, journeys and contacts there are, and what became of the journeys.
+
+    Parameters
+    ----------
+    summary
+        The journey summary.
+    where
+        Segment, periods and channel; all by default. Journeys count in the period and channel
+        they began in, contacts in their own, so that the means per journey are given for the
+        whole log and for segments only.
+
+    Returns
+    -------
+    Overview
+        ``table`` has one row per figure: ``measure``, ``value``, ``low``, ``high``, ``unit``:
+
+        - "customers", "journeys", "contacts" (counts);
+        - "journeys per customer", "contacts per journey" (means over customers and journeys);
+        - "goal", "lost", "silent", "done": chance that a journey ends so (Aalen-Johansen, journeys
+          still running allowed for);
+        - "open": share of journeys still running at the end of the log, apart from these chances.
+
+    References
+    ----------
+    Putter, Fiocco & Geskus (2007), doi:10.1002/sim.2712
+
+    Examples
+    --------
+    >>> from cxlib import Workspace
+    >>> summary = Workspace.open("workspace").summary()  # doctest: +SKIP
+    >>> measure_overview(summary).table  # doctest: +SKIP
+    """
+    chosen = summary.select(where)
+    customers = distinct_customers(chosen, where=where, level="all", cells=1)
+    starts = chosen.starts
+    names = starts["outcome"].cast(pl.String)
+    outcome = names.replace_strict(_OUTCOMES, range(len(_OUTCOMES)), return_dtype=pl.Int64)
+    counted = dense_counts(
+        {
+            "bucket": (starts["bucket"], BUCKETS),
+            "outcome": (outcome, len(_OUTCOMES)),
+            "bin": (starts["bin"], len(BIN_EDGES)),
+        },
+        starts["n"],
+    )[None]
+    contacts = dense_counts(
+        {"bucket": (chosen.contacts["bucket"], BUCKETS)}, chosen.contacts["contacts"]
+    )
+    journeys = counted.sum(axis=(2, 3))
+    counts = {
+        "customers": customers[0],
+        "journeys": journeys.sum(),
+        "contacts": contacts.sum(),
+    }
+    rows = [_count(name, value) for name, value in counts.items()]
+    if where is None or (where.period is None and where.channel is None):
+        people = _customers_by_bucket(chosen)
+        rows.append(_row("journeys per customer", ratio(journeys, people), "mean"))
+        rows.append(_row("contacts per journey", ratio(contacts[None], journeys), "mean"))
+    rows += _ends(counted)
+    return Overview(
+        table=pl.concat(rows),
+        **{name: int(value) for name, value in counts.items()},
+        observed_until=chosen.observed_until,
+        where=where,
+    )
+
+
+def _customers_by_bucket(chosen: Summary) -> Counts:
+    """Distinct customers of the whole log, by bucket."""
+    first = (pl.col("level") == "all") & (pl.col("previous_period") == NONE)
+    reach = chosen.reach.filter(first)
+    return dense_counts({"bucket": (reach["bucket"], BUCKETS)}, reach["customers"])[None]
+
+
+def _ends(counted: Counts) -> list[pl.DataFrame]:
+    """Chances of the ends of a journey, and the share still running."""
+    events, censored = counted[:, :, :_OPEN], counted[:, :, _OPEN]
+    found = incidence_interval(events, censored, edges=BIN_EDGES)
+    parts = (found.estimate, found.low, found.high, found.se)
+    rows = [
+        _row(name, Interval(*(part[:, k] for part in parts)), "share")
+        for k, name in enumerate(_OUTCOMES[:_OPEN])
+    ]
+    running = rate(censored.sum(axis=-1), counted.sum(axis=(2, 3)))
+    return [*rows, _row("open", running, "share")]
+
+
+def _count(name: str, value: float) -> pl.DataFrame:
+    exact = np.array([float(value)])
+    unknown = np.array([np.nan])
+    return _row(name, Interval(exact, unknown, unknown, unknown), "count")
+
+
+def _row(name: str, found: Interval, unit: str) -> pl.DataFrame:
+    columns = interval_columns("value", found)
+    return pl.DataFrame(
+        {
+            "measure": [name],
+            "value": columns["value"],
+            "low": columns["value_low"],
+            "high": columns["value_high"],
+            "unit": [unit],
+        }
+    )

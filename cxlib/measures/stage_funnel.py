@@ -1,0 +1,163 @@
+"""The stage funnel: how many journeys come to each stage, and how many get further from there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from cxlib.errors import InputError
+from cxlib.results import Result, distinct_customers, interval_columns, numbers
+from cxlib.statistics.competing_risks import (
+    cumulative_incidence,
+    incidence_interval,
+    quantile_interval,
+)
+from cxlib.statistics.rates import Interval, divide, rate
+from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts, leave_one_out
+from cxlib.summary import BIN_EDGES, Selection, Summary
+
+__all__ = ["StageFunnel", "measure_stage_funnel"]
+
+_OUTCOMES = ("progress", "goal", "lost", "silent", "done", "open")
+_OPEN = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class StageFunnel(Result):
+    """What `measure_stage_funnel` returns.
+
+    Attributes
+    ----------
+    journeys
+        All journeys begun, those without any stage of the map included.
+    """
+
+    journeys: int
+
+    title = "Stage funnel"
+
+
+def measure_stage_funnel(summary: Summary, *, where: Selection | None = None) -> StageFunnel:
+    r"""Measure how many journeys rise to each stage, and what comes first from there.
+
+    A journey counts in a stage when it first rises to it (going back to an earlier stage is no new
+    entry; a stage passed over is not entered). From there the first of progress to a higher
+    stage, the goal, a loss and silence are competing risks; journeys still running are censored:
+
+    .. math:: F_k = \sum_t \hat S(t-) \frac{d_k(t)}{Y(t)}
+
+    Parameters
+    ----------
+    summary
+        The journey summary.
+    where
+        Segment and periods (in which the stage was entered). Stages lie across channels, so a
+        channel cannot be chosen here.
+
+    Returns
+    -------
+    StageFunnel
+        ``table`` has one row per stage of the map, in order:
+
+        - ``stage``, ``customers`` (distinct, with any contact in the stage), ``journeys`` (that
+        rose to
+          it), ``began`` (journeys whose first contact is in it);
+        - ``further`` (chance of progress or goal), ``progress``, ``goal``, ``lost`` (loss or
+        silence),
+          ``done`` (nothing left to reach), each with ``_low`` and ``_high``; further + lost +
+          done = 1 where the log is long enough, and what is missing to 1 is not known yet;
+        - ``open``: share of journeys whose sequel is not known yet, apart from these chances;
+        - ``time`` (Duration): median time to progress or goal of those who get further, with its
+        ends;
+        - ``progress_n``, ``goal_n``, ``lost_n``, ``silent_n``, ``done_n``, ``open_n``: as counted.
+
+    Raises
+    ------
+    InputError
+        When a channel is chosen.
+
+    References
+    ----------
+    Putter, Fiocco & Geskus (2007), doi:10.1002/sim.2712
+
+    Examples
+    --------
+    >>> from cxlib import Workspace
+    >>> summary = Workspace.open("workspace").summary()  # doctest: +SKIP
+    >>> measure_stage_funnel(summary).table  # doctest: +SKIP
+    """
+    if where is not None and where.channel is not None:
+        msg = (
+            "the stage funnel lies across channels; choose a segment or periods, or ask "
+            "measure_touchpoints for one channel"
+        )
+        raise InputError(msg)
+    chosen = summary.select(where)
+    cells = len(chosen.stage_names)
+    customers = distinct_customers(chosen, where=where, level="stage", cells=cells + 1)[:cells]
+    counted = _count(chosen.stages, cells)
+    stage = chosen.places["stage_index"].to_numpy()[chosen.starts["place"].to_numpy()]
+    placed = stage < cells
+    began = dense_counts({"stage": (stage[placed], cells)}, chosen.starts["n"].to_numpy()[placed])
+    columns = {
+        "stage": pl.Series(chosen.stage_names, dtype=pl.String),
+        "customers": numbers(customers).cast(pl.UInt32),
+        "journeys": pl.Series(counted.sum(axis=(1, 2, 3))).cast(pl.UInt32),
+        "began": pl.Series(began).cast(pl.UInt32),
+    }
+    return StageFunnel(
+        table=pl.DataFrame(columns | _sequels(counted)),
+        journeys=int(chosen.starts["n"].sum()),
+        observed_until=chosen.observed_until,
+        where=where,
+    )
+
+
+def _count(stages: pl.DataFrame, cells: int) -> Counts:
+    """Journeys by stage, bucket, outcome and bin of the time to it."""
+    names = stages["outcome"].cast(pl.String)
+    outcome = names.replace_strict(_OUTCOMES, range(len(_OUTCOMES)), return_dtype=pl.Int64)
+    return dense_counts(
+        {
+            "stage": (stages["stage"], cells),
+            "bucket": (stages["bucket"], BUCKETS),
+            "outcome": (outcome, len(_OUTCOMES)),
+            "bin": (stages["bin"], len(BIN_EDGES)),
+        },
+        stages["n"],
+    )
+
+
+def _sequels(counted: Counts) -> dict[str, pl.Series]:
+    events, censored = counted[:, :, :_OPEN], counted[:, :, _OPEN]
+    per_bucket = counted.sum(axis=(2, 3))
+    single = incidence_interval(events, censored, edges=BIN_EDGES)
+    further = np.stack(
+        [events[:, :, :2].sum(axis=2), events[:, :, 2:4].sum(axis=2), events[:, :, 4]], axis=2
+    )
+    grouped = incidence_interval(further, censored, edges=BIN_EDGES)
+    columns = interval_columns("further", grouped, cause=0)
+    columns |= interval_columns("progress", single, cause=0)
+    columns |= interval_columns("goal", single, cause=1)
+    columns |= interval_columns("lost", grouped, cause=1)
+    columns |= interval_columns("done", grouped, cause=2)
+    columns |= interval_columns("open", rate(censored.sum(axis=-1), per_bucket))
+    columns |= interval_columns("time", _time(further, censored), as_duration=True)
+    return columns | {
+        f"{name}_n": pl.Series(counted[:, :, k].sum(axis=(1, 2))).cast(pl.UInt32)
+        for k, name in enumerate(_OUTCOMES)
+    }
+
+
+def _time(further: Counts, censored: Counts) -> Interval:
+    """Median time to progress or goal, of those who get there."""
+    curve = cumulative_incidence(further.sum(axis=1), censored.sum(axis=1))[:, 0]
+    curves = cumulative_incidence(leave_one_out(further), leave_one_out(censored))[:, :, 0]
+    return quantile_interval(
+        divide(curve, curve[:, -1:]),
+        divide(curves, curves[..., -1:]),
+        edges=BIN_EDGES,
+        happened=further[:, :, 0].sum(axis=-1),
+    )
