@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -38,31 +38,11 @@ from cxlib.journeys import split_journeys
 from cxlib.periods import Periods, choose_periods
 
 if TYPE_CHECKING:
+    from cxlib.ingest import Ingested
     from cxlib.summary import Summary
 
 FORMAT = 1
 """Version of the folder's layout; a workspace of another version must be ingested again."""
-
-
-class Report(Protocol):
-    """What the store needs of an ingest report."""
-
-    def with_store_counts(self, **counts: Any) -> Report:
-        """Return the report completed by what the store found."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain JSON values."""
-        ...
-
-
-class Ingested(Protocol):
-    """What the store needs of ingest: the contacts, the rows already set aside, the report."""
-
-    events: pl.LazyFrame
-    quarantine: pl.DataFrame
-    report: Any
-    journey_map: JourneyMap
 
 
 @dataclass(frozen=True)
