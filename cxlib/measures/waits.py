@@ -1,27 +1,104 @@
-"""Waits as they were: the exact median and tail of the time between a contact and the next one.
-
-These describe the transitions that happened. Near the end of the log short waits are seen first;
-`cxlib.measures.transitions` gives the median that allows for the waits still running.
-"""
+"""Waits as they were seen: the exact median between one contact and the next."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from cxlib.results import Result
-from cxlib.summary import Selection, check_selection
-
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
+from cxlib.sequences import By, name_places, read_contacts
+from cxlib.store import Workspace
+from cxlib.summary import DONE, Selection
 
 __all__ = ["Waits", "measure_waits"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Waits(Result):
-    """What `measure_waits` returns; the table is described there."""
+    """What `measure_waits` returns.
+
+    Attributes
+    ----------
+    contacts
+        Contacts in the part asked about: those followed by another, and those not.
+    """
+
+    contacts: int
 
     title = "Waits"
+
+
+def measure_waits(
+    workspace: Workspace, *, by: By = "touchpoint", where: Selection | None = None
+) -> Waits:
+    """Measure the waits between contacts that directly follow one another, exactly as observed.
+
+    This reads the whole store. Waits that had not ended at the end of the log are not in it, so
+    that recent periods look quicker than they are:
+    `cxlib.measures.transitions.measure_transitions` allows for them, and has intervals.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    by
+        What a contact is called: its touchpoint, place, channel, stage or owner.
+    where
+        Segment, periods and channel of the source; all by default.
+
+    Returns
+    -------
+    Waits
+        ``table`` has one row per pair that occurs, the most frequent first: ``source``, ``target``,
+        ``n`` (transitions), ``customers`` (distinct), and ``wait`` (Duration, exact median) with
+        ``wait_quarter`` and ``wait_three_quarters``, between which half of the waits lie.
+
+    Examples
+    --------
+    >>> from cxlib import Workspace
+    >>> measure_waits(Workspace.open("workspace")).table  # doctest: +SKIP
+    """
+    names, name_of = name_places(workspace.places, by)
+    code = pl.lit(pl.Series(name_of, dtype=pl.UInt16))
+    pair = ["source", "target"]
+    contacts, waits, people = 0, [], []
+    for rows in read_contacts(workspace, where=where):
+        contacts += len(rows)
+        moves = rows.filter(pl.col("next") < DONE).select(
+            "customer",
+            "wait",
+            source=code.gather(pl.col("place").cast(pl.UInt32)),
+            target=code.gather(pl.col("next").cast(pl.UInt32)),
+        )
+        waits.append(moves.select(*pair, "wait"))
+        # buckets share no customer, so that their distinct customers add up
+        people.append(moves.group_by(pair).agg(customers=pl.col("customer").n_unique()))
+    if not waits:
+        waits = [pl.DataFrame(schema={"source": pl.UInt16, "target": pl.UInt16, "wait": pl.Int64})]
+    timed = pl.concat(waits).group_by(pair).agg(n=pl.len(), **_quartiles())
+    if people:
+        counted = pl.concat(people).group_by(pair).agg(pl.col("customers").sum())
+        timed = timed.join(counted, on=pair)
+    name = pl.lit(pl.Series(names, dtype=pl.String))
+    table = timed.select(
+        *(name.gather(pl.col(end).cast(pl.UInt32)).alias(end) for end in pair),
+        pl.col("n").cast(pl.UInt32),
+        pl.col("customers").cast(pl.UInt32),
+        *_quartiles(),
+    )
+    return Waits(
+        table=table.sort("n", *pair, descending=[True, False, False]),
+        contacts=contacts,
+        observed_until=workspace.observed_until,
+        where=where,
+    )
+
+
+def _quartiles() -> dict[str, pl.Expr]:
+    wait = pl.col("wait")
+    shares = {"wait": 0.5, "wait_quarter": 0.25, "wait_three_quarters": 0.75}
+    return {
+        name: wait.quantile(share, interpolation="linear").round().cast(pl.Duration("us"))
+        for name, share in shares.items()
+    }

@@ -1,0 +1,241 @@
+"""The paths that journeys take, from the first contact to the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.errors import InputError
+from cxlib.results import Result, interval_columns
+from cxlib.sequences import OUTCOMES, By, Journeys, name_places, read_journeys
+from cxlib.statistics.rates import rate
+from cxlib.statistics.resampling import BUCKETS, dense_counts
+from cxlib.store import Workspace
+from cxlib.summary import Selection
+
+__all__ = ["Paths", "measure_paths"]
+
+#: Contacts of a path that are written out; of a longer one the rest is counted.
+_WRITTEN = 12
+_ARROW = " → "
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Paths(Result):
+    """What `measure_paths` returns.
+
+    Attributes
+    ----------
+    journeys
+        Journeys in the part asked about.
+    paths
+        Number of different paths they take.
+    others, others_journeys, others_share
+        How many paths are not in the table, and the journeys (number and share) that take them.
+    """
+
+    journeys: int
+    paths: int
+    others: int
+    others_journeys: int
+    others_share: float
+
+    title = "Most frequent paths"
+
+
+def measure_paths(
+    workspace: Workspace,
+    *,
+    by: By = "touchpoint",
+    where: Selection | None = None,
+    collapse: bool = True,
+    outcome: str | None = None,
+    top: int = 20,
+) -> Paths:
+    """Measure the most frequent paths from the first contact of a journey to its last.
+
+    Journeys still running are counted with the path taken so far: ``open_n`` says how many.
+
+    Parameters
+    ----------
+    workspace
+        The workspace; the store is read once.
+    by
+        What a contact is called: its touchpoint, place, channel, stage or owner.
+    where
+        Segment; periods in which the journey began; channel of its first contact.
+    collapse
+        Take contacts of the same name in a row as one.
+    outcome
+        Only journeys that ended so: "goal", "lost", "silent", "done" (began beyond the goal) or
+        "open".
+    top
+        Most paths in the table.
+
+    Returns
+    -------
+    Paths
+        ``table`` has one row per path, the most frequent first:
+
+        - ``path`` (names joined by arrows; of a path longer than twelve the rest is counted),
+          ``contacts`` (its length), ``journeys``, ``customers``;
+        - ``share`` of all journeys asked about, with ``share_low`` and ``share_high``;
+        - ``goal``: share of its journeys no longer open that reached the goal, with its ends;
+        - ``goal_n``, ``lost_n``, ``silent_n``, ``done_n``, ``open_n``;
+        - ``duration`` (Duration): median from the first to the last contact.
+
+    Raises
+    ------
+    InputError
+        For an outcome that does not exist, or a `top` below 1.
+
+    Examples
+    --------
+    >>> from cxlib import Workspace
+    >>> measure_paths(Workspace.open("workspace"), by="channel").table  # doctest: +SKIP
+    """
+    if outcome is not None and outcome not in OUTCOMES:
+        raise InputError(f"there is no outcome {outcome!r}; there are {', '.join(OUTCOMES)}")
+    if top < 1:
+        raise InputError(f"top must be at least 1, not {top}")
+    names, name_of = name_places(workspace.places, by)
+    wanted = None if outcome is None else OUTCOMES.index(outcome)
+    found = [_walk(j, name_of, collapse) for j in read_journeys(workspace, where=where)]
+    if wanted is not None:
+        found = [(walks.filter(pl.col("outcome") == wanted), codes) for walks, codes in found]
+    journeys = pl.concat([walks for walks, _ in found]) if found else _nobody()
+    counted = _count(journeys)
+    shown = counted.head(top)
+    codes_of = {int(walks["bucket"][0]): codes for walks, codes in found if len(walks)}
+    texts = [
+        _written(codes_of[bucket][first : first + length], names)
+        for bucket, first, length in shown.select("bucket", "first", "contacts").iter_rows()
+    ]
+    rest = counted.slice(top)
+    return Paths(
+        table=_table(shown, journeys, texts),
+        journeys=len(journeys),
+        paths=len(counted),
+        others=len(rest),
+        others_journeys=int(rest["journeys"].sum()),
+        others_share=int(rest["journeys"].sum()) / max(len(journeys), 1),
+        observed_until=workspace.observed_until,
+        where=where,
+    )
+
+
+def _walk(
+    found: Journeys, name_of: NDArray[np.int64], collapse: bool
+) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    """One row per journey, with a number that stands for its path; and the codes of all
+    contacts.
+    """
+    codes = name_of[found.place]
+    number = np.repeat(np.arange(len(found.first)), found.lengths)
+    if collapse:
+        same = np.concatenate(([False], (codes[1:] == codes[:-1]) & (number[1:] == number[:-1])))
+        codes, number = codes[~same], number[~same]
+    first = np.flatnonzero(np.diff(number, prepend=-1))
+    length = np.diff(first, append=len(codes))
+    walks = pl.DataFrame(
+        {
+            "path": _fingerprints(codes, first, length),
+            "contacts": length,
+            "first": first,
+            "bucket": np.full(len(first), found.bucket),
+            "customer": found.customer[found.first],
+            "outcome": found.outcome,
+            "duration": found.at[found.last] - found.at[found.first],
+        }
+    )
+    return walks, codes
+
+
+def _nobody() -> pl.DataFrame:
+    columns = ("contacts", "first", "bucket", "customer", "outcome", "duration")
+    return pl.DataFrame(schema={"path": pl.UInt64} | dict.fromkeys(columns, pl.Int64))
+
+
+def _fingerprints(
+    codes: NDArray[np.int64], first: NDArray[np.int64], length: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """Give every path a 64-bit number: the sum over its contacts of mixed name times mixed
+    position.
+
+    Two of ten million different paths share a number with a chance below one in 300,000.
+    """
+    if not len(codes):
+        return np.zeros(0, dtype=np.uint64)
+    position = np.arange(len(codes)) - np.repeat(first, length)
+    mixed = _mix(codes.astype(np.uint64) + np.uint64(1))
+    return np.add.reduceat(_mix(mixed ^ _mix(position.astype(np.uint64) << np.uint64(20))), first)
+
+
+def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Spread the bits of whole numbers (the finaliser of SplitMix64; arithmetic modulo 2**64)."""
+    z = values + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def _count(journeys: pl.DataFrame) -> pl.DataFrame:
+    """Count the journeys of each path, the most frequent first, ties in a fixed order."""
+    keys = ["path", "contacts"]
+    return (
+        journeys.lazy()
+        .group_by(keys)
+        .agg(
+            journeys=pl.len(),
+            bucket=pl.col("bucket").first(),
+            first=pl.col("first").first(),
+        )
+        .sort("journeys", "contacts", "path", descending=[True, False, False])
+        .collect()
+    )
+
+
+def _written(codes: NDArray[np.int64], names: list[str]) -> str:
+    text = _ARROW.join(names[c] for c in codes[:_WRITTEN])
+    more = len(codes) - _WRITTEN
+    return f"{text}{_ARROW}… ({more} more)" if more > 0 else text
+
+
+def _table(shown: pl.DataFrame, journeys: pl.DataFrame, texts: list[str]) -> pl.DataFrame:
+    numbered = shown.select("path", "contacts", number=pl.int_range(pl.len()))
+    here = journeys.join(numbered, on=["path", "contacts"], how="inner")
+    counted = dense_counts(
+        {
+            "path": (here["number"], len(shown)),
+            "bucket": (here["bucket"], BUCKETS),
+            "outcome": (here["outcome"], len(OUTCOMES)),
+        },
+        np.ones(len(here)),
+    )
+    everyone = dense_counts({"bucket": (journeys["bucket"], BUCKETS)}, np.ones(len(journeys)))
+    per_bucket = counted.sum(axis=2)
+    told = (
+        here.group_by("number")
+        .agg(customers=pl.col("customer").n_unique(), duration=pl.col("duration").median())
+        .sort("number")
+    )
+    columns = {
+        "path": pl.Series(texts, dtype=pl.String),
+        "contacts": shown["contacts"].cast(pl.UInt32),
+        "journeys": shown["journeys"].cast(pl.UInt32),
+        "customers": told["customers"].cast(pl.UInt32),
+    }
+    columns |= interval_columns(
+        "share", rate(per_bucket, np.broadcast_to(everyone, per_bucket.shape))
+    )
+    known = counted[:, :, :-1].sum(axis=2)
+    columns |= interval_columns("goal", rate(counted[:, :, 0], known))
+    columns |= {
+        f"{name}_n": pl.Series(counted[:, :, k].sum(axis=1)).cast(pl.UInt32)
+        for k, name in enumerate(OUTCOMES)
+    }
+    columns["duration"] = told["duration"].round().cast(pl.Int64).cast(pl.Duration("us"))
+    return pl.DataFrame(columns)

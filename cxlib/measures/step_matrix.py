@@ -1,0 +1,127 @@
+"""The step matrix: where journeys are at their first, second, third … contact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from cxlib.errors import InputError
+from cxlib.results import Result, interval_columns
+from cxlib.sequences import OUTCOMES, By, Journeys, name_places, read_journeys
+from cxlib.statistics.rates import rate
+from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
+from cxlib.store import Workspace
+from cxlib.summary import Selection
+
+__all__ = ["StepMatrix", "measure_step_matrix"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class StepMatrix(Result):
+    """What `measure_step_matrix` returns.
+
+    Attributes
+    ----------
+    journeys
+        Journeys in the part asked about: what every step's shares are shares of.
+    names
+        The names of contacts, in map order.
+    """
+
+    journeys: int
+    names: tuple[str, ...]
+
+    title = "Step matrix"
+
+
+def measure_step_matrix(
+    workspace: Workspace,
+    *,
+    by: By = "touchpoint",
+    where: Selection | None = None,
+    steps: int = 10,
+) -> StepMatrix:
+    """Measure what share of the journeys is where at each step.
+
+    Step s of a journey is its s-th contact. Journeys that have ended before step s stay in the
+    count with what became of them, and those still running with "open", so that every step adds
+    up to all journeys.
+
+    Parameters
+    ----------
+    workspace
+        The workspace; the store is read once.
+    by
+        What a contact is called: its touchpoint, place, channel, stage or owner.
+    where
+        Segment; periods in which the journey began; channel of its first contact.
+    steps
+        Number of steps.
+
+    Returns
+    -------
+    StepMatrix
+        ``table`` has one row per step and name that occurs at it, in order of step, map, and ends:
+
+        - ``step`` (from 1), ``kind`` ("contact" or "ended"), ``name`` (of the contact, or of the
+        end:
+          "goal", "lost", "silent", "done", "open");
+        - ``journeys``, ``share`` of all journeys, ``share_low``, ``share_high``.
+
+    Raises
+    ------
+    InputError
+        When `steps` is below 1.
+
+    Examples
+    --------
+    >>> from cxlib import Workspace
+    >>> measure_step_matrix(Workspace.open("workspace"), by="stage").table  # doctest: +SKIP
+    """
+    if steps < 1:
+        raise InputError(f"steps must be at least 1, not {steps}")
+    names, name_of = name_places(workspace.places, by)
+    counted = np.zeros((steps, len(names) + len(OUTCOMES), BUCKETS))
+    for journeys in read_journeys(workspace, where=where):
+        counted[:, :, journeys.bucket] = _count(journeys, name_of[journeys.place], counted.shape)
+    everyone = counted[0].sum(axis=0)
+    called = [*names, *OUTCOMES]
+    kinds = ["contact"] * len(names) + ["ended"] * len(OUTCOMES)
+    flat = counted.reshape(-1, BUCKETS)
+    table = pl.DataFrame(
+        {
+            "step": pl.Series(np.repeat(np.arange(1, steps + 1), len(called))).cast(pl.UInt32),
+            "kind": kinds * steps,
+            "name": called * steps,
+            "journeys": pl.Series(flat.sum(axis=1)).cast(pl.UInt32),
+        }
+        | interval_columns("share", rate(flat, np.broadcast_to(everyone, flat.shape)))
+    )
+    return StepMatrix(
+        table=table.filter(pl.col("journeys") > 0),
+        journeys=int(everyone.sum()),
+        names=tuple(names),
+        observed_until=workspace.observed_until,
+        where=where,
+    )
+
+
+def _count(found: Journeys, codes: np.ndarray, shape: tuple[int, int, int]) -> Counts:
+    """Count journeys by step and name, ended ones by outcome after the names."""
+    steps, called, _ = shape
+    ended = called - len(OUTCOMES)
+    position = np.arange(len(codes)) - np.repeat(found.first, found.lengths)
+    early = position < steps
+    ones = np.ones(int(early.sum()))
+    here = dense_counts({"step": (position[early], steps), "name": (codes[early], called)}, ones)
+    short = found.lengths < steps
+    left = dense_counts(
+        {
+            "step": (found.lengths[short], steps),
+            "name": (found.outcome[short] + ended, called),
+        },
+        np.ones(int(short.sum())),
+    )
+    return here + left.cumsum(axis=0)
