@@ -46,7 +46,9 @@ MAX_LINES = 600
 def room_of(module: str) -> str | None:
     """Return the room of a dotted module name; None for `cxlib` itself and other packages."""
     parts = module.split(".")
-    return parts[1] if parts[0] == "cxlib" and len(parts) > 1 else None
+    if parts[0] != "cxlib" or len(parts) == 1 or parts[1] == "__version__":
+        return None
+    return parts[1]
 
 
 def imported_modules(path: Path) -> Iterator[tuple[int, str]]:
