@@ -50,8 +50,8 @@ STAGE_WORDS = {
     "contract accept accepted sign till warenkorb kasse kauf bestellung angebot bezahlen aankoop "
     "bestelling offerte conversion",
     "aftersales": "delivery delivered return refund support complaint help service invoice "
-    "warranty loyalty survey cancelled canceled declined approved activated closed lieferung retoure "
-    "reklamation rechnung levering retour klacht factuur aftersales",
+    "warranty loyalty survey cancelled canceled declined approved activated closed lieferung "
+    "retoure reklamation rechnung levering retour klacht factuur aftersales",
 }
 
 GOAL_WORDS = (

@@ -132,6 +132,26 @@ class IngestReport:
                 plain[name] = plain[name].isoformat()
         return plain
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> IngestReport:
+        """Return the report from what `to_dict` gave, as a workspace keeps it.
+
+        Examples
+        --------
+        >>> report = IngestReport((FileReport("log.csv", "csv", 3),), rows_in=3, contacts=3)
+        >>> IngestReport.from_dict(report.to_dict()) == report
+        True
+        """
+        given = dict(content)
+        given["files"] = tuple(FileReport(**f) for f in given["files"])
+        given["unmapped"] = tuple(UnmappedTouchpoint(**u) for u in given["unmapped"])
+        for name in ("first_at", "last_at"):
+            if given[name] is not None:
+                given[name] = datetime.fromisoformat(given[name])
+        for name in ("hints", "segments_left_out"):
+            given[name] = tuple(given[name])
+        return cls(**given)
+
     def to_text(self) -> str:
         """Return the report for a terminal."""
         parts = []

@@ -1,0 +1,122 @@
+"""What a contract lets pass, what it refuses, and what it says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from cxlib.contracts import CUSTOMERS, EVENTS, QUARANTINE, RATINGS, Column, Contract, Rule
+from cxlib.errors import CxError, InputError, UnknownNameError
+
+
+def events(**columns: list[object]) -> pl.DataFrame:
+    """Two good contacts, with columns replaced."""
+    good: dict[str, list[object]] = {
+        "customer": ["NA", "007"],
+        "occurred_at": [datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)],
+        "sequence": [0, 0],
+        "touchpoint": ["visit", "payment"],
+        "channel": ["web", "web"],
+        "stage": ["exploration", "unmapped"],
+        "owner": [None, "sales"],
+        "initiated_by": ["customer", "company"],
+        "ended_at": [None, datetime(2026, 1, 3, tzinfo=UTC)],
+        "rating": [None, 5.0],
+        "environment": [None, None],
+        "issue": [None, None],
+        "cost": [None, 1.0],
+        "comment": [None, None],
+        "row": [1, 2],
+    }
+    return pl.DataFrame({**good, **columns}, schema=EVENTS.schema)
+
+
+def test_good_frames_pass_unchanged_eager_and_lazy() -> None:
+    frame = events()
+    assert EVENTS.validate(frame) is frame
+    assert EVENTS.validate(frame.lazy()).collect().equals(frame)
+    for contract in (EVENTS, CUSTOMERS, RATINGS, QUARANTINE):
+        assert contract.validate(contract.empty()).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("broken", "rule"),
+    [
+        ({"customer": [None, "b"]}, "customer is never empty"),
+        ({"customer": ["", "b"]}, "customer is not blank"),
+        ({"touchpoint": ["visit", ""]}, "touchpoint is not blank"),
+        ({"initiated_by": ["customer", "robot"]}, "initiated_by is customer or company"),
+        ({"rating": [float("nan"), 1.0]}, "rating is a finite number"),
+        (
+            {"ended_at": [datetime(2025, 1, 1, tzinfo=UTC), None]},
+            "a contact ends after it begins",
+        ),
+    ],
+)
+def test_a_broken_rule_is_named_with_rows_keys_and_hint(
+    broken: dict[str, list[object]], rule: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        EVENTS.validate(events(**broken).lazy())
+    message = str(caught.value)
+    assert f"EVENTS: rule '{rule}' is broken in 1 row, first (customer=" in message
+    assert "; " in message
+
+
+def test_the_first_three_keys_of_many_rows_are_shown() -> None:
+    frame = pl.concat([events(customer=[None, "b"])] * 5)
+    with pytest.raises(InputError, match=r"broken in 5 rows, first \(customer=empty") as caught:
+        EVENTS.validate(frame)
+    assert str(caught.value).count("customer=empty") == 3
+
+
+def test_missing_wrong_and_strange_columns_are_refused() -> None:
+    with pytest.raises(InputError, match=r"'touchpoint' \(what contact\) is missing.*Did you mean"):
+        EVENTS.validate(events().rename({"touchpoint": "touchpiont"}))
+    with pytest.raises(InputError, match="'customer' holds Int64 and must hold String"):
+        EVENTS.validate(events().with_columns(customer=pl.lit(1, pl.Int64)))
+    with pytest.raises(InputError, match="'colour' is not part of it"):
+        EVENTS.validate(events().with_columns(colour=pl.lit("red")))
+
+
+def test_customers_may_have_further_text_columns_and_one_row_each() -> None:
+    CUSTOMERS.validate(pl.DataFrame({"customer": ["a", "b"], "region": ["north", None]}))
+    with pytest.raises(InputError, match="'age' holds Int64 and must hold String"):
+        CUSTOMERS.validate(pl.DataFrame({"customer": ["a"], "age": [30]}))
+    with pytest.raises(InputError, match=r"one row for each customer.*1 row, first \(customer=a\)"):
+        CUSTOMERS.validate(pl.DataFrame({"customer": ["a", "b", "a"]}))
+
+
+def test_quarantine_splits_and_gives_the_first_reason() -> None:
+    frame = pl.concat([events(), events(customer=[None, "c"], touchpoint=["", "x"])])
+    kept, set_aside = EVENTS.quarantine(frame)
+    assert kept.equals(frame.filter(pl.col("customer").is_not_null()))
+    assert set_aside["reason"].to_list() == ["customer is never empty"]
+    assert kept.height + set_aside.height == frame.height
+    EVENTS.validate(kept)
+    again = CUSTOMERS.quarantine(pl.DataFrame({"customer": ["a", "a", "b"]}))
+    assert again.kept["customer"].to_list() == ["a", "b"]
+    assert again.set_aside["reason"].to_list() == ["one row for each customer"]
+
+
+def test_rules_on_absent_optional_columns_say_nothing() -> None:
+    contract = Contract(
+        "T",
+        (Column("a", pl.Int64, "a"), Column("b", pl.Int64, "b", required=False)),
+        key=("a",),
+        rules=(Rule("b is small", pl.col("b") < 3, "b", "make it small"),),
+    )
+    contract.validate(pl.DataFrame({"a": [1]}))
+    with pytest.raises(InputError, match="b is small"):
+        contract.validate(pl.DataFrame({"a": [1], "b": [4]}))
+
+
+def test_errors_are_also_the_built_in_ones_and_read_as_sentences() -> None:
+    error = UnknownNameError("touchpoint", "paymnt", ["payment", "visit"])
+    assert isinstance(error, KeyError)
+    assert isinstance(error, CxError)
+    expected = "there is no touchpoint 'paymnt'; known: payment, visit. Did you mean 'payment'?"
+    assert str(error) == expected
+    assert issubclass(InputError, ValueError)
