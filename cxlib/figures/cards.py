@@ -1,7 +1,7 @@
 """The journey map as cards, one per stage, for narrow pages; and the details of one touchpoint.
 
-Plain HTML that opens and closes by itself, by finger or by keyboard, without asking a server. Also what
-a page can show at once, before anything live is there.
+Plain HTML that opens and closes by itself, by finger or by keyboard, without asking a server. Also
+what a page can show at once, before anything live is there.
 """
 
 from __future__ import annotations
@@ -66,12 +66,14 @@ def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = N
 
 
 def touchpoint_details(row: Mapping[str, Any], *, moves: Sequence[Mapping[str, Any]] = ()) -> str:
-    """Write all that is known about one touchpoint (a row of the table): what happens next, who owns it.
+    """Write all that is known about one touchpoint: what happens next, who owns it, what to do.
 
     Parameters
     ----------
+    row
+        A row of the touchpoints' table.
     moves
-        Rows of `cxlib.measures.Transitions.table` that start here, the most frequent first.
+        Rows of a transitions result by place that start here, the most frequent first.
     """
     if row["customers"] is None:
         return f"<p>{_TOO_FEW}</p>"
@@ -97,11 +99,11 @@ def touchpoint_details(row: Mapping[str, Any], *, moves: Sequence[Mapping[str, A
 
 
 def next_moves(transitions: Transitions | None, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of a transitions result that start at a touchpoint, the most frequent first."""
+    """Return the moves (rows of a result by place) from a touchpoint, the most frequent first."""
     if transitions is None:
         return []
     here = (
-        (pl.col("source") == row["touchpoint"])
+        (pl.col("source_touchpoint") == row["touchpoint"])
         & (pl.col("source_channel") == row["channel"])
         & (pl.col("source_stage") == row["stage"])
     )
@@ -143,7 +145,7 @@ def _next(moves: Sequence[Mapping[str, Any]]) -> str:
     if not moves:
         return ""
     items = "".join(
-        f"<li>{escape(m['target'])} <small>({escape(m['target_channel'])})</small>"
+        f"<li>{escape(m['target_touchpoint'])} <small>({escape(m['target_channel'])})</small>"
         f"<b>{people(m['n'])}</b></li>"
         for m in moves[:_NEXT_SHOWN]
     )

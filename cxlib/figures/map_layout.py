@@ -1,9 +1,9 @@
 """Where every touchpoint stands on the journey map, and how a handoff runs between two of them.
 
-Stages are columns, channels are lanes, and the touchpoints of one cell stand below one another in the
-order of the journey map. The places do not depend on the figures shown: a filter changes sizes and
-colours, never positions. Heights are in pixels, so that labels cannot overlap whatever the width of
-the page; horizontal positions are in columns, so that the map fills the width it is given.
+Stages are columns, channels are lanes, and the touchpoints of one cell stand below one another in
+the order of the journey map. The places do not depend on the figures shown: a filter changes sizes
+and colours, never positions. Heights are in pixels, so that labels cannot overlap whatever the
+width of the page; horizontal positions are in columns, so that the map fills the width it is given.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cxlib.figures.theme import UNMAPPED
 
 #: Width of a column, in pixels, on which the curves and label lengths are based.
 COLUMN_PX = 255
-#: Most touchpoints drawn below one another in one cell; the others are counted, and are in the table.
+#: Most touchpoints drawn in one cell; the others are counted, and are in the table.
 CELL_ROWS = 16
 
 _HEADER_PX = 64
@@ -183,7 +183,7 @@ def _curve(
         reach = side * (26 + min(abs(y1 - y0) * 0.28, COLUMN_PX * 0.34))
         handles = ((x0 + reach, y0), (x1 + reach, y1))
     else:
-        # Backwards runs below the straight way, so that both ways between two places can be told apart.
+        # Backwards runs below, so that both ways between two places can be told apart.
         sag = 0.0 if x1 > x0 else 26.0
         handles = ((x0 + (x1 - x0) * 0.45, y0 + sag), (x1 - (x1 - x0) * 0.45, y1 + sag))
     (ax, ay), (bx, by) = handles
@@ -202,5 +202,5 @@ def _row_height(rows: int) -> float:
 
 
 def _sway(index: int, count: int) -> float:
-    """Position in the column: neighbours in a full cell step aside, so that arcs between them show."""
+    """Position in the column: neighbours in a full cell step aside, so that their arcs show."""
     return 0.5 if count < 3 else 0.5 + (0.045 if index % 2 else -0.045)

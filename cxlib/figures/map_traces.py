@@ -43,6 +43,15 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class ColourKey:
+    """What the colours stand for: heading, colours, and what is written at positions in [0, 1]."""
+
+    heading: str
+    scale: Sequence[str]
+    ticks: Mapping[float, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Something on the map to point at: a touchpoint, or with `target` the move between two.
 
@@ -145,24 +154,22 @@ def circle_traces(
     layout: MapLayout,
     theme: Theme,
     *,
-    scale: Sequence[str],
-    ticks: Mapping[float, str],
-    heading: str,
+    key: ColourKey,
     selected: Place | None,
     marks: Sequence[Mark],
 ) -> list[go.Scatter]:
     """Return the traces ``rings``, ``touchpoints``, ``labels``, ``marks`` and ``legend``."""
     circles = [c for c in circles if c.place in layout.spots]
-    # Large circles first: a small one is never hidden behind a large one, nor out of reach of a click.
+    # Large circles first: a small one is never hidden behind a large one, nor out of reach.
     circles.sort(key=lambda c: -(c.customers or 0))
     sizes = _sizes(circles, layout)
     ringed = {m.place: m for m in marks if m.target is None}
     return [
         _rings(circles, sizes, layout, theme, selected, ringed),
-        _circles(circles, sizes, layout, theme, scale),
+        _circles(circles, sizes, layout, theme, key.scale),
         _labels(circles, layout, theme),
         _mark_labels(sizes, layout, theme, marks),
-        _legend(theme, scale, ticks, heading),
+        _legend(theme, key),
     ]
 
 
@@ -238,9 +245,7 @@ def _circles(
     )
 
 
-def _legend(
-    theme: Theme, scale: Sequence[str], ticks: Mapping[float, str], heading: str
-) -> go.Scatter:
+def _legend(theme: Theme, key: ColourKey) -> go.Scatter:
     """Nothing but the legend of the colours, below the map on the right."""
     quiet = {"color": theme.muted}
     return go.Scatter(
@@ -250,7 +255,7 @@ def _legend(
         mode="markers",
         marker={
             "color": [0],
-            "colorscale": colour_scale(scale),
+            "colorscale": colour_scale(key.scale),
             "cmin": 0,
             "cmax": 1,
             "showscale": True,
@@ -266,9 +271,9 @@ def _legend(
                 "lenmode": "pixels",
                 "thickness": 9,
                 "outlinewidth": 0,
-                "title": {"text": heading, "side": "top", "font": quiet | {"size": 12}},
-                "tickvals": list(ticks),
-                "ticktext": list(ticks.values()),
+                "title": {"text": key.heading, "side": "top", "font": quiet | {"size": 12}},
+                "tickvals": list(key.ticks),
+                "ticktext": list(key.ticks.values()),
                 "tickfont": quiet | {"size": 11},
             },
         },
@@ -364,7 +369,9 @@ def draw_grid(
         shapes.append(_box(i + 0.02, 0, i + 0.98, 4, fillcolor=stages.get(stage, theme.flow)))
         text = f"<b>{stage}</b>"
         if stage_notes.get(stage):
-            text += f"<br><span style='color:{theme.muted};font-size:12px'>{stage_notes[stage]}</span>"
+            text += (
+                f"<br><span style='color:{theme.muted};font-size:12px'>{stage_notes[stage]}</span>"
+            )
         notes.append(
             _note(text, x=i + 0.5, y=12, yanchor="top", font={"size": 14, "color": theme.ink})
         )

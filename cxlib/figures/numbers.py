@@ -36,7 +36,7 @@ def people(count: float | None) -> str:
 def share(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """Write a share in [0, 1] as per cent, with its interval where one is given.
 
-    One decimal is used below 9.5 % and where the interval is narrower than one point, none otherwise.
+    One decimal below 9.5 % and where the interval is narrower than one point, none otherwise.
 
     Examples
     --------
@@ -45,6 +45,8 @@ def share(value: float | None, low: float | None = None, high: float | None = No
     """
     if value is None or math.isnan(value):
         return MISSING
+    if 0 < value < 0.0005:
+        return f"<0.1{NBSP}%"
     known = low is not None and high is not None and not math.isnan(low + high)
     width = high - low if low is not None and high is not None and known else 1.0
     digits = 1 if 0 < value < 0.095 or (width < 0.01 and 0 < value < 1) else 0
@@ -100,4 +102,3 @@ def plural(count: float, one: str, many: str | None = None) -> str:
     """
     noun = one if round(count) == 1 else (many or f"{one}s")
     return f"{people(count)} {noun}"
-

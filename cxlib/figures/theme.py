@@ -1,7 +1,8 @@
-"""One theme for every figure and dashboard: quiet type, few colours, the same colour for the same thing.
+"""One theme for every figure and dashboard: quiet type, few colours, one colour per thing.
 
 Three variants: ``light``, ``dark`` and ``print`` (white, black type, made to survive a greyscale
-printer). Nothing changes at import: a figure is drawn in the theme in force, `use_theme` switches it.
+printer). Nothing changes at import: a figure is drawn in the theme in force, and `use_theme`
+switches it.
 
 The channel colours follow Okabe and Ito [1]_ without their vermilion, which is kept for findings,
 ordered so that neighbours differ in lightness as well as in hue. The scales run in lightness only
@@ -141,7 +142,7 @@ PRINT = Theme(
 
 THEMES: Mapping[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK, PRINT)}
 
-_current = LIGHT
+_in_force = {"theme": LIGHT}
 
 
 def theme_named(name: str | Theme | None = None) -> Theme:
@@ -153,7 +154,7 @@ def theme_named(name: str | Theme | None = None) -> Theme:
         If there is no such theme.
     """
     if name is None:
-        return _current
+        return _in_force["theme"]
     if isinstance(name, Theme):
         return name
     if name not in THEMES:
@@ -177,14 +178,13 @@ def use_theme(name: str = "light") -> Theme:
     UnknownNameError
         If there is no such theme.
     """
-    global _current
-    _current = theme_named(name)
+    _in_force["theme"] = theme = theme_named(name)
     import plotly.io as pio
 
     for renderer in ("plotly_mimetype", "notebook", "png", "svg"):
         if renderer in pio.renderers and hasattr(pio.renderers[renderer], "config"):
             pio.renderers[renderer].config = dict(CONFIG)
-    return _current
+    return theme
 
 
 def template(theme: Theme) -> go.layout.Template:
@@ -247,7 +247,7 @@ def new_figure(
 ) -> go.Figure:
     """Start a figure in a theme, with its title, what it rests on, and its text alternative.
 
-    The text alternative travels in ``figure.layout.meta["alt"]``; widgets and exports read it there.
+    The text alternative travels in ``figure.layout.meta["alt"]``, where widgets read it.
     """
     figure = go.Figure()
     figure.update_layout(template=template(theme), height=height, meta={"alt": alt or title})
@@ -265,7 +265,7 @@ def new_figure(
 
 
 def wrap(text: str, width: int) -> str:
-    """Break a text into lines of at most `width` characters with ``<br>``; plotly does not wrap titles."""
+    """Break a text into lines of at most `width` characters; plotly does not wrap titles."""
     lines, line = [], ""
     for word in text.split(" "):
         if line and len(line) + 1 + len(word) > width:
@@ -288,7 +288,7 @@ def channel_colours(channels: Sequence[str], theme: Theme) -> dict[str, str]:
 
 
 def stage_colours(stages: Sequence[str], theme: Theme) -> dict[str, str]:
-    """Assign every stage its colour on the ramp from the first stage to the last; "unmapped" is grey."""
+    """Assign every stage its colour on the ramp from first to last; "unmapped" is grey."""
     ordered = [stage for stage in stages if stage != UNMAPPED]
     first, last = theme.stages
     steps = max(len(ordered) - 1, 1)

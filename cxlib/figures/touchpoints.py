@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.errors import UnknownNameError
+from cxlib.errors import InputError, UnknownNameError
 from cxlib.figures.map_layout import MapLayout, Place, lay_out
-from cxlib.figures.map_traces import GUTTER, Circle, Mark, Move, circle_traces, draw_grid, move_traces
-from cxlib.figures.numbers import people, plural, rating, share
+from cxlib.figures.map_traces import (
+    GUTTER,
+    Circle,
+    ColourKey,
+    Mark,
+    Move,
+    circle_traces,
+    draw_grid,
+    move_traces,
+)
+from cxlib.figures.numbers import duration, people, plural, rating, share
 from cxlib.figures.theme import channel_colours, new_figure, stage_colours, theme_named
+from cxlib.figures.wording import named, of_whom
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
@@ -67,7 +77,8 @@ def plot_touchpoints(
     result
         From `cxlib.measures.measure_touchpoints`.
     transitions
-        From `cxlib.measures.measure_transitions`, for the same selection; None: no moves are drawn.
+        From `cxlib.measures.measure_transitions` by place, for the same selection; None: no moves
+        are drawn.
     colour_by
         What the colour stands for, see `COLOURS`.
     selected
@@ -90,6 +101,8 @@ def plot_touchpoints(
     ------
     UnknownNameError
         If `colour_by` is none of `COLOURS`.
+    InputError
+        If the transitions are not by place.
     """
     if colour_by not in COLOURS:
         raise UnknownNameError("measure to colour by", colour_by, COLOURS)
@@ -97,7 +110,10 @@ def plot_touchpoints(
     layout = positions or map_positions(result)
     sentence = describe_touchpoints(result)
     figure = new_figure(
-        theme=theme, title=sentence if title is None else title, subtitle=_based_on(result), alt=sentence
+        theme=theme,
+        title=sentence if title is None else title,
+        subtitle=_based_on(result),
+        alt=sentence,
     )
     moves, note = _moves(transitions, layout)
     ends = _scale_ends(result, colour_by)
@@ -107,9 +123,11 @@ def plot_touchpoints(
             [_circle(row, ends, colour_by) for row in result.table.iter_rows(named=True)],
             layout,
             theme,
-            scale=theme.loss_scale if colour_by == "lost" else theme.scale,
-            ticks=_ticks(ends, colour_by),
-            heading=COLOURS[colour_by],
+            key=ColourKey(
+                COLOURS[colour_by],
+                theme.loss_scale if colour_by == "lost" else theme.scale,
+                _ticks(ends, colour_by),
+            ),
             selected=selected,
             marks=marks,
         )
@@ -140,22 +158,22 @@ def map_positions(result: Touchpoints) -> MapLayout:
 
 
 def describe_touchpoints(result: Touchpoints) -> str:
-    """Say in one sentence where customers get lost; the title and the text alternative of the map."""
-    of_whom = _of_whom(result)
+    """Say in one sentence where customers get lost: the title and the text alternative."""
+    whom = of_whom(result)
     weakest = weakest_touchpoints(result)
     if not weakest:
         if result.table["lost"].null_count() == result.table.height:
             return (
-                f"Where customers{of_whom} get lost is not known: nobody was observed long enough "
+                f"Where customers{whom} get lost is not known: nobody was observed long enough "
                 "for a silence to count as lost"
             )
-        return f"No touchpoint at which customers{of_whom} certainly get lost"
+        return f"No touchpoint at which customers{whom} certainly get lost"
     first = weakest[0]
     sentence = (
-        f"Most customers{of_whom} get lost after {_named(first)}: "
+        f"Most customers{whom} get lost after {named(first)}: "
         f"{share(first['lost'], first['lost_low'], first['lost_high'])} of contacts lead nowhere"
     )
-    further = [f"{_named(row)} ({share(row['lost'])})" for row in weakest[1:]]
+    further = [f"{named(row)} ({share(row['lost'])})" for row in weakest[1:]]
     return sentence + (f"; then {' and '.join(further)}" if further else "")
 
 
@@ -166,7 +184,7 @@ def weakest_touchpoints(result: Touchpoints, *, most: int = 3) -> list[dict[str,
 
 
 def weakest_marks(result: Touchpoints, *, most: int = 3) -> list[Mark]:
-    """Return the marks that number the weakest touchpoints on the map as the sentence names them."""
+    """Return marks that number the weakest touchpoints as the sentence names them."""
     return [
         Mark(_place(row), f"{number} · {share(row['lost'])} lost")
         for number, row in enumerate(weakest_touchpoints(result, most=most), start=1)
@@ -175,10 +193,15 @@ def weakest_marks(result: Touchpoints, *, most: int = 3) -> list[Mark]:
 
 def hover_text(row: Mapping[str, Any]) -> str:
     """Say what is known about a touchpoint (a row of the table) in a few short lines."""
-    lines = [f"<b>{escape(row['touchpoint'])}</b>", f"{escape(row['channel'])}, {escape(row['stage'])}"]
+    lines = [
+        f"<b>{escape(row['touchpoint'])}</b>",
+        f"{escape(row['channel'])}, {escape(row['stage'])}",
+    ]
     if row["customers"] is None:
         return "<br>".join([*lines, "too few customers to be shown"])
-    lines.append(f"{plural(row['customers'], 'customer')}, {plural(row['contacts'] or 0, 'contact')}")
+    lines.append(
+        f"{plural(row['customers'], 'customer')}, {plural(row['contacts'] or 0, 'contact')}"
+    )
     for name, words in (("go_on", "go on"), ("lost", "lost"), ("done", "goal reached")):
         if row[name] is not None:
             lines.append(f"{words} {share(row[name], row[f'{name}_low'], row[f'{name}_high'])}")
@@ -186,19 +209,10 @@ def hover_text(row: Mapping[str, Any]) -> str:
         lines.append(f"sequel still open {share(row['open'])}")
     if row["rating"] is not None:
         answers = f"{people(row['rating_n'])} answers"
-        lines.append(f"rating {rating(row['rating'], row['rating_low'], row['rating_high'])}, {answers}")
+        lines.append(
+            f"rating {rating(row['rating'], row['rating_low'], row['rating_high'])}, {answers}"
+        )
     return "<br>".join(lines)
-
-
-def _named(row: Mapping[str, Any]) -> str:
-    """Name a touchpoint in a sentence, with its channel where the name does not say it."""
-    name, channel = row["touchpoint"], row["channel"]
-    return name if channel.casefold() in name.casefold() else f"{name} ({channel})"
-
-
-def _of_whom(result: Touchpoints) -> str:
-    where = result.where
-    return f" of {where.segment[0]} {where.segment[1]}" if where and where.segment else ""
 
 
 def _place(row: Mapping[str, Any]) -> Place:
@@ -226,11 +240,11 @@ def _circle(row: Mapping[str, Any], ends: tuple[float, float], colour_by: Colour
 
 
 def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]:
-    """Return the values at both ends of the colour scale: round, and the same for most selections."""
+    """Return the values at both ends of the colours: round, and the same for most selections."""
     values = result.table[colour_by].drop_nulls().drop_nans()
     if values.is_empty():
         return 0.0, 1.0
-    largest, smallest = float(values.max()), float(values.min())
+    smallest, largest = values.cast(pl.Float64).sort().gather([0, -1])
     if colour_by == "rating":
         low = math.floor(smallest)
         return float(low), float(max(math.ceil(largest), low + 1))
@@ -257,10 +271,13 @@ def _moves(transitions: Transitions | None, layout: MapLayout) -> tuple[list[Mov
     circles = "Circle area: customers."
     if transitions is None:
         return [], circles
+    if "source_touchpoint" not in transitions.table.columns:
+        raise InputError(
+            "the map needs transitions between places: measure_transitions(summary, by='place')."
+        )
     moves = []
     for row in transitions.table.iter_rows(named=True):
-        source = Place(row["source"], row["source_channel"], row["source_stage"])
-        target = Place(row["target"], row["target_channel"], row["target_stage"])
+        source, target = _end(row, "source"), _end(row, "target")
         if source == target or not row["n"] or not {source, target} <= layout.spots.keys():
             continue
         moves.append(Move(source, target, row["n"], _move_hover(row)))
@@ -269,11 +286,23 @@ def _moves(transitions: Transitions | None, layout: MapLayout) -> tuple[list[Mov
     note = f"{circles} Band width: moves from one touchpoint to another."
     if rest:
         part = sum(m.count for m in rest) / sum(m.count for m in moves)
-        note += f"<br>The {len(drawn)} widest are drawn, and {len(rest)} more ({share(part)} of all moves) are not."
+        note += (
+            f"<br>The {len(drawn)} widest are drawn, and {len(rest)} more "
+            f"({share(part)} of all moves) are not."
+        )
     return drawn, note
 
 
+def _end(row: Mapping[str, Any], end: str) -> Place:
+    return Place(row[f"{end}_touchpoint"], row[f"{end}_channel"], row[f"{end}_stage"])
+
+
 def _move_hover(row: Mapping[str, Any]) -> str:
-    return (
-        f"<b>{escape(row['source'])} → {escape(row['target'])}</b><br>{plural(row['n'], 'move')}"
-    )
+    source, target = escape(row["source_touchpoint"]), escape(row["target_touchpoint"])
+    lines = [f"<b>{source} → {target}</b>", plural(row["n"], "move")]
+    if row["share"] is not None:
+        part = share(row["share"], row["share_low"], row["share_high"])
+        lines.append(f"{part} of contacts at {source}")
+    if row["wait"] is not None:
+        lines.append(f"half of them within {duration(row['wait'])}")
+    return "<br>".join(lines)

@@ -1,4 +1,4 @@
-"""Errors inside a dashboard: said calmly on the page, written in full to the log, never swallowed."""
+"""Errors inside a dashboard: said calmly on the page, written in full to the log."""
 
 from __future__ import annotations
 
@@ -56,4 +56,3 @@ def calmly(method: Callable[Concatenate[Panel, P], None]) -> Callable[Concatenat
 
 def _paragraph(text: str) -> str:
     return f'<p role="alert">{escape(text[:1].upper() + text[1:])}</p>'
-

@@ -1,9 +1,9 @@
 """A plotly figure as a widget that stays right and stays small.
 
-`plotly.graph_objects.FigureWidget` copies the figure into its synced state only once, so that a page
-opened or reloaded later shows the figure as it was made, not as it is; and every instance carries five
-megabytes of JavaScript. `FigureWidget` here keeps the whole figure in one synced trait, which is
-right for whoever asks for it whenever, and lets the page load plotly.js once.
+`plotly.graph_objects.FigureWidget` copies the figure into its synced state only once, so that a
+page opened or reloaded later shows the figure as it was made, not as it is; and every instance
+carries five megabytes of JavaScript. `FigureWidget` here keeps the whole figure in one synced
+trait, which is right for whoever asks for it whenever, and lets the page load plotly.js once.
 """
 
 from __future__ import annotations

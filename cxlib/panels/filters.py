@@ -1,4 +1,4 @@
-"""Filters every dashboard shares: whom, by which channel, when. Each with its label, in the same place."""
+"""Filters every dashboard shares: whom, by which channel, when; each with its label."""
 
 from __future__ import annotations
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "JourneyMapPanel", "JourneyMapState"]
 
+_COLOUR_NAMES = {"Lost": "lost", "Go on": "go_on", "Still open": "open", "Rating": "rating"}
+
 #: Selections whose answers are kept, so that going back and forth costs nothing.
 _REMEMBERED = 32
 
@@ -144,9 +146,7 @@ class JourneyMapPanel:
         self.segment = segment_filter(self._answers.segments)
         self.channel = channel_filter(everything.channels)
         self.period = period_filter(self._answers.periods, self._answers.period_unit)
-        self.colour_by = select(
-            "Colour", [(w[:1].upper() + w[1:], k) for k, w in COLOURS.items()], css="cx-colour"
-        )
+        self.colour_by = select("Colour", list(_COLOUR_NAMES.items()), css="cx-colour")
         places = [("None selected", None)] + [
             (f"{p.touchpoint} ({p.channel})", p) for p in self._positions.spots
         ]
@@ -256,7 +256,8 @@ class JourneyMapPanel:
         if not rows:
             self.details.value = "<p>No contacts in this selection.</p>"
             return
-        head = f"<h3>{escape(place.touchpoint)}</h3><p>{escape(place.channel)}, {escape(place.stage)}</p>"
+        where = f"{escape(place.channel)}, {escape(place.stage)}"
+        head = f"<h3>{escape(place.touchpoint)}</h3><p>{where}</p>"
         self.details.value = head + touchpoint_details(rows[0], moves=next_moves(moves, rows[0]))
 
 
@@ -265,9 +266,9 @@ def _place(row: Mapping[str, Any]) -> Place:
 
 
 def _in_channel(result: Touchpoints, channel: str) -> Touchpoints:
-    """Keep one channel's touchpoints; figures per stage would be about other people, and are left out."""
+    """Keep one channel's touchpoints; figures per stage are about other people, and left out."""
     whole = result.by_channel.filter(pl.col("channel") == channel)
-    customers = whole["customers"].sum() if whole.height else 0
+    customers = int(whole["customers"].sum())
     return replace(
         result,
         table=result.table.filter(pl.col("channel") == channel),
@@ -330,24 +331,26 @@ def _sureness(result: Touchpoints, manifest: Mapping[str, Any]) -> str:
         else ""
     )
     return (
-        f"<p>This selection rests on {plural(result.customers, 'customer')}. Ranges in brackets are "
-        "95 % intervals: with other customers of the same kind the figure would fall within them "
-        "19 times out of 20. They count customers, not clicks, since the same person's contacts are "
-        "alike.</p>"
-        f"<p>The log ends on {until.day} {until:%B %Y}. Whoever was in touch shortly before may still come "
-        "back: such contacts are “still open”, and never counted as lost.</p>"
-        "<p>That many customers get lost after a touchpoint does not prove that the touchpoint drives "
-        f"them away: they may have come with less intent.</p>{small}"
+        f"<p>This selection rests on {plural(result.customers, 'customer')}. Ranges in brackets "
+        "are 95 % intervals: with other customers of the same kind the figure would fall within "
+        "them 19 times out of 20. They count customers, not clicks, since the same person's "
+        "contacts are alike.</p>"
+        f"<p>The log ends on {until.day} {until:%B %Y}. Whoever was in touch shortly before may "
+        "still come back: such contacts are “still open”, and never counted as lost.</p>"
+        "<p>That many customers get lost after a touchpoint does not prove that the touchpoint "
+        f"drives them away: they may have come with less intent.</p>{small}"
     )
 
 
 _MEANING = """
-<p><b>The map.</b> Columns are the stages of the journey, rows are channels, circles are touchpoints: the larger the
-circle, the more customers. The colour shows one figure at a time; its legend stands below the map. Bands are moves from
-one touchpoint to the next; the arrow heads point the way.</p>
-<p><b>Go on</b>: share of contacts after which the customer comes back within the same journey. <b>Lost</b>: nothing
-more comes for longer than the pause that ends a journey, or the journey ends in one of the outcomes the map calls a
-loss. <b>Still open</b>: too recent to say. <b>Goal reached</b>: nothing was left to come.</p>
-<p><b>Weakest links</b> (numbered on the map) are the touchpoints where most customers get lost for certain: customers
-times the lower end of the interval of “lost”.</p>
+<p><b>The map.</b> Columns are the stages of the journey, rows are channels, circles are
+touchpoints: the larger the circle, the more customers. The colour shows one figure at a time; its
+legend stands below the map. Bands are moves from one touchpoint to the next; the arrow heads point
+the way.</p>
+<p><b>Go on</b>: share of contacts after which the customer comes back within the same journey.
+<b>Lost</b>: nothing more comes for longer than the pause that ends a journey, or the journey ends
+in one of the outcomes the map calls a loss. <b>Still open</b>: too recent to say.
+<b>Goal reached</b>: nothing was left to come.</p>
+<p><b>Weakest links</b> (numbered on the map) are the touchpoints where most customers get lost for
+certain: customers times the lower end of the interval of “lost”.</p>
 """
