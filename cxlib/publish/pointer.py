@@ -18,7 +18,15 @@ from typing import Any
 
 from cxlib.errors import WorkspaceError
 
-__all__ = ["FOLDER", "MANIFEST", "current_folder", "read_manifest", "snapshot_folders", "switch_to"]
+__all__ = [
+    "FOLDER",
+    "FORMAT",
+    "MANIFEST",
+    "current_folder",
+    "read_manifest",
+    "snapshot_folders",
+    "switch_to",
+]
 
 FOLDER = "published"
 CURRENT = "current"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cxlib.errors import WorkspaceError
+from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.publish.pointer import FOLDER, current_folder, read_manifest
+
+if TYPE_CHECKING:
+    from cxlib.measures.first_contacts import FirstContacts
+    from cxlib.measures.stage_funnel import StageFunnel
+    from cxlib.measures.touchpoints import Touchpoints
+    from cxlib.measures.transitions import Transitions
 
 __all__ = ["Snapshot"]
 
@@ -60,6 +66,105 @@ class Snapshot:
     def published_at(self) -> datetime:
         """When it was published, UTC."""
         return datetime.fromisoformat(self.manifest["published_at"])
+
+    @property
+    def k(self) -> int:
+        """Smallest number of customers a figure is about."""
+        return int(self.manifest["k"])
+
+    @property
+    def segments(self) -> tuple[tuple[str, str], ...]:
+        """Dimension and value of every segment that can be asked for."""
+        return tuple((dimension, value) for dimension, value in self.manifest["segments"])
+
+    @property
+    def periods(self) -> tuple[date, ...]:
+        """First days of the periods; every range of them can be asked for."""
+        return tuple(date.fromisoformat(day) for day in self.manifest["periods"])
+
+    @property
+    def period_unit(self) -> str:
+        """Length of a period: day, week, month or quarter."""
+        return str(self.manifest["period_unit"])
+
+    def touchpoints(
+        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
+    ) -> Touchpoints:
+        """Return the touchpoints of a selection, as `cxlib.measures` does; see `answer`."""
+        return self.answer("touchpoints", segment=segment, period=period)
+
+    def transitions(
+        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
+    ) -> Transitions:
+        """Return the transitions between places of a selection; see `answer`."""
+        return self.answer("transitions", segment=segment, period=period)
+
+    def first_contacts(
+        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
+    ) -> FirstContacts:
+        """Return the first points of contact of a selection; see `answer`."""
+        return self.answer("first_contacts", segment=segment, period=period)
+
+    def stage_funnel(
+        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
+    ) -> StageFunnel:
+        """Return the stage funnel of a selection; see `answer`."""
+        return self.answer("stage_funnel", segment=segment, period=period)
+
+    def answer(
+        self,
+        measure: str,
+        *,
+        segment: tuple[str, str] | None = None,
+        period: tuple[int, int] | None = None,
+    ) -> Any:
+        """Return a measure's answer for a selection.
+
+        Figures that small groups do not allow are null; a plain number is then 0.
+
+        Parameters
+        ----------
+        measure
+            One of ``manifest["measures"]``.
+        segment
+            Dimension and value out of `segments`; None for all customers.
+        period
+            Positions in `periods` of the first and the last period; None for all.
+
+        Raises
+        ------
+        UnknownNameError
+            The measure or the segment is not published.
+        InputError
+            The range of periods is not one of the published periods.
+        """
+        from cxlib.publish.answers import read_answer
+        from cxlib.publish.rules import MEASURES
+        from cxlib.summary import Selection
+
+        found = next((m for m in MEASURES if m.name == measure), None)
+        if found is None:
+            raise UnknownNameError("published measure", measure, [m.name for m in MEASURES])
+        number = self._number_of(segment, period)
+        where = Selection(segment=segment, period=period)
+        return read_answer(self.folder, measure, found.result, number, where)
+
+    def _number_of(self, segment: tuple[str, str] | None, period: tuple[int, int] | None) -> int:
+        """Return the number of a selection: see `cxlib.publish.selections`."""
+        count = len(self.periods)
+        ranges: list[tuple[int, int] | None] = [None]
+        ranges += [(a, b) for a in range(count) for b in range(a, count) if b - a + 1 < count]
+        if segment is not None and tuple(segment) not in self.segments:
+            known = [f"{dimension}: {value}" for dimension, value in self.segments]
+            raise UnknownNameError("published segment", ": ".join(segment), known)
+        wanted = None if period == (0, count - 1) else period
+        if wanted not in ranges:
+            raise InputError(
+                f"periods {period} are not among the {count} published, 0 to {count - 1}."
+            )
+        segments: list[tuple[str, str] | None] = [None, *self.segments]
+        chosen = None if segment is None else (segment[0], segment[1])
+        return segments.index(chosen) * len(ranges) + ranges.index(wanted)
 
     def line(self) -> str:
         """Return the one line about this snapshot that stands on every page."""

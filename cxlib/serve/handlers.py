@@ -7,7 +7,6 @@ Every answer carries the security headers, and every refusal is a calm page in t
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tornado.web

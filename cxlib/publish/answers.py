@@ -1,0 +1,95 @@
+"""Answers on disk: finished results of many selections, written to and read from Parquet and JSON.
+
+For every measure ``NAME.FIELD.parquet`` holds one frame of the results of all selections, one below
+the other, with the selection's number; ``NAME.json`` holds the other fields, by selection.
+``selections.parquet`` says what the numbers mean.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cxlib.summary import Selection
+
+__all__ = ["NUMBER", "SELECTIONS", "read_answer", "write_answers", "write_selections"]
+
+SELECTIONS = "selections.parquet"
+NUMBER = "_selection"
+
+
+def write_selections(folder: Path, selections: Sequence[Selection]) -> None:
+    """Write what the numbers of the selections mean; periods are published periods."""
+    rows = [
+        (number, *(where.segment or (None, None)), *(where.period or (None, None)))
+        for number, where in enumerate(selections)
+    ]
+    columns = {
+        NUMBER: pl.UInt32,
+        "dimension": pl.String,
+        "value": pl.String,
+        "first": pl.UInt16,
+        "last": pl.UInt16,
+    }
+    pl.DataFrame(rows, schema=columns, orient="row").write_parquet(folder / SELECTIONS)
+
+
+def write_answers(
+    folder: Path,
+    name: str,
+    frames: Mapping[str, pl.DataFrame],
+    others: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write the answers of one measure: its frames, and its other fields by selection."""
+    for field, frame in frames.items():
+        frame.write_parquet(folder / f"{name}.{field}.parquet", compression="zstd")
+    plain = [{field: _to_json(value) for field, value in one.items()} for one in others]
+    (folder / f"{name}.json").write_text(json.dumps(plain), encoding="utf-8")
+
+
+def read_answer(folder: Path, name: str, result: type[Any], number: int, where: Selection) -> Any:
+    """Read back the result of one selection."""
+    given = {f: _from_json(v) for f, v in _others(folder, name)[number].items()}
+    for path, frame in _frames(folder, name).items():
+        given[path] = frame.filter(pl.col(NUMBER) == number).drop(NUMBER)
+    return result(**given, where=where)
+
+
+@lru_cache(maxsize=16)
+def _frames(folder: Path, name: str) -> Mapping[str, pl.DataFrame]:
+    files = sorted(folder.glob(f"{name}.*.parquet"))
+    return {file.name.split(".")[1]: pl.read_parquet(file) for file in files}
+
+
+@lru_cache(maxsize=16)
+def _others(folder: Path, name: str) -> list[dict[str, Any]]:
+    others: list[dict[str, Any]] = json.loads((folder / f"{name}.json").read_text("utf-8"))
+    return others
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return {"instant": value.isoformat()}
+    if isinstance(value, timedelta):
+        return {"seconds": value.total_seconds()}
+    if isinstance(value, tuple | list):
+        return {"items": [_to_json(v) for v in value]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a result with a field of type {type(value).__name__} cannot be published")
+
+
+def _from_json(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "instant" in value:
+        return datetime.fromisoformat(value["instant"])
+    if "seconds" in value:
+        return timedelta(seconds=value["seconds"])
+    return tuple(_from_json(v) for v in value["items"])

@@ -1,0 +1,88 @@
+"""What a finished snapshot must pass before it is served: read back and looked over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from cxlib.errors import WorkspaceError
+from cxlib.publish.answers import NUMBER, SELECTIONS
+from cxlib.publish.influence import Influence, rounding_base
+from cxlib.publish.rules import MEASURES, PublishedTable
+from cxlib.publish.small_groups import Kind
+from cxlib.store import Workspace
+
+__all__ = ["check_snapshot"]
+
+
+def check_snapshot(
+    folder: Path, workspace: Workspace, influence: Influence, *, k: int
+) -> list[str]:
+    """Look a snapshot over as it lies on disk.
+
+    Returns
+    -------
+    list of str
+        What was checked, for the manifest.
+
+    Raises
+    ------
+    WorkspaceError
+        A check failed; says which, and for what.
+    """
+    selections = len(pl.read_parquet(folder / SELECTIONS))
+    ids = workspace.customers().select("name").collect().to_series()
+    for measure in MEASURES:
+        for field, table in measure.tables.items():
+            name = f"{measure.name}.{field}"
+            frame = pl.read_parquet(folder / f"{name}.parquet")
+            if len(frame.filter(pl.col(NUMBER) >= selections)):
+                raise WorkspaceError(f"{name}: answers of selections that do not exist.")
+            _check_figures(frame, table, getattr(influence, table.influence), name=name, k=k)
+            _check_texts(frame, ids, name=name)
+    _check_texts(pl.read_parquet(folder / SELECTIONS), ids, name="selections")
+    return [
+        f"every number of customers is a multiple of {k}, and none is about fewer",
+        f"every other number is a multiple of more than any {k - 1} customers add to it",
+        "no text is a customer's id",
+        f"{selections} selections answered by {len(MEASURES)} measures",
+    ]
+
+
+def _check_figures(
+    frame: pl.DataFrame, table: PublishedTable, bounds: pl.DataFrame, *, name: str, k: int
+) -> None:
+    added = bounds.rename({c: f"_k_{c}" for c in bounds.columns if c not in table.on})
+    if table.on:
+        joined = frame.join(added, on=list(table.on), how="left")
+    else:
+        joined = frame.join(added, how="cross")
+    for column, rule in table.rules.items():
+        if rule.kind is Kind.CUSTOMERS:
+            base = pl.lit(k)
+        elif rule.kind is Kind.COUNT:
+            base = rounding_base(pl.col(f"_k_{rule.heaviest}").fill_null(0), k=k)
+        else:
+            continue
+        value = pl.col(column).cast(pl.Int64)
+        wrong = joined.filter((value % base != 0) | (value < k))
+        if len(wrong):
+            raise WorkspaceError(
+                f"{name}, {column}: {len(wrong)} figures could tell on fewer than {k} customers; "
+                "the snapshot is not served. This is a fault of cxlib: please report it."
+            )
+
+
+def _check_texts(frame: pl.DataFrame, ids: pl.Series, *, name: str) -> None:
+    for column, dtype in frame.schema.items():
+        if dtype != pl.String:
+            continue
+        found = frame[column].drop_nulls().unique()
+        named = found.filter(found.is_in(ids.implode()))
+        if len(named):
+            raise WorkspaceError(
+                f"{name}, {column}: {len(named)} of its names are customers' ids; check `columns` "
+                "in the journey map: a column that identifies people must not be a touchpoint, "
+                "channel, owner or segment."
+            )

@@ -1,0 +1,149 @@
+"""How much a few customers can weigh: what any k-1 of them together add to a sum, at most.
+
+A count of customers changes by one when one customer comes or goes. A count of contacts changes by
+as many contacts as that customer had. To hide k-1 customers in such a sum it is rounded to more
+than the k-1 heaviest of them add to it; this module finds that number, in one pass over the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from cxlib.store import Workspace
+
+__all__ = ["Influence", "measure_influence", "rounding_base"]
+
+_END = 65_535
+"""Stands for "no further contact" where a contact's successor is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """What the k-1 heaviest customers add, for every kind of row that is published.
+
+    Every frame has the row's key and ``contacts``, ``ratings``, ``dwells`` (numbers), ``cost`` (the
+    map's currency) or ``journeys``; `whole` has one row and no key.
+    """
+
+    places: pl.DataFrame
+    stages: pl.DataFrame
+    channels: pl.DataFrame
+    whole: pl.DataFrame
+    moves: pl.DataFrame
+    first_places: pl.DataFrame
+    first_channels: pl.DataFrame
+
+
+def rounding_base(heaviest: pl.Expr, *, k: int) -> pl.Expr:
+    """Return the smallest ``k * 2**j`` above what the k-1 heaviest customers add.
+
+    The steps of two keep the base itself from telling their sum.
+
+    Examples
+    --------
+    >>> heaviest = pl.lit(pl.Series([9, 10, 39, 40]))
+    >>> pl.select(rounding_base(heaviest, k=10)).to_series().to_list()
+    [10, 20, 40, 80]
+    """
+    doublings = ((heaviest + 1) / k).clip(1).log(2).ceil()
+    return (k * pl.lit(2.0).pow(doublings)).cast(pl.Int64)
+
+
+def measure_influence(workspace: Workspace, *, k: int) -> Influence:
+    """Find what the k-1 heaviest customers add to every sum that may be published.
+
+    Customers are counted over the whole log, so that the answer bounds every part of it too.
+    """
+    parts: dict[str, list[pl.DataFrame]] = {}
+    places = workspace.places.select("place", "stage", "channel")
+    for file in workspace.bucket_files():
+        for name, frame in _of_bucket(pl.read_parquet(file), places, k=k).items():
+            parts.setdefault(name, []).append(frame)
+    # Every customer is in one bucket only, so the heaviest of all are among the heaviest of each.
+    merged = {name: _sum_of_heaviest(pl.concat(found), k=k) for name, found in parts.items()}
+    return Influence(**merged)
+
+
+_KEYS: dict[str, tuple[str, ...]] = {
+    "places": ("place",),
+    "stages": ("stage",),
+    "channels": ("channel",),
+    "whole": (),
+    "moves": ("source", "target"),
+    "first_places": ("place",),
+    "first_channels": ("channel",),
+}
+
+
+def _of_bucket(rows: pl.DataFrame, places: pl.DataFrame, *, k: int) -> dict[str, pl.DataFrame]:
+    """Return the k-1 heaviest customers of one bucket for every row, one line each."""
+    cost = pl.col("cost").sum() if "cost" in rows.columns else pl.lit(0.0)
+    ratings = pl.col("rating").count() if "rating" in rows.columns else pl.lit(0)
+    dwells = pl.col("ended_at").count() if "ended_at" in rows.columns else pl.lit(0)
+    per_place = (
+        rows.group_by("customer", "place")
+        .agg(
+            contacts=pl.len().cast(pl.Int64),
+            ratings=ratings.cast(pl.Int64),
+            dwells=dwells.cast(pl.Int64),
+            cost=cost.cast(pl.Float64),
+        )
+        .join(places, on="place", how="left")
+    )
+    sums = [pl.col(c).sum() for c in ("contacts", "ratings", "dwells", "cost")]
+    journeys = pl.col("journey").n_unique().cast(pl.Int64).alias("journeys")
+    whole = (
+        per_place.group_by("customer")
+        .agg(sums)
+        .join(rows.group_by("customer").agg(journeys), on="customer")
+    )
+    # A journey rises to a stage at most once, and only by a contact in it.
+    per_stage = (
+        per_place.group_by("customer", "stage")
+        .agg(sums)
+        .join(
+            rows.join(places, on="place").group_by("customer", "stage").agg(journeys),
+            on=["customer", "stage"],
+        )
+    )
+    follows = pl.col("journey") == pl.col("journey").shift(-1)
+    moves = (
+        rows.select(
+            "customer",
+            source="place",
+            target=pl.when(follows).then(pl.col("place").shift(-1)).otherwise(_END),
+        )
+        .group_by("customer", "source", "target")
+        .agg(contacts=pl.len().cast(pl.Int64))
+    )
+    begun = rows.filter(pl.col("journey").is_first_distinct()).join(places, on="place")
+    number = pl.len().cast(pl.Int64).alias("journeys")
+    found = {
+        "places": per_place.drop("stage", "channel"),
+        "stages": per_stage,
+        "channels": per_place.group_by("customer", "channel").agg(sums),
+        "whole": whole,
+        "moves": moves,
+        "first_places": begun.group_by("customer", "place").agg(number),
+        "first_channels": begun.group_by("customer", "channel").agg(number),
+    }
+    return {name: _heaviest(frame, _KEYS[name], k=k) for name, frame in found.items()}
+
+
+def _heaviest(frame: pl.DataFrame, key: Sequence[str], *, k: int) -> pl.DataFrame:
+    """Return, for every row, lists of the k-1 largest contributions."""
+    values = [c for c in frame.columns if c not in {*key, "customer"}]
+    top = [pl.col(c).top_k(k - 1) for c in values]
+    if key:
+        return frame.group_by(*key).agg(top)
+    return frame.select(pl.col(c).top_k(k - 1).implode() for c in values)
+
+
+def _sum_of_heaviest(lists: pl.DataFrame, *, k: int) -> pl.DataFrame:
+    key = [c for c, dtype in lists.schema.items() if not isinstance(dtype, pl.List)]
+    values = [c for c in lists.columns if c not in key]
+    top = [pl.col(c).explode().top_k(k - 1).sum() for c in values]
+    return lists.group_by(*key).agg(top).sort(key) if key else lists.select(top)

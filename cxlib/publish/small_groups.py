@@ -1,0 +1,265 @@
+"""The rule for small groups: what a figure must go through before it may be published.
+
+See ``docs/decisions/0001-small-groups.md`` for why these rules and what they promise.
+
+- A row is shown when at least k customers stand behind it; else all of its figures are null, and
+  it looks the same as a row with nobody.
+- A number of customers is a multiple of k.
+- A number one customer can add to more than once (contacts, journeys, ratings, cost) is a multiple
+  of more than what the k-1 heaviest customers together add to it (`cxlib.publish.influence`).
+- A share moves in steps of k of the customers behind it, and is withheld where it or what it leaves
+  over stands for fewer than k of them. Its interval is widened to whole steps.
+- A mean of ratings moves in steps in which k-1 people answering the other way are lost; times and
+  costs per contact keep two digits. Both need more answers than k-1 customers can give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import polars as pl
+
+from cxlib.errors import InputError
+from cxlib.publish.influence import rounding_base
+
+__all__ = ["Kind", "Rule", "protect", "protect_count", "protect_customers"]
+
+_FINEST_SHARE = 0.005
+_FINEST_MEAN = 0.1
+
+
+class Kind(Enum):
+    """What a column is, as far as small groups go."""
+
+    LABEL = auto()
+    """A name or number of a touchpoint, channel, stage or period: no figure."""
+    CUSTOMERS = auto()
+    """Distinct customers."""
+    COUNT = auto()
+    """Something one customer can add to more than once; `heaviest` says how much."""
+    SHARE = auto()
+    """A probability, with ``_low`` and ``_high`` where they are there."""
+    SHARE_OF = auto()
+    """A probability whose numerator is the count `of`."""
+    MEAN = auto()
+    """A mean on the rating scale; `of` is the column with the number of answers."""
+    TWO_DIGITS = auto()
+    """A median time, or a mean of times or costs; `of` is the column with the number of cases."""
+    SUM = auto()
+    """An amount; `heaviest` says what the k-1 heaviest customers add."""
+    RANK = auto()
+    """A place in an order; shown where `of` is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one column is protected.
+
+    Parameters
+    ----------
+    kind
+        What the column is.
+    heaviest
+        For counts and sums: the column of the influence frame with what k-1 customers add.
+    of
+        The column this one depends on (see `Kind`).
+    """
+
+    kind: Kind
+    heaviest: str | None = None
+    of: str | None = None
+
+
+def protect_customers(count: pl.Expr, *, k: int) -> pl.Expr:
+    """Round a number of distinct customers to a multiple of k; null below k.
+
+    Examples
+    --------
+    >>> given = pl.lit(pl.Series([0, 9, 10, 14, 15]))
+    >>> pl.select(protect_customers(given, k=10)).to_series().to_list()
+    [None, None, 10, 10, 20]
+    """
+    return pl.when(count >= k).then(((count + k // 2) // k) * k)
+
+
+def protect_count(count: pl.Expr, base: pl.Expr) -> pl.Expr:
+    """Round a number to a multiple of `base`; null where nothing is left of it.
+
+    Examples
+    --------
+    >>> given = pl.lit(pl.Series([0, 19, 20, 61]))
+    >>> pl.select(protect_count(given, pl.lit(40))).to_series().to_list()
+    [None, None, 40, 80]
+    """
+    rounded = ((count + base // 2) // base) * base
+    return pl.when(rounded > 0).then(rounded)
+
+
+def protect(
+    table: pl.DataFrame,
+    rules: Mapping[str, Rule],
+    *,
+    customers: str | None,
+    k: int,
+    influence: pl.DataFrame | None = None,
+    on: tuple[str, ...] = (),
+    spread: float = 1.0,
+) -> pl.DataFrame:
+    """Protect every column of a table of figures, in the same columns, order and dtypes.
+
+    Parameters
+    ----------
+    table
+        One row per touchpoint, channel …; exact figures.
+    rules
+        A rule for every column; ends of an interval (``_low``, ``_high``) go with their estimate.
+    customers
+        The column with the distinct customers behind a row. Where there is none, the first count
+        must be more than k-1 customers can make it.
+    k
+        Smallest group that may be shown.
+    influence
+        What the k-1 heaviest customers add: a row per key `on`, or a single row.
+    on
+        Key columns of `influence`.
+    spread
+        Width of the rating scale.
+
+    Raises
+    ------
+    InputError
+        A column without a rule: nothing is published by accident.
+    """
+    _check_complete(table, rules)
+    frame = table
+    if influence is not None:
+        added = influence.rename({c: f"_k_{c}" for c in influence.columns if c not in on})
+        frame = (
+            frame.join(added, on=list(on), how="left", maintain_order="left")
+            if on
+            else (frame.join(added, how="cross", maintain_order="left"))
+        )
+    if customers is None:
+        column, rule = next((c, r) for c, r in rules.items() if r.kind is Kind.COUNT)
+        heaviest = pl.col(f"_k_{rule.heaviest}").fill_null(0)
+        people = _rounded_count(column, rule, k=k)
+        shown = (pl.col(column) >= k) & (pl.col(column) > heaviest) & people.is_not_null()
+    else:
+        exact = pl.col(customers).cast(pl.Int64)
+        people, shown = protect_customers(exact, k=k), exact >= k
+    frame = frame.with_columns(_shown=shown.fill_null(value=False), _people=people)
+    # Shares first: what depends on them must see whether they are shown.
+    made: dict[str, pl.Expr] = {}
+    for column, rule in rules.items():
+        made |= _protected(column, rule, table.schema, k=k, spread=spread)
+    result = frame.with_columns(**made)
+    depending = {
+        c: pl.when(pl.col(r.of).is_not_null()).then(pl.col(c))
+        for c, r in rules.items()
+        if r.kind is Kind.RANK and r.of is not None
+    }
+    return result.with_columns(**depending).select(table.columns).cast(table.schema)
+
+
+def _check_complete(table: pl.DataFrame, rules: Mapping[str, Rule]) -> None:
+    shares = {c for c, r in rules.items() if r.kind not in (Kind.LABEL,)}
+    ends = {f"{c}{end}" for c in shares for end in ("_low", "_high")}
+    unruled = [c for c in table.columns if c not in rules and c not in ends]
+    if unruled:
+        raise InputError(
+            f"no rule says how {', '.join(unruled)} may be published; "
+            "add it to `cxlib.publish.rules`."
+        )
+
+
+def _protected(
+    column: str, rule: Rule, schema: pl.Schema, *, k: int, spread: float
+) -> dict[str, pl.Expr]:
+    """Return the protected expressions of a column and of the ends of its interval."""
+    if column not in schema or rule.kind is Kind.LABEL:
+        return {}
+    if rule.kind in (Kind.CUSTOMERS, Kind.COUNT, Kind.SUM, Kind.RANK):
+        return {column: pl.when(pl.col("_shown")).then(_number(column, rule, k=k))}
+    ends = [c for c in (f"{column}_low", f"{column}_high") if c in schema]
+    return _estimate(column, ends, rule, schema, k=k, spread=spread)
+
+
+def _number(column: str, rule: Rule, *, k: int) -> pl.Expr:
+    value = pl.col(column)
+    if rule.kind is Kind.CUSTOMERS:
+        return protect_customers(value.cast(pl.Int64), k=k)
+    if rule.kind is Kind.COUNT:
+        return _rounded_count(column, rule, k=k)
+    if rule.kind is Kind.SUM:
+        step = _round_up_to_digit(pl.col(f"_k_{rule.heaviest}").fill_null(0.0))
+        return pl.when(value > step).then((value / step).round() * step)
+    return value
+
+
+def _estimate(
+    column: str, ends: list[str], rule: Rule, schema: pl.Schema, *, k: int, spread: float
+) -> dict[str, pl.Expr]:
+    shown, people, value = pl.col("_shown"), pl.col("_people"), pl.col(column)
+    if rule.kind is Kind.SHARE:
+        step = (k / people).clip(_FINEST_SHARE)
+        kept = shown & ~_is_small(value * people, k=k) & ~_is_small((1 - value) * people, k=k)
+        return _in_steps(column, ends, kept, step, upper=1.0)
+    cases = _rounded_count(rule.of or column, rule, k=k)
+    if rule.kind is Kind.SHARE_OF:
+        scale = cases / pl.col(rule.of or column)
+        kept = shown & cases.is_not_null()
+        return _in_steps(column, ends, kept, pl.lit(_FINEST_SHARE), upper=1.0, scale=scale)
+    # More cases than k-1 customers can have: at least k stand behind the figure.
+    heaviest = pl.col(f"_k_{rule.heaviest}").fill_null(0)
+    kept = shown & (pl.col(rule.of or column) > heaviest) & cases.is_not_null()
+    if rule.kind is Kind.MEAN:
+        step = (spread * k / (2 * cases)).clip(_FINEST_MEAN)
+        return _in_steps(column, ends, kept, step, upper=None)
+    return {c: pl.when(kept).then(_two_digits(c, schema[c])) for c in (column, *ends)}
+
+
+def _rounded_count(column: str, rule: Rule, *, k: int) -> pl.Expr:
+    heaviest = pl.col(f"_k_{rule.heaviest}").fill_null(0)
+    return protect_count(pl.col(column).cast(pl.Int64), rounding_base(heaviest, k=k))
+
+
+def _is_small(people: pl.Expr, *, k: int) -> pl.Expr:
+    """Whether a share stands for somebody, but for fewer than k."""
+    return (people > 1e-9) & (people < k - 1e-9)
+
+
+def _in_steps(
+    column: str,
+    ends: list[str],
+    kept: pl.Expr,
+    step: pl.Expr,
+    *,
+    upper: float | None,
+    scale: pl.Expr | None = None,
+) -> dict[str, pl.Expr]:
+    """Round an estimate to whole steps, and its interval outwards."""
+    unit = step if scale is None else step / scale
+    found = {column: (pl.col(column) / unit).round() * step}
+    for end in ends:
+        steps = pl.col(end) / unit
+        # A hair off, so that an end that lies on a step by rounding of floats stays on it.
+        whole = (steps + 1e-9).floor() if end.endswith("_low") else (steps - 1e-9).ceil()
+        found[end] = whole * step
+    bounded = {c: e.clip(0, upper) if upper is not None else e for c, e in found.items()}
+    return {c: pl.when(kept).then(e.round(4)) for c, e in bounded.items()}
+
+
+def _two_digits(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Keep two significant digits of a number or a duration."""
+    if isinstance(dtype, pl.Duration):
+        return pl.col(column).to_physical().cast(pl.Float64).round_sig_figs(2).round().cast(pl.Int64)
+    return pl.col(column).cast(pl.Float64).round_sig_figs(2)
+
+
+def _round_up_to_digit(value: pl.Expr) -> pl.Expr:
+    """Round an amount up to one, two or five times a power of ten."""
+    power = pl.lit(10.0).pow(value.clip(0.01).log10().floor())
+    lead = value / power
+    return power * pl.when(lead < 2).then(2.0).when(lead < 5).then(5.0).otherwise(10.0)

@@ -1,0 +1,253 @@
+"""Publishing a snapshot: ask every question, protect every answer, check, and switch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import cxlib
+from cxlib.errors import InputError
+from cxlib.publish.answers import NUMBER, write_answers, write_selections
+from cxlib.publish.checks import check_snapshot
+from cxlib.publish.influence import Influence, measure_influence, rounding_base
+from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, switch_to
+from cxlib.publish.rules import MEASURES, PublishedMeasure, PublishedTable
+from cxlib.publish.selections import Choices, find_choices
+from cxlib.publish.small_groups import Kind, Rule, protect
+from cxlib.publish.snapshot import Snapshot
+from cxlib.store import Workspace
+from cxlib.summary import Summary
+
+__all__ = ["publish"]
+
+SMALLEST_K = 3
+
+
+def publish(
+    workspace: Workspace,
+    *,
+    k: int = 10,
+    views: Mapping[str, Callable[[Snapshot], str]] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Snapshot:
+    """Publish a snapshot of a workspace: finished answers in which no small group can be seen.
+
+    Every measure of `cxlib.publish.rules` is answered for every segment, or all customers, and
+    every range of periods, or all. What small groups are protected from, and how, is written in
+    ``docs/decisions/0001-small-groups.md``. The snapshot is checked before it is served; a snapshot
+    that was served before stays readable.
+
+    Parameters
+    ----------
+    workspace
+        The workspace; the snapshot goes to its folder ``published``.
+    k
+        Smallest number of customers that a figure may be about, at least 3.
+    views
+        For each dashboard a function that draws, from the snapshot, what its page shows before it
+        is live: an HTML fragment without scripts.
+    progress
+        Called with a line of text at each step.
+
+    Returns
+    -------
+    Snapshot
+        The new snapshot, which is now the one that is served.
+
+    Raises
+    ------
+    InputError
+        `k` is below 3, or the workspace has fewer than k customers.
+    WorkspaceError
+        The finished snapshot did not pass its checks; the one before is still served.
+    """
+    if k < SMALLEST_K:
+        raise InputError(f"k is {k}; figures about fewer than {SMALLEST_K} customers tell on them.")
+    tell = progress or (lambda _: None)
+    summary = workspace.summary()
+    published = workspace.path / FOLDER
+    published.mkdir(exist_ok=True)
+    draft = published / f".draft-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    draft.mkdir()
+    try:
+        return _fill_and_switch(workspace, summary, draft, k=k, views=views or {}, tell=tell)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _fill_and_switch(
+    workspace: Workspace,
+    summary: Summary,
+    draft: Path,
+    *,
+    k: int,
+    views: Mapping[str, Callable[[Snapshot], str]],
+    tell: Callable[[str], None],
+) -> Snapshot:
+    tell("finding what few customers can weigh")
+    influence = measure_influence(workspace, k=k)
+    choices = find_choices(summary, k=k)
+    selections = choices.selections()
+    write_selections(draft, selections)
+    spread = _spread(workspace)
+    for measure in MEASURES:
+        tell(f"answering {len(selections)} selections: {measure.name.replace('_', ' ')}")
+        _write_measure(draft, measure, summary, choices, influence, k=k, spread=spread)
+    manifest = _manifest(workspace, choices, influence, k=k)
+    (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    folder = _name(draft.parent, manifest["published_at"])
+    snapshot = Snapshot(draft, manifest)
+    if views:
+        (draft / "first_paint").mkdir()
+    for view, draw in views.items():
+        (draft / "first_paint" / f"{view}.html").write_text(draw(snapshot), encoding="utf-8")
+    tell("checking the snapshot")
+    manifest["checks"] = check_snapshot(draft, workspace, influence, k=k)
+    (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    draft.rename(folder)
+    switch_to(folder)
+    return Snapshot(folder, manifest)
+
+
+def _write_measure(
+    folder: Path,
+    measure: PublishedMeasure,
+    summary: Summary,
+    choices: Choices,
+    influence: Influence,
+    *,
+    k: int,
+    spread: float,
+) -> None:
+    """Answer every selection, protect all answers at once, and write them."""
+    exact = [measure.measure(summary, where=choices.of_summary(w)) for w in choices.selections()]
+    frames = {}
+    for field, table in measure.tables.items():
+        below = pl.concat(
+            getattr(result, field).with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
+            for number, result in enumerate(exact)
+        )
+        safe = protect(
+            below,
+            {NUMBER: Rule(Kind.LABEL), **table.rules},
+            customers=table.customers,
+            k=k,
+            influence=getattr(influence, table.influence),
+            on=table.on,
+            spread=spread,
+        )
+        frames[field] = _same_rows(safe, table, selections=len(exact))
+    others = []
+    for result in exact:
+        kept = {f.name: getattr(result, f.name) for f in fields(result)}
+        for name in (*measure.tables, "where"):
+            del kept[name]
+        for name, rule in measure.numbers.items():
+            kept[name] = _protect_number(kept[name], rule, influence.whole, k=k)
+        for name, (field, column) in measure.names.items():
+            shown = set(frames[field][column])
+            kept[name] = tuple(n for n in kept[name] if n in shown)
+        others.append(kept)
+    write_answers(folder, measure.name, frames, others)
+
+
+def _same_rows(safe: pl.DataFrame, table: PublishedTable, *, selections: int) -> pl.DataFrame:
+    """Give every selection the same rows: one not shown looks like one that is not there.
+
+    The rows are those shown in the first selection, which is everybody and the whole time: names of
+    rows that fewer than k customers stand behind are never written down.
+    """
+    if not table.key:
+        return safe
+    labels = [c for c, r in table.rules.items() if r.kind is Kind.LABEL]
+    figures = [c for c in safe.columns if c not in {*labels, NUMBER}]
+    first = next(c for c, r in table.rules.items() if r.kind is not Kind.LABEL)
+    rows = safe.filter((pl.col(NUMBER) == 0) & pl.col(first).is_not_null()).select(labels)
+    numbers = pl.DataFrame({NUMBER: range(selections)}, schema={NUMBER: pl.UInt32})
+    whole = numbers.join(rows, how="cross", maintain_order="left_right").join(
+        safe.select(NUMBER, *table.key, *figures),
+        on=[NUMBER, *table.key],
+        how="left",
+        maintain_order="left",
+    )
+    if not table.keep_hidden:
+        whole = whole.filter(pl.col(first).is_not_null())
+    return whole.select(safe.columns)
+
+
+def _protect_number(exact: int, rule: Rule, whole: pl.DataFrame, *, k: int) -> int:
+    """Protect a plain number; 0 where it may not be shown."""
+    if rule.kind is Kind.CUSTOMERS:
+        return (exact + k // 2) // k * k if exact >= k else 0
+    base: int = whole.select(rounding_base(pl.col(rule.heaviest or ""), k=k)).item()
+    return (exact + base // 2) // base * base
+
+
+def _spread(workspace: Workspace) -> float:
+    scale = workspace.journey_map.rating_scale
+    return float(scale.max - scale.min) if scale is not None else 1.0
+
+
+def _manifest(
+    workspace: Workspace, choices: Choices, influence: Influence, *, k: int
+) -> dict[str, Any]:
+    """Say what the snapshot was made from: names and hashes, and counts as protected as any."""
+    counts = workspace.manifest["counts"]
+    journey_map = workspace.journey_map
+    text = (workspace.path / "journey_map.yaml").read_bytes()
+    number = {
+        "customers": Rule(Kind.CUSTOMERS),
+        "journeys": Rule(Kind.COUNT, heaviest="journeys"),
+        "contacts": Rule(Kind.COUNT, heaviest="contacts"),
+    }
+    return {
+        "format": FORMAT,
+        "name": journey_map.name,
+        "k": k,
+        "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "observed_until": workspace.observed_until.isoformat(),
+        "sources": _sources(workspace),
+        "journey_map": {
+            "name": journey_map.name,
+            "version": journey_map.version,
+            "sha256": hashlib.sha256(text).hexdigest(),
+        },
+        **{
+            name: _protect_number(int(counts[name]), rule, influence.whole, k=k)
+            for name, rule in number.items()
+        },
+        "segments": [list(s) for s in choices.segments],
+        "periods": [p.isoformat() for p in choices.periods],
+        "period_unit": choices.period_unit,
+        "measures": [m.name for m in MEASURES],
+        "code_version": cxlib.__version__,
+        "checks": [],
+    }
+
+
+def _sources(workspace: Workspace) -> list[str]:
+    """Return the names of the files the log was read from, without their folders."""
+    files = workspace.report.get("files", [])
+    names = [f.get("file", f.get("name", "")) if isinstance(f, dict) else str(f) for f in files]
+    return sorted({Path(name).name for name in names if name})
+
+
+def _name(published: Path, published_at: str) -> Path:
+    """Return a folder name that no snapshot has yet: the time, and a number where that is taken."""
+    stem = f"{datetime.fromisoformat(published_at):%Y%m%dT%H%M%SZ}"
+    taken = {f.name for f in published.iterdir()}
+    number = 1
+    name = stem
+    while name in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    return published / name
