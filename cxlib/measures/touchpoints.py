@@ -9,6 +9,7 @@ could still be lost (*done*). Recent contacts have not been followed for long en
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,10 @@ from cxlib.summary import DONE, LOST, OPEN, SILENT, Selection, Summary
 __all__ = ["Touchpoints", "measure_touchpoints"]
 
 _BINS = len(WAIT_EDGES)
-_GO_ON, _SILENT, _DECLINED, _DONE = range(4)
+_GO_ON, _SILENT, _DECLINED, _DONE, _OPEN = range(5)
+_SUMS = ("contacts", "rating_n", "rating_sum", "dwell_n", "dwell_seconds", "cost_sum")
+#: Places worked on at a time: 500 x 32 buckets x 5 sequels x 65 bins are 42 MB.
+_CHUNK = 500
 Cells = NDArray[np.float64]
 
 #: Fewest customers of a touchpoint that is called weak.
@@ -108,7 +112,8 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
         - ``went_on_n``, ``silent_n``, ``declined_n``, ``done_n``, ``open_n``: contacts, as counted;
         - ``next_wait`` (Duration): median wait of those who go on;
         - ``rating`` (mean, on the map's scale), ``rating_n``, ``response`` (ratings per contact);
-        - ``dwell`` (Duration, mean), ``dwell_n``; ``cost`` (sum), ``cost_per_contact``;
+        - ``dwell`` (Duration, mean), ``dwell_n``; ``cost`` (sum), ``cost_per_contact`` (null
+          in a log without costs);
         - ``weakest``: rank by customers lost, 1 the most, judged by the lower end of ``lost``; null
           below 30 customers or where ``lost`` is not known.
 
@@ -132,10 +137,19 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
     channel_of = places["channel"].replace_strict(
         channels, range(len(channels)), return_dtype=pl.Int64
     )
-    by_place = _measure(chosen, where, np.arange(len(places)), len(places), level="place")
-    by_stage = _measure(chosen, where, stage_of.to_numpy(), len(stage_names), level="stage")
-    by_channel = _measure(chosen, where, channel_of.to_numpy(), len(channels), level="channel")
-    whole = _measure(chosen, where, np.zeros(len(places), dtype=np.int64), 1, level="all")
+    asked = _Asked(chosen, where)
+    levels = {
+        "stage": _Counted.empty(stage_of.to_numpy(), len(stage_names)),
+        "channel": _Counted.empty(channel_of.to_numpy(), len(channels)),
+        "all": _Counted.empty(np.zeros(len(places), dtype=np.int64), 1),
+    }
+    parts = []
+    for counted in _count_places(chosen):
+        parts.append(asked.answer(counted, level="place"))
+        for together in levels.values():
+            together.add(counted)
+    by_place = pl.concat(parts)
+    by_stage, by_channel, whole = (asked.answer(c, level=k) for k, c in levels.items())
     # places are numbered in the order of the journey map
     named = places.select("place", "stage", "touchpoint", "channel", "owner").hstack(by_place)
     seen = whole["customers"].item()
@@ -174,62 +188,108 @@ def _ranked(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _measure(
-    summary: Summary,
-    where: Selection | None,
-    cell_of: NDArray[np.int64],
-    cells: int,
-    *,
-    level: str,
-) -> pl.DataFrame:
-    """Measure cells that are sets of places: ``cell_of[place]`` is the cell of a place."""
-    customers = distinct_customers(summary, where=where, level=level, cells=cells)
-    counted = _sums(summary.contacts, cell_of, cells)
-    columns: dict[str, pl.Series] = {
-        "customers": pl.Series(customers, dtype=pl.Float64).fill_nan(None).cast(pl.UInt32),
-        "contacts": _whole_numbers(counted["contacts"]),
-    }
-    events, censored = _followed(summary.steps, cell_of, cells)
-    has_losses = bool(summary.places["is_lost"].any())
-    columns |= _sequel(
-        events, censored, customers, gap=summary.gap is not None, has_losses=has_losses
-    )
-    columns |= _perceived(counted, customers)
-    return pl.DataFrame(columns)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counted:
+    """Counts of some cells: sets of places.
+
+    Attributes
+    ----------
+    first
+        Number of the first cell.
+    cell_of
+        The cell of every place.
+    followed
+        Contacts by cell, bucket, sequel (four causes, and open) and bin of the wait.
+    sums
+        The sums of the contacts table, by cell and bucket.
+    """
+
+    first: int
+    cell_of: NDArray[np.int64]
+    followed: Counts
+    sums: dict[str, Counts]
+
+    @classmethod
+    def empty(cls, cell_of: NDArray[np.int64], cells: int) -> _Counted:
+        followed = np.zeros((cells, BUCKETS, 5, _BINS))
+        return cls(0, cell_of, followed, {name: np.zeros((cells, BUCKETS)) for name in _SUMS})
+
+    def add(self, places: _Counted) -> None:
+        """Add the counts of single places to those of the cells they are in."""
+        cells = self.cell_of[places.first : places.first + len(places.followed)]
+        for cell in np.unique(cells):
+            here = cells == cell
+            self.followed[cell] += places.followed[here].sum(axis=0)
+            for name in _SUMS:
+                self.sums[name][cell] += places.sums[name][here].sum(axis=0)
+
+
+def _count_places(chosen: Summary) -> Iterator[_Counted]:
+    """Count the contacts of every place, so many places at a time that memory stays small."""
+    places = len(chosen.places)
+    for first in range(0, max(places, 1), _CHUNK):
+        cells = min(_CHUNK, places - first)
+        steps, contacts = chosen.steps, chosen.contacts
+        if places > _CHUNK:
+            here = pl.col("place").is_between(first, first + cells - 1)
+            steps, contacts = steps.filter(here), contacts.filter(here)
+        axes: dict[str, tuple[pl.Series | NDArray[np.int64], int]] = {
+            "cell": (contacts["place"].to_numpy().astype(np.int64) - first, cells),
+            "bucket": (contacts["bucket"], BUCKETS),
+        }
+        sums = {name: dense_counts(axes, contacts[name]) for name in _SUMS}
+        yield _Counted(first, np.arange(places), _followed(steps, first, cells), sums)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """The part of the summary asked about, and how its counts are turned into answers."""
+
+    chosen: Summary
+    where: Selection | None
+
+    def answer(self, counted: _Counted, *, level: str) -> pl.DataFrame:
+        """Measure every cell of one level."""
+        end = counted.first + len(counted.followed)
+        customers = distinct_customers(self.chosen, where=self.where, level=level, cells=end)
+        customers = customers[counted.first :]
+        columns: dict[str, pl.Series] = {
+            "customers": numbers(customers).cast(pl.UInt32),
+            "contacts": _whole_numbers(counted.sums["contacts"]),
+        }
+        columns |= _sequel(
+            counted.followed[:, :, :_OPEN],
+            counted.followed[:, :, _OPEN],
+            customers,
+            gap=self.chosen.gap is not None,
+            has_losses=bool(self.chosen.places["is_lost"].any()),
+        )
+        has_costs = bool((self.chosen.contacts["cost_sum"] != 0).any())
+        columns |= _perceived(counted.sums, customers, has_costs=has_costs)
+        return pl.DataFrame(columns)
 
 
 def _whole_numbers(per_bucket: Counts) -> pl.Series:
     return pl.Series(per_bucket.sum(axis=1)).cast(pl.UInt32)
 
 
-def _sums(contacts: pl.DataFrame, cell_of: NDArray[np.int64], cells: int) -> dict[str, Counts]:
-    """Add up the sums of the contacts table by cell and bucket."""
-    axes = {
-        "cell": (cell_of[contacts["place"].to_numpy()], cells),
-        "bucket": (contacts["bucket"], BUCKETS),
-    }
-    names = ("contacts", "rating_n", "rating_sum", "dwell_n", "dwell_seconds", "cost_sum")
-    return {name: dense_counts(axes, contacts[name]) for name in names}
-
-
-def _followed(steps: pl.DataFrame, cell_of: NDArray[np.int64], cells: int) -> tuple[Counts, Counts]:
-    """Contacts by cell, bucket, sequel and bin of the wait: events and censorings."""
+def _followed(steps: pl.DataFrame, first: int, cells: int) -> Counts:
+    """Contacts by place, bucket, sequel and bin of the wait."""
     following = steps["next"].to_numpy()
-    cause = np.full(len(steps), _GO_ON)
-    for code, number in ((SILENT, _SILENT), (LOST, _DECLINED), (DONE, _DONE), (OPEN, 4)):
-        cause[following == code] = number
+    sequel = np.full(len(steps), _GO_ON)
+    for code, number in ((SILENT, _SILENT), (LOST, _DECLINED), (DONE, _DONE), (OPEN, _OPEN)):
+        sequel[following == code] = number
     # that nothing came is known at the gap, after all that could come up to it
-    bins = np.where(cause == _SILENT, _BINS - 1, steps["bin"].to_numpy())
-    counted = dense_counts(
+    bins = np.where(sequel == _SILENT, _BINS - 1, steps["bin"].to_numpy())
+    return dense_counts(
         {
-            "cell": (cell_of[steps["place"].to_numpy()], cells),
+            "cell": (steps["place"].to_numpy().astype(np.int64) - first, cells),
             "bucket": (steps["bucket"], BUCKETS),
-            "sequel": (cause, 5),
+            "sequel": (sequel, 5),
             "bin": (bins, _BINS),
         },
         steps["n"],
     )
-    return counted[:, :, :4], counted[:, :, 4]
 
 
 def _sequel(
@@ -274,7 +334,9 @@ def _lost(events: Counts, censored: Counts, customers: Cells) -> Interval:
     return _only(incidence_interval(both, censored, edges=WAIT_EDGES, customers=customers), cause=0)
 
 
-def _perceived(counted: dict[str, Counts], customers: Cells) -> dict[str, pl.Series]:
+def _perceived(
+    counted: dict[str, Counts], customers: Cells, *, has_costs: bool
+) -> dict[str, pl.Series]:
     contacts = counted["contacts"]
     columns = interval_columns("rating", ratio(counted["rating_sum"], counted["rating_n"]))
     columns["rating_n"] = _whole_numbers(counted["rating_n"])
@@ -284,7 +346,8 @@ def _perceived(counted: dict[str, Counts], customers: Cells) -> dict[str, pl.Ser
     dwell = ratio(counted["dwell_seconds"], counted["dwell_n"])
     columns |= interval_columns("dwell", dwell, as_duration=True)
     columns["dwell_n"] = _whole_numbers(counted["dwell_n"])
-    cost = counted["cost_sum"].sum(axis=1)
+    # a log without costs has costs that are not known, not costs of 0
+    cost = np.where(has_costs, counted["cost_sum"].sum(axis=1), np.nan)
     columns["cost"] = numbers(cost)
     columns["cost_per_contact"] = numbers(divide(cost, contacts.sum(axis=1)))
     return columns

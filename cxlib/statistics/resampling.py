@@ -104,13 +104,14 @@ def dense_counts(
     shape = tuple(length for _, length in axes.values())
     flat = np.zeros(len(values), dtype=np.int64)
     for name, (position, length) in axes.items():
-        place = np.asarray(position).astype(np.int64, copy=False)
+        place = np.asarray(position)
         if place.size and (place.min() < 0 or place.max() >= length):
             raise CxError(
                 f"the {name} axis has {length} places, but the table asks for place "
                 f"{int(place.max() if place.max() >= length else place.min())}"
             )
-        flat = flat * length + place
+        flat *= length
+        flat += place.astype(np.int64, copy=False)
     size = int(np.prod(shape, dtype=np.int64))
     weights = np.asarray(values, dtype=np.float64)
     sums: Counts = np.bincount(flat, weights=weights, minlength=size).astype(np.float64)
