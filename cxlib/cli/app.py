@@ -1,0 +1,99 @@
+"""The program `cx`: its commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cxlib.cli.asking import print_funnel, print_map, print_transitions
+from cxlib.cli.judging import print_findings
+from cxlib.cli.making import check_log, demo, ingest_log, init_map
+from cxlib.cli.showing import open_lab, publish_views, serve
+from cxlib.errors import CxError
+
+__all__ = ["app", "main"]
+
+
+class _Program(TyperGroup):
+    """Says in one sentence on stderr what a user can mend, and ends with exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CxError as error:
+            _fail(str(error))
+        except BrokenPipeError:
+            raise  # the reader of a pipe has read enough: the program ends quietly
+        except OSError as error:
+            named = f"{error.filename}: " if error.filename is not None else ""
+            _fail(f"{named}{error.strerror or error}")
+
+
+def _fail(sentence: str) -> None:
+    typer.echo(f"Error: {sentence}", err=True)
+    raise typer.Exit(1)
+
+
+app = typer.Typer(
+    name="cx",
+    cls=_Program,
+    help="Customer journeys: where they fragment, how sure that is, and what to mend first.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # drawing boxes costs half a second of imports
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_PANELS = {
+    "Make a workspace": {
+        "demo": demo,
+        "init": init_map,
+        "check": check_log,
+        "ingest": ingest_log,
+    },
+    "Ask": {
+        "map": print_map,
+        "transitions": print_transitions,
+        "funnel": print_funnel,
+        "findings": print_findings,
+    },
+    "Show": {
+        "publish": publish_views,
+        "serve": serve,
+        "lab": open_lab,
+    },
+}
+for _panel, _commands in _PANELS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_panel)(_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from cxlib import __version__
+
+        typer.echo(f"cx {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run `cx` on the arguments of this process; Ctrl-C ends it without a word."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,211 @@
+"""Commands that make a workspace: `cx demo`, `cx init`, `cx check`, `cx ingest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxlib.cli.selecting import Json
+from cxlib.cli.terminal import print_json, say, working
+
+__all__ = ["check_log", "demo", "ingest_log", "init_map"]
+
+Logs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="LOG...",
+        help="Files, folders or globs: CSV, TSV, JSON lines, Parquet or XES, also gzipped.",
+        show_default=False,
+    ),
+]
+MapFile = Annotated[
+    Path, typer.Option("--map", metavar="MAP", help="The journey map (YAML).", show_default=False)
+]
+Separator = Annotated[
+    str | None, typer.Option(help="Between columns of text files; detected where not given.")
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="Of text files, such as latin-1; detected where not given.")
+]
+
+
+def init_map(
+    logs: Logs,
+    out: Annotated[
+        Path | None, typer.Option(metavar="MAP", help="File to write; to stdout where not given.")
+    ] = None,
+    separator: Separator = None,
+    encoding: Encoding = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file MAP.")] = False,
+) -> None:
+    """Propose a journey map for a log.
+
+    Every guess in it is marked, for you to look at; it can be used as it stands.
+    """
+    from cxlib.errors import InputError
+    from cxlib.ingest import propose_journey_map
+
+    if out is not None and out.exists() and not force:
+        raise InputError(f"{out} is there already; name another file, or replace it with --force")
+    with working("Looking at the log"):
+        text = propose_journey_map(logs, separator=separator, encoding=encoding)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    out.write_text(text, "utf-8")
+    named = " ".join(str(log) for log in logs)
+    say(f"Wrote {out}. Read it through, its guesses are marked; then: cx check {named} --map {out}")
+
+
+def check_log(
+    logs: Logs,
+    journey_map: MapFile,
+    separator: Separator = None,
+    encoding: Encoding = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Exit with 1 also when rows are set aside or touchpoints unmapped."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what would become of every row of a log.
+
+    Nothing is written. The exit code is 1 when the log or the map cannot be read.
+    """
+    from cxlib.ingest import read_events
+    from cxlib.journey_map import read_journey_map
+
+    with working("Checking the log") as tell:
+        ingested = read_events(
+            logs,
+            read_journey_map(journey_map),
+            separator=separator,
+            encoding=encoding,
+            progress=tell,
+        )
+        report = ingested.checked()
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        typer.echo(report.to_text())
+    if strict and (report.set_aside or report.unmapped or report.unknown_stages):
+        say("Error: not every row is clean, and --strict asks for that")
+        raise typer.Exit(1)
+
+
+def ingest_log(
+    logs: Logs,
+    journey_map: MapFile,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="WORKSPACE", help="Folder to write or replace.", show_default=False),
+    ],
+    customers: Annotated[
+        Path | None,
+        typer.Option(help="Table of customers; every column but the customer is a segment."),
+    ] = None,
+    ratings: Annotated[
+        Path | None, typer.Option(help="Table of ratings: customer, rated_at, rating.")
+    ] = None,
+    separator: Separator = None,
+    encoding: Encoding = None,
+) -> None:
+    """Read a log into a workspace.
+
+    The contacts are split into journeys, sorted, counted, and ready to be asked.
+    """
+    report = _make(
+        logs,
+        journey_map,
+        out,
+        customers=customers,
+        ratings=ratings,
+        separator=separator,
+        encoding=encoding,
+    )
+    typer.echo(report)
+    say(f"\nThe workspace is {out}. Next: cx map {out}, cx publish {out}, cx lab {out}")
+
+
+def _make(
+    logs: list[Path],
+    map_file: Path,
+    out: Path,
+    *,
+    customers: Path | None,
+    ratings: Path | None,
+    separator: str | None = None,
+    encoding: str | None = None,
+) -> str:
+    """Make a workspace and its summary; return the ingest report for a terminal."""
+    from cxlib.ingest import IngestReport, read_customers, read_events, read_ratings
+    from cxlib.journey_map import read_journey_map
+    from cxlib.store import build_workspace
+
+    asked = read_journey_map(map_file)
+    with working("Reading the log") as tell:
+        tables = {}
+        if customers is not None:
+            tell(f"reading {customers}")
+            tables["customers"] = read_customers(
+                customers, asked, separator=separator, encoding=encoding
+            )
+        if ratings is not None:
+            tell(f"reading {ratings}")
+            tables["ratings"] = read_ratings(ratings, asked, separator=separator, encoding=encoding)
+        ingested = read_events(logs, asked, separator=separator, encoding=encoding, progress=tell)
+        workspace = build_workspace(ingested, out, progress=tell, **tables)
+        tell("counting journeys")
+        workspace.summary()
+    return IngestReport.from_dict(workspace.report).to_text()
+
+
+def demo(
+    workspace: Annotated[
+        Path,
+        typer.Option("--workspace", "--out", metavar="FOLDER", help="Where to make the workspace."),
+    ] = Path("workspace"),
+    port: Annotated[
+        int | None, typer.Option(help="Port to serve at; the first free one from 8866.")
+    ] = None,
+    no_serve: Annotated[
+        bool, typer.Option("--no-serve", help="Stop when the dashboards are published.")
+    ] = False,
+) -> None:
+    """Go from the sample's raw log to served dashboards."""
+    from cxlib.cli.showing import publish_snapshot, serve_workspace
+    from cxlib.datasets import sample_paths
+
+    sample = sample_paths()
+    _refuse_another(workspace, sample.journey_map)
+    report = _make(
+        [sample.contacts],
+        sample.journey_map,
+        workspace,
+        customers=sample.customers,
+        ratings=sample.ratings,
+    )
+    typer.echo(report + "\n")
+    publish_snapshot(workspace, k=10)
+    if not no_serve:
+        serve_workspace(workspace, port=port)
+
+
+def _refuse_another(folder: Path, map_file: Path) -> None:
+    """Raise where the folder holds a workspace that is not the sample's: it would be lost."""
+    from cxlib.errors import WorkspaceError
+    from cxlib.journey_map import read_journey_map
+    from cxlib.store import Workspace
+
+    if not (folder / "workspace.json").is_file():
+        return
+    name = Workspace.open(folder).manifest["name"]
+    if name != read_journey_map(map_file).name:
+        raise WorkspaceError(
+            f"{folder} holds the workspace {name!r}, which the sample would replace; "
+            "name another folder with --workspace"
+        )
