@@ -31,7 +31,6 @@ from cxlib.statistics.resampling import (
     effective_buckets,
     jackknife_se,
     leave_one_out,
-    number_cells,
 )
 from cxlib.summary import DONE, OPEN, SILENT, Selection, Summary
 
@@ -239,11 +238,7 @@ def _measure_pairs(steps: pl.DataFrame, group_of: NDArray[np.int64], groups: int
     sources = _count_sources(steps, source, bins, groups)
     whole = risks(*(c.sum(axis=1) for c in sources))
     without = risks(*(leave_one_out(c) for c in sources))
-    keys = pl.DataFrame(
-        {"source": source[went_on], "target": group_of[following[went_on]]},
-        schema={"source": pl.Int64, "target": pl.Int64},
-    )
-    pairs, index = number_cells(keys, ["source", "target"])
+    pairs, index = _number_pairs(source[went_on], group_of[following[went_on]], groups)
     some = steps.filter(pl.lit(pl.Series(went_on))) if len(steps) else steps
     parts = []
     for first in range(0, len(pairs), _CHUNK):
@@ -263,6 +258,21 @@ def _measure_pairs(steps: pl.DataFrame, group_of: NDArray[np.int64], groups: int
         nobody = np.zeros((0, BUCKETS, _BINS))
         return pairs.hstack(_estimate(nobody, sources, np.zeros(0, dtype=np.int64), whole, without))
     return pl.concat(parts)
+
+
+def _number_pairs(
+    source: NDArray[np.int64], target: NDArray[np.int64], groups: int
+) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    """Number the pairs that occur, and give the number of every row's pair.
+
+    A flag per possible pair is several times faster than a join; 4,000 places have 16 million.
+    """
+    code = source * groups + target
+    occurs = np.zeros(groups * groups, dtype=bool)
+    occurs[code] = True
+    number = np.cumsum(occurs) - 1
+    codes = np.flatnonzero(occurs)
+    return pl.DataFrame({"source": codes // groups, "target": codes % groups}), number[code]
 
 
 def _count_sources(
