@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import plotly.graph_objects as go
+import numpy as np
 
 from cxlib.figures.map_layout import MapLayout, Place, ribbon
 from cxlib.figures.theme import Theme, colour_at, colour_scale, faded
+
+Trace = dict[str, Any]
 
 #: Widths of the bands, and diameter of the smallest circle, pixels.
 WIDEST, NARROWEST, SMALLEST = 13.0, 0.9, 6.0
@@ -87,7 +90,7 @@ def move_traces(
     *,
     selected: Place | None,
     marks: Sequence[Mark],
-) -> list[go.Scatter]:
+) -> list[Trace]:
     """Return the traces ``moves``, ``chosen moves``, ``found moves`` and ``directions``."""
     found = {(m.place, m.target) for m in marks if m.target is not None and m.finding}
     groups: dict[str, list[Move]] = {"moves": [], "chosen moves": [], "found moves": []}
@@ -114,10 +117,11 @@ def move_traces(
             ys += [*y, None]
             heads.append((move, head, name))
         traces.append(
-            go.Scatter(
+            _scatter(
                 name=name,
-                x=xs,
-                y=ys,
+                # As arrays: plotly would look at every single number of a list. None becomes NaN, a gap.
+                x=np.asarray(xs, dtype=np.float32),
+                y=np.asarray(ys, dtype=np.float32),
                 mode="lines",
                 fill="toself",
                 fillcolor=colours[name],
@@ -127,7 +131,7 @@ def move_traces(
         )
     heading = {"moves": theme.flow, "chosen moves": theme.accent, "found moves": theme.finding}
     traces.append(
-        go.Scatter(
+        _scatter(
             name="directions",
             x=[head[0] for _, head, _ in heads],
             y=[head[1] for _, head, _ in heads],
@@ -157,7 +161,7 @@ def circle_traces(
     key: ColourKey,
     selected: Place | None,
     marks: Sequence[Mark],
-) -> list[go.Scatter]:
+) -> list[Trace]:
     """Return the traces ``rings``, ``touchpoints``, ``labels``, ``marks`` and ``legend``."""
     circles = [c for c in circles if c.place in layout.spots]
     # Large circles first: a small one is never hidden behind a large one, nor out of reach.
@@ -171,6 +175,11 @@ def circle_traces(
         _mark_labels(sizes, layout, theme, marks),
         _legend(theme, key),
     ]
+
+
+def _scatter(**properties: Any) -> Trace:
+    """Write a trace as plain values: plotly checks them once, when they become a figure."""
+    return {"type": "scatter", **properties}
 
 
 def _sizes(circles: Sequence[Circle], layout: MapLayout) -> dict[Place, float]:
@@ -189,7 +198,7 @@ def _rings(
     theme: Theme,
     selected: Place | None,
     ringed: Mapping[Place, Mark],
-) -> go.Scatter:
+) -> Trace:
     shown = [c.place for c in circles if c.place == selected or c.place in ringed]
     colours = []
     for place in shown:
@@ -201,7 +210,7 @@ def _rings(
             if mark is not None and mark.finding
             else theme.ink
         )
-    return go.Scatter(
+    return _scatter(
         name="rings",
         x=[layout.spots[p][0] for p in shown],
         y=[layout.spots[p][1] for p in shown],
@@ -222,13 +231,13 @@ def _circles(
     layout: MapLayout,
     theme: Theme,
     scale: Sequence[str],
-) -> go.Scatter:
+) -> Trace:
     """Circles in the colour of their value; hollow where it is not known."""
     colours = [
         theme.paper if c.value is None or not c.customers else colour_at(scale, c.value)
         for c in circles
     ]
-    return go.Scatter(
+    return _scatter(
         name="touchpoints",
         x=[layout.spots[c.place][0] for c in circles],
         y=[layout.spots[c.place][1] for c in circles],
@@ -245,10 +254,10 @@ def _circles(
     )
 
 
-def _legend(theme: Theme, key: ColourKey) -> go.Scatter:
+def _legend(theme: Theme, key: ColourKey) -> Trace:
     """Nothing but the legend of the colours, below the map on the right."""
     quiet = {"color": theme.muted}
-    return go.Scatter(
+    return _scatter(
         name="legend",
         x=[None],
         y=[None],
@@ -281,10 +290,10 @@ def _legend(theme: Theme, key: ColourKey) -> go.Scatter:
     )
 
 
-def _labels(circles: Sequence[Circle], layout: MapLayout, theme: Theme) -> go.Scatter:
+def _labels(circles: Sequence[Circle], layout: MapLayout, theme: Theme) -> Trace:
     """Names below the circles: always the same distance from the row, so that they line up."""
     drop = layout.largest_circle / 2 + 8
-    return go.Scatter(
+    return _scatter(
         name="labels",
         x=[layout.spots[c.place][0] for c in circles],
         y=[layout.spots[c.place][1] + drop for c in circles],
@@ -311,7 +320,7 @@ def _mark_labels(
     layout: MapLayout,
     theme: Theme,
     marks: Sequence[Mark],
-) -> go.Scatter:
+) -> Trace:
     xs, ys, texts, colours, positions = [], [], [], [], []
     for mark in marks:
         if mark.place not in sizes or (mark.target is not None and mark.target not in layout.spots):
@@ -327,7 +336,7 @@ def _mark_labels(
         texts.append(f"<b>{mark.label}</b>" if mark.target else f"{space}<b>{mark.label}</b>")
         positions.append("top center" if mark.target else "middle right")
         colours.append(theme.finding if mark.finding else theme.ink)
-    return go.Scatter(
+    return _scatter(
         name="marks",
         x=xs,
         y=ys,
@@ -343,16 +352,15 @@ def _mark_labels(
     )
 
 
-def draw_grid(
-    figure: go.Figure,
+def grid(
     layout: MapLayout,
     theme: Theme,
     *,
     channels: Mapping[str, str],
     stages: Mapping[str, str],
     stage_notes: Mapping[str, str],
-) -> None:
-    """Draw columns, lanes and their headers, and fix the axes.
+) -> dict[str, Any]:
+    """Return columns, lanes, their headers and the axes, as properties of a plotly layout.
 
     Parameters
     ----------
@@ -414,12 +422,28 @@ def draw_grid(
             )
         )
     hidden = {"visible": False, "fixedrange": True}
-    figure.update_layout(
-        shapes=shapes,
-        annotations=notes,
-        xaxis=hidden | {"range": [0, len(layout.stages)]},
-        yaxis=hidden | {"range": [layout.height, 0]},
-        showlegend=False,
+    return {
+        "shapes": shapes,
+        "annotations": notes,
+        "xaxis": hidden | {"range": [0, len(layout.stages)]},
+        "yaxis": hidden | {"range": [layout.height, 0]},
+        "showlegend": False,
+    }
+
+
+def footnote(text: str, theme: Theme) -> dict[str, Any]:
+    """Return a note below the map, on the left."""
+    return _note(
+        text,
+        xref="paper",
+        x=0,
+        yref="paper",
+        y=0,
+        yshift=-14,
+        xanchor="left",
+        yanchor="top",
+        align="left",
+        font={"size": 12, "color": theme.muted},
     )
 
 

@@ -44,7 +44,7 @@ def add_matrix(
     ]
     figure.add_trace(
         go.Heatmap(
-            z=shares,
+            z=[[value or 0.0 for value in row] for row in shares],
             x=list(range(len(columns))),
             y=list(range(len(rows))),
             text=labels,

@@ -69,13 +69,13 @@ def plot_paths(result: Paths, *, title: str | None = None) -> go.Figure:
 
 
 def describe_paths(result: Paths) -> str:
-    """Say in one sentence which path is the most frequent, and how many different ones there are."""
+    """Say in one sentence which path is the most frequent, and of how many."""
     if result.table.is_empty():
         return "No journey in this selection"
     row = result.table.row(0, named=True)
     part = share(row["share"], row["share_low"], row["share_high"])
     return (
-        f"The most frequent of {plural(result.paths, 'path')} is {row['path']}: "
+        f"The most frequent of {plural(result.paths, 'path')} is “{row['path']}”: "
         f"{part} of journeys take it"
     )
 

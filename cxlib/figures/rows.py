@@ -176,7 +176,8 @@ def add_points(
         _hide_axis(figure, column, [low - 0.08 * width, high + 0.55 * width])
     else:
         longest = max(ends) or 1.0
-        _hide_axis(figure, column, [0, longest * 1.7])
+        # Room for half a point at zero, and at the right for the figure beside the last one.
+        _hide_axis(figure, column, [-0.04 * longest, longest * 2.05])
 
 
 def add_splits(

@@ -28,7 +28,7 @@ _ENDS = {
 
 
 def plot_step_matrix(result: StepMatrix, *, title: str | None = None) -> go.Figure:
-    """Draw the share of journeys at every touchpoint by contact number; every column adds up to all.
+    """Draw the share of journeys at every touchpoint by contact number; columns add up to all.
 
     Parameters
     ----------

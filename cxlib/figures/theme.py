@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import plotly.graph_objects as go
@@ -187,6 +188,7 @@ def use_theme(name: str = "light") -> Theme:
     return theme
 
 
+@lru_cache
 def template(theme: Theme) -> go.layout.Template:
     """Build the plotly template of a theme."""
     axis = {

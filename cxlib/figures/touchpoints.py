@@ -19,7 +19,8 @@ from cxlib.figures.map_traces import (
     Mark,
     Move,
     circle_traces,
-    draw_grid,
+    footnote,
+    grid,
     move_traces,
 )
 from cxlib.figures.numbers import duration, people, plural, rating, share
@@ -54,6 +55,9 @@ COLOURS: Mapping[str, str] = {
 
 #: Most moves that are drawn; the others are counted below the map.
 MOST_MOVES = 40
+
+#: Room for notes and legend below the map, pixels.
+_FOOT_PX = 84
 
 
 def plot_touchpoints(
@@ -117,36 +121,29 @@ def plot_touchpoints(
     )
     moves, note = _moves(transitions, layout)
     ends = _scale_ends(result, colour_by)
-    figure.add_traces(move_traces(moves, layout, theme, selected=selected, marks=marks))
-    figure.add_traces(
-        circle_traces(
-            [_circle(row, ends, colour_by) for row in result.table.iter_rows(named=True)],
-            layout,
-            theme,
-            key=ColourKey(
-                COLOURS[colour_by],
-                theme.loss_scale if colour_by == "lost" else theme.scale,
-                _ticks(ends, colour_by),
-            ),
-            selected=selected,
-            marks=marks,
-        )
+    circles = [_circle(row, ends, colour_by) for row in result.table.iter_rows(named=True)]
+    key = ColourKey(
+        COLOURS[colour_by],
+        theme.loss_scale if colour_by == "lost" else theme.scale,
+        _ticks(ends, colour_by),
     )
-    draw_grid(
-        figure,
+    figure.add_traces(
+        move_traces(moves, layout, theme, selected=selected, marks=marks)
+        + circle_traces(circles, layout, theme, key=key, selected=selected, marks=marks)
+    )
+    page = grid(
         layout,
         theme,
         channels=channel_colours(result.channels, theme),
         stages=stage_colours(result.stages, theme),
         stage_notes=_stage_notes(result),
     )
-    figure.add_annotation(
-        text=note, xref="paper", x=0, yref="paper", y=0, yshift=-14, xanchor="left", yanchor="top",
-        align="left", showarrow=False, font={"size": 12, "color": theme.muted},
-    )  # fmt: skip
+    page["annotations"].append(footnote(note, theme))
     top = figure.layout.margin.t
     figure.update_layout(
-        height=layout.height + top + 84, margin={"l": GUTTER, "r": 12, "t": top, "b": 84}
+        **page,
+        height=layout.height + top + _FOOT_PX,
+        margin={"l": GUTTER, "r": 12, "t": top, "b": _FOOT_PX},
     )
     return figure
 
@@ -203,7 +200,7 @@ def hover_text(row: Mapping[str, Any]) -> str:
         f"{plural(row['customers'], 'customer')}, {plural(row['contacts'] or 0, 'contact')}"
     )
     for name, words in (("go_on", "go on"), ("lost", "lost"), ("done", "goal reached")):
-        if row[name] is not None:
+        if row[name]:
             lines.append(f"{words} {share(row[name], row[f'{name}_low'], row[f'{name}_high'])}")
     if row["open"]:
         lines.append(f"sequel still open {share(row['open'])}")

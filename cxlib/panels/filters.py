@@ -7,9 +7,10 @@ from datetime import date, timedelta
 
 import ipywidgets as widgets
 
-__all__ = ["channel_filter", "period_filter", "period_label", "segment_filter", "select"]
+__all__ = ["ALL", "channel_filter", "period_filter", "period_label", "segment_filter", "select"]
 
-EVERYBODY = "All customers"
+#: Value of the first option of every filter: no filter. (None would leave a dropdown blank.)
+ALL = ""
 
 
 def select(
@@ -26,15 +27,15 @@ def select(
 
 
 def segment_filter(segments: Sequence[tuple[str, str]]) -> widgets.Dropdown:
-    """Choose a segment: its value is ``(dimension, value)``, or None for everybody."""
-    options: list[tuple[str, object]] = [(EVERYBODY, None)]
+    """Choose a segment: its value is ``(dimension, value)``, or `ALL`."""
+    options: list[tuple[str, object]] = [("All customers", ALL)]
     options += [(f"{dimension}: {value}", (dimension, value)) for dimension, value in segments]
     return select("Customers", options, css="cx-segment")
 
 
 def channel_filter(channels: Sequence[str]) -> widgets.Dropdown:
-    """Choose a channel, or None for all of them."""
-    options: list[tuple[str, object]] = [("All channels", None)]
+    """Choose a channel, or `ALL`."""
+    options: list[tuple[str, object]] = [("All channels", ALL)]
     options += [(channel, channel) for channel in channels]
     return select("Channel", options, css="cx-channel-filter")
 

@@ -27,8 +27,9 @@ from cxlib.figures.touchpoints import (
     weakest_marks,
 )
 from cxlib.panels.calm import calmly
+from cxlib.panels.disclosure import Disclosure
 from cxlib.panels.figure_widget import FigureWidget
-from cxlib.panels.filters import channel_filter, period_filter, segment_filter, select
+from cxlib.panels.filters import ALL, channel_filter, period_filter, segment_filter, select
 from cxlib.panels.tables import Column, csv_link, html_table
 
 if TYPE_CHECKING:
@@ -126,13 +127,15 @@ class JourneyMapPanel:
         self._answers = answers
         self._touchpoints = lru_cache(_REMEMBERED)(answers.touchpoints)
         self._transitions = lru_cache(_REMEMBERED)(answers.transitions)
-        everything = answers.touchpoints()
+        everything = self._touchpoints(segment=None, period=None)
         self._positions = map_positions(everything)
         self.state = JourneyMapState()
         self.message = widgets.HTML()
         self.message.add_class("cx-message")
-        self.answer, self.cards, self.details, self.table = (widgets.HTML() for _ in range(4))
-        self.sureness = widgets.HTML()
+        self.answer, self.cards, self.details = (widgets.HTML() for _ in range(3))
+        self.table = Disclosure(heading="All touchpoints as a table")
+        self.meaning = Disclosure(heading="What does this mean?", html=_MEANING)
+        self.sureness = Disclosure(heading="How sure is this?")
         self.figure = FigureWidget()
         self._make_filters(everything)
         self.widget = self._assemble(page_style(colours))
@@ -147,9 +150,8 @@ class JourneyMapPanel:
         self.channel = channel_filter(everything.channels)
         self.period = period_filter(self._answers.periods, self._answers.period_unit)
         self.colour_by = select("Colour", list(_COLOUR_NAMES.items()), css="cx-colour")
-        places = [("None selected", None)] + [
-            (f"{p.touchpoint} ({p.channel})", p) for p in self._positions.spots
-        ]
+        places: list[tuple[str, object]] = [("None selected", ALL)]
+        places += [(f"{p.touchpoint} ({p.channel})", p) for p in self._positions.spots]
         self.touchpoint = select("Touchpoint", places, css="cx-choose")
 
     def _assemble(self, style: str) -> widgets.VBox:
@@ -158,11 +160,7 @@ class JourneyMapPanel:
         filters = widgets.HBox([self.segment, self.channel, self.period, self.colour_by])
         side = widgets.VBox([self.touchpoint, self.details])
         main = widgets.HBox([self.figure, self.cards, side])
-        meaning = widgets.HTML(_MEANING)
-        more = widgets.Accordion(
-            children=[self.table, meaning, self.sureness],
-            titles=["All touchpoints as a table", "What does this mean?", "How sure is this?"],
-        )
+        more = widgets.VBox([self.table, self.meaning, self.sureness])
         for part, name in (
             (self.answer, "cx-answer"),
             (filters, "cx-filters"),
@@ -172,7 +170,7 @@ class JourneyMapPanel:
             (side, "cx-side"),
             (main, "cx-main"),
             (more, "cx-more"),
-            (meaning, "cx-text"),
+            (self.meaning, "cx-text"),
             (self.sureness, "cx-text"),
         ):
             part.add_class(name)
@@ -182,13 +180,18 @@ class JourneyMapPanel:
         return whole
 
     def _connect(self) -> None:
+        traitlets.link((self.state, "colour_by"), (self.colour_by, "value"))
         for widget, trait in (
             (self.segment, "segment"),
             (self.channel, "channel"),
-            (self.colour_by, "colour_by"),
             (self.touchpoint, "touchpoint"),
         ):
-            traitlets.link((self.state, trait), (widget, "value"))
+            # A dropdown shows nothing at all for None; `ALL` is its first option.
+            outward, inward = (
+                (lambda v: ALL if v is None else v),
+                (lambda v: None if v == ALL else v),
+            )
+            traitlets.link((self.state, trait), (widget, "value"), transform=(outward, inward))
         last = len(self._answers.periods) - 1
         traitlets.link(
             (self.state, "period"),
@@ -228,8 +231,8 @@ class JourneyMapPanel:
         self._show_details()
         self.answer.value = _answer(result, self._answers.manifest)
         self.cards.value = touchpoint_cards(result, transitions=moves)
-        self.table.value = _table(result)
-        self.sureness.value = _sureness(result, self._answers.manifest)
+        self.table.html = _table(result)
+        self.sureness.html = _sureness(result, self._answers.manifest)
 
     def _show_map(self) -> None:
         result, moves = self._current()
