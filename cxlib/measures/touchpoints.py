@@ -115,7 +115,8 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
         - ``dwell`` (Duration, mean), ``dwell_n``; ``cost`` (sum), ``cost_per_contact`` (null
           in a log without costs);
         - ``weakest``: rank by customers lost, 1 the most, judged by the lower end of ``lost``; null
-          below 30 customers or where ``lost`` is not known.
+          below 30 customers, where ``lost`` is not known, and for contacts that the company
+          initiated (a mailing that nobody answers has lost nobody).
 
     References
     ----------
@@ -151,7 +152,14 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
     by_place = pl.concat(parts)
     by_stage, by_channel, whole = (asked.answer(c, level=k) for k, c in levels.items())
     # places are numbered in the order of the journey map
-    named = places.select("place", "stage", "touchpoint", "channel", "owner").hstack(by_place)
+    named = places.select(
+        "place",
+        "stage",
+        "touchpoint",
+        "channel",
+        "owner",
+        _asked=pl.col("initiated_by") == "customer",
+    ).hstack(by_place)
     seen = whole["customers"].item()
     return Touchpoints(
         table=_ranked(named.filter(pl.col("contacts") > 0)),
@@ -181,11 +189,15 @@ def _with_name(column: str, names: list[str], table: pl.DataFrame) -> pl.DataFra
 
 
 def _ranked(table: pl.DataFrame) -> pl.DataFrame:
-    """Rank the touchpoints by the customers that are lost there for sure."""
-    sure = pl.when(pl.col("customers") >= _FEWEST).then(pl.col("customers") * pl.col("lost_low"))
+    """Rank the touchpoints by the customers that are lost there for sure.
+
+    A mailing that nobody answers has lost nobody: what the company initiated is not ranked.
+    """
+    known = pl.col("_asked") & (pl.col("customers") >= _FEWEST)
+    sure = pl.when(known).then(pl.col("customers") * pl.col("lost_low"))
     return table.with_columns(
         weakest=pl.when(sure > 0).then(sure.rank("ordinal", descending=True)).cast(pl.UInt32)
-    )
+    ).drop("_asked")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
