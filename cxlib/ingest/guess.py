@@ -193,14 +193,16 @@ def _roles(rows: int) -> dict[str, _Role]:
         "channel": _Role(_split("channel kanal kanaal via medium source"), repeats),
         "stage": _Role(_split("stage phase fase funnel_stage"), repeats),
         "owner": _Role(_split("owner team department org:group abteilung afdeling"), repeats),
-        "ended_at": _Role(_split("ended_at end_time end ended finished ende einde"), _is_time),
+        "ended_at": _Role(
+            _split("ended_at end_time end ended until finished ende bis einde tot"), _is_time
+        ),
         "rating": _Role(
             _split("rating nps csat ces stars score bewertung beoordeling"), _is_number
         ),
         "issue": _Role(_split("issue ticket topic reason anliegen onderwerp"), any_text),
         "cost": _Role(_split("cost costs kosten"), _is_number),
         "comment": _Role(_split("comment feedback remark kommentar opmerking"), any_text),
-        "environment": _Role(_split("environment device browser store_id version"), repeats),
+        "environment": _Role(_split("environment device browser place store_id version"), repeats),
         "sequence": _Role(_split("sequence seq position reihenfolge volgorde"), _is_number),
     }
 

@@ -183,8 +183,10 @@ def _journey_lines(places: pl.DataFrame, columns: dict[str, Guess]) -> Iterator[
     for words in GOAL_WORDS:
         goals = known.filter(_named(words) & ~pl.col("touchpoint").is_in(lost))
         if goals.height:
-            goal = goals.sort("position", "contacts", descending=True)["touchpoint"][0]
-            yield f"  goal: [{_yaml(goal)}]  # guess: its name has one of: {words}"
+            latest = goals.sort("position", "contacts", descending=True)["touchpoint"]
+            # There are several ways to pay; of several decisions the last is the one that counts.
+            chosen = latest if words in GOAL_WORDS[:2] else latest.head(1)
+            yield f"  goal: [{', '.join(map(_yaml, chosen))}]  # guess: one of: {words}"
             break
     else:
         yield "  # goal: [...]  nothing in the names says what the goal is; name it"

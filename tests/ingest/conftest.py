@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -66,6 +67,8 @@ def encode(
         pl.DataFrame(rows, infer_schema_length=None).write_parquet(buffer)
         return buffer.getvalue()
     used = separator or ("\t" if name.endswith(".tsv") else ",")
-    header = list(rows[0])
-    lines = [used.join(header)] + [used.join(r[h] or "" for h in header) for r in rows]
-    return ("\r\n".join(lines) + "\r\n").encode(encoding)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=used)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode(encoding)
