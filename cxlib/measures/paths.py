@@ -129,11 +129,11 @@ def measure_paths(
 
 def _walk(
     found: Journeys, name_of: NDArray[np.int64], collapse: bool
-) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+) -> tuple[pl.DataFrame, NDArray[np.uint16]]:
     """One row per journey, with a number that stands for its path; and the codes of all
     contacts.
     """
-    codes = name_of[found.place]
+    codes = name_of.astype(np.uint16)[found.place]
     number = np.repeat(np.arange(len(found.first)), found.lengths)
     if collapse:
         same = np.concatenate(([False], (codes[1:] == codes[:-1]) & (number[1:] == number[:-1])))
@@ -160,7 +160,7 @@ def _nobody() -> pl.DataFrame:
 
 
 def _fingerprints(
-    codes: NDArray[np.int64], first: NDArray[np.int64], length: NDArray[np.int64]
+    codes: NDArray[np.integer], first: NDArray[np.int64], length: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
     """Give every path a 64-bit number: the sum over its contacts of mixed name times mixed
     position.
@@ -198,7 +198,7 @@ def _count(journeys: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _written(codes: NDArray[np.int64], names: list[str]) -> str:
+def _written(codes: NDArray[np.integer], names: list[str]) -> str:
     text = _ARROW.join(names[c] for c in codes[:_WRITTEN])
     more = len(codes) - _WRITTEN
     return f"{text}{_ARROW}… ({more} more)" if more > 0 else text

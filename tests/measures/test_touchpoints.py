@@ -144,6 +144,17 @@ def test_a_selection_is_the_log_without_the_others(log, rule, workspace, summary
     assert found.by_stage["customers"].null_count() == len(found.by_stage)
 
 
+def test_the_weakest_are_ranked_by_customers_lost_for_sure(summary):
+    table = measure_touchpoints(summary).table
+    ranked = table.filter(pl.col("weakest").is_not_null()).sort("weakest")
+    sure = ranked.select(pl.col("customers") * pl.col("lost_low")).to_series()
+    assert sure.is_sorted(descending=True)
+    assert len(ranked) > 3
+    assert ranked["customers"].min() >= 30
+    assert "newsletter" not in ranked["touchpoint"]
+    assert ranked["weakest"].to_list() == list(range(1, len(ranked) + 1))
+
+
 def test_row_order_does_not_matter(tmp_path, log, rule, summary):
     turned = make_workspace(tmp_path / "w", log[::-1], rule=rule).summary()
     assert measure_touchpoints(turned).table.equals(measure_touchpoints(summary).table)
