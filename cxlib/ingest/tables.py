@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Literal
 
 import polars as pl
 
@@ -117,12 +118,17 @@ def _read_csv(source: Source, text: Text, separator: str | None) -> RawTable:
         raise InputError(f"{source}: there is no header in the first rows; add one") from None
     columns = _header(source, header)
     body = _after_lines(text.data, reader.line_num)
-    frame = _parse_csv(source, body, columns, used)
+    frame, is_wide = _parse_csv(source, body, columns, used)
     is_blank = pl.all_horizontal(pl.exclude(LINE).is_null())
     rows = frame.filter(~is_blank)
     if not rows.height:
         raise InputError(f"{source}: the file has a header but no rows; export it again")
-    faulty = _csv_faults(rows, body, used, fields=len(columns), text=text, records=frame.height)
+    counts = None
+    if is_wide or rows.select(pl.col(columns[-1]).is_null().any()).item():
+        # A row that ends in nulls may be short of fields, and a wide one lose some: ask the text.
+        counts = _fields_per_record(body, used)
+        counts = counts.gather(rows[LINE] - 1) if len(counts) == frame.height else None
+    faulty = _csv_faults(rows, counts, fields=len(columns), has_lost=bool(text.bad_bytes))
     good = rows.drop(_EXTRA)
     if faulty.height:
         good = good.join(faulty.select(LINE), on=LINE, how="anti", maintain_order="left")
@@ -137,44 +143,52 @@ def _header(source: Source, cells: list[str]) -> list[str]:
     return names
 
 
-def _parse_csv(source: Source, body: bytes, columns: list[str], separator: str) -> pl.DataFrame:
+def _parse_csv(
+    source: Source, body: bytes, columns: list[str], separator: str
+) -> tuple[pl.DataFrame, bool]:
+    """Return the rows with one further field, and whether some row has more fields than that."""
     if not body.strip():
         raise InputError(f"{source}: the file has a header but no rows; export it again")
-    try:
-        frame = pl.read_csv(
+
+    def parse(extra_columns: Literal["ignore", "raise"]) -> pl.DataFrame:
+        return pl.read_csv(
             body,
             has_header=False,
             separator=separator,
             schema=dict.fromkeys([*columns, _EXTRA], pl.String),
-            extra_columns="ignore",
+            extra_columns=extra_columns,
             missing_columns="insert",
             row_index_name=LINE,
             row_index_offset=1,
-        )
+        ).with_columns(pl.col(LINE).cast(pl.Int64))
+
+    try:
+        return parse("raise"), False
+    except pl.exceptions.PolarsError:
+        pass
+    try:
+        return parse("ignore"), True
     except pl.exceptions.PolarsError as error:
         first = str(error).splitlines()[0][:80]
         why = "a quotation mark is opened and never closed" if "escaped" in str(error) else first
         raise InputError(f"{source}: {why}; mend the file, or export it again") from None
-    return frame.with_columns(pl.col(LINE).cast(pl.Int64))
 
 
 def _csv_faults(
-    rows: pl.DataFrame, body: bytes, separator: str, *, fields: int, text: Text, records: int
+    rows: pl.DataFrame, counts: pl.Series | None, *, fields: int, has_lost: bool
 ) -> pl.DataFrame:
-    """Return the rows with too many or too few fields, or with bytes that are no characters."""
-    last = rows.columns[-2]
-    too_few = pl.lit(False)
-    if rows.select((pl.col(last).is_null() & pl.col(_EXTRA).is_null()).any()).item():
-        # Only a row that ends in nulls can be short of fields; which are, only the text says.
-        counts = _fields_per_record(body, separator)
-        if len(counts) == records:
-            short = pl.Series(counts < fields).arg_true() + 1
-            too_few = pl.col(LINE).is_in(short.implode())
-    lost = pl.lit(False)
-    if text.bad_bytes:
+    """Return the rows with too many or too few fields, or with bytes that are no characters.
+
+    One empty field too many, a separator at the end of the line, is no fault.
+    """
+    too_many, too_few, lost = pl.col(_EXTRA).is_not_null(), pl.lit(False), pl.lit(False)
+    if counts is not None:
+        too_few = pl.lit(counts < fields)
+        too_many |= pl.lit(counts > fields + 1)
+    if has_lost:
         lost = pl.any_horizontal(pl.exclude(LINE).str.contains(LOST, literal=True).fill_null(False))
     reason = (
-        pl.when(pl.col(_EXTRA).is_not_null())
+        pl.when(too_many)
         .then(pl.lit("malformed row: too many fields"))
         .when(too_few)
         .then(pl.lit("malformed row: too few fields"))

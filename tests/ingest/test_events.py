@@ -188,8 +188,8 @@ def test_a_column_the_map_asks_for_must_be_in_one_file_at_least(shop: JourneyMap
 _CELL = st.sampled_from(["", "a", "2026-01-01", "x", "1948-05-05", "2099-01-01", "visit", " "])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
-@given(rows=st.lists(st.lists(_CELL, min_size=2, max_size=6), min_size=1, max_size=15))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(rows=st.lists(st.lists(_CELL, min_size=2, max_size=7), min_size=1, max_size=15))
 def test_every_row_is_accounted_for_whatever_stands_in_it(
     rows: list[list[str]], shop: JourneyMap, tmp_path: Path
 ) -> None:
@@ -207,6 +207,10 @@ def test_every_row_is_accounted_for_whatever_stands_in_it(
     expected = [
         row
         for row in rows
-        if len(row) == 4 and row[0].strip() and row[1] == "2026-01-01" and row[2].strip()
+        # A separator at the end of a line, that is one empty field too many, is no fault.
+        if (len(row) == 4 or (len(row) == 5 and not row[4]))
+        and row[0].strip()
+        and row[1] == "2026-01-01"
+        and row[2].strip()
     ]
     assert events.height == len(good) + len(expected)
