@@ -6,8 +6,9 @@ how they rated b. One streaming pass over the store counts this into four tables
 sums. Like the journey summary they are additive over customers, and they grow with the journey map,
 not with the log.
 
-A customer counts at most `MAX_PER_CUSTOMER` times per handoff, and customers who behave like robots
-are left out, so that a few heavy users cannot speak for a handoff.
+A customer counts at most `MAX_PER_CUSTOMER` times per handoff and with a limited number of contacts in
+all, and customers who behave like robots are left out, so that a few heavy users cannot speak for a
+handoff.
 """
 
 from __future__ import annotations
@@ -100,12 +101,12 @@ class Arrivals:
         ``silent_7`` (also 14, 30) the same at fixed silences; ``customers`` first arrivals;
         ``rating_n``, ``rating_sum``, ``rating_sq``.
     onward
-        Per source, target and ``next`` place: ``n`` arrivals that went on.
+        Per source, target and ``next`` place: ``n`` fresh arrivals that went on.
     waits
         Per source, target and ``bin`` of the wait between them (`cxlib.bins`): ``n``.
     spread
-        Per source, target and bucket of customers: ``n``, ``silent``, ``onward``, ``back``: what
-        the intervals need to know of how customers differ.
+        Per source, target and bucket of customers: ``n``, ``silent``, ``onward``, ``fresh``,
+        ``back``: what the intervals need to know of how customers differ.
     """
 
     arrivals: pl.DataFrame
@@ -190,7 +191,7 @@ def read_arrivals(workspace: Workspace) -> Arrivals:
         meta["robots"],
         meta["midnight_share"],
     )
-    tables = {n: pl.read_parquet(folder / f"{n}.parquet") for n in KEYS}
+    tables: dict[str, Any] = {n: pl.read_parquet(folder / f"{n}.parquet") for n in KEYS}
     return Arrivals(
         **tables,
         places=workspace.places,
@@ -241,9 +242,10 @@ def count_frames(
 ) -> Arrivals:
     """Count the arrivals of store rows that come in pieces, no customer in two of them."""
     first_at = customers["first_at"].min()
-    chosen = choose_silence(observed_until - first_at, silence)  # type: ignore[operator]
-    robots = find_robots(customers)
-    scope = _Scope(places, observed_until, chosen)
+    span: timedelta = observed_until - first_at  # type: ignore[operator, assignment]
+    chosen = choose_silence(span, silence)
+    robots, most = find_robots(customers)
+    scope = _Scope(places, observed_until, chosen, most)
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in KEYS}
     midnights = contacts = 0
     for frame in frames:
@@ -253,7 +255,7 @@ def count_frames(
         kept = frame.filter(~pl.col("customer").is_in(robots.implode())) if len(robots) else frame
         for name, table in _count(follow_arrivals(kept, scope), scope).items():
             parts[name].append(table)
-    tables = {name: _add_up(parts[name], name) for name in KEYS}
+    tables: dict[str, Any] = {name: _add_up(parts[name], name) for name in KEYS}
     settings = Settings(
         chosen,
         first_at,  # type: ignore[arg-type]
@@ -262,9 +264,7 @@ def count_frames(
         len(robots),
         midnights / max(contacts, 1),
     )
-    return Arrivals(
-        **tables, places=places, segments=segments, periods=periods, settings=settings
-    )
+    return Arrivals(**tables, places=places, segments=segments, periods=periods, settings=settings)
 
 
 def merge_arrivals(parts: Sequence[Arrivals]) -> Arrivals:
@@ -277,7 +277,9 @@ def merge_arrivals(parts: Sequence[Arrivals]) -> Arrivals:
         if not other.places.equals(first.places) or other.periods != first.periods:
             msg = "arrivals with different places or periods cannot be merged"
             raise InputError(msg)
-    tables = {name: _add_up([getattr(p, name) for p in parts], name) for name in KEYS}
+    tables: dict[str, Any] = {
+        name: _add_up([getattr(p, name) for p in parts], name) for name in KEYS
+    }
     settings = replace(
         first.settings,
         first_at=min(p.settings.first_at for p in parts),
@@ -294,23 +296,25 @@ def choose_silence(span: timedelta, gap: timedelta | None) -> timedelta:
     return next((d for d in (wanted, *shorter) if 3 * d <= span), min((wanted, *shorter)))
 
 
-def find_robots(customers: pl.DataFrame) -> pl.Series:
-    """Find customers with far more contacts than anyone else, or with too many too fast.
+def find_robots(customers: pl.DataFrame) -> tuple[pl.Series, int]:
+    """Find customers with far more contacts than others, or with too many too fast.
 
-    Far more: over 100, and over five robust standard deviations above the median on a log scale.
-    Too fast: at least 50, less than a minute apart on average.
+    Far more: over 100, and over three times the 99.5 % quantile. Too fast: at least 50, less than a
+    minute apart on average.
+
+    Returns
+    -------
+    tuple
+        The customers, and the number of contacts after which any other customer counts no further
+        (the 99.5 % quantile, at least 50).
     """
     if customers.is_empty():
-        return customers["customer"]
-    size = customers["contacts"].cast(pl.Float64).log()
-    median = float(size.median() or 0.0)  # type: ignore[arg-type]
-    spread = max(1.4826 * float((size - median).abs().median() or 0.0), 0.5)  # type: ignore[arg-type]
+        return customers["customer"], _ROBOT_CONTACTS
+    quantile = float(customers["contacts"].quantile(0.995, "nearest") or 0)
     pace = (pl.col("last_at") - pl.col("first_at")) / (pl.col("contacts") - 1).clip(1)
-    many = (pl.col("contacts") > _ROBOT_CONTACTS) & (
-        pl.col("contacts").cast(pl.Float64).log() > median + 5 * spread
-    )
+    many = pl.col("contacts") > max(_ROBOT_CONTACTS, 3 * quantile)
     fast = (pl.col("contacts") >= _ROBOT_CONTACTS // 2) & (pace < _ROBOT_PACE)
-    return customers.filter(many | fast)["customer"]
+    return customers.filter(many | fast)["customer"], max(_ROBOT_CONTACTS // 2, int(quantile))
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +322,7 @@ class _Scope:
     places: pl.DataFrame
     observed_until: datetime
     silence: timedelta
+    most: int
 
     def lookup(self, column: str, place: pl.Expr) -> pl.Expr:
         return pl.lit(self.places[column]).gather(place.cast(pl.UInt32))
@@ -331,6 +336,7 @@ def follow_arrivals(rows: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
     """
     instant = pl.col("occurred_at")
     silence = pl.lit(scope.silence)
+    row = pl.int_range(pl.len(), dtype=pl.Int64)
     same = (pl.col("customer") == pl.col("customer").shift(1)).fill_null(False)
     since = instant - instant.shift(1)
     reload = same & (pl.col("place") == pl.col("place").shift(1)) & (since <= RELOAD)
@@ -342,24 +348,38 @@ def follow_arrivals(rows: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
     own_at = pl.when(own).then(instant).shift(-1).backward_fill()
     own_by = pl.when(own).then(pl.col("customer")).shift(-1).backward_fill()
     stage = scope.lookup("stage_index", pl.col("place")).cast(pl.UInt8)
+    channel = scope.lookup("channel", pl.col("place"))
+    # within one instant the order is known only where the source gives it
+    ordered = (since > timedelta(0)) | (pl.col("sequence") > pl.col("sequence").shift(1))
+    linked = (same & (since <= silence)).fill_null(False)
+    # a contact that is itself a return (a, b, and now a, or a's channel, again)
+    away = channel.shift(1) != channel
+    home = (pl.col("place").shift(2) == pl.col("place")) | (away & (channel.shift(2) == channel))
     return (
         contacts.with_columns(
             source=pl.col("place").shift(1),
             wait=since,
-            _linked=same & (since <= silence),
-            next=pl.when(after & (instant.shift(-1) - instant <= silence))
-            .then(pl.col("place").shift(-1)),
+            _linked=linked,
+            _ordered=ordered,
+            returned=linked
+            & linked.shift(1)
+            & (pl.col("place").shift(1) != pl.col("place"))
+            & home,
+            next=pl.when(after & (instant.shift(-1) - instant <= silence)).then(
+                pl.col("place").shift(-1)
+            ),
             next_stage=stage.shift(-1),
             return_after=pl.when(own_by == pl.col("customer")).then(own_at - instant),
             follow_up=pl.lit(scope.observed_until) - instant,
+            _contact=row - pl.when(same).then(0).otherwise(row).cum_max(),
         )
-        .filter("_linked")
+        .filter(pl.col("_linked") & pl.col("_ordered") & (pl.col("_contact") < scope.most))
         .with_columns(
             _turn=pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "place")
         )
         .filter(pl.col("_turn") < MAX_PER_CUSTOMER)
         .rename({"place": "target"})
-        .drop("_linked")
+        .drop("_linked", "_ordered", "_contact")
         .collect()
     )
 
@@ -375,7 +395,8 @@ def _count(followed: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
         "n": full,
         "silent": full & left,
         "onward": full & onward,
-        "back": full & back.fill_null(False),
+        "fresh": full & onward & ~pl.col("returned").fill_null(False),
+        "back": full & back.fill_null(False) & ~pl.col("returned").fill_null(False),
     }
     for mark in LANDMARKS:
         seen = pl.col("follow_up") >= mark
@@ -399,11 +420,13 @@ def _count(followed: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     )
     tallied = {
         "arrivals": frame.group_by(KEYS["arrivals"]).agg(*totals, *sums),
-        "onward": frame.filter(full & onward).group_by(KEYS["onward"]).agg(_size()),
+        "onward": frame.filter(full & onward & ~pl.col("returned").fill_null(False))
+        .group_by(KEYS["onward"])
+        .agg(_size()),
         "waits": frame.filter(pl.col("follow_up") + pl.col("wait") >= silence)
         .group_by(KEYS["waits"])
         .agg(_size()),
-        "spread": frame.group_by(KEYS["spread"]).agg(*totals[:4]),
+        "spread": frame.group_by(KEYS["spread"]).agg(*totals[:5]),
     }
     return dict(zip(tallied, pl.collect_all(list(tallied.values())), strict=True))
 

@@ -49,7 +49,9 @@ def choose_findings(judged: pl.DataFrame) -> pl.DataFrame:
             echo[a, b] = f"{names[reverse]}: {speaks[reverse]}"
     verdicts = [
         _verdict(row, speaks, echo, names)
-        for row in judged.select("source_place", "target_place", "signal", "significant").iter_rows()
+        for row in judged.select(
+            "source_place", "target_place", "signal", "significant"
+        ).iter_rows()
     ]
     return judged.with_columns(
         finding=pl.Series([v[0] for v in verdicts], dtype=pl.Boolean),

@@ -39,8 +39,13 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Family = Literal["share", "mean"]
 
-MIN_N = 30
+MIN_N = 50
 """Arrivals below which a handoff is not judged."""
+
+MOST_OWN = 0.7
+"""Share of the information on a cell's expectation that may come from the cell itself. Beyond it no
+other handoff is like it (a target that nearly everyone reaches from one source), and the answer is
+withheld."""
 
 _ROUNDS = 8
 _FULL_WEIGHT, _NO_WEIGHT = 2.0, 4.5
@@ -85,7 +90,10 @@ class Cells:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expectation:
-    """Per cell: n, observed, expected, deviation on the model's scale with its variance, and tau."""
+    """Per cell: n, observed, expected, deviation on the model's scale with its variance, and tau.
+
+    ``own`` is the share of the cell itself in the information on its expectation.
+    """
 
     n: Floats
     observed: Floats
@@ -93,7 +101,13 @@ class Expectation:
     deviation: Floats
     variance: Floats
     model_variance: Floats
+    own: Floats
     tau: float
+
+    @property
+    def comparable(self) -> NDArray[np.bool_]:
+        """Whether enough other handoffs are like this one to say what to expect of it."""
+        return self.own <= MOST_OWN
 
     @property
     def z(self) -> Floats:
@@ -135,16 +149,17 @@ def expect_cells(
         info, score, _ = model.scores(beta)
         pull = (model.design @ inverse * model.design).sum(1)
         own = np.minimum(weight * info * pull, 0.95)
+        bulk = judged & (own <= MOST_OWN)
         deviation = score / info / (1 - own)
         of_model = pull / (1 - own)
         variance = inflation / info + of_model
-        tau = natural_spread(deviation[judged], variance[judged])
+        tau = natural_spread(deviation[bulk], variance[bulk])
         z = np.abs(deviation) / np.sqrt(variance + tau**2)
         weight = _robust_weight(z, turn) / (inflation + info * tau**2)
         prior = model.update_prior(prior, beta, inverse)
     observed = model.sums(cells.total) / np.maximum(model.n, 1)
     expected = model.mean_without(beta, deviation - score / info)
-    return Expectation(model.n, observed, expected, deviation, variance, of_model, tau)
+    return Expectation(model.n, observed, expected, deviation, variance, of_model, own, tau)
 
 
 def _robust_weight(z: Floats, turn: int) -> Floats:
@@ -170,7 +185,7 @@ class _Model:
         self.owner = np.array(owner)
 
     def sums(self, values: Floats) -> Floats:
-        return np.bincount(self.cells.cell, values, minlength=self.size)
+        return np.bincount(self.cells.cell, values, minlength=self.size).astype(np.float64)
 
     def _rows(self, shift: Floats) -> tuple[Floats, Floats]:
         """Expected value and information of one arrival, by row, at a value of the cell effects."""
@@ -247,22 +262,24 @@ def natural_spread(deviation: Floats, variance: Floats) -> float:
 
 def fit_strata(
     strata: Sequence[Codes],
-    effects: Sequence[Codes],
+    handoff: Codes,
     *,
     n: Floats,
     total: Floats,
     family: Family,
     rounds: int = 12,
 ) -> Floats:
-    """Fit strata and effects together on all rows and give the part of the strata, per row.
+    """Fit what strata change *within* handoffs, and give it per row.
+
+    Every handoff has an effect of its own here, which is then dropped. So a broken handoff cannot
+    lend its fault to a stratum that mostly its own customers are in.
 
     Parameters
     ----------
     strata
         Levels of each stratum variable; their summed effects are returned, centred.
-    effects
-        Levels of what varies between cells (source, target): fitted beside them and dropped, so that
-        the strata do not take credit for where customers come from or go to.
+    handoff
+        The handoff of each row.
     n, total, family
         As in `Cells`.
     """
@@ -273,7 +290,7 @@ def fit_strata(
         return np.zeros(0)
     columns: list[Any] = [sp.csr_matrix(np.ones((count, 1)))]
     mine = [False]
-    for is_stratum, group in ((True, strata), (False, effects)):
+    for is_stratum, group in ((True, strata), (False, [handoff])):
         for codes in group:
             _, level = np.unique(codes, return_inverse=True)
             ones = (np.ones(count), (np.arange(count), level))

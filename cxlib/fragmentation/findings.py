@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from cxlib.store import Workspace
     from cxlib.summary import Selection
 
-Q_LIMIT = 0.02
+Q_LIMIT = 0.05
 """Largest q value of a finding."""
 
 LEAST_EFFECT = {
-    "abandonment": 0.03,
-    "backtracking": 0.03,
-    "ping_pong": 0.03,
-    "delay": 1.25,
-    "perception_dip": 0.03,
+    "abandonment": 0.05,
+    "backtracking": 0.05,
+    "ping_pong": 0.05,
+    "delay": 1.5,
+    "perception_dip": 0.06,
 }
 """Smallest effect worth a finding: shares of arrivals; the ratio of waits; the share of the rating
 scale's width."""
@@ -49,7 +49,7 @@ UNITS = {
     "abandonment": "share of arrivals",
     "backtracking": "share of those who went on",
     "ping_pong": "share of those who went on",
-    "delay": "ratio of typical waits (observed and expected in hours)",
+    "delay": "ratio of medians (observed and expected in hours)",
     "perception_dip": "rating points",
 }
 
@@ -201,7 +201,9 @@ def _missing(arrivals: Arrivals) -> dict[str, str]:
     elif s.midnight_share > 0.9:
         everything = "times are dates only (midnight), so the order of contacts is not known"
     elif places["channel"].n_unique() < 2:
-        everything = f"there is one channel only ({places['channel'][0]!r}), so nothing is handed over"
+        everything = (
+            f"there is one channel only ({places['channel'][0]!r}), so nothing is handed over"
+        )
     if everything:
         return {"*": everything}
     missing = {}
@@ -248,8 +250,12 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
         customers_affected=(pl.col("n") * pl.col("touched")).round().cast(pl.Int64),
         significant=(pl.col("q") <= q_limit) & _large_enough(judged, part),
     )
-    judged = judged.join(_stability(judged, part), on=["source_place", "target_place", "signal"],
-                         how="left", maintain_order="left")
+    judged = judged.join(
+        _stability(judged, part),
+        on=["source_place", "target_place", "signal"],
+        how="left",
+        maintain_order="left",
+    )
     decided = choose_findings(judged)
     sentences = [
         say_finding(row) if row["finding"] else None for row in decided.iter_rows(named=True)
@@ -306,9 +312,7 @@ def _stability(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
 def _signals(table: pl.DataFrame, missing: Mapping[str, str]) -> pl.DataFrame:
     counts = {
         row[0]: row[1:]
-        for row in table.group_by("signal")
-        .agg(pl.len(), pl.col("finding").sum())
-        .iter_rows()
+        for row in table.group_by("signal").agg(pl.len(), pl.col("finding").sum()).iter_rows()
     }
     rows = []
     for signal in _JUDGES:

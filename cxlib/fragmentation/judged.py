@@ -10,9 +10,8 @@ signal          observed among arrivals at b from a    effect             unit
 ==============  =====================================  =================  =========================
 abandonment     silent for longer than the silence     observed−expected  share of arrivals
 backtracking    next stage below the highest reached   observed−expected  share of those who went on
-ping_pong       next contact back in a's channel (or   observed−expected  share of those who went on
-                at a itself, where that is clearer)
-delay           typical wait a → b, in hours           observed/expected  ratio
+ping_pong       next contact back in a's channel       observed−expected  share of those who went on
+delay           median wait a → b, in hours            observed/expected  ratio
 perception_dip  mean rating at b                       observed−expected  points of the scale
 ==============  =====================================  =================  =========================
 """
@@ -40,12 +39,20 @@ from cxlib.fragmentation.expectation import (
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-MIN_RATINGS = 20
+MIN_RATINGS = 25
 """Ratings below which a handoff's rating is not judged."""
+
+MIN_WAITS = 60
+"""Waits below which a handoff's wait is not judged."""
 
 _Z95 = 1.959964
 _SOURCE_VARIANCE = 0.1
-_TRIM = 0.1
+_SHORTEST, _LONGEST = 0.05, 0.5
+"""Quantiles at which waits are drawn in: the lower half decides, because the upper half also holds
+customers who had left and came back to begin anew."""
+
+_NULL_DF = 40
+"""Degrees of freedom of the empirical null: the natural spread is itself estimated."""
 
 
 def with_strata(arrivals: Arrivals) -> Arrivals:
@@ -57,10 +64,11 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
         kept: Arrivals = arrivals.cache["strata"]
         return kept
     table = arrivals.arrivals
+    stage = arrivals.places["stage_index"].gather(table["target"])
     added = {
-        "by_silent": _strata(table, "n", "silent", "share"),
-        "by_back": _strata(table, "onward", "back", "share"),
-        "by_rating": _strata(table, "rating_n", "rating_sum", "mean"),
+        "by_silent": _strata(table, "n", "silent", "share", stage),
+        "by_back": _strata(table, "fresh", "back", "share", table["target"]),
+        "by_rating": _strata(table, "rating_n", "rating_sum", "mean", stage),
     }
     enriched = replace(
         arrivals, arrivals=table.with_columns(**added), waits=_waits_with_strata(arrivals), cache={}
@@ -69,18 +77,20 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
     return enriched
 
 
-def _strata(table: pl.DataFrame, n: str, total: str, family: str) -> pl.Series:
+def _strata(table: pl.DataFrame, n: str, total: str, family: str, around: pl.Series) -> pl.Series:
     used = (table[n] > 0).to_numpy()
     part = table.filter(pl.Series(used))
     codes = {
         c: part[c].to_numpy().astype(np.int64)
         for c in ("source", "target", "high", "reached", "position", "segment", "period")
     }
-    within = (codes["target"] * 256 + codes["high"]) * 2 + codes["reached"]
+    where = around.filter(pl.Series(used)).to_numpy().astype(np.int64)
+    within = (where * 256 + codes["high"]) * 2 + codes["reached"]
+    handoff = codes["source"] * 65_536 + codes["target"]
     result = np.zeros(len(table))
     result[used] = fit_strata(
         [within, codes["position"], codes["segment"], codes["period"]],
-        [codes["source"], codes["target"]],
+        handoff,
         n=part[n].to_numpy().astype(np.float64),
         total=part[total].to_numpy().astype(np.float64),
         family="share" if family == "share" else "mean",
@@ -99,7 +109,7 @@ def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
     codes = {c: part[c].to_numpy().astype(np.int64) for c in keys}
     offset = fit_strata(
         [codes["segment"], codes["period"]],
-        [codes["source"], codes["target"]],
+        codes["source"] * 65_536 + codes["target"],
         n=part["n"].to_numpy().astype(np.float64),
         total=part["total"].to_numpy().astype(np.float64),
         family="mean",
@@ -116,6 +126,7 @@ def _log_middles() -> Floats:
 
 
 _LOG_MIDDLE = pl.Series(_log_middles())
+_LOG_STEP = float(np.log(BIN_EDGES[3] / BIN_EDGES[2]))
 
 
 class _Grid:
@@ -127,11 +138,28 @@ class _Grid:
         self.source, self.target = keys // 65_536, keys % 65_536
         places = arrivals.places
         stage = places["stage_index"].to_numpy().astype(np.int64)
-        channel = places["channel"].cast(pl.Categorical).to_physical().to_numpy().astype(np.int64)
+        channel = _channel_codes(arrivals)
         self.channels = channel
         self.apart = self.source != self.target
+        self.rare = self._is_rare(arrivals)
         self.stages = stage[self.source] * 256 + stage[self.target]
         self.same_channel = (channel[self.source] == channel[self.target]).astype(np.int64)
+
+    def _is_rare(self, arrivals: Arrivals) -> NDArray[np.bool_]:
+        """Paths that hardly anyone takes, of those who leave a and of those who arrive at b.
+
+        They hold customers who came back by chance to begin anew rather than a handoff.
+        """
+        size = len(arrivals.places)
+        counts = np.zeros((size, size))
+        table = arrivals.arrivals
+        index = (table["source"].to_numpy(), table["target"].to_numpy())
+        np.add.at(counts, index, table["n"].to_numpy())
+        of_source = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        of_target = counts / np.maximum(counts.sum(0, keepdims=True), 1)
+        least = min(0.01, 0.2 / size)
+        share = np.maximum(of_source, of_target)[self.source, self.target]
+        return np.asarray(share < least)
 
     def blocks(self, source_variance: float) -> list[Block]:
         return [
@@ -192,8 +220,10 @@ def judge_abandonment(arrivals: Arrivals, *, mark: int | None = None) -> pl.Data
 
 def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
     """Judge how often customers go back a stage after a handoff, among those who went on."""
-    table = arrivals.arrivals.filter((pl.col("onward") > 0) & pl.col("high").is_between(1, 254))
-    return _judge_share(arrivals, table, "onward", "back", "by_back", ("onward", "back"))
+    table = arrivals.arrivals.filter((pl.col("fresh") > 0) & pl.col("high").is_between(1, 254))
+    grid = _Grid(arrivals, table)
+    habit = _habit_of_going_back(arrivals, grid)
+    return _judge_share(arrivals, table, "fresh", "back", "by_back", ("fresh", "back"), habit)
 
 
 def _judge_share(
@@ -203,13 +233,16 @@ def _judge_share(
     total: str,
     offset: str,
     spread: tuple[str, str],
+    shift: Floats | None = None,
 ) -> pl.DataFrame:
     if table.is_empty():
         return _nothing()
     grid = _Grid(arrivals, table)
     cells = _collapse(grid, table, n, total, offset)
+    if shift is not None:
+        cells = replace(cells, offset=cells.offset + shift[cells.cell])
     size = np.bincount(cells.cell, cells.n, minlength=len(grid))
-    judged = (size >= MIN_N) & grid.apart
+    judged = (size >= MIN_N) & grid.apart & ~grid.rare
     inflation = _design_effect(arrivals.spread, *spread)
     found = expect_cells(
         cells, grid.blocks(_SOURCE_VARIANCE), family="share", judged=judged, inflation=inflation
@@ -225,8 +258,9 @@ def _share_frame(
     Natural differences are additive in logits where they come from who arrives, and in points
     where a fixed share of customers does something else; requiring both guards against either.
     """
-    from scipy.special import bdtrc, ndtr
+    from scipy.special import bdtrc, stdtr
 
+    judged = judged & found.comparable
     n = np.maximum(found.n, 1)
     share = np.clip(found.expected, 1e-4, 1 - 1e-4)
     seen = np.clip((found.observed * n + share) / (n + 1), 1e-4, 1 - 1e-4)
@@ -254,10 +288,62 @@ def _share_frame(
             "low": effect - _Z95 * spread,
             "high": effect + _Z95 * spread,
             "z": z,
-            "p": np.maximum(ndtr(-z), tail),
+            "p": np.maximum(stdtr(_NULL_DF, -z), tail),
             "touched": np.maximum(effect - _Z95 * spread, 0.0),
         }
     ).filter(pl.Series(judged))
+
+
+def _habit_of_going_back(arrivals: Arrivals, grid: _Grid) -> Floats:
+    """What the log's general habit of returning to the channel before adds to backtracking, in logits.
+
+    A share m of customers returns to the channel they came from wherever they are; where that
+    channel lies in earlier stages, they go back a stage without anything being broken.
+    """
+    ways = _ways(arrivals)
+    m = _habit_of(arrivals, ways)
+    if m < 0.005:
+        return np.zeros(len(grid))
+    onward = ways.sum(0)
+    stage = arrivals.places["stage_index"].to_numpy().astype(np.int64)
+    lower = (stage[None, :] < stage[:, None]).astype(np.float64)
+    member = (grid.channels[:, None] == grid.channels[None, :]).astype(np.float64)
+    in_channel = onward @ member.T
+    back_in_channel = (onward * lower) @ member.T
+    back = (onward * lower).sum(1) / np.maximum(onward.sum(1), 1)
+    there = back_in_channel[grid.target, grid.source] / np.maximum(
+        in_channel[grid.target, grid.source], 1
+    )
+    reached = in_channel[grid.target, grid.source] > 0
+    base = np.clip(back[grid.target], 0.005, 0.995)
+    with_habit = np.clip(base + m * (there - base), 0.005, 0.995)
+    logits = np.log(with_habit / (1 - with_habit)) - np.log(base / (1 - base))
+    return np.where(reached, logits, 0.0)
+
+
+def _ways(arrivals: Arrivals) -> Floats:
+    """Fresh arrivals that went on, by source, target and next place."""
+    table = arrivals.onward.group_by("source", "target", "next").agg(pl.col("n").sum())
+    size = len(arrivals.places)
+    ways = np.zeros((size, size, size))
+    index = tuple(table[c].to_numpy().astype(np.int64) for c in ("source", "target", "next"))
+    ways[index] = table["n"].to_numpy()
+    return ways
+
+
+def _habit_of(arrivals: Arrivals, ways: Floats) -> float:
+    channels = _channel_codes(arrivals)
+    own = (arrivals.places["initiated_by"] == "customer").to_numpy()
+    back, chance = _returns(ways, channels, own)
+    n = ways.sum(2)
+    use = (channels[:, None] != channels[None, :]) & own[None, :] & own[:, None] & (n >= 50)
+    return _habit(n[use], back[use], np.clip(chance[use], 1e-4, 0.98))
+
+
+def _channel_codes(arrivals: Arrivals) -> Codes:
+    names = arrivals.places["channel"].unique(maintain_order=True)
+    order = {name: code for code, name in enumerate(names)}
+    return np.array([order[c] for c in arrivals.places["channel"]], dtype=np.int64)
 
 
 def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
@@ -265,48 +351,31 @@ def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
 
     The expectation of a → b → a's channel is how often those who came to b from other channels go
     there (first order), plus the log's general habit of going back, plus source and target effects.
-    Company-initiated contacts neither send anyone back nor are gone back to. Two readings (same
-    channel, same touchpoint) are tested and paid for twice; the clearer one is reported.
+    Company-initiated contacts neither send anyone back nor are gone back to.
     """
-    table = arrivals.onward.group_by("source", "target", "next").agg(pl.col("n").sum())
-    own = (arrivals.places["initiated_by"] == "customer").to_numpy()
-    size = len(own)
-    if table.is_empty():
+    if arrivals.onward.is_empty():
         return _nothing()
-    ways = np.zeros((size, size, size))
-    s, t, x = (table[c].to_numpy().astype(np.int64) for c in ("source", "target", "next"))
-    ways[s, t, x] = table["n"].to_numpy()
+    own = (arrivals.places["initiated_by"] == "customer").to_numpy()
+    ways = _ways(arrivals)
     n = ways.sum(2)
     pairs = pl.DataFrame({"source": np.nonzero(n)[0], "target": np.nonzero(n)[1]})
     grid = _Grid(arrivals, pairs)
     fair = (grid.same_channel == 0) & own[grid.target] & own[grid.source]
     if not fair.any():
         return _nothing()
-    readings = [
-        _judge_return(grid, n, *_returns(ways, grid.channels, own, by_channel), fair)
-        for by_channel in (True, False)
-    ]
-    both = pl.concat(readings).sort("p", "source", "target")
-    best = both.unique(["source", "target"], keep="first", maintain_order=True)
-    return best.with_columns(p=(2 * pl.col("p")).clip(0, 1)).sort("source", "target")
+    back, chance = _returns(ways, grid.channels, own)
+    return _judge_return(grid, n, back, chance, fair)
 
 
-def _returns(
-    ways: Floats, channels: Codes, own: NDArray[np.bool_], by_channel: bool
-) -> tuple[Floats, Floats]:
-    """Returns a → b → a per pair, and the share of those from elsewhere who go there."""
-    size = len(channels)
-    kind = channels if by_channel else np.arange(size)
-    member = (kind[:, None] == kind[None, :]) & own[None, :]
-    to_kind = np.einsum("stx,kx->stk", ways, member.astype(np.float64))
-    back = np.einsum("sts->st", to_kind)
-    total = ways.sum(2)
-    # sources of another channel (another touchpoint) than the one gone back to
-    other = (kind[:, None] != kind[None, :]).astype(np.float64)
-    going = np.einsum("stk,sk->kt", to_kind, other)
-    coming = np.einsum("st,sk->kt", total, other)
-    kinds = len(np.unique(kind))
-    return back, (going + 0.5) / (coming + 0.5 * kinds)
+def _returns(ways: Floats, channels: Codes, own: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Returns to a's channel after a → b, and the share of those from other channels who go there."""
+    member = ((channels[:, None] == channels[None, :]) & own[None, :]).astype(np.float64)
+    to_channel = np.einsum("stx,kx->stk", ways, member)
+    other = (channels[:, None] != channels[None, :]).astype(np.float64)
+    going = np.einsum("stk,sk->kt", to_channel, other)
+    coming = np.einsum("st,sk->kt", ways.sum(2), other)
+    kinds = len(np.unique(channels))
+    return np.einsum("sts->st", to_channel), (going + 0.5) / (coming + 0.5 * kinds)
 
 
 def _judge_return(
@@ -325,7 +394,7 @@ def _judge_return(
         np.log(share / (1 - share)),
         np.ones(len(grid)),
     )
-    judged = use & (size >= MIN_N) & grid.apart
+    judged = use & (size >= MIN_N) & grid.apart & ~grid.rare
     blocks = [Block(grid.source, 0.25), Block(grid.target, 0.25)]
     found = expect_cells(cells, blocks, family="share", judged=judged)
     return _share_frame(grid, found, judged, 1.0)
@@ -345,9 +414,11 @@ def _habit(n: Floats, count: Floats, share: Floats) -> float:
 def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     """Judge the wait between the two contacts of a handoff, on a logarithmic scale.
 
-    Typical wait: the geometric mean after the shortest and the longest tenth of each handoff's
-    waits are drawn in (winsorised). Waits are counted only where the contact before was observed
-    for the whole silence, so that short waits are not over-represented at the end of the log.
+    Compared is the mean logarithm of the waits, drawn in to each handoff's 5 % quantile and median
+    (winsorised): where a wait grows by a factor, it grows by its logarithm, and customers who had
+    left and came back weeks later do not move it. ``observed`` is the median. Waits are counted
+    only where the contact before was observed for the whole silence, so that short waits are not
+    over-represented at the end of the log.
     """
     table = arrivals.waits
     if table.is_empty():
@@ -356,12 +427,13 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     value, n = pl.col("value"), pl.col("n")
     drawn = (
         table.sort("source", "target", "bin")
-        .with_columns(rank=n.cum_sum().over(keys) - n / 2, all=n.sum().over(keys))
+        .with_columns(rank=n.cum_sum().over(keys), all=n.sum().over(keys))
         .with_columns(
-            low=value.filter(pl.col("rank") >= _TRIM * pl.col("all")).min().over(keys),
-            high=value.filter(pl.col("rank") <= (1 - _TRIM) * pl.col("all")).max().over(keys),
+            low=_quantile(_SHORTEST).over(keys),
+            high=_quantile(_LONGEST).over(keys),
         )
         .with_columns(
+            unbound=value,
             value=pl.max_horizontal(pl.min_horizontal("value", "high"), "low"),
         )
         .group_by(keys)
@@ -371,12 +443,20 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
             square=(n * value * value).sum(),
             raw=(n * value).sum(),
             shift=(n * pl.col("by_wait")).sum(),
+            median=pl.col("high").first(),
+            sd=(
+                (n * pl.col("unbound") ** 2).sum() / n.sum()
+                - ((n * pl.col("unbound")).sum() / n.sum()) ** 2
+            )
+            .clip(1e-3)
+            .sqrt(),
         )
         .sort(keys)
     )
     grid = _Grid(arrivals, drawn)
-    found, judged, sd = _judge_mean(grid, drawn, MIN_N, 1.3, 1.0)
-    shift = (drawn["shift"] / drawn["n"]).to_numpy()
+    widening = 1 / (_LONGEST - _SHORTEST) ** 2
+    found, judged = _judge_mean(grid, drawn, MIN_WAITS, widening, 1.0)[:2]
+    sd, median = drawn["sd"].to_numpy(), drawn["median"].to_numpy()
     spread = np.sqrt(found.variance + found.tau**2)
     effect = found.deviation
     return pl.DataFrame(
@@ -384,14 +464,22 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
             "source": grid.source,
             "target": grid.target,
             "n": found.n,
-            "observed": np.exp(found.observed + shift) / 3600,
-            "expected": np.exp(found.expected + shift) / 3600,
+            "observed": np.exp(median) / 3600,
+            "expected": np.exp(median - effect) / 3600,
             "effect": np.exp(effect),
             "low": np.exp(effect - _Z95 * spread),
             "high": np.exp(effect + _Z95 * spread),
             **_towards_harm(found.z, effect - _Z95 * spread, sd),
         }
     ).filter(pl.Series(judged))
+
+
+def _quantile(q: float) -> pl.Expr:
+    """Quantile of binned log waits, evenly spread within its bin."""
+    reached = pl.col("rank") >= q * pl.col("all")
+    first = {c: pl.col(c).filter(reached).first() for c in ("value", "rank", "n", "all")}
+    within = (q * first["all"] - (first["rank"] - first["n"])) / first["n"]
+    return first["value"] + (within - 0.5) * _LOG_STEP
 
 
 def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
@@ -449,17 +537,17 @@ def _judge_mean(
         np.zeros(len(grid)),
         variance,
     )
-    judged = large & grid.apart
+    judged = large & grid.apart & ~grid.rare
     found = expect_cells(cells, grid.blocks(source_variance), family="mean", judged=judged)
-    return found, judged, np.sqrt(variance)
+    return found, judged & found.comparable, np.sqrt(variance)
 
 
 def _towards_harm(z: Floats, least: Floats, sd: Floats) -> dict[str, Floats]:
     """Columns z, p, touched: a shift of d moves Φ(d / sd) − ½ of the customers past the middle."""
-    from scipy.special import ndtr
+    from scipy.special import ndtr, stdtr
 
     touched = np.maximum(ndtr(np.maximum(least, 0.0) / sd) - 0.5, 0.0)
-    return {"z": z, "p": ndtr(-z), "touched": touched}
+    return {"z": z, "p": stdtr(_NULL_DF, -z), "touched": touched}
 
 
 def _nothing() -> pl.DataFrame:

@@ -1,0 +1,194 @@
+"""Arrivals against loops in plain Python, on logs thrown by dice; and what must hold of any log."""
+
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from cxlib.bins import BIN_EDGES
+from cxlib.errors import InputError, UnknownNameError
+from cxlib.fragmentation.arrivals import (
+    KEYS,
+    MAX_PER_CUSTOMER,
+    choose_silence,
+    count_frames,
+    find_robots,
+    merge_arrivals,
+)
+from cxlib.periods import choose_periods
+from cxlib.summary import Selection
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+UNTIL = START + timedelta(days=200)
+SILENCE = timedelta(days=30)
+PLACES = pl.DataFrame(
+    {
+        "place": [0, 1, 2, 3],
+        "touchpoint": ["ad", "page", "shop", "mail"],
+        "channel": ["web", "web", "store", "email"],
+        "stage": ["a", "b", "b", "a"],
+        "owner": ["x", "x", "y", "x"],
+        "stage_index": pl.Series([0, 1, 1, 0], dtype=pl.UInt8),
+        "initiated_by": ["customer", "customer", "customer", "company"],
+        "is_goal": [False] * 4,
+        "is_lost": [False] * 4,
+    }
+)
+
+
+def throw_log(seed, customers=60):
+    """Rows as the store keeps them; journeys end at silence only."""
+    dice = Random(seed)
+    rows = []
+    for customer in range(customers):
+        at, journey, high, position = START + timedelta(days=dice.random() * 100), 0, -1, 0
+        for number in range(dice.randrange(1, 14)):
+            wait = dice.choice([0, 30, 4_000, 90_000, 2_000_000, 3_000_000]) if number else 0
+            at += timedelta(seconds=wait)
+            if at > UNTIL:
+                break
+            place = dice.randrange(4)
+            stage = PLACES["stage_index"][place]
+            new = number == 0 or wait > SILENCE.total_seconds()
+            journey, position = journey + new, 0 if new else position + 1
+            high = stage if new else max(high, stage)
+            rating = dice.choice([None, None, float(dice.randrange(11))])
+            rows.append((customer, at, 0, place, journey, position, high, rating))
+    columns = ("customer", "occurred_at", "sequence", "place", "journey", "position", "stage_high")
+    frame = pl.DataFrame(rows, schema=[*columns, "rating"], orient="row").cast(
+        {"customer": pl.UInt32, "place": pl.UInt16, "position": pl.UInt16, "stage_high": pl.UInt8}
+    )
+    periods = choose_periods(START, UNTIL)
+    return frame.with_columns(
+        reached=pl.lit(False),
+        segment=(pl.col("customer") % 2).cast(pl.UInt16),
+        bucket=(pl.col("customer") % 32).cast(pl.UInt8),
+        period=periods.index_of(pl.col("occurred_at")),
+    )
+
+
+def count(rows):
+    customers = rows.group_by("customer").agg(
+        contacts=pl.len(), first_at=pl.col("occurred_at").min(), last_at=pl.col("occurred_at").max()
+    )
+    return count_frames(
+        [rows],
+        places=PLACES,
+        segments=pl.DataFrame({"segment": [0, 1], "kind": ["even", "odd"]}),
+        periods=choose_periods(START, UNTIL),
+        customers=customers,
+        observed_until=UNTIL,
+        silence=SILENCE,
+    )
+
+
+def oracle(rows):
+    """Per handoff: n, silent, onward, fresh, back, rating_n; and (source, target, next) counts."""
+    found, onward, waits = defaultdict(Counter), Counter(), Counter()
+    per_customer = defaultdict(list)
+    for row in rows.iter_rows(named=True):
+        mine = per_customer[row["customer"]]
+        reload = (
+            mine
+            and mine[-1]["raw_place"] == row["place"]
+            and row["occurred_at"] - mine[-1]["raw_at"] <= timedelta(seconds=60)
+        )
+        if reload:
+            # every contact is held against the one right before it, kept or not
+            mine[-1]["raw_at"] = row["occurred_at"]
+            continue
+        mine.append({**row, "raw_at": row["occurred_at"], "raw_place": row["place"]})
+    for mine in per_customer.values():
+        turns = Counter()
+        for i in range(1, len(mine)):
+            here, before = mine[i], mine[i - 1]
+            wait = here["occurred_at"] - before["occurred_at"]
+            if not timedelta(0) < wait <= SILENCE:
+                continue
+            handoff = (before["place"], here["place"])
+            turns[handoff] += 1
+            if turns[handoff] > MAX_PER_CUSTOMER:
+                continue
+            cell = found[handoff]
+            cell["rating_n"] += here["rating"] is not None
+            follow_up = UNTIL - here["occurred_at"]
+            if follow_up + wait >= SILENCE:
+                seconds = wait.total_seconds()
+                waits[(*handoff, max(i for i, e in enumerate(BIN_EDGES) if e <= seconds))] += 1
+            if follow_up < SILENCE:
+                continue
+            cell["n"] += 1
+            own = [m for m in mine[i + 1 :] if m["place"] != 3]
+            cell["silent"] += not own or own[0]["occurred_at"] - here["occurred_at"] > SILENCE
+            if i + 1 == len(mine) or mine[i + 1]["occurred_at"] - here["occurred_at"] > SILENCE:
+                continue
+            cell["onward"] += 1
+            if i >= 2 and before["occurred_at"] - mine[i - 2]["occurred_at"] <= SILENCE:
+                channels = [PLACES["channel"][mine[j]["place"]] for j in (i - 2, i - 1, i)]
+                home = mine[i - 2]["place"] == here["place"]
+                home = home or channels[0] == channels[2] != channels[1]
+                if home and before["place"] != here["place"]:
+                    continue
+            cell["fresh"] += 1
+            following = mine[i + 1]["place"]
+            cell["back"] += PLACES["stage_index"][following] < here["stage_high"]
+            onward[(*handoff, following)] += 1
+    return found, onward, waits
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_count_equals_the_plain_loops(seed):
+    rows = throw_log(seed)
+    counted = count(rows)
+    found, onward, waits = oracle(rows)
+    names = ["n", "silent", "onward", "fresh", "back", "rating_n"]
+    table = counted.arrivals.group_by("source", "target").agg(pl.col(names).sum())
+    ours = {r[:2]: dict(zip(names, r[2:], strict=True)) for r in table.iter_rows()}
+    assert ours == {h: {n: c[n] for n in names} for h, c in found.items()}
+    for frame, keys, theirs in (
+        (counted.onward, ["source", "target", "next"], onward),
+        (counted.waits, ["source", "target", "bin"], waits),
+    ):
+        summed = frame.group_by(keys).agg(pl.col("n").sum())
+        assert {r[:3]: r[3] for r in summed.iter_rows()} == dict(theirs)
+
+
+def test_arrivals_of_two_halves_add_up():
+    rows = throw_log(3)
+    halves = [rows.filter(pl.col("customer") % 2 == side) for side in (0, 1)]
+    both, merged = count(rows), merge_arrivals([count(h) for h in halves])
+    for name in KEYS:
+        assert_frame_equal(getattr(both, name), getattr(merged, name))
+
+
+def test_filters_are_parts_of_the_whole():
+    counted = count(throw_log(4))
+    parts = [counted.select(Selection(segment=("kind", v))) for v in ("even", "odd")]
+    assert sum(p.arrivals["n"].sum() for p in parts) == counted.arrivals["n"].sum() > 0
+    with pytest.raises(UnknownNameError, match="odd"):
+        counted.select(Selection(segment=("kind", "neither")))
+    with pytest.raises(InputError, match="outside"):
+        counted.select(Selection(period=(0, 99)))
+
+
+def test_robots_are_far_from_everyone_else():
+    people = pl.DataFrame(
+        {
+            "customer": list(range(1002)),
+            "contacts": [5] * 1000 + [600, 60],
+            "first_at": [START] * 1002,
+            "last_at": [START + timedelta(days=9)] * 1001 + [START + timedelta(minutes=10)],
+        }
+    )
+    assert find_robots(people)[0].to_list() == [1000, 1001]
+
+
+@pytest.mark.parametrize(
+    ("days", "gap", "expected"), [(365, 30, 30), (60, 30, 14), (25, 30, 7), (3, 30, 7), (9, 2, 2)]
+)
+def test_silence_fits_the_log(days, gap, expected):
+    chosen = choose_silence(timedelta(days=days), timedelta(days=gap))
+    assert chosen == timedelta(days=expected)
