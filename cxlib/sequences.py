@@ -23,8 +23,9 @@ from cxlib.summary import Selection, channel_names
 
 __all__ = ["OUTCOMES", "By", "Journeys", "name_places", "read_contacts", "read_journeys"]
 
-OUTCOMES = ("goal", "lost", "silent", "done", "open")
-"""What became of a journey: of goal and loss the first; silent for longer than the gap; done: began
+OUTCOMES = ("goal", "declined", "silent", "done", "open")
+"""What became of a journey: the goal, or declined (a loss of the map), what came first; silent
+for longer than the gap; done: began
 beyond the goal's stage; open: still running at the end of the log."""
 
 By = Literal["touchpoint", "place", "channel", "stage", "owner"]

@@ -104,7 +104,7 @@ def _parts(rows: Sequence[Mapping[str, Any]], theme: Theme) -> list[Part]:
 def _counts(row: Mapping[str, Any], after: Mapping[str, Any] | None) -> tuple[int, ...]:
     if after is None or row["open_n"] is None:
         return ()
-    return (after["journeys"], row["done_n"], row["open_n"], row["lost_n"] + row["silent_n"])
+    return (after["journeys"], row["done_n"], row["open_n"], row["declined_n"] + row["silent_n"])
 
 
 def _hover(row: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ __all__ = ["describe_step_matrix", "plot_step_matrix"]
 _ENDS = {
     "goal": "ended: goal reached",
     "done": "ended: nothing left to reach",
-    "lost": "ended: lost",
+    "declined": "ended: declined",
     "silent": "ended: silence",
     "open": "still open",
 }
@@ -74,7 +74,7 @@ def describe_step_matrix(result: StepMatrix) -> str:
     last = int(result.table.select(pl.col("step").max()).item())
     ended = result.table.filter(pl.col("step") == last, pl.col("kind") == "ended")
     over = {row["name"]: row["share"] or 0.0 for row in ended.iter_rows(named=True)}
-    gone = over.get("lost", 0.0) + over.get("silent", 0.0)
+    gone = over.get("declined", 0.0) + over.get("silent", 0.0)
     part = share(first["share"], first["share_low"], first["share_high"])
     return (
         f"{part} of journeys begin with {first['name']}; before contact {last}, "

@@ -29,7 +29,9 @@ from cxlib.summary import BIN_EDGES, Selection, Summary
 
 __all__ = ["FirstContacts", "measure_first_contacts"]
 
+#: The summary's outcomes, and what they are called here: lost is declined or silent.
 _OUTCOMES = ("goal", "lost", "silent", "done", "open")
+_COUNTED = ("goal_n", "declined_n", "silent_n", "done_n", "open_n")
 _OPEN = 4
 
 
@@ -93,7 +95,7 @@ def measure_first_contacts(
         ends;
           null where the map has no goal, and ``lost`` also where a time is given;
         - ``time_to_goal`` (Duration, median of those who get there) with its ends;
-        - ``goal_n``, ``lost_n``, ``silent_n``, ``done_n`` (began beyond the goal's stage),
+        - ``goal_n``, ``declined_n``, ``silent_n``, ``done_n`` (began beyond the goal's stage),
         ``open_n``.
 
     Raises
@@ -166,8 +168,8 @@ class _Question:
         columns |= interval_columns("share", rate(per_bucket, everyone))
         columns |= self._chances(counted)
         columns |= {
-            f"{name}_n": pl.Series(counted[:, :, k].sum(axis=(1, 2))).cast(pl.UInt32)
-            for k, name in enumerate(_OUTCOMES)
+            name: pl.Series(counted[:, :, k].sum(axis=(1, 2))).cast(pl.UInt32)
+            for k, name in enumerate(_COUNTED)
         }
         return pl.DataFrame(columns)
 

@@ -30,8 +30,8 @@ __all__ = ["Funnel", "measure_funnel"]
 Rows = NDArray[np.int64]
 
 #: What becomes of a journey after a step: the next step, or one of the ends.
-_NEXT, _LOST, _SILENT, _DONE, _OPEN = range(5)
-_ENDS = ("lost", "silent", "done", "open")
+_NEXT, _DECLINED, _SILENT, _DONE, _OPEN = range(5)
+_ENDS = ("declined", "silent", "done", "open")
 _NEVER = np.iinfo(np.int64).min
 
 
@@ -104,7 +104,7 @@ def measure_funnel(
           first step; both with ``_low`` and ``_high``;
         - ``time`` (Duration): median time from the step before, of those who get here, with its
         ends;
-        - ``lost_n``, ``silent_n``, ``done_n`` (at the goal, without this step), ``open_n``:
+        - ``declined_n``, ``silent_n``, ``done_n`` (at the goal, without this step), ``open_n``:
         journeys
           that reached this step, but not the next: what became of them. Null at the last step.
 
@@ -273,7 +273,7 @@ def _sequels(found: Journeys, before: Rows, here: Rows) -> tuple[Counts, Counts]
     arrived[number[here]] = here
     row = arrived[journey]
     waiting = found.still_open[journey]
-    end = np.array([_DONE, _LOST, _SILENT, _DONE, _OPEN])[found.outcome[journey]]
+    end = np.array([_DONE, _DECLINED, _SILENT, _DONE, _OPEN])[found.outcome[journey]]
     cause = np.where(row >= 0, _NEXT, np.where(waiting, _OPEN, end))
     until = np.where(row >= 0, found.at[row], found.settled_at[journey])
     seconds = np.maximum(until - found.at[before], 0) / 1e6
@@ -299,7 +299,7 @@ def _table(steps: tuple[str, ...], tally: _Tally) -> pl.DataFrame:
     columns |= interval_columns("share", rate(tally.journeys, at_first))
     columns |= interval_columns("rate", chance, cause=_NEXT)
     columns |= interval_columns("time", _time(events, censored), as_duration=True)
-    for end, name in zip((_LOST, _SILENT, _DONE, _OPEN), _ENDS, strict=True):
+    for end, name in zip((_DECLINED, _SILENT, _DONE, _OPEN), _ENDS, strict=True):
         counted = [int(n) for n in tally.stopped[:-1, end]]
         columns[f"{name}_n"] = pl.Series([*counted, None], dtype=pl.UInt32)
     return pl.DataFrame(columns)

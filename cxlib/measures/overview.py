@@ -55,7 +55,8 @@ def measure_overview(summary: Summary, *, where: Selection | None = None) -> Ove
 
         - "customers", "journeys", "contacts" (counts);
         - "journeys per customer", "contacts per journey" (means over customers and journeys);
-        - "goal", "lost", "silent", "done": chance that a journey ends so (Aalen-Johansen, journeys
+        - "goal", "lost" ("declined" and "silent" together), "declined", "silent", "done" (began
+          beyond the goal's stage): chance that a journey ends so (Aalen-Johansen, journeys
           still running allowed for);
         - "open": share of journeys still running at the end of the log, apart from these chances.
 
@@ -115,14 +116,20 @@ def _customers_by_bucket(chosen: Summary) -> Counts:
 def _ends(counted: Counts) -> list[pl.DataFrame]:
     """Chances of the ends of a journey, and the share still running."""
     events, censored = counted[:, :, :_OPEN], counted[:, :, _OPEN]
-    found = incidence_interval(events, censored, edges=BIN_EDGES)
-    parts = (found.estimate, found.low, found.high, found.se)
-    rows = [
-        _row(name, Interval(*(part[:, k] for part in parts)), "share")
-        for k, name in enumerate(_OUTCOMES[:_OPEN])
-    ]
+    single = incidence_interval(events, censored, edges=BIN_EDGES)
+    lost = events[:, :, 1:3].sum(axis=2)
+    others = events[:, :, 0] + events[:, :, 3]
+    together = incidence_interval(np.stack([lost, others], axis=2), censored, edges=BIN_EDGES)
+    told = {"goal": (single, 0), "lost": (together, 0), "declined": (single, 1)}
+    told |= {"silent": (single, 2), "done": (single, 3)}
+    rows = [_row(name, _only(found, cause), "share") for name, (found, cause) in told.items()]
     running = rate(censored.sum(axis=-1), counted.sum(axis=(2, 3)))
     return [*rows, _row("open", running, "share")]
+
+
+def _only(found: Interval, cause: int) -> Interval:
+    parts = (found.estimate, found.low, found.high, found.se)
+    return Interval(*(part[:, cause] for part in parts))
 
 
 def _count(name: str, value: float) -> pl.DataFrame:

@@ -70,7 +70,7 @@ def measure_paths(
     collapse
         Take contacts of the same name in a row as one.
     outcome
-        Only journeys that ended so: "goal", "lost", "silent", "done" (began beyond the goal) or
+        Only journeys that ended so: "goal", "declined", "silent", "done" (began beyond the goal) or
         "open".
     top
         Most paths in the table.
@@ -84,7 +84,7 @@ def measure_paths(
           ``contacts`` (its length), ``journeys``, ``customers``;
         - ``share`` of all journeys asked about, with ``share_low`` and ``share_high``;
         - ``goal``: share of its journeys no longer open that reached the goal, with its ends;
-        - ``goal_n``, ``lost_n``, ``silent_n``, ``done_n``, ``open_n``;
+        - ``goal_n``, ``declined_n``, ``silent_n``, ``done_n``, ``open_n``;
         - ``duration`` (Duration): median from the first to the last contact.
 
     Raises

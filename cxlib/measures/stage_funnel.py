@@ -20,7 +20,9 @@ from cxlib.summary import BIN_EDGES, Selection, Summary
 
 __all__ = ["StageFunnel", "measure_stage_funnel"]
 
+#: The summary's outcomes, and what they are called here: lost is declined or silent.
 _OUTCOMES = ("progress", "goal", "lost", "silent", "done", "open")
+_COUNTED = ("progress_n", "goal_n", "declined_n", "silent_n", "done_n", "open_n")
 _OPEN = 5
 
 
@@ -71,7 +73,8 @@ def measure_stage_funnel(summary: Summary, *, where: Selection | None = None) ->
         - ``open``: share of journeys whose sequel is not known yet, apart from these chances;
         - ``time`` (Duration): median time to progress or goal of those who get further, with its
         ends;
-        - ``progress_n``, ``goal_n``, ``lost_n``, ``silent_n``, ``done_n``, ``open_n``: as counted.
+        - ``progress_n``, ``goal_n``, ``declined_n``, ``silent_n``, ``done_n``, ``open_n``: as
+        counted.
 
     Raises
     ------
@@ -146,8 +149,8 @@ def _sequels(counted: Counts) -> dict[str, pl.Series]:
     columns |= interval_columns("open", rate(censored.sum(axis=-1), per_bucket))
     columns |= interval_columns("time", _time(further, censored), as_duration=True)
     return columns | {
-        f"{name}_n": pl.Series(counted[:, :, k].sum(axis=(1, 2))).cast(pl.UInt32)
-        for k, name in enumerate(_OUTCOMES)
+        name: pl.Series(counted[:, :, k].sum(axis=(1, 2))).cast(pl.UInt32)
+        for k, name in enumerate(_COUNTED)
     }
 
 

@@ -67,7 +67,7 @@ def measure_step_matrix(
 
         - ``step`` (from 1), ``kind`` ("contact" or "ended"), ``name`` (of the contact, or of the
         end:
-          "goal", "lost", "silent", "done", "open");
+          "goal", "declined", "silent", "done", "open");
         - ``journeys``, ``share`` of all journeys, ``share_low``, ``share_high``.
 
     Raises

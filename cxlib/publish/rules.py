@@ -164,7 +164,7 @@ _BEGINNING: dict[str, Rule] = {
     "goal": SHARE,
     "lost": SHARE,
     "time_to_goal": Rule(Kind.TWO_DIGITS, heaviest="journeys", of="goal_n"),
-    **dict.fromkeys(("goal_n", "lost_n", "silent_n", "done_n", "open_n"), JOURNEYS),
+    **dict.fromkeys(("goal_n", "declined_n", "silent_n", "done_n", "open_n"), JOURNEYS),
 }
 
 FIRST_CONTACTS = PublishedMeasure(
@@ -208,7 +208,7 @@ STAGE_FUNNEL = PublishedMeasure(
                 **dict.fromkeys(("further", "progress", "goal", "lost", "done", "open"), SHARE),
                 "time": Rule(Kind.TWO_DIGITS, heaviest="journeys", of="journeys"),
                 **dict.fromkeys(
-                    ("progress_n", "goal_n", "lost_n", "silent_n", "done_n", "open_n"), JOURNEYS
+                    ("progress_n", "goal_n", "declined_n", "silent_n", "done_n", "open_n"), JOURNEYS
                 ),
             },
             influence="stages",

@@ -111,7 +111,12 @@ def test_not_yet_is_not_lost(tmp_path):
     found = measure_funnel(made, steps=["ad", "page", "pay"]).table
     first, second, _ = found.iter_rows(named=True)
     assert first["journeys"] == 120
-    assert (first["open_n"], first["silent_n"], first["lost_n"], first["done_n"]) == (60, 30, 0, 0)
+    assert (first["open_n"], first["silent_n"], first["declined_n"], first["done_n"]) == (
+        60,
+        30,
+        0,
+        0,
+    )
     assert second["rate"] == pytest.approx(0.5)
     assert second["rate_low"] < 0.5 < second["rate_high"]
     assert second["share"] == pytest.approx(0.25)
@@ -123,7 +128,7 @@ def test_what_stops_a_journey_adds_up(workspace):
     table = measure_funnel(workspace, steps=STEPS).table
     rows = list(table.iter_rows(named=True))
     for here, onward in pairwise(rows):
-        stopped = sum(here[f"{k}_n"] for k in ("lost", "silent", "done", "open"))
+        stopped = sum(here[f"{k}_n"] for k in ("declined", "silent", "done", "open"))
         assert here["journeys"] - onward["journeys"] == stopped
     assert rows[-1]["open_n"] is None
     for x in ("share", "rate"):

@@ -24,7 +24,7 @@ def outcome(journey, rule, until):
         if c.touchpoint in rule.journey.goal:
             return "goal"
         if c.touchpoint in rule.journey.lost:
-            return "lost"
+            return "declined"
     if journey.contacts[0].stage == "aftersales":
         return "done"
     silence = journey.ended_by_next or until - journey.contacts[-1].at
@@ -72,8 +72,8 @@ def test_what_is_not_shown_is_counted(workspace):
 def test_journeys_by_outcome_add_up(workspace):
     parts = [measure_paths(workspace, outcome=o).journeys for o in OUTCOMES]
     assert sum(parts) == measure_paths(workspace).journeys
-    lost = measure_paths(workspace, outcome="lost").table
-    assert lost["lost_n"].to_list() == lost["journeys"].to_list()
+    lost = measure_paths(workspace, outcome="declined").table
+    assert lost["declined_n"].to_list() == lost["journeys"].to_list()
     with pytest.raises(InputError, match="no outcome 'won'"):
         measure_paths(workspace, outcome="won")
     with pytest.raises(InputError, match="at least 1"):

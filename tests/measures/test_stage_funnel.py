@@ -10,7 +10,7 @@ from cxlib.errors import InputError
 from cxlib.measures.stage_funnel import measure_stage_funnel
 from cxlib.summary import Selection
 
-OUTCOMES = ("progress", "goal", "lost", "silent", "done", "open")
+OUTCOMES = ("progress", "goal", "declined", "silent", "done", "open")
 
 
 def sequels(log, rule):
@@ -31,7 +31,7 @@ def first_sequel(journey, i, rule, until):
     contacts, stage = journey.contacts, journey.contacts[i].stage_index
     met = {}
     for k, c in enumerate(contacts):
-        for name, touchpoints in (("goal", rule.journey.goal), ("lost", rule.journey.lost)):
+        for name, touchpoints in (("goal", rule.journey.goal), ("declined", rule.journey.lost)):
             if c.touchpoint in touchpoints:
                 met.setdefault(name, k)
     further = [k for k, c in enumerate(contacts) if k > i and (c.stage_index or 0) > stage]
@@ -39,7 +39,7 @@ def first_sequel(journey, i, rule, until):
         return "done"
     ahead = [
         (k, rank, name)
-        for rank, name in ((0, "lost"), (2, "goal"))
+        for rank, name in ((0, "declined"), (2, "goal"))
         if (k := met.get(name, -1)) >= i
     ]
     # a loss is a loss even in a later stage; a goal there is first of all progress
