@@ -119,7 +119,7 @@ def move_traces(
         traces.append(
             _scatter(
                 name=name,
-                # As arrays: plotly would look at every single number of a list. None becomes NaN, a gap.
+                # As arrays: plotly looks at every single number of a list. None becomes NaN, a gap.
                 x=np.asarray(xs, dtype=np.float32),
                 y=np.asarray(ys, dtype=np.float32),
                 mode="lines",

@@ -1,0 +1,284 @@
+"""The journey map: what stands where, what is drawn, what is left out and said to be."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+import pytest
+from figure_results import CHANNELS, PLACES, STAGES, touchpoints, transitions, transitions_by_name
+
+from cxlib.errors import InputError, UnknownNameError
+from cxlib.figures.cards import next_moves, page_style, touchpoint_cards, touchpoint_details
+from cxlib.figures.map_layout import CELL_ROWS, COLUMN_PX, Place, lay_out, ribbon
+from cxlib.figures.map_traces import WIDEST, Mark, place_key, place_of
+from cxlib.figures.touchpoints import (
+    MOST_MOVES,
+    describe_touchpoints,
+    map_positions,
+    plot_touchpoints,
+    weakest_marks,
+)
+
+BASKET = Place("web basket", "web", "conversion")
+TRACES = (
+    "moves",
+    "chosen moves",
+    "found moves",
+    "directions",
+    "rings",
+    "touchpoints",
+    "labels",
+    "marks",
+    "legend",
+)
+
+
+def trace(figure, name):
+    return next(t for t in figure.data if t.name == name)
+
+
+def many(cells, stages=4, channels=3):
+    """Places in every cell, `cells` each."""
+    return [
+        Place(f"touchpoint {s} {c} {i}", f"channel {c}", f"stage {s}")
+        for s in range(stages)
+        for c in range(channels)
+        for i in range(cells)
+    ]
+
+
+@pytest.mark.parametrize("cells", [1, 2, 4, 7])
+def test_circles_and_labels_never_overlap(cells):
+    places = many(cells)
+    layout = lay_out(
+        places, stages=[f"stage {s}" for s in range(4)], channels=[f"channel {c}" for c in range(3)]
+    )
+    assert set(layout.spots) == set(places)
+    for column in range(4):
+        ys = sorted(y for x, y in layout.spots.values() if int(x) == column)
+        # a circle above, its label of 15 pixels below it, and the next circle
+        assert min(b - a for a, b in pairwise(ys)) >= layout.largest_circle + 15
+    assert layout.largest_circle > 15
+    assert all(0 < y < layout.height for _, y in layout.spots.values())
+    widest = max(len(layout.label(p)) for p in places) * 7.4
+    assert widest <= COLUMN_PX
+
+
+def test_columns_lanes_and_order_follow_the_map():
+    layout = map_positions(touchpoints())
+    assert layout.stages == STAGES
+    assert [lane.channel for lane in layout.lanes] == list(CHANNELS)
+    for (name, channel, stage, *_), place in zip(PLACES, layout.spots, strict=False):
+        assert place in layout.spots, name
+        x, y = layout.spots[Place(name, channel, stage)]
+        lane = next(lane for lane in layout.lanes if lane.channel == channel)
+        assert STAGES[int(x)] == stage
+        assert lane.top < y < lane.bottom
+
+
+def test_the_column_unmapped_is_there_only_when_needed():
+    mapped = touchpoints(PLACES[:5], stages=STAGES[:4])
+    assert map_positions(mapped).stages == STAGES[:4]
+
+
+def test_a_long_name_is_shortened_and_a_full_cell_counted():
+    long = Place("a name much longer than a column of the map could ever hold", "web", "awareness")
+    layout = lay_out([long], stages=STAGES[:4], channels=["web"])
+    assert layout.label(long).endswith("…")
+    full = many(CELL_ROWS + 5, stages=1, channels=1)
+    layout = lay_out(full, stages=["stage 0"], channels=["channel 0"])
+    assert len(layout.spots) == CELL_ROWS - 1
+    assert layout.left_out == {("stage 0", "channel 0"): 6}
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ((0.5, 100), (1.5, 300)),
+        ((1.5, 300), (0.5, 100)),
+        ((0.5, 50), (0.5, 400)),
+        ((2.5, 90), (2.45, 10)),
+    ],
+)
+def test_a_band_joins_its_ends_in_its_width_and_always_turns_the_same_way(source, target):
+    x, y, (_, _, angle) = ribbon(source, target, 8.0)
+    px = np.array(x) * COLUMN_PX
+    py = np.array(y)
+    assert (px[0], py[0]) == (px[-1], py[-1])
+    half = (len(px) - 1) // 2
+    middle = (px[0] + px[2 * half - 1]) / 2 / COLUMN_PX, (py[0] + py[2 * half - 1]) / 2
+    assert middle == pytest.approx(source)
+    width = math.hypot(px[0] - px[2 * half - 1], py[0] - py[2 * half - 1])
+    assert width == pytest.approx(8.0)
+    area = np.sum(px[:-1] * py[1:] - px[1:] * py[:-1])
+    assert area < 0
+    assert -180 <= angle <= 180
+
+
+def test_the_map_has_its_traces_in_order_and_a_circle_for_every_touchpoint():
+    figure = plot_touchpoints(touchpoints(), transitions=transitions())
+    assert tuple(t.name for t in figure.data) == TRACES
+    circles = trace(figure, "touchpoints")
+    assert {place_of(key).touchpoint for key in circles.customdata} == {p[0] for p in PLACES}
+    sizes = dict(zip(circles.customdata, circles.marker.size, strict=True))
+    big, small = (sizes[place_key(Place(*p[:3]))] for p in (PLACES[0], PLACES[4]))
+    assert (big / small) ** 2 == pytest.approx(4000 / 700)
+    assert figure.layout.meta["alt"] == describe_touchpoints(touchpoints())
+    assert "customers" in figure.layout.title.subtitle.text
+
+
+def test_colour_is_one_measure_and_unknown_is_hollow():
+    result = touchpoints()
+    figure = plot_touchpoints(result, colour_by="lost")
+    circles = trace(figure, "touchpoints")
+    colours = dict(zip(circles.customdata, circles.marker.color, strict=True))
+    assert colours[place_key(Place(*PLACES[5][:3]))] == "#ffffff"
+    assert len(set(colours.values())) == 6
+    legend = trace(figure, "legend").marker.colorbar
+    assert "lost" in legend.title.text
+    assert [t.replace("\N{NO-BREAK SPACE}", " ") for t in legend.ticktext] == [
+        "0 %",
+        "25 %",
+        "50 %",
+    ]
+    rated = trace(plot_touchpoints(result, colour_by="rating"), "legend").marker.colorbar
+    assert rated.ticktext == ("7.0", "7.5", "8.0")
+    with pytest.raises(UnknownNameError, match="lost, go_on, open, rating"):
+        plot_touchpoints(result, colour_by="lots")
+
+
+def test_a_filter_keeps_places_and_loses_circles():
+    everything = touchpoints()
+    positions = map_positions(everything)
+    web = touchpoints(tuple(p for p in PLACES if p[1] == "web"))
+    figure = plot_touchpoints(web, transitions=transitions(), positions=positions)
+    circles = trace(figure, "touchpoints")
+    for key, x, y in zip(circles.customdata, circles.x, circles.y, strict=True):
+        assert (x, y) == positions.spots[place_of(key)]
+    assert len(circles.x) == 3
+    assert len(figure.layout.yaxis.range) == 2
+    assert figure.layout.yaxis.range[0] == positions.height
+
+
+def bands(figure, name):
+    return int(np.isnan(np.asarray(trace(figure, name).x, dtype=float)).sum())
+
+
+def test_at_most_forty_moves_are_drawn_and_the_others_counted():
+    names = [(f"t{i}", "web", "exploration", 100, 0.1, None) for i in range(10)]
+    pairs = {(a, b): 10 + a * 10 + b for a in range(10) for b in range(10)}
+    figure = plot_touchpoints(
+        touchpoints(tuple(names)), transitions=transitions(pairs, places=names), title="x"
+    )
+    assert bands(figure, "moves") == MOST_MOVES == len(trace(figure, "directions").x)
+    note = next(a.text for a in figure.layout.annotations if "drawn" in a.text)
+    moves = {pair: n for pair, n in pairs.items() if pair[0] != pair[1]}
+    left = sum(sorted(moves.values())[: len(moves) - MOST_MOVES]) / sum(moves.values())
+    assert f"{len(moves) - MOST_MOVES} more ({100 * left:.0f}\N{NO-BREAK SPACE}%" in note
+
+
+def test_the_selected_touchpoint_is_ringed_and_its_moves_are_on_top():
+    figure = plot_touchpoints(touchpoints(), transitions=transitions(), selected=BASKET)
+    assert bands(figure, "chosen moves") == 2
+    assert bands(figure, "moves") == 3
+    rings = trace(figure, "rings")
+    assert (rings.x[0], rings.y[0]) == map_positions(touchpoints()).spots[BASKET]
+
+
+def test_a_finding_is_red_and_labelled():
+    page = Place("product page", "web", "exploration")
+    mark = Mark(page, "loses 1,240", target=BASKET, finding=True)
+    figure = plot_touchpoints(touchpoints(), transitions=transitions(), marks=[mark])
+    assert bands(figure, "found moves") == 1
+    assert trace(figure, "found moves").fillcolor.startswith("rgba(194,47,12")
+    label = trace(figure, "marks")
+    assert label.text == ("<b>loses 1,240</b>",)
+    assert label.textfont.color == ("#c22f0c",)
+    assert bands(plot_touchpoints(touchpoints(), transitions=transitions()), "found moves") == 0
+
+
+def test_the_weakest_are_named_in_the_sentence_and_numbered_on_the_map():
+    sentence = describe_touchpoints(touchpoints()).replace("\N{NO-BREAK SPACE}", " ")
+    assert sentence == (
+        "Most customers get lost after display ad: 30 % (28–32) of contacts lead nowhere; "
+        "then web basket (40 %) and product page (web) (10 %)"
+    )
+    marks = weakest_marks(touchpoints())
+    assert [m.place.touchpoint for m in marks] == ["display ad", "web basket", "product page"]
+    assert [m.label[0] for m in marks] == ["1", "2", "3"]
+    assert not any(m.finding for m in marks)
+
+
+def test_unknown_losses_are_said_to_be_unknown():
+    unknown = touchpoints(tuple((*p[:4], None, None) for p in PLACES))
+    assert "not known" in describe_touchpoints(unknown)
+    nobody = touchpoints(tuple((*p[:4], 0.0, None) for p in PLACES))
+    assert "No touchpoint" in describe_touchpoints(nobody)
+
+
+def test_the_map_needs_moves_between_places():
+    with pytest.raises(InputError, match="by='place'"):
+        plot_touchpoints(touchpoints(), transitions=transitions_by_name())
+
+
+def test_suppressed_and_empty_results_can_be_drawn():
+    few = touchpoints(tuple((*p[:3], None, None, None) for p in PLACES))
+    figure = plot_touchpoints(few, transitions=transitions())
+    assert all("too few" in text for text in trace(figure, "touchpoints").hovertext)
+    empty = touchpoints()
+    empty = touchpoints(table=empty.table.clear(), by_stage=empty.by_stage.clear())
+    assert len(trace(plot_touchpoints(empty), "touchpoints").x) == 0
+
+
+def test_widths_are_in_proportion_to_moves():
+    figure = plot_touchpoints(touchpoints(), transitions=transitions({(0, 1): 100, (1, 3): 50}))
+    xs = np.asarray(trace(figure, "moves").x, dtype=float)
+    ys = np.asarray(trace(figure, "moves").y, dtype=float)
+    first, second = np.split(np.arange(len(xs)), np.flatnonzero(np.isnan(xs))[:1])
+    across = [
+        math.hypot((xs[part[0]] - xs[part[-k]]) * COLUMN_PX, ys[part[0]] - ys[part[-k]])
+        for part, k in ((first, 2), (second[1:-1], 2))
+    ]
+    assert across == pytest.approx([WIDEST, WIDEST / 2], rel=1e-3)
+
+
+def test_cards_hold_every_touchpoint_and_escape_what_they_are_given():
+    nasty = (("<script>alert(1)</script>", "web", "awareness", 100, 0.2, 1), *PLACES[1:])
+    html = touchpoint_cards(touchpoints(nasty), transitions=transitions(places=nasty))
+    assert html.count("<details") == len(PLACES)
+    assert html.count("<section") == 4
+    assert "<script" not in html
+    assert "weakest no. 1" in html
+    assert "lost 40\N{NO-BREAK SPACE}%" in html
+
+
+def test_details_say_what_is_known_and_what_is_not():
+    rows = touchpoints().table.to_dicts()
+    basket = touchpoint_details(rows[3], moves=next_moves(transitions(), rows[3]))
+    assert "payment" in basket
+    assert "What to do" in basket
+    assert "sales" in basket
+    unknown = touchpoint_details(rows[5])
+    assert "not known" in unknown
+    assert "What to do" not in unknown
+    few = touchpoint_details(rows[3] | {"customers": None})
+    assert few == "<p>Too few customers to be shown.</p>"
+    assert [m["target_touchpoint"] for m in next_moves(transitions(), rows[1])] == [
+        "web basket",
+        "shop visit",
+    ]
+
+
+def test_the_style_sheet_is_in_the_colours_of_the_theme_and_loads_nothing():
+    css = page_style()
+    assert "--cx-finding: #c22f0c" in css
+    assert "url(" not in css
+    assert "@import" not in css
+
+
+def test_nothing_is_computed_from_an_unsorted_table():
+    result = touchpoints()
+    shuffled = touchpoints(table=result.table.sample(fraction=1, shuffle=True, seed=3))
+    assert describe_touchpoints(shuffled) == describe_touchpoints(result)
+    assert isinstance(shuffled.table, pl.DataFrame)
