@@ -5,6 +5,7 @@ figure's default title and its text alternative.
 
 ============================  ===================================================================
 `plot_touchpoints`            the journey map: stages, channels, touchpoints, moves
+`plot_touchpoint_list`        touchpoints of one stage: customers, what comes next, rating
 `touchpoint_cards`            the same as HTML cards, for narrow pages
 `plot_first_contacts`         where journeys begin, and whether they lead to the goal
 `plot_stage_funnel`           how many journeys come to each stage, and what becomes of them
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from cxlib.figures.stage_funnel import describe_stage_funnel, plot_stage_funnel
     from cxlib.figures.step_matrix import describe_step_matrix, plot_step_matrix
     from cxlib.figures.theme import use_theme
+    from cxlib.figures.touchpoint_list import plot_touchpoint_list
     from cxlib.figures.touchpoints import describe_touchpoints, plot_touchpoints
     from cxlib.figures.transitions import describe_transitions, plot_transitions
     from cxlib.figures.waits import describe_waits, plot_waits
@@ -55,6 +57,7 @@ _HOME = {
     "plot_paths": "paths",
     "plot_stage_funnel": "stage_funnel",
     "plot_step_matrix": "step_matrix",
+    "plot_touchpoint_list": "touchpoint_list",
     "plot_touchpoints": "touchpoints",
     "plot_transitions": "transitions",
     "plot_waits": "waits",
@@ -77,6 +80,7 @@ __all__ = [
     "plot_paths",
     "plot_stage_funnel",
     "plot_step_matrix",
+    "plot_touchpoint_list",
     "plot_touchpoints",
     "plot_transitions",
     "plot_waits",

@@ -159,6 +159,8 @@ def describe_touchpoints(result: Touchpoints) -> str:
     whom = of_whom(result)
     weakest = weakest_touchpoints(result)
     if not weakest:
+        if result.table["customers"].null_count() == result.table.height:
+            return f"Too few customers{whom} to say where they get lost"
         if result.table["lost"].null_count() == result.table.height:
             return (
                 f"Where customers{whom} get lost is not known: nobody was observed long enough "
@@ -218,10 +220,11 @@ def _place(row: Mapping[str, Any]) -> Place:
 
 def _based_on(result: Touchpoints) -> str:
     until = result.observed_until
-    return (
-        f"{plural(result.customers, 'customer')} in {plural(result.journeys, 'journey')}, "
-        f"observed until {until.day} {until:%b %Y}"
-    )
+    observed = f"observed until {until.day} {until:%b %Y}"
+    if not result.customers:
+        return observed
+    customers, journeys = plural(result.customers, "customer"), plural(result.journeys, "journey")
+    return f"{customers} in {journeys}, {observed}"
 
 
 def _circle(row: Mapping[str, Any], ends: tuple[float, float], colour_by: ColourBy) -> Circle:

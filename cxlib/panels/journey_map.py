@@ -229,7 +229,7 @@ class JourneyMapPanel:
         result, moves = self._current()
         self._show_map()
         self._show_details()
-        self.answer.value = _answer(result, self._answers.manifest)
+        self.answer.value = _answer(result)
         self.cards.value = touchpoint_cards(result, transitions=moves)
         self.table.html = _table(result)
         self.sureness.html = _sureness(result, self._answers.manifest)
@@ -286,7 +286,7 @@ def _touching(moves: Transitions, channel: str) -> Transitions:
     return replace(moves, table=moves.table.filter(ends))
 
 
-def _answer(result: Touchpoints, manifest: Mapping[str, Any]) -> str:
+def _answer(result: Touchpoints) -> str:
     return (
         '<div role="status"><h1>Where customers get lost</h1>'
         f"<p>{escape(describe_touchpoints(result))}.</p><small>{escape(_basis(result))}</small></div>"
@@ -296,8 +296,15 @@ def _answer(result: Touchpoints, manifest: Mapping[str, Any]) -> str:
 def _basis(result: Touchpoints) -> str:
     until = result.observed_until
     return (
-        f"{plural(result.customers, 'customer')}, data to {until.day} {until:%B %Y}. In brackets: "
-        "95 % interval."
+        f"{_people(result)[:1].upper()}{_people(result)[1:]}, data to {until.day} {until:%B %Y}. "
+        "In brackets: 95 % interval."
+    )
+
+
+def _people(result: Touchpoints) -> str:
+    # Where small groups are protected, a number that must not be told is 0.
+    return (
+        plural(result.customers, "customer") if result.customers else "too few customers to count"
     )
 
 
@@ -334,7 +341,7 @@ def _sureness(result: Touchpoints, manifest: Mapping[str, Any]) -> str:
         else ""
     )
     return (
-        f"<p>This selection rests on {plural(result.customers, 'customer')}. Ranges in brackets "
+        f"<p>This selection rests on {_people(result)}. Ranges in brackets "
         "are 95 % intervals: with other customers of the same kind the figure would fall within "
         "them 19 times out of 20. They count customers, not clicks, since the same person's "
         "contacts are alike.</p>"
