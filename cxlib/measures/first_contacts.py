@@ -110,9 +110,9 @@ def measure_first_contacts(
 
     Examples
     --------
-    >>> from cxlib import Workspace
-    >>> summary = Workspace.open("workspace").summary()  # doctest: +SKIP
-    >>> measure_first_contacts(summary, within=timedelta(days=30)).table  # doctest: +SKIP
+    >>> found = measure_first_contacts(summary, within=timedelta(days=30))
+    >>> found.table.select("touchpoint", "channel", "journeys", "goal_n").row(0)
+    ('visit', 'store', 34, 5)
     """
     if within is not None and within <= timedelta():
         msg = f"within must be a positive time, not {within}"

@@ -121,10 +121,9 @@ def measure_funnel(
 
     Examples
     --------
-    >>> from cxlib import Workspace
-    >>> measure_funnel(
-    ...     Workspace.open("workspace"), steps=["product page", "web basket", "payment"]
-    ... ).table  # doctest: +SKIP
+    >>> found = measure_funnel(workspace, steps=["ad", "page", "pay"])
+    >>> found.table.select("name", "journeys", "customers").rows()
+    [('ad', 54, 50), ('page', 7, 6), ('pay', 2, 2)]
     """
     if not steps:
         raise InputError("a funnel needs at least one step; name touchpoints in order")

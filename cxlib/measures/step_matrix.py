@@ -77,8 +77,9 @@ def measure_step_matrix(
 
     Examples
     --------
-    >>> from cxlib import Workspace
-    >>> measure_step_matrix(Workspace.open("workspace"), by="stage").table  # doctest: +SKIP
+    >>> found = measure_step_matrix(workspace, by="stage", steps=2)
+    >>> found.table.select("step", "name", "journeys").rows()[:2]
+    [(1, 'awareness', 52), (1, 'exploration', 77)]
     """
     if steps < 1:
         raise InputError(f"steps must be at least 1, not {steps}")

@@ -56,8 +56,9 @@ def measure_waits(
 
     Examples
     --------
-    >>> from cxlib import Workspace
-    >>> measure_waits(Workspace.open("workspace")).table  # doctest: +SKIP
+    >>> found = measure_waits(workspace, by="channel")
+    >>> found.table.select("source", "target", "n", "wait").row(0)
+    ('web', 'web', 114, datetime.timedelta(days=1, seconds=77250))
     """
     names, name_of = name_places(workspace.places, by)
     code = pl.lit(pl.Series(name_of, dtype=pl.UInt16))
