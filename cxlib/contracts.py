@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
-from cxlib.errors import InputError, did_you_mean
+from cxlib.errors import InputError, did_you_mean, listed
 
 __all__ = [
     "CUSTOMERS",
@@ -191,7 +191,7 @@ class Contract:
                 if column.required:
                     raise InputError(
                         f"{self.name}: column {column.name!r} ({column.about}) is missing; "
-                        f"there are: {', '.join(schema.names()) or 'none'}."
+                        f"there are: {listed(schema.names())}."
                         f"{did_you_mean(column.name, schema.names())}"
                     )
             elif schema[column.name] != column.dtype:

@@ -18,6 +18,7 @@ __all__ = [
     "UnknownNameError",
     "WorkspaceError",
     "did_you_mean",
+    "listed",
     "nearest_name",
 ]
 
@@ -27,7 +28,13 @@ class CxError(Exception):
 
 
 class InputError(CxError, ValueError):
-    """A log, table or argument breaks a rule; says which, how many rows and what to do."""
+    """A log, table or argument breaks a rule; says which, how many rows and what to do.
+
+    Names and values from a log may hold line ends: the message is put on one line.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 class MapError(CxError, ValueError):
@@ -75,15 +82,26 @@ class UnknownNameError(CxError, KeyError):
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         names = list(known)
         self.kind, self.name, self.known = kind, name, names
-        listed = ", ".join(names[:20]) + (f" … ({len(names)} in all)" if len(names) > 20 else "")
         super().__init__(
-            f"there is no {kind} {name!r}; known: {listed or 'none'}."
-            f"{did_you_mean(str(name), names)}"
+            f"there is no {kind} {name!r}; known: {listed(names)}.{did_you_mean(str(name), names)}"
         )
 
     def __str__(self) -> str:
         # KeyError would show the repr of the message, quotes and all.
         return str(self.args[0])
+
+
+def listed(names: Iterable[str], *, shown: int = 20) -> str:
+    """Return names as a list in a sentence, cut short where there are many.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], shown=2)
+    'a, b … (3 in all)'
+    """
+    every = list(names)
+    more = f" … ({len(every):,} in all)" if len(every) > shown else ""
+    return (", ".join(every[:shown]) or "none") + more
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

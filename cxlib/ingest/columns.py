@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cxlib.errors import InputError, did_you_mean
+from cxlib.errors import InputError, did_you_mean, listed
 from cxlib.journey_map import COLUMNS, JourneyMap
 
 __all__ = ["XES_COLUMNS", "check_found", "find_columns"]
@@ -41,7 +41,7 @@ def find_columns(
             wanted = journey_map.columns.get(role, role)
             raise InputError(
                 f"{source}: column {wanted!r} ({role}: {COLUMNS[role]}) is missing; there are: "
-                f"{', '.join(columns)}.{did_you_mean(wanted, columns)} "
+                f"{listed(columns)}.{did_you_mean(wanted, columns)} "
                 f"Name it in the map under columns: {{{role}: …}}"
             )
     return found
@@ -60,7 +60,7 @@ def check_found(journey_map: JourneyMap, found: Iterable[str]) -> None:
         if column not in there:
             raise InputError(
                 f"the map's {key} names column {column!r}, which no file has; there are: "
-                f"{', '.join(sorted(there))}.{did_you_mean(column, there)}"
+                f"{listed(sorted(there))}.{did_you_mean(column, there)}"
             )
 
 

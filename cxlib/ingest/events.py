@@ -194,13 +194,13 @@ def _collect(
     here = [c for c in deciding if c in schema]
     # Deciding columns get numbers for names, since a raw column may be called like one of ours.
     numbered = [pl.col(c).alias(f"\x00{i}") for i, c in enumerate(here)]
-    rows = table.frame.select(
+    rows = table.collect(
         pl.col(LINE),
         content_hash(table.columns).alias("row"),
         content_hash(here).alias(KEY),
         *(expr.alias(name) for name, expr in ours.items()),
         *numbered,
-    ).collect(engine="streaming")
+    )
     names = [f"\x00{i}" for i in range(len(here))]
     contents = rows.group_by(KEY).agg(pl.col(n).first().cast(pl.String) for n in names)
     contents = contents.rename(dict(zip(names, here, strict=True)))
@@ -237,6 +237,8 @@ def _reasons(
 ) -> pl.Series | None:
     earliest = journey_map.earliest or EARLIEST
     latest = journey_map.latest or datetime.now(UTC) + timedelta(days=1)
+    # The reason names no day of today's: the same log gives the same report tomorrow.
+    beyond = f"after {latest:%Y-%m-%d}" if journey_map.latest else "in the future"
     nameless = places.filter(pl.col("touchpoint").is_null())[KEY]
     at = rows["occurred_at"]
     faults = {
@@ -244,7 +246,7 @@ def _reasons(
         "time cannot be read": unread,
         "time is empty": at.is_null(),
         f"implausible time, before {earliest:%Y-%m-%d}": at < earliest,
-        f"implausible time, after {latest:%Y-%m-%d}": at >= latest,
+        f"implausible time, {beyond}": at >= latest,
         "touchpoint is empty": rows[KEY].is_in(nameless.implode()),
     }
     broken = {reason: fault for reason, fault in faults.items() if fault.any()}
@@ -262,7 +264,7 @@ def _quarantine(
     parts = [table.malformed.rename({LINE: "line"})]
     if reasons is not None:
         bad = rows.select(LINE, reasons.alias("\x00reason")).drop_nulls("\x00reason")
-        raw = table.frame.filter(pl.col(LINE).is_in(bad[LINE].implode())).collect()
+        raw = table.collect(lines=bad[LINE])
         raw = raw.join(bad, on=LINE, how="left").sort(LINE)
         written = {
             name: raw[roles[name]].cast(pl.String) if name in roles else pl.lit(None, pl.String)

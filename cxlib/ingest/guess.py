@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from cxlib.errors import InputError
+from cxlib.errors import InputError, listed
 from cxlib.ingest.instants import guess_time_format, read_instants
 
 __all__ = ["Guess", "guess_by_words", "guess_columns", "guess_time"]
@@ -94,7 +94,7 @@ def guess_columns(rows: pl.DataFrame) -> dict[str, Guess]:
             found[role] = Guess(best, f"its content could be {role}; its name does not say")
         elif role in _BY_CONTENT:
             raise InputError(
-                f"no column looks like the {role}; there are: {', '.join(rows.columns)}; name it "
+                f"no column looks like the {role}; there are: {listed(rows.columns)}; name it "
                 f"in the map under columns: {{{role}: …}}"
             )
     return found
@@ -123,13 +123,13 @@ def guess_by_words(name: str, words: dict[str, str]) -> str | None:
     True
     """
     parts = _words(name)
-    for key, listed in words.items():
-        if set(parts) & set(listed.split()):
+    for key, spoken in words.items():
+        if set(parts) & set(spoken.split()):
             return key
     joined = "".join(parts)
     # German and Dutch join words: look for longer ones inside.
-    for key, listed in words.items():
-        if any(len(word) > 5 and word in joined for word in listed.split()):
+    for key, spoken in words.items():
+        if any(len(word) > 5 and word in joined for word in spoken.split()):
             return key
     return None
 
@@ -143,13 +143,13 @@ def _rank(column: str, words: Iterable[str]) -> int | None:
     """Position of the first word that a column is called by; whole names before parts of names."""
     name = column.lower().strip()
     parts = set(_words(name.replace(":", " ").replace(".", " ")))
-    listed = list(words)
-    for rank, word in enumerate(listed):
+    ranked = list(words)
+    for rank, word in enumerate(ranked):
         if name == word:
             return rank
-    for rank, word in enumerate(listed):
+    for rank, word in enumerate(ranked):
         if word in parts or (len(word) > 4 and any(part.startswith(word) for part in parts)):
-            return rank + len(listed)
+            return rank + len(ranked)
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from cxlib.contracts import CUSTOMERS, RATINGS
-from cxlib.errors import InputError, did_you_mean
+from cxlib.errors import InputError, did_you_mean, listed
 from cxlib.ingest.cells import as_number, read_ids, text_of
 from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
@@ -143,7 +143,7 @@ def _whole(table: RawTable) -> pl.DataFrame:
             f"{table.source}: {table.malformed.height:,} row(s) are malformed, first row {line} "
             f"({reason}); mend the file"
         )
-    return table.frame.collect()
+    return table.collect()
 
 
 def _find(table: RawTable, role: str, journey_map: JourneyMap | None) -> str | None:
@@ -155,7 +155,7 @@ def _column(table: RawTable, role: str, journey_map: JourneyMap | None, also: st
     found = _find(table, role, journey_map) or (also and _find(table, also, journey_map))
     if not found:
         raise InputError(
-            f"{table.source}: column {role!r} is missing; there are: {', '.join(table.columns)}."
+            f"{table.source}: column {role!r} is missing; there are: {listed(table.columns)}."
             f"{did_you_mean(role, table.columns)}"
         )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -23,7 +24,7 @@ from cxlib.ingest.guess import (
 )
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.sources import Paths, find_sources
-from cxlib.ingest.tables import LINE, POSITION
+from cxlib.ingest.tables import LINE, POSITION, RawTable
 from cxlib.journey_map import parse_journey_map
 
 __all__ = ["propose_journey_map"]
@@ -66,7 +67,7 @@ def propose_journey_map(
     """
     sources = find_sources(paths)
     rows = pl.concat(
-        [_head(read_source(s, separator=separator, encoding=encoding).frame) for s in sources],
+        [_head(read_source(s, separator=separator, encoding=encoding)) for s in sources],
         how="diagonal",
     )
     columns = guess_columns(rows)
@@ -91,9 +92,10 @@ def propose_journey_map(
     return text
 
 
-def _head(frame: pl.LazyFrame) -> pl.DataFrame:
+def _head(table: RawTable) -> pl.DataFrame:
     raw = pl.exclude(LINE, POSITION).cast(pl.String).str.strip_chars()
-    return frame.head(ROWS).select(pl.when(raw != "").then(raw).name.keep()).collect()
+    head = replace(table, frame=table.frame.head(ROWS))
+    return head.collect(pl.when(raw != "").then(raw).name.keep())
 
 
 def _complete_only(rows: pl.DataFrame) -> pl.Series | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from html import escape
+from pathlib import Path
 from typing import Any
 
 __all__ = ["FileReport", "IngestReport", "UnmappedTouchpoint"]
@@ -183,7 +185,9 @@ class IngestReport:
             yield "Touchpoints the map does not know (kept, most frequent first)", self._unmapped()
         if self.unknown_stages:
             yield "Stages the map does not have (kept as unmapped)", _counts(self.unknown_stages)
-        yield "Files", [(f.name, _file_line(f)) for f in self.files[:20]] + _more(self.files, 20)
+        names = _short_names([f.name for f in self.files])
+        lines = [(n, _file_line(f)) for n, f in zip(names, self.files, strict=True)]
+        yield "Files", lines[:20] + _more(self.files, 20)
         if self.hints:
             yield "To look at", [(f"{i}.", hint) for i, hint in enumerate(self.hints, 1)]
 
@@ -245,6 +249,12 @@ def _of(part: int, whole: int) -> str:
 
 def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _short_names(names: list[str]) -> list[str]:
+    """Name files without the folder that they share: whose disk they lie on is nobody's matter."""
+    shared = Path(os.path.commonpath([Path(n).parent for n in names])) if names else Path()
+    return [Path(n).relative_to(shared).as_posix() for n in names]
 
 
 def _file_line(file: FileReport) -> str:

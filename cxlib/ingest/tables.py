@@ -58,6 +58,22 @@ class RawTable:
         """Names of the raw columns."""
         return [c for c in self.frame.collect_schema().names() if c not in (LINE, POSITION)]
 
+    def collect(self, *exprs: pl.Expr, lines: pl.Series | None = None) -> pl.DataFrame:
+        """Read the rows, or those on some lines; all columns, or what is asked for.
+
+        Raises
+        ------
+        InputError
+            Where the file turns out to be damaged only now.
+        """
+        frame = (
+            self.frame if lines is None else self.frame.filter(pl.col(LINE).is_in(lines.implode()))
+        )
+        try:
+            return (frame.select(exprs) if exprs else frame).collect(engine="streaming")
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+            raise _damaged(self.source, error) from None
+
 
 NONE_MALFORMED = pl.DataFrame(schema={"reason": pl.String, LINE: pl.Int64, "raw": pl.String})
 
@@ -94,15 +110,17 @@ def _read_parquet(source: Source) -> RawTable:
             data.seek(0)
         frame = pl.scan_parquet(data, row_index_name=LINE, row_index_offset=1, glob=False)
         rows = frame.select(pl.len()).collect().item()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        why = str(error).splitlines()[0]
-        raise InputError(
-            f"{source}: this is no whole Parquet file ({why}); fetch it again"
-        ) from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise _damaged(source, error) from None
     if not rows:
         raise InputError(f"{source}: the file has columns but no rows; export it again")
     flat = [name for name, dtype in schema.items() if not dtype.is_nested()]
     return RawTable(source, frame.select(*flat, pl.col(LINE).cast(pl.Int64)), NONE_MALFORMED)
+
+
+def _damaged(source: Source, error: BaseException) -> InputError:
+    why = (str(error).splitlines() or ["unreadable"])[0]
+    return InputError(f"{source}: this is no whole Parquet file ({why}); fetch it again")
 
 
 def _read_csv(source: Source, text: Text, separator: str | None) -> RawTable:
