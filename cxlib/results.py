@@ -36,6 +36,24 @@ __all__ = [
 WAIT_EDGES: tuple[float, ...] = (*BIN_EDGES, 2 * BIN_EDGES[-1])
 
 _SHOWN_ROWS = 25
+_SHARES = frozenset(
+    [
+        "share",
+        "go_on",
+        "lost",
+        "silent",
+        "declined",
+        "done",
+        "open",
+        "response",
+        "goal",
+        "goal_elsewhere",
+        "difference",
+        "rate",
+        "further",
+        "progress",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -57,6 +75,8 @@ class Result:
     where: Selection | None = None
 
     title: ClassVar[str] = "Result"
+    shown: ClassVar[tuple[str, ...]] = ()
+    """Columns that a notebook shows; all where none is named. The table has them all."""
 
     def write_csv(self, path: str | Path) -> None:
         """Write the table as CSV; durations become seconds, and their columns are renamed so."""
@@ -78,7 +98,8 @@ class Result:
     def _repr_html_(self) -> str:
         """Show the first rows as a table, intervals in one cell with their estimate."""
         head = self.table.head(_SHOWN_ROWS)
-        shown = [c for c in head.columns if not _is_end(c, head.columns)]
+        wanted = self.shown or tuple(c for c in head.columns if not _is_end(c, head.columns))
+        shown = [c for c in wanted if c in head.columns]
         rows = "".join(
             "<tr>" + "".join(f"<td>{_cell(row, c)}</td>" for c in shown) + "</tr>"
             for row in head.iter_rows(named=True)
@@ -100,14 +121,15 @@ def _is_end(column: str, columns: list[str]) -> bool:
 
 
 def _cell(row: dict[str, object], column: str) -> str:
-    text = _written(row[column])
+    percent = column in _SHARES
+    text = _written(row[column], percent=percent)
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
     if low is not None and high is not None:
-        text += f" ({_written(low)} to {_written(high)})"
+        text += f" ({_written(low, percent=percent)} to {_written(high, percent=percent)})"
     return html.escape(text)
 
 
-def _written(value: object) -> str:
+def _written(value: object, *, percent: bool = False) -> str:
     """Write one value for people: a dash for what is not known, a duration in its largest unit."""
     if value is None:
         return "–"
@@ -116,7 +138,9 @@ def _written(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+        if percent:
+            return f"{100 * value:.1f} %"
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
         for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):

@@ -9,6 +9,7 @@ From the journey summary, in milliseconds:
 `measure_stage_funnel`     how many journeys rise to each stage, and get further from there
 `measure_transitions`      what directly follows what, how often, after how long
 `measure_handoffs`         the transitions that change the channel or the owner
+`compare_segments`         who reaches the goal more or less often than all others
 =========================  ======================================================================
 
 From the store, in seconds for ten million contacts:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from cxlib.measures.funnels import Funnel, measure_funnel
     from cxlib.measures.overview import Overview, measure_overview
     from cxlib.measures.paths import Paths, measure_paths
+    from cxlib.measures.segments import Segments, compare_segments
     from cxlib.measures.stage_funnel import StageFunnel, measure_stage_funnel
     from cxlib.measures.step_matrix import StepMatrix, measure_step_matrix
     from cxlib.measures.touchpoints import Touchpoints, measure_touchpoints
@@ -54,11 +56,13 @@ _HOME = {
     "Handoffs": "transitions",
     "Overview": "overview",
     "Paths": "paths",
+    "Segments": "segments",
     "StageFunnel": "stage_funnel",
     "StepMatrix": "step_matrix",
     "Touchpoints": "touchpoints",
     "Transitions": "transitions",
     "Waits": "waits",
+    "compare_segments": "segments",
     "measure_first_contacts": "first_contacts",
     "measure_funnel": "funnels",
     "measure_handoffs": "transitions",
@@ -77,11 +81,13 @@ __all__ = [
     "Handoffs",
     "Overview",
     "Paths",
+    "Segments",
     "StageFunnel",
     "StepMatrix",
     "Touchpoints",
     "Transitions",
     "Waits",
+    "compare_segments",
     "measure_first_contacts",
     "measure_funnel",
     "measure_handoffs",

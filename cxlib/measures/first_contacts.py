@@ -55,6 +55,7 @@ class FirstContacts(Result):
     within: timedelta | None
 
     title = "First points of contact"
+    shown = ("touchpoint", "channel", "journeys", "share", "goal", "lost", "time_to_goal", "open_n")
 
 
 def measure_first_contacts(

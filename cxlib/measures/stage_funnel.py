@@ -39,6 +39,7 @@ class StageFunnel(Result):
     journeys: int
 
     title = "Stage funnel"
+    shown = ("stage", "customers", "journeys", "began", "further", "lost", "done", "open", "time")
 
 
 def measure_stage_funnel(summary: Summary, *, where: Selection | None = None) -> StageFunnel:

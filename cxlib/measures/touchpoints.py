@@ -74,6 +74,20 @@ class Touchpoints(Result):
     contacts: int
 
     title = "Touchpoints"
+    shown = (
+        *(
+            "stage",
+            "touchpoint",
+            "channel",
+            "customers",
+            "contacts",
+            "go_on",
+            "lost",
+            "done",
+            "open",
+        ),
+        *("next_wait", "rating", "response", "weakest"),
+    )
 
 
 def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> Touchpoints:

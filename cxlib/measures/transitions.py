@@ -69,6 +69,10 @@ class Handoffs(Result):
     transitions: int
 
     title = "Handoffs"
+    shown = (
+        *("source_touchpoint", "source_channel", "target_touchpoint", "target_channel", "change"),
+        *("n", "share", "wait"),
+    )
 
 
 def measure_transitions(

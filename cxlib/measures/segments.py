@@ -1,0 +1,167 @@
+"""Segments side by side: who they are, and whether they reach the goal more or less often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.errors import InputError, UnknownNameError
+from cxlib.results import Result, interval_columns, numbers
+from cxlib.statistics.competing_risks import incidence_interval
+from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
+from cxlib.statistics.rates import Interval, difference_of_rates
+from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
+from cxlib.summary import BIN_EDGES, NONE, Selection, Summary
+
+__all__ = ["Segments", "compare_segments"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Segments(Result):
+    """What `compare_segments` returns.
+
+    Attributes
+    ----------
+    dimension
+        What the customers are told apart by.
+    tests
+        Number of comparisons made; the q values allow for all of them.
+    """
+
+    dimension: str
+    tests: int
+
+    title = "Segments"
+    shown = ("value", "customers", "journeys", "goal", "goal_elsewhere", "difference", "q")
+
+
+def compare_segments(
+    summary: Summary,
+    *,
+    dimension: str,
+    where: Selection | None = None,
+    within: timedelta | None = None,
+) -> Segments:
+    """Compare the segments of one dimension: each against all other customers together.
+
+    The chance of the goal is a cumulative incidence (Aalen-Johansen) over journeys. The
+    comparison is crude: segments may differ in more than their name (where they begin, when), and
+    a difference is an association, not an effect.
+
+    Parameters
+    ----------
+    summary
+        The journey summary.
+    dimension
+        A column of the customer table, for example "region".
+    where
+        A further segment, periods in which the journey began, channel of its first contact.
+    within
+        Count the goal only when reached within this time of the first contact.
+
+    Returns
+    -------
+    Segments
+        ``table`` has one row per value, the most customers first:
+
+        - ``value``, ``customers`` (of the part asked about), ``journeys``;
+        - ``goal``: chance of reaching the goal; ``goal_elsewhere``: the same of all other
+        customers;
+          ``difference``, each with ``_low`` and ``_high``; null where the map has no goal;
+        - ``p``, ``q``: of the difference, and its false-discovery rate over all values tested.
+
+    Raises
+    ------
+    UnknownNameError
+        When the customers are not told apart by `dimension`.
+    InputError
+        When `within` is not a positive time.
+
+    References
+    ----------
+    Newcombe (1998), doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+    Benjamini & Hochberg (1995), doi:10.1111/j.2517-6161.1995.tb02031.x
+
+    Examples
+    --------
+    >>> compare_segments(summary, dimension="region")
+    Traceback (most recent call last):
+    cxlib.errors.UnknownNameError: there is no segment dimension 'region'; known: none.
+    """
+    if dimension not in summary.segment_names:
+        raise UnknownNameError("segment dimension", dimension, summary.segment_names)
+    if within is not None and within <= timedelta():
+        raise InputError(f"within must be a positive time, not {within}")
+    chosen = summary.select(where)
+    values = chosen.segments[dimension].unique().sort().to_list()
+    value_of = chosen.segments[dimension].replace_strict(
+        values, range(len(values)), return_dtype=pl.Int64
+    )
+    counted = _count(chosen, value_of.to_numpy(), len(values))
+    goal = _chance(counted, within)
+    elsewhere = _chance(counted.sum(axis=0, keepdims=True) - counted, within)
+    if not chosen.places["is_goal"].any():
+        unknown = Interval(*(np.full(len(values), np.nan) for _ in range(4)))
+        goal = elsewhere = unknown
+    gap = difference_of_rates(
+        (goal.estimate, goal.low, goal.high), (elsewhere.estimate, elsewhere.low, elsewhere.high)
+    )
+    spread = np.hypot(goal.se, elsewhere.se)
+    p = p_values(gap[0], spread, df=BUCKETS - 1)
+    columns = {
+        "value": pl.Series(values, dtype=pl.String),
+        "customers": _customers(chosen, where, value_of.to_numpy(), len(values)),
+        "journeys": pl.Series(counted.sum(axis=(1, 2, 3))).cast(pl.UInt32),
+    }
+    columns |= interval_columns("goal", goal)
+    columns |= interval_columns("goal_elsewhere", elsewhere)
+    columns |= interval_columns("difference", Interval(*gap, spread))
+    columns |= {"p": numbers(p), "q": numbers(false_discovery_rate(p))}
+    table = pl.DataFrame(columns).filter(pl.col("journeys") > 0)
+    return Segments(
+        table=table.sort("customers", "value", descending=[True, False]),
+        dimension=dimension,
+        tests=int(np.isfinite(p).sum()),
+        observed_until=chosen.observed_until,
+        where=where,
+    )
+
+
+def _count(chosen: Summary, value_of: NDArray[np.int64], values: int) -> Counts:
+    """Journeys by value, bucket, outcome (goal, another end, open) and bin of the time to it."""
+    starts = chosen.starts
+    name = starts["outcome"].cast(pl.String)
+    outcome = name.replace_strict({"goal": 0, "open": 2}, default=1, return_dtype=pl.Int64)
+    return dense_counts(
+        {
+            "value": (value_of[starts["segment"].to_numpy()], values),
+            "bucket": (starts["bucket"], BUCKETS),
+            "outcome": (outcome, 3),
+            "bin": (starts["bin"], len(BIN_EDGES)),
+        },
+        starts["n"],
+    )
+
+
+def _chance(counted: Counts, within: timedelta | None) -> Interval:
+    seconds = np.inf if within is None else within.total_seconds()
+    found = incidence_interval(
+        counted[:, :, :2], counted[:, :, 2], edges=BIN_EDGES, seconds=seconds
+    )
+    return Interval(*(v[:, 0] for v in (found.estimate, found.low, found.high, found.se)))
+
+
+def _customers(
+    chosen: Summary, where: Selection | None, value_of: NDArray[np.int64], values: int
+) -> pl.Series:
+    """Distinct customers by value: a customer is in one segment, so that they add up."""
+    since = where.period[0] if where is not None and where.period is not None else 0
+    level = "channel" if where is not None and where.channel is not None else "all"
+    before = pl.col("previous_period")
+    reach = chosen.reach.filter((pl.col("level") == level) & ((before < since) | (before == NONE)))
+    at = value_of[reach["segment"].to_numpy()]
+    return pl.Series(dense_counts({"value": (at, values)}, reach["customers"])).cast(pl.UInt32)
