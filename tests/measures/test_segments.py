@@ -1,6 +1,4 @@
 """Segments side by side: exact counts, a planted difference, and no finding where there is none."""
-none.
-"""
 
 from datetime import timedelta
 from random import Random
