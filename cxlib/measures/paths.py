@@ -130,9 +130,7 @@ def measure_paths(
 def _walk(
     found: Journeys, name_of: NDArray[np.int64], collapse: bool
 ) -> tuple[pl.DataFrame, NDArray[np.uint16]]:
-    """One row per journey, with a number that stands for its path; and the codes of all
-    contacts.
-    """
+    """One row per journey, with a number for its path; and the codes of all contacts."""
     codes = name_of.astype(np.uint16)[found.place]
     number = np.repeat(np.arange(len(found.first)), found.lengths)
     if collapse:
@@ -162,8 +160,7 @@ def _nobody() -> pl.DataFrame:
 def _fingerprints(
     codes: NDArray[np.integer], first: NDArray[np.int64], length: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
-    """Give every path a 64-bit number: the sum over its contacts of mixed name times mixed
-    position.
+    """Give every path a 64-bit number: the sum of its contacts' names mixed with positions.
 
     Two of ten million different paths share a number with a chance below one in 300,000.
     """

@@ -231,9 +231,7 @@ def _describe(places: pl.DataFrame, end: str, about: tuple[str, ...]) -> Iterato
 
 
 def _measure_pairs(steps: pl.DataFrame, group_of: NDArray[np.int64], groups: int) -> pl.DataFrame:
-    """Count and time every pair of groups that occurs: ``source``, ``target``, ``n``, share,
-    wait.
-    """
+    """Count and time every pair of groups that occurs."""
     source = group_of[steps["place"].to_numpy()]
     following = steps["next"].to_numpy()
     went_on = following < DONE

@@ -129,9 +129,7 @@ def shrink_rates(rate: ArrayLike, size: ArrayLike) -> Interval:
 
 
 def _prior_strength(p: Estimates, n: Estimates, centre: float) -> float:
-    """Units that the prior counts for: p (1 - p) / variance between cells - 1, by moments (at
-    least 1).
-    """
+    """Units that the prior counts for, by moments: p (1 - p) / variance between cells - 1."""
     total, cells = n.sum(), int((n > 0).sum())
     if cells < 2 or total <= 0:
         return 1.0

@@ -15,9 +15,7 @@ from cxlib.summary import Selection
 
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory):
-    """2000 customers: those of the north pay with 45 %, all others with 30 %; 40 age groups
-    alike.
-    """
+    """2000 customers: of the north 45 % pay, of the others 30 %; 40 age groups are alike."""
     dice = Random(21)
     log, rows = [], []
     for i in range(2000):
