@@ -1,0 +1,360 @@
+"""What lies behind each finding: what happened after the handoff, where customers went, since when.
+
+`detail_findings` reads this off the arrivals that were judged. It tests nothing: what stands out,
+and how sure that is, is said by `measure_fragmentation` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from cxlib.bins import BIN_EDGES
+from cxlib.fragmentation.arrivals import LANDMARKS, Arrivals
+from cxlib.fragmentation.findings import Findings, measure_fragmentation
+from cxlib.fragmentation.judged import judge_abandonment
+
+if TYPE_CHECKING:
+    from cxlib.summary import Selection
+
+__all__ = ["FindingDetails", "compare_segments", "detail_findings"]
+
+KEYS = ("source_place", "target_place", "signal")
+"""What names a row of the table, and what it is about in every other frame."""
+
+_NEXT_SHOWN = 6
+_LEAST_SHOWN, _MOST_SHOWN = 0.02, 0.98
+_Z95 = 1.959964
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FindingDetails:
+    """What `detail_findings` returns, and what a published snapshot answers.
+
+    Attributes
+    ----------
+    table
+        As in `Findings`, with ``customers``: distinct customers who came to the target this way.
+    signals, tests
+        As in `Findings`.
+    curves
+        Per finding of abandonment or delay: ``x`` (days of silence; hours of wait), ``observed``
+        (share not in touch again within x; share that arrived within x), ``expected`` with
+        ``expected_low`` and ``expected_high`` (95 %).
+    onward
+        Per finding of customers sent back: ``next`` touchpoint, its ``channel``, ``observed`` share
+        of those who went on, and ``others``: the share among those who came to the target from
+        elsewhere.
+    trend
+        Per finding and ``period`` (its first day): ``n``, ``customers``, ``observed`` with ``low``
+        and ``high`` (95 %; null for waits) in the unit of the finding's ``observed``.
+    places
+        ``place``, ``touchpoint``, ``channel``, ``stage`` in the order of the journey map.
+    customers
+        Customers judged (those who behave like robots are left out).
+    silence
+        Silence that counts as having left.
+    observed_until
+        End of observation, UTC.
+    """
+
+    table: pl.DataFrame
+    signals: pl.DataFrame
+    curves: pl.DataFrame
+    onward: pl.DataFrame
+    trend: pl.DataFrame
+    places: pl.DataFrame
+    tests: int
+    customers: int
+    silence: timedelta
+    observed_until: datetime
+    where: Selection | None = None
+
+    @property
+    def found(self) -> pl.DataFrame:
+        """The findings alone, those with most customers affected first."""
+        return self.table.filter("finding").sort(
+            "customers_affected",
+            "source",
+            "target",
+            descending=[True, False, False],
+            nulls_last=True,
+        )
+
+
+def detail_findings(findings: Findings) -> FindingDetails:
+    """Read off the arrivals what lies behind each finding.
+
+    Parameters
+    ----------
+    findings
+        From `measure_fragmentation`.
+    """
+    arrivals = findings.arrivals
+    people = (
+        arrivals.arrivals.group_by(source_place="source", target_place="target")
+        .agg(pl.col("customers").sum())
+        .cast({"source_place": pl.Int64, "target_place": pl.Int64})
+    )
+    table = findings.table.join(
+        people, on=["source_place", "target_place"], how="left", maintain_order="left"
+    )
+    rows = findings.found.to_dicts()
+    return FindingDetails(
+        table=table,
+        signals=findings.signals,
+        curves=_stack(_silences(arrivals, rows) + _arrived(arrivals, rows), _CURVES),
+        onward=_stack([_next_of(arrivals, row) for row in rows], _ONWARD),
+        trend=_stack([_over_time(arrivals, row) for row in rows], _TREND),
+        places=arrivals.places.select("place", "touchpoint", "channel", "stage"),
+        tests=findings.tests,
+        customers=arrivals.settings.customers,
+        silence=arrivals.settings.silence,
+        observed_until=arrivals.settings.observed_until,
+    )
+
+
+def compare_segments(findings: Findings, arrivals: Arrivals) -> pl.DataFrame:
+    """Judge each segment by itself, and keep what the findings of the whole are there.
+
+    Parameters
+    ----------
+    findings
+        Of the whole log.
+    arrivals
+        What they were measured on.
+
+    Returns
+    -------
+    polars.DataFrame
+        Per finding, ``dimension`` and ``value``: ``n``, ``observed``, ``expected``, ``effect``,
+        ``low``, ``high``, ``finding``; segments too small to be judged are left out.
+    """
+    from cxlib.summary import Selection
+
+    kept = ["n", "observed", "expected", "effect", "low", "high", "finding"]
+    parts = []
+    segments = arrivals.segments
+    for dimension in (c for c in segments.columns if c != "segment"):
+        values = segments[dimension].unique().sort().to_list()
+        for value in values if len(values) > 1 and not findings.found.is_empty() else []:
+            part = measure_fragmentation(arrivals, where=Selection(segment=(dimension, value)))
+            found = findings.found.select(*KEYS, "source", "target")
+            parts.append(
+                found.join(part.table.select(*KEYS, *kept), on=KEYS, maintain_order="left").select(
+                    pl.lit(dimension).alias("dimension"), pl.lit(value).alias("value"), pl.all()
+                )
+            )
+    if not parts:
+        names = {"dimension": pl.String, "value": pl.String}
+        return findings.table.clear().select(
+            *(pl.lit(None, dtype).alias(n) for n, dtype in names.items()),
+            *KEYS, "source", "target", *kept,
+        )  # fmt: skip
+    return pl.concat(parts)
+
+
+Frame = tuple[dict[str, Any], pl.DataFrame]
+
+_NUMBER = pl.Float64
+_CURVES = {"x": _NUMBER, "observed": _NUMBER, "expected": _NUMBER} | {
+    "expected_low": _NUMBER,
+    "expected_high": _NUMBER,
+}
+_ONWARD = {"next": pl.String, "channel": pl.String, "observed": _NUMBER, "others": _NUMBER}
+_TREND = {"period": pl.Date, "n": pl.Int64, "customers": pl.Int64} | {
+    "observed": _NUMBER,
+    "low": _NUMBER,
+    "high": _NUMBER,
+}
+
+
+def _stack(parts: list[Frame | None], schema: dict[str, Any]) -> pl.DataFrame:
+    keys = {"source_place": pl.Int64, "target_place": pl.Int64, "signal": pl.String}
+    empty = pl.DataFrame(schema=keys | schema)
+    frames = [
+        frame.select(
+            *(pl.lit(row[key], dtype).alias(key) for key, dtype in keys.items()),
+            *(pl.col(name).cast(dtype) for name, dtype in schema.items()),
+        )
+        for row, frame in filter(None, parts)
+    ]
+    return pl.concat([empty, *frames])
+
+
+def _silences(arrivals: Arrivals, rows: list[dict[str, Any]]) -> list[Frame | None]:
+    """Share not in touch again within 7, 14, 30 days and the silence, against the expectation."""
+    rows = [row for row in rows if row["signal"] == "abandonment"]
+    if not rows:
+        return []
+    span, silence = arrivals.settings.span, arrivals.settings.silence
+    judged = {
+        mark.days: judge_abandonment(arrivals, mark=mark.days)
+        for mark in LANDMARKS
+        if 3 * mark <= span
+    } | {silence.total_seconds() / 86_400: judge_abandonment(arrivals)}
+    return [(row, _silence_of(row, judged)) for row in rows]
+
+
+def _silence_of(row: dict[str, Any], judged: dict[float, pl.DataFrame]) -> pl.DataFrame:
+    # Nobody has been in touch again after no time at all.
+    points = [{"x": 0.0} | dict.fromkeys(("observed", *list(_CURVES)[2:]), 1.0)]
+    for days, frame in sorted(judged.items()):
+        here = frame.filter(
+            (pl.col("source") == row["source_place"]) & (pl.col("target") == row["target_place"])
+        )
+        for r in here.to_dicts():
+            points.append(
+                {
+                    "x": float(days),
+                    "observed": r["observed"],
+                    "expected": r["expected"],
+                    "expected_low": max(r["observed"] - r["high"], 0.0),
+                    "expected_high": min(r["observed"] - r["low"], 1.0),
+                }
+            )
+    return pl.DataFrame(points, schema=_CURVES)
+
+
+def _arrived(arrivals: Arrivals, rows: list[dict[str, Any]]) -> list[Frame | None]:
+    """Share that arrived within x hours; expected: the same with waits shorter by the effect."""
+    return [
+        (row, _arrived_of(arrivals, row)) for row in rows if row["signal"] == "delay" and row["n"]
+    ]
+
+
+def _arrived_of(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:
+    waits = _of(arrivals.waits, row).group_by("bin").agg(pl.col("n").sum()).sort("bin")
+    counts = np.zeros(len(BIN_EDGES))
+    counts[waits["bin"].to_numpy().astype(np.int64)] = waits["n"].to_numpy()
+    within = np.cumsum(counts)[:-1] / counts.sum()
+    hours = np.array(BIN_EDGES[1:]) / 3600
+
+    def arrived(factor: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return np.interp(np.log(hours * factor), np.log(hours), within)
+
+    expected = arrived(row["effect"])
+    shown = (expected >= _LEAST_SHOWN) & (within <= _MOST_SHOWN)
+    ends = {"expected_low": arrived(row["low"]), "expected_high": arrived(row["high"])}
+    frame = pl.DataFrame({"x": hours, "observed": within, "expected": expected} | ends)
+    return frame.filter(pl.Series(shown))
+
+
+def _next_of(arrivals: Arrivals, row: dict[str, Any]) -> Frame | None:
+    if row["signal"] not in ("backtracking", "ping_pong"):
+        return None
+    came = arrivals.onward.filter(pl.col("target") == row["target_place"])
+    here = pl.col("source") == row["source_place"]
+    shares = [
+        came.filter(who).group_by("next").agg((pl.col("n").sum() / whole).alias(name))
+        for name, who in (("observed", here), ("others", ~here))
+        if (whole := came.filter(who)["n"].sum())
+    ]
+    if len(shares) < 2:
+        return None
+    named = arrivals.places.select(next="place", touchpoint="touchpoint", channel="channel")
+    both = (
+        shares[0]
+        .join(shares[1], on="next", how="full", coalesce=True)
+        .with_columns(pl.col("observed", "others").fill_null(0.0))
+        .join(named, on="next")
+        .sort("observed", "next", descending=[True, False])
+    )
+    # What is expected and does not happen is as telling as what happens.
+    apart = (pl.col("observed") - pl.col("others")).abs()
+    shown = both.sort(apart, descending=True, maintain_order=True).head(_NEXT_SHOWN)
+    return row, shown.sort("observed", descending=True, maintain_order=True).drop("next").rename(
+        {"touchpoint": "next"}
+    )
+
+
+def _over_time(arrivals: Arrivals, row: dict[str, Any]) -> Frame | None:
+    """The observed figure by period, with a plain interval for how few they were."""
+    counts = _of(arrivals.arrivals, row)
+    people = counts.group_by("period").agg(pl.col("customers").sum())
+    signal = row["signal"]
+    if signal == "delay":
+        found = _median_waits(_of(arrivals.waits, row))
+    elif signal == "perception_dip":
+        found = _mean_rating(counts)
+    elif signal == "abandonment":
+        found = _share(_sums(counts, "n", "silent").rename({"silent": "cases"}))
+    elif signal == "backtracking":
+        # a stage can be gone back from only once one has been reached
+        part = counts.filter(pl.col("high").is_between(1, 254))
+        found = _share(_sums(part, "fresh", "back").rename({"fresh": "n", "back": "cases"}))
+    elif signal == "ping_pong":
+        found = _share(_returns(arrivals, row))
+    else:
+        return None
+    starts = pl.DataFrame(
+        {"period": range(len(arrivals.periods)), "start": arrivals.periods.starts},
+        schema={"period": arrivals.arrivals.schema["period"], "start": pl.Date},
+    )
+    ends = {"low": pl.col("observed") - pl.col("half"), "high": pl.col("observed") + pl.col("half")}
+    if signal not in ("delay", "perception_dip"):
+        ends = {name: end.clip(0.0, 1.0) for name, end in ends.items()}
+    return row, found.join(people, on="period", how="left").join(starts, on="period").sort(
+        "period"
+    ).with_columns(**ends).drop("period").rename({"start": "period"})
+
+
+def _of(table: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
+    here = (pl.col("source") == row["source_place"]) & (pl.col("target") == row["target_place"])
+    return table.filter(here)
+
+
+def _sums(counts: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    summed = counts.group_by("period").agg(pl.col(columns).sum())
+    return summed.filter(pl.col(columns[0]) > 0)
+
+
+def _share(counts: pl.DataFrame) -> pl.DataFrame:
+    """Share with half the width of its interval; one case more and one less keep it off zero."""
+    n, share = pl.col("n"), pl.col("cases") / pl.col("n")
+    soft = (pl.col("cases") + 1) / (n + 2)
+    return counts.select(
+        "period", "n", observed=share, half=_Z95 * (soft * (1 - soft) / (n + 2)).sqrt()
+    )
+
+
+def _mean_rating(counts: pl.DataFrame) -> pl.DataFrame:
+    n, mean = pl.col("rating_n"), pl.col("rating_sum") / pl.col("rating_n")
+    variance = (pl.col("rating_sq") / n - mean**2).clip(0.0)
+    return _sums(counts, "rating_n", "rating_sum", "rating_sq").select(
+        "period", n=n, observed=mean, half=_Z95 * (variance / n).sqrt()
+    )
+
+
+def _returns(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:
+    channel = arrivals.places["channel"]
+    home = channel.gather(_of(arrivals.onward, row)["next"]) == row["source_channel"]
+    counts = _of(arrivals.onward, row).with_columns(home=home)
+    return counts.group_by("period").agg(pl.col("n").sum(), cases=pl.col("n").filter("home").sum())
+
+
+def _median_waits(waits: pl.DataFrame) -> pl.DataFrame:
+    """Median wait by period, hours, evenly spread within its bin on a logarithmic scale."""
+    edges = pl.Series(np.log(np.maximum(np.array(BIN_EDGES), 0.5) / 3600))
+    n = pl.col("n")
+    rank = n.cum_sum().over("period")
+    half = n.sum().over("period") / 2
+    crossed = (
+        waits.group_by("period", "bin")
+        .agg(n.sum())
+        .sort("period", "bin")
+        .with_columns(rank=rank, half=half, whole=n.sum().over("period"))
+        .filter(pl.col("rank") >= pl.col("half"))
+        .group_by("period", maintain_order=True)
+        .first()
+    )
+    low = pl.lit(edges).gather(pl.col("bin"))
+    high = pl.lit(edges).gather((pl.col("bin") + 1).clip(0, len(edges) - 1))
+    part = 1 - (pl.col("rank") - pl.col("half")) / n
+    return crossed.select(
+        "period", n="whole", observed=(low + part * (high - low)).exp(), half=pl.lit(None, _NUMBER)
+    )
