@@ -7,6 +7,7 @@ Every answer carries the security headers, and every refusal is a calm page in t
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import tornado.web
@@ -24,9 +25,9 @@ from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 from voila.utils import create_include_assets_functions
 
-from cxlib.panels.figure_widget import PLOTLY_PATH
 from cxlib.serve import texts
 from cxlib.serve.catalogue import Dashboard
+from cxlib.serve.launch import PLOTLY_PATH
 
 if TYPE_CHECKING:
     from cxlib.serve.server import DashboardServer
@@ -73,6 +74,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Server": "cxlib",
 }
+KERNEL_NAMED = re.compile(r'"kernelId": "([0-9a-f-]{36})"')
 A_YEAR = "public, max-age=31536000, immutable"
 
 PERMITTED = frozenset(
@@ -170,9 +172,16 @@ class DashboardHandler(CalmPages, TornadoVoilaHandler):
         self.set_header("Cache-Control", "no-store")
         self.write(self.first_half(dashboard))
         await self.flush()
-        async for html in self.get_generator(path=dashboard.path.name):
-            self.write(html)
-            await self.flush()
+        kernel = None
+        try:
+            async for html in self.get_generator(path=dashboard.path.name):
+                if kernel is None and (named := KERNEL_NAMED.search(html)):
+                    kernel = named.group(1)
+                    self.server.in_the_making.add(kernel)
+                self.write(html)
+                await self.flush()
+        finally:
+            self.server.in_the_making.discard(kernel)
 
     def first_half(self, dashboard: Dashboard) -> str:
         """Return the page up to where the live dashboard goes: words and figures that the snapshot

@@ -24,6 +24,8 @@ __all__ = ["ServeError", "ServerSettings", "serve_dashboards"]
 JUPYTER = Path(__file__).parent / "jupyter"
 FIRST_PORT = 8866
 TEMPLATE = "cx"
+PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
+"""Where plotly.js is given out, once for all figures; `cxlib.panels.figure_widget` asks there."""
 EXTENSIONS = [
     "@jupyter-widgets/jupyterlab-manager",
     "@voila-dashboards/widgets-manager8",

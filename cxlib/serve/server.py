@@ -24,11 +24,10 @@ from jupyter_core.utils import ensure_async
 from jupyter_server.utils import url_path_join
 from voila.app import Voila
 
-from cxlib.panels.figure_widget import PLOTLY_PATH
 from cxlib.publish import Snapshot
 from cxlib.serve import handlers, texts
 from cxlib.serve.catalogue import Dashboard
-from cxlib.serve.launch import EXTENSIONS, ServerSettings, with_slashes
+from cxlib.serve.launch import EXTENSIONS, PLOTLY_PATH, ServerSettings, with_slashes
 
 __all__ = ["DashboardServer"]
 
@@ -54,6 +53,7 @@ class DashboardServer(Voila):
         self.snapshot = Snapshot.newest(workspace)
         self.show_in_browser = open_browser
         self.without_page_since: dict[str, float] = {}
+        self.in_the_making: set[str | None] = set()
         self.assets = _assets_version()
         self.initialize([])
         self.voila_configuration.page_config_hook = self._page_settings
@@ -116,7 +116,7 @@ class DashboardServer(Voila):
         alone = {
             kernel
             for kernel in self.kernel_manager.list_kernel_ids()
-            if kernel not in waiting and not connections.get(kernel, 0)
+            if kernel not in waiting | self.in_the_making and not connections.get(kernel, 0)
         }
         since = self.without_page_since
         self.without_page_since = {kernel: since.get(kernel, now) for kernel in alone}
@@ -161,7 +161,7 @@ class DashboardServer(Voila):
             (rf"{at}view/([a-z0-9_-]+)/?", handlers.DashboardHandler, render),
             (rf"{at}voila/render/([a-z0-9_-]+)\.ipynb", handlers.LegacyAddressHandler, render),
             (re.escape(at + PLOTLY_PATH), handlers.BundleHandler, {"path": str(plotly)}),
-            (rf"{at}voila/templates/(cx/static/.+)", handlers.TemplateHandler),
+            (rf"{at}voila/templates/(cx/static/[\w.-]+)", handlers.TemplateHandler),
             (
                 rf"{at}voila/static/{self.assets}/(.+)",
                 handlers.StaticHandler,

@@ -48,6 +48,28 @@
   // Set by the markup of stock Voila in an inline script, which the content security policy forbids here.
   window.cellLoaded = true;
 
+  // ---- the figures of the first paint ----------------------------------------------------------------------------------
+  // The widgets of the live page take plotly.js from this promise too, so that it is loaded once.
+  const loadPlotly = () => {
+    const address = document.body.dataset.plotlyUrl;
+    const loading = import(new URL(address, location.origin).href).then(() => globalThis.Plotly);
+    globalThis.cxPlotly = loading;
+    loading.catch(() => (globalThis.cxPlotly = undefined));
+    return loading;
+  };
+  const paint = async () => {
+    const places = [...document.querySelectorAll("#loading .cx-paint")];
+    if (!document.body.dataset.plotlyUrl) return;
+    const Plotly = await loadPlotly();
+    for (const place of places) {
+      if (live || !place.isConnected) return;
+      const { data, layout, config } = JSON.parse(place.querySelector("script").textContent);
+      await Plotly.newPlot(place, data, layout, { ...config, staticPlot: true });
+    }
+    if (places.length) performance.mark("cx-painted");
+  };
+  paint().catch((error) => console.warn("first paint:", error));
+
   const kernel = () => {
     const config = document.getElementById("jupyter-config-data");
     return config ? JSON.parse(config.textContent).kernelId : null;
