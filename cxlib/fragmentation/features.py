@@ -180,6 +180,8 @@ def _add_history(contacts: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     known = (pl.col("customer") == pl.col("customer").shift(1)).fill_null(False)
     within = (pl.col("journey") == pl.col("journey").shift(1)).fill_null(False)
     twice = (pl.col("journey") == pl.col("journey").shift(2)).fill_null(False)
+    since = pl.col("occurred_at") - pl.col("occurred_at").shift(1)
+    linked = (known & (since <= scope.horizon)).fill_null(False)
     channel, stage = pl.col("channel"), pl.col("_stage")
     changed = channel != channel.shift(1)
     returned = twice & (channel == channel.shift(2)) & changed
@@ -191,8 +193,8 @@ def _add_history(contacts: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     return contacts.with_columns(
         _contact=row - first_row,
         _since_first=seconds - seconds.gather(first_row),
-        source=pl.when(known).then(pl.col("place").shift(1).cast(pl.Int32)).fill_null(-1),
-        handover=pl.when(~known)
+        source=pl.when(linked).then(pl.col("place").shift(1).cast(pl.Int32)).fill_null(-1),
+        handover=pl.when(~linked)
         .then(0)
         .when(changed)
         .then(3)
