@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.figures.numbers import duration, people, plural, rating, share
-from cxlib.figures.theme import Theme, channel_colours, stage_colours, theme_named
+from cxlib.figures.theme import Theme, channel_colours, luminance, stage_colours, theme_named
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
@@ -30,7 +30,8 @@ def page_style(theme: Theme | None = None) -> str:
     names = ("paper", "band", "ink", "muted", "rule", "accent", "finding", "go_on", "lost")
     colours = "".join(f"--cx-{n.replace('_', '-')}: {getattr(theme, n)}; " for n in names)
     rules = (files("cxlib.figures") / "page.css").read_text(encoding="utf-8")
-    return f".cx-page-style {{ {colours}}}\n{rules}"
+    scheme = "dark" if luminance(theme.paper) < 0.5 else "light"
+    return f".cx-page-style {{ {colours}color-scheme: {scheme}; }}\n{rules}"
 
 
 def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = None) -> str:
@@ -145,11 +146,16 @@ def _next(moves: Sequence[Mapping[str, Any]]) -> str:
     if not moves:
         return ""
     items = "".join(
-        f"<li>{escape(m['target_touchpoint'])} <small>({escape(m['target_channel'])})</small>"
+        f"<li>{_target(m)} <small>({escape(m['target_channel'])})</small>"
         f"<b>{people(m['n'])}</b></li>"
         for m in moves[:_NEXT_SHOWN]
     )
     return f'<h4>Where they go next</h4><ol class="cx-next">{items}</ol>'
+
+
+def _target(move: Mapping[str, Any]) -> str:
+    same = move["source"] == move["target"]
+    return escape(move["target_touchpoint"]) + (" again" if same else "")
 
 
 def _what_to_do(row: Mapping[str, Any]) -> str:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
 
-__all__ = ["Answers", "JourneyMapPanel", "JourneyMapState"]
+__all__ = ["Answers", "JourneyMapPanel", "JourneyMapState", "draw_first_paint"]
 
 _COLOUR_NAMES = {"Lost": "lost", "Go on": "go_on", "Still open": "open", "Rating": "rating"}
 
@@ -276,6 +276,7 @@ def _in_channel(result: Touchpoints, channel: str) -> Touchpoints:
         result,
         table=result.table.filter(pl.col("channel") == channel),
         by_stage=result.by_stage.clear(),
+        whole=whole,
         customers=customers,
     )
 
@@ -295,10 +296,22 @@ def _answer(result: Touchpoints) -> str:
 
 def _basis(result: Touchpoints) -> str:
     until = result.observed_until
+    who = _people(result)
     return (
-        f"{_people(result)[:1].upper()}{_people(result)[1:]}, data to {until.day} {until:%B %Y}. "
+        f"{_overall(result)}{who[:1].upper()}{who[1:]}, data to {until.day} {until:%B %Y}. "
         "In brackets: 95 % interval."
     )
+
+
+def _overall(result: Touchpoints) -> str:
+    """Say what comes after a contact, all touchpoints together; open is never a part of lost."""
+    for row in result.whole.iter_rows(named=True):
+        if row["lost"] is not None:
+            go_on = share(row["go_on"], row["go_on_low"], row["go_on_high"])
+            lost = share(row["lost"], row["lost_low"], row["lost_high"])
+            waiting = share(row["open"])
+            return f"After a contact: go on {go_on} · lost {lost} · still open {waiting}. "
+    return ""
 
 
 def _people(result: Touchpoints) -> str:
@@ -364,3 +377,24 @@ in one of the outcomes the map calls a loss. <b>Still open</b>: too recent to sa
 <p><b>Weakest links</b> (numbered on the map) are the touchpoints where most customers get lost for
 certain: customers times the lower end of the interval of “lost”.</p>
 """
+
+
+def draw_first_paint(answers: Answers) -> str:
+    """Draw what the page shows before it is live: the answer, and the map as cards.
+
+    Parameters
+    ----------
+    answers
+        Finished answers, as of the panel.
+
+    Returns
+    -------
+    str
+        An HTML fragment with its style; no script.
+    """
+    result, moves = answers.touchpoints(), answers.transitions()
+    return (
+        f"<style>{page_style()}</style>"
+        f'<div class="cx-panel cx-page-style"><div class="cx-answer">{_answer(result)}</div>'
+        f"{touchpoint_cards(result, transitions=moves)}</div>"
+    )

@@ -80,6 +80,7 @@ def trace(panel, name):
 def test_the_answer_comes_first_and_in_words(panel):
     assert "Most customers get lost after display ad: 30 % (28–32)" in text(panel.answer.value)
     assert "5,000 customers" in text(panel.answer.value)
+    assert "go on 70 % (68–72) · lost 20 % (18–22) · still open 5.0 %" in text(panel.answer.value)
     assert 'role="status"' in panel.answer.value
     assert panel.widget.children.index(panel.answer) == 1
     assert panel.figure.alt.startswith("Most customers")
