@@ -369,6 +369,7 @@ def follow_arrivals(rows: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
                 pl.col("place").shift(-1)
             ),
             next_stage=stage.shift(-1),
+            _stage=stage,
             return_after=pl.when(own_by == pl.col("customer")).then(own_at - instant),
             follow_up=pl.lit(scope.observed_until) - instant,
             _contact=row - pl.when(same).then(0).otherwise(row).cum_max(),
@@ -389,8 +390,10 @@ def _count(followed: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     full = pl.col("follow_up") >= silence
     left = (pl.col("return_after") > silence).fill_null(True)
     onward = pl.col("next").is_not_null()
-    known = (pl.col("stage_high") != NO_STAGE) & (pl.col("next_stage") != NO_STAGE)
-    back = onward & known & (pl.col("next_stage") < pl.col("stage_high"))
+    # below the stage the customer is in, not only below the highest: who stays where an earlier
+    # handoff sent them back to is not sent back again
+    known = (pl.col("_stage") != NO_STAGE) & (pl.col("next_stage") != NO_STAGE)
+    back = onward & known & (pl.col("next_stage") < pl.col("_stage"))
     counts = {
         "n": full,
         "silent": full & left,

@@ -122,6 +122,7 @@ def expect_cells(
     family: Family,
     judged: NDArray[np.bool_],
     inflation: float = 1.0,
+    least_spread: float = 0.0,
 ) -> Expectation:
     """Fit the robust additive model and give every cell's expectation without the cell itself.
 
@@ -137,6 +138,8 @@ def expect_cells(
         Cells from which the natural spread is estimated.
     inflation
         Variance of customers' behaviour relative to independent draws (design effect).
+    least_spread
+        Natural spread that is assumed where the bulk of the cells, small as they are, shows none.
     """
     model = _Model(cells, blocks, family)
     size = len(judged)
@@ -153,7 +156,7 @@ def expect_cells(
         deviation = score / info / (1 - own)
         of_model = pull / (1 - own)
         variance = inflation / info + of_model
-        tau = natural_spread(deviation[bulk], variance[bulk])
+        tau = max(least_spread, natural_spread(deviation[bulk], variance[bulk]))
         z = np.abs(deviation) / np.sqrt(variance + tau**2)
         weight = _robust_weight(z, turn) / (inflation + info * tau**2)
         prior = model.update_prior(prior, beta, inverse)
@@ -262,6 +265,7 @@ def natural_spread(deviation: Floats, variance: Floats) -> float:
 
 def fit_strata(
     strata: Sequence[Codes],
+    penalties: Sequence[float],
     handoff: Codes,
     *,
     n: Floats,
@@ -278,6 +282,8 @@ def fit_strata(
     ----------
     strata
         Levels of each stratum variable; their summed effects are returned, centred.
+    penalties
+        How strongly each variable's effects are drawn to 0 (in units of information).
     handoff
         The handoff of each row.
     n, total, family
@@ -289,17 +295,16 @@ def fit_strata(
     if count == 0:
         return np.zeros(0)
     columns: list[Any] = [sp.csr_matrix(np.ones((count, 1)))]
-    mine = [False]
-    for is_stratum, group in ((True, strata), (False, [handoff])):
-        for codes in group:
-            _, level = np.unique(codes, return_inverse=True)
-            ones = (np.ones(count), (np.arange(count), level))
-            columns.append(sp.csr_matrix(ones, shape=(count, level.max() + 1)))
-            mine += [is_stratum] * (level.max() + 1)
+    weights, keep_flags = [1e-6], [False]
+    last = len(strata)
+    for index, codes in enumerate((*strata, handoff)):
+        _, level = np.unique(codes, return_inverse=True)
+        ones = (np.ones(count), (np.arange(count), level))
+        columns.append(sp.csr_matrix(ones, shape=(count, level.max() + 1)))
+        weights += [0.05 if index == last else penalties[index]] * (level.max() + 1)
+        keep_flags += [index != last] * (level.max() + 1)
     design = sp.hstack(columns).tocsr()
-    keep = np.array(mine)
-    penalty = np.where(keep, 1.0, 0.05)
-    penalty[0] = 1e-6
+    keep, penalty = np.array(keep_flags), np.array(weights)
     beta = np.zeros(design.shape[1])
     spread = max(float((total**2 / n).sum() / n.sum() - (total.sum() / n.sum()) ** 2), 1e-6)
     for _ in range(rounds if family == "share" else 1):

@@ -9,7 +9,7 @@ who are worse off, lower end of its interval).
 signal          observed among arrivals at b from a    effect             unit
 ==============  =====================================  =================  =========================
 abandonment     silent for longer than the silence     observed−expected  share of arrivals
-backtracking    next stage below the highest reached   observed−expected  share of those who went on
+backtracking    next stage before the target's         observed−expected  share of those who went on
 ping_pong       next contact back in a's channel       observed−expected  share of those who went on
 delay           median wait a → b, in hours            observed/expected  ratio
 perception_dip  mean rating at b                       observed−expected  points of the scale
@@ -47,6 +47,13 @@ MIN_WAITS = 60
 
 _Z95 = 1.959964
 _SOURCE_VARIANCE = 0.1
+_TARGET_PENALTY = 50.0
+"""What a target must show before a stratum acts otherwise there than in its stage (information)."""
+
+_LEAST_SPREAD = 0.05
+"""Natural spread between handoffs that is always allowed for: logits, and as a share of the standard
+deviation of a rating or a log wait."""
+
 _SHORTEST, _LONGEST = 0.05, 0.5
 """Quantiles at which waits are drawn in: the lower half decides, because the upper half also holds
 customers who had left and came back to begin anew."""
@@ -67,7 +74,7 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
     stage = arrivals.places["stage_index"].gather(table["target"])
     added = {
         "by_silent": _strata(table, "n", "silent", "share", stage),
-        "by_back": _strata(table, "fresh", "back", "share", table["target"]),
+        "by_back": _strata(table, "fresh", "back", "share", stage),
         "by_rating": _strata(table, "rating_n", "rating_sum", "mean", stage),
     }
     enriched = replace(
@@ -77,19 +84,21 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
     return enriched
 
 
-def _strata(table: pl.DataFrame, n: str, total: str, family: str, around: pl.Series) -> pl.Series:
+def _strata(table: pl.DataFrame, n: str, total: str, family: str, stage: pl.Series) -> pl.Series:
     used = (table[n] > 0).to_numpy()
     part = table.filter(pl.Series(used))
     codes = {
         c: part[c].to_numpy().astype(np.int64)
         for c in ("source", "target", "high", "reached", "position", "segment", "period")
     }
-    where = around.filter(pl.Series(used)).to_numpy().astype(np.int64)
-    within = (where * 256 + codes["high"]) * 2 + codes["reached"]
+    reach = codes["high"] * 2 + codes["reached"]
+    around = stage.filter(pl.Series(used)).to_numpy().astype(np.int64) * 512 + reach
+    within = codes["target"] * 512 + reach
     handoff = codes["source"] * 65_536 + codes["target"]
     result = np.zeros(len(table))
     result[used] = fit_strata(
-        [within, codes["position"], codes["segment"], codes["period"]],
+        [around, within, codes["position"], codes["segment"], codes["period"]],
+        [1.0, _TARGET_PENALTY, 1.0, 1.0, 1.0],
         handoff,
         n=part[n].to_numpy().astype(np.float64),
         total=part[total].to_numpy().astype(np.float64),
@@ -109,6 +118,7 @@ def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
     codes = {c: part[c].to_numpy().astype(np.int64) for c in keys}
     offset = fit_strata(
         [codes["segment"], codes["period"]],
+        [1.0, 1.0],
         codes["source"] * 65_536 + codes["target"],
         n=part["n"].to_numpy().astype(np.float64),
         total=part["total"].to_numpy().astype(np.float64),
@@ -220,7 +230,10 @@ def judge_abandonment(arrivals: Arrivals, *, mark: int | None = None) -> pl.Data
 
 def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
     """Judge how often customers go back a stage after a handoff, among those who went on."""
-    table = arrivals.arrivals.filter((pl.col("fresh") > 0) & pl.col("high").is_between(1, 254))
+    stage = pl.lit(arrivals.places["stage_index"]).gather(pl.col("target").cast(pl.UInt32))
+    table = arrivals.arrivals.filter((pl.col("fresh") > 0) & stage.is_between(1, 254))
+    if table.is_empty():
+        return _nothing()
     grid = _Grid(arrivals, table)
     habit = _habit_of_going_back(arrivals, grid)
     return _judge_share(arrivals, table, "fresh", "back", "by_back", ("fresh", "back"), habit)
@@ -245,7 +258,12 @@ def _judge_share(
     judged = (size >= MIN_N) & grid.apart & ~grid.rare
     inflation = _design_effect(arrivals.spread, *spread)
     found = expect_cells(
-        cells, grid.blocks(_SOURCE_VARIANCE), family="share", judged=judged, inflation=inflation
+        cells,
+        grid.blocks(_SOURCE_VARIANCE),
+        family="share",
+        judged=judged,
+        inflation=inflation,
+        least_spread=_LEAST_SPREAD,
     )
     return _share_frame(grid, found, judged, inflation)
 
@@ -258,7 +276,7 @@ def _share_frame(
     Natural differences are additive in logits where they come from who arrives, and in points
     where a fixed share of customers does something else; requiring both guards against either.
     """
-    from scipy.special import bdtrc, stdtr
+    from scipy.special import betainc, stdtr
 
     judged = judged & found.comparable
     n = np.maximum(found.n, 1)
@@ -275,7 +293,8 @@ def _share_frame(
     z = np.minimum(found.z, in_points)
     # the normal law is too kind to small counts: never below the binomial tail itself
     count = np.round(found.observed * n)
-    tail = np.where(count > 0, bdtrc(np.maximum(count - 1, 0), n, share), 1.0)
+    least = np.maximum(count, 1)
+    tail = np.where(count > 0, betainc(least, np.maximum(n - least, 0) + 1, share), 1.0)
     spread = np.sqrt(variance + np.minimum(slope * found.tau, tau) ** 2)
     return pl.DataFrame(
         {
@@ -396,7 +415,7 @@ def _judge_return(
     )
     judged = use & (size >= MIN_N) & grid.apart & ~grid.rare
     blocks = [Block(grid.source, 0.25), Block(grid.target, 0.25)]
-    found = expect_cells(cells, blocks, family="share", judged=judged)
+    found = expect_cells(cells, blocks, family="share", judged=judged, least_spread=_LEAST_SPREAD)
     return _share_frame(grid, found, judged, 1.0)
 
 
@@ -538,7 +557,13 @@ def _judge_mean(
         variance,
     )
     judged = large & grid.apart & ~grid.rare
-    found = expect_cells(cells, grid.blocks(source_variance), family="mean", judged=judged)
+    found = expect_cells(
+        cells,
+        grid.blocks(source_variance),
+        family="mean",
+        judged=judged,
+        least_spread=2 * _LEAST_SPREAD * pooled**0.5,
+    )
     return found, judged & found.comparable, np.sqrt(variance)
 
 

@@ -134,7 +134,7 @@ def oracle(rows):
                     continue
             cell["fresh"] += 1
             following = mine[i + 1]["place"]
-            cell["back"] += PLACES["stage_index"][following] < here["stage_high"]
+            cell["back"] += PLACES["stage_index"][following] < PLACES["stage_index"][here["place"]]
             onward[(*handoff, following)] += 1
     return found, onward, waits
 
