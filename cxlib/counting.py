@@ -419,7 +419,9 @@ def _count_stages(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataF
     meets = ((own.reached_at >= since) & (own.reached_at < _NEVER)) | (
         (own.lost_at >= since) & (own.lost_at < _NEVER)
     )
-    nothing_left = met_before | ((stage > goal_stage) & ~meets)
+    # a loss that the map places beyond the goal ended the journey in the stage it came from
+    lost_on_entry = (stage > goal_stage) & (own.lost_at == since)
+    nothing_left = met_before | lost_on_entry | ((stage > goal_stage) & ~meets)
     told = _outcomes(
         since,
         own,

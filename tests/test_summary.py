@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from journey_oracle import START, follow, journey_map, make_workspace, random_log, split
+from journey_oracle import START, contact, follow, journey_map, make_workspace, random_log, split
 from polars.testing import assert_frame_equal
 
 from cxlib.bins import BIN_EDGES, N_BINS
@@ -263,3 +263,24 @@ def test_bins_are_ordered_and_cover_every_duration():
     assert len(BIN_EDGES) == N_BINS
     assert list(BIN_EDGES) == sorted(BIN_EDGES)
     assert BIN_EDGES[:2] == (0.0, 1.0)
+
+
+def test_a_loss_placed_beyond_the_goal_counts_where_it_finds_the_customer(tmp_path):
+    rule = journey_map(goal=("pay",), lost=("support",))  # "support" lies in aftersales
+    log = [
+        contact("a", 0, "ad"),
+        contact("a", 1, "support"),
+        contact("b", 0, "ad"),
+        contact("b", 1, "basket"),
+        contact("b", 2, "support"),
+        contact("c", 0, "ad"),
+    ]
+    stages = make_workspace(tmp_path / "ws", log, rule=rule).summary().stages
+    counted = stages.group_by("stage", "outcome").agg(pl.col("n").sum())
+    assert set(counted.iter_rows()) == {
+        (0, "lost", 1),
+        (0, "progress", 1),
+        (0, "open", 1),
+        (2, "lost", 1),
+        (3, "done", 2),
+    }
