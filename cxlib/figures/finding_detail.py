@@ -76,17 +76,19 @@ def plot_finding_trend(
     """Draw one finding by period, with its expectation as a line; periods of few cases are pale."""
     theme = theme_named()
     trend = _of(result.trend, finding).filter(pl.col("observed").is_not_null())
+    ripe = _ripe(result)
     sentence = describe_finding_trend(result, finding)
     figure = new_figure(
         theme=theme,
         title=sentence if title is None else title,
-        subtitle=f"Observed by period; whiskers: 95 % intervals; pale: fewer than {_FEW} cases",
+        subtitle=f"By period; hollow: fewer than {_FEW} cases; grey: too recent to be complete",
         alt=sentence,
         height=260 + (0 if title == "" else 80),
     )
     figure.update_layout(showlegend=False, margin={"r": 110})
     scale = _scale(finding)
     rows = trend.to_dicts()
+    colours = [theme.finding if row["period"] <= ripe else theme.flow for row in rows]
     figure.add_trace(
         go.Scatter(
             name="observed",
@@ -97,14 +99,15 @@ def plot_finding_trend(
             marker={
                 "size": 9,
                 "color": [
-                    theme.finding if row["n"] is not None and row["n"] >= _FEW else theme.paper
-                    for row in rows
+                    colour if (row["n"] or 0) >= _FEW else theme.paper
+                    for row, colour in zip(rows, colours, strict=True)
                 ],
-                "line": {"width": 1.5, "color": theme.finding},
+                "line": {"width": 1.5, "color": colours},
             },
             error_y=_error(rows, scale, theme),
             hovertext=[
-                f"{_day(row['period'])}: {figure_text(finding, row['observed'])}, n {row['n']:,}"
+                f"{_day(row['period'])}: {figure_text(finding, row['observed'])}, "
+                f"{plural(row['n'] or 0, 'case')}"
                 for row in rows
             ],
             hoverinfo="text",
@@ -113,17 +116,20 @@ def plot_finding_trend(
     if finding["expected"] is not None and rows:
         _add_expectation(figure, scale * finding["expected"], finding, theme)
     figure.update_layout(
-        yaxis={"title": {"text": _axis_name(finding)}, "rangemode": "tozero", "fixedrange": True},
+        yaxis={
+            "title": {"text": _axis_name(finding)},
+            "fixedrange": True,
+            "range": _range_over_time([r for r in rows if r["period"] <= ripe] or rows, finding),
+        },
         xaxis={"fixedrange": True, "showgrid": False},
     )
-    if finding["signal"] != "perception_dip":
-        return figure
-    return figure.update_layout(yaxis={"rangemode": "normal"})
+    return figure
 
 
 def describe_finding_trend(result: FindingDetails, finding: Mapping[str, Any]) -> str:
     """Say in how many periods one finding lay on the wrong side of its expectation."""
-    trend = _of(result.trend, finding).filter(pl.col("observed").is_not_null() & (pl.col("n") > 0))
+    known = pl.col("observed").is_not_null() & (pl.col("period") <= _ripe(result))
+    trend = _of(result.trend, finding).filter(known)
     handoff = f"{finding['source']} → {finding['target']}"
     if trend.is_empty() or finding["expected"] is None:
         return f"{handoff}: too few cases to be shown by period"
@@ -137,6 +143,23 @@ def describe_finding_trend(result: FindingDetails, finding: Mapping[str, Any]) -
     return f"{handoff} was worse than expected in {often} periods"
 
 
+def _ripe(result: FindingDetails) -> date:
+    """Last day on which a period may begin and be complete: later ones were not watched enough."""
+    return (result.observed_until - result.silence).date()
+
+
+def _range_over_time(rows: list[dict[str, Any]], finding: Mapping[str, Any]) -> list[float] | None:
+    """Range of the periods that are complete: a point of few late cases must not flatten them."""
+    values = [row[end] for row in rows for end in ("observed", "low", "high")]
+    known = [v for v in [*values, finding["expected"]] if v is not None]
+    if not known:
+        return None
+    low = min(known) if finding["signal"] == "perception_dip" else 0.0
+    room = 0.08 * (max(known) - low)
+    scale = _scale(finding)
+    return [scale * (low - room if low else 0.0), scale * (max(known) + room)]
+
+
 def _of(frame: pl.DataFrame, finding: Mapping[str, Any]) -> pl.DataFrame:
     keys = ("source_place", "target_place", "signal")
     return frame.filter(*(pl.col(key) == finding[key] for key in keys))
@@ -144,10 +167,10 @@ def _of(frame: pl.DataFrame, finding: Mapping[str, Any]) -> pl.DataFrame:
 
 def _rests_on(result: FindingDetails, finding: Mapping[str, Any]) -> str:
     n = finding["n"]
-    return (
-        f"{plural(n, 'case') if n is not None else 'Few cases'}; "
-        f"effect {effect_text(finding, interval=True)}; band: 95 % interval of the expectation"
-    )
+    cases = plural(n, "case") if n is not None else "Few cases"
+    text = f"{cases}; effect {effect_text(finding, interval=True)}"
+    has_curve = len(_of(result.curves, finding)) > 1
+    return f"{text}; band: 95 % interval of the expectation" if has_curve else text
 
 
 def _add_curve(
@@ -297,9 +320,12 @@ def _add_two_figures(figure: go.Figure, finding: Mapping[str, Any], theme: Theme
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
         return
     effect = finding["effect"]
-    ends = [None if finding[e] is None else abs(finding[e] - effect) for e in ("low", "high")]
-    ratio = finding["unit"].startswith("ratio")
-    known = effect is not None and None not in ends and not ratio
+    ends = [
+        0.0 if None in (effect, finding[end]) else scale * abs(finding[end] - effect)
+        for end in ("low", "high")
+    ]
+    if finding["unit"].startswith("ratio"):  # its ends are no distances on this axis
+        ends = [0.0, 0.0]
     values = [finding["observed"], finding["expected"]]
     figure.add_trace(
         go.Scatter(
@@ -314,8 +340,9 @@ def _add_two_figures(figure: go.Figure, finding: Mapping[str, Any], theme: Theme
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": [0, scale * ends[0]] if known else [0, 0],
-                "arrayminus": [0, scale * ends[1]] if known else [0, 0],
+                # a larger effect means a smaller expectation
+                "array": [0.0, ends[0]],
+                "arrayminus": [0.0, ends[1]],
                 "color": theme.muted,
                 "thickness": 1.6,
                 "width": 6,
@@ -383,7 +410,7 @@ def _axis_name(finding: Mapping[str, Any]) -> str:
         return "median wait, hours"
     if finding["signal"] == "perception_dip":
         return "mean rating"
-    return f"% ({finding['unit'].removeprefix('share of ')})"
+    return f"% of {finding['unit'].removeprefix('share of ')}"
 
 
 def _day(day: date) -> str:

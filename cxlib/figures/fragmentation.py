@@ -78,7 +78,7 @@ def effect_text(row: Mapping[str, Any], *, interval: bool = False) -> str:
         ends = [None if end is None else _signed(end, 1) for end in (low, high)]
     if not interval or None in ends:
         return text.replace(" ", NBSP)
-    joint = " to " if any(end.startswith("−") or end.startswith("+") for end in ends) else "–"
+    joint = " to " if any(end[:1] in "−+" for end in ends if end) else "–"
     return f"{text.replace(' ', NBSP)} ({ends[0]}{joint}{ends[1]})"
 
 
@@ -180,36 +180,34 @@ def _lay_out_matrix(figure: go.Figure, places: list[dict[str, Any]], theme: Them
         "fixedrange": True,
         "zeroline": False,
     }
+    across = {"range": [-0.6, size - 0.4], "tickangle": -45, "title": {"text": "to"}}
     figure.update_layout(
         showlegend=False,
-        xaxis=axis
-        | {
-            "range": [-0.6, size - 0.4],
-            "tickangle": -45,
-            "title": {"text": "to"},
-            "side": "bottom",
-        },
+        xaxis=axis | across,
         yaxis=axis | {"range": [size - 0.4, -0.6], "title": {"text": "from"}},
         margin={"b": 30, "t": int(figure.layout.margin.t) + 26, "r": 70},
     )
     start = 0
+    lines = []
     for number, (stage, members) in enumerate(groupby(p["stage"] for p in places)):
         end = start + len(list(members))
         if number % 2 == 0:
-            span = {"line": {"width": 0}, "fillcolor": theme.band, "layer": "below"}
             figure.add_shape(
-                type="rect", x0=start - 0.5, x1=end - 0.5, y0=-0.6, y1=size - 0.4, **span
-            )
+                type="rect", x0=start - 0.5, x1=end - 0.5, y0=-0.6, y1=size - 0.4,
+                line={"width": 0}, fillcolor=theme.band, layer="below",
+            )  # fmt: skip
         figure.add_annotation(
             text=escape(stage), x=start - 0.5, y=1, yref="paper", xanchor="left", yanchor="bottom",
             yshift=4, showarrow=False, font={"size": 12, "color": theme.muted},
         )  # fmt: skip
-        figure.add_shape(
-            type="line", x0=-0.6, x1=size - 0.4, y0=end - 0.5, y1=end - 0.5,
-            line={"width": 1, "color": theme.muted if end < size else theme.rule},
-            layer="below",
-        )  # fmt: skip
+        if end < size:
+            lines.append(end - 0.5)
         start = end
+    for y in lines:  # after the bands, which would cover them
+        figure.add_shape(
+            type="line", x0=-0.6, x1=size - 0.4, y0=y, y1=y,
+            line={"width": 1, "color": theme.flow}, layer="below",
+        )  # fmt: skip
 
 
 def _add_handoffs(
@@ -268,6 +266,7 @@ def _add_findings(
             customdata=keys,
             marker={
                 "size": [18 if is_chosen else 14 for is_chosen in chosen],
+                "opacity": 1,
                 "color": theme.finding,
                 "line": {"width": [4 if c else 1.5 for c in chosen], "color": theme.paper},
             },
@@ -307,7 +306,7 @@ def plot_finding_list(result: FindingDetails, *, title: str | None = None) -> go
         alt=sentence,
         height=height,
     )
-    figure.update_layout(showlegend=False, margin={"l": 290, "r": 150, "b": 30})
+    figure.update_layout(showlegend=False, margin={"l": 290, "r": 178, "b": 30})
     if not groups:
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False}, height=180)
         return figure

@@ -11,6 +11,7 @@ from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.publish.pointer import FOLDER, current_folder, read_manifest
 
 if TYPE_CHECKING:
+    from cxlib.fragmentation.details import FindingDetails
     from cxlib.measures.first_contacts import FirstContacts
     from cxlib.measures.stage_funnel import StageFunnel
     from cxlib.measures.touchpoints import Touchpoints
@@ -110,6 +111,23 @@ class Snapshot:
     ) -> StageFunnel:
         """Return the stage funnel of a selection; see `answer`."""
         return self.answer("stage_funnel", segment=segment, period=period)
+
+    def findings(self, *, segment: tuple[str, str] | None = None) -> FindingDetails:
+        """Return the handoffs that break, for everybody or one segment, and what lies behind them.
+
+        Raises
+        ------
+        UnknownNameError
+            The segment is not published.
+        WorkspaceError
+            The snapshot was published before there were findings.
+        """
+        from cxlib.publish.findings import read_findings
+
+        self._number_of(segment, None)
+        chosen: list[tuple[str, str] | None] = [None, *self.segments]
+        known = None if segment is None else (segment[0], segment[1])
+        return read_findings(self.folder, chosen.index(known), known)
 
     def answer(
         self,

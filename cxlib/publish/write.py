@@ -17,6 +17,7 @@ import cxlib
 from cxlib.errors import InputError
 from cxlib.publish.answers import NUMBER, write_answers, write_selections
 from cxlib.publish.checks import check_snapshot
+from cxlib.publish.findings import check_findings, write_findings
 from cxlib.publish.influence import Influence, measure_influence, rounding_base
 from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, switch_to
 from cxlib.publish.rules import MEASURES, PublishedMeasure, PublishedTable
@@ -102,6 +103,8 @@ def _fill_and_switch(
     for measure in MEASURES:
         tell(f"answering {len(selections)} selections: {measure.name.replace('_', ' ')}")
         _write_measure(draft, measure, summary, choices, influence, k=k, spread=spread)
+    tell(f"judging every handoff for {1 + len(choices.segments)} groups of customers")
+    write_findings(draft, workspace, choices.segments, k=k)
     manifest = _manifest(workspace, choices, influence, k=k)
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     folder = _name(draft.parent, manifest["published_at"])
@@ -111,7 +114,11 @@ def _fill_and_switch(
     for view, draw in views.items():
         (draft / "first_paint" / f"{view}.html").write_text(draw(snapshot), encoding="utf-8")
     tell("checking the snapshot")
-    manifest["checks"] = check_snapshot(draft, workspace, influence, k=k)
+    ids = workspace.customers().select("name").collect().to_series()
+    manifest["checks"] = [
+        *check_snapshot(draft, workspace, influence, k=k),
+        check_findings(draft, ids, k=k),
+    ]
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     draft.rename(folder)
     switch_to(folder)

@@ -1,0 +1,276 @@
+"""The findings in a snapshot: judged for everybody and for each segment, small groups protected.
+
+Findings are not answered for ranges of periods: a judgement needs the whole log, and what a
+visitor wants to know of time is in the trend of each finding. The rules are those of
+`cxlib.publish.small_groups`. One customer counts at most `MAX_PER_CUSTOMER` times for a handoff,
+which bounds what k-1 customers can add to any number here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from cxlib.errors import WorkspaceError
+from cxlib.publish.answers import NUMBER, read_answer, write_answers
+from cxlib.publish.small_groups import Kind, Rule, protect, protect_customers
+
+if TYPE_CHECKING:
+    from cxlib.fragmentation.details import FindingDetails
+    from cxlib.store import Workspace
+
+__all__ = ["NAME", "check_findings", "read_findings", "write_findings"]
+
+NAME = "findings"
+
+LABEL = Rule(Kind.LABEL)
+CUSTOMERS = Rule(Kind.CUSTOMERS)
+SHARE = Rule(Kind.SHARE)
+CASES = Rule(Kind.COUNT, heaviest="arrivals")
+MEAN = Rule(Kind.MEAN, heaviest="arrivals", of="n")
+TIME = Rule(Kind.TWO_DIGITS, heaviest="arrivals", of="n")
+
+_NAMES = (
+    "source",
+    "target",
+    "source_channel",
+    "target_channel",
+    "stage",
+    "owner",
+    "handoff",
+    "signal",
+    "unit",
+    "q",
+    "finding",
+    "stable",
+    "echo_of",
+    "source_place",
+    "target_place",
+)
+_FIGURES = ("observed", "expected", "effect", "effect_low", "effect_high")
+_FAMILIES = {
+    "share": {"observed": SHARE, "expected": SHARE, "effect": LABEL}
+    | {"effect_low": LABEL, "effect_high": LABEL},
+    "ratio": {"observed": TIME, "expected": TIME, "effect": TIME},
+    "rating": {"observed": MEAN, "expected": MEAN, "effect": MEAN},
+}
+"""How the figures of a finding are protected, by the first word of their unit; others are not
+published."""
+
+_KEYS = ("source_place", "target_place", "signal")
+_FRAMES = ("table", "signals", "curves", "onward", "trend", "places")
+
+
+def write_findings(
+    folder: Path, workspace: Workspace, segments: tuple[tuple[str, str], ...], *, k: int
+) -> None:
+    """Judge every handoff for everybody and for each segment, protect the answers, write them."""
+    from cxlib.fragmentation import measure_fragmentation, read_arrivals
+    from cxlib.fragmentation.details import detail_findings
+    from cxlib.summary import Selection
+
+    arrivals = read_arrivals(workspace)
+    scale = workspace.journey_map.rating_scale
+    spread = float(scale.max - scale.min) if scale is not None else 1.0
+    frames: dict[str, list[pl.DataFrame]] = {name: [] for name in _FRAMES}
+    others: list[dict[str, Any]] = []
+    shown: pl.DataFrame | None = None
+    for number, segment in enumerate((None, *segments)):
+        where = None if segment is None else Selection(segment=segment)
+        details = detail_findings(measure_fragmentation(arrivals, where=where))
+        safe = protect_details(details, k=k, spread=spread)
+        # Only handoffs that may be named for everybody are ever named.
+        shown = safe["table"].select(*_KEYS[:2]).unique() if shown is None else shown
+        for name in ("table", "curves", "onward", "trend"):
+            safe[name] = safe[name].join(shown, on=_KEYS[:2], how="semi", maintain_order="left")
+        for name, frame in safe.items():
+            frames[name].append(frame.with_columns(pl.lit(number, pl.UInt32).alias(NUMBER)))
+        others.append(_numbers(details, _size(workspace, segment), k=k))
+    below = {name: pl.concat(parts, how="vertical_relaxed") for name, parts in frames.items()}
+    write_answers(folder, NAME, below, others)
+
+
+def read_findings(folder: Path, number: int, segment: tuple[str, str] | None) -> FindingDetails:
+    """Read back the findings of everybody (0) or of the segment with that number."""
+    from cxlib.fragmentation.details import FindingDetails
+    from cxlib.summary import Selection
+
+    if not (folder / f"{NAME}.json").is_file():
+        raise WorkspaceError("this snapshot holds no findings; publish again: cx publish")
+    found: FindingDetails = read_answer(
+        folder, NAME, FindingDetails, number, Selection(segment=segment)
+    )
+    return found
+
+
+def protect_details(details: FindingDetails, *, k: int, spread: float) -> dict[str, pl.DataFrame]:
+    """Protect every frame of the details of findings."""
+    bound = pl.DataFrame({"arrivals": [_most_added(k)]})
+    table = _protect_table(details.table, bound, k=k, spread=spread)
+    people = _people_of(details.table)
+    curve = dict.fromkeys(("observed", "expected", "expected_low", "expected_high"), SHARE)
+    curves = protect(
+        details.curves.join(people, on=_KEYS, how="left", maintain_order="left"),
+        {**dict.fromkeys((*_KEYS, "x"), LABEL), "customers": CUSTOMERS, **curve},
+        customers="customers",
+        k=k,
+    ).drop("customers")
+    onward = protect(
+        details.onward.join(people, on=_KEYS, how="left", maintain_order="left"),
+        {**dict.fromkeys((*_KEYS, "next", "channel"), LABEL), "customers": CUSTOMERS}
+        | dict.fromkeys(("observed", "others"), SHARE),
+        customers="customers",
+        k=k,
+    ).drop("customers")
+    return {
+        "table": table,
+        "signals": details.signals,
+        "curves": curves,
+        "onward": onward.filter(pl.col("observed").is_not_null()),
+        "trend": _protect_trend(details, bound, k=k, spread=spread),
+        "places": _named_places(details, table),
+    }
+
+
+def _people_of(table: pl.DataFrame) -> pl.DataFrame:
+    """Distinct customers behind each row of the table."""
+    return table.select(*_KEYS, "customers")
+
+
+def _most_added(k: int) -> int:
+    """What any k-1 customers together add to a count of arrivals, at most."""
+    from cxlib.fragmentation.arrivals import MAX_PER_CUSTOMER
+
+    return MAX_PER_CUSTOMER * (k - 1)
+
+
+def _protect_table(
+    table: pl.DataFrame, bound: pl.DataFrame, *, k: int, spread: float
+) -> pl.DataFrame:
+    from cxlib.fragmentation.sentences import say_finding
+
+    flat = table.rename({"low": "effect_low", "high": "effect_high"}).with_columns(
+        q=pl.col("q").round_sig_figs(1), customers=pl.col("customers").cast(pl.Int64)
+    )
+    kept = flat.select(*_NAMES, "customers", "n", "customers_affected", *_FIGURES).filter(
+        pl.col("customers") >= k
+    )
+    step = (k / protect_customers(pl.col("customers"), k=k)).clip(0.005)
+    effect = {
+        "effect": ((pl.col("effect") / step).round() * step).round(4),
+        "effect_low": ((pl.col("effect_low") / step + 1e-9).floor() * step).round(4),
+        "effect_high": ((pl.col("effect_high") / step - 1e-9).ceil() * step).round(4),
+    }
+    parts = []
+    for family, rules in _FAMILIES.items():
+        rows = kept.filter(pl.col("unit").str.starts_with(family))
+        if family == "share":
+            rows = rows.with_columns(**effect)
+        names = dict.fromkeys((*_NAMES, "customers_affected"), LABEL)
+        parts.append(
+            protect(
+                rows,
+                {**names, "customers": CUSTOMERS, "n": CASES, **rules},
+                customers="customers",
+                k=k,
+                influence=bound,
+                spread=spread,
+            )
+        )
+    # The order of the measure says which p value is smaller, and nothing about a customer.
+    safe = table.select(_KEYS).join(pl.concat(parts), on=_KEYS, maintain_order="left")
+    named = safe.with_columns(
+        customers_affected=protect_customers(pl.col("customers_affected"), k=k)
+    ).rename({"effect_low": "low", "effect_high": "high"})
+    sentences = [
+        say_finding(row) if row["finding"] and _is_whole(row) else None
+        for row in named.iter_rows(named=True)
+    ]
+    return named.with_columns(sentence=pl.Series(sentences, dtype=pl.String))
+
+
+def _is_whole(row: dict[str, Any]) -> bool:
+    """Whether everything that the sentence of a finding says may be said."""
+    said = ["n", "effect", "low", "high"]
+    if not row["unit"].startswith("share"):
+        said += ["observed", "expected"]
+    return all(row[name] is not None for name in said)
+
+
+def _protect_trend(
+    details: FindingDetails, bound: pl.DataFrame, *, k: int, spread: float
+) -> pl.DataFrame:
+    units = details.table.select(*_KEYS, "unit")
+    trend = details.trend.join(units, on=_KEYS, how="left", maintain_order="left").rename(
+        {"low": "observed_low", "high": "observed_high"}
+    )
+    names = dict.fromkeys((*_KEYS, "period", "unit"), LABEL)
+    parts = []
+    for family, rules in _FAMILIES.items():
+        rows = trend.filter(pl.col("unit").str.starts_with(family), pl.col("customers") >= k)
+        rule = {**names, "customers": CUSTOMERS, "n": CASES, "observed": rules["observed"]}
+        parts.append(
+            protect(rows, rule, customers="customers", k=k, influence=bound, spread=spread)
+        )
+    return (
+        pl.concat(parts)
+        .drop("unit")
+        .rename({"observed_low": "low", "observed_high": "high"})
+        .sort(*_KEYS, "period")
+    )
+
+
+def _named_places(details: FindingDetails, table: pl.DataFrame) -> pl.DataFrame:
+    """Places at an end of a handoff that may be named."""
+    ends = pl.concat([table["source_place"], table["target_place"]]).unique()
+    return details.places.filter(pl.col("place").cast(pl.Int64).is_in(ends.implode()))
+
+
+def _size(workspace: Workspace, segment: tuple[str, str] | None) -> int:
+    """Customers of a segment, or of the log."""
+    customers = workspace.customers().select("segment").collect()
+    if segment is None:
+        return customers.height
+    dimension, value = segment
+    codes = workspace.segments.filter(pl.col(dimension) == value)["segment"]
+    return customers.filter(pl.col("segment").is_in(codes.implode())).height
+
+
+def _numbers(details: FindingDetails, customers: int, *, k: int) -> dict[str, Any]:
+    silence: timedelta = details.silence
+    return {
+        "tests": details.tests,
+        "customers": (customers + k // 2) // k * k if customers >= k else 0,
+        "silence": silence,
+        "observed_until": details.observed_until,
+    }
+
+
+def check_findings(folder: Path, ids: pl.Series, *, k: int) -> str:
+    """Look the findings over as they lie on disk; return what was checked.
+
+    Raises
+    ------
+    WorkspaceError
+        A figure could tell on fewer than k customers, or a text is a customer's id.
+    """
+    for name in _FRAMES:
+        frame = pl.read_parquet(folder / f"{NAME}.{name}.parquet")
+        for column in ("customers", "customers_affected", "n"):
+            if column in frame.columns:
+                value = frame[column].drop_nulls()
+                if ((value % k != 0) | (value < k)).any():
+                    raise WorkspaceError(
+                        f"findings, {column}: a figure could tell on fewer than {k} customers; "
+                        "the snapshot is not served. This is a fault of cxlib: please report it."
+                    )
+        for column in (c for c, dtype in frame.schema.items() if dtype == pl.String):
+            if frame[column].drop_nulls().unique().is_in(ids.implode()).any():
+                raise WorkspaceError(
+                    f"findings, {column}: one of its names is a customer's id; check `columns` in "
+                    "the journey map."
+                )
+    return f"every finding rests on at least {k} customers, and its figures are rounded as all are"
