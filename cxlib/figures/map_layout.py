@@ -12,16 +12,20 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cxlib.figures.theme import UNMAPPED
+from cxlib.figures.theme import UNMAPPED, wrap
 
-#: Width of a column, in pixels, on which the curves and label lengths are based.
+#: Width of one of four columns, in pixels, on which the curves are based.
 COLUMN_PX = 255
+#: The same on the narrowest page that still shows the map: what labels have to fit into.
+NARROWEST_COLUMN_PX = 168
 #: Most touchpoints drawn in one cell; the others are counted, and are in the table.
 CELL_ROWS = 16
 
 _HEADER_PX = 64
 _LANE_PADDING_PX = 6
 _CHARACTER_PX = 7.4  # of 12 px DejaVu Sans, the widest of the fonts in the theme
+_LINE_PX = 15
+_COUNT_CHARACTERS = 7  # of the number of customers that follows the name
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,12 @@ class MapLayout:
         The channels, from top to bottom.
     spots
         Position of every place drawn: x in columns, y in pixels below the upper edge.
+    labels
+        Name of every place drawn, in lines that fit into a column with the count after the last.
     left_out
         Number of places not drawn, by stage and channel.
     row
-        Height of a row, pixels.
+        Height of a row with a label of one line, pixels.
     height
         Height of the plot area, pixels.
     """
@@ -65,6 +71,7 @@ class MapLayout:
     stages: tuple[str, ...]
     lanes: tuple[Lane, ...]
     spots: dict[Place, tuple[float, float]]
+    labels: dict[Place, tuple[str, ...]]
     left_out: dict[tuple[str, str], int]
     row: float
     height: float
@@ -73,17 +80,6 @@ class MapLayout:
     def largest_circle(self) -> float:
         """Diameter of the largest circle, pixels: what a row leaves beside its label."""
         return self.row - 19
-
-    @property
-    def label_characters(self) -> int:
-        """Number of characters of a label that fit into a column at the reference width."""
-        return int((COLUMN_PX - 16) * min(1.0, 4 / len(self.stages)) / _CHARACTER_PX)
-
-    def label(self, place: Place) -> str:
-        """Return the touchpoint's name, shortened where it would run into the next column."""
-        limit = max(self.label_characters, 10)
-        name = place.touchpoint
-        return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"
 
 
 def lay_out(
@@ -115,18 +111,37 @@ def lay_out(
 
     rows = {c: max(len(v) for k, v in cells.items() if k[1] == c) for c in order}
     row = _row_height(sum(rows.values()))
+    limit = int(NARROWEST_COLUMN_PX * 4 / max(len(columns), 4) / _CHARACTER_PX)
+    labels = {p: _label(p.touchpoint, limit) for cell in cells.values() for p in cell}
     lanes, spots, top = [], {}, float(_HEADER_PX)
     for channel in order:
-        bottom = top + rows[channel] * row + 2 * _LANE_PADDING_PX
+        lines = max(len(lines) for p, lines in labels.items() if p.channel == channel)
+        pitch = row + (lines - 1) * _LINE_PX
+        bottom = top + rows[channel] * pitch + 2 * _LANE_PADDING_PX
         lanes.append(Lane(channel, top, bottom))
         for index, stage in enumerate(columns):
             cell = cells.get((stage, channel), [])
-            first = (top + bottom - len(cell) * row) / 2
+            first = (top + bottom - len(cell) * pitch) / 2
             for i, place in enumerate(cell):
                 # The circle stands in the upper part of its row, the label below it.
-                spots[place] = (index + _sway(i, len(cell)), first + i * row + (row - 17) / 2)
+                spots[place] = (index + _sway(i, len(cell)), first + i * pitch + (row - 17) / 2)
         top = bottom
-    return MapLayout(tuple(columns), tuple(lanes), spots, left_out, row, top)
+    return MapLayout(tuple(columns), tuple(lanes), spots, labels, left_out, row, top)
+
+
+def _label(name: str, limit: int) -> tuple[str, ...]:
+    """Break a name into at most two lines, with room for the count; shorten what is longer."""
+    if len(name) + _COUNT_CHARACTERS <= limit:
+        return (name,)
+    lines = wrap(name, limit).split("<br>")
+    if len(lines) == 1:
+        return (_shortened(name, limit), "")
+    rest = " ".join(lines[1:])
+    return (_shortened(lines[0], limit), _shortened(rest, limit - _COUNT_CHARACTERS))
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def ribbon(

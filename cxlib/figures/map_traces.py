@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ Trace = dict[str, Any]
 WIDEST, NARROWEST, SMALLEST = 13.0, 0.9, 6.0
 
 #: Width of the column of lane names at the left, pixels.
-GUTTER = 124
+GUTTER = 116
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,27 +293,31 @@ def _legend(theme: Theme, key: ColourKey) -> Trace:
 
 def _labels(circles: Sequence[Circle], layout: MapLayout, theme: Theme) -> Trace:
     """Names below the circles: always the same distance from the row, so that they line up."""
-    drop = layout.largest_circle / 2 + 8
+    drop = layout.largest_circle / 2 + 1
     return _scatter(
         name="labels",
         x=[layout.spots[c.place][0] for c in circles],
         y=[layout.spots[c.place][1] + drop for c in circles],
-        text=[
-            layout.label(c.place)
-            + (f"  <span style='color:{theme.muted}'>{c.note}</span>" if c.note else "")
-            for c in circles
-        ],
+        text=[_label(layout.labels[c.place], c.note, theme) for c in circles],
         mode="text",
-        textposition="middle center",
-        textfont={
-            "size": 12,
-            "color": theme.ink,
-            # Moves may run behind a name; a halo in the paper's colour keeps it readable.
-            "shadow": ", ".join([f"0 0 2px {theme.paper}"] * 4 + [f"0 0 4px {theme.paper}"] * 3),
-        },
+        textposition="bottom center",
+        textfont={"size": 12, "color": theme.ink, "shadow": _halo(theme)},
         customdata=[place_key(c.place) for c in circles],
         hoverinfo="skip",
     )
+
+
+def _label(lines: Sequence[str], note: str, theme: Theme) -> str:
+    name = "<br>".join(escape(line) for line in lines)
+    if not note:
+        return name
+    gap = "" if name.endswith("<br>") else "  "
+    return f"{name}{gap}<span style='color:{theme.muted}'>{note}</span>"
+
+
+def _halo(theme: Theme) -> str:
+    """Moves may run behind a name; a halo in the paper's colour keeps it readable."""
+    return ", ".join([f"0 0 2px {theme.paper}"] * 4 + [f"0 0 4px {theme.paper}"] * 3)
 
 
 def _mark_labels(
@@ -346,7 +351,7 @@ def _mark_labels(
         textfont={
             "size": 12,
             "color": colours,
-            "shadow": ", ".join([f"0 0 2px {theme.paper}"] * 4 + [f"0 0 4px {theme.paper}"] * 3),
+            "shadow": _halo(theme),
         },
         hoverinfo="skip",
     )

@@ -56,6 +56,9 @@ COLOURS: Mapping[str, str] = {
 #: Most moves that are drawn; the others are counted below the map.
 MOST_MOVES = 40
 
+#: Fewest customers of a touchpoint that is named in the sentence.
+_FEWEST_NAMED = 30
+
 #: Room for notes and legend below the map, pixels.
 _FOOT_PX = 84
 
@@ -166,7 +169,7 @@ def describe_touchpoints(result: Touchpoints) -> str:
                 f"Where customers{whom} get lost is not known: nobody was observed long enough "
                 "for a silence to count as lost"
             )
-        return f"No touchpoint at which customers{whom} certainly get lost"
+        return _strongest_loss(result, whom)
     first = weakest[0]
     sentence = (
         f"Most customers{whom} get lost after {named(first)}: "
@@ -174,6 +177,16 @@ def describe_touchpoints(result: Touchpoints) -> str:
     )
     further = [f"{named(row)} ({share(row['lost'])})" for row in weakest[1:]]
     return sentence + (f"; then {' and '.join(further)}" if further else "")
+
+
+def _strongest_loss(result: Touchpoints, whom: str) -> str:
+    """Where no touchpoint is called weak: after which of them contacts most often lead nowhere."""
+    lossy = result.table.filter(pl.col("customers") >= _FEWEST_NAMED, pl.col("lost_low") > 0)
+    if lossy.is_empty():
+        return f"No touchpoint at which customers{whom} certainly get lost"
+    row = lossy.sort("lost_low", descending=True).row(0, named=True)
+    lost = share(row["lost"], row["lost_low"], row["lost_high"])
+    return f"Contacts{whom} lead nowhere most often after {named(row)}: {lost}"
 
 
 def weakest_touchpoints(result: Touchpoints, *, most: int = 3) -> list[dict[str, Any]]:

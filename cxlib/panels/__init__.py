@@ -7,6 +7,13 @@ test can drive it by setting one, and a reader can link it to widgets of their o
 from __future__ import annotations
 
 from cxlib.panels.figure_widget import FigureWidget
+from cxlib.panels.fragmentation import FragmentationPanel, FragmentationState
 from cxlib.panels.journey_map import JourneyMapPanel, JourneyMapState
 
-__all__ = ["FigureWidget", "JourneyMapPanel", "JourneyMapState"]
+__all__ = [
+    "FigureWidget",
+    "FragmentationPanel",
+    "FragmentationState",
+    "JourneyMapPanel",
+    "JourneyMapState",
+]

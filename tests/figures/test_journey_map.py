@@ -10,7 +10,14 @@ from figure_results import CHANNELS, PLACES, STAGES, touchpoints, transitions, t
 
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.figures.cards import next_moves, page_style, touchpoint_cards, touchpoint_details
-from cxlib.figures.map_layout import CELL_ROWS, COLUMN_PX, Place, lay_out, ribbon
+from cxlib.figures.map_layout import (
+    CELL_ROWS,
+    COLUMN_PX,
+    NARROWEST_COLUMN_PX,
+    Place,
+    lay_out,
+    ribbon,
+)
 from cxlib.figures.map_traces import WIDEST, Mark, place_key, place_of
 from cxlib.figures.touchpoints import (
     MOST_MOVES,
@@ -61,8 +68,20 @@ def test_circles_and_labels_never_overlap(cells):
         assert min(b - a for a, b in pairwise(ys)) >= layout.largest_circle + 15
     assert layout.largest_circle > 15
     assert all(0 < y < layout.height for _, y in layout.spots.values())
-    widest = max(len(layout.label(p)) for p in places) * 7.4
-    assert widest <= COLUMN_PX
+    for lines in layout.labels.values():
+        assert max(len(line) for line in lines) * 7.4 <= NARROWEST_COLUMN_PX
+        assert (len(lines[-1]) + len("  1,240")) * 7.4 <= NARROWEST_COLUMN_PX
+
+
+def test_a_label_of_two_lines_gets_a_higher_row():
+    names = ["A_PARTLYSUBMITTED", "W_Nabellen incomplete dossiers", "till"]
+    places = [Place(name, "web", "conversion") for name in names]
+    layout = lay_out(places, stages=STAGES[:4], channels=["web"])
+    assert layout.labels[places[0]] == ("A_PARTLYSUBMITTED", "")
+    assert layout.labels[places[1]] == ("W_Nabellen incomplete", "dossiers")
+    assert layout.labels[places[2]] == ("till",)
+    ys = [layout.spots[place][1] for place in places]
+    assert ys[1] - ys[0] >= layout.largest_circle + 30
 
 
 def test_columns_lanes_and_order_follow_the_map():
@@ -85,7 +104,10 @@ def test_the_column_unmapped_is_there_only_when_needed():
 def test_a_long_name_is_shortened_and_a_full_cell_counted():
     long = Place("a name much longer than a column of the map could ever hold", "web", "awareness")
     layout = lay_out([long], stages=STAGES[:4], channels=["web"])
-    assert layout.label(long).endswith("…")
+    first, second = layout.labels[long]
+    assert first == "a name much longer"
+    assert second.endswith("…")
+    assert layout.labels == lay_out([long], stages=STAGES[:4], channels=["web"]).labels
     full = many(CELL_ROWS + 5, stages=1, channels=1)
     layout = lay_out(full, stages=["stage 0"], channels=["channel 0"])
     assert len(layout.spots) == CELL_ROWS - 1
@@ -213,6 +235,8 @@ def test_the_weakest_are_named_in_the_sentence_and_numbered_on_the_map():
 def test_unknown_losses_are_said_to_be_unknown():
     unknown = touchpoints(tuple((*p[:4], None, None) for p in PLACES))
     assert "not known" in describe_touchpoints(unknown)
+    unranked = touchpoints(tuple((*p[:5], None) for p in PLACES))
+    assert "most often after web basket: 40" in describe_touchpoints(unranked)
     nobody = touchpoints(tuple((*p[:4], 0.0, None) for p in PLACES))
     assert "No touchpoint" in describe_touchpoints(nobody)
 

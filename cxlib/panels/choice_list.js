@@ -1,0 +1,35 @@
+// A ranked list of which one entry can be chosen: buttons, so that keyboard and screen reader know it.
+function render({ model, el }) {
+  const list = document.createElement("ol");
+  list.className = "cx-choices";
+  el.appendChild(list);
+
+  const mark = () => {
+    for (const button of list.querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.dataset.key === model.get("chosen")));
+    }
+  };
+  const write = () => {
+    list.setAttribute("aria-label", model.get("label"));
+    list.replaceChildren(...model.get("items").map(([key, html]) => {
+      const item = document.createElement("li");
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.key = key;
+      button.innerHTML = html;
+      button.addEventListener("click", () => {
+        model.set("chosen", model.get("chosen") === key ? "" : key);
+        model.save_changes();
+      });
+      item.append(button);
+      return item;
+    }));
+    mark();
+  };
+  model.on("change:items", write);
+  model.on("change:chosen", mark);
+  write();
+  return () => { model.off("change:items", write); model.off("change:chosen", mark); };
+}
+
+export default { render };
