@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cxlib.panels.figure_widget import FigureWidget
 from cxlib.panels.fragmentation import FragmentationPanel, FragmentationState
-from cxlib.panels.journey_map import JourneyMapPanel, JourneyMapState
+from cxlib.panels.journey_map import JourneyMapPanel, JourneyMapState, draw_first_paint
 
 __all__ = [
     "FigureWidget",
