@@ -2,12 +2,20 @@
 
 from cxlib.fragmentation.arrivals import Arrivals, count_arrivals, merge_arrivals, read_arrivals
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
+from cxlib.fragmentation.selftest import SelfTest, check_fragmentation
+from cxlib.fragmentation.watch import Trend, Watch, track_findings, watch_findings
 
 __all__ = [
     "Arrivals",
     "Findings",
+    "SelfTest",
+    "Trend",
+    "Watch",
+    "check_fragmentation",
     "count_arrivals",
     "measure_fragmentation",
     "merge_arrivals",
     "read_arrivals",
+    "track_findings",
+    "watch_findings",
 ]

@@ -6,9 +6,9 @@ how they rated b. One streaming pass over the store counts this into four tables
 sums. Like the journey summary they are additive over customers, and they grow with the journey map,
 not with the log.
 
-A customer counts at most `MAX_PER_CUSTOMER` times per handoff and with a limited number of contacts in
-all, and customers who behave like robots are left out, so that a few heavy users cannot speak for a
-handoff.
+A customer counts at most `MAX_PER_CUSTOMER` times per handoff and with a limited number of
+contacts in all, and customers who behave like robots are left out, so that a few heavy users
+cannot speak for a handoff.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class Arrivals:
 
 
 def read_arrivals(workspace: Workspace) -> Arrivals:
-    """Give the arrivals of a workspace: read when they were counted before, else counted and kept."""
+    """Give the arrivals of a workspace: read when counted before, else counted and kept."""
     folder = workspace.path / "arrivals"
     if not (folder / "arrivals.json").is_file():
         counted = count_arrivals(workspace)
@@ -229,7 +229,7 @@ def count_arrivals(workspace: Workspace, *, silence: timedelta | None = None) ->
     )
 
 
-def count_frames(
+def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
     frames: Iterable[pl.DataFrame],
     *,
     places: pl.DataFrame,

@@ -1,8 +1,8 @@
 """What is to be expected of a handoff, from all the others: a robust additive model.
 
 Customers who come from a touchpoint a differ from others (personas, campaigns, hard cases), and a
-touchpoint b treats everyone who arrives in its own way. Both act on every handoff they take part in:
-a → x for every x, and x → b for every x. What is special about a → b is what remains.
+touchpoint b treats everyone who arrives in its own way. Both act on every handoff they take part
+in: a → x for every x, and x → b for every x. What is special about a → b is what remains.
 
 For a cell (a, b), with ``g`` the logit for shares and the identity for means::
 
@@ -12,8 +12,8 @@ For a cell (a, b), with ``g`` the logit for shares and the identity for means::
   once on all arrivals and then held fixed;
 - the source and stage effects are random effects whose variance is estimated (EM), so that a
   source with one dominant target does not swallow that target's fault;
-- the fit is robust: cells far from the bulk lose their weight (Huber, then Tukey's biweight), and no
-  cell weighs more than the natural spread ``tau`` between cells allows, so that neither several
+- the fit is robust: cells far from the bulk lose their weight (Huber, then Tukey's biweight), and
+  no cell weighs more than the natural spread ``tau`` between cells allows, so that neither several
   broken arrivals at one touchpoint nor one huge cell set the expectation of the others;
 - a cell's own pull on its expectation is removed exactly to first order (leave-one-out);
 - ``tau`` is estimated from the bulk of the cells (an empirical null): handoffs differ naturally,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cxlib.store import Workspace
     from cxlib.summary import Selection
 
-Q_LIMIT = 0.05
+Q_LIMIT = 0.03
 """Largest q value of a finding."""
 
 LEAST_EFFECT = {
@@ -279,7 +279,7 @@ def _large_enough(judged: pl.DataFrame, part: Arrivals) -> pl.Expr:
 
 
 def _scale_width(part: Arrivals) -> float:
-    """Width of the rating scale, from six standard deviations of a rating where it is not stated."""
+    """Width of the rating scale in use: four standard deviations of a rating."""
     table = part.arrivals
     n = float(table["rating_n"].sum())
     if n < 2:

@@ -51,8 +51,8 @@ _TARGET_PENALTY = 50.0
 """What a target must show before a stratum acts otherwise there than in its stage (information)."""
 
 _LEAST_SPREAD = 0.05
-"""Natural spread between handoffs that is always allowed for: logits, and as a share of the standard
-deviation of a rating or a log wait."""
+"""Natural spread between handoffs that is always allowed for: in logits; twice that, as a share of
+the standard deviation, for ratings and log waits."""
 
 _SHORTEST, _LONGEST = 0.05, 0.5
 """Quantiles at which waits are drawn in: the lower half decides, because the upper half also holds
@@ -67,6 +67,8 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
 
     Fitted once per log on all arrivals; a filter then only sums rows.
     """
+    if "by_silent" in arrivals.arrivals.columns:
+        return arrivals
     if "strata" in arrivals.cache:
         kept: Arrivals = arrivals.cache["strata"]
         return kept
@@ -314,7 +316,7 @@ def _share_frame(
 
 
 def _habit_of_going_back(arrivals: Arrivals, grid: _Grid) -> Floats:
-    """What the log's general habit of returning to the channel before adds to backtracking, in logits.
+    """What the log's habit of returning to the channel before adds to backtracking, in logits.
 
     A share m of customers returns to the channel they came from wherever they are; where that
     channel lies in earlier stages, they go back a stage without anything being broken.
@@ -387,7 +389,7 @@ def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
 
 
 def _returns(ways: Floats, channels: Codes, own: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Returns to a's channel after a → b, and the share of those from other channels who go there."""
+    """Returns to a's channel after a → b; share of those from other channels who go there."""
     member = ((channels[:, None] == channels[None, :]) & own[None, :]).astype(np.float64)
     to_channel = np.einsum("stx,kx->stk", ways, member)
     other = (channels[:, None] != channels[None, :]).astype(np.float64)

@@ -96,7 +96,7 @@ def check_fragmentation(workspace: Workspace, *, seed: int = 0) -> SelfTest:
 
 
 def shuffle_touchpoints(rows: pl.DataFrame, workspace: Workspace, seed: int) -> pl.DataFrame:
-    """Shuffle the touchpoints of each customer within stage and period; times stay where they are."""
+    """Shuffle the touchpoints of each customer within stage and period; the times stay."""
     stage = pl.lit(workspace.places["stage_index"]).gather(pl.col("place").cast(pl.UInt32))
     dice = pl.Series("_dice", np.random.default_rng(seed).random(len(rows)))
     moved = [c for c in ("place", "rating") if c in rows.columns]
@@ -138,7 +138,7 @@ def _end_journeys(rows: pl.DataFrame, arrived: pl.Expr, rate: float) -> pl.DataF
 
 
 def _prolong_waits(rows: pl.DataFrame, arrived: pl.Expr, rate: float) -> pl.DataFrame:
-    """Let the wait of the handoff grow; all later contacts of the customer come later by as much."""
+    """Let the wait of the handoff grow; all later contacts come later by as much."""
     del rate
     wait = pl.col("occurred_at") - pl.col("occurred_at").shift(1)
     longer = pl.when(arrived).then(wait.dt.total_microseconds() * (DELAYED - 1)).otherwise(0)

@@ -13,8 +13,9 @@ def say_finding(row: dict[str, Any]) -> str:
 
     Examples
     --------
-    >>> say_finding({"source": "app basket", "target": "till", "signal": "abandonment", "n": 5000,
-    ...              "effect": 0.248, "low": 0.196, "high": 0.302, "observed": 0.5, "expected": 0.25})
+    >>> say_finding({"source": "app basket", "target": "till", "signal": "abandonment",
+    ...              "n": 5000, "effect": 0.248, "low": 0.196, "high": 0.302,
+    ...              "observed": 0.5, "expected": 0.25})
     'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
     """
     handoff = f"{row['source']} → {row['target']}"
@@ -55,7 +56,7 @@ def _hours(hours: float) -> str:
 
 
 def show_findings(found: pl.DataFrame, signals: pl.DataFrame, tests: int) -> str:
-    """Findings as HTML for a notebook: the sentences, then what was tested and what could not be."""
+    """Findings as HTML for a notebook: the sentences, then what was tested and what was not."""
     if found.is_empty():
         head = "<p><b>No handoff stands out from like handoffs.</b></p>"
     else:

@@ -1,0 +1,288 @@
+"""Findings over time: since when, growing or mended, and what is new since a date.
+
+`track_findings` gives every finding per period, with the periods that are not yet complete marked
+*immature*: their customers have not had the time to show what they will do. `watch_findings`
+compares what is found before a date with what is found since, for schedulers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from cxlib.errors import InputError
+from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
+from cxlib.fragmentation.findings import Findings, measure_fragmentation
+from cxlib.fragmentation.judged import with_strata
+from cxlib.summary import Selection
+
+if TYPE_CHECKING:
+    from cxlib.store import Workspace
+
+_COUNTS = {
+    "abandonment": ("n", "silent"),
+    "backtracking": ("fresh", "back"),
+}
+_Z95 = 1.959964
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trend:
+    """What `track_findings` returns.
+
+    Attributes
+    ----------
+    table
+        Per finding and period: ``source``, ``target``, ``signal``, ``period`` (its number),
+        ``starts`` (its first day), ``n``, ``observed``, ``expected`` (of the whole log), ``excess``
+        (harm counts positive; waits: logarithm of the ratio), ``se``, ``immature``.
+    status
+        Per finding: ``early`` and ``late`` excess (first and last third of the complete periods),
+        ``change`` with ``low`` and ``high`` (95 %), ``status``: "growing", "mended" (no longer
+        above half of what it was), "shrinking" or "steady".
+    """
+
+    table: pl.DataFrame
+    status: pl.DataFrame
+
+    def _repr_html_(self) -> str:
+        items = "".join(
+            f"<li>{escape(r['source'])} → {escape(r['target'])} ({r['signal']}): {r['status']}</li>"
+            for r in self.status.iter_rows(named=True)
+        )
+        return f"<ul>{items}</ul>" if items else "<p>There is no finding to follow over time.</p>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watch:
+    """What `watch_findings` returns.
+
+    Attributes
+    ----------
+    table
+        ``source``, ``target``, ``signal``, ``status`` ("new": found since the date and not before,
+        "ongoing", "gone"), ``n``, ``effect``, ``low``, ``high``, ``q``, ``sentence`` of the time
+        since the date (of the time before it for those gone).
+    since
+        First day of the period that the date falls in.
+    reason
+        Why nothing can be said; empty otherwise.
+    """
+
+    table: pl.DataFrame
+    since: date
+    reason: str
+
+    @property
+    def alert(self) -> bool:
+        """Whether anything is new."""
+        return "new" in self.table["status"]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The table as plain values, for `cx watch --json`."""
+        return self.table.to_dicts()
+
+
+def track_findings(findings: Findings) -> Trend:
+    """Follow each finding from period to period against its expectation in the whole log."""
+    arrivals = findings.arrivals
+    frames = [_track_one(row, arrivals) for row in findings.found.iter_rows(named=True)]
+    table = pl.concat(frames) if frames else _empty_trend()
+    names = ["source", "target", "signal"]
+    status = [
+        {**dict(zip(names, key, strict=True)), **_status(part)}
+        for key, part in table.group_by(names, maintain_order=True)
+    ]
+    numbers = ("early", "late", "change", "low", "high")
+    schema = dict.fromkeys(names, pl.String) | dict.fromkeys(numbers, pl.Float64)
+    return Trend(table, pl.DataFrame(status, schema=schema | {"status": pl.String}))
+
+
+def _track_one(row: dict[str, Any], arrivals: Arrivals) -> pl.DataFrame:
+    """One finding per period: n, observed, excess and its standard error."""
+    here = (pl.col("source") == row["source_place"]) & (pl.col("target") == row["target_place"])
+    signal, expected = row["signal"], row["expected"]
+    if signal in _COUNTS:
+        n, total = _COUNTS[signal]
+        counted = (
+            arrivals.arrivals.filter(here)
+            .group_by("period")
+            .agg(n=pl.col(n).sum(), total=pl.col(total).sum())
+        )
+        share = _shares(counted, expected)
+    elif signal == "ping_pong":
+        channel = arrivals.places["channel"]
+        home = channel.gather(pl.Series([row["source_place"]]))[0]
+        back = pl.lit(channel).gather(pl.col("next").cast(pl.UInt32)) == home
+        counted = (
+            arrivals.onward.filter(here)
+            .group_by("period")
+            .agg(total=pl.col("n").filter(back).sum(), n=pl.col("n").sum())
+        )
+        share = _shares(counted, expected)
+    elif signal == "delay":
+        share = _waits(arrivals.waits.filter(here), expected)
+    else:
+        share = _ratings(arrivals.arrivals.filter(here & (pl.col("rating_n") > 0)), expected)
+    starts = pl.Series(arrivals.periods.starts)
+    ends = [*arrivals.periods.starts[1:], arrivals.settings.observed_until.date()]
+    whole = arrivals.settings.observed_until.date() - timedelta(days=arrivals.settings.silence.days)
+    immature = pl.Series([end > whole for end in ends])
+    index = pl.col("period").cast(pl.UInt32)
+    return (
+        share.filter(pl.col("n") > 0)
+        .sort("period")
+        .select(
+            pl.lit(row["source"]).alias("source"),
+            pl.lit(row["target"]).alias("target"),
+            pl.lit(signal).alias("signal"),
+            "period",
+            pl.lit(starts).gather(index).alias("starts"),
+            pl.col("n").cast(pl.Int64),
+            "observed",
+            pl.lit(float(expected)).alias("expected"),
+            "excess",
+            "se",
+            pl.lit(immature).gather(index).alias("immature"),
+        )
+    )
+
+
+def _shares(counted: pl.DataFrame, expected: float) -> pl.DataFrame:
+    drawn_in = (pl.col("total") + 1) / (pl.col("n") + 2)
+    return counted.with_columns(
+        observed=pl.col("total") / pl.col("n"),
+        excess=pl.col("total") / pl.col("n") - expected,
+        se=(drawn_in * (1 - drawn_in) / pl.col("n")).sqrt(),
+    )
+
+
+def _waits(waits: pl.DataFrame, expected: float) -> pl.DataFrame:
+    mean = (pl.col("n") * pl.col("value")).sum() / pl.col("n").sum()
+    square = (pl.col("n") * pl.col("value") ** 2).sum() / pl.col("n").sum()
+    half = pl.col("rank") >= pl.col("n").sum() / 2
+    # the standard error of a median is about a quarter larger than that of a mean
+    return (
+        waits.group_by("period", "bin")
+        .agg(pl.col("n").sum(), pl.col("value").first())
+        .sort("period", "bin")
+        .with_columns(rank=pl.col("n").cum_sum().over("period"))
+        .group_by("period")
+        .agg(
+            median=pl.col("value").filter(half).first(),
+            se=1.25 * ((square - mean**2).clip(0.01) / pl.col("n").sum()).sqrt(),
+            total=pl.col("n").sum(),
+        )
+        .with_columns(
+            n=pl.col("total"),
+            observed=pl.col("median").exp() / 3600,
+            excess=pl.col("median") - float(np.log(expected * 3600)),
+        )
+    )
+
+
+def _ratings(table: pl.DataFrame, expected: float) -> pl.DataFrame:
+    mean = pl.col("total") / pl.col("n")
+    return (
+        table.group_by("period")
+        .agg(
+            n=pl.col("rating_n").sum(),
+            total=pl.col("rating_sum").sum(),
+            square=pl.col("rating_sq").sum(),
+        )
+        .with_columns(
+            observed=mean,
+            excess=expected - mean,
+            se=((pl.col("square") / pl.col("n") - mean**2).clip(0.25) / pl.col("n")).sqrt(),
+        )
+    )
+
+
+def _status(part: pl.DataFrame) -> dict[str, float | str | None]:
+    """Compare the first and the last third of the complete periods."""
+    complete = part.filter(~pl.col("immature"))
+    third = max(1, len(complete) // 3)
+    if len(complete) < 2:
+        empty = dict.fromkeys(("early", "late", "change", "low", "high"))
+        return {**empty, "status": "too short to say"}
+    (early, early_se), (late, late_se) = (
+        _pool(side) for side in (complete.head(third), complete.tail(third))
+    )
+    change, se = late - early, float(np.hypot(early_se, late_se))
+    low, high = change - _Z95 * se, change + _Z95 * se
+    if low > 0:
+        status = "growing"
+    elif high < 0:
+        status = "mended" if late < early / 2 else "shrinking"
+    else:
+        status = "steady"
+    numbers = {"early": early, "late": late, "change": change, "low": low, "high": high}
+    return {**numbers, "status": status}
+
+
+def _pool(part: pl.DataFrame) -> tuple[float, float]:
+    weight = part["n"].to_numpy() / part["n"].sum()
+    excess, se = part["excess"].to_numpy(), part["se"].to_numpy()
+    return float(weight @ excess), float(np.sqrt((weight**2) @ (se**2)))
+
+
+def _empty_trend() -> pl.DataFrame:
+    numbers = ("observed", "expected", "excess", "se")
+    return pl.DataFrame(
+        schema={
+            **dict.fromkeys(("source", "target", "signal"), pl.String),
+            "period": pl.UInt16,
+            "starts": pl.Date,
+            "n": pl.Int64,
+            **dict.fromkeys(numbers, pl.Float64),
+            "immature": pl.Boolean,
+        }
+    )
+
+
+def watch_findings(log: Workspace | Arrivals, *, since: date) -> Watch:
+    """Say which findings are new since a date, ongoing, or gone.
+
+    Parameters
+    ----------
+    log
+        A workspace, or the arrivals counted from one.
+    since
+        Falls in the first period that counts as new.
+
+    Raises
+    ------
+    InputError
+        When the date lies outside the log, or in its first period.
+    """
+    arrivals = with_strata(log if isinstance(log, Arrivals) else read_arrivals(log))
+    starts = arrivals.periods.starts
+    first = sum(start <= since for start in starts) - 1
+    last = arrivals.settings.observed_until.date()
+    if first < 1 or since > last:
+        earliest = starts[min(1, len(starts) - 1)]
+        msg = f"{since} leaves nothing to compare with; give a date from {earliest} to {last}"
+        raise InputError(msg)
+    before = measure_fragmentation(arrivals, where=Selection(period=(0, first - 1)))
+    after = measure_fragmentation(arrivals, where=Selection(period=(first, len(starts) - 1)))
+    was = set(before.found.select("source_place", "target_place").iter_rows())
+    now = set(after.found.select("source_place", "target_place").iter_rows())
+    columns = ["source", "target", "signal", "n", "effect", "low", "high", "q", "sentence"]
+    rows = [
+        {"status": "ongoing" if key in was else "new", **{c: row[c] for c in columns}}
+        for row in after.found.iter_rows(named=True)
+        for key in [(row["source_place"], row["target_place"])]
+    ] + [
+        {"status": "gone", **{c: row[c] for c in columns}}
+        for row in before.found.iter_rows(named=True)
+        if (row["source_place"], row["target_place"]) not in now
+    ]
+    schema: dict[str, Any] = {"status": pl.String, **{c: after.table.schema[c] for c in columns}}
+    silent = after.signals.filter(~pl.col("measurable"))
+    reason = str(silent["reason"][0]) if len(silent) == len(after.signals) else ""
+    return Watch(pl.DataFrame(rows, schema=schema), starts[first], reason)

@@ -1,0 +1,115 @@
+"""Logs whose truth is known, made in a few plain lines that share nothing with the package."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from cxlib.fragmentation.arrivals import count_frames
+from cxlib.periods import choose_periods
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+DAY = 86_400.0
+CHANNELS = ("web", "app", "store", "phone")
+SIZE = 12
+STAGE = np.repeat(np.arange(3), 4)
+
+
+def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0):
+    """Customers walk at random among 12 touchpoints; every touchpoint loses its own share.
+
+    `fault`: kind, source, target. `again`: other customers in the same world.
+    """
+    rng = np.random.default_rng(seed)
+    ways = rng.gamma(1.0, size=(SIZE, SIZE)) * np.where(STAGE[None] >= STAGE[:, None], 1.0, 0.2)
+    np.fill_diagonal(ways, 0)
+    ways = (ways / ways.sum(1, keepdims=True)).cumsum(1)
+    leave = rng.uniform(0.03, 0.35, SIZE)
+    wait = rng.uniform(2, 40, SIZE) * 3_600
+    liked = rng.uniform(5, 8, SIZE)
+    rng = np.random.default_rng([seed, again])
+    here = rng.integers(0, 4, customers)
+    at = rng.uniform(0, days * DAY, customers)
+    before = np.full(customers, -1)
+    alive = np.arange(customers)
+    kind, source, target = fault or ("", -1, -1)
+    rows = []
+    while len(alive):
+        place, came = here[alive], before[alive]
+        hit = (came == source) & (place == target)
+        rating = liked[place] + rng.normal(0, 1.5, len(alive))
+        rating -= np.where(hit & (kind == "perception_dip"), 2.5, 0)
+        rating[rng.random(len(alive)) > 0.4] = np.nan
+        rows.append(np.column_stack([alive, at[alive], place, rating]))
+        chance = leave[place] + np.where(hit & (kind == "abandonment"), 0.22, 0)
+        stay = rng.random(len(alive)) >= chance
+        alive, place, came, hit = alive[stay], place[stay], came[stay], hit[stay]
+        following = (ways[place] < rng.random(len(alive))[:, None]).sum(1).clip(0, SIZE - 1)
+        sent = hit & (rng.random(len(alive)) < 0.4)
+        following = np.where(sent & (kind == "ping_pong"), came, following)
+        lower = rng.integers(0, max(4 * STAGE[target], 1), len(alive))
+        following = np.where(sent & (kind == "backtracking"), lower, following)
+        slow = (place == source) & (following == target) & (kind == "delay")
+        at[alive] += wait[place] * rng.lognormal(0, 1, len(alive)) * np.where(slow, 3.5, 1)
+        before[alive], here[alive] = place, following
+    table = np.concatenate(rows)
+    return table[table[:, 1] < days * DAY]
+
+
+def count(table, *, channels=CHANNELS, ratings=True, midnight=False):
+    names = [channels[i % len(channels)] for i in range(SIZE)]
+    places = pl.DataFrame(
+        {
+            "place": range(SIZE),
+            "touchpoint": [f"t{i}" for i in range(SIZE)],
+            "channel": names,
+            "stage": [f"s{s}" for s in STAGE],
+            "owner": names,
+            "stage_index": pl.Series(STAGE, dtype=pl.UInt8),
+            "initiated_by": ["customer"] * SIZE,
+            "is_goal": [False] * SIZE,
+            "is_lost": [False] * SIZE,
+        }
+    )
+    since = pl.duration(seconds=pl.col("at"))
+    rows = (
+        pl.DataFrame(table, schema=["customer", "at", "place", "rating"], orient="row")
+        .with_columns(
+            pl.col("customer").cast(pl.UInt32),
+            pl.col("place").cast(pl.UInt16),
+            rating=pl.col("rating").fill_nan(None) if ratings else pl.lit(None, pl.Float64),
+            occurred_at=(pl.lit(START) + since).dt.truncate("1d" if midnight else "1s"),
+            sequence=pl.lit(0, pl.Int64),
+        )
+        .sort("customer", "at")
+        .drop("at")
+    )
+    quiet = pl.col("occurred_at").diff() > timedelta(days=30)
+    new = quiet | (pl.col("customer") != pl.col("customer").shift(1))
+    stage = pl.Series(STAGE).gather(rows["place"])
+    last = rows["occurred_at"].max()
+    periods = choose_periods(START, last)
+    rows = (
+        rows.with_columns(journey=new.fill_null(True).cum_sum().cast(pl.UInt32), stage=stage)
+        .with_columns(
+            position=pl.int_range(pl.len(), dtype=pl.UInt16).over("journey"),
+            stage_high=pl.col("stage").cum_max().over("journey").cast(pl.UInt8),
+            reached=pl.lit(False),
+            segment=pl.lit(0, pl.UInt16),
+            bucket=(pl.col("customer") % 32).cast(pl.UInt8),
+            period=periods.index_of(pl.col("occurred_at")),
+        )
+        .drop("stage")
+    )
+    customers = rows.group_by("customer").agg(
+        contacts=pl.len(), first_at=pl.col("occurred_at").min(), last_at=pl.col("occurred_at").max()
+    )
+    return count_frames(
+        [rows],
+        places=places,
+        segments=pl.DataFrame({"segment": pl.Series([0], dtype=pl.UInt16)}),
+        periods=periods,
+        customers=customers,
+        observed_until=last,
+        silence=timedelta(days=30),
+    )
