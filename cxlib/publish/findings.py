@@ -231,12 +231,16 @@ def _named_places(details: FindingDetails, table: pl.DataFrame) -> pl.DataFrame:
 
 def _size(workspace: Workspace, segment: tuple[str, str] | None) -> int:
     """Customers of a segment, or of the log."""
-    customers = workspace.customers().select("segment").collect()
-    if segment is None:
-        return customers.height
-    dimension, value = segment
-    codes = workspace.segments.filter(pl.col(dimension) == value)["segment"]
-    return customers.filter(pl.col("segment").is_in(codes.implode())).height
+    from cxlib.summary import NONE
+
+    # Everybody counts once: in the first period in which they came.
+    first = (pl.col("level") == "all") & (pl.col("previous_period") == NONE)
+    everybody = workspace.summary().reach.filter(first)
+    if segment is not None:
+        dimension, value = segment
+        codes = workspace.segments.filter(pl.col(dimension) == value)["segment"]
+        everybody = everybody.filter(pl.col("segment").is_in(codes.implode()))
+    return int(everybody["customers"].sum())
 
 
 def _numbers(details: FindingDetails, customers: int, *, k: int) -> dict[str, Any]:
