@@ -31,6 +31,7 @@ ROOMS = (
     ("fragmentation",),
     ("opportunities",),
     ("figures",),
+    ("chapters",),
     ("publish",),
     ("panels",),
     ("serve",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -47,28 +48,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_PANELS = {
-    "Make a workspace": {
-        "demo": demo,
-        "init": init_map,
-        "check": check_log,
-        "ingest": ingest_log,
-    },
-    "Ask": {
-        "map": print_map,
-        "transitions": print_transitions,
-        "funnel": print_funnel,
-        "findings": print_findings,
-    },
-    "Show": {
-        "publish": publish_views,
-        "serve": serve,
-        "lab": open_lab,
-    },
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo,
+    "init": init_map,
+    "check": check_log,
+    "ingest": ingest_log,
+    "map": print_map,
+    "transitions": print_transitions,
+    "funnel": print_funnel,
+    "findings": print_findings,
+    "publish": publish_views,
+    "serve": serve,
+    "lab": open_lab,
 }
-for _panel, _commands in _PANELS.items():
-    for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_panel)(_command)
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,15 +7,18 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cxlib.cli.selecting import WorkspaceFolder
 from cxlib.cli.terminal import say, working
 from cxlib.errors import InputError
+
+if TYPE_CHECKING:
+    from cxlib.publish import Snapshot
 
 __all__ = ["open_lab", "publish_views", "serve"]
 
@@ -57,9 +60,11 @@ def publish_snapshot(folder: Path, *, k: int) -> None:
     typer.echo("\n".join([f"Published: {snapshot.line()}", *snapshot.facts()]))
 
 
-def _first_paints() -> Mapping[str, object]:
+def _first_paints() -> Mapping[str, Callable[[Snapshot], str]]:
     """Return what draws, for each dashboard, the picture that stands on its page at once."""
-    return {}
+    from cxlib.panels import draw_first_paint
+
+    return {"journey_map": draw_first_paint}
 
 
 def serve(
