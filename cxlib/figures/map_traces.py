@@ -301,7 +301,11 @@ def _labels(circles: Sequence[Circle], layout: MapLayout, theme: Theme) -> Trace
         text=[_label(layout.labels[c.place], c.note, theme) for c in circles],
         mode="text",
         textposition="bottom center",
-        textfont={"size": 12, "color": theme.ink, "shadow": _halo(theme)},
+        textfont={
+            "size": 12,
+            "color": [theme.muted if c.customers is None else theme.ink for c in circles],
+            "shadow": _halo(theme),
+        },
         customdata=[place_key(c.place) for c in circles],
         hoverinfo="skip",
     )

@@ -125,6 +125,7 @@ def plot_touchpoints(
     moves, note = _moves(transitions, layout)
     ends = _scale_ends(result, colour_by)
     circles = [_circle(row, ends, colour_by) for row in result.table.iter_rows(named=True)]
+    circles += _other_ends(moves, circles)
     key = ColourKey(
         COLOURS[colour_by],
         theme.loss_scale if colour_by == "lost" else theme.scale,
@@ -171,9 +172,10 @@ def describe_touchpoints(result: Touchpoints) -> str:
             )
         return _strongest_loss(result, whom)
     first = weakest[0]
+    lost = share(first["lost"], first["lost_low"], first["lost_high"])
     sentence = (
-        f"Most customers{whom} get lost after {named(first)}: "
-        f"{share(first['lost'], first['lost_low'], first['lost_high'])} of contacts lead nowhere"
+        f"More customers{whom} get lost after {named(first)} than anywhere else: "
+        f"{lost} of contacts lead nowhere"
     )
     further = [f"{named(row)} ({share(row['lost'])})" for row in weakest[1:]]
     return sentence + (f"; then {' and '.join(further)}" if further else "")
@@ -250,6 +252,17 @@ def _circle(row: Mapping[str, Any], ends: tuple[float, float], colour_by: Colour
         note=people(row["customers"]),
         hover=hover_text(row),
     )
+
+
+def _other_ends(moves: Sequence[Move], circles: Sequence[Circle]) -> list[Circle]:
+    """Return hollow circles for places that only moves lead to: a filter left them out."""
+    known = {circle.place for circle in circles}
+    ends = dict.fromkeys(end for move in moves for end in (move.source, move.target))
+    return [
+        Circle(end, None, None, "", f"<b>{escape(end.touchpoint)}</b><br>not in this selection")
+        for end in ends
+        if end not in known
+    ]
 
 
 def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]:

@@ -27,18 +27,18 @@ def named(row: Mapping[str, Any]) -> str:
 
 
 def of_whom(result: Result) -> str:
-    """Return `` of persona explorer`` where a result is about a segment, else nothing."""
+    """Return `` of persona explorer on web`` where a result is about a part, else nothing."""
     where = result.where
-    return f" of {where.segment[0]} {where.segment[1]}" if where and where.segment else ""
+    if where is None:
+        return ""
+    segment = f" of {where.segment[0]} {where.segment[1]}" if where.segment else ""
+    return segment + (f" on {where.channel}" if where.channel else "")
 
 
 def based_on(result: Result, counted: str, *, left_out: str = "", whiskers: bool = True) -> str:
     """Say what an answer rests on: how many, of whom, until when, and what is not shown."""
     until = result.observed_until
-    where = result.where
     parts = [f"{counted}{of_whom(result)}"]
-    if where is not None and where.channel is not None:
-        parts.append(f"channel {where.channel}")
     parts.append(f"observed until {until.day} {until:%b %Y}")
     if left_out:
         parts.append(left_out)

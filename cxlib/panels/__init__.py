@@ -2,13 +2,26 @@
 
 A panel reads finished answers only, changes nothing, and keeps no state but its traits, so that a
 test can drive it by setting one, and a reader can link it to widgets of their own.
+
+Nothing is loaded before it is used: a dashboard does not pay for the others.
 """
 
-from __future__ import annotations
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from cxlib.panels.figure_widget import FigureWidget
-from cxlib.panels.fragmentation import FragmentationPanel, FragmentationState
-from cxlib.panels.journey_map import JourneyMapPanel, JourneyMapState, draw_first_paint
+if TYPE_CHECKING:
+    from cxlib.panels.figure_widget import FigureWidget
+    from cxlib.panels.fragmentation import FragmentationPanel, FragmentationState
+    from cxlib.panels.journey_map import JourneyMapPanel, JourneyMapState, draw_first_paint
+
+_HOME = {
+    "FigureWidget": "figure_widget",
+    "FragmentationPanel": "fragmentation",
+    "FragmentationState": "fragmentation",
+    "JourneyMapPanel": "journey_map",
+    "JourneyMapState": "journey_map",
+    "draw_first_paint": "journey_map",
+}
 
 __all__ = [
     "FigureWidget",
@@ -16,4 +29,17 @@ __all__ = [
     "FragmentationState",
     "JourneyMapPanel",
     "JourneyMapState",
+    "draw_first_paint",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'cxlib.panels' has no attribute {name!r}")
+    value: object = getattr(import_module(f"cxlib.panels.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -31,6 +31,7 @@ from cxlib.panels.disclosure import Disclosure
 from cxlib.panels.figure_widget import FigureWidget
 from cxlib.panels.filters import ALL, channel_filter, period_filter, segment_filter, select
 from cxlib.panels.tables import Column, csv_link, html_table
+from cxlib.summary import Selection
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
@@ -272,9 +273,11 @@ def _in_channel(result: Touchpoints, channel: str) -> Touchpoints:
     """Keep one channel's touchpoints; figures per stage are about other people, and left out."""
     whole = result.by_channel.filter(pl.col("channel") == channel)
     customers = int(whole["customers"].sum())
+    table = result.table.filter(pl.col("channel") == channel)
     return replace(
         result,
-        table=result.table.filter(pl.col("channel") == channel),
+        table=table.with_columns(pl.col("weakest").rank("ordinal")),
+        where=replace(result.where or Selection(), channel=channel),
         by_stage=result.by_stage.clear(),
         whole=whole,
         customers=customers,

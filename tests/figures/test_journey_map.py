@@ -174,13 +174,25 @@ def test_a_filter_keeps_places_and_loses_circles():
     everything = touchpoints()
     positions = map_positions(everything)
     web = touchpoints(tuple(p for p in PLACES if p[1] == "web"))
-    figure = plot_touchpoints(web, transitions=transitions(), positions=positions)
+    figure = plot_touchpoints(web, positions=positions)
     circles = trace(figure, "touchpoints")
     for key, x, y in zip(circles.customdata, circles.x, circles.y, strict=True):
         assert (x, y) == positions.spots[place_of(key)]
     assert len(circles.x) == 3
     assert len(figure.layout.yaxis.range) == 2
     assert figure.layout.yaxis.range[0] == positions.height
+
+
+def test_moves_to_what_a_filter_left_out_end_at_hollow_circles():
+    store = touchpoints(tuple(p for p in PLACES if p[1] == "store"))
+    moves = transitions({(1, 2): 200})
+    figure = plot_touchpoints(store, transitions=moves, positions=map_positions(touchpoints()))
+    circles = trace(figure, "touchpoints")
+    shown = dict(
+        zip((place_of(k).touchpoint for k in circles.customdata), circles.marker.color, strict=True)
+    )
+    assert set(shown) == {"shop visit", "product page"}
+    assert shown["product page"] == "#ffffff" != shown["shop visit"]
 
 
 def bands(figure, name):
@@ -223,8 +235,8 @@ def test_a_finding_is_red_and_labelled():
 def test_the_weakest_are_named_in_the_sentence_and_numbered_on_the_map():
     sentence = describe_touchpoints(touchpoints()).replace("\N{NO-BREAK SPACE}", " ")
     assert sentence == (
-        "Most customers get lost after display ad: 30 % (28–32) of contacts lead nowhere; "
-        "then web basket (40 %) and product page (web) (10 %)"
+        "More customers get lost after display ad than anywhere else: 30 % (28–32) of contacts "
+        "lead nowhere; then web basket (40 %) and product page (web) (10 %)"
     )
     marks = weakest_marks(touchpoints())
     assert [m.place.touchpoint for m in marks] == ["display ad", "web basket", "product page"]

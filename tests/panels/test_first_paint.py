@@ -15,7 +15,7 @@ class Answers:
 
 def test_the_first_paint_has_the_answer_and_the_cards_and_runs_nothing():
     html = draw_first_paint(Answers())
-    assert "Most customers get lost after display ad" in html
+    assert "More customers get lost after display ad" in html
     assert html.count("<details") == 6
     assert "<script" not in html
     assert "http" not in html

@@ -48,7 +48,7 @@ class Answers:
         return touchpoints()
 
     def transitions(self, *, segment=None, period=None):
-        return transitions()
+        return transitions({(1, 3): 800, (3, 4): 600} if segment == MEMBERS else None)
 
 
 @pytest.fixture
@@ -78,12 +78,14 @@ def trace(panel, name):
 
 
 def test_the_answer_comes_first_and_in_words(panel):
-    assert "Most customers get lost after display ad: 30 % (28–32)" in text(panel.answer.value)
+    assert "More customers get lost after display ad than anywhere else: 30 % (28–32)" in text(
+        panel.answer.value
+    )
     assert "5,000 customers" in text(panel.answer.value)
     assert "go on 70 % (68–72) · lost 20 % (18–22) · still open 5.0 %" in text(panel.answer.value)
     assert 'role="status"' in panel.answer.value
     assert panel.widget.children.index(panel.answer) == 1
-    assert panel.figure.alt.startswith("Most customers")
+    assert panel.figure.alt.startswith("More customers")
     assert not panel.figure.figure["layout"].get("title", {}).get("text")
 
 
@@ -139,10 +141,12 @@ def test_a_channel_keeps_its_touchpoints_their_places_and_the_moves_that_touch_i
     )
     panel.channel.value = "store"
     circles = trace(panel, "touchpoints")
-    assert circles["customdata"] == [place_key(Place("shop visit", "store", "exploration"))]
+    assert circles["customdata"][0] == place_key(Place("shop visit", "store", "exploration"))
     assert (circles["x"][0], circles["y"][0]) == before[circles["customdata"][0]]
     assert len(trace(panel, "directions")["x"]) == 1
-    assert "shop visit" in text(panel.answer.value)
+    assert "customers on store get lost after shop visit" in text(panel.answer.value)
+    assert trace(panel, "marks")["text"][0].endswith("1 · 20\N{NO-BREAK SPACE}% lost</b>")
+    assert "weakest no. 1" in panel.cards.value
     assert "800 customers" in text(panel.answer.value)
 
 
