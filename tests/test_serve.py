@@ -20,6 +20,7 @@ from cxlib.errors import InputError
 from cxlib.panels import figure_widget
 from cxlib.serve import ServeError, launch, serve_dashboards
 from cxlib.serve.catalogue import read_catalogue
+from cxlib.serve.handlers import BINARY_PROTOCOL, is_permitted
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -199,6 +200,7 @@ def message(kind: str, content: object, *, channel: str = "shell") -> dict:
     }
 
 
+MALFORMED = ("", "{", "[]", "null", '{"channel": "shell"}', b"\x00" * 7, b"\xff" * 64)
 CODE = {
     "code": "open('{file}', 'w')",
     "silent": False,
@@ -231,6 +233,32 @@ def attacks(file: Path) -> list[dict]:
     ]
 
 
+def test_only_what_widgets_send_is_permitted() -> None:
+    def binary(one: dict) -> bytes:
+        names = ("header", "parent_header", "metadata", "content")
+        return serialize_msg_to_ws_v1([json.dumps(one[n]).encode() for n in names], one["channel"])
+
+    state = {"comm_id": "1", "data": {"method": "update", "state": {"value": 1}}}
+    control = {"comm_id": "2", "target_name": "jupyter.widget.control", "data": {}}
+    good = [
+        message("comm_msg", state),
+        message("comm_open", control),
+        message("kernel_info_request", {}),
+        message("comm_info_request", {"target_name": "jupyter.widget"}),
+    ]
+    for one in good:
+        assert is_permitted(json.dumps(one), None)
+        assert is_permitted(binary(one), BINARY_PROTOCOL)
+        assert not is_permitted(json.dumps(one).encode(), None), "read otherwise further on"
+        assert not is_permitted(json.dumps(one), BINARY_PROTOCOL)
+    for one in attacks(Path("x")):
+        assert not is_permitted(json.dumps(one), None)
+        assert not is_permitted(binary(one), BINARY_PROTOCOL)
+    for malformed in MALFORMED:
+        assert not is_permitted(malformed, None)
+        assert not is_permitted(malformed, BINARY_PROTOCOL)
+
+
 @pytest.mark.parametrize("protocol", [None, "v1.kernel.websocket.jupyter.org"])
 def test_a_visitor_can_run_nothing(
     served: Served, session, tmp_path: Path, protocol: str | None
@@ -253,15 +281,7 @@ def test_a_visitor_can_run_nothing(
         async with websockets.connect(address, subprotocols=subprotocols) as socket_:
             for one in attacks(written):
                 await socket_.send(packed(one))
-            for malformed in (
-                "",
-                "{",
-                "[]",
-                "null",
-                '{"channel": "shell"}',
-                b"\x00" * 7,
-                b"\xff" * 64,
-            ):
+            for malformed in MALFORMED:
                 await socket_.send(malformed)
             # What a page does ask is answered: the wire is alive, and the rest was dropped.
             asked = message("kernel_info_request", {})

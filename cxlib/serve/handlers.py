@@ -6,6 +6,7 @@ Every answer carries the security headers, and every refusal is a calm page in t
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.login import LoginFormHandler
 from jupyter_server.base.handlers import FileFindHandler
-from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 from jupyter_server.services.kernels.handlers import KernelHandler
 from markupsafe import Markup
 from tornado.escape import url_escape
@@ -77,6 +77,8 @@ SECURITY_HEADERS = {
 KERNEL_NAMED = re.compile(r'"kernelId": "([0-9a-f-]{36})"')
 A_YEAR = "public, max-age=31536000, immutable"
 
+BINARY_PROTOCOL = "v1.kernel.websocket.jupyter.org"
+LEAST_PARTS, MOST_PARTS = 6, 256
 PERMITTED = frozenset(
     {"comm_open", "comm_close", "comm_msg", "comm_info_request", "kernel_info_request"}
 )
@@ -136,6 +138,7 @@ class HomeHandler(CalmPages, TornadoVoilaHandler):
     async def get(self, path: str | None = None) -> None:
         """Show the list."""
         server = self.server
+        await server.follow_snapshot()
         self.set_header("Cache-Control", "no-store")
         self.finish(
             self.page(
@@ -177,11 +180,11 @@ class DashboardHandler(CalmPages, TornadoVoilaHandler):
             async for html in self.get_generator(path=dashboard.path.name):
                 if kernel is None and (named := KERNEL_NAMED.search(html)):
                     kernel = named.group(1)
-                    self.server.in_the_making.add(kernel)
                 self.write(html)
                 await self.flush()
         finally:
-            self.server.in_the_making.discard(kernel)
+            # From now on it belongs to this page, and must not outlive it.
+            self.server.handed_out.add(kernel)
 
     def first_half(self, dashboard: Dashboard) -> str:
         """Return the page up to where the live dashboard goes: words and figures that the snapshot
@@ -281,12 +284,14 @@ def is_permitted(message: str | bytes, subprotocol: str | None) -> bool:
     code, restarting, debugging and answering prompts do not, nor does anything that cannot be read.
     """
     try:
-        if subprotocol == "v1.kernel.websocket.jupyter.org":
-            channel, parts = deserialize_msg_from_ws_v1(message)
-            header, content = json.loads(bytes(parts[0])), json.loads(bytes(parts[3]))
-        else:
+        if subprotocol == BINARY_PROTOCOL:
+            channel, parts = _parts(message)
+            header, content = json.loads(parts[0]), json.loads(parts[3])
+        elif isinstance(message, str):
             whole = json.loads(message)
             channel, header, content = whole["channel"], whole["header"], whole["content"]
+        else:
+            return False  # what follows would read it otherwise than we do
         kind = header["msg_type"]
         if channel not in ("shell", "control") or kind not in PERMITTED:
             return False
@@ -295,10 +300,26 @@ def is_permitted(message: str | bytes, subprotocol: str | None) -> bool:
         if kind == "comm_msg":
             return content["data"].get("method") in WIDGET_METHODS
     except Exception:
-        # A message that cannot be read is a message that is not passed on, whatever is wrong with
-        # it.
+        # What cannot be read is not passed on, whatever is wrong with it.
         return False
     return True
+
+
+def _parts(message: str | bytes) -> tuple[str, list[bytes]]:
+    """Take a binary message apart; what jupyter_server does believes any number of parts.
+
+    It would count to 2**64, and stand still, on eight bytes of 255.
+    """
+    if not isinstance(message, bytes):
+        raise TypeError("text where bytes were agreed on")
+    count = int.from_bytes(message[:8], "little")
+    if not MOST_PARTS >= count >= LEAST_PARTS or len(message) < 8 * (count + 1):
+        raise ValueError("not a kernel message")
+    ends = [int.from_bytes(message[8 * i : 8 * (i + 1)], "little") for i in range(1, count + 1)]
+    if ends != sorted(ends) or ends[-1] > len(message):
+        raise ValueError("not a kernel message")
+    cut = [message[a:b] for a, b in itertools.pairwise(ends)]
+    return cut[0].decode("utf-8"), cut[1:]
 
 
 class _Versioned(CalmPages):

@@ -53,7 +53,7 @@ class DashboardServer(Voila):
         self.snapshot = Snapshot.newest(workspace)
         self.show_in_browser = open_browser
         self.without_page_since: dict[str, float] = {}
-        self.in_the_making: set[str | None] = set()
+        self.handed_out: set[str | None] = set()
         self.assets = _assets_version()
         self.initialize([])
         self.voila_configuration.page_config_hook = self._page_settings
@@ -111,13 +111,9 @@ class DashboardServer(Voila):
         """
         await self.follow_snapshot()
         now = time.monotonic()
-        waiting = self.waiting_kernels()
         connections = self.kernel_manager._kernel_connections
-        alone = {
-            kernel
-            for kernel in self.kernel_manager.list_kernel_ids()
-            if kernel not in waiting | self.in_the_making and not connections.get(kernel, 0)
-        }
+        self.handed_out &= set(self.kernel_manager.list_kernel_ids())
+        alone = [kernel for kernel in self.handed_out if kernel and not connections.get(kernel, 0)]
         since = self.without_page_since
         self.without_page_since = {kernel: since.get(kernel, now) for kernel in alone}
         for kernel, start in self.without_page_since.items():

@@ -1,0 +1,83 @@
+"""The pages around and under every dashboard: home, loading, failing, leaving."""
+
+import time
+from pathlib import Path
+
+import pytest
+from serving import Served
+
+TITLE_IS = """(title) => [...document.querySelectorAll('.js-plotly-plot')]
+    .some(p => p.layout?.title?.text === title && p.querySelector('.main-svg'))"""
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_home_names_the_dashboards_and_the_date(
+    dashboard_server: Served, visit, width: int, tmp_path: Path
+) -> None:
+    home = visit(dashboard_server.url, width=width, live=False)
+    link = home.page.get_by_role("link", name="Where customers get lost")
+    assert link.is_visible()
+    assert "Data to 30 September 2025" in home.page.inner_text("header")
+    assert home.overflow() <= 0
+    assert home.violations() == []
+    home.page.screenshot(path=tmp_path / f"home-{width}.png", full_page=True)
+
+
+def test_the_first_paint_stands_until_the_page_is_live(toy_server: Served, visit) -> None:
+    toy = visit(f"{toy_server.url}view/toy", live=False)
+    toy.page.get_by_text("Most customers visit.").first.wait_for()
+    toy.page.wait_for_selector("#loading .cx-paint .main-svg, html[data-cx=live]")
+    toy.wait_until_live()
+    assert toy.page.locator("#loading").count() == 0
+    painted = toy.page.evaluate(
+        "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    )
+    live = toy.page.evaluate("performance.getEntriesByName('cx-live')[0].startTime")
+    assert painted < live
+    assert toy.violations() == []
+
+
+def test_a_filter_redraws_and_a_click_is_answered(toy_server: Served, visit) -> None:
+    toy = visit(f"{toy_server.url}view/toy")
+    toy.page.wait_for_function(TITLE_IS, arg="Toy: all")
+    toy.page.get_by_label("Segment", exact=True).select_option("north")
+    toy.page.wait_for_function(TITLE_IS, arg="Toy: north")
+    bar = toy.page.locator(".js-plotly-plot .bars .point").first.bounding_box()
+    toy.page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
+    toy.page.get_by_text("Chosen: visit").wait_for()
+
+
+def test_the_session_ends_with_its_page(toy_server: Served, visit) -> None:
+    ready = toy_server.wait_for_kernels(2)
+    assert ready == 2, "one ready for each dashboard"
+    toy = visit(f"{toy_server.url}view/toy")
+    assert toy_server.wait_for_kernels(3) == 3
+    toy.leave()
+    gone_by = time.monotonic() + 20
+    assert toy_server.wait_for_kernels(2, seconds=20) == 2
+    assert time.monotonic() < gone_by, "by the page's own word, not by the minute of grace"
+
+
+def test_a_failing_cell_is_calm_and_noticed(toy_server: Served, visit) -> None:
+    broken = visit(f"{toy_server.url}view/broken")
+    broken.fails_on_purpose = True
+    assert broken.failures_shown(), "this is what fails every other test here"
+    alert = broken.page.get_by_role("alert")
+    assert "This part of the dashboard could not be made" in alert.inner_text()
+    body = broken.page.inner_text("body")
+    for inside in ("Traceback", "ValueError", "secret", "/tmp", "site-packages"):
+        assert inside not in body
+    assert broken.violations() == []
+
+
+def test_a_vanished_session_is_said_calmly(toy_server: Served, visit) -> None:
+    toy = visit(f"{toy_server.url}view/toy")
+    kernel = toy.page.evaluate(
+        "JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
+    )
+    vanished = next(k for k in toy_server.kernels() if kernel in " ".join(k.cmdline()))
+    vanished.kill()
+    toy_server.wait_for_kernels(2, seconds=15)
+    toy.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert toy.page.inner_text("h1") == "Toy dashboard", "what is there stays readable"
+    toy.problems.clear()  # the browser reports the lost connection to its console
