@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cxlib.bins import bin_of
+from cxlib.bins import N_BINS, bin_of
 from cxlib.journeys import NO_STAGE
 
 Numbers = npt.NDArray[Any]
@@ -51,18 +51,14 @@ class Scope:
         Silence that ends a journey, or None.
     observed_until
         End of observation, UTC.
+    goal_stage
+        The last stage that holds a goal, or None; a contact beyond it has nothing left to reach.
     """
 
     places: pl.DataFrame
     gap: timedelta | None
     observed_until: datetime
-
-    @property
-    def goal_stage(self) -> int | None:
-        """The last stage that holds a goal; a contact beyond it has nothing left to reach."""
-        known = pl.col("stage_index") != NO_STAGE
-        goal = self.places.filter(pl.col("is_goal") & known)["stage_index"].to_list()
-        return max(goal, default=None)
+    goal_stage: int | None
 
     def is_beyond(self, place: pl.Expr) -> pl.Expr:
         """Whether a place lies in a stage after the goal's."""
@@ -113,37 +109,49 @@ def follow_contacts(rows: pl.DataFrame, *, scope: Scope) -> pl.DataFrame:
     polars.DataFrame
         The rows with ``next`` (UInt16: the next contact's place, or OPEN, SILENT, LOST, DONE),
         ``wait`` (Int64, microseconds to the next contact of the journey; to the customer's next
-        contact or the end of observation where the journey ended here) and ``bin`` (of the wait;
-        SILENT counts at the gap, LOST and DONE at once).
+        contact or the end of observation where the journey ended here) and ``bin``: of the wait,
+        the last one where it took the whole gap to know that nothing came.
+
+    Notes
+    -----
+    After a goal or a loss, too, a contact may still come as long as the gap has not passed: until
+    then it is OPEN, so that chances of going on are not too low near the end of the log. Where
+    journeys have no gap, DONE and LOST are known at once.
     """
     until = pl.lit(_micros(scope.observed_until))
     instant = pl.col("occurred_at").to_physical()
     followed = (pl.col("journey") == pl.col("journey").shift(-1)).fill_null(False)
     observed = (pl.col("customer") == pl.col("customer").shift(-1)).fill_null(False)
-    longest = _longest(scope.gap)
+    silent = pl.col("wait") > _longest(scope.gap)
+    # the next journey's first contact ends the waiting as well
+    settled = pl.lit(True) if scope.gap is None else silent | pl.col("_observed")
     end = (
-        pl.when(pl.col("reached") | scope.is_beyond(pl.col("place")))
+        pl.when(settled & (pl.col("reached") | scope.is_beyond(pl.col("place"))))
         .then(pl.lit(DONE, pl.UInt16))
-        .when("lost")
+        .when(settled & pl.col("lost"))
         .then(pl.lit(LOST, pl.UInt16))
-        .when(pl.col("wait") > longest)
+        .when(silent)
         .then(pl.lit(SILENT, pl.UInt16))
         .otherwise(pl.lit(OPEN, pl.UInt16))
     )
-    counted_wait = (
-        pl.when((pl.col("next") == DONE) | (pl.col("next") == LOST))
+    at_once = pl.lit(scope.gap is None) & pl.col("next").is_in([DONE, LOST])
+    known_after = (
+        pl.when(at_once)
         .then(0)
-        .otherwise(pl.min_horizontal("wait", pl.lit(longest)))
+        .when(silent & ~pl.col("_followed"))
+        .then(pl.lit(N_BINS - 1))
+        .otherwise(bin_of(pl.col("wait") / 1_000_000))
     )
     return (
         rows.lazy()
         .with_columns(
             wait=pl.when(observed).then(instant.shift(-1)).otherwise(until) - instant,
             _followed=followed,
+            _observed=observed,
         )
         .with_columns(next=pl.when("_followed").then(pl.col("place").shift(-1)).otherwise(end))
-        .with_columns(bin=bin_of(counted_wait / 1_000_000))
-        .drop("_followed")
+        .with_columns(bin=known_after.cast(pl.UInt8))
+        .drop("_followed", "_observed")
         .collect()
     )
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    from cxlib.journey_map import JourneyRule
+    from cxlib.journey_map import JourneyMap, JourneyRule
 
 NO_STAGE = 255
 """Stage index of a contact that the journey map does not place, and of a journey without any."""
@@ -30,7 +30,7 @@ _MAX_POSITION = 65_535
 
 
 def split_journeys(
-    events: pl.DataFrame, *, places: pl.DataFrame, rule: JourneyRule
+    events: pl.DataFrame, *, places: pl.DataFrame, rule: JourneyRule, goal_stage: int | None
 ) -> pl.DataFrame:
     """Number the journeys of a sorted log and say at each contact how far its journey has come.
 
@@ -44,6 +44,8 @@ def split_journeys(
         ``initiated_by``; row ``i`` describes place ``i``.
     rule
         The journey map's rule: ``gap``, ``goal``, ``lost``, ``restart``.
+    goal_stage
+        What `last_goal_stage` says.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def split_journeys(
     >>> events = pl.DataFrame({"customer": [0] * 4, "place": [0, 1, 2, 0],
     ...     "occurred_at": [start + timedelta(hours=h) for h in range(4)]})
     >>> rule = JourneyRule(gap=timedelta(days=30), goal=("pay",), lost=())
-    >>> split_journeys(events, places=places, rule=rule)["journey"].to_list()
+    >>> split_journeys(events, places=places, rule=rule, goal_stage=1)["journey"].to_list()
     [0, 0, 0, 1]
     """
     place = pl.col("place").cast(pl.UInt32)
@@ -72,7 +74,7 @@ def split_journeys(
         _stage=_lookup(places["stage_index"].cast(pl.UInt8), place),
         _goal=_lookup(places["is_goal"], place),
         _lost=_lookup(places["is_lost"], place),
-        _opens=_lookup(_opens_a_cycle(places), place),
+        _opens=_lookup(_opens_a_cycle(places, goal_stage), place),
     )
     started = described.with_columns(_new=_starts(rule)).with_columns(
         journey=(pl.col("_new").cast(pl.UInt32).cum_sum() - 1).cast(pl.UInt32),
@@ -95,12 +97,25 @@ def _lookup(values: pl.Series, index: pl.Expr) -> pl.Expr:
     return pl.lit(values).gather(index)
 
 
-def _opens_a_cycle(places: pl.DataFrame) -> pl.Series:
+def last_goal_stage(places: pl.DataFrame, *, journey_map: JourneyMap) -> int | None:
+    """Give the index of the last stage that holds a goal, or None where no goal has a stage.
+
+    The journey map says where its goals stand also for a log in which nobody has reached one; a
+    log with a stage column of its own says it by its contacts.
+    """
+    seen = places.filter(pl.col("is_goal") & (pl.col("stage_index") != NO_STAGE))["stage_index"]
+    planned = (
+        journey_map.stage_index(t.stage)
+        for t in journey_map.touchpoints
+        if t.name in journey_map.journey.goal
+    )
+    return max((*seen.to_list(), *(s for s in planned if s is not None)), default=None)
+
+
+def _opens_a_cycle(places: pl.DataFrame, goal_stage: int | None) -> pl.Series:
     """Whether a contact at each place, coming after the goal, begins a new journey."""
     stage = pl.col("stage_index")
-    goal_stages = places.filter(pl.col("is_goal") & (stage != NO_STAGE))["stage_index"]
-    last = goal_stages.max() if len(goal_stages) else None
-    within = (stage <= last) if last is not None else (stage != NO_STAGE)
+    within = (stage != NO_STAGE) & (stage <= (NO_STAGE if goal_stage is None else goal_stage))
     return places.select(
         (
             within

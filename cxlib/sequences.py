@@ -98,7 +98,7 @@ def read_journeys(workspace: Workspace, *, where: Selection | None = None) -> It
     UnknownNameError, InputError
         For a selection that the workspace does not have.
     """
-    scope = Scope(workspace.places, workspace.gap, workspace.observed_until)
+    scope = workspace.scope
     chosen = _Chosen.of(workspace, where)
     for file in workspace.bucket_files():
         rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)
@@ -125,7 +125,7 @@ def read_contacts(
     polars.DataFrame
         ``customer``, ``place``, ``next`` and ``wait`` (see `cxlib.counting.follow_contacts`).
     """
-    scope = Scope(workspace.places, workspace.gap, workspace.observed_until)
+    scope = workspace.scope
     chosen = _Chosen.of(workspace, where)
     for file in workspace.bucket_files():
         rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)

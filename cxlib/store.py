@@ -31,10 +31,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.contracts import EVENTS
+from cxlib.counting import Scope
 from cxlib.encode import BUCKETS, Encoded, assign_segments, attach_ratings, encode_events
 from cxlib.errors import WorkspaceError
 from cxlib.journey_map import JourneyMap, read_journey_map
-from cxlib.journeys import split_journeys
+from cxlib.journeys import last_goal_stage, split_journeys
 from cxlib.periods import Periods, choose_periods
 
 if TYPE_CHECKING:
@@ -146,6 +147,12 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         """The rows set aside, each with its reason (contract QUARANTINE)."""
         return pl.read_parquet(self.path / "quarantine.parquet")
 
+    @cached_property
+    def scope(self) -> Scope:
+        """What counting a bucket needs to know (`cxlib.counting`)."""
+        goal_stage = last_goal_stage(self.places, journey_map=self.journey_map)
+        return Scope(self.places, self.gap, self.observed_until, goal_stage)
+
     def bucket_files(self) -> list[Path]:
         """The store's files, one for each bucket of customers that has any, in order."""
         return sorted((self.path / "events").glob("*.parquet"))
@@ -226,7 +233,12 @@ def build_workspace(
         )
     numbered, segments, left_out = assign_segments(encoded.customers, customers)
     tell("splitting journeys")
-    rows = split_journeys(encoded.events, places=encoded.places, rule=journey_map.journey)
+    rows = split_journeys(
+        encoded.events,
+        places=encoded.places,
+        rule=journey_map.journey,
+        goal_stage=last_goal_stage(encoded.places, journey_map=journey_map),
+    )
     seen = rows.select(first=pl.col("occurred_at").min(), last=pl.col("occurred_at").max()).row(0)
     observed_until = max(journey_map.observed_until or seen[1], seen[1])
     periods = choose_periods(

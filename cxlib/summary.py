@@ -26,7 +26,8 @@ Tables (every one also has ``segment`` UInt16, ``period`` UInt16 and ``bucket`` 
 
 End codes and outcomes: *open* is censored (observed for less than ``gap`` since), *silent* went
 quiet for longer than ``gap``, *lost* met one of the map's losses, *done* had reached the goal (or
-began beyond its stage) and so has nothing left to lose.
+began beyond its stage) and so has nothing left to lose. What took the whole gap to know stands in
+the last bin of ``steps``, after all that could come before.
 """
 
 from __future__ import annotations
@@ -51,7 +52,6 @@ from cxlib.counting import (
     NONE,
     OPEN,
     SILENT,
-    Scope,
     channel_names,
     count_bucket,
 )
@@ -238,7 +238,7 @@ def summarise(workspace: Workspace) -> Summary:
     Buckets share no customer, so their tables are put under one another without adding anything
     up, and memory is that of one bucket (a 32nd of the log) and of the result.
     """
-    scope = Scope(workspace.places, workspace.gap, workspace.observed_until)
+    scope = workspace.scope
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         parts = list(
             pool.map(lambda f: count_bucket(pl.read_parquet(f), scope), workspace.bucket_files())

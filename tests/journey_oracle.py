@@ -154,11 +154,7 @@ class Followed:
 def split(log, rule):
     """Journeys in plain Python, by the words of the journey rule."""
     journeys = []
-    goal_stages = [
-        c.stage_index
-        for c in log
-        if c.touchpoint in rule.journey.goal and c.stage_index is not None
-    ]
+    goal_stages = [STAGES.index(BY_NAME[g].stage) for g in rule.journey.goal]
     last = max(goal_stages, default=None)
     enders = {*rule.journey.goal, *rule.journey.lost}
     for customer in sorted({c.customer for c in log}):
@@ -187,11 +183,7 @@ def split(log, rule):
 def follow(log, rule):
     """Every contact with what came next, in plain Python."""
     until = max([rule.observed_until or START, *(c.at for c in log)])
-    goal_stages = [
-        c.stage_index
-        for c in log
-        if c.touchpoint in rule.journey.goal and c.stage_index is not None
-    ]
+    goal_stages = [STAGES.index(BY_NAME[g].stage) for g in rule.journey.goal]
     last = max(goal_stages, default=None)
     followed = []
     for journey in split(log, rule):
@@ -205,11 +197,13 @@ def follow(log, rule):
                 continue
             silence = journey.ended_by_next if journey.ended_by_next is not None else until - c.at
             beyond = last is not None and c.stage_index is not None and c.stage_index > last
-            if reached or beyond:
+            gap = rule.journey.gap
+            settled = gap is None or silence > gap or journey.ended_by_next is not None
+            if settled and (reached or beyond):
                 sequel = "done"
-            elif lost:
+            elif settled and lost:
                 sequel = "declined"
-            elif rule.journey.gap is not None and silence > rule.journey.gap:
+            elif gap is not None and silence > gap:
                 sequel = "silent"
             else:
                 sequel = "open"

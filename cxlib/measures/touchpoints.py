@@ -305,14 +305,12 @@ def _followed(steps: pl.DataFrame, first: int, cells: int) -> Counts:
     sequel = np.full(len(steps), _GO_ON)
     for code, number in ((SILENT, _SILENT), (LOST, _DECLINED), (DONE, _DONE), (OPEN, _OPEN)):
         sequel[following == code] = number
-    # that nothing came is known at the gap, after all that could come up to it
-    bins = np.where(sequel == _SILENT, _BINS - 1, steps["bin"].to_numpy())
     return dense_counts(
         {
             "cell": (steps["place"].to_numpy().astype(np.int64) - first, cells),
             "bucket": (steps["bucket"], BUCKETS),
             "sequel": (sequel, 5),
-            "bin": (bins, _BINS),
+            "bin": (steps["bin"].to_numpy(), _BINS),
         },
         steps["n"],
     )

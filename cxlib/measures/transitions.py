@@ -32,7 +32,7 @@ from cxlib.statistics.resampling import (
     jackknife_se,
     leave_one_out,
 )
-from cxlib.summary import DONE, OPEN, SILENT, Selection, Summary
+from cxlib.summary import DONE, OPEN, Selection, Summary
 
 __all__ = ["Handoffs", "Transitions", "measure_handoffs", "measure_transitions"]
 
@@ -235,8 +235,7 @@ def _measure_pairs(steps: pl.DataFrame, group_of: NDArray[np.int64], groups: int
     source = group_of[steps["place"].to_numpy()]
     following = steps["next"].to_numpy()
     went_on = following < DONE
-    # that nothing came is known at the gap, after all that could come up to it
-    bins = np.where(following == SILENT, _BINS - 1, steps["bin"].to_numpy())
+    bins = steps["bin"].to_numpy()
     sources = _count_sources(steps, source, bins, groups)
     whole = risks(*(c.sum(axis=1) for c in sources))
     without = risks(*(leave_one_out(c) for c in sources))

@@ -58,13 +58,13 @@ def test_probabilities_are_near_aalen_johansen_at_exact_times(log, rule, summary
     whole = measure_touchpoints(summary).whole.row(0, named=True)
     observed = []
     for f in follow(log, rule):
-        wait = {"silent": GAP, "declined": timedelta(), "done": timedelta()}.get(f.sequel, f.wait)
+        wait = min(f.wait, GAP + timedelta(seconds=1))  # known once the gap has passed
         observed.append((wait.total_seconds(), None if f.sequel == "open" else f.sequel))
     exact = aalen_johansen(observed)
     assert whole["open_n"] > 20
     for name, sequel in (("go_on", "went_on"), ("silent", "silent"), ("declined", "declined")):
         assert whole[name] == pytest.approx(exact[sequel], abs=0.01)
-    assert whole["done"] == pytest.approx(exact["done"])
+    assert whole["done"] == pytest.approx(exact["done"], abs=0.01)
 
 
 def test_a_count_of_shares_would_call_open_contacts_lost(tmp_path):
