@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from cxlib.errors import InputError
 from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
 from cxlib.fragmentation.features import read_contacts_at_risk
+from cxlib.fragmentation.forecast import MIN_HISTORY, forecast_excess, judge_spans
 from cxlib.fragmentation.risk import (
-    MIN_HISTORY,
     MIN_LABELLED,
     MIN_OUTCOMES,
+    calibration_error,
     choose_horizon,
     choose_model,
-    forecast_excess,
-    judge_spans,
     why_not_learnable,
 )
 from cxlib.results import Result, interval_columns
@@ -78,7 +77,8 @@ class Backtest(Result):
     table
         Journeys, one row per date and one for all (``fold`` "all"): ``from``, ``until`` (test
         contacts), ``trained_on`` (contacts), ``contacts``, ``customers``, ``model``, ``base_rate``
-        (share that fragmented in training), ``fragmented`` (in the test), and each with ``_low``
+        (share that fragmented in training), ``fragmented`` (in the test), ``predicted``,
+        ``calibration_error`` (mean distance of the two in ten groups), and each with ``_low``
         and ``_high``, over customers: ``brier``; ``skill`` = 1 − Brier / Brier of the base rate;
         ``gain`` = 1 − Brier / Brier of the handoff's own past rate (drawn to its touchpoint's).
     calibration
@@ -87,8 +87,9 @@ class Backtest(Result):
     handoffs
         One row per date and method: ``from``, ``until``, ``method``, ``handoffs`` (that could be
         compared), ``k``, ``hits`` (of the k named, how many were among the k worst), ``by_chance``,
-        ``cases`` (above expectation that the k named then had), ``rmse`` (of the excess, weighted by arrivals; null for rankings), ``covered`` (share of
-        handoffs whose measured excess lay in the forecast's interval, sampling error included).
+        ``cases`` (above expectation that the k named then had), ``rmse`` (of the excess, weighted
+        by arrivals; null for rankings), ``covered`` (share of handoffs whose measured excess lay in
+        the forecast's interval, sampling error included).
     overlap
         One row per method, over all dates: ``hits``, ``of``, ``overlap``, ``fewest``, ``most``
         (hits at one date), ``by_chance``, ``cases``, ``rmse``.
@@ -117,12 +118,14 @@ class Backtest(Result):
             return f"Journeys: not measurable, because {self.reason}."
         row = self.table.row(-1, named=True)
         inside = int(self.calibration["inside"].sum())
+        apart = ", ".join(f"{d:.3f}" for d in self.table["calibration_error"][:-1])
         return (
             f"Journeys: the prediction is {_compare(row, 'skill', 'the base rate')} and "
             f"{_compare(row, 'gain', 'the past rate of the handoff alone')} "
             f"(Brier score {row['brier']:.3f}). "
             f"In {inside} of {len(self.calibration)} groups the predicted share lay within the "
-            f"interval of the observed one{'' if inside >= 8 else ': not well calibrated'}."
+            f"interval of the observed one{'' if inside >= 8 else ': not well calibrated'} (mean "
+            f"distance by date: {apart})."
         )
 
     @property
@@ -132,18 +135,26 @@ class Backtest(Result):
             return f"Handoffs: not measurable, because {self.handoff_reason}."
         rows = {row["method"]: row for row in self.overlap.iter_rows(named=True)}
         ours, last, raw = rows[FORECAST], rows[LAST], rows[RAW]
-        better = ours["hits"] > last["hits"] and ours["cases"] > last["cases"]
-        sizes = ours["rmse"] < min(last["rmse"], rows[NOTHING]["rmse"])
+        # at most hits(ours) + hits(last) picks can differ, and each is a coin toss by chance
+        margin = 1.96 * (ours["hits"] + last["hits"]) ** 0.5
+        better = ours["hits"] - last["hits"] > margin
         return (
             f"Handoffs: of {ours['of']} that turned out worst the forecast had named "
             f"{ours['hits']}, last period {last['hits']}, the raw drop-off {raw['hits']}, chance "
             f"would name {ours['by_chance']:.1f}; those named then had {ours['cases']:,.0f}, "
-            f"{last['cases']:,.0f} and {raw['cases']:,.0f} cases above expectation: "
-            f"{'better' if better else 'no better'} than last period. Its sizes are "
-            f"{'closer' if sizes else 'no closer'} than last period's and than no excess at all "
-            f"(root mean square error {ours['rmse']:.3f}, {last['rmse']:.3f}, "
+            f"{last['cases']:,.0f} and {raw['cases']:,.0f} cases above expectation. The ranking is "
+            f"{'better' if better else 'no better (beyond chance)'} than last period. "
+            f"{self._say_sizes()} (root mean square error {ours['rmse']:.3f}, {last['rmse']:.3f}, "
             f"{rows[NOTHING]['rmse']:.3f})."
         )
+
+    def _say_sizes(self) -> str:
+        errors = self.handoffs.pivot("method", index="from", values="rmse")
+        closer = [other for other in (LAST, NOTHING) if (errors[FORECAST] < errors[other]).all()]
+        names = {LAST: "those of last period", NOTHING: "no excess at all"}
+        if not closer:
+            return "Its sizes were no closer, at every date, than last period's or no excess at all"
+        return f"At every date its sizes were closer than {' and '.join(names[c] for c in closer)}"
 
     def _repr_html_(self) -> str:
         head = f"<p>{self.sentence}</p><p>{self.handoff_sentence}</p>"
@@ -321,6 +332,8 @@ def _score_tests(tests: Sequence[JourneyTest]) -> pl.DataFrame:
                     "model": [", ".join(sorted({t.model for t in part}))],
                     "base_rate": [float(predictions["base"].mean())],  # type: ignore[arg-type]
                     "fragmented": [float(predictions["fragmented"].mean())],  # type: ignore[arg-type]
+                    "predicted": [float(predictions["risk"].mean())],  # type: ignore[arg-type]
+                    "calibration_error": [_calibration_error(predictions)],
                 }
             ).with_columns(
                 *(
@@ -331,6 +344,12 @@ def _score_tests(tests: Sequence[JourneyTest]) -> pl.DataFrame:
             )
         )
     return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def _calibration_error(predictions: pl.DataFrame) -> float:
+    return calibration_error(
+        predictions["fragmented"].to_numpy(), predictions["risk"].to_numpy(), groups=_GROUPS
+    )
 
 
 def brier_scores(predictions: pl.DataFrame) -> dict[str, Interval]:

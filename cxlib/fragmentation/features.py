@@ -288,3 +288,9 @@ def read_contacts_at_risk(
         labelled.append(described.filter(sampled))
         present.append(described.filter(~pl.col("followed") & pl.col("latest")))
     return pl.concat(labelled), pl.concat(present), step
+
+
+def say_days(length: timedelta) -> str:
+    """Write a length of time in whole days, or in hours below two days."""
+    days = length.total_seconds() / 86_400
+    return f"{days:.0f} days" if days >= 2 else f"{days * 24:.0f} hours"
