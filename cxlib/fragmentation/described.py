@@ -1,0 +1,302 @@
+"""The signals that describe the whole log and are never a finding.
+
+`describe_signals` gives broken handoffs (of the plan), repeated tasks, repeat contacts, the
+self-service leak, effort, disorder, identity breaks and the deviation from the plan, each with an
+interval over customers, or with the reason why it cannot be measured. Handoff by handoff they are
+not judged: what they need of a log is seldom complete enough for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from cxlib.journeys import NO_STAGE
+
+if TYPE_CHECKING:
+    from cxlib.store import Workspace
+
+REPEAT_WITHIN = timedelta(days=7)
+"""Time within which another assisted contact is a repeat."""
+
+TRANSFER_GRACE = timedelta(minutes=15)
+"""Another assisted contact as soon as this is a transfer, not a repeat."""
+
+LEAK_WITHIN = timedelta(days=1)
+"""Time around a self-service contact in which assisted contacts are compared."""
+
+TASK_WITHIN = timedelta(days=30)
+"""Time within which the same task again is a repeat."""
+
+_T31 = 2.0395
+
+_RELOAD = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DescribedSignals:
+    """What `describe_signals` returns.
+
+    Attributes
+    ----------
+    table
+        One row per signal (per planned handoff for broken handoffs): ``signal``, ``what`` (the
+        handoff, or the bound), ``n``, ``value`` with ``low`` and ``high`` (95 %, over customers;
+        null where an interval means nothing), ``unit``, ``measurable``, ``reason``.
+    """
+
+    table: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the signals look at: the store's rows, the places, and the end of observation."""
+
+    rows: pl.DataFrame
+    places: pl.DataFrame
+    observed_until: datetime
+
+    def of_place(self, column: str) -> pl.Expr:
+        """The places table's column, for each row."""
+        return pl.lit(self.places[column]).gather(pl.col("place").cast(pl.UInt32))
+
+
+def describe_signals(workspace: Workspace) -> DescribedSignals:
+    """Describe a workspace by the signals that are no findings."""
+    log = Log(workspace.store().collect(), workspace.places, workspace.observed_until)
+    plan = [
+        measure_broken_handoff(log, p.source, p.target, p.deadline)
+        for p in workspace.journey_map.planned_handoffs
+    ] or [_missing("broken_handoff", "the journey map plans no handoff")]
+    known = {t.name for t in workspace.journey_map.touchpoints}
+    others: list[Callable[[Log], Row]] = [
+        measure_repeated_tasks,
+        measure_repeat_contacts,
+        measure_self_service_leak,
+        measure_effort,
+        measure_disorder,
+        measure_identity_break,
+    ]
+    rows = [*plan, *(measure(log) for measure in others), measure_deviation(log, known)]
+    schema = {
+        **dict.fromkeys(("signal", "what"), pl.String),
+        "n": pl.Int64,
+        **dict.fromkeys(("value", "low", "high"), pl.Float64),
+        "unit": pl.String,
+        "measurable": pl.Boolean,
+        "reason": pl.String,
+    }
+    return DescribedSignals(pl.DataFrame(rows, schema=schema))
+
+
+Row = dict[str, str | int | float | bool | None]
+
+
+def measure_broken_handoff(log: Log, source: str, target: str, deadline: timedelta) -> Row:
+    """Share of contacts at the source that reach neither the target nor the goal by the deadline.
+
+    Only contacts observed for the whole deadline count, so that nothing is censored.
+    """
+    places = log.places
+    ends = (places["touchpoint"] == target) | places["is_goal"]
+    lookup = pl.lit(ends).gather(pl.col("place").cast(pl.UInt32))
+    until = pl.lit(log.observed_until) - pl.col("occurred_at")
+    frame = log.rows.select(
+        "bucket",
+        start=log.of_place("touchpoint") == source,
+        seen=until >= deadline,
+        broken=(_time_to_next(lookup) > deadline).fill_null(True),
+    ).filter(pl.col("start") & pl.col("seen"))
+    what = f"{source} → {target}"
+    if len(frame) < 30:
+        why = f"{what} has {len(frame)} contacts followed to the deadline; 30 are needed"
+        return _missing("broken_handoff", why, what)
+    return _share("broken_handoff", what, frame, "broken")
+
+
+def measure_repeated_tasks(log: Log) -> Row:
+    """Share of contacts at non-repeatable touchpoints that are repeated within 30 days."""
+    name = "repeated_task"
+    if log.places["repeatable"].all():
+        return _missing(name, "the journey map marks no touchpoint as not repeatable")
+    again = pl.col("occurred_at").shift(-1).over("customer", "place") - pl.col("occurred_at")
+    until = pl.lit(log.observed_until) - pl.col("occurred_at")
+    frame = (
+        log.rows.filter(~log.of_place("repeatable"))
+        .with_columns(
+            repeated=((again > _RELOAD) & (again <= TASK_WITHIN)).fill_null(False),
+            seen=until >= TASK_WITHIN,
+        )
+        .filter("seen")
+    )
+    return _share(name, "tasks done again within 30 days", frame, "repeated")
+
+
+def measure_repeat_contacts(log: Log) -> Row:
+    """Share of assisted contacts that another follows within a week (same issue where known)."""
+    name = "repeat_contact"
+    if not log.places["assisted"].any():
+        return _missing(name, "the journey map marks no touchpoint as assisted")
+    assisted = log.rows.filter(log.of_place("assisted"))
+    by_issue = "issue" in assisted.columns and assisted["issue"].null_count() < len(assisted)
+    keys = ["customer", "issue"] if by_issue else ["customer"]
+    again = pl.col("occurred_at").shift(-1).over(keys) - pl.col("occurred_at")
+    until = pl.lit(log.observed_until) - pl.col("occurred_at")
+    frame = assisted.with_columns(
+        repeated=((again > TRANSFER_GRACE) & (again <= REPEAT_WITHIN)).fill_null(False),
+        seen=until >= REPEAT_WITHIN,
+    ).filter("seen")
+    what = "same issue within 7 days" if by_issue else "any reason within 7 days (upper bound)"
+    return _share(name, what, frame, "repeated")
+
+
+def measure_self_service_leak(log: Log) -> Row:
+    """Assisted contacts in the day after self-service, per those in the day before (own control).
+
+    1 means that self-service neither saves nor causes assisted contacts.
+    """
+    name = "self_service_leak"
+    places = log.places
+    if not (places["assisted"].any() and places["self_service"].any()):
+        return _missing(name, "the journey map marks no self-service, or no assisted touchpoint")
+    assisted = log.of_place("assisted")
+    until = pl.lit(log.observed_until) - pl.col("occurred_at")
+    frame = (
+        log.rows.with_columns(
+            after=(_time_to_next(assisted) <= LEAK_WITHIN).fill_null(False),
+            before=(_time_since_last(assisted) <= LEAK_WITHIN).fill_null(False),
+            seen=until >= LEAK_WITHIN,
+        )
+        .filter(log.of_place("self_service") & pl.col("seen"))
+        .select("bucket", "after", "before")
+    )
+    if int(frame["before"].sum()) < 30:
+        return _missing(name, "fewer than 30 assisted contacts came before self-service")
+    return _ratio(name, "assisted contacts after per before", frame, "after", "before", "ratio")
+
+
+def measure_effort(log: Log) -> Row:
+    """Median of the customer-initiated contacts to the goal, per those of the easiest tenth."""
+    name = "effort"
+    if not log.places["is_goal"].any():
+        return _missing(name, "the journey map names no goal")
+    own = log.of_place("initiated_by") == "customer"
+    before = ~pl.col("reached") | log.of_place("is_goal")
+    counts = (
+        log.rows.filter(own & before)
+        .group_by("journey")
+        .agg(contacts=pl.len(), reached=pl.col("reached").any())
+        .filter("reached")["contacts"]
+    )
+    if len(counts) < 30:
+        return _missing(name, f"{len(counts)} journeys reached the goal; 30 are needed")
+    easiest = max(1.0, float(counts.quantile(0.1, "nearest") or 1.0))
+    return _row(name, "median contacts to the goal per easiest tenth", len(counts),
+                float(counts.median() or 0.0) / easiest, "ratio")  # type: ignore[arg-type]  # fmt: skip
+
+
+def measure_disorder(log: Log) -> Row:
+    """Entropy (bits) of the next touchpoint within a stage, averaged over contacts."""
+    stage = log.of_place("stage_index")
+    moves = (
+        log.rows.with_columns(
+            stage=stage,
+            following=pl.col("place").shift(-1),
+            same=(pl.col("journey") == pl.col("journey").shift(-1)) & (stage == stage.shift(-1)),
+        )
+        .filter(pl.col("same").fill_null(False) & (pl.col("stage") != NO_STAGE))
+        .group_by("place", "following")
+        .agg(n=pl.len())
+    )
+    if moves.is_empty():
+        return _missing("disorder", "no contact is followed by another of its stage")
+    share = pl.col("n") / pl.col("n").sum().over("place")
+    bits = -moves.select((pl.col("n") * share.log(2)).sum()).item() / moves["n"].sum()
+    return _row("disorder", "moves within a stage", int(moves["n"].sum()), float(bits), "bits")
+
+
+def measure_identity_break(log: Log) -> Row:
+    """Share of customers with several contacts who were only ever seen on one channel."""
+    name = "identity_break"
+    if log.places["channel"].n_unique() < 2:
+        return _missing(name, "there is one channel only")
+    seen = (
+        log.rows.with_columns(channel=log.of_place("channel"))
+        .group_by("customer")
+        .agg(
+            contacts=pl.len(),
+            channels=pl.col("channel").n_unique(),
+            bucket=pl.col("bucket").first(),
+        )
+        .filter(pl.col("contacts") >= 2)
+        .with_columns(apart=pl.col("channels") == 1)
+    )
+    return _share(name, "customers never linked across channels", seen, "apart")
+
+
+def measure_deviation(log: Log, known: set[str]) -> Row:
+    """Share of contacts at touchpoints that the journey map does not plan (ad hoc)."""
+    if not known:
+        return _missing("deviation_from_plan", "the journey map lists no touchpoint")
+    frame = log.rows.select("bucket", adhoc=~log.of_place("touchpoint").is_in(list(known)))
+    return _share("deviation_from_plan", "contacts at touchpoints not in the map", frame, "adhoc")
+
+
+def _time_to_next(flag: pl.Expr) -> pl.Expr:
+    """Time to the customer's next row with `flag`; null where there is none."""
+    at = pl.when(flag).then(pl.col("occurred_at")).shift(-1).backward_fill()
+    who = pl.when(flag).then(pl.col("customer")).shift(-1).backward_fill()
+    return pl.when(who == pl.col("customer")).then(at - pl.col("occurred_at"))
+
+
+def _time_since_last(flag: pl.Expr) -> pl.Expr:
+    at = pl.when(flag).then(pl.col("occurred_at")).shift(1).forward_fill()
+    who = pl.when(flag).then(pl.col("customer")).shift(1).forward_fill()
+    return pl.when(who == pl.col("customer")).then(pl.col("occurred_at") - at)
+
+
+def _share(signal: str, what: str, frame: pl.DataFrame, column: str) -> Row:
+    return _ratio(signal, what, frame.with_columns(_one=pl.lit(1)), column, "_one", "share")
+
+
+def _ratio(signal: str, what: str, frame: pl.DataFrame, top: str, bottom: str, unit: str) -> Row:
+    """Ratio of two sums with an interval over the 32 buckets of customers."""
+    if frame.is_empty():
+        return _missing(signal, "there is nothing to count", what)
+    sums = frame.group_by("bucket").agg(pl.col(top).sum(), pl.col(bottom).sum())
+    x, n = sums[top].to_numpy().astype(float), sums[bottom].to_numpy().astype(float)
+    value, buckets = x.sum() / n.sum(), len(x)
+    low = high = None
+    if buckets > 1:
+        residual = ((x - value * n) ** 2).sum() * buckets / (buckets - 1)
+        half = _T31 * float(np.sqrt(residual)) / n.sum()
+        low, high = max(0.0, value - half), value + half
+        high = min(high, 1.0) if unit == "share" else high
+    row = _row(signal, what, len(frame), float(value), unit)
+    return {**row, "low": low, "high": high}
+
+
+def _row(signal: str, what: str, n: int, value: float, unit: str) -> Row:
+    return {
+        "signal": signal,
+        "what": what,
+        "n": n,
+        "value": value,
+        "low": None,
+        "high": None,
+        "unit": unit,
+        "measurable": True,
+        "reason": None,
+    }
+
+
+def _missing(signal: str, why: str, what: str = "") -> Row:
+    empty = dict.fromkeys(("value", "low", "high"))
+    reason = f"not measurable, because {why}"
+    unmeasured: Row = {"signal": signal, "what": what, "n": 0, **empty, "unit": ""}
+    return {**unmeasured, "measurable": False, "reason": reason}
