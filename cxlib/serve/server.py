@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import importlib.util
 import re
+import shutil
 import signal
 import sys
 import time
@@ -20,7 +21,7 @@ from typing import Any
 
 import tornado.ioloop
 import tornado.web
-from jupyter_core.utils import ensure_async
+from jupyter_core.utils import ensure_async, run_sync
 from jupyter_server.utils import url_path_join
 from voila.app import Voila
 
@@ -191,6 +192,22 @@ class DashboardServer(Voila):
         finally:
             _say("Stopping: ending the open sessions.")
             self.stop()
+
+    def stop(self) -> None:
+        """End all sessions, those that are only just starting too."""
+        shutil.rmtree(self.connection_dir, ignore_errors=True)
+        run_sync(self._end_all)()
+
+    async def _end_all(self) -> None:
+        pools = getattr(self.kernel_manager, "_pools", {})
+        starting = [task for pool in pools.values() for task in pool if not task.done()]
+        pools.clear()
+        if starting:
+            await asyncio.wait(starting, timeout=10)
+        ids = list(self.kernel_manager.list_kernel_ids())
+        ends = (ensure_async(self.kernel_manager.shutdown_kernel(i, now=True)) for i in ids)
+        # One that has gone by itself in the meantime is what was wanted.
+        await asyncio.gather(*ends, return_exceptions=True)
 
     def _announce(self) -> None:
         host = f"[{self.ip}]" if ":" in self.ip else self.ip
