@@ -115,7 +115,8 @@ def _line(
     row: Mapping[str, Any], channels: Mapping[str, str], moves: Sequence[Mapping[str, Any]]
 ) -> str:
     rank = f'<span class="cx-rank">weakest no. {row["weakest"]}</span>' if _is_weak(row) else ""
-    lost = _TOO_FEW if row["customers"] is None else f"lost {share(row['lost'])}"
+    lost = f"lost {share(row['lost'])}" if row["lost"] is not None else "lost: not known"
+    lost = _TOO_FEW if row["customers"] is None else lost
     return (
         f'<details class="cx-touchpoint"><summary>'
         f'<span class="cx-name">{escape(row["touchpoint"])} {rank}</span>'

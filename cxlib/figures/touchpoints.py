@@ -165,11 +165,6 @@ def describe_touchpoints(result: Touchpoints) -> str:
     if not weakest:
         if result.table["customers"].null_count() == result.table.height:
             return f"Too few customers{whom} to say where they get lost"
-        if result.table["lost"].null_count() == result.table.height:
-            return (
-                f"Where customers{whom} get lost is not known: nobody was observed long enough "
-                "for a silence to count as lost"
-            )
         return _strongest_loss(result, whom)
     first = weakest[0]
     lost = share(first["lost"], first["lost_low"], first["lost_high"])
@@ -184,6 +179,11 @@ def describe_touchpoints(result: Touchpoints) -> str:
 def _strongest_loss(result: Touchpoints, whom: str) -> str:
     """Where no touchpoint is called weak: after which of them contacts most often lead nowhere."""
     lossy = result.table.filter(pl.col("customers") >= _FEWEST_NAMED, pl.col("lost_low") > 0)
+    if lossy.is_empty() and result.table["lost"].null_count():
+        return (
+            f"Where customers{whom} get lost is not known: nobody was observed long enough "
+            "for a silence to count as lost"
+        )
     if lossy.is_empty():
         return f"No touchpoint at which customers{whom} certainly get lost"
     row = lossy.sort("lost_low", descending=True).row(0, named=True)

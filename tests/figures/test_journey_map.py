@@ -247,6 +247,8 @@ def test_the_weakest_are_named_in_the_sentence_and_numbered_on_the_map():
 def test_unknown_losses_are_said_to_be_unknown():
     unknown = touchpoints(tuple((*p[:4], None, None) for p in PLACES))
     assert "not known" in describe_touchpoints(unknown)
+    partly = touchpoints((*((*p[:4], None, None) for p in PLACES[:3]), (*PLACES[4][:4], 0.0, None)))
+    assert "not known" in describe_touchpoints(partly)
     unranked = touchpoints(tuple((*p[:5], None) for p in PLACES))
     assert "most often after web basket: 40" in describe_touchpoints(unranked)
     nobody = touchpoints(tuple((*p[:4], 0.0, None) for p in PLACES))
