@@ -62,9 +62,9 @@ def publish_snapshot(folder: Path, *, k: int) -> None:
 
 def _first_paints() -> Mapping[str, Callable[[Snapshot], str]]:
     """Return what draws, for each dashboard, the picture that stands on its page at once."""
-    from cxlib.panels import draw_first_paint
+    from cxlib.panels import draw_findings_first_paint, draw_first_paint
 
-    return {"journey_map": draw_first_paint}
+    return {"journey_map": draw_first_paint, "fragmentation": draw_findings_first_paint}
 
 
 def serve(

@@ -76,7 +76,6 @@ def plot_finding_trend(
     """Draw one finding by period, with its expectation as a line; periods of few cases are pale."""
     theme = theme_named()
     trend = _of(result.trend, finding).filter(pl.col("observed").is_not_null())
-    ripe = _ripe(result)
     sentence = describe_finding_trend(result, finding)
     figure = new_figure(
         theme=theme,
@@ -85,10 +84,10 @@ def plot_finding_trend(
         alt=sentence,
         height=260 + (0 if title == "" else 80),
     )
-    figure.update_layout(showlegend=False, margin={"r": 110})
+    figure.update_layout(showlegend=False)
     scale = _scale(finding)
     rows = trend.to_dicts()
-    colours = [theme.finding if row["period"] <= ripe else theme.flow for row in rows]
+    colours = [theme.finding if row["complete"] else theme.flow for row in rows]
     figure.add_trace(
         go.Scatter(
             name="observed",
@@ -119,7 +118,7 @@ def plot_finding_trend(
         yaxis={
             "title": {"text": _axis_name(finding)},
             "fixedrange": True,
-            "range": _range_over_time([r for r in rows if r["period"] <= ripe] or rows, finding),
+            "range": _range_over_time([r for r in rows if r["complete"]] or rows, finding),
         },
         xaxis={"fixedrange": True, "showgrid": False},
     )
@@ -128,7 +127,7 @@ def plot_finding_trend(
 
 def describe_finding_trend(result: FindingDetails, finding: Mapping[str, Any]) -> str:
     """Say in how many periods one finding lay on the wrong side of its expectation."""
-    known = pl.col("observed").is_not_null() & (pl.col("period") <= _ripe(result))
+    known = pl.col("observed").is_not_null() & pl.col("complete")
     trend = _of(result.trend, finding).filter(known)
     handoff = f"{finding['source']} → {finding['target']}"
     if trend.is_empty() or finding["expected"] is None:
@@ -141,11 +140,6 @@ def describe_finding_trend(result: FindingDetails, finding: Mapping[str, Any]) -
     count, all_periods = trend.filter(worse).height, trend.height
     often = f"all {all_periods}" if count == all_periods else f"{count} of {all_periods}"
     return f"{handoff} was worse than expected in {often} periods"
-
-
-def _ripe(result: FindingDetails) -> date:
-    """Last day on which a period may begin and be complete: later ones were not watched enough."""
-    return (result.observed_until - result.silence).date()
 
 
 def _range_over_time(rows: list[dict[str, Any]], finding: Mapping[str, Any]) -> list[float] | None:
@@ -374,9 +368,10 @@ def _add_expectation(
     figure: go.Figure, value: float, finding: Mapping[str, Any], theme: Theme
 ) -> None:
     figure.add_hline(y=value, line={"width": 1.5, "dash": "dash", "color": theme.muted})
+    above = finding["signal"] == "perception_dip"  # the curve lies on the other side
     figure.add_annotation(
-        text=f"like handoffs<br>{figure_text(finding, finding['expected'])}", x=1, xref="paper",
-        xanchor="left", xshift=6, y=value, showarrow=False, align="left",
+        text=f"like handoffs {figure_text(finding, finding['expected'])}", x=1, xref="paper",
+        xanchor="right", y=value, yanchor="bottom" if above else "top", showarrow=False,
         font={"size": 12, "color": theme.muted},
     )  # fmt: skip
 

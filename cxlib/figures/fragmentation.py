@@ -40,7 +40,7 @@ SIGNAL_NAMES: Mapping[str, str] = {
 }
 """What each signal means to a customer, in few words."""
 
-_CELL_PX = 27
+_CELL_PX = 24
 _LEAST_DOT, _LARGEST_DOT = 4.0, 19.0
 _QUIET_PER_SIGNAL = 3
 
@@ -90,6 +90,8 @@ def _signed(value: float, digits: int) -> str:
 def figure_text(row: Mapping[str, Any], value: float | None) -> str:
     """Write an observed or expected figure of a finding in the unit of its signal."""
     if row["signal"] == "delay":
+        if value is not None and 1 <= value < 48:  # as in the finding's sentence
+            return f"{value:.{0 if value >= 9.5 else 1}f}{NBSP}h"
         return duration(None if value is None else value * 3600)
     return rating(value) if row["signal"] == "perception_dip" else share(value)
 
@@ -115,7 +117,9 @@ def describe_findings(result: FindingDetails) -> str:
 
 def _of_whom(result: FindingDetails) -> str:
     where = result.where
-    return f" for {where.segment[0]} {where.segment[1]}" if where and where.segment else ""
+    if not where or not where.segment:
+        return ""
+    return f" for {where.segment[0].replace('_', ' ')} {where.segment[1]}"
 
 
 def plot_findings(
@@ -150,7 +154,7 @@ def plot_findings(
         title=sentence if title is None else title,
         subtitle=_matrix_rests_on(result),
         alt=sentence,
-        height=_CELL_PX * max(len(places), 4) + 300,
+        height=_CELL_PX * max(len(places), 4) + (150 if title == "" else 270),
     )
     _lay_out_matrix(figure, places, theme)
     if places:
@@ -185,7 +189,7 @@ def _lay_out_matrix(figure: go.Figure, places: list[dict[str, Any]], theme: Them
         showlegend=False,
         xaxis=axis | across,
         yaxis=axis | {"range": [size - 0.4, -0.6], "title": {"text": "from"}},
-        margin={"b": 30, "t": int(figure.layout.margin.t) + 26, "r": 70},
+        margin={"b": 30, "t": int(figure.layout.margin.t) + 26, "r": 30},
     )
     start = 0
     lines = []

@@ -17,6 +17,7 @@ from cxlib.bins import BIN_EDGES
 from cxlib.fragmentation.arrivals import LANDMARKS, Arrivals
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
 from cxlib.fragmentation.judged import judge_abandonment
+from cxlib.fragmentation.watch import track_findings
 
 if TYPE_CHECKING:
     from cxlib.summary import Selection
@@ -38,7 +39,8 @@ class FindingDetails:
     Attributes
     ----------
     table
-        As in `Findings`, with ``customers``: distinct customers who came to the target this way.
+        As in `Findings`, with ``customers``: distinct customers who came to the target this way,
+        and for findings ``status``: growing, shrinking, mended or steady (see `track_findings`).
     signals, tests
         As in `Findings`.
     curves
@@ -51,7 +53,8 @@ class FindingDetails:
         elsewhere.
     trend
         Per finding and ``period`` (its first day): ``n``, ``customers``, ``observed`` with ``low``
-        and ``high`` (95 %; null for waits) in the unit of the finding's ``observed``.
+        and ``high`` (95 %; null for waits) in the unit of the finding's ``observed``; ``complete``:
+        whether all of its customers were watched for the silence.
     places
         ``place``, ``touchpoint``, ``channel``, ``stage`` in the order of the journey map.
     customers
@@ -102,6 +105,11 @@ def detail_findings(findings: Findings) -> FindingDetails:
     )
     table = findings.table.join(
         people, on=["source_place", "target_place"], how="left", maintain_order="left"
+    )
+    names = ["source", "target", "signal"]
+    status = track_findings(findings).status.select(*names, "status").unique(names, keep="first")
+    table = table.join(status, on=names, how="left", maintain_order="left").with_columns(
+        status=pl.when("finding").then("status")
     )
     rows = findings.found.to_dicts()
     return FindingDetails(
@@ -166,7 +174,7 @@ _CURVES = {"x": _NUMBER, "observed": _NUMBER, "expected": _NUMBER} | {
     "expected_high": _NUMBER,
 }
 _ONWARD = {"next": pl.String, "channel": pl.String, "observed": _NUMBER, "others": _NUMBER}
-_TREND = {"period": pl.Date, "n": pl.Int64, "customers": pl.Int64} | {
+_TREND = {"period": pl.Date, "complete": pl.Boolean, "n": pl.Int64, "customers": pl.Int64} | {
     "observed": _NUMBER,
     "low": _NUMBER,
     "high": _NUMBER,
@@ -291,16 +299,32 @@ def _over_time(arrivals: Arrivals, row: dict[str, Any]) -> Frame | None:
         found = _share(_returns(arrivals, row))
     else:
         return None
-    starts = pl.DataFrame(
-        {"period": range(len(arrivals.periods)), "start": arrivals.periods.starts},
-        schema={"period": arrivals.arrivals.schema["period"], "start": pl.Date},
-    )
+    starts = _periods(arrivals)
     ends = {"low": pl.col("observed") - pl.col("half"), "high": pl.col("observed") + pl.col("half")}
     if signal not in ("delay", "perception_dip"):
         ends = {name: end.clip(0.0, 1.0) for name, end in ends.items()}
     return row, found.join(people, on="period", how="left").join(starts, on="period").sort(
         "period"
     ).with_columns(**ends).drop("period").rename({"start": "period"})
+
+
+def _periods(arrivals: Arrivals) -> pl.DataFrame:
+    first_days = arrivals.periods.starts
+    until = arrivals.settings.observed_until.date()
+    watched = until - arrivals.settings.silence
+    ends = [*first_days[1:], until]
+    return pl.DataFrame(
+        {
+            "period": range(len(first_days)),
+            "start": first_days,
+            "complete": [end <= watched for end in ends],
+        },
+        schema={
+            "period": arrivals.arrivals.schema["period"],
+            "start": pl.Date,
+            "complete": pl.Boolean,
+        },
+    )
 
 
 def _of(table: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:

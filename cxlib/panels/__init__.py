@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cxlib.panels.figure_widget import FigureWidget
-    from cxlib.panels.fragmentation import FragmentationPanel, FragmentationState
+    from cxlib.panels.fragmentation import (
+        FragmentationPanel,
+        FragmentationState,
+        draw_findings_first_paint,
+    )
     from cxlib.panels.journey_map import JourneyMapPanel, JourneyMapState, draw_first_paint
 
 _HOME = {
@@ -20,6 +24,7 @@ _HOME = {
     "FragmentationState": "fragmentation",
     "JourneyMapPanel": "journey_map",
     "JourneyMapState": "journey_map",
+    "draw_findings_first_paint": "fragmentation",
     "draw_first_paint": "journey_map",
 }
 
@@ -29,6 +34,7 @@ __all__ = [
     "FragmentationState",
     "JourneyMapPanel",
     "JourneyMapState",
+    "draw_findings_first_paint",
     "draw_first_paint",
 ]
 

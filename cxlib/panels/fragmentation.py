@@ -35,9 +35,11 @@ from cxlib.panels.tables import Column, csv_link, html_table
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
 
-__all__ = ["Answers", "FragmentationPanel", "FragmentationState"]
+__all__ = ["Answers", "FragmentationPanel", "FragmentationState", "draw_findings_first_paint"]
 
 _REMEMBERED = 64
+_AFTER = "What happened, against what like handoffs let expect"
+_RANKED = "<h2>Ranked by customers affected</h2>"
 
 
 class Answers(Protocol):
@@ -121,13 +123,14 @@ class FragmentationPanel:
         return self.widget._repr_mimebundle_(**kwargs)
 
     def _assemble(self, style: str) -> widgets.VBox:
-        own = (Path(__file__).parent / "fragmentation.css").read_text(encoding="utf-8")
-        sheet = widgets.HTML(f"<style>{style}\n{own}</style>")
+        sheet = widgets.HTML(f"<style>{style}\n{_own_style()}</style>")
         sheet.add_class("cx-style")
         filters = widgets.HBox([self.segment, self.signal])
         side = widgets.VBox([self.calm, self.ranked])
         main = widgets.HBox([side, self.figure])
-        self.pictures = widgets.HBox([self.facts, self.detail, self.trend])
+        self.after = widgets.VBox([widgets.HTML(f"<h3>{_AFTER}</h3>"), self.detail])
+        self.since = widgets.VBox([widgets.HTML("<h3>Since when</h3>"), self.trend])
+        self.pictures = widgets.HBox([self.facts, self.after, self.since])
         self.opened = widgets.VBox([self.head, self.pictures])
         more = widgets.VBox([self.table, self.tested, self.meaning, self.sureness])
         for part, name in (
@@ -141,6 +144,8 @@ class FragmentationPanel:
             (self.facts, "cx-facts"),
             (self.detail, "cx-curve"),
             (self.trend, "cx-trend"),
+            (self.after, "cx-picture"),
+            (self.since, "cx-picture"),
             (self.pictures, "cx-pictures"),
             (self.opened, "cx-opened"),
             (more, "cx-more"),
@@ -201,7 +206,7 @@ class FragmentationPanel:
             [key, _entry(number, row, self._k)]
             for number, (key, row) in enumerate(zip(keys, rows, strict=True), start=1)
         ]
-        self.calm.value = _nothing(result, self.state.signal) if not rows else "<h2>Ranked</h2>"
+        self.calm.value = _nothing(result, self.state.signal) if not rows else _RANKED
         self.table.html = _table(result)
         self.tested.html = _tested(result)
         self.sureness.html = _sureness(result, self._k)
@@ -226,14 +231,14 @@ class FragmentationPanel:
             return
         self.head.value = (
             f"<h2>{escape(row['source'])} → {escape(row['target'])}</h2>"
-            f"<p>{escape(_sentence(row))}.</p>"
+            f"<p>It {escape(_said(row))}.</p>"
         )
         self.facts.value = _facts(result, row, self._k) + _whom(self._in_segments(row))
-        self.detail.draw(_untitled(plot_finding_detail(result, row, title=""), row))
+        self.detail.draw(plot_finding_detail(result, row, title=""))
         trend = plot_finding_trend(result, row, title="")
         known = len(trend.data[0].x or ()) > 1
-        self.trend.layout.display = None if known else "none"
-        self.trend.draw(_untitled(trend, row))
+        self.since.layout.display = None if known else "none"
+        self.trend.draw(trend)
 
     def _in_segments(self, row: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         """Return what the same handoff and signal are in every other group of customers."""
@@ -246,16 +251,44 @@ class FragmentationPanel:
         ]
 
 
-def _untitled(figure: Any, row: Mapping[str, Any]) -> Any:
-    """Keep the axes of a small figure in reach of a phone."""
-    figure.update_layout(margin={"l": 8, "r": int(figure.layout.margin.r or 16)})
-    return figure
+def draw_findings_first_paint(answers: Answers) -> str:
+    """Draw what the page shows before it is live: the answer, and the findings in words.
+
+    Parameters
+    ----------
+    answers
+        Finished answers, as of the panel.
+
+    Returns
+    -------
+    str
+        An HTML fragment with its style; no script.
+    """
+    result = answers.findings()
+    k = int(answers.manifest.get("k", 1))
+    rows = result.found.to_dicts()
+    entries = "".join(
+        f'<li class="cx-entry">{_entry(number, row, k)}</li>'
+        for number, row in enumerate(rows, start=1)
+    )
+    below = f'{_RANKED}<ol class="cx-choices">{entries}</ol>' if rows else _nothing(result, None)
+    return (
+        f"<style>{page_style()}\n{_own_style()}</style>"
+        f'<div class="cx-panel cx-page-style"><div class="cx-answer">{_answer(result)}</div>'
+        f"{below}</div>"
+    )
 
 
-def _sentence(row: Mapping[str, Any]) -> str:
-    fallback = f"{row['source']} → {row['target']}: {signal_name(row['signal'])}"
-    text = str(row["sentence"] or fallback)
-    return text[:1].upper() + text[1:]
+def _own_style() -> str:
+    return (Path(__file__).parent / "fragmentation.css").read_text(encoding="utf-8")
+
+
+def _said(row: Mapping[str, Any]) -> str:
+    """Say what a finding is, below a heading that names its handoff."""
+    handoff = f"{row['source']} → {row['target']}"
+    if row["sentence"] is None:
+        return f"stands out ({signal_name(row['signal'])}), by figures too small to be shown"
+    return str(row["sentence"]).removeprefix(handoff).strip()
 
 
 def _answer(result: FindingDetails) -> str:
@@ -275,11 +308,9 @@ def _answer(result: FindingDetails) -> str:
 
 def _entry(number: int, row: Mapping[str, Any], k: int) -> str:
     owner = f" · owner: {row['owner']}" if row["owner"] else ""
-    text = _sentence(row).split(" → ", 1)
-    said = text[1].removeprefix(row["target"]).strip() if len(text) == 2 else text[0]
     return (
         f"<b>{number}. {escape(row['source'])} → {escape(row['target'])}</b>"
-        f"<span>{escape(said)}</span>"
+        f"<span>{escape(_said(row))}</span>"
         f"<small>{escape(affected_text(row, k=k).capitalize())} customers affected"
         f"{escape(owner)}</small>"
     )
@@ -333,10 +364,12 @@ def _facts(result: FindingDetails, row: Mapping[str, Any], k: int) -> str:
     if row["stable"] is not None:
         said = "same sign at 7, 14 and 30 days" if row["stable"] else "changes sign: unstable"
         facts.append(("Stability", said))
+    if row["status"] is not None:
+        facts.append(("Over time", row["status"]))
     listed = "".join(f"<div><dt>{n}</dt><dd>{escape(str(v))}</dd></div>" for n, v in facts)
     asked = escape(row["owner"]) if row["owner"] else "whoever owns it"
     return (
-        f'<dl class="cx-facts-list">{listed}</dl><h4>What to do</h4>'
+        f'<dl class="cx-facts-list">{listed}</dl><h3>What to do</h3>'
         f"<p>{_ADVICE.get(row['signal'], _ADVICE['']).format(owner=asked)} "
         "Then test the change on part of the customers: this is an association.</p>"
     )
@@ -349,7 +382,7 @@ def _whom(rows: list[tuple[str, dict[str, Any]]]) -> str:
         f"<div><dt>{escape(name)}</dt><dd>{escape(effect_text(row, interval=True))}</dd></div>"
         for name, row in rows
     )
-    return f'<h4>For whom</h4><dl class="cx-facts-list cx-whom">{items}</dl>'
+    return f'<h3>For whom</h3><dl class="cx-facts-list cx-whom">{items}</dl>'
 
 
 def _table(result: FindingDetails) -> str:

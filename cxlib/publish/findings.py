@@ -47,6 +47,7 @@ _NAMES = (
     "finding",
     "stable",
     "echo_of",
+    "status",
     "source_place",
     "target_place",
 )
@@ -207,7 +208,7 @@ def _protect_trend(
     trend = details.trend.join(units, on=_KEYS, how="left", maintain_order="left").rename(
         {"low": "observed_low", "high": "observed_high"}
     )
-    names = dict.fromkeys((*_KEYS, "period", "unit"), LABEL)
+    names = dict.fromkeys((*_KEYS, "period", "complete", "unit"), LABEL)
     parts = []
     for family, rules in _FAMILIES.items():
         rows = trend.filter(pl.col("unit").str.starts_with(family), pl.col("customers") >= k)
