@@ -1,0 +1,108 @@
+"""Published findings: no figure, and no difference of figures, is about a few people."""
+
+import figure_findings as results
+import polars as pl
+import pytest
+
+from cxlib.errors import WorkspaceError
+from cxlib.publish.answers import NUMBER, write_answers
+from cxlib.publish.findings import check_findings, protect_details, read_findings
+
+K = 10
+BASE = 40  # the smallest 10 · 2^j above 27: nine customers who count three times each
+
+
+@pytest.fixture(scope="module")
+def safe():
+    return protect_details(results.details(), k=K, spread=10.0)
+
+
+def test_counts_are_multiples_of_more_than_nine_customers_add(safe):
+    table = safe["table"]
+    assert (table["n"] % BASE).to_list() == [0] * len(table)
+    assert (table["customers"] % K).to_list() == [0] * len(table)
+    affected = table["customers_affected"].drop_nulls()
+    assert (affected % K == 0).all()
+    assert (affected >= K).all()
+    trend = safe["trend"]
+    assert (trend["n"].drop_nulls() % BASE == 0).all()
+
+
+def test_shares_move_in_steps_of_ten_customers_and_intervals_widen(safe):
+    exact = results.details().table.filter(pl.col("unit").str.starts_with("share")).to_dicts()
+    shown = safe["table"].filter(pl.col("unit").str.starts_with("share")).to_dicts()
+    assert len(shown) == len(exact) == 3
+    for a, b in zip(exact, shown, strict=True):
+        step = max(K / b["customers"], 0.005)
+        for name in ("observed", "expected", "effect", "low", "high"):
+            assert abs(b[name] / step - round(b[name] / step)) < 0.02, name
+        assert b["low"] <= a["low"] + 1e-4
+        assert b["high"] >= a["high"] - 1e-4
+        assert abs(a["effect"] - b["effect"]) <= step / 2 + 1e-4
+
+
+def test_times_keep_two_digits_and_q_one(safe):
+    delay = safe["table"].filter(pl.col("signal") == "delay").row(0, named=True)
+    assert (delay["observed"], delay["effect"], delay["q"]) == (30.0, 3.0, 0.0004)
+
+
+def test_sentences_are_made_from_rounded_figures_only(safe):
+    said = safe["table"].filter(pl.col("signal") == "abandonment", "finding")["sentence"][0]
+    row = safe["table"].filter(pl.col("signal") == "abandonment", "finding").row(0, named=True)
+    assert f"{row['n'] * row['effect']:,.0f} customers" in said
+    assert not [s for s in safe["table"]["sentence"].drop_nulls() if "(95 %: 1 to 2)" in s]
+
+
+def test_handoffs_of_fewer_than_ten_customers_are_not_there():
+    rare = list(results.ROWS)
+    rare[1] = (2, 3, "abandonment", 29, *results.ROWS[1][4:])  # 9 customers
+    given = results.details(tuple(rare))
+    safe = protect_details(given, k=K, spread=10.0)
+    assert len(safe["table"]) == 5
+    keys = {(r["source_place"], r["target_place"]) for r in safe["table"].to_dicts()}
+    assert (2, 3) not in keys
+    assert safe["curves"].filter(pl.col("source_place") == 2)["observed"].drop_nulls().is_empty()
+
+
+def test_a_period_of_few_customers_is_not_there():
+    given = results.details()
+    few = given.trend.with_columns(customers=pl.Series([90, 9, 20, 40]))
+    safe = protect_details(results.details(trend=few), k=K, spread=10.0)
+    assert few["period"][1] not in safe["trend"]["period"].to_list()
+    assert len(safe["trend"]) == 3
+
+
+def test_what_is_no_known_unit_is_not_published():
+    given = results.details()
+    odd = given.table.with_columns(unit=pl.lit("euros per customer"))
+    assert protect_details(results.details(table=odd), k=K, spread=10.0)["table"].is_empty()
+
+
+def write(folder, frames):
+    below = {n: f.with_columns(pl.lit(0, pl.UInt32).alias(NUMBER)) for n, f in frames.items()}
+    given = results.details()
+    others = {n: getattr(given, n) for n in ("tests", "customers", "silence", "observed_until")}
+    write_answers(folder, "findings", below, [others])
+
+
+def test_findings_are_read_back_as_they_were_written(safe, tmp_path):
+    write(tmp_path, safe)
+    assert "at least 10 customers" in check_findings(tmp_path, pl.Series(["c1"]), k=K)
+    found = read_findings(tmp_path, 0, ("region", "east"))
+    assert found.table.equals(safe["table"])
+    assert found.where.segment == ("region", "east")
+    assert found.found["signal"][0] == "delay"
+
+
+def test_the_check_notices_small_figures_and_ids(safe, tmp_path):
+    write(tmp_path, safe | {"table": safe["table"].with_columns(customers=pl.lit(7))})
+    with pytest.raises(WorkspaceError, match="fewer than 10 customers"):
+        check_findings(tmp_path, pl.Series(["c1"]), k=K)
+    write(tmp_path, safe)
+    with pytest.raises(WorkspaceError, match="customer's id"):
+        check_findings(tmp_path, pl.Series(["product page"]), k=K)
+
+
+def test_a_snapshot_without_findings_says_what_to_do(tmp_path):
+    with pytest.raises(WorkspaceError, match="publish again"):
+        read_findings(tmp_path, 0, None)
