@@ -44,6 +44,9 @@ FALLBACK_SILENCE = timedelta(days=30)
 LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
 """Silences at which abandonment must have the same sign for a finding to be stable."""
 
+_FORMAT = 3
+"""Version of what is counted; arrivals of another version are counted again."""
+
 _POSITION_BINS = (2, 3, 5, 9)
 _ROBOT_CONTACTS = 100
 _ROBOT_PACE = timedelta(seconds=60)
@@ -163,6 +166,7 @@ class Arrivals:
             getattr(self, name).write_parquet(fresh / f"{name}.parquet")
         s = self.settings
         meta = {
+            "format": _FORMAT,
             "silence_seconds": s.silence.total_seconds(),
             "first_at": s.first_at.isoformat(),
             "observed_until": s.observed_until.isoformat(),
@@ -178,11 +182,12 @@ class Arrivals:
 def read_arrivals(workspace: Workspace) -> Arrivals:
     """Give the arrivals of a workspace: read when counted before, else counted and kept."""
     folder = workspace.path / "arrivals"
-    if not (folder / "arrivals.json").is_file():
+    file = folder / "arrivals.json"
+    meta = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    if meta.get("format") != _FORMAT:
         counted = count_arrivals(workspace)
         counted.write(folder)
         return counted
-    meta = json.loads((folder / "arrivals.json").read_text("utf-8"))
     settings = Settings(
         timedelta(seconds=meta["silence_seconds"]),
         datetime.fromisoformat(meta["first_at"]),

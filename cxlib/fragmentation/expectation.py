@@ -250,15 +250,18 @@ def natural_spread(deviation: Floats, variance: Floats) -> float:
     found = 0.0
     for quantile in (0.5, 0.75):
         wanted = float(chdtri(1, 1 - quantile))
-        low, high = 0.0, 5.0
-        if np.quantile(centred / variance, quantile) <= wanted:
+        limit = (1 - quantile) * len(centred)
+
+        def too_wide(spread: float, wanted: float = wanted, limit: float = limit) -> bool:
+            outside = np.count_nonzero(centred > wanted * (variance + spread**2))
+            return bool(outside > limit)
+
+        if not too_wide(0.0):
             continue
-        for _ in range(30):
+        low, high = 0.0, 5.0
+        for _ in range(20):
             middle = (low + high) / 2
-            if np.quantile(centred / (variance + middle**2), quantile) > wanted:
-                low = middle
-            else:
-                high = middle
+            low, high = (middle, high) if too_wide(middle) else (low, middle)
         found = max(found, high)
     return found
 

@@ -441,7 +441,9 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     only where the contact before was observed for the whole silence, so that short waits are not
     over-represented at the end of the log.
     """
-    table = arrivals.waits
+    own = pl.lit(arrivals.places["initiated_by"]).gather(pl.col("target").cast(pl.UInt32))
+    # when a mailing comes is the sender's schedule, not a wait of the customer
+    table = arrivals.waits.filter(own == "customer")
     if table.is_empty():
         return _nothing()
     keys = ["source", "target"]
