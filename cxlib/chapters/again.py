@@ -76,9 +76,10 @@ def say_again_sure(result: Touchpoints) -> str:
     """Say how sure the answer is, and what it does not say."""
     if result.table.is_empty():
         return bullets(["Nothing was measured here."])
+    recent, contacts = int(result.table["open_n"].sum()), int(result.table["contacts"].sum())
     facts = [
-        "Contacts of the last days of the log may still be followed by another one; journeys that "
-        "had their goal count as settled, which makes these shares a little too low.",
+        f"{recent:,} of {contacts:,} contacts are too recent to know whether another one follows; "
+        "they count for as long as they were observed.",
         "A contact that follows need not be about the same matter, unless the log names the issue.",
         "A contact is no fault in itself: a question answered at once may win a customer.",
     ]

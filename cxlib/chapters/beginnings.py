@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cxlib.chapters.markdown import bullets, listed, table_of
+from cxlib.chapters.markdown import aside, bullets, listed, table_of
 from cxlib.figures.first_contacts import describe_first_contacts
 from cxlib.figures.numbers import duration, plural, share
 from cxlib.figures.wording import named
@@ -58,9 +58,9 @@ def say_mailings(first: FirstContacts, places: pl.DataFrame) -> str:
     journeys = int(sent["journeys"].sum())
     if not journeys:
         return ""
-    names = listed([f"{named(row)} ({_goal(row)})" for row in sent.iter_rows(named=True)])
+    names = listed([f"{named(row)} {_goal(row)}" for row in sent.iter_rows(named=True)])
     return (
-        f"The company itself began {journeys:,} of these journeys; of them reach the goal: {names}."
+        f"{journeys:,} of them were begun by the company itself; of these reach the goal: {names}."
     )
 
 
@@ -127,7 +127,7 @@ def say_what_to_do_first(first: FirstContacts, places: pl.DataFrame) -> str:
         for row in [row for row in _apart(first, better=False) if row["place"] not in own][:3]
     ]
     tasks += [
-        f"**{named(row)}** does better ({_goal(row)}): worth an experiment that brings more "
+        f"**{named(row)}** does better {aside(_goal(row))}: worth an experiment that brings more "
         "customers here, with a control group."
         for row in [row for row in _apart(first, better=True) if row["place"] not in own][:2]
     ]

@@ -105,7 +105,7 @@ def say_breaks_sure(result: FindingDetails) -> str:
             "intervals allow for natural differences between handoffs."
         )
     shaky = found.filter(pl.col("stable").eq_missing(pl.lit(False)))
-    if len(found):
+    if found["stable"].drop_nulls().len():
         facts.append(
             "No finding changes its sign with the silence that counts as having left."
             if shaky.is_empty()

@@ -57,7 +57,7 @@ def say_goal(first: FirstContacts, funnel: StageFunnel, places: pl.DataFrame) ->
 
 def say_largest_loss(funnel: StageFunnel) -> str:
     """Say after which stage most journeys are lost, in one sentence without full stop."""
-    known = funnel.table.filter(pl.col("lost_n") > 0)
+    known = funnel.table.filter(pl.col("declined_n") + pl.col("silent_n") > 0)
     if known.is_empty():
         return "No journey is known to be lost: nothing that ends one has happened, or the map \
 names nothing that does"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["bullets", "listed", "table_of"]
+__all__ = ["aside", "bullets", "listed", "table_of"]
 
 
 def table_of(rows: Sequence[Mapping[str, str]], *, most: int = 30) -> str:
@@ -29,6 +29,17 @@ def table_of(rows: Sequence[Mapping[str, str]], *, most: int = 30) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def aside(estimate: str) -> str:
+    """Put an estimate with its interval into one pair of brackets.
+
+    Examples
+    --------
+    >>> aside("32 % (31–33)"), aside("32 %")
+    ('(32 %; 31–33)', '(32 %)')
+    """
+    return f"({estimate.replace(' (', '; ').removesuffix(')')})"
 
 
 def bullets(sentences: Sequence[str]) -> str:

@@ -74,8 +74,8 @@ def in_words(length: timedelta) -> str:
 
     Examples
     --------
-    >>> in_words(timedelta(days=30)), in_words(timedelta(hours=12))
-    ('30 days', '12 h')
+    >>> in_words(timedelta(days=30)), in_words(timedelta(days=1))
+    ('30 days', '1 day')
     """
     days, rest = divmod(length, timedelta(days=1))
     return plural_exact(days, "day") if days and not rest else duration(length)

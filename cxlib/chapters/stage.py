@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cxlib.chapters.markdown import bullets, listed, table_of
+from cxlib.chapters.markdown import aside, bullets, listed, table_of
 from cxlib.figures.numbers import duration, rating, share
 from cxlib.figures.wording import named
 
@@ -57,7 +57,7 @@ def say_weakest(result: Touchpoints) -> str:
         return (
             "Where customers get lost is not measurable, because nothing in the map ends a journey"
         )
-    names = [f"{named(row)} ({_lost(row)})" for row in _weakest(result)]
+    names = [f"{named(row)} {aside(_lost(row))}" for row in _weakest(result)]
     if not names:
         return "At no touchpoint of this stage are customers lost for sure"
     return f"Most customers are lost after {listed(names)}"
@@ -99,8 +99,8 @@ def _say_ratings(result: Touchpoints) -> str:
     if len(rated) == 1:
         return f"Customers rate {named(worst)} {_rating(worst)}."
     return (
-        f"Customers rate {named(worst)} lowest ({_rating(worst)}), "
-        f"{named(best)} highest ({_rating(best)})."
+        f"Customers rate {named(worst)} lowest {aside(_rating(worst))}, "
+        f"{named(best)} highest {aside(_rating(best))}."
     )
 
 
@@ -154,8 +154,8 @@ def say_stage_sure(result: Touchpoints) -> str:
     if int(result.table["rating_n"].sum()):
         answered = result.table["response"].drop_nulls().to_list()
         facts.append(
-            f"Ratings come from {share(min(answered))} to {share(max(answered))} of contacts, by touchpoint; who is "
-            "unhappy may answer more often."
+            f"Ratings come from {share(min(answered))} to {share(max(answered))} of contacts, by "
+            "touchpoint; who is unhappy may answer more often."
         )
     return bullets(facts)
 

@@ -57,7 +57,7 @@ def plot_touchpoint_list(result: Touchpoints, *, title: str | None = None) -> go
             ("lost", "lost", theme.lost),
         )
     ]
-    columns = [("customers", 1.15), (f"what comes next: {key_of(parts)}", 1.4)]
+    columns = [("customers", 1.15), (f"next: {key_of(parts)}", 1.4)]
     is_rated = bool(shown.select(pl.col("rating").is_not_null().any()).item()) if rows else False
     columns += [("mean rating", 0.7)] if is_rated else []
     left_out = f"{len(shown) - MOST_ROWS} smaller ones are not shown" * (len(shown) > MOST_ROWS)
