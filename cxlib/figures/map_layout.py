@@ -21,10 +21,11 @@ NARROWEST_COLUMN_PX = 168
 #: Most touchpoints drawn in one cell; the others are counted, and are in the table.
 CELL_ROWS = 16
 
-_HEADER_PX = 64
+_HEADER_PX = 68
 _LANE_PADDING_PX = 6
 _CHARACTER_PX = 7.4  # of 12 px DejaVu Sans, the widest of the fonts in the theme
 _LINE_PX = 15
+_LANE_CHARACTERS = 12
 _COUNT_CHARACTERS = 7  # of the number of customers that follows the name
 
 
@@ -138,6 +139,19 @@ def _label(name: str, limit: int) -> tuple[str, ...]:
         return (_shortened(name, limit), "")
     rest = " ".join(lines[1:])
     return (_shortened(lines[0], limit), _shortened(rest, limit - _COUNT_CHARACTERS))
+
+
+def lane_name(channel: str) -> list[str]:
+    """Break the name of a channel into at most two lines that fit beside its lane.
+
+    Examples
+    --------
+    >>> lane_name("point of sale terminal")
+    ['point of', 'sale termin…']
+    """
+    first, *rest = wrap(channel, _LANE_CHARACTERS).split("<br>")
+    lines = [first, " ".join(rest)] if rest else [first]
+    return [_shortened(line, _LANE_CHARACTERS) for line in lines]
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cxlib.figures.map_layout import MapLayout, Place, ribbon
+from cxlib.figures.map_layout import MapLayout, Place, lane_name, ribbon
 from cxlib.figures.theme import Theme, colour_at, colour_scale, faded
 
 Trace = dict[str, Any]
@@ -22,7 +22,7 @@ Trace = dict[str, Any]
 WIDEST, NARROWEST, SMALLEST = 13.0, 0.9, 6.0
 
 #: Width of the column of lane names at the left, pixels.
-GUTTER = 116
+GUTTER = 124
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +406,7 @@ def grid(
         )
         middle = (lane.top + lane.bottom) / 2
         colour = channels.get(lane.channel, theme.flow)
-        name = lane.channel if len(lane.channel) <= 14 else lane.channel[:13] + "…"
+        name = "<br>     ".join(escape(line) for line in lane_name(lane.channel))
         notes.append(
             _note(
                 f"<span style='color:{colour};font-size:16px'>■</span> {name}",

@@ -288,7 +288,7 @@ def _stage_notes(result: Touchpoints) -> dict[str, str]:
         parts = [plural(row["customers"], "customer")] if row["customers"] is not None else []
         if row["rating"] is not None:
             parts.append(f"rating {rating(row['rating'])}")
-        notes[row["stage"]] = " · ".join(parts)
+        notes[row["stage"]] = (" · " if len(result.stages) <= 4 else "<br>").join(parts)
     return notes
 
 
