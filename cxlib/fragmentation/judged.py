@@ -42,7 +42,7 @@ Codes = NDArray[np.int64]
 MIN_RATINGS = 25
 """Ratings below which a handoff's rating is not judged."""
 
-MIN_WAITS = 60
+MIN_WAITS = 100
 """Waits below which a handoff's wait is not judged."""
 
 _Z95 = 1.959964

@@ -49,7 +49,9 @@ def test_shuffled_touchpoints_keep_what_they_must():
             "rating": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
         }
     )
-    workspace = SimpleNamespace(places=pl.DataFrame({"stage_index": [0, 0, 1]}))
+    workspace = SimpleNamespace(
+        places=pl.DataFrame({"stage_index": [0, 0, 1], "initiated_by": ["customer"] * 3})
+    )
     seen = set()
     for seed in range(20):
         shuffled = shuffle_touchpoints(rows, workspace, seed)
