@@ -29,8 +29,11 @@
     const observer = new MutationObserver(() => (changed = performance.now()));
     observer.observe(cells, { childList: true, subtree: true });
     const look = () => {
+      // Voila puts the cells into JupyterLab's shell, beside our page; they belong into its content.
+      const shell = document.querySelector("body > .jp-LabShell");
+      if (shell) document.getElementById("content").append(shell);
       const now = performance.now();
-      if ((isDrawn(cells) && now - changed > QUIET_MS) || now - started > SWAP_AT_LATEST_MS) {
+      if ((cells.closest("#content") && isDrawn(cells) && now - changed > QUIET_MS) || now - started > SWAP_AT_LATEST_MS) {
         observer.disconnect();
         goLive(cells);
       } else setTimeout(look, 30);
