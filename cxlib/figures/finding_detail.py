@@ -139,7 +139,7 @@ def describe_finding_trend(result: FindingDetails, finding: Mapping[str, Any]) -
     )
     count, all_periods = trend.filter(worse).height, trend.height
     often = f"all {all_periods}" if count == all_periods else f"{count} of {all_periods}"
-    return f"{handoff} was worse than expected in {often} periods"
+    return f"{handoff} was worse than expected in {often} complete periods"
 
 
 def _range_over_time(rows: list[dict[str, Any]], finding: Mapping[str, Any]) -> list[float] | None:

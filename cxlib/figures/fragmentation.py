@@ -91,7 +91,7 @@ def figure_text(row: Mapping[str, Any], value: float | None) -> str:
     """Write an observed or expected figure of a finding in the unit of its signal."""
     if row["signal"] == "delay":
         if value is not None and 1 <= value < 48:  # as in the finding's sentence
-            return f"{value:.{0 if value >= 9.5 else 1}f}{NBSP}h"
+            return f"{value:.1f}".removesuffix(".0") + f"{NBSP}h"
         return duration(None if value is None else value * 3600)
     return rating(value) if row["signal"] == "perception_dip" else share(value)
 

@@ -15,12 +15,13 @@ from serving import Served, serving, write_toy_site
 from cxlib.datasets import sample_paths
 from cxlib.ingest import read_customers, read_events, read_ratings
 from cxlib.journey_map import read_journey_map
-from cxlib.panels.journey_map import draw_first_paint
+from cxlib.panels import draw_findings_first_paint, draw_first_paint
 from cxlib.publish import Snapshot, publish
 from cxlib.store import Workspace, build_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 AXE = Path(find_spec("axe_playwright_python").origin).parent / "axe.min.js"
+VIEWS = {"journey_map": draw_first_paint, "fragmentation": draw_findings_first_paint}
 LIVE = "html[data-cx=live]"
 TAKES_MS = 90_000
 
@@ -45,7 +46,8 @@ def browser(chromium_path: Path) -> Iterator[Browser]:
 def sample_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample, published: the one that `make` has made, else one made here."""
     named = Path(os.environ.get("CX_WORKSPACE", ROOT / "workspace"))
-    if (newest := Snapshot.newest(named)) is not None and newest.first_paint("journey_map"):
+    newest = Snapshot.newest(named)
+    if newest is not None and all(newest.first_paint(view) for view in VIEWS):
         return named
     paths = sample_paths()
     journey_map = read_journey_map(paths.journey_map)
@@ -60,7 +62,7 @@ def sample_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             customers=read_customers(paths.customers, journey_map),
             ratings=read_ratings(paths.ratings, journey_map),
         )
-    publish(workspace, views={"journey_map": draw_first_paint})
+    publish(workspace, views=VIEWS)
     return out
 
 

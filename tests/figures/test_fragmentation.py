@@ -155,7 +155,7 @@ def test_without_a_curve_two_figures_stand_side_by_side(result):
 
 def test_the_trend_counts_complete_periods_only(result):
     row = finding(result, "abandonment")
-    assert "worse than expected in 2 of 3 periods" in describe_finding_trend(result, row)
+    assert "worse than expected in 2 of 3 complete periods" in describe_finding_trend(result, row)
     figure = plot_finding_trend(result, row)
     observed = trace(figure, "observed")
     assert list(observed.y) == pytest.approx([20, 50, 50, 90])
