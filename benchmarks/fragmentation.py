@@ -132,7 +132,7 @@ def write_table(tallies: dict[str, Tally], path: Path) -> None:
     lines += [
         "",
         f"Counting the arrivals takes {count / summary:.1f} × the summary pass on these logs",
-        f"(medians {count:.2f} s and {summary:.2f} s of processor time); the first answer after it {first:.2f} s,",
+        f"(CPU, medians {count:.2f} s, {summary:.2f} s); the first answer after it {first:.2f} s,",
         f"a change of filter {again * 1000:.0f} ms.",
         "",
         "Backtracking and ping-pong are planted as customers *sent* back; some of them would have",

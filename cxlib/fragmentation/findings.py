@@ -23,9 +23,9 @@ from cxlib.fragmentation.judged import (
     judge_delay,
     judge_ping_pong,
     judge_ratings,
-    with_strata,
 )
 from cxlib.fragmentation.sentences import say_finding, show_findings
+from cxlib.fragmentation.strata import with_strata
 from cxlib.statistics.multiple_testing import false_discovery_rate
 
 if TYPE_CHECKING:

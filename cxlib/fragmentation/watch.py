@@ -18,7 +18,7 @@ import polars as pl
 from cxlib.errors import InputError
 from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
-from cxlib.fragmentation.judged import with_strata
+from cxlib.fragmentation.strata import with_strata
 from cxlib.summary import Selection
 
 if TYPE_CHECKING:

@@ -1,0 +1,100 @@
+"""What position, stage, goal, segment and period change by themselves, within handoffs.
+
+Fitted once per log on all arrivals and then held fixed, so that a filter only sums rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.bins import BIN_EDGES
+from cxlib.fragmentation.arrivals import Arrivals
+from cxlib.fragmentation.expectation import fit_strata
+
+Floats = NDArray[np.float64]
+
+_TARGET_PENALTY = 50.0
+"""What a target must show before a stratum acts otherwise there than in its stage (information)."""
+
+
+def with_strata(arrivals: Arrivals) -> Arrivals:
+    """Add to each row of arrivals and waits what its strata alone would change (columns ``by_*``).
+
+    Fitted once per log on all arrivals; a filter then only sums rows.
+    """
+    if "by_silent" in arrivals.arrivals.columns:
+        return arrivals
+    if "strata" in arrivals.cache:
+        kept: Arrivals = arrivals.cache["strata"]
+        return kept
+    table = arrivals.arrivals
+    stage = arrivals.places["stage_index"].gather(table["target"])
+    added = {
+        "by_silent": _strata(table, "n", "silent", "share", stage),
+        "by_back": _strata(table, "fresh", "back", "share", stage),
+        "by_rating": _strata(table, "rating_n", "rating_sum", "mean", stage),
+    }
+    enriched = replace(
+        arrivals, arrivals=table.with_columns(**added), waits=_waits_with_strata(arrivals), cache={}
+    )
+    arrivals.cache["strata"] = enriched
+    return enriched
+
+
+def _strata(table: pl.DataFrame, n: str, total: str, family: str, stage: pl.Series) -> pl.Series:
+    used = (table[n] > 0).to_numpy()
+    part = table.filter(pl.Series(used))
+    codes = {
+        c: part[c].to_numpy().astype(np.int64)
+        for c in ("source", "target", "high", "reached", "position", "segment", "period")
+    }
+    reach = codes["high"] * 2 + codes["reached"]
+    around = stage.filter(pl.Series(used)).to_numpy().astype(np.int64) * 512 + reach
+    within = codes["target"] * 512 + reach
+    handoff = codes["source"] * 65_536 + codes["target"]
+    result = np.zeros(len(table))
+    result[used] = fit_strata(
+        [around, within, codes["position"], codes["segment"], codes["period"]],
+        [1.0, _TARGET_PENALTY, 1.0, 1.0, 1.0],
+        handoff,
+        n=part[n].to_numpy().astype(np.float64),
+        total=part[total].to_numpy().astype(np.float64),
+        family="share" if family == "share" else "mean",
+    )
+    return pl.Series(np.round(result * 10) / 10)
+
+
+def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
+    table = arrivals.waits.with_columns(value=pl.lit(_LOG_MIDDLE).gather(pl.col("bin")))
+    keys = ["source", "target", "segment", "period"]
+    part = (
+        table.group_by(keys)
+        .agg(pl.col("n").sum(), total=(pl.col("n") * pl.col("value")).sum())
+        .sort(keys)
+    )
+    codes = {c: part[c].to_numpy().astype(np.int64) for c in keys}
+    offset = fit_strata(
+        [codes["segment"], codes["period"]],
+        [1.0, 1.0],
+        codes["source"] * 65_536 + codes["target"],
+        n=part["n"].to_numpy().astype(np.float64),
+        total=part["total"].to_numpy().astype(np.float64),
+        family="mean",
+    )
+    both = part.select(keys).with_columns(by_wait=pl.Series(offset))
+    return table.join(both, on=keys, how="left", maintain_order="left")
+
+
+def _log_middles() -> Floats:
+    """Logarithm of the geometric middle of each bin, in seconds; half a second for the first."""
+    edges = np.array(BIN_EDGES)
+    middle = np.sqrt(np.maximum(edges[:-1], 0.25) * edges[1:])
+    return np.log(np.append(middle, edges[-1] * 1.15))
+
+
+_LOG_MIDDLE = pl.Series(_log_middles())
+LOG_STEP = float(np.log(BIN_EDGES[3] / BIN_EDGES[2]))
