@@ -180,7 +180,9 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         from cxlib.summary import Summary, summarise
 
         folder = self.path / "summary"
-        if not (folder / "summary.json").is_file():
+        try:
+            return Summary.read(folder)
+        except WorkspaceError:  # not there yet, or counted by another version
             summarise(self).write(folder)
         return Summary.read(folder)
 

@@ -79,6 +79,9 @@ __all__ = [
 
 TABLES = tuple(KEYS)
 
+FORMAT = 2
+"""What the tables mean; a summary counted by another meaning is counted again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -196,6 +199,7 @@ class Summary:
         for name in ("places", "segments", *TABLES):
             getattr(self, name).write_parquet(fresh / f"{name}.parquet")
         meta = {
+            "format": FORMAT,
             "periods": self.periods.to_dict(),
             "stage_names": self.stage_names,
             "gap_seconds": None if self.gap is None else self.gap.total_seconds(),
@@ -219,6 +223,9 @@ class Summary:
             msg = f"{folder} holds no journey summary; make it with `cxlib.summary.summarise`"
             raise WorkspaceError(msg)
         meta = json.loads((folder / "summary.json").read_text("utf-8"))
+        if meta.get("format") != FORMAT:
+            msg = f"{folder} was counted by another version of cxlib; make it anew with `summarise`"
+            raise WorkspaceError(msg)
         tables = {
             n: pl.read_parquet(folder / f"{n}.parquet") for n in ("places", "segments", *TABLES)
         }

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.counting import DONE, LOST, OPEN, SILENT
-from cxlib.errors import InputError, UnknownNameError
+from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.summary import TABLES, Selection, Summary, merge_summaries, summarise
 
 ENDS = {"silent": SILENT, "declined": LOST, "done": DONE, "open": OPEN}
@@ -242,6 +242,15 @@ def test_written_and_read_again(tmp_path, summary):
     )
     for name in ("places", "segments", *TABLES):
         assert_frame_equal(getattr(again, name), getattr(summary, name))
+
+
+def test_a_summary_of_another_version_is_counted_again(workspace):
+    expected = workspace.summary().steps
+    file = workspace.path / "summary" / "summary.json"
+    file.write_text(file.read_text("utf-8").replace('"format": ', '"format": 9'), "utf-8")
+    with pytest.raises(WorkspaceError, match="another version"):
+        Summary.read(workspace.path / "summary")
+    assert_frame_equal(workspace.summary().steps, expected)
 
 
 @pytest.mark.parametrize(
