@@ -254,7 +254,9 @@ def _in_steps(
 def _two_digits(column: str, dtype: pl.DataType) -> pl.Expr:
     """Keep two significant digits of a number or a duration."""
     if isinstance(dtype, pl.Duration):
-        return pl.col(column).to_physical().cast(pl.Float64).round_sig_figs(2).round().cast(pl.Int64)
+        return (
+            pl.col(column).to_physical().cast(pl.Float64).round_sig_figs(2).round().cast(pl.Int64)
+        )
     return pl.col(column).cast(pl.Float64).round_sig_figs(2)
 
 
