@@ -38,7 +38,7 @@ PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 COMPARABLE = {"text/plain", "text/html", "text/markdown"}
 PICTURE_TAG = "nbval-ignore-output"
-WIDTH, HEIGHT, SCALE, COLOURS = 900, 480, 1.5, 96
+WIDTH, HEIGHT, SCALE, COLOURS = 900, 480, 1.5, 256
 
 Draw = Callable[[dict[str, Any]], bytes]
 
@@ -77,7 +77,9 @@ def drawing() -> Iterator[Draw]:
         # A palette makes the picture a third of its size, and no one sees it.
         image = Image.open(io.BytesIO(raw)).convert("RGB")
         small = io.BytesIO()
-        image.quantize(COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+        # An octree keeps the colours of small marks, which a median cut would merge.
+        few = image.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few.save(small, "PNG", optimize=True)
         return small.getvalue()
 
     try:
