@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from cxlib.cli import app, showing
 from cxlib.cli.selecting import read_period, read_steps
 from cxlib.errors import InputError
+from cxlib.fragmentation import Watch
 from cxlib.periods import Periods
 from cxlib.publish import Snapshot
 from cxlib.simulate import write_sample
@@ -171,6 +172,36 @@ def test_findings_where_nothing_is_measurable_are_none_and_say_why(shop_workspac
     result = CliRunner().invoke(app, ["findings", str(shop_workspace)])
     assert "no finding" in result.stdout
     assert "not measurable, because the log has 3 customers" in result.stderr
+
+
+def test_watch_tells_schedulers_by_its_exit_code(workspace, monkeypatch):
+    assert "not a date" in cx("watch", workspace, "--since", "soon", code=1)
+    assert "leaves nothing" in cx("watch", workspace, "--since", "2031-01-01", code=1)
+    table = pl.DataFrame(
+        {
+            "status": ["new"],
+            "source": ["x"],
+            "target": ["x"],
+            "sentence": ["x"],
+            "signal": ["delay"],
+            "effect": [float("nan")],
+        }
+    )
+    for status, code in (("new", 3), ("gone", 0)):
+        told = Watch(table.with_columns(status=pl.lit(status)), date(2025, 7, 1), "")
+        monkeypatch.setattr("cxlib.fragmentation.watch_findings", lambda *a, told=told, **k: told)
+        result = CliRunner().invoke(
+            app, ["watch", str(workspace), "--since", "2025-07-01", "--json"]
+        )
+        assert result.exit_code == code
+        (row,) = json.loads(result.stdout)
+        assert (row["status"], row["effect"]) == (status, None)
+
+
+def test_selftest_that_cannot_test_says_why(shop_workspace):
+    told = cx_json("selftest", shop_workspace)
+    assert told["reason"].startswith("not measurable, because the log has 3 customers")
+    assert told["planted"] == told["false_findings"] == []
 
 
 def test_check_reports_without_writing(shop):

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from cxlib.cli.asking import print_funnel, print_map, print_transitions
-from cxlib.cli.judging import print_findings
+from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
 from cxlib.cli.showing import open_lab, publish_views, serve
 from cxlib.errors import CxError
@@ -57,6 +57,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "transitions": print_transitions,
     "funnel": print_funnel,
     "findings": print_findings,
+    "watch": watch,
+    "selftest": selftest,
     "publish": publish_views,
     "serve": serve,
     "lab": open_lab,

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, read_selection
 from cxlib.cli.terminal import as_records, print_json, print_table, say, working
+from cxlib.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["print_findings"]
+__all__ = ["print_findings", "selftest", "watch"]
+
+ALERT = 3
+"""Exit code of `cx watch` when a handoff has begun to break; 1 and 2 are errors."""
 
 
 def print_findings(
@@ -50,7 +57,7 @@ def _counted(findings: int) -> str:
 
 def _finding_row(row: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "signal": row["signal"].replace("_", " "),
+        "signal": _spaced(row["signal"]),
         "finding": row["sentence"],
         "n": f"{row['n']:,}",
         "q": f"{row['q']:.1g}",
@@ -60,4 +67,96 @@ def _finding_row(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _say_unmeasurable(signals: pl.DataFrame) -> None:
     for row in signals.filter(~signals["measurable"]).iter_rows(named=True):
-        say(f"{row['signal'].replace('_', ' ')}: {row['reason']}")
+        say(f"{_spaced(row['signal'])}: {row['reason']}")
+
+
+def watch(
+    workspace: WorkspaceFolder,
+    since: Annotated[
+        str, typer.Option(metavar="DATE", help="First day that counts as new, such as 2025-07-01.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say which findings are new, ongoing or gone since a date.
+
+    For schedulers: the exit code is 0 when nothing is new, 3 when something is, 1 on errors.
+    """
+    from cxlib.fragmentation import watch_findings
+    from cxlib.store import Workspace
+
+    try:
+        day = date.fromisoformat(since)
+    except ValueError:
+        raise InputError(f"--since {since!r} is not a date; write 2025-07-01") from None
+    opened = Workspace.open(workspace)
+    with working("Judging before and since"):
+        found = watch_findings(opened, since=day)
+    if as_json:
+        print_json(as_records(found.table))
+    else:
+        print_table(
+            [
+                {
+                    "status": row["status"],
+                    "signal": _spaced(row["signal"]),
+                    "finding": row["sentence"],
+                }
+                for row in found.table.iter_rows(named=True)
+            ],
+            title=f"{opened.journey_map.name}: {_counted(len(found.table))}, since {found.since}",
+        )
+    if found.reason:
+        say(found.reason)
+    if found.alert:
+        raise typer.Exit(ALERT)
+
+
+def selftest(
+    workspace: WorkspaceFolder,
+    seed: Annotated[int, typer.Option(help="Of the shuffle and of the planted faults.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Shuffle the log and plant faults in copies of it.
+
+    Says how many findings the shuffled copy has (all false), and whether planted faults were found
+    with their size inside the interval. The exit code is 1 when not.
+    """
+    from cxlib.fragmentation import check_fragmentation
+    from cxlib.store import Workspace
+
+    opened = Workspace.open(workspace)
+    with working("Shuffling and planting"):
+        test = check_fragmentation(opened, seed=seed)
+    if as_json:
+        print_json(
+            {
+                "passed": test.passed,
+                "reason": test.reason,
+                "tests": test.tests,
+                "false_findings": as_records(test.shuffled),
+                "planted": as_records(test.planted),
+            }
+        )
+    else:
+        title = f"{len(test.shuffled)} false findings in {test.tests:,} tests of the shuffled log"
+        print_table([_planted_row(r) for r in test.planted.iter_rows(named=True)], title=title)
+    if test.reason:
+        say(test.reason)
+    elif not test.passed:
+        raise typer.Exit(1)
+
+
+def _planted_row(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "planted": f"{_spaced(row['signal'])} on {row['source']} → {row['target']}",
+        "size": f"{row['size']:.2f}",
+        "measured": f"{row['effect']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+        if row["effect"] is not None
+        else "–",
+        "found": "yes" if row["found"] else "no",
+        "size inside": "yes" if row["covered"] else "no",
+    }
+
+
+def _spaced(signal: str) -> str:
+    return signal.replace("_", " ")
