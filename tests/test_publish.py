@@ -351,9 +351,9 @@ def test_groups_smaller_than_three_are_no_protection(workspace) -> None:
 
 
 def test_an_id_among_the_names_is_noticed(workspace, log, monkeypatch) -> None:
-    monkeypatch.setattr(
-        Workspace, "customers", lambda self: pl.LazyFrame({"name": ["visit", "ident-1"]})
-    )
+    customers = Workspace.customers
+    named = pl.lit("visit").alias("name")
+    monkeypatch.setattr(Workspace, "customers", lambda self: customers(self).with_columns(named))
     with pytest.raises(WorkspaceError, match="customers' ids"):
         publish(workspace, k=K)
 
