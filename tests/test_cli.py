@@ -316,7 +316,7 @@ def test_a_log_that_cannot_be_read_is_one_sentence(shop, kind):
 SET_ASIDE = {
     "an unreadable date": (("9", "31.02.2025", "page"), "cannot be read"),
     "a date of 1948": (("9", "1948-03-01T10:00:00Z", "page"), "implausible time, before 1990"),
-    "a date of 2099": (("9", "2099-03-01T10:00:00Z", "page"), "implausible time, after"),
+    "a date of 2099": (("9", "2099-03-01T10:00:00Z", "page"), "implausible time, in the future"),
     "a null customer": (("", "2025-03-01T10:00:00Z", "page"), "customer is empty"),
     "a duplicated row": (ROWS[0], "duplicate"),
 }
