@@ -323,5 +323,7 @@ def _write(
     report = ingested.report.with_store_counts(**manifest["counts"]).to_dict()
     (fresh / "report.json").write_text(json.dumps(report, indent=1, default=str), "utf-8")
     (fresh / "workspace.json").write_text(json.dumps(manifest, indent=1), "utf-8")
+    if (folder / "published").is_dir():  # what was shown stays readable
+        (folder / "published").rename(fresh / "published")
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)

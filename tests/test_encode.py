@@ -170,7 +170,17 @@ def test_a_column_of_free_text_is_left_out_of_the_segments():
     assert left_out == ("street",)
 
 
-def test_a_workspace_keeps_ratings_of_their_own_file(tmp_path):
+def test_ingesting_again_keeps_what_was_published(tmp_path):
+    make_workspace(tmp_path / "ws", [contact("anna", 1, "page")])
+    shown = tmp_path / "ws" / "published" / "first"
+    shown.mkdir(parents=True)
+    (shown / "manifest.json").write_text("{}")
+    again = make_workspace(tmp_path / "ws", [contact("anna", 1, "page"), contact("ben", 2, "ad")])
+    assert again.manifest["counts"]["customers"] == 2
+    assert (shown / "manifest.json").read_text() == "{}"
+
+
+def test_a_workspace_without_ratings_has_no_column_of_them(tmp_path):
     log = [contact("anna", 1, "page"), contact("ben", 1, "visit")]
     workspace = make_workspace(tmp_path / "ws", log)
     assert "rating" not in workspace.store().collect_schema()

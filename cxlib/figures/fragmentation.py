@@ -60,7 +60,7 @@ def effect_text(row: Mapping[str, Any], *, interval: bool = False) -> str:
 
     Examples
     --------
-    >>> row = {"signal": "delay", "unit": "ratio", "effect": 1.89, "low": 1.45, "high": 2.46}
+    >>> row = {"signal": "delay", "unit": "ratio", "effect": 1.89, "low": 1.47, "high": 2.46}
     >>> effect_text(row, interval=True)
     '×1.9 (1.5–2.5)'
     """

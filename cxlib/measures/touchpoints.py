@@ -140,7 +140,7 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
     --------
     >>> found = measure_touchpoints(summary)
     >>> found.table.select("touchpoint", "channel", "customers", pl.col("go_on").round(2)).row(0)
-    ('newsletter', 'email', 37, 0.67)
+    ('newsletter', 'email', 37, 0.66)
     """
     chosen = summary.select(where)
     places = chosen.places
