@@ -365,13 +365,16 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
         return _nothing()
     keys = ["source", "target"]
     value, n = pl.col("value"), pl.col("n")
-    drawn = (
-        table.sort("source", "target", "bin")
+    limits = (
+        table.group_by(*keys, "bin")
+        .agg(n.sum(), value.first())
+        .sort(*keys, "bin")
         .with_columns(rank=n.cum_sum().over(keys), all=n.sum().over(keys))
-        .with_columns(
-            low=_quantile(_SHORTEST).over(keys),
-            high=_quantile(_LONGEST).over(keys),
-        )
+        .group_by(keys)
+        .agg(low=_quantile(_SHORTEST), high=_quantile(_LONGEST))
+    )
+    drawn = (
+        table.join(limits, on=keys)
         .with_columns(
             unbound=value,
             value=pl.max_horizontal(pl.min_horizontal("value", "high"), "low"),
