@@ -99,7 +99,7 @@ Workspace.open(folder / "workspace").store().select(
     "summary pass": """
 from cxlib.store import Workspace
 from cxlib.summary import summarise
-summarise(Workspace.open(folder / "workspace")).write(folder / "workspace" / "summary")
+summarise(Workspace.open(folder / "workspace"))
 """,
     "fragmentation pass and findings": """
 from cxlib.fragmentation import measure_fragmentation
@@ -126,7 +126,10 @@ _CHILD = """
 import json, resource, sys, time
 from pathlib import Path
 folder = Path(sys.argv[1])
-import cxlib, polars  # imports are not what is measured
+# imports are not what is measured
+import polars
+import cxlib.fragmentation, cxlib.ingest, cxlib.journey_map, cxlib.measures.funnels
+import cxlib.store, cxlib.summary, scipy.stats
 code = compile(sys.argv[2], "step", "exec")
 begun = time.perf_counter()
 exec(code)
@@ -143,11 +146,8 @@ begun = time.perf_counter()
 frame = pd.read_parquet(sys.argv[1] + "/log.parquet", columns=["client", "when", "contact"])
 names = {"client": "user_id", "when": "timestamp", "contact": "event"}
 stream = Eventstream(frame.rename(columns=names))
-stream.transition_matrix()
-try:
-    stream.funnel(["touchpoint 0", "touchpoint 7", "touchpoint 17"])
-except TypeError:
-    stream.funnel(stages=["touchpoint 0", "touchpoint 7", "touchpoint 17"], show_plot=False)
+stream.transition_graph_data()
+stream.funnel_data(["touchpoint 0", "touchpoint 7", "touchpoint 17"])
 seconds = time.perf_counter() - begun
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 print(json.dumps({"seconds": seconds, "gigabytes": peak}))
