@@ -33,8 +33,3 @@ def bin_of(seconds: pl.Expr) -> pl.Expr:
     # the tiny term keeps an edge itself in the bin that begins with it, whatever the rounding
     index = (raw + 1e-9).floor() + 1
     return pl.when(seconds < 1).then(0).otherwise(index.clip(1, N_BINS - 1)).cast(pl.UInt8)
-
-
-def bin_of_duration(duration: timedelta) -> int:
-    """Give the bin of one duration."""
-    return int(pl.select(bin_of(pl.lit(duration.total_seconds()))).item())
