@@ -192,12 +192,15 @@ class DashboardHandler(CalmPages, TornadoVoilaHandler):
         """
         snapshot = self.server.snapshot
         paint = snapshot.first_paint(dashboard.name) if snapshot else None
+        # The kept view is of everybody: where the address asks for a part, the page says so.
+        asked = bool(set(self.request.query_arguments) - {"token"})
         return self.page(
             "dashboard.html",
             title=dashboard.title,
             # Written by publish, not by a visitor.
             first_paint=Markup(paint) if paint else None,
-            loading=texts.LOADING,
+            asked=asked,
+            loading=texts.LOADING_LINK if asked else texts.LOADING,
             no_script=texts.NO_SCRIPT,
             plotly=self.base_url + PLOTLY_PATH,
             **create_include_assets_functions("cx", self.base_url),

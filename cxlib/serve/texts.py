@@ -7,6 +7,9 @@ from __future__ import annotations
 SITE = "Customer journeys"
 HOME_EMPTY = "No dashboard is published here yet."
 LOADING = "This is the published view. Filters appear in a moment."
+LOADING_LINK = (
+    "Below are all customers and the whole time; the selection of your link appears in a moment."
+)
 NO_SCRIPT = "This dashboard needs JavaScript to be filtered."
 NO_SNAPSHOT_TITLE = "Nothing is published yet"
 NO_SNAPSHOT = (

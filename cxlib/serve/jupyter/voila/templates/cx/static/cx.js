@@ -18,7 +18,9 @@
   const isDrawn = (cells) =>
     !cells.querySelector('script[type="application/vnd.voila.cell-output+json"]') &&
     [...cells.querySelectorAll(".jp-OutputArea-output")].every((o) => o.childNodes.length && o.textContent !== "Loading widget...") &&
-    [...cells.querySelectorAll(".js-plotly-plot")].every((f) => f.querySelector(".main-svg"));
+    [...cells.querySelectorAll(".js-plotly-plot")].every((f) => f.querySelector(".main-svg")) &&
+    // A part that is busy is on its way to what the address asks for.
+    !cells.querySelector("[aria-busy=true]");
   const finished = () => {
     // Voila calls this when its scripts have run and every cell is in the page; widgets may still be on their way, so
     // wait until nothing has changed for a moment.
