@@ -1,24 +1,40 @@
 """Publishing: finished answers without small groups, for people who must not see customers.
 
-`publish` writes a snapshot of a workspace; `Snapshot` reads it, and is all that dashboards read.
+`publish` writes a snapshot of a workspace; `Snapshot` reads it, and is all that dashboards read;
+`list_snapshots` lists those of a workspace, and `compare_snapshots` says what changed between two.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cxlib.publish.pointer import SnapshotRecord, list_snapshots
 from cxlib.publish.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from cxlib.publish.compare import SnapshotChanges, compare_snapshots
     from cxlib.publish.write import publish
 
-__all__ = ["Snapshot", "publish"]
+__all__ = [
+    "Snapshot",
+    "SnapshotChanges",
+    "SnapshotRecord",
+    "compare_snapshots",
+    "list_snapshots",
+    "publish",
+]
+
+_LATER = {
+    "publish": "cxlib.publish.write",
+    "SnapshotChanges": "cxlib.publish.compare",
+    "compare_snapshots": "cxlib.publish.compare",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # The server reads snapshots only and stays small: what publishing needs is loaded when used.
-    if name == "publish":
-        from cxlib.publish.write import publish
+    # The server reads snapshots only and stays small: the rest is loaded when used.
+    if name in _LATER:
+        from importlib import import_module
 
-        return publish
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,8 @@ import json
 import os
 import re
 import tempfile
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,11 @@ __all__ = [
     "FOLDER",
     "FORMAT",
     "MANIFEST",
+    "SnapshotRecord",
     "current_folder",
+    "is_snapshot_folder",
+    "list_snapshots",
     "read_manifest",
-    "snapshot_folders",
     "switch_to",
 ]
 
@@ -47,16 +51,75 @@ def current_folder(workspace: Path) -> Path | None:
     return published / name
 
 
-def snapshot_folders(workspace: Path) -> tuple[Path, ...]:
-    """Return the folders of all whole snapshots of a workspace, oldest first."""
-    published = workspace / FOLDER
+@dataclass(frozen=True, slots=True)
+class SnapshotRecord:
+    """One snapshot of a workspace, as `list_snapshots` returns it.
+
+    Attributes
+    ----------
+    name
+        Of its folder; ``Snapshot.open(folder)`` opens it.
+    folder
+        Where it lies.
+    whole
+        Whether it can be read; what follows is None where it cannot.
+    served
+        Whether it is the one that dashboards show.
+    published_at, observed_until
+        When it was published, and the end of what it was published from; UTC.
+    customers
+        Customers in it, rounded as everything published is.
+    """
+
+    name: str
+    folder: Path
+    whole: bool
+    served: bool
+    published_at: datetime | None = None
+    observed_until: datetime | None = None
+    customers: int | None = None
+
+
+def is_snapshot_folder(path: Path) -> bool:
+    """Whether a path is that of one snapshot, and not of a workspace."""
+    return path.parent.name == FOLDER and NAME.fullmatch(path.name) is not None
+
+
+def list_snapshots(workspace: Path | str) -> tuple[SnapshotRecord, ...]:
+    """List the snapshots of a workspace, whole or broken, oldest first.
+
+    Parameters
+    ----------
+    workspace
+        The workspace's folder.
+    """
+    published = Path(workspace) / FOLDER
     if not published.is_dir():
         return ()
-    return tuple(
-        sorted(
-            f for f in published.iterdir() if NAME.fullmatch(f.name) and (f / MANIFEST).is_file()
+    current = current_folder(Path(workspace))
+    folders = [f for f in published.iterdir() if NAME.fullmatch(f.name) and f.is_dir()]
+    return tuple(_record(f, served=f == current) for f in sorted(folders, key=_age))
+
+
+def _age(folder: Path) -> tuple[str, int]:
+    time, _, number = folder.name.partition("-")
+    return time, int(number or 1)
+
+
+def _record(folder: Path, *, served: bool) -> SnapshotRecord:
+    try:
+        manifest = read_manifest(folder)
+        return SnapshotRecord(
+            name=folder.name,
+            folder=folder,
+            whole=True,
+            served=served,
+            published_at=datetime.fromisoformat(manifest["published_at"]),
+            observed_until=datetime.fromisoformat(manifest["observed_until"]),
+            customers=int(manifest["customers"]),
         )
-    )
+    except (WorkspaceError, KeyError, ValueError, TypeError):
+        return SnapshotRecord(folder.name, folder, whole=False, served=False)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
-from cxlib.publish.pointer import FOLDER, current_folder, read_manifest
+from cxlib.publish.pointer import current_folder, is_snapshot_folder, read_manifest
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -46,7 +46,7 @@ class Snapshot:
             Nothing is published there, or the snapshot is not whole.
         """
         path = Path(path)
-        if path.parent.name == FOLDER:
+        if is_snapshot_folder(path.resolve()):
             return cls(path, read_manifest(path))
         folder = current_folder(path)
         if folder is None:

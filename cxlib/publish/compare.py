@@ -1,0 +1,330 @@
+"""What changed between two published snapshots: figures, findings, and how sure the change is.
+
+Only published figures are compared, so that a comparison shows nothing that whoever reads both
+snapshots could not work out (``docs/decisions/0001-small-groups.md``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from math import hypot
+from typing import Any
+
+import polars as pl
+
+from cxlib.errors import InputError, WorkspaceError
+from cxlib.publish.change_sentences import say_change, say_finding_change
+from cxlib.publish.snapshot import Snapshot
+
+__all__ = ["SnapshotChanges", "compare_snapshots"]
+
+_SCHEMA = {
+    "what": pl.String,
+    "name": pl.String,
+    "signal": pl.String,
+    "status": pl.String,
+    "unit": pl.String,
+    "before": pl.Float64,
+    "after": pl.Float64,
+    "change": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "changed": pl.Boolean,
+    "sentence": pl.String,
+}
+_ORDER = ("new", "growing", "mended", "shrinking", "faded", "goal", "lost", "customers")
+"""What is told first; what is not named here comes after, and what has not changed last."""
+
+_KEYS = ("source", "source_channel", "target", "target_channel", "signal")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SnapshotChanges:
+    """What `compare_snapshots` returns.
+
+    Attributes
+    ----------
+    table
+        One row per figure that both snapshots show, and per finding of either, the most important
+        first:
+
+        - ``what``: customers, journeys, goal, lost (from a stage), first contacts (of a channel),
+          finding;
+        - ``name``: of the stage, the channel, or the handoff; ``signal`` of a finding;
+        - ``status`` of a finding: new, growing, shrinking, mended (at most half of what it was, or
+          surely less, and no longer a finding), faded (no longer a finding, but not surely less),
+          steady, not judged (too few customers now);
+        - ``unit``; ``before``, ``after``, ``change``: figures; of findings the excess over like
+          handoffs in the unit of the finding;
+        - ``low``, ``high``: ends of the change (95 %) where both snapshots have intervals;
+        - ``changed``: whether the change is more than rounding and chance would make;
+        - ``sentence``.
+    notes
+        What makes the comparison less than straight: a sentence each.
+    older, newer
+        Names of the two snapshots' folders.
+    since, until
+        End of observation of the older and of the newer one, UTC.
+    segment
+        Dimension and value of the segment compared; None for all customers.
+    """
+
+    table: pl.DataFrame
+    notes: tuple[str, ...]
+    older: str
+    newer: str
+    since: datetime
+    until: datetime
+    segment: tuple[str, str] | None = None
+
+    @property
+    def changed(self) -> pl.DataFrame:
+        """The rows that changed by more than rounding and chance would make."""
+        return self.table.filter("changed")
+
+    def sentences(self, limit: int | None = None) -> tuple[str, ...]:
+        """Return what changed in sentences, the most important first; one, where nothing did."""
+        found = self.changed["sentence"].to_list()
+        nothing = f"Nothing changed beyond rounding and chance since {_day(self.since)}."
+        return tuple(found[:limit]) if found else (nothing,)
+
+
+def compare_snapshots(
+    older: Snapshot, newer: Snapshot, *, segment: tuple[str, str] | None = None
+) -> SnapshotChanges:
+    r"""Compare two snapshots of one journey map, over the whole time of each.
+
+    With the estimates a (before) and b (after) and their published intervals the change has the
+    interval (MOVER: Zou & Donner)
+
+    .. math:: b - a - \sqrt{(b - b_l)^2 + (a_u - a)^2}, \quad
+              b - a + \sqrt{(b_u - b)^2 + (a - a_l)^2}
+
+    Customers who are in both snapshots make the true interval narrower: what is called changed
+    here has changed.
+
+    Parameters
+    ----------
+    older, newer
+        Published snapshots.
+    segment
+        Dimension and value of a segment that both answer; None for all customers.
+
+    Returns
+    -------
+    SnapshotChanges
+
+    Raises
+    ------
+    InputError
+        They are the same snapshot, in the wrong order, or of different journey maps.
+    UnknownNameError
+        One of them does not answer the segment.
+
+    References
+    ----------
+    Zou & Donner (2008), Construction of confidence limits about effect measures.
+    doi:10.1002/sim.3095
+    """
+    _check_comparable(older, newer)
+    notes = _notes(older, newer)
+    rows = [*_figures(older, newer, segment=segment)]
+    try:
+        rows += _findings(older, newer, segment=segment)
+    except WorkspaceError:
+        notes.append("One of the snapshots holds no findings; they are not compared.")
+    rank = {name: number for number, name in enumerate(_ORDER)}
+    rows.sort(key=lambda r: (not r["changed"], rank.get(r["status"] or r["what"], len(rank))))
+    return SnapshotChanges(
+        table=pl.DataFrame(rows, schema=_SCHEMA),
+        notes=tuple(notes),
+        older=older.folder.name,
+        newer=newer.folder.name,
+        since=_end(older),
+        until=_end(newer),
+        segment=segment,
+    )
+
+
+def _check_comparable(older: Snapshot, newer: Snapshot) -> None:
+    if older.folder == newer.folder:
+        raise InputError(f"{older.folder.name} is both snapshots; name an older one.")
+    if older.published_at > newer.published_at:
+        raise InputError(
+            f"{older.folder.name} was published after {newer.folder.name}; swap the two."
+        )
+    names = older.manifest["journey_map"]["name"], newer.manifest["journey_map"]["name"]
+    if names[0] != names[1]:
+        raise InputError(
+            f"the snapshots are of different journey maps, {names[0]!r} and {names[1]!r}: "
+            "nothing in them can be compared."
+        )
+
+
+def _notes(older: Snapshot, newer: Snapshot) -> list[str]:
+    """Say what differs between the snapshots besides their customers."""
+    before, after = older.manifest, newer.manifest
+    found = []
+    if before["journey_map"]["sha256"] != after["journey_map"]["sha256"]:
+        versions = before["journey_map"]["version"], after["journey_map"]["version"]
+        found.append(
+            f"The journey map was changed (version {versions[0]} to {versions[1]}): stages, "
+            "channels and handoffs of the same name may not mean the same."
+        )
+    if older.k != newer.k:
+        found.append(
+            f"Small groups were protected differently: k was {older.k} and is {newer.k}, so that "
+            "figures are rounded differently."
+        )
+    if before["code_version"] != after["code_version"]:
+        found.append(
+            f"They were published by different versions of cxlib, {before['code_version']} and "
+            f"{after['code_version']}: a change may come from how it is measured."
+        )
+    if _end(older) == _end(newer):
+        found.append(
+            f"Both end on {_day(_end(older))}: changes come from data added or corrected since."
+        )
+    elif _end(older) > _end(newer):
+        found.append(
+            f"The newer one ends earlier, on {_day(_end(newer))}; the older one on "
+            f"{_day(_end(older))}."
+        )
+    if older.periods and newer.periods and older.periods[0] != newer.periods[0]:
+        found.append(
+            f"They begin at different times, {older.periods[0]} and {newer.periods[0]}: customers "
+            "of the beginning may be in one of them only."
+        )
+    return found
+
+
+def _figures(
+    older: Snapshot, newer: Snapshot, *, segment: tuple[str, str] | None
+) -> Iterator[dict[str, Any]]:
+    """Compare the figures that both show: customers, goal, lost per stage, first contacts."""
+    first = [s.first_contacts(segment=segment) for s in (older, newer)]
+    funnel = [s.stage_funnel(segment=segment) for s in (older, newer)]
+    customers = [s.touchpoints(segment=segment).customers for s in (older, newer)]
+    if all(customers):
+        yield _count("customers", customers[0], customers[1], step=max(older.k, newer.k))
+    for before, after in _shared([f.whole.with_columns(all=pl.lit("all")) for f in first], "all"):
+        yield from _share("goal", "goal", before, after, column="goal")
+    for before, after in _shared([f.table for f in funnel], "stage"):
+        yield from _share("lost", after["stage"], before, after, column="lost")
+    for before, after in _shared([f.by_channel for f in first], "channel"):
+        yield from _share("first contacts", after["channel"], before, after, column="share")
+
+
+def _shared(
+    frames: list[pl.DataFrame], key: str
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Pair the rows of both frames, in the order of the newer one."""
+    before = {row[key]: row for row in frames[0].iter_rows(named=True)}
+    for row in frames[1].iter_rows(named=True):
+        if row[key] in before:
+            yield before[row[key]], row
+
+
+def _count(name: str, before: int, after: int, *, step: int) -> dict[str, Any]:
+    row = _row(name, name, unit=name, before=before, after=after)
+    # Each is off by up to half a step: only more than one step is surely a change.
+    row["changed"] = abs(after - before) > step
+    return row | {"sentence": say_change(row)}
+
+
+def _share(
+    what: str, name: str, before: dict[str, Any], after: dict[str, Any], *, column: str
+) -> Iterator[dict[str, Any]]:
+    if before[column] is None or after[column] is None:
+        return
+    row = _row(what, name, unit="share", before=before[column], after=after[column])
+    row |= _change_interval(before, after, column, f"{column}_low", f"{column}_high")
+    yield row | {"sentence": say_change(row)}
+
+
+def _row(what: str, name: str, **given: Any) -> dict[str, Any]:
+    row = dict.fromkeys(_SCHEMA) | {"what": what, "name": name, "changed": False} | given
+    if row["before"] is not None and row["after"] is not None:
+        row["change"] = row["after"] - row["before"]
+    return row
+
+
+def _change_interval(
+    before: dict[str, Any], after: dict[str, Any], value: str, low: str, high: str
+) -> dict[str, Any]:
+    """Return the interval of the change of one figure, and whether it leaves out zero."""
+    if any(row[end] is None for row in (before, after) for end in (value, low, high)):
+        return {"low": None, "high": None, "changed": False}
+    change = after[value] - before[value]
+    ends = {
+        "low": change - hypot(after[value] - after[low], before[high] - before[value]),
+        "high": change + hypot(after[high] - after[value], before[value] - before[low]),
+    }
+    return ends | {"changed": ends["low"] > 0 or ends["high"] < 0}
+
+
+def _findings(
+    older: Snapshot, newer: Snapshot, *, segment: tuple[str, str] | None
+) -> list[dict[str, Any]]:
+    """Tell what became of every finding of either snapshot."""
+    tables = [s.findings(segment=segment).table for s in (older, newer)]
+    before, after = (
+        {tuple(row[key] for key in _KEYS): row for row in table.iter_rows(named=True)}
+        for table in tables
+    )
+    keys = [key for key, row in after.items() if row["finding"]]
+    keys += [key for key, row in before.items() if row["finding"] and key not in set(keys)]
+    return [_finding(before.get(key), after.get(key)) for key in keys]
+
+
+def _finding(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
+    known = after or before or {}
+    row = _row(
+        "finding",
+        f"{known['source']} → {known['target']}",
+        signal=known["signal"],
+        unit=known["unit"],
+        before=before and before["effect"],
+        after=after and after["effect"],
+    )
+    if before is not None and after is not None:
+        row |= _change_interval(before, after, "effect", "low", "high")
+    row["status"] = _status(row, before, after)
+    sentence = say_finding_change(
+        row | {"sure": row["changed"]}, sentence=after["sentence"] if after is not None else None
+    )
+    return row | {"changed": row["status"] != "steady", "sentence": sentence}
+
+
+def _status(
+    row: dict[str, Any], before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> str:
+    if after is None:
+        return "not judged"
+    if before is None or not before["finding"]:
+        return "new"
+    # A rating that is lower than expected is harm; everywhere else harm is more than expected.
+    sign = -1 if row["unit"].startswith("rating") else 1
+    worse = row["changed"] and sign * row["change"] > 0
+    better = row["changed"] and sign * row["change"] < 0
+    if after["finding"]:
+        return "growing" if worse else "shrinking" if better else "steady"
+    return "mended" if better or _is_halved(before, after) else "faded"
+
+
+def _is_halved(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether the excess is at most half of what it was; a ratio of 1 is no excess."""
+    if before["effect"] is None or after["effect"] is None:
+        return False
+    none = 1.0 if before["unit"].startswith("ratio") else 0.0
+    return bool(abs(after["effect"] - none) <= abs(before["effect"] - none) / 2)
+
+
+def _end(snapshot: Snapshot) -> datetime:
+    return datetime.fromisoformat(snapshot.manifest["observed_until"])
+
+
+def _day(instant: datetime) -> str:
+    return f"{instant.day} {instant:%B %Y}"
