@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.figures.numbers import duration, people, plural, rating, share
-from cxlib.figures.theme import Theme, channel_colours, luminance, stage_colours, theme_named
+from cxlib.figures.theme import (
+    DARK,
+    LIGHT,
+    PRINT,
+    Theme,
+    channel_colours,
+    light_dark,
+    luminance,
+    stage_colours,
+    theme_named,
+)
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
@@ -25,13 +35,34 @@ _NEXT_SHOWN = 5
 
 
 def page_style(theme: Theme | None = None) -> str:
-    """Return the style sheet of cards and dashboards, in the colours of a theme."""
+    """Return the style sheet of cards and dashboards, in the colours of a theme.
+
+    The light theme's follows its reader's browser: it is dark where that is dark, and on paper it
+    is the one for printing.
+    """
     theme = theme or theme_named()
-    names = ("paper", "band", "ink", "muted", "rule", "accent", "finding", "go_on", "lost")
-    colours = "".join(f"--cx-{n.replace('_', '-')}: {getattr(theme, n)}; " for n in names)
     rules = (files("cxlib.figures") / "page.css").read_text(encoding="utf-8")
-    scheme = "dark" if luminance(theme.paper) < 0.5 else "light"
-    return f".cx-page-style {{ {colours}color-scheme: {scheme}; }}\n{rules}"
+    if theme is not LIGHT:
+        scheme = "dark" if luminance(theme.paper) < 0.5 else "light"
+        return f".cx-page-style {{ {_variables(theme)}color-scheme: {scheme}; }}\n{rules}"
+    return (
+        f".cx-page-style {{ {_variables(LIGHT, DARK)}}}\n{rules}\n"
+        f"@media print {{ .cx-page-style {{ {_variables(PRINT)}color-scheme: light; }} }}\n"
+    )
+
+
+_VARIABLES = ("paper", "band", "ink", "muted", "rule", "accent", "finding", "go_on", "lost")
+
+
+def _variables(theme: Theme, dark: Theme | None = None) -> str:
+    """Declare the theme's colours; with another theme for those who read white on black."""
+    parts = []
+    for name in _VARIABLES:
+        colour = getattr(theme, name)
+        if dark is not None:
+            colour = f"light-dark({colour}, {getattr(dark, name)})"
+        parts.append(f"--cx-{name.replace('_', '-')}: {colour}; ")
+    return "".join(parts)
 
 
 def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = None) -> str:
@@ -50,8 +81,8 @@ def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = N
         HTML; its style is `page_style`.
     """
     theme = theme_named()
-    stages = stage_colours(result.stages, theme)
-    channels = channel_colours(result.channels, theme)
+    stages = _following(stage_colours(result.stages, theme))
+    channels = _following(channel_colours(result.channels, theme))
     by_stage = {row["stage"]: row for row in result.by_stage.iter_rows(named=True)}
     parts = []
     for stage in result.stages:
@@ -64,6 +95,10 @@ def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = N
             f"<small>{_stage_facts(by_stage.get(stage))}</small></h3>{lines}</section>"
         )
     return f'<div class="cx-page-style cx-stages">{"".join(parts)}</div>'
+
+
+def _following(colours: Mapping[str, str]) -> dict[str, str]:
+    return {name: light_dark(colour) for name, colour in colours.items()}
 
 
 def touchpoint_details(row: Mapping[str, Any], *, moves: Sequence[Mapping[str, Any]] = ()) -> str:

@@ -4,6 +4,9 @@ Three variants: ``light``, ``dark`` and ``print`` (white, black type, made to su
 printer). Nothing changes at import: a figure is drawn in the theme in force, and `use_theme`
 switches it.
 
+What a page is to show, light or dark, only its reader's browser knows. So pages are drawn light,
+every light colour has one twin in the dark theme (`dark_twin`), and the browser swaps them.
+
 The channel colours follow Okabe and Ito [1]_ without their vermilion, which is kept for findings,
 ordered so that neighbours differ in lightness as well as in hue. The scales run in lightness only
 one way, so that they can be read without colour.
@@ -15,9 +18,11 @@ References
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import plotly.graph_objects as go
@@ -336,8 +341,87 @@ def contrast(first: str, second: str) -> float:
 
 
 def text_on(colour: str) -> str:
-    """Return black or white, whichever is read more easily on that colour."""
-    return max(("#111111", "#ffffff"), key=lambda ink: contrast(ink, colour))
+    """Return black or white, whichever is read more easily on that colour.
+
+    What is read on a light colour may need the other ink on its dark twin: the four cases are told
+    apart by shades that nobody can tell apart, so that each ink has a twin of its own.
+    """
+    return _INKS[_ink_on(colour), _ink_on(dark_twin(colour))]
+
+
+def _ink_on(colour: str) -> str:
+    return max(("black", "white"), key=lambda ink: contrast(_BLACK_WHITE[ink], colour))
+
+
+_BLACK_WHITE = {"black": "#111111", "white": "#fefefe"}
+_INKS = {
+    ("black", "black"): "#111111",
+    ("black", "white"): "#121212",
+    ("white", "white"): "#fefefe",
+    ("white", "black"): "#fdfdfd",
+}
+_RAMPS = ("stages", "scale", "loss_scale")
+_NEAR = 2.0
+"""Steps of 255 by which a colour may lie beside a ramp: mixed colours are rounded."""
+
+
+@lru_cache
+def _twins() -> Mapping[str, str]:
+    """Return the dark colour of every colour that the light theme names."""
+    twins = {_INKS[inks]: _BLACK_WHITE[inks[1]] for inks in _INKS}
+    for field in fields(Theme):
+        light, dark = getattr(LIGHT, field.name), getattr(DARK, field.name)
+        pairs = [(light, dark)] if isinstance(light, str) else zip(light, dark, strict=True)
+        twins.update(pairs)
+    return twins
+
+
+@lru_cache(maxsize=4096)
+def dark_twin(colour: str) -> str:
+    """Return what a ``#rrggbb`` colour of the light theme is in the dark one.
+
+    Colours between two of a ramp have their twin at the same place of the dark ramp; colours that
+    are not the theme's are their own.
+
+    Examples
+    --------
+    >>> dark_twin(LIGHT.paper) == DARK.paper, dark_twin("#123456")
+    (True, '#123456')
+    """
+    if colour in _twins():
+        return _twins()[colour]
+    for name in _RAMPS:
+        ramps = zip(pairwise(getattr(LIGHT, name)), pairwise(getattr(DARK, name)), strict=True)
+        for (first, last), (dark_first, dark_last) in ramps:
+            part, away = _place_between(first, last, colour)
+            if away <= _NEAR:
+                return mix(dark_first, dark_last, part)
+    return colour
+
+
+def dark_twins(text: str) -> dict[str, str]:
+    """Return the dark twin of every colour in a text (a figure as JSON) that has another one."""
+    named = set(re.findall(r"#[0-9a-f]{6}\b", text))
+    for red, green, blue in re.findall(r"rgba\((\d+),(\d+),(\d+),", text):
+        named.add(f"#{int(red):02x}{int(green):02x}{int(blue):02x}")
+    return {colour: dark_twin(colour) for colour in sorted(named) if dark_twin(colour) != colour}
+
+
+def light_dark(colour: str) -> str:
+    """Write a colour of the theme in force for a style sheet: it follows the reader's browser."""
+    if theme_named() is not LIGHT or dark_twin(colour) == colour:
+        return colour
+    return f"light-dark({colour}, {dark_twin(colour)})"
+
+
+def _place_between(first: str, last: str, colour: str) -> tuple[float, float]:
+    """Return where between two colours a third lies, in [0, 1], and how far away from there."""
+    start, end, point = _rgb(first), _rgb(last), _rgb(colour)
+    way = [b - a for a, b in zip(start, end, strict=True)]
+    steps = sum(w * (p - a) for w, p, a in zip(way, point, start, strict=True))
+    part = min(max(steps / sum(w * w for w in way), 0.0), 1.0)
+    away = max(abs(a + part * w - p) for a, w, p in zip(start, way, point, strict=True))
+    return part, away
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

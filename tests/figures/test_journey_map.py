@@ -19,6 +19,7 @@ from cxlib.figures.map_layout import (
     ribbon,
 )
 from cxlib.figures.map_traces import WIDEST, Mark, place_key, place_of
+from cxlib.figures.theme import THEMES
 from cxlib.figures.touchpoints import (
     MOST_MOVES,
     describe_touchpoints,
@@ -310,7 +311,9 @@ def test_details_say_what_is_known_and_what_is_not():
 
 def test_the_style_sheet_is_in_the_colours_of_the_theme_and_loads_nothing():
     css = page_style()
-    assert "--cx-finding: #c22f0c" in css
+    assert "--cx-finding: light-dark(#c22f0c, #ff7d5c)" in css
+    assert "--cx-ink: #000000" in css.split("@media print")[-1]
+    assert "--cx-finding: #ff7d5c" in page_style(THEMES["dark"])
     assert "url(" not in css
     assert "@import" not in css
 

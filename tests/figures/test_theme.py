@@ -16,6 +16,10 @@ from cxlib.figures.theme import (
     channel_colours,
     colour_at,
     contrast,
+    dark_twin,
+    dark_twins,
+    faded,
+    light_dark,
     luminance,
     stage_colours,
     text_on,
@@ -56,6 +60,41 @@ def test_no_channel_looks_like_a_finding_or_like_another(theme):
     assert theme.finding not in theme.channels
     for first, second in pairwise(theme.channels):
         assert abs(luminance(first) - luminance(second)) > 0.03
+
+
+@pytest.mark.parametrize("ramp", ["stages", "scale", "loss_scale"])
+def test_every_colour_of_a_ramp_has_its_twin_at_the_same_place_of_the_dark_one(ramp):
+    light, dark = getattr(THEMES["light"], ramp), getattr(THEMES["dark"], ramp)
+    for i in range(101):
+        twin = dark_twin(colour_at(light, i / 100))
+        # A step of the light ramp is rounded to whole colours, and some steps are short.
+        assert contrast(twin, colour_at(dark, i / 100)) < 1.04
+
+
+def test_a_light_colour_has_one_twin_only():
+    light, dark = THEMES["light"], THEMES["dark"]
+    names = ("paper", "band", "ink", "muted", "rule", "flow", "accent", "finding", "go_on", "lost")
+    for name in names:
+        assert dark_twin(getattr(light, name)) == getattr(dark, name)
+    for own, other in zip(light.channels, dark.channels, strict=True):
+        assert dark_twin(own) == other
+
+
+def test_text_on_a_bar_stays_readable_when_the_bar_turns_dark():
+    light = THEMES["light"]
+    for bar in (light.go_on, light.lost, light.still_open, *light.channels):
+        assert contrast(dark_twin(text_on(bar)), dark_twin(bar)) >= 4.4
+
+
+def test_twins_are_found_in_every_way_a_figure_writes_a_colour():
+    light, dark = THEMES["light"], THEMES["dark"]
+    text = (
+        f"<span style='color:{light.muted}'>a</span> {faded(light.flow, 0.4)} #123456 {light.ink}80"
+    )
+    assert dark_twins(text) == {light.muted: dark.muted, light.flow: dark.flow}
+    assert light_dark(light.ink) == f"light-dark({light.ink}, {dark.ink})"
+    use_theme("dark")
+    assert light_dark(dark.ink) == dark.ink
 
 
 def test_colours_belong_to_names_not_to_what_is_shown():
