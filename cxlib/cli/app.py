@@ -11,7 +11,8 @@ from typer.core import TyperGroup
 from cxlib.cli.asking import print_funnel, print_map, print_transitions
 from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
-from cxlib.cli.showing import open_lab, publish_views, serve
+from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
+from cxlib.cli.showing import open_lab, serve
 from cxlib.errors import CxError
 
 __all__ = ["app", "main"]
@@ -60,6 +61,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "watch": watch,
     "selftest": selftest,
     "publish": publish_views,
+    "snapshots": print_snapshots,
+    "changes": print_changes,
     "serve": serve,
     "lab": open_lab,
 }

@@ -177,7 +177,8 @@ def demo(
     ] = False,
 ) -> None:
     """Go from the sample's raw log to served dashboards."""
-    from cxlib.cli.showing import publish_snapshot, serve_workspace
+    from cxlib.cli.publishing import publish_snapshot
+    from cxlib.cli.showing import serve_workspace
     from cxlib.datasets import sample_paths
 
     sample = sample_paths()

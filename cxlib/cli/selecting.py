@@ -24,6 +24,7 @@ __all__ = [
     "Segment",
     "WorkspaceFolder",
     "read_period",
+    "read_segment",
     "read_selection",
     "read_steps",
 ]
@@ -64,15 +65,24 @@ def read_selection(
     """
     from cxlib.summary import Selection
 
-    pair = None
-    if segment is not None:
-        name, is_pair, value = segment.partition("=")
-        if not is_pair:
-            raise InputError(f"--segment {segment!r} is not NAME=VALUE; write persona=explorer")
-        pair = (name.strip(), value.strip())
+    pair = None if segment is None else read_segment(segment)
     span = None if period is None else read_period(workspace.periods, period)
     where = Selection(segment=pair, period=span, channel=channel)
     return None if where == Selection() else where
+
+
+def read_segment(text: str) -> tuple[str, str]:
+    """Return the name and value of a segment from a text such as ``persona=explorer``.
+
+    Raises
+    ------
+    InputError
+        It has no ``=``.
+    """
+    name, is_pair, value = text.partition("=")
+    if not is_pair:
+        raise InputError(f"--segment {text!r} is not NAME=VALUE; write persona=explorer")
+    return name.strip(), value.strip()
 
 
 def read_period(periods: Periods, text: str) -> tuple[int, int]:

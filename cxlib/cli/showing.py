@@ -1,4 +1,4 @@
-"""Commands that show: `cx publish`, `cx serve`, `cx lab`."""
+"""Commands that show: `cx serve`, `cx lab`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cxlib.cli.selecting import WorkspaceFolder
-from cxlib.cli.terminal import say, working
+from cxlib.cli.terminal import say
 from cxlib.errors import InputError
 
-if TYPE_CHECKING:
-    from cxlib.publish import Snapshot
-
-__all__ = ["open_lab", "publish_views", "serve"]
+__all__ = ["find_folder", "open_lab", "serve", "serve_workspace"]
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -33,38 +29,6 @@ _QUIET_LAB = {
 """Without this JupyterLab asks at its first start whether it may fetch news."""
 
 Port = Annotated[int | None, typer.Option(help="Port to serve at; the first free one from 8866.")]
-
-
-def publish_views(
-    workspace: WorkspaceFolder,
-    k: Annotated[
-        int, typer.Option("--k", help="Smallest number of customers a figure may be about.")
-    ] = 10,
-) -> None:
-    """Publish a snapshot for the dashboards.
-
-    It holds finished answers, small groups suppressed, and nothing about a single customer.
-    """
-    publish_snapshot(workspace, k=k)
-    say(f"Next: cx serve {workspace}")
-
-
-def publish_snapshot(folder: Path, *, k: int) -> None:
-    """Publish a snapshot of the workspace at `folder`, and say what was published."""
-    from cxlib.publish import publish
-    from cxlib.store import Workspace
-
-    opened = Workspace.open(folder)
-    with working("Publishing") as tell:
-        snapshot = publish(opened, k=k, views=_first_paints(), progress=tell)
-    typer.echo("\n".join([f"Published: {snapshot.line()}", *snapshot.facts()]))
-
-
-def _first_paints() -> Mapping[str, Callable[[Snapshot], str]]:
-    """Return what draws, for each dashboard, the picture that stands on its page at once."""
-    from cxlib.panels import draw_findings_first_paint, draw_first_paint
-
-    return {"journey_map": draw_first_paint, "fragmentation": draw_findings_first_paint}
 
 
 def serve(
@@ -80,15 +44,22 @@ def serve(
     open_browser: Annotated[
         bool, typer.Option("--open", help="Show the home page in this machine's browser.")
     ] = False,
+    snapshot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Serve this older snapshot (see cx snapshots), not the newest."
+        ),
+    ] = None,
 ) -> None:
     """Serve the dashboards, until Ctrl-C."""
-    from cxlib.publish import Snapshot
+    from cxlib.publish import Snapshot, find_snapshot
     from cxlib.store import Workspace
 
     opened = Workspace.open(workspace)
-    if Snapshot.newest(opened.path) is None:
+    served = workspace if snapshot is None else find_snapshot(opened.path, snapshot).folder
+    if Snapshot.newest(served) is None:
         say(f"Nothing is published in {workspace} yet: run cx publish {workspace}, now or later.")
-    serve_workspace(workspace, port=port, ip=ip, token=token, open_browser=open_browser)
+    serve_workspace(served, port=port, ip=ip, token=token, open_browser=open_browser)
 
 
 def serve_workspace(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cxlib.publish.pointer import SnapshotRecord, list_snapshots
-from cxlib.publish.snapshot import Snapshot
+from cxlib.publish.snapshot import Snapshot, find_snapshot
 
 if TYPE_CHECKING:
     from cxlib.publish.compare import SnapshotChanges, compare_snapshots
@@ -20,6 +20,7 @@ __all__ = [
     "SnapshotChanges",
     "SnapshotRecord",
     "compare_snapshots",
+    "find_snapshot",
     "list_snapshots",
     "publish",
 ]

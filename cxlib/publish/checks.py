@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -9,17 +10,34 @@ import polars as pl
 from cxlib.errors import WorkspaceError
 from cxlib.publish.answers import NUMBER, SELECTIONS
 from cxlib.publish.influence import Influence, rounding_base
-from cxlib.publish.rules import MEASURES, PublishedTable
+from cxlib.publish.rules import PublishedMeasure, PublishedTable
 from cxlib.publish.small_groups import Kind
-from cxlib.store import Workspace
 
 __all__ = ["check_snapshot"]
 
 
 def check_snapshot(
-    folder: Path, workspace: Workspace, influence: Influence, *, k: int
+    folder: Path,
+    measures: Sequence[PublishedMeasure],
+    ids: pl.Series,
+    influence: Influence,
+    *,
+    k: int,
 ) -> list[str]:
     """Look a snapshot over as it lies on disk.
+
+    Parameters
+    ----------
+    folder
+        Where it lies.
+    measures
+        What it answers.
+    ids
+        Every customer's id.
+    influence
+        What the k-1 heaviest customers add.
+    k
+        Smallest number of customers a figure may be about.
 
     Returns
     -------
@@ -32,8 +50,7 @@ def check_snapshot(
         A check failed; says which, and for what.
     """
     selections = len(pl.read_parquet(folder / SELECTIONS))
-    ids = workspace.customers().select("name").collect().to_series()
-    for measure in MEASURES:
+    for measure in measures:
         for field, table in measure.tables.items():
             name = f"{measure.name}.{field}"
             frame = pl.read_parquet(folder / f"{name}.parquet")
@@ -46,7 +63,7 @@ def check_snapshot(
         f"every number of customers is a multiple of {k}, and none is about fewer",
         f"every other number is a multiple of more than any {k - 1} customers add to it",
         "no text is a customer's id",
-        f"{selections} selections answered by {len(MEASURES)} measures",
+        f"{selections} selections answered by {len(measures)} measures",
     ]
 
 

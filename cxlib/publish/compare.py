@@ -37,6 +37,7 @@ _SCHEMA = {
 _ORDER = ("new", "growing", "mended", "shrinking", "faded", "goal", "lost", "customers")
 """What is told first; what is not named here comes after, and what has not changed last."""
 
+_MEASURES = ("touchpoints", "first_contacts", "stage_funnel")
 _KEYS = ("source", "source_channel", "target", "target_channel", "signal")
 
 
@@ -50,7 +51,7 @@ class SnapshotChanges:
         One row per figure that both snapshots show, and per finding of either, the most important
         first:
 
-        - ``what``: customers, journeys, goal, lost (from a stage), first contacts (of a channel),
+        - ``what``: customers, goal, lost (after a stage), first contacts (of a channel),
           finding;
         - ``name``: of the stage, the channel, or the handoff; ``signal`` of a finding;
         - ``status`` of a finding: new, growing, shrinking, mended (at most half of what it was, or
@@ -135,6 +136,8 @@ def compare_snapshots(
         rows += _findings(older, newer, segment=segment)
     except WorkspaceError:
         notes.append("One of the snapshots holds no findings; they are not compared.")
+    if not all(_both_answer(m, older, newer) for m in _MEASURES):
+        notes.append("One of them was published for fewer dashboards; only what both hold is here.")
     rank = {name: number for number, name in enumerate(_ORDER)}
     rows.sort(key=lambda r: (not r["changed"], rank.get(r["status"] or r["what"], len(rank))))
     return SnapshotChanges(
@@ -204,17 +207,25 @@ def _figures(
     older: Snapshot, newer: Snapshot, *, segment: tuple[str, str] | None
 ) -> Iterator[dict[str, Any]]:
     """Compare the figures that both show: customers, goal, lost per stage, first contacts."""
-    first = [s.first_contacts(segment=segment) for s in (older, newer)]
-    funnel = [s.stage_funnel(segment=segment) for s in (older, newer)]
-    customers = [s.touchpoints(segment=segment).customers for s in (older, newer)]
-    if all(customers):
-        yield _count("customers", customers[0], customers[1], step=max(older.k, newer.k))
-    for before, after in _shared([f.whole.with_columns(all=pl.lit("all")) for f in first], "all"):
-        yield from _share("goal", "goal", before, after, column="goal")
-    for before, after in _shared([f.table for f in funnel], "stage"):
-        yield from _share("lost", after["stage"], before, after, column="lost")
-    for before, after in _shared([f.by_channel for f in first], "channel"):
-        yield from _share("first contacts", after["channel"], before, after, column="share")
+    if _both_answer("touchpoints", older, newer):
+        customers = [s.touchpoints(segment=segment).customers for s in (older, newer)]
+        if all(customers):
+            yield _count("customers", customers[0], customers[1], step=max(older.k, newer.k))
+    if _both_answer("first_contacts", older, newer):
+        first = [s.first_contacts(segment=segment) for s in (older, newer)]
+        together = [f.whole.with_columns(all=pl.lit("all")) for f in first]
+        for before, after in _shared(together, "all"):
+            yield from _share("goal", "goal", before, after, column="goal")
+        for before, after in _shared([f.by_channel for f in first], "channel"):
+            yield from _share("first contacts", after["channel"], before, after, column="share")
+    if _both_answer("stage_funnel", older, newer):
+        funnel = [s.stage_funnel(segment=segment).table for s in (older, newer)]
+        for before, after in _shared(funnel, "stage"):
+            yield from _share("lost", after["stage"], before, after, column="lost")
+
+
+def _both_answer(measure: str, older: Snapshot, newer: Snapshot) -> bool:
+    return all(measure in s.manifest["measures"] for s in (older, newer))
 
 
 def _shared(

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
-from cxlib.publish.pointer import current_folder, is_snapshot_folder, read_manifest
+from cxlib.publish.pointer import (
+    current_folder,
+    is_snapshot_folder,
+    list_snapshots,
+    read_manifest,
+)
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
 
-__all__ = ["Snapshot"]
+__all__ = ["Snapshot", "find_snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,16 @@ class Snapshot:
     def period_unit(self) -> str:
         """Length of a period: day, week, month or quarter."""
         return str(self.manifest["period_unit"])
+
+    @property
+    def views(self) -> tuple[str, ...] | None:
+        """Names of the dashboards it was published for; None: all of them."""
+        names = self.manifest.get("views")
+        return None if names is None else tuple(names)
+
+    def shows(self, view: str) -> bool:
+        """Whether it was published for a dashboard."""
+        return self.views is None or view in self.views
 
     def touchpoints(
         self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
@@ -160,9 +175,10 @@ class Snapshot:
         from cxlib.publish.rules import MEASURES
         from cxlib.summary import Selection
 
-        found = next((m for m in MEASURES if m.name == measure), None)
+        published = self.manifest["measures"]
+        found = next((m for m in MEASURES if m.name == measure and measure in published), None)
         if found is None:
-            raise UnknownNameError("published measure", measure, [m.name for m in MEASURES])
+            raise UnknownNameError("published measure", measure, published)
         number = self._number_of(segment, period)
         where = Selection(segment=segment, period=period)
         return read_answer(self.folder, measure, found.result, number, where)
@@ -208,3 +224,17 @@ class Snapshot:
 
 def _day(instant: datetime) -> str:
     return f"{instant.day} {instant:%B %Y}"
+
+
+def find_snapshot(workspace: Path | str, name: str) -> Snapshot:
+    """Open a snapshot of a workspace by its name.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such snapshot, or it is broken.
+    """
+    whole = {record.name: record.folder for record in list_snapshots(workspace) if record.whole}
+    if name not in whole:
+        raise UnknownNameError("snapshot", name, whole)
+    return Snapshot.open(whole[name])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from typing import Any
 import polars as pl
 
 import cxlib
-from cxlib.errors import InputError
+from cxlib.errors import InputError, UnknownNameError
 from cxlib.publish.answers import NUMBER, write_answers, write_selections
 from cxlib.publish.checks import check_snapshot
+from cxlib.publish.findings import NAME as FINDINGS
 from cxlib.publish.findings import check_findings, write_findings
 from cxlib.publish.influence import Influence, measure_influence, rounding_base
 from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, switch_to
@@ -32,11 +33,37 @@ __all__ = ["publish"]
 SMALLEST_K = 3
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be published."""
+
+    views: Mapping[str, Callable[[Snapshot], str]]
+    only: Collection[str] | None
+    measures: tuple[PublishedMeasure, ...]
+    findings: bool
+
+    @classmethod
+    def of(
+        cls,
+        views: Mapping[str, Callable[[Snapshot], str]],
+        only: Collection[str] | None,
+        answers: Collection[str] | None,
+    ) -> _Wanted:
+        known = [*(m.name for m in MEASURES), FINDINGS]
+        for name in answers or ():
+            if name not in known:
+                raise UnknownNameError("published measure", name, known)
+        asked = known if answers is None else answers
+        return cls(views, only, tuple(m for m in MEASURES if m.name in asked), FINDINGS in asked)
+
+
 def publish(
     workspace: Workspace,
     *,
     k: int = 10,
     views: Mapping[str, Callable[[Snapshot], str]] | None = None,
+    only: Collection[str] | None = None,
+    answers: Collection[str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Snapshot:
     """Publish a snapshot of a workspace: finished answers in which no small group can be seen.
@@ -55,6 +82,11 @@ def publish(
     views
         For each dashboard a function that draws, from the snapshot, what its page shows before it
         is live: an HTML fragment without scripts.
+    only
+        Names of the dashboards that may be opened on the snapshot; None for all.
+    answers
+        What is answered: names of `cxlib.publish.rules.MEASURES`, and ``"findings"``; None for
+        everything.
     progress
         Called with a line of text at each step.
 
@@ -66,12 +98,15 @@ def publish(
     Raises
     ------
     InputError
-        `k` is below 3, or the workspace has fewer than k customers.
+        `k` is below 3.
+    UnknownNameError
+        Nothing is called what `answers` names.
     WorkspaceError
         The finished snapshot did not pass its checks; the one before is still served.
     """
     if k < SMALLEST_K:
         raise InputError(f"k is {k}; figures about fewer than {SMALLEST_K} customers tell on them.")
+    wanted = _Wanted.of(views or {}, only, answers)
     tell = progress or (lambda _: None)
     summary = workspace.summary()
     published = workspace.path / FOLDER
@@ -79,7 +114,7 @@ def publish(
     draft = published / f".draft-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     draft.mkdir()
     try:
-        return _fill_and_switch(workspace, summary, draft, k=k, views=views or {}, tell=tell)
+        return _fill_and_switch(workspace, summary, draft, wanted, k=k, tell=tell)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -89,9 +124,9 @@ def _fill_and_switch(
     workspace: Workspace,
     summary: Summary,
     draft: Path,
+    wanted: _Wanted,
     *,
     k: int,
-    views: Mapping[str, Callable[[Snapshot], str]],
     tell: Callable[[str], None],
 ) -> Snapshot:
     tell("finding what few customers can weigh")
@@ -100,25 +135,25 @@ def _fill_and_switch(
     selections = choices.selections()
     write_selections(draft, selections)
     spread = _spread(workspace)
-    for measure in MEASURES:
+    for measure in wanted.measures:
         tell(f"answering {len(selections)} selections: {measure.name.replace('_', ' ')}")
         _write_measure(draft, measure, summary, choices, influence, k=k, spread=spread)
-    tell(f"judging every handoff for {1 + len(choices.segments)} groups of customers")
-    write_findings(draft, workspace, choices.segments, k=k)
-    manifest = _manifest(workspace, choices, influence, k=k)
+    if wanted.findings:
+        tell(f"judging every handoff for {1 + len(choices.segments)} groups of customers")
+        write_findings(draft, workspace, choices.segments, k=k)
+    manifest = _manifest(workspace, choices, influence, wanted, k=k)
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     folder = _name(draft.parent, manifest["published_at"])
     snapshot = Snapshot(draft, manifest)
-    if views:
+    if wanted.views:
         (draft / "first_paint").mkdir()
-    for view, draw in views.items():
+    for view, draw in wanted.views.items():
         (draft / "first_paint" / f"{view}.html").write_text(draw(snapshot), encoding="utf-8")
     tell("checking the snapshot")
     ids = workspace.customers().select("name").collect().to_series()
-    manifest["checks"] = [
-        *check_snapshot(draft, workspace, influence, k=k),
-        check_findings(draft, ids, k=k),
-    ]
+    manifest["checks"] = check_snapshot(draft, wanted.measures, ids, influence, k=k)
+    if wanted.findings:
+        manifest["checks"].append(check_findings(draft, ids, k=k))
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     draft.rename(folder)
     switch_to(folder)
@@ -205,7 +240,7 @@ def _spread(workspace: Workspace) -> float:
 
 
 def _manifest(
-    workspace: Workspace, choices: Choices, influence: Influence, *, k: int
+    workspace: Workspace, choices: Choices, influence: Influence, wanted: _Wanted, *, k: int
 ) -> dict[str, Any]:
     """Say what the snapshot was made from: names and hashes, and counts as protected as any."""
     counts = workspace.manifest["counts"]
@@ -235,7 +270,8 @@ def _manifest(
         "segments": [list(s) for s in choices.segments],
         "periods": [p.isoformat() for p in choices.periods],
         "period_unit": choices.period_unit,
-        "measures": [m.name for m in MEASURES],
+        "measures": [m.name for m in wanted.measures],
+        "views": None if wanted.only is None else sorted(wanted.only),
         "code_version": cxlib.__version__,
         "checks": [],
     }

@@ -145,7 +145,11 @@ class HomeHandler(CalmPages, TornadoVoilaHandler):
                 "home.html",
                 title=texts.SITE,
                 facts=server.published_facts(),
-                dashboards=list(server.catalogue.values()),
+                dashboards=[
+                    d
+                    for d in server.catalogue.values()
+                    if server.snapshot is None or server.snapshot.shows(d.name)
+                ],
                 empty=texts.HOME_EMPTY,
             )
         )
@@ -164,6 +168,8 @@ class DashboardHandler(CalmPages, TornadoVoilaHandler):
         if self.server.snapshot is None:
             self.refuse(503, texts.NO_SNAPSHOT_TITLE, texts.NO_SNAPSHOT, retry=True)
             return
+        if not self.server.snapshot.shows(dashboard.name):
+            raise tornado.web.HTTPError(404)
         if self.server.is_full():
             self.set_header("Retry-After", "60")
             self.refuse(503, texts.FULL_TITLE, texts.FULL, retry=True)
