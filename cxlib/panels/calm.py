@@ -11,8 +11,9 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 import ipywidgets as widgets
 
 from cxlib.errors import CxError
+from cxlib.panels import texts
 
-__all__ = ["SpeaksCalmly", "calmly"]
+__all__ = ["SpeaksCalmly", "calmly", "paragraph"]
 
 _log = logging.getLogger("cxlib.panels")
 
@@ -41,18 +42,16 @@ def calmly(method: Callable[Concatenate[Panel, P], None]) -> Callable[Concatenat
         try:
             method(self, *args, **kwargs)
         except CxError as error:
-            self.message.value = _paragraph(f"{error}")
+            self.message.value = paragraph(f"{error}")
         except Exception:
             _log.exception("a callback of %s failed", type(self).__name__)
-            self.message.value = _paragraph(
-                "This selection could not be shown. What you see below is the selection before. "
-                "Try another one; if it stays like this, tell whoever published this page."
-            )
+            self.message.value = paragraph(texts.FAILED)
         else:
             self.message.value = ""
 
     return guarded
 
 
-def _paragraph(text: str) -> str:
+def paragraph(text: str) -> str:
+    """Write a message as HTML that is read out at once."""
     return f'<p role="alert">{escape(text[:1].upper() + text[1:])}</p>'

@@ -9,6 +9,11 @@ function render({ model, el }) {
       button.setAttribute("aria-pressed", String(button.dataset.key === model.get("chosen")));
     }
   };
+  list.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !model.get("chosen")) return;
+    model.set("chosen", "");
+    model.save_changes();
+  });
   const write = () => {
     list.setAttribute("aria-label", model.get("label"));
     list.replaceChildren(...model.get("items").map(([key, html]) => {

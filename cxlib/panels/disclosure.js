@@ -17,6 +17,11 @@ function render({ model, el }) {
     model.set("opened", details.open);
     model.save_changes();
   });
+  details.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !details.open) return;
+    details.open = false;
+    summary.focus();
+  });
   model.on("change:html", write);
   model.on("change:heading", name);
   model.on("change:opened", turn);

@@ -1,5 +1,6 @@
 // Draws the figure in the trait `figure` with plotly.js, which a page loads once: from the server's own
 // static files where it has them (Voila), else from the kernel, through the connection that is already open.
+// Below it: what opens (table, meaning, sureness) and what takes it away (PNG, SVG, CSV).
 
 function fromKernel(model) {
   return new Promise((resolve, reject) => {
@@ -30,13 +31,141 @@ async function load(model) {
 
 const plotly = (model) => (globalThis.cxPlotly ??= load(model));
 
+const plain = (text) => new DOMParser().parseFromString(text, "text/html").body.textContent;
+
+function wrap(text, width) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const longer = lines.at(-1) ? `${lines.at(-1)} ${word}` : word;
+    if (longer.length > width && lines.at(-1)) lines.push(word);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines;
+}
+
+// A picture that leaves the page has to say by itself what it shows, and from when.
+async function takePicture(model, plot, format) {
+  const Plotly = await plotly(model);
+  const { data, layout } = structuredClone(model.get("figure"));
+  const width = Math.max(plot.clientWidth, 900);
+  const title = wrap(model.get("alt"), Math.floor(width / 10));
+  const more = 28 + 24 * title.length + 24;
+  layout.title = { text: title.join("<br>"), subtitle: { text: model.get("credit") }, pad: { t: 16 + 10 * (title.length - 1), l: 16 } };
+  layout.margin = { ...layout.margin, t: (layout.margin?.t ?? 10) + more };
+  const height = (layout.height ?? 360) + more;
+  Object.assign(layout, { width, height });
+  const scale = format === "png" ? 2 : 1;
+  await Plotly.downloadImage({ data, layout }, { format, filename: model.get("file"), width, height, scale });
+}
+
+function takeTable(model) {
+  // The mark at the start is what makes spreadsheets read names in UTF-8.
+  const address = URL.createObjectURL(new Blob(["\ufeff", model.get("csv")], { type: "text/csv;charset=utf-8" }));
+  const link = document.createElement("a");
+  Object.assign(link, { href: address, download: `${model.get("file")}.csv` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
+function noteElement() {
+  const details = document.createElement("details");
+  const summary = document.createElement("summary");
+  const content = document.createElement("div");
+  content.className = "cx-content";
+  details.append(summary, content);
+  details.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !details.open) return;
+    event.stopPropagation();
+    details.open = false;
+    summary.focus();
+  });
+  return details;
+}
+
+function below(model, plot, el) {
+  if (!model.get("file")) return () => {};
+  const box = document.createElement("div");
+  const takeAway = document.createElement("span");
+  box.className = "cx-below";
+  takeAway.className = "cx-take-away";
+  const { download } = model.get("words");
+  takeAway.textContent = download;
+  const button = (name, act) => {
+    const one = document.createElement("button");
+    Object.assign(one, { type: "button", textContent: name });
+    one.setAttribute("aria-label", `${download} ${name}: ${model.get("label")}`);
+    one.addEventListener("click", async () => {
+      one.disabled = true;
+      try { await act(); } catch (error) { console.error(error); } finally { one.disabled = false; }
+    });
+    takeAway.append(one);
+    return one;
+  };
+  button("PNG", () => takePicture(model, plot, "png"));
+  button("SVG", () => takePicture(model, plot, "svg"));
+  const csv = button("CSV", () => takeTable(model));
+  box.append(takeAway);
+  el.setAttribute("role", "group");
+  el.setAttribute("aria-label", model.get("label"));
+  el.append(box);
+
+  const write = () => {
+    const notes = model.get("notes");
+    const there = [...box.querySelectorAll("details")];
+    // What is open stays open: only its content changes.
+    notes.forEach(([heading, html], i) => {
+      const details = there[i] ?? box.insertBefore(noteElement(), takeAway);
+      details.firstChild.textContent = plain(heading);
+      details.lastChild.innerHTML = html;
+    });
+    there.slice(notes.length).forEach((details) => details.remove());
+    csv.hidden = !model.get("csv");
+  };
+  model.on("change:notes", write);
+  model.on("change:csv", write);
+  write();
+  return () => { model.off("change:notes", write); model.off("change:csv", write); };
+}
+
+// Figures come in light colours, each with its twin for a page that is dark, as the text around the figure tells.
+const onDark = (element) => {
+  const parts = getComputedStyle(element).color.match(/[\d.]+/g)?.slice(0, 3).map(Number) ?? [0];
+  return Math.max(...parts) > 128;
+};
+
+// plotly writes defaults into what it is given: it gets its own copy.
+function inItsScheme(model, dark) {
+  const figure = model.get("figure"), twins = model.get("dark");
+  if (!dark || !Object.keys(twins).length) return structuredClone(figure);
+  const hex = (parts) => `#${parts.map((part) => Number(part).toString(16).padStart(2, "0")).join("")}`;
+  const text = JSON.stringify(figure)
+    .replace(/#[0-9a-f]{6}\b/g, (colour) => twins[colour] ?? colour)
+    .replace(/rgba\((\d+),(\d+),(\d+),/g, (colour, ...parts) => {
+      const twin = twins[hex(parts.slice(0, 3))];
+      return twin ? `rgba(${[1, 3, 5].map((i) => parseInt(twin.slice(i, i + 2), 16)).join(",")},` : colour;
+    });
+  return JSON.parse(text);
+}
+
+// Calls back when the page may have turned dark, light, or to paper.
+function watchScheme(turned) {
+  const media = [matchMedia("(prefers-color-scheme: dark)"), matchMedia("print")];
+  const marks = new MutationObserver(turned);
+  marks.observe(document.documentElement, { attributes: true, attributeFilter: ["data-cx-scheme"] });
+  for (const one of media) one.addEventListener("change", turned);
+  return () => {
+    marks.disconnect();
+    for (const one of media) one.removeEventListener("change", turned);
+  };
+}
+
 function render({ model, el }) {
   const plot = document.createElement("div");
-  // The class plotly gives it anyway: a page that waits for its figures can find it before plotly is there.
-  plot.className = "cx-plot js-plotly-plot";
+  plot.className = "cx-plot";
   plot.setAttribute("role", "img");
   el.appendChild(plot);
-  let Plotly, drawing = false, again = false, clicks = 0, frame = 0;
+  const forget = below(model, plot, el);
+  let Plotly, isDark, drawing = false, again = false, clicks = 0, frame = 0;
 
   async function draw() {
     if (drawing) { again = true; return; }
@@ -45,11 +174,14 @@ function render({ model, el }) {
       const { data, layout } = model.get("figure");
       plot.setAttribute("aria-label", model.get("alt"));
       if (!data) return;
+      // The class plotly gives it anyway: a page that waits for its figures can find it before plotly is there.
+      plot.classList.add("js-plotly-plot");
       plot.style.minHeight = `${layout?.height ?? 360}px`;
       const first = !Plotly;
       Plotly = await plotly(model);
-      // plotly writes defaults into what it is given: it gets its own copy.
-      await Plotly.react(plot, structuredClone(data), structuredClone(layout), model.get("config"));
+      isDark = onDark(plot);
+      const shown = inItsScheme(model, isDark);
+      await Plotly.react(plot, shown.data, shown.layout, model.get("config"));
       if (first) {
         plot.on("plotly_click", (event) => {
           const key = event.points.map((p) => p.customdata).find((k) => typeof k === "string");
@@ -61,7 +193,7 @@ function render({ model, el }) {
       plot.dataset.drawn = String(Number(plot.dataset.drawn ?? 0) + 1);
     } catch (error) {
       console.error(error);
-      plot.textContent = "The figure could not be drawn. Reload the page, or read the table below.";
+      plot.textContent = model.get("words").failed;
     } finally {
       drawing = false;
       if (again) { again = false; draw(); }
@@ -75,11 +207,14 @@ function render({ model, el }) {
     });
   });
   resize.observe(el);
+  const unwatch = watchScheme(() => { if (Plotly && onDark(plot) !== isDark) draw(); });
   model.on("change:figure", draw);
   draw();
   return () => {
     resize.disconnect();
+    unwatch();
     model.off("change:figure", draw);
+    forget();
     if (Plotly) Plotly.purge(plot);
   };
 }

@@ -1,9 +1,12 @@
-"""A plotly figure as a widget that stays right and stays small.
+"""A plotly figure as a widget that stays right and stays small, with all that belongs below it.
 
 `plotly.graph_objects.FigureWidget` copies the figure into its synced state only once, so that a
 page opened or reloaded later shows the figure as it was made, not as it is; and every instance
 carries five megabytes of JavaScript. `FigureWidget` here keeps the whole figure in one synced
 trait, which is right for whoever asks for it whenever, and lets the page load plotly.js once.
+
+Below a figure that has a `FigureText` stand its data as a table, what it means, how sure it is, and
+buttons that take it away as PNG, SVG and CSV: made in the page, so that no server keeps a file.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ import anywidget
 import plotly.graph_objects as go
 import traitlets
 
-from cxlib.figures.theme import CONFIG
+from cxlib.figures.theme import CONFIG, LIGHT, dark_twins, theme_named
+from cxlib.panels import texts
+from cxlib.panels.texts import FigureText
 
 #: Where the server of the dashboards offers plotly.js, below its base address.
 PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
@@ -36,6 +41,8 @@ class FigureWidget(anywidget.AnyWidget):
     ----------
     figure
         The figure to show; replace it with `draw`.
+    text
+        What stands below it; None: nothing.
 
     Attributes
     ----------
@@ -44,6 +51,14 @@ class FigureWidget(anywidget.AnyWidget):
         clicks so far: ``{"key": …, "count": …}``.
     alt
         Text alternative of the figure.
+    dark
+        The dark twin of every colour in the figure: the page swaps them where it is dark.
+    notes
+        Heading and HTML of everything that opens below the figure.
+    csv
+        The data behind the figure, to be taken away.
+    credit
+        Line below the title of a picture that is taken away: of what, and from when.
     """
 
     _esm = Path(__file__).parent / "figure_widget.js"
@@ -51,23 +66,68 @@ class FigureWidget(anywidget.AnyWidget):
     figure = traitlets.Dict().tag(sync=True)
     config = traitlets.Dict().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
+    dark = traitlets.Dict().tag(sync=True)
     plotly_url = traitlets.Unicode().tag(sync=True)
     clicked = traitlets.Dict().tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)
+    file = traitlets.Unicode().tag(sync=True)
+    notes: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
+    csv = traitlets.Unicode().tag(sync=True)
+    credit = traitlets.Unicode().tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, figure: go.Figure | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, figure: go.Figure | None = None, *, text: FigureText | None = None, **kwargs: Any
+    ) -> None:
         base = os.environ.get("VOILA_BASE_URL")  # set by Voila, absent in JupyterLab
         address = f"{base.rstrip('/')}/{PLOTLY_PATH}" if base else ""
-        super().__init__(config=dict(CONFIG), plotly_url=address, **kwargs)
+        words = {"failed": texts.NOT_DRAWN, "download": texts.DOWNLOAD}
+        super().__init__(config=dict(CONFIG), plotly_url=address, words=words, **kwargs)
+        self.text = text
+        self._drawn: go.Figure | None = None
+        if text is not None:
+            self.label, self.file = text.name, text.file
         self.on_msg(self._answer)
         if figure is not None:
             self.draw(figure)
 
     def draw(self, figure: go.Figure) -> None:
-        """Show this figure from now on; what did not change is not redrawn."""
+        """Show this figure from now on; the one that is shown already is left alone."""
+        if figure is self._drawn:
+            return
+        self._drawn = figure
         with self.hold_sync():
             meta = figure.layout.meta
             self.alt = meta["alt"] if isinstance(meta, dict) and "alt" in meta else ""
-            self.figure = json.loads(figure.to_json(validate=False))
+            text = figure.to_json(validate=False)
+            self.dark = dark_twins(text) if theme_named() is LIGHT else {}
+            self.figure = json.loads(text)
+
+    def write_below(self, *, table: str, csv: str, **filled: str) -> None:
+        """Write what stands below the figure.
+
+        Parameters
+        ----------
+        table
+            The data behind it, as HTML.
+        csv
+            The same as CSV.
+        **filled
+            What the texts of the figure leave open, already escaped.
+        """
+        if self.text is None:
+            raise TypeError("a figure without a text has nothing below it")
+        with self.hold_sync():
+            self.csv = csv
+            self.notes = [
+                [texts.MEANING, self.text.meaning],
+                [texts.SURENESS, self.text.sureness.format(**filled)],
+                [texts.TABLE, table],
+            ]
+
+    def note(self, heading: str) -> str:
+        """Return the HTML that opens below this heading."""
+        return dict(self.notes)[heading]
 
     def _answer(self, widget: object, content: dict[str, Any], buffers: list[bytes]) -> None:
         """Hand plotly.js to a page that could not load it from the server."""

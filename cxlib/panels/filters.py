@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 import ipywidgets as widgets
+import traitlets
 
-__all__ = ["ALL", "channel_filter", "period_filter", "period_label", "segment_filter", "select"]
+from cxlib.panels import texts
+
+__all__ = [
+    "ALL",
+    "choice_filter",
+    "follow",
+    "period_filter",
+    "period_label",
+    "segment_filter",
+    "select",
+]
 
 #: Value of the first option of every filter: no filter. (None would leave a dropdown blank.)
 ALL = ""
@@ -28,16 +39,27 @@ def select(
 
 def segment_filter(segments: Sequence[tuple[str, str]]) -> widgets.Dropdown:
     """Choose a segment: its value is ``(dimension, value)``, or `ALL`."""
-    options: list[tuple[str, object]] = [("All customers", ALL)]
+    options: list[tuple[str, object]] = [(texts.ALL_CUSTOMERS, ALL)]
     options += [(f"{dimension}: {value}", (dimension, value)) for dimension, value in segments]
-    return select("Customers", options, css="cx-segment")
+    return select(texts.CUSTOMERS, options, css="cx-segment")
 
 
-def channel_filter(channels: Sequence[str]) -> widgets.Dropdown:
-    """Choose a channel, or `ALL`."""
-    options: list[tuple[str, object]] = [("All channels", ALL)]
-    options += [(channel, channel) for channel in channels]
-    return select("Channel", options, css="cx-channel-filter")
+def choice_filter(label: str, every: str, names: Sequence[str], *, css: str) -> widgets.Dropdown:
+    """Choose one of these names, or `ALL`; hidden where there is nothing to choose."""
+    options: list[tuple[str, object]] = [(every, ALL), *((name, name) for name in names)]
+    dropdown = select(label, options, css=css)
+    if len(names) < 2:
+        dropdown.layout.display = "none"
+    return dropdown
+
+
+def follow(state: traitlets.HasTraits, trait: str, dropdown: widgets.Dropdown) -> None:
+    """Tie a dropdown to a trait, both ways: None is `ALL`, its first option."""
+    traitlets.link(
+        (state, trait),
+        (dropdown, "value"),
+        transform=(lambda v: ALL if v is None else v, lambda v: None if v == ALL else v),
+    )
 
 
 def period_filter(periods: Sequence[date], unit: str) -> widgets.SelectionRangeSlider:
@@ -49,7 +71,7 @@ def period_filter(periods: Sequence[date], unit: str) -> widgets.SelectionRangeS
     slider = widgets.SelectionRangeSlider(
         options=options,
         index=(0, len(options) - 1),
-        description="Period",
+        description=texts.PERIOD,
         # A filter that is still being dragged would ask for answers nobody wants to see.
         continuous_update=False,
         style={"description_width": "initial"},

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import polars as pl
 
-__all__ = ["Column", "csv_link", "html_table"]
+__all__ = ["Column", "csv_text", "html_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +44,17 @@ def html_table(table: pl.DataFrame, columns: Sequence[Column], *, caption: str) 
     )
 
 
-def csv_link(table: pl.DataFrame, *, file: str, text: str = "Download as CSV") -> str:
-    """Write a link that holds the table itself: no server has to keep a file for it.
+def csv_text(table: pl.DataFrame, origin: Mapping[str, str]) -> str:
+    """Write a table as CSV, where it comes from in the last columns of every row.
 
-    Durations are written in seconds, in columns named so.
+    Durations are written in seconds, in columns named so. A name that a spreadsheet would take for
+    a formula gets an apostrophe in front: names come from the log, and the file leaves the house.
     """
-    flat = table.select(
+    durations = [
         pl.col(name).dt.total_seconds().alias(f"{name}_seconds") if dtype == pl.Duration else name
         for name, dtype in table.schema.items()
-    )
-    content = base64.b64encode(flat.write_csv().encode()).decode()
-    return (
-        f'<a class="cx-download" download="{escape(file)}" '
-        f'href="data:text/csv;charset=utf-8;base64,{content}">{escape(text)}</a>'
-    )
+    ]
+    named = pl.selectors.string()
+    safe = pl.when(named.str.contains(r"^[=+\-@\t\r]")).then("'" + named).otherwise(named)
+    columns = [pl.lit(value).alias(name) for name, value in origin.items()]
+    return table.select(durations).with_columns(safe.name.keep()).with_columns(columns).write_csv()

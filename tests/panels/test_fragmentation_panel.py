@@ -1,16 +1,20 @@
 """The fragmentation dashboard, driven by its traits: the answer first, errors said calmly."""
 
+import io
 import re
 from html import unescape
 
 import figure_findings as results
 import nbformat
+import polars as pl
 import pytest
 
 from cxlib.errors import UnknownNameError
 from cxlib.figures.theme import use_theme
+from cxlib.panels import fragmentation
 from cxlib.panels.filters import ALL
 from cxlib.panels.fragmentation import FragmentationPanel, draw_findings_first_paint
+from cxlib.panels.texts import MEANING, SURENESS, TABLE
 
 EAST, WEST, FEW, BROKEN = (("region", value) for value in ("east", "west", "few", "broken"))
 WAIT, LEAVE, LOW = "0>1>delay", "2>3>abandonment", "1>3>perception_dip"
@@ -121,18 +125,66 @@ def test_segments_change_the_whole_page_and_are_asked_once(panel, answers):
     assert panel.segment.value == EAST
 
 
-def test_signals_filter_the_list_and_the_marks_but_not_the_answer(panel):
-    before = panel.answer.value
+def test_a_signal_narrows_the_answer_the_list_and_the_marks(panel):
     panel.signal.value = "abandonment"
     assert panel.state.signal == "abandonment"
     assert [key for key, _ in panel.ranked.items] == [LEAVE]
     assert marks(panel)["customdata"] == [LEAVE]
-    assert panel.answer.value == before
+    said = text(panel.answer.value)
+    assert "Which handoffs break · customers leave" in said
+    assert "1 handoff breaks, affecting at least 60 customers" in said
+    assert "Shown: 1 of 4 findings." in said
     panel.state.signal = "ping_pong"
     assert panel.ranked.items == []
-    assert "Other signals have some" in text(panel.calm.value)
+    assert "Without these filters there are 4 findings" in text(panel.calm.value)
     panel.signal.value = ALL
     assert len(panel.ranked.items) == 4
+    assert "Shown" not in text(panel.answer.value)
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "kept", "judged"),
+    [
+        ("source_channel", "store", ["1>3>perception_dip"], 2),
+        ("target_channel", "web", [], 2),
+        ("stage", "conversion", ["2>3>abandonment", "1>3>perception_dip"], 3),
+        ("owner", "retail", ["0>1>delay", "2>1>backtracking"], 2),
+    ],
+)
+def test_findings_are_narrowed_by_channel_stage_and_owner(panel, trait, value, kept, judged):
+    dropdown = getattr(panel, trait)
+    dropdown.value = value
+    assert [key for key, _ in panel.ranked.items] == kept
+    assert marks(panel)["customdata"] == kept
+    assert panel.state.finding == (kept[0] if kept else "")
+    assert panel.figure.note(TABLE).count("<tr>") == judged + 1
+    dropdown.value = ALL
+    assert len(panel.ranked.items) == 4
+
+
+def test_a_filter_with_nothing_to_choose_is_not_shown():
+    class OneStage(Answers):
+        def findings(self, *, segment=None):
+            return results.details(results.ROWS[2:4])  # no two owners lead to its targets
+
+    panel = FragmentationPanel(OneStage())
+    assert panel.owner.layout.display == "none"
+    assert panel.stage.layout.display is None
+
+
+def test_a_finding_that_does_not_hold_everywhere_is_marked():
+    class Unstable(Answers):
+        def findings(self, *, segment=None):
+            given = results.details()
+            shaky = pl.when(pl.col("signal") == "abandonment").then(False).otherwise("stable")
+            return results.details(table=given.table.with_columns(stable=shaky))
+
+    panel = FragmentationPanel(Unstable())
+    marked = [key for key, html in panel.ranked.items if "unstable" in html]
+    assert marked == [LEAVE]
+    panel.state.finding = LEAVE
+    assert "changes sign with the setting" in text(panel.facts.value)
+    assert "yes, unstable" in text(panel.figure.note(TABLE))
 
 
 def test_no_finding_is_said_calmly_with_what_was_tested(panel):
@@ -169,11 +221,109 @@ def test_errors_are_said_on_the_page_without_what_a_visitor_must_not_see(panel):
     assert panel.message.value == ""
 
 
-def test_the_table_holds_every_judgement_and_can_be_taken_away(panel):
-    assert panel.table.html.count("<tr>") == 7
-    assert 'download="handoffs.csv"' in panel.table.html
+def test_below_every_figure_stand_its_data_its_meaning_and_how_sure_it_is(panel):
+    panel.state.finding = LEAVE
+    figures = (panel.figure, panel.detail, panel.trend)
+    assert [[heading for heading, _ in f.notes] for f in figures] == [
+        [MEANING, SURENESS, TABLE]
+    ] * 3
+    assert len({f.file for f in figures}) == len({f.label for f in figures}) == 3
+    for figure in figures:
+        assert figure.alt
+        assert "fewer than 10 customers" in text(figure.note(SURENESS))
+        assert "{" not in figure.note(SURENESS)
+        assert "When it misleads" in text(figure.note(MEANING))
+    assert panel.figure.note(TABLE).count("<tr>") == 7
+    assert "500 cases" in text(panel.detail.note(SURENESS))
+    assert "7 days" in text(panel.detail.note(TABLE))
+    assert "1 July 2026 90 20 % (10 %–30 %) yes" in " ".join(text(panel.trend.note(TABLE)).split())
     assert "not measurable" in text(panel.tested.html)
-    assert "30 days of silence" in text(panel.sureness.html)
+    assert "30 days of silence" in text(panel.figure.note(SURENESS))
+
+
+def test_what_is_taken_away_says_what_it_is_and_from_when(panel):
+    panel.state.segment = EAST
+    panel.state.owner = None
+    table = pl.read_csv(io.StringIO(panel.figure.csv))
+    assert table["signal"].to_list() == ["abandonment"]
+    assert "source_place" not in table.columns
+    assert set(table["selection"]) == {"region: east"}
+    assert set(table["data_to"]) == {"2026-10-31"}
+    assert set(table["fewest_customers"]) == {10}
+    assert panel.figure.credit.startswith("region: east. Demo, data to 31 October 2026")
+    curve = pl.read_csv(io.StringIO(panel.detail.csv))
+    assert curve["x"].to_list() == [0.0, 7.0, 14.0, 30.0]
+
+
+def test_the_picture_of_figures_without_a_curve_has_its_table_too(panel):
+    panel.state.finding = LOW
+    assert "5.0" in text(panel.detail.note(TABLE))
+    panel.state.finding = "2>1>backtracking"
+    assert "product page (web) 50 % 20 %" in " ".join(text(panel.detail.note(TABLE)).split())
+
+
+def test_the_address_follows_the_selection_and_a_link_restores_it(answers, panel):
+    assert panel.link.widget.selected == ""
+    panel.state.segment = EAST
+    panel.state.target_channel = "store"
+    link = panel.link.widget.selected
+    assert link == "segment=region%3Aeast&to=store"
+    panel.state.segment = panel.state.target_channel = None
+    panel.state.finding = LEAVE
+    chosen = panel.link.widget.selected
+    assert chosen == "finding=web+basket+%28web%29+%3E+till+%28store%29%3A+abandonment"
+
+    other = FragmentationPanel(answers)
+    other.link.widget.asked = link
+    assert (other.state.segment, other.state.target_channel) == (EAST, "store")
+    assert other.answer.value != panel.answer.value
+    assert other.target_channel.value == "store"
+    assert other.message.value == ""
+    assert other.link.widget.selected == other.link.widget.answered == link
+    third = FragmentationPanel(answers)
+    third.link.widget.asked = chosen
+    assert third.state.finding == third.ranked.chosen == LEAVE
+
+
+def test_a_finding_that_is_no_longer_there_is_said_and_the_worst_is_open(panel):
+    panel.link.widget.asked = "finding=till+(store)+>+shop+visit+(store):+delay"
+    assert "not among the findings shown now" in text(panel.message.value)
+    assert panel.state.finding == WAIT
+    panel.state.segment = EAST
+    assert panel.message.value == ""
+
+
+def test_a_link_with_a_finding_opens_it_in_its_selection(answers):
+    panel = FragmentationPanel(answers)
+    panel.link.widget.asked = (
+        "signal=perception_dip&finding=shop+visit+(store)+>+till+(store):+perception_dip"
+    )
+    assert panel.state.finding == LOW
+    assert panel.ranked.chosen == LOW
+    assert "shop visit → till" in text(panel.head.value)
+
+
+def test_escape_and_close_let_go_of_a_finding(panel):
+    assert panel.close.shown
+    panel.close.pressed += 1
+    assert panel.state.finding == panel.ranked.chosen == ""
+    assert not panel.close.shown
+    assert panel.opened.layout.display == "none"
+
+
+def test_a_change_of_filter_draws_every_figure_once(panel, monkeypatch):
+    drawn = []
+    for name in ("plot_findings", "plot_finding_detail", "plot_finding_trend"):
+        plot = getattr(fragmentation, name)
+        monkeypatch.setattr(
+            fragmentation, name, lambda *a, p=plot, n=name, **k: drawn.append(n) or p(*a, **k)
+        )
+    panel.state.segment = EAST
+    assert sorted(drawn) == ["plot_finding_detail", "plot_finding_trend", "plot_findings"]
+    panel.state.segment = None
+    before = len(drawn)
+    panel.state.segment = EAST
+    assert len(drawn) == before, "what was drawn before is not drawn anew"
 
 
 def test_names_cannot_bring_markup_with_them():
@@ -186,7 +336,9 @@ def test_names_cannot_bring_markup_with_them():
     panel = FragmentationPanel(Bad())
     shown = [panel.head, panel.facts, panel.answer]
     assert not [part for part in shown if "<script>" in part.value]
-    assert "<script>" not in "".join(html for _, html in panel.ranked.items) + panel.table.html
+    figures = (panel.figure, panel.detail, panel.trend)
+    below = [html for figure in figures for _, html in figure.notes]
+    assert "<script>" not in "".join([html for _, html in panel.ranked.items] + below)
 
 
 def test_the_first_paint_says_the_same_without_a_script(answers, panel):

@@ -1,6 +1,6 @@
 """The journey map dashboard, driven by its traits: the page follows, and errors are said calmly."""
 
-import base64
+import io
 import logging
 import re
 from datetime import date
@@ -18,6 +18,7 @@ from cxlib.figures.theme import use_theme
 from cxlib.panels.figure_widget import FigureWidget, plotly_script
 from cxlib.panels.filters import ALL, period_label
 from cxlib.panels.journey_map import JourneyMapPanel
+from cxlib.panels.texts import SURENESS, TABLE
 
 BASKET = Place("web basket", "web", "conversion")
 MEMBERS = ("persona", "member")
@@ -69,6 +70,7 @@ def text(html):
 def all_texts(widget):
     """What a widget and all in it say."""
     yield from (getattr(widget, name) for name in ("value", "html") if hasattr(widget, name))
+    yield from (html for _, html in getattr(widget, "notes", ()))
     for child in getattr(widget, "children", ()):
         yield from all_texts(child)
 
@@ -107,8 +109,8 @@ def test_setting_a_trait_changes_the_whole_page(panel):
     assert "1,234 customers" in text(panel.answer.value)
     assert len(trace(panel, "touchpoints")["customdata"]) == 4
     assert "display ad" not in panel.cards.value
-    assert "display ad" not in panel.table.html
-    assert "1,234" in panel.sureness.html
+    assert "display ad" not in panel.figure.note(TABLE)
+    assert "1,234" in panel.figure.note(SURENESS)
     panel.state.segment = None
     assert panel.segment.value == ALL
     assert panel.segment.label == "All customers"
@@ -205,26 +207,24 @@ def test_suppressed_figures_are_no_zeros(panel):
     assert "Too few customers to count" in text(panel.answer.value)
 
 
-def test_the_table_can_be_taken_away(panel):
-    link = re.search(
-        r'download="(.+?)" href="data:text/csv;charset=utf-8;base64,(.+?)"', panel.table.html
-    )
-    assert link.group(1) == "touchpoints.csv"
-    table = pl.read_csv(base64.b64decode(link.group(2)))
+def test_the_table_can_be_taken_away_and_says_where_it_comes_from(panel):
+    table = pl.read_csv(io.StringIO(panel.figure.csv))
     assert table["touchpoint"].to_list() == [p[0] for p in PLACES]
     assert table["next_wait_seconds"][0] == 3 * 3600
     assert "place" not in table.columns
-    assert panel.table.html.count("<tr>") == len(PLACES) + 1
-
-
-def test_a_table_stays_open_while_the_filter_changes(panel):
-    panel.table.opened = True
+    assert panel.figure.note(TABLE).count("<tr>") == len(PLACES) + 1
+    assert set(table["selection"]) == {"All customers"}
     panel.state.segment = MEMBERS
-    assert panel.table.opened
+    panel.state.channel = "store"
+    panel.state.period = (0, 1)
+    table = pl.read_csv(io.StringIO(panel.figure.csv))
+    assert set(table["selection"]) == {"persona: member, store, Jan 2026–Feb 2026"}
+    assert set(table["fewest_customers"]) == {10}
+    assert "groups below 10 customers not shown" in panel.figure.credit
 
 
 def test_small_groups_and_open_journeys_are_explained(panel):
-    said = text(panel.sureness.html)
+    said = text(panel.figure.note(SURENESS))
     assert "fewer than 10 customers are not shown" in said
     assert "never counted as lost" in said
     assert "does not prove" in said

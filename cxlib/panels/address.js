@@ -1,0 +1,63 @@
+// The address of the page carries what is selected. On opening, what the address asks for is told to the kernel; from then
+// on the address follows the selection. Parameters that are not ours stay, but for the token, which is nobody's to pass on.
+function own(model, search) {
+  const names = new Set(model.get("names"));
+  return new URLSearchParams([...new URLSearchParams(search)].filter(([name]) => names.has(name)));
+}
+
+function addressOf(model) {
+  const names = new Set([...model.get("names"), "token"]);
+  const kept = [...new URLSearchParams(location.search)].filter(([name]) => !names.has(name));
+  const search = String(new URLSearchParams([...kept, ...new URLSearchParams(model.get("selected"))]));
+  return location.pathname + (search ? `?${search}` : "") + location.hash;
+}
+
+function initialize({ model }) {
+  if (!model.get("active")) return;
+  const asked = String(own(model, location.search)).slice(0, model.get("longest"));
+  model.set("asked", asked);
+  // Nothing asked: nothing to wait for.
+  if (asked) model.save_changes();
+}
+
+function render({ model, el }) {
+  if (!model.get("active")) return;
+  const { copy, copied, byHand } = model.get("words");
+  const button = document.createElement("button");
+  const said = document.createElement("span");
+  const field = document.createElement("input");
+  Object.assign(button, { type: "button", textContent: copy, className: "cx-copy" });
+  Object.assign(field, { type: "text", readOnly: true, hidden: true });
+  field.setAttribute("aria-label", byHand);
+  said.setAttribute("role", "status");
+  el.append(button, said, field);
+
+  button.addEventListener("click", async () => {
+    const link = location.origin + addressOf(model);
+    try {
+      await navigator.clipboard.writeText(link);
+      said.textContent = copied;
+      field.hidden = true;
+    } catch {
+      // The clipboard is closed to pages without encryption: the link is there to be copied by hand.
+      said.textContent = byHand;
+      Object.assign(field, { value: link, hidden: false });
+      field.select();
+    }
+  });
+
+  const follow = () => {
+    const answered = model.get("answered") === model.get("asked");
+    el.setAttribute("aria-busy", String(!answered));
+    if (!answered) return;
+    said.textContent = "";
+    field.hidden = true;
+    history.replaceState(history.state, "", addressOf(model));
+  };
+  model.on("change:selected", follow);
+  model.on("change:answered", follow);
+  follow();
+  return () => { model.off("change:selected", follow); model.off("change:answered", follow); };
+}
+
+export default { initialize, render };
