@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
@@ -46,12 +46,19 @@ class Served:
         """The sessions that run, those ready for a visit among them."""
         found = []
         for child in psutil.Process(self.process.pid).children(recursive=True):
-            try:
-                if any("cxlib.serve.kernel" in part for part in child.cmdline()):
+            with suppress(psutil.NoSuchProcess):
+                # Forked, or started as a program of its own.
+                if child.name() == "cx-session" or "cxlib.serve.kernel" in str(child.cmdline()):
                     found.append(child)
-            except psutil.NoSuchProcess:
-                continue
         return found
+
+    def kernel(self, kernel_id: str) -> psutil.Process:
+        """The session of this id: the one that listens on the sockets named so."""
+        for process in self.kernels():
+            with suppress(psutil.NoSuchProcess):
+                if kernel_id in str(process.net_connections("unix")):
+                    return process
+        raise LookupError(kernel_id)
 
     def wait_for_kernels(self, count: int, *, seconds: float = 60) -> int:
         """Wait until that many sessions run; return how many do."""

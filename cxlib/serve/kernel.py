@@ -2,7 +2,8 @@
 memory.
 
 Started by the kernel specification in `jupyter/kernels/python3`, which counts inside
-`serve_dashboards` only.
+`serve_dashboards` only: forked from the process in `cxlib.serve.warm` where the system can, else
+as a program of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-__all__ = ["main", "skip_unused_validators"]
+__all__ = ["main", "run_kernel", "skip_unused_imports", "skip_unused_validators"]
 
 MEMORY_VARIABLE = "CX_KERNEL_MEMORY_MB"
 
@@ -27,8 +28,20 @@ def skip_unused_validators() -> None:
     They are optional, nothing here validates such formats, and building them costs two to three
     seconds of processor time in every process that reads a notebook or makes a figure widget.
     """
-    for optional in ("rfc3987_syntax", "isoduration"):
-        sys.modules.setdefault(optional, None)  # type: ignore[arg-type]
+    _skip("rfc3987_syntax", "isoduration")
+
+
+def skip_unused_imports() -> None:
+    """Keep out of a session what Jupyter and plotly import if it is there: a debugger, which no
+    visitor may use, and the export of pictures, which the browser does.
+    """
+    skip_unused_validators()
+    _skip("debugpy", "kaleido", "PIL")
+
+
+def _skip(*optional: str) -> None:
+    for name in optional:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
 def _bound_memory() -> None:
@@ -43,13 +56,22 @@ def _bound_memory() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit << 20, limit << 20))
 
 
-def main() -> None:
-    """Run the kernel until the server ends it."""
-    skip_unused_validators()
+def run_kernel(arguments: list[str]) -> None:
+    """Run the kernel with these arguments until the server ends it.
+
+    It also ends by itself, within a second, when the process that started it is gone.
+    """
+    skip_unused_imports()
     _bound_memory()
     from ipykernel.kernelapp import launch_new_instance
 
-    launch_new_instance(argv=[*sys.argv[1:], *LEAN])
+    parent = f"--IPKernelApp.parent_handle={os.getppid()}"
+    launch_new_instance(argv=[*arguments, *LEAN, parent])
+
+
+def main() -> None:
+    """Run the kernel as a program of its own."""
+    run_kernel(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from cxlib.publish import Snapshot
 from cxlib.serve import handlers, texts
 from cxlib.serve.catalogue import Dashboard
 from cxlib.serve.launch import EXTENSIONS, PLOTLY_PATH, ServerSettings, with_slashes
+from cxlib.serve.sessions import use_warm_sessions
 
 __all__ = ["DashboardServer"]
 
@@ -56,6 +57,8 @@ class DashboardServer(Voila):
         self.without_page_since: dict[str, float] = {}
         self.handed_out: set[str | None] = set()
         self.assets = _assets_version()
+        # First of all: it imports what sessions need while this process imports what it needs.
+        self.warm = use_warm_sessions()
         self.initialize([])
         self.voila_configuration.page_config_hook = self._page_settings
         self.start()
@@ -197,6 +200,8 @@ class DashboardServer(Voila):
         """End all sessions, those that are only just starting too."""
         shutil.rmtree(self.connection_dir, ignore_errors=True)
         run_sync(self._end_all)()
+        if self.warm is not None:
+            self.warm.stop()
 
     async def _end_all(self) -> None:
         pools = getattr(self.kernel_manager, "_pools", {})

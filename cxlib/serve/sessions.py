@@ -1,0 +1,204 @@
+"""How the server starts a session: forked from a process that has everything imported.
+
+`WarmProvisioner` is what Jupyter asks for a kernel's process. Where forking is not to be had (no
+Linux, or the process cannot be started), it starts kernels the ordinary way: the same, but slower
+and larger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any, cast
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from cxlib.serve.warm import LENGTH
+
+__all__ = ["MATH_THREADS", "ForkedSession", "WarmProcess", "WarmProvisioner", "use_warm_sessions"]
+
+NAME = "cx-warm"
+"""How the kernel specification in `jupyter/kernels/python3` calls `WarmProvisioner`."""
+
+ANSWERS_WITHIN = 60.0
+"""Seconds after which the process is given up; importing takes some four on an idle machine."""
+
+MATH_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+"""One thread each: a process with more could not be forked, and small tables need no more."""
+
+_log = logging.getLogger("cxlib.serve")
+
+
+class ForkedSession:
+    """A session that is not this process's child, with the interface of `subprocess.Popen`.
+
+    It is watched and signalled by its handle, which stays right when its process id is given to
+    another process.
+    """
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int, handle: int | None) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._handle = -1 if handle is None else handle
+        if handle is None:
+            self.returncode = 0
+
+    def poll(self) -> int | None:
+        """Return None while the session runs; how it ended is not known to this process."""
+        if self.returncode is None and select.select([self._handle], [], [], 0)[0]:
+            self._ended()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until the session has ended."""
+        if self.returncode is None:
+            if not select.select([self._handle], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(NAME, timeout or 0)
+            self._ended()
+        return self.returncode or 0
+
+    def _ended(self) -> None:
+        self.returncode = 0
+        os.close(self._handle)
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal, to no other process than this one."""
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._handle, signum)
+
+    def terminate(self) -> None:
+        """Ask the session to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the session."""
+        self.send_signal(signal.SIGKILL)
+
+
+class WarmProcess:
+    """The process of `cxlib.serve.warm`, started when first needed and again should it be gone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wire: socket.socket | None = None
+        self._imported = self._useless = False
+
+    def start(self) -> None:
+        """Start it, without waiting until it has imported everything."""
+        with self._lock:
+            self._start()
+
+    def _start(self) -> socket.socket:
+        self._stop()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cxlib.serve.warm", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **dict.fromkeys(MATH_THREADS, "1")},
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        ours.settimeout(ANSWERS_WITHIN)
+        self._wire = ours
+        return ours
+
+    def fork(self, arguments: list[str], environment: dict[str, str], folder: str) -> ForkedSession:
+        """Fork a session.
+
+        Raises
+        ------
+        OSError
+            The process does not answer.
+        """
+        request = {"arguments": arguments, "environment": environment, "folder": folder}
+        message = json.dumps(request).encode()
+        with self._lock:
+            if self._useless:
+                raise OSError("sessions cannot be forked here")
+            try:
+                return self._ask(message)
+            except OSError:
+                # What fails before it is ready fails every time.
+                self._useless = not self._imported
+                self._stop()
+                raise
+
+    def _ask(self, message: bytes) -> ForkedSession:
+        wire = self._wire
+        if self._process is None or wire is None or self._process.poll() is not None:
+            wire = self._start()
+        wire.sendall(LENGTH.pack(len(message)) + message)
+        while True:
+            answer, handles, _, _ = socket.recv_fds(wire, LENGTH.size, 1)
+            if len(answer) < LENGTH.size:
+                raise ConnectionError("the process that sessions are forked from is gone")
+            if pid := LENGTH.unpack(answer)[0]:
+                return ForkedSession(pid, handles[0] if handles else None)
+            self._imported = True  # which it says once, by a 0
+
+    def stop(self) -> None:
+        """End it, and with it the sessions forked from it."""
+        with self._lock:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._wire = None
+
+
+class WarmProvisioner(LocalProvisioner):
+    """Starts a kernel by a fork of the one `WarmProcess`, or else as Jupyter does."""
+
+    warm: WarmProcess | None = None
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the kernel; `cmd` is the command of the kernel specification."""
+        if self.warm is None:
+            return await super().launch_kernel(cmd, **kwargs)
+        # The arguments proper follow on `python -c CODE`.
+        arguments, folder = cmd[3:], str(kwargs.get("cwd") or Path.cwd())
+        try:
+            session = await asyncio.to_thread(self.warm.fork, arguments, kwargs["env"], folder)
+        except OSError as error:
+            _log.warning("a session is started the slow way: %s", error)
+            return await super().launch_kernel(cmd, **kwargs)
+        self.process = cast("subprocess.Popen[bytes]", session)
+        # It leads a group of its own, see `cxlib.serve.warm`.
+        self.pid = self.pgid = session.pid
+        self.cwd = folder
+        return self.connection_info
+
+
+def use_warm_sessions() -> WarmProcess | None:
+    """Make Jupyter start kernels by `WarmProvisioner`; return the process they are forked from.
+
+    None where this system knows no handles on processes: kernels are then started as ever.
+    """
+    KernelProvisionerFactory.provisioners[NAME] = EntryPoint(
+        NAME, f"{__name__}:{WarmProvisioner.__name__}", KernelProvisionerFactory.GROUP_NAME
+    )
+    if not (sys.platform == "linux" and hasattr(os, "pidfd_open")):
+        return None
+    WarmProvisioner.warm = WarmProcess()
+    WarmProvisioner.warm.start()
+    return WarmProvisioner.warm

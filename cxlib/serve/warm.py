@@ -1,0 +1,167 @@
+"""A process in which everything a dashboard needs is imported already, and of which the sessions
+are forked.
+
+Importing takes three to four seconds of processor time and some 90 MB; a fork takes milliseconds
+and shares what was imported. The server talks to the process over one socket (see
+`cxlib.serve.sessions`): it sends the arguments, variables and folder of a session, and gets its
+process id and a handle on it. When the socket closes, because the server is gone, the process ends,
+and its sessions with it.
+
+Only a process without working threads can be forked safely: threads are not copied, the locks they
+hold are. Nothing here computes with Polars, whose threads start with the first query, and the
+process refuses to serve if it has other threads than those known to hold nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+__all__ = ["IDLE_THREADS", "LENGTH", "main", "read_message", "threads"]
+
+LENGTH = struct.Struct("!I")
+"""A message is its length, and JSON of that many bytes."""
+
+IMPORTED = (
+    "ipykernel.ipkernel",
+    "ipykernel.kernelapp",
+    "ipywidgets",
+    "cxlib.panels",
+    "cxlib.publish.answers",
+    "cxlib.publish.findings",
+    "cxlib.publish.rules",
+)
+IDLE_THREADS = frozenset({"jemalloc_bg_thd", "polars-ooc-clea"})
+"""Threads that importing Polars starts: they sleep, and a fork can do without or starts its own."""
+
+
+def main() -> None:
+    """Import, say so, and fork a session for every request until the server is gone."""
+    server = socket.socket(fileno=int(sys.argv[1]))
+    # Forked sessions are collected by the system; the server watches them by their handle.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _import_everything()
+    if unknown := threads() - IDLE_THREADS:
+        raise SystemExit(f"cannot be forked beside the threads {', '.join(sorted(unknown))}")
+    gc.collect()
+    # What is there now stays for good: collections in a session must not write to shared pages.
+    gc.freeze()
+    server.sendall(LENGTH.pack(0))
+    while (request := read_message(server)) is not None:
+        _fork(server, request)
+
+
+def _import_everything() -> None:
+    from cxlib.serve.kernel import skip_unused_imports
+
+    skip_unused_imports()
+    for name in IMPORTED:
+        # What cannot be imported fails again, and is told, in the session that asks for it.
+        with contextlib.suppress(Exception):
+            module = importlib.import_module(name)
+            for part in getattr(module, "__all__", ()):
+                getattr(module, part)  # some are imported only when asked for
+    _draw_once()
+
+
+def _draw_once() -> None:
+    """Draw one figure: the first of a process loads what draws it, another second."""
+    from plotly import graph_objects as go
+
+    from cxlib.figures.theme import use_theme
+
+    use_theme("light")
+    font = {"color": "black", "size": 10}
+    axis = {"title": {"text": "", "font": font}, "tickfont": font}
+    marker = {"color": [0], "line": {"color": "black"}, "colorbar": {"title": {"text": ""}}}
+    figure = go.Figure(
+        [go.Scatter(x=[0], y=[0], marker=marker, line={"width": 1}, textfont=font), go.Bar(x=[0])],
+        {"title": {"text": "", "font": font}, "xaxis": axis, "yaxis": axis, "margin": {"t": 0}},
+    )
+    figure.update_layout(shapes=[{"line": {"width": 1}}], annotations=[{"text": "", "font": font}])
+    figure.update_layout(hoverlabel={"font": font}, legend={"font": font}, font=font)
+    figure.to_json(validate=False)
+
+
+def threads() -> set[str]:
+    """Return the names of this process's other threads, also of those that Python does not know."""
+    here = str(os.getpid())
+    tasks = (task for task in Path("/proc/self/task").iterdir() if task.name != here)
+    return {(task / "comm").read_text().strip() for task in tasks}
+
+
+def read_message(connection: socket.socket) -> Any:
+    """Read one message; None where the other side is gone."""
+    try:
+        size = LENGTH.unpack(_read(connection, LENGTH.size))[0]
+        return json.loads(_read(connection, size))
+    except (EOFError, ConnectionError):
+        return None
+
+
+def _read(connection: socket.socket, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        part = connection.recv(size - len(parts))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
+
+
+def _fork(server: socket.socket, request: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        # Python warns of forking beside any thread; `main` has looked at which there are.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        server.close()
+        _become_session(**request)
+    handles = []
+    with contextlib.suppress(ProcessLookupError):  # ended already: the server gets no handle
+        # Both sides set the group: whoever is first, it is set before the server may signal it.
+        os.setpgid(pid, pid)
+        handles.append(os.pidfd_open(pid))
+    socket.send_fds(server, [LENGTH.pack(pid)], handles)
+    for handle in handles:
+        os.close(handle)
+
+
+def _become_session(arguments: list[str], environment: dict[str, str], folder: str) -> NoReturn:
+    """Run one session in the forked process, which never returns to the loop above."""
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        Path("/proc/self/comm").write_text("cx-session")
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(folder)
+        from cxlib.serve.kernel import run_kernel
+
+        run_kernel(arguments)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
