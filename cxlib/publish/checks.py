@@ -83,7 +83,7 @@ def _check_figures(
         else:
             continue
         value = pl.col(column).cast(pl.Int64)
-        wrong = joined.filter((value % base != 0) | (value < k))
+        wrong = joined.filter((value % base != 0) | (value < 2 * k))
         if len(wrong):
             raise WorkspaceError(
                 f"{name}, {column}: {len(wrong)} figures could tell on fewer than {k} customers; "

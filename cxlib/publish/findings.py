@@ -16,7 +16,14 @@ import polars as pl
 
 from cxlib.errors import WorkspaceError
 from cxlib.publish.answers import NUMBER, read_answer, write_answers
-from cxlib.publish.small_groups import Kind, Rule, protect, protect_customers
+from cxlib.publish.small_groups import (
+    Kind,
+    Rule,
+    protect,
+    protect_customers,
+    protect_number,
+    smallest_shown,
+)
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -157,7 +164,7 @@ def _protect_table(
         q=pl.col("q").round_sig_figs(1), customers=pl.col("customers").cast(pl.Int64)
     )
     kept = flat.select(*_NAMES, "customers", "n", "customers_affected", *_FIGURES).filter(
-        pl.col("customers") >= k
+        pl.col("customers") >= smallest_shown(k)
     )
     step = (k / protect_customers(pl.col("customers"), k=k)).clip(0.005)
     effect = {
@@ -211,7 +218,9 @@ def _protect_trend(
     names = dict.fromkeys((*_KEYS, "period", "complete", "unit"), LABEL)
     parts = []
     for family, rules in _FAMILIES.items():
-        rows = trend.filter(pl.col("unit").str.starts_with(family), pl.col("customers") >= k)
+        rows = trend.filter(
+            pl.col("unit").str.starts_with(family), pl.col("customers") >= smallest_shown(k)
+        )
         rule = {**names, "customers": CUSTOMERS, "n": CASES, "observed": rules["observed"]}
         parts.append(
             protect(rows, rule, customers="customers", k=k, influence=bound, spread=spread)
@@ -248,7 +257,7 @@ def _numbers(details: FindingDetails, customers: int, *, k: int) -> dict[str, An
     silence: timedelta = details.silence
     return {
         "tests": details.tests,
-        "customers": (customers + k // 2) // k * k if customers >= k else 0,
+        "customers": protect_number(customers, k, k=k),
         "silence": silence,
         "observed_until": details.observed_until,
     }
@@ -267,7 +276,7 @@ def check_findings(folder: Path, ids: pl.Series, *, k: int) -> str:
         for column in ("customers", "customers_affected", "n"):
             if column in frame.columns:
                 value = frame[column].drop_nulls()
-                if ((value % k != 0) | (value < k)).any():
+                if ((value % k != 0) | (value < 2 * k)).any():
                     raise WorkspaceError(
                         f"findings, {column}: a figure could tell on fewer than {k} customers; "
                         "the snapshot is not served. This is a fault of cxlib: please report it."

@@ -25,7 +25,8 @@ class Influence:
     """What the k-1 heaviest customers add, for every kind of row that is published.
 
     Every frame has the row's key and ``contacts``, ``ratings``, ``dwells`` (numbers), ``cost`` (the
-    map's currency) or ``journeys``; `whole` has one row and no key.
+    map's currency) or ``journeys``; `whole` has one row and no key. ``total`` is what they add to
+    the whole that a row is a share of: contacts at the source of a move, journeys begun.
     """
 
     places: pl.DataFrame
@@ -64,6 +65,10 @@ def measure_influence(workspace: Workspace, *, k: int) -> Influence:
             parts.setdefault(name, []).append(frame)
     # Every customer is in one bucket only, so the heaviest of all are among the heaviest of each.
     merged = {name: _sum_of_heaviest(pl.concat(found), k=k) for name, found in parts.items()}
+    at_source = merged["places"].select(source="place", total="contacts")
+    merged["moves"] = merged["moves"].join(at_source, on="source", how="left")
+    for name in ("first_places", "first_channels", "whole"):
+        merged[name] = merged[name].with_columns(total=merged["whole"]["journeys"].item())
     return Influence(**merged)
 
 

@@ -144,7 +144,7 @@ TRANSITIONS = PublishedMeasure(
             {
                 **dict.fromkeys(_ENDS, LABEL),
                 "n": CONTACTS,
-                "share": Rule(Kind.SHARE_OF, heaviest="contacts", of="n"),
+                "share": Rule(Kind.SHARE_OF, heaviest="contacts", of="n", total="total"),
                 "wait": Rule(Kind.TWO_DIGITS, heaviest="contacts", of="n"),
             },
             influence="moves",
@@ -160,7 +160,7 @@ TRANSITIONS = PublishedMeasure(
 _BEGINNING: dict[str, Rule] = {
     "journeys": JOURNEYS,
     "first_journeys": CUSTOMERS,
-    "share": Rule(Kind.SHARE_OF, heaviest="journeys", of="journeys"),
+    "share": Rule(Kind.SHARE_OF, heaviest="journeys", of="journeys", total="total"),
     "goal": SHARE,
     "lost": SHARE,
     "time_to_goal": Rule(Kind.TWO_DIGITS, heaviest="journeys", of="goal_n"),

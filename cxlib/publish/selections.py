@@ -9,6 +9,7 @@ import polars as pl
 
 from cxlib.contracts import UNKNOWN
 from cxlib.periods import Periods
+from cxlib.publish.small_groups import smallest_shown
 from cxlib.summary import NONE, Selection, Summary
 
 __all__ = ["Choices", "find_choices"]
@@ -26,7 +27,7 @@ class Choices:
     Attributes
     ----------
     segments
-        Dimension and value of every segment with at least k customers.
+        Dimension and value of every segment that is large enough to be shown.
     periods
         First days of the published periods.
     period_unit
@@ -59,7 +60,7 @@ class Choices:
 
 
 def find_choices(summary: Summary, *, k: int) -> Choices:
-    """Find what may be chosen in a summary: segments of at least k customers, and periods."""
+    """Find what may be chosen in a summary: segments large enough to be shown, and periods."""
     unit, starts, spans = _group(summary.periods)
     return Choices(_segments(summary, k=k), starts, unit, spans)
 
@@ -73,7 +74,9 @@ def _segments(summary: Summary, *, k: int) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     for dimension in summary.segment_names:
         sizes = named.group_by(dimension).agg(pl.col("customers").sum()).sort(dimension)
-        kept = sizes.filter((pl.col("customers") >= k) & (pl.col(dimension) != UNKNOWN))
+        kept = sizes.filter(
+            (pl.col("customers") >= smallest_shown(k)) & (pl.col(dimension) != UNKNOWN)
+        )
         found += [(dimension, value) for value in kept[dimension].to_list()]
     return tuple(found)
 

@@ -2,13 +2,15 @@
 
 See ``docs/decisions/0001-small-groups.md`` for why these rules and what they promise.
 
-- A row is shown when at least k customers stand behind it; else all of its figures are null, and
-  it looks the same as a row with nobody.
-- A number of customers is a multiple of k.
+- A number of customers is rounded to a multiple of k and shown from 2k on. What is not shown may
+  be nobody, a few, or k and more (`smallest_shown`): a blank says nothing about small groups, and
+  neither does what is left when shown figures are subtracted from one another.
+- A row that is not shown has no figures at all, as if nobody stood behind it.
 - A number one customer can add to more than once (contacts, journeys, ratings, cost) is a multiple
   of more than what the k-1 heaviest customers together add to it (`cxlib.publish.influence`).
 - A share moves in steps of k of the customers behind it, and is withheld where it or what it leaves
-  over stands for fewer than k of them. Its interval is widened to whole steps.
+  over rounds to less than two steps; 0 and 1 are shown where no selection has anything else. Its
+  interval is widened to whole steps.
 - A mean of ratings moves in steps in which k-1 people answering the other way are lost; times and
   costs per contact keep two digits. Both need more answers than k-1 customers can give.
 """
@@ -22,9 +24,18 @@ from enum import Enum, auto
 import polars as pl
 
 from cxlib.errors import InputError
+from cxlib.publish.answers import NUMBER
 from cxlib.publish.influence import rounding_base
 
-__all__ = ["Kind", "Rule", "protect", "protect_count", "protect_customers"]
+__all__ = [
+    "Kind",
+    "Rule",
+    "protect",
+    "protect_count",
+    "protect_customers",
+    "protect_number",
+    "smallest_shown",
+]
 
 _FINEST_SHARE = 0.005
 _FINEST_MEAN = 0.1
@@ -42,7 +53,7 @@ class Kind(Enum):
     SHARE = auto()
     """A probability, with ``_low`` and ``_high`` where they are there."""
     SHARE_OF = auto()
-    """A probability whose numerator is the count `of`."""
+    """A share of a count: `of` is the numerator, `total` bounds the denominator."""
     MEAN = auto()
     """A mean on the rating scale; `of` is the column with the number of answers."""
     TWO_DIGITS = auto()
@@ -65,36 +76,60 @@ class Rule:
         For counts and sums: the column of the influence frame with what k-1 customers add.
     of
         The column this one depends on (see `Kind`).
+    total
+        For shares of a count: the column of the influence frame with what k-1 customers add to the
+        denominator.
     """
 
     kind: Kind
     heaviest: str | None = None
     of: str | None = None
+    total: str | None = None
+
+
+def smallest_shown(k: int) -> int:
+    """Return the smallest number that is shown: the first that is rounded to 2k.
+
+    Why not k: of what is blank one would know that it is below k, and where the figure of everybody
+    is above that of all other groups, that it is not 0 either.
+
+    Examples
+    --------
+    >>> smallest_shown(10), smallest_shown(3)
+    (15, 5)
+    """
+    return 2 * k - k // 2
 
 
 def protect_customers(count: pl.Expr, *, k: int) -> pl.Expr:
-    """Round a number of distinct customers to a multiple of k; null below k.
+    """Round a number of distinct customers to a multiple of k; null below 2k.
 
     Examples
     --------
-    >>> given = pl.lit(pl.Series([0, 9, 10, 14, 15]))
+    >>> given = pl.lit(pl.Series([0, 9, 14, 15, 24, 25]))
     >>> pl.select(protect_customers(given, k=10)).to_series().to_list()
-    [None, None, 10, 10, 20]
+    [None, None, None, 20, 20, 30]
     """
-    return pl.when(count >= k).then(((count + k // 2) // k) * k)
+    return protect_count(count, pl.lit(k), k=k)
 
 
-def protect_count(count: pl.Expr, base: pl.Expr) -> pl.Expr:
-    """Round a number to a multiple of `base`; null where nothing is left of it.
+def protect_count(count: pl.Expr, base: pl.Expr, *, k: int) -> pl.Expr:
+    """Round a number to a multiple of `base`; null where little or nothing is left of it.
 
     Examples
     --------
-    >>> given = pl.lit(pl.Series([0, 19, 20, 61]))
-    >>> pl.select(protect_count(given, pl.lit(40))).to_series().to_list()
-    [None, None, 40, 80]
+    >>> given = pl.lit(pl.Series([0, 14, 19, 20, 61]))
+    >>> pl.select(protect_count(given, pl.lit(40), k=10)).to_series().to_list()
+    [None, None, None, 40, 80]
     """
     rounded = ((count + base // 2) // base) * base
-    return pl.when(rounded > 0).then(rounded)
+    return pl.when((rounded > 0) & (count >= smallest_shown(k))).then(rounded)
+
+
+def protect_number(exact: int, base: int, *, k: int) -> int:
+    """Protect a plain number as `protect_count` does; 0 where it may not be shown."""
+    found = pl.select(protect_count(pl.lit(exact), pl.lit(base), k=k)).item()
+    return int(found or 0)
 
 
 def protect(
@@ -112,7 +147,9 @@ def protect(
     Parameters
     ----------
     table
-        One row per touchpoint, channel …; exact figures.
+        One row per touchpoint, channel …; exact figures. With a column `NUMBER` it holds several
+        selections, and `on` names a row in all of them: a share that is 0 or 1 in every one of them
+        is no figure about a group, and is shown.
     rules
         A rule for every column; ends of an interval (``_low``, ``_high``) go with their estimate.
     customers
@@ -143,17 +180,18 @@ def protect(
         )
     if customers is None:
         column, rule = next((c, r) for c, r in rules.items() if r.kind is Kind.COUNT)
-        heaviest = pl.col(f"_k_{rule.heaviest}").fill_null(0)
-        people = _rounded_count(column, rule, k=k)
-        shown = (pl.col(column) >= k) & (pl.col(column) > heaviest) & people.is_not_null()
+        people, unit = _rounded_count(column, rule, k=k), _base(rule.heaviest, k=k)
+        # More than k-1 customers can make it: at least k stand behind it.
+        shown = people.is_not_null() & (pl.col(column) >= unit)
     else:
-        exact = pl.col(customers).cast(pl.Int64)
-        people, shown = protect_customers(exact, k=k), exact >= k
-    frame = frame.with_columns(_shown=shown.fill_null(value=False), _people=people)
+        people, unit = protect_customers(pl.col(customers).cast(pl.Int64), k=k), pl.lit(k)
+        shown = people.is_not_null()
+    frame = frame.with_columns(_shown=shown.fill_null(value=False), _people=people, _unit=unit)
+    same = on if NUMBER in table.columns else None
     # Shares first: what depends on them must see whether they are shown.
     made: dict[str, pl.Expr] = {}
     for column, rule in rules.items():
-        made |= _protected(column, rule, table.schema, k=k, spread=spread)
+        made |= _protected(column, rule, table.schema, k=k, spread=spread, same=same)
     result = frame.with_columns(**made)
     depending = {
         c: pl.when(pl.col(r.of).is_not_null()).then(pl.col(c))
@@ -175,7 +213,13 @@ def _check_complete(table: pl.DataFrame, rules: Mapping[str, Rule]) -> None:
 
 
 def _protected(
-    column: str, rule: Rule, schema: pl.Schema, *, k: int, spread: float
+    column: str,
+    rule: Rule,
+    schema: pl.Schema,
+    *,
+    k: int,
+    spread: float,
+    same: tuple[str, ...] | None,
 ) -> dict[str, pl.Expr]:
     """Return the protected expressions of a column and of the ends of its interval."""
     if column not in schema or rule.kind is Kind.LABEL:
@@ -183,6 +227,10 @@ def _protected(
     if rule.kind in (Kind.CUSTOMERS, Kind.COUNT, Kind.SUM, Kind.RANK):
         return {column: pl.when(pl.col("_shown")).then(_number(column, rule, k=k))}
     ends = [c for c in (f"{column}_low", f"{column}_high") if c in schema]
+    if rule.kind is Kind.SHARE:
+        return _share(column, ends, same=same)
+    if rule.kind is Kind.SHARE_OF:
+        return _share_of(column, ends, rule, k=k)
     return _estimate(column, ends, rule, schema, k=k, spread=spread)
 
 
@@ -198,52 +246,69 @@ def _number(column: str, rule: Rule, *, k: int) -> pl.Expr:
     return value
 
 
+def _share(column: str, ends: list[str], *, same: tuple[str, ...] | None) -> dict[str, pl.Expr]:
+    """Round a share to steps of so many customers (or cases) as one figure may tell apart."""
+    value, people, unit = pl.col(column), pl.col("_people"), pl.col("_unit")
+    step = (unit / people).clip(_FINEST_SHARE)
+    # Less than one step and a half is blank, whether it is nothing or little.
+    large = (value.clip(None, 1 - value) * people) >= 1.5 * unit - 1e-9
+    if same is not None:
+        lowest, highest = value.min(), value.max()
+        if same:
+            lowest, highest = lowest.over(same), highest.over(same)
+        large = large | (highest <= 0) | (lowest >= 1)
+    return _in_steps(column, ends, pl.col("_shown") & large, step, upper=1.0)
+
+
+def _share_of(column: str, ends: list[str], rule: Rule, *, k: int) -> dict[str, pl.Expr]:
+    """Divide the rounded count by the rounded total: whoever divides back gets what is published.
+
+    The exact share would give away the exact total, and with it differences of a few.
+    """
+    of = pl.col(rule.of or column)
+    base = _base(rule.total, k=k)
+    total = protect_count((of / pl.col(column)).round().cast(pl.Int64), base, k=k)
+    cases = _rounded_count(rule.of or column, rule, k=k)
+    kept = pl.col("_shown") & cases.is_not_null() & total.is_not_null()
+    value = ((cases / total / _FINEST_SHARE).round() * _FINEST_SHARE).clip(0, 1)
+    step = (_base(rule.heaviest, k=k) / total).clip(_FINEST_SHARE)
+    found = _in_steps(column, ends, kept, step, upper=1.0)
+    found[column] = pl.when(kept).then(value.round(4))
+    for end in ends:
+        # Rounded apart from its ends, the share may have come to lie a hair beyond one of them.
+        bound = pl.min_horizontal if end.endswith("_low") else pl.max_horizontal
+        found[end] = pl.when(kept).then(bound(found[end], found[column]))
+    return found
+
+
 def _estimate(
     column: str, ends: list[str], rule: Rule, schema: pl.Schema, *, k: int, spread: float
 ) -> dict[str, pl.Expr]:
-    shown, people, value = pl.col("_shown"), pl.col("_people"), pl.col(column)
-    if rule.kind is Kind.SHARE:
-        step = (k / people).clip(_FINEST_SHARE)
-        kept = shown & ~_is_small(value * people, k=k) & ~_is_small((1 - value) * people, k=k)
-        return _in_steps(column, ends, kept, step, upper=1.0)
     cases = _rounded_count(rule.of or column, rule, k=k)
-    if rule.kind is Kind.SHARE_OF:
-        scale = cases / pl.col(rule.of or column)
-        kept = shown & cases.is_not_null()
-        return _in_steps(column, ends, kept, pl.lit(_FINEST_SHARE), upper=1.0, scale=scale)
     # More cases than k-1 customers can have: at least k stand behind the figure.
-    heaviest = pl.col(f"_k_{rule.heaviest}").fill_null(0)
-    kept = shown & (pl.col(rule.of or column) > heaviest) & cases.is_not_null()
+    enough = pl.col(rule.of or column) >= _base(rule.heaviest, k=k)
+    kept = pl.col("_shown") & enough & cases.is_not_null()
     if rule.kind is Kind.MEAN:
         step = (spread * k / (2 * cases)).clip(_FINEST_MEAN)
         return _in_steps(column, ends, kept, step, upper=None)
     return {c: pl.when(kept).then(_two_digits(c, schema[c])) for c in (column, *ends)}
 
 
+def _base(heaviest: str | None, *, k: int) -> pl.Expr:
+    return rounding_base(pl.col(f"_k_{heaviest}").fill_null(0), k=k)
+
+
 def _rounded_count(column: str, rule: Rule, *, k: int) -> pl.Expr:
-    heaviest = pl.col(f"_k_{rule.heaviest}").fill_null(0)
-    return protect_count(pl.col(column).cast(pl.Int64), rounding_base(heaviest, k=k))
-
-
-def _is_small(people: pl.Expr, *, k: int) -> pl.Expr:
-    """Whether a share stands for somebody, but for fewer than k."""
-    return (people > 1e-9) & (people < k - 1e-9)
+    return protect_count(pl.col(column).cast(pl.Int64), _base(rule.heaviest, k=k), k=k)
 
 
 def _in_steps(
-    column: str,
-    ends: list[str],
-    kept: pl.Expr,
-    step: pl.Expr,
-    *,
-    upper: float | None,
-    scale: pl.Expr | None = None,
+    column: str, ends: list[str], kept: pl.Expr, step: pl.Expr, *, upper: float | None
 ) -> dict[str, pl.Expr]:
     """Round an estimate to whole steps, and its interval outwards."""
-    unit = step if scale is None else step / scale
-    found = {column: (pl.col(column) / unit).round() * step}
+    found = {column: (pl.col(column) / step).round() * step}
     for end in ends:
-        steps = pl.col(end) / unit
+        steps = pl.col(end) / step
         # A hair off, so that an end that lies on a step by rounding of floats stays on it.
         whole = (steps + 1e-9).floor() if end.endswith("_low") else (steps - 1e-9).ceil()
         found[end] = whole * step

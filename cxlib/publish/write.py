@@ -23,7 +23,7 @@ from cxlib.publish.influence import Influence, measure_influence, rounding_base
 from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, switch_to
 from cxlib.publish.rules import MEASURES, PublishedMeasure, PublishedTable
 from cxlib.publish.selections import Choices, find_choices
-from cxlib.publish.small_groups import Kind, Rule, protect
+from cxlib.publish.small_groups import Kind, Rule, protect, protect_number
 from cxlib.publish.snapshot import Snapshot
 from cxlib.store import Workspace
 from cxlib.summary import Summary
@@ -229,9 +229,9 @@ def _same_rows(safe: pl.DataFrame, table: PublishedTable, *, selections: int) ->
 def _protect_number(exact: int, rule: Rule, whole: pl.DataFrame, *, k: int) -> int:
     """Protect a plain number; 0 where it may not be shown."""
     if rule.kind is Kind.CUSTOMERS:
-        return (exact + k // 2) // k * k if exact >= k else 0
+        return protect_number(exact, k, k=k)
     base: int = whole.select(rounding_base(pl.col(rule.heaviest or ""), k=k)).item()
-    return (exact + base // 2) // base * base
+    return protect_number(exact, base, k=k)
 
 
 def _spread(workspace: Workspace) -> float:
