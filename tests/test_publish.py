@@ -16,8 +16,10 @@ from cxlib.journey_map import read_journey_map
 from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.publish import Snapshot, publish
 from cxlib.publish import write as publish_write
-from cxlib.publish.influence import measure_influence, rounding_base
+from cxlib.publish.influence import measure_influence
 from cxlib.publish.pointer import CURRENT, FOLDER
+from cxlib.publish.rare import fold_rare_touchpoints
+from cxlib.publish.rounding import rounding_base
 from cxlib.publish.small_groups import Kind, Rule, protect
 from cxlib.store import Workspace, build_workspace
 
@@ -193,7 +195,7 @@ def test_contacts_hide_the_heaviest_customers(log, workspace, snapshot: Snapshot
 
 
 def test_influence_is_the_sum_of_the_heaviest(log, workspace) -> None:
-    influence = measure_influence(workspace, k=K)
+    influence = measure_influence(fold_rare_touchpoints(workspace, k=K), k=K)
     name = {
         r["place"]: (r["touchpoint"], r["channel"]) for r in workspace.places.iter_rows(named=True)
     }

@@ -9,7 +9,8 @@ import polars as pl
 
 from cxlib.errors import WorkspaceError
 from cxlib.publish.answers import NUMBER, SELECTIONS
-from cxlib.publish.influence import Influence, rounding_base
+from cxlib.publish.influence import Influence
+from cxlib.publish.rounding import rounding_base
 from cxlib.publish.rules import PublishedMeasure, PublishedTable
 from cxlib.publish.small_groups import Kind
 

@@ -16,13 +16,13 @@ import polars as pl
 
 from cxlib.errors import WorkspaceError
 from cxlib.publish.answers import NUMBER, read_answer, write_answers
+from cxlib.publish.rounding import smallest_shown
 from cxlib.publish.small_groups import (
     Kind,
     Rule,
     protect,
     protect_customers,
     protect_number,
-    smallest_shown,
 )
 
 if TYPE_CHECKING:

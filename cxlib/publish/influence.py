@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from cxlib.store import Workspace
+from cxlib.publish.rare import Folded
 
-__all__ = ["Influence", "measure_influence", "rounding_base"]
+__all__ = ["Influence", "measure_influence"]
 
 _END = 65_535
 """Stands for "no further contact" where a contact's successor is asked for."""
@@ -38,30 +38,15 @@ class Influence:
     first_channels: pl.DataFrame
 
 
-def rounding_base(heaviest: pl.Expr, *, k: int) -> pl.Expr:
-    """Return the smallest ``k * 2**j`` above what the k-1 heaviest customers add.
-
-    The steps of two keep the base itself from telling their sum.
-
-    Examples
-    --------
-    >>> heaviest = pl.lit(pl.Series([9, 10, 39, 40]))
-    >>> pl.select(rounding_base(heaviest, k=10)).to_series().to_list()
-    [10, 20, 40, 80]
-    """
-    doublings = ((heaviest + 1) / k).clip(1).log(2).ceil()
-    return (k * pl.lit(2.0).pow(doublings)).cast(pl.Int64)
-
-
-def measure_influence(workspace: Workspace, *, k: int) -> Influence:
+def measure_influence(log: Folded, *, k: int) -> Influence:
     """Find what the k-1 heaviest customers add to every sum that may be published.
 
     Customers are counted over the whole log, so that the answer bounds every part of it too.
     """
     parts: dict[str, list[pl.DataFrame]] = {}
-    places = workspace.places.select("place", "stage", "channel")
-    for file in workspace.bucket_files():
-        for name, frame in _of_bucket(pl.read_parquet(file), places, k=k).items():
+    places = log.places.select("place", "stage", "channel")
+    for file in log.files:
+        for name, frame in _of_bucket(log.rows(file), places, k=k).items():
             parts.setdefault(name, []).append(frame)
     # Every customer is in one bucket only, so the heaviest of all are among the heaviest of each.
     merged = {name: _sum_of_heaviest(pl.concat(found), k=k) for name, found in parts.items()}

@@ -9,7 +9,7 @@ import polars as pl
 
 from cxlib.contracts import UNKNOWN
 from cxlib.periods import Periods
-from cxlib.publish.small_groups import smallest_shown
+from cxlib.publish.rounding import smallest_shown
 from cxlib.summary import NONE, Selection, Summary
 
 __all__ = ["Choices", "find_choices"]

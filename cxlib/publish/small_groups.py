@@ -25,7 +25,7 @@ import polars as pl
 
 from cxlib.errors import InputError
 from cxlib.publish.answers import NUMBER
-from cxlib.publish.influence import rounding_base
+from cxlib.publish.rounding import rounding_base, smallest_shown
 
 __all__ = [
     "Kind",
@@ -34,7 +34,6 @@ __all__ = [
     "protect_count",
     "protect_customers",
     "protect_number",
-    "smallest_shown",
 ]
 
 _FINEST_SHARE = 0.005
@@ -85,20 +84,6 @@ class Rule:
     heaviest: str | None = None
     of: str | None = None
     total: str | None = None
-
-
-def smallest_shown(k: int) -> int:
-    """Return the smallest number that is shown: the first that is rounded to 2k.
-
-    Why not k: of what is blank one would know that it is below k, and where the figure of everybody
-    is above that of all other groups, that it is not 0 either.
-
-    Examples
-    --------
-    >>> smallest_shown(10), smallest_shown(3)
-    (15, 5)
-    """
-    return 2 * k - k // 2
 
 
 def protect_customers(count: pl.Expr, *, k: int) -> pl.Expr:

@@ -19,8 +19,10 @@ from cxlib.publish.answers import NUMBER, write_answers, write_selections
 from cxlib.publish.checks import check_snapshot
 from cxlib.publish.findings import NAME as FINDINGS
 from cxlib.publish.findings import check_findings, write_findings
-from cxlib.publish.influence import Influence, measure_influence, rounding_base
+from cxlib.publish.influence import Influence, measure_influence
 from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, switch_to
+from cxlib.publish.rare import fold_rare_touchpoints
+from cxlib.publish.rounding import rounding_base
 from cxlib.publish.rules import MEASURES, PublishedMeasure, PublishedTable
 from cxlib.publish.selections import Choices, find_choices
 from cxlib.publish.small_groups import Kind, Rule, protect, protect_number
@@ -108,13 +110,12 @@ def publish(
         raise InputError(f"k is {k}; figures about fewer than {SMALLEST_K} customers tell on them.")
     wanted = _Wanted.of(views or {}, only, answers)
     tell = progress or (lambda _: None)
-    summary = workspace.summary()
     published = workspace.path / FOLDER
     published.mkdir(exist_ok=True)
     draft = published / f".draft-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     draft.mkdir()
     try:
-        return _fill_and_switch(workspace, summary, draft, wanted, k=k, tell=tell)
+        return _fill_and_switch(workspace, draft, wanted, k=k, tell=tell)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -122,7 +123,6 @@ def publish(
 
 def _fill_and_switch(
     workspace: Workspace,
-    summary: Summary,
     draft: Path,
     wanted: _Wanted,
     *,
@@ -130,14 +130,15 @@ def _fill_and_switch(
     tell: Callable[[str], None],
 ) -> Snapshot:
     tell("finding what few customers can weigh")
-    influence = measure_influence(workspace, k=k)
-    choices = find_choices(summary, k=k)
+    log = fold_rare_touchpoints(workspace, k=k)
+    influence = measure_influence(log, k=k)
+    choices = find_choices(log.summary, k=k)
     selections = choices.selections()
     write_selections(draft, selections)
     spread = _spread(workspace)
     for measure in wanted.measures:
         tell(f"answering {len(selections)} selections: {measure.name.replace('_', ' ')}")
-        _write_measure(draft, measure, summary, choices, influence, k=k, spread=spread)
+        _write_measure(draft, measure, log.summary, choices, influence, k=k, spread=spread)
     if wanted.findings:
         tell(f"judging every handoff for {1 + len(choices.segments)} groups of customers")
         write_findings(draft, workspace, choices.segments, k=k)

@@ -1,0 +1,134 @@
+"""Rare touchpoints: those that too few customers met are put together, so that totals still add up.
+
+A touchpoint that is not shown even for everybody and the whole time would vanish from every view.
+Those of one stage and one channel are counted together as "other touchpoints" instead, where enough
+customers stand behind them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cxlib.counting import count_bucket
+from cxlib.publish.rounding import smallest_shown
+from cxlib.store import Workspace
+from cxlib.summary import NONE, TABLES, Summary
+
+__all__ = ["OTHER", "Folded", "fold_rare_touchpoints"]
+
+OTHER = "other touchpoints"
+
+_GROUP = ("stage", "channel")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folded:
+    """The log as it is published: rare touchpoints put together.
+
+    Attributes
+    ----------
+    places
+        As in the workspace, numbers and all; the first of each group stands for the group.
+    summary
+        Of the log with these places.
+    number
+        For each place of the workspace the one that it is counted as.
+    files
+        The store's files.
+    """
+
+    places: pl.DataFrame
+    summary: Summary
+    number: pl.Series
+    files: tuple[Path, ...]
+
+    def rows(self, file: Path) -> pl.DataFrame:
+        """Read the contacts of one bucket, each at the place that it is counted as."""
+        place = pl.lit(self.number).gather(pl.col("place").cast(pl.UInt32))
+        return pl.read_parquet(file).with_columns(place=place)
+
+
+def fold_rare_touchpoints(workspace: Workspace, *, k: int) -> Folded:
+    """Put together the touchpoints of a stage and channel that too few customers met.
+
+    Parameters
+    ----------
+    workspace
+        The workspace; it stays as it is. Where nothing is put together its summary is used, else
+        the log is counted once more.
+    k
+        Smallest number of customers that a figure may be about.
+    """
+    places, files = workspace.places, tuple(workspace.bucket_files())
+    summary = workspace.summary()
+    groups = _groups(summary, files, places, k=k)
+    number = list(range(len(places)))
+    for group in groups:
+        for place in group:
+            number[place] = group[0]
+    folded = Folded(
+        places=_renamed(places, [group[0] for group in groups]),
+        summary=summary,
+        number=pl.Series(number, dtype=pl.UInt16),
+        files=files,
+    )
+    return replace(folded, summary=_counted(workspace, folded)) if groups else folded
+
+
+def _groups(
+    summary: Summary, files: Sequence[Path], places: pl.DataFrame, *, k: int
+) -> list[list[int]]:
+    """Return the places of each group that is counted together."""
+    first = (pl.col("level") == "place") & (pl.col("previous_period") == NONE)
+    met = summary.reach.filter(first).group_by(place="key").agg(pl.col("customers").sum())
+    rare = places.join(met.filter(pl.col("customers") < smallest_shown(k)), on="place")
+    taken = places.filter(pl.col("touchpoint") == OTHER)
+    rare = rare.join(taken, on=_GROUP, how="anti").select("place", *_GROUP)
+    if rare.is_empty():
+        return []
+    sizes = pl.concat(
+        pl.scan_parquet(file)
+        .select("customer", "place")
+        .join(rare.lazy(), on="place")
+        .group_by(_GROUP)
+        .agg(pl.col("customer").n_unique())
+        .collect()
+        for file in files
+    )
+    enough = (
+        # no customer is in two buckets
+        sizes.group_by(_GROUP)
+        .agg(pl.col("customer").sum())
+        .filter(pl.col("customer") >= smallest_shown(k))
+    )
+    kept = rare.join(enough, on=_GROUP).sort("place")
+    return kept.group_by(_GROUP, maintain_order=True).agg("place")["place"].to_list()
+
+
+def _renamed(places: pl.DataFrame, others: Sequence[int]) -> pl.DataFrame:
+    is_other = pl.col("place").is_in(others)
+    told = {
+        "touchpoint": pl.lit(OTHER),
+        "owner": pl.lit(None, pl.String),
+        # a mixture is not called weak, as nothing that the company initiates is
+        "initiated_by": pl.lit("company"),
+    }
+    return places.with_columns(
+        pl.when(is_other).then(value).otherwise(pl.col(name)).alias(name)
+        for name, value in told.items()
+    )
+
+
+def _counted(workspace: Workspace, folded: Folded) -> Summary:
+    """Count the journeys of the folded log, as `cxlib.summary.summarise` does."""
+    scope = replace(workspace.scope, places=folded.places)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        parts = list(pool.map(lambda f: count_bucket(folded.rows(f), scope), folded.files))
+    tables: dict[str, Any] = {name: pl.concat([p[name] for p in parts]) for name in TABLES}
+    return replace(folded.summary, places=folded.places, **tables)
