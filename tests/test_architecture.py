@@ -35,6 +35,7 @@ ROOMS = (
     ("publish",),
     ("panels",),
     ("serve",),
+    ("export",),
     ("cli",),
 )
 HEIGHT = {room: height for height, line in enumerate(ROOMS) for room in line}

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from cxlib.cli.asking import print_funnel, print_map, print_transitions
+from cxlib.cli.exporting import export_views
 from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
@@ -63,6 +64,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "publish": publish_views,
     "snapshots": print_snapshots,
     "changes": print_changes,
+    "export": export_views,
     "serve": serve,
     "lab": open_lab,
 }

@@ -5,6 +5,7 @@ language can be added.
 from __future__ import annotations
 
 SITE = "Customer journeys"
+LIGHT_COLOURS, DARK_COLOURS = "Light", "Dark"
 HOME_EMPTY = "No dashboard is published here yet."
 LOADING = "This is the published view. Filters appear in a moment."
 LOADING_LINK = (
@@ -34,6 +35,11 @@ CELL_FAILED_TITLE = "This part of the dashboard could not be made"
 CELL_FAILED = (
     "The fault is on our side and has been noted. "
     "Please reload the page; if it stays, tell the people who run this server."
+)
+BROKEN_OFF_TITLE = "The filters could not be started"
+BROKEN_OFF = (
+    "The fault is on our side and has been noted. "
+    "Please try again in a minute; if it stays, tell the people who run this server."
 )
 TRY_AGAIN = "Try again"
 ALL_DASHBOARDS = "All dashboards"

@@ -1,0 +1,42 @@
+"""`cx export`: dashboards as files for people without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxlib.cli.selecting import WorkspaceFolder
+from cxlib.cli.terminal import say, working
+from cxlib.errors import UnknownNameError
+
+__all__ = ["export_views"]
+
+
+def export_views(
+    workspace: WorkspaceFolder,
+    view: Annotated[
+        list[str] | None,
+        typer.Option("--view", metavar="NAME", help="Only this dashboard; may be repeated."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")] = Path(
+        "exported"
+    ),
+) -> None:
+    """Write the published dashboards as HTML files that need no server.
+
+    Each is one file of about 3 MB with every filter's answer in it; mail it, or put it on a share.
+    """
+    from cxlib.export import VIEWS, export_dashboard
+    from cxlib.publish import Snapshot
+
+    snapshot = Snapshot.open(workspace)
+    for name in view or ():
+        if name not in VIEWS:
+            raise UnknownNameError("dashboard", name, VIEWS)
+    for name in view or [name for name in VIEWS if snapshot.shows(name)]:
+        with working(f"Recording {name}") as tell:
+            path = export_dashboard(snapshot, name, out, progress=tell)
+        typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    say("Open a file in any browser of 2024 or later; it loads nothing and sends nothing.")

@@ -1,0 +1,76 @@
+"""Dashboards as files: one HTML file that can be mailed and opened without a server.
+
+`export_dashboard` records a dashboard with every filter set once, and writes what it said into one
+file with a small script that shows it. No figure and no sentence is made anew for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxlib.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from cxlib.publish import Snapshot
+
+__all__ = ["VIEWS", "export_dashboard"]
+
+VIEWS = {"journey_map": "JourneyMapPanel", "fragmentation": "FragmentationPanel"}
+"""Name of the panel of every dashboard that can be exported."""
+
+
+def export_dashboard(
+    snapshot: Snapshot, view: str, out: Path | str, *, progress: Callable[[str], None] | None = None
+) -> Path:
+    """Write a dashboard of a snapshot as one HTML file.
+
+    The file holds the finished answer of every filter of the snapshot (where their combinations are
+    more than `cxlib.export.recording.MOST_TOGETHER`, of every filter alone), plotly.js and a small
+    script; it asks no host for anything. About 3 MB, most of it plotly.js.
+
+    Parameters
+    ----------
+    snapshot
+        What is published; figures about small groups are not in it, and so not in the file.
+    view
+        Name of the dashboard, one of `VIEWS`.
+    out
+        Folder to write to (made where it is missing), or the file itself (``….html``).
+    progress
+        Called with a line of text now and then.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such dashboard.
+    InputError
+        The snapshot was published without this dashboard, or the file cannot be written.
+    """
+    from cxlib.export.page import write_page
+    from cxlib.export.recording import record
+
+    if view not in VIEWS:
+        raise UnknownNameError("dashboard", view, VIEWS)
+    if not snapshot.shows(view):
+        raise InputError(
+            f"the snapshot was published without the dashboard {view}; publish it: cx publish "
+            f"WORKSPACE --view {view}."
+        )
+    out = Path(out)
+    path = out if out.suffix == ".html" else out / f"{view}.html"
+    panel = getattr(import_module("cxlib.panels"), VIEWS[view])(snapshot)
+    text = write_page(record(panel, progress=progress), snapshot, view=view)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+    return path

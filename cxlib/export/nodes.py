@@ -1,0 +1,80 @@
+"""Values that are much alike, kept once: what makes a file with every answer small.
+
+The figures of two selections differ in few numbers, and so do the tables. Every list, every mapping
+and every longer text is a node, kept once however often it occurs, and named by its number.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Nodes"]
+
+_SHORT = 24
+"""Characters of JSON below which naming a value takes more room than writing it."""
+
+_REFERENCE, _PIECES = "$", "pieces"
+
+
+class Nodes:
+    """Values by number; equal values have one number.
+
+    Attributes
+    ----------
+    values
+        The values in the order of their numbers. Within them ``{"$": n}`` stands for value n, and
+        an array of plotly's (``bdata``) that has gaps for its ``pieces`` between them.
+    """
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._numbers: dict[str, int] = {}
+
+    def add(self, value: Any) -> int:
+        """Return the number of a value, which may be anything that JSON can hold."""
+        return self._number_of(self._contents(value))
+
+    def _contents(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            if "bdata" in value:
+                value = _in_pieces(value)
+            return {key: self._written(part) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._written(part) for part in value]
+        return value
+
+    def _written(self, value: Any) -> Any:
+        """Return a value as it stands within another: itself where short, else its number."""
+        contents = self._contents(value)
+        if not isinstance(contents, str | list | dict) or len(_json(contents)) < _SHORT:
+            return contents
+        return {_REFERENCE: self._number_of(contents)}
+
+    def _number_of(self, contents: Any) -> int:
+        key = _json(contents)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.values)
+            self.values.append(contents)
+        return self._numbers[key]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _in_pieces(array: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Split an array at its gaps (NaN): outlines are drawn again and again in another order."""
+    if not str(array["dtype"]).startswith("f") or "shape" in array:
+        return array
+    numbers = np.frombuffer(base64.b64decode(array["bdata"]), dtype=f"<{array['dtype']}")
+    gaps = np.flatnonzero(np.isnan(numbers)) + 1
+    if not len(gaps):
+        return array
+    pieces = [base64.b64encode(piece.tobytes()).decode() for piece in np.split(numbers, gaps)]
+    rest = {key: value for key, value in array.items() if key != "bdata"}
+    return rest | {_PIECES: [piece for piece in pieces if piece]}

@@ -1,0 +1,318 @@
+"""Recording a dashboard: every filter is set once, and what the page then says is written down.
+
+The dashboard itself is asked, so that a file can say nothing that the served page would not say.
+What its widgets show is cut into slots (the text of one, one trace of the figure of another); a
+selection is a number of a value for each slot (see `cxlib.export.nodes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations, product
+from typing import Any, Protocol
+
+import anywidget
+import ipywidgets as widgets
+
+from cxlib.errors import CxError
+from cxlib.export.nodes import Nodes
+from cxlib.figures.map_layout import Place
+from cxlib.figures.map_traces import place_key
+from cxlib.panels.choice_list import ChoiceList
+from cxlib.panels.filters import ALL
+
+__all__ = ["Choice", "Recording", "find_choices", "is_hidden", "is_own", "record", "walk"]
+
+MOST_TOGETHER = 60
+"""Combinations of filters that are all recorded; of more only one filter at a time is."""
+
+_NOT_SHOWN = {"chosen", "clicked", "comm", "layout", "opened", "pressed", "tabbable", "tooltip"}
+Slot = tuple[Any, ...]
+Key = tuple[str, ...]
+
+
+class Panel(Protocol):
+    """A dashboard of `cxlib.panels`."""
+
+    widget: widgets.Widget
+    message: widgets.HTML
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Something that can be chosen on a dashboard.
+
+    Attributes
+    ----------
+    number
+        Its place among the widgets of the dashboard.
+    widget
+        Where it is chosen.
+    is_filter
+        Whether it changes what all is about; else it opens or colours something within that.
+    """
+
+    number: int
+    widget: widgets.Widget
+    is_filter: bool
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Label of every option by its key, the first one first; of a list as it stands now."""
+        return {key: label for key, (label, _) in self._settings().items()}
+
+    @property
+    def nothing(self) -> str | None:
+        """Key of the option by which nothing is chosen; None where something always is."""
+        if isinstance(self.widget, ChoiceList):
+            return ""
+        if isinstance(self.widget, widgets.Dropdown) and self.widget._options_values[0] == ALL:
+            return next(iter(self.options))
+        return None
+
+    @property
+    def chosen(self) -> str:
+        """Key of the option chosen."""
+        if isinstance(self.widget, ChoiceList):
+            return str(self.widget.chosen)
+        now = self.widget.index
+        return next(key for key, (_, index) in self._settings().items() if index == now)
+
+    def choose(self, key: str) -> None:
+        """Choose an option."""
+        if isinstance(self.widget, ChoiceList):
+            self.widget.chosen = key
+        else:
+            self.widget.index = self._settings()[key][1]
+
+    def _settings(self) -> dict[str, tuple[str, Any]]:
+        if isinstance(self.widget, ChoiceList):
+            # No entry at all can be chosen too: by choosing the chosen one again.
+            return {key: ("", key) for key in ["", *(key for key, _ in self.widget.items)]}
+        labels = list(self.widget._options_labels)
+        if isinstance(self.widget, widgets.SelectionRangeSlider):
+            return _ranges(labels)
+        values = list(self.widget._options_values)
+        return {
+            place_key(value) if isinstance(value, Place) else str(i): (label, i)
+            for i, (label, value) in enumerate(zip(labels, values, strict=True))
+        }
+
+
+def _ranges(labels: list[str]) -> dict[str, tuple[str, tuple[int, int]]]:
+    """Return every range of a slider, the whole one first."""
+    last = len(labels) - 1
+    ranges = [(a, b) for a in range(last + 1) for b in range(a, last + 1)]
+    ranges.sort(key=lambda r: (r != (0, last), r[1] - r[0], r[0]))
+    return {
+        f"{a}-{b}": (labels[a] if a == b else f"{labels[a]} – {labels[b]}", (a, b))
+        for a, b in ranges
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a dashboard shows while its filters stand still.
+
+    Attributes
+    ----------
+    shown
+        Number of the value of every slot.
+    chosen
+        Option of every choice that is no filter, from the start.
+    changes
+        For every choice that is no filter, and each of its other options: slots that change.
+    """
+
+    shown: dict[Slot, int]
+    chosen: dict[int, str]
+    changes: dict[int, dict[str, dict[Slot, int | None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Everything a dashboard can say.
+
+    Attributes
+    ----------
+    panel
+        The dashboard, as it was before anything was chosen.
+    choices
+        What can be chosen.
+    together
+        Whether filters were recorded in all combinations; else one at a time.
+    selections
+        What is shown, by the options of the filters.
+    nodes
+        The values.
+    """
+
+    panel: Panel
+    choices: tuple[Choice, ...]
+    together: bool
+    selections: dict[Key, Selection]
+    nodes: Nodes = field(repr=False)
+
+    @property
+    def filters(self) -> tuple[Choice, ...]:
+        """The choices that change what all is about."""
+        return tuple(choice for choice in self.choices if choice.is_filter)
+
+
+def walk(widget: widgets.Widget) -> Iterator[widgets.Widget]:
+    """Return a widget and all within it, in the order of the page."""
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from walk(child)
+
+
+def is_own(widget: widgets.Widget) -> bool:
+    """Whether a widget brings its own script; the link to a served page has no place in a file."""
+    return isinstance(widget, anywidget.AnyWidget) and "cx-link" not in widget._dom_classes
+
+
+def is_hidden(widget: widgets.Widget) -> bool:
+    """Whether a widget is left out of the page at the moment."""
+    return bool(widget.layout.display == "none")
+
+
+def find_choices(panel: Panel) -> tuple[Choice, ...]:
+    """Return what can be chosen on a dashboard; what is hidden or has one option only is not."""
+    numbers = {id(widget): number for number, widget in enumerate(walk(panel.widget))}
+    found = []
+    for box in walk(panel.widget):
+        for widget in getattr(box, "children", ()):
+            is_filter = "cx-filters" in box._dom_classes and "cx-colour" not in widget._dom_classes
+            choice = Choice(numbers[id(widget)], widget, is_filter)
+            if isinstance(widget, ChoiceList) or (
+                isinstance(widget, widgets.Dropdown | widgets.SelectionRangeSlider)
+                and not is_hidden(widget)
+                and len(choice.options) > 1
+            ):
+                found.append(choice)
+    return tuple(sorted(found, key=lambda choice: choice.number))
+
+
+def record(panel: Panel, *, progress: Callable[[str], None] | None = None) -> Recording:
+    """Set every filter of a dashboard, open everything that opens, and write down what it says.
+
+    Parameters
+    ----------
+    panel
+        A dashboard that nobody else uses; it is left as it was found, but for what is open.
+    progress
+        Called with a line of text now and then.
+
+    Raises
+    ------
+    CxError
+        The dashboard could not show a selection, or two choices change the same part of it.
+    """
+    tell = progress or (lambda _: None)
+    choices = find_choices(panel)
+    filters = [choice for choice in choices if choice.is_filter]
+    options = [list(choice.options) for choice in filters]
+    together = _count(options) <= MOST_TOGETHER
+    keys = list(product(*options)) if together else _one_at_a_time(options)
+    recorder = _Recorder(panel, [c for c in choices if not c.is_filter])
+    selections = {}
+    for number, key in enumerate(keys):
+        tell(f"selection {number + 1} of {len(keys)}")
+        if number:
+            recorder.forget_details()
+        for choice, option in zip(filters, key, strict=True):
+            choice.choose(option)
+        selections[key] = recorder.read_selection()
+    recorder.forget_details()
+    for choice, keys_of_it in zip(filters, options, strict=True):
+        choice.choose(keys_of_it[0])
+    return Recording(panel, choices, together, selections, recorder.nodes)
+
+
+def _count(options: list[list[str]]) -> int:
+    count = 1
+    for keys in options:
+        count *= len(keys)
+    return count
+
+
+def _one_at_a_time(options: list[list[str]]) -> list[Key]:
+    whole = tuple(keys[0] for keys in options)
+    return [whole] + [
+        (*whole[:i], key, *whole[i + 1 :]) for i, keys in enumerate(options) for key in keys[1:]
+    ]
+
+
+class _Recorder:
+    def __init__(self, panel: Panel, details: list[Choice]) -> None:
+        self.nodes = Nodes()
+        self._panel = panel
+        self._details = details
+        self._first = {d.number: d.chosen for d in details if not isinstance(d.widget, ChoiceList)}
+        self._widgets = list(walk(panel.widget))
+
+    def forget_details(self) -> None:
+        """Choose what was chosen at first; nothing of lists, so that the dashboard does."""
+        for detail in self._details:
+            detail.choose(self._first.get(detail.number, ""))
+
+    def read_selection(self) -> Selection:
+        """Read what is shown, and what changes with every choice that is no filter."""
+        shown = self._read()
+        chosen = {detail.number: detail.chosen for detail in self._details}
+        changes: dict[int, dict[str, dict[Slot, int | None]]] = {}
+        for detail in self._details:
+            changes[detail.number] = {}
+            for option in detail.options:
+                if option != chosen[detail.number]:
+                    detail.choose(option)
+                    changes[detail.number][option] = _changed(shown, self._read())
+            detail.choose(chosen[detail.number])
+        _check_apart(changes)
+        return Selection(shown, chosen, changes)
+
+    def _read(self) -> dict[Slot, int]:
+        if self._panel.message.value:
+            raise CxError(f"the dashboard could not be recorded: {self._panel.message.value}")
+        now = list(walk(self._panel.widget))
+        if [id(w) for w in now] != [id(w) for w in self._widgets]:
+            raise CxError("the dashboard changes its parts; only their contents can be recorded")
+        return {
+            (number, *slot): self.nodes.add(value)
+            for number, widget in enumerate(now)
+            for slot, value in _slots(widget)
+        }
+
+
+def _slots(widget: widgets.Widget) -> Iterator[tuple[Slot, Any]]:
+    """Yield what a widget shows, in pieces that change apart."""
+    yield ("hidden",), is_hidden(widget)
+    if isinstance(widget, widgets.HTML):
+        yield ("value",), widget.value
+    if not is_own(widget):
+        return
+    for name in sorted(widget.traits(sync=True)):
+        if name.startswith("_") or name in _NOT_SHOWN:
+            continue
+        value = getattr(widget, name)
+        if name != "figure":
+            yield (name,), value
+            continue
+        for i, trace in enumerate(value.get("data", ())):
+            yield (name, "data", i), trace
+        yield (name, "layout"), value.get("layout", {})
+
+
+def _changed(before: Mapping[Slot, int], after: Mapping[Slot, int]) -> dict[Slot, int | None]:
+    """Return the slots that changed; None for what is gone, as the last trace of a figure may."""
+    gone = dict.fromkeys(before.keys() - after.keys())
+    return gone | {slot: value for slot, value in after.items() if before.get(slot) != value}
+
+
+def _check_apart(changes: Mapping[int, Mapping[str, Mapping[Slot, int | None]]]) -> None:
+    """Check that what one choice changes no other does: only then can they be put together."""
+    touched = [{slot for slots in of.values() for slot in slots} for of in changes.values()]
+    for first, second in combinations(touched, 2):
+        if first & second:
+            raise CxError(f"two choices of the dashboard change {sorted(first & second, key=str)}")
