@@ -16,7 +16,7 @@ import polars as pl
 from cxlib.bins import BIN_EDGES
 from cxlib.fragmentation.arrivals import LANDMARKS, Arrivals
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
-from cxlib.fragmentation.judged import judge_abandonment
+from cxlib.fragmentation.judged_shares import judge_abandonment
 from cxlib.fragmentation.watch import track_findings
 
 if TYPE_CHECKING:

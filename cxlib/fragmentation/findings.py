@@ -15,15 +15,12 @@ import numpy as np
 import polars as pl
 
 from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
+from cxlib.fragmentation.cells import no_cells
 from cxlib.fragmentation.echoes import choose_findings
 from cxlib.fragmentation.expectation import MIN_N
-from cxlib.fragmentation.judged import (
-    judge_abandonment,
-    judge_backtracking,
-    judge_delay,
-    judge_ping_pong,
-    judge_ratings,
-)
+from cxlib.fragmentation.judged_means import judge_delay, judge_ratings
+from cxlib.fragmentation.judged_shares import judge_abandonment, judge_backtracking
+from cxlib.fragmentation.returns import judge_ping_pong
 from cxlib.fragmentation.sentences import say_finding, show_findings
 from cxlib.fragmentation.strata import with_strata
 from cxlib.statistics.multiple_testing import false_discovery_rate
@@ -216,12 +213,10 @@ def _missing(arrivals: Arrivals) -> dict[str, str]:
 
 
 def _join_names(frames: list[pl.DataFrame], arrivals: Arrivals) -> pl.DataFrame:
-    from cxlib.fragmentation.judged import _nothing
-
     both = (
         pl.concat(frames)
         if frames
-        else _nothing().with_columns(signal=pl.lit("", pl.String)).clear()
+        else no_cells().with_columns(signal=pl.lit("", pl.String)).clear()
     )
     places = arrivals.places
     index = {"source": both["source"], "target": both["target"]}

@@ -21,7 +21,7 @@ from cxlib.errors import UnknownNameError
 from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
 from cxlib.fragmentation.expectation import MIN_N
 from cxlib.fragmentation.features import say_days
-from cxlib.fragmentation.judged import judge_abandonment, judge_backtracking
+from cxlib.fragmentation.judged_shares import judge_abandonment, judge_backtracking
 from cxlib.fragmentation.strata import with_strata
 from cxlib.results import Result
 from cxlib.statistics.resampling import number_cells

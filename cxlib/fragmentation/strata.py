@@ -22,7 +22,8 @@ _TARGET_PENALTY = 50.0
 
 
 def with_strata(arrivals: Arrivals) -> Arrivals:
-    """Add to each row of arrivals and waits what its strata alone would change (columns ``by_*``).
+    """Add to each row of arrivals and waits what its strata alone would change (columns ``by_*``),
+    and how sure that is (``error_*``, standard errors).
 
     Fitted once per log on all arrivals; a filter then only sums rows.
     """
@@ -33,19 +34,21 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
         return kept
     table = arrivals.arrivals
     stage = arrivals.places["stage_index"].gather(table["target"])
-    added = {
-        "by_silent": _strata(table, "n", "silent", "share", stage),
-        "by_back": _strata(table, "fresh", "back", "share", stage),
-        "by_rating": _strata(table, "rating_n", "rating_sum", "mean", stage),
-    }
+    added = [
+        *_strata(table, "n", "silent", "share", stage, name="silent"),
+        *_strata(table, "fresh", "back", "share", stage, name="back"),
+        *_strata(table, "rating_n", "rating_sum", "mean", stage, name="rating"),
+    ]
     enriched = replace(
-        arrivals, arrivals=table.with_columns(**added), waits=_waits_with_strata(arrivals), cache={}
+        arrivals, arrivals=table.with_columns(added), waits=_waits_with_strata(arrivals), cache={}
     )
     arrivals.cache["strata"] = enriched
     return enriched
 
 
-def _strata(table: pl.DataFrame, n: str, total: str, family: str, stage: pl.Series) -> pl.Series:
+def _strata(
+    table: pl.DataFrame, n: str, total: str, family: str, stage: pl.Series, *, name: str
+) -> tuple[pl.Series, pl.Series]:
     used = (table[n] > 0).to_numpy()
     part = table.filter(pl.Series(used))
     codes = {
@@ -56,16 +59,21 @@ def _strata(table: pl.DataFrame, n: str, total: str, family: str, stage: pl.Seri
     around = stage.filter(pl.Series(used)).to_numpy().astype(np.int64) * 512 + reach
     within = codes["target"] * 512 + reach
     handoff = codes["source"] * 65_536 + codes["target"]
-    result = np.zeros(len(table))
-    result[used] = fit_strata(
+    result, error = np.zeros(len(table)), np.zeros(len(table))
+    result[used], error[used] = fit_strata(
         [around, within, codes["position"], codes["segment"], codes["period"]],
         [1.0, _TARGET_PENALTY, 1.0, 1.0, 1.0],
         handoff,
+        target=codes["target"],
         n=part[n].to_numpy().astype(np.float64),
         total=part[total].to_numpy().astype(np.float64),
         family="share" if family == "share" else "mean",
     )
-    return pl.Series(np.round(result * 10) / 10)
+    # coarse, because rows are summed by value
+    return (
+        pl.Series(f"by_{name}", np.round(result * 10) / 10),
+        pl.Series(f"error_{name}", error),
+    )
 
 
 def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
@@ -77,10 +85,11 @@ def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
         .sort(keys)
     )
     codes = {c: part[c].to_numpy().astype(np.int64) for c in keys}
-    offset = fit_strata(
+    offset, _ = fit_strata(
         [codes["segment"], codes["period"]],
         [1.0, 1.0],
         codes["source"] * 65_536 + codes["target"],
+        target=codes["target"],
         n=part["n"].to_numpy().astype(np.float64),
         total=part["total"].to_numpy().astype(np.float64),
         family="mean",

@@ -1,0 +1,172 @@
+"""Means over the arrivals of a handoff: the wait before, and the rating at the target."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.fragmentation.arrivals import Arrivals
+from cxlib.fragmentation.cells import LEAST_SPREAD, NULL_DF, Z95, Floats, Grid, no_cells
+from cxlib.fragmentation.expectation import Cells, Expectation, expect_cells
+from cxlib.fragmentation.strata import LOG_STEP
+
+MIN_RATINGS = 25
+"""Ratings below which a handoff's rating is not judged."""
+
+MIN_WAITS = 100
+"""Waits below which a handoff's wait is not judged."""
+
+_SHORTEST, _LONGEST = 0.05, 0.5
+"""Quantiles at which waits are drawn in: the lower half decides, because the upper half also holds
+customers who had left and came back to begin anew."""
+
+
+def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
+    """Judge the wait between the two contacts of a handoff, on a logarithmic scale.
+
+    Compared is the mean logarithm of the waits, drawn in to each handoff's 5 % quantile and median
+    (winsorised): where a wait grows by a factor, it grows by its logarithm, and customers who had
+    left and came back weeks later do not move it. ``observed`` is the median. Waits are counted
+    only where the contact before was observed for the whole silence, so that short waits are not
+    over-represented at the end of the log.
+    """
+    own = pl.lit(arrivals.places["initiated_by"]).gather(pl.col("target").cast(pl.UInt32))
+    # when a mailing comes is the sender's schedule, not a wait of the customer
+    table = arrivals.waits.filter(own == "customer")
+    if table.is_empty():
+        return no_cells()
+    keys = ["source", "target"]
+    value, n = pl.col("value"), pl.col("n")
+    limits = (
+        table.group_by(*keys, "bin")
+        .agg(n.sum(), value.first())
+        .sort(*keys, "bin")
+        .with_columns(rank=n.cum_sum().over(keys), all=n.sum().over(keys))
+        .group_by(keys)
+        .agg(low=_quantile(_SHORTEST), high=_quantile(_LONGEST))
+    )
+    drawn = (
+        table.join(limits, on=keys)
+        .with_columns(
+            unbound=value,
+            value=pl.max_horizontal(pl.min_horizontal("value", "high"), "low"),
+        )
+        .group_by(keys)
+        .agg(
+            n.sum().cast(pl.Float64),
+            total=(n * (value - pl.col("by_wait"))).sum(),
+            square=(n * value * value).sum(),
+            raw=(n * value).sum(),
+            shift=(n * pl.col("by_wait")).sum(),
+            median=pl.col("high").first(),
+            sd=(
+                (n * pl.col("unbound") ** 2).sum() / n.sum()
+                - ((n * pl.col("unbound")).sum() / n.sum()) ** 2
+            )
+            .clip(1e-3)
+            .sqrt(),
+        )
+        .sort(keys)
+    )
+    grid = Grid(arrivals, drawn)
+    widening = 1 / (_LONGEST - _SHORTEST) ** 2
+    found, judged = _judge_mean(grid, drawn, MIN_WAITS, widening, 1.0)[:2]
+    sd, median = drawn["sd"].to_numpy(), drawn["median"].to_numpy()
+    spread = np.sqrt(found.variance + found.tau**2)
+    effect = found.deviation
+    return pl.DataFrame(
+        {
+            "source": grid.source,
+            "target": grid.target,
+            "n": found.n,
+            "observed": np.exp(median) / 3600,
+            "expected": np.exp(median - effect) / 3600,
+            "effect": np.exp(effect),
+            "low": np.exp(effect - Z95 * spread),
+            "high": np.exp(effect + Z95 * spread),
+            **_towards_harm(found.z, effect - Z95 * spread, sd),
+        }
+    ).filter(pl.Series(judged))
+
+
+def _quantile(q: float) -> pl.Expr:
+    """Quantile of binned log waits, evenly spread within its bin."""
+    reached = pl.col("rank") >= q * pl.col("all")
+    first = {c: pl.col(c).filter(reached).first() for c in ("value", "rank", "n", "all")}
+    within = (q * first["all"] - (first["rank"] - first["n"])) / first["n"]
+    return first["value"] + (within - 0.5) * LOG_STEP
+
+
+def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
+    """Judge the ratings that customers gave at the target of a handoff."""
+    table = arrivals.arrivals.filter(pl.col("rating_n") > 0)
+    if table.is_empty():
+        return no_cells()
+    keys = ["source", "target"]
+    n = pl.col("rating_n")
+    summed = (
+        table.group_by(keys)
+        .agg(
+            n=n.sum().cast(pl.Float64),
+            total=(pl.col("rating_sum") - n * pl.col("by_rating")).sum(),
+            square=pl.col("rating_sq").sum(),
+            raw=pl.col("rating_sum").sum(),
+            shift=(n * pl.col("by_rating")).sum(),
+        )
+        .sort(keys)
+    )
+    grid = Grid(arrivals, summed)
+    found, judged, sd = _judge_mean(grid, summed, MIN_RATINGS, 1.0, 0.25)
+    shift = (summed["shift"] / summed["n"]).to_numpy()
+    spread = np.sqrt(found.variance + found.tau**2)
+    effect = found.deviation
+    return pl.DataFrame(
+        {
+            "source": grid.source,
+            "target": grid.target,
+            "n": found.n,
+            "observed": found.observed + shift,
+            "expected": found.expected + shift,
+            "effect": effect,
+            "low": effect - Z95 * spread,
+            "high": effect + Z95 * spread,
+            **_towards_harm(-found.z, -(effect + Z95 * spread), sd),
+        }
+    ).filter(pl.Series(judged))
+
+
+def _judge_mean(
+    grid: Grid, summed: pl.DataFrame, least: int, widening: float, source_variance: float
+) -> tuple[Expectation, NDArray[np.bool_], Floats]:
+    n = summed["n"].to_numpy()
+    mean = (summed["raw"] / summed["n"]).to_numpy()
+    variance = np.maximum((summed["square"] / summed["n"]).to_numpy() - mean**2, 0.0)
+    large = n >= least
+    pooled = float((variance * n)[large].sum() / n[large].sum()) if large.any() else 1.0
+    # small cells borrow the common variance; winsorising makes waits look too regular
+    variance = widening * np.maximum((variance * n + pooled * 20) / (n + 20), 1e-3)
+    cells = Cells(
+        np.arange(len(grid)),
+        n,
+        summed["total"].to_numpy(),
+        np.zeros(len(grid)),
+        variance,
+    )
+    judged = large & grid.apart & ~grid.rare
+    found = expect_cells(
+        cells,
+        grid.blocks(source_variance),
+        family="mean",
+        judged=judged,
+        least_spread=2 * LEAST_SPREAD * pooled**0.5,
+    )
+    return found, judged & found.comparable, np.sqrt(variance)
+
+
+def _towards_harm(z: Floats, least: Floats, sd: Floats) -> dict[str, Floats]:
+    """Columns z, p, touched: a shift of d moves Φ(d / sd) − ½ of the customers past the middle."""
+    from scipy.special import ndtr, stdtr
+
+    touched = np.maximum(ndtr(np.maximum(least, 0.0) / sd) - 0.5, 0.0)
+    return {"z": z, "p": stdtr(NULL_DF, -z), "touched": touched}

@@ -1,0 +1,189 @@
+"""Ping-pong: customers who go straight back to where they came from.
+
+Judged twice for every handoff a → b: returns to the touchpoint a itself, and returns to any
+touchpoint of a's channel. The clearer of the two speaks, and pays for having been chosen.
+
+The expectation is how often those who came to b *from elsewhere* go there (first order), plus the
+log's general habit of going back. Elsewhere leaves out the sources whose customers go astray at b:
+one broken arrival must not decide what is normal there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.fragmentation.arrivals import Arrivals
+from cxlib.fragmentation.cells import (
+    LEAST_SPREAD,
+    Floats,
+    Grid,
+    channel_codes,
+    no_cells,
+    share_frame,
+)
+from cxlib.fragmentation.expectation import MIN_N, Block, Cells, expect_cells
+
+Flags = NDArray[np.bool_]
+
+MIN_OTHERS = 30
+"""Customers from elsewhere without whom there is no telling where b leads by itself."""
+
+_ASTRAY, _CLEARLY = 0.12, 5.0
+"""Share of a source's customers who go another way at b than the others, and its distance from
+chance in standard errors, beyond which the source is no measure of what is normal there."""
+
+
+def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
+    """Judge how often customers go straight back to the touchpoint or channel they came from.
+
+    Company-initiated contacts neither send anyone back nor are gone back to.
+    """
+    if arrivals.onward.is_empty():
+        return no_cells()
+    ways = ways_on(arrivals)
+    n = ways.sum(2)
+    pairs = pl.DataFrame({"source": np.nonzero(n)[0], "target": np.nonzero(n)[1]})
+    grid = Grid(arrivals, pairs)
+    own = _own(arrivals)
+    fair = (grid.same_channel == 0) & own[grid.target] & own[grid.source]
+    if not fair.any():
+        return no_cells()
+    usual = _usual(ways)
+    same_channel = grid.channels[:, None] == grid.channels[None, :]
+    alone = (same_channel & own[None, :]).sum(1) == 1
+    frames = []
+    for home in (np.eye(len(own), dtype=bool), same_channel):
+        returns = _count_returns(ways, home, own, usual)
+        frame = _judge_returns(grid, n, returns, fair)
+        twice = np.where(alone[frame["source"].to_numpy()], 1.0, 2.0)
+        frames.append(frame.with_columns(p=(pl.col("p") * pl.Series(twice)).clip(upper_bound=1.0)))
+    clearest = pl.concat(frames).sort("p", "z", descending=[False, True])
+    return clearest.unique(["source", "target"], keep="first").sort("source", "target")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Returns:
+    """By source and target: returns, and of those from elsewhere how many go there and how many."""
+
+    count: Floats
+    going: Floats
+    coming: Floats
+
+    @property
+    def chance(self) -> Floats:
+        return np.clip((self.going + 0.5) / (self.coming + 1.0), 1e-4, 0.98)
+
+
+def _count_returns(ways: Floats, home: Flags, own: Flags, usual: Flags) -> _Returns:
+    """Count returns; ``home[a, x]`` says whether going to x is going back to a."""
+    back_to = (home & own[None, :]).astype(np.float64)
+    elsewhere = (~home).astype(np.float64)
+    normal = ways * usual[:, :, None]
+    to_home = normal @ back_to.T
+    going = np.einsum("stk,sk->kt", to_home, elsewhere)
+    coming = elsewhere.T @ normal.sum(2)
+    return _Returns(np.einsum("stx,sx->st", ways, back_to), going, coming)
+
+
+def _judge_returns(grid: Grid, n: Floats, returns: _Returns, fair: Flags) -> pl.DataFrame:
+    at = (grid.source, grid.target)
+    size, count, others, share = n[at], returns.count[at], returns.coming[at], returns.chance[at]
+    use = fair & (size >= 10) & (others >= MIN_OTHERS)
+    share = share + _habit(size[use], count[use], share[use]) * (1 - share)
+    # cells that are not judged stay in the frame without weight
+    cells = Cells(
+        np.arange(len(grid)),
+        np.where(use, size, 0.0),
+        np.where(use, count, 0.0),
+        np.log(share / (1 - share)),
+        np.ones(len(grid)),
+        1 / (np.maximum(others, 1) * share * (1 - share)),
+    )
+    judged = use & (size >= MIN_N) & grid.apart & ~grid.rare
+    blocks = [Block(grid.source, 0.1, fixed=False), Block(grid.target, 0.1, fixed=False)]
+    found = expect_cells(cells, blocks, family="share", judged=judged, least_spread=LEAST_SPREAD)
+    return share_frame(grid, found, judged, 1.0, compared_with=others)
+
+
+def _habit(n: Floats, count: Floats, share: Floats) -> float:
+    """The log's general habit of going back: weighted median of the excess over chance."""
+    large = n >= 50
+    if large.sum() < 20:
+        return 0.0
+    excess = (count[large] / n[large] - share[large]) / (1 - share[large])
+    order = np.argsort(excess)
+    weight = np.cumsum(np.sqrt(n[large])[order])
+    return float(max(0.0, excess[order][np.searchsorted(weight, weight[-1] / 2)]))
+
+
+def find_habit(arrivals: Arrivals, ways: Floats) -> float:
+    """Find the share of customers who return to the channel they came from wherever they are."""
+    channels, own = channel_codes(arrivals), _own(arrivals)
+    same = channels[:, None] == channels[None, :]
+    returns = _count_returns(ways, same, own, _usual(ways))
+    n = ways.sum(2)
+    use = ~same & own[None, :] & own[:, None] & (n >= 50) & (returns.coming >= MIN_OTHERS)
+    return _habit(n[use], returns.count[use], returns.chance[use])
+
+
+def ways_on(arrivals: Arrivals) -> Floats:
+    """Count fresh arrivals that went on, by source, target and next place."""
+    table = arrivals.onward.group_by("source", "target", "next").agg(pl.col("n").sum())
+    size = len(arrivals.places)
+    ways = np.zeros((size, size, size))
+    index = tuple(table[c].to_numpy().astype(np.int64) for c in ("source", "target", "next"))
+    ways[index] = table["n"].to_numpy()
+    return ways
+
+
+def _own(arrivals: Arrivals) -> Flags:
+    return np.asarray((arrivals.places["initiated_by"] == "customer").to_numpy())
+
+
+def _usual(ways: Floats) -> Flags:
+    """Sources whose customers go the ways of the others, by source and target.
+
+    The source that stands out most is left out, and the others are compared again. Where more than
+    a third of the sources would go, customers differ by nature there, and none is left out.
+    """
+    usual = np.ones(ways.shape[:2], dtype=bool)
+    for target in range(ways.shape[1]):
+        counts = ways[:, target, :]
+        large = counts.sum(1) >= MIN_N
+        most = int(large.sum()) // 3
+        kept = np.ones(len(counts), dtype=bool)
+        for _ in range(most + 1):
+            astray = _find_astray(counts, kept, large)
+            if astray is None:
+                break
+            kept[astray] = False
+        if (~kept).sum() <= most:
+            usual[:, target] = kept
+    return usual
+
+
+def _find_astray(counts: Floats, kept: Flags, large: Flags) -> int | None:
+    """The source that goes its own way most clearly, if any does."""
+    n = counts.sum(1)
+    others = (counts * kept[:, None]).sum(0)[None, :] - counts * kept[:, None]
+    m = others.sum(1)
+    candidates = np.flatnonzero(large & kept & (m >= MIN_OTHERS))
+    if not len(candidates):
+        return None
+    mine, theirs = n[candidates, None], m[candidates, None]
+    seen, normal = counts[candidates] / mine, others[candidates] / theirs
+    apart = 0.5 * np.abs(seen - normal).sum(1)
+    together = (counts[candidates] + others[candidates]) / (mine + theirs)
+    # ways that hardly anyone takes make the sum of squares erratic
+    common = together * np.minimum(mine, theirs) >= 3
+    spread = np.maximum(together, 1e-9) * (1 / mine + 1 / theirs)
+    squares = np.where(common, (seen - normal) ** 2 / spread, 0.0).sum(1)
+    degrees = np.maximum(common.sum(1) - 1, 1)
+    clear = (squares - degrees) / np.sqrt(2 * degrees)
+    clear = np.where(apart > _ASTRAY, clear, 0.0)
+    best = int(np.argmax(clear))
+    return int(candidates[best]) if clear[best] > _CLEARLY else None
