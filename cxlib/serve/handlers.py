@@ -6,8 +6,7 @@ Every answer carries the security headers, and every refusal is a calm page in t
 
 from __future__ import annotations
 
-import itertools
-import json
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,10 @@ from jupyter_server.base.handlers import FileFindHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
 from markupsafe import Markup
 from tornado.escape import url_escape
+from tornado.iostream import StreamClosedError
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.static_file_handler import MultiStaticFileHandler, TemplateStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
-from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 from voila.utils import create_include_assets_functions
 
 from cxlib.serve import texts
@@ -36,7 +35,6 @@ __all__ = [
     "BundleHandler",
     "DashboardHandler",
     "ExtensionHandler",
-    "FilteredSocketHandler",
     "HomeHandler",
     "KernelStateHandler",
     "LegacyAddressHandler",
@@ -45,7 +43,6 @@ __all__ = [
     "SignInHandler",
     "StaticHandler",
     "TemplateHandler",
-    "is_permitted",
 ]
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -77,14 +74,6 @@ SECURITY_HEADERS = {
 KERNEL_NAMED = re.compile(r'"kernelId": "([0-9a-f-]{36})"')
 A_YEAR = "public, max-age=31536000, immutable"
 
-BINARY_PROTOCOL = "v1.kernel.websocket.jupyter.org"
-LEAST_PARTS, MOST_PARTS = 6, 256
-PERMITTED = frozenset(
-    {"comm_open", "comm_close", "comm_msg", "comm_info_request", "kernel_info_request"}
-)
-WIDGET_CONTROL = "jupyter.widget.control"
-WIDGET_METHODS = frozenset({"update", "request_state", "request_states", "custom", "echo_update"})
-
 
 class CalmPages(tornado.web.RequestHandler):
     """Security headers on every answer, and pages without technical detail for every refusal."""
@@ -106,6 +95,8 @@ class CalmPages(tornado.web.RequestHandler):
         environment = self.settings["voila_jinja2_env"]
         html: str = environment.get_template(name).render(
             site=texts.SITE,
+            light=texts.LIGHT_COLOURS,
+            dark=texts.DARK_COLOURS,
             base_url=self.settings["base_url"],
             published=self.server.published_line(),
             **words,
@@ -180,17 +171,36 @@ class DashboardHandler(CalmPages, TornadoVoilaHandler):
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
         self.write(self.first_half(dashboard))
-        await self.flush()
+        self.server.arriving += 1
         kernel = None
         try:
+            await self._show()
             async for html in self.get_generator(path=dashboard.path.name):
                 if kernel is None and (named := KERNEL_NAMED.search(html)):
                     kernel = named.group(1)
                 self.write(html)
-                await self.flush()
+                await self._show()
+        except Exception:
+            self.log.exception("the dashboard %s could not be made", dashboard.name)
+            self.write(self.broken_off())
         finally:
             # From now on it belongs to this page, and must not outlive it.
             self.server.handed_out.add(kernel)
+            self.server.arriving -= 1
+
+    def broken_off(self) -> str:
+        """Return the end of a page whose session could not be had."""
+        return self.page(
+            "broken_off.html",
+            title=texts.BROKEN_OFF_TITLE,
+            text=texts.BROKEN_OFF,
+            retry_text=texts.TRY_AGAIN,
+        )
+
+    async def _show(self) -> None:
+        # A visitor who has gone already: go on to the session's name, or nobody could end it.
+        with contextlib.suppress(StreamClosedError):
+            await self.flush()
 
     def first_half(self, dashboard: Dashboard) -> str:
         """Return the page up to where the live dashboard goes: words and figures that the snapshot
@@ -245,7 +255,12 @@ class SignInHandler(CalmPages, LoginFormHandler):
         """Return the page template `name` filled in, without a word about what is published."""
         environment = self.settings["voila_jinja2_env"]
         html: str = environment.get_template(name).render(
-            site=texts.SITE, base_url=self.base_url, published=None, **words
+            site=texts.SITE,
+            light=texts.LIGHT_COLOURS,
+            dark=texts.DARK_COLOURS,
+            base_url=self.base_url,
+            published=None,
+            **words,
         )
         return html
 
@@ -273,62 +288,6 @@ class ShutdownHandler(CalmPages, VoilaShutdownKernelHandler):
             await ensure_async(self.kernel_manager.shutdown_kernel(kernel_id, now=True))
         self.set_status(204)
         self.finish()
-
-
-class FilteredSocketHandler(VoilaKernelWebsocketHandler):
-    """The wire between a page's widgets and their session; whatever else comes ends here."""
-
-    def on_message(self, message: str | bytes) -> None:
-        """Pass the message on if it is one that widgets send."""
-        if self.connection is not None and is_permitted(message, self.connection.subprotocol):
-            super().on_message(message)
-        else:
-            self.log.warning("dropped a message that a dashboard page does not send")
-
-
-def is_permitted(message: str | bytes, subprotocol: str | None) -> bool:
-    """Whether a websocket message is one that the widgets of a page send.
-
-    Only widget messages and the questions that precede them pass; running, completing or inspecting
-    code, restarting, debugging and answering prompts do not, nor does anything that cannot be read.
-    """
-    try:
-        if subprotocol == BINARY_PROTOCOL:
-            channel, parts = _parts(message)
-            header, content = json.loads(parts[0]), json.loads(parts[3])
-        elif isinstance(message, str):
-            whole = json.loads(message)
-            channel, header, content = whole["channel"], whole["header"], whole["content"]
-        else:
-            return False  # what follows would read it otherwise than we do
-        kind = header["msg_type"]
-        if channel not in ("shell", "control") or kind not in PERMITTED:
-            return False
-        if kind == "comm_open":
-            return bool(content["target_name"] == WIDGET_CONTROL)
-        if kind == "comm_msg":
-            return content["data"].get("method") in WIDGET_METHODS
-    except Exception:
-        # What cannot be read is not passed on, whatever is wrong with it.
-        return False
-    return True
-
-
-def _parts(message: str | bytes) -> tuple[str, list[bytes]]:
-    """Take a binary message apart; what jupyter_server does believes any number of parts.
-
-    It would count to 2**64, and stand still, on eight bytes of 255.
-    """
-    if not isinstance(message, bytes):
-        raise TypeError("text where bytes were agreed on")
-    count = int.from_bytes(message[:8], "little")
-    if not MOST_PARTS >= count >= LEAST_PARTS or len(message) < 8 * (count + 1):
-        raise ValueError("not a kernel message")
-    ends = [int.from_bytes(message[8 * i : 8 * (i + 1)], "little") for i in range(1, count + 1)]
-    if ends != sorted(ends) or ends[-1] > len(message):
-        raise ValueError("not a kernel message")
-    cut = [message[a:b] for a, b in itertools.pairwise(ends)]
-    return cut[0].decode("utf-8"), cut[1:]
 
 
 class _Versioned(CalmPages):

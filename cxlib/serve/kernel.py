@@ -19,6 +19,8 @@ LEAN = [
     "--HistoryManager.enabled=False",
     "--InteractiveShell.cache_size=0",
     "--IPKernelApp.log_level=40",
+    # Imported before there was a kernel, it has not told this one of its widgets.
+    "--IPKernelApp.extra_extensions=ipywidgets",
 ]
 
 

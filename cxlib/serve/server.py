@@ -30,6 +30,7 @@ from cxlib.serve import handlers, texts
 from cxlib.serve.catalogue import Dashboard
 from cxlib.serve.launch import EXTENSIONS, PLOTLY_PATH, ServerSettings, with_slashes
 from cxlib.serve.sessions import use_warm_sessions
+from cxlib.serve.wire import FilteredSocketHandler
 
 __all__ = ["DashboardServer"]
 
@@ -56,6 +57,7 @@ class DashboardServer(Voila):
         self.show_in_browser = open_browser
         self.without_page_since: dict[str, float] = {}
         self.handed_out: set[str | None] = set()
+        self.arriving = 0
         self.assets = _assets_version()
         # First of all: it imports what sessions need while this process imports what it needs.
         self.warm = use_warm_sessions()
@@ -95,19 +97,10 @@ class DashboardServer(Voila):
 
     # ---- sessions -------------------------------------------------------------------------------
 
-    def waiting_kernels(self) -> set[str]:
-        """Return the ids of the sessions started ahead of a visit."""
-        waiting = set()
-        for pool in getattr(self.kernel_manager, "_pools", {}).values():
-            for task in pool:
-                if task.done() and not task.cancelled() and task.exception() is None:
-                    waiting.add(task.result()["kernel_id"])
-        return waiting
-
     def is_full(self) -> bool:
-        """Whether as many sessions are in use as the server may give out."""
-        in_use = set(self.kernel_manager.list_kernel_ids()) - self.waiting_kernels()
-        return len(in_use) >= self.limits.max_visitors
+        """Whether as many visitors are here, or on their way in, as the server may take."""
+        here = self.handed_out & set(self.kernel_manager.list_kernel_ids())
+        return len(here) + self.arriving >= self.limits.max_visitors
 
     async def end_abandoned(self) -> None:
         """End the sessions whose page has been gone for the grace period, and take up a new
@@ -173,7 +166,7 @@ class DashboardServer(Voila):
                 {"path": self.labextensions_path},
             ),
             (rf"{at}api/kernels/{KERNEL}", handlers.KernelStateHandler),
-            (rf"{at}api/kernels/{KERNEL}/channels", handlers.FilteredSocketHandler),
+            (rf"{at}api/kernels/{KERNEL}/channels", FilteredSocketHandler),
             (rf"{at}voila/api/shutdown/{KERNEL}", handlers.ShutdownHandler),
             *[
                 (url_path_join(at, path), handler)
