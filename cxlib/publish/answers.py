@@ -20,6 +20,11 @@ from cxlib.summary import Selection
 
 __all__ = ["NUMBER", "SELECTIONS", "read_answer", "write_answers", "write_selections"]
 
+_ROWS = 20_000
+"""Rows that are read at a time: selections lie one below the other, so that few must be read."""
+_MOST_KEPT = 2**21
+"""Largest file, in bytes, that a session keeps in memory; of larger ones it reads a selection."""
+
 SELECTIONS = "selections.parquet"
 NUMBER = "_selection"
 
@@ -48,7 +53,9 @@ def write_answers(
 ) -> None:
     """Write the answers of one measure: its frames, and its other fields by selection."""
     for field, frame in frames.items():
-        frame.write_parquet(folder / f"{name}.{field}.parquet", compression="zstd")
+        frame.write_parquet(
+            folder / f"{name}.{field}.parquet", compression="zstd", row_group_size=_ROWS
+        )
     plain = [{field: _to_json(value) for field, value in one.items()} for one in others]
     (folder / f"{name}.json").write_text(json.dumps(plain), encoding="utf-8")
 
@@ -56,15 +63,21 @@ def write_answers(
 def read_answer(folder: Path, name: str, result: type[Any], number: int, where: Selection) -> Any:
     """Read back the result of one selection."""
     given = {f: _from_json(v) for f, v in _others(folder, name)[number].items()}
-    for path, frame in _frames(folder, name).items():
-        given[path] = frame.filter(pl.col(NUMBER) == number).drop(NUMBER)
+    for file in _files(folder, name):
+        whole = _frame(file) if file.stat().st_size <= _MOST_KEPT else pl.scan_parquet(file)
+        rows = whole.lazy().filter(pl.col(NUMBER) == number).drop(NUMBER).collect()
+        given[file.name.split(".")[1]] = rows
     return result(**given, where=where)
 
 
-@lru_cache(maxsize=16)
-def _frames(folder: Path, name: str) -> Mapping[str, pl.DataFrame]:
-    files = sorted(folder.glob(f"{name}.*.parquet"))
-    return {file.name.split(".")[1]: pl.read_parquet(file) for file in files}
+@lru_cache(maxsize=64)
+def _files(folder: Path, name: str) -> tuple[Path, ...]:
+    return tuple(sorted(folder.glob(f"{name}.*.parquet")))
+
+
+@lru_cache(maxsize=64)
+def _frame(file: Path) -> pl.DataFrame:
+    return pl.read_parquet(file)
 
 
 @lru_cache(maxsize=16)

@@ -27,6 +27,7 @@ __all__ = [
     "SnapshotRecord",
     "current_folder",
     "is_snapshot_folder",
+    "list_files",
     "list_snapshots",
     "read_manifest",
     "switch_to",
@@ -128,7 +129,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     WorkspaceError
-        It is missing, cannot be read, or was written by another version of this package.
+        It is missing, cannot be read, or was written by another version of this package; or one of
+        the snapshot's files is missing or has been cut off.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -138,7 +140,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise WorkspaceError(
             f"snapshot {folder.name} was written by another version of cxlib; publish again."
         )
+    for name, size in manifest.get("files", {}).items():
+        if not (folder / name).is_file() or (folder / name).stat().st_size != size:
+            raise WorkspaceError(
+                f"{folder.name} is not a whole snapshot, {name} is missing or cut off; publish "
+                "again."
+            )
     return manifest
+
+
+def list_files(folder: Path) -> dict[str, int]:
+    """List the files of a finished draft with their sizes in bytes, for its manifest."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder).as_posix()): path.stat().st_size for path in files}
 
 
 def switch_to(folder: Path) -> None:

@@ -14,8 +14,13 @@ from cxlib.summary import NONE, Selection, Summary
 
 __all__ = ["Choices", "find_choices"]
 
-MOST_PERIODS = 4
-"""More than this are put together, into the next longer unit: every range of them is answered."""
+MOST_PERIODS = 12
+"""More than this are put together, into the next longer unit: every range of them is answered.
+A year of months has 78 ranges."""
+
+MOST_ROWS = 2_000_000
+"""Most transitions that all selections together may have; where there would be more, periods are
+put together too (see ``docs/decisions/0005-published-periods.md``)."""
 
 _LONGER = {"day": "week", "week": "month", "month": "quarter"}
 
@@ -61,8 +66,10 @@ class Choices:
 
 def find_choices(summary: Summary, *, k: int) -> Choices:
     """Find what may be chosen in a summary: segments large enough to be shown, and periods."""
-    unit, starts, spans = _group(summary.periods)
-    return Choices(_segments(summary, k=k), starts, unit, spans)
+    segments = _segments(summary, k=k)
+    moves = summary.steps.select(pl.struct("place", "next").n_unique()).item()
+    most = MOST_ROWS // max(1, moves * (1 + len(segments)))
+    return Choices(segments, *_group(summary.periods, most_ranges=most))
 
 
 def _segments(summary: Summary, *, k: int) -> tuple[tuple[str, str], ...]:
@@ -81,18 +88,24 @@ def _segments(summary: Summary, *, k: int) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _group(periods: Periods) -> tuple[str, tuple[date, ...], tuple[tuple[int, int], ...]]:
+def _group(
+    periods: Periods, *, most_ranges: int
+) -> tuple[tuple[date, ...], str, tuple[tuple[int, int], ...]]:
     """Put periods together into longer ones until they are few enough to answer every range."""
     unit: str = periods.unit
     groups = {start: (i, i) for i, start in enumerate(periods.starts)}
-    while len(groups) > MOST_PERIODS and unit in _LONGER:
+
+    def too_many(count: int) -> bool:
+        return count > MOST_PERIODS or count * (count + 1) // 2 > most_ranges
+
+    while too_many(len(groups)) and unit in _LONGER:
         unit = _LONGER[unit]
         merged: dict[date, tuple[int, int]] = {}
         for start, (first, last) in groups.items():
             key = _floor(start, unit)
             merged[key] = (merged[key][0], last) if key in merged else (first, last)
         groups = merged
-    return unit, tuple(groups), tuple(groups.values())
+    return tuple(groups), unit, tuple(groups.values())
 
 
 def _floor(day: date, unit: str) -> date:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from cxlib.publish.checks import check_snapshot
 from cxlib.publish.findings import NAME as FINDINGS
 from cxlib.publish.findings import check_findings, write_findings
 from cxlib.publish.influence import Influence, measure_influence
-from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, switch_to
+from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, list_files, switch_to
 from cxlib.publish.rare import fold_rare_touchpoints
 from cxlib.publish.rounding import rounding_base
 from cxlib.publish.rules import MEASURES, PublishedMeasure, PublishedTable
@@ -28,7 +30,7 @@ from cxlib.publish.selections import Choices, find_choices
 from cxlib.publish.small_groups import Kind, Rule, protect, protect_number
 from cxlib.publish.snapshot import Snapshot
 from cxlib.store import Workspace
-from cxlib.summary import Summary
+from cxlib.summary import Selection, Summary
 
 __all__ = ["publish"]
 
@@ -143,7 +145,6 @@ def _fill_and_switch(
         tell(f"judging every handoff for {1 + len(choices.segments)} groups of customers")
         write_findings(draft, workspace, choices.segments, k=k)
     manifest = _manifest(workspace, choices, influence, wanted, k=k)
-    (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     folder = _name(draft.parent, manifest["published_at"])
     snapshot = Snapshot(draft, manifest)
     if wanted.views:
@@ -155,6 +156,8 @@ def _fill_and_switch(
     manifest["checks"] = check_snapshot(draft, wanted.measures, ids, influence, k=k)
     if wanted.findings:
         manifest["checks"].append(check_findings(draft, ids, k=k))
+    manifest["files"] = list_files(draft)
+    # Written last: a folder without it is no snapshot.
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     draft.rename(folder)
     switch_to(folder)
@@ -172,7 +175,7 @@ def _write_measure(
     spread: float,
 ) -> None:
     """Answer every selection, protect all answers at once, and write them."""
-    exact = [measure.measure(summary, where=choices.of_summary(w)) for w in choices.selections()]
+    exact = _answer(measure, summary, choices)
     frames = {}
     for field, table in measure.tables.items():
         below = pl.concat(
@@ -201,6 +204,23 @@ def _write_measure(
             kept[name] = tuple(n for n in kept[name] if n in shown)
         others.append(kept)
     write_answers(folder, measure.name, frames, others)
+
+
+def _answer(measure: PublishedMeasure, summary: Summary, choices: Choices) -> list[Any]:
+    """Answer every selection, in their order, a few at a time."""
+    parts = [
+        summary.select(None if segment is None else Selection(segment=segment))
+        for segment in (None, *choices.segments)
+    ]
+    asked = choices.selections()
+    ranges = len(asked) // len(parts)
+
+    def answer(number: int) -> Any:
+        period = choices.of_summary(asked[number]).period
+        return measure.measure(parts[number // ranges], where=Selection(period=period))
+
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        return list(pool.map(answer, range(len(asked))))
 
 
 def _same_rows(safe: pl.DataFrame, table: PublishedTable, *, selections: int) -> pl.DataFrame:
