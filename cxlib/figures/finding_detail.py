@@ -177,6 +177,7 @@ def _add_curve(
     figure.add_trace(
         go.Scatter(
             name="interval",
+            mode="lines",
             x=[r["x"] for r in band] + [r["x"] for r in reversed(band)],
             y=[100 * r["expected_high"] for r in band]
             + [100 * r["expected_low"] for r in reversed(band)],

@@ -272,6 +272,8 @@ def _add_findings(
                 "size": [18 if is_chosen else 14 for is_chosen in chosen],
                 "opacity": 1,
                 "color": theme.finding,
+                # One that changes sign with the settings is hollow, and says so.
+                "symbol": ["circle-open" if _is_unstable(row) else "circle" for row in rows],
                 "line": {"width": [4 if c else 1.5 for c in chosen], "color": theme.paper},
             },
             hovertext=[_hover([row], row["customers"] or row["n"] or 0) for row in rows],
@@ -283,12 +285,17 @@ def _add_findings(
         # At the right edge there is no room beside the dot.
         left = i > last - 6
         figure.add_annotation(
-            text=f"{signal_name(row['signal'])} <b>{effect_text(row)}</b>",
+            text=f"{signal_name(row['signal'])} <b>{effect_text(row)}</b>"
+            + (" unstable" if _is_unstable(row) else ""),
             x=i, y=j, xanchor="right" if left else "left", xshift=-12 if left else 12,
             showarrow=False, bgcolor=theme.paper, borderpad=2, opacity=0.96,
             bordercolor=theme.finding if key == selected else theme.paper, borderwidth=1,
             font={"size": 12, "color": theme.finding},
         )  # fmt: skip
+
+
+def _is_unstable(row: Mapping[str, Any]) -> bool:
+    return row.get("stable") is False
 
 
 def plot_finding_list(result: FindingDetails, *, title: str | None = None) -> go.Figure:

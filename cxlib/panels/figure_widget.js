@@ -101,8 +101,7 @@ function below(model, plot, el) {
     takeAway.append(one);
     return one;
   };
-  button("PNG", () => takePicture(model, plot, "png"));
-  button("SVG", () => takePicture(model, plot, "svg"));
+  const pictures = [button("PNG", () => takePicture(model, plot, "png")), button("SVG", () => takePicture(model, plot, "svg"))];
   const csv = button("CSV", () => takeTable(model));
   box.append(takeAway);
   el.setAttribute("role", "group");
@@ -120,11 +119,12 @@ function below(model, plot, el) {
     });
     there.slice(notes.length).forEach((details) => details.remove());
     csv.hidden = !model.get("csv");
+    for (const picture of pictures) picture.hidden = !model.get("figure").data;
   };
-  model.on("change:notes", write);
-  model.on("change:csv", write);
+  const parts = "change:notes change:csv change:figure";
+  model.on(parts, write);
   write();
-  return () => { model.off("change:notes", write); model.off("change:csv", write); };
+  return () => model.off(parts, write);
 }
 
 // Figures come in light colours, each with its twin for a page that is dark, as the text around the figure tells.
@@ -207,7 +207,13 @@ function render({ model, el }) {
     });
   });
   resize.observe(el);
-  const unwatch = watchScheme(() => { if (Plotly && onDark(plot) !== isDark) draw(); });
+  const unwatch = watchScheme(() => {
+    // Paper is narrower than the window: with a view box the style sheet can make the picture fit.
+    for (const svg of plot.querySelectorAll(".main-svg")) {
+      svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${svg.getAttribute("height")}`);
+    }
+    if (Plotly && onDark(plot) !== isDark) draw();
+  });
   model.on("change:figure", draw);
   draw();
   return () => {

@@ -120,7 +120,7 @@ class FigureWidget(anywidget.AnyWidget):
         with self.hold_sync():
             self.csv = csv
             self.notes = [
-                [texts.MEANING, self.text.meaning],
+                [texts.MEANING, self.text.meaning.format(**filled)],
                 [texts.SURENESS, self.text.sureness.format(**filled)],
                 [texts.TABLE, table],
             ]

@@ -110,7 +110,7 @@ def facts(result: FindingDetails, row: Mapping[str, Any], k: int) -> str:
         ("Effect", effect_text(row, interval=True)),
         ("Affected", f"{affected_text(row, k=k)} customers"),
         ("Came this way", f"{people(row['customers'])} customers"),
-        ("q value", f"{row['q']:.1g} of {result.tests:,} tests"),
+        ("q value", f"{_q(row['q'])} of {result.tests:,} tests"),
     ]
     if source and target:
         known.append(("From", f"{source['channel']}, {source['stage']}"))
@@ -157,7 +157,7 @@ def judged_table(result: FindingDetails) -> str:
         Column("Observed", lambda row: figure_text(row, row["observed"])),
         Column("Expected", lambda row: figure_text(row, row["expected"])),
         Column("Effect", lambda row: effect_text(row, interval=True)),
-        Column("q", lambda row: f"{row['q']:.1g}"),
+        Column("q", lambda row: _q(row["q"])),
         Column("Finding", _says_finding, number=False),
     ]
     return html_table(result.table, columns, caption=texts.JUDGED_TABLE)
@@ -210,6 +210,10 @@ def behind_trend(result: FindingDetails, row: Mapping[str, Any]) -> tuple[str, p
         Column("Complete", lambda r: "yes" if r["complete"] else "not yet", number=False),
     ]
     return html_table(trend, columns, caption=texts.TREND_TABLE), trend
+
+
+def _q(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.1g}"
 
 
 def _of(frame: pl.DataFrame, row: Mapping[str, Any]) -> pl.DataFrame:

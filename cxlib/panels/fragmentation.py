@@ -21,6 +21,7 @@ from cxlib.panels import finding_words as words
 from cxlib.panels import texts
 from cxlib.panels.address import LinkedState, Parameter, segment_texts
 from cxlib.panels.calm import calmly
+from cxlib.panels.changes import Changes, Comparable
 from cxlib.panels.choice_list import ChoiceList
 from cxlib.panels.close import Close
 from cxlib.panels.disclosure import Disclosure
@@ -60,7 +61,7 @@ class Answers(Protocol):
         ...
 
 
-class FragmentationState(traitlets.HasTraits):
+class FragmentationState(Comparable):
     """What is selected on the dashboard; None is no filter.
 
     Attributes
@@ -72,9 +73,10 @@ class FragmentationState(traitlets.HasTraits):
     finding
         Key of the finding whose details are shown (`cxlib.figures.fragmentation.finding_key`);
         empty: none.
+    since
+        Name of the earlier snapshot that is compared with.
     """
 
-    segment = traitlets.Tuple(default_value=None, allow_none=True)
     signal = traitlets.Unicode(default_value=None, allow_none=True)
     source_channel = traitlets.Unicode(default_value=None, allow_none=True)
     target_channel = traitlets.Unicode(default_value=None, allow_none=True)
@@ -121,6 +123,7 @@ class FragmentationPanel:
         self.tested = Disclosure(heading=texts.TESTED_HEADING)
         self.close = Close(leads_to=".cx-choices button")
         self._make_filters(everybody)
+        self.changes = Changes(answers, self.state, findings=True)
         self.link = LinkedState(self, self.state, self._parameters(everybody))
         self.widget = self._assemble(page_style(colours))
         self._connect()
@@ -140,7 +143,7 @@ class FragmentationPanel:
             ("stage", texts.STAGE, texts.ALL_STAGES),
             ("owner", texts.OWNER, texts.ALL_OWNERS),
         ):
-            css = f"cx-{_NARROWED[column]}"
+            css = f"cx-filter-{_NARROWED[column]}"
             setattr(self, column, choice_filter(label, every, names[column], css=css))
 
     def _parameters(self, everybody: FindingDetails) -> list[Parameter]:
@@ -156,6 +159,7 @@ class FragmentationPanel:
             ),
             # The worst is open unless another one is chosen.
             Parameter("finding", "finding", self._finding_texts, usual=lambda: self._keys()[0]),
+            self.changes.parameter(),
         ]
 
     def _finding_texts(self) -> dict[str, str]:
@@ -172,15 +176,16 @@ class FragmentationPanel:
     def _assemble(self, style: str) -> widgets.VBox:
         sheet = widgets.HTML(f"<style>{style}\n{panel_style('fragmentation')}</style>")
         narrow = [getattr(self, column) for column in _NARROWED]
-        filters = widgets.HBox([self.segment, self.signal, *narrow, self.link.widget])
+        filters = widgets.HBox([self.segment, self.signal, *narrow])
         side = widgets.VBox([self.calm, self.ranked])
         main = widgets.HBox([side, self.figure])
         self.after = widgets.VBox([widgets.HTML(f"<h3>{texts.AFTER_HEADING}</h3>"), self.detail])
         self.since = widgets.VBox([widgets.HTML(f"<h3>{texts.TREND_HEADING}</h3>"), self.trend])
         self.pictures = widgets.HBox([self.facts, self.after, self.since])
-        self.opened = widgets.VBox([self.head, self.pictures, self.close])
+        self.opened = widgets.VBox([self.head, self.close, self.pictures])
         more = widgets.VBox([self.tested])
-        whole = widgets.VBox([sheet, self.answer, filters, self.message, main, self.opened, more])
+        top = [sheet, self.answer, self.link.widget, filters, self.message]
+        whole = widgets.VBox([*top, main, self.opened, self.changes.widget, more])
         for part, *names in (
             (sheet, "cx-style"),
             (self.answer, "cx-answer"),
@@ -212,17 +217,24 @@ class FragmentationPanel:
         traitlets.link((self.state, "finding"), (self.ranked, "chosen"))
         self.state.observe(self._selected, filters)
         self.state.observe(self._opened, "finding")
+        self.state.observe(self._compared, "since")
         self.figure.observe(self._clicked, "clicked")
         self.close.observe(self._closed, "pressed")
 
     @calmly
     def _selected(self, change: object) -> None:
         self._show_selection()
+        self.changes.show()
 
     @calmly
     def _opened(self, change: object) -> None:
         self._show_selection()
         self._show_finding()
+
+    @calmly
+    def _compared(self, change: object) -> None:
+        self.changes.show()
+        self.link.write()
 
     @calmly
     def _clicked(self, change: Mapping[str, Any]) -> None:

@@ -28,6 +28,7 @@ from cxlib.figures.touchpoints import (
 from cxlib.panels import texts
 from cxlib.panels.address import LinkedState, Parameter, period_texts, segment_texts
 from cxlib.panels.calm import calmly
+from cxlib.panels.changes import Changes, Comparable
 from cxlib.panels.close import Close
 from cxlib.panels.figure_widget import FigureWidget
 from cxlib.panels.filters import (
@@ -91,7 +92,7 @@ class Answers(Protocol):
         ...
 
 
-class JourneyMapState(traitlets.HasTraits):
+class JourneyMapState(Comparable):
     """What is selected on the dashboard.
 
     Attributes
@@ -106,9 +107,10 @@ class JourneyMapState(traitlets.HasTraits):
         What the colour stands for, see `cxlib.figures.touchpoints.COLOURS`.
     touchpoint
         The touchpoint whose details are shown; None: none.
+    since
+        Name of the earlier snapshot that is compared with; None: none.
     """
 
-    segment = traitlets.Tuple(default_value=None, allow_none=True)
     channel = traitlets.Unicode(default_value=None, allow_none=True)
     period = traitlets.Tuple(default_value=None, allow_none=True)
     colour_by = traitlets.Enum(list(COLOURS), default_value="lost")
@@ -149,6 +151,7 @@ class JourneyMapPanel:
         self.close = Close(leads_to=".cx-choose select")
         self.figure = FigureWidget(text=texts.JOURNEY_MAP)
         self._make_filters(everything)
+        self.changes = Changes(answers, self.state, findings=False)
         self.link = LinkedState(self, self.state, self._parameters(everything))
         self.widget = self._assemble(page_style(colours))
         self._connect()
@@ -180,16 +183,16 @@ class JourneyMapPanel:
             Parameter("period", "period", lambda: periods),
             Parameter("colour", "colour_by", lambda: colours, usual=lambda: "lost"),
             Parameter("touchpoint", "touchpoint", lambda: places),
+            self.changes.parameter(),
         ]
 
     def _assemble(self, style: str) -> widgets.VBox:
         sheet = widgets.HTML(f"<style>{style}\n{panel_style()}</style>")
-        filters = widgets.HBox(
-            [self.segment, self.channel, self.period, self.colour_by, self.link.widget]
-        )
+        filters = widgets.HBox([self.segment, self.channel, self.period, self.colour_by])
         side = widgets.VBox([self.touchpoint, self.details, self.close])
         main = widgets.HBox([self.figure, self.cards, side])
-        whole = widgets.VBox([sheet, self.answer, filters, self.message, main])
+        top = [sheet, self.answer, self.link.widget, filters, self.message]
+        whole = widgets.VBox([*top, main, self.changes.widget])
         for part, name in (
             (sheet, "cx-style"),
             (self.answer, "cx-answer"),
@@ -219,17 +222,24 @@ class JourneyMapPanel:
         )
         self.state.observe(self._selected, ["segment", "channel", "period"])
         self.state.observe(self._highlighted, ["colour_by", "touchpoint"])
+        self.state.observe(self._compared, "since")
         self.figure.observe(self._clicked, "clicked")
         self.close.observe(self._closed, "pressed")
 
     @calmly
     def _selected(self, change: object) -> None:
         self._show_selection()
+        self.changes.show()
 
     @calmly
     def _highlighted(self, change: object) -> None:
         self._show_map()
         self._show_details()
+        self.link.write()
+
+    @calmly
+    def _compared(self, change: object) -> None:
+        self.changes.show()
         self.link.write()
 
     @calmly

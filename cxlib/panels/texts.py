@@ -233,8 +233,24 @@ SOME_OWNER = "whoever owns it"
 # ---- what changed --------------------------------------------------------------------------------
 
 CHANGES_HEADING = "What changed"
-CHANGES_SINCE, CHANGES_NONE = "Compared with", "Choose an earlier snapshot"
+CHANGES_SINCE, CHANGES_NONE = "Compared with the snapshot of", "Choose an earlier snapshot"
+CHANGES_OPTION = "{published}, {time} (data to {until})"
 CHANGES_HINT = "Choose an earlier snapshot to read what has changed since."
 CHANGES_FIRST = "This is the first snapshot. When there is a second, this says what has changed."
-CHANGES_QUIET = "Nothing has changed beyond what chance explains."
-CHANGES_TABLE = "What was compared, largest changes first."
+CHANGES_MORE = "{n} more changes are in the table."
+CHANGES_TABLE = "What was compared, what changed first; 95 % intervals in brackets."
+CHANGES = FigureText(
+    "What changed",
+    "what-changed",
+    meaning="""
+<p>Two published snapshots are compared: the figures of the one with data to {since} with those of
+the one shown, with data to {until}. A finding is new, growing, shrinking, mended (at most half of
+what it was, or surely less), faded (no longer a finding, but not surely less), or steady.</p>
+<p><b>When it misleads.</b> A change says that something is different, and not why: other customers,
+another season or another way of logging change figures too.</p>""",
+    sureness=f"""
+<p>A figure is said to have changed only where the 95 % interval of the change leaves out zero and
+the change is more than rounding makes. Many customers are in both snapshots, which makes the true
+interval narrower: what is said to have changed has changed.</p>
+<p>{_SMALL}</p>""",
+)

@@ -170,6 +170,20 @@ def test_a_finding_without_periods_can_be_drawn(result):
     assert isinstance(plot_finding_trend(result, row), go.Figure)
 
 
+def test_a_finding_that_changes_sign_is_hollow_and_says_so(result):
+    shaky = pl.when(pl.col("signal") == "abandonment").then(False).otherwise("stable")
+    figure = plot_findings(results.details(table=result.table.with_columns(stable=shaky)))
+    marks = trace(figure, "findings")
+    hollow = [
+        key
+        for key, s in zip(marks.customdata, marks.marker.symbol, strict=True)
+        if s == "circle-open"
+    ]
+    assert [key.split(">")[2] for key in hollow] == ["abandonment"]
+    said = [a.text for a in figure.layout.annotations if a.text.endswith("unstable")]
+    assert len(said) == 1
+
+
 def test_every_theme_draws_findings_in_its_own_red(result):
     for name in ("dark", "print", "light"):
         use_theme(name)

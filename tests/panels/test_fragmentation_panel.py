@@ -85,7 +85,7 @@ def test_findings_are_ranked_with_owner_and_customers(panel):
 def test_the_worst_is_open_from_the_start_with_all_that_is_known(panel):
     assert panel.state.finding == panel.ranked.chosen == WAIT
     facts = text(panel.facts.value)
-    for words in ("30 h", "10 h", "×3.0 (2.4–3.6)", "0.0004 of 6 tests", "growing", "What to do"):
+    for words in ("30 h", "10 h", "×3.0 (2.4–3.6)", "<0.001 of 6 tests", "growing", "What to do"):
         assert words in facts
     assert "Ask retail" in facts
     assert panel.detail.alt.startswith("product page → shop visit")
