@@ -101,13 +101,12 @@ class Choice:
 
 
 def _ranges(labels: list[str]) -> dict[str, tuple[str, tuple[int, int]]]:
-    """Return every range of a slider, the whole one first."""
-    last = len(labels) - 1
-    ranges = [(a, b) for a in range(last + 1) for b in range(a, last + 1)]
-    ranges.sort(key=lambda r: (r != (0, last), r[1] - r[0], r[0]))
+    """Return the whole range of a slider, and each single step: every range would be too many."""
+    whole = (0, len(labels) - 1)
+    spans = [whole, *((i, i) for i in range(len(labels)) if len(labels) > 1)]
     return {
         f"{a}-{b}": (labels[a] if a == b else f"{labels[a]} – {labels[b]}", (a, b))
-        for a, b in ranges
+        for a, b in spans
     }
 
 

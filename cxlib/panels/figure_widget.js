@@ -147,6 +147,13 @@ function inItsScheme(model, dark) {
   return JSON.parse(text);
 }
 
+// Paper is not as wide as the window: with a view box the style sheet can make the picture fit.
+const fitForPaper = (plot) => {
+  for (const svg of plot.querySelectorAll(".main-svg")) {
+    svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${svg.getAttribute("height")}`);
+  }
+};
+
 // Calls back when the page may have turned dark, light, or to paper.
 function watchScheme(turned) {
   const media = [matchMedia("(prefers-color-scheme: dark)"), matchMedia("print")];
@@ -183,6 +190,8 @@ function render({ model, el }) {
       const shown = inItsScheme(model, isDark);
       await Plotly.react(plot, shown.data, shown.layout, model.get("config"));
       if (first) {
+        fitForPaper(plot);
+        plot.on("plotly_afterplot", () => fitForPaper(plot));
         plot.on("plotly_click", (event) => {
           const key = event.points.map((p) => p.customdata).find((k) => typeof k === "string");
           if (key === undefined) return;
@@ -207,13 +216,7 @@ function render({ model, el }) {
     });
   });
   resize.observe(el);
-  const unwatch = watchScheme(() => {
-    // Paper is narrower than the window: with a view box the style sheet can make the picture fit.
-    for (const svg of plot.querySelectorAll(".main-svg")) {
-      svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${svg.getAttribute("height")}`);
-    }
-    if (Plotly && onDark(plot) !== isDark) draw();
-  });
+  const unwatch = watchScheme(() => { if (Plotly && onDark(plot) !== isDark) draw(); });
   model.on("change:figure", draw);
   draw();
   return () => {
