@@ -104,7 +104,7 @@ def share_frame(
     share = np.clip(found.expected, 1e-4, 1 - 1e-4)
     seen = np.clip((found.observed * n + share) / (n + 1), 1e-4, 1 - 1e-4)
     slope = share * (1 - share)
-    of_model = slope**2 * found.model_variance
+    of_model = found.doubt_in_points**2
     variance = seen * (1 - seen) / n * inflation + of_model
     under_null = np.maximum(variance, slope / n * inflation + of_model)
     effect = found.observed - found.expected

@@ -42,10 +42,19 @@ Family = Literal["share", "mean"]
 MIN_N = 50
 """Arrivals below which a handoff is not judged."""
 
-MOST_OWN = 0.7
-"""Share of the information on a cell's expectation that may come from the cell itself. Beyond it no
-other handoff is like it (a target that nearly everyone reaches from one source), and the answer is
-withheld."""
+MOST_DOUBT = 1.0
+"""Standard error of an expectation (in logits, logarithms of a wait, rating points) beyond which the
+answer is withheld: too few other handoffs are like this one. For shares it is enough that the
+standard error is below a tenth of this as a share: of what hardly ever happens, logits say little.
+"""
+
+_MOST_OWN = 0.7
+"""Share of the information on a cell's expectation that may come from the cell itself, for the cell
+to tell how much handoffs differ."""
+
+_REFIT = 0.5
+"""Share beyond which a cell's expectation is fitted anew without it: to first order is not enough
+for a target that nearly everyone reaches from one source."""
 
 _ROUNDS = 12
 _FULL_WEIGHT, _NO_WEIGHT = 2.0, 4.5
@@ -97,7 +106,7 @@ class Cells:
 class Expectation:
     """Per cell: n, observed, expected, deviation on the model's scale with its variance, and tau.
 
-    ``own`` is the share of the cell itself in the information on its expectation.
+    ``model_variance`` is that part of the variance which is the expectation's.
     """
 
     n: Floats
@@ -106,13 +115,28 @@ class Expectation:
     deviation: Floats
     variance: Floats
     model_variance: Floats
-    own: Floats
     tau: float
+    family: Family
 
     @property
     def comparable(self) -> NDArray[np.bool_]:
         """Whether enough other handoffs are like this one to say what to expect of it."""
-        return self.own <= MOST_OWN
+        doubt = np.sqrt(self.model_variance)
+        if self.family == "share":
+            doubt = np.minimum(doubt, 10 * self.doubt_in_points)
+        return doubt <= MOST_DOUBT
+
+    @property
+    def doubt_in_points(self) -> Floats:
+        """How much larger an expected share could well be: one standard error up.
+
+        What hardly anybody did elsewhere is expected of hardly anybody, but not surely so: upwards
+        the share has more room than the slope of the logit says.
+        """
+        share = np.clip(self.expected, 1e-4, 1 - 1e-4)
+        doubt = np.sqrt(self.model_variance)
+        upper = 1 / (1 + (1 - share) / share * np.exp(-doubt))
+        return np.maximum(upper - share, share * (1 - share) * doubt)
 
     @property
     def z(self) -> Floats:
@@ -158,7 +182,7 @@ def expect_cells(
         info, score, _ = model.scores(beta)
         pull = (model.design @ inverse * model.design).sum(1)
         own = np.minimum(weight * info * pull, 0.95)
-        bulk = judged & (own <= MOST_OWN)
+        bulk = judged & (own <= _MOST_OWN)
         deviation = score / info / (1 - own)
         of_model = pull / (1 - own) + doubt
         variance = inflation / info + of_model
@@ -166,9 +190,15 @@ def expect_cells(
         z = np.abs(deviation) / np.sqrt(variance + tau**2)
         weight = _robust_weight(z, turn) / (inflation + info * (tau**2 + doubt))
         prior = model.update_prior(prior, beta, inverse)
-    observed = model.sums(cells.total) / np.maximum(model.n, 1)
     expected = model.mean_without(beta, deviation - score / info)
-    return Expectation(model.n, observed, expected, deviation, variance, of_model, own, tau)
+    for cell in np.flatnonzero(judged & (own > _REFIT)):
+        expected[cell], deviation[cell], info_then, doubt_then = model.without(
+            int(cell), beta, weight, prior
+        )
+        of_model[cell] = doubt_then + doubt[cell]
+        variance[cell] = inflation / info_then + of_model[cell]
+    observed = model.sums(cells.total) / np.maximum(model.n, 1)
+    return Expectation(model.n, observed, expected, deviation, variance, of_model, tau, family)
 
 
 def _robust_weight(z: Floats, turn: int) -> Floats:
@@ -245,6 +275,18 @@ class _Model:
             )
             updated[index] = np.clip(variance, block.variance / 400, 4 * block.variance)
         return updated
+
+    def without(
+        self, cell: int, beta: Floats, weight: Floats, prior: Floats
+    ) -> tuple[float, float, float, float]:
+        """Fit without a cell: its expected value, deviation, information, and model variance."""
+        others = weight.copy()
+        others[cell] = 0.0
+        beta, inverse = self.solve(beta, others, prior)
+        info, score, total = self.scores(beta)
+        line = self.design[cell]
+        expected = float(total[cell] / max(self.n[cell], 1))
+        return expected, score[cell] / info[cell], info[cell], float(line @ inverse @ line)
 
     def mean_without(self, beta: Floats, pull: Floats) -> Floats:
         """Expected share or mean of each cell after its own pull on the fit is taken back."""
