@@ -12,6 +12,7 @@ from cxlib.cli.asking import print_funnel, print_map, print_transitions
 from cxlib.cli.exporting import export_views
 from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
+from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
 from cxlib.cli.showing import open_lab, serve
 from cxlib.errors import CxError
@@ -59,6 +60,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "transitions": print_transitions,
     "funnel": print_funnel,
     "findings": print_findings,
+    "predict": print_predictions,
     "watch": watch,
     "selftest": selftest,
     "publish": publish_views,

@@ -85,13 +85,17 @@ class HandoffForecast(Result):
             return f"Not measurable, because {self.reason}."
         likely = self.table.filter("could_break")
         if likely.is_empty():
-            return f"No handoff is expected to be worse than like handoffs ({self.signal})."
+            return (
+                f"Of {len(self.table)} handoffs none is more likely than not to be at least "
+                f"{100 * LEAST_EXCESS:.0f} points worse than like ones ({self.signal})."
+            )
         top = likely.row(0, named=True)
         return (
             f"{top['source']} → {top['target']} is expected to have {top['customers']:,.0f} more "
             f"cases of {self.signal} than like handoffs (95 %: {top['customers_low']:,.0f} to "
-            f"{top['customers_high']:,.0f}); {len(likely)} of {len(self.table)} handoffs are "
-            "expected to be worse than like ones."
+            f"{top['customers_high']:,.0f}). Of {len(self.table)} handoffs {len(likely)} "
+            f"{'is' if len(likely) == 1 else 'are'} more likely than not to be at least "
+            f"{100 * LEAST_EXCESS:.0f} points worse than like ones."
         )
 
     def _repr_html_(self) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -32,6 +33,8 @@ from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS, dense_counts, number_cells
 
 if TYPE_CHECKING:
+    from polars._typing import ClosedInterval
+
     from cxlib.store import Workspace
 
 Floats = NDArray[np.float64]
@@ -61,9 +64,12 @@ class JourneyRisk(Result):
         contact, ``source`` (touchpoint before it; null if none), ``silent_for`` (Duration since),
         ``risk_silent``, ``risk_back`` and their sum ``risk`` as known at the contact, and
         ``risk_now``: the same for a customer of whom nothing was heard for ``silent_for``.
+    by_risk
+        Four equal bands of ``risk_now``: ``at_least``, ``below`` (the last one: up to 1),
+        ``customers``, their ``share`` of those under way, ``expected`` to fragment.
     handoffs
-        One row per source and touchpoint with such customers: ``customers``, mean ``risk_now``,
-        ``expected`` (customers expected to fragment), and ``before``, ``before_low``,
+        One row per source and touchpoint with such customers: ``customers``, mean ``risk`` and
+        ``risk_now``, ``expected`` (customers expected to fragment), and ``before``, ``before_low``,
         ``before_high``, ``contacts``: the share of the followed contacts there that fragmented.
     models
         The models tried on the last fifth of the followed contacts, fitted to those before
@@ -77,6 +83,7 @@ class JourneyRisk(Result):
         Why there is no prediction; None where there is one.
     """
 
+    by_risk: pl.DataFrame
     handoffs: pl.DataFrame
     models: pl.DataFrame
     horizon: timedelta
@@ -101,7 +108,8 @@ class JourneyRisk(Result):
         share = self.table["risk_now"].sum() / len(self.table)
         sample = "" if self.sample_step == 1 else f" of every {self.sample_step}th customer"
         return (
-            f"Of {len(self.table):,} customers still under way, {share:.0%} are expected to fall "
+            f"Of {len(self.table):,} customers still under way {100 * share:.0f} % are expected to "
+            "fall "
             f"silent for {say_days(self.horizon)} or to go back a stage; most of them at {where} "
             f"({worst['expected']:,.0f} of {worst['customers']:,}). Learned from "
             f"{self.contacts:,} contacts{sample}."
@@ -156,6 +164,7 @@ def predict_journey_risk(
     return JourneyRisk(
         table=table.drop("_source", "_place"),
         observed_until=workspace.observed_until,
+        by_risk=_by_risk(table),
         handoffs=_by_handoff(table, labelled, workspace.places),
         models=models,
         horizon=horizon,
@@ -417,6 +426,24 @@ def update_for_silence(shares: Floats, silent_for: Floats, labelled: pl.DataFram
     return np.divide(still, total, out=np.zeros_like(still), where=total > 0)
 
 
+def _by_risk(scored: pl.DataFrame) -> pl.DataFrame:
+    """Customers under way in bands of their risk now."""
+    edges = [0.0, 0.25, 0.5, 0.75, 1.0]
+    rows = []
+    for low, high in pairwise(edges):
+        closed: ClosedInterval = "both" if high == edges[-1] else "left"
+        band = scored.filter(pl.col("risk_now").is_between(low, high, closed))["risk_now"]
+        rows.append((low, high, len(band), len(band) / max(len(scored), 1), float(band.sum())))
+    schema = {
+        "at_least": pl.Float64,
+        "below": pl.Float64,
+        "customers": pl.Int64,
+        "share": pl.Float64,
+        "expected": pl.Float64,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
 def _by_handoff(scored: pl.DataFrame, labelled: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
     keys = ["source", "place"]
     cells, index = number_cells(labelled, keys)
@@ -442,6 +469,7 @@ def _by_handoff(scored: pl.DataFrame, labelled: pl.DataFrame, places: pl.DataFra
             pl.col("channel").first(),
             pl.col("stage").first(),
             customers=pl.len().cast(pl.Int64),
+            risk=pl.col("risk").mean(),
             risk_now=pl.col("risk_now").mean(),
             expected=pl.col("risk_now").sum(),
         )

@@ -94,6 +94,8 @@ def backtested():
         table=pl.DataFrame(scores | {"calibration_error": [0.02, 0.02]}),
         observed_until=UNTIL,
         calibration=calibration,
+        under_way=pl.DataFrame(),
+        under_way_calibration=calibration,
         handoffs=handoffs,
         overlap=overlap,
         horizon=GAP,

@@ -5,25 +5,29 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 import pytest
-from journey_oracle import GAP
+from journey_oracle import GAP, START
 from risk_logs import walk_customers, workspace_of
 
 from cxlib.errors import InputError
-from cxlib.fragmentation import backtest
+from cxlib.fragmentation import replay_handoffs as handoffs_again
+from cxlib.fragmentation import replay_journeys as journeys_again
 from cxlib.fragmentation.arrivals import read_arrivals
-from cxlib.fragmentation.backtest import (
+from cxlib.fragmentation.backtest import backtest_risk
+from cxlib.fragmentation.features import read_contacts_at_risk
+from cxlib.fragmentation.replay_handoffs import (
     FORECAST,
     LAST,
     RAW,
-    backtest_risk,
-    brier_scores,
-    calibration_table,
     compare_rankings,
     replay_handoffs,
-    replay_journeys,
     top,
 )
-from cxlib.fragmentation.features import read_contacts_at_risk
+from cxlib.fragmentation.replay_journeys import (
+    brier_scores,
+    calibration_table,
+    find_under_way,
+    replay_journeys,
+)
 
 
 def known_risk(source, here, day):
@@ -141,13 +145,13 @@ def test_rankings_are_counted_by_hand():
 def test_training_ends_an_embargo_before_each_test(known, monkeypatch):
     labelled, _, _ = read_contacts_at_risk(known, GAP)
     trained = []
-    choose = backtest.choose_model
+    choose = journeys_again.choose_model
 
     def record(frame, **more):
         trained.append(frame)
         return choose(frame.sample(1500, seed=0), **more)
 
-    monkeypatch.setattr(backtest, "choose_model", record)
+    monkeypatch.setattr(journeys_again, "choose_model", record)
     tests = replay_journeys(labelled, horizon=GAP, folds=2)
     assert len(tests) == len(trained) == 2
     for test, frame in zip(tests, trained, strict=True):
@@ -157,6 +161,30 @@ def test_training_ends_an_embargo_before_each_test(known, monkeypatch):
         assert abs(len(test.predictions) - len(window)) <= 1  # the last instant of all is in
         assert test.predictions["base"][0] == pytest.approx((frame["outcome"] > 0).mean())
     assert tests[0].end == tests[1].start
+
+
+def test_customers_under_way_are_those_that_were(known):
+    """Counted from the contacts in loops: the latest before a date, at most the horizon ago."""
+    labelled, _, _ = read_contacts_at_risk(known, GAP)
+    labelled = labelled.filter(pl.col("customer") % 4 == 0)
+    at = START + timedelta(days=120)
+    rows = labelled.sort("customer", "occurred_at").to_dicts()
+    latest = {r["customer"]: r for r in rows if r["occurred_at"] < at}
+    wanted = {
+        (r["customer"], r["occurred_at"]) for r in latest.values() if r["occurred_at"] > at - GAP
+    }
+    found = find_under_way(labelled, at, GAP)
+    assert set(found.select("customer", "occurred_at").iter_rows()) == wanted
+    assert len(wanted) > 20
+
+
+def test_customers_under_way_are_predicted_as_of_the_date(known):
+    found = backtest_risk(known, folds=2)
+    row = found.under_way.row(-1, named=True)
+    assert row["predicted"] == pytest.approx(row["fragmented"], abs=0.04)
+    assert row["skill_low"] > 0  # where they are says more than how long they have been silent
+    assert found.under_way["customers"][0] >= 200
+    assert f"{100 * row['fragmented']:.1f} % did" in found.under_way_sentence
 
 
 def test_noise_has_no_skill_and_says_so(noise):
@@ -187,14 +215,14 @@ def test_a_known_risk_is_ranked_and_calibrated(known):
 def test_handoffs_are_forecast_from_what_was_followed_then(known, monkeypatch):
     arrivals = read_arrivals(known)
     seen = []
-    forecast = backtest.forecast_excess
+    forecast = handoffs_again.forecast_excess
 
     def record(history, **more):
         seen.append((history, more["ahead"]))
         return forecast(history, **more)
 
-    monkeypatch.setattr(backtest, "forecast_excess", record)
-    monkeypatch.setattr(backtest, "_MIN_HANDOFFS", 3)
+    monkeypatch.setattr(handoffs_again, "forecast_excess", record)
+    monkeypatch.setattr(handoffs_again, "_MIN_HANDOFFS", 3)
     table, reason = replay_handoffs(arrivals, k=2)
     assert reason is None
     assert len(table) == 5 * len(seen)
