@@ -49,8 +49,11 @@ async function takePicture(model, plot, format) {
   const { data, layout } = structuredClone(model.get("figure"));
   const width = Math.max(plot.clientWidth, 900);
   const title = wrap(model.get("alt"), Math.floor(width / 10));
-  const more = 28 + 24 * title.length + 24;
-  layout.title = { text: title.join("<br>"), subtitle: { text: model.get("credit") }, pad: { t: 16 + 10 * (title.length - 1), l: 16 } };
+  const credit = wrap(model.get("credit"), Math.floor(width / 7.5));
+  const more = 28 + 24 * title.length + 18 * credit.length + 8;
+  // plotly centres a title of several lines on its first one.
+  const pad = { t: 16 + 10 * (title.length - 1), l: 16 };
+  layout.title = { text: title.join("<br>"), subtitle: { text: credit.join("<br>") }, pad };
   layout.margin = { ...layout.margin, t: (layout.margin?.t ?? 10) + more };
   const height = (layout.height ?? 360) + more;
   Object.assign(layout, { width, height });

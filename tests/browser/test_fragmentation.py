@@ -1,17 +1,28 @@
 """The fragmentation dashboard as a stakeholder meets it: at a desk, on a phone, by keyboard."""
 
+import io
 from pathlib import Path
 
+import polars as pl
 import pytest
+from playwright.sync_api import Page
 from serving import Served
 
 DRAWN = "(part) => document.querySelector(`.${part} .js-plotly-plot .main-svg`) !== null"
 CHANGED = "([part, before]) => document.querySelector(part).innerText !== before"
+SAYS = "(word) => location.search.includes(word)"
 
 
 @pytest.fixture(scope="module")
 def url(dashboard_server: Served) -> str:
     return f"{dashboard_server.url}view/fragmentation"
+
+
+def taken(page: Page, part: str, kind: str) -> tuple[str, bytes]:
+    """Take something away, and return its name and content."""
+    with page.expect_download() as download:
+        page.locator(f"{part} .cx-take-away button", has_text=kind).click()
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
 def test_the_answer_the_matrix_and_a_finding_by_keyboard(url: str, visit, tmp_path: Path) -> None:
@@ -33,18 +44,46 @@ def test_the_answer_the_matrix_and_a_finding_by_keyboard(url: str, visit, tmp_pa
     assert board.violations() == []
     page.screenshot(path=tmp_path / "fragmentation-1280.png", full_page=True)
 
+    page.locator(".cx-close").focus()
+    page.keyboard.press("Escape")
+    page.locator(".cx-opened").wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.closest('.cx-choices') !== null")
+
+
+def test_below_a_figure_stand_its_data_its_meaning_and_what_takes_it_away(url: str, visit) -> None:
+    board = visit(url)
+    page = board.page
+    for part in (".cx-map", ".cx-curve", ".cx-trend"):
+        page.wait_for_function(DRAWN, arg=part[1:])
+        headings = page.locator(f"{part} summary").all_inner_texts()
+        assert headings == ["What does this mean?", "How sure is this?", "As a table"]
+    meaning = page.locator(".cx-map details").first
+    meaning.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert meaning.get_by_text("A handoff", exact=False).first.is_visible()
+    before = page.inner_text(".cx-answer")
+    page.get_by_label("Customers", exact=True).select_option(label="region: east")
+    page.wait_for_function(CHANGED, arg=[".cx-answer", before])
+    assert meaning.get_attribute("open") is not None, "it stays open while the filter changes"
+    assert board.violations() == []
+    meaning.locator("summary").focus()
+    page.keyboard.press("Escape")
+    assert meaning.get_attribute("open") is None
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+    name, picture = taken(page, ".cx-map", "PNG")
+    assert (name, picture[:4]) == ("handoffs.png", b"\x89PNG")
+    name, drawing = taken(page, ".cx-curve", "SVG")
+    assert name == "handoff-detail.svg"
+    assert b"region: east. " in drawing, "it says by itself what it is of"
+    name, table = taken(page, ".cx-map", "CSV")
+    assert name == "handoffs.csv"
+    assert set(pl.read_csv(io.BytesIO(table))["selection"]) == {"region: east"}
+
 
 def test_filters_change_the_answer_and_the_list(url: str, visit) -> None:
     page = visit(url).page
     page.wait_for_function(DRAWN, arg="cx-map")
-    before = page.inner_text(".cx-answer")
-    page.get_by_label("Customers", exact=True).select_option(label="region: east")
-    page.wait_for_function(CHANGED, arg=[".cx-answer", before])
-    assert "region east" in page.inner_text(".cx-answer")
-    page.get_by_label("Customers", exact=True).select_option(label="All customers")
-    page.wait_for_function(
-        "(n) => document.querySelectorAll('.cx-choices button').length > n", arg=1
-    )
     entries = page.locator(".cx-choices button").all_inner_texts()
     rated = [e for e in entries if "rated" in e]
     assert 0 < len(rated) < len(entries)
@@ -52,6 +91,38 @@ def test_filters_change_the_answer_and_the_list(url: str, visit) -> None:
     page.wait_for_function(
         "(n) => document.querySelectorAll('.cx-choices button').length === n", arg=len(rated)
     )
+    assert "Shown: " in page.inner_text(".cx-answer small")
+
+
+def test_a_link_shows_what_its_sender_saw(url: str, visit) -> None:
+    sender = visit(url).page
+    sender.wait_for_function(DRAWN, arg="cx-map")
+    before = sender.inner_text(".cx-answer")
+    sender.get_by_label("Customers", exact=True).select_option(label="region: east")
+    sender.wait_for_function(CHANGED, arg=[".cx-answer", before])
+    sender.get_by_label("Owner", exact=True).select_option(label="retail")
+    sender.wait_for_function(SAYS, arg="owner=retail")
+    said, link = sender.inner_text(".cx-answer"), sender.url
+    assert "segment=region%3Aeast" in link
+    sender.get_by_role("button", name="Copy link to this view").click()
+    told = sender.locator(".cx-link")
+    told.get_by_text("Link copied.").or_(told.get_by_label("Copy this address:")).first.wait_for()
+
+    reader = visit(f"{link}&token=not-to-be-passed-on", live=False)
+    page = reader.page
+    page.get_by_text("the selection of your link appears in a moment").wait_for()
+    # From the moment it is live the page says what the link says, and never anything else.
+    page.evaluate(
+        """() => new MutationObserver((_, all) => {
+             if (document.documentElement.dataset.cx !== "live") return;
+             window.saidAtFirst = document.querySelector(".cx-answer").innerText;
+             all.disconnect();
+           }).observe(document.documentElement, { attributes: true })"""
+    )
+    reader.wait_until_live()
+    assert page.evaluate("window.saidAtFirst") == said
+    assert page.get_by_label("Owner", exact=True).input_value() == "retail"
+    assert page.url == link
 
 
 def test_on_a_phone_the_findings_stand_as_a_list(url: str, visit, tmp_path: Path) -> None:
@@ -59,7 +130,8 @@ def test_on_a_phone_the_findings_stand_as_a_list(url: str, visit, tmp_path: Path
     page = board.page
     assert board.overflow() <= 0
     assert page.locator(".cx-choices button").first.is_visible()
-    assert not page.locator(".cx-map").is_visible()
+    assert not page.locator(".cx-map .cx-plot").is_visible()
+    assert page.locator(".cx-map summary").first.is_visible()
     page.wait_for_function(DRAWN, arg="cx-curve")
     assert board.overflow() <= 0
     assert board.violations() == []

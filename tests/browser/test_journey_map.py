@@ -45,11 +45,22 @@ def test_filters_change_the_figures_and_a_touchpoint_opens(url: str, visit, tmp_
         "(before) => document.querySelector('.cx-details').innerText !== before", arg=details
     )
     page.screenshot(path=tmp_path / "journey-map-1280.png", full_page=True)
+    page.wait_for_function("() => location.search.includes('touchpoint=')")
+    assert "segment=region%3Aeast" in page.url
+    page.locator(".cx-map summary", has_text="As a table").click()
+    assert page.locator(".cx-map table").is_visible()
+    assert board.overflow() <= 0
+    page.locator(".cx-side .cx-close").focus()
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => !location.search.includes('touchpoint=')")
+    assert page.evaluate("document.activeElement.closest('.cx-choose') !== null")
 
 
 def test_on_a_phone_nothing_is_cut_off(url: str, visit, tmp_path: Path) -> None:
     board = visit(url, width=375, height=800)
     assert board.overflow() <= 0
     assert board.page.locator(".cx-answer").is_visible()
+    assert board.page.locator(".cx-cards").is_visible()
+    assert board.page.locator(".cx-map summary").first.is_visible()
     assert board.violations() == []
     board.page.screenshot(path=tmp_path / "journey-map-375.png", full_page=True)
