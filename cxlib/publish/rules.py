@@ -159,7 +159,7 @@ TRANSITIONS = PublishedMeasure(
 
 _BEGINNING: dict[str, Rule] = {
     "journeys": JOURNEYS,
-    "first_journeys": CUSTOMERS,
+    "first_journeys": Rule(Kind.CUSTOMERS, adds_up=True),
     "share": Rule(Kind.SHARE_OF, heaviest="journeys", of="journeys", total="total"),
     "goal": SHARE,
     "lost": SHARE,

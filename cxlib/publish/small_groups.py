@@ -28,6 +28,7 @@ from cxlib.publish.answers import NUMBER
 from cxlib.publish.rounding import rounding_base, smallest_shown
 
 __all__ = [
+    "EXACT",
     "Kind",
     "Rule",
     "protect",
@@ -35,6 +36,9 @@ __all__ = [
     "protect_customers",
     "protect_number",
 ]
+
+EXACT = "_exact_"
+"""Before the name of a count that is rounded already: its exact value."""
 
 _FINEST_SHARE = 0.005
 _FINEST_MEAN = 0.1
@@ -78,12 +82,15 @@ class Rule:
     total
         For shares of a count: the column of the influence frame with what k-1 customers add to the
         denominator.
+    adds_up
+        For customers: whether each is counted in one period only, so that periods add up.
     """
 
     kind: Kind
     heaviest: str | None = None
     of: str | None = None
     total: str | None = None
+    adds_up: bool = False
 
 
 def protect_customers(count: pl.Expr, *, k: int) -> pl.Expr:
@@ -134,7 +141,8 @@ def protect(
     table
         One row per touchpoint, channel …; exact figures. With a column `NUMBER` it holds several
         selections, and `on` names a row in all of them: a share that is 0 or 1 in every one of them
-        is no figure about a group, and is shown.
+        is no figure about a group, and is shown. Counts may be rounded already; the exact ones are
+        then in columns of the same names with `EXACT` before them, and are left out of the result.
     rules
         A rule for every column; ends of an interval (``_low``, ``_high``) go with their estimate.
     customers
@@ -169,9 +177,16 @@ def protect(
         # More than k-1 customers can make it: at least k stand behind it.
         shown = people.is_not_null() & (pl.col(column) >= unit)
     else:
-        people, unit = protect_customers(pl.col(customers).cast(pl.Int64), k=k), pl.lit(k)
+        column, unit = customers, pl.lit(k)
+        people = protect_customers(pl.col(customers).cast(pl.Int64), k=k)
         shown = people.is_not_null()
-    frame = frame.with_columns(_shown=shown.fill_null(value=False), _people=people, _unit=unit)
+    enough = shown & (_exact(column, table.schema) >= unit)
+    frame = frame.with_columns(
+        _people=people,
+        _unit=unit,
+        _shown=shown.fill_null(value=False),
+        _enough=enough.fill_null(value=False),
+    )
     same = on if NUMBER in table.columns else None
     # Shares first: what depends on them must see whether they are shown.
     made: dict[str, pl.Expr] = {}
@@ -183,13 +198,16 @@ def protect(
         for c, r in rules.items()
         if r.kind is Kind.RANK and r.of is not None
     }
-    return result.with_columns(**depending).select(table.columns).cast(table.schema)
+    kept = [pl.col(c).cast(d) for c, d in table.schema.items() if not c.startswith(EXACT)]
+    return result.with_columns(**depending).select(kept)
 
 
 def _check_complete(table: pl.DataFrame, rules: Mapping[str, Rule]) -> None:
     shares = {c for c, r in rules.items() if r.kind not in (Kind.LABEL,)}
     ends = {f"{c}{end}" for c in shares for end in ("_low", "_high")}
-    unruled = [c for c in table.columns if c not in rules and c not in ends]
+    unruled = [
+        c for c in table.columns if c not in rules and c not in ends and not c.startswith(EXACT)
+    ]
     if unruled:
         raise InputError(
             f"no rule says how {', '.join(unruled)} may be published; "
@@ -215,7 +233,7 @@ def _protected(
     if rule.kind is Kind.SHARE:
         return _share(column, ends, same=same)
     if rule.kind is Kind.SHARE_OF:
-        return _share_of(column, ends, rule, k=k)
+        return _share_of(column, ends, rule, schema, k=k)
     return _estimate(column, ends, rule, schema, k=k, spread=spread)
 
 
@@ -242,19 +260,21 @@ def _share(column: str, ends: list[str], *, same: tuple[str, ...] | None) -> dic
         if same:
             lowest, highest = lowest.over(same), highest.over(same)
         large = large | (highest <= 0) | (lowest >= 1)
-    return _in_steps(column, ends, pl.col("_shown") & large, step, upper=1.0)
+    return _in_steps(column, ends, pl.col("_enough") & large, step, upper=1.0)
 
 
-def _share_of(column: str, ends: list[str], rule: Rule, *, k: int) -> dict[str, pl.Expr]:
+def _share_of(
+    column: str, ends: list[str], rule: Rule, schema: pl.Schema, *, k: int
+) -> dict[str, pl.Expr]:
     """Divide the rounded count by the rounded total: whoever divides back gets what is published.
 
     The exact share would give away the exact total, and with it differences of a few.
     """
-    of = pl.col(rule.of or column)
+    whole = _exact(rule.of or column, schema) / pl.when(pl.col(column) > 0).then(pl.col(column))
     base = _base(rule.total, k=k)
-    total = protect_count((of / pl.col(column)).round().cast(pl.Int64), base, k=k)
+    total = protect_count(whole.round().cast(pl.Int64), base, k=k)
     cases = _rounded_count(rule.of or column, rule, k=k)
-    kept = pl.col("_shown") & cases.is_not_null() & total.is_not_null()
+    kept = pl.col("_enough") & cases.is_not_null() & total.is_not_null()
     value = ((cases / total / _FINEST_SHARE).round() * _FINEST_SHARE).clip(0, 1)
     step = (_base(rule.heaviest, k=k) / total).clip(_FINEST_SHARE)
     found = _in_steps(column, ends, kept, step, upper=1.0)
@@ -271,12 +291,16 @@ def _estimate(
 ) -> dict[str, pl.Expr]:
     cases = _rounded_count(rule.of or column, rule, k=k)
     # More cases than k-1 customers can have: at least k stand behind the figure.
-    enough = pl.col(rule.of or column) >= _base(rule.heaviest, k=k)
-    kept = pl.col("_shown") & enough & cases.is_not_null()
+    enough = _exact(rule.of or column, schema) >= _base(rule.heaviest, k=k)
+    kept = pl.col("_enough") & enough & cases.is_not_null()
     if rule.kind is Kind.MEAN:
         step = (spread * k / (2 * cases)).clip(_FINEST_MEAN)
         return _in_steps(column, ends, kept, step, upper=None)
     return {c: pl.when(kept).then(_two_digits(c, schema[c])) for c in (column, *ends)}
+
+
+def _exact(column: str, schema: pl.Schema) -> pl.Expr:
+    return pl.col(f"{EXACT}{column}" if f"{EXACT}{column}" in schema else column)
 
 
 def _base(heaviest: str | None, *, k: int) -> pl.Expr:

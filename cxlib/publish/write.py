@@ -13,21 +13,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 import cxlib
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.publish.answers import NUMBER, write_answers, write_selections
 from cxlib.publish.checks import check_snapshot
+from cxlib.publish.coherent import round_together
 from cxlib.publish.findings import NAME as FINDINGS
 from cxlib.publish.findings import check_findings, write_findings
 from cxlib.publish.influence import Influence, measure_influence
 from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, list_files, switch_to
 from cxlib.publish.rare import fold_rare_touchpoints
-from cxlib.publish.rounding import rounding_base
+from cxlib.publish.rounding import rounding_base, smallest_shown
 from cxlib.publish.rules import MEASURES, PublishedMeasure, PublishedTable
 from cxlib.publish.selections import Choices, find_choices
-from cxlib.publish.small_groups import Kind, Rule, protect, protect_number
+from cxlib.publish.small_groups import EXACT, Kind, Rule, protect, protect_number
 from cxlib.publish.snapshot import Snapshot
 from cxlib.store import Workspace
 from cxlib.summary import Selection, Summary
@@ -178,27 +181,28 @@ def _write_measure(
     exact = _answer(measure, summary, choices)
     frames = {}
     for field, table in measure.tables.items():
-        below = pl.concat(
-            getattr(result, field).with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
-            for number, result in enumerate(exact)
-        )
+        below = _same_rows([getattr(result, field) for result in exact], table)
+        weights = getattr(influence, table.influence)
         safe = protect(
-            below,
+            _round_counts(below, table, weights, choices, k=k),
             {NUMBER: Rule(Kind.LABEL), **table.rules},
             customers=table.customers,
             k=k,
-            influence=getattr(influence, table.influence),
+            influence=weights,
             on=table.on,
             spread=spread,
         )
-        frames[field] = _same_rows(safe, table, selections=len(exact))
+        frames[field] = _nameable(safe, table)
+    numbers = {
+        name: _round_numbers([getattr(e, name) for e in exact], rule, influence, choices, k=k)
+        for name, rule in measure.numbers.items()
+    }
     others = []
-    for result in exact:
+    for number, result in enumerate(exact):
         kept = {f.name: getattr(result, f.name) for f in fields(result)}
         for name in (*measure.tables, "where"):
             del kept[name]
-        for name, rule in measure.numbers.items():
-            kept[name] = _protect_number(kept[name], rule, influence.whole, k=k)
+        kept |= {name: rounded[number] for name, rounded in numbers.items()}
         for name, (field, column) in measure.names.items():
             shown = set(frames[field][column])
             kept[name] = tuple(n for n in kept[name] if n in shown)
@@ -223,28 +227,88 @@ def _answer(measure: PublishedMeasure, summary: Summary, choices: Choices) -> li
         return list(pool.map(answer, range(len(asked))))
 
 
-def _same_rows(safe: pl.DataFrame, table: PublishedTable, *, selections: int) -> pl.DataFrame:
-    """Give every selection the same rows: one not shown looks like one that is not there.
+def _same_rows(answers: list[pl.DataFrame], table: PublishedTable) -> pl.DataFrame:
+    """Put the answers to all selections below one another, each with the rows of the first.
 
-    The rows are those shown in the first selection, which is everybody and the whole time: names of
-    rows that fewer than k customers stand behind are never written down.
+    The first selection is everybody and the whole time, which has every row. A row that is not
+    there in another is one with nobody: all null.
+    """
+    if not table.key:
+        return pl.concat(
+            frame.with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
+            for number, frame in enumerate(answers)
+        )
+    labels = [c for c, r in table.rules.items() if r.kind is Kind.LABEL]
+    rows = answers[0].select(labels)
+    figures = pl.col([c for c in answers[0].columns if c not in labels or c in table.key])
+    return pl.concat(
+        rows.join(
+            frame.select(figures), on=list(table.key), how="left", maintain_order="left"
+        ).select(*answers[0].columns, pl.lit(number, pl.UInt32).alias(NUMBER))
+        for number, frame in enumerate(answers)
+    )
+
+
+def _round_counts(
+    below: pl.DataFrame,
+    table: PublishedTable,
+    weights: pl.DataFrame,
+    choices: Choices,
+    *,
+    k: int,
+) -> pl.DataFrame:
+    """Round every count of all selections together, and keep the exact ones beside them."""
+    selections = len(choices.selections())
+    rows = len(below) // selections
+    first = below.head(rows)
+    bases = (
+        first.select(table.on).join(weights, on=list(table.on), how="left", maintain_order="left")
+        if table.on
+        else weights
+    )
+    found = {}
+    for column, rule in table.rules.items():
+        if rule.kind not in (Kind.CUSTOMERS, Kind.COUNT):
+            continue
+        exact = below[column].fill_null(0).cast(pl.Int64)
+        rounded = round_together(
+            exact.to_numpy().reshape(selections, rows).T,
+            _bases(bases, rule, rows=rows, k=k),
+            choices,
+            distinct=rule.kind is Kind.CUSTOMERS and not rule.adds_up,
+        )
+        found[column] = pl.Series(column, rounded.T.reshape(-1))
+        found[f"{EXACT}{column}"] = exact
+    return below.with_columns(**found).cast({c: below.schema[c] for c in found if c in below})
+
+
+def _bases(weights: pl.DataFrame, rule: Rule, *, rows: int, k: int) -> NDArray[np.int64]:
+    if rule.kind is Kind.CUSTOMERS:
+        return np.full(rows, k, dtype=np.int64)
+    column = pl.col(rule.heaviest or "").fill_null(0)
+    return weights.select(rounding_base(column, k=k)).to_series().to_numpy()
+
+
+def _round_numbers(
+    exact: list[int], rule: Rule, influence: Influence, choices: Choices, *, k: int
+) -> list[int]:
+    """Round a plain number in all selections; 0 where it may not be shown."""
+    distinct = rule.kind is Kind.CUSTOMERS
+    base = _bases(influence.whole, rule, rows=1, k=k)
+    rounded = round_together(np.array([exact]), base, choices, distinct=distinct)[0]
+    return [int(n) if n >= smallest_shown(k) else 0 for n in rounded]
+
+
+def _nameable(safe: pl.DataFrame, table: PublishedTable) -> pl.DataFrame:
+    """Leave out rows that are not shown for everybody and the whole time: the names of what fewer
+    than k customers stand behind are never written down.
     """
     if not table.key:
         return safe
-    labels = [c for c, r in table.rules.items() if r.kind is Kind.LABEL]
-    figures = [c for c in safe.columns if c not in {*labels, NUMBER}]
     first = next(c for c, r in table.rules.items() if r.kind is not Kind.LABEL)
-    rows = safe.filter((pl.col(NUMBER) == 0) & pl.col(first).is_not_null()).select(labels)
-    numbers = pl.DataFrame({NUMBER: range(selections)}, schema={NUMBER: pl.UInt32})
-    whole = numbers.join(rows, how="cross", maintain_order="left_right").join(
-        safe.select(NUMBER, *table.key, *figures),
-        on=[NUMBER, *table.key],
-        how="left",
-        maintain_order="left",
-    )
-    if not table.keep_hidden:
-        whole = whole.filter(pl.col(first).is_not_null())
-    return whole.select(safe.columns)
+    rows = safe.filter((pl.col(NUMBER) == 0) & pl.col(first).is_not_null()).select(table.key)
+    named = safe.join(rows, on=list(table.key), how="semi", maintain_order="left")
+    return named if table.keep_hidden else named.filter(pl.col(first).is_not_null())
 
 
 def _protect_number(exact: int, rule: Rule, whole: pl.DataFrame, *, k: int) -> int:

@@ -1,0 +1,164 @@
+"""Rounding all answers to one question together, so that they fit one another.
+
+Answers that are rounded one by one can be played off against one another: all customers less those
+of every other segment, a year less every other month, and a program that solves for what fits all
+of it finds groups of one to k-1. Here a count is rounded where it comes from, in the smallest parts
+that the selections are made of (a segment in one period), to whole multiples, and every answer is
+the sum of its parts. So the published numbers are the exact ones of another log, in which every
+group has none or at least k: whatever is worked out from them is true there too
+(``docs/decisions/0001-small-groups.md``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxlib.publish.selections import Choices
+
+__all__ = ["round_together"]
+
+Numbers = NDArray[np.int64]
+
+
+def round_together(
+    exact: Numbers, base: Numbers, choices: Choices, *, distinct: bool = False
+) -> Numbers:
+    """Round one count of several rows in all selections.
+
+    Parameters
+    ----------
+    exact
+        The count by row and selection, in the order of ``choices.selections()``.
+    base
+        For each row what its counts are to be multiples of.
+    choices
+        The selections.
+    distinct
+        Whether customers are counted, of whom each counts once in a range of periods; else the
+        counts of periods add up.
+
+    Returns
+    -------
+    numpy.ndarray
+        Multiples of the base, shaped as `exact`. Those of the values of a segment and of the rest
+        add up to those of everybody; those that are additive add up over periods. Everybody and the
+        whole time is rounded to the nearest multiple, so is any range from the first period on; the
+        others are within a few steps.
+    """
+    parts = _Parts.of(choices, distinct=distinct)
+    groups = 1 + len(choices.segments)
+    counts = parts.split(exact.reshape(len(exact), groups, -1))
+    rounded = np.zeros_like(counts)
+    rounded[:, 0] = _diffuse(counts[:, 0], base)
+    for values in _dimensions(choices):
+        rest = counts[:, 0] - counts[:, values].sum(axis=1)
+        together = np.concatenate([counts[:, values], rest[:, None]], axis=1)
+        rounded[:, values] = _apportion(together, rounded[:, 0], base)[:, :-1]
+    return parts.sum(rounded).reshape(exact.shape)
+
+
+def _dimensions(choices: Choices) -> list[list[int]]:
+    """Return the positions of the values of each segment dimension; everybody is 0."""
+    found: dict[str, list[int]] = {}
+    for number, (dimension, _) in enumerate(choices.segments, start=1):
+        found.setdefault(dimension, []).append(number)
+    return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The smallest parts of time that ranges are made of.
+
+    A part is a period, or where customers count once, a period and the one in which they were last
+    seen before. ``weights`` says which parts (second axis) each range (first axis) is the sum of.
+    """
+
+    weights: Numbers
+    inverse: Numbers
+
+    @classmethod
+    def of(cls, choices: Choices, *, distinct: bool) -> _Parts:
+        """Take ranges apart; those seen for the first time come first (see `_diffuse`)."""
+        count = max(1, len(choices.periods))
+        parts = [(p, -1) for p in range(count)]
+        if distinct:
+            # To and fro, so that what is left over in one part is made up for in one close by.
+            parts += [(p, q) for p in range(count) for q in _to_and_fro(p)]
+        ranges = [where.period or (0, count - 1) for where in choices.selections()]
+        ranges = ranges[: len(ranges) // (1 + len(choices.segments))]
+        weights = [[int(a <= p <= b and q < a) for p, q in parts] for a, b in ranges]
+        matrix = np.array(weights, dtype=np.int64)
+        # As many ranges as parts, or more where counts add up over periods.
+        inverse = np.rint(np.linalg.pinv(matrix)) if distinct else _singles(ranges, count)
+        return cls(matrix, inverse.astype(np.int64))
+
+    def split(self, exact: Numbers) -> Numbers:
+        """Return the counts of the parts."""
+        return exact @ self.inverse.T
+
+    def sum(self, parts: Numbers) -> Numbers:
+        """Return the counts of the ranges."""
+        return parts @ self.weights.T
+
+
+def _to_and_fro(count: int) -> range:
+    return range(count) if count % 2 else range(count - 1, -1, -1)
+
+
+def _singles(ranges: Sequence[tuple[int, int]], count: int) -> Numbers:
+    """Pick the range of each single period."""
+    picked = np.zeros((count, len(ranges)), dtype=np.int64)
+    for period in range(count):
+        picked[period, ranges.index((period, period))] = 1
+    return picked
+
+
+def _diffuse(counts: Numbers, base: Numbers) -> Numbers:
+    """Round counts along the last axis so that every sum from the first on is off by half a step
+    at most.
+    """
+    steps = base[:, None]
+    upto = (np.cumsum(counts, axis=-1) + steps // 2) // steps
+    return np.diff(upto, axis=-1, prepend=0) * steps
+
+
+def _apportion(counts: Numbers, totals: Numbers, base: Numbers) -> Numbers:
+    """Divide rounded totals among values: each part to those who are furthest behind so far.
+
+    Parameters
+    ----------
+    counts
+        Exact, by row, value and part.
+    totals
+        Rounded, by row and part.
+    base
+        By row.
+    """
+    given = np.zeros_like(counts)
+    owed = np.zeros(counts.shape[:2])
+    for part in range(counts.shape[2]):
+        owed += counts[:, :, part] / base[:, None]
+        given[:, :, part] = _whole(owed, totals[:, part] // base)
+        owed -= given[:, :, part]
+    return given * base[:, None, None]
+
+
+def _whole(owed: NDArray[np.float64], units: Numbers) -> Numbers:
+    """Give out `units` in each row: as many as are owed, the rest by the largest remainder."""
+    given = np.maximum(np.floor(owed + 1e-9), 0).astype(np.int64)
+    while True:
+        missing = units - given.sum(axis=1)
+        if not missing.any():
+            return given
+        remainder = owed - given
+        # the furthest behind first where units are missing; the furthest ahead first where too
+        # many were given out, of those who have any
+        order = np.where(missing[:, None] > 0, -remainder, remainder)
+        order = np.where((missing[:, None] < 0) & (given == 0), np.inf, order)
+        rank = np.argsort(np.argsort(order, axis=1, kind="stable"), axis=1, kind="stable")
+        chosen = (rank < np.abs(missing)[:, None]) & np.isfinite(order)
+        given += np.sign(missing)[:, None] * chosen
