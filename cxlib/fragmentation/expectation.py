@@ -43,7 +43,7 @@ MIN_N = 50
 """Arrivals below which a handoff is not judged."""
 
 MOST_DOUBT = 1.0
-"""Standard error of an expectation (in logits, logarithms of a wait, rating points) beyond which the
+"""Standard error of an expectation (in logits, log waits, rating points) beyond which the
 answer is withheld: too few other handoffs are like this one. For shares it is enough that the
 standard error is below a tenth of this as a share: of what hardly ever happens, logits say little.
 """
@@ -344,6 +344,7 @@ def fit_strata(  # noqa: PLR0913 (the parts of one regression)
     n: Floats,
     total: Floats,
     family: Family,
+    value_variance: float = 1.0,
     rounds: int = 12,
 ) -> tuple[Floats, Floats]:
     """Fit what strata change *within* handoffs; give it per row, with its standard error.
@@ -361,6 +362,8 @@ def fit_strata(  # noqa: PLR0913 (the parts of one regression)
         The handoff of each row, and where it leads.
     n, total, family
         As in `Cells`.
+    value_variance
+        Of one value within a handoff (mean).
     """
     import scipy.sparse as sp
 
@@ -379,14 +382,13 @@ def fit_strata(  # noqa: PLR0913 (the parts of one regression)
     design = sp.hstack(columns).tocsr()
     keep, penalty = np.array(keep_flags), np.array(weights)
     beta = np.zeros(design.shape[1])
-    spread = max(float((total**2 / n).sum() / n.sum() - (total.sum() / n.sum()) ** 2), 1e-6)
     for _ in range(rounds if family == "share" else 1):
         line = design @ beta
         if family == "share":
             share = 1 / (1 + np.exp(-np.clip(line, -15, 15)))
             info, score = n * np.maximum(share * (1 - share), 1e-6), total - n * share
         else:
-            info, score = n / spread, (total - n * line) / spread
+            info, score = n / value_variance, (total - n * line) / value_variance
         hessian = (design.T @ sp.diags(info) @ design).toarray() + np.diag(penalty)
         step = np.linalg.solve(hessian, design.T @ score - penalty * beta)
         beta = beta + (np.clip(step, -2, 2) if family == "share" else step)

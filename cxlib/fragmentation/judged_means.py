@@ -59,6 +59,7 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
             square=(n * value * value).sum(),
             raw=(n * value).sum(),
             shift=(n * pl.col("by_wait")).sum(),
+            error=(n * pl.col("error_wait")).sum(),
             median=pl.col("high").first(),
             sd=(
                 (n * pl.col("unbound") ** 2).sum() / n.sum()
@@ -113,6 +114,7 @@ def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
             square=pl.col("rating_sq").sum(),
             raw=pl.col("rating_sum").sum(),
             shift=(n * pl.col("by_rating")).sum(),
+            error=(n * pl.col("error_rating")).sum(),
         )
         .sort(keys)
     )
@@ -152,6 +154,7 @@ def _judge_mean(
         summed["total"].to_numpy(),
         np.zeros(len(grid)),
         variance,
+        (summed["error"].to_numpy() / n) ** 2,
     )
     judged = large & grid.apart & ~grid.rare
     found = expect_cells(

@@ -35,9 +35,9 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
     table = arrivals.arrivals
     stage = arrivals.places["stage_index"].gather(table["target"])
     added = [
-        *_strata(table, "n", "silent", "share", stage, name="silent"),
-        *_strata(table, "fresh", "back", "share", stage, name="back"),
-        *_strata(table, "rating_n", "rating_sum", "mean", stage, name="rating"),
+        *_strata(table, "n", "silent", None, stage, name="silent"),
+        *_strata(table, "fresh", "back", None, stage, name="back"),
+        *_strata(table, "rating_n", "rating_sum", "rating_sq", stage, name="rating"),
     ]
     enriched = replace(
         arrivals, arrivals=table.with_columns(added), waits=_waits_with_strata(arrivals), cache={}
@@ -47,7 +47,7 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
 
 
 def _strata(
-    table: pl.DataFrame, n: str, total: str, family: str, stage: pl.Series, *, name: str
+    table: pl.DataFrame, n: str, total: str, squares: str | None, stage: pl.Series, *, name: str
 ) -> tuple[pl.Series, pl.Series]:
     used = (table[n] > 0).to_numpy()
     part = table.filter(pl.Series(used))
@@ -67,7 +67,8 @@ def _strata(
         target=codes["target"],
         n=part[n].to_numpy().astype(np.float64),
         total=part[total].to_numpy().astype(np.float64),
-        family="share" if family == "share" else "mean",
+        family="share" if squares is None else "mean",
+        value_variance=1.0 if squares is None else _within(part, n, total, squares),
     )
     # coarse, because rows are summed by value
     return (
@@ -76,16 +77,27 @@ def _strata(
     )
 
 
+def _within(table: pl.DataFrame, n: str, total: str, squares: str) -> float:
+    """Variance of single values within handoffs."""
+    sums = table.group_by("source", "target").agg(pl.col(n, total, squares).sum())
+    inside = (sums[squares] - sums[total] ** 2 / sums[n]).sum()
+    return max(float(inside) / max(float(sums[n].sum()), 1.0), 1e-3)
+
+
 def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
     table = arrivals.waits.with_columns(value=pl.lit(_LOG_MIDDLE).gather(pl.col("bin")))
     keys = ["source", "target", "segment", "period"]
     part = (
         table.group_by(keys)
-        .agg(pl.col("n").sum(), total=(pl.col("n") * pl.col("value")).sum())
+        .agg(
+            pl.col("n").sum(),
+            total=(pl.col("n") * pl.col("value")).sum(),
+            squares=(pl.col("n") * pl.col("value") ** 2).sum(),
+        )
         .sort(keys)
     )
     codes = {c: part[c].to_numpy().astype(np.int64) for c in keys}
-    offset, _ = fit_strata(
+    offset, error = fit_strata(
         [codes["segment"], codes["period"]],
         [1.0, 1.0],
         codes["source"] * 65_536 + codes["target"],
@@ -93,8 +105,11 @@ def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
         n=part["n"].to_numpy().astype(np.float64),
         total=part["total"].to_numpy().astype(np.float64),
         family="mean",
+        value_variance=_within(part, "n", "total", "squares"),
     )
-    both = part.select(keys).with_columns(by_wait=pl.Series(offset))
+    both = part.select(keys).with_columns(
+        by_wait=pl.Series(offset), error_wait=pl.Series(error, dtype=pl.Float64)
+    )
     return table.join(both, on=keys, how="left", maintain_order="left")
 
 
