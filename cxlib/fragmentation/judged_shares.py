@@ -26,7 +26,7 @@ def judge_abandonment(arrivals: Arrivals, *, mark: int | None = None) -> pl.Data
     n, total = ("n", "silent") if mark is None else (f"n_{mark}", f"silent_{mark}")
     goals = arrivals.places.filter("is_goal")["place"]
     table = arrivals.arrivals.filter((pl.col(n) > 0) & ~pl.col("target").is_in(goals.implode()))
-    return _judge_share(arrivals, table, n, total, "silent", ("n", "silent"))
+    return judge_share(arrivals, table, n, total, "silent", ("n", "silent"))
 
 
 def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
@@ -37,10 +37,10 @@ def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
         return no_cells()
     grid = Grid(arrivals, table)
     habit = _habit_of_going_back(arrivals, grid)
-    return _judge_share(arrivals, table, "fresh", "back", "back", ("fresh", "back"), habit)
+    return judge_share(arrivals, table, "fresh", "back", "back", ("fresh", "back"), habit)
 
 
-def _judge_share(
+def judge_share(
     arrivals: Arrivals,
     table: pl.DataFrame,
     n: str,
@@ -49,6 +49,11 @@ def _judge_share(
     spread: tuple[str, str],
     shift: Floats | None = None,
 ) -> pl.DataFrame:
+    """Judge the share `total` of `n`, by transition, in a table with strata (``by_`` `offset`).
+
+    ``spread``: the columns of ``arrivals.spread`` that say how customers differ; ``shift``: what is
+    added to the expectation of each transition, in logits.
+    """
     if table.is_empty():
         return no_cells()
     grid = Grid(arrivals, table)
