@@ -187,7 +187,7 @@ def test_watch_tells_schedulers_by_its_exit_code(workspace, monkeypatch):
             "effect": [float("nan")],
         }
     )
-    for status, code in (("new", 3), ("gone", 0)):
+    for status, code in (("new", 3), ("growing", 3), ("mended", 0), ("ongoing", 0)):
         told = Watch(table.with_columns(status=pl.lit(status)), date(2025, 7, 1), "")
         monkeypatch.setattr("cxlib.fragmentation.watch_findings", lambda *a, told=told, **k: told)
         result = CliRunner().invoke(
@@ -196,6 +196,15 @@ def test_watch_tells_schedulers_by_its_exit_code(workspace, monkeypatch):
         assert result.exit_code == code
         (row,) = json.loads(result.stdout)
         assert (row["status"], row["effect"]) == (status, None)
+
+
+def test_watch_says_before_and_since(workspace):
+    result = CliRunner().invoke(app, ["watch", str(workspace), "--since", "2025-06-15"])
+    assert result.exit_code in (0, 3)
+    assert "since 2025-06-01." in result.stdout
+    late = cx("watch", workspace, "--since", "2025-09-20")
+    assert "Too early to say" in late
+    assert "unclear" in late or "before (95 %)" not in late
 
 
 def test_predict_prints_forecasts_beside_their_backtest_and_names_nobody(workspace, tmp_path):
@@ -228,6 +237,15 @@ def test_selftest_that_cannot_test_says_why(shop_workspace):
     told = cx_json("selftest", shop_workspace)
     assert told["reason"].startswith("not measurable, because the log has 3 customers")
     assert told["planted"] == told["false_findings"] == []
+    assert "Not measurable, because the log has 3 customers" in cx("selftest", shop_workspace)
+
+
+def test_selftest_reads_like_a_sentence(workspace):
+    # a log so small that hardly a fault can be planted: what is not tested is said
+    printed = cx("selftest", workspace, "--shuffles", 1)
+    assert "on 1 shuffled copy of the log. With a fault: " in printed
+    assert "abandonment: none planted, because no handoff is both ordinary and large" in printed
+    assert "1 to 20" in cx("selftest", workspace, "--shuffles", 0, code=1)
 
 
 def test_check_reports_without_writing(shop):

@@ -15,6 +15,8 @@ from cxlib.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
+    from cxlib.fragmentation import SelfTest
+
 __all__ = ["print_findings", "selftest", "watch"]
 
 ALERT = 3
@@ -77,9 +79,9 @@ def watch(
     ],
     as_json: Json = False,
 ) -> None:
-    """Say which findings are new, ongoing or gone since a date.
+    """Say which findings are new since a date, growing, mended, or going on as before.
 
-    For schedulers: the exit code is 0 when nothing is new, 3 when something is, 1 on errors.
+    For schedulers: the exit code is 3 when something is new or growing, 0 when not, 1 on errors.
     """
     from cxlib.fragmentation import watch_findings
     from cxlib.store import Workspace
@@ -93,69 +95,124 @@ def watch(
         found = watch_findings(opened, since=day)
     if as_json:
         print_json(as_records(found.table))
+        if found.reason:
+            say(found.reason)
     else:
         print_table(
-            [
-                {
-                    "status": row["status"],
-                    "signal": _spaced(row["signal"]),
-                    "finding": row["sentence"],
-                }
-                for row in found.table.iter_rows(named=True)
-            ],
-            title=f"{opened.journey_map.name}: {_counted(len(found.table))}, since {found.since}",
+            [_watched_row(row) for row in found.table.iter_rows(named=True)],
+            title=f"{opened.journey_map.name}: {found.sentence}",
+            note="New: found since then and not before. Growing, shrinking, mended: beyond chance. "
+            "Unclear: no finding any more, but that may be chance."
+            if len(found.table)
+            else "",
         )
-    if found.reason:
-        say(found.reason)
     if found.alert:
         raise typer.Exit(ALERT)
 
 
+def _watched_row(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "status": row["status"],
+        "signal": _spaced(row["signal"]),
+        "handoff": f"{row['source']} → {row['target']}",
+        "before (95 %)": _measured(row["signal"], row, "before"),
+        "since (95 %)": _measured(row["signal"], row, "since"),
+        "in words": row["sentence"],
+    }
+
+
 def selftest(
     workspace: WorkspaceFolder,
-    seed: Annotated[int, typer.Option(help="Of the shuffle and of the planted faults.")] = 0,
+    shuffles: Annotated[int, typer.Option(help="How many shuffled copies to judge.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the shuffles and of the planted faults.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Shuffle the log and plant faults in copies of it.
 
-    Says how many findings the shuffled copy has (all false), and whether planted faults were found
-    with their size inside the interval. The exit code is 1 when not.
+    Says how many findings the shuffled copies have (all false), and whether a fault planted for
+    each signal was found with its size inside the interval. The exit code is 1 when a fault was
+    missed, or more than one in three shuffled copies has a finding.
     """
     from cxlib.fragmentation import check_fragmentation
     from cxlib.store import Workspace
 
     opened = Workspace.open(workspace)
     with working("Shuffling and planting"):
-        test = check_fragmentation(opened, seed=seed)
+        test = check_fragmentation(opened, shuffles=shuffles, seed=seed)
     if as_json:
         print_json(
             {
                 "passed": test.passed,
                 "reason": test.reason,
+                "sentence": test.sentence,
+                "shuffles": test.shuffles,
                 "tests": test.tests,
+                "sample_step": test.sample_step,
                 "false_findings": as_records(test.shuffled),
                 "planted": as_records(test.planted),
+                "not_planted": as_records(test.skipped),
             }
         )
     else:
-        title = f"{len(test.shuffled)} false findings in {test.tests:,} tests of the shuffled log"
-        print_table([_planted_row(r) for r in test.planted.iter_rows(named=True)], title=title)
-    if test.reason:
-        say(test.reason)
-    elif not test.passed:
+        print_table(
+            [_planted_row(row) for row in test.planted.iter_rows(named=True)],
+            title=f"{opened.journey_map.name}. {test.sentence}",
+            note="\n".join(_notes(test)),
+        )
+    if not test.reason and not test.passed:
         raise typer.Exit(1)
 
 
+def _notes(test: SelfTest) -> list[str]:
+    """What the table does not say: false findings, and what was not planted."""
+    shuffled = [
+        f"False, in shuffled copy {row['shuffle']}: {row['sentence']}"
+        for row in test.shuffled.iter_rows(named=True)
+    ]
+    missing = [
+        f"{_spaced(row['signal'])}: none planted, because {_bare(row['reason'])}"
+        for row in test.skipped.iter_rows(named=True)
+    ]
+    return shuffled + missing
+
+
+def _bare(reason: str) -> str:
+    return reason.removeprefix("not measurable, because ")
+
+
 def _planted_row(row: Mapping[str, Any]) -> dict[str, str]:
+    signal = row["signal"]
     return {
-        "planted": f"{_spaced(row['signal'])} on {row['source']} → {row['target']}",
-        "size": f"{row['size']:.2f}",
-        "measured": f"{row['effect']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
-        if row["effect"] is not None
-        else "–",
-        "found": "yes" if row["found"] else "no",
+        "fault planted": f"{_spaced(signal)}, {' '.join(_size(signal, row['size']))}",
+        "on": f"{row['source']} → {row['target']}",
+        "cases": "–" if row["n"] is None else f"{row['n']:,}",
+        "found": "yes" if row["found"] else "NO",
+        "measured (95 %)": _measured(signal, row, "effect", ends=("low", "high")),
         "size inside": "yes" if row["covered"] else "no",
+        "false ones beside it": str(row["new_elsewhere"]),
     }
+
+
+def _measured(
+    signal: str, row: Mapping[str, Any], name: str, ends: tuple[str, str] | None = None
+) -> str:
+    """An effect with its interval, harm counting as positive."""
+    low, high = ends or (f"{name}_low", f"{name}_high")
+    if row[name] is None:
+        return "–"
+    if signal == "perception_dip":
+        low, high = high, low
+    value, least, most = (_size(signal, row[column])[0] for column in (name, low, high))
+    return f"{value} ({least} to {most})"
+
+
+def _size(signal: str, value: float) -> tuple[str, str]:
+    """The size of a fault as a number and its unit."""
+    if signal == "delay":
+        return f"{value:.1f}", "times as long"
+    if signal == "perception_dip":
+        return f"{-value:.1f}", "rating points lower"
+    return f"{100 * value:.0f}", "points more"
 
 
 def _spaced(signal: str) -> str:

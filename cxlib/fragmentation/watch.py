@@ -2,7 +2,7 @@
 
 `track_findings` gives every finding per period, with the periods that are not yet complete marked
 *immature*: their customers have not had the time to show what they will do. `watch_findings`
-compares what is found before a date with what is found since, for schedulers.
+compares what is found before a date with what is found since, for schedulers: new, growing, mended.
 """
 
 from __future__ import annotations
@@ -58,6 +58,16 @@ class Trend:
         return f"<ul>{items}</ul>" if items else "<p>There is no finding to follow over time.</p>"
 
 
+STATUSES = ("new", "growing", "ongoing", "shrinking", "mended", "unclear")
+"""What becomes of findings, those to look at first. New: found since the date and not before.
+Growing, shrinking: larger or smaller than before, beyond chance. Mended: no finding any more, and
+below half of what it was, beyond chance. Unclear: no finding any more, but that may be chance, or
+there were too few cases since."""
+
+ALERTS = ("new", "growing")
+"""Statuses that a scheduler has to tell people about."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Watch:
     """What `watch_findings` returns.
@@ -65,9 +75,10 @@ class Watch:
     Attributes
     ----------
     table
-        ``source``, ``target``, ``signal``, ``status`` ("new": found since the date and not before,
-        "ongoing", "gone"), ``n``, ``effect``, ``low``, ``high``, ``q``, ``sentence`` of the time
-        since the date (of the time before it for those gone).
+        In the order of `STATUSES`: ``status``, ``source``, ``target``, ``signal``, ``n``,
+        ``effect``, ``low``, ``high``, ``q``, ``sentence`` of the time since the date (of the time
+        before it for those mended or unclear), ``before`` and ``since`` with ``_low`` and ``_high``
+        (the effect of the same signal in both; null where it was not judged).
     since
         First day of the period that the date falls in.
     reason
@@ -80,12 +91,31 @@ class Watch:
 
     @property
     def alert(self) -> bool:
-        """Whether anything is new."""
-        return "new" in self.table["status"]
+        """Whether anything is new or growing."""
+        return bool(self.table["status"].is_in(ALERTS).any())
+
+    @property
+    def sentence(self) -> str:
+        """How many findings are new, growing and so on, in words."""
+        if self.reason:
+            return f"{self.reason[0].upper()}{self.reason[1:]}."
+        counted = [
+            f"{number:,} {status}"
+            for status in STATUSES
+            if (number := int((self.table["status"] == status).sum()))
+        ]
+        return f"{', '.join(counted) or 'No finding before or'} since {self.since}."
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The table as plain values, for `cx watch --json`."""
         return self.table.to_dicts()
+
+    def _repr_html_(self) -> str:
+        items = "".join(
+            f"<li>{row['status']}: {escape(row['sentence'])}</li>"
+            for row in self.table.iter_rows(named=True)
+        )
+        return f"<p>{escape(self.sentence)}</p>" + (f"<ul>{items}</ul>" if items else "")
 
 
 def track_findings(findings: Findings) -> Trend:
@@ -246,7 +276,10 @@ def _empty_trend() -> pl.DataFrame:
 
 
 def watch_findings(log: Workspace | Arrivals, *, since: date) -> Watch:
-    """Say which findings are new since a date, ongoing, or gone.
+    """Say which findings are new since a date, growing, mended, or going on as before.
+
+    The time before the date and the time since are judged apart. Only arrivals that were followed
+    for the silence count: what happened within the last silence cannot be seen yet.
 
     Parameters
     ----------
@@ -270,19 +303,77 @@ def watch_findings(log: Workspace | Arrivals, *, since: date) -> Watch:
         raise InputError(msg)
     before = measure_fragmentation(arrivals, where=Selection(period=(0, first - 1)))
     after = measure_fragmentation(arrivals, where=Selection(period=(first, len(starts) - 1)))
-    was = set(before.found.select("source_place", "target_place").iter_rows())
-    now = set(after.found.select("source_place", "target_place").iter_rows())
+    table = _compare(before, after)
+    return Watch(table, starts[first], _why_silent(arrivals, before, after, starts[first]))
+
+
+def _why_silent(arrivals: Arrivals, before: Findings, after: Findings, first: date) -> str:
+    """Why nothing can be said of the time since; empty where something can."""
+    missing = before.signals.filter(~pl.col("measurable"))
+    if len(missing) == len(before.signals):
+        return str(missing["reason"][0])
+    if after.signals["measurable"].any():
+        return ""
+    silence = arrivals.settings.silence.days
+    return (
+        f"too early to say: no handoff has enough arrivals since {first} that were followed for "
+        f"{silence} days"
+    )
+
+
+def _compare(before: Findings, after: Findings) -> pl.DataFrame:
+    """One row per handoff found before or since."""
+    keys = ["source_place", "target_place"]
     columns = ["source", "target", "signal", "n", "effect", "low", "high", "q", "sentence"]
-    rows = [
-        {"status": "ongoing" if key in was else "new", **{c: row[c] for c in columns}}
-        for row in after.found.iter_rows(named=True)
-        for key in [(row["source_place"], row["target_place"])]
-    ] + [
-        {"status": "gone", **{c: row[c] for c in columns}}
+    was, now = (set(found.found.select(keys).iter_rows()) for found in (before, after))
+    told = [(row, True) for row in after.found.iter_rows(named=True)]
+    told += [
+        (row, False)
         for row in before.found.iter_rows(named=True)
         if (row["source_place"], row["target_place"]) not in now
     ]
+    sizes = [_sizes(found.table) for found in (before, after)]
+    rows = []
+    for row, is_found in told:
+        key = (row["source_place"], row["target_place"], row["signal"])
+        old, new = (side.get(key, (None, None, None)) for side in sizes)
+        status = _what_became(row["signal"], old, new, was=key[:2] in was, now=is_found)
+        names = [f"{side}{end}" for side in ("before", "since") for end in ("", "_low", "_high")]
+        numbers = dict(zip(names, (*old, *new), strict=True))
+        rows.append({"status": status, **{c: row[c] for c in columns}, **numbers})
+    rows.sort(key=lambda row: STATUSES.index(row["status"]))
+    names = [f"{side}{end}" for side in ("before", "since") for end in ("", "_low", "_high")]
     schema: dict[str, Any] = {"status": pl.String, **{c: after.table.schema[c] for c in columns}}
-    silent = after.signals.filter(~pl.col("measurable"))
-    reason = str(silent["reason"][0]) if len(silent) == len(after.signals) else ""
-    return Watch(pl.DataFrame(rows, schema=schema), starts[first], reason)
+    return pl.DataFrame(rows, schema=schema | dict.fromkeys(names, pl.Float64))
+
+
+Size = tuple[float | None, float | None, float | None]
+
+
+def _sizes(table: pl.DataFrame) -> dict[tuple[int, int, str], Size]:
+    """Effect with its interval, by source, target and signal."""
+    rows = table.select("source_place", "target_place", "signal", "effect", "low", "high")
+    return {(a, b, signal): (effect, *ends) for a, b, signal, effect, *ends in rows.iter_rows()}
+
+
+def _what_became(signal: str, old: Size, new: Size, *, was: bool, now: bool) -> str:
+    """The status of a handoff that was found before, is found now, or both."""
+    if not was:
+        return "new"
+    if None in (*old, *new):
+        return "ongoing" if now else "unclear"
+    (early, early_se), (late, late_se) = (_harm(signal, size) for size in (old, new))
+    reach = _Z95 * float(np.hypot(early_se, late_se))
+    smaller = late - early < -reach
+    if now:
+        return "growing" if late - early > reach else "shrinking" if smaller else "ongoing"
+    return "mended" if smaller and late < early / 2 else "unclear"
+
+
+def _harm(signal: str, size: Size) -> tuple[float, float]:
+    """An effect as harm (more is worse) with its standard error; waits as logarithms."""
+    effect, low, high = (float(value or 0.0) for value in size)
+    if signal == "delay":
+        effect, low, high = (float(np.log(max(value, 1e-6))) for value in (effect, low, high))
+    sign = -1.0 if signal == "perception_dip" else 1.0
+    return sign * effect, (high - low) / (2 * _Z95)

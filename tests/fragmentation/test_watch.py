@@ -1,7 +1,6 @@
-"""Findings over time, and the self test, on logs whose truth is known."""
+"""Findings over time on logs whose truth is known."""
 
-from datetime import date
-from types import SimpleNamespace
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -10,7 +9,6 @@ from fragmentation.walks import START, count, walk_log
 
 from cxlib.errors import InputError
 from cxlib.fragmentation import measure_fragmentation, track_findings, watch_findings
-from cxlib.fragmentation.selftest import shuffle_touchpoints
 
 
 @pytest.fixture(scope="module")
@@ -40,25 +38,53 @@ def test_a_date_outside_the_log_is_refused(arrivals):
         watch_findings(arrivals, since=START.date())
 
 
-def test_shuffled_touchpoints_keep_what_they_must():
-    rows = pl.DataFrame(
-        {
-            "customer": [0, 0, 0, 0, 1, 1],
-            "period": [0, 0, 0, 1, 0, 0],
-            "place": [0, 1, 2, 0, 1, 0],
-            "rating": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-        }
-    )
-    workspace = SimpleNamespace(
-        places=pl.DataFrame({"stage_index": [0, 0, 1], "initiated_by": ["customer"] * 3})
-    )
-    seen = set()
-    for seed in range(20):
-        shuffled = shuffle_touchpoints(rows, workspace, seed)
-        assert shuffled.select("customer", "period").equals(rows.select("customer", "period"))
-        assert shuffled["place"][2] == 2
-        assert shuffled["rating"][3] == 4.0
-        pairs = [set(shuffled.select("place", "rating").rows()[i : i + 2]) for i in (0, 4)]
-        assert pairs == [{(0, 1.0), (1, 2.0)}, {(1, 5.0), (0, 6.0)}]
-        seen.add(shuffled["place"][0])
-    assert seen == {0, 1}
+def phases(*lost):
+    """Months of 8 in a row in one world; of each the share that t1 → t4 loses on top."""
+    logs = []
+    for number, share in enumerate(lost):
+        log = walk_log(7, fault=("abandonment", 1, 4), again=number, lost=share)
+        log[:, 0] += 10_000 * number
+        log[:, 1] += 240 * 86_400.0 * number
+        logs.append(log)
+    return count(np.concatenate(logs))
+
+
+def day_of_phase(number):
+    return (START + timedelta(days=240 * number + 10)).date()
+
+
+@pytest.mark.parametrize(
+    ("lost", "status", "alert"),
+    [
+        ((0.0, 0.22), "new", True),
+        ((0.15, 0.45), "growing", True),
+        ((0.22, 0.22), "ongoing", False),
+        ((0.45, 0.15), "shrinking", False),
+        ((0.22, 0.0), "mended", False),
+    ],
+)
+def test_a_fault_that_starts_grows_and_ends(lost, status, alert):
+    watched = watch_findings(phases(*lost), since=day_of_phase(1))
+    assert watched.table.select("source", "target", "status").rows() == [("t1", "t4", status)]
+    assert watched.alert is alert
+    row = watched.table.row(0, named=True)
+    # the true sizes lie in the intervals of before and since
+    for side, true in zip(("before", "since"), lost, strict=True):
+        assert row[f"{side}_low"] <= true <= row[f"{side}_high"]
+    assert watched.sentence.startswith(f"1 {status} since ")
+    assert f"{status}: t1 → t4" in watched._repr_html_()
+
+
+def test_what_happened_within_the_last_silence_is_too_early_to_say():
+    arrivals = phases(0.22)
+    late = arrivals.settings.observed_until - timedelta(days=5)
+    watched = watch_findings(arrivals, since=late.date())
+    assert watched.table["status"].to_list() == ["unclear"]
+    assert watched.sentence.startswith("Too early to say")
+    assert not watched.alert
+
+
+def test_no_fault_no_alert():
+    watched = watch_findings(phases(0.0, 0.0), since=day_of_phase(1))
+    assert watched.table.is_empty()
+    assert watched.sentence.startswith("No finding before or since")

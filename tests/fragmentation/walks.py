@@ -15,10 +15,11 @@ SIZE = 12
 STAGE = np.repeat(np.arange(3), 4)
 
 
-def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0):
+def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0, lost=0.22):
     """Customers walk at random among 12 touchpoints; every touchpoint loses its own share.
 
-    `fault`: kind, source, target. `again`: other customers in the same world.
+    `fault`: kind, source, target. `again`: other customers in the same world. `lost`: share of
+    arrivals that an abandonment takes.
     """
     rng = np.random.default_rng(seed)
     ways = rng.gamma(1.0, size=(SIZE, SIZE)) * np.where(STAGE[None] >= STAGE[:, None], 1.0, 0.2)
@@ -41,7 +42,7 @@ def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0):
         rating -= np.where(hit & (kind == "perception_dip"), 2.5, 0)
         rating[rng.random(len(alive)) > 0.4] = np.nan
         rows.append(np.column_stack([alive, at[alive], place, rating]))
-        chance = leave[place] + np.where(hit & (kind == "abandonment"), 0.22, 0)
+        chance = leave[place] + np.where(hit & (kind == "abandonment"), lost, 0)
         stay = rng.random(len(alive)) >= chance
         alive, place, came, hit = alive[stay], place[stay], came[stay], hit[stay]
         following = (ways[place] < rng.random(len(alive))[:, None]).sum(1).clip(0, SIZE - 1)

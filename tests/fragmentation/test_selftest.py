@@ -1,0 +1,121 @@
+"""The self test: what the shuffle keeps, and that planted faults have the size they state."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cxlib.fragmentation.faults import ABANDONED, DELAYED, FAULTS, MARKED_DOWN, SENT_BACK, Site
+from cxlib.fragmentation.faults import plant_fault as plant
+from cxlib.fragmentation.selftest import shuffle_touchpoints
+
+PLACES = pl.DataFrame(
+    {
+        "place": range(4),
+        "touchpoint": ["ad", "page", "visit", "till"],
+        "stage_index": pl.Series([0, 1, 1, 2], dtype=pl.UInt8),
+        "channel": ["ads", "web", "store", "store"],
+        "initiated_by": ["customer"] * 4,
+    }
+)
+SOURCE, TARGET = 1, 3
+
+
+def some_rows(customers=4_000, seed=1):
+    """Walks of 1 to 6 contacts in the manner of the store."""
+    dice = np.random.default_rng(seed)
+    rows = []
+    for customer in range(customers):
+        at = datetime(2025, 1, 1, tzinfo=UTC)
+        for place in dice.integers(0, 4, dice.integers(1, 7)).tolist():
+            rows.append((customer, at, place, 7.0))
+            at += timedelta(hours=float(dice.exponential(5)) + 0.1)
+    schema = {
+        "customer": pl.UInt32,
+        "occurred_at": pl.Datetime("us", "UTC"),
+        "place": pl.UInt16,
+        "rating": pl.Float64,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def arrivals_of(rows):
+    """Per arrival at the target from the source: wait, next place, rating; in plain loops."""
+    found = []
+    for group in rows.partition_by("customer", maintain_order=True):
+        walk = group.to_dicts()
+        for i in range(1, len(walk)):
+            if (walk[i - 1]["place"], walk[i]["place"]) == (SOURCE, TARGET):
+                after = walk[i + 1]["place"] if i + 1 < len(walk) else None
+                wait = walk[i]["occurred_at"] - walk[i - 1]["occurred_at"]
+                found.append((wait.total_seconds(), after, walk[i]["rating"]))
+    return found
+
+
+def measure(signal, rows):
+    """The signal at the handoff, counted by hand."""
+    found = arrivals_of(rows)
+    onward = [after for _, after, _ in found if after is not None]
+    stage = PLACES["stage_index"].to_list()
+    return {
+        "abandonment": lambda: sum(after is None for _, after, _ in found) / len(found),
+        "backtracking": lambda: sum(stage[a] < stage[TARGET] for a in onward) / len(onward),
+        "ping_pong": lambda: sum(a == SOURCE for a in onward) / len(onward),
+        "delay": lambda: float(np.median([wait for wait, _, _ in found])),
+        "perception_dip": lambda: float(np.mean([rating for _, _, rating in found])),
+    }[signal]()
+
+
+@pytest.mark.parametrize("signal", list(FAULTS))
+def test_a_planted_fault_has_the_size_it_states(signal):
+    rows = some_rows()
+    before = measure(signal, rows)
+    changed = plant(rows, FAULTS[signal], Site(SOURCE, TARGET, before, PLACES), seed=3)
+    after = measure(signal, changed)
+    assert changed.columns == rows.columns
+    # shares: some 400 cases, hence two standard errors of about 0.025
+    wanted = {
+        "abandonment": pytest.approx(before + ABANDONED, abs=0.05),
+        "backtracking": pytest.approx(before + SENT_BACK, abs=0.06),
+        "ping_pong": pytest.approx(before + SENT_BACK, abs=0.06),
+        "delay": pytest.approx(before * DELAYED),
+        "perception_dip": pytest.approx(before - MARKED_DOWN),
+    }
+    assert after == wanted[signal]
+
+
+@pytest.mark.parametrize("signal", list(FAULTS))
+def test_nobody_else_is_touched(signal):
+    rows = some_rows()
+    changed = plant(rows, FAULTS[signal], Site(SOURCE, TARGET, 0.2, PLACES), seed=3)
+    came = (pl.col("place") == TARGET) & (pl.col("place").shift(1) == SOURCE)
+    hit = rows.filter(came.over("customer"))["customer"].unique()
+    others = ~pl.col("customer").is_in(hit.implode())
+    assert changed.filter(others).equals(rows.filter(others))
+    assert not changed.equals(rows)
+
+
+def test_shuffled_touchpoints_keep_what_they_must():
+    rows = pl.DataFrame(
+        {
+            "customer": [0, 0, 0, 0, 1, 1],
+            "period": [0, 0, 0, 1, 0, 0],
+            "place": [0, 1, 2, 0, 1, 0],
+            "rating": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        }
+    )
+    workspace = SimpleNamespace(
+        places=pl.DataFrame({"stage_index": [0, 0, 1], "initiated_by": ["customer"] * 3})
+    )
+    seen = set()
+    for seed in range(20):
+        shuffled = shuffle_touchpoints(rows, workspace, seed)
+        assert shuffled.select("customer", "period").equals(rows.select("customer", "period"))
+        assert shuffled["place"][2] == 2
+        assert shuffled["rating"][3] == 4.0
+        pairs = [set(shuffled.select("place", "rating").rows()[i : i + 2]) for i in (0, 4)]
+        assert pairs == [{(0, 1.0), (1, 2.0)}, {(1, 5.0), (0, 6.0)}]
+        seen.add(shuffled["place"][0])
+    assert seen == {0, 1}
