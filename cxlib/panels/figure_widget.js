@@ -163,7 +163,9 @@ function watchScheme(turned) {
   const marks = new MutationObserver(turned);
   marks.observe(document.documentElement, { attributes: true, attributeFilter: ["data-cx-scheme"] });
   for (const one of media) one.addEventListener("change", turned);
+  window.addEventListener("resize", turned);
   return () => {
+    window.removeEventListener("resize", turned);
     marks.disconnect();
     for (const one of media) one.removeEventListener("change", turned);
   };
@@ -212,14 +214,17 @@ function render({ model, el }) {
     }
   }
 
+  const recolour = () => { if (Plotly && onDark(plot) !== isDark) draw(); };
   const resize = new ResizeObserver(() => {
+    // The style sheet of the panel is a widget too: what is drawn before it is there may be in the wrong colours.
+    recolour();
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(() => {
       if (Plotly && plot.offsetParent !== null && plot._fullLayout) Plotly.Plots.resize(plot);
     });
   });
   resize.observe(el);
-  const unwatch = watchScheme(() => { if (Plotly && onDark(plot) !== isDark) draw(); });
+  const unwatch = watchScheme(recolour);
   model.on("change:figure", draw);
   draw();
   return () => {
