@@ -2,9 +2,10 @@
 
 Everything that is said about a handoff a → b is said about the customers who *arrived at b from a*:
 whether they went on, turned back, returned to where they came from, how long they had waited, and
-how they rated b. One streaming pass over the store counts this into four tables of integers and
-sums. Like the journey summary they are additive over customers, and they grow with the journey map,
-not with the log.
+how they rated b. One streaming pass over the store counts this into additive tables of integers
+and sums, those of marked touchpoints, of planned handoffs and of links between channels among them
+(`cxlib.fragmentation.repeats`, `planned`, `links`). Like the journey summary they grow with the
+journey map, not with the log.
 
 A customer counts at most `MAX_PER_CUSTOMER` times per handoff and with a limited number of
 contacts in all, and customers who behave like robots are left out, so that a few heavy users
@@ -25,10 +26,14 @@ import polars as pl
 
 from cxlib.bins import bin_of
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.fragmentation.links import count_links
+from cxlib.fragmentation.planned import COUNTS, count_planned
+from cxlib.fragmentation.repeats import REPEATS, SPREAD, count_repeats
 from cxlib.journeys import NO_STAGE
 from cxlib.periods import Periods
 
 if TYPE_CHECKING:
+    from cxlib.journey_map import PlannedHandoff
     from cxlib.store import Workspace
     from cxlib.summary import Selection
 
@@ -44,18 +49,27 @@ FALLBACK_SILENCE = timedelta(days=30)
 LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
 """Silences at which abandonment must have the same sign for a finding to be stable."""
 
-_FORMAT = 3
+WINDOWS = LANDMARKS[:1]
+"""Shorter windows for what came next, at which a signal must keep its sign to be stable."""
+
+_FORMAT = 4
 """Version of what is counted; arrivals of another version are counted again."""
 
 _POSITION_BINS = (2, 3, 5, 9)
 _ROBOT_CONTACTS = 100
 _ROBOT_PACE = timedelta(seconds=60)
 
+_STRATA = ("source", "target", "high", "reached", "position", "segment", "period")
+
 KEYS = {
-    "arrivals": ("source", "target", "high", "reached", "position", "segment", "period"),
+    "arrivals": _STRATA,
     "onward": ("source", "target", "next", "segment", "period"),
     "waits": ("source", "target", "bin", "segment", "period"),
     "spread": ("source", "target", "bucket"),
+    "repeats": _STRATA,
+    "repeats_spread": ("source", "target", "bucket"),
+    "planned": COUNTS,
+    "links": ("place",),
 }
 """Key columns of each table, in the order in which it is sorted."""
 
@@ -75,6 +89,10 @@ class Settings:
         Customers counted, and customers left out because they behave like robots.
     midnight_share
         Share of contacts at exactly midnight in the map's time zone or in UTC.
+    unknown_share
+        Share of contacts without a customer, which were set aside.
+    plan
+        Planned handoffs, in the order in which they were counted.
     """
 
     silence: timedelta
@@ -83,6 +101,8 @@ class Settings:
     customers: int
     robots: int
     midnight_share: float
+    unknown_share: float = 0.0
+    plan: tuple[PlannedHandoff, ...] = ()
 
     @property
     def span(self) -> timedelta:
@@ -92,7 +112,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrivals:
-    """What `count_arrivals` returns: four additive tables, and what their numbers mean.
+    """What `count_arrivals` returns: additive tables, and what their numbers mean.
 
     Attributes
     ----------
@@ -101,21 +121,33 @@ class Arrivals:
         (class of the contact number in the journey), segment and period: ``n`` arrivals followed
         for the silence, ``silent`` of them without any further contact of the customer within it,
         ``onward`` the others, ``back`` of those to a stage below the highest reached; ``n_7`` and
-        ``silent_7`` (also 14, 30) the same at fixed silences; ``customers`` first arrivals;
-        ``rating_n``, ``rating_sum``, ``rating_sq``.
+        ``silent_7`` (also 14, 30) the same at fixed silences; ``fresh_7`` and ``back_7`` of
+        those who went on within that time; ``customers`` first arrivals; ``rating_n``,
+        ``rating_sum``, ``rating_sq``.
     onward
-        Per source, target and ``next`` place: ``n`` fresh arrivals that went on.
+        Per source, target and ``next`` place: ``n`` fresh arrivals that went on (``n_7``: within
+        7 days).
     waits
         Per source, target and ``bin`` of the wait between them (`cxlib.bins`): ``n``.
     spread
         Per source, target and bucket of customers: ``n``, ``silent``, ``onward``, ``fresh``,
         ``back``: what the intervals need to know of how customers differ.
+    repeats, repeats_spread
+        As ``arrivals`` and ``spread``, of marked touchpoints: see `cxlib.fragmentation.repeats`.
+    planned
+        Per planned handoff what became of the contacts at its source (`count_planned`).
+    links
+        Per place what tells whether customers are linked across channels (`count_links`).
     """
 
     arrivals: pl.DataFrame
     onward: pl.DataFrame
     waits: pl.DataFrame
     spread: pl.DataFrame
+    repeats: pl.DataFrame
+    repeats_spread: pl.DataFrame
+    planned: pl.DataFrame
+    links: pl.DataFrame
     places: pl.DataFrame
     segments: pl.DataFrame
     periods: Periods
@@ -143,7 +175,8 @@ class Arrivals:
                 msg = f"period {first} to {last} is outside the log's {len(self.periods)} periods"
                 raise InputError(msg)
             tests.append(pl.col("period").is_between(first, last))
-        kept = {n: getattr(self, n).filter(*tests) for n in KEYS if n != "spread" and tests}
+        parts = [name for name, keys in KEYS.items() if "segment" in keys and tests]
+        kept = {name: getattr(self, name).filter(*tests) for name in parts}
         return replace(self, **kept, cache={})
 
     def _segment_codes(self, dimension: str, value: str) -> list[int]:
@@ -173,6 +206,7 @@ class Arrivals:
             "customers": s.customers,
             "robots": s.robots,
             "midnight_share": s.midnight_share,
+            "unknown_share": s.unknown_share,
         }
         (fresh / "arrivals.json").write_text(json.dumps(meta, indent=1), "utf-8")
         shutil.rmtree(folder, ignore_errors=True)
@@ -195,6 +229,8 @@ def read_arrivals(workspace: Workspace) -> Arrivals:
         meta["customers"],
         meta["robots"],
         meta["midnight_share"],
+        meta["unknown_share"],
+        workspace.journey_map.planned_handoffs,
     )
     tables: dict[str, Any] = {n: pl.read_parquet(folder / f"{n}.parquet") for n in KEYS}
     return Arrivals(
@@ -231,7 +267,16 @@ def count_arrivals(workspace: Workspace, *, silence: timedelta | None = None) ->
         observed_until=workspace.observed_until,
         silence=silence or workspace.gap,
         time_zone=workspace.periods.time_zone,
+        plan=workspace.journey_map.planned_handoffs,
+        unknown_share=_unknown_share(workspace),
     )
+
+
+def _unknown_share(workspace: Workspace) -> float:
+    """Share of contacts that were set aside because they name no customer."""
+    report = workspace.report
+    unknown = report.get("set_aside", {}).get("customer is empty", 0)
+    return float(unknown / max(unknown + report.get("contacts", 0), 1))
 
 
 def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
@@ -244,13 +289,15 @@ def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
     observed_until: datetime,
     silence: timedelta | None = None,
     time_zone: str = "UTC",
+    plan: Sequence[PlannedHandoff] = (),
+    unknown_share: float = 0.0,
 ) -> Arrivals:
     """Count the arrivals of store rows that come in pieces, no customer in two of them."""
     first_at = customers["first_at"].min()
     span: timedelta = observed_until - first_at  # type: ignore[operator, assignment]
     chosen = choose_silence(span, silence)
     robots, most = find_robots(customers)
-    scope = _Scope(places, observed_until, chosen, most)
+    scope = _Scope(places, observed_until, chosen, most, tuple(plan))
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in KEYS}
     midnights = contacts = 0
     for frame in frames:
@@ -258,7 +305,7 @@ def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
         midnights += int(frame.select((at_midnight == pl.time(0)).sum()).item())
         contacts += len(frame)
         kept = frame.filter(~pl.col("customer").is_in(robots.implode())) if len(robots) else frame
-        for name, table in _count(follow_arrivals(kept, scope), scope).items():
+        for name, table in _count_bucket(kept, scope).items():
             parts[name].append(table)
     tables: dict[str, Any] = {name: _add_up(parts[name], name) for name in KEYS}
     settings = Settings(
@@ -268,6 +315,8 @@ def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
         len(customers) - len(robots),
         len(robots),
         midnights / max(contacts, 1),
+        unknown_share,
+        tuple(plan),
     )
     return Arrivals(**tables, places=places, segments=segments, periods=periods, settings=settings)
 
@@ -328,9 +377,47 @@ class _Scope:
     observed_until: datetime
     silence: timedelta
     most: int
+    plan: tuple[PlannedHandoff, ...] = ()
 
     def lookup(self, column: str, place: pl.Expr) -> pl.Expr:
         return pl.lit(self.places[column]).gather(place.cast(pl.UInt32))
+
+
+def _count_bucket(rows: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
+    """Count everything that the customers of one bucket add."""
+    reload = (
+        (pl.col("customer") == pl.col("customer").shift(1))
+        & (pl.col("place") == pl.col("place").shift(1))
+        & (pl.col("occurred_at").diff() <= RELOAD)
+    )
+    contacts = rows.filter(~reload.fill_null(False))
+    followed = follow_arrivals(rows, scope)
+    tables = _count(followed, scope)
+    again = count_repeats(followed, contacts, scope.places, within=scope.silence)
+    sums = [pl.col(name).sum().cast(pl.Int64) for name in REPEATS]
+    tables["repeats"] = _with_keys(again).group_by(KEYS["repeats"]).agg(sums)
+    spread = [pl.col(name).sum().cast(pl.Int64) for name in SPREAD]
+    tables["repeats_spread"] = again.group_by(KEYS["repeats_spread"]).agg(spread)
+    tables["planned"] = count_planned(
+        contacts,
+        scope.places,
+        scope.plan,
+        observed_until=scope.observed_until,
+        most=MAX_PER_CUSTOMER,
+    )
+    tables["links"] = count_links(rows, scope.places)
+    return tables
+
+
+def _with_keys(followed: pl.DataFrame) -> pl.DataFrame:
+    """Add the strata that are not columns yet: highest stage, and class of the position."""
+    position = pl.col("position").cast(pl.Int32)
+    return followed.with_columns(
+        high=pl.col("stage_high"),
+        position=pl.sum_horizontal((position >= b).cast(pl.UInt8) for b in _POSITION_BINS).cast(
+            pl.UInt8
+        ),
+    )
 
 
 def follow_arrivals(rows: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
@@ -373,6 +460,7 @@ def follow_arrivals(rows: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
             next=pl.when(after & (instant.shift(-1) - instant <= silence)).then(
                 pl.col("place").shift(-1)
             ),
+            _until_next=instant.shift(-1) - instant,
             next_stage=stage.shift(-1),
             _stage=stage,
             return_after=pl.when(own_by == pl.col("customer")).then(own_at - instant),
@@ -410,15 +498,18 @@ def _count(followed: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
         seen = pl.col("follow_up") >= mark
         counts[f"n_{mark.days}"] = seen
         counts[f"silent_{mark.days}"] = seen & (pl.col("return_after") > mark).fill_null(True)
+    for mark in WINDOWS:
+        soon = pl.col("_until_next") <= mark
+        counts[f"fresh_{mark.days}"] = counts["fresh"] & soon
+        counts[f"back_{mark.days}"] = counts["back"] & soon
     totals = [e.sum().cast(pl.Int64).alias(n) for n, e in counts.items()]
     rating = pl.col("rating").cast(pl.Float64)
-    position = pl.col("position").cast(pl.Int32)
-    frame = followed.lazy().with_columns(
-        high=pl.col("stage_high"),
-        position=pl.sum_horizontal((position >= b).cast(pl.UInt8) for b in _POSITION_BINS).cast(
-            pl.UInt8
-        ),
-        bin=bin_of(pl.col("wait").dt.total_microseconds() / 1_000_000),
+    frame = (
+        _with_keys(followed)
+        .lazy()
+        .with_columns(
+            bin=bin_of(pl.col("wait").dt.total_microseconds() / 1_000_000),
+        )
     )
     sums = (
         (pl.col("_turn") == 0).sum().cast(pl.Int64).alias("customers"),
@@ -430,7 +521,13 @@ def _count(followed: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
         "arrivals": frame.group_by(KEYS["arrivals"]).agg(*totals, *sums),
         "onward": frame.filter(full & onward & ~pl.col("returned").fill_null(False))
         .group_by(KEYS["onward"])
-        .agg(_size()),
+        .agg(
+            _size(),
+            *(
+                (pl.col("_until_next") <= mark).sum().cast(pl.Int64).alias(f"n_{mark.days}")
+                for mark in WINDOWS
+            ),
+        ),
         "waits": frame.filter(pl.col("follow_up") + pl.col("wait") >= silence)
         .group_by(KEYS["waits"])
         .agg(_size()),

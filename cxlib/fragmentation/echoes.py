@@ -6,7 +6,12 @@ sent back arrive where they came from along b → a, where they look odd in turn
 1. Of several signals on one handoff the clearest (smallest p value) is the finding; the others name
    it in ``echo_of``. Backtracking and ping-pong tell the same tale twice; ping-pong is chosen where
    returns to the source's channel account for most of the backtracking.
-2. A finding on b → a about where customers went next is an echo of a → b, where a → b has a clearer
+2. Who is sent back comes again: what is repeated after a → b is told by ping-pong or backtracking
+   of a → b where these account for most of it. And customers whom a → b sends back to a are at a
+   once more: a repeat at x → a that this could account for is an echo of a → b.
+3. A planned handoff that leads out of b is broken where customers were lost, or sent back, on their
+   way to b, or where the handoff itself is late: that is an echo of those findings.
+4. A finding on b → a about where customers went next is an echo of a → b, where a → b has a clearer
    finding of sending customers back.
 """
 
@@ -16,6 +21,8 @@ import polars as pl
 
 SENT_BACK = ("ping_pong", "backtracking")
 _FOLLOWING = ("ping_pong", "backtracking", "abandonment")
+REPEATS = ("repeated_task", "repeat_contact")
+_LEADS_OUT = ("abandonment", *SENT_BACK)
 _MOST = 0.6
 
 
@@ -47,6 +54,7 @@ def choose_findings(judged: pl.DataFrame) -> pl.DataFrame:
             and strength[reverse] > strength[a, b]
         ):
             echo[a, b] = f"{names[reverse]}: {speaks[reverse]}"
+    echo |= _follow_ups(by_handoff, speaks, names)
     verdicts = [
         _verdict(row, speaks, echo, names)
         for row in judged.select(
@@ -59,15 +67,47 @@ def choose_findings(judged: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+Row = dict[str, object]
+Handoff = tuple[int, int]
+
+
+def _customers(row: Row) -> float:
+    """Customers behind an excess of shares."""
+    return float(row["n"]) * float(row["effect"])  # type: ignore[arg-type]
+
+
+def _follow_ups(
+    by_handoff: dict[Handoff, list[Row]], speaks: dict[Handoff, str], names: dict[Handoff, str]
+) -> dict[Handoff, str]:
+    """Repeats at a touchpoint that customers were sent back to, and plans broken further back."""
+    echo = {}
+    for (x, a), signals in by_handoff.items():
+        mine = {str(row["signal"]): row for row in signals}[speaks[x, a]]
+        for (source, target), other in speaks.items():
+            cause = {str(row["signal"]): row for row in by_handoff[source, target]}[other]
+            if (source, target) == (x, a):
+                continue
+            sent_back = source == a and other in SENT_BACK
+            if (
+                speaks[x, a] in REPEATS
+                and sent_back
+                and _customers(cause) >= _MOST * _customers(mine)
+            ) or (speaks[x, a] == "broken_handoff" and target == x and other in _LEADS_OUT):
+                echo[x, a] = f"{names[source, target]}: {other}"
+    return echo
+
+
 def _speaker(signals: list[dict[str, object]]) -> str:
     """The signal that stands for a handoff; `signals` come clearest first."""
     by_name = {str(s["signal"]): s for s in signals}
-    first = str(signals[0]["signal"])
+    # what the plan says is said last: it holds whatever happened on the way
+    first = next((name for name in by_name if name != "broken_handoff"), "broken_handoff")
+    if first in REPEATS:
+        backs = [name for name in SENT_BACK if name in by_name]
+        if backs and _customers(by_name[backs[0]]) >= _MOST * _customers(by_name[first]):
+            first = backs[0]
     if first in SENT_BACK and all(name in by_name for name in SENT_BACK):
-        returned, back = (
-            float(by_name[name]["n"]) * float(by_name[name]["effect"])  # type: ignore[arg-type]
-            for name in SENT_BACK
-        )
+        returned, back = (_customers(by_name[name]) for name in SENT_BACK)
         return "ping_pong" if returned >= _MOST * back else "backtracking"
     return first
 

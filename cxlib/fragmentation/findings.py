@@ -19,9 +19,19 @@ from cxlib.fragmentation.cells import no_cells
 from cxlib.fragmentation.echoes import choose_findings
 from cxlib.fragmentation.expectation import MIN_N
 from cxlib.fragmentation.judged_means import judge_delay, judge_ratings
+from cxlib.fragmentation.judged_planned import MIN_LIKE, judge_planned
+from cxlib.fragmentation.judged_repeats import (
+    judge_repeat_contacts,
+    judge_repeated_tasks,
+    judge_self_service_leak,
+    with_repeat_strata,
+)
 from cxlib.fragmentation.judged_shares import judge_abandonment, judge_backtracking
+from cxlib.fragmentation.later import flags_of
+from cxlib.fragmentation.links import check_links
 from cxlib.fragmentation.returns import judge_ping_pong
 from cxlib.fragmentation.sentences import say_finding, show_findings
+from cxlib.fragmentation.stability import check_stability, flag_simpson
 from cxlib.fragmentation.strata import with_strata
 from cxlib.statistics.multiple_testing import false_discovery_rate
 
@@ -38,6 +48,10 @@ LEAST_EFFECT = {
     "ping_pong": 0.05,
     "delay": 1.5,
     "perception_dip": 0.06,
+    "repeated_task": 0.05,
+    "repeat_contact": 0.05,
+    "self_service_leak": 0.05,
+    "broken_handoff": 0.05,
 }
 """Smallest effect worth a finding: shares of arrivals; the ratio of waits; the share of the rating
 scale's width."""
@@ -48,6 +62,10 @@ UNITS = {
     "ping_pong": "share of those who went on",
     "delay": "ratio of medians (observed and expected in hours)",
     "perception_dip": "rating points",
+    "repeated_task": "share of arrivals",
+    "repeat_contact": "share of arrivals",
+    "self_service_leak": "share of arrivals",
+    "broken_handoff": "share of contacts at the source",
 }
 
 MIN_CUSTOMERS = 200
@@ -58,7 +76,13 @@ _JUDGES = {
     "ping_pong": judge_ping_pong,
     "delay": judge_delay,
     "perception_dip": judge_ratings,
+    "repeated_task": judge_repeated_tasks,
+    "repeat_contact": judge_repeat_contacts,
+    "self_service_leak": judge_self_service_leak,
+    "broken_handoff": judge_planned,
 }
+NEEDS_LINKS = ("broken_handoff", "delay", "repeat_contact", "abandonment")
+"""Signals that follow a customer across channels: not measurable where links are missing."""
 _COLUMNS = (
     "source",
     "target",
@@ -80,6 +104,7 @@ _COLUMNS = (
     "customers_affected",
     "finding",
     "stable",
+    "simpson",
     "echo_of",
     "sentence",
 )
@@ -97,8 +122,10 @@ class Findings:
         or owner changes), ``signal``, ``n``, ``observed``, ``expected``, ``effect`` with ``low``
         and ``high`` (95 %, natural differences between handoffs included) in ``unit``, ``p``
         (one-sided, towards harm), ``q``, ``customers_affected`` (n × the lower end of the excess),
-        ``finding``, ``stable`` (same sign at silences of 7, 14 and 30 days; null where that does
-        not apply), ``echo_of`` (the finding this one follows from), ``sentence`` (findings only).
+        ``finding``, ``stable`` (same sign at other settings: `cxlib.fragmentation.stability`; null
+        where there are none, or nothing to be found), ``simpson`` (the crude comparison points the
+        other way; null where there is none), ``echo_of`` (the finding this one follows from),
+        ``sentence`` (findings only).
     signals
         One row per signal: ``signal``, ``measurable``, ``reason`` (why not, or what is missing),
         ``tested``, ``findings``.
@@ -166,7 +193,8 @@ def measure_fragmentation(
     """
     counted = log if isinstance(log, Arrivals) else read_arrivals(log)
     missing = _missing(counted)
-    part = counted if missing.get("*") else with_strata(counted).select(where)
+    strata = counted if missing.get("*") else with_repeat_strata(with_strata(counted))
+    part = strata.select(None if missing.get("*") else where)
     frames = []
     for signal, judge in _JUDGES.items():
         if signal not in missing and "*" not in missing:
@@ -203,12 +231,37 @@ def _missing(arrivals: Arrivals) -> dict[str, str]:
         )
     if everything:
         return {"*": everything}
-    missing = {}
+    missing = _missing_marks(arrivals)
     if not int(arrivals.arrivals["rating_n"].sum()):
         missing["perception_dip"] = "the log has no ratings"
     stages = places.filter(pl.col("stage_index") < 255)["stage_index"].n_unique()
     if stages < 2:
         missing["backtracking"] = "the touchpoints lie in fewer than two stages"
+    apart = check_links(arrivals.links, places, s.unknown_share)
+    return missing | (dict.fromkeys(NEEDS_LINKS, apart) if apart else {})
+
+
+def _missing_marks(arrivals: Arrivals) -> dict[str, str]:
+    """Signals for which the journey map does not say what they need to know."""
+    places, missing = arrivals.places, {}
+    if flags_of(places, "repeatable", default=True).all():
+        missing["repeated_task"] = "the map marks no touchpoint `repeatable: false`"
+    assisted, alone = flags_of(places, "assisted"), flags_of(places, "self_service")
+    if not assisted.any():
+        missing["repeat_contact"] = "the map marks no touchpoint `assisted: true`"
+        missing["self_service_leak"] = missing["repeat_contact"]
+    elif not (alone & ~assisted & ~flags_of(places, "completes")).any():
+        missing["self_service_leak"] = (
+            "the map marks no touchpoint `self_service: true` that does not itself complete"
+        )
+    plan = len(arrivals.settings.plan)
+    if plan <= MIN_LIKE:
+        missing["broken_handoff"] = (
+            f"the map plans {plan} handoffs, and more than {MIN_LIKE} are needed to say what is "
+            "usual; each is described by itself"
+            if plan
+            else "the map plans no handoff"
+        )
     return missing
 
 
@@ -246,12 +299,12 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
         significant=(pl.col("q") <= q_limit) & _large_enough(judged, part),
     )
     judged = judged.join(
-        _stability(judged, part),
+        check_stability(judged, part),
         on=["source_place", "target_place", "signal"],
         how="left",
         maintain_order="left",
     )
-    decided = choose_findings(judged)
+    decided = choose_findings(judged).with_columns(simpson=flag_simpson(judged))
     sentences = [
         say_finding(row) if row["finding"] else None for row in decided.iter_rows(named=True)
     ]
@@ -281,27 +334,6 @@ def _scale_width(part: Arrivals) -> float:
         return 1.0
     mean = float(table["rating_sum"].sum()) / n
     return 4 * max(float(table["rating_sq"].sum()) / n - mean**2, 1e-6) ** 0.5
-
-
-def _stability(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
-    """Whether abandonment keeps its sign when silence is read as 7, 14 and 30 days."""
-    keys = ["source_place", "target_place", "signal"]
-    rows = judged.filter((pl.col("signal") == "abandonment") & pl.col("significant"))
-    if rows.is_empty():
-        return judged.select(keys).clear().with_columns(stable=pl.lit(None, pl.Boolean))
-    stable = pl.lit(True)
-    frame = rows.select(keys)
-    for mark in (7, 14, 30):
-        if timedelta(days=3 * mark) > part.settings.span:
-            continue
-        other = judge_abandonment(part, mark=mark).select(
-            pl.col("source").alias("source_place"),
-            pl.col("target").alias("target_place"),
-            pl.col("effect").alias(f"effect_{mark}"),
-        )
-        frame = frame.join(other, on=keys[:2], how="left", maintain_order="left")
-        stable = stable & (pl.col(f"effect_{mark}") > 0).fill_null(True)
-    return frame.with_columns(stable=stable).select(*keys, "stable")
 
 
 def _signals(table: pl.DataFrame, missing: Mapping[str, str]) -> pl.DataFrame:

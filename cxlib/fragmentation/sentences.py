@@ -18,6 +18,15 @@ def say_finding(row: dict[str, Any]) -> str:
     ...              "observed": 0.5, "expected": 0.25})
     'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
     """
+    said = _say(row)
+    doubts = [
+        *(["changes sign with the settings: unstable"] if row.get("stable") is False else []),
+        *(["the crude comparison points the other way"] if row.get("simpson") else []),
+    ]
+    return said + (f"; {', and '.join(doubts)}" if doubts else "")
+
+
+def _say(row: dict[str, Any]) -> str:
     handoff = f"{row['source']} → {row['target']}"
     n, effect, low, high = row["n"], row["effect"], row["low"], row["high"]
     signal = row["signal"]
@@ -39,12 +48,13 @@ def say_finding(row: dict[str, Any]) -> str:
         "ping_pong": "sends back where they came from",
         "repeated_task": "makes repeat a task",
         "repeat_contact": "makes contact us again",
-        "self_service_leak": "sends to an agent",
+        "self_service_leak": "leaves to call for help",
         "broken_handoff": "fails to bring to the planned next step",
     }.get(signal, signal)
     low_n = max(0.0, n * low)
+    like = "the other planned handoffs" if signal == "broken_handoff" else "like handoffs"
     return (
-        f"{handoff} {verb} {n * effect:,.0f} customers more than like handoffs do "
+        f"{handoff} {verb} {n * effect:,.0f} customers more than {like} do "
         f"(95 %: {low_n:,.0f} to {n * high:,.0f})"
     )
 
