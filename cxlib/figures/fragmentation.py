@@ -156,11 +156,15 @@ def plot_findings(
         alt=sentence,
         height=_CELL_PX * max(len(places), 4) + (150 if title == "" else 270),
     )
-    _lay_out_matrix(figure, places, theme)
-    if places:
-        _add_handoffs(figure, table, at, theme)
-    _add_findings(figure, found.to_dicts(), at, theme, selected=selected, places=places)
-    return figure
+    layout = _lay_out_matrix(figure, places, theme)
+    rows = found.to_dicts()
+    figure.add_traces(
+        ([_handoffs(table, at, theme)] if places else [])
+        + [_findings(rows, at, theme, selected=selected)]
+    )
+    layout["annotations"] += _labels(rows, at, theme, selected=selected)
+    # At once: plotly checks the whole layout anew for every annotation and shape that is added.
+    return figure.update_layout(layout)
 
 
 def _matrix_rests_on(result: FindingDetails) -> str:
@@ -172,7 +176,9 @@ def _matrix_rests_on(result: FindingDetails) -> str:
     )
 
 
-def _lay_out_matrix(figure: go.Figure, places: list[dict[str, Any]], theme: Theme) -> None:
+def _lay_out_matrix(
+    figure: go.Figure, places: list[dict[str, Any]], theme: Theme
+) -> dict[str, Any]:
     names = [place["touchpoint"] for place in places]
     size = len(places)
     axis = {
@@ -185,58 +191,57 @@ def _lay_out_matrix(figure: go.Figure, places: list[dict[str, Any]], theme: Them
         "zeroline": False,
     }
     across = {"range": [-0.6, size - 0.4], "tickangle": -45, "title": {"text": "to"}}
-    figure.update_layout(
-        showlegend=False,
-        xaxis=axis | across,
-        yaxis=axis | {"range": [size - 0.4, -0.6], "title": {"text": "from"}},
-        margin={"b": 30, "t": int(figure.layout.margin.t) + 26, "r": 30},
-    )
     start = 0
-    lines = []
+    bands: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
+    names_of_stages = []
     for number, (stage, members) in enumerate(groupby(p["stage"] for p in places)):
         end = start + len(list(members))
         if number % 2 == 0:
-            figure.add_shape(
-                type="rect", x0=start - 0.5, x1=end - 0.5, y0=-0.6, y1=size - 0.4,
-                line={"width": 0}, fillcolor=theme.band, layer="below",
-            )  # fmt: skip
-        figure.add_annotation(
-            text=escape(stage), x=start - 0.5, y=1, yref="paper", xanchor="left", yanchor="bottom",
-            yshift=4, showarrow=False, font={"size": 12, "color": theme.muted},
-        )  # fmt: skip
+            bands.append(
+                {"type": "rect", "x0": start - 0.5, "x1": end - 0.5, "y0": -0.6, "y1": size - 0.4}
+                | {"line": {"width": 0}, "fillcolor": theme.band, "layer": "below"}
+            )
+        names_of_stages.append(
+            {"text": escape(stage), "x": start - 0.5, "y": 1, "yref": "paper", "xanchor": "left"}
+            | {"yanchor": "bottom", "yshift": 4, "showarrow": False}
+            | {"font": {"size": 12, "color": theme.muted}}
+        )
         if end < size:
-            lines.append(end - 0.5)
+            lines.append(
+                {"type": "line", "x0": -0.6, "x1": size - 0.4, "y0": end - 0.5, "y1": end - 0.5}
+                | {"line": {"width": 1, "color": theme.flow}, "layer": "below"}
+            )
         start = end
-    for y in lines:  # after the bands, which would cover them
-        figure.add_shape(
-            type="line", x0=-0.6, x1=size - 0.4, y0=y, y1=y,
-            line={"width": 1, "color": theme.flow}, layer="below",
-        )  # fmt: skip
+    return {
+        "showlegend": False,
+        "xaxis": axis | across,
+        "yaxis": axis | {"range": [size - 0.4, -0.6], "title": {"text": "from"}},
+        "margin": {"b": 30, "t": int(figure.layout.margin.t) + 26, "r": 30},
+        "shapes": bands + lines,  # lines after the bands, which would cover them
+        "annotations": names_of_stages,
+    }
 
 
-def _add_handoffs(
-    figure: go.Figure, table: pl.DataFrame, at: Mapping[int, int], theme: Theme
-) -> None:
+def _handoffs(table: pl.DataFrame, at: Mapping[int, int], theme: Theme) -> go.Scatter:
     """Draw every transition once, with what each signal says about it in the hover."""
     cells: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for row in table.to_dicts():
         cells.setdefault((row["source_place"], row["target_place"]), []).append(row)
     counts = [max(row["customers"] or row["n"] or 0 for row in rows) for rows in cells.values()]
     most = max(counts, default=1) or 1
-    figure.add_trace(
-        go.Scatter(
-            name="handoffs",
-            mode="markers",
-            x=[at[target] for _, target in cells],
-            y=[at[source] for source, _ in cells],
-            marker={
-                "size": [max(_LEAST_DOT, _LARGEST_DOT * (n / most) ** 0.5) for n in counts],
-                "color": faded(theme.flow, 0.55),
-                "line": {"width": 0},
-            },
-            hovertext=[_hover(rows, n) for rows, n in zip(cells.values(), counts, strict=True)],
-            hoverinfo="text",
-        )
+    return go.Scatter(
+        name="handoffs",
+        mode="markers",
+        x=[at[target] for _, target in cells],
+        y=[at[source] for source, _ in cells],
+        marker={
+            "size": [max(_LEAST_DOT, _LARGEST_DOT * (n / most) ** 0.5) for n in counts],
+            "color": faded(theme.flow, 0.55),
+            "line": {"width": 0},
+        },
+        hovertext=[_hover(rows, n) for rows, n in zip(cells.values(), counts, strict=True)],
+        hoverinfo="text",
     )
 
 
@@ -249,49 +254,48 @@ def _hover(rows: Sequence[Mapping[str, Any]], customers: int) -> str:
     return "<br>".join(lines)
 
 
-def _add_findings(
-    figure: go.Figure,
-    rows: list[dict[str, Any]],
-    at: Mapping[int, int],
-    theme: Theme,
-    *,
-    selected: str | None,
-    places: list[dict[str, Any]],
-) -> None:
+def _findings(
+    rows: list[dict[str, Any]], at: Mapping[int, int], theme: Theme, *, selected: str | None
+) -> go.Scatter:
     keys = [finding_key(row) for row in rows]
-    x, y = [at[row["target_place"]] for row in rows], [at[row["source_place"]] for row in rows]
     chosen = [key == selected for key in keys]
-    figure.add_trace(
-        go.Scatter(
-            name="findings",
-            mode="markers",
-            x=x,
-            y=y,
-            customdata=keys,
-            marker={
-                "size": [18 if is_chosen else 14 for is_chosen in chosen],
-                "opacity": 1,
-                "color": theme.finding,
-                # One that changes sign with the settings is hollow, and says so.
-                "symbol": ["circle-open" if _is_unstable(row) else "circle" for row in rows],
-                "line": {"width": [4 if c else 1.5 for c in chosen], "color": theme.paper},
-            },
-            hovertext=[_hover([row], row["customers"] or row["n"] or 0) for row in rows],
-            hoverinfo="text",
-        )
+    return go.Scatter(
+        name="findings",
+        mode="markers",
+        x=[at[row["target_place"]] for row in rows],
+        y=[at[row["source_place"]] for row in rows],
+        customdata=keys,
+        marker={
+            "size": [18 if is_chosen else 14 for is_chosen in chosen],
+            "opacity": 1,
+            "color": theme.finding,
+            # One that changes sign with the settings is hollow, and says so.
+            "symbol": ["circle-open" if _is_unstable(row) else "circle" for row in rows],
+            "line": {"width": [4 if c else 1.5 for c in chosen], "color": theme.paper},
+        },
+        hovertext=[_hover([row], row["customers"] or row["n"] or 0) for row in rows],
+        hoverinfo="text",
     )
-    last = len(places) - 1
-    for row, key, i, j in zip(rows, keys, x, y, strict=True):
+
+
+def _labels(
+    rows: list[dict[str, Any]], at: Mapping[int, int], theme: Theme, *, selected: str | None
+) -> list[dict[str, Any]]:
+    """Return what is written beside the findings."""
+    labels = []
+    for row in rows:
         # At the right edge there is no room beside the dot.
-        left = i > last - 6
-        figure.add_annotation(
-            text=f"{signal_name(row['signal'])} <b>{effect_text(row)}</b>"
-            + (" unstable" if _is_unstable(row) else ""),
-            x=i, y=j, xanchor="right" if left else "left", xshift=-12 if left else 12,
-            showarrow=False, bgcolor=theme.paper, borderpad=2, opacity=0.96,
-            bordercolor=theme.finding if key == selected else theme.paper, borderwidth=1,
-            font={"size": 12, "color": theme.finding},
-        )  # fmt: skip
+        left = at[row["target_place"]] > len(at) - 7
+        frame = theme.finding if finding_key(row) == selected else theme.paper
+        text = f"{signal_name(row['signal'])} <b>{effect_text(row)}</b>"
+        labels.append(
+            {"text": text + (" unstable" if _is_unstable(row) else "")}
+            | {"x": at[row["target_place"]], "y": at[row["source_place"]], "showarrow": False}
+            | {"xanchor": "right" if left else "left", "xshift": -12 if left else 12}
+            | {"bgcolor": theme.paper, "bordercolor": frame, "borderwidth": 1, "borderpad": 2}
+            | {"opacity": 0.96, "font": {"size": 12, "color": theme.finding}}
+        )
+    return labels
 
 
 def _is_unstable(row: Mapping[str, Any]) -> bool:
