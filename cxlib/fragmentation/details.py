@@ -15,6 +15,7 @@ import polars as pl
 
 from cxlib.bins import BIN_EDGES
 from cxlib.fragmentation.arrivals import LANDMARKS, Arrivals
+from cxlib.fragmentation.by_period import count_by_period
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
 from cxlib.fragmentation.judged_shares import judge_abandonment
 from cxlib.fragmentation.watch import track_findings
@@ -285,7 +286,10 @@ def _over_time(arrivals: Arrivals, row: dict[str, Any]) -> Frame | None:
     counts = _of(arrivals.arrivals, row)
     people = counts.group_by("period").agg(pl.col("customers").sum())
     signal = row["signal"]
-    if signal == "delay":
+    again = count_by_period(arrivals, row)
+    if again is not None:
+        found = _share(again)
+    elif signal == "delay":
         found = _median_waits(_of(arrivals.waits, row))
     elif signal == "perception_dip":
         found = _mean_rating(counts)

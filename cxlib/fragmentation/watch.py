@@ -17,6 +17,7 @@ import polars as pl
 
 from cxlib.errors import InputError
 from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
+from cxlib.fragmentation.by_period import count_by_period
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
 from cxlib.fragmentation.strata import with_strata
 from cxlib.summary import Selection
@@ -137,7 +138,10 @@ def _track_one(row: dict[str, Any], arrivals: Arrivals) -> pl.DataFrame:
     """One finding per period: n, observed, excess and its standard error."""
     here = (pl.col("source") == row["source_place"]) & (pl.col("target") == row["target_place"])
     signal, expected = row["signal"], row["expected"]
-    if signal in _COUNTS:
+    again = count_by_period(arrivals, row)
+    if again is not None:
+        share = _shares(again.rename({"cases": "total"}), expected)
+    elif signal in _COUNTS:
         n, total = _COUNTS[signal]
         counted = (
             arrivals.arrivals.filter(here)

@@ -53,6 +53,7 @@ _NAMES = (
     "q",
     "finding",
     "stable",
+    "simpson",
     "echo_of",
     "status",
     "source_place",
