@@ -2,9 +2,9 @@
 
 See ``docs/decisions/0001-small-groups.md`` for why these rules and what they promise.
 
-- A number of customers is rounded to a multiple of k and shown from 2k on. What is not shown may
-  be nobody, a few, or k and more (`smallest_shown`): a blank says nothing about small groups, and
-  neither does what is left when shown figures are subtracted from one another.
+- A number of customers is a multiple of k and shown from 2k on. What is not shown may be nobody, a
+  few, or k and more (`smallest_shown`): a blank says nothing about small groups. Where a table
+  holds several selections its counts come rounded already, together (`cxlib.publish.coherent`).
 - A row that is not shown has no figures at all, as if nobody stood behind it.
 - A number one customer can add to more than once (contacts, journeys, ratings, cost) is a multiple
   of more than what the k-1 heaviest customers together add to it (`cxlib.publish.influence`).
