@@ -22,10 +22,10 @@ CONTROL = "jupyter.widget.control"
 NAMES = ("header", "parent_header", "metadata", "content")
 
 
-def pack(kind: str, content: object, *, channel: str = "shell") -> bytes:
+def pack(kind: str, content: object, *, channel: str = "shell", name: str = "") -> bytes:
     """Write a kernel message as a browser sends it."""
     header = {
-        "msg_id": uuid.uuid4().hex,
+        "msg_id": name or uuid.uuid4().hex,
         "username": "",
         "session": uuid.uuid4().hex,
         "date": "2026-01-01T00:00:00Z",
@@ -61,6 +61,7 @@ class Visitor:
         self.frames: list[bytes] = []
         self.models: dict[str, dict[str, Any]] = {}
         self.wire: ClientConnection | None = None
+        self._wires = contextlib.ExitStack()
 
     def ask(self, path: str, **form: str) -> tuple[int, bytes]:
         """Ask for a page, or send a form; return status and body, whatever the status."""
@@ -88,7 +89,8 @@ class Visitor:
         path = f"api/kernels/{self.kernel}/channels?session_id=1"
         address = self.url.replace("http", "ws", 1) + path
         options.setdefault("subprotocols", [PROTOCOL])
-        self.wire = connect(address, max_size=None, open_timeout=60, **options)
+        opened = connect(address, max_size=None, open_timeout=60, **options)
+        self.wire = self._wires.enter_context(opened)
         return self.wire
 
     def send(self, kind: str, content: object, *, channel: str = "shell") -> None:
@@ -123,11 +125,13 @@ class Visitor:
             self.read(until - time.monotonic())
 
     def settle(self, *, seconds: float = 60) -> None:
-        """Read until the session has done all that was asked of it."""
-        self.send("kernel_info_request", {})
+        """Read until the session has done all that was asked of it, and told of it."""
+        name = uuid.uuid4().hex
+        self.wire.send(pack("kernel_info_request", {}, name=name))
         until = time.monotonic() + seconds
         while (message := self.read(until - time.monotonic())) is not None:
-            if message["header"]["msg_type"] == "kernel_info_reply":
+            ended = message["content"].get("execution_state") == "idle"
+            if ended and message["parent_header"].get("msg_id") == name:
                 return
         raise AssertionError("the session does not answer")
 
@@ -150,8 +154,7 @@ class Visitor:
 
     def leave(self) -> int:
         """Close the page as a browser does; return the status of its goodbye."""
-        if self.wire is not None:
-            self.wire.close()
+        self._wires.close()
         cookie = next((c.value for c in self.jar if c.name == "_xsrf"), "")
         return self.ask(f"voila/api/shutdown/{self.kernel}", _xsrf=cookie)[0]
 

@@ -240,4 +240,5 @@ def voila_config(
     # Sockets in a private folder instead of open ports; also silences the warning about unencrypted
     # kernels.
     config.KernelManager.transport = "ipc" if os.name == "posix" else "tcp"
+    config.KernelManager.client_class = "cxlib.serve.sessions.WatchfulClient"
     return config

@@ -8,32 +8,49 @@ and larger.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import math
 import os
+import queue
 import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, cast
 
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from traitlets import Type
 
 from cxlib.serve.warm import LENGTH
 
-__all__ = ["MATH_THREADS", "ForkedSession", "WarmProcess", "WarmProvisioner", "use_warm_sessions"]
+__all__ = [
+    "MATH_THREADS",
+    "ForkedSession",
+    "WarmProcess",
+    "WarmProvisioner",
+    "WatchfulClient",
+    "use_warm_sessions",
+]
 
 NAME = "cx-warm"
 """How the kernel specification in `jupyter/kernels/python3` calls `WarmProvisioner`."""
 
 ANSWERS_WITHIN = 60.0
 """Seconds after which the process is given up; importing takes some four on an idle machine."""
+
+LOOKS_EVERY = 1.0
+"""Seconds after which a wait for a reply looks itself whether it is there."""
 
 MATH_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """One thread each: a process with more could not be forked, and small tables need no more."""
@@ -164,6 +181,30 @@ class WarmProcess:
             self._process.kill()
             self._process.wait()
         self._process = self._wire = None
+
+
+class WatchfulChannel(AsyncZMQSocketChannel):
+    """A channel that looks for messages again and again, and does not wait to be woken only.
+
+    On a busy machine one waiting in a hundred was not woken although the reply had come, and the
+    page waited for two minutes.
+    """
+
+    async def get_msg(  # type: ignore[override]
+        self, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Return the next message; raise `queue.Empty` where none comes in `timeout` seconds."""
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while (left := until - time.monotonic()) > LOOKS_EVERY:
+            with contextlib.suppress(queue.Empty):
+                return await super().get_msg(LOOKS_EVERY)
+        return await super().get_msg(max(left, 0))
+
+
+class WatchfulClient(AsyncKernelClient):
+    """What runs a dashboard's cells in its session."""
+
+    shell_channel_class = Type(WatchfulChannel)
 
 
 class WarmProvisioner(LocalProvisioner):
