@@ -66,10 +66,12 @@ def export_dashboard(
         )
     out = Path(out)
     path = out if out.suffix == ".html" else out / f"{view}.html"
-    panel = getattr(import_module("cxlib.panels"), VIEWS[view])(snapshot)
-    text = write_page(record(panel, progress=progress), snapshot, view=view)
     try:
+        # Before the work, which takes a while.
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        panel = getattr(import_module("cxlib.panels"), VIEWS[view])(snapshot)
+        text = write_page(record(panel, progress=progress), snapshot, view=view)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error

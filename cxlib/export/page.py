@@ -24,7 +24,7 @@ from cxlib.panels.figure_widget import plotly_script
 from cxlib.publish import Snapshot
 from cxlib.serve.texts import DARK_COLOURS, LIGHT_COLOURS, SITE
 
-__all__ = ["write_page"]
+__all__ = ["write_page", "write_recording"]
 
 _SHARED = Path(cxlib.serve.__file__).parent / "jupyter" / "voila" / "templates" / "cx" / "static"
 _HEADING = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
@@ -58,7 +58,7 @@ def write_page(recording: Recording, snapshot: Snapshot, *, view: str) -> str:
         first_paint=snapshot.first_paint(view) or "",
         panel=_Skeleton(recording).write(panel),
         about="\n".join(paragraphs),
-        recording=_packed(json.dumps(_for_replay(recording), separators=(",", ":")).encode()),
+        recording=_packed(write_recording(recording).encode()),
         plotly=_packed_plotly(),
         script=script,
     )
@@ -136,18 +136,22 @@ class _Skeleton:
         classes = " ".join(escape(c) for c in (*kind.split(), *widget._dom_classes))
         own = f' data-kind="{type(widget).__name__}"' if is_own(widget) else ""
         hidden = " hidden" if is_hidden(widget) else ""
-        return f'<div class="{classes}" data-widget="{number}"{own}{hidden}>{contents}</div>'
+        note = self._note() if "cx-filters" in widget._dom_classes else ""
+        return f'<div class="{classes}" data-widget="{number}"{own}{hidden}>{contents}</div>{note}'
+
+    def _note(self) -> str:
+        """Say that filters apply one at a time, where they do."""
+        names = [c.widget.description for c in self._choices.values() if c.is_filter]
+        if self._together:
+            return ""
+        filters = f"{', '.join(names[:-1])} and {names[-1]}"
+        return f'<p class="cx-one-at-a-time">{texts.ONE_AT_A_TIME.format(filters=filters)}</p>'
 
     def _contents(self, widget: widgets.Widget, number: int) -> tuple[str, str]:
         if isinstance(widget, widgets.HTML):
             return "widget-html", f'<div class="widget-html-content">{widget.value}</div>'
         if isinstance(widget, widgets.Box):
             below = "".join(self.write(child) for child in widget.children)
-            if "cx-filters" in widget._dom_classes and not self._together:
-                names = [c.widget.description for c in self._choices.values() if c.is_filter]
-                filters = f"{', '.join(names[:-1])} and {names[-1]}"
-                said = escape(texts.ONE_AT_A_TIME.format(filters=filters))
-                below += f'<p class="cx-one-at-a-time">{said}</p>'
             return "", below
         if number in self._choices and not is_own(widget):
             return "widget-dropdown", _select(self._choices[number])
@@ -169,8 +173,8 @@ def _select(choice: Choice) -> str:
     )
 
 
-def _for_replay(recording: Recording) -> Mapping[str, Any]:
-    """Return the recording as replay.js reads it: slots are named by their place in one list."""
+def write_recording(recording: Recording) -> str:
+    """Return a recording as JSON, as replay.js reads it: slots by their place in one list."""
     slots: dict[Slot, int] = {}
     selections = {}
     for key, selection in recording.selections.items():
@@ -184,7 +188,7 @@ def _for_replay(recording: Recording) -> Mapping[str, Any]:
             "chosen": selection.chosen,
             "changes": changes,
         }
-    return {
+    whole = {
         "choices": [
             {
                 "widget": choice.number,
@@ -199,6 +203,7 @@ def _for_replay(recording: Recording) -> Mapping[str, Any]:
         "selections": selections,
         "nodes": recording.nodes.values,
     }
+    return json.dumps(whole, separators=(",", ":"), allow_nan=False)
 
 
 def _numbered(values: Mapping[Slot, int | None], slots: dict[Slot, int]) -> list[Any]:

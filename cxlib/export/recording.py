@@ -298,9 +298,11 @@ def _slots(widget: widgets.Widget) -> Iterator[tuple[Slot, Any]]:
         if name != "figure":
             yield (name,), value
             continue
-        for i, trace in enumerate(value.get("data", ())):
+        if not value:
+            continue  # not drawn yet
+        for i, trace in enumerate(value["data"]):
             yield (name, "data", i), trace
-        yield (name, "layout"), value.get("layout", {})
+        yield (name, "layout"), value["layout"]
 
 
 def _changed(before: Mapping[Slot, int], after: Mapping[Slot, int]) -> dict[Slot, int | None]:

@@ -98,13 +98,13 @@
     return now;
   };
   const figure = (widget, now) => {
-    const parts = { data: [], layout: {} };
+    const parts = { data: [], layout: null };
     recording.slots.forEach(([whose, trait, part], slot) => {
       if (whose !== widget || trait !== "figure" || now[slot] === null) return;
       if (part === "data") parts.data.push(value(now[slot]));
       else parts.layout = value(now[slot]);
     });
-    return parts;
+    return parts.layout ? parts : {};
   };
   const show = () => {
     const now = wanted();
@@ -123,7 +123,7 @@
       if (!place.dataset.kind) continue;
       if (models.has(widget)) models.get(widget).take(traits);
       else {
-        const model = new Model({ chosen: "", clicked: undefined, opened: false, pressed: 0, ...traits });
+        const model = new Model({ figure: {}, opened: false, pressed: 0, ...traits });
         Object.assign(model, { widget, pressed: 0 });
         models.set(widget, model);
         WIDGETS[place.dataset.kind].render({ model, el: place });

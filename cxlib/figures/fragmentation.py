@@ -159,7 +159,7 @@ def plot_findings(
     layout = _lay_out_matrix(figure, places, theme)
     rows = found.to_dicts()
     figure.add_traces(
-        ([_handoffs(table, at, theme)] if places else [])
+        ([_handoffs(table, rows, at, theme)] if places else [])
         + [_findings(rows, at, theme, selected=selected)]
     )
     layout["annotations"] += _labels(rows, at, theme, selected=selected)
@@ -223,8 +223,14 @@ def _lay_out_matrix(
     }
 
 
-def _handoffs(table: pl.DataFrame, at: Mapping[int, int], theme: Theme) -> go.Scatter:
-    """Draw every transition once, with what each signal says about it in the hover."""
+def _handoffs(
+    table: pl.DataFrame, found: list[dict[str, Any]], at: Mapping[int, int], theme: Theme
+) -> go.Scatter:
+    """Draw every transition once, with what each signal says about it in the hover.
+
+    Where a finding stands on it, a click hits the smaller of the two dots, so both lead to it.
+    """
+    keys = {(row["source_place"], row["target_place"]): finding_key(row) for row in found[::-1]}
     cells: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for row in table.to_dicts():
         cells.setdefault((row["source_place"], row["target_place"]), []).append(row)
@@ -240,6 +246,7 @@ def _handoffs(table: pl.DataFrame, at: Mapping[int, int], theme: Theme) -> go.Sc
             "color": faded(theme.flow, 0.55),
             "line": {"width": 0},
         },
+        customdata=[keys.get(cell) for cell in cells],
         hovertext=[_hover(rows, n) for rows, n in zip(cells.values(), counts, strict=True)],
         hoverinfo="text",
     )

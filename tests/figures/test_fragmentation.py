@@ -76,6 +76,10 @@ def test_findings_are_red_and_labelled_and_every_other_dot_is_grey(result):
     found, quiet = trace(figure, "findings"), trace(figure, "handoffs")
     assert found.marker.color == LIGHT.finding
     assert list(found.customdata) == [finding_key(row) for row in result.found.to_dicts()]
+    # The quiet dot below a finding is hit as easily, and has to lead to it too.
+    below = {key: (x, y) for x, y, key in zip(quiet.x, quiet.y, quiet.customdata, strict=True)}
+    above = dict(zip(found.customdata, zip(found.x, found.y, strict=True), strict=True))
+    assert {key: place for key, place in below.items() if key} == above
     assert LIGHT.finding not in str(quiet.marker.color)
     assert len(quiet.x) == 6
     # rows run down, columns across, both in the order of the map

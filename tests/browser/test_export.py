@@ -1,0 +1,152 @@
+"""A dashboard opened as a file, by somebody without a server and without a network."""
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from cxlib.export import export_dashboard, recording
+from cxlib.publish import Snapshot
+
+AXE = Path(find_spec("axe_playwright_python").origin).parent / "axe.min.js"
+DRAWN = "() => document.querySelector('.cx-map .js-plotly-plot .main-svg') !== null"
+CHANGED = "([part, before]) => document.querySelector(part).innerText !== before"
+INK = "() => getComputedStyle(document.querySelector('.cx-answer p')).color"
+PAPER = "() => document.querySelector('.cx-map .main-svg').style.background"
+PLACE_OF_A_FINDING = """() => {
+    const plot = document.querySelector('.cx-map .js-plotly-plot');
+    const { xaxis, yaxis, _size } = plot._fullLayout, box = plot.getBoundingClientRect();
+    for (const trace of plot._fullData) {
+        const i = (trace.customdata ?? []).findIndex((key) => typeof key === 'string');
+        if (i < 0) continue;
+        return [box.x + _size.l + xaxis.d2p(trace.x[i]), box.y + _size.t + yaxis.d2p(trace.y[i])];
+    }
+}"""
+
+
+@pytest.fixture(scope="module")
+def file(sample_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recording, "MOST_TOGETHER", 1)
+        return export_dashboard(
+            Snapshot.open(sample_workspace), "fragmentation", tmp_path_factory.mktemp("exported")
+        )
+
+
+@pytest.fixture
+def opened(browser: Browser, file: Path) -> Iterator[Callable[..., Page]]:
+    """Open the file; when the test ends it may have shown no problem, and asked nobody."""
+    problems: list[str] = []
+    contexts = []
+
+    def open_file(*, width: int = 1280, **given: object) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, offline=True, reduced_motion="reduce", **given
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(error.message))
+        page.on("console", lambda m: m.type == "error" and problems.append(m.text))
+        page.on(
+            "request",
+            lambda r: r.url.split(":")[0] in ("file", "blob", "data") or problems.append(r.url),
+        )
+        page.goto(file.as_uri())
+        page.wait_for_selector("html[data-cx=live]")
+        page.wait_for_selector(".cx-curve .main-svg")
+        return page
+
+    yield open_file
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def violations(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] != "moderate"]
+
+
+def test_filters_and_findings_answer_without_a_server(opened) -> None:
+    page = opened()
+    page.wait_for_function(DRAWN)
+    before = page.inner_text(".cx-answer")
+    drawn = page.get_attribute(".cx-map .js-plotly-plot", "data-drawn")
+    page.get_by_label("Customers", exact=True).select_option(label="region: east")
+    page.wait_for_function(CHANGED, arg=[".cx-answer", before])
+    assert "region east" in page.inner_text(".cx-answer")
+    page.wait_for_function(
+        "(drawn) => document.querySelector('.cx-map .js-plotly-plot').dataset.drawn !== drawn",
+        arg=drawn,
+    )
+    page.get_by_label("Signal", exact=True).select_option(index=1)
+    assert page.get_by_label("Customers", exact=True).input_value() == "0", "one at a time"
+    page.get_by_label("Signal", exact=True).select_option(index=0)
+    page.wait_for_function("() => document.querySelectorAll('.cx-choices button').length > 1")
+    head = page.inner_text(".cx-head")
+    entry = page.locator(".cx-choices button").nth(1)
+    entry.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function(CHANGED, arg=[".cx-head", head])
+    assert entry.get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".cx-opened", state="hidden")
+    assert violations(page) == []
+
+
+def test_a_click_in_the_figure_opens_a_finding(opened) -> None:
+    page = opened()
+    page.wait_for_function(DRAWN)
+    first = page.locator(".cx-choices button[aria-pressed=true]")
+    first.press("Enter")
+    page.wait_for_selector(".cx-opened", state="hidden")
+    page.mouse.click(*page.evaluate(PLACE_OF_A_FINDING))
+    page.wait_for_selector(".cx-opened", state="visible")
+    assert "→" in page.inner_text(".cx-head h2")
+
+
+def test_what_opens_and_what_is_taken_away(opened) -> None:
+    page = opened()
+    page.wait_for_function(DRAWN)
+    for name in ("PNG", "SVG", "CSV"):
+        button = page.locator(".cx-map").get_by_role("button", name=name)
+        with page.expect_download() as download:
+            button.click()
+        assert download.value.suggested_filename.endswith(f".{name.lower()}")
+    page.locator(".cx-map summary").get_by_text("As a table").click()
+    assert page.locator(".cx-map table").is_visible()
+
+
+def test_light_and_dark_follow_the_reader(opened) -> None:
+    page = opened(color_scheme="dark")
+    page.wait_for_function(DRAWN)
+    assert page.evaluate(INK) == "rgb(233, 237, 240)"
+    assert "18, 23, 28" in page.evaluate(PAPER)
+    assert violations(page) == []
+    page.get_by_role("button", name="Light", exact=True).click()
+    assert page.evaluate(INK) == "rgb(27, 37, 48)"
+    page.wait_for_function(f"() => ({PAPER})().includes('255, 255, 255')")
+    page.emulate_media(media="print")
+    assert page.evaluate(INK) == "rgb(0, 0, 0)"
+
+
+def test_on_a_phone_and_on_a_wide_screen(opened) -> None:
+    for width in (375, 1920):
+        page = opened(width=width)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert page.locator(".cx-choices button").first.is_visible()
+        assert violations(page) == []
+
+
+def test_without_scripts_the_words_are_there(opened, browser: Browser, file: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    text = page.inner_text("main")
+    context.close()
+    assert "handoffs break" in text
+    assert "customers affected" in text
+    assert "save the file and open it in a browser" in text
