@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["print_changes", "print_snapshots", "publish_snapshot", "publish_views"]
 
+_OVERVIEW = ("first_contacts", "stage_funnel")
 _ANSWERS: dict[str, tuple[str, ...]] = {
-    "journey_map": ("touchpoints", "transitions"),
-    "fragmentation": ("findings",),
+    "journey_map": ("touchpoints", "transitions", *_OVERVIEW),
+    "fragmentation": ("findings", *_OVERVIEW),
 }
-"""What each view asks; a view that is not named here may ask everything."""
+"""What each view asks, and the overview from which it says what changed; a view that is not named
+here may ask everything."""
 
 
 def publish_views(
