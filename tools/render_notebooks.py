@@ -33,7 +33,7 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_BYTES = 500_000
-CELL_SECONDS = 60
+CELL_SECONDS = 120
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 COMPARABLE = {"text/plain", "text/html", "text/markdown"}

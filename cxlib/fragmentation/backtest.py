@@ -136,16 +136,14 @@ class Backtest(Result):
             return f"Handoffs: not measurable, because {self.handoff_reason}."
         rows = {row["method"]: row for row in self.overlap.iter_rows(named=True)}
         ours, last, raw = rows[FORECAST], rows[LAST], rows[RAW]
-        # at most hits(ours) + hits(last) picks can differ, and each is a coin toss by chance
-        margin = 1.96 * (ours["hits"] + last["hits"]) ** 0.5
-        better = ours["hits"] - last["hits"] > margin
         return (
             f"Handoffs: of {ours['of']} that turned out worst the forecast had named "
             f"{ours['hits']}, last period {last['hits']}, the raw drop-off {raw['hits']}, chance "
             f"would name {ours['by_chance']:.1f}; those named then had {ours['cases']:,.0f}, "
             f"{last['cases']:,.0f} and {raw['cases']:,.0f} cases above expectation. The ranking is "
-            f"{'better' if better else 'no better (beyond chance)'} than last period. "
-            f"{self._say_sizes()} (root mean square error {ours['rmse']:.3f}, {last['rmse']:.3f}, "
+            f"{_rank(ours['hits'], last['hits'])} than last period and "
+            f"{_rank(ours['hits'], raw['hits'])} than the raw drop-off. {self._say_sizes()} (root "
+            f"mean square error {ours['rmse']:.3f}, {last['rmse']:.3f}, "
             f"{rows[NOTHING]['rmse']:.3f})."
         )
 
@@ -161,6 +159,14 @@ class Backtest(Result):
         said = (self.sentence, self.under_way_sentence, self.handoff_sentence)
         head = "".join(f"<p>{sentence}</p>" for sentence in said)
         return head + Result._repr_html_(self)
+
+
+def _rank(ours: int, theirs: int) -> str:
+    """Compare two numbers of handoffs named, of the same handoffs that turned out worst."""
+    # at most ours + theirs of the named can differ, and each is a coin toss by chance
+    if abs(ours - theirs) <= 1.96 * (ours + theirs) ** 0.5:
+        return "neither better nor worse (beyond chance)"
+    return "better" if ours > theirs else "worse"
 
 
 def _compare(row: dict[str, Any], name: str, other: str) -> str:

@@ -1,19 +1,21 @@
 """Faults of stated size, planted on one handoff of a copy of the log.
 
 Each fault changes the customers who arrive at a target from a source, and nobody else, by what is
-stated: a share of them leaves, is sent back a stage or to where they came from, waits longer, or
-rates lower. Shares are of all who arrived (abandonment) or of those who went on (sent back), beyond
-what happened there before.
+stated: a share of them leaves, is sent back a stage or to where they came from, has to come again
+or to ask for help, waits longer, or rates lower. Shares are of all who arrived (left, came again,
+asked) or of those who went on (sent back), beyond what happened there before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
 
+from cxlib.fragmentation.later import flags_of
 from cxlib.journeys import NO_STAGE
 
 ABANDONED = 0.22
@@ -21,6 +23,9 @@ ABANDONED = 0.22
 
 SENT_BACK = 0.3
 """Share of those who went on that is planted to go back: a stage, or to where they came from."""
+
+AGAIN = 0.3
+"""Share of arrivals that is planted to come again (task, contact) or to need help afterwards."""
 
 DELAYED = 3.5
 """Factor of the planted delay."""
@@ -136,6 +141,26 @@ def send_back_a_stage(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
     return _redirect(rows, site, there)
 
 
+def come_again(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
+    """Let a share of those who arrived be at the same touchpoint once more a day later."""
+    return _insert(rows, site, site.target, timedelta(days=1))
+
+
+def ask_for_help(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
+    """Let a share of those who arrived turn to an assisted touchpoint ten minutes later."""
+    helping = np.flatnonzero(flags_of(site.places, "assisted"))
+    return rows if not len(helping) else _insert(rows, site, helping[0], timedelta(minutes=10))
+
+
+def _insert(rows: pl.DataFrame, site: Site, place: int, later: timedelta) -> pl.DataFrame:
+    hit = site.arrived() & (pl.col("_dice") < site.share_of_rest(AGAIN))
+    extra = rows.filter(hit).with_columns(
+        pl.lit(place).cast(rows.schema["place"]).alias("place"), pl.col("occurred_at") + later
+    )
+    # nothing is observed after the end
+    return pl.concat([rows, extra.filter(pl.col("occurred_at") <= rows["occurred_at"].max())])
+
+
 def _redirect(rows: pl.DataFrame, site: Site, there: pl.Expr) -> pl.DataFrame:
     hit = site.arrived() & (pl.col("_dice") < site.share_of_rest(SENT_BACK))
     sent = (hit.shift(1) & _same_customer(1)).fill_null(False)
@@ -153,6 +178,9 @@ FAULTS: Mapping[str, Fault] = {
     "abandonment": Fault(ABANDONED, end_journeys, highest=1 - 2 * ABANDONED),
     "backtracking": Fault(SENT_BACK, send_back_a_stage, highest=1 - 2 * SENT_BACK),
     "ping_pong": Fault(SENT_BACK, send_to_source, highest=1 - 2 * SENT_BACK),
+    "repeated_task": Fault(AGAIN, come_again, highest=1 - 2 * AGAIN),
+    "repeat_contact": Fault(AGAIN, come_again, highest=1 - 2 * AGAIN),
+    "self_service_leak": Fault(AGAIN, ask_for_help, highest=1 - 2 * AGAIN),
     "delay": Fault(DELAYED, prolong_waits, ordinary=1.0),
     # few answer, so that few handoffs have more ratings than a judgement needs
     "perception_dip": Fault(-MARKED_DOWN, lower_ratings, needs=0),

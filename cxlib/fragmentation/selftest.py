@@ -14,13 +14,14 @@ one for each signal that is judged; it must be found with its size in the interv
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from cxlib.errors import InputError
+from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.arrivals import Arrivals, count_frames
 from cxlib.fragmentation.faults import FAULTS, Fault, Site, plant_fault
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
@@ -100,7 +101,13 @@ class SelfTest:
         return f"<p>{escape(self.sentence)}</p>" + self.planted._repr_html_()
 
 
-def check_fragmentation(workspace: Workspace, *, shuffles: int = 3, seed: int = 0) -> SelfTest:
+def check_fragmentation(
+    workspace: Workspace,
+    *,
+    shuffles: int = 3,
+    signals: Collection[str] | None = None,
+    seed: int = 0,
+) -> SelfTest:
     """Shuffle and plant in copies of a workspace's log, and report what is found.
 
     Parameters
@@ -109,6 +116,8 @@ def check_fragmentation(workspace: Workspace, *, shuffles: int = 3, seed: int = 
         The log as journeys; it is not changed.
     shuffles
         How many shuffled copies are judged, 1 to 20.
+    signals
+        Signals for which a fault is planted; None: for all that are judged.
     seed
         Of the shuffles, and of who is hit by a planted fault.
 
@@ -116,7 +125,12 @@ def check_fragmentation(workspace: Workspace, *, shuffles: int = 3, seed: int = 
     ------
     InputError
         For shuffles out of range.
+    UnknownNameError
+        For a signal for which there is no fault to plant.
     """
+    for name in signals or ():
+        if name not in FAULTS:
+            raise UnknownNameError("signal", name, FAULTS)
     if not 1 <= shuffles <= _MOST_SHUFFLES:
         msg = f"shuffles is {shuffles}; give 1 to {_MOST_SHUFFLES}"
         raise InputError(msg)
@@ -131,6 +145,8 @@ def check_fragmentation(workspace: Workspace, *, shuffles: int = 3, seed: int = 
     planted, skipped = [], []
     for number, row in enumerate(real.signals.iter_rows(named=True)):
         signal = row["signal"]
+        if signals is not None and signal not in signals:
+            continue
         site = _choose_site(real, signal, seed + number) if signal in FAULTS else None
         if site is None:
             skipped.append((signal, row["reason"] or _why_no_site(signal)))
@@ -186,6 +202,7 @@ def _count(workspace: Workspace, rows: pl.DataFrame) -> Arrivals:
         observed_until=workspace.observed_until,
         silence=workspace.gap,
         time_zone=workspace.periods.time_zone,
+        plan=workspace.journey_map.planned_handoffs,
     )
 
 

@@ -139,7 +139,7 @@ def test_calibration_and_rankings_say_how_good_it_was():
     assert "worse than the past rate of the handoff alone" in words(figure)
     ranked = plot_rankings(result)
     assert list(ranked.data[0].x) == [6.0, 5.0, 3.0]
-    assert "no better (beyond chance) than last period" in words(ranked)
+    assert "neither better nor worse (beyond chance) than last period" in words(ranked)
     assert plot_rankings(result, title="Ours").layout.title.text == "Ours"
 
 

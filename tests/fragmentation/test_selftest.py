@@ -7,7 +7,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cxlib.fragmentation.faults import ABANDONED, DELAYED, FAULTS, MARKED_DOWN, SENT_BACK, Site
+from cxlib.fragmentation.faults import (
+    ABANDONED,
+    AGAIN,
+    DELAYED,
+    FAULTS,
+    MARKED_DOWN,
+    SENT_BACK,
+    Site,
+)
 from cxlib.fragmentation.faults import plant_fault as plant
 from cxlib.fragmentation.selftest import shuffle_touchpoints
 
@@ -18,8 +26,10 @@ PLACES = pl.DataFrame(
         "stage_index": pl.Series([0, 1, 1, 2], dtype=pl.UInt8),
         "channel": ["ads", "web", "store", "store"],
         "initiated_by": ["customer"] * 4,
+        "assisted": [False, False, True, False],
     }
 )
+HELP = 2
 SOURCE, TARGET = 1, 3
 
 
@@ -42,7 +52,8 @@ def some_rows(customers=4_000, seed=1):
 
 
 def arrivals_of(rows):
-    """Per arrival at the target from the source: wait, next place, rating; in plain loops."""
+    """Per arrival at the target from the source: wait, next place, rating, whether the customer was
+    there again or needed help within the time planted; in plain loops."""
     found = []
     for group in rows.partition_by("customer", maintain_order=True):
         walk = group.to_dicts()
@@ -50,21 +61,30 @@ def arrivals_of(rows):
             if (walk[i - 1]["place"], walk[i]["place"]) == (SOURCE, TARGET):
                 after = walk[i + 1]["place"] if i + 1 < len(walk) else None
                 wait = walk[i]["occurred_at"] - walk[i - 1]["occurred_at"]
-                found.append((wait.total_seconds(), after, walk[i]["rating"]))
+                soon = {
+                    row["place"]: row["occurred_at"] - walk[i]["occurred_at"]
+                    for row in reversed(walk[i + 1 :])
+                }
+                again = soon.get(TARGET, timedelta.max) <= timedelta(days=1)
+                called = soon.get(HELP, timedelta.max) <= timedelta(minutes=10)
+                found.append((wait.total_seconds(), after, walk[i]["rating"], again, called))
     return found
 
 
 def measure(signal, rows):
     """The signal at the handoff, counted by hand."""
     found = arrivals_of(rows)
-    onward = [after for _, after, _ in found if after is not None]
+    onward = [after for _, after, *_ in found if after is not None]
     stage = PLACES["stage_index"].to_list()
     return {
-        "abandonment": lambda: sum(after is None for _, after, _ in found) / len(found),
+        "abandonment": lambda: sum(after is None for _, after, *_ in found) / len(found),
         "backtracking": lambda: sum(stage[a] < stage[TARGET] for a in onward) / len(onward),
         "ping_pong": lambda: sum(a == SOURCE for a in onward) / len(onward),
-        "delay": lambda: float(np.median([wait for wait, _, _ in found])),
-        "perception_dip": lambda: float(np.mean([rating for _, _, rating in found])),
+        "repeated_task": lambda: sum(again for *_, again, _ in found) / len(found),
+        "repeat_contact": lambda: sum(again for *_, again, _ in found) / len(found),
+        "self_service_leak": lambda: sum(called for *_, called in found) / len(found),
+        "delay": lambda: float(np.median([wait for wait, *_ in found])),
+        "perception_dip": lambda: float(np.mean([rating for _, _, rating, *_ in found])),
     }[signal]()
 
 
@@ -80,6 +100,9 @@ def test_a_planted_fault_has_the_size_it_states(signal):
         "abandonment": pytest.approx(before + ABANDONED, abs=0.05),
         "backtracking": pytest.approx(before + SENT_BACK, abs=0.06),
         "ping_pong": pytest.approx(before + SENT_BACK, abs=0.06),
+        "repeated_task": pytest.approx(before + AGAIN, abs=0.06),
+        "repeat_contact": pytest.approx(before + AGAIN, abs=0.06),
+        "self_service_leak": pytest.approx(before + AGAIN, abs=0.06),
         "delay": pytest.approx(before * DELAYED),
         "perception_dip": pytest.approx(before - MARKED_DOWN),
     }
