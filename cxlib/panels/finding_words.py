@@ -16,6 +16,7 @@ from cxlib.figures.fragmentation import (
     signal_name,
 )
 from cxlib.figures.numbers import duration, people, plural, share
+from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.panels import texts
 from cxlib.panels.origin import day
 from cxlib.panels.tables import Column, html_table
@@ -53,7 +54,7 @@ def answer(result: FindingDetails, *, of: int, filters: Sequence[str] = ()) -> s
     basis = texts.BREAKS_BASIS.format(
         customers=plural(result.customers, "customer"),
         until=day(result.observed_until),
-        sure=texts.BREAKS_SURE.format(tests=f"{result.tests:,}") if result.tests else "",
+        sure=_sure(result) if result.tests else "",
     )
     title = " · ".join([texts.BREAKS_TITLE, *filters])
     if filters:
@@ -119,6 +120,8 @@ def facts(result: FindingDetails, row: Mapping[str, Any], k: int) -> str:
         known.append(("Owner", row["owner"]))
     if row["stable"] is not None:
         known.append(("Stability", texts.STABLE_FACT if row["stable"] else texts.UNSTABLE_FACT))
+    if row.get("simpson"):
+        known.append((texts.CRUDE, texts.CRUDE_FACT))
     if row["status"] is not None:
         known.append(("Over time", row["status"]))
     listed = "".join(f"<div><dt>{n}</dt><dd>{escape(str(v))}</dd></div>" for n, v in known)
@@ -210,6 +213,11 @@ def behind_trend(result: FindingDetails, row: Mapping[str, Any]) -> tuple[str, p
         Column("Complete", lambda r: "yes" if r["complete"] else "not yet", number=False),
     ]
     return html_table(trend, columns, caption=texts.TREND_TABLE), trend
+
+
+def _sure(result: FindingDetails) -> str:
+    said = texts.BREAKS_TESTS if result.found.is_empty() else texts.BREAKS_SURE
+    return said.format(tests=f"{result.tests:,}", false=share(Q_LIMIT))
 
 
 def _q(value: float) -> str:

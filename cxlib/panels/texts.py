@@ -119,7 +119,8 @@ MATRIX = FigureText(
     meaning="""
 <p><b>A handoff</b> is one touchpoint directly followed by another on a different channel or with a
 different owner. It breaks where customers who take it fare worse than those who take like handoffs:
-they leave, wait longer, are sent back, or rate what they find lower.</p>
+they leave, wait longer, are sent back, have to do something again or to call for help, or rate what
+they find lower.</p>
 <p><b>The matrix.</b> Rows are where customers come from, columns where they go, both in the order
 of the journey. Each dot is a handoff or transition that was judged, larger where more customers
 take it. Grey is quiet; red is a finding, with its effect beside it.</p>
@@ -128,8 +129,8 @@ take it. Grey is quiet; red is a finding, with its effect beside it.</p>
 of the customers shows the cause.</p>""",
     sureness=f"""
 <p>{{tests}} tests were made. With so many, some would stand out by chance, so q values allow for
-their number (Benjamini-Hochberg): among findings with q below 0.05 at most 1 in 20 is expected to
-be false.</p>
+their number (Benjamini-Hochberg): among findings, whose q is at most {{limit}}, at most {{false}}
+are expected to be false.</p>
 <p>Each handoff is compared with like handoffs: others that lead to the same touchpoint, leave the
 same one, or join the same stages, with customers of the same segment, period and number of earlier
 contacts. Intervals (95 %) allow for natural differences between handoffs, and findings too small to
@@ -137,7 +138,8 @@ matter are left out.</p>
 <p>A customer counts as gone after {{days}} days of silence; whoever was in touch later than
 {{days}} days before {{until}} is not judged yet.</p>
 <p>A finding marked <b>unstable</b> changes sign under other reasonable settings: look before you
-act on it.</p>
+act on it. Where the crude comparison points the other way, who takes the handoff makes much of the
+difference.</p>
 <p>{_SMALL}</p>""",
 )
 
@@ -188,9 +190,10 @@ MAP_TABLE = "Touchpoints in the order of the journey map; 95 % intervals in brac
 
 BREAKS_TITLE = "Which handoffs break"
 BREAKS_BASIS = "{customers}, data to {until}. {sure}"
+BREAKS_TESTS = "{tests} tests, corrected for their number."
 BREAKS_SURE = (
-    "{tests} tests, corrected for their number: of such findings at most 1 in 20 is expected to be "
-    "false."
+    "{tests} tests, corrected for their number: of such findings at most {false} are expected to "
+    "be false."
 )
 BREAKS_PART = "Shown: {shown} of {all}."
 FEW_CASES = "few cases"
@@ -205,7 +208,8 @@ TESTED_HEADING = "What was tested, and what could not be"
 TESTED = "{tests} judgements: every signal on every transition with enough customers."
 UNSTABLE = "unstable"
 UNSTABLE_FACT = "changes sign with the setting: unstable"
-STABLE_FACT = "same sign at 7, 14 and 30 days"
+STABLE_FACT = "same sign at other settings"
+CRUDE, CRUDE_FACT = "Crude comparison", "points the other way"
 NOTHING_HERE = "No finding among what you chose."
 NOTHING_HERE_HINT = "Without these filters there are {all}."
 NOTHING_JUDGED = "Nothing could be judged."
@@ -226,6 +230,10 @@ ADVICE: Mapping[str, str] = {
     "backtracking": "Ask {owner} what customers have to do again, and carry it over.",
     "ping_pong": "Ask {owner} what could not be settled here, and settle it or do not send them.",
     "perception_dip": "Ask {owner} what customers who came this way say, and read their comments.",
+    "repeated_task": "Ask {owner} what is lost on the way, and hand it over with the customer.",
+    "repeat_contact": "Ask {owner} what stays open after the first contact, and settle it there.",
+    "self_service_leak": "Ask {owner} where self-service ends, and finish it or offer help there.",
+    "broken_handoff": "Ask {owner} what keeps customers from the planned next step.",
     "": "Ask {owner} to follow ten customers along this handoff.",
 }
 SOME_OWNER = "whoever owns it"

@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from cxlib.errors import UnknownNameError
+from cxlib.figures.fragmentation import SIGNAL_NAMES
 from cxlib.figures.theme import use_theme
 from cxlib.panels import fragmentation
 from cxlib.panels.filters import ALL
 from cxlib.panels.fragmentation import FragmentationPanel, draw_findings_first_paint
-from cxlib.panels.texts import MEANING, SURENESS, TABLE
+from cxlib.panels.texts import ADVICE, MEANING, SURENESS, TABLE
 
 EAST, WEST, FEW, BROKEN = (("region", value) for value in ("east", "west", "few", "broken"))
 WAIT, LEAVE, LOW = "0>1>delay", "2>3>abandonment", "1>3>perception_dip"
@@ -95,7 +96,7 @@ def test_the_worst_is_open_from_the_start_with_all_that_is_known(panel):
 def test_choosing_in_the_list_and_in_the_matrix_is_the_same(panel):
     panel.ranked.chosen = LEAVE
     assert panel.state.finding == LEAVE
-    assert "same sign at 7, 14 and 30 days" in text(panel.facts.value)
+    assert "same sign at other settings" in text(panel.facts.value)
     assert panel.since.layout.display is None
     panel.figure.clicked = {"key": LOW, "count": 1}
     assert panel.ranked.chosen == LOW
@@ -177,13 +178,14 @@ def test_a_finding_that_does_not_hold_everywhere_is_marked():
         def findings(self, *, segment=None):
             given = results.details()
             shaky = pl.when(pl.col("signal") == "abandonment").then(False).otherwise("stable")
-            return results.details(table=given.table.with_columns(stable=shaky))
+            return results.details(table=given.table.with_columns(stable=shaky, simpson=True))
 
     panel = FragmentationPanel(Unstable())
     marked = [key for key, html in panel.ranked.items if "unstable" in html]
     assert marked == [LEAVE]
     panel.state.finding = LEAVE
     assert "changes sign with the setting" in text(panel.facts.value)
+    assert "Crude comparison points the other way" in " ".join(text(panel.facts.value).split())
     assert "yes, unstable" in text(panel.figure.note(TABLE))
 
 
@@ -192,6 +194,7 @@ def test_no_finding_is_said_calmly_with_what_was_tested(panel):
     said = text(panel.calm.value)
     assert "No handoff stands out" in said
     assert "2 judgements" in said
+    assert "2 tests, corrected for their number." in text(panel.answer.value)
     assert "not measurable, because no transition has 30 arrivals" in said
     assert panel.opened.layout.display == "none"
     assert panel.state.finding == ""
@@ -301,6 +304,10 @@ def test_a_link_with_a_finding_opens_it_in_its_selection(answers):
     assert panel.state.finding == LOW
     assert panel.ranked.chosen == LOW
     assert "shop visit → till" in text(panel.head.value)
+
+
+def test_every_signal_has_its_advice():
+    assert set(ADVICE) == {*SIGNAL_NAMES, ""}
 
 
 def test_escape_and_close_let_go_of_a_finding(panel):
