@@ -13,6 +13,19 @@ DAY = 86_400.0
 CHANNELS = ("web", "app", "store", "phone")
 SIZE = 12
 STAGE = np.repeat(np.arange(3), 4)
+AGAIN = ("repeated_task", "repeat_contact")
+HELP = 7
+"""Touchpoint that a failed self-service sends customers to."""
+
+MARKS = {
+    "repeated_task": {"repeatable": [i not in (2, 4, 6, 9) for i in range(SIZE)]},
+    "repeat_contact": {"assisted": [i in (4, 10) for i in range(SIZE)]},
+    "self_service_leak": {
+        "assisted": [i in (3, HELP, 10) for i in range(SIZE)],
+        "self_service": [i in (1, 2, 4, 5, 8, 9) for i in range(SIZE)],
+    },
+}
+"""What a map may mark, by the signal that needs it."""
 
 
 def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0, lost=0.22):
@@ -48,6 +61,8 @@ def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0, lost=0.22)
         following = (ways[place] < rng.random(len(alive))[:, None]).sum(1).clip(0, SIZE - 1)
         sent = hit & (rng.random(len(alive)) < 0.4)
         following = np.where(sent & (kind == "ping_pong"), came, following)
+        following = np.where(sent & (kind in AGAIN), target, following)
+        following = np.where(sent & (kind == "self_service_leak"), HELP, following)
         lower = rng.integers(0, max(4 * STAGE[target], 1), len(alive))
         following = np.where(sent & (kind == "backtracking"), lower, following)
         slow = (place == source) & (following == target) & (kind == "delay")
@@ -57,7 +72,7 @@ def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0, lost=0.22)
     return table[table[:, 1] < days * DAY]
 
 
-def count(table, *, channels=CHANNELS, ratings=True, midnight=False):
+def count(table, *, channels=CHANNELS, ratings=True, midnight=False, marks=None, plan=()):
     names = [channels[i % len(channels)] for i in range(SIZE)]
     places = pl.DataFrame(
         {
@@ -70,6 +85,7 @@ def count(table, *, channels=CHANNELS, ratings=True, midnight=False):
             "initiated_by": ["customer"] * SIZE,
             "is_goal": [False] * SIZE,
             "is_lost": [False] * SIZE,
+            **(marks or {}),
         }
     )
     since = pl.duration(seconds=pl.col("at"))
@@ -113,4 +129,5 @@ def count(table, *, channels=CHANNELS, ratings=True, midnight=False):
         customers=customers,
         observed_until=last,
         silence=timedelta(days=30),
+        plan=plan,
     )
