@@ -1,0 +1,61 @@
+"""Served pages at three widths, light, dark and on paper: nothing cut off, everything readable."""
+
+from pathlib import Path
+
+import pytest
+from serving import Served
+
+DRAWN = "() => document.querySelector('.js-plotly-plot .main-svg') !== null"
+INK = {"light": "rgb(27, 37, 48)", "dark": "rgb(233, 237, 240)"}
+SETTLED = """(ink) => {
+    const paper = [...document.querySelectorAll('.js-plotly-plot .main-svg:first-child')];
+    const dark = (colour) => /rgb\\(18, 23, 28\\)/.test(colour);
+    const wanted = ink === 'rgb(233, 237, 240)';
+    return getComputedStyle(document.querySelector('.cx-page-style')).color === ink
+        && paper.every((svg) => dark(svg.style.background) === wanted);
+}"""
+
+
+@pytest.mark.parametrize("view", ["journey_map", "fragmentation"])
+def test_dashboards(dashboard_server: Served, visit, view: str, tmp_path: Path) -> None:
+    board = visit(f"{dashboard_server.url}view/{view}")
+    page = board.page
+    page.wait_for_function(DRAWN)
+    for width in (375, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme, ink in INK.items():
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_function(SETTLED, arg=ink)
+            page.screenshot(path=tmp_path / f"{view}-{width}-{scheme}.png", full_page=True)
+            assert board.overflow() <= 0, (width, scheme)
+            if width != 1280:  # the other tests look there, and looking takes seconds
+                assert board.violations() == [], (width, scheme)
+    page.emulate_media(media="print")
+    page.wait_for_function(SETTLED, arg="rgb(0, 0, 0)")
+    assert not page.locator(".cx-filters").is_visible()
+
+
+def test_home_and_what_is_not_there(dashboard_server: Served, visit, tmp_path: Path) -> None:
+    for address in ("", "nowhere"):
+        shown = visit(dashboard_server.url + address, live=False)
+        for width in (375, 1280, 1920):
+            shown.page.set_viewport_size({"width": width, "height": 900})
+            for scheme in INK:
+                shown.page.emulate_media(color_scheme=scheme)
+                shown.page.screenshot(path=tmp_path / f"page{address}-{width}-{scheme}.png")
+                assert shown.overflow() <= 0, (address, width, scheme)
+                assert shown.violations() == [], (address, width, scheme)
+        # The browser reports the page that is not there, which is what was asked for.
+        shown.problems[:] = [p for p in shown.problems if "404" not in p]
+
+
+def test_the_switch_turns_the_page_and_is_remembered(dashboard_server: Served, visit) -> None:
+    page = visit(dashboard_server.url, live=False).page
+    colour = "() => getComputedStyle(document.body).color"
+    assert page.evaluate(colour) == INK["light"]
+    page.get_by_role("button", name="Dark", exact=True).click()
+    assert page.evaluate(colour) == INK["dark"]
+    page.reload()
+    assert page.evaluate(colour) == INK["dark"]
+    page.emulate_media(media="print")
+    assert page.evaluate(colour) == INK["light"]
