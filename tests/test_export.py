@@ -15,7 +15,9 @@ import ipywidgets as widgets
 import numpy as np
 import publish_log
 import pytest
+from typer.testing import CliRunner
 
+from cxlib.cli import app
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.export import VIEWS, export_dashboard, recording
 from cxlib.export.nodes import Nodes
@@ -273,6 +275,18 @@ def test_what_a_user_can_get_wrong_is_one_sentence(snapshot, tmp_path):
     other = Snapshot(snapshot.folder, snapshot.manifest | {"views": ["journey_map"]})
     with pytest.raises(InputError, match="--view fragmentation"):
         export_dashboard(other, "fragmentation", tmp_path)
+
+
+def test_the_command_writes_the_file_and_says_its_size(snapshot, tmp_path):
+    workspace = str(snapshot.folder.parent.parent)
+    asked = ["export", workspace, "--view", "fragmentation", "--out", str(tmp_path / "out")]
+    said = CliRunner().invoke(app, asked)
+    assert said.exit_code == 0, said.output
+    assert "fragmentation.html (" in said.stdout
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["fragmentation.html"]
+    wrong = CliRunner().invoke(app, ["export", workspace, "--view", "fragments"])
+    assert wrong.exit_code == 1
+    assert "fragmentation" in wrong.stderr
 
 
 def test_equal_values_are_kept_once_and_come_back_whole():
