@@ -33,6 +33,7 @@ Port = Annotated[int | None, typer.Option(help="Port to serve at; the first free
 
 def serve(
     workspace: WorkspaceFolder,
+    *,
     port: Port = None,
     ip: Annotated[
         str, typer.Option(help="Address to listen on; any but this machine's own needs a token.")
@@ -44,6 +45,13 @@ def serve(
     open_browser: Annotated[
         bool, typer.Option("--open", help="Show the home page in this machine's browser.")
     ] = False,
+    base_url: Annotated[
+        str, typer.Option(help="Path under which a reverse proxy shows the dashboards.")
+    ] = "/",
+    public_url: Annotated[
+        str | None,
+        typer.Option(help="Origin visitors see behind a proxy, such as https://figures.example."),
+    ] = None,
     snapshot: Annotated[
         str | None,
         typer.Option(
@@ -55,11 +63,21 @@ def serve(
     from cxlib.publish import Snapshot, find_snapshot
     from cxlib.store import Workspace
 
-    opened = Workspace.open(workspace)
-    served = workspace if snapshot is None else find_snapshot(opened.path, snapshot).folder
+    if not (workspace / "published").is_dir():
+        # Where dashboards are shown there may be the published snapshots and nothing else.
+        Workspace.open(workspace)
+    served = workspace if snapshot is None else find_snapshot(workspace, snapshot).folder
     if Snapshot.newest(served) is None:
         say(f"Nothing is published in {workspace} yet: run cx publish {workspace}, now or later.")
-    serve_workspace(served, port=port, ip=ip, token=token, open_browser=open_browser)
+    serve_workspace(
+        served,
+        port=port,
+        ip=ip,
+        token=token,
+        open_browser=open_browser,
+        base_url=base_url,
+        public_url=public_url,
+    )
 
 
 def serve_workspace(
@@ -69,9 +87,12 @@ def serve_workspace(
     ip: str = "127.0.0.1",
     token: str | None = None,
     open_browser: bool = False,
+    base_url: str = "/",
+    public_url: str | None = None,
 ) -> None:
     """Serve the dashboards beside the package, or in the folder ``dashboards`` of this place."""
     from cxlib.serve import serve_dashboards
+    from cxlib.serve.launch import ServerSettings
 
     serve_dashboards(
         folder,
@@ -80,6 +101,7 @@ def serve_workspace(
         token=token,
         dashboards_dir=find_folder("dashboards"),
         open_browser=open_browser,
+        settings=ServerSettings(base_url=base_url, public_url=public_url),
     )
 
 
