@@ -240,5 +240,7 @@ def voila_config(
     # Sockets in a private folder instead of open ports; also silences the warning about unencrypted
     # kernels.
     config.KernelManager.transport = "ipc" if os.name == "posix" else "tcp"
+    # A session started anew would know nothing of the page that still shows the old one.
+    config.KernelManager.autorestart = False
     config.KernelManager.client_class = "cxlib.serve.sessions.WatchfulClient"
     return config

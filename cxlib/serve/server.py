@@ -103,10 +103,11 @@ class DashboardServer(Voila):
         return len(here) + self.arriving >= self.limits.max_visitors
 
     async def end_abandoned(self) -> None:
-        """End the sessions whose page has been gone for the grace period, and take up a new
-        snapshot.
+        """End the sessions whose page has been gone for the grace period, forget those that died,
+        and take up a new snapshot.
         """
         await self.follow_snapshot()
+        await self._forget_dead()
         now = time.monotonic()
         connections = self.kernel_manager._kernel_connections
         self.handed_out &= set(self.kernel_manager.list_kernel_ids())
@@ -115,6 +116,13 @@ class DashboardServer(Voila):
         self.without_page_since = {kernel: since.get(kernel, now) for kernel in alone}
         for kernel, start in self.without_page_since.items():
             if now - start > self.limits.grace_seconds and kernel in self.kernel_manager:
+                await ensure_async(self.kernel_manager.shutdown_kernel(kernel, now=True))
+
+    async def _forget_dead(self) -> None:
+        """Forget the sessions that ended by themselves, so that their pages are told."""
+        for kernel in self.handed_out & set(self.kernel_manager.list_kernel_ids()):
+            if not await ensure_async(self.kernel_manager.get_kernel(kernel).is_alive()):
+                self.log.error("the session %s of an open page has died", kernel)
                 await ensure_async(self.kernel_manager.shutdown_kernel(kernel, now=True))
 
     # ---- pages ----------------------------------------------------------------------------------
