@@ -41,5 +41,5 @@ def count_by_period(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame 
     if column is None:
         return None
     here = (pl.col("source") == row["source_place"]) & (pl.col("target") == row["target_place"])
-    counted = arrivals.repeats.filter(here & (pl.col(f"{column}_n") > 0)).group_by("period")
-    return counted.agg(n=pl.col(f"{column}_n").sum(), cases=pl.col(column).sum())
+    counted = arrivals.repeats.filter(here & (pl.col(f"{column}_n") > 0))
+    return counted.group_by("period").agg(n=pl.col(f"{column}_n").sum(), cases=pl.col(column).sum())

@@ -1,9 +1,9 @@
-"""The signals that describe the whole log and are never a finding.
+"""The signals as they describe the whole log; nothing here is a finding.
 
 `describe_signals` gives broken handoffs (of the plan), repeated tasks, repeat contacts, the
 self-service leak, effort, disorder, identity breaks and the deviation from the plan, each with an
-interval over customers, or with the reason why it cannot be measured. Handoff by handoff they are
-not judged: what they need of a log is seldom complete enough for that.
+interval over customers, or with the reason why it cannot be measured. Handoff by handoff the first
+four are judged by `cxlib.fragmentation.measure_fragmentation`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
+from cxlib.fragmentation.judged_planned import measure_plan
+from cxlib.fragmentation.links import LEAST_LINKED, estimate_linked
+from cxlib.fragmentation.planned import MIN_CONTACTS
+from cxlib.fragmentation.repeats import LEAK_WITHIN, REPEAT_WITHIN, TRANSFER_GRACE
 from cxlib.journeys import NO_STAGE
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
-
-REPEAT_WITHIN = timedelta(days=7)
-"""Time within which another assisted contact is a repeat."""
-
-TRANSFER_GRACE = timedelta(minutes=15)
-"""Another assisted contact as soon as this is a transfer, not a repeat."""
-
-LEAK_WITHIN = timedelta(days=1)
-"""Time around a self-service contact in which assisted contacts are compared."""
 
 TASK_WITHIN = timedelta(days=30)
 """Time within which the same task again is a repeat."""
@@ -47,7 +43,9 @@ class DescribedSignals:
     table
         One row per signal (per planned handoff for broken handoffs): ``signal``, ``what`` (the
         handoff, or the bound), ``n``, ``value`` with ``low`` and ``high`` (95 %, over customers;
-        null where an interval means nothing), ``unit``, ``measurable``, ``reason``.
+        null where an interval means nothing), ``least`` (broken handoffs: what the value were if
+        every link between channels that can be missing were; the truth lies between), ``unit``,
+        ``measurable``, ``reason``.
     """
 
     table: pl.DataFrame
@@ -69,24 +67,26 @@ class Log:
 def describe_signals(workspace: Workspace) -> DescribedSignals:
     """Describe a workspace by the signals that are no findings."""
     log = Log(workspace.store().collect(), workspace.places, workspace.observed_until)
-    plan = [
-        measure_broken_handoff(log, p.source, p.target, p.deadline)
-        for p in workspace.journey_map.planned_handoffs
-    ] or [_missing("broken_handoff", "the journey map plans no handoff")]
+    arrivals = read_arrivals(workspace)
     known = {t.name for t in workspace.journey_map.touchpoints}
     others: list[Callable[[Log], Row]] = [
         measure_repeated_tasks,
-        measure_repeat_contacts,
         measure_self_service_leak,
         measure_effort,
         measure_disorder,
         measure_identity_break,
     ]
-    rows = [*plan, *(measure(log) for measure in others), measure_deviation(log, known)]
+    rows = [
+        *measure_broken_handoffs(arrivals),
+        *measure_repeat_contacts(log),
+        *(measure(log) for measure in others),
+        measure_links(arrivals),
+        measure_deviation(log, known),
+    ]
     schema = {
         **dict.fromkeys(("signal", "what"), pl.String),
         "n": pl.Int64,
-        **dict.fromkeys(("value", "low", "high"), pl.Float64),
+        **dict.fromkeys(("value", "low", "high", "least"), pl.Float64),
         "unit": pl.String,
         "measurable": pl.Boolean,
         "reason": pl.String,
@@ -97,26 +97,24 @@ def describe_signals(workspace: Workspace) -> DescribedSignals:
 Row = dict[str, str | int | float | bool | None]
 
 
-def measure_broken_handoff(log: Log, source: str, target: str, deadline: timedelta) -> Row:
-    """Share of contacts at the source that reach neither the target nor the goal by the deadline.
+def measure_broken_handoffs(arrivals: Arrivals) -> list[Row]:
+    """Share of contacts at each planned source that reach neither the target nor the goal in time.
 
-    Only contacts observed for the whole deadline count, so that nothing is censored.
+    Aalen-Johansen: contacts whose deadline lies after the end of observation are censored.
     """
-    places = log.places
-    ends = (places["touchpoint"] == target) | places["is_goal"]
-    lookup = pl.lit(ends).gather(pl.col("place").cast(pl.UInt32))
-    until = pl.lit(log.observed_until) - pl.col("occurred_at")
-    frame = log.rows.select(
-        "bucket",
-        start=log.of_place("touchpoint") == source,
-        seen=until >= deadline,
-        broken=(_time_to_next(lookup) > deadline).fill_null(True),
-    ).filter(pl.col("start") & pl.col("seen"))
-    what = f"{source} → {target}"
-    if len(frame) < 30:
-        why = f"{what} has {len(frame)} contacts followed to the deadline; 30 are needed"
-        return _missing("broken_handoff", why, what)
-    return _share("broken_handoff", what, frame, "broken")
+    name, rows = "broken_handoff", []
+    plan = arrivals.settings.plan
+    measured = {row["handoff"]: row for row in measure_plan(arrivals).to_dicts()}
+    for number, planned in enumerate(plan):
+        what = f"{planned.source} → {planned.target}"
+        found = measured.get(number)
+        if found is None or found["n"] < MIN_CONTACTS:
+            n = 0 if found is None else int(found["n"])
+            rows.append(_missing(name, f"{what} has {n} contacts; {MIN_CONTACTS} are needed", what))
+            continue
+        ends = {key: found[key] for key in ("low", "high", "least")}
+        rows.append(_row(name, what, int(found["n"]), found["value"], "share") | ends)
+    return rows or [_missing(name, "the journey map plans no handoff")]
 
 
 def measure_repeated_tasks(log: Log) -> Row:
@@ -137,22 +135,29 @@ def measure_repeated_tasks(log: Log) -> Row:
     return _share(name, "tasks done again within 30 days", frame, "repeated")
 
 
-def measure_repeat_contacts(log: Log) -> Row:
-    """Share of assisted contacts that another follows within a week (same issue where known)."""
+def measure_repeat_contacts(log: Log) -> list[Row]:
+    """Share of assisted contacts that another follows within a week: three bounds.
+
+    About the same issue (where the log has issues: too few where issues are missing), at the same
+    touchpoint, and any (the upper bound).
+    """
     name = "repeat_contact"
     if not log.places["assisted"].any():
-        return _missing(name, "the journey map marks no touchpoint as assisted")
+        return [_missing(name, "the journey map marks no touchpoint as assisted")]
     assisted = log.rows.filter(log.of_place("assisted"))
-    by_issue = "issue" in assisted.columns and assisted["issue"].null_count() < len(assisted)
-    keys = ["customer", "issue"] if by_issue else ["customer"]
-    again = pl.col("occurred_at").shift(-1).over(keys) - pl.col("occurred_at")
     until = pl.lit(log.observed_until) - pl.col("occurred_at")
-    frame = assisted.with_columns(
-        repeated=((again > TRANSFER_GRACE) & (again <= REPEAT_WITHIN)).fill_null(False),
-        seen=until >= REPEAT_WITHIN,
-    ).filter("seen")
-    what = "same issue within 7 days" if by_issue else "any reason within 7 days (upper bound)"
-    return _share(name, what, frame, "repeated")
+    bounds = {"same touchpoint": ["customer", "place"], "any reason": ["customer"]}
+    if "issue" in assisted.columns and assisted["issue"].null_count() < len(assisted):
+        bounds = {"same issue": ["customer", "issue"]} | bounds
+    rows = []
+    for what, keys in bounds.items():
+        again = pl.col("occurred_at").shift(-1).over(keys) - pl.col("occurred_at")
+        frame = assisted.with_columns(
+            repeated=((again > TRANSFER_GRACE) & (again <= REPEAT_WITHIN)).fill_null(False),
+            seen=until >= REPEAT_WITHIN,
+        ).filter("seen")
+        rows.append(_share(name, f"{what} within 7 days", frame, "repeated"))
+    return rows
 
 
 def measure_self_service_leak(log: Log) -> Row:
@@ -239,6 +244,16 @@ def measure_identity_break(log: Log) -> Row:
     return _share(name, "customers never linked across channels", seen, "apart")
 
 
+def measure_links(arrivals: Arrivals) -> Row:
+    """Share of contacts in another channel that are linked to the same customer, at most."""
+    name, what = "identity_break", "contacts in another channel linked to the customer, at most"
+    linked = estimate_linked(arrivals.links)
+    if linked is None:
+        return _missing(name, "too few customers change the channel to tell", what)
+    row = _row(name, what, int(arrivals.links["changes"].sum()), linked, "share")
+    return row | {"reason": None if linked >= LEAST_LINKED else f"below {LEAST_LINKED:.0%}"}
+
+
 def measure_deviation(log: Log, known: set[str]) -> Row:
     """Share of contacts at touchpoints that the journey map does not plan (ad hoc)."""
     if not known:
@@ -289,6 +304,7 @@ def _row(signal: str, what: str, n: int, value: float, unit: str) -> Row:
         "value": value,
         "low": None,
         "high": None,
+        "least": None,
         "unit": unit,
         "measurable": True,
         "reason": None,
@@ -296,7 +312,7 @@ def _row(signal: str, what: str, n: int, value: float, unit: str) -> Row:
 
 
 def _missing(signal: str, why: str, what: str = "") -> Row:
-    empty = dict.fromkeys(("value", "low", "high"))
+    empty = dict.fromkeys(("value", "low", "high", "least"))
     reason = f"not measurable, because {why}"
     unmeasured: Row = {"signal": signal, "what": what, "n": 0, **empty, "unit": ""}
     return {**unmeasured, "measurable": False, "reason": reason}
