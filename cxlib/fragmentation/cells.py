@@ -64,10 +64,11 @@ class Grid:
         return np.asarray(share < least)
 
     def blocks(self, source_variance: float) -> list[Block]:
-        """Give the effects of the model: target, source, stages, same channel."""
+        """Give the effects of the model: target, source and its channel, stages, same channel."""
         return [
             Block(self.target),
             Block(self.source, source_variance, fixed=False),
+            Block(self.channels[self.source], source_variance, fixed=False),
             Block(self.stages, source_variance, fixed=False),
             Block(self.same_channel, 1.0),
         ]

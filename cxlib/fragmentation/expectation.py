@@ -52,6 +52,7 @@ _MOST_OWN = 0.7
 """Share of the information on a cell's expectation that may come from the cell itself, for the cell
 to tell how much handoffs differ."""
 
+_MANY = 12
 _REFIT = 0.5
 """Share beyond which a cell's expectation is fitted anew without it: to first order is not enough
 for a target that nearly everyone reaches from one source."""
@@ -259,8 +260,8 @@ class _Model:
         """One step for the variances of the random blocks (MacKay's fixed point, trimmed).
 
         Effects count as far as the data determine them; EM, which counts them all, needs hundreds
-        of steps to see that sources do not differ. The largest sixth is left out, so that a few
-        broken handoffs do not pass for sources that differ.
+        of steps to see that sources do not differ. Of many effects the largest sixth is left out,
+        so that a few broken handoffs do not pass for sources that differ.
         """
         updated = prior.copy()
         known = 1 - np.diag(inverse) / np.maximum(prior[self.owner], 1e-9)
@@ -269,7 +270,7 @@ class _Model:
             if block.fixed or (self.owner == index).sum() < 3:
                 continue
             squares = np.sort(beta[mine] ** 2 / known[mine])
-            kept = squares[: len(squares) - len(squares) // 6]
+            kept = squares[: len(squares) - (len(squares) // 6 if len(squares) >= _MANY else 0)]
             variance = (
                 float(kept.mean()) * _trimmed_share(len(kept), len(squares)) if len(kept) else 0
             )

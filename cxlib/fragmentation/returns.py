@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from cxlib.fragmentation.arrivals import Arrivals
 from cxlib.fragmentation.cells import (
     LEAST_SPREAD,
+    NULL_DF,
+    Z95,
     Floats,
     Grid,
     channel_codes,
@@ -31,6 +33,9 @@ Flags = NDArray[np.bool_]
 
 MIN_OTHERS = 30
 """Customers from elsewhere without whom there is no telling where b leads by itself."""
+
+_LEAST_SHARE = 0.01
+"""Natural spread of the share who go back that is always allowed for."""
 
 _ASTRAY, _CLEARLY = 0.12, 5.0
 """Share of a source's customers who go another way at b than the others, and its distance from
@@ -90,23 +95,102 @@ def _count_returns(ways: Floats, home: Flags, own: Flags, usual: Flags) -> _Retu
 
 
 def _judge_returns(grid: Grid, n: Floats, returns: _Returns, fair: Flags) -> pl.DataFrame:
+    """Judge twice: sources may differ in odds (who comes), or by a share who go back anywhere.
+
+    A handoff must stand out from both; the more cautious of the two answers is given.
+    """
     at = (grid.source, grid.target)
-    size, count, others, share = n[at], returns.count[at], returns.coming[at], returns.chance[at]
-    use = fair & (size >= 10) & (others >= MIN_OTHERS)
-    share = share + _habit(size[use], count[use], share[use]) * (1 - share)
-    # cells that are not judged stay in the frame without weight
-    cells = Cells(
-        np.arange(len(grid)),
-        np.where(use, size, 0.0),
-        np.where(use, count, 0.0),
-        np.log(share / (1 - share)),
-        np.ones(len(grid)),
-        1 / (np.maximum(others, 1) * share * (1 - share)),
+    cells = _Cells(grid, n[at], returns.count[at], returns.coming[at], returns.chance[at], fair)
+    both = pl.concat([_in_odds(cells), _in_shares(cells)])
+    return both.sort("p", "z", descending=[True, False]).unique(
+        ["source", "target"], keep="first", maintain_order=True
     )
-    judged = use & (size >= MIN_N) & grid.apart & ~grid.rare
-    blocks = [Block(grid.source, 0.1, fixed=False), Block(grid.target, 0.1, fixed=False)]
-    found = expect_cells(cells, blocks, family="share", judged=judged, least_spread=LEAST_SPREAD)
-    return share_frame(grid, found, judged, 1.0, compared_with=others)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cells:
+    """The transitions: arrivals, returns, those from elsewhere, and their share who go there."""
+
+    grid: Grid
+    size: Floats
+    count: Floats
+    others: Floats
+    chance: Floats
+    fair: Flags
+
+    @property
+    def use(self) -> Flags:
+        return self.fair & (self.size >= 10) & (self.others >= MIN_OTHERS)
+
+    @property
+    def judged(self) -> Flags:
+        return self.use & (self.size >= MIN_N) & self.grid.apart & ~self.grid.rare
+
+    def blocks(self, variance: float) -> list[Block]:
+        grid = self.grid
+        levels = (grid.source, grid.target, grid.channels[grid.source])
+        return [Block(level, variance, fixed=False) for level in levels]
+
+    def weighed(self, values: Floats) -> Floats:
+        """Cells that are not judged stay in the frame without weight."""
+        return np.where(self.use, values, 0.0)
+
+
+def _in_odds(cells: _Cells) -> pl.DataFrame:
+    size, count, share = cells.size, cells.count, cells.chance
+    habit = _habit(size[cells.use], count[cells.use], share[cells.use])
+    share = share + habit * (1 - share)
+    rows = Cells(
+        np.arange(len(size)),
+        cells.weighed(size),
+        cells.weighed(count),
+        np.log(share / (1 - share)),
+        np.ones(len(size)),
+        1 / (np.maximum(cells.others, 1) * share * (1 - share)),
+    )
+    found = expect_cells(
+        rows, cells.blocks(0.1), family="share", judged=cells.judged, least_spread=LEAST_SPREAD
+    )
+    return share_frame(cells.grid, found, cells.judged, 1.0, compared_with=cells.others)
+
+
+def _in_shares(cells: _Cells) -> pl.DataFrame:
+    """Judge the share m who go back whatever they would have done: chance + m (1 - chance)."""
+    from scipy.special import stdtr
+
+    size, chance = np.maximum(cells.size, 1), cells.chance
+    sent = (cells.count / size - chance) / (1 - chance)
+    seen = (cells.count + chance) / (size + 1)
+    variance = np.maximum(seen * (1 - seen), 1 / size) / (1 - chance) ** 2
+    rows = Cells(
+        np.arange(len(size)),
+        cells.weighed(size),
+        cells.weighed(size * sent),
+        np.zeros(len(size)),
+        variance,
+        chance / (np.maximum(cells.others, 1) * (1 - chance)),
+    )
+    found = expect_cells(
+        rows, cells.blocks(0.0025), family="mean", judged=cells.judged, least_spread=_LEAST_SHARE
+    )
+    spread = np.sqrt(found.variance + found.tau**2)
+    kept = 1 - chance
+    effect = found.deviation * kept
+    return pl.DataFrame(
+        {
+            "source": cells.grid.source,
+            "target": cells.grid.target,
+            "n": found.n,
+            "observed": cells.count / size,
+            "expected": cells.count / size - effect,
+            "effect": effect,
+            "low": effect - Z95 * spread * kept,
+            "high": effect + Z95 * spread * kept,
+            "z": found.z,
+            "p": stdtr(NULL_DF, -found.z),
+            "touched": np.maximum(effect - Z95 * spread * kept, 0.0),
+        }
+    ).filter(pl.Series(cells.judged))
 
 
 def _habit(n: Floats, count: Floats, share: Floats) -> float:

@@ -17,6 +17,9 @@ from cxlib.fragmentation.expectation import fit_strata
 
 Floats = NDArray[np.float64]
 
+_TOO_RARE = 0.002
+"""Share of the waits below which shorter ones are taken for noise in the clock."""
+
 _TARGET_PENALTY = 50.0
 """What a target must show before a stratum acts otherwise there than in its stage (information)."""
 
@@ -85,7 +88,9 @@ def _within(table: pl.DataFrame, n: str, total: str, squares: str) -> float:
 
 
 def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
-    table = arrivals.waits.with_columns(value=pl.lit(_LOG_MIDDLE).gather(pl.col("bin")))
+    table = arrivals.waits.with_columns(
+        value=pl.lit(_LOG_MIDDLE).gather(pl.col("bin")).clip(_least_wait(arrivals.waits))
+    )
     keys = ["source", "target", "segment", "period"]
     part = (
         table.group_by(keys)
@@ -111,6 +116,20 @@ def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
         by_wait=pl.Series(offset), error_wait=pl.Series(error, dtype=pl.Float64)
     )
     return table.join(both, on=keys, how="left", maintain_order="left")
+
+
+def _least_wait(waits: pl.DataFrame) -> float:
+    """Logarithm of half the shortest wait that the log can tell from none.
+
+    Times written to the half hour give waits of nothing and of half an hour: on a logarithmic
+    scale the difference is huge, and is all rounding.
+    """
+    positive = waits.filter(pl.col("bin") > 0).group_by("bin").agg(pl.col("n").sum()).sort("bin")
+    if positive.is_empty():
+        return float(_LOG_MIDDLE[0])
+    share = positive["n"].cum_sum() / positive["n"].sum()
+    first = positive["bin"].gather(int((share >= _TOO_RARE).arg_max() or 0))[0]
+    return float(np.log(BIN_EDGES[first] / 2))
 
 
 def _log_middles() -> Floats:
