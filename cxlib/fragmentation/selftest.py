@@ -71,13 +71,16 @@ class SelfTest:
 
     @property
     def passed(self) -> bool:
-        """Every fault found, and false findings in at most one of three shuffled copies.
+        """Nothing measured wrongly: see below.
 
-        At a false-discovery rate of 5 % one copy in twenty may hold one.
+        False findings in at most one of three shuffled copies (at a false-discovery rate of 5 % one
+        in twenty may hold one); most faults found; and of those missed the size in the interval:
+        they are too small to stand out from how much handoffs of this log differ, and it says so.
         """
         wrong = self.shuffled["shuffle"].n_unique()
-        found = bool(self.planted["found"].all())
-        return not self.reason and wrong <= self.shuffles // 3 and found
+        right = self.planted["found"] | self.planted["covered"]
+        most = 2 * int(self.planted["found"].sum()) >= len(self.planted)
+        return not self.reason and wrong <= self.shuffles // 3 and bool(right.all()) and most
 
     @property
     def sentence(self) -> str:
@@ -91,8 +94,8 @@ class SelfTest:
             f"Without a fault: {false or 'no'} false finding{'' if false == 1 else 's'} in "
             f"{self.tests:,} tests on {self.shuffles} shuffled cop"
             f"{'y' if self.shuffles == 1 else 'ies'} of the log{sample}. With a fault: {found} of "
-            f"{len(self.planted)} planted faults found, {covered} of them with their true size "
-            "inside the 95 % interval."
+            f"{len(self.planted)} planted faults found; the true size of {covered} lies inside the "
+            "95 % interval."
         )
 
     def _repr_html_(self) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cxlib.measures.stage_funnel import StageFunnel
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
+    from cxlib.publish.predictions import Predictions
 
 __all__ = ["Snapshot", "find_snapshot"]
 
@@ -143,6 +144,18 @@ class Snapshot:
         chosen: list[tuple[str, str] | None] = [None, *self.segments]
         known = None if segment is None else (segment[0], segment[1])
         return read_findings(self.folder, chosen.index(known), known)
+
+    def predictions(self) -> Predictions:
+        """Return what could break next, and how good such predictions were, for everybody.
+
+        Raises
+        ------
+        WorkspaceError
+            The snapshot was published without predictions.
+        """
+        from cxlib.publish.predictions import read_predictions
+
+        return read_predictions(self.folder)
 
     def answer(
         self,

@@ -26,6 +26,7 @@ from cxlib.publish.findings import NAME as FINDINGS
 from cxlib.publish.findings import check_findings, write_findings
 from cxlib.publish.influence import Influence, measure_influence
 from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, list_files, switch_to
+from cxlib.publish.predictions import check_predictions, write_predictions
 from cxlib.publish.rare import fold_rare_touchpoints
 from cxlib.publish.rounding import rounding_base, smallest_shown
 from cxlib.publish.rules import MEASURES, PublishedMeasure, PublishedTable
@@ -48,6 +49,7 @@ class _Wanted:
     only: Collection[str] | None
     measures: tuple[PublishedMeasure, ...]
     findings: bool
+    predictions: bool
 
     @classmethod
     def of(
@@ -55,13 +57,15 @@ class _Wanted:
         views: Mapping[str, Callable[[Snapshot], str]],
         only: Collection[str] | None,
         answers: Collection[str] | None,
+        predictions: bool,
     ) -> _Wanted:
         known = [*(m.name for m in MEASURES), FINDINGS]
         for name in answers or ():
             if name not in known:
                 raise UnknownNameError("published measure", name, known)
         asked = known if answers is None else answers
-        return cls(views, only, tuple(m for m in MEASURES if m.name in asked), FINDINGS in asked)
+        measures = tuple(m for m in MEASURES if m.name in asked)
+        return cls(views, only, measures, FINDINGS in asked, predictions)
 
 
 def publish(
@@ -71,6 +75,7 @@ def publish(
     views: Mapping[str, Callable[[Snapshot], str]] | None = None,
     only: Collection[str] | None = None,
     answers: Collection[str] | None = None,
+    predictions: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Snapshot:
     """Publish a snapshot of a workspace: finished answers in which no small group can be seen.
@@ -94,6 +99,9 @@ def publish(
     answers
         What is answered: names of `cxlib.publish.rules.MEASURES`, and ``"findings"``; None for
         everything.
+    predictions
+        Whether to publish what could break next as well, with its backtest: no dashboard shows it
+        yet, and on a small log it takes longer than the rest.
     progress
         Called with a line of text at each step.
 
@@ -113,7 +121,7 @@ def publish(
     """
     if k < SMALLEST_K:
         raise InputError(f"k is {k}; figures about fewer than {SMALLEST_K} customers tell on them.")
-    wanted = _Wanted.of(views or {}, only, answers)
+    wanted = _Wanted.of(views or {}, only, answers, predictions)
     tell = progress or (lambda _: None)
     published = workspace.path / FOLDER
     published.mkdir(exist_ok=True)
@@ -147,6 +155,9 @@ def _fill_and_switch(
     if wanted.findings:
         tell(f"judging every handoff for {1 + len(choices.segments)} groups of customers")
         write_findings(draft, workspace, choices.segments, k=k)
+    if wanted.predictions:
+        tell("predicting what could break next, now and at past dates")
+        write_predictions(draft, workspace, k=k)
     manifest = _manifest(workspace, choices, influence, wanted, k=k)
     folder = _name(draft.parent, manifest["published_at"])
     snapshot = Snapshot(draft, manifest)
@@ -159,6 +170,8 @@ def _fill_and_switch(
     manifest["checks"] = check_snapshot(draft, wanted.measures, ids, influence, k=k)
     if wanted.findings:
         manifest["checks"].append(check_findings(draft, ids, k=k))
+    if wanted.predictions:
+        manifest["checks"].append(check_predictions(draft, ids, k=k))
     manifest["files"] = list_files(draft)
     # Written last: a folder without it is no snapshot.
     (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")

@@ -39,6 +39,7 @@ def journey_risk(**more):
     given = {
         "table": pl.DataFrame({"risk_now": [0.5] * 40 + [0.25] * 60}),
         "observed_until": UNTIL,
+        "by_risk": pl.DataFrame(),
         "handoffs": handoffs,
         "models": pl.DataFrame(),
         "horizon": GAP,
@@ -128,7 +129,7 @@ def test_the_forecast_shows_both_ends_and_stands_out_only_where_it_is_likely():
     assert list(trace.error_x.arrayminus) == pytest.approx([0.1, 0.04])
     theme = theme_named()
     assert list(trace.marker.color) == [theme.finding, theme.flow]
-    assert "1 of 2 handoffs" in words(figure)
+    assert "Of 2 handoffs 1 is more likely than not" in words(figure)
 
 
 def test_calibration_and_rankings_say_how_good_it_was():
