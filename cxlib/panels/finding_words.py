@@ -217,7 +217,9 @@ def behind_trend(result: FindingDetails, row: Mapping[str, Any]) -> tuple[str, p
 
 def _sure(result: FindingDetails) -> str:
     said = texts.BREAKS_TESTS if result.found.is_empty() else texts.BREAKS_SURE
-    return said.format(tests=f"{result.tests:,}", false=share(Q_LIMIT))
+    return said.format(
+        tests=f"{result.tests:,}", false=texts.IN_HUNDRED.format(n=round(100 * Q_LIMIT))
+    )
 
 
 def _q(value: float) -> str:

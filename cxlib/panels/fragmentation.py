@@ -15,7 +15,7 @@ import traitlets
 from cxlib.figures.cards import page_style
 from cxlib.figures.finding_detail import plot_finding_detail, plot_finding_trend
 from cxlib.figures.fragmentation import finding_key, plot_findings, signal_name
-from cxlib.figures.numbers import plural, share
+from cxlib.figures.numbers import plural
 from cxlib.figures.theme import use_theme
 from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.panels import finding_words as words
@@ -345,7 +345,7 @@ class FragmentationPanel:
             csv=csv_text(frame, origin.columns(selection)),
             tests=f"{result.tests:,}",
             limit=f"{Q_LIMIT:g}",
-            false=share(Q_LIMIT),
+            false=texts.IN_HUNDRED.format(n=round(100 * Q_LIMIT)),
             days=str(result.silence.days),
             until=day(result.observed_until),
             cases=texts.FEW_CASES if n is None else plural(n, "case"),

@@ -190,6 +190,7 @@ MAP_TABLE = "Touchpoints in the order of the journey map; 95 % intervals in brac
 
 BREAKS_TITLE = "Which handoffs break"
 BREAKS_BASIS = "{customers}, data to {until}. {sure}"
+IN_HUNDRED = "{n} in 100"
 BREAKS_TESTS = "{tests} tests, corrected for their number."
 BREAKS_SURE = (
     "{tests} tests, corrected for their number: of such findings at most {false} are expected to "
