@@ -101,7 +101,10 @@ def try_world(seed: int, options: dict[str, Any], tally: Tally) -> None:
             & (pl.col("signal") == fault["kind"])
         )
         if len(row):
-            tally.covered.append(row["low"][0] <= fault["effect"] <= row["high"][0])
+            # sent back, as a share of those who went on: some would have gone back anyway
+            onward = fault["effect_onward"]
+            true = fault["effect"] if onward is None else onward
+            tally.covered.append(row["low"][0] <= true <= row["high"][0])
 
 
 def write_table(tallies: dict[str, Tally], path: Path) -> None:
@@ -113,7 +116,7 @@ def write_table(tallies: dict[str, Tally], path: Path) -> None:
         f"seeds from {FIRST_SEED}, 30,000 customers each. Required: recall at least 0.95",
         "(half the size: 0.60), false at most 0.05 of the findings, at most 0.2 false findings per",
         "log without fault. The harder worlds go beyond that: faults on rare handoffs, a habit of",
-        "going back, drift, hidden differences, times floored to five minutes.",
+        "going back, drift, hidden differences, times floored to half hours.",
         "",
         "| world | logs | recall | false share | false per log | coverage of the 95 % interval |",
         "|---|---|---|---|---|---|",
@@ -134,9 +137,6 @@ def write_table(tallies: dict[str, Tally], path: Path) -> None:
         f"Counting the arrivals takes {count / summary:.1f} × the summary pass on these logs",
         f"(CPU, medians {count:.2f} s, {summary:.2f} s); the first answer after it {first:.2f} s,",
         f"a change of filter {again * 1000:.0f} ms.",
-        "",
-        "Backtracking and ping-pong are planted as customers *sent* back; some of them would have",
-        "gone back anyway: the effect is smaller than the size, coverage counts it as a miss.",
     ]
     path.write_text("\n".join(lines) + "\n", "utf-8")
 

@@ -32,6 +32,7 @@ TRUTH_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "since": pl.Datetime("us", "UTC"),
     "uses": pl.Int64,
     "effect": pl.Float64,
+    "effect_onward": pl.Float64,
     "effect_hours": pl.Float64,
 }
 
@@ -55,7 +56,8 @@ class Simulated:
     truth
         One row per fault: kind, source, target, size, since, ``uses`` of the handoff at which the
         fault could act, ``effect`` = mean change over these uses, in the unit of the kind (share of
-        uses; points of the rating scale as recorded, negative; for a delay the factor), and
+        uses; points of the rating scale as recorded, negative; for a delay the factor),
+        ``effect_onward`` = the same as a share of those who went on (backtracking, ping-pong), and
         ``effect_hours`` = mean hours added by a delay.
     map_yaml
         The journey map that belongs to the log.
@@ -253,6 +255,9 @@ def _truth(faults: Sequence[Fault], tallies: Sequence[Tally]) -> pl.DataFrame:
             "since": fault.since,
             "uses": tally.uses,
             "effect": tally.change / tally.uses if tally.uses else None,
+            "effect_onward": float(np.diff(tally.sent / tally.onward)[0])
+            if tally.onward.all()
+            else None,
             "effect_hours": tally.hours / tally.uses
             if fault.kind == "delay" and tally.uses
             else None,

@@ -30,11 +30,17 @@ _MOST_CERTAIN_EXIT = 0.98
 
 @dataclass(slots=True)
 class Tally:
-    """Uses of a faulty handoff, and the sums of what the fault changed at them."""
+    """Uses of a faulty handoff, and the sums of what the fault changed at them.
+
+    ``onward`` and ``sent``: expected numbers who go on, and who go where the fault sends them,
+    without the fault and with it.
+    """
 
     uses: int = 0
     change: float = 0.0
     hours: float = 0.0
+    onward: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    sent: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
 
 @dataclass(slots=True)
@@ -318,6 +324,10 @@ def _send_elsewhere(
         would = rules.moves[walkers.persona[at], walkers.place[at]] @ (share > 0)
         tally.uses += int(at.sum())
         tally.change += float((fault.size * (1 - (1 - exit_rate[at]) * would)).sum())
+        stay = 1 - exit_rate[at]
+        free = 1 - fault.size
+        tally.onward += [stay.sum(), (fault.size + free * stay).sum()]
+        tally.sent += [(stay * would).sum(), (fault.size + free * stay * would).sum()]
         sent = at & (rng.random(len(target)) < fault.size)
         target[sent] = draw(np.cumsum(share)[None, :], rng.random(int(sent.sum())))
         sequel[sent] = ends[1] if fault.kind == "ping_pong" else _SENT
