@@ -491,6 +491,18 @@ def test_handoffs_are_counted_as_by_hand() -> None:
     assert counted == recount(made.events)
 
 
+def test_effect_among_those_who_went_on() -> None:
+    fault = Fault("backtracking", "a", "b", 0.2, to="d")
+    made = simulate_journeys(small_world(), customers=CUSTOMERS, seed=11, faults=[fault])
+    walks = paths(made.events)
+    went_on = [[o for o in after(walks, source, "b") if o[0] != "end"] for source in "ad"]
+    (with_fault, error), (without, other) = (share(outcomes, ("d",)) for outcomes in went_on)
+    [truth] = made.truth.iter_rows(named=True)
+    assert abs(with_fault - without - truth["effect_onward"]) < 4 * sqrt(error + other)
+    # those who would have left are sent back, too
+    assert truth["effect_onward"] > truth["effect"] + 0.01
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_benchmark_breaks_six_handoffs_in_use(seed: int) -> None:
     benchmark = benchmark_world(seed)
