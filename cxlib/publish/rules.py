@@ -53,6 +53,11 @@ class PublishedTable:
     customers: str | None = "customers"
     keep_hidden: bool = True
 
+    @property
+    def first(self) -> str:
+        """The first figure: where it is null, the row is not shown."""
+        return next(c for c, rule in self.rules.items() if rule.kind is not Kind.LABEL)
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedMeasure:
@@ -88,7 +93,7 @@ _SEQUEL: dict[str, Rule] = {
     "silent": SHARE,
     "declined": SHARE,
     "done": SHARE,
-    "open": SHARE,
+    "open": Rule(Kind.SHARE, settles=True),
     "went_on_n": CONTACTS,
     "silent_n": CONTACTS,
     "declined_n": CONTACTS,

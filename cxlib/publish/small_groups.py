@@ -29,6 +29,7 @@ from cxlib.publish.rounding import rounding_base, smallest_shown
 
 __all__ = [
     "EXACT",
+    "SETTLED",
     "Kind",
     "Rule",
     "protect",
@@ -39,6 +40,9 @@ __all__ = [
 
 EXACT = "_exact_"
 """Before the name of a count that is rounded already: its exact value."""
+
+SETTLED = f"{EXACT}settled"
+"""Whether a row is about a time that nothing can still be open of."""
 
 _FINEST_SHARE = 0.005
 _FINEST_MEAN = 0.1
@@ -84,6 +88,9 @@ class Rule:
         denominator.
     adds_up
         For customers: whether each is counted in one period only, so that periods add up.
+    settles
+        For shares: whether it is 0 by nature in times long past (the column `SETTLED` says which),
+        so that a 0 there is no figure about anybody.
     """
 
     kind: Kind
@@ -91,6 +98,7 @@ class Rule:
     of: str | None = None
     total: str | None = None
     adds_up: bool = False
+    settles: bool = False
 
 
 def protect_customers(count: pl.Expr, *, k: int) -> pl.Expr:
@@ -231,7 +239,8 @@ def _protected(
         return {column: pl.when(pl.col("_shown")).then(_number(column, rule, k=k))}
     ends = [c for c in (f"{column}_low", f"{column}_high") if c in schema]
     if rule.kind is Kind.SHARE:
-        return _share(column, ends, same=same)
+        settled = pl.col(SETTLED) if rule.settles and SETTLED in schema else pl.lit(False)
+        return _share(column, ends, settled=settled, same=same)
     if rule.kind is Kind.SHARE_OF:
         return _share_of(column, ends, rule, schema, k=k)
     return _estimate(column, ends, rule, schema, k=k, spread=spread)
@@ -249,12 +258,14 @@ def _number(column: str, rule: Rule, *, k: int) -> pl.Expr:
     return value
 
 
-def _share(column: str, ends: list[str], *, same: tuple[str, ...] | None) -> dict[str, pl.Expr]:
+def _share(
+    column: str, ends: list[str], *, settled: pl.Expr, same: tuple[str, ...] | None
+) -> dict[str, pl.Expr]:
     """Round a share to steps of so many customers (or cases) as one figure may tell apart."""
     value, people, unit = pl.col(column), pl.col("_people"), pl.col("_unit")
     step = (unit / people).clip(_FINEST_SHARE)
     # Less than one step and a half is blank, whether it is nothing or little.
-    large = (value.clip(None, 1 - value) * people) >= 1.5 * unit - 1e-9
+    large = ((value.clip(None, 1 - value) * people) >= 1.5 * unit - 1e-9) | settled
     if same is not None:
         lowest, highest = value.min(), value.max()
         if same:

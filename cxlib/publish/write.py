@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from cxlib.publish.rare import fold_rare_touchpoints
 from cxlib.publish.rounding import rounding_base, smallest_shown
 from cxlib.publish.rules import MEASURES, PublishedMeasure, PublishedTable
 from cxlib.publish.selections import Choices, find_choices
-from cxlib.publish.small_groups import EXACT, Kind, Rule, protect, protect_number
+from cxlib.publish.small_groups import EXACT, SETTLED, Kind, Rule, protect, protect_number
 from cxlib.publish.snapshot import Snapshot
 from cxlib.store import Workspace
 from cxlib.summary import Selection, Summary
@@ -192,12 +192,14 @@ def _write_measure(
 ) -> None:
     """Answer every selection, protect all answers at once, and write them."""
     exact = _answer(measure, summary, choices)
+    settled = pl.col(NUMBER).is_in(_settled(summary, choices)).alias(SETTLED)
     frames = {}
     for field, table in measure.tables.items():
         below = _same_rows([getattr(result, field) for result in exact], table)
         weights = getattr(influence, table.influence)
+        rounded = _round_counts(below, table, weights, choices, k=k).with_columns(settled)
         safe = protect(
-            _round_counts(below, table, weights, choices, k=k),
+            _nameable(rounded, table, weights, k=k),
             {NUMBER: Rule(Kind.LABEL), **table.rules},
             customers=table.customers,
             k=k,
@@ -205,7 +207,8 @@ def _write_measure(
             on=table.on,
             spread=spread,
         )
-        frames[field] = _nameable(safe, table)
+        hidden = pl.col(table.first).is_null()
+        frames[field] = safe if table.keep_hidden else safe.filter(~hidden)
     numbers = {
         name: _round_numbers([getattr(e, name) for e in exact], rule, influence, choices, k=k)
         for name, rule in measure.numbers.items()
@@ -238,6 +241,17 @@ def _answer(measure: PublishedMeasure, summary: Summary, choices: Choices) -> li
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         return list(pool.map(answer, range(len(asked))))
+
+
+def _settled(summary: Summary, choices: Choices) -> list[int]:
+    """Return the selections of contacts so long ago that whatever followed has been seen."""
+    if summary.gap is None:
+        return []
+    # A day's grace, since periods begin at midnight of the log's own time zone.
+    seen = (summary.observed_until - summary.gap).date() - timedelta(days=1)
+    ends = [*summary.periods.starts[1:], date.max]
+    periods = [choices.of_summary(where).period for where in choices.selections()]
+    return [n for n, period in enumerate(periods) if period and ends[period[1]] <= seen]
 
 
 def _same_rows(answers: list[pl.DataFrame], table: PublishedTable) -> pl.DataFrame:
@@ -312,16 +326,21 @@ def _round_numbers(
     return [int(n) if n >= smallest_shown(k) else 0 for n in rounded]
 
 
-def _nameable(safe: pl.DataFrame, table: PublishedTable) -> pl.DataFrame:
-    """Leave out rows that are not shown for everybody and the whole time: the names of what fewer
-    than k customers stand behind are never written down.
+def _nameable(
+    rounded: pl.DataFrame, table: PublishedTable, weights: pl.DataFrame, *, k: int
+) -> pl.DataFrame:
+    """Leave out rows that are not large for everybody and the whole time: the names of what fewer
+    than k customers may stand behind are never written down.
     """
     if not table.key:
-        return safe
-    first = next(c for c, r in table.rules.items() if r.kind is not Kind.LABEL)
-    rows = safe.filter((pl.col(NUMBER) == 0) & pl.col(first).is_not_null()).select(table.key)
-    named = safe.join(rows, on=list(table.key), how="semi", maintain_order="left")
-    return named if table.keep_hidden else named.filter(pl.col(first).is_not_null())
+        return rounded
+    whole = rounded.filter(pl.col(NUMBER) == 0)
+    bases = whole.select(table.on).join(
+        weights, on=list(table.on), how="left", maintain_order="left"
+    )
+    base = _bases(bases, table.rules[table.first], rows=len(whole), k=k)
+    named = whole.filter(pl.col(table.first) >= 2 * pl.Series(base)).select(table.key)
+    return rounded.join(named, on=list(table.key), how="semi", maintain_order="left")
 
 
 def _protect_number(exact: int, rule: Rule, whole: pl.DataFrame, *, k: int) -> int:
