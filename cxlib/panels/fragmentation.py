@@ -28,6 +28,7 @@ from cxlib.panels.close import Close
 from cxlib.panels.disclosure import Disclosure
 from cxlib.panels.figure_widget import FigureWidget
 from cxlib.panels.filters import ALL, choice_filter, follow, segment_filter, select
+from cxlib.panels.foresight import Foresight
 from cxlib.panels.origin import Origin, day
 from cxlib.panels.style import panel_style
 from cxlib.panels.tables import csv_text
@@ -125,6 +126,7 @@ class FragmentationPanel:
         self.close = Close(leads_to=".cx-choices button")
         self._make_filters(everybody)
         self.changes = Changes(answers, self.state, findings=True)
+        self.foresight = Foresight(answers)
         self.link = LinkedState(self, self.state, self._parameters(everybody))
         self.widget = self._assemble(page_style(colours))
         self._connect()
@@ -186,7 +188,8 @@ class FragmentationPanel:
         self.opened = widgets.VBox([self.head, self.close, self.pictures])
         more = widgets.VBox([self.tested])
         top = [sheet, self.answer, self.link.widget, filters, self.message]
-        whole = widgets.VBox([*top, main, self.opened, self.changes.widget, more])
+        sections = [self.opened, self.foresight.widget, self.changes.widget, more]
+        whole = widgets.VBox([*top, main, *sections])
         for part, *names in (
             (sheet, "cx-style"),
             (self.answer, "cx-answer"),

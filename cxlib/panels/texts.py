@@ -263,3 +263,49 @@ the change is more than rounding makes. Many customers are in both snapshots, wh
 interval narrower: what is said to have changed has changed.</p>
 <p>{_SMALL}</p>""",
 )
+
+# ---- what could break next -----------------------------------------------------------------------
+
+FORESIGHT_HEADING = "What could break next"
+FORESIGHT_WHOM = "About all customers: filters do not change it."
+FORESIGHT_NONE = "No forecast of handoffs: {reason}."
+FORESIGHT_QUIET = "No handoff is more likely than not to break in the next period ({signal})."
+FORESIGHT_COULD = (
+    "{n} could break in the next period ({signal}), with the chance of more than 5 points beyond "
+    "like handoffs: {named}."
+)
+FORESIGHT_MORE = " and {n} more"
+FORESIGHT_CUSTOMERS = (
+    "{n} are under way now; most cases are to be expected after {where}: {here} stand there, and "
+    "{risk} of them are expected to fall silent or to go back a stage."
+)
+FORESIGHT_NO_CUSTOMERS = "No forecast for customers under way: {reason}."
+FORESIGHT_FEW = "too few customers are under way"
+FORESIGHT_TABLE = (
+    "Handoffs by the cases to expect beyond like handoffs; 95 % intervals in brackets."
+)
+FORESIGHT_NAMED = (
+    "Of the {of} handoffs that were worst afterwards, {hits} had been named by: {method} "
+    "(by chance: {chance:.1f})."
+)
+FORESIGHT_CAME = (
+    "Of customers under way {predicted} were predicted to fall silent or to go back; {came} did "
+    "(Brier score {brier:.2f}; 0 is perfect, 0.25 is a coin)."
+)
+FORESIGHT_UNTESTED = "The log is too short to hold such predictions against what came."
+FORESIGHT = FigureText(
+    "What could break next",
+    "what-could-break-next",
+    meaning="""
+<p>A handoff could break where, of the customers it will see in the next period, more than 5 in 100
+beyond those at like handoffs are likely to fare badly. The forecast draws what was measured towards
+what like handoffs do, the more so the fewer customers it rests on.</p>
+<p><b>When it misleads.</b> It carries the past on. A campaign, a change of the site or a new
+partner is not in it.</p>""",
+    sureness=f"""
+<p>Such predictions were made as of past dates, from what was known then, and held against what
+came:</p>
+<ul>{{backtest}}</ul>
+<p>Made on {{until}}. A customer counts as gone after {{days}} days of silence.</p>
+<p>{_SMALL}</p>""",
+)

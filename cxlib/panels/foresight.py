@@ -1,0 +1,149 @@
+"""What could break next, where a snapshot was published with predictions: a section of words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+import polars as pl
+
+from cxlib.errors import WorkspaceError
+from cxlib.figures.fragmentation import signal_name
+from cxlib.figures.numbers import MISSING, people, plural, share
+from cxlib.panels import texts
+from cxlib.panels.figure_widget import FigureWidget
+from cxlib.panels.origin import Origin, day
+from cxlib.panels.tables import Column, csv_text, html_table
+from cxlib.publish import Snapshot
+
+if TYPE_CHECKING:
+    from cxlib.publish.predictions import Predictions
+
+__all__ = ["Foresight"]
+
+_NAMED = 5
+
+
+class Foresight:
+    """The section; hidden where the snapshot holds no predictions.
+
+    Predictions are about everybody: no filter of the page changes them, and the section says so.
+
+    Parameters
+    ----------
+    answers
+        What the dashboard shows.
+
+    Attributes
+    ----------
+    widget
+        The section.
+    """
+
+    def __init__(self, answers: object) -> None:
+        self.words = widgets.HTML()
+        self.below = FigureWidget(text=texts.FORESIGHT)
+        head = widgets.HTML(f"<h2>{texts.FORESIGHT_HEADING}</h2>")
+        self.widget = widgets.VBox([head, self.words, self.below])
+        self.widget.add_class("cx-changes")
+        found = _predictions(answers)
+        if found is None or not isinstance(answers, Snapshot):
+            self.widget.layout.display = "none"
+            return
+        origin = Origin.of(answers.manifest, found.observed_until)
+        self.words.value = _told(found)
+        self.below.write_below(
+            table=_table(found),
+            csv=csv_text(found.handoffs, origin.columns(texts.ALL_CUSTOMERS)),
+            backtest=_backtest(found),
+            until=day(origin.until),
+            days=str(found.horizon.days),
+            k=str(origin.k),
+        )
+
+
+def _predictions(answers: object) -> Predictions | None:
+    try:
+        return answers.predictions() if isinstance(answers, Snapshot) else None
+    except WorkspaceError:
+        return None
+
+
+def _told(found: Predictions) -> str:
+    items = [_handoffs(found), _customers(found)]
+    listed = "".join(f"<li>{escape(item)}</li>" for item in items)
+    return f"<p><small>{texts.FORESIGHT_WHOM}</small></p><ul>{listed}</ul>"
+
+
+def _handoffs(found: Predictions) -> str:
+    if found.handoff_reason is not None:
+        return texts.FORESIGHT_NONE.format(reason=found.handoff_reason)
+    could = found.handoffs.filter("could_break").to_dicts()
+    if not could:
+        return texts.FORESIGHT_QUIET.format(signal=signal_name(found.signal))
+    named = ", ".join(
+        f"{row['source']} → {row['target']} ({share(row['chance'])})" for row in could[:_NAMED]
+    )
+    more = len(could) - _NAMED
+    rest = texts.FORESIGHT_MORE.format(n=more) if more > 0 else ""
+    return texts.FORESIGHT_COULD.format(
+        n=plural(len(could), "handoff"), signal=signal_name(found.signal), named=named + rest
+    )
+
+
+def _customers(found: Predictions) -> str:
+    if found.reason is not None:
+        return texts.FORESIGHT_NO_CUSTOMERS.format(reason=found.reason)
+    known = found.touchpoints.filter(pl.col("risk_now").is_not_null())
+    if known.is_empty() or not found.customers:
+        return texts.FORESIGHT_NO_CUSTOMERS.format(reason=texts.FORESIGHT_FEW)
+    row = known.row(0, named=True)
+    return texts.FORESIGHT_CUSTOMERS.format(
+        n=plural(found.customers, "customer"),
+        where=f"{row['touchpoint']} ({row['channel']})",
+        here=people(row["customers"]),
+        risk=share(row["risk_now"]),
+    )
+
+
+def _table(found: Predictions) -> str:
+    columns = [
+        Column("From", lambda row: row["source"], number=False),
+        Column("To", lambda row: row["target"], number=False),
+        Column("Owner", lambda row: row["owner"] or MISSING, number=False),
+        Column("Arrivals to expect", lambda row: people(row["n"])),
+        Column("Beyond like handoffs", _excess),
+        Column("Chance of more than 5 points", lambda row: share(row["chance"])),
+    ]
+    return html_table(found.handoffs, columns, caption=texts.FORESIGHT_TABLE)
+
+
+def _excess(row: Mapping[str, Any]) -> str:
+    if row["excess"] is None:
+        return MISSING
+    ends = [
+        f"{100 * row[name]:+.0f}".replace("-", "−")
+        for name in ("excess", "excess_low", "excess_high")
+    ]
+    return f"{ends[0]} points ({ends[1]} to {ends[2]})"
+
+
+def _backtest(found: Predictions) -> str:
+    """Say how good such predictions were at past dates, as it is, also where it is poor."""
+    lines = [
+        texts.FORESIGHT_NAMED.format(
+            method=escape(row["method"]), hits=row["hits"], of=row["of"], chance=row["by_chance"]
+        )
+        for row in found.overlap.to_dicts()
+        if row["hits"] is not None
+    ]
+    lines += [
+        texts.FORESIGHT_CAME.format(
+            predicted=share(row["predicted"]), came=share(row["fragmented"]), brier=row["brier"]
+        )
+        for row in found.under_way.filter(pl.col("fold") == "all").to_dicts()
+        if row["predicted"] is not None and row["brier"] is not None
+    ]
+    return "".join(f"<li>{line}</li>" for line in lines or [texts.FORESIGHT_UNTESTED])
