@@ -61,6 +61,7 @@ def row_of(given: tuple[Any, ...]) -> dict[str, Any]:
         "customers_affected": affected,
         "finding": finding,
         "stable": True if signal == "abandonment" and finding else None,
+        "simpson": False,
         "status": "growing" if finding else None,
         "echo_of": None,
         "sentence": sentence(ends["source"], ends["target"], signal) if finding else None,
