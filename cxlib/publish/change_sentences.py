@@ -10,6 +10,10 @@ _HARM = {
     "abandonment": "lost",
     "backtracking": "sent back a stage",
     "ping_pong": "sent back where they came from",
+    "repeated_task": "made to repeat a task",
+    "repeat_contact": "made to contact us again",
+    "self_service_leak": "left to call for help",
+    "broken_handoff": "not brought to the planned next step",
 }
 _STARTS = {
     "new": "New",
