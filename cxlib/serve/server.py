@@ -119,10 +119,20 @@ class DashboardServer(Voila):
                 await ensure_async(self.kernel_manager.shutdown_kernel(kernel, now=True))
 
     async def _forget_dead(self) -> None:
-        """Forget the sessions that ended by themselves, so that their pages are told."""
-        for kernel in self.handed_out & set(self.kernel_manager.list_kernel_ids()):
-            if not await ensure_async(self.kernel_manager.get_kernel(kernel).is_alive()):
-                self.log.error("the session %s of an open page has died", kernel)
+        """Forget the sessions that ended by themselves: their pages are told, and a visitor is
+        given none that waited and died.
+        """
+        dead = []
+        for kernel in list(self.kernel_manager.list_kernel_ids()):
+            manager = self.kernel_manager.get_kernel(kernel)
+            if manager.has_kernel and not await ensure_async(manager.is_alive()):
+                dead.append(kernel)
+        for notebook, pool in getattr(self.kernel_manager, "_pools", {}).items():
+            pool[:] = [task for task in pool if not (task.done() and _session_of(task) in dead)]
+            self.kernel_manager.fill_if_needed(delay=0, notebook_name=notebook)
+        for kernel in dead:
+            self.log.error("the session %s has died", kernel)
+            if kernel in self.kernel_manager:
                 await ensure_async(self.kernel_manager.shutdown_kernel(kernel, now=True))
 
     # ---- pages ----------------------------------------------------------------------------------
@@ -222,6 +232,12 @@ class DashboardServer(Voila):
         if self.show_in_browser:
             token = f"?token={self.token}" if self.token else ""
             webbrowser.open(address + token)
+
+
+def _session_of(task: asyncio.Task[dict[str, Any]]) -> str | None:
+    """Return the session a finished start led to."""
+    failed = task.cancelled() or task.exception() is not None
+    return None if failed else str(task.result()["kernel_id"])
 
 
 def _say(text: str) -> None:

@@ -1,0 +1,84 @@
+"""Ten visitors at once, over HTTP and websocket: no errors, small sessions, nothing left behind."""
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from serving import START, Served, serving, write_toy_site
+from visiting import Visitor
+
+VISITORS = 10
+
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux"),
+]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    site = write_toy_site(tmp_path_factory.mktemp("site"))
+    with serving(*site, settings={"ready_kernels": 1}) as running:
+        assert running.wait_for_kernels(2) == 2
+        yield running
+
+
+def memory_mb(process: psutil.Process) -> float:
+    """Its memory, what it shares divided by those who share it."""
+    rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE).group(1)) / 1024
+
+
+def visit(served: Served) -> Visitor:
+    visitor = Visitor(served.url, "toy")
+    visitor.come()
+    dropdown = next(m for m, w in visitor.models.items() if w["model_name"] == "DropdownModel")
+    visitor.set(dropdown, index=1)
+    visitor.settle()
+    return visitor
+
+
+def test_ten_at_once(served: Served) -> None:
+    with ThreadPoolExecutor(VISITORS) as pool:
+        came = list(pool.map(lambda _: visit(served), range(VISITORS)))
+    assert all("Toy: north" in str(visitor.models) for visitor in came)
+    assert not any("cx-error" in visitor.page for visitor in came)
+    assert len({visitor.kernel for visitor in came}) == VISITORS, "a session each"
+    assert served.wait_for_kernels(VISITORS + 2, seconds=30) == VISITORS + 2
+    # A session of its own would take some 150 MB; what is shared is most of it.
+    assert max(memory_mb(process) for process in served.kernels()) < 100
+    with ThreadPoolExecutor(VISITORS) as pool:
+        assert set(pool.map(Visitor.leave, came)) == {204}
+    assert served.wait_for_kernels(2, seconds=30) == 2
+
+
+def test_visitors_are_served_when_the_process_they_are_forked_from_dies(served: Served) -> None:
+    visit(served).leave()
+    assert served.wait_for_kernels(2) == 2
+    waiting = {session.pid for session in served.kernels()}
+    for child in psutil.Process(served.process.pid).children():
+        if "cxlib.serve.warm" in child.cmdline():
+            child.kill()
+    until = time.monotonic() + 60
+    while not waiting.isdisjoint(session.pid for session in served.kernels()):
+        assert time.monotonic() < until, "the dead still wait"
+        time.sleep(0.2)
+    assert served.wait_for_kernels(2) == 2, "others wait in their place"
+    late = visit(served)
+    assert "Toy: north" in str(late.models)
+    assert late.leave() == 204
+
+
+def test_without_forks_sessions_start_the_ordinary_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = "import os; del os.pidfd_open\n"
+    monkeypatch.setattr("serving.START", start + START)
+    with serving(*write_toy_site(tmp_path), settings={"ready_kernels": 0}) as served:
+        visitor = visit(served)
+        assert "cxlib.serve.kernel" in str(served.kernel(visitor.kernel).cmdline())
+        assert visitor.leave() == 204
