@@ -140,11 +140,15 @@ _SETTINGS: dict[str, Callable[[Arrivals], list[pl.DataFrame]]] = {
 }
 
 
+_NOT_ALIKE = ("ping_pong", "broken_handoff")
+
+
 def flag_simpson(judged: pl.DataFrame) -> pl.Series:
     """Say whether the crude comparison of each row points the other way than the adjusted one.
 
     Crude: observed, less the mean of all others who were judged at the same target (waits: of the
-    logarithms). Null where nobody else was.
+    logarithms). Null where nobody else was, and where "the same" is not the same for others: each
+    source has its own way back (ping-pong), each plan its own source (broken handoff).
     """
     keys = ["signal", "target_place"]
     is_ratio = pl.col("signal") == "delay"
@@ -153,5 +157,5 @@ def flag_simpson(judged: pl.DataFrame) -> pl.Series:
     n = pl.col("n")
     others = n.sum().over(keys) - n
     mean = ((n * seen).sum().over(keys) - n * seen) / others
-    crude = pl.when((others > 0) & (pl.col("signal") != "broken_handoff")).then(seen - mean)
+    crude = pl.when((others > 0) & ~pl.col("signal").is_in(_NOT_ALIKE)).then(seen - mean)
     return judged.select(simpson=crude.sign() * adjusted.sign() < 0)["simpson"]

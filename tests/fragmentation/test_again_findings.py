@@ -140,15 +140,16 @@ def test_repeats_elsewhere_are_findings_of_their_own():
 def test_simpson_is_a_crude_comparison_that_points_the_other_way():
     judged = pl.DataFrame(
         {
-            "signal": ["abandonment"] * 3 + ["delay"] * 2 + ["abandonment"],
-            "target_place": [1, 1, 1, 1, 1, 2],
-            "n": [100, 100, 300, 50, 50, 80],
-            "observed": [0.2, 0.4, 0.3, 10.0, 20.0, 0.5],
-            "effect": [0.1, 0.1, -0.1, 1.5, 1.5, 0.2],
+            "signal": ["abandonment"] * 3 + ["delay"] * 2 + ["abandonment"] + ["ping_pong"] * 2,
+            "target_place": [1, 1, 1, 1, 1, 2, 1, 1],
+            "n": [100, 100, 300, 50, 50, 80, 90, 90],
+            "observed": [0.2, 0.4, 0.3, 10.0, 20.0, 0.5, 0.1, 0.9],
+            "effect": [0.1, 0.1, -0.1, 1.5, 1.5, 0.2, 0.1, 0.1],
         }
     )
-    # crude: 0.2 - 0.325, 0.4 - 0.275, 0.3 - 0.3, ln 10 - ln 20, ln 20 - ln 10, nobody else
-    assert flag_simpson(judged).to_list() == [True, False, False, True, False, None]
+    # crude: 0.2 - 0.325, 0.4 - 0.275, 0.3 - 0.3, ln 10 - ln 20, ln 20 - ln 10, nobody else; to come back is
+    # to come back elsewhere for each source
+    assert flag_simpson(judged).to_list() == [True, False, False, True, False, *[None] * 3]
 
 
 def test_the_sentence_says_what_is_doubtful():
