@@ -147,8 +147,8 @@ def test_simpson_is_a_crude_comparison_that_points_the_other_way():
             "effect": [0.1, 0.1, -0.1, 1.5, 1.5, 0.2, 0.1, 0.1],
         }
     )
-    # crude: 0.2 - 0.325, 0.4 - 0.275, 0.3 - 0.3, ln 10 - ln 20, ln 20 - ln 10, nobody else; to come back is
-    # to come back elsewhere for each source
+    # crude: 0.2 - 0.325, 0.4 - 0.275, 0.3 - 0.3, ln 10 - ln 20, ln 20 - ln 10, nobody else;
+    # to come back means another place for each source
     assert flag_simpson(judged).to_list() == [True, False, False, True, False, *[None] * 3]
 
 
