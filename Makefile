@@ -44,7 +44,7 @@ lab: $(INSTALLED) $(SAMPLE)  ## JupyterLab with the stage-by-stage notebooks
 
 PYTEST := $(BIN)/python -m pytest
 SPREAD := -n $(JOBS) --dist loadfile
-NBVAL := --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 60 --nbval-current-env
+NBVAL := --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 120 --nbval-current-env
 
 .PHONY: test test-all test-unit test-notebooks test-browser check format
 # All three run even when one fails, so that one run tells everything.

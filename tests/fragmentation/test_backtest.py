@@ -151,7 +151,15 @@ def test_training_ends_an_embargo_before_each_test(known, monkeypatch):
         trained.append(frame)
         return choose(frame.sample(1500, seed=0), **more)
 
+    waits_of = []
+    update = journeys_again.update_for_silence
+
+    def record_waits(shares, silent_for, frame):
+        waits_of.append(frame)
+        return update(shares, silent_for, frame)
+
     monkeypatch.setattr(journeys_again, "choose_model", record)
+    monkeypatch.setattr(journeys_again, "update_for_silence", record_waits)
     tests = replay_journeys(labelled, horizon=GAP, folds=2)
     assert len(tests) == len(trained) == 2
     for test, frame in zip(tests, trained, strict=True):
@@ -161,6 +169,10 @@ def test_training_ends_an_embargo_before_each_test(known, monkeypatch):
         assert abs(len(test.predictions) - len(window)) <= 1  # the last instant of all is in
         assert test.predictions["base"][0] == pytest.approx((frame["outcome"] > 0).mean())
     assert tests[0].end == tests[1].start
+    # how long returning takes is learned from the same contacts: three ways of predicting, 2 dates
+    assert [frame["occurred_at"].max() for frame in waits_of] == [
+        frame["occurred_at"].max() for frame in trained for _ in range(3)
+    ]
 
 
 def test_customers_under_way_are_those_that_were(known):
