@@ -190,11 +190,9 @@ def _protect_bands(risk: JourneyRisk, *, k: int) -> pl.DataFrame:
 def _protect_under_way(test: Backtest, *, k: int) -> pl.DataFrame:
     columns = ["fold", "at", "customers", "predicted", "fragmented", "brier"]
     if test.under_way.is_empty():
-        numbers = dict.fromkeys(columns[3:], pl.Float64)
-        return pl.DataFrame(
-            schema={"fold": pl.String, "at": pl.Datetime("us", "UTC"), "customers": pl.Int64}
-            | numbers
-        )
+        schema: dict[str, Any] = dict.fromkeys(columns, pl.Float64)
+        schema |= {"fold": pl.String, "at": pl.Datetime("us", "UTC"), "customers": pl.Int64}
+        return pl.DataFrame(schema=schema)
     table = test.under_way.select(columns).cast({"customers": pl.Int64})
     rules = {"fold": LABEL, "at": LABEL, "customers": CUSTOMERS, "brier": LABEL}
     safe = protect(
