@@ -59,10 +59,10 @@ def _bound_memory() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit << 20, limit << 20))
 
 
-def run_kernel(arguments: list[str]) -> None:
+def run_kernel(arguments: list[str], *, parent: int) -> None:
     """Run the kernel with these arguments until the server ends it.
 
-    It also ends by itself, within a second, when the process that started it is gone.
+    It also ends by itself, within a second, when the process `parent` that started it is gone.
     """
     skip_unused_imports()
     _bound_memory()
@@ -80,13 +80,13 @@ def run_kernel(arguments: list[str]) -> None:
             self.shell_channel_thread.io_loop.close()
             self.shell_channel_thread = None
 
-    parent = f"--IPKernelApp.parent_handle={os.getppid()}"
-    LeanKernelApp.launch_instance(argv=[*arguments, *LEAN, parent])
+    watched = f"--IPKernelApp.parent_handle={parent}"
+    LeanKernelApp.launch_instance(argv=[*arguments, *LEAN, watched])
 
 
 def main() -> None:
     """Run the kernel as a program of its own."""
-    run_kernel(sys.argv[1:])
+    run_kernel(sys.argv[1:], parent=os.getppid())
 
 
 if __name__ == "__main__":

@@ -121,13 +121,15 @@ def _read(connection: socket.socket, size: int) -> bytes:
 
 
 def _fork(server: socket.socket, request: dict[str, Any]) -> None:
+    # Asked for before: a session must end even if this process does while it is being started.
+    parent = os.getpid()
     with warnings.catch_warnings():
         # Python warns of forking beside any thread; `main` has looked at which there are.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
         server.close()
-        _become_session(**request)
+        _become_session(parent, **request)
     handles = []
     with contextlib.suppress(ProcessLookupError):  # ended already: the server gets no handle
         # Both sides set the group: whoever is first, it is set before the server may signal it.
@@ -138,7 +140,9 @@ def _fork(server: socket.socket, request: dict[str, Any]) -> None:
         os.close(handle)
 
 
-def _become_session(arguments: list[str], environment: dict[str, str], folder: str) -> NoReturn:
+def _become_session(
+    parent: int, arguments: list[str], environment: dict[str, str], folder: str
+) -> NoReturn:
     """Run one session in the forked process, which never returns to the loop above."""
     code = 1
     try:
@@ -151,7 +155,7 @@ def _become_session(arguments: list[str], environment: dict[str, str], folder: s
         os.chdir(folder)
         from cxlib.serve.kernel import run_kernel
 
-        run_kernel(arguments)
+        run_kernel(arguments, parent=parent)
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
