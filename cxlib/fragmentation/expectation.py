@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -57,7 +58,9 @@ _REFIT = 0.5
 """Share beyond which a cell's expectation is fitted anew without it: to first order is not enough
 for a target that nearly everyone reaches from one source."""
 
-_ROUNDS = 12
+_ROUNDS, _STILL = 12, 0.003
+"""Most rounds of fitting and weighing, and the change below which there are no more."""
+
 _FULL_WEIGHT, _NO_WEIGHT = 2.0, 4.5
 _WEAK = 25.0
 _DETERMINED = 0.2
@@ -179,7 +182,9 @@ def expect_cells(
     beta = np.zeros(model.design.shape[1])
     tau = 0.0
     for turn in range(_ROUNDS):
-        beta, inverse = model.solve(beta, weight, prior)
+        before, widest = beta, tau
+        beta, hessian = model.solve(beta, weight, prior)
+        inverse = np.linalg.inv(hessian)
         info, score, _ = model.scores(beta)
         pull = (model.design @ inverse * model.design).sum(1)
         own = np.minimum(weight * info * pull, 0.95)
@@ -190,7 +195,9 @@ def expect_cells(
         tau = max(least_spread, natural_spread(deviation[bulk], variance[bulk]))
         z = np.abs(deviation) / np.sqrt(variance + tau**2)
         weight = _robust_weight(z, turn) / (inflation + info * (tau**2 + doubt))
-        prior = model.update_prior(prior, beta, inverse)
+        prior = model.update_prior(prior, beta, np.asarray(inverse, dtype=np.float64))
+        if turn > 3 and np.abs(beta - before).max() < _STILL and abs(tau - widest) < _STILL:
+            break
     expected = model.mean_without(beta, deviation - score / info)
     for cell in np.flatnonzero(judged & (own > _REFIT)):
         expected[cell], deviation[cell], info_then, doubt_then = model.without(
@@ -245,7 +252,7 @@ class _Model:
         return total, self.sums(residual), self.sums(self.cells.n * expected)
 
     def solve(self, beta: Floats, weight: Floats, prior: Floats) -> tuple[Floats, Floats]:
-        """Penalised Newton steps; effects, and the inverse information."""
+        """Penalised Newton steps; effects, and their information."""
         penalty = np.where(self.owner < 0, 1e-6, 1 / np.maximum(prior[self.owner], 1e-9))
         for _ in range(25 if not beta.any() else 4):
             info, score, _ = self.scores(beta)
@@ -254,7 +261,7 @@ class _Model:
             beta = beta + (step if self.family == "mean" else np.clip(step, -2, 2))
             if self.family == "mean" or np.abs(step).max() < 1e-3:
                 break
-        return beta, np.linalg.inv(hessian)
+        return beta, hessian
 
     def update_prior(self, prior: Floats, beta: Floats, inverse: Floats) -> Floats:
         """One step for the variances of the random blocks (MacKay's fixed point, trimmed).
@@ -283,11 +290,16 @@ class _Model:
         """Fit without a cell: its expected value, deviation, information, and model variance."""
         others = weight.copy()
         others[cell] = 0.0
-        beta, inverse = self.solve(beta, others, prior)
+        beta, hessian = self.solve(beta, others, prior)
         info, score, total = self.scores(beta)
         line = self.design[cell]
         expected = float(total[cell] / max(self.n[cell], 1))
-        return expected, score[cell] / info[cell], info[cell], float(line @ inverse @ line)
+        return (
+            expected,
+            score[cell] / info[cell],
+            info[cell],
+            float(line @ np.linalg.solve(hessian, line)),
+        )
 
     def mean_without(self, beta: Floats, pull: Floats) -> Floats:
         """Expected share or mean of each cell after its own pull on the fit is taken back."""
@@ -295,6 +307,7 @@ class _Model:
         return self.sums(self.cells.n * expected) / np.maximum(self.n, 1)
 
 
+@lru_cache(maxsize=256)
 def _trimmed_share(kept: int, all_: int) -> float:
     """What the mean of the `kept` smallest of `all_` squared normal values is multiplied by."""
     from scipy.stats import chi2

@@ -17,6 +17,8 @@ MIN_RATINGS = 25
 MIN_WAITS = 100
 """Waits below which a handoff's wait is not judged."""
 
+_FAR = 50.0
+
 _SHORTEST, _LONGEST = 0.05, 0.5
 """Quantiles at which waits are drawn in: the lower half decides, because the upper half also holds
 customers who had left and came back to begin anew."""
@@ -75,7 +77,9 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     found, judged = _judge_mean(grid, drawn, MIN_WAITS, widening, 1.0)[:2]
     sd, median = drawn["sd"].to_numpy(), drawn["median"].to_numpy()
     spread = np.sqrt(found.variance + found.tau**2)
-    effect = found.deviation
+    # where next to nothing is known, the ends of the interval are beyond any number
+    effect = np.clip(found.deviation, -_FAR, _FAR)
+    spread = np.minimum(spread, _FAR)
     return pl.DataFrame(
         {
             "source": grid.source,
