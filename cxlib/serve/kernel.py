@@ -69,10 +69,8 @@ def run_kernel(arguments: list[str], *, parent: int) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
     class LeanKernelApp(IPKernelApp):
-        """A kernel without subshells, which no page uses.
-
-        They pass every message through another thread, where one in a hundred sessions lost the
-        reply to its last cell on a busy machine: the page then waited for two minutes.
+        """A kernel without subshells: no page uses them, and they pass every message through
+        another thread.
         """
 
         def init_control(self, context: Any) -> None:
