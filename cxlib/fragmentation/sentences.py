@@ -7,6 +7,17 @@ from typing import Any
 
 import polars as pl
 
+_MORE = {
+    "abandonment": "loses {} more",
+    "backtracking": "sends {} more back a stage",
+    "ping_pong": "sends {} more back where they came from",
+    "repeated_task": "makes {} more repeat a task",
+    "repeat_contact": "makes {} more contact you again",
+    "self_service_leak": "leaves {} more to call for help",
+    "broken_handoff": "keeps {} more from the planned next step",
+}
+"""What a broken handoff does to so many customers more than like handoffs do."""
+
 
 def say_finding(row: dict[str, Any]) -> str:
     """Say one finding so that a stakeholder could repeat it.
@@ -42,21 +53,10 @@ def _say(row: dict[str, Any]) -> str:
             f"(95 %: {-high:.1f} to {-low:.1f}): {row['observed']:.1f} instead of "
             f"{row['expected']:.1f}"
         )
-    verb = {
-        "abandonment": "loses",
-        "backtracking": "sends back a stage",
-        "ping_pong": "sends back where they came from",
-        "repeated_task": "makes repeat a task",
-        "repeat_contact": "makes contact us again",
-        "self_service_leak": "leaves to call for help",
-        "broken_handoff": "fails to bring to the planned next step",
-    }.get(signal, signal)
     low_n = max(0.0, n * low)
     like = "the other planned handoffs" if signal == "broken_handoff" else "like handoffs"
-    return (
-        f"{handoff} {verb} {n * effect:,.0f} customers more than {like} do "
-        f"(95 %: {low_n:,.0f} to {n * high:,.0f})"
-    )
+    more = _MORE.get(signal, f"{signal}: {{}} more").format(f"{n * effect:,.0f} customers")
+    return f"{handoff} {more} than {like} do (95 %: {low_n:,.0f} to {n * high:,.0f})"
 
 
 def _hours(hours: float) -> str:
