@@ -77,7 +77,7 @@ format: $(INSTALLED)  ## format and sort imports, in place
 notebooks: $(INSTALLED) $(SAMPLE)  ## run the notebooks and store their outputs, figures as small pictures
 	$(BIN)/python tools/render_notebooks.py $(NOTEBOOKS)
 
-bench: $(INSTALLED)  ## speed and memory, as ratios within one run (some minutes)
+bench: $(INSTALLED) $(SAMPLE)  ## speed and memory, as ratios within one run (some minutes)
 	@for script in benchmarks/*.py; do $(BIN)/python "$$script"; done
 
 lock: $(INSTALLED)  ## resolve pyproject.toml anew into requirements.lock (LOCK_ARGS=--upgrade for newer versions)

@@ -237,7 +237,7 @@ Written by `python benchmarks/visit.py`; see there for how it is measured.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("workspaces", nargs="+", type=Path)
+    parser.add_argument("workspaces", nargs="*", type=Path, default=[ROOT / "workspace"])
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "visit.md")
     given = parser.parse_args()
     start, load = time.perf_counter(), os.getloadavg()[0]
