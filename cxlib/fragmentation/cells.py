@@ -27,6 +27,10 @@ LEAST_SPREAD = 0.05
 """Natural spread between handoffs that is always allowed for: in logits; twice that, as a share of
 the standard deviation, for ratings and log waits."""
 
+BY_DESIGN = 0.95
+"""Share going back from which on that is how the journey is built, or the map's order of stages is
+not the customers': a step that nearly everybody takes is not judged as a breakage."""
+
 NULL_DF = 40
 """Degrees of freedom of the empirical null: the natural spread is itself estimated."""
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from cxlib.fragmentation.arrivals import Arrivals
 from cxlib.fragmentation.cells import (
+    BY_DESIGN,
     LEAST_SPREAD,
     SOURCE_VARIANCE,
     Codes,
@@ -37,7 +38,8 @@ def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
         return no_cells()
     grid = Grid(arrivals, table)
     habit = _habit_of_going_back(arrivals, grid)
-    return judge_share(arrivals, table, "fresh", "back", "back", ("fresh", "back"), habit)
+    judged = judge_share(arrivals, table, "fresh", "back", "back", ("fresh", "back"), habit)
+    return judged.filter(pl.col("observed") < BY_DESIGN)
 
 
 def judge_share(

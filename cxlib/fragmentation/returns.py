@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cxlib.fragmentation.arrivals import Arrivals
 from cxlib.fragmentation.cells import (
+    BY_DESIGN,
     LEAST_SPREAD,
     NULL_DF,
     Z95,
@@ -67,7 +68,8 @@ def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
         twice = np.where(alone[frame["source"].to_numpy()], 1.0, 2.0)
         frames.append(frame.with_columns(p=(pl.col("p") * pl.Series(twice)).clip(upper_bound=1.0)))
     clearest = pl.concat(frames).sort("p", "z", descending=[False, True])
-    return clearest.unique(["source", "target"], keep="first").sort("source", "target")
+    one = clearest.unique(["source", "target"], keep="first").sort("source", "target")
+    return one.filter(pl.col("observed") < BY_DESIGN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,6 +31,13 @@ def test_a_planted_fault_is_the_only_finding(kind):
         assert row["low"] <= size <= row["high"]
 
 
+@pytest.mark.parametrize("kind", ["backtracking", "ping_pong"])
+def test_the_way_that_everybody_goes_is_no_breakage(kind):
+    found = measure_fragmentation(count(walk_log(7, fault=(kind, 1, 4), struck=1.0)))
+    told = found.table.filter(pl.col("source") == "t1", pl.col("target") == "t4")
+    assert told.filter(pl.col("signal") == kind).is_empty()
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_a_log_without_fault_has_no_finding(seed):
     found = measure_fragmentation(count(walk_log(seed)))

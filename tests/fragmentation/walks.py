@@ -28,11 +28,11 @@ MARKS = {
 """What a map may mark, by the signal that needs it."""
 
 
-def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0, lost=0.22):
+def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0, lost=0.22, struck=0.4):
     """Customers walk at random among 12 touchpoints; every touchpoint loses its own share.
 
     `fault`: kind, source, target. `again`: other customers in the same world. `lost`: share of
-    arrivals that an abandonment takes.
+    arrivals that an abandonment takes. `struck`: share that any other fault sends elsewhere.
     """
     rng = np.random.default_rng(seed)
     ways = rng.gamma(1.0, size=(SIZE, SIZE)) * np.where(STAGE[None] >= STAGE[:, None], 1.0, 0.2)
@@ -59,7 +59,7 @@ def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0, lost=0.22)
         stay = rng.random(len(alive)) >= chance
         alive, place, came, hit = alive[stay], place[stay], came[stay], hit[stay]
         following = (ways[place] < rng.random(len(alive))[:, None]).sum(1).clip(0, SIZE - 1)
-        sent = hit & (rng.random(len(alive)) < 0.4)
+        sent = hit & (rng.random(len(alive)) < struck)
         following = np.where(sent & (kind == "ping_pong"), came, following)
         following = np.where(sent & (kind in AGAIN), target, following)
         following = np.where(sent & (kind == "self_service_leak"), HELP, following)
