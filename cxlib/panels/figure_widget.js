@@ -70,12 +70,19 @@ function takeTable(model) {
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
+// A table of hundreds of rows costs more to lay out than the figure to draw: it is written when it is opened.
+function fill(details) {
+  if (!details.open || details.filled === details.html) return;
+  details.lastChild.innerHTML = details.filled = details.html;
+}
+
 function noteElement() {
   const details = document.createElement("details");
   const summary = document.createElement("summary");
   const content = document.createElement("div");
   content.className = "cx-content";
   details.append(summary, content);
+  details.addEventListener("toggle", () => fill(details));
   details.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !details.open) return;
     event.stopPropagation();
@@ -118,7 +125,8 @@ function below(model, plot, el) {
     notes.forEach(([heading, html], i) => {
       const details = there[i] ?? box.insertBefore(noteElement(), takeAway);
       details.firstChild.textContent = plain(heading);
-      details.lastChild.innerHTML = html;
+      details.html = html;
+      fill(details);
     });
     there.slice(notes.length).forEach((details) => details.remove());
     csv.hidden = !model.get("csv");
