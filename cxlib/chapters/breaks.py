@@ -16,6 +16,7 @@ from cxlib.figures.fragmentation import (
     signal_name,
 )
 from cxlib.figures.numbers import people
+from cxlib.fragmentation.findings import Q_LIMIT
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -97,7 +98,8 @@ def say_breaks_sure(result: FindingDetails) -> str:
     if result.tests:
         facts.append(
             f"{result.tests:,} tests were made. q values allow for their number "
-            "(Benjamini-Hochberg): among the findings at most 1 in 20 is expected to be false."
+            f"(Benjamini-Hochberg): of such findings at most {100 * Q_LIMIT:.0f} in 100 are "
+            "expected to be false."
         )
         facts.append(
             "Each handoff is compared with like handoffs (same touchpoints and stages, customers "
