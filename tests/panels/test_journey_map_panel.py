@@ -234,7 +234,8 @@ def test_a_figure_carries_its_present_state_and_no_plotly(panel):
     panel.state.segment = MEMBERS
     state = panel.figure.get_state()
     assert len(next(t for t in state["figure"]["data"] if t["name"] == "touchpoints")["x"]) == 4
-    assert len(state["_esm"]) < 10_000
+    # the widget's own script; plotly.js would be 5 million characters
+    assert len(state["_esm"]) < 50_000
     assert state["config"]["showSendToCloud"] is False
     assert plotly_script().stat().st_size > 1_000_000
 
