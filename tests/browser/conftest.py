@@ -152,6 +152,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
         visited = Visit(context.new_page(), urlparse(url).netloc)
         opened.append(visited)
         visited.page.goto(url, wait_until="commit", timeout=TAKES_MS)
+        visited.page.wait_for_selector("body", state="attached", timeout=TAKES_MS)
         if live:
             visited.wait_until_live()
         return visited

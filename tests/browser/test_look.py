@@ -38,6 +38,7 @@ def test_dashboards(dashboard_server: Served, visit, view: str, tmp_path: Path) 
 def test_home_and_what_is_not_there(dashboard_server: Served, visit, tmp_path: Path) -> None:
     for address in ("", "nowhere"):
         shown = visit(dashboard_server.url + address, live=False)
+        shown.page.wait_for_load_state()
         for width in (375, 1280, 1920):
             shown.page.set_viewport_size({"width": width, "height": 900})
             for scheme in INK:
@@ -51,6 +52,7 @@ def test_home_and_what_is_not_there(dashboard_server: Served, visit, tmp_path: P
 
 def test_the_switch_turns_the_page_and_is_remembered(dashboard_server: Served, visit) -> None:
     page = visit(dashboard_server.url, live=False).page
+    page.wait_for_load_state()
     colour = "() => getComputedStyle(document.body).color"
     assert page.evaluate(colour) == INK["light"]
     page.get_by_role("button", name="Dark", exact=True).click()

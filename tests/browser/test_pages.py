@@ -15,6 +15,7 @@ def test_home_names_the_dashboards_and_the_date(
     dashboard_server: Served, visit, width: int, tmp_path: Path
 ) -> None:
     home = visit(dashboard_server.url, width=width, live=False)
+    home.page.wait_for_load_state()
     link = home.page.get_by_role("link", name="Where customers get lost")
     assert link.is_visible()
     assert "Data to 30 September 2025" in home.page.inner_text("header")
