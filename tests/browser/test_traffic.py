@@ -62,7 +62,8 @@ def test_no_customer_and_no_comment_in_any_frame(dashboard_server: Served, view:
             visitor.set(model, **state)
         visitor.settle()
         text = text_of(visitor)
-    assert len(text) > 500_000, "the whole visit was recorded"
+    # Changes that come faster than they are answered are answered together.
+    assert len(text) > 100_000, "the whole visit was recorded"
     assert told_of(text, customers(), comments()) == set()
     for inside in ("Traceback", "site-packages", "cxlib/"):
         assert inside not in text
