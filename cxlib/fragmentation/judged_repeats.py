@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import polars as pl
 
 from cxlib.fragmentation.arrivals import Arrivals
 from cxlib.fragmentation.cells import no_cells
-from cxlib.fragmentation.expectation import fit_strata
+from cxlib.fragmentation.expectation import Codes
 from cxlib.fragmentation.judged_shares import judge_share
 from cxlib.fragmentation.repeats import MARKS
+from cxlib.fragmentation.strata import strata_columns
 
 __all__ = [
     "COLUMNS",
@@ -42,7 +42,18 @@ def with_repeat_strata(arrivals: Arrivals) -> Arrivals:
         return arrivals
     if "repeats" not in arrivals.cache:
         table = arrivals.repeats
-        columns = [c for name in (*COLUMNS.values(), "leak_before") for c in _strata(table, name)]
+        columns = [
+            c
+            for name in (*COLUMNS.values(), "leak_before")
+            for c in strata_columns(
+                table,
+                "leak_n" if name == "leak_before" else f"{name}_n",
+                name,
+                _levels,
+                [1.0] * 4,
+                name=name,
+            )
+        ]
         arrivals.cache["repeats"] = replace(
             arrivals, repeats=table.with_columns(columns), cache=arrivals.cache
         )
@@ -50,27 +61,9 @@ def with_repeat_strata(arrivals: Arrivals) -> Arrivals:
     return kept
 
 
-def _strata(table: pl.DataFrame, name: str) -> tuple[pl.Series, pl.Series]:
-    n = "leak_n" if name == "leak_before" else f"{name}_n"
-    used = (table[n] > 0).to_numpy()
-    part = table.filter(pl.Series(used))
-    names = ("source", "target", "high", "reached", "position", "segment", "period")
-    codes = {c: part[c].to_numpy().astype(np.int64) for c in names}
-    result, error = np.zeros(len(table)), np.zeros(len(table))
-    result[used], error[used] = fit_strata(
-        [codes["high"] * 2 + codes["reached"]] + [codes[c] for c in names[4:]],
-        [1.0] * 4,
-        codes["source"] * 65_536 + codes["target"],
-        target=codes["target"],
-        n=part[n].to_numpy().astype(np.float64),
-        total=part[name].to_numpy().astype(np.float64),
-        family="share",
-    )
-    # coarse, because rows are summed by value
-    return (
-        pl.Series(f"by_{name}", np.round(result * 10) / 10),
-        pl.Series(f"error_{name}", error),
-    )
+def _levels(codes: dict[str, Codes], _used: pl.Series) -> list[Codes]:
+    reach = codes["high"] * 2 + codes["reached"]
+    return [reach, codes["position"], codes["segment"], codes["period"]]
 
 
 def judge_repeated_tasks(arrivals: Arrivals, *, mark: int | None = None) -> pl.DataFrame:

@@ -5,17 +5,18 @@ Fitted once per log on all arrivals and then held fixed, so that a filter only s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cxlib.bins import BIN_EDGES
-from cxlib.fragmentation.arrivals import Arrivals
-from cxlib.fragmentation.expectation import fit_strata
+from cxlib.fragmentation.arrivals import KEYS, Arrivals
+from cxlib.fragmentation.expectation import Codes, Floats, fit_strata
 
-Floats = NDArray[np.float64]
+STRATA = KEYS["arrivals"]
+"""Columns that say which handoff a row is of, and what its arrivals have in common."""
 
 _TOO_RARE = 0.002
 """Share of the waits below which shorter ones are taken for noise in the clock."""
@@ -52,21 +53,47 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
 def _strata(
     table: pl.DataFrame, n: str, total: str, squares: str | None, stage: pl.Series, *, name: str
 ) -> tuple[pl.Series, pl.Series]:
-    used = (table[n] > 0).to_numpy()
-    part = table.filter(pl.Series(used))
-    codes = {
-        c: part[c].to_numpy().astype(np.int64)
-        for c in ("source", "target", "high", "reached", "position", "segment", "period")
-    }
-    reach = codes["high"] * 2 + codes["reached"]
-    around = stage.filter(pl.Series(used)).to_numpy().astype(np.int64) * 512 + reach
-    within = codes["target"] * 512 + reach
-    handoff = codes["source"] * 65_536 + codes["target"]
+    def levels(codes: dict[str, Codes], used: pl.Series) -> list[Codes]:
+        reach = codes["high"] * 2 + codes["reached"]
+        around = stage.filter(used).to_numpy().astype(np.int64) * 512 + reach
+        within = codes["target"] * 512 + reach
+        return [around, within, codes["position"], codes["segment"], codes["period"]]
+
+    penalties = [1.0, _TARGET_PENALTY, 1.0, 1.0, 1.0]
+    return strata_columns(table, n, total, levels, penalties, squares=squares, name=name)
+
+
+def strata_columns(
+    table: pl.DataFrame,
+    n: str,
+    total: str,
+    levels: Callable[[dict[str, Codes], pl.Series], list[Codes]],
+    penalties: Sequence[float],
+    *,
+    squares: str | None = None,
+    name: str,
+) -> tuple[pl.Series, pl.Series]:
+    """Fit what strata change in one outcome of `table`; give ``by_NAME`` and ``error_NAME``.
+
+    Parameters
+    ----------
+    table
+        Rows with the columns of `STRATA`.
+    n, total, squares
+        Columns: arrivals, and those with the outcome (or, with the column of the sum of the
+        squares, the sum of the values).
+    levels, penalties
+        From the columns of `STRATA` as codes, and which rows are used: the levels of each stratum
+        variable; how strongly each is drawn to 0.
+    """
+    used = table[n] > 0
+    part, at = table.filter(used), used.to_numpy()
+    codes = {c: part[c].to_numpy().astype(np.int64) for c in STRATA}
     result, error = np.zeros(len(table)), np.zeros(len(table))
-    result[used], error[used] = fit_strata(
-        [around, within, codes["position"], codes["segment"], codes["period"]],
-        [1.0, _TARGET_PENALTY, 1.0, 1.0, 1.0],
-        handoff,
+    result[at], error[at] = fit_strata(
+        levels(codes, used),
+        penalties,
+        codes["source"] * 65_536 + codes["target"],
         target=codes["target"],
         n=part[n].to_numpy().astype(np.float64),
         total=part[total].to_numpy().astype(np.float64),
