@@ -3,13 +3,13 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlparse
 
+import looking
 import pytest
 from chromium import ARGUMENTS
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from serving import Served, serving, write_toy_site
 
 from cxlib.datasets import sample_paths
@@ -20,7 +20,6 @@ from cxlib.publish import Snapshot, publish
 from cxlib.store import Workspace, build_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-AXE = Path(find_spec("axe_playwright_python").origin).parent / "axe.min.js"
 VIEWS = {"journey_map": draw_first_paint, "fragmentation": draw_findings_first_paint}
 LIVE = "html[data-cx=live]"
 TAKES_MS = 90_000
@@ -34,6 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser(chromium_path: Path) -> Iterator[Browser]:
+    # On a busy machine everything comes later, and is right all the same.
+    expect.set_options(timeout=TAKES_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=str(chromium_path), args=list(ARGUMENTS)
@@ -123,18 +124,10 @@ class Visit:
         return texts + [word for word in words if word in body]
 
     def violations(self) -> list[str]:
-        """What axe-core finds that keeps people out: serious and critical."""
-        self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        return [
-            f"{v['id']}: {v['nodes'][0]['html'][:200]}"
-            for v in found["violations"]
-            if v["impact"] in ("serious", "critical")
-        ]
+        return looking.violations(self.page)
 
     def overflow(self) -> int:
-        """By how many pixels the page is wider than its window."""
-        return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        return looking.overflow(self.page)
 
 
 @pytest.fixture
@@ -149,6 +142,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
             locale="en-GB",
             timezone_id="UTC",
         )
+        context.set_default_timeout(TAKES_MS)
         visited = Visit(context.new_page(), urlparse(url).netloc)
         opened.append(visited)
         visited.page.goto(url, wait_until="commit", timeout=TAKES_MS)

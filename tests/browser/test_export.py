@@ -1,20 +1,19 @@
 """A dashboard opened as a file, by somebody without a server and without a network."""
 
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from looking import overflow, violations
+from playwright.sync_api import Browser, Page, expect
 
 from cxlib.export import export_dashboard, recording
 from cxlib.publish import Snapshot
 
-AXE = Path(find_spec("axe_playwright_python").origin).parent / "axe.min.js"
 DRAWN = "() => document.querySelector('.cx-map .js-plotly-plot .main-svg') !== null"
 CHANGED = "([part, before]) => document.querySelector(part).innerText !== before"
-INK = "() => getComputedStyle(document.querySelector('.cx-answer p')).color"
-PAPER = "() => document.querySelector('.cx-map .main-svg').style.background"
+INK = ".cx-answer p"
+PAPER = "(colour) => document.querySelector('.cx-map .main-svg').style.background.includes(colour)"
 PLACE_OF_A_FINDING = """() => {
     const plot = document.querySelector('.cx-map .js-plotly-plot');
     const { xaxis, yaxis, _size } = plot._fullLayout, box = plot.getBoundingClientRect();
@@ -64,12 +63,6 @@ def opened(browser: Browser, file: Path) -> Iterator[Callable[..., Page]]:
     assert problems == []
 
 
-def violations(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] != "moderate"]
-
-
 def test_filters_and_findings_answer_without_a_server(opened) -> None:
     page = opened()
     page.wait_for_function(DRAWN)
@@ -77,13 +70,13 @@ def test_filters_and_findings_answer_without_a_server(opened) -> None:
     drawn = page.get_attribute(".cx-map .js-plotly-plot", "data-drawn")
     page.get_by_label("Customers", exact=True).select_option(label="region: east")
     page.wait_for_function(CHANGED, arg=[".cx-answer", before])
-    assert "region east" in page.inner_text(".cx-answer")
+    expect(page.locator(".cx-answer")).to_contain_text("region east")
     page.wait_for_function(
         "(drawn) => document.querySelector('.cx-map .js-plotly-plot').dataset.drawn !== drawn",
         arg=drawn,
     )
     page.get_by_label("Signal", exact=True).select_option(index=1)
-    assert page.get_by_label("Customers", exact=True).input_value() == "0", "one at a time"
+    expect(page.get_by_label("Customers", exact=True), "one at a time").to_have_value("0")
     page.get_by_label("Signal", exact=True).select_option(index=0)
     page.wait_for_function("() => document.querySelectorAll('.cx-choices button').length > 1")
     head = page.inner_text(".cx-head")
@@ -91,7 +84,7 @@ def test_filters_and_findings_answer_without_a_server(opened) -> None:
     entry.focus()
     page.keyboard.press("Enter")
     page.wait_for_function(CHANGED, arg=[".cx-head", head])
-    assert entry.get_attribute("aria-pressed") == "true"
+    expect(entry).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Enter")
     page.wait_for_selector(".cx-opened", state="hidden")
     assert violations(page) == []
@@ -105,7 +98,7 @@ def test_a_click_in_the_figure_opens_a_finding(opened) -> None:
     page.wait_for_selector(".cx-opened", state="hidden")
     page.mouse.click(*page.evaluate(PLACE_OF_A_FINDING))
     page.wait_for_selector(".cx-opened", state="visible")
-    assert "→" in page.inner_text(".cx-head h2")
+    expect(page.locator(".cx-head h2")).to_contain_text("→")
 
 
 def test_what_opens_and_what_is_taken_away(opened) -> None:
@@ -117,27 +110,27 @@ def test_what_opens_and_what_is_taken_away(opened) -> None:
             button.click()
         assert download.value.suggested_filename.endswith(f".{name.lower()}")
     page.locator(".cx-map summary").get_by_text("As a table").click()
-    assert page.locator(".cx-map table").is_visible()
+    expect(page.locator(".cx-map table")).to_be_visible()
 
 
 def test_light_and_dark_follow_the_reader(opened) -> None:
     page = opened(color_scheme="dark")
     page.wait_for_function(DRAWN)
-    assert page.evaluate(INK) == "rgb(233, 237, 240)"
-    assert "18, 23, 28" in page.evaluate(PAPER)
+    expect(page.locator(INK).first).to_have_css("color", "rgb(233, 237, 240)")
+    page.wait_for_function(PAPER, arg="18, 23, 28")
     assert violations(page) == []
     page.get_by_role("button", name="Light", exact=True).click()
-    assert page.evaluate(INK) == "rgb(27, 37, 48)"
-    page.wait_for_function(f"() => ({PAPER})().includes('255, 255, 255')")
+    expect(page.locator(INK).first).to_have_css("color", "rgb(27, 37, 48)")
+    page.wait_for_function(PAPER, arg="255, 255, 255")
     page.emulate_media(media="print")
-    assert page.evaluate(INK) == "rgb(0, 0, 0)"
+    expect(page.locator(INK).first).to_have_css("color", "rgb(0, 0, 0)")
 
 
 def test_on_a_phone_and_on_a_wide_screen(opened) -> None:
     for width in (375, 1920):
         page = opened(width=width)
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-        assert page.locator(".cx-choices button").first.is_visible()
+        assert overflow(page) == 0
+        expect(page.locator(".cx-choices button").first).to_be_visible()
         assert violations(page) == []
 
 

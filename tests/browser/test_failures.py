@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 from serving import Served, serving, write_toy_site
 from visiting import visiting
 
@@ -31,12 +32,13 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def is_calm(visited, title: str, what_to_do: str, picture: Path) -> None:
     """The page says what is wrong and what to do, in a page like the others."""
-    body = visited.page.inner_text("body")
-    assert title in body
-    assert what_to_do in body
+    page = visited.page.locator("body")
+    expect(page).to_contain_text(title, use_inner_text=True)
+    expect(page).to_contain_text(what_to_do, use_inner_text=True)
+    body = page.inner_text()
     for inside in INSIDE:
         assert inside not in body
-    assert visited.overflow() <= 0
+    assert visited.overflow() == 0
     assert visited.violations() == []
     visited.page.screenshot(path=picture, full_page=True)
     # The browser itself reports the status, or the lost wire, to its console.
@@ -79,8 +81,8 @@ def test_a_session_that_cannot_be_had_leaves_the_published_view(
     toy = visit(site.view, live=False)
     toy.fails_on_purpose = True
     toy.page.get_by_role("alert").wait_for()
-    assert "Most customers visit." in toy.page.inner_text("#loading")
-    assert not toy.page.get_by_text("Filters appear in a moment").is_visible()
+    expect(toy.page.locator("#loading")).to_contain_text("Most customers visit.")
+    expect(toy.page.get_by_text("Filters appear in a moment")).to_be_hidden()
     words = "The filters could not be started"
     is_calm(toy, words, "try again in a minute", tmp_path / "broken-off.png")
 

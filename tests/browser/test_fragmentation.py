@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from serving import Served
 
 DRAWN = "(part) => document.querySelector(`.${part} .js-plotly-plot .main-svg`) !== null"
@@ -29,17 +29,17 @@ def test_the_answer_the_matrix_and_a_finding_by_keyboard(url: str, visit, tmp_pa
     board = visit(url)
     page = board.page
     page.wait_for_function(DRAWN, arg="cx-map")
-    assert "handoffs break, affecting at least" in page.inner_text(".cx-answer")
-    assert "tests" in page.inner_text(".cx-answer small")
-    assert board.overflow() <= 0
+    expect(page.locator(".cx-answer")).to_contain_text("handoffs break, affecting at least")
+    expect(page.locator(".cx-answer small")).to_contain_text("tests")
+    assert board.overflow() == 0
     entries = page.locator(".cx-choices button")
     assert entries.count() >= 2
-    assert entries.nth(0).get_attribute("aria-pressed") == "true"
+    expect(entries.nth(0)).to_have_attribute("aria-pressed", "true")
     facts = page.inner_text(".cx-facts")
     entries.nth(1).focus()
     page.keyboard.press("Enter")
     page.wait_for_function(CHANGED, arg=[".cx-facts", facts])
-    assert entries.nth(1).get_attribute("aria-pressed") == "true"
+    expect(entries.nth(1)).to_have_attribute("aria-pressed", "true")
     page.wait_for_function(DRAWN, arg="cx-curve")
     assert board.violations() == []
     page.screenshot(path=tmp_path / "fragmentation-1280.png", full_page=True)
@@ -47,7 +47,7 @@ def test_the_answer_the_matrix_and_a_finding_by_keyboard(url: str, visit, tmp_pa
     page.locator(".cx-close").focus()
     page.keyboard.press("Escape")
     page.locator(".cx-opened").wait_for(state="hidden")
-    assert page.evaluate("document.activeElement.closest('.cx-choices') !== null")
+    page.wait_for_function("document.activeElement.closest('.cx-choices') !== null")
 
 
 def test_below_a_figure_stand_its_data_its_meaning_and_what_takes_it_away(url: str, visit) -> None:
@@ -55,21 +55,21 @@ def test_below_a_figure_stand_its_data_its_meaning_and_what_takes_it_away(url: s
     page = board.page
     for part in (".cx-map", ".cx-curve", ".cx-trend"):
         page.wait_for_function(DRAWN, arg=part[1:])
-        headings = page.locator(f"{part} summary").all_inner_texts()
-        assert headings == ["What does this mean?", "How sure is this?", "As a table"]
+        headings = page.locator(f"{part} summary")
+        expect(headings).to_have_text(["What does this mean?", "How sure is this?", "As a table"])
     meaning = page.locator(".cx-map details").first
     meaning.locator("summary").focus()
     page.keyboard.press("Enter")
-    assert meaning.get_by_text("A handoff", exact=False).first.is_visible()
+    expect(meaning.get_by_text("A handoff", exact=False).first).to_be_visible()
     before = page.inner_text(".cx-answer")
     page.get_by_label("Customers", exact=True).select_option(label="region: east")
     page.wait_for_function(CHANGED, arg=[".cx-answer", before])
-    assert meaning.get_attribute("open") is not None, "it stays open while the filter changes"
+    expect(meaning, "it stays open while the filter changes").to_have_attribute("open", "")
     assert board.violations() == []
     meaning.locator("summary").focus()
     page.keyboard.press("Escape")
-    assert meaning.get_attribute("open") is None
-    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    expect(meaning).not_to_have_attribute("open", "")
+    expect(meaning.locator("summary")).to_be_focused()
 
     name, picture = taken(page, ".cx-map", "PNG")
     assert (name, picture[:4]) == ("handoffs.png", b"\x89PNG")
@@ -91,7 +91,7 @@ def test_filters_change_the_answer_and_the_list(url: str, visit) -> None:
     page.wait_for_function(
         "(n) => document.querySelectorAll('.cx-choices button').length === n", arg=len(rated)
     )
-    assert "Shown: " in page.inner_text(".cx-answer small")
+    expect(page.locator(".cx-answer small")).to_contain_text("Shown: ")
 
 
 def test_a_link_shows_what_its_sender_saw(url: str, visit) -> None:
@@ -121,18 +121,18 @@ def test_a_link_shows_what_its_sender_saw(url: str, visit) -> None:
     )
     reader.wait_until_live()
     assert page.evaluate("window.saidAtFirst") == said
-    assert page.get_by_label("Owner", exact=True).input_value() == "retail"
-    assert page.url == link
+    expect(page.get_by_label("Owner", exact=True)).to_have_value("retail")
+    expect(page).to_have_url(link)
 
 
 def test_on_a_phone_the_findings_stand_as_a_list(url: str, visit, tmp_path: Path) -> None:
     board = visit(url, width=375, height=800)
     page = board.page
-    assert board.overflow() <= 0
-    assert page.locator(".cx-choices button").first.is_visible()
-    assert not page.locator(".cx-map .cx-plot").is_visible()
-    assert page.locator(".cx-map summary").first.is_visible()
+    assert board.overflow() == 0
+    expect(page.locator(".cx-choices button").first).to_be_visible()
+    expect(page.locator(".cx-map .cx-plot")).to_be_hidden()
+    expect(page.locator(".cx-map summary").first).to_be_visible()
     page.wait_for_function(DRAWN, arg="cx-curve")
-    assert board.overflow() <= 0
+    assert board.overflow() == 0
     assert board.violations() == []
     page.screenshot(path=tmp_path / "fragmentation-375.png", full_page=True)

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 from serving import Served
 
 TITLE_IS = """(title) => [...document.querySelectorAll('.js-plotly-plot')]
@@ -16,10 +17,9 @@ def test_home_names_the_dashboards_and_the_date(
 ) -> None:
     home = visit(dashboard_server.url, width=width, live=False)
     home.page.wait_for_load_state()
-    link = home.page.get_by_role("link", name="Where customers get lost")
-    assert link.is_visible()
-    assert "Data to 30 September 2025" in home.page.inner_text("header")
-    assert home.overflow() <= 0
+    expect(home.page.get_by_role("link", name="Where customers get lost")).to_be_visible()
+    expect(home.page.locator("header").first).to_contain_text("Data to 30 September 2025")
+    assert home.overflow() == 0
     assert home.violations() == []
     home.page.screenshot(path=tmp_path / f"home-{width}.png", full_page=True)
 
@@ -29,7 +29,7 @@ def test_the_first_paint_stands_until_the_page_is_live(toy_server: Served, visit
     toy.page.get_by_text("Most customers visit.").first.wait_for()
     toy.page.wait_for_selector("#loading .cx-paint .main-svg, html[data-cx=live]")
     toy.wait_until_live()
-    assert toy.page.locator("#loading").count() == 0
+    expect(toy.page.locator("#loading")).to_have_count(0)
     painted = toy.page.evaluate(
         "performance.getEntriesByName('first-contentful-paint')[0].startTime"
     )
@@ -64,7 +64,7 @@ def test_a_failing_cell_is_calm_and_noticed(toy_server: Served, visit) -> None:
     broken.fails_on_purpose = True
     assert broken.failures_shown(), "this is what fails every other test here"
     alert = broken.page.get_by_role("alert")
-    assert "This part of the dashboard could not be made" in alert.inner_text()
+    expect(alert).to_contain_text("This part of the dashboard could not be made")
     body = broken.page.inner_text("body")
     for inside in ("Traceback", "ValueError", "secret", "/tmp", "site-packages"):
         assert inside not in body
@@ -79,5 +79,6 @@ def test_a_vanished_session_is_said_calmly(toy_server: Served, visit) -> None:
     toy_server.kernel(kernel).kill()
     toy_server.wait_for_kernels(2, seconds=15)
     toy.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    assert toy.page.inner_text("h1") == "Toy dashboard", "what is there stays readable"
+    heading = toy.page.get_by_role("heading", name="Toy dashboard")
+    expect(heading, "what is there stays readable").to_be_visible()
     toy.problems.clear()  # the browser reports the lost connection to its console
