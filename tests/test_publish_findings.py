@@ -99,7 +99,7 @@ def test_the_check_notices_small_figures_and_ids(safe, tmp_path):
     with pytest.raises(WorkspaceError, match="fewer than 10 customers"):
         check_findings(tmp_path, pl.Series(["c1"]), k=K)
     write(tmp_path, safe)
-    with pytest.raises(WorkspaceError, match="customer's id"):
+    with pytest.raises(WorkspaceError, match="customers' ids"):
         check_findings(tmp_path, pl.Series(["product page"]), k=K)
 
 

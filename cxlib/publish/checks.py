@@ -14,7 +14,7 @@ from cxlib.publish.rounding import rounding_base
 from cxlib.publish.rules import PublishedMeasure, PublishedTable
 from cxlib.publish.small_groups import Kind
 
-__all__ = ["check_snapshot"]
+__all__ = ["check_numbers", "check_snapshot", "check_texts"]
 
 
 def check_snapshot(
@@ -58,8 +58,8 @@ def check_snapshot(
             if len(frame.filter(pl.col(NUMBER) >= selections)):
                 raise WorkspaceError(f"{name}: answers of selections that do not exist.")
             _check_figures(frame, table, getattr(influence, table.influence), name=name, k=k)
-            _check_texts(frame, ids, name=name)
-    _check_texts(pl.read_parquet(folder / SELECTIONS), ids, name="selections")
+            check_texts(frame, ids, name=name)
+    check_texts(pl.read_parquet(folder / SELECTIONS), ids, name="selections")
     return [
         f"every number of customers is a multiple of {k}, and none is about fewer",
         f"every other number is a multiple of more than any {k - 1} customers add to it",
@@ -83,16 +83,47 @@ def _check_figures(
             base = rounding_base(pl.col(f"_k_{rule.heaviest}").fill_null(0), k=k)
         else:
             continue
-        value = pl.col(column).cast(pl.Int64)
-        wrong = joined.filter((value % base != 0) | (value < 2 * k))
-        if len(wrong):
-            raise WorkspaceError(
-                f"{name}, {column}: {len(wrong)} figures could tell on fewer than {k} customers; "
-                "the snapshot is not served. This is a fault of cxlib: please report it."
-            )
+        wrong = joined.filter(_could_tell(pl.col(column), base, k=k))
+        _refuse_numbers(len(wrong), f"{name}, {column}", k=k)
 
 
-def _check_texts(frame: pl.DataFrame, ids: pl.Series, *, name: str) -> None:
+def check_numbers(frame: pl.DataFrame, columns: Sequence[str], *, name: str, k: int) -> None:
+    """Check that published numbers of customers are multiples of k, and none is below 2 k.
+
+    Columns that the frame does not have are passed over.
+
+    Raises
+    ------
+    WorkspaceError
+        A figure could tell on fewer than k customers.
+    """
+    for column in columns:
+        if column in frame.columns:
+            wrong = frame.filter(_could_tell(pl.col(column), pl.lit(k), k=k))
+            _refuse_numbers(len(wrong), f"{name}, {column}", k=k)
+
+
+def _could_tell(number: pl.Expr, base: pl.Expr, *, k: int) -> pl.Expr:
+    value = number.cast(pl.Int64)
+    return (value % base != 0) | (value < 2 * k)
+
+
+def _refuse_numbers(count: int, name: str, *, k: int) -> None:
+    if count:
+        raise WorkspaceError(
+            f"{name}: {count} figures could tell on fewer than {k} customers; "
+            "the snapshot is not served. This is a fault of cxlib: please report it."
+        )
+
+
+def check_texts(frame: pl.DataFrame, ids: pl.Series, *, name: str) -> None:
+    """Check that no published text is the id of a customer.
+
+    Raises
+    ------
+    WorkspaceError
+        One is: something that identifies people is used as a touchpoint, a channel, a segment.
+    """
     for column, dtype in frame.schema.items():
         if dtype != pl.String:
             continue

@@ -17,6 +17,7 @@ import polars as pl
 
 from cxlib.errors import WorkspaceError
 from cxlib.publish.answers import NUMBER, read_answer, write_answers
+from cxlib.publish.checks import check_numbers, check_texts
 from cxlib.publish.rounding import rounding_base, smallest_shown
 from cxlib.publish.small_groups import Kind, Rule, protect, protect_customers, protect_number
 
@@ -212,17 +213,6 @@ def check_predictions(folder: Path, ids: pl.Series, *, k: int) -> str:
     """
     for name in _FRAMES:
         frame = pl.read_parquet(folder / f"{NAME}.{name}.parquet")
-        if "customers" in frame.columns:
-            value = frame["customers"].drop_nulls()
-            if ((value % k != 0) | (value < 2 * k)).any():
-                raise WorkspaceError(
-                    f"predictions, {name}: a figure could tell on fewer than {k} customers; the "
-                    "snapshot is not served. This is a fault of cxlib: please report it."
-                )
-        for column in (c for c, dtype in frame.schema.items() if dtype == pl.String):
-            if frame[column].drop_nulls().unique().is_in(ids.implode()).any():
-                raise WorkspaceError(
-                    f"predictions, {column}: one of its names is a customer's id; check `columns` "
-                    "in the journey map."
-                )
+        check_numbers(frame, ("customers",), name=f"{NAME}, {name}", k=k)
+        check_texts(frame, ids, name=f"{NAME}, {name}")
     return f"every prediction rests on at least {k} customers and is rounded as all figures are"
