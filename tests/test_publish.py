@@ -3,16 +3,15 @@
 import json
 import random
 from collections import Counter, defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import combinations
 from pathlib import Path
 
 import polars as pl
 import pytest
+from publish_log import COMMENT, START, build
 
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
-from cxlib.ingest import read_customers, read_events
-from cxlib.journey_map import read_journey_map
 from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.publish import Snapshot, publish
 from cxlib.publish import write as publish_write
@@ -21,27 +20,9 @@ from cxlib.publish.pointer import CURRENT, FOLDER
 from cxlib.publish.rare import fold_rare_touchpoints
 from cxlib.publish.rounding import rounding_base
 from cxlib.publish.small_groups import Kind, Rule, protect
-from cxlib.store import Workspace, build_workspace
+from cxlib.store import Workspace
 
 K = 10
-MAP = """
-version: 1
-name: Small shop
-columns: {customer: who, occurred_at: at, touchpoint: what, channel: via, rating: stars,
-          comment: said}
-time_zone: UTC
-period: month
-rating_scale: {name: stars, min: 1, max: 5}
-journey: {gap: 20d, goal: [payment]}
-stages: [awareness, conversion]
-touchpoints:
-  - {name: advert, stage: awareness}
-  - {name: visit, stage: awareness}
-  - {name: basket, stage: conversion}
-  - {name: payment, stage: conversion}
-"""
-START = datetime(2026, 1, 1, tzinfo=UTC)
-COMMENT = "my-name-is-nobody-else"
 
 
 def simulate_rows() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
@@ -83,17 +64,7 @@ def log() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
 
 @pytest.fixture(scope="module")
 def workspace(log, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    rows, people = log
-    folder = tmp_path_factory.mktemp("small_shop")
-    pl.DataFrame(rows).write_csv(folder / "log.csv")
-    pl.DataFrame(people).write_csv(folder / "people.csv")
-    (folder / "map.yaml").write_text(MAP)
-    journey_map = read_journey_map(folder / "map.yaml")
-    return build_workspace(
-        read_events([folder / "log.csv"], journey_map),
-        folder / "workspace",
-        customers=read_customers(folder / "people.csv", journey_map),
-    )
+    return build(log, tmp_path_factory.mktemp("small_shop"))
 
 
 @pytest.fixture(scope="module")
