@@ -25,8 +25,9 @@ Examples
 'Workspace'
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
     from cxlib.errors import CxError
@@ -55,14 +56,4 @@ __all__ = [
     "read_journey_map",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'cxlib' has no attribute {name!r}")
-    value: object = getattr(import_module(f"cxlib.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = load_lazily(__name__, _HOME)

@@ -26,8 +26,9 @@ Examples
 'light'
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
     from cxlib.figures.cards import page_style, touchpoint_cards
@@ -88,14 +89,4 @@ __all__ = [
     "use_theme",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'cxlib.figures' has no attribute {name!r}")
-    value: object = getattr(import_module(f"cxlib.figures.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = load_lazily(__name__, _HOME)

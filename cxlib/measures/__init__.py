@@ -30,8 +30,9 @@ Examples
 'cxlib.measures.touchpoints'
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
     from cxlib.measures.first_contacts import FirstContacts, measure_first_contacts
@@ -100,14 +101,4 @@ __all__ = [
     "measure_waits",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'cxlib.measures' has no attribute {name!r}")
-    value: object = getattr(import_module(f"cxlib.measures.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = load_lazily(__name__, _HOME)

@@ -6,8 +6,9 @@ test can drive it by setting one, and a reader can link it to widgets of their o
 Nothing is loaded before it is used: a dashboard does not pay for the others.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
     from cxlib.panels.figure_widget import FigureWidget
@@ -38,14 +39,4 @@ __all__ = [
     "draw_first_paint",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'cxlib.panels' has no attribute {name!r}")
-    value: object = getattr(import_module(f"cxlib.panels.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = load_lazily(__name__, _HOME)

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cxlib.lazy import load_lazily
 from cxlib.publish.pointer import SnapshotRecord, list_snapshots
 from cxlib.publish.snapshot import Snapshot, find_snapshot
 
@@ -25,17 +26,11 @@ __all__ = [
     "publish",
 ]
 
-_LATER = {
-    "publish": "cxlib.publish.write",
-    "SnapshotChanges": "cxlib.publish.compare",
-    "compare_snapshots": "cxlib.publish.compare",
+# The server reads snapshots only and stays small: the rest is loaded when used.
+_HOME = {
+    "SnapshotChanges": "compare",
+    "compare_snapshots": "compare",
+    "publish": "write",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # The server reads snapshots only and stays small: the rest is loaded when used.
-    if name in _LATER:
-        from importlib import import_module
-
-        return getattr(import_module(_LATER[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = load_lazily(__name__, _HOME)
