@@ -101,8 +101,8 @@ def watch(
         print_table(
             [_watched_row(row) for row in found.table.iter_rows(named=True)],
             title=f"{opened.journey_map.name}: {found.sentence}",
-            note="New: found since then and not before. Growing, shrinking, mended: beyond chance. "
-            "Unclear: no finding any more, but that may be chance."
+            note="New: found since then, neither found nor suspect before. Growing, shrinking, "
+            "mended: beyond chance. Unclear: no finding any more, but that may be chance."
             if len(found.table)
             else "",
         )

@@ -60,10 +60,11 @@ class Trend:
 
 
 STATUSES = ("new", "growing", "ongoing", "shrinking", "mended", "unclear")
-"""What becomes of findings, those to look at first. New: found since the date and not before.
-Growing, shrinking: larger or smaller than before, beyond chance. Mended: no finding any more, and
-below half of what it was, beyond chance. Unclear: no finding any more, but that may be chance, or
-there were too few cases since."""
+"""What becomes of findings, those to look at first. New: found since the date, and not before;
+where it was suspect then (worse than expected beyond chance, if not enough for a finding), it must
+have grown beyond chance. Growing, shrinking: larger or smaller than before, beyond chance. Mended:
+no finding any more, and below half of what it was, beyond chance. Unclear: no finding any more, but
+that may be chance, or there were too few cases since."""
 
 ALERTS = ("new", "growing")
 """Statuses that a scheduler has to tell people about."""
@@ -341,7 +342,7 @@ def _compare(before: Findings, after: Findings) -> pl.DataFrame:
     for row, is_found in told:
         key = (row["source_place"], row["target_place"], row["signal"])
         old, new = (side.get(key, (None, None, None)) for side in sizes)
-        status = _what_became(row["signal"], old, new, was=key[:2] in was, now=is_found)
+        status = what_became(row["signal"], old, new, was=key[:2] in was, now=is_found)
         names = [f"{side}{end}" for side in ("before", "since") for end in ("", "_low", "_high")]
         numbers = dict(zip(names, (*old, *new), strict=True))
         rows.append({"status": status, **{c: row[c] for c in columns}, **numbers})
@@ -360,15 +361,16 @@ def _sizes(table: pl.DataFrame) -> dict[tuple[int, int, str], Size]:
     return {(a, b, signal): (effect, *ends) for a, b, signal, effect, *ends in rows.iter_rows()}
 
 
-def _what_became(signal: str, old: Size, new: Size, *, was: bool, now: bool) -> str:
+def what_became(signal: str, old: Size, new: Size, *, was: bool, now: bool) -> str:
     """The status of a handoff that was found before, is found now, or both."""
-    if not was:
-        return "new"
     if None in (*old, *new):
-        return "ongoing" if now else "unclear"
+        return "new" if not was else "ongoing" if now else "unclear"
     (early, early_se), (late, late_se) = (_harm(signal, size) for size in (old, new))
     reach = _Z95 * float(np.hypot(early_se, late_se))
     smaller = late - early < -reach
+    # What was there already, only too few had come to find it, is no news.
+    if not was and (early <= _Z95 * early_se or late - early > reach):
+        return "new"
     if now:
         return "growing" if late - early > reach else "shrinking" if smaller else "ongoing"
     return "mended" if smaller and late < early / 2 else "unclear"

@@ -9,6 +9,7 @@ from fragmentation.walks import START, count, walk_log
 
 from cxlib.errors import InputError
 from cxlib.fragmentation import measure_fragmentation, track_findings, watch_findings
+from cxlib.fragmentation.watch import what_became
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,25 @@ def test_a_fault_that_starts_grows_and_ends(lost, status, alert):
         assert row[f"{side}_low"] <= true <= row[f"{side}_high"]
     assert watched.sentence.startswith(f"1 {status} since ")
     assert f"{status}: t1 → t4" in watched._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("signal", "before", "status"),
+    [
+        ("abandonment", (0.01, -0.05, 0.07), "new"),
+        ("abandonment", (0.16, 0.05, 0.27), "ongoing"),  # suspect then, and no larger now
+        ("abandonment", (0.06, 0.02, 0.10), "new"),  # suspect then, but it has grown
+        ("perception_dip", (-0.16, -0.27, -0.05), "ongoing"),
+        ("delay", (1.2, 1.1, 1.3), "ongoing"),
+        ("delay", (1.02, 0.9, 1.16), "new"),
+        ("abandonment", (None, None, None), "new"),
+    ],
+)
+def test_what_was_suspect_before_is_no_news(signal, before, status):
+    since = {"delay": (1.25, 1.15, 1.36), "perception_dip": (-0.24, -0.34, -0.14)}
+    now = since.get(signal, (0.24, 0.14, 0.34))
+    assert what_became(signal, before, now, was=False, now=True) == status
+    assert what_became(signal, before, now, was=True, now=True) != "new"
 
 
 def test_what_happened_within_the_last_silence_is_too_early_to_say():
