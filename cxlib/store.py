@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cxlib.contracts import EVENTS
+from cxlib.contracts import EVENTS, QUARANTINE
 from cxlib.counting import Scope
 from cxlib.encode import BUCKETS, Encoded, assign_segments, attach_ratings, encode_events
 from cxlib.errors import WorkspaceError
@@ -39,7 +39,7 @@ from cxlib.journeys import last_goal_stage, split_journeys
 from cxlib.periods import Periods, choose_periods
 
 if TYPE_CHECKING:
-    from cxlib.ingest import Ingested
+    from cxlib.ingest import Ingested, IngestedTable
     from cxlib.summary import Summary
 
 FORMAT = 1
@@ -191,8 +191,8 @@ def build_workspace(
     ingested: Ingested,
     out: str | Path,
     *,
-    customers: pl.DataFrame | None = None,
-    ratings: pl.DataFrame | None = None,
+    customers: IngestedTable | pl.DataFrame | None = None,
+    ratings: IngestedTable | pl.DataFrame | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Workspace:
     """Write a workspace from an ingested log.
@@ -205,9 +205,11 @@ def build_workspace(
         Folder to write; an existing workspace there is replaced when the new one is complete, any
         other existing folder is refused.
     customers
-        CUSTOMERS: every column but ``customer`` is a segment dimension.
+        What `cxlib.ingest.read_customers` returns, or CUSTOMERS: every column but ``customer`` is a
+        segment dimension.
     ratings
-        RATINGS: survey answers that come in a file of their own.
+        What `cxlib.ingest.read_ratings` returns, or RATINGS: survey answers that come in a file of
+        their own.
     progress
         Called with a line of text at each step.
 
@@ -224,6 +226,8 @@ def build_workspace(
         msg = f"{folder} exists and is not a workspace; name another folder, or empty this one"
         raise WorkspaceError(msg)
     journey_map = ingested.journey_map
+    customers, customers_aside = _open_table(customers)
+    ratings, ratings_aside = _open_table(ratings)
     tell("sorting contacts by customer and time")
     encoded = encode_events(ingested.events.lazy(), journey_map=journey_map)
     rating_counts = None
@@ -259,6 +263,10 @@ def build_workspace(
         "segments_left_out": list(left_out),
         "ratings": rating_counts,
         "customers_without_segment": _without_segment(numbered, customers),
+        "tables_set_aside": {
+            **_reasons("customers", customers_aside),
+            **_reasons("ratings", ratings_aside),
+        },
     }
     manifest = {
         "format": FORMAT,
@@ -271,8 +279,24 @@ def build_workspace(
         "counts": counts,
     }
     tell("writing the store")
-    _write(folder, ingested, rows, numbered, segments, encoded, manifest)
+    aside = pl.concat([ingested.quarantine, customers_aside, ratings_aside, encoded.set_aside])
+    _write(folder, ingested, rows, numbered, segments, replace(encoded, set_aside=aside), manifest)
     return Workspace.open(folder)
+
+
+def _open_table(
+    given: IngestedTable | pl.DataFrame | None,
+) -> tuple[pl.DataFrame | None, pl.DataFrame]:
+    """The rows of a table about customers, and those set aside when it was read."""
+    if given is None or isinstance(given, pl.DataFrame):
+        return given, QUARANTINE.empty()
+    return given.rows, given.quarantine
+
+
+def _reasons(table: str, quarantine: pl.DataFrame) -> dict[str, int]:
+    """How many rows of a table were set aside, by reason."""
+    counted = quarantine.group_by("reason", maintain_order=True).len()
+    return {f"{table}: {reason}": rows for reason, rows in counted.iter_rows()}
 
 
 def _without_segment(numbered: pl.DataFrame, customers: pl.DataFrame | None) -> int:
@@ -318,7 +342,7 @@ def _write(
     )
     encoded.places.write_parquet(fresh / "places.parquet")
     segments.write_parquet(fresh / "segments.parquet")
-    pl.concat([ingested.quarantine, encoded.set_aside]).write_parquet(fresh / "quarantine.parquet")
+    encoded.set_aside.write_parquet(fresh / "quarantine.parquet")
     (fresh / "journey_map.yaml").write_text(ingested.journey_map.to_yaml(), "utf-8")
     report = ingested.report.with_store_counts(**manifest["counts"]).to_dict()
     (fresh / "report.json").write_text(json.dumps(report, indent=1, default=str), "utf-8")

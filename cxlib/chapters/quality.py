@@ -37,7 +37,7 @@ def say_rows(report: IngestReport) -> str:
         sentence += f" {plural_exact(report.left_out, 'row')} the map leaves out on purpose."
     aside = sum(report.set_aside.values())
     if not aside:
-        return f"{sentence} No row had to be set aside."
+        return f"{sentence} No row of the log had to be set aside."
     reasons = sorted(report.set_aside.items(), key=lambda item: (-item[1], item[0]))
     why = listed([f"{reason} ({rows:,})" for reason, rows in reasons], most=6)
     return f"{sentence} {plural_exact(aside, 'row')} were set aside, none was dropped: {why}."

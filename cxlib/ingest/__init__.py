@@ -2,12 +2,12 @@
 
 The path of a file: `sources` (which files, unpacked) → `text`, `tables`, `xes` (raw frames in which
 an id stays an id) → `columns` (which column is what) → `recognise` (touchpoint, channel, stage),
-`instants` (times), `cells` (ids, numbers) → `events` (contacts, quarantine) → `report`. `people`
-reads customers and ratings, `propose` a first journey map.
+`instants` (times), `cells` (ids, numbers) → `events` (contacts) and `quarantine` → `report`.
+`people` reads customers and ratings, `propose` a first journey map.
 """
 
 from cxlib.ingest.events import Ingested, read_events
-from cxlib.ingest.people import read_customers, read_ratings
+from cxlib.ingest.people import IngestedTable, read_customers, read_ratings
 from cxlib.ingest.propose import propose_journey_map
 from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
 
@@ -15,6 +15,7 @@ __all__ = [
     "FileReport",
     "IngestReport",
     "Ingested",
+    "IngestedTable",
     "UnmappedTouchpoint",
     "propose_journey_map",
     "read_customers",

@@ -9,15 +9,16 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from cxlib.contracts import EVENTS, QUARANTINE
+from cxlib.contracts import EVENTS
 from cxlib.errors import InputError, nearest_name
 from cxlib.ingest.cells import as_number, read_ids, text_of
 from cxlib.ingest.columns import check_found, find_columns
 from cxlib.ingest.instants import read_instants
+from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.recognise import KEY, content_hash, place_columns, recognise
 from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
 from cxlib.ingest.sources import Paths, Source, find_sources
-from cxlib.ingest.tables import LINE, POSITION, RawTable, as_json, read_table
+from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table
 from cxlib.ingest.xes import read_xes
 from cxlib.journey_map import JourneyMap
 
@@ -172,7 +173,7 @@ def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part
         rows = rows.filter(~pl.col(KEY).is_in(out.implode()))
         tally.left_out -= rows.height
     rows, reasons = _read_cells(rows, roles, places, journey_map, source, tally)
-    quarantine = _quarantine(table, rows, reasons, roles)
+    quarantine = set_aside(table, rows[LINE], reasons, roles)
     if reasons is not None:
         rows = rows.filter(reasons.is_null())
     contacts = _finish(rows, journey_map, source, tally)
@@ -249,37 +250,7 @@ def _reasons(
         f"implausible time, {beyond}": at >= latest,
         "touchpoint is empty": rows[KEY].is_in(nameless.implode()),
     }
-    broken = {reason: fault for reason, fault in faults.items() if fault.any()}
-    if not broken:
-        return None
-    frame = pl.DataFrame(list(broken.values()), schema=list(broken))
-    whens = [pl.when(pl.col(reason)).then(pl.lit(reason)) for reason in broken]
-    return frame.select(pl.coalesce(whens)).to_series()
-
-
-def _quarantine(
-    table: RawTable, rows: pl.DataFrame, reasons: pl.Series | None, roles: Mapping[str, str]
-) -> pl.DataFrame:
-    """Return malformed rows and those with a reason, as they stand in the file."""
-    parts = [table.malformed.rename({LINE: "line"})]
-    if reasons is not None:
-        bad = rows.select(LINE, reasons.alias("\x00reason")).drop_nulls("\x00reason")
-        raw = table.collect(lines=bad[LINE])
-        raw = raw.join(bad, on=LINE, how="left").sort(LINE)
-        written = {
-            name: raw[roles[name]].cast(pl.String) if name in roles else pl.lit(None, pl.String)
-            for name in ("customer", "occurred_at", "touchpoint")
-        }
-        parts.append(
-            raw.select(
-                pl.col("\x00reason").alias("reason"),
-                pl.col(LINE).alias("line"),
-                **written,
-                raw=as_json(raw.select(table.columns)),
-            )
-        )
-    joined = pl.concat([QUARANTINE.empty().drop("file"), *parts], how="diagonal")
-    return joined.with_columns(file=pl.lit(str(table.source))).select(QUARANTINE.schema.names())
+    return first_reasons(faults)
 
 
 def _finish(

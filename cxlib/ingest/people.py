@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
 from cxlib.contracts import CUSTOMERS, RATINGS
@@ -9,11 +11,30 @@ from cxlib.errors import InputError, did_you_mean, listed
 from cxlib.ingest.cells import as_number, read_ids, text_of
 from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
+from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.sources import Paths, find_sources
-from cxlib.ingest.tables import RawTable
+from cxlib.ingest.tables import LINE, RawTable
 from cxlib.journey_map import JourneyMap
 
-__all__ = ["read_customers", "read_ratings"]
+__all__ = ["IngestedTable", "read_customers", "read_ratings"]
+
+_FILE = "\x00file"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IngestedTable:
+    """What `read_customers` and `read_ratings` return.
+
+    Parameters
+    ----------
+    rows
+        CUSTOMERS or RATINGS, sorted.
+    quarantine
+        QUARANTINE: the rows set aside, each with the reason.
+    """
+
+    rows: pl.DataFrame
+    quarantine: pl.DataFrame
 
 
 def read_customers(
@@ -22,7 +43,7 @@ def read_customers(
     *,
     separator: str | None = None,
     encoding: str | None = None,
-) -> pl.DataFrame:
+) -> IngestedTable:
     """Read a table of customers.
 
     Parameters
@@ -36,25 +57,45 @@ def read_customers(
 
     Returns
     -------
-    pl.DataFrame
-        CUSTOMERS, sorted: ``customer``, and every other column as a segment, as text. A row that
-        stands there twice counts once.
+    IngestedTable
+        CUSTOMERS: ``customer``, and every other column as a segment, as text. A row that stands
+        there twice counts once. Set aside are malformed rows, rows without a customer, and all
+        rows of a customer that differ.
 
     Raises
     ------
     InputError
-        Where the customer column is missing, empty in a row, or two rows of one customer differ.
+        Where a file cannot be read, the customer column is missing, or most rows of a file cannot
+        be used.
     """
-    frames = []
+    tables: list[tuple[RawTable, dict[str, str]]] = []
+    parts = []
     for source in find_sources(paths):
         table = read_source(source, separator=separator, encoding=encoding)
         name = _column(table, "customer", journey_map)
-        raw = _whole(table)
+        raw = table.collect()
         ids = read_ids(raw[name], where=f"{source}, column {name!r}")
         segments = [text_of(c).alias(c) for c in table.columns if c not in (name, "customer")]
-        frames.append(raw.select(ids.values.alias("customer"), *segments))
-    joined = pl.concat(frames, how="diagonal").unique().sort(pl.all())
-    return CUSTOMERS.validate(joined)
+        file = pl.lit(len(tables)).alias(_FILE)
+        parts.append(raw.select(LINE, file, ids.values.alias("customer"), *segments))
+        tables.append((table, {"customer": name}))
+    joined = pl.concat(parts, how="diagonal")
+    said = [c for c in joined.columns if c not in (LINE, _FILE)]
+    differing = joined.select(pl.struct(said).n_unique().over("customer") > 1).to_series()
+    reasons = first_reasons(
+        {
+            "customer is empty": joined["customer"].is_null(),
+            "rows of this customer differ": differing,
+        }
+    )
+    quarantine = []
+    for number, (table, roles) in enumerate(tables):
+        here = joined[_FILE] == number
+        found = None if reasons is None else reasons.filter(here)
+        quarantine.append(_set_aside(table, joined.filter(here)[LINE], found, roles))
+    kept = joined if reasons is None else joined.filter(reasons.is_null())
+    rows = CUSTOMERS.validate(kept.select(said).unique().sort(pl.all()))
+    return IngestedTable(rows, pl.concat(quarantine))
 
 
 def read_ratings(
@@ -63,7 +104,7 @@ def read_ratings(
     *,
     separator: str | None = None,
     encoding: str | None = None,
-) -> pl.DataFrame:
+) -> IngestedTable:
     """Read a table of survey answers.
 
     Parameters
@@ -79,71 +120,80 @@ def read_ratings(
 
     Returns
     -------
-    pl.DataFrame
-        RATINGS, sorted. Rows without a rating are no answers and are left out.
+    IngestedTable
+        RATINGS. Rows without a rating are no answers and are left out. Set aside are malformed
+        rows, and answers without customer or time, with a time that cannot be read, or with a
+        rating that is no number or off the map's scale.
 
     Raises
     ------
     InputError
-        Where a column is missing, or a customer, time or rating cannot be read or is off the scale.
+        Where a file cannot be read, a column is missing, or most rows of a file cannot be used.
     """
-    frames = []
+    parts = []
     for source in find_sources(paths):
         table = read_source(source, separator=separator, encoding=encoding)
-        frames.append(_ratings(table, journey_map))
-    joined = pl.concat(frames).sort("customer", "rated_at", "rating", "touchpoint", "comment")
-    return RATINGS.validate(joined)
+        parts.append(_ratings(table, journey_map))
+    rows = pl.concat([part.rows for part in parts])
+    rows = rows.sort("customer", "rated_at", "rating", "touchpoint", "comment")
+    return IngestedTable(RATINGS.validate(rows), pl.concat([part.quarantine for part in parts]))
 
 
-def _ratings(table: RawTable, journey_map: JourneyMap) -> pl.DataFrame:
+def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
     where = str(table.source)
-    customer = _column(table, "customer", journey_map)
-    rated_at = _column(table, "rated_at", journey_map, "occurred_at")
+    roles = {
+        "customer": _column(table, "customer", journey_map),
+        "occurred_at": _column(table, "rated_at", journey_map, "occurred_at"),
+    }
     rating = _column(table, "rating", journey_map)
-    answered = _whole(table).filter(text_of(rating).is_not_null())
+    answered = table.collect().filter(text_of(rating).is_not_null())
     numbers = answered.select(as_number(rating)).to_series()
-    scale = journey_map.rating_scale
-    wrong = numbers.is_null()
-    if scale is not None:
-        wrong |= ~numbers.is_between(scale.min, scale.max).fill_null(True)
-    if wrong.any():
-        first = answered[rating].filter(wrong)[0]
-        expected = f"a number from {scale.min:g} to {scale.max:g}" if scale else "a number"
-        raise InputError(
-            f"{where}, column {rating!r}: {int(wrong.sum()):,} rating(s) are not {expected}, first "
-            f"{first!r}; mend the file, or rating_scale in the map"
-        )
     instants = read_instants(
-        answered[rated_at],
-        where=f"{where}, column {rated_at!r}",
+        answered[roles["occurred_at"]],
+        where=f"{where}, column {roles['occurred_at']!r}",
         time_zone=journey_map.time_zone,
         time_format=journey_map.time_format,
     )
-    if instants.unread.any():
-        first = answered[rated_at].filter(instants.unread)[0]
-        raise InputError(
-            f"{where}, column {rated_at!r}: {int(instants.unread.sum()):,} time(s) cannot be read, "
-            f"first {first!r}; mend the file"
-        )
     optional = {}
     for name in ("touchpoint", "comment"):
         column = _find(table, name, journey_map)
         optional[name] = text_of(column) if column is not None else pl.lit(None, pl.String)
-    ids = read_ids(answered[customer], where=f"{where}, column {customer!r}")
-    return answered.select(
+        if name == "touchpoint" and column is not None:
+            roles[name] = column
+    ids = read_ids(answered[roles["customer"]], where=f"{where}, column {roles['customer']!r}")
+    faults = {
+        "customer is empty": ids.values.is_null(),
+        "time cannot be read": instants.unread,
+        "time is empty": instants.values.is_null(),
+        "rating is no number": numbers.is_null(),
+    }
+    scale = journey_map.rating_scale
+    if scale is not None:
+        outside = ~numbers.is_between(scale.min, scale.max).fill_null(True)
+        faults[f"rating is outside {scale.min:g} to {scale.max:g}"] = outside
+    reasons = first_reasons(faults)
+    rows = answered.select(
         customer=ids.values, rated_at=instants.values, rating=numbers, **optional
     )
+    quarantine = _set_aside(table, answered[LINE], reasons, roles)
+    return IngestedTable(rows if reasons is None else rows.filter(reasons.is_null()), quarantine)
 
 
-def _whole(table: RawTable) -> pl.DataFrame:
-    """Return all rows of a table, or raise where some are malformed."""
-    if table.malformed.height:
-        reason, line, _ = table.malformed.row(0)
+def _set_aside(
+    table: RawTable, lines: pl.Series, reasons: pl.Series | None, roles: dict[str, str]
+) -> pl.DataFrame:
+    """Return the rows of a file that are set aside; refuse a file of which most are."""
+    quarantine = set_aside(table, lines, reasons, roles)
+    rows = len(lines) + len(table.malformed)
+    if 2 * len(quarantine) > rows:
+        reason = quarantine["reason"].value_counts(sort=True)["reason"][0]
+        first = quarantine.filter(pl.col("reason") == reason).row(0, named=True)
         raise InputError(
-            f"{table.source}: {table.malformed.height:,} row(s) are malformed, first row {line} "
-            f"({reason}); mend the file"
+            f"{table.source}: {len(quarantine):,} of {rows:,} rows cannot be used, most because: "
+            f"{reason}; first row {first['line']}: {first['raw'].strip()[:200]}. Mend the file, or "
+            "what the map says of its columns, times and rating scale"
         )
-    return table.collect()
+    return quarantine
 
 
 def _find(table: RawTable, role: str, journey_map: JourneyMap | None) -> str | None:

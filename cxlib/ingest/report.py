@@ -69,8 +69,9 @@ class IngestReport:
     customers, journeys, tied_timestamps, duplicates, robots, robot_contacts
         Known once the contacts are sorted; None before. A tied timestamp is a contact at the same
         instant as the one before it of the same customer.
-    segments_left_out, customers_without_segment, ratings
-        From the tables of customers and ratings, where there were any.
+    segments_left_out, customers_without_segment, ratings, tables_set_aside
+        From the tables of customers and ratings, where there were any; the last: rows of theirs in
+        quarantine by table and reason, which are no rows of the log.
     """
 
     files: tuple[FileReport, ...]
@@ -98,6 +99,7 @@ class IngestReport:
     segments_left_out: tuple[str, ...] = ()
     customers_without_segment: int | None = None
     ratings: Mapping[str, Any] | None = None
+    tables_set_aside: Mapping[str, int] = field(default_factory=dict)
 
     def with_store_counts(self, **counts: Any) -> IngestReport:
         """Return the report completed by what only sorted contacts show.
@@ -107,8 +109,8 @@ class IngestReport:
         counts
             Any of ``contacts``, ``customers``, ``journeys``, ``tied_timestamps``, ``duplicates``,
             ``robots``, ``robot_contacts``, ``segments_left_out``, ``customers_without_segment``,
-            ``ratings``. Duplicates and contacts of robots are taken from the contacts into
-            `set_aside`.
+            ``ratings``, ``tables_set_aside``. Duplicates and contacts of robots are taken from the
+            contacts into `set_aside`.
 
         Raises
         ------
@@ -181,6 +183,8 @@ class IngestReport:
         yield "Contacts", list(self._contact_lines())
         if self.cleared:
             yield "Values emptied, the contact kept", _counts(self.cleared)
+        if self.tables_set_aside:
+            yield "Rows about customers that were set aside", _counts(self.tables_set_aside)
         if self.unmapped:
             yield "Touchpoints the map does not know (kept, most frequent first)", self._unmapped()
         if self.unknown_stages:

@@ -49,7 +49,7 @@ def snapshot(tmp_path_factory) -> Snapshot:
     workspace = build_workspace(
         read_events([folder / "log.csv"], journey_map),
         folder / "ws",
-        customers=read_customers(paths.customers, journey_map).drop("customer_type"),
+        customers=read_customers(paths.customers, journey_map).rows.drop("customer_type"),
     )
     published = publish(workspace)
     put_back(published, OLDER, lost=0.2)
