@@ -3,10 +3,20 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 from chromium import HOW_TO_GET_ONE, find_chromium
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile(
+    "untimed",
+    hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def logs(draw):
     return periods, draw(st.lists(customer, max_size=60))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs(), st.booleans(), st.sampled_from([10, 20, 80]))
 def test_what_is_published_is_true_of_a_log_without_small_groups(given_log, distinct, base):
     periods, log = given_log
@@ -113,7 +113,7 @@ def summed(parts, chosen: Choices) -> np.ndarray:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logs())
 def test_everybody_is_rounded_to_the_nearest_step_from_the_first_period_on(given_log):
     periods, log = given_log

@@ -19,7 +19,7 @@ def test_stated_vectors(channels, returns):
     assert count_ping_pong(channels) == returns
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=5))
 def test_every_journey_of_a_log_is_counted_like_one(journeys):
     rows = pl.DataFrame(

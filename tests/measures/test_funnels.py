@@ -79,7 +79,7 @@ paths = st.lists(st.sampled_from("ABC"), min_size=1, max_size=8)
     st.lists(paths, min_size=1, max_size=6),
     st.lists(st.sampled_from("ABC"), min_size=1, max_size=4),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_greedy_rows_match_a_plain_loop(walks, steps):
     begin = np.repeat(np.cumsum([0, *map(len, walks)])[:-1], [len(w) for w in walks])
     letters = np.array([x for w in walks for x in w])

@@ -52,7 +52,7 @@ def aalen_johansen(observed, bins, causes):
 
 
 @given(people)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_incidence_matches_the_textbook_and_adds_up(observed):
     events, censored = counts(observed, 8, 2)
     curve = cumulative_incidence(events, censored, evenly=False)
@@ -65,7 +65,7 @@ def test_incidence_matches_the_textbook_and_adds_up(observed):
 
 
 @given(people)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_life_table_lies_between_censored_first_and_censored_last(observed):
     events, censored = counts(observed, 8, 2)
     total = events.sum(axis=0)
@@ -79,7 +79,7 @@ def test_the_life_table_lies_between_censored_first_and_censored_last(observed):
 
 
 @given(people)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_kaplan_meier_matches_lifelines(observed):
     from lifelines import KaplanMeierFitter
 
@@ -135,7 +135,7 @@ def test_at_time_walks_through_the_bins():
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=5, max_size=80), st.floats(0.05, 0.95))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_quantiles_are_within_one_bin_of_the_exact_ones(times, share):
     exact = sorted(times)[math.ceil(share * len(times) - 1e-9) - 1]
     where = np.searchsorted(EDGES, times, side="right") - 1

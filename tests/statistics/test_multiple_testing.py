@@ -15,7 +15,7 @@ from cxlib.statistics.multiple_testing import (
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.sampled_from(["positive", "any"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_q_values_match_scipy(p, dependence):
     from scipy import stats
 

@@ -26,7 +26,7 @@ def test_t_quantile_agrees_with_scipy_stats():
 
 
 @given(st.integers(1, 400), st.floats(0, 1), st.floats(0.5, 20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_wilson_solves_the_score_equation(n, p, z):
     low, high = (float(x) for x in wilson(p, n, quantile=z))
     assert 0 <= low <= p <= high <= 1
@@ -45,7 +45,7 @@ def test_nothing_observed_has_the_widest_interval_or_none():
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=32, max_size=32),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_rates_stay_in_bounds_whatever_the_buckets_hold(buckets):
     hits = np.array([[min(a, b) for a, b in buckets]], dtype=float)
     n = np.array([[max(a, b) for a, b in buckets]], dtype=float)

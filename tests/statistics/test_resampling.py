@@ -20,7 +20,7 @@ rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 5
 
 
 @given(rows)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_dense_counts_add_up_like_a_dictionary(table):
     expected = {}
     for cell, bucket, n in table:
