@@ -231,9 +231,10 @@ def _after_effects(rows: pl.DataFrame, cell: Codes) -> tuple[Floats, Floats]:
     first = np.zeros(len(small), dtype=np.int64)
     first[row] = np.arange(len(row))
     cell, after, at = cell[first], after[first], at[first]
-    r, total = np.bincount(row, r), np.bincount(row, total)
-    square = float(rows["rating_sq"].sum() - (rows["rating_sum"].sum()) ** 2 / max(r.sum(), 1))
-    shift = overall = np.zeros(len(small))
+    r, total = np.bincount(row, r).astype(np.float64), np.bincount(row, total)
+    square = float(rows["rating_sq"].sum() - rows["rating_sum"].sum() ** 2 / max(r.sum(), 1))
+    shift: Floats = np.zeros(len(small))
+    overall = shift
     for _ in range(20):
         own = np.bincount(cell, total - r * shift) / np.maximum(np.bincount(cell, r), 1)
         left = total - r * own[cell]
@@ -245,7 +246,8 @@ def _after_effects(rows: pl.DataFrame, cell: Codes) -> tuple[Floats, Floats]:
 
 def _drawn_in(level: Codes, total: Floats, n: Floats) -> Floats:
     """Mean by level, drawn to 0."""
-    return np.bincount(level, total) / (np.bincount(level, n) + _PRIOR_RATINGS)
+    drawn: Floats = np.bincount(level, total) / (np.bincount(level, n) + _PRIOR_RATINGS)
+    return drawn
 
 
 def _gaps(rows: pl.DataFrame, cell: Codes, apart: Floats, variance: Floats) -> Floats:

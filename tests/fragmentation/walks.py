@@ -28,7 +28,7 @@ MARKS = {
 """What a map may mark, by the signal that needs it."""
 
 
-def walk_log(  # noqa: PLR0913
+def walk_log(
     seed, *, customers=6_000, fault=None, days=240, again=0, lost=0.22, struck=0.4, rated=0.4
 ):
     """Customers walk at random among 12 touchpoints; every touchpoint loses its own share.
