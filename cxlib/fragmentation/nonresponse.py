@@ -19,7 +19,7 @@ error of what is put in.
 The plain mean remains the estimate that is judged: weights cost precision, and are needed only
 where answering depends on what came after. The weighted one is a second setting: a dip that keeps
 less than half of its size is marked unstable. Whoever answers because of the rating itself, and
-then does what everybody does, is out of sight of both (`docs/decisions/0011-who-answers.md`).
+then does what everybody does, is out of sight of both (`docs/decisions/0013-who-answers.md`).
 
 References
 ----------
@@ -193,7 +193,8 @@ def ask_everybody(rows: pl.DataFrame, chance: Floats) -> pl.DataFrame:
     mean = summed(weight * (total - r * model)) / whole
     spread = summed(weight * (square - 2 * model * total + r * model**2)) / whole - mean**2
     effective = whole**2 / np.maximum(summed(weight**2 * r), 1e-9)
-    # what came after speaks for itself as far as the weights restore it; the rest is put in
+    # Strata are taken out for good, as from the plain mean. What came after is put back for all who
+    # arrived: the weights have restored most of it, and this is the rest.
     everybody = summed(n)
     restored = mean + summed(n * shift) / everybody
     unsure = summed(weight * r * error) / whole
