@@ -49,7 +49,7 @@ def check_stability(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        The keys of the significant rows, and ``stable`` (null where the signal has no setting here).
+        The keys of the significant rows, and ``stable`` (null where the signal has no setting).
     """
     frames = [judged.select(KEYS).clear().with_columns(stable=pl.lit(None, pl.Boolean))]
     for (signal,), rows in judged.filter("significant").group_by("signal", maintain_order=True):
