@@ -22,6 +22,7 @@ UNITS = {
     "delay": "ratio of medians (observed and expected in hours)",
     "perception_dip": "rating points",
 }
+RATED = {"response": 0.31, "weighted": -2.3, "weighted_low": -2.95, "weighted_high": -1.65}
 #: source, target, signal, n, observed, expected, effect, low, high, affected, finding
 ROWS = (
     (0, 1, "delay", 400, 30.0, 10.0, 3.0, 2.4, 3.6, 120, True),
@@ -60,8 +61,9 @@ def row_of(given: tuple[Any, ...]) -> dict[str, Any]:
         "q": 0.0004 if finding else 0.6,
         "customers_affected": affected,
         "finding": finding,
-        "stable": True if signal == "abandonment" and finding else None,
+        "stable": True if signal in ("abandonment", "perception_dip") and finding else None,
         "simpson": False,
+        **(RATED if signal == "perception_dip" else dict.fromkeys(RATED)),
         "status": "growing" if finding else None,
         "echo_of": None,
         "sentence": sentence(ends["source"], ends["target"], signal) if finding else None,
@@ -124,11 +126,12 @@ def details(rows: tuple[Any, ...] = ROWS, **changes: Any) -> FindingDetails:
                     "observed": value,
                     "low": value - 0.1,
                 }
-                | {"high": value + 0.1}
+                | {"high": value + 0.1, "response": None}  # not a rating
                 for day, n, value in zip(
                     months, (90, 90, 20, 40), (0.2, 0.5, 0.5, 0.9), strict=True
                 )
-            ]
+            ],
+            schema_overrides={"response": pl.Float64},
         ),
         "places": pl.DataFrame(
             [

@@ -48,7 +48,7 @@ def sequel(customers: int | None, lost: float | None) -> dict[str, Any]:
         | interval("lost", lost)
         | interval("done", None if lost is None else 0.1)
         | interval("open", 0.05)
-        | {"next_wait": 3 * HOUR, "rating_n": 40}
+        | {"next_wait": 3 * HOUR, "rating_n": 40, "response": 0.27}
         | {"rating": 7.4, "rating_low": 7.1, "rating_high": 7.7}
     )
 

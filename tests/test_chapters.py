@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 
+import figure_findings
+import polars as pl
 import pytest
 from journey_oracle import contact, journey_map, make_workspace, random_log
 
 from cxlib import chapters
+from cxlib.chapters import breaks
 from cxlib.errors import WorkspaceError
 from cxlib.ingest import FileReport, IngestReport, UnmappedTouchpoint
 from cxlib.journey_map import JourneyMap, JourneyRule, Touchpoint
@@ -229,3 +232,13 @@ def test_contacts_with_staff_that_follow_are_named(tmp_path):
     todo = plain(chapters.say_what_to_mend_after(here, measure_transitions(summary), ["support"]))
     assert "**support again**: 40 times" in todo
     assert "half of them within" in todo
+
+
+def test_low_ratings_stand_beside_how_many_answered_and_what_that_could_explain():
+    given = figure_findings.details()
+    assert "5.0, 31 % answered" in plain(breaks.finding_table(given))
+    assert "every low rating keeps at least half" in breaks.say_breaks_sure(given)
+    unsure = pl.when(pl.col("signal") == "perception_dip").then(False).otherwise("stable")
+    shaky = figure_findings.details(table=given.table.with_columns(stable=unsure))
+    assert "Who answers could explain 1 low rating" in plain(breaks.say_breaks_sure(shaky))
+    assert "No finding changes its sign" in breaks.say_breaks_sure(shaky)

@@ -46,6 +46,18 @@ def test_times_keep_two_digits_and_q_one(safe):
     assert (delay["observed"], delay["effect"], delay["q"]) == (30.0, 3.0, 0.0004)
 
 
+def test_who_answered_is_as_coarse_as_the_mean_it_stands_beside(safe):
+    dip = safe["table"].filter(pl.col("signal") == "perception_dip").row(0, named=True)
+    step = K / dip["customers"]
+    assert abs(dip["response"] / step - round(dip["response"] / step)) < 0.02
+    assert abs(dip["response"] - 0.31) <= step / 2
+    assert dip["weighted_low"] <= -2.95 < -1.65 <= dip["weighted_high"]
+    assert dip["weighted_high"] - dip["weighted_low"] > 1.5
+    assert f"({100 * dip['response']:.0f} % answered)" in dip["sentence"]
+    others = safe["table"].filter(pl.col("signal") != "perception_dip")
+    assert others.select("response", "weighted").null_count().row(0) == (5, 5)
+
+
 def test_sentences_are_made_from_rounded_figures_only(safe):
     said = safe["table"].filter(pl.col("signal") == "abandonment", "finding")["sentence"][0]
     row = safe["table"].filter(pl.col("signal") == "abandonment", "finding").row(0, named=True)

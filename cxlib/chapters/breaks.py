@@ -13,9 +13,10 @@ from cxlib.figures.fragmentation import (
     describe_findings,
     effect_text,
     figure_text,
+    observed_text,
     signal_name,
 )
-from cxlib.figures.numbers import people
+from cxlib.figures.numbers import people, plural
 from cxlib.fragmentation.findings import Q_LIMIT
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def finding_table(result: FindingDetails) -> str:
                 "what": signal_name(row["signal"]),
                 "owner": row["owner"] or "–",
                 "customers": people(row["customers"]),
-                "observed": figure_text(row, row["observed"]),
+                "observed": observed_text(row),
                 "expected": figure_text(row, row["expected"]),
                 "effect (95 %)": effect_text(row, interval=True),
                 "affected": affected_text(row),
@@ -106,13 +107,23 @@ def say_breaks_sure(result: FindingDetails) -> str:
             "of the same segment, period and number of earlier contacts), never with itself; "
             "intervals allow for natural differences between handoffs."
         )
-    shaky = found.filter(pl.col("stable").eq_missing(pl.lit(False)))
-    if found["stable"].drop_nulls().len():
+    tried = found.filter(pl.col("stable").is_not_null())
+    dips = tried.filter(pl.col("signal") == "perception_dip")
+    tried = tried.filter(pl.col("signal") != "perception_dip")
+    shaky = tried.filter(~pl.col("stable"))
+    if len(tried):
         facts.append(
             "No finding changes its sign with the silence that counts as having left."
             if shaky.is_empty()
             else f"{len(shaky)} of the findings change sign with the silence that counts as "
             "having left: read them with caution."
+        )
+    if len(dips):
+        count = len(dips.filter(~pl.col("stable")))
+        facts.append(
+            "Weighed by who answered, every low rating keeps at least half of its distance."
+            if not count
+            else f"Who answers could explain {plural(count, 'low rating')}: read with caution."
         )
     echoes = result.table.filter(pl.col("echo_of").is_not_null()).height
     if echoes:

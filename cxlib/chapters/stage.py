@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.chapters.markdown import aside, bullets, listed, table_of
-from cxlib.figures.numbers import duration, rating, share
+from cxlib.figures.numbers import answered, duration, rating, share
 from cxlib.figures.wording import named
 
 if TYPE_CHECKING:
@@ -105,9 +105,8 @@ def _say_ratings(result: Touchpoints) -> str:
 
 
 def _rating(row: Mapping[str, Any]) -> str:
-    return (
-        f"{rating(row['rating'], row['rating_low'], row['rating_high'])}, n = {row['rating_n']:,}"
-    )
+    said = rating(row["rating"], row["rating_low"], row["rating_high"])
+    return f"{said}, n = {row['rating_n']:,}{answered(row['response'])}"
 
 
 def touchpoint_table(result: Touchpoints, *, most: int = 20) -> str:

@@ -67,6 +67,7 @@ def _map_row(row: Mapping[str, Any]) -> dict[str, str]:
         "open": share(row["open"]),
         "next after": duration(row["next_wait"]),
         "rating": rating(row["rating"], row["rating_low"], row["rating_high"]),
+        "rated": share(row["response"] if row["rating_n"] else None),
     }
 
 

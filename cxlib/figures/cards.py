@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cxlib.figures.numbers import duration, people, plural, rating, share
+from cxlib.figures.numbers import answered, duration, people, plural, rating, share
 from cxlib.figures.theme import (
     DARK,
     LIGHT,
@@ -125,7 +125,8 @@ def touchpoint_details(row: Mapping[str, Any], *, moves: Sequence[Mapping[str, A
         facts.append(("Still open", f"{share(row['open'])} of contacts"))
     if row["rating"] is not None:
         said = rating(row["rating"], row["rating_low"], row["rating_high"])
-        facts.append(("Rating", f"{said}, {plural(row['rating_n'] or 0, 'answer')}"))
+        answers = plural(row["rating_n"] or 0, "answer")
+        facts.append(("Rating", f"{said}, {answers}{answered(row['response'])}"))
     if row["next_wait"] is not None:
         facts.append(("Next contact", f"half within {duration(row['next_wait'])}"))
     if row["owner"]:
@@ -213,5 +214,5 @@ def _stage_facts(row: Mapping[str, Any] | None) -> str:
         return ""
     facts = plural(row["customers"], "customer")
     if row["rating"] is not None:
-        facts += f" · rating {rating(row['rating'])}"
+        facts += f" · rating {rating(row['rating'])}{answered(row['response'])}"
     return facts

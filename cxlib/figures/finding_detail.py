@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.fragmentation import effect_text, figure_text, signal_name
-from cxlib.figures.numbers import duration, plural, share
+from cxlib.figures.fragmentation import effect_text, figure_text, observed_text, signal_name
+from cxlib.figures.numbers import answered, duration, plural, share
 from cxlib.figures.theme import Theme, faded, new_figure, theme_named
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def plot_finding_trend(
             error_y=_error(rows, scale, theme),
             hovertext=[
                 f"{_day(row['period'])}: {figure_text(finding, row['observed'])}, "
-                f"{plural(row['n'] or 0, 'case')}"
+                f"{plural(row['n'] or 0, 'case')}{answered(row.get('response'))}"
                 for row in rows
             ],
             hoverinfo="text",
@@ -328,7 +328,7 @@ def _add_two_figures(figure: go.Figure, finding: Mapping[str, Any], theme: Theme
             mode="markers+text",
             x=[scale * value for value in values],
             y=[0, 1],
-            text=[figure_text(finding, value) for value in values],
+            text=[observed_text(finding), figure_text(finding, finding["expected"])],
             textposition="top center",
             textfont={"size": 14, "color": [theme.finding, theme.muted]},
             marker={"size": 14, "color": [theme.finding, theme.muted]},

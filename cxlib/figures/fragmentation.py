@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.numbers import NBSP, duration, people, plural, rating, share
+from cxlib.figures.numbers import NBSP, answered, duration, people, plural, rating, share
 from cxlib.figures.theme import Theme, faded, new_figure, theme_named
 
 if TYPE_CHECKING:
@@ -94,6 +94,11 @@ def figure_text(row: Mapping[str, Any], value: float | None) -> str:
             return f"{value:.1f}".removesuffix(".0") + f"{NBSP}h"
         return duration(None if value is None else value * 3600)
     return rating(value) if row["signal"] == "perception_dip" else share(value)
+
+
+def observed_text(row: Mapping[str, Any]) -> str:
+    """Write the observed figure of a finding; a mean rating with how many answered."""
+    return figure_text(row, row["observed"]) + answered(row.get("response"))
 
 
 def describe_findings(result: FindingDetails) -> str:

@@ -72,6 +72,17 @@ def rating(value: float | None, low: float | None = None, high: float | None = N
     return text
 
 
+def answered(response: float | None) -> str:
+    """Write how many answered, to stand behind a mean rating; nothing where that is not known.
+
+    Examples
+    --------
+    >>> answered(0.27).replace(NBSP, " "), answered(None)
+    (', 27 % answered', '')
+    """
+    return "" if response is None or math.isnan(response) else f", {share(response)} answered"
+
+
 def duration(value: timedelta | float | None) -> str:
     """Write a duration (``timedelta`` or seconds) in its largest fitting unit: ``3.2 h``, ``2 d``.
 

@@ -59,7 +59,7 @@ def plot_touchpoint_list(result: Touchpoints, *, title: str | None = None) -> go
     ]
     columns = [("customers", 1.15), (f"next: {key_of(parts)}", 1.4)]
     is_rated = bool(shown.select(pl.col("rating").is_not_null().any()).item()) if rows else False
-    columns += [("mean rating", 0.7)] if is_rated else []
+    columns += [("mean rating, answered", 0.85)] if is_rated else []
     left_out = f"{len(shown) - MOST_ROWS} smaller ones are not shown" * (len(shown) > MOST_ROWS)
     figure = new_rows(
         [named(row) for row in rows],
@@ -88,12 +88,16 @@ def plot_touchpoint_list(result: Touchpoints, *, title: str | None = None) -> go
         add_points(
             figure,
             [Span(*(row["rating" + end] for end in ENDS)) for row in rows],
-            [rating(row["rating"]) for row in rows],
+            [rating(row["rating"]) + _by(row["response"]) for row in rows],
             column=3,
             theme=theme,
             hovers=hovers,
         )
     return figure
+
+
+def _by(response: float | None) -> str:
+    return "" if response is None else f", {share(response)}"
 
 
 ENDS = ("", "_low", "_high")

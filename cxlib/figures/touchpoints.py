@@ -23,7 +23,7 @@ from cxlib.figures.map_traces import (
     grid,
     move_traces,
 )
-from cxlib.figures.numbers import duration, people, plural, rating, share
+from cxlib.figures.numbers import answered, duration, people, plural, rating, share
 from cxlib.figures.theme import channel_colours, new_figure, stage_colours, theme_named
 from cxlib.figures.wording import named, of_whom
 
@@ -222,7 +222,7 @@ def hover_text(row: Mapping[str, Any]) -> str:
     if row["open"]:
         lines.append(f"sequel still open {share(row['open'])}")
     if row["rating"] is not None:
-        answers = f"{people(row['rating_n'])} answers"
+        answers = f"{people(row['rating_n'])} answers{answered(row['response'])}"
         lines.append(
             f"rating {rating(row['rating'], row['rating_low'], row['rating_high'])}, {answers}"
         )
@@ -287,7 +287,8 @@ def _stage_notes(result: Touchpoints) -> dict[str, str]:
     for row in result.by_stage.iter_rows(named=True):
         parts = [plural(row["customers"], "customer")] if row["customers"] is not None else []
         if row["rating"] is not None:
-            parts.append(f"rating {rating(row['rating'])}")
+            by = "" if row["response"] is None else f" by {share(row['response'])}"
+            parts.append(f"rated {rating(row['rating'])}{by}")
         notes[row["stage"]] = (" · " if len(result.stages) <= 4 else "<br>").join(parts)
     return notes
 

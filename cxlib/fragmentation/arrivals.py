@@ -29,6 +29,7 @@ from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.links import count_links
 from cxlib.fragmentation.planned import COUNTS, count_planned
 from cxlib.fragmentation.repeats import REPEATS, SPREAD, count_repeats
+from cxlib.fragmentation.responses import count_responses
 from cxlib.journeys import NO_STAGE
 from cxlib.periods import Periods
 
@@ -52,7 +53,7 @@ LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
 WINDOWS = LANDMARKS[:1]
 """Shorter windows for what came next, at which a signal must keep its sign to be stable."""
 
-_FORMAT = 4
+_FORMAT = 5
 """Version of what is counted; arrivals of another version are counted again."""
 
 _POSITION_BINS = (2, 3, 5, 9)
@@ -70,6 +71,7 @@ KEYS = {
     "repeats_spread": ("source", "target", "bucket"),
     "planned": COUNTS,
     "links": ("place",),
+    "responses": (*_STRATA, "after"),
 }
 """Key columns of each table, in the order in which it is sorted."""
 
@@ -138,6 +140,8 @@ class Arrivals:
         Per planned handoff what became of the contacts at its source (`count_planned`).
     links
         Per place what tells whether customers are linked across channels (`count_links`).
+    responses
+        As ``arrivals``, by what came after as well: who was rated (`count_responses`).
     """
 
     arrivals: pl.DataFrame
@@ -148,6 +152,7 @@ class Arrivals:
     repeats_spread: pl.DataFrame
     planned: pl.DataFrame
     links: pl.DataFrame
+    responses: pl.DataFrame
     places: pl.DataFrame
     segments: pl.DataFrame
     periods: Periods
@@ -406,6 +411,9 @@ def _count_bucket(rows: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
         most=MAX_PER_CUSTOMER,
     )
     tables["links"] = count_links(rows, scope.places)
+    tables["responses"] = count_responses(
+        _with_keys(followed), keys=KEYS["responses"], silence=scope.silence
+    )
     return tables
 
 

@@ -54,8 +54,9 @@ class FindingDetails:
         elsewhere.
     trend
         Per finding and ``period`` (its first day): ``n``, ``customers``, ``observed`` with ``low``
-        and ``high`` (95 %; null for waits) in the unit of the finding's ``observed``; ``complete``:
-        whether all of its customers were watched for the silence.
+        and ``high`` (95 %; null for waits) in the unit of the finding's ``observed``; ``response``
+        (of ratings: given, per arrival); ``complete``: whether all of its customers were watched
+        for the silence.
     places
         ``place``, ``touchpoint``, ``channel``, ``stage`` in the order of the journey map.
     customers
@@ -179,6 +180,7 @@ _TREND = {"period": pl.Date, "complete": pl.Boolean, "n": pl.Int64, "customers":
     "observed": _NUMBER,
     "low": _NUMBER,
     "high": _NUMBER,
+    "response": _NUMBER,
 }
 
 
@@ -292,7 +294,12 @@ def _over_time(arrivals: Arrivals, row: dict[str, Any]) -> Frame | None:
     elif signal == "delay":
         found = _median_waits(_of(arrivals.waits, row))
     elif signal == "perception_dip":
-        found = _mean_rating(counts)
+        found = _mean_rating(counts).join(
+            _of(arrivals.responses, row)
+            .group_by("period")
+            .agg(response=pl.col("rating_n").sum() / pl.col("n").sum()),
+            on="period",
+        )
     elif signal == "abandonment":
         found = _share(_sums(counts, "n", "silent").rename({"silent": "cases"}))
     elif signal == "backtracking":
@@ -304,6 +311,8 @@ def _over_time(arrivals: Arrivals, row: dict[str, Any]) -> Frame | None:
     else:
         return None
     starts = _periods(arrivals)
+    if "response" not in found.columns:
+        found = found.with_columns(response=pl.lit(None, _NUMBER))
     ends = {"low": pl.col("observed") - pl.col("half"), "high": pl.col("observed") + pl.col("half")}
     if signal not in ("delay", "perception_dip"):
         ends = {name: end.clip(0.0, 1.0) for name, end in ends.items()}

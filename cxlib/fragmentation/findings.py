@@ -29,6 +29,7 @@ from cxlib.fragmentation.judged_repeats import (
 from cxlib.fragmentation.judged_shares import judge_abandonment, judge_backtracking
 from cxlib.fragmentation.later import flags_of
 from cxlib.fragmentation.links import check_links
+from cxlib.fragmentation.nonresponse import check_responses
 from cxlib.fragmentation.returns import judge_ping_pong
 from cxlib.fragmentation.sentences import say_finding, show_findings
 from cxlib.fragmentation.stability import check_stability, flag_simpson
@@ -105,6 +106,10 @@ _COLUMNS = (
     "finding",
     "stable",
     "simpson",
+    "response",
+    "weighted",
+    "weighted_low",
+    "weighted_high",
     "echo_of",
     "sentence",
 )
@@ -124,8 +129,10 @@ class Findings:
         (one-sided, towards harm), ``q``, ``customers_affected`` (n × the lower end of the excess),
         ``finding``, ``stable`` (same sign at other settings: `cxlib.fragmentation.stability`; null
         where there are none, or nothing to be found), ``simpson`` (the crude comparison points the
-        other way; null where there is none), ``echo_of`` (the finding this one follows from),
-        ``sentence`` (findings only).
+        other way; null where there is none), ``response`` (of ratings: given, per arrival) and, of
+        those that stand out, ``weighted`` with ``weighted_low`` and ``weighted_high`` (the effect
+        if everybody had answered: `cxlib.fragmentation.nonresponse`), ``echo_of`` (the finding this
+        one follows from), ``sentence`` (findings only).
     signals
         One row per signal: ``signal``, ``measurable``, ``reason`` (why not, or what is missing),
         ``tested``, ``findings``.
@@ -298,12 +305,10 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
         customers_affected=(pl.col("n") * pl.col("touched")).round().cast(pl.Int64),
         significant=(pl.col("q") <= q_limit) & _large_enough(judged, part),
     )
-    judged = judged.join(
-        check_stability(judged, part),
-        on=["source_place", "target_place", "signal"],
-        how="left",
-        maintain_order="left",
-    )
+    keys = ["source_place", "target_place", "signal"]
+    for found in (check_stability(judged, part), check_responses(judged, part)):
+        judged = judged.join(found, on=keys, how="left", maintain_order="left")
+    judged = judged.with_columns(stable=pl.coalesce("stable", "confirmed"))
     decided = choose_findings(judged).with_columns(simpson=flag_simpson(judged))
     sentences = [
         say_finding(row) if row["finding"] else None for row in decided.iter_rows(named=True)

@@ -17,6 +17,9 @@ MIN_RATINGS = 25
 MIN_WAITS = 100
 """Waits below which a handoff's wait is not judged."""
 
+RATING_SOURCES = 0.25
+"""Where the search for the variance of source effects on ratings begins, in squared points."""
+
 _FAR = 50.0
 
 _SHORTEST, _LONGEST = 0.05, 0.5
@@ -74,7 +77,8 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     )
     grid = Grid(arrivals, drawn)
     widening = 1 / (_LONGEST - _SHORTEST) ** 2
-    found, judged = _judge_mean(grid, drawn, MIN_WAITS, widening, 1.0)[:2]
+    large = drawn["n"].to_numpy() >= MIN_WAITS
+    found, judged = judge_mean(grid, drawn, large, widening, 1.0)[:2]
     sd, median = drawn["sd"].to_numpy(), drawn["median"].to_numpy()
     spread = np.sqrt(found.variance + found.tau**2)
     # where next to nothing is known, the ends of the interval are beyond any number
@@ -123,7 +127,8 @@ def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
         .sort(keys)
     )
     grid = Grid(arrivals, summed)
-    found, judged, sd = _judge_mean(grid, summed, MIN_RATINGS, 1.0, 0.25)
+    large = summed["n"].to_numpy() >= MIN_RATINGS
+    found, judged, sd = judge_mean(grid, summed, large, 1.0, RATING_SOURCES)
     shift = (summed["shift"] / summed["n"]).to_numpy()
     spread = np.sqrt(found.variance + found.tau**2)
     effect = found.deviation
@@ -142,13 +147,38 @@ def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
     ).filter(pl.Series(judged))
 
 
-def _judge_mean(
-    grid: Grid, summed: pl.DataFrame, least: int, widening: float, source_variance: float
+def judge_mean(
+    grid: Grid,
+    summed: pl.DataFrame,
+    large: NDArray[np.bool_],
+    widening: float,
+    source_variance: float,
 ) -> tuple[Expectation, NDArray[np.bool_], Floats]:
+    """Hold the mean of every cell against its expectation.
+
+    Parameters
+    ----------
+    grid
+        The cells.
+    summed
+        Per cell: ``n`` values, their ``total`` less what strata alone would change, ``raw`` total
+        and sum of squares ``square`` (of which the variance of a value is taken), and ``error``, n
+        times the standard error of the strata.
+    large
+        Cells with enough values to be judged.
+    widening
+        Factor on the variance of a value.
+    source_variance
+        Where the search for the variance of source effects begins.
+
+    Returns
+    -------
+    tuple
+        The expectation, the cells that are judged, and the standard deviation of one value.
+    """
     n = summed["n"].to_numpy()
     mean = (summed["raw"] / summed["n"]).to_numpy()
     variance = np.maximum((summed["square"] / summed["n"]).to_numpy() - mean**2, 0.0)
-    large = n >= least
     pooled = float((variance * n)[large].sum() / n[large].sum()) if large.any() else 1.0
     # small cells borrow the common variance; winsorising makes waits look too regular
     variance = widening * np.maximum((variance * n + pooled * 20) / (n + 20), 1e-3)

@@ -18,6 +18,9 @@ _MORE = {
 }
 """What a broken handoff does to so many customers more than like handoffs do."""
 
+_SHAKY = {"perception_dip": "who answers could explain it: unstable"}
+"""What it means for a signal to be unstable, where that is not a change of sign."""
+
 
 def say_finding(row: dict[str, Any]) -> str:
     """Say one finding so that a stakeholder could repeat it.
@@ -30,8 +33,9 @@ def say_finding(row: dict[str, Any]) -> str:
     'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
     """
     said = _say(row)
+    shaky = _SHAKY.get(row["signal"], "changes sign with the settings: unstable")
     doubts = [
-        *(["changes sign with the settings: unstable"] if row.get("stable") is False else []),
+        *([shaky] if row.get("stable") is False else []),
         *(["the crude comparison points the other way"] if row.get("simpson") else []),
     ]
     return said + (f"; {', and '.join(doubts)}" if doubts else "")
@@ -51,12 +55,17 @@ def _say(row: dict[str, Any]) -> str:
         return (
             f"{handoff} is rated {-effect:.1f} points lower than like handoffs are "
             f"(95 %: {-high:.1f} to {-low:.1f}): {row['observed']:.1f} instead of "
-            f"{row['expected']:.1f}"
+            f"{row['expected']:.1f}{_answered(row)}"
         )
     low_n = max(0.0, n * low)
     like = "the other planned handoffs" if signal == "broken_handoff" else "like handoffs"
     more = _MORE.get(signal, f"{signal}: {{}} more").format(f"{n * effect:,.0f} customers")
     return f"{handoff} {more} than {like} do (95 %: {low_n:,.0f} to {n * high:,.0f})"
+
+
+def _answered(row: dict[str, Any]) -> str:
+    rate = row.get("response")
+    return "" if rate is None else f" ({100 * rate:.0f} % answered)"
 
 
 def _hours(hours: float) -> str:

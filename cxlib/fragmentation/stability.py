@@ -3,7 +3,8 @@
 *Stable*: the effect keeps its sign at the other settings of its signal: silences of 7, 14 and 30
 days for abandonment, what came next within 7 days for backtracking and ping-pong, waits of at most
 7 days for delay, other windows for what happens again. A setting that the log is too
-short for is left out; ratings have none.
+short for is left out. Ratings have one of their own, who answers
+(`cxlib.fragmentation.nonresponse`).
 
 *Simpson*: the crude comparison (with everybody else who arrives at the same touchpoint) and the
 adjusted one point in different directions.

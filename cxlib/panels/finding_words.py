@@ -13,9 +13,10 @@ from cxlib.figures.fragmentation import (
     describe_findings,
     effect_text,
     figure_text,
+    observed_text,
     signal_name,
 )
-from cxlib.figures.numbers import duration, people, plural, share
+from cxlib.figures.numbers import answered, duration, people, plural, share
 from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.panels import texts
 from cxlib.panels.origin import day
@@ -106,7 +107,7 @@ def facts(result: FindingDetails, row: Mapping[str, Any], k: int) -> str:
     places = {p["place"]: p for p in result.places.to_dicts()}
     source, target = places.get(row["source_place"]), places.get(row["target_place"])
     known = [
-        ("Observed", figure_text(row, row["observed"])),
+        ("Observed", observed_text(row)),
         ("Expected", f"{figure_text(row, row['expected'])} (like handoffs)"),
         ("Effect", effect_text(row, interval=True)),
         ("Affected", f"{affected_text(row, k=k)} customers"),
@@ -119,7 +120,9 @@ def facts(result: FindingDetails, row: Mapping[str, Any], k: int) -> str:
     if row["owner"]:
         known.append(("Owner", row["owner"]))
     if row["stable"] is not None:
-        known.append(("Stability", texts.STABLE_FACT if row["stable"] else texts.UNSTABLE_FACT))
+        known.append(("Stability", _stability(row)))
+    if row.get("weighted") is not None:
+        known.append((texts.IF_ALL_ANSWERED, effect_text(_weighted(row), interval=True)))
     if row.get("simpson"):
         known.append((texts.CRUDE, texts.CRUDE_FACT))
     if row["status"] is not None:
@@ -157,7 +160,7 @@ def judged_table(result: FindingDetails) -> str:
         Column("Signal", lambda row: signal_name(row["signal"]), number=False),
         Column("Owner", lambda row: row["owner"] or "–", number=False),
         Column("Customers", lambda row: people(row["customers"])),
-        Column("Observed", lambda row: figure_text(row, row["observed"])),
+        Column("Observed", observed_text),
         Column("Expected", lambda row: figure_text(row, row["expected"])),
         Column("Effect", lambda row: effect_text(row, interval=True)),
         Column("q", lambda row: _q(row["q"])),
@@ -189,7 +192,7 @@ def behind_detail(result: FindingDetails, row: Mapping[str, Any]) -> tuple[str, 
     names = ("source", "target", "signal", "unit", "n", "observed", "expected", "effect")
     figures = pl.DataFrame([{name: row[name] for name in (*names, "low", "high")}])
     columns = [
-        Column("This handoff", lambda r: figure_text(row, r["observed"])),
+        Column("This handoff", lambda _: observed_text(row)),
         Column("Like handoffs", lambda r: figure_text(row, r["expected"])),
         Column("Effect", lambda r: effect_text(row, interval=True)),
     ]
@@ -201,9 +204,9 @@ def behind_trend(result: FindingDetails, row: Mapping[str, Any]) -> tuple[str, p
 
     def figure(r: Mapping[str, Any]) -> str:
         text = figure_text(row, r["observed"])
-        if r["low"] is None or r["high"] is None:
-            return text
-        return f"{text} ({figure_text(row, r['low'])}–{figure_text(row, r['high'])})"
+        if r["low"] is not None and r["high"] is not None:
+            text += f" ({figure_text(row, r['low'])}–{figure_text(row, r['high'])})"
+        return text + answered(r.get("response"))
 
     trend = _of(result.trend, row).filter(pl.col("observed").is_not_null())
     columns = [
@@ -220,6 +223,18 @@ def _sure(result: FindingDetails) -> str:
     return said.format(
         tests=f"{result.tests:,}", false=texts.IN_HUNDRED.format(n=round(100 * Q_LIMIT))
     )
+
+
+def _stability(row: Mapping[str, Any]) -> str:
+    if row["signal"] == "perception_dip":
+        return texts.ANSWERS_STABLE if row["stable"] else texts.ANSWERS_UNSTABLE
+    return texts.STABLE_FACT if row["stable"] else texts.UNSTABLE_FACT
+
+
+def _weighted(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A dip of ratings as it would be if everybody had answered."""
+    ends = {name: row[f"weighted_{name}"] for name in ("low", "high")}
+    return {**row, "effect": row["weighted"], **ends}
 
 
 def _q(value: float) -> str:

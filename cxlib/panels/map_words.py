@@ -50,6 +50,7 @@ def touchpoint_table(result: Touchpoints) -> str:
         Column("Next contact after", lambda row: duration(row["next_wait"])),
         Column("Rating", lambda r: rating(r["rating"], r["rating_low"], r["rating_high"])),
         Column("Answers", lambda row: people(row["rating_n"])),
+        Column("Answered", lambda row: share(row["response"])),
     ]
     return html_table(result.table, columns, caption=texts.MAP_TABLE)
 

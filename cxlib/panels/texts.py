@@ -137,9 +137,9 @@ contacts. Intervals (95 %) allow for natural differences between handoffs, and f
 matter are left out.</p>
 <p>A customer counts as gone after {{days}} days of silence; whoever was in touch later than
 {{days}} days before {{until}} is not judged yet.</p>
-<p>A finding marked <b>unstable</b> changes sign under other reasonable settings: look before you
-act on it. Where the crude comparison points the other way, who takes the handoff makes much of the
-difference.</p>
+<p>A finding marked <b>unstable</b> changes sign under other reasonable settings, or, where ratings
+are low, could come from who answers: look before you act on it. Where the crude comparison points
+the other way, who takes the handoff makes much of the difference.</p>
 <p>{_SMALL}</p>""",
 )
 
@@ -210,6 +210,9 @@ TESTED = "{tests} judgements: every signal on every transition with enough custo
 UNSTABLE = "unstable"
 UNSTABLE_FACT = "changes sign with the setting: unstable"
 STABLE_FACT = "same sign at other settings"
+ANSWERS_UNSTABLE = "who answers could explain it: unstable"
+ANSWERS_STABLE = "as low when weighed by who answered"
+IF_ALL_ANSWERED = "If all had answered"
 CRUDE, CRUDE_FACT = "Crude comparison", "points the other way"
 NOTHING_HERE = "No finding among what you chose."
 NOTHING_HERE_HINT = "Without these filters there are {all}."

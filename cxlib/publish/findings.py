@@ -61,11 +61,15 @@ _NAMES = (
     "target_place",
 )
 _FIGURES = ("observed", "expected", "effect", "effect_low", "effect_high")
+_WHO_ANSWERED = ("response", "weighted", "weighted_low", "weighted_high")
+_UNRATED = dict.fromkeys(_WHO_ANSWERED, LABEL)
 _FAMILIES = {
     "share": {"observed": SHARE, "expected": SHARE, "effect": LABEL}
-    | {"effect_low": LABEL, "effect_high": LABEL},
-    "ratio": {"observed": TIME, "expected": TIME, "effect": TIME},
-    "rating": {"observed": MEAN, "expected": MEAN, "effect": MEAN},
+    | {"effect_low": LABEL, "effect_high": LABEL}
+    | _UNRATED,
+    "ratio": {"observed": TIME, "expected": TIME, "effect": TIME} | _UNRATED,
+    "rating": {"observed": MEAN, "expected": MEAN, "effect": MEAN}
+    | {"response": SHARE, "weighted": MEAN},
 }
 """How the figures of a finding are protected, by the first word of their unit; others are not
 published."""
@@ -165,9 +169,8 @@ def _protect_table(
     flat = table.rename({"low": "effect_low", "high": "effect_high"}).with_columns(
         q=pl.col("q").round_sig_figs(1), customers=pl.col("customers").cast(pl.Int64)
     )
-    kept = flat.select(*_NAMES, "customers", "n", "customers_affected", *_FIGURES).filter(
-        pl.col("customers") >= smallest_shown(k)
-    )
+    names = (*_NAMES, "customers", "n", "customers_affected", *_FIGURES, *_WHO_ANSWERED)
+    kept = flat.select(names).filter(pl.col("customers") >= smallest_shown(k))
     step = (k / protect_customers(pl.col("customers"), k=k)).clip(0.005)
     effect = {
         "effect": ((pl.col("effect") / step).round() * step).round(4),
@@ -179,11 +182,11 @@ def _protect_table(
         rows = kept.filter(pl.col("unit").str.starts_with(family))
         if family == "share":
             rows = rows.with_columns(**effect)
-        names = dict.fromkeys((*_NAMES, "customers_affected"), LABEL)
+        labels = dict.fromkeys((*_NAMES, "customers_affected"), LABEL)
         parts.append(
             protect(
                 rows,
-                {**names, "customers": CUSTOMERS, "n": CASES, **rules},
+                {**labels, "customers": CUSTOMERS, "n": CASES, **rules},
                 customers="customers",
                 k=k,
                 influence=bound,
@@ -224,6 +227,7 @@ def _protect_trend(
             pl.col("unit").str.starts_with(family), pl.col("customers") >= smallest_shown(k)
         )
         rule = {**names, "customers": CUSTOMERS, "n": CASES, "observed": rules["observed"]}
+        rule["response"] = rules["response"]
         parts.append(
             protect(rows, rule, customers="customers", k=k, influence=bound, spread=spread)
         )

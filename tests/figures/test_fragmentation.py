@@ -154,7 +154,7 @@ def test_without_a_curve_two_figures_stand_side_by_side(result):
     assert list(pair.x) == [5.0, 7.5]
     # a larger effect would mean a smaller expectation: the ends change sides
     assert list(pair.error_x.array) == pytest.approx([0.0, 0.6])
-    assert pair.text == ("5.0", "7.5")
+    assert pair.text == ("5.0, 31\N{NO-BREAK SPACE}% answered", "7.5")
 
 
 def test_the_trend_counts_complete_periods_only(result):

@@ -151,6 +151,16 @@ def test_the_map_has_its_traces_in_order_and_a_circle_for_every_touchpoint():
     assert "customers" in figure.layout.title.subtitle.text
 
 
+def test_a_mean_rating_stands_beside_how_many_answered():
+    figure = plot_touchpoints(touchpoints())
+    known = [text for text in trace(figure, "touchpoints").hovertext if "rating" in text]
+    assert len(known) == 6
+    assert all("40 answers, 27\N{NO-BREAK SPACE}% answered" in text for text in known)
+    notes = [note.text for note in figure.layout.annotations if "rated" in note.text]
+    assert len(notes) == 3
+    assert all("rated 7.4 by 27\N{NO-BREAK SPACE}%" in note for note in notes)
+
+
 def test_colour_is_one_measure_and_unknown_is_hollow():
     result = touchpoints()
     figure = plot_touchpoints(result, colour_by="lost")
@@ -301,6 +311,7 @@ def test_details_say_what_is_known_and_what_is_not():
     unknown = touchpoint_details(rows[5])
     assert "not known" in unknown
     assert "What to do" not in unknown
+    assert "7.4 (7.1–7.7), 40 answers, 27\N{NO-BREAK SPACE}% answered" in basket
     few = touchpoint_details(rows[3] | {"customers": None})
     assert few == "<p>Too few customers to be shown.</p>"
     assert [m["target_touchpoint"] for m in next_moves(transitions(), rows[1])] == [

@@ -28,11 +28,14 @@ MARKS = {
 """What a map may mark, by the signal that needs it."""
 
 
-def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0, lost=0.22, struck=0.4):
+def walk_log(
+    seed, *, customers=6_000, fault=None, days=240, again=0, lost=0.22, struck=0.4, rated=0.4
+):
     """Customers walk at random among 12 touchpoints; every touchpoint loses its own share.
 
     `fault`: kind, source, target. `again`: other customers in the same world. `lost`: share of
     arrivals that an abandonment takes. `struck`: share that any other fault sends elsewhere.
+    `rated`: share that answers.
     """
     rng = np.random.default_rng(seed)
     ways = rng.gamma(1.0, size=(SIZE, SIZE)) * np.where(STAGE[None] >= STAGE[:, None], 1.0, 0.2)
@@ -53,7 +56,7 @@ def walk_log(seed, *, customers=6_000, fault=None, days=240, again=0, lost=0.22,
         hit = (came == source) & (place == target)
         rating = liked[place] + rng.normal(0, 1.5, len(alive))
         rating -= np.where(hit & (kind == "perception_dip"), 2.5, 0)
-        rating[rng.random(len(alive)) > 0.4] = np.nan
+        rating[rng.random(len(alive)) > rated] = np.nan
         rows.append(np.column_stack([alive, at[alive], place, rating]))
         chance = leave[place] + np.where(hit & (kind == "abandonment"), lost, 0)
         stay = rng.random(len(alive)) >= chance

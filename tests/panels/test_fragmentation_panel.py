@@ -189,6 +189,31 @@ def test_a_finding_that_does_not_hold_everywhere_is_marked():
     assert "yes, unstable" in text(panel.figure.note(TABLE))
 
 
+def test_a_low_rating_says_how_many_answered_and_what_it_were_if_all_had(panel):
+    panel.state.finding = LOW
+    said = " ".join(text(panel.facts.value).split())
+    assert "Observed 5.0, 31 % answered" in said
+    assert "If all had answered −2.3 (−3.0 to −1.6)" in said
+    assert "as low when weighed by who answered" in said
+    assert "5.0, 31 % answered" in text(panel.detail.note(TABLE))
+    assert "5.0, 31 % answered" in text(panel.figure.note(TABLE))
+    panel.state.finding = LEAVE
+    assert "answered" not in text(panel.facts.value)
+
+
+def test_a_low_rating_that_who_answers_could_explain_is_marked():
+    class Unsure(Answers):
+        def findings(self, *, segment=None):
+            given = results.details()
+            shaky = pl.when(pl.col("signal") == "perception_dip").then(False).otherwise("stable")
+            return results.details(table=given.table.with_columns(stable=shaky))
+
+    panel = FragmentationPanel(Unsure())
+    assert [key for key, html in panel.ranked.items if "unstable" in html] == [LOW]
+    panel.state.finding = LOW
+    assert "who answers could explain it: unstable" in text(panel.facts.value)
+
+
 def test_no_finding_is_said_calmly_with_what_was_tested(panel):
     panel.state.segment = WEST
     said = text(panel.calm.value)

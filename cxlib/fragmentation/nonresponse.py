@@ -1,0 +1,267 @@
+"""Would a handoff still be rated low if everybody had answered?
+
+Whoever answers may differ from whoever does not: where only the annoyed answer after a handoff, its
+mean falls though nobody was served worse. Every rating is therefore weighed with
+
+    1 / P(rated | handoff, what came after, stage, goal, position, segment, period)
+
+so that those who left, turned back or went on count as often as they arrived, and not as often as
+they answered. What nobody rated no weight can bring back: the difference that what came after makes
+to a rating elsewhere is put in for it (an augmented estimate). Per handoff, with N arrivals:
+
+    mean = sum(w (rating - m)) / sum(w) + sum over all arrivals(m) / N
+
+where ``m`` is what the strata and what came after change within handoffs. Chances of small groups
+are drawn to those of larger ones; no rating weighs more than `MOST_WEIGHT` times the mean of its
+handoff. The variance is that of a weighted mean, with Kish's effective number of answers, and the
+error of what is put in.
+
+The plain mean remains the estimate that is judged: weights cost precision, and are needed only
+where answering depends on what came after. The weighted one is a second setting: a dip that keeps
+less than half of its size is marked unstable. Whoever answers because of the rating itself, and
+then does what everybody does, is out of sight of both (`docs/decisions/0013-who-answers.md`).
+
+References
+----------
+Robins, Rotnitzky & Zhao (1994), Estimation of regression coefficients when some regressors are not
+always observed. doi:10.1080/01621459.1994.10476818
+Cole & Hernán (2008), Constructing inverse probability weights. doi:10.1093/aje/kwn164
+Kish (1965), Survey Sampling.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from cxlib.fragmentation.arrivals import KEYS, Arrivals
+from cxlib.fragmentation.cells import Z95, Codes, Floats, Grid, no_cells
+from cxlib.fragmentation.judged_means import MIN_RATINGS, RATING_SOURCES, judge_mean
+from cxlib.fragmentation.responses import AFTER
+
+__all__ = ["MOST_WEIGHT", "ask_everybody", "check_responses", "estimate_chances", "judge_weighted"]
+
+MOST_WEIGHT = 10.0
+"""Most that one rating weighs, as a multiple of the mean weight at its handoff (truncation)."""
+
+LEAST_KEPT = 0.5
+"""Share of a dip that must remain after weighing, for the finding to be stable."""
+
+_PRIOR = 2.0
+"""Answers, as many as expected, that are added to every level: small groups answer like others."""
+
+_PRIOR_RATINGS = 20.0
+"""Ratings without any difference that are added to what came after, per touchpoint."""
+
+
+def check_responses(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
+    """Say how many answered, and whether who answers could explain a dip.
+
+    Parameters
+    ----------
+    judged
+        ``source_place``, ``target_place``, ``signal``, ``effect``, ``significant``.
+    part
+        What was judged.
+
+    Returns
+    -------
+    polars.DataFrame
+        Per judged rating: its keys, ``response`` (ratings per arrival), and for the significant
+        ones ``weighted`` (the effect if everybody had answered) with ``weighted_low`` and
+        ``weighted_high`` (95 %), and ``confirmed``: whether the weighted dip is at least
+        `LEAST_KEPT` of the dip. Null where the weighted dip cannot be judged.
+    """
+    keys = ["source_place", "target_place"]
+    dips = judged.filter(pl.col("signal") == "perception_dip")
+    rates = part.responses.group_by(source_place="source", target_place="target").agg(
+        response=pl.col("rating_n").sum() / pl.col("n").sum()
+    )
+    again = judge_weighted(part) if dips["significant"].any() else no_cells()
+    weighted = again.select(
+        pl.col("source").alias(keys[0]),
+        pl.col("target").alias(keys[1]),
+        pl.col("effect", "low", "high").name.prefix("weighted_"),
+    ).rename({"weighted_effect": "weighted"})
+    shown = [pl.when("significant").then(c) for c in weighted.columns[2:]]
+    kept = pl.col("weighted") <= LEAST_KEPT * pl.col("effect")
+    return (
+        dips.select(*keys, "signal", "effect", "significant")
+        .join(rates.cast(dict.fromkeys(keys, pl.Int64)), on=keys, how="left")
+        .join(weighted, on=keys, how="left")
+        .with_columns(*shown)
+        .select(*keys, "signal", "response", *weighted.columns[2:], confirmed=kept)
+    )
+
+
+def judge_weighted(part: Arrivals) -> pl.DataFrame:
+    """Judge what the ratings of every handoff would be if everybody had answered.
+
+    Parameters
+    ----------
+    part
+        Arrivals with strata (`cxlib.fragmentation.strata.with_strata`).
+
+    Returns
+    -------
+    polars.DataFrame
+        Per handoff with at least `MIN_RATINGS` ratings: ``source``, ``target``, ``n`` (effective
+        number of ratings), ``effect`` with ``low`` and ``high`` (95 %).
+    """
+    if "weighted" not in part.cache:
+        part.cache["weighted"] = _judge(part)
+    kept: pl.DataFrame = part.cache["weighted"]
+    return kept
+
+
+def _judge(part: Arrivals) -> pl.DataFrame:
+    strata = part.arrivals.select(*KEYS["arrivals"], "by_rating", "error_rating")
+    rated = pl.col("rating_n").sum().over("source", "target") > 0
+    rows = part.responses.filter(rated).join(strata, on=KEYS["arrivals"], how="left")
+    if rows.is_empty():
+        return no_cells().select("source", "target", "n", "effect", "low", "high")
+    summed = ask_everybody(rows, estimate_chances(rows))
+    grid = Grid(part, summed)
+    large = summed["rating_n"].to_numpy() >= MIN_RATINGS
+    found, judged = judge_mean(grid, summed, large, 1.0, RATING_SOURCES)[:2]
+    spread = np.sqrt(found.variance + found.tau**2)
+    return pl.DataFrame(
+        {
+            "source": grid.source,
+            "target": grid.target,
+            "n": found.n,
+            "effect": found.deviation,
+            "low": found.deviation - Z95 * spread,
+            "high": found.deviation + Z95 * spread,
+        }
+    ).filter(pl.Series(judged))
+
+
+def estimate_chances(rows: pl.DataFrame) -> Floats:
+    """Estimate the chance that an arrival was rated, per row of `Arrivals.responses`.
+
+    From general to particular (touchpoint, what came after, stage and goal, position, segment,
+    period, handoff, what came after this handoff), each level multiplies the chances so far by
+    answers / answers expected, `_PRIOR` answers being added to both.
+    """
+    n, rated = (rows[c].to_numpy().astype(np.float64) for c in ("n", "rating_n"))
+    key = {c: rows[c].to_numpy().astype(np.int64) for c in KEYS["responses"]}
+    handoff, after = _handoffs(rows), key["after"]
+    levels = [
+        *(key["target"], after, key["target"] * len(AFTER) + after),
+        *(key["high"] * 2 + key["reached"], key["position"], key["segment"], key["period"]),
+        *(handoff, handoff * len(AFTER) + after),
+    ]
+    chance = np.full(len(n), rated.sum() / n.sum())
+    for level in levels:
+        code = np.unique(level, return_inverse=True)[1]
+        factor = (np.bincount(code, rated) + _PRIOR) / (np.bincount(code, n * chance) + _PRIOR)
+        chance = chance * factor[code]
+    return np.minimum(chance, 1.0)
+
+
+def ask_everybody(rows: pl.DataFrame, chance: Floats) -> pl.DataFrame:
+    """Sum ratings by handoff, as if everybody who arrived had answered.
+
+    Parameters
+    ----------
+    rows
+        Of `Arrivals.responses`, with ``by_rating`` and ``error_rating``.
+    chance
+        Chance to be rated, per row.
+
+    Returns
+    -------
+    polars.DataFrame
+        Per handoff what `cxlib.fragmentation.judged_means.judge_mean` takes, ``n`` being the
+        effective number of ratings, and ``rating_n``, their number.
+    """
+    n, r, total, square, by, error = (
+        rows[c].to_numpy().astype(np.float64)
+        for c in ("n", "rating_n", "rating_sum", "rating_sq", "by_rating", "error_rating")
+    )
+    cells, cell = np.unique(_handoffs(rows), return_inverse=True)
+
+    def summed(values: Floats) -> Floats:
+        return np.bincount(cell, values, minlength=len(cells)).astype(np.float64)
+
+    usual = summed(r) / np.maximum(summed(n), 1)
+    weight = np.minimum(usual[cell] / np.maximum(chance, 1e-9), MOST_WEIGHT)
+    shift, doubt = _after_effects(rows, cell)
+    model = by + shift
+    whole = np.maximum(summed(weight * r), 1e-9)
+    mean = summed(weight * (total - r * model)) / whole
+    spread = summed(weight * (square - 2 * model * total + r * model**2)) / whole - mean**2
+    effective = whole**2 / np.maximum(summed(weight**2 * r), 1e-9)
+    # Strata are taken out for good, as from the plain mean. What came after is put back for all who
+    # arrived: the weights have restored most of it, and this is the rest.
+    everybody = summed(n)
+    restored = mean + summed(n * shift) / everybody
+    unsure = summed(weight * r * error) / whole
+    gap = _gaps(rows, cell, n / everybody[cell] - weight * r / whole[cell], doubt)
+    return pl.DataFrame(
+        {
+            "source": cells // 65_536,
+            "target": cells % 65_536,
+            "n": effective,
+            "total": effective * restored,
+            "raw": np.zeros(len(cells)),
+            "square": effective * np.maximum(spread, 0.0),
+            "error": effective * np.sqrt(unsure**2 + gap),
+            "rating_n": summed(r),
+        }
+    )
+
+
+def _handoffs(rows: pl.DataFrame) -> Codes:
+    return (rows["source"].cast(pl.Int64) * 65_536 + rows["target"].cast(pl.Int64)).to_numpy()
+
+
+def _after_effects(rows: pl.DataFrame, cell: Codes) -> tuple[Floats, Floats]:
+    """What came after changes in a rating within handoffs, per row, and its variance.
+
+    Of everybody, and beyond that at each touchpoint; handoffs keep a mean of their own, so that
+    one that is rated low lends nothing to those whom it sends back.
+    """
+    r = rows["rating_n"].to_numpy().astype(np.float64)
+    total = rows["rating_sum"].to_numpy() - r * rows["by_rating"].to_numpy()
+    after = rows["after"].to_numpy().astype(np.int64)
+    at = rows["target"].to_numpy().astype(np.int64) * len(AFTER) + after
+    # by handoff and what came after: few rows
+    small, row = np.unique(cell * len(AFTER) + after, return_inverse=True)
+    first = np.zeros(len(small), dtype=np.int64)
+    first[row] = np.arange(len(row))
+    cell, after, at = cell[first], after[first], at[first]
+    r, total = np.bincount(row, r).astype(np.float64), np.bincount(row, total)
+    square = float(rows["rating_sq"].sum() - rows["rating_sum"].sum() ** 2 / max(r.sum(), 1))
+    shift: Floats = np.zeros(len(small))
+    overall = shift
+    for _ in range(20):
+        own = np.bincount(cell, total - r * shift) / np.maximum(np.bincount(cell, r), 1)
+        left = total - r * own[cell]
+        overall = _drawn_in(after, left - r * (shift - overall), r)[after]
+        shift = overall + _drawn_in(at, left - r * overall, r)[at]
+    variance = square / max(r.sum(), 1) / (np.bincount(at, r) + _PRIOR_RATINGS)
+    return shift[row], variance[at][row]
+
+
+def _drawn_in(level: Codes, total: Floats, n: Floats) -> Floats:
+    """Mean by level, drawn to 0."""
+    drawn: Floats = np.bincount(level, total) / (np.bincount(level, n) + _PRIOR_RATINGS)
+    return drawn
+
+
+def _gaps(rows: pl.DataFrame, cell: Codes, apart: Floats, variance: Floats) -> Floats:
+    """Variance from what is put in, by handoff: for shares of arrivals that weights do not restore.
+
+    ``apart``: per row, its share of the arrivals less its share of the weights.
+    """
+    after = rows["after"].to_numpy().astype(np.int64)
+    found = np.zeros(int(cell.max()) + 1)
+    for code in range(len(AFTER)):
+        here = after == code
+        gap = np.bincount(cell, apart * here, minlength=len(found))
+        of = np.zeros(len(found))
+        of[cell[here]] = variance[here]
+        found += gap**2 * of
+    return found
