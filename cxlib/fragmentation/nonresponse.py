@@ -146,7 +146,8 @@ def estimate_chances(rows: pl.DataFrame) -> Floats:
     """
     n, rated = (rows[c].to_numpy().astype(np.float64) for c in ("n", "rating_n"))
     key = {c: rows[c].to_numpy().astype(np.int64) for c in KEYS["responses"]}
-    handoff, after = _handoffs(rows), key["after"]
+    after = key["after"]
+    handoff = key["source"] * (int(key["target"].max()) + 1) + key["target"]
     levels = [
         *(key["target"], after, key["target"] * len(AFTER) + after),
         *(key["high"] * 2 + key["reached"], key["position"], key["segment"], key["period"]),
@@ -154,9 +155,8 @@ def estimate_chances(rows: pl.DataFrame) -> Floats:
     ]
     chance = np.full(len(n), rated.sum() / n.sum())
     for level in levels:
-        code = np.unique(level, return_inverse=True)[1]
-        factor = (np.bincount(code, rated) + _PRIOR) / (np.bincount(code, n * chance) + _PRIOR)
-        chance = chance * factor[code]
+        factor = (np.bincount(level, rated) + _PRIOR) / (np.bincount(level, n * chance) + _PRIOR)
+        chance = chance * factor[level]
     return np.minimum(chance, 1.0)
 
 
