@@ -31,11 +31,15 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     (winsorised): where a wait grows by a factor, it grows by its logarithm, and customers who had
     left and came back weeks later do not move it. ``observed`` is the median. Waits are counted
     only where the contact before was observed for the whole silence, so that short waits are not
-    over-represented at the end of the log.
+    over-represented at the end of the log. Where the target has opening hours they are counted in
+    open time, and not judged where its contacts do not keep to these hours.
     """
     own = pl.lit(arrivals.places["initiated_by"]).gather(pl.col("target").cast(pl.UInt32))
     # when a mailing comes is the sender's schedule, not a wait of the customer
     table = arrivals.waits.filter(own == "customer")
+    hours = arrivals.settings.open_hours
+    if hours is not None:
+        table = table.filter(~pl.col("target").is_in(list(hours.misfits)))
     if table.is_empty():
         return no_cells()
     keys = ["source", "target"]

@@ -9,12 +9,13 @@ reads customers and ratings, `propose` a first journey map.
 from cxlib.ingest.events import Ingested, read_events
 from cxlib.ingest.people import read_customers, read_ratings
 from cxlib.ingest.propose import propose_journey_map
-from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
+from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
 
 __all__ = [
     "FileReport",
     "IngestReport",
     "Ingested",
+    "OutsideHours",
     "UnmappedTouchpoint",
     "propose_journey_map",
     "read_customers",

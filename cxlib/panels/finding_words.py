@@ -14,8 +14,9 @@ from cxlib.figures.fragmentation import (
     effect_text,
     figure_text,
     signal_name,
+    wait_text,
 )
-from cxlib.figures.numbers import duration, people, plural, share
+from cxlib.figures.numbers import people, plural, share
 from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.panels import texts
 from cxlib.panels.origin import day
@@ -234,7 +235,7 @@ def _of(frame: pl.DataFrame, row: Mapping[str, Any]) -> pl.DataFrame:
 def _within(row: Mapping[str, Any], x: float) -> str:
     if row["signal"] == "abandonment":
         return plural(x, "day")
-    return duration(x * 3600)
+    return wait_text(row, x)
 
 
 def _said(row: Mapping[str, Any]) -> str:
@@ -256,7 +257,8 @@ def _signals(result: FindingDetails) -> str:
 def _verdict(row: Mapping[str, Any]) -> str:
     if not row["measurable"]:
         return str(row["reason"])
-    return f"{plural(row['tested'], 'handoff')} judged, {plural(row['findings'], 'finding')}"
+    judged = f"{plural(row['tested'], 'handoff')} judged, {plural(row['findings'], 'finding')}"
+    return f"{judged}; {row['reason']}" if row["reason"] else judged
 
 
 def _says_finding(row: Mapping[str, Any]) -> str:
