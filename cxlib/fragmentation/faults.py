@@ -109,8 +109,9 @@ def end_journeys(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
 
 def prolong_waits(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
     """Let the wait of the handoff grow; all later contacts come later by as much."""
-    shift = pl.lit(_longer(rows, site)).cum_sum().over("customer")
-    return rows.with_columns(occurred_at=pl.col("occurred_at") + pl.duration(microseconds=shift))
+    shift = pl.duration(microseconds=pl.col("_longer").cum_sum().over("customer"))
+    longer = rows.with_columns(_longer(rows, site).alias("_longer"))
+    return longer.with_columns(occurred_at=pl.col("occurred_at") + shift).drop("_longer")
 
 
 def _longer(rows: pl.DataFrame, site: Site) -> pl.Series:
