@@ -224,7 +224,7 @@ class Calendar:
         """
         ends, lasted = _microseconds(at), _microseconds(wait)
         counted = lasted.copy()
-        for hours, rows in self._rows(place):
+        for hours, rows in self.rows_by_hours(place):
             begun = ends[rows] - lasted[rows]
             table = self._table(hours, begun, ends[rows])
             counted[rows] = table.until(ends[rows]) - table.until(begun)
@@ -234,7 +234,7 @@ class Calendar:
         """Say of each instant (Datetime, UTC) whether its place is open; null: it has no hours."""
         instants = _microseconds(at)
         known, found = np.zeros(len(at), bool), np.zeros(len(at), bool)
-        for hours, rows in self._rows(place):
+        for hours, rows in self.rows_by_hours(place):
             known[rows] = True
             found[rows] = self._table(hours, instants[rows], instants[rows]).holds(instants[rows])
         return pl.Series(found).set(pl.Series(~known), None)
@@ -259,8 +259,8 @@ class Calendar:
         """Share of a week that is open, by place; 1 where it has no hours."""
         return np.array([1.0 if hours is None else hours.share for hours in self.hours])
 
-    def _rows(self, place: pl.Series) -> list[tuple[OpeningHours, Ints]]:
-        """Rows at places with the same opening hours."""
+    def rows_by_hours(self, place: pl.Series) -> list[tuple[OpeningHours, Ints]]:
+        """Give each set of opening hours with the rows at places that keep it."""
         kinds = list(dict.fromkeys(hours for hours in self.hours if hours is not None))
         kind_of = np.array([-1 if h is None else kinds.index(h) for h in self.hours], np.int64)
         kind = kind_of[place.to_numpy()]

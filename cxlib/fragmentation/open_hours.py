@@ -3,21 +3,30 @@
 A wait for a touchpoint with opening hours is counted as the time that the touchpoint was open
 between the two contacts (`cxlib.opening_hours`). Everything else about a handoff stays in time as
 it passes: the silence, what is followed for how long, deadlines.
+
+Handoffs are judged against like ones, and some of these lead where nothing ever closes. Half a
+minute is half a minute by either clock, but fifty open hours are a week: to be compared, open time
+is turned into the time that so much open time usually takes, and the answer is turned back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from cxlib.opening_hours import MISFIT, Calendar
+from cxlib.opening_hours import MISFIT, Calendar, OpeningHours
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
 
 __all__ = ["OPEN_UNIT", "OpenHours", "read_open_hours"]
+
+Floats = NDArray[np.float64]
 
 OPEN_UNIT = "ratio of medians (observed and expected in open hours)"
 """Unit of a delay that is counted in open time."""
@@ -43,6 +52,24 @@ class OpenHours:
         return self.calendar.open_waits(
             followed["target"], followed["occurred_at"], followed["wait"]
         )
+
+    def usually_take(self, target: pl.Series, open_time: Floats) -> Floats:
+        """Give the time that open time usually takes; both as logarithms of seconds."""
+        return self._read_off(target, open_time, back=False)
+
+    def open_within(self, target: pl.Series, taken: Floats) -> Floats:
+        """Give the open time that usually takes so long: the inverse of `usually_take`."""
+        return self._read_off(target, taken, back=True)
+
+    def _read_off(self, target: pl.Series, values: Floats, *, back: bool) -> Floats:
+        found = values.copy()
+        for hours, rows in self.calendar.rows_by_hours(target):
+            known, told = _usual(hours)[:: -1 if back else 1]
+            part = values[rows]
+            inside = np.clip(part, known[0], known[-1])
+            # beyond the ends a longer wait takes longer by the same factor
+            found[rows] = np.interp(inside, known, told) + part - inside
+        return found
 
     @property
     def timed(self) -> list[int]:
@@ -79,3 +106,24 @@ def read_open_hours(workspace: Workspace) -> OpenHours | None:
         if hours is not None and name in wrong
     ]
     return OpenHours(calendar, tuple(misfits))
+
+
+_STARTS = 500
+
+
+@lru_cache(maxsize=64)
+def _usual(hours: OpeningHours) -> tuple[Floats, Floats]:
+    """Logarithms of open times, and of the time they take: the mean over starts in open time."""
+    start, end = 60.0 * np.array(hours.week).T
+    reached = np.cumsum(end - start)
+    whole, before = reached[-1], reached - (end - start)
+
+    def passed(open_time: Floats) -> Floats:
+        week, rest = np.divmod(open_time, whole)
+        i = np.searchsorted(reached, rest, "right").clip(0, len(reached) - 1)
+        return week * 7 * 86_400 + start[i] + rest - before[i]
+
+    lasting = np.geomspace(0.25, 2 * 400 * 86_400, 300)
+    begun = (np.arange(_STARTS) + 0.5) / _STARTS * whole
+    taken = passed(begun + lasting[:, None]) - passed(begun)
+    return np.log(lasting), np.log(taken).mean(1)
