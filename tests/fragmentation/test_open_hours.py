@@ -57,9 +57,9 @@ def test_closed_hours_are_a_delay_only_without_a_calendar(seed):
     assert timed["effect"].is_between(0.6, 1.6).all()
 
 
-@pytest.mark.parametrize("slow", [(1, 7), (2, 7)])
-def test_a_delay_within_the_hours_is_found_with_its_size(slow):
-    judged, within = found(weekday_log(0, slow=slow), hours())
+@pytest.mark.parametrize(("seed", "slow"), [(10, (2, 7)), (11, (4, 7)), (15, (1, 7))])
+def test_a_delay_within_the_hours_is_found_with_its_size(seed, slow):
+    judged, within = found(weekday_log(seed, slow=slow), hours())
     assert within == {(f"t{slow[0]}", "t7", "delay")}
     row = judged.found.row(0, named=True)
     assert row["low"] <= 3.5 <= row["high"]
@@ -96,6 +96,28 @@ def test_hours_that_never_close_change_nothing():
     table = weekday_log(0, customers=2_000)
     always, plain = hours("Mon-Sun 00:00-24:00"), count(table, ratings=False)
     assert count(table, ratings=False, open_hours=always).waits.equals(plain.waits)
+
+
+@pytest.mark.parametrize("text", [WEEKDAYS, "Mon 08:00-12:00, 13:00-17:00, Sun 10:00-10:30"])
+def test_open_time_is_compared_as_the_time_it_usually_takes(text):
+    kept = hours(text)
+    week = kept.calendar.hours[PHONE[0]].week
+    minutes = [m for w in range(60) for a, b in week for m in range(w * 10_080 + a, w * 10_080 + b)]
+    each_week = sum(b - a for a, b in week)
+    for minute in (1, 30, 200, 700, 5_000):
+        # from the middle of every open minute of a week to that of the one so much later
+        told = [np.log(60.0 * (minutes[i + minute] - minutes[i])) for i in range(each_week)]
+        place = pl.Series([PHONE[0], 0])
+        given = np.log([60.0 * minute] * 2)
+        ours = kept.usually_take(place, given)
+        assert ours[0] == pytest.approx(np.mean(told), abs=0.02)
+        assert ours[1] == given[1]
+        assert kept.open_within(place, ours) == pytest.approx(given)
+    ends = np.array([-9.0, 25.0])
+    phone = pl.Series([PHONE[0]] * 2)
+    assert kept.open_within(phone, kept.usually_take(phone, ends)) == pytest.approx(ends)
+    always = hours("Mon-Sun 00:00-24:00")
+    assert always.usually_take(phone, np.array([3.0, 12.0])) == pytest.approx([3.0, 12.0])
 
 
 def test_what_people_see_says_open_hours():
