@@ -9,9 +9,9 @@ read holds no surprises for the rooms that use it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo, available_timezones
@@ -21,6 +21,13 @@ import yaml
 from cxlib.contracts import INITIATORS, UNMAPPED
 from cxlib.errors import MapError
 from cxlib.map_file import Entry, read_entries
+from cxlib.opening_hours import (
+    ALWAYS,
+    Calendar,
+    OpeningHours,
+    read_closed_dates,
+    read_opening_hours,
+)
 
 __all__ = [
     "COLUMNS",
@@ -116,6 +123,8 @@ class Touchpoint:
         Whether staff is involved, or the customer is meant to manage alone.
     completes
         A self-service episode that gets here is finished; one that does not is unfinished.
+    opening_hours
+        When it can be reached, on the clock of the map's time zone; None: as its channel.
     """
 
     name: str
@@ -128,6 +137,7 @@ class Touchpoint:
     assisted: bool = False
     self_service: bool = False
     completes: bool = False
+    opening_hours: OpeningHours | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +171,10 @@ class JourneyMap:
         Width of the periods shown; None: chosen from the length of the log.
     observed_until
         End of follow-up; None: the last contact in the log.
+    opening_hours
+        By channel; waits for a touchpoint with opening hours are counted in open time.
+    closed_dates
+        Dates on which whatever has opening hours is closed.
     """
 
     name: str
@@ -178,6 +192,8 @@ class JourneyMap:
     planned_handoffs: tuple[PlannedHandoff, ...] = ()
     period: Period | None = None
     observed_until: datetime | None = None
+    opening_hours: Mapping[str, OpeningHours] = field(default_factory=dict)
+    closed_dates: tuple[date, ...] = ()
     path: Path | None = field(default=None, compare=False)
 
     def touchpoint(self, name: str) -> Touchpoint | None:
@@ -187,6 +203,21 @@ class JourneyMap:
     def stage_index(self, stage: str | None) -> int | None:
         """Return the position of a stage from 0, or None where it is unmapped."""
         return self.stages.index(stage) if stage in self.stages else None
+
+    def calendar(self, touchpoints: Iterable[str], channels: Iterable[str]) -> Calendar | None:
+        """Give the opening hours of places, by their touchpoints and channels; None: none has any.
+
+        A touchpoint's own hours come before those of its channel.
+        """
+        own = {t.name: t.opening_hours for t in self.touchpoints if t.opening_hours is not None}
+        hours = tuple(
+            own.get(touchpoint, self.opening_hours.get(channel))
+            for touchpoint, channel in zip(touchpoints, channels, strict=True)
+        )
+        hours = tuple(None if h == ALWAYS else h for h in hours)
+        if not any(hours):
+            return None
+        return Calendar(self.time_zone or "UTC", self.closed_dates, hours)
 
     def to_yaml(self) -> str:
         """Return the map as YAML that `read_journey_map` reads back to an equal map."""
@@ -203,8 +234,9 @@ def read_journey_map(path: str | Path) -> JourneyMap:
     path
         A YAML file in UTF-8. Keys: ``version`` (1), ``name``, ``columns``, ``time_zone``,
         ``time_format``, ``earliest``, ``latest``, ``keep``, ``rating_scale``, ``journey``,
-        ``stages``, ``touchpoints``, ``planned_handoffs``, ``period``, ``observed_until``; their
-        meaning stands at `JourneyMap`. Durations are written ``30d``, ``12h``, ``1h30m``.
+        ``stages``, ``touchpoints``, ``planned_handoffs``, ``period``, ``observed_until``,
+        ``opening_hours``, ``closed_dates``; their meaning stands at `JourneyMap`. Durations are
+        written ``30d``, ``12h``, ``1h30m``, opening hours ``Mon-Fri 08:00-18:00, Sat 09:00-13:00``.
 
     Raises
     ------
@@ -251,6 +283,10 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
     touchpoints = _touchpoints(top.need("touchpoints"), stages, columns)
     names = [t.name for t in touchpoints]
     period = entries.get("period")
+    hours = _hours_by_channel(entries.get("opening_hours"), touchpoints, columns)
+    closed = read_closed_dates(entries["closed_dates"]) if "closed_dates" in entries else ()
+    if closed and not hours and not any(t.opening_hours for t in touchpoints):
+        entries["closed_dates"].fail("nothing has `opening_hours` that these dates could change")
     return JourneyMap(
         version=version,
         name=top.need("name").text(),
@@ -267,6 +303,8 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
         planned_handoffs=_planned_handoffs(entries.get("planned_handoffs"), names),
         period=cast(Period, period.one_of(PERIODS)) if period else None,
         observed_until=_instant(entries.get("observed_until"), zone, end_of_day=True),
+        opening_hours=hours,
+        closed_dates=closed,
         path=Path(path) if path is not None else None,
     )
 
@@ -377,6 +415,8 @@ def _touchpoint(item: Entry, stages: tuple[str, ...]) -> Touchpoint:
             given[key] = _patterns(entry)
         elif key in ("repeatable", "assisted", "self_service", "completes"):
             given[key] = entry.flag()
+        elif key == "opening_hours":
+            given[key] = read_opening_hours(entry)
         else:
             given[key] = entry.text()
     return Touchpoint(**given)
@@ -438,6 +478,20 @@ def _planned_handoffs(entry: Entry | None, names: list[str]) -> tuple[PlannedHan
     return tuple(planned.values())
 
 
+def _hours_by_channel(
+    entry: Entry | None, touchpoints: tuple[Touchpoint, ...], columns: Mapping[str, str]
+) -> dict[str, OpeningHours]:
+    if entry is None:
+        return {}
+    # a log with a column of channels may name others than the map
+    known = list(dict.fromkeys(t.channel for t in touchpoints if t.channel is not None))
+    given = entry.keys(None, filled=True)
+    for channel in given if "channel" not in columns else ():
+        if channel not in known:
+            given[channel].unknown(channel, known, "channel")
+    return {channel: read_opening_hours(hours) for channel, hours in given.items()}
+
+
 def _duration(entry: Entry) -> timedelta:
     try:
         duration = parse_duration(entry.text())
@@ -490,8 +544,12 @@ def _plain(value: Any) -> Any:
         return format_duration(value)
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, OpeningHours):
+        return value.text
     if isinstance(value, Mapping):
-        return dict(value)
+        return {key: _plain(v) for key, v in value.items()}
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     if not hasattr(value, "__dataclass_fields__"):
@@ -500,8 +558,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, JourneyMap):
         order = [
             "version", "name", "columns", "time_zone", "time_format", "earliest", "latest", "keep",
-            "rating_scale", "journey", "stages", "touchpoints", "planned_handoffs", "period",
-            "observed_until",
+            "rating_scale", "journey", "opening_hours", "closed_dates", "stages", "touchpoints",
+            "planned_handoffs", "period", "observed_until",
         ]  # fmt: skip
     blank: tuple[Any, ...] = (None, (), {}, JourneyRule())
     plain = {name: getattr(value, name) for name in order}

@@ -45,10 +45,10 @@ class Entry:
         shown = ", ".join(names) if len(names) <= 40 else f"for example {example or names[0]}"
         self.fail(f"there is no {kind} {name!r}; allowed: {shown}.{did_you_mean(name, names)}")
 
-    def keys(self, allowed: Iterable[str] | None) -> dict[str, Entry]:
+    def keys(self, allowed: Iterable[str] | None, *, filled: bool = False) -> dict[str, Entry]:
         """Return the entries of a mapping by key; keys with an empty value are left out.
 
-        `allowed` None: any key.
+        `allowed` None: any key; `filled`: an empty value is an error.
         """
         if not isinstance(self.node, yaml.MappingNode):
             self.fail(f"must be a mapping (key: value), not {_KINDS[type(self.node)]}")
@@ -65,6 +65,8 @@ class Entry:
             if names is not None and name not in names:
                 Entry(key_node, self.file, inside).unknown(name, names, "key")
             entries[name] = Entry(value_node, self.file, inside)
+            if filled and entries[name]._is_empty():
+                entries[name].fail("must not be empty; text with a comma in it needs quotes")
         return {name: entry for name, entry in entries.items() if not entry._is_empty()}
 
     def need(self, key: str) -> Entry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -35,12 +35,14 @@ touchpoints:
      match: {event: email_sent, campaign: "^news"}}
   - {name: web basket, stage: conversion, repeatable: false, self_service: true}
   - {name: payment, stage: conversion, completes: yes}
-  - {name: goodbye, stage: aftersales, assisted: true}
+  - {name: goodbye, stage: aftersales, assisted: true, opening_hours: Sat 10:00-12:00}
 planned_handoffs:
   - {source: product page, target: web basket, deadline: 7d}
 period: week
 earliest: 2020-01-01
 observed_until: 2026-10-31
+opening_hours: {web: always, store: "Mon-Fri 08:00-18:00, Sat 09:00-13:00"}
+closed_dates: [2026-12-25, 2026-12-26]
 """
 
 
@@ -67,6 +69,31 @@ def test_everything_in_a_map_is_read() -> None:
     # A date means the whole day, in the map's own time zone.
     assert shop.observed_until == datetime(2026, 10, 31, 23, tzinfo=UTC)
     assert shop.earliest == datetime(2019, 12, 31, 23, tzinfo=UTC)
+
+
+def test_a_touchpoint_has_its_own_hours_or_those_of_its_channel() -> None:
+    shop = parse_journey_map(SHOP)
+    touchpoints = ("product page", "payment", "goodbye", "goodbye", "unknown", "unknown")
+    calendar = shop.calendar(touchpoints, ("web", "store", "store", "web", "store", "app"))
+    assert calendar is not None
+    assert calendar.time_zone == "Europe/Berlin"
+    assert calendar.closed_dates == (date(2026, 12, 25), date(2026, 12, 26))
+    saturday, store = "Sat 10:00-12:00", "Mon-Fri 08:00-18:00, Sat 09:00-13:00"
+    told = [None if hours is None else hours.text for hours in calendar.hours]
+    assert told == [None, store, saturday, saturday, store, None]
+    assert shop.calendar(("product page",), ("web",)) is None
+    # without a zone the clock is UTC's
+    plain = parse_journey_map(SHOP.replace("time_zone: Europe/Berlin", "#"))
+    found = plain.calendar(("payment",), ("store",))
+    assert found is not None
+    assert found.time_zone == "UTC"
+
+
+def test_hours_may_name_any_channel_only_where_the_log_has_a_column_of_channels() -> None:
+    mapped = SHOP.replace(", channel: via", "").replace("repeatable: false", "channel: store")
+    assert "store" in parse_journey_map(mapped).opening_hours
+    with pytest.raises(MapError, match=r"opening_hours.stoer: .*Did you mean 'store'"):
+        parse_journey_map(mapped.replace("store: ", "stoer: "))
 
 
 def test_a_map_is_the_same_after_writing_and_reading() -> None:
@@ -111,6 +138,23 @@ MISTAKES = [
     ("stage: exploration, ", "", 9, "touchpoints[0]", "has no stage"),
     ("name: product page, ", "", 9, "touchpoints[0]", "'name' is missing"),
     ("stages: [awareness, exploration, conversion, aftersales]", "stages: x", 7, "stages", "list"),
+    ("Mon-Fri", "Mo-Fri", 20, "opening_hours.store", "'Mo' is no day; days are Mon, Tue"),
+    ("Sat 09:00", "Fri 09:00", 20, "opening_hours.store", "Fri 09:00-13:00 overlap"),
+    ("08:00-18:00", "18:00-08:00", 20, "opening_hours.store", "ends before it begins"),
+    ("18:00,", "24:30,", 20, "opening_hours.store", "24:30 is no time of day"),
+    (
+        '"Mon-Fri 08:00-18:00, Sat 09:00-13:00"',
+        "Mon 08:00-18:00, Sat 09:00-13:00",
+        20,
+        "opening_hours.Sat 09:00-13:00",
+        "needs quotes",
+    ),
+    ("Sat 10:00-12:00", "Saturdays", 14, "touchpoints[4].opening_hours", "is no day"),
+    ("Sat 10:00-12:00", "{Sat: 10}", 14, "touchpoints[4].opening_hours", "a single value"),
+    ("2026-12-26", "26.12.2026", 21, "closed_dates[1]", "write for example 2026-12-25"),
+    ("2026-12-26", "2026-12-25", 21, "closed_dates[1]", "2026-12-25 is listed twice"),
+    ("closed_dates", "closed_date", 21, "closed_date", "Did you mean 'closed_dates'"),
+    ("opening_hours: {", "opening_ours: {", 20, "opening_ours", "Did you mean 'opening_hours'"),
 ]
 
 
@@ -139,6 +183,11 @@ def test_each_mistake_is_answered_with_line_key_and_what_is_allowed(
         ("version: 1\nname: x\nstages: [a]\ntouchpoints: []\n", "at least one touchpoint"),
         ("version: 1\nname: x\nstages: []\ntouchpoints: []\n", "between 1 and"),
         ("x: \x01\n", "no valid YAML"),
+        (
+            "version: 1\nname: x\nstages: [a]\ntouchpoints: [{name: b, stage: a}]\n"
+            "closed_dates: [2026-01-01]\n",
+            "line 5, closed_dates: nothing has `opening_hours`",
+        ),
         ("a: !!python/object:os.system {}\n", "no key 'a'"),
     ],
 )

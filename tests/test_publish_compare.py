@@ -1,6 +1,6 @@
 """What changed between two snapshots: every status, intervals of changes, what is refused."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.details import FindingDetails
+from cxlib.fragmentation.open_hours import OPEN_UNIT
 from cxlib.measures.first_contacts import FirstContacts
 from cxlib.measures.stage_funnel import StageFunnel
 from cxlib.measures.touchpoints import Touchpoints
@@ -127,6 +128,31 @@ def test_a_worse_rating_is_growing_though_the_figure_falls():
     )
     assert row["status"] == "growing"
     assert "rated 4.5 points lower" in row["sentence"]
+
+
+class InOpenHours(Answers):
+    """Answers whose waits are counted in open hours."""
+
+    def findings(self, **_: object) -> FindingDetails:
+        found = super().findings()
+        unit = pl.when(pl.col("signal") == "delay").then(pl.lit(OPEN_UNIT)).otherwise("unit")
+        return replace(found, table=found.table.with_columns(unit=unit))
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [({"effect": 1.6, "low": 1.4, "high": 1.8}, "steady"), ({"effect": 1.1}, "mended")],
+)
+def test_hours_that_became_open_hours_are_no_change(changes, status):
+    rows = with_row(0, **changes, finding=status == "steady")
+    found = [
+        compare_snapshots(Answers(rows=figure_findings.ROWS), newer).table.filter(
+            pl.col("what") == "finding", pl.col("signal") == "delay"
+        )
+        for newer in (Answers(NEWER, rows=rows), InOpenHours(NEWER, rows=rows))
+    ]
+    assert found[0]["status"][0] == {"steady": "shrinking", "mended": "mended"}[status]
+    assert found[1]["status"][0] == {"steady": "steady", "mended": "faded"}[status]
 
 
 def test_figures_change_by_more_than_chance_and_rounding_or_not():

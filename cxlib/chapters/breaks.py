@@ -144,7 +144,8 @@ def say_not_measurable(result: FindingDetails) -> str:
     for row in result.signals.to_dicts():
         name = signal_name(row["signal"])
         if row["measurable"]:
-            lines.append(f"{name}: {row['tested']:,} judged, {row['findings']:,} found")
+            partly = f"; {row['reason']}" if row["reason"] else ""
+            lines.append(f"{name}: {row['tested']:,} judged, {row['findings']:,} found{partly}")
         else:
             lines.append(f"{name}: {row['reason']}")
     return bullets(lines)

@@ -68,7 +68,7 @@ def _finding_row(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _say_unmeasurable(signals: pl.DataFrame) -> None:
-    for row in signals.filter(~signals["measurable"]).iter_rows(named=True):
+    for row in signals.drop_nulls("reason").iter_rows(named=True):
         say(f"{_spaced(row['signal'])}: {row['reason']}")
 
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.fragmentation import effect_text, figure_text, observed_text, signal_name
+from cxlib.figures.fragmentation import (
+    effect_text,
+    figure_text,
+    in_open_hours,
+    observed_text,
+    signal_name,
+    wait_text,
+)
 from cxlib.figures.numbers import answered, duration, plural, share
 from cxlib.figures.theme import Theme, faded, new_figure, theme_named
 
@@ -202,33 +209,38 @@ def _add_curve(
                 line={"color": colour, "width": 2.5, "dash": dash},
                 marker={"size": 7 if silence else 1, "color": colour},
                 hovertext=[
-                    f"{label}: {share(row[name])} {_moment(row['x'], silence)}" for row in rows
+                    f"{label}: {share(row[name])} {_moment(finding, row['x'])}" for row in rows
                 ],
                 hoverinfo="text",
             )
         )
     _label_curves(figure, rows, theme, log=not silence)
     heading = "% not in touch again within that time" if silence else "% who have arrived by then"
+    is_open = in_open_hours(finding)
+    passed = "open hours" if is_open else "time"
     figure.update_layout(
         yaxis={"range": [0, 103], "title": {"text": heading}, "fixedrange": True},
         xaxis={
-            "title": {"text": "days since" if silence else "time since the contact before"},
+            "title": {"text": "days since" if silence else f"{passed} since the contact before"},
             "type": "linear" if silence else "log",
             "fixedrange": True,
             "showgrid": False,
         }
-        | ({} if silence else _time_ticks(x)),
+        | ({} if silence else _time_ticks(x, is_open=is_open)),
     )
 
 
-def _moment(x: float, silence: bool) -> str:
-    return f"silent for {x:.0f} days" if silence else f"within {duration(x * 3600)}"
+def _moment(finding: Mapping[str, Any], x: float) -> str:
+    silence = finding["signal"] == "abandonment"
+    return f"silent for {x:.0f} days" if silence else f"within {wait_text(finding, x)}"
 
 
-def _time_ticks(hours: list[float]) -> dict[str, Any]:
+def _time_ticks(hours: list[float], *, is_open: bool) -> dict[str, Any]:
     ticks = [1 / 60, 1 / 6, 1, 3, 6, 12, 24, 72, 168, 336, 720, 2160]
     shown = [tick for tick in ticks if min(hours) <= tick <= max(hours)]
-    return {"tickvals": shown, "ticktext": [duration(tick * 3600) for tick in shown]}
+    # a day of open hours would be taken for a day
+    names = [f"{t:g} h" if is_open and t >= 1 else duration(t * 3600) for t in shown]
+    return {"tickvals": shown, "ticktext": names}
 
 
 def _label_curves(
@@ -403,7 +415,7 @@ def _scale(finding: Mapping[str, Any]) -> float:
 
 def _axis_name(finding: Mapping[str, Any]) -> str:
     if finding["signal"] == "delay":
-        return "median wait, hours"
+        return f"median wait, {'open hours' if in_open_hours(finding) else 'hours'}"
     if finding["signal"] == "perception_dip":
         return "mean rating"
     return f"% of {finding['unit'].removeprefix('share of ')}"

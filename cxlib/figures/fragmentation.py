@@ -87,9 +87,33 @@ def _signed(value: float, digits: int) -> str:
     return text if float(text) == 0 else ("−" if value < 0 else "+") + text
 
 
+def in_open_hours(row: Mapping[str, Any]) -> bool:
+    """Say whether the waits of a finding are counted in open hours."""
+    return "open hours" in row["unit"]
+
+
+def wait_text(row: Mapping[str, Any], hours: float | None) -> str:
+    """Write a wait of a finding, given in hours; open hours never as days, which they are not.
+
+    Examples
+    --------
+    >>> row = {"signal": "delay", "unit": "ratio of medians (observed and expected in open hours)"}
+    >>> [wait_text(row, hours).replace(NBSP, " ") for hours in (0.5, 60.0)]
+    ['30 open min', '60 open h']
+    """
+    written = duration(None if hours is None else hours * 3600)
+    if hours is None or not in_open_hours(row):
+        return written
+    if hours >= 1:
+        written = f"{hours:,.1f}".removesuffix(".0") + f"{NBSP}h"
+    return f"{NBSP}open{NBSP}".join(written.split(NBSP))
+
+
 def figure_text(row: Mapping[str, Any], value: float | None) -> str:
     """Write an observed or expected figure of a finding in the unit of its signal."""
     if row["signal"] == "delay":
+        if in_open_hours(row):
+            return wait_text(row, value)
         if value is not None and 1 <= value < 48:  # as in the finding's sentence
             return f"{value:.1f}".removesuffix(".0") + f"{NBSP}h"
         return duration(None if value is None else value * 3600)

@@ -27,6 +27,7 @@ import polars as pl
 from cxlib.bins import bin_of
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.links import count_links
+from cxlib.fragmentation.open_hours import read_open_hours
 from cxlib.fragmentation.planned import COUNTS, count_planned
 from cxlib.fragmentation.repeats import REPEATS, SPREAD, count_repeats
 from cxlib.fragmentation.responses import count_responses
@@ -34,6 +35,7 @@ from cxlib.journeys import NO_STAGE
 from cxlib.periods import Periods
 
 if TYPE_CHECKING:
+    from cxlib.fragmentation.open_hours import OpenHours
     from cxlib.journey_map import PlannedHandoff
     from cxlib.store import Workspace
     from cxlib.summary import Selection
@@ -95,6 +97,8 @@ class Settings:
         Share of contacts without a customer, which were set aside.
     plan
         Planned handoffs, in the order in which they were counted.
+    open_hours
+        Opening hours that waits were counted in; None: the map states none.
     """
 
     silence: timedelta
@@ -105,6 +109,7 @@ class Settings:
     midnight_share: float
     unknown_share: float = 0.0
     plan: tuple[PlannedHandoff, ...] = ()
+    open_hours: OpenHours | None = None
 
     @property
     def span(self) -> timedelta:
@@ -130,7 +135,8 @@ class Arrivals:
         Per source, target and ``next`` place: ``n`` fresh arrivals that went on (``n_7``: within
         7 days).
     waits
-        Per source, target and ``bin`` of the wait between them (`cxlib.bins`): ``n``.
+        Per source, target and ``bin`` of the wait between them (`cxlib.bins`; open time where the
+        target has opening hours): ``n``.
     spread
         Per source, target and bucket of customers: ``n``, ``silent``, ``onward``, ``fresh``,
         ``back``: what the intervals need to know of how customers differ.
@@ -236,6 +242,7 @@ def read_arrivals(workspace: Workspace) -> Arrivals:
         meta["midnight_share"],
         meta["unknown_share"],
         workspace.journey_map.planned_handoffs,
+        read_open_hours(workspace),
     )
     tables: dict[str, Any] = {n: pl.read_parquet(folder / f"{n}.parquet") for n in KEYS}
     return Arrivals(
@@ -273,6 +280,7 @@ def count_arrivals(workspace: Workspace, *, silence: timedelta | None = None) ->
         silence=silence or workspace.gap,
         time_zone=workspace.periods.time_zone,
         plan=workspace.journey_map.planned_handoffs,
+        open_hours=read_open_hours(workspace),
         unknown_share=_unknown_share(workspace),
     )
 
@@ -295,6 +303,7 @@ def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
     silence: timedelta | None = None,
     time_zone: str = "UTC",
     plan: Sequence[PlannedHandoff] = (),
+    open_hours: OpenHours | None = None,
     unknown_share: float = 0.0,
 ) -> Arrivals:
     """Count the arrivals of store rows that come in pieces, no customer in two of them."""
@@ -302,7 +311,7 @@ def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
     span: timedelta = observed_until - first_at  # type: ignore[operator, assignment]
     chosen = choose_silence(span, silence)
     robots, most = find_robots(customers)
-    scope = _Scope(places, observed_until, chosen, most, tuple(plan))
+    scope = _Scope(places, observed_until, chosen, most, tuple(plan), open_hours)
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in KEYS}
     midnights = contacts = 0
     for frame in frames:
@@ -322,6 +331,7 @@ def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
         midnights / max(contacts, 1),
         unknown_share,
         tuple(plan),
+        open_hours,
     )
     return Arrivals(**tables, places=places, segments=segments, periods=periods, settings=settings)
 
@@ -383,6 +393,7 @@ class _Scope:
     silence: timedelta
     most: int
     plan: tuple[PlannedHandoff, ...] = ()
+    open_hours: OpenHours | None = None
 
     def lookup(self, column: str, place: pl.Expr) -> pl.Expr:
         return pl.lit(self.places[column]).gather(place.cast(pl.UInt32))
@@ -512,11 +523,14 @@ def _count(followed: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
         counts[f"back_{mark.days}"] = counts["back"] & soon
     totals = [e.sum().cast(pl.Int64).alias(n) for n, e in counts.items()]
     rating = pl.col("rating").cast(pl.Float64)
+    waited = (
+        pl.col("wait") if scope.open_hours is None else pl.lit(scope.open_hours.waits(followed))
+    )
     frame = (
         _with_keys(followed)
         .lazy()
         .with_columns(
-            bin=bin_of(pl.col("wait").dt.total_microseconds() / 1_000_000),
+            bin=bin_of(waited.dt.total_microseconds() / 1_000_000),
         )
     )
     sums = (

@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from cxlib.fragmentation.later import flags_of
 from cxlib.journeys import NO_STAGE
+
+if TYPE_CHECKING:
+    from cxlib.fragmentation.open_hours import OpenHours
 
 ABANDONED = 0.22
 """Share of arrivals that the planted abandonment ends."""
@@ -46,12 +50,15 @@ class Site:
         What was measured of the signal there, as a share where it is one.
     places
         The places table.
+    open_hours
+        Opening hours that waits are counted in, if any.
     """
 
     source: int
     target: int
     observed: float
     places: pl.DataFrame
+    open_hours: OpenHours | None = None
 
     def arrived(self) -> pl.Expr:
         """Whether a row of the store is an arrival at the target from the source."""
@@ -102,10 +109,25 @@ def end_journeys(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
 
 def prolong_waits(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
     """Let the wait of the handoff grow; all later contacts come later by as much."""
-    wait = pl.col("occurred_at") - pl.col("occurred_at").shift(1)
-    longer = pl.when(site.arrived()).then(wait.dt.total_microseconds() * (DELAYED - 1)).otherwise(0)
-    shift = longer.fill_null(0).cast(pl.Int64).cum_sum().over("customer")
-    return rows.with_columns(occurred_at=pl.col("occurred_at") + pl.duration(microseconds=shift))
+    shift = pl.duration(microseconds=pl.col("_longer").cum_sum().over("customer"))
+    longer = rows.with_columns(_longer(rows, site).alias("_longer"))
+    return longer.with_columns(occurred_at=pl.col("occurred_at") + shift).drop("_longer")
+
+
+def _longer(rows: pl.DataFrame, site: Site) -> pl.Series:
+    """By how many microseconds each wait grows: open time by its factor, where that is counted."""
+    hit = rows.select(site.arrived()).to_series()
+    at, before = rows["occurred_at"].filter(hit), rows["occurred_at"].shift(1).filter(hit)
+    if site.open_hours is None:
+        more = (at - before).dt.total_microseconds() * (DELAYED - 1)
+    else:
+        calendar, target = site.open_hours.calendar, rows["place"].filter(hit)
+        waited = calendar.open_waits(target, at, at - before).dt.total_microseconds()
+        longer = (waited * DELAYED).cast(pl.Duration("us"))
+        # who came outside the hours has waited for no open hour, and comes when they did
+        more = (calendar.after(site.target, before, longer) - at).dt.total_microseconds().clip(0)
+    none = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(rows))
+    return none.scatter(hit.arg_true(), more.cast(pl.Int64))
 
 
 def lower_ratings(rows: pl.DataFrame, site: Site) -> pl.DataFrame:

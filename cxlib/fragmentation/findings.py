@@ -30,6 +30,7 @@ from cxlib.fragmentation.judged_shares import judge_abandonment, judge_backtrack
 from cxlib.fragmentation.later import flags_of
 from cxlib.fragmentation.links import check_links
 from cxlib.fragmentation.nonresponse import check_responses
+from cxlib.fragmentation.open_hours import OPEN_UNIT
 from cxlib.fragmentation.returns import judge_ping_pong
 from cxlib.fragmentation.sentences import say_finding, show_findings
 from cxlib.fragmentation.stability import check_stability, flag_simpson
@@ -134,7 +135,7 @@ class Findings:
         if everybody had answered: `cxlib.fragmentation.nonresponse`), ``echo_of`` (the finding this
         one follows from), ``sentence`` (findings only).
     signals
-        One row per signal: ``signal``, ``measurable``, ``reason`` (why not, or what is missing),
+        One row per signal: ``signal``, ``measurable``, ``reason`` (why not, or what is left out),
         ``tested``, ``findings``.
     tests
         Number of tests that the q values allow for.
@@ -216,7 +217,7 @@ def measure_fragmentation(
             (pl.col("source_channel") == channel) | (pl.col("target_channel") == channel)
         )
     tests = sum(len(f) for f in frames)
-    return Findings(table, _signals(table, missing), tests, part)
+    return Findings(table, _signals(table, missing, _left_out(counted)), tests, part)
 
 
 def _missing(arrivals: Arrivals) -> dict[str, str]:
@@ -292,8 +293,13 @@ def _join_names(frames: list[pl.DataFrame], arrivals: Arrivals) -> pl.DataFrame:
     changes = (pl.col("source_channel") != pl.col("target_channel")) | (
         pl.col("source_owner") != pl.col("owner")
     ).fill_null(False)
+    hours = arrivals.settings.open_hours
+    is_open = (pl.col("signal") == "delay") & pl.col("target_place").is_in(
+        [] if hours is None else hours.timed
+    )
+    unit = pl.col("signal").replace_strict(UNITS, default="")
     return named.with_columns(
-        handoff=changes, unit=pl.col("signal").replace_strict(UNITS, default="")
+        handoff=changes, unit=pl.when(is_open).then(pl.lit(OPEN_UNIT)).otherwise(unit)
     )
 
 
@@ -341,7 +347,16 @@ def _scale_width(part: Arrivals) -> float:
     return 4 * max(float(table["rating_sq"].sum()) / n - mean**2, 1e-6) ** 0.5
 
 
-def _signals(table: pl.DataFrame, missing: Mapping[str, str]) -> pl.DataFrame:
+def _left_out(arrivals: Arrivals) -> dict[str, str]:
+    """Why some handoffs are not judged, by signal."""
+    hours = arrivals.settings.open_hours
+    why = None if hours is None else hours.left_out()
+    return {} if why is None else {"delay": why}
+
+
+def _signals(
+    table: pl.DataFrame, missing: Mapping[str, str], left_out: Mapping[str, str]
+) -> pl.DataFrame:
     counts = {
         row[0]: row[1:]
         for row in table.group_by("signal").agg(pl.len(), pl.col("finding").sum()).iter_rows()
@@ -351,12 +366,16 @@ def _signals(table: pl.DataFrame, missing: Mapping[str, str]) -> pl.DataFrame:
         reason = missing.get("*", missing.get(signal))
         tested, found = counts.get(signal, (0, 0))
         if reason is None and tested == 0:
-            reason = f"no transition has the {MIN_N} arrivals that a judgement needs"
+            few = f"no transition has the {MIN_N} arrivals that a judgement needs"
+            reason = left_out.get(signal, few)
+        said = None if reason is None else f"not measurable, because {reason}"
+        if reason is None and signal in left_out:
+            said = f"in part not measurable, because {left_out[signal]}"
         rows.append(
             {
                 "signal": signal,
                 "measurable": reason is None,
-                "reason": None if reason is None else f"not measurable, because {reason}",
+                "reason": said,
                 "tested": int(tested),
                 "findings": int(found),
             }

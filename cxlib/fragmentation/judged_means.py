@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cxlib.fragmentation.arrivals import Arrivals
 from cxlib.fragmentation.cells import LEAST_SPREAD, NULL_DF, Z95, Floats, Grid, no_cells
 from cxlib.fragmentation.expectation import Cells, Expectation, expect_cells
+from cxlib.fragmentation.open_hours import OpenHours
 from cxlib.fragmentation.strata import LOG_STEP
 
 MIN_RATINGS = 25
@@ -34,11 +35,15 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     (winsorised): where a wait grows by a factor, it grows by its logarithm, and customers who had
     left and came back weeks later do not move it. ``observed`` is the median. Waits are counted
     only where the contact before was observed for the whole silence, so that short waits are not
-    over-represented at the end of the log.
+    over-represented at the end of the log. Where the target has opening hours they are counted in
+    open time, and not judged where its contacts do not keep to these hours.
     """
     own = pl.lit(arrivals.places["initiated_by"]).gather(pl.col("target").cast(pl.UInt32))
     # when a mailing comes is the sender's schedule, not a wait of the customer
     table = arrivals.waits.filter(own == "customer")
+    hours = arrivals.settings.open_hours
+    if hours is not None:
+        table = table.filter(~pl.col("target").is_in(list(hours.misfits)))
     if table.is_empty():
         return no_cells()
     keys = ["source", "target"]
@@ -52,10 +57,12 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
         .agg(low=_quantile(_SHORTEST), high=_quantile(_LONGEST))
     )
     drawn = (
-        table.join(limits, on=keys)
-        .with_columns(
-            unbound=value,
-            value=pl.max_horizontal(pl.min_horizontal("value", "high"), "low"),
+        _as_time_passes(
+            hours,
+            table.join(limits, on=keys).with_columns(
+                unbound=value,
+                value=pl.max_horizontal(pl.min_horizontal("value", "high"), "low"),
+            ),
         )
         .group_by(keys)
         .agg(
@@ -84,19 +91,43 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     # where next to nothing is known, the ends of the interval are beyond any number
     effect = np.clip(found.deviation, -_FAR, _FAR)
     spread = np.minimum(spread, _FAR)
+    target = pl.Series(grid.target)
+    by, low, high = (
+        _as_counted(hours, target, median, excess)
+        for excess in (effect, effect - Z95 * spread, effect + Z95 * spread)
+    )
     return pl.DataFrame(
         {
             "source": grid.source,
             "target": grid.target,
             "n": found.n,
             "observed": np.exp(median) / 3600,
-            "expected": np.exp(median - effect) / 3600,
-            "effect": np.exp(effect),
-            "low": np.exp(effect - Z95 * spread),
-            "high": np.exp(effect + Z95 * spread),
+            "expected": np.exp(median - by) / 3600,
+            "effect": np.exp(by),
+            "low": np.exp(low),
+            "high": np.exp(high),
             **_towards_harm(found.z, effect - Z95 * spread, sd),
         }
     ).filter(pl.Series(judged))
+
+
+def _as_time_passes(hours: OpenHours | None, drawn: pl.DataFrame) -> pl.DataFrame:
+    """Turn open time into the time it usually takes, in the columns that are compared."""
+    if hours is None:
+        return drawn
+    return drawn.with_columns(
+        pl.Series(name, hours.usually_take(drawn["target"], drawn[name].to_numpy()))
+        for name in ("value", "unbound")
+    )
+
+
+def _as_counted(
+    hours: OpenHours | None, target: pl.Series, median: Floats, excess: Floats
+) -> Floats:
+    """Turn the excess of a median, as time passes, back into one of open time."""
+    if hours is None:
+        return excess
+    return median - hours.open_within(target, hours.usually_take(target, median) - excess)
 
 
 def _quantile(q: float) -> pl.Expr:

@@ -25,6 +25,7 @@ from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.arrivals import Arrivals, count_frames
 from cxlib.fragmentation.faults import FAULTS, Fault, Site, plant_fault
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
+from cxlib.fragmentation.open_hours import read_open_hours
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -152,7 +153,8 @@ def check_fragmentation(
             continue
         site = _choose_site(real, signal, seed + number) if signal in FAULTS else None
         if site is None:
-            skipped.append((signal, row["reason"] or _why_no_site(signal)))
+            why = _why_no_site(signal) if row["measurable"] else row["reason"]
+            skipped.append((signal, why))
             continue
         planted.append(_plant_one(workspace, rows, real, signal, site, seed + number))
     return SelfTest(false, _planted(planted), _skipped(skipped), shuffles, tests, step, "")
@@ -206,6 +208,7 @@ def _count(workspace: Workspace, rows: pl.DataFrame) -> Arrivals:
         silence=workspace.gap,
         time_zone=workspace.periods.time_zone,
         plan=workspace.journey_map.planned_handoffs,
+        open_hours=read_open_hours(workspace),
     )
 
 
@@ -235,6 +238,7 @@ def _choose_site(real: Findings, signal: str, seed: int) -> Site | None:
         chosen["target_place"],
         float(chosen["observed"]),
         real.arrivals.places,
+        real.arrivals.settings.open_hours,
     )
 
 

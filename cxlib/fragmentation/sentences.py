@@ -7,6 +7,9 @@ from typing import Any
 
 import polars as pl
 
+from cxlib.fragmentation.open_hours import OPEN_UNIT
+
+_FIGURES = ("observed", "expected")
 _MORE = {
     "abandonment": "loses {} more",
     "backtracking": "sends {} more back a stage",
@@ -46,10 +49,12 @@ def _say(row: dict[str, Any]) -> str:
     n, effect, low, high = row["n"], row["effect"], row["low"], row["high"]
     signal = row["signal"]
     if signal == "delay":
+        is_open = row.get("unit") == OPEN_UNIT
+        observed, expected = (_hours(row[name], is_open=is_open) for name in _FIGURES)
         return (
             f"{handoff} takes {effect:.1f} times as long as like handoffs do "
-            f"(95 %: {low:.1f} to {high:.1f}): {_hours(row['observed'])} instead of "
-            f"{_hours(row['expected'])}"
+            f"(95 %: {low:.1f} to {high:.1f}): {observed} instead of {expected}"
+            + (", counted in open hours" if is_open else "")
         )
     if signal == "perception_dip":
         return (
@@ -68,10 +73,11 @@ def _answered(row: dict[str, Any]) -> str:
     return "" if rate is None else f" ({100 * rate:.0f} % answered)"
 
 
-def _hours(hours: float) -> str:
+def _hours(hours: float, *, is_open: bool) -> str:
     if hours < 1:
         return f"{hours * 60:.0f} minutes"
-    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
+    # a day of open hours would be taken for a day
+    return f"{hours:.1f} hours" if hours < 48 or is_open else f"{hours / 24:.1f} days"
 
 
 def show_findings(found: pl.DataFrame, signals: pl.DataFrame, tests: int) -> str:
@@ -83,7 +89,7 @@ def show_findings(found: pl.DataFrame, signals: pl.DataFrame, tests: int) -> str
         head = f"<ol>{items}</ol>"
     skipped = "".join(
         f"<li>{escape(s)}: {escape(r)}</li>"
-        for s, r in signals.filter(~pl.col("measurable")).select("signal", "reason").iter_rows()
+        for s, r in signals.drop_nulls("reason").select("signal", "reason").iter_rows()
     )
     note = f"<p>{tests:,} tests, corrected for their number (Benjamini-Hochberg).</p>"
     return head + note + (f"<ul>{skipped}</ul>" if skipped else "")

@@ -110,11 +110,14 @@ def _onward(part: Arrivals, days: int) -> pl.DataFrame:
 
 
 def _delay(part: Arrivals) -> list[pl.DataFrame]:
-    edges = np.array(BIN_EDGES)
-    waits = [
-        part.waits.filter(pl.col("bin") < int(np.searchsorted(edges, days * 86_400.0)))
-        for days in _shorter(part)
-    ]
+    hours = part.settings.open_hours
+    # where open time is counted, a week has as many hours as it is open
+    share = np.ones(len(part.places)) if hours is None else hours.calendar.shares
+    target = pl.col("target").cast(pl.UInt32)
+    waits = []
+    for days in _shorter(part):
+        limit = np.searchsorted(np.array(BIN_EDGES), days * 86_400.0 * share)
+        waits.append(part.waits.filter(pl.col("bin") < pl.lit(pl.Series(limit)).gather(target)))
     return [judge_delay(replace(part, waits=kept, cache={})) for kept in waits if len(kept)]
 
 

@@ -9,13 +9,14 @@ an id stays an id) → `columns` (which column is what) → `recognise` (touchpo
 from cxlib.ingest.events import Ingested, read_events
 from cxlib.ingest.people import IngestedTable, read_customers, read_ratings
 from cxlib.ingest.propose import propose_journey_map
-from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
+from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
 
 __all__ = [
     "FileReport",
     "IngestReport",
     "Ingested",
     "IngestedTable",
+    "OutsideHours",
     "UnmappedTouchpoint",
     "propose_journey_map",
     "read_customers",

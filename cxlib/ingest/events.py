@@ -13,10 +13,11 @@ from cxlib.contracts import EVENTS
 from cxlib.errors import InputError, nearest_name
 from cxlib.ingest.cells import as_number, read_ids, text_of
 from cxlib.ingest.columns import check_found, find_columns
+from cxlib.ingest.hours import count_outside_hours, hints_on_hours
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.recognise import KEY, content_hash, place_columns, recognise
-from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
+from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
 from cxlib.ingest.sources import Paths, Source, find_sources
 from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table
 from cxlib.ingest.xes import read_xes
@@ -338,10 +339,14 @@ def _report(
         midnight=(wall.dt.truncate("1d") == wall).mean(),
     )
     first, last, midnight = facts.collect(engine="streaming").row(0)
+    outside: tuple[OutsideHours, ...] = ()
     if midnight > 0.9:
         tally.hints[
             "almost all times are at midnight: the log has dates only; waits mean little"
         ] = None
+    else:
+        outside = count_outside_hours(contacts, places, journey_map)
+        tally.hints.update(dict.fromkeys(hints_on_hours(outside, places, journey_map)))
     return IngestReport(
         files=files,
         rows_in=tally.rows_in,
@@ -360,6 +365,7 @@ def _report(
         moved=tally.moved,
         twice=tally.twice,
         midnight_share=midnight,
+        outside_hours=outside,
         hints=tuple(tally.hints),
     )
 

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FileReport", "IngestReport", "UnmappedTouchpoint"]
+__all__ = ["FileReport", "IngestReport", "OutsideHours", "UnmappedTouchpoint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,21 @@ class UnmappedTouchpoint:
     name: str
     contacts: int
     nearest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideHours:
+    """A touchpoint with opening hours, its contacts, and how many of them lie outside."""
+
+    touchpoint: str
+    channel: str
+    contacts: int
+    outside: int
+
+    @property
+    def share(self) -> float:
+        """Share of the contacts outside the opening hours."""
+        return self.outside / self.contacts if self.contacts else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +79,8 @@ class IngestReport:
     midnight_share
         Share of contacts at exactly midnight: near 1, the log has dates only, and waits are not
         measurable.
+    outside_hours
+        Touchpoints with opening hours, those with most contacts outside first.
     hints
         What to look at, in words.
     customers, journeys, tied_timestamps, duplicates, robots, robot_contacts
@@ -100,6 +117,7 @@ class IngestReport:
     customers_without_segment: int | None = None
     ratings: Mapping[str, Any] | None = None
     tables_set_aside: Mapping[str, int] = field(default_factory=dict)
+    outside_hours: tuple[OutsideHours, ...] = ()
 
     def with_store_counts(self, **counts: Any) -> IngestReport:
         """Return the report completed by what only sorted contacts show.
@@ -149,6 +167,7 @@ class IngestReport:
         given = dict(content)
         given["files"] = tuple(FileReport(**f) for f in given["files"])
         given["unmapped"] = tuple(UnmappedTouchpoint(**u) for u in given["unmapped"])
+        given["outside_hours"] = tuple(OutsideHours(**o) for o in given.get("outside_hours", ()))
         for name in ("first_at", "last_at"):
             if given[name] is not None:
                 given[name] = datetime.fromisoformat(given[name])
@@ -189,6 +208,9 @@ class IngestReport:
             yield "Touchpoints the map does not know (kept, most frequent first)", self._unmapped()
         if self.unknown_stages:
             yield "Stages the map does not have (kept as unmapped)", _counts(self.unknown_stages)
+        if outside := [o for o in self.outside_hours if o.outside]:
+            lines = [(o.touchpoint, _of(o.outside, o.contacts)) for o in outside[:20]]
+            yield "Contacts outside the opening hours (kept)", lines + _more(outside, 20)
         names = _short_names([f.name for f in self.files])
         lines = [(n, _file_line(f)) for n, f in zip(names, self.files, strict=True)]
         yield "Files", lines[:20] + _more(self.files, 20)

@@ -15,8 +15,9 @@ from cxlib.figures.fragmentation import (
     figure_text,
     observed_text,
     signal_name,
+    wait_text,
 )
-from cxlib.figures.numbers import answered, duration, people, plural, share
+from cxlib.figures.numbers import answered, people, plural, share
 from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.panels import texts
 from cxlib.panels.origin import day
@@ -249,7 +250,7 @@ def _of(frame: pl.DataFrame, row: Mapping[str, Any]) -> pl.DataFrame:
 def _within(row: Mapping[str, Any], x: float) -> str:
     if row["signal"] == "abandonment":
         return plural(x, "day")
-    return duration(x * 3600)
+    return wait_text(row, x)
 
 
 def _said(row: Mapping[str, Any]) -> str:
@@ -271,7 +272,8 @@ def _signals(result: FindingDetails) -> str:
 def _verdict(row: Mapping[str, Any]) -> str:
     if not row["measurable"]:
         return str(row["reason"])
-    return f"{plural(row['tested'], 'handoff')} judged, {plural(row['findings'], 'finding')}"
+    judged = f"{plural(row['tested'], 'handoff')} judged, {plural(row['findings'], 'finding')}"
+    return f"{judged}; {row['reason']}" if row["reason"] else judged
 
 
 def _says_finding(row: Mapping[str, Any]) -> str:

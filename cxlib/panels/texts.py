@@ -150,7 +150,8 @@ AFTERWARDS = FigureText(
 <p>Red is what happened to customers who took this handoff; grey is what like handoffs let expect.
 The further apart, the larger the effect.</p>
 <p>For customers who leave, the curve is the share not in touch again within so many days; for waits
-the share that has arrived by then; for customers sent back, where they went next.</p>
+the share that has arrived by then, in open hours where the journey map gives opening hours; for
+customers sent back, where they went next.</p>
 <p><b>When it misleads.</b> Customers who take this handoff may have had a harder case to begin
 with. They are compared with like customers as far as the log tells, and no further.</p>""",
     sureness=f"""

@@ -300,7 +300,8 @@ def _finding(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dic
         before=before and before["effect"],
         after=after and after["effect"],
     )
-    if before is not None and after is not None:
+    # hours that became open hours since are another figure, and no change
+    if before is not None and after is not None and before["unit"] == after["unit"]:
         row |= _change_interval(before, after, "effect", "low", "high")
     row["status"] = _status(row, before, after)
     sentence = say_finding_change(
@@ -327,7 +328,7 @@ def _status(
 
 def _is_halved(before: dict[str, Any], after: dict[str, Any]) -> bool:
     """Whether the excess is at most half of what it was; a ratio of 1 is no excess."""
-    if before["effect"] is None or after["effect"] is None:
+    if None in (before["effect"], after["effect"]) or before["unit"] != after["unit"]:
         return False
     none = 1.0 if before["unit"].startswith("ratio") else 0.0
     return bool(abs(after["effect"] - none) <= abs(before["effect"] - none) / 2)

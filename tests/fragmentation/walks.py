@@ -75,7 +75,70 @@ def walk_log(
     return table[table[:, 1] < days * DAY]
 
 
-def count(table, *, channels=CHANNELS, ratings=True, midnight=False, marks=None, plan=()):
+WEEK = 7 * DAY
+OPEN_DAY = 10 * 3_600.0
+"""The phone is open from Monday to Friday, 08:00 to 18:00 UTC."""
+
+
+def open_time(at):
+    """Seconds that the phone was open between the Monday before `START` and `at`."""
+    week, rest = np.divmod(at + 2 * DAY, WEEK)  # START is a Wednesday
+    day, clock = np.divmod(rest, DAY)
+    today = np.where(day < 5, np.clip(clock - 8 * 3_600, 0, OPEN_DAY), 0)
+    return week * 5 * OPEN_DAY + np.minimum(day, 5) * OPEN_DAY + today
+
+
+def when_open(since):
+    """The instant at which the phone has been open for so long."""
+    week, rest = np.divmod(since, 5 * OPEN_DAY)
+    day, clock = np.divmod(rest, OPEN_DAY)
+    return week * WEEK + day * DAY + 8 * 3_600 + clock - 2 * DAY
+
+
+def weekday_log(seed, *, customers=6_000, slow=None, days=240):
+    """Customers as in `walk_log`, but the phone (every fourth touchpoint) is open on weekdays only.
+
+    They wait for it in its own time. Four in ten begin at touchpoint 1, on a weekend, and
+    nobody comes there later. `slow`: source and target of a handoff that takes 3.5 times as long.
+    """
+    rng = np.random.default_rng(seed)
+    ways = rng.gamma(1.0, size=(SIZE, SIZE))
+    np.fill_diagonal(ways, 0)
+    ways[:, 1] = 0
+    ways = (ways / ways.sum(1, keepdims=True)).cumsum(1)
+    wait = rng.uniform(2, 8, SIZE) * 3_600
+    here = np.where(rng.random(customers) < 0.4, 1, rng.integers(0, SIZE, customers))
+    weekend = rng.integers(0, days // 7, customers) * WEEK + rng.uniform(
+        3 * DAY, 5 * DAY, customers
+    )
+    at = np.where(here == 1, weekend, rng.uniform(0, days * DAY, customers))
+    before, alive, rows = np.full(customers, -1), np.arange(customers), []
+    while len(alive):
+        place, came = here[alive], before[alive]
+        lasting = np.where(came >= 0, wait[came] * rng.lognormal(0, 1, len(alive)), 0)
+        if slow is not None:
+            lasting *= np.where((came == slow[0]) & (place == slow[1]), 3.5, 1)
+        reached = when_open(open_time(at[alive]) + lasting)
+        at[alive] = np.where(place % 4 == 3, reached, at[alive] + lasting)
+        rows.append(np.column_stack([alive, at[alive], place, np.full(len(alive), np.nan)]))
+        stay = rng.random(len(alive)) >= 0.15
+        alive, place = alive[stay], place[stay]
+        following = (ways[place] < rng.random(len(alive))[:, None]).sum(1).clip(0, SIZE - 1)
+        before[alive], here[alive] = place, following
+    table = np.concatenate(rows)
+    return table[table[:, 1] < days * DAY]
+
+
+def count(
+    table,
+    *,
+    channels=CHANNELS,
+    ratings=True,
+    midnight=False,
+    marks=None,
+    plan=(),
+    open_hours=None,
+):
     names = [channels[i % len(channels)] for i in range(SIZE)]
     places = pl.DataFrame(
         {
@@ -133,4 +196,5 @@ def count(table, *, channels=CHANNELS, ratings=True, midnight=False, marks=None,
         observed_until=last,
         silence=timedelta(days=30),
         plan=plan,
+        open_hours=open_hours,
     )

@@ -1,0 +1,365 @@
+"""Opening hours: how they are written, and how much of a wait was open time.
+
+A touchpoint is *open* at an instant when the clock on the wall, in the time zone of the journey
+map, shows a time within its hours, on a date that is not closed. *Open time* is the time that
+really passes meanwhile: on the day on which clocks go back, hours that cover the change last one
+hour longer, on the other one an hour less; nothing is ever counted twice or below nothing.
+
+Open time up to an instant grows evenly within a range of hours and stands still outside. It is
+looked up in a table of all ranges of the years in question, so that the open time between any two
+instants is the difference of two look-ups.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.map_file import Entry
+
+__all__ = [
+    "ALWAYS",
+    "MISFIT",
+    "Calendar",
+    "OpeningHours",
+    "parse_opening_hours",
+    "read_closed_dates",
+    "read_opening_hours",
+]
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_FULL = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_DAY, _WEEK = 24 * 60, 7 * 24 * 60
+_SECOND = 1_000_000
+_EXAMPLE = "write for example Mon-Fri 08:00-18:00, Sat 09:00-13:00"
+_PART = re.compile(r"(?P<days>[^\W\d]+(?:\s*-\s*[^\W\d]+)?)?\s*(?P<range>\d.*)?")
+_RANGE = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningHours:
+    """Hours of a week, as `parse_opening_hours` reads them.
+
+    Attributes
+    ----------
+    text
+        As written.
+    week
+        Ranges in minutes since Monday 00:00, in order, none of them past midnight; empty where
+        the touchpoint never closes, on closed dates neither.
+    """
+
+    text: str
+    week: tuple[tuple[int, int], ...]
+
+    @property
+    def share(self) -> float:
+        """Share of a week that is open."""
+        return sum(end - start for start, end in self.week) / _WEEK if self.week else 1.0
+
+
+ALWAYS = OpeningHours("always", ())
+"""A touchpoint that never closes, whatever the hours of its channel."""
+
+
+MISFIT = 0.2
+"""Share of a touchpoint's contacts outside its opening hours above which they are not believed:
+hours read on a clock two hours off put so many of a ten-hour day outside."""
+
+
+def parse_opening_hours(text: str) -> OpeningHours:
+    """Read opening hours: ``always``, or days with ranges of hours, separated by commas.
+
+    Hours without a day are those of the days before them; days without hours are open as the days
+    that follow them.
+
+    Raises
+    ------
+    ValueError
+        For what is no day or time of day, ranges that end before they begin, and ranges that
+        overlap; says what to write.
+
+    Examples
+    --------
+    >>> parse_opening_hours("Mon, Wed 08:00-12:00, 13:00-17:00, Sat 09:00-13:00").share * 7 * 24
+    20.0
+    """
+    if text.strip().lower() == ALWAYS.text:
+        return ALWAYS
+    days: list[int] = []
+    timed = True
+    week: list[tuple[int, int]] = []
+    for part in text.replace("–", "-").split(","):
+        match = _PART.fullmatch(part.strip())
+        if match is None or not part.strip():
+            raise ValueError(f"{part.strip()!r} is no day with hours; {_EXAMPLE}")
+        if match["days"]:
+            days = _read_days(match["days"]) + ([] if timed else days)
+            timed = False
+        if match["range"]:
+            if not days:
+                raise ValueError(f"{match['range']!r} names no day; {_EXAMPLE}")
+            start, end = _read_range(match["range"])
+            week += [(day * _DAY + start, day * _DAY + end) for day in days]
+            timed = True
+    if not timed:
+        raise ValueError(f"{DAYS[days[0]]} has no hours; {_EXAMPLE}")
+    week.sort()
+    for (start, end), (later, until) in pairwise(week):
+        if later < end:
+            raise ValueError(
+                f"{_say(start, end)} and {_say(later, until)} overlap; write one range for both"
+            )
+    return OpeningHours(text.strip(), tuple(week))
+
+
+def _read_days(text: str) -> list[int]:
+    first, *last = [_read_day(name) for name in re.split(r"\s*-\s*", text)]
+    end = last[0] if last else first
+    if end < first:
+        before = f"{DAYS[first]}-Sun" if first < 6 else "Sun"
+        after = f"Mon-{DAYS[end]}" if end else "Mon"
+        raise ValueError(f"{text} runs past Sunday; write {before}, {after}")
+    return list(range(first, end + 1))
+
+
+def _read_day(name: str) -> int:
+    short = [day.lower() for day in DAYS]
+    written = name.lower()
+    if written in short:
+        return short.index(written)
+    if written in _FULL:
+        return _FULL.index(written)
+    raise ValueError(f"{name!r} is no day; days are {', '.join(DAYS)}")
+
+
+def _read_range(text: str) -> tuple[int, int]:
+    match = _RANGE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no range of hours; {_EXAMPLE}")
+    hours = [(int(match[i]), int(match[i + 1])) for i in (1, 3)]
+    for hour, minute in hours:
+        if minute > 59 or hour * 60 + minute > _DAY:
+            raise ValueError(f"{hour:02d}:{minute:02d} is no time of day; days end at 24:00")
+    start, end = (hour * 60 + minute for hour, minute in hours)
+    if end <= start:
+        raise ValueError(
+            f"{text} ends before it begins; hours past midnight are two ranges, such as "
+            "Fri 18:00-24:00, Sat 00:00-02:00"
+        )
+    return start, end
+
+
+def _say(start: int, end: int) -> str:
+    day, minute = divmod(start, _DAY)
+    until = end - day * _DAY
+    return f"{DAYS[day]} {minute // 60:02d}:{minute % 60:02d}-{until // 60:02d}:{until % 60:02d}"
+
+
+def read_opening_hours(entry: Entry) -> OpeningHours:
+    """Read opening hours of a journey map; see `parse_opening_hours`."""
+    try:
+        return parse_opening_hours(entry.text())
+    except ValueError as error:
+        entry.fail(str(error))
+
+
+def read_closed_dates(entry: Entry) -> tuple[date, ...]:
+    """Read a list of dates of a journey map, none of them twice."""
+    dates: list[date] = []
+    for item in entry.items(or_one=True):
+        try:
+            day = date.fromisoformat(item.text())
+        except ValueError:
+            item.fail(f"{item.text()!r} is no date; write for example 2026-12-25")
+        if day in dates:
+            item.fail(f"{day} is listed twice")
+        dates.append(day)
+    return tuple(dates)
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """When the places of a log are open.
+
+    Attributes
+    ----------
+    time_zone
+        Whose clock the hours are read on.
+    closed_dates
+        Dates on which no place with opening hours is open.
+    hours
+        Opening hours by place; None where it has none.
+    """
+
+    time_zone: str
+    closed_dates: tuple[date, ...]
+    hours: tuple[OpeningHours | None, ...]
+
+    def open_waits(self, place: pl.Series, at: pl.Series, wait: pl.Series) -> pl.Series:
+        """Give the open time of each wait, or the wait itself where the place has no hours.
+
+        Parameters
+        ----------
+        place
+            Place at which the wait ended.
+        at
+            When it ended (Datetime, UTC).
+        wait
+            Duration.
+
+        Returns
+        -------
+        polars.Series
+            Duration, between nothing and the wait.
+        """
+        ends, lasted = _microseconds(at), _microseconds(wait)
+        counted = lasted.copy()
+        for hours, rows in self.rows_by_hours(place):
+            begun = ends[rows] - lasted[rows]
+            table = self._table(hours, begun, ends[rows])
+            counted[rows] = table.until(ends[rows]) - table.until(begun)
+        return pl.Series(wait.name, counted).cast(pl.Duration("us"))
+
+    def is_open(self, place: pl.Series, at: pl.Series) -> pl.Series:
+        """Say of each instant (Datetime, UTC) whether its place is open; null: it has no hours."""
+        instants = _microseconds(at)
+        known, found = np.zeros(len(at), bool), np.zeros(len(at), bool)
+        for hours, rows in self.rows_by_hours(place):
+            known[rows] = True
+            found[rows] = self._table(hours, instants[rows], instants[rows]).holds(instants[rows])
+        return pl.Series(found).set(pl.Series(~known), None)
+
+    def after(self, place: int, begun: pl.Series, open_time: pl.Series) -> pl.Series:
+        """Give the instants at which a place has been open for so long since `begun`.
+
+        The inverse of `open_waits`, for a place with opening hours. Where no open time passes, the
+        last instant that was open.
+        """
+        hours = self.hours[place]
+        if hours is None:
+            return begun + open_time
+        since, amount = _microseconds(begun), _microseconds(open_time)
+        # twice the usual time and a year: enough for any closed dates
+        latest = since + (amount / hours.share * 2).astype(np.int64) + 366 * 86_400 * _SECOND
+        table = self._table(hours, since, latest)
+        return pl.Series(begun.name, table.when(table.until(since) + amount)).cast(begun.dtype)
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Share of a week that is open, by place; 1 where it has no hours."""
+        return np.array([1.0 if hours is None else hours.share for hours in self.hours])
+
+    def rows_by_hours(self, place: pl.Series) -> list[tuple[OpeningHours, Ints]]:
+        """Give each set of opening hours with the rows at places that keep it."""
+        kinds = list(dict.fromkeys(hours for hours in self.hours if hours is not None))
+        kind_of = np.array([-1 if h is None else kinds.index(h) for h in self.hours], np.int64)
+        kind = kind_of[place.to_numpy()]
+        return [
+            (hours, rows) for i, hours in enumerate(kinds) if len(rows := np.flatnonzero(kind == i))
+        ]
+
+    def _table(self, hours: OpeningHours, first: Ints, last: Ints) -> _OpenTime:
+        """Open time over the years from the earliest to the latest of these instants."""
+        years = [
+            (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(at))).year
+            for at in (first.min(), last.max())
+        ]
+        return _open_time(hours.week, self.closed_dates, self.time_zone, years[0], years[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OpenTime:
+    """Open ranges in microseconds UTC, and the open time before each; none overlap."""
+
+    starts: Ints
+    ends: Ints
+    before: Ints
+
+    def until(self, at: Ints) -> Ints:
+        """Open time up to instants; 0 before the first range."""
+        if not len(self.starts):
+            return np.zeros_like(at)
+        i = np.searchsorted(self.starts, at, "right") - 1
+        within = np.minimum(at, self.ends[i]) - self.starts[i]
+        return np.where(i < 0, 0, self.before[i] + within)
+
+    def holds(self, at: Ints) -> NDArray[np.bool_]:
+        """Whether instants lie within a range, its end not included."""
+        if not len(self.starts):
+            return np.zeros(len(at), bool)
+        i = np.searchsorted(self.starts, at, "right") - 1
+        return (i >= 0) & (at < self.ends[i])
+
+    def when(self, open_time: Ints) -> Ints:
+        """First instants up to which there was so much open time."""
+        if not len(self.starts):
+            return np.zeros_like(open_time)
+        reached = self.before + self.ends - self.starts
+        i = np.searchsorted(reached, open_time, "left").clip(0, len(reached) - 1)
+        return self.starts[i] + np.minimum(open_time, reached[i]) - self.before[i]
+
+
+@lru_cache(maxsize=64)
+def _open_time(
+    week: tuple[tuple[int, int], ...],
+    closed: tuple[date, ...],
+    time_zone: str,
+    first_year: int,
+    last_year: int,
+) -> _OpenTime:
+    """Lay out the open ranges of whole years, one day wider at either end than UTC needs."""
+    first = (date(first_year, 1, 1) - date(1970, 1, 1)).days - 1
+    last = (date(last_year + 1, 1, 1) - date(1970, 1, 1)).days + 1
+    days = np.setdiff1d(np.arange(first, last), [(day - date(1970, 1, 1)).days for day in closed])
+    weekday = (days + 3) % 7  # 1970 began on a Thursday
+    parts = [
+        days[weekday == start // _DAY, None] * _DAY + [start % _DAY, end - start // _DAY * _DAY]
+        for start, end in week
+    ]
+    wall = np.concatenate(parts) * 60
+    wall = wall[np.argsort(wall[:, 0])]
+    clock = _clock_changes(time_zone, first, last)
+    pieces = []
+    for (since, offset), (until, _) in pairwise(clock):
+        part = np.clip(wall - offset, since, until)
+        pieces.append(part[part[:, 1] > part[:, 0]])
+    starts, ends = (np.concatenate(pieces).T * _SECOND).astype(np.int64)
+    before = np.concatenate([[0], np.cumsum(ends - starts)[:-1]]) if len(starts) else starts
+    return _OpenTime(starts, ends, before)
+
+
+def _clock_changes(time_zone: str, first: int, last: int) -> list[tuple[int, int]]:
+    """Since when (seconds UTC) the clock is how many seconds ahead of UTC; ends with the end.
+
+    `first` and `last`: days since 1970.
+    """
+    days = np.arange(first, last + 1) * 86_400
+    offsets = _offsets(days, time_zone)
+    changes = [(int(days[0]), int(offsets[0]))]
+    for i in np.flatnonzero(np.diff(offsets)):
+        minutes = np.arange(days[i], days[i + 1] + 60, 60)
+        at = _offsets(minutes, time_zone)
+        changes += [(int(minutes[j + 1]), int(at[j + 1])) for j in np.flatnonzero(np.diff(at))]
+    return [*changes, (int(days[-1]), 0)]
+
+
+def _offsets(seconds: Ints, time_zone: str) -> Ints:
+    """How many seconds the clock of a time zone is ahead of UTC at instants."""
+    instants = pl.from_epoch(pl.Series(seconds), "s").dt.replace_time_zone("UTC")
+    wall = instants.dt.convert_time_zone(time_zone).dt.replace_time_zone(None)
+    ahead = wall - instants.dt.replace_time_zone(None)
+    return ahead.dt.total_seconds().to_numpy().astype(np.int64)
+
+
+def _microseconds(values: pl.Series) -> Ints:
+    return values.dt.cast_time_unit("us").cast(pl.Int64).to_numpy()
