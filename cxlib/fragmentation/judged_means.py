@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.bins import N_BINS
+from cxlib.fragmentation.additive import Cells, Floats, add_up
 from cxlib.fragmentation.arrivals import Arrivals
-from cxlib.fragmentation.cells import LEAST_SPREAD, NULL_DF, Z95, Floats, Grid, no_cells
-from cxlib.fragmentation.expectation import Cells, Expectation, expect_cells
+from cxlib.fragmentation.cells import LEAST_SPREAD, NULL_DF, Z95, Grid, no_cells
+from cxlib.fragmentation.expectation import Expectation, expect_cells
 from cxlib.fragmentation.strata import LOG_STEP
 
 MIN_RATINGS = 25
@@ -38,41 +40,8 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     table = arrivals.waits.filter(own == "customer")
     if table.is_empty():
         return no_cells()
-    keys = ["source", "target"]
-    value, n = pl.col("value"), pl.col("n")
-    limits = (
-        table.group_by(*keys, "bin")
-        .agg(n.sum(), value.first())
-        .sort(*keys, "bin")
-        .with_columns(rank=n.cum_sum().over(keys), all=n.sum().over(keys))
-        .group_by(keys)
-        .agg(low=_quantile(_SHORTEST), high=_quantile(_LONGEST))
-    )
-    drawn = (
-        table.join(limits, on=keys)
-        .with_columns(
-            unbound=value,
-            value=pl.max_horizontal(pl.min_horizontal("value", "high"), "low"),
-        )
-        .group_by(keys)
-        .agg(
-            n.sum().cast(pl.Float64),
-            total=(n * (value - pl.col("by_wait"))).sum(),
-            square=(n * value * value).sum(),
-            raw=(n * value).sum(),
-            shift=(n * pl.col("by_wait")).sum(),
-            error=(n * pl.col("error_wait")).sum(),
-            median=pl.col("high").first(),
-            sd=(
-                (n * pl.col("unbound") ** 2).sum() / n.sum()
-                - ((n * pl.col("unbound")).sum() / n.sum()) ** 2
-            )
-            .clip(1e-3)
-            .sqrt(),
-        )
-        .sort(keys)
-    )
-    grid = Grid(arrivals, drawn)
+    grid = Grid(arrivals, table)
+    drawn = _draw_in(grid, table)
     widening = 1 / (_LONGEST - _SHORTEST) ** 2
     found, judged = _judge_mean(grid, drawn, MIN_WAITS, widening, 1.0)[:2]
     sd, median = drawn["sd"].to_numpy(), drawn["median"].to_numpy()
@@ -95,12 +64,38 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     ).filter(pl.Series(judged))
 
 
-def _quantile(q: float) -> pl.Expr:
-    """Quantile of binned log waits, evenly spread within its bin."""
-    reached = pl.col("rank") >= q * pl.col("all")
-    first = {c: pl.col(c).filter(reached).first() for c in ("value", "rank", "n", "all")}
-    within = (q * first["all"] - (first["rank"] - first["n"])) / first["n"]
-    return first["value"] + (within - 0.5) * LOG_STEP
+def _draw_in(grid: Grid, table: pl.DataFrame) -> pl.DataFrame:
+    """Sums of the logarithms of the waits, drawn in, by cell."""
+    bins, n = table["bin"].to_numpy().astype(np.int64), table["n"].to_numpy().astype(np.float64)
+    value = np.zeros(N_BINS)
+    value[bins] = table["value"].to_numpy()
+    waits = add_up(n, grid.cell * N_BINS + bins, len(grid) * N_BINS).reshape(-1, N_BINS)
+    low, high = (_quantile(waits, value, q)[:, None] for q in (_SHORTEST, _LONGEST))
+    drawn = np.maximum(np.minimum(value, high), low)
+    shift = grid.sums(n * table["by_wait"].to_numpy())
+    size = waits.sum(1)
+    raw = (waits * drawn).sum(1)
+    variance = waits @ value**2 / size - (waits @ value / size) ** 2
+    return pl.DataFrame(
+        {
+            "n": size,
+            "total": raw - shift,
+            "square": (waits * drawn**2).sum(1),
+            "raw": raw,
+            "error": grid.sums(n * table["error_wait"].to_numpy()),
+            "median": high[:, 0],
+            "sd": np.sqrt(np.maximum(variance, 1e-3)),
+        }
+    )
+
+
+def _quantile(waits: Floats, value: Floats, q: float) -> Floats:
+    """Quantile of binned log waits of each cell, evenly spread within its bin."""
+    rank, all_ = waits.cumsum(1), waits.sum(1, keepdims=True)
+    first = np.argmax((rank >= q * all_) & (waits > 0), axis=1)[:, None]
+    here, upto = (np.take_along_axis(x, first, axis=1) for x in (waits, rank))
+    within = (q * all_ - (upto - here)) / here
+    return (value[first] + (within - 0.5) * LOG_STEP)[:, 0]
 
 
 def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
