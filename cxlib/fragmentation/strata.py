@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from cxlib.bins import BIN_EDGES
-from cxlib.fragmentation.additive import Codes, Family, Floats
+from cxlib.fragmentation.additive import Codes, Family, Floats, add_up
 from cxlib.fragmentation.arrivals import KEYS, Arrivals
 
 STRATA = KEYS["arrivals"]
@@ -97,15 +97,20 @@ def strata_columns(
     part, at = table.filter(used), used.to_numpy()
     codes = {c: part[c].to_numpy().astype(np.int64) for c in STRATA}
     result, error = np.zeros(len(table)), np.zeros(len(table))
+    handoff = codes["source"] * 65_536 + codes["target"]
+    counted, summed = (part[c].to_numpy().astype(np.float64) for c in (n, total))
+    variance = 1.0
+    if squares is not None:
+        variance = _within(handoff, counted, summed, part[squares].to_numpy().astype(np.float64))
     result[at], error[at] = fit_strata(
         levels(codes, used),
         penalties,
-        codes["source"] * 65_536 + codes["target"],
+        handoff,
         target=codes["target"],
-        n=part[n].to_numpy().astype(np.float64),
-        total=part[total].to_numpy().astype(np.float64),
+        n=counted,
+        total=summed,
         family="share" if squares is None else "mean",
-        value_variance=1.0 if squares is None else _within(part, n, total, squares),
+        value_variance=variance,
     )
     return (
         pl.Series(f"by_{name}", np.round(result / STRATA_STEP) * STRATA_STEP),
@@ -223,42 +228,39 @@ def _errors(rows: Any, covariance: Floats, n: Floats, handoff: Codes, target: Co
     return np.sqrt(np.maximum(variance, 0.0))[cell]
 
 
-def _within(table: pl.DataFrame, n: str, total: str, squares: str) -> float:
+def _within(handoff: Codes, n: Floats, total: Floats, squares: Floats) -> float:
     """Variance of single values within handoffs."""
-    sums = table.group_by("source", "target").agg(pl.col(n, total, squares).sum())
-    inside = (sums[squares] - sums[total] ** 2 / sums[n]).sum()
-    return max(float(inside) / max(float(sums[n].sum()), 1.0), 1e-3)
+    found, row = np.unique(handoff, return_inverse=True)
+    sums = [add_up(values, row, len(found)) for values in (n, total, squares)]
+    inside = float((sums[2] - sums[1] ** 2 / sums[0]).sum())
+    return max(inside / max(float(n.sum()), 1.0), 1e-3)
 
 
 def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
     table = arrivals.waits.with_columns(
         value=pl.lit(_LOG_MIDDLE).gather(pl.col("bin")).clip(_least_wait(arrivals.waits))
     )
-    keys = ["source", "target", "segment", "period"]
-    part = (
-        table.group_by(keys)
-        .agg(
-            pl.col("n").sum(),
-            total=(pl.col("n") * pl.col("value")).sum(),
-            squares=(pl.col("n") * pl.col("value") ** 2).sum(),
-        )
-        .sort(keys)
-    )
-    codes = {c: part[c].to_numpy().astype(np.int64) for c in keys}
+    keys = ("source", "target", "segment", "period")
+    code = np.zeros(len(table), dtype=np.int64)
+    for key in keys:
+        code = code * 65_536 + table[key].to_numpy()
+    found, row = np.unique(code, return_inverse=True)
+    handoff = found >> 32
+    n, value = (table[c].to_numpy().astype(np.float64) for c in ("n", "value"))
+    sums = [add_up(values, row, len(found)) for values in (n, n * value, n * value**2)]
     offset, error = fit_strata(
-        [codes["segment"], codes["period"]],
+        [(found >> 16) % 65_536, found % 65_536],
         [1.0, 1.0],
-        codes["source"] * 65_536 + codes["target"],
-        target=codes["target"],
-        n=part["n"].to_numpy().astype(np.float64),
-        total=part["total"].to_numpy().astype(np.float64),
+        handoff,
+        target=handoff % 65_536,
+        n=sums[0],
+        total=sums[1],
         family="mean",
-        value_variance=_within(part, "n", "total", "squares"),
+        value_variance=_within(handoff, *sums),
     )
-    both = part.select(keys).with_columns(
-        by_wait=pl.Series(offset), error_wait=pl.Series(error, dtype=pl.Float64)
+    return table.with_columns(
+        by_wait=pl.Series(offset[row]), error_wait=pl.Series(error[row], dtype=pl.Float64)
     )
-    return table.join(both, on=keys, how="left", maintain_order="left")
 
 
 def _least_wait(waits: pl.DataFrame) -> float:
