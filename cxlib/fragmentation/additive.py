@@ -260,7 +260,7 @@ class AdditiveModel:
 
 def add_up(values: Floats, number: Codes, size: int) -> Floats:
     """Sums of `values` by their number, in the order of the values; for each row of them apart."""
-    rows = values.size // len(number)
+    rows = len(values) if values.ndim > 1 else 1
     if rows > 1:
         number = (np.arange(rows)[:, None] * size + number).ravel()
     summed = np.bincount(number, values.ravel(), rows * size)

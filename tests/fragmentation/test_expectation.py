@@ -176,3 +176,4 @@ def test_sums_add_up_each_row_of_values_apart():
     number = np.array([0, 2, 2, 0, 3, 0])
     assert add_up(values, number, 5).tolist() == [[8, 0, 3, 4, 0], [26, 0, 15, 10, 0]]
     assert add_up(values[0], number, 5).tolist() == [8, 0, 3, 4, 0]
+    assert add_up(np.zeros(0), np.zeros(0, dtype=np.int64), 0).tolist() == []
