@@ -280,9 +280,9 @@ def _number_effects(size: int, blocks: Sequence[Block]) -> tuple[Codes, Codes]:
 @lru_cache(maxsize=256)
 def _trimmed_share(kept: int, all_: int) -> float:
     """What the mean of the `kept` smallest of `all_` squared normal values is multiplied by."""
-    from scipy.stats import chi2
+    from scipy.special import chdtr, chdtri
 
     if kept == all_:
         return 1.0  # also where there is none
     share = kept / all_
-    return float(share / chi2.cdf(chi2.ppf(share, 1), 3))
+    return float(share / chdtr(3, chdtri(1, 1 - share)))
