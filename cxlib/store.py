@@ -22,11 +22,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from cxlib.ingest import Ingested, IngestedTable
     from cxlib.summary import Summary
 
+Kept = TypeVar("Kept")
+
 FORMAT = 1
 """Version of the folder's layout; a workspace of another version must be ingested again."""
 
@@ -56,6 +58,9 @@ class Workspace:
         The folder.
     manifest
         The content of ``workspace.json``.
+    kept
+        What a room above has read from the folder and would read again, by name, beside what tells
+        whether its files are still the same (`keep`).
 
     Examples
     --------
@@ -67,6 +72,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
 
     path: Path
     manifest: dict[str, Any]
+    kept: dict[str, tuple[object, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: str | Path) -> Workspace:
@@ -161,6 +167,27 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         """The encoded contacts of all customers, sorted (columns: see `cxlib.store`)."""
         return pl.scan_parquet(self.bucket_files(), glob=False)
 
+    def keep(self, name: str, file: Path, read: Callable[[], Kept]) -> Kept:
+        """Read something once, and again only when `file` is no longer the one it was read from.
+
+        Parameters
+        ----------
+        name
+            Of what is kept: one of each name, for as long as this object lives.
+        file
+            Written anew, or replaced, whenever what is read changes; need not exist before `read`.
+        read
+            Reads it.
+        """
+        known, value = self.kept.get(name, (None, None))
+        now = _state_of(file)
+        if now is None or now != known:
+            value = read()
+            # in one step: of two threads that read at once, one writes over the other's equal
+            self.kept[name] = (now or _state_of(file), value)
+        kept: Kept = value
+        return kept
+
     def events(self) -> pl.LazyFrame:
         """The contacts in words: the EVENTS contract, with ``journey`` and ``position``."""
         named = self.customers().select("customer", "name")
@@ -185,6 +212,15 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         except WorkspaceError:  # not there yet, or counted by another version
             summarise(self).write(folder)
         return Summary.read(folder)
+
+
+def _state_of(file: Path) -> tuple[int, ...] | None:
+    """What changes when a file is replaced or written; None where there is none."""
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_ino, state.st_mtime_ns, state.st_size
 
 
 def build_workspace(

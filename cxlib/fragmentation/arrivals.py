@@ -225,9 +225,17 @@ class Arrivals:
 
 
 def read_arrivals(workspace: Workspace) -> Arrivals:
-    """Give the arrivals of a workspace: read when counted before, else counted and kept."""
+    """Give the arrivals of a workspace: read when counted before, else counted and kept.
+
+    Read once for each workspace that was opened, as long as they are not counted anew: so what is
+    the same for every filter is fitted once, too.
+    """
     folder = workspace.path / "arrivals"
     file = folder / "arrivals.json"
+    return workspace.keep("arrivals", file, lambda: _read_arrivals(workspace, folder, file))
+
+
+def _read_arrivals(workspace: Workspace, folder: Path, file: Path) -> Arrivals:
     meta = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     if meta.get("format") != _FORMAT:
         counted = count_arrivals(workspace)

@@ -13,11 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.fragmentation.additive import Block, Codes, Floats, add_up
 from cxlib.fragmentation.arrivals import Arrivals
-from cxlib.fragmentation.expectation import Block, Expectation, natural_spread
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
+from cxlib.fragmentation.expectation import Expectation, natural_spread
 
 Z95 = 1.959964
 SOURCE_VARIANCE = 0.1
@@ -39,10 +37,12 @@ class Grid:
     """The transitions of a log as cells, with what the model needs to know of each."""
 
     def __init__(self, arrivals: Arrivals, table: pl.DataFrame) -> None:
-        code = table["source"].cast(pl.Int64) * 65_536 + table["target"].cast(pl.Int64)
-        keys, self.cell = np.unique(code.to_numpy(), return_inverse=True)
-        self.source, self.target = keys // 65_536, keys % 65_536
         places = arrivals.places
+        size = len(places)
+        code = transition_codes(table, size)
+        seen = np.bincount(code, minlength=size**2) > 0
+        self.cell = (np.cumsum(seen) - 1)[code]
+        self.source, self.target = np.divmod(np.flatnonzero(seen), size)
         stage = places["stage_index"].to_numpy().astype(np.int64)
         channel = channel_codes(arrivals)
         self.channels = channel
@@ -56,11 +56,9 @@ class Grid:
 
         They hold customers who came back by chance to begin anew rather than a handoff.
         """
-        size = len(arrivals.places)
-        counts = np.zeros((size, size))
-        table = arrivals.arrivals
-        index = (table["source"].to_numpy(), table["target"].to_numpy())
-        np.add.at(counts, index, table["n"].to_numpy())
+        table, size = arrivals.arrivals, len(arrivals.places)
+        counts = add_up(table["n"].to_numpy(), transition_codes(table, size), size**2)
+        counts = counts.reshape(size, size)
         of_source = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         of_target = counts / np.maximum(counts.sum(0, keepdims=True), 1)
         least = min(0.01, 0.2 / size)
@@ -77,15 +75,25 @@ class Grid:
             Block(self.same_channel, 1.0),
         ]
 
+    def sums(self, values: Floats) -> Floats:
+        """Sums of rows of the table, by cell."""
+        return add_up(values, self.cell, len(self))
+
     def __len__(self) -> int:
         return len(self.source)
 
 
+def transition_codes(table: pl.DataFrame, places: int) -> Codes:
+    """Number of the transition of each row: by source, then by target."""
+    ends = (table[end].to_numpy().astype(np.int64) for end in ("source", "target"))
+    return next(ends) * places + next(ends)
+
+
 def channel_codes(arrivals: Arrivals) -> Codes:
     """Number the channels, and give the channel of every place."""
-    names = arrivals.places["channel"].unique(maintain_order=True)
-    order = {name: code for code, name in enumerate(names)}
-    return np.array([order[c] for c in arrivals.places["channel"]], dtype=np.int64)
+    channels = arrivals.places["channel"].to_list()
+    order = {name: code for code, name in enumerate(dict.fromkeys(channels))}
+    return np.array([order[name] for name in channels], dtype=np.int64)
 
 
 def share_frame(
@@ -118,7 +126,9 @@ def share_frame(
     in_points = (effect - max(centre, 0.0)) / np.sqrt(under_null + tau**2)
     z = np.minimum(found.z, in_points)
     # the normal law is too kind to small counts: never below the tail of the counts themselves
-    tail = _tail(np.round(found.observed * n), n, share, compared_with)
+    tail = np.ones(len(n))
+    others = None if compared_with is None else compared_with[judged]
+    tail[judged] = _tail(np.round(found.observed * n)[judged], n[judged], share[judged], others)
     spread = np.sqrt(variance + np.minimum(slope * found.tau, tau) ** 2)
     return pl.DataFrame(
         {
@@ -147,9 +157,12 @@ def _tail(count: Floats, n: Floats, share: Floats, others: Floats | None) -> Flo
     tail = np.ones(len(n))
     for i in np.flatnonzero(count > n * share):
         a, b = share[i] * others[i] + 1e-9, (1 - share[i]) * others[i] + 1e-9
-        k = np.arange(count[i], n[i] + 1)
-        choose = gammaln(n[i] + 1) - gammaln(k + 1) - gammaln(n[i] - k + 1)
-        tail[i] = min(1.0, np.exp(choose + betaln(k + a, n[i] - k + b) - betaln(a, b)).sum())
+        first, k = count[i], np.arange(count[i], n[i])
+        choose = gammaln(n[i] + 1) - gammaln(first + 1) - gammaln(n[i] - first + 1)
+        start = choose + betaln(first + a, n[i] - first + b) - betaln(a, b)
+        # each count's chance from the one before it
+        ratio = (n[i] - k) * (k + a) / ((k + 1) * (n[i] - k - 1 + b))
+        tail[i] = min(1.0, np.exp(start) + np.exp(start + np.cumsum(np.log(ratio))).sum())
     return tail
 
 

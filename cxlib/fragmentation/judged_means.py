@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.bins import N_BINS
+from cxlib.fragmentation.additive import Cells, Floats, add_up
 from cxlib.fragmentation.arrivals import Arrivals
-from cxlib.fragmentation.cells import LEAST_SPREAD, NULL_DF, Z95, Floats, Grid, no_cells
-from cxlib.fragmentation.expectation import Cells, Expectation, expect_cells
+from cxlib.fragmentation.cells import LEAST_SPREAD, NULL_DF, Z95, Grid, no_cells
+from cxlib.fragmentation.expectation import Expectation, expect_cells
 from cxlib.fragmentation.open_hours import OpenHours
 from cxlib.fragmentation.strata import LOG_STEP
 
@@ -46,43 +48,8 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
         table = table.filter(~pl.col("target").is_in(list(hours.misfits)))
     if table.is_empty():
         return no_cells()
-    keys = ["source", "target"]
-    value, n = pl.col("value"), pl.col("n")
-    limits = (
-        table.group_by(*keys, "bin")
-        .agg(n.sum(), value.first())
-        .sort(*keys, "bin")
-        .with_columns(rank=n.cum_sum().over(keys), all=n.sum().over(keys))
-        .group_by(keys)
-        .agg(low=_quantile(_SHORTEST), high=_quantile(_LONGEST))
-    )
-    drawn = (
-        _as_time_passes(
-            hours,
-            table.join(limits, on=keys).with_columns(
-                unbound=value,
-                value=pl.max_horizontal(pl.min_horizontal("value", "high"), "low"),
-            ),
-        )
-        .group_by(keys)
-        .agg(
-            n.sum().cast(pl.Float64),
-            total=(n * (value - pl.col("by_wait"))).sum(),
-            square=(n * value * value).sum(),
-            raw=(n * value).sum(),
-            shift=(n * pl.col("by_wait")).sum(),
-            error=(n * pl.col("error_wait")).sum(),
-            median=pl.col("high").first(),
-            sd=(
-                (n * pl.col("unbound") ** 2).sum() / n.sum()
-                - ((n * pl.col("unbound")).sum() / n.sum()) ** 2
-            )
-            .clip(1e-3)
-            .sqrt(),
-        )
-        .sort(keys)
-    )
-    grid = Grid(arrivals, drawn)
+    grid = Grid(arrivals, table)
+    drawn = _draw_in(grid, table, hours)
     widening = 1 / (_LONGEST - _SHORTEST) ** 2
     large = drawn["n"].to_numpy() >= MIN_WAITS
     found, judged = judge_mean(grid, drawn, large, widening, 1.0)[:2]
@@ -111,14 +78,39 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     ).filter(pl.Series(judged))
 
 
-def _as_time_passes(hours: OpenHours | None, drawn: pl.DataFrame) -> pl.DataFrame:
-    """Turn open time into the time it usually takes, in the columns that are compared."""
-    if hours is None:
-        return drawn
-    return drawn.with_columns(
-        pl.Series(name, hours.usually_take(drawn["target"], drawn[name].to_numpy()))
-        for name in ("value", "unbound")
+def _draw_in(grid: Grid, table: pl.DataFrame, hours: OpenHours | None) -> pl.DataFrame:
+    """Sums of the logarithms of the waits, drawn in, by cell."""
+    bins, n = table["bin"].to_numpy().astype(np.int64), table["n"].to_numpy().astype(np.float64)
+    value = np.zeros(N_BINS)
+    value[bins] = table["value"].to_numpy()
+    waits = add_up(n, grid.cell * N_BINS + bins, len(grid) * N_BINS).reshape(-1, N_BINS)
+    low, high = (_quantile(waits, value, q)[:, None] for q in (_SHORTEST, _LONGEST))
+    drawn = np.maximum(np.minimum(value, high), low)
+    drawn, unbound = (_as_time_passes(hours, grid, x) for x in (drawn, value[None, :]))
+    shift = grid.sums(n * table["by_wait"].to_numpy())
+    size = waits.sum(1)
+    raw = (waits * drawn).sum(1)
+    variance = (waits * unbound**2).sum(1) / size - ((waits * unbound).sum(1) / size) ** 2
+    return pl.DataFrame(
+        {
+            "n": size,
+            "total": raw - shift,
+            "square": (waits * drawn**2).sum(1),
+            "raw": raw,
+            "error": grid.sums(n * table["error_wait"].to_numpy()),
+            "median": high[:, 0],
+            "sd": np.sqrt(np.maximum(variance, 1e-3)),
+        }
     )
+
+
+def _as_time_passes(hours: OpenHours | None, grid: Grid, waits: Floats) -> Floats:
+    """Turn open time into the time it usually takes, for what is compared: by cell and bin."""
+    if hours is None:
+        return waits
+    waits = np.broadcast_to(waits, (len(grid), N_BINS))
+    target = pl.Series(np.repeat(grid.target, N_BINS))
+    return hours.usually_take(target, waits.ravel()).reshape(waits.shape)
 
 
 def _as_counted(
@@ -130,12 +122,13 @@ def _as_counted(
     return median - hours.open_within(target, hours.usually_take(target, median) - excess)
 
 
-def _quantile(q: float) -> pl.Expr:
-    """Quantile of binned log waits, evenly spread within its bin."""
-    reached = pl.col("rank") >= q * pl.col("all")
-    first = {c: pl.col(c).filter(reached).first() for c in ("value", "rank", "n", "all")}
-    within = (q * first["all"] - (first["rank"] - first["n"])) / first["n"]
-    return first["value"] + (within - 0.5) * LOG_STEP
+def _quantile(waits: Floats, value: Floats, q: float) -> Floats:
+    """Quantile of binned log waits of each cell, evenly spread within its bin."""
+    rank, all_ = waits.cumsum(1), waits.sum(1, keepdims=True)
+    first = np.argmax((rank >= q * all_) & (waits > 0), axis=1)[:, None]
+    here, upto = (np.take_along_axis(x, first, axis=1) for x in (waits, rank))
+    within = (q * all_ - (upto - here)) / here
+    return (value[first] + (within - 0.5) * LOG_STEP)[:, 0]
 
 
 def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from cxlib.fragmentation.additive import Floats
 from cxlib.fragmentation.arrivals import Arrivals
-from cxlib.fragmentation.cells import LEAST_SPREAD, Z95, Floats, no_cells
+from cxlib.fragmentation.cells import LEAST_SPREAD, Z95, no_cells
 from cxlib.fragmentation.expectation import natural_spread
 from cxlib.fragmentation.planned import MIN_CONTACTS, lost_share, measure_planned, place_of
 

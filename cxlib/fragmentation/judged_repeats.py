@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import polars as pl
 
+from cxlib.fragmentation.additive import Codes
 from cxlib.fragmentation.arrivals import Arrivals
 from cxlib.fragmentation.cells import no_cells
-from cxlib.fragmentation.expectation import Codes
-from cxlib.fragmentation.judged_shares import judge_share
+from cxlib.fragmentation.judged_shares import counted_rows, judge_share
 from cxlib.fragmentation.repeats import MARKS
 from cxlib.fragmentation.strata import strata_columns
 
@@ -107,9 +107,7 @@ def _judge(
         return no_cells()
     column = name if mark is None else f"{name}_{mark}"
     n, counted = f"{column}_n", total or column
-    table = arrivals.repeats.filter(pl.col(n) > 0)
-    if table.is_empty():
-        return no_cells()
+    table = counted_rows(arrivals.repeats, n, counted, total or name)
     spread = replace(arrivals, spread=arrivals.repeats_spread)
     return judge_share(spread, table, n, counted, total or name, (f"{name}_n", name))
 

@@ -7,39 +7,50 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from cxlib.fragmentation.additive import Cells, Floats, add_up
 from cxlib.fragmentation.arrivals import Arrivals
 from cxlib.fragmentation.cells import (
     BY_DESIGN,
     LEAST_SPREAD,
     SOURCE_VARIANCE,
-    Codes,
-    Floats,
     Grid,
     no_cells,
     share_frame,
+    transition_codes,
 )
-from cxlib.fragmentation.expectation import MIN_N, Cells, expect_cells
+from cxlib.fragmentation.expectation import MIN_N, expect_cells
 from cxlib.fragmentation.returns import find_habit, ways_on
+from cxlib.fragmentation.strata import STRATA_STEP
 
 
 def judge_abandonment(arrivals: Arrivals, *, mark: int | None = None) -> pl.DataFrame:
     """Judge how often customers fall silent after a handoff (`mark`: at 7, 14 or 30 days)."""
     n, total = ("n", "silent") if mark is None else (f"n_{mark}", f"silent_{mark}")
     goals = arrivals.places.filter("is_goal")["place"]
-    table = arrivals.arrivals.filter((pl.col(n) > 0) & ~pl.col("target").is_in(goals.implode()))
+    table = counted_rows(arrivals.arrivals, n, total, "silent").filter(
+        ~pl.col("target").is_in(goals.implode())
+    )
     return judge_share(arrivals, table, n, total, "silent", ("n", "silent"))
 
 
 def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
     """Judge how often customers go back a stage after a handoff, among those who went on."""
     stage = pl.lit(arrivals.places["stage_index"]).gather(pl.col("target").cast(pl.UInt32))
-    table = arrivals.arrivals.filter((pl.col("fresh") > 0) & stage.is_between(1, 254))
+    table = counted_rows(arrivals.arrivals, "fresh", "back", "back").filter(
+        stage.is_between(1, 254)
+    )
     if table.is_empty():
         return no_cells()
     grid = Grid(arrivals, table)
     habit = _habit_of_going_back(arrivals, grid)
     judged = judge_share(arrivals, table, "fresh", "back", "back", ("fresh", "back"), habit)
     return judged.filter(pl.col("observed") < BY_DESIGN)
+
+
+def counted_rows(table: pl.DataFrame, n: str, total: str, offset: str) -> pl.DataFrame:
+    """Rows with any arrival that counts, and of their columns those that `judge_share` reads."""
+    columns = ("source", "target", n, total, f"by_{offset}", f"error_{offset}")
+    return table.select(columns).filter(pl.col(n) > 0)
 
 
 def judge_share(
@@ -64,7 +75,7 @@ def judge_share(
         cells = replace(cells, offset=cells.offset + shift[cells.cell])
     size = np.bincount(cells.cell, cells.n, minlength=len(grid))
     judged = (size >= MIN_N) & grid.apart & ~grid.rare
-    inflation = _design_effect(arrivals.spread, *spread)
+    inflation = _design_effect(arrivals, *spread)
     found = expect_cells(
         cells,
         grid.blocks(SOURCE_VARIANCE),
@@ -78,51 +89,43 @@ def judge_share(
 
 def _collapse(grid: Grid, table: pl.DataFrame, n: str, total: str, offset: str) -> Cells:
     """Rows of one signal summed by cell and value of the strata."""
-    summed = (
-        table.with_columns(cell=pl.Series(grid.cell))
-        .group_by("cell", f"by_{offset}")
-        .agg(
-            pl.col(n).sum().cast(pl.Float64),
-            pl.col(total).sum().cast(pl.Float64),
-            error=(pl.col(n) * pl.col(f"error_{offset}")).sum(),
-        )
-        .sort("cell", f"by_{offset}")
-    )
-    cell = summed["cell"].to_numpy()
+    counted, counted_total = (table[c].to_numpy().astype(np.float64) for c in (n, total))
+    level = np.rint(table[f"by_{offset}"].to_numpy() / STRATA_STEP).astype(np.int64)
+    lowest = level.min()
+    width = level.max() - lowest + 1
+    code = grid.cell * width + (level - lowest)
+    rows = np.bincount(code, minlength=len(grid) * width)
+    used = np.flatnonzero(rows)
+    cell, value = np.divmod(used, width)
+    error = grid.sums(counted * table[f"error_{offset}"].to_numpy())
+    size = grid.sums(counted)
     return Cells(
         cell,
-        summed[n].to_numpy(),
-        summed[total].to_numpy(),
-        summed[f"by_{offset}"].to_numpy(),
+        add_up(counted, code, len(rows))[used],
+        add_up(counted_total, code, len(rows))[used],
+        (value + lowest) * STRATA_STEP,
         np.ones(len(grid)),
-        _doubt(cell, summed[n].to_numpy(), summed["error"].to_numpy(), len(grid)),
+        # variance of a cell's strata: the errors of its rows taken as going together
+        (error / np.maximum(size, 1)) ** 2,
     )
 
 
-def _doubt(cell: Codes, n: Floats, error: Floats, size: int) -> Floats:
-    """Variance of a cell's strata: the errors of its rows taken as going together."""
-    mean = np.bincount(cell, error, size) / np.maximum(np.bincount(cell, n, size), 1)
-    return np.asarray(mean**2)
-
-
-def _design_effect(spread: pl.DataFrame, n: str, total: str) -> float:
+def _design_effect(arrivals: Arrivals, n: str, total: str) -> float:
     """How much more the shares vary over buckets of customers than independent arrivals would.
 
     Pooled over all large cells, because 32 buckets say little about one cell.
     """
-    keys = ["source", "target"]
-    share = pl.col(total).sum().over(keys) / pl.col(n).sum().over(keys)
-    cells = (
-        spread.with_columns(share=share, all=pl.col(n).sum().over(keys))
-        .filter((pl.col("all") >= 200) & pl.col("share").is_between(0.01, 0.99))
-        .group_by(keys)
-        .agg(
-            ratio=((pl.col(total) - pl.col(n) * pl.col("share")) ** 2).sum()
-            / (pl.col("all").first() * pl.col("share").first() * (1 - pl.col("share").first()))
-            * (32 / 31)
-        )
-    )
-    return max(1.0, float(cells["ratio"].mean())) if len(cells) >= 5 else 1.0  # type: ignore[arg-type]
+    spread = arrivals.spread
+    cell = transition_codes(spread, len(arrivals.places))
+    counted, outcome = (spread[c].to_numpy().astype(np.float64) for c in (n, total))
+    size = np.bincount(cell, counted)
+    share = np.bincount(cell, outcome) / np.maximum(size, 1)
+    large = (size >= 200) & (share >= 0.01) & (share <= 0.99)
+    if large.sum() < 5:
+        return 1.0
+    squares = np.bincount(cell, (outcome - counted * share[cell]) ** 2)[large]
+    independent = (size * share * (1 - share))[large]
+    return max(1.0, float((squares / independent).mean()) * 32 / 31)
 
 
 def _habit_of_going_back(arrivals: Arrivals, grid: Grid) -> Floats:

@@ -34,8 +34,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from cxlib.fragmentation.additive import Codes, Floats
 from cxlib.fragmentation.arrivals import KEYS, Arrivals
-from cxlib.fragmentation.cells import Z95, Codes, Floats, Grid, no_cells
+from cxlib.fragmentation.cells import Z95, Grid, no_cells
 from cxlib.fragmentation.judged_means import MIN_RATINGS, RATING_SOURCES, judge_mean
 from cxlib.fragmentation.responses import AFTER
 

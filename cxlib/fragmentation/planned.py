@@ -200,12 +200,14 @@ def measure_planned(planned: pl.DataFrame, *, lost: float = 0.0) -> dict[str, fl
     """
     events = np.zeros((_BUCKETS, 2, N_BINS + 1))
     censored = np.zeros((_BUCKETS, N_BINS + 1))
-    for bucket, cause, at, n in planned.select("bucket", "cause", "bin", "n").iter_rows():
-        if cause in (TARGET, GOAL):
-            events[bucket, cause, at] += n
-        else:
-            # who was watched to the deadline stays at risk throughout: it is the last "time"
-            censored[bucket, N_BINS if cause == NEITHER else at] += n
+    bucket, cause, at, n = (
+        planned[c].to_numpy().astype(np.int64) for c in ("bucket", "cause", "bin", "n")
+    )
+    ended = cause <= GOAL
+    np.add.at(events, (bucket[ended], cause[ended], at[ended]), n[ended])
+    # who was watched to the deadline stays at risk throughout: it is the last "time"
+    at = np.where(cause == NEITHER, N_BINS, at)
+    np.add.at(censored, (bucket[~ended], at[~ended]), n[~ended])
     whole = cumulative_incidence(events.sum(0), censored.sum(0))[:, -1]
     without = cumulative_incidence(leave_one_out(events[None])[0], leave_one_out(censored[None])[0])
     without = without[..., -1]

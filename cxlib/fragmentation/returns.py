@@ -16,19 +16,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.fragmentation.additive import Block, Cells, Floats, add_up
 from cxlib.fragmentation.arrivals import Arrivals
 from cxlib.fragmentation.cells import (
     BY_DESIGN,
     LEAST_SPREAD,
     NULL_DF,
     Z95,
-    Floats,
     Grid,
     channel_codes,
     no_cells,
     share_frame,
+    transition_codes,
 )
-from cxlib.fragmentation.expectation import MIN_N, Block, Cells, expect_cells
+from cxlib.fragmentation.expectation import MIN_N, expect_cells
 
 Flags = NDArray[np.bool_]
 
@@ -58,7 +59,7 @@ def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
     fair = (grid.same_channel == 0) & own[grid.target] & own[grid.source]
     if not fair.any():
         return no_cells()
-    usual = _usual(ways)
+    usual = _usual(arrivals, ways)
     same_channel = grid.channels[:, None] == grid.channels[None, :]
     alone = (same_channel & own[None, :]).sum(1) == 1
     frames = []
@@ -210,7 +211,7 @@ def find_habit(arrivals: Arrivals, ways: Floats) -> float:
     """Find the share of customers who return to the channel they came from wherever they are."""
     channels, own = channel_codes(arrivals), _own(arrivals)
     same = channels[:, None] == channels[None, :]
-    returns = _count_returns(ways, same, own, _usual(ways))
+    returns = _count_returns(ways, same, own, _usual(arrivals, ways))
     n = ways.sum(2)
     use = ~same & own[None, :] & own[:, None] & (n >= 50) & (returns.coming >= MIN_OTHERS)
     return _habit(n[use], returns.count[use], returns.chance[use])
@@ -218,20 +219,29 @@ def find_habit(arrivals: Arrivals, ways: Floats) -> float:
 
 def ways_on(arrivals: Arrivals) -> Floats:
     """Count fresh arrivals that went on, by source, target and next place."""
-    table = arrivals.onward.group_by("source", "target", "next").agg(pl.col("n").sum())
-    size = len(arrivals.places)
-    ways = np.zeros((size, size, size))
-    index = tuple(table[c].to_numpy().astype(np.int64) for c in ("source", "target", "next"))
-    ways[index] = table["n"].to_numpy()
-    return ways
+    if "ways" not in arrivals.cache:
+        table, size = arrivals.onward, len(arrivals.places)
+        code = transition_codes(table, size) * size + table["next"].to_numpy()
+        ways = add_up(table["n"].to_numpy(), code, size**3)
+        arrivals.cache["ways"] = ways.reshape(size, size, size)
+    kept: Floats = arrivals.cache["ways"]
+    return kept
 
 
 def _own(arrivals: Arrivals) -> Flags:
     return np.asarray((arrivals.places["initiated_by"] == "customer").to_numpy())
 
 
-def _usual(ways: Floats) -> Flags:
-    """Sources whose customers go the ways of the others, by source and target.
+def _usual(arrivals: Arrivals, ways: Floats) -> Flags:
+    """Sources whose customers go the ways of the others, by source and target: found once."""
+    if "usual" not in arrivals.cache:
+        arrivals.cache["usual"] = _find_usual(ways)
+    kept: Flags = arrivals.cache["usual"]
+    return kept
+
+
+def _find_usual(ways: Floats) -> Flags:
+    """Find the sources whose customers go the ways of the others.
 
     The source that stands out most is left out, and the others are compared again. Where more than
     a third of the sources would go, customers differ by nature there, and none is left out.
