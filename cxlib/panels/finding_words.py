@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 __all__ = [
     "answer",
     "behind_detail",
+    "behind_matrix",
     "behind_trend",
     "entry",
     "facts",
     "for_whom",
     "heading",
-    "judged_table",
     "nothing",
     "ranked",
     "tested",
@@ -149,8 +149,8 @@ def tested(result: FindingDetails) -> str:
     return f"<p>{texts.TESTED.format(tests=f'{result.tests:,}')}</p>{_signals(result)}"
 
 
-def judged_table(result: FindingDetails) -> str:
-    """Write every judgement as a table for people."""
+def behind_matrix(result: FindingDetails) -> tuple[str, pl.DataFrame]:
+    """Return every judgement: as a table for people, and as a frame."""
     columns = [
         Column("From", lambda row: row["source"], number=False),
         Column("To", lambda row: row["target"], number=False),
@@ -163,7 +163,8 @@ def judged_table(result: FindingDetails) -> str:
         Column("q", lambda row: _q(row["q"])),
         Column("Finding", _says_finding, number=False),
     ]
-    return html_table(result.table, columns, caption=texts.JUDGED_TABLE)
+    frame = result.table.drop("source_place", "target_place")
+    return html_table(frame, columns, caption=texts.JUDGED_TABLE), frame
 
 
 def behind_detail(result: FindingDetails, row: Mapping[str, Any]) -> tuple[str, pl.DataFrame]:

@@ -55,8 +55,10 @@ class Foresight:
         origin = Origin.of(answers.manifest, found.observed_until)
         self.words.value = _told(found)
         self.below.write_below(
-            table=_table(found),
-            csv=csv_text(found.handoffs, origin.columns(texts.ALL_CUSTOMERS)),
+            lambda: (
+                _table(found),
+                csv_text(found.handoffs, origin.columns(texts.ALL_CUSTOMERS)),
+            ),
             backtest=_backtest(found),
             until=day(origin.until),
             days=str(found.horizon.days),

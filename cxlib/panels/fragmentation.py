@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -227,13 +228,21 @@ class FragmentationPanel:
 
     @calmly
     def _selected(self, change: object) -> None:
-        self._show_selection()
+        with self._in_one_message_each():
+            self._show_selection()
         self.changes.show()
 
     @calmly
     def _opened(self, change: object) -> None:
-        self._show_selection()
-        self._show_finding()
+        with self._in_one_message_each():
+            self._show_selection()
+            self._show_finding()
+
+    @contextmanager
+    def _in_one_message_each(self) -> Iterator[None]:
+        """Send each figure once, with what stands below it, and after the words."""
+        with self.figure.hold_sync(), self.detail.hold_sync(), self.trend.hold_sync():
+            yield
 
     @calmly
     def _compared(self, change: object) -> None:
@@ -292,7 +301,7 @@ class FragmentationPanel:
             self.state.finding = keys[0] if keys else ""
         self._show_finding()
         self.tested.html = words.tested(result)
-        self._write_below(self.figure, words.judged_table(result), _without_places(result.table))
+        self._write_below(self.figure, lambda: words.behind_matrix(result))
 
     @property
     def _k(self) -> int:
@@ -320,8 +329,8 @@ class FragmentationPanel:
         self.facts.value = words.facts(result, row, self._k) + words.for_whom(
             self._in_segments(row)
         )
-        self._write_below(self.detail, *words.behind_detail(result, row), n=row["n"])
-        self._write_below(self.trend, *words.behind_trend(result, row))
+        self._write_below(self.detail, lambda: words.behind_detail(result, row), n=row["n"])
+        self._write_below(self.trend, lambda: words.behind_trend(result, row))
 
     def _draw_matrix(self, chosen: tuple[object, ...], finding: str) -> go.Figure:
         return plot_findings(
@@ -336,16 +345,23 @@ class FragmentationPanel:
         return plot_finding_detail(result, row, title=""), plot_finding_trend(result, row, title="")
 
     def _write_below(
-        self, figure: FigureWidget, table: str, frame: pl.DataFrame, n: int | None = None
+        self,
+        figure: FigureWidget,
+        behind: Callable[[], tuple[str, pl.DataFrame]],
+        n: int | None = None,
     ) -> None:
         result = self._findings(self.state.segment)
         origin = Origin.of(self._answers.manifest, result.observed_until)
         segment = ": ".join(self.state.segment) if self.state.segment else texts.ALL_CUSTOMERS
         selection = ", ".join([segment, *self._filters()])
+
+        def write() -> tuple[str, str]:
+            table, frame = behind()
+            return table, csv_text(frame, origin.columns(selection))
+
         figure.credit = f"{selection}. {origin.credit()}"
         figure.write_below(
-            table=table,
-            csv=csv_text(frame, origin.columns(selection)),
+            write,
             tests=f"{result.tests:,}",
             limit=f"{Q_LIMIT:g}",
             false=texts.IN_HUNDRED.format(n=round(100 * Q_LIMIT)),
@@ -378,10 +394,6 @@ def _names(everybody: FindingDetails) -> dict[str, list[str]]:
         ]
         for column in _NARROWED
     }
-
-
-def _without_places(table: pl.DataFrame) -> pl.DataFrame:
-    return table.drop("source_place", "target_place")
 
 
 def draw_findings_first_paint(answers: Answers) -> str:

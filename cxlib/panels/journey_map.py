@@ -274,11 +274,10 @@ class JourneyMapPanel:
 
     def _write_below(self, result: Touchpoints) -> None:
         origin = Origin.of(self._answers.manifest, result.observed_until)
-        table = result.table.drop("place", strict=False)
-        self.figure.credit = f"{self._selection()}. {origin.credit()}"
+        table, selection = result.table.drop("place", strict=False), self._selection()
+        self.figure.credit = f"{selection}. {origin.credit()}"
         self.figure.write_below(
-            table=touchpoint_table(result),
-            csv=csv_text(table, origin.columns(self._selection())),
+            lambda: (touchpoint_table(result), csv_text(table, origin.columns(selection))),
             customers=customers(result),
             until=day(result.observed_until),
             k=str(origin.k),

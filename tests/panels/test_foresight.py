@@ -73,6 +73,7 @@ def test_what_could_break_is_said_with_its_chance(shown):
     assert "after basket (app): 240 stand there, and 40 % of them" in said
     assert section.below.note(TABLE).count("<tr>") == 3
     assert "+20 points (+10 to +30)" in text(section.below.note(TABLE))
+    section.below.wanted = True
     taken = pl.read_csv(io.StringIO(section.below.csv))
     assert set(taken["fewest_customers"]) == {10}
 
