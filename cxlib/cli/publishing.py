@@ -21,7 +21,7 @@ __all__ = ["print_changes", "print_snapshots", "publish_snapshot", "publish_view
 _OVERVIEW = ("first_contacts", "stage_funnel")
 _ANSWERS: dict[str, tuple[str, ...]] = {
     "journey_map": ("touchpoints", "transitions", *_OVERVIEW),
-    "fragmentation": ("findings", *_OVERVIEW),
+    "fragmentation": ("findings", "predictions", *_OVERVIEW),
 }
 """What each view asks, and the overview from which it says what changed; a view that is not named
 here may ask everything."""
