@@ -49,7 +49,7 @@ def test_times_keep_two_digits_and_q_one(safe):
 def test_sentences_are_made_from_rounded_figures_only(safe):
     said = safe["table"].filter(pl.col("signal") == "abandonment", "finding")["sentence"][0]
     row = safe["table"].filter(pl.col("signal") == "abandonment", "finding").row(0, named=True)
-    assert f"{row['n'] * row['effect']:,.0f} customers" in said
+    assert f"{K * round(row['n'] * row['effect'] / K):,} customers" in said
     assert not [s for s in safe["table"]["sentence"].drop_nulls() if "(95 %: 1 to 2)" in s]
 
 

@@ -19,8 +19,8 @@ _MORE = {
 """What a broken handoff does to so many customers more than like handoffs do."""
 
 
-def say_finding(row: dict[str, Any]) -> str:
-    """Say one finding so that a stakeholder could repeat it.
+def say_finding(row: dict[str, Any], *, step: int = 1) -> str:
+    """Say one finding so that a stakeholder could repeat it; customers in multiples of `step`.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def say_finding(row: dict[str, Any]) -> str:
     ...              "observed": 0.5, "expected": 0.25})
     'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
     """
-    said = _say(row)
+    said = _say(row, step)
     doubts = [
         *(["changes sign with the settings: unstable"] if row.get("stable") is False else []),
         *(["the crude comparison points the other way"] if row.get("simpson") else []),
@@ -37,7 +37,7 @@ def say_finding(row: dict[str, Any]) -> str:
     return said + (f"; {', and '.join(doubts)}" if doubts else "")
 
 
-def _say(row: dict[str, Any]) -> str:
+def _say(row: dict[str, Any], step: int) -> str:
     handoff = f"{row['source']} → {row['target']}"
     n, effect, low, high = row["n"], row["effect"], row["low"], row["high"]
     signal = row["signal"]
@@ -53,10 +53,10 @@ def _say(row: dict[str, Any]) -> str:
             f"(95 %: {-high:.1f} to {-low:.1f}): {row['observed']:.1f} instead of "
             f"{row['expected']:.1f}"
         )
-    low_n = max(0.0, n * low)
+    more_n, low_n, high_n = (step * round(n * end / step) for end in (effect, low, high))
     like = "the other planned handoffs" if signal == "broken_handoff" else "like handoffs"
-    more = _MORE.get(signal, f"{signal}: {{}} more").format(f"{n * effect:,.0f} customers")
-    return f"{handoff} {more} than {like} do (95 %: {low_n:,.0f} to {n * high:,.0f})"
+    more = _MORE.get(signal, f"{signal}: {{}} more").format(f"{more_n:,} customers")
+    return f"{handoff} {more} than {like} do (95 %: {max(0, low_n):,} to {high_n:,})"
 
 
 def _hours(hours: float) -> str:

@@ -60,9 +60,12 @@ def answer(result: FindingDetails, *, of: int, filters: Sequence[str] = ()) -> s
     if filters:
         part = texts.BREAKS_PART.format(shown=len(result.found), all=plural(of, "finding"))
         basis = f"{part} {basis}"
+    said = describe_findings(result)
+    if filters and of and result.found.is_empty():
+        said = texts.NOTHING_HERE.removesuffix(".")
     return (
         f'<div role="status"><h1>{escape(title)}</h1>'
-        f"<p>{escape(describe_findings(result))}.</p><small>{escape(basis)}</small></div>"
+        f"<p>{escape(said)}.</p><small>{escape(basis)}</small></div>"
     )
 
 

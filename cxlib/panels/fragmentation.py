@@ -118,7 +118,8 @@ class FragmentationPanel:
         self._shown_finding: tuple[object, str] | None = None
         self.message = widgets.HTML()
         self.message.add_class("cx-message")
-        self.answer, self.calm, self.head, self.facts = (widgets.HTML() for _ in range(4))
+        self.answer, self.calm, self.head = (widgets.HTML() for _ in range(3))
+        self.facts, self.whom = widgets.HTML(), widgets.HTML()
         self.ranked = ChoiceList(label=texts.RANKED_LABEL)
         self.figure = FigureWidget(text=texts.MATRIX)
         self.detail = FigureWidget(text=texts.AFTERWARDS)
@@ -185,7 +186,7 @@ class FragmentationPanel:
         main = widgets.HBox([side, self.figure])
         self.after = widgets.VBox([widgets.HTML(f"<h3>{texts.AFTER_HEADING}</h3>"), self.detail])
         self.since = widgets.VBox([widgets.HTML(f"<h3>{texts.TREND_HEADING}</h3>"), self.trend])
-        self.pictures = widgets.HBox([self.facts, self.after, self.since])
+        self.pictures = widgets.HBox([self.facts, self.after, self.since, self.whom])
         self.opened = widgets.VBox([self.head, self.close, self.pictures])
         more = widgets.VBox([self.tested])
         top = [sheet, self.answer, self.link.widget, filters, self.message]
@@ -201,6 +202,7 @@ class FragmentationPanel:
             (main, "cx-breaks"),
             (self.head, "cx-head"),
             (self.facts, "cx-facts"),
+            (self.whom, "cx-for-whom"),
             (self.detail, "cx-curve"),
             (self.trend, "cx-trend"),
             (self.after, "cx-picture"),
@@ -326,9 +328,8 @@ class FragmentationPanel:
         self.detail.draw(detail)
         self.since.layout.display = None if len(trend.data[0].x or ()) > 1 else "none"
         self.trend.draw(trend)
-        self.facts.value = words.facts(result, row, self._k) + words.for_whom(
-            self._in_segments(row)
-        )
+        self.facts.value = words.facts(result, row, self._k)
+        self.whom.value = words.for_whom(self._in_segments(row))
         self._write_below(self.detail, lambda: words.behind_detail(result, row), n=row["n"])
         self._write_below(self.trend, lambda: words.behind_trend(result, row))
 
@@ -416,10 +417,12 @@ def draw_findings_first_paint(answers: Answers) -> str:
         f'<li class="cx-entry">{words.entry(number, row, k)}</li>'
         for number, row in enumerate(rows, start=1)
     )
-    listed = f'{words.ranked()}<ol class="cx-choices">{entries}</ol>'
+    listed = f'{words.ranked()}<ol class="cx-choices">{entries}</ol>' if rows else ""
+    listed = listed or words.nothing(result)
     return (
         f"<style>{page_style()}\n{panel_style('fragmentation')}</style>"
         '<div class="cx-panel cx-page-style">'
         f'<div class="cx-answer">{words.answer(result, of=len(rows))}</div>'
-        f"{listed if rows else words.nothing(result)}</div>"
+        '<div class="cx-filters-come"></div>'
+        f'<div class="cx-breaks"><div class="cx-ranked">{listed}</div></div></div>'
     )

@@ -324,7 +324,7 @@ class JourneyMapPanel:
             self.details.value = f"<p>{texts.NO_CONTACTS}</p>"
             return
         where = f"{escape(place.channel)}, {escape(place.stage)}"
-        head = f"<h3>{escape(place.touchpoint)}</h3><p>{where}</p>"
+        head = f"<h2>{escape(place.touchpoint)}</h2><p>{where}</p>"
         self.details.value = head + touchpoint_details(rows[0], moves=next_moves(moves, rows[0]))
 
 

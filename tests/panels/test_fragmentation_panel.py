@@ -108,10 +108,18 @@ def test_choosing_in_the_list_and_in_the_matrix_is_the_same(panel):
 
 def test_a_finding_says_what_it_is_in_other_groups(panel):
     panel.state.finding = LEAVE
-    facts = text(panel.facts.value)
-    assert "For whom" in facts
-    assert "region east" in facts
-    assert "region west" not in facts  # not judged there
+    whom = text(panel.whom.value)
+    assert "For whom" in whom
+    assert "region east" in whom
+    assert "region west" not in whom  # not judged there
+
+
+def test_filters_that_leave_no_finding_do_not_deny_those_there_are(panel):
+    panel.state.segment = EAST
+    panel.state.signal = "delay"
+    said = text(panel.answer.value)
+    assert "No finding among what you chose. Shown: 0 of 1 finding." in said
+    assert "No handoff stands out" not in said
 
 
 def test_segments_change_the_whole_page_and_are_asked_once(panel, answers):
