@@ -285,7 +285,7 @@ FORESIGHT_HITS = (
     "Of the {of} handoffs that turned out worst at past dates, this forecast had named {hits}; by "
     "chance it would have been {chance:.0f}{rival}."
 )
-FORESIGHT_RIVAL = ", and {method} names {hits}"
+FORESIGHT_RIVAL = ", and {method} would have named {hits}"
 FORESIGHT_METHODS: Mapping[str, str] = {
     "forecast": "this forecast",
     "same as last period": "going by last period",

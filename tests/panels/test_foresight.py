@@ -105,7 +105,7 @@ def test_a_poor_record_is_stated_as_plainly(shown):
     )
     weak = predictions().under_way.with_columns(skill=0.01, skill_low=-0.05)
     said = text(shown(overlap=poor, under_way=weak).words.value)
-    assert "and a list of the highest drop-off rates names 3" in said
+    assert "and a list of the highest drop-off rates would have named 3" in said
     assert "no better than chance: a hint where to look, and no reason to act" in said
     assert "no closer than going by how long they had been silent" in said
     worse = poor.with_columns(forecast_is=pl.lit("worse"))

@@ -117,7 +117,7 @@ def test_a_finding_says_what_it_is_in_other_groups(panel):
 def test_filters_that_leave_no_finding_do_not_deny_those_there_are(panel):
     panel.state.segment = EAST
     panel.state.signal = "delay"
-    said = text(panel.answer.value)
+    said = " ".join(text(panel.answer.value).split())
     assert "No finding among what you chose. Shown: 0 of 1 finding." in said
     assert "No handoff stands out" not in said
 
