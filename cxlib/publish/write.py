@@ -37,9 +37,11 @@ from cxlib.publish.snapshot import Snapshot
 from cxlib.store import Workspace
 from cxlib.summary import Selection, Summary
 
-__all__ = ["publish"]
+__all__ = ["ANSWERS", "publish"]
 
 SMALLEST_K = 3
+ANSWERS = (*(measure.name for measure in MEASURES), FINDINGS, PREDICTIONS)
+"""Everything that can be published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,10 @@ class _Wanted:
         only: Collection[str] | None,
         answers: Collection[str] | None,
     ) -> _Wanted:
-        known = [*(m.name for m in MEASURES), FINDINGS, PREDICTIONS]
         for name in answers or ():
-            if name not in known:
-                raise UnknownNameError("published measure", name, known)
-        asked = known if answers is None else answers
+            if name not in ANSWERS:
+                raise UnknownNameError("published measure", name, ANSWERS)
+        asked = ANSWERS if answers is None else answers
         measures = tuple(m for m in MEASURES if m.name in asked)
         return cls(views, only, measures, FINDINGS in asked, PREDICTIONS in asked)
 
@@ -96,7 +97,7 @@ def publish(
     only
         Names of the dashboards that may be opened on the snapshot; None for all.
     answers
-        What is answered: names of `cxlib.publish.rules.MEASURES`, ``"findings"``, and
+        What is answered, of `ANSWERS`: names of `cxlib.publish.rules.MEASURES`, ``"findings"``, and
         ``"predictions"`` (what could break next, with its backtest); None for everything.
     progress
         Called with a line of text at each step.
