@@ -215,7 +215,6 @@ function watchScheme(turned) {
 function render({ model, el }) {
   const plot = document.createElement("div");
   plot.className = "cx-plot";
-  plot.setAttribute("role", "img");
   el.appendChild(plot);
   const forget = below(model, plot, el);
   let Plotly, isDark, drawing = false, again = false, clicks = 0, frame = 0;
@@ -225,8 +224,9 @@ function render({ model, el }) {
     drawing = true;
     try {
       const { data, layout } = model.get("figure");
+      if (!data) return; // words alone, with their data below: no picture to be named
+      plot.setAttribute("role", "img");
       plot.setAttribute("aria-label", model.get("alt"));
-      if (!data) return;
       // The class plotly gives it anyway: a page that waits for its figures can find it before plotly is there.
       plot.classList.add("js-plotly-plot");
       plot.style.minHeight = `${layout?.height ?? 360}px`;
