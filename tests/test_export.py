@@ -115,6 +115,9 @@ def set_to(panel, key: str, details: dict[str, str]) -> None:
 
 def check_against(file: File, panel) -> None:
     """Set a panel to every selection of a file, and compare all that both show."""
+    for widget in walk(panel.widget):
+        if widget.has_trait("wanted"):
+            widget.wanted = True  # in a file everything is there already
     draw = random.Random(1)
     names = [str(c["widget"]) for c in file.held["choices"] if not c["filter"]]
     for key in file.held["selections"]:

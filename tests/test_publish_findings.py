@@ -61,7 +61,7 @@ def test_who_answered_is_as_coarse_as_the_mean_it_stands_beside(safe):
 def test_sentences_are_made_from_rounded_figures_only(safe):
     said = safe["table"].filter(pl.col("signal") == "abandonment", "finding")["sentence"][0]
     row = safe["table"].filter(pl.col("signal") == "abandonment", "finding").row(0, named=True)
-    assert f"{row['n'] * row['effect']:,.0f} customers" in said
+    assert f"{K * round(row['n'] * row['effect'] / K):,} customers" in said
     assert not [s for s in safe["table"]["sentence"].drop_nulls() if "(95 %: 1 to 2)" in s]
 
 

@@ -20,7 +20,7 @@ def workspace(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def snapshot(workspace):
-    return publish(workspace, k=K, answers=["touchpoints"], predictions=True)
+    return publish(workspace, k=K, answers=["touchpoints", "predictions"])
 
 
 def test_figures_are_about_at_least_k_customers_and_close_to_the_truth(workspace, snapshot):

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+from contextlib import closing
 from http.cookiejar import CookieJar
 from pathlib import Path
 
@@ -79,6 +80,22 @@ def test_a_port_in_use_is_said_so(site) -> None:
         taken.listen()
         with pytest.raises(ServeError, match="cannot be used"):
             serve_dashboards(site[0], port=taken.getsockname()[1], dashboards_dir=site[1])
+
+
+def test_two_servers_that_start_together_get_a_port_each() -> None:
+    """A port is taken when it is chosen, seconds before the server answers there."""
+    with (
+        closing(launch.take_port("127.0.0.1", None)) as first,
+        closing(launch.take_port("127.0.0.1", None)) as second,
+    ):
+        port = first.getsockname()[1]
+        assert port != second.getsockname()[1]
+        with pytest.raises(ServeError, match=f"port {port} on 127.0.0.1 cannot be used"):
+            launch.take_port("127.0.0.1", port)
+        # Who comes early waits instead of being turned away.
+        socket.create_connection(second.getsockname(), timeout=5).close()
+    with pytest.raises(ServeError, match="port 70000"):
+        launch.take_port("127.0.0.1", 70000)
 
 
 def test_a_folder_without_dashboards_is_said_so(site, tmp_path: Path) -> None:

@@ -149,8 +149,9 @@ class Visitor:
                     yield from ((model, {"index": i}) for i in [*range(count), 0])
             for key, *_ in state.get("items", []):
                 yield from ((model, {"chosen": key}), (model, {"chosen": ""}))
-            if "opened" in state:
-                yield model, {"opened": True}
+            for name in ("opened", "wanted"):
+                if name in state:
+                    yield model, {name: True}
 
     def leave(self) -> int:
         """Close the page as a browser does; return the status of its goodbye."""

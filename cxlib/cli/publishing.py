@@ -21,7 +21,7 @@ __all__ = ["print_changes", "print_snapshots", "publish_snapshot", "publish_view
 _OVERVIEW = ("first_contacts", "stage_funnel")
 _ANSWERS: dict[str, tuple[str, ...]] = {
     "journey_map": ("touchpoints", "transitions", *_OVERVIEW),
-    "fragmentation": ("findings", *_OVERVIEW),
+    "fragmentation": ("findings", "predictions", *_OVERVIEW),
 }
 """What each view asks, and the overview from which it says what changed; a view that is not named
 here may ask everything."""
@@ -40,16 +40,26 @@ def publish_views(
     k: Annotated[
         int, typer.Option("--k", help="Smallest number of customers a figure may be about.")
     ] = 10,
+    predictions: Annotated[
+        bool,
+        typer.Option(
+            "--predictions/--no-predictions",
+            help="Say what could break next, and how good such forecasts were; without it "
+            "publishing takes about a quarter less.",
+        ),
+    ] = True,
 ) -> None:
     """Publish a snapshot for the dashboards.
 
     It holds finished answers, small groups suppressed, and nothing about a single customer.
     """
-    publish_snapshot(workspace, k=k, views=view)
+    publish_snapshot(workspace, k=k, views=view, predictions=predictions)
     say(f"Next: cx serve {workspace}")
 
 
-def publish_snapshot(folder: Path, *, k: int, views: Sequence[str] | None = None) -> None:
+def publish_snapshot(
+    folder: Path, *, k: int, views: Sequence[str] | None = None, predictions: bool = True
+) -> None:
     """Publish a snapshot of the workspace at `folder`, and say what was published.
 
     Parameters
@@ -60,6 +70,8 @@ def publish_snapshot(folder: Path, *, k: int, views: Sequence[str] | None = None
         Smallest number of customers a figure may be about.
     views
         Names of the dashboards to publish; all of them where None are named.
+    predictions
+        Whether to publish what could break next.
 
     Raises
     ------
@@ -78,7 +90,7 @@ def publish_snapshot(folder: Path, *, k: int, views: Sequence[str] | None = None
             k=k,
             views={n: draw for n, draw in drawn.items() if chosen is None or n in chosen},
             only=chosen,
-            answers=_answers(chosen),
+            answers=_answers(chosen, predictions=predictions),
             progress=tell,
         )
     typer.echo("\n".join([f"Published: {snapshot.line()}", *snapshot.facts()]))
@@ -105,11 +117,17 @@ def _known_views(names: Sequence[str], drawn: Mapping[str, object]) -> tuple[str
     return tuple(dict.fromkeys(names))
 
 
-def _answers(views: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return what the views ask together; None for everything."""
-    if views is None or any(view not in _ANSWERS for view in views):
-        return None
-    return tuple(sorted({answer for view in views for answer in _ANSWERS[view]}))
+def _answers(views: Sequence[str] | None, *, predictions: bool) -> tuple[str, ...]:
+    """Return what the views ask together."""
+    from cxlib.publish.write import ANSWERS
+
+    everything = views is None or any(view not in _ANSWERS for view in views)
+    asked = {answer for view in views or () for answer in _ANSWERS.get(view, ())}
+    return tuple(
+        name
+        for name in ANSWERS
+        if (everything or name in asked) and (predictions or name != "predictions")
+    )
 
 
 def print_snapshots(workspace: WorkspaceFolder, as_json: Json = False) -> None:

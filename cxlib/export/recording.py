@@ -20,6 +20,7 @@ from cxlib.export.nodes import Nodes
 from cxlib.figures.map_layout import Place
 from cxlib.figures.map_traces import place_key
 from cxlib.panels.choice_list import ChoiceList
+from cxlib.panels.figure_widget import FigureWidget
 from cxlib.panels.filters import ALL
 
 __all__ = ["Choice", "Recording", "find_choices", "is_hidden", "is_own", "record", "walk"]
@@ -214,6 +215,9 @@ def record(panel: Panel, *, progress: Callable[[str], None] | None = None) -> Re
     options = [list(choice.options) for choice in filters]
     together = _count(options) <= MOST_TOGETHER
     keys = list(product(*options)) if together else _one_at_a_time(options)
+    for widget in walk(panel.widget):
+        if isinstance(widget, FigureWidget):
+            widget.wanted = True
     recorder = _Recorder(panel, [c for c in choices if not c.is_filter])
     selections = {}
     for number, key in enumerate(keys):

@@ -75,6 +75,8 @@
       const list = details.find((choice) => choice.widget === this.widget);
       if (list) return choose(list, this.get("chosen"));
       const { key } = this.get("clicked") ?? {};
+      // Heard once: whatever else is saved later was not clicked.
+      this.set("clicked", {});
       for (const choice of details.filter((one) => one.nothing !== null)) {
         if (this.pressed !== this.get("pressed")) choose(choice, choice.nothing);
         else if (key !== undefined && isKnown(choice, key)) choose(choice, chosen[choice.widget] === key ? choice.nothing : key);

@@ -91,8 +91,8 @@ def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = N
             continue
         lines = "".join(_line(row, channels, next_moves(transitions, row)) for row in rows)
         parts.append(
-            f'<section class="cx-stage" style="--cx-stage: {stages[stage]}"><h3>{escape(stage)}'
-            f"<small>{_stage_facts(by_stage.get(stage))}</small></h3>{lines}</section>"
+            f'<section class="cx-stage" style="--cx-stage: {stages[stage]}"><h2>{escape(stage)}'
+            f"<small>{_stage_facts(by_stage.get(stage))}</small></h2>{lines}</section>"
         )
     return f'<div class="cx-page-style cx-stages">{"".join(parts)}</div>'
 
@@ -187,7 +187,7 @@ def _next(moves: Sequence[Mapping[str, Any]]) -> str:
         f"<b>{people(m['n'])}</b></li>"
         for m in moves[:_NEXT_SHOWN]
     )
-    return f'<h4>Where they go next</h4><ol class="cx-next">{items}</ol>'
+    return f'<h3>Where they go next</h3><ol class="cx-next">{items}</ol>'
 
 
 def _target(move: Mapping[str, Any]) -> str:
@@ -200,7 +200,7 @@ def _what_to_do(row: Mapping[str, Any]) -> str:
         return ""
     owner = f"{escape(row['owner'])}, who owns it," if row["owner"] else "whoever owns it"
     return (
-        f"<h4>What to do</h4><p>One of the three places where most customers get lost. Ask {owner} "
+        f"<h3>What to do</h3><p>One of the three places where most customers get lost. Ask {owner} "
         "what customers find after this contact, and why they stop there.</p>"
     )
 

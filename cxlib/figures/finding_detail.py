@@ -18,7 +18,7 @@ from cxlib.figures.fragmentation import (
     wait_text,
 )
 from cxlib.figures.numbers import answered, duration, plural, share
-from cxlib.figures.theme import Theme, faded, new_figure, theme_named
+from cxlib.figures.theme import Theme, faded, lay_out, new_figure, theme_named
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -61,7 +61,7 @@ def plot_finding_detail(
         alt=sentence,
         height=_HEIGHT + (0 if title == "" else 90),
     )
-    figure.update_layout(showlegend=False)
+    lay_out(figure, showlegend=False)
     if curve["observed"].drop_nulls().len() > 1:
         _add_curve(figure, curve, finding, theme)
     elif onward["observed"].drop_nulls().len():
@@ -91,7 +91,7 @@ def plot_finding_trend(
         alt=sentence,
         height=260 + (0 if title == "" else 80),
     )
-    figure.update_layout(showlegend=False)
+    lay_out(figure, showlegend=False)
     scale = _scale(finding)
     rows = trend.to_dicts()
     colours = [theme.finding if row["complete"] else theme.flow for row in rows]
@@ -121,7 +121,8 @@ def plot_finding_trend(
     )
     if finding["expected"] is not None and rows:
         _add_expectation(figure, scale * finding["expected"], finding, theme)
-    figure.update_layout(
+    lay_out(
+        figure,
         yaxis={
             "title": {"text": _axis_name(finding)},
             "fixedrange": True,
@@ -218,7 +219,8 @@ def _add_curve(
     heading = "% not in touch again within that time" if silence else "% who have arrived by then"
     is_open = in_open_hours(finding)
     passed = "open hours" if is_open else "time"
-    figure.update_layout(
+    lay_out(
+        figure,
         yaxis={"range": [0, 103], "title": {"text": heading}, "fixedrange": True},
         xaxis={
             "title": {"text": "days since" if silence else f"{passed} since the contact before"},
@@ -254,16 +256,17 @@ def _label_curves(
         return
     row = max(known, key=lambda r: abs(r["observed"] - r["expected"]))
     upper = row["observed"] >= row["expected"]
-    for name, label, colour, above in (
-        ("observed", "<b>this handoff</b>", theme.finding, upper),
-        ("expected", "like handoffs", theme.muted, not upper),
-    ):
-        figure.add_annotation(
-            x=log10(row["x"]) if log else row["x"], y=100 * row[name], text=label,
-            showarrow=False, xanchor="right" if above else "left", xshift=-10 if above else 10,
-            yshift=10 if above else -12, font={"size": 13, "color": colour},
-            bgcolor=faded(theme.paper, 0.75),
-        )  # fmt: skip
+    labels = [
+        {"x": log10(row["x"]) if log else row["x"], "y": 100 * row[name], "text": label}
+        | {"xanchor": "right" if above else "left", "xshift": -10 if above else 10}
+        | {"yshift": 10 if above else -12, "showarrow": False}
+        | {"font": {"size": 13, "color": colour}, "bgcolor": faded(theme.paper, 0.75)}
+        for name, label, colour, above in (
+            ("observed", "<b>this handoff</b>", theme.finding, upper),
+            ("expected", "like handoffs", theme.muted, not upper),
+        )
+    ]
+    lay_out(figure, annotations=labels)
 
 
 def _add_next_steps(
@@ -271,12 +274,12 @@ def _add_next_steps(
 ) -> None:
     rows = onward.filter(pl.col("observed").is_not_null()).to_dicts()
     places = list(range(len(rows)))
-    for row, y in zip(rows, places, strict=True):
-        if row["others"] is not None:
-            figure.add_shape(
-                type="line", x0=100 * row["others"], x1=100 * row["observed"], y0=y, y1=y,
-                line={"width": 2, "color": theme.rule}, layer="below",
-            )  # fmt: skip
+    apart = [
+        {"type": "line", "x0": 100 * row["others"], "x1": 100 * row["observed"], "y0": y, "y1": y}
+        | {"line": {"width": 2, "color": theme.rule}, "layer": "below"}
+        for row, y in zip(rows, places, strict=True)
+        if row["others"] is not None
+    ]
     for name, label, colour, symbol in (
         ("others", "came from elsewhere", theme.muted, "circle-open"),
         ("observed", "came by this handoff", theme.finding, "circle"),
@@ -297,7 +300,8 @@ def _add_next_steps(
                 hoverinfo="text",
             )
         )
-    figure.update_layout(
+    lay_out(
+        figure,
         yaxis={
             "range": [len(rows) - 0.5, -0.5],
             "tickvals": places,
@@ -312,19 +316,27 @@ def _add_next_steps(
             "fixedrange": True,
         },
         margin={"t": int(figure.layout.margin.t) + 26},
+        shapes=apart,
+        annotations=[_which_is_which(theme)],
     )
-    figure.add_annotation(
-        text=f'<span style="color:{theme.finding}">● <b>came by this handoff</b></span>   '
-        f"○ came from elsewhere",
-        x=0, xref="paper", xanchor="left", y=1, yref="paper", yanchor="bottom", yshift=4,
-        showarrow=False, font={"size": 12, "color": theme.muted},
-    )  # fmt: skip
+
+
+def _which_is_which(theme: Theme) -> dict[str, Any]:
+    text = (
+        f'<span style="color:{theme.finding}">● <b>came by this handoff</b></span>   '
+        f"○ came from elsewhere"
+    )
+    return (
+        {"text": text, "showarrow": False, "font": {"size": 12, "color": theme.muted}}
+        | {"x": 0, "xref": "paper", "xanchor": "left"}
+        | {"y": 1, "yref": "paper", "yanchor": "bottom", "yshift": 4}
+    )
 
 
 def _add_two_figures(figure: go.Figure, finding: Mapping[str, Any], theme: Theme) -> None:
     scale = _scale(finding)
     if finding["observed"] is None or finding["expected"] is None:
-        figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
+        lay_out(figure, xaxis={"visible": False}, yaxis={"visible": False})
         return
     effect = finding["effect"]
     ends = [
@@ -358,7 +370,8 @@ def _add_two_figures(figure: go.Figure, finding: Mapping[str, Any], theme: Theme
             hoverinfo="skip",
         )
     )
-    figure.update_layout(
+    lay_out(
+        figure,
         height=int(figure.layout.height) - 90,
         yaxis={
             "range": [1.6, -0.7],
@@ -380,13 +393,19 @@ def _add_two_figures(figure: go.Figure, finding: Mapping[str, Any], theme: Theme
 def _add_expectation(
     figure: go.Figure, value: float, finding: Mapping[str, Any], theme: Theme
 ) -> None:
-    figure.add_hline(y=value, line={"width": 1.5, "dash": "dash", "color": theme.muted})
+    line = {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": value, "y1": value}
     above = finding["signal"] == "perception_dip"  # the curve lies on the other side
-    figure.add_annotation(
-        text=f"like handoffs {figure_text(finding, finding['expected'])}", x=1, xref="paper",
-        xanchor="right", y=value, yanchor="bottom" if above else "top", showarrow=False,
-        font={"size": 12, "color": theme.muted},
-    )  # fmt: skip
+    label = (
+        {"text": f"like handoffs {figure_text(finding, finding['expected'])}", "showarrow": False}
+        | {"x": 1, "xref": "paper", "xanchor": "right"}
+        | {"y": value, "yanchor": "bottom" if above else "top"}
+        | {"font": {"size": 12, "color": theme.muted}}
+    )
+    lay_out(
+        figure,
+        shapes=[line | {"line": {"width": 1.5, "dash": "dash", "color": theme.muted}}],
+        annotations=[label],
+    )
 
 
 def _error(rows: list[dict[str, Any]], scale: float, theme: Theme) -> dict[str, Any]:

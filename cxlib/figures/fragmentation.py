@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.figures.numbers import NBSP, answered, duration, people, plural, rating, share
-from cxlib.figures.theme import Theme, faded, new_figure, theme_named
+from cxlib.figures.theme import Theme, faded, lay_out, new_figure, theme_named
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -192,8 +192,7 @@ def plot_findings(
         + [_findings(rows, at, theme, selected=selected)]
     )
     layout["annotations"] += _labels(rows, at, theme, selected=selected)
-    # At once: plotly checks the whole layout anew for every annotation and shape that is added.
-    return figure.update_layout(layout)
+    return lay_out(figure, **layout)
 
 
 def _matrix_rests_on(result: FindingDetails) -> str:

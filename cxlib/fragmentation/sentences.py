@@ -25,8 +25,8 @@ _SHAKY = {"perception_dip": "who answers could explain it: unstable"}
 """What it means for a signal to be unstable, where that is not a change of sign."""
 
 
-def say_finding(row: dict[str, Any]) -> str:
-    """Say one finding so that a stakeholder could repeat it.
+def say_finding(row: dict[str, Any], *, step: int = 1) -> str:
+    """Say one finding so that a stakeholder could repeat it; customers in multiples of `step`.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def say_finding(row: dict[str, Any]) -> str:
     ...              "observed": 0.5, "expected": 0.25})
     'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
     """
-    said = _say(row)
+    said = _say(row, step)
     shaky = _SHAKY.get(row["signal"], "changes sign with the settings: unstable")
     doubts = [
         *([shaky] if row.get("stable") is False else []),
@@ -44,7 +44,7 @@ def say_finding(row: dict[str, Any]) -> str:
     return said + (f"; {', and '.join(doubts)}" if doubts else "")
 
 
-def _say(row: dict[str, Any]) -> str:
+def _say(row: dict[str, Any], step: int) -> str:
     handoff = f"{row['source']} → {row['target']}"
     n, effect, low, high = row["n"], row["effect"], row["low"], row["high"]
     signal = row["signal"]
@@ -62,10 +62,10 @@ def _say(row: dict[str, Any]) -> str:
             f"(95 %: {-high:.1f} to {-low:.1f}): {row['observed']:.1f} instead of "
             f"{row['expected']:.1f}{_answered(row)}"
         )
-    low_n = max(0.0, n * low)
+    more_n, low_n, high_n = (step * round(n * end / step) for end in (effect, low, high))
     like = "the other planned handoffs" if signal == "broken_handoff" else "like handoffs"
-    more = _MORE.get(signal, f"{signal}: {{}} more").format(f"{n * effect:,.0f} customers")
-    return f"{handoff} {more} than {like} do (95 %: {low_n:,.0f} to {n * high:,.0f})"
+    more = _MORE.get(signal, f"{signal}: {{}} more").format(f"{more_n:,} customers")
+    return f"{handoff} {more} than {like} do (95 %: {max(0, low_n):,} to {high_n:,})"
 
 
 def _answered(row: dict[str, Any]) -> str:

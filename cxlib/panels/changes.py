@@ -131,8 +131,7 @@ class Changes:
         selection = ": ".join(changes.segment) if changes.segment else texts.ALL_CUSTOMERS
         columns = origin.columns(selection) | {"compared_with": changes.since.date().isoformat()}
         self.below.write_below(
-            table=_table(changes),
-            csv=csv_text(changes.table, columns),
+            lambda: (_table(changes), csv_text(changes.table, columns)),
             since=day(changes.since),
             until=day(changes.until),
             k=str(origin.k),

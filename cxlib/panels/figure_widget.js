@@ -61,7 +61,32 @@ async function takePicture(model, plot, format) {
   await Plotly.downloadImage({ data, layout }, { format, filename: model.get("file"), width, height, scale });
 }
 
-function takeTable(model) {
+// The data, table and CSV, are written only for those who ask: for most visitors they are the larger part of an answer.
+function want(model, wanted) {
+  if (model.get("wanted") === wanted) return;
+  model.set("wanted", wanted);
+  model.save_changes();
+}
+
+function data(model) {
+  if (model.get("csv")) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const arrived = () => {
+      clearTimeout(timer);
+      model.off("change:csv", arrived);
+      resolve();
+    };
+    const timer = setTimeout(() => {
+      model.off("change:csv", arrived);
+      reject(new Error("the data did not arrive"));
+    }, 60000);
+    model.on("change:csv", arrived);
+    want(model, true);
+  });
+}
+
+async function takeTable(model) {
+  await data(model);
   // The mark at the start is what makes spreadsheets read names in UTF-8.
   const address = URL.createObjectURL(new Blob(["\ufeff", model.get("csv")], { type: "text/csv;charset=utf-8" }));
   const link = document.createElement("a");
@@ -76,13 +101,16 @@ function fill(details) {
   details.lastChild.innerHTML = details.filled = details.html;
 }
 
-function noteElement() {
+function noteElement(turned) {
   const details = document.createElement("details");
   const summary = document.createElement("summary");
   const content = document.createElement("div");
   content.className = "cx-content";
   details.append(summary, content);
-  details.addEventListener("toggle", () => fill(details));
+  details.addEventListener("toggle", () => {
+    turned(details.open);
+    fill(details);
+  });
   details.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !details.open) return;
     event.stopPropagation();
@@ -121,21 +149,26 @@ function below(model, plot, el) {
   const write = () => {
     const notes = model.get("notes");
     const there = [...box.querySelectorAll("details")];
-    // What is open stays open: only its content changes.
+    // What is open stays open: only its content changes. The last one is the table.
     notes.forEach(([heading, html], i) => {
-      const details = there[i] ?? box.insertBefore(noteElement(), takeAway);
+      const turned = (open) => { if (i === notes.length - 1) want(model, open); };
+      const details = there[i] ?? box.insertBefore(noteElement(turned), takeAway);
       details.firstChild.textContent = plain(heading);
       details.html = html;
       fill(details);
     });
     there.slice(notes.length).forEach((details) => details.remove());
-    csv.hidden = !model.get("csv");
-    for (const picture of pictures) picture.hidden = !model.get("figure").data;
+    csv.hidden = !notes.length;
   };
-  const parts = "change:notes change:csv change:figure";
-  model.on(parts, write);
+  const offer = () => { for (const picture of pictures) picture.hidden = !model.get("figure").data; };
+  model.on("change:notes", write);
+  model.on("change:figure", offer);
   write();
-  return () => model.off(parts, write);
+  offer();
+  return () => {
+    model.off("change:notes", write);
+    model.off("change:figure", offer);
+  };
 }
 
 // Figures come in light colours, each with its twin for a page that is dark, as the text around the figure tells.
@@ -182,7 +215,6 @@ function watchScheme(turned) {
 function render({ model, el }) {
   const plot = document.createElement("div");
   plot.className = "cx-plot";
-  plot.setAttribute("role", "img");
   el.appendChild(plot);
   const forget = below(model, plot, el);
   let Plotly, isDark, drawing = false, again = false, clicks = 0, frame = 0;
@@ -192,8 +224,9 @@ function render({ model, el }) {
     drawing = true;
     try {
       const { data, layout } = model.get("figure");
+      if (!data) return; // words alone, with their data below: no picture to be named
+      plot.setAttribute("role", "img");
       plot.setAttribute("aria-label", model.get("alt"));
-      if (!data) return;
       // The class plotly gives it anyway: a page that waits for its figures can find it before plotly is there.
       plot.classList.add("js-plotly-plot");
       plot.style.minHeight = `${layout?.height ?? 360}px`;

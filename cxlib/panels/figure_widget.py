@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,13 @@ class FigureWidget(anywidget.AnyWidget):
     dark
         The dark twin of every colour in the figure: the page swaps them where it is dark.
     notes
-        Heading and HTML of everything that opens below the figure.
+        Heading and HTML of everything that opens below the figure; the table is empty until
+        somebody asked for it.
     csv
-        The data behind the figure, to be taken away.
+        The data behind the figure, to be taken away; empty until somebody asked for it.
+    wanted
+        Whether the page asks for the data, table and CSV. Most visitors never do, and a table of
+        hundreds of rows is more to write and to send than everything else they see.
     credit
         Line below the title of a picture that is taken away: of what, and from when.
     """
@@ -73,6 +78,7 @@ class FigureWidget(anywidget.AnyWidget):
     file = traitlets.Unicode().tag(sync=True)
     notes: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
     csv = traitlets.Unicode().tag(sync=True)
+    wanted = traitlets.Bool(False).tag(sync=True)
     credit = traitlets.Unicode().tag(sync=True)
     words = traitlets.Dict().tag(sync=True)
 
@@ -85,9 +91,12 @@ class FigureWidget(anywidget.AnyWidget):
         super().__init__(config=dict(CONFIG), plotly_url=address, words=words, **kwargs)
         self.text = text
         self._drawn: go.Figure | None = None
+        self._words: list[list[str]] = []
+        self._write_data: Callable[[], tuple[str, str]] = lambda: ("", "")
         if text is not None:
             self.label, self.file = text.name, text.file
         self.on_msg(self._answer)
+        self.observe(self._show_data, "wanted")
         if figure is not None:
             self.draw(figure)
 
@@ -103,31 +112,36 @@ class FigureWidget(anywidget.AnyWidget):
             self.dark = dark_twins(text) if theme_named() is LIGHT else {}
             self.figure = json.loads(text)
 
-    def write_below(self, *, table: str, csv: str, **filled: str) -> None:
+    def write_below(self, data: Callable[[], tuple[str, str]], **filled: str) -> None:
         """Write what stands below the figure.
 
         Parameters
         ----------
-        table
-            The data behind it, as HTML.
-        csv
-            The same as CSV.
+        data
+            Writes the data behind it as a table in HTML, and as CSV; called when somebody asks.
         **filled
             What the texts of the figure leave open, already escaped.
         """
         if self.text is None:
             raise TypeError("a figure without a text has nothing below it")
-        with self.hold_sync():
-            self.csv = csv
-            self.notes = [
-                [texts.MEANING, self.text.meaning.format(**filled)],
-                [texts.SURENESS, self.text.sureness.format(**filled)],
-                [texts.TABLE, table],
-            ]
+        self._write_data = data
+        self._words = [
+            [texts.MEANING, self.text.meaning.format(**filled)],
+            [texts.SURENESS, self.text.sureness.format(**filled)],
+        ]
+        self._show_data()
 
     def note(self, heading: str) -> str:
         """Return the HTML that opens below this heading."""
-        return dict(self.notes)[heading]
+        return self._write_data()[0] if heading == texts.TABLE else dict(self.notes)[heading]
+
+    def _show_data(self, change: object = None) -> None:
+        if not self._words:
+            return
+        table, csv = self._write_data() if self.wanted else ("", "")
+        with self.hold_sync():
+            self.csv = csv
+            self.notes = [*self._words, [texts.TABLE, table]]
 
     def _answer(self, widget: object, content: dict[str, Any], buffers: list[bytes]) -> None:
         """Hand plotly.js to a page that could not load it from the server."""

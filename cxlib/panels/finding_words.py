@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 __all__ = [
     "answer",
     "behind_detail",
+    "behind_matrix",
     "behind_trend",
     "entry",
     "facts",
     "for_whom",
     "heading",
-    "judged_table",
     "nothing",
     "ranked",
     "tested",
@@ -62,9 +62,12 @@ def answer(result: FindingDetails, *, of: int, filters: Sequence[str] = ()) -> s
     if filters:
         part = texts.BREAKS_PART.format(shown=len(result.found), all=plural(of, "finding"))
         basis = f"{part} {basis}"
+    said = describe_findings(result)
+    if filters and of and result.found.is_empty():
+        said = texts.NOTHING_HERE.removesuffix(".")
     return (
         f'<div role="status"><h1>{escape(title)}</h1>'
-        f"<p>{escape(describe_findings(result))}.</p><small>{escape(basis)}</small></div>"
+        f"<p>{escape(said)}.</p><small>{escape(basis)}</small></div>"
     )
 
 
@@ -153,8 +156,8 @@ def tested(result: FindingDetails) -> str:
     return f"<p>{texts.TESTED.format(tests=f'{result.tests:,}')}</p>{_signals(result)}"
 
 
-def judged_table(result: FindingDetails) -> str:
-    """Write every judgement as a table for people."""
+def behind_matrix(result: FindingDetails) -> tuple[str, pl.DataFrame]:
+    """Return every judgement: as a table for people, and as a frame."""
     columns = [
         Column("From", lambda row: row["source"], number=False),
         Column("To", lambda row: row["target"], number=False),
@@ -167,7 +170,8 @@ def judged_table(result: FindingDetails) -> str:
         Column("q", lambda row: _q(row["q"])),
         Column("Finding", _says_finding, number=False),
     ]
-    return html_table(result.table, columns, caption=texts.JUDGED_TABLE)
+    frame = result.table.drop("source_place", "target_place")
+    return html_table(frame, columns, caption=texts.JUDGED_TABLE), frame
 
 
 def behind_detail(result: FindingDetails, row: Mapping[str, Any]) -> tuple[str, pl.DataFrame]:

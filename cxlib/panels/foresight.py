@@ -55,8 +55,10 @@ class Foresight:
         origin = Origin.of(answers.manifest, found.observed_until)
         self.words.value = _told(found)
         self.below.write_below(
-            table=_table(found),
-            csv=csv_text(found.handoffs, origin.columns(texts.ALL_CUSTOMERS)),
+            lambda: (
+                _table(found),
+                csv_text(found.handoffs, origin.columns(texts.ALL_CUSTOMERS)),
+            ),
             backtest=_backtest(found),
             until=day(origin.until),
             days=str(found.horizon.days),
@@ -72,25 +74,65 @@ def _predictions(answers: object) -> Predictions | None:
 
 
 def _told(found: Predictions) -> str:
-    items = [_handoffs(found), _customers(found)]
-    listed = "".join(f"<li>{escape(item)}</li>" for item in items)
-    return f"<p><small>{texts.FORESIGHT_WHOM}</small></p><ul>{listed}</ul>"
+    record = "".join(f"<li>{line}</li>" for line in _record(found))
+    return (
+        f"<p><small>{texts.FORESIGHT_WHOM}</small></p>{_handoffs(found)}"
+        f"<p>{escape(_customers(found))}</p>"
+        f"<h3>{texts.FORESIGHT_RECORD}</h3><ul>{record}</ul>"
+    )
 
 
 def _handoffs(found: Predictions) -> str:
     if found.handoff_reason is not None:
-        return texts.FORESIGHT_NONE.format(reason=found.handoff_reason)
+        return f"<p>{escape(texts.FORESIGHT_NONE.format(reason=found.handoff_reason))}</p>"
+    signal = signal_name(found.signal)
     could = found.handoffs.filter("could_break").to_dicts()
     if not could:
-        return texts.FORESIGHT_QUIET.format(signal=signal_name(found.signal))
-    named = ", ".join(
-        f"{row['source']} → {row['target']} ({share(row['chance'])})" for row in could[:_NAMED]
-    )
+        return f"<p><b>{escape(texts.FORESIGHT_QUIET.format(signal=signal))}</b></p>"
+    head = texts.FORESIGHT_COULD.format(n=plural(len(could), "handoff"), signal=signal)
+    said = [
+        texts.FORESIGHT_HANDOFF.format(
+            handoff=f"{row['source']} → {row['target']}",
+            owner=f" (owner: {row['owner']})" if row["owner"] else "",
+            chance=share(row["chance"]),
+            excess=_excess(row),
+        )
+        for row in could[:_NAMED]
+    ]
     more = len(could) - _NAMED
-    rest = texts.FORESIGHT_MORE.format(n=more) if more > 0 else ""
-    return texts.FORESIGHT_COULD.format(
-        n=plural(len(could), "handoff"), signal=signal_name(found.signal), named=named + rest
-    )
+    said += [texts.FORESIGHT_MORE.format(n=more)] if more > 0 else []
+    items = "".join(f"<li>{escape(line)}</li>" for line in said)
+    return f"<p><b>{escape(head)}</b></p><ul>{items}</ul>"
+
+
+def _record(found: Predictions) -> list[str]:
+    """Say how good the same forecast was at past dates, as it is, also where it is poor."""
+    known = found.overlap.filter(pl.col("hits").is_not_null()).to_dicts()
+    ours = [row for row in known if row["method"] == "forecast"]
+    rivals = [row for row in known if row["method"] != "forecast"]
+    best = max(rivals, key=lambda row: row["hits"], default=None)
+    lines = []
+    for row in ours:
+        rival = ""
+        if best is not None and best["hits"] > row["hits"]:
+            method = texts.FORESIGHT_METHODS[best["method"]]
+            rival = texts.FORESIGHT_RIVAL.format(method=method, hits=best["hits"])
+        hits = texts.FORESIGHT_HITS.format(
+            of=row["of"], hits=row["hits"], chance=row["by_chance"], rival=rival
+        )
+        lines.append(f"{hits} <b>{texts.FORESIGHT_VERDICT[row['forecast_is']]}</b>")
+    for row in found.under_way.filter(pl.col("fold") == "all").to_dicts():
+        if row["predicted"] is not None and row["fragmented"] is not None:
+            surely = row["skill_low"] is not None and row["skill_low"] > 0
+            skill = texts.FORESIGHT_SKILL if surely else texts.FORESIGHT_NO_SKILL
+            lines.append(
+                texts.FORESIGHT_EXPECTED.format(
+                    predicted=share(row["predicted"]),
+                    came=share(row["fragmented"]),
+                    skill=skill.format(skill=share(row["skill"])),
+                )
+            )
+    return lines or [texts.FORESIGHT_UNTESTED]
 
 
 def _customers(found: Predictions) -> str:
@@ -123,27 +165,27 @@ def _table(found: Predictions) -> str:
 def _excess(row: Mapping[str, Any]) -> str:
     if row["excess"] is None:
         return MISSING
-    ends = [
-        f"{100 * row[name]:+.0f}".replace("-", "−")
-        for name in ("excess", "excess_low", "excess_high")
-    ]
+    ends = [_points(row[name]) for name in ("excess", "excess_low", "excess_high")]
     return f"{ends[0]} points ({ends[1]} to {ends[2]})"
 
 
+def _points(excess: float) -> str:
+    points = round(100 * excess)
+    return f"{points:+d}".replace("-", "−") if points else "0"
+
+
 def _backtest(found: Predictions) -> str:
-    """Say how good such predictions were at past dates, as it is, also where it is poor."""
+    """List every way to name the handoffs that turned out worst, and how close the rest came."""
     lines = [
         texts.FORESIGHT_NAMED.format(
-            method=escape(row["method"]), hits=row["hits"], of=row["of"], chance=row["by_chance"]
+            method=texts.FORESIGHT_METHODS[row["method"]], hits=row["hits"], of=row["of"]
         )
         for row in found.overlap.to_dicts()
         if row["hits"] is not None
     ]
     lines += [
-        texts.FORESIGHT_CAME.format(
-            predicted=share(row["predicted"]), came=share(row["fragmented"]), brier=row["brier"]
-        )
+        texts.FORESIGHT_BRIER.format(brier=row["brier"])
         for row in found.under_way.filter(pl.col("fold") == "all").to_dicts()
-        if row["predicted"] is not None and row["brier"] is not None
+        if row["brier"] is not None
     ]
     return "".join(f"<li>{line}</li>" for line in lines or [texts.FORESIGHT_UNTESTED])

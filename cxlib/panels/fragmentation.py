@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -117,7 +118,8 @@ class FragmentationPanel:
         self._shown_finding: tuple[object, str] | None = None
         self.message = widgets.HTML()
         self.message.add_class("cx-message")
-        self.answer, self.calm, self.head, self.facts = (widgets.HTML() for _ in range(4))
+        self.answer, self.calm, self.head = (widgets.HTML() for _ in range(3))
+        self.facts, self.whom = widgets.HTML(), widgets.HTML()
         self.ranked = ChoiceList(label=texts.RANKED_LABEL)
         self.figure = FigureWidget(text=texts.MATRIX)
         self.detail = FigureWidget(text=texts.AFTERWARDS)
@@ -184,7 +186,7 @@ class FragmentationPanel:
         main = widgets.HBox([side, self.figure])
         self.after = widgets.VBox([widgets.HTML(f"<h3>{texts.AFTER_HEADING}</h3>"), self.detail])
         self.since = widgets.VBox([widgets.HTML(f"<h3>{texts.TREND_HEADING}</h3>"), self.trend])
-        self.pictures = widgets.HBox([self.facts, self.after, self.since])
+        self.pictures = widgets.HBox([self.facts, self.after, self.since, self.whom])
         self.opened = widgets.VBox([self.head, self.close, self.pictures])
         more = widgets.VBox([self.tested])
         top = [sheet, self.answer, self.link.widget, filters, self.message]
@@ -200,6 +202,7 @@ class FragmentationPanel:
             (main, "cx-breaks"),
             (self.head, "cx-head"),
             (self.facts, "cx-facts"),
+            (self.whom, "cx-for-whom"),
             (self.detail, "cx-curve"),
             (self.trend, "cx-trend"),
             (self.after, "cx-picture"),
@@ -227,13 +230,21 @@ class FragmentationPanel:
 
     @calmly
     def _selected(self, change: object) -> None:
-        self._show_selection()
+        with self._in_one_message_each():
+            self._show_selection()
         self.changes.show()
 
     @calmly
     def _opened(self, change: object) -> None:
-        self._show_selection()
-        self._show_finding()
+        with self._in_one_message_each():
+            self._show_selection()
+            self._show_finding()
+
+    @contextmanager
+    def _in_one_message_each(self) -> Iterator[None]:
+        """Send each figure once, with what stands below it, and after the words."""
+        with self.figure.hold_sync(), self.detail.hold_sync(), self.trend.hold_sync():
+            yield
 
     @calmly
     def _compared(self, change: object) -> None:
@@ -292,7 +303,7 @@ class FragmentationPanel:
             self.state.finding = keys[0] if keys else ""
         self._show_finding()
         self.tested.html = words.tested(result)
-        self._write_below(self.figure, words.judged_table(result), _without_places(result.table))
+        self._write_below(self.figure, lambda: words.behind_matrix(result))
 
     @property
     def _k(self) -> int:
@@ -317,11 +328,10 @@ class FragmentationPanel:
         self.detail.draw(detail)
         self.since.layout.display = None if len(trend.data[0].x or ()) > 1 else "none"
         self.trend.draw(trend)
-        self.facts.value = words.facts(result, row, self._k) + words.for_whom(
-            self._in_segments(row)
-        )
-        self._write_below(self.detail, *words.behind_detail(result, row), n=row["n"])
-        self._write_below(self.trend, *words.behind_trend(result, row))
+        self.facts.value = words.facts(result, row, self._k)
+        self.whom.value = words.for_whom(self._in_segments(row))
+        self._write_below(self.detail, lambda: words.behind_detail(result, row), n=row["n"])
+        self._write_below(self.trend, lambda: words.behind_trend(result, row))
 
     def _draw_matrix(self, chosen: tuple[object, ...], finding: str) -> go.Figure:
         return plot_findings(
@@ -336,16 +346,23 @@ class FragmentationPanel:
         return plot_finding_detail(result, row, title=""), plot_finding_trend(result, row, title="")
 
     def _write_below(
-        self, figure: FigureWidget, table: str, frame: pl.DataFrame, n: int | None = None
+        self,
+        figure: FigureWidget,
+        behind: Callable[[], tuple[str, pl.DataFrame]],
+        n: int | None = None,
     ) -> None:
         result = self._findings(self.state.segment)
         origin = Origin.of(self._answers.manifest, result.observed_until)
         segment = ": ".join(self.state.segment) if self.state.segment else texts.ALL_CUSTOMERS
         selection = ", ".join([segment, *self._filters()])
+
+        def write() -> tuple[str, str]:
+            table, frame = behind()
+            return table, csv_text(frame, origin.columns(selection))
+
         figure.credit = f"{selection}. {origin.credit()}"
         figure.write_below(
-            table=table,
-            csv=csv_text(frame, origin.columns(selection)),
+            write,
             tests=f"{result.tests:,}",
             limit=f"{Q_LIMIT:g}",
             false=texts.IN_HUNDRED.format(n=round(100 * Q_LIMIT)),
@@ -380,10 +397,6 @@ def _names(everybody: FindingDetails) -> dict[str, list[str]]:
     }
 
 
-def _without_places(table: pl.DataFrame) -> pl.DataFrame:
-    return table.drop("source_place", "target_place")
-
-
 def draw_findings_first_paint(answers: Answers) -> str:
     """Draw what the page shows before it is live: the answer, and the findings in words.
 
@@ -404,10 +417,12 @@ def draw_findings_first_paint(answers: Answers) -> str:
         f'<li class="cx-entry">{words.entry(number, row, k)}</li>'
         for number, row in enumerate(rows, start=1)
     )
-    listed = f'{words.ranked()}<ol class="cx-choices">{entries}</ol>'
+    listed = f'{words.ranked()}<ol class="cx-choices">{entries}</ol>' if rows else ""
+    listed = listed or words.nothing(result)
     return (
         f"<style>{page_style()}\n{panel_style('fragmentation')}</style>"
         '<div class="cx-panel cx-page-style">'
         f'<div class="cx-answer">{words.answer(result, of=len(rows))}</div>'
-        f"{listed if rows else words.nothing(result)}</div>"
+        '<div class="cx-filters-come"></div>'
+        f'<div class="cx-breaks"><div class="cx-ranked">{listed}</div></div></div>'
     )

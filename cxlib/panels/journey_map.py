@@ -274,11 +274,10 @@ class JourneyMapPanel:
 
     def _write_below(self, result: Touchpoints) -> None:
         origin = Origin.of(self._answers.manifest, result.observed_until)
-        table = result.table.drop("place", strict=False)
-        self.figure.credit = f"{self._selection()}. {origin.credit()}"
+        table, selection = result.table.drop("place", strict=False), self._selection()
+        self.figure.credit = f"{selection}. {origin.credit()}"
         self.figure.write_below(
-            table=touchpoint_table(result),
-            csv=csv_text(table, origin.columns(self._selection())),
+            lambda: (touchpoint_table(result), csv_text(table, origin.columns(selection))),
             customers=customers(result),
             until=day(result.observed_until),
             k=str(origin.k),
@@ -325,7 +324,7 @@ class JourneyMapPanel:
             self.details.value = f"<p>{texts.NO_CONTACTS}</p>"
             return
         where = f"{escape(place.channel)}, {escape(place.stage)}"
-        head = f"<h3>{escape(place.touchpoint)}</h3><p>{where}</p>"
+        head = f"<h2>{escape(place.touchpoint)}</h2><p>{where}</p>"
         self.details.value = head + touchpoint_details(rows[0], moves=next_moves(moves, rows[0]))
 
 

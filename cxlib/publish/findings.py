@@ -199,7 +199,7 @@ def _protect_table(
         customers_affected=protect_customers(pl.col("customers_affected"), k=k)
     ).rename({"effect_low": "low", "effect_high": "high"})
     sentences = [
-        say_finding(row) if row["finding"] and _is_whole(row) else None
+        say_finding(row, step=k) if row["finding"] and _is_whole(row) else None
         for row in named.iter_rows(named=True)
     ]
     return named.with_columns(sentence=pl.Series(sentences, dtype=pl.String))

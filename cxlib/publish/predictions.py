@@ -2,8 +2,9 @@
 
 For everybody only: a segment has too few arrivals in a period for a forecast of its own. The rules
 are those of `cxlib.publish.small_groups`: counts of customers are multiples of k, shares and
-excesses go in steps of k of the customers they rest on, and what rests on fewer than k is left out.
-No customer's own risk is ever written.
+excesses go in steps of k of the customers they rest on (of an excess: those of one span of time,
+and not all who ever took the handoff), and what rests on fewer than k is left out. No customer's
+own risk is ever written, and no instant: when the log begins tells when somebody came.
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ __all__ = ["NAME", "Predictions", "check_predictions", "read_predictions", "writ
 NAME = "predictions"
 
 LABEL, CUSTOMERS, SHARE = Rule(Kind.LABEL), Rule(Kind.CUSTOMERS), Rule(Kind.SHARE)
-_CHANCE = 0.05
-_EXCESS = ("excess", "excess_low", "excess_high")
+_CHANCE = 0.1
 _FRAMES = ("handoffs", "touchpoints", "by_risk", "under_way", "overlap")
 
 
@@ -46,18 +46,21 @@ class Predictions:
         ``source``, ``target``, ``source_channel``, ``target_channel``, ``stage``, ``owner``,
         ``customers`` (who ever took it), ``n`` (arrivals to expect in the next period; null where
         few), ``excess`` with ``_low`` and ``_high`` (over like handoffs, share of arrivals, 95 %),
-        ``chance`` (of more than 5 points, in steps of 5 %), ``could_break`` (above one half).
+        ``chance`` (of more than 5 points, in steps of 10 %), ``could_break`` (above one half).
     touchpoints
         Where customers now under way stand: ``touchpoint``, ``channel``, ``stage``, ``customers``,
         ``risk_now`` (share of them expected to fall silent or to go back a stage).
     by_risk
         ``at_least``, ``below`` (risk now), ``customers`` under way.
     under_way
-        Backtest of these customers, one row per date and one for all (``fold`` "all"): ``at``,
-        ``customers``, ``predicted``, ``fragmented`` (shares), ``brier``.
+        Backtest of these customers, one row per date and one for all (``fold`` "all"): ``at``
+        (day), ``customers``, ``predicted``, ``fragmented`` (shares), ``brier``, and ``skill`` with
+        ``_low`` and ``_high`` (by how much it is better than going by their silence alone).
     overlap
         Backtest of the handoffs by ``method``: ``hits`` of the ``of`` worst that were named, what
-        ``by_chance`` would be, and ``rmse`` of the sizes (null for rankings).
+        ``by_chance`` would be, ``rmse`` of the sizes (null for rankings), and ``forecast_is``: how
+        the forecast names them compared with this method (in its own row: with chance), "better",
+        "worse" or "alike" beyond chance; null where there is nothing to compare.
     signal
         What the handoffs are forecast for.
     horizon
@@ -101,13 +104,7 @@ def write_predictions(folder: Path, workspace: Workspace, *, k: int) -> None:
         "touchpoints": _protect_touchpoints(risk, k=k),
         "by_risk": _protect_bands(risk, k=k),
         "under_way": _protect_under_way(test, k=k),
-        "overlap": test.overlap.select(
-            "method",
-            "hits",
-            "of",
-            pl.col("by_chance").round(1),
-            pl.col("rmse").round(3),
-        ),
+        "overlap": _judge_rankings(test.overlap),
     }
     others: dict[str, Any] = {
         "signal": handoffs.signal,
@@ -146,14 +143,21 @@ def _protect_handoffs(found: HandoffForecast, arrivals: Arrivals, *, k: int) -> 
     keys = ["source_place", "target_place"]
     people = (
         arrivals.arrivals.group_by(source_place="source", target_place="target")
-        .agg(pl.col("customers").sum().cast(pl.Int64))
+        .agg(pl.col("customers", "n").sum().cast(pl.Int64))
+        .with_columns(each=pl.col("customers") / pl.col("n"))
+        .drop("n")
         .cast(dict.fromkeys(keys, pl.Int64))
     )
-    table = found.table.join(people, on=keys, how="left", maintain_order="left").filter(
-        pl.col("customers") >= smallest_shown(k)
+    # Its own customers are cases beyond like handoffs: no number of people.
+    table = (
+        found.table.drop("customers")
+        .join(people, on=keys, how="left", maintain_order="left")
+        .with_columns(behind=(pl.col("n") * pl.col("each")).floor())
+        .filter(pl.min_horizontal("customers", "behind") >= smallest_shown(k))
     )
-    step = (k / protect_customers(pl.col("customers"), k=k)).clip(0.005)
+    step = (k / protect_customers(pl.col("behind").cast(pl.Int64), k=k)).clip(0.005)
     in_steps = pl.col("excess") / step, pl.col("excess_low") / step, pl.col("excess_high") / step
+    chance = ((pl.col("chance") / _CHANCE).round() * _CHANCE).round(2)
     base = rounding_base(pl.lit(MAX_PER_CUSTOMER * (k - 1)), k=k)
     arrived = (pl.col("n") / base).round() * base
     return table.select(
@@ -163,8 +167,8 @@ def _protect_handoffs(found: HandoffForecast, arrivals: Arrivals, *, k: int) -> 
         excess=(in_steps[0].round() * step).round(4),
         excess_low=((in_steps[1] + 1e-9).floor() * step).round(4),
         excess_high=((in_steps[2] - 1e-9).ceil() * step).round(4),
-        chance=((pl.col("chance") / _CHANCE).round() * _CHANCE).round(2),
-        could_break="could_break",
+        chance=chance,
+        could_break=chance > 0.5,
     )
 
 
@@ -189,18 +193,43 @@ def _protect_bands(risk: JourneyRisk, *, k: int) -> pl.DataFrame:
 
 
 def _protect_under_way(test: Backtest, *, k: int) -> pl.DataFrame:
-    columns = ["fold", "at", "customers", "predicted", "fragmented", "brier"]
+    scores = ["brier", "skill", "skill_low", "skill_high"]
+    columns = ["fold", "at", "customers", "predicted", "fragmented", *scores]
     if test.under_way.is_empty():
         schema: dict[str, Any] = dict.fromkeys(columns, pl.Float64)
-        schema |= {"fold": pl.String, "at": pl.Datetime("us", "UTC"), "customers": pl.Int64}
+        schema |= {"fold": pl.String, "at": pl.Date, "customers": pl.Int64}
         return pl.DataFrame(schema=schema)
-    table = test.under_way.select(columns).cast({"customers": pl.Int64})
-    rules = {"fold": LABEL, "at": LABEL, "customers": CUSTOMERS, "brier": LABEL}
-    safe = protect(
-        table, rules | {"predicted": SHARE, "fragmented": SHARE}, customers="customers", k=k
-    )
+    # the dates are parts of the time from the first contact to the last: to the second, they
+    # would tell when somebody came
+    table = test.under_way.select(columns).cast({"customers": pl.Int64, "at": pl.Date})
+    rules = {"fold": LABEL, "at": LABEL, "customers": CUSTOMERS}
+    rules |= {"predicted": SHARE, "fragmented": SHARE} | dict.fromkeys(scores, LABEL)
+    safe = protect(table, rules, customers="customers", k=k)
     # a customer adds at most 1 to a sum of squares over hundreds
-    return safe.with_columns(pl.col("brier").round(2))
+    known = pl.col("customers").is_not_null()
+    return safe.with_columns(pl.when(known).then(pl.col(name).round(2)) for name in scores)
+
+
+def _judge_rankings(overlap: pl.DataFrame) -> pl.DataFrame:
+    """Say of every way to name handoffs whether the forecast does it better, beyond chance."""
+    from cxlib.fragmentation.replay_handoffs import FORECAST
+
+    ours = overlap.filter(pl.col("method") == FORECAST)["hits"]
+    hits = pl.lit(ours.item() if len(ours) else None, pl.Float64)
+    is_ours = pl.col("method") == FORECAST
+    rival = pl.when(is_ours).then("by_chance").otherwise(pl.col("hits").cast(pl.Float64))
+    # of the named at most ours + theirs can differ, and each is a coin toss by chance
+    noise = 1.96 * (rival + pl.when(is_ours).then(0.0).otherwise(hits)).sqrt()
+    apart = hits - rival
+    said = pl.when(apart > noise).then(pl.lit("better")).when(apart < -noise).then(pl.lit("worse"))
+    return overlap.select(
+        "method",
+        "hits",
+        "of",
+        pl.col("by_chance").round(1),
+        pl.col("rmse").round(3),
+        forecast_is=pl.when(rival.is_not_null()).then(said.otherwise(pl.lit("alike"))),
+    )
 
 
 def check_predictions(folder: Path, ids: pl.Series, *, k: int) -> str:
@@ -213,6 +242,11 @@ def check_predictions(folder: Path, ids: pl.Series, *, k: int) -> str:
     """
     for name in _FRAMES:
         frame = pl.read_parquet(folder / f"{NAME}.{name}.parquet")
-        check_numbers(frame, ("customers",), name=f"{NAME}, {name}", k=k)
+        check_numbers(frame, ("customers", "n"), name=f"{NAME}, {name}", k=k)
         check_texts(frame, ids, name=f"{NAME}, {name}")
+        if any(isinstance(dtype, pl.Datetime) for dtype in frame.dtypes):
+            raise WorkspaceError(
+                f"{NAME}, {name}: an instant of a contact would be published; the snapshot is not "
+                "served. This is a fault of cxlib: please report it."
+            )
     return f"every prediction rests on at least {k} customers and is rounded as all figures are"

@@ -26,6 +26,7 @@ from cxlib.publish.findings import NAME as FINDINGS
 from cxlib.publish.findings import check_findings, write_findings
 from cxlib.publish.influence import Influence, measure_influence
 from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, list_files, switch_to
+from cxlib.publish.predictions import NAME as PREDICTIONS
 from cxlib.publish.predictions import check_predictions, write_predictions
 from cxlib.publish.rare import fold_rare_touchpoints
 from cxlib.publish.rounding import rounding_base, smallest_shown
@@ -36,9 +37,11 @@ from cxlib.publish.snapshot import Snapshot
 from cxlib.store import Workspace
 from cxlib.summary import Selection, Summary
 
-__all__ = ["publish"]
+__all__ = ["ANSWERS", "publish"]
 
 SMALLEST_K = 3
+ANSWERS = (*(measure.name for measure in MEASURES), FINDINGS, PREDICTIONS)
+"""Everything that can be published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,13 @@ class _Wanted:
         views: Mapping[str, Callable[[Snapshot], str]],
         only: Collection[str] | None,
         answers: Collection[str] | None,
-        predictions: bool,
     ) -> _Wanted:
-        known = [*(m.name for m in MEASURES), FINDINGS]
         for name in answers or ():
-            if name not in known:
-                raise UnknownNameError("published measure", name, known)
-        asked = known if answers is None else answers
+            if name not in ANSWERS:
+                raise UnknownNameError("published measure", name, ANSWERS)
+        asked = ANSWERS if answers is None else answers
         measures = tuple(m for m in MEASURES if m.name in asked)
-        return cls(views, only, measures, FINDINGS in asked, predictions)
+        return cls(views, only, measures, FINDINGS in asked, PREDICTIONS in asked)
 
 
 def publish(
@@ -75,7 +76,6 @@ def publish(
     views: Mapping[str, Callable[[Snapshot], str]] | None = None,
     only: Collection[str] | None = None,
     answers: Collection[str] | None = None,
-    predictions: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Snapshot:
     """Publish a snapshot of a workspace: finished answers in which no small group can be seen.
@@ -97,11 +97,8 @@ def publish(
     only
         Names of the dashboards that may be opened on the snapshot; None for all.
     answers
-        What is answered: names of `cxlib.publish.rules.MEASURES`, and ``"findings"``; None for
-        everything.
-    predictions
-        Whether to publish what could break next as well, with its backtest: no dashboard shows it
-        yet, and on a small log it takes longer than the rest.
+        What is answered, of `ANSWERS`: names of `cxlib.publish.rules.MEASURES`, ``"findings"``, and
+        ``"predictions"`` (what could break next, with its backtest); None for everything.
     progress
         Called with a line of text at each step.
 
@@ -121,7 +118,7 @@ def publish(
     """
     if k < SMALLEST_K:
         raise InputError(f"k is {k}; figures about fewer than {SMALLEST_K} customers tell on them.")
-    wanted = _Wanted.of(views or {}, only, answers, predictions)
+    wanted = _Wanted.of(views or {}, only, answers)
     tell = progress or (lambda _: None)
     published = workspace.path / FOLDER
     published.mkdir(exist_ok=True)

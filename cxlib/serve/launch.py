@@ -4,6 +4,7 @@ may see.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import socket
@@ -23,6 +24,8 @@ __all__ = ["ServeError", "ServerSettings", "serve_dashboards"]
 
 JUPYTER = Path(__file__).parent / "jupyter"
 FIRST_PORT = 8866
+WAITING = 128
+"""Connections that wait where the server does not answer yet."""
 TEMPLATE = "cx"
 PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
 """Where plotly.js is given out, once for all figures; `cxlib.panels.figure_widget` asks there."""
@@ -118,16 +121,21 @@ def serve_dashboards(
     settings = settings or ServerSettings()
     dashboards = read_catalogue(Path(dashboards_dir))
     check_address(ip, token)
-    port = find_port(ip, port)
-    with tempfile.TemporaryDirectory(prefix="cx_serve_") as scratch:
+    with (
+        contextlib.closing(take_port(ip, port)) as listening,
+        tempfile.TemporaryDirectory(prefix="cx_serve_") as scratch,
+    ):
         set_environment(Path(workspace), settings, scratch=Path(scratch))
         skip_unused_validators()
         # Imported late: it loads Voila, and Jupyter reads the environment set above while being
         # imported.
         from cxlib.serve.server import DashboardServer
 
+        port = listening.getsockname()[1]
         server = DashboardServer(config=voila_config(port, ip, token, settings, dashboards))
-        server.open_on(Path(workspace), dashboards, settings, open_browser=open_browser)
+        server.open_on(
+            Path(workspace), dashboards, settings, listening=listening, open_browser=open_browser
+        )
 
 
 def check_address(ip: str, token: str | None) -> None:
@@ -147,18 +155,24 @@ def check_address(ip: str, token: str | None) -> None:
         raise ServeError("the token is too short to protect anything; give at least 8 characters.")
 
 
-def find_port(ip: str, port: int | None) -> int:
-    """Return `port` if it is free, or the first free one from 8866 where none was asked for."""
-    wanted = [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 20)
-    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    for candidate in wanted:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((ip, candidate))
-            except OSError:
-                continue
-            return candidate
+def take_port(ip: str, port: int | None) -> socket.socket:
+    """Listen on `port`, or on the first free one from 8866 where none was asked for.
+
+    The socket is kept and handed to the server: to look which port is free, and to take it seconds
+    later, would let two servers that start together choose the same one.
+    """
+    for wanted in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 20):
+        listening = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET)
+        try:
+            if os.name == "posix":  # elsewhere it would share a port that is taken
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.setblocking(False)
+            listening.bind((ip, wanted))
+            listening.listen(WAITING)
+        except (OSError, OverflowError):  # taken, not allowed, or no port at all
+            listening.close()
+            continue
+        return listening
     if port is not None:
         raise ServeError(
             f"port {port} on {ip} cannot be used; another program may have it. Give another port."

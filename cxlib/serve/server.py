@@ -12,6 +12,7 @@ import importlib.util
 import re
 import shutil
 import signal
+import socket
 import sys
 import time
 import webbrowser
@@ -23,6 +24,7 @@ import tornado.ioloop
 import tornado.web
 from jupyter_core.utils import ensure_async, run_sync
 from jupyter_server.utils import url_path_join
+from tornado.httpserver import HTTPServer
 from voila.app import Voila
 
 from cxlib.publish import Snapshot
@@ -47,9 +49,11 @@ class DashboardServer(Voila):
         dashboards: tuple[Dashboard, ...],
         settings: ServerSettings,
         *,
+        listening: socket.socket,
         open_browser: bool,
     ) -> None:
-        """Serve until interrupted."""
+        """Serve on a socket that listens already, until interrupted."""
+        self.listening = listening
         self.workspace = workspace
         self.limits = settings
         self.catalogue = {d.name: d for d in dashboards}
@@ -195,8 +199,9 @@ class DashboardServer(Voila):
     # ---- up and down ----------------------------------------------------------------------------
 
     def listen(self) -> None:
-        """Open the port, say so, and run until interrupted."""
-        self.app.listen(self.port, self.ip, xheaders=self.limits.public_url is not None)
+        """Answer on the port, say so, and run until interrupted."""
+        server = HTTPServer(self.app, xheaders=self.limits.public_url is not None)
+        server.add_socket(self.listening)
         self.ioloop = tornado.ioloop.IOLoop.current()
         signal.signal(signal.SIGINT, self._handle_signal_stop)
         tornado.ioloop.PeriodicCallback(self.end_abandoned, TICK_MS).start()

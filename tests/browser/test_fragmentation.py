@@ -78,6 +78,15 @@ def test_below_a_figure_stand_its_data_its_meaning_and_what_takes_it_away(url: s
     assert b"region: east. " in drawing, "it says by itself what it is of"
     name, table = taken(page, ".cx-map", "CSV")
     assert name == "handoffs.csv"
+    rows = page.locator(".cx-map tbody tr")
+    expect(rows).to_have_count(0)
+    page.locator(".cx-map summary", has_text="As a table").click()
+    expect(rows, "the table comes when it is opened").to_have_count(table.count(b"\n") - 1)
+    before = page.inner_text(".cx-answer")
+    page.get_by_label("Customers", exact=True).select_option(label="region: north")
+    page.wait_for_function(CHANGED, arg=[".cx-answer", before])
+    expect(rows, "and follows the filter").not_to_have_count(table.count(b"\n") - 1)
+    expect(rows.first).to_be_visible()
     assert set(pl.read_csv(io.BytesIO(table))["selection"]) == {"region: east"}
 
 

@@ -108,10 +108,18 @@ def test_choosing_in_the_list_and_in_the_matrix_is_the_same(panel):
 
 def test_a_finding_says_what_it_is_in_other_groups(panel):
     panel.state.finding = LEAVE
-    facts = text(panel.facts.value)
-    assert "For whom" in facts
-    assert "region east" in facts
-    assert "region west" not in facts  # not judged there
+    whom = text(panel.whom.value)
+    assert "For whom" in whom
+    assert "region east" in whom
+    assert "region west" not in whom  # not judged there
+
+
+def test_filters_that_leave_no_finding_do_not_deny_those_there_are(panel):
+    panel.state.segment = EAST
+    panel.state.signal = "delay"
+    said = " ".join(text(panel.answer.value).split())
+    assert "No finding among what you chose. Shown: 0 of 1 finding." in said
+    assert "No handoff stands out" not in said
 
 
 def test_segments_change_the_whole_page_and_are_asked_once(panel, answers):
@@ -272,6 +280,7 @@ def test_below_every_figure_stand_its_data_its_meaning_and_how_sure_it_is(panel)
 def test_what_is_taken_away_says_what_it_is_and_from_when(panel):
     panel.state.segment = EAST
     panel.state.owner = None
+    panel.figure.wanted = panel.detail.wanted = True
     table = pl.read_csv(io.StringIO(panel.figure.csv))
     assert table["signal"].to_list() == ["abandonment"]
     assert "source_place" not in table.columns
@@ -281,6 +290,36 @@ def test_what_is_taken_away_says_what_it_is_and_from_when(panel):
     assert panel.figure.credit.startswith("region: east. Demo, data to 31 October 2026")
     curve = pl.read_csv(io.StringIO(panel.detail.csv))
     assert curve["x"].to_list() == [0.0, 7.0, 14.0, 30.0]
+
+
+def test_data_is_written_for_those_who_ask_and_for_as_long_as_they_do(panel):
+    def table(figure):
+        return dict(figure.notes)[TABLE]
+
+    assert (table(panel.figure), panel.figure.csv) == ("", "")
+    panel.figure.wanted = True
+    assert table(panel.figure).count("<tr>") == 7
+    assert panel.figure.csv.count("\n") == 7
+    assert table(panel.detail) == "", "only of what was asked for"
+    panel.state.segment = EAST
+    assert table(panel.figure).count("<tr>") == panel.figure.csv.count("\n") == 2
+    panel.figure.wanted = False
+    assert (table(panel.figure), panel.figure.csv) == ("", "")
+
+
+def test_what_is_chosen_sends_each_figure_once_and_after_the_words(panel, monkeypatch):
+    figures = [panel.figure, panel.detail, panel.trend]
+    sent = []
+
+    def keep(widget, key):
+        sent.append((widget.model_id, {key} if isinstance(key, str) else set(key)))
+
+    for widget in (panel.head, *figures):
+        monkeypatch.setattr(widget, "send_state", lambda key, of=widget: keep(of, key))
+    panel.state.finding = LOW
+    assert sent[0][0] == panel.head.model_id
+    assert sorted(who for who, _ in sent[1:]) == sorted(f.model_id for f in figures)
+    assert {"figure", "notes"} < dict(sent)[panel.detail.model_id]
 
 
 def test_the_picture_of_figures_without_a_curve_has_its_table_too(panel):

@@ -208,6 +208,7 @@ def test_suppressed_figures_are_no_zeros(panel):
 
 
 def test_the_table_can_be_taken_away_and_says_where_it_comes_from(panel):
+    panel.figure.wanted = True
     table = pl.read_csv(io.StringIO(panel.figure.csv))
     assert table["touchpoint"].to_list() == [p[0] for p in PLACES]
     assert table["next_wait_seconds"][0] == 3 * 3600
