@@ -129,7 +129,7 @@ def share_frame(
     tail = np.ones(len(n))
     others = None if compared_with is None else compared_with[judged]
     tail[judged] = _tail(np.round(found.observed * n)[judged], n[judged], share[judged], others)
-    spread = np.sqrt(variance + np.minimum(slope * found.tau, tau) ** 2)
+    spread = np.sqrt(variance + (slope * found.tau) ** 2)
     return pl.DataFrame(
         {
             "source": grid.source,

@@ -58,6 +58,9 @@ for a target that nearly everyone reaches from one source."""
 _ROUNDS, _STILL = 12, 0.003
 """Most rounds of fitting and weighing, and the change below which there are no more."""
 
+_CLEAR = 24
+"""Cells that chance blurs little, from which on they are asked alone how much they differ."""
+
 _WIDEST = 5.0
 """Largest natural spread that is considered."""
 
@@ -77,7 +80,7 @@ class Expectation:
     deviation: Floats
     variance: Floats
     model_variance: Floats
-    tau: float
+    tau: float | Floats
     family: Family
 
     @property
@@ -114,6 +117,7 @@ def expect_cells(
     judged: NDArray[np.bool_],
     inflation: float = 1.0,
     least_spread: float = 0.0,
+    clear_too: bool = False,
 ) -> Expectation:
     """Fit the robust additive model and give every cell's expectation without the cell itself.
 
@@ -131,6 +135,8 @@ def expect_cells(
         Variance of customers' behaviour relative to independent draws (design effect).
     least_spread
         Natural spread that is assumed where the bulk of the cells, small as they are, shows none.
+    clear_too
+        As in `natural_spread`.
     """
     model = AdditiveModel(cells, blocks, family)
     weight = np.full(model.size, 1.0 / inflation)
@@ -148,7 +154,8 @@ def expect_cells(
         deviation = at.score / at.info / (1 - own)
         of_model = pull / (1 - own) + doubt
         variance = inflation / at.info + of_model
-        tau = max(least_spread, natural_spread(deviation[bulk], variance[bulk]))
+        spread = natural_spread(deviation[bulk], variance[bulk], clear_too=clear_too)
+        tau = max(least_spread, spread)
         z = np.abs(deviation) / np.sqrt(variance + tau**2)
         weight = _robust_weight(z, turn) / (inflation + at.info * (tau**2 + doubt))
         prior = model.update_prior(prior, beta, covariance)
@@ -173,17 +180,25 @@ def _robust_weight(z: Floats, turn: int) -> Floats:
     return (1 - inside**2) ** 2
 
 
-def natural_spread(deviation: Floats, variance: Floats) -> float:
+def natural_spread(deviation: Floats, variance: Floats, *, clear_too: bool = False) -> float:
     """Estimate the natural standard deviation between cells from the bulk of them.
 
     The spread at which the median, and at which the upper quartile, of the squared standardised
     deviations is what it is under a normal law; the larger of the two, so that heavy shoulders
     count. Up to a quarter of the cells may be broken without moving it much.
+
+    ``clear_too``: also of that half of the cells which chance blurs least, alone, where these are
+    at least `_CLEAR`; the larger counts. Where most cells are of what hardly ever happens, they
+    hide how much the others differ.
     """
     from scipy.special import chdtri
 
     if len(deviation) < 8:
         return 0.15
+    least = 0.0
+    clear = variance <= np.median(variance)
+    if clear_too and clear.sum() >= _CLEAR:
+        least = natural_spread(deviation[clear], variance[clear])
     centred = (deviation - np.median(deviation)) ** 2
     found = 0.0
     for quantile in (0.5, 0.75):
@@ -191,4 +206,4 @@ def natural_spread(deviation: Floats, variance: Floats) -> float:
         limit = centred / float(chdtri(1, 1 - quantile)) - variance
         inside = len(limit) - 1 - int((1 - quantile) * len(limit))
         found = max(found, float(np.partition(limit, inside)[inside]))
-    return min(float(np.sqrt(found)), _WIDEST)
+    return max(least, min(float(np.sqrt(found)), _WIDEST))

@@ -10,7 +10,7 @@ one broken arrival must not decide what is normal there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -63,9 +63,10 @@ def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
     same_channel = grid.channels[:, None] == grid.channels[None, :]
     alone = (same_channel & own[None, :]).sum(1) == 1
     frames = []
+    spread: Floats | float = 0.0
     for home in (np.eye(len(own), dtype=bool), same_channel):
         returns = _count_returns(ways, home, own, usual)
-        frame = _judge_returns(grid, n, returns, fair)
+        frame, spread = _judge_returns(grid, n, returns, fair, spread)
         twice = np.where(alone[frame["source"].to_numpy()], 1.0, 2.0)
         frames.append(frame.with_columns(p=(pl.col("p") * pl.Series(twice)).clip(upper_bound=1.0)))
     clearest = pl.concat(frames).sort("p", "z", descending=[False, True])
@@ -97,17 +98,23 @@ def _count_returns(ways: Floats, home: Flags, own: Flags, usual: Flags) -> _Retu
     return _Returns(np.einsum("stx,sx->st", ways, back_to), going, coming)
 
 
-def _judge_returns(grid: Grid, n: Floats, returns: _Returns, fair: Flags) -> pl.DataFrame:
+def _judge_returns(
+    grid: Grid, n: Floats, returns: _Returns, fair: Flags, least: Floats | float
+) -> tuple[pl.DataFrame, Floats]:
     """Judge twice: sources may differ in odds (who comes), or by a share who go back anywhere.
 
-    A handoff must stand out from both; the more cautious of the two answers is given.
+    A handoff must stand out from both; the more cautious of the two answers is given, and by how
+    much the share naturally differs, in points. ``least``: the same of returns to the touchpoint,
+    which are part of those to its channel.
     """
     at = (grid.source, grid.target)
     cells = _Cells(grid, n[at], returns.count[at], returns.coming[at], returns.chance[at], fair)
-    both = pl.concat([_in_odds(cells), _in_shares(cells)])
-    return both.sort("p", "z", descending=[True, False]).unique(
+    in_odds, spread = _in_odds(cells, least)
+    both = pl.concat([in_odds, _in_shares(cells)])
+    cautious = both.sort("p", "z", descending=[True, False]).unique(
         ["source", "target"], keep="first", maintain_order=True
     )
+    return cautious, spread
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +146,7 @@ class _Cells:
         return np.where(self.use, values, 0.0)
 
 
-def _in_odds(cells: _Cells) -> pl.DataFrame:
+def _in_odds(cells: _Cells, least: Floats | float) -> tuple[pl.DataFrame, Floats]:
     size, count, share = cells.size, cells.count, cells.chance
     habit = _habit(size[cells.use], count[cells.use], share[cells.use])
     share = share + habit * (1 - share)
@@ -152,9 +159,19 @@ def _in_odds(cells: _Cells) -> pl.DataFrame:
         1 / (np.maximum(cells.others, 1) * share * (1 - share)),
     )
     found = expect_cells(
-        rows, cells.blocks(0.1), family="share", judged=cells.judged, least_spread=LEAST_SPREAD
+        rows,
+        cells.blocks(0.1),
+        family="share",
+        judged=cells.judged,
+        least_spread=LEAST_SPREAD,
+        clear_too=True,
     )
-    return share_frame(cells.grid, found, cells.judged, 1.0, compared_with=cells.others)
+    usual = np.clip(found.expected, 1e-4, 1 - 1e-4)
+    slope = usual * (1 - usual)
+    # a channel that is little more than the touchpoint differs as much as the touchpoint does
+    found = replace(found, tau=np.maximum(found.tau, least / slope))
+    frame = share_frame(cells.grid, found, cells.judged, 1.0, compared_with=cells.others)
+    return frame, np.asarray(found.tau * slope)
 
 
 def _in_shares(cells: _Cells) -> pl.DataFrame:
