@@ -117,7 +117,9 @@ def _contacts(
         refuse=False,
     )
     named = {
-        r: pl.col(columns[r].value) for r in ("customer", "touchpoint", "stage") if r in columns
+        r: pl.col(columns[r].value)
+        for r in ("customer", "touchpoint", "stage", "channel")
+        if r in columns
     }
     contacts = rows.select(occurred_at=times.values, **named).drop_nulls(["customer", "touchpoint"])
     ordered = contacts.sort("customer", "occurred_at", maintain_order=True)
@@ -201,20 +203,30 @@ def _stage_lines(contacts: pl.DataFrame, places: pl.DataFrame) -> Iterator[str]:
     if "stage" in contacts.columns and contacts["stage"].null_count() < contacts.height:
         order = contacts.drop_nulls("stage").group_by("stage").agg(pl.col("position").mean())
         stages = order.sort("position", "stage")["stage"].head(200).to_list()
-        yield f"stages: [{', '.join(map(_yaml, stages))}]  # guess: in order of their usual place"
-        usual = _usual_stage(contacts)
+        why = "in order of their usual place"
+        if all(s.strip().lower() in STAGES for s in stages):
+            # how far into a history says little where many come back: these four have an order
+            stages, why = (
+                sorted(stages, key=lambda s: STAGES.index(s.strip().lower())),
+                "the usual four",
+            )
+        yield f"stages: [{', '.join(map(_yaml, stages))}]  # guess: {why}"
+        usual = _usual(contacts, "stage")
     else:
         yield f"stages: [{', '.join(STAGES)}]  # guess: the usual four"
         usual = {}
+    logged = _usual(contacts, "channel") if "channel" in contacts.columns else {}
     yield "touchpoints:  # the most frequent first"
     for row in places.head(TOUCHPOINTS).iter_rows(named=True):
-        yield from _touchpoint_line(row, usual)
+        yield from _touchpoint_line(row, usual, logged)
     if places.height > TOUCHPOINTS:
         yield f"# {places.height - TOUCHPOINTS:,} rarer touchpoints are left out and stay unmapped"
     yield "planned_handoffs: []  # for example: - {source: …, target: …, deadline: 7d}"
 
 
-def _touchpoint_line(row: dict[str, Any], usual: dict[str, str]) -> Iterator[str]:
+def _touchpoint_line(
+    row: dict[str, Any], usual: dict[str, str], logged: dict[str, str]
+) -> Iterator[str]:
     name = row["touchpoint"]
     stage, why = usual.get(name), "the log says so most often"
     if stage is None:
@@ -222,7 +234,8 @@ def _touchpoint_line(row: dict[str, Any], usual: dict[str, str]) -> Iterator[str
     if stage is None:
         stage = STAGES[min(int(row["position"] * 4), 3)]
         why = f"as on average {row['position']:.0%} into a customer's history"
-    channel = guess_by_words(name, CHANNEL_WORDS)
+    # where the log says the channel, no guess may speak against it
+    channel = None if name in logged else guess_by_words(name, CHANNEL_WORDS)
     parts = [f"name: {_yaml(name)}", f"stage: {_yaml(stage)}"]
     if channel is not None:
         parts.append(f"channel: {channel}")
@@ -231,11 +244,11 @@ def _touchpoint_line(row: dict[str, Any], usual: dict[str, str]) -> Iterator[str
     yield f"  - {{{', '.join(parts)}}}  # {contacts}; guess: stage {why}"
 
 
-def _usual_stage(contacts: pl.DataFrame) -> dict[str, str]:
-    counted = contacts.drop_nulls("stage").group_by("touchpoint", "stage").len()
-    ordered = counted.sort(["len", "stage"], descending=[True, False])
+def _usual(contacts: pl.DataFrame, what: str) -> dict[str, str]:
+    counted = contacts.drop_nulls(what).group_by("touchpoint", what).len()
+    ordered = counted.sort(["len", what], descending=[True, False])
     usual = ordered.unique("touchpoint", keep="first", maintain_order=True)
-    return dict(usual.select("touchpoint", "stage").iter_rows())
+    return dict(usual.select("touchpoint", what).iter_rows())
 
 
 def _named(words: str) -> pl.Expr:
