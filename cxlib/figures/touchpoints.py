@@ -289,7 +289,7 @@ def _stage_notes(result: Touchpoints) -> dict[str, str]:
         if row["rating"] is not None:
             by = "" if row["response"] is None else f" by {share(row['response'])}"
             parts.append(f"rated {rating(row['rating'])}{by}")
-        notes[row["stage"]] = (" · " if len(result.stages) <= 4 else "<br>").join(parts)
+        notes[row["stage"]] = "<br>".join(parts)
     return notes
 
 
