@@ -23,6 +23,7 @@ from cxlib.publish.small_groups import (
     Rule,
     protect,
     protect_customers,
+    protect_effect,
     protect_number,
 )
 
@@ -172,16 +173,11 @@ def _protect_table(
     names = (*_NAMES, "customers", "n", "customers_affected", *_FIGURES, *_WHO_ANSWERED)
     kept = flat.select(names).filter(pl.col("customers") >= smallest_shown(k))
     step = (k / protect_customers(pl.col("customers"), k=k)).clip(0.005)
-    effect = {
-        "effect": ((pl.col("effect") / step).round() * step).round(4),
-        "effect_low": ((pl.col("effect_low") / step + 1e-9).floor() * step).round(4),
-        "effect_high": ((pl.col("effect_high") / step - 1e-9).ceil() * step).round(4),
-    }
     parts = []
     for family, rules in _FAMILIES.items():
         rows = kept.filter(pl.col("unit").str.starts_with(family))
         if family == "share":
-            rows = rows.with_columns(**effect)
+            rows = rows.with_columns(**protect_effect("effect", step))
         labels = dict.fromkeys((*_NAMES, "customers_affected"), LABEL)
         parts.append(
             protect(

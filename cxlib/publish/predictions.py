@@ -20,7 +20,14 @@ from cxlib.errors import WorkspaceError
 from cxlib.publish.answers import NUMBER, read_answer, write_answers
 from cxlib.publish.checks import check_numbers, check_texts
 from cxlib.publish.rounding import rounding_base, smallest_shown
-from cxlib.publish.small_groups import Kind, Rule, protect, protect_customers, protect_number
+from cxlib.publish.small_groups import (
+    Kind,
+    Rule,
+    protect,
+    protect_customers,
+    protect_effect,
+    protect_number,
+)
 
 if TYPE_CHECKING:
     from cxlib.fragmentation import Arrivals, Backtest, HandoffForecast, JourneyRisk
@@ -156,7 +163,6 @@ def _protect_handoffs(found: HandoffForecast, arrivals: Arrivals, *, k: int) -> 
         .filter(pl.min_horizontal("customers", "behind") >= smallest_shown(k))
     )
     step = (k / protect_customers(pl.col("behind").cast(pl.Int64), k=k)).clip(0.005)
-    in_steps = pl.col("excess") / step, pl.col("excess_low") / step, pl.col("excess_high") / step
     chance = ((pl.col("chance") / _CHANCE).round() * _CHANCE).round(2)
     base = rounding_base(pl.lit(MAX_PER_CUSTOMER * (k - 1)), k=k)
     arrived = (pl.col("n") / base).round() * base
@@ -164,9 +170,7 @@ def _protect_handoffs(found: HandoffForecast, arrivals: Arrivals, *, k: int) -> 
         *("source", "target", "source_channel", "target_channel", "stage", "owner"),
         customers=protect_customers(pl.col("customers"), k=k),
         n=pl.when(arrived >= 2 * k).then(arrived).cast(pl.Int64),
-        excess=(in_steps[0].round() * step).round(4),
-        excess_low=((in_steps[1] + 1e-9).floor() * step).round(4),
-        excess_high=((in_steps[2] - 1e-9).ceil() * step).round(4),
+        **protect_effect("excess", step),
         chance=chance,
         could_break=chance > 0.5,
     )

@@ -35,6 +35,7 @@ __all__ = [
     "protect",
     "protect_count",
     "protect_customers",
+    "protect_effect",
     "protect_number",
 ]
 
@@ -124,6 +125,19 @@ def protect_count(count: pl.Expr, base: pl.Expr, *, k: int) -> pl.Expr:
     """
     rounded = ((count + base // 2) // base) * base
     return pl.when((rounded > 0) & (count >= smallest_shown(k))).then(rounded)
+
+
+def protect_effect(name: str, step: pl.Expr) -> dict[str, pl.Expr]:
+    """Round an effect to steps, and widen its interval (``_low``, ``_high``) to whole ones.
+
+    Examples
+    --------
+    >>> given = pl.DataFrame({"effect": [0.23], "effect_low": [0.11], "effect_high": [0.31]})
+    >>> given.with_columns(**protect_effect("effect", pl.lit(0.05))).row(0)
+    (0.25, 0.1, 0.35)
+    """
+    ends = [f"{name}_low", f"{name}_high"]
+    return _in_steps(name, ends, pl.lit(True), step, upper=None)
 
 
 def protect_number(exact: int, base: int, *, k: int) -> int:
