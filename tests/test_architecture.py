@@ -17,7 +17,7 @@ ROOMS = (
     ("contracts",),
     ("bins", "periods"),
     ("map_file",),
-    ("opening_hours",),
+    ("opening_hours", "map_shapes"),
     ("map_model",),
     ("journey_map",),
     ("ingest", "simulate"),
