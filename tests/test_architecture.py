@@ -14,6 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Every room of the package, lowest first; rooms on one line do not know one another.
 ROOMS = (
     ("errors", "lazy"),
+    ("durable",),
     ("contracts",),
     ("bins", "periods"),
     ("map_file",),
