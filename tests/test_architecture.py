@@ -13,9 +13,9 @@ PACKAGE = ROOT / "cxlib"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Every room of the package, lowest first; rooms on one line do not know one another.
 ROOMS = (
-    ("errors", "lazy"),
-    ("durable",),
-    ("contracts",),
+    ("errors", "lazy", "numbers"),
+    ("durable", "tables"),
+    ("columns", "contracts"),
     ("bins", "periods"),
     ("map_file",),
     ("opening_hours",),
