@@ -104,7 +104,7 @@ def watch(
             note="New: found since then, neither found nor suspect before. Growing, shrinking, "
             "mended: beyond chance. Unclear: no finding any more, but that may be chance."
             if len(found.table)
-            else "",
+            else (),
         )
     if found.alert:
         raise typer.Exit(ALERT)

@@ -1,13 +1,15 @@
 """What the terminal shows: JSON for machines, tables and progress for people.
 
 Answers go to stdout, everything else to stderr, so that ``cx map WORKSPACE --json > map.json``
-holds JSON and nothing else.
+holds JSON and nothing else. All that `cx` writes passes through here, and nothing in it is obeyed by
+a terminal: see `cxlib.visible`.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
@@ -15,18 +17,41 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cxlib.visible import escape_json, visible
+
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["as_records", "print_json", "print_table", "say", "working"]
+__all__ = [
+    "as_records",
+    "echo",
+    "print_file",
+    "print_json",
+    "print_table",
+    "say",
+    "working",
+]
 
 Tell = Callable[[str], None]
 _WIDE = 200
 
 
-def say(text: str) -> None:
-    """Write a line beside the answer, to stderr."""
-    typer.echo(text, err=True)
+def echo(*lines: str) -> None:
+    """Write lines of the answer, to stdout; a line break within one is shown, not obeyed."""
+    typer.echo("\n".join(map(visible, lines)))
+
+
+def say(*lines: str) -> None:
+    """Write lines beside the answer, to stderr."""
+    typer.echo("\n".join(map(visible, lines)), err=True)
+
+
+def print_file(text: str) -> None:
+    """Write what is to be kept as a file: exactly into a file or a pipe, safely on a terminal."""
+    if sys.stdout.isatty():
+        echo(*text.removesuffix("\n").split("\n"))
+    else:
+        typer.echo(text, nl=False)
 
 
 @contextmanager
@@ -36,6 +61,7 @@ def working(text: str) -> Iterator[Tell]:
     A spinner on a terminal; plain lines where stderr goes to a file or a log.
     """
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -43,7 +69,7 @@ def working(text: str) -> Iterator[Tell]:
         yield lambda line: say(f"  {line}")
         return
     with console.status(f"{text} …") as status:
-        yield lambda line: status.update(f"{text}: {line}")
+        yield lambda line: status.update(Text(f"{text}: {visible(line)}"))
 
 
 def as_records(table: pl.DataFrame) -> list[dict[str, Any]]:
@@ -92,11 +118,12 @@ def _plain(value: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON to stdout."""
-    typer.echo(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, indent=1))
+    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, indent=1)
+    typer.echo(escape_json(text))
 
 
 def print_table(
-    rows: Sequence[Mapping[str, str]], *, title: str, note: str = "", most: int = 40
+    rows: Sequence[Mapping[str, str]], *, title: str, note: str | Sequence[str] = (), most: int = 40
 ) -> None:
     """Print rows of texts as a table to stdout; the keys of the first row are the headings.
 
@@ -104,8 +131,10 @@ def print_table(
     ----------
     rows
         One mapping per row, all with the same keys.
-    title, note
-        A line above and one below.
+    title
+        A line above.
+    note
+        A line below, or several.
     most
         Rows shown; below the table stands how many more there are.
     """
@@ -117,19 +146,21 @@ def print_table(
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDE)
-    console.print(Text(title))
+    console.print(Text(visible(title)))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in rows[0] if rows else ():
         is_number = all(_looks_like_number(row[name]) for row in rows)
-        table.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
+        table.add_column(
+            Text(visible(name)), justify="right" if is_number else "left", overflow="fold"
+        )
     for row in rows[:most]:
-        table.add_row(*(Text(cell) for cell in row.values()))
+        table.add_row(*(Text(visible(cell)) for cell in row.values()))
     if rows:
         console.print(table)
     if len(rows) > most:
         console.print(Text(f"and {len(rows) - most:,} more rows; --json prints all"))
-    if note:
-        console.print(Text(note))
+    for line in [note] if isinstance(note, str) else note:
+        console.print(Text(visible(line)))
 
 
 def _looks_like_number(cell: str) -> bool:
