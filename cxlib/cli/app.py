@@ -22,7 +22,7 @@ from cxlib.visible import visible
 __all__ = ["app", "main"]
 
 
-_UsageError = typer.BadParameter.__mro__[1]
+_UsageError: Any = typer.BadParameter.__mro__[1]
 """What a command line that cannot be understood raises."""
 
 

@@ -1,8 +1,8 @@
 """What the terminal shows: JSON for machines, tables and progress for people.
 
 Answers go to stdout, everything else to stderr, so that ``cx map WORKSPACE --json > map.json``
-holds JSON and nothing else. All that `cx` writes passes through here, and nothing in it is obeyed by
-a terminal: see `cxlib.visible`.
+holds JSON and nothing else. All that `cx` writes passes through here, and a terminal obeys nothing
+in it: see `cxlib.visible`.
 """
 
 from __future__ import annotations
