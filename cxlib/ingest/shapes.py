@@ -121,7 +121,8 @@ def join_tables(
             names = [s.path.name for s in sources]
             raise InputError(
                 f"the map's join names table {join.table!r}, which is not among the files; name "
-                f"its file beside the log; there are: {listed(names)}.{did_you_mean(join.table, names)}"
+                f"its file beside the log; there are: {listed(names)}."
+                f"{did_you_mean(join.table, names)}"
             )
         _need(table, join.by, f"join with {join.table!r}")
         parts = []
