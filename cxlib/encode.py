@@ -17,6 +17,7 @@ import polars as pl
 from cxlib.contracts import EVENTS, QUARANTINE, UNKNOWN, UNMAPPED
 from cxlib.errors import InputError
 from cxlib.journeys import NO_STAGE
+from cxlib.segments import DIMENSION
 
 if TYPE_CHECKING:
     from cxlib.journey_map import JourneyMap
@@ -353,7 +354,8 @@ def assign_segments(
     customers
         With ``segment`` (UInt16).
     segments
-        ``segment`` and one String column per dimension; "unknown" where a customer has no value.
+        ``segment`` and a String column ``segment.NAME`` per dimension; "unknown" where a customer
+        has no value.
     left_out
         Dimensions with so many values that the summary cannot keep them apart.
     """
@@ -364,18 +366,22 @@ def assign_segments(
             pl.DataFrame({"segment": [0]}, schema={"segment": pl.UInt16}),
             (),
         )
-    told = customers.select("name").join(
-        table, left_on="name", right_on="customer", how="left", maintain_order="left"
+    plain = {c for c in names if not c.startswith(DIMENSION)}
+    columns = {
+        c: DIMENSION + c if c in plain or c.removeprefix(DIMENSION) in plain else c for c in names
+    }
+    dimensions = list(columns.values())
+    told = customers.select(customer="name").join(
+        table.rename(columns), on="customer", how="left", maintain_order="left"
     )
-    told = told.with_columns(pl.col(names).fill_null(UNKNOWN))
+    told = told.with_columns(pl.col(dimensions).fill_null(UNKNOWN))
     # fewest values first, so that one column of free text cannot crowd out the useful ones
-    by_size = sorted(names, key=lambda c: (told[c].n_unique(), names.index(c)))
     kept: list[str] = []
-    for name in by_size:
+    for name in sorted(dimensions, key=lambda c: (told[c].n_unique(), dimensions.index(c))):
         if told.select(pl.struct(*kept, name).n_unique()).item() <= MAX_SEGMENTS:
             kept.append(name)
-    kept = [c for c in names if c in kept]
-    left_out = tuple(c for c in names if c not in kept)
+    kept = [c for c in dimensions if c in kept]
+    left_out = tuple(c.removeprefix(DIMENSION) for c in dimensions if c not in kept)
     if not kept:
         numbered, segments, _ = assign_segments(customers, None)
         return numbered, segments, left_out

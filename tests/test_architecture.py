@@ -20,6 +20,7 @@ ROOMS = (
     ("map_file",),
     ("opening_hours",),
     ("journey_map",),
+    ("segments",),
     ("ingest", "simulate"),
     ("datasets",),
     ("journeys",),

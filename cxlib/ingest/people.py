@@ -15,6 +15,7 @@ from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.sources import Paths, find_sources
 from cxlib.ingest.tables import LINE, RawTable
 from cxlib.journey_map import JourneyMap
+from cxlib.segments import DIMENSION
 
 __all__ = ["IngestedTable", "read_customers", "read_ratings"]
 
@@ -75,7 +76,11 @@ def read_customers(
         name = _column(table, "customer", journey_map)
         raw = table.collect()
         ids = read_ids(raw[name], where=f"{source}, column {name!r}")
-        segments = [text_of(c).alias(c) for c in table.columns if c not in (name, "customer")]
+        segments = [
+            text_of(c).alias(DIMENSION + c if c == "customer" else c)
+            for c in table.columns
+            if c != name
+        ]
         file = pl.lit(len(tables)).alias(_FILE)
         parts.append(raw.select(LINE, file, ids.values.alias("customer"), *segments))
         tables.append((table, {"customer": name}))
