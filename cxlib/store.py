@@ -11,6 +11,7 @@
         customers.parquet   the number, id, bucket and segment of each customer
         places.parquet      the number, touchpoint, channel, stage … of each place
         segments.parquet    the number and values of each combination of segments
+        ratings.parquet     what customers said: every answer, and the contact it speaks of
         quarantine.parquet  rows set aside, each with the reason
         report.json         the ingest report
         summary/            the journey summary (see `cxlib.summary`)
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
+from cxlib.answers import attach_ratings
 from cxlib.contracts import EVENTS, QUARANTINE
 from cxlib.counting import Scope
 from cxlib.durable import (
@@ -49,12 +51,12 @@ from cxlib.durable import (
     sync_folder,
     write_over,
 )
-from cxlib.encode import BUCKETS, Encoded, assign_segments, attach_ratings, encode_events
+from cxlib.encode import BUCKETS, encode_events
 from cxlib.errors import WorkspaceError
 from cxlib.journey_map import JourneyMap, read_journey_map
 from cxlib.journeys import last_goal_stage, split_journeys
 from cxlib.periods import Periods, choose_periods
-from cxlib.segments import DIMENSION, segment_names
+from cxlib.segments import DIMENSION, assign_segments, segment_names
 
 if TYPE_CHECKING:
     from cxlib.ingest import Ingested, IngestedTable
@@ -202,6 +204,14 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         """``customer`` (number), ``name``, ``bucket``, ``segment``, ``contacts``, their span."""
         return pl.scan_parquet(self.log_folder / "customers.parquet")
 
+    def ratings(self) -> pl.LazyFrame:
+        """Every answer, of the log and of surveys, on every scale.
+
+        Columns of `cxlib.answers.RATED`, and of the contact it speaks of ``occurred_at``, ``place``
+        and ``journey``; these are null where no contact was found.
+        """
+        return pl.scan_parquet(self.log_folder / "ratings.parquet")
+
     def quarantine(self) -> pl.DataFrame:
         """The rows set aside, each with its reason (contract QUARANTINE)."""
         return pl.read_parquet(self.log_folder / "quarantine.parquet")
@@ -256,12 +266,17 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         """The contacts in words: the EVENTS contract, with ``journey`` and ``position``."""
         named = self.customers().select("customer", "name")
         kept = [c for c in EVENTS.schema if c not in ("customer", "row")]
+        kept += [c for c in self.store().collect_schema() if c.startswith("environment.")]
         frame = self.store().join(self.places.lazy(), on="place", how="left", maintain_order="left")
         joined = frame.join(named, on="customer", how="left", maintain_order="left")
         present = joined.collect_schema().names()
         return joined.select(
             pl.col("name").alias("customer"),
-            *(c for c in kept if c in present),
+            *(
+                pl.col(c).cast(pl.String) if EVENTS.schema.get(c, pl.String) == pl.String else c
+                for c in kept
+                if c in present
+            ),
             "journey",
             "position",
         )
@@ -351,14 +366,10 @@ def _build(
     ratings, ratings_aside = _open_table(ratings)
     tell("sorting contacts by customer and time")
     encoded = encode_events(ingested.events.lazy(), journey_map=journey_map)
-    rating_counts = None
-    if ratings is not None:
-        attached = attach_ratings(encoded, ratings, within=journey_map.journey.gap)
-        rating_counts = attached.counts
-        encoded = Encoded(
-            attached.events, encoded.customers, encoded.places, encoded.set_aside, encoded.counts
-        )
-    numbered, segments, left_out = assign_segments(encoded.customers, customers)
+    scale = journey_map.rating_scale.name if journey_map.rating_scale is not None else None
+    attached = attach_ratings(encoded, ratings, within=journey_map.journey.gap, scale=scale)
+    encoded = replace(encoded, events=attached.events)
+    numbered, segments, left_out = assign_segments(encoded.customers, customers, encoded.segments)
     tell("splitting journeys")
     rows = split_journeys(
         encoded.events,
@@ -382,7 +393,9 @@ def _build(
         "customers": len(numbered),
         "journeys": int(rows["journey"][-1]) + 1,
         "segments_left_out": list(left_out),
-        "ratings": rating_counts,
+        "ratings": attached.counts,
+        "segments_varying": encoded.segments_varying,
+        "environments_rarer": encoded.rarer,
         "customers_without_segment": _without_segment(numbered, customers),
         "tables_set_aside": {
             **_reasons("customers", customers_aside),
@@ -401,11 +414,20 @@ def _build(
     }
     tell("writing the store")
     aside = pl.concat([ingested.quarantine, customers_aside, ratings_aside, encoded.set_aside])
+    answers = attached.answers.with_columns(
+        rows[c].gather(attached.answers["row"]) for c in ("occurred_at", "place", "journey")
+    )
+    tables = {
+        "customers": _with_spans(numbered, rows),
+        "places": encoded.places,
+        "segments": segments,
+        "ratings": answers,
+        "quarantine": aside,
+    }
     remove_leftovers(folder)
     _adopt_snapshots(folder)
-    encoded = replace(encoded, set_aside=aside)
     with draft_folder(folder) as draft:
-        _write(draft, ingested, rows, numbered, segments, encoded, manifest)
+        _write(draft, ingested, rows, tables, manifest)
         _switch(folder, draft, manifest)
 
 
@@ -431,24 +453,8 @@ def _without_segment(numbered: pl.DataFrame, customers: pl.DataFrame | None) -> 
     return len(numbered.select("name").join(known, on="name", how="anti"))
 
 
-def _write(
-    fresh: Path,
-    ingested: Ingested,
-    rows: pl.DataFrame,
-    customers: pl.DataFrame,
-    segments: pl.DataFrame,
-    encoded: Encoded,
-    manifest: dict[str, Any],
-) -> None:
-    """Write everything about a log to a folder."""
-    (fresh / "events").mkdir()
-    starts = rows["bucket"].search_sorted(pl.Series(range(BUCKETS + 1), dtype=pl.UInt8))
-    for bucket in range(BUCKETS):
-        part = rows.slice(starts[bucket], starts[bucket + 1] - starts[bucket])
-        if len(part):
-            part.write_parquet(
-                fresh / "events" / f"{bucket:02d}.parquet", compression="zstd", compression_level=1
-            )
+def _with_spans(customers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the number of contacts of each customer, and the first and last of them."""
     spans = (
         rows.lazy()
         .group_by("customer")
@@ -460,12 +466,27 @@ def _write(
         .sort("customer")
         .collect()
     )
-    pl.concat([customers, spans.drop("customer")], how="horizontal").write_parquet(
-        fresh / "customers.parquet"
-    )
-    encoded.places.write_parquet(fresh / "places.parquet")
-    segments.write_parquet(fresh / "segments.parquet")
-    encoded.set_aside.write_parquet(fresh / "quarantine.parquet")
+    return pl.concat([customers, spans.drop("customer")], how="horizontal")
+
+
+def _write(
+    fresh: Path,
+    ingested: Ingested,
+    rows: pl.DataFrame,
+    tables: dict[str, pl.DataFrame],
+    manifest: dict[str, Any],
+) -> None:
+    """Write everything about a log to a folder."""
+    (fresh / "events").mkdir()
+    starts = rows["bucket"].search_sorted(pl.Series(range(BUCKETS + 1), dtype=pl.UInt8))
+    for bucket in range(BUCKETS):
+        part = rows.slice(starts[bucket], starts[bucket + 1] - starts[bucket])
+        if len(part):
+            part.write_parquet(
+                fresh / "events" / f"{bucket:02d}.parquet", compression="zstd", compression_level=1
+            )
+    for name, table in tables.items():
+        table.write_parquet(fresh / f"{name}.parquet")
     (fresh / "journey_map.yaml").write_text(ingested.journey_map.to_yaml(), "utf-8")
     report = ingested.report.with_store_counts(**manifest["counts"]).to_dict()
     (fresh / "report.json").write_text(json.dumps(report, indent=1, default=str), "utf-8")
