@@ -90,6 +90,10 @@
     if (type !== "load" || document.readyState !== "complete") return listen.call(this, type, act, ...how);
     setTimeout(() => act.call(window, new Event("load")));
   };
+  const stayAsPublished = () => {
+    document.querySelectorAll(".cx-loading").forEach((line) => line.remove());
+    document.getElementById("loading")?.removeAttribute("aria-busy");
+  };
   const ask = async () => {
     const cells = document.getElementById("rendered_cells");
     const address = document.body.dataset.sessionUrl;
@@ -101,8 +105,7 @@
     const scripts = [...cells.querySelectorAll("script[src]")];
     for (const script of scripts) script.remove();
     if (!answer.ok || !kernel()) {
-      document.querySelectorAll(".cx-loading").forEach((line) => line.remove());
-      document.getElementById("loading")?.removeAttribute("aria-busy");
+      stayAsPublished();
       cells.classList.remove("cx-waiting");
       return;
     }
@@ -122,7 +125,10 @@
     asked = true;
     document.removeEventListener("visibilitychange", askWhenSeen);
     document.removeEventListener("prerenderingchange", askWhenSeen);
-    ask().catch((error) => console.warn("no session:", error));
+    ask().catch(() => {
+      stayAsPublished();
+      notice("The server cannot be reached at the moment. What you see is still right.", true);
+    });
   };
   requestAnimationFrame(() => setTimeout(askWhenSeen));
   document.addEventListener("visibilitychange", askWhenSeen);
