@@ -202,10 +202,10 @@ def test_never_more_than_there_may_be_and_none_alone_for_long(steps) -> None:
     settings = ServerSettings(max_visitors=4, max_per_visitor=2, wire_seconds=3, grace_seconds=7)
     places = Places(settings, clock=lambda: now[0])
     running: dict[str, tuple[str, float, bool]] = {}
+    wires = ExitStack()
     for number, (who, passes, opens) in enumerate(steps):
         now[0] += passes
-        wires = {kernel: int(wire) for kernel, (_, _, wire) in running.items()}
-        ended = places.abandoned(set(running), wires)
+        ended = places.abandoned(set(running))
         due = {k for k, (_, at, wire) in running.items() if not wire and now[0] - at > 3}
         assert set(ended) == due
         for kernel in ended:
@@ -216,4 +216,10 @@ def test_never_more_than_there_may_be_and_none_alone_for_long(steps) -> None:
         if places.are_left(who):
             with places.arriving(who):
                 places.give(str(number), visitor=who, user=who)
+            if opens:
+                wires.enter_context(places.wired(str(number)))
             running[str(number)] = (who, now[0], opens)
+    wires.close()
+    places.abandoned(set(running))
+    now[0] += 8
+    assert set(places.abandoned(set(running))) == set(running), "all pages have gone"

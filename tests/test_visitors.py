@@ -15,7 +15,12 @@ from visiting import Visitor
 VISITORS = 10
 STAYS = float(os.environ.get("CX_VISIT_SECONDS", "10"))
 """How long ten visitors stay; ten minutes before a release: CX_VISIT_SECONDS=600."""
-LIMITS = {"ready_kernels": 1, "max_per_visitor": VISITORS, "kernel_memory_mb": 256}
+LIMITS = {
+    "ready_kernels": 1,
+    "max_per_visitor": VISITORS,
+    "kernel_memory_mb": 256,
+    "wire_seconds": 30,
+}
 
 pytestmark = [
     pytest.mark.timeout(240 + 3 * STAYS),

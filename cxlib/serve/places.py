@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,7 @@ class Places:
         self._settings, self._clock = settings, clock
         self._places: dict[str, _Place] = {}
         self._arriving: Counter[str] = Counter()
+        self._wires: Counter[str] = Counter()
 
     def are_left(self, visitor: str) -> bool:
         """Whether one more session may be given to this visitor."""
@@ -114,21 +115,23 @@ class Places:
         """Return the sessions of somebody who signed in."""
         return [kernel for kernel, place in self._places.items() if place.user == user]
 
-    def abandoned(self, running: set[str], wires: Mapping[str, int]) -> list[str]:
-        """Return the sessions without a page for too long; those that run no more are forgotten.
+    @contextlib.contextmanager
+    def wired(self, kernel: str) -> Iterator[None]:
+        """Count a wire to a session, from the moment it is asked for until it is closed."""
+        self._wires[kernel] += 1
+        try:
+            yield
+        finally:
+            self._wires[kernel] -= 1
+            self._wires += Counter()  # forgets those at 0
 
-        Parameters
-        ----------
-        running
-            The sessions that run.
-        wires
-            How many wires lead to each.
-        """
+    def abandoned(self, running: set[str]) -> list[str]:
+        """Return the sessions without a page for too long; those that run no more are forgotten."""
         now, ended = self._clock(), []
         for kernel in self._places.keys() - running:
             self.free(kernel)
         for kernel, place in self._places.items():
-            if wires.get(kernel, 0):
+            if self._wires[kernel]:
                 place.had_a_page, place.alone_since = True, None
                 continue
             if place.alone_since is None:

@@ -118,7 +118,7 @@ class DashboardServer(Voila):
         await self.follow_snapshot()
         await self._forget_dead()
         running = set(self.kernel_manager.list_kernel_ids())
-        for kernel in self.places.abandoned(running, self.kernel_manager._kernel_connections):
+        for kernel in self.places.abandoned(running):
             await self.end(kernel)
 
     async def _forget_dead(self) -> None:
