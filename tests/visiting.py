@@ -103,7 +103,8 @@ class Visitor:
         options.setdefault("subprotocols", [PROTOCOL])
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.jar)
         options.setdefault("additional_headers", {"Cookie": cookies})
-        opened = connect(address, max_size=None, open_timeout=60, **options)
+        # As a browser does, it takes in what comes, and answers pings, though nobody reads it yet.
+        opened = connect(address, max_size=None, max_queue=None, open_timeout=60, **options)
         self.wire = self._wires.enter_context(opened)
         return self.wire
 
