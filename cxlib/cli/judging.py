@@ -158,7 +158,7 @@ def selftest(
         print_table(
             [_planted_row(row) for row in test.planted.iter_rows(named=True)],
             title=f"{opened.journey_map.name}. {test.sentence}",
-            note="\n".join(_notes(test)),
+            note=_notes(test),
         )
     if not test.reason and not test.passed:
         raise typer.Exit(1)
