@@ -135,7 +135,7 @@ def _open(folder: WorkspaceFolder) -> tuple[Workspace, Summary]:
     from cxlib.store import Workspace
 
     opened = Workspace.open(folder)
-    if (opened.path / "summary" / "summary.json").is_file():
+    if (opened.log_folder / "summary" / "summary.json").is_file():
         return opened, opened.summary()
     with working("Counting journeys"):
         return opened, opened.summary()

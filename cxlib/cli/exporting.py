@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cxlib.cli.selecting import WorkspaceFolder
-from cxlib.cli.terminal import say, working
+from cxlib.cli.terminal import echo, say, working
 
 __all__ = ["export_views"]
 
@@ -28,10 +28,9 @@ def export_views(
     Each is one file of about 3 MB with every filter's answer in it; mail it, or put it on a share.
     """
     from cxlib.front.sharing import export
-    from cxlib.store import Workspace
 
     with working("Recording") as tell:
-        written = export(Workspace.open(workspace), out, views=view, progress=tell)
+        written = export(workspace, out, views=view, progress=tell)
     for path in written:
-        typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     say("Open a file in any browser of 2024 or later; it loads nothing and sends nothing.")

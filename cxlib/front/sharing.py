@@ -95,7 +95,7 @@ def serve(workspace: Workspace, *, port: int | None = None, open_browser: bool =
 
 
 def export(
-    workspace: Workspace,
+    workspace: Workspace | Path,
     folder: str | Path,
     *,
     views: Sequence[str] | None = None,
@@ -106,7 +106,7 @@ def export(
     Parameters
     ----------
     workspace
-        The workspace; what was published last is written.
+        The workspace, or a folder with its snapshots; what was published last is written.
     folder
         Where the files go: one of about 3 MB for each dashboard.
     views
@@ -122,7 +122,7 @@ def export(
     from cxlib.export import VIEWS, export_dashboard
     from cxlib.publish import Snapshot
 
-    snapshot = Snapshot.open(workspace.path)
+    snapshot = Snapshot.open(workspace.path if isinstance(workspace, Workspace) else workspace)
     for name in views or ():
         if name not in VIEWS:
             raise UnknownNameError("dashboard", name, VIEWS)
