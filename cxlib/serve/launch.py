@@ -247,8 +247,8 @@ def voila_config(
 
     headers: dict[str, object] = {
         "websocket_max_message_size": 1 << 20,
-        # A wire is closed when three of them are not answered. A timeout no longer than the interval
-        # would close every wire at its first ping: nothing has been answered yet.
+        # A wire is closed when three of them are not answered. A timeout no longer than the
+        # interval would close every wire at its first ping: nothing has been answered yet.
         "ws_ping_interval": PING_MS,
         "ws_ping_timeout": 3 * PING_MS,
         "log_function": log_request,
