@@ -21,6 +21,7 @@ ROOMS = (
     ("opening_hours", "map_shapes"),
     ("map_model",),
     ("journey_map",),
+    ("segments",),
     ("ingest", "simulate"),
     ("datasets",),
     ("journeys",),

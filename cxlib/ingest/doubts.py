@@ -145,26 +145,6 @@ def _times(seen: _Seen) -> Iterator[str]:
         )
 
 
-def _last_row(seen: _Seen) -> Iterator[str]:
-    """A last contact far from all others moves the end of observation for everybody."""
-    if seen.journey_map.observed_until is not None or seen.contacts.height < 20:
-        return
-    at = seen.contacts["occurred_at"]
-    far = at.top_k(3).sort(descending=True)
-    bulk = at.quantile(0.99)
-    low = at.min()
-    silence, span = far[0] - far[2], bulk - low  # type: ignore[operator]
-    gap = seen.journey_map.journey.gap or timedelta(days=7)
-    if silence > max(gap, span / 5):
-        day = seen.contacts.select(seen.day(pl.col("occurred_at").max())).item()
-        yield (
-            f"the last contact, on {day}, comes {_long(silence)} after nearly all others: if "
-            "its clock "
-            "is wrong, everybody still open counts as lost; write the end of the log into the map, "
-            "for example observed_until, and latest to set it aside"
-        )
-
-
 def _goal(seen: _Seen) -> Iterator[str]:
     goals = seen.journey_map.journey.goal
     keys = seen.places.filter(pl.col("touchpoint").is_in(goals))[KEY]
@@ -322,6 +302,6 @@ def _long(span: timedelta) -> str:
 
 
 QUESTIONS: tuple[Callable[[_Seen], Iterator[str]], ...] = (
-    _customers, _constants, _gap, _goal, _times, _last_row, _duplicates, _set_aside, _sheets,
+    _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside, _sheets,
 )  # fmt: skip
 """What is asked of every log, in the order of the report."""

@@ -14,6 +14,7 @@ from cxlib.errors import InputError, nearest_name
 from cxlib.ingest.cells import as_number, read_ids, text_of
 from cxlib.ingest.columns import check_found, find_columns, in_sets, merge_names
 from cxlib.ingest.doubts import doubts_about
+from cxlib.ingest.ends import hints_on_ends
 from cxlib.ingest.hours import count_outside_hours, hints_on_hours
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.quarantine import first_reasons, set_aside
@@ -30,6 +31,9 @@ __all__ = ["Ingested", "read_events", "read_source"]
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 """Contacts before this are implausible unless the map says otherwise (`earliest`)."""
+
+LATE = "later than observed_until"
+"""Why rows after the end of observation that the map states are set aside."""
 
 _TEXTS = ("issue", "comment")
 _NUMBERS = ("rating", "cost", "amount")
@@ -134,7 +138,8 @@ def read_events(
     Ingested
         The contacts, the rows set aside with the reason, and the report. Set aside are malformed
         rows and rows without customer, time or touchpoint, or with a time that cannot be read or is
-        implausible (before 1990 or after tomorrow, unless the map says otherwise).
+        implausible (before 1990 or after tomorrow, unless the map says otherwise) or later than the
+        map's `observed_until`.
 
     Raises
     ------
@@ -263,6 +268,7 @@ def _reasons(
         "time is empty": at.is_null(),
         f"implausible time, before {earliest:%Y-%m-%d}": at < earliest,
         f"implausible time, {beyond}": at >= latest,
+        LATE: at > (journey_map.observed_until or latest),
         "touchpoint is empty": rows[KEY].is_in(nameless.implode()),
     }
     return first_reasons(faults)
@@ -393,6 +399,7 @@ def _report(
         tally.hints.update(dict.fromkeys(hints_on_hours(outside, places, journey_map)))
     doubts = doubts_about(contacts, places, quarantine, files=files, journey_map=journey_map)
     tally.hints.update(dict.fromkeys(doubts))
+    tally.hints.update(dict.fromkeys(hints_on_ends(contacts, journey_map)))
     return IngestReport(
         files=files,
         rows_in=tally.rows_in,

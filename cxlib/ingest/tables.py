@@ -306,7 +306,7 @@ def _json_keys(lines: pl.Series) -> list[str]:
     for line in islice(lines, 5000):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: brackets within brackets by the thousand
             continue
         if isinstance(row, dict):
             keys.update(dict.fromkeys(row))
