@@ -283,7 +283,7 @@ def _by_day(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
     best = split.with_columns(score=score).sort("score", descending=True).row(0, named=True)
     low, high = sorted((best["was"], best["now"]))
     if best["score"] > 5 and high - low > JUMP and high > 3 * low:
-        since = days.filter(pl.col("day") > best["day"])["day"].min()
+        since = days.filter(pl.col("day") > best["day"]).row(0, named=True)["day"]
         word = "rose" if best["now"] > best["was"] else "fell"
         yield (
             f"{reason}: the share of such rows {word} from {best['was']:.1%} to "
