@@ -9,6 +9,7 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cxlib.visible import visible
 
@@ -253,8 +254,10 @@ class IngestReport:
         if self.journeys is not None:
             yield "journeys", f"{self.journeys:,}"
         if self.first_at is not None and self.last_at is not None:
-            yield "first", f"{self.first_at:%Y-%m-%d %H:%M} UTC"
-            yield "last", f"{self.last_at:%Y-%m-%d %H:%M} UTC"
+            # on the clock of the map: the last day must be the local one
+            zone = ZoneInfo(self.time_zone)
+            yield "first", f"{self.first_at.astimezone(zone):%Y-%m-%d %H:%M} {self.time_zone}"
+            yield "last", f"{self.last_at.astimezone(zone):%Y-%m-%d %H:%M} {self.time_zone}"
         if self.without_offset:
             yield "times without offset", f"{self.without_offset:,}, taken as {self.time_zone}"
         if self.moved or self.twice:
