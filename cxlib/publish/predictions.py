@@ -19,7 +19,7 @@ import polars as pl
 from cxlib.errors import WorkspaceError
 from cxlib.publish.answers import NUMBER, read_answer, write_answers
 from cxlib.publish.checks import check_numbers, check_texts
-from cxlib.publish.rounding import rounding_base, smallest_shown
+from cxlib.publish.rounding import smallest_shown
 from cxlib.publish.small_groups import (
     Kind,
     Rule,
@@ -94,7 +94,7 @@ class Predictions:
     where: Selection | None = None
 
 
-def write_predictions(folder: Path, workspace: Workspace, *, k: int) -> None:
+def write_predictions(folder: Path, workspace: Workspace, *, k: int, until: datetime) -> None:
     """Predict, hold the predictions against the past, protect all of it, write it."""
     from cxlib.fragmentation import (
         backtest_risk,
@@ -120,7 +120,7 @@ def write_predictions(folder: Path, workspace: Workspace, *, k: int) -> None:
         # the reasons count contacts exactly; that there are too few of them is enough
         "handoff_reason": None if handoffs.reason is None else "the log is too short or too small",
         "reason": None if risk.reason is None else "the log is too short or too small",
-        "observed_until": risk.observed_until,
+        "observed_until": until,
     }
     numbered = {
         name: f.with_columns(pl.lit(0, pl.UInt32).alias(NUMBER)) for name, f in frames.items()
@@ -164,7 +164,7 @@ def _protect_handoffs(found: HandoffForecast, arrivals: Arrivals, *, k: int) -> 
     )
     step = (k / protect_customers(pl.col("behind").cast(pl.Int64), k=k)).clip(0.005)
     chance = ((pl.col("chance") / _CHANCE).round() * _CHANCE).round(2)
-    base = rounding_base(pl.lit(MAX_PER_CUSTOMER * (k - 1)), k=k)
+    base = MAX_PER_CUSTOMER * k
     arrived = (pl.col("n") / base).round() * base
     return table.select(
         *("source", "target", "source_channel", "target_channel", "stage", "owner"),
