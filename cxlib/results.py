@@ -7,7 +7,6 @@ nothing is known there is a null, never a 0.
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from cxlib.bins import BIN_EDGES
+from cxlib.markup import html_text
 from cxlib.statistics.rates import Interval
 from cxlib.statistics.resampling import Estimates, dense_counts
 from cxlib.summary import NONE, Selection, Summary
@@ -104,13 +104,13 @@ class Result:
             "<tr>" + "".join(f"<td>{_cell(row, c)}</td>" for c in shown) + "</tr>"
             for row in head.iter_rows(named=True)
         )
-        heads = "".join(f"<th>{html.escape(c.replace('_', ' '))}</th>" for c in shown)
+        heads = "".join(f"<th>{html_text(c.replace('_', ' '))}</th>" for c in shown)
         more = len(self.table) - len(head)
         note = f"observed until {self.observed_until:%d %b %Y}" + (
             f"; and {more:,} more row{'s' * (more > 1)}" if more else ""
         )
         return (
-            f"<table><caption>{html.escape(self.title)} ({html.escape(note)})</caption>"
+            f"<table><caption>{html_text(self.title)} ({html_text(note)})</caption>"
             f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
         )
 
@@ -126,7 +126,7 @@ def _cell(row: dict[str, object], column: str) -> str:
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
     if low is not None and high is not None:
         text += f" ({_written(low, percent=percent)} to {_written(high, percent=percent)})"
-    return html.escape(text)
+    return html_text(text)
 
 
 def _written(value: object, *, percent: bool = False) -> str:

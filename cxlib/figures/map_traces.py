@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from cxlib.figures.map_layout import MapLayout, Place, lane_name, ribbon
 from cxlib.figures.theme import Theme, colour_at, colour_scale, faded
+from cxlib.markup import plotly_text
 
 Trace = dict[str, Any]
 
@@ -312,7 +312,7 @@ def _labels(circles: Sequence[Circle], layout: MapLayout, theme: Theme) -> Trace
 
 
 def _label(lines: Sequence[str], note: str, theme: Theme) -> str:
-    name = "<br>".join(escape(line) for line in lines)
+    name = "<br>".join(plotly_text(line) for line in lines)
     if not note:
         return name
     gap = "" if name.endswith("<br>") else "  "
@@ -406,7 +406,7 @@ def grid(
         )
         middle = (lane.top + lane.bottom) / 2
         colour = channels.get(lane.channel, theme.flow)
-        name = "<br>     ".join(escape(line) for line in lane_name(lane.channel))
+        name = "<br>     ".join(plotly_text(line) for line in lane_name(lane.channel))
         notes.append(
             _note(
                 f"<span style='color:{colour};font-size:16px'>■</span> {name}",
@@ -416,7 +416,7 @@ def grid(
                 y=middle,
                 xanchor="left",
                 align="left",
-                hovertext=lane.channel,
+                hovertext=plotly_text(lane.channel),
                 font={"size": 13, "color": theme.ink},
             )
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -11,6 +10,7 @@ import plotly.graph_objects as go
 from cxlib.figures.numbers import people, plural, share
 from cxlib.figures.rows import Span, add_bars, add_points, new_rows
 from cxlib.figures.theme import Theme, new_figure, theme_named
+from cxlib.markup import plotly_text
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.backtest import Backtest
@@ -41,7 +41,7 @@ def plot_journey_risk(result: JourneyRisk, *, title: str | None = None) -> go.Fi
     theme = theme_named()
     rows = result.handoffs.head(MOST_ROWS).to_dicts()
     figure = new_rows(
-        [_from_to(row["source"], row["touchpoint"]) for row in rows],
+        [plotly_text(_from_to(row["source"], row["touchpoint"])) for row in rows],
         [("customers under way", 0.8), ("expected to fragment", 0.8), ("did so before", 1.0)],
         theme=theme,
         title=result.sentence if title is None else title,
@@ -101,7 +101,7 @@ def plot_handoff_forecast(result: HandoffForecast, *, title: str | None = None) 
     figure.add_trace(
         _points(
             [row["excess"] for row in rows],
-            [_from_to(row["source"], row["target"]) for row in rows],
+            [plotly_text(_from_to(row["source"], row["target"])) for row in rows],
             error_x=_whiskers(
                 [(row["excess"], row["excess_low"], row["excess_high"]) for row in rows], theme
             ),
@@ -226,7 +226,7 @@ def _from_to(source: str | None, target: str) -> str:
 
 
 def _hover_risk(row: Mapping[str, Any]) -> str:
-    head = escape(_from_to(row["source"], row["touchpoint"]))
+    head = plotly_text(_from_to(row["source"], row["touchpoint"]))
     lines = [
         f"<b>{head}</b>",
         f"{plural(row['customers'], 'customer')} under way",
@@ -242,7 +242,7 @@ def _hover_forecast(row: Mapping[str, Any]) -> str:
     excess = share(row["excess"], row["excess_low"], row["excess_high"])
     return "<br>".join(
         [
-            f"<b>{escape(row['source'])} → {escape(row['target'])}</b>",
+            f"<b>{plotly_text(row['source'])} → {plotly_text(row['target'])}</b>",
             f"{excess} more than like handoffs, of {people(row['n'])} arrivals",
             f"chance of more than 5 points: {share(row['chance'])}",
         ]

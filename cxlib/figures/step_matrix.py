@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -12,6 +11,7 @@ from cxlib.figures.matrix import CELL_PX, add_matrix
 from cxlib.figures.numbers import plural, share
 from cxlib.figures.theme import new_figure, theme_named
 from cxlib.figures.wording import based_on
+from cxlib.markup import plotly_text
 
 if TYPE_CHECKING:
     from cxlib.measures.step_matrix import StepMatrix
@@ -91,6 +91,6 @@ def _hover(row: dict[str, Any] | None, name: str, step: int) -> str:
         return ""
     part = share(row["share"], row["share_low"], row["share_high"])
     return (
-        f"<b>{escape(_ENDS.get(name, name))}</b>, contact {step}<br>"
+        f"<b>{plotly_text(_ENDS.get(name, name))}</b>, contact {step}<br>"
         f"{plural(row['journeys'], 'journey')}, {part}"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -14,6 +13,7 @@ from cxlib.figures.numbers import duration, people, plural
 from cxlib.figures.rows import Span, add_bars, add_points, new_rows
 from cxlib.figures.theme import theme_named
 from cxlib.figures.wording import based_on
+from cxlib.markup import plotly_text
 
 if TYPE_CHECKING:
     from cxlib.measures.waits import Waits
@@ -112,7 +112,7 @@ def _range(row: Mapping[str, Any]) -> str:
 def _hover(row: Mapping[str, Any]) -> str:
     return "<br>".join(
         [
-            f"<b>{escape(row['source'])} → {escape(row['target'])}</b>",
+            f"<b>{plotly_text(row['source'])} → {plotly_text(row['target'])}</b>",
             f"{plural(row['n'], 'move')} of {plural(row['customers'], 'customer')}",
             f"median wait {_range(row)}",
         ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import polars as pl
+
+from cxlib.markup import html_text
 
 __all__ = ["Column", "csv_text", "html_table"]
 
@@ -25,13 +26,13 @@ def html_table(table: pl.DataFrame, columns: Sequence[Column], *, caption: str) 
     """Write a table as HTML that scrolls sideways within its own box."""
     kinds = [' class="number"' if column.number else "" for column in columns]
     head = "".join(
-        f'<th scope="col"{kind}>{escape(column.heading)}</th>'
+        f'<th scope="col"{kind}>{html_text(column.heading)}</th>'
         for column, kind in zip(columns, kinds, strict=True)
     )
     body = "".join(
         "<tr>"
         + "".join(
-            f"<td{kind}>{escape(column.write(row))}</td>"
+            f"<td{kind}>{html_text(column.write(row))}</td>"
             for column, kind in zip(columns, kinds, strict=True)
         )
         + "</tr>"
@@ -39,7 +40,7 @@ def html_table(table: pl.DataFrame, columns: Sequence[Column], *, caption: str) 
     )
     return (
         '<div class="cx-scroll" tabindex="0" role="region" aria-label="Table">'
-        f'<table class="cx-table"><caption>{escape(caption)}</caption>'
+        f'<table class="cx-table"><caption>{html_text(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
