@@ -94,12 +94,12 @@ def test_rows_with_the_same_rounded_counts_have_the_same_blanks(recorded):
     """The attack: shares blank by the exact count beside customers shown by the rounded one."""
     patterns = defaultdict(set)
     telling = 0
-    for table, rules, given, safe in recorded:
+    for table, rules, options, safe in recorded:
         counts = counted(rules, table)
-        bounds = given["influence"]
+        bounds = options["influence"]
         joined = (
-            table.join(bounds, on=list(given["on"]), how="left", maintain_order="left")
-            if given["on"]
+            table.join(bounds, on=list(options["on"]), how="left", maintain_order="left")
+            if options["on"]
             else table
         )
         figures = [
@@ -123,7 +123,7 @@ def test_rows_with_the_same_rounded_counts_have_the_same_blanks(recorded):
 def test_a_table_of_the_rounded_counts_is_protected_to_the_same(recorded):
     """The rebuilt log: its exact counts are the rounded ones, its shares those of these counts."""
     compared = 0
-    for table, rules, given, safe in recorded:
+    for table, rules, options, safe in recorded:
         counts = counted(rules, table)
         shares = {c: r for c, r in rules.items() if r.kind is Kind.SHARE and c in table.columns}
         rebuilt = table.with_columns(pl.col(c).alias(f"{EXACT}{c}") for c in counts)
@@ -135,7 +135,7 @@ def test_a_table_of_the_rounded_counts_is_protected_to_the_same(recorded):
         rebuilt = rebuilt.with_columns(
             pl.when(is_known[c]).then(e).alias(c) for c, e in known.items()
         )
-        again = protect(rebuilt, rules, **given)
+        again = protect(rebuilt, rules, **options)
         same = [c for c in (*counts, *shares) if c in safe.columns]
         assert again.select(counts).equals(safe.select(counts))
         for column in same:
@@ -169,7 +169,7 @@ def test_shares_lie_within_what_the_rounded_counts_allow(recorded):
 customers = st.tuples(st.sampled_from(["north", "south", "isle"]), st.integers(0, 2))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.lists(customers, min_size=70, max_size=130), st.integers(1, 60))
 def test_a_log_rebuilt_from_what_is_published_is_published_the_same(tmp_path_factory, log, few):
     """End to end, where a log can be rebuilt: every customer comes once, at one touchpoint."""
@@ -294,7 +294,7 @@ def test_nine_customers_are_never_two_fifths_of_a_figure(recorded, tmp_path_fact
             shown += 1
             assert top < 0.4 * of.total()
     assert shown + blank > 4
-    for table, rules, given, safe in recorded:
+    for table, rules, options, safe in recorded:
         few = [
             c for c, r in rules.items() if r.kind in (Kind.MEAN, Kind.TIME) and c in safe.columns
         ]
@@ -306,7 +306,7 @@ def test_nine_customers_are_never_two_fifths_of_a_figure(recorded, tmp_path_fact
             lonely = exact < base
             # what only rounding made large enough is given the figure of everybody
             if lonely.any():
-                keys = list(given["on"])
+                keys = list(options["on"])
                 everybody = safe.filter(pl.col("_selection") == 0).select(*keys, own=column)
                 given_to = safe.filter(safe[column].is_not_null()).filter(lonely)
                 same = (
