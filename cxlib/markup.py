@@ -15,7 +15,9 @@ __all__ = ["html_text", "markdown_text", "plotly_text"]
 # both in one piece of text, so that an element of its own ends the search.
 _DOLLAR = "<span>&#36;</span>"
 _IN_LINE = re.compile(r"([\\`*_\[\]~|^])")
-_AT_START = re.compile(r"^(\s*)(?:([#+-])|(\d+)([.)]))")
+_AT_START = re.compile(r"^(\s*\d*)(?=[#+=-]+(?:\s|$)|(?<=\d)[.)](?:\s|$))")
+# addresses become links by themselves
+_ADDRESSES = {"://": "&#58;//", "www.": "www&#46;", "@": "&#64;"}
 
 
 def html_text(text: str) -> str:
@@ -51,5 +53,7 @@ def markdown_text(text: str) -> str:
     ('\\*sale\\* \\_now\\_', 'a \\| b', '\\# &lt;b&gt;1&lt;/b&gt;')
     """
     plain = escape(_IN_LINE.sub(r"\\\1", " ".join(text.splitlines())), quote=False)
+    for part, written in _ADDRESSES.items():
+        plain = plain.replace(part, written)
     # what would begin a heading or a list is no beginning of one
-    return _AT_START.sub(r"\1\3\\\2\4", plain).replace("$", _DOLLAR)
+    return _AT_START.sub(r"\1\\", plain).replace("$", _DOLLAR)

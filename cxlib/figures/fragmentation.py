@@ -211,7 +211,7 @@ def _lay_out_matrix(
     size = len(places)
     axis = {
         "tickvals": list(range(size)),
-        "ticktext": names,
+        "ticktext": [plotly_text(name) for name in names],
         "tickfont": {"color": theme.ink, "size": 12},
         "showgrid": True,
         "gridcolor": theme.rule,

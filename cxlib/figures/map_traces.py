@@ -342,7 +342,11 @@ def _mark_labels(
         ys.append(y)
         # Beside the circle, clear of its ring; above the middle of a band.
         space = "\N{NO-BREAK SPACE}" * (2 + round(sizes[mark.place] / 8))
-        texts.append(f"<b>{mark.label}</b>" if mark.target else f"{space}<b>{mark.label}</b>")
+        texts.append(
+            f"<b>{plotly_text(mark.label)}</b>"
+            if mark.target
+            else f"{space}<b>{plotly_text(mark.label)}</b>"
+        )
         positions.append("top center" if mark.target else "middle right")
         colours.append(theme.finding if mark.finding else theme.ink)
     return _scatter(
@@ -384,7 +388,7 @@ def grid(
         if i % 2 == 0:
             shapes.append(_box(i, 0, i + 1, layout.height, fillcolor=theme.band))
         shapes.append(_box(i + 0.02, 0, i + 0.98, 4, fillcolor=stages.get(stage, theme.flow)))
-        text = f"<b>{stage}</b>"
+        text = f"<b>{plotly_text(stage)}</b>"
         if stage_notes.get(stage):
             text += (
                 f"<br><span style='color:{theme.muted};font-size:12px'>{stage_notes[stage]}</span>"

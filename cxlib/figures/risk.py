@@ -41,7 +41,7 @@ def plot_journey_risk(result: JourneyRisk, *, title: str | None = None) -> go.Fi
     theme = theme_named()
     rows = result.handoffs.head(MOST_ROWS).to_dicts()
     figure = new_rows(
-        [plotly_text(_from_to(row["source"], row["touchpoint"])) for row in rows],
+        [_from_to(row["source"], row["touchpoint"]) for row in rows],
         [("customers under way", 0.8), ("expected to fragment", 0.8), ("did so before", 1.0)],
         theme=theme,
         title=result.sentence if title is None else title,
