@@ -61,7 +61,7 @@ class Predictions:
         ``at_least``, ``below`` (risk now), ``customers`` under way.
     under_way
         Backtest of these customers, one row per date and one for all (``fold`` "all"): ``at``
-        (day), ``customers``, ``predicted``, ``fragmented`` (shares), ``brier``, and ``skill`` with
+        (first day of its month), ``customers``, ``predicted``, ``fragmented`` (shares), ``brier``, and ``skill`` with
         ``_low`` and ``_high`` (by how much it is better than going by their silence alone).
     overlap
         Backtest of the handoffs by ``method``: ``hits`` of the ``of`` worst that were named, what
@@ -203,9 +203,10 @@ def _protect_under_way(test: Backtest, *, k: int) -> pl.DataFrame:
         schema: dict[str, Any] = dict.fromkeys(columns, pl.Float64)
         schema |= {"fold": pl.String, "at": pl.Date, "customers": pl.Int64}
         return pl.DataFrame(schema=schema)
-    # the dates are parts of the time from the first contact to the last: to the second, they
-    # would tell when somebody came
+    # the dates are parts of the time from the first contact to the last: from several of them one
+    # could tell on what day the first customer came
     table = test.under_way.select(columns).cast({"customers": pl.Int64, "at": pl.Date})
+    table = table.with_columns(pl.col("at").dt.truncate("1mo"))
     rules = {"fold": LABEL, "at": LABEL, "customers": CUSTOMERS}
     rules |= {"predicted": SHARE, "fragmented": SHARE} | dict.fromkeys(scores, LABEL)
     safe = protect(table, rules, customers="customers", k=k)
