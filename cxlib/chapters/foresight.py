@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from cxlib.chapters.markdown import bullets, table_of
 from cxlib.figures.fragmentation import effect_text, signal_name
-from cxlib.figures.numbers import people, share
 from cxlib.markup import markdown_text as md
+from cxlib.numbers import people, share
 
 if TYPE_CHECKING:
     from cxlib.fragmentation import (

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import polars as pl
 
-from cxlib.figures.numbers import duration, plural
 from cxlib.markup import markdown_text as md
+from cxlib.numbers import duration, plural
 from cxlib.store import Workspace
 
 if TYPE_CHECKING:

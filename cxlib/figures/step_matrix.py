@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.figures.matrix import CELL_PX, add_matrix
-from cxlib.figures.numbers import plural, share
 from cxlib.figures.theme import new_figure, theme_named
 from cxlib.figures.wording import based_on
 from cxlib.markup import plotly_text
+from cxlib.numbers import plural, share
 
 if TYPE_CHECKING:
     from cxlib.measures.step_matrix import StepMatrix

@@ -22,10 +22,10 @@ from cxlib.figures.map_traces import (
     grid,
     move_traces,
 )
-from cxlib.figures.numbers import answered, duration, people, plural, rating, share
 from cxlib.figures.theme import channel_colours, new_figure, stage_colours, theme_named
 from cxlib.figures.wording import named, of_whom
 from cxlib.markup import plotly_text
+from cxlib.numbers import answered, duration, people, plural, rating, share
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints

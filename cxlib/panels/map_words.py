@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cxlib.figures.numbers import duration, people, plural, rating, share
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.markup import html_text
+from cxlib.numbers import duration, people, plural, rating, share
 from cxlib.panels import texts
 from cxlib.panels.origin import day
 from cxlib.panels.tables import Column, html_table

@@ -61,8 +61,9 @@ class Predictions:
         ``at_least``, ``below`` (risk now), ``customers`` under way.
     under_way
         Backtest of these customers, one row per date and one for all (``fold`` "all"): ``at``
-        (first day of its month), ``customers``, ``predicted``, ``fragmented`` (shares), ``brier``, and ``skill`` with
-        ``_low`` and ``_high`` (by how much it is better than going by their silence alone).
+        (first day of its month), ``customers``, ``predicted``, ``fragmented`` (shares), ``brier``,
+        and ``skill`` with ``_low`` and ``_high`` (by how much it is better than going by their
+        silence alone).
     overlap
         Backtest of the handoffs by ``method``: ``hits`` of the ``of`` worst that were named, what
         ``by_chance`` would be, ``rmse`` of the sizes (null for rankings), and ``forecast_is``: how
