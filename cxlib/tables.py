@@ -58,9 +58,9 @@ class Written:
         | --- | ---: |
         | a\|b | 1 |
         """
-        rule = ("---:" if number else "---" for number in self.is_number)
-        lines = [self.headings, tuple(rule), *self.rows]
-        return "\n".join(f"| {' | '.join(map(markdown_text, line))} |" for line in lines)
+        rule = ["---:" if number else "---" for number in self.is_number]
+        head, *rows = ([markdown_text(cell) for cell in row] for row in (self.headings, *self.rows))
+        return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *rows))
 
 
 @cache
