@@ -3,6 +3,7 @@ is anybody's: attacks on snapshots of many small logs.
 """
 
 import json
+import random
 import re
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
@@ -162,6 +163,68 @@ def test_shares_lie_within_what_the_rounded_counts_allow(recorded):
             assert (raw["value"] <= high + 1e-4).all()
             tried += len(raw)
     assert tried > 300
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_log_rebuilt_from_what_is_published_is_published_the_same(tmp_path_factory, seed):
+    """End to end, where a log can be rebuilt: every customer comes once, at one touchpoint."""
+    draw = random.Random(seed)
+    log = [(draw.choice(["north", "south", "isle"]), draw.randrange(3)) for _ in range(60 * seed)]
+    with pytest.MonkeyPatch.context() as patch:
+        first, seen = record(one_contact_each(tmp_path_factory, log), patch, answers=MEASURES)
+        table = next(t for t, rules, *_ in seen if "place" in rules)
+        rebuilt = rounded_log(first, table)
+        again, _ = record(one_contact_each(tmp_path_factory, rebuilt), patch, answers=MEASURES)
+    assert again.segments == first.segments
+    assert again.periods == first.periods
+    for name in MEASURES:
+        for segment in (None, *first.segments):
+            for period in [None, *((p, p) for p in range(len(first.periods)))]:
+                where = {"segment": segment, "period": period}
+                a, b = first.answer(name, **where), again.answer(name, **where)
+                for field in ("table", "whole", "by_stage", "by_channel"):
+                    if hasattr(a, field):
+                        assert_published_the_same(getattr(a, field), getattr(b, field))
+
+
+def assert_published_the_same(one, other):
+    assert one.columns == other.columns
+    assert len(one) == len(other)
+    counts = [c for c in one.columns if c.endswith("_n") or c in ("customers", "contacts", "n")]
+    assert one.select(counts).equals(other.select(counts))
+    for column in one.columns:
+        assert one[column].is_null().equals(other[column].is_null()), column
+
+
+def one_contact_each(factory, log):
+    rows = [contact(f"c{n}", 31 * month + 3 + n % 7, "visit") for n, (_, month) in enumerate(log)]
+    # so that both logs end alike
+    rows += [contact(f"end{n}", 92 + n / 24, "visit") for n in range(4 * K)]
+    people = [{"customer": f"c{n}", "region": region} for n, (region, _) in enumerate(log)]
+    people += [{"customer": f"end{n}", "region": "south"} for n in range(4 * K)]
+    return build(factory.mktemp("each"), rows, people=people)
+
+
+def rounded_log(snapshot, table):
+    """Customers (region, month) as many as the rounded counts say, those not shown among them."""
+    count = len(snapshot.periods)
+    ranges = [None, *((a, b) for a in range(count) for b in range(a, count) if b - a + 1 < count)]
+    segments = [None, *snapshot.segments]
+    number = {
+        (segment, period): int(table["contacts"][i * len(ranges) + j])
+        for i, segment in enumerate(segments)
+        for j, period in enumerate(ranges)
+    }
+    log = []
+    for month in range(count):
+        period = (month, month) if count > 1 else None
+        named = {s: number[s, period] for s in segments[1:]}
+        rest = number[None, period] - sum(named.values())
+        at = snapshot.periods[month].month - 1
+        ending = 4 * K * (at == 3)
+        parts = [(s[1], n - ending * (s[1] == "south")) for s, n in named.items()]
+        log += [(region, at) for region, n in [*parts, ("isle", rest)] for _ in range(n)]
+    return log
 
 
 @pytest.fixture
