@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cxlib.markup import html_text
 from cxlib.visible import visible
 
 __all__ = ["FileReport", "IngestReport", "OutsideHours", "UnmappedTouchpoint"]
@@ -212,11 +212,11 @@ class IngestReport:
         for title, rows in self._sections():
             cells = "".join(
                 "<tr><td style='text-align:left;padding:1px 2em 1px 0;color:#555'>"
-                f"{escape(label)}</td><td style='text-align:left'>{escape(value)}</td></tr>"
+                f"{html_text(label)}</td><td style='text-align:left'>{html_text(value)}</td></tr>"
                 for label, value in rows
             )
             parts.append(
-                f"<h4 style='margin:1em 0 .3em'>{escape(title)}</h4><table>{cells}</table>"
+                f"<h4 style='margin:1em 0 .3em'>{html_text(title)}</h4><table>{cells}</table>"
             )
         return "".join([*parts, "</div>"])
 
