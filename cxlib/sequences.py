@@ -22,7 +22,15 @@ from cxlib.segments import segment_codes
 from cxlib.store import Workspace
 from cxlib.summary import Selection, channel_names
 
-__all__ = ["OUTCOMES", "By", "Journeys", "name_places", "read_contacts", "read_journeys"]
+__all__ = [
+    "OUTCOMES",
+    "By",
+    "Journeys",
+    "choose_contacts",
+    "name_places",
+    "read_contacts",
+    "read_journeys",
+]
 
 OUTCOMES = ("goal", "declined", "silent", "done", "open")
 """What became of a journey: the goal, or declined (a loss of the map), what came first; silent
@@ -131,6 +139,19 @@ def read_contacts(
     for file in workspace.bucket_files():
         rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)
         yield chosen.keep_contacts(rows).select("customer", "place", "next", "wait")
+
+
+def choose_contacts(
+    workspace: Workspace, rows: pl.DataFrame, where: Selection | None
+) -> pl.DataFrame:
+    """Keep the contacts that a selection names; rows carry segment, period and place.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        For a selection that the workspace does not have.
+    """
+    return _Chosen.of(workspace, where).keep_contacts(rows)
 
 
 def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int64]]:

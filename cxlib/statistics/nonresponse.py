@@ -30,7 +30,7 @@ Rows = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _RIDGE = 1.0
-_LEAST_CHANCE = 0.01
+_LEAST_CHANCE = 0.001
 _STEPS = 50
 _MOST_TILT = 4.0
 
@@ -88,10 +88,9 @@ class Answering:
         return cls(centre, spread, odds, np.asarray(slope, dtype=np.float64))
 
     def chances(self, features: Rows) -> Estimates:
-        """Chance of each row to be answered, not below a tenth of the usual one."""
+        """Chance of each row to be answered."""
         x = _scaled(features, self.centre, self.spread)
-        least = max(_LEAST_CHANCE, 0.1 * float(_logistic(self.odds[:1])[0]))
-        return np.maximum(_logistic(x @ self.odds), least)
+        return np.maximum(_logistic(x @ self.odds), _LEAST_CHANCE)
 
     def expected(self, features: Rows) -> Estimates:
         """What each row would be expected to say, from those who answered."""
