@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.counting import Scope, follow_contacts
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.store import Workspace
+from cxlib.store.walk import Scope, changes, follow_contacts
 from cxlib.summary import Selection, channel_names
 
 __all__ = ["OUTCOMES", "By", "Journeys", "name_places", "read_contacts", "read_journeys"]
@@ -102,8 +102,7 @@ def read_journeys(workspace: Workspace, *, where: Selection | None = None) -> It
     chosen = _Chosen.of(workspace, where)
     for file in workspace.bucket_files():
         rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)
-        ends = pl.col("customer") != pl.col("customer").shift(-1)
-        kept = chosen.keep_journeys(rows.with_columns(final=ends.fill_null(True)))
+        kept = chosen.keep_journeys(rows)
         if len(kept):
             yield _journeys(int(file.stem), kept, scope)
 
@@ -123,7 +122,7 @@ def read_contacts(
     Yields
     ------
     polars.DataFrame
-        ``customer``, ``place``, ``next`` and ``wait`` (see `cxlib.counting.follow_contacts`).
+        ``customer``, ``place``, ``next`` and ``wait`` (see `cxlib.store.walk.follow_contacts`).
     """
     scope = workspace.scope
     chosen = _Chosen.of(workspace, where)
@@ -196,8 +195,7 @@ class _Chosen:
         tests = self._tests()
         if not tests:
             return rows
-        new = pl.col("journey") != pl.col("journey").shift(1)
-        fits = rows.filter(new.fill_null(True)).filter(*tests)["journey"]
+        fits = rows.filter(changes("journey")).filter(*tests)["journey"]
         return rows.filter(pl.col("journey").is_in(fits.implode()))
 
     def _tests(self) -> list[pl.Expr]:
@@ -240,5 +238,5 @@ def _journeys(bucket: int, rows: pl.DataFrame, scope: Scope) -> Journeys:
         last=last,
         outcome=outcome,
         settled_at=at[last] + np.minimum(wait, gap),
-        still_open=rows["final"].to_numpy()[last] & ~silent & ~settled,
+        still_open=rows["latest"].to_numpy()[last] & ~silent & ~settled,
     )

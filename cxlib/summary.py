@@ -45,18 +45,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.bins import BIN_EDGES, bin_of
-from cxlib.counting import (
-    DONE,
-    KEYS,
-    LOST,
-    NONE,
-    OPEN,
-    SILENT,
-    channel_names,
-    count_bucket,
-)
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.periods import Periods
+from cxlib.store.counting import KEYS, NONE, channel_names, count_bucket
+from cxlib.store.walk import DONE, LOST, OPEN, SILENT
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace

@@ -23,7 +23,6 @@ ROOMS = (
     ("datasets",),
     ("journeys",),
     ("encode",),
-    ("counting",),
     ("store",),
     ("summary",),
     ("statistics",),

@@ -9,8 +9,8 @@ from journey_oracle import START, contact, follow, journey_map, make_workspace, 
 from polars.testing import assert_frame_equal
 
 from cxlib.bins import BIN_EDGES, N_BINS
-from cxlib.counting import DONE, LOST, OPEN, SILENT
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
+from cxlib.store.walk import DONE, LOST, OPEN, SILENT
 from cxlib.summary import TABLES, Selection, Summary, merge_summaries, summarise
 
 ENDS = {"silent": SILENT, "declined": LOST, "done": DONE, "open": OPEN}

@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import polars as pl
 
 from cxlib.contracts import EVENTS, QUARANTINE
-from cxlib.counting import Scope
 from cxlib.encode import BUCKETS, Encoded, assign_segments, attach_ratings, encode_events
 from cxlib.errors import WorkspaceError
 from cxlib.journey_map import JourneyMap, read_journey_map
 from cxlib.journeys import last_goal_stage, split_journeys
 from cxlib.periods import Periods, choose_periods
+from cxlib.store.walk import Scope
 
 if TYPE_CHECKING:
     from cxlib.ingest import Ingested, IngestedTable
@@ -155,7 +155,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
 
     @cached_property
     def scope(self) -> Scope:
-        """What counting a bucket needs to know (`cxlib.counting`)."""
+        """What counting a bucket needs to know (`cxlib.store.walk`)."""
         goal_stage = last_goal_stage(self.places, journey_map=self.journey_map)
         return Scope(self.places, self.gap, self.observed_until, goal_stage)
 
@@ -164,7 +164,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         return sorted((self.path / "events").glob("*.parquet"))
 
     def store(self) -> pl.LazyFrame:
-        """The encoded contacts of all customers, sorted (columns: see `cxlib.store`)."""
+        """The encoded contacts of all customers, sorted (columns: see `cxlib.encode`)."""
         return pl.scan_parquet(self.bucket_files(), glob=False)
 
     def keep(self, name: str, file: Path, read: Callable[[], Kept]) -> Kept:

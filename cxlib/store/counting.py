@@ -1,27 +1,24 @@
-"""What one bucket of customers adds to the summary: the only code that touches every contact.
+"""What one bucket of customers adds to the summary.
 
-Rows come sorted by customer and time, so "the next contact" is a shift. Keys are packed into one
-64-bit number and sorted: that counts them and puts the table in order at once.
+Keys are packed into one 64-bit number and sorted: that counts them and puts the table in order at
+once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cxlib.bins import N_BINS, bin_of
+from cxlib.bins import bin_of
 from cxlib.journeys import NO_STAGE
+from cxlib.store.walk import DONE, Scope, changes, follow_contacts, longest
 
 Numbers = npt.NDArray[Any]
-
-OPEN, SILENT, LOST, DONE = 65_535, 65_534, 65_533, 65_532
-"""Codes in ``steps.next`` for contacts that no further contact of the journey followed."""
 
 NONE = 65_535
 """``reach.previous_period`` of a customer's first period."""
@@ -37,36 +34,6 @@ KEYS = {
     "stages": ("bucket", "segment", "period", "stage", "outcome", "bin"),
 }
 """Key columns of each table, in the order in which it is sorted: one bucket after the other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What counting a bucket needs to know of the workspace.
-
-    Attributes
-    ----------
-    places
-        The places table.
-    gap
-        Silence that ends a journey, or None.
-    observed_until
-        End of observation, UTC.
-    goal_stage
-        The last stage that holds a goal, or None; a contact beyond it has nothing left to reach.
-    """
-
-    places: pl.DataFrame
-    gap: timedelta | None
-    observed_until: datetime
-    goal_stage: int | None
-
-    def is_beyond(self, place: pl.Expr) -> pl.Expr:
-        """Whether a place lies in a stage after the goal's."""
-        if self.goal_stage is None:
-            return pl.lit(False)
-        stage = pl.col("stage_index")
-        flag = self.places.select((stage > self.goal_stage) & (stage != NO_STAGE)).to_series()
-        return pl.lit(flag).gather(place.cast(pl.UInt32))
 
 
 def count_bucket(rows: pl.DataFrame, scope: Scope) -> dict[str, pl.DataFrame]:
@@ -99,70 +66,6 @@ def count_bucket(rows: pl.DataFrame, scope: Scope) -> dict[str, pl.DataFrame]:
         name: table.with_columns(bucket).select(*KEYS[name], pl.all().exclude(KEYS[name]))
         for name, table in tables.items()
     }
-
-
-def follow_contacts(rows: pl.DataFrame, *, scope: Scope) -> pl.DataFrame:
-    """Say of every contact what came after it in its journey, and after how long.
-
-    Returns
-    -------
-    polars.DataFrame
-        The rows with ``next`` (UInt16: the next contact's place, or OPEN, SILENT, LOST, DONE),
-        ``wait`` (Int64, microseconds to the next contact of the journey; to the customer's next
-        contact or the end of observation where the journey ended here) and ``bin``: of the wait,
-        the last one where it took the whole gap to know that nothing came.
-
-    Notes
-    -----
-    After a goal or a loss, too, a contact may still come as long as the gap has not passed: until
-    then it is OPEN, so that chances of going on are not too low near the end of the log. Where
-    journeys have no gap, DONE and LOST are known at once.
-    """
-    until = pl.lit(_micros(scope.observed_until))
-    instant = pl.col("occurred_at").to_physical()
-    followed = (pl.col("journey") == pl.col("journey").shift(-1)).fill_null(False)
-    observed = (pl.col("customer") == pl.col("customer").shift(-1)).fill_null(False)
-    silent = pl.col("wait") > _longest(scope.gap)
-    # the next journey's first contact ends the waiting as well
-    settled = pl.lit(True) if scope.gap is None else silent | pl.col("_observed")
-    end = (
-        pl.when(settled & (pl.col("reached") | scope.is_beyond(pl.col("place"))))
-        .then(pl.lit(DONE, pl.UInt16))
-        .when(settled & pl.col("lost"))
-        .then(pl.lit(LOST, pl.UInt16))
-        .when(silent)
-        .then(pl.lit(SILENT, pl.UInt16))
-        .otherwise(pl.lit(OPEN, pl.UInt16))
-    )
-    at_once = pl.lit(scope.gap is None) & pl.col("next").is_in([DONE, LOST])
-    known_after = (
-        pl.when(at_once)
-        .then(0)
-        .when(silent & ~pl.col("_followed"))
-        .then(pl.lit(N_BINS - 1))
-        .otherwise(bin_of(pl.col("wait") / 1_000_000))
-    )
-    return (
-        rows.lazy()
-        .with_columns(
-            wait=pl.when(observed).then(instant.shift(-1)).otherwise(until) - instant,
-            _followed=followed,
-            _observed=observed,
-        )
-        .with_columns(next=pl.when("_followed").then(pl.col("place").shift(-1)).otherwise(end))
-        .with_columns(bin=known_after.cast(pl.UInt8))
-        .drop("_followed", "_observed")
-        .collect()
-    )
-
-
-def _micros(instant: datetime) -> int:
-    return int(pl.select(pl.lit(instant, pl.Datetime("us", "UTC")).to_physical()).item())
-
-
-def _longest(gap: timedelta | None) -> int:
-    """The gap in microseconds; longer than any log where journeys have none."""
-    return 2**62 if gap is None else round(gap.total_seconds() * 1_000_000)
 
 
 class _Key:
@@ -264,9 +167,9 @@ def _sum_contacts(followed: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
 def _count_reach(rows: pl.DataFrame, scope: Scope) -> pl.DataFrame:
     """Distinct customers by level, key and period, with the period they were there before."""
     customer = rows["customer"] - rows["customer"][0]
-    segment = rows.filter(_changes("customer"))["segment"].to_numpy()
+    segment = rows.filter(changes("customer"))["segment"].to_numpy()
     present = rows.select("place", "period", customer).filter(
-        _changes("customer", "place", "period")
+        changes("customer", "place", "period")
     )
     names = channel_names(scope.places)
     keys = {
@@ -315,11 +218,6 @@ def channel_names(places: pl.DataFrame) -> tuple[str, ...]:
     return tuple(places["channel"].unique(maintain_order=True))
 
 
-def _changes(*columns: str) -> pl.Expr:
-    """Whether a row differs from the one before it in any of the columns."""
-    return pl.any_horizontal(pl.col(c) != pl.col(c).shift(1) for c in columns).fill_null(True)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ends:
     """How each journey of a bucket ended; arrays by journey, instants in microseconds."""
@@ -339,16 +237,18 @@ class _Ends:
 
 def _ends(followed: pl.DataFrame, scope: Scope) -> _Ends:
     instant = pl.col("occurred_at").to_physical()
-    silent = pl.col("wait") > _longest(scope.gap)
-    settled_at = instant + pl.when(silent).then(_longest(scope.gap)).otherwise("wait")
+    silent = pl.col("wait") > longest(scope.gap)
+    settled_at = instant + pl.when(silent).then(longest(scope.gap)).otherwise("wait")
     ends = followed.filter(pl.col("next") >= DONE).select(
         "journey", silent=silent, settled_at=settled_at
     )
     first = int(ends["journey"][0])
     met = {}
     for flag in ("reached", "lost"):
-        before = (pl.col(flag).shift(1) & ~_changes("journey")).fill_null(False)
-        at = followed.filter(pl.col(flag) & ~before).select(pl.col("journey") - first, at=instant)
+        # flags stay up once they are up: the first contact that carries it put it up
+        at = followed.filter(pl.col(flag) & changes("journey", flag)).select(
+            pl.col("journey") - first, at=instant
+        )
         met[flag] = np.full(len(ends), _NEVER)
         met[flag][at["journey"].to_numpy()] = at["at"].to_numpy()
     return _Ends(
@@ -393,7 +293,7 @@ def _count_starts(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataF
         "segment",
         "period",
         "place",
-        first_journey=_changes("customer"),
+        first_journey=changes("customer"),
         _since=pl.col("occurred_at").to_physical(),
         _beyond=scope.is_beyond(pl.col("place")),
         _journey="journey",
@@ -408,7 +308,7 @@ def _count_starts(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataF
 def _count_stages(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataFrame:
     """One count per journey and stage it rose to, by what came first from there."""
     rose = followed.filter(
-        _changes("journey", "stage_high") & (pl.col("stage_high") != NO_STAGE)
+        changes("journey", "stage_high") & (pl.col("stage_high") != NO_STAGE)
     ).select(
         "segment",
         "period",
