@@ -16,24 +16,37 @@ import polars as pl
 
 from cxlib.bins import bin_of
 from cxlib.journeys import NO_STAGE
+from cxlib.store.selection import channel_names
+from cxlib.store.tables import NONE, Table
 from cxlib.store.walk import DONE, Scope, changes, follow_contacts, longest
 
 Numbers = npt.NDArray[Any]
 
-NONE = 65_535
-"""``reach.previous_period`` of a customer's first period."""
-
 LEVELS = pl.Enum(["all", "stage", "channel", "place"])
 OUTCOMES = pl.Enum(["progress", "goal", "lost", "silent", "open", "done"])
 
-KEYS = {
-    "steps": ("bucket", "segment", "period", "place", "next", "bin"),
-    "contacts": ("bucket", "segment", "period", "place"),
-    "reach": ("bucket", "level", "key", "period", "previous_period", "segment"),
-    "starts": ("bucket", "segment", "period", "place", "first_journey", "outcome", "bin"),
-    "stages": ("bucket", "segment", "period", "stage", "outcome", "bin"),
+TABLES = {
+    "steps": Table(
+        ("bucket", "segment", "period", "place", "next", "bin"), "every contact", channel="place"
+    ),
+    "contacts": Table(("bucket", "segment", "period", "place"), "every contact", channel="place"),
+    "reach": Table(
+        ("bucket", "level", "key", "period", "previous_period", "segment"),
+        "customers, once in each period in which they were there",
+        channel="key",
+    ),
+    "starts": Table(
+        ("bucket", "segment", "period", "place", "first_journey", "outcome", "bin"),
+        "every journey",
+        channel="place",
+    ),
+    "stages": Table(
+        ("bucket", "segment", "period", "stage", "outcome", "bin"),
+        "every stage that a journey rose to",
+    ),
 }
-"""Key columns of each table, in the order in which it is sorted: one bucket after the other."""
+"""The tables of the summary (`cxlib.summary`); the bucket comes first, so that parts of a log lie
+under one another."""
 
 
 def count_bucket(rows: pl.DataFrame, scope: Scope) -> dict[str, pl.DataFrame]:
@@ -62,8 +75,9 @@ def count_bucket(rows: pl.DataFrame, scope: Scope) -> dict[str, pl.DataFrame]:
         "stages": _count_stages(followed, ends, scope),
     }
     bucket = pl.lit(rows["bucket"][0], pl.UInt8).alias("bucket")
+    keys = {name: table.keys for name, table in TABLES.items()}
     return {
-        name: table.with_columns(bucket).select(*KEYS[name], pl.all().exclude(KEYS[name]))
+        name: table.with_columns(bucket).select(*keys[name], pl.all().exclude(keys[name]))
         for name, table in tables.items()
     }
 
@@ -127,7 +141,7 @@ def _column(name: str, values: Numbers) -> pl.Series:
 
 
 def _count_steps(followed: pl.DataFrame) -> pl.DataFrame:
-    return _tally(_physical(followed, KEYS["steps"][1:]))
+    return _tally(_physical(followed, TABLES["steps"].keys[1:]))
 
 
 def _sum_contacts(followed: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
@@ -211,11 +225,6 @@ def _count_customers(
         },
         "customers",
     )
-
-
-def channel_names(places: pl.DataFrame) -> tuple[str, ...]:
-    """Channels in the order in which the journey map first uses them."""
-    return tuple(places["channel"].unique(maintain_order=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
