@@ -19,7 +19,7 @@ from cxlib.errors import InputError
 from cxlib.journeys import NO_STAGE
 
 if TYPE_CHECKING:
-    from cxlib.journey_map import JourneyMap
+    from cxlib.journey_map import JourneyMap, JourneyRule
 
 BUCKETS = 32
 """Hash buckets of customers; intervals come from leaving out one bucket at a time."""
@@ -33,6 +33,9 @@ MAX_PLACES = 4_000
 _PLACE = ("touchpoint", "channel", "stage", "owner", "initiated_by")
 _OPTIONAL = ("ended_at", "rating", "environment", "issue", "cost", "comment")
 _HASH_SEED = 20_250_101
+
+_PACED = 50
+"""Contacts without which a customer's pace says nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +91,7 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
         # two customers share all 64 bits: once in ten million logs of a million customers
         return encode_events(events, journey_map=journey_map, seed=seed + 1)
     kept, duplicates = _split(ordered, _same("_hash", "occurred_at", "sequence", "place", "row"))
-    robot = _is_robot(kept, journey_map.journey.max_contacts_per_day)
+    robot = _is_robot(kept, journey_map.journey)
     robots = kept.filter(pl.lit(robot)) if robot is not None else kept.clear()
     kept = kept.filter(~pl.lit(robot)) if robot is not None else kept
     if kept.is_empty():
@@ -126,14 +129,32 @@ def _split(frame: pl.DataFrame, out: pl.Expr) -> tuple[pl.DataFrame, pl.DataFram
     return (frame.filter(~flag), frame.filter(flag)) if flag.any() else (frame, frame.clear())
 
 
-def _is_robot(ordered: pl.DataFrame, most_per_day: int) -> pl.Series | None:
-    """Contacts of customers with more than `most_per_day` contacts within any 24 hours, if any."""
-    ahead = pl.col("occurred_at").shift(-most_per_day) - pl.col("occurred_at")
-    dense = (pl.col("_hash") == pl.col("_hash").shift(-most_per_day)) & (ahead < timedelta(days=1))
-    flagged = ordered.filter(dense)["_hash"].unique()
-    if flagged.is_empty():
+def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series | None:
+    """Contacts of customers who are no people, if any: the only rule for robots there is.
+
+    Those with more than the rule's contacts within any 24 hours, and those with many that are less
+    than its pace apart on average. Contacts that all lie at one instant have no pace.
+    """
+    at = pl.col("occurred_at")
+
+    def within(contacts: int, span: timedelta) -> pl.Expr:
+        same = pl.col("_hash") == pl.col("_hash").shift(-contacts)
+        return same & (at.shift(-contacts) - at < span)
+
+    dense = ordered.filter(within(rule.max_contacts_per_day, timedelta(days=1)))["_hash"].unique()
+    # who keeps the pace on average has somewhere so many contacts within twice its time
+    many = _PACED - 1
+    quick = ordered.filter(within(many, 2 * many * rule.robot_pace))["_hash"].unique()
+    if len(quick):
+        mean = (at.max() - at.min()) / (pl.len() - 1)
+        paces = (
+            ordered.filter(pl.col("_hash").is_in(quick.implode())).group_by("_hash").agg(pace=mean)
+        )
+        fast = paces.filter((pl.col("pace") < rule.robot_pace) & (pl.col("pace") > timedelta()))
+        dense = pl.concat([dense, fast["_hash"]])
+    if dense.is_empty():
         return None
-    return ordered["_hash"].is_in(flagged.implode())
+    return ordered["_hash"].is_in(dense.implode())
 
 
 def _collect(events: pl.LazyFrame, seed: int) -> pl.DataFrame:

@@ -92,6 +92,8 @@ class JourneyRule:
         journey.
     max_contacts_per_day
         A customer with more contacts than this on one day is taken for a robot.
+    robot_pace
+        So is a customer with 50 contacts or more that are on average less than this apart.
     """
 
     gap: timedelta | None = None
@@ -99,6 +101,7 @@ class JourneyRule:
     lost: tuple[str, ...] = ()
     restart: bool = True
     max_contacts_per_day: int = 500
+    robot_pace: timedelta = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,8 +453,9 @@ def _journey(entry: Entry | None, names: list[str]) -> JourneyRule:
         return JourneyRule()
     keys = entry.keys(f.name for f in fields(JourneyRule))
     rule: dict[str, Any] = {}
-    if "gap" in keys:
-        rule["gap"] = _duration(keys["gap"])
+    for key in ("gap", "robot_pace"):
+        if key in keys:
+            rule[key] = _duration(keys[key])
     for key in ("goal", "lost"):
         if key in keys:
             touchpoints = keys[key].items(or_one=True)

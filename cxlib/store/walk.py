@@ -27,10 +27,12 @@ __all__ = [
     "RELOAD",
     "SILENT",
     "Scope",
+    "around",
     "changes",
     "follow_contacts",
     "longest",
     "look_back",
+    "next_in",
     "next_where",
     "visits",
 ]
@@ -213,6 +215,21 @@ def visits(seen: pl.LazyFrame, *, scope: Scope, silence: timedelta) -> pl.LazyFr
         next_stage=pl.when(goes_on).then(scope.of_place("stage_index").cast(pl.UInt8).shift(-1)),
         return_after=return_at - instant,
     )
+
+
+def around(value: str | pl.Expr, steps: int, *, within: str = "journey") -> pl.Expr:
+    """Value `steps` rows after this one (before it: negative) in the same journey or customer.
+
+    Null beyond the ends of the journey; of rows that were filtered, those that are left.
+    """
+    here = pl.col(value) if isinstance(value, str) else value
+    same = (pl.col(within) == pl.col(within).shift(-steps)).fill_null(False)
+    return pl.when(same).then(here.shift(-steps))
+
+
+def next_in(keys: list[str]) -> pl.Expr:
+    """Time to the next row with the same values in these columns; null without one."""
+    return pl.col("occurred_at").shift(-1).over(keys) - pl.col("occurred_at")
 
 
 def next_where(flag: pl.Expr, value: pl.Expr, *, back: bool = False) -> pl.Expr:
