@@ -109,7 +109,7 @@ def _print_handoffs(name: str, found: HandoffForecast, test: Backtest, *, top: i
 
 
 def _handoff_row(row: Mapping[str, Any]) -> dict[str, str]:
-    from cxlib.figures.numbers import people, share
+    from cxlib.numbers import people, share
 
     ends = (row["excess"], row["excess_low"], row["excess_high"])
     forecast, low, high = (f"{100 * value:+.0f}" for value in ends)
@@ -129,7 +129,7 @@ def _print_under_way(name: str, found: JourneyRisk, test: Backtest, *, top: int)
     if found.reason is not None:
         typer.echo(f"{name}, customers under way. {found.sentence}")
         return
-    from cxlib.figures.numbers import share
+    from cxlib.numbers import share
 
     bands = ", ".join(
         f"{share(row['share'])} have a risk of {share(row['at_least'])} to {share(row['below'])}"
@@ -147,7 +147,7 @@ def _print_under_way(name: str, found: JourneyRisk, test: Backtest, *, top: int)
 
 
 def _under_way_row(row: Mapping[str, Any]) -> dict[str, str]:
-    from cxlib.figures.numbers import people, share
+    from cxlib.numbers import people, share
 
     came = f"{row['source']} → " if row["source"] is not None else ""
     return {

@@ -14,7 +14,7 @@ import typer
 
 from cxlib.cli.selecting import WorkspaceFolder
 from cxlib.cli.terminal import say
-from cxlib.errors import InputError
+from cxlib.errors import InputError, WorkspaceError
 
 __all__ = ["find_folder", "open_lab", "serve", "serve_workspace"]
 
@@ -67,8 +67,10 @@ def serve(
         # Where dashboards are shown there may be the published snapshots and nothing else.
         Workspace.open(workspace)
     served = workspace if snapshot is None else find_snapshot(workspace, snapshot).folder
-    if Snapshot.newest(served) is None:
-        say(f"Nothing is published in {workspace} yet: run cx publish {workspace}, now or later.")
+    try:
+        Snapshot.open(served)
+    except WorkspaceError as error:  # one that is published later is taken up
+        say(f"Nothing to show yet: {error}")
     serve_workspace(
         served,
         port=port,

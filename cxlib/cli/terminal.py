@@ -7,18 +7,15 @@ holds JSON and nothing else.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-if TYPE_CHECKING:
-    import polars as pl
+from cxlib.tables import Written, as_records, plain
 
-__all__ = ["as_records", "print_json", "print_table", "say", "working"]
+__all__ = ["as_records", "print_json", "print_table", "print_written", "say", "working"]
 
 Tell = Callable[[str], None]
 _WIDE = 200
@@ -46,53 +43,9 @@ def working(text: str) -> Iterator[Tell]:
         yield lambda line: status.update(f"{text}: {line}")
 
 
-def as_records(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """Turn a table into plain values for JSON.
-
-    Durations become seconds, in a field named so (``wait`` → ``wait_seconds``); instants ISO 8601
-    texts; what is not known, None.
-
-    Examples
-    --------
-    >>> import polars as pl
-    >>> as_records(pl.DataFrame({"wait": [timedelta(minutes=2)], "share": [float("nan")]}))
-    [{'wait_seconds': 120.0, 'share': None}]
-    """
-    return [
-        {
-            f"{name}_seconds" if table.schema[name] == _duration() else name: _plain(value)
-            for name, value in row.items()
-        }
-        for row in table.iter_rows(named=True)
-    ]
-
-
-def _duration() -> Any:
-    import polars as pl
-
-    return pl.Duration
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: no NaN, no infinity, no dates."""
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case timedelta():
-            return value.total_seconds()
-        case datetime() | date():
-            return value.isoformat()
-        case Mapping():
-            return {str(k): _plain(v) for k, v in value.items()}
-        case list() | tuple():
-            return [_plain(v) for v in value]
-        case _:
-            return value
-
-
 def print_json(value: Any) -> None:
     """Print a value as JSON to stdout."""
-    typer.echo(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, indent=1))
+    typer.echo(json.dumps(plain(value), ensure_ascii=False, allow_nan=False, indent=1))
 
 
 def print_table(
@@ -109,6 +62,17 @@ def print_table(
     most
         Rows shown; below the table stands how many more there are.
     """
+    headings = tuple(rows[0]) if rows else ()
+    written = Written(
+        headings=headings,
+        rows=tuple(tuple(row.values()) for row in rows),
+        is_number=tuple(all(_looks_like_number(row[name]) for row in rows) for name in headings),
+    )
+    print_written(written, title=title, note=note, most=most)
+
+
+def print_written(written: Written, *, title: str, note: str = "", most: int | None = None) -> None:
+    """Print a table to stdout; of a long one, where `most` is given, the first rows."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -119,15 +83,14 @@ def print_table(
         console = Console(width=_WIDE)
     console.print(Text(title))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in rows[0] if rows else ():
-        is_number = all(_looks_like_number(row[name]) for row in rows)
-        table.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
-    for row in rows[:most]:
-        table.add_row(*(Text(cell) for cell in row.values()))
-    if rows:
+    for heading, is_number in zip(written.headings, written.is_number, strict=True):
+        table.add_column(Text(heading), justify="right" if is_number else "left", overflow="fold")
+    for row in written.rows[:most]:
+        table.add_row(*(Text(cell) for cell in row))
+    if written.rows:
         console.print(table)
-    if len(rows) > most:
-        console.print(Text(f"and {len(rows) - most:,} more rows; --json prints all"))
+    if most is not None and len(written.rows) > most:
+        console.print(Text(f"and {len(written.rows) - most:,} more rows; --json prints all"))
     if note:
         console.print(Text(note))
 

@@ -8,7 +8,6 @@ the sums are extremes, the least and the most of a duration, which are merged as
 from __future__ import annotations
 
 import json
-import shutil
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from cxlib.durable import keep_folder
 from cxlib.errors import InputError, WorkspaceError
 from cxlib.periods import Periods
 from cxlib.store.selection import Chosen, channel_names, segment_names
@@ -123,16 +123,14 @@ def write_tables(
     folder: str | Path, frames: Frames, tables: Tables, about: Mapping[str, Any]
 ) -> None:
     """Write tables and what is known about them to a folder, complete or not at all."""
-    folder = Path(folder)
-    fresh = folder.with_name(folder.name + ".writing")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for name, frame in frames.items():
-        frame.write_parquet(fresh / f"{name}.parquet")
     content = {"version": version_of(tables), **about}
-    (fresh / f"{folder.name}.json").write_text(json.dumps(content, indent=1), "utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.rename(folder)
+
+    def write(fresh: Path) -> None:
+        for name, frame in frames.items():
+            frame.write_parquet(fresh / f"{name}.parquet")
+        (fresh / f"{Path(folder).name}.json").write_text(json.dumps(content, indent=1), "utf-8")
+
+    keep_folder(Path(folder), write)
 
 
 def read_tables(
