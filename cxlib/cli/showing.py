@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -49,8 +50,11 @@ def serve(
         str, typer.Option(help="Path under which a reverse proxy shows the dashboards.")
     ] = "/",
     public_url: Annotated[
-        str | None,
-        typer.Option(help="Origin visitors see behind a proxy, such as https://figures.example."),
+        list[str] | None,
+        typer.Option(
+            help="Address visitors see behind a proxy, such as https://figures.example; may be "
+            "repeated. Other names are not answered to."
+        ),
     ] = None,
     snapshot: Annotated[
         str | None,
@@ -78,7 +82,7 @@ def serve(
         token=token,
         open_browser=open_browser,
         base_url=base_url,
-        public_url=public_url,
+        public_url=public_url or (),
     )
 
 
@@ -90,7 +94,7 @@ def serve_workspace(
     token: str | None = None,
     open_browser: bool = False,
     base_url: str = "/",
-    public_url: str | None = None,
+    public_url: Sequence[str] = (),
 ) -> None:
     """Serve the dashboards beside the package, or in the folder ``dashboards`` of this place."""
     from cxlib.serve import serve_dashboards

@@ -10,6 +10,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from cxlib.visible import visible
+
 __all__ = ["FileReport", "IngestReport", "OutsideHours", "UnmappedTouchpoint"]
 
 AFTER_SORTING = {
@@ -188,10 +190,16 @@ class IngestReport:
 
     def to_text(self) -> str:
         """Return the report for a terminal."""
+        from rich.cells import cell_len
+
         parts = []
-        for title, rows in self._sections():
-            width = max((len(label) for label, _ in rows), default=0)
-            lines = [f"  {label:<{width}}  {value}".rstrip() for label, value in rows]
+        for title, told in self._sections():
+            rows = [(visible(label), visible(value)) for label, value in told]
+            width = max((cell_len(label) for label, _ in rows), default=0)
+            lines = [
+                f"  {label}{' ' * (width - cell_len(label))}  {value}".rstrip()
+                for label, value in rows
+            ]
             parts.append("\n".join([title, *lines]))
         return "\n\n".join(parts)
 
