@@ -7,7 +7,8 @@ Tables (every one also has ``segment`` UInt16, ``period`` UInt16 and ``bucket`` 
 
 ``steps``
     One count per contact: ``place``, ``next`` (the next contact's place in the same journey, or an
-    end code), ``bin`` (of the wait, or of the follow-up where nothing came), ``n``.
+    end code), ``bin`` (of the wait, or of the follow-up where nothing came), ``part`` (of the bin),
+    ``n``, ``least`` and ``most`` (of these times, in seconds).
 ``contacts``
     ``place``; ``contacts``, ``rating_n``, ``rating_sum``, ``rating_sq``, ``dwell_n``,
     ``dwell_seconds``, ``cost_sum``.
@@ -18,11 +19,12 @@ Tables (every one also has ``segment`` UInt16, ``period`` UInt16 and ``bucket`` 
     and still additive over customers.
 ``starts``
     One count per journey, in the period it began: ``place`` of the first contact,
-    ``first_journey``, ``outcome`` (goal, lost, silent, open, done), ``bin`` of the time to it,
-    ``n``.
+    ``first_journey``, ``outcome`` (goal, lost, silent, open, done), ``bin`` and ``part`` of the
+    time to it, ``n``, ``least``, ``most``.
 ``stages``
     One count per journey and stage it rose to: ``stage``, ``outcome`` (progress, goal, lost,
-    silent, open, done), ``bin`` of the time from the first contact in the stage to it, ``n``.
+    silent, open, done), ``bin`` and ``part`` of the time from the first contact in the stage to it,
+    ``n``, ``least``, ``most``.
 
 End codes and outcomes: *open* is censored (observed for less than ``gap`` since), *silent* went
 quiet for longer than ``gap``, *lost* met one of the map's losses, *done* had reached the goal (or

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cxlib.bins import bin_of
+from cxlib.bins import bin_of, part_of
 from cxlib.journeys import NO_STAGE
 from cxlib.store.selection import channel_names
 from cxlib.store.tables import NONE, Table
@@ -27,7 +27,10 @@ OUTCOMES = pl.Enum(["progress", "goal", "lost", "silent", "open", "done"])
 
 TABLES = {
     "steps": Table(
-        ("bucket", "segment", "period", "place", "next", "bin"), "every contact", channel="place"
+        ("bucket", "segment", "period", "place", "next", "bin", "part"),
+        "every contact",
+        channel="place",
+        meaning=2,
     ),
     "contacts": Table(("bucket", "segment", "period", "place"), "every contact", channel="place"),
     "reach": Table(
@@ -36,12 +39,12 @@ TABLES = {
         channel="key",
     ),
     "starts": Table(
-        ("bucket", "segment", "period", "place", "first_journey", "outcome", "bin"),
+        ("bucket", "segment", "period", "place", "first_journey", "outcome", "bin", "part"),
         "every journey",
         channel="place",
     ),
     "stages": Table(
-        ("bucket", "segment", "period", "stage", "outcome", "bin"),
+        ("bucket", "segment", "period", "stage", "outcome", "bin", "part"),
         "every stage that a journey rose to",
     ),
 }
@@ -91,6 +94,10 @@ class _Key:
 
     def __init__(self, columns: Mapping[str, Numbers]) -> None:
         self.widths = {c: int(v.max()).bit_length() if len(v) else 0 for c, v in columns.items()}
+        if "part" in columns:  # tells rows apart, and may do so less well
+            others = sum(self.widths.values()) - self.widths["part"]
+            self.widths["part"] = min(self.widths["part"], max(64 - others, 0))
+            columns = {**columns, "part": columns["part"] & (2 ** self.widths["part"] - 1)}
         bits = sum(self.widths.values())
         assert bits <= 64  # places, segments and periods are bounded where they are numbered
         self._dtype: type[np.unsignedinteger[Any]] = np.uint32 if bits <= 32 else np.uint64
@@ -118,19 +125,29 @@ def _firsts(ordered: Numbers) -> npt.NDArray[np.int64]:
     return np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
 
 
-def _tally(columns: Mapping[str, Numbers], count: str = "n") -> pl.DataFrame:
+def _tally(
+    columns: Mapping[str, Numbers], count: str = "n", *, time: Numbers | None = None
+) -> pl.DataFrame:
     """Count the rows for each combination of values, sorted by them.
 
-    Sorting the packed keys counts and orders at once, faster than a hash table does either.
+    Sorting the packed keys counts and orders at once, faster than a hash table does either. With a
+    ``time`` (microseconds) also the least and the most of it, in seconds.
     """
     key = _Key(columns)
-    key.packed.sort()
-    first = _firsts(key.packed)[: len(key.packed)]
-    counts = np.diff(first, append=len(key.packed))
-    values = key.unpack(key.packed[first])
-    return pl.DataFrame(
-        [_column(c, v) for c, v in values.items()] + [pl.Series(count, counts).cast(pl.UInt32)]
-    )
+    order = None if time is None else np.argsort(key.packed)
+    if order is None:
+        key.packed.sort()
+    packed = key.packed if order is None else key.packed[order]
+    first = _firsts(packed)[: len(packed)]
+    counts = np.diff(first, append=len(packed))
+    found = [_column(c, v) for c, v in key.unpack(packed[first]).items()]
+    found.append(pl.Series(count, counts).cast(pl.UInt32))
+    if time is not None:
+        seconds = time[order] / 1_000_000
+        for name, extreme in (("least", np.minimum), ("most", np.maximum)):
+            values = extreme.reduceat(seconds, first) if len(first) else seconds
+            found.append(pl.Series(name, values).cast(pl.Float32))
+    return pl.DataFrame(found)
 
 
 def _column(name: str, values: Numbers) -> pl.Series:
@@ -141,7 +158,8 @@ def _column(name: str, values: Numbers) -> pl.Series:
 
 
 def _count_steps(followed: pl.DataFrame) -> pl.DataFrame:
-    return _tally(_physical(followed, TABLES["steps"].keys[1:]))
+    columns = _physical(followed, TABLES["steps"].keys[1:])
+    return _tally(columns, time=followed["wait"].to_numpy())
 
 
 def _sum_contacts(followed: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
@@ -275,8 +293,9 @@ def _outcomes(
     done: Numbers,
     progress_at: Numbers | None = None,
     below_goal: Numbers | None = None,
-) -> dict[str, Numbers]:
-    """What came first of journeys watched from `since` on, and the bin of the time to it."""
+    exact: bool,
+) -> tuple[dict[str, Numbers], Numbers]:
+    """What came first of journeys watched from `since` on, the bin of the time, and the time."""
     goal = np.where(ends.reached_at >= since, ends.reached_at, _NEVER)
     lost = np.where(ends.lost_at >= since, ends.lost_at, _NEVER)
     ahead = np.full(len(since), _NEVER) if progress_at is None else progress_at
@@ -292,8 +311,9 @@ def _outcomes(
         code["open"],
     )
     time = np.where(done, 0, np.where(met, at, ends.settled_at) - since)
-    bins = pl.select(bin_of(pl.lit(pl.Series(time)) / 1_000_000)).to_series().to_numpy()
-    return {"outcome": outcome.astype(np.uint8), "bin": bins}
+    micros = pl.lit(pl.Series(time))
+    bins = pl.select(bin=bin_of(micros / 1_000_000), part=part_of(micros, exact=exact))
+    return {"outcome": outcome.astype(np.uint8), **_physical(bins, bins.columns)}, time
 
 
 def _count_starts(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataFrame:
@@ -309,9 +329,10 @@ def _count_starts(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataF
     )
     own = ends.of(starts["_journey"].to_numpy())
     never = np.minimum(own.reached_at, own.lost_at) == _NEVER
-    told = _outcomes(starts["_since"].to_numpy(), own, done=starts["_beyond"].to_numpy() & never)
+    done = starts["_beyond"].to_numpy() & never
+    told, time = _outcomes(starts["_since"].to_numpy(), own, done=done, exact=scope.exact)
     key = _physical(starts, ("segment", "period", "place", "first_journey"))
-    return _tally({**key, **told})
+    return _tally({**key, **told}, time=time)
 
 
 def _count_stages(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataFrame:
@@ -339,11 +360,12 @@ def _count_stages(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataF
     # a loss that the map places beyond the goal ended the journey in the stage it came from
     lost_on_entry = (stage > goal_stage) & (own.lost_at == since)
     nothing_left = met_before | lost_on_entry | ((stage > goal_stage) & ~meets)
-    told = _outcomes(
+    told, time = _outcomes(
         since,
         own,
         done=nothing_left & (ahead == _NEVER),
         progress_at=ahead,
         below_goal=(stage < goal_stage) & (scope.goal_stage is not None),
+        exact=scope.exact,
     )
-    return _tally({**_physical(rose, ("segment", "period", "stage")), **told})
+    return _tally({**_physical(rose, ("segment", "period", "stage")), **told}, time=time)

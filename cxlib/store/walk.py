@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from cxlib.bins import N_BINS, bin_of
+from cxlib.bins import N_BINS, bin_of, part_of
 from cxlib.journeys import NO_STAGE
 
 __all__ = [
@@ -58,12 +58,16 @@ class Scope:
         End of observation, UTC.
     goal_stage
         The last stage that holds a goal, or None; a contact beyond it has nothing left to reach.
+    exact
+        Whether durations are kept apart within their bins (`cxlib.bins.part_of`): where the log
+        is small, tables with a row for every duration are small, too.
     """
 
     places: pl.DataFrame
     gap: timedelta | None
     observed_until: datetime
     goal_stage: int | None = None
+    exact: bool = True
 
     def is_beyond(self, place: pl.Expr) -> pl.Expr:
         """Whether a place lies in a stage after the goal's."""
@@ -95,8 +99,8 @@ def follow_contacts(rows: pl.DataFrame, *, scope: Scope) -> pl.DataFrame:
         The rows with ``next`` (UInt16: the next contact's place, or OPEN, SILENT, LOST, DONE),
         ``wait`` (Int64, microseconds to the next contact of the journey; to the customer's next
         contact or the end of observation where the journey ended here), ``bin``: of the wait,
-        the last one where it took the whole gap to know that nothing came, and ``latest``: no
-        further contact of the customer was seen.
+        the last one where it took the whole gap to know that nothing came, ``part`` (of the bin,
+        where another contact came), and ``latest``: no further contact of the customer was seen.
 
     Notes
     -----
@@ -136,7 +140,12 @@ def follow_contacts(rows: pl.DataFrame, *, scope: Scope) -> pl.DataFrame:
             latest=~observed,
         )
         .with_columns(next=pl.when("_followed").then(pl.col("place").shift(-1)).otherwise(end))
-        .with_columns(bin=known_after.cast(pl.UInt8))
+        .with_columns(
+            bin=known_after.cast(pl.UInt8),
+            part=pl.when("_followed")
+            .then(part_of(pl.col("wait"), exact=scope.exact))
+            .otherwise(pl.lit(0, pl.UInt16)),
+        )
         .drop("_followed")
         .collect()
     )

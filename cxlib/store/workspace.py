@@ -83,6 +83,10 @@ _FLAT = (
 """What layout 1 kept beside workspace.json, and layout 2 keeps in the folder of the log."""
 
 
+MOST_EXACT = 1_000_000
+"""Contacts up to which the summary has a row for nearly every duration."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """One log, as journeys, on disk. Open with `Workspace.open`; make with `build_workspace`.
@@ -218,7 +222,8 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     def scope(self) -> Scope:
         """What counting a bucket needs to know (`cxlib.store.walk`)."""
         goal_stage = last_goal_stage(self.places, journey_map=self.journey_map)
-        return Scope(self.places, self.gap, self.observed_until, goal_stage)
+        exact = self.manifest["counts"]["contacts"] <= MOST_EXACT
+        return Scope(self.places, self.gap, self.observed_until, goal_stage, exact)
 
     def bucket_files(self) -> list[Path]:
         """The store's files, one for each bucket of customers that has any, in order.
