@@ -38,7 +38,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +47,9 @@ import polars as pl
 from cxlib.bins import BIN_EDGES, bin_of
 from cxlib.errors import InputError
 from cxlib.periods import Periods
+from cxlib.segments import segment_names
 from cxlib.store.counting import TABLES, count_bucket
-from cxlib.store.selection import Chosen, Selection, channel_names, segment_names
+from cxlib.store.selection import Chosen, Selection, channel_names
 from cxlib.store.tables import NONE, Dictionaries, merge, read_tables, select, write_tables
 from cxlib.store.walk import DONE, LOST, OPEN, SILENT
 
@@ -123,6 +124,7 @@ class Summary:
         """Write the summary to a folder, complete or not at all."""
         about = {
             "periods": self.periods.to_dict(),
+            "days": self.periods.days and [day.isoformat() for day in self.periods.days],
             "stage_names": self.stage_names,
             "gap_seconds": None if self.gap is None else self.gap.total_seconds(),
             "observed_until": self.observed_until.isoformat(),
@@ -141,8 +143,10 @@ class Summary:
         """
         frames, about = read_tables(folder, TABLES, also=("places", "segments"))
         gap = about["gap_seconds"]
+        told = [date.fromisoformat(day) for day in about.get("days") or ()]
+        days = (told[0], told[1]) if told else None
         return cls(
-            periods=Periods.from_dict(about["periods"]),
+            periods=replace(Periods.from_dict(about["periods"]), days=days),
             stage_names=tuple(about["stage_names"]),
             gap=None if gap is None else timedelta(seconds=gap),
             observed_until=datetime.fromisoformat(about["observed_until"]),

@@ -15,6 +15,7 @@ handoff says of how many of its transitions it speaks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -264,7 +265,8 @@ def _read_arrivals(workspace: Workspace, folder: Path) -> Arrivals:
         read, about = read_tables(folder, TABLES)
     except WorkspaceError:  # not there yet, or counted otherwise
         counted = count_arrivals(workspace)
-        counted.write(folder)
+        with suppress(WorkspaceError):  # a folder that may only be read is counted every time
+            counted.write(folder)
         return counted
     settings = Settings(
         timedelta(seconds=about["silence_seconds"]),

@@ -28,7 +28,9 @@ from cxlib.fragmentation.features import (
     read_contacts_at_risk,
     say_days,
 )
+from cxlib.markup import html_text
 from cxlib.results import Result
+from cxlib.segments import DIMENSION
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS, dense_counts, number_cells
 
@@ -116,7 +118,7 @@ class JourneyRisk(Result):
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.sentence}</p>" + Result._repr_html_(self)
+        return f"<p>{html_text(self.sentence)}</p>" + Result._repr_html_(self)
 
 
 def predict_journey_risk(
@@ -326,7 +328,7 @@ class _Encoder:
 
     @classmethod
     def fit(cls, frame: pl.DataFrame) -> _Encoder:
-        classes = [*CLASSES, *(c for c in frame.columns if c.startswith("segment_"))]
+        classes = [*CLASSES, *(c for c in frame.columns if c.startswith(DIMENSION))]
         codes = {c: _frequent(frame[c].cast(pl.String)) for c in classes}
         numbers = frame.select(pl.col(c).cast(pl.Float64) for c in NUMBERS).fill_null(0.0)
         values = numbers.to_numpy()

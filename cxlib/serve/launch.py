@@ -27,6 +27,8 @@ __all__ = ["ServeError", "ServerSettings", "serve_dashboards"]
 JUPYTER = Path(__file__).parent / "jupyter"
 FIRST_PORT = 8866
 SECRETS = ("CX_TOKEN", "JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE")
+PING_MS = 30_000
+"""Milliseconds between two pings on a wire."""
 WAITING = 128
 """Connections that wait where the server does not answer yet."""
 TEMPLATE = "cx"
@@ -66,11 +68,18 @@ class ServerSettings:
     ready_kernels
         Sessions per dashboard that are started ahead of a visit; each takes about 150 MB.
     max_visitors
-        Open dashboards at a time; the next visitor is asked to try again.
+        Live dashboards at a time; fewer where three quarters of the machine's memory do not hold as
+        many sessions of `kernel_memory_mb`. The next visitor sees the published view, and is asked
+        to try again for its filters.
+    max_per_visitor
+        Of them, those of one visitor, that is of one address; half of all where not given.
     kernel_memory_mb
-        Most memory one visitor's session may allocate, in MB; 0 for no bound.
+        Most memory one visitor's session may allocate, in MB; 0 for no bound. On macOS, which does
+        not hold programs to it, it only says how many sessions fit.
+    wire_seconds
+        A session whose page does not open its wire within this time, in seconds, is ended.
     grace_seconds
-        A session without a page is ended after this time, in seconds.
+        A session whose page has gone is ended after this time, in seconds.
     idle_seconds
         A session with a page that nobody has used for this time, in seconds, is ended too; the page
         then says so.
@@ -81,7 +90,9 @@ class ServerSettings:
     proxies: Sequence[str] = ("127.0.0.1", "::1")
     ready_kernels: int = 1
     max_visitors: int = 20
-    kernel_memory_mb: int = 2048
+    max_per_visitor: int | None = None
+    kernel_memory_mb: int = 512
+    wire_seconds: float = 10.0
     grace_seconds: float = 60.0
     idle_seconds: int = 3600
 
@@ -210,7 +221,7 @@ def set_environment(workspace: Path, settings: ServerSettings, *, scratch: Path)
     for secret in SECRETS:  # no business of the sessions'
         os.environ.pop(secret, None)
     os.environ[MEMORY_VARIABLE] = str(settings.kernel_memory_mb)
-    for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         # A session answers one visitor from small tables; a thread per core in each only costs
         # memory.
         os.environ.setdefault(threads, "1")
@@ -236,8 +247,10 @@ def voila_config(
 
     headers: dict[str, object] = {
         "websocket_max_message_size": 1 << 20,
-        "ws_ping_interval": 30000,
-        "ws_ping_timeout": 30000,
+        # A wire is closed when three of them are not answered. A timeout no longer than the
+        # interval would close every wire at its first ping: nothing has been answered yet.
+        "ws_ping_interval": PING_MS,
+        "ws_ping_timeout": 3 * PING_MS,
         "log_function": log_request,
     }
     config = Config()

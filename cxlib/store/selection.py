@@ -8,8 +8,9 @@ import polars as pl
 
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.periods import Periods
+from cxlib.segments import segment_codes
 
-__all__ = ["Chosen", "Selection", "channel_names", "segment_names"]
+__all__ = ["Chosen", "Selection", "channel_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Chosen:
             For a period outside the log.
         """
         where = where or Selection()
-        codes = None if where.segment is None else _segment_codes(segments, *where.segment)
+        codes = None if where.segment is None else segment_codes(segments, *where.segment)
         if where.period is not None:
             _check_period(periods, where.period)
         if where.channel is None:
@@ -98,22 +99,6 @@ class Chosen:
 def channel_names(places: pl.DataFrame) -> tuple[str, ...]:
     """Channels in the order in which the journey map first uses them."""
     return tuple(places["channel"].unique(maintain_order=True))
-
-
-def segment_names(segments: pl.DataFrame) -> tuple[str, ...]:
-    """The segment dimensions."""
-    return tuple(c for c in segments.columns if c != "segment")
-
-
-def _segment_codes(segments: pl.DataFrame, dimension: str, value: str) -> list[int]:
-    names = segment_names(segments)
-    if dimension not in names:
-        raise UnknownNameError("segment dimension", dimension, names)
-    codes = segments.filter(pl.col(dimension) == value)["segment"].to_list()
-    if not codes:
-        known = segments[dimension].unique().sort().to_list()
-        raise UnknownNameError(f"value of segment {dimension!r}", value, known)
-    return codes
 
 
 def _check_period(periods: Periods, period: tuple[int, int]) -> None:

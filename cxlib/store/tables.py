@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import polars as pl
 from cxlib.durable import keep_folder
 from cxlib.errors import InputError, WorkspaceError
 from cxlib.periods import Periods
-from cxlib.store.selection import Chosen, channel_names, segment_names
+from cxlib.segments import segment_names
+from cxlib.store.selection import Chosen, channel_names
 from cxlib.store.walk import DONE, LOST, OPEN, SILENT
 
 __all__ = [
@@ -166,13 +168,13 @@ def merge(
     """Add up the tables of different customers, whose numbers may mean different things."""
     told = [d for _, d in parts]
     _check_alike(told)
-    segments = segment_names(told[0].segments)
+    dimensions = told[0].segments.columns[1:]
     starts = sorted({day for d in told for day in d.periods.starts})
     first = told[0].periods
     both = Dictionaries(
         _union([d.places for d in told], "place", _PLACE_ORDER),
-        _union([d.segments for d in told], "segment", segments),
-        Periods(first.unit, tuple(starts), first.time_zone).filled(),
+        _union([d.segments for d in told], "segment", dimensions),
+        Periods(first.unit, tuple(starts), first.time_zone, _days(told)).filled(),
     )
     moved = [(frames, _Renumbered(old, both)) for frames, old in parts]
     merged = {
@@ -180,6 +182,14 @@ def merge(
         for name, table in tables.items()
     }
     return merged, both
+
+
+def _days(told: Sequence[Dictionaries]) -> tuple[date, date] | None:
+    days = [d.periods.days for d in told]
+    known = [d for d in days if d is not None]
+    if len(known) < len(days):
+        return None
+    return min(first for first, _ in known), max(last for _, last in known)
 
 
 def _check_alike(told: Sequence[Dictionaries]) -> None:
@@ -212,7 +222,7 @@ class _Renumbered:
         channels = channel_names(new.places)
         self._place = place
         self._channel = {i: channels.index(c) for i, c in enumerate(channel_names(old.places))}
-        dimensions = segment_names(old.segments)
+        dimensions = old.segments.columns[1:]
         ends = {code: code for code in (OPEN, SILENT, LOST, DONE)}
         self._maps = {
             **dict.fromkeys(_PLACES, place),
