@@ -21,6 +21,7 @@ import yaml
 from cxlib.contracts import INITIATORS, UNMAPPED
 from cxlib.errors import MapError
 from cxlib.map_file import Entry, read_entries
+from cxlib.map_reading import Reading, read_reading
 from cxlib.opening_hours import (
     ALWAYS,
     Calendar,
@@ -175,6 +176,8 @@ class JourneyMap:
         By channel; waits for a touchpoint with opening hours are counted in open time.
     closed_dates
         Dates on which whatever has opening hours is closed.
+    reading
+        How the files are to be read, where that is not found out.
     """
 
     name: str
@@ -194,6 +197,7 @@ class JourneyMap:
     observed_until: datetime | None = None
     opening_hours: Mapping[str, OpeningHours] = field(default_factory=dict)
     closed_dates: tuple[date, ...] = ()
+    reading: Reading = field(default_factory=Reading)
     path: Path | None = field(default=None, compare=False)
 
     def touchpoint(self, name: str) -> Touchpoint | None:
@@ -305,6 +309,7 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
         observed_until=_instant(entries.get("observed_until"), zone, end_of_day=True),
         opening_hours=hours,
         closed_dates=closed,
+        reading=read_reading(entries.get("reading")),
         path=Path(path) if path is not None else None,
     )
 
@@ -557,11 +562,11 @@ def _plain(value: Any) -> Any:
     order = [f.name for f in fields(value) if f.name != "path"]
     if isinstance(value, JourneyMap):
         order = [
-            "version", "name", "columns", "time_zone", "time_format", "earliest", "latest", "keep",
+            "version", "name", "columns", "reading", "time_zone", "time_format", "earliest", "latest", "keep",
             "rating_scale", "journey", "opening_hours", "closed_dates", "stages", "touchpoints",
             "planned_handoffs", "period", "observed_until",
         ]  # fmt: skip
-    blank: tuple[Any, ...] = (None, (), {}, JourneyRule())
+    blank: tuple[Any, ...] = (None, (), {}, JourneyRule(), Reading())
     plain = {name: getattr(value, name) for name in order}
     defaults = {f.name: f.default for f in fields(value)}
     return {

@@ -17,7 +17,7 @@ ROOMS = (
     ("contracts",),
     ("bins", "periods"),
     ("map_file",),
-    ("opening_hours",),
+    ("map_reading", "opening_hours"),
     ("journey_map",),
     ("ingest", "simulate"),
     ("datasets",),

@@ -8,7 +8,13 @@ import polars as pl
 
 from cxlib.errors import InputError
 
-__all__ = ["Ids", "as_number", "read_ids", "text_of"]
+__all__ = ["Ids", "as_number", "read_ids", "text_of", "tidied", "tidy", "tidy_text"]
+
+_INVISIBLE = (
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\x{ad}\x{61c}\x{180e}\x{200b}\x{200e}\x{200f}"
+    r"\x{202a}-\x{202e}\x{2060}-\x{2064}\x{2066}-\x{2069}\x{feff}]"
+)
+_SPACES = r"[\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 
 _EXACT = 2**53
 """Whole numbers above this are not all representable in floating point: ids there are damaged."""
@@ -26,6 +32,37 @@ def text_of(column: str | pl.Expr) -> pl.Expr:
     expr = pl.col(column) if isinstance(column, str) else column
     stripped = expr.cast(pl.String).str.strip_chars()
     return pl.when(stripped != "").then(stripped)
+
+
+def tidy(column: str | pl.Expr) -> pl.Expr:
+    """Return a text as the eye sees it; null where nothing is left.
+
+    Characters are composed (NFC), invisible ones taken out, blanks of any width are blanks, and
+    there are none around it.
+    """
+    expr = (pl.col(column) if isinstance(column, str) else column).cast(pl.String)
+    seen = expr.str.normalize("NFC").str.replace_all(_INVISIBLE, "").str.replace_all(_SPACES, " ")
+    return text_of(seen)
+
+
+def tidy_text(text: str) -> str:
+    r"""Return one text as `tidy` does.
+
+    Examples
+    --------
+    >>> tidy_text("\ufeff Cafe\u0301\u200b ")
+    'Café'
+    """
+    return pl.select(tidy(pl.lit(text))).item() or ""
+
+
+def tidied(values: pl.Series) -> pl.Series:
+    """Return texts as `tidy` does, at no cost where all of it is plain."""
+    frame = values.cast(pl.String).to_frame("x")
+    plain = (pl.col("x").str.len_bytes() == pl.col("x").str.len_chars()).all()
+    odd = pl.col("x").str.contains(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").any()
+    is_plain, is_odd = frame.select(plain.alias("a"), odd.alias("b")).row(0)
+    return frame.select(text_of("x") if is_plain and not is_odd else tidy("x")).to_series()
 
 
 def read_ids(raw: pl.Series, *, where: str) -> Ids:
@@ -50,7 +87,7 @@ def read_ids(raw: pl.Series, *, where: str) -> Ids:
             )
         raw = raw.cast(pl.Int64)
         hints = (f"{where}: ids were floating point numbers, read as whole ones; export as text",)
-    values = raw.to_frame("id").select(text_of("id")).to_series()
+    values = tidied(raw.cast(pl.String))
     head = values.drop_nulls().head(1000)
     if len(head) and head.str.contains(r"^\d+\.0$").all():
         hints = (

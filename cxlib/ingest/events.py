@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -21,7 +21,8 @@ from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, Unmapped
 from cxlib.ingest.sources import Paths, Source, find_sources
 from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table
 from cxlib.ingest.xes import read_xes
-from cxlib.journey_map import JourneyMap
+from cxlib.journey_map import COLUMNS, JourneyMap
+from cxlib.map_reading import Reading
 
 __all__ = ["Ingested", "read_events", "read_source"]
 
@@ -94,12 +95,24 @@ class _Part:
 
 
 def read_source(
-    source: Source, *, separator: str | None = None, encoding: str | None = None
+    source: Source,
+    journey_map: JourneyMap | None = None,
+    *,
+    separator: str | None = None,
+    encoding: str | None = None,
 ) -> RawTable:
-    """Read one file of any format as it stands."""
+    """Read one file of any format as it stands; what the map says of its files helps."""
     if source.format == "xes":
         return read_xes(source)
-    return read_table(source, separator=separator, encoding=encoding)
+    reading = journey_map.reading if journey_map is not None else Reading()
+    if separator is not None or encoding is not None:
+        reading = replace(
+            reading,
+            separator=separator or reading.separator,
+            encoding=encoding or reading.encoding,
+        )
+    wanted = (*COLUMNS, *journey_map.columns.values()) if journey_map is not None else ()
+    return read_table(source, reading, wanted=wanted)
 
 
 def read_events(
@@ -142,7 +155,7 @@ def read_events(
     for source in find_sources(paths):
         if progress is not None:
             progress(f"reading {source}")
-        table = read_source(source, separator=separator, encoding=encoding)
+        table = read_source(source, journey_map, separator=separator, encoding=encoding)
         parts.append(_read_part(table, journey_map, tally))
     check_found(journey_map, {c: None for part in parts for c in part.columns})
     contacts = pl.concat([p.contacts for p in parts], rechunk=False)
@@ -156,6 +169,7 @@ def read_events(
 
 def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part:
     source, columns = str(table.source), table.columns
+    tally.hints.update(dict.fromkeys(table.hints))
     matched = any(t.match for t in journey_map.touchpoints)
     required = ("customer", "occurred_at") if matched else ("customer", "occurred_at", "touchpoint")
     roles = find_columns(columns, journey_map, source=source, required=required)

@@ -71,7 +71,7 @@ def read_customers(
     tables: list[tuple[RawTable, dict[str, str]]] = []
     parts = []
     for source in find_sources(paths):
-        table = read_source(source, separator=separator, encoding=encoding)
+        table = read_source(source, journey_map, separator=separator, encoding=encoding)
         name = _column(table, "customer", journey_map)
         raw = table.collect()
         ids = read_ids(raw[name], where=f"{source}, column {name!r}")
@@ -132,7 +132,7 @@ def read_ratings(
     """
     parts = []
     for source in find_sources(paths):
-        table = read_source(source, separator=separator, encoding=encoding)
+        table = read_source(source, journey_map, separator=separator, encoding=encoding)
         parts.append(_ratings(table, journey_map))
     rows = pl.concat([part.rows for part in parts])
     rows = rows.sort("customer", "rated_at", "rating", "touchpoint", "comment")

@@ -14,7 +14,7 @@ from zlib import crc32
 import polars as pl
 
 from cxlib.contracts import INITIATORS, UNKNOWN, UNMAPPED
-from cxlib.ingest.cells import text_of
+from cxlib.ingest.cells import tidy
 from cxlib.journey_map import JourneyMap, Touchpoint
 
 __all__ = ["KEY", "content_hash", "place_columns", "recognise"]
@@ -63,7 +63,7 @@ def recognise(
         ``channel`` · ``stage`` · ``owner`` · ``initiated_by`` · ``is_known`` Bool (the map has the
         touchpoint) · ``unknown_stage`` (a stage in the log that the map does not have).
     """
-    texts = contents.select(KEY, *(text_of(c).alias(c) for c in contents.columns if c != KEY))
+    texts = contents.select(KEY, *(tidy(c).alias(c) for c in contents.columns if c != KEY))
     raw = {
         role: pl.col(roles[role]) if role in roles else pl.lit(None, pl.String) for role in _ROLES
     }

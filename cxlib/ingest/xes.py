@@ -17,8 +17,8 @@ import polars as pl
 from lxml import etree
 
 from cxlib.errors import InputError
+from cxlib.ingest.raw import LINE, POSITION, RawTable
 from cxlib.ingest.sources import Source, cut_off
-from cxlib.ingest.tables import LINE, NONE_MALFORMED, POSITION, RawTable
 
 __all__ = ["read_xes"]
 
@@ -60,7 +60,7 @@ def read_xes(source: Source) -> RawTable:
         schema={**dict.fromkeys(columns, pl.String), POSITION: pl.Int64},
     )
     lines = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(LINE)
-    return RawTable(source, frame.lazy().with_columns(lines), NONE_MALFORMED)
+    return RawTable(source, frame.lazy().with_columns(lines))
 
 
 def _open(source: Source) -> IO[bytes]:
