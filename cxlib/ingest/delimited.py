@@ -179,11 +179,9 @@ def _table(
             }
         )
     ]
-    reason = _reason(columns, has_lost=has_lost)
-    marked = rows.select(reason.alias("reason"), pl.all()).filter(pl.col("reason").is_not_null())
+    marked = _marked(rows, columns, has_lost=has_lost)
     if marked.height:
-        raw = as_json(marked.select(columns))
-        malformed.append(marked.select("reason", LINE, raw=raw))
+        malformed.append(marked.select("reason", LINE, raw=as_json(marked.select(columns))))
         rows = rows.join(marked.select(LINE), on=LINE, how="anti", maintain_order="left")
     return rows, pl.concat(malformed).sort(LINE), int(blank.sum()) + int(empty.sum())
 
@@ -216,14 +214,17 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFr
     return frame.with_columns(pl.when(_filled(pl.all())).then(pl.all()))
 
 
-def _reason(columns: list[str], *, has_lost: bool) -> pl.Expr:
-    """Why a row is none, though it has as many cells as the others."""
-    same = [tidy(pl.col(c)) == c for c in columns if not c.startswith(("column ", "(row)"))]
-    again = pl.when(pl.all_horizontal(same)).then(pl.lit(AGAIN))
-    if not has_lost:
-        return again
-    lost = pl.any_horizontal(pl.col(columns).str.contains(LOST, literal=True).fill_null(False))
-    return again.when(lost).then(pl.lit(BAD_BYTES))
+def _marked(rows: pl.DataFrame, columns: list[str], *, has_lost: bool) -> pl.DataFrame:
+    """Return the rows that are none, though they have as many cells as the others, and why."""
+    named = [c for c in columns if not c.startswith(("column ", "(row)"))] or columns
+    again = rows.filter(pl.col(named[0]).str.contains(named[0], literal=True))
+    again = again.filter(pl.all_horizontal(tidy(pl.col(c)) == c for c in named))
+    found = [again.select(pl.lit(AGAIN).alias("reason"), pl.all())]
+    if has_lost:
+        lost = pl.any_horizontal(pl.col(columns).str.contains(LOST, literal=True).fill_null(False))
+        bad = rows.filter(lost).join(again.select(LINE), on=LINE, how="anti")
+        found.append(bad.select(pl.lit(BAD_BYTES).alias("reason"), pl.all()))
+    return pl.concat(found)
 
 
 def _hints(name: str, text: Text, numbers: list[int]) -> tuple[str, ...]:
