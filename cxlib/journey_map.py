@@ -65,6 +65,9 @@ COLUMNS = {
 }
 """Our names that `columns` of a map may give a column of the log for."""
 
+TIME_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
+"""What `time_format` may say beside strftime patterns; ``excel`` are days since 1899-12-30."""
+
 MAX_STAGES = 250
 """Stages are stored in one byte, with a few values kept for 'none'."""
 
@@ -161,8 +164,8 @@ class JourneyMap:
     time_zone
         Of times without an offset; None: they are UTC.
     time_format
-        strftime pattern of the log's times, ``"epoch_s"`` or ``"epoch_ms"``; None: ISO 8601,
-        detected.
+        strftime pattern of the log's times, one of `TIME_FORMATS`, or several of these, tried in
+        turn; None: detected where there is one reading only.
     earliest, latest
         Dates outside are implausible and set aside; None: 1990-01-01, and the day after today.
     keep
@@ -186,7 +189,7 @@ class JourneyMap:
     columns: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
     time_zone: str | None = None
-    time_format: str | None = None
+    time_format: str | tuple[str, ...] | None = None
     earliest: datetime | None = None
     latest: datetime | None = None
     keep: Mapping[str, str] = field(default_factory=dict)
@@ -516,15 +519,19 @@ def _zone(entry: Entry | None) -> str | None:
     return name
 
 
-def _time_format(entry: Entry | None) -> str | None:
+def _time_format(entry: Entry | None) -> str | tuple[str, ...] | None:
     if entry is None:
         return None
-    written = entry.text()
-    if written not in ("epoch_s", "epoch_ms") and "%" not in written:
-        entry.fail(
-            f'{written!r} is no time format; write "%d.%m.%Y %H:%M" or the like, epoch_s, epoch_ms'
-        )
-    return written
+    formats = []
+    for item in entry.items(or_one=True):
+        written = item.text()
+        if written not in TIME_FORMATS and "%" not in written:
+            item.fail(
+                f'{written!r} is no time format; write "%d.%m.%Y %H:%M" or the like, or one of: '
+                f"{', '.join(TIME_FORMATS)}"
+            )
+        formats.append(written)
+    return formats[0] if len(formats) == 1 else tuple(formats) or None
 
 
 def _instant(entry: Entry | None, zone: str | None, *, end_of_day: bool = False) -> datetime | None:

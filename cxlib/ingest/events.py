@@ -240,7 +240,7 @@ def _read_cells(
         time_zone=journey_map.time_zone,
         time_format=journey_map.time_format,
     )
-    tally.hints.update(dict.fromkeys(ids.hints))
+    tally.hints.update(dict.fromkeys((*ids.hints, *instants.hints)))
     tally.without_offset += instants.without_offset
     tally.moved += instants.moved
     tally.twice += instants.twice
