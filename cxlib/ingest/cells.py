@@ -1,4 +1,4 @@
-"""Single cells: ids that stay ids, numbers as people write them."""
+"""Single cells: texts as the eye sees them, ids that stay ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import polars as pl
 
 from cxlib.errors import InputError
 
-__all__ = ["Ids", "as_number", "read_ids", "text_of", "tidied", "tidy", "tidy_text"]
+__all__ = ["Ids", "read_ids", "text_of", "tidied", "tidy", "tidy_text"]
 
 _INVISIBLE = (
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\x{ad}\x{61c}\x{180e}\x{200b}\x{200e}\x{200f}"
@@ -99,11 +99,3 @@ def read_ids(raw: pl.Series, *, where: str) -> Ids:
             f"{where}: ids such as {head[0]!r} were shortened by a spreadsheet and are damaged",
         )
     return Ids(values, hints)
-
-
-def as_number(column: str) -> pl.Expr:
-    """Return a column as Float64, null where it is no finite number; ``4,5`` is read as 4.5."""
-    text = pl.col(column).cast(pl.String).str.strip_chars()
-    point = text.str.replace(r"^([+-]?\d+),(\d{1,2})$", "$1.$2")
-    number = point.cast(pl.Float64, strict=False)
-    return pl.when(number.is_finite()).then(number)

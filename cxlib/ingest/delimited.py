@@ -28,7 +28,7 @@ from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
 from cxlib.map_reading import Reading
 
-__all__ = ["read_delimited"]
+__all__ = ["BAD_BYTES", "mark_rows", "read_delimited"]
 
 AGAIN = "the header again"
 BAD_BYTES = "bytes that are no characters"
@@ -179,7 +179,7 @@ def _table(
             }
         )
     ]
-    marked = _marked(rows, columns, has_lost=has_lost)
+    marked = mark_rows(rows, columns, has_lost=has_lost)
     if marked.height:
         malformed.append(marked.select("reason", LINE, raw=as_json(marked.select(columns))))
         rows = rows.join(marked.select(LINE), on=LINE, how="anti", maintain_order="left")
@@ -214,7 +214,7 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFr
     return frame.with_columns(pl.when(_filled(pl.all())).then(pl.all()))
 
 
-def _marked(rows: pl.DataFrame, columns: list[str], *, has_lost: bool) -> pl.DataFrame:
+def mark_rows(rows: pl.DataFrame, columns: list[str], *, has_lost: bool) -> pl.DataFrame:
     """Return the rows that are none, though they have as many cells as the others, and why."""
     named = [c for c in columns if not c.startswith(("column ", "(row)"))] or columns
     again = rows.filter(pl.col(named[0]).str.contains(named[0], literal=True))

@@ -11,10 +11,12 @@ import polars as pl
 
 from cxlib.contracts import EVENTS
 from cxlib.errors import InputError, nearest_name
-from cxlib.ingest.cells import as_number, read_ids, text_of
+from cxlib.ingest.cells import read_ids, text_of
 from cxlib.ingest.columns import check_found, find_columns
 from cxlib.ingest.hours import count_outside_hours, hints_on_hours
 from cxlib.ingest.instants import read_instants
+from cxlib.ingest.named import add_named
+from cxlib.ingest.numbers import check_clear, read_numbers
 from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.recognise import KEY, content_hash, place_columns, recognise
 from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
@@ -102,8 +104,6 @@ def read_source(
     encoding: str | None = None,
 ) -> RawTable:
     """Read one file of any format as it stands; what the map says of its files helps."""
-    if source.format == "xes":
-        return read_xes(source)
     reading = journey_map.reading if journey_map is not None else Reading()
     if separator is not None or encoding is not None:
         reading = replace(
@@ -111,8 +111,13 @@ def read_source(
             separator=separator or reading.separator,
             encoding=encoding or reading.encoding,
         )
-    wanted = (*COLUMNS, *journey_map.columns.values()) if journey_map is not None else ()
-    return read_table(source, reading, wanted=wanted)
+    if source.format == "xes":
+        return read_xes(source)
+    if journey_map is None:
+        return read_table(source, reading)
+    named = [*journey_map.columns.values(), *journey_map.keep]
+    named += [column for t in journey_map.touchpoints for column in t.match or ()]
+    return add_named(read_table(source, reading, wanted=(*COLUMNS, *named)), named)
 
 
 def read_events(
@@ -191,7 +196,7 @@ def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part
     quarantine = set_aside(table, rows[LINE], reasons, roles)
     if reasons is not None:
         rows = rows.filter(reasons.is_null())
-    contacts = _finish(rows, journey_map, source, tally)
+    contacts = _finish(rows, journey_map, table.source, tally)
     return _Part(contacts, places, quarantine, columns, file)
 
 
@@ -269,15 +274,15 @@ def _reasons(
 
 
 def _finish(
-    rows: pl.DataFrame, journey_map: JourneyMap, source: str, tally: _Tally
+    rows: pl.DataFrame, journey_map: JourneyMap, source: Source, tally: _Tally
 ) -> pl.DataFrame:
     """Read the optional cells, and give every part the same columns."""
     exprs: dict[str, pl.Expr | pl.Series] = {}
     for name in _NUMBERS:
-        exprs[name] = _number(rows, name, journey_map, tally)
+        exprs[name] = _number(rows, name, journey_map, source, tally)
     for name in _TEXTS:
         exprs[name] = text_of(name) if name in rows.columns else pl.lit(None, pl.String)
-    exprs["ended_at"] = _ended_at(rows, journey_map, source, tally)
+    exprs["ended_at"] = _ended_at(rows, journey_map, str(source), tally)
     sequence: pl.Expr = pl.lit(0, pl.Int64)
     if "sequence" in rows.columns:
         sequence = pl.col("sequence").cast(pl.Int64, strict=False)
@@ -289,12 +294,19 @@ def _finish(
 
 
 def _number(
-    rows: pl.DataFrame, name: str, journey_map: JourneyMap, tally: _Tally
+    rows: pl.DataFrame, name: str, journey_map: JourneyMap, source: Source, tally: _Tally
 ) -> pl.Expr | pl.Series:
     if name not in rows.columns:
         return pl.lit(None, pl.Float64)
     written = rows.select(text_of(name)).to_series()
-    numbers = rows.select(as_number(name)).to_series()
+    bounds = journey_map.rating_scale if name == "rating" else None
+    read = read_numbers(
+        rows[name],
+        decimal=journey_map.reading.decimal or ("." if source.is_typed else None),
+        low=bounds.min if bounds is not None else None,
+        high=bounds.max if bounds is not None else None,
+    )
+    numbers = check_clear(read, where=f"{source}, column of {name}")
     if unread := numbers.null_count() - written.null_count():
         tally.cleared[f"{name} is no number"] += unread
     scale = journey_map.rating_scale

@@ -176,11 +176,11 @@ def read_instants(
     if not formats:
         _detect(column, where)
     instants = _instants(column, time_zone)
-    unread = int(instants.unread.sum())
-    if unread and refuse:
+    count = int(instants.unread.sum())
+    if count and refuse:
         left = text.filter(instants.unread)
         said = _other_reading(text, left, where, formats)
-        if unread > (len(raw) - raw.null_count()) / 2:
+        if count > (len(raw) - raw.null_count()) / 2:
             raise InputError(said or _refusal(left, where, formats))
         if said is not None:
             column.hints.append(said)

@@ -8,9 +8,10 @@ import polars as pl
 
 from cxlib.contracts import CUSTOMERS, RATINGS
 from cxlib.errors import InputError, did_you_mean, listed
-from cxlib.ingest.cells import as_number, read_ids, text_of
+from cxlib.ingest.cells import read_ids, text_of
 from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
+from cxlib.ingest.numbers import check_clear, read_numbers
 from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.sources import Paths, find_sources
 from cxlib.ingest.tables import LINE, RawTable
@@ -147,7 +148,14 @@ def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
     }
     rating = _column(table, "rating", journey_map)
     answered = table.collect().filter(text_of(rating).is_not_null())
-    numbers = answered.select(as_number(rating)).to_series()
+    scale = journey_map.rating_scale
+    read = read_numbers(
+        answered[rating],
+        decimal=journey_map.reading.decimal or ("." if table.source.is_typed else None),
+        low=scale.min if scale is not None else None,
+        high=scale.max if scale is not None else None,
+    )
+    numbers = check_clear(read, where=f"{where}, column {rating!r}")
     instants = read_instants(
         answered[roles["occurred_at"]],
         where=f"{where}, column {roles['occurred_at']!r}",
@@ -167,7 +175,6 @@ def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
         "time is empty": instants.values.is_null(),
         "rating is no number": numbers.is_null(),
     }
-    scale = journey_map.rating_scale
     if scale is not None:
         outside = ~numbers.is_between(scale.min, scale.max).fill_null(True)
         faults[f"rating is outside {scale.min:g} to {scale.max:g}"] = outside
