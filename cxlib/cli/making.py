@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cxlib.cli.selecting import Json
-from cxlib.cli.terminal import print_json, say, working
+from cxlib.cli.terminal import echo, print_file, print_json, say, working
 
 __all__ = ["check_log", "demo", "ingest_log", "init_map"]
 
@@ -52,7 +52,7 @@ def init_map(
     with working("Looking at the log"):
         text = propose_journey_map(logs, separator=separator, encoding=encoding)
     if out is None:
-        typer.echo(text, nl=False)
+        print_file(text)
         return
     out.write_text(text, "utf-8")
     named = " ".join(str(log) for log in logs)
@@ -91,7 +91,7 @@ def check_log(
     if as_json:
         print_json(report.to_dict())
     else:
-        typer.echo(report.to_text())
+        echo(*report.to_text().split("\n"))
     if strict and (report.set_aside or report.unmapped or report.unknown_stages):
         say("Error: not every row is clean, and --strict asks for that")
         raise typer.Exit(1)
@@ -127,8 +127,8 @@ def ingest_log(
         separator=separator,
         encoding=encoding,
     )
-    typer.echo(report)
-    say(f"\nThe workspace is {out}. Next: cx map {out}, cx publish {out}, cx lab {out}")
+    echo(*report.split("\n"))
+    say("", f"The workspace is {out}. Next: cx map {out}, cx publish {out}, cx lab {out}")
 
 
 def _make(
@@ -142,21 +142,32 @@ def _make(
     encoding: str | None = None,
 ) -> str:
     """Make a workspace and its summary; return the ingest report for a terminal."""
-    from cxlib.ingest import IngestReport, read_customers, read_events, read_ratings
+    from cxlib.ingest import (
+        IngestReport,
+        read_customers,
+        read_events,
+        read_ratings,
+        tables_beside,
+    )
     from cxlib.journey_map import read_journey_map
     from cxlib.store import build_workspace
 
     asked = read_journey_map(map_file)
     with working("Reading the log") as tell:
+        among = tables_beside(logs, asked)
+        people = [*among.get("customers", []), *([customers] if customers is not None else [])]
+        answers = [*among.get("ratings", []), *([ratings] if ratings is not None else [])]
         tables = {}
-        if customers is not None:
-            tell(f"reading {customers}")
+        if people:
+            tell("reading the customers")
             tables["customers"] = read_customers(
-                customers, asked, separator=separator, encoding=encoding
+                people, asked, separator=separator, encoding=encoding
             )
-        if ratings is not None:
-            tell(f"reading {ratings}")
-            tables["ratings"] = read_ratings(ratings, asked, separator=separator, encoding=encoding)
+        if answers:
+            tell("reading the ratings")
+            tables["ratings"] = read_ratings(
+                answers, asked, beside=logs, separator=separator, encoding=encoding
+            )
         ingested = read_events(logs, asked, separator=separator, encoding=encoding, progress=tell)
         workspace = build_workspace(ingested, out, progress=tell, **tables)
         tell("counting journeys")
@@ -190,7 +201,7 @@ def demo(
         customers=sample.customers,
         ratings=sample.ratings,
     )
-    typer.echo(report + "\n")
+    echo(*report.split("\n"), "")
     publish_snapshot(workspace, k=10)
     if not no_serve:
         serve_workspace(workspace, port=port)

@@ -12,7 +12,7 @@ import polars as pl
 from cxlib.contracts import EVENTS
 from cxlib.errors import InputError, nearest_name
 from cxlib.ingest.cells import read_ids, text_of
-from cxlib.ingest.columns import check_found, find_columns
+from cxlib.ingest.columns import check_found, find_columns, in_sets, merge_names
 from cxlib.ingest.hours import count_outside_hours, hints_on_hours
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.named import add_named
@@ -20,7 +20,10 @@ from cxlib.ingest.numbers import check_clear, read_numbers
 from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.recognise import KEY, content_hash, place_columns, recognise
 from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
+from cxlib.ingest.scales import off_scale, read_scales, strange_scales
+from cxlib.ingest.shapes import shape_tables
 from cxlib.ingest.sources import Paths, Source, find_sources
+from cxlib.ingest.suspects import hints_on_ids, hints_on_spellings, is_no_customer
 from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table
 from cxlib.ingest.xes import read_xes
 from cxlib.journey_map import COLUMNS, JourneyMap
@@ -31,9 +34,10 @@ __all__ = ["Ingested", "read_events", "read_source"]
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 """Contacts before this are implausible unless the map says otherwise (`earliest`)."""
 
-_TEXTS = ("environment", "issue", "comment")
-_NUMBERS = ("rating", "cost")
-_OPTIONAL = ("ended_at", *_NUMBERS, *_TEXTS)
+_TEXTS = ("issue", "comment")
+_NUMBERS = ("rating", "cost", "amount")
+_ANSWER = ("rating", "scale", "comment")
+_OPTIONAL = ("ended_at", "scale", *_NUMBERS, *_TEXTS)
 _INSTANT = pl.Datetime("us", "UTC")
 
 
@@ -115,8 +119,7 @@ def read_source(
         return read_xes(source)
     if journey_map is None:
         return read_table(source, reading)
-    named = [*journey_map.columns.values(), *journey_map.keep]
-    named += [column for t in journey_map.touchpoints for column in t.match or ()]
+    named = journey_map.named_columns()
     return add_named(read_table(source, reading, wanted=(*COLUMNS, *named)), named)
 
 
@@ -157,13 +160,17 @@ def read_events(
         left.
     """
     tally, parts = _Tally(), []
-    for source in find_sources(paths):
+
+    def read(source: Source) -> RawTable:
         if progress is not None:
             progress(f"reading {source}")
-        table = read_source(source, journey_map, separator=separator, encoding=encoding)
+        return read_source(source, journey_map, separator=separator, encoding=encoding)
+
+    for table in shape_tables(find_sources(paths), journey_map, read):
         parts.append(_read_part(table, journey_map, tally))
-    check_found(journey_map, {c: None for part in parts for c in part.columns})
-    contacts = pl.concat([p.contacts for p in parts], rechunk=False)
+    missing = check_found(journey_map, {c: None for part in parts for c in part.columns})
+    tally.hints.update(dict.fromkeys(missing))
+    contacts = pl.concat([p.contacts for p in parts], how="diagonal", rechunk=False)
     places = pl.concat([p.places for p in parts]).unique(KEY, keep="first", maintain_order=True)
     quarantine = pl.concat([p.quarantine for p in parts])
     if not contacts.height:
@@ -173,6 +180,7 @@ def read_events(
 
 
 def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part:
+    table = merge_names(table, journey_map)
     source, columns = str(table.source), table.columns
     tally.hints.update(dict.fromkeys(table.hints))
     matched = any(t.match for t in journey_map.touchpoints)
@@ -185,6 +193,7 @@ def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part
         rows.height + table.malformed.height,
         table.encoding,
         table.separator,
+        note=table.note,
     )
     tally.rows_in += file.rows
     places = recognise(contents, journey_map, roles)
@@ -197,6 +206,8 @@ def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part
     if reasons is not None:
         rows = rows.filter(reasons.is_null())
     contacts = _finish(rows, journey_map, table.source, tally)
+    if journey_map.ties_as_listed:
+        contacts = _in_map_order(contacts, places, journey_map)
     return _Part(contacts, places, quarantine, columns, file)
 
 
@@ -207,17 +218,19 @@ def _collect(
     schema = table.frame.collect_schema()
     ours = {
         name: pl.col(roles[name])
-        for name in ("customer", "occurred_at", "sequence", *_OPTIONAL)
+        for name in ("customer", "occurred_at", "sequence", *_OPTIONAL, *in_sets(roles))
         if name in roles
     }
     if POSITION in schema:
         ours.setdefault("sequence", pl.col(POSITION))
     here = [c for c in deciding if c in schema]
+    # Two lines about one contact on two scales are one contact with two answers.
+    answer = {roles[name] for name in _ANSWER if name in roles} if "scale" in roles else set()
     # Deciding columns get numbers for names, since a raw column may be called like one of ours.
     numbered = [pl.col(c).alias(f"\x00{i}") for i, c in enumerate(here)]
     rows = table.collect(
         pl.col(LINE),
-        content_hash(table.columns).alias("row"),
+        content_hash([c for c in table.columns if c not in answer]).alias("row"),
         content_hash(here).alias(KEY),
         *(expr.alias(name) for name, expr in ours.items()),
         *numbered,
@@ -249,7 +262,8 @@ def _read_cells(
     tally.without_offset += instants.without_offset
     tally.moved += instants.moved
     tally.twice += instants.twice
-    read = rows.with_columns(customer=ids.values, occurred_at=instants.values)
+    customers = ids.values.str.to_lowercase() if journey_map.fold_case else ids.values
+    read = rows.with_columns(customer=customers, occurred_at=instants.values)
     return read, _reasons(read, instants.unread, places, journey_map)
 
 
@@ -261,9 +275,10 @@ def _reasons(
     # The reason names no day of today's: the same log gives the same report tomorrow.
     beyond = f"after {latest:%Y-%m-%d}" if journey_map.latest else "in the future"
     nameless = places.filter(pl.col("touchpoint").is_null())[KEY]
-    at = rows["occurred_at"]
+    at, nobody = rows["occurred_at"], journey_map.not_a_customer
     faults = {
         "customer is empty": rows["customer"].is_null(),
+        "no customer, as the map says": is_no_customer(rows["customer"], nobody),
         "time cannot be read": unread,
         "time is empty": at.is_null(),
         f"implausible time, before {earliest:%Y-%m-%d}": at < earliest,
@@ -282,6 +297,9 @@ def _finish(
         exprs[name] = _number(rows, name, journey_map, source, tally)
     for name in _TEXTS:
         exprs[name] = text_of(name) if name in rows.columns else pl.lit(None, pl.String)
+    for name in in_sets(rows.columns):
+        exprs[name] = text_of(name)
+    exprs["rating"], exprs["scale"] = _on_scale(rows, exprs["rating"], journey_map, tally)
     exprs["ended_at"] = _ended_at(rows, journey_map, str(source), tally)
     sequence: pl.Expr = pl.lit(0, pl.Int64)
     if "sequence" in rows.columns:
@@ -293,29 +311,54 @@ def _finish(
     return rows.select("customer", "occurred_at", "row", KEY, sequence=sequence, **exprs)
 
 
+def _in_map_order(
+    contacts: pl.DataFrame, places: pl.DataFrame, journey_map: JourneyMap
+) -> pl.DataFrame:
+    """Number contacts by the line of their touchpoint in the map, where the log does not."""
+    lines = {t.name: i for i, t in reversed(list(enumerate(journey_map.touchpoints, 1)))}
+    order = pl.col("touchpoint").replace_strict(
+        lines, default=len(lines) + 1, return_dtype=pl.Int64
+    )
+    numbered = contacts.join(
+        places.select(KEY, order.alias("_line")), on=KEY, how="left", maintain_order="left"
+    )
+    sequence = pl.when(pl.col("sequence") == 0).then("_line").otherwise("sequence")
+    return numbered.with_columns(sequence=sequence).drop("_line")
+
+
 def _number(
     rows: pl.DataFrame, name: str, journey_map: JourneyMap, source: Source, tally: _Tally
 ) -> pl.Expr | pl.Series:
     if name not in rows.columns:
         return pl.lit(None, pl.Float64)
     written = rows.select(text_of(name)).to_series()
-    bounds = journey_map.rating_scale if name == "rating" else None
-    read = read_numbers(
-        rows[name],
-        decimal=journey_map.reading.decimal or ("." if source.is_typed else None),
-        low=bounds.min if bounds is not None else None,
-        high=bounds.max if bounds is not None else None,
-    )
+    bounds = journey_map.bounds if name == "rating" else (None, None)
+    decimal = journey_map.reading.decimal or ("." if source.is_typed else None)
+    read = read_numbers(rows[name], decimal=decimal, bounds=bounds)
     numbers = check_clear(read, where=f"{source}, column of {name}")
     if unread := numbers.null_count() - written.null_count():
         tally.cleared[f"{name} is no number"] += unread
-    scale = journey_map.rating_scale
-    if name == "rating" and scale is not None:
-        outside = ~numbers.is_between(scale.min, scale.max)
-        if beyond := int(outside.sum()):
-            tally.cleared[f"rating is outside {scale.min:g} to {scale.max:g}"] += beyond
-            numbers = numbers.set(outside.fill_null(False), None)
     return numbers
+
+
+def _on_scale(
+    rows: pl.DataFrame, ratings: pl.Expr | pl.Series, journey_map: JourneyMap, tally: _Tally
+) -> tuple[pl.Expr | pl.Series, pl.Expr | pl.Series]:
+    """Return ratings without those that lie outside their scale, and the scale of each."""
+    if isinstance(ratings, pl.Expr):
+        return ratings, pl.lit(None, pl.String)
+    scales = None
+    if "scale" in rows.columns:
+        written = rows.select(text_of("scale")).to_series()
+        scales = read_scales(written, journey_map, usual=None)
+        tally.hints.update(dict.fromkeys(strange_scales(scales, ratings, journey_map)))
+    for reason, outside in off_scale(ratings, scales, journey_map).items():
+        if beyond := int(outside.sum()):
+            tally.cleared[reason] += beyond
+            ratings = ratings.set(outside, None)
+    if scales is None:
+        return ratings, pl.lit(None, pl.String)
+    return ratings, scales.zip_with(ratings.is_not_null(), pl.Series([None], dtype=pl.String))
 
 
 def _ended_at(
@@ -343,7 +386,7 @@ def _events(contacts: pl.DataFrame, places: pl.DataFrame) -> pl.LazyFrame:
     """Return EVENTS, in which what a row is, is looked up only when it is asked for."""
     named = places.lazy().select(KEY, "touchpoint", "channel", "stage", "owner", "initiated_by")
     joined = contacts.lazy().join(named, on=KEY, how="left")
-    return joined.select(EVENTS.schema.names())
+    return joined.select(*EVENTS.schema.names(), *in_sets(contacts.columns))
 
 
 def _report(
@@ -356,6 +399,8 @@ def _report(
 ) -> IngestReport:
     counted = contacts.group_by(KEY).len().join(places, on=KEY, how="left")
     names = [t.name for t in journey_map.touchpoints]
+    tally.hints.update(dict.fromkeys(hints_on_ids(contacts["customer"])))
+    tally.hints.update(dict.fromkeys(hints_on_spellings(counted)))
     unmapped = _count_by(counted.filter(~pl.col("is_known")), "touchpoint")
     zone = journey_map.time_zone or "UTC"
     wall = pl.col("occurred_at").dt.convert_time_zone(zone).dt.replace_time_zone(None)

@@ -43,8 +43,7 @@ def read_numbers(
     raw: pl.Series,
     *,
     decimal: str | None = None,
-    low: float | None = None,
-    high: float | None = None,
+    bounds: tuple[float | None, float | None] = (None, None),
 ) -> Numbers:
     """Read a column of numbers.
 
@@ -54,8 +53,8 @@ def read_numbers(
         Text or numbers.
     decimal
         The decimal mark, where it is known.
-    low, high
-        Bounds that decide between two readings: 3.000 on a scale from 1 to 5 is three.
+    bounds
+        Those of a scale, that decide between two readings: 3.000 on a scale from 1 to 5 is three.
     """
     if raw.dtype.is_numeric():
         values = raw.cast(pl.Float64)
@@ -73,7 +72,7 @@ def read_numbers(
     if decimal is not None:
         values = read[decimal].set(~fits[decimal], None)
     else:
-        mark = _decide(fits, read, differ, low, high)
+        mark = _decide(fits, read, differ, *bounds)
         if mark is None and differ.any():
             unclear = text.filter(differ)[0]
         mark = mark or "."

@@ -60,6 +60,11 @@ class RawTable:
         Of a text file.
     hints
         What to look at, in words.
+    per_line
+        How many values of `LINE` a row of the file has: more than one where a recipe of the map
+        makes several contacts of a row.
+    note
+        What such a recipe did, in words.
     """
 
     source: Source
@@ -69,6 +74,8 @@ class RawTable:
     separator: str | None = None
     lines: Lines | None = None
     hints: tuple[str, ...] = ()
+    per_line: int = 1
+    note: str = ""
 
     @property
     def columns(self) -> list[str]:

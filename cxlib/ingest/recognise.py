@@ -64,10 +64,12 @@ def recognise(
         touchpoint) · ``unknown_stage`` (a stage in the log that the map does not have).
     """
     texts = contents.select(KEY, *(tidy(c).alias(c) for c in contents.columns if c != KEY))
+    if journey_map.fold_case:
+        texts = texts.with_columns(_folded(journey_map, roles))
     raw = {
         role: pl.col(roles[role]) if role in roles else pl.lit(None, pl.String) for role in _ROLES
     }
-    matched = texts.with_columns(_number=_touchpoint_number(journey_map, roles.get("touchpoint")))
+    matched = texts.with_columns(_number=_touchpoint_number(journey_map, roles))
     planned = _planned(journey_map.touchpoints)
     joined = matched.join(planned, on="_number", how="left", maintain_order="left")
     stage_known = raw["stage"].is_in(journey_map.stages)
@@ -91,6 +93,24 @@ def recognise(
     )
 
 
+def _folded(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[pl.Expr]:
+    """Give names the case in which the map writes them, and others lower case."""
+    lines = journey_map.touchpoints
+    written = {
+        "touchpoint": [t.name for t in lines],
+        "channel": [t.channel for t in lines if t.channel is not None],
+        "stage": list(journey_map.stages),
+        "owner": [t.owner for t in lines if t.owner is not None],
+    }
+    folded: dict[str, pl.Expr] = {}
+    for role, names in written.items():
+        if role in roles and roles[role] not in folded:
+            low = pl.col(roles[role]).str.to_lowercase()
+            known = {name.lower(): name for name in reversed(names)}
+            folded[roles[role]] = low.replace_strict(known, default=low) if known else low
+    return [expr.alias(column) for column, expr in folded.items()]
+
+
 def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:
     """Whether every pattern is found; an empty cell is an empty text."""
     return reduce(
@@ -98,21 +118,43 @@ def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:
     )
 
 
-def _touchpoint_number(journey_map: JourneyMap, column: str | None) -> pl.Expr:
-    """The first touchpoint, in the order of the map, that matches or, without `match`, is named."""
+def _touchpoint_number(journey_map: JourneyMap, roles: Mapping[str, str]) -> pl.Expr:
+    """The first touchpoint, in the order of the map, that matches or, without `match`, is named.
+
+    Of several lines of one touchpoint it is the one of the row's channel, else the first.
+    """
     touchpoints = list(enumerate(journey_map.touchpoints))
-    by_name = {t.name: i for i, t in touchpoints if t.match is None}
-    found: list[pl.Expr] = [
-        pl.when(_matches_all(t.match)).then(pl.lit(i, pl.UInt32))
-        for i, t in touchpoints
-        if t.match is not None
-    ]
-    if column is not None and by_name:
-        names, numbers = list(by_name), list(by_name.values())
-        found.append(
-            pl.col(column).replace_strict(names, numbers, default=None, return_dtype=pl.UInt32)
-        )
+    found: list[pl.Expr] = []
+    for i, t in touchpoints:
+        if t.match is not None:
+            here = _matches_all(t.match)
+            if "channel" in roles and _has_lines(journey_map, t.name):
+                logged = pl.col(roles["channel"])
+                here &= logged.is_null() | (logged == t.channel)
+            found.append(pl.when(here).then(pl.lit(i, pl.UInt32)))
+    by_name: dict[str, int] = {}
+    by_channel: dict[tuple[str, str | None], int] = {}
+    for i, t in touchpoints:
+        if t.match is None:
+            by_name.setdefault(t.name, i)
+            if _has_lines(journey_map, t.name):
+                by_channel[t.name, t.channel] = i
+    if "touchpoint" in roles and by_name:
+        name = pl.col(roles["touchpoint"])
+        number = name.replace_strict(by_name, default=None, return_dtype=pl.UInt32)
+        if "channel" in roles:
+            channel = pl.col(roles["channel"])
+            exact = [
+                pl.when((name == n) & (channel == c)).then(pl.lit(i, pl.UInt32))
+                for (n, c), i in by_channel.items()
+            ]
+            number = pl.coalesce(*exact, number)
+        found.append(number)
     return pl.min_horizontal(found) if found else pl.lit(None, pl.UInt32)
+
+
+def _has_lines(journey_map: JourneyMap, name: str) -> bool:
+    return sum(t.name == name for t in journey_map.touchpoints) > 1
 
 
 def _planned(touchpoints: tuple[Touchpoint, ...]) -> pl.DataFrame:
