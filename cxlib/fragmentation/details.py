@@ -19,6 +19,7 @@ from cxlib.fragmentation.by_period import count_by_period
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
 from cxlib.fragmentation.judged_shares import judge_abandonment
 from cxlib.fragmentation.watch import track_findings
+from cxlib.segments import dimension_values, segment_names
 
 if TYPE_CHECKING:
     from cxlib.summary import Selection
@@ -149,8 +150,8 @@ def compare_segments(findings: Findings, arrivals: Arrivals) -> pl.DataFrame:
     kept = ["n", "observed", "expected", "effect", "low", "high", "finding"]
     parts = []
     segments = arrivals.segments
-    for dimension in (c for c in segments.columns if c != "segment"):
-        values = segments[dimension].unique().sort().to_list()
+    for dimension in segment_names(segments):
+        values = dimension_values(segments, dimension).unique().sort().to_list()
         for value in values if len(values) > 1 and not findings.found.is_empty() else []:
             part = measure_fragmentation(arrivals, where=Selection(segment=(dimension, value)))
             found = findings.found.select(*KEYS, "source", "target")

@@ -13,6 +13,7 @@ from cxlib.contracts import EVENTS
 from cxlib.errors import InputError, nearest_name
 from cxlib.ingest.cells import read_ids, text_of
 from cxlib.ingest.columns import check_found, find_columns, in_sets, merge_names
+from cxlib.ingest.ends import hints_on_ends
 from cxlib.ingest.hours import count_outside_hours, hints_on_hours
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.named import add_named
@@ -33,6 +34,9 @@ __all__ = ["Ingested", "read_events", "read_source"]
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 """Contacts before this are implausible unless the map says otherwise (`earliest`)."""
+
+LATE = "later than observed_until"
+"""Why rows after the end of observation that the map states are set aside."""
 
 _TEXTS = ("issue", "comment")
 _NUMBERS = ("rating", "cost", "amount")
@@ -62,6 +66,15 @@ class Ingested:
     quarantine: pl.DataFrame
     report: IngestReport
     journey_map: JourneyMap
+
+    @property
+    def set_aside(self) -> pl.DataFrame:
+        """The rows that do not fit, each with the reason (the same as ``quarantine``)."""
+        return self.quarantine
+
+    def __repr__(self) -> str:
+        rows, aside = self.report.rows_in, self.quarantine.height
+        return f"<Ingested: {rows:,} rows read, {aside:,} set aside>"
 
     def checked(self) -> IngestReport:
         """Return the report with customers, duplicates and ties counted; writes no store."""
@@ -151,7 +164,8 @@ def read_events(
     Ingested
         The contacts, the rows set aside with the reason, and the report. Set aside are malformed
         rows and rows without customer, time or touchpoint, or with a time that cannot be read or is
-        implausible (before 1990 or after tomorrow, unless the map says otherwise).
+        implausible (before 1990 or after tomorrow, unless the map says otherwise) or later than the
+        map's `observed_until`.
 
     Raises
     ------
@@ -283,6 +297,7 @@ def _reasons(
         "time is empty": at.is_null(),
         f"implausible time, before {earliest:%Y-%m-%d}": at < earliest,
         f"implausible time, {beyond}": at >= latest,
+        LATE: at > (journey_map.observed_until or latest),
         "touchpoint is empty": rows[KEY].is_in(nameless.implode()),
     }
     return first_reasons(faults)
@@ -418,6 +433,7 @@ def _report(
     else:
         outside = count_outside_hours(contacts, places, journey_map)
         tally.hints.update(dict.fromkeys(hints_on_hours(outside, places, journey_map)))
+    tally.hints.update(dict.fromkeys(hints_on_ends(contacts, journey_map)))
     return IngestReport(
         files=files,
         rows_in=tally.rows_in,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from cxlib.contracts import CUSTOMERS, RATINGS
+from cxlib.contracts import CUSTOMERS, DIMENSION, RATINGS
 from cxlib.errors import InputError, did_you_mean, listed
 from cxlib.ingest.cells import read_ids, text_of
 from cxlib.ingest.events import read_source
@@ -84,7 +84,11 @@ def read_customers(
         name = _column(table, "customer", journey_map, own)
         raw = table.collect()
         ids = read_ids(raw[name], where=f"{source}, column {name!r}")
-        segments = [text_of(c).alias(c) for c in table.columns if c not in (name, "customer")]
+        segments = [
+            text_of(c).alias(DIMENSION + c if c == "customer" else c)
+            for c in table.columns
+            if c != name
+        ]
         file = pl.lit(len(tables)).alias(_FILE)
         customers = _folded(ids.values, journey_map)
         parts.append(raw.select(LINE, file, customers.alias("customer"), *segments))

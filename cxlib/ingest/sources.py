@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NoReturn
 
 from cxlib.errors import InputError, did_you_mean, listed
 
@@ -60,6 +60,10 @@ _UNPACK: dict[str, Callable[[IO[bytes]], Any]] = {
     "bzip2": bz2.open,
     "xz": lzma.open,
 }
+_CHUNK = 2**20
+_UNCHECKED = 100 * 10**6
+_MOST_PACKED = 100
+_MOST_BYTES = 8 * 10**9
 _ENDINGS = (".gz", ".bz2", ".xz")
 _ZIP = b"PK\x03\x04"
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
@@ -146,17 +150,50 @@ def find_sources(paths: Paths) -> list[Source]:
 
 @contextmanager
 def open_bytes(source: Source) -> Iterator[IO[bytes]]:
-    """Open a file, unpacked; reading may raise one of `DAMAGED`."""
+    """Open a file, unpacked as it is read, and no further than a log's contents can be packed.
+
+    Reading may raise one of `DAMAGED`, and an InputError where the contents are above 100 MB and
+    were packed more than a hundredfold (a log packs five- to thirtyfold), or above 8 GB.
+    """
     with ExitStack() as stack:
         file: IO[bytes]
+        size = source.path.stat().st_size
         if source.member is None:
             file = stack.enter_context(source.path.open("rb"))
         else:
             archive = stack.enter_context(zipfile.ZipFile(source.path))
+            size = archive.getinfo(source.member).compress_size
             file = stack.enter_context(archive.open(source.member))
         if source.packed is not None:
             file = stack.enter_context(_UNPACK[source.packed](file))
-        yield file
+        yield file if source.is_plain else io.BufferedReader(_Unpacked(source, file, size), _CHUNK)
+
+
+class _Unpacked(io.RawIOBase):
+    """Something packed that is read as a stream, in bounded memory."""
+
+    def __init__(self, source: Source, file: IO[bytes], size: int) -> None:
+        self._source, self._file, self._size, self._seen = source, file, max(size, 1), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self._seen += len(data)
+        if self._seen > _UNCHECKED and self._seen > _MOST_PACKED * self._size:
+            self._refuse(f"holds more than {_MOST_PACKED} times its own size, which no log does")
+        if self._seen > _MOST_BYTES:
+            self._refuse(f"holds more than {_MOST_BYTES // 10**9} GB")
+        return len(data)
+
+    def _refuse(self, what: str) -> NoReturn:
+        kind = self._source.packed or "archive"
+        raise InputError(
+            f"{self._source}: the {kind} {what}; if it is meant to, unpack it and name the "
+            "unpacked file, for which there is no such limit"
+        )
 
 
 def read_bytes(source: Source) -> bytes:
@@ -171,7 +208,7 @@ def read_bytes(source: Source) -> bytes:
         return source.path.read_bytes()
     try:
         with open_bytes(source) as file:
-            return file.read()
+            return b"".join(iter(lambda: file.read(_CHUNK), b""))
     except DAMAGED as error:
         raise cut_off(source, error) from None
 
