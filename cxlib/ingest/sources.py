@@ -270,7 +270,7 @@ def _is_workbook(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile:
+    except DAMAGED:
         return _format(path.name) == "workbook"
     return any(name.startswith("xl/") or name == "content.xml" for name in names)
 
@@ -297,7 +297,7 @@ def _members(path: Path, wanted: str | None) -> list[Source]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [i for i in archive.infolist() if not i.is_dir()]
-    except zipfile.BadZipFile:
+    except DAMAGED:
         raise InputError(
             f"{path}: the archive is damaged; the copy was cut off, fetch the file again"
         ) from None
@@ -325,8 +325,11 @@ def _members(path: Path, wanted: str | None) -> list[Source]:
         if kind is None:
             raise InputError(f"{path}/{name}: this kind of file cannot be read; {_READABLE} can")
         source = Source(path, kind, member=name)
-        with open_bytes(source) as file:
-            sources.append(_known(source, file.read(8)))
+        try:
+            with open_bytes(source) as file:
+                sources.append(_known(source, file.read(8)))
+        except (*DAMAGED, NotImplementedError) as error:
+            raise cut_off(source, error) from None
     return sources
 
 
