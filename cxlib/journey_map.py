@@ -193,7 +193,7 @@ def _beside(entry: Entry | None, roles: Iterable[str], scales: list[str] | None)
     """Read `ratings` or `customers`; `scales`: what ratings are measured on, None for customers."""
     if entry is None:
         return BesideTheLog()
-    keys = ["columns", "table", "join"]
+    keys = ["columns", "table", "join", "reading"]
     keys += [] if scales is None else ["time_format", "time_zone", "scale"]
     given = entry.keys(keys)
     scale = given.get("scale")
@@ -202,6 +202,7 @@ def _beside(entry: Entry | None, roles: Iterable[str], scales: list[str] | None)
         columns={role: column.text() for role, column in columns.items()},
         table=given["table"].text() if "table" in given else None,
         join=read_joins(given.get("join")),
+        reading=read_reading(given.get("reading")),
         time_format=_time_format(given.get("time_format")),
         time_zone=_zone(given.get("time_zone")),
         scale=None if scale is None else scale.one_of(scales) if scales else scale.text(),

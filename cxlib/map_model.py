@@ -183,6 +183,8 @@ class BesideTheLog:
         Name of its file, where it is named among the files of the log; see `Join`.
     join
         Tables of attributes that say what it does not, such as the customer of an order.
+    reading
+        How its files are to be read.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -191,6 +193,7 @@ class BesideTheLog:
     scale: str | None = None
     table: str | None = None
     join: tuple[Join, ...] = ()
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,15 @@ _EXACT = 2**53
 """Whole numbers above this are not all representable in floating point: ids there are damaged."""
 
 
+_DAMAGED = {
+    r"^\d+\.0$": "end in '.0': a tool turned them into floating point; export them as text, or "
+    "they will not match other tables",
+    r"^\d(?:[.,]\d+)?[eE]\+?\d+$": "were shortened by a spreadsheet and are damaged",
+    r"^[1-9]\d{14}0{2,}$": "have no digits after the fifteenth: a spreadsheet has cut them",
+}
+"""What ids look like that a tool has damaged, and what to do."""
+
+
 class Ids(NamedTuple):
     """Ids as text, null where empty, and what to look at."""
 
@@ -87,15 +96,12 @@ def read_ids(raw: pl.Series, *, where: str) -> Ids:
             )
         raw = raw.cast(pl.Int64)
         hints = (f"{where}: ids were floating point numbers, read as whole ones; export as text",)
-    values = tidied(raw.cast(pl.String))
-    head = values.drop_nulls().head(1000)
-    if len(head) and head.str.contains(r"^\d+\.0$").all():
-        hints = (
-            f"{where}: ids end in '.0', first {head[0]!r}: a tool turned them into floating point; "
-            "export them as text, or they will not match other tables",
-        )
-    elif len(head) and head.str.contains(r"^\d(\.\d+)?[eE]\+\d+$").any():
-        hints = (
-            f"{where}: ids such as {head[0]!r} were shortened by a spreadsheet and are damaged",
-        )
+    written = raw.to_frame("id").select(text_of("id")).to_series()
+    values = tidied(written)
+    if changed := int((written != values).sum()):
+        hints += (f"{where}: {changed:,} ids hold invisible characters, which were taken out",)
+    for pattern, what in _DAMAGED.items():
+        damaged = values.str.contains(pattern).fill_null(False)
+        if count := int(damaged.sum()):
+            hints += (f"{where}: {count:,} ids such as {values.filter(damaged)[0]!r} {what}",)
     return Ids(values, hints)

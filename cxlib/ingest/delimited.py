@@ -14,6 +14,7 @@ import polars as pl
 from cxlib.errors import InputError
 from cxlib.ingest.cells import tidy
 from cxlib.ingest.dialects import (
+    BLANKS,
     UNIT,
     Dialect,
     find_dialect,
@@ -60,7 +61,10 @@ def read_delimited(
     kept = _unwrapped(kept)
     dialect = find_dialect(kept, name=name, separator=separator, wanted=wanted)
     said = dialect.separator
-    if len(said.encode()) > 1:
+    if said == BLANKS:
+        kept = kept.str.strip_chars_end(" ").str.replace_all(r" {2,}", UNIT)
+        dialect = Dialect(UNIT, dialect.quote)
+    elif len(said.encode()) > 1:
         kept = kept.str.replace_all(said, UNIT, literal=True)
         dialect = Dialect(UNIT, dialect.quote)
     if reading.skip_lines is None:
@@ -82,6 +86,12 @@ def read_delimited(
         blank=blank,
         within=len(records.swallowed),
     )
+    if counted.rows != rows.height + malformed.height:
+        raise InputError(
+            f"{name}: {rows.height + malformed.height:,} rows were read where the lines say "
+            f"{counted.rows:,}; nothing is read by halves: export the file again, or say how it is "
+            "written (`reading` in the map)"
+        )
     if said != dialect.separator:
         rows = rows.with_columns(pl.exclude(LINE).str.replace_all(UNIT, said, literal=True))
     first = len(lines) - len(body) + 1
@@ -168,7 +178,7 @@ def _table(
         at = number.gather(list(records.rows))
         frame = pl.concat([frame, others.with_columns(at.alias(LINE))]).sort(LINE)
     empty = frame.select(pl.all_horizontal(pl.exclude(LINE).is_null())).to_series()
-    rows = frame.filter(~empty)
+    rows = _in_one_order(frame.filter(~empty), columns)
     aside = list(records.aside)
     malformed = [
         pl.DataFrame(
@@ -184,6 +194,26 @@ def _table(
         malformed.append(marked.select("reason", LINE, raw=as_json(marked.select(columns))))
         rows = rows.join(marked.select(LINE), on=LINE, how="anti", maintain_order="left")
     return rows, pl.concat(malformed).sort(LINE), int(blank.sum()) + int(empty.sum())
+
+
+def _in_one_order(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Bring rows into the order of the columns where a second header gives them another order."""
+    headers = rows.filter(pl.all_horizontal(pl.col(columns).is_in(columns)))
+    orders = [
+        (row[LINE], [str(row[c]) for c in columns])
+        for row in headers.iter_rows(named=True)
+        if {row[c] for c in columns} == set(columns)
+    ]
+    if not orders or len(columns) < 2:
+        return rows
+    ends = [*(line for line, _ in orders[1:]), None]
+    parts = [rows.filter(pl.col(LINE) < orders[0][0])]
+    for (line, order), end in zip(orders, ends, strict=True):
+        part = rows.filter(pl.col(LINE) >= line)
+        part = part if end is None else part.filter(pl.col(LINE) < end)
+        renamed = [pl.col(old).alias(new) for old, new in zip(columns, order, strict=True)]
+        parts.append(part.select(*renamed, LINE).select(rows.columns))
+    return pl.concat(parts)
 
 
 def _filled(cell: pl.Expr) -> pl.Expr:

@@ -16,13 +16,25 @@ import polars as pl
 
 from cxlib.errors import InputError
 
-__all__ = ["COMMON", "UNIT", "Dialect", "find_dialect", "find_header", "told_separator", "widths"]
+__all__ = [
+    "BLANKS",
+    "COMMON",
+    "UNIT",
+    "Dialect",
+    "find_dialect",
+    "find_header",
+    "told_separator",
+    "widths",
+]
 
 COMMON = (",", ";", "\t", "|")
 _RARE = ("\x01", "\x1f", "\x1e", "^", "~", "¦", "§", "¬", "þ")
 _LAST = (":", " ")
 UNIT = "\x1f"
 """Stands for a separator of several bytes while a file is read."""
+
+BLANKS = "  "
+"""Columns of one width, or blanks between them: two or more of them are one separator."""
 
 _SAMPLE = 2000
 _HEAD = 60
@@ -85,8 +97,12 @@ def find_dialect(
     scores = {s: _score(sample, bare, s, quote, wanted) for s in (*COMMON, *_RARE)}
     best = max(scores, key=scores.__getitem__)
     if scores[best] < 0.1:
+        bare = bare.str.strip_chars_end(" ")
         scores |= {s: _score(sample, bare, s, quote, wanted) for s in _LAST}
         best = max(scores, key=scores.__getitem__)
+    runs = bare.str.count_matches(r" {2,}")
+    if best == " " and runs.min() and (runs == runs.mode()[0]).mean() > 0.9:  # type: ignore[operator]
+        return Dialect(BLANKS, quote)
     return Dialect(_doubled(bare, best), quote)
 
 

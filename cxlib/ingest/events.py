@@ -27,7 +27,7 @@ from cxlib.ingest.sources import Paths, Source, find_sources
 from cxlib.ingest.suspects import hints_on_ids, hints_on_spellings, is_no_customer
 from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table
 from cxlib.ingest.xes import read_xes
-from cxlib.journey_map import COLUMNS, JourneyMap
+from cxlib.journey_map import COLUMNS, BesideTheLog, JourneyMap
 from cxlib.map_reading import Reading
 
 __all__ = ["Ingested", "read_events", "read_source"]
@@ -117,11 +117,19 @@ def read_source(
     source: Source,
     journey_map: JourneyMap | None = None,
     *,
+    beside: BesideTheLog | None = None,
     separator: str | None = None,
     encoding: str | None = None,
 ) -> RawTable:
-    """Read one file of any format as it stands; what the map says of its files helps."""
+    """Read one file of any format as it stands; what the map says of its files helps.
+
+    A table beside the log is read as its own `reading` says, else as the log's, but for what is
+    true of single files only: separator, lines above the header, sheets, lists.
+    """
     reading = journey_map.reading if journey_map is not None else Reading()
+    if beside is not None:
+        kept = Reading(encoding=reading.encoding, decimal=reading.decimal)
+        reading = beside.reading if beside.reading != Reading() else kept
     if separator is not None or encoding is not None:
         reading = replace(
             reading,
@@ -149,7 +157,7 @@ def read_events(
     Parameters
     ----------
     paths
-        Files, globs or folders of CSV, TSV, JSON lines, Parquet or XES, also gzipped.
+        Files, globs or folders of CSV, TSV, JSON, Parquet, XES or Excel, also compressed.
     journey_map
         Says what columns and touchpoints mean. Columns it does not name are looked for under our
         own names, then under those of XES (``case:concept:name``, ``time:timestamp``,
@@ -208,6 +216,7 @@ def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part
         table.encoding,
         table.separator,
         note=table.note,
+        lines=table.lines.total if table.lines is not None else None,
     )
     tally.rows_in += file.rows
     places = recognise(contents, journey_map, roles)

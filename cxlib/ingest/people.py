@@ -80,7 +80,7 @@ def read_customers(
     tables: list[tuple[RawTable, dict[str, str]]] = []
     parts = []
     for source in find_sources(paths):
-        table = read_source(source, journey_map, separator=separator, encoding=encoding)
+        table = read_source(source, journey_map, beside=own, separator=separator, encoding=encoding)
         name = _column(table, "customer", journey_map, own)
         raw = table.collect()
         ids = read_ids(raw[name], where=f"{source}, column {name!r}")
@@ -148,7 +148,13 @@ def read_ratings(
         Where a file cannot be read, a column is missing, or most rows of a file cannot be used.
     """
     parts = []
-    read = partial(read_source, journey_map=journey_map, separator=separator, encoding=encoding)
+    read = partial(
+        read_source,
+        journey_map=journey_map,
+        beside=journey_map.ratings,
+        separator=separator,
+        encoding=encoding,
+    )
     others = find_sources(beside) if beside is not None else []
     for source in find_sources(paths):
         table = join_tables(read(source), journey_map.ratings.join, others, read)
@@ -157,6 +163,7 @@ def read_ratings(
     rows = rows.sort("customer", "rated_at", "scale", "rating", "touchpoint", "comment")
     hints = strange_scales(rows["scale"], rows["rating"], journey_map)
     quarantine = pl.concat([part.quarantine for part in parts])
+    hints += [hint for part in parts for hint in part.hints]
     return IngestedTable(RATINGS.validate(rows), quarantine, tuple(hints))
 
 
@@ -168,7 +175,8 @@ def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
     }
     rating = _column(table, "rating", journey_map, own)
     answered = table.collect().filter(text_of(rating).is_not_null())
-    decimal = journey_map.reading.decimal or ("." if table.source.is_typed else None)
+    decimal = own.reading.decimal or journey_map.reading.decimal
+    decimal = decimal or ("." if table.source.is_typed else None)
     read = read_numbers(answered[rating], decimal=decimal, bounds=journey_map.bounds)
     numbers = check_clear(read, where=f"{where}, column {rating!r}")
     instants = read_instants(
@@ -204,7 +212,8 @@ def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
         **optional,
     )
     quarantine = _set_aside(table, answered[LINE], reasons, roles)
-    return IngestedTable(rows if reasons is None else rows.filter(reasons.is_null()), quarantine)
+    kept = rows if reasons is None else rows.filter(reasons.is_null())
+    return IngestedTable(kept, quarantine, (*table.hints, *ids.hints, *instants.hints))
 
 
 def tables_beside(paths: Paths, journey_map: JourneyMap) -> dict[str, list[Path]]:

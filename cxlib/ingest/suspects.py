@@ -32,8 +32,8 @@ def hints_on_ids(customers: pl.Series) -> Iterator[str]:
     """
     counted = customers.to_frame("id").group_by("id").len("rows")
     low = pl.col("id").str.to_lowercase()
-    usual = customers.len() / max(counted.height, 1)
-    many = (pl.col("rows") > 10 * usual) & (pl.col("rows") > 1)
+    others = (customers.len() - pl.col("rows")) / max(counted.height - 1, 1)
+    many = (pl.col("rows") > 5 * others) & (pl.col("rows") > 5)
     placeholder = low.str.contains(_PLACEHOLDER) | (low.str.contains(_ZEROS) & many)
     for name, rows in (
         counted.filter(placeholder).sort("rows", "id", descending=[True, False]).rows()

@@ -50,6 +50,11 @@ def read_table(
     text = read_text(read_bytes(source), name=str(source), encoding=reading.encoding)
     if not text.data.strip():
         raise InputError(f"{source}: the file is empty; export it again")
+    head = text.data.lstrip()[:15].lower()
+    if head.startswith((b"<!doctype html", b"<html", b"<table")):
+        raise InputError(f"{source}: this is a web page, no table; export the log as CSV or XLSX")
+    if head.startswith((b"<?xml", b"<log")):
+        raise InputError(f"{source}: this is XML; an event log in XES is called .xes")
     if source.format == "jsonl" or (source.format == "csv" and _is_json(text)):
         return read_json(source, text, reading)
     return read_delimited(source, text, reading, wanted)

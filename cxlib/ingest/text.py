@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from cxlib.errors import InputError
@@ -73,8 +74,26 @@ def read_text(data: bytes, *, name: str, encoding: str | None = None) -> Text:
     if len(_CONTROLS.findall(whole[:65536])) > len(whole[:65536]) / 8:
         raise _no_text(name)
     if b"\r" in whole:
-        whole = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        whole = _with_line_ends(whole.replace(b"\r\n", b"\n"))
     return Text(whole.removesuffix(b"\x1a"), text.encoding, text.bad_bytes, zeros)
+
+
+def _with_line_ends(data: bytes) -> bytes:
+    """Return text in which a bare carriage return is a line end, but within a cell of a row.
+
+    Where other lines end otherwise, it is one only where what stands before and behind it has as
+    many separators as a line has.
+    """
+    if b"\r" not in data or b"\n" not in data.rstrip(b"\n"):
+        return data.replace(b"\r", b"\n")
+    separator = max((b",", b";", b"\t", b"|"), key=data.count)
+    lines = data.split(b"\n")
+    usual = Counter(line.count(separator) for line in lines if line and b"\r" not in line)
+    width = usual.most_common(1)[0][0] if usual else 0
+    for index, line in enumerate(lines):
+        if b"\r" in line and line.count(separator) != width:
+            lines[index] = line.replace(b"\r", b"\n")
+    return b"\n".join(lines)
 
 
 def _no_text(name: str) -> InputError:

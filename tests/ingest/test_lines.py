@@ -286,3 +286,48 @@ def test_what_is_known_of_the_files_stands_in_the_map(shop: JourneyMap, tmp_path
 def test_names_are_tidy() -> None:
     assert tidy_text("\u200bcafe\u0301\u00a0") == "café"
     assert pl.Series([tidy_text("a\x07b")]).to_list() == ["ab"]
+
+
+def test_a_second_header_in_another_order_orders_what_follows(tmp_path: Path) -> None:
+    rows = [row(i) for i in range(20)]
+    turned = [[r[3], r[0], r[4], r[1], r[2]] for r in [HEADER, *rows[10:]]]
+    table = raw(tmp_path / "log.csv", written([HEADER, *rows[:10], *turned]))
+    assert table.collect().select(HEADER).rows() == [tuple(r) for r in rows]
+    assert table.malformed["reason"].to_list() == ["the header again"]
+    assert adds_up(table)
+
+
+@pytest.mark.parametrize("gap", ["  ", "      "])
+def test_columns_of_one_width(gap: str, tmp_path: Path) -> None:
+    rows = [HEADER, *(row(i, "12 inch screen") for i in range(9))]
+    aligned = "".join(gap.join(f"{c:<22}" for c in r).rstrip() + "\n" for r in rows)
+    table = raw(tmp_path / "log.txt", aligned)
+    assert table.columns == HEADER
+    assert table.collect()["note"].to_list() == ["12 inch screen"] * 9
+    assert adds_up(table)
+
+
+def test_line_ends_of_several_kinds_and_carriage_returns_within_cells(tmp_path: Path) -> None:
+    rows = [row(i) for i in range(30)]
+    ends = ["\n"] * 11 + ["\r\n"] * 10 + ["\r"] * 10
+    lines = [",".join(r) + end for r, end in zip([HEADER, *rows], ends, strict=True)]
+    table = raw(tmp_path / "log.csv", "".join(lines))
+    assert table.collect().rows()[0][:5] == tuple(rows[0])
+    assert table.collect()["client"].to_list() == [r[0] for r in rows]
+    rows = [row(i, "one\rcell" if i % 2 else "fine") for i in range(30)]
+    table = raw(tmp_path / "log.csv", written([HEADER, *rows]))
+    assert table.collect()["note"].to_list() == [r[4] for r in rows]
+    assert table.malformed.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("<!DOCTYPE html>\n<html>", "web page"),
+        ("<table><tr><td>client</td></tr></table>", "web page"),
+        ("<?xml version='1.0'?><log/>", "called .xes"),
+    ],
+)
+def test_what_is_no_table_is_said_to_be_none(data: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=says):
+        raw(tmp_path / "log.csv", data)
