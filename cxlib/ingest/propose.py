@@ -243,9 +243,6 @@ def _unpivoted(rows: pl.DataFrame, shape: Shape) -> pl.DataFrame:
 
 def _guess_format(column: Column) -> Guess | None:
     """Return the pattern of times that need one, and why; None where they are read as they are."""
-    read = read_instants(column.counts["value"], where="", refuse=False)
-    if int(read.unread.sum()) < 0.01 * len(read.unread) or not read.unread.any():
-        return None
     guessed = guess_time_format(column.counts["value"].to_list())
     if guessed is None:
         return None
