@@ -160,10 +160,13 @@ def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[st
     return found
 
 
-def varying(rows: pl.DataFrame, customer: str, columns: Iterable[str]) -> dict[str, float]:
+def varying(
+    rows: pl.DataFrame, customer: str, columns: Iterable[str], *, unseen: float = 1.0
+) -> dict[str, float]:
     """Return by column the share of customers for whom it has several values.
 
-    Of the customers with two rows or more in which the column holds something; without any, 1.
+    Of the customers with two rows or more in which the column holds something; without any,
+    `unseen`.
     """
     names = [c for c in columns if c != customer]
     if not names:
@@ -177,7 +180,11 @@ def varying(rows: pl.DataFrame, customer: str, columns: Iterable[str]) -> dict[s
             *(pl.col(c).drop_nulls().n_unique().alias(f"\x01{i}") for i, c in enumerate(names)),
         )
         .select(
-            (pl.col(f"\x01{i}") > 1).filter(pl.col(f"\x00{i}") > 1).mean().fill_null(1.0).alias(c)
+            (pl.col(f"\x01{i}") > 1)
+            .filter(pl.col(f"\x00{i}") > 1)
+            .mean()
+            .fill_null(unseen)
+            .alias(c)
             for i, c in enumerate(names)
         )
         .collect(engine="streaming")

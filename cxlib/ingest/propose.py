@@ -195,6 +195,12 @@ def _look(related: Related, looked: str) -> _Log:
     if rows is not related.rows:
         columns = profile(rows, [c for c in rows.columns if c != _ERRAND])
     roles = guess_roles(rows, columns, fixed)
+    if "time_of_day" in roles.columns:
+        date, clock = (roles.columns[r].value for r in ("occurred_at", "time_of_day"))
+        rows = rows.with_columns(
+            pl.concat_str(date, clock, separator=" ", ignore_nulls=True).alias(date)
+        )
+        columns = {**columns, **profile(rows, [date])}
     if others:
         shown = ", ".join(f"{c.name} ({c.said()})" for c in others)
         roles.columns["customer"] = Guess(customer.value, f"{customer.why}; runners-up: {shown}")
@@ -372,6 +378,8 @@ def _column_lines(log: _Log) -> Iterator[str]:
         value = _flow(list(names)) if names else _yaml(guess.value)
         yield f"  {role}: {value}  # guess: {guess.why}"
     for key, found in (("environment", roles.environments), ("segments", roles.segments)):
+        if log.shape.one_per is not None and key == "environment":
+            continue  # of the lines of a basket each has its own
         if found:
             why = "; ".join(f"{n}: {g.why}" for n, g in found.items())
             yield f"  {key}: {_flow(list(found))}  # guess: {why}"
@@ -442,6 +450,8 @@ def _journey_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
     elif (gap := guess_gap(log.contacts, least=_longest_errand(log))) is not None:
         yield f"  gap: {format_duration(gap.value)}  # guess: {gap.why}"
     goals, why = guess_goal(log.places.head(TOUCHPOINTS))
+    if log.places.height < 2:
+        goals, why = [], "there is one touchpoint only"
     if goals:
         yield f"  goal: [{', '.join(map(_yaml, goals))}]  # guess: {why}"
     else:

@@ -26,7 +26,7 @@ _PERSON = vocabulary(
     "customer customers client clients kunde kunden klant klanten cliente user users "
     "visitor visitors member members person persons people account patient subscriber "
     "passenger guest usuario student learner respondent requester caller household "
-    "player donor buyer shopper contact lead distinct anonymous userid clientid "
+    "player donor buyer shopper contact lead distinct anonymous uid userid clientid "
     "customerid visitorid custid memberid email mail msisdn kundennummer klantnummer "
     "consumer recipient insured policyholder learnerid"
 )
@@ -92,6 +92,7 @@ _SPECIAL: Mapping[str, tuple[str, ...]] = {
     "sequence": ("sequence", "seq", "event index", "hit number", "reihenfolge", "volgorde",
                  "event number", "position"),
 }  # fmt: skip
+_ASKED = vocabulary("review satisfaction nps csat ces survey customer")
 _NOT_RATED = vocabulary("lead credit risk health quality page seo fraud")
 _NOT_PAID = vocabulary("unit tax discount page views id currency lifetime")
 
@@ -188,7 +189,7 @@ def guess_customer(columns: Mapping[str, Column]) -> tuple[Guess, list[Column]]:
             "columns: {customer: …}"
         )
     best = named[0][1]
-    others = [c for s, c in named[1:4]]
+    others = [c for s, c in named[1:4] if s > 1.5]
     by_name = _score_customer(best) or 0
     called = "its name and content" if by_name > 0.9 else "its content; its name does not say"
     return Guess(best.name, f"by {called}: {best.said()}"), others
@@ -196,7 +197,7 @@ def guess_customer(columns: Mapping[str, Column]) -> tuple[Guess, list[Column]]:
 
 def rank_times(columns: Mapping[str, Column]) -> list[Column]:
     """Return the columns of times, the likeliest time of a contact first."""
-    times = [c for c in columns.values() if c.kind == "time"]
+    times = [c for c in columns.values() if c.kind == "time" and not is_clock(c)]
 
     def key(column: Column) -> tuple[float, int]:
         rank = _named(column, _TIME)
@@ -294,7 +295,13 @@ def guess_roles(
     ]
     if ended and "estimated" not in ended[0].words:
         roles.columns["ended_at"] = Guess(ended[0].name, "its name and content look like the end")
-    _guess_surroundings(roles, free)
+    told = roles.columns["touchpoint"].value
+    by_touchpoint = {
+        c
+        for c in free
+        if told in rows.columns and rows.select(told, c).n_unique() <= rows[told].n_unique()
+    }
+    _guess_surroundings(roles, {n: c for n, c in free.items() if n not in by_touchpoint})
     return roles
 
 
@@ -307,6 +314,10 @@ def _guess_time(roles: Roles, columns: Mapping[str, Column]) -> None:
         )
     others = f"; others: {', '.join(c.name for c in times[1:4])}" if times[1:] else ""
     roles.columns["occurred_at"] = Guess(times[0].name, f"it holds times{others}")
+    clocks = [c for c in columns.values() if is_clock(c)]
+    if clocks and is_date(times[0]):
+        why = f"the clock that belongs to {times[0].name!r}"
+        roles.columns["time_of_day"] = Guess(clocks[0].name, why)
 
 
 def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
@@ -333,7 +344,8 @@ def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
         and c.share >= 0.5
         and c.speaks >= 0.5
         and c.each >= 3
-        and not set(c.words) & {"id", "email", "name", "city", "country", "currency"}
+        and not set(c.words)
+        & {"id", "email", "name", "city", "country", "currency", "assigned", "assignee", "rep"}
     ]
     varied = [c for c in nearest if roles.varies.get(c.name, 0) >= VARIES] or nearest
     by_channel = sorted(varied, key=lambda c: (_named(c, _CHANNEL) is None, -c.distinct))
@@ -395,6 +407,7 @@ def _guess_surroundings(roles: Roles, free: Mapping[str, Column]) -> None:
         and c.name != customers
         and c.kind in ("text", "flag", "number")
         and c.share >= 0.1
+        and not c.counts["value"][0].startswith(("{", "["))
         and not set(c.words)
         & {"id", "uuid", "hash", "email", "phone", "name", "url", "ip", "lifecycle:transition"}
         and "transition" not in c.words
@@ -426,6 +439,8 @@ def _guess_surroundings(roles: Roles, free: Mapping[str, Column]) -> None:
 def _is_rating(column: Column) -> bool:
     if column.kind != "number" or set(column.words) & _NOT_RATED or column.distinct > 201:
         return False
+    if column.words[-1:] == ("score",) and not set(column.words) & _ASKED:
+        return column.distinct > 1 and bool(column.numbers.is_between(0, 10).all())
     return column.distinct > 1 and bool(column.numbers.is_between(-100, 100).all())
 
 
@@ -445,6 +460,17 @@ def named_role(column: Column) -> str | None:
         if _named(column, names) is not None and _FITS[role](column):
             return role
     return None
+
+
+def is_clock(column: Column) -> bool:
+    """Whether a column holds a time of the day alone, beside a column of dates."""
+    clock = r"^\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s?[AaPp]\.?[Mm]\.?)?$"
+    return column.filled > 0 and bool(column.counts["value"].str.contains(clock).all())
+
+
+def is_date(column: Column) -> bool:
+    """Whether a column holds dates without a time of the day."""
+    return column.filled > 0 and not column.counts["value"].str.contains(r"\d:\d").any()
 
 
 def is_step_time(column: Column) -> bool:
