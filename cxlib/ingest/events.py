@@ -64,6 +64,15 @@ class Ingested:
     report: IngestReport
     journey_map: JourneyMap
 
+    @property
+    def set_aside(self) -> pl.DataFrame:
+        """The rows that do not fit, each with the reason (the same as ``quarantine``)."""
+        return self.quarantine
+
+    def __repr__(self) -> str:
+        rows, aside = self.report.rows_in, self.quarantine.height
+        return f"<Ingested: {rows:,} rows read, {aside:,} set aside>"
+
     def checked(self) -> IngestReport:
         """Return the report with customers, duplicates and ties counted; writes no store."""
         keys = self.events.select("customer", "occurred_at", "sequence", "row")
