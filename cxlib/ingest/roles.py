@@ -99,6 +99,9 @@ _NOT_PAID = vocabulary("unit tax discount page views id currency lifetime")
 VARIES = 0.02
 """A column that has several values for fewer customers than this is a segment of theirs."""
 
+LABELS = 2_000
+"""Most values of a column that may be labels of contacts or customers."""
+
 SEGMENTS, ENVIRONMENTS = 6, 8
 """Most columns of either kind that are proposed."""
 
@@ -253,7 +256,10 @@ def rank_touchpoints(
 
 
 def guess_roles(
-    rows: pl.DataFrame, columns: Mapping[str, Column], fixed: Mapping[str, Guess]
+    rows: pl.DataFrame,
+    columns: Mapping[str, Column],
+    fixed: Mapping[str, Guess],
+    varies: Mapping[str, float] | None = None,
 ) -> Roles:
     """Guess the role of each column.
 
@@ -265,6 +271,8 @@ def guess_roles(
         What `profile` says of them.
     fixed
         Roles that a recipe has settled; the customer must be among them.
+    varies
+        What `vary_labels` says; None: it is asked.
 
     Raises
     ------
@@ -273,9 +281,7 @@ def guess_roles(
     """
     roles = Roles(dict(fixed))
     customer = roles.columns["customer"].value
-    labels = [c.name for c in columns.values() if c.kind in ("text", "flag", "number")]
-    labels = [c for c in labels if columns[c].distinct <= max(2_000, rows.height // 20)]
-    roles.varies = varying(rows, customer, labels)
+    roles.varies = dict(varies) if varies is not None else vary_labels(rows, columns, customer)
     if "occurred_at" not in roles.columns:
         _guess_time(roles, columns)
     if "touchpoint" not in roles.columns:
@@ -299,10 +305,23 @@ def guess_roles(
     by_touchpoint = {
         c
         for c in free
-        if told in rows.columns and rows.select(told, c).n_unique() <= rows[told].n_unique()
+        if told in rows.columns
+        and "touchpoint" not in fixed
+        and columns[c].distinct <= columns[told].distinct <= 300
+        and rows.select(told, c).n_unique()
+        <= columns[told].distinct + bool(rows[told].null_count())
     }
     _guess_surroundings(roles, {n: c for n, c in free.items() if n not in by_touchpoint})
     return roles
+
+
+def vary_labels(
+    rows: pl.DataFrame, columns: Mapping[str, Column], customer: str
+) -> dict[str, float]:
+    """Return by column of labels the share of customers for whom it has several values."""
+    kinds = ("text", "flag", "number")
+    labels = [n for n, c in columns.items() if c.kind in kinds and c.distinct <= LABELS]
+    return varying(rows, customer, labels)
 
 
 def _guess_time(roles: Roles, columns: Mapping[str, Column]) -> None:

@@ -41,7 +41,12 @@ class Shape:
     why_one_per: str = ""
 
 
-def find_shape(rows: pl.DataFrame, columns: Mapping[str, Column], customer: str) -> Shape:
+def find_shape(
+    rows: pl.DataFrame,
+    columns: Mapping[str, Column],
+    customer: str,
+    varies: Mapping[str, float],
+) -> Shape:
     """Say what one row of a log is.
 
     Parameters
@@ -52,9 +57,10 @@ def find_shape(rows: pl.DataFrame, columns: Mapping[str, Column], customer: str)
         What `profile` says of them.
     customer
         The column of the customer.
+    varies
+        What `vary_labels` says of the columns.
     """
-    labels = [n for n, c in columns.items() if c.kind == "text" and c.distinct <= 2_000]
-    ranked = rank_touchpoints(columns, varying(rows, customer, labels))
+    ranked = rank_touchpoints(columns, varies)
     score, best = ranked[0] if ranked else (0.0, None)
     if best is not None and strong_touchpoint(best) and score >= 2:
         return Shape()

@@ -140,6 +140,7 @@ def test_helpdesk(shared_data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_bpic2012(shared_data: Path, tmp_path: Path) -> None:
     journey_map, bank = taken_in(found(shared_data, "bpic2012.xes.gz"), tmp_path)
     assert bank.report["rows_in"] == 262_200
