@@ -13,12 +13,12 @@ PACKAGE = ROOT / "cxlib"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Every room of the package, lowest first; rooms on one line do not know one another.
 ROOMS = (
-    ("errors", "lazy", "numbers", "visible"),
+    ("errors", "lazy", "markup", "numbers", "visible"),
     ("durable", "shipped", "tables"),
     ("columns", "contracts"),
     ("bins", "periods"),
     ("map_file",),
-    ("opening_hours", "map_shapes"),
+    ("opening_hours", "map_reading", "map_shapes"),
     ("map_model",),
     ("journey_map",),
     ("segments",),

@@ -23,6 +23,7 @@ from cxlib.fragmentation.expectation import MIN_N
 from cxlib.fragmentation.features import say_days
 from cxlib.fragmentation.judged_shares import judge_abandonment, judge_backtracking
 from cxlib.fragmentation.strata import with_strata
+from cxlib.markup import html_text
 from cxlib.results import Result
 from cxlib.statistics.resampling import number_cells
 from cxlib.summary import Selection
@@ -99,7 +100,7 @@ class HandoffForecast(Result):
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.sentence}</p>" + Result._repr_html_(self)
+        return f"<p>{html_text(self.sentence)}</p>" + Result._repr_html_(self)
 
 
 def predict_handoffs(

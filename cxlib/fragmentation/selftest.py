@@ -26,6 +26,7 @@ from cxlib.fragmentation.arrivals import Arrivals, count_frames
 from cxlib.fragmentation.faults import FAULTS, Fault, Site, plant_fault
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
 from cxlib.fragmentation.open_hours import read_open_hours
+from cxlib.markup import html_text
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -100,9 +101,8 @@ class SelfTest:
         )
 
     def _repr_html_(self) -> str:
-        from html import escape
 
-        return f"<p>{escape(self.sentence)}</p>" + self.planted._repr_html_()
+        return f"<p>{html_text(self.sentence)}</p>" + self.planted._repr_html_()
 
 
 def check_fragmentation(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 import polars as pl
 
 from cxlib.fragmentation.open_hours import OPEN_UNIT
+from cxlib.markup import html_text
 
 _FIGURES = ("observed", "expected")
 _MORE = {
@@ -85,10 +85,10 @@ def show_findings(found: pl.DataFrame, signals: pl.DataFrame, tests: int) -> str
     if found.is_empty():
         head = "<p><b>No handoff stands out from like handoffs.</b></p>"
     else:
-        items = "".join(f"<li>{escape(s)}</li>" for s in found["sentence"])
+        items = "".join(f"<li>{html_text(s)}</li>" for s in found["sentence"])
         head = f"<ol>{items}</ol>"
     skipped = "".join(
-        f"<li>{escape(s)}: {escape(r)}</li>"
+        f"<li>{html_text(s)}: {html_text(r)}</li>"
         for s, r in signals.drop_nulls("reason").select("signal", "reason").iter_rows()
     )
     note = f"<p>{tests:,} tests, corrected for their number (Benjamini-Hochberg).</p>"

@@ -214,6 +214,12 @@ def _look(related: Related, looked: str) -> _Log:
         shown = ", ".join(f"{c.name} ({c.said()})" for c in others)
         roles.columns["customer"] = Guess(customer.value, f"{customer.why}; runners-up: {shown}")
     times, time_format = _read_times(rows[roles.columns["occurred_at"].value])
+    if time_format is not None and "Please check" in time_format.why:
+        other = time_format.value.translate(str.maketrans("dm", "md"))
+        roles.doubts.append(
+            f"day or month first? No time tells; time_format says {time_format.value!r}, and "
+            f"{other!r} could be meant"
+        )
     log = _Log(rows, looked, columns, related, shape, roles, time_format, kept=kept is not None)
     log.contacts = _contacts(log, times)
     if "stage" in roles.columns and not is_of_one_stage(log.contacts):
@@ -257,18 +263,25 @@ def _unpivoted(rows: pl.DataFrame, shape: Shape) -> pl.DataFrame:
 
 
 def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
-    """Return the times of all rows, and the pattern that they need, with the reason."""
+    """Return the times of all rows, and the pattern that they need, with the reason.
+
+    No pattern where the times are read better without one: several writings in one column.
+    """
     read = read_instants(texts, where="", refuse=False)
-    if not read.unread.any() or int(read.unread.sum()) < 0.01 * len(texts):
+    if (
+        guess_time_format(texts.drop_nulls().gather_every(max(1, len(texts) // 1_000)).to_list())
+        is None
+    ):
         return read.values, None
     guessed = guess_time_format(texts.drop_nulls().unique(maintain_order=True).to_list())
     if guessed is None:
         return read.values, None
     pattern, certain = guessed
+    by_pattern = read_instants(texts, where="", time_format=pattern, refuse=False)
+    if int(by_pattern.unread.sum()) > int(read.unread.sum()):
+        return read.values, None
     why = "a part above 12 must be the day" if certain else "day or month first? Please check"
-    return read_instants(texts, where="", time_format=pattern, refuse=False).values, Guess(
-        pattern, why
-    )
+    return by_pattern.values, Guess(pattern, why)
 
 
 def _contacts(log: _Log, times: pl.Series) -> pl.DataFrame:
