@@ -101,7 +101,7 @@ def find_dialect(
         scores |= {s: _score(sample, bare, s, quote, wanted) for s in _LAST}
         best = max(scores, key=scores.__getitem__)
     runs = bare.str.count_matches(r" {2,}")
-    if best == " " and runs.min() and (runs == runs.mode()[0]).mean() > 0.9:  # type: ignore[operator]
+    if best == " " and runs.min() and (runs == runs.mode()[0]).mean() > 0.9:
         return Dialect(BLANKS, quote)
     return Dialect(_doubled(bare, best), quote)
 
