@@ -43,6 +43,7 @@ PERIODS = ("day", "week", "month", "quarter")
 COLUMNS = {
     "customer": "who (always text)",
     "occurred_at": "when the contact began",
+    "time_of_day": "the clock time, where date and time are two columns",
     "touchpoint": "what contact",
     "channel": "by which medium",
     "stage": "phase of the journey",
