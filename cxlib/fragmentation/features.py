@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cxlib.fragmentation.arrivals import RELOAD
+from cxlib.arrivals.arrivals import RELOAD
 from cxlib.journeys import NO_STAGE
 
 if TYPE_CHECKING:

@@ -157,7 +157,7 @@ def _people_of(table: pl.DataFrame) -> pl.DataFrame:
 
 def _most_added(k: int) -> int:
     """What any k-1 customers together add to a count of arrivals, at most."""
-    from cxlib.fragmentation.arrivals import MAX_PER_CUSTOMER
+    from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
 
     return MAX_PER_CUSTOMER * (k - 1)
 

@@ -4,7 +4,7 @@ Everything that is said about a handoff a → b is said about the customers who 
 whether they went on, turned back, returned to where they came from, how long they had waited, and
 how they rated b. One streaming pass over the store counts this into additive tables of integers
 and sums, those of marked touchpoints, of planned handoffs and of links between channels among them
-(`cxlib.fragmentation.repeats`, `planned`, `links`). Like the journey summary they grow with the
+(`cxlib.arrivals.repeats`, `planned`, `links`). Like the journey summary they grow with the
 journey map, not with the log.
 
 A customer counts at most `MAX_PER_CUSTOMER` times per handoff and with a limited number of
@@ -24,18 +24,19 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cxlib.arrivals.histories import HISTORY_KEYS, count_histories
+from cxlib.arrivals.links import count_links
+from cxlib.arrivals.open_hours import read_open_hours
+from cxlib.arrivals.planned import COUNTS, count_planned
+from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats
+from cxlib.arrivals.responses import count_responses
 from cxlib.bins import bin_of
 from cxlib.errors import InputError, UnknownNameError
-from cxlib.fragmentation.links import count_links
-from cxlib.fragmentation.open_hours import read_open_hours
-from cxlib.fragmentation.planned import COUNTS, count_planned
-from cxlib.fragmentation.repeats import REPEATS, SPREAD, count_repeats
-from cxlib.fragmentation.responses import count_responses
 from cxlib.journeys import NO_STAGE
 from cxlib.periods import Periods
 
 if TYPE_CHECKING:
-    from cxlib.fragmentation.open_hours import OpenHours
+    from cxlib.arrivals.open_hours import OpenHours
     from cxlib.journey_map import PlannedHandoff
     from cxlib.store import Workspace
     from cxlib.summary import Selection
@@ -55,7 +56,7 @@ LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
 WINDOWS = LANDMARKS[:1]
 """Shorter windows for what came next, at which a signal must keep its sign to be stable."""
 
-_FORMAT = 5
+_FORMAT = 6
 """Version of what is counted; arrivals of another version are counted again."""
 
 _POSITION_BINS = (2, 3, 5, 9)
@@ -74,6 +75,7 @@ KEYS = {
     "planned": COUNTS,
     "links": ("place",),
     "responses": (*_STRATA, "after"),
+    **HISTORY_KEYS,
 }
 """Key columns of each table, in the order in which it is sorted."""
 
@@ -141,7 +143,7 @@ class Arrivals:
         Per source, target and bucket of customers: ``n``, ``silent``, ``onward``, ``fresh``,
         ``back``: what the intervals need to know of how customers differ.
     repeats, repeats_spread
-        As ``arrivals`` and ``spread``, of marked touchpoints: see `cxlib.fragmentation.repeats`.
+        As ``arrivals`` and ``spread``, of marked touchpoints: see `cxlib.arrivals.repeats`.
     planned
         Per planned handoff what became of the contacts at its source (`count_planned`).
     links
@@ -159,6 +161,13 @@ class Arrivals:
     planned: pl.DataFrame
     links: pl.DataFrame
     responses: pl.DataFrame
+    histories: pl.DataFrame
+    history_waits: pl.DataFrame
+    steps: pl.DataFrame
+    volumes: pl.DataFrame
+    environments: pl.DataFrame
+    environment_waits: pl.DataFrame
+    environment_steps: pl.DataFrame
     places: pl.DataFrame
     segments: pl.DataFrame
     periods: Periods
@@ -319,7 +328,7 @@ def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
     span: timedelta = observed_until - first_at  # type: ignore[operator, assignment]
     chosen = choose_silence(span, silence)
     robots, most = find_robots(customers)
-    scope = _Scope(places, observed_until, chosen, most, tuple(plan), open_hours)
+    scope = _Scope(places, observed_until, chosen, most, periods, span, tuple(plan), open_hours)
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in KEYS}
     midnights = contacts = 0
     for frame in frames:
@@ -400,6 +409,8 @@ class _Scope:
     observed_until: datetime
     silence: timedelta
     most: int
+    periods: Periods
+    span: timedelta
     plan: tuple[PlannedHandoff, ...] = ()
     open_hours: OpenHours | None = None
 
@@ -415,8 +426,9 @@ def _count_bucket(rows: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
         & (pl.col("occurred_at").diff() <= RELOAD)
     )
     contacts = rows.filter(~reload.fill_null(False))
-    followed = follow_arrivals(rows, scope)
-    tables = _count(followed, scope)
+    all_contacts = follow_contacts(rows, scope)
+    followed = follow_arrivals(all_contacts, scope)
+    tables = _count(followed, scope) | _count_histories(all_contacts, scope)
     again = count_repeats(followed, contacts, scope.places, within=scope.silence)
     sums = [pl.col(name).sum().cast(pl.Int64) for name in REPEATS]
     tables["repeats"] = _with_keys(again).group_by(KEYS["repeats"]).agg(sums)
@@ -447,8 +459,22 @@ def _with_keys(followed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def follow_arrivals(rows: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
-    """Give every contact that followed another: where from, after what wait, and what came next.
+def follow_arrivals(contacts: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
+    """Keep the contacts that followed another, at most `MAX_PER_CUSTOMER` times each way."""
+    return (
+        contacts.lazy()
+        .filter(pl.col("_linked") & pl.col("_ordered") & (pl.col("_contact") < scope.most))
+        .with_columns(
+            _turn=pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "target")
+        )
+        .filter(pl.col("_turn") < MAX_PER_CUSTOMER)
+        .drop("_linked", "_ordered", "_contact")
+        .collect()
+    )
+
+
+def follow_contacts(rows: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
+    """Give every contact where it came from, after what wait, and what came next.
 
     Two contacts follow each other when no more than the silence lies between them, also where the
     goal in between made our rule begin a new journey: the customer does not know the rule.
@@ -494,14 +520,30 @@ def follow_arrivals(rows: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
             follow_up=pl.lit(scope.observed_until) - instant,
             _contact=row - pl.when(same).then(0).otherwise(row).cum_max(),
         )
-        .filter(pl.col("_linked") & pl.col("_ordered") & (pl.col("_contact") < scope.most))
-        .with_columns(
-            _turn=pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "place")
-        )
-        .filter(pl.col("_turn") < MAX_PER_CUSTOMER)
         .rename({"place": "target"})
-        .drop("_linked", "_ordered", "_contact")
         .collect()
+    )
+
+
+def _count_histories(contacts: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
+    """Histories of all contacts, also of those that followed none."""
+    linked = pl.col("_linked") & pl.col("_ordered")
+    counted = contacts.filter(
+        (pl.col("_ordered") | ~pl.col("_linked")) & (pl.col("_contact") < scope.most)
+    ).with_columns(source=pl.when(linked).then("source"), passed=pl.col("wait"))
+    if scope.open_hours is not None:
+        followed = counted.filter(linked.fill_null(value=False))
+        waits = scope.open_hours.waits(followed)
+        at = counted.select(linked.fill_null(value=False).arg_true()).to_series()
+        none = pl.Series([None], dtype=waits.dtype).new_from_index(0, len(counted))
+        counted = counted.with_columns(wait=none.scatter(at, waits))
+    return count_histories(
+        counted,
+        scope.places,
+        scope.periods,
+        span=scope.span,
+        silence=scope.silence,
+        most=MAX_PER_CUSTOMER,
     )
 
 

@@ -30,7 +30,7 @@ def count_responses(
     Parameters
     ----------
     followed
-        From `cxlib.fragmentation.arrivals.follow_arrivals`, with its strata.
+        From `cxlib.arrivals.arrivals.follow_arrivals`, with its strata.
     keys
         Columns to count by, ``after`` (the number of one of `AFTER`) among them.
     silence

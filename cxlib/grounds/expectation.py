@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxlib.fragmentation.additive import AdditiveModel, Block, Cells, Family, Floats
+from cxlib.grounds.additive import AdditiveModel, Block, Cells, Family, Floats
 
 __all__ = ["MIN_N", "Expectation", "expect_cells", "natural_spread"]
 
