@@ -91,6 +91,8 @@ class Contract:
         Whether two rows may not share a key.
     extra
         Dtype of further columns, where they are welcome; None where they are refused.
+    extra_starts
+        How the names of further columns must begin; empty: they may have any name.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Contract:
     rules: tuple[Rule, ...] = ()
     unique: bool = False
     extra: DataType | DataTypeClass | None = None
+    extra_starts: tuple[str, ...] = ()
     _by_name: dict[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -200,9 +203,10 @@ class Contract:
                     f"hold {column.dtype}; cast it where the frame is made"
                 )
         for name, dtype in schema.items():
-            if name in self._by_name or dtype == self.extra:
+            welcome = self.extra is not None and name.startswith(self.extra_starts or ("",))
+            if name in self._by_name or (welcome and dtype == self.extra):
                 continue
-            if self.extra is not None:
+            if welcome:
                 raise InputError(
                     f"{self.name}: column {name!r} holds {dtype} and must hold {self.extra}; "
                     "cast it where the frame is made"
@@ -281,10 +285,11 @@ EVENTS = Contract(
         Column("owner", pl.String, "which team or partner answers for it", nullable=True),
         Column("initiated_by", pl.String, "'customer' or 'company'"),
         Column("ended_at", INSTANT, "when the contact ended", nullable=True),
-        Column("rating", pl.Float64, "on the map's rating scale", nullable=True),
-        Column("environment", pl.String, "device, page version, store, …", nullable=True),
+        Column("rating", pl.Float64, "on its scale", nullable=True),
+        Column("scale", pl.String, "name of the rating's scale", nullable=True),
         Column("issue", pl.String, "what the contact was about", nullable=True),
         Column("cost", pl.Float64, "cost of the contact, in one currency", nullable=True),
+        Column("amount", pl.Float64, "money of the contact, in one currency", nullable=True),
         Column("comment", pl.String, "what the customer said", nullable=True),
         Column("row", pl.UInt64, "hash of the whole raw row"),
     ),
@@ -308,9 +313,16 @@ EVENTS = Contract(
         ),
         _finite("rating"),
         _finite("cost"),
+        _finite("amount"),
     ),
+    extra=pl.String(),
+    extra_starts=("environment.", "segment."),
 )
-"""One row for each dated contact of one customer, in any order; exact duplicates share `row`."""
+"""One row for each dated contact of one customer, in any order; exact duplicates share `row`.
+
+Further columns: ``environment.NAME``, where the contact took place (device, page version, store,
+agent, queue, …), and ``segment.NAME``, a property of the customer that the log repeats.
+"""
 
 CUSTOMERS = Contract(
     "CUSTOMERS",
@@ -327,7 +339,8 @@ RATINGS = Contract(
     (
         Column("customer", pl.String, "the id used in the log, as text"),
         Column("rated_at", INSTANT, "when the rating was given"),
-        Column("rating", pl.Float64, "on the map's rating scale"),
+        Column("rating", pl.Float64, "on its scale"),
+        Column("scale", pl.String, "name of the scale", nullable=True, required=False),
         Column("touchpoint", pl.String, "what was rated", nullable=True, required=False),
         Column("comment", pl.String, "what the customer said", nullable=True, required=False),
     ),

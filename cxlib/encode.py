@@ -8,15 +8,16 @@ the sorted store and can be read, summarised and merged apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cxlib.contracts import EVENTS, QUARANTINE, UNKNOWN, UNMAPPED
+from cxlib.contracts import EVENTS, QUARANTINE, UNMAPPED
 from cxlib.errors import InputError
 from cxlib.journeys import NO_STAGE
+from cxlib.map_model import Touchpoint
 
 if TYPE_CHECKING:
     from cxlib.journey_map import JourneyMap
@@ -24,15 +25,31 @@ if TYPE_CHECKING:
 BUCKETS = 32
 """Hash buckets of customers; intervals come from leaving out one bucket at a time."""
 
-MAX_SEGMENTS = 256
-"""Most combinations of segment values that the summary keeps apart."""
+MAX_ENVIRONMENTS = 1_000
+"""Most values of one environment column that are kept apart; the rarer ones go together."""
+
+RARER = "(rarer values)"
+"""Stands for the values of an environment column beyond `MAX_ENVIRONMENTS`."""
+
+ANSWERS = pl.Schema(
+    {"row": pl.UInt32, "scale": pl.String, "rating": pl.Float64, "comment": pl.String}
+)
+"""Columns of `Encoded.answers`; ``row`` is the number of a row of `Encoded.events`."""
 
 MAX_PLACES = 4_000
 """Most combinations of touchpoint, channel and stage in one log."""
 
 _PLACE = ("touchpoint", "channel", "stage", "owner", "initiated_by")
-_OPTIONAL = ("ended_at", "rating", "environment", "issue", "cost", "comment")
+_OPTIONAL = ("ended_at", "rating", "scale", "issue", "cost", "amount", "comment")
+_FURTHER = "another answer about one contact (kept with the ratings)"
 _HASH_SEED = 20_250_101
+_FLAGS = (
+    ("repeatable", pl.Boolean),
+    ("assisted", pl.Boolean),
+    ("self_service", pl.Boolean),
+    ("completes", pl.Boolean),
+    ("kind", pl.String),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +59,9 @@ class Encoded:
     Attributes
     ----------
     events
-        ``customer`` UInt32, ``occurred_at``, ``sequence``, ``place`` UInt16 and those optional
-        columns of EVENTS that hold anything; sorted by customer, time and order within an instant.
+        ``customer`` UInt32, ``occurred_at``, ``sequence``, ``place`` UInt16, those optional columns
+        of EVENTS that hold anything, and each ``environment.NAME`` as Enum; sorted by customer,
+        time and order within an instant. ``rating`` holds answers on `scale` only.
     customers
         ``customer`` UInt32 (the row number), ``name``, ``bucket`` UInt8.
     places
@@ -51,7 +69,18 @@ class Encoded:
     set_aside
         QUARANTINE rows with reason "duplicate" or "robot".
     counts
-        ``duplicates``, ``robots`` (customers), ``robot_contacts``, ``tied_timestamps``.
+        ``duplicates``, ``further_answers``, ``robots`` (customers), ``robot_contacts``,
+        ``tied_timestamps``.
+    answers
+        The ratings in the log (`ANSWERS`): several of a contact that was rated on several scales.
+    scale
+        The scale of ``rating``: the first of the map, else the commonest in the log; None: none.
+    segments
+        ``customer`` and, by its NAME, each ``segment.NAME`` of the log: the first known value.
+    segments_varying
+        By NAME, customers for whom the log gives several values.
+    rarer
+        By NAME, how many values of an environment column were put together.
     """
 
     events: pl.DataFrame
@@ -59,6 +88,11 @@ class Encoded:
     places: pl.DataFrame
     set_aside: pl.DataFrame
     counts: dict[str, int]
+    answers: pl.DataFrame = field(default_factory=ANSWERS.to_frame)
+    scale: str | None = None
+    segments: pl.DataFrame | None = None
+    segments_varying: dict[str, int] = field(default_factory=dict)
+    rarer: dict[str, int] = field(default_factory=dict)
 
 
 def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 0) -> Encoded:
@@ -83,47 +117,155 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
         When the log has no contact, or more different places than the store can number.
     """
     coded, places = _with_place(_collect(events, seed), journey_map)
-    ordered = coded.sort("_hash", "occurred_at", "sequence", "place", "row")
+    told_apart = ("scale", "rating", "comment") if coded["scale"].null_count() < len(coded) else ()
+    ordered = coded.sort("_hash", "occurred_at", "sequence", "place", "row", *told_apart)
     if ordered.select((_same("_hash") & ~_same("name")).any()).item():
         # two customers share all 64 bits: once in ten million logs of a million customers
         return encode_events(events, journey_map=journey_map, seed=seed + 1)
-    kept, duplicates = _split(ordered, _same("_hash", "occurred_at", "sequence", "place", "row"))
+    again = ordered.select(_same("_hash", "occurred_at", "sequence", "place", "row")).to_series()
+    answers = _answers(ordered, again, journey_map)
+    kept, twice = (
+        (ordered.filter(~again), ordered.filter(again))
+        if again.any()
+        else (ordered, ordered.clear())
+    )
+    is_answer = pl.Series(again.arg_true()).is_in(answers.filter("_again")["_line"].implode())
+    kept = _on_one_scale(kept, answers)
     robot = _is_robot(kept, journey_map.journey.max_contacts_per_day)
-    robots = kept.filter(pl.lit(robot)) if robot is not None else kept.clear()
-    kept = kept.filter(~pl.lit(robot)) if robot is not None else kept
+    robots = kept.clear()
+    if robot is not None:
+        kept, robots = kept.filter(~robot), kept.filter(robot)
+        answers = answers.filter(~robot.gather(answers["row"]))
+        answers = answers.with_columns(row=((~robot).cum_sum() - 1).gather(answers["row"]))
     if kept.is_empty():
         msg = "no contact is left to store: every row was set aside; `cx check` shows the reasons"
         raise InputError(msg)
     numbered = kept.with_columns(customer=pl.col("_hash").rle_id().cast(pl.UInt32))
-    first = ~_same("_hash")
     present = [c for c in _OPTIONAL if numbered[c].null_count() < len(numbered)]
+    environments = [_as_enum(numbered[c]) for c in _extra(numbered, "environment.")]
+    rarer = {
+        c.name: numbered[c.name].drop_nulls().n_unique() - MAX_ENVIRONMENTS for c in environments
+    }
+    segments, varying = _first_known(numbered, _extra(numbered, "segment."))
+    aside = {
+        "duplicate": twice.filter(~is_answer),
+        _FURTHER: twice.filter(is_answer),
+        "robot": robots,
+    }
     return Encoded(
-        events=numbered.select("customer", "occurred_at", "sequence", "place", *present),
-        customers=numbered.filter(first).select(
+        events=numbered.select(
+            "customer", "occurred_at", "sequence", "place", *present, *environments
+        ),
+        customers=numbered.filter(~_same("_hash")).select(
             "customer", "name", bucket=(pl.col("_hash") // 2**59).cast(pl.UInt8)
         ),
         places=places,
-        set_aside=pl.concat(
-            [_set_aside(duplicates, places, "duplicate"), _set_aside(robots, places, "robot")]
-        ),
+        set_aside=pl.concat([_set_aside(rows, places, why) for why, rows in aside.items()]),
         counts={
-            "duplicates": len(duplicates),
+            "duplicates": int((~is_answer).sum()),
+            "further_answers": int(is_answer.sum()),
             "robots": robots["name"].n_unique(),
             "robot_contacts": len(robots),
             "tied_timestamps": int(numbered.select(_same("_hash", "occurred_at").sum()).item()),
         },
+        answers=answers.select(pl.col(c).cast(t) for c, t in ANSWERS.items()),
+        scale=answers["usual"][0] if len(answers) else None,
+        segments=segments,
+        segments_varying=varying,
+        rarer={c.partition(".")[2]: n for c, n in rarer.items() if n > 0},
     )
+
+
+def _extra(frame: pl.DataFrame, start: str) -> list[str]:
+    return [c for c in frame.columns if c.startswith(start)]
+
+
+def _answers(ordered: pl.DataFrame, again: pl.Series, journey_map: JourneyMap) -> pl.DataFrame:
+    """Ratings in the log, each with the row it belongs to once duplicates are taken out.
+
+    ``_line`` is the row now, ``_again`` whether it goes, ``usual`` the scale that views show, on
+    which also those are that name none.
+    """
+    rated = (
+        ordered.lazy()
+        .select(
+            "scale",
+            "rating",
+            "comment",
+            row=(~pl.lit(again)).cum_sum() - 1,
+            _line=pl.int_range(pl.len(), dtype=pl.UInt32),
+            _again=pl.lit(again),
+        )
+        .filter(pl.col("rating").is_not_null())
+        .collect()
+    )
+    first = journey_map.rating_scale
+    usual = first.name if first is not None else usual_scale(rated["scale"])
+    named = rated.with_columns(pl.col("scale").fill_null(usual), usual=pl.lit(usual))
+    by = ["row", "scale", "rating", "comment"]
+    return named.sort(*by, "_line").unique(by, keep="first", maintain_order=True)
+
+
+def usual_scale(scales: pl.Series) -> str:
+    """Return the commonest of some scales; "rating" where none has a name."""
+    counted = (
+        scales.drop_nulls().value_counts().sort("count", scales.name, descending=[True, False])
+    )
+    return str(counted[scales.name][0]) if len(counted) else "rating"
+
+
+def _on_one_scale(kept: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """Let ``rating``, ``scale`` and ``comment`` be of the answers that views show."""
+    if kept["scale"].null_count() == len(kept):
+        return kept
+    shown = answers.filter(pl.col("scale") == pl.col("usual")).unique("row", keep="last")
+    texts = kept.select("scale", "rating").clear().clear(len(kept))
+    return kept.with_columns(
+        rating=texts["rating"].scatter(shown["row"], shown["rating"]),
+        scale=texts["scale"].scatter(shown["row"], shown["scale"]),
+        comment=kept["comment"].scatter(shown["row"], shown["comment"]),
+    )
+
+
+def _as_enum(values: pl.Series) -> pl.Series:
+    """Return a categorical column as Enum of its values in order, the rarest put together."""
+    counted = (
+        values.drop_nulls().value_counts().select(pl.col(values.name).cast(pl.String), "count")
+    )
+    counted = counted.sort("count", values.name, descending=[True, False])
+    kept = sorted(counted[values.name].head(MAX_ENVIRONMENTS))
+    if len(counted) > MAX_ENVIRONMENTS:
+        known = values.cast(pl.Enum([*kept, RARER]), strict=False)
+        return known.zip_with(
+            known.is_not_null() | values.is_null(), pl.Series([RARER], dtype=known.dtype)
+        )
+    return values.cast(pl.Enum(kept))
+
+
+def _first_known(
+    numbered: pl.DataFrame, columns: list[str]
+) -> tuple[pl.DataFrame | None, dict[str, int]]:
+    """Return each customer's first known value of some columns, and how many have several."""
+    if not columns:
+        return None, {}
+    names = {c: c.partition(".")[2] for c in columns}
+    found = (
+        numbered.lazy()
+        .group_by("customer")
+        .agg(
+            *(pl.col(c).drop_nulls().first().cast(pl.String).alias(n) for c, n in names.items()),
+            *(pl.col(c).drop_nulls().n_unique().alias(f"\x00{n}") for c, n in names.items()),
+        )
+        .sort("customer")
+        .collect()
+    )
+    several = {n: int((found[f"\x00{n}"] > 1).sum()) for n in names.values()}
+    return found.select("customer", *names.values()), {n: k for n, k in several.items() if k}
 
 
 def _same(*columns: str) -> pl.Expr:
     """Whether a row equals the one before it in these columns."""
     return pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in columns).fill_null(False)
-
-
-def _split(frame: pl.DataFrame, out: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows that stay and rows that go; the frame itself, uncopied, when none goes."""
-    flag = frame.select(out.alias("out"))["out"]
-    return (frame.filter(~flag), frame.filter(flag)) if flag.any() else (frame, frame.clear())
 
 
 def _is_robot(ordered: pl.DataFrame, most_per_day: int) -> pl.Series | None:
@@ -139,6 +281,7 @@ def _is_robot(ordered: pl.DataFrame, most_per_day: int) -> pl.Series | None:
 def _collect(events: pl.LazyFrame, seed: int) -> pl.DataFrame:
     """Read the log once, with the texts of places held as categories."""
     present = events.collect_schema().names()
+    further = [c for c in present if c not in EVENTS.schema]
     absent = [pl.lit(None, dtype=EVENTS.schema[c]).alias(c) for c in _OPTIONAL if c not in present]
     return (
         events.with_columns(absent)
@@ -148,7 +291,7 @@ def _collect(events: pl.LazyFrame, seed: int) -> pl.DataFrame:
             "occurred_at",
             "sequence",
             "row",
-            *(pl.col(c).cast(pl.Categorical) for c in _PLACE),
+            *(pl.col(c).cast(pl.Categorical) for c in (*_PLACE, *further)),
             *_OPTIONAL,
         )
         .collect(engine="streaming")
@@ -192,30 +335,29 @@ def describe_places(seen: pl.DataFrame, *, journey_map: JourneyMap) -> pl.DataFr
     polars.DataFrame
         ``place`` (UInt16, row number), the columns given, ``stage_index`` (UInt8, 255 = unmapped),
         ``is_goal``, ``is_lost``, ``repeatable``, ``assisted``, ``self_service``, ``completes``,
-        ``map_order``.
+        ``kind`` (null: not said), ``map_order``.
     """
     rule = journey_map.journey
-    touchpoint, known = pl.col("touchpoint"), journey_map.touchpoints
+    touchpoint = pl.col("touchpoint")
     stages = {s: i for i, s in enumerate(journey_map.stages) if s != UNMAPPED}
-
-    def flagged(name: str, *, default: bool) -> pl.Expr:
-        return (
-            touchpoint.is_in([t.name for t in known if getattr(t, name) is not default]) ^ default
-        )
-
-    order = {t.name: i for i, t in enumerate(known)}
+    order: dict[str, int] = {}
+    for planned in journey_map.touchpoints:
+        order.setdefault(planned.name, len(order))
+    lines = [
+        journey_map.touchpoint(*names) for names in seen.select("touchpoint", "channel").rows()
+    ]
+    told = [line or Touchpoint("") for line in lines]
     return (
         seen.with_columns(
-            stage_index=pl.col("stage").replace_strict(
-                stages, default=NO_STAGE, return_dtype=pl.UInt8
+            pl.col("stage")
+            .replace_strict(stages, default=NO_STAGE, return_dtype=pl.UInt8)
+            .alias("stage_index"),
+            touchpoint.is_in(rule.goal).alias("is_goal"),
+            touchpoint.is_in(rule.lost).alias("is_lost"),
+            *(pl.Series(n, [getattr(t, n) for t in told], dtype=dtype) for n, dtype in _FLAGS),
+            touchpoint.replace_strict(order, default=len(order), return_dtype=pl.Int32).alias(
+                "map_order"
             ),
-            is_goal=touchpoint.is_in(rule.goal),
-            is_lost=touchpoint.is_in(rule.lost),
-            repeatable=flagged("repeatable", default=True),
-            assisted=flagged("assisted", default=False),
-            self_service=flagged("self_service", default=False),
-            completes=flagged("completes", default=False),
-            map_order=touchpoint.replace_strict(order, default=len(order), return_dtype=pl.Int32),
         )
         .sort("stage_index", "map_order", "touchpoint", "channel", "stage")
         .select(pl.int_range(pl.len(), dtype=pl.UInt16).alias("place"), pl.all())
@@ -234,156 +376,3 @@ def _set_aside(rows: pl.DataFrame, places: pl.DataFrame, reason: str) -> pl.Data
         touchpoint=pl.lit(touchpoint),
         raw=pl.lit(""),
     ).select(QUARANTINE.schema.names())
-
-
-@dataclass(frozen=True, slots=True)
-class AttachedRatings:
-    """What `attach_ratings` returns: contacts with ratings, answers by what became of them."""
-
-    events: pl.DataFrame
-    counts: dict[str, int]
-
-
-def attach_ratings(
-    encoded: Encoded, ratings: pl.DataFrame, *, within: timedelta | None
-) -> AttachedRatings:
-    """Give each survey answer to the contact it speaks of.
-
-    That is the customer's latest contact at or before ``rated_at``, at the named touchpoint where
-    the answer names one. A contact keeps the rating that stands in the log; of several answers for
-    one contact the latest counts.
-
-    Parameters
-    ----------
-    encoded
-        What `encode_events` returns.
-    ratings
-        A frame that keeps the RATINGS contract.
-    within
-        Longest time from contact to answer; None for no limit.
-
-    Returns
-    -------
-    AttachedRatings
-        ``events`` with ``rating`` and ``comment``; ``counts`` of answers: ``given``, ``attached``,
-        ``unknown_customer``, ``no_contact_before``, ``superseded``.
-    """
-    named = "touchpoint" in ratings.columns
-    events = encoded.events
-    for column in ("rating", "comment"):
-        if column not in events.columns:
-            events = events.with_columns(pl.lit(None, dtype=EVENTS.schema[column]).alias(column))
-    answers = ratings.join(
-        encoded.customers.select("customer", "name"),
-        left_on="customer",
-        right_on="name",
-        how="inner",
-        suffix="_code",
-    ).rename({"customer": "name", "customer_code": "customer"})
-    rows = events.select(
-        "customer",
-        "occurred_at",
-        touchpoint=encoded.places["touchpoint"].gather(events["place"].cast(pl.UInt32)),
-        _row=pl.int_range(pl.len(), dtype=pl.UInt32),
-    )
-    parts = [(answers, ["customer"])]
-    if named:
-        parts = [
-            (answers.filter(pl.col("touchpoint").is_null()).drop("touchpoint"), ["customer"]),
-            (answers.filter(pl.col("touchpoint").is_not_null()), ["customer", "touchpoint"]),
-        ]
-    found = pl.concat(
-        [
-            part.sort("rated_at")
-            .join_asof(
-                rows.select(*by, "occurred_at", "_row").sort("occurred_at", "_row"),
-                left_on="rated_at",
-                right_on="occurred_at",
-                by=by,
-                strategy="backward",
-                tolerance=within,
-                check_sortedness=False,
-            )
-            .select("_row", "rated_at", "rating", *(c for c in ("comment",) if c in part.columns))
-            for part, by in parts
-        ]
-    )
-    placed = found.drop_nulls("_row")
-    latest = placed.sort("_row", "rated_at", "rating").unique("_row", keep="last")
-    free = latest.filter(events["rating"].gather(latest["_row"]).is_null())
-    filled = events.with_columns(
-        pl.coalesce("rating", _scatter(free, "rating", len(events))).alias("rating"),
-        pl.coalesce("comment", _scatter(free, "comment", len(events))).alias("comment"),
-    )
-    empty = [c for c in ("rating", "comment") if filled[c].null_count() == len(filled)]
-    return AttachedRatings(
-        events=filled.drop(empty),
-        counts={
-            "given": len(ratings),
-            "attached": len(free),
-            "unknown_customer": len(ratings) - len(answers),
-            "no_contact_before": len(found) - len(placed),
-            "superseded": len(placed) - len(free),
-        },
-    )
-
-
-def _scatter(values: pl.DataFrame, column: str, length: int) -> pl.Series:
-    """A column of `length` rows with `values` at ``_row`` and null elsewhere."""
-    out = pl.Series(column, [None], dtype=EVENTS.schema[column]).new_from_index(0, length)
-    if column in values.columns and len(values):
-        out = out.scatter(values["_row"], values[column])
-    return out
-
-
-def assign_segments(
-    customers: pl.DataFrame, table: pl.DataFrame | None
-) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
-    """Give every customer the number of its combination of segment values.
-
-    Parameters
-    ----------
-    customers
-        ``customer``, ``name``, ``bucket``.
-    table
-        A frame that keeps the CUSTOMERS contract, or None.
-
-    Returns
-    -------
-    customers
-        With ``segment`` (UInt16).
-    segments
-        ``segment`` and one String column per dimension; "unknown" where a customer has no value.
-    left_out
-        Dimensions with so many values that the summary cannot keep them apart.
-    """
-    names = [c for c in table.columns if c != "customer"] if table is not None else []
-    if table is None or not names:
-        return (
-            customers.with_columns(segment=pl.lit(0, pl.UInt16)),
-            pl.DataFrame({"segment": [0]}, schema={"segment": pl.UInt16}),
-            (),
-        )
-    told = customers.select("name").join(
-        table, left_on="name", right_on="customer", how="left", maintain_order="left"
-    )
-    told = told.with_columns(pl.col(names).fill_null(UNKNOWN))
-    # fewest values first, so that one column of free text cannot crowd out the useful ones
-    by_size = sorted(names, key=lambda c: (told[c].n_unique(), names.index(c)))
-    kept: list[str] = []
-    for name in by_size:
-        if told.select(pl.struct(*kept, name).n_unique()).item() <= MAX_SEGMENTS:
-            kept.append(name)
-    kept = [c for c in names if c in kept]
-    left_out = tuple(c for c in names if c not in kept)
-    if not kept:
-        numbered, segments, _ = assign_segments(customers, None)
-        return numbered, segments, left_out
-    segments = (
-        told.select(kept)
-        .unique()
-        .sort(kept)
-        .select(pl.int_range(pl.len(), dtype=pl.UInt16).alias("segment"), *kept)
-    )
-    code = told.join(segments, on=kept, how="left", maintain_order="left")["segment"]
-    return customers.with_columns(code), segments, left_out

@@ -8,29 +8,39 @@ read holds no surprises for the rooms that use it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo, available_timezones
-
-import yaml
 
 from cxlib.contracts import INITIATORS, UNMAPPED
 from cxlib.errors import MapError
 from cxlib.map_file import Entry, read_entries
-from cxlib.opening_hours import (
-    ALWAYS,
-    Calendar,
-    OpeningHours,
-    read_closed_dates,
-    read_opening_hours,
+from cxlib.map_model import (
+    COLUMNS,
+    CUSTOMER_COLUMNS,
+    KINDS,
+    PERIODS,
+    RATING_COLUMNS,
+    SETS,
+    BesideTheLog,
+    JourneyMap,
+    JourneyRule,
+    Period,
+    PlannedHandoff,
+    RatingScale,
+    Touchpoint,
+    format_duration,
+    parse_duration,
 )
+from cxlib.opening_hours import OpeningHours, read_closed_dates, read_opening_hours
 
 __all__ = [
     "COLUMNS",
+    "SETS",
+    "BesideTheLog",
     "JourneyMap",
     "JourneyRule",
     "PlannedHandoff",
@@ -42,188 +52,8 @@ __all__ = [
     "read_journey_map",
 ]
 
-Period = Literal["day", "week", "month", "quarter"]
-PERIODS = ("day", "week", "month", "quarter")
-
-COLUMNS = {
-    "customer": "who (always text)",
-    "occurred_at": "when the contact began",
-    "touchpoint": "what contact",
-    "channel": "by which medium",
-    "stage": "phase of the journey",
-    "owner": "which team answers for it",
-    "initiated_by": "customer or company",
-    "ended_at": "when the contact ended",
-    "sequence": "order within one instant, a whole number",
-    "rating": "what the customer rated, on the rating scale",
-    "environment": "device, page version, store, opening hours",
-    "issue": "what the contact was about",
-    "cost": "cost of the contact",
-    "comment": "what the customer said",
-    "rated_at": "when a rating was given (tables of ratings)",
-}
-"""Our names that `columns` of a map may give a column of the log for."""
-
 MAX_STAGES = 250
 """Stages are stored in one byte, with a few values kept for 'none'."""
-
-
-@dataclass(frozen=True, slots=True)
-class RatingScale:
-    """What ratings are called and between which values they lie; others are set aside."""
-
-    name: str
-    min: float
-    max: float
-
-
-@dataclass(frozen=True, slots=True)
-class JourneyRule:
-    """How the contacts of one customer split into journeys.
-
-    Parameters
-    ----------
-    gap
-        A silence longer than this ends a journey; None: silence never does.
-    goal, lost
-        Touchpoints at which a journey has reached its goal, or ends without it.
-    restart
-        Whether a customer may begin another journey after goal or loss; False: one customer, one
-        journey.
-    max_contacts_per_day
-        A customer with more contacts than this on one day is taken for a robot.
-    """
-
-    gap: timedelta | None = None
-    goal: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-    restart: bool = True
-    max_contacts_per_day: int = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Touchpoint:
-    """One contact between customer and company, as planned.
-
-    Parameters
-    ----------
-    name
-        As the log calls it, or, with `match`, as it shall be called.
-    stage, channel, owner
-        Used where the log has no such column, or no value in it.
-    initiated_by
-        ``"customer"`` or ``"company"``.
-    match
-        Regular expressions by raw column of the log; a row is this touchpoint when all are found in
-        it. An expression is anchored only where it is written so (``^``, ``$``). Touchpoints are
-        tried in the order of the map.
-    repeatable
-        False: doing it twice is a fault, not a habit (filling in a form, proving an identity).
-    assisted, self_service
-        Whether staff is involved, or the customer is meant to manage alone.
-    completes
-        A self-service episode that gets here is finished; one that does not is unfinished.
-    opening_hours
-        When it can be reached, on the clock of the map's time zone; None: as its channel.
-    """
-
-    name: str
-    stage: str | None = None
-    channel: str | None = None
-    owner: str | None = None
-    initiated_by: Literal["customer", "company"] = "customer"
-    match: Mapping[str, str] | None = None
-    repeatable: bool = True
-    assisted: bool = False
-    self_service: bool = False
-    completes: bool = False
-    opening_hours: OpeningHours | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedHandoff:
-    """The next step that is planned after a touchpoint, and by when."""
-
-    source: str
-    target: str
-    deadline: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class JourneyMap:
-    """A checked journey map; see `read_journey_map`.
-
-    Parameters
-    ----------
-    columns
-        The log's column by our name (`COLUMNS`).
-    time_zone
-        Of times without an offset; None: they are UTC.
-    time_format
-        strftime pattern of the log's times, ``"epoch_s"`` or ``"epoch_ms"``; None: ISO 8601,
-        detected.
-    earliest, latest
-        Dates outside are implausible and set aside; None: 1990-01-01, and the day after today.
-    keep
-        Regular expressions by raw column; rows that do not match all of them are no contacts and
-        are left out.
-    period
-        Width of the periods shown; None: chosen from the length of the log.
-    observed_until
-        End of follow-up; None: the last contact in the log.
-    opening_hours
-        By channel; waits for a touchpoint with opening hours are counted in open time.
-    closed_dates
-        Dates on which whatever has opening hours is closed.
-    """
-
-    name: str
-    stages: tuple[str, ...]
-    touchpoints: tuple[Touchpoint, ...]
-    columns: Mapping[str, str] = field(default_factory=dict)
-    version: int = 1
-    time_zone: str | None = None
-    time_format: str | None = None
-    earliest: datetime | None = None
-    latest: datetime | None = None
-    keep: Mapping[str, str] = field(default_factory=dict)
-    rating_scale: RatingScale | None = None
-    journey: JourneyRule = field(default_factory=JourneyRule)
-    planned_handoffs: tuple[PlannedHandoff, ...] = ()
-    period: Period | None = None
-    observed_until: datetime | None = None
-    opening_hours: Mapping[str, OpeningHours] = field(default_factory=dict)
-    closed_dates: tuple[date, ...] = ()
-    path: Path | None = field(default=None, compare=False)
-
-    def touchpoint(self, name: str) -> Touchpoint | None:
-        """Return the touchpoint of this name, or None where the map does not know it."""
-        return next((t for t in self.touchpoints if t.name == name), None)
-
-    def stage_index(self, stage: str | None) -> int | None:
-        """Return the position of a stage from 0, or None where it is unmapped."""
-        return self.stages.index(stage) if stage in self.stages else None
-
-    def calendar(self, touchpoints: Iterable[str], channels: Iterable[str]) -> Calendar | None:
-        """Give the opening hours of places, by their touchpoints and channels; None: none has any.
-
-        A touchpoint's own hours come before those of its channel.
-        """
-        own = {t.name: t.opening_hours for t in self.touchpoints if t.opening_hours is not None}
-        hours = tuple(
-            own.get(touchpoint, self.opening_hours.get(channel))
-            for touchpoint, channel in zip(touchpoints, channels, strict=True)
-        )
-        hours = tuple(None if h == ALWAYS else h for h in hours)
-        if not any(hours):
-            return None
-        return Calendar(self.time_zone or "UTC", self.closed_dates, hours)
-
-    def to_yaml(self) -> str:
-        """Return the map as YAML that `read_journey_map` reads back to an equal map."""
-        return yaml.safe_dump(
-            _plain(self), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
-        )
 
 
 def read_journey_map(path: str | Path) -> JourneyMap:
@@ -233,9 +63,10 @@ def read_journey_map(path: str | Path) -> JourneyMap:
     ----------
     path
         A YAML file in UTF-8. Keys: ``version`` (1), ``name``, ``columns``, ``time_zone``,
-        ``time_format``, ``earliest``, ``latest``, ``keep``, ``rating_scale``, ``journey``,
-        ``stages``, ``touchpoints``, ``planned_handoffs``, ``period``, ``observed_until``,
-        ``opening_hours``, ``closed_dates``; their meaning stands at `JourneyMap`. Durations are
+        ``time_format``, ``earliest``, ``latest``, ``keep``, ``ratings``, ``customers``,
+        ``rating_scales`` (or one ``rating_scale``), ``journey``, ``stages``, ``touchpoints``,
+        ``planned_handoffs``, ``period``, ``observed_until``, ``opening_hours``, ``closed_dates``;
+        their meaning stands at `JourneyMap`. Durations are
         written ``30d``, ``12h``, ``1h30m``, opening hours ``Mon-Fri 08:00-18:00, Sat 09:00-13:00``.
 
     Raises
@@ -273,15 +104,18 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
     datetime.timedelta(days=30)
     """
     top = read_entries(text, file=str(path) if path is not None else "")
-    entries = top.keys(f.name for f in fields(JourneyMap) if f.name != "path")
+    known = (f.name for f in fields(JourneyMap) if f.name not in ("path", "other_names"))
+    entries = top.keys((*known, "rating_scale"))
     version = top.need("version").whole(low=1)
     if version != 1:
         top.need("version").fail(f"version {version} is not known; this release reads version 1")
     zone = _zone(entries.get("time_zone"))
-    columns = _columns(entries.get("columns"))
+    columns, other_names = _columns(entries.get("columns"))
+    scales = _rating_scales(entries.get("rating_scales"), entries.get("rating_scale"))
+    scale_names = [scale.name for scale in scales]
     stages = _stages(top.need("stages"))
     touchpoints = _touchpoints(top.need("touchpoints"), stages, columns)
-    names = [t.name for t in touchpoints]
+    names = list(dict.fromkeys(t.name for t in touchpoints))
     period = entries.get("period")
     hours = _hours_by_channel(entries.get("opening_hours"), touchpoints, columns)
     closed = read_closed_dates(entries["closed_dates"]) if "closed_dates" in entries else ()
@@ -291,12 +125,15 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
         version=version,
         name=top.need("name").text(),
         columns=columns,
+        other_names=other_names,
+        ratings=_beside(entries.get("ratings"), RATING_COLUMNS, scale_names),
+        customers=_beside(entries.get("customers"), CUSTOMER_COLUMNS, None),
         time_zone=zone,
         time_format=_time_format(entries.get("time_format")),
         earliest=_instant(entries.get("earliest"), zone),
         latest=_instant(entries.get("latest"), zone, end_of_day=True),
         keep=_patterns(entries.get("keep")) or {},
-        rating_scale=_rating_scale(entries.get("rating_scale")),
+        rating_scales=scales,
         journey=_journey(entries.get("journey"), names),
         stages=stages,
         touchpoints=touchpoints,
@@ -309,61 +146,52 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
     )
 
 
-_DURATION = re.compile(r"(?:\d+[wdhms])+")
-_UNITS = {
-    "w": timedelta(weeks=1),
-    "d": timedelta(days=1),
-    "h": timedelta(hours=1),
-    "m": timedelta(minutes=1),
-    "s": timedelta(seconds=1),
-}
-
-
-def parse_duration(text: str) -> timedelta:
-    """Read a duration such as ``30d``, ``12h``, ``15m`` (minutes), ``2w``, ``90s`` or ``1h30m``.
-
-    Raises
-    ------
-    ValueError
-        Where the text is not such a duration, or is longer than a thousand years.
-
-    Examples
-    --------
-    >>> parse_duration("1h30m")
-    datetime.timedelta(seconds=5400)
-    """
-    written = text.strip().lower()
-    if not _DURATION.fullmatch(written) or len(written) > 20:
-        raise ValueError(f"{text!r} is not a duration; write for example 30d, 12h, 15m or 1h30m")
-    parts = re.findall(r"(\d+)([wdhms])", written)
-    try:
-        total = sum((int(n) * _UNITS[unit] for n, unit in parts), timedelta())
-    except OverflowError:
-        total = timedelta.max
-    if total > timedelta(days=365_250):
-        raise ValueError(f"{text!r} is longer than a thousand years")
-    return total
-
-
-def format_duration(duration: timedelta) -> str:
-    """Write a duration of whole seconds as `parse_duration` reads it.
-
-    Examples
-    --------
-    >>> format_duration(timedelta(days=30)), format_duration(timedelta(seconds=5400))
-    ('30d', '1h30m')
-    """
-    left, written = duration, ""
-    for unit in "dhms":
-        count, left = divmod(left, _UNITS[unit])
-        written += f"{count}{unit}" if count else ""
-    return written or "0s"
-
-
-def _columns(entry: Entry | None) -> dict[str, str]:
+def _columns(entry: Entry | None) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Return the column of each role, and the further names that some files have for it."""
     if entry is None:
-        return {}
-    return {name: column.text() for name, column in entry.keys(COLUMNS).items()}
+        return {}, {}
+    columns: dict[str, str] = {}
+    others: dict[str, tuple[str, ...]] = {}
+
+    def add(role: str, names: Iterable[Entry]) -> None:
+        found = list(dict.fromkeys(name.text() for name in names))
+        columns[role] = found[0]
+        if found[1:]:
+            others[role] = tuple(found[1:])
+
+    for role, written in entry.keys((*COLUMNS, *SETS)).items():
+        if role not in SETS:
+            add(role, _filled(written))
+        elif written.is_mapping():
+            for name, column in written.keys(None, filled=True).items():
+                add(SETS[role] + name, _filled(column))
+        else:
+            for column in _filled(written):
+                add(SETS[role] + column.text(), [column])
+    return columns, others
+
+
+def _filled(entry: Entry) -> list[Entry]:
+    names = list(entry.items(or_one=True))
+    if not names:
+        entry.fail("name at least one column, or leave the key out")
+    return names
+
+
+def _beside(entry: Entry | None, roles: Iterable[str], scales: list[str] | None) -> BesideTheLog:
+    """Read `ratings` or `customers`; `scales`: what ratings are measured on, None for customers."""
+    if entry is None:
+        return BesideTheLog()
+    keys = ("columns",) if scales is None else ("columns", "time_format", "time_zone", "scale")
+    given = entry.keys(keys)
+    scale = given.get("scale")
+    columns = given["columns"].keys(roles) if "columns" in given else {}
+    return BesideTheLog(
+        columns={role: column.text() for role, column in columns.items()},
+        time_format=_time_format(given.get("time_format")),
+        time_zone=_zone(given.get("time_zone")),
+        scale=None if scale is None else scale.one_of(scales) if scales else scale.text(),
+    )
 
 
 def _stages(entry: Entry) -> tuple[str, ...]:
@@ -383,23 +211,38 @@ def _stages(entry: Entry) -> tuple[str, ...]:
 def _touchpoints(
     entry: Entry, stages: tuple[str, ...], columns: Mapping[str, str]
 ) -> tuple[Touchpoint, ...]:
-    found: dict[str, Entry] = {}
-    touchpoints = []
+    found: dict[tuple[str, str | None], Entry] = {}
+    touchpoints: list[Touchpoint] = []
     for item in entry.items():
         touchpoint = _touchpoint(item, stages)
         name = item.need("name")
-        if touchpoint.name in found:
-            first = found[touchpoint.name].line
-            name.fail(f"touchpoint {touchpoint.name!r} is listed twice, first on line {first}")
+        lines = {channel: line for (n, channel), line in found.items() if n == touchpoint.name}
+        if touchpoint.channel in lines or None in (*lines, *(touchpoint.channel for _ in lines)):
+            on = (
+                f" on channel {touchpoint.channel!r}"
+                if lines.get(touchpoint.channel) and touchpoint.channel
+                else ""
+            )
+            name.fail(
+                f"touchpoint {touchpoint.name!r} is listed twice{on}, first on line "
+                f"{next(iter(lines.values())).line}; its lines need a channel each"
+            )
         if touchpoint.stage is None and "stage" not in columns:
             item.fail(
                 f"touchpoint {touchpoint.name!r} has no stage, and `columns` names no stage column "
                 f"of the log; add `stage:` with one of: {', '.join(stages)}"
             )
-        found[touchpoint.name] = name
+        found[touchpoint.name, touchpoint.channel] = name
         touchpoints.append(touchpoint)
     if not touchpoints:
         entry.fail("list at least one touchpoint, for example {name: product page, stage: …}")
+    for touchpoint, name in zip(touchpoints, found.values(), strict=True):
+        told_apart = touchpoint.match is not None or "channel" in columns
+        if not told_apart and sum(t.name == touchpoint.name for t in touchpoints) > 1:
+            name.fail(
+                f"touchpoint {touchpoint.name!r} has a line for each of several channels, but "
+                "nothing tells them apart: `columns` names no channel column, and it has no `match`"
+            )
     return tuple(touchpoints)
 
 
@@ -413,6 +256,8 @@ def _touchpoint(item: Entry, stages: tuple[str, ...]) -> Touchpoint:
             given[key] = entry.one_of(INITIATORS)
         elif key == "match":
             given[key] = _patterns(entry)
+        elif key == "kind":
+            given[key] = entry.one_of(KINDS)
         elif key in ("repeatable", "assisted", "self_service", "completes"):
             given[key] = entry.flag()
         elif key == "opening_hours":
@@ -433,16 +278,21 @@ def _patterns(entry: Entry | None) -> dict[str, str] | None:
     return patterns
 
 
-def _rating_scale(entry: Entry | None) -> RatingScale | None:
-    if entry is None:
-        return None
-    entry.keys(("name", "min", "max"))
-    scale = RatingScale(
-        entry.need("name").text(), entry.need("min").number(), entry.need("max").number()
-    )
-    if scale.min >= scale.max:
-        entry.fail(f"min ({scale.min:g}) must be below max ({scale.max:g})")
-    return scale
+def _rating_scales(several: Entry | None, one: Entry | None) -> tuple[RatingScale, ...]:
+    if several is not None and one is not None:
+        one.fail("write either `rating_scale` or `rating_scales`, not both")
+    entries = list(several.items()) if several is not None else [one] if one is not None else []
+    scales: dict[str, RatingScale] = {}
+    for entry in entries:
+        entry.keys(("name", "min", "max"))
+        name, low, high = (entry.need(key) for key in ("name", "min", "max"))
+        scale = RatingScale(name.text(), low.number(), high.number())
+        if scale.min >= scale.max:
+            entry.fail(f"min ({scale.min:g}) must be below max ({scale.max:g})")
+        if scale.name in scales:
+            name.fail(f"scale {scale.name!r} is listed twice")
+        scales[scale.name] = scale
+    return tuple(scales.values())
 
 
 def _journey(entry: Entry | None, names: list[str]) -> JourneyRule:
@@ -536,36 +386,3 @@ def _instant(entry: Entry | None, zone: str | None, *, end_of_day: bool = False)
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=ZoneInfo(zone or "UTC"))
     return instant.astimezone(UTC)
-
-
-def _plain(value: Any) -> Any:
-    """Turn a map into plain mappings and lists, leaving out what equals its default."""
-    if isinstance(value, timedelta):
-        return format_duration(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, OpeningHours):
-        return value.text
-    if isinstance(value, Mapping):
-        return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    if not hasattr(value, "__dataclass_fields__"):
-        return value
-    order = [f.name for f in fields(value) if f.name != "path"]
-    if isinstance(value, JourneyMap):
-        order = [
-            "version", "name", "columns", "time_zone", "time_format", "earliest", "latest", "keep",
-            "rating_scale", "journey", "opening_hours", "closed_dates", "stages", "touchpoints",
-            "planned_handoffs", "period", "observed_until",
-        ]  # fmt: skip
-    blank: tuple[Any, ...] = (None, (), {}, JourneyRule())
-    plain = {name: getattr(value, name) for name in order}
-    defaults = {f.name: f.default for f in fields(value)}
-    return {
-        name: _plain(v)
-        for name, v in plain.items()
-        if name == "version" or (v not in blank and v != defaults[name])
-    }

@@ -86,6 +86,10 @@ class Entry:
         for index, node in enumerate(self.node.value):
             yield Entry(node, self.file, f"{self.key}[{index}]")
 
+    def is_mapping(self) -> bool:
+        """Whether this holds keys with values."""
+        return isinstance(self.node, yaml.MappingNode)
+
     def text(self) -> str:
         """Return a value as text, without blanks around it; never empty."""
         if not isinstance(self.node, yaml.ScalarNode):

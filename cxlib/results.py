@@ -2,33 +2,41 @@
 
 A measure returns a frozen result: a tidy table with fixed dtypes and a total sort order, and what
 it was measured on. Rates stand beside their intervals: ``x``, ``x_low``, ``x_high``. Where
-nothing is known there is a null, never a 0.
+nothing is known there is a null, never a 0. What the columns are is declared once, with the class
+(`cxlib.columns`).
 """
 
 from __future__ import annotations
 
-import html
+import inspect
+import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, ParamSpec, TypeVar, dataclass_transform
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
 from cxlib.bins import BIN_EDGES
+from cxlib.columns import Column, Columns, Tables
+from cxlib.numbers import day, plural
 from cxlib.statistics.rates import Interval
 from cxlib.statistics.resampling import Estimates, dense_counts
 from cxlib.summary import NONE, Selection, Summary
+from cxlib.tables import as_records, csv_text
 
 __all__ = [
     "WAIT_EDGES",
     "Result",
+    "answers",
     "distinct_customers",
     "durations",
     "interval_columns",
     "numbers",
+    "result",
 ]
 
 #: Where the bins of waits begin, in seconds; and one more, after all others, for what is known at
@@ -36,34 +44,19 @@ __all__ = [
 WAIT_EDGES: tuple[float, ...] = (*BIN_EDGES, 2 * BIN_EDGES[-1])
 
 _SHOWN_ROWS = 25
-_SHARES = frozenset(
-    [
-        "share",
-        "go_on",
-        "lost",
-        "silent",
-        "declined",
-        "done",
-        "open",
-        "response",
-        "goal",
-        "goal_elsewhere",
-        "difference",
-        "rate",
-        "further",
-        "progress",
-    ]
-)
+
+Made = TypeVar("Made", bound="Result")
+P = ParamSpec("P")
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
 class Result:
     """A finished answer.
 
     Attributes
     ----------
     table
-        The answer; columns are described where it is made.
+        The answer.
     observed_until
         End of observation, UTC.
     where
@@ -75,79 +68,82 @@ class Result:
     where: Selection | None = None
 
     title: ClassVar[str] = "Result"
-    shown: ClassVar[tuple[str, ...]] = ()
-    """Columns that a notebook shows; all where none is named. The table has them all."""
+    tables: ClassVar[Tables] = Tables()
+    """The columns of each of its tables, by field."""
+    figures: ClassVar[Columns] = Columns()
+    """Its plain numbers, by field."""
+
+    def __post_init__(self) -> None:
+        for name, columns in self.tables.items():
+            columns.check(getattr(self, name), f"{type(self).__name__}.{name}")
+
+    @property
+    def columns(self) -> Columns:
+        """What the columns of ``table`` are."""
+        return self.tables["table"]
 
     def write_csv(self, path: str | Path) -> None:
         """Write the table as CSV; durations become seconds, and their columns are renamed so."""
-        lengths = [n for n, dtype in self.table.schema.items() if dtype == pl.Duration]
-        self.table.select(
-            pl.col(name).dt.total_microseconds().truediv(1e6).alias(f"{name}_seconds")
-            if name in lengths
-            else pl.col(name)
-            for name in self.table.columns
-        ).write_csv(path)
+        Path(path).write_text(csv_text(self.table), "utf-8")
 
     def write_parquet(self, path: str | Path) -> None:
         """Write the table as Parquet."""
         self.table.write_parquet(path)
 
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the table as plain values, as the command line prints it as JSON."""
+        return as_records(self.table)
+
     def __len__(self) -> int:
         return len(self.table)
 
+    def __repr__(self) -> str:
+        part = "" if self.where is None else f" of {self.where}"
+        rows = plural(len(self.table), "row")
+        return f"<{type(self).__name__}: {rows}{part}, observed until {day(self.observed_until)}>"
+
     def _repr_html_(self) -> str:
         """Show the first rows as a table, intervals in one cell with their estimate."""
-        head = self.table.head(_SHOWN_ROWS)
-        wanted = self.shown or tuple(c for c in head.columns if not _is_end(c, head.columns))
-        shown = [c for c in wanted if c in head.columns]
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{_cell(row, c)}</td>" for c in shown) + "</tr>"
-            for row in head.iter_rows(named=True)
-        )
-        heads = "".join(f"<th>{html.escape(c.replace('_', ' '))}</th>" for c in shown)
-        more = len(self.table) - len(head)
-        note = f"observed until {self.observed_until:%d %b %Y}" + (
-            f"; and {more:,} more row{'s' * (more > 1)}" if more else ""
-        )
-        return (
-            f"<table><caption>{html.escape(self.title)} ({html.escape(note)})</caption>"
-            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-        )
+        more = len(self.table) - _SHOWN_ROWS
+        note = f"observed until {day(self.observed_until)}"
+        note += f"; and {plural(more, 'more row')}" if more > 0 else ""
+        written = self.columns.written(self.table, most=_SHOWN_ROWS)
+        return written.to_html(caption=f"{self.title} ({note})")
 
 
-def _is_end(column: str, columns: list[str]) -> bool:
-    stem = column.removesuffix("_low").removesuffix("_high")
-    return stem != column and stem in columns
+@dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)
+def result(declared: type[Made]) -> type[Made]:
+    """Make a class a result: a frozen dataclass whose docstring lists its columns."""
+    made = dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)(declared)
+    listed = _describe(made)
+    made.__doc__ = f"{inspect.cleandoc(made.__doc__ or '')}\n\n{listed}"
+    return made
 
 
-def _cell(row: dict[str, object], column: str) -> str:
-    percent = column in _SHARES
-    text = _written(row[column], percent=percent)
-    low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
-    if low is not None and high is not None:
-        text += f" ({_written(low, percent=percent)} to {_written(high, percent=percent)})"
-    return html.escape(text)
+def answers(made: type[Result]) -> Callable[[Callable[P, Made]], Callable[P, Made]]:
+    """Say in the docstring of a function which columns the result that it returns has."""
+
+    def document(function: Callable[P, Made]) -> Callable[P, Made]:
+        text = inspect.cleandoc(function.__doc__ or "")
+        name = f"\n{made.__name__}\n"
+        listed = textwrap.indent(_describe(made), "    ")
+        function.__doc__ = text.replace(name, f"{name}{listed}\n", 1)
+        return function
+
+    return document
 
 
-def _written(value: object, *, percent: bool = False) -> str:
-    """Write one value for people: a dash for what is not known, a duration in its largest unit."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        if percent:
-            return f"{100 * value:.1f} %"
-        return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
-    if isinstance(value, timedelta):
-        seconds = value.total_seconds()
-        for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-            if seconds >= size:
-                return f"{seconds / size:.1f} {unit}"
-        return f"{seconds:.0f} s"
-    return str(value)
+def _describe(made: type[Result]) -> str:
+    """List the columns of every table of a result, and its plain numbers."""
+    parts: list[str] = []
+    above: list[Column] = []
+    for name, columns in made.tables.items():
+        heading = f"``{name}`` has {columns.rows}:" if columns.rows else f"``{name}``:"
+        parts += [*textwrap.wrap(heading, 92), "", *columns.describe(above=above), ""]
+        above += columns.values()
+    if made.figures:
+        parts += ["Plain numbers:", "", *made.figures.describe()]
+    return "\n".join(parts).rstrip()
 
 
 def numbers(values: ArrayLike) -> pl.Series:

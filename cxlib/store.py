@@ -3,24 +3,29 @@
 ::
 
     WORKSPACE/
-      workspace.json      what it was made from: periods, end of observation, counts, versions
-      journey_map.yaml    the map it was read with
-      events/NN.parquet   contacts of the customers of bucket NN, sorted by customer and time
-      customers.parquet   the number, id, bucket and segment of each customer
-      places.parquet      the number, touchpoint, channel, stage … of each place
-      segments.parquet    the number and values of each combination of segments
-      quarantine.parquet  rows set aside, each with the reason
-      report.json         the ingest report
-      summary/            the journey summary (see `cxlib.summary`)
-      published/          snapshots for dashboards (see `cxlib.publish`)
+      workspace.json        which log it holds, and what that was made from: periods, end of
+                            observation, counts, versions, the SHA-256 of each file
+      log-TIME/             the log that workspace.json names
+        journey_map.yaml    the map it was read with
+        events/NN.parquet   contacts of the customers of bucket NN, sorted by customer and time
+        customers.parquet   the number, id, bucket and segment of each customer
+        places.parquet      the number, touchpoint, channel, stage … of each place
+        segments.parquet    the number and values of each combination of segments
+        ratings.parquet     what customers said: every answer, and the contact it speaks of
+        quarantine.parquet  rows set aside, each with the reason
+        report.json         the ingest report
+        summary/            the journey summary (see `cxlib.summary`)
+      published/            snapshots for dashboards (see `cxlib.publish`)
 
-It is written once, to a new folder that takes its name only when it is complete.
+A log is written to a folder of its own and counts from the moment in which workspace.json, replaced
+in one step, names it; the log before it is removed after that. Snapshots are never touched.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -30,13 +35,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
+from cxlib.answers import attach_ratings
 from cxlib.contracts import EVENTS, QUARANTINE
 from cxlib.counting import Scope
-from cxlib.encode import BUCKETS, Encoded, assign_segments, attach_ratings, encode_events
+from cxlib.durable import (
+    DRAFT,
+    LOCK,
+    check_files,
+    draft_folder,
+    hash_files,
+    only_writer,
+    read_sealed,
+    remove_leftovers,
+    seal,
+    sync_folder,
+    write_over,
+)
+from cxlib.encode import BUCKETS, encode_events
 from cxlib.errors import WorkspaceError
 from cxlib.journey_map import JourneyMap, read_journey_map
 from cxlib.journeys import last_goal_stage, split_journeys
 from cxlib.periods import Periods, choose_periods
+from cxlib.segments import assign_segments
 
 if TYPE_CHECKING:
     from cxlib.ingest import Ingested, IngestedTable
@@ -44,8 +64,23 @@ if TYPE_CHECKING:
 
 Kept = TypeVar("Kept")
 
-FORMAT = 1
-"""Version of the folder's layout; a workspace of another version must be ingested again."""
+FORMAT = 2
+"""Version of the folder's layout; one of a version after `FORMAT` must be ingested again."""
+
+_MANIFEST = "workspace.json"
+_LOG = re.compile(r"log-\d{8}T\d{12}")
+_FLAT = (
+    "events",
+    "summary",
+    "arrivals",
+    "journey_map.yaml",
+    "customers.parquet",
+    "places.parquet",
+    "segments.parquet",
+    "quarantine.parquet",
+    "report.json",
+)
+"""What layout 1 kept beside workspace.json, and layout 2 keeps in the folder of the log."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +119,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
             When there is none, or it was written by another version of the layout.
         """
         folder = Path(path)
-        file = folder / "workspace.json"
+        file = folder / _MANIFEST
         if not file.is_file():
             msg = (
                 f"{str(path)!r} is not a workspace (there is no workspace.json); make one with "
@@ -92,32 +127,50 @@ make one with `cx ingest LOG --map MAP --out no such folder`
             )
             raise WorkspaceError(msg)
         try:
-            manifest = json.loads(file.read_text("utf-8"))
-        except json.JSONDecodeError as error:
+            manifest = read_sealed(file.read_text("utf-8"), formats=range(2, FORMAT + 1))
+        except ValueError as error:
             msg = f"{file}: not readable as JSON ({error}); ingest the log again"
             raise WorkspaceError(msg) from error
-        if manifest.get("format") != FORMAT:
+        layout = manifest["format"]
+        if not 1 <= layout <= FORMAT:
             msg = (
-                f"{str(path)!r} has layout {manifest.get('format')}, this version of cxlib reads "
-                f"layout {FORMAT}; ingest the log again"
+                f"{str(path)!r} has layout {layout}, this version of cxlib reads layouts up to "
+                f"{FORMAT}; ingest the log again"
             )
             raise WorkspaceError(msg)
-        return cls(folder, manifest)
+        opened = cls(folder, manifest)
+        opened._check(but="events/")
+        return opened
+
+    @property
+    def log_folder(self) -> Path:
+        """The folder of the log within the workspace, and of what is counted from it."""
+        return self.path / self.manifest.get("log", "")
+
+    def _check(self, *, only: str = "", but: str = "\0") -> None:
+        """Check files of the log against their hashes, as far as the workspace has any."""
+        hashes = self.manifest.get("files", {})
+        asked = {n: h for n, h in hashes.items() if n.startswith(only) and not n.startswith(but)}
+        try:
+            check_files(self.log_folder, asked)
+        except WorkspaceError as error:
+            msg = f"{error}; open the workspace again if it was just replaced, else ingest again"
+            raise WorkspaceError(msg) from error
 
     @cached_property
     def journey_map(self) -> JourneyMap:
         """The journey map the log was read with."""
-        return read_journey_map(self.path / "journey_map.yaml")
+        return read_journey_map(self.log_folder / "journey_map.yaml")
 
     @cached_property
     def places(self) -> pl.DataFrame:
         """Touchpoint, channel, stage, owner, properties of each place; row ``i`` is place ``i``."""
-        return pl.read_parquet(self.path / "places.parquet")
+        return pl.read_parquet(self.log_folder / "places.parquet")
 
     @cached_property
     def segments(self) -> pl.DataFrame:
         """The combinations of segment values; ``segment`` and one String column per dimension."""
-        return pl.read_parquet(self.path / "segments.parquet")
+        return pl.read_parquet(self.log_folder / "segments.parquet")
 
     @property
     def segment_names(self) -> tuple[str, ...]:
@@ -142,16 +195,24 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     @property
     def report(self) -> dict[str, Any]:
         """The ingest report."""
-        content: dict[str, Any] = json.loads((self.path / "report.json").read_text("utf-8"))
+        content: dict[str, Any] = json.loads((self.log_folder / "report.json").read_text("utf-8"))
         return content
 
     def customers(self) -> pl.LazyFrame:
         """``customer`` (number), ``name``, ``bucket``, ``segment``, ``contacts``, their span."""
-        return pl.scan_parquet(self.path / "customers.parquet")
+        return pl.scan_parquet(self.log_folder / "customers.parquet")
+
+    def ratings(self) -> pl.LazyFrame:
+        """Every answer, of the log and of surveys, on every scale.
+
+        Columns of `cxlib.answers.RATED`, and of the contact it speaks of ``occurred_at``, ``place``
+        and ``journey``; these are null where no contact was found.
+        """
+        return pl.scan_parquet(self.log_folder / "ratings.parquet")
 
     def quarantine(self) -> pl.DataFrame:
         """The rows set aside, each with its reason (contract QUARANTINE)."""
-        return pl.read_parquet(self.path / "quarantine.parquet")
+        return pl.read_parquet(self.log_folder / "quarantine.parquet")
 
     @cached_property
     def scope(self) -> Scope:
@@ -160,8 +221,19 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         return Scope(self.places, self.gap, self.observed_until, goal_stage)
 
     def bucket_files(self) -> list[Path]:
-        """The store's files, one for each bucket of customers that has any, in order."""
-        return sorted((self.path / "events").glob("*.parquet"))
+        """The store's files, one for each bucket of customers that has any, in order.
+
+        Raises
+        ------
+        WorkspaceError
+            When one of them is not as it was written.
+        """
+        return self._checked_bucket_files
+
+    @cached_property
+    def _checked_bucket_files(self) -> list[Path]:
+        self._check(only="events/")
+        return sorted((self.log_folder / "events").glob("*.parquet"))
 
     def store(self) -> pl.LazyFrame:
         """The encoded contacts of all customers, sorted (columns: see `cxlib.store`)."""
@@ -192,12 +264,17 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         """The contacts in words: the EVENTS contract, with ``journey`` and ``position``."""
         named = self.customers().select("customer", "name")
         kept = [c for c in EVENTS.schema if c not in ("customer", "row")]
+        kept += [c for c in self.store().collect_schema() if c.startswith("environment.")]
         frame = self.store().join(self.places.lazy(), on="place", how="left", maintain_order="left")
         joined = frame.join(named, on="customer", how="left", maintain_order="left")
         present = joined.collect_schema().names()
         return joined.select(
             pl.col("name").alias("customer"),
-            *(c for c in kept if c in present),
+            *(
+                pl.col(c).cast(pl.String) if EVENTS.schema.get(c, pl.String) == pl.String else c
+                for c in kept
+                if c in present
+            ),
             "journey",
             "position",
         )
@@ -206,7 +283,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         """The journey summary: read when it is there, else made by one pass and kept."""
         from cxlib.summary import Summary, summarise
 
-        folder = self.path / "summary"
+        folder = self.log_folder / "summary"
         try:
             return Summary.read(folder)
         except WorkspaceError:  # not there yet, or counted by another version
@@ -256,24 +333,41 @@ def build_workspace(
     WorkspaceError
         When `out` exists and is not a workspace.
     """
-    tell = progress or (lambda _: None)
     folder = Path(out)
-    if folder.exists() and any(folder.iterdir()) and not (folder / "workspace.json").is_file():
+    _refuse_foreign(folder)
+    Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)
+    with only_writer(folder):
+        _build(ingested, folder, customers, ratings, progress or (lambda _: None))
+    return Workspace.open(folder)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise where a folder holds what is none of ours; what a killed ingest left is ours."""
+    if not folder.exists() or (folder / _MANIFEST).is_file():
+        return
+    known = {LOCK, "published", *_FLAT}
+    inside = [f.name for f in folder.iterdir()] if folder.is_dir() else [folder.name]
+    if any(n not in known and not _LOG.fullmatch(n) and not n.startswith(DRAFT) for n in inside):
         msg = f"{folder} exists and is not a workspace; name another folder, or empty this one"
         raise WorkspaceError(msg)
+
+
+def _build(
+    ingested: Ingested,
+    folder: Path,
+    customers: IngestedTable | pl.DataFrame | None,
+    ratings: IngestedTable | pl.DataFrame | None,
+    tell: Callable[[str], None],
+) -> None:
     journey_map = ingested.journey_map
     customers, customers_aside = _open_table(customers)
     ratings, ratings_aside = _open_table(ratings)
     tell("sorting contacts by customer and time")
     encoded = encode_events(ingested.events.lazy(), journey_map=journey_map)
-    rating_counts = None
-    if ratings is not None:
-        attached = attach_ratings(encoded, ratings, within=journey_map.journey.gap)
-        rating_counts = attached.counts
-        encoded = Encoded(
-            attached.events, encoded.customers, encoded.places, encoded.set_aside, encoded.counts
-        )
-    numbered, segments, left_out = assign_segments(encoded.customers, customers)
+    scale = journey_map.rating_scale.name if journey_map.rating_scale is not None else None
+    attached = attach_ratings(encoded, ratings, within=journey_map.journey.gap, scale=scale)
+    encoded = replace(encoded, events=attached.events)
+    numbered, segments, left_out = assign_segments(encoded.customers, customers, encoded.segments)
     tell("splitting journeys")
     rows = split_journeys(
         encoded.events,
@@ -297,7 +391,9 @@ def build_workspace(
         "customers": len(numbered),
         "journeys": int(rows["journey"][-1]) + 1,
         "segments_left_out": list(left_out),
-        "ratings": rating_counts,
+        "ratings": attached.counts,
+        "segments_varying": encoded.segments_varying,
+        "environments_rarer": encoded.rarer,
         "customers_without_segment": _without_segment(numbered, customers),
         "tables_set_aside": {
             **_reasons("customers", customers_aside),
@@ -316,8 +412,21 @@ def build_workspace(
     }
     tell("writing the store")
     aside = pl.concat([ingested.quarantine, customers_aside, ratings_aside, encoded.set_aside])
-    _write(folder, ingested, rows, numbered, segments, replace(encoded, set_aside=aside), manifest)
-    return Workspace.open(folder)
+    answers = attached.answers.with_columns(
+        rows[c].gather(attached.answers["row"]) for c in ("occurred_at", "place", "journey")
+    )
+    tables = {
+        "customers": _with_spans(numbered, rows),
+        "places": encoded.places,
+        "segments": segments,
+        "ratings": answers,
+        "quarantine": aside,
+    }
+    remove_leftovers(folder)
+    _adopt_snapshots(folder)
+    with draft_folder(folder) as draft:
+        _write(draft, ingested, rows, tables, manifest)
+        _switch(folder, draft, manifest)
 
 
 def _open_table(
@@ -342,26 +451,8 @@ def _without_segment(numbered: pl.DataFrame, customers: pl.DataFrame | None) -> 
     return len(numbered.select("name").join(known, on="name", how="anti"))
 
 
-def _write(
-    folder: Path,
-    ingested: Ingested,
-    rows: pl.DataFrame,
-    customers: pl.DataFrame,
-    segments: pl.DataFrame,
-    encoded: Encoded,
-    manifest: dict[str, Any],
-) -> None:
-    """Write everything beside the place it shall take, then take it in one move."""
-    fresh = folder.with_name(folder.name + ".writing")
-    shutil.rmtree(fresh, ignore_errors=True)
-    (fresh / "events").mkdir(parents=True)
-    starts = rows["bucket"].search_sorted(pl.Series(range(BUCKETS + 1), dtype=pl.UInt8))
-    for bucket in range(BUCKETS):
-        part = rows.slice(starts[bucket], starts[bucket + 1] - starts[bucket])
-        if len(part):
-            part.write_parquet(
-                fresh / "events" / f"{bucket:02d}.parquet", compression="zstd", compression_level=1
-            )
+def _with_spans(customers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the number of contacts of each customer, and the first and last of them."""
     spans = (
         rows.lazy()
         .group_by("customer")
@@ -373,17 +464,47 @@ def _write(
         .sort("customer")
         .collect()
     )
-    pl.concat([customers, spans.drop("customer")], how="horizontal").write_parquet(
-        fresh / "customers.parquet"
-    )
-    encoded.places.write_parquet(fresh / "places.parquet")
-    segments.write_parquet(fresh / "segments.parquet")
-    encoded.set_aside.write_parquet(fresh / "quarantine.parquet")
+    return pl.concat([customers, spans.drop("customer")], how="horizontal")
+
+
+def _write(
+    fresh: Path,
+    ingested: Ingested,
+    rows: pl.DataFrame,
+    tables: dict[str, pl.DataFrame],
+    manifest: dict[str, Any],
+) -> None:
+    """Write everything about a log to a folder."""
+    (fresh / "events").mkdir()
+    starts = rows["bucket"].search_sorted(pl.Series(range(BUCKETS + 1), dtype=pl.UInt8))
+    for bucket in range(BUCKETS):
+        part = rows.slice(starts[bucket], starts[bucket + 1] - starts[bucket])
+        if len(part):
+            part.write_parquet(
+                fresh / "events" / f"{bucket:02d}.parquet", compression="zstd", compression_level=1
+            )
+    for name, table in tables.items():
+        table.write_parquet(fresh / f"{name}.parquet")
     (fresh / "journey_map.yaml").write_text(ingested.journey_map.to_yaml(), "utf-8")
     report = ingested.report.with_store_counts(**manifest["counts"]).to_dict()
     (fresh / "report.json").write_text(json.dumps(report, indent=1, default=str), "utf-8")
-    (fresh / "workspace.json").write_text(json.dumps(manifest, indent=1), "utf-8")
-    if (folder / "published").is_dir():  # what was shown stays readable
-        (folder / "published").rename(fresh / "published")
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.rename(folder)
+
+
+def _adopt_snapshots(folder: Path) -> None:
+    """Take back the snapshots that a killed ingest of layout 1 left in a folder beside this one."""
+    real = Path(os.path.realpath(folder))
+    for beside in {folder, real}:
+        stranded = beside.with_name(f"{beside.name}.writing") / "published"
+        if stranded.is_dir() and not (folder / "published").exists():
+            stranded.rename(real / "published")
+
+
+def _switch(folder: Path, draft: Path, manifest: dict[str, Any]) -> None:
+    """Make a finished log the one that the workspace holds, in one step, and remove all others."""
+    sync_folder(draft)
+    name = f"log-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    sealed = seal({**manifest, "log": name, "files": hash_files(draft)})
+    draft.rename(folder / name)
+    write_over(folder / _MANIFEST, sealed, draft=folder / f"{DRAFT}{_MANIFEST}")
+    others = [f.name for f in folder.iterdir() if _LOG.fullmatch(f.name) and f.name != name]
+    remove_leftovers(folder, [*others, *_FLAT])

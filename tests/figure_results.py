@@ -61,11 +61,14 @@ def touchpoints(places: tuple[Any, ...] = PLACES, **changes: Any) -> Touchpoints
         | {"weakest": rank}
         for i, (name, channel, stage, customers, lost, rank) in enumerate(places)
     ]
+    columns = Touchpoints.tables
     given: dict[str, Any] = {
-        "table": pl.DataFrame(rows, infer_schema_length=None),
-        "by_stage": pl.DataFrame([{"stage": s} | sequel(1000, 0.1) for s in STAGES[:3]]),
-        "by_channel": pl.DataFrame([{"channel": c} | sequel(800, 0.1) for c in CHANNELS]),
-        "whole": pl.DataFrame([sequel(5000, 0.2)]),
+        "table": columns["table"].frame(rows),
+        "by_stage": columns["by_stage"].frame({"stage": s} | sequel(1000, 0.1) for s in STAGES[:3]),
+        "by_channel": columns["by_channel"].frame(
+            {"channel": c} | sequel(800, 0.1) for c in CHANNELS
+        ),
+        "whole": columns["whole"].frame([sequel(5000, 0.2)]),
         "stages": STAGES,
         "channels": CHANNELS,
         "customers": 5000,
@@ -90,7 +93,7 @@ def transitions(
         | {"wait": 2 * HOUR, "wait_low": HOUR, "wait_high": 3 * HOUR}
         for (a, b), n in counts.items()
     ]
-    table = pl.DataFrame(rows).sort("n", descending=True)
+    table = Transitions.tables["table"].frame(rows).sort("n", descending=True)
     return Transitions(table=table, contacts=20_000, observed_until=UNTIL)
 
 
@@ -99,8 +102,8 @@ def transitions_by_name() -> Transitions:
     table = transitions().table.with_columns(
         source=pl.col("source_touchpoint"), target=pl.col("target_touchpoint")
     )
-    kept = ("source", "target", "n", "share", "share_low", "share_high", "wait")
-    return Transitions(table=table.select(kept), contacts=20_000, observed_until=UNTIL)
+    table = table.select(pl.exclude("^(source|target)_.*$"))
+    return Transitions(table=table, contacts=20_000, observed_until=UNTIL)
 
 
 def first_contacts() -> FirstContacts:
@@ -118,11 +121,11 @@ def first_contacts() -> FirstContacts:
             ]
         )
     ]
-    by_channel = pl.DataFrame({"channel": list(CHANNELS)})
+    columns = FirstContacts.tables
     return FirstContacts(
-        table=pl.DataFrame(rows),
-        by_channel=by_channel,
-        whole=pl.DataFrame(),
+        table=columns["table"].frame(rows),
+        by_channel=columns["by_channel"].frame({"channel": c} for c in CHANNELS),
+        whole=columns["whole"].frame(),
         journeys=1004,
         within=None,
         observed_until=UNTIL,
@@ -143,7 +146,9 @@ def stage_funnel() -> StageFunnel:
             ("conversion", 400, 0.9),
         )
     ]
-    return StageFunnel(table=pl.DataFrame(rows), journeys=1200, observed_until=UNTIL)
+    return StageFunnel(
+        table=StageFunnel.tables["table"].frame(rows), journeys=1200, observed_until=UNTIL
+    )
 
 
 def funnel() -> Funnel:
@@ -163,7 +168,7 @@ def funnel() -> Funnel:
         )
     ]
     return Funnel(
-        table=pl.DataFrame(rows, infer_schema_length=None),
+        table=Funnel.tables["table"].frame(rows),
         steps=("page", "basket", "payment"),
         journeys=1500,
         customers=1400,
@@ -183,7 +188,7 @@ def waits() -> Waits:
             ("ad", "page", 90, 9),
         )
     ]
-    return Waits(table=pl.DataFrame(rows), contacts=2000, observed_until=UNTIL)
+    return Waits(table=Waits.tables["table"].frame(rows), contacts=2000, observed_until=UNTIL)
 
 
 def paths() -> Paths:
@@ -196,7 +201,7 @@ def paths() -> Paths:
         for path, n, goal in (("ad → page", 500, 0.0), (" → ".join(["page"] * 40), 200, 0.9))
     ]
     return Paths(
-        table=pl.DataFrame(rows),
+        table=Paths.tables["table"].frame(rows),
         journeys=1000,
         paths=5,
         others=3,
@@ -219,5 +224,8 @@ def step_matrix() -> StepMatrix:
         )
     ]
     return StepMatrix(
-        table=pl.DataFrame(rows), journeys=100, names=("ad", "page"), observed_until=UNTIL
+        table=StepMatrix.tables["table"].frame(rows),
+        journeys=100,
+        names=("ad", "page"),
+        observed_until=UNTIL,
     )

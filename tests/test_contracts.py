@@ -24,9 +24,10 @@ def events(**columns: list[object]) -> pl.DataFrame:
         "initiated_by": ["customer", "company"],
         "ended_at": [None, datetime(2026, 1, 3, tzinfo=UTC)],
         "rating": [None, 5.0],
-        "environment": [None, None],
+        "scale": [None, "csat"],
         "issue": [None, None],
         "cost": [None, 1.0],
+        "amount": [None, 20.0],
         "comment": [None, None],
         "row": [1, 2],
     }
@@ -120,3 +121,12 @@ def test_errors_are_also_the_built_in_ones_and_read_as_sentences() -> None:
     expected = "there is no touchpoint 'paymnt'; known: payment, visit. Did you mean 'payment'?"
     assert str(error) == expected
     assert issubclass(InputError, ValueError)
+
+
+def test_contacts_may_have_environments_and_segments_as_text_and_nothing_else() -> None:
+    more = events().with_columns(pl.lit("app").alias("environment.device"))
+    assert EVENTS.validate(more) is more
+    with pytest.raises(InputError, match=r"'segment.plan' holds Int32 and must hold String"):
+        EVENTS.validate(events().with_columns(pl.lit(1).alias("segment.plan")))
+    with pytest.raises(InputError, match=r"column 'plan' is not part of it"):
+        EVENTS.validate(events().with_columns(pl.lit("gold").alias("plan")))

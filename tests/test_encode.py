@@ -7,9 +7,11 @@ import polars as pl
 import pytest
 from journey_oracle import START, contact, journey_map, make_workspace, random_log
 
+from cxlib.answers import attach_ratings
 from cxlib.contracts import QUARANTINE
-from cxlib.encode import MAX_SEGMENTS, assign_segments, attach_ratings, encode_events
+from cxlib.encode import encode_events
 from cxlib.errors import InputError
+from cxlib.segments import MAX_SEGMENTS, assign_segments
 
 
 def events_of(log):
@@ -139,6 +141,8 @@ def test_an_answer_goes_to_the_latest_contact_it_can_speak_of():
         "unknown_customer": 1,
         "no_contact_before": 2,
         "superseded": 2,
+        "by_touchpoint": 3,
+        "by_last_contact": 1,
     }
 
 

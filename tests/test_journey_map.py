@@ -242,3 +242,74 @@ def test_the_maps_of_the_public_logs_are_right(name: str) -> None:
     read = read_journey_map(folder / f"{name}.yaml")
     assert not read.journey.restart
     assert parse_journey_map(read.to_yaml()) == read
+
+
+COLUMNS = """\
+columns:
+  customer: [client_id, clientId]
+  occurred_at: at
+  touchpoint: what
+  channel: via
+  environment: [device, {0}]
+  segments: {{plan: [plan, Plan], region: area}}
+"""
+
+
+def test_columns_may_have_several_names_and_there_may_be_several_of_a_kind() -> None:
+    text = SHOP.replace(SHOP.splitlines()[2] + "\n", COLUMNS.format("site"))
+    read = parse_journey_map(text)
+    assert read.names_of("customer") == ("client_id", "clientId")
+    assert read.set_of("environment") == ("device", "site")
+    assert read.set_of("segments") == ("plan", "region")
+    assert read.names_of("segment.plan") == ("plan", "Plan")
+    assert read.names_of("segment.region") == ("area",)
+    assert parse_journey_map(read.to_yaml()) == read
+    # one environment is what earlier maps name
+    one = parse_journey_map(SHOP.replace("rating: rating}", "environment: place}"))
+    assert one.columns["environment.place"] == "place"
+    assert parse_journey_map(one.to_yaml()) == one
+
+
+def test_scales_tables_beside_the_log_and_kinds_are_read() -> None:
+    several = "rating_scales: [{name: csat, min: 0, max: 10}, {name: ces, min: 1, max: 7}]"
+    beside = (
+        "ratings: {columns: {customer: ref, rating: Q1}, time_format: '%d.%m.%Y', scale: ces}\n"
+        "customers: {columns: {customer: id}}"
+    )
+    text = SHOP.replace("rating_scale: {name: csat, min: 0, max: 10}", f"{several}\n{beside}")
+    read = parse_journey_map(text.replace("completes: yes", "completes: yes, kind: purchase"))
+    assert [s.name for s in read.rating_scales] == ["csat", "ces"]
+    assert read.rating_scale == RatingScale("csat", 0, 10)
+    assert dict(read.ratings.columns) == {"customer": "ref", "rating": "Q1"}
+    assert (read.ratings.time_format, read.ratings.scale) == ("%d.%m.%Y", "ces")
+    assert dict(read.customers.columns) == {"customer": "id"}
+    assert [t.kind for t in read.touchpoints if t.name == "payment"] == ["purchase"]
+    assert parse_journey_map(read.to_yaml()) == read
+    for wrong, says in (
+        (text.replace("scale: ces}", "scale: nps}"), "there is no scale 'nps'; allowed: csat, ces"),
+        (text.replace("name: ces,", "name: csat,"), "scale 'csat' is listed twice"),
+        (text.replace("rating: Q1}", "score: Q1}"), "there is no key 'score'"),
+        (text + "rating_scale: {name: x, min: 0, max: 1}\n", "not both"),
+        (text.replace("completes: yes", "kind: sales"), "there is no kind 'sales'"),
+    ):
+        with pytest.raises(MapError, match=says):
+            parse_journey_map(wrong)
+
+
+def test_a_touchpoint_may_have_a_line_for_each_channel() -> None:
+    lines = (
+        "  - {name: help, stage: aftersales, channel: phone, owner: desk, assisted: true}\n"
+        "  - {name: help, stage: aftersales, channel: web, owner: shop, opening_hours: always}\n"
+    )
+    text = SHOP.replace("planned_handoffs:", lines + "planned_handoffs:")
+    read = parse_journey_map(text)
+    phone, web = read.touchpoint("help", "phone"), read.touchpoint("help", "web")
+    assert phone is not None
+    assert web is not None
+    assert (phone.owner, phone.assisted, web.owner, web.assisted) == ("desk", True, "shop", False)
+    assert read.touchpoint("help", "elsewhere") == phone
+    assert parse_journey_map(read.to_yaml()) == read
+    with pytest.raises(MapError, match="listed twice on channel 'web'"):
+        parse_journey_map(text.replace("channel: phone", "channel: web"))
+    with pytest.raises(MapError, match="nothing tells them apart"):
+        parse_journey_map(text.replace(", channel: via", ""))

@@ -1,24 +1,22 @@
 """A publication that ends between any two file operations: what is served is whole, always."""
 
 import itertools
+import json
 import os
+import random
 import shutil
-from pathlib import Path
 
-import polars as pl
 import publish_log
 import pytest
+from killing import PulledPlugError, pull_the_plug
 
-from cxlib.errors import WorkspaceError
+from cxlib.errors import CxError, WorkspaceError
 from cxlib.publish import Snapshot, list_snapshots, publish, write
-from cxlib.publish.pointer import FOLDER, MANIFEST
+from cxlib.publish.pointer import CURRENT, FOLDER, MANIFEST
+from cxlib.store import Workspace
 
 K = 10
 ANSWERS = ("stage_funnel", "touchpoints")
-
-
-class PulledPlugError(BaseException):
-    """The machine is off: nothing that would tidy up runs."""
 
 
 @pytest.fixture(scope="module")
@@ -27,45 +25,6 @@ def workspace(tmp_path_factory):
     made = publish_log.build(log, tmp_path_factory.mktemp("crash"))
     publish(made, k=K, answers=ANSWERS)
     return made
-
-
-OPERATIONS = [
-    (pl.DataFrame, "write_parquet"),
-    (Path, "write_text"),
-    (Path, "mkdir"),
-    (Path, "rename"),
-    (Path, "chmod"),
-    (Path, "replace"),
-    (os, "fsync"),
-]
-
-
-def pull_the_plug(monkeypatch, *, at: int) -> list[str]:
-    """End the process before the operation with that number; a write is cut off half way."""
-    seen: list[str] = []
-
-    def watched(owner, name):
-        real = getattr(owner, name)
-
-        def call(*given, **named):
-            if len(seen) >= at:
-                raise PulledPlugError  # switched off: nothing more is written or tidied up
-            seen.append(name)
-            if len(seen) < at:
-                return real(*given, **named)
-            if name == "write_text":
-                real(given[0], given[1][: len(given[1]) // 2], **named)
-            elif name == "write_parquet":
-                real(*given, **named)
-                os.truncate(given[1], 20)
-            raise PulledPlugError
-
-        monkeypatch.setattr(owner, name, call)
-
-    for owner, name in OPERATIONS:
-        watched(owner, name)
-    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
-    return seen
 
 
 def remembered(answers, function):
@@ -78,46 +37,116 @@ def remembered(answers, function):
     return call
 
 
-def test_a_crash_between_any_two_writes_leaves_the_old_snapshot_served(workspace, monkeypatch):
+def test_a_crash_between_any_two_steps_leaves_a_whole_snapshot_served(
+    workspace, monkeypatch, tmp_path
+):
     answered = {}  # measuring writes nothing: once is enough
     for name in ("measure_influence", "fold_rare_touchpoints", "_answer"):
         monkeypatch.setattr(write, name, remembered(answered, getattr(write, name)))
     before = Snapshot.open(workspace.path)
     shown = before.touchpoints().table
     views = {"journey_map": lambda s: f"<h1>{s.manifest['name']}</h1>"}
+    told = []
     for at in itertools.count(1):
+        copy = Workspace.open(shutil.copytree(workspace.path, tmp_path / str(at)))
         with monkeypatch.context() as patched:
             seen = pull_the_plug(patched, at=at)
             try:
-                publish(workspace, k=K, views=views, answers=ANSWERS)
-                break
+                publish(copy, k=K, views=views, answers=ANSWERS)
+                killed = False
             except PulledPlugError:
-                pass
-        served = Snapshot.open(workspace.path)
-        assert served.folder == before.folder, seen
+                killed = True
+        if at % 5 == 0 or not killed:  # a run after the kill heals what that left
+            publish(copy, k=K, views=views, answers=ANSWERS)
+            assert not list(copy.path.rglob(".draft*"))
+        served = Snapshot.open(copy.path)
         assert served.touchpoints().table.equals(shown)
-        whole = [r for r in list_snapshots(workspace.path) if r.whole]
-        for record in whole:  # what can be opened is complete
-            assert Snapshot.open(record.folder).touchpoints().table.equals(shown)
-    assert at > 12, "every step was tried"
-    assert {"write_parquet", "write_text", "rename", "replace"} <= set(seen)
-    newer = Snapshot.open(workspace.path)
-    assert newer.folder != before.folder
-    assert newer.first_paint("journey_map") == "<h1>Small shop</h1>"
+        new = served.folder.name != before.folder.name
+        assert not new or served.first_paint("journey_map") == "<h1>Small shop</h1>"
+        told.append(new)
+        records = list_snapshots(copy.path)
+        assert before.folder.name in {r.name for r in records}
+        assert all(r.whole for r in records), seen
+        handed_out = {p.name for p in (copy.path / FOLDER).iterdir()}
+        assert handed_out == {CURRENT, *(r.name for r in records)}, "no draft is handed out"
+        shutil.rmtree(copy.path)
+        if not killed:
+            break
+    assert at > 25, "every step was tried"
+    assert not all(told[:-1]), "some were killed before the switch"
+    assert any(told[i] for i in range(at - 1) if (i + 1) % 5), "some after it"
+    assert {"write_parquet", "write_text", "rename", "replace", "fsync", "rmdir"} <= set(seen)
 
 
-def test_a_snapshot_that_lost_a_file_is_broken(workspace, tmp_path):
-    source = Snapshot.open(workspace.path)
-    folder = tmp_path / FOLDER / source.folder.name
-    shutil.copytree(source.folder, folder)
-    (tmp_path / FOLDER / "current").write_text(source.folder.name + "\n")
-    assert Snapshot.open(folder).touchpoints().customers == source.touchpoints().customers
+@pytest.fixture
+def copied(workspace, tmp_path):
+    """A copy of what is handed out, to be damaged."""
+    shutil.copytree(workspace.path / FOLDER, tmp_path / "copy" / FOLDER)
+    return tmp_path / "copy"
+
+
+def test_a_snapshot_that_lost_a_file_is_broken(workspace, copied):
+    folder = copied / FOLDER / Snapshot.open(workspace.path).folder.name
+    assert Snapshot.open(copied).folder == folder
     file = folder / "touchpoints.table.parquet"
-    os.truncate(file, file.stat().st_size - 1)
-    with pytest.raises(WorkspaceError, match=r"touchpoints\.table\.parquet is missing or cut off"):
-        Snapshot.open(folder)
-    assert Snapshot.newest(tmp_path) is None
-    assert [(r.whole, r.served) for r in list_snapshots(tmp_path)] == [(False, False)]
-    file.unlink()
+    kept = file.read_bytes()
+    for damage in (lambda: os.truncate(file, len(kept) - 1), file.unlink):
+        damage()
+        with pytest.raises(WorkspaceError, match=r"touchpoints\.table\.parquet is"):
+            Snapshot.open(folder)
+        assert Snapshot.newest(copied) is None
+        assert [r.whole for r in list_snapshots(copied) if r.folder == folder] == [False]
+        file.write_bytes(kept)
+    assert Snapshot.open(copied).folder == folder
     (folder / MANIFEST).write_text("{}")
-    assert not list_snapshots(tmp_path)[0].whole
+    assert not next(r for r in list_snapshots(copied) if r.folder == folder).whole
+
+
+def everything(snapshot):
+    return [snapshot.answer(name).table for name in snapshot.manifest["measures"]]
+
+
+def test_of_single_flipped_bits_none_is_shown_and_none_ends_in_a_traceback(copied):
+    served = Snapshot.open(copied)
+    shown = everything(served)
+    files = sorted(p for p in served.folder.rglob("*") if p.is_file())
+    files += [copied / FOLDER / CURRENT]
+    draw = random.Random(5)
+    for turn in range(60 + len(files)):
+        file = files[turn] if turn < len(files) else draw.choice(files)  # each file at least once
+        kept = file.read_bytes()
+        at = draw.randrange(len(kept))
+        file.write_bytes(kept[:at] + bytes([kept[at] ^ 1 << draw.randrange(8)]) + kept[at + 1 :])
+        with pytest.raises(CxError) as refused:
+            Snapshot.open(copied)
+        assert "publish again" in str(refused.value) or "cx publish" in str(refused.value)
+        assert "\n" not in str(refused.value)
+        list_snapshots(copied)
+        file.write_bytes(kept)
+    assert all(a.equals(b) for a, b in zip(shown, everything(Snapshot.open(copied)), strict=True))
+
+
+def test_every_bit_of_a_manifest_and_of_the_pointer_is_told(copied):
+    served = Snapshot.open(copied)
+    for file in (served.folder / MANIFEST, copied / FOLDER / CURRENT):
+        kept = file.read_bytes()
+        for at in range(0, len(kept), 7 if file.name == MANIFEST else 1):
+            for bit in range(8):
+                file.write_bytes(kept[:at] + bytes([kept[at] ^ 1 << bit]) + kept[at + 1 :])
+                with pytest.raises(CxError):
+                    Snapshot.open(copied)
+        file.write_bytes(kept)
+
+
+def test_a_snapshot_with_sizes_in_place_of_hashes_is_still_read(copied):
+    folder = Snapshot.open(copied).folder
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["sha256"]
+    manifest["format"] = 1
+    manifest["files"] = {n: (folder / n).stat().st_size for n in manifest["files"]}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    (folder.parent / CURRENT).write_text(folder.name + "\n")
+    assert everything(Snapshot.open(copied))
+    os.truncate(folder / "touchpoints.table.parquet", 100)
+    with pytest.raises(WorkspaceError, match="cut off"):
+        Snapshot.open(copied)

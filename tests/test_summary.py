@@ -246,10 +246,10 @@ def test_written_and_read_again(tmp_path, summary):
 
 def test_a_summary_of_another_version_is_counted_again(workspace):
     expected = workspace.summary().steps
-    file = workspace.path / "summary" / "summary.json"
+    file = workspace.log_folder / "summary" / "summary.json"
     file.write_text(file.read_text("utf-8").replace('"format": ', '"format": 9'), "utf-8")
     with pytest.raises(WorkspaceError, match="another version"):
-        Summary.read(workspace.path / "summary")
+        Summary.read(workspace.log_folder / "summary")
     assert_frame_equal(workspace.summary().steps, expected)
 
 

@@ -239,7 +239,7 @@ def read_arrivals(workspace: Workspace) -> Arrivals:
     Read once for each workspace that was opened, as long as they are not counted anew: so what is
     the same for every filter is fitted once, too.
     """
-    folder = workspace.path / "arrivals"
+    folder = workspace.log_folder / "arrivals"
     file = folder / "arrivals.json"
     return workspace.keep("arrivals", file, lambda: _read_arrivals(workspace, folder, file))
 

@@ -9,8 +9,8 @@ import polars as pl
 
 from cxlib.chapters.markdown import bullets, listed
 from cxlib.chapters.stage import FEWEST, NO_STAGE
-from cxlib.figures.numbers import duration, rating, share
 from cxlib.figures.wording import named
+from cxlib.numbers import duration, rating, share
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints

@@ -9,8 +9,8 @@ import polars as pl
 
 from cxlib.chapters.markdown import aside, bullets, listed, table_of
 from cxlib.figures.first_contacts import describe_first_contacts
-from cxlib.figures.numbers import duration, plural, share
 from cxlib.figures.wording import named
+from cxlib.numbers import duration, plural, share
 
 if TYPE_CHECKING:
     from cxlib.measures.first_contacts import FirstContacts

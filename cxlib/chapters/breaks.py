@@ -16,8 +16,8 @@ from cxlib.figures.fragmentation import (
     observed_text,
     signal_name,
 )
-from cxlib.figures.numbers import people, plural
 from cxlib.fragmentation.findings import Q_LIMIT
+from cxlib.numbers import people, plural
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxlib.chapters.markdown import bullets, table_of
 from cxlib.figures.fragmentation import effect_text, signal_name
-from cxlib.figures.numbers import people, share
+from cxlib.numbers import people, share
 
 if TYPE_CHECKING:
     from cxlib.fragmentation import (

@@ -8,9 +8,9 @@ import polars as pl
 
 from cxlib.chapters.beginnings import say_mailings
 from cxlib.chapters.markdown import bullets, listed, table_of
-from cxlib.figures.numbers import duration, share
 from cxlib.figures.stage_funnel import describe_stage_funnel
 from cxlib.figures.wording import named
+from cxlib.numbers import duration, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

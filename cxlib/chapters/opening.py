@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import polars as pl
 
-from cxlib.figures.numbers import duration, plural
+from cxlib.numbers import duration, plural
 from cxlib.store import Workspace
 
 if TYPE_CHECKING:

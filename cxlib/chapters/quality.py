@@ -9,7 +9,7 @@ import polars as pl
 
 from cxlib.chapters.markdown import bullets, listed, table_of
 from cxlib.chapters.opening import in_words, plural_exact
-from cxlib.figures.numbers import share
+from cxlib.numbers import share
 
 if TYPE_CHECKING:
     from cxlib.ingest import IngestReport

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.chapters.markdown import aside, bullets, listed, table_of
-from cxlib.figures.numbers import answered, duration, rating, share
 from cxlib.figures.wording import named
+from cxlib.numbers import answered, duration, rating, share
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints

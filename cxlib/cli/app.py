@@ -15,17 +15,31 @@ from cxlib.cli.making import check_log, demo, ingest_log, init_map
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
 from cxlib.cli.showing import open_lab, serve
+from cxlib.cli.terminal import echo, say
 from cxlib.errors import CxError
+from cxlib.visible import visible
 
 __all__ = ["app", "main"]
+
+
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""What a command line that cannot be understood raises."""
 
 
 class _Program(TyperGroup):
     """Says in one sentence on stderr what a user can mend, and ends with exit code 1."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().make_context(*args, **kwargs)
+        except _UsageError as error:
+            raise _shown(error) from None
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except _UsageError as error:
+            raise _shown(error) from None
         except CxError as error:
             _fail(str(error))
         except BrokenPipeError:
@@ -35,8 +49,14 @@ class _Program(TyperGroup):
             _fail(f"{named}{error.strerror or error}")
 
 
+def _shown(error: Any) -> Any:
+    """Return a complaint about the arguments that repeats them safely."""
+    error.message = visible(error.message)
+    return error
+
+
 def _fail(sentence: str) -> None:
-    typer.echo(f"Error: {sentence}", err=True)
+    say(f"Error: {sentence}")
     raise typer.Exit(1)
 
 
@@ -78,7 +98,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from cxlib import __version__
 
-        typer.echo(f"cx {__version__}")
+        echo(f"cx {__version__}")
         raise typer.Exit
 
 

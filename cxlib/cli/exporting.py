@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cxlib.cli.selecting import WorkspaceFolder
-from cxlib.cli.terminal import say, working
+from cxlib.cli.terminal import echo, say, working
 from cxlib.errors import UnknownNameError
 
 __all__ = ["export_views"]
@@ -38,5 +38,5 @@ def export_views(
     for name in view or [name for name in VIEWS if snapshot.shows(name)]:
         with working(f"Recording {name}") as tell:
             path = export_dashboard(snapshot, name, out, progress=tell)
-        typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     say("Open a file in any browser of 2024 or later; it loads nothing and sends nothing.")

@@ -117,7 +117,7 @@ def watch(
             note="New: found since then, neither found nor suspect before. Growing, shrinking, "
             "mended: beyond chance. Unclear: no finding any more, but that may be chance."
             if len(found.table)
-            else "",
+            else (),
         )
     if found.alert:
         raise typer.Exit(ALERT)
@@ -171,7 +171,7 @@ def selftest(
         print_table(
             [_planted_row(row) for row in test.planted.iter_rows(named=True)],
             title=f"{opened.journey_map.name}. {test.sentence}",
-            note="\n".join(_notes(test)),
+            note=_notes(test),
         )
     if not test.reason and not test.passed:
         raise typer.Exit(1)

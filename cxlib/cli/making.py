@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cxlib.cli.selecting import Json
-from cxlib.cli.terminal import print_json, say, working
+from cxlib.cli.terminal import echo, print_file, print_json, say, working
 
 __all__ = ["check_log", "demo", "ingest_log", "init_map"]
 
@@ -52,7 +52,7 @@ def init_map(
     with working("Looking at the log"):
         text = propose_journey_map(logs, separator=separator, encoding=encoding)
     if out is None:
-        typer.echo(text, nl=False)
+        print_file(text)
         return
     out.write_text(text, "utf-8")
     named = " ".join(str(log) for log in logs)
@@ -91,7 +91,7 @@ def check_log(
     if as_json:
         print_json(report.to_dict())
     else:
-        typer.echo(report.to_text())
+        echo(*report.to_text().split("\n"))
     if strict and (report.set_aside or report.unmapped or report.unknown_stages):
         say("Error: not every row is clean, and --strict asks for that")
         raise typer.Exit(1)
@@ -127,8 +127,8 @@ def ingest_log(
         separator=separator,
         encoding=encoding,
     )
-    typer.echo(report)
-    say(f"\nThe workspace is {out}. Next: cx map {out}, cx publish {out}, cx lab {out}")
+    echo(*report.split("\n"))
+    say("", f"The workspace is {out}. Next: cx map {out}, cx publish {out}, cx lab {out}")
 
 
 def _make(
@@ -190,7 +190,7 @@ def demo(
         customers=sample.customers,
         ratings=sample.ratings,
     )
-    typer.echo(report + "\n")
+    echo(*report.split("\n"), "")
     publish_snapshot(workspace, k=10)
     if not no_serve:
         serve_workspace(workspace, port=port)

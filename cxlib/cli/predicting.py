@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cxlib.cli.selecting import Json, WorkspaceFolder
-from cxlib.cli.terminal import as_records, print_json, print_table, say, working
+from cxlib.cli.terminal import as_records, echo, print_json, print_table, say, working
 
 if TYPE_CHECKING:
     from cxlib.fragmentation import Backtest, HandoffForecast, JourneyRisk
@@ -95,21 +95,24 @@ def _as_json(handoffs: HandoffForecast, risk: JourneyRisk, test: Backtest) -> di
 
 def _print_handoffs(name: str, found: HandoffForecast, test: Backtest, *, top: int) -> None:
     if found.reason is not None:
-        typer.echo(f"{name}, handoffs. {found.sentence}\n")
+        echo(f"{name}, handoffs. {found.sentence}", "")
         return
     rows = [_handoff_row(row) for row in found.table.head(top).iter_rows(named=True)]
     print_table(
         rows,
         title=f"{name}: handoffs that could break next ({found.signal}). {found.sentence}",
-        note="Forecast: arrivals with the signal beyond those of like handoffs, drawn towards 0 "
-        "the fewer arrivals there were. Chance: that it is more than 5 in 100.\n"
-        f"Held against what came. {test.handoff_sentence}\n",
+        note=(
+            "Forecast: arrivals with the signal beyond those of like handoffs, drawn towards 0 "
+            "the fewer arrivals there were. Chance: that it is more than 5 in 100.",
+            f"Held against what came. {test.handoff_sentence}",
+            "",
+        ),
         most=top,
     )
 
 
 def _handoff_row(row: Mapping[str, Any]) -> dict[str, str]:
-    from cxlib.figures.numbers import people, share
+    from cxlib.numbers import people, share
 
     ends = (row["excess"], row["excess_low"], row["excess_high"])
     forecast, low, high = (f"{100 * value:+.0f}" for value in ends)
@@ -127,9 +130,9 @@ def _handoff_row(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _print_under_way(name: str, found: JourneyRisk, test: Backtest, *, top: int) -> None:
     if found.reason is not None:
-        typer.echo(f"{name}, customers under way. {found.sentence}")
+        echo(f"{name}, customers under way. {found.sentence}")
         return
-    from cxlib.figures.numbers import share
+    from cxlib.numbers import share
 
     bands = ", ".join(
         f"{share(row['share'])} have a risk of {share(row['at_least'])} to {share(row['below'])}"
@@ -139,15 +142,19 @@ def _print_under_way(name: str, found: JourneyRisk, test: Backtest, *, top: int)
     print_table(
         rows,
         title=f"{name}: customers under way. {found.sentence}",
-        note=f"Of them {bands}.\nAt the contact: when it was made; now: after the silence since; "
-        "before: what became of earlier contacts there.\n"
-        f"Held against what came. {test.under_way_sentence}\n{test.sentence}",
+        note=(
+            f"Of them {bands}.",
+            "At the contact: when it was made; now: after the silence since; "
+            "before: what became of earlier contacts there.",
+            f"Held against what came. {test.under_way_sentence}",
+            test.sentence,
+        ),
         most=top,
     )
 
 
 def _under_way_row(row: Mapping[str, Any]) -> dict[str, str]:
-    from cxlib.figures.numbers import people, share
+    from cxlib.numbers import people, share
 
     came = f"{row['source']} → " if row["source"] is not None else ""
     return {

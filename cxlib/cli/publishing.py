@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxlib.cli.selecting import Json, Segment, WorkspaceFolder, read_segment
-from cxlib.cli.terminal import as_records, print_json, print_table, say, working
+from cxlib.cli.terminal import as_records, echo, print_json, print_table, say, working
 from cxlib.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ def publish_snapshot(
             answers=_answers(chosen, predictions=predictions),
             progress=tell,
         )
-    typer.echo("\n".join([f"Published: {snapshot.line()}", *snapshot.facts()]))
+    echo(f"Published: {snapshot.line()}", *snapshot.facts())
     if chosen is not None:
-        typer.echo(f"Dashboards in it: {', '.join(chosen)}.")
+        echo(f"Dashboards in it: {', '.join(chosen)}.")
 
 
 def _first_paints() -> Mapping[str, Callable[[Snapshot], str]]:
@@ -201,9 +201,9 @@ def print_changes(
             }
         )
         return
-    typer.echo(f"Since the snapshot {found.older} (data to {found.since:%Y-%m-%d}):")
+    echo(f"Since the snapshot {found.older} (data to {found.since:%Y-%m-%d}):")
     for sentence in found.sentences():
-        typer.echo(f"- {sentence}")
+        echo(f"- {sentence}")
     for note in found.notes:
         say(note)
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ import typer
 
 from cxlib.cli.selecting import WorkspaceFolder
 from cxlib.cli.terminal import say
-from cxlib.errors import InputError
+from cxlib.errors import InputError, WorkspaceError
 
 __all__ = ["find_folder", "open_lab", "serve", "serve_workspace"]
 
@@ -49,8 +50,11 @@ def serve(
         str, typer.Option(help="Path under which a reverse proxy shows the dashboards.")
     ] = "/",
     public_url: Annotated[
-        str | None,
-        typer.Option(help="Origin visitors see behind a proxy, such as https://figures.example."),
+        list[str] | None,
+        typer.Option(
+            help="Address visitors see behind a proxy, such as https://figures.example; may be "
+            "repeated. Other names are not answered to."
+        ),
     ] = None,
     snapshot: Annotated[
         str | None,
@@ -67,8 +71,10 @@ def serve(
         # Where dashboards are shown there may be the published snapshots and nothing else.
         Workspace.open(workspace)
     served = workspace if snapshot is None else find_snapshot(workspace, snapshot).folder
-    if Snapshot.newest(served) is None:
-        say(f"Nothing is published in {workspace} yet: run cx publish {workspace}, now or later.")
+    try:
+        Snapshot.open(served)
+    except WorkspaceError as error:  # one that is published later is taken up
+        say(f"Nothing to show yet: {error}")
     serve_workspace(
         served,
         port=port,
@@ -76,7 +82,7 @@ def serve(
         token=token,
         open_browser=open_browser,
         base_url=base_url,
-        public_url=public_url,
+        public_url=public_url or (),
     )
 
 
@@ -88,7 +94,7 @@ def serve_workspace(
     token: str | None = None,
     open_browser: bool = False,
     base_url: str = "/",
-    public_url: str | None = None,
+    public_url: Sequence[str] = (),
 ) -> None:
     """Serve the dashboards beside the package, or in the folder ``dashboards`` of this place."""
     from cxlib.serve import serve_dashboards

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cxlib.figures.numbers import answered, duration, people, plural, rating, share
 from cxlib.figures.theme import (
     DARK,
     LIGHT,
@@ -25,6 +24,7 @@ from cxlib.figures.theme import (
     stage_colours,
     theme_named,
 )
+from cxlib.numbers import answered, duration, people, plural, rating, share
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints

@@ -17,8 +17,8 @@ from cxlib.figures.fragmentation import (
     signal_name,
     wait_text,
 )
-from cxlib.figures.numbers import answered, duration, plural, share
 from cxlib.figures.theme import Theme, faded, lay_out, new_figure, theme_named
+from cxlib.numbers import answered, duration, plural, share
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails

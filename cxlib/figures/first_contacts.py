@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.numbers import duration, people, plural, share
 from cxlib.figures.rows import Span, add_bars, add_points, new_rows
 from cxlib.figures.theme import channel_colours, theme_named
 from cxlib.figures.wording import based_on, named
+from cxlib.numbers import duration, people, plural, share
 
 if TYPE_CHECKING:
     from cxlib.measures.first_contacts import FirstContacts

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.numbers import NBSP, answered, duration, people, plural, rating, share
 from cxlib.figures.theme import Theme, faded, lay_out, new_figure, theme_named
+from cxlib.numbers import NBSP, answered, duration, people, plural, rating, share
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails

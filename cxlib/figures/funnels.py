@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.numbers import duration, people, plural, share
 from cxlib.figures.rows import Part, Span, add_bars, add_points, add_splits, key_of, new_rows
 from cxlib.figures.theme import Theme, theme_named
 from cxlib.figures.wording import based_on
+from cxlib.numbers import duration, people, plural, share
 
 if TYPE_CHECKING:
     from cxlib.measures.funnels import Funnel

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from cxlib.figures.numbers import share
 from cxlib.figures.theme import Theme, colour_scale
+from cxlib.numbers import share
 
 __all__ = ["CELL_PX", "add_matrix"]
 

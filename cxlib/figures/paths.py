@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from cxlib.figures.numbers import duration, people, plural, share
 from cxlib.figures.rows import Span, add_bars, add_points, add_texts, new_rows
 from cxlib.figures.theme import theme_named, wrap
 from cxlib.figures.wording import based_on
+from cxlib.numbers import duration, people, plural, share
 
 if TYPE_CHECKING:
     from cxlib.measures.paths import Paths

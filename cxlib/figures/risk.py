@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from cxlib.figures.numbers import people, plural, share
 from cxlib.figures.rows import Span, add_bars, add_points, new_rows
 from cxlib.figures.theme import Theme, new_figure, theme_named
+from cxlib.numbers import people, plural, share
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.backtest import Backtest

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.numbers import duration, people, plural, share
 from cxlib.figures.rows import (
     Part,
     Span,
@@ -21,6 +20,7 @@ from cxlib.figures.rows import (
 )
 from cxlib.figures.theme import stage_colours, theme_named
 from cxlib.figures.wording import based_on
+from cxlib.numbers import duration, people, plural, share
 
 if TYPE_CHECKING:
     from cxlib.measures.stage_funnel import StageFunnel

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.figures.matrix import CELL_PX, add_matrix
-from cxlib.figures.numbers import plural, share
 from cxlib.figures.theme import new_figure, theme_named
 from cxlib.figures.wording import based_on
+from cxlib.numbers import plural, share
 
 if TYPE_CHECKING:
     from cxlib.measures.step_matrix import StepMatrix

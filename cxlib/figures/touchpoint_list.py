@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.numbers import people, plural, rating, share
 from cxlib.figures.rows import (
     Part,
     Span,
@@ -21,6 +20,7 @@ from cxlib.figures.rows import (
 from cxlib.figures.theme import channel_colours, theme_named
 from cxlib.figures.touchpoints import describe_touchpoints, hover_text
 from cxlib.figures.wording import based_on, named
+from cxlib.numbers import people, plural, rating, share
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints

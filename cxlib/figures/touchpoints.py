@@ -23,9 +23,9 @@ from cxlib.figures.map_traces import (
     grid,
     move_traces,
 )
-from cxlib.figures.numbers import answered, duration, people, plural, rating, share
 from cxlib.figures.theme import channel_colours, new_figure, stage_colours, theme_named
 from cxlib.figures.wording import named, of_whom
+from cxlib.numbers import answered, duration, people, plural, rating, share
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.figures.matrix import CELL_PX, add_matrix
-from cxlib.figures.numbers import duration, people, plural, share
 from cxlib.figures.theme import new_figure, theme_named
+from cxlib.numbers import duration, people, plural, share
 
 if TYPE_CHECKING:
     from cxlib.measures.transitions import Handoffs, Transitions

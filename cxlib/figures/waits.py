@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.numbers import duration, people, plural
 from cxlib.figures.rows import Span, add_bars, add_points, new_rows
 from cxlib.figures.theme import theme_named
 from cxlib.figures.wording import based_on
+from cxlib.numbers import duration, people, plural
 
 if TYPE_CHECKING:
     from cxlib.measures.waits import Waits

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import polars as pl
 
 from cxlib.errors import InputError, did_you_mean, listed
-from cxlib.journey_map import COLUMNS, JourneyMap
+from cxlib.ingest.cells import text_of
+from cxlib.ingest.tables import RawTable
+from cxlib.journey_map import COLUMNS, SETS, JourneyMap
 
-__all__ = ["XES_COLUMNS", "check_found", "find_columns"]
+__all__ = ["XES_COLUMNS", "check_found", "find_columns", "in_sets", "merge_names"]
 
 XES_COLUMNS = {
     "customer": ("case:concept:name",),
@@ -17,12 +22,40 @@ XES_COLUMNS = {
 """Where XES, and tables made from it, keep what we need."""
 
 
+ANSWERS = ("rated_at", "rating", "scale", "comment")
+"""Columns that a table of ratings may have instead of the log."""
+
+
+def in_sets(roles: Iterable[str]) -> list[str]:
+    """Return those roles that are an environment or a segment (``environment.NAME``)."""
+    return [role for role in roles if role.startswith(tuple(SETS.values()))]
+
+
+def merge_names(table: RawTable, journey_map: JourneyMap) -> RawTable:
+    """Return the table with one column where the file has several names of one: the first filled.
+
+    A column that goes by another name than the usual one is not renamed: rows in quarantine stand
+    there as they stand in the file.
+    """
+    columns = table.columns
+    found = {
+        here[0]: [text_of(name) for name in here]
+        for role in journey_map.other_names
+        if len(here := [name for name in journey_map.names_of(role) if name in columns]) > 1
+    }
+    if not found:
+        return table
+    merged = (pl.coalesce(texts).alias(name) for name, texts in found.items())
+    return replace(table, frame=table.frame.with_columns(merged))
+
+
 def find_columns(
     columns: list[str], journey_map: JourneyMap, *, source: str, required: Iterable[str]
 ) -> dict[str, str]:
     """Return the raw column of each role that the file has, by our name.
 
-    A role is the column that the map names; else the column of that very name; else the one of XES.
+    A role is the first column that the map names and the file has; else the column of that very
+    name; else the one of XES.
 
     Raises
     ------
@@ -30,46 +63,65 @@ def find_columns(
         Where a required column is missing; says which there are and which is like it.
     """
     found = {}
-    for role in COLUMNS:
-        named = journey_map.columns.get(role)
-        options = (named,) if named is not None else (role, *XES_COLUMNS.get(role, ()))
+    for role in (*COLUMNS, *in_sets(journey_map.columns)):
+        options = journey_map.names_of(role) or (role, *XES_COLUMNS.get(role, ()))
         present = next((c for c in options if c in columns), None)
         if present is not None:
             found[role] = present
+    if not journey_map.set_of("environment") and "environment" in columns:
+        found["environment.environment"] = "environment"
     for role in required:
         if role not in found:
-            wanted = journey_map.columns.get(role, role)
+            wanted = " or ".join(map(repr, journey_map.names_of(role) or (role,)))
+            nearest = did_you_mean((journey_map.names_of(role) or (role,))[0], columns)
             raise InputError(
-                f"{source}: column {wanted!r} ({role}: {COLUMNS[role]}) is missing; there are: "
-                f"{listed(columns)}.{did_you_mean(wanted, columns)} "
-                f"Name it in the map under columns: {{{role}: …}}"
+                f"{source}: column {wanted} ({role}: {COLUMNS[role]}) is missing; there are: "
+                f"{listed(columns)}.{nearest} Name it in the map under columns: {{{role}: …}}; "
+                "several names are a list"
             )
     return found
 
 
-def check_found(journey_map: JourneyMap, found: Iterable[str]) -> None:
+def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
     """Check that every column the map asks for is in one file at least.
+
+    Returns
+    -------
+    list of str
+        What to look at: columns of answers, which a table of ratings may have instead.
 
     Raises
     ------
     InputError
         Names the key of the map, the column, and which there are.
     """
-    there = list(found)
-    for key, column in _asked_for(journey_map):
-        if column not in there:
-            raise InputError(
-                f"the map's {key} names column {column!r}, which no file has; there are: "
-                f"{listed(sorted(there))}.{did_you_mean(column, there)}"
+    there, hints = list(found), []
+    for role, key, columns in _asked_for(journey_map):
+        if set(columns) & set(there):
+            continue
+        wanted = " or ".join(map(repr, columns))
+        nearest = did_you_mean(columns[0], there)
+        if role in ANSWERS:
+            hints.append(
+                f"the map's {key} names column {wanted}, which the log does not have: it is looked "
+                f"for in the table of ratings only (--ratings).{nearest}"
             )
+            continue
+        raise InputError(
+            f"the map's {key} names column {wanted}, which no file of the log has; there are: "
+            f"{listed(sorted(there))}.{nearest}"
+        )
+    return hints
 
 
-def _asked_for(journey_map: JourneyMap) -> Iterable[tuple[str, str]]:
-    # `rated_at` belongs to tables of ratings, which are read on their own.
-    for role, column in journey_map.columns.items():
-        if role != "rated_at":
-            yield f"columns.{role}", column
-    yield from (("keep", column) for column in journey_map.keep)
+def _asked_for(journey_map: JourneyMap) -> Iterable[tuple[str, str, tuple[str, ...]]]:
+    """Yield role, key of the map and the column's names for every column that the map names."""
+    for role in journey_map.columns:
+        kind = next((k for k, start in SETS.items() if role.startswith(start)), None)
+        key = f"{kind}.{role.removeprefix(SETS[kind])}" if kind is not None else role
+        yield role, f"columns.{key}", journey_map.names_of(role)
+    yield from (("keep", "keep", (column,)) for column in journey_map.keep)
     for touchpoint in journey_map.touchpoints:
         patterns: Mapping[str, str] = touchpoint.match or {}
-        yield from ((f"match of {touchpoint.name!r}", column) for column in patterns)
+        key = f"match of {touchpoint.name!r}"
+        yield from (("match", key, (column,)) for column in patterns)

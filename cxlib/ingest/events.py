@@ -12,12 +12,13 @@ import polars as pl
 from cxlib.contracts import EVENTS
 from cxlib.errors import InputError, nearest_name
 from cxlib.ingest.cells import as_number, read_ids, text_of
-from cxlib.ingest.columns import check_found, find_columns
+from cxlib.ingest.columns import check_found, find_columns, in_sets, merge_names
 from cxlib.ingest.hours import count_outside_hours, hints_on_hours
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.recognise import KEY, content_hash, place_columns, recognise
 from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
+from cxlib.ingest.scales import off_scale, read_scales, strange_scales
 from cxlib.ingest.sources import Paths, Source, find_sources
 from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table
 from cxlib.ingest.xes import read_xes
@@ -28,9 +29,10 @@ __all__ = ["Ingested", "read_events", "read_source"]
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 """Contacts before this are implausible unless the map says otherwise (`earliest`)."""
 
-_TEXTS = ("environment", "issue", "comment")
-_NUMBERS = ("rating", "cost")
-_OPTIONAL = ("ended_at", *_NUMBERS, *_TEXTS)
+_TEXTS = ("issue", "comment")
+_NUMBERS = ("rating", "cost", "amount")
+_ANSWER = ("rating", "scale", "comment")
+_OPTIONAL = ("ended_at", "scale", *_NUMBERS, *_TEXTS)
 _INSTANT = pl.Datetime("us", "UTC")
 
 
@@ -144,8 +146,9 @@ def read_events(
             progress(f"reading {source}")
         table = read_source(source, separator=separator, encoding=encoding)
         parts.append(_read_part(table, journey_map, tally))
-    check_found(journey_map, {c: None for part in parts for c in part.columns})
-    contacts = pl.concat([p.contacts for p in parts], rechunk=False)
+    missing = check_found(journey_map, {c: None for part in parts for c in part.columns})
+    tally.hints.update(dict.fromkeys(missing))
+    contacts = pl.concat([p.contacts for p in parts], how="diagonal", rechunk=False)
     places = pl.concat([p.places for p in parts]).unique(KEY, keep="first", maintain_order=True)
     quarantine = pl.concat([p.quarantine for p in parts])
     if not contacts.height:
@@ -155,6 +158,7 @@ def read_events(
 
 
 def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part:
+    table = merge_names(table, journey_map)
     source, columns = str(table.source), table.columns
     matched = any(t.match for t in journey_map.touchpoints)
     required = ("customer", "occurred_at") if matched else ("customer", "occurred_at", "touchpoint")
@@ -188,17 +192,19 @@ def _collect(
     schema = table.frame.collect_schema()
     ours = {
         name: pl.col(roles[name])
-        for name in ("customer", "occurred_at", "sequence", *_OPTIONAL)
+        for name in ("customer", "occurred_at", "sequence", *_OPTIONAL, *in_sets(roles))
         if name in roles
     }
     if POSITION in schema:
         ours.setdefault("sequence", pl.col(POSITION))
     here = [c for c in deciding if c in schema]
+    # Two lines about one contact on two scales are one contact with two answers.
+    answer = {roles[name] for name in _ANSWER if name in roles} if "scale" in roles else set()
     # Deciding columns get numbers for names, since a raw column may be called like one of ours.
     numbered = [pl.col(c).alias(f"\x00{i}") for i, c in enumerate(here)]
     rows = table.collect(
         pl.col(LINE),
-        content_hash(table.columns).alias("row"),
+        content_hash([c for c in table.columns if c not in answer]).alias("row"),
         content_hash(here).alias(KEY),
         *(expr.alias(name) for name, expr in ours.items()),
         *numbered,
@@ -260,9 +266,12 @@ def _finish(
     """Read the optional cells, and give every part the same columns."""
     exprs: dict[str, pl.Expr | pl.Series] = {}
     for name in _NUMBERS:
-        exprs[name] = _number(rows, name, journey_map, tally)
+        exprs[name] = _number(rows, name, tally)
     for name in _TEXTS:
         exprs[name] = text_of(name) if name in rows.columns else pl.lit(None, pl.String)
+    for name in in_sets(rows.columns):
+        exprs[name] = text_of(name)
+    exprs["rating"], exprs["scale"] = _on_scale(rows, exprs["rating"], journey_map, tally)
     exprs["ended_at"] = _ended_at(rows, journey_map, source, tally)
     sequence: pl.Expr = pl.lit(0, pl.Int64)
     if "sequence" in rows.columns:
@@ -274,22 +283,34 @@ def _finish(
     return rows.select("customer", "occurred_at", "row", KEY, sequence=sequence, **exprs)
 
 
-def _number(
-    rows: pl.DataFrame, name: str, journey_map: JourneyMap, tally: _Tally
-) -> pl.Expr | pl.Series:
+def _number(rows: pl.DataFrame, name: str, tally: _Tally) -> pl.Expr | pl.Series:
     if name not in rows.columns:
         return pl.lit(None, pl.Float64)
     written = rows.select(text_of(name)).to_series()
     numbers = rows.select(as_number(name)).to_series()
     if unread := numbers.null_count() - written.null_count():
         tally.cleared[f"{name} is no number"] += unread
-    scale = journey_map.rating_scale
-    if name == "rating" and scale is not None:
-        outside = ~numbers.is_between(scale.min, scale.max)
-        if beyond := int(outside.sum()):
-            tally.cleared[f"rating is outside {scale.min:g} to {scale.max:g}"] += beyond
-            numbers = numbers.set(outside.fill_null(False), None)
     return numbers
+
+
+def _on_scale(
+    rows: pl.DataFrame, ratings: pl.Expr | pl.Series, journey_map: JourneyMap, tally: _Tally
+) -> tuple[pl.Expr | pl.Series, pl.Expr | pl.Series]:
+    """Return ratings without those that lie outside their scale, and the scale of each."""
+    if isinstance(ratings, pl.Expr):
+        return ratings, pl.lit(None, pl.String)
+    scales = None
+    if "scale" in rows.columns:
+        written = rows.select(text_of("scale")).to_series()
+        scales = read_scales(written, journey_map, usual=None)
+        tally.hints.update(dict.fromkeys(strange_scales(scales, ratings, journey_map)))
+    for reason, outside in off_scale(ratings, scales, journey_map).items():
+        if beyond := int(outside.sum()):
+            tally.cleared[reason] += beyond
+            ratings = ratings.set(outside, None)
+    if scales is None:
+        return ratings, pl.lit(None, pl.String)
+    return ratings, scales.zip_with(ratings.is_not_null(), pl.Series([None], dtype=pl.String))
 
 
 def _ended_at(
@@ -317,7 +338,7 @@ def _events(contacts: pl.DataFrame, places: pl.DataFrame) -> pl.LazyFrame:
     """Return EVENTS, in which what a row is, is looked up only when it is asked for."""
     named = places.lazy().select(KEY, "touchpoint", "channel", "stage", "owner", "initiated_by")
     joined = contacts.lazy().join(named, on=KEY, how="left")
-    return joined.select(EVENTS.schema.names())
+    return joined.select(*EVENTS.schema.names(), *in_sets(contacts.columns))
 
 
 def _report(

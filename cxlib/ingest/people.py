@@ -12,9 +12,10 @@ from cxlib.ingest.cells import as_number, read_ids, text_of
 from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.quarantine import first_reasons, set_aside
+from cxlib.ingest.scales import off_scale, read_scales, strange_scales
 from cxlib.ingest.sources import Paths, find_sources
 from cxlib.ingest.tables import LINE, RawTable
-from cxlib.journey_map import JourneyMap
+from cxlib.journey_map import BesideTheLog, JourneyMap
 
 __all__ = ["IngestedTable", "read_customers", "read_ratings"]
 
@@ -31,10 +32,13 @@ class IngestedTable:
         CUSTOMERS or RATINGS, sorted.
     quarantine
         QUARANTINE: the rows set aside, each with the reason.
+    hints
+        What to look at, in words.
     """
 
     rows: pl.DataFrame
     quarantine: pl.DataFrame
+    hints: tuple[str, ...] = ()
 
 
 def read_customers(
@@ -51,7 +55,7 @@ def read_customers(
     paths
         Files of any format that `read_events` reads.
     journey_map
-        Where given, its column for the customer is looked for too.
+        Gives the column of the customer (`customers`, else that of the log).
     separator, encoding
         Of text files; None: detected.
 
@@ -68,11 +72,12 @@ def read_customers(
         Where a file cannot be read, the customer column is missing, or most rows of a file cannot
         be used.
     """
+    own = journey_map.customers if journey_map is not None else BesideTheLog()
     tables: list[tuple[RawTable, dict[str, str]]] = []
     parts = []
     for source in find_sources(paths):
         table = read_source(source, separator=separator, encoding=encoding)
-        name = _column(table, "customer", journey_map)
+        name = _column(table, "customer", journey_map, own)
         raw = table.collect()
         ids = read_ids(raw[name], where=f"{source}, column {name!r}")
         segments = [text_of(c).alias(c) for c in table.columns if c not in (name, "customer")]
@@ -111,8 +116,8 @@ def read_ratings(
     ----------
     paths
         Files of any format that `read_events` reads, with columns ``customer``, ``rated_at`` (or
-        the map's ``occurred_at``) and ``rating``; ``touchpoint`` and ``comment`` may be there. The
-        map's `columns` may call them otherwise.
+        the map's ``occurred_at``) and ``rating``; ``scale``, ``touchpoint`` and ``comment`` may be
+        there. The map's `ratings`, else its `columns`, may call them otherwise.
     journey_map
         Gives columns, time zone and rating scale.
     separator, encoding
@@ -135,45 +140,48 @@ def read_ratings(
         table = read_source(source, separator=separator, encoding=encoding)
         parts.append(_ratings(table, journey_map))
     rows = pl.concat([part.rows for part in parts])
-    rows = rows.sort("customer", "rated_at", "rating", "touchpoint", "comment")
-    return IngestedTable(RATINGS.validate(rows), pl.concat([part.quarantine for part in parts]))
+    rows = rows.sort("customer", "rated_at", "scale", "rating", "touchpoint", "comment")
+    hints = strange_scales(rows["scale"], rows["rating"], journey_map)
+    quarantine = pl.concat([part.quarantine for part in parts])
+    return IngestedTable(RATINGS.validate(rows), quarantine, tuple(hints))
 
 
 def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
-    where = str(table.source)
+    where, own = str(table.source), journey_map.ratings
     roles = {
-        "customer": _column(table, "customer", journey_map),
-        "occurred_at": _column(table, "rated_at", journey_map, "occurred_at"),
+        "customer": _column(table, "customer", journey_map, own),
+        "occurred_at": _column(table, "rated_at", journey_map, own, "occurred_at"),
     }
-    rating = _column(table, "rating", journey_map)
+    rating = _column(table, "rating", journey_map, own)
     answered = table.collect().filter(text_of(rating).is_not_null())
     numbers = answered.select(as_number(rating)).to_series()
     instants = read_instants(
         answered[roles["occurred_at"]],
         where=f"{where}, column {roles['occurred_at']!r}",
-        time_zone=journey_map.time_zone,
-        time_format=journey_map.time_format,
+        time_zone=own.time_zone or journey_map.time_zone,
+        time_format=own.time_format or journey_map.time_format,
     )
     optional = {}
-    for name in ("touchpoint", "comment"):
-        column = _find(table, name, journey_map)
+    for name in ("touchpoint", "comment", "scale"):
+        column = _find(table, name, journey_map, own)
         optional[name] = text_of(column) if column is not None else pl.lit(None, pl.String)
         if name == "touchpoint" and column is not None:
             roles[name] = column
+    written = answered.select(optional.pop("scale")).to_series()
+    if len(written) != len(answered):  # no column of scales
+        written = written.new_from_index(0, len(answered))
+    scales = read_scales(written, journey_map, usual=own.scale)
     ids = read_ids(answered[roles["customer"]], where=f"{where}, column {roles['customer']!r}")
     faults = {
         "customer is empty": ids.values.is_null(),
         "time cannot be read": instants.unread,
         "time is empty": instants.values.is_null(),
         "rating is no number": numbers.is_null(),
+        **off_scale(numbers, scales, journey_map),
     }
-    scale = journey_map.rating_scale
-    if scale is not None:
-        outside = ~numbers.is_between(scale.min, scale.max).fill_null(True)
-        faults[f"rating is outside {scale.min:g} to {scale.max:g}"] = outside
     reasons = first_reasons(faults)
     rows = answered.select(
-        customer=ids.values, rated_at=instants.values, rating=numbers, **optional
+        customer=ids.values, rated_at=instants.values, rating=numbers, scale=scales, **optional
     )
     quarantine = _set_aside(table, answered[LINE], reasons, roles)
     return IngestedTable(rows if reasons is None else rows.filter(reasons.is_null()), quarantine)
@@ -196,16 +204,37 @@ def _set_aside(
     return quarantine
 
 
-def _find(table: RawTable, role: str, journey_map: JourneyMap | None) -> str | None:
-    named = journey_map.columns.get(role) if journey_map is not None else None
-    return next((c for c in (role, named) if c is not None and c in table.columns), None)
+def _find(
+    table: RawTable, role: str, journey_map: JourneyMap | None, own: BesideTheLog
+) -> str | None:
+    """The column that the map names for this table; else one of our name, or of the log's."""
+    if role in own.columns:
+        named = own.columns[role]
+        if named not in table.columns:
+            raise InputError(
+                f"{table.source}: the map names column {named!r} for {role!r} of this table, which "
+                f"the file does not have; there are: {listed(table.columns)}."
+                f"{did_you_mean(named, table.columns)}"
+            )
+        return named
+    logged = journey_map.names_of(role) if journey_map is not None else ()
+    return next((c for c in (*logged, role) if c in table.columns), None)
 
 
-def _column(table: RawTable, role: str, journey_map: JourneyMap | None, also: str = "") -> str:
-    found = _find(table, role, journey_map) or (also and _find(table, also, journey_map))
+def _column(
+    table: RawTable,
+    role: str,
+    journey_map: JourneyMap | None,
+    own: BesideTheLog,
+    also: str = "",
+) -> str:
+    found = _find(table, role, journey_map, own)
+    found = found or (also and _find(table, also, journey_map, own))
     if not found:
+        kind = "customers" if role == "customer" and own == BesideTheLog() else "ratings"
         raise InputError(
             f"{table.source}: column {role!r} is missing; there are: {listed(table.columns)}."
-            f"{did_you_mean(role, table.columns)}"
+            f"{did_you_mean(role, table.columns)} Name it in the map, under "
+            f"{kind}: {{columns: {{{role}: …}}}}"
         )
     return found

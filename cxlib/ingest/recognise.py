@@ -67,7 +67,7 @@ def recognise(
     raw = {
         role: pl.col(roles[role]) if role in roles else pl.lit(None, pl.String) for role in _ROLES
     }
-    matched = texts.with_columns(_number=_touchpoint_number(journey_map, roles.get("touchpoint")))
+    matched = texts.with_columns(_number=_touchpoint_number(journey_map, roles))
     planned = _planned(journey_map.touchpoints)
     joined = matched.join(planned, on="_number", how="left", maintain_order="left")
     stage_known = raw["stage"].is_in(journey_map.stages)
@@ -98,21 +98,43 @@ def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:
     )
 
 
-def _touchpoint_number(journey_map: JourneyMap, column: str | None) -> pl.Expr:
-    """The first touchpoint, in the order of the map, that matches or, without `match`, is named."""
+def _touchpoint_number(journey_map: JourneyMap, roles: Mapping[str, str]) -> pl.Expr:
+    """The first touchpoint, in the order of the map, that matches or, without `match`, is named.
+
+    Of several lines of one touchpoint it is the one of the row's channel, else the first.
+    """
     touchpoints = list(enumerate(journey_map.touchpoints))
-    by_name = {t.name: i for i, t in touchpoints if t.match is None}
-    found: list[pl.Expr] = [
-        pl.when(_matches_all(t.match)).then(pl.lit(i, pl.UInt32))
-        for i, t in touchpoints
-        if t.match is not None
-    ]
-    if column is not None and by_name:
-        names, numbers = list(by_name), list(by_name.values())
-        found.append(
-            pl.col(column).replace_strict(names, numbers, default=None, return_dtype=pl.UInt32)
-        )
+    found: list[pl.Expr] = []
+    for i, t in touchpoints:
+        if t.match is not None:
+            here = _matches_all(t.match)
+            if "channel" in roles and _has_lines(journey_map, t.name):
+                logged = pl.col(roles["channel"])
+                here &= logged.is_null() | (logged == t.channel)
+            found.append(pl.when(here).then(pl.lit(i, pl.UInt32)))
+    by_name: dict[str, int] = {}
+    by_channel: dict[tuple[str, str | None], int] = {}
+    for i, t in touchpoints:
+        if t.match is None:
+            by_name.setdefault(t.name, i)
+            if _has_lines(journey_map, t.name):
+                by_channel[t.name, t.channel] = i
+    if "touchpoint" in roles and by_name:
+        name = pl.col(roles["touchpoint"])
+        number = name.replace_strict(by_name, default=None, return_dtype=pl.UInt32)
+        if "channel" in roles:
+            channel = pl.col(roles["channel"])
+            exact = [
+                pl.when((name == n) & (channel == c)).then(pl.lit(i, pl.UInt32))
+                for (n, c), i in by_channel.items()
+            ]
+            number = pl.coalesce(*exact, number)
+        found.append(number)
     return pl.min_horizontal(found) if found else pl.lit(None, pl.UInt32)
+
+
+def _has_lines(journey_map: JourneyMap, name: str) -> bool:
+    return sum(t.name == name for t in journey_map.touchpoints) > 1
 
 
 def _planned(touchpoints: tuple[Touchpoint, ...]) -> pl.DataFrame:

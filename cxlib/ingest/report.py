@@ -10,7 +10,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from cxlib.visible import visible
+
 __all__ = ["FileReport", "IngestReport", "OutsideHours", "UnmappedTouchpoint"]
+
+AFTER_SORTING = {
+    "duplicate": "duplicates",
+    "another answer about one contact (kept with the ratings)": "further_answers",
+    "robot": "robot_contacts",
+}
+"""Reasons that only sorted contacts show, and the count of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +92,12 @@ class IngestReport:
         Touchpoints with opening hours, those with most contacts outside first.
     hints
         What to look at, in words.
-    customers, journeys, tied_timestamps, duplicates, robots, robot_contacts
+    customers, journeys, tied_timestamps, duplicates, further_answers, robots, robot_contacts
         Known once the contacts are sorted; None before. A tied timestamp is a contact at the same
         instant as the one before it of the same customer.
+    segments_varying, environments_rarer
+        By segment of the log, customers for whom it gives several values (the first counts); by
+        environment column, values that were put together because there are so many.
     segments_left_out, customers_without_segment, ratings, tables_set_aside
         From the tables of customers and ratings, where there were any; the last: rows of theirs in
         quarantine by table and reason, which are no rows of the log.
@@ -111,12 +123,15 @@ class IngestReport:
     journeys: int | None = None
     tied_timestamps: int | None = None
     duplicates: int | None = None
+    further_answers: int | None = None
     robots: int | None = None
     robot_contacts: int | None = None
     segments_left_out: tuple[str, ...] = ()
     customers_without_segment: int | None = None
     ratings: Mapping[str, Any] | None = None
     tables_set_aside: Mapping[str, int] = field(default_factory=dict)
+    segments_varying: Mapping[str, int] = field(default_factory=dict)
+    environments_rarer: Mapping[str, int] = field(default_factory=dict)
     outside_hours: tuple[OutsideHours, ...] = ()
 
     def with_store_counts(self, **counts: Any) -> IngestReport:
@@ -125,10 +140,8 @@ class IngestReport:
         Parameters
         ----------
         counts
-            Any of ``contacts``, ``customers``, ``journeys``, ``tied_timestamps``, ``duplicates``,
-            ``robots``, ``robot_contacts``, ``segments_left_out``, ``customers_without_segment``,
-            ``ratings``, ``tables_set_aside``. Duplicates and contacts of robots are taken from the
-            contacts into `set_aside`.
+            Any of the fields that have a default. Duplicates, further answers and contacts of
+            robots are taken from the contacts into `set_aside`.
 
         Raises
         ------
@@ -139,7 +152,7 @@ class IngestReport:
         if strange := sorted(set(counts) - known):
             raise TypeError(f"a report holds no {', '.join(strange)}")
         set_aside = dict(self.set_aside)
-        for reason, key in (("duplicate", "duplicates"), ("robot", "robot_contacts")):
+        for reason, key in AFTER_SORTING.items():
             if counts.get(key):
                 set_aside[reason] = int(counts[key])
         contacts = self.rows_in - self.left_out - sum(set_aside.values())
@@ -177,10 +190,16 @@ class IngestReport:
 
     def to_text(self) -> str:
         """Return the report for a terminal."""
+        from rich.cells import cell_len
+
         parts = []
-        for title, rows in self._sections():
-            width = max((len(label) for label, _ in rows), default=0)
-            lines = [f"  {label:<{width}}  {value}".rstrip() for label, value in rows]
+        for title, told in self._sections():
+            rows = [(visible(label), visible(value)) for label, value in told]
+            width = max((cell_len(label) for label, _ in rows), default=0)
+            lines = [
+                f"  {label}{' ' * (width - cell_len(label))}  {value}".rstrip()
+                for label, value in rows
+            ]
             parts.append("\n".join([title, *lines]))
         return "\n\n".join(parts)
 
@@ -247,6 +266,10 @@ class IngestReport:
             yield "robots", f"{self.robots:,} customers"
         if self.ratings:
             yield "ratings", ", ".join(f"{_number(v)} {k}" for k, v in self.ratings.items())
+        for name, customers in self.segments_varying.items():
+            yield "segment changes", f"{name} for {customers:,} customers; the first value counts"
+        for name, values in self.environments_rarer.items():
+            yield "environment", f"{name} has {values:,} rare values, which are put together"
         if self.customers_without_segment:
             yield "customers without segment", f"{self.customers_without_segment:,}"
         if self.segments_left_out:

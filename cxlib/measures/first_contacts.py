@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.columns import Column, Columns, Count, Customers, Label, Share, Tables, Wait
 from cxlib.errors import InputError
-from cxlib.results import Result, interval_columns
+from cxlib.results import Result, answers, interval_columns, result
 from cxlib.statistics.competing_risks import (
     at_time,
     cumulative_incidence,
@@ -35,16 +36,34 @@ _COUNTED = ("goal_n", "declined_n", "silent_n", "done_n", "open_n")
 _OPEN = 4
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+_BEGINNING: dict[str, Column] = {
+    "journeys": Count("that begin so", each="journeys"),
+    "first_journeys": Customers(
+        "of them, each customer's first in the log", adds_up=True, detail=True
+    ),
+    "share": Share("of all journeys", of="journeys", each="journeys", total="total", interval=True),
+    "goal": Share("chance of the goal; null where the map has none", interval=True),
+    "lost": Share(
+        "chance of loss or silence before it; null where the map has no goal, or a time is given",
+        interval=True,
+    ),
+    "time_to_goal": Wait(
+        "median of those who get there", of="goal_n", each="journeys", interval=True
+    ),
+    "goal_n": Count("reached the goal", each="journeys", detail=True),
+    "declined_n": Count("met a loss of the map", each="journeys", detail=True),
+    "silent_n": Count("went silent for longer than the gap", each="journeys", detail=True),
+    "done_n": Count("began beyond the goal's stage", each="journeys", detail=True),
+    "open_n": Count("still running", heading="open", each="journeys"),
+}
+
+
+@result
 class FirstContacts(Result):
     """What `measure_first_contacts` returns.
 
     Attributes
     ----------
-    by_channel, whole
-        The same columns for the channel of the first contact, and for all journeys (one row).
-    journeys
-        Journeys that began in the part asked about.
     within
         The time within which the goal was to be reached; None for any time.
     """
@@ -55,9 +74,25 @@ class FirstContacts(Result):
     within: timedelta | None
 
     title = "First points of contact"
-    shown = ("touchpoint", "channel", "journeys", "share", "goal", "lost", "time_to_goal", "open_n")
+    tables = Tables(
+        table=Columns(
+            "one row per place that journeys begin with, the most frequent first",
+            place=Label("number in the summary", detail=True),
+            stage=Label("of the journey map", detail=True),
+            touchpoint=Label("of the first contact"),
+            channel=Label("of the first contact"),
+            owner=Label("who answers for it", detail=True),
+            **_BEGINNING,
+        ),
+        by_channel=Columns(
+            "the same by channel", channel=Label("of the first contact"), **_BEGINNING
+        ),
+        whole=Columns("the same for all journeys, in one row", **_BEGINNING),
+    )
+    figures = Columns(journeys=Count("that began in the part asked about", each="journeys"))
 
 
+@answers(FirstContacts)
 def measure_first_contacts(
     summary: Summary,
     *,
@@ -87,17 +122,6 @@ def measure_first_contacts(
     Returns
     -------
     FirstContacts
-        ``table`` has one row per place that journeys begin with, the most frequent first:
-
-        - ``place``, ``stage``, ``touchpoint``, ``channel``, ``owner``;
-        - ``journeys``, ``first_journeys`` (of them, the customer's first);
-        - ``share`` of all journeys, with ``share_low`` and ``share_high``;
-        - ``goal`` (chance of the goal), ``lost`` (of loss or silence before it), each with its
-        ends;
-          null where the map has no goal, and ``lost`` also where a time is given;
-        - ``time_to_goal`` (Duration, median of those who get there) with its ends;
-        - ``goal_n``, ``declined_n``, ``silent_n``, ``done_n`` (began beyond the goal's stage),
-        ``open_n``.
 
     Raises
     ------

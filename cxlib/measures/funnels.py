@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.columns import Columns, Count, Customers, Label, Rank, Share, Tables, Wait
 from cxlib.errors import InputError, UnknownNameError
-from cxlib.results import Result, interval_columns
+from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import Journeys, read_journeys
 from cxlib.statistics.competing_risks import (
     cumulative_incidence,
@@ -35,7 +36,7 @@ _ENDS = ("declined", "silent", "done", "open")
 _NEVER = np.iinfo(np.int64).min
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@result
 class Funnel(Result):
     """What `measure_funnel` returns.
 
@@ -43,8 +44,6 @@ class Funnel(Result):
     ----------
     steps
         The steps asked for.
-    journeys, customers
-        Journeys in the part asked about, and their customers, whether they reach a step or not.
     within
         The time within which all steps had to be taken; None for any time.
     """
@@ -55,8 +54,47 @@ class Funnel(Result):
     within: timedelta | None
 
     title = "Funnel"
+    tables = Tables(
+        table=Columns(
+            "one row per step",
+            step=Rank("from 1"),
+            name=Label("of the step"),
+            journeys=Count("reached the step in order, in one journey", each="journeys"),
+            customers=Customers("with such a journey"),
+            customers_ever=Customers(
+                "the same when a customer's journeys are read as one", detail=True
+            ),
+            share=Share(
+                "of the journeys at the first step that have reached this one so far",
+                heading="so far",
+                interval=True,
+            ),
+            rate=Share(
+                "chance of getting here from the step before, open journeys allowed for; null at "
+                "the first step",
+                heading="of the step before",
+                interval=True,
+            ),
+            time=Wait(
+                "median time from the step before, of those who get here",
+                heading="median time",
+                of="journeys",
+                each="journeys",
+                interval=True,
+            ),
+            declined_n=Count("of those who stop here: met a loss", each="journeys", detail=True),
+            silent_n=Count("went silent", each="journeys", detail=True),
+            done_n=Count("at the goal, without the next step", each="journeys", detail=True),
+            open_n=Count("can still go on; null at the last step", each="journeys", detail=True),
+        )
+    )
+    figures = Columns(
+        journeys=Count("in the part asked about, whether they reach a step or not"),
+        customers=Customers("of these journeys"),
+    )
 
 
+@answers(Funnel)
 def measure_funnel(
     workspace: Workspace,
     *,
@@ -92,21 +130,6 @@ def measure_funnel(
     Returns
     -------
     Funnel
-        ``table`` has one row per step:
-
-        - ``step`` (from 1), ``name``;
-        - ``journeys``, ``customers`` (with such a journey): reached the step in order, in one
-        journey;
-        - ``customers_ever``: the same when a customer's journeys are read as one;
-        - ``share``: of the journeys at the first step that have reached this one so far;
-        - ``rate``: chance of getting here from the step before, open journeys allowed for; null
-        at the
-          first step; both with ``_low`` and ``_high``;
-        - ``time`` (Duration): median time from the step before, of those who get here, with its
-        ends;
-        - ``declined_n``, ``silent_n``, ``done_n`` (at the goal, without this step), ``open_n``:
-        journeys
-          that reached this step, but not the next: what became of them. Null at the last step.
 
     Raises
     ------

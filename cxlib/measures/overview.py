@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 
-from cxlib.results import Result, distinct_customers, interval_columns
+from cxlib import numbers
+from cxlib.columns import Columns, Count, Customers, Label, Tables, Value
+from cxlib.results import Result, answers, distinct_customers, interval_columns, result
 from cxlib.statistics.competing_risks import incidence_interval
 from cxlib.statistics.rates import Interval, rate, ratio
 from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
@@ -19,23 +19,41 @@ _OUTCOMES = ("goal", "lost", "silent", "done", "open")
 _OPEN = 4
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@result
 class Overview(Result):
-    """What `measure_overview` returns.
-
-    Attributes
-    ----------
-    customers, journeys, contacts
-        Distinct customers, journeys begun and contacts in the part asked about.
-    """
+    """What `measure_overview` returns."""
 
     customers: int
     journeys: int
     contacts: int
 
     title = "Overview"
+    tables = Tables(
+        table=Columns(
+            "one row per figure",
+            measure=Label(
+                '"customers", "journeys", "contacts"; "journeys per customer", "contacts per '
+                'journey" (the whole log and segments only); chances that a journey ends with the '
+                '"goal", is "lost" ("declined" and "silent" together), or "done" (began beyond the '
+                'goal\'s stage), journeys still running allowed for; "open": share of journeys '
+                "still running at the end of the log, apart from these chances"
+            ),
+            value=Value(
+                "the figure",
+                interval=("low", "high"),
+                written={"share": numbers.share, "count": numbers.decimal},
+            ),
+            unit=Label('"count", "mean" or "share"', detail=True),
+        )
+    )
+    figures = Columns(
+        customers=Customers("in the part asked about"),
+        journeys=Count("begun there", each="journeys"),
+        contacts=Count("there", each="contacts"),
+    )
 
 
+@answers(Overview)
 def measure_overview(summary: Summary, *, where: Selection | None = None) -> Overview:
     """Measure how many customers, journeys and contacts there are, and what became of the journeys.
 
@@ -51,14 +69,6 @@ def measure_overview(summary: Summary, *, where: Selection | None = None) -> Ove
     Returns
     -------
     Overview
-        ``table`` has one row per figure: ``measure``, ``value``, ``low``, ``high``, ``unit``:
-
-        - "customers", "journeys", "contacts" (counts);
-        - "journeys per customer", "contacts per journey" (means over customers and journeys);
-        - "goal", "lost" ("declined" and "silent" together), "declined", "silent", "done" (began
-          beyond the goal's stage): chance that a journey ends so (Aalen-Johansen, journeys
-          still running allowed for);
-        - "open": share of journeys still running at the end of the log, apart from these chances.
 
     References
     ----------

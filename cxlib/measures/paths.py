@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.columns import Columns, Count, Customers, Label, Share, Tables, Wait
 from cxlib.errors import InputError
-from cxlib.results import Result, interval_columns
+from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import OUTCOMES, By, Journeys, name_places, read_journeys
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS, dense_counts
@@ -23,19 +22,9 @@ _WRITTEN = 12
 _ARROW = " → "
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@result
 class Paths(Result):
-    """What `measure_paths` returns.
-
-    Attributes
-    ----------
-    journeys
-        Journeys in the part asked about.
-    paths
-        Number of different paths they take.
-    others, others_journeys, others_share
-        How many paths are not in the table, and the journeys (number and share) that take them.
-    """
+    """What `measure_paths` returns."""
 
     journeys: int
     paths: int
@@ -44,8 +33,41 @@ class Paths(Result):
     others_share: float
 
     title = "Most frequent paths"
+    tables = Tables(
+        table=Columns(
+            "one row per path, the most frequent first",
+            path=Label("names joined by arrows; of a path longer than twelve the rest is counted"),
+            contacts=Count("its length", each="contacts", detail=True),
+            journeys=Count("that take it", each="journeys"),
+            customers=Customers("who take it"),
+            share=Share(
+                "of all journeys asked about",
+                of="journeys",
+                each="journeys",
+                total="total",
+                interval=True,
+            ),
+            goal=Share("of its journeys no longer open, reached the goal", interval=True),
+            goal_n=Count("reached the goal", each="journeys", detail=True),
+            declined_n=Count("met a loss", each="journeys", detail=True),
+            silent_n=Count("went silent", each="journeys", detail=True),
+            done_n=Count("began beyond the goal", each="journeys", detail=True),
+            open_n=Count("still running", heading="open", each="journeys"),
+            duration=Wait(
+                "median from the first to the last contact", of="journeys", each="journeys"
+            ),
+        )
+    )
+    figures = Columns(
+        journeys=Count("in the part asked about", each="journeys"),
+        paths=Count("different ones that they take"),
+        others=Count("paths that are not in the table"),
+        others_journeys=Count("that take them", each="journeys"),
+        others_share=Share("of the journeys that take them"),
+    )
 
 
+@answers(Paths)
 def measure_paths(
     workspace: Workspace,
     *,
@@ -78,14 +100,6 @@ def measure_paths(
     Returns
     -------
     Paths
-        ``table`` has one row per path, the most frequent first:
-
-        - ``path`` (names joined by arrows; of a path longer than twelve the rest is counted),
-          ``contacts`` (its length), ``journeys``, ``customers``;
-        - ``share`` of all journeys asked about, with ``share_low`` and ``share_high``;
-        - ``goal``: share of its journeys no longer open that reached the goal, with its ends;
-        - ``goal_n``, ``declined_n``, ``silent_n``, ``done_n``, ``open_n``;
-        - ``duration`` (Duration): median from the first to the last contact.
 
     Raises
     ------

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.columns import Chance, Columns, Count, Customers, Label, Points, Share, Tables
 from cxlib.errors import InputError, UnknownNameError
-from cxlib.results import Result, interval_columns, numbers
+from cxlib.results import Result, answers, interval_columns, numbers, result
 from cxlib.statistics.competing_risks import incidence_interval
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.rates import Interval, difference_of_rates
@@ -20,7 +20,7 @@ from cxlib.summary import BIN_EDGES, NONE, Selection, Summary
 __all__ = ["Segments", "compare_segments"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@result
 class Segments(Result):
     """What `compare_segments` returns.
 
@@ -36,9 +36,22 @@ class Segments(Result):
     tests: int
 
     title = "Segments"
-    shown = ("value", "customers", "journeys", "goal", "goal_elsewhere", "difference", "q")
+    tables = Tables(
+        table=Columns(
+            "one row per value, the most customers first",
+            value=Label("of the dimension"),
+            customers=Customers("of the part asked about"),
+            journeys=Count("of theirs", each="journeys"),
+            goal=Share("chance of reaching the goal; null where the map has none", interval=True),
+            goal_elsewhere=Share("the same of all other customers", interval=True),
+            difference=Points("of the two", interval=True),
+            p=Chance("p value of the difference", detail=True),
+            q=Chance("its false-discovery rate over all values tested"),
+        )
+    )
 
 
+@answers(Segments)
 def compare_segments(
     summary: Summary,
     *,
@@ -66,13 +79,6 @@ def compare_segments(
     Returns
     -------
     Segments
-        ``table`` has one row per value, the most customers first:
-
-        - ``value``, ``customers`` (of the part asked about), ``journeys``;
-        - ``goal``: chance of reaching the goal; ``goal_elsewhere``: the same of all other
-        customers;
-          ``difference``, each with ``_low`` and ``_high``; null where the map has no goal;
-        - ``p``, ``q``: of the difference, and its false-discovery rate over all values tested.
 
     Raises
     ------

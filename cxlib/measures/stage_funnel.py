@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 
+from cxlib.columns import Columns, Count, Customers, Label, Share, Tables, Wait
 from cxlib.errors import InputError
-from cxlib.results import Result, distinct_customers, interval_columns, numbers
+from cxlib.results import (
+    Result,
+    answers,
+    distinct_customers,
+    interval_columns,
+    numbers,
+    result,
+)
 from cxlib.statistics.competing_risks import (
     cumulative_incidence,
     incidence_interval,
@@ -26,22 +32,48 @@ _COUNTED = ("progress_n", "goal_n", "declined_n", "silent_n", "done_n", "open_n"
 _OPEN = 5
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@result
 class StageFunnel(Result):
-    """What `measure_stage_funnel` returns.
-
-    Attributes
-    ----------
-    journeys
-        All journeys begun, those without any stage of the map included.
-    """
+    """What `measure_stage_funnel` returns."""
 
     journeys: int
 
     title = "Stage funnel"
-    shown = ("stage", "customers", "journeys", "began", "further", "lost", "done", "open", "time")
+    tables = Tables(
+        table=Columns(
+            "one row per stage of the map, in order",
+            stage=Label("of the journey map"),
+            customers=Customers("with any contact in the stage"),
+            journeys=Count("that rose to it", each="journeys"),
+            began=Count("whose first contact is in it", each="journeys"),
+            further=Share("chance of progress or goal; further + lost + done = 1", interval=True),
+            progress=Share("chance of a higher stage", interval=True, detail=True),
+            goal=Share("chance of the goal", interval=True, detail=True),
+            lost=Share(
+                "chance of loss or silence; what is missing to 1 is not known yet", interval=True
+            ),
+            done=Share("nothing left to reach", interval=True),
+            open=Share("whose sequel is not known yet, apart from these chances", interval=True),
+            time=Wait(
+                "median time to progress or goal of those who get further",
+                of="journeys",
+                each="journeys",
+                interval=True,
+            ),
+            progress_n=Count("rose to a higher stage", each="journeys", detail=True),
+            goal_n=Count("reached the goal", each="journeys", detail=True),
+            declined_n=Count("met a loss", each="journeys", detail=True),
+            silent_n=Count("went silent", each="journeys", detail=True),
+            done_n=Count("had nothing left to reach", each="journeys", detail=True),
+            open_n=Count("still running", each="journeys", detail=True),
+        )
+    )
+    figures = Columns(
+        journeys=Count("begun, those without any stage of the map included", each="journeys")
+    )
 
 
+@answers(StageFunnel)
 def measure_stage_funnel(summary: Summary, *, where: Selection | None = None) -> StageFunnel:
     r"""Measure how many journeys rise to each stage, and what comes first from there.
 
@@ -62,20 +94,6 @@ def measure_stage_funnel(summary: Summary, *, where: Selection | None = None) ->
     Returns
     -------
     StageFunnel
-        ``table`` has one row per stage of the map, in order:
-
-        - ``stage``, ``customers`` (distinct, with any contact in the stage), ``journeys`` (that
-        rose to
-          it), ``began`` (journeys whose first contact is in it);
-        - ``further`` (chance of progress or goal), ``progress``, ``goal``, ``lost`` (loss or
-        silence),
-          ``done`` (nothing left to reach), each with ``_low`` and ``_high``; further + lost +
-          done = 1 where the log is long enough, and what is missing to 1 is not known yet;
-        - ``open``: share of journeys whose sequel is not known yet, apart from these chances;
-        - ``time`` (Duration): median time to progress or goal of those who get further, with its
-        ends;
-        - ``progress_n``, ``goal_n``, ``declined_n``, ``silent_n``, ``done_n``, ``open_n``: as
-        counted.
 
     Raises
     ------

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 
+from cxlib.columns import Columns, Count, Label, Rank, Share, Tables
 from cxlib.errors import InputError
-from cxlib.results import Result, interval_columns
+from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import OUTCOMES, By, Journeys, name_places, read_journeys
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
@@ -18,14 +17,12 @@ from cxlib.summary import Selection
 __all__ = ["StepMatrix", "measure_step_matrix"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@result
 class StepMatrix(Result):
     """What `measure_step_matrix` returns.
 
     Attributes
     ----------
-    journeys
-        Journeys in the part asked about: what every step's shares are shares of.
     names
         The names of contacts, in map order.
     """
@@ -34,8 +31,24 @@ class StepMatrix(Result):
     names: tuple[str, ...]
 
     title = "Step matrix"
+    tables = Tables(
+        table=Columns(
+            "one row per step and name that occurs at it, in order of step, map, and ends",
+            step=Rank("from 1"),
+            kind=Label('"contact" or "ended"'),
+            name=Label('of the contact, or the end: "goal", "declined", "silent", "done", "open"'),
+            journeys=Count("that are there", each="journeys"),
+            share=Share(
+                "of all journeys", of="journeys", each="journeys", total="total", interval=True
+            ),
+        )
+    )
+    figures = Columns(
+        journeys=Count("in the part asked about, of which all shares are", each="journeys")
+    )
 
 
+@answers(StepMatrix)
 def measure_step_matrix(
     workspace: Workspace,
     *,
@@ -63,12 +76,6 @@ def measure_step_matrix(
     Returns
     -------
     StepMatrix
-        ``table`` has one row per step and name that occurs at it, in order of step, map, and ends:
-
-        - ``step`` (from 1), ``kind`` ("contact" or "ended"), ``name`` (of the contact, or of the
-        end:
-          "goal", "declined", "silent", "done", "open");
-        - ``journeys``, ``share`` of all journeys, ``share_low``, ``share_high``.
 
     Raises
     ------

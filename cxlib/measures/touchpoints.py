@@ -16,13 +16,28 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.columns import (
+    Column,
+    Columns,
+    Count,
+    Customers,
+    Label,
+    Money,
+    Rank,
+    Rating,
+    Share,
+    Tables,
+    Wait,
+)
 from cxlib.results import (
     WAIT_EDGES,
     Result,
+    answers,
     distinct_customers,
     durations,
     interval_columns,
     numbers,
+    result,
 )
 from cxlib.statistics.competing_risks import (
     cause_quantile,
@@ -50,18 +65,52 @@ Cells = NDArray[np.float64]
 _FEWEST = 30
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+_SEQUEL: dict[str, Column] = {
+    "customers": Customers("distinct, exact"),
+    "contacts": Count("all of them", each="contacts"),
+    "go_on": Share("chance that another contact follows; go_on + lost + done = 1", interval=True),
+    "lost": Share(
+        "silent and declined together; null where no contact was followed up to the gap",
+        interval=True,
+    ),
+    "silent": Share(
+        "chance of silence for longer than the gap; null without a gap", interval=True, detail=True
+    ),
+    "declined": Share("chance of a loss of the map", interval=True, detail=True),
+    "done": Share(
+        "chance that the journey ends at the goal or after it", heading="goal had", interval=True
+    ),
+    "open": Share(
+        "whose sequel is not known yet, apart from these chances", interval=True, settles=True
+    ),
+    "went_on_n": Count("went on, as counted", each="contacts", detail=True),
+    "silent_n": Count("fell silent", each="contacts", detail=True),
+    "declined_n": Count("met a loss", each="contacts", detail=True),
+    "done_n": Count("had nothing left to lose", each="contacts", detail=True),
+    "open_n": Count("not known yet", each="contacts", detail=True),
+    "next_wait": Wait(
+        "median of those who go on", heading="next after", of="went_on_n", each="contacts"
+    ),
+    "rating": Rating("mean, on the map's scale", of="rating_n", each="ratings", interval=True),
+    "rating_n": Count("ratings given", each="ratings", detail=True),
+    "response": Share("ratings per contact", heading="rated", interval=True),
+    "dwell": Wait(
+        "mean time in the contact", of="dwell_n", each="dwells", interval=True, detail=True
+    ),
+    "dwell_n": Count("whose length is known", each="dwells", detail=True),
+    "cost": Money("sum; null in a log without costs", each="cost", detail=True),
+    "cost_per_contact": Money("mean", of="contacts", each="contacts", detail=True),
+}
+
+
+@result
 class Touchpoints(Result):
     """What `measure_touchpoints` returns.
 
     Attributes
     ----------
-    by_stage, by_channel, whole
-        The same columns for every stage, every channel, and all contacts together (one row).
     stages, channels
         Names in the order of the journey map.
-    customers, journeys, contacts
-        Distinct customers, journeys begun and contacts in the part asked about.
     """
 
     by_stage: pl.DataFrame
@@ -74,22 +123,34 @@ class Touchpoints(Result):
     contacts: int
 
     title = "Touchpoints"
-    shown = (
-        *(
-            "stage",
-            "touchpoint",
-            "channel",
-            "customers",
-            "contacts",
-            "go_on",
-            "lost",
-            "done",
-            "open",
+    tables = Tables(
+        table=Columns(
+            "one row per touchpoint, channel and stage with any contact, in the order of the map",
+            place=Label("number in the summary", detail=True),
+            stage=Label("of the journey map"),
+            touchpoint=Label("its name"),
+            channel=Label("by which medium"),
+            owner=Label("who answers for it", detail=True),
+            **_SEQUEL,
+            weakest=Rank(
+                "by customers lost, 1 the most, judged by the lower end of lost; null below 30 "
+                "customers, where lost is not known, and for contacts that the company initiated "
+                "(a mailing that nobody answers has lost nobody)",
+                of="lost",
+            ),
         ),
-        *("next_wait", "rating", "response", "weakest"),
+        by_stage=Columns("the same by stage", stage=Label("of the map"), **_SEQUEL),
+        by_channel=Columns("the same by channel", channel=Label("its name"), **_SEQUEL),
+        whole=Columns("the same for all contacts together, in one row", **_SEQUEL),
+    )
+    figures = Columns(
+        customers=Customers("in the part asked about"),
+        journeys=Count("begun there", each="journeys"),
+        contacts=Count("there", each="contacts"),
     )
 
 
+@answers(Touchpoints)
 def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> Touchpoints:
     r"""Measure every touchpoint by stage and channel: how many, what comes next, how it is
     perceived.
@@ -113,24 +174,6 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
     Returns
     -------
     Touchpoints
-        ``table`` has one row per touchpoint, channel and stage with any contact, in the order of
-        the journey map:
-
-        - ``place`` (number in the summary), ``stage``, ``touchpoint``, ``channel``, ``owner``;
-        - ``customers`` (distinct, exact), ``contacts``;
-        - ``go_on``, ``lost`` (``silent`` and ``declined`` together), ``silent``, ``declined``,
-          ``done``: probabilities with ``_low`` and ``_high``; go_on + lost + done = 1. Where no
-          contact was followed up to the gap, ``lost`` and ``silent`` are not known: null. Without a
-          gap silence ends nothing: ``silent`` is null, and ``lost`` is ``declined``;
-        - ``open``: share of contacts whose sequel is not known yet, apart from these probabilities;
-        - ``went_on_n``, ``silent_n``, ``declined_n``, ``done_n``, ``open_n``: contacts, as counted;
-        - ``next_wait`` (Duration): median wait of those who go on;
-        - ``rating`` (mean, on the map's scale), ``rating_n``, ``response`` (ratings per contact);
-        - ``dwell`` (Duration, mean), ``dwell_n``; ``cost`` (sum), ``cost_per_contact`` (null
-          in a log without costs);
-        - ``weakest``: rank by customers lost, 1 the most, judged by the lower end of ``lost``; null
-          below 30 customers, where ``lost`` is not known, and for contacts that the company
-          initiated (a mailing that nobody answers has lost nobody).
 
     References
     ----------

@@ -9,14 +9,14 @@ short.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.results import WAIT_EDGES, Result, interval_columns
+from cxlib.columns import Column, Columns, Count, Label, Share, Tables, Wait
+from cxlib.results import WAIT_EDGES, Result, answers, interval_columns, result
 from cxlib.statistics.competing_risks import (
     Risks,
     incidence_of_some,
@@ -41,40 +41,78 @@ _BINS = len(WAIT_EDGES)
 _CHUNK = 1_000
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Transitions(Result):
-    """What `measure_transitions` returns.
+def _ends(about: tuple[str, ...], *, optional: bool) -> dict[str, Column]:
+    """Columns that describe the places at both ends of a pair."""
+    return {
+        f"{end}_{name}": Label(f"{name} of the {end}", optional=optional)
+        for end in ("source", "target")
+        for name in about
+    }
 
-    Attributes
-    ----------
-    contacts
-        Contacts in the part asked about: those followed by another, and those not.
-    """
+
+_MEASURED: dict[str, Column] = {
+    "n": Count("transitions counted", each="contacts"),
+    "share": Share(
+        "of the source's contacts, open ones allowed for",
+        of="n",
+        each="contacts",
+        total="total",
+        interval=True,
+    ),
+    "wait": Wait(
+        "median wait, open ones allowed for; an end of the interval is null where the log is too "
+        "short to say",
+        of="n",
+        each="contacts",
+        interval=True,
+    ),
+}
+
+
+@result
+class Transitions(Result):
+    """What `measure_transitions` returns."""
 
     contacts: int
 
     title = "Transitions"
+    tables = Tables(
+        table=Columns(
+            "one row per pair that occurs, the most frequent first",
+            source=Label("what is left; by place a number, described in the columns that follow"),
+            target=Label("what follows it"),
+            **_ends(("touchpoint", "channel", "stage"), optional=True),
+            **_MEASURED,
+        )
+    )
+    figures = Columns(
+        contacts=Count("in the part asked about, followed by another or not", each="contacts")
+    )
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@result
 class Handoffs(Result):
-    """What `measure_handoffs` returns.
-
-    Attributes
-    ----------
-    transitions
-        Number of transitions of any kind, of which the handoffs are a part.
-    """
+    """What `measure_handoffs` returns."""
 
     transitions: int
 
     title = "Handoffs"
-    shown = (
-        *("source_touchpoint", "source_channel", "target_touchpoint", "target_channel", "change"),
-        *("n", "share", "wait"),
+    tables = Tables(
+        table=Columns(
+            "one row per pair of places, the most frequent first",
+            source=Label("number of the place that is left", detail=True),
+            target=Label("number of the place that follows", detail=True),
+            **_ends(("touchpoint", "channel", "stage", "owner"), optional=False),
+            change=Label('"channel", "owner" or "channel and owner"'),
+            **_MEASURED,
+        )
+    )
+    figures = Columns(
+        transitions=Count("of any kind, of which the handoffs are a part", each="contacts")
     )
 
 
+@answers(Transitions)
 def measure_transitions(
     summary: Summary,
     *,
@@ -104,15 +142,6 @@ def measure_transitions(
     Returns
     -------
     Transitions
-        ``table`` has one row per pair that occurs, the most frequent first:
-
-        - ``source``, ``target``; by place also ``source_touchpoint``, ``source_channel``,
-          ``source_stage`` and the same of the target, while ``source`` and ``target`` are numbers;
-        - ``n``: transitions counted;
-        - ``share``, ``share_low``, ``share_high``: of the source's contacts, open ones allowed for;
-        - ``wait``, ``wait_low``, ``wait_high`` (Duration): median wait, open ones allowed for; an
-        end
-          of the interval is null where the log is too short to say.
 
     References
     ----------
@@ -149,6 +178,7 @@ def measure_transitions(
     )
 
 
+@answers(Handoffs)
 def measure_handoffs(summary: Summary, *, where: Selection | None = None) -> Handoffs:
     """Measure the transitions that change the channel or the owner.
 
@@ -162,10 +192,6 @@ def measure_handoffs(summary: Summary, *, where: Selection | None = None) -> Han
     Returns
     -------
     Handoffs
-        ``table`` has one row per pair of places, the most frequent first: ``source``, ``target``
-        (place numbers), ``source_touchpoint``, ``source_channel``, ``source_stage``,
-        ``source_owner``, the same of the target, ``change`` ("channel", "owner", "channel and
-        owner"), and ``n``, ``share``, ``wait`` with their intervals as in `measure_transitions`.
         An owner that the map does not name is no change of owner.
 
     References

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 
-from cxlib.results import Result
+from cxlib.columns import Columns, Count, Customers, Label, Tables, Wait
+from cxlib.results import Result, answers, result
 from cxlib.sequences import By, name_places, read_contacts
 from cxlib.store import Workspace
 from cxlib.summary import DONE, Selection
@@ -14,21 +13,31 @@ from cxlib.summary import DONE, Selection
 __all__ = ["Waits", "measure_waits"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@result
 class Waits(Result):
-    """What `measure_waits` returns.
-
-    Attributes
-    ----------
-    contacts
-        Contacts in the part asked about: those followed by another, and those not.
-    """
+    """What `measure_waits` returns."""
 
     contacts: int
 
     title = "Waits"
+    tables = Tables(
+        table=Columns(
+            "one row per pair that occurs, the most frequent first",
+            source=Label("what is left"),
+            target=Label("what follows it"),
+            n=Count("transitions", each="contacts"),
+            customers=Customers("distinct"),
+            wait=Wait("exact median", of="n", each="contacts"),
+            wait_quarter=Wait("a quarter of the waits is shorter", of="n", each="contacts"),
+            wait_three_quarters=Wait("a quarter is longer", of="n", each="contacts"),
+        )
+    )
+    figures = Columns(
+        contacts=Count("in the part asked about, followed by another or not", each="contacts")
+    )
 
 
+@answers(Waits)
 def measure_waits(
     workspace: Workspace, *, by: By = "touchpoint", where: Selection | None = None
 ) -> Waits:
@@ -50,9 +59,6 @@ def measure_waits(
     Returns
     -------
     Waits
-        ``table`` has one row per pair that occurs, the most frequent first: ``source``, ``target``,
-        ``n`` (transitions), ``customers`` (distinct), and ``wait`` (Duration, exact median) with
-        ``wait_quarter`` and ``wait_three_quarters``, between which half of the waits lie.
 
     Examples
     --------

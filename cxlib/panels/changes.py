@@ -14,14 +14,15 @@ import traitlets
 
 from cxlib.errors import CxError
 from cxlib.figures.fragmentation import effect_text, signal_name
-from cxlib.figures.numbers import MISSING, people, share
+from cxlib.numbers import MISSING, people, share
 from cxlib.panels import texts
 from cxlib.panels.address import Parameter
 from cxlib.panels.figure_widget import FigureWidget
 from cxlib.panels.filters import ALL, follow, select
 from cxlib.panels.origin import Origin, day
-from cxlib.panels.tables import Column, csv_text, html_table
+from cxlib.panels.tables import Column, html_table
 from cxlib.publish import Snapshot, compare_snapshots, list_snapshots
+from cxlib.tables import csv_text
 
 if TYPE_CHECKING:
     from cxlib.publish import SnapshotChanges, SnapshotRecord

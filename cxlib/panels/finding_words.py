@@ -17,8 +17,8 @@ from cxlib.figures.fragmentation import (
     signal_name,
     wait_text,
 )
-from cxlib.figures.numbers import answered, people, plural, share
 from cxlib.fragmentation.findings import Q_LIMIT
+from cxlib.numbers import answered, people, plural, share
 from cxlib.panels import texts
 from cxlib.panels.origin import day
 from cxlib.panels.tables import Column, html_table

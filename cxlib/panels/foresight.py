@@ -11,12 +11,13 @@ import polars as pl
 
 from cxlib.errors import WorkspaceError
 from cxlib.figures.fragmentation import signal_name
-from cxlib.figures.numbers import MISSING, people, plural, share
+from cxlib.numbers import MISSING, people, plural, share
 from cxlib.panels import texts
 from cxlib.panels.figure_widget import FigureWidget
 from cxlib.panels.origin import Origin, day
-from cxlib.panels.tables import Column, csv_text, html_table
+from cxlib.panels.tables import Column, html_table
 from cxlib.publish import Snapshot
+from cxlib.tables import csv_text
 
 if TYPE_CHECKING:
     from cxlib.publish.predictions import Predictions

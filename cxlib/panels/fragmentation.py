@@ -16,9 +16,9 @@ import traitlets
 from cxlib.figures.cards import page_style
 from cxlib.figures.finding_detail import plot_finding_detail, plot_finding_trend
 from cxlib.figures.fragmentation import finding_key, plot_findings, signal_name
-from cxlib.figures.numbers import plural
 from cxlib.figures.theme import use_theme
 from cxlib.fragmentation.findings import Q_LIMIT
+from cxlib.numbers import plural
 from cxlib.panels import finding_words as words
 from cxlib.panels import texts
 from cxlib.panels.address import LinkedState, Parameter, segment_texts
@@ -32,7 +32,7 @@ from cxlib.panels.filters import ALL, choice_filter, follow, segment_filter, sel
 from cxlib.panels.foresight import Foresight
 from cxlib.panels.origin import Origin, day
 from cxlib.panels.style import panel_style
-from cxlib.panels.tables import csv_text
+from cxlib.tables import csv_text
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails

@@ -43,8 +43,8 @@ from cxlib.panels.filters import (
 from cxlib.panels.map_words import answer, customers, touchpoint_table
 from cxlib.panels.origin import Origin, day
 from cxlib.panels.style import panel_style
-from cxlib.panels.tables import csv_text
 from cxlib.summary import Selection
+from cxlib.tables import csv_text
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
@@ -342,7 +342,7 @@ def _in_channel(result: Touchpoints, channel: str) -> Touchpoints:
         table=table.with_columns(pl.col("weakest").rank("ordinal")),
         where=replace(result.where or Selection(), channel=channel),
         by_stage=result.by_stage.clear(),
-        whole=whole,
+        whole=whole.drop("channel"),
         customers=customers,
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from cxlib.figures.numbers import duration, people, plural, rating, share
 from cxlib.figures.touchpoints import describe_touchpoints
+from cxlib.numbers import duration, people, plural, rating, share
 from cxlib.panels import texts
 from cxlib.panels.origin import day
 from cxlib.panels.tables import Column, html_table

@@ -1,15 +1,16 @@
-"""Results as tables on a page, and as files to take away."""
+"""Tables of a view, whose cells are written in the view's own words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import polars as pl
 
-__all__ = ["Column", "csv_text", "html_table"]
+from cxlib.tables import Written
+
+__all__ = ["Column", "html_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,38 +24,11 @@ class Column:
 
 def html_table(table: pl.DataFrame, columns: Sequence[Column], *, caption: str) -> str:
     """Write a table as HTML that scrolls sideways within its own box."""
-    kinds = [' class="number"' if column.number else "" for column in columns]
-    head = "".join(
-        f'<th scope="col"{kind}>{escape(column.heading)}</th>'
-        for column, kind in zip(columns, kinds, strict=True)
+    written = Written(
+        headings=tuple(column.heading for column in columns),
+        is_number=tuple(column.number for column in columns),
+        rows=tuple(
+            tuple(column.write(row) for column in columns) for row in table.iter_rows(named=True)
+        ),
     )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{kind}>{escape(column.write(row))}</td>"
-            for column, kind in zip(columns, kinds, strict=True)
-        )
-        + "</tr>"
-        for row in table.iter_rows(named=True)
-    )
-    return (
-        '<div class="cx-scroll" tabindex="0" role="region" aria-label="Table">'
-        f'<table class="cx-table"><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def csv_text(table: pl.DataFrame, origin: Mapping[str, str]) -> str:
-    """Write a table as CSV, where it comes from in the last columns of every row.
-
-    Durations are written in seconds, in columns named so. A name that a spreadsheet would take for
-    a formula gets an apostrophe in front: names come from the log, and the file leaves the house.
-    """
-    durations = [
-        pl.col(name).dt.total_seconds().alias(f"{name}_seconds") if dtype == pl.Duration else name
-        for name, dtype in table.schema.items()
-    ]
-    named = pl.selectors.string()
-    safe = pl.when(named.str.contains(r"^[=+\-@\t\r]")).then("'" + named).otherwise(named)
-    columns = [pl.lit(value).alias(name) for name, value in origin.items()]
-    return table.select(durations).with_columns(safe.name.keep()).with_columns(columns).write_csv()
+    return written.to_html(caption=caption, scrolls=True)

@@ -2,22 +2,22 @@
 snapshots.
 
 ``WORKSPACE/published/<name>/`` holds one snapshot each, ``WORKSPACE/published/current`` the name of
-the one that counts. A snapshot is written under a name that nobody reads, checked, renamed, and
-only then named by `current`, which is replaced in one step: whoever reads sees the old snapshot or
-the new one, whole.
+the one that counts. A snapshot is written beside ``published``, which is handed out, checked,
+renamed, and only then named by `current`, which is replaced in one step: whoever reads sees the old
+snapshot or the new one, whole. Its manifest has the SHA-256 of each file and of its own text, so
+that whoever opens it sees what was published, or an error.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cxlib.durable import check_files, hash_file, read_sealed, write_over
 from cxlib.errors import WorkspaceError
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "SnapshotRecord",
     "current_folder",
     "is_snapshot_folder",
-    "list_files",
     "list_snapshots",
     "read_manifest",
     "switch_to",
@@ -36,19 +35,35 @@ __all__ = [
 FOLDER = "published"
 CURRENT = "current"
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
+"""Of a snapshot; format 1 had sizes in place of hashes, and is still read."""
 NAME = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
+_POINTER = re.compile(rf"(?P<name>{NAME.pattern})( (?P<digest>[0-9a-f]{{64}}))?\n?")
 
 
 def current_folder(workspace: Path) -> Path | None:
-    """Return the folder of the published snapshot, or None where nothing is published."""
+    """Return the folder of the published snapshot, or None where nothing is published.
+
+    Raises
+    ------
+    WorkspaceError
+        The file that names it cannot be read, or names another manifest than the one there.
+    """
     published = workspace / FOLDER
     try:
-        name = (published / CURRENT).read_text(encoding="utf-8").strip()
+        text = (published / CURRENT).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
-    if not NAME.fullmatch(name) or not (published / name / MANIFEST).is_file():
-        return None
+    told = _POINTER.fullmatch(text)
+    name, digest = (told["name"], told["digest"]) if told else ("", None)
+    manifest = published / name / MANIFEST
+    if not told or not manifest.is_file():
+        raise WorkspaceError(
+            f"{published / CURRENT} names no whole snapshot: nothing is published; run: cx publish "
+            f"{workspace.name}"
+        )
+    if digest and digest != hash_file(manifest):
+        raise WorkspaceError(f"{name} is not the snapshot that was published; publish again.")
     return published / name
 
 
@@ -97,7 +112,10 @@ def list_snapshots(workspace: Path | str) -> tuple[SnapshotRecord, ...]:
     published = Path(workspace) / FOLDER
     if not published.is_dir():
         return ()
-    current = current_folder(Path(workspace))
+    try:
+        current = current_folder(Path(workspace))
+    except WorkspaceError:
+        current = None
     folders = [f for f in published.iterdir() if NAME.fullmatch(f.name) and f.is_dir()]
     return tuple(_record(f, served=f == current) for f in sorted(folders, key=_age))
 
@@ -130,37 +148,49 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     ------
     WorkspaceError
         It is missing, cannot be read, or was written by another version of this package; or one of
-        the snapshot's files is missing or has been cut off.
+        the snapshot's files is missing or is not as it was published.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
+        manifest = read_sealed(text, formats=range(2, FORMAT + 1))
     except (OSError, ValueError) as error:
         raise WorkspaceError(f"{folder.name} is not a whole snapshot; publish again.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    if not 1 <= manifest["format"] <= FORMAT:
         raise WorkspaceError(
             f"snapshot {folder.name} was written by another version of cxlib; publish again."
         )
-    for name, size in manifest.get("files", {}).items():
-        if not (folder / name).is_file() or (folder / name).stat().st_size != size:
-            raise WorkspaceError(
-                f"{folder.name} is not a whole snapshot, {name} is missing or cut off; publish "
-                "again."
-            )
+    files = manifest.get("files", {})
+    try:
+        states = [(name, (folder / name).stat()) for name in files]
+        _check_once(
+            folder, tuple((n, files[n], s.st_size, s.st_mtime_ns, s.st_ctime_ns) for n, s in states)
+        )
+    except (OSError, WorkspaceError) as error:
+        why = str(error) if isinstance(error, WorkspaceError) else f"{error.filename} is missing"
+        raise WorkspaceError(
+            f"{folder.name} is not a whole snapshot: {why}; publish again."
+        ) from error
     return manifest
 
 
-def list_files(folder: Path) -> dict[str, int]:
-    """List the files of a finished draft with their sizes in bytes, for its manifest."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder).as_posix()): path.stat().st_size for path in files}
+@lru_cache(maxsize=64)
+def _check_once(folder: Path, files: tuple[tuple[str, str | int, int, int, int], ...]) -> None:
+    """Check files by their hash (format 1: size), anew only when one of them was written again."""
+    check_files(folder, {name: known for name, known, *_ in files if isinstance(known, str)})
+    for name, known, size, *_ in files:
+        if isinstance(known, int) and size != known:
+            raise WorkspaceError(f"{name} is cut off")
 
 
-def switch_to(folder: Path) -> None:
-    """Make a finished snapshot the one that is served, in one step."""
-    descriptor, temporary = tempfile.mkstemp(dir=folder.parent, prefix=".current-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(folder.name + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).chmod(0o644)
-    Path(temporary).replace(folder.parent / CURRENT)
+def switch_to(folder: Path, *, draft: Path) -> None:
+    """Make a finished snapshot the one that is served, in one step.
+
+    Parameters
+    ----------
+    folder
+        The snapshot.
+    draft
+        A folder on the same disk for what is written on the way.
+    """
+    named = f"{folder.name} {hash_file(folder / MANIFEST)}\n"
+    write_over(folder.parent / CURRENT, named, draft=draft / CURRENT)

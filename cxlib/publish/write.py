@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import shutil
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -18,6 +15,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 import cxlib
+from cxlib.durable import (
+    draft_folder,
+    hash_file,
+    hash_files,
+    only_writer,
+    remove_leftovers,
+    seal,
+    sync_folder,
+)
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.publish.answers import NUMBER, write_answers, write_selections
 from cxlib.publish.checks import check_snapshot
@@ -25,7 +31,7 @@ from cxlib.publish.coherent import round_together
 from cxlib.publish.findings import NAME as FINDINGS
 from cxlib.publish.findings import check_findings, write_findings
 from cxlib.publish.influence import Influence, measure_influence
-from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, list_files, switch_to
+from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, switch_to
 from cxlib.publish.predictions import NAME as PREDICTIONS
 from cxlib.publish.predictions import check_predictions, write_predictions
 from cxlib.publish.rare import fold_rare_touchpoints
@@ -121,24 +127,28 @@ def publish(
     wanted = _Wanted.of(views or {}, only, answers)
     tell = progress or (lambda _: None)
     published = workspace.path / FOLDER
-    published.mkdir(exist_ok=True)
-    draft = published / f".draft-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    draft.mkdir()
-    try:
-        return _fill_and_switch(workspace, draft, wanted, k=k, tell=tell)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    with only_writer(workspace.path):
+        published.mkdir(exist_ok=True)
+        # where `published` is a link to another disk, only that disk can take a snapshot in
+        same = published.stat().st_dev == workspace.path.stat().st_dev
+        home = workspace.path if same else published
+        for place in (workspace.path, published):
+            remove_leftovers(place)
+        with draft_folder(home) as aside:
+            return _fill_and_switch(workspace, published, aside, wanted, k=k, tell=tell)
 
 
 def _fill_and_switch(
     workspace: Workspace,
-    draft: Path,
+    published: Path,
+    aside: Path,
     wanted: _Wanted,
     *,
     k: int,
     tell: Callable[[str], None],
 ) -> Snapshot:
+    draft = aside / "snapshot"
+    draft.mkdir()
     tell("finding what few customers can weigh")
     log = fold_rare_touchpoints(workspace, k=k)
     influence = measure_influence(log, k=k)
@@ -156,7 +166,7 @@ def _fill_and_switch(
         tell("predicting what could break next, now and at past dates")
         write_predictions(draft, workspace, k=k)
     manifest = _manifest(workspace, choices, influence, wanted, k=k)
-    folder = _name(draft.parent, manifest["published_at"])
+    folder = _name(published, manifest["published_at"])
     snapshot = Snapshot(draft, manifest)
     if wanted.views:
         (draft / "first_paint").mkdir()
@@ -169,11 +179,12 @@ def _fill_and_switch(
         manifest["checks"].append(check_findings(draft, ids, k=k))
     if wanted.predictions:
         manifest["checks"].append(check_predictions(draft, ids, k=k))
-    manifest["files"] = list_files(draft)
+    manifest["files"] = hash_files(draft)
     # Written last: a folder without it is no snapshot.
-    (draft / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    (draft / MANIFEST).write_text(seal(manifest), encoding="utf-8")
+    sync_folder(draft)
     draft.rename(folder)
-    switch_to(folder)
+    switch_to(folder, draft=aside)
     return Snapshot(folder, manifest)
 
 
@@ -359,7 +370,6 @@ def _manifest(
     """Say what the snapshot was made from: names and hashes, and counts as protected as any."""
     counts = workspace.manifest["counts"]
     journey_map = workspace.journey_map
-    text = (workspace.path / "journey_map.yaml").read_bytes()
     number = {
         "customers": Rule(Kind.CUSTOMERS),
         "journeys": Rule(Kind.COUNT, heaviest="journeys"),
@@ -375,7 +385,7 @@ def _manifest(
         "journey_map": {
             "name": journey_map.name,
             "version": journey_map.version,
-            "sha256": hashlib.sha256(text).hexdigest(),
+            "sha256": hash_file(workspace.log_folder / "journey_map.yaml"),
         },
         **{
             name: _protect_number(int(counts[name]), rule, influence.whole, k=k)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tornado.web
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.login import LoginFormHandler
-from jupyter_server.base.handlers import FileFindHandler
+from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
 from markupsafe import Markup
 from tornado.escape import url_escape
@@ -27,9 +27,7 @@ from voila.utils import create_include_assets_functions
 from cxlib.serve import texts
 from cxlib.serve.catalogue import Dashboard
 from cxlib.serve.launch import PLOTLY_PATH
-
-if TYPE_CHECKING:
-    from cxlib.serve.server import DashboardServer
+from cxlib.serve.same_site import SameSite
 
 __all__ = [
     "BundleHandler",
@@ -41,6 +39,7 @@ __all__ = [
     "NotFoundHandler",
     "ShutdownHandler",
     "SignInHandler",
+    "SignOutHandler",
     "StaticHandler",
     "TemplateHandler",
 ]
@@ -75,7 +74,7 @@ KERNEL_NAMED = re.compile(r'"kernelId": "([0-9a-f-]{36})"')
 A_YEAR = "public, max-age=31536000, immutable"
 
 
-class CalmPages(tornado.web.RequestHandler):
+class CalmPages(SameSite):
     """Security headers on every answer, and pages without technical detail for every refusal."""
 
     def set_default_headers(self) -> None:
@@ -84,21 +83,16 @@ class CalmPages(tornado.web.RequestHandler):
         for name, value in SECURITY_HEADERS.items():
             self.set_header(name, value)
 
-    @property
-    def server(self) -> DashboardServer:
-        """The server this answer comes from."""
-        server: DashboardServer = self.settings["dashboards"]
-        return server
-
     def page(self, name: str, **words: object) -> str:
-        """Return the page template `name` filled in."""
+        """Return the page template `name` filled in; what is published is told to those let in."""
         environment = self.settings["voila_jinja2_env"]
+        known = getattr(self, "_jupyter_current_user", None) and self.current_user
         html: str = environment.get_template(name).render(
             site=texts.SITE,
             light=texts.LIGHT_COLOURS,
             dark=texts.DARK_COLOURS,
             base_url=self.settings["base_url"],
-            published=self.server.published_line(),
+            published=self.server.published_line() if known else None,
             **words,
         )
         return html
@@ -118,7 +112,10 @@ class CalmPages(tornado.web.RequestHandler):
             403: (texts.FORBIDDEN_TITLE, texts.FORBIDDEN),
             404: (texts.NOT_FOUND_TITLE, texts.NOT_FOUND),
             405: (texts.NOT_FOUND_TITLE, texts.NOT_FOUND),
+            429: (texts.TOO_MANY_TITLE, texts.TOO_MANY),
         }.get(status_code, (texts.FAILED_TITLE, texts.FAILED))
+        if status_code == 429:
+            self.set_header("Retry-After", "10")
         self.refuse(status_code, title, text)
 
 
@@ -251,18 +248,25 @@ class SignInHandler(CalmPages, LoginFormHandler):
             )
         )
 
-    def page(self, name: str, **words: object) -> str:
-        """Return the page template `name` filled in, without a word about what is published."""
-        environment = self.settings["voila_jinja2_env"]
-        html: str = environment.get_template(name).render(
-            site=texts.SITE,
-            light=texts.LIGHT_COLOURS,
-            dark=texts.DARK_COLOURS,
-            base_url=self.base_url,
-            published=None,
-            **words,
-        )
-        return html
+    @allow_unauthenticated
+    async def post(self) -> None:
+        """Let in who knows the token."""
+        if await self.server.identity_provider.sign_in(self) is None:
+            self.set_status(401)
+            self._render({"error": ""})
+        else:
+            self._redirect_safe(self.get_argument("next", default=self.base_url))
+
+
+class SignOutHandler(CalmPages, JupyterHandler):
+    """Ends the session of sign-in."""
+
+    @allow_unauthenticated
+    async def get(self) -> None:
+        """End it, and say so."""
+        self.server.identity_provider.end(self)
+        self.current_user = None
+        self.refuse(200, texts.SIGNED_OUT_TITLE, texts.SIGNED_OUT)
 
 
 class KernelStateHandler(CalmPages, KernelHandler):

@@ -9,12 +9,14 @@ import ipaddress
 import os
 import socket
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxlib.errors import CxError
 from cxlib.serve.catalogue import Dashboard, read_catalogue
+from cxlib.serve.hosts import public_origin
 from cxlib.serve.kernel import MEMORY_VARIABLE, skip_unused_validators
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ __all__ = ["ServeError", "ServerSettings", "serve_dashboards"]
 
 JUPYTER = Path(__file__).parent / "jupyter"
 FIRST_PORT = 8866
+SECRETS = ("CX_TOKEN", "JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE")
 WAITING = 128
 """Connections that wait where the server does not answer yet."""
 TEMPLATE = "cx"
@@ -54,8 +57,12 @@ class ServerSettings:
     base_url
         Path under which a reverse proxy shows the dashboards, such as ``"/dashboards/"``.
     public_url
-        Origin that visitors' browsers see, such as ``"https://dash.example"``, where a proxy
-        changes the host's name.
+        Address that visitors' browsers see behind a proxy, such as ``"https://dash.example"``, or
+        several. Only pages of these, of the loopback names and of the address listened on are
+        answered.
+    proxies
+        Addresses of the proxies in front. Where there is a `public_url` they are believed who a
+        visitor is (the last ``X-Forwarded-For``) and how he came (``X-Forwarded-Proto``).
     ready_kernels
         Sessions per dashboard that are started ahead of a visit; each takes about 150 MB.
     max_visitors
@@ -70,12 +77,19 @@ class ServerSettings:
     """
 
     base_url: str = "/"
-    public_url: str | None = None
+    public_url: str | Sequence[str] = ()
+    proxies: Sequence[str] = ("127.0.0.1", "::1")
     ready_kernels: int = 1
     max_visitors: int = 20
     kernel_memory_mb: int = 2048
     grace_seconds: float = 60.0
     idle_seconds: int = 3600
+
+    @property
+    def public_urls(self) -> tuple[str, ...]:
+        """The public addresses, however many were given."""
+        given = self.public_url
+        return (given,) if isinstance(given, str) else tuple(given)
 
 
 def serve_dashboards(
@@ -121,6 +135,8 @@ def serve_dashboards(
     settings = settings or ServerSettings()
     dashboards = read_catalogue(Path(dashboards_dir))
     check_address(ip, token)
+    for url in settings.public_urls:
+        public_origin(url)
     with (
         contextlib.closing(take_port(ip, port)) as listening,
         tempfile.TemporaryDirectory(prefix="cx_serve_") as scratch,
@@ -191,6 +207,8 @@ def set_environment(workspace: Path, settings: ServerSettings, *, scratch: Path)
         IPYTHONDIR=str(scratch / "ipython"),
         CX_WORKSPACE=str(workspace.absolute()),
     )
+    for secret in SECRETS:  # no business of the sessions'
+        os.environ.pop(secret, None)
     os.environ[MEMORY_VARIABLE] = str(settings.kernel_memory_mb)
     for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         # A session answers one visitor from small tables; a thread per core in each only costs
@@ -214,19 +232,20 @@ def voila_config(
     """Return the whole configuration of Voila; no configuration file is read."""
     from traitlets.config import Config
 
+    from cxlib.serve.log import log_request
+
     headers: dict[str, object] = {
         "websocket_max_message_size": 1 << 20,
-        "xsrf_cookie_kwargs": {"samesite": "Lax"},
         "ws_ping_interval": 30000,
         "ws_ping_timeout": 30000,
+        "log_function": log_request,
     }
-    if settings.public_url:
-        headers["allow_origin"] = settings.public_url.rstrip("/")
     config = Config()
     config.Voila.update(
         ip=ip,
         port=port,
         token=token or "",
+        identity_provider_class="cxlib.serve.signin.TokenIdentity",
         base_url=with_slashes(settings.base_url),
         root_dir=str(dashboards[0].path.parent.absolute()),
         open_browser=False,

@@ -30,7 +30,9 @@ from voila.app import Voila
 from cxlib.publish import Snapshot
 from cxlib.serve import handlers, texts
 from cxlib.serve.catalogue import Dashboard
+from cxlib.serve.hosts import Gate, Hosts
 from cxlib.serve.launch import EXTENSIONS, PLOTLY_PATH, ServerSettings, with_slashes
+from cxlib.serve.log import log_safely
 from cxlib.serve.sessions import use_warm_sessions
 from cxlib.serve.wire import FilteredSocketHandler
 
@@ -66,6 +68,8 @@ class DashboardServer(Voila):
         # First of all: it imports what sessions need while this process imports what it needs.
         self.warm = use_warm_sessions()
         self.initialize([])
+        self.hosts = Hosts.of(self.ip, settings.public_urls, settings.proxies)
+        log_safely([self.token or ""], self.log)
         self.voila_configuration.page_config_hook = self._page_settings
         self.start()
 
@@ -157,6 +161,7 @@ class DashboardServer(Voila):
         """Return the settings of the web server: Voila's, and our sign-in and refusals."""
         settings: dict[str, Any] = super().init_settings()
         self.identity_provider.login_handler_class = handlers.SignInHandler
+        self.identity_provider.logout_handler_class = handlers.SignOutHandler
         settings["dashboards"] = self
         settings["default_handler_class"] = handlers.NotFoundHandler
         settings["login_url"] = url_path_join(self.base_url, "login")
@@ -200,7 +205,7 @@ class DashboardServer(Voila):
 
     def listen(self) -> None:
         """Answer on the port, say so, and run until interrupted."""
-        server = HTTPServer(self.app, xheaders=self.limits.public_url is not None)
+        server = HTTPServer(Gate(self.app, self.hosts))
         server.add_socket(self.listening)
         self.ioloop = tornado.ioloop.IOLoop.current()
         signal.signal(signal.SIGINT, self._handle_signal_stop)

@@ -48,3 +48,7 @@ SIGN_IN = "These dashboards are for invited people. Enter the token or password 
 SIGN_IN_LABEL = "Token or password"
 SIGN_IN_BUTTON = "Open"
 SIGN_IN_WRONG = "That is not the right token or password."
+SIGNED_OUT_TITLE = "You are signed out"
+SIGNED_OUT = "To see the dashboards again, sign in with the token or password you were given."
+TOO_MANY_TITLE = "Too many tries"
+TOO_MANY = "Please wait a moment, then try again."

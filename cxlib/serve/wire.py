@@ -12,8 +12,11 @@ import json
 from typing import Any
 
 import tornado.web
+from jupyter_core.utils import ensure_async
 from tornado.concurrent import Future
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
+
+from cxlib.serve.same_site import SameSite
 
 __all__ = ["PROTOCOL", "FilteredSocketHandler", "is_permitted", "may_leave"]
 
@@ -41,15 +44,21 @@ WIDGET_CONTROL = "jupyter.widget.control"
 WIDGET_METHODS = frozenset({"update", "request_state", "request_states", "custom"})
 
 
-class FilteredSocketHandler(VoilaKernelWebsocketHandler):
+class FilteredSocketHandler(SameSite, VoilaKernelWebsocketHandler):
     """The wire of one page."""
 
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """Refuse without a word: no page is shown where a wire was asked for."""
+        self.finish()
+
     async def get(self, kernel_id: str) -> None:
-        """Open the wire to a browser that speaks the one protocol that is understood here."""
+        """Open the wire to a page of ours that speaks the one protocol that is understood here."""
+        if not self.check_origin():
+            raise tornado.web.HTTPError(403)
         offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
         if PROTOCOL not in (name.strip() for name in offered.split(",")):
             raise tornado.web.HTTPError(400)
-        await super().get(kernel_id)
+        await ensure_async(super().get(kernel_id))
 
     def on_message(self, message: str | bytes) -> None:
         """Pass on a message that widgets send."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 import figure_results as results
 import numpy as np
 import plotly.graph_objects as go
-import polars as pl
 import pytest
 
 from cxlib.figures.first_contacts import describe_first_contacts, plot_first_contacts
@@ -18,6 +17,7 @@ from cxlib.figures.step_matrix import describe_step_matrix, plot_step_matrix
 from cxlib.figures.touchpoints import describe_touchpoints, plot_touchpoints
 from cxlib.figures.transitions import describe_transitions, plot_transitions
 from cxlib.figures.waits import describe_waits, plot_waits
+from cxlib.measures.transitions import Transitions
 
 ALL = [
     (plot_touchpoints, describe_touchpoints, results.touchpoints),
@@ -124,10 +124,8 @@ def test_many_touchpoints_are_cut_to_what_can_be_read_and_the_rest_is_counted():
         for i, a in enumerate(names)
         for b in (names[(i + 1) % 40],)
     ]
-    table = pl.DataFrame(rows).with_columns(wait=pl.lit(None, pl.Duration("us")))
-    figure = plot_transitions(
-        type(results.transitions())(table=table, contacts=1, observed_until=results.UNTIL)
-    )
+    table = Transitions.tables["table"].frame(rows)
+    figure = plot_transitions(Transitions(table=table, contacts=1, observed_until=results.UNTIL))
     assert len(figure.layout.yaxis.ticktext) == 24
     assert "16 more and not shown" in plain(figure.layout.title.subtitle.text)
 

@@ -9,7 +9,6 @@ import pytest
 
 from cxlib.errors import UnknownNameError
 from cxlib.figures import theme as themes
-from cxlib.figures.numbers import duration, people, plural, rating, share
 from cxlib.figures.theme import (
     CONFIG,
     THEMES,
@@ -26,6 +25,7 @@ from cxlib.figures.theme import (
     use_theme,
     wrap,
 )
+from cxlib.numbers import duration, people, plural, rating, share
 
 
 @pytest.fixture(autouse=True)

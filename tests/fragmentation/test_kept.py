@@ -45,12 +45,12 @@ def test_arrivals_that_are_counted_anew_are_read_anew(folder):
     workspace = Workspace.open(folder)
     before = measure_fragmentation(workspace)
     other = count_arrivals(workspace, silence=timedelta(days=10))
-    other.write(folder / "arrivals")
+    other.write(workspace.log_folder / "arrivals")
     again = read_arrivals(workspace)
     assert again.settings.silence == timedelta(days=10)
     assert before.arrivals.settings.silence != timedelta(days=10)
     assert_frame_equal(measure_fragmentation(workspace).table, measure_fragmentation(other).table)
-    (folder / "arrivals" / "arrivals.json").unlink()
+    (workspace.log_folder / "arrivals" / "arrivals.json").unlink()
     assert read_arrivals(workspace).settings.silence == before.arrivals.settings.silence
 
 

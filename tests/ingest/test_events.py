@@ -181,7 +181,9 @@ def test_a_column_the_map_asks_for_must_be_in_one_file_at_least(shop: JourneyMap
     without = write("b.jsonl", [{"client": "x", "when": "2026-01-01", "contact": "payment"}])
     events = read_events([with_via, without], shop).events.collect()
     assert events.filter(customer="x")["channel"].to_list() == ["till"]
-    with pytest.raises(InputError, match=r"columns\.channel names column 'via', which no file has"):
+    with pytest.raises(
+        InputError, match=r"columns\.channel names column 'via', which no file of the log has"
+    ):
         read_events(without, shop)
 
 

@@ -38,8 +38,8 @@ def test_ratings_have_times_in_utc_and_only_answers_count(shop: JourneyMap, writ
     with_scale = parse_journey_map(shop.to_yaml().replace("stages:", SCALE))
     ratings = RATINGS.validate(read_ratings(write("r.csv", rows, separator=";"), with_scale).rows)
     assert ratings.rows() == [
-        ("NA", datetime(2026, 1, 1, tzinfo=UTC), 7.5, None, None),
-        ("a", datetime(2026, 1, 1, 9, tzinfo=UTC), 10.0, "visit", None),
+        ("NA", datetime(2026, 1, 1, tzinfo=UTC), 7.5, "csat", None, None),
+        ("a", datetime(2026, 1, 1, 9, tzinfo=UTC), 10.0, "csat", "visit", None),
     ]
 
 

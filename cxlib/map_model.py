@@ -1,0 +1,388 @@
+"""What a journey map holds once it has been read: stages, touchpoints, rules, and how to write it.
+
+`cxlib.journey_map` reads and checks the file; these are the frozen objects that it returns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from cxlib.opening_hours import ALWAYS, Calendar, OpeningHours
+
+__all__ = [
+    "COLUMNS",
+    "KINDS",
+    "PERIODS",
+    "BesideTheLog",
+    "JourneyMap",
+    "JourneyRule",
+    "Period",
+    "PlannedHandoff",
+    "RatingScale",
+    "Touchpoint",
+    "format_duration",
+    "parse_duration",
+]
+
+Period = Literal["day", "week", "month", "quarter"]
+PERIODS = ("day", "week", "month", "quarter")
+
+COLUMNS = {
+    "customer": "who (always text)",
+    "occurred_at": "when the contact began",
+    "touchpoint": "what contact",
+    "channel": "by which medium",
+    "stage": "phase of the journey",
+    "owner": "which team answers for it",
+    "initiated_by": "customer or company",
+    "ended_at": "when the contact ended",
+    "sequence": "order within one instant, a whole number",
+    "rating": "what the customer rated, on the rating scale",
+    "scale": "name of the rating's scale, where there are several",
+    "issue": "what the contact was about",
+    "cost": "cost of the contact",
+    "amount": "money of the contact: what was bought, refunded, claimed",
+    "comment": "what the customer said",
+    "rated_at": "when a rating was given (tables of ratings)",
+}
+"""Our names that `columns` of a map may give a column of the log for.
+
+Beside these a map may list any number of columns under ``environment`` and ``segments``; they are
+called ``environment.NAME`` and ``segment.NAME`` in EVENTS.
+"""
+
+SETS = {"environment": "environment.", "segments": "segment."}
+"""Keys of `columns` that hold any number of columns, and how the names of those begin in EVENTS."""
+
+RATING_COLUMNS = ("customer", "rated_at", "rating", "scale", "touchpoint", "comment")
+"""Our names of columns in a table of ratings."""
+
+CUSTOMER_COLUMNS = ("customer",)
+"""Our names of columns in a table of customers; every other column is a segment."""
+
+KINDS = ("marketing", "product", "purchase", "delivery", "service")
+"""Closed list of what a touchpoint is for (`Touchpoint.kind`)."""
+
+MAX_STAGES = 250
+"""Stages are stored in one byte, with a few values kept for 'none'."""
+
+
+@dataclass(frozen=True, slots=True)
+class RatingScale:
+    """What ratings are called and between which values they lie; others are set aside."""
+
+    name: str
+    min: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyRule:
+    """How the contacts of one customer split into journeys.
+
+    Parameters
+    ----------
+    gap
+        A silence longer than this ends a journey; None: silence never does.
+    goal, lost
+        Touchpoints at which a journey has reached its goal, or ends without it.
+    restart
+        Whether a customer may begin another journey after goal or loss; False: one customer, one
+        journey.
+    max_contacts_per_day
+        A customer with more contacts than this on one day is taken for a robot.
+    """
+
+    gap: timedelta | None = None
+    goal: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    restart: bool = True
+    max_contacts_per_day: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Touchpoint:
+    """One contact between customer and company, as planned.
+
+    A touchpoint on several channels may have a line for each, where owner, hours or flags differ.
+
+    Parameters
+    ----------
+    name
+        As the log calls it, or, with `match`, as it shall be called.
+    stage, channel, owner
+        Used where the log has no such column, or no value in it.
+    initiated_by
+        ``"customer"`` or ``"company"``.
+    match
+        Regular expressions by raw column of the log; a row is this touchpoint when all are found in
+        it. An expression is anchored only where it is written so (``^``, ``$``). Touchpoints are
+        tried in the order of the map.
+    repeatable
+        False: doing it twice is a fault, not a habit (filling in a form, proving an identity).
+    kind
+        What it is for: ``"marketing"``, ``"product"``, ``"purchase"``, ``"delivery"`` or
+        ``"service"``; None: not said.
+    assisted, self_service
+        Whether staff is involved, or the customer is meant to manage alone.
+    completes
+        A self-service episode that gets here is finished; one that does not is unfinished.
+    opening_hours
+        When it can be reached, on the clock of the map's time zone; None: as its channel.
+    """
+
+    name: str
+    stage: str | None = None
+    channel: str | None = None
+    owner: str | None = None
+    initiated_by: Literal["customer", "company"] = "customer"
+    match: Mapping[str, str] | None = None
+    kind: str | None = None
+    repeatable: bool = True
+    assisted: bool = False
+    self_service: bool = False
+    completes: bool = False
+    opening_hours: OpeningHours | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedHandoff:
+    """The next step that is planned after a touchpoint, and by when."""
+
+    source: str
+    target: str
+    deadline: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class BesideTheLog:
+    """How a table beside the log, of ratings or of customers, calls its columns.
+
+    Parameters
+    ----------
+    columns
+        The table's column by our name (`RATING_COLUMNS`, `CUSTOMER_COLUMNS`).
+    time_format, time_zone
+        Of its times, as at `JourneyMap`; None: as in the log.
+    scale
+        Name of the scale of all its ratings; None: a column says it, or there is one scale only.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    time_format: str | None = None
+    time_zone: str | None = None
+    scale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyMap:
+    """A checked journey map; see `read_journey_map`.
+
+    Parameters
+    ----------
+    columns
+        The log's column by our name (`COLUMNS`, ``environment.NAME``, ``segment.NAME``).
+    other_names
+        Further names of such a column, as files call it that were written at another time.
+    ratings, customers
+        How the tables beside the log call their columns.
+    rating_scales
+        What is rated on which scale; the first is the one that every view shows.
+    time_zone
+        Of times without an offset; None: they are UTC.
+    time_format
+        strftime pattern of the log's times, ``"epoch_s"`` or ``"epoch_ms"``; None: ISO 8601,
+        detected.
+    earliest, latest
+        Dates outside are implausible and set aside; None: 1990-01-01, and the day after today.
+    keep
+        Regular expressions by raw column; rows that do not match all of them are no contacts and
+        are left out.
+    period
+        Width of the periods shown; None: chosen from the length of the log.
+    observed_until
+        End of follow-up; None: the last contact in the log.
+    opening_hours
+        By channel; waits for a touchpoint with opening hours are counted in open time.
+    closed_dates
+        Dates on which whatever has opening hours is closed.
+    """
+
+    name: str
+    stages: tuple[str, ...]
+    touchpoints: tuple[Touchpoint, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    other_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ratings: BesideTheLog = field(default_factory=BesideTheLog)
+    customers: BesideTheLog = field(default_factory=BesideTheLog)
+    version: int = 1
+    time_zone: str | None = None
+    time_format: str | None = None
+    earliest: datetime | None = None
+    latest: datetime | None = None
+    keep: Mapping[str, str] = field(default_factory=dict)
+    rating_scales: tuple[RatingScale, ...] = ()
+    journey: JourneyRule = field(default_factory=JourneyRule)
+    planned_handoffs: tuple[PlannedHandoff, ...] = ()
+    period: Period | None = None
+    observed_until: datetime | None = None
+    opening_hours: Mapping[str, OpeningHours] = field(default_factory=dict)
+    closed_dates: tuple[date, ...] = ()
+    path: Path | None = field(default=None, compare=False)
+
+    @property
+    def rating_scale(self) -> RatingScale | None:
+        """The scale that every view shows: the first; None where the map names none."""
+        return self.rating_scales[0] if self.rating_scales else None
+
+    def names_of(self, role: str) -> tuple[str, ...]:
+        """Return what the log may call a column, the usual name first."""
+        named = (self.columns[role],) if role in self.columns else ()
+        return named + self.other_names.get(role, ())
+
+    def set_of(self, kind: str) -> tuple[str, ...]:
+        """Return the names under ``environment`` or ``segments`` of `columns`."""
+        start = SETS[kind]
+        return tuple(role.removeprefix(start) for role in self.columns if role.startswith(start))
+
+    def touchpoint(self, name: str, channel: str | None = None) -> Touchpoint | None:
+        """Return the line of a touchpoint, on `channel` where it has several; None: not known."""
+        lines = [t for t in self.touchpoints if t.name == name]
+        return next((t for t in lines if t.channel == channel), lines[0] if lines else None)
+
+    def stage_index(self, stage: str | None) -> int | None:
+        """Return the position of a stage from 0, or None where it is unmapped."""
+        return self.stages.index(stage) if stage in self.stages else None
+
+    def calendar(self, touchpoints: Iterable[str], channels: Iterable[str]) -> Calendar | None:
+        """Give the opening hours of places, by their touchpoints and channels; None: none has any.
+
+        A touchpoint's own hours come before those of its channel.
+        """
+        lines = (
+            (self.touchpoint(touchpoint, channel), channel)
+            for touchpoint, channel in zip(touchpoints, channels, strict=True)
+        )
+        hours = tuple(
+            line.opening_hours
+            if line is not None and line.opening_hours is not None
+            else self.opening_hours.get(channel)
+            for line, channel in lines
+        )
+        hours = tuple(None if h == ALWAYS else h for h in hours)
+        if not any(hours):
+            return None
+        return Calendar(self.time_zone or "UTC", self.closed_dates, hours)
+
+    def to_yaml(self) -> str:
+        """Return the map as YAML that `read_journey_map` reads back to an equal map."""
+        return yaml.safe_dump(
+            _plain(self), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
+        )
+
+
+_DURATION = re.compile(r"(?:\d+[wdhms])+")
+_UNITS = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+}
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a duration such as ``30d``, ``12h``, ``15m`` (minutes), ``2w``, ``90s`` or ``1h30m``.
+
+    Raises
+    ------
+    ValueError
+        Where the text is not such a duration, or is longer than a thousand years.
+
+    Examples
+    --------
+    >>> parse_duration("1h30m")
+    datetime.timedelta(seconds=5400)
+    """
+    written = text.strip().lower()
+    if not _DURATION.fullmatch(written) or len(written) > 20:
+        raise ValueError(f"{text!r} is not a duration; write for example 30d, 12h, 15m or 1h30m")
+    parts = re.findall(r"(\d+)([wdhms])", written)
+    try:
+        total = sum((int(n) * _UNITS[unit] for n, unit in parts), timedelta())
+    except OverflowError:
+        total = timedelta.max
+    if total > timedelta(days=365_250):
+        raise ValueError(f"{text!r} is longer than a thousand years")
+    return total
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a duration of whole seconds as `parse_duration` reads it.
+
+    Examples
+    --------
+    >>> format_duration(timedelta(days=30)), format_duration(timedelta(seconds=5400))
+    ('30d', '1h30m')
+    """
+    left, written = duration, ""
+    for unit in "dhms":
+        count, left = divmod(left, _UNITS[unit])
+        written += f"{count}{unit}" if count else ""
+    return written or "0s"
+
+
+def _plain(value: Any) -> Any:
+    """Turn a map into plain mappings and lists, leaving out what equals its default."""
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, OpeningHours):
+        return value.text
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if not hasattr(value, "__dataclass_fields__"):
+        return value
+    order = [f.name for f in fields(value) if f.name != "path"]
+    if isinstance(value, JourneyMap):
+        order = [
+            "version", "name", "columns", "time_zone", "time_format", "earliest", "latest", "keep",
+            "ratings", "customers", "rating_scales", "journey", "opening_hours", "closed_dates",
+            "stages", "touchpoints", "planned_handoffs", "period", "observed_until",
+        ]  # fmt: skip
+    blank: tuple[Any, ...] = (None, (), {}, JourneyRule(), BesideTheLog())
+    plain = {name: getattr(value, name) for name in order}
+    defaults = {f.name: f.default for f in fields(value)}
+    if isinstance(value, JourneyMap):
+        plain["columns"] = _plain_columns(value)
+    return {
+        name: _plain(v)
+        for name, v in plain.items()
+        if name == "version" or (v not in blank and v != defaults[name])
+    }
+
+
+def _plain_columns(journey_map: JourneyMap) -> dict[str, Any]:
+    """Write `columns` as a map has it: one name, a list of names, or a set of columns."""
+    plain: dict[str, Any] = {}
+    for role in journey_map.columns:
+        names = list(journey_map.names_of(role))
+        written = names if len(names) > 1 else names[0]
+        kind = next((k for k, start in SETS.items() if role.startswith(start)), None)
+        if kind is None:
+            plain[role] = written
+        else:
+            plain.setdefault(kind, {})[role.removeprefix(SETS[kind])] = written
+    return plain

@@ -1,0 +1,264 @@
+"""How numbers, times and dates are written for people: the one formatter.
+
+One place, so that "31 k" on the map is "31 k" in the sentence above it, in the table below it, on
+the command line and in a notebook. Signs and names of months are Babel's for `LANGUAGE`. A missing
+number is never shown as 0: it is written as a dash, or as the reason why it is missing.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from babel import Locale
+
+NBSP = "\N{NO-BREAK SPACE}"
+MISSING = "\N{EN DASH}"
+LANGUAGE = "en"
+
+_UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
+
+
+@cache
+def _locale() -> Locale:
+    from babel import Locale
+
+    return Locale.parse(LANGUAGE)
+
+
+@cache
+def _signs() -> dict[int, str]:
+    """Python's signs in a number, and what stands for them in the language."""
+    signs = _locale().number_symbols["latn"]
+    return str.maketrans({",": signs["group"], ".": signs["decimal"]})
+
+
+def _unknown(*values: float | None) -> bool:
+    return any(value is None or math.isnan(value) for value in values)
+
+
+def decimal(value: float | None, digits: int = 0, *, sign: bool = False) -> str:
+    """Write a number in full, with so many decimals: ``1,240``, ``-0.25``, ``+3``.
+
+    Examples
+    --------
+    >>> decimal(1240), decimal(0.254, 2), decimal(3, sign=True), decimal(None)
+    ('1,240', '0.25', '+3', '–')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    return f"{value:{'+' if sign else ''},.{digits}f}".translate(_signs())
+
+
+def amount(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Write any number with three digits, and its interval where one is given.
+
+    Examples
+    --------
+    >>> amount(2.4943, 2.4, 2.6), amount(12_345.6), amount(0.00021)
+    ('2.49 (2.4–2.6)', '12,346', '0.00021')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    return _three_digits(value) + _ends(low, high, _three_digits)
+
+
+def _three_digits(value: float) -> str:
+    return (f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}").translate(_signs())
+
+
+def _ends(low: float | None, high: float | None, write: object) -> str:
+    assert callable(write)
+    if low is None or high is None or math.isnan(low + high):
+        return ""
+    return f" ({write(low)}{MISSING}{write(high)})"
+
+
+def people(count: float | None) -> str:
+    """Write a count: ``1,240``, ``31 k``, ``1.2 M``; a dash where it is missing.
+
+    Examples
+    --------
+    >>> people(1240), people(31_400).replace(NBSP, " "), people(None)
+    ('1,240', '31 k', '–')
+    """
+    if count is None or math.isnan(count):
+        return MISSING
+    value = round(count)
+    if abs(value) < 10_000:
+        return decimal(value)
+    if abs(value) < 999_500:
+        return f"{decimal(value / 1e3)}{NBSP}k"
+    return f"{decimal(value / 1e6, 1)}{NBSP}M"
+
+
+def share(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Write a share in [0, 1] as per cent, with its interval where one is given.
+
+    One decimal below 9.5 % and where the interval is narrower than one point, none otherwise.
+
+    Examples
+    --------
+    >>> share(0.71, 0.70, 0.72).replace(NBSP, " "), share(0.042).replace(NBSP, " ")
+    ('71 % (70–72)', '4.2 %')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    if 0 < value < 0.0005:
+        return f"<{decimal(0.1, 1)}{NBSP}%"
+    width = 1.0 if low is None or high is None or _unknown(low, high) else high - low
+    digits = 1 if 0 < value < 0.095 or (width < 0.01 and 0 < value < 1) else 0
+    ends = _ends(low, high, lambda end: decimal(100 * end, digits))
+    return f"{decimal(100 * value, digits)}{NBSP}%{ends}"
+
+
+def points(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Write a difference of shares in points of per cent, with its interval where one is given.
+
+    Examples
+    --------
+    >>> points(0.031, 0.012, 0.05).replace(NBSP, " "), points(-0.2).replace(NBSP, " ")
+    ('+3.1 points (+1.2 to +5.0)', '-20 points')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    digits = 1 if abs(value) < 0.095 else 0
+    text = f"{decimal(100 * value, digits, sign=True)}{NBSP}points"
+    if low is None or high is None or _unknown(low, high):
+        return text
+    least, most = (decimal(100 * end, digits, sign=True) for end in (low, high))
+    return f"{text} ({least} to {most})"
+
+
+def chance(value: float | None) -> str:
+    """Write a p or q value: two digits, and no more than can be meant.
+
+    Examples
+    --------
+    >>> chance(0.0312), chance(4e-9), chance(None)
+    ('0.031', '<0.001', '–')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    return f"<{decimal(0.001, 3)}" if value < 0.001 else f"{value:.2g}".translate(_signs())
+
+
+def rating(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Write a mean rating with one decimal, and its interval where one is given.
+
+    Examples
+    --------
+    >>> rating(7.44, 7.2, 7.6)
+    '7.4 (7.2–7.6)'
+    """
+    return decimal(value, 1) + (
+        "" if _unknown(value) else _ends(low, high, lambda end: decimal(end, 1))
+    )
+
+
+def money(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """Write an amount of money, in whole units from 100 on.
+
+    Examples
+    --------
+    >>> money(12.5), money(31_400.4, 30_000, 32_500)
+    ('12.50', '31,400 (30,000–32,500)')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    digits = 2 if abs(value) < 100 else 0
+    return decimal(value, digits) + _ends(low, high, lambda end: decimal(end, digits))
+
+
+def answered(response: float | None) -> str:
+    """Write how many answered, to stand behind a mean rating; nothing where that is not known.
+
+    Examples
+    --------
+    >>> answered(0.27).replace(NBSP, " "), answered(None)
+    (', 27 % answered', '')
+    """
+    return "" if response is None or math.isnan(response) else f", {share(response)} answered"
+
+
+def duration(
+    value: timedelta | float | None,
+    low: timedelta | float | None = None,
+    high: timedelta | float | None = None,
+) -> str:
+    """Write a duration (``timedelta`` or seconds) in its largest fitting unit: ``3.2 h``, ``2 d``.
+
+    An interval whose upper end is not known stays open: the log was too short to say.
+
+    Examples
+    --------
+    >>> duration(11_520).replace(NBSP, " "), duration(timedelta(days=2)).replace(NBSP, " ")
+    ('3.2 h', '2 d')
+    >>> duration(11_520, 7_200, 14_400).replace(NBSP, " "), duration(60, 50).replace(NBSP, " ")
+    ('3.2 h (2 h–4 h)', '1 min (50 s or more)')
+    """
+    seconds, least, most = (_seconds(x) for x in (value, low, high))
+    if seconds is None:
+        return MISSING
+    text = _length(seconds)
+    if least is None:
+        return text
+    return (
+        f"{text} ({_length(least)}{MISSING}{_length(most)})"
+        if most is not None
+        else (f"{text} ({_length(least)} or more)")
+    )
+
+
+def _seconds(value: timedelta | float | None) -> float | None:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    return None if seconds is None or math.isnan(seconds) else seconds
+
+
+def _length(seconds: float) -> str:
+    for size, unit in _UNITS:
+        # 59.6 min is written 1 h: the unit changes where rounding would print "60 min".
+        if abs(seconds) >= size * 0.995 or unit == "s":
+            units = seconds / size
+            digits = 1 if abs(units) < 9.95 and round(units, 1) != round(units) else 0
+            return f"{decimal(units, digits)}{NBSP}{unit}"
+    raise AssertionError("unreachable: the last unit takes every value")
+
+
+def day(value: date | None) -> str:
+    """Write a date, or the date of an instant.
+
+    Examples
+    --------
+    >>> day(date(2026, 10, 31)), day(None)
+    ('31 Oct 2026', '–')
+    """
+    from babel.dates import format_date
+
+    return MISSING if value is None else str(format_date(value, "d MMM y", locale=_locale()))
+
+
+def instant(value: datetime | None) -> str:
+    """Write an instant to the minute, in the time zone it carries.
+
+    Examples
+    --------
+    >>> instant(datetime(2026, 10, 31, 9, 5))  # noqa: DTZ001
+    '31 Oct 2026, 09:05'
+    """
+    return MISSING if value is None else f"{day(value)}, {value:%H:%M}"
+
+
+def plural(count: float, one: str, many: str | None = None) -> str:
+    """Write a count with its noun: ``1 customer``, ``1,240 customers``.
+
+    Examples
+    --------
+    >>> plural(1, "customer"), plural(1240, "customer")
+    ('1 customer', '1,240 customers')
+    """
+    noun = one if round(count) == 1 else (many or f"{one}s")
+    return f"{people(count)} {noun}"

@@ -1,0 +1,236 @@
+"""To which names this server answers, and whose page may speak to it.
+
+A page of another site can make its own name lead to this machine (DNS rebinding): the browser then
+takes the server for a part of that site. So a request for any other name than the server's own is
+refused before it is read, be it for a page or for a wire; an address is no name that could be
+rebound, but only the one that was connected to is its own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from tornado import httputil
+from tornado.log import access_log
+
+from cxlib.errors import InputError
+from cxlib.visible import visible
+
+__all__ = ["Gate", "Hosts", "host_name", "public_origin"]
+
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
+_PORTS = {"http": 80, "https": 443}
+REFUSED = b"This server does not answer to that name.\n"
+
+
+def host_name(authority: str) -> str | None:
+    """Return the name or address in a Host header, written in one way only; None for no such.
+
+    >>> host_name("LocalHost.:80"), host_name("[0:0::1]:80"), host_name("user@localhost")
+    ('localhost', '::1', None)
+    """
+    found = _AUTHORITY.fullmatch(authority)
+    if found is None or (found[2] and not 0 < int(found[2]) < 1 << 16):
+        return None
+    name = found[1].lower()
+    try:
+        address = ipaddress.ip_address(name[1:-1] if name[0] == "[" else name)
+    except ValueError:
+        return name.removesuffix(".") or None if name[0] != "[" else None
+    return _written(address)
+
+
+def _written(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+def public_origin(url: str) -> str:
+    """Return the origin of a public address as a browser names it.
+
+    Raises
+    ------
+    InputError
+        It is no address of a site.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        name = (parts.hostname or "").encode("idna").decode("ascii")
+        authority = f"[{name}]" if ":" in name else name
+        port = parts.port or _PORTS[parts.scheme]
+        if "@" in parts.netloc or host_name(authority) is None:
+            raise ValueError(url)
+    except (KeyError, ValueError):
+        raise InputError(
+            f"--public-url {url!r} is no address of a site; write https://figures.example."
+        ) from None
+    return f"{parts.scheme}://{authority}" + f":{port}" * (port != _PORTS[parts.scheme])
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The names of one server.
+
+    Parameters
+    ----------
+    bound
+        The address it listens on.
+    origins
+        What visitors' browsers see, from `public_origin`.
+    proxies
+        Addresses of proxies that are believed who a request came from, and how.
+    """
+
+    bound: str
+    origins: frozenset[str]
+    proxies: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, bound: str, public_urls: Iterable[str], proxies: Iterable[str]) -> Hosts:
+        """Return the names of a server; proxies are believed only where there is a public name."""
+        origins = frozenset(map(public_origin, public_urls))
+        known = frozenset(name for p in proxies if (name := host_name(_bracketed(p))))
+        return cls(bound, origins, known if origins else frozenset())
+
+    def permits(self, headers: httputil.HTTPHeaders, local: str) -> bool:
+        """Whether a request names this server, once and unmistakably.
+
+        Parameters
+        ----------
+        headers
+            Its headers.
+        local
+            Address of this machine that was connected to.
+        """
+        given = headers.get_list("Host")
+        name = host_name(given[0]) if len(given) == 1 else None
+        if name is None:
+            return False
+        own = {host_name(_bracketed(one)) for one in (local, self.bound)}
+        public = {host_name(urlsplit(origin).netloc) for origin in self.origins}
+        return _is_loopback(name) or name in own | public
+
+    def may_speak(self, origin: str | None, host: str, protocol: str) -> bool:
+        """Whether a page of this origin may send to this server and open a wire to it.
+
+        None, as programs that are no browsers send it, may: they carry nobody's cookies.
+        """
+        if origin is None:
+            return True
+        try:
+            seen = public_origin(origin)
+            return seen in self.origins or seen == public_origin(f"{protocol}://{host}")
+        except InputError:
+            return False
+
+    def is_public_by_tls(self, headers: httputil.HTTPHeaders) -> bool:
+        """Whether visitors come to the name of this request over TLS."""
+        name = host_name(headers.get("Host", ""))
+        return any(
+            origin.startswith("https:") and host_name(urlsplit(origin).netloc) == name
+            for origin in self.origins
+        )
+
+    def visitor(self, peer: str, headers: httputil.HTTPHeaders) -> str:
+        """Return the address a request came from: the last hop that is no proxy we believe."""
+        hops = [hop.strip() for hop in headers.get("X-Forwarded-For", "").split(",")]
+        address = host_name(_bracketed(peer)) or peer
+        while address in self.proxies and hops:
+            try:
+                address = _written(ipaddress.ip_address(hops.pop()))
+            except ValueError:
+                break
+        return address
+
+    def protocol(self, peer: str, headers: httputil.HTTPHeaders) -> str:
+        """Return how a visitor came: ``"http"`` or ``"https"``."""
+        if self.is_public_by_tls(headers):
+            return "https"
+        if host_name(_bracketed(peer)) in self.proxies:
+            told = headers.get("X-Forwarded-Proto", headers.get("X-Scheme", ""))
+            return "https" if told.split(",")[-1].strip().lower() == "https" else "http"
+        return "http"
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address.partition('%')[0]}]" if ":" in address else address
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+class Gate(httputil.HTTPServerConnectionDelegate):
+    """Stands in front of the whole application: what is not for this server does not reach it."""
+
+    def __init__(self, app: httputil.HTTPServerConnectionDelegate, hosts: Hosts) -> None:
+        self._app, self._hosts = app, hosts
+
+    def start_request(self, server_conn: object, request_conn: Any) -> _Request:
+        """Look at a request's head before anything else does."""
+        inner = self._app.start_request(server_conn, request_conn)
+        return _Request(inner, request_conn, self._hosts)
+
+    def on_close(self, server_conn: object) -> None:
+        """Pass it on."""
+        self._app.on_close(server_conn)
+
+
+class _Request(httputil.HTTPMessageDelegate):
+    def __init__(self, inner: httputil.HTTPMessageDelegate, connection: Any, hosts: Hosts) -> None:
+        self._inner: httputil.HTTPMessageDelegate | None = inner
+        self._connection, self._hosts = connection, hosts
+
+    def headers_received(
+        self,
+        start_line: httputil.RequestStartLine | httputil.ResponseStartLine,
+        headers: httputil.HTTPHeaders,
+    ) -> Any:
+        context = self._connection.context
+        socket = self._connection.stream.socket
+        peer, local = context.address[0], socket.getsockname()[0]
+        # The whole address in the first line would count instead of the Host header.
+        target = getattr(start_line, "path", "")
+        if not target.startswith("/") or not self._hosts.permits(headers, local):
+            self._refuse(peer, headers)
+            return None
+        context.remote_ip = self._hosts.visitor(peer, headers)
+        context.protocol = self._hosts.protocol(peer, headers)
+        assert self._inner is not None
+        return self._inner.headers_received(start_line, headers)
+
+    def _refuse(self, peer: str, headers: httputil.HTTPHeaders) -> None:
+        self._inner = None
+        access_log.warning("421 %s (%s)", visible(headers.get("Host", "no name")[:100]), peer)
+        answer = httputil.HTTPHeaders(
+            {
+                "Content-Type": "text/plain; charset=utf-8",
+                "Content-Length": str(len(REFUSED)),
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+                "Server": "cxlib",
+                "Connection": "close",
+            }
+        )
+        line = httputil.ResponseStartLine("HTTP/1.1", 421, "Misdirected Request")
+        self._connection.write_headers(line, answer, REFUSED)
+        self._connection.finish()
+
+    def data_received(self, chunk: bytes) -> Any:
+        return self._inner.data_received(chunk) if self._inner else None
+
+    def finish(self) -> None:
+        if self._inner:
+            self._inner.finish()
+
+    def on_connection_close(self) -> None:
+        if self._inner:
+            self._inner.on_connection_close()

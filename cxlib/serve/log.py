@@ -1,0 +1,68 @@
+"""What the server writes about itself: never the token, and nothing that a terminal obeys."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from cxlib.visible import visible
+
+__all__ = ["SafeFormatter", "log_request", "log_safely"]
+
+_SECRET = "[secret]"
+_SAID = re.compile(
+    r"""((?:token|password|_xsrf)['"]?\s*(?:=|%3d|:)\s*['"]?|\bbearer\s+)[^&\s'",;<>]+""",
+    re.IGNORECASE,
+)
+"""A secret that somebody wrote down, though it may not be ours: a guess may be all but right."""
+
+
+class SafeFormatter(logging.Formatter):
+    """Writes a record, tracebacks too, without the secrets and without control characters."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__("[%(levelname)s] %(name)s: %(message)s")
+        spelled = {s for one in secrets if one for s in (one, quote(one, ""), quote_plus(one))}
+        self._secrets = sorted(spelled, key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record."""
+        text = super().format(record)
+        for secret in self._secrets:
+            text = text.replace(secret, _SECRET)
+        return "\n".join(map(visible, _SAID.sub(rf"\g<1>{_SECRET}", text).split("\n")))
+
+
+def log_safely(secrets: Iterable[str], *loggers: logging.Logger) -> None:
+    """Send everything that is logged in this process through one `SafeFormatter` to stderr.
+
+    Parameters
+    ----------
+    secrets
+        What must not be written.
+    loggers
+        Those that have handlers of their own, which they lose.
+    """
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(SafeFormatter(secrets))
+    logging.getLogger().handlers[:] = [handler]
+    for logger in loggers:
+        logger.handlers.clear()
+        logger.propagate = True
+
+
+def log_request(handler: Any) -> None:
+    """Write a line about a request that was refused or failed: its path, without the query."""
+    status, request = handler.get_status(), handler.request
+    if status >= 400:
+        level = logging.ERROR if status >= 500 else logging.WARNING
+        asked = visible(request.path[:200])
+        text = "%d %s %s (%s) %.0f ms"
+        took = 1000 * request.request_time()
+        logging.getLogger("cxlib.serve").log(
+            level, text, status, request.method, asked, request.remote_ip, took
+        )

@@ -1,0 +1,349 @@
+"""Credit for conversions: how much stands beside each channel, and whether it means anything.
+
+Every rule of credit mostly copies exposure: the channel that is everywhere gets most. So credit is
+given together with its null: what the same touches would get if who converts had nothing to do with
+which channels they met (`noise_null`). Where the observed credits lie within that, the log cannot
+tell channels apart, and no ranking says anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxlib.statistics.absorbing import removal_effects, transition_shares
+from cxlib.statistics.resampling import Estimates
+
+__all__ = ["METHODS", "Paths", "credit_shares", "exposure_shares", "noise_null"]
+
+METHODS = ("first", "last", "linear", "position", "time_decay", "markov", "shapley")
+"""Rules of credit, the simplest first."""
+
+HALF_LIFE = 7 * 86_400.0
+"""Seconds after which a touch has half the credit, for time decay: seven days, as usual."""
+
+MAX_EXACT = 12
+"""Channels up to which Shapley values are taken over all sets; above, over drawn orders."""
+
+_ORDERS = 400
+_PRIOR = 20.0
+_LENGTHS = (1, 2, 3, 4, 6, 10)
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Paths:
+    """Touches of journeys before they converted or ended.
+
+    Attributes
+    ----------
+    channel
+        Number of the channel of every touch, path after path, in order of time.
+    first
+        Position of the first touch of each path; paths have at least one touch.
+    before_end
+        Seconds from every touch to the path's conversion, or to its last touch.
+    converted
+        Whether each path converted.
+    customer, bucket
+        Customer and customer bucket of each path; paths of one customer stand together.
+    channels
+        Number of channels.
+    """
+
+    channel: Ints
+    first: Ints
+    before_end: NDArray[np.float64]
+    converted: NDArray[np.bool_]
+    customer: Ints
+    bucket: Ints
+    channels: int
+
+    @property
+    def lengths(self) -> Ints:
+        """Touches of each path."""
+        return np.diff(self.first, append=len(self.channel))
+
+    @property
+    def path(self) -> Ints:
+        """Path of every touch."""
+        return np.repeat(np.arange(len(self.first)), self.lengths)
+
+
+def exposure_shares(paths: Paths, *, buckets: int) -> Estimates:
+    """Touches by channel and customer bucket, ``[channels, buckets]``."""
+    flat = paths.channel * buckets + paths.bucket[paths.path]
+    return _folded(flat, None, (paths.channels, buckets))
+
+
+def _folded(flat: Ints, weights: Any, shape: tuple[int, ...]) -> Estimates:
+    size = int(np.prod(shape))
+    return np.bincount(flat, weights, minlength=size).astype(np.float64).reshape(shape)
+
+
+def _touch_credit(paths: Paths, method: str) -> Estimates:
+    """Credit of every touch if its path converts: sums to 1 over each path."""
+    n, path = paths.lengths, paths.path
+    place = np.arange(len(path)) - paths.first[path]
+    is_first, is_last = place == 0, place == n[path] - 1
+    if method == "first":
+        return is_first.astype(np.float64)
+    if method == "last":
+        return is_last.astype(np.float64)
+    if method == "linear":
+        return 1.0 / n[path]
+    if method == "position":  # 40 % each to the first and the last, the rest shared
+        weight = np.where(is_first | is_last, 0.4, 0.2 / np.maximum(n[path] - 2, 1))
+        weight = np.where(n[path] == 2, 0.5, weight)
+    else:
+        weight = 0.5 ** (paths.before_end / HALF_LIFE)
+    weight = np.maximum(weight, 1e-300)
+    whole: Estimates = weight / np.bincount(path, weight, minlength=len(n))[path]
+    return whole
+
+
+class _Counted:
+    """What all methods need of the touches, worked out once; outcomes come later.
+
+    Everything that depends on the outcomes is linear in them: credits by channel, conversions by
+    last channel, conversions by set of channels. So one sparse product gives them for many permuted
+    outcomes at a time.
+    """
+
+    def __init__(self, paths: Paths, *, seed: int) -> None:
+        from scipy.sparse import csr_array, vstack
+
+        k, rows = paths.channels, np.arange(len(paths.first))
+        path = paths.path
+
+        def grouped(group: Ints, size: int, at: Ints, weight: Estimates | None = None) -> Any:
+            values = np.ones(len(group)) if weight is None else weight
+            return csr_array((values, (group, at)), shape=(size, len(rows)))
+
+        last = paths.channel[np.append(paths.first[1:], len(path)) - 1]
+        member = np.zeros((len(rows), k), dtype=bool)
+        member[path, paths.channel] = True
+        packed, self.set_of = np.unique(member, axis=0, return_inverse=True)
+        self.sets = packed
+        self.set_of = self.set_of.ravel()
+        self.set_size = np.bincount(self.set_of, minlength=len(packed)).astype(np.float64)
+        simple = [_touch_credit(paths, m) for m in METHODS[:5]]
+        self.map = vstack(
+            [grouped(paths.channel, k, path, weight) for weight in simple]
+            + [grouped(last, k, rows), grouped(self.set_of, len(packed), rows)]
+        ).tocsr()
+        self.k = k
+        self.orders = _draw_orders(k, seed)
+        # moves among channels do not depend on the outcome
+        step = np.flatnonzero(path[1:] == path[:-1])
+        among = _folded(paths.channel[step] * k + paths.channel[step + 1], None, (k, k))
+        self.start = np.bincount(paths.channel[paths.first], minlength=k).astype(np.float64)
+        self.among = among
+        self.ends_at = np.bincount(last, minlength=k).astype(np.float64)
+
+    def shares(self, outcome: NDArray[np.float64]) -> Estimates:
+        """Shares of credit ``[methods, channels, outcomes]`` for outcomes ``[paths, outcomes]``."""
+        k = self.k
+        summed = np.asarray(self.map @ outcome)
+        simple = summed[: 5 * k].reshape(5, k, -1)
+        last, by_set = summed[5 * k : 6 * k], summed[6 * k :]
+        raw = [*simple, self._markov(last), self._shapley(by_set, outcome.mean(axis=0))]
+        stacked = np.stack(raw)
+        total = stacked.sum(axis=1, keepdims=True)
+        shares: Estimates = np.divide(
+            stacked, total, out=np.full_like(stacked, np.nan), where=np.abs(total) > 1e-12
+        )
+        return shares
+
+    def _markov(self, last: Estimates) -> Estimates:
+        k, draws = self.k, last.shape[1]
+        moves = np.zeros((draws, 1 + k, k + 2))
+        moves[:, 0, :k] = self.start
+        moves[:, 1:, :k] = self.among
+        moves[:, 1:, k] = last.T
+        moves[:, 1:, k + 1] = (self.ends_at[:, None] - last).T
+        found = removal_effects(transition_shares(moves), end=0, lost=1)
+        return np.nan_to_num(found, nan=0.0).T
+
+    def _shapley(self, by_set: Estimates, usual: Estimates) -> Estimates:
+        """Mean gain in the conversion rate of journeys that stay within a set of channels."""
+        if self.k <= MAX_EXACT:
+            return self._shapley_exact(by_set, usual)
+        gains = np.zeros((self.k, by_set.shape[1]))
+        for order in self.orders:
+            rank = np.empty(self.k, dtype=np.int64)
+            rank[order] = np.arange(self.k)
+            # a path lies within the first m channels of the order once its latest is among them
+            latest = np.where(self.sets, rank, -1).max(axis=1)
+            n = np.bincount(latest, self.set_size, minlength=self.k).cumsum()
+            hits = np.zeros((self.k, by_set.shape[1]))
+            np.add.at(hits, latest, by_set)
+            worth = (hits.cumsum(axis=0) + _PRIOR * usual) / (n + _PRIOR)[:, None]
+            gains[order] += np.diff(worth, axis=0, prepend=usual[None, :])
+        return _from_zero(gains / len(self.orders), usual)
+
+    def _shapley_exact(self, by_set: Estimates, usual: Estimates) -> Estimates:
+        k = self.k
+        code = self.sets @ (1 << np.arange(k))
+        n, hits = np.zeros(1 << k), np.zeros((1 << k, by_set.shape[1]))
+        n[code], hits[code] = self.set_size, by_set
+        for j in range(k):  # sums over subsets
+            holds = np.flatnonzero(np.arange(1 << k) >> j & 1)
+            n[holds] += n[holds ^ 1 << j]
+            hits[holds] += hits[holds ^ 1 << j]
+        worth = (hits + _PRIOR * usual) / (n + _PRIOR)[:, None]
+        size = np.array([int(s).bit_count() for s in range(1 << k)])
+        weight = np.array([1 / (k * comb(k - 1, s)) if s < k else 0.0 for s in range(k + 1)])
+        gains = np.zeros((k, by_set.shape[1]))
+        for j in range(k):
+            without = np.flatnonzero((np.arange(1 << k) >> j & 1) == 0)
+            step = worth[without | 1 << j] - worth[without]
+            gains[j] = weight[size[without]] @ step
+        return _from_zero(gains, usual)
+
+
+def _from_zero(gains: Estimates, usual: Estimates) -> Estimates:
+    """Credit of the whole rate: the worth of no channel at all is shared equally."""
+    return gains + usual / len(gains)
+
+
+def _draw_orders(channels: int, seed: int) -> list[Ints]:
+    rng = np.random.default_rng(seed)
+    half = [rng.permutation(channels) for _ in range(_ORDERS // 2)]
+    return [*half, *(order[::-1].copy() for order in half)]
+
+
+def credit_shares(paths: Paths, *, buckets: int, seed: int = 0) -> tuple[Estimates, Estimates]:
+    """Shares of conversions by every method, and without each bucket of customers.
+
+    Parameters
+    ----------
+    paths
+        The touches.
+    buckets
+        Number of customer buckets.
+    seed
+        Of the orders drawn for Shapley values of more than `MAX_EXACT` channels.
+
+    Returns
+    -------
+    shares
+        ``[methods, channels]``, in the order of `METHODS`; sum to 1.
+    without
+        ``[methods, channels, buckets]``.
+
+    Notes
+    -----
+    Shapley values take as a set's worth the conversion rate of the journeys that touch no other
+    channel, those that did not convert among them; small sets are drawn to the rate of all.
+    """
+    whole = _Counted(paths, seed=seed).shares(paths.converted.astype(np.float64)[:, None])[..., 0]
+    without = []
+    for b in range(buckets):
+        kept = _only(paths, paths.bucket != b)
+        if not kept.converted.any():
+            without.append(np.full_like(whole, np.nan))
+            continue
+        counted = _Counted(kept, seed=seed)
+        without.append(counted.shares(kept.converted.astype(np.float64)[:, None])[..., 0])
+    return whole, np.stack(without, axis=-1)
+
+
+def _only(paths: Paths, chosen: NDArray[np.bool_]) -> Paths:
+    n = paths.lengths[chosen]
+    touches = np.repeat(chosen, paths.lengths)
+    return Paths(
+        paths.channel[touches],
+        np.concatenate([[0], n.cumsum()[:-1]]).astype(np.int64),
+        paths.before_end[touches],
+        paths.converted[chosen],
+        paths.customer[chosen],
+        paths.bucket[chosen],
+        paths.channels,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseNull:
+    """Credits beside what they would be if outcomes had nothing to do with channels.
+
+    Attributes
+    ----------
+    expected, z
+        ``[methods, channels]``: mean of the null, and the observed share's distance from it in
+        standard deviations of the null.
+    p
+        ``[channels]``: how often the largest distance of any channel under any method is as large
+        as this channel's largest; at 0.05, one log of pure noise in twenty calls any channel
+        different.
+    """
+
+    expected: Estimates
+    z: Estimates
+    p: Estimates
+
+
+def noise_null(paths: Paths, *, draws: int = 399, seed: int = 0) -> NoiseNull:
+    """Permute outcomes among customers, and see whether the credits are any different.
+
+    Customers change outcomes with customers of as many journeys and as many touches, so that
+    whatever converts by being longer, or by being the same person, does so in the null as well. The
+    observed credits count among the draws, for mean, spread and rank alike: only then does the test
+    keep its level.
+
+    Parameters
+    ----------
+    paths
+        The touches.
+    draws
+        Number of permutations.
+    seed
+        Of the permutations.
+
+    References
+    ----------
+    Phipson & Smyth (2010), Permutation p-values should never be zero. doi:10.2202/1544-6115.1585;
+    Westfall & Young (1993), Resampling-Based Multiple Testing (the largest of many).
+    """
+    counted = _Counted(paths, seed=seed)
+    rng = np.random.default_rng(seed)
+    base = paths.converted.astype(np.float64)
+    groups = _exchangeable(paths)
+    found = [counted.shares(base[:, None])]
+    chunk = max(1, min(draws, 40_000_000 // max(len(base), 1)))
+    for start in range(0, draws, chunk):
+        size = min(chunk, draws - start)
+        outcome = np.repeat(base[:, None], size, axis=1)
+        for draw in range(size):
+            for rows in groups:
+                outcome[rows, draw] = base[rows[rng.permutation(len(rows))]]
+        found.append(counted.shares(outcome))
+    every = np.concatenate(found, axis=-1)
+    mean, spread = every.mean(axis=-1), every.std(axis=-1, ddof=1)
+    apart = np.abs(every - mean[..., None])
+    moves = spread > 1e-12
+    distance = np.where(moves[..., None], apart / np.where(moves, spread, 1.0)[..., None], 0.0)
+    largest = distance.max(axis=(0, 1))
+    own = distance[..., 0].max(axis=0)
+    p = (largest[None, :] >= own[:, None] - 1e-12).mean(axis=1)
+    sign = np.sign(every[..., 0] - mean)
+    return NoiseNull(mean, sign * distance[..., 0], p)
+
+
+def _exchangeable(paths: Paths) -> list[Ints]:
+    """Rows of paths by group of customers that may change outcomes: ``[customers, journeys]``."""
+    _, begin, journeys = np.unique(paths.customer, return_index=True, return_counts=True)
+    touches = np.add.reduceat(paths.lengths, begin) / journeys
+    length = np.searchsorted(_LENGTHS, touches, side="right")
+    groups = []
+    for count in np.unique(journeys):
+        for size in np.unique(length[journeys == count]):
+            chosen = begin[(journeys == count) & (length == size)]
+            if len(chosen) > 1:
+                groups.append(chosen[:, None] + np.arange(count))
+    return groups

@@ -1,0 +1,209 @@
+"""What customers say on a scale: means, top boxes and net promoter scores, with intervals.
+
+Answers are few, lie on the ends of a bounded scale, and several of them may come from one customer.
+Two adjustments answer that. The number of answers is reduced to how many independent ones would
+tell as much (Kish's design effect). And three answers are added that nobody gave, half of them as
+the others are, a quarter at either end of the scale: the interval then covers for ten answers and
+does not collapse where all of them are the same. The estimate shown stays that of the answers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cxlib.statistics.rates import Interval, divide, t_quantile, wilson
+from cxlib.statistics.resampling import Estimates
+
+__all__ = ["independent_answers", "mean_score", "net_promoter_score", "top_box"]
+
+_ADDED = 3.0
+"""Answers added before an interval is taken (Rocks 2016, for the net promoter score)."""
+
+_Z95 = 1.959963984540054
+
+
+def _quantile(answers: ArrayLike, units: ArrayLike) -> Estimates:
+    """Normal for independent answers; Student's t where customers answered more than once."""
+    n, size = np.asarray(answers, dtype=np.float64), np.asarray(units, dtype=np.float64)
+    return np.where(size < n, t_quantile(size), _Z95)
+
+
+def independent_answers(
+    cell: NDArray[np.integer],
+    customer: NDArray[np.integer],
+    value: ArrayLike,
+    *,
+    cells: int,
+) -> Estimates:
+    r"""How many independent answers would tell as much as those given, by cell.
+
+    .. math:: n_{eff} = n \frac{\sum_i e_i^2}{\sum_c (\sum_{i \in c} e_i)^2}
+              \cdot \frac{n (C - 1)}{(n - 1) C}
+
+    with the deviations e of the n answers i of C customers c from the mean of their cell.
+
+    Parameters
+    ----------
+    cell, customer, value
+        Cell, customer and value of each answer.
+    cells
+        Number of cells.
+
+    Returns
+    -------
+    numpy.ndarray
+        Between the number of different customers' shares of one (everybody's answers alike within,
+        different between customers) and the number of answers; 0 for a cell without any. Where all
+        answers are the same they say nothing of the spread: the number of customers is given.
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, section 8.2.
+
+    Examples
+    --------
+    Two customers who say the same each time, and two who answered once:
+
+    >>> index = np.array([0, 0, 0, 0, 1, 1])
+    >>> customer = np.array([1, 1, 2, 2, 1, 2])
+    >>> independent_answers(index, customer, [9, 9, 3, 3, 9, 3], cells=2).round(2).tolist()
+    [1.33, 2.0]
+    """
+    values = np.asarray(value, dtype=np.float64)
+    n = np.bincount(cell, minlength=cells).astype(np.float64)
+    mean = divide(np.bincount(cell, values, minlength=cells), n)
+    apart = values - mean[cell]
+    _, first, group = np.unique(
+        np.stack([cell, customer]), axis=1, return_index=True, return_inverse=True
+    )
+    home = cell[first]
+    summed = np.bincount(group.ravel(), apart, minlength=len(first))
+    customers = np.bincount(home, minlength=cells).astype(np.float64)
+    single = np.bincount(cell, apart**2, minlength=cells)
+    few = divide(customers, customers - 1) * divide(n - 1, n)  # of a variance over few customers
+    clustered = np.nan_to_num(few, nan=1.0) * np.bincount(home, summed**2, minlength=cells)
+    size = np.where(clustered > 1e-12, n * divide(single, np.maximum(clustered, 1e-12)), customers)
+    size = np.where(single > 1e-12, size, customers)
+    return np.clip(size, np.minimum(n, 1.0), n)
+
+
+def mean_score(
+    n: ArrayLike,
+    total: ArrayLike,
+    squares: ArrayLike,
+    *,
+    scale: tuple[float, float],
+    size: ArrayLike | None = None,
+) -> Interval:
+    """Mean of answers on a bounded scale.
+
+    Parameters
+    ----------
+    n, total, squares
+        Number, sum and sum of squares of the answers, by cell.
+    scale
+        Lowest and highest answer that the scale allows.
+    size
+        What `independent_answers` gives; all answers count as independent without it.
+
+    Returns
+    -------
+    Interval
+        The mean of the answers, and its 95 % interval within the scale.
+
+    References
+    ----------
+    Rocks (2016), Interval estimation for the net promoter score. arXiv:1601.07235 (the answers
+    added, taken over to a mean).
+
+    Examples
+    --------
+    Ten times the highest answer is no proof that everybody gives it:
+
+    >>> found = mean_score([10], [50], [250], scale=(1, 5))
+    >>> found.estimate.tolist(), found.low.round(2).tolist(), found.high.tolist()
+    ([5.0], [4.24], [5.0])
+    """
+    count, sums, square = (np.asarray(x, dtype=np.float64) for x in (n, total, squares))
+    low, high = scale
+    units = count if size is None else np.asarray(size, dtype=np.float64)
+    mean = divide(sums, count)
+    own = np.maximum(divide(square, count) - mean**2, 0.0)
+    weight = units + _ADDED
+    centre = (units * mean + _ADDED * (mean / 2 + (low + high) / 4)) / weight
+    second = units * (own + mean**2) + _ADDED * ((own + mean**2) / 2 + (low**2 + high**2) / 4)
+    variance = np.maximum(divide(second, weight) - centre**2, 0.0) * weight / (weight - 1)
+    se = np.sqrt(variance / weight)
+    half = _quantile(count, units) * se
+    below, above = np.clip(centre - half, low, high), np.clip(centre + half, low, high)
+    return Interval(mean, np.minimum(below, mean), np.maximum(above, mean), se)
+
+
+def top_box(n: ArrayLike, in_box: ArrayLike, *, size: ArrayLike | None = None) -> Interval:
+    """Share of answers in the best (or any other) box of a scale, with Wilson's interval.
+
+    Examples
+    --------
+    >>> found = top_box([40], [30])
+    >>> found.estimate.tolist(), found.low.round(3).tolist(), found.high.round(3).tolist()
+    ([0.75], [0.598], [0.858])
+    """
+    count = np.asarray(n, dtype=np.float64)
+    share = divide(in_box, count)
+    units = count if size is None else np.asarray(size, dtype=np.float64)
+    low, high = wilson(share, units)
+    return Interval(share, low, high, np.sqrt(divide(share * (1 - share), units)))
+
+
+def net_promoter_score(
+    detractors: ArrayLike,
+    passives: ArrayLike,
+    promoters: ArrayLike,
+    *,
+    size: ArrayLike | None = None,
+) -> Interval:
+    r"""Net promoter score with the adjusted Wald interval, in points from -100 to 100.
+
+    With ¾ added to detractors and promoters each and 1½ to the passives, n' = n + 3, shares p of
+    promoters and d of detractors:
+
+    .. math:: p - d \pm z \sqrt{\frac{p + d - (p - d)^2}{n'}}
+
+    Parameters
+    ----------
+    detractors, passives, promoters
+        Answers of 0–6, 7–8 and 9–10, by cell.
+    size
+        What `independent_answers` gives for promoters = 1, passives = 0, detractors = -1.
+
+    Returns
+    -------
+    Interval
+        The score of the answers given; its interval is never narrower than that of independent
+        answers.
+
+    References
+    ----------
+    Rocks (2016), Interval estimation for the net promoter score. arXiv:1601.07235
+
+    Examples
+    --------
+    >>> found = net_promoter_score([3], [3], [4])
+    >>> [x.round(1).tolist() for x in (found.estimate, found.low, found.high)]
+    [[10.0], [-36.1], [51.4]]
+    """
+    d, m, p = (np.asarray(x, dtype=np.float64) for x in (detractors, passives, promoters))
+    n = d + m + p
+    score = divide(p - d, n)
+    units = n if size is None else np.minimum(np.asarray(size, dtype=np.float64), n)
+    thinned = divide(units, n)
+    weight = units + _ADDED
+    share_p = (p * thinned + _ADDED / 4) / weight
+    share_d = (d * thinned + _ADDED / 4) / weight
+    centre = share_p - share_d
+    se = np.sqrt((share_p + share_d - centre**2) / weight)
+    half = _quantile(n, units) * se
+    low = np.minimum(np.clip(centre - half, -1, 1), score)
+    high = np.maximum(np.clip(centre + half, -1, 1), score)
+    return Interval(*(100 * x for x in (score, low, high, se)))

@@ -1,0 +1,88 @@
+"""Who answers: surveys whose truth is known, answered by chance, by the journey, by the rating."""
+
+import numpy as np
+import pytest
+
+from cxlib.statistics.nonresponse import (
+    Tilt,
+    answer_chances,
+    mean_of_everybody,
+    points_to_change,
+    tilt_of_answers,
+)
+
+
+def survey(
+    seed: int, rows: int = 4_000, *, by_rating: float = 0.0, by_journey: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Make features, who answered, ratings of all (0–10) and customer buckets."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 4))
+    lean = x @ np.array([0.5, 0.3, 0.2, 0.0]) / 0.616
+    score = np.clip(np.round(7 + 1.1 * lean + 1.9 * rng.normal(size=rows)), 0, 10)
+    odds = -1.3 + by_rating * (score - 7) + by_journey * x[:, 0]
+    return x, rng.random(rows) < 1 / (1 + np.exp(-odds)), score, rng.integers(0, 32, rows)
+
+
+def tilt(seed: int, **how: float) -> tuple[Tilt | None, float]:
+    x, answered, score, bucket = survey(seed, **how)  # type: ignore[arg-type]
+    hidden = np.where(answered, score, np.nan)
+    return tilt_of_answers(x, answered, hidden, bucket, buckets=32), float(score.mean())
+
+
+def test_answering_that_depends_on_the_rating_is_seen_and_taken_back() -> None:
+    runs = [tilt(seed, by_rating=0.2) for seed in range(60)]
+    found = [(t, truth) for t, truth in runs if t is not None]
+    assert len(found) == 60
+    assert np.mean([t.depends for t, _ in found]) >= 0.95
+    assert np.mean([t.plain - truth for t, truth in found]) > 0.5
+    assert abs(np.median([t.mean - truth for t, truth in found])) < 0.1
+    assert np.mean([t.mean_low <= truth <= t.mean_high for t, truth in found]) >= 0.88
+
+
+def test_answering_by_chance_is_seldom_suspected() -> None:
+    found = [tilt(seed)[0] for seed in range(100)]
+    # at 5 % some 5 of 100; more than 11 in one case of a hundred
+    assert sum(t.depends for t in found if t is not None) <= 11
+
+
+def test_a_journey_that_tells_nothing_of_the_rating_tells_nothing_of_who_answers() -> None:
+    x, answered, score, bucket = survey(1)
+    noise = np.random.default_rng(2).normal(size=(len(x), 2))
+    assert tilt_of_answers(noise, answered, score, bucket, buckets=32) is None
+    assert tilt_of_answers(x, np.ones(len(x), bool), score, bucket, buckets=32) is None
+
+
+def test_weights_repair_what_the_journey_explains() -> None:
+    off, held = [], 0
+    for seed in range(40):
+        x, answered, score, bucket = survey(seed, by_journey=0.8)
+        hidden = np.where(answered, score, np.nan)
+        mean, effective = mean_of_everybody(x, answered, hidden, bucket, buckets=32)
+        assert effective < answered.sum()
+        off.append(score[answered].mean() - score.mean())
+        held += bool(mean.low[0] <= score.mean() <= mean.high[0])
+    assert np.mean(off) > 0.3  # the plain mean is off
+    assert held >= 35
+
+
+def test_chances_are_those_of_groups() -> None:
+    group = np.repeat([0.0, 1.0, 2.0], 2_000)
+    features = np.column_stack([group == 1, group == 2]).astype(float)
+    answered = np.random.default_rng(4).random(6_000) < np.array([0.1, 0.3, 0.6])[group.astype(int)]
+    chance = answer_chances(features, answered)
+    for g in range(3):
+        assert chance[group == g].mean() == pytest.approx(answered[group == g].mean(), abs=0.005)
+
+
+def test_points_to_change_moves_the_near_end_to_the_other() -> None:
+    mean, low, high, response, other = 2.4, 2.2, 2.6, 0.3, 3.1
+    points = float(points_to_change([mean], [low], [high], response=[response], against=[other])[0])
+    assert high + (1 - response) * points == pytest.approx(other)
+    above = float(points_to_change([4.0], [3.8], [4.2], response=[0.5], against=[3.1])[0])
+    assert 3.8 - 0.5 * above == pytest.approx(3.1)
+
+
+def test_without_a_verdict_nothing_is_needed_to_change_it() -> None:
+    assert points_to_change([3.0], [2.8], [3.2], response=[0.3], against=[3.1])[0] == 0
+    assert np.isinf(points_to_change([2.0], [1.9], [2.1], response=[1.0], against=[3.0])[0])
