@@ -1,11 +1,8 @@
 """Arrivals: what happened after each arrival at a touchpoint, by where the customer came from.
 
-Everything that is said about a handoff a → b is said about the customers who *arrived at b from a*:
-whether they went on, turned back, returned to where they came from, how long they had waited, and
-how they rated b. One streaming pass over the store counts this into additive tables of integers
-and sums, those of marked touchpoints, of planned handoffs and of links between channels among them
-(`cxlib.arrivals.repeats`, `planned`, `links`). Like the journey summary they grow with the
-journey map, not with the log.
+What is said about a handoff a → b is said about the customers who *arrived at b from a*. One pass
+over the store counts this into additive tables, those of marked touchpoints, of planned handoffs,
+of links and of histories among them. They grow with the journey map, not with the log.
 
 A customer counts at most `MAX_PER_CUSTOMER` times per handoff and with a limited number of
 contacts in all, and customers who behave like robots are left out, so that a few heavy users
@@ -147,7 +144,7 @@ class Arrivals:
     planned
         Per planned handoff what became of the contacts at its source (`count_planned`).
     links
-        Per place what tells whether customers are linked across channels (`count_links`).
+        Per place: are customers linked across channels (`count_links`)?
     responses
         As ``arrivals``, by what came after as well: who was rated (`count_responses`).
     """
@@ -428,7 +425,16 @@ def _count_bucket(rows: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     contacts = rows.filter(~reload.fill_null(False))
     all_contacts = follow_contacts(rows, scope)
     followed = follow_arrivals(all_contacts, scope)
-    tables = _count(followed, scope) | _count_histories(all_contacts, scope)
+    tables = _count(followed, scope)
+    tables |= count_histories(
+        all_contacts.filter(pl.col("_contact") < scope.most),
+        scope.places,
+        scope.periods,
+        span=scope.span,
+        silence=scope.silence,
+        most=MAX_PER_CUSTOMER,
+        open_hours=scope.open_hours,
+    )
     again = count_repeats(followed, contacts, scope.places, within=scope.silence)
     sums = [pl.col(name).sum().cast(pl.Int64) for name in REPEATS]
     tables["repeats"] = _with_keys(again).group_by(KEYS["repeats"]).agg(sums)
@@ -522,28 +528,6 @@ def follow_contacts(rows: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
         )
         .rename({"place": "target"})
         .collect()
-    )
-
-
-def _count_histories(contacts: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
-    """Histories of all contacts, also of those that followed none."""
-    linked = pl.col("_linked") & pl.col("_ordered")
-    counted = contacts.filter(
-        (pl.col("_ordered") | ~pl.col("_linked")) & (pl.col("_contact") < scope.most)
-    ).with_columns(source=pl.when(linked).then("source"), passed=pl.col("wait"))
-    if scope.open_hours is not None:
-        followed = counted.filter(linked.fill_null(value=False))
-        waits = scope.open_hours.waits(followed)
-        at = counted.select(linked.fill_null(value=False).arg_true()).to_series()
-        none = pl.Series([None], dtype=waits.dtype).new_from_index(0, len(counted))
-        counted = counted.with_columns(wait=none.scatter(at, waits))
-    return count_histories(
-        counted,
-        scope.places,
-        scope.periods,
-        span=scope.span,
-        silence=scope.silence,
-        most=MAX_PER_CUSTOMER,
     )
 
 

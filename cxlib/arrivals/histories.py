@@ -17,6 +17,7 @@ from cxlib.bins import bin_of
 from cxlib.journeys import NO_STAGE
 
 if TYPE_CHECKING:
+    from cxlib.arrivals.open_hours import OpenHours
     from cxlib.periods import Periods
 
 __all__ = ["HISTORY_KEYS", "NONE", "block_days", "block_starts", "count_histories"]
@@ -71,6 +72,7 @@ def count_histories(
     span: timedelta,
     silence: timedelta,
     most: int,
+    open_hours: OpenHours | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Count what followed the contacts of one bucket of customers.
 
@@ -78,9 +80,9 @@ def count_histories(
     ----------
     contacts
         Every contact, reloads left out: ``customer``, ``journey``, ``target``, ``occurred_at``,
-        ``segment``, ``period``, ``rating``; ``source``, ``wait`` (of open time where counted),
-        ``returned`` (null or False where it followed nothing), ``next``, ``next_stage``,
-        ``_stage``, ``return_after`` and ``follow_up``.
+        ``segment``, ``period``, ``rating``; ``source`` and ``wait`` of the contact before, and
+        whether it is ``_linked`` to it and in known order (``_ordered``); ``returned``, ``next``,
+        ``next_stage``, ``_stage``, ``return_after`` and ``follow_up``.
     places, periods
         As in the workspace.
     span
@@ -89,12 +91,23 @@ def count_histories(
         Silence that counts as having left.
     most
         How often one customer counts for one move.
+    open_hours
+        Opening hours that waits are counted in, if any.
 
     Returns
     -------
     dict
         The tables of `HISTORY_KEYS`.
     """
+    linked = (pl.col("_linked") & pl.col("_ordered")).fill_null(value=False)
+    contacts = contacts.filter(pl.col("_ordered") | ~pl.col("_linked")).with_columns(
+        source=pl.when(linked).then("source"), passed=pl.col("wait"), _follows=linked
+    )
+    if open_hours is not None:
+        waits = open_hours.waits(contacts.filter("_follows"))
+        none = pl.Series([None], dtype=waits.dtype).new_from_index(0, len(contacts))
+        at = contacts["_follows"].arg_true()
+        contacts = contacts.with_columns(wait=none.scatter(at, waits))
     size = block_days(span)
     local = pl.col("occurred_at").dt.convert_time_zone(periods.time_zone).dt.date()
     block = (local - pl.lit(_origin(periods, size))).dt.total_days() // size

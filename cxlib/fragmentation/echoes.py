@@ -53,20 +53,19 @@ def choose_findings(judged: pl.DataFrame) -> pl.DataFrame:
     _among_handoffs(on_plan, echo)
     causes: list[Row] = []
     for row in sorted(others, key=lambda r: -_rank(r)):
-        cause = next((c for c in causes if _follows(row, c)), None)
-        if cause is None:
+        known_cause = next((c for c in causes if _follows(row, c)), None)
+        if known_cause is None:
             causes.append(row)
         else:
-            echo[row["row"]] = cause
+            echo[row["row"]] = known_cause
     _across(causes, [r for r in on_plan if r["row"] not in echo], echo)
     known = {r["row"]: r for r in rows}
     verdicts = []
     for number in judged["row"].to_list():
-        row = known.get(number)
-        cause = echo.get(number)
-        while cause is not None and cause["row"] in echo and echo[cause["row"]] is not row:
-            cause = echo[cause["row"]]
-        verdicts.append((row is not None and cause is None, cause and _name(cause)))
+        spoken = echo.get(number)
+        while spoken is not None and spoken["row"] in echo and echo[spoken["row"]]["row"] != number:
+            spoken = echo[spoken["row"]]
+        verdicts.append((number in known and spoken is None, spoken and _name(spoken)))
     return judged.with_columns(
         finding=pl.Series([v[0] for v in verdicts], dtype=pl.Boolean),
         echo_of=pl.Series([v[1] for v in verdicts], dtype=pl.String),

@@ -98,7 +98,8 @@ class Findings:
         ``affected_until`` (first days; null: not known, still so), ``n``, ``observed``,
         ``expected``, ``effect`` with ``low`` and ``high`` (95 %, natural differences included) in
         ``effect_unit``, ``others`` (of groups: what the others show as they are counted), ``p``
-        (one-sided, towards harm), ``q``, ``customers_affected`` (arrivals × the lower end of the share who would not have met this; waits: all who waited longer),
+        (one-sided, towards harm), ``q``, ``customers_affected`` (arrivals × the lower end of the
+        share who would not have met this; waits: all who waited longer),
         ``hours_lost`` (waits: n × the excess, lower end), ``finding``, ``stable`` (same sign at
         other settings: `cxlib.fragmentation.stability`; null where there are none, or nothing to be
         found), ``simpson`` (the crude comparison points the other way), ``response`` (of ratings:
@@ -368,7 +369,7 @@ def _counted(table: pl.DataFrame, *keys: str) -> dict[tuple[str, ...], tuple[int
 
 def _grounds(table: pl.DataFrame, why_not: Mapping[str, str]) -> pl.DataFrame:
     counts = _counted(table, "ground", "signal")
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (ground, signal, *counts.get((ground, signal), (0, 0)), why or None)
         for ground, why in why_not.items()
         for signal in SIGNALS

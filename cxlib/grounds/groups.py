@@ -17,7 +17,7 @@ import polars as pl
 
 from cxlib.grounds.cells import tail_of_counts
 from cxlib.grounds.comparing import LEAST_CASES, Floats, compare_arms, read_cases
-from cxlib.grounds.expectation import natural_spread
+from cxlib.grounds.expectation import natural_spread, stated_spread
 from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_t, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit
 
@@ -128,36 +128,44 @@ def _judge_column(
             & (pl.col("rest") >= LEAST_CASES)
             & (pl.col("overlap") >= LEAST_OVERLAP)
         ).sort("u", "value")
-    own, tau = _usual(signal, found)
+    own, tau, many = _usual(signal, found)
     frames = []
     for unit, arms in found.items():
-        if arms.is_empty() or (unit == "stage_step" and tau is not None):
+        if arms.is_empty() or (unit == "stage_step" and many):
             continue
         frames.append(_frame(part, signal, column, unit, arms, own, tau))
     return pl.concat(frames) if frames else pl.DataFrame()
 
 
-def _usual(signal: Signal, found: Cases) -> tuple[dict[str, float], float | None]:
-    """What each value does everywhere, and how much units differ from that (None: too few)."""
-    arms = found.get("place")
-    most = 5.0
-    if arms is None or arms["u"].n_unique() < ENOUGH_UNITS:
-        # one broken place is many transitions: they may lower what is assumed, and not raise it
-        arms, most = found.get("transition"), DEFAULT_SPREAD[signal.family]
-    if arms is None or arms["u"].n_unique() < ENOUGH_UNITS:
-        return {}, None
+def _usual(signal: Signal, found: Cases) -> tuple[dict[str, float], float, bool]:
+    """What each value does everywhere (where enough units tell it), and how much units differ."""
+    default = DEFAULT_SPREAD[signal.family]
+    place, transition = (found.get(u, pl.DataFrame()) for u in ("place", "transition"))
+    arms = place if _units(place) >= ENOUGH_UNITS else transition
+    if arms.is_empty():
+        return {}, default, False
+    default *= _sd(arms) if signal.family == "rating" else 1.0
     effect = (arms["score"] / arms["info"]).to_numpy()
     variance = (1 / arms["info"]).to_numpy()
     own: dict[str, float] = {}
     values = arms["value"].to_numpy()
-    for value in np.unique(values):
+    enough = _units(arms) >= ENOUGH_UNITS
+    for value in np.unique(values) if enough else ():
         mine = values == value
         if mine.sum() >= ENOUGH_UNITS:
             own[str(value)] = _weighted_median(effect[mine], np.sqrt(1 / variance[mine]))
     centred = effect - np.array([own.get(str(v), 0.0) for v in values])
     scale = 1.0 if signal.family == "share" else _sd(arms)
-    most *= _sd(arms) if signal.family == "rating" else 1.0
-    return own, max(LEAST_SPREAD * scale, min(most, natural_spread(centred, variance)))
+    if arms is place:
+        tau = max(LEAST_SPREAD * scale, natural_spread(centred, variance))
+    else:
+        # one broken place is many transitions: only their median is asked
+        tau = stated_spread(centred, variance, default=default, units=_units(arms))
+    return own, tau, arms is place
+
+
+def _units(arms: pl.DataFrame) -> int:
+    return 0 if arms.is_empty() else arms["u"].n_unique()
 
 
 def _sd(arms: pl.DataFrame) -> float:
@@ -177,12 +185,9 @@ def _frame(
     unit: Unit,
     arms: pl.DataFrame,
     own: dict[str, float],
-    spread: float | None,
+    tau: float,
 ) -> pl.DataFrame:
     """Effects, intervals and p values of the values of a column at units of one kind."""
-    tau = spread
-    if tau is None:
-        tau = DEFAULT_SPREAD[signal.family] * (_sd(arms) if signal.family == "rating" else 1.0)
     info = arms["info"].to_numpy()
     usual = np.array([own.get(v, 0.0) for v in arms["value"]])
     apart = arms["score"].to_numpy() / info - usual

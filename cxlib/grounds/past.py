@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from cxlib.arrivals.histories import block_days, block_starts
 from cxlib.grounds.cells import tail_of_counts
 from cxlib.grounds.comparing import LEAST_CASES, Floats, read_cases
-from cxlib.grounds.expectation import natural_spread
+from cxlib.grounds.expectation import natural_spread, stated_spread
 from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_t, say_day, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit
 
@@ -191,9 +191,9 @@ def _series_of(
         inside = q.sum() - (of_n * mean**2).sum()
         spread = max(float(inside / max(n.sum() - count, 1)), 1e-3)
         variance = np.full(count, spread)
-    residual = np.bincount(block, s - n * mean[stratum], size)
+    residual = np.bincount(block, s - n * mean[stratum], size).astype(np.float64)
     weight = variance if share else np.ones(count)
-    info = np.bincount(block, n * weight[stratum], size)
+    info = np.bincount(block, n * weight[stratum], size).astype(np.float64)
     grid = np.zeros((count, size))
     np.add.at(grid, (stratum, block), n)
     before = grid.cumsum(1)
@@ -201,7 +201,8 @@ def _series_of(
     exact = (pairs * weight[:, None]).sum(0)
     return _Series(
         *key, residual, info, exact,
-        np.bincount(block, n, size), np.bincount(block, s, size), pairs.sum(0), spread,
+        np.bincount(block, n, size).astype(np.float64),
+        np.bincount(block, s, size).astype(np.float64), pairs.sum(0), spread,
     )  # fmt: skip
 
 
@@ -216,10 +217,9 @@ def _judge_series(
     common = _common(whole) if len(whole) >= ENOUGH_UNITS else np.zeros(len(whole[0].n))
     adjusted = [_without(s, common) for s in series]
     sd = float(np.median([s.value_variance for s in whole])) ** 0.5
-    scale = 1.0 if share else sd
-    tau = _usual_change([_without(s, common) for s in whole], LEAST_SPREAD * scale)
-    if tau is None:
-        tau = DEFAULT_SPREAD[signal.family] * (sd if signal.family == "rating" else 1.0)
+    default = DEFAULT_SPREAD[signal.family] * (sd if signal.family == "rating" else 1.0)
+    least = LEAST_SPREAD * (1.0 if share else sd)
+    tau = max(least, _usual_change([_without(s, common) for s in whole], default))
     noise = float(np.median([_noise(s) for s in adjusted]))
     rows = []
     for one in adjusted:
@@ -277,10 +277,8 @@ def _noise(series: _Series) -> float:
     return float(np.median(np.diff(z) ** 2) / 2 / 0.4549)
 
 
-def _usual_change(whole: list[_Series], least: float) -> float | None:
+def _usual_change(whole: list[_Series], default: float) -> float:
     """How much units usually change between one part of the log and the rest."""
-    if len(whole) < ENOUGH_UNITS:
-        return None
     found = []
     for part in (0.25, 0.5, 0.75):
         effects, variances = [], []
@@ -289,9 +287,12 @@ def _usual_change(whole: list[_Series], least: float) -> float | None:
             if cut < len(s.exact) and s.exact[cut] > 0:
                 effects.append(-s.residual[: cut + 1].sum() / s.exact[cut])
                 variances.append(s.value_variance / s.exact[cut])
+        effect, variance = np.array(effects), np.array(variances)
         if len(effects) >= ENOUGH_UNITS:
-            found.append(natural_spread(np.array(effects), np.array(variances)))
-    return max(least, float(np.mean(found))) if found else None
+            found.append(natural_spread(effect, variance))
+        else:
+            found.append(stated_spread(effect, variance, default=default, units=len(effects)))
+    return float(np.mean(found))
 
 
 def _clearest(s: _Series, phi: float, tau: float) -> dict[str, Any] | None:

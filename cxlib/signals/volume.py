@@ -61,6 +61,8 @@ def _fall(own: np.ndarray, others: np.ndarray) -> dict[str, Any] | None:
     used = others > 0
     usual = own.sum() / max(others[used].sum(), 1)
     expected = others * float(np.median(own[used] / others[used])) if used.any() else others * usual
+    if own.sum() < LEAST_CONTACTS:
+        return None
     low = own <= FALLEN * np.maximum(expected, 1e-9)
     edges = np.diff(np.concatenate([[0], (low & used).astype(int), [0]]))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)

@@ -84,7 +84,7 @@ def stay(seed, customers=3_000, change=0.03):
 def reason_of(table):
     found = measure_fragmentation(count(table))
     silent = found.signals.filter(
-        pl.col("signal").is_in(list([n for n in SIGNALS if SIGNALS[n].follows_customers]))
+        pl.col("signal").is_in([n for n in SIGNALS if SIGNALS[n].follows_customers])
     )
     texts = [t for t in silent["reason"] if t and "linked" in t]
     assert len(texts) in (0, len([n for n in SIGNALS if SIGNALS[n].follows_customers]))
