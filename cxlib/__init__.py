@@ -1,28 +1,23 @@
 """Customer journeys: where they fragment, how sure that is, and what to mend first.
 
-The path of the data, one module or package each:
+The log       log = cx.read_log("sales.csv", map="map.yaml")  # log.report, log.set_aside
+              ws = cx.build(log, "shop", customers="customers.csv", ratings="survey.csv")
+              ws = cx.open("shop"), or ws = cx.sample()
+A part of it  app = cx.Where(segment={"persona": "explorer"}, since="2025-03", channel="app")
+What happens  cx.measure_touchpoints(ws, where=app), and in the same way measure_overview,
+              _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _step_matrix;
+              cx.measure_funnel(ws, steps=["product page", "basket"])
+Side by side  cx.compare(ws, app, cx.Where(channel="web"))
+              cx.compare_segments(ws, dimension="persona")
+What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
+              cx.describe_signals(ws); cx.check(ws): is it silent without a fault?
+What comes    cx.predict_breaks(ws); cx.predict_journeys(ws); cx.backtest(ws)
+Show it       cx.plot(result); cx.explain(result); cx.save(figure, "slide.png", size="slide")
+              every result: .table (Polars), .write_csv(path), .write_parquet(path)
+Share it      cx.publish(ws, k=10); cx.serve(ws); cx.export(ws, "for_the_board")
 
-==================  ========================================================================
-`journey_map`       the journey map (YAML): stages, touchpoints, owners, planned handoffs
-`ingest`            exports, logs and databases -> events; what does not fit is set aside
-`store`             the workspace: events sorted by customer and time, encoded, written once
-`summary`           the one pass over it: additive counts that answer every later question
-`measures`          typed results with intervals, one topic per module
-`fragmentation`     findings: handoffs worse than their expectation, with effect and q value
-`opportunities`     which to mend first, and what that is worth
-`figures`           a result -> a plotly figure
-`publish`           small groups suppressed: the snapshot that the dashboards read
-`panels`            the dashboards
-`cli`               `cx`
-==================  ========================================================================
-
-Nothing heavy is loaded before it is used; the names below are imported at first access.
-
-Examples
---------
->>> import cxlib
->>> cxlib.Workspace.__name__
-'Workspace'
+help(cx.measure_touchpoints) says what is measured, how, and what every column is.
+On the command line: cx --help. How it is built: docs/architecture.md.
 """
 
 from typing import TYPE_CHECKING
@@ -30,30 +25,42 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from cxlib.errors import CxError
-    from cxlib.journey_map import JourneyMap, read_journey_map
-    from cxlib.store import Workspace, build_workspace
-    from cxlib.summary import Selection
+    from cxlib.errors import CxError as CxError
+    from cxlib.fragmentation.described import describe_signals as describe_signals
+    from cxlib.front.breaking import backtest as backtest
+    from cxlib.front.breaking import check as check
+    from cxlib.front.breaking import find_breaks as find_breaks
+    from cxlib.front.breaking import predict_breaks as predict_breaks
+    from cxlib.front.breaking import predict_journeys as predict_journeys
+    from cxlib.front.breaking import watch as watch
+    from cxlib.front.comparing import Comparison as Comparison
+    from cxlib.front.comparing import compare as compare
+    from cxlib.front.data import build as build
+    from cxlib.front.data import open as open
+    from cxlib.front.data import read_log as read_log
+    from cxlib.front.data import sample as sample
+    from cxlib.front.explaining import explain as explain
+    from cxlib.front.plotting import plot as plot
+    from cxlib.front.plotting import save as save
+    from cxlib.front.sharing import export as export
+    from cxlib.front.sharing import publish as publish
+    from cxlib.front.sharing import serve as serve
+    from cxlib.journey_map import JourneyMap as JourneyMap
+    from cxlib.journey_map import read_journey_map as read_journey_map
+    from cxlib.measures.first_contacts import measure_first_contacts as measure_first_contacts
+    from cxlib.measures.funnels import measure_funnel as measure_funnel
+    from cxlib.measures.overview import measure_overview as measure_overview
+    from cxlib.measures.paths import measure_paths as measure_paths
+    from cxlib.measures.segments import compare_segments as compare_segments
+    from cxlib.measures.stage_funnel import measure_stages as measure_stages
+    from cxlib.measures.step_matrix import measure_step_matrix as measure_step_matrix
+    from cxlib.measures.touchpoints import measure_touchpoints as measure_touchpoints
+    from cxlib.measures.transitions import measure_handoffs as measure_handoffs
+    from cxlib.measures.transitions import measure_transitions as measure_transitions
+    from cxlib.measures.waits import measure_waits as measure_waits
+    from cxlib.store import Workspace as Workspace
+    from cxlib.where import Where as Where
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "CxError": "errors",
-    "JourneyMap": "journey_map",
-    "Selection": "summary",
-    "Workspace": "store",
-    "build_workspace": "store",
-    "read_journey_map": "journey_map",
-}
-
-__all__ = [
-    "CxError",
-    "JourneyMap",
-    "Selection",
-    "Workspace",
-    "__version__",
-    "build_workspace",
-    "read_journey_map",
-]
-
-__getattr__, __dir__ = load_lazily(__name__, _HOME)
+__getattr__, __dir__ = load_lazily(__name__)

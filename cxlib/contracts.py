@@ -23,6 +23,7 @@ __all__ = [
     "INITIATORS",
     "QUARANTINE",
     "RATINGS",
+    "DIMENSION",
     "UNKNOWN",
     "UNMAPPED",
     "Column",
@@ -35,6 +36,9 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 UNMAPPED = "unmapped"
 """Stage of a contact whose touchpoint or stage the journey map does not know."""
+
+DIMENSION = "segment."
+"""What the columns of segment dimensions begin with, so that they may have any name."""
 
 UNKNOWN = "unknown"
 """Channel of a contact where neither log nor map names one; segment of a customer without."""
@@ -316,7 +320,7 @@ EVENTS = Contract(
         _finite("amount"),
     ),
     extra=pl.String(),
-    extra_starts=("environment.", "segment."),
+    extra_starts=("environment.", DIMENSION),
 )
 """One row for each dated contact of one customer, in any order; exact duplicates share `row`.
 

@@ -15,10 +15,9 @@ from types import MappingProxyType
 from typing import Any
 
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.shipped import shipped_folder
 
 __all__ = ["DATASETS", "Dataset", "SamplePaths", "find_log", "sample_paths", "sample_truth"]
-
-_REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +121,14 @@ def sample_paths(folder: str | Path | None = None) -> SamplePaths:
     Parameters
     ----------
     folder
-        A folder written by `cxlib.simulate.write_sample`; None: the repository's data/sample.
+        A folder written by `cxlib.simulate.write_sample`; None: the one that comes with cxlib.
 
     Raises
     ------
     InputError
-        Files are absent, as in an installed package; the message says how to make them.
+        Files are absent; the message says how to make them.
     """
-    folder = _REPOSITORY / "data" / "sample" if folder is None else Path(folder)
+    folder = shipped_folder("data/sample") if folder is None else Path(folder)
     paths = SamplePaths(
         contacts=folder / "contacts.csv.gz",
         customers=folder / "customers.csv",

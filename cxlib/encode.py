@@ -76,7 +76,7 @@ class Encoded:
     scale
         The scale of ``rating``: the first of the map, else the commonest in the log; None: none.
     segments
-        ``customer`` and, by its NAME, each ``segment.NAME`` of the log: the first known value.
+        ``customer`` and each ``segment.NAME`` of the log: the first known value.
     segments_varying
         By NAME, customers for whom the log gives several values.
     rarer
@@ -253,14 +253,14 @@ def _first_known(
         numbered.lazy()
         .group_by("customer")
         .agg(
-            *(pl.col(c).drop_nulls().first().cast(pl.String).alias(n) for c, n in names.items()),
+            *(pl.col(c).drop_nulls().first().cast(pl.String) for c in names),
             *(pl.col(c).drop_nulls().n_unique().alias(f"\x00{n}") for c, n in names.items()),
         )
         .sort("customer")
         .collect()
     )
     several = {n: int((found[f"\x00{n}"] > 1).sum()) for n in names.values()}
-    return found.select("customer", *names.values()), {n: k for n, k in several.items() if k}
+    return found.select("customer", *names), {n: k for n, k in several.items() if k}
 
 
 def _same(*columns: str) -> pl.Expr:

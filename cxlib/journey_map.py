@@ -35,6 +35,7 @@ from cxlib.map_model import (
     format_duration,
     parse_duration,
 )
+from cxlib.map_shapes import read_joins, read_names, read_unpivot
 from cxlib.opening_hours import OpeningHours, read_closed_dates, read_opening_hours
 
 __all__ = [
@@ -63,7 +64,8 @@ def read_journey_map(path: str | Path) -> JourneyMap:
     ----------
     path
         A YAML file in UTF-8. Keys: ``version`` (1), ``name``, ``columns``, ``time_zone``,
-        ``time_format``, ``earliest``, ``latest``, ``keep``, ``ratings``, ``customers``,
+        ``time_format``, ``earliest``, ``latest``, ``keep``, ``join``, ``unpivot``, ``one_per``,
+        ``ties_as_listed``, ``ratings``, ``customers``,
         ``rating_scales`` (or one ``rating_scale``), ``journey``, ``stages``, ``touchpoints``,
         ``planned_handoffs``, ``period``, ``observed_until``, ``opening_hours``, ``closed_dates``;
         their meaning stands at `JourneyMap`. Durations are
@@ -123,6 +125,10 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
         entries["closed_dates"].fail("nothing has `opening_hours` that these dates could change")
     return JourneyMap(
         version=version,
+        join=read_joins(entries.get("join")),
+        unpivot=read_unpivot(entries.get("unpivot")),
+        one_per=read_names(entries.get("one_per")),
+        ties_as_listed="ties_as_listed" in entries and entries["ties_as_listed"].flag(),
         name=top.need("name").text(),
         columns=columns,
         other_names=other_names,
@@ -182,12 +188,15 @@ def _beside(entry: Entry | None, roles: Iterable[str], scales: list[str] | None)
     """Read `ratings` or `customers`; `scales`: what ratings are measured on, None for customers."""
     if entry is None:
         return BesideTheLog()
-    keys = ("columns",) if scales is None else ("columns", "time_format", "time_zone", "scale")
+    keys = ["columns", "table", "join"]
+    keys += [] if scales is None else ["time_format", "time_zone", "scale"]
     given = entry.keys(keys)
     scale = given.get("scale")
     columns = given["columns"].keys(roles) if "columns" in given else {}
     return BesideTheLog(
         columns={role: column.text() for role, column in columns.items()},
+        table=given["table"].text() if "table" in given else None,
+        join=read_joins(given.get("join")),
         time_format=_time_format(given.get("time_format")),
         time_zone=_zone(given.get("time_zone")),
         scale=None if scale is None else scale.one_of(scales) if scales else scale.text(),

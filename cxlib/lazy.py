@@ -1,14 +1,32 @@
-"""Packages that load what they name when it is first asked for."""
+"""Packages that load what they name when it is first asked for.
+
+A package names what it offers once, in imports that only type checkers follow::
+
+    from typing import TYPE_CHECKING
+
+    from cxlib.lazy import load_lazily
+
+    if TYPE_CHECKING:
+        from cxlib.measures.waits import Waits as Waits
+        from cxlib.measures.waits import measure_waits as measure_waits
+
+    __getattr__, __dir__ = load_lazily(__name__)
+
+The same lines say where each name comes from when it is first used, so that one more is one line.
+"""
 
 from __future__ import annotations
 
+import ast
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 
 
 def load_lazily(
-    package: str, homes: Mapping[str, str]
+    package: str, homes: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Give a package its ``__getattr__`` and ``__dir__`` (PEP 562).
 
@@ -17,23 +35,68 @@ def load_lazily(
     package
         Its ``__name__``.
     homes
-        For every name that it offers, the module below it where the name is defined.
+        For every name, the module below the package where it is defined; None: as its imports for
+        type checkers say.
 
     Examples
     --------
-    >>> __getattr__, __dir__ = load_lazily("cxlib", {"Workspace": "store"})
-    >>> __getattr__("Workspace").__module__
-    'cxlib.store'
+    >>> __getattr__, __dir__ = load_lazily("cxlib")
+    >>> __getattr__("Workspace").__name__
+    'Workspace'
+    >>> "measure_waits" in __dir__(), "sys" in __dir__()
+    (True, False)
     """
+    module = sys.modules[package]
+    named = _named(str(module.__file__))
+    if homes is not None:
+        named = ((name, f"{package}.{home}", name) for name, home in homes.items())
+    found = {name: (home, attribute) for name, home, attribute in named}
 
     def get(name: str) -> object:
-        if name not in homes:
+        if name not in found:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value: object = getattr(import_module(f"{package}.{homes[name]}"), name)
-        setattr(sys.modules[package], name, value)
+        home, attribute = found[name]
+        value: object = getattr(import_module(home), attribute)
+        setattr(module, name, value)
         return value
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *homes})
+        return sorted({*found, *(n for n in vars(module) if n.startswith("__"))})
 
     return get, names
+
+
+class _CallableModule(ModuleType):
+    """A room whose name is also what one does with it."""
+
+    def __call__(self, *args: object, **options: object) -> object:
+        home, name = self.__dict__["_verb"]
+        return getattr(import_module(home), name)(*args, **options)
+
+
+def make_callable(package: str, home: str) -> None:
+    """Let ``cx.publish(ws)`` publish although ``cxlib.publish`` is a package, too.
+
+    Python binds a package to its name in the one above as soon as any of its modules is imported,
+    over a function of the same name that was there.
+
+    Parameters
+    ----------
+    package
+        Its ``__name__``.
+    home
+        The module that has the function of this name.
+    """
+    module = sys.modules[package]
+    module.__class__ = _CallableModule
+    module.__dict__["_verb"] = (home, package.rpartition(".")[2])
+
+
+def _named(file: str) -> Iterator[tuple[str, str, str]]:
+    """Yield every name that a file imports for type checkers, its module, and its name there."""
+    for node in ast.parse(Path(file).read_text("utf-8")).body:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name):
+            for line in node.body:
+                if isinstance(line, ast.ImportFrom) and line.module:
+                    for alias in line.names:
+                        yield alias.asname or alias.name, line.module, alias.name

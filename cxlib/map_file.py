@@ -158,6 +158,10 @@ def read_entries(text: str, *, file: str) -> Entry:
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise MapError(
+            "the entries are nested too deeply; a map has four levels at most", file=file
+        ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None

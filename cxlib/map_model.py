@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import yaml
 
+from cxlib.map_shapes import Join, Unpivot
 from cxlib.opening_hours import ALWAYS, Calendar, OpeningHours
 
 __all__ = [
@@ -173,12 +174,18 @@ class BesideTheLog:
         Of its times, as at `JourneyMap`; None: as in the log.
     scale
         Name of the scale of all its ratings; None: a column says it, or there is one scale only.
+    table
+        Name of its file, where it is named among the files of the log; see `Join`.
+    join
+        Tables of attributes that say what it does not, such as the customer of an order.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     time_format: str | None = None
     time_zone: str | None = None
     scale: str | None = None
+    table: str | None = None
+    join: tuple[Join, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +200,12 @@ class JourneyMap:
         Further names of such a column, as files call it that were written at another time.
     ratings, customers
         How the tables beside the log call their columns.
+    join, unpivot, one_per
+        What to do with a log that is not one row for each contact (`cxlib.map_shapes`): tables of
+        attributes to add, steps of a wide table, columns of which each value is one contact.
+    ties_as_listed
+        Whether contacts at one instant come in the order in which the map lists the touchpoints,
+        where nothing else says it: for logs that know the steps but not their times.
     rating_scales
         What is rated on which scale; the first is the one that every view shows.
     time_zone
@@ -222,6 +235,10 @@ class JourneyMap:
     other_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ratings: BesideTheLog = field(default_factory=BesideTheLog)
     customers: BesideTheLog = field(default_factory=BesideTheLog)
+    join: tuple[Join, ...] = ()
+    unpivot: Unpivot | None = None
+    one_per: tuple[str, ...] = ()
+    ties_as_listed: bool = False
     version: int = 1
     time_zone: str | None = None
     time_format: str | None = None
@@ -359,8 +376,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, JourneyMap):
         order = [
             "version", "name", "columns", "time_zone", "time_format", "earliest", "latest", "keep",
-            "ratings", "customers", "rating_scales", "journey", "opening_hours", "closed_dates",
-            "stages", "touchpoints", "planned_handoffs", "period", "observed_until",
+            "join", "one_per", "unpivot", "ties_as_listed", "ratings", "customers",
+            "rating_scales", "journey", "opening_hours", "closed_dates", "stages", "touchpoints",
+            "planned_handoffs", "period", "observed_until",
         ]  # fmt: skip
     blank: tuple[Any, ...] = (None, (), {}, JourneyRule(), BesideTheLog())
     plain = {name: getattr(value, name) for name in order}

@@ -8,13 +8,14 @@ nothing is known there is a null, never a 0. What the columns are is declared on
 
 from __future__ import annotations
 
+import functools
 import inspect
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, ParamSpec, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 import polars as pl
@@ -25,8 +26,10 @@ from cxlib.columns import Column, Columns, Tables
 from cxlib.numbers import day, plural
 from cxlib.statistics.rates import Interval
 from cxlib.statistics.resampling import Estimates, dense_counts
+from cxlib.store import Workspace
 from cxlib.summary import NONE, Selection, Summary
 from cxlib.tables import as_records, csv_text
+from cxlib.where import Where
 
 __all__ = [
     "WAIT_EDGES",
@@ -46,7 +49,6 @@ WAIT_EDGES: tuple[float, ...] = (*BIN_EDGES, 2 * BIN_EDGES[-1])
 _SHOWN_ROWS = 25
 
 Made = TypeVar("Made", bound="Result")
-P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -98,9 +100,9 @@ class Result:
         return len(self.table)
 
     def __repr__(self) -> str:
-        part = "" if self.where is None else f" of {self.where}"
         rows = plural(len(self.table), "row")
-        return f"<{type(self).__name__}: {rows}{part}, observed until {day(self.observed_until)}>"
+        until = f"observed until {day(self.observed_until)}"
+        return f"<{type(self).__name__}: {rows}{_part(self.where)}, {until}>"
 
     def _repr_html_(self) -> str:
         """Show the first rows as a table, intervals in one cell with their estimate."""
@@ -109,6 +111,18 @@ class Result:
         note += f"; and {plural(more, 'more row')}" if more > 0 else ""
         written = self.columns.written(self.table, most=_SHOWN_ROWS)
         return written.to_html(caption=f"{self.title} ({note})")
+
+
+def _part(where: Selection | None) -> str:
+    """Say which part a result is about, shortly."""
+    if where is None:
+        return ""
+    named = [
+        "=".join(where.segment) if where.segment else "",
+        f"channel {where.channel}" if where.channel else "",
+        f"periods {where.period[0]} to {where.period[1]}" if where.period else "",
+    ]
+    return f" of {', '.join(name for name in named if name)}"
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)
@@ -120,17 +134,40 @@ def result(declared: type[Made]) -> type[Made]:
     return made
 
 
-def answers(made: type[Result]) -> Callable[[Callable[P, Made]], Callable[P, Made]]:
-    """Say in the docstring of a function which columns the result that it returns has."""
+def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
+    """Make a function a measure that is asked of a workspace.
 
-    def document(function: Callable[P, Made]) -> Callable[P, Made]:
-        text = inspect.cleandoc(function.__doc__ or "")
+    It takes the workspace, or its summary where it reads no more than that; ``where`` may be a
+    `Where`, which is looked up; and its docstring lists the columns of the result.
+    """
+
+    def decorate(function: Callable[..., Made]) -> Callable[..., Made]:
+        signature = inspect.signature(function)
+        reads_summary = next(iter(signature.parameters)) == "summary"
+
+        @functools.wraps(function)
+        def measure(log: Workspace | Summary, **options: Any) -> Made:
+            if isinstance(options.get("where"), Where):
+                options["where"] = options["where"].of(log)
+            if reads_summary and isinstance(log, Workspace):
+                log = log.summary()
+            return function(log, **options)
+
+        parts = [
+            p.replace(annotation="Where | None") if p.name == "where" else p
+            for p in signature.parameters.values()
+        ]
+        parts[0] = parts[0].replace(name="workspace", annotation="Workspace")
+        measure.__signature__ = signature.replace(parameters=parts)  # type: ignore[attr-defined]
+        text = inspect.cleandoc(function.__doc__ or "").replace(
+            "summary\n    The journey summary.", "workspace\n    The workspace, or its summary."
+        )
         name = f"\n{made.__name__}\n"
         listed = textwrap.indent(_describe(made), "    ")
-        function.__doc__ = text.replace(name, f"{name}{listed}\n", 1)
-        return function
+        measure.__doc__ = text.replace(name, f"{name}{listed}\n", 1)
+        return measure
 
-    return document
+    return decorate
 
 
 def _describe(made: type[Result]) -> str:

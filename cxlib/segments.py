@@ -1,17 +1,71 @@
-"""Segments: which combination of a customer's properties each customer belongs to."""
+"""Segment dimensions: kept apart from all other columns, whatever a company calls its own.
+
+A table of segments has the column ``segment``, the number of a combination of values, and for each
+dimension NAME a column ``segment.NAME``. No dimension can so be taken for a column of ours, be it
+called ``customers``, ``period`` or ``segment``.
+"""
 
 from __future__ import annotations
 
 import polars as pl
 
-from cxlib.contracts import UNKNOWN
+from cxlib.contracts import DIMENSION, UNKNOWN
+from cxlib.errors import UnknownNameError
 
-__all__ = ["MAX_SEGMENTS", "assign_segments"]
+__all__ = [
+    "DIMENSION",
+    "MAX_SEGMENTS",
+    "assign_segments",
+    "dimension_values",
+    "segment_codes",
+    "segment_names",
+]
 
 MAX_SEGMENTS = 256
 """Most combinations of segment values that the summary keeps apart."""
 
 _FROM_LOG = "\x00log"
+
+
+def segment_names(segments: pl.DataFrame) -> tuple[str, ...]:
+    """Return the names of the dimensions of a table of segments.
+
+    Examples
+    --------
+    >>> segment_names(pl.DataFrame({"segment": [0], "segment.n": ["a"], "segment.segment": ["b"]}))
+    ('n', 'segment')
+    """
+    return tuple(c.removeprefix(DIMENSION) for c in segments.columns if c.startswith(DIMENSION))
+
+
+def dimension_values(segments: pl.DataFrame, dimension: str) -> pl.Series:
+    """Return the value of a dimension in each combination.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such dimension.
+    """
+    if dimension not in (names := segment_names(segments)):
+        raise UnknownNameError("segment dimension", dimension, names)
+    return segments[DIMENSION + dimension]
+
+
+def segment_codes(segments: pl.DataFrame, dimension: str, value: str) -> list[int]:
+    """Return the numbers of the combinations with a value.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such dimension, or no such value of it.
+    """
+    values = dimension_values(segments, dimension)
+    codes = segments["segment"].filter(values == value).to_list()
+    if not codes:
+        raise UnknownNameError(
+            f"value of segment {dimension!r}", value, values.unique().sort().to_list()
+        )
+    return codes
 
 
 def assign_segments(
@@ -36,18 +90,19 @@ def assign_segments(
     customers
         With ``segment`` (UInt16).
     segments
-        ``segment`` and one String column per dimension; "unknown" where a customer has no value.
+        ``segment`` and a String column ``segment.NAME`` per dimension; "unknown" where a customer
+        has no value.
     left_out
         Dimensions with so many values that the summary cannot keep them apart.
     """
     told = customers.select("customer", "name")
     if table is not None:
-        told = told.join(
-            table.rename({"customer": "name"}), on="name", how="left", maintain_order="left"
-        )
+        rows = _dimensions_of(table, key="customer").rename({"customer": "name"})
+        told = told.join(rows, on="name", how="left", maintain_order="left")
     if logged is not None:
-        told = told.join(logged, on="customer", how="left", maintain_order="left", suffix=_FROM_LOG)
-        both = [c for c in logged.columns if c + _FROM_LOG in told.columns]
+        rows = _dimensions_of(logged, key="customer")
+        told = told.join(rows, on="customer", how="left", maintain_order="left", suffix=_FROM_LOG)
+        both = [c for c in rows.columns if c + _FROM_LOG in told.columns]
         told = told.with_columns(pl.coalesce(c, c + _FROM_LOG) for c in both)
         told = told.drop(c + _FROM_LOG for c in both)
     names = [c for c in told.columns if c not in ("customer", "name")]
@@ -65,7 +120,7 @@ def assign_segments(
         if told.select(pl.struct(*kept, name).n_unique()).item() <= MAX_SEGMENTS:
             kept.append(name)
     kept = [c for c in names if c in kept]
-    left_out = tuple(c for c in names if c not in kept)
+    left_out = tuple(c.removeprefix(DIMENSION) for c in names if c not in kept)
     if not kept:
         numbered, segments, _ = assign_segments(customers, None)
         return numbered, segments, left_out
@@ -77,3 +132,11 @@ def assign_segments(
     )
     code = told.join(segments, on=kept, how="left", maintain_order="left")["segment"]
     return customers.with_columns(code), segments, left_out
+
+
+def _dimensions_of(table: pl.DataFrame, *, key: str) -> pl.DataFrame:
+    """Put `DIMENSION` before every column but the key, unless it stands there and takes no name."""
+    names = [c for c in table.columns if c != key]
+    plain = {c for c in names if not c.startswith(DIMENSION)}
+    bare = [c for c in names if c in plain or c.removeprefix(DIMENSION) in plain]
+    return table.rename({c: DIMENSION + c for c in bare})

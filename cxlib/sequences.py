@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cxlib.counting import Scope, follow_contacts
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.segments import segment_codes
 from cxlib.store import Workspace
 from cxlib.summary import Selection, channel_names
 
@@ -165,14 +166,7 @@ class _Chosen:
         where = where or Selection()
         segments = places = None
         if where.segment is not None:
-            dimension, value = where.segment
-            if dimension not in workspace.segment_names:
-                raise UnknownNameError("segment dimension", dimension, workspace.segment_names)
-            known = workspace.segments
-            segments = known.filter(pl.col(dimension) == value)["segment"].to_list()
-            if not segments:
-                values = known[dimension].unique().sort().to_list()
-                raise UnknownNameError(f"value of segment {dimension!r}", value, values)
+            segments = segment_codes(workspace.segments, *where.segment)
         if where.channel is not None:
             names = channel_names(workspace.places)
             if where.channel not in names:

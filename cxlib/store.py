@@ -56,7 +56,7 @@ from cxlib.errors import WorkspaceError
 from cxlib.journey_map import JourneyMap, read_journey_map
 from cxlib.journeys import last_goal_stage, split_journeys
 from cxlib.periods import Periods, choose_periods
-from cxlib.segments import assign_segments
+from cxlib.segments import DIMENSION, assign_segments, segment_names
 
 if TYPE_CHECKING:
     from cxlib.ingest import Ingested, IngestedTable
@@ -169,13 +169,15 @@ make one with `cx ingest LOG --map MAP --out no such folder`
 
     @cached_property
     def segments(self) -> pl.DataFrame:
-        """The combinations of segment values; ``segment`` and one String column per dimension."""
-        return pl.read_parquet(self.log_folder / "segments.parquet")
+        """The combinations of segment values: ``segment``, and ``segment.NAME`` per dimension."""
+        table = pl.read_parquet(self.log_folder / "segments.parquet")
+        plain = [c for c in table.columns if c != "segment" and not c.startswith(DIMENSION)]
+        return table.rename({c: DIMENSION + c for c in plain})  # layout 1 has the bare names
 
     @property
     def segment_names(self) -> tuple[str, ...]:
         """The segment dimensions, for example ``("persona", "region")``."""
-        return tuple(c for c in self.segments.columns if c != "segment")
+        return segment_names(self.segments)
 
     @cached_property
     def periods(self) -> Periods:
@@ -376,7 +378,7 @@ def _build(
         goal_stage=last_goal_stage(encoded.places, journey_map=journey_map),
     )
     seen = rows.select(first=pl.col("occurred_at").min(), last=pl.col("occurred_at").max()).row(0)
-    observed_until = max(journey_map.observed_until or seen[1], seen[1])
+    observed_until = journey_map.observed_until or seen[1]  # later rows were set aside
     periods = choose_periods(
         seen[0], seen[1], unit=journey_map.period, time_zone=journey_map.time_zone or "UTC"
     )

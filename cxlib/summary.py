@@ -57,6 +57,7 @@ from cxlib.counting import (
 )
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.periods import Periods
+from cxlib.segments import segment_codes, segment_names
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -79,7 +80,7 @@ __all__ = [
 
 TABLES = tuple(KEYS)
 
-FORMAT = 2
+FORMAT = 3
 """What the tables mean; a summary counted by another meaning is counted again."""
 
 
@@ -126,7 +127,7 @@ class Summary:
     @property
     def segment_names(self) -> tuple[str, ...]:
         """The segment dimensions."""
-        return tuple(c for c in self.segments.columns if c != "segment")
+        return segment_names(self.segments)
 
     def select(self, where: Selection | None) -> Summary:
         """Keep the part of the summary that `where` names.
@@ -147,7 +148,7 @@ class Summary:
         table: pl.DataFrame = getattr(self, name)
         tests: list[pl.Expr] = []
         if where.segment is not None:
-            tests.append(pl.col("segment").is_in(self._segment_codes(*where.segment)))
+            tests.append(pl.col("segment").is_in(segment_codes(self.segments, *where.segment)))
         if where.period is not None:
             first, last = self._checked(where.period)
             tests.append(pl.col("period").is_between(first, last))
@@ -165,15 +166,6 @@ class Summary:
             else:
                 tests.append(pl.col("place").is_in(places))
         return table.filter(*tests) if tests else table
-
-    def _segment_codes(self, dimension: str, value: str) -> list[int]:
-        if dimension not in self.segment_names:
-            raise UnknownNameError("segment dimension", dimension, self.segment_names)
-        codes = self.segments.filter(pl.col(dimension) == value)["segment"].to_list()
-        if not codes:
-            known = self.segments[dimension].unique().sort().to_list()
-            raise UnknownNameError(f"value of segment {dimension!r}", value, known)
-        return codes
 
     def _checked(self, period: tuple[int, int]) -> tuple[int, int]:
         first, last = period
@@ -278,7 +270,7 @@ def merge_summaries(summaries: Sequence[Summary]) -> Summary:
     first = summaries[0]
     _check_alike(summaries)
     places = _union([s.places for s in summaries], "place", _PLACE_ORDER)
-    segments = _union([s.segments for s in summaries], "segment", first.segment_names)
+    segments = _union([s.segments for s in summaries], "segment", first.segments.columns[1:])
     starts = sorted({day for s in summaries for day in s.periods.starts})
     periods = replace(first.periods, starts=tuple(starts)).filled()
     tables: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
@@ -326,7 +318,7 @@ class _Renumbered:
     ) -> None:
         self._summary = summary
         self._place = _renumber(summary.places, places, "place", ("touchpoint", "channel", "stage"))
-        self._segment = _renumber(summary.segments, segments, "segment", summary.segment_names)
+        self._segment = _renumber(summary.segments, segments, "segment", segments.columns[1:])
         self._period = {i: periods.starts.index(d) for i, d in enumerate(summary.periods.starts)}
         channels = channel_names(places)
         self._channel = {i: channels.index(c) for i, c in enumerate(summary.channels)}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
     from jinja2 import Template
 
-__all__ = ["Written", "as_records", "csv_text", "plain"]
+__all__ = ["Written", "as_records", "csv_text", "escape_markdown", "plain"]
 
 _HTML = """\
 {%- if scrolls %}<div class="cx-scroll" tabindex="0" role="region" aria-label="Table">{% endif -%}
@@ -57,10 +57,11 @@ class Written:
         """
         rule = ("---:" if number else "---" for number in self.is_number)
         lines = [self.headings, tuple(rule), *self.rows]
-        return "\n".join(f"| {' | '.join(_in_markdown(c) for c in line)} |" for line in lines)
+        return "\n".join(f"| {' | '.join(escape_markdown(c) for c in line)} |" for line in lines)
 
 
-def _in_markdown(cell: str) -> str:
+def escape_markdown(cell: str) -> str:
+    """Write a text, names from a log in it, so that Markdown takes none of it for markup."""
     escaped = "".join(f"\\{sign}" if sign in "\\|*_`<[$" else sign for sign in cell)
     return " ".join(escaped.split())
 

@@ -13,13 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from cxlib.cli import app, showing
-from cxlib.cli.selecting import read_period, read_steps
+from cxlib.cli.selecting import read_steps
 from cxlib.errors import InputError
 from cxlib.fragmentation import Watch
 from cxlib.periods import Periods
 from cxlib.publish import Snapshot
 from cxlib.simulate import write_sample
 from cxlib.store import Workspace
+from cxlib.where import read_period
 
 MAP = """
 version: 1

@@ -11,7 +11,7 @@ from cxlib.answers import attach_ratings
 from cxlib.contracts import QUARANTINE
 from cxlib.encode import encode_events
 from cxlib.errors import InputError
-from cxlib.segments import MAX_SEGMENTS, assign_segments
+from cxlib.segments import MAX_SEGMENTS, assign_segments, segment_codes, segment_names
 
 
 def events_of(log):
@@ -152,7 +152,7 @@ def test_customers_without_a_segment_are_unknown():
     table = table.with_columns(pl.col("region").cast(pl.String))
     customers, segments, left_out = assign_segments(numbered, table)
     told = customers.join(segments, on="segment").sort("name")
-    assert told.select("name", "persona", "region").rows() == [
+    assert told.select("name", "segment.persona", "segment.region").rows() == [
         ("a", "unknown", "unknown"),
         ("b", "early", "unknown"),
     ]
@@ -170,7 +170,7 @@ def test_a_column_of_free_text_is_left_out_of_the_segments():
         }
     )
     _, segments, left_out = assign_segments(numbered, table)
-    assert segments.columns == ["segment", "persona"]
+    assert segments.columns == ["segment", "segment.persona"]
     assert left_out == ("street",)
 
 
@@ -189,3 +189,13 @@ def test_a_workspace_without_ratings_has_no_column_of_them(tmp_path):
     workspace = make_workspace(tmp_path / "ws", log)
     assert "rating" not in workspace.store().collect_schema()
     assert workspace.events().collect().height == 2
+
+
+def test_names_of_dimensions_never_meet():
+    numbered = pl.DataFrame({"customer": [0, 1], "name": ["a", "b"], "bucket": [0, 1]})
+    table = pl.DataFrame(
+        {"customer": ["a", "b"], "x": ["1", "2"], "segment.x": ["3", "4"], "segment.y": ["5", "6"]}
+    )
+    _, segments, _ = assign_segments(numbered, table)
+    assert segment_names(segments) == ("x", "segment.x", "y")
+    assert segment_codes(segments, "segment.x", "4") == segment_codes(segments, "x", "2")

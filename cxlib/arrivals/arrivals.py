@@ -28,9 +28,10 @@ from cxlib.arrivals.planned import COUNTS, count_planned
 from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats
 from cxlib.arrivals.responses import count_responses
 from cxlib.bins import bin_of
-from cxlib.errors import InputError, UnknownNameError
+from cxlib.errors import InputError
 from cxlib.journeys import NO_STAGE
 from cxlib.periods import Periods
+from cxlib.segments import segment_codes
 
 if TYPE_CHECKING:
     from cxlib.arrivals.open_hours import OpenHours
@@ -185,7 +186,7 @@ class Arrivals:
             return self
         tests: list[pl.Expr] = []
         if where.segment is not None:
-            tests.append(pl.col("segment").is_in(self._segment_codes(*where.segment)))
+            tests.append(pl.col("segment").is_in(segment_codes(self.segments, *where.segment)))
         if where.period is not None:
             first, last = where.period
             if not 0 <= first <= last < len(self.periods):
@@ -195,16 +196,6 @@ class Arrivals:
         parts = [name for name, keys in KEYS.items() if "segment" in keys and tests]
         kept = {name: getattr(self, name).filter(*tests) for name in parts}
         return replace(self, **kept, cache={})
-
-    def _segment_codes(self, dimension: str, value: str) -> list[int]:
-        names = [c for c in self.segments.columns if c != "segment"]
-        if dimension not in names:
-            raise UnknownNameError("segment dimension", dimension, names)
-        codes = self.segments.filter(pl.col(dimension) == value)["segment"].to_list()
-        if not codes:
-            known = self.segments[dimension].unique().sort().to_list()
-            raise UnknownNameError(f"value of segment {dimension!r}", value, known)
-        return codes
 
     def write(self, folder: str | Path) -> None:
         """Write the tables to a folder, complete or not at all."""

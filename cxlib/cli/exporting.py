@@ -9,7 +9,6 @@ import typer
 
 from cxlib.cli.selecting import WorkspaceFolder
 from cxlib.cli.terminal import echo, say, working
-from cxlib.errors import UnknownNameError
 
 __all__ = ["export_views"]
 
@@ -28,15 +27,10 @@ def export_views(
 
     Each is one file of about 3 MB with every filter's answer in it; mail it, or put it on a share.
     """
-    from cxlib.export import VIEWS, export_dashboard
-    from cxlib.publish import Snapshot
+    from cxlib.front.sharing import export
 
-    snapshot = Snapshot.open(workspace)
-    for name in view or ():
-        if name not in VIEWS:
-            raise UnknownNameError("dashboard", name, VIEWS)
-    for name in view or [name for name in VIEWS if snapshot.shows(name)]:
-        with working(f"Recording {name}") as tell:
-            path = export_dashboard(snapshot, name, out, progress=tell)
+    with working("Recording") as tell:
+        written = export(workspace, out, views=view, progress=tell)
+    for path in written:
         echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     say("Open a file in any browser of 2024 or later; it loads nothing and sends nothing.")

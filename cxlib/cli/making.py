@@ -142,21 +142,32 @@ def _make(
     encoding: str | None = None,
 ) -> str:
     """Make a workspace and its summary; return the ingest report for a terminal."""
-    from cxlib.ingest import IngestReport, read_customers, read_events, read_ratings
+    from cxlib.ingest import (
+        IngestReport,
+        read_customers,
+        read_events,
+        read_ratings,
+        tables_beside,
+    )
     from cxlib.journey_map import read_journey_map
     from cxlib.store import build_workspace
 
     asked = read_journey_map(map_file)
     with working("Reading the log") as tell:
+        among = tables_beside(logs, asked)
+        people = [*among.get("customers", []), *([customers] if customers is not None else [])]
+        answers = [*among.get("ratings", []), *([ratings] if ratings is not None else [])]
         tables = {}
-        if customers is not None:
-            tell(f"reading {customers}")
+        if people:
+            tell("reading the customers")
             tables["customers"] = read_customers(
-                customers, asked, separator=separator, encoding=encoding
+                people, asked, separator=separator, encoding=encoding
             )
-        if ratings is not None:
-            tell(f"reading {ratings}")
-            tables["ratings"] = read_ratings(ratings, asked, separator=separator, encoding=encoding)
+        if answers:
+            tell("reading the ratings")
+            tables["ratings"] = read_ratings(
+                answers, asked, beside=logs, separator=separator, encoding=encoding
+            )
         ingested = read_events(logs, asked, separator=separator, encoding=encoding, progress=tell)
         workspace = build_workspace(ingested, out, progress=tell, **tables)
         tell("counting journeys")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
     from cxlib.publish import Snapshot, SnapshotRecord
 
 __all__ = ["print_changes", "print_snapshots", "publish_snapshot", "publish_views"]
-
-_OVERVIEW = ("first_contacts", "stage_funnel")
-_ANSWERS: dict[str, tuple[str, ...]] = {
-    "journey_map": ("touchpoints", "transitions", *_OVERVIEW),
-    "fragmentation": ("findings", "predictions", *_OVERVIEW),
-}
-"""What each view asks, and the overview from which it says what changed; a view that is not named
-here may ask everything."""
 
 
 def publish_views(
@@ -72,62 +64,16 @@ def publish_snapshot(
         Names of the dashboards to publish; all of them where None are named.
     predictions
         Whether to publish what could break next.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no dashboard of that name.
     """
-    from cxlib.publish import publish
+    from cxlib.front.sharing import publish
     from cxlib.store import Workspace
 
-    drawn = _first_paints()
-    chosen = None if not views else _known_views(views, drawn)
     opened = Workspace.open(folder)
     with working("Publishing") as tell:
-        snapshot = publish(
-            opened,
-            k=k,
-            views={n: draw for n, draw in drawn.items() if chosen is None or n in chosen},
-            only=chosen,
-            answers=_answers(chosen, predictions=predictions),
-            progress=tell,
-        )
+        snapshot = publish(opened, k=k, views=views, predictions=predictions, progress=tell)
     echo(f"Published: {snapshot.line()}", *snapshot.facts())
-    if chosen is not None:
-        echo(f"Dashboards in it: {', '.join(chosen)}.")
-
-
-def _first_paints() -> Mapping[str, Callable[[Snapshot], str]]:
-    """Return what draws, for each dashboard, the picture that stands on its page at once."""
-    from cxlib.panels import draw_findings_first_paint, draw_first_paint
-
-    return {"journey_map": draw_first_paint, "fragmentation": draw_findings_first_paint}
-
-
-def _known_views(names: Sequence[str], drawn: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the names of the dashboards chosen, each once."""
-    from cxlib.cli.showing import find_folder
-    from cxlib.serve.catalogue import read_catalogue
-
-    known = sorted({*drawn, *(d.name for d in read_catalogue(find_folder("dashboards")))})
-    for name in names:
-        if name not in known:
-            raise UnknownNameError("dashboard", name, known)
-    return tuple(dict.fromkeys(names))
-
-
-def _answers(views: Sequence[str] | None, *, predictions: bool) -> tuple[str, ...]:
-    """Return what the views ask together."""
-    from cxlib.publish.write import ANSWERS
-
-    everything = views is None or any(view not in _ANSWERS for view in views)
-    asked = {answer for view in views or () for answer in _ANSWERS.get(view, ())}
-    return tuple(
-        name
-        for name in ANSWERS
-        if (everything or name in asked) and (predictions or name != "predictions")
-    )
+    if views:
+        echo(f"Dashboards in it: {', '.join(dict.fromkeys(views))}.")
 
 
 def print_snapshots(workspace: WorkspaceFolder, as_json: Json = False) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +11,6 @@ import typer
 from cxlib.errors import InputError
 
 if TYPE_CHECKING:
-    from cxlib.periods import Periods
     from cxlib.store import Workspace
     from cxlib.summary import Selection
 
@@ -23,7 +20,6 @@ __all__ = [
     "Period",
     "Segment",
     "WorkspaceFolder",
-    "read_period",
     "read_segment",
     "read_selection",
     "read_steps",
@@ -48,8 +44,6 @@ Period = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
-_DAY = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
-
 
 def read_selection(
     workspace: Workspace, *, segment: str | None, channel: str | None, period: str | None
@@ -64,6 +58,7 @@ def read_selection(
         There is no such segment, value or channel; raised by the measure that is asked.
     """
     from cxlib.summary import Selection
+    from cxlib.where import read_period
 
     pair = None if segment is None else read_segment(segment)
     span = None if period is None else read_period(workspace.periods, period)
@@ -83,73 +78,6 @@ def read_segment(text: str) -> tuple[str, str]:
     if not is_pair:
         raise InputError(f"--segment {text!r} is not NAME=VALUE; write persona=explorer")
     return name.strip(), value.strip()
-
-
-def read_period(periods: Periods, text: str) -> tuple[int, int]:
-    """Return the first and last period number that a text such as ``2025-03..2025-06`` covers.
-
-    Either end may be a year, a month or a day, or be left out; one of them alone is that time
-    only. A period counts when any of its days is named.
-
-    Raises
-    ------
-    InputError
-        The text cannot be read, ends before it begins, or lies outside the log.
-
-    Examples
-    --------
-    >>> from cxlib.periods import Periods
-    >>> months = Periods("month", (date(2025, 1, 1), date(2025, 2, 1), date(2025, 3, 1)), "UTC")
-    >>> read_period(months, "2025-02.."), read_period(months, "2025-02-14")
-    ((1, 2), (1, 1))
-    >>> read_period(months, "2024-12..2025")
-    (0, 2)
-    """
-    first_text, is_range, last_text = text.partition("..")
-    last_text = last_text if is_range else first_text
-    first = _span(first_text, text)[0] if first_text.strip() else date.min
-    last = _span(last_text, text)[1] if last_text.strip() else date.max
-    if last < first:
-        raise InputError(f"--period {text!r} ends before it begins")
-    inside = [
-        number
-        for number, start in enumerate(periods.starts)
-        if start <= last
-        and (number + 1 == len(periods.starts) or first < periods.starts[number + 1])
-    ]
-    if not inside or first > _last_day(periods):
-        raise InputError(
-            f"--period {text!r} lies outside the log, which runs from "
-            f"{periods.starts[0]} to {_last_day(periods)}"
-        )
-    return inside[0], inside[-1]
-
-
-def _last_day(periods: Periods) -> date:
-    days = {"day": 1, "week": 7, "month": 31, "quarter": 92}[periods.unit]
-    beyond = periods.starts[-1] + timedelta(days=days)
-    if periods.unit in ("month", "quarter"):
-        beyond = beyond.replace(day=1)
-    return beyond - timedelta(days=1)
-
-
-def _span(text: str, whole: str) -> tuple[date, date]:
-    """Return the first and last day of a year, a month or a day."""
-    found = _DAY.fullmatch(text.strip())
-    try:
-        if found is None:
-            raise ValueError
-        year, month, day = (int(part) if part else None for part in found.groups())
-        assert year is not None
-        first = date(year, month or 1, day or 1)
-        if day is not None:
-            return first, first
-        following = date(year + 1, 1, 1) if month in (None, 12) else date(year, month + 1, 1)
-    except ValueError:
-        raise InputError(
-            f"--period {whole!r} cannot be read; write 2025-03..2025-06, 2025-03 or 2025-03-14"
-        ) from None
-    return first, following - timedelta(days=1)
 
 
 def read_steps(listed: str | None, single: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -115,8 +115,9 @@ def print_written(
     console.print(Text(visible(title)))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading, is_number in zip(written.headings, written.is_number, strict=True):
-        justify = "right" if is_number else "left"
-        table.add_column(Text(visible(heading)), justify=justify, overflow="fold")
+        table.add_column(
+            Text(visible(heading)), justify="right" if is_number else "left", overflow="fold"
+        )
     for row in written.rows[:most]:
         table.add_row(*(Text(visible(cell)) for cell in row))
     if written.rows:

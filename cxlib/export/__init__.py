@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.lazy import make_callable
 
 if TYPE_CHECKING:
     from cxlib.publish import Snapshot
 
 __all__ = ["VIEWS", "export_dashboard"]
+
+make_callable(__name__, "cxlib.front.sharing")
 
 VIEWS = {"journey_map": "JourneyMapPanel", "fragmentation": "FragmentationPanel"}
 """Name of the panel of every dashboard that can be exported."""

@@ -17,7 +17,6 @@ from typing import Any
 
 import ipywidgets as widgets
 
-import cxlib.serve
 from cxlib.export import texts
 from cxlib.export.recording import Choice, Recording, Slot, is_hidden, is_own, walk
 from cxlib.panels.figure_widget import plotly_script
@@ -26,7 +25,7 @@ from cxlib.serve.texts import DARK_COLOURS, LIGHT_COLOURS, SITE
 
 __all__ = ["write_page", "write_recording"]
 
-_SHARED = Path(cxlib.serve.__file__).parent / "jupyter" / "voila" / "templates" / "cx" / "static"
+_SHARED = Path(str(files("cxlib.serve"))) / "jupyter" / "voila" / "templates" / "cx" / "static"
 _HEADING = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
 
 

@@ -31,62 +31,32 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from cxlib.figures.cards import page_style, touchpoint_cards
-    from cxlib.figures.first_contacts import describe_first_contacts, plot_first_contacts
-    from cxlib.figures.funnels import describe_funnel, plot_funnel
-    from cxlib.figures.paths import describe_paths, plot_paths
-    from cxlib.figures.stage_funnel import describe_stage_funnel, plot_stage_funnel
-    from cxlib.figures.step_matrix import describe_step_matrix, plot_step_matrix
-    from cxlib.figures.theme import use_theme
-    from cxlib.figures.touchpoint_list import plot_touchpoint_list
-    from cxlib.figures.touchpoints import describe_touchpoints, plot_touchpoints
-    from cxlib.figures.transitions import describe_transitions, plot_transitions
-    from cxlib.figures.waits import describe_waits, plot_waits
+    from cxlib.figures.cards import page_style as page_style
+    from cxlib.figures.cards import touchpoint_cards as touchpoint_cards
+    from cxlib.figures.first_contacts import describe_first_contacts as describe_first_contacts
+    from cxlib.figures.first_contacts import plot_first_contacts as plot_first_contacts
+    from cxlib.figures.fragmentation import describe_findings as describe_finding_details
+    from cxlib.figures.fragmentation import plot_findings as plot_finding_details
+    from cxlib.figures.funnels import describe_funnel as describe_funnel
+    from cxlib.figures.funnels import plot_funnel as plot_funnel
+    from cxlib.figures.paths import describe_paths as describe_paths
+    from cxlib.figures.paths import plot_paths as plot_paths
+    from cxlib.figures.risk import plot_calibration as plot_backtest
+    from cxlib.figures.risk import plot_handoff_forecast as plot_handoff_forecast
+    from cxlib.figures.risk import plot_journey_risk as plot_journey_risk
+    from cxlib.figures.stage_funnel import describe_stage_funnel as describe_stage_funnel
+    from cxlib.figures.stage_funnel import plot_stage_funnel as plot_stage_funnel
+    from cxlib.figures.step_matrix import describe_step_matrix as describe_step_matrix
+    from cxlib.figures.step_matrix import plot_step_matrix as plot_step_matrix
+    from cxlib.figures.theme import use_theme as use_theme
+    from cxlib.figures.touchpoint_list import plot_touchpoint_list as plot_touchpoint_list
+    from cxlib.figures.touchpoints import describe_touchpoints as describe_touchpoints
+    from cxlib.figures.touchpoints import plot_touchpoints as plot_touchpoints
+    from cxlib.figures.transitions import describe_transitions as describe_handoffs
+    from cxlib.figures.transitions import describe_transitions as describe_transitions
+    from cxlib.figures.transitions import plot_transitions as plot_handoffs
+    from cxlib.figures.transitions import plot_transitions as plot_transitions
+    from cxlib.figures.waits import describe_waits as describe_waits
+    from cxlib.figures.waits import plot_waits as plot_waits
 
-_HOME = {
-    "describe_first_contacts": "first_contacts",
-    "describe_funnel": "funnels",
-    "describe_paths": "paths",
-    "describe_stage_funnel": "stage_funnel",
-    "describe_step_matrix": "step_matrix",
-    "describe_touchpoints": "touchpoints",
-    "describe_transitions": "transitions",
-    "describe_waits": "waits",
-    "page_style": "cards",
-    "plot_first_contacts": "first_contacts",
-    "plot_funnel": "funnels",
-    "plot_paths": "paths",
-    "plot_stage_funnel": "stage_funnel",
-    "plot_step_matrix": "step_matrix",
-    "plot_touchpoint_list": "touchpoint_list",
-    "plot_touchpoints": "touchpoints",
-    "plot_transitions": "transitions",
-    "plot_waits": "waits",
-    "touchpoint_cards": "cards",
-    "use_theme": "theme",
-}
-
-__all__ = [
-    "describe_first_contacts",
-    "describe_funnel",
-    "describe_paths",
-    "describe_stage_funnel",
-    "describe_step_matrix",
-    "describe_touchpoints",
-    "describe_transitions",
-    "describe_waits",
-    "page_style",
-    "plot_first_contacts",
-    "plot_funnel",
-    "plot_paths",
-    "plot_stage_funnel",
-    "plot_step_matrix",
-    "plot_touchpoint_list",
-    "plot_touchpoints",
-    "plot_transitions",
-    "plot_waits",
-    "touchpoint_cards",
-    "use_theme",
-]
-
-__getattr__, __dir__ = load_lazily(__name__, _HOME)
+__getattr__, __dir__ = load_lazily(__name__)

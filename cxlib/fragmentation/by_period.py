@@ -13,6 +13,7 @@ from cxlib.arrivals.histories import NONE
 from cxlib.bins import BIN_EDGES
 from cxlib.grounds.comparing import touchpoint_codes
 from cxlib.grounds.judged import Z95
+from cxlib.segments import segment_codes, segment_names
 from cxlib.signals import signal_named
 
 __all__ = ["count_history"]
@@ -82,9 +83,9 @@ def _of_group(
     group = row.get("group")
     if group is None:
         return table
-    if group in arrivals.segments.columns:
-        codes = arrivals.segments.filter(pl.col(group) == row["value"])["segment"]
-        return table.filter(pl.col("segment").is_in(codes.implode()))
+    if group in segment_names(arrivals.segments):
+        codes = segment_codes(arrivals.segments, group, row["value"])
+        return table.filter(pl.col("segment").is_in(codes))
     if group in ("channel", "owner"):
         named = arrivals.places[group].fill_null("unknown") == row["value"]
         return table.filter(pl.lit(named).gather(pl.col("target").cast(pl.UInt32)))

@@ -18,6 +18,7 @@ from cxlib.bins import BIN_EDGES
 from cxlib.fragmentation.by_period import count_history
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
 from cxlib.fragmentation.watch import track_findings
+from cxlib.segments import dimension_values, segment_names
 from cxlib.signals import signal_named
 from cxlib.signals.abandonment import judge_abandonment
 
@@ -155,8 +156,8 @@ def compare_segments(findings: Findings, arrivals: Arrivals) -> pl.DataFrame:
     kept = ["n", "observed", "expected", "effect", "low", "high", "finding"]
     parts = []
     segments = arrivals.segments
-    for dimension in (c for c in segments.columns if c != "segment"):
-        values = segments[dimension].unique().sort().to_list()
+    for dimension in segment_names(segments):
+        values = dimension_values(segments, dimension).unique().sort().to_list()
         for value in values if len(values) > 1 and not findings.found.is_empty() else []:
             where = Selection(segment=(dimension, value))
             part = measure_fragmentation(arrivals, where=where, grounds=_ON_TRANSITIONS)

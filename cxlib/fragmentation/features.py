@@ -18,6 +18,7 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import RELOAD
 from cxlib.journeys import NO_STAGE
+from cxlib.segments import DIMENSION
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -40,7 +41,7 @@ NUMBERS = (
 """Numeric features; ``log_wait`` and ``log_age`` (since the journey began) are of seconds."""
 
 CLASSES = ("place", "source", "channel", "stage_high", "handover", "weekday_class")
-"""Features that are classes; the segment dimensions come on top, as ``segment_<name>``."""
+"""Features that are classes; the segment dimensions come on top, as ``segment.NAME``."""
 
 TRAINING_CUSTOMERS = 40_000
 """Customers whose contacts are learned from; of a larger log an even sample of about so many."""
@@ -85,8 +86,7 @@ class Scope:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the features that are classes, segments included."""
-        own = (f"segment_{name}" for name in self.segments.columns if name != "segment")
-        return (*CLASSES, *own)
+        return (*CLASSES, *(c for c in self.segments.columns if c.startswith(DIMENSION)))
 
     def _lookup(self, column: str) -> pl.Expr:
         return pl.lit(self.places[column]).gather(pl.col("place").cast(pl.UInt32))
@@ -133,9 +133,7 @@ def describe_contacts(rows: pl.DataFrame, scope: Scope) -> pl.DataFrame:
     robot = (so_far >= _MOST_CONTACTS) | ((so_far >= _ROBOT_AFTER) & (pace < _ROBOT_PACE))
     kept = labelled.filter(at_risk & ~robot)
     named = kept.join(
-        scope.segments.rename(
-            {c: f"segment_{c}" for c in scope.segments.columns if c != "segment"}
-        ).lazy(),
+        scope.segments.lazy(),
         on="segment",
         how="left",
         maintain_order="left",

@@ -29,6 +29,7 @@ from cxlib.fragmentation.features import (
     say_days,
 )
 from cxlib.results import Result
+from cxlib.segments import DIMENSION
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS, dense_counts, number_cells
 
@@ -326,7 +327,7 @@ class _Encoder:
 
     @classmethod
     def fit(cls, frame: pl.DataFrame) -> _Encoder:
-        classes = [*CLASSES, *(c for c in frame.columns if c.startswith("segment_"))]
+        classes = [*CLASSES, *(c for c in frame.columns if c.startswith(DIMENSION))]
         codes = {c: _frequent(frame[c].cast(pl.String)) for c in classes}
         numbers = frame.select(pl.col(c).cast(pl.Float64) for c in NUMBERS).fill_null(0.0)
         values = numbers.to_numpy()

@@ -20,6 +20,7 @@ from cxlib.grounds.comparing import LEAST_CASES, Floats, compare_arms, read_case
 from cxlib.grounds.expectation import natural_spread, stated_spread
 from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_t, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit
+from cxlib.segments import dimension_values, segment_names
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
@@ -61,9 +62,9 @@ def _columns(part: Arrivals, signal: Signal) -> Iterator[tuple[str, Cases, list[
     """Each column that splits the log: its name, cases by unit with ``value``, and strata."""
     units: tuple[Unit, ...] = ("place", "transition", "stage_step")
     read = {u: c for u in units if (c := read_cases(part, signal, u)) is not None}
-    names = [c for c in part.segments.columns if c != "segment"]
+    names = segment_names(part.segments)
     for name in names:
-        codes = part.segments[name]
+        codes = dimension_values(part.segments, name)
         if codes.n_unique() < 2:
             continue
         others = [n for n in names if n != name]
@@ -101,7 +102,8 @@ def _code(segments: pl.DataFrame, names: list[str]) -> pl.Series:
     """Number of each combination of some segment dimensions, by combination of all."""
     if not names:
         return pl.Series([0] * len(segments), dtype=pl.Int64)
-    return segments.select(pl.struct(names).rank("dense").cast(pl.Int64)).to_series()
+    values = [dimension_values(segments, name) for name in names]
+    return pl.DataFrame(values).select(pl.struct(pl.all()).rank("dense").cast(pl.Int64)).to_series()
 
 
 def _judge_column(
@@ -255,8 +257,8 @@ def _others(arms: pl.DataFrame) -> pl.Series:
 
 
 def _needs(part: Arrivals) -> str:
-    segments = [c for c in part.segments.columns if c != "segment"]
-    split = any(part.segments[c].n_unique() > 1 for c in segments)
+    names = segment_names(part.segments)
+    split = any(dimension_values(part.segments, name).n_unique() > 1 for name in names)
     several = part.places.group_by("touchpoint").len().filter(pl.col("len") > 1)
     if split or len(several) or len(part.environments):
         return ""

@@ -34,6 +34,7 @@ from cxlib.grounds.comparing import LEAST_CASES, Floats, read_cases
 from cxlib.grounds.expectation import natural_spread, stated_spread
 from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_t, say_day, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit
+from cxlib.segments import dimension_values, segment_names
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
@@ -122,9 +123,10 @@ def _read_series(part: Arrivals, signal: Signal, unit: Unit) -> Iterator[_Series
 
 
 def _group_columns(part: Arrivals) -> Iterator[tuple[str, pl.Series]]:
-    for name in (c for c in part.segments.columns if c != "segment"):
-        if 2 <= part.segments[name].n_unique() <= _MOST_VALUES:
-            yield name, part.segments[name]
+    for name in segment_names(part.segments):
+        values = dimension_values(part.segments, name)
+        if 2 <= values.n_unique() <= _MOST_VALUES:
+            yield name, values
     for name in ("channel", "owner"):
         values = part.places[name].fill_null("unknown")
         several = (

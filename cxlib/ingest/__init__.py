@@ -7,7 +7,7 @@ an id stays an id) → `columns` (which column is what) → `recognise` (touchpo
 """
 
 from cxlib.ingest.events import Ingested, read_events
-from cxlib.ingest.people import IngestedTable, read_customers, read_ratings
+from cxlib.ingest.people import IngestedTable, read_customers, read_ratings, tables_beside
 from cxlib.ingest.propose import propose_journey_map
 from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
 
@@ -22,4 +22,5 @@ __all__ = [
     "read_customers",
     "read_events",
     "read_ratings",
+    "tables_beside",
 ]

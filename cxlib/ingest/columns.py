@@ -11,6 +11,7 @@ from cxlib.errors import InputError, did_you_mean, listed
 from cxlib.ingest.cells import text_of
 from cxlib.ingest.tables import RawTable
 from cxlib.journey_map import COLUMNS, SETS, JourneyMap
+from cxlib.map_shapes import STEP, STEP_AT, STEP_ORDER
 
 __all__ = ["XES_COLUMNS", "check_found", "find_columns", "in_sets", "merge_names"]
 
@@ -21,6 +22,9 @@ XES_COLUMNS = {
 }
 """Where XES, and tables made from it, keep what we need."""
 
+
+_MADE = {"touchpoint": STEP, "occurred_at": STEP_AT, "sequence": STEP_ORDER}
+"""Columns that `unpivot` makes, which are meant where the map names no other."""
 
 ANSWERS = ("rated_at", "rating", "scale", "comment")
 """Columns that a table of ratings may have instead of the log."""
@@ -64,7 +68,8 @@ def find_columns(
     """
     found = {}
     for role in (*COLUMNS, *in_sets(journey_map.columns)):
-        options = journey_map.names_of(role) or (role, *XES_COLUMNS.get(role, ()))
+        made = (_MADE[role],) if role in _MADE else ()
+        options = journey_map.names_of(role) or (*made, role, *XES_COLUMNS.get(role, ()))
         present = next((c for c in options if c in columns), None)
         if present is not None:
             found[role] = present

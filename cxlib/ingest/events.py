@@ -13,12 +13,14 @@ from cxlib.contracts import EVENTS
 from cxlib.errors import InputError, nearest_name
 from cxlib.ingest.cells import as_number, read_ids, text_of
 from cxlib.ingest.columns import check_found, find_columns, in_sets, merge_names
+from cxlib.ingest.ends import hints_on_ends
 from cxlib.ingest.hours import count_outside_hours, hints_on_hours
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.recognise import KEY, content_hash, place_columns, recognise
 from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
 from cxlib.ingest.scales import off_scale, read_scales, strange_scales
+from cxlib.ingest.shapes import shape_tables
 from cxlib.ingest.sources import Paths, Source, find_sources
 from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table
 from cxlib.ingest.xes import read_xes
@@ -28,6 +30,9 @@ __all__ = ["Ingested", "read_events", "read_source"]
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 """Contacts before this are implausible unless the map says otherwise (`earliest`)."""
+
+LATE = "later than observed_until"
+"""Why rows after the end of observation that the map states are set aside."""
 
 _TEXTS = ("issue", "comment")
 _NUMBERS = ("rating", "cost", "amount")
@@ -57,6 +62,15 @@ class Ingested:
     quarantine: pl.DataFrame
     report: IngestReport
     journey_map: JourneyMap
+
+    @property
+    def set_aside(self) -> pl.DataFrame:
+        """The rows that do not fit, each with the reason (the same as ``quarantine``)."""
+        return self.quarantine
+
+    def __repr__(self) -> str:
+        rows, aside = self.report.rows_in, self.quarantine.height
+        return f"<Ingested: {rows:,} rows read, {aside:,} set aside>"
 
     def checked(self) -> IngestReport:
         """Return the report with customers, duplicates and ties counted; writes no store."""
@@ -132,7 +146,8 @@ def read_events(
     Ingested
         The contacts, the rows set aside with the reason, and the report. Set aside are malformed
         rows and rows without customer, time or touchpoint, or with a time that cannot be read or is
-        implausible (before 1990 or after tomorrow, unless the map says otherwise).
+        implausible (before 1990 or after tomorrow, unless the map says otherwise) or later than the
+        map's `observed_until`.
 
     Raises
     ------
@@ -141,10 +156,13 @@ def read_events(
         left.
     """
     tally, parts = _Tally(), []
-    for source in find_sources(paths):
+
+    def read(source: Source) -> RawTable:
         if progress is not None:
             progress(f"reading {source}")
-        table = read_source(source, separator=separator, encoding=encoding)
+        return read_source(source, separator=separator, encoding=encoding)
+
+    for table in shape_tables(find_sources(paths), journey_map, read):
         parts.append(_read_part(table, journey_map, tally))
     missing = check_found(journey_map, {c: None for part in parts for c in part.columns})
     tally.hints.update(dict.fromkeys(missing))
@@ -170,6 +188,7 @@ def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part
         rows.height + table.malformed.height,
         table.encoding,
         table.separator,
+        note=table.note,
     )
     tally.rows_in += file.rows
     places = recognise(contents, journey_map, roles)
@@ -182,6 +201,8 @@ def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part
     if reasons is not None:
         rows = rows.filter(reasons.is_null())
     contacts = _finish(rows, journey_map, source, tally)
+    if journey_map.ties_as_listed:
+        contacts = _in_map_order(contacts, places, journey_map)
     return _Part(contacts, places, quarantine, columns, file)
 
 
@@ -255,6 +276,7 @@ def _reasons(
         "time is empty": at.is_null(),
         f"implausible time, before {earliest:%Y-%m-%d}": at < earliest,
         f"implausible time, {beyond}": at >= latest,
+        LATE: at > (journey_map.observed_until or latest),
         "touchpoint is empty": rows[KEY].is_in(nameless.implode()),
     }
     return first_reasons(faults)
@@ -281,6 +303,21 @@ def _finish(
             tally.cleared["sequence is no whole number"] += unread
         sequence = sequence.fill_null(0)
     return rows.select("customer", "occurred_at", "row", KEY, sequence=sequence, **exprs)
+
+
+def _in_map_order(
+    contacts: pl.DataFrame, places: pl.DataFrame, journey_map: JourneyMap
+) -> pl.DataFrame:
+    """Number contacts by the line of their touchpoint in the map, where the log does not."""
+    lines = {t.name: i for i, t in reversed(list(enumerate(journey_map.touchpoints, 1)))}
+    order = pl.col("touchpoint").replace_strict(
+        lines, default=len(lines) + 1, return_dtype=pl.Int64
+    )
+    numbered = contacts.join(
+        places.select(KEY, order.alias("_line")), on=KEY, how="left", maintain_order="left"
+    )
+    sequence = pl.when(pl.col("sequence") == 0).then("_line").otherwise("sequence")
+    return numbered.with_columns(sequence=sequence).drop("_line")
 
 
 def _number(rows: pl.DataFrame, name: str, tally: _Tally) -> pl.Expr | pl.Series:
@@ -368,6 +405,7 @@ def _report(
     else:
         outside = count_outside_hours(contacts, places, journey_map)
         tally.hints.update(dict.fromkeys(hints_on_hours(outside, places, journey_map)))
+    tally.hints.update(dict.fromkeys(hints_on_ends(contacts, journey_map)))
     return IngestReport(
         files=files,
         rows_in=tally.rows_in,

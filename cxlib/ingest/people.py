@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import polars as pl
 
-from cxlib.contracts import CUSTOMERS, RATINGS
+from cxlib.contracts import CUSTOMERS, DIMENSION, RATINGS
 from cxlib.errors import InputError, did_you_mean, listed
 from cxlib.ingest.cells import as_number, read_ids, text_of
 from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.scales import off_scale, read_scales, strange_scales
+from cxlib.ingest.shapes import join_tables, split_sources
 from cxlib.ingest.sources import Paths, find_sources
 from cxlib.ingest.tables import LINE, RawTable
 from cxlib.journey_map import BesideTheLog, JourneyMap
 
-__all__ = ["IngestedTable", "read_customers", "read_ratings"]
+__all__ = ["IngestedTable", "read_customers", "read_ratings", "tables_beside"]
 
 _FILE = "\x00file"
 
@@ -80,7 +83,11 @@ def read_customers(
         name = _column(table, "customer", journey_map, own)
         raw = table.collect()
         ids = read_ids(raw[name], where=f"{source}, column {name!r}")
-        segments = [text_of(c).alias(c) for c in table.columns if c not in (name, "customer")]
+        segments = [
+            text_of(c).alias(DIMENSION + c if c == "customer" else c)
+            for c in table.columns
+            if c != name
+        ]
         file = pl.lit(len(tables)).alias(_FILE)
         parts.append(raw.select(LINE, file, ids.values.alias("customer"), *segments))
         tables.append((table, {"customer": name}))
@@ -107,6 +114,7 @@ def read_ratings(
     paths: Paths,
     journey_map: JourneyMap,
     *,
+    beside: Paths | None = None,
     separator: str | None = None,
     encoding: str | None = None,
 ) -> IngestedTable:
@@ -119,7 +127,9 @@ def read_ratings(
         the map's ``occurred_at``) and ``rating``; ``scale``, ``touchpoint`` and ``comment`` may be
         there. The map's `ratings`, else its `columns`, may call them otherwise.
     journey_map
-        Gives columns, time zone and rating scale.
+        Gives columns, time zone and rating scales.
+    beside
+        Files among which the tables are that the map's `ratings` join; None: none.
     separator, encoding
         Of text files; None: detected.
 
@@ -136,8 +146,10 @@ def read_ratings(
         Where a file cannot be read, a column is missing, or most rows of a file cannot be used.
     """
     parts = []
+    read = partial(read_source, separator=separator, encoding=encoding)
+    others = find_sources(beside) if beside is not None else []
     for source in find_sources(paths):
-        table = read_source(source, separator=separator, encoding=encoding)
+        table = join_tables(read(source), journey_map.ratings.join, others, read)
         parts.append(_ratings(table, journey_map))
     rows = pl.concat([part.rows for part in parts])
     rows = rows.sort("customer", "rated_at", "scale", "rating", "touchpoint", "comment")
@@ -185,6 +197,12 @@ def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
     )
     quarantine = _set_aside(table, answered[LINE], reasons, roles)
     return IngestedTable(rows if reasons is None else rows.filter(reasons.is_null()), quarantine)
+
+
+def tables_beside(paths: Paths, journey_map: JourneyMap) -> dict[str, list[Path]]:
+    """Return the files among those of a log that the map calls ``ratings`` or ``customers``."""
+    _, beside = split_sources(find_sources(paths), journey_map)
+    return {name: [s.path for s in sources] for name, sources in beside.items()}
 
 
 def _set_aside(

@@ -2,100 +2,215 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from functools import reduce
-from operator import or_
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
 import yaml
 
-from cxlib.ingest.events import read_source
-from cxlib.ingest.guess import (
-    CHANNEL_WORDS,
-    GOAL_WORDS,
-    LOST_WORDS,
-    STAGE_WORDS,
-    Guess,
-    guess_by_words,
-    guess_columns,
-    guess_time,
+from cxlib.errors import InputError
+from cxlib.ingest.events import read_events, read_source
+from cxlib.ingest.evidence import Column, profile
+from cxlib.ingest.guess import CHANNEL_WORDS, KIND_WORDS, Guess, guess_by_words
+from cxlib.ingest.instants import guess_time_format, read_instants
+from cxlib.ingest.outcomes import (
+    describe_touchpoints,
+    guess_gap,
+    guess_goal,
+    guess_lost,
+    order_contacts,
 )
-from cxlib.ingest.instants import read_instants
+from cxlib.ingest.related import Related, relate_tables
+from cxlib.ingest.report import IngestReport
+from cxlib.ingest.roles import Roles, guess_customer, guess_roles, named_role, rank_times, rates
 from cxlib.ingest.sources import Paths, find_sources
+from cxlib.ingest.stages import (
+    Stages,
+    fold,
+    guess_stages,
+    is_of_one_stage,
+    shown_channels,
+    usual_spelling,
+)
 from cxlib.ingest.tables import LINE, POSITION, RawTable
+from cxlib.ingest.wide import Shape, find_shape
 from cxlib.journey_map import parse_journey_map
+from cxlib.map_model import format_duration
+from cxlib.map_shapes import STEP, STEP_AT, STEP_ORDER, Join
 
-__all__ = ["propose_journey_map"]
+__all__ = ["Proposal", "propose_journey_map", "propose_map"]
 
-ROWS = 500_000
-"""Rows of each file that are looked at."""
+ROWS = 1_000_000
+"""Most rows that are looked at: of a longer log, every second, third … of all of them."""
 
 TOUCHPOINTS = 200
 """Touchpoints that are proposed, the most frequent first."""
 
-STAGES = ("awareness", "exploration", "conversion", "aftersales")
 _COMPLETE = "^(?i:complete)$"
+_ERRAND = "\x00errand"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A proposed map, and what `cx check` says of it.
+
+    Parameters
+    ----------
+    text
+        YAML that `read_journey_map` reads.
+    report
+        What becomes of every row with it.
+    doubts
+        What only a reader can decide, in words.
+    """
+
+    text: str
+    report: IngestReport
+    doubts: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Log:
+    """A log while it is looked at: rows as text, what was found, the contacts."""
+
+    rows: pl.DataFrame
+    looked: str
+    columns: dict[str, Column]
+    related: Related
+    shape: Shape
+    roles: Roles
+    time_format: Guess | None
+    product: bool = False
+    contacts: pl.DataFrame = field(default_factory=pl.DataFrame)
+    places: pl.DataFrame = field(default_factory=pl.DataFrame)
+    kept: bool = False
+    ties: bool = False
 
 
 def propose_journey_map(
     paths: Paths, *, separator: str | None = None, encoding: str | None = None
 ) -> str:
-    """Propose a journey map for a log.
+    """Propose a journey map for a log; see `propose_map`."""
+    return propose_map(paths, separator=separator, encoding=encoding).text
 
-    Columns are guessed by name and content; channels from a column, else from words in the names of
-    touchpoints; stages from a column, else from words (English, German, Dutch), else from the usual
-    place in a customer's history; the goal from words such as payment or approved.
+
+def propose_map(
+    paths: Paths, *, separator: str | None = None, encoding: str | None = None
+) -> Proposal:
+    """Propose a journey map for a log, and check it.
+
+    Columns are guessed by what they hold, then by their names; what is constant within a customer
+    is a segment, what changes an environment of the contact. Tables with a time for each step,
+    lines of baskets and tables of attributes get a recipe. Stages come from a column or from words
+    (English, German, Dutch), the goal from words of success, the gap from the silences.
 
     Parameters
     ----------
     paths
-        What `read_events` reads; the first 500,000 rows of each file are looked at.
+        What `read_events` reads; of more than a million rows an even part is looked at.
     separator, encoding
         Of text files; None: detected.
 
     Returns
     -------
-    str
-        YAML that `read_journey_map` reads; each guess carries a comment ``# guess: why``.
+    Proposal
+        Each guess in its text carries a comment ``# guess: why``.
 
     Raises
     ------
     InputError
-        Where a file cannot be read, or no column can be the customer, the time or the touchpoint.
+        Where a file cannot be read, no column can be the customer, the time or the touchpoint, or
+        `cx check` would refuse the map.
     """
     sources = find_sources(paths)
-    rows = pl.concat(
-        [_head(read_source(s, separator=separator, encoding=encoding)) for s in sources],
-        how="diagonal",
-    )
-    columns = guess_columns(rows)
-    time_format = guess_time(rows[columns["occurred_at"].value])
-    kept = _complete_only(rows)
-    contacts = _contacts(rows if kept is None else rows.filter(kept), columns, time_format)
-    places = _places(contacts)
-    name = sources[0].path.name.split(".")[0].replace("_", " ")
-    lines = [
-        "# Proposed from the log; every guess is marked. Read it, mend it, and remove the marks.",
+    heads, read = [], 0
+    for source in sources:
+        table = read_source(source, separator=separator, encoding=encoding)
+        rows, height = _raw(table)
+        heads.append((source, rows))
+        read += height
+    looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
+    log = _look(relate_tables(heads), looked + "s" * (len(heads) != 1))
+    doubts = list(log.roles.doubts)
+    name = log.related.name.split(".")[0].replace("_", " ")
+    body = [
         "version: 1",
         f"name: {_yaml(name)}",
-        *_column_lines(columns),
-        *_time_lines(rows[columns["occurred_at"].value], time_format),
-        *_keep_lines(kept),
-        *_rating_lines(rows, columns),
-        *_journey_lines(places, columns),
-        *_stage_lines(contacts, places),
+        *_recipe_lines(log),
+        *_column_lines(log),
+        *_time_lines(log),
+        *_keep_lines(log),
+        *_rating_lines(log),
+        *_journey_lines(log, doubts),
+        *_stage_lines(log, doubts),
     ]
-    text = "\n".join(lines) + "\n"
-    parse_journey_map(text)
-    return text
+    text = "\n".join(body) + "\n"
+    report = _checked(paths, text, separator, encoding)
+    doubts += [h for h in report.hints if h not in doubts]
+    return Proposal(
+        "\n".join(_head_lines(log, report, doubts)) + "\n" + text, report, tuple(doubts)
+    )
 
 
-def _head(table: RawTable) -> pl.DataFrame:
+def _checked(paths: Paths, text: str, separator: str | None, encoding: str | None) -> IngestReport:
+    proposed = parse_journey_map(text)
+    try:
+        return read_events(paths, proposed, separator=separator, encoding=encoding).checked()
+    except InputError as error:
+        raise InputError(f"what could be proposed would be refused: {error}") from error
+
+
+def _raw(table: RawTable) -> tuple[pl.DataFrame, int]:
+    """Return the rows of a file as text, an even part of a long one, and how many there are."""
     raw = pl.exclude(LINE, POSITION).cast(pl.String).str.strip_chars()
-    head = replace(table, frame=table.frame.head(ROWS))
-    return head.collect(pl.when(raw != "").then(raw).name.keep())
+    height = int(table.frame.select(pl.len()).collect().item())
+    step = -(-height // ROWS) or 1
+    some = replace(table, frame=table.frame.gather_every(step)) if step > 1 else table
+    return some.collect(pl.when(raw != "").then(raw).name.keep()), height
+
+
+def _look(related: Related, looked: str) -> _Log:
+    """Find out what the rows are, what their columns are, and make contacts of them."""
+    rows = related.rows
+    kept = _complete_only(rows)
+    if kept is not None:
+        rows = rows.filter(kept)
+    columns = profile(rows)
+    customer, others = guess_customer(columns)
+    shape = find_shape(rows, columns, customer.value)
+    fixed = {"customer": customer}
+    if shape.one_per is not None:
+        rows = rows.unique(shape.one_per, keep="first", maintain_order=True)
+    if shape.unpivot is not None:
+        rows = _unpivoted(rows, shape)
+        fixed["touchpoint"] = Guess(STEP, "what `unpivot` makes")
+        fixed["sequence"] = Guess(STEP_ORDER, "what `unpivot` makes")
+        if shape.unpivot.times:
+            fixed["occurred_at"] = Guess(STEP_AT, "what `unpivot` makes")
+    elif shape.one_per is not None:
+        fixed["touchpoint"] = Guess(shape.one_per, "each value is one contact")
+    if rows is not related.rows:
+        columns = profile(rows, [c for c in rows.columns if c != _ERRAND])
+    roles = guess_roles(rows, columns, fixed)
+    if others:
+        shown = ", ".join(f"{c.name} ({c.said()})" for c in others)
+        roles.columns["customer"] = Guess(customer.value, f"{customer.why}; runners-up: {shown}")
+    time_format = _guess_format(columns[roles.columns["occurred_at"].value])
+    log = _Log(rows, looked, columns, related, shape, roles, time_format, kept=kept is not None)
+    log.contacts = _contacts(log)
+    if "stage" in roles.columns and not is_of_one_stage(log.contacts):
+        _name_by_stage(log)
+    log.contacts = order_contacts(log.contacts)
+    log.ties = _steps_without_times(log)
+    if log.ties:
+        # the more customers come to a step, the earlier it is
+        steps = log.contacts["touchpoint"].value_counts(sort=True)["touchpoint"].to_list()
+        rank = pl.col("touchpoint").replace_strict({n: i for i, n in enumerate(steps)})
+        log.contacts = order_contacts(log.contacts.with_columns(sequence=rank))
+    log.places = describe_touchpoints(log.contacts)
+    return log
 
 
 def _complete_only(rows: pl.DataFrame) -> pl.Series | None:
@@ -106,69 +221,184 @@ def _complete_only(rows: pl.DataFrame) -> pl.Series | None:
     return complete if complete.any() and not complete.all() else None
 
 
-def _contacts(
-    rows: pl.DataFrame, columns: dict[str, Guess], time_format: Guess | None
-) -> pl.DataFrame:
-    """Return touchpoint and stage of the rows, with their place in the history."""
+def _unpivoted(rows: pl.DataFrame, shape: Shape) -> pl.DataFrame:
+    recipe = shape.unpivot
+    assert recipe is not None
+    rows = rows.with_row_index(_ERRAND)
+    steps = recipe.times or recipe.flags
+    parts = []
+    for order, (step, column) in enumerate(steps.items(), 1):
+        taken = rows[column].is_not_null()
+        if recipe.flags:
+            taken &= rows[column].str.contains("^(?i:1|1\\.0|true|t|yes|y|ja|x)$").fill_null(False)
+        made = rows.filter(taken).with_columns(
+            pl.lit(step).alias(STEP), pl.lit(str(order)).alias(STEP_ORDER)
+        )
+        if recipe.times:
+            made = made.with_columns(pl.col(column).alias(STEP_AT))
+        parts.append(made.drop(steps.values()))
+    return pl.concat(parts)
+
+
+def _guess_format(column: Column) -> Guess | None:
+    """Return the pattern of times that need one, and why; None where they are read as they are."""
+    read = read_instants(column.counts["value"], where="", refuse=False)
+    if int(read.unread.sum()) < 0.01 * len(read.unread) or not read.unread.any():
+        return None
+    guessed = guess_time_format(column.counts["value"].to_list())
+    if guessed is None:
+        return None
+    pattern, certain = guessed
+    why = "a part above 12 must be the day" if certain else "day or month first? Please check"
+    return Guess(pattern, why)
+
+
+def _contacts(log: _Log) -> pl.DataFrame:
+    """Return the contacts: who, when, what, on which channel, in which stage."""
+    roles, rows = log.roles.columns, log.rows
     times = read_instants(
-        rows[columns["occurred_at"].value],
+        rows[roles["occurred_at"].value],
         where="",
-        time_format=time_format.value if time_format else None,
+        time_format=log.time_format.value if log.time_format else None,
         refuse=False,
     )
     named = {
-        r: pl.col(columns[r].value)
+        r: pl.col(roles[r].value)
         for r in ("customer", "touchpoint", "stage", "channel")
-        if r in columns
+        if r in roles
     }
-    contacts = rows.select(occurred_at=times.values, **named).drop_nulls(["customer", "touchpoint"])
-    ordered = contacts.sort("customer", "occurred_at", maintain_order=True)
-    number, count = pl.int_range(pl.len()).over("customer"), pl.len().over("customer")
-    return ordered.with_columns(
-        position=pl.when(count > 1).then(number / (count - 1)).otherwise(0.5),
-        is_last=number == count - 1,
+    contacts = rows.select(occurred_at=times.values, **named)
+    if _ERRAND in rows.columns:
+        contacts = contacts.with_columns(errand=rows[_ERRAND])
+    if "sequence" in roles:
+        order = rows[roles["sequence"].value].cast(pl.Int64, strict=False)
+        contacts = contacts.with_columns(sequence=order)
+    contacts = contacts.drop_nulls(["customer", "occurred_at", "touchpoint"])
+    if log.shape.one_per is not None and log.shape.unpivot is None:
+        contacts = contacts.with_columns(touchpoint=pl.lit("purchase"))
+    spelling = usual_spelling(contacts["touchpoint"])
+    return contacts.with_columns(touchpoint=fold(pl.col("touchpoint")).replace_strict(spelling))
+
+
+def _name_by_stage(log: _Log) -> None:
+    """Let stage and touchpoint name the contact together; the touchpoint alone is not enough."""
+    spelling = usual_spelling(log.contacts["stage"])
+    stage = fold(pl.col("stage")).replace_strict(spelling, default=None)
+    log.contacts = log.contacts.with_columns(
+        _what=pl.col("touchpoint"), touchpoint=pl.concat_str(stage, "touchpoint", separator=" ")
+    ).drop_nulls("touchpoint")
+    log.product = True
+
+
+def _head_lines(log: _Log, report: IngestReport, doubts: list[str]) -> Iterator[str]:
+    yield "# Proposed from the log; every guess is marked. Read it, mend it, and remove the marks."
+    yield f"# Looked at: {log.looked}, {len(log.columns)} columns."
+    for said in log.related.said:
+        yield f"# {said[0].upper()}{said[1:]}."
+    kept = (
+        f"{report.contacts:,} of {report.rows_in:,} rows kept, {report.customers or 0:,} customers"
     )
+    when = ""
+    if report.first_at is not None and report.last_at is not None:
+        when = f", {report.first_at:%Y-%m-%d %H:%M} to {report.last_at:%Y-%m-%d %H:%M} UTC"
+    aside = ", ".join(f"{n:,} {reason}" for reason, n in report.set_aside.items())
+    yield f"# cx check says: {kept}{when}; set aside: {aside or 'none'}."
+    for number, doubt in enumerate(doubts, 1):
+        yield f"# To look at {number}: {' '.join(doubt.split())}"
 
 
-def _places(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Return touchpoints by frequency, with contacts, mean position and share of last contacts."""
-    return (
-        contacts.group_by("touchpoint")
-        .agg(pl.len().alias("contacts"), pl.col("position", "is_last").mean())
-        .sort(["contacts", "touchpoint"], descending=[True, False])
-    )
+def _recipe_lines(log: _Log) -> Iterator[str]:
+    related = log.related
+    if related.join:
+        yield f"join: {_flow(_joins(related.join))}  # guess: one row for each value of the key"
+    if log.shape.one_per is not None:
+        yield f"one_per: {_yaml(log.shape.one_per)}  # guess: {log.shape.why_one_per}"
+    if log.shape.unpivot is not None:
+        recipe = log.shape.unpivot
+        kind = "times" if recipe.times else "flags"
+        steps = dict(recipe.times or recipe.flags)
+        yield f"unpivot: {_flow({kind: steps})}  # guess: {log.shape.why_unpivot}"
+    if log.ties:
+        yield "ties_as_listed: true  # guess: most contacts share their instant, but are steps"
+    if related.ratings is not None and related.ratings_rows is not None:
+        yield from _ratings_lines(log)
 
 
-def _column_lines(columns: dict[str, Guess]) -> Iterator[str]:
+def _ratings_lines(log: _Log) -> Iterator[str]:
+    ratings, rows = log.related.ratings, log.related.ratings_rows
+    assert ratings is not None
+    assert rows is not None
+    columns = profile(rows)
+    times = rank_times({c: columns[c] for c in ratings.rows.columns})
+    customer = log.roles.columns["customer"].value
+    found = {"customer": customer if customer in columns else guess_customer(columns)[0].value}
+    if times:
+        found["rated_at"] = times[0].name
+    for column in columns.values():
+        if column.name in ratings.rows.columns:
+            if rates(column):
+                found.setdefault("rating", column.name)
+            elif named_role(column) == "comment":
+                found.setdefault("comment", column.name)
+    content: dict[str, Any] = {"table": ratings.name}
+    if log.related.ratings_join:
+        content["join"] = _joins(log.related.ratings_join)
+    content["columns"] = found
+    yield f"ratings: {_flow(content)}  # guess: marks with a time and a key of the log"
+
+
+def _joins(joins: Iterable[Join]) -> list[dict[str, str]]:
+    return [{"table": j.table, "by": next(iter(j.by))} for j in joins]
+
+
+def _column_lines(log: _Log) -> Iterator[str]:
+    several = {names[0]: names for names in log.related.names}
+    made = {STEP, STEP_AT, STEP_ORDER}
+    roles = log.roles
+    hidden = {"stage"} if log.product else set()
+    if log.shape.one_per is not None and log.shape.unpivot is None:
+        hidden.add("touchpoint")
     yield "columns:"
-    for role, guess in columns.items():
-        yield f"  {role}: {_yaml(guess.value)}  # guess: {guess.why}"
+    for role, guess in roles.columns.items():
+        if guess.value in made or role in hidden or (role == "touchpoint" and log.product):
+            continue
+        names = several.get(guess.value)
+        value = _flow(list(names)) if names else _yaml(guess.value)
+        yield f"  {role}: {value}  # guess: {guess.why}"
+    for key, found in (("environment", roles.environments), ("segments", roles.segments)):
+        if found:
+            why = "; ".join(f"{n}: {g.why}" for n, g in found.items())
+            yield f"  {key}: {_flow(list(found))}  # guess: {why}"
 
 
-def _time_lines(texts: pl.Series, time_format: Guess | None) -> Iterator[str]:
-    if time_format is not None:
-        yield f"time_format: {_yaml(time_format.value)}  # guess: {time_format.why}"
-    head = texts.drop_nulls().head(1000)
-    has_offset = head.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$")
-    if not has_offset.all() and not head.str.contains(r"^\d+$").all():
+def _time_lines(log: _Log) -> Iterator[str]:
+    if log.time_format is not None:
+        yield f"time_format: {_yaml(log.time_format.value)}  # guess: {log.time_format.why}"
+    texts = log.columns[log.roles.columns["occurred_at"].value].counts["value"]
+    has_offset = texts.str.contains(r"(?i)(?:Z|[+-]\d{2}:?\d{2}|UTC|GMT)$")
+    if not has_offset.all() and not texts.str.contains(r"^\d{9,}(?:\.\d+)?$").all():
         yield "time_zone: UTC  # guess: the times carry no offset; write Europe/Berlin or the like"
 
 
-def _keep_lines(kept: pl.Series | None) -> Iterator[str]:
-    if kept is not None:
+def _keep_lines(log: _Log) -> Iterator[str]:
+    if log.kept:
         pattern = _yaml(_COMPLETE)
         yield f'keep: {{"lifecycle:transition": {pattern}}}  # guess: one row per work item'
 
 
-def _rating_lines(rows: pl.DataFrame, columns: dict[str, Guess]) -> Iterator[str]:
-    if "rating" not in columns:
+def _rating_lines(log: _Log) -> Iterator[str]:
+    column: Column | None = None
+    if "rating" in log.roles.columns:
+        column = log.columns[log.roles.columns["rating"].value]
+    elif log.related.ratings is not None:
+        rated = profile(log.related.ratings.rows).values()
+        column = next((c for c in rated if rates(c)), None)
+    if column is None:
         return
-    column = columns["rating"].value
-    numbers = rows[column].str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
-    low, high = numbers.to_frame("n").select(a=pl.min("n"), b=pl.max("n")).fill_null(0.0).row(0)
+    low, high = float(column.numbers.min() or 0), float(column.numbers.max() or 0)  # type: ignore[arg-type]
     bounds = ((1, 5), (0, 5), (1, 7), (0, 10), (0, 100), (-100, 100))
     fitting = next(((a, b) for a, b in bounds if a <= low and high <= b), (low, high + 1))
-    names = [n for n in ("nps", "csat", "ces", "stars") if n in column.lower()]
+    names = [n for n in ("nps", "csat", "ces", "stars") if n in column.name.lower()]
     name = names[0] if names else ("nps" if fitting == (0, 10) else "rating")
     yield (
         f"rating_scale: {{name: {name}, min: {fitting[0]:g}, max: {fitting[1]:g}}}"
@@ -176,88 +406,122 @@ def _rating_lines(rows: pl.DataFrame, columns: dict[str, Guess]) -> Iterator[str
     )
 
 
-def _journey_lines(places: pl.DataFrame, columns: dict[str, Guess]) -> Iterator[str]:
+def _is_case(log: _Log) -> bool:
+    customer = log.roles.columns["customer"].value.lower()
+    return customer.startswith("case") or "lifecycle:transition" in log.columns
+
+
+def _longest_errand(log: _Log) -> timedelta:
+    """Return how long silences last within a row of a wide table, which is one errand."""
+    if (
+        log.shape.unpivot is None
+        or not log.shape.unpivot.times
+        or "errand" not in log.contacts.columns
+    ):
+        return timedelta(0)
+    same = pl.col("errand") == pl.col("errand").shift(1)
+    silences = log.contacts.select(
+        (pl.col("occurred_at") - pl.col("occurred_at").shift(1)).filter(same).alias("s")
+    )["s"]
+    found = silences.quantile(0.99)
+    return found if isinstance(found, timedelta) else timedelta(0)
+
+
+def _journey_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
     yield "journey:"
-    if columns["customer"].value.startswith("case") or "lifecycle" in str(columns):
+    if _is_case(log):
         yield "  restart: false  # guess: the log counts cases, and a case is one journey"
+    elif (gap := guess_gap(log.contacts, least=_longest_errand(log))) is not None:
+        yield f"  gap: {format_duration(gap.value)}  # guess: {gap.why}"
+    goals, why = guess_goal(log.places.head(TOUCHPOINTS))
+    if goals:
+        yield f"  goal: [{', '.join(map(_yaml, goals))}]  # guess: {why}"
     else:
-        yield "  gap: 30d  # guess: a month of silence ends a journey"
-    known = places.head(TOUCHPOINTS)
-    lost = known.filter(_named(LOST_WORDS) & (pl.col("is_last") > 0.3))["touchpoint"].to_list()
-    for words in GOAL_WORDS:
-        goals = known.filter(_named(words) & ~pl.col("touchpoint").is_in(lost))
-        if goals.height:
-            latest = goals.sort("position", "contacts", descending=True)["touchpoint"]
-            # There are several ways to pay; of several decisions the last is the one that counts.
-            chosen = latest if words in GOAL_WORDS[:2] else latest.head(1)
-            yield f"  goal: [{', '.join(map(_yaml, chosen))}]  # guess: one of: {words}"
-            break
-    else:
-        yield "  # goal: [...]  nothing in the names says what the goal is; name it"
-    if lost:
+        yield f"  # goal: [...]  guess: {why}"
+        doubts.append(f"the map has no goal: {why}")
+    if lost := guess_lost(log.places.head(TOUCHPOINTS), goals):
         listed = ", ".join(map(_yaml, lost))
         yield f"  lost: [{listed}]  # guess: their names say so, and little follows them"
 
 
-def _stage_lines(contacts: pl.DataFrame, places: pl.DataFrame) -> Iterator[str]:
-    if "stage" in contacts.columns and contacts["stage"].null_count() < contacts.height:
-        order = contacts.drop_nulls("stage").group_by("stage").agg(pl.col("position").mean())
-        stages = order.sort("position", "stage")["stage"].head(200).to_list()
-        why = "in order of their usual place"
-        if all(s.strip().lower() in STAGES for s in stages):
-            # how far into a history says little where many come back: these four have an order
-            stages, why = (
-                sorted(stages, key=lambda s: STAGES.index(s.strip().lower())),
-                "the usual four",
-            )
-        yield f"stages: [{', '.join(map(_yaml, stages))}]  # guess: {why}"
-        usual = _usual(contacts, "stage")
-    else:
-        yield f"stages: [{', '.join(STAGES)}]  # guess: the usual four"
-        usual = {}
-    logged = _usual(contacts, "channel") if "channel" in contacts.columns else {}
+def _steps_without_times(log: _Log) -> bool:
+    """Whether most contacts tie in time though they are steps in an order."""
+    if "sequence" in log.roles.columns or log.contacts.is_empty():
+        return False
+    pairs = log.contacts.select(
+        same=(pl.col("customer") == pl.col("customer").shift(1)),
+        tied=(pl.col("occurred_at") == pl.col("occurred_at").shift(1)),
+        other=(pl.col("touchpoint") != pl.col("touchpoint").shift(1)),
+    ).filter("same")
+    return (
+        pairs.height > 0
+        and float(pairs.select((pl.col("tied") & pl.col("other")).mean()).item()) > 0.5
+    )
+
+
+def _stage_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
+    found = guess_stages(log.contacts, log.places)
+    if found.question:
+        doubts.append(found.question)
+    question = "; please name them" if found.question and len(found.names) == 1 else ""
+    yield f"stages: [{', '.join(map(_yaml, found.names))}]  # guess: {found.why}{question}"
+    logged = shown_channels(log.contacts)
     yield "touchpoints:  # the most frequent first"
+    places = log.places
+    if log.ties:
+        places = places.sort("contacts", descending=True, maintain_order=True)
     for row in places.head(TOUCHPOINTS).iter_rows(named=True):
-        yield from _touchpoint_line(row, usual, logged)
+        yield _touchpoint_line(log, row, found, logged)
     if places.height > TOUCHPOINTS:
-        yield f"# {places.height - TOUCHPOINTS:,} rarer touchpoints are left out and stay unmapped"
+        rest = places.height - TOUCHPOINTS
+        doubts.append(f"{rest:,} rarer touchpoints are left out and stay unmapped")
+        yield f"# {rest:,} rarer touchpoints are left out and stay unmapped"
     yield "planned_handoffs: []  # for example: - {source: …, target: …, deadline: 7d}"
 
 
 def _touchpoint_line(
-    row: dict[str, Any], usual: dict[str, str], logged: dict[str, str]
-) -> Iterator[str]:
+    log: _Log, row: dict[str, Any], stages: Stages, logged: Mapping[str, str]
+) -> str:
     name = row["touchpoint"]
-    stage, why = usual.get(name), "the log says so most often"
-    if stage is None:
-        stage, why = guess_by_words(name, STAGE_WORDS), "by its name"
-    if stage is None:
-        stage = STAGES[min(int(row["position"] * 4), 3)]
-        why = f"as on average {row['position']:.0%} into a customer's history"
+    stage, why = stages.of.get(name, (stages.names[0], "nothing says it"))
     # where the log says the channel, no guess may speak against it
     channel = None if name in logged else guess_by_words(name, CHANNEL_WORDS)
     parts = [f"name: {_yaml(name)}", f"stage: {_yaml(stage)}"]
     if channel is not None:
         parts.append(f"channel: {channel}")
         why += "; channel by its name"
+    if (kind := guess_by_words(name, KIND_WORDS)) is not None:
+        parts.append(f"kind: {kind}")
+    if log.product:
+        parts.append(f"match: {_flow(_patterns(log, name))}")
+    elif log.shape.one_per is not None and log.shape.unpivot is None:
+        parts.append(f"match: {_flow({log.shape.one_per: '.'})}")
     contacts = f"{row['contacts']:,} contact{'s' * (row['contacts'] != 1)}"
-    yield f"  - {{{', '.join(parts)}}}  # {contacts}; guess: stage {why}"
+    return f"  - {{{', '.join(parts)}}}  # {contacts}; guess: stage {why}"
 
 
-def _usual(contacts: pl.DataFrame, what: str) -> dict[str, str]:
-    counted = contacts.drop_nulls(what).group_by("touchpoint", what).len()
-    ordered = counted.sort(["len", what], descending=[True, False])
-    usual = ordered.unique("touchpoint", keep="first", maintain_order=True)
-    return dict(usual.select("touchpoint", what).iter_rows())
+def _patterns(log: _Log, name: str) -> dict[str, str]:
+    """Return what a row must hold to be a contact that stage and touchpoint name together."""
+    one = log.contacts.filter(pl.col("touchpoint") == name).row(0, named=True)
+    roles = log.roles.columns
+    return {
+        roles["stage"].value: f"^(?i){_escaped(one['stage'])}$",
+        roles["touchpoint"].value: f"^(?i){_escaped(one['_what'])}$",
+    }
 
 
-def _named(words: str) -> pl.Expr:
-    name = pl.col("touchpoint").str.to_lowercase().str.replace_all(r"[_\W\d]+", " ")
-    padded = pl.lit(" ") + name + pl.lit(" ")
-    return reduce(or_, (padded.str.contains(f" {word} ", literal=True) for word in words.split()))
+def _escaped(text: str) -> str:
+    return "".join(f"\\{c}" if c in r"\.+*?()|[]{}^$" else c for c in text.strip())
+
+
+def _flow(value: Any) -> str:
+    """Write lists and mappings on one line."""
+    dumped = yaml.safe_dump(
+        value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
+    )
+    return dumped.strip()
 
 
 def _yaml(value: str) -> str:
     """Write a text so that YAML reads the same text back, within a flow mapping too."""
-    dumped = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=10**9)
-    return dumped.strip()[1:-1]
+    return _flow([value])[1:-1]

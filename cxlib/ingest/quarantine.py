@@ -56,7 +56,7 @@ def set_aside(
         parts.append(
             raw.select(
                 pl.col(REASON).alias("reason"),
-                pl.col(LINE).alias("line"),
+                (pl.col(LINE) // table.per_line).alias("line"),
                 **written,
                 raw=as_json(raw.select(table.columns)),
             )

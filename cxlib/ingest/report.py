@@ -24,13 +24,16 @@ AFTER_SORTING = {
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """One file that was read: name, format, rows, and for text its encoding and separator."""
+    """One file that was read: name, format, rows, for text its encoding and separator, and what a
+    recipe of the map did with its rows.
+    """
 
     name: str
     format: str
     rows: int
     encoding: str | None = None
     separator: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,4 +316,4 @@ def _file_line(file: FileReport) -> str:
         parts.append(file.encoding)
     if file.separator is not None:
         parts.append(f"separator {names.get(file.separator, repr(file.separator))}")
-    return ", ".join(parts)
+    return ", ".join([*parts, *([file.note] if file.note else [])])

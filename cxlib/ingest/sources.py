@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import glob
 import gzip
+import io
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal, NoReturn
 
 from cxlib.errors import InputError, did_you_mean
 
-__all__ = ["Paths", "Source", "find_sources", "read_bytes"]
+__all__ = ["Paths", "Source", "find_sources", "open_source", "read_bytes"]
 
 Paths = str | Path | Iterable[str | Path]
 Format = Literal["csv", "tsv", "jsonl", "parquet", "xes"]
@@ -30,6 +31,10 @@ _FORMATS: dict[str, Format] = {
     ".xes": "xes",
 }
 _READABLE = "CSV, TSV, JSON lines, Parquet and XES, each also as .gz"
+_CHUNK = 2**20
+_UNCHECKED = 100 * 10**6
+_MOST_PACKED = 100
+_MOST_BYTES = 8 * 10**9
 _GZIP = b"\x1f\x8b"
 _STRANGERS = {
     b"PK\x03\x04": "an Excel or zip file; save the sheet as CSV",
@@ -87,13 +92,58 @@ def read_bytes(source: Source) -> bytes:
     InputError
         Where a gzip is cut off or damaged.
     """
-    if not source.gzipped:
-        return source.path.read_bytes()
-    try:
-        with gzip.open(source.path) as file:
+    with open_source(source) as file:
+        if not source.gzipped:
             return file.read()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise cut_off(source, error) from None
+        try:
+            return b"".join(iter(lambda: file.read(_CHUNK), b""))
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise cut_off(source, error) from None
+
+
+def open_source(source: Source) -> IO[bytes]:
+    """Open a file, unpacked as it is read, and no further than a log's contents can be packed.
+
+    What is read then raises an InputError where the contents are above 100 MB and were packed more
+    than a hundredfold (a log packs five- to thirtyfold), or above 8 GB.
+    """
+    if not source.gzipped:
+        return source.path.open("rb")
+    return io.BufferedReader(_Unpacked(source), _CHUNK)
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzip that is read as a stream, in bounded memory."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._seen = source, 0
+        self._packed = source.path.open("rb")
+        self._file = gzip.GzipFile(fileobj=self._packed, mode="rb")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read = self._file.readinto(buffer)
+        self._seen += read
+        packed = max(self._packed.tell(), 1)
+        if self._seen > _UNCHECKED and self._seen > _MOST_PACKED * packed:
+            self._refuse(f"holds more than {_MOST_PACKED} times its own size, which no log does")
+        if self._seen > _MOST_BYTES:
+            self._refuse(f"holds more than {_MOST_BYTES // 10**9} GB")
+        return read
+
+    def _refuse(self, what: str) -> NoReturn:
+        name = self._source.path
+        raise InputError(
+            f"{name}: the gzip {what}; if it is meant to, unpack it (gunzip -k {name}) and name "
+            "the unpacked file, for which there is no such limit"
+        )
+
+    def close(self) -> None:
+        self._file.close()
+        self._packed.close()
+        super().close()
 
 
 def cut_off(source: Source, error: Exception) -> InputError:

@@ -45,6 +45,11 @@ class RawTable:
         Rows that are no rows: ``reason``, `LINE` and ``raw``.
     encoding, separator
         Of a text file.
+    per_line
+        How many values of `LINE` a line of the file has: more than one where a recipe of the map
+        makes several contacts of a row.
+    note
+        What such a recipe did, in words.
     """
 
     source: Source
@@ -52,6 +57,8 @@ class RawTable:
     malformed: pl.DataFrame
     encoding: str | None = None
     separator: str | None = None
+    per_line: int = 1
+    note: str = ""
 
     @property
     def columns(self) -> list[str]:
@@ -299,7 +306,7 @@ def _json_keys(lines: pl.Series) -> list[str]:
     for line in islice(lines, 5000):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: brackets within brackets by the thousand
             continue
         if isinstance(row, dict):
             keys.update(dict.fromkeys(row))

@@ -17,7 +17,7 @@ import polars as pl
 from lxml import etree
 
 from cxlib.errors import InputError
-from cxlib.ingest.sources import Source, cut_off
+from cxlib.ingest.sources import Source, cut_off, open_source
 from cxlib.ingest.tables import LINE, NONE_MALFORMED, POSITION, RawTable
 
 __all__ = ["read_xes"]
@@ -42,7 +42,7 @@ def read_xes(source: Source) -> RawTable:
     columns: dict[str, list[str | None]] = {}
     positions: list[int] = []
     try:
-        with _open(source) as file:
+        with open_source(source) as file:
             for trace in _traces(file):
                 _append(trace, columns, positions)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -61,10 +61,6 @@ def read_xes(source: Source) -> RawTable:
     )
     lines = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(LINE)
     return RawTable(source, frame.lazy().with_columns(lines), NONE_MALFORMED)
-
-
-def _open(source: Source) -> IO[bytes]:
-    return gzip.open(source.path) if source.gzipped else source.path.open("rb")  # type: ignore[return-value]
 
 
 def _traces(file: IO[bytes]) -> Iterator[etree._Element]:

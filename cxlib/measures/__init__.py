@@ -35,70 +35,27 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from cxlib.measures.first_contacts import FirstContacts, measure_first_contacts
-    from cxlib.measures.funnels import Funnel, measure_funnel
-    from cxlib.measures.overview import Overview, measure_overview
-    from cxlib.measures.paths import Paths, measure_paths
-    from cxlib.measures.segments import Segments, compare_segments
-    from cxlib.measures.stage_funnel import StageFunnel, measure_stage_funnel
-    from cxlib.measures.step_matrix import StepMatrix, measure_step_matrix
-    from cxlib.measures.touchpoints import Touchpoints, measure_touchpoints
-    from cxlib.measures.transitions import (
-        Handoffs,
-        Transitions,
-        measure_handoffs,
-        measure_transitions,
-    )
-    from cxlib.measures.waits import Waits, measure_waits
+    from cxlib.measures.first_contacts import FirstContacts as FirstContacts
+    from cxlib.measures.first_contacts import measure_first_contacts as measure_first_contacts
+    from cxlib.measures.funnels import Funnel as Funnel
+    from cxlib.measures.funnels import measure_funnel as measure_funnel
+    from cxlib.measures.overview import Overview as Overview
+    from cxlib.measures.overview import measure_overview as measure_overview
+    from cxlib.measures.paths import Paths as Paths
+    from cxlib.measures.paths import measure_paths as measure_paths
+    from cxlib.measures.segments import Segments as Segments
+    from cxlib.measures.segments import compare_segments as compare_segments
+    from cxlib.measures.stage_funnel import StageFunnel as StageFunnel
+    from cxlib.measures.stage_funnel import measure_stage_funnel as measure_stage_funnel
+    from cxlib.measures.step_matrix import StepMatrix as StepMatrix
+    from cxlib.measures.step_matrix import measure_step_matrix as measure_step_matrix
+    from cxlib.measures.touchpoints import Touchpoints as Touchpoints
+    from cxlib.measures.touchpoints import measure_touchpoints as measure_touchpoints
+    from cxlib.measures.transitions import Handoffs as Handoffs
+    from cxlib.measures.transitions import Transitions as Transitions
+    from cxlib.measures.transitions import measure_handoffs as measure_handoffs
+    from cxlib.measures.transitions import measure_transitions as measure_transitions
+    from cxlib.measures.waits import Waits as Waits
+    from cxlib.measures.waits import measure_waits as measure_waits
 
-_HOME = {
-    "FirstContacts": "first_contacts",
-    "Funnel": "funnels",
-    "Handoffs": "transitions",
-    "Overview": "overview",
-    "Paths": "paths",
-    "Segments": "segments",
-    "StageFunnel": "stage_funnel",
-    "StepMatrix": "step_matrix",
-    "Touchpoints": "touchpoints",
-    "Transitions": "transitions",
-    "Waits": "waits",
-    "compare_segments": "segments",
-    "measure_first_contacts": "first_contacts",
-    "measure_funnel": "funnels",
-    "measure_handoffs": "transitions",
-    "measure_overview": "overview",
-    "measure_paths": "paths",
-    "measure_stage_funnel": "stage_funnel",
-    "measure_step_matrix": "step_matrix",
-    "measure_touchpoints": "touchpoints",
-    "measure_transitions": "transitions",
-    "measure_waits": "waits",
-}
-
-__all__ = [
-    "FirstContacts",
-    "Funnel",
-    "Handoffs",
-    "Overview",
-    "Paths",
-    "Segments",
-    "StageFunnel",
-    "StepMatrix",
-    "Touchpoints",
-    "Transitions",
-    "Waits",
-    "compare_segments",
-    "measure_first_contacts",
-    "measure_funnel",
-    "measure_handoffs",
-    "measure_overview",
-    "measure_paths",
-    "measure_stage_funnel",
-    "measure_step_matrix",
-    "measure_touchpoints",
-    "measure_transitions",
-    "measure_waits",
-]
-
-__getattr__, __dir__ = load_lazily(__name__, _HOME)
+__getattr__, __dir__ = load_lazily(__name__)

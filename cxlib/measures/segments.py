@@ -9,8 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.columns import Chance, Columns, Count, Customers, Label, Points, Share, Tables
-from cxlib.errors import InputError, UnknownNameError
+from cxlib.errors import InputError
 from cxlib.results import Result, answers, interval_columns, numbers, result
+from cxlib.segments import dimension_values
 from cxlib.statistics.competing_risks import incidence_interval
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.rates import Interval, difference_of_rates
@@ -98,15 +99,12 @@ def compare_segments(
     Traceback (most recent call last):
     cxlib.errors.UnknownNameError: there is no segment dimension 'region'; known: none.
     """
-    if dimension not in summary.segment_names:
-        raise UnknownNameError("segment dimension", dimension, summary.segment_names)
+    value_in = dimension_values(summary.segments, dimension)
     if within is not None and within <= timedelta():
         raise InputError(f"within must be a positive time, not {within}")
     chosen = summary.select(where)
-    values = chosen.segments[dimension].unique().sort().to_list()
-    value_of = chosen.segments[dimension].replace_strict(
-        values, range(len(values)), return_dtype=pl.Int64
-    )
+    values = value_in.unique().sort().to_list()
+    value_of = value_in.replace_strict(values, range(len(values)), return_dtype=pl.Int64)
     counted = _count(chosen, value_of.to_numpy(), len(values))
     goal = _chance(counted, within)
     elsewhere = _chance(counted.sum(axis=0, keepdims=True) - counted, within)

@@ -136,6 +136,10 @@ def measure_stage_funnel(summary: Summary, *, where: Selection | None = None) ->
     )
 
 
+measure_stages = measure_stage_funnel
+"""The name at the front door."""
+
+
 def _count(stages: pl.DataFrame, cells: int) -> Counts:
     """Journeys by stage, bucket, outcome and bin of the time to it."""
     names = stages["outcome"].cast(pl.String)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cxlib.lazy import load_lazily
+from cxlib.lazy import load_lazily, make_callable
 from cxlib.publish.pointer import SnapshotRecord, list_snapshots
 from cxlib.publish.snapshot import Snapshot, find_snapshot
 
@@ -34,3 +34,4 @@ _HOME = {
 }
 
 __getattr__, __dir__ = load_lazily(__name__, _HOME)
+make_callable(__name__, "cxlib.front.sharing")

@@ -26,6 +26,7 @@ from cxlib.publish.small_groups import (
     protect_effect,
     protect_number,
 )
+from cxlib.segments import segment_codes
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -250,8 +251,8 @@ def _size(workspace: Workspace, segment: tuple[str, str] | None) -> int:
     everybody = workspace.summary().reach.filter(first)
     if segment is not None:
         dimension, value = segment
-        codes = workspace.segments.filter(pl.col(dimension) == value)["segment"]
-        everybody = everybody.filter(pl.col("segment").is_in(codes.implode()))
+        codes = segment_codes(workspace.segments, dimension, value)
+        everybody = everybody.filter(pl.col("segment").is_in(codes))
     return int(everybody["customers"].sum())
 
 

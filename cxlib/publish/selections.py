@@ -10,6 +10,7 @@ import polars as pl
 from cxlib.contracts import UNKNOWN
 from cxlib.periods import Periods
 from cxlib.publish.rounding import smallest_shown
+from cxlib.segments import DIMENSION
 from cxlib.summary import NONE, Selection, Summary
 
 __all__ = ["Choices", "find_choices"]
@@ -80,11 +81,12 @@ def _segments(summary: Summary, *, k: int) -> tuple[tuple[str, str], ...]:
     named = summary.segments.join(per_code, on="segment", how="left")
     found: list[tuple[str, str]] = []
     for dimension in summary.segment_names:
-        sizes = named.group_by(dimension).agg(pl.col("customers").sum()).sort(dimension)
+        value = pl.col(DIMENSION + dimension).alias("value")
+        sizes = named.group_by(value).agg(pl.col("customers").sum()).sort("value")
         kept = sizes.filter(
-            (pl.col("customers") >= smallest_shown(k)) & (pl.col(dimension) != UNKNOWN)
+            (pl.col("customers") >= smallest_shown(k)) & (pl.col("value") != UNKNOWN)
         )
-        found += [(dimension, value) for value in kept[dimension].to_list()]
+        found += [(dimension, value) for value in kept["value"].to_list()]
     return tuple(found)
 
 

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from cxlib.lazy import make_callable
 from cxlib.serve.launch import ServeError, serve_dashboards
 
 __all__ = ["ServeError", "serve_dashboards"]
+
+make_callable(__name__, "cxlib.front.sharing")

@@ -77,7 +77,7 @@ def count(rows):
     return count_frames(
         [rows],
         places=PLACES,
-        segments=pl.DataFrame({"segment": [0, 1], "kind": ["even", "odd"]}),
+        segments=pl.DataFrame({"segment": [0, 1], "segment.kind": ["even", "odd"]}),
         periods=choose_periods(START, UNTIL),
         customers=customers,
         observed_until=UNTIL,

@@ -79,7 +79,7 @@ def judge(rows, **options):
         [rows],
         places=places,
         segments=pl.DataFrame(
-            {"segment": pl.Series([0, 1], dtype=pl.UInt16), "device": ["desktop", "mobile"]}
+            {"segment": pl.Series([0, 1], dtype=pl.UInt16), "segment.device": ["desktop", "mobile"]}
         ),
         periods=periods,
         customers=customers,

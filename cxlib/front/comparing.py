@@ -1,0 +1,230 @@
+"""Two parts of a log side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from cxlib import numbers
+from cxlib.columns import (
+    Amount,
+    Column,
+    Columns,
+    Count,
+    Label,
+    Money,
+    Rating,
+    Share,
+    Tables,
+    Value,
+    Wait,
+)
+from cxlib.errors import InputError
+from cxlib.measures.touchpoints import measure_touchpoints
+from cxlib.numbers import decimal, plural
+from cxlib.results import Result, result
+from cxlib.store import Workspace
+from cxlib.where import Where
+
+__all__ = ["Comparison", "compare"]
+
+ALL = "all together"
+"""What the row is called that holds the whole part."""
+
+_KINDS = (Share, Wait, Rating, Money, Amount, Count)
+_WRITTEN: dict[str, Callable[..., str]] = {
+    "share": numbers.share,
+    "wait": numbers.duration,
+    "rating": numbers.rating,
+    "money": numbers.money,
+    "count": numbers.decimal,
+    "customers": numbers.decimal,
+}
+
+
+@result
+class Comparison(Result):
+    """What `compare` returns.
+
+    Attributes
+    ----------
+    first_where, second_where
+        The two parts.
+    """
+
+    first_where: Where | None
+    second_where: Where | None
+
+    title = "Side by side"
+
+    @property
+    def sentence(self) -> str:
+        """How many figures differ."""
+        known, sure = self._differing()
+        of = f"{plural(len(known), 'figure')} that both parts have"
+        if sure.is_empty():
+            return f"Of {of} none differs beyond chance"
+        return f"Of {of} {decimal(len(sure))} differ beyond chance, one by one"
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """The clearest differences, one a sentence."""
+        _, sure = self._differing()
+        written = self.columns.written(sure, most=8)
+        return tuple(f"{w}, {f}: {a} and {b}; {d}" for w, f, a, b, d in written.rows)
+
+    def _differing(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Figures known of both parts with an interval; those that differ, the clearest first."""
+        known = self.table.drop_nulls(["difference_low", "difference_high"])
+        gap, width = (
+            pl.col("difference").abs(),
+            pl.col("difference_high") - pl.col("difference_low"),
+        )
+        apart = (pl.col("difference_low") > 0) | (pl.col("difference_high") < 0)
+        return known, known.filter(apart).sort(gap / width, descending=True, maintain_order=True)
+
+    tables = Tables(
+        table=Columns(
+            "one row per row and figure of the measure, in the order of the first part",
+            what=Label("the row: its names, joined by commas"),
+            figure=Label("name of the column"),
+            unit=Label("its kind; waits are in seconds", detail=True),
+            first=Value("in the first part", interval=True, written=_WRITTEN),
+            second=Value("in the second part", interval=True, written=_WRITTEN),
+            difference=Value(
+                "second less first; null where one is not known",
+                interval=True,
+                written={**_WRITTEN, "share": numbers.points},
+            ),
+        )
+    )
+
+
+def compare(
+    workspace: Workspace,
+    first: Where | None,
+    second: Where | None,
+    *,
+    measure: Callable[..., Result] = measure_touchpoints,
+    **options: Any,
+) -> Comparison:
+    r"""Measure two parts of a log and put them side by side, with the difference.
+
+    The interval of a difference d = y - x is made of the two intervals (method of variance
+    estimates recovery), as if the parts had no customer in common:
+
+    .. math:: d - \sqrt{(x_{high} - x)^2 + (y - y_{low})^2}, \;
+              d + \sqrt{(x - x_{low})^2 + (y_{high} - y)^2}
+
+    A difference is an association: the parts may differ in more than their name.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    first, second
+        The two parts; None for the whole log.
+    measure
+        Any measure with a table, such as `cx.measure_transitions`.
+    options
+        Of the measure.
+
+    Raises
+    ------
+    InputError
+        Both parts are the same.
+
+    References
+    ----------
+    Zou & Donner (2008), doi:10.1002/sim.3095; for shares Newcombe (1998),
+    doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+    """
+    if first == second:
+        raise InputError(f"both parts are {first or 'the whole log'}: there is nothing to compare")
+    one, two = (measure(workspace, where=where, **options) for where in (first, second))
+    keys = [n for n, c in one.columns.items() if type(c) is Label and n in one.table.columns]
+    tables = [_with_whole(found, keys) for found in (one, two)]
+    both = tables[0].join(
+        tables[1],
+        on=keys,
+        how="full",
+        coalesce=True,
+        nulls_equal=True,
+        suffix=":second",
+        maintain_order="left_right",
+    )
+    shown = [n for n in keys if not one.columns[n].detail] or keys
+    names = [pl.col(n).cast(pl.String) for n in shown]
+    words = pl.concat_str(names, separator=", ", ignore_nulls=True)
+    nameless = pl.all_horizontal(name.is_null() for name in names)
+    what = pl.when(nameless).then(pl.lit(ALL)).otherwise(words)
+    parts = [
+        both.select(
+            what=what, figure=pl.lit(name), unit=pl.lit(column.kind), **_figures(name, ends)
+        )
+        for name, column, ends in _figure_columns(one.columns, both.columns)
+    ]
+    rows = pl.concat([part.with_row_index("row") for part in parts])
+    order = rows.sort("row", maintain_order=True).drop("row")
+    known = pl.any_horizontal(pl.col("first", "second").is_not_null())
+    return Comparison(
+        table=_with_difference(order.filter(known)),
+        first_where=first,
+        second_where=second,
+        observed_until=one.observed_until,
+    )
+
+
+def _with_whole(found: Result, keys: list[str]) -> pl.DataFrame:
+    """The table of a result; above it the row of all together, without a name, where it has one."""
+    if "whole" not in found.tables:
+        return found.table
+    whole: pl.DataFrame = found.whole  # type: ignore[attr-defined]
+    return pl.concat([whole, found.table], how="diagonal").select(found.table.columns)
+
+
+def _figure_columns(
+    columns: Columns, present: list[str]
+) -> Iterator[tuple[str, Column, tuple[str, ...]]]:
+    """Columns that can be compared: figures that people read."""
+    for name, column in columns.items():
+        if isinstance(column, _KINDS) and not column.detail and name in present:
+            yield name, column, columns.ends(name)
+
+
+def _figures(name: str, ends: tuple[str, ...]) -> dict[str, pl.Expr]:
+    """A figure and the ends of its interval in both parts, as plain numbers."""
+    found = {}
+    for part, suffix in (("first", ""), ("second", ":second")):
+        for column, end in zip((name, *ends), ("", "_low", "_high"), strict=False):
+            found[f"{part}{end}"] = _plain(pl.col(f"{column}{suffix}"))
+        for end in () if ends else ("_low", "_high"):
+            found[f"{part}{end}"] = pl.lit(None, dtype=pl.Float64)
+    return found
+
+
+def _plain(column: pl.Expr) -> pl.Expr:
+    return column.map_batches(
+        lambda s: s.dt.total_microseconds() / 1e6 if s.dtype == pl.Duration else s.cast(pl.Float64),
+        return_dtype=pl.Float64,
+    )
+
+
+def _with_difference(table: pl.DataFrame) -> pl.DataFrame:
+    x, x_low, x_high, y, y_low, y_high = (
+        table[f"{part}{end}"].to_numpy()
+        for part in ("first", "second")
+        for end in ("", "_low", "_high")
+    )
+    gap = y - x
+    ends = {
+        "difference": gap,
+        "difference_low": gap - np.hypot(x_high - x, y - y_low),
+        "difference_high": gap + np.hypot(x - x_low, y_high - y),
+    }
+    return table.with_columns(
+        pl.Series(name, values, dtype=pl.Float64, nan_to_null=True) for name, values in ends.items()
+    )

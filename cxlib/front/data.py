@@ -1,0 +1,126 @@
+"""From files to a workspace."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import polars as pl
+
+from cxlib.datasets import sample_paths
+from cxlib.errors import InputError
+from cxlib.ingest import Ingested, IngestedTable, read_customers, read_events, read_ratings
+from cxlib.journey_map import JourneyMap, read_journey_map
+from cxlib.store import Workspace, build_workspace
+
+__all__ = ["build", "open", "read_log", "sample"]
+
+Given = str | Path | pl.DataFrame | IngestedTable
+_SAMPLE = "sample"
+
+
+def read_log(
+    *files: str | Path,
+    map: str | Path | JourneyMap,
+    separator: str | None = None,
+    encoding: str | None = None,
+) -> Ingested:
+    """Read exports into contacts; what does not fit is set aside, with the reason.
+
+    Parameters
+    ----------
+    files
+        Files, folders or globs: CSV, TSV, JSON lines, Parquet, XES, also gzipped.
+    map
+        The journey map, or its file. ``cx init LOG`` proposes one.
+    separator, encoding
+        Of text files; detected where not given.
+
+    Returns
+    -------
+    Ingested
+        ``report`` says what became of every row, ``set_aside`` holds the rows that do not fit.
+
+    Raises
+    ------
+    InputError
+        No file is named, or one cannot be read.
+    MapError
+        The journey map is not one; says the file and the line.
+    """
+    if not files:
+        raise InputError('no file is named; write cx.read_log("sales.csv", map="map.yaml")')
+    return read_events(
+        [Path(file) for file in files],
+        map if isinstance(map, JourneyMap) else read_journey_map(map),
+        separator=separator,
+        encoding=encoding,
+    )
+
+
+def build(
+    log: Ingested,
+    folder: str | Path,
+    *,
+    customers: Given | None = None,
+    ratings: Given | None = None,
+) -> Workspace:
+    """Write a workspace: contacts sorted, split into journeys and counted, ready to be asked.
+
+    Parameters
+    ----------
+    log
+        What `read_log` returns.
+    folder
+        Where to write it; a workspace that is there already is replaced.
+    customers
+        A table of customers, or its file: every column but the customer is a segment.
+    ratings
+        A table of answers to surveys, or its file: customer, rated_at, rating.
+
+    Raises
+    ------
+    InputError
+        No contact is left, or a table cannot be read.
+    WorkspaceError
+        The folder is there and is no workspace.
+    """
+    journey_map = log.journey_map
+    if isinstance(customers, str | Path):
+        customers = read_customers(Path(customers), journey_map)
+    if isinstance(ratings, str | Path):
+        ratings = read_ratings(Path(ratings), journey_map)
+    workspace = build_workspace(log, folder, customers=customers, ratings=ratings)
+    workspace.summary()
+    return workspace
+
+
+def open(folder: str | Path) -> Workspace:
+    """Open a workspace made by `build` or ``cx ingest``.
+
+    Raises
+    ------
+    WorkspaceError
+        There is none, or it was written by another version of the layout.
+    """
+    return Workspace.open(folder)
+
+
+def sample(folder: str | Path | None = None) -> Workspace:
+    """Open the workspace of the sample shop, made at the first call.
+
+    Parameters
+    ----------
+    folder
+        Where it is, or shall be; None: in the user's cache.
+    """
+    from cxlib import __version__
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    place = cache / "cxlib" / f"{_SAMPLE}-{__version__}" if folder is None else Path(folder)
+    if (place / "workspace.json").is_file():
+        return Workspace.open(place)
+    files = sample_paths()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    log = read_log(files.contacts, map=files.journey_map)
+    return build(log, place, customers=files.customers, ratings=files.ratings)

@@ -1,0 +1,140 @@
+"""Any result in words: the sentences that the dashboards say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cxlib.errors import InputError
+from cxlib.front.plotting import drawable, snake
+from cxlib.numbers import day, decimal, plural
+from cxlib.tables import escape_markdown
+
+__all__ = ["Explanation", "explain"]
+
+_CAUTION = {
+    "Touchpoints": "Contacts not followed for long enough are open, and never counted as lost. "
+    "Touchpoints differ in who comes: a high loss does not prove a bad touchpoint.",
+    "FirstContacts": '"Begins with" is an association: who begins with an advice call may differ '
+    "from who begins with an ad. Journeys still running are allowed for.",
+    "StageFunnel": "Journeys still running are open, and never counted as lost.",
+    "Funnel": "Journeys that can still take the next step are open, and never counted as lost.",
+    "Transitions": "Recent contacts that nothing has followed yet are allowed for.",
+    "Handoffs": "Recent contacts that nothing has followed yet are allowed for.",
+    "Waits": "Waits that have not ended are not in it, so recent ones look quicker than they are.",
+    "Paths": "Journeys still running count with the path taken so far.",
+    "FindingDetails": "More than like handoffs do is an association, not yet a cause.",
+    "Comparison": "The parts may differ in more than their name: a difference is an association. "
+    "Each interval is for itself: of a hundred figures without any difference five differ so.",
+    "Segments": "Segments may differ in more than their name: a difference is an association.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `explain` returns: it shows itself in a notebook and prints as text.
+
+    Attributes
+    ----------
+    answer
+        The answer in one sentence.
+    details
+        Sentences that go on from there.
+    caution
+        What the answer rests on, and what it does not say.
+    """
+
+    answer: str
+    details: tuple[str, ...] = ()
+    caution: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [self.answer, *(f"- {line}" for line in self.details), *self.caution]
+        return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        parts = [f"**{escape_markdown(self.answer)}**"]
+        if self.details:
+            parts.append("\n".join(f"- {escape_markdown(line)}" for line in self.details))
+        if self.caution:
+            parts.append(f"*{escape_markdown(' '.join(self.caution))}*")
+        return "\n\n".join(parts)
+
+
+def explain(result: Any) -> Explanation:
+    """Say a result in words, the same as on the dashboards.
+
+    Parameters
+    ----------
+    result
+        What a measure, a search or a forecast returned.
+
+    Raises
+    ------
+    InputError
+        Nothing can be said about such an object.
+
+    Examples
+    --------
+    >>> explain(42)
+    Traceback (most recent call last):
+    cxlib.errors.InputError: int cannot be explained; cx.explain takes what the measures return
+    """
+    shown = drawable(result)
+    kind = type(shown).__name__
+    answer, *details = _sentences(shown, kind)
+    caution = []
+    until = getattr(shown, "observed_until", None)
+    if until is not None:
+        caution.append(f"Observed until {day(until)}{_tested(shown)}.")
+    if kind in _CAUTION:
+        caution.append(_CAUTION[kind])
+    return Explanation(_ended(answer), tuple(_ended(line) for line in details), tuple(caution))
+
+
+def _sentences(shown: Any, kind: str) -> list[str]:
+    from cxlib import figures
+
+    name = f"describe_{snake(kind)}"
+    if name in dir(figures):
+        answer = getattr(figures, name)(shown)
+        found = shown.found["sentence"].drop_nulls() if hasattr(shown, "found") else ()
+        return [answer, *found]
+    said = [
+        str(getattr(shown, name))
+        for name in ("sentence", "under_way_sentence", "handoff_sentence")
+        if hasattr(shown, name)
+    ]
+    if said:
+        return [*said, *getattr(shown, "details", ())]
+    if hasattr(shown, "columns") and hasattr(shown, "title"):
+        return [f"{shown.title}: {plural(len(shown.table), 'row')}", *_rows(shown)]
+    raise InputError(
+        f"{type(shown).__name__} cannot be explained; cx.explain takes what the measures return"
+    )
+
+
+def _rows(shown: Any, most: int = 8) -> list[str]:
+    """The first rows of a table, each as a sentence: its names, then its figures."""
+    written = shown.columns.written(shown.table, most=most)
+    lines = []
+    for row in written.rows:
+        names = [c for c, number in zip(row, written.is_number, strict=True) if not number]
+        figures = [
+            f"{heading} {cell}"
+            for heading, cell, number in zip(written.headings, row, written.is_number, strict=True)
+            if number
+        ]
+        lines.append(f"{', '.join(names)}: {', '.join(figures)}")
+    return lines
+
+
+def _tested(shown: Any) -> str:
+    tests = getattr(shown, "tests", None)
+    return f"; {decimal(tests)} tests, corrected for their number" if isinstance(tests, int) else ""
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", ":")) else f"{sentence}."

@@ -1,0 +1,167 @@
+"""Publishing, serving and exporting a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxlib.errors import InputError, UnknownNameError
+from cxlib.shipped import shipped_folder
+from cxlib.store import Workspace
+
+if TYPE_CHECKING:
+    from cxlib.publish import Snapshot
+
+__all__ = ["dashboards_folder", "export", "publish", "serve"]
+
+Tell = Callable[[str], None]
+
+_OVERVIEW = ("first_contacts", "stage_funnel")
+_ANSWERS: dict[str, tuple[str, ...]] = {
+    "journey_map": ("touchpoints", "transitions", *_OVERVIEW),
+    "fragmentation": ("findings", "predictions", *_OVERVIEW),
+}
+"""What each view asks, and the overview from which it says what changed; a view that is not named
+here may ask everything."""
+
+
+def publish(
+    workspace: Workspace,
+    *,
+    k: int = 10,
+    views: Sequence[str] | None = None,
+    predictions: bool = True,
+    progress: Tell | None = None,
+) -> Snapshot:
+    """Publish a snapshot for the dashboards: finished answers in which no small group can be seen.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    k
+        Smallest number of customers a figure may be about.
+    views
+        Names of the dashboards to publish; None: all of them.
+    predictions
+        Whether to publish what could break next.
+    progress
+        Called with a line of text now and then.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no dashboard of that name.
+    InputError
+        `k` is too small.
+    """
+    from cxlib.publish import publish as publish_snapshot
+
+    drawn = _first_paints()
+    chosen = None if not views else _known_views(views, drawn)
+    return publish_snapshot(
+        workspace,
+        k=k,
+        views={n: draw for n, draw in drawn.items() if chosen is None or n in chosen},
+        only=chosen,
+        answers=_answers(chosen, predictions=predictions),
+        progress=progress,
+    )
+
+
+def serve(workspace: Workspace, *, port: int | None = None, open_browser: bool = False) -> None:
+    """Serve the published dashboards on this machine, until interrupted.
+
+    For other machines, tokens and proxies see ``cx serve --help``.
+
+    Parameters
+    ----------
+    workspace
+        The workspace; what was published last is shown.
+    port
+        The first free one from 8866 by default.
+    open_browser
+        Show the home page in this machine's browser.
+    """
+    from cxlib.publish import Snapshot
+    from cxlib.serve import serve_dashboards
+
+    if Snapshot.newest(workspace.path) is None:
+        raise InputError("nothing is published yet; cx.publish(ws) first")
+    serve_dashboards(
+        workspace.path, port=port, dashboards_dir=dashboards_folder(), open_browser=open_browser
+    )
+
+
+def export(
+    workspace: Workspace | Path,
+    folder: str | Path,
+    *,
+    views: Sequence[str] | None = None,
+    progress: Tell | None = None,
+) -> list[Path]:
+    """Write the published dashboards as HTML files that need no server.
+
+    Parameters
+    ----------
+    workspace
+        The workspace, or a folder with its snapshots; what was published last is written.
+    folder
+        Where the files go: one of about 3 MB for each dashboard.
+    views
+        Names of the dashboards; None: all that were published.
+    progress
+        Called with a line of text now and then.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no dashboard of that name.
+    """
+    from cxlib.export import VIEWS, export_dashboard
+    from cxlib.publish import Snapshot
+
+    snapshot = Snapshot.open(workspace.path if isinstance(workspace, Workspace) else workspace)
+    for name in views or ():
+        if name not in VIEWS:
+            raise UnknownNameError("dashboard", name, VIEWS)
+    chosen = views or [name for name in VIEWS if snapshot.shows(name)]
+    return [export_dashboard(snapshot, name, folder, progress=progress) for name in chosen]
+
+
+def dashboards_folder() -> Path:
+    """Return the folder of dashboards: the one here, where there is one, else the package's."""
+    own = Path.cwd() / "dashboards"
+    return own if any(own.glob("*.ipynb")) else shipped_folder("dashboards")
+
+
+def _first_paints() -> Mapping[str, Callable[[Snapshot], str]]:
+    """Return what draws, for each dashboard, the picture that stands on its page at once."""
+    from cxlib.panels import draw_findings_first_paint, draw_first_paint
+
+    return {"journey_map": draw_first_paint, "fragmentation": draw_findings_first_paint}
+
+
+def _known_views(names: Sequence[str], drawn: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the names of the dashboards chosen, each once."""
+    from cxlib.serve.catalogue import read_catalogue
+
+    known = sorted({*drawn, *(d.name for d in read_catalogue(dashboards_folder()))})
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("dashboard", name, known)
+    return tuple(dict.fromkeys(names))
+
+
+def _answers(views: Sequence[str] | None, *, predictions: bool) -> tuple[str, ...]:
+    """Return what the views ask together."""
+    from cxlib.publish.write import ANSWERS
+
+    everything = views is None or any(view not in _ANSWERS for view in views)
+    asked = {answer for view in views or () for answer in _ANSWERS.get(view, ())}
+    return tuple(
+        name
+        for name in ANSWERS
+        if (everything or name in asked) and (predictions or name != "predictions")
+    )

@@ -1,0 +1,227 @@
+"""Tables as systems export them, turned into one row for each contact as the map says.
+
+`join` adds a table of attributes, `one_per` makes one row of the lines of a basket, `unpivot` a row
+of each step of a wide table (`cxlib.map_shapes`). All of it stays lazy until the rows are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from fnmatch import fnmatch
+
+import polars as pl
+
+from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.ingest.cells import as_number, text_of
+from cxlib.ingest.sources import Source
+from cxlib.ingest.tables import LINE, RawTable, as_json
+from cxlib.journey_map import JourneyMap
+from cxlib.map_shapes import FILE, STEP, STEP_AT, STEP_ORDER, Join, Unpivot
+
+__all__ = ["is_table", "join_tables", "shape_tables", "split_sources"]
+
+Read = Callable[[Source], RawTable]
+
+_TRUE = "^(?i:1|1\\.0|true|t|yes|y|ja|j|oui|si|sí|x)$"
+_SUMS = ("amount", "cost")
+"""Roles that lines of one contact add up to."""
+
+
+def is_table(source: Source, pattern: str) -> bool:
+    """Whether a file is the one that a map calls `pattern`, with or without what says its kind."""
+    name, wanted = source.path.name.lower(), pattern.lower()
+    return fnmatch(name, wanted) or fnmatch(stem(source), wanted)
+
+
+def stem(source: Source) -> str:
+    """Return the name of a file up to its first dot, in lower case."""
+    return source.path.name.lower().split(".")[0]
+
+
+def split_sources(
+    sources: list[Source], journey_map: JourneyMap
+) -> tuple[list[Source], dict[str, list[Source]]]:
+    """Tell the files of a log from the tables beside it that were named with them.
+
+    Returns
+    -------
+    tuple
+        The files whose rows are contacts, and those that the map calls ``ratings`` or
+        ``customers``.
+
+    Raises
+    ------
+    InputError
+        Where nothing is left to be the log.
+    """
+    beside: dict[str, list[Source]] = {}
+    for name in ("ratings", "customers"):
+        table = getattr(journey_map, name).table
+        if table is not None:
+            beside[name] = [s for s in sources if is_table(s, table)]
+    others = {s for found in beside.values() for s in found}
+    others |= {s for s in sources for join in journey_map.join if is_table(s, join.table)}
+    log = [s for s in sources if s not in others]
+    if not log:
+        raise InputError(
+            f"the map takes every file for a table beside the log; name the log too: there are "
+            f"{listed(s.path.name for s in sources)}"
+        )
+    return log, {name: found for name, found in beside.items() if found}
+
+
+def shape_tables(sources: list[Source], journey_map: JourneyMap, read: Read) -> Iterator[RawTable]:
+    """Yield each file of a log with one row for each contact.
+
+    Parameters
+    ----------
+    sources
+        All files that were named, tables of attributes too.
+    journey_map
+        Says which is which, and what to do.
+    read
+        Reads a file as it stands.
+
+    Raises
+    ------
+    InputError
+        Where a table or a column is missing that a recipe names, or a key is not one.
+    """
+    log, _ = split_sources(sources, journey_map)
+    lookups: dict[Source, RawTable] = {}
+
+    def read_once(source: Source) -> RawTable:
+        return lookups.setdefault(source, read(source)) if source not in log else read(source)
+
+    asked = {
+        *journey_map.columns.values(),
+        *(c for t in journey_map.touchpoints for c in t.match or ()),
+    }
+    asked |= {name for names in journey_map.other_names.values() for name in names}
+    for source in log:
+        table = read(source)
+        if FILE in asked:
+            table = replace(table, frame=table.frame.with_columns(pl.lit(stem(source)).alias(FILE)))
+        table = join_tables(table, journey_map.join, sources, read_once)
+        if journey_map.one_per:
+            table = _one_per(table, journey_map)
+        if journey_map.unpivot is not None:
+            table = _unpivot(table, journey_map.unpivot)
+        yield table
+
+
+def join_tables(
+    table: RawTable, joins: tuple[Join, ...], sources: list[Source], read: Read
+) -> RawTable:
+    """Add the columns of tables of attributes, one after the other; those there are stay."""
+    for join in joins:
+        found = [s for s in sources if is_table(s, join.table)]
+        if not found:
+            names = [s.path.name for s in sources]
+            raise InputError(
+                f"the map's join names table {join.table!r}, which is not among the files; name "
+                f"its file beside the log; there are: {listed(names)}."
+                f"{did_you_mean(join.table, names)}"
+            )
+        _need(table, join.by, f"join with {join.table!r}")
+        parts = []
+        for source in found:
+            other = read(source)
+            _need(other, join.by.values(), "join")
+            parts.append(other.frame.select(text_of(c).alias(c) for c in other.columns))
+        added = pl.concat(parts, how="diagonal").unique().collect()
+        keys = list(join.by.values())
+        _check_key(added, keys, join.table)
+        fresh = [c for c in added.columns if c not in keys and c not in table.columns]
+        renamed = added.select(
+            *(pl.col(theirs).alias(f"\x00{ours}") for ours, theirs in join.by.items()), *fresh
+        )
+        ours = table.frame.with_columns(text_of(c).alias(f"\x00{c}") for c in join.by)
+        by = [f"\x00{c}" for c in join.by]
+        frame = ours.join(renamed.lazy(), on=by, how="left", maintain_order="left").drop(by)
+        table = replace(table, frame=frame)
+    return table
+
+
+def _check_key(added: pl.DataFrame, keys: list[str], table: str) -> None:
+    again = added.drop_nulls(keys).filter(pl.struct(keys).is_duplicated())
+    if again.height:
+        first = ", ".join(str(again[key][0]) for key in keys)
+        raise InputError(
+            f"the map's join with {table!r} would multiply rows: it has several different rows for "
+            f"{' and '.join(map(repr, keys))}, first {first!r}; join on a column that has one row "
+            "for each value"
+        )
+
+
+def _need(table: RawTable, columns: Iterable[str], recipe: str) -> None:
+    for column in columns:
+        if column not in table.columns:
+            raise InputError(
+                f"{table.source}: the map's {recipe} names column {column!r}, which the file does "
+                f"not have; there are: {listed(table.columns)}."
+                f"{did_you_mean(column, table.columns)}"
+            )
+
+
+def _unpivot(table: RawTable, recipe: Unpivot) -> RawTable:
+    """Make a row of each step that a row went through; rows without any are set aside."""
+    steps = recipe.times or recipe.flags
+    _need(table, steps.values(), "unpivot")
+    others = [c for c in table.frame.collect_schema().names() if c not in set(steps.values())]
+    taken = {
+        column: text_of(column).is_not_null()
+        if recipe.times
+        else text_of(column).str.contains(_TRUE)
+        | (pl.col(column).cast(pl.String).cast(pl.Float64, strict=False) > 0)
+        for column in steps.values()
+    }
+    taken = {column: flag.fill_null(False) for column, flag in taken.items()}
+    parts = []
+    for order, (step, column) in enumerate(steps.items(), 1):
+        made = [
+            pl.lit(step).alias(STEP),
+            pl.lit(order, pl.Int64).alias(STEP_ORDER),
+            *([pl.col(column).alias(STEP_AT)] if recipe.times else []),
+        ]
+        rest = [pl.col(c) for c in others if c != LINE]
+        line = pl.col(LINE) * len(steps) + (order - 1)
+        parts.append(table.frame.filter(taken[column]).select(line, *rest, *made))
+    none = table.frame.filter(~pl.any_horizontal(taken.values())).collect()
+    malformed = none.select(
+        pl.lit("no step was taken: every column of `unpivot` is empty").alias("reason"),
+        LINE,
+        raw=as_json(none.drop(LINE)),
+    )
+    return replace(
+        table,
+        frame=pl.concat(parts),
+        malformed=pl.concat([table.malformed, malformed]),
+        per_line=len(steps),
+        note="; ".join(
+            [*([table.note] if table.note else []), f"each row as up to {len(steps)} contacts"]
+        ),
+    )
+
+
+def _one_per(table: RawTable, journey_map: JourneyMap) -> RawTable:
+    """Make one row of all rows with the same key; a row without a key stays one."""
+    keys = list(journey_map.one_per)
+    _need(table, keys, "one_per")
+    sums = {journey_map.columns[role] for role in _SUMS if role in journey_map.columns}
+    rest = [c for c in table.columns if c not in keys]
+    keyed = table.frame.with_columns(text_of(c).alias(c) for c in keys)
+    alone = pl.when(pl.all_horizontal(pl.col(keys).is_null())).then(pl.col(LINE))
+    frame = (
+        keyed.group_by(*keys, alone.alias("\x00alone"), maintain_order=True)
+        .agg(
+            *(
+                as_number(c).sum().alias(c) if c in sums else pl.col(c).drop_nulls().min()
+                for c in rest
+            ),
+            pl.col(LINE).min(),
+        )
+        .select(*table.columns, LINE)
+    )
+    return replace(table, frame=frame, note=f"one contact for each {' and '.join(keys)}")

@@ -1,0 +1,231 @@
+"""A part of a log, in the words of the log: names that are checked, and days as people write them.
+
+`Where` is what is typed; `Where.of` looks it up in a log and gives the `Selection` in numbers that
+the tables of the walk are narrowed by.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from cxlib.errors import InputError, UnknownNameError
+from cxlib.periods import Periods
+from cxlib.summary import Selection, channel_names
+
+__all__ = ["Where", "read_days", "read_period"]
+
+_DAY = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+
+
+class Log(Protocol):
+    """A workspace, or its summary."""
+
+    @property
+    def places(self) -> pl.DataFrame:
+        """Every place with its channel."""
+
+    @property
+    def segments(self) -> pl.DataFrame:
+        """Every combination of segment values."""
+
+    @property
+    def periods(self) -> Periods:
+        """The periods that contacts are counted by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Where:
+    """Which part of a log to look at.
+
+    Attributes
+    ----------
+    segment
+        The segment of the customers: its dimension and its value.
+    since, until
+        First and last time, both included: a year, a month or a day as text ("2025",
+        "2025-03", "2025-03-14"), a date, or an instant.
+    channel
+        Contacts in this channel only (journeys: those that began in it).
+
+    Raises
+    ------
+    InputError
+        More than one segment is named, or a time cannot be read.
+
+    Examples
+    --------
+    >>> Where(segment={"persona": "explorer"}, since="2025-03", channel="app")
+    Where(segment={'persona': 'explorer'}, since='2025-03', channel='app')
+    >>> Where(until="next year")
+    Traceback (most recent call last):
+    cxlib.errors.InputError: until='next year' cannot be read; write 2025, 2025-03 or 2025-03-14
+    """
+
+    segment: Mapping[str, str] | None = None
+    since: str | date | None = None
+    until: str | date | None = None
+    channel: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.segment is not None and len(self.segment) != 1:
+            raise InputError(
+                f"segment={dict(self.segment)!r} names {len(self.segment)} dimensions; name one, "
+                'such as {"persona": "explorer"}'
+            )
+        for name in ("since", "until"):
+            _days(getattr(self, name), name, "UTC")
+
+    def __repr__(self) -> str:
+        named = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return f"Where({', '.join(f'{n}={value!r}' for n, value in named if value is not None)})"
+
+    def of(self, log: Log) -> Selection | None:
+        """Look it up in a workspace or its summary; None where it names nothing.
+
+        Raises
+        ------
+        UnknownNameError
+            The log has no such segment, value or channel; says which names are near.
+        InputError
+            The time lies outside the log.
+        """
+        pair = None
+        if self.segment is not None:
+            ((dimension, value),) = self.segment.items()
+            pair = _check_segment(log.segments, dimension, value)
+        if self.channel is not None and self.channel not in channel_names(log.places):
+            raise UnknownNameError("channel", self.channel, channel_names(log.places))
+        span = None
+        if self.since is not None or self.until is not None:
+            zone = log.periods.time_zone
+            first, last = _days(self.since, "since", zone), _days(self.until, "until", zone)
+            span = find_periods(
+                log.periods,
+                first[0] if first else date.min,
+                last[1] if last else date.max,
+                named=f"since={self.since!r}, until={self.until!r}",
+            )
+        where = Selection(segment=pair, period=span, channel=self.channel)
+        return None if where == Selection() else where
+
+
+def _check_segment(segments: pl.DataFrame, dimension: str, value: str) -> tuple[str, str]:
+    names = [c for c in segments.columns if c != "segment"]
+    if dimension not in names:
+        raise UnknownNameError("segment dimension", dimension, names)
+    values = segments[dimension].unique().sort().to_list()
+    if str(value) not in values:
+        raise UnknownNameError(f"value of segment {dimension!r}", str(value), values)
+    return dimension, str(value)
+
+
+def _days(given: str | date | None, name: str, zone: str) -> tuple[date, date] | None:
+    """First and last day of what is given."""
+    if given is None:
+        return None
+    if isinstance(given, datetime):
+        local = given if given.tzinfo is None else given.astimezone(ZoneInfo(zone))
+        return local.date(), local.date()
+    if isinstance(given, date):
+        return given, given
+    try:
+        return read_days(given)
+    except ValueError:
+        raise InputError(
+            f"{name}={given!r} cannot be read; write 2025, 2025-03 or 2025-03-14"
+        ) from None
+
+
+def read_days(text: str) -> tuple[date, date]:
+    """Return the first and last day of a year, a month or a day.
+
+    Raises
+    ------
+    ValueError
+        It is none of these.
+
+    Examples
+    --------
+    >>> [str(day) for day in read_days("2025-02")]
+    ['2025-02-01', '2025-02-28']
+    """
+    found = _DAY.fullmatch(str(text).strip())
+    if found is None:
+        raise ValueError
+    year, month, day = (int(part) if part else None for part in found.groups())
+    assert year is not None
+    first = date(year, month or 1, day or 1)
+    if day is not None:
+        return first, first
+    following = date(year + 1, 1, 1) if month in (None, 12) else date(year, month + 1, 1)
+    return first, following - timedelta(days=1)
+
+
+def read_period(periods: Periods, text: str) -> tuple[int, int]:
+    """Return the first and last period number that a text such as ``2025-03..2025-06`` covers.
+
+    Either end may be a year, a month or a day, or be left out; one of them alone is that time
+    only. A period counts when any of its days is named.
+
+    Raises
+    ------
+    InputError
+        The text cannot be read, ends before it begins, or lies outside the log.
+
+    Examples
+    --------
+    >>> months = Periods("month", (date(2025, 1, 1), date(2025, 2, 1), date(2025, 3, 1)), "UTC")
+    >>> read_period(months, "2025-02.."), read_period(months, "2025-02-14")
+    ((1, 2), (1, 1))
+    >>> read_period(months, "2024-12..2025")
+    (0, 2)
+    """
+    first_text, is_range, last_text = text.partition("..")
+    last_text = last_text if is_range else first_text
+    try:
+        first = read_days(first_text)[0] if first_text.strip() else date.min
+        last = read_days(last_text)[1] if last_text.strip() else date.max
+    except ValueError:
+        raise InputError(
+            f"--period {text!r} cannot be read; write 2025-03..2025-06, 2025-03 or 2025-03-14"
+        ) from None
+    return find_periods(periods, first, last, named=f"--period {text!r}")
+
+
+def find_periods(periods: Periods, first: date, last: date, *, named: str) -> tuple[int, int]:
+    """Return the first and last period number that has any of these days.
+
+    Raises
+    ------
+    InputError
+        The time ends before it begins, or lies outside the log.
+    """
+    if last < first:
+        raise InputError(f"{named} ends before it begins")
+    inside = [
+        number
+        for number, start in enumerate(periods.starts)
+        if start <= last
+        and (number + 1 == len(periods.starts) or first < periods.starts[number + 1])
+    ]
+    if not inside or first > _last_day(periods):
+        raise InputError(
+            f"{named} lies outside the log, which runs from {periods.starts[0]} to "
+            f"{_last_day(periods)}"
+        )
+    return inside[0], inside[-1]
+
+
+def _last_day(periods: Periods) -> date:
+    days = {"day": 1, "week": 7, "month": 31, "quarter": 92}[periods.unit]
+    beyond = periods.starts[-1] + timedelta(days=days)
+    if periods.unit in ("month", "quarter"):
+        beyond = beyond.replace(day=1)
+    return beyond - timedelta(days=1)
