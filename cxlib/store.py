@@ -27,6 +27,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -289,8 +290,10 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         try:
             return Summary.read(folder)
         except WorkspaceError:  # not there yet, or counted by another version
-            summarise(self).write(folder)
-        return Summary.read(folder)
+            counted = summarise(self)
+        with suppress(WorkspaceError):  # a folder that may only be read is counted every time
+            counted.write(folder)
+        return counted
 
 
 def _state_of(file: Path) -> tuple[int, ...] | None:

@@ -34,7 +34,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -55,6 +54,7 @@ from cxlib.counting import (
     channel_names,
     count_bucket,
 )
+from cxlib.durable import keep_folder
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.periods import Periods
 from cxlib.segments import segment_codes, segment_names
@@ -184,12 +184,6 @@ class Summary:
 
     def write(self, folder: str | Path) -> None:
         """Write the summary to a folder, complete or not at all."""
-        folder = Path(folder)
-        fresh = folder.with_name(folder.name + ".writing")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        for name in ("places", "segments", *TABLES):
-            getattr(self, name).write_parquet(fresh / f"{name}.parquet")
         meta = {
             "format": FORMAT,
             "periods": self.periods.to_dict(),
@@ -197,9 +191,13 @@ class Summary:
             "gap_seconds": None if self.gap is None else self.gap.total_seconds(),
             "observed_until": self.observed_until.isoformat(),
         }
-        (fresh / "summary.json").write_text(json.dumps(meta, indent=1), "utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
+
+        def write(fresh: Path) -> None:
+            for name in ("places", "segments", *TABLES):
+                getattr(self, name).write_parquet(fresh / f"{name}.parquet")
+            (fresh / "summary.json").write_text(json.dumps(meta, indent=1), "utf-8")
+
+        keep_folder(Path(folder), write)
 
     @classmethod
     def read(cls, folder: str | Path) -> Summary:

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "cxlib"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Every room of the package, lowest first; rooms on one line do not know one another.
 ROOMS = (
-    ("errors", "lazy", "numbers", "visible"),
+    ("errors", "lazy", "markup", "numbers", "visible"),
     ("durable", "shipped", "tables"),
     ("columns", "contracts"),
     ("bins", "periods"),

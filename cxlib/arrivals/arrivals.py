@@ -12,8 +12,8 @@ cannot speak for a handoff.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,8 @@ from cxlib.arrivals.planned import COUNTS, count_planned
 from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats
 from cxlib.arrivals.responses import count_responses
 from cxlib.bins import bin_of
-from cxlib.errors import InputError
+from cxlib.durable import keep_folder
+from cxlib.errors import InputError, WorkspaceError
 from cxlib.journeys import NO_STAGE
 from cxlib.periods import Periods
 from cxlib.segments import segment_codes
@@ -199,12 +200,6 @@ class Arrivals:
 
     def write(self, folder: str | Path) -> None:
         """Write the tables to a folder, complete or not at all."""
-        folder = Path(folder)
-        fresh = folder.with_name(folder.name + ".writing")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        for name in KEYS:
-            getattr(self, name).write_parquet(fresh / f"{name}.parquet")
         s = self.settings
         meta = {
             "format": _FORMAT,
@@ -216,9 +211,13 @@ class Arrivals:
             "midnight_share": s.midnight_share,
             "unknown_share": s.unknown_share,
         }
-        (fresh / "arrivals.json").write_text(json.dumps(meta, indent=1), "utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
+
+        def write(fresh: Path) -> None:
+            for name in KEYS:
+                getattr(self, name).write_parquet(fresh / f"{name}.parquet")
+            (fresh / "arrivals.json").write_text(json.dumps(meta, indent=1), "utf-8")
+
+        keep_folder(Path(folder), write)
 
 
 def read_arrivals(workspace: Workspace) -> Arrivals:
@@ -236,7 +235,8 @@ def _read_arrivals(workspace: Workspace, folder: Path, file: Path) -> Arrivals:
     meta = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     if meta.get("format") != _FORMAT:
         counted = count_arrivals(workspace)
-        counted.write(folder)
+        with suppress(WorkspaceError):  # a folder that may only be read is counted every time
+            counted.write(folder)
         return counted
     settings = Settings(
         timedelta(seconds=meta["silence_seconds"]),

@@ -10,6 +10,7 @@ import polars as pl
 from cxlib.chapters.markdown import bullets, listed
 from cxlib.chapters.stage import FEWEST, NO_STAGE
 from cxlib.figures.wording import named
+from cxlib.markup import markdown_text as md
 from cxlib.numbers import duration, rating, share
 
 if TYPE_CHECKING:
@@ -32,14 +33,15 @@ def say_again(result: Touchpoints, transitions: Transitions) -> str:
     if result.table.is_empty():
         return NO_STAGE
     parts = [
-        f"**In {row['stage']}, {row['customers']:,} customers had {row['contacts']:,} contacts; "
+        f"**In {md(row['stage'])}, {row['customers']:,} customers had "
+        f"{row['contacts']:,} contacts; "
         f"after {share(row['go_on'], row['go_on_low'], row['go_on_high'])} of them another contact "
         "followed.**"
         for row in result.by_stage.iter_rows(named=True)
     ]
     again = _again(result, transitions)
     if again:
-        moves = [f"{_move(row)} (after {_share(row)} of {row['source']})" for row in again[:3]]
+        moves = [f"{_move(row)} (after {_share(row)} of {md(row['source'])})" for row in again[:3]]
         parts.append(f"Most likely within the stage: {listed(moves)}.")
     rated = result.table.filter(pl.col("rating_n") >= FEWEST).sort("rating", "place")
     if rated.is_empty():
@@ -47,7 +49,7 @@ def say_again(result: Touchpoints, transitions: Transitions) -> str:
     else:
         worst = rated.row(0, named=True)
         parts.append(
-            f"Customers rate {named(worst)} lowest: "
+            f"Customers rate {md(named(worst))} lowest: "
             f"{rating(worst['rating'], worst['rating_low'], worst['rating_high'])} "
             f"(n = {worst['rating_n']:,}, {share(worst['response'])} answered)."
         )
@@ -65,7 +67,7 @@ def _again(result: Touchpoints, transitions: Transitions) -> list[dict[str, Any]
 
 def _move(row: Mapping[str, Any]) -> str:
     same = row["source"] == row["target"]
-    return f"{row['source']} again" if same else f"{row['source']} → {row['target']}"
+    return f"{md(row['source'])} again" if same else f"{md(row['source'])} → {md(row['target'])}"
 
 
 def _share(row: Mapping[str, Any]) -> str:
@@ -109,7 +111,8 @@ def say_what_to_mend_after(
     for row in sorted(costly, key=lambda row: -row["n"] * row["share_low"])[:3]:
         wait = f", half of them within {duration(row['wait'])}" if row["wait"] is not None else ""
         tasks.append(
-            f"**{_move(row)}**: {row['n']:,} times, after {_share(row)} of {row['source']}{wait}. "
+            f"**{_move(row)}**: {row['n']:,} times, after {_share(row)} of "
+            f"{md(row['source'])}{wait}. "
             "What did the first contact leave unsettled?"
         )
     if not costly and not result.table.is_empty():

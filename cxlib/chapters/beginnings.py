@@ -10,6 +10,7 @@ import polars as pl
 from cxlib.chapters.markdown import aside, bullets, listed, table_of
 from cxlib.figures.first_contacts import describe_first_contacts
 from cxlib.figures.wording import named
+from cxlib.markup import markdown_text as md
 from cxlib.numbers import duration, plural, share
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def say_beginnings(first: FirstContacts, places: pl.DataFrame) -> str:
     """
     if first.table.is_empty():
         return "**No journey begins in this log.**"
-    answer = f"**{describe_first_contacts(first)}.**"
+    answer = f"**{md(describe_first_contacts(first))}.**"
     whole = first.whole.row(0, named=True)
     if whole["goal"] is None:
         return f"{answer} What comes of a beginning is not measurable, because the map has no goal."
@@ -58,7 +59,7 @@ def say_mailings(first: FirstContacts, places: pl.DataFrame) -> str:
     journeys = int(sent["journeys"].sum())
     if not journeys:
         return ""
-    names = listed([f"{named(row)} {_goal(row)}" for row in sent.iter_rows(named=True)])
+    names = listed([f"{md(named(row))} {_goal(row)}" for row in sent.iter_rows(named=True)])
     return (
         f"{journeys:,} of them were begun by the company itself; of these reach the goal: {names}."
     )
@@ -121,14 +122,14 @@ def say_what_to_do_first(first: FirstContacts, places: pl.DataFrame) -> str:
         return bullets(["Name the goal in the journey map, so that beginnings can be compared."])
     own = set(_of_company(first, places)["place"])
     tasks = [
-        f"**{named(row)}**: {row['journeys']:,} journeys begin here, {_goal(row)} reach the goal, "
-        f"fewer than of all. Ask {row['owner'] or 'its owner'} what these customers look for and "
-        "whether the next step meets them."
+        f"**{md(named(row))}**: {row['journeys']:,} journeys begin here, {_goal(row)} reach the "
+        f"goal, fewer than of all. Ask {md(row['owner'] or 'its owner')} what these customers look "
+        "for and whether the next step meets them."
         for row in [row for row in _apart(first, better=False) if row["place"] not in own][:3]
     ]
     tasks += [
-        f"**{named(row)}** does better {aside(_goal(row))}: worth an experiment that brings more "
-        "customers here, with a control group."
+        f"**{md(named(row))}** does better {aside(_goal(row))}: worth an experiment that brings "
+        "more customers here, with a control group."
         for row in [row for row in _apart(first, better=True) if row["place"] not in own][:2]
     ]
     return bullets(

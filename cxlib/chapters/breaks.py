@@ -17,6 +17,7 @@ from cxlib.figures.fragmentation import (
     signal_name,
 )
 from cxlib.fragmentation.findings import Q_LIMIT
+from cxlib.markup import markdown_text as md
 from cxlib.numbers import people, plural
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def say_breaks(result: FindingDetails) -> str:
     """Say which handoffs break, the one with most customers affected first."""
     found = result.found
     if found.is_empty():
-        return f"**{describe_findings(result)}.**"
-    lines = [f"{row['sentence']}." for row in found.iter_rows(named=True) if row["sentence"]]
-    return f"**{describe_findings(result)}.**\n\n{bullets(lines)}"
+        return f"**{md(describe_findings(result))}.**"
+    lines = [f"{md(row['sentence'])}." for row in found.iter_rows(named=True) if row["sentence"]]
+    return f"**{md(describe_findings(result))}.**\n\n{bullets(lines)}"
 
 
 def finding_table(result: FindingDetails) -> str:
@@ -89,7 +90,7 @@ def say_since_when(result: FindingDetails) -> str:
     found = result.found.to_dicts()
     if not found:
         return "*There is no finding to follow over time.*"
-    return bullets([f"{describe_finding_trend(result, row)}." for row in found])
+    return bullets([f"{md(describe_finding_trend(result, row))}." for row in found])
 
 
 def say_breaks_sure(result: FindingDetails) -> str:
@@ -159,8 +160,9 @@ def say_what_to_do_about_breaks(result: FindingDetails) -> str:
             return bullets(["Mend the log first: what it lacks is named above."])
         return bullets(["No handoff needs attention before the others. Judge again next period."])
     lines = [
-        f"{row['owner'] or 'Whoever owns ' + row['target']}: look at {row['source']} → "
-        f"{row['target']} ({signal_name(row['signal'])}, {affected_text(row)} customers affected)."
+        f"{md(row['owner'] or 'Whoever owns ' + row['target'])}: look at {md(row['source'])} → "
+        f"{md(row['target'])} ({signal_name(row['signal'])}, {affected_text(row)} customers "
+        "affected)."
         for row in found
     ]
     lines.append("Change one of them for half of the customers, and judge both halves again.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxlib.chapters.markdown import bullets, table_of
 from cxlib.figures.fragmentation import effect_text, signal_name
+from cxlib.markup import markdown_text as md
 from cxlib.numbers import people, share
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ _PLANTED_UNITS = {"delay": "ratio of medians", "perception_dip": "rating points"
 
 def say_foresight(handoffs: HandoffForecast, risk: JourneyRisk) -> str:
     """Say which handoffs could break next, and where customers now under way stand."""
-    return bullets([f"Handoffs. {handoffs.sentence}", f"Customers. {risk.sentence}"])
+    return bullets(
+        [
+            f"Handoffs. {md(handoffs.sentence)}",
+            f"Customers. {md(risk.sentence)}",
+        ]
+    )
 
 
 def forecast_table(found: HandoffForecast, *, most: int = 6) -> str:

@@ -10,6 +10,7 @@ from cxlib.chapters.beginnings import say_mailings
 from cxlib.chapters.markdown import bullets, listed, table_of
 from cxlib.figures.stage_funnel import describe_stage_funnel
 from cxlib.figures.wording import named
+from cxlib.markup import markdown_text as md
 from cxlib.numbers import duration, share
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def say_goal(first: FirstContacts, funnel: StageFunnel, places: pl.DataFrame) ->
             f"**{share(whole['goal'], whole['goal_low'], whole['goal_high'])} of journeys reach "
             f"the goal, half of them within {soon}.** {say_mailings(first, places)}"
         ).rstrip()
-    return f"{answer} {say_largest_loss(funnel)}."
+    return f"{answer} {md(say_largest_loss(funnel))}."
 
 
 def say_largest_loss(funnel: StageFunnel) -> str:
@@ -136,11 +137,11 @@ def say_what_to_do_about_goal(funnel: StageFunnel, touchpoints: Touchpoints) -> 
         pl.col("stage") == worst["stage"], pl.col("weakest").is_not_null()
     ).sort("weakest")
     names = [
-        f"{named(row)} ({row['owner'] or 'no owner named'})"
+        f"{md(named(row))} ({md(row['owner'] or 'no owner named')})"
         for row in weak.head(3).iter_rows(named=True)
     ]
     tasks = [
-        f"Begin in **{worst['stage']}**: at least {surely:,.0f} of the {worst['journeys']:,} "
+        f"Begin in **{md(worst['stage'])}**: at least {surely:,.0f} of the {worst['journeys']:,} "
         f"journeys that come to it end there without the goal."
     ]
     if names:

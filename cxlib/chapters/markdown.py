@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cxlib.markup import markdown_text
+
 __all__ = ["aside", "bullets", "listed", "table_of"]
 
 
 def table_of(rows: Sequence[Mapping[str, str]], *, most: int = 30) -> str:
-    """Write rows of texts as a table; the keys of the first row are the headings.
+    """Write rows of plain texts as a table; the keys of the first row are the headings.
 
     Examples
     --------
@@ -28,7 +30,7 @@ def table_of(rows: Sequence[Mapping[str, str]], *, most: int = 30) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return "| " + " | ".join(markdown_text(cell) for cell in cells) + " |"
 
 
 def aside(estimate: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import polars as pl
 
+from cxlib.markup import markdown_text as md
 from cxlib.numbers import duration, plural
 from cxlib.store import Workspace
 
@@ -53,14 +54,14 @@ def say_data(workspace: Workspace) -> str:
     first, last = (workspace.manifest[name][:10] for name in ("first_at", "last_at"))
     ends = []
     if rule.goal:
-        ends.append("at the goal (" + ", ".join(rule.goal) + ")")
+        ends.append("at the goal (" + ", ".join(map(md, rule.goal)) + ")")
     if rule.lost:
-        ends.append("at a loss (" + ", ".join(rule.lost) + ")")
+        ends.append("at a loss (" + ", ".join(map(md, rule.lost)) + ")")
     if rule.gap is not None:
         ends.append(f"after {in_words(rule.gap)} of silence")
     ending = " or ".join(ends) if ends else "with the log, for the map names no goal and no gap"
     return (
-        f"**{workspace.journey_map.name}**: {counts['contacts']:,} contacts of "
+        f"**{md(workspace.journey_map.name)}**: {counts['contacts']:,} contacts of "
         f"{counts['customers']:,} customers in {plural_exact(counts['journeys'], 'journey')}, "
         f"{first} to {last}, at {plural(places['touchpoint'].n_unique(), 'touchpoint')} on "
         f"{plural(places['channel'].n_unique(), 'channel')}. A journey ends {ending}. Customers "

@@ -9,6 +9,7 @@ import polars as pl
 
 from cxlib.chapters.markdown import bullets, listed, table_of
 from cxlib.chapters.opening import in_words, plural_exact
+from cxlib.markup import markdown_text as md
 from cxlib.numbers import share
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def say_rows(report: IngestReport) -> str:
     if not aside:
         return f"{sentence} No row of the log had to be set aside."
     reasons = sorted(report.set_aside.items(), key=lambda item: (-item[1], item[0]))
-    why = listed([f"{reason} ({rows:,})" for reason, rows in reasons], most=6)
+    why = listed([f"{md(reason)} ({rows:,})" for reason, rows in reasons], most=6)
     return f"{sentence} {plural_exact(aside, 'row')} were set aside, none was dropped: {why}."
 
 
@@ -208,19 +209,20 @@ def say_what_to_mend(report: IngestReport, workspace: Workspace) -> str:
     """Say what to mend in the export and in the map before relying on the answers."""
     tasks = []
     for unmapped in report.unmapped[:5]:
-        meant = f" (did you mean {unmapped.nearest!r}?)" if unmapped.nearest else ""
+        meant = f" (did you mean {md(repr(unmapped.nearest))}?)" if unmapped.nearest else ""
         tasks.append(
-            f"Add {unmapped.name!r} to the touchpoints: {unmapped.contacts:,} contacts{meant}."
+            f"Add {md(repr(unmapped.name))} to the touchpoints: "
+            f"{unmapped.contacts:,} contacts{meant}."
         )
     for reason, rows in sorted(report.set_aside.items(), key=lambda item: (-item[1], item[0])):
         if reason != "robot" and rows > 0.001 * report.rows_in:
-            tasks.append(f"Ask who makes the export about {rows:,} rows set aside: {reason}.")
+            tasks.append(f"Ask who makes the export about {rows:,} rows set aside: {md(reason)}.")
     rule = workspace.journey_map.journey
     if not rule.goal:
         tasks.append("Name the goal in the map (journey: goal); without it nothing is a success.")
     if rule.gap is None and not rule.lost:
         tasks.append("Name in the map what ends a journey without the goal (journey: gap, lost).")
-    tasks += [f"Look at this: {_without_folders(hint)}" for hint in report.hints]
+    tasks += [f"Look at this: {md(_without_folders(hint))}" for hint in report.hints]
     return bullets(tasks or ["Nothing: go on with the next notebook."])
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from cxlib.chapters.markdown import aside, bullets, listed, table_of
 from cxlib.figures.wording import named
+from cxlib.markup import markdown_text as md
 from cxlib.numbers import answered, duration, rating, share
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def say_weakest(result: Touchpoints) -> str:
         return (
             "Where customers get lost is not measurable, because nothing in the map ends a journey"
         )
-    names = [f"{named(row)} {aside(_lost(row))}" for row in _weakest(result)]
+    names = [f"{md(named(row))} {aside(_lost(row))}" for row in _weakest(result)]
     if not names:
         return "At no touchpoint of this stage are customers lost for sure"
     return f"Most customers are lost after {listed(names)}"
@@ -66,7 +67,8 @@ def say_weakest(result: Touchpoints) -> str:
 def _say_sequel(row: Mapping[str, Any]) -> str:
     goes_on = share(row["go_on"], row["go_on_low"], row["go_on_high"])
     text = (
-        f"**In {row['stage']}, {row['customers']:,} customers had {row['contacts']:,} contacts; "
+        f"**In {md(row['stage'])}, {row['customers']:,} customers had "
+        f"{row['contacts']:,} contacts; "
         f"after {goes_on} of them the journey goes on"
     )
     if row["lost"] is None:
@@ -97,10 +99,10 @@ def _say_ratings(result: Touchpoints) -> str:
         return "What customers feel here is not measurable, because the log has too few ratings."
     worst, best = rated.row(0, named=True), rated.row(-1, named=True)
     if len(rated) == 1:
-        return f"Customers rate {named(worst)} {_rating(worst)}."
+        return f"Customers rate {md(named(worst))} {_rating(worst)}."
     return (
-        f"Customers rate {named(worst)} lowest {aside(_rating(worst))}, "
-        f"{named(best)} highest {aside(_rating(best))}."
+        f"Customers rate {md(named(worst))} lowest {aside(_rating(worst))}, "
+        f"{md(named(best))} highest {aside(_rating(best))}."
     )
 
 
@@ -174,7 +176,7 @@ def say_what_to_do_in_stage(result: Touchpoints, transitions: Transitions) -> st
         following = _next(transitions, row["touchpoint"])
         onward = f" Who goes on comes to {listed(following)}." if following else ""
         tasks.append(
-            f"**{named(row)}** ({row['owner'] or 'no owner named'}): {_lost(row)} of "
+            f"**{md(named(row))}** ({md(row['owner'] or 'no owner named')}): {_lost(row)} of "
             f"{row['contacts']:,} contacts lead nowhere.{onward} Follow ten of these journeys, and "
             "ask what was missing."
         )
@@ -182,7 +184,7 @@ def say_what_to_do_in_stage(result: Touchpoints, transitions: Transitions) -> st
         (pl.col("rating_n") >= FEWEST) & (pl.col("rating_high") < pl.col("rating").mean())
     ).sort("rating")
     tasks += [
-        f"**{named(row)}** is rated {_rating(row)}, below the others here: read the comments."
+        f"**{md(named(row))}** is rated {_rating(row)}, below the others here: read the comments."
         for row in rated.head(1).iter_rows(named=True)
     ]
     return bullets(tasks or ["Nothing stands out here; nothing to change on this evidence."])
@@ -192,4 +194,4 @@ def _next(transitions: Transitions, touchpoint: str) -> list[str]:
     table = transitions.table.filter(
         pl.col("source") == touchpoint, pl.col("target") != touchpoint
     ).head(2)
-    return [f"{row['target']} ({share(row['share'])})" for row in table.iter_rows(named=True)]
+    return [f"{md(row['target'])} ({share(row['share'])})" for row in table.iter_rows(named=True)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -114,8 +116,16 @@ def _start(
     pass
 
 
+def _end(*_: object) -> None:
+    """Tidy up and end: what is half written is removed on the way out."""
+    typer.echo("Error: ended by SIGTERM before it was done; nothing was replaced", err=True)
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 def main() -> None:
     """Run `cx` on the arguments of this process; Ctrl-C ends it without a word."""
+    if sys.argv[1:2] not in (["serve"], ["lab"], ["demo"]):  # servers end in their own way
+        signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except KeyboardInterrupt:

@@ -33,6 +33,7 @@ from cxlib.fragmentation.replay_journeys import (
     score_under_way,
 )
 from cxlib.fragmentation.risk import MIN_LABELLED, choose_horizon, why_not_learnable
+from cxlib.markup import html_text
 from cxlib.results import Result
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Backtest(Result):
 
     def _repr_html_(self) -> str:
         said = (self.sentence, self.under_way_sentence, self.handoff_sentence)
-        head = "".join(f"<p>{sentence}</p>" for sentence in said)
+        head = "".join(f"<p>{html_text(sentence)}</p>" for sentence in said)
         return head + Result._repr_html_(self)
 
 

@@ -22,6 +22,7 @@ from cxlib.errors import UnknownNameError
 from cxlib.fragmentation.features import say_days
 from cxlib.grounds.expectation import MIN_N
 from cxlib.grounds.strata import with_strata
+from cxlib.markup import html_text
 from cxlib.results import Result
 from cxlib.signals.abandonment import judge_abandonment
 from cxlib.signals.backtracking import judge_backtracking
@@ -100,7 +101,7 @@ class HandoffForecast(Result):
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.sentence}</p>" + Result._repr_html_(self)
+        return f"<p>{html_text(self.sentence)}</p>" + Result._repr_html_(self)
 
 
 def predict_handoffs(

@@ -28,6 +28,7 @@ from cxlib.fragmentation.features import (
     read_contacts_at_risk,
     say_days,
 )
+from cxlib.markup import html_text
 from cxlib.results import Result
 from cxlib.segments import DIMENSION
 from cxlib.statistics.rates import rate
@@ -117,7 +118,7 @@ class JourneyRisk(Result):
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.sentence}</p>" + Result._repr_html_(self)
+        return f"<p>{html_text(self.sentence)}</p>" + Result._repr_html_(self)
 
 
 def predict_journey_risk(

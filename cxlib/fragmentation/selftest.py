@@ -26,6 +26,7 @@ from cxlib.arrivals.open_hours import read_open_hours
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
 from cxlib.grounds.faults import Fault, Site, plant_fault
+from cxlib.markup import html_text
 from cxlib.signals import SIGNALS
 
 if TYPE_CHECKING:
@@ -101,9 +102,8 @@ class SelfTest:
         )
 
     def _repr_html_(self) -> str:
-        from html import escape
 
-        return f"<p>{escape(self.sentence)}</p>" + self.planted._repr_html_()
+        return f"<p>{html_text(self.sentence)}</p>" + self.planted._repr_html_()
 
 
 def check_fragmentation(

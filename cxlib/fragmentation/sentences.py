@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 import polars as pl
 
 from cxlib.arrivals.open_hours import OPEN_UNIT
 from cxlib.grounds.judged import say_day
+from cxlib.markup import html_text
 from cxlib.signals import signal_named
 
 __all__ = ["say_finding", "say_subject", "show_findings"]
@@ -139,9 +139,9 @@ def show_findings(found: pl.DataFrame, signals: pl.DataFrame, tests: int) -> str
     if found.is_empty():
         head = "<p><b>No handoff stands out from like handoffs.</b></p>"
     else:
-        items = "".join(f"<li>{escape(s)}</li>" for s in found["sentence"])
+        items = "".join(f"<li>{html_text(s)}</li>" for s in found["sentence"])
         head = f"<ol>{items}</ol>"
-    skipped = "".join(f"<li>{escape(line)}</li>" for line in say_reasons(signals))
+    skipped = "".join(f"<li>{html_text(line)}</li>" for line in say_reasons(signals))
     note = f"<p>{tests:,} tests, corrected for their number (Benjamini-Hochberg).</p>"
     return head + note + (f"<ul>{skipped}</ul>" if skipped else "")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from cxlib.errors import InputError
 from cxlib.fragmentation.by_period import count_history
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
 from cxlib.grounds.strata import with_strata
+from cxlib.markup import html_text
 from cxlib.signals import signal_named
 from cxlib.summary import Selection
 
@@ -50,7 +50,8 @@ class Trend:
 
     def _repr_html_(self) -> str:
         items = "".join(
-            f"<li>{escape(r['source'])} → {escape(r['target'])} ({r['signal']}): {r['status']}</li>"
+            f"<li>{html_text(r['source'])} → {html_text(r['target'])} "
+            f"({r['signal']}): {r['status']}</li>"
             for r in self.status.iter_rows(named=True)
         )
         return f"<ul>{items}</ul>" if items else "<p>There is no finding to follow over time.</p>"
@@ -111,10 +112,10 @@ class Watch:
 
     def _repr_html_(self) -> str:
         items = "".join(
-            f"<li>{row['status']}: {escape(row['sentence'])}</li>"
+            f"<li>{row['status']}: {html_text(row['sentence'])}</li>"
             for row in self.table.iter_rows(named=True)
         )
-        return f"<p>{escape(self.sentence)}</p>" + (f"<ul>{items}</ul>" if items else "")
+        return f"<p>{html_text(self.sentence)}</p>" + (f"<ul>{items}</ul>" if items else "")
 
 
 def track_findings(findings: Findings) -> Trend:

@@ -7,8 +7,8 @@ from typing import Any
 
 from cxlib.errors import InputError
 from cxlib.front.plotting import drawable, snake
+from cxlib.markup import markdown_text
 from cxlib.numbers import day, decimal, plural
-from cxlib.tables import escape_markdown
 
 __all__ = ["Explanation", "explain"]
 
@@ -55,11 +55,11 @@ class Explanation:
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        parts = [f"**{escape_markdown(self.answer)}**"]
+        parts = [f"**{markdown_text(self.answer)}**"]
         if self.details:
-            parts.append("\n".join(f"- {escape_markdown(line)}" for line in self.details))
+            parts.append("\n".join(f"- {markdown_text(line)}" for line in self.details))
         if self.caution:
-            parts.append(f"*{escape_markdown(' '.join(self.caution))}*")
+            parts.append(f"*{markdown_text(' '.join(self.caution))}*")
         return "\n\n".join(parts)
 
 

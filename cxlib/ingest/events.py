@@ -13,6 +13,7 @@ from cxlib.contracts import EVENTS
 from cxlib.errors import InputError, nearest_name
 from cxlib.ingest.cells import as_number, read_ids, text_of
 from cxlib.ingest.columns import check_found, find_columns, in_sets, merge_names
+from cxlib.ingest.doubts import doubts_about
 from cxlib.ingest.ends import hints_on_ends
 from cxlib.ingest.hours import count_outside_hours, hints_on_hours
 from cxlib.ingest.instants import read_instants
@@ -405,6 +406,8 @@ def _report(
     else:
         outside = count_outside_hours(contacts, places, journey_map)
         tally.hints.update(dict.fromkeys(hints_on_hours(outside, places, journey_map)))
+    doubts = doubts_about(contacts, places, quarantine, files=files, journey_map=journey_map)
+    tally.hints.update(dict.fromkeys(doubts))
     tally.hints.update(dict.fromkeys(hints_on_ends(contacts, journey_map)))
     return IngestReport(
         files=files,

@@ -128,8 +128,8 @@ class Column:
 
     @cached_property
     def speaks(self) -> float:
-        """Share of the rows, among those filled, in which the value has a word of letters in it."""
-        spoken = self.counts.filter(pl.col("value").str.contains(r"\pL{2,}"))
+        """Share of the rows, among those filled, in which the value has a letter in it."""
+        spoken = self.counts.filter(pl.col("value").str.contains(r"\pL"))
         return int(spoken["count"].sum()) / max(self.filled, 1)
 
     def said(self) -> str:

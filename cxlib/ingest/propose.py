@@ -87,6 +87,7 @@ class _Log:
     places: pl.DataFrame = field(default_factory=pl.DataFrame)
     kept: bool = False
     ties: bool = False
+    twins: int = 0
 
 
 def propose_journey_map(
@@ -276,6 +277,11 @@ def _contacts(log: _Log) -> pl.DataFrame:
     contacts = contacts.drop_nulls(["customer", "occurred_at", "touchpoint"])
     if log.shape.one_per is not None and log.shape.unpivot is None:
         contacts = contacts.with_columns(touchpoint=pl.lit("purchase"))
+    log.twins = sum(
+        contacts[c].drop_nulls().n_unique() - len(usual_spelling(contacts[c]))
+        for c in ("touchpoint", "stage", "channel")
+        if c in contacts.columns
+    )
     spelling = usual_spelling(contacts["touchpoint"])
     return contacts.with_columns(touchpoint=fold(pl.col("touchpoint")).replace_strict(spelling))
 
@@ -381,6 +387,8 @@ def _time_lines(log: _Log) -> Iterator[str]:
 
 
 def _keep_lines(log: _Log) -> Iterator[str]:
+    if log.twins and not log.product:
+        yield f"fold_case: true  # guess: {log.twins} names differ from others by case only"
     if log.kept:
         pattern = _yaml(_COMPLETE)
         yield f'keep: {{"lifecycle:transition": {pattern}}}  # guess: one row per work item'

@@ -313,7 +313,7 @@ def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
     customer = roles.columns["customer"].value
     free = {n: c for n, c in columns.items() if n not in roles.taken()}
     ranked = rank_touchpoints(free, roles.varies)
-    if ranked and ranked[0][0] >= 2:
+    if ranked and ranked[0][0] >= 2 and names_contacts(ranked[0][1]):
         best = ranked[0][1]
         others = [c.name for s, c in ranked[1:3] if s >= 2]
         why = f"its name and content: {best.distinct} values, several for a customer"
@@ -455,6 +455,11 @@ def is_step_time(column: Column) -> bool:
         and not words & (_NOT_WHEN - {"first", "last"})
         and column.distinct > 1
     )
+
+
+def names_contacts(column: Column) -> bool:
+    """Whether a column is called as those may be called that name contacts."""
+    return _named(column, _CONTACT) is not None
 
 
 def strong_touchpoint(column: Column) -> bool:

@@ -9,7 +9,12 @@ import polars as pl
 
 from cxlib.ingest.evidence import Column, varying, vocabulary
 from cxlib.ingest.instants import guess_time_format, read_instants
-from cxlib.ingest.roles import is_step_time, rank_touchpoints, strong_touchpoint
+from cxlib.ingest.roles import (
+    is_step_time,
+    names_contacts,
+    rank_touchpoints,
+    strong_touchpoint,
+)
 from cxlib.map_shapes import Unpivot
 
 __all__ = ["Shape", "find_shape"]
@@ -52,19 +57,20 @@ def find_shape(rows: pl.DataFrame, columns: Mapping[str, Column], customer: str)
     score, best = ranked[0] if ranked else (0.0, None)
     if best is not None and strong_touchpoint(best) and score >= 2:
         return Shape()
+    is_long = best is not None and score >= 2 and names_contacts(best)
     times = [c for c in columns.values() if is_step_time(c)]
     one_per, why_one_per = _order_lines(rows, columns, customer, times)
-    if len(times) >= 3 or (len(times) == 2 and score < 2):
+    if len(times) >= 3 or (len(times) == 2 and not is_long):
         steps = _in_order(rows, {_step(c, times): c for c in times})
         why = f"each row has {len(steps)} times, one for each step; no column names a contact"
         later = [c.name for c in columns.values() if c.kind == "time" and c not in times]
         why += f"; {', '.join(later)}: no step, but a plan or a record" if later else ""
         return Shape(Unpivot(times=steps), one_per, why, why_one_per)
-    flags = _funnel(rows, columns, customer) if score < 2 else {}
+    flags = _funnel(rows, columns, customer) if not is_long else {}
     if flags and times:
         why = f"each row has {len(flags)} flags, each true only where the one before it is"
         return Shape(Unpivot(flags=flags), one_per, why, why_one_per)
-    return Shape(None, one_per if score < 2 else None, "", why_one_per)
+    return Shape(None, one_per if not is_long else None, "", why_one_per)
 
 
 def _step(column: Column, times: list[Column]) -> str:
