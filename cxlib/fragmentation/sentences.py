@@ -152,7 +152,6 @@ def say_reasons(signals: pl.DataFrame) -> list[str]:
     lines = []
     for reason, names in told.iter_rows():
         every = len(names) == len(signals)
-        who = "no signal" if every else ", ".join(n.replace("_", " ") for n in names)
-        said = reason.replace("not measurable", "measurable") if every else reason
-        lines.append(f"{who}: {said}")
+        who = "every signal" if every else ", ".join(n.replace("_", " ") for n in names)
+        lines.append(f"{who}: {reason}")
     return lines

@@ -300,14 +300,8 @@ def _add_dated(table: pl.DataFrame, found: pl.DataFrame, since: date) -> pl.Data
         ended = row["affected_until"] is not None and row["affected_until"] >= since
         if (begun or ended) and (row["source"], row["target"]) not in known:
             rows.append({"status": "new" if begun and not ended else "mended", **row})
-    more = pl.DataFrame(rows, schema_overrides=table.schema, infer_schema_length=None)
-    both = (
-        pl.concat(
-            [table, more.select(c for c in table.columns if c in more.columns)], how="diagonal"
-        )
-        if rows
-        else table
-    )
+    known_columns = [{name: row.get(name) for name in table.columns} for row in rows]
+    both = pl.concat([table, pl.DataFrame(known_columns, schema=table.schema)])
     order = pl.col("status").replace_strict(dict(zip(STATUSES, range(len(STATUSES)), strict=True)))
     return both.sort(order, maintain_order=True)
 

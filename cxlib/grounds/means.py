@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.grounds.additive import Cells, Floats
+from cxlib.grounds.additive import Block, Cells, Floats
 from cxlib.grounds.cells import LEAST_SPREAD, NULL_DF, Grid
 from cxlib.grounds.expectation import Expectation, expect_cells
 
@@ -23,6 +25,7 @@ def judge_mean(
     large: NDArray[np.bool_],
     widening: float,
     source_variance: float,
+    further: Sequence[Block] = (),
 ) -> tuple[Expectation, NDArray[np.bool_], Floats]:
     """Hold the mean of every cell against its expectation.
 
@@ -40,6 +43,8 @@ def judge_mean(
         Factor on the variance of a value.
     source_variance
         Where the search for the variance of source effects begins.
+    further
+        Effects beside those of the grid.
 
     Returns
     -------
@@ -63,7 +68,7 @@ def judge_mean(
     judged = large & grid.apart & ~grid.rare
     found = expect_cells(
         cells,
-        grid.blocks(source_variance),
+        [*grid.blocks(source_variance), *further],
         family="mean",
         judged=judged,
         least_spread=2 * LEAST_SPREAD * pooled**0.5,

@@ -10,7 +10,7 @@ import polars as pl
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.open_hours import OpenHours
 from cxlib.bins import BIN_EDGES, N_BINS
-from cxlib.grounds.additive import Floats, add_up
+from cxlib.grounds.additive import Block, Floats, add_up
 from cxlib.grounds.cells import Z95, Grid, no_cells
 from cxlib.grounds.faults import Fault, Site
 from cxlib.grounds.kinds import Counts, Signal
@@ -58,7 +58,10 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     drawn = _draw_in(grid, table, hours)
     widening = 1 / (_LONGEST - _SHORTEST) ** 2
     large = drawn["n"].to_numpy() >= MIN_WAITS
-    found, judged = judge_mean(grid, drawn, large, widening, 1.0)[:2]
+    # from web to web people go on at once, from branch to branch it takes a day
+    pairs = grid.channels[grid.source] * (grid.channels.max() + 1) + grid.channels[grid.target]
+    pair_effects = Block(pairs, _CHANNEL_PAIRS, fixed=False)
+    found, judged = judge_mean(grid, drawn, large, widening, 1.0, [pair_effects])[:2]
     sd, median = drawn["sd"].to_numpy(), drawn["median"].to_numpy()
     spread = np.sqrt(found.variance + found.tau**2)
     # where next to nothing is known, the ends of the interval are beyond any number
