@@ -15,36 +15,47 @@ import polars as pl
 
 from cxlib.bins import bin_of
 from cxlib.journeys import NO_STAGE
+from cxlib.store.tables import NONE, Table
 
 if TYPE_CHECKING:
     from cxlib.arrivals.open_hours import OpenHours
     from cxlib.periods import Periods
 
-__all__ = ["HISTORY_KEYS", "NONE", "block_days", "block_starts", "count_histories"]
-
-NONE = 65_535
-"""Source of a contact that followed no other within the silence."""
+__all__ = [
+    "HISTORY_KEYS",
+    "NONE",
+    "block_days",
+    "block_starts",
+    "HISTORY_TABLES",
+    "first_block",
+    "count_histories",
+]
 
 ENVIRONMENT = "environment."
 """Beginning of the names of the columns that say where a contact took place."""
 
 _DAYS, _WEEKS = 200, 5 * 366
 _MOST_STEPS = 12
+_MONDAY = date(1970, 1, 5)
 _JOURNEY = ("customer", "journey")
 _UNIT = ("source", "target", "segment", "period")
-_AROUND = ("column", "value", *_UNIT)
 
-HISTORY_KEYS = {
-    "histories": (*_UNIT, "block"),
-    "history_waits": (*_UNIT, "block", "bin"),
-    "steps": (*_UNIT, "block"),
-    "volumes": ("target", "segment", "period", "block"),
-    "environments": _AROUND,
-    "environment_waits": (*_AROUND, "bin"),
-    "environment_steps": _AROUND,
+_STEP = ("stage", "target", "segment", "period")
+_VISITS = "visits in known order, at most three of one customer along each way"
+
+HISTORY_TABLES = {
+    "histories": Table((*_UNIT, "block"), _VISITS),
+    "history_waits": Table((*_UNIT, "block", "bin"), _VISITS),
+    "steps": Table((*_STEP, "block"), "first visits of a journey in a stage"),
+    "volumes": Table(("target", "segment", "period", "block"), "visits"),
+    "environments": Table(("column", "value", *_UNIT), _VISITS),
+    "environment_waits": Table(("column", "value", *_UNIT, "bin"), _VISITS),
+    "environment_steps": Table(("column", "value", *_STEP), "first visits in a stage"),
 }
-"""Key columns of each table, in the order in which it is sorted. In the tables of steps the source
-is the number of a stage, and the target the place at which it was entered."""
+"""The tables. ``source`` is `NONE` for visits that followed no other within the silence; in the
+tables of steps the target is the place at which the stage was entered."""
+
+HISTORY_KEYS = {name: table.keys for name, table in HISTORY_TABLES.items()}
 
 
 def block_days(span: timedelta) -> int:
@@ -52,22 +63,21 @@ def block_days(span: timedelta) -> int:
     return 1 if span.days <= _DAYS else 7 if span.days <= _WEEKS else 28
 
 
+def first_block(periods: Periods, span: timedelta) -> int:
+    """Number of the block in which a log begins."""
+    return (periods.starts[0] - _MONDAY).days // block_days(span)
+
+
 def block_starts(periods: Periods, span: timedelta) -> list[date]:
-    """First day of each block; a block of weeks begins on a Monday."""
-    first, size = _origin(periods, block_days(span)), block_days(span)
-    count = (span.days + (periods.starts[0] - first).days) // size + 40
-    return [first + timedelta(days=size * number) for number in range(count)]
-
-
-def _origin(periods: Periods, size: int) -> date:
-    first = periods.starts[0]
-    return first if size == 1 else first - timedelta(days=first.weekday())
+    """First day of each block from the log's first on; a block of weeks begins on a Monday."""
+    size, first = block_days(span), first_block(periods, span)
+    return [_MONDAY + timedelta(days=size * (first + i)) for i in range(span.days // size + 40)]
 
 
 def count_histories(
     contacts: pl.DataFrame,
     places: pl.DataFrame,
-    periods: Periods,
+    time_zone: str,
     *,
     span: timedelta,
     silence: timedelta,
@@ -79,12 +89,9 @@ def count_histories(
     Parameters
     ----------
     contacts
-        Every contact, reloads left out: ``customer``, ``journey``, ``target``, ``occurred_at``,
-        ``segment``, ``period``, ``rating``; ``source`` and ``wait`` of the contact before, and
-        whether it is ``_linked`` to it and in known order (``_ordered``); ``returned``, ``next``,
-        ``next_stage``, ``_stage``, ``return_after`` and ``follow_up``.
-    places, periods
-        As in the workspace.
+        From `cxlib.store.walk.visits`, with ``rating``.
+    places, time_zone
+        The places table, and where days begin.
     span
         Time that the log covers.
     silence
@@ -99,9 +106,17 @@ def count_histories(
     dict
         The tables of `HISTORY_KEYS`.
     """
-    linked = (pl.col("_linked") & pl.col("_ordered")).fill_null(value=False)
-    contacts = contacts.filter(pl.col("_ordered") | ~pl.col("_linked")).with_columns(
-        source=pl.when(linked).then("source"), passed=pl.col("wait"), _follows=linked
+    linked = pl.col("ordered") & (pl.col("waited") <= silence)
+    contacts = contacts.filter(pl.col("ordered") | ~pl.col("same_journey")).select(
+        pl.col("customer", "journey", "occurred_at", "segment", "period", "rating"),
+        pl.col("returned", "next", "next_stage", "return_after", "^environment\\..*$"),
+        target="place",
+        source=pl.when(linked).then("previous"),
+        wait="waited",
+        passed="waited",
+        follow_up="followed_for",
+        _follows=linked.fill_null(value=False),
+        _stage=pl.lit(places["stage_index"].cast(pl.UInt8)).gather(pl.col("place").cast(pl.UInt32)),
     )
     if open_hours is not None:
         waits = open_hours.waits(contacts.filter("_follows"))
@@ -109,8 +124,8 @@ def count_histories(
         at = contacts["_follows"].arg_true()
         contacts = contacts.with_columns(wait=none.scatter(at, waits))
     size = block_days(span)
-    local = pl.col("occurred_at").dt.convert_time_zone(periods.time_zone).dt.date()
-    block = (local - pl.lit(_origin(periods, size))).dt.total_days() // size
+    local = pl.col("occurred_at").dt.convert_time_zone(time_zone).dt.date()
+    block = (local - pl.lit(_MONDAY)).dt.total_days() // size
     around = [c for c in contacts.columns if c.startswith(ENVIRONMENT)]
     dated = contacts.with_columns(
         block=block.cast(pl.UInt16), source=pl.col("source").cast(pl.UInt16).fill_null(NONE)
@@ -194,7 +209,7 @@ def _waits(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
 def _find_steps(dated: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:
     """First contact of a journey in each stage, and whether a later stage was reached in time.
 
-    Columns of the contact, with ``source`` (the stage), ``n`` (followed for the silence) and
+    Columns of the contact, with ``stage``, ``n`` (followed for the silence) and
     ``silent`` (no later stage within it).
     """
     own = dated.filter(pl.col("_stage") != NO_STAGE)
@@ -211,7 +226,7 @@ def _find_steps(dated: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -
         n = pl.col("follow_up") >= silence
         entered = own.with_columns(n=n, silent=n & ~reached).filter(pl.col("_stage") == stage)
         parts.append(entered.unique(_JOURNEY, keep="first", maintain_order=True))
-    return pl.concat(parts).with_columns(source=pl.col("_stage").cast(pl.UInt16))
+    return pl.concat(parts).with_columns(stage=pl.col("_stage").cast(pl.UInt16))
 
 
 def _step_sums(steps: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:

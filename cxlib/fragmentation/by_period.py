@@ -62,7 +62,7 @@ def _here(arrivals: Arrivals, row: Mapping[str, Any], table: pl.DataFrame) -> pl
     places = arrivals.places
     if row["unit"] == "stage_step":
         stages = dict(places.select("stage", "stage_index").iter_rows())
-        return pl.col("source") == stages.get(row["source"], NONE)
+        return pl.col("stage") == stages.get(row["source"], NONE)
     if row["ground"] in ("like", "plan"):
         source, target = ([row[f"{end}_place"]] for end in ("source", "target"))
     else:

@@ -19,6 +19,7 @@ from cxlib.arrivals.links import check_links
 from cxlib.arrivals.open_hours import OPEN_UNIT
 from cxlib.errors import UnknownNameError
 from cxlib.fragmentation.echoes import choose_findings
+from cxlib.fragmentation.filters import count_filters
 from cxlib.fragmentation.nonresponse import check_responses
 from cxlib.fragmentation.sentences import say_finding, show_findings
 from cxlib.fragmentation.stability import check_stability, flag_simpson
@@ -59,6 +60,7 @@ _COLUMNS = (
     "value",
     "since",
     "affected_until",
+    "transitions",
     "n",
     "observed",
     "expected",
@@ -81,6 +83,7 @@ _COLUMNS = (
     "echo_of",
     "sentence",
 )
+_PLACES = ("source_place", "target_place")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +98,8 @@ class Findings:
         to, else null; of a step: stages) and their channels, ``stage`` and ``owner`` of the target,
         ``handoff`` (channel or owner changes), ``signal``, ``ground``, ``compared_with`` with
         ``group`` and ``value`` (the column and value it is about; null: everybody), ``since`` and
-        ``affected_until`` (first days; null: not known, still so), ``n``, ``observed``,
+        ``affected_until`` (first days; null: not known, still so), ``transitions`` (of transitions:
+        as `cxlib.measures.measure_transitions` counts them), ``n`` (cases judged), ``observed``,
         ``expected``, ``effect`` with ``low`` and ``high`` (95 %, natural differences included) in
         ``effect_unit``, ``others`` (of groups: what the others show as they are counted), ``p``
         (one-sided, towards harm), ``q``, ``customers_affected`` (arrivals × the lower end of the
@@ -115,6 +119,10 @@ class Findings:
         Number of tests that the q values allow for.
     arrivals
         What was judged.
+    filters
+        Why ``n`` is smaller than ``transitions``: ``source_place``, ``target_place``, ``signal``,
+        ``filter`` (see `cxlib.fragmentation.filters`) and ``removed``. They add up; of a planned
+        handoff, which is judged on all contacts at its source, there are none.
     """
 
     table: pl.DataFrame
@@ -122,6 +130,7 @@ class Findings:
     grounds: pl.DataFrame
     tests: int
     arrivals: Arrivals
+    filters: pl.DataFrame
 
     @property
     def found(self) -> pl.DataFrame:
@@ -138,8 +147,20 @@ class Findings:
         return describe_standouts(self)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """The table as plain values, as `cx findings --json` prints it."""
-        return self.table.to_dicts()
+        """The table as plain values, each row with its ``filters``: removed, by name."""
+        keys = ("source_place", "target_place", "signal")
+        removed: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for *key, name, number in self.filters.iter_rows():
+            removed.setdefault(tuple(key), []).append({"filter": name, "removed": number})
+        return [
+            {
+                **row,
+                "filters": removed.get(tuple(row[k] for k in keys), [])
+                if row["ground"] == "like"
+                else [],
+            }
+            for row in self.table.iter_rows(named=True)
+        ]
 
     def write_csv(self, path: str) -> None:
         """Write the table as CSV."""
@@ -222,7 +243,13 @@ def measure_fragmentation(
     told = _signals(table, missing, _left_out(counted))
     if signals is not None:
         told = told.filter(pl.col("signal").is_in(list(signals)))
-    return Findings(table, told, _grounds(table, why_not), tests, part)
+    table = table.with_row_index("at")
+    like = table.filter(pl.col("ground") == "like")
+    transitions, filters = count_filters(part, like)
+    counted_rows = like.select("at", transitions=transitions)
+    table = table.join(counted_rows, on="at", how="left", maintain_order="left")
+    table = table.select(*_COLUMNS, *_PLACES)
+    return Findings(table, told, _grounds(table, why_not), tests, part, filters)
 
 
 def _missing(arrivals: Arrivals) -> dict[str, str]:
@@ -301,7 +328,6 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
             "finding", "p", "source", "target", "signal", "ground", "row",
             descending=[True] + [False] * 6,
         )
-        .select(*_COLUMNS, "source_place", "target_place")
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.arrivals.histories import NONE
+from cxlib.arrivals.histories import NONE, first_block
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.kinds import Counts, Signal, Unit
 
@@ -76,7 +76,7 @@ def read_cases(
     known = pl.when(source < len(part.places)).then(source)
     if unit == "stage_step":
         return table.with_columns(
-            u=pl.col("source").cast(pl.Int64),
+            u=pl.col("stage").cast(pl.Int64),
             s=pl.col(counts.total).cast(pl.Float64),
             q=pl.col(counts.total).cast(pl.Float64),
             n=n.cast(pl.Float64),
@@ -111,6 +111,9 @@ def _table_of(part: Arrivals, signal: Signal, unit: Unit, *, around: bool) -> pl
     table: pl.DataFrame = getattr(part, name)
     if "source" not in table.columns:
         table = table.with_columns(source=pl.lit(NONE, pl.UInt16))
+    if "block" in table.columns:
+        first = first_block(part.periods, part.settings.span)
+        table = table.with_columns(block=(pl.col("block").cast(pl.Int64) - first).clip(0))
     target, source = pl.col("target").cast(pl.UInt32), pl.col("source").cast(pl.UInt32)
     if counts.places is not None and unit != "stage_step":
         table = table.filter(pl.lit(counts.places(part.places)).gather(target))

@@ -112,6 +112,8 @@ class Signal:
         Whether it tells of something done again.
     compares_alone
         Whether "the same" is not the same at another source: each has its own way back, or plan.
+    filters
+        Why arrivals do not count, in order (`cxlib.fragmentation.filters.FILTERS`).
     draws
         The curve behind a finding: silence, waits, where customers went next, or none.
     history
@@ -140,6 +142,7 @@ class Signal:
     sends_back: bool = False
     repeats: bool = False
     compares_alone: bool = False
+    filters: tuple[str, ...] = ("not_followed",)
     draws: Literal["silence", "waits", "next", ""] = ""
     history: Callable[[Arrivals, Mapping[str, Any]], pl.DataFrame] | None = None
 

@@ -27,7 +27,7 @@ def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFra
     frames = []
     for signal in signals.values():
         frame = None if signal.judge is None else signal.judge(part)
-        if frame is not None and len(frame) >= MIN_LIKE:
+        if frame is not None and len(frame):
             frames.append(as_judged(name_transitions(part, frame, signal), signal, "like"))
     return frames
 

@@ -125,4 +125,5 @@ BACKTRACKING = Signal(
     fault=Fault(SENT_BACK, send_back_a_stage, highest=1 - 2 * SENT_BACK),
     sends_back=True,
     draws="next",
+    filters=("not_followed", "nothing_after", "itself_a_return"),
 )

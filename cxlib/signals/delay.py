@@ -203,4 +203,5 @@ DELAY = Signal(
     fault=Fault(DELAYED, prolong_waits, ordinary=1.0),
     follows_customers=True,
     draws="waits",
+    filters=("source_not_followed",),
 )

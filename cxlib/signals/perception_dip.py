@@ -84,4 +84,5 @@ PERCEPTION_DIP = Signal(
     # few answer, so that few handoffs have more ratings than a judgement needs
     fault=Fault(-MARKED_DOWN, lower_ratings, needs=0),
     shuffles=True,
+    filters=("not_rated",),
 )

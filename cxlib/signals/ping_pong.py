@@ -237,4 +237,5 @@ PING_PONG = Signal(
     sends_back=True,
     compares_alone=True,
     draws="next",
+    filters=("not_followed", "nothing_after", "itself_a_return"),
 )

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
-from cxlib.arrivals.histories import block_starts
+from cxlib.arrivals.histories import block_starts, first_block
 from cxlib.grounds.comparing import touchpoint_codes
 from cxlib.grounds.judged import JUDGED, Z95, natural_t, say_day, unit_names
 from cxlib.grounds.kinds import Signal
@@ -35,8 +35,10 @@ def judge_volumes(part: Arrivals) -> pl.DataFrame:
     table = part.volumes
     if table.is_empty():
         return pl.DataFrame(schema=JUDGED)
-    size = int(table["block"].max()) + 1  # type: ignore[arg-type]
-    at = touch.to_numpy()[table["target"].to_numpy()] * size + table["block"].to_numpy()
+    first = first_block(part.periods, part.settings.span)
+    block = np.maximum(table["block"].to_numpy().astype(np.int64) - first, 0)
+    size = int(block.max()) + 1
+    at = touch.to_numpy()[table["target"].to_numpy()] * size + block
     counts = np.bincount(at, table["contacts"].to_numpy(), len(names) * size).reshape(-1, size)
     own = np.zeros(len(names), dtype=bool)
     own[touch.to_numpy()[(part.places["initiated_by"] == "customer").to_numpy()]] = True
