@@ -148,10 +148,11 @@ def rank_customers(columns: Mapping[str, Column]) -> list[tuple[float, Column]]:
 def _score_customer(column: Column) -> float | None:
     if column.kind in ("empty", "time", "flag") or (column.distinct < 2 and column.rows > 10):
         return None
-    if column.kind == "number" and (column.numbers % 1 != 0).any():
-        return None
     words, joined = set(column.words), "".join(column.words)
     is_id = bool(words & _ID) or joined.endswith("id")
+    # an analytics id such as 1234567.1700000000 is no measure
+    if column.kind == "number" and not is_id and (column.numbers % 1 != 0).any():
+        return None
     score = 0.0
     if column.name.lower().strip() == "case:concept:name":
         return 9.0
