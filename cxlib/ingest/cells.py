@@ -21,10 +21,10 @@ _EXACT = 2**53
 
 
 _DAMAGED = {
-    r"^\d+\.0$": "end in '.0': a tool turned them into floating point; export them as text, or "
-    "they will not match other tables",
-    r"^\d(?:[.,]\d+)?[eE]\+?\d+$": "were shortened by a spreadsheet and are damaged",
-    r"^[1-9]\d{14}0{2,}$": "have no digits after the fifteenth: a spreadsheet has cut them",
+    r"^\d+\.0$": "ids end in '.0', such as {}: a tool turned them into floating point; export them "
+    "as text, or they will not match other tables",
+    r"^\d(?:[.,]\d+)?[eE]\+?\d+$": "ids such as {} were shortened by a spreadsheet and are damaged",
+    r"^[1-9]\d{14}0{2,}$": "ids such as {} end after fifteen digits: a spreadsheet cut them",
 }
 """What ids look like that a tool has damaged, and what to do."""
 
@@ -103,5 +103,5 @@ def read_ids(raw: pl.Series, *, where: str) -> Ids:
     for pattern, what in _DAMAGED.items():
         damaged = values.str.contains(pattern).fill_null(False)
         if count := int(damaged.sum()):
-            hints += (f"{where}: {count:,} ids such as {values.filter(damaged)[0]!r} {what}",)
+            hints += (f"{where}: {count:,} {what.format(repr(values.filter(damaged)[0]))}",)
     return Ids(values, hints)

@@ -25,7 +25,7 @@ __all__ = [
     "as_file",
     "cut_off",
     "find_sources",
-    "open_bytes",
+    "open_source",
     "read_bytes",
 ]
 
@@ -149,7 +149,7 @@ def find_sources(paths: Paths) -> list[Source]:
 
 
 @contextmanager
-def open_bytes(source: Source) -> Iterator[IO[bytes]]:
+def open_source(source: Source) -> Iterator[IO[bytes]]:
     """Open a file, unpacked as it is read, and no further than a log's contents can be packed.
 
     Reading may raise one of `DAMAGED`, and an InputError where the contents are above 100 MB and
@@ -189,10 +189,11 @@ class _Unpacked(io.RawIOBase):
         return len(data)
 
     def _refuse(self, what: str) -> NoReturn:
-        kind = self._source.packed or "archive"
+        name, kind = self._source, self._source.packed or "archive"
+        how = f" (gunzip -k {name})" if kind == "gzip" else ""
         raise InputError(
-            f"{self._source}: the {kind} {what}; if it is meant to, unpack it and name the "
-            "unpacked file, for which there is no such limit"
+            f"{name}: the {kind} {what}; if it is meant to, unpack it{how} and name the unpacked "
+            "file, for which there is no such limit"
         )
 
 
@@ -207,7 +208,7 @@ def read_bytes(source: Source) -> bytes:
     if source.is_plain:
         return source.path.read_bytes()
     try:
-        with open_bytes(source) as file:
+        with open_source(source) as file:
             return b"".join(iter(lambda: file.read(_CHUNK), b""))
     except DAMAGED as error:
         raise cut_off(source, error) from None
@@ -326,7 +327,7 @@ def _members(path: Path, wanted: str | None) -> list[Source]:
             raise InputError(f"{path}/{name}: this kind of file cannot be read; {_READABLE} can")
         source = Source(path, kind, member=name)
         try:
-            with open_bytes(source) as file:
+            with open_source(source) as file:
                 sources.append(_known(source, file.read(8)))
         except (*DAMAGED, NotImplementedError) as error:
             raise cut_off(source, error) from None

@@ -16,7 +16,7 @@ from lxml import etree
 
 from cxlib.errors import InputError
 from cxlib.ingest.raw import LINE, POSITION, RawTable
-from cxlib.ingest.sources import DAMAGED, Source, cut_off, open_bytes
+from cxlib.ingest.sources import DAMAGED, Source, cut_off, open_source
 
 __all__ = ["read_xes"]
 
@@ -40,7 +40,7 @@ def read_xes(source: Source) -> RawTable:
     columns: dict[str, list[str | None]] = {}
     positions: list[int] = []
     try:
-        with open_bytes(source) as file:
+        with open_source(source) as file:
             for trace in _traces(file):
                 _append(trace, columns, positions)
     except DAMAGED as error:

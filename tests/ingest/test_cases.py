@@ -110,7 +110,7 @@ def test_nested_events_by_their_paths(cases: Path) -> None:
 
 def test_ids_that_are_none_are_told_and_one_line_sets_them_aside(cases: Path) -> None:
     report = read(cases, "placeholder-ids.csv").report
-    (hint,) = (hint for hint in report.hints if "placeholder" in hint)
+    (hint,) = (hint for hint in report.hints if "not_a_customer" in hint)
     assert "'null'" in hint
     assert "99 of 400 rows" in hint
     told = map_of(cases, "placeholder-ids.csv").to_yaml() + "not_a_customer: [null]\n"
