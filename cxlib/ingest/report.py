@@ -281,7 +281,7 @@ class IngestReport:
             yield "segments left out", ", ".join(self.segments_left_out)
 
     def _clock(self, at: datetime) -> str:
-        """Write an instant on the clock of the map, so that its day is the local one, and in UTC."""
+        """Write an instant on the clock of the map, whose day is the local one, and in UTC."""
         utc = f"{at:%Y-%m-%d %H:%M} UTC"
         if self.time_zone == "UTC":
             return utc
