@@ -315,8 +315,9 @@ def _journey(entry: Entry | None, names: list[str]) -> JourneyRule:
         return JourneyRule()
     keys = entry.keys(f.name for f in fields(JourneyRule))
     rule: dict[str, Any] = {}
-    if "gap" in keys:
-        rule["gap"] = _duration(keys["gap"])
+    for key in ("gap", "robot_pace"):
+        if key in keys:
+            rule[key] = _duration(keys[key])
     for key in ("goal", "lost"):
         if key in keys:
             touchpoints = keys[key].items(or_one=True)

@@ -43,6 +43,7 @@ PERIODS = ("day", "week", "month", "quarter")
 COLUMNS = {
     "customer": "who (always text)",
     "occurred_at": "when the contact began",
+    "time_of_day": "the clock time, where date and time are two columns",
     "touchpoint": "what contact",
     "channel": "by which medium",
     "stage": "phase of the journey",
@@ -104,6 +105,8 @@ class JourneyRule:
         journey.
     max_contacts_per_day
         A customer with more contacts than this on one day is taken for a robot.
+    robot_pace
+        So is a customer with 50 contacts or more that are on average less than this apart.
     """
 
     gap: timedelta | None = None
@@ -111,6 +114,7 @@ class JourneyRule:
     lost: tuple[str, ...] = ()
     restart: bool = True
     max_contacts_per_day: int = 500
+    robot_pace: timedelta = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
