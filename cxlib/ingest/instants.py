@@ -320,8 +320,9 @@ def _read_alike(column: _Column, here: pl.Series, order: str) -> None:
     guess = guess_time_format(texts.gather_every(max(len(texts) // 500, 1)).to_list())
     if guess is None:
         return
-    wanted = ("%d", "%m") if order == "day" else ("%m", "%d")
-    pattern = re.sub("%[dm]", lambda match, left=list(wanted): left.pop(0), guess[0])
+    pattern = guess[0]
+    if pattern.index("%d") > pattern.index("%m") if order == "day" else pattern.startswith("%d"):
+        pattern = pattern.replace("%d", "%x").replace("%m", "%d").replace("%x", "%m")
     read = _to_datetime(texts, pattern)
     # %Y takes two digits for a year of the first century.
     read = read.set((read.dt.year() < 1900).fill_null(False), None)
