@@ -20,7 +20,15 @@ from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
 from cxlib.store.walk import Scope, changes, follow_contacts, open_waits
 
-__all__ = ["OUTCOMES", "By", "Journeys", "name_places", "read_contacts", "read_journeys"]
+__all__ = [
+    "OUTCOMES",
+    "By",
+    "Journeys",
+    "choose_contacts",
+    "name_places",
+    "read_contacts",
+    "read_journeys",
+]
 
 OUTCOMES = ("goal", "declined", "silent", "done", "open")
 """What became of a journey: the goal, or declined (a loss of the map), what came first; silent
@@ -131,6 +139,20 @@ def read_contacts(
         rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)
         kept = rows.filter(*tests) if tests else rows
         yield open_waits(kept, calendar).select("customer", "place", "next", "wait", "open_wait")
+
+
+def choose_contacts(
+    workspace: Workspace, rows: pl.DataFrame, where: Selection | None
+) -> pl.DataFrame:
+    """Keep the contacts that a selection names; rows carry segment, period and place.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        For a selection that the workspace does not have.
+    """
+    tests = _choose(workspace, where).tests()
+    return rows.filter(*tests) if tests else rows
 
 
 def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int64]]:
