@@ -42,7 +42,9 @@ def print_findings(
     with working("Judging every handoff"):
         found = measure_fragmentation(opened, where=where)
     if as_json:
-        print_json(as_records(found.table))
+        records = as_records(found.table)
+        told = (row["filters"] for row in found.to_dicts())
+        print_json([{**row, "filters": why} for row, why in zip(records, told, strict=True)])
         return
     rows = [_finding_row(row) for row in found.found.iter_rows(named=True)]
     print_table(

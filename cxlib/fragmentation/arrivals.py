@@ -2,19 +2,18 @@
 
 Everything that is said about a handoff a → b is said about the customers who *arrived at b from a*:
 whether they went on, turned back, returned to where they came from, how long they had waited, and
-how they rated b. One streaming pass over the store counts this into additive tables of integers
-and sums, those of marked touchpoints, of planned handoffs and of links between channels among them
-(`cxlib.fragmentation.repeats`, `planned`, `links`). Like the journey summary they grow with the
-journey map, not with the log.
+how they rated b. One pass over the walk (`cxlib.store.walk`) counts this into additive tables of
+integers and sums, those of marked touchpoints, of planned handoffs and of links between channels
+among them (`cxlib.fragmentation.repeats`, `planned`, `links`). Like the journey summary they grow
+with the journey map, not with the log.
 
-A customer counts at most `MAX_PER_CUSTOMER` times per handoff and with a limited number of
-contacts in all, and customers who behave like robots are left out, so that a few heavy users
-cannot speak for a handoff.
+An arrival is a transition, as `cxlib.measures.measure_transitions` counts them, that the filters of
+`SET_ASIDE` leave: what each of them took away is counted with them, so that every figure about a
+handoff says of how many of its transitions it speaks.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.bins import bin_of
-from cxlib.durable import keep_folder
 from cxlib.errors import InputError, WorkspaceError
 from cxlib.fragmentation.links import count_links
 from cxlib.fragmentation.open_hours import read_open_hours
@@ -34,7 +32,17 @@ from cxlib.fragmentation.repeats import REPEATS, SPREAD, count_repeats
 from cxlib.fragmentation.responses import count_responses
 from cxlib.journeys import NO_STAGE
 from cxlib.periods import Periods
-from cxlib.segments import segment_codes
+from cxlib.store.selection import Chosen
+from cxlib.store.tables import (
+    Dictionaries,
+    Table,
+    add_up,
+    merge,
+    read_tables,
+    select,
+    write_tables,
+)
+from cxlib.store.walk import RELOAD, Scope, look_back, visits
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.open_hours import OpenHours
@@ -42,11 +50,27 @@ if TYPE_CHECKING:
     from cxlib.store import Workspace
     from cxlib.summary import Selection
 
+__all__ = [
+    "FALLBACK_SILENCE",
+    "KEYS",
+    "LANDMARKS",
+    "MAX_PER_CUSTOMER",
+    "RELOAD",
+    "SET_ASIDE",
+    "TABLES",
+    "WINDOWS",
+    "Arrivals",
+    "Settings",
+    "choose_silence",
+    "count_arrivals",
+    "count_frames",
+    "merge_arrivals",
+    "most_contacts",
+    "read_arrivals",
+]
+
 MAX_PER_CUSTOMER = 3
 """How often one customer may count for one handoff."""
-
-RELOAD = timedelta(seconds=60)
-"""The same touchpoint again within this time is one contact, not two (a reload, a double click)."""
 
 FALLBACK_SILENCE = timedelta(days=30)
 """Silence that counts as having left where the journey map states no gap."""
@@ -57,26 +81,41 @@ LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
 WINDOWS = LANDMARKS[:1]
 """Shorter windows for what came next, at which a signal must keep its sign to be stable."""
 
-_FORMAT = 5
-"""Version of what is counted; arrivals of another version are counted again."""
-
 _POSITION_BINS = (2, 3, 5, 9)
-_ROBOT_CONTACTS = 100
-_ROBOT_PACE = timedelta(seconds=60)
+_LEAST_CONTACTS = 50
 
 _STRATA = ("source", "target", "high", "reached", "position", "segment", "period")
+_ARRIVALS = "transitions that no filter set aside"
 
-KEYS = {
-    "arrivals": _STRATA,
-    "onward": ("source", "target", "next", "segment", "period"),
-    "waits": ("source", "target", "bin", "segment", "period"),
-    "spread": ("source", "target", "bucket"),
-    "repeats": _STRATA,
-    "repeats_spread": ("source", "target", "bucket"),
-    "planned": COUNTS,
-    "links": ("place",),
-    "responses": (*_STRATA, "after"),
+SET_ASIDE = ("reload", "tied", "slow", "beyond", "often")
+"""Why a transition is no arrival, in the order in which it is asked: a reload; the two contacts
+share one instant, so that their order is not known; more than the silence between them; beyond the
+customer's first contacts, of which only so many count; more than `MAX_PER_CUSTOMER` times by one
+customer. Columns of ``transitions``."""
+
+TABLES = {
+    "transitions": Table(("source", "target", "segment", "period"), "every transition"),
+    "arrivals": Table(_STRATA, _ARRIVALS, meaning=2),
+    "onward": Table(
+        ("source", "target", "next", "segment", "period"), "fresh arrivals that went on", meaning=2
+    ),
+    "waits": Table(
+        ("source", "target", "bin", "segment", "period"),
+        "arrivals whose source was followed for the silence",
+        meaning=2,
+    ),
+    "spread": Table(("source", "target", "bucket"), _ARRIVALS, meaning=2),
+    "repeats": Table(_STRATA, "arrivals at marked touchpoints", meaning=2),
+    "repeats_spread": Table(
+        ("source", "target", "bucket"), "arrivals at marked touchpoints", meaning=2
+    ),
+    "planned": Table(COUNTS, "contacts at the source of a planned handoff", meaning=2),
+    "links": Table(("place",), "contacts that customers began", meaning=2),
+    "responses": Table((*_STRATA, "after"), _ARRIVALS, meaning=2),
 }
+"""The tables of `Arrivals`. Their period is that of the contact that was left, as everywhere."""
+
+KEYS = {name: table.keys for name, table in TABLES.items()}
 """Key columns of each table, in the order in which it is sorted."""
 
 
@@ -91,8 +130,8 @@ class Settings:
         every counted arrival has had.
     first_at, observed_until
         First contact, and end of observation, UTC.
-    customers, robots
-        Customers counted, and customers left out because they behave like robots.
+    customers
+        Customers counted.
     midnight_share
         Share of contacts at exactly midnight in the map's time zone or in UTC.
     unknown_share
@@ -101,17 +140,20 @@ class Settings:
         Planned handoffs, in the order in which they were counted.
     open_hours
         Opening hours that waits were counted in; None: the map states none.
+    most_contacts
+        Contacts after which a customer counts no further, so that a few heavy users cannot speak
+        for a handoff.
     """
 
     silence: timedelta
     first_at: datetime
     observed_until: datetime
     customers: int
-    robots: int
     midnight_share: float
     unknown_share: float = 0.0
     plan: tuple[PlannedHandoff, ...] = ()
     open_hours: OpenHours | None = None
+    most_contacts: int = _LEAST_CONTACTS
 
     @property
     def span(self) -> timedelta:
@@ -125,6 +167,9 @@ class Arrivals:
 
     Attributes
     ----------
+    transitions
+        Per source, target, segment and period: ``transitions``, all of them, and how many of them
+        each filter of `SET_ASIDE` took away.
     arrivals
         Per source, target, highest stage so far (``high``), goal already ``reached``, ``position``
         (class of the contact number in the journey), segment and period: ``n`` arrivals followed
@@ -152,6 +197,7 @@ class Arrivals:
         As ``arrivals``, by what came after as well: who was rated (`count_responses`).
     """
 
+    transitions: pl.DataFrame
     arrivals: pl.DataFrame
     onward: pl.DataFrame
     waits: pl.DataFrame
@@ -177,41 +223,30 @@ class Arrivals:
         InputError
             For a period outside the log.
         """
-        if where is None or (where.segment, where.period, where.channel) == (None, None, None):
+        chosen = Chosen.of(where, places=self.places, segments=self.segments, periods=self.periods)
+        if (chosen.segments, chosen.period) == (None, None):
             return self
-        tests: list[pl.Expr] = []
-        if where.segment is not None:
-            tests.append(pl.col("segment").is_in(segment_codes(self.segments, *where.segment)))
-        if where.period is not None:
-            first, last = where.period
-            if not 0 <= first <= last < len(self.periods):
-                msg = f"period {first} to {last} is outside the log's {len(self.periods)} periods"
-                raise InputError(msg)
-            tests.append(pl.col("period").is_between(first, last))
-        parts = [name for name, keys in KEYS.items() if "segment" in keys and tests]
-        kept = {name: getattr(self, name).filter(*tests) for name in parts}
+        kept: dict[str, Any] = {**select(self.tables, TABLES, chosen)}
         return replace(self, **kept, cache={})
+
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The additive tables by name."""
+        return {name: getattr(self, name) for name in TABLES}
 
     def write(self, folder: str | Path) -> None:
         """Write the tables to a folder, complete or not at all."""
         s = self.settings
-        meta = {
-            "format": _FORMAT,
+        about = {
             "silence_seconds": s.silence.total_seconds(),
             "first_at": s.first_at.isoformat(),
             "observed_until": s.observed_until.isoformat(),
             "customers": s.customers,
-            "robots": s.robots,
             "midnight_share": s.midnight_share,
             "unknown_share": s.unknown_share,
+            "most_contacts": s.most_contacts,
         }
-
-        def write(fresh: Path) -> None:
-            for name in KEYS:
-                getattr(self, name).write_parquet(fresh / f"{name}.parquet")
-            (fresh / "arrivals.json").write_text(json.dumps(meta, indent=1), "utf-8")
-
-        keep_folder(Path(folder), write)
+        write_tables(folder, self.tables, TABLES, about)
 
 
 def read_arrivals(workspace: Workspace) -> Arrivals:
@@ -222,30 +257,31 @@ def read_arrivals(workspace: Workspace) -> Arrivals:
     """
     folder = workspace.log_folder / "arrivals"
     file = folder / "arrivals.json"
-    return workspace.keep("arrivals", file, lambda: _read_arrivals(workspace, folder, file))
+    return workspace.keep("arrivals", file, lambda: _read_arrivals(workspace, folder))
 
 
-def _read_arrivals(workspace: Workspace, folder: Path, file: Path) -> Arrivals:
-    meta = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    if meta.get("format") != _FORMAT:
+def _read_arrivals(workspace: Workspace, folder: Path) -> Arrivals:
+    try:
+        read, about = read_tables(folder, TABLES)
+    except WorkspaceError:  # not there yet, or counted otherwise
         counted = count_arrivals(workspace)
         with suppress(WorkspaceError):  # a folder that may only be read is counted every time
             counted.write(folder)
         return counted
     settings = Settings(
-        timedelta(seconds=meta["silence_seconds"]),
-        datetime.fromisoformat(meta["first_at"]),
-        datetime.fromisoformat(meta["observed_until"]),
-        meta["customers"],
-        meta["robots"],
-        meta["midnight_share"],
-        meta["unknown_share"],
+        timedelta(seconds=about["silence_seconds"]),
+        datetime.fromisoformat(about["first_at"]),
+        datetime.fromisoformat(about["observed_until"]),
+        about["customers"],
+        about["midnight_share"],
+        about["unknown_share"],
         workspace.journey_map.planned_handoffs,
         read_open_hours(workspace),
+        about["most_contacts"],
     )
-    tables: dict[str, Any] = {n: pl.read_parquet(folder / f"{n}.parquet") for n in KEYS}
+    frames: dict[str, Any] = {**read}
     return Arrivals(
-        **tables,
+        **frames,
         places=workspace.places,
         segments=workspace.segments,
         periods=workspace.periods,
@@ -309,52 +345,53 @@ def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
     first_at = customers["first_at"].min()
     span: timedelta = observed_until - first_at  # type: ignore[operator, assignment]
     chosen = choose_silence(span, silence)
-    robots, most = find_robots(customers)
-    scope = _Scope(places, observed_until, chosen, most, tuple(plan), open_hours)
-    parts: dict[str, list[pl.DataFrame]] = {name: [] for name in KEYS}
+    most = most_contacts(customers)
+    walk = Scope(places, silence, observed_until)
+    scope = _Scope(walk, chosen, most, tuple(plan), open_hours)
+    parts: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
     midnights = contacts = 0
     for frame in frames:
         at_midnight = pl.col("occurred_at").dt.convert_time_zone(time_zone).dt.time()
         midnights += int(frame.select((at_midnight == pl.time(0)).sum()).item())
         contacts += len(frame)
-        kept = frame.filter(~pl.col("customer").is_in(robots.implode())) if len(robots) else frame
-        for name, table in _count_bucket(kept, scope).items():
+        for name, table in _count_bucket(frame, scope).items():
             parts[name].append(table)
-    tables: dict[str, Any] = {name: _add_up(parts[name], name) for name in KEYS}
+    tables: dict[str, Any] = {name: add_up(parts[name], TABLES[name]) for name in TABLES}
     settings = Settings(
         chosen,
         first_at,  # type: ignore[arg-type]
         observed_until,
-        len(customers) - len(robots),
-        len(robots),
+        len(customers),
         midnights / max(contacts, 1),
         unknown_share,
         tuple(plan),
         open_hours,
+        most,
     )
     return Arrivals(**tables, places=places, segments=segments, periods=periods, settings=settings)
 
 
 def merge_arrivals(parts: Sequence[Arrivals]) -> Arrivals:
-    """Add up arrivals of different customers that share places, segments and periods."""
+    """Add up arrivals of different customers."""
     if not parts:
         msg = "there are no arrivals to merge"
         raise InputError(msg)
-    first = parts[0]
-    for other in parts[1:]:
-        if not other.places.equals(first.places) or other.periods != first.periods:
-            msg = "arrivals with different places or periods cannot be merged"
-            raise InputError(msg)
-    tables: dict[str, Any] = {
-        name: _add_up([getattr(p, name) for p in parts], name) for name in KEYS
-    }
+    summed, both = merge(
+        [(p.tables, Dictionaries(p.places, p.segments, p.periods)) for p in parts], TABLES
+    )
     settings = replace(
-        first.settings,
+        parts[0].settings,
         first_at=min(p.settings.first_at for p in parts),
         customers=sum(p.settings.customers for p in parts),
-        robots=sum(p.settings.robots for p in parts),
     )
-    return replace(first, **tables, settings=settings, cache={})
+    frames: dict[str, Any] = {**summed}
+    return Arrivals(
+        **frames,
+        places=both.places,
+        segments=both.segments,
+        periods=both.periods,
+        settings=settings,
+    )
 
 
 def choose_silence(span: timedelta, gap: timedelta | None) -> timedelta:
@@ -364,136 +401,109 @@ def choose_silence(span: timedelta, gap: timedelta | None) -> timedelta:
     return next((d for d in (wanted, *shorter) if 3 * d <= span), min((wanted, *shorter)))
 
 
-def find_robots(customers: pl.DataFrame) -> tuple[pl.Series, int]:
-    """Find customers with far more contacts than others, or with too many too fast.
-
-    Far more: over 100, and over three times the 99.5 % quantile. Too fast: at least 50, less than a
-    minute apart on average.
-
-    Returns
-    -------
-    tuple
-        The customers, and the number of contacts after which any other customer counts no further
-        (the 99.5 % quantile, at least 50).
-    """
-    if customers.is_empty():
-        return customers["customer"], _ROBOT_CONTACTS
-    quantile = float(customers["contacts"].quantile(0.995, "nearest") or 0)
-    pace = (pl.col("last_at") - pl.col("first_at")) / (pl.col("contacts") - 1).clip(1)
-    many = pl.col("contacts") > max(_ROBOT_CONTACTS, 3 * quantile)
-    fast = (pl.col("contacts") >= _ROBOT_CONTACTS // 2) & (pace < _ROBOT_PACE)
-    return customers.filter(many | fast)["customer"], max(_ROBOT_CONTACTS // 2, int(quantile))
+def most_contacts(customers: pl.DataFrame) -> int:
+    """Contacts after which a customer counts no further: the 99.5 % quantile, at least 50."""
+    quantile = customers["contacts"].quantile(0.995, "nearest") or 0
+    return max(_LEAST_CONTACTS, int(quantile))
 
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    places: pl.DataFrame
-    observed_until: datetime
+    walk: Scope
     silence: timedelta
     most: int
     plan: tuple[PlannedHandoff, ...] = ()
     open_hours: OpenHours | None = None
 
-    def lookup(self, column: str, place: pl.Expr) -> pl.Expr:
-        return pl.lit(self.places[column]).gather(place.cast(pl.UInt32))
-
 
 def _count_bucket(rows: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     """Count everything that the customers of one bucket add."""
-    reload = (
-        (pl.col("customer") == pl.col("customer").shift(1))
-        & (pl.col("place") == pl.col("place").shift(1))
-        & (pl.col("occurred_at").diff() <= RELOAD)
-    )
-    contacts = rows.filter(~reload.fill_null(False))
-    followed = follow_arrivals(rows, scope)
+    places = scope.walk.places
+    if "rating" not in rows.columns:
+        rows = rows.with_columns(rating=pl.lit(None, pl.Float32))
+    seen = look_back(rows, scope=scope.walk).collect()
+    transitions, followed = _find_arrivals(seen, scope)
     tables = _count(followed, scope)
-    again = count_repeats(followed, contacts, scope.places, within=scope.silence)
+    tables["transitions"] = transitions
+    contacts = seen.filter(~pl.col("reload"))
+    again = count_repeats(followed, contacts, places, within=scope.silence)
     sums = [pl.col(name).sum().cast(pl.Int64) for name in REPEATS]
-    tables["repeats"] = _with_keys(again).group_by(KEYS["repeats"]).agg(sums)
+    tables["repeats"] = again.group_by(KEYS["repeats"]).agg(sums)
     spread = [pl.col(name).sum().cast(pl.Int64) for name in SPREAD]
     tables["repeats_spread"] = again.group_by(KEYS["repeats_spread"]).agg(spread)
     tables["planned"] = count_planned(
         contacts,
-        scope.places,
+        places,
         scope.plan,
-        observed_until=scope.observed_until,
+        observed_until=scope.walk.observed_until,
         most=MAX_PER_CUSTOMER,
     )
-    tables["links"] = count_links(rows, scope.places)
-    tables["responses"] = count_responses(
-        _with_keys(followed), keys=KEYS["responses"], silence=scope.silence
-    )
+    tables["links"] = count_links(rows, places)
+    tables["responses"] = count_responses(followed, keys=KEYS["responses"], silence=scope.silence)
     return tables
 
 
-def _with_keys(followed: pl.DataFrame) -> pl.DataFrame:
-    """Add the strata that are not columns yet: highest stage, and class of the position."""
-    position = pl.col("position").cast(pl.Int32)
-    return followed.with_columns(
-        high=pl.col("stage_high"),
-        position=pl.sum_horizontal((position >= b).cast(pl.UInt8) for b in _POSITION_BINS).cast(
-            pl.UInt8
-        ),
-    )
+def _find_arrivals(seen: pl.DataFrame, scope: _Scope) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Find the arrivals among the transitions, and count what the filters take away.
 
-
-def follow_arrivals(rows: pl.DataFrame, scope: _Scope) -> pl.DataFrame:
-    """Give every contact that followed another: where from, after what wait, and what came next.
-
-    Two contacts follow each other when no more than the silence lies between them, also where the
-    goal in between made our rule begin a new journey: the customer does not know the rule.
+    Returns
+    -------
+    tuple
+        The table ``transitions``; and the arrivals with what lies around them: ``source``,
+        ``target``, the strata, ``period`` (of the contact that was left), ``wait``, ``follow_up``,
+        ``stage``, ``turn`` (how often the customer had made this transition before), and the
+        columns of `cxlib.store.walk.visits`.
     """
-    instant = pl.col("occurred_at")
-    silence = pl.lit(scope.silence)
-    row = pl.int_range(pl.len(), dtype=pl.Int64)
-    same = (pl.col("customer") == pl.col("customer").shift(1)).fill_null(False)
-    since = instant - instant.shift(1)
-    reload = same & (pl.col("place") == pl.col("place").shift(1)) & (since <= RELOAD)
-    contacts = rows.lazy().filter(~reload.fill_null(False))
-    if "rating" not in rows.columns:
-        contacts = contacts.with_columns(rating=pl.lit(None, pl.Float32))
-    own = scope.lookup("initiated_by", pl.col("place")) == "customer"
-    after = (pl.col("customer").shift(-1) == pl.col("customer")).fill_null(False)
-    own_at = pl.when(own).then(instant).shift(-1).backward_fill()
-    own_by = pl.when(own).then(pl.col("customer")).shift(-1).backward_fill()
-    stage = scope.lookup("stage_index", pl.col("place")).cast(pl.UInt8)
-    channel = scope.lookup("channel", pl.col("place"))
-    # within one instant the order is known only where the source gives it
-    ordered = (since > timedelta(0)) | (pl.col("sequence") > pl.col("sequence").shift(1))
-    linked = (same & (since <= silence)).fill_null(False)
-    # a contact that is itself a return (a, b, and now a, or a's channel, again)
-    away = channel.shift(1) != channel
-    home = (pl.col("place").shift(2) == pl.col("place")) | (away & (channel.shift(2) == channel))
-    return (
-        contacts.with_columns(
-            source=pl.col("place").shift(1),
-            wait=since,
-            _linked=linked,
-            _ordered=ordered,
-            returned=linked
-            & linked.shift(1)
-            & (pl.col("place").shift(1) != pl.col("place"))
-            & home,
-            next=pl.when(after & (instant.shift(-1) - instant <= silence)).then(
-                pl.col("place").shift(-1)
-            ),
-            _until_next=instant.shift(-1) - instant,
-            next_stage=stage.shift(-1),
-            _stage=stage,
-            return_after=pl.when(own_by == pl.col("customer")).then(own_at - instant),
-            follow_up=pl.lit(scope.observed_until) - instant,
-            _contact=row - pl.when(same).then(0).otherwise(row).cum_max(),
-        )
-        .filter(pl.col("_linked") & pl.col("_ordered") & (pl.col("_contact") < scope.most))
+    ends = {"previous": "source", "place": "target", "left_in": "period"}
+    keys = KEYS["transitions"]
+    n = pl.len().cast(pl.Int64)
+    moves = (
+        visits(seen.lazy(), scope=scope.walk, silence=scope.silence)
+        .filter("same_journey")
+        .drop("period")
+        .rename({**ends, "waited": "wait", "followed_for": "follow_up", "stage_high": "high"})
         .with_columns(
-            _turn=pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "place")
+            position=_class_of(pl.col("position")),
+            stage=scope.walk.of_place("stage_index", "target").cast(pl.UInt8),
+            aside=pl.when(~pl.col("ordered"))
+            .then(pl.lit("tied"))
+            .when(pl.col("wait") > scope.silence)
+            .then(pl.lit("slow"))
+            .when(pl.col("number") >= scope.most)
+            .then(pl.lit("beyond")),
         )
-        .filter(pl.col("_turn") < MAX_PER_CUSTOMER)
-        .rename({"place": "target"})
-        .drop("_linked", "_ordered", "_contact")
         .collect()
     )
+    turn = pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "target")
+    turns = moves.filter(pl.col("aside").is_null()).with_columns(turn=turn)
+    often = pl.col("turn") >= MAX_PER_CUSTOMER
+    counts = [
+        seen.lazy()
+        .filter("reload")
+        .select(pl.col(old).alias(new) for old, new in [*ends.items(), ("segment", "segment")])
+        .group_by(keys)
+        .agg(transitions=n, reload=n),
+        moves.lazy()
+        .group_by(keys)
+        .agg(
+            n.alias("transitions"),
+            *((pl.col("aside") == why).sum().cast(pl.Int64).alias(why) for why in SET_ASIDE[1:4]),
+        ),
+        turns.lazy().group_by(keys).agg(often=often.sum().cast(pl.Int64)),
+    ]
+    transitions = (
+        pl.concat(counts, how="diagonal")
+        .group_by(keys)
+        .agg(pl.col("transitions", *SET_ASIDE).fill_null(0).sum())
+        .collect()
+    )
+    return transitions, turns.filter(~often)
+
+
+def _class_of(position: pl.Expr) -> pl.Expr:
+    """Class of the number of contacts before in the journey."""
+    reached = ((position >= least).cast(pl.UInt8) for least in _POSITION_BINS)
+    return pl.sum_horizontal(reached).cast(pl.UInt8)
 
 
 def _count(followed: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
@@ -503,21 +513,21 @@ def _count(followed: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     onward = pl.col("next").is_not_null()
     # below the stage the customer is in, not only below the highest: who stays where an earlier
     # handoff sent them back to is not sent back again
-    known = (pl.col("_stage") != NO_STAGE) & (pl.col("next_stage") != NO_STAGE)
-    back = onward & known & (pl.col("next_stage") < pl.col("_stage"))
+    known = (pl.col("stage") != NO_STAGE) & (pl.col("next_stage") != NO_STAGE)
+    back = onward & known & (pl.col("next_stage") < pl.col("stage"))
     counts = {
         "n": full,
         "silent": full & left,
         "onward": full & onward,
-        "fresh": full & onward & ~pl.col("returned").fill_null(False),
-        "back": full & back.fill_null(False) & ~pl.col("returned").fill_null(False),
+        "fresh": full & onward & ~pl.col("returned"),
+        "back": full & back.fill_null(False) & ~pl.col("returned"),
     }
     for mark in LANDMARKS:
         seen = pl.col("follow_up") >= mark
         counts[f"n_{mark.days}"] = seen
         counts[f"silent_{mark.days}"] = seen & (pl.col("return_after") > mark).fill_null(True)
     for mark in WINDOWS:
-        soon = pl.col("_until_next") <= mark
+        soon = pl.col("until_next") <= mark
         counts[f"fresh_{mark.days}"] = counts["fresh"] & soon
         counts[f"back_{mark.days}"] = counts["back"] & soon
     totals = [e.sum().cast(pl.Int64).alias(n) for n, e in counts.items()]
@@ -525,27 +535,21 @@ def _count(followed: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     waited = (
         pl.col("wait") if scope.open_hours is None else pl.lit(scope.open_hours.waits(followed))
     )
-    frame = (
-        _with_keys(followed)
-        .lazy()
-        .with_columns(
-            bin=bin_of(waited.dt.total_microseconds() / 1_000_000),
-        )
-    )
+    frame = followed.lazy().with_columns(bin=bin_of(waited.dt.total_microseconds() / 1_000_000))
     sums = (
-        (pl.col("_turn") == 0).sum().cast(pl.Int64).alias("customers"),
+        (pl.col("turn") == 0).sum().cast(pl.Int64).alias("customers"),
         rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
         rating.sum().alias("rating_sum"),
         (rating * rating).sum().alias("rating_sq"),
     )
     tallied = {
         "arrivals": frame.group_by(KEYS["arrivals"]).agg(*totals, *sums),
-        "onward": frame.filter(full & onward & ~pl.col("returned").fill_null(False))
+        "onward": frame.filter(full & onward & ~pl.col("returned"))
         .group_by(KEYS["onward"])
         .agg(
             _size(),
             *(
-                (pl.col("_until_next") <= mark).sum().cast(pl.Int64).alias(f"n_{mark.days}")
+                (pl.col("until_next") <= mark).sum().cast(pl.Int64).alias(f"n_{mark.days}")
                 for mark in WINDOWS
             ),
         ),
@@ -559,8 +563,3 @@ def _count(followed: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
 
 def _size() -> pl.Expr:
     return pl.len().cast(pl.Int64).alias("n")
-
-
-def _add_up(parts: list[pl.DataFrame], name: str) -> pl.DataFrame:
-    keys = KEYS[name]
-    return pl.concat(parts).group_by(keys).agg(pl.all().sum()).sort(keys)

@@ -61,7 +61,7 @@ class FindingDetails:
     places
         ``place``, ``touchpoint``, ``channel``, ``stage`` in the order of the journey map.
     customers
-        Customers judged (those who behave like robots are left out).
+        Customers judged.
     silence
         Silence that counts as having left.
     observed_until

@@ -18,6 +18,7 @@ from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
 from cxlib.fragmentation.cells import no_cells
 from cxlib.fragmentation.echoes import choose_findings
 from cxlib.fragmentation.expectation import MIN_N
+from cxlib.fragmentation.filters import count_filters
 from cxlib.fragmentation.judged_means import judge_delay, judge_ratings
 from cxlib.fragmentation.judged_planned import MIN_LIKE, judge_planned
 from cxlib.fragmentation.judged_repeats import (
@@ -94,6 +95,7 @@ _COLUMNS = (
     "owner",
     "handoff",
     "signal",
+    "transitions",
     "n",
     "observed",
     "expected",
@@ -114,6 +116,7 @@ _COLUMNS = (
     "echo_of",
     "sentence",
 )
+_PLACES = ("source_place", "target_place")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,8 +128,9 @@ class Findings:
     table
         One row per signal and transition judged, findings first, then by p value: ``source``,
         ``target`` and their channels, ``stage`` and ``owner`` of the target, ``handoff`` (channel
-        or owner changes), ``signal``, ``n``, ``observed``, ``expected``, ``effect`` with ``low``
-        and ``high`` (95 %, natural differences between handoffs included) in ``unit``, ``p``
+        or owner changes), ``signal``, ``transitions`` (as `cxlib.measures.measure_transitions`
+        counts them), ``n`` (those that could be judged), ``observed``, ``expected``, ``effect``
+        with ``low`` and ``high`` (95 %, natural differences included) in ``unit``, ``p``
         (one-sided, towards harm), ``q``, ``customers_affected`` (n × the lower end of the excess),
         ``finding``, ``stable`` (same sign at other settings: `cxlib.fragmentation.stability`; null
         where there are none, or nothing to be found), ``simpson`` (the crude comparison points the
@@ -141,12 +145,17 @@ class Findings:
         Number of tests that the q values allow for.
     arrivals
         What was judged.
+    filters
+        Why ``n`` is smaller than ``transitions``: ``source_place``, ``target_place``, ``signal``,
+        ``filter`` (see `cxlib.fragmentation.filters`) and ``removed``. They add up; of a planned
+        handoff, which is judged on all contacts at its source, there are none.
     """
 
     table: pl.DataFrame
     signals: pl.DataFrame
     tests: int
     arrivals: Arrivals
+    filters: pl.DataFrame
 
     @property
     def found(self) -> pl.DataFrame:
@@ -156,8 +165,15 @@ class Findings:
         )
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """The table as plain values, as `cx findings --json` prints it."""
-        return self.table.to_dicts()
+        """The table as plain values, each row with its ``filters``: removed, by name."""
+        keys = ("source_place", "target_place", "signal")
+        removed: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for *key, name, number in self.filters.iter_rows():
+            removed.setdefault(tuple(key), []).append({"filter": name, "removed": number})
+        return [
+            {**row, "filters": removed.get(tuple(row[k] for k in keys), [])}
+            for row in self.table.iter_rows(named=True)
+        ]
 
     def write_csv(self, path: str) -> None:
         """Write the table as CSV."""
@@ -202,7 +218,7 @@ def measure_fragmentation(
     counted = log if isinstance(log, Arrivals) else read_arrivals(log)
     missing = _missing(counted)
     strata = counted if missing.get("*") else with_repeat_strata(with_strata(counted))
-    part = strata.select(None if missing.get("*") else where)
+    part = strata.select(where)
     frames = []
     for signal, judge in _JUDGES.items():
         if signal not in missing and "*" not in missing:
@@ -217,7 +233,9 @@ def measure_fragmentation(
             (pl.col("source_channel") == channel) | (pl.col("target_channel") == channel)
         )
     tests = sum(len(f) for f in frames)
-    return Findings(table, _signals(table, missing, _left_out(counted)), tests, part)
+    transitions, filters = count_filters(part, table)
+    table = table.with_columns(transitions=transitions).select(*_COLUMNS, *_PLACES)
+    return Findings(table, _signals(table, missing, _left_out(counted)), tests, part, filters)
 
 
 def _missing(arrivals: Arrivals) -> dict[str, str]:
@@ -319,10 +337,8 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
     sentences = [
         say_finding(row) if row["finding"] else None for row in decided.iter_rows(named=True)
     ]
-    return (
-        decided.with_columns(sentence=pl.Series(sentences, dtype=pl.String))
-        .sort("finding", "p", "source", "target", "signal", descending=[True] + [False] * 4)
-        .select(*_COLUMNS, "source_place", "target_place")
+    return decided.with_columns(sentence=pl.Series(sentences, dtype=pl.String)).sort(
+        "finding", "p", "source", "target", "signal", descending=[True] + [False] * 4
     )
 
 

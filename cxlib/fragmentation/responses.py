@@ -30,7 +30,7 @@ def count_responses(
     Parameters
     ----------
     followed
-        From `cxlib.fragmentation.arrivals.follow_arrivals`, with its strata.
+        Arrivals with their strata, as `cxlib.fragmentation.arrivals` finds them.
     keys
         Columns to count by, ``after`` (the number of one of `AFTER`) among them.
     silence
@@ -45,8 +45,8 @@ def count_responses(
     if followed["rating"].null_count() == len(followed):
         followed = followed.clear()
     again = (pl.col("return_after") <= silence).fill_null(False)
-    known = (pl.col("_stage") != NO_STAGE) & (pl.col("next_stage") != NO_STAGE)
-    lower = known & (pl.col("next_stage") < pl.col("_stage"))
+    known = (pl.col("stage") != NO_STAGE) & (pl.col("next_stage") != NO_STAGE)
+    lower = known & (pl.col("next_stage") < pl.col("stage"))
     turned = (lower | (pl.col("next") == pl.col("source"))).fill_null(False)
     after = (
         pl.when(again & turned)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from cxlib.publish.rare import Folded
+from cxlib.store.walk import around
 
 __all__ = ["Influence", "measure_influence"]
 
@@ -104,12 +105,11 @@ def _of_bucket(rows: pl.DataFrame, places: pl.DataFrame, *, k: int) -> dict[str,
             on=["customer", "stage"],
         )
     )
-    follows = pl.col("journey") == pl.col("journey").shift(-1)
     moves = (
         rows.select(
             "customer",
             source="place",
-            target=pl.when(follows).then(pl.col("place").shift(-1)).otherwise(_END),
+            target=around("place", 1).fill_null(_END),
         )
         .group_by("customer", "source", "target")
         .agg(contacts=pl.len().cast(pl.Int64))

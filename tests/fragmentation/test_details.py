@@ -61,7 +61,8 @@ def test_periods_add_up_to_a_plain_count(case):
     last = max(rows[-1][0] for rows in log.values())
     seen, silent = Counter(), Counter()
     for now, wait, following in arrivals_at(log, SOURCE, TARGET):
-        month = (START + timedelta(seconds=now)).date().replace(day=1)
+        # a transition lies in the period of the contact that was left
+        month = (START + timedelta(seconds=now - wait)).date().replace(day=1)
         if signal == "abandonment" and last - now >= SILENCE:
             seen[month] += 1
             silent[month] += following is None or following[0] - now > SILENCE

@@ -33,12 +33,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from cxlib.answers import attach_ratings
 from cxlib.contracts import EVENTS, QUARANTINE
-from cxlib.counting import Scope
 from cxlib.durable import (
     DRAFT,
     LOCK,
@@ -58,6 +58,7 @@ from cxlib.journey_map import JourneyMap, read_journey_map
 from cxlib.journeys import last_goal_stage, split_journeys
 from cxlib.periods import Periods, choose_periods
 from cxlib.segments import DIMENSION, assign_segments, segment_names
+from cxlib.store.walk import Scope
 
 if TYPE_CHECKING:
     from cxlib.ingest import Ingested, IngestedTable
@@ -82,6 +83,10 @@ _FLAT = (
     "report.json",
 )
 """What layout 1 kept beside workspace.json, and layout 2 keeps in the folder of the log."""
+
+
+MOST_EXACT = 1_000_000
+"""Contacts up to which the summary has a row for nearly every duration."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,11 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     @cached_property
     def periods(self) -> Periods:
         """The periods that contacts are counted by."""
-        return Periods.from_dict(self.manifest["periods"])
+        periods = Periods.from_dict(self.manifest["periods"])
+        zone = ZoneInfo(periods.time_zone)
+        seen = (datetime.fromisoformat(self.manifest[end]) for end in ("first_at", "last_at"))
+        first, last = (at.astimezone(zone).date() for at in seen)
+        return replace(periods, days=(first, last))
 
     @property
     def observed_until(self) -> datetime:
@@ -219,9 +228,10 @@ make one with `cx ingest LOG --map MAP --out no such folder`
 
     @cached_property
     def scope(self) -> Scope:
-        """What counting a bucket needs to know (`cxlib.counting`)."""
+        """What counting a bucket needs to know (`cxlib.store.walk`)."""
         goal_stage = last_goal_stage(self.places, journey_map=self.journey_map)
-        return Scope(self.places, self.gap, self.observed_until, goal_stage)
+        exact = self.manifest["counts"]["contacts"] <= MOST_EXACT
+        return Scope(self.places, self.gap, self.observed_until, goal_stage, exact)
 
     def bucket_files(self) -> list[Path]:
         """The store's files, one for each bucket of customers that has any, in order.
@@ -239,7 +249,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         return sorted((self.log_folder / "events").glob("*.parquet"))
 
     def store(self) -> pl.LazyFrame:
-        """The encoded contacts of all customers, sorted (columns: see `cxlib.store`)."""
+        """The encoded contacts of all customers, sorted (columns: see `cxlib.encode`)."""
         return pl.scan_parquet(self.bucket_files(), glob=False)
 
     def keep(self, name: str, file: Path, read: Callable[[], Kept]) -> Kept:

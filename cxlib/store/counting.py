@@ -1,72 +1,55 @@
-"""What one bucket of customers adds to the summary: the only code that touches every contact.
+"""What one bucket of customers adds to the summary.
 
-Rows come sorted by customer and time, so "the next contact" is a shift. Keys are packed into one
-64-bit number and sorted: that counts them and puts the table in order at once.
+Keys are packed into one 64-bit number and sorted: that counts them and puts the table in order at
+once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from cxlib.bins import N_BINS, bin_of
+from cxlib.bins import bin_of, part_of
 from cxlib.journeys import NO_STAGE
+from cxlib.store.selection import channel_names
+from cxlib.store.tables import NONE, Table
+from cxlib.store.walk import DONE, Scope, changes, follow_contacts, longest
 
 Numbers = npt.NDArray[Any]
-
-OPEN, SILENT, LOST, DONE = 65_535, 65_534, 65_533, 65_532
-"""Codes in ``steps.next`` for contacts that no further contact of the journey followed."""
-
-NONE = 65_535
-"""``reach.previous_period`` of a customer's first period."""
 
 LEVELS = pl.Enum(["all", "stage", "channel", "place"])
 OUTCOMES = pl.Enum(["progress", "goal", "lost", "silent", "open", "done"])
 
-KEYS = {
-    "steps": ("bucket", "segment", "period", "place", "next", "bin"),
-    "contacts": ("bucket", "segment", "period", "place"),
-    "reach": ("bucket", "level", "key", "period", "previous_period", "segment"),
-    "starts": ("bucket", "segment", "period", "place", "first_journey", "outcome", "bin"),
-    "stages": ("bucket", "segment", "period", "stage", "outcome", "bin"),
+TABLES = {
+    "steps": Table(
+        ("bucket", "segment", "period", "place", "next", "bin", "part"),
+        "every contact",
+        channel="place",
+        meaning=2,
+    ),
+    "contacts": Table(("bucket", "segment", "period", "place"), "every contact", channel="place"),
+    "reach": Table(
+        ("bucket", "level", "key", "period", "previous_period", "segment"),
+        "customers, once in each period in which they were there",
+        channel="key",
+    ),
+    "starts": Table(
+        ("bucket", "segment", "period", "place", "first_journey", "outcome", "bin", "part"),
+        "every journey",
+        channel="place",
+    ),
+    "stages": Table(
+        ("bucket", "segment", "period", "stage", "outcome", "bin", "part"),
+        "every stage that a journey rose to",
+    ),
 }
-"""Key columns of each table, in the order in which it is sorted: one bucket after the other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What counting a bucket needs to know of the workspace.
-
-    Attributes
-    ----------
-    places
-        The places table.
-    gap
-        Silence that ends a journey, or None.
-    observed_until
-        End of observation, UTC.
-    goal_stage
-        The last stage that holds a goal, or None; a contact beyond it has nothing left to reach.
-    """
-
-    places: pl.DataFrame
-    gap: timedelta | None
-    observed_until: datetime
-    goal_stage: int | None
-
-    def is_beyond(self, place: pl.Expr) -> pl.Expr:
-        """Whether a place lies in a stage after the goal's."""
-        if self.goal_stage is None:
-            return pl.lit(False)
-        stage = pl.col("stage_index")
-        flag = self.places.select((stage > self.goal_stage) & (stage != NO_STAGE)).to_series()
-        return pl.lit(flag).gather(place.cast(pl.UInt32))
+"""The tables of the summary (`cxlib.summary`); the bucket comes first, so that parts of a log lie
+under one another."""
 
 
 def count_bucket(rows: pl.DataFrame, scope: Scope) -> dict[str, pl.DataFrame]:
@@ -95,74 +78,11 @@ def count_bucket(rows: pl.DataFrame, scope: Scope) -> dict[str, pl.DataFrame]:
         "stages": _count_stages(followed, ends, scope),
     }
     bucket = pl.lit(rows["bucket"][0], pl.UInt8).alias("bucket")
+    keys = {name: table.keys for name, table in TABLES.items()}
     return {
-        name: table.with_columns(bucket).select(*KEYS[name], pl.all().exclude(KEYS[name]))
+        name: table.with_columns(bucket).select(*keys[name], pl.all().exclude(keys[name]))
         for name, table in tables.items()
     }
-
-
-def follow_contacts(rows: pl.DataFrame, *, scope: Scope) -> pl.DataFrame:
-    """Say of every contact what came after it in its journey, and after how long.
-
-    Returns
-    -------
-    polars.DataFrame
-        The rows with ``next`` (UInt16: the next contact's place, or OPEN, SILENT, LOST, DONE),
-        ``wait`` (Int64, microseconds to the next contact of the journey; to the customer's next
-        contact or the end of observation where the journey ended here) and ``bin``: of the wait,
-        the last one where it took the whole gap to know that nothing came.
-
-    Notes
-    -----
-    After a goal or a loss, too, a contact may still come as long as the gap has not passed: until
-    then it is OPEN, so that chances of going on are not too low near the end of the log. Where
-    journeys have no gap, DONE and LOST are known at once.
-    """
-    until = pl.lit(_micros(scope.observed_until))
-    instant = pl.col("occurred_at").to_physical()
-    followed = (pl.col("journey") == pl.col("journey").shift(-1)).fill_null(False)
-    observed = (pl.col("customer") == pl.col("customer").shift(-1)).fill_null(False)
-    silent = pl.col("wait") > _longest(scope.gap)
-    # the next journey's first contact ends the waiting as well
-    settled = pl.lit(True) if scope.gap is None else silent | pl.col("_observed")
-    end = (
-        pl.when(settled & (pl.col("reached") | scope.is_beyond(pl.col("place"))))
-        .then(pl.lit(DONE, pl.UInt16))
-        .when(settled & pl.col("lost"))
-        .then(pl.lit(LOST, pl.UInt16))
-        .when(silent)
-        .then(pl.lit(SILENT, pl.UInt16))
-        .otherwise(pl.lit(OPEN, pl.UInt16))
-    )
-    at_once = pl.lit(scope.gap is None) & pl.col("next").is_in([DONE, LOST])
-    known_after = (
-        pl.when(at_once)
-        .then(0)
-        .when(silent & ~pl.col("_followed"))
-        .then(pl.lit(N_BINS - 1))
-        .otherwise(bin_of(pl.col("wait") / 1_000_000))
-    )
-    return (
-        rows.lazy()
-        .with_columns(
-            wait=pl.when(observed).then(instant.shift(-1)).otherwise(until) - instant,
-            _followed=followed,
-            _observed=observed,
-        )
-        .with_columns(next=pl.when("_followed").then(pl.col("place").shift(-1)).otherwise(end))
-        .with_columns(bin=known_after.cast(pl.UInt8))
-        .drop("_followed", "_observed")
-        .collect()
-    )
-
-
-def _micros(instant: datetime) -> int:
-    return int(pl.select(pl.lit(instant, pl.Datetime("us", "UTC")).to_physical()).item())
-
-
-def _longest(gap: timedelta | None) -> int:
-    """The gap in microseconds; longer than any log where journeys have none."""
-    return 2**62 if gap is None else round(gap.total_seconds() * 1_000_000)
 
 
 class _Key:
@@ -174,6 +94,10 @@ class _Key:
 
     def __init__(self, columns: Mapping[str, Numbers]) -> None:
         self.widths = {c: int(v.max()).bit_length() if len(v) else 0 for c, v in columns.items()}
+        if "part" in columns:  # tells rows apart, and may do so less well
+            others = sum(self.widths.values()) - self.widths["part"]
+            self.widths["part"] = min(self.widths["part"], max(64 - others, 0))
+            columns = {**columns, "part": columns["part"] & (2 ** self.widths["part"] - 1)}
         bits = sum(self.widths.values())
         assert bits <= 64  # places, segments and periods are bounded where they are numbered
         self._dtype: type[np.unsignedinteger[Any]] = np.uint32 if bits <= 32 else np.uint64
@@ -201,19 +125,29 @@ def _firsts(ordered: Numbers) -> npt.NDArray[np.int64]:
     return np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
 
 
-def _tally(columns: Mapping[str, Numbers], count: str = "n") -> pl.DataFrame:
+def _tally(
+    columns: Mapping[str, Numbers], count: str = "n", *, time: Numbers | None = None
+) -> pl.DataFrame:
     """Count the rows for each combination of values, sorted by them.
 
-    Sorting the packed keys counts and orders at once, faster than a hash table does either.
+    Sorting the packed keys counts and orders at once, faster than a hash table does either. With a
+    ``time`` (microseconds) also the least and the most of it, in seconds.
     """
     key = _Key(columns)
-    key.packed.sort()
-    first = _firsts(key.packed)[: len(key.packed)]
-    counts = np.diff(first, append=len(key.packed))
-    values = key.unpack(key.packed[first])
-    return pl.DataFrame(
-        [_column(c, v) for c, v in values.items()] + [pl.Series(count, counts).cast(pl.UInt32)]
-    )
+    order = None if time is None else np.argsort(key.packed)
+    if order is None:
+        key.packed.sort()
+    packed = key.packed if order is None else key.packed[order]
+    first = _firsts(packed)[: len(packed)]
+    counts = np.diff(first, append=len(packed))
+    found = [_column(c, v) for c, v in key.unpack(packed[first]).items()]
+    found.append(pl.Series(count, counts).cast(pl.UInt32))
+    if time is not None:
+        seconds = time[order] / 1_000_000
+        for name, extreme in (("least", np.minimum), ("most", np.maximum)):
+            values = extreme.reduceat(seconds, first) if len(first) else seconds
+            found.append(pl.Series(name, values).cast(pl.Float32))
+    return pl.DataFrame(found)
 
 
 def _column(name: str, values: Numbers) -> pl.Series:
@@ -224,7 +158,8 @@ def _column(name: str, values: Numbers) -> pl.Series:
 
 
 def _count_steps(followed: pl.DataFrame) -> pl.DataFrame:
-    return _tally(_physical(followed, KEYS["steps"][1:]))
+    columns = _physical(followed, TABLES["steps"].keys[1:])
+    return _tally(columns, time=followed["wait"].to_numpy())
 
 
 def _sum_contacts(followed: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
@@ -264,9 +199,9 @@ def _sum_contacts(followed: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
 def _count_reach(rows: pl.DataFrame, scope: Scope) -> pl.DataFrame:
     """Distinct customers by level, key and period, with the period they were there before."""
     customer = rows["customer"] - rows["customer"][0]
-    segment = rows.filter(_changes("customer"))["segment"].to_numpy()
+    segment = rows.filter(changes("customer"))["segment"].to_numpy()
     present = rows.select("place", "period", customer).filter(
-        _changes("customer", "place", "period")
+        changes("customer", "place", "period")
     )
     names = channel_names(scope.places)
     keys = {
@@ -310,16 +245,6 @@ def _count_customers(
     )
 
 
-def channel_names(places: pl.DataFrame) -> tuple[str, ...]:
-    """Channels in the order in which the journey map first uses them."""
-    return tuple(places["channel"].unique(maintain_order=True))
-
-
-def _changes(*columns: str) -> pl.Expr:
-    """Whether a row differs from the one before it in any of the columns."""
-    return pl.any_horizontal(pl.col(c) != pl.col(c).shift(1) for c in columns).fill_null(True)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ends:
     """How each journey of a bucket ended; arrays by journey, instants in microseconds."""
@@ -339,16 +264,18 @@ class _Ends:
 
 def _ends(followed: pl.DataFrame, scope: Scope) -> _Ends:
     instant = pl.col("occurred_at").to_physical()
-    silent = pl.col("wait") > _longest(scope.gap)
-    settled_at = instant + pl.when(silent).then(_longest(scope.gap)).otherwise("wait")
+    silent = pl.col("wait") > longest(scope.gap)
+    settled_at = instant + pl.when(silent).then(longest(scope.gap)).otherwise("wait")
     ends = followed.filter(pl.col("next") >= DONE).select(
         "journey", silent=silent, settled_at=settled_at
     )
     first = int(ends["journey"][0])
     met = {}
     for flag in ("reached", "lost"):
-        before = (pl.col(flag).shift(1) & ~_changes("journey")).fill_null(False)
-        at = followed.filter(pl.col(flag) & ~before).select(pl.col("journey") - first, at=instant)
+        # flags stay up once they are up: the first contact that carries it put it up
+        at = followed.filter(pl.col(flag) & changes("journey", flag)).select(
+            pl.col("journey") - first, at=instant
+        )
         met[flag] = np.full(len(ends), _NEVER)
         met[flag][at["journey"].to_numpy()] = at["at"].to_numpy()
     return _Ends(
@@ -366,8 +293,9 @@ def _outcomes(
     done: Numbers,
     progress_at: Numbers | None = None,
     below_goal: Numbers | None = None,
-) -> dict[str, Numbers]:
-    """What came first of journeys watched from `since` on, and the bin of the time to it."""
+    exact: bool,
+) -> tuple[dict[str, Numbers], Numbers]:
+    """What came first of journeys watched from `since` on, the bin of the time, and the time."""
     goal = np.where(ends.reached_at >= since, ends.reached_at, _NEVER)
     lost = np.where(ends.lost_at >= since, ends.lost_at, _NEVER)
     ahead = np.full(len(since), _NEVER) if progress_at is None else progress_at
@@ -383,8 +311,9 @@ def _outcomes(
         code["open"],
     )
     time = np.where(done, 0, np.where(met, at, ends.settled_at) - since)
-    bins = pl.select(bin_of(pl.lit(pl.Series(time)) / 1_000_000)).to_series().to_numpy()
-    return {"outcome": outcome.astype(np.uint8), "bin": bins}
+    micros = pl.lit(pl.Series(time))
+    bins = pl.select(bin=bin_of(micros / 1_000_000), part=part_of(micros, exact=exact))
+    return {"outcome": outcome.astype(np.uint8), **_physical(bins, bins.columns)}, time
 
 
 def _count_starts(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataFrame:
@@ -393,22 +322,23 @@ def _count_starts(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataF
         "segment",
         "period",
         "place",
-        first_journey=_changes("customer"),
+        first_journey=changes("customer"),
         _since=pl.col("occurred_at").to_physical(),
         _beyond=scope.is_beyond(pl.col("place")),
         _journey="journey",
     )
     own = ends.of(starts["_journey"].to_numpy())
     never = np.minimum(own.reached_at, own.lost_at) == _NEVER
-    told = _outcomes(starts["_since"].to_numpy(), own, done=starts["_beyond"].to_numpy() & never)
+    done = starts["_beyond"].to_numpy() & never
+    told, time = _outcomes(starts["_since"].to_numpy(), own, done=done, exact=scope.exact)
     key = _physical(starts, ("segment", "period", "place", "first_journey"))
-    return _tally({**key, **told})
+    return _tally({**key, **told}, time=time)
 
 
 def _count_stages(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataFrame:
     """One count per journey and stage it rose to, by what came first from there."""
     rose = followed.filter(
-        _changes("journey", "stage_high") & (pl.col("stage_high") != NO_STAGE)
+        changes("journey", "stage_high") & (pl.col("stage_high") != NO_STAGE)
     ).select(
         "segment",
         "period",
@@ -430,11 +360,12 @@ def _count_stages(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataF
     # a loss that the map places beyond the goal ended the journey in the stage it came from
     lost_on_entry = (stage > goal_stage) & (own.lost_at == since)
     nothing_left = met_before | lost_on_entry | ((stage > goal_stage) & ~meets)
-    told = _outcomes(
+    told, time = _outcomes(
         since,
         own,
         done=nothing_left & (ahead == _NEVER),
         progress_at=ahead,
         below_goal=(stage < goal_stage) & (scope.goal_stage is not None),
+        exact=scope.exact,
     )
-    return _tally({**_physical(rose, ("segment", "period", "stage")), **told})
+    return _tally({**_physical(rose, ("segment", "period", "stage")), **told}, time=time)
