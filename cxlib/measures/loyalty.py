@@ -203,7 +203,7 @@ class _Log:
     @property
     def days(self) -> float:
         """Length of the log."""
-        return float(self.until - self.journeys["began"].min()) / _DAY
+        return float(self.until - self.journeys["began"].to_numpy().min()) / _DAY
 
     def firsts(self) -> pl.DataFrame:
         """Per customer the first journey, its end (``origin``) and the next journey (``event``)."""
@@ -285,7 +285,7 @@ class _Outcome:
         )
         for scale in said["scale"].unique().sort():
             given = said.filter(pl.col("scale") == scale)
-            ends = declared.get(scale, (given["rating"].min(), given["rating"].max()))
+            ends = declared.get(scale, _ends(given["rating"].to_numpy()))
             known = given.join(self.first, on="customer").filter(
                 (pl.col("at") <= pl.col("origin"))
                 | (
@@ -371,13 +371,17 @@ class _Followed:
             columns |= _interval("value", value.estimate, value.low, value.high)
         counts = {"days": self.days, "events": curve.events, "at_risk": curve.at_risk}
         for i in range(len(self.days)):
-            row = {name: int(values[i]) for name, values in counts.items()}
+            row: dict[str, Any] = {name: int(values[i]) for name, values in counts.items()}
             row |= {name: _plain(values[i]) for name, values in columns.items()}
             yield {**row, "n": int(mine.sum())}
 
 
 def _interval(name: str, *three: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), three, strict=True))
+
+
+def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
 
 
 def _plain(value: Any) -> float | None:
