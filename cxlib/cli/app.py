@@ -17,6 +17,7 @@ from cxlib.cli.making import check_log, demo, ingest_log, init_map
 from cxlib.cli.perceiving import print_perception
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
+from cxlib.cli.returning import print_loyalty
 from cxlib.cli.showing import open_lab, serve
 from cxlib.cli.terminal import echo, say
 from cxlib.errors import CxError
@@ -84,6 +85,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "funnel": print_funnel,
     "findings": print_findings,
     "perception": print_perception,
+    "loyalty": print_loyalty,
     "predict": print_predictions,
     "watch": watch,
     "selftest": selftest,
