@@ -149,7 +149,8 @@ def choose_contacts(
     UnknownNameError, InputError
         For a selection that the workspace does not have.
     """
-    return _Chosen.of(workspace, where).keep_contacts(rows)
+    tests = _choose(workspace, where).tests()
+    return rows.filter(*tests) if tests else rows
 
 
 def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int64]]:
