@@ -1,4 +1,4 @@
-"""Commands about what to do: `cx attribution`."""
+"""Commands about what to do: `cx attribution`, `cx what-if`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import typer
 from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, read_selection
 from cxlib.cli.terminal import as_records, print_json, print_table, working
 from cxlib.errors import InputError
-from cxlib.numbers import decimal, share
+from cxlib.numbers import amount, decimal, share
 
-__all__ = ["print_attribution"]
+__all__ = ["print_attribution", "print_what_if"]
 
 
 def _duration(text: str | None, option: str) -> timedelta | None:
@@ -62,4 +62,93 @@ def print_attribution(
         ],
         title=f"{opened.journey_map.name}: what stands beside conversions, by {by}",
         note=found.sentences(),
+    )
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    """Both ends of ``A -> B``."""
+    parts = [part.strip() for part in text.replace("→", "->").split("->")]
+    if len(parts) != 2 or not all(parts):
+        raise InputError(f'{option} {text!r} is not a handoff; write "product page -> basket"')
+    return parts[0], parts[1]
+
+
+def _share(text: str, option: str) -> float:
+    """Read a share such as 0.2 or 20%."""
+    try:
+        value = float(text.removesuffix("%").strip()) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise InputError(f"{option} {text!r} is not a share; write 0.2 or 20%")
+    return value
+
+
+Names = Annotated[list[str] | None, typer.Option(metavar="NAME")]
+Pairs = Annotated[list[str] | None, typer.Option(metavar='"A -> B"')]
+
+
+def print_what_if(
+    workspace: WorkspaceFolder,
+    *,
+    mend: Pairs = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Of --mend: the share after mending.")
+    ] = None,
+    to_expected: Annotated[
+        bool, typer.Option("--to-expected", help="Of --mend: as like handoffs (the default).")
+    ] = False,
+    signal: Annotated[
+        str | None, typer.Option(help="What is mended; the finding's, else abandonment.")
+    ] = None,
+    halve_wait: Pairs = None,
+    remove: Names = None,
+    move_traffic: Annotated[
+        list[str] | None, typer.Option(metavar='"X -> Y:20%"', help="Touchpoints or channels.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Estimate what a change would have brought: conversions, value, time, service contacts."""
+    from cxlib.opportunities.what_if import Change, estimate_what_if, mend_to_expected
+    from cxlib.store import Workspace
+
+    if rate is not None and (to_expected or not mend):
+        raise InputError("--rate goes with --mend, and not with --to-expected")
+    opened = Workspace.open(workspace)
+    changes = []
+    for text in mend or ():
+        source, target = _pair(text, "--mend")
+        if rate is None:
+            with working("Judging every handoff"):
+                changes.append(mend_to_expected(opened, source, target, signal=signal))
+        else:
+            given = {"signal": signal or "abandonment", "rate": _share(rate, "--rate")}
+            changes.append(Change(kind="mend", source=source, target=target, **given))
+    for text in halve_wait or ():
+        source, target = _pair(text, "--halve-wait")
+        changes.append(Change(kind="halve_wait", source=source, target=target))
+    changes += [Change(kind="remove", source=name) for name in remove or ()]
+    for text in move_traffic or ():
+        pair, _, part = text.rpartition(":")
+        source, target = _pair(pair or text, "--move-traffic")
+        moved = _share(part, "--move-traffic")
+        changes.append(Change(kind="move_traffic", source=source, target=target, rate=moved))
+    found = estimate_what_if(opened, changes)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    print_table(
+        [
+            {
+                "": name.replace("_", " "),
+                "before": amount(told["before"]),
+                "after": amount(told["after"]),
+                "gain (95 %)": amount(told["gain"], told["low"], told["high"]),
+                "unit": told["unit"],
+            }
+            for name, told in found.to_dict().items()
+            if isinstance(told, dict)
+        ],
+        title=f"{opened.journey_map.name}: {found.sentence}",
+        note=[f"Assumed: {text}." for text in found.assumptions],
     )

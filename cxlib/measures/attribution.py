@@ -218,9 +218,9 @@ _MONEY = ("amount", "cost")
 
 
 def _choose_horizon(rows: pl.DataFrame, workspace: Workspace) -> timedelta:
-    first = rows["occurred_at"].min()
-    half = (workspace.observed_until - first) / 2  # type: ignore[operator]
-    early = rows.filter("goal", pl.col("begun") <= pl.lit(first) + half)
+    first = rows.select(pl.col("occurred_at").min()).item()
+    half: timedelta = (workspace.observed_until - first) / 2
+    early = rows.filter("goal", pl.col("begun") <= first + half)
     taken = (early["goal_at"] - early["begun"]).dt.total_seconds().quantile(0.95)
     days = np.ceil((taken or 0) / 86_400 + 1e-9)
     return min(timedelta(days=max(float(days), 1.0)), half)
@@ -279,8 +279,8 @@ class _Touched:
         if touches["cost"].sum() > 0:
             spent = touches["cost"].fill_null(0.0).to_numpy()
             flat = channel * BUCKETS + paths.bucket[paths.path]
-            cost = np.bincount(flat, spent, minlength=len(names) * BUCKETS)
-            cost = cost.reshape(-1, BUCKETS)
+            summed = np.bincount(flat, spent, minlength=len(names) * BUCKETS)
+            cost = summed.astype(np.float64).reshape(-1, BUCKETS)
         return cls(paths, names, worth, cost, untouched, too_young)
 
     def table(self, by: str) -> list[dict[str, Any]]:
