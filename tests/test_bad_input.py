@@ -127,10 +127,10 @@ def test_ids_that_were_floats_are_named(log: Path, shop: JourneyMap, tmp_path: P
         (b"\n\n \n", "the file is empty"),
         (HEADER.encode(), "has a header but no rows"),
         (HEADER.encode() + b"\r\n\r\n\r\n", "has a header but no rows"),
-        (b"PK\x03\x04\x14\x00", "an Excel or zip file; save the sheet as CSV"),
+        (b"PK\x03\x04\x14\x00", "the archive is damaged"),
         (b"\x00\x01\x02\x00\x03binary\x00", "not a text file"),
         (f"{HEADER},customer\n{GOOD},x\n".encode(), "'customer' stands twice"),
-        (f'{HEADER}\n"ann,2026-01-01,visit\nb,c,d\n'.encode(), "never closed"),
+        (f'{HEADER}\n"ann,2026-01-01,visit\n'.encode(), "never closed"),
         (f"{HEADER}\n,2026-01-01,visit\n".encode(), "no row of the log became a contact"),
     ],
 )
@@ -232,7 +232,9 @@ def test_json_that_is_none_is_set_aside(tmp_path: Path, shop: JourneyMap) -> Non
     assert ingested.report.set_aside == {"malformed row: no JSON object": 3}
     assert ingested.events.collect()["customer"].to_list() == ["7", "7"]
     path.write_text(f"[{good}]")
-    assert "this is one JSON list" in refused(path, shop)
+    assert read_events(path, shop).report.contacts == 1
+    path.write_text(f"[{good}, 5]")
+    assert "1 of 2 elements are no JSON objects" in refused(path, shop)
     path.write_text("null\n")
     assert "no line is a JSON object" in refused(path, shop)
 

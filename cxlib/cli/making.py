@@ -16,7 +16,7 @@ Logs = Annotated[
     list[Path],
     typer.Argument(
         metavar="LOG...",
-        help="Files, folders or globs: CSV, TSV, JSON lines, Parquet or XES, also gzipped.",
+        help="Files, folders or globs: CSV, TSV, JSON, Parquet, XES or Excel, also compressed.",
         show_default=False,
     ),
 ]

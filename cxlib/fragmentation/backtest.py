@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
+from cxlib.arrivals.arrivals import read_arrivals
 from cxlib.errors import InputError
-from cxlib.fragmentation.arrivals import read_arrivals
 from cxlib.fragmentation.features import read_contacts_at_risk
 from cxlib.fragmentation.replay_handoffs import (
     FORECAST,

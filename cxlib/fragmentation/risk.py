@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.arrivals.arrivals import choose_silence
 from cxlib.errors import InputError
-from cxlib.fragmentation.arrivals import choose_silence
 from cxlib.fragmentation.features import (
     CLASSES,
     NUMBERS,

@@ -25,8 +25,8 @@ AFTER_SORTING = {
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """One file that was read: name, format, rows, for text its encoding and separator, and what a
-    recipe of the map did with its rows.
+    """One file that was read: name, format, rows, for text its encoding, separator and lines, and
+    what a recipe of the map did with its rows.
     """
 
     name: str
@@ -35,6 +35,7 @@ class FileReport:
     encoding: str | None = None
     separator: str | None = None
     note: str = ""
+    lines: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +315,8 @@ def _short_names(names: list[str]) -> list[str]:
 
 def _file_line(file: FileReport) -> str:
     names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-    parts = [file.format, f"{file.rows:,} rows"]
+    of_lines = f" in {file.lines:,} lines" if file.lines is not None else ""
+    parts = [file.format, f"{file.rows:,} rows{of_lines}"]
     if file.encoding is not None:
         parts.append(file.encoding)
     if file.separator is not None:

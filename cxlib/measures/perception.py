@@ -21,7 +21,6 @@ from cxlib.columns import (
     Tables,
     Text,
 )
-from cxlib.counting import DONE, LOST, OPEN, SILENT, follow_contacts
 from cxlib.errors import NotMeasurableError, UnknownNameError
 from cxlib.numbers import decimal, rating
 from cxlib.results import Result, answers, numbers, result
@@ -38,6 +37,7 @@ from cxlib.statistics.rates import Interval, divide
 from cxlib.statistics.resampling import BUCKETS
 from cxlib.statistics.scores import independent_answers, mean_score, net_promoter_score, top_box
 from cxlib.store import Workspace
+from cxlib.store.walk import DONE, LOST, OPEN, SILENT, follow_contacts, look_back
 from cxlib.summary import Selection
 
 __all__ = ["Perception", "measure_perception", "name_groups"]
@@ -218,17 +218,15 @@ def _contacts(
     present = workspace.store().collect_schema().names()
     environment = f"environment.{by}"
     kept = [
-        *("customer", "bucket", "occurred_at", "place", "journey", "position"),
+        *("customer", "bucket", "occurred_at", "sequence", "place", "journey", "position"),
         *("reached", "lost", "segment", "period"),
         *([environment] if environment in present else []),
     ]
     rows = workspace.store().select(kept).collect()
-    same = (pl.col("journey") == pl.col("journey").shift(1)).fill_null(False)
-    walked = follow_contacts(rows, scope=workspace.scope).with_columns(
-        row=pl.int_range(pl.len(), dtype=pl.UInt32),
-        previous=pl.when(same).then(pl.col("place").shift(1)),
-        waited=pl.when(same).then(pl.col("occurred_at") - pl.col("occurred_at").shift(1)),
+    walked = follow_contacts(
+        look_back(rows, scope=workspace.scope).collect(), scope=workspace.scope
     )
+    walked = walked.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
     names, group = name_groups(workspace, walked, by)
     return names, choose_contacts(workspace, walked.with_columns(group=group), where)
 
@@ -576,10 +574,9 @@ def _features(
     ahead = pl.when(goes_on).then(pl.col("next")).cast(pl.UInt32)
     here = pl.col("place").cast(pl.UInt32)
     hours = pl.col("wait") / 3_600e6
-    rated = pl.col("rating")
-    own = (rated - rated.mean()).fill_null(0.0)
-    given = rated.is_not_null().cast(pl.Int64)
-    others = given.sum().over("customer") - given
+    usual = rows["rating"].mean()  # of everybody: within `over` it would be that of the customer
+    own, given = pl.col("rating").fill_null(usual) - usual, pl.col("rating").is_not_null()
+    others = given.sum().over("customer") - given.cast(pl.Int64)
     told = rows.select(
         left=pl.col("next").is_in([SILENT, LOST]),
         turned=(pl.lit(stage).gather(ahead) < pl.lit(stage).gather(here)).fill_null(False),

@@ -26,7 +26,7 @@ _Z95 = 1.959963984540054
 def _quantile(answers: ArrayLike, units: ArrayLike) -> Estimates:
     """Normal for independent answers; Student's t where customers answered more than once."""
     n, size = np.asarray(answers, dtype=np.float64), np.asarray(units, dtype=np.float64)
-    return np.where(size < n, t_quantile(size), _Z95)
+    return np.where(size < n * (1 - 1e-9), t_quantile(size), _Z95)
 
 
 def independent_answers(

@@ -1,4 +1,4 @@
-"""Shares of the arrivals of a handoff: falling silent, and going back a stage."""
+"""Shares of the arrivals of a handoff, held against what like handoffs let expect."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from cxlib.fragmentation.additive import Cells, Floats, add_up
-from cxlib.fragmentation.arrivals import Arrivals
-from cxlib.fragmentation.cells import (
-    BY_DESIGN,
+from cxlib.arrivals.arrivals import Arrivals
+from cxlib.grounds.additive import Cells, Floats, add_up
+from cxlib.grounds.cells import (
     LEAST_SPREAD,
     SOURCE_VARIANCE,
     Grid,
@@ -18,33 +17,8 @@ from cxlib.fragmentation.cells import (
     share_frame,
     transition_codes,
 )
-from cxlib.fragmentation.expectation import MIN_N, expect_cells
-from cxlib.fragmentation.returns import find_habit, ways_on
-from cxlib.fragmentation.strata import STRATA_STEP
-
-
-def judge_abandonment(arrivals: Arrivals, *, mark: int | None = None) -> pl.DataFrame:
-    """Judge how often customers fall silent after a handoff (`mark`: at 7, 14 or 30 days)."""
-    n, total = ("n", "silent") if mark is None else (f"n_{mark}", f"silent_{mark}")
-    goals = arrivals.places.filter("is_goal")["place"]
-    table = counted_rows(arrivals.arrivals, n, total, "silent").filter(
-        ~pl.col("target").is_in(goals.implode())
-    )
-    return judge_share(arrivals, table, n, total, "silent", ("n", "silent"))
-
-
-def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
-    """Judge how often customers go back a stage after a handoff, among those who went on."""
-    stage = pl.lit(arrivals.places["stage_index"]).gather(pl.col("target").cast(pl.UInt32))
-    table = counted_rows(arrivals.arrivals, "fresh", "back", "back").filter(
-        stage.is_between(1, 254)
-    )
-    if table.is_empty():
-        return no_cells()
-    grid = Grid(arrivals, table)
-    habit = _habit_of_going_back(arrivals, grid)
-    judged = judge_share(arrivals, table, "fresh", "back", "back", ("fresh", "back"), habit)
-    return judged.filter(pl.col("observed") < BY_DESIGN)
+from cxlib.grounds.expectation import MIN_N, expect_cells
+from cxlib.grounds.strata import STRATA_STEP
 
 
 def counted_rows(table: pl.DataFrame, n: str, total: str, offset: str) -> pl.DataFrame:
@@ -126,30 +100,3 @@ def _design_effect(arrivals: Arrivals, n: str, total: str) -> float:
     squares = np.bincount(cell, (outcome - counted * share[cell]) ** 2)[large]
     independent = (size * share * (1 - share))[large]
     return max(1.0, float((squares / independent).mean()) * 32 / 31)
-
-
-def _habit_of_going_back(arrivals: Arrivals, grid: Grid) -> Floats:
-    """What the log's habit of returning to the channel before adds to backtracking, in logits.
-
-    A share m of customers returns to the channel they came from wherever they are; where that
-    channel lies in earlier stages, they go back a stage without anything being broken.
-    """
-    ways = ways_on(arrivals)
-    m = find_habit(arrivals, ways)
-    if m < 0.005:
-        return np.zeros(len(grid))
-    onward = ways.sum(0)
-    stage = arrivals.places["stage_index"].to_numpy().astype(np.int64)
-    lower = (stage[None, :] < stage[:, None]).astype(np.float64)
-    member = (grid.channels[:, None] == grid.channels[None, :]).astype(np.float64)
-    in_channel = onward @ member.T
-    back_in_channel = (onward * lower) @ member.T
-    back = (onward * lower).sum(1) / np.maximum(onward.sum(1), 1)
-    there = back_in_channel[grid.target, grid.source] / np.maximum(
-        in_channel[grid.target, grid.source], 1
-    )
-    reached = in_channel[grid.target, grid.source] > 0
-    base = np.clip(back[grid.target], 0.005, 0.995)
-    with_habit = np.clip(base + m * (there - base), 0.005, 0.995)
-    logits = np.log(with_habit / (1 - with_habit)) - np.log(base / (1 - base))
-    return np.where(reached, logits, 0.0)

@@ -14,34 +14,38 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from cxlib.fragmentation.additive import Block, Cells, Floats, add_up
-from cxlib.fragmentation.arrivals import Arrivals
-from cxlib.fragmentation.cells import (
+from cxlib.arrivals.arrivals import Arrivals
+from cxlib.grounds.additive import Block, Cells, Floats
+from cxlib.grounds.cells import (
     BY_DESIGN,
     LEAST_SPREAD,
     NULL_DF,
     Z95,
     Grid,
-    channel_codes,
     no_cells,
     share_frame,
-    transition_codes,
 )
-from cxlib.fragmentation.expectation import MIN_N, expect_cells
+from cxlib.grounds.expectation import MIN_N, expect_cells
+from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect
+from cxlib.grounds.kinds import Counts, Signal
+from cxlib.grounds.ways import (
+    MIN_OTHERS,
+    Flags,
+    Returns,
+    count_returns,
+    customers_own,
+    habit_of,
+    shorter_windows,
+    usual_sources,
+    ways_on,
+    within_days,
+)
 
-Flags = NDArray[np.bool_]
-
-MIN_OTHERS = 30
-"""Customers from elsewhere without whom there is no telling where b leads by itself."""
+__all__ = ["PING_PONG", "judge_ping_pong"]
 
 _LEAST_SHARE = 0.01
 """Natural spread of the share who go back that is always allowed for."""
-
-_ASTRAY, _CLEARLY = 0.12, 5.0
-"""Share of a source's customers who go another way at b than the others, and its distance from
-chance in standard errors, beyond which the source is no measure of what is normal there."""
 
 
 def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
@@ -55,51 +59,31 @@ def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
     n = ways.sum(2)
     pairs = pl.DataFrame({"source": np.nonzero(n)[0], "target": np.nonzero(n)[1]})
     grid = Grid(arrivals, pairs)
-    own = _own(arrivals)
-    fair = (grid.same_channel == 0) & own[grid.target] & own[grid.source]
+    own = customers_own(arrivals)
+    one_channel = arrivals.places["channel"].n_unique() == 1
+    away = grid.apart if one_channel else grid.same_channel == 0
+    fair = away & own[grid.target] & own[grid.source]
     if not fair.any():
         return no_cells()
-    usual = _usual(arrivals, ways)
+    usual = usual_sources(arrivals, ways)
     same_channel = grid.channels[:, None] == grid.channels[None, :]
     alone = (same_channel & own[None, :]).sum(1) == 1
     frames = []
     spread: Floats | float = 0.0
-    for home in (np.eye(len(own), dtype=bool), same_channel):
-        returns = _count_returns(ways, home, own, usual)
+    homes = (np.eye(len(own), dtype=bool), same_channel)
+    for home in homes[:1] if one_channel else homes:
+        returns = count_returns(ways, home, own, usual)
         frame, spread = _judge_returns(grid, n, returns, fair, spread)
-        twice = np.where(alone[frame["source"].to_numpy()], 1.0, 2.0)
+        once = alone[frame["source"].to_numpy()] | one_channel
+        twice = np.where(once, 1.0, 2.0)
         frames.append(frame.with_columns(p=(pl.col("p") * pl.Series(twice)).clip(upper_bound=1.0)))
     clearest = pl.concat(frames).sort("p", "z", descending=[False, True])
     one = clearest.unique(["source", "target"], keep="first").sort("source", "target")
     return one.filter(pl.col("observed") < BY_DESIGN)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Returns:
-    """By source and target: returns, and of those from elsewhere how many go there and how many."""
-
-    count: Floats
-    going: Floats
-    coming: Floats
-
-    @property
-    def chance(self) -> Floats:
-        return np.clip((self.going + 0.5) / (self.coming + 1.0), 1e-4, 0.98)
-
-
-def _count_returns(ways: Floats, home: Flags, own: Flags, usual: Flags) -> _Returns:
-    """Count returns; ``home[a, x]`` says whether going to x is going back to a."""
-    back_to = (home & own[None, :]).astype(np.float64)
-    elsewhere = (~home).astype(np.float64)
-    normal = ways * usual[:, :, None]
-    to_home = normal @ back_to.T
-    going = np.einsum("stk,sk->kt", to_home, elsewhere)
-    coming = elsewhere.T @ normal.sum(2)
-    return _Returns(np.einsum("stx,sx->st", ways, back_to), going, coming)
-
-
 def _judge_returns(
-    grid: Grid, n: Floats, returns: _Returns, fair: Flags, least: Floats | float
+    grid: Grid, n: Floats, returns: Returns, fair: Flags, least: Floats | float
 ) -> tuple[pl.DataFrame, Floats]:
     """Judge twice: sources may differ in odds (who comes), or by a share who go back anywhere.
 
@@ -148,7 +132,7 @@ class _Cells:
 
 def _in_odds(cells: _Cells, least: Floats | float) -> tuple[pl.DataFrame, Floats]:
     size, count, share = cells.size, cells.count, cells.chance
-    habit = _habit(size[cells.use], count[cells.use], share[cells.use])
+    habit = habit_of(size[cells.use], count[cells.use], share[cells.use])
     share = share + habit * (1 - share)
     rows = Cells(
         np.arange(len(size)),
@@ -213,90 +197,45 @@ def _in_shares(cells: _Cells) -> pl.DataFrame:
     ).filter(pl.Series(cells.judged))
 
 
-def _habit(n: Floats, count: Floats, share: Floats) -> float:
-    """The log's general habit of going back: weighted median of the excess over chance."""
-    large = n >= 50
-    if large.sum() < 20:
-        return 0.0
-    excess = (count[large] / n[large] - share[large]) / (1 - share[large])
-    order = np.argsort(excess)
-    weight = np.cumsum(np.sqrt(n[large])[order])
-    return float(max(0.0, excess[order][np.searchsorted(weight, weight[-1] / 2)]))
+def _windows(part: Arrivals) -> list[pl.DataFrame]:
+    """What came next within fewer days."""
+    return [
+        judge_ping_pong(replace(part, onward=within_days(part, days), cache={}))
+        for days in shorter_windows(part)
+    ]
 
 
-def find_habit(arrivals: Arrivals, ways: Floats) -> float:
-    """Find the share of customers who return to the channel they came from wherever they are."""
-    channels, own = channel_codes(arrivals), _own(arrivals)
-    same = channels[:, None] == channels[None, :]
-    returns = _count_returns(ways, same, own, _usual(arrivals, ways))
-    n = ways.sum(2)
-    use = ~same & own[None, :] & own[:, None] & (n >= 50) & (returns.coming >= MIN_OTHERS)
-    return _habit(n[use], returns.count[use], returns.chance[use])
+def send_to_source(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
+    """Let the next contact of a share of those who went on be at the source again."""
+    return redirect(rows, site, pl.lit(site.source))
 
 
-def ways_on(arrivals: Arrivals) -> Floats:
-    """Count fresh arrivals that went on, by source, target and next place."""
-    if "ways" not in arrivals.cache:
-        table, size = arrivals.onward, len(arrivals.places)
-        code = transition_codes(table, size) * size + table["next"].to_numpy()
-        ways = add_up(table["n"].to_numpy(), code, size**3)
-        arrivals.cache["ways"] = ways.reshape(size, size, size)
-    kept: Floats = arrivals.cache["ways"]
-    return kept
+def _of_customers(places: pl.DataFrame) -> pl.Series:
+    return places["initiated_by"] == "customer"
 
 
-def _own(arrivals: Arrivals) -> Flags:
-    return np.asarray((arrivals.places["initiated_by"] == "customer").to_numpy())
-
-
-def _usual(arrivals: Arrivals, ways: Floats) -> Flags:
-    """Sources whose customers go the ways of the others, by source and target: found once."""
-    if "usual" not in arrivals.cache:
-        arrivals.cache["usual"] = _find_usual(ways)
-    kept: Flags = arrivals.cache["usual"]
-    return kept
-
-
-def _find_usual(ways: Floats) -> Flags:
-    """Find the sources whose customers go the ways of the others.
-
-    The source that stands out most is left out, and the others are compared again. Where more than
-    a third of the sources would go, customers differ by nature there, and none is left out.
-    """
-    usual = np.ones(ways.shape[:2], dtype=bool)
-    for target in range(ways.shape[1]):
-        counts = ways[:, target, :]
-        large = counts.sum(1) >= MIN_N
-        most = int(large.sum()) // 3
-        kept = np.ones(len(counts), dtype=bool)
-        for _ in range(most + 1):
-            astray = _find_astray(counts, kept, large)
-            if astray is None:
-                break
-            kept[astray] = False
-        if (~kept).sum() <= most:
-            usual[:, target] = kept
-    return usual
-
-
-def _find_astray(counts: Floats, kept: Flags, large: Flags) -> int | None:
-    """The source that goes its own way most clearly, if any does."""
-    n = counts.sum(1)
-    others = (counts * kept[:, None]).sum(0)[None, :] - counts * kept[:, None]
-    m = others.sum(1)
-    candidates = np.flatnonzero(large & kept & (m >= MIN_OTHERS))
-    if not len(candidates):
-        return None
-    mine, theirs = n[candidates, None], m[candidates, None]
-    seen, normal = counts[candidates] / mine, others[candidates] / theirs
-    apart = 0.5 * np.abs(seen - normal).sum(1)
-    together = (counts[candidates] + others[candidates]) / (mine + theirs)
-    # ways that hardly anyone takes make the sum of squares erratic
-    common = together * np.minimum(mine, theirs) >= 3
-    spread = np.maximum(together, 1e-9) * (1 / mine + 1 / theirs)
-    squares = np.where(common, (seen - normal) ** 2 / spread, 0.0).sum(1)
-    degrees = np.maximum(common.sum(1) - 1, 1)
-    clear = (squares - degrees) / np.sqrt(2 * degrees)
-    clear = np.where(apart > _ASTRAY, clear, 0.0)
-    best = int(np.argmax(clear))
-    return int(candidates[best]) if clear[best] > _CLEARLY else None
+PING_PONG = Signal(
+    name="ping_pong",
+    number=4,
+    title="sent back where they came from",
+    unit="share of those who went on",
+    counts=Counts(
+        "histories",
+        "came",
+        "pinged",
+        around="environments",
+        places=_of_customers,
+        sources=_of_customers,
+        units=("transition",),
+    ),
+    judge=judge_ping_pong,
+    settings=_windows,
+    says="sends {} more back where they came from",
+    advice="Ask {owner} what could not be settled here, and settle it or do not send them.",
+    tells="sent back where they came from",
+    fault=Fault(SENT_BACK, send_to_source, highest=1 - 2 * SENT_BACK),
+    sends_back=True,
+    compares_alone=True,
+    draws="next",
+    filters=("not_followed", "nothing_after", "itself_a_return"),
+)

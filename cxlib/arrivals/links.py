@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from cxlib.fragmentation.later import Flags
+from cxlib.arrivals.later import Flags
 
 __all__ = ["LEAST_LINKED", "check_links", "count_links", "estimate_linked"]
 

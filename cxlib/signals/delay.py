@@ -1,33 +1,39 @@
-"""Means over the arrivals of a handoff: the wait before, and the rating at the target."""
+"""Delay: customers who wait longer between the two contacts of a transition."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from cxlib.bins import N_BINS
-from cxlib.fragmentation.additive import Cells, Floats, add_up
-from cxlib.fragmentation.arrivals import Arrivals
-from cxlib.fragmentation.cells import LEAST_SPREAD, NULL_DF, Z95, Grid, no_cells
-from cxlib.fragmentation.expectation import Expectation, expect_cells
-from cxlib.fragmentation.open_hours import OpenHours
-from cxlib.fragmentation.strata import LOG_STEP
+from cxlib.arrivals.arrivals import Arrivals
+from cxlib.arrivals.open_hours import OpenHours
+from cxlib.bins import BIN_EDGES, N_BINS
+from cxlib.grounds.additive import Block, Floats, add_up
+from cxlib.grounds.cells import Z95, Grid, no_cells
+from cxlib.grounds.faults import Fault, Site
+from cxlib.grounds.kinds import Counts, Signal
+from cxlib.grounds.means import judge_mean, towards_harm
+from cxlib.grounds.strata import LOG_STEP
+from cxlib.grounds.ways import shorter_windows
 
-MIN_RATINGS = 25
-"""Ratings below which a handoff's rating is not judged."""
+__all__ = ["DELAY", "MIN_WAITS", "judge_delay"]
 
 MIN_WAITS = 100
 """Waits below which a handoff's wait is not judged."""
-
-RATING_SOURCES = 0.25
-"""Where the search for the variance of source effects on ratings begins, in squared points."""
 
 _FAR = 50.0
 
 _SHORTEST, _LONGEST = 0.05, 0.5
 """Quantiles at which waits are drawn in: the lower half decides, because the upper half also holds
 customers who had left and came back to begin anew."""
+
+_CHANNEL_PAIRS = 1.0
+"""Where the search for the variance of the effects of channel pairs begins, in squared logs."""
+
+DELAYED = 3.5
+"""Factor of the planted delay."""
 
 
 def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
@@ -52,7 +58,10 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     drawn = _draw_in(grid, table, hours)
     widening = 1 / (_LONGEST - _SHORTEST) ** 2
     large = drawn["n"].to_numpy() >= MIN_WAITS
-    found, judged = judge_mean(grid, drawn, large, widening, 1.0)[:2]
+    # from web to web people go on at once, from branch to branch it takes a day
+    pairs = grid.channels[grid.source] * (grid.channels.max() + 1) + grid.channels[grid.target]
+    pair_effects = Block(pairs, _CHANNEL_PAIRS, fixed=False)
+    found, judged = judge_mean(grid, drawn, large, widening, 1.0, [pair_effects])[:2]
     sd, median = drawn["sd"].to_numpy(), drawn["median"].to_numpy()
     spread = np.sqrt(found.variance + found.tau**2)
     # where next to nothing is known, the ends of the interval are beyond any number
@@ -73,7 +82,7 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
             "effect": np.exp(by),
             "low": np.exp(low),
             "high": np.exp(high),
-            **_towards_harm(found.z, effect - Z95 * spread, sd),
+            **towards_harm(found.z, effect - Z95 * spread, sd),
         }
     ).filter(pl.Series(judged))
 
@@ -131,103 +140,68 @@ def _quantile(waits: Floats, value: Floats, q: float) -> Floats:
     return (value[first] + (within - 0.5) * LOG_STEP)[:, 0]
 
 
-def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
-    """Judge the ratings that customers gave at the target of a handoff."""
-    table = arrivals.arrivals.filter(pl.col("rating_n") > 0)
-    if table.is_empty():
-        return no_cells()
-    keys = ["source", "target"]
-    n = pl.col("rating_n")
-    summed = (
-        table.group_by(keys)
-        .agg(
-            n=n.sum().cast(pl.Float64),
-            total=(pl.col("rating_sum") - n * pl.col("by_rating")).sum(),
-            square=pl.col("rating_sq").sum(),
-            raw=pl.col("rating_sum").sum(),
-            shift=(n * pl.col("by_rating")).sum(),
-            error=(n * pl.col("error_rating")).sum(),
-        )
-        .sort(keys)
-    )
-    grid = Grid(arrivals, summed)
-    large = summed["n"].to_numpy() >= MIN_RATINGS
-    found, judged, sd = judge_mean(grid, summed, large, 1.0, RATING_SOURCES)
-    shift = (summed["shift"] / summed["n"]).to_numpy()
-    spread = np.sqrt(found.variance + found.tau**2)
-    effect = found.deviation
-    return pl.DataFrame(
-        {
-            "source": grid.source,
-            "target": grid.target,
-            "n": found.n,
-            "observed": found.observed + shift,
-            "expected": found.expected + shift,
-            "effect": effect,
-            "low": effect - Z95 * spread,
-            "high": effect + Z95 * spread,
-            **_towards_harm(-found.z, -(effect + Z95 * spread), sd),
-        }
-    ).filter(pl.Series(judged))
+def _needs(part: Arrivals) -> str:
+    dates = part.settings.midnight_share > 0.9
+    return "times are dates only (midnight), so waits are not known" if dates else ""
 
 
-def judge_mean(
-    grid: Grid,
-    summed: pl.DataFrame,
-    large: NDArray[np.bool_],
-    widening: float,
-    source_variance: float,
-) -> tuple[Expectation, NDArray[np.bool_], Floats]:
-    """Hold the mean of every cell against its expectation.
-
-    Parameters
-    ----------
-    grid
-        The cells.
-    summed
-        Per cell: ``n`` values, their ``total`` less what strata alone would change, ``raw`` total
-        and sum of squares ``square`` (of which the variance of a value is taken), and ``error``, n
-        times the standard error of the strata.
-    large
-        Cells with enough values to be judged.
-    widening
-        Factor on the variance of a value.
-    source_variance
-        Where the search for the variance of source effects begins.
-
-    Returns
-    -------
-    tuple
-        The expectation, the cells that are judged, and the standard deviation of one value.
-    """
-    n = summed["n"].to_numpy()
-    mean = (summed["raw"] / summed["n"]).to_numpy()
-    variance = np.maximum((summed["square"] / summed["n"]).to_numpy() - mean**2, 0.0)
-    pooled = float((variance * n)[large].sum() / n[large].sum()) if large.any() else 1.0
-    # small cells borrow the common variance; winsorising makes waits look too regular
-    variance = widening * np.maximum((variance * n + pooled * 20) / (n + 20), 1e-3)
-    cells = Cells(
-        np.arange(len(grid)),
-        n,
-        summed["total"].to_numpy(),
-        np.zeros(len(grid)),
-        variance,
-        (summed["error"].to_numpy() / n) ** 2,
-    )
-    judged = large & grid.apart & ~grid.rare
-    found = expect_cells(
-        cells,
-        grid.blocks(source_variance),
-        family="mean",
-        judged=judged,
-        least_spread=2 * LEAST_SPREAD * pooled**0.5,
-    )
-    return found, judged & found.comparable, np.sqrt(variance)
+def _windows(part: Arrivals) -> list[pl.DataFrame]:
+    hours = part.settings.open_hours
+    # where open time is counted, a week has as many hours as it is open
+    share = np.ones(len(part.places)) if hours is None else hours.calendar.shares
+    target = pl.col("target").cast(pl.UInt32)
+    waits = []
+    for days in shorter_windows(part):
+        limit = np.searchsorted(np.array(BIN_EDGES), days * 86_400.0 * share)
+        waits.append(part.waits.filter(pl.col("bin") < pl.lit(pl.Series(limit)).gather(target)))
+    return [judge_delay(replace(part, waits=kept, cache={})) for kept in waits if len(kept)]
 
 
-def _towards_harm(z: Floats, least: Floats, sd: Floats) -> dict[str, Floats]:
-    """Columns z, p, touched: a shift of d moves Φ(d / sd) − ½ of the customers past the middle."""
-    from scipy.special import ndtr, stdtr
+def prolong_waits(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
+    """Let the wait of the handoff grow; all later contacts come later by as much."""
+    shift = pl.duration(microseconds=pl.col("_longer").cum_sum().over("customer"))
+    longer = rows.with_columns(_longer(rows, site).alias("_longer"))
+    return longer.with_columns(occurred_at=pl.col("occurred_at") + shift).drop("_longer")
 
-    touched = np.maximum(ndtr(np.maximum(least, 0.0) / sd) - 0.5, 0.0)
-    return {"z": z, "p": stdtr(NULL_DF, -z), "touched": touched}
+
+def _longer(rows: pl.DataFrame, site: Site) -> pl.Series:
+    """By how many microseconds each wait grows: open time by its factor, where that is counted."""
+    hit = rows.select(site.arrived()).to_series()
+    at, before = rows["occurred_at"].filter(hit), rows["occurred_at"].shift(1).filter(hit)
+    if site.open_hours is None:
+        more = (at - before).dt.total_microseconds() * (DELAYED - 1)
+    else:
+        calendar, target = site.open_hours.calendar, rows["place"].filter(hit)
+        waited = calendar.open_waits(target, at, at - before).dt.total_microseconds()
+        longer = (waited * DELAYED).cast(pl.Duration("us"))
+        # who came outside the hours has waited for no open hour, and comes when they did
+        more = (calendar.after(site.target, before, longer) - at).dt.total_microseconds().clip(0)
+    none = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(rows))
+    return none.scatter(hit.arg_true(), more.cast(pl.Int64))
+
+
+DELAY = Signal(
+    name="delay",
+    number=2,
+    title="long wait",
+    unit="ratio of medians (observed and expected in hours)",
+    family="wait",
+    enough="100 waits",
+    least=1.5,
+    needs=_needs,
+    counts=Counts(
+        "history_waits",
+        around="environment_waits",
+        places=lambda places: places["initiated_by"] == "customer",
+        units=("transition",),
+    ),
+    judge=judge_delay,
+    settings=_windows,
+    says="takes {} times as long",
+    advice="Ask {owner} what customers wait for between the two, and who could shorten it.",
+    tells="made to wait",
+    fault=Fault(DELAYED, prolong_waits, ordinary=1.0),
+    follows_customers=True,
+    draws="waits",
+    filters=("source_not_followed",),
+)

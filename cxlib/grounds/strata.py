@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from cxlib.arrivals.arrivals import KEYS, Arrivals
 from cxlib.bins import BIN_EDGES
-from cxlib.fragmentation.additive import Codes, Family, Floats, add_up
-from cxlib.fragmentation.arrivals import KEYS, Arrivals
+from cxlib.grounds.additive import Codes, Family, Floats, add_up
 
 STRATA = KEYS["arrivals"]
 """Columns that say which handoff a row is of, and what its arrivals have in common."""

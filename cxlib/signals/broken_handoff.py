@@ -8,19 +8,35 @@ lower end of the interval allows for missing links between channels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import polars as pl
 
-from cxlib.fragmentation.additive import Floats
-from cxlib.fragmentation.arrivals import Arrivals
-from cxlib.fragmentation.cells import LEAST_SPREAD, Z95, no_cells
-from cxlib.fragmentation.expectation import natural_spread
-from cxlib.fragmentation.planned import MIN_CONTACTS, lost_share, measure_planned, place_of
+from cxlib.arrivals.arrivals import Arrivals
+from cxlib.arrivals.planned import (
+    CENSORED,
+    MIN_CONTACTS,
+    NEITHER,
+    TARGET,
+    lost_share,
+    measure_planned,
+    place_of,
+)
+from cxlib.grounds.additive import Floats
+from cxlib.grounds.cells import LEAST_SPREAD, Z95, no_cells
+from cxlib.grounds.expectation import natural_spread
+from cxlib.grounds.kinds import Signal
 
-__all__ = ["MIN_LIKE", "judge_planned", "measure_plan"]
+__all__ = ["BROKEN_HANDOFF", "MIN_LIKE", "judge_planned", "measure_plan"]
 
 MIN_LIKE = 8
 """Planned handoffs without which there is no telling what a planned handoff does."""
+
+
+LEAST_COVERED = 0.02
+"""Share who reach the planned target in time below which the plan is stale rather than broken."""
 
 
 def measure_plan(arrivals: Arrivals) -> pl.DataFrame:
@@ -52,6 +68,10 @@ def judge_planned(arrivals: Arrivals) -> pl.DataFrame:
     """Judge the share of contacts that reach neither the planned target nor the goal in time."""
     measured = measure_plan(arrivals).filter(
         (pl.col("n") >= MIN_CONTACTS) & pl.col("target").is_not_null() & pl.col("se").is_finite()
+    )
+    covered = _coverage(arrivals)
+    measured = measured.filter(
+        pl.col("handoff").replace_strict(covered, default=0.0) >= LEAST_COVERED
     )
     if len(measured) <= MIN_LIKE:
         return no_cells()
@@ -101,3 +121,53 @@ def _frame(measured: pl.DataFrame, line: Floats, spread: Floats) -> pl.DataFrame
             "touched": np.maximum(np.minimum(low, effect - Z95 * wide), 0.0),
         }
     )
+
+
+def _coverage(arrivals: Arrivals) -> dict[int, float]:
+    """Share of the contacts at the source of each planned handoff that reach its target in time."""
+    n = pl.col("n")
+    shares = (
+        arrivals.planned.filter(pl.col("cause") != CENSORED)
+        .group_by("handoff")
+        .agg(share=n.filter(pl.col("cause") == TARGET).sum() / n.sum())
+    )
+    return {int(handoff): float(share) for handoff, share in shares.iter_rows()}
+
+
+def _history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame:
+    """A share of those watched to the deadline; the judgement itself allows for the others."""
+    plan = [(p.source, p.target) for p in arrivals.settings.plan]
+    number = plan.index((row["source"], row["target"]))
+    watched = (pl.col("handoff") == number) & (pl.col("cause") != CENSORED)
+    cases = pl.col("n").filter(pl.col("cause") == NEITHER).sum()
+    counted = arrivals.planned.filter(watched)
+    return counted.group_by("period").agg(pl.col("n").sum(), cases=cases)
+
+
+def _needs(part: Arrivals) -> str:
+    plan = len(part.settings.plan)
+    if not plan:
+        return "the map plans no handoff"
+    if plan <= MIN_LIKE:
+        return (
+            f"the map plans {plan} handoffs, and more than {MIN_LIKE} are needed to say what is "
+            "usual; each is described by itself"
+        )
+    return ""
+
+
+BROKEN_HANDOFF = Signal(
+    name="broken_handoff",
+    number=1,
+    title="planned step not reached",
+    unit="share of contacts at the source",
+    enough="30 contacts",
+    needs=_needs,
+    plan=judge_planned,
+    says="keeps {} more from the planned next step",
+    advice="Ask {owner} what keeps customers from the planned next step.",
+    tells="not brought to the planned next step",
+    follows_customers=True,
+    compares_alone=True,
+    history=_history,
+)

@@ -21,8 +21,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.arrivals.later import Flags, Later, Numbers, milliseconds
 from cxlib.bins import N_BINS, bin_of
-from cxlib.fragmentation.later import Flags, Later, Numbers, milliseconds
 from cxlib.journey_map import PlannedHandoff
 from cxlib.statistics.competing_risks import cumulative_incidence
 from cxlib.statistics.resampling import leave_one_out

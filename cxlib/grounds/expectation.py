@@ -34,9 +34,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxlib.fragmentation.additive import AdditiveModel, Block, Cells, Family, Floats
+from cxlib.grounds.additive import AdditiveModel, Block, Cells, Family, Floats
 
-__all__ = ["MIN_N", "Expectation", "expect_cells", "natural_spread"]
+__all__ = ["MIN_N", "Expectation", "expect_cells", "natural_spread", "stated_spread"]
 
 MIN_N = 50
 """Arrivals below which a handoff is not judged."""
@@ -180,6 +180,34 @@ def _robust_weight(z: Floats, turn: int) -> Floats:
     return (1 - inside**2) ** 2
 
 
+STATED_FOR = 6.0
+"""Units for which a stated default counts beside those that tell how much they differ."""
+
+
+def stated_spread(deviation: Floats, variance: Floats, *, default: float, units: int) -> float:
+    """Natural spread where few can tell: a stated default, or less where they show less.
+
+    The variance is the mean of both, the default counting for `STATED_FOR` units. Only the median
+    of the deviations is asked, and more than the default is not believed: of a handful, most may be
+    broken.
+    """
+    found = _spread_at(deviation, variance, 0.5) if len(deviation) >= 3 else default**2
+    found = min(found, default**2)
+    share = units / (units + STATED_FOR) if len(deviation) >= 3 else 0.0
+    return float(np.sqrt(share * found + (1 - share) * default**2))
+
+
+def _spread_at(deviation: Floats, variance: Floats, quantile: float) -> float:
+    """Variance at which a quantile of the squared standardised deviations is a normal law's."""
+    from scipy.special import chdtri
+
+    centred = (deviation - np.median(deviation)) ** 2
+    # a cell is outside as long as the spread, squared, is below this
+    limit = centred / float(chdtri(1, 1 - quantile)) - variance
+    inside = len(limit) - 1 - int((1 - quantile) * len(limit))
+    return max(0.0, float(np.partition(limit, inside)[inside]))
+
+
 def natural_spread(deviation: Floats, variance: Floats, *, clear_too: bool = False) -> float:
     """Estimate the natural standard deviation between cells from the bulk of them.
 
@@ -191,19 +219,11 @@ def natural_spread(deviation: Floats, variance: Floats, *, clear_too: bool = Fal
     at least `_CLEAR`; the larger counts. Where most cells are of what hardly ever happens, they
     hide how much the others differ.
     """
-    from scipy.special import chdtri
-
     if len(deviation) < 8:
         return 0.15
     least = 0.0
     clear = variance <= np.median(variance)
     if clear_too and clear.sum() >= _CLEAR:
         least = natural_spread(deviation[clear], variance[clear])
-    centred = (deviation - np.median(deviation)) ** 2
-    found = 0.0
-    for quantile in (0.5, 0.75):
-        # a cell is outside as long as the spread, squared, is below this
-        limit = centred / float(chdtri(1, 1 - quantile)) - variance
-        inside = len(limit) - 1 - int((1 - quantile) * len(limit))
-        found = max(found, float(np.partition(limit, inside)[inside]))
+    found = max(_spread_at(deviation, variance, quantile) for quantile in (0.5, 0.75))
     return max(least, min(float(np.sqrt(found)), _WIDEST))

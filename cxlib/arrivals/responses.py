@@ -30,7 +30,7 @@ def count_responses(
     Parameters
     ----------
     followed
-        Arrivals with their strata, as `cxlib.fragmentation.arrivals` finds them.
+        Arrivals with their strata, as `cxlib.arrivals.arrivals` finds them.
     keys
         Columns to count by, ``after`` (the number of one of `AFTER`) among them.
     silence

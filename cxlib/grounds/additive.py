@@ -1,4 +1,4 @@
-"""The additive model behind `cxlib.fragmentation.expectation`, at given weights of the cells.
+"""The additive model behind `cxlib.grounds.expectation`, at given weights of the cells.
 
 Every cell (a transition) has one effect of each block: of its source, of its target, and so on.
 Here are the Newton steps on the penalised likelihood, the step for the variances of the random

@@ -2,7 +2,7 @@
 
 Counted only at touchpoints that the journey map marks (`repeatable: false`, `assisted: true`,
 `self_service: true`), and only for arrivals that were observed for the whole window. The counts are
-additive over customers, like those of `cxlib.fragmentation.arrivals`, whose pass makes them.
+additive over customers, like those of `cxlib.arrivals.arrivals`, whose pass makes them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.fragmentation.later import Flags, Later, Numbers, flags_of, milliseconds
+from cxlib.arrivals.later import Flags, Later, Numbers, flags_of, milliseconds
 
 __all__ = ["MARKS", "REPEATS", "SPREAD", "count_repeats"]
 

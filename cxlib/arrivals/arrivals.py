@@ -4,7 +4,7 @@ Everything that is said about a handoff a → b is said about the customers who 
 whether they went on, turned back, returned to where they came from, how long they had waited, and
 how they rated b. One pass over the walk (`cxlib.store.walk`) counts this into additive tables of
 integers and sums, those of marked touchpoints, of planned handoffs and of links between channels
-among them (`cxlib.fragmentation.repeats`, `planned`, `links`). Like the journey summary they grow
+among them (`cxlib.arrivals.repeats`, `planned`, `links`). Like the journey summary they grow
 with the journey map, not with the log.
 
 An arrival is a transition, as `cxlib.measures.measure_transitions` counts them, that the filters of
@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cxlib.arrivals.histories import HISTORY_TABLES, count_histories
+from cxlib.arrivals.links import count_links
+from cxlib.arrivals.open_hours import read_open_hours
+from cxlib.arrivals.planned import COUNTS, count_planned
+from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats
+from cxlib.arrivals.responses import count_responses
 from cxlib.bins import bin_of
 from cxlib.errors import InputError, WorkspaceError
-from cxlib.fragmentation.links import count_links
-from cxlib.fragmentation.open_hours import read_open_hours
-from cxlib.fragmentation.planned import COUNTS, count_planned
-from cxlib.fragmentation.repeats import REPEATS, SPREAD, count_repeats
-from cxlib.fragmentation.responses import count_responses
 from cxlib.journeys import NO_STAGE
 from cxlib.periods import Periods
 from cxlib.store.selection import Chosen
@@ -45,7 +46,7 @@ from cxlib.store.tables import (
 from cxlib.store.walk import RELOAD, Scope, look_back, visits
 
 if TYPE_CHECKING:
-    from cxlib.fragmentation.open_hours import OpenHours
+    from cxlib.arrivals.open_hours import OpenHours
     from cxlib.journey_map import PlannedHandoff
     from cxlib.store import Workspace
     from cxlib.summary import Selection
@@ -112,6 +113,7 @@ TABLES = {
     "planned": Table(COUNTS, "contacts at the source of a planned handoff", meaning=2),
     "links": Table(("place",), "contacts that customers began", meaning=2),
     "responses": Table((*_STRATA, "after"), _ARRIVALS, meaning=2),
+    **HISTORY_TABLES,
 }
 """The tables of `Arrivals`. Their period is that of the contact that was left, as everywhere."""
 
@@ -188,13 +190,15 @@ class Arrivals:
         Per source, target and bucket of customers: ``n``, ``silent``, ``onward``, ``fresh``,
         ``back``: what the intervals need to know of how customers differ.
     repeats, repeats_spread
-        As ``arrivals`` and ``spread``, of marked touchpoints: see `cxlib.fragmentation.repeats`.
+        As ``arrivals`` and ``spread``, of marked touchpoints: see `cxlib.arrivals.repeats`.
     planned
         Per planned handoff what became of the contacts at its source (`count_planned`).
     links
         Per place what tells whether customers are linked across channels (`count_links`).
     responses
         As ``arrivals``, by what came after as well: who was rated (`count_responses`).
+    histories, history_waits, steps, volumes, environments, environment_waits, environment_steps
+        All contacts by block of days and by environment (`count_histories`).
     """
 
     transitions: pl.DataFrame
@@ -207,6 +211,13 @@ class Arrivals:
     planned: pl.DataFrame
     links: pl.DataFrame
     responses: pl.DataFrame
+    histories: pl.DataFrame
+    history_waits: pl.DataFrame
+    steps: pl.DataFrame
+    volumes: pl.DataFrame
+    environments: pl.DataFrame
+    environment_waits: pl.DataFrame
+    environment_steps: pl.DataFrame
     places: pl.DataFrame
     segments: pl.DataFrame
     periods: Periods
@@ -347,7 +358,7 @@ def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
     chosen = choose_silence(span, silence)
     most = most_contacts(customers)
     walk = Scope(places, silence, observed_until)
-    scope = _Scope(walk, chosen, most, tuple(plan), open_hours)
+    scope = _Scope(walk, chosen, most, time_zone, span, tuple(plan), open_hours)
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
     midnights = contacts = 0
     for frame in frames:
@@ -412,6 +423,8 @@ class _Scope:
     walk: Scope
     silence: timedelta
     most: int
+    time_zone: str
+    span: timedelta
     plan: tuple[PlannedHandoff, ...] = ()
     open_hours: OpenHours | None = None
 
@@ -422,8 +435,18 @@ def _count_bucket(rows: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     if "rating" not in rows.columns:
         rows = rows.with_columns(rating=pl.lit(None, pl.Float32))
     seen = look_back(rows, scope=scope.walk).collect()
-    transitions, followed = _find_arrivals(seen, scope)
+    visited = visits(seen.lazy(), scope=scope.walk, silence=scope.silence).collect()
+    transitions, followed = _find_arrivals(seen, visited, scope)
     tables = _count(followed, scope)
+    tables |= count_histories(
+        visited.filter(pl.col("number") < scope.most),
+        places,
+        scope.time_zone,
+        span=scope.span,
+        silence=scope.silence,
+        most=MAX_PER_CUSTOMER,
+        open_hours=scope.open_hours,
+    )
     tables["transitions"] = transitions
     contacts = seen.filter(~pl.col("reload"))
     again = count_repeats(followed, contacts, places, within=scope.silence)
@@ -443,7 +466,9 @@ def _count_bucket(rows: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     return tables
 
 
-def _find_arrivals(seen: pl.DataFrame, scope: _Scope) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _find_arrivals(
+    seen: pl.DataFrame, visited: pl.DataFrame, scope: _Scope
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Find the arrivals among the transitions, and count what the filters take away.
 
     Returns
@@ -458,7 +483,7 @@ def _find_arrivals(seen: pl.DataFrame, scope: _Scope) -> tuple[pl.DataFrame, pl.
     keys = KEYS["transitions"]
     n = pl.len().cast(pl.Int64)
     moves = (
-        visits(seen.lazy(), scope=scope.walk, silence=scope.silence)
+        visited.lazy()
         .filter("same_journey")
         .drop("period")
         .rename({**ends, "waited": "wait", "followed_for": "follow_up", "stage_high": "high"})

@@ -1,7 +1,7 @@
 """Transitions as cells: what the judges share.
 
 A *cell* is a transition a → b. Every judge sums the rows of its signal by cell, asks
-`cxlib.fragmentation.expectation` what to expect of each, and gives one frame, a row per cell with
+`cxlib.grounds.expectation` what to expect of each, and gives one frame, a row per cell with
 at least `MIN_N` arrivals: ``source``, ``target``, ``n``, ``observed``, ``expected``, ``effect``,
 ``low``, ``high``, ``z`` (harm counts positive), ``p`` (one-sided, towards harm), ``touched`` (share
 of the customers who are worse off, lower end of its interval).
@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.fragmentation.additive import Block, Codes, Floats, add_up
-from cxlib.fragmentation.arrivals import Arrivals
-from cxlib.fragmentation.expectation import Expectation, natural_spread
+from cxlib.arrivals.arrivals import Arrivals
+from cxlib.grounds.additive import Block, Codes, Floats, add_up
+from cxlib.grounds.expectation import Expectation, natural_spread
 
 Z95 = 1.959964
 SOURCE_VARIANCE = 0.1
@@ -128,7 +128,9 @@ def share_frame(
     # the normal law is too kind to small counts: never below the tail of the counts themselves
     tail = np.ones(len(n))
     others = None if compared_with is None else compared_with[judged]
-    tail[judged] = _tail(np.round(found.observed * n)[judged], n[judged], share[judged], others)
+    tail[judged] = tail_of_counts(
+        np.round(found.observed * n)[judged], n[judged], share[judged], others
+    )
     spread = np.sqrt(variance + (slope * found.tau) ** 2)
     return pl.DataFrame(
         {
@@ -147,7 +149,7 @@ def share_frame(
     ).filter(pl.Series(judged))
 
 
-def _tail(count: Floats, n: Floats, share: Floats, others: Floats | None) -> Floats:
+def tail_of_counts(count: Floats, n: Floats, share: Floats, others: Floats | None) -> Floats:
     """Chance of at least `count` of n: binomial, or beta-binomial where the share is one of few."""
     from scipy.special import betainc, betaln, gammaln
 

@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from cxlib.fragmentation.additive import Floats
 from cxlib.opening_hours import MISFIT, Calendar, OpeningHours
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
 
 __all__ = ["OPEN_UNIT", "OpenHours", "read_open_hours"]
+
+Floats = NDArray[np.float64]
 
 OPEN_UNIT = "ratio of medians (observed and expected in open hours)"
 """Unit of a delay that is counted in open time."""
