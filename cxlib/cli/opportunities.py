@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -122,8 +123,8 @@ def print_what_if(
             with working("Judging every handoff"):
                 changes.append(mend_to_expected(opened, source, target, signal=signal))
         else:
-            given = {"signal": signal or "abandonment", "rate": _share(rate, "--rate")}
-            changes.append(Change(kind="mend", source=source, target=target, **given))
+            given = Change(kind="mend", source=source, target=target, rate=_share(rate, "--rate"))
+            changes.append(given if signal is None else replace(given, signal=signal))
     for text in halve_wait or ():
         source, target = _pair(text, "--halve-wait")
         changes.append(Change(kind="halve_wait", source=source, target=target))

@@ -121,16 +121,20 @@ class Moves:
         )
         shape = (parts, 1 + count, count + 2)
         flat = ((bucket if buckets else 0) * shape[1] + row) * shape[2] + column
-        summed = [
-            np.bincount(flat, rows[c].to_numpy(), minlength=int(np.prod(shape))).reshape(shape)
+        n, seconds, amounts = (
+            np.bincount(flat, rows[c].to_numpy(), minlength=int(np.prod(shape)))
+            .astype(np.float64)
+            .reshape(shape)
             for c in ("n", "seconds", "amount")
-        ]
-        begun = summed[0][:, 0].sum(axis=1)
+        )
+        begun = n[:, 0].sum(axis=1)
         if not buckets:
-            return Chain(*summed, begun, states)
-        every = [np.concatenate([x.sum(0)[None], leave_one_out(x, axis=0)]) for x in summed]
+            return Chain(n, seconds, amounts, begun, states)
+        every = [np.concatenate([x.sum(0)[None], leave_one_out(x, axis=0)]) for x in (n, seconds)]
+        amounts = np.concatenate([amounts.sum(0)[None], leave_one_out(amounts, axis=0)])
         others = leave_one_out(begun, axis=0) * BUCKETS / (BUCKETS - 1)
-        return Chain(*every, np.concatenate([[begun.sum()], others]), states)
+        journeys = np.concatenate([[begun.sum()], others])
+        return Chain(every[0], every[1], amounts, journeys, states)
 
 
 def read_moves(workspace: Workspace) -> Moves:

@@ -243,11 +243,12 @@ def mend_to_expected(
     else:
         here = ~here
     others = moves.table.filter(here)
-    if others["n"].sum() < 30:
+    size = float(others["n"].sum())
+    if size < 30:
         raise InputError(f"nothing like {source} → {target} is in the log; give --rate")
-    ended = others.filter(pl.col("next") == -2)["n"].sum() / others["n"].sum()
-    error = float(np.sqrt(ended * (1 - ended) / others["n"].sum()))
-    return replace(change, rate=float(ended), error=error)
+    ended = float(others.filter(pl.col("next") == -2)["n"].sum()) / size
+    error = float(np.sqrt(ended * (1 - ended) / size))
+    return replace(change, rate=ended, error=error)
 
 
 def change_of_finding(row: Mapping[str, Any]) -> Change:
@@ -348,6 +349,10 @@ def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints] | tuple[None, None]
     for name in (change.source, change.target):
         if (name or change.kind != "remove") and name not in names:
             raise UnknownNameError(column, name, names)
+    if change.signal not in MENDABLE:
+        raise InputError(
+            f"{change.signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can"
+        )
     if change.kind not in ("mend", "halve_wait"):
         return None, None
     source, target = moves.at(change.source), moves.at(change.target)
