@@ -202,7 +202,8 @@ def time_stock(browser: Browser, folder: Path) -> str:
 def measure(browser: Browser, workspace: Path) -> list[str]:
     """Return the rows of one workspace."""
     rows = []
-    with serving(workspace, ROOT / "dashboards") as served:
+    limits = {"max_per_visitor": VISITORS}  # all of them come from this machine
+    with serving(workspace, ROOT / "dashboards", settings=limits) as served:
         served.wait_for_kernels(len(VIEWS))
         time.sleep(5)
         for view in VIEWS:

@@ -106,9 +106,7 @@ class ProxyVisitor(Visitor):
         )
 
     def connect(self, **options: object) -> websockets.sync.client.ClientConnection:
-        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.jar)
         options = {"origin": ORIGIN, "ssl": self.trust, "server_hostname": "figures.example"} | {
-            "additional_headers": {"Cookie": cookies},
             "sock": socket.create_connection(("127.0.0.1", self.port)),
             **options,
         }

@@ -28,7 +28,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def served(site):
-    with serving(*site, settings={"ready_kernels": 0, "max_visitors": 2}) as running:
+    with serving(
+        *site, settings={"ready_kernels": 0, "max_visitors": 2, "max_per_visitor": 2}
+    ) as running:
         yield running
 
 
@@ -43,13 +45,22 @@ def ask(url: str, *, opener=None, data: bytes | None = None, method: str | None 
 
 
 def start_session(served: Served, name: str = "toy"):
-    """Open a dashboard as a browser without scripts would; return its kernel and its cookies."""
+    """Open a dashboard, and ask for its session; return its kernel and its cookies."""
     jar = CookieJar()
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
     status, _, page = ask(f"{served.url}view/{name}", opener=opener)
     assert status == 200, page
-    kernel = re.search(r'"kernelId": "([0-9a-f-]{36})"', page).group(1)
-    return kernel, jar, opener, page
+    assert "kernelId" not in page
+    status, _, live = ask_for_session(served, name, jar, opener)
+    assert status == 200, live
+    kernel = re.search(r'"kernelId": "([0-9a-f-]{36})"', live).group(1)
+    return kernel, jar, opener, page + live
+
+
+def ask_for_session(served: Served, name: str, jar: CookieJar, opener):
+    cookie = next(c.value for c in jar if c.name == "_xsrf")
+    form = urllib.parse.urlencode({"_xsrf": cookie}).encode()
+    return ask(f"{served.url}voila/api/session/{name}", opener=opener, data=form)
 
 
 def end_session(served: Served, kernel: str, jar: CookieJar, opener) -> int:
@@ -185,7 +196,8 @@ def test_a_failing_cell_tells_nothing_of_the_inside(served: Served) -> None:
 def test_when_full_the_next_visitor_is_asked_to_wait(served: Served) -> None:
     first = start_session(served)
     kernel, jar, opener, _ = start_session(served, "broken")
-    status, headers, page = ask(f"{served.url}view/toy")
+    assert "Most customers visit." in ask(f"{served.url}view/toy", opener=opener)[2]
+    status, headers, page = ask_for_session(served, "toy", jar, opener)
     assert status == 503
     assert headers["Retry-After"] == "60"
     assert "All places are taken" in page

@@ -1,5 +1,6 @@
 """Ten visitors at once, over HTTP and websocket: no errors, small sessions, nothing left behind."""
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -12,9 +13,17 @@ from serving import START, Served, serving, write_toy_site
 from visiting import Visitor
 
 VISITORS = 10
+STAYS = float(os.environ.get("CX_VISIT_SECONDS", "10"))
+"""How long ten visitors stay; ten minutes before a release: CX_VISIT_SECONDS=600."""
+LIMITS = {
+    "ready_kernels": 1,
+    "max_per_visitor": VISITORS,
+    "kernel_memory_mb": 256,
+    "wire_seconds": 30,
+}
 
 pytestmark = [
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(240 + 3 * STAYS),
     pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux"),
 ]
 
@@ -22,7 +31,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     site = write_toy_site(tmp_path_factory.mktemp("site"))
-    with serving(*site, settings={"ready_kernels": 1}) as running:
+    with serving(*site, settings=LIMITS) as running:
         assert running.wait_for_kernels(2) == 2
         yield running
 
@@ -54,6 +63,39 @@ def test_ten_at_once(served: Served) -> None:
     with ThreadPoolExecutor(VISITORS) as pool:
         assert set(pool.map(Visitor.leave, came)) == {204}
     assert served.wait_for_kernels(2, seconds=30) == 2
+
+
+def test_ten_at_once_for_as_long_as_they_like(served: Served) -> None:
+    """No error, nobody cut off, and no memory that grows with the time spent."""
+
+    def stay(visitor: Visitor) -> int:
+        dropdown = next(m for m, w in visitor.models.items() if w["model_name"] == "DropdownModel")
+        until, turns = time.monotonic() + STAYS, 0
+        while time.monotonic() < until:
+            for index, title in ((0, "Toy: all"), (1, "Toy: north")):
+                visitor.set(dropdown, index=index)
+                visitor.settle()
+                assert title in str(visitor.models)
+            visitor.frames.clear()
+            turns += 1
+            time.sleep(0.2)
+        return turns
+
+    def memory() -> float:
+        family = psutil.Process(served.process.pid)
+        return sum(memory_mb(one) for one in [family, *family.children(recursive=True)])
+
+    with ThreadPoolExecutor(VISITORS) as pool:
+        came = list(pool.map(lambda _: visit(served), range(VISITORS)))
+        used = []
+        for _ in range(2):
+            turns = list(pool.map(stay, came))
+            assert min(turns) > 0
+            used.append(memory())
+        assert used[1] < used[0] * 1.05 + 5, f"the second stay is as long as the first: {used}"
+        assert set(pool.map(Visitor.leave, came)) == {204}
+    assert served.wait_for_kernels(2, seconds=30) == 2
+    assert "[ERROR]" not in served.log.split("secret_detail")[-1]
 
 
 def test_visitors_are_served_when_the_process_they_are_forked_from_dies(served: Served) -> None:

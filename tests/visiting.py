@@ -73,9 +73,12 @@ class Visitor:
             return error.code, error.read()
 
     def come(self) -> None:
-        """Open the page, its wire, and read the state of its widgets."""
+        """Open the page, have it given a session, open its wire, and read its widgets' state."""
         status, body = self.ask(f"view/{self.name}")
         self.page = body.decode()
+        assert status == 200, self.page
+        status, body = self.ask_for_session()
+        self.page += body.decode()
         assert status == 200, self.page
         self.kernel = re.search(r'"kernelId": "([0-9a-f-]{36})"', self.page).group(1)
         self.connect()
@@ -84,12 +87,24 @@ class Visitor:
         self.send("comm_msg", {"comm_id": control, "data": {"method": "request_states"}})
         self.read_until(lambda: bool(self.models))
 
+    def ask_for_session(self) -> tuple[int, bytes]:
+        """Ask for a session as the script of the page does."""
+        return self.ask(f"voila/api/session/{self.name}", _xsrf=self.xsrf)
+
+    @property
+    def xsrf(self) -> str:
+        """What the page of the visitor may know, and no other site's."""
+        return next((c.value for c in self.jar if c.name == "_xsrf"), "")
+
     def connect(self, **options: Any) -> ClientConnection:
         """Open the wire."""
         path = f"api/kernels/{self.kernel}/channels?session_id=1"
         address = self.url.replace("http", "ws", 1) + path
         options.setdefault("subprotocols", [PROTOCOL])
-        opened = connect(address, max_size=None, open_timeout=60, **options)
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.jar)
+        options.setdefault("additional_headers", {"Cookie": cookies})
+        # As a browser does, it takes in what comes, and answers pings, though nobody reads it yet.
+        opened = connect(address, max_size=None, max_queue=None, open_timeout=60, **options)
         self.wire = self._wires.enter_context(opened)
         return self.wire
 
@@ -156,8 +171,7 @@ class Visitor:
     def leave(self) -> int:
         """Close the page as a browser does; return the status of its goodbye."""
         self._wires.close()
-        cookie = next((c.value for c in self.jar if c.name == "_xsrf"), "")
-        return self.ask(f"voila/api/shutdown/{self.kernel}", _xsrf=cookie)[0]
+        return self.ask(f"voila/api/shutdown/{self.kernel}", _xsrf=self.xsrf)[0]
 
 
 @contextlib.contextmanager

@@ -114,9 +114,10 @@ def print_written(
         console = Console(width=_WIDE)
     console.print(Text(visible(title)))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, is_number in zip(written.headings, written.is_number, strict=True):
-        heading = Text(visible(name))
-        table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
+    for heading, is_number in zip(written.headings, written.is_number, strict=True):
+        table.add_column(
+            Text(visible(heading)), justify="right" if is_number else "left", overflow="fold"
+        )
     for row in written.rows[:most]:
         table.add_row(*(Text(visible(cell)) for cell in row))
     if written.rows:

@@ -6,7 +6,6 @@ Every answer carries the security headers, and every refusal is a calm page in t
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Any
 
@@ -18,7 +17,6 @@ from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
 from markupsafe import Markup
 from tornado.escape import url_escape
-from tornado.iostream import StreamClosedError
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.static_file_handler import MultiStaticFileHandler, TemplateStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
@@ -37,6 +35,7 @@ __all__ = [
     "KernelStateHandler",
     "LegacyAddressHandler",
     "NotFoundHandler",
+    "SessionHandler",
     "ShutdownHandler",
     "SignInHandler",
     "SignOutHandler",
@@ -143,71 +142,40 @@ class HomeHandler(CalmPages, TornadoVoilaHandler):
         )
 
 
-class DashboardHandler(CalmPages, TornadoVoilaHandler):
-    """One dashboard: its first paint at once, its live page as soon as a session has it."""
+class _OfDashboard(CalmPages, TornadoVoilaHandler):
+    """What is asked for by the name of a dashboard."""
 
-    @tornado.web.authenticated
-    async def get(self, path: str | None = None) -> None:
-        """Send the first half of the page, then what the session renders."""
-        dashboard = self.server.catalogue.get(path or "")
-        if dashboard is None:
+    async def dashboard(self, name: str) -> Dashboard | None:
+        """Return the dashboard that is published by this name; None where none is published."""
+        found = self.server.catalogue.get(name)
+        if found is None:
             raise tornado.web.HTTPError(404)
         await self.server.follow_snapshot()
         if self.server.snapshot is None:
+            return None
+        if not self.server.snapshot.shows(name):
+            raise tornado.web.HTTPError(404)
+        return found
+
+
+class DashboardHandler(_OfDashboard):
+    """The page of a dashboard with its first paint; its script asks `SessionHandler` for more."""
+
+    @tornado.web.authenticated
+    async def get(self, path: str | None = None) -> None:
+        """Send the words and figures that the snapshot keeps; no process is started for them."""
+        dashboard = await self.dashboard(path or "")
+        if dashboard is None:
             self.refuse(503, texts.NO_SNAPSHOT_TITLE, texts.NO_SNAPSHOT, retry=True)
             return
-        if not self.server.snapshot.shows(dashboard.name):
-            raise tornado.web.HTTPError(404)
-        if self.server.is_full():
-            self.set_header("Retry-After", "60")
-            self.refuse(503, texts.FULL_TITLE, texts.FULL, retry=True)
-            return
-        _ = (
-            self.xsrf_token
-        )  # reading it sets the cookie without which the page may not end its own session
+        _ = self.xsrf_token  # reading it sets the cookie without which no session is given
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
-        self.write(self.first_half(dashboard))
-        self.server.arriving += 1
-        kernel = None
-        try:
-            await self._show()
-            async for html in self.get_generator(path=dashboard.path.name):
-                if kernel is None and (named := KERNEL_NAMED.search(html)):
-                    kernel = named.group(1)
-                self.write(html)
-                await self._show()
-        except Exception:
-            self.log.exception("the dashboard %s could not be made", dashboard.name)
-            self.write(self.broken_off())
-        finally:
-            # From now on it belongs to this page, and must not outlive it.
-            self.server.handed_out.add(kernel)
-            self.server.arriving -= 1
-
-    def broken_off(self) -> str:
-        """Return the end of a page whose session could not be had."""
-        return self.page(
-            "broken_off.html",
-            title=texts.BROKEN_OFF_TITLE,
-            text=texts.BROKEN_OFF,
-            retry_text=texts.TRY_AGAIN,
-        )
-
-    async def _show(self) -> None:
-        # A visitor who has gone already: go on to the session's name, or nobody could end it.
-        with contextlib.suppress(StreamClosedError):
-            await self.flush()
-
-    def first_half(self, dashboard: Dashboard) -> str:
-        """Return the page up to where the live dashboard goes: words and figures that the snapshot
-        keeps.
-        """
         snapshot = self.server.snapshot
         paint = snapshot.first_paint(dashboard.name) if snapshot else None
         # The kept view is of everybody: where the address asks for a part, the page says so.
         asked = bool(set(self.request.query_arguments) - {"token"})
-        return self.page(
+        page = self.page(
             "dashboard.html",
             title=dashboard.title,
             # Written by publish, not by a visitor.
@@ -216,7 +184,67 @@ class DashboardHandler(CalmPages, TornadoVoilaHandler):
             loading=texts.LOADING_LINK if asked else texts.LOADING,
             no_script=texts.NO_SCRIPT,
             plotly=self.base_url + PLOTLY_PATH,
+            session=f"{self.base_url}voila/api/session/{dashboard.name}",
             **create_include_assets_functions("cx", self.base_url),
+        )
+        self.finish(page)
+
+
+class SessionHandler(_OfDashboard):
+    """The live part of a dashboard, and the session behind it."""
+
+    gone = False
+
+    def on_connection_close(self) -> None:
+        """Note that nobody waits any more."""
+        self.gone = True
+        super().on_connection_close()
+
+    @tornado.web.authenticated
+    async def post(self, path: str) -> None:
+        """Give a session to the page that asks for it, unless there are enough already."""
+        if self.request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+            raise tornado.web.HTTPError(403)
+        dashboard = await self.dashboard(path)
+        if dashboard is None:
+            self._say_no(503, texts.NO_SNAPSHOT_TITLE, texts.NO_SNAPSHOT)
+            return
+        places, visitor = self.server.places, str(self.request.remote_ip)
+        if not places.are_left(visitor):
+            self._say_no(503, texts.FULL_TITLE, texts.FULL)
+            return
+        kernel, parts = None, []
+        with places.arriving(visitor):
+            try:
+                async for html in self.get_generator(path=dashboard.path.name):
+                    if kernel is None and (named := KERNEL_NAMED.search(html)):
+                        kernel = named.group(1)
+                    parts.append(html)
+            except Exception:
+                self.log.exception("the dashboard %s could not be made", dashboard.name)
+                if kernel is not None:
+                    await self.server.end(kernel)
+                self._say_no(500, texts.BROKEN_OFF_TITLE, texts.BROKEN_OFF)
+                return
+            if kernel is not None:
+                user = getattr(self.current_user, "username", "")
+                places.give(kernel, visitor=visitor, user=user)
+        if self.gone:
+            await self.server.end(kernel)
+            return
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.finish("".join(parts))
+
+    def _say_no(self, status: int, title: str, text: str) -> None:
+        """Answer with what the page then shows below its first paint."""
+        self.set_status(status)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        if status == 503:
+            self.set_header("Retry-After", "60")
+        self.finish(
+            self.page("broken_off.html", title=title, text=text, retry_text=texts.TRY_AGAIN)
         )
 
 
@@ -263,7 +291,10 @@ class SignOutHandler(CalmPages, JupyterHandler):
 
     @allow_unauthenticated
     async def get(self) -> None:
-        """End it, and say so."""
+        """End it, with the sessions of its pages, and say so."""
+        user = getattr(self.current_user, "username", None)
+        for kernel in self.server.places.of(user) if user else ():
+            await self.server.end(kernel)
         self.server.identity_provider.end(self)
         self.current_user = None
         self.refuse(200, texts.SIGNED_OUT_TITLE, texts.SIGNED_OUT)
@@ -288,8 +319,7 @@ class ShutdownHandler(CalmPages, VoilaShutdownKernelHandler):
     @tornado.web.authenticated
     async def post(self, kernel_id: str) -> None:
         """End the session."""
-        if kernel_id in self.kernel_manager:
-            await ensure_async(self.kernel_manager.shutdown_kernel(kernel_id, now=True))
+        await self.server.end(kernel_id)
         self.set_status(204)
         self.finish()
 

@@ -66,11 +66,18 @@ class ServerSettings:
     ready_kernels
         Sessions per dashboard that are started ahead of a visit; each takes about 150 MB.
     max_visitors
-        Open dashboards at a time; the next visitor is asked to try again.
+        Live dashboards at a time; fewer where three quarters of the machine's memory do not hold as
+        many sessions of `kernel_memory_mb`. The next visitor sees the published view, and is asked
+        to try again for its filters.
+    max_per_visitor
+        Of them, those of one visitor, that is of one address; half of all where not given.
     kernel_memory_mb
-        Most memory one visitor's session may allocate, in MB; 0 for no bound.
+        Most memory one visitor's session may allocate, in MB; 0 for no bound. On macOS, which does
+        not hold programs to it, it only says how many sessions fit.
+    wire_seconds
+        A session whose page does not open its wire within this time, in seconds, is ended.
     grace_seconds
-        A session without a page is ended after this time, in seconds.
+        A session whose page has gone is ended after this time, in seconds.
     idle_seconds
         A session with a page that nobody has used for this time, in seconds, is ended too; the page
         then says so.
@@ -81,7 +88,9 @@ class ServerSettings:
     proxies: Sequence[str] = ("127.0.0.1", "::1")
     ready_kernels: int = 1
     max_visitors: int = 20
-    kernel_memory_mb: int = 2048
+    max_per_visitor: int | None = None
+    kernel_memory_mb: int = 512
+    wire_seconds: float = 10.0
     grace_seconds: float = 60.0
     idle_seconds: int = 3600
 
@@ -210,7 +219,7 @@ def set_environment(workspace: Path, settings: ServerSettings, *, scratch: Path)
     for secret in SECRETS:  # no business of the sessions'
         os.environ.pop(secret, None)
     os.environ[MEMORY_VARIABLE] = str(settings.kernel_memory_mb)
-    for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         # A session answers one visitor from small tables; a thread per core in each only costs
         # memory.
         os.environ.setdefault(threads, "1")

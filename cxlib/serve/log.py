@@ -53,6 +53,7 @@ def log_safely(secrets: Iterable[str], *loggers: logging.Logger) -> None:
     for logger in loggers:
         logger.handlers.clear()
         logger.propagate = True
+        logger.setLevel(logging.ERROR)
 
 
 def log_request(handler: Any) -> None:

@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import sys
-import time
 import webbrowser
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +32,7 @@ from cxlib.serve.catalogue import Dashboard
 from cxlib.serve.hosts import Gate, Hosts
 from cxlib.serve.launch import EXTENSIONS, PLOTLY_PATH, ServerSettings, with_slashes
 from cxlib.serve.log import log_safely
+from cxlib.serve.places import Places, machine_memory
 from cxlib.serve.sessions import use_warm_sessions
 from cxlib.serve.wire import FilteredSocketHandler
 
@@ -61,9 +61,8 @@ class DashboardServer(Voila):
         self.catalogue = {d.name: d for d in dashboards}
         self.snapshot = Snapshot.newest(workspace)
         self.show_in_browser = open_browser
-        self.without_page_since: dict[str, float] = {}
-        self.handed_out: set[str | None] = set()
-        self.arriving = 0
+        waiting = max(settings.ready_kernels, 0) * len(dashboards)
+        self.places = Places(settings, waiting=waiting, memory=machine_memory())
         self.assets = _assets_version()
         # First of all: it imports what sessions need while this process imports what it needs.
         self.warm = use_warm_sessions()
@@ -93,7 +92,7 @@ class DashboardServer(Voila):
     async def _end_waiting(self, task: asyncio.Task[dict[str, Any]]) -> None:
         session = await task
         await session["task"]
-        await ensure_async(self.kernel_manager.shutdown_kernel(session["kernel_id"], now=True))
+        await self.end(session["kernel_id"])
 
     def published_line(self) -> str | None:
         """Return the line about the snapshot that stands on every page, or None."""
@@ -105,26 +104,22 @@ class DashboardServer(Voila):
 
     # ---- sessions -------------------------------------------------------------------------------
 
-    def is_full(self) -> bool:
-        """Whether as many visitors are here, or on their way in, as the server may take."""
-        here = self.handed_out & set(self.kernel_manager.list_kernel_ids())
-        return len(here) + self.arriving >= self.limits.max_visitors
+    async def end(self, kernel: str | None) -> None:
+        """End a session; one that has ended is what was wanted."""
+        if kernel is not None:
+            self.places.free(kernel)
+            if kernel in self.kernel_manager:
+                await ensure_async(self.kernel_manager.shutdown_kernel(kernel, now=True))
 
     async def end_abandoned(self) -> None:
-        """End the sessions whose page has been gone for the grace period, forget those that died,
-        and take up a new snapshot.
+        """End the sessions whose page never came or has gone, forget those that died, and take up a
+        new snapshot.
         """
         await self.follow_snapshot()
         await self._forget_dead()
-        now = time.monotonic()
-        connections = self.kernel_manager._kernel_connections
-        self.handed_out &= set(self.kernel_manager.list_kernel_ids())
-        alone = [kernel for kernel in self.handed_out if kernel and not connections.get(kernel, 0)]
-        since = self.without_page_since
-        self.without_page_since = {kernel: since.get(kernel, now) for kernel in alone}
-        for kernel, start in self.without_page_since.items():
-            if now - start > self.limits.grace_seconds and kernel in self.kernel_manager:
-                await ensure_async(self.kernel_manager.shutdown_kernel(kernel, now=True))
+        running = set(self.kernel_manager.list_kernel_ids())
+        for kernel in self.places.abandoned(running):
+            await self.end(kernel)
 
     async def _forget_dead(self) -> None:
         """Forget the sessions that ended by themselves: their pages are told, and a visitor is
@@ -140,8 +135,7 @@ class DashboardServer(Voila):
             self.kernel_manager.fill_if_needed(delay=0, notebook_name=notebook)
         for kernel in dead:
             self.log.error("the session %s has died", kernel)
-            if kernel in self.kernel_manager:
-                await ensure_async(self.kernel_manager.shutdown_kernel(kernel, now=True))
+            await self.end(kernel)
 
     # ---- pages ----------------------------------------------------------------------------------
 
@@ -179,6 +173,7 @@ class DashboardServer(Voila):
         return [
             (at, handlers.HomeHandler, render),
             (rf"{at}view/([a-z0-9_-]+)/?", handlers.DashboardHandler, render),
+            (rf"{at}voila/api/session/([a-z0-9_-]+)", handlers.SessionHandler, render),
             (rf"{at}voila/render/([a-z0-9_-]+)\.ipynb", handlers.LegacyAddressHandler, render),
             (re.escape(at + PLOTLY_PATH), handlers.BundleHandler, {"path": str(plotly)}),
             (rf"{at}voila/templates/(cx/static/[\w.-]+)", handlers.TemplateHandler),

@@ -58,7 +58,9 @@ class FilteredSocketHandler(SameSite, VoilaKernelWebsocketHandler):
         offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
         if PROTOCOL not in (name.strip() for name in offered.split(",")):
             raise tornado.web.HTTPError(400)
-        await ensure_async(super().get(kernel_id))
+        # Counted from here on: until a busy session answers, Jupyter does not count it.
+        with self.server.places.wired(kernel_id):
+            await ensure_async(super().get(kernel_id))
 
     def on_message(self, message: str | bytes) -> None:
         """Pass on a message that widgets send."""

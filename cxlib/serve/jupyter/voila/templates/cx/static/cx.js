@@ -1,5 +1,5 @@
-// What the page itself does: keep the first paint until the live dashboard is drawn, name what assistive technology needs
-// named, say calmly when the session behind the page is gone, and end that session when the page goes.
+// What the page itself does: keep the first paint until the live dashboard is drawn, ask for the session that draws it, name
+// what assistive technology needs named, say calmly when the session is gone, and end it when the page goes.
 (() => {
   "use strict";
   const SWAP_AT_LATEST_MS = 20000;
@@ -7,8 +7,10 @@
   const WATCH_EVERY_MS = 30000;
 
   let live = false;
+  let wire;
   const goLive = (cells) => {
     live = true;
+    wire?.close();
     document.getElementById("loading")?.remove();
     cells.classList.remove("cx-waiting");
     performance.mark("cx-live");
@@ -80,6 +82,58 @@
     return config ? JSON.parse(config.textContent).kernelId : null;
   };
 
+  // ---- asking for a session ---------------------------------------------------------------------------------------------
+  const xsrf = () => decodeURIComponent(document.cookie.match(/(?:^|;\s*)_xsrf=([^;]*)/)?.[1] ?? "");
+  // Voila waits for the page to be loaded; it may be so already.
+  const listen = window.addEventListener;
+  window.addEventListener = function (type, act, ...how) {
+    if (type !== "load" || document.readyState !== "complete") return listen.call(this, type, act, ...how);
+    setTimeout(() => act.call(window, new Event("load")));
+  };
+  const stayAsPublished = () => {
+    document.querySelectorAll(".cx-loading").forEach((line) => line.remove());
+    document.getElementById("loading")?.removeAttribute("aria-busy");
+  };
+  const ask = async () => {
+    const cells = document.getElementById("rendered_cells");
+    const address = document.body.dataset.sessionUrl;
+    if (!cells || !address) return;
+    const answer = await fetch(address, {
+      method: "POST", credentials: "same-origin", headers: { "X-XSRFToken": xsrf() },
+    });
+    cells.innerHTML = await answer.text();
+    const scripts = [...cells.querySelectorAll("script[src]")];
+    for (const script of scripts) script.remove();
+    if (!answer.ok || !kernel()) {
+      stayAsPublished();
+      cells.classList.remove("cx-waiting");
+      return;
+    }
+    // A session without a wire is ended soon: hold one until the widgets have theirs.
+    const channels = new URL(`${document.body.dataset.kernelsUrl + kernel()}/channels?session_id=held`, location.href);
+    channels.protocol = channels.protocol.replace("http", "ws");
+    wire = new WebSocket(channels.href, "v1.kernel.websocket.jupyter.org");
+    for (const { src } of scripts) {
+      const script = Object.assign(document.createElement("script"), { src, async: false });
+      document.body.append(script);
+    }
+  };
+  // Only once the first paint is there, and only for somebody who sees the page.
+  let asked = false;
+  const askWhenSeen = () => {
+    if (asked || document.visibilityState !== "visible" || document.prerendering) return;
+    asked = true;
+    document.removeEventListener("visibilitychange", askWhenSeen);
+    document.removeEventListener("prerenderingchange", askWhenSeen);
+    ask().catch(() => {
+      stayAsPublished();
+      notice("The server cannot be reached at the moment. What you see is still right.", true);
+    });
+  };
+  requestAnimationFrame(() => setTimeout(askWhenSeen));
+  document.addEventListener("visibilitychange", askWhenSeen);
+  document.addEventListener("prerenderingchange", askWhenSeen);
+
   // ---- the session behind the page -------------------------------------------------------------------------------------
   const notice = (text, reload) => {
     const box = document.getElementById("cx-notice");
@@ -112,10 +166,9 @@
   // `beforeunload`, which Voila listens to, is not sent on phones; `pagehide` is.
   window.addEventListener("pagehide", () => {
     const id = kernel();
-    const cookie = document.cookie.match(/(?:^|;\s*)_xsrf=([^;]*)/);
-    if (!id || !cookie) return;
+    if (!id || !xsrf()) return;
     const form = new FormData();
-    form.append("_xsrf", decodeURIComponent(cookie[1]));
+    form.append("_xsrf", xsrf());
     navigator.sendBeacon(document.body.dataset.shutdownUrl + id, form);
   });
   // A page taken from the back/forward cache has lost its session: load it anew.
