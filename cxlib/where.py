@@ -17,6 +17,7 @@ import polars as pl
 
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.periods import Periods
+from cxlib.segments import segment_codes
 from cxlib.summary import Selection, channel_names
 
 __all__ = ["Where", "read_days", "read_period"]
@@ -99,7 +100,8 @@ class Where:
         pair = None
         if self.segment is not None:
             ((dimension, value),) = self.segment.items()
-            pair = _check_segment(log.segments, dimension, value)
+            segment_codes(log.segments, dimension, str(value))
+            pair = dimension, str(value)
         if self.channel is not None and self.channel not in channel_names(log.places):
             raise UnknownNameError("channel", self.channel, channel_names(log.places))
         span = None
@@ -114,16 +116,6 @@ class Where:
             )
         where = Selection(segment=pair, period=span, channel=self.channel)
         return None if where == Selection() else where
-
-
-def _check_segment(segments: pl.DataFrame, dimension: str, value: str) -> tuple[str, str]:
-    names = [c for c in segments.columns if c != "segment"]
-    if dimension not in names:
-        raise UnknownNameError("segment dimension", dimension, names)
-    values = segments[dimension].unique().sort().to_list()
-    if str(value) not in values:
-        raise UnknownNameError(f"value of segment {dimension!r}", str(value), values)
-    return dimension, str(value)
 
 
 def _days(given: str | date | None, name: str, zone: str) -> tuple[date, date] | None:

@@ -36,7 +36,6 @@ ROOMS = (
     ("fragmentation",),
     ("opportunities",),
     ("figures",),
-    ("chapters",),
     ("publish",),
     ("panels",),
     ("serve",),

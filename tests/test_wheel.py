@@ -16,22 +16,27 @@ from pathlib import Path
 
 import pytest
 
+from cxlib.simulate import write_sample
+
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
+def build(source, out, kind):
+    command = [sys.executable, "-m", "uv", "build", "--quiet", kind, "--no-build-isolation"]
+    command += ["--python", sys.executable, "--out-dir", str(out), str(source)]
+    subprocess.run(command, check=True, timeout=300)
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """An environment with the built wheel, and an empty folder to work in."""
+    """An environment with the built wheel, its sample made smaller, and an empty folder."""
     made = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "uv", "build", "--quiet", "--sdist", "--wheel"]
-    build += ["--no-build-isolation", "--python", sys.executable, "--out-dir", made, ROOT]
-    subprocess.run(build, check=True, timeout=300)
+    build(ROOT, made, "--sdist")
     # from the source distribution, which has to hold all that a wheel needs
     (source,) = made.glob("*.tar.gz")
     again = made / "again"
-    build = [*build[:4], "--wheel", *build[6:9], "--out-dir", again, source]
-    subprocess.run([str(part) for part in build], check=True, timeout=300)
+    build(source, again, "--wheel")
     (wheel,) = again.glob("*.whl")
     venv.create(made / "venv", with_pip=False, symlinks=True)
     python = made / "venv" / "bin" / "python"
@@ -39,6 +44,7 @@ def installed(tmp_path_factory):
     subprocess.run([*install, "--python", python, wheel], check=True, timeout=300)
     site = next((made / "venv" / "lib").glob("python*/site-packages"))
     (site / "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    write_sample(site / "cxlib" / "_shipped" / "data" / "sample", customers=400, seed=3)
     folder = made / "empty"
     folder.mkdir()
     return made / "venv" / "bin" / "cx", folder

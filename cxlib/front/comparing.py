@@ -61,6 +61,11 @@ class Comparison(Result):
     title = "Side by side"
 
     @property
+    def sentences(self) -> tuple[str, ...]:
+        """The answer in words."""
+        return (self.sentence,)
+
+    @property
     def sentence(self) -> str:
         """How many figures differ."""
         known, sure = self._differing()
