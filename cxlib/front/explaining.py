@@ -168,8 +168,6 @@ def _ended(sentence: str) -> str:
 
 def explain_workspace(workspace: Workspace) -> Explanation:
     """Say what the log is, what became of every row, and what it cannot tell."""
-    from cxlib.ingest import IngestReport
-
     counts, rule = workspace.manifest["counts"], workspace.journey_map.journey
     first, last = (workspace.manifest[name][:10] for name in ("first_at", "last_at"))
     places = workspace.places
@@ -179,17 +177,17 @@ def explain_workspace(workspace: Workspace) -> Explanation:
         f"{first} to {last}, at {plural(places['touchpoint'].n_unique(), 'touchpoint')} on "
         f"{plural(places['channel'].n_unique(), 'channel')}."
     )
-    report = IngestReport.from_dict(workspace.report)
-    aside = sorted(report.set_aside.items(), key=lambda item: (-item[1], item[0]))
+    report = workspace.report
+    aside = sorted(report.get("set_aside", {}).items(), key=lambda item: (-item[1], item[0]))
+    rows = report.get("rows_in", counts["contacts"])
+    kept = f"Of {decimal(rows)} rows, {decimal(counts['contacts'])} are contacts"
+    listed = ", ".join(f"{decimal(n)} ({reason})" for reason, n in aside)
     details = [
-        f"Of {plural(report.rows_in, 'row')}, {decimal(counts['contacts'])} are contacts."
-        if not aside
-        else f"Of {decimal(report.rows_in)} rows, {decimal(counts['contacts'])} are contacts; set "
-        f"aside: {', '.join(f'{decimal(rows)} ({reason})' for reason, rows in aside)}.",
+        f"{kept}; set aside: {listed}." if aside else f"{kept}.",
         *(
-            f"The map does not know {u.name!r}: {plural(u.contacts, 'contact')}"
-            + (f"; did you mean {u.nearest!r}?" if u.nearest else ".")
-            for u in report.unmapped[:5]
+            f"The map does not know {u['name']!r}: {plural(u['contacts'], 'contact')}"
+            + (f"; did you mean {u['nearest']!r}?" if u["nearest"] else ".")
+            for u in report.get("unmapped", ())[:5]
         ),
         *_ends(rule),
     ]
