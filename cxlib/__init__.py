@@ -5,7 +5,8 @@ The log       log = cx.read_log("sales.csv", map="map.yaml")  # log.report, log.
               ws = cx.open("shop"), or ws = cx.sample(); cx.explain(ws)
 A part of it  app = cx.Where(segment={"persona": "explorer"}, since="2025-03", channel="app")
 What happens  cx.measure_touchpoints(ws, where=app), and in the same way measure_overview,
-              _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _step_matrix;
+              _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _step_matrix,
+              _perception;
               cx.measure_funnel(ws, steps=["product page", "basket"])
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))
               cx.compare_segments(ws, dimension="persona")
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from cxlib.measures.funnels import measure_funnel as measure_funnel
     from cxlib.measures.overview import measure_overview as measure_overview
     from cxlib.measures.paths import measure_paths as measure_paths
+    from cxlib.measures.perception import measure_perception as measure_perception
     from cxlib.measures.segments import compare_segments as compare_segments
     from cxlib.measures.stage_funnel import measure_stages as measure_stages
     from cxlib.measures.step_matrix import measure_step_matrix as measure_step_matrix

@@ -184,18 +184,22 @@ def keep_folder(folder: Path, write: Callable[[Path], None]) -> None:
 
     Raises
     ------
-    OSError
+    WorkspaceError
         The disk is full, or may not be written to; what was there before is unchanged.
     """
-    with draft_folder(folder.parent) as draft:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _in_a_sentence(folder), draft_folder(folder.parent) as draft:
         fresh, old = draft / "new", draft / "old"
         fresh.mkdir()
         write(fresh)
         sync_folder(fresh)
         with suppress(FileNotFoundError):
             folder.rename(old)
-        with suppress(FileExistsError):
+        try:
             fresh.rename(folder)
+        except OSError as error:  # another was quicker, with the same
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def remove_leftovers(home: Path, names: Iterable[str] = ()) -> None:

@@ -20,7 +20,7 @@ from cxlib.journeys import NO_STAGE
 from cxlib.map_model import Touchpoint
 
 if TYPE_CHECKING:
-    from cxlib.journey_map import JourneyMap
+    from cxlib.journey_map import JourneyMap, JourneyRule
 
 BUCKETS = 32
 """Hash buckets of customers; intervals come from leaving out one bucket at a time."""
@@ -50,6 +50,9 @@ _FLAGS = (
     ("completes", pl.Boolean),
     ("kind", pl.String),
 )
+
+_PACED = 50
+"""Contacts without which a customer's pace says nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +134,7 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
     )
     is_answer = pl.Series(again.arg_true()).is_in(answers.filter("_again")["_line"].implode())
     kept = _on_one_scale(kept, answers)
-    robot = _is_robot(kept, journey_map.journey.max_contacts_per_day)
+    robot = _is_robot(kept, journey_map.journey)
     robots = kept.clear()
     if robot is not None:
         kept, robots = kept.filter(~robot), kept.filter(robot)
@@ -268,14 +271,32 @@ def _same(*columns: str) -> pl.Expr:
     return pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in columns).fill_null(False)
 
 
-def _is_robot(ordered: pl.DataFrame, most_per_day: int) -> pl.Series | None:
-    """Contacts of customers with more than `most_per_day` contacts within any 24 hours, if any."""
-    ahead = pl.col("occurred_at").shift(-most_per_day) - pl.col("occurred_at")
-    dense = (pl.col("_hash") == pl.col("_hash").shift(-most_per_day)) & (ahead < timedelta(days=1))
-    flagged = ordered.filter(dense)["_hash"].unique()
-    if flagged.is_empty():
+def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series | None:
+    """Contacts of customers who are no people, if any: the only rule for robots there is.
+
+    Those with more than the rule's contacts within any 24 hours, and those with many that are less
+    than its pace apart on average. Contacts that all lie at one instant have no pace.
+    """
+    at = pl.col("occurred_at")
+
+    def within(contacts: int, span: timedelta) -> pl.Expr:
+        same = pl.col("_hash") == pl.col("_hash").shift(-contacts)
+        return same & (at.shift(-contacts) - at < span)
+
+    dense = ordered.filter(within(rule.max_contacts_per_day, timedelta(days=1)))["_hash"].unique()
+    # who keeps the pace on average has somewhere so many contacts within twice its time
+    many = _PACED - 1
+    quick = ordered.filter(within(many, 2 * many * rule.robot_pace))["_hash"].unique()
+    if len(quick):
+        mean = (at.max() - at.min()) / (pl.len() - 1)
+        paces = (
+            ordered.filter(pl.col("_hash").is_in(quick.implode())).group_by("_hash").agg(pace=mean)
+        )
+        fast = paces.filter((pl.col("pace") < rule.robot_pace) & (pl.col("pace") > timedelta()))
+        dense = pl.concat([dense, fast["_hash"]])
+    if dense.is_empty():
         return None
-    return ordered["_hash"].is_in(flagged.implode())
+    return ordered["_hash"].is_in(dense.implode())
 
 
 def _collect(events: pl.LazyFrame, seed: int) -> pl.DataFrame:

@@ -25,6 +25,7 @@ from cxlib.map_model import (
     PERIODS,
     RATING_COLUMNS,
     SETS,
+    TIME_FORMATS,
     BesideTheLog,
     JourneyMap,
     JourneyRule,
@@ -35,6 +36,7 @@ from cxlib.map_model import (
     format_duration,
     parse_duration,
 )
+from cxlib.map_reading import read_reading
 from cxlib.map_shapes import read_joins, read_names, read_unpivot
 from cxlib.opening_hours import OpeningHours, read_closed_dates, read_opening_hours
 
@@ -148,6 +150,9 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
         observed_until=_instant(entries.get("observed_until"), zone, end_of_day=True),
         opening_hours=hours,
         closed_dates=closed,
+        reading=read_reading(entries.get("reading")),
+        not_a_customer=_texts(entries.get("not_a_customer")),
+        fold_case="fold_case" in entries and entries["fold_case"].flag(),
         path=Path(path) if path is not None else None,
     )
 
@@ -188,7 +193,7 @@ def _beside(entry: Entry | None, roles: Iterable[str], scales: list[str] | None)
     """Read `ratings` or `customers`; `scales`: what ratings are measured on, None for customers."""
     if entry is None:
         return BesideTheLog()
-    keys = ["columns", "table", "join"]
+    keys = ["columns", "table", "join", "reading"]
     keys += [] if scales is None else ["time_format", "time_zone", "scale"]
     given = entry.keys(keys)
     scale = given.get("scale")
@@ -197,6 +202,7 @@ def _beside(entry: Entry | None, roles: Iterable[str], scales: list[str] | None)
         columns={role: column.text() for role, column in columns.items()},
         table=given["table"].text() if "table" in given else None,
         join=read_joins(given.get("join")),
+        reading=read_reading(given.get("reading")),
         time_format=_time_format(given.get("time_format")),
         time_zone=_zone(given.get("time_zone")),
         scale=None if scale is None else scale.one_of(scales) if scales else scale.text(),
@@ -309,8 +315,9 @@ def _journey(entry: Entry | None, names: list[str]) -> JourneyRule:
         return JourneyRule()
     keys = entry.keys(f.name for f in fields(JourneyRule))
     rule: dict[str, Any] = {}
-    if "gap" in keys:
-        rule["gap"] = _duration(keys["gap"])
+    for key in ("gap", "robot_pace"):
+        if key in keys:
+            rule[key] = _duration(keys[key])
     for key in ("goal", "lost"):
         if key in keys:
             touchpoints = keys[key].items(or_one=True)
@@ -370,15 +377,25 @@ def _zone(entry: Entry | None) -> str | None:
     return name
 
 
-def _time_format(entry: Entry | None) -> str | None:
+def _texts(entry: Entry | None) -> tuple[str, ...]:
+    if entry is None:
+        return ()
+    return tuple(dict.fromkeys(item.text() for item in entry.items(or_one=True)))
+
+
+def _time_format(entry: Entry | None) -> str | tuple[str, ...] | None:
     if entry is None:
         return None
-    written = entry.text()
-    if written not in ("epoch_s", "epoch_ms") and "%" not in written:
-        entry.fail(
-            f'{written!r} is no time format; write "%d.%m.%Y %H:%M" or the like, epoch_s, epoch_ms'
-        )
-    return written
+    formats = []
+    for item in entry.items(or_one=True):
+        written = item.text()
+        if written not in TIME_FORMATS and "%" not in written:
+            item.fail(
+                f'{written!r} is no time format; write "%d.%m.%Y %H:%M" or the like, or one of: '
+                f"{', '.join(TIME_FORMATS)}"
+            )
+        formats.append(written)
+    return formats[0] if len(formats) == 1 else tuple(formats) or None
 
 
 def _instant(entry: Entry | None, zone: str | None, *, end_of_day: bool = False) -> datetime | None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import yaml
 
+from cxlib.map_reading import Reading
 from cxlib.map_shapes import Join, Unpivot
 from cxlib.opening_hours import ALWAYS, Calendar, OpeningHours
 
@@ -21,6 +22,7 @@ __all__ = [
     "COLUMNS",
     "KINDS",
     "PERIODS",
+    "TIME_FORMATS",
     "BesideTheLog",
     "JourneyMap",
     "JourneyRule",
@@ -33,11 +35,15 @@ __all__ = [
 ]
 
 Period = Literal["day", "week", "month", "quarter"]
+TIME_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
+"""What `time_format` may say beside strftime patterns; ``excel`` are days since 1899-12-30."""
+
 PERIODS = ("day", "week", "month", "quarter")
 
 COLUMNS = {
     "customer": "who (always text)",
     "occurred_at": "when the contact began",
+    "time_of_day": "the clock time, where date and time are two columns",
     "touchpoint": "what contact",
     "channel": "by which medium",
     "stage": "phase of the journey",
@@ -99,6 +105,8 @@ class JourneyRule:
         journey.
     max_contacts_per_day
         A customer with more contacts than this on one day is taken for a robot.
+    robot_pace
+        So is a customer with 50 contacts or more that are on average less than this apart.
     """
 
     gap: timedelta | None = None
@@ -106,6 +114,7 @@ class JourneyRule:
     lost: tuple[str, ...] = ()
     restart: bool = True
     max_contacts_per_day: int = 500
+    robot_pace: timedelta = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +187,17 @@ class BesideTheLog:
         Name of its file, where it is named among the files of the log; see `Join`.
     join
         Tables of attributes that say what it does not, such as the customer of an order.
+    reading
+        How its files are to be read.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
-    time_format: str | None = None
+    time_format: str | tuple[str, ...] | None = None
     time_zone: str | None = None
     scale: str | None = None
     table: str | None = None
     join: tuple[Join, ...] = ()
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +223,8 @@ class JourneyMap:
     time_zone
         Of times without an offset; None: they are UTC.
     time_format
-        strftime pattern of the log's times, ``"epoch_s"`` or ``"epoch_ms"``; None: ISO 8601,
-        detected.
+        strftime pattern of the log's times, one of `TIME_FORMATS`, or several of these, tried in
+        turn; None: detected, where there is one reading only.
     earliest, latest
         Dates outside are implausible and set aside; None: 1990-01-01, and the day after today.
     keep
@@ -226,6 +238,13 @@ class JourneyMap:
         By channel; waits for a touchpoint with opening hours are counted in open time.
     closed_dates
         Dates on which whatever has opening hours is closed.
+    reading
+        How the files are to be read, where that is not found out.
+    not_a_customer
+        Ids that stand for none, in any case; their rows are set aside.
+    fold_case
+        Whether ids, touchpoints, channels, stages and owners that differ by case are one: ids in
+        lower case, the others as the map writes them.
     """
 
     name: str
@@ -241,7 +260,7 @@ class JourneyMap:
     ties_as_listed: bool = False
     version: int = 1
     time_zone: str | None = None
-    time_format: str | None = None
+    time_format: str | tuple[str, ...] | None = None
     earliest: datetime | None = None
     latest: datetime | None = None
     keep: Mapping[str, str] = field(default_factory=dict)
@@ -252,12 +271,39 @@ class JourneyMap:
     observed_until: datetime | None = None
     opening_hours: Mapping[str, OpeningHours] = field(default_factory=dict)
     closed_dates: tuple[date, ...] = ()
+    reading: Reading = field(default_factory=Reading)
+    not_a_customer: tuple[str, ...] = ()
+    fold_case: bool = False
     path: Path | None = field(default=None, compare=False)
 
     @property
     def rating_scale(self) -> RatingScale | None:
         """The scale that every view shows: the first; None where the map names none."""
         return self.rating_scales[0] if self.rating_scales else None
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The lowest and the highest rating that there can be."""
+        scales = self.rating_scales
+        if not scales:
+            return None, None
+        return min(s.min for s in scales), max(s.max for s in scales)
+
+    def named_columns(self) -> list[str]:
+        """Return every column of a file that the map names, also those of tables beside the log."""
+        return list(
+            dict.fromkeys(
+                [
+                    *self.columns.values(),
+                    *(name for names in self.other_names.values() for name in names),
+                    *self.keep,
+                    *(column for t in self.touchpoints for column in t.match or ()),
+                    *self.one_per,
+                    *self.ratings.columns.values(),
+                    *self.customers.columns.values(),
+                ]
+            )
+        )
 
     def names_of(self, role: str) -> tuple[str, ...]:
         """Return what the log may call a column, the usual name first."""
@@ -375,12 +421,13 @@ def _plain(value: Any) -> Any:
     order = [f.name for f in fields(value) if f.name != "path"]
     if isinstance(value, JourneyMap):
         order = [
-            "version", "name", "columns", "time_zone", "time_format", "earliest", "latest", "keep",
-            "join", "one_per", "unpivot", "ties_as_listed", "ratings", "customers",
-            "rating_scales", "journey", "opening_hours", "closed_dates", "stages", "touchpoints",
-            "planned_handoffs", "period", "observed_until",
+            "version", "name", "reading", "columns", "not_a_customer", "fold_case", "time_zone",
+            "time_format", "earliest", "latest", "keep", "join", "one_per", "unpivot",
+            "ties_as_listed", "ratings", "customers", "rating_scales", "journey", "opening_hours",
+            "closed_dates", "stages", "touchpoints", "planned_handoffs", "period",
+            "observed_until",
         ]  # fmt: skip
-    blank: tuple[Any, ...] = (None, (), {}, JourneyRule(), BesideTheLog())
+    blank: tuple[Any, ...] = (None, (), {}, JourneyRule(), BesideTheLog(), Reading())
     plain = {name: getattr(value, name) for name in order}
     defaults = {f.name: f.default for f in fields(value)}
     if isinstance(value, JourneyMap):

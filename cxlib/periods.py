@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
+
+from cxlib.errors import InputError
 
 Unit = Literal["day", "week", "month", "quarter"]
 
@@ -31,11 +33,14 @@ class Periods:
         First day of each period, in `time_zone`.
     time_zone
         Where the days begin.
+    days
+        First and last day on which there was any contact, where that is known.
     """
 
     unit: Unit
     starts: tuple[date, ...]
     time_zone: str
+    days: tuple[date, date] | None = field(default=None, compare=False, repr=False)
 
     def index_of(self, instant: pl.Expr) -> pl.Expr:
         """Give the number of the period an instant (Datetime UTC) falls in, as UInt16."""
@@ -55,7 +60,55 @@ class Periods:
         starts = [self.starts[0]]
         while starts[-1] < self.starts[-1]:
             starts.append(_next(starts[-1], self.unit))
-        return Periods(self.unit, tuple(starts), self.time_zone)
+        return Periods(self.unit, tuple(starts), self.time_zone, self.days)
+
+    @property
+    def end(self) -> date:
+        """The last day of the last period."""
+        return _next(self.starts[-1], self.unit) - timedelta(days=1)
+
+    def between(self, first: date, last: date, *, named: str) -> tuple[int, int]:
+        """Return the first and last period of exactly these days.
+
+        Parameters
+        ----------
+        first, last
+            The days asked for, both included.
+        named
+            How they were asked for, for messages.
+
+        Raises
+        ------
+        InputError
+            The time ends before it begins, lies outside the log, or begins or ends within a
+            period, whose contacts are not told apart by day; says which exact ranges are nearest.
+
+        Examples
+        --------
+        >>> months = Periods("month", (date(2025, 1, 1), date(2025, 2, 1)), "UTC")
+        >>> months.between(date(2024, 7, 1), date(2025, 1, 31), named="my winter")
+        (0, 0)
+        """
+        if last < first:
+            raise InputError(f"{named} ends before it begins")
+        low, high = self.days or (self.starts[0], self.end)
+        if last < low or first > high:
+            raise InputError(f"{named} lies outside the log, which runs from {low} to {high}")
+        ends = [*(start - timedelta(days=1) for start in self.starts[1:]), self.end]
+        spans = [(max(a, low), min(b, high)) for a, b in zip(self.starts, ends, strict=True)]
+        met = [i for i, (a, b) in enumerate(spans) if a <= last and first <= b]
+        whole = [i for i in met if first <= spans[i][0] and spans[i][1] <= last]
+        if met and met == whole:
+            return met[0], met[-1]
+        near = [(i[0], i[-1]) for i in (met, whole) if i]
+        ranges = " and ".join(f"{self.starts[a]}..{ends[b]}" for a, b in near)
+        say = (
+            "ranges that can be answered are" if len(near) > 1 else "range that can be answered is"
+        )
+        raise InputError(
+            f"{named} begins or ends within a {self.unit}, and contacts are counted by whole "
+            f"{self.unit}s; the nearest {say} {ranges}"
+        )
 
     def label(self, index: int) -> str:
         """Name a period for people: "3 Aug 2025", "week of 4 Aug 2025", "Aug 2025", "Q3 2025"."""
@@ -108,7 +161,7 @@ def choose_periods(
     starts = [_floor(begin, chosen)]
     while (following := _next(starts[-1], chosen)) <= end:
         starts.append(following)
-    return Periods(chosen, tuple(starts), time_zone)
+    return Periods(chosen, tuple(starts), time_zone, (begin, end))
 
 
 def _floor(day: date, unit: Unit) -> date:

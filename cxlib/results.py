@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -90,7 +90,7 @@ class Result:
         return self.tables["table"]
 
     @property
-    def sentences(self) -> tuple[str, ...]:
+    def headlines(self) -> Sequence[str]:
         """The answer in words, where the result says it itself."""
         return ()
 
@@ -145,7 +145,7 @@ class Result:
         note = f"observed until {day(self.observed_until)}"
         note += f"; and {plural(more, 'more row')}" if more > 0 else ""
         written = self.columns.written(self.table, most=_SHOWN_ROWS)
-        return written.to_html(caption=f"{self.title} ({note})", above=self.sentences)
+        return written.to_html(caption=f"{self.title} ({note})", above=self.headlines)
 
 
 def _part(where: Selection | None) -> str:

@@ -16,13 +16,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.counting import Scope, follow_contacts
-from cxlib.errors import InputError, UnknownNameError
-from cxlib.segments import segment_codes
 from cxlib.store import Workspace
-from cxlib.summary import Selection, channel_names
+from cxlib.store.selection import Chosen, Selection
+from cxlib.store.walk import Scope, changes, follow_contacts
 
-__all__ = ["OUTCOMES", "By", "Journeys", "name_places", "read_contacts", "read_journeys"]
+__all__ = [
+    "OUTCOMES",
+    "By",
+    "Journeys",
+    "choose_contacts",
+    "name_places",
+    "read_contacts",
+    "read_journeys",
+]
 
 OUTCOMES = ("goal", "declined", "silent", "done", "open")
 """What became of a journey: the goal, or declined (a loss of the map), what came first; silent
@@ -100,11 +106,10 @@ def read_journeys(workspace: Workspace, *, where: Selection | None = None) -> It
         For a selection that the workspace does not have.
     """
     scope = workspace.scope
-    chosen = _Chosen.of(workspace, where)
+    chosen = _choose(workspace, where)
     for file in workspace.bucket_files():
         rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)
-        ends = pl.col("customer") != pl.col("customer").shift(-1)
-        kept = chosen.keep_journeys(rows.with_columns(final=ends.fill_null(True)))
+        kept = _keep_journeys(rows, chosen)
         if len(kept):
             yield _journeys(int(file.stem), kept, scope)
 
@@ -124,13 +129,28 @@ def read_contacts(
     Yields
     ------
     polars.DataFrame
-        ``customer``, ``place``, ``next`` and ``wait`` (see `cxlib.counting.follow_contacts`).
+        ``customer``, ``place``, ``next`` and ``wait`` (see `cxlib.store.walk.follow_contacts`).
     """
     scope = workspace.scope
-    chosen = _Chosen.of(workspace, where)
+    tests = _choose(workspace, where).tests()
     for file in workspace.bucket_files():
         rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)
-        yield chosen.keep_contacts(rows).select("customer", "place", "next", "wait")
+        kept = rows.filter(*tests) if tests else rows
+        yield kept.select("customer", "place", "next", "wait")
+
+
+def choose_contacts(
+    workspace: Workspace, rows: pl.DataFrame, where: Selection | None
+) -> pl.DataFrame:
+    """Keep the contacts that a selection names; rows carry segment, period and place.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        For a selection that the workspace does not have.
+    """
+    tests = _choose(workspace, where).tests()
+    return rows.filter(*tests) if tests else rows
 
 
 def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int64]]:
@@ -153,56 +173,19 @@ def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int
     return names, index.to_numpy()
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """A selection in the store's numbers."""
+def _choose(workspace: Workspace, where: Selection | None) -> Chosen:
+    return Chosen.of(
+        where, places=workspace.places, segments=workspace.segments, periods=workspace.periods
+    )
 
-    segments: list[int] | None
-    period: tuple[int, int] | None
-    places: list[int] | None
 
-    @classmethod
-    def of(cls, workspace: Workspace, where: Selection | None) -> _Chosen:
-        where = where or Selection()
-        segments = places = None
-        if where.segment is not None:
-            segments = segment_codes(workspace.segments, *where.segment)
-        if where.channel is not None:
-            names = channel_names(workspace.places)
-            if where.channel not in names:
-                raise UnknownNameError("channel", where.channel, names)
-            at = pl.col("channel") == where.channel
-            places = workspace.places.filter(at)["place"].to_list()
-        if where.period is not None:
-            first, last = where.period
-            if not 0 <= first <= last < len(workspace.periods):
-                count = len(workspace.periods)
-                msg = f"period {first} to {last} is outside the log; it has 0 to {count - 1}"
-                raise InputError(msg)
-        return cls(segments, where.period, places)
-
-    def keep_contacts(self, rows: pl.DataFrame) -> pl.DataFrame:
-        tests = self._tests()
-        return rows.filter(*tests) if tests else rows
-
-    def keep_journeys(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Keep the journeys whose first contact fits."""
-        tests = self._tests()
-        if not tests:
-            return rows
-        new = pl.col("journey") != pl.col("journey").shift(1)
-        fits = rows.filter(new.fill_null(True)).filter(*tests)["journey"]
-        return rows.filter(pl.col("journey").is_in(fits.implode()))
-
-    def _tests(self) -> list[pl.Expr]:
-        tests = []
-        if self.segments is not None:
-            tests.append(pl.col("segment").is_in(self.segments))
-        if self.period is not None:
-            tests.append(pl.col("period").is_between(*self.period))
-        if self.places is not None:
-            tests.append(pl.col("place").is_in(self.places))
-        return tests
+def _keep_journeys(rows: pl.DataFrame, chosen: Chosen) -> pl.DataFrame:
+    """Keep the journeys whose first contact fits."""
+    tests = chosen.tests()
+    if not tests:
+        return rows
+    fits = rows.filter(changes("journey")).filter(*tests)["journey"]
+    return rows.filter(pl.col("journey").is_in(fits.implode()))
 
 
 def _journeys(bucket: int, rows: pl.DataFrame, scope: Scope) -> Journeys:
@@ -234,5 +217,5 @@ def _journeys(bucket: int, rows: pl.DataFrame, scope: Scope) -> Journeys:
         last=last,
         outcome=outcome,
         settled_at=at[last] + np.minimum(wait, gap),
-        still_open=rows["final"].to_numpy()[last] & ~silent & ~settled,
+        still_open=rows["latest"].to_numpy()[last] & ~silent & ~settled,
     )

@@ -7,7 +7,8 @@ Tables (every one also has ``segment`` UInt16, ``period`` UInt16 and ``bucket`` 
 
 ``steps``
     One count per contact: ``place``, ``next`` (the next contact's place in the same journey, or an
-    end code), ``bin`` (of the wait, or of the follow-up where nothing came), ``n``.
+    end code), ``bin`` (of the wait, or of the follow-up where nothing came), ``part`` (of the bin),
+    ``n``, ``least`` and ``most`` (of these times, in seconds).
 ``contacts``
     ``place``; ``contacts``, ``rating_n``, ``rating_sum``, ``rating_sq``, ``dwell_n``,
     ``dwell_seconds``, ``cost_sum``.
@@ -18,11 +19,12 @@ Tables (every one also has ``segment`` UInt16, ``period`` UInt16 and ``bucket`` 
     and still additive over customers.
 ``starts``
     One count per journey, in the period it began: ``place`` of the first contact,
-    ``first_journey``, ``outcome`` (goal, lost, silent, open, done), ``bin`` of the time to it,
-    ``n``.
+    ``first_journey``, ``outcome`` (goal, lost, silent, open, done), ``bin`` and ``part`` of the
+    time to it, ``n``, ``least``, ``most``.
 ``stages``
     One count per journey and stage it rose to: ``stage``, ``outcome`` (progress, goal, lost,
-    silent, open, done), ``bin`` of the time from the first contact in the stage to it, ``n``.
+    silent, open, done), ``bin`` and ``part`` of the time from the first contact in the stage to it,
+    ``n``, ``least``, ``most``.
 
 End codes and outcomes: *open* is censored (observed for less than ``gap`` since), *silent* went
 quiet for longer than ``gap``, *lost* met one of the map's losses, *done* had reached the goal (or
@@ -32,32 +34,24 @@ the last bin of ``steps``, after all that could come before.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from cxlib.bins import BIN_EDGES, bin_of
-from cxlib.counting import (
-    DONE,
-    KEYS,
-    LOST,
-    NONE,
-    OPEN,
-    SILENT,
-    channel_names,
-    count_bucket,
-)
-from cxlib.errors import InputError, UnknownNameError, WorkspaceError
+from cxlib.errors import InputError
 from cxlib.periods import Periods
-from cxlib.segments import segment_codes, segment_names
+from cxlib.segments import segment_names
+from cxlib.store.counting import TABLES, count_bucket
+from cxlib.store.selection import Chosen, Selection, channel_names
+from cxlib.store.tables import NONE, Dictionaries, merge, read_tables, select, write_tables
+from cxlib.store.walk import DONE, LOST, OPEN, SILENT
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -77,30 +71,6 @@ __all__ = [
     "merge_summaries",
     "summarise",
 ]
-
-TABLES = tuple(KEYS)
-
-FORMAT = 3
-"""What the tables mean; a summary counted by another meaning is counted again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which part of a summary to look at.
-
-    Attributes
-    ----------
-    segment
-        Dimension and value, for example ``("persona", "explorer")``.
-    period
-        First and last period number, both included.
-    channel
-        Contacts in this channel only (journeys: those that began in it).
-    """
-
-    segment: tuple[str, str] | None = None
-    period: tuple[int, int] | None = None
-    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +99,11 @@ class Summary:
         """The segment dimensions."""
         return segment_names(self.segments)
 
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The additive tables by name."""
+        return {name: getattr(self, name) for name in TABLES}
+
     def select(self, where: Selection | None) -> Summary:
         """Keep the part of the summary that `where` names.
 
@@ -141,65 +116,21 @@ class Summary:
         """
         if where is None or where == Selection():
             return self
-        kept: dict[str, Any] = {name: self._rows(name, where) for name in TABLES}
+        chosen = Chosen.of(where, places=self.places, segments=self.segments, periods=self.periods)
+        kept: dict[str, Any] = {**select(self.tables, TABLES, chosen)}
         return replace(self, **kept)
-
-    def _rows(self, name: str, where: Selection) -> pl.DataFrame:
-        table: pl.DataFrame = getattr(self, name)
-        tests: list[pl.Expr] = []
-        if where.segment is not None:
-            tests.append(pl.col("segment").is_in(segment_codes(self.segments, *where.segment)))
-        if where.period is not None:
-            first, last = self._checked(where.period)
-            tests.append(pl.col("period").is_between(first, last))
-            if name == "reach":
-                before = pl.col("previous_period")
-                tests.append((before < first) | (before == NONE))
-        if where.channel is not None and name != "stages":
-            places = self._channel_places(where.channel)
-            if name == "reach":
-                key = self.channels.index(where.channel)
-                tests.append(
-                    ((pl.col("level") == "place") & pl.col("key").is_in(places))
-                    | ((pl.col("level") == "channel") & (pl.col("key") == key))
-                )
-            else:
-                tests.append(pl.col("place").is_in(places))
-        return table.filter(*tests) if tests else table
-
-    def _checked(self, period: tuple[int, int]) -> tuple[int, int]:
-        first, last = period
-        if not 0 <= first <= last < len(self.periods):
-            msg = (
-                f"period {first} to {last} is outside the log, which has the {len(self.periods)} "
-                f"{self.periods.unit}s 0 ({self.periods.label(0)}) to {len(self.periods) - 1}"
-            )
-            raise InputError(msg)
-        return first, last
-
-    def _channel_places(self, channel: str) -> list[int]:
-        if channel not in self.channels:
-            raise UnknownNameError("channel", channel, self.channels)
-        return self.places.filter(pl.col("channel") == channel)["place"].to_list()
 
     def write(self, folder: str | Path) -> None:
         """Write the summary to a folder, complete or not at all."""
-        folder = Path(folder)
-        fresh = folder.with_name(folder.name + ".writing")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        for name in ("places", "segments", *TABLES):
-            getattr(self, name).write_parquet(fresh / f"{name}.parquet")
-        meta = {
-            "format": FORMAT,
+        about = {
             "periods": self.periods.to_dict(),
+            "days": self.periods.days and [day.isoformat() for day in self.periods.days],
             "stage_names": self.stage_names,
             "gap_seconds": None if self.gap is None else self.gap.total_seconds(),
             "observed_until": self.observed_until.isoformat(),
         }
-        (fresh / "summary.json").write_text(json.dumps(meta, indent=1), "utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
+        frames = {"places": self.places, "segments": self.segments, **self.tables}
+        write_tables(folder, frames, TABLES, about)
 
     @classmethod
     def read(cls, folder: str | Path) -> Summary:
@@ -208,26 +139,18 @@ class Summary:
         Raises
         ------
         WorkspaceError
-            When the folder holds no summary.
+            When the folder holds no summary, or one that was counted otherwise.
         """
-        folder = Path(folder)
-        if not (folder / "summary.json").is_file():
-            msg = f"{folder} holds no journey summary; make it with `cxlib.summary.summarise`"
-            raise WorkspaceError(msg)
-        meta = json.loads((folder / "summary.json").read_text("utf-8"))
-        if meta.get("format") != FORMAT:
-            msg = f"{folder} was counted by another version of cxlib; make it anew with `summarise`"
-            raise WorkspaceError(msg)
-        tables = {
-            n: pl.read_parquet(folder / f"{n}.parquet") for n in ("places", "segments", *TABLES)
-        }
-        gap = meta["gap_seconds"]
+        frames, about = read_tables(folder, TABLES, also=("places", "segments"))
+        gap = about["gap_seconds"]
+        told = [date.fromisoformat(day) for day in about.get("days") or ()]
+        days = (told[0], told[1]) if told else None
         return cls(
-            periods=Periods.from_dict(meta["periods"]),
-            stage_names=tuple(meta["stage_names"]),
+            periods=replace(Periods.from_dict(about["periods"]), days=days),
+            stage_names=tuple(about["stage_names"]),
             gap=None if gap is None else timedelta(seconds=gap),
-            observed_until=datetime.fromisoformat(meta["observed_until"]),
-            **tables,
+            observed_until=datetime.fromisoformat(about["observed_until"]),
+            **frames,
         )
 
 
@@ -267,88 +190,21 @@ def merge_summaries(summaries: Sequence[Summary]) -> Summary:
     if not summaries:
         msg = "there is no summary to merge"
         raise InputError(msg)
-    first = summaries[0]
-    _check_alike(summaries)
-    places = _union([s.places for s in summaries], "place", _PLACE_ORDER)
-    segments = _union([s.segments for s in summaries], "segment", first.segments.columns[1:])
-    starts = sorted({day for s in summaries for day in s.periods.starts})
-    periods = replace(first.periods, starts=tuple(starts)).filled()
-    tables: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
-    for summary in summaries:
-        moved = _Renumbered(summary, places, segments, periods)
-        for name in TABLES:
-            tables[name].append(moved.table(name))
-    merged: dict[str, Any] = {
-        name: pl.concat(parts).group_by(KEYS[name]).agg(pl.all().sum()).sort(KEYS[name])
-        for name, parts in tables.items()
-    }
-    return replace(first, places=places, segments=segments, periods=periods, **merged)
-
-
-_PLACE_ORDER = ("stage_index", "map_order", "touchpoint", "channel", "stage")
-
-
-def _check_alike(summaries: Sequence[Summary]) -> None:
     for name, value in (
         ("stages", lambda s: s.stage_names),
         ("gap", lambda s: s.gap),
         ("end of observation", lambda s: s.observed_until),
-        ("unit of period", lambda s: (s.periods.unit, s.periods.time_zone)),
-        ("segment dimensions", lambda s: s.segment_names),
     ):
         found = {repr(value(s)) for s in summaries}
         if len(found) > 1:
             msg = f"summaries with different {name} cannot be merged: {', '.join(sorted(found))}"
             raise InputError(msg)
-
-
-def _union(tables: list[pl.DataFrame], number: str, order: Sequence[str]) -> pl.DataFrame:
-    """One dictionary from several: the rows of all, numbered anew."""
-    both = pl.concat([t.drop(number) for t in tables]).unique()
-    if order:
-        both = both.sort(order)
-    return both.select(pl.int_range(pl.len(), dtype=pl.UInt16).alias(number), pl.all())
-
-
-class _Renumbered:
-    """A summary's tables with the numbers of merged dictionaries."""
-
-    def __init__(
-        self, summary: Summary, places: pl.DataFrame, segments: pl.DataFrame, periods: Periods
-    ) -> None:
-        self._summary = summary
-        self._place = _renumber(summary.places, places, "place", ("touchpoint", "channel", "stage"))
-        self._segment = _renumber(summary.segments, segments, "segment", segments.columns[1:])
-        self._period = {i: periods.starts.index(d) for i, d in enumerate(summary.periods.starts)}
-        channels = channel_names(places)
-        self._channel = {i: channels.index(c) for i, c in enumerate(summary.channels)}
-
-    def table(self, name: str) -> pl.DataFrame:
-        frame: pl.DataFrame = getattr(self._summary, name)
-        changes = {"segment": self._segment, "period": self._period}
-        if "place" in frame.columns:
-            changes["place"] = self._place
-        if name == "steps":
-            changes["next"] = self._place | {c: c for c in (OPEN, SILENT, LOST, DONE)}
-        if name == "reach":
-            changes["previous_period"] = self._period | {NONE: NONE}
-            key = pl.col("key")
-            frame = frame.with_columns(
-                pl.when(pl.col("level") == "place")
-                .then(key.replace(self._place))
-                .when(pl.col("level") == "channel")
-                .then(key.replace(self._channel))
-                .otherwise(key)
-            )
-        return frame.with_columns(
-            pl.col(c).replace_strict(m, return_dtype=pl.UInt16) for c, m in changes.items()
-        )
-
-
-def _renumber(
-    old: pl.DataFrame, new: pl.DataFrame, number: str, names: Sequence[str]
-) -> dict[int, int]:
-    if not names:
-        return {0: 0}
-    both = old.join(new, on=list(names), suffix="_new", how="left")
-    return dict(zip(both[number], both[f"{number}_new"], strict=True))
+    parts = [(s.tables, Dictionaries(s.places, s.segments, s.periods)) for s in summaries]
+    frames, both = merge(parts, TABLES)
+    told: dict[str, Any] = {
+        "places": both.places,
+        "segments": both.segments,
+        "periods": both.periods,
+        **frames,
+    }
+    return replace(summaries[0], **told)

@@ -13,22 +13,25 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from cxlib.markup import html_text, markdown_text
+
 if TYPE_CHECKING:
     import polars as pl
     from jinja2 import Template
 
-__all__ = ["Written", "as_records", "csv_text", "escape_markdown", "plain"]
+__all__ = ["Written", "as_records", "csv_text", "plain"]
 
 _HTML = """\
 {%- for sentence in above %}<p>{{ sentence }}</p>{% endfor -%}
 {%- if scrolls %}<div class="cx-scroll" tabindex="0" role="region" aria-label="Table">{% endif -%}
-<table{% if scrolls %} class="cx-table"{% endif %}><caption>{{ caption }}</caption><thead><tr>
+<table{% if scrolls %} class="cx-table"{% endif %}><caption>{{ caption|text }}</caption><thead><tr>
 {%- for heading in table.headings %}<th scope="col"
-{%- if table.is_number[loop.index0] %} class="number"{% endif %}>{{ heading }}</th>{% endfor -%}
+{%- if table.is_number[loop.index0] %} class="number"{% endif %}>{{ heading|text }}</th>
+{%- endfor -%}
 </tr></thead><tbody>
 {%- for row in table.rows %}<tr>
 {%- for cell in row %}<td
-{%- if table.is_number[loop.index0] %} class="number"{% endif %}>{{ cell }}</td>{% endfor -%}
+{%- if table.is_number[loop.index0] %} class="number"{% endif %}>{{ cell|text }}</td>{% endfor -%}
 </tr>{% endfor -%}
 </tbody></table>
 {%- if scrolls %}</div>{% endif %}"""
@@ -56,22 +59,19 @@ class Written:
         | --- | ---: |
         | a\|b | 1 |
         """
-        rule = ("---:" if number else "---" for number in self.is_number)
-        lines = [self.headings, tuple(rule), *self.rows]
-        return "\n".join(f"| {' | '.join(escape_markdown(c) for c in line)} |" for line in lines)
-
-
-def escape_markdown(cell: str) -> str:
-    """Write a text, names from a log in it, so that Markdown takes none of it for markup."""
-    escaped = "".join(f"\\{sign}" if sign in "\\|*_`<[$" else sign for sign in cell)
-    return " ".join(escaped.split())
+        rule = ["---:" if number else "---" for number in self.is_number]
+        head, *rows = ([markdown_text(cell) for cell in row] for row in (self.headings, *self.rows))
+        return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *rows))
 
 
 @cache
 def _template() -> Template:
     from jinja2 import Environment
+    from markupsafe import Markup
 
-    return Environment(autoescape=True).from_string(_HTML)
+    environment = Environment(autoescape=True)
+    environment.filters["text"] = lambda text: Markup(html_text(text))
+    return environment.from_string(_HTML)
 
 
 def csv_text(table: pl.DataFrame, origin: Mapping[str, str] | None = None) -> str:

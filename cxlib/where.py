@@ -95,21 +95,21 @@ class Where:
         UnknownNameError
             The log has no such segment, value or channel; says which names are near.
         InputError
-            The time lies outside the log.
+            The time lies outside the log, or begins or ends within a period; says which ranges
+            can be answered.
         """
         pair = None
         if self.segment is not None:
             ((dimension, value),) = self.segment.items()
-            segment_codes(log.segments, dimension, str(value))
             pair = dimension, str(value)
+            segment_codes(log.segments, *pair)  # refuses what is not there
         if self.channel is not None and self.channel not in channel_names(log.places):
             raise UnknownNameError("channel", self.channel, channel_names(log.places))
         span = None
         if self.since is not None or self.until is not None:
             zone = log.periods.time_zone
             first, last = _days(self.since, "since", zone), _days(self.until, "until", zone)
-            span = find_periods(
-                log.periods,
+            span = log.periods.between(
                 first[0] if first else date.min,
                 last[1] if last else date.max,
                 named=f"since={self.since!r}, until={self.until!r}",
@@ -164,17 +164,17 @@ def read_period(periods: Periods, text: str) -> tuple[int, int]:
     """Return the first and last period number that a text such as ``2025-03..2025-06`` covers.
 
     Either end may be a year, a month or a day, or be left out; one of them alone is that time
-    only. A period counts when any of its days is named.
+    only.
 
     Raises
     ------
     InputError
-        The text cannot be read, ends before it begins, or lies outside the log.
+        The text cannot be read, ends before it begins, lies outside the log, or cuts a period.
 
     Examples
     --------
     >>> months = Periods("month", (date(2025, 1, 1), date(2025, 2, 1), date(2025, 3, 1)), "UTC")
-    >>> read_period(months, "2025-02.."), read_period(months, "2025-02-14")
+    >>> read_period(months, "2025-02.."), read_period(months, "2025-02-01..2025-02-28")
     ((1, 2), (1, 1))
     >>> read_period(months, "2024-12..2025")
     (0, 2)
@@ -188,36 +188,4 @@ def read_period(periods: Periods, text: str) -> tuple[int, int]:
         raise InputError(
             f"--period {text!r} cannot be read; write 2025-03..2025-06, 2025-03 or 2025-03-14"
         ) from None
-    return find_periods(periods, first, last, named=f"--period {text!r}")
-
-
-def find_periods(periods: Periods, first: date, last: date, *, named: str) -> tuple[int, int]:
-    """Return the first and last period number that has any of these days.
-
-    Raises
-    ------
-    InputError
-        The time ends before it begins, or lies outside the log.
-    """
-    if last < first:
-        raise InputError(f"{named} ends before it begins")
-    inside = [
-        number
-        for number, start in enumerate(periods.starts)
-        if start <= last
-        and (number + 1 == len(periods.starts) or first < periods.starts[number + 1])
-    ]
-    if not inside or first > _last_day(periods):
-        raise InputError(
-            f"{named} lies outside the log, which runs from {periods.starts[0]} to "
-            f"{_last_day(periods)}"
-        )
-    return inside[0], inside[-1]
-
-
-def _last_day(periods: Periods) -> date:
-    days = {"day": 1, "week": 7, "month": 31, "quarter": 92}[periods.unit]
-    beyond = periods.starts[-1] + timedelta(days=days)
-    if periods.unit in ("month", "quarter"):
-        beyond = beyond.replace(day=1)
-    return beyond - timedelta(days=1)
+    return periods.between(first, last, named=f"--period {text!r}")

@@ -131,7 +131,7 @@ def test_columns_of_the_log_become_environments_money_and_segments(shop: Workspa
     assert events["amount"].to_list() == [None, 12.5, None, 3.0, None]
     assert shop.store().collect_schema()["environment.device"] == pl.Enum(["laptop", "phone"])
     people = shop.customers().collect().join(shop.segments, on="segment").sort("name")
-    assert people.select("name", "plan", "mood", "city").rows() == [
+    assert people.select("name", "segment.plan", "segment.mood", "segment.city").rows() == [
         ("ann", "gold", "calm", "Ulm"),
         ("bob", "silver", "calm", "unknown"),
         ("cy", "unknown", "unknown", "unknown"),

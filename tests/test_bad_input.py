@@ -13,7 +13,8 @@ import pytest
 from cxlib.contracts import QUARANTINE
 from cxlib.errors import InputError, MapError
 from cxlib.ingest import Ingested, read_customers, read_events, read_ratings
-from cxlib.journey_map import JourneyMap, parse_journey_map
+from cxlib.ingest.sources import find_sources, open_source
+from cxlib.journey_map import JourneyMap, parse_journey_map, read_journey_map
 
 MAP = """\
 version: 1
@@ -126,10 +127,10 @@ def test_ids_that_were_floats_are_named(log: Path, shop: JourneyMap, tmp_path: P
         (b"\n\n \n", "the file is empty"),
         (HEADER.encode(), "has a header but no rows"),
         (HEADER.encode() + b"\r\n\r\n\r\n", "has a header but no rows"),
-        (b"PK\x03\x04\x14\x00", "an Excel or zip file; save the sheet as CSV"),
+        (b"PK\x03\x04\x14\x00", "the archive is damaged"),
         (b"\x00\x01\x02\x00\x03binary\x00", "not a text file"),
         (f"{HEADER},customer\n{GOOD},x\n".encode(), "'customer' stands twice"),
-        (f'{HEADER}\n"ann,2026-01-01,visit\nb,c,d\n'.encode(), "never closed"),
+        (f'{HEADER}\n"ann,2026-01-01,visit\n'.encode(), "never closed"),
         (f"{HEADER}\n,2026-01-01,visit\n".encode(), "no row of the log became a contact"),
     ],
 )
@@ -231,7 +232,9 @@ def test_json_that_is_none_is_set_aside(tmp_path: Path, shop: JourneyMap) -> Non
     assert ingested.report.set_aside == {"malformed row: no JSON object": 3}
     assert ingested.events.collect()["customer"].to_list() == ["7", "7"]
     path.write_text(f"[{good}]")
-    assert "this is one JSON list" in refused(path, shop)
+    assert read_events(path, shop).report.contacts == 1
+    path.write_text(f"[{good}, 5]")
+    assert "1 of 2 elements are no JSON objects" in refused(path, shop)
     path.write_text("null\n")
     assert "no line is a JSON object" in refused(path, shop)
 
@@ -290,3 +293,34 @@ def test_bad_tables_of_ratings(tmp_path: Path, shop: JourneyMap) -> None:
         path.write_text(f"customer,rated_at,rating\n{row}\n")
         with pytest.raises(InputError, match=says):
             read_ratings(path, shop)
+
+
+@pytest.mark.parametrize("name", ["bomb.csv.gz", "bomb.jsonl.gz", "bomb.xes.gz"])
+def test_a_gzip_bomb_ends_in_a_sentence_long_before_memory_does(name, tmp_path, shop):
+    head = {"csv": b"customer,occurred_at,touchpoint\n", "jsonl": b"", "xes": b"<log><trace>"}
+    with gzip.open(tmp_path / name, "wb", compresslevel=9) as file:
+        file.write(head[name.split(".")[1]])
+        for _ in range(150):
+            file.write(b" " * 2**20)
+    read = []
+    source = find_sources(tmp_path / name)[0]
+    with open_source(source) as file:
+        parts = iter(lambda: file.read(2**20), b"")
+        with pytest.raises(InputError, match=r"more than 100 times its own size.*gunzip -k"):
+            read.extend(len(part) for part in parts)
+    assert sum(read) < 110 * 10**6
+    assert "gunzip" in refused(tmp_path / name, shop)
+
+
+def test_a_log_that_packs_well_is_no_bomb(tmp_path, shop):
+    rows = [f"{n},2025-01-{n % 28 + 1:02d} 10:00:00,{'a' * 2000}" for n in range(100)]
+    with gzip.open(tmp_path / "log.csv.gz", "wt", compresslevel=9) as file:
+        file.write("\n".join(["customer,occurred_at,touchpoint", *rows]))
+    assert read_events(tmp_path / "log.csv.gz", shop).report.rows_in == 100
+
+
+def test_brackets_within_brackets_end_in_a_sentence(tmp_path, shop):
+    for text in ("version: 1\nname: " + "[" * 5000, "a: " + "{b: " * 5000):
+        (tmp_path / "deep.yaml").write_text(text)
+        with pytest.raises(MapError, match=r"deep\.yaml.*nested too deeply"):
+            read_journey_map(tmp_path / "deep.yaml")

@@ -1,5 +1,6 @@
 """Cleaning and numbering contacts: duplicates, robots, ratings, segments, places."""
 
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -65,6 +66,25 @@ def test_a_robot_has_more_contacts_than_the_map_allows_on_one_day(contacts, robo
     assert encoded.counts["robot_contacts"] == contacts * robots
     assert len(encoded.events) + len(encoded.set_aside) == len(log)
     assert ("bot" in encoded.customers["name"].to_list()) == (not robots)
+
+
+@pytest.mark.parametrize(
+    ("contacts", "seconds", "robots"), [(50, 4, 1), (50, 6, 0), (49, 4, 0), (50, 0, 0), (200, 4, 1)]
+)
+def test_a_robot_is_quicker_than_a_person(contacts, seconds, robots):
+    day = 86_400
+    log = [contact("bot", i * seconds / day, "page", rating=float(i)) for i in range(contacts)]
+    # as quick for a while, but not on the whole
+    log += [contact("anna", 1 + i * 4 / day, "page", rating=float(i)) for i in range(60)]
+    log += [contact("anna", 9, "page"), contact("ben", 3, "page")]
+    encoded = encode_events(events_of(log), journey_map=journey_map())
+    assert encoded.counts["robots"] == robots
+    assert len(encoded.events) + len(encoded.set_aside) == len(log)
+    slow = journey_map()
+    slow = replace(slow, journey=replace(slow.journey, robot_pace=timedelta(days=1)))
+    assert encode_events(events_of(log), journey_map=slow).counts["robots"] == 1 + (
+        contacts >= 50 and seconds > 0
+    )
 
 
 def test_a_log_of_robots_only_is_an_error_not_an_empty_store():

@@ -244,7 +244,8 @@ def test_answers_come_back_as_the_measures_give_them(workspace, snapshot: Snapsh
     exact, read = measure_touchpoints(workspace.summary()), snapshot.touchpoints()
     assert type(read) is type(exact)
     assert read.table.schema == exact.table.schema
-    assert read.observed_until == exact.observed_until
+    day = exact.observed_until.replace(hour=0, minute=0, second=0, microsecond=0)
+    assert read.observed_until <= day, "a day, and not the instant of somebody's last contact"
     whole = snapshot.touchpoints(period=(0, len(snapshot.periods) - 1))
     assert whole.table.equals(read.table), "all periods are no filter"
     assert snapshot.transitions().table["n"].min() >= K
@@ -336,4 +337,6 @@ def test_an_id_among_the_names_is_noticed(workspace, log, monkeypatch) -> None:
 
 def test_manifest_is_plain_json(snapshot: Snapshot) -> None:
     text = (snapshot.folder / "manifest.json").read_text()
-    assert json.loads(text) == snapshot.manifest
+    written = json.loads(text)
+    assert len(written.pop("sha256")) == 64
+    assert written == snapshot.manifest

@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 
 from cxlib.panels import draw_first_paint
 from cxlib.publish import Snapshot, publish
-from cxlib.publish.rules import MEASURES
+from cxlib.publish.rules import MEASURES, TOTAL
 from cxlib.publish.small_groups import Kind
 
 K = 10
@@ -146,7 +146,7 @@ def counted_columns():
     for measure in MEASURES:
         for field, table in measure.tables.items():
             for column, rule in table.rules.items():
-                if rule.kind in (Kind.CUSTOMERS, Kind.COUNT):
+                if rule.kind in (Kind.CUSTOMERS, Kind.COUNT) and rule is not TOTAL:
                     yield measure.name, field, column, table.key
 
 

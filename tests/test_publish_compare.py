@@ -12,9 +12,9 @@ import polars as pl
 import publish_log
 import pytest
 
+from cxlib.arrivals.open_hours import OPEN_UNIT
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.details import FindingDetails
-from cxlib.fragmentation.open_hours import OPEN_UNIT
 from cxlib.measures.first_contacts import FirstContacts
 from cxlib.measures.stage_funnel import StageFunnel
 from cxlib.measures.touchpoints import Touchpoints

@@ -14,10 +14,10 @@ from journey_oracle import contact
 from risk_logs import DAYS, walk_customers, workspace_of
 from scipy.optimize import linprog
 
+from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
 from cxlib.fragmentation import predict_handoffs, predict_journey_risk, read_arrivals
-from cxlib.fragmentation.arrivals import MAX_PER_CUSTOMER
 from cxlib.publish import Snapshot, publish
-from cxlib.publish.rounding import rounding_base, smallest_shown
+from cxlib.publish.rounding import smallest_shown
 
 K = 10
 SOON = 12.0
@@ -145,7 +145,7 @@ def test_no_handoff_of_few_is_named_and_none_is_told_finer_than_by_k(log, worksp
     went = people_of_handoffs(log)
     assert any(0 < len(who) < K for who in went.values())
     arrivals = read_arrivals(workspace).arrivals
-    base = pl.select(rounding_base(pl.lit(MAX_PER_CUSTOMER * (K - 1)), k=K)).item()
+    base = MAX_PER_CUSTOMER * K
     exact = {
         tuple(row[e] for e in ENDS): row for row in predict_handoffs(workspace).table.to_dicts()
     }

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from cxlib.cli.app import app
 from cxlib.contracts import CUSTOMERS
-from cxlib.counting import KEYS
 from cxlib.publish import Snapshot, publish
 from cxlib.store import Workspace
+from cxlib.store.counting import TABLES
 
 PACKAGE = Path(__file__).parents[1] / "cxlib"
 
@@ -23,7 +23,7 @@ def names_of_ours() -> list[str]:
     found = {"segment", "segment.x", "x", "name", "customers", "n", "count", "level", "key", "bin"}
     for path in PACKAGE.rglob("*.py"):
         found |= set(re.findall(r'pl\.col\("([a-z_]+)"\)', path.read_text("utf-8")))
-    found |= {key for keys in KEYS.values() for key in keys}
+    found |= {key for table in TABLES.values() for key in table.keys}
     return sorted(found - {*CUSTOMERS.schema, "at", "what", "via", "who"})
 
 

@@ -7,6 +7,9 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -17,10 +20,11 @@ from killing import PulledPlugError, pull_the_plug
 from cxlib import encode
 from cxlib.durable import only_writer
 from cxlib.errors import CxError, WorkspaceError
+from cxlib.fragmentation import measure_fragmentation
 from cxlib.ingest import read_customers, read_events
 from cxlib.journey_map import read_journey_map
 from cxlib.publish import Snapshot, list_snapshots, publish
-from cxlib.store import Workspace, build_workspace
+from cxlib.store import _FLAT, Workspace, build_workspace
 
 OLD, NEW = 60, 6  # customers
 
@@ -247,9 +251,10 @@ def flatten(folder: Path) -> None:
     for name in ("sha256", "files"):
         del manifest[name]
     (folder / "workspace.json").write_text(json.dumps({**manifest, "format": 1}))
-    for path in log.iterdir():
-        path.rename(folder / path.name)
-    log.rmdir()
+    for name in _FLAT:
+        if (log / name).exists():
+            (log / name).rename(folder / name)
+    shutil.rmtree(log)
 
 
 def test_a_workspace_of_layout_1_is_read_and_replaced(copied, new):
@@ -326,3 +331,40 @@ def test_what_a_disk_refuses_is_one_sentence(number, place, copied, new, monkeyp
             assert "What it held before is unchanged" in str(said.value)
     assert (customers_of(copied), snapshots_of(copied)) == (before, kept)
     assert not [p for p in copied.iterdir() if p.name.startswith(".draft")]
+
+
+def test_a_workspace_that_may_only_be_read_answers(copied, monkeypatch):
+    opened = Workspace.open(copied)
+    kept = opened.summary()
+    shutil.rmtree(opened.log_folder / "summary")
+    with monkeypatch.context() as patched:
+
+        def refuse(*_, **__):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        patched.setattr(os, "mkdir", refuse)
+        assert opened.summary().steps.equals(kept.steps)
+        assert measure_fragmentation(opened).table.height >= 0
+    assert not (opened.log_folder / "summary").exists()
+    assert not (opened.log_folder / "arrivals").exists()
+
+
+def test_a_polite_kill_tidies_up_and_says_so(old, tmp_path):
+    folder, source = tmp_path / "shop", Path(old[0].report.files[0].name)
+    code = (
+        "import os, signal, sys, cxlib.store as store\n"
+        "def kill(*_): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "store.sync_folder = kill\n"
+        "from cxlib.cli.app import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", code, "ingest", source, "--out", folder]
+    done = subprocess.run(
+        [*map(str, command), "--map", str(source.with_name("map.yaml"))],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert "Error: ended by SIGTERM before it was done" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [p.name for p in folder.iterdir()] == [".lock"]

@@ -9,8 +9,8 @@ from journey_oracle import START, contact, follow, journey_map, make_workspace, 
 from polars.testing import assert_frame_equal
 
 from cxlib.bins import BIN_EDGES, N_BINS
-from cxlib.counting import DONE, LOST, OPEN, SILENT
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
+from cxlib.store.walk import DONE, LOST, OPEN, SILENT
 from cxlib.summary import TABLES, Selection, Summary, merge_summaries, summarise
 
 ENDS = {"silent": SILENT, "declined": LOST, "done": DONE, "open": OPEN}
@@ -247,7 +247,7 @@ def test_written_and_read_again(tmp_path, summary):
 def test_a_summary_of_another_version_is_counted_again(workspace):
     expected = workspace.summary().steps
     file = workspace.log_folder / "summary" / "summary.json"
-    file.write_text(file.read_text("utf-8").replace('"format": ', '"format": 9'), "utf-8")
+    file.write_text(file.read_text("utf-8").replace('"version": ', '"version": 9'), "utf-8")
     with pytest.raises(WorkspaceError, match="another version"):
         Summary.read(workspace.log_folder / "summary")
     assert_frame_equal(workspace.summary().steps, expected)

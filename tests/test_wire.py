@@ -3,12 +3,13 @@
 import contextlib
 import json
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import websockets
-from serving import Served, serving, write_dashboard, write_toy_site
+from serving import START, Served, serving, write_dashboard, write_toy_site
 from visiting import CONTROL, PROTOCOL, Visitor, pack, unpack, visiting
 
 from cxlib.serve.wire import TOLD, is_permitted, may_leave
@@ -260,3 +261,17 @@ def test_there_is_one_protocol(visitor: Visitor, offered: list[str]) -> None:
     with pytest.raises(websockets.exceptions.InvalidStatus, match="400"):
         visitor.connect(subprotocols=offered)
     assert visitor.connect(subprotocols=["made.up", PROTOCOL]).subprotocol == PROTOCOL
+
+
+def test_a_wire_outlives_its_pings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was once closed at its first ping, which nobody could have answered yet."""
+    start = "from cxlib.serve import launch; launch.PING_MS = 1000\n"
+    monkeypatch.setattr("serving.START", start + START)
+    with (
+        serving(*write_toy_site(tmp_path), settings={"ready_kernels": 0}) as served,
+        visiting(served.url, "toy") as visitor,
+    ):
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            visitor.read(0.2)
+        visitor.settle()

@@ -201,6 +201,10 @@ def _differences(old: Any, new: Any) -> Iterator[str]:
     if isinstance(old, list) and isinstance(new, list):
         for number, (a, b) in enumerate(zip(old, new, strict=False)):
             yield from (f"row {number}: {line}" for line in _differences(a, b))
+    elif isinstance(old, dict) and any(isinstance(v, list | dict) for v in old.values()):
+        for name in {**old, **(new or {})}:
+            for line in _differences(old.get(name), (new or {}).get(name)):
+                yield f"{name}: {line}"
     elif isinstance(old, dict) and isinstance(new, dict):
         changed = {k: (old.get(k), new.get(k)) for k in {**old, **new} if old.get(k) != new.get(k)}
         if changed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -13,6 +15,7 @@ from cxlib.cli.exporting import export_views
 from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.lab import open_lab
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
+from cxlib.cli.perceiving import print_perception
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
 from cxlib.cli.showing import serve
@@ -80,6 +83,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "transitions": print_transitions,
     "funnel": print_funnel,
     "findings": print_findings,
+    "perception": print_perception,
     "predict": print_predictions,
     "watch": watch,
     "selftest": selftest,
@@ -116,8 +120,16 @@ def _start(
         echo(context.get_help())
 
 
+def _end(*_: object) -> None:
+    """Tidy up and end: what is half written is removed on the way out."""
+    typer.echo("Error: ended by SIGTERM before it was done; nothing was replaced", err=True)
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 def main() -> None:
     """Run `cx` on the arguments of this process; Ctrl-C ends it without a word."""
+    if sys.argv[1:2] not in (["serve"], ["lab"], ["demo"]):  # servers end in their own way
+        signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except KeyboardInterrupt:

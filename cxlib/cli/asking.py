@@ -59,19 +59,21 @@ def print_transitions(
 ) -> None:
     """Print what directly follows what, and how soon.
 
-    The median wait is that of the transitions that happened; ``wait`` allows for those to come.
+    The wait is a median that allows for transitions still to come, with its interval. With --json
+    also ``median_wait``: of those that happened, exactly.
     """
-    from cxlib.columns import Columns, Wait
+    from cxlib.columns import Columns
     from cxlib.measures.transitions import measure_transitions
     from cxlib.measures.waits import measure_waits
 
     opened, summary = _open(workspace)
     where = read_selection(opened, segment=segment, channel=channel, period=period)
     found = measure_transitions(summary, where=where)
-    waits = measure_waits(opened, where=where).table.select("source", "target", median_wait="wait")
     table = found.table.rename({"n": "count"})
-    table = table.join(waits, on=["source", "target"], how="left", maintain_order="left")
     if as_json:
+        seen = measure_waits(opened, where=where).table
+        seen = seen.select("source", "target", median_wait="wait")
+        table = table.join(seen, on=["source", "target"], how="left", maintain_order="left")
         print_json(
             [{**row, "median_wait": row["median_wait_seconds"]} for row in as_records(table)]
         )
@@ -82,7 +84,7 @@ def print_transitions(
         target=named["target"],
         count=named["n"],
         share=named["share"],
-        median_wait=Wait("of those that happened"),
+        wait=named["wait"],
     )
     print_written(
         columns.written(table),

@@ -16,7 +16,7 @@ Logs = Annotated[
     list[Path],
     typer.Argument(
         metavar="LOG...",
-        help="Files, folders or globs: CSV, TSV, JSON lines, Parquet or XES, also gzipped.",
+        help="Files, folders or globs: CSV, TSV, JSON, Parquet, XES or Excel, also compressed.",
         show_default=False,
     ),
 ]
@@ -45,16 +45,18 @@ def init_map(
     Every guess in it is marked, for you to look at; it can be used as it stands.
     """
     from cxlib.errors import InputError
-    from cxlib.ingest import propose_journey_map
+    from cxlib.ingest import propose_map
 
     if out is not None and out.exists() and not force:
         raise InputError(f"{out} is there already; name another file, or replace it with --force")
     with working("Looking at the log"):
-        text = propose_journey_map(logs, separator=separator, encoding=encoding)
+        proposal = propose_map(logs, separator=separator, encoding=encoding)
     if out is None:
-        print_file(text)
+        print_file(proposal.text)
         return
-    out.write_text(text, "utf-8")
+    out.write_text(proposal.text, "utf-8")
+    said = [line for line in proposal.text.splitlines() if line.startswith("# ")][1:]
+    say("\n".join(line.removeprefix("# ") for line in said))
     named = " ".join(str(log) for log in logs)
     say(f"Wrote {out}. Read it through, its guesses are marked; then: cx check {named} --map {out}")
 

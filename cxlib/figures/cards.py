@@ -7,7 +7,6 @@ what a page can show at once, before anything live is there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from cxlib.figures.theme import (
     stage_colours,
     theme_named,
 )
+from cxlib.markup import html_text
 from cxlib.numbers import answered, duration, people, plural, rating, share
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = N
             continue
         lines = "".join(_line(row, channels, next_moves(transitions, row)) for row in rows)
         parts.append(
-            f'<section class="cx-stage" style="--cx-stage: {stages[stage]}"><h2>{escape(stage)}'
+            f'<section class="cx-stage" style="--cx-stage: {stages[stage]}"><h2>{html_text(stage)}'
             f"<small>{_stage_facts(by_stage.get(stage))}</small></h2>{lines}</section>"
         )
     return f'<div class="cx-page-style cx-stages">{"".join(parts)}</div>'
@@ -130,7 +130,7 @@ def touchpoint_details(row: Mapping[str, Any], *, moves: Sequence[Mapping[str, A
     if row["next_wait"] is not None:
         facts.append(("Next contact", f"half within {duration(row['next_wait'])}"))
     if row["owner"]:
-        facts.append(("Owner", escape(row["owner"])))
+        facts.append(("Owner", html_text(row["owner"])))
     listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return f'{_bar(row)}<dl class="cx-facts-list">{listed}</dl>{_next(moves)}{_what_to_do(row)}'
 
@@ -155,10 +155,10 @@ def _line(
     lost = _TOO_FEW if row["customers"] is None else lost
     return (
         f'<details class="cx-touchpoint"><summary>'
-        f'<span class="cx-name">{escape(row["touchpoint"])} {rank}</span>'
+        f'<span class="cx-name">{html_text(row["touchpoint"])} {rank}</span>'
         f'<span class="cx-count">{people(row["customers"])}</span>'
         f'<span class="cx-channel" style="--cx-channel: {channels.get(row["channel"], "")}">'
-        f"{escape(row['channel'])}</span>"
+        f"{html_text(row['channel'])}</span>"
         f'<span class="cx-lost">{lost}</span>{_bar(row)}</summary>'
         f"{touchpoint_details(row, moves=moves)}</details>"
     )
@@ -183,7 +183,7 @@ def _next(moves: Sequence[Mapping[str, Any]]) -> str:
     if not moves:
         return ""
     items = "".join(
-        f"<li>{_target(m)} <small>({escape(m['target_channel'])})</small>"
+        f"<li>{_target(m)} <small>({html_text(m['target_channel'])})</small>"
         f"<b>{people(m['n'])}</b></li>"
         for m in moves[:_NEXT_SHOWN]
     )
@@ -192,13 +192,13 @@ def _next(moves: Sequence[Mapping[str, Any]]) -> str:
 
 def _target(move: Mapping[str, Any]) -> str:
     same = move["source"] == move["target"]
-    return escape(move["target_touchpoint"]) + (" again" if same else "")
+    return html_text(move["target_touchpoint"]) + (" again" if same else "")
 
 
 def _what_to_do(row: Mapping[str, Any]) -> str:
     if not _is_weak(row):
         return ""
-    owner = f"{escape(row['owner'])}, who owns it," if row["owner"] else "whoever owns it"
+    owner = f"{html_text(row['owner'])}, who owns it," if row["owner"] else "whoever owns it"
     return (
         f"<h3>What to do</h3><p>One of the three places where most customers get lost. Ask {owner} "
         "what customers find after this contact, and why they stop there.</p>"

@@ -18,6 +18,7 @@ from cxlib.figures.fragmentation import (
     wait_text,
 )
 from cxlib.figures.theme import Theme, faded, lay_out, new_figure, theme_named
+from cxlib.markup import plotly_text
 from cxlib.numbers import answered, duration, plural, share
 
 if TYPE_CHECKING:
@@ -296,7 +297,9 @@ def _add_next_steps(
                     "symbol": symbol,
                     "line": {"width": 2, "color": colour},
                 },
-                hovertext=[f"{label}: {share(row[name])} go to {row['next']}" for row in rows],
+                hovertext=[
+                    f"{label}: {share(row[name])} go to {plotly_text(row['next'])}" for row in rows
+                ],
                 hoverinfo="text",
             )
         )
@@ -305,13 +308,13 @@ def _add_next_steps(
         yaxis={
             "range": [len(rows) - 0.5, -0.5],
             "tickvals": places,
-            "ticktext": [row["next"] for row in rows],
+            "ticktext": [plotly_text(row["next"]) for row in rows],
             "tickfont": {"color": theme.ink, "size": 13},
             "showgrid": False,
             "fixedrange": True,
         },
         xaxis={
-            "title": {"text": f"% who go there next from {finding['target']}"},
+            "title": {"text": f"% who go there next from {plotly_text(finding['target'])}"},
             "rangemode": "tozero",
             "fixedrange": True,
         },

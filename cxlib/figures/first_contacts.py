@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -12,6 +11,7 @@ import polars as pl
 from cxlib.figures.rows import Span, add_bars, add_points, new_rows
 from cxlib.figures.theme import channel_colours, theme_named
 from cxlib.figures.wording import based_on, named
+from cxlib.markup import plotly_text
 from cxlib.numbers import duration, people, plural, share
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ def _seconds(row: Mapping[str, Any]) -> Span:
 
 def _hover(row: Mapping[str, Any]) -> str:
     lines = [
-        f"<b>{escape(row['touchpoint'])}</b>",
-        f"{escape(row['channel'])}, {escape(row['stage'])}",
+        f"<b>{plotly_text(row['touchpoint'])}</b>",
+        f"{plotly_text(row['channel'])}, {plotly_text(row['stage'])}",
         plural(row["journeys"], "journey")
         + f", {share(row['share'], row['share_low'], row['share_high'])}",
         f"goal {share(row['goal'], row['goal_low'], row['goal_high'])}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.figures.theme import Theme, faded, lay_out, new_figure, theme_named
+from cxlib.markup import plotly_text
 from cxlib.numbers import NBSP, answered, duration, people, plural, rating, share
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _lay_out_matrix(
     size = len(places)
     axis = {
         "tickvals": list(range(size)),
-        "ticktext": names,
+        "ticktext": [plotly_text(name) for name in names],
         "tickfont": {"color": theme.ink, "size": 12},
         "showgrid": True,
         "gridcolor": theme.rule,
@@ -231,7 +231,13 @@ def _lay_out_matrix(
                 | {"line": {"width": 0}, "fillcolor": theme.band, "layer": "below"}
             )
         names_of_stages.append(
-            {"text": escape(stage), "x": start - 0.5, "y": 1, "yref": "paper", "xanchor": "left"}
+            {
+                "text": plotly_text(stage),
+                "x": start - 0.5,
+                "y": 1,
+                "yref": "paper",
+                "xanchor": "left",
+            }
             | {"yanchor": "bottom", "yshift": 4, "showarrow": False}
             | {"font": {"size": 12, "color": theme.muted}}
         )
@@ -281,7 +287,7 @@ def _handoffs(
 
 
 def _hover(rows: Sequence[Mapping[str, Any]], customers: int) -> str:
-    head = f"<b>{escape(rows[0]['source'])} → {escape(rows[0]['target'])}</b>"
+    head = f"<b>{plotly_text(rows[0]['source'])} → {plotly_text(rows[0]['target'])}</b>"
     lines = [head, plural(customers, "customer")]
     for row in sorted(rows, key=lambda r: r["signal"]):
         mark = "<b>finding</b>" if row["finding"] else "no finding"
@@ -476,7 +482,7 @@ def _add_panel(
 
 def _handoff(row: Mapping[str, Any], theme: Theme) -> str:
     name = f"{row['source']} → {row['target']}"
-    short = escape(name if len(name) <= 38 else f"{name[:37]}…")
+    short = plotly_text(name if len(name) <= 38 else f"{name[:37]}…")
     colour = theme.ink if row["finding"] else theme.muted
     return f'<span style="color:{colour}">{short}</span>'
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -12,6 +11,7 @@ import polars as pl
 from cxlib.figures.rows import Part, Span, add_bars, add_points, add_splits, key_of, new_rows
 from cxlib.figures.theme import Theme, theme_named
 from cxlib.figures.wording import based_on
+from cxlib.markup import plotly_text
 from cxlib.numbers import duration, people, plural, share
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _counts(row: Mapping[str, Any], after: Mapping[str, Any] | None) -> tuple[in
 
 def _hover(row: Mapping[str, Any]) -> str:
     lines = [
-        f"<b>{escape(row['name'])}</b>",
+        f"<b>{plotly_text(row['name'])}</b>",
         f"{plural(row['journeys'], 'journey')} of {plural(row['customers'], 'customer')}",
     ]
     if row["rate"] is not None:

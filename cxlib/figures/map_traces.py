@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from cxlib.figures.map_layout import MapLayout, Place, lane_name, ribbon
 from cxlib.figures.theme import Theme, colour_at, colour_scale, faded
+from cxlib.markup import plotly_text
 
 Trace = dict[str, Any]
 
@@ -312,7 +312,7 @@ def _labels(circles: Sequence[Circle], layout: MapLayout, theme: Theme) -> Trace
 
 
 def _label(lines: Sequence[str], note: str, theme: Theme) -> str:
-    name = "<br>".join(escape(line) for line in lines)
+    name = "<br>".join(plotly_text(line) for line in lines)
     if not note:
         return name
     gap = "" if name.endswith("<br>") else "  "
@@ -342,7 +342,11 @@ def _mark_labels(
         ys.append(y)
         # Beside the circle, clear of its ring; above the middle of a band.
         space = "\N{NO-BREAK SPACE}" * (2 + round(sizes[mark.place] / 8))
-        texts.append(f"<b>{mark.label}</b>" if mark.target else f"{space}<b>{mark.label}</b>")
+        texts.append(
+            f"<b>{plotly_text(mark.label)}</b>"
+            if mark.target
+            else f"{space}<b>{plotly_text(mark.label)}</b>"
+        )
         positions.append("top center" if mark.target else "middle right")
         colours.append(theme.finding if mark.finding else theme.ink)
     return _scatter(
@@ -384,7 +388,7 @@ def grid(
         if i % 2 == 0:
             shapes.append(_box(i, 0, i + 1, layout.height, fillcolor=theme.band))
         shapes.append(_box(i + 0.02, 0, i + 0.98, 4, fillcolor=stages.get(stage, theme.flow)))
-        text = f"<b>{stage}</b>"
+        text = f"<b>{plotly_text(stage)}</b>"
         if stage_notes.get(stage):
             text += (
                 f"<br><span style='color:{theme.muted};font-size:12px'>{stage_notes[stage]}</span>"
@@ -406,7 +410,7 @@ def grid(
         )
         middle = (lane.top + lane.bottom) / 2
         colour = channels.get(lane.channel, theme.flow)
-        name = "<br>     ".join(escape(line) for line in lane_name(lane.channel))
+        name = "<br>     ".join(plotly_text(line) for line in lane_name(lane.channel))
         notes.append(
             _note(
                 f"<span style='color:{colour};font-size:16px'>■</span> {name}",
@@ -416,7 +420,7 @@ def grid(
                 y=middle,
                 xanchor="left",
                 align="left",
-                hovertext=lane.channel,
+                hovertext=plotly_text(lane.channel),
                 font={"size": 13, "color": theme.ink},
             )
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from cxlib.figures.theme import Theme, colour_scale
+from cxlib.markup import plotly_text
 from cxlib.numbers import share
 
 __all__ = ["CELL_PX", "add_matrix"]
@@ -67,7 +68,7 @@ def add_matrix(
         yaxis={
             "range": [len(rows) - 0.5, -0.5],
             "tickvals": list(range(len(rows))),
-            "ticktext": list(rows),
+            "ticktext": [plotly_text(name) for name in rows],
             "tickfont": names,
             "showgrid": False,
             "fixedrange": True,
@@ -75,7 +76,7 @@ def add_matrix(
         },
         xaxis={
             "tickvals": list(range(len(columns))),
-            "ticktext": list(columns),
+            "ticktext": [plotly_text(name) for name in columns],
             "tickfont": names,
             "tickangle": -40 if slanted else 0,
             "showgrid": False,

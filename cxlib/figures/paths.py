@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -11,6 +10,7 @@ import plotly.graph_objects as go
 from cxlib.figures.rows import Span, add_bars, add_points, add_texts, new_rows
 from cxlib.figures.theme import theme_named, wrap
 from cxlib.figures.wording import based_on
+from cxlib.markup import plotly_text
 from cxlib.numbers import duration, people, plural, share
 
 if TYPE_CHECKING:
@@ -90,14 +90,14 @@ def _left_out(result: Paths) -> str:
 
 
 def _written(path: str) -> str:
-    lines = wrap(escape(path), _LINE).split("<br>")
+    lines = wrap(plotly_text(path), _LINE).split("<br>")
     text = "<br>".join(lines[:_LINES])
     return text + (" …" if len(lines) > _LINES else "")
 
 
 def _hover(row: Mapping[str, Any]) -> str:
     lines = [
-        wrap(f"<b>{escape(row['path'])}</b>", 80),
+        wrap(f"<b>{plotly_text(row['path'])}</b>", 80),
         f"{plural(row['journeys'], 'journey')} of {plural(row['customers'], 'customer')}",
         f"reach the goal {share(row['goal'], row['goal_low'], row['goal_high'])}",
     ]

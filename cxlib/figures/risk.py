@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from cxlib.figures.rows import Span, add_bars, add_points, new_rows
 from cxlib.figures.theme import Theme, new_figure, theme_named
+from cxlib.markup import plotly_text
 from cxlib.numbers import people, plural, share
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def plot_handoff_forecast(result: HandoffForecast, *, title: str | None = None) 
     figure.add_trace(
         _points(
             [row["excess"] for row in rows],
-            [_from_to(row["source"], row["target"]) for row in rows],
+            [plotly_text(_from_to(row["source"], row["target"])) for row in rows],
             error_x=_whiskers(
                 [(row["excess"], row["excess_low"], row["excess_high"]) for row in rows], theme
             ),
@@ -226,7 +226,7 @@ def _from_to(source: str | None, target: str) -> str:
 
 
 def _hover_risk(row: Mapping[str, Any]) -> str:
-    head = escape(_from_to(row["source"], row["touchpoint"]))
+    head = plotly_text(_from_to(row["source"], row["touchpoint"]))
     lines = [
         f"<b>{head}</b>",
         f"{plural(row['customers'], 'customer')} under way",
@@ -242,7 +242,7 @@ def _hover_forecast(row: Mapping[str, Any]) -> str:
     excess = share(row["excess"], row["excess_low"], row["excess_high"])
     return "<br>".join(
         [
-            f"<b>{escape(row['source'])} → {escape(row['target'])}</b>",
+            f"<b>{plotly_text(row['source'])} → {plotly_text(row['target'])}</b>",
             f"{excess} more than like handoffs, of {people(row['n'])} arrivals",
             f"chance of more than 5 points: {share(row['chance'])}",
         ]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from cxlib.figures.theme import Theme, new_figure, text_on
+from cxlib.markup import plotly_text
 
 __all__ = [
     "Part",
@@ -83,7 +84,7 @@ def new_rows(
         yaxis={
             "range": [len(names) - 0.5, -0.5],
             "tickvals": list(range(len(names))),
-            "ticktext": [_short(name) for name in names],
+            "ticktext": [plotly_text(_short(name)) for name in names],
             "tickfont": {"color": theme.ink, "size": 13},
             "automargin": False,
             "showgrid": False,

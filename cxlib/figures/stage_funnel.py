@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -20,6 +19,7 @@ from cxlib.figures.rows import (
 )
 from cxlib.figures.theme import stage_colours, theme_named
 from cxlib.figures.wording import based_on
+from cxlib.markup import plotly_text
 from cxlib.numbers import duration, people, plural, share
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def describe_stage_funnel(result: StageFunnel) -> str:
 
 def _hover(row: Mapping[str, Any]) -> str:
     lines = [
-        f"<b>{escape(row['stage'])}</b>",
+        f"<b>{plotly_text(row['stage'])}</b>",
         f"{plural(row['journeys'], 'journey')} came to it, {people(row['began'])} began in it",
         f"get further {share(row['further'], row['further_low'], row['further_high'])}",
         f"lost {share(row['lost'], row['lost_low'], row['lost_high'])}",

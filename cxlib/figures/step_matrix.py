@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -11,6 +10,7 @@ import polars as pl
 from cxlib.figures.matrix import CELL_PX, add_matrix
 from cxlib.figures.theme import new_figure, theme_named
 from cxlib.figures.wording import based_on
+from cxlib.markup import plotly_text
 from cxlib.numbers import plural, share
 
 if TYPE_CHECKING:
@@ -91,6 +91,6 @@ def _hover(row: dict[str, Any] | None, name: str, step: int) -> str:
         return ""
     part = share(row["share"], row["share_low"], row["share_high"])
     return (
-        f"<b>{escape(_ENDS.get(name, name))}</b>, contact {step}<br>"
+        f"<b>{plotly_text(_ENDS.get(name, name))}</b>, contact {step}<br>"
         f"{plural(row['journeys'], 'journey')}, {part}"
     )

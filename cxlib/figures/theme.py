@@ -28,6 +28,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from cxlib.errors import UnknownNameError
+from cxlib.markup import plotly_text
 
 #: Given to every figure: no upload button, no logo, follow the width of the page.
 CONFIG: dict[str, Any] = {
@@ -260,8 +261,8 @@ def new_figure(
     lay_out(figure, template=template(theme), height=height, meta={"alt": alt or title})
     if not title:
         return lay_out(figure, margin={"t": 10})
-    heading = wrap(title, 88)
-    below = wrap(subtitle, 120) if subtitle else ""
+    heading = wrap(plotly_text(title), 88)
+    below = wrap(plotly_text(subtitle), 120) if subtitle else ""
     lines = heading.count("<br>")
     return lay_out(
         figure,

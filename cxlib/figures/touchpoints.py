@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 import plotly.graph_objects as go
@@ -25,6 +24,7 @@ from cxlib.figures.map_traces import (
 )
 from cxlib.figures.theme import channel_colours, new_figure, stage_colours, theme_named
 from cxlib.figures.wording import named, of_whom
+from cxlib.markup import plotly_text
 from cxlib.numbers import answered, duration, people, plural, rating, share
 
 if TYPE_CHECKING:
@@ -208,8 +208,8 @@ def weakest_marks(result: Touchpoints, *, most: int = 3) -> list[Mark]:
 def hover_text(row: Mapping[str, Any]) -> str:
     """Say what is known about a touchpoint (a row of the table) in a few short lines."""
     lines = [
-        f"<b>{escape(row['touchpoint'])}</b>",
-        f"{escape(row['channel'])}, {escape(row['stage'])}",
+        f"<b>{plotly_text(row['touchpoint'])}</b>",
+        f"{plotly_text(row['channel'])}, {plotly_text(row['stage'])}",
     ]
     if row["customers"] is None:
         return "<br>".join([*lines, "too few customers to be shown"])
@@ -259,7 +259,9 @@ def _other_ends(moves: Sequence[Move], circles: Sequence[Circle]) -> list[Circle
     known = {circle.place for circle in circles}
     ends = dict.fromkeys(end for move in moves for end in (move.source, move.target))
     return [
-        Circle(end, None, None, "", f"<b>{escape(end.touchpoint)}</b><br>not in this selection")
+        Circle(
+            end, None, None, "", f"<b>{plotly_text(end.touchpoint)}</b><br>not in this selection"
+        )
         for end in ends
         if end not in known
     ]
@@ -325,7 +327,7 @@ def _end(row: Mapping[str, Any], end: str) -> Place:
 
 
 def _move_hover(row: Mapping[str, Any]) -> str:
-    source, target = escape(row["source_touchpoint"]), escape(row["target_touchpoint"])
+    source, target = plotly_text(row["source_touchpoint"]), plotly_text(row["target_touchpoint"])
     lines = [f"<b>{source} → {target}</b>", plural(row["n"], "move")]
     if row["share"] is not None:
         part = share(row["share"], row["share_low"], row["share_high"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -10,6 +9,7 @@ import polars as pl
 
 from cxlib.figures.matrix import CELL_PX, add_matrix
 from cxlib.figures.theme import new_figure, theme_named
+from cxlib.markup import plotly_text
 from cxlib.numbers import duration, people, plural, share
 
 if TYPE_CHECKING:
@@ -97,13 +97,13 @@ def _share(row: dict[str, Any] | None) -> float | None:
 
 
 def _hover(row: dict[str, Any] | None, source: str, target: str) -> str:
-    head = f"<b>{escape(source)} → {escape(target)}</b>"
+    head = f"<b>{plotly_text(source)} → {plotly_text(target)}</b>"
     if row is None:
         return f"{head}<br>does not occur"
     lines = [head, plural(row["n"], "move")]
     if row["share"] is not None:
         part = share(row["share"], row["share_low"], row["share_high"])
-        lines.append(f"{part} of contacts at {escape(source)}")
+        lines.append(f"{part} of contacts at {plotly_text(source)}")
     if row["wait"] is not None:
         lines.append(f"half of them within {duration(row['wait'])}")
     return "<br>".join(lines)

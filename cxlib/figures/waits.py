@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -13,6 +12,7 @@ import polars as pl
 from cxlib.figures.rows import Span, add_bars, add_points, new_rows
 from cxlib.figures.theme import theme_named
 from cxlib.figures.wording import based_on
+from cxlib.markup import plotly_text
 from cxlib.numbers import duration, people, plural
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _range(row: Mapping[str, Any]) -> str:
 def _hover(row: Mapping[str, Any]) -> str:
     return "<br>".join(
         [
-            f"<b>{escape(row['source'])} → {escape(row['target'])}</b>",
+            f"<b>{plotly_text(row['source'])} → {plotly_text(row['target'])}</b>",
             f"{plural(row['n'], 'move')} of {plural(row['customers'], 'customer')}",
             f"median wait {_range(row)}",
         ]

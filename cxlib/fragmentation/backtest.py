@@ -7,11 +7,13 @@ at T. What is reported is what was found, also where it is poor.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cxlib.arrivals.arrivals import read_arrivals
 from cxlib.columns import (
     Amount,
     Columns,
@@ -26,7 +28,6 @@ from cxlib.columns import (
     Tables,
 )
 from cxlib.errors import InputError
-from cxlib.fragmentation.arrivals import read_arrivals
 from cxlib.fragmentation.features import read_contacts_at_risk
 from cxlib.fragmentation.replay_handoffs import (
     FORECAST,
@@ -146,7 +147,7 @@ class Backtest(Result):
     )
 
     @property
-    def sentences(self) -> tuple[str, ...]:
+    def headlines(self) -> Sequence[str]:
         """The answer in words."""
         return (self.sentence, self.under_way_sentence, self.handoff_sentence)
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
-from cxlib.fragmentation.judged_planned import measure_plan
-from cxlib.fragmentation.links import LEAST_LINKED, estimate_linked
-from cxlib.fragmentation.planned import MIN_CONTACTS
-from cxlib.fragmentation.repeats import LEAK_WITHIN, REPEAT_WITHIN, TRANSFER_GRACE
+from cxlib.arrivals.arrivals import Arrivals, read_arrivals
+from cxlib.arrivals.links import LEAST_LINKED, estimate_linked
+from cxlib.arrivals.planned import MIN_CONTACTS
+from cxlib.arrivals.repeats import LEAK_WITHIN, REPEAT_WITHIN, TRANSFER_GRACE
 from cxlib.journeys import NO_STAGE
+from cxlib.signals.broken_handoff import measure_plan
+from cxlib.store.walk import RELOAD, around, next_in, next_where
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -30,8 +31,6 @@ TASK_WITHIN = timedelta(days=30)
 """Time within which the same task again is a repeat."""
 
 _T31 = 2.0395
-
-_RELOAD = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,12 +121,12 @@ def measure_repeated_tasks(log: Log) -> Row:
     name = "repeated_task"
     if log.places["repeatable"].all():
         return _missing(name, "the journey map marks no touchpoint as not repeatable")
-    again = pl.col("occurred_at").shift(-1).over("customer", "place") - pl.col("occurred_at")
+    again = next_in(["customer", "place"])
     until = pl.lit(log.observed_until) - pl.col("occurred_at")
     frame = (
         log.rows.filter(~log.of_place("repeatable"))
         .with_columns(
-            repeated=((again > _RELOAD) & (again <= TASK_WITHIN)).fill_null(False),
+            repeated=((again > RELOAD) & (again <= TASK_WITHIN)).fill_null(False),
             seen=until >= TASK_WITHIN,
         )
         .filter("seen")
@@ -151,7 +150,7 @@ def measure_repeat_contacts(log: Log) -> list[Row]:
         bounds = {"same issue": ["customer", "issue"]} | bounds
     rows = []
     for what, keys in bounds.items():
-        again = pl.col("occurred_at").shift(-1).over(keys) - pl.col("occurred_at")
+        again = next_in(keys)
         frame = assisted.with_columns(
             repeated=((again > TRANSFER_GRACE) & (again <= REPEAT_WITHIN)).fill_null(False),
             seen=until >= REPEAT_WITHIN,
@@ -169,12 +168,12 @@ def measure_self_service_leak(log: Log) -> Row:
     places = log.places
     if not (places["assisted"].any() and places["self_service"].any()):
         return _missing(name, "the journey map marks no self-service, or no assisted touchpoint")
-    assisted = log.of_place("assisted")
+    assisted, at = log.of_place("assisted"), pl.col("occurred_at")
     until = pl.lit(log.observed_until) - pl.col("occurred_at")
     frame = (
         log.rows.with_columns(
-            after=(_time_to_next(assisted) <= LEAK_WITHIN).fill_null(False),
-            before=(_time_since_last(assisted) <= LEAK_WITHIN).fill_null(False),
+            after=(next_where(assisted, at) - at <= LEAK_WITHIN).fill_null(False),
+            before=(at - next_where(assisted, at, back=True) <= LEAK_WITHIN).fill_null(False),
             seen=until >= LEAK_WITHIN,
         )
         .filter(log.of_place("self_service") & pl.col("seen"))
@@ -211,10 +210,10 @@ def measure_disorder(log: Log) -> Row:
     moves = (
         log.rows.with_columns(
             stage=stage,
-            following=pl.col("place").shift(-1),
-            same=(pl.col("journey") == pl.col("journey").shift(-1)) & (stage == stage.shift(-1)),
+            following=around("place", 1),
+            same=(stage == around(stage, 1)).fill_null(False),
         )
-        .filter(pl.col("same").fill_null(False) & (pl.col("stage") != NO_STAGE))
+        .filter(pl.col("same") & (pl.col("stage") != NO_STAGE))
         .group_by("place", "following")
         .agg(n=pl.len())
     )
@@ -260,19 +259,6 @@ def measure_deviation(log: Log, known: set[str]) -> Row:
         return _missing("deviation_from_plan", "the journey map lists no touchpoint")
     frame = log.rows.select("bucket", adhoc=~log.of_place("touchpoint").is_in(list(known)))
     return _share("deviation_from_plan", "contacts at touchpoints not in the map", frame, "adhoc")
-
-
-def _time_to_next(flag: pl.Expr) -> pl.Expr:
-    """Time to the customer's next row with `flag`; null where there is none."""
-    at = pl.when(flag).then(pl.col("occurred_at")).shift(-1).backward_fill()
-    who = pl.when(flag).then(pl.col("customer")).shift(-1).backward_fill()
-    return pl.when(who == pl.col("customer")).then(at - pl.col("occurred_at"))
-
-
-def _time_since_last(flag: pl.Expr) -> pl.Expr:
-    at = pl.when(flag).then(pl.col("occurred_at")).shift(1).forward_fill()
-    who = pl.when(flag).then(pl.col("customer")).shift(1).forward_fill()
-    return pl.when(who == pl.col("customer")).then(pl.col("occurred_at") - at)
 
 
 def _share(signal: str, what: str, frame: pl.DataFrame, column: str) -> Row:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cxlib.fragmentation.arrivals import RELOAD
 from cxlib.journeys import NO_STAGE
 from cxlib.segments import DIMENSION
+from cxlib.store.walk import Scope as Walk
+from cxlib.store.walk import around, look_back, next_where
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -47,7 +48,6 @@ TRAINING_CUSTOMERS = 40_000
 """Customers whose contacts are learned from; of a larger log an even sample of about so many."""
 
 _MOST_CONTACTS = 100
-_ROBOT_AFTER, _ROBOT_PACE = 50, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,7 @@ def describe_contacts(rows: pl.DataFrame, scope: Scope) -> pl.DataFrame:
         & ~pl.col("lost")
         & ((pl.col("_stage") <= scope._last_stage) | (pl.col("_stage") == NO_STAGE))
     )
-    so_far = pl.col("_contact")
-    pace = pl.col("_since_first") / so_far.clip(1)
-    robot = (so_far >= _MOST_CONTACTS) | ((so_far >= _ROBOT_AFTER) & (pace < _ROBOT_PACE))
-    kept = labelled.filter(at_risk & ~robot)
+    kept = labelled.filter(at_risk & (pl.col("_contact") < _MOST_CONTACTS))
     named = kept.join(
         scope.segments.lazy(),
         on="segment",
@@ -154,16 +151,13 @@ def describe_contacts(rows: pl.DataFrame, scope: Scope) -> pl.DataFrame:
 
 def _mark(rows: pl.DataFrame, scope: Scope) -> pl.LazyFrame:
     """Drop repetitions within a minute; add what the journey map says of each contact."""
-    same = pl.col("customer") == pl.col("customer").shift(1)
-    since = pl.col("occurred_at") - pl.col("occurred_at").shift(1)
-    reload = same & (pl.col("place") == pl.col("place").shift(1)) & (since <= RELOAD)
     channels = scope.places["channel"].unique(maintain_order=True).to_list()
     code = scope.places["channel"].replace_strict(
         channels, range(len(channels)), return_dtype=pl.Int32
     )
     return (
-        rows.lazy()
-        .filter(~reload.fill_null(False))
+        look_back(rows, scope=Walk(scope.places, scope.horizon, scope.observed_until))
+        .filter(~pl.col("reload"))
         .with_columns(
             _own=scope._lookup("initiated_by") == "customer",
             _stage=scope._lookup("stage_index").cast(pl.UInt8),
@@ -175,14 +169,13 @@ def _mark(rows: pl.DataFrame, scope: Scope) -> pl.LazyFrame:
 
 def _add_history(contacts: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     row = pl.int_range(pl.len(), dtype=pl.Int64)
-    known = (pl.col("customer") == pl.col("customer").shift(1)).fill_null(False)
-    within = (pl.col("journey") == pl.col("journey").shift(1)).fill_null(False)
-    twice = (pl.col("journey") == pl.col("journey").shift(2)).fill_null(False)
-    since = pl.col("occurred_at") - pl.col("occurred_at").shift(1)
-    linked = (known & (since <= scope.horizon)).fill_null(False)
+    at = pl.col("occurred_at")
+    since = at - around(at, -1, within="customer")
+    known, within = since.is_not_null(), pl.col("same_journey")
+    linked = within & (since <= scope.horizon)
     channel, stage = pl.col("channel"), pl.col("_stage")
-    changed = channel != channel.shift(1)
-    returned = twice & (channel == channel.shift(2)) & changed
+    changed = channel != around(channel, -1)
+    returned = (channel == around(channel, -2)) & changed
     fell = within & (stage < pl.col("stage_high")) & (stage != NO_STAGE)
     local = pl.col("occurred_at").dt.convert_time_zone(scope.time_zone)
     seconds = _seconds(pl.col("occurred_at"))
@@ -190,17 +183,16 @@ def _add_history(contacts: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     journey_row = pl.when(within).then(0).otherwise(row).cum_max()
     return contacts.with_columns(
         _contact=row - first_row,
-        _since_first=seconds - seconds.gather(first_row),
-        source=pl.when(linked).then(pl.col("place").shift(1).cast(pl.Int32)).fill_null(-1),
+        source=pl.when(linked).then(pl.col("previous").cast(pl.Int32)).fill_null(-1),
         handover=pl.when(~linked)
         .then(0)
         .when(changed)
         .then(3)
-        .when(pl.col("_owner") != pl.col("_owner").shift(1))
+        .when(pl.col("_owner") != around("_owner", -1))
         .then(2)
         .otherwise(1)
         .fill_null(0),
-        log_wait=pl.when(known).then((seconds - seconds.shift(1)).log1p()),
+        log_wait=(since.dt.total_microseconds() / 1e6).log1p(),
         log_age=(seconds - seconds.gather(journey_row)).log1p(),
         log_position=pl.col("position").cast(pl.Float64).log1p(),
         ping_pongs=returned.fill_null(False).cast(pl.Int32).cum_sum().over("journey"),
@@ -219,8 +211,10 @@ def _add_history(contacts: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
 
 def _add_outcome(contacts: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
     """Label by the customer's next own contact. Nothing here is a feature."""
-    row = pl.int_range(pl.len(), dtype=pl.UInt32)
-    following = pl.when("_own").then(row).shift(-1).backward_fill()
+
+    def ahead(value: str) -> pl.Expr:
+        return next_where(pl.col("_own"), pl.col(value))
+
     horizon = scope.horizon.total_seconds()
     follow_up = (pl.lit(scope.observed_until) - pl.col("occurred_at")).dt.total_microseconds() / 1e6
     stage = pl.col("_next_stage")
@@ -230,28 +224,20 @@ def _add_outcome(contacts: pl.LazyFrame, scope: Scope) -> pl.LazyFrame:
         & (pl.col("stage_high") != NO_STAGE)
         & (stage < pl.col("stage_high"))
     ).fill_null(False)
-    return (
-        contacts.with_columns(_next=following)
-        .with_columns(
-            latest=(pl.col("customer").gather(pl.col("_next")) != pl.col("customer")).fill_null(
-                True
-            ),
-            _next_stage=pl.col("_stage").gather(pl.col("_next")),
-            _next_journey=pl.col("journey").gather(pl.col("_next")),
-            return_after=_seconds(pl.col("occurred_at").gather(pl.col("_next")))
-            - _seconds(pl.col("occurred_at")),
-            followed=follow_up >= horizon,
-        )
-        .with_columns(return_after=pl.when(~pl.col("latest")).then("return_after"))
-        .with_columns(
-            outcome=pl.when("followed").then(
-                pl.when((pl.col("return_after") > horizon).fill_null(True))
-                .then(1)
-                .when(back)
-                .then(2)
-                .otherwise(0)
-                .cast(pl.UInt8)
-            )
+    return contacts.with_columns(
+        latest=ahead("occurred_at").is_null(),
+        _next_stage=ahead("_stage"),
+        _next_journey=ahead("journey"),
+        return_after=_seconds(ahead("occurred_at")) - _seconds(pl.col("occurred_at")),
+        followed=follow_up >= horizon,
+    ).with_columns(
+        outcome=pl.when("followed").then(
+            pl.when((pl.col("return_after") > horizon).fill_null(True))
+            .then(1)
+            .when(back)
+            .then(2)
+            .otherwise(0)
+            .cast(pl.UInt8)
         )
     )
 

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.arrivals.arrivals import Arrivals, read_arrivals
 from cxlib.columns import (
     Amount,
     Columns,
@@ -30,12 +31,12 @@ from cxlib.columns import (
     Tables,
 )
 from cxlib.errors import UnknownNameError
-from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
-from cxlib.fragmentation.expectation import MIN_N
 from cxlib.fragmentation.features import say_days
-from cxlib.fragmentation.judged_shares import judge_abandonment, judge_backtracking
-from cxlib.fragmentation.strata import with_strata
+from cxlib.grounds.expectation import MIN_N
+from cxlib.grounds.strata import with_strata
 from cxlib.results import Result, result
+from cxlib.signals.abandonment import judge_abandonment
+from cxlib.signals.backtracking import judge_backtracking
 from cxlib.statistics.resampling import number_cells
 from cxlib.summary import Selection
 
@@ -112,7 +113,7 @@ class HandoffForecast(Result):
     )
 
     @property
-    def sentences(self) -> tuple[str, ...]:
+    def headlines(self) -> Sequence[str]:
         """The answer in words."""
         return (self.sentence,)
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from cxlib.store.walk import around, changes
+
 
 def count_ping_pong(channels: Sequence[str]) -> int:
     """Count returns in one journey: runs j with c_j = c_(j+2) ≠ c_(j+1).
@@ -38,17 +40,13 @@ def count_returns(rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
     """
     place = pl.col("place").cast(pl.UInt32)
     own = pl.lit(places["initiated_by"]).gather(place) == "customer"
-    starts = (pl.col("channel") != pl.col("channel").shift(1)) | (
-        pl.col("journey") != pl.col("journey").shift(1)
-    )
     runs = (
         rows.lazy()
         .filter(own)
         .select("journey", channel=pl.lit(places["channel"]).gather(place))
-        .filter(starts.fill_null(True))
+        .filter(changes("journey", "channel"))
     )
-    same = pl.col("journey") == pl.col("journey").shift(2)
-    back = (same & (pl.col("channel") == pl.col("channel").shift(2))).fill_null(False)
+    back = (pl.col("channel") == around("channel", -2)).fill_null(False)
     return (
         runs.with_columns(back=back)
         .group_by("journey")

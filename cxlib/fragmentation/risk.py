@@ -8,7 +8,7 @@ customers who are still within the horizon. How good that is is measured by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.arrivals.arrivals import choose_silence
 from cxlib.columns import (
     Amount,
     Columns,
@@ -32,7 +33,6 @@ from cxlib.columns import (
     Wait,
 )
 from cxlib.errors import InputError
-from cxlib.fragmentation.arrivals import choose_silence
 from cxlib.fragmentation.features import (
     CLASSES,
     NUMBERS,
@@ -137,7 +137,7 @@ class JourneyRisk(Result):
     )
 
     @property
-    def sentences(self) -> tuple[str, ...]:
+    def headlines(self) -> Sequence[str]:
         """The answer in words."""
         return (self.sentence,)
 

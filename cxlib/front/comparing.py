@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class Comparison(Result):
     title = "Side by side"
 
     @property
-    def sentences(self) -> tuple[str, ...]:
+    def headlines(self) -> Sequence[str]:
         """The answer in words."""
         return (self.sentence,)
 

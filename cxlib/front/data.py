@@ -31,7 +31,7 @@ def read_log(
     Parameters
     ----------
     files
-        Files, folders or globs: CSV, TSV, JSON lines, Parquet, XES, also gzipped.
+        Files, folders or globs: CSV, TSV, JSON, Parquet, XES or Excel, also compressed.
     map
         The journey map, or its file. ``cx init LOG`` proposes one.
     separator, encoding

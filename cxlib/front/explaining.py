@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from cxlib.errors import InputError
 from cxlib.front.plotting import drawable, snake
+from cxlib.markup import markdown_text
 from cxlib.numbers import day, decimal, duration, plural
 from cxlib.store import Workspace
-from cxlib.tables import escape_markdown
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -79,11 +79,11 @@ class Explanation:
         return _template().render(said=self)
 
     def _repr_markdown_(self) -> str:
-        parts = [f"**{escape_markdown(self.answer)}**"]
+        parts = [f"**{markdown_text(self.answer)}**"]
         if self.details:
-            parts.append("\n".join(f"- {escape_markdown(line)}" for line in self.details))
+            parts.append("\n".join(f"- {markdown_text(line)}" for line in self.details))
         if self.caution:
-            parts.append(f"*{escape_markdown(' '.join(self.caution))}*")
+            parts.append(f"*{markdown_text(' '.join(self.caution))}*")
         return "\n\n".join(parts)
 
 
@@ -128,12 +128,10 @@ def _sentences(shown: Any, kind: str) -> list[str]:
         answer = getattr(figures, name)(shown)
         found = shown.found["sentence"].drop_nulls() if hasattr(shown, "found") else ()
         return [answer, *found]
-    said = [
-        str(getattr(shown, name))
-        for name in ("sentence", "under_way_sentence", "handoff_sentence")
-        if hasattr(shown, name)
-    ]
-    if said:
+    said = getattr(shown, "headlines", ()) or [getattr(shown, "sentence", "")]
+    if hasattr(shown, "sentences"):
+        said = shown.sentences()
+    if said and said[0]:
         return [*said, *getattr(shown, "details", ())]
     if hasattr(shown, "columns") and hasattr(shown, "title"):
         return [f"{shown.title}: {plural(len(shown.table), 'row')}", *_rows(shown)]

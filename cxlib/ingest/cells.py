@@ -1,4 +1,4 @@
-"""Single cells: ids that stay ids, numbers as people write them."""
+"""Single cells: texts as the eye sees them, ids that stay ids."""
 
 from __future__ import annotations
 
@@ -8,10 +8,25 @@ import polars as pl
 
 from cxlib.errors import InputError
 
-__all__ = ["Ids", "as_number", "read_ids", "text_of"]
+__all__ = ["Ids", "read_ids", "text_of", "tidied", "tidy", "tidy_text"]
+
+_INVISIBLE = (
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\x{ad}\x{61c}\x{180e}\x{200b}\x{200e}\x{200f}"
+    r"\x{202a}-\x{202e}\x{2060}-\x{2064}\x{2066}-\x{2069}\x{feff}]"
+)
+_SPACES = r"[\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 
 _EXACT = 2**53
 """Whole numbers above this are not all representable in floating point: ids there are damaged."""
+
+
+_DAMAGED = {
+    r"^\d+\.0$": "ids end in '.0', such as {}: a tool turned them into floating point; export them "
+    "as text, or they will not match other tables",
+    r"^\d(?:[.,]\d+)?[eE]\+?\d+$": "ids such as {} were shortened by a spreadsheet and are damaged",
+    r"^[1-9]\d{14}0{2,}$": "ids such as {} end after fifteen digits: a spreadsheet cut them",
+}
+"""What ids look like that a tool has damaged, and what to do."""
 
 
 class Ids(NamedTuple):
@@ -26,6 +41,37 @@ def text_of(column: str | pl.Expr) -> pl.Expr:
     expr = pl.col(column) if isinstance(column, str) else column
     stripped = expr.cast(pl.String).str.strip_chars()
     return pl.when(stripped != "").then(stripped)
+
+
+def tidy(column: str | pl.Expr) -> pl.Expr:
+    """Return a text as the eye sees it; null where nothing is left.
+
+    Characters are composed (NFC), invisible ones taken out, blanks of any width are blanks, and
+    there are none around it.
+    """
+    expr = (pl.col(column) if isinstance(column, str) else column).cast(pl.String)
+    seen = expr.str.normalize("NFC").str.replace_all(_INVISIBLE, "").str.replace_all(_SPACES, " ")
+    return text_of(seen)
+
+
+def tidy_text(text: str) -> str:
+    r"""Return one text as `tidy` does.
+
+    Examples
+    --------
+    >>> tidy_text("\ufeff Cafe\u0301\u200b ")
+    'Café'
+    """
+    return pl.select(tidy(pl.lit(text))).item() or ""
+
+
+def tidied(values: pl.Series) -> pl.Series:
+    """Return texts as `tidy` does, at no cost where all of it is plain."""
+    frame = values.cast(pl.String).to_frame("x")
+    plain = (pl.col("x").str.len_bytes() == pl.col("x").str.len_chars()).all()
+    odd = pl.col("x").str.contains(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").any()
+    is_plain, is_odd = frame.select(plain.alias("a"), odd.alias("b")).row(0)
+    return frame.select(text_of("x") if is_plain and not is_odd else tidy("x")).to_series()
 
 
 def read_ids(raw: pl.Series, *, where: str) -> Ids:
@@ -50,23 +96,12 @@ def read_ids(raw: pl.Series, *, where: str) -> Ids:
             )
         raw = raw.cast(pl.Int64)
         hints = (f"{where}: ids were floating point numbers, read as whole ones; export as text",)
-    values = raw.to_frame("id").select(text_of("id")).to_series()
-    head = values.drop_nulls().head(1000)
-    if len(head) and head.str.contains(r"^\d+\.0$").all():
-        hints = (
-            f"{where}: ids end in '.0', first {head[0]!r}: a tool turned them into floating point; "
-            "export them as text, or they will not match other tables",
-        )
-    elif len(head) and head.str.contains(r"^\d(\.\d+)?[eE]\+\d+$").any():
-        hints = (
-            f"{where}: ids such as {head[0]!r} were shortened by a spreadsheet and are damaged",
-        )
+    written = raw.to_frame("id").select(text_of("id")).to_series()
+    values = tidied(written)
+    if changed := int((written != values).sum()):
+        hints += (f"{where}: {changed:,} ids hold invisible characters, which were taken out",)
+    for pattern, what in _DAMAGED.items():
+        damaged = values.str.contains(pattern).fill_null(False)
+        if count := int(damaged.sum()):
+            hints += (f"{where}: {count:,} {what.format(repr(values.filter(damaged)[0]))}",)
     return Ids(values, hints)
-
-
-def as_number(column: str) -> pl.Expr:
-    """Return a column as Float64, null where it is no finite number; ``4,5`` is read as 4.5."""
-    text = pl.col(column).cast(pl.String).str.strip_chars()
-    point = text.str.replace(r"^([+-]?\d+),(\d{1,2})$", "$1.$2")
-    number = point.cast(pl.Float64, strict=False)
-    return pl.when(number.is_finite()).then(number)

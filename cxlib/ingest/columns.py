@@ -38,6 +38,7 @@ def in_sets(roles: Iterable[str]) -> list[str]:
 def merge_names(table: RawTable, journey_map: JourneyMap) -> RawTable:
     """Return the table with one column where the file has several names of one: the first filled.
 
+    Where date and time of the day are two columns, the clock goes behind the date.
     A column that goes by another name than the usual one is not renamed: rows in quarantine stand
     there as they stand in the file.
     """
@@ -47,10 +48,16 @@ def merge_names(table: RawTable, journey_map: JourneyMap) -> RawTable:
         for role in journey_map.other_names
         if len(here := [name for name in journey_map.names_of(role) if name in columns]) > 1
     }
-    if not found:
-        return table
-    merged = (pl.coalesce(texts).alias(name) for name, texts in found.items())
-    return replace(table, frame=table.frame.with_columns(merged))
+    if found:
+        merged = (pl.coalesce(texts).alias(name) for name, texts in found.items())
+        table = replace(table, frame=table.frame.with_columns(merged))
+    date = next((c for c in journey_map.names_of("occurred_at") if c in columns), None)
+    clock = next((c for c in journey_map.names_of("time_of_day") if c in columns), None)
+    if date is not None and clock is not None:
+        both = pl.concat_str(text_of(date), text_of(clock), separator=" ", ignore_nulls=True)
+        at = pl.when(text_of(date).is_not_null()).then(both).alias(date)
+        table = replace(table, frame=table.frame.with_columns(at))
+    return table
 
 
 def find_columns(

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
 from cxlib.contracts import EVENTS
 from cxlib.errors import InputError, nearest_name
-from cxlib.ingest.cells import as_number, read_ids, text_of
+from cxlib.ingest.cells import read_ids, text_of
 from cxlib.ingest.columns import check_found, find_columns, in_sets, merge_names
+from cxlib.ingest.doubts import doubts_about
 from cxlib.ingest.ends import hints_on_ends
 from cxlib.ingest.hours import count_outside_hours, hints_on_hours
 from cxlib.ingest.instants import read_instants
+from cxlib.ingest.named import add_named
+from cxlib.ingest.numbers import check_clear, read_numbers
 from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.recognise import KEY, content_hash, place_columns, recognise
 from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
 from cxlib.ingest.scales import off_scale, read_scales, strange_scales
 from cxlib.ingest.shapes import shape_tables
 from cxlib.ingest.sources import Paths, Source, find_sources
+from cxlib.ingest.suspects import hints_on_ids, hints_on_spellings, is_no_customer
 from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table
 from cxlib.ingest.xes import read_xes
-from cxlib.journey_map import JourneyMap
+from cxlib.journey_map import COLUMNS, BesideTheLog, JourneyMap
+from cxlib.map_reading import Reading
 
 __all__ = ["Ingested", "read_events", "read_source"]
 
@@ -110,12 +115,34 @@ class _Part:
 
 
 def read_source(
-    source: Source, *, separator: str | None = None, encoding: str | None = None
+    source: Source,
+    journey_map: JourneyMap | None = None,
+    *,
+    beside: BesideTheLog | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
 ) -> RawTable:
-    """Read one file of any format as it stands."""
+    """Read one file of any format as it stands; what the map says of its files helps.
+
+    A table beside the log is read as its own `reading` says, else as the log's, but for what is
+    true of single files only: separator, lines above the header, sheets, lists.
+    """
+    reading = journey_map.reading if journey_map is not None else Reading()
+    if beside is not None:
+        kept = Reading(encoding=reading.encoding, decimal=reading.decimal)
+        reading = beside.reading if beside.reading != Reading() else kept
+    if separator is not None or encoding is not None:
+        reading = replace(
+            reading,
+            separator=separator or reading.separator,
+            encoding=encoding or reading.encoding,
+        )
     if source.format == "xes":
         return read_xes(source)
-    return read_table(source, separator=separator, encoding=encoding)
+    if journey_map is None:
+        return read_table(source, reading)
+    named = journey_map.named_columns()
+    return add_named(read_table(source, reading, wanted=(*COLUMNS, *named)), named)
 
 
 def read_events(
@@ -131,7 +158,7 @@ def read_events(
     Parameters
     ----------
     paths
-        Files, globs or folders of CSV, TSV, JSON lines, Parquet or XES, also gzipped.
+        Files, globs or folders of CSV, TSV, JSON, Parquet, XES or Excel, also compressed.
     journey_map
         Says what columns and touchpoints mean. Columns it does not name are looked for under our
         own names, then under those of XES (``case:concept:name``, ``time:timestamp``,
@@ -160,7 +187,7 @@ def read_events(
     def read(source: Source) -> RawTable:
         if progress is not None:
             progress(f"reading {source}")
-        return read_source(source, separator=separator, encoding=encoding)
+        return read_source(source, journey_map, separator=separator, encoding=encoding)
 
     for table in shape_tables(find_sources(paths), journey_map, read):
         parts.append(_read_part(table, journey_map, tally))
@@ -178,6 +205,7 @@ def read_events(
 def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part:
     table = merge_names(table, journey_map)
     source, columns = str(table.source), table.columns
+    tally.hints.update(dict.fromkeys(table.hints))
     matched = any(t.match for t in journey_map.touchpoints)
     required = ("customer", "occurred_at") if matched else ("customer", "occurred_at", "touchpoint")
     roles = find_columns(columns, journey_map, source=source, required=required)
@@ -189,6 +217,7 @@ def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part
         table.encoding,
         table.separator,
         note=table.note,
+        lines=table.lines.total if table.lines is not None else None,
     )
     tally.rows_in += file.rows
     places = recognise(contents, journey_map, roles)
@@ -200,7 +229,7 @@ def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part
     quarantine = set_aside(table, rows[LINE], reasons, roles)
     if reasons is not None:
         rows = rows.filter(reasons.is_null())
-    contacts = _finish(rows, journey_map, source, tally)
+    contacts = _finish(rows, journey_map, table.source, tally)
     if journey_map.ties_as_listed:
         contacts = _in_map_order(contacts, places, journey_map)
     return _Part(contacts, places, quarantine, columns, file)
@@ -253,11 +282,12 @@ def _read_cells(
         time_zone=journey_map.time_zone,
         time_format=journey_map.time_format,
     )
-    tally.hints.update(dict.fromkeys(ids.hints))
+    tally.hints.update(dict.fromkeys((*ids.hints, *instants.hints)))
     tally.without_offset += instants.without_offset
     tally.moved += instants.moved
     tally.twice += instants.twice
-    read = rows.with_columns(customer=ids.values, occurred_at=instants.values)
+    customers = ids.values.str.to_lowercase() if journey_map.fold_case else ids.values
+    read = rows.with_columns(customer=customers, occurred_at=instants.values)
     return read, _reasons(read, instants.unread, places, journey_map)
 
 
@@ -269,9 +299,10 @@ def _reasons(
     # The reason names no day of today's: the same log gives the same report tomorrow.
     beyond = f"after {latest:%Y-%m-%d}" if journey_map.latest else "in the future"
     nameless = places.filter(pl.col("touchpoint").is_null())[KEY]
-    at = rows["occurred_at"]
+    at, nobody = rows["occurred_at"], journey_map.not_a_customer
     faults = {
         "customer is empty": rows["customer"].is_null(),
+        "no customer, as the map says": is_no_customer(rows["customer"], nobody),
         "time cannot be read": unread,
         "time is empty": at.is_null(),
         f"implausible time, before {earliest:%Y-%m-%d}": at < earliest,
@@ -283,18 +314,18 @@ def _reasons(
 
 
 def _finish(
-    rows: pl.DataFrame, journey_map: JourneyMap, source: str, tally: _Tally
+    rows: pl.DataFrame, journey_map: JourneyMap, source: Source, tally: _Tally
 ) -> pl.DataFrame:
     """Read the optional cells, and give every part the same columns."""
     exprs: dict[str, pl.Expr | pl.Series] = {}
     for name in _NUMBERS:
-        exprs[name] = _number(rows, name, tally)
+        exprs[name] = _number(rows, name, journey_map, source, tally)
     for name in _TEXTS:
         exprs[name] = text_of(name) if name in rows.columns else pl.lit(None, pl.String)
     for name in in_sets(rows.columns):
         exprs[name] = text_of(name)
     exprs["rating"], exprs["scale"] = _on_scale(rows, exprs["rating"], journey_map, tally)
-    exprs["ended_at"] = _ended_at(rows, journey_map, source, tally)
+    exprs["ended_at"] = _ended_at(rows, journey_map, str(source), tally)
     sequence: pl.Expr = pl.lit(0, pl.Int64)
     if "sequence" in rows.columns:
         sequence = pl.col("sequence").cast(pl.Int64, strict=False)
@@ -320,11 +351,16 @@ def _in_map_order(
     return numbered.with_columns(sequence=sequence).drop("_line")
 
 
-def _number(rows: pl.DataFrame, name: str, tally: _Tally) -> pl.Expr | pl.Series:
+def _number(
+    rows: pl.DataFrame, name: str, journey_map: JourneyMap, source: Source, tally: _Tally
+) -> pl.Expr | pl.Series:
     if name not in rows.columns:
         return pl.lit(None, pl.Float64)
     written = rows.select(text_of(name)).to_series()
-    numbers = rows.select(as_number(name)).to_series()
+    bounds = journey_map.bounds if name == "rating" else (None, None)
+    decimal = journey_map.reading.decimal or ("." if source.is_typed else None)
+    read = read_numbers(rows[name], decimal=decimal, bounds=bounds)
+    numbers = check_clear(read, where=f"{source}, column of {name}")
     if unread := numbers.null_count() - written.null_count():
         tally.cleared[f"{name} is no number"] += unread
     return numbers
@@ -388,6 +424,8 @@ def _report(
 ) -> IngestReport:
     counted = contacts.group_by(KEY).len().join(places, on=KEY, how="left")
     names = [t.name for t in journey_map.touchpoints]
+    tally.hints.update(dict.fromkeys(hints_on_ids(contacts["customer"])))
+    tally.hints.update(dict.fromkeys(hints_on_spellings(counted)))
     unmapped = _count_by(counted.filter(~pl.col("is_known")), "touchpoint")
     zone = journey_map.time_zone or "UTC"
     wall = pl.col("occurred_at").dt.convert_time_zone(zone).dt.replace_time_zone(None)
@@ -405,6 +443,8 @@ def _report(
     else:
         outside = count_outside_hours(contacts, places, journey_map)
         tally.hints.update(dict.fromkeys(hints_on_hours(outside, places, journey_map)))
+    doubts = doubts_about(contacts, places, quarantine, files=files, journey_map=journey_map)
+    tally.hints.update(dict.fromkeys(doubts))
     tally.hints.update(dict.fromkeys(hints_on_ends(contacts, journey_map)))
     return IngestReport(
         files=files,

@@ -26,7 +26,7 @@ def phrases(listed: str) -> tuple[str, ...]:
 
 
 VALUES = 20_000
-"""Distinct values of a column that are read as times and numbers, spread over all of them."""
+"""Most different values of a column that are looked at one by one."""
 
 _FLAGS = {
     "0",
@@ -61,19 +61,18 @@ class Column:
         As the file calls it.
     rows, filled
         Rows of the log, and those in which the column holds something.
+    distinct
+        Number of different values.
     counts
-        ``value`` String and ``count``, the commonest first.
+        ``value`` String and ``count``, the commonest first: all values, or where there are many
+        those of rows spread over the whole log.
     """
 
     name: str
     rows: int
     filled: int
+    distinct: int
     counts: pl.DataFrame
-
-    @property
-    def distinct(self) -> int:
-        """Number of different values."""
-        return self.counts.height
 
     @property
     def each(self) -> float:
@@ -90,10 +89,10 @@ class Column:
         """The words of its name, in lower case."""
         return tuple(words_of(self.name))
 
-    @cached_property
+    @property
     def sample(self) -> pl.Series:
-        """Distinct values spread over all of them, commonest first."""
-        return self.counts["value"].gather_every(max(1, self.distinct // VALUES))
+        """Different values, at most some thousands, spread over the log."""
+        return self.counts["value"]
 
     @cached_property
     def kind(self) -> Literal["empty", "flag", "time", "number", "text"]:
@@ -108,7 +107,7 @@ class Column:
             return "time"
         is_number = pl.col("value").str.contains(r"^[-+]?[\d.,']*\d[\d.,]*(?:[eE][-+]?\d+)?$")
         numeric = int(self.counts.filter(is_number)["count"].sum())
-        return "number" if numeric >= 0.9 * self.filled else "text"
+        return "number" if numeric >= 0.9 * int(self.counts["count"].sum()) else "text"
 
     def _is_time(self) -> bool:
         if not self.sample.str.contains(r"\d").mean():
@@ -128,9 +127,9 @@ class Column:
 
     @cached_property
     def speaks(self) -> float:
-        """Share of the rows, among those filled, in which the value has a word of letters in it."""
-        spoken = self.counts.filter(pl.col("value").str.contains(r"\pL{2,}"))
-        return int(spoken["count"].sum()) / max(self.filled, 1)
+        """Share of the rows, among those filled, in which the value has a letter in it."""
+        spoken = self.counts.filter(pl.col("value").str.contains(r"\pL"))
+        return int(spoken["count"].sum()) / max(int(self.counts["count"].sum()), 1)
 
     def said(self) -> str:
         """Return the evidence in words."""
@@ -153,17 +152,21 @@ def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[st
     """Return the evidence about each column of raw rows, all of them text."""
     found = {}
     for name in columns or rows.columns:
-        values = rows[name].drop_nulls()
-        counted = values.alias("value").value_counts(sort=True)
-        counted = counted.sort(["count", "value"], descending=[True, False])
-        found[name] = Column(name, rows.height, len(values), counted)
+        values = rows[name].drop_nulls().alias("value")
+        distinct = values.n_unique()
+        some = values if distinct <= VALUES else values.gather_every(-(-len(values) // VALUES))
+        counted = some.value_counts().sort(["count", "value"], descending=[True, False])
+        found[name] = Column(name, rows.height, len(values), distinct, counted)
     return found
 
 
-def varying(rows: pl.DataFrame, customer: str, columns: Iterable[str]) -> dict[str, float]:
+def varying(
+    rows: pl.DataFrame, customer: str, columns: Iterable[str], *, unseen: float = 1.0
+) -> dict[str, float]:
     """Return by column the share of customers for whom it has several values.
 
-    Of the customers with two rows or more in which the column holds something; without any, 1.
+    Of the customers with two rows or more in which the column holds something; without any,
+    `unseen`.
     """
     names = [c for c in columns if c != customer]
     if not names:
@@ -177,7 +180,11 @@ def varying(rows: pl.DataFrame, customer: str, columns: Iterable[str]) -> dict[s
             *(pl.col(c).drop_nulls().n_unique().alias(f"\x01{i}") for i, c in enumerate(names)),
         )
         .select(
-            (pl.col(f"\x01{i}") > 1).filter(pl.col(f"\x00{i}") > 1).mean().fill_null(1.0).alias(c)
+            (pl.col(f"\x01{i}") > 1)
+            .filter(pl.col(f"\x00{i}") > 1)
+            .mean()
+            .fill_null(unseen)
+            .alias(c)
             for i, c in enumerate(names)
         )
         .collect(engine="streaming")

@@ -24,7 +24,7 @@ CHANNEL_WORDS = {
     "phone": "phone call callcentre hotline telefon anruf telefoon bellen nabellen callback",
     "chat": "chat whatsapp messenger chatbot",
     "store": "store shop till pos branch filiale laden kasse winkel kassa filiaal desk counter",
-    "post": "post letter brief mail flyer catalogue katalog",
+    "post": "letter brief mail flyer catalogue katalog",
     "social": "social facebook instagram tiktok twitter",
     "ads": "ad ads banner display campaign anzeige advertentie sea",
     "web": "web website page site online browse basket cart checkout landing",

@@ -1,20 +1,32 @@
 """Times as exports write them, read as instants in UTC.
 
-ISO 8601 in its usual spellings is recognised, also several of them in one column, with and without
-offset; whole columns of epoch seconds or milliseconds too. What could be read in two ways
-(05/01/2024) is refused with the question answered by `time_format` in the journey map; nothing is
-guessed.
+What has one reading is recognised, also several writings in one column: ISO 8601 in all its
+spellings, months in words, names of clocks such as CEST, epochs of any unit. Whether day or month
+comes first, all values of the column decide together; where they cannot (05/01/2024), the question
+is asked, and `time_format` in the journey map answers it. Nothing is guessed.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import polars as pl
 
 from cxlib.errors import InputError
+from cxlib.ingest.cells import tidied
+from cxlib.ingest.clocks import (
+    DAY_FIRST,
+    MONTH_FIRST,
+    OTHERS,
+    REST,
+    YEAR_FIRST,
+    from_pattern,
+    read_parts,
+)
+from cxlib.ingest.epochs import EPOCHS, EXCEL, is_number, read_epochs, read_numbers
 
 __all__ = ["Instants", "guess_time_format", "read_instants"]
 
@@ -26,8 +38,6 @@ _AWARE_FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f%#z",
     "%Y-%m-%dT%H:%M%#z",
     "%Y-%m-%d %H:%M%#z",
-    "%Y/%m/%d %H:%M:%S%.f%#z",
-    "%Y%m%dT%H%M%S%#z",
 )
 _NAIVE_FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.f",
@@ -35,19 +45,13 @@ _NAIVE_FORMATS = (
     "%Y-%m-%dT%H:%M",
     "%Y-%m-%d %H:%M",
     "%Y-%m-%d",
-    "%Y/%m/%d %H:%M:%S%.f",
-    "%Y/%m/%d %H:%M",
-    "%Y/%m/%d",
-    "%Y%m%dT%H%M%S",
 )
-_EPOCHS = {
-    "epoch_s": (r"^\d{9,10}(?:\.\d+)?$", 1_000_000),
-    "epoch_ms": (r"^\d{13}(?:\.\d+)?$", 1_000),
-}
 _TWO_WAYS = re.compile(
     r"\s*(\d{1,2})([./-])(\d{1,2})[./-](\d{4}|\d{2})"
-    r"(?:([ T,]+)(\d{1,2}:\d{2})(:\d{2})?(\.\d+)?(\s?[AaPp][Mm])?)?\s*([+-]\d{2}:?\d{2}|Z)?\s*"
+    r"(?:([ T,]+)(\d{1,2}:\d{2})(:\d{2})?(\.\d+)?(\s?[AaPp]\.?\s?[Mm]\.?)?)?"
+    r"\s*([+-]\d{2}:?\d{2}|Z)?\s*"
 )
+_NUMERIC_DATE = r"^\s*(\d{1,2})([./\- ])\s?(\d{1,2})[./\- ]\s?(\d{4}|\d{2})(?:\D|$)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Instants:
         on.
     twice
         How many fell into the hour that occurs twice in autumn; the first of the two was taken.
+    hints
+        How times were read where a reader may want to know, and what is asked.
     """
 
     values: pl.Series
@@ -74,6 +80,7 @@ class Instants:
     without_offset: int = 0
     moved: int = 0
     twice: int = 0
+    hints: tuple[str, ...] = ()
 
 
 class _Local(NamedTuple):
@@ -82,12 +89,52 @@ class _Local(NamedTuple):
     twice: int
 
 
+@dataclass(slots=True)
+class _Column:
+    """A column that is being read: walls without offset, instants with one, and what is left."""
+
+    text: pl.Series
+    zone: str | None
+    aware: pl.Series
+    naive: pl.Series
+    hints: list[str] = field(default_factory=list)
+
+    @property
+    def left(self) -> pl.Series:
+        return self.aware.is_null() & self.naive.is_null() & self.text.is_not_null()
+
+    def take(self, at: pl.Series, *, aware: pl.Series | None, naive: pl.Series | None) -> None:
+        """Fill in what was read of the values at some places, where nothing was before."""
+        if aware is not None and aware.null_count() < len(aware):
+            self.aware = self.aware.scatter(at, aware.cast(INSTANT))
+        if naive is not None and naive.null_count() < len(naive):
+            self.naive = self.naive.scatter(at, naive.cast(_NAIVE))
+
+    def read(self, writing: str, among: pl.Series | None = None) -> pl.DataFrame | None:
+        """Read what is left, or some of it, in one writing; returns what was read, if anything."""
+        left = self.left if among is None else self.left & among
+        if not left.any():
+            return None
+        at = left.arg_true()
+        parts = read_parts(self.text.gather(at), writing, self.zone)
+        if parts["wall"].null_count() == len(parts):
+            return None
+        instants = parts.select(
+            pl.when(pl.col("offset").is_not_null()).then(
+                pl.col("wall").dt.replace_time_zone("UTC") - pl.duration(minutes="offset")
+            )
+        ).to_series()
+        walls = parts.select(pl.when(pl.col("offset").is_null()).then("wall")).to_series()
+        self.take(at, aware=instants, naive=walls)
+        return parts.drop_nulls("wall")
+
+
 def read_instants(
     raw: pl.Series,
     *,
     where: str,
     time_zone: str | None = None,
-    time_format: str | None = None,
+    time_format: str | Sequence[str] | None = None,
     refuse: bool = True,
 ) -> Instants:
     """Read a column of times.
@@ -101,7 +148,8 @@ def read_instants(
     time_zone
         Of times without an offset; None: UTC.
     time_format
-        strftime pattern, ``"epoch_s"`` or ``"epoch_ms"``; None: detected.
+        strftime pattern, ``"epoch_s"`` (``_ms``, ``_us``, ``_ns``), ``"excel"`` (day numbers) or
+        ``"iso"``, or several of them, tried in turn; None: detected.
     refuse
         Whether to raise where more than half of the values cannot be read.
 
@@ -121,13 +169,32 @@ def read_instants(
         unread = pl.repeat(False, len(raw), eager=True)
         return Instants(local.values, unread, there, local.moved, local.twice)
     text = raw.cast(pl.String) if raw.dtype != pl.String else raw
-    instants = _read_text(text, time_zone, time_format or _epoch(text))
-    if refuse and int(instants.unread.sum()) > (len(raw) - raw.null_count()) / 2:
-        raise InputError(_refusal(text.filter(instants.unread), where, time_format))
-    return instants
+    column = _Column(text, time_zone, _none(text).cast(INSTANT), _none(text))
+    formats = (time_format,) if isinstance(time_format, str) else tuple(time_format or ())
+    for one in formats:
+        _read_given(column, one)
+    if not formats:
+        _detect(column, where)
+    instants = _instants(column, time_zone)
+    count = int(instants.unread.sum())
+    if count and refuse:
+        left = text.filter(instants.unread)
+        said = _other_reading(text, left, where, formats)
+        if count > (len(raw) - raw.null_count()) / 2:
+            raise InputError(said or _refusal(left, where, formats))
+        if said is not None:
+            column.hints.append(said)
+    return Instants(
+        instants.values,
+        instants.unread,
+        instants.without_offset,
+        instants.moved,
+        instants.twice,
+        tuple(column.hints),
+    )
 
 
-def guess_time_format(texts: list[str]) -> tuple[str, bool] | None:
+def guess_time_format(texts: Sequence[str]) -> tuple[str, bool] | None:
     """Return the pattern of day-month-year or month-day-year times, and whether only one is
     possible.
 
@@ -141,65 +208,153 @@ def guess_time_format(texts: list[str]) -> tuple[str, bool] | None:
     matches = [m for m in map(_TWO_WAYS.fullmatch, texts) if m]
     if not matches or len(matches) < len(texts) / 2:
         return None
-    first, second = max(int(m[1]) for m in matches), max(int(m[3]) for m in matches)
-    month_first = second > 12 and first <= 12
-    _, sep, _, year, gap, clock, seconds, fraction, half, offset = matches[0].groups()[0:10]
-    day = f"%m{sep}%d{sep}" if month_first else f"%d{sep}%m{sep}"
+    firsts, seconds_ = [int(m[1]) for m in matches], [int(m[3]) for m in matches]
+    order = _order(pl.Series(firsts), pl.Series(seconds_), [m[4] for m in matches])
+    longest = max(matches, key=lambda m: len(m[0]))
+    _, sep, _, year, gap, clock, seconds, fraction, half, offset = longest.groups()[0:10]
+    day = f"%m{sep}%d{sep}" if order == "month" else f"%d{sep}%m{sep}"
     pattern = day + ("%Y" if len(year) == 4 else "%y")
     if clock:
         pattern += gap + ("%I:%M" if half else "%H:%M") + (":%S" if seconds else "")
-        pattern += ("%.f" if fraction else "") + (half[:-2] + "%p" if half else "")
+        blank = " " if half and half[0].isspace() else ""
+        pattern += ("%.f" if fraction else "") + (f"{blank}%p" if half else "")
     if offset:
         pattern += "%z"
-    return pattern, (first > 12) != (second > 12)
+    return pattern, order is not None
 
 
-def _read_text(text: pl.Series, time_zone: str | None, time_format: str | None) -> Instants:
-    if time_format in _EPOCHS:
-        per_unit = _EPOCHS[time_format][1]
-        values = (
-            (text.cast(pl.Float64, strict=False) * per_unit).round().cast(pl.Int64, strict=False)
-        )
-        return _instants(
-            text, values.cast(_NAIVE).dt.replace_time_zone("UTC"), _Local(text[:0], 0, 0)
-        )
-    aware, naive = _none(text), _none(text)
-    if time_format is not None and "z" in time_format:
-        aware = _parse(text, (time_format,))
-    elif time_format is not None:
-        naive = _parse(text, (time_format,))
-    else:
-        aware, naive = _detect(text)
-    if naive.null_count() == len(naive):
-        return _instants(text, aware.cast(INSTANT), _Local(text[:0], 0, 0))
-    local = _localise(naive.cast(_NAIVE), time_zone)
-    values = aware.cast(INSTANT).zip_with(aware.is_not_null(), local.values)
-    return _instants(text, values, local, without_offset=len(naive) - naive.null_count())
+def _order(first: pl.Series, second: pl.Series, years: Sequence[str] | pl.Series) -> str | None:
+    """Say whether "day" or "month" comes first, None where the values do not tell.
+
+    One value in a hundred that speaks against all others is a slip and does not decide.
+    """
+    day = int(((first > 12) & (first <= 31) & (second <= 12)).sum())
+    month = int(((second > 12) & (second <= 31) & (first <= 12)).sum())
+    if day == month == 0 or (min(day, month) > 0.01 * max(day, month)):
+        return None
+    # Two digits for the year might be the day: only where they repeat and the days do not.
+    short = pl.Series(years, dtype=pl.String)
+    if (short.str.len_chars() == 2).any():
+        days = first if day > month else second
+        if days.n_unique() < 3 * short.n_unique() and short.cast(pl.Int64).max() <= 31:  # type: ignore[operator]
+            return None
+    return "day" if day > month else "month"
 
 
-def _detect(text: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Read times with an offset, and times without; what is left, once more respelled."""
-    aware = _parse(text, _AWARE_FORMATS).cast(INSTANT)
-    if aware.null_count() == text.null_count():
-        return aware, _none(text)
-    left = aware.is_null() & text.is_not_null()
-    at = left.arg_true()
-    naive = _none(text).scatter(at, _parse(text.filter(left), _NAIVE_FORMATS).cast(_NAIVE))
-    left &= naive.is_null()
-    if left.any():
-        at, spelled = left.arg_true(), _respelled(text.filter(left))
-        aware = aware.scatter(at, _parse(spelled, _AWARE_FORMATS).cast(INSTANT))
-        naive = naive.scatter(at, _parse(spelled, _NAIVE_FORMATS).cast(_NAIVE))
-        # An offset decides where both readings are possible.
-        naive = naive.set(aware.is_not_null(), None)
-    return aware, naive
+def _detect(column: _Column, where: str) -> None:
+    """Read whatever has one reading; the usual spellings first, they are fast."""
+    _read_usual(column)
+    if not column.left.any():
+        return
+    column.text = tidied(column.text)
+    there = len(column.text) - column.text.null_count()
+    if column.left.any():
+        numbers = column.left & is_number(column.text)
+        if 2 * int(numbers.sum()) >= there:
+            at = numbers.arg_true()
+            found, how = read_numbers(column.text.gather(at))
+            column.take(at, **found)
+            column.hints += [f"{where}: {said}" for said in how]
+        _read_worded(column, where, among=~is_number(column.text))
+    _read_numeric_dates(column, where)
 
 
-def _instants(
-    text: pl.Series, values: pl.Series, local: _Local, without_offset: int = 0
-) -> Instants:
+def _read_usual(column: _Column) -> None:
+    aware = _parse(column.text, _AWARE_FORMATS)
+    column.take(pl.arange(len(aware), eager=True), aware=aware, naive=None)
+    if (left := column.left).any():
+        at = left.arg_true()
+        column.take(at, aware=None, naive=_parse(column.text.gather(at), _NAIVE_FORMATS))
+
+
+def _read_worded(column: _Column, where: str, among: pl.Series | None = None) -> None:
+    """Read what is left in the writings that have one reading; say what names of clocks mean."""
+    found = [column.read(writing, among) for writing in (YEAR_FIRST, *OTHERS)]
+    _say_zones(column, where, [parts for parts in found if parts is not None])
+
+
+def _say_zones(column: _Column, where: str, found: list[pl.DataFrame]) -> None:
+    named = [p.filter(pl.col("zone").str.contains(r"^[A-Za-z]{2,}$")) for p in found]
+    if not named:
+        return
+    clock = pl.col("zone").str.to_uppercase()
+    counted = pl.concat(named).group_by(clock, "offset").len().sort("zone")
+    shown = [
+        f"{zone} as {'-' if east < 0 else '+'}{abs(east) // 60:02}:{abs(east) % 60:02} ({n:,})"
+        for zone, east, n in counted.iter_rows()
+        if zone not in ("UTC", "GMT")
+    ]
+    if shown:
+        column.hints.append(f"{where}: names of clocks are read: {', '.join(shown)}")
+
+
+def _read_numeric_dates(column: _Column, where: str) -> None:
+    """Read 13.01.2024 or 01/13/2024 where the values of one separator tell which is the day."""
+    left = column.left
+    if not left.any():
+        return
+    parts = column.text.str.extract_groups(_NUMERIC_DATE).struct.unnest()
+    first, sep, second, year = (parts[c] for c in parts.columns)
+    for mark in sep.filter(left).drop_nulls().unique().sort():
+        here = (left & (sep == mark)).fill_null(False)
+        days, months = (s.filter(here).cast(pl.Int64) for s in (first, second))
+        order = _order(days, months, year.filter(here))
+        if order is None:
+            continue
+        read = column.read(DAY_FIRST if order == "day" else MONTH_FIRST, here)
+        if read is None:
+            continue
+        _say_zones(column, where, [read])
+        proof = column.text.filter(here).filter((days if order == "day" else months) > 12)[0]
+        said = f"{where}: the {order} comes first: {proof!r} has one reading only"
+        if without := len(read) - int(read["has_clock"].sum()):
+            said += f"; {without:,} have no time of day and are read as 00:00" * (
+                without < len(read)
+            )
+        column.hints.append(said)
+
+
+def _read_given(column: _Column, one: str) -> None:
+    """Read what is left as the map says."""
+    if not column.left.any():
+        return
+    if one == "iso":
+        _read_usual(column)
+        _read_worded(column, "times", among=~is_number(column.text))
+        return
+    at = column.left.arg_true()
+    if one in EPOCHS or one == EXCEL:
+        text = tidied(column.text.gather(at))
+        found = read_epochs(text, one)
+        aware = found if one in EPOCHS else None
+        column.take(at, aware=aware, naive=None if one in EPOCHS else found)
+        return
+    if "%Z" not in one:
+        read = _to_datetime(column.text.gather(at), one)
+        is_aware = isinstance(read.dtype, pl.Datetime) and read.dtype.time_zone is not None
+        column.take(at, aware=read if is_aware else None, naive=None if is_aware else read)
+    if not column.left.any():
+        return
+    column.text = tidied(column.text)
+    writings = [from_pattern(one)]
+    if date := re.match(r".*%[-_]?[YydmbBjeF](?=[^%]*(?:%[-_]?[HIkl]|$))", one):
+        # A spreadsheet leaves the time of day out at midnight, and a date pattern may meet one.
+        bare = from_pattern(date[0])
+        writings += [bare, bare.removesuffix(r"\s*$") + REST if bare is not None else None]
+    for writing in writings:
+        if writing is not None and (read_ := column.read(writing)) is not None:
+            _say_zones(column, "times", [read_])
+
+
+def _instants(column: _Column, time_zone: str | None) -> Instants:
+    text, naive = column.text, column.naive.set(column.aware.is_not_null(), None)
+    values, local = column.aware, _Local(text[:0], 0, 0)
+    there = len(naive) - naive.null_count()
+    if there:
+        local = _localise(naive, time_zone)
+        values = values.zip_with(values.is_not_null(), local.values)
     unread = values.is_null() & text.is_not_null() & (text.str.strip_chars() != "")
-    return Instants(values, unread, without_offset, local.moved, local.twice)
+    return Instants(values, unread, there, local.moved, local.twice)
 
 
 def _none(text: pl.Series) -> pl.Series:
@@ -224,17 +379,10 @@ def _parse(text: pl.Series, formats: tuple[str, ...]) -> pl.Series:
 
 
 def _to_datetime(text: pl.Series, pattern: str) -> pl.Series:
-    return text.str.to_datetime(pattern, strict=False, time_unit="us")
-
-
-def _respelled(text: pl.Series) -> pl.Series:
-    """Bring rarer spellings to the usual one: ``10:00:00,5``, ``10:00 +0100``, ``10:00 UTC``."""
-    return (
-        text.str.strip_chars()
-        .str.replace(r"\s*(?:UTC|GMT)$", "Z")
-        .str.replace(r"(:\d{2}),(\d+)", "$1.$2")
-        .str.replace(r"\s+([+-]\d{2}:?\d{2})$", "$1")
-    )
+    try:
+        return text.str.to_datetime(pattern, strict=False, time_unit="us")
+    except pl.exceptions.PolarsError:
+        return _none(text)
 
 
 def _localise(naive: pl.Series, time_zone: str | None) -> _Local:
@@ -254,30 +402,53 @@ def _localise(naive: pl.Series, time_zone: str | None) -> _Local:
     return _Local(first.dt.convert_time_zone("UTC"), moved, twice)
 
 
-def _epoch(text: pl.Series) -> str | None:
-    """Return the unit where every value is an epoch time between 1990 and 2100, else None."""
-    head = text.drop_nulls().head(100)
-    for unit, (pattern, _) in _EPOCHS.items():
-        if len(head) and head.str.contains(pattern).all():
-            present = text.drop_nulls()
-            if present.str.contains(pattern).all():
-                return unit
-    return None
-
-
-def _refusal(unread: pl.Series, where: str, time_format: str | None) -> str:
-    first = unread.head(1000).to_list()
-    shown = f"{len(unread):,} time(s) cannot be read, first {first[0]!r}"
-    if time_format is not None:
-        return f"{where}: {shown}; mend `time_format` in the map, which says {time_format!r}"
-    guess = guess_time_format(first)
-    if guess is None:
-        return f'{where}: {shown}; write its pattern into the map, such as time_format: "%d.%m.%Y"'
+def _other_reading(
+    text: pl.Series, unread: pl.Series, where: str, formats: tuple[str, ...]
+) -> str | None:
+    """Say that what cannot be read has another reading, or two of them."""
+    everything = text.drop_nulls().unique().to_list()
+    left = unread.unique().to_list()
+    guess = guess_time_format(left)
+    if guess is None or sum(_TWO_WAYS.fullmatch(t) is not None for t in left) < len(left):
+        return None
     pattern, certain = guess
     other = pattern.replace("%d", "%x").replace("%m", "%d").replace("%x", "%m")
+    shown = f"{len(unread):,} time(s) cannot be read, first {unread[0]!r}"
+    whole = guess_time_format(everything)
+    if formats and certain:
+        said = " or ".join(repr(f) for f in formats)
+        all_fit = whole is not None and whole[1] and whole[0] == pattern
+        which = f"all {len(text):,} values fit" if all_fit else "all of these fit"
+        return (
+            f'{where}: {shown}: {which} "{pattern}"; mend `time_format` in the map, '
+            f"which says {said}"
+        )
+    if formats:
+        return None
     if certain:
         return f'{where}: {shown}; write into the map: time_format: "{pattern}"'
     return (
         f"{where}: {shown}: day or month first? Write into the map time_format: "
         f'"{pattern}" or time_format: "{other}"'
+    )
+
+
+def _refusal(unread: pl.Series, where: str, formats: tuple[str, ...]) -> str:
+    shown = f"{len(unread):,} time(s) cannot be read, first {unread[0]!r}"
+    if formats:
+        said = " or ".join(repr(f) for f in formats)
+        return (
+            f"{where}: {shown}; mend `time_format` in the map, which says {said}; several "
+            'writings are a list, such as ["%d.%m.%Y %H:%M", iso]'
+        )
+    numbers = is_number(tidied(unread))
+    if 2 * int(numbers.sum()) > len(unread):
+        return (
+            f"{where}: {shown}: a number; write into the map time_format: excel where these are "
+            "days of a spreadsheet, epoch_s, epoch_ms, epoch_us or epoch_ns where they count from "
+            '1970, or a pattern such as "%Y%m%d"'
+        )
+    return (
+        f"{where}: {shown}; write its pattern into the map, such as time_format: "
+        '"%d.%m.%Y" or "%m/%d/%Y %I:%M %p"'
     )

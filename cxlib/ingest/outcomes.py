@@ -18,8 +18,9 @@ _GOOD: Mapping[float, str] = {
     3.0: "purchase purchased bought paid payment pay sale sold converted conversion subscribe "
     "subscribed subscription signed kauf gekauft zahlung bezahlung betaald "
     "betaling bezahlen aankoop verkoop koop booked booking enrolled upgraded renewed",
-    2.6: "approved genehmigt goedgekeurd delivered geliefert geleverd closed won",
-    2.4: "order ordered bestellung bestelling activated completed complete contract",
+    2.6: "approved genehmigt goedgekeurd fulfilled delivered geliefert geleverd closed won",
+    2.4: "transaction kontoeröffnung abschluss abgeschlossen "
+    "order ordered bestellung bestelling activated completed complete contract",
     2.0: "checkout confirmation confirmed upgrade accepted shipped resolved resolve solved "
     "finished done discharged discharge "
     "graduated certificate certified installed registered signup enrolment completion",
@@ -34,7 +35,7 @@ _ON_THE_WAY = vocabulary(
     "seen shown address plan planned draft"
 )
 _BAD = vocabulary(
-    "error errors fail failed failure bug bugs declined decline rejected reject denied "
+    "lost error errors fail failed failure bug bugs declined decline rejected reject denied "
     "cancelled canceled cancel cancellation withdrawn churn churned timeout exception "
     "refused refund refunded return returned abandoned abandon drop off dropoff "
     "unsubscribe unsubscribed expired complaint issue problem dispute chargeback bounce "
@@ -42,7 +43,7 @@ _BAD = vocabulary(
     "geannuleerd ingetrokken mislukt fout retour not no un"
 )
 _LOST = vocabulary(
-    "declined rejected denied cancelled canceled withdrawn churn churned unsubscribed "
+    "lost declined rejected denied cancelled canceled withdrawn churn churned unsubscribed "
     "expired abandoned abgelehnt storniert widerrufen afgewezen geweigerd geannuleerd "
     "ingetrokken"
 )

@@ -10,9 +10,10 @@ import polars as pl
 
 from cxlib.contracts import CUSTOMERS, DIMENSION, RATINGS
 from cxlib.errors import InputError, did_you_mean, listed
-from cxlib.ingest.cells import as_number, read_ids, text_of
+from cxlib.ingest.cells import read_ids, text_of
 from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
+from cxlib.ingest.numbers import check_clear, read_numbers
 from cxlib.ingest.quarantine import first_reasons, set_aside
 from cxlib.ingest.scales import off_scale, read_scales, strange_scales
 from cxlib.ingest.shapes import join_tables, split_sources
@@ -79,7 +80,7 @@ def read_customers(
     tables: list[tuple[RawTable, dict[str, str]]] = []
     parts = []
     for source in find_sources(paths):
-        table = read_source(source, separator=separator, encoding=encoding)
+        table = read_source(source, journey_map, beside=own, separator=separator, encoding=encoding)
         name = _column(table, "customer", journey_map, own)
         raw = table.collect()
         ids = read_ids(raw[name], where=f"{source}, column {name!r}")
@@ -89,7 +90,8 @@ def read_customers(
             if c != name
         ]
         file = pl.lit(len(tables)).alias(_FILE)
-        parts.append(raw.select(LINE, file, ids.values.alias("customer"), *segments))
+        customers = _folded(ids.values, journey_map)
+        parts.append(raw.select(LINE, file, customers.alias("customer"), *segments))
         tables.append((table, {"customer": name}))
     joined = pl.concat(parts, how="diagonal")
     said = [c for c in joined.columns if c not in (LINE, _FILE)]
@@ -146,7 +148,13 @@ def read_ratings(
         Where a file cannot be read, a column is missing, or most rows of a file cannot be used.
     """
     parts = []
-    read = partial(read_source, separator=separator, encoding=encoding)
+    read = partial(
+        read_source,
+        journey_map=journey_map,
+        beside=journey_map.ratings,
+        separator=separator,
+        encoding=encoding,
+    )
     others = find_sources(beside) if beside is not None else []
     for source in find_sources(paths):
         table = join_tables(read(source), journey_map.ratings.join, others, read)
@@ -155,6 +163,7 @@ def read_ratings(
     rows = rows.sort("customer", "rated_at", "scale", "rating", "touchpoint", "comment")
     hints = strange_scales(rows["scale"], rows["rating"], journey_map)
     quarantine = pl.concat([part.quarantine for part in parts])
+    hints += [hint for part in parts for hint in part.hints]
     return IngestedTable(RATINGS.validate(rows), quarantine, tuple(hints))
 
 
@@ -166,7 +175,10 @@ def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
     }
     rating = _column(table, "rating", journey_map, own)
     answered = table.collect().filter(text_of(rating).is_not_null())
-    numbers = answered.select(as_number(rating)).to_series()
+    decimal = own.reading.decimal or journey_map.reading.decimal
+    decimal = decimal or ("." if table.source.is_typed else None)
+    read = read_numbers(answered[rating], decimal=decimal, bounds=journey_map.bounds)
+    numbers = check_clear(read, where=f"{where}, column {rating!r}")
     instants = read_instants(
         answered[roles["occurred_at"]],
         where=f"{where}, column {roles['occurred_at']!r}",
@@ -193,16 +205,26 @@ def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
     }
     reasons = first_reasons(faults)
     rows = answered.select(
-        customer=ids.values, rated_at=instants.values, rating=numbers, scale=scales, **optional
+        customer=_folded(ids.values, journey_map),
+        rated_at=instants.values,
+        rating=numbers,
+        scale=scales,
+        **optional,
     )
     quarantine = _set_aside(table, answered[LINE], reasons, roles)
-    return IngestedTable(rows if reasons is None else rows.filter(reasons.is_null()), quarantine)
+    kept = rows if reasons is None else rows.filter(reasons.is_null())
+    return IngestedTable(kept, quarantine, (*table.hints, *ids.hints, *instants.hints))
 
 
 def tables_beside(paths: Paths, journey_map: JourneyMap) -> dict[str, list[Path]]:
     """Return the files among those of a log that the map calls ``ratings`` or ``customers``."""
     _, beside = split_sources(find_sources(paths), journey_map)
     return {name: [s.path for s in sources] for name, sources in beside.items()}
+
+
+def _folded(ids: pl.Series, journey_map: JourneyMap | None) -> pl.Series:
+    """Return ids in the case that the log's have."""
+    return ids.str.to_lowercase() if journey_map is not None and journey_map.fold_case else ids
 
 
 def _set_aside(

@@ -24,7 +24,15 @@ from cxlib.ingest.outcomes import (
 )
 from cxlib.ingest.related import Related, relate_tables
 from cxlib.ingest.report import IngestReport
-from cxlib.ingest.roles import Roles, guess_customer, guess_roles, named_role, rank_times, rates
+from cxlib.ingest.roles import (
+    Roles,
+    guess_customer,
+    guess_roles,
+    named_role,
+    rank_times,
+    rates,
+    vary_labels,
+)
 from cxlib.ingest.sources import Paths, find_sources
 from cxlib.ingest.stages import (
     Stages,
@@ -87,6 +95,7 @@ class _Log:
     places: pl.DataFrame = field(default_factory=pl.DataFrame)
     kept: bool = False
     ties: bool = False
+    twins: int = 0
 
 
 def propose_journey_map(
@@ -179,7 +188,8 @@ def _look(related: Related, looked: str) -> _Log:
         rows = rows.filter(kept)
     columns = profile(rows)
     customer, others = guess_customer(columns)
-    shape = find_shape(rows, columns, customer.value)
+    varies: dict[str, float] | None = vary_labels(rows, columns, customer.value)
+    shape = find_shape(rows, columns, customer.value, varies or {})
     fixed = {"customer": customer}
     if shape.one_per is not None:
         rows = rows.unique(shape.one_per, keep="first", maintain_order=True)
@@ -191,15 +201,27 @@ def _look(related: Related, looked: str) -> _Log:
             fixed["occurred_at"] = Guess(STEP_AT, "what `unpivot` makes")
     elif shape.one_per is not None:
         fixed["touchpoint"] = Guess(shape.one_per, "each value is one contact")
-    if rows is not related.rows:
-        columns = profile(rows, [c for c in rows.columns if c != _ERRAND])
-    roles = guess_roles(rows, columns, fixed)
+    if shape != Shape():
+        columns, varies = profile(rows, [c for c in rows.columns if c != _ERRAND]), None
+    roles = guess_roles(rows, columns, fixed, varies)
+    if "time_of_day" in roles.columns:
+        date, clock = (roles.columns[r].value for r in ("occurred_at", "time_of_day"))
+        rows = rows.with_columns(
+            pl.concat_str(date, clock, separator=" ", ignore_nulls=True).alias(date)
+        )
+        columns = {**columns, **profile(rows, [date])}
     if others:
         shown = ", ".join(f"{c.name} ({c.said()})" for c in others)
         roles.columns["customer"] = Guess(customer.value, f"{customer.why}; runners-up: {shown}")
-    time_format = _guess_format(columns[roles.columns["occurred_at"].value])
+    times, time_format = _read_times(rows[roles.columns["occurred_at"].value])
+    if time_format is not None and "Please check" in time_format.why:
+        other = time_format.value.translate(str.maketrans("dm", "md"))
+        roles.doubts.append(
+            f"day or month first? No time tells; time_format says {time_format.value!r}, and "
+            f"{other!r} could be meant"
+        )
     log = _Log(rows, looked, columns, related, shape, roles, time_format, kept=kept is not None)
-    log.contacts = _contacts(log)
+    log.contacts = _contacts(log, times)
     if "stage" in roles.columns and not is_of_one_stage(log.contacts):
         _name_by_stage(log)
     log.contacts = order_contacts(log.contacts)
@@ -240,34 +262,37 @@ def _unpivoted(rows: pl.DataFrame, shape: Shape) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _guess_format(column: Column) -> Guess | None:
-    """Return the pattern of times that need one, and why; None where they are read as they are."""
-    read = read_instants(column.counts["value"], where="", refuse=False)
-    if int(read.unread.sum()) < 0.01 * len(read.unread) or not read.unread.any():
-        return None
-    guessed = guess_time_format(column.counts["value"].to_list())
+def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
+    """Return the times of all rows, and the pattern that they need, with the reason.
+
+    No pattern where the times are read better without one: several writings in one column.
+    """
+    read = read_instants(texts, where="", refuse=False)
+    if (
+        guess_time_format(texts.drop_nulls().gather_every(max(1, len(texts) // 1_000)).to_list())
+        is None
+    ):
+        return read.values, None
+    guessed = guess_time_format(texts.drop_nulls().unique(maintain_order=True).to_list())
     if guessed is None:
-        return None
+        return read.values, None
     pattern, certain = guessed
+    by_pattern = read_instants(texts, where="", time_format=pattern, refuse=False)
+    if int(by_pattern.unread.sum()) > int(read.unread.sum()):
+        return read.values, None
     why = "a part above 12 must be the day" if certain else "day or month first? Please check"
-    return Guess(pattern, why)
+    return by_pattern.values, Guess(pattern, why)
 
 
-def _contacts(log: _Log) -> pl.DataFrame:
+def _contacts(log: _Log, times: pl.Series) -> pl.DataFrame:
     """Return the contacts: who, when, what, on which channel, in which stage."""
     roles, rows = log.roles.columns, log.rows
-    times = read_instants(
-        rows[roles["occurred_at"].value],
-        where="",
-        time_format=log.time_format.value if log.time_format else None,
-        refuse=False,
-    )
     named = {
         r: pl.col(roles[r].value)
         for r in ("customer", "touchpoint", "stage", "channel")
         if r in roles
     }
-    contacts = rows.select(occurred_at=times.values, **named)
+    contacts = rows.select(occurred_at=times, **named)
     if _ERRAND in rows.columns:
         contacts = contacts.with_columns(errand=rows[_ERRAND])
     if "sequence" in roles:
@@ -276,6 +301,11 @@ def _contacts(log: _Log) -> pl.DataFrame:
     contacts = contacts.drop_nulls(["customer", "occurred_at", "touchpoint"])
     if log.shape.one_per is not None and log.shape.unpivot is None:
         contacts = contacts.with_columns(touchpoint=pl.lit("purchase"))
+    log.twins = sum(
+        contacts[c].drop_nulls().n_unique() - len(usual_spelling(contacts[c]))
+        for c in ("touchpoint", "stage", "channel")
+        if c in contacts.columns
+    )
     spelling = usual_spelling(contacts["touchpoint"])
     return contacts.with_columns(touchpoint=fold(pl.col("touchpoint")).replace_strict(spelling))
 
@@ -366,6 +396,8 @@ def _column_lines(log: _Log) -> Iterator[str]:
         value = _flow(list(names)) if names else _yaml(guess.value)
         yield f"  {role}: {value}  # guess: {guess.why}"
     for key, found in (("environment", roles.environments), ("segments", roles.segments)):
+        if log.shape.one_per is not None and key == "environment":
+            continue  # of the lines of a basket each has its own
         if found:
             why = "; ".join(f"{n}: {g.why}" for n, g in found.items())
             yield f"  {key}: {_flow(list(found))}  # guess: {why}"
@@ -381,6 +413,8 @@ def _time_lines(log: _Log) -> Iterator[str]:
 
 
 def _keep_lines(log: _Log) -> Iterator[str]:
+    if log.twins and not log.product:
+        yield f"fold_case: true  # guess: {log.twins} names differ from others by case only"
     if log.kept:
         pattern = _yaml(_COMPLETE)
         yield f'keep: {{"lifecycle:transition": {pattern}}}  # guess: one row per work item'
@@ -434,6 +468,8 @@ def _journey_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
     elif (gap := guess_gap(log.contacts, least=_longest_errand(log))) is not None:
         yield f"  gap: {format_duration(gap.value)}  # guess: {gap.why}"
     goals, why = guess_goal(log.places.head(TOUCHPOINTS))
+    if log.places.height < 2:
+        goals, why = [], "there is one touchpoint only"
     if goals:
         yield f"  goal: [{', '.join(map(_yaml, goals))}]  # guess: {why}"
     else:

@@ -14,7 +14,7 @@ from zlib import crc32
 import polars as pl
 
 from cxlib.contracts import INITIATORS, UNKNOWN, UNMAPPED
-from cxlib.ingest.cells import text_of
+from cxlib.ingest.cells import tidy
 from cxlib.journey_map import JourneyMap, Touchpoint
 
 __all__ = ["KEY", "content_hash", "place_columns", "recognise"]
@@ -63,7 +63,9 @@ def recognise(
         ``channel`` · ``stage`` · ``owner`` · ``initiated_by`` · ``is_known`` Bool (the map has the
         touchpoint) · ``unknown_stage`` (a stage in the log that the map does not have).
     """
-    texts = contents.select(KEY, *(text_of(c).alias(c) for c in contents.columns if c != KEY))
+    texts = contents.select(KEY, *(tidy(c).alias(c) for c in contents.columns if c != KEY))
+    if journey_map.fold_case:
+        texts = texts.with_columns(_folded(journey_map, roles))
     raw = {
         role: pl.col(roles[role]) if role in roles else pl.lit(None, pl.String) for role in _ROLES
     }
@@ -89,6 +91,24 @@ def recognise(
         is_known=pl.col("_number").is_not_null(),
         unknown_stage=pl.when(~stage_known).then(raw["stage"]),
     )
+
+
+def _folded(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[pl.Expr]:
+    """Give names the case in which the map writes them, and others lower case."""
+    lines = journey_map.touchpoints
+    written = {
+        "touchpoint": [t.name for t in lines],
+        "channel": [t.channel for t in lines if t.channel is not None],
+        "stage": list(journey_map.stages),
+        "owner": [t.owner for t in lines if t.owner is not None],
+    }
+    folded: dict[str, pl.Expr] = {}
+    for role, names in written.items():
+        if role in roles and roles[role] not in folded:
+            low = pl.col(roles[role]).str.to_lowercase()
+            known = {name.lower(): name for name in reversed(names)}
+            folded[roles[role]] = low.replace_strict(known, default=low) if known else low
+    return [expr.alias(column) for column, expr in folded.items()]
 
 
 def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:

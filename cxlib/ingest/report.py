@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
-from html import escape
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from cxlib.markup import html_text
 from cxlib.visible import visible
 
 __all__ = ["FileReport", "IngestReport", "OutsideHours", "UnmappedTouchpoint"]
@@ -24,8 +25,8 @@ AFTER_SORTING = {
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """One file that was read: name, format, rows, for text its encoding and separator, and what a
-    recipe of the map did with its rows.
+    """One file that was read: name, format, rows, for text its encoding, separator and lines, and
+    what a recipe of the map did with its rows.
     """
 
     name: str
@@ -34,6 +35,7 @@ class FileReport:
     encoding: str | None = None
     separator: str | None = None
     note: str = ""
+    lines: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +213,11 @@ class IngestReport:
         for title, rows in self._sections():
             cells = "".join(
                 "<tr><td style='text-align:left;padding:1px 2em 1px 0;color:#555'>"
-                f"{escape(label)}</td><td style='text-align:left'>{escape(value)}</td></tr>"
+                f"{html_text(label)}</td><td style='text-align:left'>{html_text(value)}</td></tr>"
                 for label, value in rows
             )
             parts.append(
-                f"<h4 style='margin:1em 0 .3em'>{escape(title)}</h4><table>{cells}</table>"
+                f"<h4 style='margin:1em 0 .3em'>{html_text(title)}</h4><table>{cells}</table>"
             )
         return "".join([*parts, "</div>"])
 
@@ -253,8 +255,10 @@ class IngestReport:
         if self.journeys is not None:
             yield "journeys", f"{self.journeys:,}"
         if self.first_at is not None and self.last_at is not None:
-            yield "first", f"{self.first_at:%Y-%m-%d %H:%M} UTC"
-            yield "last", f"{self.last_at:%Y-%m-%d %H:%M} UTC"
+            # on the clock of the map: the last day must be the local one
+            zone = ZoneInfo(self.time_zone)
+            yield "first", f"{self.first_at.astimezone(zone):%Y-%m-%d %H:%M} {self.time_zone}"
+            yield "last", f"{self.last_at.astimezone(zone):%Y-%m-%d %H:%M} {self.time_zone}"
         if self.without_offset:
             yield "times without offset", f"{self.without_offset:,}, taken as {self.time_zone}"
         if self.moved or self.twice:
@@ -311,7 +315,8 @@ def _short_names(names: list[str]) -> list[str]:
 
 def _file_line(file: FileReport) -> str:
     names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-    parts = [file.format, f"{file.rows:,} rows"]
+    of_lines = f" in {file.lines:,} lines" if file.lines is not None else ""
+    parts = [file.format, f"{file.rows:,} rows{of_lines}"]
     if file.encoding is not None:
         parts.append(file.encoding)
     if file.separator is not None:

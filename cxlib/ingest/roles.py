@@ -26,7 +26,7 @@ _PERSON = vocabulary(
     "customer customers client clients kunde kunden klant klanten cliente user users "
     "visitor visitors member members person persons people account patient subscriber "
     "passenger guest usuario student learner respondent requester caller household "
-    "player donor buyer shopper contact lead distinct anonymous userid clientid "
+    "player donor buyer shopper contact lead distinct anonymous uid userid clientid "
     "customerid visitorid custid memberid email mail msisdn kundennummer klantnummer "
     "consumer recipient insured policyholder learnerid"
 )
@@ -92,11 +92,15 @@ _SPECIAL: Mapping[str, tuple[str, ...]] = {
     "sequence": ("sequence", "seq", "event index", "hit number", "reihenfolge", "volgorde",
                  "event number", "position"),
 }  # fmt: skip
+_ASKED = vocabulary("review satisfaction nps csat ces survey customer")
 _NOT_RATED = vocabulary("lead credit risk health quality page seo fraud")
 _NOT_PAID = vocabulary("unit tax discount page views id currency lifetime")
 
 VARIES = 0.02
 """A column that has several values for fewer customers than this is a segment of theirs."""
+
+LABELS = 2_000
+"""Most values of a column that may be labels of contacts or customers."""
 
 SEGMENTS, ENVIRONMENTS = 6, 8
 """Most columns of either kind that are proposed."""
@@ -188,7 +192,7 @@ def guess_customer(columns: Mapping[str, Column]) -> tuple[Guess, list[Column]]:
             "columns: {customer: …}"
         )
     best = named[0][1]
-    others = [c for s, c in named[1:4]]
+    others = [c for s, c in named[1:4] if s > 1.5]
     by_name = _score_customer(best) or 0
     called = "its name and content" if by_name > 0.9 else "its content; its name does not say"
     return Guess(best.name, f"by {called}: {best.said()}"), others
@@ -196,7 +200,7 @@ def guess_customer(columns: Mapping[str, Column]) -> tuple[Guess, list[Column]]:
 
 def rank_times(columns: Mapping[str, Column]) -> list[Column]:
     """Return the columns of times, the likeliest time of a contact first."""
-    times = [c for c in columns.values() if c.kind == "time"]
+    times = [c for c in columns.values() if c.kind == "time" and not is_clock(c)]
 
     def key(column: Column) -> tuple[float, int]:
         rank = _named(column, _TIME)
@@ -252,7 +256,10 @@ def rank_touchpoints(
 
 
 def guess_roles(
-    rows: pl.DataFrame, columns: Mapping[str, Column], fixed: Mapping[str, Guess]
+    rows: pl.DataFrame,
+    columns: Mapping[str, Column],
+    fixed: Mapping[str, Guess],
+    varies: Mapping[str, float] | None = None,
 ) -> Roles:
     """Guess the role of each column.
 
@@ -264,6 +271,8 @@ def guess_roles(
         What `profile` says of them.
     fixed
         Roles that a recipe has settled; the customer must be among them.
+    varies
+        What `vary_labels` says; None: it is asked.
 
     Raises
     ------
@@ -272,9 +281,7 @@ def guess_roles(
     """
     roles = Roles(dict(fixed))
     customer = roles.columns["customer"].value
-    labels = [c.name for c in columns.values() if c.kind in ("text", "flag", "number")]
-    labels = [c for c in labels if columns[c].distinct <= max(2_000, rows.height // 20)]
-    roles.varies = varying(rows, customer, labels)
+    roles.varies = dict(varies) if varies is not None else vary_labels(rows, columns, customer)
     if "occurred_at" not in roles.columns:
         _guess_time(roles, columns)
     if "touchpoint" not in roles.columns:
@@ -294,8 +301,27 @@ def guess_roles(
     ]
     if ended and "estimated" not in ended[0].words:
         roles.columns["ended_at"] = Guess(ended[0].name, "its name and content look like the end")
-    _guess_surroundings(roles, free)
+    told = roles.columns["touchpoint"].value
+    by_touchpoint = {
+        c
+        for c in free
+        if told in rows.columns
+        and "touchpoint" not in fixed
+        and columns[c].distinct <= columns[told].distinct <= 300
+        and rows.select(told, c).n_unique()
+        <= columns[told].distinct + bool(rows[told].null_count())
+    }
+    _guess_surroundings(roles, {n: c for n, c in free.items() if n not in by_touchpoint})
     return roles
+
+
+def vary_labels(
+    rows: pl.DataFrame, columns: Mapping[str, Column], customer: str
+) -> dict[str, float]:
+    """Return by column of labels the share of customers for whom it has several values."""
+    kinds = ("text", "flag", "number")
+    labels = [n for n, c in columns.items() if c.kind in kinds and c.distinct <= LABELS]
+    return varying(rows, customer, labels)
 
 
 def _guess_time(roles: Roles, columns: Mapping[str, Column]) -> None:
@@ -307,13 +333,17 @@ def _guess_time(roles: Roles, columns: Mapping[str, Column]) -> None:
         )
     others = f"; others: {', '.join(c.name for c in times[1:4])}" if times[1:] else ""
     roles.columns["occurred_at"] = Guess(times[0].name, f"it holds times{others}")
+    clocks = [c for c in columns.values() if is_clock(c)]
+    if clocks and is_date(times[0]):
+        why = f"the clock that belongs to {times[0].name!r}"
+        roles.columns["time_of_day"] = Guess(clocks[0].name, why)
 
 
 def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
     customer = roles.columns["customer"].value
     free = {n: c for n, c in columns.items() if n not in roles.taken()}
     ranked = rank_touchpoints(free, roles.varies)
-    if ranked and ranked[0][0] >= 2:
+    if ranked and ranked[0][0] >= 2 and names_contacts(ranked[0][1]):
         best = ranked[0][1]
         others = [c.name for s, c in ranked[1:3] if s >= 2]
         why = f"its name and content: {best.distinct} values, several for a customer"
@@ -333,7 +363,8 @@ def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
         and c.share >= 0.5
         and c.speaks >= 0.5
         and c.each >= 3
-        and not set(c.words) & {"id", "email", "name", "city", "country", "currency"}
+        and not set(c.words)
+        & {"id", "email", "name", "city", "country", "currency", "assigned", "assignee", "rep"}
     ]
     varied = [c for c in nearest if roles.varies.get(c.name, 0) >= VARIES] or nearest
     by_channel = sorted(varied, key=lambda c: (_named(c, _CHANNEL) is None, -c.distinct))
@@ -395,6 +426,7 @@ def _guess_surroundings(roles: Roles, free: Mapping[str, Column]) -> None:
         and c.name != customers
         and c.kind in ("text", "flag", "number")
         and c.share >= 0.1
+        and not c.counts["value"][0].startswith(("{", "["))
         and not set(c.words)
         & {"id", "uuid", "hash", "email", "phone", "name", "url", "ip", "lifecycle:transition"}
         and "transition" not in c.words
@@ -426,6 +458,8 @@ def _guess_surroundings(roles: Roles, free: Mapping[str, Column]) -> None:
 def _is_rating(column: Column) -> bool:
     if column.kind != "number" or set(column.words) & _NOT_RATED or column.distinct > 201:
         return False
+    if column.words[-1:] == ("score",) and not set(column.words) & _ASKED:
+        return column.distinct > 1 and bool(column.numbers.is_between(0, 10).all())
     return column.distinct > 1 and bool(column.numbers.is_between(-100, 100).all())
 
 
@@ -447,6 +481,17 @@ def named_role(column: Column) -> str | None:
     return None
 
 
+def is_clock(column: Column) -> bool:
+    """Whether a column holds a time of the day alone, beside a column of dates."""
+    clock = r"^\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s?[AaPp]\.?[Mm]\.?)?$"
+    return column.filled > 0 and bool(column.counts["value"].str.contains(clock).all())
+
+
+def is_date(column: Column) -> bool:
+    """Whether a column holds dates without a time of the day."""
+    return column.filled > 0 and not column.counts["value"].str.contains(r"\d:\d").any()
+
+
 def is_step_time(column: Column) -> bool:
     """Whether a column says when something happened: no plan, no end, no record of the system."""
     words = set(column.words)
@@ -455,6 +500,11 @@ def is_step_time(column: Column) -> bool:
         and not words & (_NOT_WHEN - {"first", "last"})
         and column.distinct > 1
     )
+
+
+def names_contacts(column: Column) -> bool:
+    """Whether a column is called as those may be called that name contacts."""
+    return _named(column, _CONTACT) is not None
 
 
 def strong_touchpoint(column: Column) -> bool:

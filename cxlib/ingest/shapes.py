@@ -13,7 +13,8 @@ from fnmatch import fnmatch
 import polars as pl
 
 from cxlib.errors import InputError, did_you_mean, listed
-from cxlib.ingest.cells import as_number, text_of
+from cxlib.ingest.cells import text_of
+from cxlib.ingest.numbers import read_numbers
 from cxlib.ingest.sources import Source
 from cxlib.ingest.tables import LINE, RawTable, as_json
 from cxlib.journey_map import JourneyMap
@@ -211,15 +212,20 @@ def _one_per(table: RawTable, journey_map: JourneyMap) -> RawTable:
     _need(table, keys, "one_per")
     sums = {journey_map.columns[role] for role in _SUMS if role in journey_map.columns}
     rest = [c for c in table.columns if c not in keys]
-    keyed = table.frame.with_columns(text_of(c).alias(c) for c in keys)
+    decimal = journey_map.reading.decimal
+
+    def number(cells: pl.Series) -> pl.Series:
+        return read_numbers(cells, decimal=decimal).values
+
+    keyed = table.frame.with_columns(
+        *(text_of(c).alias(c) for c in keys),
+        *(pl.col(c).map_batches(number, return_dtype=pl.Float64) for c in sums),
+    )
     alone = pl.when(pl.all_horizontal(pl.col(keys).is_null())).then(pl.col(LINE))
     frame = (
         keyed.group_by(*keys, alone.alias("\x00alone"), maintain_order=True)
         .agg(
-            *(
-                as_number(c).sum().alias(c) if c in sums else pl.col(c).drop_nulls().min()
-                for c in rest
-            ),
+            *(pl.col(c).sum() if c in sums else pl.col(c).drop_nulls().min() for c in rest),
             pl.col(LINE).min(),
         )
         .select(*table.columns, LINE)

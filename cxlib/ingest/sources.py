@@ -1,26 +1,42 @@
-"""Which files a log is made of, and their bytes: globs, folders, formats and gzip."""
+"""Which files a log is made of, and their bytes: globs, folders, archives, formats, compression."""
 
 from __future__ import annotations
 
+import bz2
+import fnmatch
 import glob
 import gzip
 import io
+import lzma
+import zipfile
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
 
-from cxlib.errors import InputError, did_you_mean
+from cxlib.errors import InputError, did_you_mean, listed
 
-__all__ = ["Paths", "Source", "find_sources", "open_source", "read_bytes"]
+__all__ = [
+    "DAMAGED",
+    "Paths",
+    "Source",
+    "as_file",
+    "cut_off",
+    "find_sources",
+    "open_source",
+    "read_bytes",
+]
 
 Paths = str | Path | Iterable[str | Path]
-Format = Literal["csv", "tsv", "jsonl", "parquet", "xes"]
+Format = Literal["csv", "tsv", "jsonl", "parquet", "xes", "workbook"]
 
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".txt": "csv",
+    ".psv": "csv",
+    ".dat": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
     ".jsonl": "jsonl",
@@ -29,44 +45,84 @@ _FORMATS: dict[str, Format] = {
     ".parquet": "parquet",
     ".pq": "parquet",
     ".xes": "xes",
+    ".xlsx": "workbook",
+    ".xlsm": "workbook",
+    ".xlsb": "workbook",
+    ".xls": "workbook",
+    ".ods": "workbook",
 }
-_READABLE = "CSV, TSV, JSON lines, Parquet and XES, each also as .gz"
+_READABLE = (
+    "CSV, TSV, JSON (lines or lists), Parquet, XES and Excel, each also in .gz, .bz2, .xz or .zip"
+)
+_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+_UNPACK: dict[str, Callable[[IO[bytes]], Any]] = {
+    "gzip": gzip.open,
+    "bzip2": bz2.open,
+    "xz": lzma.open,
+}
 _CHUNK = 2**20
 _UNCHECKED = 100 * 10**6
 _MOST_PACKED = 100
 _MOST_BYTES = 8 * 10**9
-_GZIP = b"\x1f\x8b"
+_ENDINGS = (".gz", ".bz2", ".xz")
+_ZIP = b"PK\x03\x04"
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 _STRANGERS = {
-    b"PK\x03\x04": "an Excel or zip file; save the sheet as CSV",
-    b"\xd0\xcf\x11\xe0": "an old Excel file; save the sheet as CSV",
     b"%PDF": "a PDF; export the table as CSV",
-    b"BZh": "compressed with bzip2; unpack it first",
-    b"\xfd7zXZ": "compressed with xz; unpack it first",
     b"(\xb5/\xfd": "compressed with zstd; unpack it first",
+    b"7z\xbc\xaf": "a 7z archive; unpack it first",
+    b"Rar!": "a RAR archive; unpack it first",
+    b"SQLite": "a database; export the table as CSV",
 }
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile, OSError)
+"""What reading a compressed file that is not whole may raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file of a log."""
+    """One file of a log.
+
+    Parameters
+    ----------
+    path
+        The file.
+    format
+        What is in it.
+    packed
+        How it is compressed; None: it is not.
+    member
+        Its name within a ZIP archive.
+    """
 
     path: Path
     format: Format
-    gzipped: bool
+    packed: str | None = None
+    member: str | None = None
 
     def __str__(self) -> str:
-        return str(self.path)
+        return str(self.path) if self.member is None else f"{self.path}/{self.member}"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its bytes are those of the file itself."""
+        return self.packed is None and self.member is None
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether its format writes numbers in one way only."""
+        return self.format in ("jsonl", "parquet", "xes", "workbook")
 
 
 def find_sources(paths: Paths) -> list[Source]:
-    """Return the files behind paths, globs and folders, in the order named, each once.
+    """Return the files behind paths, globs, folders and archives, in the order named, each once.
 
     Parameters
     ----------
     paths
         One or several of: a file, a glob (``exports/2026-*.csv``), a folder, of which every
-        readable file is taken, sub-folders included; names that begin with a dot or an underscore
-        are not.
+        readable file is taken, sub-folders included; a ZIP archive, of which every readable member
+        is taken, or a member or glob within one (``export.zip/2026-*.csv``). Names that begin with
+        a dot or an underscore are not taken.
 
     Raises
     ------
@@ -77,11 +133,68 @@ def find_sources(paths: Paths) -> list[Source]:
     named = [paths] if one else list(paths)  # type: ignore[arg-type]
     if not named:
         raise InputError(f"no log was named; name files or folders of {_READABLE}")
-    found: dict[Path, Source] = {}
+    found: dict[tuple[Path, str | None], Source] = {}
     for name in named:
-        for path in _expand(Path(str(name)).expanduser()):
-            found.setdefault(path.resolve(), _source(path))
+        path = Path(str(name)).expanduser()
+        archive = next(
+            (p for p in path.parents if p.suffix.lower() == ".zip" and p.is_file()), None
+        )
+        if archive is not None:
+            sources = _members(archive, path.relative_to(archive).as_posix())
+        else:
+            sources = [s for p in _expand(path) for s in _sources(p)]
+        for source in sources:
+            found.setdefault((source.path.resolve(), source.member), source)
     return list(found.values())
+
+
+@contextmanager
+def open_source(source: Source) -> Iterator[IO[bytes]]:
+    """Open a file, unpacked as it is read, and no further than a log's contents can be packed.
+
+    Reading may raise one of `DAMAGED`, and an InputError where the contents are above 100 MB and
+    were packed more than a hundredfold (a log packs five- to thirtyfold), or above 8 GB.
+    """
+    with ExitStack() as stack:
+        file: IO[bytes]
+        size = source.path.stat().st_size
+        if source.member is None:
+            file = stack.enter_context(source.path.open("rb"))
+        else:
+            archive = stack.enter_context(zipfile.ZipFile(source.path))
+            size = archive.getinfo(source.member).compress_size
+            file = stack.enter_context(archive.open(source.member))
+        if source.packed is not None:
+            file = stack.enter_context(_UNPACK[source.packed](file))
+        yield file if source.is_plain else io.BufferedReader(_Unpacked(source, file, size), _CHUNK)
+
+
+class _Unpacked(io.RawIOBase):
+    """Something packed that is read as a stream, in bounded memory."""
+
+    def __init__(self, source: Source, file: IO[bytes], size: int) -> None:
+        self._source, self._file, self._size, self._seen = source, file, max(size, 1), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self._seen += len(data)
+        if self._seen > _UNCHECKED and self._seen > _MOST_PACKED * self._size:
+            self._refuse(f"holds more than {_MOST_PACKED} times its own size, which no log does")
+        if self._seen > _MOST_BYTES:
+            self._refuse(f"holds more than {_MOST_BYTES // 10**9} GB")
+        return len(data)
+
+    def _refuse(self, what: str) -> NoReturn:
+        name, kind = self._source, self._source.packed or "archive"
+        how = f" (gunzip -k {name})" if kind == "gzip" else ""
+        raise InputError(
+            f"{name}: the {kind} {what}; if it is meant to, unpack it{how} and name the unpacked "
+            "file, for which there is no such limit"
+        )
 
 
 def read_bytes(source: Source) -> bytes:
@@ -90,66 +203,23 @@ def read_bytes(source: Source) -> bytes:
     Raises
     ------
     InputError
-        Where a gzip is cut off or damaged.
+        Where a compressed file is cut off or damaged.
     """
-    with open_source(source) as file:
-        if not source.gzipped:
-            return file.read()
-        try:
+    if source.is_plain:
+        return source.path.read_bytes()
+    try:
+        with open_source(source) as file:
             return b"".join(iter(lambda: file.read(_CHUNK), b""))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise cut_off(source, error) from None
-
-
-def open_source(source: Source) -> IO[bytes]:
-    """Open a file, unpacked as it is read, and no further than a log's contents can be packed.
-
-    What is read then raises an InputError where the contents are above 100 MB and were packed more
-    than a hundredfold (a log packs five- to thirtyfold), or above 8 GB.
-    """
-    if not source.gzipped:
-        return source.path.open("rb")
-    return io.BufferedReader(_Unpacked(source), _CHUNK)
-
-
-class _Unpacked(io.RawIOBase):
-    """A gzip that is read as a stream, in bounded memory."""
-
-    def __init__(self, source: Source) -> None:
-        self._source, self._seen = source, 0
-        self._packed = source.path.open("rb")
-        self._file = gzip.GzipFile(fileobj=self._packed, mode="rb")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        read = self._file.readinto(buffer)
-        self._seen += read
-        packed = max(self._packed.tell(), 1)
-        if self._seen > _UNCHECKED and self._seen > _MOST_PACKED * packed:
-            self._refuse(f"holds more than {_MOST_PACKED} times its own size, which no log does")
-        if self._seen > _MOST_BYTES:
-            self._refuse(f"holds more than {_MOST_BYTES // 10**9} GB")
-        return read
-
-    def _refuse(self, what: str) -> NoReturn:
-        name = self._source.path
-        raise InputError(
-            f"{name}: the gzip {what}; if it is meant to, unpack it (gunzip -k {name}) and name "
-            "the unpacked file, for which there is no such limit"
-        )
-
-    def close(self) -> None:
-        self._file.close()
-        self._packed.close()
-        super().close()
+    except DAMAGED as error:
+        raise cut_off(source, error) from None
 
 
 def cut_off(source: Source, error: Exception) -> InputError:
-    """Return the error for a gzip that is damaged."""
-    why = "ends too early" if isinstance(error, EOFError) else "is damaged"
-    return InputError(f"{source}: the gzip {why}; the copy was cut off, fetch the file again")
+    """Return the error for a compressed file that is damaged."""
+    kind = source.packed or "archive"
+    early = isinstance(error, EOFError) or "end-of-stream" in str(error)
+    why = "ends too early" if early else "is damaged"
+    return InputError(f"{source}: the {kind} {why}; the copy was cut off, fetch the file again")
 
 
 def _expand(path: Path) -> list[Path]:
@@ -157,7 +227,7 @@ def _expand(path: Path) -> list[Path]:
         return [path]
     if path.is_dir():
         inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _is_hidden(p, path)]
-        logs = [p for p in inside if _format(p) is not None]
+        logs = [p for p in inside if _format(p.name) is not None or p.suffix.lower() == ".zip"]
         if not logs:
             raise InputError(f"{path}: there is no log in this folder; it may hold {_READABLE}")
         return logs
@@ -175,25 +245,95 @@ def _is_hidden(path: Path, root: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.relative_to(root).parts)
 
 
-def _format(path: Path) -> Format | None:
-    name = path.name.lower().removesuffix(".gz")
-    return _FORMATS.get(Path(name).suffix)
+def _format(name: str) -> Format | None:
+    bare = name.lower()
+    for ending in _ENDINGS:
+        bare = bare.removesuffix(ending)
+    return _FORMATS.get(Path(bare).suffix)
 
 
-def _source(path: Path) -> Source:
-    kind = _format(path)
-    if kind is None:
-        raise InputError(f"{path}: this kind of file cannot be read; readable are {_READABLE}")
+def _sources(path: Path) -> list[Source]:
     try:
         with path.open("rb") as file:
             head = file.read(8)
     except PermissionError:
         raise InputError(f"{path}: this file may not be read; ask for the right to it") from None
+    if head.startswith(_ZIP) and not _is_workbook(path):
+        return _members(path, None)
+    kind = _format(path.name)
+    if kind is None:
+        raise InputError(f"{path}: this kind of file cannot be read; readable are {_READABLE}")
+    return [_known(Source(path, kind), head)]
+
+
+def _is_workbook(path: Path) -> bool:
+    """Whether a ZIP is a workbook in truth: its members tell, its name may not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except DAMAGED:
+        return _format(path.name) == "workbook"
+    return any(name.startswith("xl/") or name == "content.xml" for name in names)
+
+
+def _known(source: Source, head: bytes) -> Source:
+    """Return a source as its first bytes say it is."""
     if not head:
-        raise InputError(f"{path}: the file is empty; export it again")
+        raise InputError(f"{source}: the file is empty; export it again")
     for magic, what in _STRANGERS.items():
         if head.startswith(magic):
-            raise InputError(f"{path}: this is {what}")
-    if kind != "parquet" and head.startswith(b"PAR1"):
-        kind = "parquet"
-    return Source(path, kind, gzipped=head.startswith(_GZIP))
+            raise InputError(f"{source}: this is {what}")
+    packed = next((how for magic, how in _PACKED.items() if head.startswith(magic)), None)
+    if packed is not None:
+        return replace(source, packed=packed)
+    if head.startswith(b"PAR1"):
+        return replace(source, format="parquet")
+    if head.startswith((_ZIP, _OLD_OFFICE)):
+        return replace(source, format="workbook")
+    return source
+
+
+def _members(path: Path, wanted: str | None) -> list[Source]:
+    """Return the readable members of a ZIP archive, or those that a name or glob means."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = [i for i in archive.infolist() if not i.is_dir()]
+    except DAMAGED:
+        raise InputError(
+            f"{path}: the archive is damaged; the copy was cut off, fetch the file again"
+        ) from None
+    names = [i.filename for i in infos if not _is_hidden(Path(i.filename), Path())]
+    if wanted is not None:
+        chosen = [n for n in names if n == wanted or fnmatch.fnmatch(n, wanted)]
+        if not chosen:
+            raise InputError(
+                f"{path}: there is no {wanted!r} in this archive; there are: {listed(names)}."
+                f"{did_you_mean(wanted, names)}"
+            )
+    else:
+        chosen = sorted(n for n in names if _format(n) is not None)
+        if not chosen:
+            raise InputError(
+                f"{path}: there is no log in this archive; it holds {listed(names) or 'nothing'}; "
+                f"readable are {_READABLE}"
+            )
+    locked = {i.filename for i in infos if i.flag_bits & 1}
+    sources = []
+    for name in chosen:
+        if name in locked:
+            raise InputError(f"{path}/{name}: this is locked by a password; unpack it first")
+        kind = _format(name)
+        if kind is None:
+            raise InputError(f"{path}/{name}: this kind of file cannot be read; {_READABLE} can")
+        source = Source(path, kind, member=name)
+        try:
+            with open_source(source) as file:
+                sources.append(_known(source, file.read(8)))
+        except (*DAMAGED, NotImplementedError) as error:
+            raise cut_off(source, error) from None
+    return sources
+
+
+def as_file(source: Source) -> Path | io.BytesIO:
+    """Return the path of a file that is not packed, else its bytes as a file."""
+    return source.path if source.is_plain else io.BytesIO(read_bytes(source))

@@ -1,30 +1,38 @@
-"""The encoding and the separator of a text file, found out or given, and always said."""
+"""The text of a file: its encoding, found out on all of it or given, and its lines."""
 
 from __future__ import annotations
 
 import codecs
-import csv
+import re
+from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
 
 from cxlib.errors import InputError
 
-__all__ = ["SEPARATORS", "Text", "detect_separator", "read_text"]
+__all__ = ["LOST", "Text", "read_text"]
 
-SEPARATORS = (",", ";", "\t", "|")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_SAMPLE = 1 << 18
 LOST = "\ufffd"
 """Stands for bytes that are no character."""
+
+_WESTERN = ("cp1252", "mac_roman", "cp850")
+"""Where UTF-8 is out of the question: the one in which most special characters are usual ones."""
+
+_LETTERS = "äöüßéèêëàâáãåçñíìîïóòôõøúùûœæ"
+_USUAL = dict.fromkeys("€£§°–—’‘“”„«»…•·²³®™©\xa0" + _LETTERS.upper(), 0.6)
+_USUAL |= dict.fromkeys(_LETTERS, 1.0)
+_CONTROLS = re.compile(rb"[\x02-\x08\x0b\x0e-\x1b]")
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The bytes of a text file as UTF-8 without a byte order mark.
+    r"""The bytes of a text file as UTF-8 without a byte order mark, every line end a ``\n``.
 
     Parameters
     ----------
@@ -34,33 +42,70 @@ class Text:
         What the file was written in.
     bad_bytes
         How many sequences of bytes were no character; `LOST` stands for each.
+    zeros
+        How many zero bytes were taken out.
     """
 
     data: bytes
     encoding: str
     bad_bytes: int = 0
-
-    @property
-    def sample(self) -> str:
-        """The first quarter of a megabyte, cut at the end of a line."""
-        head = self.data[:_SAMPLE]
-        if len(self.data) > _SAMPLE:
-            head = head[: head.rfind(b"\n") + 1] or head
-        return head.decode("utf-8", "ignore")
+    zeros: int = 0
 
 
 def read_text(data: bytes, *, name: str, encoding: str | None = None) -> Text:
     """Return the bytes of a text file as UTF-8.
 
-    A byte order mark decides; else UTF-8 where all of it is UTF-8; else UTF-8 with bad bytes where
-    more of its special characters are whole than broken; else Windows-1252, or latin-1 where that
-    fails.
+    A byte order mark decides; else UTF-16 where most line ends and separators have a zero byte at
+    one side; else UTF-8 where all of it is UTF-8; else UTF-8 with bad bytes where more of its
+    special characters are whole than broken; else a Western code page. The whole file is looked at.
 
     Raises
     ------
     InputError
         Where the file is not text, or not in the encoding given.
     """
+    text = _decode(data, name, encoding)
+    whole, zeros = text.data, 0
+    if b"\x00" in whole:
+        zeros = whole.count(0)
+        whole = whole.replace(b"\x00", b"")
+    if zeros > len(whole) / 4 and whole.strip() and not _is_padding(text.data):
+        raise _no_text(name)
+    if len(_CONTROLS.findall(whole[:65536])) > len(whole[:65536]) / 8:
+        raise _no_text(name)
+    if b"\r" in whole:
+        whole = _with_line_ends(whole.replace(b"\r\n", b"\n"))
+    return Text(whole.removesuffix(b"\x1a"), text.encoding, text.bad_bytes, zeros)
+
+
+def _with_line_ends(data: bytes) -> bytes:
+    """Return text in which a bare carriage return is a line end, but within a cell of a row.
+
+    Where other lines end otherwise, it is one only where what stands before and behind it has as
+    many separators as a line has.
+    """
+    if b"\r" not in data or b"\n" not in data.rstrip(b"\n"):
+        return data.replace(b"\r", b"\n")
+    separator = max((b",", b";", b"\t", b"|"), key=data.count)
+    lines = data.split(b"\n")
+    usual = Counter(line.count(separator) for line in lines if line and b"\r" not in line)
+    width = usual.most_common(1)[0][0] if usual else 0
+    for index, line in enumerate(lines):
+        if b"\r" in line and line.count(separator) != width:
+            lines[index] = line.replace(b"\r", b"\n")
+    return b"\n".join(lines)
+
+
+def _no_text(name: str) -> InputError:
+    return InputError(f"{name}: this is not a text file; export the log as CSV, or name its format")
+
+
+def _is_padding(data: bytes) -> bool:
+    """Whether all zeros stand at the end: room that was kept for more."""
+    return 0 not in data.rstrip(b"\x00")
+
+
+def _decode(data: bytes, name: str, encoding: str | None) -> Text:
     if encoding is not None:
         return _as_given(data, name, encoding)
     for bom, known in _BOMS:
@@ -68,40 +113,14 @@ def read_text(data: bytes, *, name: str, encoding: str | None = None) -> Text:
             if known == "utf-8-sig":
                 return _as_utf8(data[len(bom) :], name, known)
             return _decoded(data, name, known)
-    zeros = data[:4096].count(0)
-    if zeros:
-        # Latin text in UTF-16 has a zero in every second byte: in the odd places if it is LE.
-        odd = data[1:4096:2].count(0)
-        if zeros > len(data[:4096]) // 4 and max(odd, zeros - odd) > 0.9 * zeros:
-            return _decoded(data, name, "utf-16-le" if odd > zeros - odd else "utf-16-be")
-        raise InputError(
-            f"{name}: this is not a text file; export the log as CSV, or name its format"
-        )
+    if b"\x00" in data:
+        odd, even = data[1::2].count(0), data[::2].count(0)
+        wide, beside = ("utf-16-le", b"%b\x00") if odd > even else ("utf-16-be", b"\x00%b")
+        marks = [mark for mark in (b"\n", b"\r", b",", b";", b"\t", b" ") if mark in data]
+        there = sum(data.count(mark) for mark in marks)
+        if there and sum(data.count(beside % mark) for mark in marks) > 0.6 * there:
+            return _decoded(data[: len(data) // 2 * 2], name, wide)
     return _as_utf8(data, name, "utf-8")
-
-
-def detect_separator(text: Text, *, name: str, separator: str | None = None) -> str:
-    """Return the separator given, or the one that cuts the first 200 rows most evenly.
-
-    Raises
-    ------
-    InputError
-        Where the separator given is not one character.
-    """
-    if separator is not None:
-        if len(separator) != 1 or not separator.isascii() or separator in '"\r\n':
-            raise InputError(f"{name}: the separator must be one character, not {separator!r}")
-        return separator
-
-    def evenness(candidate: str) -> tuple[float, int]:
-        rows = [
-            r for r in islice(csv.reader(text.sample.splitlines(), delimiter=candidate), 200) if r
-        ]
-        fields = len(rows[0]) if rows else 0
-        alike = sum(len(r) == fields for r in rows) / max(len(rows), 1)
-        return (alike, fields) if fields > 1 else (0.0, 0)
-
-    return max(SEPARATORS, key=evenness)
 
 
 def _as_given(data: bytes, name: str, encoding: str) -> Text:
@@ -123,7 +142,11 @@ def _decoded(data: bytes, name: str, encoding: str) -> Text:
         raise InputError(
             f"{name}: byte {error.start} is not {encoding}; give the right encoding"
         ) from None
-    return Text(text.removeprefix("\ufeff").encode("utf-8"), encoding)
+    except (LookupError, ValueError):
+        raise InputError(
+            f"{encoding!r} is no encoding of text; usual ones: utf-8, cp1252"
+        ) from None
+    return Text(text.removeprefix("\ufeff").encode("utf-8", "replace"), encoding)
 
 
 def _as_utf8(data: bytes, name: str, encoding: str, *, sure: bool = False) -> Text:
@@ -140,7 +163,21 @@ def _as_utf8(data: bytes, name: str, encoding: str, *, sure: bool = False) -> Te
     whole = len(again) - len(text) - 2 * bad
     if sure or encoding == "utf-8-sig" or whole > bad:
         return Text(again, encoding, bad)
-    try:
-        return _decoded(data, name, "cp1252")
-    except InputError:
-        return _decoded(data, name, "latin-1")
+    return _decoded(data, name, _western(data))
+
+
+def _western(data: bytes) -> str:
+    counted = {byte: data.count(byte) for byte in range(128, 256)}
+
+    def usual(page: str) -> float:
+        total = 0.0
+        for byte, count in counted.items():
+            if count:
+                try:
+                    total += count * _USUAL.get(bytes([byte]).decode(page), 0.0)
+                except UnicodeDecodeError:
+                    return -1.0
+        return total
+
+    best = max(_WESTERN, key=usual)
+    return best if usual(best) >= 0 else "latin-1"

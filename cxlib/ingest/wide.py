@@ -9,7 +9,12 @@ import polars as pl
 
 from cxlib.ingest.evidence import Column, varying, vocabulary
 from cxlib.ingest.instants import guess_time_format, read_instants
-from cxlib.ingest.roles import is_step_time, rank_touchpoints, strong_touchpoint
+from cxlib.ingest.roles import (
+    is_step_time,
+    names_contacts,
+    rank_touchpoints,
+    strong_touchpoint,
+)
 from cxlib.map_shapes import Unpivot
 
 __all__ = ["Shape", "find_shape"]
@@ -22,6 +27,7 @@ _FILLER = vocabulary(
     "at date time timestamp on dt ts tstamp utc datetime datum zeit zeitpunkt tijd when "
     "is has flag did"
 )
+_RECORDS = vocabulary("create created start started event hs time stamp order visit")
 _TRUE = {"1", "1.0", "true", "t", "yes", "y", "ja", "x"}
 
 
@@ -35,7 +41,12 @@ class Shape:
     why_one_per: str = ""
 
 
-def find_shape(rows: pl.DataFrame, columns: Mapping[str, Column], customer: str) -> Shape:
+def find_shape(
+    rows: pl.DataFrame,
+    columns: Mapping[str, Column],
+    customer: str,
+    varies: Mapping[str, float],
+) -> Shape:
     """Say what one row of a log is.
 
     Parameters
@@ -46,25 +57,28 @@ def find_shape(rows: pl.DataFrame, columns: Mapping[str, Column], customer: str)
         What `profile` says of them.
     customer
         The column of the customer.
+    varies
+        What `vary_labels` says of the columns.
     """
-    labels = [n for n, c in columns.items() if c.kind == "text" and c.distinct <= 2_000]
-    ranked = rank_touchpoints(columns, varying(rows, customer, labels))
+    ranked = rank_touchpoints(columns, varies)
     score, best = ranked[0] if ranked else (0.0, None)
     if best is not None and strong_touchpoint(best) and score >= 2:
         return Shape()
+    is_long = best is not None and score >= 2 and names_contacts(best)
     times = [c for c in columns.values() if is_step_time(c)]
     one_per, why_one_per = _order_lines(rows, columns, customer, times)
-    if len(times) >= 3 or (len(times) == 2 and score < 2):
+    spoken = [c for c in times if set(c.words) - _FILLER - _RECORDS]
+    if len(times) >= 3 or (len(times) == len(spoken) == 2 and not is_long):
         steps = _in_order(rows, {_step(c, times): c for c in times})
         why = f"each row has {len(steps)} times, one for each step; no column names a contact"
         later = [c.name for c in columns.values() if c.kind == "time" and c not in times]
         why += f"; {', '.join(later)}: no step, but a plan or a record" if later else ""
         return Shape(Unpivot(times=steps), one_per, why, why_one_per)
-    flags = _funnel(rows, columns, customer) if score < 2 else {}
+    flags = _funnel(rows, columns, customer) if not is_long else {}
     if flags and times:
         why = f"each row has {len(flags)} flags, each true only where the one before it is"
         return Shape(Unpivot(flags=flags), one_per, why, why_one_per)
-    return Shape(None, one_per if score < 2 else None, "", why_one_per)
+    return Shape(None, one_per if not is_long else None, "", why_one_per)
 
 
 def _step(column: Column, times: list[Column]) -> str:
@@ -130,7 +144,7 @@ def _order_lines(
         has_digits = column.counts["value"].str.contains(r"\d").mean()
         if column.name in items or column.each < 1.1 or column.distinct < 5 or not has_digits:
             continue
-        found = varying(rows, column.name, [customer, *(c.name for c in times), *items])
+        found = varying(rows, column.name, [customer, *(c.name for c in times), *items], unseen=0.0)
         one = [customer, *(c.name for c in times)]
         if all(found[c] < 0.02 for c in one) and any(found[c] > 0.3 for c in items):
             counted = f"{column.filled:,} lines are {column.distinct:,} baskets"

@@ -7,8 +7,6 @@ nested attributes left out.
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from functools import cache
 from typing import IO
@@ -17,8 +15,8 @@ import polars as pl
 from lxml import etree
 
 from cxlib.errors import InputError
-from cxlib.ingest.sources import Source, cut_off, open_source
-from cxlib.ingest.tables import LINE, NONE_MALFORMED, POSITION, RawTable
+from cxlib.ingest.raw import LINE, POSITION, RawTable
+from cxlib.ingest.sources import DAMAGED, Source, cut_off, open_source
 
 __all__ = ["read_xes"]
 
@@ -45,7 +43,7 @@ def read_xes(source: Source) -> RawTable:
         with open_source(source) as file:
             for trace in _traces(file):
                 _append(trace, columns, positions)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except DAMAGED as error:
         raise cut_off(source, error) from None
     except etree.XMLSyntaxError as error:
         raise InputError(
@@ -60,7 +58,7 @@ def read_xes(source: Source) -> RawTable:
         schema={**dict.fromkeys(columns, pl.String), POSITION: pl.Int64},
     )
     lines = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(LINE)
-    return RawTable(source, frame.lazy().with_columns(lines), NONE_MALFORMED)
+    return RawTable(source, frame.lazy().with_columns(lines))
 
 
 def _traces(file: IO[bytes]) -> Iterator[etree._Element]:

@@ -15,9 +15,8 @@ from cxlib.results import Result, answers, interval_columns, result
 from cxlib.statistics.competing_risks import (
     at_time,
     cumulative_incidence,
-    quantile_interval,
 )
-from cxlib.statistics.rates import Interval, divide, rate, rate_interval
+from cxlib.statistics.rates import Interval, rate, rate_interval
 from cxlib.statistics.resampling import (
     BUCKETS,
     Counts,
@@ -26,6 +25,7 @@ from cxlib.statistics.resampling import (
     jackknife_se,
     leave_one_out,
 )
+from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.summary import BIN_EDGES, Selection, Summary
 
 __all__ = ["FirstContacts", "measure_first_contacts"]
@@ -191,7 +191,7 @@ class _Question:
         }
         everyone = np.broadcast_to(per_bucket.sum(axis=0), per_bucket.shape)
         columns |= interval_columns("share", rate(per_bucket, everyone))
-        columns |= self._chances(counted)
+        columns |= self._chances(counted, cell)
         columns |= {
             name: pl.Series(counted[:, :, k].sum(axis=(1, 2))).cast(pl.UInt32)
             for k, name in enumerate(_COUNTED)
@@ -212,7 +212,7 @@ class _Question:
             self.starts["n"],
         )
 
-    def _chances(self, counted: Counts) -> dict[str, pl.Series]:
+    def _chances(self, counted: Counts, cell: NDArray[np.int64]) -> dict[str, pl.Series]:
         """Chance of the goal and of losing the customer before it, and the time to the goal."""
         events, censored = counted[:, :, :_OPEN], counted[:, :, _OPEN]
         curves = cumulative_incidence(events.sum(axis=1), censored.sum(axis=1))
@@ -232,13 +232,10 @@ class _Question:
             )
             return Interval(estimate, low, high, se)
 
-        goal, goals = curves[:, 0], without[:, :, 0]
-        time = quantile_interval(
-            divide(goal, goal[:, -1:]),
-            divide(goals, goals[..., -1:]),
-            edges=BIN_EDGES,
-            happened=events[:, :, 0].sum(axis=-1),
-        )
+        reached = (self.starts["outcome"] == _OUTCOMES[0]).to_numpy()
+        columns = ("bucket", "bin", "n", "least", "most")
+        goals = Timed.of(cell, *(self.starts[c].to_numpy() for c in columns)).where(reached)
+        time = time_to_cause(goals, events, censored, cause=0)
         return (
             interval_columns("goal", chance([0], known=self.has_goal))
             | interval_columns("lost", chance([1, 2], known=self.has_goal and self.within is None))

@@ -5,7 +5,7 @@ where.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
@@ -17,12 +17,11 @@ from cxlib.errors import InputError, UnknownNameError
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import Journeys, read_journeys
 from cxlib.statistics.competing_risks import (
-    cumulative_incidence,
     incidence_interval,
-    quantile_interval,
 )
-from cxlib.statistics.rates import Interval, divide, rate
-from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts, leave_one_out
+from cxlib.statistics.rates import rate
+from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
+from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.store import Workspace
 from cxlib.summary import BIN_EDGES, Selection
 
@@ -195,6 +194,15 @@ class _Tally:
     stopped: Counts
     all_journeys: Counts
     all_customers: Counts
+    times: list[tuple[int, int, NDArray[np.float64]]] = field(default_factory=list)
+
+    @property
+    def timed(self) -> Timed:
+        """The times from one step to the next, each as it was observed."""
+        sizes = [len(seconds) for *_, seconds in self.times]
+        step, bucket = (np.repeat([t[i] for t in self.times], sizes) for i in (0, 1))
+        seconds = np.concatenate([np.zeros(0), *(t[2] for t in self.times)])
+        return Timed.of(step, bucket, _bins(seconds), np.ones(len(seconds)), seconds, seconds)
 
     @classmethod
     def empty(cls, steps: int) -> _Tally:
@@ -224,8 +232,9 @@ class _Tally:
             self.customers[k, b] += len(np.unique(found.customer[rows]))
             self.ever[k, b] += len(ever[k])
             if k:
-                sequels, stopped = _sequels(found, reached[k - 1], rows)
+                sequels, stopped, seconds = _sequels(found, reached[k - 1], rows)
                 self.sequels[k, b] += sequels
+                self.times.append((k, b, seconds))
                 self.stopped[k - 1] += stopped
 
 
@@ -278,7 +287,13 @@ def first_completions(
     return found
 
 
-def _sequels(found: Journeys, before: Rows, here: Rows) -> tuple[Counts, Counts]:
+def _bins(seconds: NDArray[np.float64]) -> Rows:
+    return np.searchsorted(np.asarray(BIN_EDGES), seconds, side="right") - 1
+
+
+def _sequels(
+    found: Journeys, before: Rows, here: Rows
+) -> tuple[Counts, Counts, NDArray[np.float64]]:
     """What became of the journeys at one step, up to the next.
 
     Returns
@@ -288,6 +303,8 @@ def _sequels(found: Journeys, before: Rows, here: Rows) -> tuple[Counts, Counts]
         censored, whatever else it has met: what is seen late must not be settled early.
     stopped
         Journeys without the next step by end, as they stand.
+    seconds
+        Times of those who took it.
     """
     number = np.repeat(np.arange(len(found.first)), found.lengths)
     journey = number[before]
@@ -299,12 +316,13 @@ def _sequels(found: Journeys, before: Rows, here: Rows) -> tuple[Counts, Counts]
     cause = np.where(row >= 0, _NEXT, np.where(waiting, _OPEN, end))
     until = np.where(row >= 0, found.at[row], found.settled_at[journey])
     seconds = np.maximum(until - found.at[before], 0) / 1e6
-    bins = np.searchsorted(np.asarray(BIN_EDGES), seconds, side="right") - 1
+    bins = _bins(seconds)
     sequels = dense_counts(
         {"cause": (cause, 5), "bin": (bins, len(BIN_EDGES))}, np.ones(len(cause))
     )
     standing = np.where(waiting & (end == _DONE), _OPEN, end)[row < 0]
-    return sequels, dense_counts({"end": (standing, 5)}, np.ones(len(standing)))
+    ended = dense_counts({"end": (standing, 5)}, np.ones(len(standing)))
+    return sequels, ended, seconds[row >= 0]
 
 
 def _table(steps: tuple[str, ...], tally: _Tally) -> pl.DataFrame:
@@ -320,7 +338,9 @@ def _table(steps: tuple[str, ...], tally: _Tally) -> pl.DataFrame:
     }
     columns |= interval_columns("share", rate(tally.journeys, at_first))
     columns |= interval_columns("rate", chance, cause=_NEXT)
-    columns |= interval_columns("time", _time(events, censored), as_duration=True)
+    columns |= interval_columns(
+        "time", time_to_cause(tally.timed, events, censored, cause=_NEXT), as_duration=True
+    )
     for end, name in zip((_DECLINED, _SILENT, _DONE, _OPEN), _ENDS, strict=True):
         counted = [int(n) for n in tally.stopped[:-1, end]]
         columns[f"{name}_n"] = pl.Series([*counted, None], dtype=pl.UInt32)
@@ -329,15 +349,3 @@ def _table(steps: tuple[str, ...], tally: _Tally) -> pl.DataFrame:
 
 def _whole(counts: Counts) -> pl.Series:
     return pl.Series(counts.sum(axis=1)).cast(pl.UInt32)
-
-
-def _time(events: Counts, censored: Counts) -> Interval:
-    """Median time from the step before, of those who get to the step."""
-    curve = cumulative_incidence(events.sum(axis=1), censored.sum(axis=1))[:, _NEXT]
-    curves = cumulative_incidence(leave_one_out(events), leave_one_out(censored))[:, :, _NEXT]
-    return quantile_interval(
-        divide(curve, curve[:, -1:]),
-        divide(curves, curves[..., -1:]),
-        edges=BIN_EDGES,
-        happened=events[:, :, _NEXT].sum(axis=-1),
-    )

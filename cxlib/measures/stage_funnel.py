@@ -16,12 +16,11 @@ from cxlib.results import (
     result,
 )
 from cxlib.statistics.competing_risks import (
-    cumulative_incidence,
     incidence_interval,
-    quantile_interval,
 )
-from cxlib.statistics.rates import Interval, divide, rate
-from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts, leave_one_out
+from cxlib.statistics.rates import Interval, rate
+from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
+from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.summary import BIN_EDGES, Selection, Summary
 
 __all__ = ["StageFunnel", "measure_stage_funnel"]
@@ -129,7 +128,7 @@ def measure_stage_funnel(summary: Summary, *, where: Selection | None = None) ->
         "began": pl.Series(began).cast(pl.UInt32),
     }
     return StageFunnel(
-        table=pl.DataFrame(columns | _sequels(counted)),
+        table=pl.DataFrame(columns | _sequels(counted, _further(chosen.stages))),
         journeys=int(chosen.starts["n"].sum()),
         observed_until=chosen.observed_until,
         where=where,
@@ -155,7 +154,14 @@ def _count(stages: pl.DataFrame, cells: int) -> Counts:
     )
 
 
-def _sequels(counted: Counts) -> dict[str, pl.Series]:
+def _further(stages: pl.DataFrame) -> Timed:
+    """The journeys that got further: progress or goal."""
+    ahead = stages.filter(pl.col("outcome").is_in(_OUTCOMES[:2]))
+    columns = ("stage", "bucket", "bin", "n", "least", "most")
+    return Timed.of(*(ahead[c].to_numpy() for c in columns))
+
+
+def _sequels(counted: Counts, ahead: Timed) -> dict[str, pl.Series]:
     events, censored = counted[:, :, :_OPEN], counted[:, :, _OPEN]
     per_bucket = counted.sum(axis=(2, 3))
     single = incidence_interval(events, censored, edges=BIN_EDGES)
@@ -169,20 +175,13 @@ def _sequels(counted: Counts) -> dict[str, pl.Series]:
     columns |= interval_columns("lost", grouped, cause=1)
     columns |= interval_columns("done", grouped, cause=2)
     columns |= interval_columns("open", rate(censored.sum(axis=-1), per_bucket))
-    columns |= interval_columns("time", _time(further, censored), as_duration=True)
+    columns |= interval_columns("time", _time(further, censored, ahead), as_duration=True)
     return columns | {
         name: pl.Series(counted[:, :, k].sum(axis=(1, 2))).cast(pl.UInt32)
         for k, name in enumerate(_COUNTED)
     }
 
 
-def _time(further: Counts, censored: Counts) -> Interval:
+def _time(further: Counts, censored: Counts, ahead: Timed) -> Interval:
     """Median time to progress or goal, of those who get there."""
-    curve = cumulative_incidence(further.sum(axis=1), censored.sum(axis=1))[:, 0]
-    curves = cumulative_incidence(leave_one_out(further), leave_one_out(censored))[:, :, 0]
-    return quantile_interval(
-        divide(curve, curve[:, -1:]),
-        divide(curves, curves[..., -1:]),
-        edges=BIN_EDGES,
-        happened=further[:, :, 0].sum(axis=-1),
-    )
+    return time_to_cause(ahead, further, censored, cause=0)

@@ -40,9 +40,10 @@ from cxlib.results import (
     result,
 )
 from cxlib.statistics.competing_risks import (
-    cause_quantile,
     cumulative_incidence,
     incidence_interval,
+    incidence_of_some,
+    risks,
 )
 from cxlib.statistics.rates import Interval, divide, rate, ratio
 from cxlib.statistics.resampling import (
@@ -50,6 +51,7 @@ from cxlib.statistics.resampling import (
     Counts,
     dense_counts,
 )
+from cxlib.statistics.timed import Timed, time_quantile
 from cxlib.summary import DONE, LOST, OPEN, SILENT, Selection, Summary
 
 __all__ = ["Touchpoints", "measure_touchpoints"]
@@ -333,9 +335,23 @@ class _Asked:
             gap=self.chosen.gap is not None,
             has_losses=bool(self.chosen.places["is_lost"].any()),
         )
+        columns["next_wait"] = self._next_wait(counted)
         has_costs = bool((self.chosen.contacts["cost_sum"] != 0).any())
         columns |= _perceived(counted.sums, customers, has_costs=has_costs)
         return pl.DataFrame(columns)
+
+    def _next_wait(self, counted: _Counted) -> pl.Series:
+        """Median time to the next contact, open ones allowed for."""
+        steps, cells = self.chosen.steps, len(counted.followed)
+        went_on = steps.filter(pl.col("next") < DONE)
+        cell = counted.cell_of[went_on["place"].to_numpy()] - counted.first
+        columns = ("bucket", "bin", "n", "least", "most")
+        rows = Timed.of(cell, *(went_on[c].to_numpy() for c in columns))
+        all_buckets = counted.followed.sum(axis=1)
+        events = all_buckets[:, :_OPEN]
+        risk = risks(events.sum(axis=1), all_buckets[:, _OPEN])
+        curve = incidence_of_some(events[:, _GO_ON], risk)
+        return durations(time_quantile(rows.where((cell >= 0) & (cell < cells)), curve, risk))
 
 
 def _whole_numbers(per_bucket: Counts) -> pl.Series:
@@ -379,7 +395,6 @@ def _sequel(
     counted = [*np.moveaxis(events.sum(axis=-1), 2, 0), censored.sum(axis=-1)]
     names = ("went_on_n", "silent_n", "declined_n", "done_n", "open_n")
     columns |= {n: _whole_numbers(c).alias(n) for n, c in zip(names, counted, strict=True)}
-    columns["next_wait"] = durations(cause_quantile(whole[:, _GO_ON], WAIT_EDGES))
     return columns
 
 

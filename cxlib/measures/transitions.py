@@ -20,10 +20,9 @@ from cxlib.results import WAIT_EDGES, Result, answers, interval_columns, result
 from cxlib.statistics.competing_risks import (
     Risks,
     incidence_of_some,
-    quantile_interval,
     risks,
 )
-from cxlib.statistics.rates import Interval, divide, rate_interval
+from cxlib.statistics.rates import Interval, rate_interval
 from cxlib.statistics.resampling import (
     BUCKETS,
     Counts,
@@ -32,6 +31,7 @@ from cxlib.statistics.resampling import (
     jackknife_se,
     leave_one_out,
 )
+from cxlib.statistics.timed import Timed, time_interval
 from cxlib.summary import DONE, OPEN, Selection, Summary
 
 __all__ = ["Handoffs", "Transitions", "measure_handoffs", "measure_transitions"]
@@ -280,10 +280,16 @@ def _measure_pairs(steps: pl.DataFrame, group_of: NDArray[np.int64], groups: int
             some["n"].to_numpy()[rows],
         )
         at = part["source"].to_numpy()
-        parts.append(part.hstack(_estimate(counted, sources, at, whole, without)))
+        chosen = some.filter(pl.lit(pl.Series(rows)))
+        timed = Timed.of(
+            index[rows] - first,
+            *(chosen[c].to_numpy() for c in ("bucket", "bin", "n", "least", "most")),
+        )
+        parts.append(part.hstack(_estimate(counted, timed, sources, at, whole, without)))
     if not parts:
-        nobody = np.zeros((0, BUCKETS, _BINS))
-        return pairs.hstack(_estimate(nobody, sources, np.zeros(0, dtype=np.int64), whole, without))
+        nobody, none = np.zeros((0, BUCKETS, _BINS)), np.zeros(0, dtype=np.int64)
+        timed = Timed.of(*(none,) * 6)
+        return pairs.hstack(_estimate(nobody, timed, sources, none, whole, without))
     return pl.concat(parts)
 
 
@@ -320,14 +326,16 @@ def _count_sources(
 
 def _estimate(
     counted: Counts,
+    timed: Timed,
     sources: tuple[Counts, Counts],
     at: NDArray[np.int64],
     whole: Risks,
     without: Risks,
 ) -> pl.DataFrame:
     """Share and median wait of some pairs, each from the risks of its source."""
-    curve = incidence_of_some(counted.sum(axis=1), _rows(whole, at))
-    curves = incidence_of_some(leave_one_out(counted), _rows(without, at))
+    risk, risks_without = _rows(whole, at), _rows(without, at)
+    curve = incidence_of_some(counted.sum(axis=1), risk)
+    curves = incidence_of_some(leave_one_out(counted), risks_without)
     contacts = (sources[0] + sources[1]).sum(axis=-1)[at]
     share, loo = curve[:, -1], curves[..., -1]
     # a source whose contacts are all in one bucket: without it nothing is left
@@ -336,10 +344,12 @@ def _estimate(
     low, high = rate_interval(
         share, se, contacts=contacts.sum(axis=1), buckets=effective_buckets(contacts)
     )
-    wait = quantile_interval(
-        divide(curve, curve[:, -1:]),
-        divide(curves, curves[..., -1:]),
-        edges=WAIT_EDGES,
+    wait = time_interval(
+        timed,
+        curve,
+        risk,
+        curves=curves,
+        risks_without=risks_without,
         happened=counted.sum(axis=-1),
     )
     n = pl.Series("n", counted.sum(axis=(1, 2))).cast(pl.UInt32)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from html import escape
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import ipywidgets as widgets
 
 from cxlib.errors import CxError
+from cxlib.markup import html_text
 from cxlib.panels import texts
 
 __all__ = ["SpeaksCalmly", "calmly", "paragraph"]
@@ -54,4 +54,4 @@ def calmly(method: Callable[Concatenate[Panel, P], None]) -> Callable[Concatenat
 
 def paragraph(text: str) -> str:
     """Write a message as HTML that is read out at once."""
-    return f'<p role="alert">{escape(text[:1].upper() + text[1:])}</p>'
+    return f'<p role="alert">{html_text(text[:1].upper() + text[1:])}</p>'

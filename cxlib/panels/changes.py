@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -14,6 +13,7 @@ import traitlets
 
 from cxlib.errors import CxError
 from cxlib.figures.fragmentation import effect_text, signal_name
+from cxlib.markup import html_text
 from cxlib.numbers import MISSING, people, share
 from cxlib.panels import texts
 from cxlib.panels.address import Parameter
@@ -101,7 +101,7 @@ class Changes:
                 said = ""
             except CxError as error:
                 said = str(error)
-        self.words.value = _told(changes) if changes else f"<p>{escape(said)}</p>"
+        self.words.value = _told(changes) if changes else f"<p>{html_text(said)}</p>"
         self.below.layout.display = None if changes else "none"
         if changes:
             self._write_below(changes)
@@ -150,10 +150,10 @@ def _earlier(answers: object) -> dict[str, SnapshotRecord]:
 
 
 def _told(changes: SnapshotChanges) -> str:
-    items = "".join(f"<li>{escape(said)}.</li>" for said in _stripped(changes))
+    items = "".join(f"<li>{html_text(said)}.</li>" for said in _stripped(changes))
     more = len(changes.changed) - _SENTENCES
     rest = f"<p>{texts.CHANGES_MORE.format(n=more)}</p>" if more > 0 else ""
-    notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in changes.notes)
+    notes = "".join(f"<p><small>{html_text(note)}</small></p>" for note in changes.notes)
     return f'<div role="status"><ul>{items}</ul>{rest}{notes}</div>'
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -18,6 +17,7 @@ from cxlib.figures.fragmentation import (
     wait_text,
 )
 from cxlib.fragmentation.findings import Q_LIMIT
+from cxlib.markup import html_text
 from cxlib.numbers import answered, people, plural, share
 from cxlib.panels import texts
 from cxlib.panels.origin import day
@@ -66,8 +66,8 @@ def answer(result: FindingDetails, *, of: int, filters: Sequence[str] = ()) -> s
     if filters and of and result.found.is_empty():
         said = texts.NOTHING_HERE.removesuffix(".")
     return (
-        f'<div role="status"><h1>{escape(title)}</h1>'
-        f"<p>{escape(said)}.</p><small>{escape(basis)}</small></div>"
+        f'<div role="status"><h1>{html_text(title)}</h1>'
+        f"<p>{html_text(said)}.</p><small>{html_text(basis)}</small></div>"
     )
 
 
@@ -81,10 +81,10 @@ def entry(number: int, row: Mapping[str, Any], k: int) -> str:
     owner = f" · owner: {row['owner']}" if row["owner"] else ""
     unstable = f' <em class="cx-flag">{texts.UNSTABLE}</em>' if row["stable"] is False else ""
     return (
-        f"<b>{number}. {escape(row['source'])} → {escape(row['target'])}{unstable}</b>"
-        f"<span>{escape(_said(row))}</span>"
-        f"<small>{escape(affected_text(row, k=k).capitalize())} customers affected"
-        f"{escape(owner)}</small>"
+        f"<b>{number}. {html_text(row['source'])} → {html_text(row['target'])}{unstable}</b>"
+        f"<span>{html_text(_said(row))}</span>"
+        f"<small>{html_text(affected_text(row, k=k).capitalize())} customers affected"
+        f"{html_text(owner)}</small>"
     )
 
 
@@ -101,9 +101,8 @@ def nothing(result: FindingDetails, *, of: int = 0) -> str:
 
 def heading(row: Mapping[str, Any]) -> str:
     """Head the details of a finding."""
-    return (
-        f"<h2>{escape(row['source'])} → {escape(row['target'])}</h2><p>It {escape(_said(row))}.</p>"
-    )
+    handoff = f"{html_text(row['source'])} → {html_text(row['target'])}"
+    return f"<h2>{handoff}</h2><p>It {html_text(_said(row))}.</p>"
 
 
 def facts(result: FindingDetails, row: Mapping[str, Any], k: int) -> str:
@@ -131,8 +130,8 @@ def facts(result: FindingDetails, row: Mapping[str, Any], k: int) -> str:
         known.append((texts.CRUDE, texts.CRUDE_FACT))
     if row["status"] is not None:
         known.append(("Over time", row["status"]))
-    listed = "".join(f"<div><dt>{n}</dt><dd>{escape(str(v))}</dd></div>" for n, v in known)
-    asked = escape(row["owner"]) if row["owner"] else texts.SOME_OWNER
+    listed = "".join(f"<div><dt>{n}</dt><dd>{html_text(str(v))}</dd></div>" for n, v in known)
+    asked = html_text(row["owner"]) if row["owner"] else texts.SOME_OWNER
     advice = texts.ADVICE.get(row["signal"], texts.ADVICE[""]).format(owner=asked)
     return (
         f'<dl class="cx-facts-list">{listed}</dl><h3>{texts.TODO_HEADING}</h3>'
@@ -145,7 +144,8 @@ def for_whom(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     if not rows:
         return ""
     items = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(effect_text(row, interval=True))}</dd></div>"
+        f"<div><dt>{html_text(name)}</dt>"
+        f"<dd>{html_text(effect_text(row, interval=True))}</dd></div>"
         for name, row in rows
     )
     return f'<h3>{texts.WHOM_HEADING}</h3><dl class="cx-facts-list cx-whom">{items}</dl>'
@@ -267,7 +267,7 @@ def _said(row: Mapping[str, Any]) -> str:
 
 def _signals(result: FindingDetails) -> str:
     lines = [
-        f"<li>{escape(signal_name(row['signal']).capitalize())}: {escape(_verdict(row))}</li>"
+        f"<li>{html_text(signal_name(row['signal']).capitalize())}: {html_text(_verdict(row))}</li>"
         for row in result.signals.to_dicts()
     ]
     return f"<ul>{''.join(lines)}</ul>"

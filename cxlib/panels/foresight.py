@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -11,6 +10,7 @@ import polars as pl
 
 from cxlib.errors import WorkspaceError
 from cxlib.figures.fragmentation import signal_name
+from cxlib.markup import html_text
 from cxlib.numbers import MISSING, people, plural, share
 from cxlib.panels import texts
 from cxlib.panels.figure_widget import FigureWidget
@@ -78,18 +78,18 @@ def _told(found: Predictions) -> str:
     record = "".join(f"<li>{line}</li>" for line in _record(found))
     return (
         f"<p><small>{texts.FORESIGHT_WHOM}</small></p>{_handoffs(found)}"
-        f"<p>{escape(_customers(found))}</p>"
+        f"<p>{html_text(_customers(found))}</p>"
         f"<h3>{texts.FORESIGHT_RECORD}</h3><ul>{record}</ul>"
     )
 
 
 def _handoffs(found: Predictions) -> str:
     if found.handoff_reason is not None:
-        return f"<p>{escape(texts.FORESIGHT_NONE.format(reason=found.handoff_reason))}</p>"
+        return f"<p>{html_text(texts.FORESIGHT_NONE.format(reason=found.handoff_reason))}</p>"
     signal = signal_name(found.signal)
     could = found.handoffs.filter("could_break").to_dicts()
     if not could:
-        return f"<p><b>{escape(texts.FORESIGHT_QUIET.format(signal=signal))}</b></p>"
+        return f"<p><b>{html_text(texts.FORESIGHT_QUIET.format(signal=signal))}</b></p>"
     head = texts.FORESIGHT_COULD.format(n=plural(len(could), "handoff"), signal=signal)
     said = [
         texts.FORESIGHT_HANDOFF.format(
@@ -102,8 +102,8 @@ def _handoffs(found: Predictions) -> str:
     ]
     more = len(could) - _NAMED
     said += [texts.FORESIGHT_MORE.format(n=more)] if more > 0 else []
-    items = "".join(f"<li>{escape(line)}</li>" for line in said)
-    return f"<p><b>{escape(head)}</b></p><ul>{items}</ul>"
+    items = "".join(f"<li>{html_text(line)}</li>" for line in said)
+    return f"<p><b>{html_text(head)}</b></p><ul>{items}</ul>"
 
 
 def _record(found: Predictions) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import lru_cache
-from html import escape
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import ipywidgets as widgets
@@ -25,6 +24,7 @@ from cxlib.figures.touchpoints import (
     plot_touchpoints,
     weakest_marks,
 )
+from cxlib.markup import html_text
 from cxlib.panels import texts
 from cxlib.panels.address import LinkedState, Parameter, period_texts, segment_texts
 from cxlib.panels.calm import calmly
@@ -323,8 +323,8 @@ class JourneyMapPanel:
         if not rows:
             self.details.value = f"<p>{texts.NO_CONTACTS}</p>"
             return
-        where = f"{escape(place.channel)}, {escape(place.stage)}"
-        head = f"<h2>{escape(place.touchpoint)}</h2><p>{where}</p>"
+        where = f"{html_text(place.channel)}, {html_text(place.stage)}"
+        head = f"<h2>{html_text(place.touchpoint)}</h2><p>{where}</p>"
         self.details.value = head + touchpoint_details(rows[0], moves=next_moves(moves, rows[0]))
 
 

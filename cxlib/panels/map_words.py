@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from cxlib.figures.touchpoints import describe_touchpoints
+from cxlib.markup import html_text
 from cxlib.numbers import duration, people, plural, rating, share
 from cxlib.panels import texts
 from cxlib.panels.origin import day
@@ -21,7 +21,7 @@ def answer(result: Touchpoints) -> str:
     """Answer the question of the dashboard in one sentence, with what it rests on below."""
     return (
         f'<div role="status"><h1>{texts.MAP_TITLE}</h1>'
-        f"<p>{escape(describe_touchpoints(result))}.</p><small>{escape(_basis(result))}</small></div>"
+        f"<p>{html_text(describe_touchpoints(result))}.</p><small>{html_text(_basis(result))}</small></div>"
     )
 
 

@@ -12,7 +12,7 @@ from cxlib.publish.answers import NUMBER, SELECTIONS
 from cxlib.publish.influence import Influence
 from cxlib.publish.rounding import rounding_base
 from cxlib.publish.rules import PublishedMeasure, PublishedTable
-from cxlib.publish.small_groups import Kind
+from cxlib.publish.small_groups import LEAST_STEPS, Kind, Rule
 
 __all__ = ["check_numbers", "check_snapshot", "check_texts"]
 
@@ -63,6 +63,7 @@ def check_snapshot(
     return [
         f"every number of customers is a multiple of {k}, and none is about fewer",
         f"every other number is a multiple of more than any {k - 1} customers add to it",
+        f"no share, mean or median of which {k - 1} customers make up two fifths",
         "no text is a customer's id",
         f"{selections} selections answered by {len(measures)} measures",
     ]
@@ -76,15 +77,23 @@ def _check_figures(
         joined = frame.join(added, on=list(table.on), how="left")
     else:
         joined = frame.join(added, how="cross")
-    for column, rule in table.rules.items():
+
+    def base(rule: Rule) -> pl.Expr:
         if rule.kind is Kind.CUSTOMERS:
-            base = pl.lit(k)
-        elif rule.kind is Kind.COUNT:
-            base = rounding_base(pl.col(f"_k_{rule.heaviest}").fill_null(0), k=k)
-        else:
+            return pl.lit(k)
+        return rounding_base(pl.col(f"_k_{rule.heaviest}").fill_null(0), k=k)
+
+    for column, rule in table.rules.items():
+        if column not in frame.columns:
             continue
-        wrong = joined.filter(_could_tell(pl.col(column), base, k=k))
-        _refuse_numbers(len(wrong), f"{name}, {column}", k=k)
+        if rule.kind in (Kind.CUSTOMERS, Kind.COUNT):
+            wrong = joined.filter(_could_tell(pl.col(column), base(rule), k=k))
+            _refuse_numbers(len(wrong), f"{name}, {column}", k=k)
+        elif rule.of in frame.columns and table.rules[rule.of].kind is Kind.COUNT:
+            least = LEAST_STEPS * base(table.rules[rule.of])
+            few = pl.col(rule.of).cast(pl.Int64).fill_null(0) < least
+            wrong = joined.filter(few & pl.col(column).is_not_null())
+            _refuse_numbers(len(wrong), f"{name}, {column}", k=k)
 
 
 def check_numbers(frame: pl.DataFrame, columns: Sequence[str], *, name: str, k: int) -> None:

@@ -49,6 +49,8 @@ def round_together(
         whole time is rounded to the nearest multiple, so is any range from the first period on; the
         others are within a few steps.
     """
+    if not exact.size:
+        return exact
     parts = _Parts.of(choices, distinct=distinct)
     groups = 1 + len(choices.segments)
     counts = parts.split(exact.reshape(len(exact), groups, -1))

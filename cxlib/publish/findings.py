@@ -8,7 +8,7 @@ which bounds what k-1 customers can add to any number here.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +39,8 @@ NAME = "findings"
 LABEL = Rule(Kind.LABEL)
 CUSTOMERS = Rule(Kind.CUSTOMERS)
 SHARE = Rule(Kind.SHARE)
-CASES = Rule(Kind.COUNT, heaviest="arrivals")
-MEAN = Rule(Kind.MEAN, heaviest="arrivals", of="n")
-TIME = Rule(Kind.TWO_DIGITS, heaviest="arrivals", of="n")
+MEAN = Rule(Kind.MEAN, of="n")
+TIME = Rule(Kind.TIME, of="n")
 
 _NAMES = (
     "source",
@@ -81,7 +80,12 @@ _FRAMES = ("table", "signals", "curves", "onward", "trend", "places")
 
 
 def write_findings(
-    folder: Path, workspace: Workspace, segments: tuple[tuple[str, str], ...], *, k: int
+    folder: Path,
+    workspace: Workspace,
+    segments: tuple[tuple[str, str], ...],
+    *,
+    k: int,
+    until: datetime,
 ) -> None:
     """Judge every handoff for everybody and for each segment, protect the answers, write them."""
     from cxlib.fragmentation import measure_fragmentation, read_arrivals
@@ -104,7 +108,7 @@ def write_findings(
             safe[name] = safe[name].join(shown, on=_KEYS[:2], how="semi", maintain_order="left")
         for name, frame in safe.items():
             frames[name].append(frame.with_columns(pl.lit(number, pl.UInt32).alias(NUMBER)))
-        others.append(_numbers(details, _size(workspace, segment), k=k))
+        others.append(_numbers(details, _size(workspace, segment), k=k, until=until))
     below = {name: pl.concat(parts, how="vertical_relaxed") for name, parts in frames.items()}
     write_answers(folder, NAME, below, others)
 
@@ -124,8 +128,7 @@ def read_findings(folder: Path, number: int, segment: tuple[str, str] | None) ->
 
 def protect_details(details: FindingDetails, *, k: int, spread: float) -> dict[str, pl.DataFrame]:
     """Protect every frame of the details of findings."""
-    bound = pl.DataFrame({"arrivals": [_most_added(k)]})
-    table = _protect_table(details.table, bound, k=k, spread=spread)
+    table = _protect_table(details.table, k=k, spread=spread)
     people = _people_of(details.table)
     curve = dict.fromkeys(("observed", "expected", "expected_low", "expected_high"), SHARE)
     curves = protect(
@@ -146,7 +149,7 @@ def protect_details(details: FindingDetails, *, k: int, spread: float) -> dict[s
         "signals": details.signals,
         "curves": curves,
         "onward": onward.filter(pl.col("observed").is_not_null()),
-        "trend": _protect_trend(details, bound, k=k, spread=spread),
+        "trend": _protect_trend(details, k=k, spread=spread),
         "places": _named_places(details, table),
     }
 
@@ -156,16 +159,14 @@ def _people_of(table: pl.DataFrame) -> pl.DataFrame:
     return table.select(*_KEYS, "customers")
 
 
-def _most_added(k: int) -> int:
-    """What any k-1 customers together add to a count of arrivals, at most."""
-    from cxlib.fragmentation.arrivals import MAX_PER_CUSTOMER
+def _cases() -> Rule:
+    """The rule of a number of arrivals."""
+    from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
 
-    return MAX_PER_CUSTOMER * (k - 1)
+    return Rule(Kind.COUNT, each=MAX_PER_CUSTOMER)
 
 
-def _protect_table(
-    table: pl.DataFrame, bound: pl.DataFrame, *, k: int, spread: float
-) -> pl.DataFrame:
+def _protect_table(table: pl.DataFrame, *, k: int, spread: float) -> pl.DataFrame:
     from cxlib.fragmentation.sentences import say_finding
 
     flat = table.rename({"low": "effect_low", "high": "effect_high"}).with_columns(
@@ -183,10 +184,9 @@ def _protect_table(
         parts.append(
             protect(
                 rows,
-                {**labels, "customers": CUSTOMERS, "n": CASES, **rules},
+                {**labels, "customers": CUSTOMERS, "n": _cases(), **rules},
                 customers="customers",
                 k=k,
-                influence=bound,
                 spread=spread,
             )
         )
@@ -210,9 +210,7 @@ def _is_whole(row: dict[str, Any]) -> bool:
     return all(row[name] is not None for name in said)
 
 
-def _protect_trend(
-    details: FindingDetails, bound: pl.DataFrame, *, k: int, spread: float
-) -> pl.DataFrame:
+def _protect_trend(details: FindingDetails, *, k: int, spread: float) -> pl.DataFrame:
     units = details.table.select(*_KEYS, "unit")
     trend = details.trend.join(units, on=_KEYS, how="left", maintain_order="left").rename(
         {"low": "observed_low", "high": "observed_high"}
@@ -223,11 +221,9 @@ def _protect_trend(
         rows = trend.filter(
             pl.col("unit").str.starts_with(family), pl.col("customers") >= smallest_shown(k)
         )
-        rule = {**names, "customers": CUSTOMERS, "n": CASES, "observed": rules["observed"]}
+        rule = {**names, "customers": CUSTOMERS, "n": _cases(), "observed": rules["observed"]}
         rule["response"] = rules["response"]
-        parts.append(
-            protect(rows, rule, customers="customers", k=k, influence=bound, spread=spread)
-        )
+        parts.append(protect(rows, rule, customers="customers", k=k, spread=spread))
     return (
         pl.concat(parts)
         .drop("unit")
@@ -256,13 +252,13 @@ def _size(workspace: Workspace, segment: tuple[str, str] | None) -> int:
     return int(everybody["customers"].sum())
 
 
-def _numbers(details: FindingDetails, customers: int, *, k: int) -> dict[str, Any]:
+def _numbers(details: FindingDetails, customers: int, *, k: int, until: datetime) -> dict[str, Any]:
     silence: timedelta = details.silence
     return {
         "tests": details.tests,
         "customers": protect_number(customers, k, k=k),
         "silence": silence,
-        "observed_until": details.observed_until,
+        "observed_until": until,
     }
 
 

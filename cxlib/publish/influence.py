@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from cxlib.publish.rare import Folded
+from cxlib.store.walk import around
 
 __all__ = ["Influence", "measure_influence"]
 
@@ -24,9 +25,10 @@ _END = 65_535
 class Influence:
     """What the k-1 heaviest customers add, for every kind of row that is published.
 
-    Every frame has the row's key and ``contacts``, ``ratings``, ``dwells`` (numbers), ``cost`` (the
-    map's currency) or ``journeys``; `whole` has one row and no key. ``total`` is what they add to
-    the whole that a row is a share of: contacts at the source of a move, journeys begun.
+    Every frame has the row's key and ``contacts``, ``ratings``, ``dwells`` (numbers),
+    ``dwell_seconds``, ``cost`` (the map's currency) or ``journeys``; `whole` has one row
+    and no key. ``total`` is what they add to the whole that a row is a share of: contacts at the
+    source of a move, journeys begun.
     """
 
     places: pl.DataFrame
@@ -72,18 +74,22 @@ def _of_bucket(rows: pl.DataFrame, places: pl.DataFrame, *, k: int) -> dict[str,
     """Return the k-1 heaviest customers of one bucket for every row, one line each."""
     cost = pl.col("cost").sum() if "cost" in rows.columns else pl.lit(0.0)
     ratings = pl.col("rating").count() if "rating" in rows.columns else pl.lit(0)
-    dwells = pl.col("ended_at").count() if "ended_at" in rows.columns else pl.lit(0)
+    dwells, seconds = pl.lit(0), pl.lit(0.0)
+    if "ended_at" in rows.columns:
+        dwells = pl.col("ended_at").count()
+        seconds = (pl.col("ended_at") - pl.col("occurred_at")).dt.total_microseconds().sum() / 1e6
     per_place = (
         rows.group_by("customer", "place")
         .agg(
             contacts=pl.len().cast(pl.Int64),
             ratings=ratings.cast(pl.Int64),
             dwells=dwells.cast(pl.Int64),
+            dwell_seconds=seconds.cast(pl.Float64),
             cost=cost.cast(pl.Float64),
         )
         .join(places, on="place", how="left")
     )
-    sums = [pl.col(c).sum() for c in ("contacts", "ratings", "dwells", "cost")]
+    sums = [pl.col(c).sum() for c in ("contacts", "ratings", "dwells", "dwell_seconds", "cost")]
     journeys = pl.col("journey").n_unique().cast(pl.Int64).alias("journeys")
     whole = (
         per_place.group_by("customer")
@@ -99,12 +105,11 @@ def _of_bucket(rows: pl.DataFrame, places: pl.DataFrame, *, k: int) -> dict[str,
             on=["customer", "stage"],
         )
     )
-    follows = pl.col("journey") == pl.col("journey").shift(-1)
     moves = (
         rows.select(
             "customer",
             source="place",
-            target=pl.when(follows).then(pl.col("place").shift(-1)).otherwise(_END),
+            target=around("place", 1).fill_null(_END),
         )
         .group_by("customer", "source", "target")
         .agg(contacts=pl.len().cast(pl.Int64))

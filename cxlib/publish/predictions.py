@@ -19,7 +19,7 @@ import polars as pl
 from cxlib.errors import WorkspaceError
 from cxlib.publish.answers import NUMBER, read_answer, write_answers
 from cxlib.publish.checks import check_numbers, check_texts
-from cxlib.publish.rounding import rounding_base, smallest_shown
+from cxlib.publish.rounding import smallest_shown
 from cxlib.publish.small_groups import (
     Kind,
     Rule,
@@ -61,8 +61,9 @@ class Predictions:
         ``at_least``, ``below`` (risk now), ``customers`` under way.
     under_way
         Backtest of these customers, one row per date and one for all (``fold`` "all"): ``at``
-        (day), ``customers``, ``predicted``, ``fragmented`` (shares), ``brier``, and ``skill`` with
-        ``_low`` and ``_high`` (by how much it is better than going by their silence alone).
+        (first day of its month), ``customers``, ``predicted``, ``fragmented`` (shares), ``brier``,
+        and ``skill`` with ``_low`` and ``_high`` (by how much it is better than going by their
+        silence alone).
     overlap
         Backtest of the handoffs by ``method``: ``hits`` of the ``of`` worst that were named, what
         ``by_chance`` would be, ``rmse`` of the sizes (null for rankings), and ``forecast_is``: how
@@ -94,7 +95,7 @@ class Predictions:
     where: Selection | None = None
 
 
-def write_predictions(folder: Path, workspace: Workspace, *, k: int) -> None:
+def write_predictions(folder: Path, workspace: Workspace, *, k: int, until: datetime) -> None:
     """Predict, hold the predictions against the past, protect all of it, write it."""
     from cxlib.fragmentation import (
         backtest_risk,
@@ -120,7 +121,7 @@ def write_predictions(folder: Path, workspace: Workspace, *, k: int) -> None:
         # the reasons count contacts exactly; that there are too few of them is enough
         "handoff_reason": None if handoffs.reason is None else "the log is too short or too small",
         "reason": None if risk.reason is None else "the log is too short or too small",
-        "observed_until": risk.observed_until,
+        "observed_until": until,
     }
     numbered = {
         name: f.with_columns(pl.lit(0, pl.UInt32).alias(NUMBER)) for name, f in frames.items()
@@ -145,7 +146,7 @@ def read_predictions(folder: Path) -> Predictions:
 
 
 def _protect_handoffs(found: HandoffForecast, arrivals: Arrivals, *, k: int) -> pl.DataFrame:
-    from cxlib.fragmentation.arrivals import MAX_PER_CUSTOMER
+    from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
 
     keys = ["source_place", "target_place"]
     people = (
@@ -164,7 +165,7 @@ def _protect_handoffs(found: HandoffForecast, arrivals: Arrivals, *, k: int) -> 
     )
     step = (k / protect_customers(pl.col("behind").cast(pl.Int64), k=k)).clip(0.005)
     chance = ((pl.col("chance") / _CHANCE).round() * _CHANCE).round(2)
-    base = rounding_base(pl.lit(MAX_PER_CUSTOMER * (k - 1)), k=k)
+    base = MAX_PER_CUSTOMER * k
     arrived = (pl.col("n") / base).round() * base
     return table.select(
         *("source", "target", "source_channel", "target_channel", "stage", "owner"),
@@ -203,9 +204,10 @@ def _protect_under_way(test: Backtest, *, k: int) -> pl.DataFrame:
         schema: dict[str, Any] = dict.fromkeys(columns, pl.Float64)
         schema |= {"fold": pl.String, "at": pl.Date, "customers": pl.Int64}
         return pl.DataFrame(schema=schema)
-    # the dates are parts of the time from the first contact to the last: to the second, they
-    # would tell when somebody came
+    # the dates are parts of the time from the first contact to the last: from several of them one
+    # could tell on what day the first customer came
     table = test.under_way.select(columns).cast({"customers": pl.Int64, "at": pl.Date})
+    table = table.with_columns(pl.col("at").dt.truncate("1mo"))
     rules = {"fold": LABEL, "at": LABEL, "customers": CUSTOMERS}
     rules |= {"predicted": SHARE, "fragmented": SHARE} | dict.fromkeys(scores, LABEL)
     safe = protect(table, rules, customers="customers", k=k)

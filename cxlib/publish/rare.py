@@ -15,9 +15,9 @@ from typing import Any
 
 import polars as pl
 
-from cxlib.counting import count_bucket
 from cxlib.publish.rounding import smallest_shown
 from cxlib.store import Workspace
+from cxlib.store.counting import count_bucket
 from cxlib.summary import NONE, TABLES, Summary
 
 __all__ = ["OTHER", "Folded", "fold_rare_touchpoints"]

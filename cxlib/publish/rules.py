@@ -10,19 +10,26 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import polars as pl
+
 from cxlib.measures.first_contacts import FirstContacts, measure_first_contacts
 from cxlib.measures.stage_funnel import StageFunnel, measure_stage_funnel
 from cxlib.measures.touchpoints import Touchpoints, measure_touchpoints
 from cxlib.measures.transitions import Transitions, measure_transitions
 from cxlib.publish.small_groups import Kind, Rule
+from cxlib.summary import OPEN, Summary
 
 __all__ = ["MEASURES", "PublishedMeasure", "PublishedTable"]
 
 LABEL = Rule(Kind.LABEL)
 CUSTOMERS = Rule(Kind.CUSTOMERS)
-SHARE = Rule(Kind.SHARE)
 CONTACTS = Rule(Kind.COUNT, heaviest="contacts")
 JOURNEYS = Rule(Kind.COUNT, heaviest="journeys")
+TOTAL = Rule(Kind.COUNT, heaviest="total")
+
+
+def _share(*cases: str, of: str, open: str | None = "open_n", settled: str | None = None) -> Rule:
+    return Rule(Kind.SHARE, of=of, cases=cases, open=open, settled=settled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,9 @@ class PublishedTable:
         The column with the distinct customers behind a row, where there is one.
     keep_hidden
         Whether a row that may not be shown in a selection stays, without figures.
+    totals
+        Counts in what all its rows together are, of a part of the summary: one row for each value
+        of the key columns that it has. They are rounded like counts of the table, and left out.
     """
 
     rules: Mapping[str, Rule]
@@ -52,6 +62,7 @@ class PublishedTable:
     key: tuple[str, ...]
     customers: str | None = "customers"
     keep_hidden: bool = True
+    totals: Callable[[Summary], pl.DataFrame] | None = None
 
     @property
     def first(self) -> str:
@@ -88,25 +99,21 @@ class PublishedMeasure:
 _SEQUEL: dict[str, Rule] = {
     "customers": CUSTOMERS,
     "contacts": CONTACTS,
-    "go_on": SHARE,
-    "lost": SHARE,
-    "silent": SHARE,
-    "declined": SHARE,
-    "done": SHARE,
-    "open": Rule(Kind.SHARE, settles=True),
-    "went_on_n": CONTACTS,
-    "silent_n": CONTACTS,
-    "declined_n": CONTACTS,
-    "done_n": CONTACTS,
-    "open_n": CONTACTS,
-    "next_wait": Rule(Kind.TWO_DIGITS, heaviest="contacts", of="went_on_n"),
-    "rating": Rule(Kind.MEAN, heaviest="ratings", of="rating_n"),
+    "go_on": _share("went_on_n", of="contacts"),
+    "lost": _share("silent_n", "declined_n", of="contacts", settled="silent_n"),
+    "silent": _share("silent_n", of="contacts", settled="silent_n"),
+    "declined": _share("declined_n", of="contacts"),
+    "done": _share("done_n", of="contacts"),
+    "open": _share("open_n", of="contacts", open=None),
+    **dict.fromkeys(("went_on_n", "silent_n", "declined_n", "done_n", "open_n"), CONTACTS),
+    "next_wait": Rule(Kind.TIME, of="went_on_n"),
+    "rating": Rule(Kind.MEAN, of="rating_n"),
     "rating_n": Rule(Kind.COUNT, heaviest="ratings"),
-    "response": SHARE,
-    "dwell": Rule(Kind.TWO_DIGITS, heaviest="dwells", of="dwell_n"),
+    "response": _share("rating_n", of="contacts", open=None),
+    "dwell": Rule(Kind.RATIO, heaviest="dwell_seconds", of="dwell_n"),
     "dwell_n": Rule(Kind.COUNT, heaviest="dwells"),
     "cost": Rule(Kind.SUM, heaviest="cost"),
-    "cost_per_contact": Rule(Kind.TWO_DIGITS, heaviest="contacts", of="contacts"),
+    "cost_per_contact": Rule(Kind.RATIO, heaviest="cost", of="contacts"),
 }
 
 TOUCHPOINTS = PublishedMeasure(
@@ -140,6 +147,18 @@ _ENDS = [
     f"{end}{of}" for end in ("source", "target") for of in ("", "_touchpoint", "_channel", "_stage")
 ]
 
+
+def _contacts_at_source(part: Summary) -> pl.DataFrame:
+    n = pl.col("n").cast(pl.Int64)
+    return part.steps.group_by(source=pl.col("place").cast(pl.Int64)).agg(
+        total=n.sum(), open_n=n.filter(pl.col("next") == OPEN).sum()
+    )
+
+
+def _journeys_begun(part: Summary) -> pl.DataFrame:
+    return part.starts.select(total=pl.col("n").sum().cast(pl.Int64))
+
+
 TRANSITIONS = PublishedMeasure(
     name="transitions",
     measure=partial(measure_transitions, by="place"),
@@ -149,14 +168,17 @@ TRANSITIONS = PublishedMeasure(
             {
                 **dict.fromkeys(_ENDS, LABEL),
                 "n": CONTACTS,
-                "share": Rule(Kind.SHARE_OF, heaviest="contacts", of="n", total="total"),
-                "wait": Rule(Kind.TWO_DIGITS, heaviest="contacts", of="n"),
+                "share": _share("n", of="total"),
+                "wait": Rule(Kind.TIME, of="n"),
+                "total": TOTAL,
+                "open_n": TOTAL,
             },
             influence="moves",
             on=("source", "target"),
             key=("source", "target"),
             customers=None,
             keep_hidden=False,
+            totals=_contacts_at_source,
         )
     },
     numbers={"contacts": CONTACTS},
@@ -165,11 +187,12 @@ TRANSITIONS = PublishedMeasure(
 _BEGINNING: dict[str, Rule] = {
     "journeys": JOURNEYS,
     "first_journeys": Rule(Kind.CUSTOMERS, adds_up=True),
-    "share": Rule(Kind.SHARE_OF, heaviest="journeys", of="journeys", total="total"),
-    "goal": SHARE,
-    "lost": SHARE,
-    "time_to_goal": Rule(Kind.TWO_DIGITS, heaviest="journeys", of="goal_n"),
+    "share": _share("journeys", of="total", open=None),
+    "goal": _share("goal_n", of="journeys"),
+    "lost": _share("silent_n", "declined_n", of="journeys"),
+    "time_to_goal": Rule(Kind.TIME, of="goal_n"),
     **dict.fromkeys(("goal_n", "declined_n", "silent_n", "done_n", "open_n"), JOURNEYS),
+    "total": TOTAL,
 }
 
 FIRST_CONTACTS = PublishedMeasure(
@@ -186,6 +209,7 @@ FIRST_CONTACTS = PublishedMeasure(
             on=("place",),
             key=("place",),
             customers=None,
+            totals=_journeys_begun,
         ),
         "by_channel": PublishedTable(
             {"channel": LABEL, **_BEGINNING},
@@ -193,8 +217,11 @@ FIRST_CONTACTS = PublishedMeasure(
             on=("channel",),
             key=("channel",),
             customers=None,
+            totals=_journeys_begun,
         ),
-        "whole": PublishedTable(_BEGINNING, influence="whole", on=(), key=(), customers=None),
+        "whole": PublishedTable(
+            _BEGINNING, influence="whole", on=(), key=(), customers=None, totals=_journeys_begun
+        ),
     },
     numbers={"journeys": JOURNEYS},
 )
@@ -210,8 +237,13 @@ STAGE_FUNNEL = PublishedMeasure(
                 "customers": CUSTOMERS,
                 "journeys": JOURNEYS,
                 "began": JOURNEYS,
-                **dict.fromkeys(("further", "progress", "goal", "lost", "done", "open"), SHARE),
-                "time": Rule(Kind.TWO_DIGITS, heaviest="journeys", of="journeys"),
+                "further": _share("progress_n", "goal_n", of="journeys"),
+                "progress": _share("progress_n", of="journeys"),
+                "goal": _share("goal_n", of="journeys"),
+                "lost": _share("silent_n", "declined_n", of="journeys"),
+                "done": _share("done_n", of="journeys"),
+                "open": _share("open_n", of="journeys", open=None),
+                "time": Rule(Kind.TIME, of="progress_n"),
                 **dict.fromkeys(
                     ("progress_n", "goal_n", "declined_n", "silent_n", "done_n", "open_n"), JOURNEYS
                 ),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -11,9 +12,10 @@ from cxlib.contracts import UNKNOWN
 from cxlib.periods import Periods
 from cxlib.publish.rounding import smallest_shown
 from cxlib.segments import DIMENSION
+from cxlib.store import Workspace
 from cxlib.summary import NONE, Selection, Summary
 
-__all__ = ["Choices", "find_choices"]
+__all__ = ["Choices", "find_choices", "find_last_day"]
 
 MOST_PERIODS = 12
 """More than this are put together, into the next longer unit: every range of them is answered.
@@ -40,12 +42,15 @@ class Choices:
         Their length: day, week, month or quarter, as far as they are that short.
     spans
         First and last period of the summary in each published period.
+    until
+        The day to which there is data, as midnight UTC (see `find_last_day`).
     """
 
     segments: tuple[tuple[str, str], ...]
     periods: tuple[date, ...]
     period_unit: str
     spans: tuple[tuple[int, int], ...]
+    until: datetime = datetime(1, 1, 1, tzinfo=UTC)
 
     def selections(self) -> tuple[Selection, ...]:
         """Return every selection: each segment or all, each range of published periods or all."""
@@ -65,12 +70,17 @@ class Choices:
         return Selection(segment=where.segment, period=(self.spans[first][0], self.spans[last][1]))
 
 
-def find_choices(summary: Summary, *, k: int) -> Choices:
-    """Find what may be chosen in a summary: segments large enough to be shown, and periods."""
+def find_choices(workspace: Workspace, summary: Summary, *, k: int) -> Choices:
+    """Find what may be chosen in a summary of a workspace: segments large enough to be shown, and
+    periods.
+    """
     segments = _segments(summary, k=k)
     moves = summary.steps.select(pl.struct("place", "next").n_unique()).item()
     most = MOST_ROWS // max(1, moves * (1 + len(segments)))
-    return Choices(segments, *_group(summary.periods, most_ranges=most))
+    periods, unit, spans = _group(summary.periods, most_ranges=most)
+    days, spans = _begin_and_end(summary, periods, spans, k=k)
+    until = find_last_day(workspace, k=k) or datetime(*days[-1].timetuple()[:3], tzinfo=UTC)
+    return Choices(segments, days, unit, spans, until)
 
 
 def _segments(summary: Summary, *, k: int) -> tuple[tuple[str, str], ...]:
@@ -108,6 +118,58 @@ def _group(
             merged[key] = (merged[key][0], last) if key in merged else (first, last)
         groups = merged
     return tuple(groups), unit, tuple(groups.values())
+
+
+def _begin_and_end(
+    summary: Summary,
+    periods: tuple[date, ...],
+    spans: tuple[tuple[int, int], ...],
+    *,
+    k: int,
+) -> tuple[tuple[date, ...], tuple[tuple[int, int], ...]]:
+    """Let periods begin and end where enough customers are: a first or last day tells of few.
+
+    What lies before the first period that is long enough, or after the last, is counted in it.
+    """
+    everybody = summary.reach.filter(pl.col("level") == "all")
+    before = pl.col("previous_period")
+
+    def enough(first: int, last: int) -> bool:
+        new = (before < first) | (before == NONE)
+        there = everybody.filter(pl.col("period").is_between(first, last), new)
+        return int(there["customers"].sum()) >= smallest_shown(k)
+
+    end = spans[-1][1]
+    begun = next((i for i, s in enumerate(spans) if enough(0, s[1])), len(spans) - 1)
+    ended = next((i for i in range(len(spans) - 1, begun, -1) if enough(spans[i][0], end)), begun)
+    kept = [*spans[begun : ended + 1]]
+    kept[0] = (0, kept[0][1])
+    kept[-1] = (kept[-1][0], end)
+    return periods[begun : ended + 1], tuple(kept)
+
+
+def find_last_day(workspace: Workspace, *, k: int) -> datetime | None:
+    """Return the day to which a snapshot says it has data, as midnight UTC.
+
+    The one that the journey map states, or else the last on or after which enough customers came:
+    the instant of the last contact of all would be one customer's. None where there are not as
+    many customers.
+    """
+    zone = ZoneInfo(workspace.periods.time_zone)
+    stated, number = workspace.journey_map.observed_until, smallest_shown(k)
+    last = pl.concat(
+        pl.scan_parquet(file).group_by("customer").agg(pl.col("occurred_at").max())
+        for file in workspace.bucket_files()
+    )
+    latest = last.select(pl.col("occurred_at").top_k(number)).collect().to_series()
+    if stated is not None and stated == workspace.observed_until:
+        # written as a day it is the midnight after it
+        day = (stated - timedelta(microseconds=1)).astimezone(zone).date()
+    elif len(latest) < number:
+        return None
+    else:
+        day = latest.min().astimezone(zone).date()  # type: ignore[union-attr]
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _floor(day: date, unit: str) -> date:

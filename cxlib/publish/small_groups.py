@@ -1,18 +1,22 @@
 """The rule for small groups: what a figure must go through before it may be published.
 
-See ``docs/decisions/0001-small-groups.md`` for why these rules and what they promise.
+See ``docs/decisions/0001-small-groups.md`` for why these rules and what they promise. Everything
+rests on rounded counts, never on exact ones: whether a figure is shown, and between which bounds a
+share lies. So a log rebuilt from the published counts would be published with the same blanks.
 
-- A number of customers is a multiple of k and shown from 2k on. What is not shown may be nobody, a
-  few, or k and more (`smallest_shown`): a blank says nothing about small groups. Where a table
-  holds several selections its counts come rounded already, together (`cxlib.publish.coherent`).
+- A number of customers is a multiple of k and shown from 2k on. Where a table holds several
+  selections its counts come rounded already, together (`cxlib.publish.coherent`).
 - A row that is not shown has no figures at all, as if nobody stood behind it.
 - A number one customer can add to more than once (contacts, journeys, ratings, cost) is a multiple
-  of more than what the k-1 heaviest customers together add to it (`cxlib.publish.influence`).
-- A share moves in steps of k of the customers behind it, and is withheld where it or what it leaves
-  over rounds to less than two steps; 0 and 1 are shown where no selection has anything else. Its
-  interval is widened to whole steps.
+  of a base above what the k-1 heaviest customers together add to it (`cxlib.publish.influence`).
+- **Dominance.** A share, mean, median or amount is shown where the rounded number of its cases is
+  at least three bases: the k-1 heaviest customers are then less than two fifths of it (an (n, k)
+  rule with n = k-1). Where rounding alone made a part of the log look that large, it is given the
+  figure of everybody and the whole time.
+- A share lies between the rounded cases that are known and these with all that are still open,
+  divided by the rounded whole, in steps of one base. So 0 % means "less than half a base, or none".
 - A mean of ratings moves in steps in which k-1 people answering the other way are lost; times and
-  costs per contact keep two digits. Both need more answers than k-1 customers can give.
+  costs keep two digits.
 """
 
 from __future__ import annotations
@@ -25,11 +29,11 @@ import polars as pl
 
 from cxlib.errors import InputError
 from cxlib.publish.answers import NUMBER
-from cxlib.publish.rounding import rounding_base, smallest_shown
+from cxlib.publish.rounding import rounding_base
 
 __all__ = [
     "EXACT",
-    "SETTLED",
+    "LEAST_STEPS",
     "Kind",
     "Rule",
     "protect",
@@ -42,8 +46,8 @@ __all__ = [
 EXACT = "_exact_"
 """Before the name of a count that is rounded already: its exact value."""
 
-SETTLED = f"{EXACT}settled"
-"""Whether a row is about a time that nothing can still be open of."""
+LEAST_STEPS = 3
+"""Bases that the rounded cases of a share, mean, median or amount make up at least."""
 
 _FINEST_SHARE = 0.005
 _FINEST_MEAN = 0.1
@@ -59,17 +63,18 @@ class Kind(Enum):
     COUNT = auto()
     """Something one customer can add to more than once; `heaviest` says how much."""
     SHARE = auto()
-    """A probability, with ``_low`` and ``_high`` where they are there."""
-    SHARE_OF = auto()
-    """A share of a count: `of` is the numerator, `total` bounds the denominator."""
+    """A probability, with ``_low`` and ``_high``: `cases` of `of`, where `open` are not known yet;
+    of the customers behind the row, each once, where `of` is None."""
     MEAN = auto()
     """A mean on the rating scale; `of` is the column with the number of answers."""
-    TWO_DIGITS = auto()
-    """A median time, or a mean of times or costs; `of` is the column with the number of cases."""
+    TIME = auto()
+    """A median time; `of` is the column with the number of cases."""
     SUM = auto()
     """An amount; `heaviest` says what the k-1 heaviest customers add."""
+    RATIO = auto()
+    """An amount per case of `of`; `heaviest` as for an amount."""
     RANK = auto()
-    """A place in an order; shown where `of` is."""
+    """An order by what is published: customers of the row times the lower end of `of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +86,29 @@ class Rule:
     kind
         What the column is.
     heaviest
-        For counts and sums: the column of the influence frame with what k-1 customers add.
+        For counts and amounts: the column of the influence frame with what k-1 customers add.
+    each
+        For counts without such a column: how often one customer counts at most.
     of
-        The column this one depends on (see `Kind`).
-    total
-        For shares of a count: the column of the influence frame with what k-1 customers add to the
-        denominator.
+        The count that this column is about: its number of cases.
+    cases
+        For shares: the counts that together are its numerator.
+    open
+        For shares: the count of cases that may yet come to be among `cases`.
+    settled
+        For shares: the count without which it is not known while cases are open.
     adds_up
         For customers: whether each is counted in one period only, so that periods add up.
-    settles
-        For shares: whether it is 0 by nature in times long past (the column `SETTLED` says which),
-        so that a 0 there is no figure about anybody.
     """
 
     kind: Kind
     heaviest: str | None = None
+    each: int = 1
     of: str | None = None
-    total: str | None = None
+    cases: tuple[str, ...] = ()
+    open: str | None = None
+    settled: str | None = None
     adds_up: bool = False
-    settles: bool = False
 
 
 def protect_customers(count: pl.Expr, *, k: int) -> pl.Expr:
@@ -123,8 +132,12 @@ def protect_count(count: pl.Expr, base: pl.Expr, *, k: int) -> pl.Expr:
     >>> pl.select(protect_count(given, pl.lit(40), k=10)).to_series().to_list()
     [None, None, None, 40, 80]
     """
-    rounded = ((count + base // 2) // base) * base
-    return pl.when((rounded > 0) & (count >= smallest_shown(k))).then(rounded)
+    rounded = _rounded(count, base)
+    return pl.when(rounded >= 2 * k).then(rounded)
+
+
+def _rounded(count: pl.Expr, base: pl.Expr) -> pl.Expr:
+    return ((count + base // 2) // base) * base
 
 
 def protect_effect(name: str, step: pl.Expr) -> dict[str, pl.Expr]:
@@ -136,8 +149,10 @@ def protect_effect(name: str, step: pl.Expr) -> dict[str, pl.Expr]:
     >>> given.with_columns(**protect_effect("effect", pl.lit(0.05))).row(0)
     (0.25, 0.1, 0.35)
     """
-    ends = [f"{name}_low", f"{name}_high"]
-    return _in_steps(name, ends, pl.lit(True), step, upper=None)
+    found = {name: (pl.col(name) / step).round() * step}
+    for end in (f"{name}_low", f"{name}_high"):
+        found[end] = _outwards(pl.col(end), step, down=end.endswith("_low"))
+    return {c: e.round(4) for c, e in found.items()}
 
 
 def protect_number(exact: int, base: int, *, k: int) -> int:
@@ -162,9 +177,9 @@ def protect(
     ----------
     table
         One row per touchpoint, channel …; exact figures. With a column `NUMBER` it holds several
-        selections, and `on` names a row in all of them: a share that is 0 or 1 in every one of them
-        is no figure about a group, and is shown. Counts may be rounded already; the exact ones are
-        then in columns of the same names with `EXACT` before them, and are left out of the result.
+        selections, the one of everybody and the whole time first, and `on` names a row in all of
+        them. Its counts are rounded already then; the exact ones are in columns of the same names
+        with `EXACT` before them, and are left out of the result.
     rules
         A rule for every column; ends of an interval (``_low``, ``_high``) go with their estimate.
     customers
@@ -193,39 +208,23 @@ def protect(
             if on
             else (frame.join(added, how="cross", maintain_order="left"))
         )
-    if customers is None:
-        column, rule = next((c, r) for c, r in rules.items() if r.kind is Kind.COUNT)
-        people, unit = _rounded_count(column, rule, k=k), _base(rule.heaviest, k=k)
-        # More than k-1 customers can make it: at least k stand behind it.
-        shown = people.is_not_null() & (pl.col(column) >= unit)
-    else:
-        column, unit = customers, pl.lit(k)
-        people = protect_customers(pl.col(customers).cast(pl.Int64), k=k)
-        shown = people.is_not_null()
-    enough = shown & (_exact(column, table.schema) >= unit)
+    asked = _Asked(frame.schema, rules, on if NUMBER in frame.columns else None, k, spread)
+    first = customers or next(c for c, r in rules.items() if r.kind is Kind.COUNT)
     frame = frame.with_columns(
-        _people=people,
-        _unit=unit,
-        _shown=shown.fill_null(value=False),
-        _enough=enough.fill_null(value=False),
-    )
-    same = on if NUMBER in table.columns else None
-    # Shares first: what depends on them must see whether they are shown.
+        _people=asked.count(first), _unit=asked.base(rules[first])
+    ).with_columns(_shown=(pl.col("_people") >= pl.max_horizontal("_unit", 2 * k)))
     made: dict[str, pl.Expr] = {}
     for column, rule in rules.items():
-        made |= _protected(column, rule, table.schema, k=k, spread=spread, same=same)
-    result = frame.with_columns(**made)
-    depending = {
-        c: pl.when(pl.col(r.of).is_not_null()).then(pl.col(c))
-        for c, r in rules.items()
-        if r.kind is Kind.RANK and r.of is not None
-    }
+        if column in table.columns:
+            made |= asked.protected(column, rule)
+    result = frame.with_columns(**{c: pl.when("_shown").then(e) for c, e in made.items()})
+    ranks = {c: _rank(c, r, result, on) for c, r in rules.items() if r.kind is Kind.RANK}
     kept = [pl.col(c).cast(d) for c, d in table.schema.items() if not c.startswith(EXACT)]
-    return result.with_columns(**depending).select(kept)
+    return result.with_columns(**ranks).select(kept)
 
 
 def _check_complete(table: pl.DataFrame, rules: Mapping[str, Rule]) -> None:
-    shares = {c for c, r in rules.items() if r.kind not in (Kind.LABEL,)}
+    shares = {c for c, r in rules.items() if r.kind is not Kind.LABEL}
     ends = {f"{c}{end}" for c in shares for end in ("_low", "_high")}
     unruled = [
         c for c in table.columns if c not in rules and c not in ends and not c.startswith(EXACT)
@@ -237,126 +236,166 @@ def _check_complete(table: pl.DataFrame, rules: Mapping[str, Rule]) -> None:
         )
 
 
-def _protected(
-    column: str,
-    rule: Rule,
-    schema: pl.Schema,
-    *,
-    k: int,
-    spread: float,
-    same: tuple[str, ...] | None,
-) -> dict[str, pl.Expr]:
-    """Return the protected expressions of a column and of the ends of its interval."""
-    if column not in schema or rule.kind is Kind.LABEL:
-        return {}
-    if rule.kind in (Kind.CUSTOMERS, Kind.COUNT, Kind.SUM, Kind.RANK):
-        return {column: pl.when(pl.col("_shown")).then(_number(column, rule, k=k))}
-    ends = [c for c in (f"{column}_low", f"{column}_high") if c in schema]
-    if rule.kind is Kind.SHARE:
-        settled = pl.col(SETTLED) if rule.settles and SETTLED in schema else pl.lit(False)
-        return _share(column, ends, settled=settled, same=same)
-    if rule.kind is Kind.SHARE_OF:
-        return _share_of(column, ends, rule, schema, k=k)
-    return _estimate(column, ends, rule, schema, k=k, spread=spread)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A table that is to be protected: an expression for each of its figures.
 
-
-def _number(column: str, rule: Rule, *, k: int) -> pl.Expr:
-    value = pl.col(column)
-    if rule.kind is Kind.CUSTOMERS:
-        return protect_customers(value.cast(pl.Int64), k=k)
-    if rule.kind is Kind.COUNT:
-        return _rounded_count(column, rule, k=k)
-    if rule.kind is Kind.SUM:
-        step = _round_up_to_digit(pl.col(f"_k_{rule.heaviest}").fill_null(0.0))
-        return pl.when(value > step).then((value / step).round() * step)
-    return value
-
-
-def _share(
-    column: str, ends: list[str], *, settled: pl.Expr, same: tuple[str, ...] | None
-) -> dict[str, pl.Expr]:
-    """Round a share to steps of so many customers (or cases) as one figure may tell apart."""
-    value, people, unit = pl.col(column), pl.col("_people"), pl.col("_unit")
-    step = (unit / people).clip(_FINEST_SHARE)
-    # Less than one step and a half is blank, whether it is nothing or little.
-    large = ((value.clip(None, 1 - value) * people) >= 1.5 * unit - 1e-9) | settled
-    if same is not None:
-        lowest, highest = value.min(), value.max()
-        if same:
-            lowest, highest = lowest.over(same), highest.over(same)
-        large = large | (highest <= 0) | (lowest >= 1)
-    return _in_steps(column, ends, pl.col("_enough") & large, step, upper=1.0)
-
-
-def _share_of(
-    column: str, ends: list[str], rule: Rule, schema: pl.Schema, *, k: int
-) -> dict[str, pl.Expr]:
-    """Divide the rounded count by the rounded total: whoever divides back gets what is published.
-
-    The exact share would give away the exact total, and with it differences of a few.
+    Attributes
+    ----------
+    schema
+        Its columns, those of the influence frame among them (``_k_…``).
+    rules
+        The rule of every column.
+    same
+        What names a row in all selections; None where the table holds one selection.
     """
-    whole = _exact(rule.of or column, schema) / pl.when(pl.col(column) > 0).then(pl.col(column))
-    base = _base(rule.total, k=k)
-    total = protect_count(whole.round().cast(pl.Int64), base, k=k)
-    cases = _rounded_count(rule.of or column, rule, k=k)
-    kept = pl.col("_enough") & cases.is_not_null() & total.is_not_null()
-    value = ((cases / total / _FINEST_SHARE).round() * _FINEST_SHARE).clip(0, 1)
-    step = (_base(rule.heaviest, k=k) / total).clip(_FINEST_SHARE)
-    found = _in_steps(column, ends, kept, step, upper=1.0)
-    found[column] = pl.when(kept).then(value.round(4))
-    for end in ends:
-        # Rounded apart from its ends, the share may have come to lie a hair beyond one of them.
-        bound = pl.min_horizontal if end.endswith("_low") else pl.max_horizontal
-        found[end] = pl.when(kept).then(bound(found[end], found[column]))
-    return found
+
+    schema: pl.Schema
+    rules: Mapping[str, Rule]
+    same: tuple[str, ...] | None
+    k: int
+    spread: float
+
+    def protected(self, column: str, rule: Rule) -> dict[str, pl.Expr]:
+        """Return the protected expressions of a column and of the ends of its interval."""
+        ends = [c for c in (f"{column}_low", f"{column}_high") if c in self.schema]
+        match rule.kind:
+            case Kind.CUSTOMERS | Kind.COUNT:
+                return {column: protect_count(self.count(column), self.base(rule), k=self.k)}
+            case Kind.SUM:
+                amount, enough = self._amount(column, rule)
+                return {column: pl.when(enough).then(amount)}
+            case Kind.RATIO:
+                return self._ratio(column, ends, rule)
+            case Kind.SHARE:
+                return self._share(column, ends, rule)
+            case Kind.MEAN | Kind.TIME:
+                return self._estimate(column, ends, rule)
+            case _:
+                return {}
+
+    def base(self, rule: Rule) -> pl.Expr:
+        """What the counts of a rule are multiples of."""
+        if rule.heaviest is None:
+            return pl.lit(self.k * rule.each)
+        return rounding_base(pl.col(f"_k_{rule.heaviest}").fill_null(0), k=self.k)
+
+    def count(self, column: str) -> pl.Expr:
+        """A count, rounded."""
+        return _rounded(pl.col(column).fill_null(0).cast(pl.Int64), self.base(self.rules[column]))
+
+    def _enough(self, of: str) -> pl.Expr:
+        return self.count(of) >= LEAST_STEPS * self.base(self.rules[of])
+
+    def _of_everybody(self, column: str) -> pl.Expr:
+        """Return a figure of everybody and the whole time, on every row."""
+        value = pl.col(column)
+        return value.first().over(self.same) if self.same else value.first()
+
+    def _value(self, column: str, of: str) -> pl.Expr:
+        """Return a figure; that of everybody where rounding made few cases look like enough."""
+        exact = f"{EXACT}{of}"
+        if self.same is None or exact not in self.schema:
+            return pl.col(column)
+        few = pl.col(exact) < (LEAST_STEPS - 1) * self.base(self.rules[of])
+        return pl.when(~few).then(column).otherwise(self._of_everybody(column))
+
+    def _share(self, column: str, ends: list[str], rule: Rule) -> dict[str, pl.Expr]:
+        if rule.of is None:  # of the customers behind the row, each of whom counts once
+            step = (pl.col("_unit") / pl.col("_people")).clip(_FINEST_SHARE)
+            low, high = pl.lit(0.0), pl.lit(1.0)
+            value, enough = pl.col(column), pl.col("_people") >= LEAST_STEPS * pl.col("_unit")
+        else:
+            whole, enough = self.count(rule.of), self._enough(rule.of)
+            step = (self.base(self.rules[rule.cases[0]]) / whole).clip(_FINEST_SHARE)
+            known = pl.sum_horizontal(self.count(c) for c in rule.cases)
+            still_open = self.count(rule.open) if rule.open else pl.lit(0)
+            low = (known / whole).clip(0, 1)
+            high = ((known + still_open) / whole).clip(0, 1)
+            # a figure that no row has is not known of this log: no gap, no losses, no goal
+            is_known = pl.col(column).is_not_null().any()
+            value = pl.when(is_known).then(self._value(column, rule.of).fill_null(low))
+            if rule.settled:
+                enough &= (self.count(rule.settled) > 0) | (still_open == 0)
+        value = ((value / step).round() * step).clip(low, high)
+        found = {column: value}
+        for end in ends:
+            down = end.endswith("_low")
+            given = pl.col(end) if rule.of is None else self._value(end, rule.of)
+            whole_steps = _outwards(given.fill_null(0 if down else 1), step, down=down)
+            bound = pl.min_horizontal if down else pl.max_horizontal
+            found[end] = pl.when(value.is_not_null()).then(bound(whole_steps.clip(0, 1), value))
+        return {c: pl.when(enough).then(e.round(4)) for c, e in found.items()}
+
+    def _estimate(self, column: str, ends: list[str], rule: Rule) -> dict[str, pl.Expr]:
+        of = rule.of or column
+        values = {c: self._value(c, of) for c in (column, *ends)}
+        if rule.kind is Kind.TIME:
+            made = {c: _two_digits(e, self.schema[c]) for c, e in values.items()}
+        else:
+            step = (self.spread * self.base(self.rules[of]) / (2 * self.count(of))).clip(
+                _FINEST_MEAN
+            )
+            made = {column: ((values[column] / step).round() * step).round(4)}
+            for end in ends:
+                made[end] = _outwards(values[end], step, down=end.endswith("_low")).round(4)
+        return {c: pl.when(self._enough(of)).then(e) for c, e in made.items()}
+
+    def _amount(self, column: str, rule: Rule, times: pl.Expr | None = None) -> tuple[pl.Expr, ...]:
+        """Return an amount in steps of what k-1 customers add, and whether it is many of them."""
+        step = _round_up_to_digit(pl.col(f"_k_{rule.heaviest}").fill_null(0.0))
+        value = _seconds(column, self.schema) * (pl.lit(1.0) if times is None else times)
+        amount = (value / step).round() * step
+        return amount, amount.abs() >= LEAST_STEPS * step
+
+    def _ratio(self, column: str, ends: list[str], rule: Rule) -> dict[str, pl.Expr]:
+        """Divide the rounded amount by the rounded cases; its interval is shifted with it."""
+        of = rule.of or column
+        exact = pl.col(f"{EXACT}{of}" if f"{EXACT}{of}" in self.schema else of)
+        amount, enough = self._amount(column, rule, exact)
+        kept = enough & self._enough(of)
+        value = amount / self.count(of)
+        factor = value / _seconds(column, self.schema)
+        made = {column: value} | {e: _seconds(e, self.schema) * factor for e in ends}
+        return {
+            c: pl.when(kept).then(_two_digits(_from_seconds(e, self.schema[c]), self.schema[c]))
+            for c, e in made.items()
+        }
 
 
-def _estimate(
-    column: str, ends: list[str], rule: Rule, schema: pl.Schema, *, k: int, spread: float
-) -> dict[str, pl.Expr]:
-    cases = _rounded_count(rule.of or column, rule, k=k)
-    # More cases than k-1 customers can have: at least k stand behind the figure.
-    enough = _exact(rule.of or column, schema) >= _base(rule.heaviest, k=k)
-    kept = pl.col("_enough") & enough & cases.is_not_null()
-    if rule.kind is Kind.MEAN:
-        step = (spread * k / (2 * cases)).clip(_FINEST_MEAN)
-        return _in_steps(column, ends, kept, step, upper=None)
-    return {c: pl.when(kept).then(_two_digits(c, schema[c])) for c in (column, *ends)}
+def _rank(column: str, rule: Rule, frame: pl.DataFrame, on: tuple[str, ...]) -> pl.Expr:
+    """Order the rows of each selection that were ranked in any by what is published of them."""
+    ranked = pl.col(column).is_not_null().any()
+    ranked = ranked.over(on) if on else ranked
+    sure = pl.col("_people") * pl.col(f"{rule.of}_low")
+    order = pl.when(ranked & pl.col("_shown") & (sure > 0)).then(sure)
+    place = order.rank("ordinal", descending=True)
+    return place.over(NUMBER) if NUMBER in frame.columns else place
 
 
-def _exact(column: str, schema: pl.Schema) -> pl.Expr:
-    return pl.col(f"{EXACT}{column}" if f"{EXACT}{column}" in schema else column)
+def _outwards(end: pl.Expr, step: pl.Expr, *, down: bool) -> pl.Expr:
+    """Move an end of an interval to a whole step, away from the estimate."""
+    steps = end / step
+    # A hair off, so that an end that lies on a step by rounding of floats stays on it.
+    return ((steps + 1e-9).floor() if down else (steps - 1e-9).ceil()) * step
 
 
-def _base(heaviest: str | None, *, k: int) -> pl.Expr:
-    return rounding_base(pl.col(f"_k_{heaviest}").fill_null(0), k=k)
+def _seconds(column: str, schema: pl.Schema) -> pl.Expr:
+    """Return a number, or a duration in seconds."""
+    if isinstance(schema[column], pl.Duration):
+        return pl.col(column).dt.total_microseconds() / 1e6
+    return pl.col(column).cast(pl.Float64)
 
 
-def _rounded_count(column: str, rule: Rule, *, k: int) -> pl.Expr:
-    return protect_count(pl.col(column).cast(pl.Int64), _base(rule.heaviest, k=k), k=k)
+def _from_seconds(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    return (value * 1e6).cast(pl.Int64) if isinstance(dtype, pl.Duration) else value
 
 
-def _in_steps(
-    column: str, ends: list[str], kept: pl.Expr, step: pl.Expr, *, upper: float | None
-) -> dict[str, pl.Expr]:
-    """Round an estimate to whole steps, and its interval outwards."""
-    found = {column: (pl.col(column) / step).round() * step}
-    for end in ends:
-        steps = pl.col(end) / step
-        # A hair off, so that an end that lies on a step by rounding of floats stays on it.
-        whole = (steps + 1e-9).floor() if end.endswith("_low") else (steps - 1e-9).ceil()
-        found[end] = whole * step
-    bounded = {c: e.clip(0, upper) if upper is not None else e for c, e in found.items()}
-    return {c: pl.when(kept).then(e.round(4)) for c, e in bounded.items()}
-
-
-def _two_digits(column: str, dtype: pl.DataType) -> pl.Expr:
+def _two_digits(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Keep two significant digits of a number or a duration."""
     if isinstance(dtype, pl.Duration):
-        return (
-            pl.col(column).to_physical().cast(pl.Float64).round_sig_figs(2).round().cast(pl.Int64)
-        )
-    return pl.col(column).cast(pl.Float64).round_sig_figs(2)
+        return value.to_physical().cast(pl.Float64).round_sig_figs(2).round().cast(pl.Int64)
+    return value.cast(pl.Float64).round_sig_figs(2)
 
 
 def _round_up_to_digit(value: pl.Expr) -> pl.Expr:

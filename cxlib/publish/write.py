@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from cxlib.publish.rare import fold_rare_touchpoints
 from cxlib.publish.rounding import rounding_base, smallest_shown
 from cxlib.publish.rules import MEASURES, PublishedMeasure, PublishedTable
 from cxlib.publish.selections import Choices, find_choices
-from cxlib.publish.small_groups import EXACT, SETTLED, Kind, Rule, protect, protect_number
+from cxlib.publish.small_groups import EXACT, Kind, Rule, protect, protect_number
 from cxlib.publish.snapshot import Snapshot
 from cxlib.store import Workspace
 from cxlib.summary import Selection, Summary
@@ -152,7 +152,7 @@ def _fill_and_switch(
     tell("finding what few customers can weigh")
     log = fold_rare_touchpoints(workspace, k=k)
     influence = measure_influence(log, k=k)
-    choices = find_choices(log.summary, k=k)
+    choices = find_choices(workspace, log.summary, k=k)
     selections = choices.selections()
     write_selections(draft, selections)
     spread = _spread(workspace)
@@ -161,10 +161,10 @@ def _fill_and_switch(
         _write_measure(draft, measure, log.summary, choices, influence, k=k, spread=spread)
     if wanted.findings:
         tell(f"judging every handoff for {1 + len(choices.segments)} groups of customers")
-        write_findings(draft, workspace, choices.segments, k=k)
+        write_findings(draft, workspace, choices.segments, k=k, until=choices.until)
     if wanted.predictions:
         tell("predicting what could break next, now and at past dates")
-        write_predictions(draft, workspace, k=k)
+        write_predictions(draft, workspace, k=k, until=choices.until)
     manifest = _manifest(workspace, choices, influence, wanted, k=k)
     folder = _name(published, manifest["published_at"])
     snapshot = Snapshot(draft, manifest)
@@ -199,13 +199,14 @@ def _write_measure(
     spread: float,
 ) -> None:
     """Answer every selection, protect all answers at once, and write them."""
-    exact = _answer(measure, summary, choices)
-    settled = pl.col(NUMBER).is_in(_settled(summary, choices)).alias(SETTLED)
+    parts = _parts(summary, choices)
+    exact = _answer(measure, parts, choices)
     frames = {}
     for field, table in measure.tables.items():
-        below = _same_rows([getattr(result, field) for result in exact], table)
+        answers = [getattr(result, field) for result in exact]
+        below = _with_totals(_same_rows(answers, table), table, parts, choices)
         weights = getattr(influence, table.influence)
-        rounded = _round_counts(below, table, weights, choices, k=k).with_columns(settled)
+        rounded = _round_counts(below, table, weights, choices, k=k)
         safe = protect(
             _nameable(rounded, table, weights, k=k),
             {NUMBER: Rule(Kind.LABEL), **table.rules},
@@ -214,7 +215,7 @@ def _write_measure(
             influence=weights,
             on=table.on,
             spread=spread,
-        )
+        ).select(*answers[0].columns, NUMBER)
         hidden = pl.col(table.first).is_null()
         frames[field] = safe if table.keep_hidden else safe.filter(~hidden)
     numbers = {
@@ -227,6 +228,7 @@ def _write_measure(
         for name in (*measure.tables, "where"):
             del kept[name]
         kept |= {name: rounded[number] for name, rounded in numbers.items()}
+        kept["observed_until"] = choices.until
         for name, (field, column) in measure.names.items():
             shown = set(frames[field][column])
             kept[name] = tuple(n for n in kept[name] if n in shown)
@@ -234,12 +236,16 @@ def _write_measure(
     write_answers(folder, measure.name, frames, others)
 
 
-def _answer(measure: PublishedMeasure, summary: Summary, choices: Choices) -> list[Any]:
-    """Answer every selection, in their order, a few at a time."""
-    parts = [
+def _parts(summary: Summary, choices: Choices) -> list[Summary]:
+    """Return the summary of everybody, and of each segment."""
+    return [
         summary.select(None if segment is None else Selection(segment=segment))
         for segment in (None, *choices.segments)
     ]
+
+
+def _answer(measure: PublishedMeasure, parts: Sequence[Summary], choices: Choices) -> list[Any]:
+    """Answer every selection, in their order, a few at a time."""
     asked = choices.selections()
     ranges = len(asked) // len(parts)
 
@@ -251,15 +257,23 @@ def _answer(measure: PublishedMeasure, summary: Summary, choices: Choices) -> li
         return list(pool.map(answer, range(len(asked))))
 
 
-def _settled(summary: Summary, choices: Choices) -> list[int]:
-    """Return the selections of contacts so long ago that whatever followed has been seen."""
-    if summary.gap is None:
-        return []
-    # A day's grace, since periods begin at midnight of the log's own time zone.
-    seen = (summary.observed_until - summary.gap).date() - timedelta(days=1)
-    ends = [*summary.periods.starts[1:], date.max]
-    periods = [choices.of_summary(where).period for where in choices.selections()]
-    return [n for n, period in enumerate(periods) if period and ends[period[1]] <= seen]
+def _with_totals(
+    below: pl.DataFrame, table: PublishedTable, parts: Sequence[Summary], choices: Choices
+) -> pl.DataFrame:
+    """Add the counts in all rows together that shares of a table are divided by."""
+    if table.totals is None:
+        return below
+    asked = choices.selections()
+    ranges = len(asked) // len(parts)
+    totals = pl.concat(
+        table.totals(
+            parts[number // ranges].select(Selection(period=choices.of_summary(where).period))
+        ).with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
+        for number, where in enumerate(asked)
+    )
+    keys = [c for c in totals.columns if c in below.columns]
+    totals = totals.cast({c: below.schema[c] for c in keys})
+    return below.join(totals, on=keys, how="left", maintain_order="left")
 
 
 def _same_rows(answers: list[pl.DataFrame], table: PublishedTable) -> pl.DataFrame:
@@ -380,7 +394,7 @@ def _manifest(
         "name": journey_map.name,
         "k": k,
         "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "observed_until": workspace.observed_until.isoformat(),
+        "observed_until": choices.until.isoformat(),
         "sources": _sources(workspace),
         "journey_map": {
             "name": journey_map.name,

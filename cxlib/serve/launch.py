@@ -27,6 +27,8 @@ __all__ = ["ServeError", "ServerSettings", "serve_dashboards"]
 JUPYTER = Path(__file__).parent / "jupyter"
 FIRST_PORT = 8866
 SECRETS = ("CX_TOKEN", "JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE")
+PING_MS = 30_000
+"""Milliseconds between two pings on a wire."""
 WAITING = 128
 """Connections that wait where the server does not answer yet."""
 TEMPLATE = "cx"
@@ -245,8 +247,10 @@ def voila_config(
 
     headers: dict[str, object] = {
         "websocket_max_message_size": 1 << 20,
-        "ws_ping_interval": 30000,
-        "ws_ping_timeout": 30000,
+        # A wire is closed when three of them are not answered. A timeout no longer than the
+        # interval would close every wire at its first ping: nothing has been answered yet.
+        "ws_ping_interval": PING_MS,
+        "ws_ping_timeout": 3 * PING_MS,
         "log_function": log_request,
     }
     config = Config()

@@ -1,6 +1,7 @@
 """Figures of predictions: every row drawn, the answer as title and text alternative."""
 
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import polars as pl
 import pytest
@@ -105,14 +106,14 @@ def backtested():
 
 
 def words(figure):
-    return (figure.layout.title.text or "").replace("<br>", " ")
+    return unescape((figure.layout.title.text or "").replace("<br>", " "))
 
 
 def test_journey_risk_is_drawn_by_handoff():
     result = journey_risk()
     figure = plot_journey_risk(result)
     assert words(figure) == result.sentence == figure.layout.meta["alt"]
-    assert list(figure.layout.yaxis.ticktext) == ["product <page> → basket", "display ad"]
+    assert list(figure.layout.yaxis.ticktext) == ["product &lt;page&gt; → basket", "display ad"]
     bars = [trace for trace in figure.data if trace.type == "bar"]
     assert [list(bar.x) for bar in bars] == [[40.0, 60.0], [0.5, 0.25]]
     points = next(trace for trace in figure.data if trace.type == "scatter" and len(trace.x) == 1)

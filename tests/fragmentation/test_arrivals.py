@@ -8,16 +8,16 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from cxlib.bins import BIN_EDGES
-from cxlib.errors import InputError, UnknownNameError
-from cxlib.fragmentation.arrivals import (
+from cxlib.arrivals.arrivals import (
     KEYS,
     MAX_PER_CUSTOMER,
+    SET_ASIDE,
     choose_silence,
     count_frames,
-    find_robots,
     merge_arrivals,
 )
+from cxlib.bins import BIN_EDGES
+from cxlib.errors import InputError, UnknownNameError
 from cxlib.periods import choose_periods
 from cxlib.summary import Selection
 
@@ -42,9 +42,9 @@ PLACES = pl.DataFrame(
 def throw_log(seed, customers=60):
     """Rows as the store keeps them; journeys end at silence only."""
     dice = Random(seed)
-    rows = []
+    rows, journey = [], 0
     for customer in range(customers):
-        at, journey, high, position = START + timedelta(days=dice.random() * 100), 0, -1, 0
+        at, high, position = START + timedelta(days=dice.random() * 100), -1, 0
         for number in range(dice.randrange(1, 14)):
             wait = dice.choice([0, 30, 4_000, 90_000, 2_000_000, 3_000_000]) if number else 0
             at += timedelta(seconds=wait)
@@ -53,6 +53,8 @@ def throw_log(seed, customers=60):
             place = dice.randrange(4)
             stage = PLACES["stage_index"][place]
             new = number == 0 or wait > SILENCE.total_seconds()
+            # numbers of journeys are the log's own, and a few begin without a silence
+            new = new or dice.random() < 0.1
             journey, position = journey + new, 0 if new else position + 1
             high = stage if new else max(high, stage)
             rating = dice.choice([None, None, float(dice.randrange(11))])
@@ -85,32 +87,63 @@ def count(rows):
     )
 
 
-def oracle(rows):
-    """Per handoff: n, silent, onward, fresh, back, rating_n; and (source, target, next) counts."""
-    found, onward, waits = defaultdict(Counter), Counter(), Counter()
-    per_customer = defaultdict(list)
+def walk(rows):
+    """Contacts per customer and where they came from; per handoff, transitions and reloads."""
+    per_customer, aside = defaultdict(list), defaultdict(Counter)
     for row in rows.iter_rows(named=True):
         mine = per_customer[row["customer"]]
-        reload = (
-            mine
-            and mine[-1]["raw_place"] == row["place"]
-            and row["occurred_at"] - mine[-1]["raw_at"] <= timedelta(seconds=60)
-        )
-        if reload:
-            # every contact is held against the one right before it, kept or not
-            mine[-1]["raw_at"] = row["occurred_at"]
-            continue
-        mine.append({**row, "raw_at": row["occurred_at"], "raw_place": row["place"]})
-    for mine in per_customer.values():
+        before = mine[-1] if mine else None
+        same = before is not None and before["journey"] == row["journey"]
+        wait = row["occurred_at"] - before["occurred_at"] if same else None
+        again = same and before["place"] == row["place"] and wait <= timedelta(seconds=60)
+        source = before["place"] if same else None
+        mine.append({**row, "source": source, "wait": wait, "reload": again})
+        if same:
+            aside[source, row["place"]]["transitions"] += 1
+        if again:
+            aside[source, row["place"]]["reload"] += 1
+    return [[c for c in mine if not c["reload"]] for mine in per_customer.values()], aside
+
+
+def is_return(mine, i):
+    """Whether a contact leads back to the place two before, or to its channel."""
+    here = mine[i]
+    if i < 2 or mine[i - 2]["journey"] != here["journey"] or here["source"] == here["place"]:
+        return False
+    channels = [PLACES["channel"][mine[j]["place"]] for j in (i - 2, i - 1, i)]
+    return mine[i - 2]["place"] == here["place"] or channels[0] == channels[2] != channels[1]
+
+
+def next_of(mine, i):
+    """The next contact of the journey within the silence."""
+    following = mine[i + 1] if i + 1 < len(mine) else None
+    if following is None or following["journey"] != mine[i]["journey"]:
+        return None
+    return following if following["occurred_at"] - mine[i]["occurred_at"] <= SILENCE else None
+
+
+def why_aside(here, turn):
+    if here["wait"] == timedelta(0):
+        return "tied"
+    if here["wait"] > SILENCE:
+        return "slow"
+    return "often" if turn >= MAX_PER_CUSTOMER else None
+
+
+def oracle(rows):
+    """Per handoff counts, in loops; (source, target, next), waits, and what is set aside."""
+    found, onward, waits = defaultdict(Counter), Counter(), Counter()
+    customers, aside = walk(rows)
+    for mine in customers:
         turns = Counter()
-        for i in range(1, len(mine)):
-            here, before = mine[i], mine[i - 1]
-            wait = here["occurred_at"] - before["occurred_at"]
-            if not timedelta(0) < wait <= SILENCE:
+        for i, here in enumerate(mine):
+            if here["source"] is None:
                 continue
-            handoff = (before["place"], here["place"])
-            turns[handoff] += 1
-            if turns[handoff] > MAX_PER_CUSTOMER:
+            handoff, wait = (here["source"], here["place"]), here["wait"]
+            why = why_aside(here, turns[handoff])
+            turns[handoff] += why in {None, "often"}
+            if why is not None:
+                aside[handoff][why] += 1
                 continue
             cell = found[handoff]
             cell["rating_n"] += here["rating"] is not None
@@ -123,27 +156,22 @@ def oracle(rows):
             cell["n"] += 1
             own = [m for m in mine[i + 1 :] if m["place"] != 3]
             cell["silent"] += not own or own[0]["occurred_at"] - here["occurred_at"] > SILENCE
-            if i + 1 == len(mine) or mine[i + 1]["occurred_at"] - here["occurred_at"] > SILENCE:
+            following = next_of(mine, i)
+            cell["onward"] += following is not None
+            if following is None or is_return(mine, i):
                 continue
-            cell["onward"] += 1
-            if i >= 2 and before["occurred_at"] - mine[i - 2]["occurred_at"] <= SILENCE:
-                channels = [PLACES["channel"][mine[j]["place"]] for j in (i - 2, i - 1, i)]
-                home = mine[i - 2]["place"] == here["place"]
-                home = home or channels[0] == channels[2] != channels[1]
-                if home and before["place"] != here["place"]:
-                    continue
             cell["fresh"] += 1
-            following = mine[i + 1]["place"]
-            cell["back"] += PLACES["stage_index"][following] < PLACES["stage_index"][here["place"]]
-            onward[(*handoff, following)] += 1
-    return found, onward, waits
+            target = following["place"]
+            cell["back"] += PLACES["stage_index"][target] < PLACES["stage_index"][here["place"]]
+            onward[(*handoff, target)] += 1
+    return found, onward, waits, aside
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_every_count_equals_the_plain_loops(seed):
     rows = throw_log(seed)
     counted = count(rows)
-    found, onward, waits = oracle(rows)
+    found, onward, waits, aside = oracle(rows)
     names = ["n", "silent", "onward", "fresh", "back", "rating_n"]
     table = counted.arrivals.group_by("source", "target").agg(pl.col(names).sum())
     ours = {r[:2]: dict(zip(names, r[2:], strict=True)) for r in table.iter_rows()}
@@ -154,6 +182,10 @@ def test_every_count_equals_the_plain_loops(seed):
     ):
         summed = frame.group_by(keys).agg(pl.col("n").sum())
         assert {r[:3]: r[3] for r in summed.iter_rows()} == dict(theirs)
+    counts = ["transitions", *SET_ASIDE]
+    table = counted.transitions.group_by("source", "target").agg(pl.col(counts).sum())
+    ours = {r[:2]: dict(zip(counts, r[2:], strict=True)) for r in table.iter_rows()}
+    assert ours == {h: {n: c[n] for n in counts} for h, c in aside.items()}
 
 
 def test_arrivals_of_two_halves_add_up():
@@ -172,18 +204,6 @@ def test_filters_are_parts_of_the_whole():
         counted.select(Selection(segment=("kind", "neither")))
     with pytest.raises(InputError, match="outside"):
         counted.select(Selection(period=(0, 99)))
-
-
-def test_robots_are_far_from_everyone_else():
-    people = pl.DataFrame(
-        {
-            "customer": list(range(1002)),
-            "contacts": [5] * 1000 + [600, 60],
-            "first_at": [START] * 1002,
-            "last_at": [START + timedelta(days=9)] * 1001 + [START + timedelta(minutes=10)],
-        }
-    )
-    assert find_robots(people)[0].to_list() == [1000, 1001]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,8 @@ def test_periods_add_up_to_a_plain_count(case):
     last = max(rows[-1][0] for rows in log.values())
     seen, silent = Counter(), Counter()
     for now, wait, following in arrivals_at(log, SOURCE, TARGET):
-        month = (START + timedelta(seconds=now)).date().replace(day=1)
+        # a transition lies in the period of the contact that was left
+        month = (START + timedelta(seconds=now - wait)).date().replace(day=1)
         if signal == "abandonment" and last - now >= SILENCE:
             seen[month] += 1
             silent[month] += following is None or following[0] - now > SILENCE
@@ -110,7 +111,7 @@ def test_those_sent_back_go_elsewhere_than_others():
 
 
 def test_without_findings_there_is_nothing_behind_them():
-    findings = measure_fragmentation(count(walk_log(3, customers=150)))
+    findings = measure_fragmentation(count(walk_log(3, customers=80)))
     details = detail_findings(findings)
     assert not details.tests
     assert [len(f) for f in (details.curves, details.onward, details.trend)] == [0, 0, 0]

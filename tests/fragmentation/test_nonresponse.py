@@ -1,25 +1,24 @@
 """Weights for who answers: against plain loops, and on logs in which only some answer."""
 
 from collections import defaultdict
-from datetime import timedelta
 
 import numpy as np
 import polars as pl
 import pytest
-from fragmentation.test_arrivals import SILENCE, UNTIL, throw_log
+from fragmentation.test_arrivals import SILENCE, UNTIL, next_of, throw_log, walk, why_aside
 from fragmentation.test_arrivals import count as count_thrown
 from fragmentation.walks import STAGE, count, walk_log
 
+from cxlib.arrivals.arrivals import KEYS
+from cxlib.arrivals.responses import AFTER
 from cxlib.fragmentation import measure_fragmentation
-from cxlib.fragmentation.arrivals import KEYS, MAX_PER_CUSTOMER
 from cxlib.fragmentation.nonresponse import (
     MOST_WEIGHT,
     ask_everybody,
     estimate_chances,
     judge_weighted,
 )
-from cxlib.fragmentation.responses import AFTER
-from cxlib.fragmentation.strata import with_strata
+from cxlib.grounds.strata import with_strata
 
 LEFT, TURNED, ON, OPEN = range(len(AFTER))
 MANY = 12_000
@@ -30,34 +29,26 @@ MANY = 12_000
 
 def after_by_loops(rows):
     """Per handoff and what came after: arrivals, and their ratings."""
-    mine = defaultdict(list)
-    for row in rows.iter_rows(named=True):
-        mine[row["customer"]].append(row)
     found = defaultdict(list)
     stage = {0: 0, 1: 1, 2: 1, 3: 0}
-    for contacts in mine.values():
-        kept = [
-            c
-            for c, before in zip(contacts, [None, *contacts], strict=False)
-            if before is None
-            or c["place"] != before["place"]
-            or c["occurred_at"] - before["occurred_at"] > timedelta(seconds=60)
-        ]
+    for mine in walk(rows)[0]:
         turns = defaultdict(int)
-        for i in range(1, len(kept)):
-            before, here, later = kept[i - 1], kept[i], kept[i + 1 :]
-            at = here["occurred_at"]
-            if not timedelta(0) < at - before["occurred_at"] <= SILENCE:
+        for i, here in enumerate(mine):
+            if here["source"] is None:
                 continue
-            handoff = (before["place"], here["place"])
-            turns[handoff] += 1
-            if turns[handoff] > MAX_PER_CUSTOMER:
+            handoff, at = (here["source"], here["place"]), here["occurred_at"]
+            why = why_aside(here, turns[handoff])
+            turns[handoff] += why is None
+            if why is not None:
                 continue
             # place 3 writes to the customer: no contact of theirs
-            own = next((c["occurred_at"] - at for c in later if c["place"] != 3), None)
+            own = next((c["occurred_at"] - at for c in mine[i + 1 :] if c["place"] != 3), None)
             if own is not None and own <= SILENCE:
-                following = later[0]["place"]
-                turned = stage[following] < stage[here["place"]] or following == before["place"]
+                following = next_of(mine, i)
+                turned = following is not None and (
+                    stage[following["place"]] < stage[here["place"]]
+                    or following["place"] == here["source"]
+                )
                 after = TURNED if turned else ON
             else:
                 after = LEFT if UNTIL - at >= SILENCE else OPEN

@@ -7,8 +7,8 @@ from random import Random
 import polars as pl
 import pytest
 
-from cxlib.fragmentation.arrivals import MAX_PER_CUSTOMER, count_frames
-from cxlib.fragmentation.repeats import REPEATS, SPREAD
+from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, count_frames
+from cxlib.arrivals.repeats import REPEATS, SPREAD
 from cxlib.journey_map import PlannedHandoff
 from cxlib.periods import choose_periods
 
@@ -93,6 +93,7 @@ def by_customer(rows):
         last[row["customer"]] = row
         if (
             mine
+            and mine["journey"] == row["journey"]
             and mine["place"] == row["place"]
             and row["occurred_at"] - mine["occurred_at"] <= (MINUTE)
         ):
@@ -149,8 +150,10 @@ def oracle(rows):
     found = defaultdict(Counter)
     for mine in by_customer(rows).values():
         turns = Counter()
-        for i in range(1, len(mine)):
-            here, before = mine[i], mine[i - 1]
+        for i, here in enumerate(mine):
+            before = here["before"]
+            if before is None or before["journey"] != here["journey"]:
+                continue
             wait = here["occurred_at"] - before["occurred_at"]
             # the store states the order within one instant
             if wait > SILENCE:

@@ -81,7 +81,8 @@ def describe_by_hand(workspace, horizon):
                     outcome = 2 if same and s != 255 and high is not None and s < high else 0
             wait = (row["occurred_at"] - past[-1]["occurred_at"]).total_seconds() if past else None
             age = (row["occurred_at"] - journey[0]["occurred_at"]).total_seconds()
-            linked = wait is not None and wait <= horizon.total_seconds()
+            linked = bool(past) and past[-1]["journey"] == row["journey"]
+            linked = linked and wait <= horizon.total_seconds()
             found[row["customer"], row["occurred_at"]] = {
                 "source": past[-1]["place"] if linked else -1,
                 "log_wait": None if wait is None else math.log1p(wait),

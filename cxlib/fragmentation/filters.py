@@ -1,0 +1,95 @@
+"""Of how many transitions a figure about a handoff speaks, and why not of all.
+
+Every judgement is about arrivals, and arrivals are transitions that filters leave: some for every
+signal (`cxlib.arrivals.arrivals.SET_ASIDE`), some for one. The numbers that they take away add
+up: transitions − removed = n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, RELOAD, SET_ASIDE, Arrivals, Settings
+from cxlib.signals import signal_named
+
+__all__ = ["FILTERS", "count_filters", "say_filters"]
+
+_KEYS = ["source_place", "target_place", "signal"]
+
+FILTERS: Mapping[str, str] = {
+    "reload": "the same touchpoint again within {reload:.0f} seconds",
+    "tied": "both contacts at one instant, so that their order is not known",
+    "slow": "more than {silence} between the two",
+    "beyond": "after the customer's first {most} contacts",
+    "often": "more than {often} times by one customer",
+    "source_not_followed": "left less than {silence} before the end of the log",
+    "not_followed": "not followed for long enough afterwards",
+    "nothing_after": "nothing came after it in the journey within {silence}",
+    "itself_a_return": "itself a way back to where the customer had come from",
+    "not_rated": "not rated",
+}
+"""Why transitions do not count, by name; the words take what `Settings` say."""
+
+_LEFT = {"not_followed": "n", "nothing_after": "onward"}
+"""Column of ``arrivals`` that counts what a filter leaves, where another one follows it."""
+
+
+def count_filters(arrivals: Arrivals, judged: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+    """Count the transitions of every row that was judged, and what each filter took away.
+
+    Parameters
+    ----------
+    arrivals
+        What was judged.
+    judged
+        ``source_place``, ``target_place``, ``signal`` and ``n``.
+
+    Returns
+    -------
+    transitions
+        For each row the transitions, as `cxlib.measures.measure_transitions` counts them.
+    filters
+        ``source_place``, ``target_place``, ``signal``, ``filter`` (one of `FILTERS`) and
+        ``removed``; those that took nothing away are left out.
+    """
+    pair = ["source", "target"]
+    counted = arrivals.transitions.group_by(pair).agg(pl.col("transitions", *SET_ASIDE).sum())
+    left = arrivals.arrivals.group_by(pair).agg(pl.col(name).sum() for name in _LEFT.values())
+    ends = {"source": "source_place", "target": "target_place"}
+    about = counted.join(left.rename({"n": "_n"}), on=pair, how="left").rename(ends)
+    typed = about.with_columns(pl.col(c).cast(judged.schema[c]) for c in _KEYS[:2])
+    rows = judged.select(*_KEYS, "n").join(typed, on=_KEYS[:2], how="left", maintain_order="left")
+    filled = rows.with_columns(pl.exclude(*_KEYS, "n").fill_null(0))
+    frames = [_removed(filled, SET_ASIDE[0]).clear()]
+    for (signal,), part in filled.group_by("signal"):
+        kind = signal_named(str(signal))
+        if kind.plan is not None:  # judged on the contacts at its source, whatever came next
+            continue
+        frames += [_removed(part, why) for why in SET_ASIDE]
+        remaining = pl.col("transitions") - pl.sum_horizontal(SET_ASIDE)
+        *steps, last = kind.filters
+        for step in steps:
+            leaves = pl.col("_n" if _LEFT[step] == "n" else _LEFT[step])
+            frames.append(_removed(part, step, remaining - leaves))
+            remaining = leaves
+        frames.append(_removed(part, last, remaining - pl.col("n")))
+    return filled["transitions"], pl.concat(frames).filter(pl.col("removed") != 0)
+
+
+def _removed(rows: pl.DataFrame, name: str, number: pl.Expr | None = None) -> pl.DataFrame:
+    removed = pl.col(name) if number is None else number
+    return rows.select(*_KEYS, filter=pl.lit(name), removed=removed.cast(pl.Int64))
+
+
+def say_filters(settings: Settings) -> dict[str, str]:
+    """Write every filter in words, with what was set for this log."""
+    days = settings.silence.total_seconds() / 86_400
+    told = {
+        "reload": RELOAD.total_seconds(),
+        "silence": f"{days:g} days",
+        "most": settings.most_contacts,
+        "often": MAX_PER_CUSTOMER,
+    }
+    return {name: words.format(**told) for name, words in FILTERS.items()}

@@ -1,0 +1,218 @@
+"""Times in words and numbers: the parts of a written time, whatever their order and language.
+
+A writing is a regular expression with named parts; `read_parts` turns the parts into instants,
+column by column. Nothing here chooses between two readings: day-first and month-first are two
+writings, and the caller says which.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+__all__ = [
+    "DAY_FIRST",
+    "MONTH_FIRST",
+    "OTHERS",
+    "REST",
+    "YEAR_FIRST",
+    "from_pattern",
+    "read_parts",
+]
+
+NAIVE = pl.Datetime("us")
+
+ZONES = {
+    "UTC": 0, "GMT": 0, "Z": 0, "UT": 0, "WET": 0, "WEST": 60, "BST": 60, "CET": 60, "CEST": 120,
+    "MEZ": 60, "MESZ": 120, "EET": 120, "EEST": 180, "MSK": 180, "TRT": 180, "SAST": 120,
+    "EST": -300, "EDT": -240, "CST": -360, "CDT": -300, "MST": -420, "MDT": -360, "PST": -480,
+    "PDT": -420, "AKST": -540, "AKDT": -480, "HST": -600, "AST": -240, "ADT": -180, "BRT": -180,
+    "ART": -180, "JST": 540, "KST": 540, "SGT": 480, "HKT": 480, "AWST": 480, "AEST": 600,
+    "AEDT": 660, "NZST": 720, "NZDT": 780, "PKT": 300, "WIB": 420,
+}  # fmt: skip
+"""Minutes east of Greenwich by the usual name of a clock."""
+
+_LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl")
+
+_CLOCK = (
+    r"(?:(?:\s*[Tt,:]\s*|\s+(?:um\s+|at\s+|à\s+|a las\s+|alle\s+|om\s+|às\s+)?)"
+    r"(?P<hour>\d{1,2})(?:(?:\s?[:.hH]\s?)(?P<minute>\d{2})(?:[:.](?P<second>\d{2})"
+    r"(?:[.,](?P<fraction>\d*))?)?|(?P<clock>\d{2}(?:\d{2})?))?"
+    r"(?:\s*(?:Uhr|h))?"
+    r"(?:\s*(?P<half>[AaPp]\.?\s?[Mm]\.?))?)"
+)
+_OFFSET = r"(?:UTC|GMT|[zZ])?\s?[+\-−]\d{1,2}(?::?\d{2})?(?::\d{2})?"
+_ZONE = rf"(?:\s*(?P<zone>{_OFFSET}|[A-Za-z]{{1,5}}))?"
+_TAIL = r"\s*(?:\[[\w/+\-]+\]|\([^)]*\))?\s*$"
+_WEEKDAY = r"^\s*(?:[^\W\d]{2,12}\.?,?\s+)?"
+_YEAR = r"(?P<year>\d{4}|'?\d{2})"
+_WORD = r"(?P<word>[^\W\d_]{3,12})\.?"
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.|º|°|ª)?"
+
+REST = rf"(?:{_CLOCK}{_ZONE})?{_TAIL}"
+
+YEAR_FIRST = rf"^\s*(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}}){REST}"
+_NUMBERS = r"(?P<day>\d{1,2})[./\- ]\s?(?P<month>\d{1,2})[./\- ]\s?"
+DAY_FIRST = rf"{_WEEKDAY}{_NUMBERS}{_YEAR}{REST}"
+MONTH_FIRST = (
+    DAY_FIRST.replace("<day>", "<x>").replace("<month>", "<day>").replace("<x>", "<month>")
+)
+_COMPACT = r"^\s*(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})"
+OTHERS = (
+    rf"{_COMPACT}(?:[Tt ]?(?P<hour>\d{{2}})(?P<clock>\d{{2}}(?:\d{{2}})?)"
+    rf"(?:[.,](?P<fraction>\d*))?)?{_ZONE}{_TAIL}",
+    rf"{_COMPACT}{_CLOCK}{_ZONE}{_TAIL}",
+    rf"^\s*(?P<year>\d{{4}})-?[Ww](?P<week>\d{{2}})-?(?P<weekday>[1-7]){REST}",
+    rf"^\s*(?P<year>\d{{4}})-(?P<ordinal>\d{{3}}){REST}",
+    rf"{_WEEKDAY}{_DAY}[ \-/.]*(?:de |of )?{_WORD}[ \-/.,]*(?:de |del |of )?{_YEAR}{REST}",
+    rf"{_WEEKDAY}{_WORD}[ \-/.]*{_DAY}[ \-/.,]+{_YEAR}{REST}",
+    rf"{_WEEKDAY}{_WORD}\s+{_DAY}{_CLOCK}{_ZONE}\s+(?P<year>\d{{4}}){_TAIL}",
+    rf"^\s*(?P<year>\d{{4}})[ \-/.]{_WORD}[ \-/.]{_DAY}{REST}",
+)
+"""Writings that have one reading: compact, weeks, days of the year, months in words."""
+
+
+def from_pattern(pattern: str) -> str | None:
+    """Return a strftime pattern as a writing; None where it holds what has no part here."""
+    parts = {
+        "Y": r"(?P<year>\d{4})", "y": r"(?P<year>\d{2})", "m": r"(?P<month>\d{1,2})",
+        "d": r"(?P<day>\d{1,2})", "e": r"\s?(?P<day>\d{1,2})", "b": _WORD, "B": _WORD, "h": _WORD,
+        "H": r"(?P<hour>\d{1,2})", "I": r"(?P<hour>\d{1,2})", "k": r"\s?(?P<hour>\d{1,2})",
+        "l": r"\s?(?P<hour>\d{1,2})", "M": r"(?P<minute>\d{1,2})", "S": r"(?P<second>\d{1,2})",
+        "f": r"(?P<fraction>\d+)", ".f": r"(?:[.,](?P<fraction>\d*))?", "j": r"(?P<ordinal>\d{3})",
+        "p": r"(?P<half>[AaPp]\.?\s?[Mm]\.?)", "P": r"(?P<half>[AaPp]\.?\s?[Mm]\.?)",
+        "z": _ZONE, "#z": _ZONE, ":z": _ZONE, "Z": _ZONE, "a": r"[^\W\d]+\.?", "A": r"[^\W\d]+\.?",
+        "T": r"(?P<hour>\d{1,2}):(?P<minute>\d{2}):(?P<second>\d{2})", "%": "%",
+        "R": r"(?P<hour>\d{1,2}):(?P<minute>\d{2})",
+        "F": r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})",
+        "D": r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{2})",
+    }  # fmt: skip
+    written = ""
+    for literal, code in re.findall(r"([^%]+)|%[-_0]?(\.f|#z|:z|.)", pattern):
+        if literal:
+            written += re.sub(r"(?:\\\s|\s)+", r"\\s+", re.escape(literal))
+        elif code in parts:
+            written += parts[code]
+        else:
+            return None
+    names = re.findall(r"\?P<(\w+)>", written)
+    return rf"^\s*{written}\s*$" if len(names) == len(set(names)) else None
+
+
+def read_parts(text: pl.Series, writing: str, time_zone: str | None = None) -> pl.DataFrame:
+    """Read times in one writing.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``wall`` (Datetime us), the time as written, null where it is in another writing ·
+        ``offset``, minutes east of Greenwich, null where it has none · ``zone``, the offset as
+        written · ``has_clock`` Bool.
+    """
+    groups = text.str.extract_groups(writing).struct.unnest()
+
+    def part(name: str) -> pl.Expr:
+        return pl.col(name) if name in groups.columns else pl.lit(None, pl.String)
+
+    def number(expr: pl.Expr) -> pl.Expr:
+        return expr.cast(pl.Int64, strict=False)
+
+    century = pl.when(pl.col("year") < 70).then(2000).otherwise(1900)
+    digits = part("year").str.strip_chars_start("'")
+    month = number(part("month"))
+    if "word" in groups.columns:
+        words = part("word").str.to_lowercase()
+        month = words.replace_strict(_months(), default=None, return_dtype=pl.Int64)
+    zone = part("zone").str.strip_chars()
+    minutes = _offset(zone, time_zone) if "zone" in groups.columns else pl.lit(None, pl.Int64)
+    clock = part("clock")
+    read = groups.select(
+        *(part(name) for name in ("day", "week", "weekday", "ordinal") if name in groups.columns),
+        year=number(digits),
+        is_short=digits.str.len_chars() == 2,
+        month=month,
+        written=number(part("hour")),
+        half=part("half").str.slice(0, 1).str.to_lowercase(),
+        minute=pl.coalesce(number(part("minute")), number(clock.str.slice(0, 2)), 0),
+        second=pl.coalesce(number(part("second")), number(clock.str.slice(2, 2)), 0),
+        fraction=number(part("fraction").str.slice(0, 6).str.pad_end(6, "0")).fill_null(0),
+        zone=zone,
+        offset=minutes,
+    ).with_columns(
+        year=pl.when("is_short").then(pl.col("year") + century).otherwise("year"),
+        hour=pl.when(pl.col("half") == "p")
+        .then(pl.col("written") % 12 + 12)
+        .when(pl.col("half") == "a")
+        .then(pl.col("written") % 12)
+        .otherwise(pl.col("written").fill_null(0)),
+    )
+    hour, minute, second = pl.col("hour"), pl.col("minute"), pl.col("second")
+    fits = (
+        ((hour < 24) | ((hour == 24) & (minute == 0) & (second == 0)))
+        & ((minute < 60) & (second < 61))
+        & (pl.col("half").is_null() | pl.col("written").is_between(1, 12))
+        & (pl.col("offset").is_not_null() | pl.col("zone").is_null())
+    )
+    micros = pl.col("fraction") + (hour * 3600 + minute * 60 + second) * 1_000_000
+    wall = _date(groups.columns).cast(NAIVE) + pl.duration(microseconds=micros)
+    read = read.with_columns(wall=pl.when(fits).then(wall), has_clock=pl.col("written") >= 0)
+    there = pl.col("wall").is_not_null()
+    return read.select("wall", *(pl.when(there).then(c) for c in ("offset", "zone", "has_clock")))
+
+
+def _date(parts: list[str]) -> pl.Expr:
+    year = pl.col("year").cast(pl.String).str.zfill(4)
+    if "week" in parts:
+        written = pl.concat_str(year, pl.lit("-W"), "week", pl.lit("-"), "weekday")
+        return written.str.to_date("%G-W%V-%u", strict=False)
+    if "ordinal" in parts:
+        return pl.concat_str(year, pl.lit("-"), "ordinal").str.to_date("%Y-%j", strict=False)
+    month = pl.col("month").cast(pl.String).str.zfill(2)
+    written = pl.concat_str(year, month, pl.col("day").str.zfill(2), separator="-")
+    return written.str.to_date("%Y-%m-%d", strict=False)
+
+
+def _offset(zone: pl.Expr, time_zone: str | None) -> pl.Expr:
+    """Minutes east of Greenwich of an offset or of the name of a clock."""
+    names = {**ZONES, **_own_names(time_zone)}
+    bare = zone.str.to_uppercase()
+    named = bare.replace_strict(names, default=None, return_dtype=pl.Int64)
+    parts = bare.str.replace("−", "-").str.extract_groups(r"^[A-Z]*\s?([+\-])(\d{1,2}):?(\d{2})?")
+    hours = parts.struct[1].cast(pl.Int64, strict=False)
+    minutes = parts.struct[2].cast(pl.Int64, strict=False).fill_null(0)
+    sign = pl.when(parts.struct[0] == "-").then(-1).otherwise(1)
+    number = pl.when((hours <= 15) & (minutes < 60)).then(sign * (hours * 60 + minutes))
+    return pl.coalesce(number, named)
+
+
+@cache
+def _own_names(time_zone: str | None) -> dict[str, int]:
+    """Names of the clocks of a zone: IST is Irish in Dublin and Indian in Kolkata."""
+    if time_zone is None:
+        return {}
+    zone = ZoneInfo(time_zone)
+    clocks = [datetime(2024, month, 1, tzinfo=zone) for month in (1, 7)]
+    return {
+        str(clock.tzname()).upper(): int(offset.total_seconds() // 60)
+        for clock in clocks
+        if (offset := clock.utcoffset()) is not None and str(clock.tzname()).isalpha()
+    }
+
+
+@cache
+def _months() -> dict[str, int]:
+    """Numbers of months by their names, long and short, in the languages of Western Europe."""
+    from babel import Locale
+
+    found: dict[str, int] = {"sept": 9, "mrz": 3, "mär": 3}
+    for language in _LANGUAGES:
+        months = Locale(language).months
+        for use in ("format", "stand-alone"):
+            for width in ("wide", "abbreviated"):
+                for number, name in months[use][width].items():
+                    found.setdefault(name.lower().rstrip("."), number)
+    return found

@@ -1,0 +1,221 @@
+"""How a text table is written: what stands between cells, around them, and above the header.
+
+Everything is found out on lines taken from the whole file, never from its head alone. Cells within
+quotation marks are taken out before anything is counted.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import polars as pl
+
+from cxlib.errors import InputError
+
+__all__ = [
+    "BLANKS",
+    "COMMON",
+    "UNIT",
+    "Dialect",
+    "find_dialect",
+    "find_header",
+    "told_separator",
+    "widths",
+]
+
+COMMON = (",", ";", "\t", "|")
+_RARE = ("\x01", "\x1f", "\x1e", "^", "~", "¦", "§", "¬", "þ")
+_LAST = (":", " ")
+UNIT = "\x1f"
+"""Stands for a separator of several bytes while a file is read."""
+
+BLANKS = "  "
+"""Columns of one width, or blanks between them: two or more of them are one separator."""
+
+_SAMPLE = 2000
+_HEAD = 60
+_TOLD = re.compile(r"""^["' \t]*sep\s*=\s*(\\t|tab|[^\w\s"']|[\t ])["']?\W*$""", re.IGNORECASE)
+_VALUE = re.compile(r"[-+$€£]?\d[\d.,:/ T+-]*Z?")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What stands between the cells of a text table, and around them where that is needed."""
+
+    separator: str
+    quote: str = '"'
+
+
+def told_separator(line: str) -> str | None:
+    r"""Return the separator that a first line of ``sep=;`` tells a spreadsheet, in any writing.
+
+    Examples
+    --------
+    >>> told_separator("SEP=;"), told_separator('"sep=,",,'), told_separator("separator;of")
+    (';', ',', None)
+    """
+    if (match := _TOLD.match(line)) is None:
+        return None
+    return "\t" if match[1].lower() in ("\\t", "tab") else match[1]
+
+
+def find_dialect(
+    lines: pl.Series, *, name: str, separator: str | None = None, wanted: Collection[str] = ()
+) -> Dialect:
+    """Return how a table is written.
+
+    Parameters
+    ----------
+    lines
+        Its lines.
+    name
+        The file, for messages.
+    separator
+        Where it is known.
+    wanted
+        Names of columns that the map asks for: the header is the line that has them.
+
+    Raises
+    ------
+    InputError
+        Where the separator given can be none, or none is found.
+    """
+    sample = _sampled(lines)
+    quote = _quote(sample)
+    if separator is not None:
+        separator = {"\\t": "\t", "tab": "\t"}.get(separator.lower(), separator)
+        if not 0 < len(separator) <= 4 or re.search(r"""["'\r\n\w]""", separator):
+            raise InputError(
+                f"{name}: the separator must be a mark such as ; or tab, not {separator!r}"
+            )
+        return Dialect(separator, quote)
+    bare = without_quoted(sample, quote)
+    scores = {s: _score(sample, bare, s, quote, wanted) for s in (*COMMON, *_RARE)}
+    best = max(scores, key=scores.__getitem__)
+    if scores[best] < 0.1:
+        bare = bare.str.strip_chars_end(" ")
+        scores |= {s: _score(sample, bare, s, quote, wanted) for s in _LAST}
+        best = max(scores, key=scores.__getitem__)
+    runs = bare.str.count_matches(r" {2,}")
+    if best == " " and runs.min() and (runs == runs.mode()[0]).mean() > 0.9:
+        return Dialect(BLANKS, quote)
+    return Dialect(_doubled(bare, best), quote)
+
+
+def without_quoted(lines: pl.Series, quote: str) -> pl.Series:
+    """Return lines without what stands between quotation marks, so that separators count.
+
+    Nor do those count that stand behind a backslash.
+    """
+    if lines.str.contains("\\", literal=True).any():
+        lines = lines.str.replace_all(r"\\[^\w\\\"']", "")
+    if not lines.str.contains(quote, literal=True).any():
+        return lines
+    q = re.escape(quote)
+    return lines.str.replace_all(rf"{q}(?:[^{q}\\]|\\.|{q}{q})*{q}", "x")
+
+
+def widths(bare: pl.Series, separator: str) -> pl.Series:
+    """Return the number of cells in each line without quotation marks."""
+    return bare.str.count_matches(separator, literal=True) + 1
+
+
+def find_header(
+    lines: pl.Series, dialect: Dialect, *, wanted: Collection[str] = ()
+) -> tuple[int, int]:
+    """Return the index of the header's line, and the usual number of cells of a row.
+
+    The header is the first line that has as many cells as most lines, most of them filled; a title,
+    a date of export and comments above it are not. Where the map names columns, it is the first
+    line that has more than one of them.
+    """
+    sample = without_quoted(_sampled(lines), dialect.quote)
+    head = lines.head(_HEAD)
+    cells = [_cells(line, dialect) for line in head]
+    for index, row in enumerate(cells):
+        if wanted and len({cell.lower() for cell in row} & {w.lower() for w in wanted}) > 1:
+            return index, len(row)
+    usual = _usual_width(sample, dialect.separator)
+    for index, (line, row) in enumerate(zip(head, cells, strict=True)):
+        filled = sum(bool(cell) for cell in row)
+        narrow = len(row) < usual and not (usual == len(row) + 1 and len(row) > 1)
+        comment = line.lstrip().startswith(("#", "//")) and filled < usual
+        if line.strip() and not narrow and not comment and (usual == 1 or 2 * filled > usual):
+            return index, usual
+    first = next((i for i, line in enumerate(lines) if line.strip()), 0)
+    return first, usual
+
+
+def _sampled(lines: pl.Series) -> pl.Series:
+    """Return lines from the whole file; of a file with long cells those that are rows alone."""
+    marks = lines.str.replace_all(r'\\"', "").str.count_matches('"', literal=True)
+    if (marks % 2 == 1).any():
+        # An odd number of marks opens a cell that goes on in the next line, or closes it.
+        closed = marks.cast(pl.UInt64).cum_sum() % 2 == 0
+        alone = lines.filter(closed & closed.shift(1, fill_value=True))
+        lines = alone if len(alone) else lines
+    filled = lines.filter(lines.str.strip_chars() != "")
+    if len(filled) <= 2 * _SAMPLE:
+        return filled
+    return pl.concat([filled.head(_HEAD), filled.gather_every(len(filled) // _SAMPLE, _HEAD)])
+
+
+def _quote(sample: pl.Series) -> str:
+    """Return the single quotation mark where cells stand in it throughout, else the double one."""
+    if not len(sample) or sample.str.contains('"', literal=True).any():
+        return '"'
+    around = sample.str.contains(r"^[^\w]*'[^']*'\s*(?:\W.*'[^']*'\s*)?$")
+    return "'" if around.mean() > 0.9 else '"'  # type: ignore[operator]
+
+
+def _usual_width(bare: pl.Series, separator: str) -> int:
+    counted = Counter(widths(bare.str.strip_chars_end(separator), separator).to_list())
+    if not counted:
+        return 1
+    most = max(counted.values())
+    # Of widths that are about as frequent the larger: rows whose last cells are empty are narrow.
+    full = Counter(widths(bare, separator).to_list())
+    top, n = full.most_common(1)[0]
+    if n >= 0.5 * len(bare):
+        return int(top)
+    return int(max(width for width, n in counted.items() if 4 * n >= most))
+
+
+def _score(
+    sample: pl.Series, bare: pl.Series, separator: str, quote: str, wanted: Collection[str]
+) -> float:
+    """How evenly a separator cuts the lines, times how many cells that gives."""
+    if not len(bare):
+        return 0.0
+    counted = Counter(widths(bare, separator).to_list())
+    width, alike = counted.most_common(1)[0]
+    if width == 1:
+        return 0.0
+    share = alike / len(bare)
+    head = [_cells(line, Dialect(separator, quote)) for line in sample.head(_HEAD)]
+    if wanted and any(len(set(row) & set(wanted)) > 1 for row in head):
+        return 100.0 * share + width
+    index, first = next(((i, r) for i, r in enumerate(head) if len(r) == width), (1, []))
+    score = share * math.log2(width) * (0.5 if index else 1.0)
+    return score * (0.3 if any(_VALUE.fullmatch(cell) for cell in first) else 1.0)
+
+
+def _doubled(bare: pl.Series, separator: str) -> str:
+    """Return the separator twice, or with another mark, where it always stands so."""
+    single = bare.str.count_matches(separator, literal=True)
+    for longer in (separator * 2, f"~{separator}~", f"{separator}~{separator}"):
+        several = bare.str.count_matches(longer, literal=True)
+        if several.sum() and (single == several * longer.count(separator)).all():
+            return longer
+    return separator
+
+
+def _cells(line: str, dialect: Dialect) -> list[str]:
+    """Cut one line roughly: enough to tell a header from a title."""
+    q, sep = re.escape(dialect.quote), re.escape(dialect.separator)
+    found = re.findall(rf"(?:^|{sep})\s*(?:{q}((?:[^{q}]|{q}{q})*){q}|((?:(?!{sep}).)*))", line)
+    return [(quoted or plain).strip().lstrip("\ufeff") for quoted, plain in found]

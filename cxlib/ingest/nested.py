@@ -1,0 +1,250 @@
+"""JSON: one object a line, one list, or one document with a list in it; nested keys are columns.
+
+A key within an object is a column by its dotted path (``properties.time``). Keys are those of all
+objects, not of the first ones. Numbers stay as they are written.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from cxlib.errors import InputError
+from cxlib.ingest.delimited import BAD_BYTES
+from cxlib.ingest.raw import LINE, NONE_MALFORMED, Lines, RawTable
+from cxlib.ingest.sources import Source
+from cxlib.ingest.text import LOST, Text
+from cxlib.map_reading import Reading
+
+__all__ = ["flat_columns", "read_json"]
+
+_NONE = "no line is a JSON object with keys; write one object per line, or one list of objects"
+NO_OBJECT = "malformed row: no JSON object"
+
+
+def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
+    """Read JSON.
+
+    Parameters
+    ----------
+    source, text
+        The file and its text.
+    reading
+        `records` names the list whose elements are the rows, by its dotted path; what stands beside
+        the list stands in each of its rows.
+
+    Raises
+    ------
+    InputError
+        Where nothing is an object, or several lists could be the rows.
+    """
+    lines = pl.read_lines(text.data).to_series()
+    filled = lines.str.strip_chars() != ""
+    counted = Lines(len(lines), blank=len(lines) - int(filled.sum()))
+    several = counted.rows > 1 and reading.records is None and not text.bad_bytes
+    frame = _fast(text.data) if several else None
+    if frame is not None and frame.height == counted.rows:
+        return _table(source, frame, NONE_MALFORMED, text, counted)
+    document = None
+    first = lines.filter(filled)[0].strip()
+    if counted.rows == 1 or not (first.startswith("{") and _parsed(first) is not None):
+        document = _document(text.data)
+    if document is not None:
+        rows = _rows_of(document, reading.records, str(source))
+        return _table(source, _framed(rows, source), NONE_MALFORMED, text, None)
+    return _by_line(source, lines, filled, text, reading, counted)
+
+
+def flat_columns(schema: pl.Schema) -> list[pl.Expr]:
+    """Return expressions that give each field of a struct, at any depth, by its dotted path."""
+
+    def flat(name: str, expr: pl.Expr, dtype: pl.DataType) -> Iterator[pl.Expr]:
+        if isinstance(dtype, pl.Struct):
+            for field in dtype.fields:
+                inner = expr.struct.field(field.name)
+                yield from flat(f"{name}.{field.name}", inner, field.dtype)  # type: ignore[arg-type]
+        elif not dtype.is_nested():
+            yield expr.alias(name)
+
+    return [e for name, dtype in schema.items() for e in flat(name, pl.col(name), dtype)]
+
+
+def _fast(data: bytes) -> pl.DataFrame | None:
+    """Read lines that are objects of one shape, every value as text."""
+    try:
+        schema = pl.scan_ndjson(io.BytesIO(data), infer_schema_length=None).collect_schema()
+        texts = {name: _as_text(dtype) for name, dtype in schema.items()}
+        frame = pl.read_ndjson(data, schema=texts)
+        flat = flat_columns(frame.schema)
+        names = [e.meta.output_name() for e in flat]
+        return frame.select(flat) if names and len(set(names)) == len(names) else None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None
+
+
+def _as_text(dtype: pl.DataType) -> pl.DataType:
+    if isinstance(dtype, pl.Struct) and dtype.fields:
+        return pl.Struct({f.name: _as_text(f.dtype) for f in dtype.fields})  # type: ignore[arg-type]
+    return pl.String()
+
+
+def _by_line(
+    source: Source,
+    lines: pl.Series,
+    filled: pl.Series,
+    text: Text,
+    reading: Reading,
+    counted: Lines,
+) -> RawTable:
+    rows: list[dict[str, str | None]] = []
+    numbers: list[int] = []
+    malformed: list[tuple[str, int, str]] = []
+    for number, line in enumerate(lines.filter(filled), 1):
+        row = _parsed(line)
+        if not isinstance(row, dict):
+            malformed.append((NO_OBJECT, number, line))
+        elif text.bad_bytes and LOST in line:
+            malformed.append((BAD_BYTES, number, line))
+        else:
+            found = _exploded(row, reading.records)
+            rows += found
+            numbers += [number] * len(found)
+    if not rows:
+        raise InputError(f"{source}: {_NONE}")
+    frame = _framed(rows, source)
+    if reading.records is None:
+        frame = frame.with_columns(pl.Series(LINE, numbers, dtype=pl.Int64))
+    else:
+        counted = Lines(len(rows) + len(malformed))
+    aside = pl.DataFrame(malformed, schema=NONE_MALFORMED.schema, orient="row")
+    return _table(source, frame, aside, text, counted)
+
+
+def _table(
+    source: Source, frame: pl.DataFrame, malformed: pl.DataFrame, text: Text, counted: Lines | None
+) -> RawTable:
+    if not frame.width:
+        raise InputError(f"{source}: the objects of this file have no keys; export it again")
+    if LINE not in frame.columns:
+        frame = frame.with_row_index(LINE, 1).cast({LINE: pl.Int64})
+    # JSON has a null of its own beside the empty text; both are an empty cell.
+    cells = pl.exclude(LINE)
+    frame = frame.with_columns(pl.when(cells != "").then(cells))
+    return RawTable(source, frame.lazy(), malformed, text.encoding, lines=counted)
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line, parse_float=str, parse_int=str)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _document(data: bytes) -> list[Any] | None:
+    """Return the values of a text that is JSON as a whole: one, or several in a row."""
+    decoder = json.JSONDecoder(parse_float=str, parse_int=str)
+    text, at, values = data.decode("utf-8", "replace").strip(), 0, []
+    while at < len(text):
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return None
+        values.append(value)
+        while at < len(text) and text[at] in " \t\n,":
+            at += 1
+    return values
+
+
+def _rows_of(values: list[Any], records: str | None, name: str) -> list[dict[str, str | None]]:
+    if records is None and len(values) == 1 and isinstance(values[0], dict):
+        (value,) = values
+        if _is_split(value):
+            return [_flat(dict(zip(value["columns"], row, strict=False))) for row in value["data"]]
+        lists = list(_lists(value))
+        if len(lists) > 1:
+            raise InputError(
+                f"{name}: which list holds the contacts? Write into the map reading: "
+                f"{{records: {lists[0]}}}; there are: {', '.join(lists)}"
+            )
+        if lists:
+            for key in lists[0].split("."):
+                value = value[key]
+            values = value
+    if len(values) == 1 and isinstance(values[0], list):
+        values = values[0]
+    objects = [value for value in values if isinstance(value, dict)]
+    if not objects:
+        raise InputError(f"{name}: {_NONE}")
+    if len(objects) < len(values):
+        raise InputError(
+            f"{name}: {len(values) - len(objects):,} of {len(values):,} elements are no JSON "
+            "objects; write a list of objects, or one object per line"
+        )
+    return [row for value in objects for row in _exploded(value, records)]
+
+
+def _is_split(value: dict[str, Any]) -> bool:
+    return isinstance(value.get("columns"), list) and isinstance(value.get("data"), list) and all(
+        isinstance(row, list) for row in value["data"]
+    )  # fmt: skip
+
+
+def _lists(value: dict[str, Any], prefix: str = "", depth: int = 3) -> Iterator[str]:
+    """Yield the dotted paths of lists of objects."""
+    for key, inner in value.items():
+        if isinstance(inner, list) and inner and all(isinstance(e, dict) for e in inner):
+            yield f"{prefix}{key}"
+        elif isinstance(inner, dict) and depth:
+            yield from _lists(inner, f"{prefix}{key}.", depth - 1)
+
+
+def _exploded(row: dict[str, Any], records: str | None) -> list[dict[str, str | None]]:
+    """Return a row for each element of the list at a path, each with what stands beside the list.
+
+    A key of an element stands by its own name, and, where something beside the list has that name,
+    by its path.
+    """
+    if records is None:
+        return [_flat(row)]
+    beside: dict[str, str | None] = {}
+    value: Any = row
+    for key in records.split("."):
+        if not isinstance(value, dict):
+            return []
+        rest = {k: v for k, v in value.items() if k != key}
+        beside |= _flat(rest)
+        value = value.get(key)
+    elements = value if isinstance(value, list) else [value] if value is not None else []
+    rows = []
+    for element in elements:
+        own = _flat(element) if isinstance(element, dict) else {records: _text(element)}
+        named = {(f"{records}.{k}" if k in beside else k): v for k, v in own.items()}
+        rows.append({**beside, **named})
+    return rows
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, str | None]:
+    flat: dict[str, str | None] = {}
+    for key, inner in value.items():
+        if isinstance(inner, dict) and inner:
+            flat |= {k: v for k, v in _flat(inner, f"{prefix}{key}.").items() if k not in flat}
+        else:
+            flat[f"{prefix}{key}"] = _text(inner)
+    return flat
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _framed(rows: list[dict[str, str | None]], source: Source) -> pl.DataFrame:
+    keys = dict.fromkeys(key for row in rows for key in row)
+    if not keys:
+        raise InputError(f"{source}: the objects of this file have no keys; export it again")
+    return pl.DataFrame(rows, schema=dict.fromkeys(keys, pl.String))

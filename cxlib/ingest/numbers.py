@@ -1,0 +1,142 @@
+"""Numbers as people write them: decimal and thousands marks, currencies, signs at the end.
+
+One column has one way of writing numbers. A cell with one reading is read; a cell with two (1.500)
+is read as the cells with one reading are written; where none of them tells, the question is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from cxlib.errors import InputError
+from cxlib.ingest.cells import tidied
+
+__all__ = ["Numbers", "check_clear", "read_numbers"]
+
+_CODES = "EUR|USD|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|CZK|INR|BRL|Fr|kr|zł"
+_MONEY = rf"(?i)R?[€$£¥₹₽₺₩%]|\b(?:{_CODES})\b\.?"
+_FORMS = {
+    ".": r"^(?:[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}|\d+)?(?:\.\d+)?$",
+    ",": r"^(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)?(?:,\d+)?$",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Numbers (Float64, null where there is none), and the question where their mark is not clear.
+
+    Parameters
+    ----------
+    values
+        The numbers.
+    unclear
+        A cell with two readings that nothing in the column decides; None: there is none.
+    """
+
+    values: pl.Series
+    unclear: str | None = None
+
+
+def read_numbers(
+    raw: pl.Series,
+    *,
+    decimal: str | None = None,
+    bounds: tuple[float | None, float | None] = (None, None),
+) -> Numbers:
+    """Read a column of numbers.
+
+    Parameters
+    ----------
+    raw
+        Text or numbers.
+    decimal
+        The decimal mark, where it is known.
+    bounds
+        Those of a scale, that decide between two readings: 3.000 on a scale from 1 to 5 is three.
+    """
+    if raw.dtype.is_numeric():
+        values = raw.cast(pl.Float64)
+        return Numbers(values.set(~values.is_finite().fill_null(True), None))
+    text = tidied(raw)
+    plain = text.cast(pl.Float64, strict=False)
+    if not text.str.contains(r"[^\d-]").any():
+        return Numbers(plain)
+    bare, signs = _bare(text)
+    forms = {mark: bare.str.contains(form) & (bare != "") for mark, form in _FORMS.items()}
+    read = {mark: _as_float(bare, mark) * signs for mark in forms}
+    fits = {mark: fit.fill_null(False) for mark, fit in forms.items()}
+    differ = (fits["."] & fits[","] & (read["."] != read[","])).fill_null(False)
+    unclear: str | None = None
+    if decimal is not None:
+        values = read[decimal].set(~fits[decimal], None)
+    else:
+        mark = _decide(fits, read, differ, *bounds)
+        if mark is None and differ.any():
+            unclear = text.filter(differ)[0]
+        mark = mark or "."
+        values = read[mark].zip_with(fits[mark], read["," if mark == "." else "."])
+        values = values.set(~(fits["."] | fits[","]), None)
+    # What only a machine writes: 1e5.
+    values = values.zip_with(values.is_not_null() | ~plain.is_finite().fill_null(False), plain)
+    return Numbers(values.set(~values.is_finite().fill_null(True), None), unclear)
+
+
+def check_clear(numbers: Numbers, *, where: str) -> pl.Series:
+    """Return the numbers, or ask for the decimal mark where it is not clear.
+
+    Raises
+    ------
+    InputError
+        With both readings of a cell, and what to write into the map.
+    """
+    if numbers.unclear is None:
+        return numbers.values
+    cell = numbers.unclear
+    as_point, as_comma = (read_numbers(pl.Series([cell]), decimal=mark).values[0] for mark in ".,")
+    raise InputError(
+        f"{where}: {cell!r} is {as_point:,g} or {as_comma:,g}? Nothing in the column tells: write "
+        'into the map reading: {decimal: "."} or reading: {decimal: ","}'
+    )
+
+
+def _bare(text: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Return digits and marks alone, and the sign of each number."""
+    shown = text.str.replace_all(_MONEY, "").str.replace_all("−", "-", literal=True)
+    shown = shown.str.strip_chars()
+    is_negative = shown.str.contains(r"^\(.*\)$|^-|-$").fill_null(False)
+    signs = pl.Series([1.0]).new_from_index(0, len(text)).set(is_negative, -1.0)
+    bare = shown.str.replace_all(r"^[(+\-]\s*|[)\-]$", "").str.strip_chars()
+    # Blanks and apostrophes stand between thousands only.
+    grouped = bare.str.contains(r"^\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?$").fill_null(False)
+    joined = bare.str.replace_all(r"[ '’]", "")
+    return joined.zip_with(grouped, bare), signs
+
+
+def _as_float(bare: pl.Series, mark: str) -> pl.Series:
+    other = "," if mark == "." else "."
+    plain = bare.str.replace_all(other, "", literal=True).str.replace(mark, ".", literal=True)
+    return plain.cast(pl.Float64, strict=False)
+
+
+def _decide(
+    fits: dict[str, pl.Series],
+    read: dict[str, pl.Series],
+    differ: pl.Series,
+    low: float | None,
+    high: float | None,
+) -> str | None:
+    """Return the mark that the cells with one reading speak for, or the bounds of the scale."""
+    point = int((fits["."] & ~fits[","]).sum())
+    comma = int((fits[","] & ~fits["."]).sum())
+    if bool(point) != bool(comma):
+        return "." if point else ","
+    if low is not None and high is not None:
+        inside = {
+            mark: bool(values.filter(differ).is_between(low, high).all())
+            for mark, values in read.items()
+        }
+        if inside["."] != inside[","]:
+            return "." if inside["."] else ","
+    return None

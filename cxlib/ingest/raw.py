@@ -1,0 +1,134 @@
+"""One file as a frame: what every format is read into, and the rows that are none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from cxlib.errors import InputError
+from cxlib.ingest.cells import tidy_text
+from cxlib.ingest.sources import Source
+
+__all__ = ["LINE", "NONE_MALFORMED", "POSITION", "Lines", "RawTable", "as_json", "named_columns"]
+
+LINE = "\x00line"
+"""Number of the row in its file, from 1; a name that no export can have."""
+
+POSITION = "\x00position"
+"""Order of the row within its customer, where the format itself has one (XES)."""
+
+NONE_MALFORMED = pl.DataFrame(schema={"reason": pl.String, LINE: pl.Int64, "raw": pl.String})
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of a text file, counted apart from what reads them, and those that are no rows.
+
+    Rows, good or malformed, are ``total - above - header - blank - within``.
+    """
+
+    total: int
+    above: int = 0
+    header: int = 0
+    blank: int = 0
+    within: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows that there must be."""
+        return self.total - self.above - self.header - self.blank - self.within
+
+
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """One file as a frame.
+
+    Parameters
+    ----------
+    source
+        The file.
+    frame
+        Its rows, lazily: the raw columns, `LINE`, and `POSITION` for XES.
+    malformed
+        Rows that are no rows: ``reason``, `LINE` and ``raw``.
+    encoding, separator
+        Of a text file.
+    lines
+        Of a text file.
+    hints
+        What to look at, in words.
+    per_line
+        How many values of `LINE` a row of the file has: more than one where a recipe of the map
+        makes several contacts of a row.
+    note
+        What such a recipe did, in words.
+    """
+
+    source: Source
+    frame: pl.LazyFrame
+    malformed: pl.DataFrame = field(default_factory=NONE_MALFORMED.clone)
+    encoding: str | None = None
+    separator: str | None = None
+    lines: Lines | None = None
+    hints: tuple[str, ...] = ()
+    per_line: int = 1
+    note: str = ""
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the raw columns."""
+        return [c for c in self.frame.collect_schema().names() if c not in (LINE, POSITION)]
+
+    def collect(self, *exprs: pl.Expr, lines: pl.Series | None = None) -> pl.DataFrame:
+        """Read the rows, or those on some lines; all columns, or what is asked for.
+
+        Raises
+        ------
+        InputError
+            Where the file turns out to be damaged only now.
+        """
+        frame = (
+            self.frame if lines is None else self.frame.filter(pl.col(LINE).is_in(lines.implode()))
+        )
+        try:
+            return (frame.select(exprs) if exprs else frame).collect(engine="streaming")
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+            raise damaged(self.source, error) from None
+
+
+def damaged(source: Source, error: BaseException) -> InputError:
+    """Return the error for a file that breaks off."""
+    why = (str(error).splitlines() or ["unreadable"])[0]
+    return InputError(f"{source}: this is no whole Parquet file ({why}); fetch it again")
+
+
+def as_json(cells: pl.DataFrame) -> pl.Series:
+    """Return each row of a frame as JSON text, without its nulls."""
+    texts = [
+        json.dumps({k: v for k, v in row.items() if v is not None}, ensure_ascii=False, default=str)
+        for row in cells.iter_rows(named=True)
+    ]
+    return pl.Series("raw", texts, dtype=pl.String)
+
+
+def named_columns(cells: list[str], *, name: str, wanted: Collection[str] = ()) -> list[str]:
+    """Return the names of columns: no blanks around them, none empty, none twice.
+
+    Raises
+    ------
+    InputError
+        Where a column that is asked for stands there twice.
+    """
+    names: list[str] = []
+    for number, cell in enumerate(cells, 1):
+        bare = tidy_text(cell) or f"column {number}"
+        if bare in names and bare in wanted:
+            raise InputError(f"{name}: column {bare!r} stands twice in the header; rename one")
+        count = names.count(bare) + 1
+        while bare in names:
+            bare, count = f"{tidy_text(cell)} ({count})", count + 1
+        names.append(bare)
+    return names

@@ -1,0 +1,145 @@
+"""Workbooks (Excel, OpenDocument) through fastexcel: ids as text, dates as dates."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Collection
+from pathlib import Path
+
+import polars as pl
+
+from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.ingest.delimited import mark_rows
+from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable, as_json, named_columns
+from cxlib.ingest.sources import Source, as_file
+from cxlib.map_reading import Reading
+
+__all__ = ["read_workbook"]
+
+
+def read_workbook(source: Source, reading: Reading, wanted: Collection[str] = ()) -> RawTable:
+    """Read a sheet of a workbook, or several one under another.
+
+    Parameters
+    ----------
+    source
+        The file.
+    reading
+        `sheet` names the sheets; where it does not, it is the only one that has rows, or the only
+        one whose header has the columns that are asked for.
+    wanted
+        Names of columns that are asked for.
+
+    Raises
+    ------
+    InputError
+        Where the file is damaged or locked, or it is open which sheet is meant.
+    """
+    sheets = _sheets(source)
+    chosen = _chosen(source, sheets, reading, wanted)
+    frames, malformed, before = [], [NONE_MALFORMED], 0
+    for name in chosen:
+        rows, aside = _table(sheets[name], f"{source}, sheet {name!r}", reading, wanted)
+        frames.append(rows.with_columns(pl.col(LINE) + before))
+        malformed.append(aside.with_columns(pl.col(LINE) + before))
+        before += sheets[name].height
+    rows = pl.concat(frames, how="diagonal")
+    if not rows.height:
+        raise InputError(f"{source}: the sheet has a header but no rows; export it again")
+    others = [name for name in sheets if name not in chosen and sheets[name].height]
+    hints: tuple[str, ...] = ()
+    if others:
+        hints = (
+            f"{source}: read is sheet {', '.join(map(repr, chosen))}; not read: {listed(others)}",
+        )
+    return RawTable(source, rows.lazy(), pl.concat(malformed), hints=hints)
+
+
+def _sheets(source: Source) -> dict[str, pl.DataFrame]:
+    """Return the cells of every sheet as text, without rows at the end that are empty."""
+    import fastexcel
+
+    file = as_file(source)
+    try:
+        book = fastexcel.read_excel(str(file) if isinstance(file, Path) else file.read())
+        sheets = {}
+        for name in book.sheet_names:
+            sheet = book.load_sheet(name, header_row=None, dtypes="string")
+            cells = sheet.to_polars() if sheet.width else pl.DataFrame()
+            sheets[name] = cells.cast(pl.String)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        why = "is locked by a password" if "assword" in str(error) else "is damaged or none"
+        raise InputError(f"{source}: the workbook {why}; save it again, or as CSV") from None
+    return sheets
+
+
+def _chosen(
+    source: Source,
+    sheets: dict[str, pl.DataFrame],
+    reading: Reading,
+    wanted: Collection[str],
+) -> list[str]:
+    there = [name for name, cells in sheets.items() if cells.height]
+    if not there:
+        raise InputError(f"{source}: all sheets of the workbook are empty; export it again")
+    if reading.sheet:
+        for asked in reading.sheet:
+            if not any(fnmatch.fnmatchcase(name, asked) for name in sheets):
+                raise InputError(
+                    f"{source}: there is no sheet {asked!r}; there are: {listed(list(sheets))}."
+                    f"{did_you_mean(asked, sheets)}"
+                )
+        return [n for n in there if any(fnmatch.fnmatchcase(n, asked) for asked in reading.sheet)]
+    if len(there) == 1:
+        return there
+    fitting = [name for name in there if _has_columns(sheets[name], wanted)]
+    if len(fitting) == 1:
+        return fitting
+    open_ones = fitting or there
+    raise InputError(
+        f"{source}: which sheet? Write into the map reading: {{sheet: {open_ones[0]}}}, or "
+        f'{{sheet: "*"}} for all of them; there are: {listed(open_ones)}'
+    )
+
+
+def _has_columns(cells: pl.DataFrame, wanted: Collection[str]) -> bool:
+    return any(len(set(row) & set(wanted)) > 1 for row in cells.head(60).iter_rows())
+
+
+def _table(
+    cells: pl.DataFrame, name: str, reading: Reading, wanted: Collection[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows under the header, and those that are none."""
+    at = _header_row(cells, reading, wanted)
+    header = [(cell or "").strip() for cell in cells.row(at)]
+    body = cells.slice(at + 1).with_row_index(LINE, 1).cast({LINE: pl.Int64})
+    raw = [c for c in body.columns if c != LINE]
+    used = [
+        c
+        for c, title in zip(raw, header, strict=True)
+        if title or body[c].null_count() < body.height
+    ]
+    titles = [title for c, title in zip(raw, header, strict=True) if c in used]
+    names = named_columns(titles, name=name, wanted=wanted)
+    body = body.select(LINE, *(pl.col(c).alias(n) for c, n in zip(used, names, strict=True)))
+    body = body.with_columns(
+        pl.when(pl.exclude(LINE).str.strip_chars() != "").then(pl.exclude(LINE))
+    )
+    rows = body.filter(~pl.all_horizontal(pl.exclude(LINE).is_null()))
+    marked = mark_rows(rows, names, has_lost=False)
+    aside = marked.select("reason", LINE, raw=as_json(marked.select(names)))
+    return rows.join(marked.select(LINE), on=LINE, how="anti", maintain_order="left"), aside
+
+
+def _header_row(cells: pl.DataFrame, reading: Reading, wanted: Collection[str]) -> int:
+    start = reading.skip_lines or 0
+    head = list(enumerate(cells.slice(start, 60).iter_rows(), start))
+    for index, row in head:
+        if len(set(row) & set(wanted)) > 1:
+            return index
+    for index, row in head:
+        if 2 * sum(bool(cell and cell.strip()) for cell in row) > cells.width:
+            return index
+    return next((i for i, row in head if any(row)), start)

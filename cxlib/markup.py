@@ -1,0 +1,59 @@
+"""Text stays text: names and sentences put into HTML, into Plotly's figures and into Markdown.
+
+A touchpoint may be called ``*sale* _now_``, ``$100-$200 plan`` or ``<a href=…>``. Wherever such a
+name is put into markup it goes through the function of that markup, and appears as written.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+__all__ = ["html_text", "markdown_text", "plotly_text"]
+
+# MathJax, which notebooks load, takes what stands between two dollars for a formula; it looks for
+# both in one piece of text, so that an element of its own ends the search.
+_DOLLAR = "<span>&#36;</span>"
+_IN_LINE = re.compile(r"([\\`*_\[\]~|^])")
+_AT_START = re.compile(r"^(\s*\d*)(?=[#+=-]+(?:\s|$)|(?<=\d)[.)](?:\s|$))")
+# addresses become links by themselves
+_ADDRESSES = {"://": "&#58;//", "www.": "www&#46;", "@": "&#64;"}
+
+
+def html_text(text: str) -> str:
+    """Write text between the tags of HTML; inside an attribute `html.escape` is enough.
+
+    Examples
+    --------
+    >>> html_text("<b>help</b> & co"), html_text("$a")
+    ('&lt;b&gt;help&lt;/b&gt; &amp; co', '<span>&#36;</span>a')
+    """
+    return escape(text).replace("$", _DOLLAR)
+
+
+def plotly_text(text: str) -> str:
+    """Write text in a figure: Plotly reads tags, links, entities and, between dollars, formulas.
+
+    Its quotation marks stay, as Plotly does not know ``&quot;``.
+
+    Examples
+    --------
+    >>> plotly_text('<a href="x">$1</a>')
+    '&lt;a href="x"&gt;&#36;1&lt;/a&gt;'
+    """
+    return escape(text, quote=False).replace("$", "&#36;")
+
+
+def markdown_text(text: str) -> str:
+    r"""Write text in a line of Markdown: in a sentence, a cell of a table, or an entry of a list.
+
+    Examples
+    --------
+    >>> markdown_text("*sale* _now_"), markdown_text("a | b"), markdown_text("# <b>1</b>")
+    ('\\*sale\\* \\_now\\_', 'a \\| b', '\\# &lt;b&gt;1&lt;/b&gt;')
+    """
+    plain = escape(_IN_LINE.sub(r"\\\1", " ".join(text.splitlines())), quote=False)
+    for part, written in _ADDRESSES.items():
+        plain = plain.replace(part, written)
+    # what would begin a heading or a list is no beginning of one
+    return _AT_START.sub(r"\1\\", plain).replace("$", _DOLLAR)

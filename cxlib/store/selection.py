@@ -1,0 +1,111 @@
+"""Which part of a log is asked about, checked against what the log has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from cxlib.errors import InputError, UnknownNameError
+from cxlib.periods import Periods
+from cxlib.segments import segment_codes
+
+__all__ = ["Chosen", "Selection", "channel_names"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which part of a log to look at.
+
+    Attributes
+    ----------
+    segment
+        Dimension and value, for example ``("persona", "explorer")``.
+    period
+        First and last period number, both included.
+    channel
+        Contacts in this channel only (journeys: those that began in it; transitions: those that
+        left it; findings: those with either end in it).
+    """
+
+    segment: tuple[str, str] | None = None
+    period: tuple[int, int] | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A selection in the store's numbers; None where everything is meant.
+
+    Attributes
+    ----------
+    segments
+        Numbers of the combinations of segment values.
+    period
+        First and last period.
+    places
+        Numbers of the channel's places.
+    channel
+        Number of the channel.
+    """
+
+    segments: list[int] | None = None
+    period: tuple[int, int] | None = None
+    places: list[int] | None = None
+    channel: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        where: Selection | None,
+        *,
+        places: pl.DataFrame,
+        segments: pl.DataFrame,
+        periods: Periods,
+    ) -> Chosen:
+        """Look a selection up.
+
+        Raises
+        ------
+        UnknownNameError
+            For a segment, value or channel that the log does not have.
+        InputError
+            For a period outside the log.
+        """
+        where = where or Selection()
+        codes = None if where.segment is None else segment_codes(segments, *where.segment)
+        if where.period is not None:
+            _check_period(periods, where.period)
+        if where.channel is None:
+            return cls(codes, where.period)
+        names = channel_names(places)
+        if where.channel not in names:
+            raise UnknownNameError("channel", where.channel, names)
+        here = places.filter(pl.col("channel") == where.channel)["place"].to_list()
+        return cls(codes, where.period, here, names.index(where.channel))
+
+    def tests(self, *, place: str | None = "place") -> list[pl.Expr]:
+        """Conditions on rows with ``segment``, ``period`` and, where it is named, a place."""
+        tests = []
+        if self.segments is not None:
+            tests.append(pl.col("segment").is_in(self.segments))
+        if self.period is not None:
+            tests.append(pl.col("period").is_between(*self.period))
+        if self.places is not None and place is not None:
+            tests.append(pl.col(place).is_in(self.places))
+        return tests
+
+
+def channel_names(places: pl.DataFrame) -> tuple[str, ...]:
+    """Channels in the order in which the journey map first uses them."""
+    return tuple(places["channel"].unique(maintain_order=True))
+
+
+def _check_period(periods: Periods, period: tuple[int, int]) -> None:
+    first, last = period
+    if not 0 <= first <= last < len(periods):
+        raise InputError(
+            f"period {first} to {last} is outside the log, which has the {len(periods)} "
+            f"{periods.unit}s 0 ({periods.label(0)}) to {len(periods) - 1} "
+            f"({periods.label(len(periods) - 1)})"
+        )

@@ -1,0 +1,530 @@
+"""The workspace: a folder that holds one log as journeys, ready to be asked.
+
+::
+
+    WORKSPACE/
+      workspace.json        which log it holds, and what that was made from: periods, end of
+                            observation, counts, versions, the SHA-256 of each file
+      log-TIME/             the log that workspace.json names
+        journey_map.yaml    the map it was read with
+        events/NN.parquet   contacts of the customers of bucket NN, sorted by customer and time
+        customers.parquet   the number, id, bucket and segment of each customer
+        places.parquet      the number, touchpoint, channel, stage … of each place
+        segments.parquet    the number and values of each combination of segments
+        ratings.parquet     what customers said: every answer, and the contact it speaks of
+        quarantine.parquet  rows set aside, each with the reason
+        report.json         the ingest report
+        summary/            the journey summary (see `cxlib.summary`)
+      published/            snapshots for dashboards (see `cxlib.publish`)
+
+A log is written to a folder of its own and counts from the moment in which workspace.json, replaced
+in one step, names it; the log before it is removed after that. Snapshots are never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from cxlib.answers import attach_ratings
+from cxlib.contracts import EVENTS, QUARANTINE
+from cxlib.durable import (
+    DRAFT,
+    LOCK,
+    check_files,
+    draft_folder,
+    hash_files,
+    only_writer,
+    read_sealed,
+    remove_leftovers,
+    seal,
+    sync_folder,
+    write_over,
+)
+from cxlib.encode import BUCKETS, encode_events
+from cxlib.errors import WorkspaceError
+from cxlib.journey_map import JourneyMap, read_journey_map
+from cxlib.journeys import last_goal_stage, split_journeys
+from cxlib.periods import Periods, choose_periods
+from cxlib.segments import DIMENSION, assign_segments, segment_names
+from cxlib.store.walk import Scope
+
+if TYPE_CHECKING:
+    from cxlib.ingest import Ingested, IngestedTable
+    from cxlib.summary import Summary
+
+Kept = TypeVar("Kept")
+
+FORMAT = 2
+"""Version of the folder's layout; one of a version after `FORMAT` must be ingested again."""
+
+_MANIFEST = "workspace.json"
+_LOG = re.compile(r"log-\d{8}T\d{12}")
+_FLAT = (
+    "events",
+    "summary",
+    "arrivals",
+    "journey_map.yaml",
+    "customers.parquet",
+    "places.parquet",
+    "segments.parquet",
+    "quarantine.parquet",
+    "report.json",
+)
+"""What layout 1 kept beside workspace.json, and layout 2 keeps in the folder of the log."""
+
+
+MOST_EXACT = 1_000_000
+"""Contacts up to which the summary has a row for nearly every duration."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One log, as journeys, on disk. Open with `Workspace.open`; make with `build_workspace`.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    manifest
+        The content of ``workspace.json``.
+    kept
+        What a room above has read from the folder and would read again, by name, beside what tells
+        whether its files are still the same (`keep`).
+
+    Examples
+    --------
+    >>> Workspace.open("no such folder")
+    Traceback (most recent call last):
+    cxlib.errors.WorkspaceError: 'no such folder' is not a workspace (there is no workspace.json); \
+make one with `cx ingest LOG --map MAP --out no such folder`
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    kept: dict[str, tuple[object, Any]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        counts, name = self.manifest["counts"], self.manifest["name"]
+        held = f"{counts['contacts']:,} contacts of {counts['customers']:,} customers"
+        return f"<Workspace {str(self.path)!r}: {name}, {held}>"
+
+    @classmethod
+    def open(cls, path: str | Path) -> Workspace:
+        """Open the workspace folder at `path`.
+
+        Raises
+        ------
+        WorkspaceError
+            When there is none, or it was written by another version of the layout.
+        """
+        folder = Path(path)
+        file = folder / _MANIFEST
+        if not file.is_file():
+            msg = (
+                f"{str(path)!r} is not a workspace (there is no workspace.json); make one with "
+                f"`cx ingest LOG --map MAP --out {path}`"
+            )
+            raise WorkspaceError(msg)
+        try:
+            manifest = read_sealed(file.read_text("utf-8"), formats=range(2, FORMAT + 1))
+        except ValueError as error:
+            msg = f"{file}: not readable as JSON ({error}); ingest the log again"
+            raise WorkspaceError(msg) from error
+        layout = manifest["format"]
+        if not 1 <= layout <= FORMAT:
+            msg = (
+                f"{str(path)!r} has layout {layout}, this version of cxlib reads layouts up to "
+                f"{FORMAT}; ingest the log again"
+            )
+            raise WorkspaceError(msg)
+        opened = cls(folder, manifest)
+        opened._check(but="events/")
+        return opened
+
+    @property
+    def log_folder(self) -> Path:
+        """The folder of the log within the workspace, and of what is counted from it."""
+        return self.path / self.manifest.get("log", "")
+
+    def _check(self, *, only: str = "", but: str = "\0") -> None:
+        """Check files of the log against their hashes, as far as the workspace has any."""
+        hashes = self.manifest.get("files", {})
+        asked = {n: h for n, h in hashes.items() if n.startswith(only) and not n.startswith(but)}
+        try:
+            check_files(self.log_folder, asked)
+        except WorkspaceError as error:
+            msg = f"{error}; open the workspace again if it was just replaced, else ingest again"
+            raise WorkspaceError(msg) from error
+
+    @cached_property
+    def journey_map(self) -> JourneyMap:
+        """The journey map the log was read with."""
+        return read_journey_map(self.log_folder / "journey_map.yaml")
+
+    @cached_property
+    def places(self) -> pl.DataFrame:
+        """Touchpoint, channel, stage, owner, properties of each place; row ``i`` is place ``i``."""
+        return pl.read_parquet(self.log_folder / "places.parquet")
+
+    @cached_property
+    def segments(self) -> pl.DataFrame:
+        """The combinations of segment values: ``segment``, and ``segment.NAME`` per dimension."""
+        table = pl.read_parquet(self.log_folder / "segments.parquet")
+        plain = [c for c in table.columns if c != "segment" and not c.startswith(DIMENSION)]
+        return table.rename({c: DIMENSION + c for c in plain})  # layout 1 has the bare names
+
+    @property
+    def segment_names(self) -> tuple[str, ...]:
+        """The segment dimensions, for example ``("persona", "region")``."""
+        return segment_names(self.segments)
+
+    @cached_property
+    def periods(self) -> Periods:
+        """The periods that contacts are counted by."""
+        periods = Periods.from_dict(self.manifest["periods"])
+        zone = ZoneInfo(periods.time_zone)
+        seen = (datetime.fromisoformat(self.manifest[end]) for end in ("first_at", "last_at"))
+        first, last = (at.astimezone(zone).date() for at in seen)
+        return replace(periods, days=(first, last))
+
+    @property
+    def observed_until(self) -> datetime:
+        """End of observation, UTC: silence after it is not known, and never counted as loss."""
+        return datetime.fromisoformat(self.manifest["observed_until"])
+
+    @property
+    def gap(self) -> timedelta | None:
+        """Silence that ends a journey; None when journeys end at the goal or a loss only."""
+        return self.journey_map.journey.gap
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The ingest report."""
+        content: dict[str, Any] = json.loads((self.log_folder / "report.json").read_text("utf-8"))
+        return content
+
+    def customers(self) -> pl.LazyFrame:
+        """``customer`` (number), ``name``, ``bucket``, ``segment``, ``contacts``, their span."""
+        return pl.scan_parquet(self.log_folder / "customers.parquet")
+
+    def ratings(self) -> pl.LazyFrame:
+        """Every answer, of the log and of surveys, on every scale.
+
+        Columns of `cxlib.answers.RATED`, and of the contact it speaks of ``occurred_at``, ``place``
+        and ``journey``; these are null where no contact was found.
+        """
+        return pl.scan_parquet(self.log_folder / "ratings.parquet")
+
+    def quarantine(self) -> pl.DataFrame:
+        """The rows set aside, each with its reason (contract QUARANTINE)."""
+        return pl.read_parquet(self.log_folder / "quarantine.parquet")
+
+    @cached_property
+    def scope(self) -> Scope:
+        """What counting a bucket needs to know (`cxlib.store.walk`)."""
+        goal_stage = last_goal_stage(self.places, journey_map=self.journey_map)
+        exact = self.manifest["counts"]["contacts"] <= MOST_EXACT
+        return Scope(self.places, self.gap, self.observed_until, goal_stage, exact)
+
+    def bucket_files(self) -> list[Path]:
+        """The store's files, one for each bucket of customers that has any, in order.
+
+        Raises
+        ------
+        WorkspaceError
+            When one of them is not as it was written.
+        """
+        return self._checked_bucket_files
+
+    @cached_property
+    def _checked_bucket_files(self) -> list[Path]:
+        self._check(only="events/")
+        return sorted((self.log_folder / "events").glob("*.parquet"))
+
+    def store(self) -> pl.LazyFrame:
+        """The encoded contacts of all customers, sorted (columns: see `cxlib.encode`)."""
+        return pl.scan_parquet(self.bucket_files(), glob=False)
+
+    def keep(self, name: str, file: Path, read: Callable[[], Kept]) -> Kept:
+        """Read something once, and again only when `file` is no longer the one it was read from.
+
+        Parameters
+        ----------
+        name
+            Of what is kept: one of each name, for as long as this object lives.
+        file
+            Written anew, or replaced, whenever what is read changes; need not exist before `read`.
+        read
+            Reads it.
+        """
+        known, value = self.kept.get(name, (None, None))
+        now = _state_of(file)
+        if now is None or now != known:
+            value = read()
+            # in one step: of two threads that read at once, one writes over the other's equal
+            self.kept[name] = (now or _state_of(file), value)
+        kept: Kept = value
+        return kept
+
+    def events(self) -> pl.LazyFrame:
+        """The contacts in words: the EVENTS contract, with ``journey`` and ``position``."""
+        named = self.customers().select("customer", "name")
+        kept = [c for c in EVENTS.schema if c not in ("customer", "row")]
+        kept += [c for c in self.store().collect_schema() if c.startswith("environment.")]
+        frame = self.store().join(self.places.lazy(), on="place", how="left", maintain_order="left")
+        joined = frame.join(named, on="customer", how="left", maintain_order="left")
+        present = joined.collect_schema().names()
+        return joined.select(
+            pl.col("name").alias("customer"),
+            *(
+                pl.col(c).cast(pl.String) if EVENTS.schema.get(c, pl.String) == pl.String else c
+                for c in kept
+                if c in present
+            ),
+            "journey",
+            "position",
+        )
+
+    def summary(self) -> Summary:
+        """The journey summary: read when it is there, else made by one pass and kept."""
+        from cxlib.summary import Summary, summarise
+
+        folder = self.log_folder / "summary"
+        try:
+            return Summary.read(folder)
+        except WorkspaceError:  # not there yet, or counted by another version
+            counted = summarise(self)
+        with suppress(WorkspaceError):  # a folder that may only be read is counted every time
+            counted.write(folder)
+        return counted
+
+
+def _state_of(file: Path) -> tuple[int, ...] | None:
+    """What changes when a file is replaced or written; None where there is none."""
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_ino, state.st_mtime_ns, state.st_size
+
+
+def build_workspace(
+    ingested: Ingested,
+    out: str | Path,
+    *,
+    customers: IngestedTable | pl.DataFrame | None = None,
+    ratings: IngestedTable | pl.DataFrame | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Workspace:
+    """Write a workspace from an ingested log.
+
+    Parameters
+    ----------
+    ingested
+        What `cxlib.ingest.read_events` returns.
+    out
+        Folder to write; an existing workspace there is replaced when the new one is complete, any
+        other existing folder is refused.
+    customers
+        What `cxlib.ingest.read_customers` returns, or CUSTOMERS: every column but ``customer`` is a
+        segment dimension.
+    ratings
+        What `cxlib.ingest.read_ratings` returns, or RATINGS: survey answers that come in a file of
+        their own.
+    progress
+        Called with a line of text at each step.
+
+    Raises
+    ------
+    InputError
+        When no contact is left.
+    WorkspaceError
+        When `out` exists and is not a workspace.
+    """
+    folder = Path(out)
+    _refuse_foreign(folder)
+    Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)
+    with only_writer(folder):
+        _build(ingested, folder, customers, ratings, progress or (lambda _: None))
+    return Workspace.open(folder)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise where a folder holds what is none of ours; what a killed ingest left is ours."""
+    if not folder.exists() or (folder / _MANIFEST).is_file():
+        return
+    known = {LOCK, "published", *_FLAT}
+    inside = [f.name for f in folder.iterdir()] if folder.is_dir() else [folder.name]
+    if any(n not in known and not _LOG.fullmatch(n) and not n.startswith(DRAFT) for n in inside):
+        msg = f"{folder} exists and is not a workspace; name another folder, or empty this one"
+        raise WorkspaceError(msg)
+
+
+def _build(
+    ingested: Ingested,
+    folder: Path,
+    customers: IngestedTable | pl.DataFrame | None,
+    ratings: IngestedTable | pl.DataFrame | None,
+    tell: Callable[[str], None],
+) -> None:
+    journey_map = ingested.journey_map
+    customers, customers_aside = _open_table(customers)
+    ratings, ratings_aside = _open_table(ratings)
+    tell("sorting contacts by customer and time")
+    encoded = encode_events(ingested.events.lazy(), journey_map=journey_map)
+    scale = journey_map.rating_scale.name if journey_map.rating_scale is not None else None
+    attached = attach_ratings(encoded, ratings, within=journey_map.journey.gap, scale=scale)
+    encoded = replace(encoded, events=attached.events)
+    numbered, segments, left_out = assign_segments(encoded.customers, customers, encoded.segments)
+    tell("splitting journeys")
+    rows = split_journeys(
+        encoded.events,
+        places=encoded.places,
+        rule=journey_map.journey,
+        goal_stage=last_goal_stage(encoded.places, journey_map=journey_map),
+    )
+    seen = rows.select(first=pl.col("occurred_at").min(), last=pl.col("occurred_at").max()).row(0)
+    observed_until = journey_map.observed_until or seen[1]  # later rows were set aside
+    periods = choose_periods(
+        seen[0], seen[1], unit=journey_map.period, time_zone=journey_map.time_zone or "UTC"
+    )
+    rows = rows.with_columns(
+        period=periods.index_of(pl.col("occurred_at")),
+        bucket=numbered["bucket"].gather(rows["customer"]),
+        segment=numbered["segment"].gather(rows["customer"]),
+    )
+    counts = {
+        **encoded.counts,
+        "contacts": len(rows),
+        "customers": len(numbered),
+        "journeys": int(rows["journey"][-1]) + 1,
+        "segments_left_out": list(left_out),
+        "ratings": attached.counts,
+        "segments_varying": encoded.segments_varying,
+        "environments_rarer": encoded.rarer,
+        "customers_without_segment": _without_segment(numbered, customers),
+        "tables_set_aside": {
+            **_reasons("customers", customers_aside),
+            **_reasons("ratings", ratings_aside),
+        },
+    }
+    manifest = {
+        "format": FORMAT,
+        "name": journey_map.name,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "first_at": seen[0].isoformat(),
+        "last_at": seen[1].isoformat(),
+        "observed_until": observed_until.isoformat(),
+        "periods": periods.to_dict(),
+        "counts": counts,
+    }
+    tell("writing the store")
+    aside = pl.concat([ingested.quarantine, customers_aside, ratings_aside, encoded.set_aside])
+    answers = attached.answers.with_columns(
+        rows[c].gather(attached.answers["row"]) for c in ("occurred_at", "place", "journey")
+    )
+    tables = {
+        "customers": _with_spans(numbered, rows),
+        "places": encoded.places,
+        "segments": segments,
+        "ratings": answers,
+        "quarantine": aside,
+    }
+    remove_leftovers(folder)
+    _adopt_snapshots(folder)
+    with draft_folder(folder) as draft:
+        _write(draft, ingested, rows, tables, manifest)
+        _switch(folder, draft, manifest)
+
+
+def _open_table(
+    given: IngestedTable | pl.DataFrame | None,
+) -> tuple[pl.DataFrame | None, pl.DataFrame]:
+    """The rows of a table about customers, and those set aside when it was read."""
+    if given is None or isinstance(given, pl.DataFrame):
+        return given, QUARANTINE.empty()
+    return given.rows, given.quarantine
+
+
+def _reasons(table: str, quarantine: pl.DataFrame) -> dict[str, int]:
+    """How many rows of a table were set aside, by reason."""
+    counted = quarantine.group_by("reason", maintain_order=True).len()
+    return {f"{table}: {reason}": rows for reason, rows in counted.iter_rows()}
+
+
+def _without_segment(numbered: pl.DataFrame, customers: pl.DataFrame | None) -> int:
+    if customers is None:
+        return 0
+    known = customers.select(pl.col("customer").alias("name"))
+    return len(numbered.select("name").join(known, on="name", how="anti"))
+
+
+def _with_spans(customers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the number of contacts of each customer, and the first and last of them."""
+    spans = (
+        rows.lazy()
+        .group_by("customer")
+        .agg(
+            contacts=pl.len(),
+            first_at=pl.col("occurred_at").min(),
+            last_at=pl.col("occurred_at").max(),
+        )
+        .sort("customer")
+        .collect()
+    )
+    return pl.concat([customers, spans.drop("customer")], how="horizontal")
+
+
+def _write(
+    fresh: Path,
+    ingested: Ingested,
+    rows: pl.DataFrame,
+    tables: dict[str, pl.DataFrame],
+    manifest: dict[str, Any],
+) -> None:
+    """Write everything about a log to a folder."""
+    (fresh / "events").mkdir()
+    starts = rows["bucket"].search_sorted(pl.Series(range(BUCKETS + 1), dtype=pl.UInt8))
+    for bucket in range(BUCKETS):
+        part = rows.slice(starts[bucket], starts[bucket + 1] - starts[bucket])
+        if len(part):
+            part.write_parquet(
+                fresh / "events" / f"{bucket:02d}.parquet", compression="zstd", compression_level=1
+            )
+    for name, table in tables.items():
+        table.write_parquet(fresh / f"{name}.parquet")
+    (fresh / "journey_map.yaml").write_text(ingested.journey_map.to_yaml(), "utf-8")
+    report = ingested.report.with_store_counts(**manifest["counts"]).to_dict()
+    (fresh / "report.json").write_text(json.dumps(report, indent=1, default=str), "utf-8")
+
+
+def _adopt_snapshots(folder: Path) -> None:
+    """Take back the snapshots that a killed ingest of layout 1 left in a folder beside this one."""
+    real = Path(os.path.realpath(folder))
+    for beside in {folder, real}:
+        stranded = beside.with_name(f"{beside.name}.writing") / "published"
+        if stranded.is_dir() and not (folder / "published").exists():
+            stranded.rename(real / "published")
+
+
+def _switch(folder: Path, draft: Path, manifest: dict[str, Any]) -> None:
+    """Make a finished log the one that the workspace holds, in one step, and remove all others."""
+    sync_folder(draft)
+    name = f"log-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    sealed = seal({**manifest, "log": name, "files": hash_files(draft)})
+    draft.rename(folder / name)
+    write_over(folder / _MANIFEST, sealed, draft=folder / f"{DRAFT}{_MANIFEST}")
+    others = [f.name for f in folder.iterdir() if _LOG.fullmatch(f.name) and f.name != name]
+    remove_leftovers(folder, [*others, *_FLAT])
