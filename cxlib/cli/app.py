@@ -13,13 +13,14 @@ from typer.core import TyperGroup
 from cxlib.cli.asking import print_funnel, print_map, print_transitions
 from cxlib.cli.exporting import export_views
 from cxlib.cli.judging import print_findings, selftest, watch
+from cxlib.cli.lab import open_lab
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
 from cxlib.cli.opportunities import print_attribution, print_what_if
 from cxlib.cli.perceiving import print_perception
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
 from cxlib.cli.returning import print_loyalty
-from cxlib.cli.showing import open_lab, serve
+from cxlib.cli.showing import serve
 from cxlib.cli.terminal import echo, say
 from cxlib.errors import CxError
 from cxlib.visible import visible
@@ -69,8 +70,7 @@ app = typer.Typer(
     name="cx",
     cls=_Program,
     help="Customer journeys: where they fragment, how sure that is, and what to mend first.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # drawing boxes costs half a second of imports
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -113,6 +113,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _start(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -120,7 +121,8 @@ def _start(
         ),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        echo(context.get_help())
 
 
 def _end(*_: object) -> None:
