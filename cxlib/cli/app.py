@@ -15,9 +15,11 @@ from cxlib.cli.exporting import export_views
 from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.lab import open_lab
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
+from cxlib.cli.opportunities import print_attribution, print_what_if
 from cxlib.cli.perceiving import print_perception
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
+from cxlib.cli.returning import print_loyalty
 from cxlib.cli.showing import serve
 from cxlib.cli.terminal import echo, say
 from cxlib.errors import CxError
@@ -84,6 +86,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "funnel": print_funnel,
     "findings": print_findings,
     "perception": print_perception,
+    "loyalty": print_loyalty,
+    "attribution": print_attribution,
+    "what-if": print_what_if,
     "predict": print_predictions,
     "watch": watch,
     "selftest": selftest,
