@@ -16,7 +16,7 @@ from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
-from cxlib.cli.returning import print_loyalty
+from cxlib.cli.returning import print_drivers, print_loyalty
 from cxlib.cli.showing import open_lab, serve
 from cxlib.cli.terminal import echo, say
 from cxlib.errors import CxError
@@ -83,6 +83,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "transitions": print_transitions,
     "funnel": print_funnel,
     "findings": print_findings,
+    "drivers": print_drivers,
     "loyalty": print_loyalty,
     "predict": print_predictions,
     "watch": watch,
