@@ -18,9 +18,17 @@ from numpy.typing import NDArray
 
 from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
-from cxlib.store.walk import Scope, changes, follow_contacts
+from cxlib.store.walk import Scope, changes, follow_contacts, open_waits
 
-__all__ = ["OUTCOMES", "By", "Journeys", "name_places", "read_contacts", "read_journeys"]
+__all__ = [
+    "OUTCOMES",
+    "By",
+    "Journeys",
+    "choose_contacts",
+    "name_places",
+    "read_contacts",
+    "read_journeys",
+]
 
 OUTCOMES = ("goal", "declined", "silent", "done", "open")
 """What became of a journey: the goal, or declined (a loss of the map), what came first; silent
@@ -121,14 +129,30 @@ def read_contacts(
     Yields
     ------
     polars.DataFrame
-        ``customer``, ``place``, ``next`` and ``wait`` (see `cxlib.store.walk.follow_contacts`).
+        ``customer``, ``place``, ``next``, ``wait`` and ``open_wait``: see `cxlib.store.walk`.
     """
     scope = workspace.scope
     tests = _choose(workspace, where).tests()
+    places = workspace.places
+    calendar = workspace.journey_map.calendar(places["touchpoint"], places["channel"])
     for file in workspace.bucket_files():
         rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)
         kept = rows.filter(*tests) if tests else rows
-        yield kept.select("customer", "place", "next", "wait")
+        yield open_waits(kept, calendar).select("customer", "place", "next", "wait", "open_wait")
+
+
+def choose_contacts(
+    workspace: Workspace, rows: pl.DataFrame, where: Selection | None
+) -> pl.DataFrame:
+    """Keep the contacts that a selection names; rows carry segment, period and place.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        For a selection that the workspace does not have.
+    """
+    tests = _choose(workspace, where).tests()
+    return rows.filter(*tests) if tests else rows
 
 
 def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int64]]:

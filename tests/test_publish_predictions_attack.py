@@ -14,8 +14,8 @@ from journey_oracle import contact
 from risk_logs import DAYS, walk_customers, workspace_of
 from scipy.optimize import linprog
 
+from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
 from cxlib.fragmentation import predict_handoffs, predict_journey_risk, read_arrivals
-from cxlib.fragmentation.arrivals import MAX_PER_CUSTOMER
 from cxlib.publish import Snapshot, publish
 from cxlib.publish.rounding import smallest_shown
 

@@ -13,8 +13,6 @@ from cxlib.cli.terminal import as_records, print_json, print_table, say, working
 from cxlib.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from cxlib.fragmentation import SelfTest
 
 __all__ = ["print_findings", "selftest", "watch"]
@@ -28,19 +26,28 @@ def print_findings(
     segment: Segment = None,
     channel: Channel = None,
     period: Period = None,
+    ground: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GROUND", help="Only what this says: like, past, groups or plan."),
+    ] = None,
+    signal: Annotated[
+        list[str] | None, typer.Option(metavar="SIGNAL", help="Only this signal, such as delay.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the handoffs that break, worst first.
+    """Print what breaks, most customers affected first.
 
-    With --json every handoff that was judged, the findings marked as such.
+    With --json everything that was judged, the findings marked as such. Where nothing stands out,
+    what there is to describe.
     """
     from cxlib.fragmentation import measure_fragmentation
+    from cxlib.fragmentation.sentences import say_reasons
     from cxlib.store import Workspace
 
     opened = Workspace.open(workspace)
     where = read_selection(opened, segment=segment, channel=channel, period=period)
     with working("Judging every handoff"):
-        found = measure_fragmentation(opened, where=where)
+        found = measure_fragmentation(opened, where=where, grounds=ground, signals=signal)
     if as_json:
         records = as_records(found.table)
         told = (row["filters"] for row in found.to_dicts())
@@ -52,7 +59,17 @@ def print_findings(
         title=f"{opened.journey_map.name}: {_counted(len(rows))} "
         f"among {found.tests:,} tests (false-discovery rate controlled)",
     )
-    _say_unmeasurable(found.signals)
+    for line in say_reasons(found.signals):
+        say(line)
+    for row in found.grounds.drop_nulls("reason").iter_rows(named=True):
+        say(f"compared on ground {row['ground']}: nothing, because {row['reason']}")
+    described = found.described if found.found.is_empty() else found.described.clear()
+    if len(described):
+        print_table(
+            [{"kind": _spaced(r["kind"]), "described, not a finding": r["sentence"]}
+             for r in described.iter_rows(named=True)],
+            title="What there is to see where nothing stands out",
+        )  # fmt: skip
 
 
 def _counted(findings: int) -> str:
@@ -62,16 +79,12 @@ def _counted(findings: int) -> str:
 def _finding_row(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "signal": _spaced(row["signal"]),
+        "ground": row["ground"],
         "finding": row["sentence"],
         "n": f"{row['n']:,}",
         "q": f"{row['q']:.1g}",
         "customers affected": f"{row['customers_affected']:,}",
     }
-
-
-def _say_unmeasurable(signals: pl.DataFrame) -> None:
-    for row in signals.drop_nulls("reason").iter_rows(named=True):
-        say(f"{_spaced(row['signal'])}: {row['reason']}")
 
 
 def watch(
@@ -209,10 +222,12 @@ def _measured(
     signal: str, row: Mapping[str, Any], name: str, ends: tuple[str, str] | None = None
 ) -> str:
     """An effect with its interval, harm counting as positive."""
+    from cxlib.signals import signal_named
+
     low, high = ends or (f"{name}_low", f"{name}_high")
     if row[name] is None:
         return "–"
-    if signal == "perception_dip":
+    if signal_named(signal).harm < 0:
         low, high = high, low
     value, least, most = (_size(signal, row[column])[0] for column in (name, low, high))
     return f"{value} ({least} to {most})"
@@ -220,9 +235,12 @@ def _measured(
 
 def _size(signal: str, value: float) -> tuple[str, str]:
     """The size of a fault as a number and its unit."""
-    if signal == "delay":
+    from cxlib.signals import signal_named
+
+    family = signal_named(signal).family
+    if family == "wait":
         return f"{value:.1f}", "times as long"
-    if signal == "perception_dip":
+    if family == "rating":
         return f"{-value:.1f}", "rating points lower"
     return f"{100 * value:.0f}", "points more"
 

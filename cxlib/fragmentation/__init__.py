@@ -4,7 +4,7 @@ What could break next is predicted by `predict_journey_risk` and `predict_handof
 `backtest_risk` says how good such predictions were.
 """
 
-from cxlib.fragmentation.arrivals import Arrivals, count_arrivals, merge_arrivals, read_arrivals
+from cxlib.arrivals.arrivals import Arrivals, count_arrivals, merge_arrivals, read_arrivals
 from cxlib.fragmentation.backtest import Backtest, backtest_risk
 from cxlib.fragmentation.described import DescribedSignals, describe_signals
 from cxlib.fragmentation.findings import Findings, measure_fragmentation

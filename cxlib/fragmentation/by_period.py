@@ -1,45 +1,148 @@
-"""The counts behind a share of what happens again, or of a plan, period by period."""
+"""A row of the findings table period by period: how many cases, what was observed, how surely."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from cxlib.fragmentation.arrivals import Arrivals
-from cxlib.fragmentation.judged_repeats import COLUMNS
-from cxlib.fragmentation.planned import CENSORED, NEITHER
+from cxlib.arrivals.arrivals import Arrivals
+from cxlib.arrivals.histories import NONE
+from cxlib.bins import BIN_EDGES
+from cxlib.grounds.comparing import touchpoint_codes
+from cxlib.grounds.judged import Z95
+from cxlib.segments import segment_codes, segment_names
+from cxlib.signals import signal_named
 
-__all__ = ["count_by_period"]
+__all__ = ["count_history"]
 
 
-def count_by_period(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame | None:
-    """Count the cases of one row of the findings table by period.
+def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame | None:
+    """Count one row of the findings table by period.
 
     Parameters
     ----------
     arrivals
         What was judged.
     row
-        ``signal``, ``source``, ``target``, ``source_place`` and ``target_place``.
+        ``signal``, ``unit``, ``ground``, ``source``, ``target``, ``source_place``,
+        ``target_place``, ``group`` and ``value``.
 
     Returns
     -------
     polars.DataFrame or None
-        ``period``, ``n`` and ``cases``; None for a signal that is counted elsewhere.
+        ``period``, ``n``, ``observed`` (waits: the median, in hours), ``half`` (of a plain 95 %
+        interval; null for waits) and ``se`` (on the scale of the effect: waits in logarithms). None
+        where the signal is not counted by period.
     """
-    if row["signal"] == "broken_handoff":
-        plan = [(p.source, p.target) for p in arrivals.settings.plan]
-        number = plan.index((row["source"], row["target"]))
-        # a share of those watched to the deadline; the judgement itself allows for the others
-        watched = (pl.col("handoff") == number) & (pl.col("cause") != CENSORED)
-        counted = arrivals.planned.filter(watched)
-        cases = pl.col("n").filter(pl.col("cause") == NEITHER).sum()
-        return counted.group_by("period").agg(pl.col("n").sum(), cases=cases)
-    column = COLUMNS.get(row["signal"])
-    if column is None:
+    signal = signal_named(row["signal"])
+    if signal.history is not None:
+        return _share(signal.history(arrivals, row))
+    counts = signal.counts
+    if counts is None:
         return None
-    here = (pl.col("source") == row["source_place"]) & (pl.col("target") == row["target_place"])
-    counted = arrivals.repeats.filter(here & (pl.col(f"{column}_n") > 0))
-    return counted.group_by("period").agg(n=pl.col(f"{column}_n").sum(), cases=pl.col(column).sum())
+    table = getattr(arrivals, counts.steps if row["unit"] == "stage_step" else counts.table)
+    part = _of_group(arrivals, table.filter(_here(arrivals, row, table)), row)
+    if part is None:
+        return None
+    if signal.family == "wait":
+        return _median_waits(part)
+    n = pl.col(counts.n)
+    sums = [n.sum().alias("n"), pl.col(counts.total).sum().alias("cases")]
+    if signal.family == "share":
+        return _share(part.group_by("period").agg(sums))
+    sums.append(pl.col(counts.squares).sum().alias("squares"))
+    return _mean(part.group_by("period").agg(sums))
+
+
+def _here(arrivals: Arrivals, row: Mapping[str, Any], table: pl.DataFrame) -> pl.Expr:
+    """Rows of the table that are about the unit of a row: places by name, or as they are."""
+    places = arrivals.places
+    if row["unit"] == "stage_step":
+        stages = dict(places.select("stage", "stage_index").iter_rows())
+        return pl.col("stage") == stages.get(row["source"], NONE)
+    if row["ground"] in ("like", "plan"):
+        source, target = ([row[f"{end}_place"]] for end in ("source", "target"))
+    else:
+        touch, names = touchpoint_codes(places)
+        of = {name: np.flatnonzero(touch.to_numpy() == i).tolist() for i, name in enumerate(names)}
+        source, target = of[row["source"]], of.get(row["target"] or "", [])
+    if row["unit"] == "place":
+        return pl.col("target").is_in(source)
+    if "source" not in table.columns:
+        return pl.lit(value=False)
+    return pl.col("source").is_in(source) & pl.col("target").is_in(target)
+
+
+def _of_group(
+    arrivals: Arrivals, table: pl.DataFrame, row: Mapping[str, Any]
+) -> pl.DataFrame | None:
+    """Rows of the group that a row is about; None where they are counted in another table."""
+    group = row.get("group")
+    if group is None:
+        return table
+    if group in segment_names(arrivals.segments):
+        codes = segment_codes(arrivals.segments, group, row["value"])
+        return table.filter(pl.col("segment").is_in(codes))
+    if group in ("channel", "owner"):
+        named = arrivals.places[group].fill_null("unknown") == row["value"]
+        return table.filter(pl.lit(named).gather(pl.col("target").cast(pl.UInt32)))
+    return None
+
+
+def _share(counts: pl.DataFrame) -> pl.DataFrame:
+    """Share with half the width of its interval; one case more and one less keep it off zero."""
+    n, share = pl.col("n"), pl.col("cases") / pl.col("n")
+    soft = (pl.col("cases") + 1) / (n + 2)
+    se = (soft * (1 - soft) / (n + 2)).sqrt()
+    return counts.filter(n > 0).select("period", "n", observed=share, half=Z95 * se, se=se)
+
+
+def _mean(counts: pl.DataFrame) -> pl.DataFrame:
+    n, mean = pl.col("n"), pl.col("cases") / pl.col("n")
+    variance = pl.col("squares") / n - mean**2
+    return counts.filter(n > 0).select(
+        "period",
+        "n",
+        observed=mean,
+        half=Z95 * (variance.clip(0.0) / n).sqrt(),
+        se=(variance.clip(0.25) / n).sqrt(),
+    )
+
+
+def _median_waits(waits: pl.DataFrame) -> pl.DataFrame:
+    """Median wait by period, hours, evenly spread within its bin on a logarithmic scale."""
+    edges = pl.Series(np.log(np.maximum(np.array(BIN_EDGES), 0.5) / 3600))
+    n = pl.col("n")
+    low = pl.lit(edges).gather(pl.col("bin"))
+    high = pl.lit(edges).gather((pl.col("bin") + 1).clip(0, len(edges) - 1))
+    middle = (low + high) / 2
+    whole = n.sum().over("period")
+    counted = (
+        waits.group_by("period", "bin")
+        .agg(n.sum())
+        .sort("period", "bin")
+        .with_columns(rank=n.cum_sum().over("period"), half=whole / 2, whole=whole)
+        .with_columns(
+            spread=(
+                (n * middle**2).sum().over("period") / whole
+                - ((n * middle).sum().over("period") / whole) ** 2
+            ).clip(0.01)
+        )
+    )
+    crossed = counted.filter(pl.col("rank") >= pl.col("half"))
+    part = 1 - (pl.col("rank") - pl.col("half")) / n
+    return (
+        crossed.group_by("period", maintain_order=True)
+        .first()
+        .select(
+            "period",
+            n="whole",
+            observed=(low + part * (high - low)).exp(),
+            half=pl.lit(None, pl.Float64),
+            # the standard error of a median is about a quarter larger than that of a mean
+            se=1.25 * (pl.col("spread") / pl.col("whole")).sqrt(),
+        )
+    )

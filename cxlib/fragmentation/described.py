@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
-from cxlib.fragmentation.judged_planned import measure_plan
-from cxlib.fragmentation.links import LEAST_LINKED, estimate_linked
-from cxlib.fragmentation.planned import MIN_CONTACTS
-from cxlib.fragmentation.repeats import LEAK_WITHIN, REPEAT_WITHIN, TRANSFER_GRACE
+from cxlib.arrivals.arrivals import Arrivals, read_arrivals
+from cxlib.arrivals.links import LEAST_LINKED, estimate_linked
+from cxlib.arrivals.planned import MIN_CONTACTS
+from cxlib.arrivals.repeats import LEAK_WITHIN, REPEAT_WITHIN, TRANSFER_GRACE
 from cxlib.journeys import NO_STAGE
+from cxlib.signals.broken_handoff import measure_plan
 from cxlib.store.walk import RELOAD, around, next_in, next_where
 
 if TYPE_CHECKING:

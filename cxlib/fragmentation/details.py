@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from cxlib.arrivals.arrivals import LANDMARKS, Arrivals
 from cxlib.bins import BIN_EDGES
-from cxlib.fragmentation.arrivals import LANDMARKS, Arrivals
-from cxlib.fragmentation.by_period import count_by_period
+from cxlib.fragmentation.by_period import count_history
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
-from cxlib.fragmentation.judged_shares import judge_abandonment
 from cxlib.fragmentation.watch import track_findings
 from cxlib.segments import dimension_values, segment_names
+from cxlib.signals import signal_named
+from cxlib.signals.abandonment import judge_abandonment
 
 if TYPE_CHECKING:
     from cxlib.summary import Selection
@@ -29,6 +30,7 @@ __all__ = ["FindingDetails", "compare_segments", "detail_findings"]
 KEYS = ("source_place", "target_place", "signal")
 """What names a row of the table, and what it is about in every other frame."""
 
+_ON_TRANSITIONS = ("like", "plan")
 _NEXT_SHOWN = 6
 _LEAST_SHOWN, _MOST_SHOWN = 0.02, 0.98
 _Z95 = 1.959964
@@ -106,7 +108,10 @@ def detail_findings(findings: Findings) -> FindingDetails:
         .agg(pl.col("customers").sum())
         .cast({"source_place": pl.Int64, "target_place": pl.Int64})
     )
-    table = findings.table.join(
+    # what is judged with dates and for groups has no curve of its own
+    judged = findings.table.filter(pl.col("ground").is_in(_ON_TRANSITIONS))
+    judged = judged.drop("unit").rename({"effect_unit": "unit"})
+    table = judged.join(
         people, on=["source_place", "target_place"], how="left", maintain_order="left"
     )
     names = ["source", "target", "signal"]
@@ -114,7 +119,8 @@ def detail_findings(findings: Findings) -> FindingDetails:
     table = table.join(status, on=names, how="left", maintain_order="left").with_columns(
         status=pl.when("finding").then("status")
     )
-    rows = findings.found.to_dicts()
+    on_transitions = pl.col("ground").is_in(_ON_TRANSITIONS)
+    rows = findings.found.filter(on_transitions).to_dicts()
     return FindingDetails(
         table=table,
         signals=findings.signals,
@@ -153,8 +159,10 @@ def compare_segments(findings: Findings, arrivals: Arrivals) -> pl.DataFrame:
     for dimension in segment_names(segments):
         values = dimension_values(segments, dimension).unique().sort().to_list()
         for value in values if len(values) > 1 and not findings.found.is_empty() else []:
-            part = measure_fragmentation(arrivals, where=Selection(segment=(dimension, value)))
-            found = findings.found.select(*KEYS, "source", "target")
+            where = Selection(segment=(dimension, value))
+            part = measure_fragmentation(arrivals, where=where, grounds=_ON_TRANSITIONS)
+            told = findings.found.filter(pl.col("ground").is_in(_ON_TRANSITIONS))
+            found = told.select(*KEYS, "source", "target")
             parts.append(
                 found.join(part.table.select(*KEYS, *kept), on=KEYS, maintain_order="left").select(
                     pl.lit(dimension).alias("dimension"), pl.lit(value).alias("value"), pl.all()
@@ -200,7 +208,7 @@ def _stack(parts: list[Frame | None], schema: dict[str, Any]) -> pl.DataFrame:
 
 def _silences(arrivals: Arrivals, rows: list[dict[str, Any]]) -> list[Frame | None]:
     """Share not in touch again within 7, 14, 30 days and the silence, against the expectation."""
-    rows = [row for row in rows if row["signal"] == "abandonment"]
+    rows = [row for row in rows if _drawn(row) == "silence"]
     if not rows:
         return []
     span, silence = arrivals.settings.span, arrivals.settings.silence
@@ -210,6 +218,11 @@ def _silences(arrivals: Arrivals, rows: list[dict[str, Any]]) -> list[Frame | No
         if 3 * mark <= span
     } | {silence.total_seconds() / 86_400: judge_abandonment(arrivals)}
     return [(row, _silence_of(row, judged)) for row in rows]
+
+
+def _drawn(row: dict[str, Any]) -> str:
+    """The curve behind a finding; only transitions held against like ones have one."""
+    return signal_named(row["signal"]).draws if row["ground"] == "like" else ""
 
 
 def _silence_of(row: dict[str, Any], judged: dict[float, pl.DataFrame]) -> pl.DataFrame:
@@ -234,9 +247,8 @@ def _silence_of(row: dict[str, Any], judged: dict[float, pl.DataFrame]) -> pl.Da
 
 def _arrived(arrivals: Arrivals, rows: list[dict[str, Any]]) -> list[Frame | None]:
     """Share that arrived within x hours; expected: the same with waits shorter by the effect."""
-    return [
-        (row, _arrived_of(arrivals, row)) for row in rows if row["signal"] == "delay" and row["n"]
-    ]
+    waits = [row for row in rows if _drawn(row) == "waits" and row["n"]]
+    return [(row, _arrived_of(arrivals, row)) for row in waits]
 
 
 def _arrived_of(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:
@@ -257,7 +269,7 @@ def _arrived_of(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:
 
 
 def _next_of(arrivals: Arrivals, row: dict[str, Any]) -> Frame | None:
-    if row["signal"] not in ("backtracking", "ping_pong"):
+    if _drawn(row) != "next":
         return None
     came = arrivals.onward.filter(pl.col("target") == row["target_place"])
     here = pl.col("source") == row["source_place"]
@@ -288,34 +300,19 @@ def _over_time(arrivals: Arrivals, row: dict[str, Any]) -> Frame | None:
     """The observed figure by period, with a plain interval for how few they were."""
     counts = _of(arrivals.arrivals, row)
     people = counts.group_by("period").agg(pl.col("customers").sum())
-    signal = row["signal"]
-    again = count_by_period(arrivals, row)
-    if again is not None:
-        found = _share(again)
-    elif signal == "delay":
-        found = _median_waits(_of(arrivals.waits, row))
-    elif signal == "perception_dip":
-        found = _mean_rating(counts).join(
-            _of(arrivals.responses, row)
-            .group_by("period")
-            .agg(response=pl.col("rating_n").sum() / pl.col("n").sum()),
-            on="period",
-        )
-    elif signal == "abandonment":
-        found = _share(_sums(counts, "n", "silent").rename({"silent": "cases"}))
-    elif signal == "backtracking":
-        # a stage can be gone back from only once one has been reached
-        part = counts.filter(pl.col("high").is_between(1, 254))
-        found = _share(_sums(part, "fresh", "back").rename({"fresh": "n", "back": "cases"}))
-    elif signal == "ping_pong":
-        found = _share(_returns(arrivals, row))
-    else:
+    signal = signal_named(row["signal"])
+    found = count_history(arrivals, row)
+    if found is None:
         return None
+    if signal.family == "rating":
+        answers = _of(arrivals.responses, row).group_by("period")
+        rates = answers.agg(response=pl.col("rating_n").sum() / pl.col("n").sum())
+        found = found.join(rates, on="period", how="left")
     starts = _periods(arrivals)
     if "response" not in found.columns:
         found = found.with_columns(response=pl.lit(None, _NUMBER))
     ends = {"low": pl.col("observed") - pl.col("half"), "high": pl.col("observed") + pl.col("half")}
-    if signal not in ("delay", "perception_dip"):
+    if signal.family == "share":
         ends = {name: end.clip(0.0, 1.0) for name, end in ends.items()}
     return row, found.join(people, on="period", how="left").join(starts, on="period").sort(
         "period"
@@ -344,55 +341,3 @@ def _periods(arrivals: Arrivals) -> pl.DataFrame:
 def _of(table: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
     here = (pl.col("source") == row["source_place"]) & (pl.col("target") == row["target_place"])
     return table.filter(here)
-
-
-def _sums(counts: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    summed = counts.group_by("period").agg(pl.col(columns).sum())
-    return summed.filter(pl.col(columns[0]) > 0)
-
-
-def _share(counts: pl.DataFrame) -> pl.DataFrame:
-    """Share with half the width of its interval; one case more and one less keep it off zero."""
-    n, share = pl.col("n"), pl.col("cases") / pl.col("n")
-    soft = (pl.col("cases") + 1) / (n + 2)
-    return counts.select(
-        "period", "n", observed=share, half=_Z95 * (soft * (1 - soft) / (n + 2)).sqrt()
-    )
-
-
-def _mean_rating(counts: pl.DataFrame) -> pl.DataFrame:
-    n, mean = pl.col("rating_n"), pl.col("rating_sum") / pl.col("rating_n")
-    variance = (pl.col("rating_sq") / n - mean**2).clip(0.0)
-    return _sums(counts, "rating_n", "rating_sum", "rating_sq").select(
-        "period", n=n, observed=mean, half=_Z95 * (variance / n).sqrt()
-    )
-
-
-def _returns(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:
-    channel = arrivals.places["channel"]
-    home = channel.gather(_of(arrivals.onward, row)["next"]) == row["source_channel"]
-    counts = _of(arrivals.onward, row).with_columns(home=home)
-    return counts.group_by("period").agg(pl.col("n").sum(), cases=pl.col("n").filter("home").sum())
-
-
-def _median_waits(waits: pl.DataFrame) -> pl.DataFrame:
-    """Median wait by period, hours, evenly spread within its bin on a logarithmic scale."""
-    edges = pl.Series(np.log(np.maximum(np.array(BIN_EDGES), 0.5) / 3600))
-    n = pl.col("n")
-    rank = n.cum_sum().over("period")
-    half = n.sum().over("period") / 2
-    crossed = (
-        waits.group_by("period", "bin")
-        .agg(n.sum())
-        .sort("period", "bin")
-        .with_columns(rank=rank, half=half, whole=n.sum().over("period"))
-        .filter(pl.col("rank") >= pl.col("half"))
-        .group_by("period", maintain_order=True)
-        .first()
-    )
-    low = pl.lit(edges).gather(pl.col("bin"))
-    high = pl.lit(edges).gather((pl.col("bin") + 1).clip(0, len(edges) - 1))
-    part = 1 - (pl.col("rank") - pl.col("half")) / n
-    return crossed.select(
-        "period", n="whole", observed=(low + part * (high - low)).exp(), half=pl.lit(None, _NUMBER)
-    )

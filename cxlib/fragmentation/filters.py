@@ -1,7 +1,7 @@
 """Of how many transitions a figure about a handoff speaks, and why not of all.
 
 Every judgement is about arrivals, and arrivals are transitions that filters leave: some for every
-signal (`cxlib.fragmentation.arrivals.SET_ASIDE`), some for one. The numbers that they take away add
+signal (`cxlib.arrivals.arrivals.SET_ASIDE`), some for one. The numbers that they take away add
 up: transitions − removed = n.
 """
 
@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from cxlib.fragmentation.arrivals import MAX_PER_CUSTOMER, RELOAD, SET_ASIDE, Arrivals, Settings
+from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, RELOAD, SET_ASIDE, Arrivals, Settings
+from cxlib.signals import signal_named
 
 __all__ = ["FILTERS", "count_filters", "say_filters"]
 
@@ -31,18 +32,8 @@ FILTERS: Mapping[str, str] = {
 }
 """Why transitions do not count, by name; the words take what `Settings` say."""
 
-_STEPS: Mapping[str, tuple[str, ...]] = {
-    "delay": ("source_not_followed",),
-    "perception_dip": ("not_rated",),
-    "backtracking": ("not_followed", "nothing_after", "itself_a_return"),
-    "ping_pong": ("not_followed", "nothing_after", "itself_a_return"),
-}
-_OTHERS = ("not_followed",)
 _LEFT = {"not_followed": "n", "nothing_after": "onward"}
 """Column of ``arrivals`` that counts what a filter leaves, where another one follows it."""
-
-_NO_TRANSITIONS = ("broken_handoff",)
-"""Judged on the contacts at their source, whatever came next."""
 
 
 def count_filters(arrivals: Arrivals, judged: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
@@ -73,11 +64,12 @@ def count_filters(arrivals: Arrivals, judged: pl.DataFrame) -> tuple[pl.Series, 
     filled = rows.with_columns(pl.exclude(*_KEYS, "n").fill_null(0))
     frames = [_removed(filled, SET_ASIDE[0]).clear()]
     for (signal,), part in filled.group_by("signal"):
-        if signal in _NO_TRANSITIONS:
+        kind = signal_named(str(signal))
+        if kind.plan is not None:  # judged on the contacts at its source, whatever came next
             continue
         frames += [_removed(part, why) for why in SET_ASIDE]
         remaining = pl.col("transitions") - pl.sum_horizontal(SET_ASIDE)
-        *steps, last = _STEPS.get(str(signal), _OTHERS)
+        *steps, last = kind.filters
         for step in steps:
             leaves = pl.col("_n" if _LEFT[step] == "n" else _LEFT[step])
             frames.append(_removed(part, step, remaining - leaves))

@@ -34,11 +34,12 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from cxlib.fragmentation.additive import Codes, Floats
-from cxlib.fragmentation.arrivals import KEYS, Arrivals
-from cxlib.fragmentation.cells import Z95, Grid, no_cells
-from cxlib.fragmentation.judged_means import MIN_RATINGS, RATING_SOURCES, judge_mean
-from cxlib.fragmentation.responses import AFTER
+from cxlib.arrivals.arrivals import KEYS, Arrivals
+from cxlib.arrivals.responses import AFTER
+from cxlib.grounds.additive import Codes, Floats
+from cxlib.grounds.cells import Z95, Grid, no_cells
+from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean
+from cxlib.signals import SIGNALS
 
 __all__ = ["MOST_WEIGHT", "ask_everybody", "check_responses", "estimate_chances", "judge_weighted"]
 
@@ -74,7 +75,8 @@ def check_responses(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
         `LEAST_KEPT` of the dip. Null where the weighted dip cannot be judged.
     """
     keys = ["source_place", "target_place"]
-    dips = judged.filter(pl.col("signal") == "perception_dip")
+    rated = [name for name in SIGNALS if SIGNALS[name].family == "rating"]
+    dips = judged.filter(pl.col("signal").is_in(rated))
     rates = part.responses.group_by(source_place="source", target_place="target").agg(
         response=pl.col("rating_n").sum() / pl.col("n").sum()
     )
@@ -101,7 +103,7 @@ def judge_weighted(part: Arrivals) -> pl.DataFrame:
     Parameters
     ----------
     part
-        Arrivals with strata (`cxlib.fragmentation.strata.with_strata`).
+        Arrivals with strata (`cxlib.grounds.strata.with_strata`).
 
     Returns
     -------
@@ -174,7 +176,7 @@ def ask_everybody(rows: pl.DataFrame, chance: Floats) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        Per handoff what `cxlib.fragmentation.judged_means.judge_mean` takes, ``n`` being the
+        Per handoff what `cxlib.grounds.means.judge_mean` takes, ``n`` being the
         effective number of ratings, and ``rating_n``, their number.
     """
     n, r, total, square, by, error = (

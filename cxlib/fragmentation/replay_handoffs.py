@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.fragmentation.arrivals import Arrivals
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.fragmentation.forecast import MIN_HISTORY, forecast_excess, judge_spans
 
 Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ customer has one contact per stage, where nothing can be shuffled. The other sig
 so: times stay where they are while touchpoints move, and the same few touchpoints of one customer
 in a random order *are* a to and fro.
 
-In the other copies a fault of stated size (`cxlib.fragmentation.faults`) is planted on one handoff,
+In the other copies a fault of stated size (`cxlib.grounds.faults`) is planted on one handoff,
 one for each signal that is judged; it must be found with its size in the interval.
 """
 
@@ -21,17 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from cxlib.arrivals.arrivals import Arrivals, count_frames
+from cxlib.arrivals.open_hours import read_open_hours
 from cxlib.errors import InputError, UnknownNameError
-from cxlib.fragmentation.arrivals import Arrivals, count_frames
-from cxlib.fragmentation.faults import FAULTS, Fault, Site, plant_fault
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
-from cxlib.fragmentation.open_hours import read_open_hours
+from cxlib.grounds.faults import Fault, Site, plant_fault
 from cxlib.markup import html_text
+from cxlib.signals import SIGNALS
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
 
-SHUFFLED_SIGNALS = ("abandonment", "perception_dip")
+SHUFFLED_SIGNALS = tuple(name for name in SIGNALS if SIGNALS[name].shuffles)
 """Signals for which the shuffled copy is a fair test."""
 
 MOST_CONTACTS = 1_000_000
@@ -133,8 +134,8 @@ def check_fragmentation(
         For a signal for which there is no fault to plant.
     """
     for name in signals or ():
-        if name not in FAULTS:
-            raise UnknownNameError("signal", name, FAULTS)
+        if name not in SIGNALS or SIGNALS[name].fault is None:
+            raise UnknownNameError("signal", name, [n for n in SIGNALS if SIGNALS[n].fault])
     if not 1 <= shuffles <= _MOST_SHUFFLES:
         msg = f"shuffles is {shuffles}; give 1 to {_MOST_SHUFFLES}"
         raise InputError(msg)
@@ -151,7 +152,7 @@ def check_fragmentation(
         signal = row["signal"]
         if signals is not None and signal not in signals:
             continue
-        site = _choose_site(real, signal, seed + number) if signal in FAULTS else None
+        site = _choose_site(real, signal, seed + number) if SIGNALS[signal].fault else None
         if site is None:
             why = _why_no_site(signal) if row["measurable"] else row["reason"]
             skipped.append((signal, why))
@@ -214,12 +215,14 @@ def _count(workspace: Workspace, rows: pl.DataFrame) -> Arrivals:
 
 def _choose_site(real: Findings, signal: str, seed: int) -> Site | None:
     """Choose one of the larger handoffs that are not broken; None where none is large enough."""
-    fault = FAULTS[signal]
+    fault = SIGNALS[signal].fault
+    if fault is None:
+        return None
     known = set(real.found.select("source_place", "target_place").iter_rows())
     rows = (
         real.table.filter(
             (pl.col("signal") == signal)
-            & pl.col("handoff")
+            & (pl.col("ground") == "like")
             & (pl.col("n") >= fault.needs)
             & (pl.col("observed") < fault.highest)
             # so ordinary that what is measured afterwards is the fault alone
@@ -243,9 +246,10 @@ def _choose_site(real: Findings, signal: str, seed: int) -> Site | None:
 
 
 def _why_no_site(signal: str) -> str:
-    if signal not in FAULTS:
+    fault = SIGNALS[signal].fault
+    if fault is None:
         return "no fault of this kind is planted"
-    needs = FAULTS[signal].needs
+    needs = fault.needs
     return f"no handoff is both ordinary and large enough to plant one ({needs:,} cases)"
 
 
@@ -253,7 +257,7 @@ def _plant_one(
     workspace: Workspace, rows: pl.DataFrame, real: Findings, signal: str, site: Site, seed: int
 ) -> dict[str, object]:
     """Plant one fault, judge the copy, and say what was found there and elsewhere."""
-    fault: Fault = FAULTS[signal]
+    fault: Fault = SIGNALS[signal].fault  # type: ignore[assignment]
     changed = plant_fault(rows, fault, site, seed=seed)
     after = measure_fragmentation(_count(workspace, changed))
     here = (pl.col("source_place") == site.source) & (pl.col("target_place") == site.target)

@@ -6,23 +6,14 @@ from typing import Any
 
 import polars as pl
 
-from cxlib.fragmentation.open_hours import OPEN_UNIT
+from cxlib.arrivals.open_hours import OPEN_UNIT
+from cxlib.grounds.judged import say_day
 from cxlib.markup import html_text
+from cxlib.signals import signal_named
+
+__all__ = ["say_finding", "say_subject", "show_findings"]
 
 _FIGURES = ("observed", "expected")
-_MORE = {
-    "abandonment": "loses {} more",
-    "backtracking": "sends {} more back a stage",
-    "ping_pong": "sends {} more back where they came from",
-    "repeated_task": "makes {} more repeat a task",
-    "repeat_contact": "makes {} more contact you again",
-    "self_service_leak": "leaves {} more to call for help",
-    "broken_handoff": "keeps {} more from the planned next step",
-}
-"""What a broken handoff does to so many customers more than like handoffs do."""
-
-_SHAKY = {"perception_dip": "who answers could explain it: unstable"}
-"""What it means for a signal to be unstable, where that is not a change of sign."""
 
 
 def say_finding(row: dict[str, Any], *, step: int = 1) -> str:
@@ -36,7 +27,12 @@ def say_finding(row: dict[str, Any], *, step: int = 1) -> str:
     'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
     """
     said = _say(row, step)
-    shaky = _SHAKY.get(row["signal"], "changes sign with the settings: unstable")
+    rated = signal_named(row["signal"]).family == "rating"
+    shaky = (
+        "who answers could explain it: unstable"
+        if rated
+        else "changes sign with the settings: unstable"
+    )
     doubts = [
         *([shaky] if row.get("stable") is False else []),
         *(["the crude comparison points the other way"] if row.get("simpson") else []),
@@ -44,28 +40,86 @@ def say_finding(row: dict[str, Any], *, step: int = 1) -> str:
     return said + (f"; {', and '.join(doubts)}" if doubts else "")
 
 
+def say_subject(row: dict[str, Any]) -> str:
+    """Name the unit of a row, and the group it is about.
+
+    Examples
+    --------
+    >>> say_subject({"source": "search", "target": "payment", "group": "device", "value": "PC"})
+    'search → payment (device: PC)'
+    """
+    where = f"{row['source']} → {row['target']}" if row.get("target") else str(row["source"])
+    group = row.get("group")
+    return where if group is None else f"{where} ({group}: {row['value']})"
+
+
 def _say(row: dict[str, Any], step: int) -> str:
-    handoff = f"{row['source']} → {row['target']}"
+    subject = say_subject(row)
+    signal = signal_named(row["signal"])
     n, effect, low, high = row["n"], row["effect"], row["low"], row["high"]
-    signal = row["signal"]
-    if signal == "delay":
-        is_open = row.get("unit") == OPEN_UNIT
+    since = _since(row)
+    if signal.family == "wait":
+        is_open = row.get("effect_unit", row.get("unit")) == OPEN_UNIT
         observed, expected = (_hours(row[name], is_open=is_open) for name in _FIGURES)
         return (
-            f"{handoff} takes {effect:.1f} times as long as like handoffs do "
+            f"{subject} takes {effect:.1f} times as long {_than(row, 'as', 'do')} "
             f"(95 %: {low:.1f} to {high:.1f}): {observed} instead of {expected}"
             + (", counted in open hours" if is_open else "")
+            + since
         )
-    if signal == "perception_dip":
+    if signal.family == "rating":
         return (
-            f"{handoff} is rated {-effect:.1f} points lower than like handoffs are "
+            f"{subject} is rated {-effect:.1f} points lower {_than(row, 'than', 'are')} "
             f"(95 %: {-high:.1f} to {-low:.1f}): {row['observed']:.1f} instead of "
-            f"{row['expected']:.1f}{_answered(row)}"
+            f"{row['expected']:.1f}{_answered(row)}{since}"
         )
     more_n, low_n, high_n = (step * round(n * end / step) for end in (effect, low, high))
-    like = "the other planned handoffs" if signal == "broken_handoff" else "like handoffs"
-    more = _MORE.get(signal, f"{signal}: {{}} more").format(f"{more_n:,} customers")
-    return f"{handoff} {more} than {like} do (95 %: {max(0, low_n):,} to {high_n:,})"
+    more = (signal.says or f"{row['signal']}: {{}} more").format(f"{more_n:,} customers")
+    said = f"{subject} {more} {_than(row, 'than', 'do')} (95 %: {max(0, low_n):,} to {high_n:,})"
+    if row.get("ground") in (None, "like", "plan"):
+        return said
+    seen, usual = (_share(row[name]) for name in _FIGURES)
+    return f"{said}: {seen} instead of {usual}{_goes_on(row)}{since}"
+
+
+def _goes_on(row: dict[str, Any]) -> str:
+    """The same of those who go on, where there is one next step."""
+    if row.get("unit") not in ("place", "stage_step") or not row.get("target"):
+        return ""
+    if signal_named(row["signal"]).draws != "silence":
+        return ""
+    seen, usual = (_share(1 - row[name]) for name in _FIGURES)
+    others = row.get("others")
+    counted = ""
+    if others is not None:
+        counted = f"; as counted {_share(1 - others)} of {row['compared_with']}"
+    return f" ({seen} go on to {row['target']} instead of {usual}{counted})"
+
+
+def _share(value: float) -> str:
+    points = 100 * value
+    return f"{points:.1f} %" if 0 < points < 9.95 or 90.05 < points < 100 else f"{points:.0f} %"
+
+
+def _than(row: dict[str, Any], word: str, verb: str) -> str:
+    ground, other = row.get("ground"), row.get("compared_with")
+    if ground in ("past",):
+        return f"{word} {other}" if word == "than" else f"as {other}"
+    if ground == "groups":
+        return f"{word} {other} {'do' if other == 'the others' else 'does'}"
+    if ground == "plan":
+        return f"{word} the other planned handoffs {verb}"
+    return f"{word} like handoffs {verb}"
+
+
+def _since(row: dict[str, Any]) -> str:
+    since, until = row.get("since"), row.get("affected_until")
+    if row.get("ground") != "past" or (since is None and until is None):
+        return ""
+    if since is None:
+        return f"; mended since {say_day(until)}" if until else ""
+    ended = f", until {say_day(until)}" if until else ""
+    return f"; since {say_day(since)}{ended}"
 
 
 def _answered(row: dict[str, Any]) -> str:
@@ -87,9 +141,17 @@ def show_findings(found: pl.DataFrame, signals: pl.DataFrame, tests: int) -> str
     else:
         items = "".join(f"<li>{html_text(s)}</li>" for s in found["sentence"])
         head = f"<ol>{items}</ol>"
-    skipped = "".join(
-        f"<li>{html_text(s)}: {html_text(r)}</li>"
-        for s, r in signals.drop_nulls("reason").select("signal", "reason").iter_rows()
-    )
+    skipped = "".join(f"<li>{html_text(line)}</li>" for line in say_reasons(signals))
     note = f"<p>{tests:,} tests, corrected for their number (Benjamini-Hochberg).</p>"
     return head + note + (f"<ul>{skipped}</ul>" if skipped else "")
+
+
+def say_reasons(signals: pl.DataFrame) -> list[str]:
+    """Why signals could not be measured: each reason once, with the signals it holds for."""
+    told = signals.drop_nulls("reason").group_by("reason", maintain_order=True).agg("signal")
+    lines = []
+    for reason, names in told.iter_rows():
+        every = len(names) == len(signals)
+        who = "every signal" if every else ", ".join(n.replace("_", " ") for n in names)
+        lines.append(f"{who}: {reason}")
+    return lines

@@ -14,21 +14,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from cxlib.arrivals.arrivals import Arrivals, read_arrivals
 from cxlib.errors import InputError
-from cxlib.fragmentation.arrivals import Arrivals, read_arrivals
-from cxlib.fragmentation.by_period import count_by_period
+from cxlib.fragmentation.by_period import count_history
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
-from cxlib.fragmentation.strata import with_strata
+from cxlib.grounds.strata import with_strata
 from cxlib.markup import html_text
+from cxlib.signals import signal_named
 from cxlib.summary import Selection
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
 
-_COUNTS = {
-    "abandonment": ("n", "silent"),
-    "backtracking": ("fresh", "back"),
-}
 _Z95 = 1.959964
 
 
@@ -138,33 +135,14 @@ def track_findings(findings: Findings) -> Trend:
 
 def _track_one(row: dict[str, Any], arrivals: Arrivals) -> pl.DataFrame:
     """One finding per period: n, observed, excess and its standard error."""
-    here = (pl.col("source") == row["source_place"]) & (pl.col("target") == row["target_place"])
-    signal, expected = row["signal"], row["expected"]
-    again = count_by_period(arrivals, row)
-    if again is not None:
-        share = _shares(again.rename({"cases": "total"}), expected)
-    elif signal in _COUNTS:
-        n, total = _COUNTS[signal]
-        counted = (
-            arrivals.arrivals.filter(here)
-            .group_by("period")
-            .agg(n=pl.col(n).sum(), total=pl.col(total).sum())
-        )
-        share = _shares(counted, expected)
-    elif signal == "ping_pong":
-        channel = arrivals.places["channel"]
-        home = channel.gather(pl.Series([row["source_place"]]))[0]
-        back = pl.lit(channel).gather(pl.col("next").cast(pl.UInt32)) == home
-        counted = (
-            arrivals.onward.filter(here)
-            .group_by("period")
-            .agg(total=pl.col("n").filter(back).sum(), n=pl.col("n").sum())
-        )
-        share = _shares(counted, expected)
-    elif signal == "delay":
-        share = _waits(arrivals.waits.filter(here), expected)
+    signal, expected = signal_named(row["signal"]), row["expected"]
+    counted = count_history(arrivals, row)
+    share = _empty_history() if counted is None else counted
+    if signal.family == "wait":
+        apart = pl.col("observed").log() - float(np.log(expected))
     else:
-        share = _ratings(arrivals.arrivals.filter(here & (pl.col("rating_n") > 0)), expected)
+        apart = signal.harm * (pl.col("observed") - expected)
+    share = share.with_columns(excess=apart)
     starts = pl.Series(arrivals.periods.starts)
     ends = [*arrivals.periods.starts[1:], arrivals.settings.observed_until.date()]
     whole = arrivals.settings.observed_until.date() - timedelta(days=arrivals.settings.silence.days)
@@ -176,7 +154,7 @@ def _track_one(row: dict[str, Any], arrivals: Arrivals) -> pl.DataFrame:
         .select(
             pl.lit(row["source"]).alias("source"),
             pl.lit(row["target"]).alias("target"),
-            pl.lit(signal).alias("signal"),
+            pl.lit(signal.name).alias("signal"),
             "period",
             pl.lit(starts).gather(index).alias("starts"),
             pl.col("n").cast(pl.Int64),
@@ -189,54 +167,9 @@ def _track_one(row: dict[str, Any], arrivals: Arrivals) -> pl.DataFrame:
     )
 
 
-def _shares(counted: pl.DataFrame, expected: float) -> pl.DataFrame:
-    drawn_in = (pl.col("total") + 1) / (pl.col("n") + 2)
-    return counted.with_columns(
-        observed=pl.col("total") / pl.col("n"),
-        excess=pl.col("total") / pl.col("n") - expected,
-        se=(drawn_in * (1 - drawn_in) / pl.col("n")).sqrt(),
-    )
-
-
-def _waits(waits: pl.DataFrame, expected: float) -> pl.DataFrame:
-    mean = (pl.col("n") * pl.col("value")).sum() / pl.col("n").sum()
-    square = (pl.col("n") * pl.col("value") ** 2).sum() / pl.col("n").sum()
-    half = pl.col("rank") >= pl.col("n").sum() / 2
-    # the standard error of a median is about a quarter larger than that of a mean
-    return (
-        waits.group_by("period", "bin")
-        .agg(pl.col("n").sum(), pl.col("value").first())
-        .sort("period", "bin")
-        .with_columns(rank=pl.col("n").cum_sum().over("period"))
-        .group_by("period")
-        .agg(
-            median=pl.col("value").filter(half).first(),
-            se=1.25 * ((square - mean**2).clip(0.01) / pl.col("n").sum()).sqrt(),
-            total=pl.col("n").sum(),
-        )
-        .with_columns(
-            n=pl.col("total"),
-            observed=pl.col("median").exp() / 3600,
-            excess=pl.col("median") - float(np.log(expected * 3600)),
-        )
-    )
-
-
-def _ratings(table: pl.DataFrame, expected: float) -> pl.DataFrame:
-    mean = pl.col("total") / pl.col("n")
-    return (
-        table.group_by("period")
-        .agg(
-            n=pl.col("rating_n").sum(),
-            total=pl.col("rating_sum").sum(),
-            square=pl.col("rating_sq").sum(),
-        )
-        .with_columns(
-            observed=mean,
-            excess=expected - mean,
-            se=((pl.col("square") / pl.col("n") - mean**2).clip(0.25) / pl.col("n")).sqrt(),
-        )
-    )
+def _empty_history() -> pl.DataFrame:
+    numbers = dict.fromkeys(("observed", "half", "se"), pl.Float64)
+    return pl.DataFrame(schema={"period": pl.UInt16, "n": pl.Int64, **numbers})
 
 
 def _status(part: pl.DataFrame) -> dict[str, float | str | None]:
@@ -307,9 +240,14 @@ def watch_findings(log: Workspace | Arrivals, *, since: date) -> Watch:
         earliest = starts[min(1, len(starts) - 1)]
         msg = f"{since} leaves nothing to compare with; give a date from {earliest} to {last}"
         raise InputError(msg)
-    before = measure_fragmentation(arrivals, where=Selection(period=(0, first - 1)))
-    after = measure_fragmentation(arrivals, where=Selection(period=(first, len(starts) - 1)))
+    spans = ((0, first - 1), (first, len(starts) - 1))
+    before, after = (
+        measure_fragmentation(arrivals, where=Selection(period=span), grounds=("like", "plan"))
+        for span in spans
+    )
     table = _compare(before, after)
+    dated = measure_fragmentation(arrivals, grounds=("past",))
+    table = _add_dated(table, dated.found, starts[first])
     return Watch(table, starts[first], _why_silent(arrivals, before, after, starts[first]))
 
 
@@ -353,6 +291,21 @@ def _compare(before: Findings, after: Findings) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema | dict.fromkeys(names, pl.Float64))
 
 
+def _add_dated(table: pl.DataFrame, found: pl.DataFrame, since: date) -> pl.DataFrame:
+    """Add what ground *past* dates to the time since: begun (new), or ended (mended)."""
+    known = set(table.select("source", "target").iter_rows())
+    rows = []
+    for row in found.iter_rows(named=True):
+        begun = row["since"] is not None and row["since"] >= since
+        ended = row["affected_until"] is not None and row["affected_until"] >= since
+        if (begun or ended) and (row["source"], row["target"]) not in known:
+            rows.append({"status": "new" if begun and not ended else "mended", **row})
+    known_columns = [{name: row.get(name) for name in table.columns} for row in rows]
+    both = pl.concat([table, pl.DataFrame(known_columns, schema=table.schema)])
+    order = pl.col("status").replace_strict(dict(zip(STATUSES, range(len(STATUSES)), strict=True)))
+    return both.sort(order, maintain_order=True)
+
+
 Size = tuple[float | None, float | None, float | None]
 
 
@@ -380,7 +333,8 @@ def what_became(signal: str, old: Size, new: Size, *, was: bool, now: bool) -> s
 def _harm(signal: str, size: Size) -> tuple[float, float]:
     """An effect as harm (more is worse) with its standard error; waits as logarithms."""
     effect, low, high = (float(value or 0.0) for value in size)
-    if signal == "delay":
+    kind = signal_named(signal)
+    if kind.family == "wait":
         effect, low, high = (float(np.log(max(value, 1e-6))) for value in (effect, low, high))
-    sign = -1.0 if signal == "perception_dip" else 1.0
+    sign = float(kind.harm)
     return sign * effect, (high - low) / (2 * _Z95)

@@ -110,15 +110,15 @@ def _customers(seen: _Seen) -> Iterator[str]:
     elif customers < 5:
         yield (
             f"there are only {customers:,} customers: is {column!r} the customer, and not a "
-            "group of "
-            "them?"
+            "group of them?"
         )
     top = seen.customers.sort("contacts", "customer", descending=[True, False]).row(0, named=True)
     if customers >= 5 and top["contacts"] > MUCH * rows and top["contacts"] > 20:
         yield (
             f"one customer, {top['customer']!r}, has {top['contacts']:,} of {rows:,} contacts "
             f"({top['contacts'] / rows:.0%}): is it a placeholder for many strangers, or a "
-            "machine? Every rate moves with it; if so, leave it out"
+            "machine? "
+            f"Every rate moves with it; if so, write not_a_customer: [{top['customer']!r}]"
         )
 
 
@@ -130,10 +130,8 @@ def _times(seen: _Seen) -> Iterator[str]:
     if rows and tied > OFTEN * rows and not ordered:
         yield (
             f"{tied:,} of {rows:,} contacts ({tied / rows:.0%}) are at the same instant as "
-            "another of "
-            "their customer, and nothing gives their order; name a column under `sequence`, or "
-            "write "
-            "ties_as_listed: true where the map lists the steps in their order"
+            "another of their customer, and nothing gives their order; name a column under "
+            "`sequence`, or write ties_as_listed: true where the map lists the steps in their order"
         )
     zone = seen.zone
     wall = pl.col("occurred_at").dt.convert_time_zone(zone).dt.replace_time_zone(None)
@@ -152,13 +150,14 @@ def _goal(seen: _Seen) -> Iterator[str]:
     if goals and not reached.height:
         yield (
             f"nobody reaches the goal ({', '.join(goals)}): is it spelled as in the log, and "
-            "in the "
-            "files that were read?"
+            "in the files that were read?"
         )
     if not reached.height:
         return
     joined = reached.select("customer", "occurred_at").join(seen.customers, on="customer")
-    is_first = (pl.col("occurred_at") == pl.col("first")) & (pl.col("contacts") > 1)
+    # where all of a customer's contacts share an instant nobody knows which came first
+    at = pl.col("occurred_at")
+    is_first = (at == pl.col("first")) & (at < pl.col("last"))
     first = float(joined.select(is_first.mean()).item())
     if first > 0.5:
         yield (
@@ -173,8 +172,7 @@ def _constants(seen: _Seen) -> Iterator[str]:
     if len(touchpoints) == 1 and seen.contacts.height > 1:
         yield (
             f"all contacts are at one touchpoint, {touchpoints[0]!r}: nothing can follow "
-            "anything; is "
-            "another column the contact?"
+            "anything; is another column the contact?"
         )
     named = "channel" in seen.journey_map.columns
     if named and len(channels) == 1 and channels[0] != UNKNOWN:
@@ -212,8 +210,7 @@ def _sheets(seen: _Seen) -> Iterator[str]:
         if file.rows in SHEETS:
             yield (
                 f"{file.name} has exactly {file.rows:,} rows, as many as a spreadsheet holds: "
-                "the rest "
-                "was cut off; export it without the spreadsheet"
+                "the rest was cut off; export it without the spreadsheet"
             )
 
 
@@ -240,8 +237,7 @@ def _by_file(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
             which = "all" if count == len(rows) else f"{count:,} of {len(rows):,}"
             yield (
                 f"{reason}: {which} {len(rows):,} rows are in {name}, {share:.1%} of its rows "
-                "(others "
-                f"{rest:.1%}): was a column renamed or emptied there? Ask who exports it"
+                f"(others {rest:.1%}): was a column renamed or emptied there? Ask who exports it"
             ).replace(f"{count:,} of {len(rows):,} {len(rows):,}", f"{count:,} of {len(rows):,}")
 
 

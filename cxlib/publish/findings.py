@@ -161,7 +161,7 @@ def _people_of(table: pl.DataFrame) -> pl.DataFrame:
 
 def _cases() -> Rule:
     """The rule of a number of arrivals."""
-    from cxlib.fragmentation.arrivals import MAX_PER_CUSTOMER
+    from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
 
     return Rule(Kind.COUNT, each=MAX_PER_CUSTOMER)
 

@@ -146,7 +146,7 @@ def read_predictions(folder: Path) -> Predictions:
 
 
 def _protect_handoffs(found: HandoffForecast, arrivals: Arrivals, *, k: int) -> pl.DataFrame:
-    from cxlib.fragmentation.arrivals import MAX_PER_CUSTOMER
+    from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
 
     keys = ["source_place", "target_place"]
     people = (

@@ -2,7 +2,7 @@
 
 A mean rating is that of those who answered. Three things can be said about the others:
 
-- `answer_chances` and `mean_of_everybody`: what the mean would be if answering depended only on
+- `Answering` and `mean_of_everybody`: what the mean would be if answering depended only on
   what the log knows (augmented inverse-probability weights).
 - `tilt_of_answers`: what it would be if answering depended only on the *rating*. What happened in
   the journey goes with the rating and, given the rating, is taken to have no say in whether
@@ -20,119 +20,135 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cxlib.statistics.rates import Interval, mean_interval
+from cxlib.statistics.rates import Interval, divide, mean_interval, t_quantile
 from cxlib.statistics.resampling import Estimates, effective_buckets, jackknife_se
+from cxlib.statistics.scores import independent_answers
 
-__all__ = ["Tilt", "answer_chances", "mean_of_everybody", "points_to_change", "tilt_of_answers"]
+__all__ = ["Answering", "Tilt", "mean_of_everybody", "points_to_change", "tilt_of_answers"]
 
 Rows = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _RIDGE = 1.0
-_LEAST_CHANCE = 0.01
+_LEAST_CHANCE = 0.001
 _STEPS = 50
+_MOST_TILT = 4.0
 
 
-def answer_chances(features: Rows, answered: Flags) -> Estimates:
-    """Chance that each row was answered: logistic regression, drawn to the mean by a small ridge.
+@dataclass(frozen=True, slots=True, eq=False)
+class Answering:
+    """Who answers, and what they say: two regressions on what the log knows of each contact.
 
-    Parameters
+    Attributes
     ----------
-    features
-        ``[rows, features]``; scaled inside.
-    answered
-        Whether each row has an answer.
-
-    Examples
-    --------
-    >>> chances = answer_chances(np.array([[0.0], [0.0], [1.0], [1.0]] * 50),
-    ...                          np.array([True, False, True, True] * 50))
-    >>> chances[:3].round(1).tolist()
-    [0.5, 0.5, 1.0]
+    centre, spread
+        Of each feature, to scale it by; features that stand still have an infinite spread.
+    odds
+        Logistic coefficients of the chance to answer, the constant first.
+    slope
+        Linear coefficients of the rating among those who answered, the constant first.
     """
-    x = _scaled(features)
-    y = answered.astype(np.float64)
-    beta = np.zeros(x.shape[1])
-    beta[0] = np.log((y.mean() + 1e-6) / (1 - y.mean() + 1e-6))
-    ridge = np.full(x.shape[1], _RIDGE)
-    ridge[0] = 0.0
-    for _ in range(_STEPS):
-        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
-        weight = np.maximum(p * (1 - p), 1e-9)
-        gradient = x.T @ (y - p) - ridge * beta
-        step = np.linalg.solve((x * weight[:, None]).T @ x + np.diag(ridge + 1e-9), gradient)
-        beta += np.clip(step, -4, 4)
-        if np.abs(step).max() < 1e-8:
-            break
-    chance: Estimates = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
-    return np.maximum(chance, _LEAST_CHANCE)
+
+    centre: Rows
+    spread: Rows
+    odds: Rows
+    slope: Rows
+
+    @classmethod
+    def fit(cls, features: Rows, answered: Flags, score: Rows) -> Answering:
+        """Fit both, drawn to their means by a small ridge.
+
+        Parameters
+        ----------
+        features
+            ``[rows, features]``.
+        answered, score
+            Whether each row was rated, and the rating (anything where it was not).
+        """
+        centre, spread = features.mean(axis=0), features.std(axis=0)
+        spread = np.where(spread > 1e-12, spread, np.inf)
+        x = _scaled(features, centre, spread)
+        ridge = np.full(x.shape[1], _RIDGE)
+        ridge[0] = 1e-9
+        own = x[answered]
+        slope = np.linalg.solve(own.T @ own + np.diag(ridge), own.T @ score[answered])
+        y = answered.astype(np.float64)
+        odds = np.zeros(x.shape[1])
+        odds[0] = np.log((y.mean() + 1e-6) / (1 - y.mean() + 1e-6))
+        for _ in range(_STEPS):
+            p = _logistic(x @ odds)
+            weight = np.maximum(p * (1 - p), 1e-9)
+            pull = np.where(np.arange(len(odds)) > 0, ridge * odds, 0.0)
+            step = np.linalg.solve(
+                (x * weight[:, None]).T @ x + np.diag(ridge), x.T @ (y - p) - pull
+            )
+            odds += np.clip(step, -4, 4)
+            if np.abs(step).max() < 1e-8:
+                break
+        return cls(centre, spread, odds, np.asarray(slope, dtype=np.float64))
+
+    def chances(self, features: Rows) -> Estimates:
+        """Chance of each row to be answered."""
+        x = _scaled(features, self.centre, self.spread)
+        return np.maximum(_logistic(x @ self.odds), _LEAST_CHANCE)
+
+    def expected(self, features: Rows) -> Estimates:
+        """What each row would be expected to say, from those who answered."""
+        said: Estimates = _scaled(features, self.centre, self.spread) @ self.slope
+        return said
+
+    def completed(self, features: Rows, answered: Flags, score: Rows) -> Estimates:
+        r"""Per row, the term whose mean is that of everybody's rating.
+
+        .. math:: m(x) + r (y - m(x)) / \pi(x)
+        """
+        model = self.expected(features)
+        rest = (np.where(answered, score, model) - model) / self.chances(features)
+        return model + rest
 
 
-def _scaled(features: Rows) -> Rows:
-    """A one, and the columns that move, each with mean 0 and spread 1."""
-    spread = features.std(axis=0)
-    moves = spread > 1e-12
-    kept = (features[:, moves] - features[:, moves].mean(axis=0)) / spread[moves]
-    return np.column_stack([np.ones(len(features)), kept])
+def _scaled(features: Rows, centre: Rows, spread: Rows) -> Rows:
+    """A one, and the features, each with mean 0 and spread 1."""
+    return np.column_stack([np.ones(len(features)), (features - centre) / spread])
 
 
-def _predicted(features: Rows, answered: Flags, score: Rows) -> Rows:
-    """What each row would be expected to say, from those who answered (least squares, ridge)."""
-    x = _scaled(features)
-    own, told = x[answered], score[answered]
-    slope = np.linalg.solve(
-        own.T @ own + _RIDGE * np.eye(x.shape[1]),
-        own.T @ (told - told.mean()),
-    )
-    return x @ slope + told.mean()
+def _logistic(x: Rows) -> Estimates:
+    chance: Estimates = 1 / (1 + np.exp(-np.clip(x, -30, 30)))
+    return chance
 
 
 def mean_of_everybody(
-    features: Rows,
-    answered: Flags,
-    score: Rows,
-    bucket: NDArray[np.integer],
+    completed: Rows,
+    cell: NDArray[np.integer],
+    customer: NDArray[np.integer],
     *,
-    buckets: int,
-) -> tuple[Interval, float]:
-    r"""Mean rating if everybody had answered, as far as the log knows who did not.
-
-    .. math:: \frac1N \sum_i \left( m(x_i) + \frac{r_i (y_i - m(x_i))}{\pi(x_i)} \right)
+    cells: int,
+    answers: ArrayLike,
+) -> Interval:
+    """Mean rating by cell if everybody had answered, as far as the log knows who did not.
 
     Parameters
     ----------
-    features
-        What the log knows of each contact ``[rows, features]``.
-    answered, score
-        Whether it was rated, and the rating (anything where it was not).
-    bucket, buckets
-        Customer bucket of each row, and how many there are.
-
-    Returns
-    -------
-    mean
-        One entry, with its jackknife interval over customer buckets.
-    effective
-        Kish's effective number of answers: (Σ w)² / Σ w².
+    completed
+        What `Answering.completed` gives, per contact.
+    cell, customer
+        Cell and customer of each contact.
+    cells
+        Number of cells.
+    answers
+        Independent answers in each cell (degrees of freedom).
 
     References
     ----------
     Robins, Rotnitzky & Zhao (1994), doi:10.1080/01621459.1994.10476818
     """
-    chance = answer_chances(features, answered)
-    model = _predicted(features, answered, score)
-    rest = np.where(answered, (np.where(answered, score, 0.0) - model) / chance, 0.0)
-    value = np.bincount(bucket, model + rest, minlength=buckets)
-    rows = np.bincount(bucket, minlength=buckets).astype(np.float64)
-    estimate = value.sum() / max(rows.sum(), 1.0)
-    left = rows.sum() - rows
-    without = np.divide(value.sum() - value, left, out=np.full(buckets, np.nan), where=left > 0)
-    se = jackknife_se(np.array([estimate]), without[None, :])
-    answers = np.bincount(bucket[answered], minlength=buckets).astype(np.float64)
-    low, high = mean_interval([estimate], se, buckets=effective_buckets(answers[None, :]))
-    weight = 1 / chance[answered]
-    effective = float(weight.sum() ** 2 / max((weight**2).sum(), 1e-12))
-    return Interval(np.array([estimate]), low, high, se), effective
+    n = np.bincount(cell, minlength=cells).astype(np.float64)
+    mean = divide(np.bincount(cell, completed, minlength=cells), n)
+    units = independent_answers(cell, customer, completed, cells=cells)
+    spread = divide(np.bincount(cell, (completed - mean[cell]) ** 2, minlength=cells), n)
+    se = np.sqrt(divide(spread, units))
+    half = t_quantile(np.asarray(answers, dtype=np.float64) - 1) * se
+    return Interval(mean, mean - half, mean + half, se)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +186,7 @@ class Tilt:
 
 def tilt_of_answers(
     features: Rows,
+    stratum: NDArray[np.integer],
     answered: Flags,
     score: Rows,
     bucket: NDArray[np.integer],
@@ -178,16 +195,24 @@ def tilt_of_answers(
 ) -> Tilt | None:
     r"""Estimate how answering depends on the rating, from what goes with the rating.
 
-    The chance to answer is taken as logit π(y) = a + b (y − ȳ), and a and b are such that those who
-    answered, weighed with 1/π(y), are like everybody in number and in the rating that their
-    journeys predict:
+    Within each stratum, where surveys may be sent as they like, the chance to answer is taken as
+    logit π(y) = a + b y. Then those who did not answer are those who did, weighed with
+    exp(-b y); b is such that this gives them the ratings that their journeys predict:
 
-    .. math:: \sum_i \left(\frac{r_i}{\pi(y_i)} - 1\right) (1, \hat y(x_i)) = 0
+    .. math:: \sum_s (N_s - n_s) \left( \frac{\sum_{i \in s} r_i e^{-b y_i} \hat y(x_i)}
+              {\sum_{i \in s} r_i e^{-b y_i}} - \bar{\hat y}_{s, r = 0} \right) = 0
 
     Parameters
     ----------
-    features, answered, score, bucket, buckets
-        As for `mean_of_everybody`.
+    features
+        What goes with the rating and, given the rating, is taken to have no say in who answers
+        ``[rows, features]``.
+    stratum
+        Stratum of each contact (its touchpoint).
+    answered, score
+        Whether it was rated, and the rating (anything where it was not).
+    bucket, buckets
+        Customer bucket of each row, and how many there are.
 
     Returns
     -------
@@ -200,69 +225,114 @@ def tilt_of_answers(
     D'Haultfœuille (2010), A new instrumental method for dealing with endogenous selection.
     doi:10.1016/j.jeconom.2009.06.005; Miao & Tchetgen Tchetgen (2016), On varieties of doubly
     robust estimators under missingness not at random with a shadow variable.
-    doi:10.1093/biomet/asw016
+    doi:10.1093/biomet/asw016; Kim & Yu (2011), exponential tilting. doi:10.1198/jasa.2011.tm10104
     """
+    rated = np.bincount(stratum, answered, minlength=int(stratum.max(initial=0)) + 1)
+    kept = rated[stratum] >= 5
+    features, stratum, answered = features[kept], stratum[kept], answered[kept]
+    score, bucket = score[kept], bucket[kept]
     if answered.sum() < 50 or answered.all():
         return None
-    predicted = _predicted(features, answered, score)
-    own = score[answered]
-    told = np.corrcoef(predicted[answered], own)[0, 1] if predicted[answered].std() > 1e-9 else 0.0
-    # a tenth of correlation, or three standard errors of none
-    if not told > max(0.05, 3 / np.sqrt(answered.sum())):
+    _, stratum = np.unique(stratum, return_inverse=True)
+    strata = int(stratum.max()) + 1
+    own, home, at = score[answered], bucket[answered], stratum[answered]
+
+    def centred(values: Rows, group: NDArray[np.integer], by: Rows) -> Rows:
+        """Values less the mean of those who answered in the same stratum."""
+        mean = np.bincount(at, by, minlength=strata) / np.bincount(at, minlength=strata)
+        return values - mean[group]
+
+    x = np.column_stack([centred(f, stratum, f[answered]) for f in features.T])
+    spread = np.sqrt((x[answered] ** 2).mean(axis=0))
+    x = x[:, spread > 1e-9] / spread[spread > 1e-9]
+    said = centred(own, at, own)
+    inside = x[answered]
+    slope = np.linalg.solve(inside.T @ inside + _RIDGE * np.eye(x.shape[1]), inside.T @ said)
+    shadow = x @ slope
+    told = shadow[answered]
+    together = np.sqrt((told**2).sum() * (said**2).sum())
+    # the least that tells anything: three standard errors of no correlation at all
+    if together <= 0 or (told @ said) / together < max(0.05, 3 / np.sqrt(len(own))):
         return None
-    spread = max(float(own.std()), 1e-9)
-    y = (own - own.mean()) / spread
-    shadow = np.column_stack(
-        [np.ones(len(predicted)), (predicted - predicted.mean()) / max(predicted.std(), 1e-9)]
+    unit = max(float(own.std()), 1e-9)
+    silent = ~answered
+    survey = _Survey(
+        told=told,
+        own=own,
+        y=said / unit,
+        at=at,
+        home=home,
+        missing=_by_stratum(stratum[silent], bucket[silent], None, (strata, buckets)),
+        hidden=_by_stratum(stratum[silent], bucket[silent], shadow[silent], (strata, buckets)),
     )
-    everybody = np.column_stack(
-        [np.bincount(bucket, shadow[:, k], minlength=buckets) for k in range(2)]
-    )
-    inside, home = shadow[answered], bucket[answered]
-
-    def solve(kept: Rows, target: Rows, start: Rows) -> Rows:
-        theta = start.copy()
-        for _ in range(_STEPS):
-            odds = np.exp(-np.clip(theta[0] + theta[1] * y, -20, 20))  # 1/π − 1
-            moment = ((1 + odds) * kept) @ inside - target
-            weighed = (odds * kept)[:, None] * inside
-            slope = -np.column_stack([weighed.sum(axis=0), weighed.T @ y])
-            try:
-                step = np.linalg.solve(slope, moment)
-            except np.linalg.LinAlgError:
-                break
-            theta -= np.clip(step, -1.0, 1.0)
-            if np.abs(step).max() < 1e-9:
-                break
-        return np.clip(theta, -20, 20)
-
-    def mean_at(theta: Rows, kept: Rows) -> float:
-        weight = (1 + np.exp(-np.clip(theta[0] + theta[1] * y, -20, 20))) * kept
-        return float((weight * own).sum() / weight.sum())
-
-    ones = np.ones(len(own))
-    share = answered.mean()
-    start = np.array([np.log(share / (1 - share)), 0.0])
-    theta = solve(ones, everybody.sum(axis=0), start)
-    thetas, means = [], []
-    for b in range(buckets):
-        kept = (home != b).astype(np.float64)
-        left = solve(kept, everybody.sum(axis=0) - everybody[b], theta)
-        thetas.append(left[1])
-        means.append(mean_at(left, kept))
-    mean = mean_at(theta, ones)
-    se = jackknife_se(np.array([theta[1], mean]), np.array([thetas, means]))
+    b, means = survey.solve(buckets)
+    estimate = np.array([b[-1], means[-1]])
+    se = jackknife_se(estimate, np.array([b[:-1], means[:-1]]))
     counts = np.bincount(home, minlength=buckets).astype(np.float64)
-    low, high = mean_interval([theta[1], mean], se, buckets=effective_buckets(counts[None, :]))
+    low, high = mean_interval(estimate, se, buckets=effective_buckets(counts[None, :]))
     return Tilt(
-        slope=float(theta[1]) / spread,
-        slope_low=float(low[0]) / spread,
-        slope_high=float(high[0]) / spread,
-        mean=mean,
-        mean_low=float(np.maximum(low[1], own.min())),
-        mean_high=float(np.minimum(high[1], own.max())),
+        slope=float(b[-1]) / unit,
+        slope_low=float(low[0]) / unit,
+        slope_high=float(high[0]) / unit,
+        mean=float(means[-1]),
+        mean_low=float(max(low[1], own.min())),
+        mean_high=float(min(high[1], own.max())),
         plain=float(own.mean()),
     )
+
+
+def _by_stratum(
+    stratum: NDArray[np.integer],
+    bucket: NDArray[np.integer],
+    values: Rows | None,
+    shape: tuple[int, int],
+) -> Rows:
+    flat = np.bincount(stratum * shape[1] + bucket, values, minlength=shape[0] * shape[1])
+    return flat.reshape(shape).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Survey:
+    """Answers (shadow, rating, scaled rating, stratum, bucket), and the silent by stratum."""
+
+    told: Rows
+    own: Rows
+    y: Rows
+    at: NDArray[np.integer]
+    home: NDArray[np.integer]
+    missing: Rows
+    hidden: Rows
+
+    def balance(self, b: float, without: int) -> tuple[float, float]:
+        """Balance of the equation without a bucket, and the mean rating that `b` gives."""
+        keep = self.home != without
+        weight = np.exp(-np.clip(b * self.y, -30, 30)) * keep
+        w, ws, wy, plain, n = (
+            np.bincount(self.at, v, minlength=len(self.missing))
+            for v in (weight, weight * self.told, weight * self.own, self.own * keep, keep)
+        )
+        others = np.arange(self.missing.shape[1]) != without
+        gone, lost = self.missing[:, others].sum(axis=1), self.hidden[:, others].sum(axis=1)
+        there = w > 0
+        gap = (gone[there] * ws[there] / w[there] - lost[there]).sum()
+        rating = (plain[there] + gone[there] * wy[there] / w[there]).sum()
+        return float(gap), float(rating / (n[there] + gone[there]).sum())
+
+    def solve(self, buckets: int) -> tuple[Rows, Rows]:
+        """Return the tilt and the mean rating without each bucket, and last with all of them."""
+        from scipy.optimize import brentq
+
+        found = []
+        for without in range(buckets + 1):
+            ends = [self.balance(b, without)[0] for b in (-_MOST_TILT, _MOST_TILT)]
+            # the balance falls as b rises: those who rate high and answer more weigh less
+            if ends[0] * ends[1] >= 0:
+                b = _MOST_TILT if ends[1] > 0 else -_MOST_TILT
+            else:
+                b = brentq(lambda b, k=without: self.balance(b, k)[0], -_MOST_TILT, _MOST_TILT)
+            found.append((b, self.balance(b, without)[1]))
+        tilts, means = np.array(found).T
+        return tilts, means
 
 
 def points_to_change(
@@ -271,8 +341,8 @@ def points_to_change(
     r"""By how many points those who did not answer would have to differ to change a verdict.
 
     With response rate r and non-responders δ points from their like, the mean of everybody moves by
-    (1 − r) δ. A verdict is that the interval lies above, or below, what it is compared with; it
-    changes when the interval's near end meets it.
+    (1 − r) δ. A verdict is that the interval lies above, below, or around what it is compared with;
+    it changes when an end of the interval meets that.
 
     Parameters
     ----------
@@ -286,8 +356,7 @@ def points_to_change(
     Returns
     -------
     numpy.ndarray
-        Points, positive; 0 where there is no verdict (the interval holds what it is compared with);
-        infinite where everybody answered.
+        Points, positive; infinite where everybody answered.
 
     Examples
     --------
@@ -297,8 +366,8 @@ def points_to_change(
     m, lower, upper, r, other = (
         np.asarray(v, dtype=np.float64) for v in (mean, low, high, response, against)
     )
-    margin = np.where(m < other, other - upper, lower - other)
+    margin = np.minimum(np.abs(other - upper), np.abs(lower - other))
     silent = np.maximum(1 - r, 0.0)
     away = np.full(np.broadcast(m, r).shape, np.inf)
-    np.divide(np.maximum(margin, 0.0), silent, out=away, where=silent > 0)
+    np.divide(margin, silent, out=away, where=silent > 0)
     return np.where(np.isnan(m) | np.isnan(other), np.nan, away)

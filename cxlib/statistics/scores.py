@@ -26,7 +26,7 @@ _Z95 = 1.959963984540054
 def _quantile(answers: ArrayLike, units: ArrayLike) -> Estimates:
     """Normal for independent answers; Student's t where customers answered more than once."""
     n, size = np.asarray(answers, dtype=np.float64), np.asarray(units, dtype=np.float64)
-    return np.where(size < n, t_quantile(size), _Z95)
+    return np.where(size < n * (1 - 1e-9), t_quantile(size), _Z95)
 
 
 def independent_answers(
@@ -74,11 +74,10 @@ def independent_answers(
     n = np.bincount(cell, minlength=cells).astype(np.float64)
     mean = divide(np.bincount(cell, values, minlength=cells), n)
     apart = values - mean[cell]
-    _, first, group = np.unique(
-        np.stack([cell, customer]), axis=1, return_index=True, return_inverse=True
-    )
+    key = cell.astype(np.int64) * (int(np.max(customer, initial=0)) + 1) + customer
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
     home = cell[first]
-    summed = np.bincount(group.ravel(), apart, minlength=len(first))
+    summed = np.bincount(group, apart, minlength=len(first))
     customers = np.bincount(home, minlength=cells).astype(np.float64)
     single = np.bincount(cell, apart**2, minlength=cells)
     few = divide(customers, customers - 1) * divide(n - 1, n)  # of a variance over few customers

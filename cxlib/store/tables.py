@@ -227,6 +227,7 @@ class _Renumbered:
         self._maps = {
             **dict.fromkeys(_PLACES, place),
             "next": place | ends,
+            "source": place | ends,
             "segment": _renumber(old.segments, new.segments, "segment", dimensions),
             "period": period,
             "previous_period": period | {NONE: NONE},

@@ -8,9 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from cxlib.bins import BIN_EDGES
-from cxlib.errors import InputError, UnknownNameError
-from cxlib.fragmentation.arrivals import (
+from cxlib.arrivals.arrivals import (
     KEYS,
     MAX_PER_CUSTOMER,
     SET_ASIDE,
@@ -18,6 +16,8 @@ from cxlib.fragmentation.arrivals import (
     count_frames,
     merge_arrivals,
 )
+from cxlib.bins import BIN_EDGES
+from cxlib.errors import InputError, UnknownNameError
 from cxlib.periods import choose_periods
 from cxlib.summary import Selection
 

@@ -8,10 +8,10 @@ import pytest
 from journey_oracle import GAP, START
 from risk_logs import walk_customers, workspace_of
 
+from cxlib.arrivals.arrivals import read_arrivals
 from cxlib.errors import InputError
 from cxlib.fragmentation import replay_handoffs as handoffs_again
 from cxlib.fragmentation import replay_journeys as journeys_again
-from cxlib.fragmentation.arrivals import read_arrivals
 from cxlib.fragmentation.backtest import backtest_risk
 from cxlib.fragmentation.features import read_contacts_at_risk
 from cxlib.fragmentation.replay_handoffs import (

@@ -111,7 +111,7 @@ def test_those_sent_back_go_elsewhere_than_others():
 
 
 def test_without_findings_there_is_nothing_behind_them():
-    findings = measure_fragmentation(count(walk_log(3, customers=150)))
+    findings = measure_fragmentation(count(walk_log(3, customers=80)))
     details = detail_findings(findings)
     assert not details.tests
     assert [len(f) for f in (details.curves, details.onward, details.trend)] == [0, 0, 0]

@@ -5,10 +5,10 @@ import pytest
 from scipy.special import chdtri
 from scipy.stats import betabinom
 
-from cxlib.fragmentation.additive import AdditiveModel, Block, Cells, add_up
-from cxlib.fragmentation.cells import _tail
-from cxlib.fragmentation.expectation import natural_spread
-from cxlib.fragmentation.strata import fit_strata
+from cxlib.grounds.additive import AdditiveModel, Block, Cells, add_up
+from cxlib.grounds.cells import tail_of_counts as _tail
+from cxlib.grounds.expectation import natural_spread
+from cxlib.grounds.strata import fit_strata
 
 
 def draw_cells(seed, family, rows_each=3):
@@ -105,7 +105,7 @@ def test_many_cells_are_left_out_as_one_by_one(monkeypatch):
     weight, zero = np.ones(42), np.zeros(len(model.owner))
     beta = model.solve(zero, model.look(zero), weight, prior)[0]
     together = model.without(np.arange(42), beta, weight, prior)
-    monkeypatch.setattr("cxlib.fragmentation.additive._SIDE_BY_SIDE", 1)
+    monkeypatch.setattr("cxlib.grounds.additive._SIDE_BY_SIDE", 1)
     alone = model.without(np.arange(42), beta, weight, prior)
     for one, other in zip(together, alone, strict=True):
         assert one == pytest.approx(other, abs=1e-4, rel=1e-2)

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from fragmentation.walks import DAY, SIZE, count, walk_log
 
+from cxlib.arrivals.links import check_links, count_links, estimate_linked
 from cxlib.fragmentation import measure_fragmentation
-from cxlib.fragmentation.findings import NEEDS_LINKS
-from cxlib.fragmentation.judged_planned import judge_planned, measure_plan
-from cxlib.fragmentation.links import check_links, count_links, estimate_linked
 from cxlib.journey_map import PlannedHandoff
+from cxlib.signals import SIGNALS
+from cxlib.signals.broken_handoff import judge_planned, measure_plan
 
 CHANNEL = np.arange(SIZE) % 4
 PLAN = (PlannedHandoff("t0", "t7", timedelta(days=2)),)
@@ -83,9 +83,11 @@ def stay(seed, customers=3_000, change=0.03):
 
 def reason_of(table):
     found = measure_fragmentation(count(table))
-    silent = found.signals.filter(pl.col("signal").is_in(list(NEEDS_LINKS)))
+    silent = found.signals.filter(
+        pl.col("signal").is_in([n for n in SIGNALS if SIGNALS[n].follows_customers])
+    )
     texts = [t for t in silent["reason"] if t and "linked" in t]
-    assert len(texts) in (0, len(NEEDS_LINKS))
+    assert len(texts) in (0, len([n for n in SIGNALS if SIGNALS[n].follows_customers]))
     return texts[0] if texts else ""
 
 

@@ -9,16 +9,16 @@ from fragmentation.test_arrivals import SILENCE, UNTIL, next_of, throw_log, walk
 from fragmentation.test_arrivals import count as count_thrown
 from fragmentation.walks import STAGE, count, walk_log
 
+from cxlib.arrivals.arrivals import KEYS
+from cxlib.arrivals.responses import AFTER
 from cxlib.fragmentation import measure_fragmentation
-from cxlib.fragmentation.arrivals import KEYS
 from cxlib.fragmentation.nonresponse import (
     MOST_WEIGHT,
     ask_everybody,
     estimate_chances,
     judge_weighted,
 )
-from cxlib.fragmentation.responses import AFTER
-from cxlib.fragmentation.strata import with_strata
+from cxlib.grounds.strata import with_strata
 
 LEFT, TURNED, ON, OPEN = range(len(AFTER))
 MANY = 12_000

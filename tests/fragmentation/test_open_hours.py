@@ -14,17 +14,19 @@ from fragmentation.test_details import SILENCE, arrivals_at, contacts
 from fragmentation.walks import SIZE, START, count, open_time, weekday_log
 from typer.testing import CliRunner
 
+from cxlib.arrivals.open_hours import OPEN_UNIT, OpenHours
 from cxlib.bins import BIN_EDGES
 from cxlib.cli import app
 from cxlib.figures.finding_detail import plot_finding_detail, plot_finding_trend
 from cxlib.figures.fragmentation import figure_text
 from cxlib.fragmentation import measure_fragmentation, read_arrivals
 from cxlib.fragmentation.details import detail_findings
-from cxlib.fragmentation.faults import DELAYED, FAULTS, Site, plant_fault
-from cxlib.fragmentation.open_hours import OPEN_UNIT, OpenHours
+from cxlib.grounds.faults import Site, plant_fault
 from cxlib.opening_hours import Calendar, parse_opening_hours
 from cxlib.panels.finding_words import behind_detail
 from cxlib.publish.findings import protect_details
+from cxlib.signals import SIGNALS
+from cxlib.signals.delay import DELAYED
 from cxlib.store import Workspace
 
 WEEKDAYS = "Mon-Fri 08:00-18:00"
@@ -51,7 +53,7 @@ def test_closed_hours_are_a_delay_only_without_a_calendar():
     assert within == set()
     # of the waits for the phone as many are judged as before
     timed = judged.table.filter(pl.col("signal") == "delay", pl.col("target").is_in(["t3", "t7"]))
-    assert (timed["unit"] == OPEN_UNIT).all()
+    assert (timed["effect_unit"] == OPEN_UNIT).all()
     assert len(timed) > 5
     assert timed["effect"].is_between(0.6, 1.6).all()
 
@@ -62,7 +64,7 @@ def test_a_delay_within_the_hours_is_found_with_its_size(seed, slow):
     assert within == {(f"t{slow[0]}", "t7", "delay")}
     row = judged.found.row(0, named=True)
     assert row["low"] <= 3.5 <= row["high"]
-    assert row["unit"] == OPEN_UNIT
+    assert row["effect_unit"] == OPEN_UNIT
     assert row["stable"]
     assert row["sentence"].endswith(" hours, counted in open hours")
 
@@ -164,7 +166,7 @@ def test_a_planted_delay_lasts_longer_in_open_time():
         occurred_at=pl.lit(START) + since,
     )
     places = count(table).places
-    changed = plant_fault(rows, FAULTS["delay"], Site(1, 7, 0.0, places, hours()), seed=1)
+    changed = plant_fault(rows, SIGNALS["delay"].fault, Site(1, 7, 0.0, places, hours()), seed=1)
 
     def waits(log):
         for mine in log.partition_by("customer", maintain_order=True):

@@ -7,8 +7,8 @@ from random import Random
 import polars as pl
 import pytest
 
-from cxlib.fragmentation.arrivals import MAX_PER_CUSTOMER, count_frames
-from cxlib.fragmentation.repeats import REPEATS, SPREAD
+from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, count_frames
+from cxlib.arrivals.repeats import REPEATS, SPREAD
 from cxlib.journey_map import PlannedHandoff
 from cxlib.periods import choose_periods
 

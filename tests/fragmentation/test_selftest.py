@@ -7,17 +7,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cxlib.fragmentation.faults import (
-    ABANDONED,
-    AGAIN,
-    DELAYED,
-    FAULTS,
-    MARKED_DOWN,
-    SENT_BACK,
-    Site,
-)
-from cxlib.fragmentation.faults import plant_fault as plant
 from cxlib.fragmentation.selftest import shuffle_touchpoints
+from cxlib.grounds.faults import AGAIN, SENT_BACK, Site
+from cxlib.grounds.faults import plant_fault as plant
+from cxlib.signals import SIGNALS
+from cxlib.signals.abandonment import ABANDONED
+from cxlib.signals.delay import DELAYED
+from cxlib.signals.perception_dip import MARKED_DOWN
+
+FAULTS = {name: SIGNALS[name].fault for name in SIGNALS if SIGNALS[name].fault}
 
 PLACES = pl.DataFrame(
     {

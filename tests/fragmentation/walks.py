@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from cxlib.fragmentation.arrivals import count_frames
+from cxlib.arrivals.arrivals import count_frames
 from cxlib.periods import choose_periods
 
 START = datetime(2025, 1, 1, tzinfo=UTC)

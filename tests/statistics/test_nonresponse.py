@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cxlib.statistics.nonresponse import (
+    Answering,
     Tilt,
-    answer_chances,
     mean_of_everybody,
     points_to_change,
     tilt_of_answers,
@@ -27,39 +27,63 @@ def survey(
 def tilt(seed: int, **how: float) -> tuple[Tilt | None, float]:
     x, answered, score, bucket = survey(seed, **how)  # type: ignore[arg-type]
     hidden = np.where(answered, score, np.nan)
-    return tilt_of_answers(x, answered, hidden, bucket, buckets=32), float(score.mean())
+    place = np.random.default_rng(seed).integers(0, 3, len(x))
+    return tilt_of_answers(x, place, answered, hidden, bucket, buckets=32), float(score.mean())
 
 
 def test_answering_that_depends_on_the_rating_is_seen_and_taken_back() -> None:
-    runs = [tilt(seed, by_rating=0.2) for seed in range(60)]
+    runs = [tilt(seed, by_rating=0.2) for seed in range(30)]
     found = [(t, truth) for t, truth in runs if t is not None]
-    assert len(found) == 60
-    assert np.mean([t.depends for t, _ in found]) >= 0.95
+    assert len(found) == 30
+    assert np.mean([t.depends for t, _ in found]) >= 0.9
     assert np.mean([t.plain - truth for t, truth in found]) > 0.5
     assert abs(np.median([t.mean - truth for t, truth in found])) < 0.1
-    assert np.mean([t.mean_low <= truth <= t.mean_high for t, truth in found]) >= 0.88
+    assert np.mean([t.mean_low <= truth <= t.mean_high for t, truth in found]) >= 0.85
 
 
 def test_answering_by_chance_is_seldom_suspected() -> None:
-    found = [tilt(seed)[0] for seed in range(100)]
-    # at 5 % some 5 of 100; more than 11 in one case of a hundred
-    assert sum(t.depends for t in found if t is not None) <= 11
+    found = [tilt(seed, rows=2_000)[0] for seed in range(60)]
+    # at 5 % some 3 of 60; more than 8 in one case of a hundred
+    assert sum(t.depends for t in found if t is not None) <= 8
+
+
+def test_a_survey_sent_to_some_touchpoints_only_is_no_reason_for_doubt() -> None:
+    """The guard that the strata are: who is asked more often at the liked place is not biased."""
+    rng = np.random.default_rng(3)
+    suspected = alone = 0
+    for _ in range(12):
+        place = rng.integers(0, 4, 3_000)
+        x = rng.normal(size=(3_000, 1)) + place[:, None]
+        score = np.clip(np.round(4 + place + x[:, 0] + rng.normal(size=3_000)), 0, 10)
+        answered = rng.random(3_000) < np.array([0.1, 0.2, 0.3, 0.5])[place]
+        bucket = rng.integers(0, 32, 3_000)
+        found = tilt_of_answers(x, place, answered, score, bucket, buckets=32)
+        merged = tilt_of_answers(x, 0 * place, answered, score, bucket, buckets=32)
+        suspected += found is not None and found.depends
+        alone += merged is not None and merged.depends
+    assert suspected <= 3
+    assert alone == 12
 
 
 def test_a_journey_that_tells_nothing_of_the_rating_tells_nothing_of_who_answers() -> None:
     x, answered, score, bucket = survey(1)
     noise = np.random.default_rng(2).normal(size=(len(x), 2))
-    assert tilt_of_answers(noise, answered, score, bucket, buckets=32) is None
-    assert tilt_of_answers(x, np.ones(len(x), bool), score, bucket, buckets=32) is None
+    nowhere = np.zeros(len(x), int)
+    assert tilt_of_answers(noise, nowhere, answered, score, bucket, buckets=32) is None
+    assert tilt_of_answers(x, nowhere, np.ones(len(x), bool), score, bucket, buckets=32) is None
 
 
 def test_weights_repair_what_the_journey_explains() -> None:
     off, held = [], 0
     for seed in range(40):
-        x, answered, score, bucket = survey(seed, by_journey=0.8)
+        x, answered, score, _ = survey(seed, by_journey=0.8)
+        customer = np.arange(len(x))
         hidden = np.where(answered, score, np.nan)
-        mean, effective = mean_of_everybody(x, answered, hidden, bucket, buckets=32)
-        assert effective < answered.sum()
+        model = Answering.fit(x, answered, hidden)
+        completed = model.completed(x, answered, hidden)
+        mean = mean_of_everybody(
+            completed, 0 * customer, customer, cells=1, answers=[answered.sum()]
+        )
         off.append(score[answered].mean() - score.mean())
         held += bool(mean.low[0] <= score.mean() <= mean.high[0])
     assert np.mean(off) > 0.3  # the plain mean is off
@@ -70,7 +94,7 @@ def test_chances_are_those_of_groups() -> None:
     group = np.repeat([0.0, 1.0, 2.0], 2_000)
     features = np.column_stack([group == 1, group == 2]).astype(float)
     answered = np.random.default_rng(4).random(6_000) < np.array([0.1, 0.3, 0.6])[group.astype(int)]
-    chance = answer_chances(features, answered)
+    chance = Answering.fit(features, answered, np.zeros(6_000)).chances(features)
     for g in range(3):
         assert chance[group == g].mean() == pytest.approx(answered[group == g].mean(), abs=0.005)
 
@@ -83,6 +107,8 @@ def test_points_to_change_moves_the_near_end_to_the_other() -> None:
     assert 3.8 - 0.5 * above == pytest.approx(3.1)
 
 
-def test_without_a_verdict_nothing_is_needed_to_change_it() -> None:
-    assert points_to_change([3.0], [2.8], [3.2], response=[0.3], against=[3.1])[0] == 0
+def test_no_verdict_is_one_that_can_change_too() -> None:
+    assert points_to_change([3.0], [2.8], [3.2], response=[0.5], against=[3.1]) == pytest.approx(
+        0.2
+    )
     assert np.isinf(points_to_change([2.0], [1.9], [2.1], response=[1.0], against=[3.0])[0])

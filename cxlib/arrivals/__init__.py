@@ -1,0 +1,1 @@
+"""Arrivals: what happened at and after each contact, as additive tables."""

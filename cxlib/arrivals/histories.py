@@ -1,0 +1,233 @@
+"""Histories: what followed each contact, by day or week, segment and environment.
+
+The comparison with like handoffs needs no dates. Since when something is so, and for whom, does:
+here every contact is counted once more, also the first ones (`NONE` for where they came from), by
+the *block* of days it falls in. Blocks are days in a log of up to `_DAYS` days, weeks in one of
+up to five years, and four weeks beyond that, so that a history has a few hundred points at most.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cxlib.bins import bin_of
+from cxlib.journeys import NO_STAGE
+from cxlib.store.tables import NONE, Table
+from cxlib.store.walk import next_where
+
+if TYPE_CHECKING:
+    from cxlib.arrivals.open_hours import OpenHours
+    from cxlib.periods import Periods
+
+__all__ = [
+    "HISTORY_KEYS",
+    "NONE",
+    "block_days",
+    "block_starts",
+    "HISTORY_TABLES",
+    "first_block",
+    "count_histories",
+]
+
+ENVIRONMENT = "environment."
+"""Beginning of the names of the columns that say where a contact took place."""
+
+_DAYS, _WEEKS = 200, 5 * 366
+_MOST_STEPS = 12
+_MONDAY = date(1970, 1, 5)
+_JOURNEY = ("customer", "journey")
+_UNIT = ("source", "target", "segment", "period")
+
+_STEP = ("stage", "target", "segment", "period")
+_VISITS = "visits in known order, at most three of one customer along each way"
+
+HISTORY_TABLES = {
+    "histories": Table((*_UNIT, "block"), _VISITS),
+    "history_waits": Table((*_UNIT, "block", "bin"), _VISITS),
+    "steps": Table((*_STEP, "block"), "first visits of a journey in a stage"),
+    "volumes": Table(("target", "segment", "period", "block"), "visits"),
+    "environments": Table(("column", "value", *_UNIT), _VISITS),
+    "environment_waits": Table(("column", "value", *_UNIT, "bin"), _VISITS),
+    "environment_steps": Table(("column", "value", *_STEP), "first visits in a stage"),
+}
+"""The tables. ``source`` is `NONE` for visits that followed no other within the silence; in the
+tables of steps the target is the place at which the stage was entered."""
+
+HISTORY_KEYS = {name: table.keys for name, table in HISTORY_TABLES.items()}
+
+
+def block_days(span: timedelta) -> int:
+    """Days in a block of a log that covers so much time."""
+    return 1 if span.days <= _DAYS else 7 if span.days <= _WEEKS else 28
+
+
+def first_block(periods: Periods, span: timedelta) -> int:
+    """Number of the block in which a log begins."""
+    return (periods.starts[0] - _MONDAY).days // block_days(span)
+
+
+def block_starts(periods: Periods, span: timedelta) -> list[date]:
+    """First day of each block from the log's first on; a block of weeks begins on a Monday."""
+    size, first = block_days(span), first_block(periods, span)
+    return [_MONDAY + timedelta(days=size * (first + i)) for i in range(span.days // size + 40)]
+
+
+def count_histories(
+    contacts: pl.DataFrame,
+    places: pl.DataFrame,
+    time_zone: str,
+    *,
+    span: timedelta,
+    silence: timedelta,
+    most: int,
+    open_hours: OpenHours | None = None,
+) -> dict[str, pl.DataFrame]:
+    """Count what followed the contacts of one bucket of customers.
+
+    Parameters
+    ----------
+    contacts
+        From `cxlib.store.walk.visits`, with ``rating``.
+    places, time_zone
+        The places table, and where days begin.
+    span
+        Time that the log covers.
+    silence
+        Silence that counts as having left.
+    most
+        How often one customer counts for one move.
+    open_hours
+        Opening hours that waits are counted in, if any.
+
+    Returns
+    -------
+    dict
+        The tables of `HISTORY_KEYS`.
+    """
+    linked = pl.col("ordered") & (pl.col("waited") <= silence)
+    contacts = contacts.filter(pl.col("ordered") | ~pl.col("same_journey")).select(
+        pl.col("customer", "journey", "occurred_at", "segment", "rating"),
+        pl.col("returned", "next", "next_stage", "return_after", "^environment\\..*$"),
+        target="place",
+        period=pl.when(linked).then("left_in").otherwise("period"),
+        source=pl.when(linked).then("previous"),
+        wait="waited",
+        passed="waited",
+        follow_up="followed_for",
+        _follows=linked.fill_null(value=False),
+        _stage=pl.lit(places["stage_index"].cast(pl.UInt8)).gather(pl.col("place").cast(pl.UInt32)),
+    )
+    if open_hours is not None:
+        waits = open_hours.waits(contacts.filter("_follows"))
+        none = pl.Series([None], dtype=waits.dtype).new_from_index(0, len(contacts))
+        at = contacts["_follows"].arg_true()
+        contacts = contacts.with_columns(wait=none.scatter(at, waits))
+    size = block_days(span)
+    local = pl.col("occurred_at").dt.convert_time_zone(time_zone).dt.date()
+    block = (local - pl.lit(_MONDAY)).dt.total_days() // size
+    around = [c for c in contacts.columns if c.startswith(ENVIRONMENT)]
+    dated = contacts.with_columns(
+        block=block.cast(pl.UInt16), source=pl.col("source").cast(pl.UInt16).fill_null(NONE)
+    )
+    volumes = dated.group_by(HISTORY_KEYS["volumes"]).agg(
+        contacts=pl.len().cast(pl.Int64),
+        unlinked=(pl.col("source") == NONE).sum().cast(pl.Int64),
+    )
+    turn = pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "target")
+    marked = _mark(dated.filter(turn < most), places, silence)
+    steps = _find_steps(dated, places, silence)
+    tables = {
+        "histories": _sums(marked, HISTORY_KEYS["histories"]),
+        "history_waits": _waits(marked, HISTORY_KEYS["history_waits"]),
+        "steps": _step_sums(steps, HISTORY_KEYS["steps"]),
+        "volumes": volumes,
+    }
+    parts: dict[str, list[pl.DataFrame]] = {n: [] for n in HISTORY_KEYS if n.startswith("env")}
+    for column in around:
+        named = {"column": pl.lit(column.removeprefix(ENVIRONMENT))}
+        named["value"] = pl.col(column).cast(pl.String).fill_null("unknown")
+        here, there = marked.with_columns(**named), steps.with_columns(**named)
+        parts["environments"].append(_sums(here, HISTORY_KEYS["environments"]))
+        parts["environment_waits"].append(_waits(here, HISTORY_KEYS["environment_waits"]))
+        parts["environment_steps"].append(_step_sums(there, HISTORY_KEYS["environment_steps"]))
+    nothing = {"column": pl.lit("", pl.String), "value": pl.lit("", pl.String)}
+    empty = marked.clear().with_columns(**nothing)
+    parts["environments"].append(_sums(empty, HISTORY_KEYS["environments"]))
+    parts["environment_waits"].append(_waits(empty, HISTORY_KEYS["environment_waits"]))
+    no_steps = steps.clear().with_columns(**nothing)
+    parts["environment_steps"].append(_step_sums(no_steps, HISTORY_KEYS["environment_steps"]))
+    return tables | {name: pl.concat(frames) for name, frames in parts.items()}
+
+
+def _mark(contacts: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:
+    """Say of every contact what it counts for."""
+    codes = places["channel"].rank("dense").cast(pl.UInt16)
+
+    def channel(place: str) -> pl.Expr:
+        index = pl.col(place).cast(pl.UInt32)
+        return pl.lit(codes).gather(pl.when(index < len(codes)).then(index))
+
+    full = pl.col("follow_up") >= silence
+    left = (pl.col("return_after") > silence).fill_null(True)
+    onward = pl.col("next").is_not_null()
+    fresh = full & onward & ~pl.col("returned").fill_null(False)
+    known = (pl.col("_stage") != NO_STAGE) & (pl.col("next_stage") != NO_STAGE)
+    lower = (known & (pl.col("next_stage") < pl.col("_stage"))).fill_null(False)
+    away = channel("source") != channel("target")
+    home = (pl.col("next") == pl.col("source")) | (away & (channel("next") == channel("source")))
+    came = (pl.col("source") != NONE) & (pl.col("source") != pl.col("target"))
+    seconds = pl.col("wait").dt.total_microseconds() / 1_000_000
+    watched = (pl.col("follow_up") + pl.col("passed") >= silence) & (pl.col("source") != NONE)
+    return contacts.with_columns(
+        n=full,
+        silent=full & left,
+        fresh=fresh,
+        back=fresh & lower,
+        came=fresh & came,
+        pinged=fresh & came & home.fill_null(False),
+        bin=pl.when(watched).then(bin_of(seconds)),
+    )
+
+
+def _sums(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
+    flags = ("n", "silent", "fresh", "back", "came", "pinged")
+    rating = pl.col("rating").cast(pl.Float64)
+    return marked.group_by(keys).agg(
+        *(pl.col(flag).sum().cast(pl.Int64) for flag in flags),
+        rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
+        rating.sum().alias("rating_sum"),
+        (rating * rating).sum().alias("rating_sq"),
+    )
+
+
+def _waits(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
+    counted = marked.filter(pl.col("bin").is_not_null())
+    return counted.group_by(keys).agg(n=pl.len().cast(pl.Int64))
+
+
+def _find_steps(dated: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:
+    """First contact of a journey in each stage, and whether a later stage was reached in time.
+
+    Columns of the contact, with ``stage``, ``n`` (followed for the silence) and
+    ``silent`` (no later stage within it).
+    """
+    own = dated.filter(pl.col("_stage") != NO_STAGE)
+    parts = [own.clear().with_columns(n=pl.lit(False), silent=pl.lit(False))]
+    stages = places.filter(pl.col("stage_index") != NO_STAGE)["stage_index"].unique().sort()
+    for stage in stages.to_list()[:-1][:_MOST_STEPS]:
+        beyond = pl.col("_stage") > stage
+        at, journey = (next_where(beyond, pl.col(c)) for c in ("occurred_at", "journey"))
+        in_time = at - pl.col("occurred_at") <= silence
+        reached = ((journey == pl.col("journey")) & in_time).fill_null(value=False)
+        n = pl.col("follow_up") >= silence
+        entered = own.with_columns(n=n, silent=n & ~reached).filter(pl.col("_stage") == stage)
+        parts.append(entered.unique(_JOURNEY, keep="first", maintain_order=True))
+    return pl.concat(parts).with_columns(stage=pl.col("_stage").cast(pl.UInt16))
+
+
+def _step_sums(steps: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
+    sums = (pl.col(name).sum().cast(pl.Int64) for name in ("n", "silent"))
+    return steps.group_by(keys).agg(*sums)

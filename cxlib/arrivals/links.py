@@ -1,0 +1,130 @@
+"""Are customers linked across channels? Signals that need it are not measurable where they are not.
+
+A contact that is not linked to its customer looks like somebody new who begins there. So wherever
+customers arrive from another channel, lost links add first contacts in proportion to the linked
+arrivals: at *every* such touchpoint. Where people begin by nature they do not keep to that
+proportion. The gate therefore looks at the touchpoints where fewest people begin per linked
+arrival from another channel:
+
+    lost links per linked one <= first contacts / arrivals from another channel, at each touchpoint
+
+A log with few changes of channel passes if there are touchpoints where hardly anyone begins; a log
+whose ids are complete does so however many channels its customers use. Where people begin
+everywhere, at ratios of their own, the log does not show whether links are missing: it passes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from cxlib.arrivals.later import Flags
+
+__all__ = ["LEAST_LINKED", "check_links", "count_links", "estimate_linked"]
+
+LEAST_LINKED = 0.5
+"""Share of contacts in another channel that must be linked to the same customer."""
+
+MOST_UNKNOWN = 0.5
+"""Largest share of contacts without a customer."""
+
+_FEWEST_ARRIVALS = 30
+_FEWEST_PLACES = 4
+_LOW, _SAME = 0.1, 3.0
+_LARGE_CHANNEL = 0.1
+
+COLUMNS = ("contacts", "alone", "starts", "changes")
+
+
+def count_links(rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """Count, per place, what tells whether customers are linked across channels.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``place``, ``contacts``, ``alone`` (contacts of customers never seen on another channel),
+        ``starts`` (first contacts of a customer), ``changes`` (contacts after one on another
+        channel). Contacts that the company began are left out: it writes to whom it knows.
+    """
+    own = (places["initiated_by"] == "customer").to_numpy()
+    place = rows["place"].to_numpy()
+    kept: Flags = own[place]
+    place, customer = place[kept].astype(np.int64), rows["customer"].to_numpy()[kept]
+    channel = places["channel"].rank("dense").to_numpy()[place]
+    size = len(places)
+    if not len(place):
+        return _frame(*(np.zeros(size) for _ in COLUMNS))
+    first = np.append(True, customer[1:] != customer[:-1])
+    change = np.append(False, channel[1:] != channel[:-1]) & ~first
+    begin = np.flatnonzero(first)
+    alone = np.add.reduceat(change.astype(np.int64), begin) == 0
+    one = np.repeat(alone, np.diff(np.append(begin, len(place))))
+    return _frame(
+        *(np.bincount(place[flag], minlength=size) for flag in (slice(None), one, first, change))
+    )
+
+
+def _frame(*counts: np.ndarray) -> pl.DataFrame:
+    table = {name: pl.Series(c, dtype=pl.Int64) for name, c in zip(COLUMNS, counts, strict=True)}
+    return pl.DataFrame({"place": pl.Series(range(len(counts[0])), dtype=pl.UInt16)} | table)
+
+
+def estimate_linked(links: pl.DataFrame) -> float | None:
+    """Largest share of the changes of channel that can be unlinked, as the share that is linked.
+
+    Returns
+    -------
+    float or None
+        Share linked; None where too few customers change the channel to say, or where first
+        contacts do not lie in proportion to the changes of channel.
+    """
+    known = links.filter(pl.col("changes") >= _FEWEST_ARRIVALS)
+    if len(known) < _FEWEST_PLACES:
+        return None
+    ratio = (known["starts"] / known["changes"]).to_numpy()
+    weight = known["changes"].to_numpy().astype(np.float64)
+    order = np.argsort(ratio)
+    reached = np.cumsum(weight[order]) / weight.sum()
+    low, middle = (float(ratio[order][np.searchsorted(reached, q)]) for q in (_LOW, 0.5))
+    if low > 1 / LEAST_LINKED - 1 and middle > _SAME * low:
+        return None
+    return 1 / (1 + low)
+
+
+def check_links(links: pl.DataFrame, places: pl.DataFrame, unknown: float) -> str:
+    """Say why signals that follow a customer across channels cannot be measured; empty if they can.
+
+    Parameters
+    ----------
+    links
+        From `count_links`.
+    places
+        The places table.
+    unknown
+        Share of contacts without a customer, which were set aside.
+    """
+    if unknown > MOST_UNKNOWN:
+        return (
+            f"{unknown:.0%} of the contacts have no customer; at most {MOST_UNKNOWN:.0%} may be "
+            "missing"
+        )
+    if links.is_empty() or not int(links["contacts"].sum()):
+        return ""
+    per_channel = (
+        links.with_columns(channel=places["channel"].gather(links["place"].cast(pl.UInt32)))
+        .group_by("channel")
+        .agg(pl.col("contacts", "changes").sum())
+    )
+    large = per_channel.filter(pl.col("contacts") >= _LARGE_CHANNEL * pl.col("contacts").sum())
+    if len(large) >= 2 and not int(links["changes"].sum()):
+        return (
+            "no customer was ever seen on two channels: the ids of the channels do not go together"
+        )
+    linked = estimate_linked(links)
+    if linked is None or linked >= LEAST_LINKED:
+        return ""
+    return (
+        f"at most {linked:.0%} of the contacts in another channel are linked to the same customer, "
+        f"and {LEAST_LINKED:.0%} are needed: wherever customers arrive from another channel, more "
+        "seem to begin there"
+    )

@@ -1,0 +1,129 @@
+"""Waits in open time: where the journey map gives opening hours, nights and holidays are no delay.
+
+A wait for a touchpoint with opening hours is counted as the time that the touchpoint was open
+between the two contacts (`cxlib.opening_hours`). Everything else about a handoff stays in time as
+it passes: the silence, what is followed for how long, deadlines.
+
+Handoffs are judged against like ones, and some of these lead where nothing ever closes. Half a
+minute is half a minute by either clock, but fifty open hours are a week: to be compared, open time
+is turned into the time that so much open time usually takes, and the answer is turned back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.opening_hours import MISFIT, Calendar, OpeningHours
+
+if TYPE_CHECKING:
+    from cxlib.store import Workspace
+
+__all__ = ["OPEN_UNIT", "OpenHours", "read_open_hours"]
+
+Floats = NDArray[np.float64]
+
+OPEN_UNIT = "ratio of medians (observed and expected in open hours)"
+"""Unit of a delay that is counted in open time."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHours:
+    """The opening hours that waits are counted in.
+
+    Attributes
+    ----------
+    calendar
+        Opening hours by place.
+    misfits
+        Places whose contacts lie outside their hours too often for the hours to be believed.
+    """
+
+    calendar: Calendar
+    misfits: tuple[int, ...] = ()
+
+    def waits(self, followed: pl.DataFrame) -> pl.Series:
+        """Give the waits before arrivals: columns ``target``, ``occurred_at`` and ``wait``."""
+        return self.calendar.open_waits(
+            followed["target"], followed["occurred_at"], followed["wait"]
+        )
+
+    def usually_take(self, target: pl.Series, open_time: Floats) -> Floats:
+        """Give the time that open time usually takes; both as logarithms of seconds."""
+        return self._read_off(target, open_time, back=False)
+
+    def open_within(self, target: pl.Series, taken: Floats) -> Floats:
+        """Give the open time that usually takes so long: the inverse of `usually_take`."""
+        return self._read_off(target, taken, back=True)
+
+    def _read_off(self, target: pl.Series, values: Floats, *, back: bool) -> Floats:
+        found = values.copy()
+        for hours, rows in self.calendar.rows_by_hours(target):
+            known, told = _usual(hours)[:: -1 if back else 1]
+            part = values[rows]
+            inside = np.clip(part, known[0], known[-1])
+            # beyond the ends a longer wait takes longer by the same factor
+            found[rows] = np.interp(inside, known, told) + part - inside
+        return found
+
+    @property
+    def timed(self) -> list[int]:
+        """Places with opening hours."""
+        return [place for place, hours in enumerate(self.calendar.hours) if hours is not None]
+
+    def left_out(self) -> str | None:
+        """Say why some waits are not judged; None where all are."""
+        if not self.misfits:
+            return None
+        places = "1 touchpoint" if len(self.misfits) == 1 else f"{len(self.misfits)} touchpoints"
+        whose = "its" if len(self.misfits) == 1 else "their"
+        return (
+            f"over {MISFIT:.0%} of the contacts at {places} lie outside {whose} opening hours "
+            "(`cx check` names them)"
+        )
+
+
+def read_open_hours(workspace: Workspace) -> OpenHours | None:
+    """Give the opening hours of a workspace's places; None where its journey map states none."""
+    places = workspace.places
+    calendar = workspace.journey_map.calendar(places["touchpoint"], places["channel"])
+    if calendar is None:
+        return None
+    wrong = {
+        (told["touchpoint"], told["channel"])
+        for told in workspace.report.get("outside_hours", ())
+        if told["outside"] > MISFIT * told["contacts"]
+    }
+    named = places.select("touchpoint", "channel").rows()
+    misfits = [
+        place
+        for place, (name, hours) in enumerate(zip(named, calendar.hours, strict=True))
+        if hours is not None and name in wrong
+    ]
+    return OpenHours(calendar, tuple(misfits))
+
+
+_STARTS = 500
+
+
+@lru_cache(maxsize=64)
+def _usual(hours: OpeningHours) -> tuple[Floats, Floats]:
+    """Logarithms of open times, and of the time they take: the mean over starts in open time."""
+    start, end = 60.0 * np.array(hours.week).T
+    reached = np.cumsum(end - start)
+    whole, before = reached[-1], reached - (end - start)
+
+    def passed(open_time: Floats) -> Floats:
+        week, rest = np.divmod(open_time, whole)
+        i = np.searchsorted(reached, rest, "right").clip(0, len(reached) - 1)
+        return week * 7 * 86_400 + start[i] + rest - before[i]
+
+    lasting = np.geomspace(0.25, 2 * 400 * 86_400, 300)
+    begun = (np.arange(_STARTS) + 0.5) / _STARTS * whole
+    taken = passed(begun + lasting[:, None]) - passed(begun)
+    return np.log(lasting), np.log(taken).mean(1)

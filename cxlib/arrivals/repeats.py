@@ -1,0 +1,163 @@
+"""What happens again after an arrival: the same task, another assisted contact, a call for help.
+
+Counted only at touchpoints that the journey map marks (`repeatable: false`, `assisted: true`,
+`self_service: true`), and only for arrivals that were observed for the whole window. The counts are
+additive over customers, like those of `cxlib.arrivals.arrivals`, whose pass makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.arrivals.later import Flags, Later, Numbers, flags_of, milliseconds
+
+__all__ = ["MARKS", "REPEATS", "SPREAD", "count_repeats"]
+
+TRANSFER_GRACE = timedelta(minutes=15)
+"""Another assisted contact as soon as this is a transfer, not a repeat."""
+
+REPEAT_WITHIN = timedelta(days=7)
+"""Time within which another assisted contact is a repeat."""
+
+LEAK_WITHIN = timedelta(days=1)
+"""Time within which an assisted contact after unfinished self-service counts as its failure."""
+
+SAME_CONTACT = timedelta(seconds=60)
+"""The same touchpoint again within this time is one contact (a reload, a double click)."""
+
+MARKS: dict[str, tuple[timedelta, ...]] = {
+    "task": (timedelta(days=7), timedelta(days=14), timedelta(days=30)),
+    "contact": (timedelta(days=3), timedelta(days=14)),
+    "leak": (timedelta(hours=12), timedelta(days=2)),
+}
+"""Other windows at which a signal must keep its sign to be stable."""
+
+_SHARES = ("task", "contact", "leak")
+_MARKED = tuple(f"{name}_{i}" for name in _SHARES for i in range(len(MARKS[name])))
+
+REPEATS = (
+    *(f"{column}{part}" for column in (*_SHARES, *_MARKED) for part in ("_n", "")),
+    "leak_before",
+)
+"""Counts per arrival: ``task_n`` followed, ``task`` of them with the task done again, and so on."""
+
+SPREAD = tuple(f"{name}{part}" for name in _SHARES for part in ("_n", ""))
+"""Counts kept by bucket of customers."""
+
+Counts = dict[str, NDArray[np.bool_]]
+
+
+def count_repeats(
+    followed: pl.DataFrame, contacts: pl.DataFrame, places: pl.DataFrame, *, within: timedelta
+) -> pl.DataFrame:
+    """Say of every arrival at a marked touchpoint what happened again.
+
+    Parameters
+    ----------
+    followed
+        Arrivals: ``customer``, ``journey``, ``source``, ``target``, ``occurred_at``, ``wait``,
+        ``follow_up``, ``issue`` where the log has issues.
+    contacts
+        All contacts of these customers, reloads left out.
+    places
+        The places table.
+    within
+        Time within which a task done again is a repeat.
+
+    Returns
+    -------
+    polars.DataFrame
+        The arrivals at marked touchpoints, with the columns `REPEATS` (Boolean).
+    """
+    task = ~flags_of(places, "repeatable", default=True)
+    assisted, alone = flags_of(places, "assisted"), flags_of(places, "self_service")
+    marked = task | assisted | alone
+    part = followed.filter(_at(marked, "target"))
+    if part.is_empty():
+        return part.with_columns(pl.lit(False).alias(name) for name in REPEATS)
+    target = part["target"].to_numpy().astype(np.int64)
+    follow_up = milliseconds(part, "follow_up")
+    later = contacts.filter(_at(task | assisted | flags_of(places, "completes"), "place"))
+    again = _again(part, later, places, task)
+    contact = _contact_again(part, later, assisted)
+    leak, before = _leak(part, later, places)
+    unfinished = alone & ~assisted & ~flags_of(places, "completes")
+    windows = {"task": within, "contact": REPEAT_WITHIN, "leak": LEAK_WITHIN}
+    waits = {"task": again, "contact": contact, "leak": leak}
+    judged = {"task": task[target], "contact": assisted[target], "leak": unfinished[target]}
+    counts: Counts = {}
+    for name, window in windows.items():
+        for column, span in ((name, window), *_marks(name)):
+            seen = judged[name] & (follow_up >= _ms(span))
+            counts[f"{column}_n"] = seen
+            counts[column] = seen & (waits[name] <= _ms(span))
+    counts["leak_before"] = counts["leak_n"] & (before <= _ms(LEAK_WITHIN))
+    return part.with_columns(pl.Series(name, counts[name]) for name in REPEATS)
+
+
+def _marks(name: str) -> Sequence[tuple[str, timedelta]]:
+    return [(f"{name}_{i}", mark) for i, mark in enumerate(MARKS[name])]
+
+
+def _ms(span: timedelta) -> int:
+    return int(span.total_seconds() * 1000)
+
+
+def _at(marked: Flags, column: str) -> pl.Expr:
+    return pl.lit(pl.Series(marked)).gather(pl.col(column).cast(pl.UInt32))
+
+
+def _again(part: pl.DataFrame, later: pl.DataFrame, places: pl.DataFrame, task: Flags) -> Numbers:
+    """Wait for the same task in the same journey: a new cycle after the goal is no repeat."""
+    name = places["touchpoint"].rank("dense").to_numpy().astype(np.int64)
+    kept = later.filter(_at(task, "place"))
+    size = int(name.max()) + 1
+
+    def group(frame: pl.DataFrame, column: str) -> Numbers:
+        codes = name[frame[column].to_numpy()]
+        return np.asarray(frame["journey"].to_numpy().astype(np.int64) * size + codes)
+
+    repeats = Later(group(kept, "place"), milliseconds(kept))
+    return repeats.first(group(part, "target"), milliseconds(part), after=_ms(SAME_CONTACT))[0]
+
+
+def _contact_again(part: pl.DataFrame, later: pl.DataFrame, assisted: Flags) -> Numbers:
+    """Wait for the next assisted contact: of the same issue where the arrival's is known."""
+    kept = later.filter(_at(assisted, "place"))
+    grace, at = _ms(TRANSFER_GRACE), milliseconds(part)
+    anyone = Later(_customer(kept), milliseconds(kept)).first(_customer(part), at, after=grace)[0]
+    if "issue" not in part.columns:
+        return anyone
+    names = pl.concat([kept["issue"], part["issue"]]).rank("dense").fill_null(0).cast(pl.Int64)
+    size = int(names.max() or 0) + 1  # type: ignore[arg-type]
+    codes = names.to_numpy()
+    mine, theirs = codes[len(kept) :], codes[: len(kept)]
+    same = Later(_customer(kept) * size + theirs, milliseconds(kept))
+    alike = same.first(_customer(part) * size + mine, at, after=grace)[0]
+    return np.where(mine > 0, alike, anyone)
+
+
+def _leak(part: pl.DataFrame, later: pl.DataFrame, places: pl.DataFrame) -> tuple[Numbers, Numbers]:
+    """Wait for an assisted contact before self-service is finished, and the same before (control).
+
+    The control looks back from the contact before the handoff, which may itself be assisted.
+    """
+    assisted = flags_of(places, "assisted")
+    kept = later.filter(_at(assisted | flags_of(places, "completes"), "place"))
+    helped = assisted[kept["place"].to_numpy()]
+    at = milliseconds(part)
+    wait, row = Later(_customer(kept), milliseconds(kept)).first(_customer(part), at)
+    came = (row >= 0) & (helped[row] if len(helped) else False)
+    calls = kept.filter(pl.Series(helped))
+    start = at - milliseconds(part, "wait")
+    before = Later(_customer(calls), milliseconds(calls)).last(_customer(part), start)
+    return np.where(came, wait, np.iinfo(np.int64).max // 4), before
+
+
+def _customer(frame: pl.DataFrame) -> Numbers:
+    return np.asarray(frame["customer"].to_numpy().astype(np.int64))

@@ -1,0 +1,176 @@
+"""Transitions as cells: what the judges share.
+
+A *cell* is a transition a → b. Every judge sums the rows of its signal by cell, asks
+`cxlib.grounds.expectation` what to expect of each, and gives one frame, a row per cell with
+at least `MIN_N` arrivals: ``source``, ``target``, ``n``, ``observed``, ``expected``, ``effect``,
+``low``, ``high``, ``z`` (harm counts positive), ``p`` (one-sided, towards harm), ``touched`` (share
+of the customers who are worse off, lower end of its interval).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.arrivals.arrivals import Arrivals
+from cxlib.grounds.additive import Block, Codes, Floats, add_up
+from cxlib.grounds.expectation import Expectation, natural_spread
+
+Z95 = 1.959964
+SOURCE_VARIANCE = 0.1
+"""Where the search for the variance of source effects in shares begins, in squared logits."""
+
+LEAST_SPREAD = 0.05
+"""Natural spread between handoffs that is always allowed for: in logits; twice that, as a share of
+the standard deviation, for ratings and log waits."""
+
+BY_DESIGN = 0.95
+"""Share going back from which on that is how the journey is built, or the map's order of stages is
+not the customers': a step that nearly everybody takes is not judged as a breakage."""
+
+NULL_DF = 40
+"""Degrees of freedom of the empirical null: the natural spread is itself estimated."""
+
+
+class Grid:
+    """The transitions of a log as cells, with what the model needs to know of each."""
+
+    def __init__(self, arrivals: Arrivals, table: pl.DataFrame) -> None:
+        places = arrivals.places
+        size = len(places)
+        code = transition_codes(table, size)
+        seen = np.bincount(code, minlength=size**2) > 0
+        self.cell = (np.cumsum(seen) - 1)[code]
+        self.source, self.target = np.divmod(np.flatnonzero(seen), size)
+        stage = places["stage_index"].to_numpy().astype(np.int64)
+        channel = channel_codes(arrivals)
+        self.channels = channel
+        self.apart = self.source != self.target
+        self.rare = self._is_rare(arrivals)
+        self.stages = stage[self.source] * 256 + stage[self.target]
+        self.same_channel = (channel[self.source] == channel[self.target]).astype(np.int64)
+
+    def _is_rare(self, arrivals: Arrivals) -> NDArray[np.bool_]:
+        """Paths that hardly anyone takes, of those who leave a and of those who arrive at b.
+
+        They hold customers who came back by chance to begin anew rather than a handoff.
+        """
+        table, size = arrivals.arrivals, len(arrivals.places)
+        counts = add_up(table["n"].to_numpy(), transition_codes(table, size), size**2)
+        counts = counts.reshape(size, size)
+        of_source = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        of_target = counts / np.maximum(counts.sum(0, keepdims=True), 1)
+        least = min(0.01, 0.2 / size)
+        share = np.maximum(of_source, of_target)[self.source, self.target]
+        return np.asarray(share < least)
+
+    def blocks(self, source_variance: float) -> list[Block]:
+        """Give the effects of the model: target, source and its channel, stages, same channel."""
+        return [
+            Block(self.target),
+            Block(self.source, source_variance, fixed=False),
+            Block(self.channels[self.source], source_variance, fixed=False),
+            Block(self.stages, source_variance, fixed=False),
+            Block(self.same_channel, 1.0),
+        ]
+
+    def sums(self, values: Floats) -> Floats:
+        """Sums of rows of the table, by cell."""
+        return add_up(values, self.cell, len(self))
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+def transition_codes(table: pl.DataFrame, places: int) -> Codes:
+    """Number of the transition of each row: by source, then by target."""
+    ends = (table[end].to_numpy().astype(np.int64) for end in ("source", "target"))
+    return next(ends) * places + next(ends)
+
+
+def channel_codes(arrivals: Arrivals) -> Codes:
+    """Number the channels, and give the channel of every place."""
+    channels = arrivals.places["channel"].to_list()
+    order = {name: code for code, name in enumerate(dict.fromkeys(channels))}
+    return np.array([order[name] for name in channels], dtype=np.int64)
+
+
+def share_frame(
+    grid: Grid,
+    found: Expectation,
+    judged: NDArray[np.bool_],
+    inflation: float,
+    *,
+    compared_with: Floats | None = None,
+) -> pl.DataFrame:
+    """Give effects in points. A cell must stand out both on the logit scale and in points.
+
+    Natural differences are additive in logits where they come from who arrives, and in points
+    where a fixed share of customers does something else; requiring both guards against either.
+    ``compared_with``: how many customers the expectation itself is a share of, where it is one.
+    """
+    from scipy.special import stdtr
+
+    judged = judged & found.comparable
+    n = np.maximum(found.n, 1)
+    share = np.clip(found.expected, 1e-4, 1 - 1e-4)
+    seen = np.clip((found.observed * n + share) / (n + 1), 1e-4, 1 - 1e-4)
+    slope = share * (1 - share)
+    of_model = found.doubt_in_points**2
+    variance = seen * (1 - seen) / n * inflation + of_model
+    under_null = np.maximum(variance, slope / n * inflation + of_model)
+    effect = found.observed - found.expected
+    centre = float(np.median(effect[judged])) if judged.any() else 0.0
+    tau = natural_spread(effect[judged] - centre, under_null[judged])
+    in_points = (effect - max(centre, 0.0)) / np.sqrt(under_null + tau**2)
+    z = np.minimum(found.z, in_points)
+    # the normal law is too kind to small counts: never below the tail of the counts themselves
+    tail = np.ones(len(n))
+    others = None if compared_with is None else compared_with[judged]
+    tail[judged] = tail_of_counts(
+        np.round(found.observed * n)[judged], n[judged], share[judged], others
+    )
+    spread = np.sqrt(variance + (slope * found.tau) ** 2)
+    return pl.DataFrame(
+        {
+            "source": grid.source,
+            "target": grid.target,
+            "n": found.n,
+            "observed": found.observed,
+            "expected": found.expected,
+            "effect": effect,
+            "low": effect - Z95 * spread,
+            "high": effect + Z95 * spread,
+            "z": z,
+            "p": np.maximum(stdtr(NULL_DF, -z), tail),
+            "touched": np.maximum(effect - Z95 * spread, 0.0),
+        }
+    ).filter(pl.Series(judged))
+
+
+def tail_of_counts(count: Floats, n: Floats, share: Floats, others: Floats | None) -> Floats:
+    """Chance of at least `count` of n: binomial, or beta-binomial where the share is one of few."""
+    from scipy.special import betainc, betaln, gammaln
+
+    if others is None:
+        least = np.maximum(count, 1)
+        return np.where(count > 0, betainc(least, np.maximum(n - least, 0) + 1, share), 1.0)
+    tail = np.ones(len(n))
+    for i in np.flatnonzero(count > n * share):
+        a, b = share[i] * others[i] + 1e-9, (1 - share[i]) * others[i] + 1e-9
+        first, k = count[i], np.arange(count[i], n[i])
+        choose = gammaln(n[i] + 1) - gammaln(first + 1) - gammaln(n[i] - first + 1)
+        start = choose + betaln(first + a, n[i] - first + b) - betaln(a, b)
+        # each count's chance from the one before it
+        ratio = (n[i] - k) * (k + a) / ((k + 1) * (n[i] - k - 1 + b))
+        tail[i] = min(1.0, np.exp(start) + np.exp(start + np.cumsum(np.log(ratio))).sum())
+    return tail
+
+
+def no_cells() -> pl.DataFrame:
+    """Give the frame of a judge that has nothing to judge."""
+    numbers = ("n", "observed", "expected", "effect", "low", "high", "z", "p", "touched")
+    return pl.DataFrame(
+        schema={"source": pl.Int64, "target": pl.Int64} | dict.fromkeys(numbers, pl.Float64)
+    )

@@ -1,0 +1,239 @@
+"""Two groups of cases compared within strata: Mantel-Haenszel for shares, the same for means.
+
+Cases of one unit (a place, a transition, a stage step) are split into strata (where customers came
+from, segment, period, …) and an *arm* (the value of a column; the time since a date). Per unit and
+arm, summed over strata k with n of N cases in the arm and S of all with the outcome::
+
+    score        U = sum(s - n S / N)
+    information  V = sum(n (N - n) S (N - S) / (N² (N - 1)))        (shares)
+    weight       W = sum(n (N - n) / N)
+    difference   sum((s (N - n) - (S - s) n) / N) / W
+
+``U / V`` is the log odds ratio to first order (Peto), for means ``U / W`` is the difference.
+
+References
+----------
+Mantel & Haenszel (1959). doi:10.1093/jnci/22.4.719
+Greenland & Robins (1985), Estimation of a common effect parameter from sparse follow-up data.
+doi:10.2307/2530643
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.arrivals.histories import NONE, first_block
+from cxlib.bins import BIN_EDGES, N_BINS
+from cxlib.grounds.kinds import Counts, Signal, Unit
+
+if TYPE_CHECKING:
+    from cxlib.arrivals.arrivals import Arrivals
+
+__all__ = ["LEAST_CASES", "compare_arms", "read_cases", "touchpoint_codes"]
+
+Floats = NDArray[np.float64]
+
+LEAST_CASES = 50
+"""Cases in an arm, and outside it, below which it is not compared."""
+
+_SESSION, _LATER = 3600.0, 4 * 3600.0
+"""Waits up to one hour are within a session; those beyond four hours surely between sessions."""
+
+_RARELY, _OFTEN = 0.15, 0.15
+
+
+def touchpoint_codes(places: pl.DataFrame) -> tuple[pl.Series, list[str]]:
+    """Number of the touchpoint of each place, whatever its channel; and their names."""
+    names = places["touchpoint"].unique(maintain_order=True).to_list()
+    code = {name: number for number, name in enumerate(names)}
+    return pl.Series([code[n] for n in places["touchpoint"]], dtype=pl.Int64), names
+
+
+def read_cases(
+    part: Arrivals, signal: Signal, unit: Unit, *, around: bool = False
+) -> pl.DataFrame | None:
+    """Read the cases of a signal: one row per unit, place, source, segment and time.
+
+    Returns
+    -------
+    polars.DataFrame or None
+        ``u`` (number of the unit: source touchpoint × 65,536 + target touchpoint; places have no
+        source; steps the stage), ``source`` (touchpoint), ``target`` (place), ``segment``,
+        ``period``, ``block`` where there is one, ``column`` and ``value`` (`around`), ``n``, ``s``
+        (sum of the outcome) and ``q`` (of its squares). None where nothing is counted.
+    """
+    table = _table_of(part, signal, unit, around=around)
+    if table is None:
+        return None
+    counts: Counts = signal.counts  # type: ignore[assignment]
+    n = pl.col(counts.n)
+    touch, _ = touchpoint_codes(part.places)
+    target, source = pl.col("target").cast(pl.UInt32), pl.col("source").cast(pl.UInt32)
+    known = pl.when(source < len(part.places)).then(source)
+    if unit == "stage_step":
+        return table.with_columns(
+            u=pl.col("stage").cast(pl.Int64),
+            s=pl.col(counts.total).cast(pl.Float64),
+            q=pl.col(counts.total).cast(pl.Float64),
+            n=n.cast(pl.Float64),
+        )
+    coded = table.with_columns(
+        source=pl.lit(touch).gather(known).fill_null(NONE), touch=pl.lit(touch).gather(target)
+    )
+    if unit == "transition":
+        coded = coded.filter((pl.col("source") != NONE) & (pl.col("source") != pl.col("touch")))
+        coded = coded.with_columns(u=pl.col("source") * 65_536 + pl.col("touch"))
+    else:
+        coded = coded.with_columns(u=pl.col("touch"))
+    if coded.is_empty():
+        return None
+    if signal.family == "wait":
+        return _draw_in_waits(coded)
+    sums = {"n": n.cast(pl.Float64), "s": pl.col(counts.total).cast(pl.Float64)}
+    return coded.with_columns(**sums, q=pl.col(counts.squares or counts.total).cast(pl.Float64))
+
+
+def _table_of(part: Arrivals, signal: Signal, unit: Unit, *, around: bool) -> pl.DataFrame | None:
+    """Rows of the table that counts a signal where it can occur; None where nothing is counted."""
+    counts = signal.counts
+    if counts is None or unit not in (*counts.units, *(("stage_step",) if counts.steps else ())):
+        return None
+    if unit == "stage_step":
+        name = f"environment_{counts.steps}" if around else counts.steps
+    else:
+        name = counts.around if around else counts.table
+    if not name:
+        return None
+    table: pl.DataFrame = getattr(part, name)
+    if "source" not in table.columns:
+        table = table.with_columns(source=pl.lit(NONE, pl.UInt16))
+    if "block" in table.columns:
+        first = first_block(part.periods, part.settings.span)
+        table = table.with_columns(block=(pl.col("block").cast(pl.Int64) - first).clip(0))
+    target, source = pl.col("target").cast(pl.UInt32), pl.col("source").cast(pl.UInt32)
+    if counts.places is not None and unit != "stage_step":
+        table = table.filter(pl.lit(counts.places(part.places)).gather(target))
+    if counts.sources is not None and unit != "stage_step":
+        known = pl.when(source < len(part.places)).then(source)
+        fair = pl.lit(counts.sources(part.places)).gather(known)
+        table = table.filter(fair.fill_null(value=True))
+    hours = part.settings.open_hours
+    if signal.family == "wait" and hours is not None:
+        table = table.filter(~pl.col("target").is_in(list(hours.misfits)))
+    table = table.filter(pl.col(counts.n) > 0)
+    return None if table.is_empty() else table
+
+
+def _log_middles() -> Floats:
+    edges = np.array(BIN_EDGES)
+    middle = np.sqrt(np.maximum(edges[:-1], 0.25) * edges[1:])
+    return np.log(np.append(middle, edges[-1] * 1.15))
+
+
+LOG_MIDDLE = _log_middles()
+"""Logarithm of the middle of each bin of waits, in seconds."""
+
+
+def _draw_in_waits(coded: pl.DataFrame) -> pl.DataFrame:
+    """Turn binned waits into sums of their logarithms, drawn in to each unit's 5 % and 95 %.
+
+    Where the waits of a unit fall apart into those within a session and those until the next, only
+    the kind that is more frequent is compared: which of the two it is depends on who comes.
+    """
+    u, place = np.unique(coded["u"].to_numpy(), return_inverse=True)
+    bins, n = coded["bin"].to_numpy().astype(np.int64), coded["n"].to_numpy().astype(np.float64)
+    waits = np.bincount(place * N_BINS + bins, n, len(u) * N_BINS).reshape(-1, N_BINS)
+    seconds = np.exp(LOG_MIDDLE)
+    whole = waits.sum(1)
+    short = waits[:, seconds <= _SESSION].sum(1) / whole
+    long = waits[:, seconds > _LATER].sum(1) / whole
+    apart = (short >= _OFTEN) & (long >= _OFTEN) & (1 - short - long <= _RARELY)
+    border = _SESSION * 2
+    keep = np.ones_like(waits, dtype=bool)
+    keep[apart & (short > 0.5)] = seconds <= border
+    keep[apart & (short <= 0.5)] = seconds > border
+    kept = np.where(keep, waits, 0.0)
+    reached = kept.cumsum(1) / kept.sum(1, keepdims=True)
+    low = LOG_MIDDLE[np.argmax(reached >= 0.05, axis=1)]
+    high = LOG_MIDDLE[np.argmax(reached >= 0.95, axis=1)]
+    value = np.clip(LOG_MIDDLE[bins], low[place], high[place])
+    return coded.with_columns(
+        n=pl.Series(n), s=pl.Series(n * value), q=pl.Series(n * value**2)
+    ).filter(pl.Series(keep[place, bins]))
+
+
+def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: bool) -> pl.DataFrame:
+    """Compare every arm of every unit with the rest of the unit, within strata.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``u``, `arm`, ``n`` and ``total`` of the arm, ``rest``, ``overlap`` (share of the arm's
+        cases in strata that hold others as well), ``score``, ``info`` (``score / info``: effect on
+        the scale of the family, and its variance 1 / ``info``), ``difference`` with ``variance``.
+    """
+    keys = ["u", *strata]
+    small = cases.group_by(*keys, arm).agg(pl.col("n", "s", "q").sum())
+    big_n, big_s = (pl.col(c).sum().over(keys) for c in ("n", "s"))
+    n, s = pl.col("n"), pl.col("s")
+    rest, other = pl.col("N") - n, pl.col("S") - s
+    weight = n * rest / pl.col("N")
+    within = pl.col("S") * (pl.col("N") - pl.col("S"))
+    info = n * rest * within / (pl.col("N") ** 2 * (pl.col("N") - 1).clip(1.0)) if share else weight
+    spread = (
+        (
+            (s * (n - s)).clip(0) * rest**3 + (other * (rest - other)).clip(0) * n**3
+            if share
+            else pl.lit(0.0)
+        )
+        / (n * rest).clip(1e-9)
+        / pl.col("N") ** 2
+    )
+    both = small.with_columns(N=big_n, S=big_s).with_columns(
+        _u=s - n * pl.col("S") / pl.col("N"),
+        _v=info,
+        _w=weight,
+        _d=(s * rest - other * n) / pl.col("N"),
+        _g=pl.when(rest > 0).then(spread).otherwise(0.0),
+        _o=pl.when(rest > 0).then(n).otherwise(0.0),
+    )
+    found = both.group_by("u", arm).agg(
+        pl.col("n").sum(),
+        total=s.sum(),
+        square=pl.col("q").sum(),
+        score=pl.col("_u").sum(),
+        info=pl.col("_v").sum(),
+        weight=pl.col("_w").sum(),
+        difference=pl.col("_d").sum(),
+        _g=pl.col("_g").sum(),
+        overlap=pl.col("_o").sum() / n.sum(),
+        rest=(pl.col("N") - n).sum(),
+        other=(pl.col("S") - s).sum(),
+    )
+    found = found.filter((pl.col("weight") > 0) & (pl.col("info") > 0))
+    if share:
+        return found.with_columns(
+            difference=pl.col("difference") / pl.col("weight"),
+            variance=pl.max_horizontal(
+                pl.col("_g") / pl.col("weight") ** 2, pl.col("info") / pl.col("weight") ** 2
+            ),
+        ).drop("_g", "square")
+    whole = small.group_by("u").agg(
+        _value=(pl.col("q").sum() - pl.col("s").sum() ** 2 / n.sum()) / n.sum()
+    )
+    return (
+        found.join(whole, on="u", how="left", maintain_order="left")
+        .with_columns(_value=pl.col("_value").clip(1e-3))
+        .with_columns(
+            difference=pl.col("difference") / pl.col("weight"),
+            variance=pl.col("_value") / pl.col("weight"),
+            score=pl.col("score") / pl.col("_value"),
+            info=pl.col("weight") / pl.col("_value"),
+        )
+        .drop("_g", "square")
+        .rename({"_value": "value_variance"})
+    )

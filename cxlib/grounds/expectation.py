@@ -1,0 +1,229 @@
+"""What is to be expected of a handoff, from all the others: a robust additive model.
+
+Customers who come from a touchpoint a differ from others (personas, campaigns, hard cases), and a
+touchpoint b treats everyone who arrives in its own way. Both act on every handoff they take part
+in: a → x for every x, and x → b for every x. What is special about a → b is what remains.
+
+For a cell (a, b), with ``g`` the logit for shares and the identity for means::
+
+    g(expected) = strata + source(a) + target(b) + stages(a, b) + same channel(a, b)
+
+- ``strata`` (position in the journey, highest stage and goal reached, segment, period) is fitted
+  once on all arrivals and then held fixed;
+- the source and stage effects are random effects whose variance is estimated (EM), so that a
+  source with one dominant target does not swallow that target's fault;
+- the fit is robust: cells far from the bulk lose their weight (Huber, then Tukey's biweight), and
+  no cell weighs more than the natural spread ``tau`` between cells allows, so that neither several
+  broken arrivals at one touchpoint nor one huge cell set the expectation of the others;
+- a cell's own pull on its expectation is removed exactly to first order (leave-one-out);
+- ``tau`` is estimated from the bulk of the cells (an empirical null): handoffs differ naturally,
+  and only what stands out from that is a finding.
+
+References
+----------
+Efron (2004), Large-scale simultaneous hypothesis testing: the choice of a null hypothesis.
+doi:10.1198/016214504000000089
+Huber & Ronchetti (2009), Robust Statistics. doi:10.1002/9780470434697
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxlib.grounds.additive import AdditiveModel, Block, Cells, Family, Floats
+
+__all__ = ["MIN_N", "Expectation", "expect_cells", "natural_spread", "stated_spread"]
+
+MIN_N = 50
+"""Arrivals below which a handoff is not judged."""
+
+MOST_DOUBT = 1.0
+"""Standard error of an expectation (in logits, log waits, rating points) beyond which the
+answer is withheld: too few other handoffs are like this one. For shares it is enough that the
+standard error is below a tenth of this as a share: of what hardly ever happens, logits say little.
+"""
+
+_MOST_OWN = 0.7
+"""Share of the information on a cell's expectation that may come from the cell itself, for the cell
+to tell how much handoffs differ."""
+
+_REFIT = 0.5
+"""Share beyond which a cell's expectation is fitted anew without it: to first order is not enough
+for a target that nearly everyone reaches from one source."""
+
+_ROUNDS, _STILL = 12, 0.003
+"""Most rounds of fitting and weighing, and the change below which there are no more."""
+
+_CLEAR = 24
+"""Cells that chance blurs little, from which on they are asked alone how much they differ."""
+
+_WIDEST = 5.0
+"""Largest natural spread that is considered."""
+
+_FULL_WEIGHT, _NO_WEIGHT = 2.0, 4.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expectation:
+    """Per cell: n, observed, expected, deviation on the model's scale with its variance, and tau.
+
+    ``model_variance`` is that part of the variance which is the expectation's.
+    """
+
+    n: Floats
+    observed: Floats
+    expected: Floats
+    deviation: Floats
+    variance: Floats
+    model_variance: Floats
+    tau: float | Floats
+    family: Family
+
+    @property
+    def comparable(self) -> NDArray[np.bool_]:
+        """Whether enough other handoffs are like this one to say what to expect of it."""
+        doubt = np.sqrt(self.model_variance)
+        if self.family == "share":
+            doubt = np.minimum(doubt, 10 * self.doubt_in_points)
+        return doubt <= MOST_DOUBT
+
+    @property
+    def doubt_in_points(self) -> Floats:
+        """How much larger an expected share could well be: one standard error up.
+
+        What hardly anybody did elsewhere is expected of hardly anybody, but not surely so: upwards
+        the share has more room than the slope of the logit says.
+        """
+        share = np.clip(self.expected, 1e-4, 1 - 1e-4)
+        doubt = np.sqrt(self.model_variance)
+        upper = 1 / (1 + (1 - share) / share * np.exp(-doubt))
+        return np.maximum(upper - share, share * (1 - share) * doubt)
+
+    @property
+    def z(self) -> Floats:
+        """Deviation in standard errors, natural spread included."""
+        return self.deviation / np.sqrt(self.variance + self.tau**2)
+
+
+def expect_cells(
+    cells: Cells,
+    blocks: Sequence[Block],
+    *,
+    family: Family,
+    judged: NDArray[np.bool_],
+    inflation: float = 1.0,
+    least_spread: float = 0.0,
+    clear_too: bool = False,
+) -> Expectation:
+    """Fit the robust additive model and give every cell's expectation without the cell itself.
+
+    Parameters
+    ----------
+    cells
+        The rows.
+    blocks
+        Effects; levels are per cell.
+    family
+        "share" (logit) or "mean" (identity).
+    judged
+        Cells from which the natural spread is estimated.
+    inflation
+        Variance of customers' behaviour relative to independent draws (design effect).
+    least_spread
+        Natural spread that is assumed where the bulk of the cells, small as they are, shows none.
+    clear_too
+        As in `natural_spread`.
+    """
+    model = AdditiveModel(cells, blocks, family)
+    weight = np.full(model.size, 1.0 / inflation)
+    prior = np.array([b.variance for b in blocks])
+    doubt = np.zeros(model.size) if cells.doubt is None else cells.doubt
+    beta = np.zeros(len(model.owner))
+    at = model.look(beta)
+    tau = 0.0
+    for turn in range(_ROUNDS):
+        before, widest = beta, tau
+        beta, at, covariance = model.solve(beta, at, weight, prior)
+        pull = model.pull(covariance)
+        own = np.minimum(weight * at.info * pull, 0.95)
+        bulk = judged & (own <= _MOST_OWN)
+        deviation = at.score / at.info / (1 - own)
+        of_model = pull / (1 - own) + doubt
+        variance = inflation / at.info + of_model
+        spread = natural_spread(deviation[bulk], variance[bulk], clear_too=clear_too)
+        tau = max(least_spread, spread)
+        z = np.abs(deviation) / np.sqrt(variance + tau**2)
+        weight = _robust_weight(z, turn) / (inflation + at.info * (tau**2 + doubt))
+        prior = model.update_prior(prior, beta, covariance)
+        if turn > 3 and np.abs(beta - before).max() < _STILL and abs(tau - widest) < _STILL:
+            break
+    expected = model.mean_without(beta, deviation - at.score / at.info)
+    refit = np.flatnonzero(judged & (own > _REFIT))
+    if len(refit):
+        expected[refit], deviation[refit], info_then, doubt_then = model.without(
+            refit, beta, weight, prior
+        )
+        of_model[refit] = doubt_then + doubt[refit]
+        variance[refit] = inflation / info_then + of_model[refit]
+    observed = model.total / np.maximum(model.n, 1)
+    return Expectation(model.n, observed, expected, deviation, variance, of_model, tau, family)
+
+
+def _robust_weight(z: Floats, turn: int) -> Floats:
+    if turn < 2:
+        return np.minimum(1.0, 1.5 / np.maximum(z, 1e-9))
+    inside = np.clip((z - _FULL_WEIGHT) / (_NO_WEIGHT - _FULL_WEIGHT), 0, 1)
+    return (1 - inside**2) ** 2
+
+
+STATED_FOR = 6.0
+"""Units for which a stated default counts beside those that tell how much they differ."""
+
+
+def stated_spread(deviation: Floats, variance: Floats, *, default: float, units: int) -> float:
+    """Natural spread where few can tell: a stated default, or less where they show less.
+
+    The variance is the mean of both, the default counting for `STATED_FOR` units. Only the median
+    of the deviations is asked, and more than the default is not believed: of a handful, most may be
+    broken.
+    """
+    found = _spread_at(deviation, variance, 0.5) if len(deviation) >= 3 else default**2
+    found = min(found, default**2)
+    share = units / (units + STATED_FOR) if len(deviation) >= 3 else 0.0
+    return float(np.sqrt(share * found + (1 - share) * default**2))
+
+
+def _spread_at(deviation: Floats, variance: Floats, quantile: float) -> float:
+    """Variance at which a quantile of the squared standardised deviations is a normal law's."""
+    from scipy.special import chdtri
+
+    centred = (deviation - np.median(deviation)) ** 2
+    # a cell is outside as long as the spread, squared, is below this
+    limit = centred / float(chdtri(1, 1 - quantile)) - variance
+    inside = len(limit) - 1 - int((1 - quantile) * len(limit))
+    return max(0.0, float(np.partition(limit, inside)[inside]))
+
+
+def natural_spread(deviation: Floats, variance: Floats, *, clear_too: bool = False) -> float:
+    """Estimate the natural standard deviation between cells from the bulk of them.
+
+    The spread at which the median, and at which the upper quartile, of the squared standardised
+    deviations is what it is under a normal law; the larger of the two, so that heavy shoulders
+    count. Up to a quarter of the cells may be broken without moving it much.
+
+    ``clear_too``: also of that half of the cells which chance blurs least, alone, where these are
+    at least `_CLEAR`; the larger counts. Where most cells are of what hardly ever happens, they
+    hide how much the others differ.
+    """
+    if len(deviation) < 8:
+        return 0.15
+    least = 0.0
+    clear = variance <= np.median(variance)
+    if clear_too and clear.sum() >= _CLEAR:
+        least = natural_spread(deviation[clear], variance[clear])
+    found = max(_spread_at(deviation, variance, quantile) for quantile in (0.5, 0.75))
+    return max(least, min(float(np.sqrt(found)), _WIDEST))

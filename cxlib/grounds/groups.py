@@ -1,0 +1,270 @@
+"""Ground *groups*: the same place, transition or stage step in the other values of a column.
+
+Each value of a segment, channel, owner or environment column is held against the rest of its unit,
+within strata (where customers came from, the other segments, the period). Groups differ by nature:
+what a value does everywhere (mobile customers leave sooner) is taken out where enough units tell
+it, and how much units × values usually differ is estimated from the bulk of them. A value is not
+judged where it shares too few strata with the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from cxlib.grounds.cells import tail_of_counts
+from cxlib.grounds.comparing import LEAST_CASES, Floats, compare_arms, read_cases
+from cxlib.grounds.expectation import natural_spread, stated_spread
+from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_t, unit_names
+from cxlib.grounds.kinds import Ground, Signal, Unit
+from cxlib.segments import dimension_values, segment_names
+
+if TYPE_CHECKING:
+    from cxlib.arrivals.arrivals import Arrivals
+
+LEAST_OVERLAP = 0.5
+"""Share of a value's cases that must lie in strata where others are as well."""
+
+DEFAULT_SPREAD = {"share": 0.2, "wait": 0.15, "rating": 0.1}
+"""Natural spread of groups that is assumed where too few units tell: in logits, in logarithms of
+waits, and as a share of the standard deviation of a rating."""
+
+LEAST_SPREAD = 0.1
+"""The least natural spread that is allowed for where the bulk tells it; ratings and waits: as a
+share of the standard deviation."""
+
+MOST_VALUES = 64
+"""Values of a column that are judged, the most frequent ones."""
+
+ENOUGH_UNITS = 8
+"""Units from which on what a value does everywhere, and the spread, are estimated."""
+
+
+def judge_groups(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
+    """Judge every value of every column by every signal."""
+    frames = []
+    for signal in signals.values():
+        if signal.counts is None or "groups" not in signal.counts.grounds:
+            continue
+        for column, cases, strata in _columns(part, signal):
+            judged = _judge_column(part, signal, column, cases, strata)
+            frames += [as_judged(judged, signal, "groups")] if len(judged) else []
+    return frames
+
+
+Cases = dict[Unit, pl.DataFrame]
+
+
+def _columns(part: Arrivals, signal: Signal) -> Iterator[tuple[str, Cases, list[str]]]:
+    """Each column that splits the log: its name, cases by unit with ``value``, and strata."""
+    units: tuple[Unit, ...] = ("place", "transition", "stage_step")
+    read = {u: c for u in units if (c := read_cases(part, signal, u)) is not None}
+    names = segment_names(part.segments)
+    for name in names:
+        codes = dimension_values(part.segments, name)
+        if codes.n_unique() < 2:
+            continue
+        others = [n for n in names if n != name]
+        rest = _code(part.segments, others)
+        index = pl.col("segment").cast(pl.UInt32)
+        yield (
+            name,
+            {
+                u: c.with_columns(
+                    value=pl.lit(codes).gather(index), rest=pl.lit(rest).gather(index)
+                )
+                for u, c in read.items()
+            },
+            ["rest", "target"],
+        )
+    for name in ("channel", "owner"):
+        values = part.places[name].fill_null("unknown")
+        several = (
+            part.places.with_columns(v=values).group_by("touchpoint").agg(pl.col("v").n_unique())
+        )
+        if (several["v"] < 2).all():
+            continue
+        at = pl.lit(values).gather(pl.col("target").cast(pl.UInt32))
+        yield name, {u: c.with_columns(value=at) for u, c in read.items()}, ["segment"]
+    if not signal.counts or not signal.counts.around:
+        return
+    around = {u: c for u in units if (c := read_cases(part, signal, u, around=True)) is not None}
+    columns = sorted({name for c in around.values() for name in c["column"].unique()})
+    for name in columns:
+        here = {u: c.filter(pl.col("column") == name) for u, c in around.items()}
+        yield name, {u: c for u, c in here.items() if len(c)}, ["segment", "target"]
+
+
+def _code(segments: pl.DataFrame, names: list[str]) -> pl.Series:
+    """Number of each combination of some segment dimensions, by combination of all."""
+    if not names:
+        return pl.Series([0] * len(segments), dtype=pl.Int64)
+    values = [dimension_values(segments, name) for name in names]
+    return pl.DataFrame(values).select(pl.struct(pl.all()).rank("dense").cast(pl.Int64)).to_series()
+
+
+def _judge_column(
+    part: Arrivals, signal: Signal, column: str, read: Cases, strata: list[str]
+) -> pl.DataFrame:
+    """Judge the values of one column at all units."""
+    found = {}
+    for unit, cases in read.items():
+        common = (
+            cases.group_by("value")
+            .agg(pl.col("n").sum())
+            .sort("n", "value", descending=[True, False])
+        )
+        kept = common["value"].head(MOST_VALUES)
+        within = [*strata, "period", *(["source"] if unit == "place" else [])]
+        arms = compare_arms(
+            cases.filter(pl.col("value").is_in(kept.implode())),
+            within,
+            arm="value",
+            share=signal.family == "share",
+        )
+        found[unit] = arms.filter(
+            (pl.col("n") >= LEAST_CASES)
+            & (pl.col("rest") >= LEAST_CASES)
+            & (pl.col("overlap") >= LEAST_OVERLAP)
+        ).sort("u", "value")
+    own, tau, many = _usual(signal, found)
+    frames = []
+    for unit, arms in found.items():
+        if arms.is_empty() or (unit == "stage_step" and many):
+            continue
+        frames.append(_frame(part, signal, column, unit, arms, own, tau))
+    return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def _usual(signal: Signal, found: Cases) -> tuple[dict[str, float], float, bool]:
+    """What each value does everywhere (where enough units tell it), and how much units differ."""
+    default = DEFAULT_SPREAD[signal.family]
+    place, transition = (found.get(u, pl.DataFrame()) for u in ("place", "transition"))
+    arms = place if _units(place) >= ENOUGH_UNITS else transition
+    if arms.is_empty():
+        return {}, default, False
+    default *= _sd(arms) if signal.family == "rating" else 1.0
+    effect = (arms["score"] / arms["info"]).to_numpy()
+    variance = (1 / arms["info"]).to_numpy()
+    own: dict[str, float] = {}
+    values = arms["value"].to_numpy()
+    enough = _units(arms) >= ENOUGH_UNITS
+    for value in np.unique(values) if enough else ():
+        mine = values == value
+        if mine.sum() >= ENOUGH_UNITS:
+            own[str(value)] = _weighted_median(effect[mine], np.sqrt(1 / variance[mine]))
+    centred = effect - np.array([own.get(str(v), 0.0) for v in values])
+    scale = 1.0 if signal.family == "share" else _sd(arms)
+    if arms is place:
+        tau = max(LEAST_SPREAD * scale, natural_spread(centred, variance))
+    else:
+        # one broken place is many transitions: only their median is asked
+        tau = stated_spread(centred, variance, default=default, units=_units(arms))
+    return own, tau, arms is place
+
+
+def _units(arms: pl.DataFrame) -> int:
+    return 0 if arms.is_empty() else arms["u"].n_unique()
+
+
+def _sd(arms: pl.DataFrame) -> float:
+    return float(arms["value_variance"].mean() or 1.0) ** 0.5  # type: ignore[arg-type]
+
+
+def _weighted_median(values: Floats, weight: Floats) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weight[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
+
+
+def _frame(
+    part: Arrivals,
+    signal: Signal,
+    column: str,
+    unit: Unit,
+    arms: pl.DataFrame,
+    own: dict[str, float],
+    tau: float,
+) -> pl.DataFrame:
+    """Effects, intervals and p values of the values of a column at units of one kind."""
+    info = arms["info"].to_numpy()
+    usual = np.array([own.get(v, 0.0) for v in arms["value"]])
+    apart = arms["score"].to_numpy() / info - usual
+    z = signal.harm * apart / np.sqrt(1 / info + tau**2)
+    n, total = arms["n"].to_numpy(), arms["total"].to_numpy()
+    difference = arms["difference"].to_numpy()
+    observed = total / n
+    p = natural_t(z)
+    if signal.family == "share":
+        share = np.clip(observed - difference, 0.005, 0.995)
+        slope = share * (1 - share)
+        difference = difference - usual * slope
+        wide = np.sqrt(arms["variance"].to_numpy() + (tau * slope) ** 2)
+        sd = np.ones(len(n))
+        usual_share = np.clip(observed - difference, 1e-4, 1 - 1e-4)
+        # the normal law is too kind to small counts
+        p = np.maximum(p, tail_of_counts(np.round(total), n, usual_share, arms["rest"].to_numpy()))
+    else:
+        difference = difference - usual
+        wide = np.sqrt(arms["variance"].to_numpy() + tau**2)
+        sd = np.sqrt(arms["value_variance"].to_numpy())
+    low, high = difference - Z95 * wide, difference + Z95 * wide
+    least = np.exp(low) if signal.family == "wait" else low if signal.harm > 0 else -high
+    expected = observed - difference
+    if signal.family == "wait":
+        observed, expected = np.exp(observed) / 3600, np.exp(expected) / 3600
+        difference, low, high = np.exp(difference), np.exp(low), np.exp(high)
+    share_hit = affected_share(signal, least, sd)
+    names = unit_names(part, unit, arms["u"])
+    others = _others(arms)
+    return names.with_columns(
+        group=pl.lit(column),
+        value=arms["value"].cast(pl.String),
+        compared_with=others,
+        n=pl.Series(n),
+        observed=pl.Series(observed),
+        expected=pl.Series(expected),
+        effect=pl.Series(difference),
+        low=pl.Series(low),
+        high=pl.Series(high),
+        z=pl.Series(z),
+        p=pl.Series(p),
+        others=arms["other"] / arms["rest"]
+        if signal.family != "wait"
+        else (arms["other"] / arms["rest"]).exp() / 3600,
+        affected=pl.Series(_arrivals(part, signal, n) * share_hit),
+        hours=pl.Series(n * observed * np.maximum(1 - 1 / np.maximum(low, 1e-9), 0.0))
+        if signal.family == "wait"
+        else pl.lit(None, pl.Float64),
+    )
+
+
+def _arrivals(_part: Arrivals, _signal: Signal, n: Floats) -> Floats:
+    """Arrivals behind the cases."""
+    return n
+
+
+def _others(arms: pl.DataFrame) -> pl.Series:
+    """What each value is compared with: the other one where there are two."""
+    values = arms["value"].unique().sort().to_list()
+    if len(values) == 2:
+        swap = {values[0]: values[1], values[1]: values[0]}
+        return pl.Series([str(swap[v]) for v in arms["value"]], dtype=pl.String)
+    return pl.Series(["the others"] * len(arms), dtype=pl.String)
+
+
+def _needs(part: Arrivals) -> str:
+    names = segment_names(part.segments)
+    split = any(dimension_values(part.segments, name).n_unique() > 1 for name in names)
+    several = part.places.group_by("touchpoint").len().filter(pl.col("len") > 1)
+    if split or len(several) or len(part.environments):
+        return ""
+    return "the log has no segments, no environment columns, and each touchpoint on one channel"
+
+
+GROUPS = Ground(
+    "groups", 3, "the others", judge_groups, _needs, says="than {with_} at the same place"
+)

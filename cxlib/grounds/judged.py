@@ -1,0 +1,152 @@
+"""The frame that every ground gives: one row per unit that was judged by one signal."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from cxlib.grounds.comparing import Floats, touchpoint_codes
+from cxlib.grounds.kinds import Signal, Unit
+from cxlib.journeys import NO_STAGE
+
+if TYPE_CHECKING:
+    from cxlib.arrivals.arrivals import Arrivals
+
+__all__ = ["JUDGED", "Z95", "affected_share", "as_judged", "natural_t", "say_day", "unit_names"]
+
+Z95 = 1.959964
+
+_NUMBERS = (
+    *("n", "observed", "expected", "effect", "low", "high", "z", "p", "affected", "hours"),
+    "others",
+)
+
+JUDGED: dict[str, pl.DataType | type[pl.DataType]] = {
+    "unit": pl.String,
+    "source_place": pl.Int64,
+    "target_place": pl.Int64,
+    "source": pl.String,
+    "target": pl.String,
+    "group": pl.String,
+    "value": pl.String,
+    "compared_with": pl.String,
+    "since": pl.Date,
+    "affected_until": pl.Date,
+    **dict.fromkeys(_NUMBERS, pl.Float64),
+}
+"""Columns: unit (place, transition, stage_step), its places (-1: none) and names; the group it is
+about (a column and its value); what it is compared with; since and until when; cases, observed,
+expected, effect with its interval; z towards harm, one-sided p; customers affected (lower end);
+hours lost by waits (lower end); what the others it is compared with show as they are counted."""
+
+
+def as_judged(frame: pl.DataFrame, signal: Signal, ground: str) -> pl.DataFrame:
+    """Give a frame all columns of `JUDGED`, in order, and the names of signal and ground."""
+    missing = [pl.lit(None, dtype).alias(n) for n, dtype in JUDGED.items() if n not in frame]
+    return frame.with_columns(missing).select(
+        *(pl.col(name).cast(dtype) for name, dtype in JUDGED.items()),
+        signal=pl.lit(signal.name),
+        ground=pl.lit(ground),
+    )
+
+
+def unit_names(part: Arrivals, unit: Unit, u: pl.Series) -> pl.DataFrame:
+    """Names and places of units as `cxlib.grounds.comparing.read_cases` numbers them."""
+    places = part.places
+    if unit == "stage_step":
+        stages = dict(places.select("stage_index", "stage").iter_rows())
+        stages.pop(NO_STAGE, None)
+        order = sorted(stages)
+        after = dict(zip(order, [*order[1:], -1], strict=True))
+        return pl.DataFrame(
+            {
+                "unit": pl.Series([unit] * len(u), dtype=pl.String),
+                "source_place": pl.Series([-1] * len(u), dtype=pl.Int64),
+                "target_place": pl.Series([-1] * len(u), dtype=pl.Int64),
+                "source": pl.Series([stages[s] for s in u], dtype=pl.String),
+                "target": pl.Series([stages.get(after[s]) for s in u], dtype=pl.String),
+            }
+        )
+    touch, names = touchpoint_codes(places)
+    busiest = _busiest(part, touch, len(names))
+    here = (u % 65_536).to_numpy()
+    before = (u // 65_536).to_numpy()
+    label = np.array([*names, None], dtype=object)
+    if unit == "place":
+        following = _main_next(part, touch, len(names))[here]
+        ends = (here, following, busiest[here], np.full(len(u), -1))
+    else:
+        ends = (before, here, busiest[before], busiest[here])
+    source, target, source_place, target_place = ends
+    return pl.DataFrame(
+        {
+            "unit": pl.Series([unit] * len(u), dtype=pl.String),
+            "source_place": pl.Series(source_place, dtype=pl.Int64),
+            "target_place": pl.Series(target_place, dtype=pl.Int64),
+            "source": pl.Series(list(label[source]), dtype=pl.String),
+            "target": pl.Series(list(label[target]), dtype=pl.String),
+        }
+    )
+
+
+def _busiest(part: Arrivals, touch: pl.Series, size: int) -> np.ndarray:
+    """Place with most contacts of each touchpoint."""
+    counts = np.zeros(len(touch))
+    table = part.volumes.group_by("target").agg(pl.col("contacts").sum())
+    counts[table["target"].to_numpy()] = table["contacts"].to_numpy()
+    found = np.zeros(size, dtype=np.int64)
+    for place in np.argsort(counts, kind="stable"):
+        found[touch[int(place)]] = place
+    return found
+
+
+_MOST_GO = 0.7
+
+
+def _main_next(part: Arrivals, touch: pl.Series, size: int) -> np.ndarray:
+    """Touchpoint to which nearly all go on from each touchpoint; ``size`` where there is none."""
+    if "main_next" not in part.cache:
+        codes = touch.to_numpy()
+        table = part.volumes.clear()
+        moves = np.zeros((size, size))
+        table = part.histories.filter(pl.col("source") < len(codes))
+        summed = table.group_by("source", "target").agg(pl.col("n").sum())
+        source, target = (codes[summed[c].to_numpy()] for c in ("source", "target"))
+        np.add.at(moves, (source, target), summed["n"].to_numpy())
+        np.fill_diagonal(moves, 0.0)
+        most = moves.argmax(1)
+        clear = moves.max(1) >= _MOST_GO * np.maximum(moves.sum(1), 1)
+        part.cache["main_next"] = np.where(clear & (moves.sum(1) > 0), most, size)
+    kept: np.ndarray = part.cache["main_next"]
+    return kept
+
+
+def say_day(day: date) -> str:
+    """Write a day: 1 March 2015."""
+    return f"{day.day} {day:%B %Y}"
+
+
+def natural_t(z: Floats) -> Floats:
+    """One-sided p value of a deviation in units that allow for an estimated natural spread."""
+    from scipy.special import stdtr
+
+    return np.asarray(stdtr(40, -z), dtype=np.float64)
+
+
+def affected_share(signal: Signal, low: Floats, sd: Floats) -> Floats:
+    """Share of the arrivals that would not have met this: the lower end, by family.
+
+    Shares: the excess itself. Waits: everybody, where even the lower end is longer. Ratings: the
+    share of answers that must lie lower for the mean to fall so far (the least that any coupling of
+    two normal laws moves).
+    """
+    from scipy.special import ndtr
+
+    if signal.family == "share":
+        return np.maximum(low, 0.0)
+    if signal.family == "wait":
+        return (low > 1.0).astype(np.float64)
+    return np.maximum(2 * ndtr(np.maximum(low, 0.0) / sd / 2) - 1, 0.0)

@@ -1,0 +1,82 @@
+"""Ground *like*: the same signal at like transitions, itself left out.
+
+What to expect of a transition is what its source, its target, their stages and channels and the
+strata of its customers let expect (`cxlib.grounds.expectation`); each signal says in its own file
+what it holds against that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cxlib.grounds.judged import as_judged
+from cxlib.grounds.kinds import Ground, Signal
+
+if TYPE_CHECKING:
+    from cxlib.arrivals.arrivals import Arrivals
+
+MIN_LIKE = 8
+"""Transitions that must be comparable for any of them to be judged."""
+
+
+def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
+    """Judge every transition by every signal against like transitions."""
+    frames = []
+    for signal in signals.values():
+        frame = None if signal.judge is None else signal.judge(part)
+        if frame is not None and len(frame):
+            frames.append(as_judged(name_transitions(part, frame, signal), signal, "like"))
+    return frames
+
+
+def name_transitions(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
+    """Name the transitions of a judge's frame, and count the customers affected.
+
+    A rating speaks for all who arrived: they are counted, not the answers. Of waits everybody is
+    affected who waited longer: all, where even the lower end is longer.
+    """
+    names = part.places["touchpoint"]
+    arrived = (
+        part.arrivals.group_by("source", "target")
+        .agg(arrived=pl.col("n").sum())
+        .cast({"source": pl.Int64, "target": pl.Int64})
+    )
+    both = frame.join(arrived, on=["source", "target"], how="left", maintain_order="left")
+    n = pl.max_horizontal("n", pl.col("arrived").fill_null(0))
+    affected = {
+        "share": pl.col("n") * pl.col("touched"),
+        "rating": n * pl.col("touched"),
+        "wait": pl.when(pl.col("low") > 1).then(n).otherwise(0.0),
+    }[signal.family]
+    lost = n * pl.col("observed") * (1 - 1 / pl.col("low").clip(1.0))
+    return both.select(
+        unit=pl.lit("transition"),
+        source_place="source",
+        target_place="target",
+        source=pl.lit(names).gather(pl.col("source")),
+        target=pl.lit(names).gather(pl.col("target")),
+        compared_with=pl.lit("like handoffs" if signal.plan is None else "other planned handoffs"),
+        n="n",
+        observed="observed",
+        expected="expected",
+        effect="effect",
+        low="low",
+        high="high",
+        z="z",
+        p="p",
+        affected=affected,
+        hours=lost if signal.family == "wait" else pl.lit(None, pl.Float64),
+    )
+
+
+def _needs(part: Arrivals) -> str:
+    moves = part.arrivals.select("source", "target").n_unique()
+    if moves >= MIN_LIKE:
+        return ""
+    return f"the log has {moves} transitions, and {MIN_LIKE} are needed to say what is usual"
+
+
+LIKE = Ground("like", 1, "like handoffs", judge_like, _needs, says="than like handoffs do")

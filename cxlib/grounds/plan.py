@@ -1,0 +1,37 @@
+"""Ground *plan*: the target and the deadline that the journey map states for a handoff.
+
+What is broken is counted against the plan (neither target nor goal reached by the deadline); how
+much of that is usual, the other planned handoffs of the map say. A plan that hardly anybody follows
+is stale rather than broken, and not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cxlib.grounds.judged import as_judged
+from cxlib.grounds.kinds import Ground, Signal
+from cxlib.grounds.like import name_transitions
+
+if TYPE_CHECKING:
+    from cxlib.arrivals.arrivals import Arrivals
+
+
+def judge_plan(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
+    """Judge every planned handoff by every signal that knows the plan."""
+    frames = []
+    for signal in signals.values():
+        frame = None if signal.plan is None else signal.plan(part)
+        if frame is not None and len(frame):
+            frames.append(as_judged(name_transitions(part, frame, signal), signal, "plan"))
+    return frames
+
+
+def _needs(part: Arrivals) -> str:
+    return "" if part.settings.plan else "the map plans no handoff"
+
+
+PLAN = Ground("plan", 4, "the plan", judge_plan, _needs, says="than the other planned handoffs do")

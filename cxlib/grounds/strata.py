@@ -1,0 +1,288 @@
+"""What position, stage, goal, segment and period change by themselves, within handoffs.
+
+Fitted once per log on all arrivals and then held fixed, so that a filter only sums rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from cxlib.arrivals.arrivals import KEYS, Arrivals
+from cxlib.bins import BIN_EDGES
+from cxlib.grounds.additive import Codes, Family, Floats, add_up
+
+STRATA = KEYS["arrivals"]
+"""Columns that say which handoff a row is of, and what its arrivals have in common."""
+
+STRATA_STEP = 0.1
+"""What strata change in an outcome is given in steps of this, because rows are summed by it."""
+
+_TOO_RARE = 0.002
+"""Share of the waits below which shorter ones are taken for noise in the clock."""
+
+_HANDOFF_PENALTY = 0.05
+"""How strongly the effect of each handoff is drawn to 0 (information)."""
+
+_TARGET_PENALTY = 50.0
+"""What a target must show before a stratum acts otherwise there than in its stage (information)."""
+
+
+def with_strata(arrivals: Arrivals) -> Arrivals:
+    """Add to each row of arrivals and waits what its strata alone would change (columns ``by_*``),
+    and how sure that is (``error_*``, standard errors).
+
+    Fitted once per log on all arrivals; a filter then only sums rows.
+    """
+    if "by_silent" in arrivals.arrivals.columns:
+        return arrivals
+    if "strata" in arrivals.cache:
+        kept: Arrivals = arrivals.cache["strata"]
+        return kept
+    table = arrivals.arrivals
+    stage = arrivals.places["stage_index"].gather(table["target"])
+    added = [
+        *_strata(table, "n", "silent", None, stage, name="silent"),
+        *_strata(table, "fresh", "back", None, stage, name="back"),
+        *_strata(table, "rating_n", "rating_sum", "rating_sq", stage, name="rating"),
+    ]
+    enriched = replace(
+        arrivals, arrivals=table.with_columns(added), waits=_waits_with_strata(arrivals), cache={}
+    )
+    arrivals.cache["strata"] = enriched
+    return enriched
+
+
+def _strata(
+    table: pl.DataFrame, n: str, total: str, squares: str | None, stage: pl.Series, *, name: str
+) -> tuple[pl.Series, pl.Series]:
+    def levels(codes: dict[str, Codes], used: pl.Series) -> list[Codes]:
+        reach = codes["high"] * 2 + codes["reached"]
+        around = stage.filter(used).to_numpy().astype(np.int64) * 512 + reach
+        within = codes["target"] * 512 + reach
+        return [around, within, codes["position"], codes["segment"], codes["period"]]
+
+    penalties = [1.0, _TARGET_PENALTY, 1.0, 1.0, 1.0]
+    return strata_columns(table, n, total, levels, penalties, squares=squares, name=name)
+
+
+def strata_columns(
+    table: pl.DataFrame,
+    n: str,
+    total: str,
+    levels: Callable[[dict[str, Codes], pl.Series], list[Codes]],
+    penalties: Sequence[float],
+    *,
+    squares: str | None = None,
+    name: str,
+) -> tuple[pl.Series, pl.Series]:
+    """Fit what strata change in one outcome of `table`; give ``by_NAME`` and ``error_NAME``.
+
+    Parameters
+    ----------
+    table
+        Rows with the columns of `STRATA`.
+    n, total, squares
+        Columns: arrivals, and those with the outcome (or, with the column of the sum of the
+        squares, the sum of the values).
+    levels, penalties
+        From the columns of `STRATA` as codes, and which rows are used: the levels of each stratum
+        variable; how strongly each is drawn to 0.
+    """
+    used = table[n] > 0
+    part, at = table.filter(used), used.to_numpy()
+    codes = {c: part[c].to_numpy().astype(np.int64) for c in STRATA}
+    result, error = np.zeros(len(table)), np.zeros(len(table))
+    handoff = codes["source"] * 65_536 + codes["target"]
+    counted, summed = (part[c].to_numpy().astype(np.float64) for c in (n, total))
+    variance = 1.0
+    if squares is not None:
+        variance = _within(handoff, counted, summed, part[squares].to_numpy().astype(np.float64))
+    result[at], error[at] = fit_strata(
+        levels(codes, used),
+        penalties,
+        handoff,
+        target=codes["target"],
+        n=counted,
+        total=summed,
+        family="share" if squares is None else "mean",
+        value_variance=variance,
+    )
+    return (
+        pl.Series(f"by_{name}", np.round(result / STRATA_STEP) * STRATA_STEP),
+        pl.Series(f"error_{name}", error),
+    )
+
+
+def fit_strata(  # noqa: PLR0913 (the parts of one regression)
+    strata: Sequence[Codes],
+    penalties: Sequence[float],
+    handoff: Codes,
+    *,
+    target: Codes,
+    n: Floats,
+    total: Floats,
+    family: Family,
+    value_variance: float = 1.0,
+    rounds: int = 12,
+) -> tuple[Floats, Floats]:
+    """Fit what strata change *within* handoffs; give it per row, with its standard error.
+
+    Every handoff has an effect of its own here, which is then dropped. So a broken handoff cannot
+    lend its fault to a stratum that mostly its own customers are in.
+
+    Parameters
+    ----------
+    strata
+        Levels of each stratum variable; their summed effects are returned, centred.
+    penalties
+        How strongly each variable's effects are drawn to 0 (in units of information).
+    handoff, target
+        The handoff of each row, and where it leads.
+    n, total, family
+        As in `Cells`.
+    value_variance
+        Of one value within a handoff (mean).
+    """
+    import scipy.sparse as sp
+
+    if len(n) == 0:
+        return np.zeros(0), np.zeros(0)
+    design, penalty = _design(strata, penalties)
+    of_handoff, _ = _indicators(handoff)
+    beta, own = np.zeros(design.shape[1]), np.zeros(of_handoff.shape[1])
+    for _ in range(rounds if family == "share" else 1):
+        line = design @ beta + of_handoff @ own
+        if family == "share":
+            share = 1 / (1 + np.exp(-np.clip(line, -15, 15)))
+            info, score = n * np.maximum(share * (1 - share), 1e-6), total - n * share
+        else:
+            info, score = n / value_variance, (total - n * line) / value_variance
+        weighted = design.T @ sp.diags_array(info)
+        # a row is of one handoff only: the effects of handoffs are eliminated one by one
+        known = of_handoff.T @ info + _HANDOFF_PENALTY
+        shared = (weighted @ of_handoff).toarray()
+        slope, own_slope = design.T @ score - penalty * beta, of_handoff.T @ score
+        own_slope = own_slope - _HANDOFF_PENALTY * own
+        information = (weighted @ design).toarray() + np.diag(penalty)
+        information -= (shared / known) @ shared.T
+        step = np.linalg.solve(information, slope - shared @ (own_slope / known))
+        own_step = (own_slope - shared.T @ step) / known
+        largest = max(np.abs(step).max(), np.abs(own_step).max())
+        bound = 2.0 if family == "share" else np.inf
+        beta = beta + np.clip(step, -bound, bound)
+        own = own + np.clip(own_step, -bound, bound)
+        if largest < 1e-3:
+            break
+    shown = design[:, 1:]
+    part = shown @ beta[1:]
+    error = _errors(shown, np.linalg.inv(information)[1:, 1:], n, handoff, target)
+    return part - np.average(part, weights=n), error
+
+
+def _design(strata: Sequence[Codes], penalties: Sequence[float]) -> tuple[Any, Floats]:
+    """Rows × effects of an intercept and of the strata; how strongly each is drawn to 0."""
+    import scipy.sparse as sp
+
+    columns: list[Any] = [sp.csr_array(np.ones((len(strata[0]), 1)))]
+    penalty = [1e-6]
+    for codes, strength in zip(strata, penalties, strict=True):
+        rows, levels = _indicators(codes)
+        columns.append(rows)
+        penalty += [strength] * levels
+    return sp.hstack(columns).tocsr(), np.array(penalty)
+
+
+def _indicators(codes: Codes) -> tuple[Any, int]:
+    """Rows × levels: which level each row is of; and how many there are."""
+    import scipy.sparse as sp
+
+    found, level = np.unique(codes, return_inverse=True)
+    ones = (np.ones(len(codes)), level, np.arange(len(codes) + 1))
+    return sp.csr_array(ones, shape=(len(codes), len(found))), len(found)
+
+
+def _errors(rows: Any, covariance: Floats, n: Floats, handoff: Codes, target: Codes) -> Floats:
+    """Standard error of what strata say of a handoff against the others at its target, per row.
+
+    What all handoffs at a target have in common is its own affair: only what sets one apart from
+    the others is taken from the strata on trust.
+    """
+    import scipy.sparse as sp
+
+    def mean_rows(levels: Codes) -> tuple[Floats, Codes]:
+        _, index = np.unique(levels, return_inverse=True)
+        weights = sp.csr_matrix((n, (index, np.arange(len(n)))))
+        return (weights @ rows).toarray() / np.asarray(weights.sum(1)), index
+
+    of_handoff, cell = mean_rows(handoff)
+    of_target, place = mean_rows(target)
+    at = np.zeros(len(of_handoff), dtype=np.int64)
+    at[cell] = place
+    apart = of_handoff - of_target[at]
+    variance = ((apart @ covariance) * apart).sum(1)
+    return np.sqrt(np.maximum(variance, 0.0))[cell]
+
+
+def _within(handoff: Codes, n: Floats, total: Floats, squares: Floats) -> float:
+    """Variance of single values within handoffs."""
+    found, row = np.unique(handoff, return_inverse=True)
+    sums = [add_up(values, row, len(found)) for values in (n, total, squares)]
+    inside = float((sums[2] - sums[1] ** 2 / sums[0]).sum())
+    return max(inside / max(float(n.sum()), 1.0), 1e-3)
+
+
+def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
+    table = arrivals.waits.with_columns(
+        value=pl.lit(_LOG_MIDDLE).gather(pl.col("bin")).clip(_least_wait(arrivals.waits))
+    )
+    keys = ("source", "target", "segment", "period")
+    code = np.zeros(len(table), dtype=np.int64)
+    for key in keys:
+        code = code * 65_536 + table[key].to_numpy()
+    found, row = np.unique(code, return_inverse=True)
+    handoff = found >> 32
+    n, value = (table[c].to_numpy().astype(np.float64) for c in ("n", "value"))
+    sums = [add_up(values, row, len(found)) for values in (n, n * value, n * value**2)]
+    offset, error = fit_strata(
+        [(found >> 16) % 65_536, found % 65_536],
+        [1.0, 1.0],
+        handoff,
+        target=handoff % 65_536,
+        n=sums[0],
+        total=sums[1],
+        family="mean",
+        value_variance=_within(handoff, *sums),
+    )
+    return table.with_columns(
+        by_wait=pl.Series(offset[row]), error_wait=pl.Series(error[row], dtype=pl.Float64)
+    )
+
+
+def _least_wait(waits: pl.DataFrame) -> float:
+    """Logarithm of half the shortest wait that the log can tell from none.
+
+    Times written to the half hour give waits of nothing and of half an hour: on a logarithmic
+    scale the difference is huge, and is all rounding.
+    """
+    positive = waits.filter(pl.col("bin") > 0).group_by("bin").agg(pl.col("n").sum()).sort("bin")
+    if positive.is_empty():
+        return float(_LOG_MIDDLE[0])
+    share = positive["n"].cum_sum() / positive["n"].sum()
+    first = positive["bin"].gather(int((share >= _TOO_RARE).arg_max() or 0))[0]
+    return float(np.log(BIN_EDGES[first] / 2))
+
+
+def _log_middles() -> Floats:
+    """Logarithm of the geometric middle of each bin, in seconds; half a second for the first."""
+    edges = np.array(BIN_EDGES)
+    middle = np.sqrt(np.maximum(edges[:-1], 0.25) * edges[1:])
+    return np.log(np.append(middle, edges[-1] * 1.15))
+
+
+_LOG_MIDDLE = pl.Series(_log_middles())
+LOG_STEP = float(np.log(BIN_EDGES[3] / BIN_EDGES[2]))

@@ -1,0 +1,129 @@
+"""Backtracking: customers who go back to an earlier stage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from cxlib.arrivals.arrivals import Arrivals
+from cxlib.grounds.additive import Floats
+from cxlib.grounds.cells import BY_DESIGN, Grid, no_cells
+from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect, row_before
+from cxlib.grounds.kinds import Counts, Signal
+from cxlib.grounds.shares import counted_rows, judge_share
+from cxlib.grounds.ways import find_habit, shorter_windows, ways_on, within_days
+from cxlib.journeys import NO_STAGE
+
+__all__ = ["BACKTRACKING", "judge_backtracking"]
+
+
+def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
+    """Judge how often customers go back a stage after a handoff, among those who went on."""
+    stage = pl.lit(arrivals.places["stage_index"]).gather(pl.col("target").cast(pl.UInt32))
+    table = counted_rows(arrivals.arrivals, "fresh", "back", "back").filter(
+        stage.is_between(1, 254)
+    )
+    if table.is_empty():
+        return no_cells()
+    grid = Grid(arrivals, table)
+    habit = _habit_of_going_back(arrivals, grid)
+    judged = judge_share(arrivals, table, "fresh", "back", "back", ("fresh", "back"), habit)
+    return judged.filter(pl.col("observed") < BY_DESIGN)
+
+
+def _habit_of_going_back(arrivals: Arrivals, grid: Grid) -> Floats:
+    """What the log's habit of returning to the channel before adds to backtracking, in logits.
+
+    A share m of customers returns to the channel they came from wherever they are; where that
+    channel lies in earlier stages, they go back a stage without anything being broken.
+    """
+    ways = ways_on(arrivals)
+    m = find_habit(arrivals, ways)
+    if m < 0.005:
+        return np.zeros(len(grid))
+    onward = ways.sum(0)
+    stage = arrivals.places["stage_index"].to_numpy().astype(np.int64)
+    lower = (stage[None, :] < stage[:, None]).astype(np.float64)
+    member = (grid.channels[:, None] == grid.channels[None, :]).astype(np.float64)
+    in_channel = onward @ member.T
+    back_in_channel = (onward * lower) @ member.T
+    back = (onward * lower).sum(1) / np.maximum(onward.sum(1), 1)
+    there = back_in_channel[grid.target, grid.source] / np.maximum(
+        in_channel[grid.target, grid.source], 1
+    )
+    reached = in_channel[grid.target, grid.source] > 0
+    base = np.clip(back[grid.target], 0.005, 0.995)
+    with_habit = np.clip(base + m * (there - base), 0.005, 0.995)
+    logits = np.log(with_habit / (1 - with_habit)) - np.log(base / (1 - base))
+    return np.where(reached, logits, 0.0)
+
+
+def _needs(part: Arrivals) -> str:
+    stages = part.places.filter(pl.col("stage_index") < NO_STAGE)["stage_index"].n_unique()
+    return "" if stages >= 2 else "the touchpoints lie in fewer than two stages"
+
+
+def _windows(part: Arrivals) -> list[pl.DataFrame]:
+    """What came next within fewer days."""
+    return [
+        judge_backtracking(
+            replace(
+                part,
+                arrivals=part.arrivals.with_columns(
+                    fresh=pl.col(f"fresh_{days}"), back=pl.col(f"back_{days}")
+                ),
+                onward=within_days(part, days),
+                cache={},
+            )
+        )
+        for days in shorter_windows(part)
+    ]
+
+
+def send_back_a_stage(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
+    """Let the next contact of a share of those who went on be in an earlier stage.
+
+    Where there is another channel in earlier stages than the source's, they are sent there: what
+    is planted is going back a stage, and not going back to where they came from.
+    """
+    places = site.places
+    stage, channel = (places[c].to_list() for c in ("stage_index", "channel"))
+    ways = [
+        place
+        for place, own in zip(places["place"], places["initiated_by"], strict=True)
+        if own == "customer" and stage[place] < stage[site.target] and stage[place] != NO_STAGE
+    ]
+    ways = [p for p in ways if channel[p] != channel[site.source]] or ways
+    if not ways:
+        return rows
+    # another digit of the same dice says where to
+    number = (pl.col("_dice") * 1e6).cast(pl.Int64) % len(ways)
+    there = pl.lit(pl.Series(ways, dtype=pl.Int64)).gather(row_before(number).fill_null(0))
+    return redirect(rows, site, there)
+
+
+BACKTRACKING = Signal(
+    name="backtracking",
+    number=7,
+    title="sent back a stage",
+    unit="share of those who went on",
+    needs=_needs,
+    counts=Counts(
+        "histories",
+        "fresh",
+        "back",
+        around="environments",
+        places=lambda places: places["stage_index"].is_between(1, NO_STAGE - 1),
+    ),
+    judge=judge_backtracking,
+    settings=_windows,
+    says="sends {} more back a stage",
+    advice="Ask {owner} what customers have to do again, and carry it over.",
+    tells="sent back a stage",
+    fault=Fault(SENT_BACK, send_back_a_stage, highest=1 - 2 * SENT_BACK),
+    sends_back=True,
+    draws="next",
+    filters=("not_followed", "nothing_after", "itself_a_return"),
+)

@@ -1,0 +1,173 @@
+"""Broken handoffs against like planned handoffs.
+
+What to expect of a planned handoff is what the *other* planned handoffs of the log do: the median
+of their logits, and how much they differ among themselves. With few of them they are only described
+one by one; with very different ones hardly anything stands out, which is the honest answer. The
+lower end of the interval allows for missing links between channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from cxlib.arrivals.arrivals import Arrivals
+from cxlib.arrivals.planned import (
+    CENSORED,
+    MIN_CONTACTS,
+    NEITHER,
+    TARGET,
+    lost_share,
+    measure_planned,
+    place_of,
+)
+from cxlib.grounds.additive import Floats
+from cxlib.grounds.cells import LEAST_SPREAD, Z95, no_cells
+from cxlib.grounds.expectation import natural_spread
+from cxlib.grounds.kinds import Signal
+
+__all__ = ["BROKEN_HANDOFF", "MIN_LIKE", "judge_planned", "measure_plan"]
+
+MIN_LIKE = 8
+"""Planned handoffs without which there is no telling what a planned handoff does."""
+
+
+LEAST_COVERED = 0.02
+"""Share who reach the planned target in time below which the plan is stale rather than broken."""
+
+
+def measure_plan(arrivals: Arrivals) -> pl.DataFrame:
+    """Measure every planned handoff of which the log has both ends.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``handoff`` (number in the plan), ``source``, ``target`` (places that stand for them), ``n``
+        and what `measure_planned` gives.
+    """
+    rows = []
+    for number, planned in enumerate(arrivals.settings.plan):
+        ends = [
+            place_of(arrivals.places, arrivals.links, t) for t in (planned.source, planned.target)
+        ]
+        part = arrivals.planned.filter(pl.col("handoff") == number)
+        if part.is_empty():
+            continue
+        lost = lost_share(arrivals.links, arrivals.places, planned.source, planned.target)
+        found = measure_planned(part, lost=lost)
+        rows.append({"handoff": number, "source": ends[0], "target": ends[1], **found})
+    names = ("n", "value", "low", "high", "least", "least_low", "se")
+    whole = dict.fromkeys(("handoff", "source", "target"), pl.Int64)
+    return pl.DataFrame(rows, schema=whole | dict.fromkeys(names, pl.Float64))
+
+
+def judge_planned(arrivals: Arrivals) -> pl.DataFrame:
+    """Judge the share of contacts that reach neither the planned target nor the goal in time."""
+    measured = measure_plan(arrivals).filter(
+        (pl.col("n") >= MIN_CONTACTS) & pl.col("target").is_not_null() & pl.col("se").is_finite()
+    )
+    covered = _coverage(arrivals)
+    measured = measured.filter(
+        pl.col("handoff").replace_strict(covered, default=0.0) >= LEAST_COVERED
+    )
+    if len(measured) <= MIN_LIKE:
+        return no_cells()
+    value, se = measured["value"].to_numpy(), measured["se"].to_numpy()
+    expected, spread = _expect(value, se)
+    return _frame(measured, expected, spread)
+
+
+def _expect(value: Floats, se: Floats) -> tuple[Floats, Floats]:
+    """What the others do, in logits, and its standard deviation, leaving each out in turn."""
+    share = np.clip(value, 0.005, 0.995)
+    logit = np.log(share / (1 - share))
+    variance = (se / (share * (1 - share))) ** 2
+    expected, spread = np.zeros(len(value)), np.zeros(len(value))
+    for i in range(len(value)):
+        others = np.arange(len(value)) != i
+        middle = float(np.median(logit[others]))
+        tau = max(LEAST_SPREAD, natural_spread(logit[others], variance[others]))
+        # the median of k values is known to about 1.25 standard deviations over sqrt(k)
+        doubt = (tau**2 + float(np.median(variance[others]))) * 1.57 / others.sum()
+        expected[i], spread[i] = middle, np.sqrt(tau**2 + doubt)
+    return expected, spread
+
+
+def _frame(measured: pl.DataFrame, line: Floats, spread: Floats) -> pl.DataFrame:
+    from scipy.special import stdtr
+
+    value, se = measured["value"].to_numpy(), measured["se"].to_numpy()
+    least = np.clip(measured["least"].to_numpy(), 0.005, 0.995)
+    expected = 1 / (1 + np.exp(-line))
+    slope = np.clip(least * (1 - least), 0.01, None)
+    deviation = (np.log(least / (1 - least)) - line) / np.hypot(se / slope, spread)
+    effect, wide = value - expected, np.hypot(se, spread * expected * (1 - expected))
+    low = measured["least"].to_numpy() - expected - Z95 * wide
+    return pl.DataFrame(
+        {
+            "source": measured["source"],
+            "target": measured["target"],
+            "n": measured["n"],
+            "observed": value,
+            "expected": expected,
+            "effect": effect,
+            "low": np.minimum(low, effect - Z95 * wide),
+            "high": effect + Z95 * wide,
+            "z": deviation,
+            "p": stdtr(len(measured) - 2, -deviation),
+            "touched": np.maximum(np.minimum(low, effect - Z95 * wide), 0.0),
+        }
+    )
+
+
+def _coverage(arrivals: Arrivals) -> dict[int, float]:
+    """Share of the contacts at the source of each planned handoff that reach its target in time."""
+    n = pl.col("n")
+    shares = (
+        arrivals.planned.filter(pl.col("cause") != CENSORED)
+        .group_by("handoff")
+        .agg(share=n.filter(pl.col("cause") == TARGET).sum() / n.sum())
+    )
+    return {int(handoff): float(share) for handoff, share in shares.iter_rows()}
+
+
+def _history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame:
+    """A share of those watched to the deadline; the judgement itself allows for the others."""
+    plan = [(p.source, p.target) for p in arrivals.settings.plan]
+    number = plan.index((row["source"], row["target"]))
+    watched = (pl.col("handoff") == number) & (pl.col("cause") != CENSORED)
+    cases = pl.col("n").filter(pl.col("cause") == NEITHER).sum()
+    counted = arrivals.planned.filter(watched)
+    return counted.group_by("period").agg(pl.col("n").sum(), cases=cases)
+
+
+def _needs(part: Arrivals) -> str:
+    plan = len(part.settings.plan)
+    if not plan:
+        return "the map plans no handoff"
+    if plan <= MIN_LIKE:
+        return (
+            f"the map plans {plan} handoffs, and more than {MIN_LIKE} are needed to say what is "
+            "usual; each is described by itself"
+        )
+    return ""
+
+
+BROKEN_HANDOFF = Signal(
+    name="broken_handoff",
+    number=1,
+    title="planned step not reached",
+    unit="share of contacts at the source",
+    enough="30 contacts",
+    needs=_needs,
+    plan=judge_planned,
+    says="keeps {} more from the planned next step",
+    advice="Ask {owner} what keeps customers from the planned next step.",
+    tells="not brought to the planned next step",
+    follows_customers=True,
+    compares_alone=True,
+    history=_history,
+)

@@ -1,0 +1,88 @@
+"""Perception dip: customers who rate lower after a transition than elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from cxlib.arrivals.arrivals import Arrivals
+from cxlib.grounds.cells import Z95, Grid, no_cells
+from cxlib.grounds.faults import Fault, Site
+from cxlib.grounds.kinds import Counts, Signal
+from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean, towards_harm
+
+__all__ = ["PERCEPTION_DIP", "judge_ratings"]
+
+MARKED_DOWN = 2.5
+"""Points (of a scale ten points wide) of the planted drop of ratings."""
+
+
+def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
+    """Judge the ratings that customers gave at the target of a handoff."""
+    table = arrivals.arrivals.filter(pl.col("rating_n") > 0)
+    if table.is_empty():
+        return no_cells()
+    keys = ["source", "target"]
+    n = pl.col("rating_n")
+    summed = (
+        table.group_by(keys)
+        .agg(
+            n=n.sum().cast(pl.Float64),
+            total=(pl.col("rating_sum") - n * pl.col("by_rating")).sum(),
+            square=pl.col("rating_sq").sum(),
+            raw=pl.col("rating_sum").sum(),
+            shift=(n * pl.col("by_rating")).sum(),
+            error=(n * pl.col("error_rating")).sum(),
+        )
+        .sort(keys)
+    )
+    grid = Grid(arrivals, summed)
+    large = summed["n"].to_numpy() >= MIN_RATINGS
+    found, judged, sd = judge_mean(grid, summed, large, 1.0, RATING_SOURCES)
+    shift = (summed["shift"] / summed["n"]).to_numpy()
+    spread = np.sqrt(found.variance + found.tau**2)
+    effect = found.deviation
+    return pl.DataFrame(
+        {
+            "source": grid.source,
+            "target": grid.target,
+            "n": found.n,
+            "observed": found.observed + shift,
+            "expected": found.expected + shift,
+            "effect": effect,
+            "low": effect - Z95 * spread,
+            "high": effect + Z95 * spread,
+            **towards_harm(-found.z, -(effect + Z95 * spread), sd),
+        }
+    ).filter(pl.Series(judged))
+
+
+def _needs(part: Arrivals) -> str:
+    return "" if int(part.arrivals["rating_n"].sum()) else "the log has no ratings"
+
+
+def lower_ratings(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
+    """Take points off every rating given on arrival."""
+    lower = pl.when(site.arrived()).then(pl.col("rating") - MARKED_DOWN)
+    return rows.with_columns(rating=lower.otherwise(pl.col("rating")))
+
+
+PERCEPTION_DIP = Signal(
+    name="perception_dip",
+    number=11,
+    title="low rating",
+    unit="rating points",
+    family="rating",
+    enough="25 ratings",
+    least=0.06,
+    needs=_needs,
+    counts=Counts("histories", "rating_n", "rating_sum", "rating_sq", around="environments"),
+    judge=judge_ratings,
+    says="is rated {} points lower",
+    advice="Ask {owner} what customers who came this way say, and read their comments.",
+    tells="rating lower",
+    # few answer, so that few handoffs have more ratings than a judgement needs
+    fault=Fault(-MARKED_DOWN, lower_ratings, needs=0),
+    shuffles=True,
+    filters=("not_rated",),
+)

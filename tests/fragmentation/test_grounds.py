@@ -1,0 +1,171 @@
+"""Grounds beside like transitions: since when, for whom, against the plan; and what is folded."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cxlib.arrivals.arrivals import count_frames
+from cxlib.errors import UnknownNameError
+from cxlib.fragmentation import measure_fragmentation
+from cxlib.grounds.comparing import compare_arms
+from cxlib.periods import choose_periods
+
+START = datetime(2025, 1, 6, tzinfo=UTC)
+
+
+def one_channel(seed, *, days=112, customers=9_000, slow_since=None, lost=None):
+    """Seven pages of one channel, no stages, no goal: rows of the store and segments of customers.
+
+    ``slow_since``: day from which page 5 → page 4 takes twice as long; ``lost``: share of the
+    mobile customers who leave at page 4 beyond the others.
+    """
+    dice = np.random.default_rng(seed)
+    ways = dice.dirichlet(np.full(7, 0.8), 7)
+    np.fill_diagonal(ways, 0.0)
+    ways /= ways.sum(1, keepdims=True)
+    leave = dice.uniform(0.12, 0.3, 7)
+    rows = []
+    device = dice.integers(0, 2, customers)
+    for customer in range(customers):
+        day = dice.uniform(0, days)
+        here = int(dice.integers(7))
+        while day < days:
+            rows.append((customer, START + timedelta(days=float(day)), here, int(device[customer])))
+            out = leave[here] + (lost if lost and here == 4 and device[customer] else 0.0)
+            if dice.random() < out:
+                break
+            there = int(dice.choice(7, p=ways[here]))
+            wait = float(np.exp(dice.normal(np.log(0.4), 0.8)))
+            slow = slow_since is not None and day >= slow_since and (here, there) == (5, 4)
+            day += wait * (2 if slow else 1)
+            here = there
+    schema = {"customer": pl.UInt32, "occurred_at": pl.Datetime("us", "UTC")}
+    schema |= {"place": pl.UInt16, "segment": pl.UInt16}
+    return pl.DataFrame(rows, schema=schema, orient="row").sort("customer", "occurred_at")
+
+
+def judge(rows, **options):
+    places = pl.DataFrame(
+        {
+            "place": pl.Series(range(7), dtype=pl.UInt16),
+            "touchpoint": [f"page {i}" for i in range(7)],
+            "channel": ["web"] * 7,
+            "stage": [None] * 7,
+            "stage_index": pl.Series([255] * 7, dtype=pl.UInt8),
+            "owner": ["team"] * 7,
+            "initiated_by": ["customer"] * 7,
+            "is_goal": [False] * 7,
+            "is_lost": [False] * 7,
+        },
+        schema_overrides={"stage": pl.String},
+    )
+    periods = choose_periods(rows["occurred_at"].min(), rows["occurred_at"].max(), time_zone="UTC")
+    rows = rows.with_columns(
+        journey=pl.col("customer"),
+        sequence=pl.lit(None, pl.Int64),
+        stage_high=pl.lit(255, pl.UInt8),
+        reached=pl.lit(value=False),
+        lost=pl.lit(value=False),
+        position=pl.int_range(pl.len()).over("customer").cast(pl.UInt16),
+        period=periods.index_of(pl.col("occurred_at")),
+        bucket=(pl.col("customer") % 32).cast(pl.UInt8),
+    )
+    customers = rows.group_by("customer").agg(
+        contacts=pl.len(), first_at=pl.col("occurred_at").min(), last_at=pl.col("occurred_at").max()
+    )
+    arrivals = count_frames(
+        [rows],
+        places=places,
+        segments=pl.DataFrame(
+            {"segment": pl.Series([0, 1], dtype=pl.UInt16), "segment.device": ["desktop", "mobile"]}
+        ),
+        periods=periods,
+        customers=customers,
+        observed_until=rows["occurred_at"].max(),
+        silence=timedelta(days=14),
+    )
+    return measure_fragmentation(arrivals, **options)
+
+
+@pytest.fixture(scope="module")
+def found():
+    """A wait that doubles from week 8 on, and a page that loses mobile customers."""
+    return judge(one_channel(3, slow_since=49, lost=0.15))
+
+
+def test_a_wait_that_doubles_is_dated(found):
+    row = found.found.row(by_predicate=pl.col("signal") == "delay", named=True)
+    assert (row["ground"], row["unit"]) == ("past", "transition")
+    assert (row["source"], row["target"]) == ("page 5", "page 4")
+    assert abs((row["since"] - date(2025, 2, 24)).days) <= 7
+    assert row["low"] <= 2.0 <= row["high"]
+    assert row["customers_affected"] == row["n"], "everybody waits longer"
+    assert row["hours_lost"] > 0
+    assert "before" in row["sentence"]
+
+
+def test_a_group_that_is_lost_is_named(found):
+    row = found.found.row(by_predicate=pl.col("signal") == "abandonment", named=True)
+    assert (row["ground"], row["source"]) == ("groups", "page 4")
+    assert (row["group"], row["value"], row["compared_with"]) == ("device", "mobile", "desktop")
+    assert row["low"] <= 0.15 <= row["high"]
+    assert row["customers_affected"] == round(row["n"] * row["low"])
+
+
+def test_one_cause_is_one_finding(found):
+    assert len(found.found) == 2
+    folded = found.table.filter(pl.col("echo_of").is_not_null())
+    assert len(folded) > 0
+    assert not folded["finding"].any()
+
+
+def test_a_clean_log_of_one_channel_is_silent_and_still_described():
+    clean = judge(one_channel(4))
+    assert clean.tests > 100
+    assert clean.found.is_empty()
+    described = clean.described
+    assert {"wait", "loop"} <= set(described["kind"])
+    assert (described["low"] <= described["observed"]).all()
+    assert (described["observed"] <= described["high"]).all()
+
+
+def test_grounds_and_signals_are_chosen_by_name():
+    rows = one_channel(4, customers=1_500)
+    past = judge(rows, grounds=["past"], signals=["delay"])
+    assert set(past.table["ground"]) == {"past"}
+    assert set(past.table["signal"]) == {"delay"}
+    with pytest.raises(UnknownNameError, match="ground 'pats'"):
+        judge(rows, grounds=["pats"])
+    with pytest.raises(UnknownNameError, match="signal 'dealy'"):
+        judge(rows, signals=["dealy"])
+
+
+def test_arms_are_compared_as_a_plain_loop_compares_them():
+    dice = np.random.default_rng(1)
+    rows = [
+        {"u": int(u), "k": int(k), "v": v, "n": float(n), "s": float(dice.binomial(n, 0.3))}
+        for u in range(2)
+        for k in range(4)
+        for v in "ab"
+        if (n := dice.integers(0, 40))
+    ]
+    table = pl.DataFrame(rows).with_columns(q=pl.col("s"))
+    found = compare_arms(table, ["k"], arm="v", share=True)
+    for row in found.to_dicts():
+        score = info = weight = difference = 0.0
+        for k in range(4):
+            here = [r for r in rows if r["u"] == row["u"] and r["k"] == k]
+            n, s = (sum(r[c] for r in here if r["v"] == row["v"]) for c in "ns")
+            whole, total = (sum(r[c] for r in here) for c in "ns")
+            rest = whole - n
+            if not n or not rest:
+                continue
+            score += s - n * total / whole
+            info += n * rest * total * (whole - total) / (whole**2 * (whole - 1))
+            weight += n * rest / whole
+            difference += (s / n - (total - s) / rest) * n * rest / whole
+        assert row["score"] == pytest.approx(score)
+        assert row["info"] == pytest.approx(info)
+        assert row["difference"] == pytest.approx(difference / weight)

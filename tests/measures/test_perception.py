@@ -1,0 +1,220 @@
+"""What customers say: counted by hand, simulated with known truth, and honest about who answers."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cxlib.cli.app import app
+from cxlib.errors import NotMeasurableError, UnknownNameError
+from cxlib.ingest import read_events, read_ratings
+from cxlib.journey_map import parse_journey_map
+from cxlib.measures.perception import Perception, measure_perception
+from cxlib.statistics.scores import mean_score, net_promoter_score
+from cxlib.store import Workspace, build_workspace
+
+MAP = """\
+version: 1
+name: Hotel
+columns: {customer: guest, occurred_at: at, touchpoint: step}
+rating_scales: [{name: nps, min: 0, max: 10}, {name: stars, min: 1, max: 5}]
+journey: {gap: 20d, goal: [stay]}
+stages: [before, during, after]
+touchpoints:
+  - {name: search, stage: before, channel: web}
+  - {name: booking, stage: before, channel: web}
+  - {name: stay, stage: during, channel: hotel}
+  - {name: bill, stage: after, channel: mail}
+"""
+START = datetime(2025, 1, 1, tzinfo=UTC)
+STEPS = ("search", "booking", "stay", "bill")
+
+
+def build(folder: Path, log: pl.DataFrame, ratings: pl.DataFrame | None) -> Workspace:
+    """Write a log and a survey, and read them as an analyst would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    journey_map = parse_journey_map(MAP)
+    log.write_csv(folder / "log.csv")
+    said = None
+    if ratings is not None:
+        ratings.write_csv(folder / "ratings.csv")
+        said = read_ratings(folder / "ratings.csv", journey_map=journey_map)
+    read = read_events([folder / "log.csv"], journey_map=journey_map)
+    return build_workspace(read, folder / "ws", ratings=said)
+
+
+def simulate(
+    seed: int, guests: int = 1_500, *, by_rating: float = 0.0, response: float = 0.25
+) -> tuple[pl.DataFrame, pl.DataFrame, float]:
+    """Simulate guests whose rating shortens or ends what they do next; some of them answer.
+
+    Returns the log, the survey, and the mean of what all would have said.
+    """
+    rng = np.random.default_rng(seed)
+    contacts, answers, truth = [], [], []
+    for guest in range(guests):
+        at = START + timedelta(hours=float(rng.uniform(0, 24 * 120)))
+        mood = rng.normal()
+        for step in STEPS:
+            contacts.append((f"g{guest}", at, step))
+            score = int(np.clip(round(7 + 1.4 * mood + 1.6 * rng.normal()), 0, 10))
+            truth.append(score)
+            odds = np.log(response / (1 - response)) + by_rating * (score - 7)
+            if rng.random() < 1 / (1 + np.exp(-odds)):
+                answers.append((f"g{guest}", at + timedelta(minutes=1), score, step, "nps"))
+            if rng.random() > 0.55 + 0.045 * score:
+                break
+            at += timedelta(hours=float(rng.lognormal(3.5 - 0.25 * score, 0.5)))
+    log = pl.DataFrame(contacts, schema=["guest", "at", "step"], orient="row")
+    columns = ["customer", "rated_at", "rating", "touchpoint", "scale"]
+    survey = pl.DataFrame(answers, schema=columns, orient="row")
+    return _written(log, "at"), _written(survey, "rated_at"), float(np.mean(truth))
+
+
+def _written(table: pl.DataFrame, column: str) -> pl.DataFrame:
+    return table.with_columns(pl.col(column).dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+@pytest.fixture(scope="module")
+def hotel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, pl.DataFrame, pl.DataFrame]:
+    log, survey, _ = simulate(1, 700)
+    stars = survey.sample(300, seed=3).with_columns(
+        rating=(pl.col("rating") / 2.5 + 1).round(), scale=pl.lit("stars")
+    )
+    both = pl.concat([survey, stars.with_columns(pl.col("rating").cast(pl.Int64))])
+    return build(tmp_path_factory.mktemp("hotel"), log, both), log, both
+
+
+def test_every_figure_of_the_answers_equals_counting_them(
+    hotel: tuple[Workspace, pl.DataFrame, pl.DataFrame],
+) -> None:
+    workspace, log, survey = hotel
+    found = measure_perception(workspace).table
+    for row in found.iter_rows(named=True):
+        said = survey.filter(
+            (pl.col("touchpoint") == row["group"]) & (pl.col("scale") == row["scale"])
+        )["rating"].to_list()
+        contacts = log.filter(pl.col("step") == row["group"]).height
+        scale = (0.0, 10.0) if row["scale"] == "nps" else (1.0, 5.0)
+        assert row["n"] == row["customers"] == len(said)
+        assert (row["contacts"], row["response"]) == (contacts, pytest.approx(len(said) / contacts))
+        # by hand a guest who comes again counts as one who answers twice
+        oracle = mean_score([len(said)], [sum(said)], [sum(s * s for s in said)], scale=scale)
+        assert row["mean"] == pytest.approx(sum(said) / len(said))
+        assert row["mean_low"] == pytest.approx(oracle.low[0])
+        assert row["mean_high"] == pytest.approx(oracle.high[0])
+        if row["scale"] == "stars":
+            assert row["nps"] is None
+            continue
+        counts = [sum(lo <= s <= hi for s in said) for lo, hi in ((0, 6), (7, 8), (9, 10))]
+        nps = net_promoter_score(*([c] for c in counts))
+        assert row["nps"] == pytest.approx(100 * (counts[2] - counts[0]) / len(said))
+        assert (row["nps_low"], row["nps_high"]) == (
+            pytest.approx(nps.low[0]),
+            pytest.approx(nps.high[0]),
+        )
+    assert set(found["group"]) == set(STEPS)
+
+
+def test_the_spectrum_counts_every_answer(
+    hotel: tuple[Workspace, pl.DataFrame, pl.DataFrame],
+) -> None:
+    workspace, _, survey = hotel
+    found = measure_perception(workspace)
+    counted = survey.group_by("scale", "touchpoint", "rating").len()
+    assert found.spectrum["n"].sum() == len(survey) == counted["len"].sum()
+    assert len(found.spectrum) == len(counted)
+    shares = found.spectrum.group_by("scale", "group").agg(pl.col("share").sum())
+    assert shares["share"].to_list() == pytest.approx([1.0] * len(shares))
+
+
+@pytest.mark.parametrize("by", ["stage", "transition", "channel", "owner", "period"])
+def test_answers_are_told_apart_by_anything_and_add_up(
+    hotel: tuple[Workspace, pl.DataFrame, pl.DataFrame], by: str
+) -> None:
+    workspace, _, survey = hotel
+    found = measure_perception(workspace, by=by, scale="nps").table
+    whole = survey.filter(pl.col("scale") == "nps")
+    if by == "transition":
+        assert "search → booking" in found["group"]
+        began = whole.filter(pl.col("touchpoint") == "search").height
+        assert found["n"].sum() == len(whole) - began  # the first contact came from nowhere
+    else:
+        assert found["n"].sum() == len(whole)
+
+
+def test_a_name_that_the_log_does_not_have_is_an_error(
+    hotel: tuple[Workspace, pl.DataFrame, pl.DataFrame], tmp_path: Path
+) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'touchpoint'"):
+        measure_perception(hotel[0], by="touchpoin")
+    with pytest.raises(UnknownNameError, match="scale 'csat'"):
+        measure_perception(hotel[0], scale="csat")
+    silent = build(tmp_path, hotel[1], None)
+    with pytest.raises(NotMeasurableError, match="has no ratings"):
+        measure_perception(silent)
+
+
+def test_the_command_prints_what_was_measured(
+    hotel: tuple[Workspace, pl.DataFrame, pl.DataFrame],
+) -> None:
+    import json
+
+    from typer.testing import CliRunner
+
+    done = CliRunner().invoke(
+        app, ["perception", str(hotel[0].path), "--by", "stage", "--scale", "nps", "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert [row["stage"] for row in rows] == ["before", "during", "after"]
+    asked = "scale n response mean mean_low mean_high weighted weighted_low weighted_high bound"
+    assert {*asked.split(), "trusted", "nps", "nps_low", "nps_high"} <= rows[0].keys()
+
+
+def whole(folder: Path, seed: int, **how: float) -> tuple[Perception, float]:
+    log, survey, truth = simulate(seed, **how)  # type: ignore[arg-type]
+    return measure_perception(build(folder, log, survey)), truth
+
+
+def test_answering_that_depends_on_the_rating_is_seen_and_said(tmp_path: Path) -> None:
+    seen, off, held = 0, [], 0
+    for seed in range(8):
+        found, truth = whole(tmp_path / str(seed), seed, by_rating=0.35)
+        row = found.scales.row(0, named=True)
+        seen += row["depends"] is True and not found.table["trusted"].any()
+        off.append(row["mean"] - truth)
+        held += row["tilted"] is not None and row["tilted_low"] <= truth <= row["tilted_high"]
+        if row["depends"]:
+            assert any("answer more often" in s for s in found.sentences())
+    assert np.mean(off) > 0.5
+    assert seen >= 7
+    assert held >= 6
+
+
+def test_answering_by_chance_is_trusted(tmp_path: Path) -> None:
+    doubted = 0
+    for seed in range(8):
+        found, truth = whole(tmp_path / str(seed), 100 + seed)
+        doubted += not found.table["trusted"].all()
+        row = found.scales.row(0, named=True)
+        assert row["mean_low"] - 0.2 <= truth <= row["mean_high"] + 0.2
+    assert doubted <= 1
+
+
+def test_a_bound_is_what_it_takes_to_change_the_verdict(
+    hotel: tuple[Workspace, pl.DataFrame, pl.DataFrame],
+) -> None:
+    table = measure_perception(hotel[0], scale="nps").table
+    for row in table.filter(pl.col("verdict").is_not_null()).iter_rows(named=True):
+        assert row["bound"] >= 0
+        assert (row["mean"] < row["others"]) == (row["verdict"] == "lower")
+
+
+def test_thirty_ratings_are_answered_honestly_and_shortly(tmp_path: Path) -> None:
+    log, survey, _ = simulate(5, 300)
+    found = measure_perception(build(tmp_path, log, survey.head(30)))
+    assert found.table["n"].sum() == 30
+    assert any("cannot be told" in s for s in found.sentences())
