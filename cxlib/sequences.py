@@ -20,7 +20,7 @@ from cxlib.errors import UnknownNameError
 from cxlib.segments import DIMENSION, dimension_values, segment_names
 from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
-from cxlib.store.walk import Scope, changes, follow_contacts
+from cxlib.store.walk import Scope, changes, follow_contacts, open_waits
 
 __all__ = [
     "GROUPS",
@@ -140,14 +140,16 @@ def read_contacts(
     Yields
     ------
     polars.DataFrame
-        ``customer``, ``place``, ``next`` and ``wait`` (see `cxlib.store.walk.follow_contacts`).
+        ``customer``, ``place``, ``next``, ``wait`` and ``open_wait``: see `cxlib.store.walk`.
     """
     scope = workspace.scope
     tests = _choose(workspace, where).tests()
+    places = workspace.places
+    calendar = workspace.journey_map.calendar(places["touchpoint"], places["channel"])
     for file in workspace.bucket_files():
         rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)
         kept = rows.filter(*tests) if tests else rows
-        yield kept.select("customer", "place", "next", "wait")
+        yield open_waits(kept, calendar).select("customer", "place", "next", "wait", "open_wait")
 
 
 def choose_contacts(
@@ -240,7 +242,7 @@ def name_groups(workspace: Workspace, rows: pl.DataFrame, by: str) -> tuple[list
             if c.startswith(ENVIRONMENT)
         ]
         known_names = (*GROUPS, *dimensions, *environments)
-        raise UnknownNameError("way to tell answers apart", by, known_names)
+        raise UnknownNameError("way to tell contacts apart", by, known_names)
     names = labels.unique(maintain_order=True).to_list()
     number = labels.replace_strict(names, range(len(names)), return_dtype=pl.UInt32)
     return names, number.gather(codes.cast(pl.UInt32))
