@@ -290,7 +290,7 @@ def backtest_risk(
     contacts = pl.concat([nothing, *(t.predictions for t in tests)])
     waiting = pl.concat([nothing, *(t.under_way for t in tests)])
     return Backtest(
-        table=score_tests(tests),
+        table=score_tests(tests) if tests else Backtest.tables["table"].frame(),
         observed_until=workspace.observed_until,
         calibration=calibration_table(contacts),
         under_way=score_under_way(tests),
