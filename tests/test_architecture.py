@@ -38,7 +38,6 @@ ROOMS = (
     ("fragmentation",),
     ("opportunities",),
     ("figures",),
-    ("chapters",),
     ("publish",),
     ("panels",),
     ("serve",),

@@ -18,13 +18,24 @@ from numpy.typing import NDArray
 from cxlib.statistics.absorbing import removal_effects, transition_shares
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["METHODS", "Paths", "credit_shares", "exposure_shares", "noise_null"]
+__all__ = [
+    "MAX_CHANNELS",
+    "METHODS",
+    "NoiseNull",
+    "Paths",
+    "credit_shares",
+    "exposure_shares",
+    "noise_null",
+]
 
 METHODS = ("first", "last", "linear", "position", "time_decay", "markov", "shapley")
 """Rules of credit, the simplest first."""
 
 HALF_LIFE = 7 * 86_400.0
 """Seconds after which a touch has half the credit, for time decay: seven days, as usual."""
+
+MAX_CHANNELS = 40
+"""Channels at most; whoever has more puts the rarest together."""
 
 MAX_EXACT = 12
 """Channels up to which Shapley values are taken over all sets; above, over drawn orders."""
@@ -112,91 +123,99 @@ class _Counted:
 
     Everything that depends on the outcomes is linear in them: credits by channel, conversions by
     last channel, conversions by set of channels. So one sparse product gives them for many permuted
-    outcomes at a time.
+    outcomes, or for the paths without each bucket of customers, at a time.
     """
 
     def __init__(self, paths: Paths, *, seed: int) -> None:
         from scipy.sparse import csr_array, vstack
 
-        k, rows = paths.channels, np.arange(len(paths.first))
-        path = paths.path
+        k, n, path = paths.channels, len(paths.first), paths.path
+        rows = np.arange(n)
 
         def grouped(group: Ints, size: int, at: Ints, weight: Estimates | None = None) -> Any:
             values = np.ones(len(group)) if weight is None else weight
-            return csr_array((values, (group, at)), shape=(size, len(rows)))
+            return csr_array((values, (group, at)), shape=(size, n))
 
         last = paths.channel[np.append(paths.first[1:], len(path)) - 1]
-        member = np.zeros((len(rows), k), dtype=bool)
-        member[path, paths.channel] = True
-        packed, self.set_of = np.unique(member, axis=0, return_inverse=True)
-        self.sets = packed
-        self.set_of = self.set_of.ravel()
-        self.set_size = np.bincount(self.set_of, minlength=len(packed)).astype(np.float64)
+        code = np.bitwise_or.reduceat(np.left_shift(1, paths.channel), paths.first)
+        self.code, set_of = np.unique(code, return_inverse=True)
+        self.sets = (self.code[:, None] >> np.arange(k) & 1).astype(bool)
         simple = [_touch_credit(paths, m) for m in METHODS[:5]]
-        self.map = vstack(
-            [grouped(paths.channel, k, path, weight) for weight in simple]
-            + [grouped(last, k, rows), grouped(self.set_of, len(packed), rows)]
-        ).tocsr()
-        self.k = k
-        self.orders = _draw_orders(k, seed)
-        # moves among channels do not depend on the outcome
+        ends = [grouped(last, k, rows), grouped(set_of, len(self.code), rows)]
+        self.map = vstack([grouped(paths.channel, k, path, w) for w in simple] + ends).tocsr()
         step = np.flatnonzero(path[1:] == path[:-1])
-        among = _folded(paths.channel[step] * k + paths.channel[step + 1], None, (k, k))
-        self.start = np.bincount(paths.channel[paths.first], minlength=k).astype(np.float64)
-        self.among = among
-        self.ends_at = np.bincount(last, minlength=k).astype(np.float64)
+        moves = paths.channel[step] * k + paths.channel[step + 1]
+        # moves among channels and the sizes of sets do not depend on the outcome
+        self.fixed = vstack(
+            [
+                grouped(paths.channel[paths.first], k, rows),
+                grouped(moves, k * k, path[step]),
+                *ends,
+            ]
+        ).tocsr()
+        self.k, self.n = k, n
+        self.orders = _draw_orders(k, seed)
 
-    def shares(self, outcome: NDArray[np.float64]) -> Estimates:
-        """Shares of credit ``[methods, channels, outcomes]`` for outcomes ``[paths, outcomes]``."""
+    def shares(self, outcome: Estimates, kept: Estimates | None = None) -> Estimates:
+        """Shares of credit ``[methods, channels, outcomes]`` for outcomes ``[paths, outcomes]``.
+
+        `kept` says which paths there are at all, if not all of them for every outcome.
+        """
         k = self.k
-        summed = np.asarray(self.map @ outcome)
+        there = np.ones((self.n, 1)) if kept is None else kept
+        summed, fixed = np.asarray(self.map @ outcome), np.asarray(self.fixed @ there)
         simple = summed[: 5 * k].reshape(5, k, -1)
         last, by_set = summed[5 * k : 6 * k], summed[6 * k :]
-        raw = [*simple, self._markov(last), self._shapley(by_set, outcome.mean(axis=0))]
-        stacked = np.stack(raw)
+        start, among, ends_at, sizes = np.split(fixed, np.cumsum([k, k * k, k]))
+        usual = outcome.sum(axis=0) / there.sum(axis=0)
+        raw = [*simple, self._markov(start, among, ends_at, last)]
+        stacked = np.stack([*raw, self._shapley(sizes, by_set, usual)])
         total = stacked.sum(axis=1, keepdims=True)
         shares: Estimates = np.divide(
             stacked, total, out=np.full_like(stacked, np.nan), where=np.abs(total) > 1e-12
         )
         return shares
 
-    def _markov(self, last: Estimates) -> Estimates:
+    def _markov(
+        self, start: Estimates, among: Estimates, ends_at: Estimates, last: Estimates
+    ) -> Estimates:
         k, draws = self.k, last.shape[1]
         moves = np.zeros((draws, 1 + k, k + 2))
-        moves[:, 0, :k] = self.start
-        moves[:, 1:, :k] = self.among
+        moves[:, 0, :k] = start.T
+        moves[:, 1:, :k] = among.T.reshape(-1, k, k)
         moves[:, 1:, k] = last.T
-        moves[:, 1:, k + 1] = (self.ends_at[:, None] - last).T
+        moves[:, 1:, k + 1] = (ends_at - last).T
         found = removal_effects(transition_shares(moves), end=0, lost=1)
         return np.nan_to_num(found, nan=0.0).T
 
-    def _shapley(self, by_set: Estimates, usual: Estimates) -> Estimates:
+    def _shapley(self, sizes: Estimates, by_set: Estimates, usual: Estimates) -> Estimates:
         """Mean gain in the conversion rate of journeys that stay within a set of channels."""
         if self.k <= MAX_EXACT:
-            return self._shapley_exact(by_set, usual)
+            return self._shapley_exact(sizes, by_set, usual)
+        from scipy.sparse import csr_array
+
         gains = np.zeros((self.k, by_set.shape[1]))
+        ones, at = np.ones(len(self.code)), np.arange(len(self.code))
         for order in self.orders:
             rank = np.empty(self.k, dtype=np.int64)
             rank[order] = np.arange(self.k)
             # a path lies within the first m channels of the order once its latest is among them
             latest = np.where(self.sets, rank, -1).max(axis=1)
-            n = np.bincount(latest, self.set_size, minlength=self.k).cumsum()
-            hits = np.zeros((self.k, by_set.shape[1]))
-            np.add.at(hits, latest, by_set)
-            worth = (hits.cumsum(axis=0) + _PRIOR * usual) / (n + _PRIOR)[:, None]
+            folded = csr_array((ones, (latest, at)), shape=(self.k, len(at)))
+            n, hits = ((folded @ x).cumsum(axis=0) for x in (sizes, by_set))
+            worth = (hits + _PRIOR * usual) / (n + _PRIOR)
             gains[order] += np.diff(worth, axis=0, prepend=usual[None, :])
         return _from_zero(gains / len(self.orders), usual)
 
-    def _shapley_exact(self, by_set: Estimates, usual: Estimates) -> Estimates:
+    def _shapley_exact(self, sizes: Estimates, by_set: Estimates, usual: Estimates) -> Estimates:
         k = self.k
-        code = self.sets @ (1 << np.arange(k))
-        n, hits = np.zeros(1 << k), np.zeros((1 << k, by_set.shape[1]))
-        n[code], hits[code] = self.set_size, by_set
+        n, hits = (np.zeros((1 << k, x.shape[1])) for x in (sizes, by_set))
+        n[self.code], hits[self.code] = sizes, by_set
         for j in range(k):  # sums over subsets
             holds = np.flatnonzero(np.arange(1 << k) >> j & 1)
             n[holds] += n[holds ^ 1 << j]
             hits[holds] += hits[holds ^ 1 << j]
-        worth = (hits + _PRIOR * usual) / (n + _PRIOR)[:, None]
+        worth = (hits + _PRIOR * usual) / (n + _PRIOR)
         size = np.array([int(s).bit_count() for s in range(1 << k)])
         weight = np.array([1 / (k * comb(k - 1, s)) if s < k else 0.0 for s in range(k + 1)])
         gains = np.zeros((k, by_set.shape[1]))
@@ -218,17 +237,21 @@ def _draw_orders(channels: int, seed: int) -> list[Ints]:
     return [*half, *(order[::-1].copy() for order in half)]
 
 
-def credit_shares(paths: Paths, *, buckets: int, seed: int = 0) -> tuple[Estimates, Estimates]:
+def credit_shares(
+    paths: Paths, *, buckets: int, seed: int = 0, worth: Estimates | None = None
+) -> tuple[Estimates, Estimates]:
     """Shares of conversions by every method, and without each bucket of customers.
 
     Parameters
     ----------
     paths
-        The touches.
+        The touches; at most `MAX_CHANNELS` channels.
     buckets
         Number of customer buckets.
     seed
         Of the orders drawn for Shapley values of more than `MAX_EXACT` channels.
+    worth
+        What each path's conversion is worth, for shares of the value; None: all the same.
 
     Returns
     -------
@@ -242,30 +265,13 @@ def credit_shares(paths: Paths, *, buckets: int, seed: int = 0) -> tuple[Estimat
     Shapley values take as a set's worth the conversion rate of the journeys that touch no other
     channel, those that did not convert among them; small sets are drawn to the rate of all.
     """
-    whole = _Counted(paths, seed=seed).shares(paths.converted.astype(np.float64)[:, None])[..., 0]
-    without = []
-    for b in range(buckets):
-        kept = _only(paths, paths.bucket != b)
-        if not kept.converted.any():
-            without.append(np.full_like(whole, np.nan))
-            continue
-        counted = _Counted(kept, seed=seed)
-        without.append(counted.shares(kept.converted.astype(np.float64)[:, None])[..., 0])
-    return whole, np.stack(without, axis=-1)
-
-
-def _only(paths: Paths, chosen: NDArray[np.bool_]) -> Paths:
-    n = paths.lengths[chosen]
-    touches = np.repeat(chosen, paths.lengths)
-    return Paths(
-        paths.channel[touches],
-        np.concatenate([[0], n.cumsum()[:-1]]).astype(np.int64),
-        paths.before_end[touches],
-        paths.converted[chosen],
-        paths.customer[chosen],
-        paths.bucket[chosen],
-        paths.channels,
-    )
+    kept = np.ones((len(paths.first), buckets + 1))
+    kept[np.arange(len(kept)), 1 + paths.bucket] = 0.0
+    outcome = paths.converted.astype(np.float64)
+    if worth is not None:  # at most 1 a path, as the chain needs it
+        outcome = outcome * np.maximum(worth, 0.0) / max(float(worth.max(initial=0.0)), 1e-300)
+    found = _Counted(paths, seed=seed).shares(kept * outcome[:, None], kept)
+    return found[..., 0], found[..., 1:]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,155 @@
+"""Commands about what to do: `cx attribution`, `cx what-if`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, read_selection
+from cxlib.cli.terminal import as_records, print_json, print_table, working
+from cxlib.errors import InputError
+from cxlib.numbers import amount, decimal, share
+
+__all__ = ["print_attribution", "print_what_if"]
+
+
+def _duration(text: str | None, option: str) -> timedelta | None:
+    from cxlib.map_model import parse_duration
+
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise InputError(f"{option}: {error}") from None
+
+
+def print_attribution(
+    workspace: WorkspaceFolder,
+    by: Annotated[str, typer.Option(help="channel or touchpoint.")] = "channel",
+    horizon: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="From a journey's first contact, such as 30d."),
+    ] = None,
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> None:
+    """Print which share of the conversions each channel gets, beside its exposure and chance."""
+    from cxlib.measures.attribution import measure_attribution
+    from cxlib.store import Workspace
+
+    opened = Workspace.open(workspace)
+    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    options: dict[str, Any] = {"by": by, "horizon": _duration(horizon, "--horizon")}
+    with working("Leaving outcomes to chance"):
+        found = measure_attribution(opened, where=where, **options)
+    if as_json:
+        print_json(as_records(found.table.rename({"group": by})))
+        return
+    rows = found.table.partition_by("group", maintain_order=True)
+    print_table(
+        [
+            {
+                by: part["group"][0],
+                "touches": decimal(part["touches"][0]),
+                "exposure": share(part["exposure"][0]),
+                **{m: share(s) for m, s in part.select("method", "share").iter_rows()},
+                "different": "yes" if part["different"][0] else "no",
+            }
+            for part in rows
+        ],
+        title=f"{opened.journey_map.name}: what stands beside conversions, by {by}",
+        note=found.sentences(),
+    )
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    """Both ends of ``A -> B``."""
+    parts = [part.strip() for part in text.replace("→", "->").split("->")]
+    if len(parts) != 2 or not all(parts):
+        raise InputError(f'{option} {text!r} is not a handoff; write "product page -> basket"')
+    return parts[0], parts[1]
+
+
+def _share(text: str, option: str) -> float:
+    """Read a share such as 0.2 or 20%."""
+    try:
+        value = float(text.removesuffix("%").strip()) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise InputError(f"{option} {text!r} is not a share; write 0.2 or 20%")
+    return value
+
+
+Names = Annotated[list[str] | None, typer.Option(metavar="NAME")]
+Pairs = Annotated[list[str] | None, typer.Option(metavar='"A -> B"')]
+
+
+def print_what_if(
+    workspace: WorkspaceFolder,
+    *,
+    mend: Pairs = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Of --mend: the share after mending.")
+    ] = None,
+    to_expected: Annotated[
+        bool, typer.Option("--to-expected", help="Of --mend: as like handoffs (the default).")
+    ] = False,
+    signal: Annotated[
+        str | None, typer.Option(help="What is mended; the finding's, else abandonment.")
+    ] = None,
+    halve_wait: Pairs = None,
+    remove: Names = None,
+    move_traffic: Annotated[
+        list[str] | None, typer.Option(metavar='"X -> Y:20%"', help="Touchpoints or channels.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Estimate what a change would have brought: conversions, value, time, service contacts."""
+    from cxlib.opportunities.what_if import Change, estimate_what_if, mend_to_expected
+    from cxlib.store import Workspace
+
+    if rate is not None and (to_expected or not mend):
+        raise InputError("--rate goes with --mend, and not with --to-expected")
+    opened = Workspace.open(workspace)
+    changes = []
+    for text in mend or ():
+        source, target = _pair(text, "--mend")
+        if rate is None:
+            with working("Judging every handoff"):
+                changes.append(mend_to_expected(opened, source, target, signal=signal))
+        else:
+            given = Change(kind="mend", source=source, target=target, rate=_share(rate, "--rate"))
+            changes.append(given if signal is None else replace(given, signal=signal))
+    for text in halve_wait or ():
+        source, target = _pair(text, "--halve-wait")
+        changes.append(Change(kind="halve_wait", source=source, target=target))
+    changes += [Change(kind="remove", source=name) for name in remove or ()]
+    for text in move_traffic or ():
+        pair, _, part = text.rpartition(":")
+        source, target = _pair(pair or text, "--move-traffic")
+        moved = _share(part, "--move-traffic")
+        changes.append(Change(kind="move_traffic", source=source, target=target, rate=moved))
+    found = estimate_what_if(opened, changes)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    print_table(
+        [
+            {
+                "": name.replace("_", " "),
+                "before": amount(told["before"]),
+                "after": amount(told["after"]),
+                "gain (95 %)": amount(told["gain"], told["low"], told["high"]),
+                "unit": told["unit"],
+            }
+            for name, told in found.to_dict().items()
+            if isinstance(told, dict)
+        ],
+        title=f"{opened.journey_map.name}: {found.sentence}",
+        note=[f"Assumed: {text}." for text in found.assumptions],
+    )

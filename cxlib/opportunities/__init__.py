@@ -1,0 +1,12 @@
+"""What to do first, what it is worth, and how to know: plan, what-if, priorities."""
+
+from typing import TYPE_CHECKING
+
+from cxlib.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from cxlib.opportunities.what_if import Change as Change
+    from cxlib.opportunities.what_if import WhatIf as WhatIf
+    from cxlib.opportunities.what_if import estimate_what_if as estimate_what_if
+
+__getattr__, __dir__ = load_lazily(__name__)

@@ -1,0 +1,511 @@
+"""What a change would bring: conversions, value, time and service contacts, with intervals.
+
+Journeys are an absorbing chain over places (`cxlib.opportunities.moves`); contacts of the handoff
+that is changed are states of their own, by where they came from. A change is another share of a
+move, and the difference between the two chains is the gain.
+
+An interval covers three errors: of the counts (delete-one-bucket jackknife over customers), of what
+single journeys do once they are changed (they convert or not, as by a coin), and of the assumption
+that where a customer goes depends on the last contact only (the difference to a chain of pairs of
+contacts). Where a finding says how much a handoff is off, its interval comes in, too.
+
+References
+----------
+Kemeny & Snell (1976), Finite Markov Chains, chapter 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.errors import InputError, UnknownNameError, listed
+from cxlib.numbers import amount, day, plural, share
+from cxlib.opportunities.moves import Chain, Moves, read_moves
+from cxlib.statistics.absorbing import end_shares, expected_sums, transition_shares, visits
+from cxlib.statistics.rates import divide, t_quantile
+from cxlib.statistics.resampling import BUCKETS, jackknife_se
+from cxlib.store import Workspace
+
+__all__ = ["MENDABLE", "Change", "WhatIf", "estimate_what_if", "mend_to_expected"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_T31 = float(t_quantile(BUCKETS - 1))
+
+MENDABLE = (
+    "abandonment",
+    "backtracking",
+    "ping_pong",
+    "repeated_task",
+    "repeat_contact",
+    "broken_handoff",
+)
+"""Signals of which less than was observed changes where journeys go."""
+
+_SENDS = {
+    "abandonment": "end there",
+    "backtracking": "are sent back to an earlier stage",
+    "ping_pong": "are sent back to where they came from",
+    "repeated_task": "come to it once more",
+    "repeat_contact": "come to it once more",
+    "broken_handoff": "end before it",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change.
+
+    Attributes
+    ----------
+    kind
+        "mend" (a handoff), "halve_wait" (of a handoff), "remove" (a touchpoint: `source`), or
+        "move_traffic" (from `source` to `target`, both touchpoints or both channels).
+    source, target
+        Names.
+    signal
+        What is mended, of `MENDABLE`: "abandonment" is what ends at the target after coming from
+        the source, "broken_handoff" what ends at the source.
+    rate
+        Of "mend": the share after mending; of "move_traffic": the share that is moved.
+    error
+        Standard error of how far `rate` lies from what is observed; 0: it is given.
+    """
+
+    kind: Literal["mend", "halve_wait", "remove", "move_traffic"]
+    source: str
+    target: str = ""
+    signal: str = "abandonment"
+    rate: float | None = None
+    error: float = 0.0
+
+    def __str__(self) -> str:
+        pair = f"{self.source} → {self.target}"
+        if self.kind == "mend":
+            return f"mend {pair}: {share(self.rate)} {_SENDS[self.signal]}"
+        if self.kind == "halve_wait":
+            return f"halve the wait {pair}"
+        if self.kind == "remove":
+            return f"remove {self.source}"
+        return f"move {share(self.rate)} of the contacts at {self.source} to {self.target}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WhatIf:
+    """What `estimate_what_if` returns.
+
+    Attributes
+    ----------
+    changes
+        What is changed, together.
+    conversions, value, service_contacts
+        ``before``, ``after``, ``gain`` with ``low`` and ``high`` (95 %), ``unit``; of all journeys
+        of the log. ``value`` is None where the log has no amounts.
+    time
+        The same of the mean time from first contact to goal, in hours a conversion; None where
+        nothing converts.
+    per
+        What the numbers are of.
+    journeys
+        Journeys of the log that could convert.
+    assumptions
+        What has to hold.
+    """
+
+    changes: tuple[Change, ...]
+    conversions: dict[str, Any]
+    value: dict[str, Any] | None
+    time: dict[str, Any] | None
+    service_contacts: dict[str, Any]
+    per: str
+    journeys: int
+    assumptions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `cx what-if --json` prints them."""
+        return {
+            "change": [str(c) for c in self.changes],
+            **{n: getattr(self, n) for n in ("conversions", "value", "time", "service_contacts")},
+            "per": self.per,
+            "journeys": self.journeys,
+            "assumptions": list(self.assumptions),
+        }
+
+    @property
+    def sentence(self) -> str:
+        """The gain in words."""
+        c = self.conversions
+        what = "; ".join(map(str, self.changes))
+        return (
+            f"{what}: {amount(c['gain'], c['low'], c['high'])} more conversions on "
+            f"{amount(c['before'])}, {self.per}"
+        )
+
+
+def estimate_what_if(workspace: Workspace, changes: Sequence[Change]) -> WhatIf:
+    """Estimate what changes would have brought to the journeys of the log.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    changes
+        One or several; several are made together, in this order.
+
+    Returns
+    -------
+    WhatIf
+
+    Raises
+    ------
+    UnknownNameError
+        A touchpoint or channel does not occur.
+    InputError
+        A handoff does not occur, a rate is none, or nothing is changed.
+    NotMeasurableError
+        The map names no goal, or the log is too short.
+    """
+    if not changes:
+        raise InputError("name a change: --mend, --halve-wait, --remove or --move-traffic")
+    moves = read_moves(workspace)
+    total = _gains(moves, changes, workspace)
+    first = workspace.periods.starts[0]
+    per = (
+        f"of all {plural(total['journeys'], 'journey')} of the log ({day(first)} to "
+        f"{day(workspace.observed_until)})"
+    )
+    return WhatIf(
+        tuple(changes),
+        total["conversions"],
+        total["value"],
+        total["time"],
+        total["service_contacts"],
+        per,
+        int(total["journeys"]),
+        _assumptions(changes, workspace),
+    )
+
+
+def mend_to_expected(
+    workspace: Workspace, source: str, target: str, *, signal: str | None = None
+) -> Change:
+    """Give the change that mends a handoff to what is expected of it.
+
+    Expected is what the findings compare it with; where they do not judge it, what the other
+    arrivals at the target do (contacts at the source: what all others do).
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    source, target
+        Touchpoints.
+    signal
+        Of `MENDABLE`; None: that of the finding which affects most customers, else "abandonment".
+
+    Raises
+    ------
+    InputError
+        The signal cannot be mended, or there is nothing to compare with: a rate has to be given.
+    """
+    from cxlib.fragmentation import measure_fragmentation
+
+    if signal is not None and signal not in MENDABLE:
+        raise InputError(f"{signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can")
+    judged = measure_fragmentation(workspace).table.filter(
+        (pl.col("source") == source)
+        & (pl.col("target") == target)
+        & pl.col("signal").is_in([signal] if signal else MENDABLE)
+    )
+    rows = judged.sort("finding", "customers_affected", descending=True, nulls_last=True).to_dicts()
+    rows = [r for r in rows if signal or r["finding"] or r["signal"] == "abandonment"]
+    if rows:
+        return change_of_finding(rows[0])
+    moves = read_moves(workspace)
+    change = Change(
+        kind="mend", source=source, target=target, signal=signal or "abandonment", rate=1.0
+    )
+    places = _pair(moves, change)
+    if change.signal not in ("abandonment", "broken_handoff"):
+        raise InputError(f"{source} → {target} is not judged for {signal}; give --rate")
+    at = places[1] if change.signal == "abandonment" else places[0]
+    assert at is not None
+    here = pl.col("place").is_in(at.tolist())
+    if change.signal == "abandonment":
+        here &= ~pl.col("before").is_in(places[0].tolist())  # type: ignore[union-attr]
+    else:
+        here = ~here
+    others = moves.table.filter(here)
+    size = float(others["n"].sum())
+    if size < 30:
+        raise InputError(f"nothing like {source} → {target} is in the log; give --rate")
+    ended = float(others.filter(pl.col("next") == -2)["n"].sum()) / size
+    error = float(np.sqrt(ended * (1 - ended) / size))
+    return replace(change, rate=ended, error=error)
+
+
+def change_of_finding(row: Mapping[str, Any]) -> Change:
+    """Give the change that mends a judged handoff: as far as it lies from what is expected."""
+    error = (row["high"] - row["low"]) / (2 * 1.96) if row["high"] is not None else 0.0
+    return Change(
+        kind="mend",
+        source=row["source"],
+        target=row["target"],
+        signal=row["signal"],
+        rate=min(max(row["observed"] - row["effect"], 0.0), 1.0),
+        error=float(error),
+    )
+
+
+def _gains(moves: Moves, changes: Sequence[Change], workspace: Workspace) -> dict[str, Any]:
+    before, after, chain = {}, {}, None
+    errors, off = np.zeros(3), np.zeros(3)
+    for step, change in enumerate(changes):
+        pair = _pair(moves, change)
+        chain = moves.first_order(*pair)
+        start = _results(chain, transition_shares(chain.moves), chain.seconds, moves)
+        changed, seconds = _apply(chain, moves, change)
+        end = _results(chain, changed, seconds, moves)
+        if len(changes) == 1:
+            before, after = start, end
+            errors = _rate_error(chain, moves, change, end)
+            off = _second_order(moves, change, start, end)
+        elif step == 0:
+            before, after = start, {k: v.copy() for k, v in end.items()}
+        else:  # changes of different handoffs: gains add up
+            after = {k: after[k] + end[k] - start[k] for k in after}
+    assert chain is not None
+    coins = abs(float((after["conversions"] - before["conversions"])[0]))
+    noise = {"conversions": coins, "value": coins * (moves.worth_sq or 0.0)}
+    units = {
+        "conversions": "conversions",
+        "value": "money",
+        "time": "hours from first contact to goal, per conversion; less is better",
+        "service_contacts": "contacts with service before the goal; less is better",
+    }
+    found: dict[str, Any] = {"journeys": float(chain.journeys[0])}
+    for k, (name, unit) in enumerate(units.items()):
+        values = after[name] - before[name]
+        if not np.isfinite(values[0]) or (name == "value" and moves.worth_sq is None):
+            found[name] = None
+            continue
+        se = float(jackknife_se(values[0], values[1:], axis=0))
+        model = (errors[k] ** 2 + off[k] ** 2) if k < 2 else 0.0
+        half = float(np.sqrt((_T31 * se) ** 2 + 1.96**2 * noise.get(name, 0.0) + model))
+        found[name] = {
+            "before": float(before[name][0]),
+            "after": float(after[name][0]),
+            "gain": float(values[0]),
+            "low": float(values[0]) - half,
+            "high": float(values[0]) + half,
+            "unit": unit,
+        }
+    return found
+
+
+def _results(chain: Chain, shares: Floats, seconds: Floats, moves: Moves) -> dict[str, Floats]:
+    """Conversions, value, time to the goal, service contacts: of all, and without each bucket."""
+    states = shares.shape[-2] - 1
+    visited = visits(shares)
+    converting = end_shares(shares)[..., 0]
+    worth = divide(chain.amounts, chain.moves)
+    wait = np.nan_to_num(divide(seconds, chain.moves))
+    ahead = _chances(shares)
+    onward = np.concatenate([ahead, np.ones_like(ahead[..., :1]), 0 * ahead[..., :1]], axis=-1)
+    spent = (shares * wait * onward[..., None, :]).sum(axis=-1)[..., 1:]
+    places = moves.places
+    helps = (places["kind"] == "service").fill_null(False) | places["assisted"]
+    of_state = np.zeros(states, dtype=bool)
+    for p in np.flatnonzero(helps.to_numpy()):
+        of_state[np.unique(chain.states[:, p])] = True
+    return {
+        "conversions": converting * chain.journeys,
+        "value": expected_sums(shares, np.nan_to_num(worth)) * chain.journeys,
+        "time": divide((visited * spent).sum(axis=-1), converting) / 3_600,
+        "service_contacts": (visited * of_state).sum(axis=-1) * chain.journeys,
+    }
+
+
+def _chances(shares: Floats) -> Floats:
+    """Chance of the goal from each state."""
+    states = shares.shape[-2] - 1
+    left = np.eye(states) - shares[..., 1:, :states]
+    return np.asarray(np.linalg.solve(left, shares[..., 1:, states, None])[..., 0])
+
+
+def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints] | tuple[None, None]:
+    """Places of both ends of a handoff; raises for what does not occur."""
+    column = "touchpoint"
+    names = moves.places[column].unique(maintain_order=True).to_list()
+    if change.kind == "move_traffic" and change.source not in names:
+        return None, None  # channels
+    for name in (change.source, change.target):
+        if (name or change.kind != "remove") and name not in names:
+            raise UnknownNameError(column, name, names)
+    if change.signal not in MENDABLE:
+        raise InputError(
+            f"{change.signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can"
+        )
+    if change.kind not in ("mend", "halve_wait"):
+        return None, None
+    source, target = moves.at(change.source), moves.at(change.target)
+    counted = moves.table.filter(
+        pl.col("before").is_in(source.tolist()), pl.col("place").is_in(target.tolist())
+    )
+    if counted.is_empty() and change.signal != "broken_handoff":
+        raise InputError(
+            f"{change.source} → {change.target} does not occur before a goal; `cx transitions` "
+            "lists the handoffs of the log"
+        )
+    return source, target
+
+
+def _apply(chain: Chain, moves: Moves, change: Change) -> tuple[Floats, Floats]:
+    """Shares of moves after the change, and the sums of waits."""
+    shares, seconds = transition_shares(chain.moves), chain.seconds
+    states = shares.shape[-2] - 1
+    if change.kind == "halve_wait":
+        rows, columns = _handoff(chain, moves, change)
+        seconds = seconds.copy()
+        seconds[:, rows[:, None], columns] *= 0.5
+        return shares, seconds
+    if change.kind == "remove":
+        gone = np.unique(chain.states[:, moves.at(change.source)])
+        return _lowered(shares, np.arange(states + 1), gone, 0.0), seconds
+    if change.kind == "move_traffic":
+        return _moved(shares, chain, moves, change), seconds
+    assert change.rate is not None
+    rows, columns, onto = _sends(chain, moves, change)
+    if onto is None:
+        return _lowered(shares, rows, columns, change.rate), seconds
+    changed = shares.copy()
+    for row in rows:
+        now = shares[:, row, columns].sum(axis=-1)
+        freed = np.maximum(now - change.rate, 0.0)
+        changed[:, row, columns] *= divide(now - freed, now).clip(0, 1)[:, None]
+        usual = chain.moves[:, row, onto] + 1e-9
+        changed[:, row, onto] += freed[:, None] * usual / usual.sum(axis=-1, keepdims=True)
+    return np.nan_to_num(changed), seconds
+
+
+def _sends(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Ints, Ints | None]:
+    """Rows that a fault strikes, columns it sends to, and where those mended go (None: on)."""
+    source, target = moves.at(change.source), moves.at(change.target)
+    states = chain.moves.shape[-2] - 1
+    ended = np.array([states + 1])
+    if change.signal == "broken_handoff":
+        rows, onto = _handoff(chain, moves, change)
+        return rows, ended, onto
+    rows = 1 + np.unique(chain.states[np.ix_(source, target)])
+    if change.signal == "abandonment":
+        return rows, ended, None
+    if change.signal == "ping_pong":
+        to = source
+    elif change.signal == "backtracking":
+        stage = moves.places["stage_index"].to_numpy()
+        to = np.flatnonzero(stage < stage[target].min())
+    else:
+        to = target
+    return rows, np.unique(chain.states[np.ix_(target, to)]), None
+
+
+def _handoff(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Ints]:
+    source, target = moves.at(change.source), moves.at(change.target)
+    rows = 1 + np.unique(chain.states[:, source])
+    return rows, np.unique(chain.states[np.ix_(source, target)])
+
+
+def _lowered(shares: Floats, rows: Ints, columns: Ints, rate: float) -> Floats:
+    """Lower the share of some columns to a rate; the others of the row take it in proportion."""
+    changed = shares.copy()
+    part = shares[:, rows]
+    now = part[..., columns].sum(axis=-1, keepdims=True)
+    new = np.minimum(now, rate)
+    scaled = part * np.nan_to_num(divide(1 - new, 1 - now), nan=1.0)
+    scaled[..., columns] = part[..., columns] * np.nan_to_num(divide(new, now), nan=1.0)
+    # a row that has nothing but these columns ends there
+    scaled[..., -1] += np.where(now[..., 0] >= 1 - 1e-12, 1 - scaled.sum(axis=-1), 0.0)
+    changed[:, rows] = scaled
+    return changed
+
+
+def _moved(shares: Floats, chain: Chain, moves: Moves, change: Change) -> Floats:
+    touchpoints = moves.places["touchpoint"].to_list()
+    column = "touchpoint" if change.source in touchpoints else "channel"
+    known = moves.places[column].unique(maintain_order=True).to_list()
+    for name in (change.source, change.target):
+        if name not in known:
+            raise UnknownNameError(column, name, known)
+    assert change.rate is not None
+    stage = moves.places["stage_index"].to_numpy()
+    every = moves.at(change.target, column)
+    arrivals = chain.moves[0].sum(axis=0)[: len(stage)]
+    every = every[arrivals[every] > 0]
+    if not len(every):
+        raise InputError(f"nobody comes to {change.target} before a goal: nothing can move there")
+    changed = shares.copy()
+    for place in moves.at(change.source, column):
+        like = every[stage[every] == stage[place]] if column == "channel" else every
+        onto = like if len(like) else every
+        freed = shares[..., place] * change.rate
+        changed[..., place] -= freed
+        changed[..., onto] += freed[..., None] * arrivals[onto] / arrivals[onto].sum()
+    return changed
+
+
+def _rate_error(chain: Chain, moves: Moves, change: Change, end: dict[str, Floats]) -> Floats:
+    """Half the interval that the error of the expected rate adds, for conversions and value."""
+    if change.kind != "mend" or not change.error or change.rate is None:
+        return np.zeros(2)
+    off = []
+    for rate in (change.rate - change.error, change.rate + change.error):
+        shifted = _apply(chain, moves, replace(change, rate=float(np.clip(rate, 0, 1))))
+        other = _results(chain, *shifted, moves)
+        off.append([abs(other[n][0] - end[n][0]) for n in ("conversions", "value")])
+    return 1.96 * np.asarray(off).max(axis=0)
+
+
+def _second_order(
+    moves: Moves, change: Change, start: dict[str, Floats], end: dict[str, Floats]
+) -> Floats:
+    """How far the gain is off that of a chain of pairs of contacts, for conversions and value."""
+    pairs = moves.second_order() if change.kind in ("mend", "remove") else None
+    if pairs is None:
+        return np.zeros(2)
+    before = _results(pairs, transition_shares(pairs.moves), pairs.seconds, moves)
+    after = _results(pairs, *_apply(pairs, moves, change), moves)
+    return np.array(
+        [after[n][0] - before[n][0] - end[n][0] + start[n][0] for n in ("conversions", "value")]
+    )
+
+
+def _assumptions(changes: Sequence[Change], workspace: Workspace) -> tuple[str, ...]:
+    said = [
+        "where a journey goes next depends on its last contact (at the changed handoff also on the "
+        "one before); the difference to a chain of pairs of contacts is in the interval",
+        "nothing else changes: as many journeys begin, and a journey that converts more does not "
+        "bring another one later",
+    ]
+    kinds = {c.kind for c in changes}
+    if "mend" in kinds:
+        said.append("those who are mended behave afterwards like those who go on from there")
+    if "halve_wait" in kinds:
+        said.append("who waits less is lost as often, and so converts as often")
+    if "remove" in kinds:
+        said.append("who would have come there goes where the others go from the same contact")
+    if "move_traffic" in kinds:
+        said.append("who is moved behaves like those who are at the new place by themselves")
+    if workspace.gap is not None:
+        said.append(
+            "contacts of the last gap before the end of the log move on like those before them"
+        )
+    if len(changes) > 1:
+        said.append("gains of several changes add up; what they share is counted twice")
+    return tuple(said)

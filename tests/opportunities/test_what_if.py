@@ -1,0 +1,221 @@
+"""What-if: against journeys walked one by one, logs with a known cause, and arithmetic by hand."""
+
+from collections import Counter
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from journey_oracle import START, contact, journey_map, make_workspace, random_log, split
+
+from cxlib.errors import InputError, NotMeasurableError, UnknownNameError
+from cxlib.opportunities.moves import read_moves
+from cxlib.opportunities.what_if import Change, estimate_what_if, mend_to_expected
+
+NAMES = ["newsletter", "ad", "page", "visit", "basket", "pay"]
+PAGE, BASKET, PAY = 2, 4, 5
+
+
+def world(seed):
+    """Two hidden kinds of customers, each with ways and exits of its own."""
+    dice = np.random.default_rng(seed)
+    ways = dice.gamma(1.0, size=(2, 6, 6)) * np.where(np.arange(6) == PAY, 0.3, 1.0)
+    ways[:, BASKET, PAY] += 1.5
+    ways[:, np.arange(6), np.arange(6)] = 0
+    exits = dice.uniform(0.05, 0.3, (2, 6)) * np.array([[1.0], [1.6]])
+    return (ways / ways.sum(2, keepdims=True)).cumsum(2), exits
+
+
+def walk(made, customers, seed, *, fault):
+    """Rows (customer, day, place) up to the goal; conversions; usual exit of those struck."""
+    ways, exits = made
+    dice = np.random.default_rng(seed)
+    kind, here = dice.integers(0, 2, customers), dice.integers(0, 5, customers)
+    came, day = np.full(customers, -1), dice.uniform(0, 200, customers)
+    alive, rows, usual, conversions = np.arange(customers), [], [], 0
+    while len(alive):
+        place, k = here[alive], kind[alive]
+        rows.append(np.column_stack([alive, day[alive], place]))
+        hit = (came[alive] == PAGE) & (place == BASKET)
+        usual.append(exits[k, place][hit])
+        conversions += int((place == PAY).sum())
+        lost = dice.random(len(alive)) < exits[k, place] + np.where(hit, fault, 0.0)
+        alive = alive[(place != PAY) & ~lost]
+        place, k = here[alive], kind[alive]
+        following = (ways[k, place] < dice.random(len(alive))[:, None]).sum(1).clip(0, PAY)
+        came[alive], here[alive] = place, following
+        day[alive] += dice.exponential(1.0, len(alive)) + 0.001
+    return np.concatenate(rows), conversions, float(np.concatenate(usual).mean())
+
+
+def as_log(rows):
+    return [
+        contact(f"c{int(who):05}", round(day * 1440) / 1440, NAMES[int(place)])
+        for who, day, place in rows
+    ]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_mending_gains_what_a_world_without_the_fault_has(tmp_path, seed):
+    made, customers = world(seed), 2_500
+    rows, _, usual = walk(made, customers, seed, fault=0.25)
+    many = 200_000
+    broken, mended = (walk(made, many, 99 + seed, fault=f)[1] for f in (0.25, 0.0))
+    rule = journey_map(lost=(), until=START + timedelta(days=270))
+    workspace = make_workspace(tmp_path / "ws", as_log(rows), rule=rule)
+    change = Change(kind="mend", source="page", target="basket", rate=usual)
+    found = estimate_what_if(workspace, [change]).conversions
+    assert found["before"] == pytest.approx((rows[:, 2] == PAY).sum())
+    assert found["low"] <= (mended - broken) / many * customers <= found["high"]
+    assert found["low"] > 0
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    log = random_log(5, customers=190)
+    return log, make_workspace(tmp_path_factory.mktemp("what_if") / "ws", log)
+
+
+def moves_by_hand(log, rule):
+    """Moves before the first goal, of contacts watched for the gap, in plain loops."""
+    until, counted, begun = max(c.at for c in log), Counter(), 0
+    for journey in split(log, rule):
+        contacts = journey.contacts
+        if contacts[0].stage == "aftersales":
+            continue
+        begun += 1
+        before = None
+        for i, c in enumerate(contacts):
+            if c.touchpoint == "pay":
+                break
+            if c.at + rule.journey.gap <= until:
+                after = contacts[i + 1] if i + 1 < len(contacts) else None
+                name = None if after is None else (after.touchpoint, after.channel)
+                counted[before, (c.touchpoint, c.channel), name] += 1
+            before = (c.touchpoint, c.channel)
+    return counted, begun
+
+
+def test_moves_equal_plain_loops(small):
+    log, workspace = small
+    moves = read_moves(workspace)
+    names = [*workspace.places.select("touchpoint", "channel").iter_rows(), None]
+    found = Counter()
+    for row in moves.table.iter_rows(named=True):
+        after = row["next"]
+        following = ("pay", "goal") if after == -1 else None if after == -2 else names[after]
+        found[names[row["before"]], names[row["place"]], following] += row["n"]
+    counted, begun = moves_by_hand(log, journey_map())
+    expected = Counter()
+    for (before, place, after), n in counted.items():
+        paid = after is not None and after[0] == "pay"
+        expected[before, place, ("pay", "goal") if paid else after] += n
+    assert found == expected
+    assert moves.starts["n"].sum() == begun
+
+
+def test_the_chain_equals_journeys_walked_one_by_one(small):
+    _, workspace = small
+    moves = read_moves(workspace)
+    chain = moves.first_order()
+    counts = chain.moves[0]
+    states = counts.shape[1] - 2
+    dice = np.random.default_rng(0)
+    total = counts.sum(axis=1, keepdims=True)
+    shares = np.where(total > 0, counts / np.maximum(total, 1), 0.0)
+    shares[total[:, 0] == 0, -1] = 1.0
+    removed = moves.at("basket")
+    cut = shares.copy()
+    cut[:, removed] = 0.0
+    cut /= np.maximum(cut.sum(axis=1, keepdims=True), 1e-12)
+    walkers, converted, here = 100_000, 0, np.zeros(100_000, dtype=int)
+    ways = cut.cumsum(axis=1)
+    while len(here):
+        column = (ways[here] < dice.random(len(here))[:, None] * ways[here][:, -1:]).sum(axis=1)
+        converted += int((column == states).sum())
+        here = 1 + column[column < states]
+    found = estimate_what_if(workspace, [Change(kind="remove", source="basket")])
+    expected = converted / walkers * found.journeys
+    # four standard errors of the walk
+    error = 4 * found.journeys * 0.5 / walkers**0.5
+    assert found.conversions["after"] == pytest.approx(expected, abs=error)
+
+
+def four(*, amount=None):
+    """Forty customers: half are lost at the basket after a page, the others pay after a day."""
+    log = []
+    for n in range(40):
+        log += [contact(f"c{n:02}", n, "page"), contact(f"c{n:02}", n + 2, "basket")]
+        if n % 2:
+            log.append(contact(f"c{n:02}", n + 3, "pay"))
+    return log
+
+
+def test_arithmetic_by_hand(tmp_path):
+    rule = journey_map(until=START + timedelta(days=120))
+    workspace = make_workspace(tmp_path / "ws", four(), rule=rule)
+    mended = estimate_what_if(
+        workspace, [Change(kind="mend", source="page", target="basket", rate=0.25)]
+    )
+    assert (mended.journeys, mended.value) == (40, None)
+    assert mended.conversions["before"] == pytest.approx(20)
+    assert mended.conversions["after"] == pytest.approx(30)
+    assert mended.time["before"] == pytest.approx(72)
+    assert mended.time["gain"] == pytest.approx(0)
+    halved = estimate_what_if(
+        workspace, [Change(kind="halve_wait", source="page", target="basket")]
+    )
+    assert halved.time["gain"] == pytest.approx(-24)
+    assert halved.conversions["gain"] == pytest.approx(0)
+    before = Change(kind="mend", source="page", target="basket", signal="broken_handoff", rate=0.0)
+    assert estimate_what_if(workspace, [before]).conversions["gain"] == pytest.approx(0)
+    gone = estimate_what_if(workspace, [Change(kind="remove", source="basket")])
+    assert gone.conversions["after"] == pytest.approx(0)
+    # a rate above what is observed mends nothing
+    worse = Change(kind="mend", source="page", target="basket", rate=0.9)
+    assert estimate_what_if(workspace, [worse]).conversions["gain"] == pytest.approx(0)
+
+
+def test_traffic_moves_to_touchpoints_and_channels(small):
+    _, workspace = small
+    for source, target in (("ad", "page"), ("web", "store")):
+        one, two = (
+            estimate_what_if(
+                workspace, [Change(kind="move_traffic", source=source, target=target, rate=rate)]
+            ).conversions["gain"]
+            for rate in (0.0, 0.2)
+        )
+        assert one == pytest.approx(0)
+        assert two != pytest.approx(0)
+
+
+def test_what_cannot_be_asked_says_why(small, tmp_path):
+    log, workspace = small
+    with pytest.raises(InputError, match="name a change"):
+        estimate_what_if(workspace, [])
+    with pytest.raises(UnknownNameError, match="baskt"):
+        estimate_what_if(workspace, [Change(kind="remove", source="baskt")])
+    with pytest.raises(UnknownNameError, match="faxes"):
+        estimate_what_if(
+            workspace, [Change(kind="move_traffic", source="web", target="faxes", rate=0.1)]
+        )
+    with pytest.raises(InputError, match="does not occur before a goal"):
+        estimate_what_if(workspace, [Change(kind="mend", source="pay", target="ad", rate=0.0)])
+    with pytest.raises(InputError, match="cannot be mended by moving"):
+        mend_to_expected(workspace, "ad", "page", signal="delay")
+    without = make_workspace(tmp_path / "ws", log, rule=journey_map(goal=()))
+    with pytest.raises(NotMeasurableError, match="names no goal"):
+        estimate_what_if(without, [Change(kind="remove", source="ad")])
+
+
+def test_without_a_finding_a_handoff_is_held_against_the_other_arrivals(small):
+    _, workspace = small
+    change = mend_to_expected(workspace, "ad", "page")
+    moves = read_moves(workspace)
+    others = moves.table.filter(
+        pl.col("place").is_in(moves.at("page").tolist()),
+        ~pl.col("before").is_in(moves.at("ad").tolist()),
+    )
+    ended = others.filter(pl.col("next") == -2)["n"].sum() / others["n"].sum()
+    assert change.rate == pytest.approx(ended)
+    assert change.error > 0
