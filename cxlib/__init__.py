@@ -6,7 +6,7 @@ The log       log = cx.read_log("sales.csv", map="map.yaml")  # log.report, log.
 A part of it  app = cx.Where(segment={"persona": "explorer"}, since="2025-03", channel="app")
 What happens  cx.measure_touchpoints(ws, where=app), and in the same way measure_overview,
               _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _step_matrix,
-              _perception, _attribution;
+              _perception, _loyalty, _attribution;
               cx.measure_funnel(ws, steps=["product page", "basket"])
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))
               cx.compare_segments(ws, dimension="persona")
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from cxlib.measures.attribution import measure_attribution as measure_attribution
     from cxlib.measures.first_contacts import measure_first_contacts as measure_first_contacts
     from cxlib.measures.funnels import measure_funnel as measure_funnel
+    from cxlib.measures.loyalty import measure_loyalty as measure_loyalty
     from cxlib.measures.overview import measure_overview as measure_overview
     from cxlib.measures.paths import measure_paths as measure_paths
     from cxlib.measures.perception import measure_perception as measure_perception

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
-from cxlib.store.walk import Scope, changes, follow_contacts
+from cxlib.store.walk import Scope, changes, follow_contacts, open_waits
 
 __all__ = [
     "OUTCOMES",
@@ -129,14 +129,16 @@ def read_contacts(
     Yields
     ------
     polars.DataFrame
-        ``customer``, ``place``, ``next`` and ``wait`` (see `cxlib.store.walk.follow_contacts`).
+        ``customer``, ``place``, ``next``, ``wait`` and ``open_wait``: see `cxlib.store.walk`.
     """
     scope = workspace.scope
     tests = _choose(workspace, where).tests()
+    places = workspace.places
+    calendar = workspace.journey_map.calendar(places["touchpoint"], places["channel"])
     for file in workspace.bucket_files():
         rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)
         kept = rows.filter(*tests) if tests else rows
-        yield kept.select("customer", "place", "next", "wait")
+        yield open_waits(kept, calendar).select("customer", "place", "next", "wait", "open_wait")
 
 
 def choose_contacts(

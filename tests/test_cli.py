@@ -496,3 +496,18 @@ def test_real_logs_go_from_init_to_answers(file, shared_data, tmp_path):
         assert sum(r["contacts"] for r in rows) == 8_577
         internet = [r for r in rows if r["channel"] == "Internet"]
         assert max(r["customers"] for r in internet) == 1_250
+
+
+def test_init_says_what_check_would_say(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    rows = [
+        f"c{c},2025-01-{1 + c:02} 1{s}:00,{what}\n"
+        for c in range(20)
+        for s, what in enumerate(("visit", "basket", "payment"))
+    ]
+    log.write_text("client,time,event\n" + "".join(rows))
+    made = CliRunner().invoke(app, ["init", str(log), "--out", str(tmp_path / "map.yaml")])
+    assert made.exit_code == 0
+    assert "cx check says: 60 of 60 rows kept, 20 customers" in " ".join(made.output.split())
+    checked = CliRunner().invoke(app, ["check", str(log), "--map", str(tmp_path / "map.yaml")])
+    assert checked.exit_code == 0

@@ -18,6 +18,7 @@ from cxlib.cli.opportunities import print_attribution, print_what_if
 from cxlib.cli.perceiving import print_perception
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
+from cxlib.cli.returning import print_loyalty
 from cxlib.cli.showing import open_lab, serve
 from cxlib.cli.terminal import echo, say
 from cxlib.errors import CxError
@@ -85,6 +86,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "funnel": print_funnel,
     "findings": print_findings,
     "perception": print_perception,
+    "loyalty": print_loyalty,
     "attribution": print_attribution,
     "what-if": print_what_if,
     "predict": print_predictions,

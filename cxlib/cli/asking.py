@@ -60,7 +60,8 @@ def print_transitions(
     """Print what directly follows what, and how soon.
 
     The wait is a median that allows for transitions still to come, with its interval. With --json
-    also ``median_wait``: of those that happened, exactly.
+    also ``median_wait``: of those that happened, exactly. Where the map has opening hours, the
+    open wait stands beside it: the median of the time for which the target was open meanwhile.
     """
     from cxlib.columns import Columns
     from cxlib.measures.transitions import measure_transitions
@@ -70,10 +71,12 @@ def print_transitions(
     where = read_selection(opened, segment=segment, channel=channel, period=period)
     found = measure_transitions(summary, where=where)
     table = found.table.rename({"n": "count"})
+    timed = opened.journey_map.calendar(opened.places["touchpoint"], opened.places["channel"])
+    if as_json or timed is not None:
+        seen = measure_waits(opened, where=where)
+        both = seen.table.select("source", "target", "open_wait", median_wait="wait")
+        table = table.join(both, on=["source", "target"], how="left", maintain_order="left")
     if as_json:
-        seen = measure_waits(opened, where=where).table
-        seen = seen.select("source", "target", median_wait="wait")
-        table = table.join(seen, on=["source", "target"], how="left", maintain_order="left")
         print_json(
             [{**row, "median_wait": row["median_wait_seconds"]} for row in as_records(table)]
         )
@@ -85,6 +88,7 @@ def print_transitions(
         count=named["n"],
         share=named["share"],
         wait=named["wait"],
+        **({} if timed is None else {"open_wait": seen.columns["open_wait"]}),
     )
     print_written(
         columns.written(table),

@@ -117,7 +117,8 @@ def _customers(seen: _Seen) -> Iterator[str]:
         yield (
             f"one customer, {top['customer']!r}, has {top['contacts']:,} of {rows:,} contacts "
             f"({top['contacts'] / rows:.0%}): is it a placeholder for many strangers, or a "
-            "machine? Every rate moves with it; if so, leave it out"
+            "machine? "
+            f"Every rate moves with it; if so, write not_a_customer: [{top['customer']!r}]"
         )
 
 
@@ -129,9 +130,8 @@ def _times(seen: _Seen) -> Iterator[str]:
     if rows and tied > OFTEN * rows and not ordered:
         yield (
             f"{tied:,} of {rows:,} contacts ({tied / rows:.0%}) are at the same instant as "
-            "another of "
-            "their customer, and nothing gives their order; name a column under `sequence`, or "
-            "write ties_as_listed: true where the map lists the steps in their order"
+            "another of their customer, and nothing gives their order; name a column under "
+            "`sequence`, or write ties_as_listed: true where the map lists the steps in their order"
         )
     zone = seen.zone
     wall = pl.col("occurred_at").dt.convert_time_zone(zone).dt.replace_time_zone(None)

@@ -255,8 +255,8 @@ def _detect(column: _Column, where: str) -> None:
             found, how = read_numbers(column.text.gather(at))
             column.take(at, **found)
             column.hints += [f"{where}: {said}" for said in how]
+        _read_numeric_dates(column, where)
         _read_worded(column, where, among=~is_number(column.text))
-    _read_numeric_dates(column, where)
 
 
 def _read_usual(column: _Column) -> None:
@@ -301,17 +301,33 @@ def _read_numeric_dates(column: _Column, where: str) -> None:
         order = _order(days, months, year.filter(here))
         if order is None:
             continue
+        _read_alike(column, here, order)
         read = column.read(DAY_FIRST if order == "day" else MONTH_FIRST, here)
-        if read is None:
-            continue
-        _say_zones(column, where, [read])
         proof = column.text.filter(here).filter((days if order == "day" else months) > 12)[0]
         said = f"{where}: the {order} comes first: {proof!r} has one reading only"
-        if without := len(read) - int(read["has_clock"].sum()):
-            said += f"; {without:,} have no time of day and are read as 00:00" * (
-                without < len(read)
-            )
+        if read is not None:
+            _say_zones(column, where, [read])
+            without = len(read) - int(read["has_clock"].sum())
+            if 0 < without < len(days):
+                said += f"; {without:,} have no time of day and are read as 00:00"
         column.hints.append(said)
+
+
+def _read_alike(column: _Column, here: pl.Series, order: str) -> None:
+    """Read the times that are written as most are, with a day and a month in the order given."""
+    at = here.arg_true()
+    texts = column.text.gather(at)
+    guess = guess_time_format(texts.gather_every(max(len(texts) // 500, 1)).to_list())
+    if guess is None:
+        return
+    pattern = guess[0]
+    if pattern.index("%d") > pattern.index("%m") if order == "day" else pattern.startswith("%d"):
+        pattern = pattern.replace("%d", "%x").replace("%m", "%d").replace("%x", "%m")
+    read = _to_datetime(texts, pattern)
+    # %Y takes two digits for a year of the first century.
+    read = read.set((read.dt.year() < 1900).fill_null(False), None)
+    is_aware = isinstance(read.dtype, pl.Datetime) and read.dtype.time_zone is not None
+    column.take(at, aware=read if is_aware else None, naive=None if is_aware else read)
 
 
 def _read_given(column: _Column, one: str) -> None:

@@ -255,10 +255,8 @@ class IngestReport:
         if self.journeys is not None:
             yield "journeys", f"{self.journeys:,}"
         if self.first_at is not None and self.last_at is not None:
-            # on the clock of the map: the last day must be the local one
-            zone = ZoneInfo(self.time_zone)
-            yield "first", f"{self.first_at.astimezone(zone):%Y-%m-%d %H:%M} {self.time_zone}"
-            yield "last", f"{self.last_at.astimezone(zone):%Y-%m-%d %H:%M} {self.time_zone}"
+            yield "first", self._clock(self.first_at)
+            yield "last", self._clock(self.last_at)
         if self.without_offset:
             yield "times without offset", f"{self.without_offset:,}, taken as {self.time_zone}"
         if self.moved or self.twice:
@@ -281,6 +279,13 @@ class IngestReport:
             yield "customers without segment", f"{self.customers_without_segment:,}"
         if self.segments_left_out:
             yield "segments left out", ", ".join(self.segments_left_out)
+
+    def _clock(self, at: datetime) -> str:
+        """Write an instant on the clock of the map, whose day is the local one, and in UTC."""
+        utc = f"{at:%Y-%m-%d %H:%M} UTC"
+        if self.time_zone == "UTC":
+            return utc
+        return f"{at.astimezone(ZoneInfo(self.time_zone)):%Y-%m-%d %H:%M} {self.time_zone} ({utc})"
 
     def _unmapped(self) -> list[tuple[str, str]]:
         lines = [

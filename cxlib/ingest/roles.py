@@ -42,7 +42,7 @@ _NO_ID = vocabulary(
     "time date price"
 )
 _CONTACT = phrases(
-    "concept name|touchpoint|activity|event name|event text|event|action|"
+    "concept name|what|touchpoint|activity|event name|event text|event|action|"
     "interaction|step|event type|eventtype|eventname|activity name|activity type|"
     "page name|page|screen name|screen|page type|page title|contact type|"
     "call type|aktivität|aktion|activiteit|contactpunt|contact|verb|task|"
@@ -148,10 +148,11 @@ def rank_customers(columns: Mapping[str, Column]) -> list[tuple[float, Column]]:
 def _score_customer(column: Column) -> float | None:
     if column.kind in ("empty", "time", "flag") or (column.distinct < 2 and column.rows > 10):
         return None
-    if column.kind == "number" and (column.numbers % 1 != 0).any():
-        return None
     words, joined = set(column.words), "".join(column.words)
     is_id = bool(words & _ID) or joined.endswith("id")
+    # an analytics id such as 1234567.1700000000 is no measure
+    if column.kind == "number" and not is_id and (column.numbers % 1 != 0).any():
+        return None
     score = 0.0
     if column.name.lower().strip() == "case:concept:name":
         return 9.0
@@ -406,18 +407,34 @@ def _guess_labels(roles: Roles, free: Mapping[str, Column]) -> None:
             if not set(c.words) & {"id", "age", "price", "lifecycle", "user", "first"}
         ]
         if role != "owner":
-            ranked = [(r, c) for r, c in ranked if roles.varies.get(c.name, 1) >= VARIES]
+            ranked = [
+                (r, c)
+                for r, c in ranked
+                if roles.varies.get(c.name, 1) >= VARIES
+                or (role == "channel" and _of_case(roles, c))
+            ]
         if not ranked:
             continue
         best = min(ranked, key=lambda rc: rc[0])[1]
         varied = roles.varies.get(best.name, 1.0)
         why = f"its name; {varied:.0%} of the customers have several of its {best.distinct} values"
+        if role == "channel" and varied < VARIES:
+            why = f"the channel by which the case came in, one of {best.distinct} for each"
+            roles.segments[best.name] = Guess(best.name, why)
         roles.columns[role] = Guess(best.name, why)
+
+
+def _of_case(roles: Roles, column: Column) -> bool:
+    """Whether a column is the channel of a case: its steps then have no channel of their own."""
+    customer = roles.columns["customer"].value.lower()
+    return customer.startswith("case") and set(column.words) <= {"case", *_CHANNEL[:4]}
 
 
 def _guess_surroundings(roles: Roles, free: Mapping[str, Column]) -> None:
     """Sort what is left into segments of the customer and environments of the contact."""
     combinations = 1
+    for name in roles.segments:
+        combinations *= free[name].distinct + 1
     customers = roles.columns["customer"].value
     left = [
         c

@@ -28,6 +28,12 @@ class Waits(Result):
             n=Count("transitions", each="contacts"),
             customers=Customers("distinct"),
             wait=Wait("exact median", of="n", each="contacts"),
+            open_wait=Wait(
+                "median of the time for which what follows was open meanwhile; unknown where it "
+                "has no opening hours",
+                of="n",
+                each="contacts",
+            ),
             wait_quarter=Wait("a quarter of the waits is shorter", of="n", each="contacts"),
             wait_three_quarters=Wait("a quarter is longer", of="n", each="contacts"),
         )
@@ -75,15 +81,23 @@ def measure_waits(
         moves = rows.filter(pl.col("next") < DONE).select(
             "customer",
             "wait",
+            "open_wait",
             source=code.gather(pl.col("place").cast(pl.UInt32)),
             target=code.gather(pl.col("next").cast(pl.UInt32)),
         )
-        waits.append(moves.select(*pair, "wait"))
+        waits.append(moves.select(*pair, "wait", "open_wait"))
         # buckets share no customer, so that their distinct customers add up
         people.append(moves.group_by(pair).agg(customers=pl.col("customer").n_unique()))
     if not waits:
-        waits = [pl.DataFrame(schema={"source": pl.UInt16, "target": pl.UInt16, "wait": pl.Int64})]
-    timed = pl.concat(waits).group_by(pair).agg(n=pl.len(), **_quartiles())
+        empty = {"source": pl.UInt16, "target": pl.UInt16, "wait": pl.Int64, "open_wait": pl.Int64}
+        waits = [pl.DataFrame(schema=empty)]
+    # places with hours and places without may share a name: their waits are no one quantity
+    timed = (
+        pl.concat(waits)
+        .with_columns(pl.when(~pl.col("open_wait").is_null().any().over(pair)).then("open_wait"))
+        .group_by(pair)
+        .agg(n=pl.len(), **_quartiles())
+    )
     if people:
         counted = pl.concat(people).group_by(pair).agg(pl.col("customers").sum())
         timed = timed.join(counted, on=pair)
@@ -92,7 +106,10 @@ def measure_waits(
         *(name.gather(pl.col(end).cast(pl.UInt32)).alias(end) for end in pair),
         pl.col("n").cast(pl.UInt32),
         pl.col("customers").cast(pl.UInt32),
-        *_quartiles(),
+        "wait",
+        "open_wait",
+        "wait_quarter",
+        "wait_three_quarters",
     )
     return Waits(
         table=table.sort("n", *pair, descending=[True, False, False]),
@@ -103,9 +120,13 @@ def measure_waits(
 
 
 def _quartiles() -> dict[str, pl.Expr]:
-    wait = pl.col("wait")
-    shares = {"wait": 0.5, "wait_quarter": 0.25, "wait_three_quarters": 0.75}
+    shares = {
+        "wait": ("wait", 0.5),
+        "open_wait": ("open_wait", 0.5),
+        "wait_quarter": ("wait", 0.25),
+        "wait_three_quarters": ("wait", 0.75),
+    }
     return {
-        name: wait.quantile(share, interpolation="linear").round().cast(pl.Duration("us"))
-        for name, share in shares.items()
+        name: pl.col(of).quantile(share, interpolation="linear").round().cast(pl.Duration("us"))
+        for name, (of, share) in shares.items()
     }

@@ -146,6 +146,9 @@ def slopes(products: Estimates) -> Estimates:
 def driver_shares(products: Estimates, *, method: str = "relative") -> tuple[Interval, float]:
     """Shares of explained variation by driver, with jackknife intervals over customer buckets.
 
+    A share is a square: its own jackknife interval ends too low for large ones, that of its root is
+    off for small ones. The interval holds both, which is what covers 95 % from 20 answers on.
+
     Parameters
     ----------
     products
@@ -166,5 +169,10 @@ def driver_shares(products: Estimates, *, method: str = "relative") -> tuple[Int
     without = np.stack([share_out(whole - part) for part in products], axis=1)
     se = jackknife_se(estimate, without)
     units = effective_buckets(products[None, :, 0, 0])
-    low, high = mean_interval(estimate, se, buckets=np.repeat(units, len(estimate)))
-    return Interval(estimate, np.maximum(low, 0.0), high, se), float(estimate.sum())
+    buckets = np.repeat(units, len(estimate))
+    low, high = mean_interval(estimate, se, buckets=buckets)
+    # a Shapley share of suppressed drivers may be below 0: its root is 0
+    root, roots = (np.sqrt(np.maximum(x, 0.0)) for x in (estimate, without))
+    root_low, root_high = mean_interval(root, jackknife_se(root, roots), buckets=buckets)
+    low = np.minimum(np.maximum(low, 0.0), np.maximum(root_low, 0.0) ** 2)
+    return Interval(estimate, low, np.maximum(high, root_high**2), se), float(estimate.sum())

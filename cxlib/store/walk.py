@@ -19,6 +19,7 @@ import polars as pl
 
 from cxlib.bins import N_BINS, bin_of, part_of
 from cxlib.journeys import NO_STAGE
+from cxlib.opening_hours import Calendar
 
 __all__ = [
     "DONE",
@@ -34,6 +35,7 @@ __all__ = [
     "look_back",
     "next_in",
     "next_where",
+    "open_waits",
     "visits",
 ]
 
@@ -149,6 +151,34 @@ def follow_contacts(rows: pl.DataFrame, *, scope: Scope) -> pl.DataFrame:
         .drop("_followed")
         .collect()
     )
+
+
+def open_waits(followed: pl.DataFrame, calendar: Calendar | None) -> pl.DataFrame:
+    """Add to contacts that were followed the time for which the next place was open meanwhile.
+
+    Parameters
+    ----------
+    followed
+        From `follow_contacts`.
+    calendar
+        Opening hours by place; None: no place has any.
+
+    Returns
+    -------
+    polars.DataFrame
+        The rows with ``open_wait`` (Int64, microseconds); null where no contact of the journey
+        followed, or none at a place with opening hours.
+    """
+    found = pl.Series("open_wait", [None], dtype=pl.Int64).new_from_index(0, len(followed))
+    if calendar is None:
+        return followed.with_columns(found)
+    timed = [place for place, hours in enumerate(calendar.hours) if hours is not None]
+    rows = followed["next"].is_in(timed).arg_true()
+    ended = followed.select(
+        "next", wait=pl.col("wait").cast(pl.Duration("us")), at="occurred_at"
+    ).filter(pl.Series(followed["next"].is_in(timed)))
+    counted = calendar.open_waits(ended["next"], ended["at"] + ended["wait"], ended["wait"])
+    return followed.with_columns(found.scatter(rows, counted.to_physical()))
 
 
 def longest(gap: timedelta | None) -> int:

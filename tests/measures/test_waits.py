@@ -1,13 +1,15 @@
 """Waits between contacts, against medians of waits followed by hand."""
 
+from dataclasses import replace
 from datetime import timedelta
 from statistics import median
 
 import pytest
-from journey_oracle import contact, follow, make_workspace
+from journey_oracle import contact, follow, journey_map, make_workspace
 
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.measures.waits import measure_waits
+from cxlib.opening_hours import parse_opening_hours
 from cxlib.summary import Selection
 
 
@@ -66,3 +68,21 @@ def test_nobody_going_on_is_an_empty_table_and_unknown_names_are_errors(tmp_path
         measure_waits(workspace, where=Selection(channel="fax"))
     with pytest.raises(InputError, match="outside the log"):
         measure_waits(workspace, where=Selection(period=(0, 99)))
+
+
+def test_a_wait_for_what_closes_is_counted_in_its_opening_hours_as_well(tmp_path):
+    """Support is open on weekdays from 8 to 18; START, 1 January 2025, is a Wednesday."""
+    hours = {"phone": parse_opening_hours("Mon-Fri 08:00-18:00")}
+    rule = replace(journey_map(), opening_hours=hours)
+    log = []
+    # from Friday 17:00 to Monday 9:00: two of the 64 hours were open
+    for i, start in enumerate((2 + 17 / 24, 9 + 17 / 24, 16 + 17 / 24)):
+        log += [contact(f"c{i}", start, "page"), contact(f"c{i}", start + 64 / 24, "support")]
+        log += [contact(f"c{i}", start - 1, "ad")]
+    workspace = make_workspace(tmp_path / "ws", log, rule=rule)
+    table = measure_waits(workspace).table
+    found = {
+        row[:2]: row[2:] for row in table.select("source", "target", "wait", "open_wait").rows()
+    }
+    assert found["page", "support"] == (timedelta(hours=64), timedelta(hours=2))
+    assert found["ad", "page"] == (timedelta(days=1), None)

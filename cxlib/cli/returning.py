@@ -1,0 +1,35 @@
+"""Commands about what an experience leads to: `cx loyalty`."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from cxlib.cli.selecting import Json, WorkspaceFolder
+from cxlib.cli.terminal import as_records, print_json, print_written
+
+__all__ = ["print_loyalty"]
+
+
+def print_loyalty(workspace: WorkspaceFolder, as_json: Json = False) -> None:
+    """Print who comes back and who reaches the goal again, by when, and what it is worth."""
+    from cxlib.measures.loyalty import measure_loyalty
+    from cxlib.store import Workspace
+
+    opened = Workspace.open(workspace)
+    found = measure_loyalty(opened)
+    if as_json:
+        order = ["by", "group", "outcome", "days", "n", "share", "low", "high", "events"]
+        rows = found.table.rename({"share_low": "low", "share_high": "high"})
+        print_json(as_records(rows.select(*order, pl.all().exclude(order))))
+        return
+    shown = found.table.filter((pl.col("by") == "all") | pl.col("days").is_in([90, 365]))
+    print_written(
+        found.columns.written(shown),
+        title=f"{opened.journey_map.name}: who comes back",
+        note=[
+            "Days after the first journey (return) or the first goal (repeat_goal); who has not "
+            f"come back is followed to {found.observed_until:%Y-%m-%d}. Differences are to all "
+            "other customers. --json has all days.",
+            *found.sentences(),
+        ],
+    )

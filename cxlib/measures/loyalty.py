@@ -1,0 +1,388 @@
+"""Loyalty: who comes back and who reaches the goal again, by when, and what that is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.columns import Columns, Count, Customers, Label, Money, Points, Share, Tables
+from cxlib.errors import InputError, NotMeasurableError
+from cxlib.numbers import decimal, money, plural, points, share
+from cxlib.results import Result, answers, result
+from cxlib.segments import DIMENSION
+from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
+from cxlib.statistics.rates import difference_of_rates
+from cxlib.statistics.recurrence import event_curve, mean_cumulative
+from cxlib.store import Workspace
+
+__all__ = ["DAYS", "Loyalty", "measure_loyalty", "rating_class"]
+
+DAYS = (7, 30, 90, 180, 365, 730)
+"""Days after the first journey, or the first goal, that are asked about where nothing is said."""
+
+RETURN, REPEAT_GOAL = "return", "repeat_goal"
+
+_DAY = 86_400e6
+_TOLD_FROM = 30
+"""Customers a group needs for its difference to be put into words."""
+
+_VERBS = {RETURN: "came back after their first journey", REPEAT_GOAL: "reached the goal again"}
+
+
+@result
+class Loyalty(Result):
+    """What `measure_loyalty` returns."""
+
+    title = "Who comes back"
+    tables = Tables(
+        table=Columns(
+            "one row per outcome, group and number of days; the group of all customers first",
+            outcome=Label("return, or repeat_goal"),
+            by=Label("all, touchpoint or channel of the first contact, segment.NAME, rating.SCALE"),
+            group=Label("low, middle, high of a rating"),
+            days=Count("after the first journey, or the first goal"),
+            n=Customers("followed from then on"),
+            events=Customers("with the outcome by these days"),
+            at_risk=Customers("followed so long without it", detail=True),
+            share=Share("with the outcome by then; null: none was followed so long", interval=True),
+            difference=Points("to all other customers told apart in this way", interval=True),
+            value=Money("mean amount in later journeys by then", interval=True, optional=True),
+        ),
+    )
+
+    def sentences(self) -> list[str]:
+        """Say how many come back, and which groups clearly do so more or less often."""
+        said = []
+        for outcome in self.table["outcome"].unique(maintain_order=True):
+            rows = self.table.filter(pl.col("outcome") == outcome)
+            whole = rows.filter((pl.col("by") == "all") & pl.col("share").is_not_null())
+            if whole.is_empty():
+                continue
+            longest = whole.filter(pl.col("at_risk") >= 0.1 * pl.col("n")).tail(1)
+            row = (longest if len(longest) else whole.head(1)).row(0, named=True)
+            worth = "" if row.get("value") is None else f", worth {_worth(row)} each"
+            said.append(
+                f"{share(row['share'], row['share_low'], row['share_high'])} of "
+                f"{plural(row['n'], 'customer')} {_VERBS[outcome]} within {row['days']} days{worth}"
+            )
+            said += _clear_differences(rows.filter(pl.col("days") == row["days"]))
+        return said
+
+
+def _worth(row: dict[str, Any]) -> str:
+    return money(row["value"], row["value_low"], row["value_high"])
+
+
+def _clear_differences(rows: pl.DataFrame) -> list[str]:
+    """Say the strongest differences between groups that stand among so many tests."""
+    tested = rows.filter(pl.col("difference").is_not_null() & (pl.col("n") >= _TOLD_FROM))
+    if tested.is_empty():
+        return []
+    apart, low, high = (
+        tested[c].to_numpy() for c in ("difference", "difference_low", "difference_high")
+    )
+    # the interval is not symmetric: what counts is its end towards none
+    half = np.where(apart > 0, apart - low, high - apart)
+    q = false_discovery_rate(p_values(apart, half / 1.96))
+    clear = tested.filter(pl.Series(np.nan_to_num(q, nan=1.0) <= 0.05)).sort(
+        pl.col("difference").abs(), descending=True
+    )
+    return [
+        f"{row['by'].removeprefix(DIMENSION)} {row['group']}: "
+        f"{share(row['share'], row['share_low'], row['share_high'])} "
+        f"(n = {decimal(row['n'])}), {points(row['difference'])} to the others "
+        "(goes with it; no cause is shown)"
+        for row in clear.unique("by", keep="first", maintain_order=True).head(4).to_dicts()
+    ]
+
+
+def rating_class(rating: NDArray[np.float64], *, low: float, high: float) -> NDArray[np.int64]:
+    """Class of ratings: 0 low, 1 middle, 2 high.
+
+    From 0 to 10 they are those of the net promoter score (to 6, 7 and 8, from 9); else thirds of
+    the scale.
+
+    Examples
+    --------
+    >>> rating_class(np.array([6.0, 7, 9]), low=0, high=10).tolist()
+    [0, 1, 2]
+    >>> rating_class(np.arange(1.0, 6), low=1, high=5).tolist()
+    [0, 0, 1, 2, 2]
+    """
+    width = high - low
+    cuts = (6.5, 8.5) if (low, high) == (0, 10) else (low + width / 3, high - width / 3)
+    slack = 1e-9 * max(width, 1.0)
+    return (rating > cuts[0] + slack).astype(np.int64) + (rating >= cuts[1] - slack)
+
+
+@answers(Loyalty)
+def measure_loyalty(workspace: Workspace, *, days: Sequence[int] | None = None) -> Loyalty:
+    r"""Measure who comes back, who reaches the goal again, and what that is worth.
+
+    ``return``: time from the last contact of a customer's first journey to his second journey.
+    ``repeat_goal``: time from the first goal to the first goal of a later journey. Shares are one
+    minus Kaplan-Meier, the customer being the unit; who has not come back is followed to the end
+    of observation. A loss of the map keeps nobody from coming back, so nothing competes.
+
+    Groups are what is known when the time begins to run. For ratings that is the last answer up to
+    then; of who answered about that journey later, before coming back, time runs from the first
+    such answer: nobody is counted as rated while he still had to come back to be so. `value` is
+    the mean amount of the contacts in later journeys.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    days
+        Numbers of days; None: `DAYS`, without 730 where the log is shorter.
+
+    Returns
+    -------
+    Loyalty
+
+    Raises
+    ------
+    InputError
+        A number of days is below 1.
+
+    References
+    ----------
+    Kaplan & Meier (1958), doi:10.1080/01621459.1958.10501452; Newcombe (1998),
+    doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I (differences); Lawless &
+    Nadeau (1995), doi:10.1080/00401706.1995.10484300 (amounts).
+    """
+    if days is not None and (not days or min(days) < 1):
+        raise InputError("days must be whole numbers from 1 on, such as 30")
+    log = _Log.read(workspace)
+    asked = sorted(set(days)) if days is not None else [d for d in DAYS if d < 730 or log.days >= d]
+    rows = [
+        row
+        for outcome, first in ((RETURN, log.firsts()), (REPEAT_GOAL, log.first_goals()))
+        if len(first)
+        for row in _Outcome(log, outcome, first, np.array(asked)).rows()
+    ]
+    if not rows:
+        raise NotMeasurableError("the log has no customer who could come back")
+    return Loyalty(
+        table=Loyalty.tables["table"].frame(rows), observed_until=workspace.observed_until
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Log:
+    """Journeys, one row each, sorted by customer and time; instants in microseconds."""
+
+    workspace: Workspace
+    journeys: pl.DataFrame
+    until: int
+
+    @classmethod
+    def read(cls, workspace: Workspace) -> _Log:
+        goals = workspace.places.filter("is_goal")["place"].implode()
+        at = pl.col("occurred_at").to_physical()
+        journeys = (
+            workspace.store()
+            .group_by("customer", "journey")
+            .agg(
+                pl.col("segment", "place").first(),
+                began=at.min(),
+                last=at.max(),
+                goal=at.filter(pl.col("place").is_in(goals)).min(),
+            )
+            .sort("journey")
+            .collect()
+        )
+        until = pl.select(pl.lit(workspace.observed_until).dt.timestamp("us")).item()
+        return cls(workspace, journeys, until)
+
+    @property
+    def days(self) -> float:
+        """Length of the log."""
+        return float(self.until - self.journeys["began"].to_numpy().min()) / _DAY
+
+    def firsts(self) -> pl.DataFrame:
+        """Per customer the first journey, its end (``origin``) and the next journey (``event``)."""
+        return self._begun().select(
+            "customer", "journey", "segment", "place", origin="last", event="next"
+        )
+
+    def first_goals(self) -> pl.DataFrame:
+        """Per customer who reached it the first goal, and the first goal of a later journey."""
+        begun = self._begun().select("customer", "segment", "place")
+        reached = self.journeys.filter(pl.col("goal").is_not_null()).group_by(
+            "customer", maintain_order=True
+        )
+        goals = reached.agg(
+            pl.col("journey").first(),
+            origin=pl.col("goal").first(),
+            event=pl.col("goal").get(1, null_on_oob=True),
+        )
+        return goals.join(begun, on="customer", how="left", maintain_order="left")
+
+    def _begun(self) -> pl.DataFrame:
+        return self.journeys.group_by("customer", maintain_order=True).agg(
+            pl.col("journey", "segment", "place", "last").first(),
+            next=pl.col("began").get(1, null_on_oob=True),
+        )
+
+    def amounts(self) -> pl.DataFrame | None:
+        """Contacts with an amount; None where the log has none."""
+        if "amount" not in self.workspace.store().collect_schema().names():
+            return None
+        at = pl.col("occurred_at").to_physical()
+        kept = self.workspace.store().select("customer", "amount", later="journey", at=at)
+        return kept.drop_nulls("amount").collect()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outcome:
+    """One outcome: per customer when the time begins to run (``origin``) and ends (``event``)."""
+
+    log: _Log
+    name: str
+    first: pl.DataFrame
+    days: NDArray[np.int64]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        amounts = self.log.amounts()
+        for by, names, followed in self._groupings():
+            table = _Followed.of(followed, self.log.until, amounts, self.days)
+            for code, group in enumerate(names):
+                head = {"outcome": self.name, "by": by, "group": group}
+                yield from ({**head, **row} for row in table.rows(code))
+
+    def _groupings(self) -> Iterator[tuple[str, list[str], pl.DataFrame]]:
+        """Ways to tell customers apart, names of the groups, and customers with their ``group``."""
+        places, segments = self.log.workspace.places, self.log.workspace.segments
+        yield "all", ["all"], self.first.with_columns(group=pl.lit(0, pl.UInt32))
+        ways = [(c, places[c], "place") for c in ("touchpoint", "channel")]
+        ways += [(c, segments[c], "segment") for c in segments.columns if c.startswith(DIMENSION)]
+        for by, labels, key in ways:
+            numbers = self.first[key].cast(pl.UInt32)
+            present = labels.gather(numbers.unique().sort())
+            names = present.unique(maintain_order=True).to_list()
+            code = labels.gather(numbers).replace_strict(
+                names, range(len(names)), return_dtype=pl.UInt32
+            )
+            yield by, names, self.first.with_columns(group=code)
+        yield from self._by_rating()
+
+    def _by_rating(self) -> Iterator[tuple[str, list[str], pl.DataFrame]]:
+        workspace = self.log.workspace
+        declared = {s.name: (s.min, s.max) for s in workspace.journey_map.rating_scales}
+        said = (
+            workspace.ratings()
+            .filter("is_counted")
+            .select(
+                "customer", "scale", "rating", about="journey", at=pl.col("rated_at").to_physical()
+            )
+            .collect()
+        )
+        for scale in said["scale"].unique().sort():
+            given = said.filter(pl.col("scale") == scale)
+            ends = declared.get(scale, _ends(given["rating"].to_numpy()))
+            known = given.join(self.first, on="customer").filter(
+                (pl.col("at") <= pl.col("origin"))
+                | (
+                    (pl.col("about") == pl.col("journey"))
+                    & (pl.col("at") < pl.col("event").fill_null(self.log.until + 1))
+                )
+            )
+            late = pl.col("at") > pl.col("origin")
+            order = pl.when(late).then(pl.col("at")).otherwise(-pl.col("at"))
+            one = (
+                known.sort("customer", late, order, "rating", maintain_order=True)
+                .unique("customer", keep="first", maintain_order=True)
+                .with_columns(origin=pl.max_horizontal("origin", "at"))
+            )
+            if len(one):
+                code = rating_class(one["rating"].to_numpy(), low=ends[0], high=ends[1])
+                names = ["low", "middle", "high"]
+                yield f"rating.{scale}", names, one.with_columns(group=pl.Series(code))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Followed:
+    """Customers followed from an instant on, told apart by group."""
+
+    group: NDArray[np.int64]
+    time: NDArray[np.float64]
+    happened: NDArray[np.bool_]
+    follow_up: NDArray[np.float64]
+    spent: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]] | None
+    days: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        followed: pl.DataFrame,
+        until: int,
+        amounts: pl.DataFrame | None,
+        days: NDArray[np.int64],
+    ) -> _Followed:
+        # an event at or after the end of observation has not been observed
+        happened = (followed["event"] <= until).fill_null(False).to_numpy()
+        ends = followed["event"].fill_null(until).clip(None, until)
+        origin = followed["origin"].to_numpy().astype(np.float64)
+        spent = None
+        if amounts is not None:
+            own = followed.select("customer", "journey", "origin").with_row_index("who")
+            later = amounts.join(own, on="customer").filter(
+                (pl.col("later") > pl.col("journey")) & (pl.col("at") >= pl.col("origin"))
+            )
+            spent = (
+                (later["at"] - later["origin"]).to_numpy() / _DAY,
+                later["who"].to_numpy().astype(np.int64),
+                later["amount"].to_numpy(),
+            )
+        return cls(
+            followed["group"].to_numpy().astype(np.int64),
+            np.maximum(ends.to_numpy() - origin, 0.0) / _DAY,
+            happened,
+            np.maximum(until - origin, 0.0) / _DAY,
+            spent,
+            days,
+        )
+
+    def rows(self, code: int) -> Iterator[dict[str, Any]]:
+        """One row per number of days of a group; none where it is empty."""
+        mine = self.group == code
+        if not mine.any():
+            return
+        curve = event_curve(self.time[mine], self.happened[mine], self.days)
+        three = (curve.share.estimate, curve.share.low, curve.share.high)
+        columns: dict[str, Any] = _interval("share", *three)
+        other = event_curve(self.time[~mine], self.happened[~mine], self.days).share
+        columns |= _interval(
+            "difference", *difference_of_rates(three, (other.estimate, other.low, other.high))
+        )
+        if self.spent is not None:
+            when, who, amount = self.spent
+            its = mine[who]
+            place = np.cumsum(mine) - 1
+            value = mean_cumulative(
+                when[its], place[who[its]], amount[its], self.follow_up[mine], self.days
+            )
+            columns |= _interval("value", value.estimate, value.low, value.high)
+        counts = {"days": self.days, "events": curve.events, "at_risk": curve.at_risk}
+        for i in range(len(self.days)):
+            row: dict[str, Any] = {name: int(values[i]) for name, values in counts.items()}
+            row |= {name: _plain(values[i]) for name, values in columns.items()}
+            yield {**row, "n": int(mine.sum())}
+
+
+def _interval(name: str, *three: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), three, strict=True))
+
+
+def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+def _plain(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)
