@@ -1,4 +1,4 @@
-"""Commands about what to do: `cx attribution`, `cx what-if`."""
+"""Commands about what to do: `cx attribution`, `cx what-if`, `cx plan`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, read_selection
-from cxlib.cli.terminal import as_records, print_json, print_table, working
+from cxlib.cli.terminal import as_records, print_json, print_table, print_written, working
 from cxlib.errors import InputError
 from cxlib.numbers import amount, decimal, share
 
-__all__ = ["print_attribution", "print_what_if"]
+__all__ = ["print_attribution", "print_plan", "print_what_if"]
 
 
 def _duration(text: str | None, option: str) -> timedelta | None:
@@ -152,4 +152,28 @@ def print_what_if(
         ],
         title=f"{opened.journey_map.name}: {found.sentence}",
         note=[f"Assumed: {text}." for text in found.assumptions],
+    )
+
+
+def print_plan(
+    workspace: WorkspaceFolder,
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> None:
+    """Print what became of every planned handoff: kept, detoured, late, out of order, missing."""
+    from cxlib.opportunities.plan import measure_plan
+    from cxlib.store import Workspace
+
+    opened = Workspace.open(workspace)
+    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    found = measure_plan(opened, where=where)
+    if as_json:
+        print_json(as_records(found.table))
+        return
+    print_written(
+        found.columns.written(found.table),
+        title=f"{opened.journey_map.name}: the plan against what happened",
+        note=found.sentences(),
     )
