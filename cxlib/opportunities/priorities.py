@@ -321,7 +321,9 @@ def _drop_offs(moves: Moves) -> list[dict[str, Any]]:
                 f"{decimal(lost)} of {decimal(arrivals)} contacts; compared with nothing",
                 lost,
                 source=at["touchpoint"],
+                target=None,
                 owner=at["owner"],
+                team=_TEAMS.get(at["kind"]),
                 next_step=_ADVICE["abandonment"],
             )
         )

@@ -6,7 +6,7 @@ from datetime import timedelta
 import polars as pl
 import pytest
 from journey_oracle import START, journey_map, make_workspace, random_log
-from test_what_if import PAY, as_log, walk, world
+from opportunity_logs import PAY, as_log, walk, world
 from typer.testing import CliRunner
 
 from cxlib.cli import app
