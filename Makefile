@@ -61,8 +61,29 @@ test-notebooks: $(INSTALLED) $(SAMPLE)  ## every notebook against its stored out
 test-browser: $(INSTALLED) $(SAMPLE)  ## the dashboards in a real Chromium
 	$(PYTEST) -m 'browser and not slow' tests
 
-test-all: test  ## the same, and what is slow
+test-all: test test-lowest  ## the same, what is slow, and the oldest versions allowed
 	$(PYTEST) -m slow tests
+
+.PHONY: wheel test-wheel test-lowest
+wheel: $(INSTALLED)  ## the package as people install it, notebooks, dashboards and sample in it: dist/
+	@rm -rf build
+	$(BIN)/uv build --quiet --sdist --wheel --no-build-isolation --python $(BIN)/python --out-dir dist .
+	@ls dist
+
+test-wheel: $(INSTALLED)  ## build the wheel, install it into an empty folder, and use it there
+	$(PYTEST) -m slow tests/test_wheel.py
+
+# What pyproject.toml allows at least has to install, and to work. Some columns and measures stand for all.
+LOWEST := build/lowest
+test-lowest: $(INSTALLED)  ## a small part of the tests with the oldest versions that pyproject.toml allows
+	@mkdir -p $(LOWEST)
+	$(BIN)/uv pip compile pyproject.toml --resolution lowest-direct --python-version 3.11 --quiet \
+	  --no-emit-index-url -o $(LOWEST)/requirements.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)/venv
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/venv/bin/python --only-binary :all: \
+	  -r $(LOWEST)/requirements.txt hypothesis lifelines pytest pytest-timeout
+	$(LOWEST)/venv/bin/python -m pytest -q -p no:cacheprovider \
+	  tests/test_columns.py tests/measures/test_transitions.py tests/measures/test_funnels.py tests/ingest/test_formats.py
 
 check: $(INSTALLED)  ## format, lint, types; changes nothing
 	$(BIN)/ruff format --check .

@@ -2,19 +2,24 @@
 
 The log       log = cx.read_log("sales.csv", map="map.yaml")  # log.report, log.set_aside
               ws = cx.build(log, "shop", customers="customers.csv", ratings="survey.csv")
-              ws = cx.open("shop"), or ws = cx.sample()
+              ws = cx.open("shop"), or ws = cx.sample(); cx.explain(ws)
 A part of it  app = cx.Where(segment={"persona": "explorer"}, since="2025-03", channel="app")
 What happens  cx.measure_touchpoints(ws, where=app), and in the same way measure_overview,
               _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _step_matrix,
-              _perception, _loyalty, _attribution;
+              _perception, _drivers, _loyalty, _attribution;
               cx.measure_funnel(ws, steps=["product page", "basket"])
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))
               cx.compare_segments(ws, dimension="persona")
 What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
               cx.describe_signals(ws); cx.check(ws): is it silent without a fault?
 What comes    cx.predict_breaks(ws); cx.predict_journeys(ws); cx.backtest(ws)
+What to do    cx.what_if(ws, [cx.Change(...)]): what a change would have brought
+What to do    cx.list_priorities(ws), cx.measure_plan(ws),
+              cx.estimate_what_if(ws, [cx.Change(kind="remove", source="size adviser")])
 Show it       cx.plot(result); cx.explain(result); cx.save(figure, "slide.png", size="slide")
-              every result: .table (Polars), .write_csv(path), .write_parquet(path)
+              cx.explore(ws, measure=cx.measure_paths): the same with a row of filters
+              every result: .table (Polars), .only(stage=cx.find_stages(ws, "conversion")),
+              .write_csv(path), .write_parquet(path)
 Share it      cx.publish(ws, k=10); cx.serve(ws); cx.export(ws, "for_the_board")
 
 help(cx.measure_touchpoints) says what is measured, how, and what every column is.
@@ -37,10 +42,12 @@ if TYPE_CHECKING:
     from cxlib.front.comparing import Comparison as Comparison
     from cxlib.front.comparing import compare as compare
     from cxlib.front.data import build as build
+    from cxlib.front.data import find_stages as find_stages
     from cxlib.front.data import open as open
     from cxlib.front.data import read_log as read_log
     from cxlib.front.data import sample as sample
     from cxlib.front.explaining import explain as explain
+    from cxlib.front.exploring import explore as explore
     from cxlib.front.plotting import plot as plot
     from cxlib.front.plotting import save as save
     from cxlib.front.sharing import export as export
@@ -49,6 +56,7 @@ if TYPE_CHECKING:
     from cxlib.journey_map import JourneyMap as JourneyMap
     from cxlib.journey_map import read_journey_map as read_journey_map
     from cxlib.measures.attribution import measure_attribution as measure_attribution
+    from cxlib.measures.drivers import measure_drivers as measure_drivers
     from cxlib.measures.first_contacts import measure_first_contacts as measure_first_contacts
     from cxlib.measures.funnels import measure_funnel as measure_funnel
     from cxlib.measures.loyalty import measure_loyalty as measure_loyalty
@@ -62,6 +70,12 @@ if TYPE_CHECKING:
     from cxlib.measures.transitions import measure_handoffs as measure_handoffs
     from cxlib.measures.transitions import measure_transitions as measure_transitions
     from cxlib.measures.waits import measure_waits as measure_waits
+    from cxlib.opportunities.what_if import Change as Change
+    from cxlib.opportunities.what_if import estimate_what_if as what_if
+    from cxlib.opportunities import Change as Change
+    from cxlib.opportunities import estimate_what_if as estimate_what_if
+    from cxlib.opportunities import list_priorities as list_priorities
+    from cxlib.opportunities import measure_plan as measure_plan
     from cxlib.store import Workspace as Workspace
     from cxlib.where import Where as Where
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from cxlib.bins import BIN_EDGES
 from cxlib.columns import Column, Columns, Tables
+from cxlib.errors import UnknownNameError
 from cxlib.numbers import day, plural
 from cxlib.statistics.rates import Interval
 from cxlib.statistics.resampling import Estimates, dense_counts
@@ -77,12 +78,46 @@ class Result:
 
     def __post_init__(self) -> None:
         for name, columns in self.tables.items():
-            columns.check(getattr(self, name), f"{type(self).__name__}.{name}")
+            table: pl.DataFrame = getattr(self, name)
+            if not table.columns:  # nothing was measured: the columns are there all the same
+                object.__setattr__(self, name, columns.frame())
+            else:
+                columns.check(table, f"{type(self).__name__}.{name}")
 
     @property
     def columns(self) -> Columns:
         """What the columns of ``table`` are."""
         return self.tables["table"]
+
+    @property
+    def headlines(self) -> Sequence[str]:
+        """The answer in words, where the result says it itself."""
+        return ()
+
+    def only(self, **values: str | Iterable[str]) -> Self:
+        """Keep the rows whose columns have one of these values: ``only(stage="awareness")``.
+
+        What was measured on all of them (numbers, the row of all together) stays as it is.
+
+        Parameters
+        ----------
+        values
+            For a column of names, the value or values to keep.
+
+        Raises
+        ------
+        UnknownNameError
+            The answer has no such column.
+        """
+        wanted = {n: [v] if isinstance(v, str) else list(v) for n, v in values.items()}
+        for name in wanted:
+            if name not in self.columns:
+                raise UnknownNameError("column", name, self.columns)
+        kept = {}
+        for field, columns in self.tables.items():
+            tests = [pl.col(n).is_in(v) for n, v in wanted.items() if n in columns]
+            kept[field] = getattr(self, field).filter(*tests)
+        return replace(self, **kept)
 
     def write_csv(self, path: str | Path) -> None:
         """Write the table as CSV; durations become seconds, and their columns are renamed so."""
@@ -110,7 +145,7 @@ class Result:
         note = f"observed until {day(self.observed_until)}"
         note += f"; and {plural(more, 'more row')}" if more > 0 else ""
         written = self.columns.written(self.table, most=_SHOWN_ROWS)
-        return written.to_html(caption=f"{self.title} ({note})")
+        return written.to_html(caption=f"{self.title} ({note})", above=self.headlines)
 
 
 def _part(where: Selection | None) -> str:

@@ -16,6 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.errors import UnknownNameError
+from cxlib.segments import dimension_values, segment_names
 from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
 from cxlib.store.walk import Scope, changes, follow_contacts, open_waits
@@ -25,6 +27,7 @@ __all__ = [
     "By",
     "Journeys",
     "choose_contacts",
+    "name_groups",
     "name_places",
     "read_contacts",
     "read_journeys",
@@ -37,6 +40,9 @@ beyond the goal's stage; open: still running at the end of the log."""
 
 By = Literal["touchpoint", "place", "channel", "stage", "owner"]
 """What a contact is called."""
+
+GROUPS = ("touchpoint", "stage", "transition", "channel", "owner", "period")
+"""What contacts can be told apart by, beside segments and environments."""
 
 _COLUMNS = ("customer", "occurred_at", "place", "journey", "reached", "lost", "segment", "period")
 _NEVER = np.iinfo(np.int64).max // 4
@@ -153,6 +159,73 @@ def choose_contacts(
     """
     tests = _choose(workspace, where).tests()
     return rows.filter(*tests) if tests else rows
+
+
+def name_groups(workspace: Workspace, rows: pl.DataFrame, by: str) -> tuple[list[str], pl.Series]:
+    """Number the groups of contacts by something that people name, in map order.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    rows
+        Contacts: ``place``, ``previous``, ``segment``, ``period``, and ``environment.NAME``.
+    by
+        "touchpoint", "stage", "transition", "channel", "owner" or "period"; or the name of a
+        segment or an environment of the log.
+
+    Returns
+    -------
+    names
+        What each group is called.
+    group
+        Number of the group of each contact; null where it has none.
+    """
+    places = workspace.places
+    touchpoints = _touchpoints(places)
+    if by == "touchpoint":
+        labels, codes = touchpoints, rows["place"]
+    elif by in ("stage", "channel", "owner"):
+        labels, codes = places[by].fill_null("none"), rows["place"]
+    elif by == "transition":
+        pair = rows["previous"].cast(pl.Int64) * 65_536 + rows["place"].cast(pl.Int64)
+        known = pair.drop_nulls().unique().sort()
+        ends = [
+            touchpoints.gather((known // 65_536).cast(pl.UInt32)),
+            touchpoints.gather(known % 65_536),
+        ]
+        labels = pl.select(pl.format("{} → {}", *(pl.lit(e) for e in ends))).to_series()
+        codes = pair.replace_strict(known, range(len(known)), return_dtype=pl.UInt32, default=None)
+    elif by == "period":
+        periods = workspace.periods
+        labels = pl.Series([periods.label(i) for i in range(len(periods))])
+        codes = rows["period"]
+    elif by in segment_names(workspace.segments):
+        labels, codes = dimension_values(workspace.segments, by), rows["segment"]
+    elif f"environment.{by}" in rows.columns:
+        told = rows[f"environment.{by}"].cast(pl.String)
+        names = told.drop_nulls().unique().sort().to_list()
+        return names, told.replace_strict(
+            names, range(len(names)), return_dtype=pl.UInt32, default=None
+        )
+    else:
+        environments = [
+            c.removeprefix("environment.")
+            for c in workspace.store().collect_schema().names()
+            if c.startswith("environment.")
+        ]
+        known_names = (*GROUPS, *segment_names(workspace.segments), *environments)
+        raise UnknownNameError("way to tell contacts apart", by, known_names)
+    names = labels.unique(maintain_order=True).to_list()
+    number = labels.replace_strict(names, range(len(names)), return_dtype=pl.UInt32)
+    return names, number.gather(codes.cast(pl.UInt32))
+
+
+def _touchpoints(places: pl.DataFrame) -> pl.Series:
+    """Names of places: with the channel where several places share a touchpoint."""
+    shared = pl.col("channel").n_unique().over("touchpoint") > 1
+    name = pl.when(shared).then(pl.format("{} ({})", "touchpoint", "channel"))
+    return places.select(name.otherwise("touchpoint")).to_series()
 
 
 def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int64]]:

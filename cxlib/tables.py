@@ -7,7 +7,7 @@ Markdown are escaped, and no cell of a CSV file is a formula to the spreadsheet 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Written", "as_records", "csv_text", "plain"]
 
 _HTML = """\
+{%- for sentence in above %}<p>{{ sentence }}</p>{% endfor -%}
 {%- if scrolls %}<div class="cx-scroll" tabindex="0" role="region" aria-label="Table">{% endif -%}
 <table{% if scrolls %} class="cx-table"{% endif %}><caption>{{ caption|text }}</caption><thead><tr>
 {%- for heading in table.headings %}<th scope="col"
@@ -44,9 +45,9 @@ class Written:
     rows: tuple[tuple[str, ...], ...]
     is_number: tuple[bool, ...]
 
-    def to_html(self, *, caption: str, scrolls: bool = False) -> str:
+    def to_html(self, *, caption: str, above: Sequence[str] = (), scrolls: bool = False) -> str:
         """Write it as HTML; on a page it scrolls sideways within a box of its own."""
-        return _template().render(table=self, caption=caption, scrolls=scrolls)
+        return _template().render(table=self, caption=caption, above=above, scrolls=scrolls)
 
     def to_markdown(self) -> str:
         r"""Write it as a Markdown table.

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from cxlib.cli import app, showing
+from cxlib.cli import app, lab
 from cxlib.cli.selecting import read_steps
 from cxlib.errors import InputError
 from cxlib.fragmentation import Watch
@@ -298,24 +298,71 @@ def test_serve_needs_a_workspace_and_a_token_for_others(workspace, tmp_path, mon
     assert (asked["dashboards_dir"] / "journey_map.ipynb").is_file()
 
 
-def test_lab_opens_the_notebooks_on_the_workspace_without_a_question_about_news(
-    workspace, monkeypatch
-):
+@pytest.fixture
+def lab_started(monkeypatch, tmp_path):
+    """What JupyterLab would have been started with, in a folder without anything."""
     started = {}
 
     def start(command, *, cwd, env):
         folder = Path(env["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0]) / "labconfig"
         news = json.loads((folder / "default_setting_overrides.json").read_text("utf-8"))
-        started.update(command=command, cwd=cwd, env=env, news=news)
+        started.update(command=command, cwd=Path(cwd).resolve(), env=env, news=news)
         return 0
 
-    monkeypatch.setattr(showing.subprocess, "call", start)
+    monkeypatch.setattr(lab.subprocess, "call", start)
+    monkeypatch.setattr(lab, "_is_root", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    return started
+
+
+def test_lab_opens_the_notebooks_on_the_workspace_without_a_question_about_news(
+    workspace, lab_started, tmp_path
+):
     cx("lab", workspace, "--port", "9001", "--no-browser")
-    assert started["env"]["CX_WORKSPACE"] == str(workspace.resolve())
-    assert started["cwd"].name == "notebooks"
-    assert started["command"][1:] == ["-m", "jupyterlab", "--ServerApp.port=9001", "--no-browser"]
-    assert "false" in str(started["news"])
+    assert lab_started["env"]["CX_WORKSPACE"] == str(workspace.resolve())
+    assert lab_started["cwd"] == tmp_path / "notebooks"
+    expected = ["-m", "jupyterlab", "--ServerApp.port=9001", "--no-browser"]
+    assert lab_started["command"][1:] == expected
+    assert "false" in str(lab_started["news"])
+    assert len(list((tmp_path / "notebooks").glob("*.ipynb"))) >= 6
     cx("lab", workspace / "nowhere", code=1)
+
+
+def test_lab_as_root_says_what_to_do_and_does_it(workspace, lab_started, monkeypatch):
+    monkeypatch.setattr(lab, "_is_root", lambda: True)
+    assert "cx lab --allow-root --ip 0.0.0.0 --no-browser" in cx("lab", workspace, code=1)
+    assert not lab_started
+    cx("lab", workspace, "--allow-root", "--ip", "0.0.0.0", "--no-browser")
+    assert lab_started["command"][3:] == ["--ServerApp.ip=0.0.0.0", "--no-browser", "--allow-root"]
+
+
+def test_notebooks_are_the_analysts_own_once_edited(tmp_path, monkeypatch, capsys):
+    brought = tmp_path / "brought"
+    brought.mkdir()
+    monkeypatch.setattr("cxlib.shipped.shipped_folder", lambda name: brought)
+    own = tmp_path / "own"
+    for name in ("a", "b", "c"):
+        (brought / f"{name}.ipynb").write_text("first")
+    lab.copy_notebooks(own)
+    (own / "a.ipynb").write_text("edited")
+    (own / "c.ipynb").unlink()
+    lab.copy_notebooks(own)
+    assert capsys.readouterr().err == "", "an edited notebook is no news while there is no other"
+    for name in ("a", "b", "c"):
+        (brought / f"{name}.ipynb").write_text("second")
+    lab.copy_notebooks(own)
+    texts = [(own / f"{name}.ipynb").read_text() for name in ("a", "b", "c")]
+    assert texts == ["edited", "second", "second"]
+    assert "others: a.ipynb." in capsys.readouterr().err
+    lab.copy_notebooks(brought)
+    assert not (brought / lab._RECORD).exists(), "the folder that they come from is left alone"
+
+
+def test_cx_alone_is_its_help_and_completion_can_be_installed():
+    printed = cx()
+    assert "Usage: cx" in printed
+    assert "--install-completion" in printed
+    assert printed.strip() == cx("--help").strip()
 
 
 def rows_with(*more):

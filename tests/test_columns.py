@@ -16,6 +16,7 @@ from strategies import frames
 
 import cxlib
 from cxlib.columns import Columns, Count, Label, Share, Tables, Wait
+from cxlib.errors import UnknownNameError
 from cxlib.measures import measure_touchpoints
 from cxlib.results import Result, result
 from cxlib.tables import as_records, csv_text
@@ -98,6 +99,21 @@ def test_a_declared_column_is_in_the_docstring_of_the_class_and_of_the_measure()
 def test_a_frame_that_is_not_as_declared_is_no_result(change, complaint):
     with pytest.raises(TypeError, match=re.escape(complaint)):
         Moves(table=change(COLUMNS.frame([{"source": "a"}])), observed_until=UNTIL)
+
+
+def test_where_nothing_was_measured_the_columns_are_there_all_the_same():
+    empty = Moves(table=pl.DataFrame(), observed_until=UNTIL)
+    assert empty.table.schema == moves().table.schema
+    assert "<tbody></tbody>" in empty._repr_html_()
+
+
+def test_rows_are_kept_by_the_names_they_have():
+    found = moves({"source": "a", "n": 1}, {"source": "b", "n": 2}, {"source": "c", "n": 3})
+    assert found.only(source="b").table["n"].to_list() == [2]
+    assert found.only(source=("a", "c")).table["n"].to_list() == [1, 3]
+    assert found.only(source=()).table.is_empty()
+    with pytest.raises(UnknownNameError, match="Did you mean 'source'"):
+        found.only(sources="b")
 
 
 def test_a_column_of_some_answers_may_be_missing_but_not_by_half():

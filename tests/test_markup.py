@@ -12,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
-from cxlib.chapters import breaks, stage
-from cxlib.chapters.markdown import bullets, table_of
 from cxlib.figures import (
     plot_first_contacts,
     plot_paths,
@@ -27,7 +25,9 @@ from cxlib.figures import (
 from cxlib.figures.cards import touchpoint_cards
 from cxlib.figures.finding_detail import plot_finding_detail, plot_finding_trend
 from cxlib.figures.fragmentation import plot_finding_list, plot_findings
+from cxlib.front.explaining import explain
 from cxlib.markup import html_text, markdown_text, plotly_text
+from cxlib.tables import Written
 
 NAMES = ("pageview", "*sale* _now_", "<b>help</b> & co", "$100-$200 plan", "a | b", "# 1. `x`")
 LINK = '<a href="https://evil.example">$x$</a>'
@@ -44,9 +44,10 @@ def test_a_name_is_read_as_it_was_written(name):
     assert read(html_text(name)) == name
     assert html.unescape(plotly_text(name)) == name
     said = markdown_text(name)
-    for line in (said, f"after **{said}**: 3", bullets([said])):
+    for line in (said, f"after **{said}**: 3", f"- {said}"):
         assert name in read(markdown2html_mistune(line))
-    cells = markdown2html_mistune(table_of([{"name": name, "n": "1"}, {"name": name, "n": "2"}]))
+    table = Written(("name", "n"), ((name, "1"), (name, "2")), (False, True))
+    cells = markdown2html_mistune(table.to_markdown())
     found = [read(cell) for cell in re.findall(r"<td.*?</td>", cells, re.DOTALL)]
     assert found == [name, "1", name, "2"]
 
@@ -130,12 +131,9 @@ def test_no_name_is_markup_on_the_map_its_cards_and_details():
     assert "<a href" not in cards
 
 
-def test_no_name_is_markup_in_a_chapter():
+def test_no_name_is_markup_in_an_explanation():
     details = with_links(figure_findings.details())
-    said = [
-        stage.say_stage(with_links(figure_results.touchpoints())),
-        breaks.say_breaks(details),
-    ]
-    for text in said:
+    for result in (with_links(figure_results.touchpoints()), details):
+        text = explain(result)._repr_markdown_()
         assert "evil.example" in text
         assert LINK in read(markdown2html_mistune(text))

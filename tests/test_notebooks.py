@@ -46,6 +46,14 @@ def test_cells_are_short_and_define_nothing(path: Path) -> None:
         assert "filterwarnings" not in code, f"code cell {number} hides warnings"
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_notebooks_use_the_front_door_only_and_have_a_row_of_widgets(path: Path) -> None:
+    code = "\n".join(source(cell) for cell in cells(path))
+    imports = [n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Import | ast.ImportFrom)]
+    assert [ast.unparse(node) for node in imports] == ["import cxlib as cx"]
+    assert code.count("cx.explore(ws") == 1
+
+
 @pytest.mark.parametrize("path", [*NOTEBOOKS, *DASHBOARDS], ids=name_of)
 def test_files_stay_small_and_hold_no_widget_state(path: Path) -> None:
     assert path.stat().st_size < MAX_BYTES

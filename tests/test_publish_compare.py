@@ -51,15 +51,12 @@ class Answers:
     def first_contacts(self, **_: object) -> FirstContacts:
         given = figure_results.first_contacts()
         estimate = dict(zip(("goal", "goal_low", "goal_high"), self.goal, strict=True))
-        by_channel = given.table.select("channel", "share", "share_low", "share_high")
-        whole = pl.DataFrame([estimate])
-        return FirstContacts(
-            table=given.table,
-            by_channel=by_channel,
-            whole=whole,
-            journeys=100,
-            within=None,
-            observed_until=given.observed_until,
+        columns = FirstContacts.tables
+        shares = given.table.select("channel", "share", "share_low", "share_high")
+        return replace(
+            given,
+            by_channel=columns["by_channel"].frame(shares.to_dicts()),
+            whole=columns["whole"].frame([estimate]),
         )
 
     def stage_funnel(self, **_: object) -> StageFunnel:

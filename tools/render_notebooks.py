@@ -4,11 +4,11 @@
 
 Each notebook runs from top to bottom in a fresh kernel, in its own folder, on the workspace that
 CX_WORKSPACE names (default: ./workspace). Text and tables are stored as they came, for nbval to
-compare. A plotly figure is stored as a small picture with its title as the alternative text;
-pictures are not comparable between machines (fonts), so a cell that shows one is tagged
-`nbval-ignore-output` and may show nothing else: then nothing that could be compared escapes the
-comparison. What changes from run to run (times, widget state, kernel versions) is not stored, so
-running this twice changes no byte.
+compare; a widget that brings words for readers without it is stored as these words. A plotly figure
+is stored as a small picture with its title as the alternative text; pictures are not comparable
+between machines (fonts), so a cell that shows one is tagged `nbval-ignore-output` and may show
+nothing else: then nothing that could be compared escapes the comparison. What changes from run to
+run (times, widget state, kernel versions) is not stored, so running this twice changes no byte.
 
 A notebook is left as it was, and the exit code is 1, when a cell fails or warns, shows a widget or
 something beside a figure, names a path of this machine, or when the file would exceed 500 kB.
@@ -111,8 +111,10 @@ def store_outputs(cell: NotebookNode, where: str, draw: Draw) -> None:
             outputs.append(output)
         elif PLOTLY in output.data:
             outputs.append(as_picture(output, draw))
-        elif WIDGET in output.data:
-            raise NotStoredError(f"{where} shows a widget; show the figure of `plot_…` instead")
+        elif WIDGET in output.data and not set(output.data) & (COMPARABLE - {"text/plain"}):
+            raise NotStoredError(
+                f"{where} shows a widget that has no words; show the figure of `cx.plot` instead"
+            )
         elif kinds := set(output.data) & COMPARABLE:
             output.data = NotebookNode({kind: output.data[kind] for kind in sorted(kinds)})
             output.metadata = NotebookNode()

@@ -16,6 +16,7 @@ import polars as pl
 from cxlib.bins import bin_of
 from cxlib.journeys import NO_STAGE
 from cxlib.store.tables import NONE, Table
+from cxlib.store.walk import next_where
 
 if TYPE_CHECKING:
     from cxlib.arrivals.open_hours import OpenHours
@@ -108,9 +109,10 @@ def count_histories(
     """
     linked = pl.col("ordered") & (pl.col("waited") <= silence)
     contacts = contacts.filter(pl.col("ordered") | ~pl.col("same_journey")).select(
-        pl.col("customer", "journey", "occurred_at", "segment", "period", "rating"),
+        pl.col("customer", "journey", "occurred_at", "segment", "rating"),
         pl.col("returned", "next", "next_stage", "return_after", "^environment\\..*$"),
         target="place",
+        period=pl.when(linked).then("left_in").otherwise("period"),
         source=pl.when(linked).then("previous"),
         wait="waited",
         passed="waited",
@@ -217,12 +219,9 @@ def _find_steps(dated: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -
     stages = places.filter(pl.col("stage_index") != NO_STAGE)["stage_index"].unique().sort()
     for stage in stages.to_list()[:-1][:_MOST_STEPS]:
         beyond = pl.col("_stage") > stage
-        at, *same = (
-            pl.when(beyond).then(pl.col(c)).backward_fill() for c in ("occurred_at", *_JOURNEY)
-        )
+        at, journey = (next_where(beyond, pl.col(c)) for c in ("occurred_at", "journey"))
         in_time = at - pl.col("occurred_at") <= silence
-        ours = pl.all_horizontal(a == pl.col(c) for a, c in zip(same, _JOURNEY, strict=True))
-        reached = (ours & in_time).fill_null(value=False)
+        reached = ((journey == pl.col("journey")) & in_time).fill_null(value=False)
         n = pl.col("follow_up") >= silence
         entered = own.with_columns(n=n, silent=n & ~reached).filter(pl.col("_stage") == stage)
         parts.append(entered.unique(_JOURNEY, keep="first", maintain_order=True))

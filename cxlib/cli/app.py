@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from cxlib.cli.asking import print_funnel, print_map, print_transitions
 from cxlib.cli.exporting import export_views
 from cxlib.cli.judging import print_findings, selftest, watch
+from cxlib.cli.lab import open_lab
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
 from cxlib.cli.opportunities import (
     print_attribution,
@@ -23,8 +24,8 @@ from cxlib.cli.opportunities import (
 from cxlib.cli.perceiving import print_perception
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
-from cxlib.cli.returning import print_loyalty
-from cxlib.cli.showing import open_lab, serve
+from cxlib.cli.returning import print_drivers, print_loyalty
+from cxlib.cli.showing import serve
 from cxlib.cli.terminal import echo, say
 from cxlib.errors import CxError
 from cxlib.visible import visible
@@ -74,8 +75,7 @@ app = typer.Typer(
     name="cx",
     cls=_Program,
     help="Customer journeys: where they fragment, how sure that is, and what to mend first.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # drawing boxes costs half a second of imports
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -91,6 +91,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "funnel": print_funnel,
     "findings": print_findings,
     "perception": print_perception,
+    "drivers": print_drivers,
     "loyalty": print_loyalty,
     "attribution": print_attribution,
     "what-if": print_what_if,
@@ -120,6 +121,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _start(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -127,7 +129,8 @@ def _start(
         ),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        echo(context.get_help())
 
 
 def _end(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Commands about what an experience leads to: `cx loyalty`."""
+"""Commands about what an experience leads to: `cx loyalty`, `cx drivers`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import polars as pl
 from cxlib.cli.selecting import Json, WorkspaceFolder
 from cxlib.cli.terminal import as_records, print_json, print_written
 
-__all__ = ["print_loyalty"]
+__all__ = ["print_drivers", "print_loyalty"]
 
 
 def print_loyalty(workspace: WorkspaceFolder, as_json: Json = False) -> None:
@@ -30,6 +30,29 @@ def print_loyalty(workspace: WorkspaceFolder, as_json: Json = False) -> None:
             "Days after the first journey (return) or the first goal (repeat_goal); who has not "
             f"come back is followed to {found.observed_until:%Y-%m-%d}. Differences are to all "
             "other customers. --json has all days.",
+            *found.sentences(),
+        ],
+    )
+
+
+def print_drivers(workspace: WorkspaceFolder, as_json: Json = False) -> None:
+    """Print what goes with ratings and with coming back: kinds of contact, waits, repeats."""
+    from cxlib.measures.drivers import measure_drivers
+    from cxlib.store import Workspace
+
+    opened = Workspace.open(workspace)
+    found = measure_drivers(opened)
+    if as_json:
+        order = ["outcome", "driver", "share", "low", "high"]
+        rows = found.table.rename({"share_low": "low", "share_high": "high"})
+        print_json(as_records(rows.select(*order, pl.all().exclude(order))))
+        return
+    print_written(
+        found.columns.written(found.table),
+        title=f"{opened.journey_map.name}: what goes with ratings and with coming back",
+        note=[
+            "Share: of the outcome's differences (relative weights). Drivers are associated with "
+            "the outcome, which is not to say that they cause it.",
             *found.sentences(),
         ],
     )

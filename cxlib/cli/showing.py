@@ -1,12 +1,7 @@
-"""Commands that show: `cx serve`, `cx lab`."""
+"""`cx serve`: the dashboards for everyone's browser."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,19 +10,9 @@ import typer
 
 from cxlib.cli.selecting import WorkspaceFolder
 from cxlib.cli.terminal import say
-from cxlib.errors import InputError, WorkspaceError
+from cxlib.errors import WorkspaceError
 
-__all__ = ["find_folder", "open_lab", "serve", "serve_workspace"]
-
-_REPOSITORY = Path(__file__).resolve().parents[2]
-
-_QUIET_LAB = {
-    "@jupyterlab/apputils-extension:notification": {
-        "fetchNews": "false",
-        "checkForUpdates": False,
-    }
-}
-"""Without this JupyterLab asks at its first start whether it may fetch news."""
+__all__ = ["serve", "serve_workspace"]
 
 Port = Annotated[int | None, typer.Option(help="Port to serve at; the first free one from 8866.")]
 
@@ -97,6 +82,7 @@ def serve_workspace(
     public_url: Sequence[str] = (),
 ) -> None:
     """Serve the dashboards beside the package, or in the folder ``dashboards`` of this place."""
+    from cxlib.front.sharing import dashboards_folder
     from cxlib.serve import serve_dashboards
     from cxlib.serve.launch import ServerSettings
 
@@ -105,72 +91,7 @@ def serve_workspace(
         port=port,
         ip=ip,
         token=token,
-        dashboards_dir=find_folder("dashboards"),
+        dashboards_dir=dashboards_folder(),
         open_browser=open_browser,
         settings=ServerSettings(base_url=base_url, public_url=public_url),
     )
-
-
-def find_folder(name: str) -> Path:
-    """Return the folder of notebooks or dashboards: here, else in the repository.
-
-    Raises
-    ------
-    InputError
-        There is neither.
-    """
-    for folder in (Path.cwd() / name, _REPOSITORY / name):
-        if any(folder.glob("*.ipynb")):
-            return folder
-    raise InputError(
-        f"there is no folder {name!r} with notebooks here; run cx in the repository, or copy its "
-        f"folder {name} to this place"
-    )
-
-
-def open_lab(
-    workspace: Annotated[
-        Path,
-        typer.Argument(
-            metavar="[WORKSPACE]",
-            envvar="CX_WORKSPACE",
-            help="Folder made by cx ingest; the sample's where not given.",
-        ),
-    ] = Path("workspace"),
-    port: Annotated[int | None, typer.Option(help="Port of JupyterLab.")] = None,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Print the address, open no browser.")
-    ] = False,
-) -> None:
-    """Open JupyterLab with the stage-by-stage notebooks."""
-    from cxlib.store import Workspace
-
-    Workspace.open(workspace)
-    with tempfile.TemporaryDirectory(prefix="cx_lab_") as config:
-        code = subprocess.call(
-            lab_command(port=port, no_browser=no_browser),
-            cwd=find_folder("notebooks"),
-            env=lab_environment(workspace, Path(config)),
-        )
-    raise typer.Exit(code)
-
-
-def lab_command(*, port: int | None, no_browser: bool) -> list[str]:
-    """Return the command that starts JupyterLab in the present folder."""
-    command = [sys.executable, "-m", "jupyterlab"]
-    command += [f"--ServerApp.port={port}"] if port is not None else []
-    command += ["--no-browser"] if no_browser else []
-    return command
-
-
-def lab_environment(workspace: Path, config: Path) -> dict[str, str]:
-    """Return the environment of JupyterLab: the workspace, and `config` with no news asked for."""
-    folder = config / "labconfig"
-    folder.mkdir(parents=True)
-    (folder / "default_setting_overrides.json").write_text(json.dumps(_QUIET_LAB), "utf-8")
-    paths = [str(config), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
-    return {
-        **os.environ,
-        "CX_WORKSPACE": str(workspace.resolve()),
-        "JUPYTER_CONFIG_PATH": os.pathsep.join(paths),
-    }

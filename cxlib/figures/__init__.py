@@ -33,9 +33,12 @@ from cxlib.lazy import load_lazily
 if TYPE_CHECKING:
     from cxlib.figures.cards import page_style as page_style
     from cxlib.figures.cards import touchpoint_cards as touchpoint_cards
+    from cxlib.figures.finding_detail import plot_finding_detail as plot_finding_detail
+    from cxlib.figures.finding_detail import plot_finding_trend as plot_finding_trend
     from cxlib.figures.first_contacts import describe_first_contacts as describe_first_contacts
     from cxlib.figures.first_contacts import plot_first_contacts as plot_first_contacts
     from cxlib.figures.fragmentation import describe_findings as describe_finding_details
+    from cxlib.figures.fragmentation import plot_finding_list as plot_finding_list
     from cxlib.figures.fragmentation import plot_findings as plot_finding_details
     from cxlib.figures.funnels import describe_funnel as describe_funnel
     from cxlib.figures.funnels import plot_funnel as plot_funnel

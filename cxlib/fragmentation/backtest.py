@@ -7,13 +7,26 @@ at T. What is reported is what was found, also where it is poor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from cxlib.arrivals.arrivals import read_arrivals
+from cxlib.columns import (
+    Amount,
+    Columns,
+    Count,
+    Customers,
+    Day,
+    Flag,
+    Instant,
+    Label,
+    Rank,
+    Share,
+    Tables,
+)
 from cxlib.errors import InputError
 from cxlib.fragmentation.features import read_contacts_at_risk
 from cxlib.fragmentation.replay_handoffs import (
@@ -33,45 +46,33 @@ from cxlib.fragmentation.replay_journeys import (
     score_under_way,
 )
 from cxlib.fragmentation.risk import MIN_LABELLED, choose_horizon, why_not_learnable
-from cxlib.markup import html_text
-from cxlib.results import Result
+from cxlib.results import Result, result
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+_CALIBRATION = Columns(
+    "ten groups of equally many predictions, lowest first",
+    group=Rank("from 0"),
+    contacts=Count("in the group", each="contacts"),
+    predicted=Share("mean"),
+    observed=Share("that fragmented", of="contacts", interval=True),
+    inside=Flag("the interval holds the prediction"),
+)
+
+
+@result
 class Backtest(Result):
     """What `backtest_risk` returns.
 
     Attributes
     ----------
-    table
-        Journeys, one row per date and one for all (``fold`` "all"): ``from``, ``until`` (test
-        contacts), ``trained_on`` (contacts), ``contacts``, ``customers``, ``model``, ``base_rate``
-        (share that fragmented in training), ``fragmented`` (in the test), ``predicted``,
-        ``calibration_error`` (mean distance of the two in ten groups), and each with ``_low``
-        and ``_high``, over customers: ``brier``; ``skill`` = 1 − Brier / Brier of the base rate;
-        ``gain`` = 1 − Brier / Brier of the handoff's own past rate (drawn to its touchpoint's).
-    calibration
-        Ten groups of equally many predictions, lowest first: ``contacts``, ``predicted``,
-        ``observed`` with its interval, ``inside`` (the interval holds the prediction).
     under_way
         Customers under way at each date, one row per date and one for all: ``at``, ``customers``,
         ``base_rate``, ``predicted`` (mean ``risk_now`` of `JourneyRisk`, as of that date),
-        ``fragmented``, ``calibration_error``, and as above ``brier``, ``skill`` (against the
+        ``fragmented``, ``calibration_error``, and as in ``table`` ``brier``, ``skill`` (against the
         silence alone) and ``gain`` (against the silence and the handoff's past rate).
-    under_way_calibration
-        As ``calibration``, of the customers under way at the dates.
-    handoffs
-        One row per date and method: ``from``, ``until``, ``method``, ``handoffs`` (that could be
-        compared), ``k``, ``hits`` (of the k named, how many were among the k worst), ``by_chance``,
-        ``cases`` (above expectation that the k named then had), ``rmse`` (of the excess, weighted
-        by arrivals; null for rankings), ``covered`` (share of handoffs whose measured excess lay in
-        the forecast's interval, sampling error included).
-    overlap
-        One row per method, over all dates: ``hits``, ``of``, ``overlap``, ``fewest``, ``most``
-        (hits at one date), ``by_chance``, ``cases``, ``rmse``.
     horizon
         Label window, and length of the embargo.
     signal
@@ -90,7 +91,65 @@ class Backtest(Result):
     reason: str | None = None
     handoff_reason: str | None = None
 
-    title: ClassVar[str] = "Predictions held against what came"
+    title = "Predictions held against what came"
+    tables = Tables(
+        table=Columns(
+            'journeys, one row per date and one for all (fold "all")',
+            **{
+                "fold": Label("number of the date"),
+                "from": Instant("first test contact"),
+                "until": Instant("last test contact"),
+                "trained_on": Count("contacts learned from", each="contacts", detail=True),
+                "contacts": Count("tested", each="contacts"),
+                "model": Label("its kind", detail=True),
+                "customers": Customers("tested"),
+                "base_rate": Share("that fragmented in training", detail=True),
+                "fragmented": Share("in the test"),
+                "predicted": Share("mean"),
+                "calibration_error": Amount("mean distance of the two in ten groups"),
+                "brier": Amount("score", interval=True),
+                "skill": Amount("1 - Brier / Brier of the base rate", interval=True),
+                "gain": Amount(
+                    "1 - Brier / Brier of the handoff's own past rate (drawn to its touchpoint's)",
+                    interval=True,
+                ),
+            },
+        ),
+        calibration=_CALIBRATION,
+        under_way_calibration=_CALIBRATION,
+        handoffs=Columns(
+            "one row per date and method",
+            **{
+                "from": Day("first day"),
+                "until": Day("end"),
+                "method": Label("how handoffs were named"),
+                "handoffs": Count("that could be compared"),
+                "k": Count("handoffs named"),
+                "hits": Count("of these, how many were among the k worst"),
+                "by_chance": Amount("hits to be had by chance"),
+                "cases": Amount("above expectation that the k named then had"),
+                "rmse": Amount("of the excess, weighted by arrivals; null for rankings"),
+                "covered": Share("of handoffs whose measured excess lay in the interval"),
+            },
+        ),
+        overlap=Columns(
+            "one row per method, over all dates",
+            method=Label("how handoffs were named"),
+            hits=Count("among the k worst"),
+            of=Count("handoffs named"),
+            overlap=Share("the hits are of them"),
+            fewest=Count("hits at one date"),
+            most=Count("hits at one date"),
+            by_chance=Amount("hits to be had by chance"),
+            cases=Amount("above expectation that those named then had"),
+            rmse=Amount("of the excess"),
+        ),
+    )
+
+    @property
+    def headlines(self) -> Sequence[str]:
+        """The answer in words."""
+        return (self.sentence, self.under_way_sentence, self.handoff_sentence)
 
     @property
     def sentence(self) -> str:
@@ -155,11 +214,6 @@ class Backtest(Result):
         if not closer:
             return "Its sizes were no closer, at every date, than last period's or no excess at all"
         return f"At every date its sizes were closer than {' and '.join(names[c] for c in closer)}"
-
-    def _repr_html_(self) -> str:
-        said = (self.sentence, self.under_way_sentence, self.handoff_sentence)
-        head = "".join(f"<p>{html_text(sentence)}</p>" for sentence in said)
-        return head + Result._repr_html_(self)
 
 
 def _rank(ours: int, theirs: int) -> str:

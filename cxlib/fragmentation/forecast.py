@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -18,12 +18,23 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.arrivals.arrivals import Arrivals, read_arrivals
+from cxlib.columns import (
+    Amount,
+    Columns,
+    Count,
+    Day,
+    Flag,
+    Label,
+    Points,
+    Rank,
+    Share,
+    Tables,
+)
 from cxlib.errors import UnknownNameError
 from cxlib.fragmentation.features import say_days
 from cxlib.grounds.expectation import MIN_N
 from cxlib.grounds.strata import with_strata
-from cxlib.markup import html_text
-from cxlib.results import Result
+from cxlib.results import Result, result
 from cxlib.signals.abandonment import judge_abandonment
 from cxlib.signals.backtracking import judge_backtracking
 from cxlib.statistics.resampling import number_cells
@@ -47,28 +58,16 @@ SIGNALS: Mapping[str, Callable[[Arrivals], pl.DataFrame]] = {
 """Signals whose excess can be forecast."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@result
 class HandoffForecast(Result):
     """What `predict_handoffs` returns.
 
     Attributes
     ----------
-    table
-        One row per handoff judged in the history, most ``customers`` first: ``source``,
-        ``target``, ``source_channel``, ``target_channel``, ``stage`` and ``owner`` of the target,
-        ``spans`` (of time in which it was judged), ``n`` (arrivals to expect in the next span: the
-        mean of the latest three), ``raw`` (share of arrivals with the signal so far), ``last``
-        (excess in the latest span; null if it was not judged there), ``excess``, ``excess_low``,
-        ``excess_high`` (next span's excess over like handoffs, share of arrivals, 95 %),
-        ``customers``, ``customers_low``, ``customers_high`` (n × excess), ``chance`` (probability
-        that the excess is above `LEAST_EXCESS`), ``could_break`` (a chance above one half),
-        ``source_place``, ``target_place``.
     signal
         "abandonment" or "backtracking".
     change_rate
         Estimated probability that a handoff's true excess changes, per span.
-    spans
-        The history: ``span``, ``from``, ``until`` (dates), ``handoffs`` judged.
     reason
         Why there is no forecast; None where there is one.
     """
@@ -78,7 +77,45 @@ class HandoffForecast(Result):
     spans: pl.DataFrame
     reason: str | None = None
 
-    title: ClassVar[str] = "Handoffs that could break next"
+    title = "Handoffs that could break next"
+    tables = Tables(
+        table=Columns(
+            "one row per handoff judged in the history, most customers first",
+            source=Label("what is left"),
+            target=Label("what follows it"),
+            source_channel=Label("of the source", detail=True),
+            target_channel=Label("of the target", detail=True),
+            stage=Label("of the target", detail=True),
+            owner=Label("of the target"),
+            spans=Count("of time in which it was judged", detail=True),
+            n=Amount(
+                "arrivals to expect in the next span: the mean of the latest three",
+                heading="arrivals",
+            ),
+            raw=Share("of arrivals with the signal so far", detail=True),
+            last=Points("excess in the latest span; null if it was not judged there"),
+            excess=Points("in the next span, over like handoffs", interval=True),
+            customers=Amount("n x excess", interval=True),
+            chance=Share("probability that the excess is above `LEAST_EXCESS`"),
+            could_break=Flag("a chance above one half", detail=True),
+            source_place=Label("number of the place", detail=True),
+            target_place=Label("number of the place", detail=True),
+        ),
+        spans=Columns(
+            "one row per span of the history",
+            **{
+                "span": Rank("from 0"),
+                "from": Day("its first day"),
+                "until": Day("its end"),
+                "handoffs": Count("judged"),
+            },
+        ),
+    )
+
+    @property
+    def headlines(self) -> Sequence[str]:
+        """The answer in words."""
+        return (self.sentence,)
 
     @property
     def sentence(self) -> str:
@@ -99,9 +136,6 @@ class HandoffForecast(Result):
             f"{'is' if len(likely) == 1 else 'are'} more likely than not to be at least "
             f"{100 * LEAST_EXCESS:.0f} points worse than like ones."
         )
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html_text(self.sentence)}</p>" + Result._repr_html_(self)
 
 
 def predict_handoffs(

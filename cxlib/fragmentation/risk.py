@@ -8,18 +8,30 @@ customers who are still within the horizon. How good that is is measured by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.arrivals.arrivals import choose_silence
+from cxlib.columns import (
+    Amount,
+    Columns,
+    Count,
+    Customers,
+    Flag,
+    Instant,
+    Label,
+    Share,
+    Tables,
+    Wait,
+)
 from cxlib.errors import InputError
 from cxlib.fragmentation.features import (
     CLASSES,
@@ -28,8 +40,7 @@ from cxlib.fragmentation.features import (
     read_contacts_at_risk,
     say_days,
 )
-from cxlib.markup import html_text
-from cxlib.results import Result
+from cxlib.results import Result, result
 from cxlib.segments import DIMENSION
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS, dense_counts, number_cells
@@ -54,28 +65,12 @@ _RAREST_CLASS = 20
 _MOST_CLASSES = 200
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@result
 class JourneyRisk(Result):
     """What `predict_journey_risk` returns.
 
     Attributes
     ----------
-    table
-        One row per customer still within the horizon, highest ``risk_now`` first: ``customer``
-        (id), ``journey``, ``occurred_at`` and ``touchpoint``, ``channel``, ``stage`` of the present
-        contact, ``source`` (touchpoint before it; null if none), ``silent_for`` (Duration since),
-        ``risk_silent``, ``risk_back`` and their sum ``risk`` as known at the contact, and
-        ``risk_now``: the same for a customer of whom nothing was heard for ``silent_for``.
-    by_risk
-        Four equal bands of ``risk_now``: ``at_least``, ``below`` (the last one: up to 1),
-        ``customers``, their ``share`` of those under way, ``expected`` to fragment.
-    handoffs
-        One row per source and touchpoint with such customers: ``customers``, mean ``risk`` and
-        ``risk_now``, ``expected`` (customers expected to fragment), and ``before``, ``before_low``,
-        ``before_high``, ``contacts``: the share of the followed contacts there that fragmented.
-    models
-        The models tried on the last fifth of the followed contacts, fitted to those before
-        (embargo: the horizon): ``model``, ``brier``, ``calibration_error``, ``chosen``.
     horizon
         Silence that counts as having left.
     contacts, customers, sample_step
@@ -94,7 +89,57 @@ class JourneyRisk(Result):
     sample_step: int
     reason: str | None = None
 
-    title: ClassVar[str] = "Journeys that could fragment next"
+    title = "Journeys that could fragment next"
+    tables = Tables(
+        table=Columns(
+            "one row per customer still within the horizon, highest risk_now first",
+            customer=Label("id"),
+            journey=Label("its number", detail=True),
+            occurred_at=Instant("time of the present contact"),
+            source=Label("touchpoint before it; null if none", detail=True),
+            touchpoint=Label("of the present contact"),
+            channel=Label("of the present contact"),
+            stage=Label("of the present contact", detail=True),
+            silent_for=Wait("since the present contact"),
+            risk_silent=Share("chance of silence, as known at the contact", detail=True),
+            risk_back=Share("chance of going back a stage, as known at the contact", detail=True),
+            risk=Share("their sum"),
+            risk_now=Share("the same for a customer not heard of for `silent_for`"),
+        ),
+        by_risk=Columns(
+            "four equal bands of risk_now",
+            at_least=Share("lower end"),
+            below=Share("upper end; the last one: up to 1"),
+            customers=Customers("in the band"),
+            share=Share("of those under way"),
+            expected=Amount("customers expected to fragment"),
+        ),
+        handoffs=Columns(
+            "one row per source and touchpoint with such customers",
+            source=Label("touchpoint before the present one"),
+            touchpoint=Label("of the present contact"),
+            channel=Label("of the present contact"),
+            stage=Label("of the present contact"),
+            customers=Customers("there now"),
+            risk=Share("mean, as known at the contact"),
+            risk_now=Share("mean, after the silence since"),
+            expected=Amount("customers expected to fragment"),
+            contacts=Count("followed contacts there", each="contacts"),
+            before=Share("of these, fragmented", of="contacts", interval=True),
+        ),
+        models=Columns(
+            "the models tried on the last fifth of the followed contacts, fitted to those before",
+            model=Label("its kind"),
+            brier=Amount("score on held-out contacts"),
+            calibration_error=Amount("mean distance of predicted and observed shares"),
+            chosen=Flag("whether it is the one used"),
+        ),
+    )
+
+    @property
+    def headlines(self) -> Sequence[str]:
+        """The answer in words."""
+        return (self.sentence,)
 
     @property
     def sentence(self) -> str:
@@ -116,9 +161,6 @@ class JourneyRisk(Result):
             f"({worst['expected']:,.0f} of {worst['customers']:,}). Learned from "
             f"{self.contacts:,} contacts{sample}."
         )
-
-    def _repr_html_(self) -> str:
-        return f"<p>{html_text(self.sentence)}</p>" + Result._repr_html_(self)
 
 
 def predict_journey_risk(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,13 @@ def watch(workspace: Workspace, *, since: str | date) -> Watch:
     return watch_findings(workspace, since=day)
 
 
-def check(workspace: Workspace, *, shuffles: int = 3, seed: int = 0) -> SelfTest:
+def check(
+    workspace: Workspace,
+    *,
+    shuffles: int = 3,
+    signals: Collection[str] | None = None,
+    seed: int = 0,
+) -> SelfTest:
     """Test the method on this very log: shuffled, nothing may be found; planted faults must be.
 
     Parameters
@@ -73,12 +80,14 @@ def check(workspace: Workspace, *, shuffles: int = 3, seed: int = 0) -> SelfTest
         The workspace.
     shuffles
         How many shuffled copies to judge.
+    signals
+        Of which to plant a fault; None: of every one that can be planted.
     seed
         Of the shuffles, and of the faults planted.
     """
     from cxlib.fragmentation import check_fragmentation
 
-    return check_fragmentation(workspace, shuffles=shuffles, seed=seed)
+    return check_fragmentation(workspace, shuffles=shuffles, signals=signals, seed=seed)
 
 
 def predict_breaks(workspace: Workspace, *, signal: str = "abandonment") -> HandoffForecast:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,11 @@ class Comparison(Result):
     second_where: Where | None
 
     title = "Side by side"
+
+    @property
+    def headlines(self) -> Sequence[str]:
+        """The answer in words."""
+        return (self.sentence,)
 
     @property
     def sentence(self) -> str:

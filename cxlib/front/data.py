@@ -8,15 +8,16 @@ from pathlib import Path
 import polars as pl
 
 from cxlib.datasets import sample_paths
-from cxlib.errors import InputError
+from cxlib.errors import InputError, UnknownNameError
 from cxlib.ingest import Ingested, IngestedTable, read_customers, read_events, read_ratings
 from cxlib.journey_map import JourneyMap, read_journey_map
 from cxlib.store import Workspace, build_workspace
 
-__all__ = ["build", "open", "read_log", "sample"]
+__all__ = ["build", "find_stages", "open", "read_log", "sample"]
 
 Given = str | Path | pl.DataFrame | IngestedTable
 _SAMPLE = "sample"
+_ROLES = ("awareness", "exploration", "conversion", "aftersales")
 
 
 def read_log(
@@ -95,15 +96,64 @@ def build(
     return workspace
 
 
-def open(folder: str | Path) -> Workspace:
+def open(folder: str | Path | None = None) -> Workspace:
     """Open a workspace made by `build` or ``cx ingest``.
+
+    Parameters
+    ----------
+    folder
+        The workspace; None: the one that CX_WORKSPACE names, or the folder ``workspace`` here or
+        one folder up.
 
     Raises
     ------
     WorkspaceError
         There is none, or it was written by another version of the layout.
     """
+    if folder is None:
+        above = Path("..") / "workspace"
+        here = Path("workspace")
+        beside = above if not here.is_dir() and above.is_dir() else here
+        folder = os.environ.get("CX_WORKSPACE") or beside
     return Workspace.open(folder)
+
+
+def find_stages(workspace: Workspace, role: str) -> tuple[str, ...]:
+    """Return the stages of the map that play a role, so that a notebook suits any map.
+
+    A stage of that very name plays it. Otherwise the goal decides: its stage is conversion, what
+    comes after it aftersales, the first stage awareness and what lies between them exploration;
+    without a goal the first four stages play the four roles in turn.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    role
+        "awareness", "exploration", "conversion" or "aftersales".
+    """
+    if role not in _ROLES:
+        raise UnknownNameError("role of a stage", role, _ROLES)
+    journey_map = workspace.journey_map
+    stages = journey_map.stages
+    named = {stage.casefold(): stage for stage in stages}
+    if role in named:
+        return (named[role],)
+    if any(name in named for name in _ROLES):
+        return ()
+    goals = [journey_map.touchpoint(name) for name in journey_map.journey.goal]
+    at = [journey_map.stage_index(goal.stage) for goal in goals if goal is not None]
+    reached = [index for index in at if index is not None]
+    if not reached:
+        return stages[_ROLES.index(role) : _ROLES.index(role) + 1]
+    last = max(reached)
+    played = {
+        "awareness": stages[: min(1, last)],
+        "exploration": stages[1:last],
+        "conversion": stages[last : last + 1],
+        "aftersales": stages[last + 1 :],
+    }
+    return played[role]
 
 
 def sample(folder: str | Path | None = None) -> Workspace:

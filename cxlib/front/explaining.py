@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from cxlib.errors import InputError
 from cxlib.front.plotting import drawable, snake
 from cxlib.markup import markdown_text
-from cxlib.numbers import day, decimal, plural
+from cxlib.numbers import day, decimal, duration, plural
+from cxlib.store import Workspace
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 __all__ = ["Explanation", "explain"]
 
@@ -28,6 +33,21 @@ _CAUTION = {
     "Each interval is for itself: of a hundred figures without any difference five differ so.",
     "Segments": "Segments may differ in more than their name: a difference is an association.",
 }
+
+
+_HTML = """\
+<div role="status"><p><b>{{ said.answer }}</b></p>
+{%- if said.details %}<ul>
+{%- for line in said.details %}<li>{{ line }}</li>{% endfor -%}
+</ul>{% endif -%}
+{%- if said.caution %}<p><small>{{ said.caution | join(" ") }}</small></p>{% endif %}</div>"""
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment
+
+    return Environment(autoescape=True).from_string(_HTML)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +74,10 @@ class Explanation:
 
     __repr__ = __str__
 
+    def to_html(self) -> str:
+        """Write it as HTML, for a widget."""
+        return _template().render(said=self)
+
     def _repr_markdown_(self) -> str:
         parts = [f"**{markdown_text(self.answer)}**"]
         if self.details:
@@ -69,7 +93,7 @@ def explain(result: Any) -> Explanation:
     Parameters
     ----------
     result
-        What a measure, a search or a forecast returned.
+        What a measure, a search or a forecast returned; or a workspace.
 
     Raises
     ------
@@ -82,6 +106,8 @@ def explain(result: Any) -> Explanation:
     Traceback (most recent call last):
     cxlib.errors.InputError: int cannot be explained; cx.explain takes what the measures return
     """
+    if isinstance(result, Workspace):
+        return explain_workspace(result)
     shown = drawable(result)
     kind = type(shown).__name__
     answer, *details = _sentences(shown, kind)
@@ -102,12 +128,10 @@ def _sentences(shown: Any, kind: str) -> list[str]:
         answer = getattr(figures, name)(shown)
         found = shown.found["sentence"].drop_nulls() if hasattr(shown, "found") else ()
         return [answer, *found]
-    said = [
-        str(getattr(shown, name))
-        for name in ("sentence", "under_way_sentence", "handoff_sentence")
-        if hasattr(shown, name)
-    ]
-    if said:
+    said = getattr(shown, "headlines", ()) or [getattr(shown, "sentence", "")]
+    if hasattr(shown, "sentences"):
+        said = shown.sentences()
+    if said and said[0]:
         return [*said, *getattr(shown, "details", ())]
     if hasattr(shown, "columns") and hasattr(shown, "title"):
         return [f"{shown.title}: {plural(len(shown.table), 'row')}", *_rows(shown)]
@@ -138,3 +162,50 @@ def _tested(shown: Any) -> str:
 
 def _ended(sentence: str) -> str:
     return sentence if sentence.endswith((".", ":")) else f"{sentence}."
+
+
+def explain_workspace(workspace: Workspace) -> Explanation:
+    """Say what the log is, what became of every row, and what it cannot tell."""
+    counts, rule = workspace.manifest["counts"], workspace.journey_map.journey
+    first, last = (workspace.manifest[name][:10] for name in ("first_at", "last_at"))
+    places = workspace.places
+    answer = (
+        f"{workspace.journey_map.name}: {decimal(counts['contacts'])} contacts of "
+        f"{decimal(counts['customers'])} customers in {decimal(counts['journeys'])} journeys, "
+        f"{first} to {last}, at {plural(places['touchpoint'].n_unique(), 'touchpoint')} on "
+        f"{plural(places['channel'].n_unique(), 'channel')}."
+    )
+    report = workspace.report
+    aside = sorted(report.get("set_aside", {}).items(), key=lambda item: (-item[1], item[0]))
+    rows = report.get("rows_in", counts["contacts"])
+    kept = f"Of {decimal(rows)} rows, {decimal(counts['contacts'])} are contacts"
+    listed = ", ".join(f"{decimal(n)} ({reason})" for reason, n in aside)
+    details = [
+        f"{kept}; set aside: {listed}." if aside else f"{kept}.",
+        *(
+            f"The map does not know {u['name']!r}: {plural(u['contacts'], 'contact')}"
+            + (f"; did you mean {u['nearest']!r}?" if u["nearest"] else ".")
+            for u in report.get("unmapped", ())[:5]
+        ),
+        *_ends(rule),
+    ]
+    if not int(workspace.summary().contacts["rating_n"].sum()):
+        details.append("What customers feel is not measurable: the log has no ratings.")
+    if not workspace.segment_names:
+        details.append("Segments are not measurable: there is no table of customers.")
+    caution = (
+        f"Customers were observed until {day(workspace.observed_until)}: what had not been settled "
+        "by then is open, and never counted as lost."
+    )
+    return Explanation(answer, tuple(details), (caution,))
+
+
+def _ends(rule: Any) -> list[str]:
+    """Say what ends a journey."""
+    ends = [f"at the goal ({', '.join(rule.goal)})"] if rule.goal else []
+    ends += [f"at a loss ({', '.join(rule.lost)})"] if rule.lost else []
+    ends += [f"after {duration(rule.gap)} of silence"] if rule.gap is not None else []
+    said = [f"A journey ends {' or '.join(ends)}."] if ends else []
+    if not rule.goal:
+        said.append("The map names no goal: without it nothing is a success.")
+    return said

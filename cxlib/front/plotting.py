@@ -27,13 +27,15 @@ _TITLE, _SUBTITLE = 17, 13
 """Sizes of the fonts of title and subtitle (`cxlib.figures.theme`), pixels."""
 
 
-def plot(result: Any, **options: Any) -> go.Figure:
+def plot(result: Any, *, kind: str | None = None, **options: Any) -> go.Figure:
     """Draw any result: the same figure as on the dashboards.
 
     Parameters
     ----------
     result
         What a measure, a search or a forecast returned.
+    kind
+        Another figure of the same result than the usual one: "touchpoint_list", "finding_list".
     options
         Of the figure, such as ``title``; see `cxlib.figures`.
 
@@ -51,10 +53,10 @@ def plot(result: Any, **options: Any) -> go.Figure:
     from cxlib import figures
 
     shown = drawable(result)
-    name = f"plot_{snake(type(shown).__name__)}"
+    name = f"plot_{kind or snake(type(shown).__name__)}"
     if name not in dir(figures):
-        kind = type(result).__name__
-        raise InputError(f"there is no figure of {kind}; cx.plot takes what the measures return")
+        what = type(result).__name__ if kind is None else f"kind {kind!r}"
+        raise InputError(f"there is no figure of {what}; cx.plot takes what the measures return")
     return getattr(figures, name)(shown, **options)
 
 

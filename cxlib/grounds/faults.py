@@ -122,6 +122,11 @@ def redirect(rows: pl.DataFrame, site: Site, there: pl.Expr) -> pl.DataFrame:
     )
 
 
+def row_before(value: pl.Expr) -> pl.Expr:
+    """The value in the row before."""
+    return value.shift(1)
+
+
 def same_customer(steps: int) -> pl.Expr:
     """Whether the row so many steps before (negative: after) is the same customer's."""
     return pl.col("customer").shift(steps) == pl.col("customer")

@@ -32,7 +32,15 @@ from cxlib.arrivals.histories import block_days, block_starts
 from cxlib.grounds.cells import tail_of_counts
 from cxlib.grounds.comparing import LEAST_CASES, Floats, read_cases
 from cxlib.grounds.expectation import natural_spread, stated_spread
-from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_t, say_day, unit_names
+from cxlib.grounds.judged import (
+    JUDGED,
+    Z95,
+    affected_share,
+    as_judged,
+    natural_t,
+    say_day,
+    unit_names,
+)
 from cxlib.grounds.kinds import Ground, Signal, Unit
 from cxlib.segments import dimension_values, segment_names
 
@@ -386,6 +394,7 @@ def _frame(
     starts = block_starts(part.periods, part.settings.span)
     by_key = {(s.u, s.group, s.value): s for s in series}
     out = []
+    known = {c: JUDGED[c] for c in ("group", "value", "since", "affected_until", "hours")}
     for row in rows:
         s = by_key[row["u"], row["group"], row["value"]]
         inside = np.zeros(len(s.n), dtype=bool)
@@ -394,7 +403,10 @@ def _frame(
         hit = inside if worse else ~inside
         out.append(_row(signal, s, row, hit, tau, starts, worse=worse))
     names = unit_names(part, unit, pl.Series([r["u"] for r in rows], dtype=pl.Int64))
-    return pl.concat([names, pl.DataFrame(out, infer_schema_length=None)], how="horizontal")
+    return pl.concat(
+        [names, pl.DataFrame(out, schema_overrides=known, infer_schema_length=None)],
+        how="horizontal",
+    )
 
 
 def _row(

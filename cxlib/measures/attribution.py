@@ -29,6 +29,7 @@ from cxlib.statistics.rates import divide, t_quantile
 from cxlib.statistics.resampling import BUCKETS, Estimates, jackknife_se, leave_one_out
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
+from cxlib.store.walk import around, changes
 
 __all__ = ["Attribution", "measure_attribution"]
 
@@ -202,8 +203,7 @@ def _contacts(workspace: Workspace, where: Selection | None) -> pl.DataFrame:
     money = [pl.col(c) if c in present else pl.lit(None, pl.Float64).alias(c) for c in _MONEY]
     kept = ("customer", "bucket", "occurred_at", "place", "journey", "reached", "segment", "period")
     rows = store.select(*kept, *money).collect()
-    begun = pl.col("journey") != pl.col("journey").shift(1)
-    goal = pl.col("reached") & (begun | ~pl.col("reached").shift(1)).fill_null(True)
+    goal = pl.col("reached") & ~around("reached", -1).fill_null(False)
     rows = rows.with_columns(goal=goal).filter(~pl.col("reached") | pl.col("goal"))
     beyond = workspace.scope.is_beyond(pl.col("place").first().over("journey"))
     rows = rows.with_columns(
@@ -259,9 +259,7 @@ class _Touched:
             return cls(None, names, None, None, untouched, too_young)
         channel = place[touches["place"].to_numpy()]
         channel, names = _most_common(channel, names)
-        begins = touches.select(
-            (pl.col("journey") != pl.col("journey").shift(1)).fill_null(True)
-        ).to_series()
+        begins = touches.select(changes("journey")).to_series()
         per = touches.filter(begins)
         end = pl.coalesce("goal_at", pl.col("occurred_at").last().over("journey"))
         before = touches.select((end - pl.col("occurred_at")).dt.total_microseconds() / 1e6)

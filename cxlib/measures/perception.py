@@ -24,8 +24,7 @@ from cxlib.columns import (
 from cxlib.errors import NotMeasurableError, UnknownNameError
 from cxlib.numbers import decimal, rating
 from cxlib.results import Result, answers, numbers, result
-from cxlib.segments import dimension_values, segment_names
-from cxlib.sequences import choose_contacts
+from cxlib.sequences import choose_contacts, name_groups
 from cxlib.statistics.nonresponse import (
     Answering,
     Tilt,
@@ -40,10 +39,7 @@ from cxlib.store import Workspace
 from cxlib.store.walk import DONE, LOST, OPEN, SILENT, follow_contacts, look_back
 from cxlib.summary import Selection
 
-__all__ = ["Perception", "measure_perception", "name_groups"]
-
-BY = ("touchpoint", "stage", "transition", "channel", "owner", "period")
-"""What answers can be told apart by, beside segments and environments."""
+__all__ = ["Perception", "measure_perception"]
 
 MOST_FITTED = 150_000
 """Contacts that the chance to answer is estimated from; of larger logs a part of the customers."""
@@ -229,72 +225,6 @@ def _contacts(
     walked = walked.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
     names, group = name_groups(workspace, walked, by)
     return names, choose_contacts(workspace, walked.with_columns(group=group), where)
-
-
-def name_groups(workspace: Workspace, rows: pl.DataFrame, by: str) -> tuple[list[str], pl.Series]:
-    """Number the groups of contacts by something that people name, in map order.
-
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    rows
-        Contacts: ``place``, ``previous``, ``segment``, ``period``, and ``environment.NAME``.
-    by
-        As for `measure_perception`.
-
-    Returns
-    -------
-    names
-        What each group is called.
-    group
-        Number of the group of each contact; null where it has none.
-    """
-    places = workspace.places
-    touchpoints = _touchpoints(places)
-    if by == "touchpoint":
-        labels, codes = touchpoints, rows["place"]
-    elif by in ("stage", "channel", "owner"):
-        labels, codes = places[by].fill_null("none"), rows["place"]
-    elif by == "transition":
-        pair = rows["previous"].cast(pl.Int64) * 65_536 + rows["place"].cast(pl.Int64)
-        known = pair.drop_nulls().unique().sort()
-        ends = [
-            touchpoints.gather((known // 65_536).cast(pl.UInt32)),
-            touchpoints.gather(known % 65_536),
-        ]
-        labels = pl.select(pl.format("{} → {}", *(pl.lit(e) for e in ends))).to_series()
-        codes = pair.replace_strict(known, range(len(known)), return_dtype=pl.UInt32, default=None)
-    elif by == "period":
-        periods = workspace.periods
-        labels = pl.Series([periods.label(i) for i in range(len(periods))])
-        codes = rows["period"]
-    elif by in segment_names(workspace.segments):
-        labels, codes = dimension_values(workspace.segments, by), rows["segment"]
-    elif f"environment.{by}" in rows.columns:
-        told = rows[f"environment.{by}"].cast(pl.String)
-        names = told.drop_nulls().unique().sort().to_list()
-        return names, told.replace_strict(
-            names, range(len(names)), return_dtype=pl.UInt32, default=None
-        )
-    else:
-        environments = [
-            c.removeprefix("environment.")
-            for c in workspace.store().collect_schema().names()
-            if c.startswith("environment.")
-        ]
-        known_names = (*BY, *segment_names(workspace.segments), *environments)
-        raise UnknownNameError("way to tell answers apart", by, known_names)
-    names = labels.unique(maintain_order=True).to_list()
-    number = labels.replace_strict(names, range(len(names)), return_dtype=pl.UInt32)
-    return names, number.gather(codes.cast(pl.UInt32))
-
-
-def _touchpoints(places: pl.DataFrame) -> pl.Series:
-    """Names of places: with the channel where several places share a touchpoint."""
-    shared = pl.col("channel").n_unique().over("touchpoint") > 1
-    name = pl.when(shared).then(pl.format("{} ({})", "touchpoint", "channel"))
-    return places.select(name.otherwise("touchpoint")).to_series()
 
 
 @dataclass(slots=True, eq=False)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cxlib.errors import NotMeasurableError
 from cxlib.statistics.resampling import BUCKETS, leave_one_out
 from cxlib.store import Workspace
-from cxlib.store.walk import changes, follow_contacts
+from cxlib.store.walk import around, changes, follow_contacts
 
 __all__ = ["Chain", "Moves", "read_moves"]
 
@@ -163,19 +163,19 @@ def _count(workspace: Workspace) -> Moves:
     size = len(scope.places)
     begins, place = changes("journey"), pl.col("place").cast(pl.Int64)
     ends = pl.col("next") >= 65_532
-    converts = ~ends & pl.col("reached").shift(-1).fill_null(False)
+    converts = ~ends & around("reached", 1).fill_null(False)
     worth = pl.col("amount").fill_null(0.0)
     rows = rows.with_columns(
         begins=begins,
         beyond=scope.is_beyond(pl.col("place").first().over("journey")),
-        before=pl.when(begins).then(size).otherwise(place.shift(1)),
+        before=pl.when(begins).then(size).otherwise(around(place, -1)),
         place=place,
         next=pl.when(ends)
         .then(_ENDED)
         .when(converts)
         .then(_GOAL)
         .otherwise(pl.col("next").cast(pl.Int64)),
-        amount=pl.when(converts).then(worth.shift(-1)).otherwise(0.0),
+        amount=pl.when(converts).then(around(worth, 1)).otherwise(0.0),
         own=worth,
     ).filter(~pl.col("beyond"))
     starts = rows.filter("begins").select(

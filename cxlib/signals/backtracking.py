@@ -10,7 +10,7 @@ import polars as pl
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Floats
 from cxlib.grounds.cells import BY_DESIGN, Grid, no_cells
-from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect
+from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect, row_before
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.shares import counted_rows, judge_share
 from cxlib.grounds.ways import find_habit, shorter_windows, ways_on, within_days
@@ -100,7 +100,7 @@ def send_back_a_stage(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
         return rows
     # another digit of the same dice says where to
     number = (pl.col("_dice") * 1e6).cast(pl.Int64) % len(ways)
-    there = pl.lit(pl.Series(ways, dtype=pl.Int64)).gather(number.shift(1).fill_null(0))
+    there = pl.lit(pl.Series(ways, dtype=pl.Int64)).gather(row_before(number).fill_null(0))
     return redirect(rows, site, there)
 
 

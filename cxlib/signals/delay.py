@@ -12,7 +12,7 @@ from cxlib.arrivals.open_hours import OpenHours
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.additive import Block, Floats, add_up
 from cxlib.grounds.cells import Z95, Grid, no_cells
-from cxlib.grounds.faults import Fault, Site
+from cxlib.grounds.faults import Fault, Site, row_before
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.means import judge_mean, towards_harm
 from cxlib.grounds.strata import LOG_STEP
@@ -167,7 +167,8 @@ def prolong_waits(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
 def _longer(rows: pl.DataFrame, site: Site) -> pl.Series:
     """By how many microseconds each wait grows: open time by its factor, where that is counted."""
     hit = rows.select(site.arrived()).to_series()
-    at, before = rows["occurred_at"].filter(hit), rows["occurred_at"].shift(1).filter(hit)
+    times = rows.select(at="occurred_at", before=row_before(pl.col("occurred_at"))).filter(hit)
+    at, before = times["at"], times["before"]
     if site.open_hours is None:
         more = (at - before).dt.total_microseconds() * (DELAYED - 1)
     else:

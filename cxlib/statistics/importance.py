@@ -7,7 +7,7 @@ far as it reaches: drivers are associated with the outcome.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 from math import comb
 
 import numpy as np
@@ -117,10 +117,12 @@ def shapley_shares(products: Estimates) -> Estimates:
     among, with_outcome = _correlations(products)
     drivers = len(with_outcome)
     explained = np.zeros(1 << drivers)
-    for subset in range(1, 1 << drivers):
-        chosen = [j for j in range(drivers) if subset >> j & 1]
-        slope, *_ = np.linalg.lstsq(among[np.ix_(chosen, chosen)], with_outcome[chosen], rcond=1e-9)
-        explained[subset] = with_outcome[chosen] @ slope
+    for members in range(1, drivers + 1):
+        chosen = np.array(list(combinations(range(drivers), members)))
+        within = among[chosen[:, :, None], chosen[:, None, :]]
+        inverse = np.linalg.pinv(within, rcond=1e-9, hermitian=True)
+        outward = with_outcome[chosen]
+        explained[(1 << chosen).sum(axis=1)] = np.einsum("si,sij,sj->s", outward, inverse, outward)
     subsets = np.arange(1 << drivers)
     size = np.array([int(s).bit_count() for s in subsets])
     shares = np.zeros(drivers)

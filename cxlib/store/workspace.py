@@ -115,6 +115,11 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     manifest: dict[str, Any]
     kept: dict[str, tuple[object, Any]] = field(default_factory=dict, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        counts, name = self.manifest["counts"], self.manifest["name"]
+        held = f"{counts['contacts']:,} contacts of {counts['customers']:,} customers"
+        return f"<Workspace {str(self.path)!r}: {name}, {held}>"
+
     @classmethod
     def open(cls, path: str | Path) -> Workspace:
         """Open the workspace folder at `path`.

@@ -1,0 +1,323 @@
+"""Drivers: what goes with ratings and with coming back, and how much of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.columns import Amount, Columns, Count, Customers, Flag, Label, Share, Tables
+from cxlib.errors import InputError, NotMeasurableError
+from cxlib.journeys import NO_STAGE
+from cxlib.numbers import decimal, share
+from cxlib.results import Result, answers, result
+from cxlib.statistics.importance import cross_products, driver_shares, shapley_shares, slopes
+from cxlib.statistics.rates import divide, mean_interval
+from cxlib.statistics.resampling import BUCKETS, effective_buckets, jackknife_se
+from cxlib.store import Workspace
+
+__all__ = ["Drivers", "measure_drivers"]
+
+MOST_GROUPS = 8
+"""Kinds of contact, or channels, that are drivers of their own; the rarer ones are one together."""
+
+FEWEST = 20
+"""Fewest customers behind an outcome."""
+
+PER_DRIVER = 3
+"""Fewest ratings per driver: with fewer, chance alone explains a third of the differences."""
+
+_TOGETHER = "other"
+
+
+@result
+class Drivers(Result):
+    """What `measure_drivers` returns.
+
+    Attributes
+    ----------
+    days
+        Days within which a customer had to come back.
+    notes
+        Why an outcome has no drivers, a sentence each.
+    """
+
+    days: int
+    notes: tuple[str, ...]
+
+    title = "What goes with it"
+    tables = Tables(
+        table=Columns(
+            "one row per outcome and driver, the largest share first",
+            outcome=Label("scale of the ratings, or return within so many days"),
+            driver=Label("contacts of a kind or channel, waits, repeats, changes, backtracks"),
+            n=Count("contacts rated, or customers followed so long", each="ratings"),
+            customers=Customers("behind them", detail=True),
+            share=Share("of the outcome's variance; they add up to r2", interval=True),
+            shapley=Share("what it adds to R², the mean over all orders (Shapley)", detail=True),
+            r=Amount("plain correlation with the outcome"),
+            slope=Amount("of the outcome per unit, the others held", interval=True),
+            suppression=Flag("the slope clearly runs against r: others hide what it adds"),
+            r2=Amount("of all drivers together"),
+            r2_later=Amount("out of time: the last third told from the first two; below 0: not"),
+        ),
+    )
+
+    def sentences(self) -> list[str]:
+        """Say what goes with each outcome, and how far that holds later."""
+        said = []
+        for (outcome,), rows in self.table.group_by("outcome", maintain_order=True):
+            clear = rows.filter((pl.col("slope_low") > 0) | (pl.col("slope_high") < 0)).head(3)
+            named = ", ".join(
+                f"{'more' if row['slope'] > 0 else 'less'} with {row['driver']} "
+                f"({share(row['share'], row['share_low'], row['share_high'])})"
+                for row in clear.to_dicts()
+            )
+            first = rows.row(0, named=True)
+            later = first["r2_later"]
+            holds = "not told" if later is None else f"{100 * later:.0f} %" if later > 0 else "none"
+            said.append(
+                f"{outcome}: {named or 'nothing clearly goes with it'}; all drivers together "
+                f"{share(first['r2'])} of its differences, out of time {holds} "
+                f"(n = {decimal(first['n'])}; associated, which is not caused by)"
+            )
+            said += [
+                f"{outcome}: {row['driver']} alone shows nothing, or the opposite "
+                f"(r = {row['r']:.2f}): others that it comes with hide what it adds (suppression)"
+                for row in rows.filter("suppression").head(2).to_dicts()
+            ]
+        return [*said, *self.notes]
+
+
+@answers(Drivers)
+def measure_drivers(workspace: Workspace, *, days: int = 90) -> Drivers:
+    r"""Measure what goes with each rating scale and with coming back, and how much of it.
+
+    A rated contact has what came before it in its journey, itself included: contacts of each
+    ``kind`` of the map (where it gives none: of each channel), the wait before it and the longest
+    so far, repeats of a touchpoint, changes of channel, backtracks to an earlier stage. A customer
+    has the same at the end of his first journey; the outcome is 1 where his second journey began
+    within `days`, of those who are followed that long. Counts and hours enter as log(1 + x).
+
+    Shares are Johnson's relative weights: they add up to R². Where ``slope`` and ``r`` clearly
+    disagree, other drivers hide what this one adds. Drivers are associated with the outcome.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    days
+        Days within which a customer counts as having come back.
+
+    Returns
+    -------
+    Drivers
+
+    Raises
+    ------
+    NotMeasurableError
+        No outcome has enough ratings or customers, or differences among them.
+    InputError
+        Days below 1.
+
+    References
+    ----------
+    Johnson (2000), doi:10.1207/S15327906MBR3501_1; Lindeman, Merenda & Gold (1980), p. 119;
+    Tzelgov & Henik (1991), doi:10.1037/0033-2909.109.3.524 (suppression).
+    """
+    if days < 1:
+        raise InputError("days must be a whole number from 1 on, such as 90")
+    contacts = _contacts(workspace)
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for outcome in _outcomes(workspace, contacts, days):
+        if reason := outcome.missing():
+            notes.append(reason)
+        else:
+            rows += outcome.rows()
+    if not rows:
+        raise NotMeasurableError("; ".join(notes))
+    return Drivers(
+        table=Drivers.tables["table"].frame(rows),
+        days=days,
+        notes=tuple(notes),
+        observed_until=workspace.observed_until,
+    )
+
+
+def _contacts(workspace: Workspace) -> pl.DataFrame:
+    """Every contact with its drivers, which are all columns after ``journey``."""
+    places = workspace.places
+    known = places["kind"].null_count() < len(places)
+    called = (places["kind"] if known else places["channel"]).fill_null(_TOGETHER)
+    store = workspace.store().select("customer", "bucket", "occurred_at", "place", "journey")
+    counted = store.group_by("place").len().collect()
+    names = (
+        counted.with_columns(name=called.gather(counted["place"].cast(pl.UInt32)))
+        .group_by("name")
+        .agg(pl.col("len").sum())
+        .filter(pl.col("name") != _TOGETHER)
+        .sort("len", "name", descending=[True, False])["name"]
+    )
+    own = names.head(MOST_GROUPS).to_list()
+    called = called.replace_strict({n: n for n in own}, default=_TOGETHER)
+    groups = own + ([_TOGETHER] if (called == _TOGETHER).any() else [])
+    place = pl.col("place").cast(pl.UInt32)
+    channels = places["channel"].rank("dense")
+    new = (pl.col("journey") != pl.col("journey").shift(1)).fill_null(True)
+    row = pl.int_range(pl.len(), dtype=pl.Int64)
+    stage = pl.lit(places["stage_index"].cast(pl.Int64)).gather(place)
+    before = stage.shift(1)
+    hours = (pl.col("occurred_at") - pl.col("occurred_at").shift(1)).dt.total_seconds() / 3_600
+    seen = (pl.int_range(pl.len()).over("journey", "place") > 0) & ~pl.lit(
+        places["repeatable"]
+    ).gather(place)
+    back = ~new & (stage < before) & (stage != NO_STAGE) & (before != NO_STAGE)
+    channel = pl.lit(channels).gather(place)
+
+    def so_far(flag: pl.Expr) -> pl.Expr:
+        return flag.cast(pl.Float64).cum_sum().over("journey").log1p()
+
+    told = (
+        store.collect()
+        .with_columns(
+            waited=pl.when(new).then(0.0).otherwise(hours),
+            _back=back,
+            _changed=~new & (channel != channel.shift(1)),
+        )
+        .with_columns(
+            row.alias("row"),
+            **{f"{name} contacts": so_far(pl.lit(called == name).gather(place)) for name in groups},
+            **{
+                "wait before": pl.col("waited").log1p(),
+                "longest wait": pl.col("waited").cum_max().over("journey").log1p(),
+                "repeats": so_far(seen),
+                "channel changes": so_far(pl.col("_changed")),
+                "backtracks": so_far(pl.col("_back")),
+            },
+        )
+        .drop("waited", "_back", "_changed", "place")
+    )
+    return told.select(
+        "row",
+        "customer",
+        "bucket",
+        "occurred_at",
+        "journey",
+        pl.all().exclude("row", "customer", "bucket", "occurred_at", "journey"),
+    )
+
+
+def _outcomes(workspace: Workspace, contacts: pl.DataFrame, days: int) -> Iterator[_Outcome]:
+    said = workspace.ratings().filter("is_counted").select("row", "scale", "rating").collect()
+    for scale in said["scale"].value_counts(sort=True)["scale"]:
+        given = said.filter(pl.col("scale") == scale).select("row", value="rating")
+        rated = contacts.join(given.with_columns(pl.col("row").cast(pl.Int64)), on="row")
+        yield _Outcome(scale, "rating", rated.sort("row"))
+    second = (
+        contacts.filter(pl.col("journey") > pl.col("journey").first().over("customer"))
+        .group_by("customer")
+        .agg(back_at=pl.col("occurred_at").min())
+    )
+    within = timedelta(days=days)
+    first = (
+        contacts.filter(pl.col("journey") == pl.col("journey").first().over("customer"))
+        .unique("customer", keep="last", maintain_order=True)
+        .filter(pl.col("occurred_at") + within <= workspace.observed_until)
+        .join(second, on="customer", how="left", maintain_order="left")
+        .with_columns(
+            value=(pl.col("back_at") - pl.col("occurred_at") <= within)
+            .fill_null(False)
+            .cast(pl.Float64)
+        )
+    )
+    yield _Outcome(f"return within {days} days", "customer", first.drop("back_at"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outcome:
+    """An outcome (``value``) and what its cases had met by then."""
+
+    name: str
+    unit: str
+    cases: pl.DataFrame
+
+    @property
+    def drivers(self) -> list[str]:
+        """Drivers that differ between the cases."""
+        return [c for c in self.cases.columns[5:-1] if self.cases[c].n_unique() > 1]
+
+    def missing(self) -> str | None:
+        """Why nothing can be said of it; None where something can."""
+        n, people = len(self.cases), self.cases["customer"].n_unique()
+        least = max(FEWEST, PER_DRIVER * len(self.drivers))
+        if n < least or people < FEWEST:
+            return (
+                f"{self.name}: {n} {self.unit}s of {people} customers are too few to tell what "
+                f"goes with it (at least {least}, of {FEWEST} customers)"
+            )
+        if self.cases["value"].n_unique() < 2 or not self.drivers:
+            return f"{self.name}: all {n} {self.unit}s are alike, so nothing goes with it"
+        return None
+
+    def rows(self) -> list[dict[str, Any]]:
+        names = self.drivers
+        design = self.cases.select(*names, "value").to_numpy().astype(np.float64)
+        # centred: sums of squares of what barely moves would else drown in rounding
+        design = design - design.mean(axis=0)
+        bucket = self.cases["bucket"].to_numpy().astype(np.int64)
+        products = cross_products(design, bucket, buckets=BUCKETS)
+        shares, r2 = driver_shares(products)
+        whole = products.sum(axis=0)
+        slope = slopes(whole)
+        without = np.stack([slopes(whole - part) for part in products], axis=1)
+        units = np.repeat(effective_buckets(products[None, :, 0, 0]), len(names))
+        low, high = mean_interval(slope, jackknife_se(slope, without), buckets=units)
+        spread = np.sqrt(np.diag(whole)[1:])
+        r = divide(whole[1:-1, -1], spread[:-1] * spread[-1])
+        against = ((low > 0) & (r < 0)) | ((high < 0) & (r > 0))
+        columns = {
+            "share": shares.estimate,
+            "share_low": shares.low,
+            "share_high": np.minimum(shares.high, 1.0),
+            "shapley": shapley_shares(whole),
+            "r": r,
+            "slope": slope,
+            "slope_low": low,
+            "slope_high": high,
+        }
+        head = {
+            "outcome": self.name,
+            "n": len(self.cases),
+            "customers": self.cases["customer"].n_unique(),
+            "r2": r2,
+            "r2_later": self._out_of_time(design),
+        }
+        return [
+            {
+                **head,
+                "driver": names[i],
+                "suppression": bool(against[i]),
+                **{c: float(v[i]) if np.isfinite(v[i]) else None for c, v in columns.items()},
+            }
+            for i in np.argsort(-shares.estimate, kind="stable")
+        ]
+
+    def _out_of_time(self, design: NDArray[np.float64]) -> float | None:
+        """R² in the last third of time of what the first two thirds tell; None where unknown."""
+        at = self.cases["occurred_at"].to_physical().to_numpy()
+        late = at > np.quantile(at, 2 / 3)
+        early = design[~late]
+        if late.sum() < FEWEST or len(early) < FEWEST or not early[:, -1].std():
+            return None
+        [products] = cross_products(early, np.zeros(len(early), dtype=np.int64), buckets=1)
+        mean = early.mean(axis=0)
+        off = design[late] - mean
+        error = off[:, -1] - off[:, :-1] @ slopes(products)
+        total = float(off[:, -1].var() * len(off))
+        return None if total <= 0 else 1 - float((error**2).sum()) / total

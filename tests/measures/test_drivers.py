@@ -1,0 +1,135 @@
+"""What goes with an outcome: drivers counted in loops, a planted one found, and honest refusals."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+
+import numpy as np
+import polars as pl
+import pytest
+from journey_oracle import START, TOUCHPOINTS, contact, journey_map, make_workspace
+from typer.testing import CliRunner
+
+from cxlib.cli.app import app
+from cxlib.errors import InputError, NotMeasurableError
+from cxlib.measures.drivers import _contacts, measure_drivers
+
+KINDS = {"support": "service", "pay": "purchase", "newsletter": "marketing", "ad": "marketing"}
+
+
+def rule(**more):
+    kinds = tuple(replace(t, kind=KINDS.get(t.name, "product")) for t in TOUCHPOINTS)
+    return replace(journey_map(**more), touchpoints=kinds)
+
+
+def rated_log(customers, *, slope=-2.0, seed=1):
+    """One journey each; every contact with support costs `slope` points at the last contact."""
+    dice = Random(seed)
+    log = []
+    for number in range(customers):
+        name, day = f"c{number:04}", dice.uniform(0, 200)
+        steps = [dice.choice(["page", "ad", "support", "basket"]) for _ in range(5)]
+        for i, step in enumerate(steps):
+            calls = np.log1p(sum(s == "support" for s in steps))
+            rating = min(max(7 + slope * calls + dice.gauss(0, 1), 0), 10)
+            log.append(contact(name, day, step, rating=rating if i == 4 else None))
+            day += dice.uniform(0.1, 3)
+    return log
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    until = START + timedelta(days=400)
+    return make_workspace(
+        tmp_path_factory.mktemp("d") / "ws", rated_log(500), rule=rule(until=until)
+    )
+
+
+def test_drivers_are_what_a_loop_counts(workspace):
+    table = _contacts(workspace)
+    place = {p["place"]: p for p in workspace.places.to_dicts()}
+    stored = workspace.store().collect().to_dicts()
+    channels = {c.removesuffix(" contacts") for c in table.columns if c.endswith(" contacts")}
+    assert channels == {p["channel"] for p in place.values()}  # the map gives no kinds
+    met, last = {}, None
+    for row, found in zip(stored, table.to_dicts(), strict=True):
+        here = place[row["place"]]
+        if last is None or row["journey"] != last["journey"]:
+            met = dict.fromkeys(("repeats", "changes", "backtracks", "longest"), 0)
+            met |= {"places": [], "channels": dict.fromkeys(channels, 0)}
+            wait = 0.0
+        else:
+            before = place[last["place"]]
+            wait = (row["occurred_at"] - last["occurred_at"]) / timedelta(hours=1)
+            met["changes"] += before["channel"] != here["channel"]
+            both = 255 not in (before["stage_index"], here["stage_index"])
+            met["backtracks"] += both and here["stage_index"] < before["stage_index"]
+            met["repeats"] += row["place"] in met["places"] and not here["repeatable"]
+        met["longest"] = max(met["longest"], wait)
+        met["places"].append(row["place"])
+        met["channels"][here["channel"]] += 1
+        expected = {f"{c} contacts": n for c, n in met["channels"].items()} | {
+            "wait before": wait,
+            "longest wait": met["longest"],
+            "repeats": met["repeats"],
+            "channel changes": met["changes"],
+            "backtracks": met["backtracks"],
+        }
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(np.log1p(value), abs=1e-3), name
+        last = row
+
+
+def test_the_planted_driver_is_found_and_holds_later(planted):
+    found = measure_drivers(planted)
+    rows = found.table.filter(pl.col("outcome") == "rating")
+    first = rows.row(0, named=True)
+    assert first["driver"] == "service contacts"
+    assert first["slope_low"] <= -2.0 <= first["slope_high"] < 0
+    assert first["share_low"] > 0.1
+    assert first["r2_later"] > 0.2
+    assert rows["share"].sum() == pytest.approx(first["r2"])
+    assert rows["shapley"].sum() == pytest.approx(first["r2"])
+    assert "rating: less with service contacts" in found.sentences()[0]
+    assert "all 500 customers are alike" in " ".join(found.sentences())  # nobody came back
+
+
+def test_plain_least_squares_gives_the_same(planted):
+    rows = measure_drivers(planted).table.filter(pl.col("outcome") == "rating")
+    names = rows["driver"].to_list()
+    said = planted.ratings().select(pl.col("row").cast(pl.Int64), "rating").collect()
+    cases = _contacts(planted).join(said, on="row")
+    x = np.column_stack([np.ones(len(cases)), cases.select(names).to_numpy()])
+    slope, *_ = np.linalg.lstsq(x, cases["rating"].to_numpy(), rcond=None)
+    assert rows["slope"].to_numpy() == pytest.approx(slope[1:], abs=1e-6)
+    residual = cases["rating"].to_numpy() - x @ slope
+    assert rows["r2"][0] == pytest.approx(1 - residual.var() / cases["rating"].to_numpy().var())
+
+
+def test_too_few_ratings_are_refused_in_one_sentence(tmp_path):
+    until = START + timedelta(days=400)
+    few = make_workspace(tmp_path / "ws", rated_log(12), rule=rule(until=until))
+    with pytest.raises(NotMeasurableError, match="rating: 12 ratings of 12 customers are too few"):
+        measure_drivers(few)
+    with pytest.raises(InputError, match="days must be"):
+        measure_drivers(few, days=0)
+
+
+def test_only_customers_followed_long_enough_count(workspace):
+    found = measure_drivers(workspace, days=40)
+    [n] = found.table.filter(pl.col("outcome") == "return within 40 days")["n"].unique()
+    ends = {}
+    for row in workspace.store().collect().to_dicts():
+        first, _ = ends.setdefault(row["customer"], (row["journey"], None))
+        if row["journey"] == first:
+            ends[row["customer"]] = (first, row["occurred_at"])
+    followed = workspace.observed_until - timedelta(days=40)
+    assert n == sum(at <= followed for _, at in ends.values())
+
+
+def test_the_command_prints_the_rows_as_json(planted):
+    run = CliRunner().invoke(app, ["drivers", str(planted.path), "--json"])
+    assert run.exit_code == 0, run.output
+    rows = json.loads(run.output)
+    assert list(rows[0])[:5] == ["outcome", "driver", "share", "low", "high"]
