@@ -17,16 +17,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.errors import UnknownNameError
-from cxlib.segments import dimension_values, segment_names
+from cxlib.segments import DIMENSION, dimension_values, segment_names
 from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
 from cxlib.store.walk import Scope, changes, follow_contacts, open_waits
 
 __all__ = [
+    "GROUPS",
     "OUTCOMES",
     "By",
     "Journeys",
     "choose_contacts",
+    "environment_column",
     "name_groups",
     "name_places",
     "read_contacts",
@@ -43,6 +45,9 @@ By = Literal["touchpoint", "place", "channel", "stage", "owner"]
 
 GROUPS = ("touchpoint", "stage", "transition", "channel", "owner", "period")
 """What contacts can be told apart by, beside segments and environments."""
+
+ENVIRONMENT = "environment."
+"""What the store's column of an environment begins with."""
 
 _COLUMNS = ("customer", "occurred_at", "place", "journey", "reached", "lost", "segment", "period")
 _NEVER = np.iinfo(np.int64).max // 4
@@ -161,73 +166,6 @@ def choose_contacts(
     return rows.filter(*tests) if tests else rows
 
 
-def name_groups(workspace: Workspace, rows: pl.DataFrame, by: str) -> tuple[list[str], pl.Series]:
-    """Number the groups of contacts by something that people name, in map order.
-
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    rows
-        Contacts: ``place``, ``previous``, ``segment``, ``period``, and ``environment.NAME``.
-    by
-        "touchpoint", "stage", "transition", "channel", "owner" or "period"; or the name of a
-        segment or an environment of the log.
-
-    Returns
-    -------
-    names
-        What each group is called.
-    group
-        Number of the group of each contact; null where it has none.
-    """
-    places = workspace.places
-    touchpoints = _touchpoints(places)
-    if by == "touchpoint":
-        labels, codes = touchpoints, rows["place"]
-    elif by in ("stage", "channel", "owner"):
-        labels, codes = places[by].fill_null("none"), rows["place"]
-    elif by == "transition":
-        pair = rows["previous"].cast(pl.Int64) * 65_536 + rows["place"].cast(pl.Int64)
-        known = pair.drop_nulls().unique().sort()
-        ends = [
-            touchpoints.gather((known // 65_536).cast(pl.UInt32)),
-            touchpoints.gather(known % 65_536),
-        ]
-        labels = pl.select(pl.format("{} → {}", *(pl.lit(e) for e in ends))).to_series()
-        codes = pair.replace_strict(known, range(len(known)), return_dtype=pl.UInt32, default=None)
-    elif by == "period":
-        periods = workspace.periods
-        labels = pl.Series([periods.label(i) for i in range(len(periods))])
-        codes = rows["period"]
-    elif by in segment_names(workspace.segments):
-        labels, codes = dimension_values(workspace.segments, by), rows["segment"]
-    elif f"environment.{by}" in rows.columns:
-        told = rows[f"environment.{by}"].cast(pl.String)
-        names = told.drop_nulls().unique().sort().to_list()
-        return names, told.replace_strict(
-            names, range(len(names)), return_dtype=pl.UInt32, default=None
-        )
-    else:
-        environments = [
-            c.removeprefix("environment.")
-            for c in workspace.store().collect_schema().names()
-            if c.startswith("environment.")
-        ]
-        known_names = (*GROUPS, *segment_names(workspace.segments), *environments)
-        raise UnknownNameError("way to tell contacts apart", by, known_names)
-    names = labels.unique(maintain_order=True).to_list()
-    number = labels.replace_strict(names, range(len(names)), return_dtype=pl.UInt32)
-    return names, number.gather(codes.cast(pl.UInt32))
-
-
-def _touchpoints(places: pl.DataFrame) -> pl.Series:
-    """Names of places: with the channel where several places share a touchpoint."""
-    shared = pl.col("channel").n_unique().over("touchpoint") > 1
-    name = pl.when(shared).then(pl.format("{} ({})", "touchpoint", "channel"))
-    return places.select(name.otherwise("touchpoint")).to_series()
-
-
 def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int64]]:
     """Give the names of contacts in map order, and the position of every place's name.
 
@@ -246,6 +184,80 @@ def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int
     names = called.unique(maintain_order=True).to_list()
     index = called.replace_strict(names, range(len(names)), return_dtype=pl.Int64)
     return names, index.to_numpy()
+
+
+def name_groups(workspace: Workspace, rows: pl.DataFrame, by: str) -> tuple[list[str], pl.Series]:
+    """Number the groups of contacts by something that people name, in map order.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    rows
+        Contacts: ``place``, ``previous``, ``segment``, ``period``, and ``environment.NAME``.
+    by
+        One of `GROUPS`, or the name of a segment or an environment of the log, as
+        ``segment.NAME`` or ``environment.NAME`` where it is called like one of these.
+
+    Returns
+    -------
+    names
+        What each group is called.
+    group
+        Number of the group of each contact; null where it has none.
+    """
+    places = workspace.places
+    touchpoints = _place_names(places)
+    if by == "touchpoint":
+        labels, codes = touchpoints, rows["place"]
+    elif by in ("stage", "channel", "owner"):
+        labels, codes = places[by].fill_null("none"), rows["place"]
+    elif by == "transition":
+        pair = rows["previous"].cast(pl.Int64) * 65_536 + rows["place"].cast(pl.Int64)
+        known = pair.drop_nulls().unique().sort()
+        ends = [
+            touchpoints.gather((known // 65_536).cast(pl.UInt32)),
+            touchpoints.gather(known % 65_536),
+        ]
+        labels = pl.select(pl.format("{} → {}", *(pl.lit(e) for e in ends))).to_series()
+        codes = pair.replace_strict(known, range(len(known)), return_dtype=pl.UInt32, default=None)
+    elif by == "period":
+        periods = workspace.periods
+        labels = pl.Series([periods.label(i) for i in range(len(periods))])
+        codes = rows["period"]
+    elif by in (dimensions := segment_names(workspace.segments)):
+        labels, codes = dimension_values(workspace.segments, by), rows["segment"]
+    elif by.startswith(DIMENSION) and (name := by.removeprefix(DIMENSION)) in dimensions:
+        labels, codes = dimension_values(workspace.segments, name), rows["segment"]
+    elif (environment := environment_column(by)) in rows.columns:
+        told = rows[environment].cast(pl.String)
+        names = told.drop_nulls().unique().sort().to_list()
+        return names, told.replace_strict(
+            names, range(len(names)), return_dtype=pl.UInt32, default=None
+        )
+    else:
+        environments = [
+            c.removeprefix(ENVIRONMENT)
+            for c in workspace.store().collect_schema().names()
+            if c.startswith(ENVIRONMENT)
+        ]
+        known_names = (*GROUPS, *dimensions, *environments)
+        raise UnknownNameError("way to tell contacts apart", by, known_names)
+    names = labels.unique(maintain_order=True).to_list()
+    number = labels.replace_strict(names, range(len(names)), return_dtype=pl.UInt32)
+    return names, number.gather(codes.cast(pl.UInt32))
+
+
+def environment_column(by: str) -> str:
+    """Name of the store's column of an environment, given with or without what it begins with."""
+    return by if by.startswith(ENVIRONMENT) else ENVIRONMENT + by
+
+
+def _place_names(places: pl.DataFrame) -> pl.Series:
+    """Names of places: with the channel where several places share a touchpoint."""
+    shared = pl.col("channel").n_unique().over("touchpoint") > 1
+    name = pl.when(shared).then(pl.format("{} ({})", "touchpoint", "channel"))
+    return places.select(name.otherwise("touchpoint")).to_series()
 
 
 def _choose(workspace: Workspace, where: Selection | None) -> Chosen:

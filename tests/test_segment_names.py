@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from cxlib.cli.app import app
 from cxlib.contracts import CUSTOMERS
 from cxlib.publish import Snapshot, publish
+from cxlib.sequences import GROUPS
 from cxlib.store import Workspace
 from cxlib.store.counting import TABLES
 
@@ -52,10 +53,12 @@ def test_all_of_them_are_dimensions(shop):
     assert sorted(Workspace.open(shop).segment_names) == names_of_ours()
 
 
-@pytest.mark.parametrize("command", ["map", "transitions", "findings"])
+@pytest.mark.parametrize(
+    "command", ["map", "transitions", "findings", "perception", "funnel --steps advert,basket"]
+)
 def test_every_command_answers_for_each_of_them_alike(shop, command):
     def answer(name):
-        told = json.loads(run(command, shop, "--json", "--segment", f"{name}=one"))
+        told = json.loads(run(*command.split(), shop, "--json", "--segment", f"{name}=one"))
         return json.loads(json.dumps(told).replace(json.dumps(f"{name}=one"), '""'))
 
     names = ["segment", "period", "n", "customers"]
@@ -63,6 +66,19 @@ def test_every_command_answers_for_each_of_them_alike(shop, command):
     first = answer("x")
     for name in names:
         assert answer(name) == first
+
+
+@pytest.mark.parametrize("name", ["segment", "period", "n", "customers", "stage", "scale"])
+def test_what_customers_say_is_told_apart_by_each_of_them(shop, name):
+    def answer(by):
+        rows = json.loads(run("perception", shop, "--json", "--by", by))
+        return [list(r.values())[1:] for r in rows], rows  # the first is the group
+
+    values, rows = answer(f"segment.{name}")
+    assert [r[f"segment.{name}"] for r in rows] == ["one", "two"]
+    assert values == answer("x")[0]
+    if name not in GROUPS:  # those are told apart by what they are called
+        assert answer(name)[0] == values
 
 
 def test_a_snapshot_has_them(shop, tmp_path):

@@ -35,15 +35,16 @@ def print_perception(
     from cxlib.store import Workspace
 
     opened = Workspace.open(workspace)
-    name = by.removeprefix("segment.").removeprefix("environment.")
     where = read_selection(opened, segment=segment, channel=channel, period=period)
-    found = measure_perception(opened, by=name, scale=scale, where=where)
+    found = measure_perception(opened, by=by, scale=scale, where=where)
     if as_json:
-        print_json(as_records(found.table.rename({"group": by})))
+        # a segment may be called like a column of the answer
+        called = {} if by in found.table.columns else {"group": by}
+        print_json(as_records(found.table.rename(called)))
         return
     print_written(
         found.columns.written(found.table),
-        title=f"{opened.journey_map.name}: what customers say, by {name}",
+        title=f"{opened.journey_map.name}: what customers say, by {by}",
         note=[
             "Weighted: if everybody had answered, as far as the log knows who does not. Bound: by "
             "how many points those would have to differ for another verdict.",

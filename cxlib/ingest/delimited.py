@@ -23,7 +23,7 @@ from cxlib.ingest.dialects import (
     widths,
     without_quoted,
 )
-from cxlib.ingest.raw import LINE, Lines, RawTable, as_json, named_columns
+from cxlib.ingest.raw import LINE, REASON, Lines, RawTable, as_json, named_columns
 from cxlib.ingest.records import Records, Splitter, split_lines
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
@@ -191,7 +191,9 @@ def _table(
     ]
     marked = mark_rows(rows, columns, has_lost=has_lost)
     if marked.height:
-        malformed.append(marked.select("reason", LINE, raw=as_json(marked.select(columns))))
+        malformed.append(
+            marked.select(pl.col(REASON).alias("reason"), LINE, raw=as_json(marked.select(columns)))
+        )
         rows = rows.join(marked.select(LINE), on=LINE, how="anti", maintain_order="left")
     return rows, pl.concat(malformed).sort(LINE), int(blank.sum()) + int(empty.sum())
 
@@ -245,15 +247,15 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFr
 
 
 def mark_rows(rows: pl.DataFrame, columns: list[str], *, has_lost: bool) -> pl.DataFrame:
-    """Return the rows that are none, though they have as many cells as the others, and why."""
+    """Return the rows that are none, though they have as many cells as the others, and `REASON`."""
     named = [c for c in columns if not c.startswith(("column ", "(row)"))] or columns
     again = rows.filter(pl.col(named[0]).str.contains(named[0], literal=True))
     again = again.filter(pl.all_horizontal(tidy(pl.col(c)) == c for c in named))
-    found = [again.select(pl.lit(AGAIN).alias("reason"), pl.all())]
+    found = [again.select(pl.lit(AGAIN).alias(REASON), pl.all())]
     if has_lost:
         lost = pl.any_horizontal(pl.col(columns).str.contains(LOST, literal=True).fill_null(False))
         bad = rows.filter(lost).join(again.select(LINE), on=LINE, how="anti")
-        found.append(bad.select(pl.lit(BAD_BYTES).alias("reason"), pl.all()))
+        found.append(bad.select(pl.lit(BAD_BYTES).alias(REASON), pl.all()))
     return pl.concat(found)
 
 

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 import polars as pl
 
 from cxlib.contracts import QUARANTINE
+from cxlib.ingest.raw import REASON
 from cxlib.ingest.tables import LINE, RawTable, as_json
 
-__all__ = ["REASON", "first_reasons", "set_aside"]
-
-REASON = "\x00reason"
-"""Why a row is set aside, null where it stays; a name that no export can have."""
+__all__ = ["first_reasons", "set_aside"]
 
 
 def first_reasons(faults: Mapping[str, pl.Series]) -> pl.Series | None:

@@ -12,13 +12,25 @@ from cxlib.errors import InputError
 from cxlib.ingest.cells import tidy_text
 from cxlib.ingest.sources import Source
 
-__all__ = ["LINE", "NONE_MALFORMED", "POSITION", "Lines", "RawTable", "as_json", "named_columns"]
+__all__ = [
+    "LINE",
+    "NONE_MALFORMED",
+    "POSITION",
+    "REASON",
+    "Lines",
+    "RawTable",
+    "as_json",
+    "named_columns",
+]
 
 LINE = "\x00line"
 """Number of the row in its file, from 1; a name that no export can have."""
 
 POSITION = "\x00position"
 """Order of the row within its customer, where the format itself has one (XES)."""
+
+REASON = "\x00reason"
+"""Why a row is set aside, null where it stays; a name that no export can have."""
 
 NONE_MALFORMED = pl.DataFrame(schema={"reason": pl.String, LINE: pl.Int64, "raw": pl.String})
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from cxlib.errors import InputError, did_you_mean, listed
 from cxlib.ingest.delimited import mark_rows
-from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable, as_json, named_columns
+from cxlib.ingest.raw import LINE, NONE_MALFORMED, REASON, RawTable, as_json, named_columns
 from cxlib.ingest.sources import Source, as_file
 from cxlib.map_reading import Reading
 
@@ -129,7 +129,7 @@ def _table(
     )
     rows = body.filter(~pl.all_horizontal(pl.exclude(LINE).is_null()))
     marked = mark_rows(rows, names, has_lost=False)
-    aside = marked.select("reason", LINE, raw=as_json(marked.select(names)))
+    aside = marked.select(pl.col(REASON).alias("reason"), LINE, raw=as_json(marked.select(names)))
     return rows.join(marked.select(LINE), on=LINE, how="anti", maintain_order="left"), aside
 
 

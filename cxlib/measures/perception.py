@@ -24,7 +24,7 @@ from cxlib.columns import (
 from cxlib.errors import NotMeasurableError, UnknownNameError
 from cxlib.numbers import decimal, rating
 from cxlib.results import Result, answers, numbers, result
-from cxlib.sequences import choose_contacts, name_groups
+from cxlib.sequences import choose_contacts, environment_column, name_groups
 from cxlib.statistics.nonresponse import (
     Answering,
     Tilt,
@@ -161,7 +161,8 @@ def measure_perception(
         The workspace.
     by
         "touchpoint", "stage", "transition", "channel", "owner" or "period"; or the name of a
-        segment or an environment of the log.
+        segment or an environment of the log, as ``segment.NAME`` or ``environment.NAME`` where
+        it is called like one of these.
     scale
         One scale only; None: each of them, apart.
     where
@@ -212,11 +213,10 @@ def _contacts(
 ) -> tuple[list[str], pl.DataFrame]:
     """The chosen contacts, what came before and after, their row, and the number of their group."""
     present = workspace.store().collect_schema().names()
-    environment = f"environment.{by}"
     kept = [
         *("customer", "bucket", "occurred_at", "sequence", "place", "journey", "position"),
         *("reached", "lost", "segment", "period"),
-        *([environment] if environment in present else []),
+        *(c for c in present if c == environment_column(by)),
     ]
     rows = workspace.store().select(kept).collect()
     walked = follow_contacts(

@@ -1,7 +1,6 @@
 """What changed since an earlier snapshot, as both dashboards end with it."""
 
 import io
-import json
 import re
 import shutil
 from html import unescape
@@ -11,6 +10,7 @@ import polars as pl
 import pytest
 
 from cxlib.datasets import sample_paths
+from cxlib.durable import seal
 from cxlib.ingest import read_customers, read_events
 from cxlib.journey_map import read_journey_map
 from cxlib.panels import FragmentationPanel, JourneyMapPanel
@@ -27,8 +27,8 @@ def put_back(snapshot: Snapshot, name: str, *, lost: float = 1.0) -> None:
     folder = snapshot.folder.parent / name
     shutil.copytree(snapshot.folder, folder)
     at = f"{name[:4]}-{name[4:6]}-{name[6:8]}T08:00:00+00:00"
-    manifest = snapshot.manifest | {"published_at": at, "files": {}}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    manifest = snapshot.manifest | {"published_at": at, "files": {}}  # no sums: it is edited
+    (folder / "manifest.json").write_text(seal(manifest), "utf-8")
     file = folder / "stage_funnel.table.parquet"
     table = pl.read_parquet(file).with_columns(pl.col("^lost.*$") * lost)
     table.write_parquet(file)
