@@ -13,7 +13,8 @@ Side by side  cx.compare(ws, app, cx.Where(channel="web"))
 What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
               cx.describe_signals(ws); cx.check(ws): is it silent without a fault?
 What comes    cx.predict_breaks(ws); cx.predict_journeys(ws); cx.backtest(ws)
-What to do    cx.what_if(ws, [cx.Change(...)]): what a change would have brought
+What to do    cx.list_priorities(ws); cx.measure_plan(ws): what became of the plan
+              cx.what_if(ws, [cx.Change(...)]): what a change would have brought
 Show it       cx.plot(result); cx.explain(result); cx.save(figure, "slide.png", size="slide")
               cx.explore(ws, measure=cx.measure_paths): the same with a row of filters
               every result: .table (Polars), .only(stage=cx.find_stages(ws, "conversion")),
@@ -68,6 +69,8 @@ if TYPE_CHECKING:
     from cxlib.measures.transitions import measure_handoffs as measure_handoffs
     from cxlib.measures.transitions import measure_transitions as measure_transitions
     from cxlib.measures.waits import measure_waits as measure_waits
+    from cxlib.opportunities.plan import measure_plan as measure_plan
+    from cxlib.opportunities.priorities import list_priorities as list_priorities
     from cxlib.opportunities.what_if import Change as Change
     from cxlib.opportunities.what_if import estimate_what_if as what_if
     from cxlib.store import Workspace as Workspace

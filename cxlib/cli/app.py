@@ -15,7 +15,12 @@ from cxlib.cli.exporting import export_views
 from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.lab import open_lab
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
-from cxlib.cli.opportunities import print_attribution, print_what_if
+from cxlib.cli.opportunities import (
+    print_attribution,
+    print_plan,
+    print_priorities,
+    print_what_if,
+)
 from cxlib.cli.perceiving import print_perception
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
@@ -90,6 +95,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "loyalty": print_loyalty,
     "attribution": print_attribution,
     "what-if": print_what_if,
+    "plan": print_plan,
+    "priorities": print_priorities,
     "predict": print_predictions,
     "watch": watch,
     "selftest": selftest,

@@ -21,7 +21,7 @@ ALERT = 3
 """Exit code of `cx watch` when a handoff has begun to break; 1 and 2 are errors."""
 
 
-def print_findings(
+def print_findings(  # noqa: PLR0917 (options of a command)
     workspace: WorkspaceFolder,
     segment: Segment = None,
     channel: Channel = None,
@@ -33,6 +33,9 @@ def print_findings(
     signal: Annotated[
         list[str] | None, typer.Option(metavar="SIGNAL", help="Only this signal, such as delay.")
     ] = None,
+    described: Annotated[
+        bool, typer.Option("--described", help="What there is to see beside findings.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Print what breaks, most customers affected first.
@@ -49,6 +52,9 @@ def print_findings(
     with working("Judging every handoff"):
         found = measure_fragmentation(opened, where=where, grounds=ground, signals=signal)
     if as_json:
+        if described:
+            print_json(as_records(found.described))
+            return
         records = as_records(found.table)
         told = (row["filters"] for row in found.to_dicts())
         print_json([{**row, "filters": why} for row, why in zip(records, told, strict=True)])
@@ -63,12 +69,12 @@ def print_findings(
         say(line)
     for row in found.grounds.drop_nulls("reason").iter_rows(named=True):
         say(f"compared on ground {row['ground']}: nothing, because {row['reason']}")
-    described = found.described if found.found.is_empty() else found.described.clear()
-    if len(described):
+    shown = found.described if described or found.found.is_empty() else found.described.clear()
+    if len(shown):
         print_table(
             [{"kind": _spaced(r["kind"]), "described, not a finding": r["sentence"]}
-             for r in described.iter_rows(named=True)],
-            title="What there is to see where nothing stands out",
+             for r in shown.iter_rows(named=True)],
+            title="Described, not findings",
         )  # fmt: skip
 
 

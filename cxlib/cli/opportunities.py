@@ -1,4 +1,4 @@
-"""Commands about what to do: `cx attribution`, `cx what-if`."""
+"""Commands about what to do: `cx attribution`, `cx what-if`, `cx plan`, `cx priorities`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, read_selection
-from cxlib.cli.terminal import as_records, print_json, print_table, working
+from cxlib.cli.terminal import (
+    as_records,
+    print_file,
+    print_json,
+    print_table,
+    print_written,
+    working,
+)
 from cxlib.errors import InputError
 from cxlib.numbers import amount, decimal, share
 
-__all__ = ["print_attribution", "print_what_if"]
+__all__ = ["print_attribution", "print_plan", "print_priorities", "print_what_if"]
 
 
 def _duration(text: str | None, option: str) -> timedelta | None:
@@ -153,3 +160,66 @@ def print_what_if(
         title=f"{opened.journey_map.name}: {found.sentence}",
         note=[f"Assumed: {text}." for text in found.assumptions],
     )
+
+
+def print_plan(
+    workspace: WorkspaceFolder,
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> None:
+    """Print what became of every planned handoff: kept, detoured, late, out of order, missing."""
+    from cxlib.opportunities.plan import measure_plan
+    from cxlib.store import Workspace
+
+    opened = Workspace.open(workspace)
+    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    found = measure_plan(opened, where=where)
+    if as_json:
+        print_json(as_records(found.table))
+        return
+    print_written(
+        found.columns.written(found.table),
+        title=f"{opened.journey_map.name}: the plan against what happened",
+        note=found.sentences(),
+    )
+
+
+def print_priorities(
+    workspace: WorkspaceFolder,
+    *,
+    format: Annotated[str, typer.Option(help="table, md, csv or json.")] = "table",
+    owner: Annotated[str | None, typer.Option(help="Only what this owner answers for.")] = None,
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> None:
+    """Print what to do first: one backlog over all that was found, with gains and next steps."""
+    from cxlib.opportunities.priorities import list_priorities
+    from cxlib.store import Workspace
+    from cxlib.tables import csv_text
+
+    if format not in (known := ("table", "md", "csv", "json")):
+        raise InputError(f"--format {format!r} is none of {', '.join(known)}")
+    opened = Workspace.open(workspace)
+    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    with working("Judging every handoff"):
+        found = list_priorities(opened, where=where, owner=owner)
+    if as_json or format == "json":
+        print_json(as_records(found.table))
+    elif format == "csv":
+        print_file(csv_text(found.table))
+    elif format == "md":
+        print_file(found.columns.written(found.table).to_markdown() + "\n")
+    else:
+        shown = found.table.select(
+            "rank", "what", "owner", "customers_affected", "gain", "gain_low", "gain_high",
+            "gain_unit", "status", "next_step",
+        )  # fmt: skip
+        print_written(
+            found.columns.written(shown),
+            title=f"{opened.journey_map.name}: what to do first",
+            note=found.sentences()[:1],
+        )

@@ -44,6 +44,10 @@ RELATIVE = 0.5
 """Change of the logit from which on a third of the least effect is enough: of what hardly anybody
 does (or nearly everybody), a few points are a multiple."""
 
+LEAST_AFFECTED = 20.0
+"""Customers (lower end) whom a date or a group must affect to be worth a finding: of the many that
+are looked at, the smallest differ by chance. In small logs 0.2 % of the customers, at least 5."""
+
 _COLUMNS = (
     "unit",
     "source",
@@ -345,7 +349,13 @@ def _large_enough(judged: pl.DataFrame, part: Arrivals) -> pl.Expr:
     # of like handoffs it is the points that matter: logits of rare things differ by nature
     elsewhere = (family == "share") & (pl.col("ground") != "like")
     multiple = elsewhere & (moved >= RELATIVE) & (effect >= least / 3)
-    return (effect >= least) | multiple
+    large = (effect >= least) | multiple
+    # groups differ in where they like to go: of going back, twice as much is asked
+    backs = [n for n in SIGNALS if SIGNALS[n].sends_back]
+    liking = pl.col("signal").is_in(backs) & (pl.col("ground") == "groups")
+    fewest = min(LEAST_AFFECTED, max(5.0, 0.002 * part.settings.customers))
+    enough = (pl.col("ground").is_in(["like", "plan"])) | (pl.col("affected") >= fewest)
+    return large & enough & ~(liking & (effect < 2 * least))
 
 
 def _scale_width(part: Arrivals) -> float:

@@ -177,7 +177,9 @@ def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: boo
         the scale of the family, and its variance 1 / ``info``), ``difference`` with ``variance``.
     """
     keys = ["u", *strata]
-    small = cases.group_by(*keys, arm).agg(pl.col("n", "s", "q").sum())
+    # sums in one order, so that answers compare exactly
+    ordered = cases.sort(*keys, arm, "n", "s")
+    small = ordered.group_by(*keys, arm, maintain_order=True).agg(pl.col("n", "s", "q").sum())
     big_n, big_s = (pl.col(c).sum().over(keys) for c in ("n", "s"))
     n, s = pl.col("n"), pl.col("s")
     rest, other = pl.col("N") - n, pl.col("S") - s
@@ -201,7 +203,7 @@ def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: boo
         _g=pl.when(rest > 0).then(spread).otherwise(0.0),
         _o=pl.when(rest > 0).then(n).otherwise(0.0),
     )
-    found = both.group_by("u", arm).agg(
+    found = both.group_by("u", arm, maintain_order=True).agg(
         pl.col("n").sum(),
         total=s.sum(),
         square=pl.col("q").sum(),
@@ -222,7 +224,7 @@ def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: boo
                 pl.col("_g") / pl.col("weight") ** 2, pl.col("info") / pl.col("weight") ** 2
             ),
         ).drop("_g", "square")
-    whole = small.group_by("u").agg(
+    whole = small.group_by("u", maintain_order=True).agg(
         _value=(pl.col("q").sum() - pl.col("s").sum() ** 2 / n.sum()) / n.sum()
     )
     return (

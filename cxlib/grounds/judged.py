@@ -45,6 +45,8 @@ hours lost by waits (lower end); what the others it is compared with show as the
 
 def as_judged(frame: pl.DataFrame, signal: Signal, ground: str) -> pl.DataFrame:
     """Give a frame all columns of `JUDGED`, in order, and the names of signal and ground."""
+    if signal.family == "share":  # an adjusted share may lie a little beyond what shares can be
+        frame = frame.with_columns(pl.col("expected").clip(0.0, 1.0))
     missing = [pl.lit(None, dtype).alias(n) for n, dtype in JUDGED.items() if n not in frame]
     return frame.with_columns(missing).select(
         *(pl.col(name).cast(dtype) for name, dtype in JUDGED.items()),

@@ -159,7 +159,8 @@ def _split(
     keys = ["u"] if column is None else ["u", "_value"]
     size = int(cases["block"].max()) + 1  # type: ignore[arg-type]
     summed = (
-        cases.group_by(*keys, *strata, "block")
+        cases.sort(*keys, *strata, "block", "n", "s")
+        .group_by(*keys, *strata, "block", maintain_order=True)
         .agg(pl.col("n", "s", "q").sum())
         .with_columns(_stratum=pl.struct(strata).rank("dense").cast(pl.Int64))
         .filter(pl.col("n").sum().over(keys) >= 2 * LEAST_CASES)

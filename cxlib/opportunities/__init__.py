@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
+    from cxlib.opportunities.plan import Plan as Plan
+    from cxlib.opportunities.plan import measure_plan as measure_plan
+    from cxlib.opportunities.priorities import Priorities as Priorities
+    from cxlib.opportunities.priorities import list_priorities as list_priorities
     from cxlib.opportunities.what_if import Change as Change
     from cxlib.opportunities.what_if import WhatIf as WhatIf
     from cxlib.opportunities.what_if import estimate_what_if as estimate_what_if

@@ -219,16 +219,15 @@ def mend_to_expected(
 
     if signal is not None and signal not in MENDABLE:
         raise InputError(f"{signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can")
-    judged = measure_fragmentation(workspace).table.filter(
-        (pl.col("source") == source)
-        & (pl.col("target") == target)
-        & pl.col("signal").is_in([signal] if signal else MENDABLE)
+    judged = measure_fragmentation(workspace, signals=[signal] if signal else MENDABLE).table
+    judged = judged.filter(
+        pl.col("unit") == "transition", pl.col("source") == source, pl.col("target") == target
     )
     rows = judged.sort("finding", "customers_affected", descending=True, nulls_last=True).to_dicts()
     rows = [r for r in rows if signal or r["finding"] or r["signal"] == "abandonment"]
-    if rows:
-        return change_of_finding(rows[0])
     moves = read_moves(workspace)
+    if rows:
+        return change_of_finding(moves, rows[0])
     change = Change(
         kind="mend", source=source, target=target, signal=signal or "abandonment", rate=1.0
     )
@@ -251,17 +250,28 @@ def mend_to_expected(
     return replace(change, rate=ended, error=error)
 
 
-def change_of_finding(row: Mapping[str, Any]) -> Change:
-    """Give the change that mends a judged handoff: as far as it lies from what is expected."""
-    error = (row["high"] - row["low"]) / (2 * 1.96) if row["high"] is not None else 0.0
-    return Change(
-        kind="mend",
-        source=row["source"],
-        target=row["target"],
-        signal=row["signal"],
-        rate=min(max(row["observed"] - row["effect"], 0.0), 1.0),
-        error=float(error),
+def change_of_finding(moves: Moves, row: Mapping[str, Any]) -> Change:
+    """Give the change that mends a judged handoff: as far as it lies from what is expected.
+
+    What is found of a part of the customers (a time, a group) is mended of them only.
+    """
+    whole = Change(
+        kind="mend", source=row["source"], target=row["target"], signal=row["signal"], rate=1.0
     )
+    chain = moves.first_order(*_pair(moves, whole))
+    rows, columns, _ = _sends(chain, moves, whole)
+    counts = chain.moves[0, rows]
+    arrivals = max(float(counts.sum()), 1.0)
+    now = float(counts[:, columns].sum()) / arrivals
+    of_part = row["ground"] not in ("like", "plan")
+    # the chain speaks of all journeys, also of those that could not be watched for the gap
+    expected = visits(transition_shares(chain.moves[0]))[rows - 1].sum() * chain.journeys[0]
+    part = min((row["n"] or 0) / max(float(expected), 1.0), 1.0) if of_part else 1.0
+    if "went on" in row["effect_unit"] and not of_part:
+        part = 1 - float(counts[:, -1].sum()) / arrivals
+    error = 0.0 if row["high"] is None else part * (row["high"] - row["low"]) / (2 * 1.96)
+    rate = min(max(now - part * row["effect"], 0.0), 1.0)
+    return replace(whole, rate=rate, error=float(error))
 
 
 def _gains(moves: Moves, changes: Sequence[Change], workspace: Workspace) -> dict[str, Any]:

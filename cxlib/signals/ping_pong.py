@@ -227,6 +227,8 @@ PING_PONG = Signal(
         places=_of_customers,
         sources=_of_customers,
         units=("transition",),
+        # whether a group likes the channel it came from is its own affair
+        grounds=("past",),
     ),
     judge=judge_ping_pong,
     settings=_windows,

@@ -1,0 +1,267 @@
+"""The plan against what happened: every arrival at a planned source, and what became of it.
+
+The kinds of deviation are those of Halvorsrud, Kvale & Følstad (2016), Improving service quality
+through customer journey analysis, doi:10.1108/JSTP-05-2015-0111.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.arrivals.arrivals import read_arrivals
+from cxlib.arrivals.links import estimate_linked
+from cxlib.columns import Columns, Count, Label, Share, Tables, Wait
+from cxlib.errors import NotMeasurableError
+from cxlib.map_model import PlannedHandoff
+from cxlib.numbers import plural, share
+from cxlib.results import Result, answers, interval_columns, result
+from cxlib.sequences import choose_contacts
+from cxlib.statistics.rates import rate
+from cxlib.statistics.resampling import BUCKETS
+from cxlib.store import Workspace
+from cxlib.store.selection import Selection
+
+__all__ = ["KINDS", "Plan", "measure_plan"]
+
+KINDS = ("kept", "detoured", "late", "out_of_order", "missing", "open")
+"""What becomes of an arrival at the source; each is exactly one of them."""
+
+LEAST_COVERED = 0.5
+"""Share of the contacts at touchpoints of the plan below which it says little about the log."""
+
+_ARRIVALS = "arrivals"
+
+
+@result
+class Plan(Result):
+    """What `measure_plan` returns.
+
+    Attributes
+    ----------
+    coverage
+        Share of the contacts that are at touchpoints which a planned handoff names.
+    linked
+        Estimated share of the contacts on another channel that are linked to their customer; None
+        where that cannot be told.
+    """
+
+    coverage: float
+    linked: float | None
+
+    title = "The plan against what happened"
+    tables = Tables(
+        table=Columns(
+            "one row per planned handoff, in the order of the map",
+            source=Label("where it starts"),
+            target=Label("planned next"),
+            owner=Label("of the target"),
+            deadline=Wait("of the plan"),
+            arrivals=Count("at the source; each is exactly one of the next six", each="contacts"),
+            kept=Count("target next, in time", of=_ARRIVALS, each="contacts"),
+            detoured=Count("target in time, after other contacts", of=_ARRIVALS, each="contacts"),
+            late=Count(
+                "target in the same journey, after the deadline", of=_ARRIVALS, each="contacts"
+            ),
+            out_of_order=Count(
+                "target earlier in the journey, not after", of=_ARRIVALS, each="contacts"
+            ),
+            missing=Count("no target by the deadline", of=_ARRIVALS, each="contacts"),
+            open=Count(
+                "deadline after the end of the log, no target yet", of=_ARRIVALS, each="contacts"
+            ),
+            ad_hoc=Count(
+                "arrivals with a contact before target or deadline that no plan names",
+                of=_ARRIVALS,
+                each="contacts",
+            ),
+            reached_goal=Count(
+                "of those missing: reached a goal in time", of="missing", each="contacts"
+            ),
+            deviating=Share(
+                "late, out of order or missing, of all that are not open",
+                of=_ARRIVALS,
+                each="contacts",
+                interval=True,
+            ),
+        )
+    )
+
+    def sentences(self) -> list[str]:
+        """Say how much of the log the plan speaks of, and where it is kept least."""
+        said = [f"{share(self.coverage)} of the contacts are at touchpoints that the plan names"]
+        if self.coverage < LEAST_COVERED:
+            said[0] += ": it says little about this log"
+        if self.linked is not None:
+            said.append(
+                f"about {share(self.linked)} of the contacts on another channel are linked to "
+                "their customer: what is not linked looks missing"
+            )
+        for row in self.table.sort("deviating_low", descending=True, nulls_last=True).to_dicts():
+            if row["deviating"]:
+                counts = ", ".join(
+                    plural(row[k], k.replace("_", " "), k.replace("_", " "))
+                    for k in ("late", "out_of_order", "missing")
+                )
+                said.append(
+                    f"{row['source']} → {row['target']}: "
+                    f"{share(row['deviating'], row['deviating_low'], row['deviating_high'])} do "
+                    f"not go as planned ({counts})"
+                )
+                break
+        return said
+
+
+@answers(Plan)
+def measure_plan(workspace: Workspace, *, where: Selection | None = None) -> Plan:
+    """Say of every planned handoff how often it was kept, and how it was not.
+
+    What counts is the first contact at the target after the arrival. Within the deadline it may
+    come in whatever journey, later only in the same; contacts at the source in between are no
+    detour.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    where
+        Segment, periods and channel of the arrival.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    NotMeasurableError
+        The map plans no handoff.
+    """
+    plan = workspace.journey_map.planned_handoffs
+    if not plan:
+        raise NotMeasurableError(
+            "the map plans no handoff; name what should follow what, and by when: "
+            "`planned_handoffs: [{source: basket, target: payment, deadline: 2d}]`"
+        )
+    kept = ("customer", "bucket", "occurred_at", "place", "journey", "segment", "period")
+    rows = workspace.store().select(kept).collect().with_row_index("at")
+    chosen = choose_contacts(workspace, rows, where)["at"].to_numpy()
+    names = workspace.places["touchpoint"]
+    planned = names.is_in([n for p in plan for n in (p.source, p.target)]).to_numpy()
+    place = rows["place"].to_numpy().astype(np.int64)
+    goal = workspace.places["is_goal"].to_numpy()[place]
+    log = _Log(rows, workspace, planned[place], goal)
+    found = [log.judge(p, names, place, chosen) for p in plan]
+    linked = estimate_linked(read_arrivals(workspace).links)
+    known = linked is not None and bool(np.isfinite(linked))
+    return Plan(
+        table=pl.concat(found).select(Plan.tables["table"].names),
+        coverage=float(planned[place].mean()),
+        linked=float(linked) if known else None,  # type: ignore[arg-type]
+        observed_until=workspace.observed_until,
+        where=where,
+    )
+
+
+class _Log:
+    """All contacts, sorted by customer and time, as arrays."""
+
+    def __init__(
+        self,
+        rows: pl.DataFrame,
+        workspace: Workspace,
+        planned: NDArray[np.bool_],
+        goal: NDArray[np.bool_],
+    ) -> None:
+        self.customer, self.journey = (
+            rows[c].to_numpy().astype(np.int64) for c in ("customer", "journey")
+        )
+        self.at = rows["occurred_at"].to_physical().to_numpy()
+        self.bucket = rows["bucket"].to_numpy().astype(np.int64)
+        self.until = int(workspace.observed_until.timestamp() * 1_000_000)
+        self.unplanned = np.append(0, (~planned).cumsum())
+        self.goal = goal
+        self.places = workspace.places
+
+    def judge(
+        self,
+        plan: PlannedHandoff,
+        names: pl.Series,
+        place: NDArray[np.int64],
+        chosen: NDArray[Any],
+    ) -> pl.DataFrame:
+        """One row about one planned handoff."""
+        is_source, is_target = (
+            (names == name).to_numpy()[place] for name in (plan.source, plan.target)
+        )
+        start = np.intersect1d(np.flatnonzero(is_source), chosen)
+        size, deadline = len(place), round(plan.deadline / timedelta(microseconds=1))
+        after = _next(is_target, start, size)
+        known = after < size
+        then = np.minimum(after, size - 1)
+        same = known & (self.customer[then] == self.customer[start])
+        in_time = same & (self.at[then] - self.at[start] <= deadline)
+        within = same & (self.journey[then] == self.journey[start])
+        # contacts between that are neither source nor target
+        others = np.append(0, (~is_source).cumsum())
+        direct = others[then] - others[start + 1] == 0
+        before = _last(is_target, start)
+        earlier = (before >= 0) & (self.journey[np.maximum(before, 0)] == self.journey[start])
+        # a target that another arrival at the source already had is none of this one's
+        taken = _last(is_source, start)
+        earlier &= taken < before
+        watched = self.until - self.at[start] >= deadline
+        kind = np.select(
+            [in_time & direct, in_time, within & watched, earlier & watched, watched],
+            [0, 1, 2, 3, 4],
+            5,
+        )
+        ends = self._ends(start, deadline)
+        stop = np.where(in_time, np.minimum(then, ends), ends)
+        ad_hoc = self.unplanned[stop] > self.unplanned[start + 1]
+        goals = np.append(0, self.goal.cumsum())
+        reached = (kind == 4) & (goals[ends] > goals[start + 1])
+        counts = np.bincount(kind, minlength=len(KINDS))
+        bucket = self.bucket[start]
+        off, judged = (
+            np.bincount(bucket[flag], minlength=BUCKETS)[None].astype(float)
+            for flag in ((kind >= 2) & (kind <= 4), kind < 5)
+        )
+        at = self.places.filter(pl.col("touchpoint") == plan.target)
+        return pl.DataFrame(
+            {
+                "source": [plan.source],
+                "target": [plan.target],
+                "owner": pl.Series([at["owner"][0] if len(at) else None], dtype=pl.String),
+                "deadline": pl.Series([plan.deadline], dtype=pl.Duration("us")),
+                "arrivals": [len(start)],
+                **{k: [int(counts[i])] for i, k in enumerate(KINDS)},
+                "ad_hoc": [int(ad_hoc.sum())],
+                "reached_goal": [int(reached.sum())],
+                **interval_columns("deviating", rate(off, judged)),
+            }
+        ).with_columns(pl.col("arrivals", *KINDS, "ad_hoc", "reached_goal").cast(pl.UInt32))
+
+    def _ends(self, start: NDArray[np.int64], deadline: int) -> NDArray[np.int64]:
+        """Row after the last of the customer's contacts within the deadline."""
+        first, last = int(self.at.min()), int(self.at.max())
+        # one sorted key of customer and time, in milliseconds
+        width = (last - first) // 1_000 + 1
+        seen = self.customer * width + (self.at - first) // 1_000
+        sought = np.minimum((self.at[start] - first + deadline) // 1_000, width - 1)
+        return np.searchsorted(seen, self.customer[start] * width + sought, side="right")
+
+
+def _next(flag: NDArray[np.bool_], start: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """First row after each start at which a flag is set; `size` where there is none."""
+    rows = np.append(np.flatnonzero(flag), size)
+    return rows[np.searchsorted(rows, start, side="right").clip(0, len(rows) - 1)]
+
+
+def _last(flag: NDArray[np.bool_], start: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Last row before each start at which a flag is set; -1 where there is none."""
+    rows = np.append(-1, np.flatnonzero(flag))
+    return rows[np.searchsorted(rows, start, side="left") - 1]

@@ -1,0 +1,161 @@
+"""The backlog: a planted loss comes first with its gain, and where nothing is found it says so."""
+
+import json
+from datetime import timedelta
+
+import polars as pl
+import pytest
+from journey_oracle import START, journey_map, make_workspace, random_log
+from opportunity_logs import PAY, as_log, walk, world
+from typer.testing import CliRunner
+
+from cxlib.cli import app
+from cxlib.opportunities.moves import read_moves
+from cxlib.opportunities.priorities import list_priorities, sample_size
+from cxlib.opportunities.what_if import Change, change_of_finding, estimate_what_if
+
+COLUMNS = {
+    *("what", "source", "target", "owner", "team", "ground", "evidence", "customers_affected"),
+    *("gain_low", "gain", "gain_high", "gain_unit", "status", "next_step"),
+}
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    rows, *_ = walk(world(1), 4_000, 1, fault=0.3)
+    rule = journey_map(lost=(), until=START + timedelta(days=270))
+    return make_workspace(tmp_path_factory.mktemp("broken") / "ws", as_log(rows), rule=rule)
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory):
+    log = random_log(5, customers=60)
+    return make_workspace(tmp_path_factory.mktemp("quiet") / "ws", log)
+
+
+def test_lines_are_ranked_by_the_lower_end_of_the_gain_then_by_customers(broken):
+    found = list_priorities(broken)
+    table = found.table
+    assert set(table.columns) >= COLUMNS
+    assert table["rank"].to_list() == list(range(1, len(table) + 1))
+    gains = table.filter(gain_unit="conversions")
+    assert gains["gain_low"].is_sorted(descending=True)
+    assert (gains["gain_low"] > 0).all()
+    assert (gains["gain"] <= gains["gain_high"]).all()
+    others = table.filter(pl.col("gain_unit") != "conversions")
+    assert others["customers_affected"].is_sorted(descending=True)
+    # conversions first, then customers spared, then what is only described
+    tiers = table["gain_unit"].fill_null("none").to_list()
+    assert tiers == sorted(tiers, key=["conversions", "customers spared", "none"].index)
+
+
+def test_a_finding_is_mended_as_far_as_it_lies_from_what_is_expected(broken):
+    moves = read_moves(broken)
+    row = {
+        "source": "page",
+        "target": "basket",
+        "signal": "abandonment",
+        "ground": "like",
+        "effect_unit": "share of arrivals",
+        "effect": 0.3,
+        "low": 0.2,
+        "high": 0.4,
+        "n": 100,
+    }
+    change = change_of_finding(moves, row)
+    here = moves.table.filter(
+        pl.col("before").is_in(moves.at("page").tolist()),
+        pl.col("place").is_in(moves.at("basket").tolist()),
+    )
+    ended = here.filter(pl.col("next") == -2)["n"].sum() / here["n"].sum()
+    assert change.rate == pytest.approx(ended - 0.3)
+    assert change.error == pytest.approx(0.1 / 1.96)
+    # found of a part of the customers only, it is mended of these: n times the effect
+    part = estimate_what_if(broken, [change_of_finding(moves, row | {"ground": "past"})])
+    whole = estimate_what_if(broken, [change])
+    assert 0 < part.conversions["gain"] <= 100 * 0.3 < whole.conversions["gain"]
+    surer = Change(kind="mend", source="page", target="basket", rate=change.rate)
+    width = estimate_what_if(broken, [surer]).conversions
+    assert width["low"] > whole.conversions["low"]
+
+
+def test_where_nothing_is_found_it_is_said_and_drop_offs_are_described(quiet):
+    found = list_priorities(quiet)
+    assert found.findings == 0
+    assert "described only" in found.sentences()[0]
+    assert set(found.table["status"]) == {"described"}
+    moves = read_moves(quiet)
+    ends = moves.table.filter(pl.col("next") == -2).group_by("place").agg(pl.col("n").sum())
+    assert found.table["customers_affected"].to_list() == sorted(ends["n"], reverse=True)[:5]
+    nobody = list_priorities(quiet, owner="nobody")
+    assert nobody.table.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "size"),
+    # statsmodels' NormalIndPower with Cohen's h is near, not equal: these are by the formula
+    [(0.10, 0.15, 683), (0.5, 0.4, 385), (0.02, 0.01, 2316)],
+)
+def test_sample_size(first, second, size):
+    assert sample_size(first, second) == pytest.approx(size, abs=2)
+
+
+def run(*arguments):
+    done = CliRunner().invoke(app, [str(a) for a in arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_commands_print_json_tables_and_sentences(broken):
+    folder = broken.path
+    code, out, _ = run("attribution", folder, "--json")
+    assert code == 0
+    row = json.loads(out)[0]
+    assert {"channel", "method", "share", "low", "high", "exposure", "ratio", "different"} <= set(
+        row
+    )
+    code, out, _ = run("what-if", folder, "--mend", "page -> basket", "--rate", "10%", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["conversions"]["low"] < told["conversions"]["gain"] < told["conversions"]["high"]
+    assert told["value"] is None
+    assert "journeys" in told["per"]
+    for options in (
+        ("--halve-wait", "page → basket"),
+        ("--remove", "ad"),
+        ("--move-traffic", "web -> store:20%"),
+    ):
+        code, out, _ = run("what-if", folder, *options)
+        assert code == 0
+        assert "conversions" in out
+    for form, begin in (("json", "["), ("csv", "rank,"), ("md", "| rank |"), ("table", "test")):
+        code, out, _ = run("priorities", folder, "--format", form)
+        assert code == 0
+        assert out.startswith(begin)
+    assert run("attribution", folder, "--by", "touchpoint", "--horizon", "20d")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("what-if", "--mend", "page"), "is not a handoff"),
+        (("what-if", "--mend", "page -> basket", "--rate", "ten"), "is not a share"),
+        (("what-if", "--rate", "0.1"), "goes with --mend"),
+        (("what-if", "--mend", "page -> baskt", "--rate", "0"), "Did you mean 'basket'"),
+        (("what-if", "--move-traffic", "web -> store"), "is not a share"),
+        (("what-if",), "name a change"),
+        (("plan",), "planned_handoffs"),
+        (("priorities", "--format", "xml"), "is none of"),
+        (("attribution", "--horizon", "soon"), "is not a duration"),
+    ],
+)
+def test_what_is_typed_wrongly_is_said_in_one_sentence(broken, arguments, sentence):
+    command, *options = arguments
+    code, _, err = run(command, broken.path, *options)
+    assert code == 1
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+def test_the_world_of_these_tests_converts(broken):
+    assert broken.places.filter("is_goal")["touchpoint"].to_list() == ["pay"]
+    assert PAY == 5
