@@ -24,7 +24,8 @@ from cxlib.fragmentation import measure_fragmentation
 from cxlib.ingest import read_customers, read_events
 from cxlib.journey_map import read_journey_map
 from cxlib.publish import Snapshot, list_snapshots, publish
-from cxlib.store import _FLAT, Workspace, build_workspace
+from cxlib.store import Workspace, build_workspace
+from cxlib.store.workspace import _FLAT
 
 OLD, NEW = 60, 6  # customers
 

@@ -33,6 +33,11 @@ def obeyed(text: str) -> set[str]:
     return {c for c in text if unicodedata.category(c) in OBEYED and c != "\n"}
 
 
+def bare(text: str) -> str:
+    """What is left of a text whose invisible characters the door has taken out; without blanks."""
+    return "".join(c for c in text if unicodedata.category(c) not in OBEYED and not c.isspace())
+
+
 def cx(*arguments: object):
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
@@ -70,7 +75,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert obeyed(ran.output) == set()
     assert "\nError: forged" not in ran.output
     assert "\\x1b]0;t\\u202eitle\\x07" in ran.output, "the file is named"
-    assert "desk\\u061c\\ufeff" in ran.output, "the touchpoint the map does not know is named"
+    assert "desk" in ran.output, "the touchpoint the map does not know is named, as it reads"
     for _ in range(2):
         assert cx("publish", folder / "shop", "--no-predictions").exit_code == 0
     return folder / "shop"
@@ -99,8 +104,8 @@ def test_no_name_is_obeyed(workspace: Path, command: tuple[str, ...]) -> None:
     assert obeyed(machine.stdout) == set()
     read = json.dumps(json.loads(machine.stdout), ensure_ascii=False)
     if name in ("map", "transitions"):
-        assert "\\x1b[31m" in ran.stdout
-        assert all(json.dumps(n, ensure_ascii=False) in read for n in [*EVIL.values()][:2])
+        assert "Sh\\x1b[5mop" in ran.stdout
+        assert all(bare(name) in bare(read) for name in [*EVIL.values()][:2])
 
 
 def test_a_report_and_a_proposal_show_every_name(workspace: Path) -> None:
@@ -111,7 +116,7 @@ def test_a_report_and_a_proposal_show_every_name(workspace: Path) -> None:
     as_json = cx("check", log, "--map", workspace.parent / "map.yaml", "--json")
     assert obeyed(as_json.stdout) == set()
     read = json.dumps(json.loads(as_json.stdout), ensure_ascii=False)
-    assert json.dumps(EVIL["desk"], ensure_ascii=False) in read
+    assert bare(EVIL["desk"]) in bare(read)
 
 
 @pytest.mark.parametrize(

@@ -130,12 +130,12 @@ def _start(
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        echo(context.get_help())
+        echo(*context.get_help().split("\n"))
 
 
 def _end(*_: object) -> None:
     """Tidy up and end: what is half written is removed on the way out."""
-    typer.echo("Error: ended by SIGTERM before it was done; nothing was replaced", err=True)
+    say("Error: ended by SIGTERM before it was done; nothing was replaced")
     raise SystemExit(128 + signal.SIGTERM)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import polars as pl
-
 from cxlib.cli.selecting import Json, WorkspaceFolder
 from cxlib.cli.terminal import as_records, print_json, print_written
 
@@ -12,6 +10,8 @@ __all__ = ["print_drivers", "print_loyalty"]
 
 def print_loyalty(workspace: WorkspaceFolder, as_json: Json = False) -> None:
     """Print who comes back and who reaches the goal again, by when, and what it is worth."""
+    import polars as pl
+
     from cxlib.measures.loyalty import measure_loyalty
     from cxlib.store import Workspace
 
@@ -37,6 +37,8 @@ def print_loyalty(workspace: WorkspaceFolder, as_json: Json = False) -> None:
 
 def print_drivers(workspace: WorkspaceFolder, as_json: Json = False) -> None:
     """Print what goes with ratings and with coming back: kinds of contact, waits, repeats."""
+    import polars as pl
+
     from cxlib.measures.drivers import measure_drivers
     from cxlib.store import Workspace
 

@@ -13,6 +13,7 @@ from cxlib.contracts import UNKNOWN
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.recognise import KEY
 from cxlib.ingest.report import FileReport
+from cxlib.ingest.suspects import hints_on_ids
 from cxlib.journey_map import JourneyMap
 from cxlib.map_model import format_duration
 
@@ -113,7 +114,8 @@ def _customers(seen: _Seen) -> Iterator[str]:
             "group of them?"
         )
     top = seen.customers.sort("contacts", "customer", descending=[True, False]).row(0, named=True)
-    if customers >= 5 and top["contacts"] > MUCH * rows and top["contacts"] > 20:
+    told = "not_a_customer" in " ".join(hints_on_ids(pl.Series([top["customer"]])))
+    if customers >= 5 and not told and top["contacts"] > max(MUCH * rows, 20):
         yield (
             f"one customer, {top['customer']!r}, has {top['contacts']:,} of {rows:,} contacts "
             f"({top['contacts'] / rows:.0%}): is it a placeholder for many strangers, or a "

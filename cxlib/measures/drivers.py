@@ -20,6 +20,7 @@ from cxlib.statistics.importance import cross_products, driver_shares, shapley_s
 from cxlib.statistics.rates import divide, mean_interval
 from cxlib.statistics.resampling import BUCKETS, effective_buckets, jackknife_se
 from cxlib.store import Workspace
+from cxlib.store.walk import around, changes
 
 __all__ = ["Drivers", "measure_drivers"]
 
@@ -169,11 +170,11 @@ def _contacts(workspace: Workspace) -> pl.DataFrame:
     groups = own + ([_TOGETHER] if (called == _TOGETHER).any() else [])
     place = pl.col("place").cast(pl.UInt32)
     channels = places["channel"].rank("dense")
-    new = (pl.col("journey") != pl.col("journey").shift(1)).fill_null(True)
+    new = changes("journey")
     row = pl.int_range(pl.len(), dtype=pl.Int64)
     stage = pl.lit(places["stage_index"].cast(pl.Int64)).gather(place)
-    before = stage.shift(1)
-    hours = (pl.col("occurred_at") - pl.col("occurred_at").shift(1)).dt.total_seconds() / 3_600
+    before = around(stage, -1)
+    since = pl.col("occurred_at") - around("occurred_at", -1)
     seen = (pl.int_range(pl.len()).over("journey", "place") > 0) & ~pl.lit(
         places["repeatable"]
     ).gather(place)
@@ -186,9 +187,9 @@ def _contacts(workspace: Workspace) -> pl.DataFrame:
     told = (
         store.collect()
         .with_columns(
-            waited=pl.when(new).then(0.0).otherwise(hours),
+            waited=since.dt.total_seconds().fill_null(0) / 3_600,
             _back=back,
-            _changed=~new & (channel != channel.shift(1)),
+            _changed=~new & (channel != around(channel, -1)),
         )
         .with_columns(
             row.alias("row"),

@@ -21,6 +21,15 @@ UNTIL = datetime(2025, 9, 1, tzinfo=UTC)
 GAP = timedelta(days=30)
 
 
+def declared(made, **given):
+    """Tables as the class declares them; columns that are not given are null."""
+    frames = {
+        name: columns.frame(given.pop(name, pl.DataFrame()).to_dicts())
+        for name, columns in made.tables.items()
+    }
+    return made(**frames, **given)
+
+
 def journey_risk(**more):
     handoffs = pl.DataFrame(
         {
@@ -48,7 +57,7 @@ def journey_risk(**more):
         "customers": 900,
         "sample_step": 1,
     }
-    return JourneyRisk(**(given | more))
+    return declared(JourneyRisk, **(given | more))
 
 
 def forecast(rows=2):
@@ -60,7 +69,8 @@ def forecast(rows=2):
             "customers_high": [33.6, 2.4], "chance": [0.97, 0.01], "could_break": [True, False],
         }
     ).head(rows)  # fmt: skip
-    return HandoffForecast(
+    return declared(
+        HandoffForecast,
         table=table,
         observed_until=UNTIL,
         signal="abandonment",
@@ -92,7 +102,8 @@ def backtested():
         }
     )  # fmt: skip
     handoffs = pl.DataFrame({"from": [1] * 4, "method": methods, "rmse": [0.03, 0.04, None, 0.05]})
-    return Backtest(
+    return declared(
+        Backtest,
         table=pl.DataFrame(scores | {"calibration_error": [0.02, 0.02]}),
         observed_until=UNTIL,
         calibration=calibration,

@@ -246,7 +246,9 @@ def test_a_dip_that_is_only_who_answers_is_not_confirmed(handoff, others):
         return np.where(here, np.where(after == TURNED, 0.9, others), 0.4)
 
     log = walk_log(7, customers=MANY, rated=1.0)
-    dip = dip_of(measure_fragmentation(count(answered(log, chance, handoff=handoff))), handoff)
+    told = count(answered(log, chance, handoff=handoff))
+    # all grounds are tested together: what only fools the plain mean needs a looser limit
+    dip = dip_of(measure_fragmentation(told, q_limit=0.05), handoff)
     assert dip["finding"], "the plain mean must be fooled, or nothing is shown"
     assert dip["effect"] < -0.8
     assert dip["stable"] is False

@@ -40,6 +40,12 @@ def ingest(folder: Path, text: str = MAP, rows=ROWS) -> IngestReport:
     return read_events([folder / "log.csv"], parse_journey_map(text)).report
 
 
+def hints_of(report):
+    """Hints but the one that three customers are few."""
+    assert any(hint.startswith("there are only 3 customers") for hint in report.hints)
+    return tuple(h for h in report.hints if not h.startswith("there are only 3 customers"))
+
+
 def test_contacts_outside_the_hours_are_counted_and_kept(tmp_path):
     report = ingest(tmp_path)
     assert report.contacts == len(ROWS)
@@ -49,7 +55,7 @@ def test_contacts_outside_the_hours_are_counted_and_kept(tmp_path):
         OutsideHours("call", "shop", 1, 0),
         OutsideHours("visit", "web", 1, 0),
     )
-    assert [hint[:41] for hint in report.hints] == [
+    assert [hint[:41] for hint in hints_of(report)] == [
         "100% of the contacts at 'visit' lie outsi",
         "60% of the contacts at 'call' lie outside",
     ]
@@ -77,14 +83,14 @@ def test_without_hours_nothing_is_counted(tmp_path):
     ]
     report = ingest(tmp_path, "\n".join(kept))
     assert report.outside_hours == ()
-    assert report.hints == ()
+    assert hints_of(report) == ()
 
 
 def test_dates_alone_lie_outside_no_hours(tmp_path):
     rows = [(f"{when[:10]} 00:00:00", *rest) for when, *rest in ROWS]
     report = ingest(tmp_path, rows=rows)
     assert report.outside_hours == ()
-    assert len(report.hints) == 1
+    assert len(hints_of(report)) == 1
 
 
 def test_a_report_kept_before_there_were_hours_is_read(tmp_path):
