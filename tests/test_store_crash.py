@@ -89,7 +89,9 @@ def snapshots_of(folder: Path) -> list[str]:
 def test_a_kill_before_any_step_loses_nothing(shop, new, monkeypatch, tmp_path):
     real = encode.encode_events
     encoded = real(new[0].events.lazy(), journey_map=new[0].journey_map)
-    monkeypatch.setattr("cxlib.store.encode_events", lambda *_, **__: encoded)  # writes nothing
+    monkeypatch.setattr(
+        "cxlib.store.workspace.encode_events", lambda *_, **__: encoded
+    )  # writes nothing
     kept = snapshots_of(shop.path)
     found = []
     for at in itertools.count(1):
@@ -121,7 +123,7 @@ def test_a_kill_of_the_first_ingest_leaves_a_folder_that_the_next_one_takes(
     old, new, monkeypatch, tmp_path
 ):
     encoded = encode.encode_events(new[0].events.lazy(), journey_map=new[0].journey_map)
-    monkeypatch.setattr("cxlib.store.encode_events", lambda *_, **__: encoded)
+    monkeypatch.setattr("cxlib.store.workspace.encode_events", lambda *_, **__: encoded)
     for at in itertools.count(1, 9):
         folder = tmp_path / f"{at}" / "shop"
         with monkeypatch.context() as patched:
@@ -353,7 +355,7 @@ def test_a_workspace_that_may_only_be_read_answers(copied, monkeypatch):
 def test_a_polite_kill_tidies_up_and_says_so(old, tmp_path):
     folder, source = tmp_path / "shop", Path(old[0].report.files[0].name)
     code = (
-        "import os, signal, sys, cxlib.store as store\n"
+        "import os, signal, sys, cxlib.store.workspace as store\n"
         "def kill(*_): os.kill(os.getpid(), signal.SIGTERM)\n"
         "store.sync_folder = kill\n"
         "from cxlib.cli.app import main\n"
