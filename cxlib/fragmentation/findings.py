@@ -27,7 +27,7 @@ from cxlib.grounds import GROUNDS
 from cxlib.grounds.again import with_repeat_strata
 from cxlib.grounds.judged import JUDGED
 from cxlib.grounds.strata import with_strata
-from cxlib.signals import SIGNALS, Signal, signal_named
+from cxlib.signals import SIGNALS, signal_named
 from cxlib.statistics.multiple_testing import false_discovery_rate
 
 if TYPE_CHECKING:
@@ -426,8 +426,3 @@ def headline(findings: Findings) -> str | None:
         return str(findings.found["sentence"][0])
     described = findings.described
     return None if described.is_empty() else str(described["sentence"][0])
-
-
-def signal_of(row: Mapping[str, Any]) -> Signal:
-    """The signal of a row of the table."""
-    return signal_named(row["signal"])
