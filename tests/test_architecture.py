@@ -39,7 +39,7 @@ ROOMS = (
     ("opportunities",),
     ("figures",),
     ("publish",),
-    ("panels",),
+    ("views",),
     ("serve",),
     ("export",),
     ("front",),
