@@ -263,9 +263,7 @@ class Survey:
         # weights cost precision, and never buy any
         half = np.maximum(weighted.high - weighted.estimate, (mean.high - mean.low) / 2)
         centre = weighted.estimate
-        inside, low, high = (
-            np.clip(x, *self.ends) for x in (centre, centre - half, centre + half)
-        )
+        inside, low, high = (np.clip(x, *self.ends) for x in (centre, centre - half, centre + half))
         best = said >= self._best()
         score = np.where(said >= 9, 1.0, np.where(said <= 6, -1.0, 0.0))
         found = {
