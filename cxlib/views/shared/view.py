@@ -5,7 +5,7 @@ paint.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -104,7 +104,8 @@ class View:
         traits = {f.trait: traitlets.Any(self._at_first(f)) for f in self.filters}
         self.state = type("State", (traitlets.HasTraits,), traits)()
         self.settle()
-        self.widget = self._assemble() if live else None
+        self.message = _classed(widgets.HTML(), "cx-message")
+        self.widget: Any = self._assemble() if live else None
 
     # ---- what a view says of itself -------------------------------------------------------------
 
@@ -194,12 +195,11 @@ class View:
         style = page_style(self.theme, files=self.styles)
         sheet = _classed(widgets.HTML(str(render("shared/style.html", style=style))), "cx-style")
         self.widgets["answer"] = answer = _classed(widgets.HTML(), "cx-answer")
-        self.widgets["message"] = message = _classed(widgets.HTML(), "cx-message")
         parameters = [self._parameter(f) for f in self.filters]
-        self.widgets["link"] = link = LinkedState(message, self.state, parameters)
+        self.widgets["link"] = link = LinkedState(self.message, self.state, parameters)
         row = [self._filter_widget(f) for f in self.filters if f.kind and f.in_row]
         filters = _classed(widgets.HBox(row), "cx-filters")
-        top = [sheet, answer, link.widget, filters, message]
+        top = [sheet, answer, link.widget, filters, self.message]
         whole = widgets.VBox([*top, *(self.make(part) for part in self.parts)])
         self._show()
         self.state.observe(self._changed)
@@ -249,15 +249,13 @@ class View:
 
     def _parameter(self, of: Filter) -> Parameter:
         first = self._at_first(of)
-        usual: Callable[[], Any] = (
-            (lambda: of.usual(self)) if of.usual is not None else (lambda: first)
-        )
+        usual = of.usual or (lambda _: first)
         return Parameter(
             of.parameter,
             of.trait,
             of.unknown,
             lambda: {option.text: option.value for option in self.options(of)},
-            usual=usual,
+            usual=lambda: usual(self),
         )
 
     def _filter_widget(self, of: Filter) -> widgets.Widget:
@@ -277,17 +275,16 @@ class View:
         answering. What the package says on purpose (`CxError`) is shown as it stands; of anything
         else only that it happened, since its text may say more than a visitor should know.
         """
-        message = self.widgets["message"]
         try:
             self.settle()
             self._show()
         except CxError as error:
-            message.value = str(render("shared/alert.html", text=f"{error}"))
+            self.message.value = str(render("shared/alert.html", text=f"{error}"))
         except Exception:
             _log.exception("a callback of %s failed", type(self).__name__)
-            message.value = str(render("shared/alert.html", text=words.FAILED))
+            self.message.value = str(render("shared/alert.html", text=words.FAILED))
         else:
-            message.value = ""
+            self.message.value = ""
 
     def _show(self) -> None:
         """Fill every part whose traits changed: first all are read, then all are written."""
