@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from cxlib.cli import app
 from cxlib.errors import InputError, UnknownNameError
-from cxlib.export import VIEWS, export_dashboard, recording
+from cxlib.export import export_dashboard, recording
 from cxlib.export.nodes import Nodes
 from cxlib.export.page import write_recording
 from cxlib.export.recording import find_choices, is_hidden, record, walk
@@ -43,7 +43,7 @@ def log():
 @pytest.fixture(scope="module")
 def snapshot(log, tmp_path_factory) -> Snapshot:
     workspace = publish_log.build(log, tmp_path_factory.mktemp("shop"))
-    return publish(workspace, only=list(VIEWS), answers=("touchpoints", "transitions", "findings"))
+    return publish(workspace, only=list(PANELS), answers=("touchpoints", "transitions", "findings"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,7 +54,7 @@ def _few_together():
         yield
 
 
-@pytest.fixture(scope="module", params=list(VIEWS))
+@pytest.fixture(scope="module", params=list(PANELS))
 def exported(request, snapshot, tmp_path_factory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("exported")
     return request.param, export_dashboard(snapshot, request.param, folder)
