@@ -7,7 +7,8 @@ A part of it  app = cx.Where(segment={"persona": "explorer"}, since="2025-03", c
 What happens  cx.measure_touchpoints(ws, where=app), and in the same way measure_overview,
               _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _step_matrix,
               _loyalty, _attribution; cx.measure_funnel(ws, steps=["product page", "basket"])
-How it feels  cx.measure_perception(ws), _experience_curve, _spectrum, _consistency, _drivers
+How it feels  cx.measure_perception(ws), _experience_curve, _spectrum, _consistency, _drivers,
+              _comments
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))
               cx.compare_segments(ws, dimension="persona")
 What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from cxlib.journey_map import JourneyMap as JourneyMap
     from cxlib.journey_map import read_journey_map as read_journey_map
     from cxlib.measures.attribution import measure_attribution as measure_attribution
+    from cxlib.measures.comments import measure_comments as measure_comments
     from cxlib.measures.drivers import measure_drivers as measure_drivers
     from cxlib.measures.experience import measure_consistency as measure_consistency
     from cxlib.measures.experience import measure_experience_curve as measure_experience_curve

@@ -21,7 +21,7 @@ from cxlib.cli.opportunities import (
     print_priorities,
     print_what_if,
 )
-from cxlib.cli.perceiving import print_perception
+from cxlib.cli.perceiving import print_comments, print_perception
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
 from cxlib.cli.returning import print_drivers, print_loyalty
@@ -91,6 +91,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "funnel": print_funnel,
     "findings": print_findings,
     "perception": print_perception,
+    "comments": print_comments,
     "drivers": print_drivers,
     "loyalty": print_loyalty,
     "attribution": print_attribution,
