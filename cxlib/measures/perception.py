@@ -16,6 +16,7 @@ from cxlib.columns import (
     Customers,
     Flag,
     Label,
+    Level,
     Rating,
     Share,
     Tables,
@@ -58,11 +59,11 @@ _SAID: dict[str, Column] = {
     "n": Count("answers", each="ratings"),
     "customers": Customers("who gave them"),
     "contacts": Count("that could have been rated", each="contacts", detail=True),
-    "response": Share("answers by contacts", of="contacts", each="contacts"),
+    "response": Share("answers by contacts", of="contacts", cases=("n",)),
     "mean": Rating("of the answers", of="n", each="ratings", interval=True),
     "weighted": Rating("if all had answered, as far as the log knows", interval=True),
     "top": Share("of answers in the best box of the scale", of="n", each="ratings", interval=True),
-    "nps": Rating("net promoter score; of 0 to 10 only", interval=True, optional=True),
+    "nps": Rating("net promoter score; of 0 to 10 only", width=200, interval=True, optional=True),
 }
 
 
@@ -86,8 +87,11 @@ class Perception(Result):
             "one row per scale and group with an answer, in the order of the journey map",
             group=Label("touchpoint, or what is asked for"),
             **_SAID,
-            others=Rating("mean of the answers in all other groups", detail=True),
-            verdict=Label("of the answers: lower or higher than the others; null: neither"),
+            others=Rating("mean of the answers in all other groups", of="others_n", detail=True),
+            verdict=Label(
+                "of the answers: lower or higher than the others; null: neither", of="others_n"
+            ),
+            others_n=Count("answers in all other groups", each="ratings", detail=True),
             bound=Rating("by which those who did not answer would have to differ to change it"),
             trusted=Flag("who answers seems to explain neither the mean nor the verdict"),
         ),
@@ -95,9 +99,10 @@ class Perception(Result):
             "one row per scale, group and answer, from dislike to like",
             scale=Label("of the ratings"),
             group=Label("touchpoint, or what is asked for"),
-            answer=Rating("the rating"),
+            answer=Level("the rating"),
             n=Count("times it was given", each="ratings"),
-            share=Share("of the group's answers", of="n", each="ratings"),
+            share=Share("of the group's answers", of="n", total="answers", each="ratings"),
+            answers=Count("of the group", each="ratings", detail=True),
         ),
         scales=Columns(
             "one row per scale, the most used first",
@@ -124,7 +129,7 @@ class Perception(Result):
             weight = (pl.col("mean") - pl.col("others")).abs() * pl.col("n")
             for row in apart.sort(weight, descending=True).head(3 if not falls else 1).to_dicts():
                 said.append(_difference(row, whole["highest"]))
-        return [*said, whole["sentence"]]
+        return [*said, *filter(None, [whole["sentence"]])]
 
 
 def _difference(row: dict[str, Any], highest: float) -> str:
@@ -321,6 +326,7 @@ class _Scale:
             group=pl.Series(names),
             scale=pl.lit(self.name),
             others=numbers(plain.se),
+            others_n=pl.col("n").sum() - pl.col("n"),
             verdict=pl.Series(verdict).replace_strict({-1: "lower", 1: "higher"}, default=None),
             bound=numbers(np.where(np.isfinite(bound), bound, np.nan)),
             trusted=pl.Series((kept | (verdict == 0)) & ~doubtful),
@@ -342,6 +348,7 @@ class _Scale:
             answer="answer",
             n="n",
             share=pl.col("n") / pl.col("n").sum().over("cell"),
+            answers=pl.col("n").sum().over("cell"),
         )
 
     def _whole(
