@@ -227,6 +227,13 @@ PUBLISHED: tuple[Published, ...] = (
         at={"group": "touchpoint"},
         plain=("by",),
     ),
+    Published("experience_curve", "cxlib.measures.experience:measure_experience_curve"),
+    Published(
+        "spectrum",
+        "cxlib.measures.experience:measure_spectrum",
+        at={"group": "touchpoint"},
+        plain=("by",),
+    ),
     Published(
         "priorities",
         "cxlib.opportunities.priorities:list_priorities",
