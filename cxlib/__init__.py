@@ -20,6 +20,7 @@ Show it       cx.plot(result); cx.explain(result); cx.save(figure, "slide.png", 
               every result: .table (Polars), .only(stage=cx.find_stages(ws, "conversion")),
               .write_csv(path), .write_parquet(path)
 Share it      cx.publish(ws, k=10); cx.serve(ws); cx.export(ws, "for_the_board")
+              cx.report(ws, "brief.html"): one page to hand out, four of paper
 
 help(cx.measure_touchpoints) says what is measured, how, and what every column is.
 On the command line: cx --help. How it is built: docs/architecture.md.
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from cxlib.front.plotting import save as save
     from cxlib.front.sharing import export as export
     from cxlib.front.sharing import publish as publish
+    from cxlib.front.sharing import report as report
     from cxlib.front.sharing import serve as serve
     from cxlib.journey_map import JourneyMap as JourneyMap
     from cxlib.journey_map import read_journey_map as read_journey_map

@@ -39,7 +39,7 @@ ROOMS = (
     ("opportunities",),
     ("figures",),
     ("publish",),
-    ("panels",),
+    ("brief", "panels"),
     ("serve",),
     ("export",),
     ("front",),

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from cxlib.cli.asking import print_funnel, print_map, print_transitions
-from cxlib.cli.exporting import export_views
+from cxlib.cli.exporting import export_views, write_report
 from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.lab import open_lab
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
@@ -104,6 +104,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "snapshots": print_snapshots,
     "changes": print_changes,
     "export": export_views,
+    "report": write_report,
     "serve": serve,
     "lab": open_lab,
 }
