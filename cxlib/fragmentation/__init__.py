@@ -9,6 +9,7 @@ from cxlib.fragmentation.backtest import Backtest, backtest_risk
 from cxlib.fragmentation.described import DescribedSignals, describe_signals
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
 from cxlib.fragmentation.forecast import HandoffForecast, predict_handoffs
+from cxlib.fragmentation.headlines import Headline, headline
 from cxlib.fragmentation.risk import JourneyRisk, predict_journey_risk
 from cxlib.fragmentation.selftest import SelfTest, check_fragmentation
 from cxlib.fragmentation.watch import Trend, Watch, track_findings, watch_findings
@@ -19,6 +20,7 @@ __all__ = [
     "DescribedSignals",
     "Findings",
     "HandoffForecast",
+    "Headline",
     "JourneyRisk",
     "SelfTest",
     "Trend",
@@ -27,6 +29,7 @@ __all__ = [
     "check_fragmentation",
     "count_arrivals",
     "describe_signals",
+    "headline",
     "measure_fragmentation",
     "merge_arrivals",
     "predict_handoffs",

@@ -16,7 +16,7 @@ from cxlib.grounds.judged import Z95
 from cxlib.segments import segment_codes, segment_names
 from cxlib.signals import signal_named
 
-__all__ = ["count_history"]
+__all__ = ["count_customers", "count_history"]
 
 
 def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame | None:
@@ -55,6 +55,19 @@ def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame | 
         return _share(part.group_by("period").agg(sums))
     sums.append(pl.col(counts.squares).sum().alias("squares"))
     return _mean(part.group_by("period").agg(sums))
+
+
+def count_customers(arrivals: Arrivals, row: Mapping[str, Any]) -> int:
+    """Distinct customers where a row is, of its group, at least: those of the busiest way there."""
+    name = "steps" if row["unit"] == "stage_step" else "histories"
+    table = getattr(arrivals, name)
+    part = _of_group(arrivals, table.filter(_here(arrivals, row, table)), row)
+    if part is None:
+        around = getattr(arrivals, {"steps": "environment_steps"}.get(name, "environments"))
+        around = around.filter(column=row["group"], value=row["value"])
+        part = around.filter(_here(arrivals, row, around))
+    ways = part.group_by("source" if name == "histories" else "target")
+    return max(ways.agg(pl.col("customers").sum())["customers"].to_list(), default=0)
 
 
 def _here(arrivals: Arrivals, row: Mapping[str, Any], table: pl.DataFrame) -> pl.Expr:

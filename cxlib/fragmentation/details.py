@@ -15,8 +15,8 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import LANDMARKS, Arrivals
 from cxlib.bins import BIN_EDGES
-from cxlib.fragmentation.by_period import count_history
-from cxlib.fragmentation.findings import Findings, measure_fragmentation
+from cxlib.fragmentation.by_period import count_customers, count_history
+from cxlib.fragmentation.findings import Findings, measure_fragmentation, rank_findings
 from cxlib.fragmentation.watch import track_findings
 from cxlib.segments import dimension_values, segment_names
 from cxlib.signals import signal_named
@@ -62,6 +62,10 @@ class FindingDetails:
         for the silence.
     places
         ``place``, ``touchpoint``, ``channel``, ``stage`` in the order of the journey map.
+    bands, described
+        As in `cxlib.fragmentation.headlines.Headline`: the findings of all grounds (with everything
+        that `Findings` tells of them, and ``customers``: distinct customers there, at least so
+        many), and what is described beside them.
     customers
         Customers judged.
     silence
@@ -76,6 +80,8 @@ class FindingDetails:
     onward: pl.DataFrame
     trend: pl.DataFrame
     places: pl.DataFrame
+    bands: pl.DataFrame
+    described: pl.DataFrame
     tests: int
     customers: int
     silence: timedelta
@@ -85,13 +91,7 @@ class FindingDetails:
     @property
     def found(self) -> pl.DataFrame:
         """The findings alone, those with most customers affected first."""
-        return self.table.filter("finding").sort(
-            "customers_affected",
-            "source",
-            "target",
-            descending=[True, False, False],
-            nulls_last=True,
-        )
+        return rank_findings(self.table)
 
 
 def detail_findings(findings: Findings) -> FindingDetails:
@@ -128,11 +128,20 @@ def detail_findings(findings: Findings) -> FindingDetails:
         onward=_stack([_next_of(arrivals, row) for row in rows], _ONWARD),
         trend=_stack([_over_time(arrivals, row) for row in rows], _TREND),
         places=arrivals.places.select("place", "touchpoint", "channel", "stage"),
+        bands=_bands(findings),
+        described=findings.described,
         tests=findings.tests,
         customers=arrivals.settings.customers,
         silence=arrivals.settings.silence,
         observed_until=arrivals.settings.observed_until,
     )
+
+
+def _bands(findings: Findings) -> pl.DataFrame:
+    """The findings of all grounds, and how many customers there were at least."""
+    found = findings.found
+    people = [count_customers(findings.arrivals, row) for row in found.iter_rows(named=True)]
+    return found.with_columns(customers=pl.Series(people, dtype=pl.Int64))
 
 
 def compare_segments(findings: Findings, arrivals: Arrivals) -> pl.DataFrame:
