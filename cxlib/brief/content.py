@@ -12,7 +12,6 @@ from cxlib.brief.drawing import draw_bars, draw_feeling, draw_map
 from cxlib.durable import write_over
 from cxlib.errors import WorkspaceError
 from cxlib.figures.fragmentation import (
-    describe_findings,
     effect_text,
     figure_text,
     observed_text,
@@ -20,8 +19,10 @@ from cxlib.figures.fragmentation import (
 )
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.findings import Q_LIMIT
+from cxlib.fragmentation.headlines import headline
+from cxlib.fragmentation.sentences import say_subject
 from cxlib.markup import html_text
-from cxlib.numbers import chance, day, people, plural, rating, share
+from cxlib.numbers import day, people, plural, rating, share
 from cxlib.publish import Snapshot
 from cxlib.signals import signal_named
 
@@ -88,11 +89,14 @@ def _content(snapshot: Snapshot, journey_map: JourneyMap) -> dict[str, Any]:
     return {
         "name": snapshot.manifest["name"],
         "line": snapshot.line(),
-        "sentence": describe_touchpoints(result) if not found else describe_findings(details),
+        "sentence": describe_touchpoints(result) if details is None else headline(details).sentence,
         "numbers": _numbers(snapshot, result),
         "map": draw_map(result, moves, found),
         "found": [_finding(row) for row in found[:MOST_FINDINGS]],
         "more": max(len(found) - MOST_FINDINGS, 0),
+        "described": []
+        if found or details is None
+        else details.described["sentence"].drop_nulls().head(MOST_FINDINGS).to_list(),
         "feeling": draw_feeling(result, journey_map.rating_scale),
         "weakest": _weakest(result.table.to_dicts()),
         "actions": [_action(row) for row in found[:MOST_ACTIONS]],
@@ -110,7 +114,14 @@ def _findings(snapshot: Snapshot) -> FindingDetails | None:
 
 def _found(details: FindingDetails) -> list[dict[str, Any]]:
     """Findings that may be said and are no echo of another, most customers affected first."""
-    rows = [r for r in details.found.to_dicts() if r["sentence"] and r["echo_of"] is None]
+    keys = ("source_place", "target_place", "signal")
+    echoes = set(details.found.filter(details.found["echo_of"].is_not_null()).select(keys).rows())
+    status = {row[:3]: row[3] for row in details.found.select(*keys, "status").iter_rows()}
+    rows = [
+        {**row, "unit": row["effect_unit"], "of": row["unit"], "status": status.get(key)}
+        for row in details.bands.to_dicts()
+        if row["sentence"] and (key := tuple(row[k] for k in keys)) not in echoes
+    ]
     return [{**row, "rank": rank} for rank, row in enumerate(rows, 1)]
 
 
@@ -148,7 +159,6 @@ def _finding(row: Mapping[str, Any]) -> dict[str, Any]:
         "affected": people(row["customers_affected"]),
         "owner": row["owner"],
         "status": row["status"],
-        "q": chance(row["q"]),
     }
 
 
@@ -156,7 +166,7 @@ def _action(row: Mapping[str, Any]) -> dict[str, Any]:
     advice = signal_named(row["signal"]).advice or "Ask {owner} to follow ten customers there."
     return {
         "rank": row["rank"],
-        "what": f"{row['source']} → {row['target']}: {signal_name(row['signal'])}",
+        "what": f"{say_subject(row)}: {signal_name(row['signal'])}",
         "owner": row["owner"] or "not in the map",
         "affected": people(row["customers_affected"]),
         "step": advice.format(owner=row["owner"] or "whoever owns it"),
@@ -187,7 +197,7 @@ def _how_sure(snapshot: Snapshot, details: FindingDetails | None) -> list[str]:
             "expected to be false. A finding is a difference to what it is compared with, not yet "
             "its cause."
         )
-    unstable = 0 if details is None else details.found.filter(~details.found["stable"]).height
+    unstable = 0 if details is None else details.bands.filter(~details.bands["stable"]).height
     if unstable:
         said.append(
             f"{plural(unstable, 'finding')} would change sign under other reasonable settings."

@@ -29,7 +29,8 @@ def draw_map(
 ) -> dict[str, Any]:
     """Lay out the map: stages as columns, channels as lanes, the moves of findings on top."""
     every = result.table.filter(pl.col("customers").fill_null(0) > 0)
-    ends = {row[end] for row in found for end in ("source_place", "target_place")}
+    ends = {row[end] for row in found for end in ("source_place", "target_place") if row[end] >= 0}
+    alone = {row["source_place"]: row["rank"] for row in reversed(found) if row["of"] == "place"}
     common = every.sort("contacts", descending=True, nulls_last=True).with_columns(
         before=pl.col("contacts").fill_null(0).cum_sum() - pl.col("contacts").fill_null(0)
     )
@@ -50,6 +51,7 @@ def draw_map(
             "label": layout.labels[place[r["place"]]],
             "customers": people(r["customers"]),
             "found": r["place"] in ends,
+            "rank": alone.get(r["place"]),
             "ours": r["weakest"] is None,
         }
         for r in rows
@@ -95,7 +97,7 @@ def _bands(
     drawn = {pair: n for pair, n in drawn.items() if spots.keys() >= set(pair)}
     most = max(drawn.values(), default=1)
     ranked = {}
-    for row in reversed(found):
+    for row in reversed([r for r in found if r["of"] == "transition"]):
         ranked[row["source_place"], row["target_place"]] = row["rank"]
     widest = sorted((p for p in drawn if p not in ranked), key=lambda p: (-drawn[p], p))
     pairs = [*reversed(widest[:MOST_MOVES]), *(p for p in ranked if spots.keys() >= set(p))]

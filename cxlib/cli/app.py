@@ -17,6 +17,7 @@ from cxlib.cli.lab import open_lab
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
 from cxlib.cli.opportunities import (
     print_attribution,
+    print_expansion,
     print_plan,
     print_priorities,
     print_what_if,
@@ -96,6 +97,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "attribution": print_attribution,
     "what-if": print_what_if,
     "plan": print_plan,
+    "expansion": print_expansion,
     "priorities": print_priorities,
     "predict": print_predictions,
     "watch": watch,
