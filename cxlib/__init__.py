@@ -6,8 +6,8 @@ The log       log = cx.read_log("sales.csv", map="map.yaml")  # log.report, log.
 A part of it  app = cx.Where(segment={"persona": "explorer"}, since="2025-03", channel="app")
 What happens  cx.measure_touchpoints(ws, where=app), and in the same way measure_overview,
               _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _step_matrix,
-              _perception, _drivers, _loyalty, _attribution;
-              cx.measure_funnel(ws, steps=["product page", "basket"])
+              _loyalty, _attribution; cx.measure_funnel(ws, steps=["product page", "basket"])
+How it feels  cx.measure_perception(ws), _experience_curve, _spectrum, _consistency, _drivers
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))
               cx.compare_segments(ws, dimension="persona")
 What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from cxlib.journey_map import read_journey_map as read_journey_map
     from cxlib.measures.attribution import measure_attribution as measure_attribution
     from cxlib.measures.drivers import measure_drivers as measure_drivers
+    from cxlib.measures.experience import measure_consistency as measure_consistency
+    from cxlib.measures.experience import measure_experience_curve as measure_experience_curve
+    from cxlib.measures.experience import measure_spectrum as measure_spectrum
     from cxlib.measures.first_contacts import measure_first_contacts as measure_first_contacts
     from cxlib.measures.funnels import measure_funnel as measure_funnel
     from cxlib.measures.loyalty import measure_loyalty as measure_loyalty

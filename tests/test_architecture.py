@@ -31,6 +31,7 @@ ROOMS = (
     ("summary",),
     ("statistics", "where"),
     ("results", "sequences"),
+    ("surveys",),
     ("measures",),
     ("arrivals",),
     ("grounds",),
