@@ -17,7 +17,7 @@ import polars as pl
 
 from cxlib.grounds.cells import tail_of_counts
 from cxlib.grounds.comparing import LEAST_CASES, Floats, compare_arms, read_cases
-from cxlib.grounds.expectation import natural_spread, stated_spread
+from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale
 from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_t, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit
 from cxlib.segments import dimension_values, segment_names
@@ -194,6 +194,7 @@ def _frame(
     usual = np.array([own.get(v, 0.0) for v in arms["value"]])
     apart = arms["score"].to_numpy() / info - usual
     z = signal.harm * apart / np.sqrt(1 / info + tau**2)
+    z = z / tail_scale(z)
     n, total = arms["n"].to_numpy(), arms["total"].to_numpy()
     difference = arms["difference"].to_numpy()
     observed = total / n
