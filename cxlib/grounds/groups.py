@@ -39,6 +39,9 @@ share of the standard deviation."""
 MOST_VALUES = 64
 """Values of a column that are judged, the most frequent ones."""
 
+_OUTLYING = 3.0
+"""Distance of one value at a unit from which on the other values say nothing of natural variety."""
+
 ENOUGH_UNITS = 8
 """Units from which on what a value does everywhere, and the spread, are estimated."""
 
@@ -194,7 +197,9 @@ def _frame(
     usual = np.array([own.get(v, 0.0) for v in arms["value"]])
     apart = arms["score"].to_numpy() / info - usual
     z = signal.harm * apart / np.sqrt(1 / info + tau**2)
-    z = z / tail_scale(z)
+    # where one value stands out, the others are better by as much: they tell nothing of the tail
+    quiet = arms.select(pl.Series(z).max().over("u") < _OUTLYING).to_series().to_numpy()
+    z = z / tail_scale(z[quiet])
     n, total = arms["n"].to_numpy(), arms["total"].to_numpy()
     difference = arms["difference"].to_numpy()
     observed = total / n
