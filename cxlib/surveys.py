@@ -27,6 +27,7 @@ __all__ = [
     "CLASSES",
     "SAID",
     "Survey",
+    "grouped_contacts",
     "mean_outside",
     "rating_class",
     "read_surveys",
@@ -47,7 +48,7 @@ SAID: dict[str, Column] = {
     "n": Count("answers", each="ratings"),
     "customers": Customers("who gave them"),
     "contacts": Count("that could have been rated", each="contacts", detail=True),
-    "response": Share("answers by contacts", of="contacts", each="contacts"),
+    "response": Share("answers by contacts", of="contacts", cases=("n",)),
     "mean": Rating("of the answers", of="n", each="ratings", interval=True),
     "weighted": Rating("if all had answered, as far as the log knows", interval=True),
     "top": Share("of answers in the best box of the scale", of="n", each="ratings", interval=True),
@@ -55,11 +56,12 @@ SAID: dict[str, Column] = {
         "chance that an answer here is above any other of its scale, ties half; 0.5 is usual, "
         "whatever the scale",
         of="n",
-        each="ratings",
         interval=True,
         detail=True,
     ),
-    "nps": Rating("net promoter score; of 0 to 10 only", interval=True, optional=True),
+    "nps": Rating(
+        "net promoter score; of 0 to 10 only", of="n", width=200, interval=True, optional=True
+    ),
 }
 """Columns of what `Survey.cells` counts."""
 
@@ -132,7 +134,7 @@ def read_surveys(
         )
     if scale is not None and scale not in used:
         raise UnknownNameError("scale", scale, used)
-    names, contacts = _contacts(workspace, by, where)
+    names, contacts = grouped_contacts(workspace, by, where)
     found = (
         Survey.of(workspace, name, said.filter(pl.col("scale") == name), contacts)
         for name in ([scale] if scale else used)
@@ -140,7 +142,7 @@ def read_surveys(
     return names, (survey for survey in found if survey.answered.any())
 
 
-def _contacts(
+def grouped_contacts(
     workspace: Workspace, by: str, where: Selection | None
 ) -> tuple[list[str], pl.DataFrame]:
     """The chosen contacts, what came before and after, their row, and the number of their group."""

@@ -40,7 +40,7 @@ ROOMS = (
     ("opportunities",),
     ("figures",),
     ("publish",),
-    ("views",),
+    ("brief", "views"),
     ("serve",),
     ("export",),
     ("front",),

@@ -10,11 +10,9 @@ import polars as pl
 import pytest
 
 from cxlib.errors import UnknownNameError
-from cxlib.figures.fragmentation import SIGNAL_NAMES
 from cxlib.figures.theme import use_theme
 from cxlib.views.fragmentation import view as fragmentation
 from cxlib.views.fragmentation.view import Fragmentation
-from cxlib.views.fragmentation.words import ADVICE
 from cxlib.views.shared.filters import ALL
 from cxlib.views.shared.words import MEANING, SURENESS, TABLE
 
@@ -369,10 +367,6 @@ def test_a_link_with_a_finding_opens_it_in_its_selection(answers):
     assert panel.state.finding == LOW
     assert panel.ranked.chosen == LOW
     assert "shop visit → till" in text(panel.head.value)
-
-
-def test_every_signal_has_its_advice():
-    assert set(ADVICE) == {*SIGNAL_NAMES, ""}
 
 
 def test_escape_and_close_let_go_of_a_finding(panel):

@@ -18,6 +18,7 @@ from cxlib.figures.fragmentation import (
 )
 from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.numbers import MISSING, answered, day, people, plural, share
+from cxlib.signals import signal_named
 from cxlib.views.fragmentation import words
 from cxlib.views.shared.parts import Words
 from cxlib.views.shared.tables import Column, html_table
@@ -109,7 +110,7 @@ def facts(result: FindingDetails, row: Mapping[str, Any], k: int) -> str:
         known.append((words.CRUDE, words.CRUDE_FACT))
     if row["status"] is not None:
         known.append((words.OVER_TIME, row["status"]))
-    advice = words.ADVICE.get(row["signal"], words.ADVICE[""])
+    advice = signal_named(row["signal"]).advice or words.ADVICE
     todo = advice.format(owner=row["owner"] or words.SOME_OWNER)
     return render("fragmentation/facts.html", facts=known, todo=todo)
 
@@ -205,7 +206,7 @@ def _sure(result: FindingDetails) -> str:
 
 
 def _stability(row: Mapping[str, Any]) -> str:
-    if row["signal"] == "perception_dip":
+    if signal_named(row["signal"]).family == "rating":
         return words.ANSWERS_STABLE if row["stable"] else words.ANSWERS_UNSTABLE
     return words.STABLE_FACT if row["stable"] else words.UNSTABLE_FACT
 
@@ -226,7 +227,7 @@ def _of(frame: pl.DataFrame, row: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _within(row: Mapping[str, Any], x: float) -> str:
-    if row["signal"] == "abandonment":
+    if signal_named(row["signal"]).draws == "silence":
         return plural(x, "day")
     return wait_text(row, x)
 
