@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import plotly.graph_objects as go
@@ -122,7 +122,8 @@ def plot_touchpoints(
         subtitle=_based_on(result),
         alt=sentence,
     )
-    moves, note = _moves(transitions, layout)
+    found = {(m.place, m.target) for m in marks if m.target is not None and m.finding}
+    moves, note = _moves(transitions, layout, found)
     ends = _scale_ends(result, colour_by)
     circles = [_circle(row, ends, colour_by) for row in result.table.iter_rows(named=True)]
     circles += _other_ends(moves, circles)
@@ -268,11 +269,17 @@ def _other_ends(moves: Sequence[Move], circles: Sequence[Circle]) -> list[Circle
 
 
 def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]:
-    """Return the values at both ends of the colours: round, and the same for most selections."""
-    values = result.table[colour_by].drop_nulls().drop_nans()
+    """Return the values at both ends of the colours: round, and the same for most selections.
+
+    Nine in ten of what is ranked lie between them: what the company sends itself, which nearly
+    nobody answers, does not take the colours from all the others.
+    """
+    ranked = result.table.filter(pl.col("weakest").is_not_null())
+    values = (result.table if ranked.is_empty() else ranked)[colour_by].drop_nulls().drop_nans()
     if values.is_empty():
         return 0.0, 1.0
     smallest, largest = values.cast(pl.Float64).sort().gather([0, -1])
+    largest = values.quantile(0.9) if colour_by == "lost" else largest
     if colour_by == "rating":
         low = math.floor(smallest)
         return float(low), float(max(math.ceil(largest), low + 1))
@@ -295,8 +302,15 @@ def _stage_notes(result: Touchpoints) -> dict[str, str]:
     return notes
 
 
-def _moves(transitions: Transitions | None, layout: MapLayout) -> tuple[list[Move], str]:
-    """Return the moves to draw, widest first, and the note that says what is left out."""
+def _moves(
+    transitions: Transitions | None,
+    layout: MapLayout,
+    found: Collection[tuple[Place, Place | None]],
+) -> tuple[list[Move], str]:
+    """Return the moves to draw, widest first, and the note that says what is left out.
+
+    What was found is drawn however few take it.
+    """
     circles = "Circle area: customers."
     if transitions is None:
         return [], circles
@@ -311,13 +325,14 @@ def _moves(transitions: Transitions | None, layout: MapLayout) -> tuple[list[Mov
             continue
         moves.append(Move(source, target, row["n"], _move_hover(row)))
     moves.sort(key=lambda m: (-m.count, m.source.touchpoint, m.target.touchpoint))
-    drawn, rest = moves[:MOST_MOVES], moves[MOST_MOVES:]
+    widest = dict.fromkeys(moves[:MOST_MOVES])
+    drawn = [m for m in moves if m in widest or (m.source, m.target) in found]
+    rest = [m for m in moves if m not in widest and (m.source, m.target) not in found]
     note = f"{circles} Band width: moves from one touchpoint to another."
     if rest:
         part = sum(m.count for m in rest) / sum(m.count for m in moves)
         note += (
-            f"<br>The {len(drawn)} widest are drawn, and {len(rest)} more "
-            f"({share(part)} of all moves) are not."
+            f"<br>{len(drawn)} are drawn, and {len(rest)} with {share(part)} of all moves are not."
         )
     return drawn, note
 

@@ -50,13 +50,15 @@ def publish(
         `k` is too small.
     """
     from cxlib.publish import publish as publish_snapshot
+    from cxlib.views.home.brief import write_home
 
     drawn = _first_paints()
     chosen = None if not views else _known_views(views, drawn)
     return publish_snapshot(
         workspace,
         k=k,
-        views={n: draw for n, draw in drawn.items() if chosen is None or n in chosen},
+        views={n: draw for n, draw in drawn.items() if chosen is None or n in chosen}
+        | {"home": write_home},
         only=chosen,
         answers=_answers(chosen, predictions=predictions),
         progress=progress,
@@ -101,7 +103,7 @@ def export(
     workspace
         The workspace, or a folder with its snapshots; what was published last is written.
     folder
-        Where the files go: one of about 3 MB for each dashboard.
+        Where the files go: one of about 3 MB for each dashboard, and ``index.html``.
     views
         Names of the dashboards; None: all that were published.
     progress
@@ -114,13 +116,18 @@ def export(
     """
     from cxlib.export import export_dashboard
     from cxlib.publish import Snapshot
+    from cxlib.views.home.brief import write_index
 
     snapshot = Snapshot.open(workspace.path if isinstance(workspace, Workspace) else workspace)
     for name in views or ():
         if name not in VIEWS:
             raise UnknownNameError("dashboard", name, VIEWS)
     chosen = views or [name for name in VIEWS if snapshot.shows(name)]
-    return [export_dashboard(snapshot, name, folder, progress=progress) for name in chosen]
+    written = [export_dashboard(snapshot, name, folder, progress=progress) for name in chosen]
+    index = Path(folder) / "index.html"
+    files = {name: path.name for name, path in zip(chosen, written, strict=True)}
+    index.write_text(write_index(snapshot, files), encoding="utf-8")
+    return [index, *written]
 
 
 def report(

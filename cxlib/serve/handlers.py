@@ -127,11 +127,13 @@ class HomeHandler(CalmPages, TornadoVoilaHandler):
         server = self.server
         await server.follow_snapshot()
         self.set_header("Cache-Control", "no-store")
+        brief = server.snapshot.first_paint("home") if server.snapshot else None
         self.finish(
             self.page(
                 "home.html",
                 title=texts.SITE,
                 facts=server.published_facts(),
+                brief=Markup(brief) if brief else None,  # written by publish, not by a visitor
                 dashboards=[
                     d
                     for d in server.catalogue.values()

@@ -4,6 +4,7 @@ from datetime import date
 
 from figure_results import touchpoints, transitions
 
+from cxlib.errors import WorkspaceError
 from cxlib.views.journey_map.view import JourneyMap
 
 
@@ -17,6 +18,9 @@ class Answers:
 
     def touchpoints(self, **_):
         return touchpoints()
+
+    def findings(self, **_):
+        raise WorkspaceError("published before there were findings")
 
     def transitions(self, **_):
         return transitions()

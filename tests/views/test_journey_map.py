@@ -3,15 +3,17 @@
 import io
 import logging
 import re
+from dataclasses import replace
 from datetime import date
 from html import unescape
 
+import figure_findings
 import nbformat
 import polars as pl
 import pytest
 from figure_results import PLACES, touchpoints, transitions
 
-from cxlib.errors import UnknownNameError
+from cxlib.errors import UnknownNameError, WorkspaceError
 from cxlib.figures.map_layout import Place
 from cxlib.figures.map_traces import place_key
 from cxlib.figures.theme import use_theme
@@ -48,6 +50,9 @@ class Answers:
         if segment == MEMBERS:
             return touchpoints(PLACES[1:5], customers=1234)
         return touchpoints()
+
+    def findings(self, *, segment=None):
+        raise WorkspaceError("published before there were findings")
 
     def transitions(self, *, segment=None, period=None):
         return transitions({(1, 3): 800, (3, 4): 600} if segment == MEMBERS else None)
@@ -295,3 +300,79 @@ def test_the_notebook_is_a_few_lines(pytestconfig):
     assert len(cell.source.splitlines()) <= 3
     assert not cell.outputs
     assert entry("journey_map").title == "Where customers get lost"
+
+
+def band(source, target, affected, **changes):
+    """A finding on a move, or at a place."""
+    number = {place[0]: i for i, place in enumerate(PLACES)}
+    unit = "place" if target is None else "transition"
+    said = f"{source} → {target} loses {affected} customers more"
+    known = {"unit": unit, "source": source, "target": target, "sentence": said}
+    known |= {"source_place": number[source], "target_place": number.get(target, -1)}
+    known |= {"signal": "abandonment", "ground": "like", "customers_affected": affected}
+    return known | changes
+
+
+class Judged(Answers):
+    """Answers with findings of several grounds."""
+
+    bands = (
+        band("web basket", "payment", 120, owner="sales"),
+        band("product page", "shop visit", 60, ground="groups", group="persona", value="guest"),
+        band("product page", "shop visit", 30, signal="delay"),
+        band("display ad", None, 20, ground="past"),
+    )
+
+    def findings(self, *, segment=None):
+        given = figure_findings.details() if self.bands else figure_findings.nothing()
+        schema = given.bands.schema
+        places = [dict(zip(("place", "touchpoint", "channel", "stage"), (i, *p[:3]), strict=True))
+                  for i, p in enumerate(PLACES)]  # fmt: skip
+        rows = [dict.fromkeys(schema) | dict(row) for row in self.bands]
+        bands = pl.DataFrame(rows, schema=schema)
+        return replace(given, bands=bands, places=pl.DataFrame(places))
+
+
+def test_the_sentence_and_the_red_marks_are_findings_and_never_raw_loss():
+    panel = JourneyMap(Judged())
+    assert "web basket → payment loses 120 customers more" in text(panel.answer.value)
+    assert "get lost after display ad" not in text(panel.answer.value)
+    assert panel.figure.alt == "web basket → payment loses 120 customers more"
+    marks = trace(panel, "marks")
+    said = [re.sub(r"<[^>]*>|\N{NO-BREAK SPACE}", "", one) for one in marks["text"]]
+    assert said == ["1 · 120 affected", "2 · 60 affected", "3 · 20 affected"]
+    assert len(set(marks["textfont"]["color"])) == 1
+    assert text(panel.breaks.value).count("customers more") == 4
+
+
+def test_only_what_breaks_leaves_the_other_moves_out():
+    panel = JourneyMap(Judged())
+    every = len(trace(panel, "directions")["x"])
+    panel.state.show = "breaks"
+    assert len(trace(panel, "directions")["x"]) == 2 < every
+    panel.state.show = "all"
+    assert len(trace(panel, "directions")["x"]) == every
+
+
+def test_a_channel_keeps_the_findings_that_touch_it():
+    panel = JourneyMap(Judged())
+    panel.state.channel = "store"
+    assert "product page → shop visit loses 60 customers more" in text(panel.answer.value)
+    panel.state.channel = "phone"
+    assert "Nothing on phone stands out" in text(panel.answer.value)
+
+
+def test_findings_of_the_whole_time_say_so_when_a_period_is_chosen():
+    panel = JourneyMap(Judged())
+    assert "whole time" not in text(panel.answer.value)
+    panel.state.period = (1, 2)
+    assert "Findings are of the whole time." in text(panel.answer.value)
+
+
+def test_where_nothing_stands_out_the_map_describes_and_marks_nothing():
+    class Quiet(Judged):
+        bands = ()
+
+    panel = JourneyMap(Quiet())
+    assert "described, not a finding" in text(panel.answer.value)
+    assert not trace(panel, "marks")["text"]

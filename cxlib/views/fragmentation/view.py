@@ -113,7 +113,7 @@ class Fragmentation(View):
                 Figure(
                     name="figure",
                     css="cx-map",
-                    also=_OPEN,
+                    highlights=_OPEN,
                     text=words.MATRIX,
                     draw=lambda view: view.draw_matrix(),
                     data=lambda view: written.behind_matrix(view.result),

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 import polars as pl
 
+from cxlib.errors import WorkspaceError
 from cxlib.figures.map_layout import MapLayout, Place
-from cxlib.figures.map_traces import place_of
+from cxlib.figures.map_traces import Mark, place_of
+from cxlib.figures.theme import lay_out
 from cxlib.figures.touchpoints import (
     describe_touchpoints,
     map_positions,
     plot_touchpoints,
     weakest_marks,
 )
-from cxlib.numbers import day, plural, share
+from cxlib.fragmentation.headlines import Headline, headline
+from cxlib.numbers import day, people, plural, share
 from cxlib.summary import Selection
 from cxlib.views.journey_map import words
 from cxlib.views.journey_map.cards import card, next_moves, touchpoint_cards
@@ -30,10 +34,14 @@ from cxlib.views.shared.templates import render
 from cxlib.views.shared.view import View
 
 if TYPE_CHECKING:
+    from cxlib.fragmentation.details import FindingDetails
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
 
 __all__ = ["VIEW", "JourneyMap"]
+
+MOST_MARKS = 8
+"""Findings that are marked; the rest stands in the view of what breaks."""
 
 
 class JourneyMap(View):
@@ -57,6 +65,14 @@ class JourneyMap(View):
             options=lambda view: [Option(n, label, n) for n, label in words.COLOURS.items()],
             unknown=words.UNKNOWN_COLOUR,
             css="cx-colour",
+            narrows=False,
+        ),
+        Filter(
+            trait="show",
+            label=words.SHOW,
+            options=lambda view: [Option(n, label, n) for n, label in words.SHOWN.items()],
+            unknown=words.UNKNOWN_SHOW,
+            css="cx-show",
             narrows=False,
         ),
         Filter(
@@ -84,7 +100,7 @@ class JourneyMap(View):
                 Figure(
                     name="figure",
                     css="cx-map",
-                    also=("colour_by", "touchpoint"),
+                    highlights=("colour_by", "show", "touchpoint"),
                     text=words.MAP,
                     draw=lambda view: view.draw_map(),
                     data=lambda view: view.touchpoint_data(),
@@ -96,6 +112,7 @@ class JourneyMap(View):
                     clicks="touchpoint",
                     key=place_of,
                 ),
+                Words(name="breaks", css="cx-found", write=lambda view: view.found_list()),
                 Words(
                     name="cards",
                     css="cx-cards",
@@ -131,7 +148,7 @@ class JourneyMap(View):
         found: Touchpoints = self.ask("touchpoints", segment=None, period=None)
         return found
 
-    @property
+    @cached_property
     def positions(self) -> MapLayout:
         """Where touchpoints stand, whatever is selected."""
         return map_positions(self.everything)
@@ -166,24 +183,96 @@ class JourneyMap(View):
         count = self.result.customers
         return plural(count, "customer") if count else words.TOO_FEW_TO_COUNT
 
+    @property
+    def found(self) -> Headline | None:
+        """What stands out for the customers selected; None where it was not published."""
+        try:
+            return headline(self.ask("findings", segment=self.state.segment))
+        except WorkspaceError:
+            return None
+
+    @property
+    def said(self) -> str:
+        """The answer in one sentence: from findings of all grounds, and never raw drop-off."""
+        found, channel = self.found, self.state.channel
+        if found is None:
+            return describe_touchpoints(self.result)
+        if channel is not None and found.kind == "finding":
+            here = self._bands.filter(pl.col("sentence").is_not_null())
+            return here["sentence"][0] if len(here) else words.NOTHING_THERE.format(where=channel)
+        described = found.kind == "described"
+        return words.DESCRIBED.format(sentence=found.sentence) if described else found.sentence
+
+    @property
+    def _bands(self) -> pl.DataFrame:
+        """The findings that touch what is selected, those that affect most customers first."""
+        channel = self.state.channel
+        if self.found is None:
+            return pl.DataFrame()
+        numbers = pl.col("source_place", "target_place").cast(pl.Int64)
+        found: FindingDetails = self.ask("findings", segment=self.state.segment)
+        bands = found.bands.with_columns(numbers)
+        if channel is None:
+            return bands
+        here = [number for number, place in self._places.items() if place.channel == channel]
+        ends = pl.col("source_place").is_in(here) | pl.col("target_place").is_in(here)
+        return bands.filter(ends)
+
+    @property
+    def _places(self) -> dict[int, Place]:
+        places = self.ask("findings", segment=self.state.segment).places
+        return {row["place"]: _place(row) for row in places.to_dicts()}
+
+    @property
+    def marks(self) -> list[Mark]:
+        """What is drawn in red: findings in the order of the sentence, one a place or move."""
+        places: dict[int, Place] = self._places if self.found is not None else {}
+        marks: dict[tuple[Place, Place | None], Mark] = {}
+        for row in self._bands.to_dicts():
+            source = places.get(row["source_place"])
+            target = places.get(row["target_place"]) if row["unit"] == "transition" else None
+            if source is None or source == target or (source, target) in marks:
+                continue
+            text = words.MARK if row["customers_affected"] else words.MARK_FEW
+            label = text.format(rank=len(marks) + 1, affected=people(row["customers_affected"]))
+            marks[source, target] = Mark(source, label, target=target, finding=True)
+        return list(marks.values())[:MOST_MARKS]
+
     def headline(self) -> str:
-        """Say where customers get lost, and what comes after a contact."""
+        """Say what breaks, and what comes after a contact."""
         who = self.who[:1].upper() + self.who[1:]
-        basis = words.BASIS.format(overall=_overall(self.result), who=who, until=day(self.until))
-        said = describe_touchpoints(self.result)
-        return self.sentence(title=words.TITLE, said=said, basis=basis)
+        in_part = self.state.period is not None and self.found is not None
+        basis = words.BASIS.format(
+            overall=_overall(self.result),
+            time=words.WHOLE_TIME if in_part else "",
+            who=who,
+            until=day(self.until),
+        )
+        return self.sentence(title=words.TITLE, said=self.said, basis=basis)
 
     def draw_map(self) -> go.Figure:
         """Draw the map of what is selected."""
-        return plot_touchpoints(
+        marks = weakest_marks(self.result) if self.found is None else self.marks
+        moves = self.moves
+        if self.state.show == "breaks":
+            pairs = {(mark.place, mark.target) for mark in marks}
+            rows = [(_end(r, "source"), _end(r, "target")) in pairs for r in moves.table.to_dicts()]
+            moves = replace(moves, table=moves.table.filter(pl.Series(rows, dtype=pl.Boolean)))
+        figure = plot_touchpoints(
             self.result,
-            transitions=self.moves,
+            transitions=moves,
             colour_by=self.state.colour_by,
             selected=self.state.touchpoint,
-            marks=weakest_marks(self.result),
+            marks=marks,
             positions=self.positions,
             title="",
         )
+        return lay_out(figure, meta={"alt": self.said})
+
+    def found_list(self) -> str:
+        """Write what breaks as a list, for whoever sees no map."""
+        rows = self._bands.head(MOST_MARKS).to_dicts() if self.found is not None else []
+        return render("journey_map/found.html", rows=[r for r in rows if r["sentence"]])
 
     def touchpoint_data(self) -> tuple[str, pl.DataFrame]:
         """Return the data behind the map."""
@@ -196,6 +285,10 @@ class JourneyMap(View):
         opened = card(rows[0], next_moves(self.moves, rows[0])) if rows else None
         hint = words.HINT if place is None else words.NO_CONTACTS
         return render("journey_map/opened.html", one=opened, hint=hint)
+
+
+def _end(row: Mapping[str, Any], end: str) -> Place:
+    return Place(row[f"{end}_touchpoint"], row[f"{end}_channel"], row[f"{end}_stage"])
 
 
 def _place(row: Mapping[str, Any]) -> Place:

@@ -9,11 +9,14 @@ SUMMARY = (
     "The journey map: how many customers meet you where, where they go next, and after which "
     "touchpoints they get lost."
 )
-ASKS = ("touchpoints", "transitions", "first_contacts", "stage_funnel")
+ASKS = ("touchpoints", "transitions", "findings", "first_contacts", "stage_funnel")
 
 COLOUR = "Colour"
 COLOURS = {"lost": "Lost", "go_on": "Go on", "open": "Still open", "rating": "Rating"}
 TOUCHPOINT, NO_TOUCHPOINT = "Touchpoint", "None selected"
+SHOW = "Show"
+SHOWN = {"all": "All moves", "breaks": "Only what breaks"}
+UNKNOWN_SHOW = "This link asks for moves that cannot be chosen; all are shown."
 UNKNOWN_COLOUR = "This link asks for a colouring that does not exist."
 UNKNOWN_TOUCHPOINT = "This link asks for a touchpoint that is not published."
 
@@ -32,9 +35,16 @@ TODO = (
 )
 OWNED, SOME_OWNER = "{owner}, who owns it,", "whoever owns it"
 TOO_FEW = "Too few customers to be shown."
+DESCRIBED = "{sentence} (described, not a finding: nothing stands out from what is usual here)"
+NOTHING_THERE = "Nothing on {where} stands out from what is usual here"
+WHOLE_TIME = "Findings are of the whole time. "
+MARK = "{rank} · {affected} affected"
+MARK_FEW = "{rank}"
+FOUND_HEADING = "What breaks"
+FOUND_OWNER = "owner: {owner}"
 HINT = "Select a touchpoint on the map, or here, to see what happens after it."
 NO_CONTACTS = "No contacts in this selection."
-BASIS = "{overall}{who}, data to {until}. In brackets: 95 % interval."
+BASIS = "{overall}{time}{who}, data to {until}. In brackets: 95 % interval."
 OVERALL = "After a contact: go on {go_on} · lost {lost} · still open {open}. "
 TOO_FEW_TO_COUNT = "too few customers to count"
 TABLE = "Touchpoints in the order of the journey map; 95 % intervals in brackets."
@@ -51,8 +61,9 @@ the way.</p>
 <b>Lost</b>: nothing more comes for longer than the pause that ends a journey, or the journey ends
 in one of the outcomes the map calls a loss. <b>Still open</b>: too recent to say.
 <b>Goal reached</b>: nothing was left to come.</p>
-<p><b>Weakest links</b> (numbered on the map) are the touchpoints where most customers get lost for
-certain: customers times the lower end of the interval of “lost”.</p>
+<p><b>Red</b>, with a number, is what breaks: a finding, with the customers it affects at the least.
+A finding is worse than similar handoffs, than its own past, than other groups or than planned; that
+most people leave after an ad makes no finding. “Lost” is only a colour.</p>
 <p><b>When it misleads.</b> That many customers get lost after a touchpoint does not prove that it
 drives them away: many come to an ad with little intent.</p>""",
     sureness=f"""

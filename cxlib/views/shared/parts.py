@@ -150,6 +150,8 @@ class Figure(Part):
         the same lets go of it. Empty: nothing happens.
     key
         What the key of a point stands for.
+    highlights
+        Traits that change the drawing alone: what stands below it stays as it is.
     """
 
     text: FigureText
@@ -158,6 +160,7 @@ class Figure(Part):
     filled: Callable[[Any], Mapping[str, str]] = _nothing
     clicks: str = ""
     key: Callable[[str], Any] = str
+    highlights: tuple[str, ...] = ()
     painted: bool = False
 
     def widget(self, view: Any) -> widgets.Widget:
@@ -172,7 +175,7 @@ class Figure(Part):
     def read(self, view: Any, widget: Any) -> Write:
         """Draw it, or take it from where it was drawn before."""
         figure = None if self.draw is None else view.picture(self)
-        filled = self.filled(view)
+        below = view.below_of(self)
 
         def data() -> tuple[str, str]:
             html, frame = self.data(view)
@@ -181,8 +184,9 @@ class Figure(Part):
         def write() -> None:
             if figure is not None:
                 widget.draw(figure)
-            widget.credit = f"{view.selection}. {view.origin.credit()}"
-            widget.write_below(data, **filled)
+            if below is not None:
+                widget.credit = f"{view.selection}. {view.origin.credit()}"
+                widget.write_below(data, **below)
 
         return write
 

@@ -99,6 +99,7 @@ class View:
         self._pictures = lru_cache(_DRAWN)(lambda part, key: part.draw(self))
         self._options: dict[str, list[Option]] = {}
         self._read: dict[int, object] = {}
+        self._below: dict[int, object] = {}
         self._made: list[_Made] = []
         self._within: tuple[Part, ...] = ()
         traits = {f.trait: traitlets.Any(self._at_first(f)) for f in self.filters}
@@ -185,6 +186,15 @@ class View:
         """Draw a figure for what is chosen now, or return the one that was drawn before."""
         return self._pictures(part, self._key(part))
 
+    def below_of(self, part: Figure) -> Mapping[str, str] | None:
+        """Return what the text below a figure leaves open; None: it stands there already."""
+        key = self._key(part, drawing=False)
+        if self._below.get(id(part)) == key:
+            return None
+        filled = part.filled(self)
+        self._below[id(part)] = key
+        return filled
+
     def turn(self, trait: str, value: object) -> None:
         """Choose a value; let go of it where it is chosen already."""
         setattr(self.state, trait, None if getattr(self.state, trait) == value else value)
@@ -262,10 +272,12 @@ class View:
         self.widgets[of.trait] = made = of.widget(self)
         return made
 
-    def _key(self, part: Part) -> tuple[object, ...]:
+    def _key(self, part: Part, *, drawing: bool = True) -> tuple[object, ...]:
         """Return the values of the traits that a part follows."""
         narrowing = tuple(f.trait for f in self.filters if f.narrows)
         traits = (narrowing if part.on is None else part.on) + part.also
+        if drawing and isinstance(part, Figure):
+            traits += part.highlights
         return tuple(getattr(self.state, trait) for trait in traits)
 
     def _changed(self, change: object) -> None:

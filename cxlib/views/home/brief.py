@@ -1,0 +1,140 @@
+"""The home page of a snapshot: the sentence, four numbers, what to do first, and what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+from cxlib.errors import CxError, WorkspaceError
+from cxlib.figures.touchpoints import describe_touchpoints
+from cxlib.fragmentation.details import FindingDetails
+from cxlib.fragmentation.headlines import headline
+from cxlib.numbers import day, people, rating, share
+from cxlib.publish import Snapshot
+from cxlib.signals import signal_named
+from cxlib.views import entry
+from cxlib.views.home import words
+from cxlib.views.shared.changes import changes_since, earlier_snapshots
+from cxlib.views.shared.templates import render
+
+__all__ = ["write_home", "write_index"]
+
+_FINDINGS, _CHANGES = 3, 5
+_TELLING = ("new", "growing", "mended")
+
+
+def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) -> str:
+    """Write the brief of a snapshot as HTML: what stands on the home page.
+
+    Parameters
+    ----------
+    snapshot
+        What is published.
+    files
+        Address of each view that it is to lead to; None: the page around it does that.
+    """
+    details = _findings(snapshot)
+    earlier = next(iter(earlier_snapshots(snapshot).values()), None)
+    older = None if earlier is None else Snapshot.open(earlier.folder)
+    found = [] if details is None else [r for r in details.bands.to_dicts() if r["sentence"]]
+    listed = [] if found or details is None else details.described["sentence"].drop_nulls()
+    return render(
+        "home/brief.html",
+        style=(Path(__file__).parent / "style.css").read_text("utf-8"),
+        said=_sentence(snapshot, details).removesuffix("."),
+        numbers=_numbers(snapshot, older),
+        found=[_finding(row) for row in found[:_FINDINGS]],
+        more=max(len(found) - _FINDINGS, 0),
+        described=list(listed)[:_FINDINGS],
+        since=None if older is None else day(older.published_at),
+        changes=[] if earlier is None else _changes(snapshot, earlier.name),
+        views=[(entry(name), address) for name, address in (files or {}).items()],
+    )
+
+
+def write_index(snapshot: Snapshot, files: Mapping[str, str]) -> str:
+    """Write the home page of exported views: one file that loads nothing.
+
+    Parameters
+    ----------
+    snapshot
+        What was exported.
+    files
+        Name of the file of each view.
+    """
+    shared = Path(str(resources("cxlib.serve"))) / "jupyter/voila/templates/cx/static/cx.css"
+    return render(
+        "home/index.html",
+        title=snapshot.manifest["name"],
+        style=shared.read_text("utf-8"),
+        line=snapshot.line(),
+        facts=snapshot.facts(),
+        brief=write_home(snapshot, files=files),
+    )
+
+
+def _findings(snapshot: Snapshot) -> FindingDetails | None:
+    try:
+        return snapshot.findings()
+    except WorkspaceError:
+        return None
+
+
+def _sentence(snapshot: Snapshot, details: FindingDetails | None) -> str:
+    if details is not None:
+        return headline(details).sentence
+    if "touchpoints" in snapshot.manifest["measures"]:
+        return describe_touchpoints(snapshot.touchpoints())
+    return " ".join(snapshot.facts()[:1])
+
+
+def _numbers(snapshot: Snapshot, older: Snapshot | None) -> list[dict[str, str]]:
+    """Return four numbers of everybody, each with what it was in the snapshot before."""
+    before = {} if older is None else _known(older)
+    at = "" if older is None else day(older.published_at)
+    return [
+        {
+            "figure": figure,
+            "words": name,
+            "before": words.BEFORE.format(figure=before[name], day=at) if name in before else "",
+        }
+        for name, figure in _known(snapshot).items()
+    ]
+
+
+def _known(snapshot: Snapshot) -> dict[str, str]:
+    measures, said = snapshot.manifest["measures"], {}
+    if snapshot.manifest["customers"]:
+        said[words.CUSTOMERS] = people(snapshot.manifest["customers"])
+    if "first_contacts" in measures:
+        for row in snapshot.first_contacts().whole.to_dicts():
+            for name, text in (("goal", words.GOAL), ("lost", words.LOST)):
+                if row[name] is not None:
+                    said[text] = share(row[name], row[f"{name}_low"], row[f"{name}_high"])
+    if "touchpoints" in measures:
+        for row in snapshot.touchpoints().whole.to_dicts():
+            if row["rating"] is not None:
+                said[words.RATING] = rating(row["rating"], row["rating_low"], row["rating_high"])
+    return said
+
+
+def _finding(row: Mapping[str, Any]) -> dict[str, str]:
+    n, owner = row["customers_affected"], row["owner"]
+    advice = signal_named(row["signal"]).advice or words.ADVICE
+    return {
+        "sentence": row["sentence"],
+        "affected": words.AFFECTED.format(n=people(n)) if n else words.FEW_AFFECTED,
+        "owner": words.OWNER.format(owner=owner) if owner else words.NO_OWNER,
+        "todo": advice.format(owner=owner or words.SOME_OWNER),
+    }
+
+
+def _changes(snapshot: Snapshot, name: str) -> list[str]:
+    try:
+        table = changes_since(snapshot, name).changed
+    except CxError:
+        return []
+    rows = table.filter(table["what"] == "finding", table["status"].is_in(_TELLING))
+    return [str(said).removesuffix(".") for said in rows["sentence"].head(_CHANGES)]
