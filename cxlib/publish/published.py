@@ -238,7 +238,7 @@ PUBLISHED: tuple[Published, ...] = (
         "priorities",
         "cxlib.opportunities.priorities:list_priorities",
         adds_up=False,
-        plain=("findings",),
+        plain=("findings", "nothing"),
     ),
 )
 """Everything that follows from its columns; the order is that in which it is published."""

@@ -11,11 +11,13 @@ import pytest
 
 from cxlib.datasets import sample_paths
 from cxlib.durable import seal
+from cxlib.fragmentation.headlines import headline
 from cxlib.ingest import read_customers, read_events
 from cxlib.journey_map import read_journey_map
 from cxlib.publish import Snapshot, publish
 from cxlib.store import build_workspace
 from cxlib.views.fragmentation.view import Fragmentation
+from cxlib.views.home.brief import write_home, write_index
 from cxlib.views.journey_map.view import JourneyMap
 from cxlib.views.shared.filters import ALL
 from cxlib.views.shared.words import CHANGES_FIRST, CHANGES_HINT, TABLE
@@ -126,3 +128,16 @@ def test_the_first_snapshot_says_that_it_is_the_first(snapshot, tmp_path: Path):
     panel = Fragmentation(Snapshot.open(folder))
     assert CHANGES_FIRST in panel.changes.value
     assert panel.since.layout.display == "none"
+
+
+def test_the_home_page_is_a_brief_with_what_each_number_was_before(snapshot):
+    said = text(write_home(snapshot).split("</style>")[1])
+    assert headline(snapshot.findings()).sentence in said
+    assert "of journeys reach the goal" in said
+    assert "on 1 Jan 2025" in said
+    assert "since 1 Jan 2025" in said
+    assert "view" not in said, "the page around it lists the views"
+    index = write_index(snapshot, {"journey_map": "journey_map.html"})
+    assert 'href="journey_map.html"' in index
+    assert "Where customers get lost" in index
+    assert "<script" not in index
