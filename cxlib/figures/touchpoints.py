@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
@@ -279,7 +280,8 @@ def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]
     if values.is_empty():
         return 0.0, 1.0
     smallest, largest = values.cast(pl.Float64).sort().gather([0, -1])
-    largest = values.quantile(0.9) if colour_by == "lost" else largest
+    if colour_by == "lost":
+        largest = float(np.quantile(values.to_numpy(), 0.9))
     if colour_by == "rating":
         low = math.floor(smallest)
         return float(low), float(max(math.ceil(largest), low + 1))

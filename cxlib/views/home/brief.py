@@ -39,7 +39,11 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
     earlier = next(iter(earlier_snapshots(snapshot).values()), None)
     older = None if earlier is None else Snapshot.open(earlier.folder)
     found = [] if details is None else [r for r in details.bands.to_dicts() if r["sentence"]]
-    listed = [] if found or details is None else details.described["sentence"].drop_nulls()
+    listed = (
+        details.described["sentence"].drop_nulls().to_list()
+        if details is not None and not found
+        else []
+    )
     return render(
         "home/brief.html",
         style=(Path(__file__).parent / "style.css").read_text("utf-8"),
@@ -47,7 +51,7 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
         numbers=_numbers(snapshot, older),
         found=[_finding(row) for row in found[:_FINDINGS]],
         more=max(len(found) - _FINDINGS, 0),
-        described=list(listed)[:_FINDINGS],
+        described=listed[:_FINDINGS],
         since=None if older is None else day(older.published_at),
         changes=[] if earlier is None else _changes(snapshot, earlier.name),
         views=[(entry(name), address) for name, address in (files or {}).items()],
