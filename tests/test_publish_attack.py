@@ -13,10 +13,10 @@ import publish_log
 import pytest
 from scipy.optimize import linprog
 
-from cxlib.panels import draw_first_paint
 from cxlib.publish import Snapshot, publish
 from cxlib.publish.rules import MEASURES, TOTAL
 from cxlib.publish.small_groups import Kind
+from cxlib.views.journey_map.view import JourneyMap
 
 K = 10
 DIMENSIONS = {"region": ("north", "south", "isle"), "kind": ("old", "new")}
@@ -30,7 +30,7 @@ def log():
 @pytest.fixture(scope="module")
 def snapshot(log, tmp_path_factory) -> Snapshot:
     workspace = publish_log.build(log, tmp_path_factory.mktemp("attacked"))
-    return publish(workspace, k=K, views={"journey_map": draw_first_paint})
+    return publish(workspace, k=K, views={"journey_map": JourneyMap.first_paint})
 
 
 def selections(snapshot: Snapshot, segments=None):

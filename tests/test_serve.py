@@ -14,9 +14,9 @@ import pytest
 from serving import Served, serving, write_dashboard, write_toy_site
 
 from cxlib.errors import InputError
-from cxlib.panels import figure_widget
 from cxlib.serve import ServeError, launch, serve_dashboards
 from cxlib.serve.catalogue import read_catalogue
+from cxlib.views.shared import figure_widget
 
 pytestmark = pytest.mark.timeout(240)
 
