@@ -323,7 +323,7 @@ def derive_rules(
     for name, rule in found.items():
         if rule.kind is Kind.SHARE and rule.of not in known:  # so coarse that it tells nothing more
             found[name] = replace(rule, of=columns[name].of, cases=(), open=None)
-    return {**further, **found}
+    return found | {n: rule for n, rule in further.items() if n not in found}
 
 
 def _rule(column: Column, people: str | None) -> Rule:
