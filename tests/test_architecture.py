@@ -40,7 +40,7 @@ ROOMS = (
     ("opportunities",),
     ("figures",),
     ("publish",),
-    ("panels",),
+    ("brief", "panels"),
     ("serve",),
     ("export",),
     ("front",),

@@ -11,17 +11,18 @@ import typer
 from typer.core import TyperGroup
 
 from cxlib.cli.asking import print_funnel, print_map, print_transitions
-from cxlib.cli.exporting import export_views
+from cxlib.cli.exporting import export_views, write_report
 from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.lab import open_lab
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
 from cxlib.cli.opportunities import (
     print_attribution,
+    print_expansion,
     print_plan,
     print_priorities,
     print_what_if,
 )
-from cxlib.cli.perceiving import print_perception
+from cxlib.cli.perceiving import print_comments, print_perception
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
 from cxlib.cli.returning import print_drivers, print_loyalty
@@ -91,11 +92,13 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "funnel": print_funnel,
     "findings": print_findings,
     "perception": print_perception,
+    "comments": print_comments,
     "drivers": print_drivers,
     "loyalty": print_loyalty,
     "attribution": print_attribution,
     "what-if": print_what_if,
     "plan": print_plan,
+    "expansion": print_expansion,
     "priorities": print_priorities,
     "predict": print_predictions,
     "watch": watch,
@@ -104,6 +107,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "snapshots": print_snapshots,
     "changes": print_changes,
     "export": export_views,
+    "report": write_report,
     "serve": serve,
     "lab": open_lab,
 }
