@@ -318,9 +318,9 @@ def derive_rules(
             f"{what} cannot be published: no column counts the customers behind a row; declare one "
             "(Customers, or Count with `each`)."
         )
-    if unknown := weights - _WEIGHTS:
+    if unknown := sorted(filter(None, weights - _WEIGHTS)):
         raise InputError(
-            f"{what} cannot be published: nothing says how many {min(unknown)} one customer may "
+            f"{what} cannot be published: nothing says how many {unknown[0]} one customer may "
             f"have; `each` is one of {', '.join(sorted(filter(None, _WEIGHTS)))}."
         )
     for name, column in columns.items():
