@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from pkgutil import resolve_name
 from typing import Any
@@ -56,6 +56,7 @@ _KEYS = {
     "whole": (),
 }
 _TOTALS = {n: Rule(Kind.COUNT, heaviest="total") for n in ("total", "open_n")}
+_KNOWN = ("observed_until", "where")
 _OF_PLACES = ("touchpoint", "channel", "stage", "owner")
 
 
@@ -140,8 +141,8 @@ class PublishedMeasure:
     adds_up
         Whether its counts for the values of a segment and the rest add up to those for everybody:
         they are rounded together then, else each by itself.
-    plain
-        Fields that are about no customers.
+    hidden
+        Fields that are published empty.
     """
 
     name: str
@@ -153,7 +154,7 @@ class PublishedMeasure:
     by_segment: bool = True
     by_period: bool = True
     adds_up: bool = True
-    plain: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     def choices(self, choices: Choices) -> Choices:
         """What is answered of all that may be chosen."""
@@ -182,6 +183,8 @@ class Published:
         customers and contacts do, and estimates do not.
     plain
         Fields of the result that are about no customers, such as what was asked for.
+    hidden
+        Fields with texts that may say exact figures: they are published empty.
     by_period
         Whether it is answered for every range of periods, too; only what is measured on the summary
         can be.
@@ -202,6 +205,7 @@ class Published:
     at: Mapping[str, str] = field(default_factory=dict)
     adds_up: bool = True
     plain: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     by_period: bool = False
     weights: Mapping[str, str] = field(default_factory=dict)
     totals: Callable[[Summary], pl.DataFrame] | None = None
@@ -214,11 +218,17 @@ class Published:
         Raises
         ------
         InputError
-            A table does not say how many customers are behind a row, or a plain number is of a kind
-            that cannot be protected by itself.
+            A table does not say how many customers are behind a row, a plain number is of a kind
+            that cannot be protected by itself, or nothing says what a field is.
         """
         measure = resolve_name(self.measure)
         made = measure.made
+        known = {*made.tables, *made.figures, *self.names, *self.plain, *self.hidden, *_KNOWN}
+        if unruled := {f.name for f in fields(made)} - known:
+            raise InputError(
+                f"nothing says how {made.__name__}.{min(unruled)} may be published: declare it in "
+                "`figures`, or name it in `plain` if it is about no customers."
+            )
         for name, column in made.figures.items():
             if not isinstance(column, Count):
                 raise InputError(
@@ -235,7 +245,7 @@ class Published:
             by_period=self.by_period,
             names=self.names,
             adds_up=self.adds_up,
-            plain=self.plain,
+            hidden=self.hidden,
         )
 
     def _table(self, name: str, columns: Columns, what: str) -> PublishedTable:
@@ -308,9 +318,9 @@ def derive_rules(
             f"{what} cannot be published: no column counts the customers behind a row; declare one "
             "(Customers, or Count with `each`)."
         )
-    if unknown := weights - _WEIGHTS:
+    if unknown := sorted(filter(None, weights - _WEIGHTS)):
         raise InputError(
-            f"{what} cannot be published: nothing says how many {min(unknown)} one customer may "
+            f"{what} cannot be published: nothing says how many {unknown[0]} one customer may "
             f"have; `each` is one of {', '.join(sorted(filter(None, _WEIGHTS)))}."
         )
     for name, column in columns.items():
@@ -343,8 +353,8 @@ def _share(column: Any, of: str | None) -> Rule:
 
 
 def _money(column: Any, of: str | None) -> Rule:
-    if column.of is None:
-        return Rule(Kind.SUM, heaviest=column.each or "cost")
+    if column.of is None:  # an amount of which nothing says what one customer adds stays here
+        return Rule(Kind.SUM if column.each else Kind.HIDDEN, heaviest=column.each)
     return Rule(Kind.RATIO, heaviest="cost", of=of)
 
 
@@ -441,6 +451,7 @@ PUBLISHED: tuple[Published, ...] = (
         "cxlib.opportunities.priorities:list_priorities",
         adds_up=False,
         plain=("findings",),
+        hidden=("nothing",),
     ),
 )
 """Everything that follows from its columns; the order is that in which it is published."""

@@ -128,7 +128,7 @@ class Rule:
     settled: str | None = None
     adds_up: bool = False
     width: float | None = None
-    ends: tuple[str, str] | None = None
+    ends: tuple[str, ...] | None = None
 
 
 def protect_customers(count: pl.Expr, *, k: int) -> pl.Expr:
@@ -257,7 +257,7 @@ def _check_complete(table: pl.DataFrame, rules: Mapping[str, Rule]) -> None:
         )
 
 
-def _ends(column: str, rule: Rule) -> tuple[str, str]:
+def _ends(column: str, rule: Rule) -> tuple[str, ...]:
     return rule.ends or (f"{column}_low", f"{column}_high")
 
 

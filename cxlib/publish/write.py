@@ -224,8 +224,8 @@ def _write_measure(
         kept = {f.name: getattr(result, f.name) for f in fields(result)}
         for name in (*measure.tables, "where"):
             del kept[name]
-        _check_fields(measure, kept)
         kept |= {name: rounded[number] for name, rounded in numbers.items()}
+        kept |= dict.fromkeys(measure.hidden, "")
         kept["observed_until"] = choices.until
         for name, (field, column) in measure.names.items():
             shown = set(frames[field][column])
@@ -257,15 +257,6 @@ def _protected(
         spread=_spread(log.workspace, below),
     ).select(*answers[0].columns, NUMBER)
     return safe if table.keep_hidden else safe.filter(pl.col(table.first).is_not_null())
-
-
-def _check_fields(measure: PublishedMeasure, fields: Mapping[str, Any]) -> None:
-    known = {*measure.numbers, *measure.names, *measure.plain, "observed_until"}
-    if unruled := fields.keys() - known:
-        raise InputError(
-            f"nothing says how {min(unruled)} of {measure.name} may be published: declare it in "
-            "the `figures` of its result, or name it in `plain` if it is about no customers."
-        )
 
 
 def _parts(summary: Summary, choices: Choices) -> list[Summary]:
