@@ -103,18 +103,17 @@ class SelfTest:
         covered = int(self.planted["covered"].sum())
         sample = "" if self.sample_step == 1 else f", on every {self.sample_step}th customer"
         known = self.replicated.drop_nulls("again")
-        halves = ""
-        if len(known):
-            halves = (
-                f" {int(known['same'].sum())} of {len(known)} findings of one half of customers "
-                f"are there in the other half, at {known['ratio'].median():.2f} of their size."
-            )
+        ratio = float(np.median(known["ratio"].to_numpy())) if len(known) else 0.0
+        halves = (
+            f" {int(known['same'].sum())} of {len(known)} findings of one half of customers are "
+            f"there in the other half, at {ratio:.2f} of their size."
+        )
         return (
             f"Without a fault: {false or 'no'} false finding{'' if false == 1 else 's'} in "
             f"{self.tests:,} tests on {self.shuffles} shuffled cop"
             f"{'y' if self.shuffles == 1 else 'ies'} of the log{sample}. With a fault: {found} of "
             f"{len(self.planted)} planted faults found; the true size of {covered} lies inside the "
-            f"95 % interval.{halves}"
+            f"95 % interval.{halves if len(known) else ''}"
         )
 
     def _repr_html_(self) -> str:
