@@ -219,7 +219,8 @@ class Snapshot:
             )
         if wanted is not None and not by_period:
             raise InputError(f"{measure} is published for the whole time only.")
-        if segment and measure not in self.manifest.get("by_segment", [measure]):
+        known = self.manifest.get("by_segment", [measure])
+        if segment and measure is not None and measure not in known:
             raise InputError(f"{measure} is published for all customers together only.")
         segments: list[tuple[str, str] | None] = [None, *self.segments]
         chosen = None if segment is None else (segment[0], segment[1])

@@ -194,7 +194,7 @@ DELAY = Signal(
     counts=Counts(
         "history_waits",
         around="environment_waits",
-        places=lambda places: places["initiated_by"] == "customer",
+        # what the company sends is late, too, where it comes later than before or than to others
         units=("transition",),
     ),
     judge=judge_delay,
