@@ -198,7 +198,8 @@ def _frame(
     apart = arms["score"].to_numpy() / info - usual
     z = signal.harm * apart / np.sqrt(1 / info + tau**2)
     # where one value stands out, the others are better by as much: they tell nothing of the tail
-    quiet = arms.select(pl.Series(z).max().over("u") < _OUTLYING).to_series().to_numpy()
+    clearest = arms.with_columns(_z=pl.Series(z)).select(pl.col("_z").max().over("u"))
+    quiet = clearest["_z"].to_numpy() < _OUTLYING
     z = z / tail_scale(z[quiet])
     n, total = arms["n"].to_numpy(), arms["total"].to_numpy()
     difference = arms["difference"].to_numpy()
