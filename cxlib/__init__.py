@@ -8,7 +8,7 @@ What happens  cx.measure_touchpoints(ws, where=app), and in the same way measure
               _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _step_matrix,
               _attribution; cx.measure_funnel(ws, steps=["product page", "basket"])
 How it feels  cx.measure_perception(ws), _experience_curve, _spectrum, _consistency, _comments,
-              _drivers, _loyalty
+              _drivers, _loyalty, _preferences; cx.list_audience(ws, "phone")
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))
               cx.compare_segments(ws, dimension="persona")
 What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from cxlib.measures.overview import measure_overview as measure_overview
     from cxlib.measures.paths import measure_paths as measure_paths
     from cxlib.measures.perception import measure_perception as measure_perception
+    from cxlib.measures.preferences import list_audience as list_audience
+    from cxlib.measures.preferences import measure_preferences as measure_preferences
     from cxlib.measures.segments import compare_segments as compare_segments
     from cxlib.measures.stage_funnel import measure_stages as measure_stages
     from cxlib.measures.step_matrix import measure_step_matrix as measure_step_matrix

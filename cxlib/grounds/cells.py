@@ -25,9 +25,13 @@ LEAST_SPREAD = 0.05
 """Natural spread between handoffs that is always allowed for: in logits; twice that, as a share of
 the standard deviation, for ratings and log waits."""
 
-BY_DESIGN = 0.5
-"""Share going back from which on that is how the journey is built (to look something up, to pay
-once more), or the map's order of stages is not the customers': what most do is no breakage."""
+BY_DESIGN = 0.45
+"""Share of those who would not have gone back elsewhere, but do so here, from which on that is how
+the journey is built (to look something up, to pay once more), or the map's order of stages is not
+the customers': what nearly everybody does is no breakage."""
+
+NEARLY_ALL, MOST = 0.95, 0.5
+"""Share going back, and share expected to, from which on going back is no breakage either."""
 
 NULL_DF = 40
 """Degrees of freedom of the empirical null: the natural spread is itself estimated."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from cxlib.grounds.cells import BY_DESIGN
+from cxlib.grounds.cells import BY_DESIGN, NEARLY_ALL
 from cxlib.grounds.judged import as_judged, natural_t
 from cxlib.grounds.kinds import Ground, Signal
 
@@ -44,7 +44,9 @@ def _where_it_counts(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.
     for end, test in (("source", counts and counts.sources), ("target", counts and counts.places)):
         if test is not None:
             frame = frame.filter(pl.lit(test(places)).gather(pl.col(end)))
-    return frame.filter(pl.col("observed") < BY_DESIGN) if signal.sends_back else frame
+    beyond = (pl.col("observed") - pl.col("expected")) / (1 - pl.col("expected")).clip(1e-6)
+    fair = (beyond < BY_DESIGN) & (pl.col("observed") < NEARLY_ALL)
+    return frame.filter(fair) if signal.sends_back else frame
 
 
 def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
