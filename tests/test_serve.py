@@ -232,7 +232,7 @@ def test_a_token_protects_everything_but_the_look(site) -> None:
 
 
 def test_an_abandoned_session_ends_and_a_new_snapshot_is_taken_up(site) -> None:
-    settings = {"ready_kernels": 1, "grace_seconds": 5}
+    settings = {"ready_kernels": 1, "grace_seconds": 1}
     workspace, dashboards = site
     with serving(workspace, dashboards, settings=settings) as served:
         assert served.wait_for_kernels(2) == 2, "one ready for each dashboard"

@@ -13,6 +13,8 @@ figure's default title and its text alternative.
 `plot_waits`                  how long from one contact to the next
 `plot_paths`                  the most frequent paths
 `plot_step_matrix`            where journeys are at their first, second, third … contact
+`plot_experience_curve`       how each touchpoint is rated, along the journey
+`plot_spectrum`               answers from dislike to like
 `use_theme`                   light, dark or print
 ============================  ===================================================================
 
@@ -30,6 +32,10 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
+    from cxlib.figures.experience import describe_experience_curve as describe_experience_curve
+    from cxlib.figures.experience import describe_spectrum as describe_spectrum
+    from cxlib.figures.experience import plot_experience_curve as plot_experience_curve
+    from cxlib.figures.experience import plot_spectrum as plot_spectrum
     from cxlib.figures.finding_detail import plot_finding_detail as plot_finding_detail
     from cxlib.figures.finding_detail import plot_finding_trend as plot_finding_trend
     from cxlib.figures.first_contacts import describe_first_contacts as describe_first_contacts

@@ -173,7 +173,7 @@ class Snapshot:
         Parameters
         ----------
         measure
-            One of ``manifest["measures"]`` (see `cxlib.publish.published`).
+            One of ``manifest["measures"]`` (see `cxlib.publish.rules`).
         segment
             Dimension and value out of `segments`; None for all customers.
         period
@@ -188,7 +188,7 @@ class Snapshot:
             for parts of this kind.
         """
         from cxlib.publish.answers import read_answer
-        from cxlib.publish.published import measure_named
+        from cxlib.publish.rules import measure_named
         from cxlib.summary import Selection
 
         published = self.manifest["measures"]

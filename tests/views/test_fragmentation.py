@@ -11,6 +11,7 @@ import pytest
 
 from cxlib.errors import UnknownNameError
 from cxlib.figures.theme import use_theme
+from cxlib.signals import SIGNALS
 from cxlib.views.fragmentation import view as fragmentation
 from cxlib.views.fragmentation.view import Fragmentation
 from cxlib.views.shared.filters import ALL
@@ -367,6 +368,10 @@ def test_a_link_with_a_finding_opens_it_in_its_selection(answers):
     assert panel.state.finding == LOW
     assert panel.ranked.chosen == LOW
     assert "shop visit → till" in text(panel.head.value)
+
+
+def test_every_signal_has_its_advice():
+    assert all("{owner}" in signal.advice for signal in SIGNALS.values())
 
 
 def test_escape_and_close_let_go_of_a_finding(panel):
