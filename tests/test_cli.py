@@ -276,7 +276,11 @@ def test_separator_and_encoding_can_be_given(shop):
     assert [u["name"] for u in report["unmapped"]] == ["Café"]
 
 
-def test_publish_then_demo_refuses_to_replace_another_workspace(workspace, shop_workspace):
+def test_publish_then_demo_refuses_to_replace_another_workspace(
+    workspace, shop_workspace, monkeypatch
+):
+    monkeypatch.setattr("cxlib.front.sharing._answers", lambda *_, **__: ["touchpoints"])
+    monkeypatch.setattr("cxlib.front.sharing._first_paints", dict)
     assert "Published" in cx("publish", workspace, "--k", "5")
     assert Snapshot.open(workspace).manifest["k"] == 5
     error = cx("demo", "--workspace", shop_workspace, "--no-serve", code=1)
