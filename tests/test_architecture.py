@@ -36,7 +36,7 @@ ROOMS = (
     ("grounds",),
     ("signals",),
     ("fragmentation",),
-    ("opportunities",),
+    ("opportunities", "prediction"),
     ("figures",),
     ("publish",),
     ("panels",),

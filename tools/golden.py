@@ -25,6 +25,7 @@ import polars as pl
 
 from cxlib.datasets import find_log, sample_paths
 from cxlib.errors import CxError
+from cxlib.segments import DIMENSION
 from cxlib.store import Workspace, build_workspace
 from cxlib.summary import Selection
 
@@ -62,7 +63,8 @@ def _answers(
     workspace: Workspace, steps: tuple[str, ...]
 ) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Every answer by name, each asked when it is called."""
-    from cxlib import fragmentation, measures
+    from cxlib import measures
+    from cxlib.prediction import predict_breaks
 
     yield "report", lambda: {k: v for k, v in workspace.report.items() if k != "files"}
     summary = workspace.summary()
@@ -81,7 +83,7 @@ def _answers(
         yield f"waits{part}", partial(measures.measure_waits, workspace, where=where)
         yield f"funnel{part}", partial(measures.measure_funnel, workspace, steps=steps, where=where)
         yield f"findings{part}", partial(_findings, workspace, where)
-    yield "predicted handoffs", lambda: fragmentation.predict_handoffs(workspace)
+    yield "predictions", lambda: predict_breaks(workspace)
     yield "paths", lambda: measures.measure_paths(workspace)
 
 
@@ -102,7 +104,7 @@ def _parts(workspace: Workspace) -> dict[str, Selection | None]:
     }
     parts[", first half"] = Selection(period=(0, max(half - 1, 0)))
     for name in workspace.segment_names[:1]:
-        value = workspace.segments[name][0]
+        value = workspace.segments[f"{DIMENSION}{name}"][0]
         parts[f", {name} {value}"] = Selection(segment=(name, value))
     return parts
 

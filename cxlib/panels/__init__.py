@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     )
     from cxlib.panels.journey_map import JourneyMapPanel, JourneyMapState, draw_first_paint
 
-_HOME = {
-    "FigureWidget": "figure_widget",
-    "FragmentationPanel": "fragmentation",
-    "FragmentationState": "fragmentation",
-    "JourneyMapPanel": "journey_map",
-    "JourneyMapState": "journey_map",
-    "draw_findings_first_paint": "fragmentation",
-    "draw_first_paint": "journey_map",
-}
-
 __all__ = [
     "FigureWidget",
     "FragmentationPanel",
@@ -39,4 +29,4 @@ __all__ = [
     "draw_first_paint",
 ]
 
-__getattr__, __dir__ = load_lazily(__name__, _HOME)
+__getattr__, __dir__ = load_lazily(__name__)
