@@ -6,20 +6,21 @@ The log       log = cx.read_log("sales.csv", map="map.yaml")  # log.report, log.
 A part of it  app = cx.Where(segment={"persona": "explorer"}, since="2025-03", channel="app")
 What happens  cx.measure_touchpoints(ws, where=app), and in the same way measure_overview,
               _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _step_matrix,
-              _perception, _drivers, _loyalty, _attribution;
-              cx.measure_funnel(ws, steps=["product page", "basket"])
+              _loyalty, _attribution; cx.measure_funnel(ws, steps=["product page", "basket"])
+How it feels  cx.measure_perception(ws), _experience_curve, _spectrum, _consistency, _drivers
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))
               cx.compare_segments(ws, dimension="persona")
 What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
               cx.describe_signals(ws); cx.check(ws): is it silent without a fault?
 What comes    cx.predict_breaks(ws): handoffs and customers under way, held against the past
 What to do    cx.list_priorities(ws); cx.measure_plan(ws): what became of the plan
-              cx.what_if(ws, [cx.Change(...)]): what a change would have brought
+              cx.what_if(ws, [cx.Change(...)]); cx.find_expansions(ws); cx.read_experiment(…)
 Show it       cx.plot(result); cx.explain(result); cx.save(figure, "slide.png", size="slide")
               cx.explore(ws, measure=cx.measure_paths): the same with a row of filters
               every result: .table (Polars), .only(stage=cx.find_stages(ws, "conversion")),
               .write_csv(path), .write_parquet(path)
 Share it      cx.publish(ws, k=10); cx.serve(ws); cx.export(ws, "for_the_board")
+              cx.report(ws, "brief.html"): one page to hand out
 
 help(cx.measure_touchpoints) says what is measured, how, and what every column is.
 On the command line: cx --help. How it is built: docs/architecture.md.
@@ -48,11 +49,15 @@ if TYPE_CHECKING:
     from cxlib.front.plotting import save as save
     from cxlib.front.sharing import export as export
     from cxlib.front.sharing import publish as publish
+    from cxlib.front.sharing import report as report
     from cxlib.front.sharing import serve as serve
     from cxlib.journey_map import JourneyMap as JourneyMap
     from cxlib.journey_map import read_journey_map as read_journey_map
     from cxlib.measures.attribution import measure_attribution as measure_attribution
     from cxlib.measures.drivers import measure_drivers as measure_drivers
+    from cxlib.measures.experience import measure_consistency as measure_consistency
+    from cxlib.measures.experience import measure_experience_curve as measure_experience_curve
+    from cxlib.measures.experience import measure_spectrum as measure_spectrum
     from cxlib.measures.first_contacts import measure_first_contacts as measure_first_contacts
     from cxlib.measures.funnels import measure_funnel as measure_funnel
     from cxlib.measures.loyalty import measure_loyalty as measure_loyalty
@@ -66,6 +71,8 @@ if TYPE_CHECKING:
     from cxlib.measures.transitions import measure_handoffs as measure_handoffs
     from cxlib.measures.transitions import measure_transitions as measure_transitions
     from cxlib.measures.waits import measure_waits as measure_waits
+    from cxlib.opportunities.expansion import find_expansions as find_expansions
+    from cxlib.opportunities.experiments import read_experiment as read_experiment
     from cxlib.opportunities.plan import measure_plan as measure_plan
     from cxlib.opportunities.priorities import list_priorities as list_priorities
     from cxlib.opportunities.what_if import Change as Change

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from chromium import HOW_TO_GET_ONE, find_chromium
+
+from cxlib.brief.printing import HOW_TO_GET_ONE, find_chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,6 +8,8 @@ from typing import Any
 import polars as pl
 
 from cxlib.fragmentation.details import FindingDetails
+from cxlib.fragmentation.findings import ROW
+from cxlib.fragmentation.standouts import _SCHEMA
 
 UNTIL = datetime(2026, 10, 31, tzinfo=UTC)
 PLACES = (
@@ -70,6 +72,27 @@ def row_of(given: tuple[Any, ...]) -> dict[str, Any]:
         "source_place": source,
         "target_place": target,
     }
+
+
+BANDS = ROW.schema | {"customers": pl.Int64}
+PLACE_BAND = dict.fromkeys(BANDS) | {
+    "unit": "place", "source": "till", "stage": "conversion", "signal": "abandonment",
+    "ground": "past", "compared_with": "before 1 August 2026", "since": date(2026, 8, 1),
+    "group": "region", "value": "east", "n": 800, "customers": 640, "observed": 0.5,
+    "expected": 0.3, "effect": 0.2, "low": 0.15, "high": 0.25, "effect_unit": "share of arrivals",
+    "customers_affected": 120, "finding": True, "handoff": False,
+    "source_place": 3, "target_place": -1,
+}  # fmt: skip
+WAIT = {
+    "kind": "wait", "source": "product page", "target": "shop visit", "n": 443, "customers": 147,
+    "observed": 30.4, "low": 26.2, "high": 33.1, "unit": "hours", "sentence": "exact",
+}  # fmt: skip
+
+
+def band_of(given: tuple[Any, ...]) -> dict[str, Any]:
+    row = row_of(given)
+    said = {"unit": "transition", "ground": "like", "effect_unit": row["unit"]}
+    return {name: (row | said).get(name) for name in BANDS}
 
 
 def signals(reason: str | None = None) -> pl.DataFrame:
@@ -139,6 +162,10 @@ def details(rows: tuple[Any, ...] = ROWS, **changes: Any) -> FindingDetails:
                 for i, (name, channel, stage, _) in enumerate(PLACES)
             ]
         ),
+        "bands": pl.DataFrame(
+            [band_of(r) for r in rows if r[-1]] + [PLACE_BAND], schema=BANDS, orient="row"
+        ),
+        "described": pl.DataFrame([WAIT], schema=_SCHEMA),
         "tests": 6,
         "customers": 5000,
         "silence": timedelta(days=30),
@@ -159,5 +186,7 @@ def nothing(reason: str | None = None) -> FindingDetails:
         curves=full.curves.clear(),
         onward=full.onward.clear(),
         trend=full.trend.clear(),
+        bands=full.bands.clear(),
+        described=full.described.clear() if reason else full.described,
         tests=0 if reason else 2,
     )

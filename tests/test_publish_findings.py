@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from cxlib.errors import WorkspaceError
+from cxlib.fragmentation.headlines import headline
 from cxlib.publish.answers import NUMBER, write_answers
 from cxlib.publish.findings import check_findings, protect_details, read_findings
 
@@ -63,6 +64,39 @@ def test_sentences_are_made_from_rounded_figures_only(safe):
     row = safe["table"].filter(pl.col("signal") == "abandonment", "finding").row(0, named=True)
     assert f"{K * round(row['n'] * row['effect'] / K):,} customers" in said
     assert not [s for s in safe["table"]["sentence"].drop_nulls() if "(95 %: 1 to 2)" in s]
+
+
+def test_findings_of_all_grounds_are_published_in_rounded_words(safe):
+    bands = safe["bands"]
+    exact = results.details().bands
+    assert (len(bands), bands["ground"].to_list().count("past")) == (len(exact), 1)
+    past = bands.filter(ground="past").row(0, named=True)
+    assert (past["n"] % BASE, past["customers"], past["customers_affected"]) == (0, 640, 120)
+    more = K * round(past["n"] * past["effect"] / K)
+    assert past["sentence"].startswith(f"till (region: east) loses {more} customers more than")
+    few = exact.with_columns(customers=pl.lit(9))
+    assert protect_details(results.details(bands=few), k=K, spread=10.0)["bands"].is_empty()
+
+
+def test_what_is_described_is_said_from_rounded_numbers(safe):
+    wait = safe["described"].row(0, named=True)
+    assert (wait["n"] % BASE, wait["observed"]) == (0, 30.0)
+    assert wait["sentence"].startswith("product page → shop visit takes 30.0 hours (median; ")
+    few = results.details().described.with_columns(customers=pl.lit(9))
+    assert protect_details(results.details(described=few), k=K, spread=10.0)["described"].is_empty()
+
+
+def test_one_sentence_for_all_surfaces_also_from_what_is_published(safe):
+    given = {n: safe[n] for n in ("table", "bands", "described")}
+    published = headline(results.details(**given))
+    assert published.kind == "finding"
+    assert published.sentence == given["bands"]["sentence"].drop_nulls()[0]
+    assert published.table["ground"].to_list() == given["bands"]["ground"].to_list()
+    quiet = headline(results.nothing())
+    assert (quiet.kind, quiet.sentence) == ("described", "exact")
+    silent = headline(results.nothing("the log has 80 customers, fewer than 100"))
+    assert silent.kind == "nothing"
+    assert "80 customers" in silent.sentence
 
 
 def test_handoffs_of_fewer_than_ten_customers_are_not_there():

@@ -25,7 +25,7 @@ import polars as pl
 
 from cxlib.datasets import find_log, sample_paths
 from cxlib.errors import CxError
-from cxlib.segments import DIMENSION
+from cxlib.segments import dimension_values
 from cxlib.store import Workspace, build_workspace
 from cxlib.summary import Selection
 
@@ -104,7 +104,7 @@ def _parts(workspace: Workspace) -> dict[str, Selection | None]:
     }
     parts[", first half"] = Selection(period=(0, max(half - 1, 0)))
     for name in workspace.segment_names[:1]:
-        value = workspace.segments[f"{DIMENSION}{name}"][0]
+        value = dimension_values(workspace.segments, name).sort()[0]
         parts[f", {name} {value}"] = Selection(segment=(name, value))
     return parts
 

@@ -45,9 +45,9 @@ _STEP = ("stage", "target", "segment", "period")
 _VISITS = "visits in known order, at most three of one customer along each way"
 
 HISTORY_TABLES = {
-    "histories": Table((*_UNIT, "block"), _VISITS),
+    "histories": Table((*_UNIT, "block"), _VISITS, meaning=2),
     "history_waits": Table((*_UNIT, "block", "bin"), _VISITS),
-    "steps": Table((*_STEP, "block"), "first visits of a journey in a stage"),
+    "steps": Table((*_STEP, "block"), "first visits of a journey in a stage", meaning=2),
     "volumes": Table(("target", "segment", "period", "block"), "visits"),
     "environments": Table(("column", "value", *_UNIT), _VISITS),
     "environment_waits": Table(("column", "value", *_UNIT, "bin"), _VISITS),
@@ -137,7 +137,7 @@ def count_histories(
         unlinked=(pl.col("source") == NONE).sum().cast(pl.Int64),
     )
     turn = pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "target")
-    marked = _mark(dated.filter(turn < most), places, silence)
+    marked = _mark(dated.with_columns(first=turn == 0).filter(turn < most), places, silence)
     steps = _find_steps(dated, places, silence)
     tables = {
         "histories": _sums(marked, HISTORY_KEYS["histories"]),
@@ -197,6 +197,7 @@ def _sums(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
     rating = pl.col("rating").cast(pl.Float64)
     return marked.group_by(keys).agg(
         *(pl.col(flag).sum().cast(pl.Int64) for flag in flags),
+        pl.col("first").sum().cast(pl.Int64).alias("customers"),
         rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
         rating.sum().alias("rating_sum"),
         (rating * rating).sum().alias("rating_sq"),
@@ -225,9 +226,10 @@ def _find_steps(dated: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -
         n = pl.col("follow_up") >= silence
         entered = own.with_columns(n=n, silent=n & ~reached).filter(pl.col("_stage") == stage)
         parts.append(entered.unique(_JOURNEY, keep="first", maintain_order=True))
-    return pl.concat(parts).with_columns(stage=pl.col("_stage").cast(pl.UInt16))
+    once = pl.col("customer").is_first_distinct().over("_stage")
+    return pl.concat(parts).with_columns(stage=pl.col("_stage").cast(pl.UInt16), first=once)
 
 
 def _step_sums(steps: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
-    sums = (pl.col(name).sum().cast(pl.Int64) for name in ("n", "silent"))
-    return steps.group_by(keys).agg(*sums)
+    sums = (pl.col(name).sum().cast(pl.Int64) for name in ("n", "silent", "first"))
+    return steps.group_by(keys).agg(*sums).rename({"first": "customers"})

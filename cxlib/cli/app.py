@@ -11,12 +11,13 @@ import typer
 from typer.core import TyperGroup
 
 from cxlib.cli.asking import print_funnel, print_map, print_transitions
-from cxlib.cli.exporting import export_views
+from cxlib.cli.exporting import export_views, write_report
 from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.lab import open_lab
 from cxlib.cli.making import check_log, demo, ingest_log, init_map
 from cxlib.cli.opportunities import (
     print_attribution,
+    print_expansion,
     print_plan,
     print_priorities,
     print_what_if,
@@ -96,6 +97,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "attribution": print_attribution,
     "what-if": print_what_if,
     "plan": print_plan,
+    "expansion": print_expansion,
     "priorities": print_priorities,
     "predict": print_predictions,
     "watch": watch,
@@ -104,6 +106,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "snapshots": print_snapshots,
     "changes": print_changes,
     "export": export_views,
+    "report": write_report,
     "serve": serve,
     "lab": open_lab,
 }

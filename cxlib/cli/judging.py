@@ -55,9 +55,7 @@ def print_findings(  # noqa: PLR0917 (options of a command)
         if described:
             print_json(as_records(found.described))
             return
-        records = as_records(found.table)
-        told = (row["filters"] for row in found.to_dicts())
-        print_json([{**row, "filters": why} for row, why in zip(records, told, strict=True)])
+        print_json(found.to_dicts())
         return
     rows = [_finding_row(row) for row in found.found.iter_rows(named=True)]
     print_table(

@@ -1,4 +1,4 @@
-"""Commands about what to do: `cx attribution`, `cx what-if`, `cx plan`, `cx priorities`."""
+"""Commands about what to do: `cx attribution`, `cx what-if`, `cx plan`, `cx expansion` …"""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from cxlib.cli.terminal import (
 from cxlib.errors import InputError
 from cxlib.numbers import amount, decimal, share
 
-__all__ = ["print_attribution", "print_plan", "print_priorities", "print_what_if"]
+__all__ = [
+    "print_attribution",
+    "print_expansion",
+    "print_plan",
+    "print_priorities",
+    "print_what_if",
+]
 
 
 def _duration(text: str | None, option: str) -> timedelta | None:
@@ -186,6 +192,55 @@ def print_plan(
     )
 
 
+def print_expansion(
+    workspace: WorkspaceFolder,
+    *,
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            metavar='"SEGMENT: TREATED / CONTROL"',
+            help="Read an experiment whose assigned group is a segment, instead.",
+        ),
+    ] = None,
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> None:
+    """Print rare ways that go with better outcomes, each with the experiment that would tell."""
+    from cxlib.opportunities.expansion import find_expansions
+    from cxlib.opportunities.experiments import read_experiment
+    from cxlib.store import Workspace
+
+    opened = Workspace.open(workspace)
+    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    if experiment is not None:
+        name, _, groups = experiment.partition(":")
+        treated, _, control = (part.strip() for part in groups.partition("/"))
+        if not name.strip() or not treated or not control:
+            raise InputError(f'--experiment {experiment!r}: write "group: new page / old page"')
+        if where is not None:
+            raise InputError("--experiment is about everybody in both groups; leave filters out")
+        read = read_experiment(opened, name.strip(), treated=treated, control=control)
+        if as_json:
+            named = ("segment", "difference", "low", "high", "p", "mismatch")
+            told = {n: getattr(read, n) for n in named}
+            print_json(told | {"groups": as_records(read.table)})
+            return
+        title = f"{opened.journey_map.name}: what came of {name.strip()}"
+        print_written(read.columns.written(read.table), title=title, note=read.sentences())
+        return
+    found = find_expansions(opened, where=where)
+    if as_json:
+        print_json(as_records(found.table))
+        return
+    print_written(
+        found.columns.written(found.table),
+        title=f"{opened.journey_map.name}: ways that few take",
+        note=found.sentences(),
+    )
+
+
 def print_priorities(
     workspace: WorkspaceFolder,
     *,
@@ -197,6 +252,7 @@ def print_priorities(
     as_json: Json = False,
 ) -> None:
     """Print what to do first: one backlog over all that was found, with gains and next steps."""
+    from cxlib.opportunities.backtest import backtest_priorities
     from cxlib.opportunities.priorities import list_priorities
     from cxlib.store import Workspace
     from cxlib.tables import csv_text
@@ -214,6 +270,8 @@ def print_priorities(
     elif format == "md":
         print_file(found.columns.written(found.table).to_markdown() + "\n")
     else:
+        with working("Holding it against what came"):
+            held = backtest_priorities(opened).sentences()
         shown = found.table.select(
             "rank", "what", "owner", "customers_affected", "gain", "gain_low", "gain_high",
             "gain_unit", "status", "next_step",
@@ -221,5 +279,5 @@ def print_priorities(
         print_written(
             found.columns.written(shown),
             title=f"{opened.journey_map.name}: what to do first",
-            note=found.sentences()[:1],
+            note=[*found.sentences()[:1], *held],
         )

@@ -16,10 +16,10 @@ from cxlib.grounds.judged import Z95
 from cxlib.segments import segment_codes, segment_names
 from cxlib.signals import signal_named
 
-__all__ = ["count_history"]
+__all__ = ["count_customers", "count_history"]
 
 
-def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame | None:
+def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame:
     """Count one row of the findings table by period.
 
     Parameters
@@ -32,21 +32,23 @@ def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame | 
 
     Returns
     -------
-    polars.DataFrame or None
+    polars.DataFrame
         ``period``, ``n``, ``observed`` (waits: the median, in hours), ``half`` (of a plain 95 %
-        interval; null for waits) and ``se`` (on the scale of the effect: waits in logarithms). None
-        where the signal is not counted by period.
+        interval; null for waits) and ``se`` (on the scale of the effect: waits in logarithms).
+        Empty where the signal is not counted by period.
     """
     signal = signal_named(row["signal"])
     if signal.history is not None:
         return _share(signal.history(arrivals, row))
     counts = signal.counts
+    empty = dict.fromkeys(("observed", "half", "se"), pl.Float64)
+    nothing = pl.DataFrame(schema={"period": pl.UInt16, "n": pl.Int64, **empty})
     if counts is None:
-        return None
+        return nothing
     table = getattr(arrivals, counts.steps if row["unit"] == "stage_step" else counts.table)
     part = _of_group(arrivals, table.filter(_here(arrivals, row, table)), row)
     if part is None:
-        return None
+        return nothing
     if signal.family == "wait":
         return _median_waits(part)
     n = pl.col(counts.n)
@@ -55,6 +57,19 @@ def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame | 
         return _share(part.group_by("period").agg(sums))
     sums.append(pl.col(counts.squares).sum().alias("squares"))
     return _mean(part.group_by("period").agg(sums))
+
+
+def count_customers(arrivals: Arrivals, row: Mapping[str, Any]) -> int:
+    """Distinct customers where a row is, of its group, at least: those of the busiest way there."""
+    name = "steps" if row["unit"] == "stage_step" else "histories"
+    table = getattr(arrivals, name)
+    part = _of_group(arrivals, table.filter(_here(arrivals, row, table)), row)
+    if part is None:
+        around = getattr(arrivals, {"steps": "environment_steps"}.get(name, "environments"))
+        around = around.filter(column=row["group"], value=row["value"])
+        part = around.filter(_here(arrivals, row, around))
+    ways = part.group_by("source" if name == "histories" else "target")
+    return max(ways.agg(pl.col("customers").sum())["customers"].to_list(), default=0)
 
 
 def _here(arrivals: Arrivals, row: Mapping[str, Any], table: pl.DataFrame) -> pl.Expr:

@@ -7,9 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -17,6 +16,19 @@ import polars as pl
 from cxlib.arrivals.arrivals import Arrivals, read_arrivals
 from cxlib.arrivals.links import check_links
 from cxlib.arrivals.open_hours import OPEN_UNIT
+from cxlib.columns import (
+    Amount,
+    Chance,
+    Columns,
+    Count,
+    Customers,
+    Day,
+    Flag,
+    Label,
+    Share,
+    Tables,
+    Text,
+)
 from cxlib.errors import UnknownNameError
 from cxlib.fragmentation.echoes import choose_findings
 from cxlib.fragmentation.filters import count_filters
@@ -27,8 +39,10 @@ from cxlib.grounds import GROUNDS
 from cxlib.grounds.again import with_repeat_strata
 from cxlib.grounds.judged import JUDGED
 from cxlib.grounds.strata import with_strata
+from cxlib.results import Result, result
 from cxlib.signals import SIGNALS, signal_named
 from cxlib.statistics.multiple_testing import false_discovery_rate
+from cxlib.tables import as_records
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -48,100 +62,102 @@ LEAST_AFFECTED = 20.0
 """Customers (lower end) whom a date or a group must affect to be worth a finding: of the many that
 are looked at, the smallest differ by chance. In small logs 0.2 % of the customers, at least 5."""
 
-_COLUMNS = (
-    "unit",
-    "source",
-    "target",
-    "source_channel",
-    "target_channel",
-    "stage",
-    "owner",
-    "handoff",
-    "signal",
-    "ground",
-    "compared_with",
-    "group",
-    "value",
-    "since",
-    "affected_until",
-    "transitions",
-    "n",
-    "observed",
-    "expected",
-    "others",
-    "effect",
-    "low",
-    "high",
-    "effect_unit",
-    "p",
-    "q",
-    "customers_affected",
-    "hours_lost",
-    "finding",
-    "stable",
-    "simpson",
-    "response",
-    "weighted",
-    "weighted_low",
-    "weighted_high",
-    "echo_of",
-    "sentence",
+_ENDS = ("low", "high")
+
+ROW = Columns(
+    "one row per signal, ground and unit judged; findings first, then by p value",
+    unit=Label("place, transition or stage_step"),
+    source=Label("touchpoint (of a step: stage) where it is, or that is left"),
+    target=Label("what is reached; of a place where nearly all go on to, else null"),
+    source_channel=Label("its channel"),
+    target_channel=Label("its channel"),
+    stage=Label("stage of what is judged"),
+    owner=Label("who answers for it"),
+    handoff=Flag("whether channel or owner changes"),
+    signal=Label("what went wrong"),
+    ground=Label("with what it is compared: like, past, groups, plan"),
+    compared_with=Label("in words"),
+    group=Label("column of the group it is about; null: everybody"),
+    value=Label("value of that column"),
+    since=Day("first day; null: always, or not known"),
+    affected_until=Day("day from which on it was mended; null: still so"),
+    transitions=Count("of transitions: as `measure_transitions` counts them", each="contacts"),
+    n=Count("cases judged", each="contacts"),
+    observed=Amount("share, hours or rating"),
+    expected=Amount("the same on the ground compared with"),
+    others=Amount("of groups: what the others show as they are counted", detail=True),
+    effect=Amount("natural differences included", interval=_ENDS),
+    effect_unit=Label("unit of the effect"),
+    p=Chance("one-sided, towards harm"),
+    q=Chance("share of false findings if this and all clearer ones were found"),
+    customers_affected=Customers(
+        "arrivals × lower end of the share who would not have met this; of waits all of them"
+    ),
+    hours_lost=Amount("waits: n × the excess, lower end"),
+    finding=Flag("whether it is a finding"),
+    stable=Flag("same sign at other settings; null: there are none, or nothing was found"),
+    simpson=Flag("whether the crude comparison points the other way"),
+    response=Share("ratings given, per arrival"),
+    weighted=Amount("effect on ratings if everybody had answered", interval=True),
+    echo_of=Label("the finding this one follows from"),
+    sentence=Text("in words; findings only"),
+    source_place=Label("number of the place of the source; −1: a stage", detail=True),
+    target_place=Label("number of the place of the target; −1: none", detail=True),
 )
-_PLACES = ("source_place", "target_place")
+"""What is told of everything judged."""
+
+COUNTED = {"tested": Count("units judged"), "findings": Count("of these")}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Findings:
+@result
+class Findings(Result):
     """What `measure_fragmentation` returns.
 
     Attributes
     ----------
-    table
-        One row per signal, ground and unit judged, findings first, then by p value: ``unit``
-        (place, transition, stage_step), ``source``, ``target`` (of a place: where nearly all go on
-        to, else null; of a step: stages) and their channels, ``stage`` and ``owner`` of the target,
-        ``handoff`` (channel or owner changes), ``signal``, ``ground``, ``compared_with`` with
-        ``group`` and ``value`` (the column and value it is about; null: everybody), ``since`` and
-        ``affected_until`` (first days; null: not known, still so), ``transitions`` (of transitions:
-        as `cxlib.measures.measure_transitions` counts them), ``n`` (cases judged), ``observed``,
-        ``expected``, ``effect`` with ``low`` and ``high`` (95 %, natural differences included) in
-        ``effect_unit``, ``others`` (of groups: what the others show as they are counted), ``p``
-        (one-sided, towards harm), ``q``, ``customers_affected`` (arrivals × the lower end of the
-        share who would not have met this; waits: all who waited longer),
-        ``hours_lost`` (waits: n × the excess, lower end), ``finding``, ``stable`` (same sign at
-        other settings: `cxlib.fragmentation.stability`; null where there are none, or nothing to be
-        found), ``simpson`` (the crude comparison points the other way), ``response`` (of ratings:
-        given, per arrival) and, of those that stand out, ``weighted`` with ``weighted_low`` and
-        ``weighted_high`` (the effect if everybody had answered), ``echo_of`` (the finding this one
-        follows from), ``sentence`` (findings only).
-    signals
-        One row per signal: ``signal``, ``measurable``, ``reason`` (why not, or what is left out),
-        ``tested``, ``findings``.
-    grounds
-        One row per ground and signal: ``ground``, ``signal``, ``tested``, ``findings``, ``reason``.
     tests
         Number of tests that the q values allow for.
     arrivals
         What was judged.
-    filters
-        Why ``n`` is smaller than ``transitions``: ``source_place``, ``target_place``, ``signal``,
-        ``filter`` (see `cxlib.fragmentation.filters`) and ``removed``. They add up; of a planned
-        handoff, which is judged on all contacts at its source, there are none.
     """
 
-    table: pl.DataFrame
+    title: ClassVar[str] = "What breaks"
+    tables: ClassVar[Tables] = Tables(
+        table=ROW,
+        signals=Columns(
+            "one row per signal",
+            signal=Label("its name"),
+            measurable=Flag("whether it could be judged"),
+            reason=Text("why not, or what is left out"),
+            **COUNTED,
+        ),
+        grounds=Columns(
+            "one row per ground and signal",
+            ground=Label("its name"),
+            signal=Label("null: the ground could not be judged"),
+            **COUNTED,
+            reason=Text("why not"),
+        ),
+        filters=Columns(
+            "why n is smaller than transitions: transitions − removed = n; none of the plan",
+            source_place=ROW["source_place"],
+            target_place=ROW["target_place"],
+            signal=ROW["signal"],
+            filter=Label("see `cxlib.fragmentation.filters`"),
+            removed=Count("transitions that it took away", each="contacts"),
+        ),
+    )
+
     signals: pl.DataFrame
     grounds: pl.DataFrame
+    filters: pl.DataFrame
     tests: int
     arrivals: Arrivals
-    filters: pl.DataFrame
 
     @property
     def found(self) -> pl.DataFrame:
         """The findings alone, those with most customers affected first."""
-        return self.table.filter("finding").sort(
-            "customers_affected", "source", "target", descending=[True, False, False]
-        )
+        return rank_findings(self.table)
 
     @property
     def described(self) -> pl.DataFrame:
@@ -156,26 +172,26 @@ class Findings:
         removed: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for *key, name, number in self.filters.iter_rows():
             removed.setdefault(tuple(key), []).append({"filter": name, "removed": number})
+        none: list[dict[str, Any]] = []
         return [
             {
                 **row,
-                "filters": removed.get(tuple(row[k] for k in keys), [])
+                "filters": removed.get(tuple(row[k] for k in keys), none)
                 if row["ground"] == "like"
-                else [],
+                else none,
             }
-            for row in self.table.iter_rows(named=True)
+            for row in as_records(self.table)
         ]
-
-    def write_csv(self, path: str) -> None:
-        """Write the table as CSV."""
-        self.table.write_csv(path)
-
-    def write_parquet(self, path: str) -> None:
-        """Write the table as Parquet."""
-        self.table.write_parquet(path)
 
     def _repr_html_(self) -> str:
         return show_findings(self.found, self.signals, self.tests)
+
+
+def rank_findings(table: pl.DataFrame) -> pl.DataFrame:
+    """The findings of a table alone, those with most customers affected first."""
+    return table.filter("finding").sort(
+        "customers_affected", "source", "target", descending=[True, False, False], nulls_last=True
+    )
 
 
 def measure_fragmentation(
@@ -252,8 +268,16 @@ def measure_fragmentation(
     transitions, filters = count_filters(part, like)
     counted_rows = like.select("at", transitions=transitions)
     table = table.join(counted_rows, on="at", how="left", maintain_order="left")
-    table = table.select(*_COLUMNS, *_PLACES)
-    return Findings(table, told, _grounds(table, why_not), tests, part, filters)
+    return Findings(
+        table=table.select(ROW.names),
+        signals=told,
+        grounds=_grounds(table, why_not),
+        filters=filters,
+        tests=tests,
+        arrivals=part,
+        observed_until=part.settings.observed_until,
+        where=where,
+    )
 
 
 def _missing(arrivals: Arrivals) -> dict[str, str]:
@@ -414,15 +438,3 @@ def _grounds(table: pl.DataFrame, why_not: Mapping[str, str]) -> pl.DataFrame:
     rows += [(ground, None, 0, 0, why) for ground, why in why_not.items() if why]
     schema = {"ground": pl.String, "signal": pl.String, "tested": pl.Int64, "findings": pl.Int64}
     return pl.DataFrame(rows, schema=schema | {"reason": pl.String}, orient="row")
-
-
-def headline(findings: Findings) -> str | None:
-    """The sentence above a journey map: the finding that affects most, else what is described.
-
-    None where there is nothing to say. Never raw drop-off: who leaves after an ad has not been
-    lost by it.
-    """
-    if not findings.found.is_empty():
-        return str(findings.found["sentence"][0])
-    described = findings.described
-    return None if described.is_empty() else str(described["sentence"][0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -11,7 +12,7 @@ from cxlib.grounds.judged import say_day
 from cxlib.markup import html_text
 from cxlib.signals import signal_named
 
-__all__ = ["say_finding", "say_subject", "show_findings"]
+__all__ = ["say_finding", "say_hours", "say_subject", "show_findings"]
 
 _FIGURES = ("observed", "expected")
 
@@ -40,7 +41,7 @@ def say_finding(row: dict[str, Any], *, step: int = 1) -> str:
     return said + (f"; {', and '.join(doubts)}" if doubts else "")
 
 
-def say_subject(row: dict[str, Any]) -> str:
+def say_subject(row: Mapping[str, Any]) -> str:
     """Name the unit of a row, and the group it is about.
 
     Examples
@@ -60,7 +61,7 @@ def _say(row: dict[str, Any], step: int) -> str:
     since = _since(row)
     if signal.family == "wait":
         is_open = row.get("effect_unit", row.get("unit")) == OPEN_UNIT
-        observed, expected = (_hours(row[name], is_open=is_open) for name in _FIGURES)
+        observed, expected = (say_hours(row[name], is_open=is_open) for name in _FIGURES)
         return (
             f"{subject} takes {effect:.1f} times as long {_than(row, 'as', 'do')} "
             f"(95 %: {low:.1f} to {high:.1f}): {observed} instead of {expected}"
@@ -127,7 +128,8 @@ def _answered(row: dict[str, Any]) -> str:
     return "" if rate is None else f" ({100 * rate:.0f} % answered)"
 
 
-def _hours(hours: float, *, is_open: bool) -> str:
+def say_hours(hours: float, *, is_open: bool = False) -> str:
+    """Write a wait given in hours."""
     if hours < 1:
         return f"{hours * 60:.0f} minutes"
     # a day of open hours would be taken for a day

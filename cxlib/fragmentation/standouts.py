@@ -7,22 +7,23 @@ and raw drop-off is not ranked: who leaves after an ad has not been lost by it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from cxlib.arrivals.arrivals import Arrivals
+from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, Arrivals
 from cxlib.arrivals.histories import NONE
 from cxlib.bins import BIN_EDGES, N_BINS
-from cxlib.fragmentation.sentences import say_subject
+from cxlib.fragmentation.sentences import say_hours, say_subject
 from cxlib.grounds.judged import Z95
 from cxlib.signals import SIGNALS, signal_named
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.findings import Findings
 
-__all__ = ["describe_standouts"]
+__all__ = ["describe_standouts", "say_standout"]
 
 MOST = 3
 """Lines of each kind."""
@@ -30,17 +31,11 @@ MOST = 3
 _LEAST = 50
 
 _SCHEMA: dict[str, Any] = {
-    "kind": pl.String,
-    "source": pl.String,
-    "target": pl.String,
-    "group": pl.String,
-    "value": pl.String,
-    "n": pl.Int64,
-    "observed": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "unit": pl.String,
-    "sentence": pl.String,
+    **dict.fromkeys(("kind", "signal", "source", "target"), pl.String),
+    **dict.fromkeys(("group", "value", "compared_with"), pl.String),
+    **dict.fromkeys(("n", "customers"), pl.Int64),
+    **dict.fromkeys(("observed", "low", "high", "expected"), pl.Float64),
+    **dict.fromkeys(("unit", "sentence"), pl.String),
 }
 
 
@@ -50,28 +45,55 @@ def describe_standouts(findings: Findings) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        ``kind`` (wait, loop, group difference, rating), ``source``, ``target``, ``group`` and
-        ``value``, ``n``, ``observed`` with ``low`` and ``high`` (95 %) in ``unit`` (hours, share,
-        rating), ``sentence``.
+        ``kind`` (group difference, wait, loop, rating), ``signal``, ``source``, ``target``,
+        ``group``, ``value`` and ``compared_with``, ``n`` (by at least so many ``customers``),
+        ``observed`` with ``low`` and ``high`` (95 %) in ``unit`` (hours, share, rating),
+        ``expected`` (of groups), ``sentence``.
     """
     part = findings.arrivals
+    names = part.places["touchpoint"]
     rows = [*_groups(findings), *_waits(part), *_loops(part), *_ratings(part)]
+    for row in rows:
+        row |= {e: names[i] for e in ("source", "target") if isinstance(i := row.get(e), int)}
+        row["sentence"] = say_standout(row)
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 
-def _row(kind: str, unit: str, sentence: str, **known: Any) -> dict[str, Any]:
-    empty = dict.fromkeys(_SCHEMA)
-    return {**empty, "kind": kind, "unit": unit, "sentence": sentence, **known}
+def say_standout(row: Mapping[str, Any]) -> str:
+    """Say one line of what is described.
 
-
-def _names(part: Arrivals, row: dict[str, Any]) -> dict[str, str]:
-    names = part.places["touchpoint"]
-    return {"source": names[row["source"]], "target": names[row["target"]]}
+    Examples
+    --------
+    >>> say_standout({"kind": "wait", "source": "call", "target": "visit", "n": 800,
+    ...               "observed": 60.0, "low": 50.4, "high": 72.0})
+    'call → visit takes 2.5 days (median; 95 %: 2.1 days to 3.0 days; 800 waits)'
+    """
+    ends = (row["low"], row["high"])
+    if row["kind"] == "wait":
+        seen, low, high = (say_hours(x) for x in (row["observed"], *ends))
+        said = f"takes {seen} (median; 95 %: {low} to {high}; {row['n']:,} waits)"
+    elif row["kind"] == "rating":
+        seen, low, high = (f"{x:.1f}" for x in (row["observed"], *ends))
+        said = f"is rated {seen} (95 %: {low} to {high}; {row['n']:,} ratings)"
+    elif row["kind"] == "loop":
+        seen, low, high = (f"{100 * x:.0f}" for x in (row["observed"], *ends))
+        of = "of those who went on went straight back"
+        return f"{say_subject(row)}: {seen} % {of} (95 %: {low} to {high} %; {row['n']:,})"
+    else:
+        usual = row["expected"]
+        seen, than, low, high = (
+            f"{100 * x:.0f}" for x in (row["observed"], usual, *(end - usual for end in ends))
+        )
+        return (
+            f"{say_subject(row)}: {signal_named(row['signal']).title}, {seen} % against {than} % "
+            f"of {row['compared_with']} (difference 95 %: {low} to {high} points; {row['n']:,})"
+        )
+    return f"{say_subject(row)} {said}"
 
 
 def _waits(part: Arrivals) -> list[dict[str, Any]]:
     """The longest median waits between touchpoints of the customers' own."""
-    if SIGNALS["delay"].needs(part) if "delay" in SIGNALS else True:
+    if any(SIGNALS[n].needs(part) for n in SIGNALS if SIGNALS[n].family == "wait"):
         return []
     table = part.waits.group_by("source", "target", "bin").agg(pl.col("n").sum())
     if table.is_empty():
@@ -95,95 +117,68 @@ def _waits(part: Arrivals) -> list[dict[str, Any]]:
     here = np.take_along_axis(reached, middle[:, None], 1)[:, 0] - before
     inside = np.clip((0.5 - before) / np.maximum(here, 1e-9), 0, 1)
     value = edges[middle] + inside * (edges[middle + 1] - edges[middle])
-    rows = []
-    for i in np.argsort(-value, kind="stable")[:MOST]:
-        ends = {"source": int(known[i] // size), "target": int(known[i] % size)}
-        names = _names(part, ends)
-        ci = (float(edges[low[i]]), float(edges[high[i] + 1]))
-        n = int(whole[known[i]])
-        rows.append(
-            _row(
-                "wait", "hours",
-                f"{names['source']} → {names['target']} takes {_time(float(value[i]))} "
-                f"(median; 95 %: {_time(ci[0])} to {_time(ci[1])}; {n:,} waits)",
-                **names, n=n, observed=float(value[i]), low=ci[0], high=ci[1],
-            )
-        )  # fmt: skip
-    return rows
-
-
-def _time(hours: float) -> str:
-    if hours < 1:
-        return f"{60 * hours:.0f} minutes"
-    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
+    return [
+        {
+            "kind": "wait", "unit": "hours",
+            "source": int(known[i] // size), "target": int(known[i] % size),
+            "n": int(whole[known[i]]), "customers": int(whole[known[i]]) // MAX_PER_CUSTOMER,
+            "observed": float(value[i]),
+            "low": float(edges[low[i]]), "high": float(edges[high[i] + 1]),
+        }
+        for i in np.argsort(-value, kind="stable")[:MOST]
+    ]  # fmt: skip
 
 
 def _loops(part: Arrivals) -> list[dict[str, Any]]:
     """The commonest returns straight to where customers came from."""
-    table = (
+    z2 = Z95**2
+    n, cases = pl.col("n"), pl.col("cases")
+    share = cases / n
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * (share * (1 - share) / n + z2 / (4 * n * n)).sqrt() / (1 + z2 / n)
+    return (
         part.histories.filter(pl.col("source") != NONE)
         .group_by("source", "target")
-        .agg(n=pl.col("came").sum(), cases=pl.col("pinged").sum())
-        .filter(pl.col("n") >= _LEAST, pl.col("cases") > 0)
+        .agg(pl.col("customers").sum(), n=pl.col("came").sum(), cases=pl.col("pinged").sum())
+        .filter(n >= _LEAST, cases > 0)
         .sort("cases", "source", "target", descending=[True, False, False])
         .head(MOST)
+        .with_columns(observed=share, low=middle - half, high=middle + half)
+        .select(pl.exclude("cases"), kind=pl.lit("loop"), unit=pl.lit("share"))
+        .to_dicts()
     )
-    rows = []
-    for r in table.iter_rows(named=True):
-        names = _names(part, r)
-        share, low, high = _wilson(r["cases"], r["n"])
-        rows.append(
-            _row(
-                "loop", "share",
-                f"{names['source']} → {names['target']}: {100 * share:.0f} % of those who went on "
-                f"went straight back (95 %: {100 * low:.0f} to {100 * high:.0f} %; {r['n']:,})",
-                **names, n=r["n"], observed=share, low=low, high=high,
-            )
-        )  # fmt: skip
-    return rows
-
-
-def _wilson(cases: float, n: float) -> tuple[float, float, float]:
-    share, z2 = cases / n, Z95**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 * (share * (1 - share) / n + z2 / (4 * n * n)) ** 0.5 / (1 + z2 / n)
-    return share, middle - half, middle + half
 
 
 def _ratings(part: Arrivals) -> list[dict[str, Any]]:
     """The weakest mean ratings, ranked by the upper end of their interval."""
     n, total = pl.col("rating_n"), pl.col("rating_sum")
-    table = (
-        part.histories.group_by("target")
-        .agg(n.sum(), total.sum(), pl.col("rating_sq").sum())
+    mean = pl.col("observed")
+    half = Z95 * ((pl.col("rating_sq") / n - mean**2).clip(0) / n).sqrt()
+    return (
+        part.histories.group_by("source", "target")
+        .agg(pl.col("rating_n", "rating_sum", "rating_sq").sum())
+        .group_by(source="target")
+        .agg(
+            n.sum(), total.sum(), pl.col("rating_sq").sum(),
+            customers=n.max() // MAX_PER_CUSTOMER,
+        )
         .filter(n >= _LEAST)
-        .with_columns(mean=total / n)
-        .with_columns(
-            half=Z95 * ((pl.col("rating_sq") / n - pl.col("mean") ** 2).clip(0) / n).sqrt()
-        )
-        .sort(pl.col("mean") + pl.col("half"), "target")
+        .with_columns(observed=total / n)
+        .with_columns(low=mean - half, high=mean + half)
+        .sort("high", "source")
         .head(MOST)
-    )
-    rows = []
-    for r in table.iter_rows(named=True):
-        name, low, high = (
-            part.places["touchpoint"][r["target"]],
-            r["mean"] - r["half"],
-            r["mean"] + r["half"],
+        .select(
+            "source", "customers", "observed", "low", "high",
+            n=n, kind=pl.lit("rating"), unit=pl.lit("rating"),
         )
-        rows.append(
-            _row(
-                "rating", "rating",
-                f"{name} is rated {r['mean']:.1f} (95 %: {low:.1f} to {high:.1f}; "
-                f"{r['rating_n']:,} ratings)",
-                source=name, n=r["rating_n"], observed=r["mean"], low=low, high=high,
-            )
-        )  # fmt: skip
-    return rows
+        .to_dicts()
+    )  # fmt: skip
 
 
 def _groups(findings: Findings) -> list[dict[str, Any]]:
     """The largest differences between groups, ranked by the lower end of their effect."""
+    from cxlib.fragmentation.by_period import count_customers
+
     table = findings.table.filter((pl.col("ground") == "groups") & ~pl.col("finding"))
     shares = [name for name in SIGNALS if SIGNALS[name].family == "share"]
     ranked = (
@@ -192,19 +187,13 @@ def _groups(findings: Findings) -> list[dict[str, Any]]:
         .sort(pl.col("n") * pl.col("low"), "source", "value", descending=[True, False, False])
         .unique(["source", "target", "group"], keep="first", maintain_order=True)
         .head(MOST)
+        .with_columns(low=pl.col("expected") + pl.col("low"))
+        .with_columns(high=pl.col("expected") + pl.col("high"))
     )
-    rows = []
-    for r in ranked.iter_rows(named=True):
-        seen, usual = 100 * r["observed"], 100 * r["expected"]
-        title = signal_named(r["signal"]).title
-        rows.append(
-            _row(
-                "group difference", "share",
-                f"{say_subject(r)}: {title}, {seen:.0f} % against {usual:.0f} % of "
-                f"{r['compared_with']} (difference 95 %: {100 * r['low']:.0f} to "
-                f"{100 * r['high']:.0f} points; {r['n']:,})",
-                **{k: r[k] for k in ("source", "target", "group", "value", "n", "observed")},
-                low=usual / 100 + r["low"], high=usual / 100 + r["high"],
-            )
-        )  # fmt: skip
-    return rows
+    kept = [c for c in _SCHEMA if c in ranked.columns]
+    return [
+        {c: row[c] for c in kept}
+        | {"kind": "group difference", "unit": "share"}
+        | {"customers": count_customers(findings.arrivals, row)}
+        for row in ranked.iter_rows(named=True)
+    ]

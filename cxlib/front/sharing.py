@@ -13,7 +13,7 @@ from cxlib.store import Workspace
 if TYPE_CHECKING:
     from cxlib.publish import Snapshot
 
-__all__ = ["dashboards_folder", "export", "publish", "serve"]
+__all__ = ["dashboards_folder", "export", "publish", "report", "serve"]
 
 Tell = Callable[[str], None]
 
@@ -128,6 +128,56 @@ def export(
             raise UnknownNameError("dashboard", name, VIEWS)
     chosen = views or [name for name in VIEWS if snapshot.shows(name)]
     return [export_dashboard(snapshot, name, folder, progress=progress) for name in chosen]
+
+
+def report(
+    workspace: Workspace,
+    path: str | Path,
+    *,
+    k: int | None = None,
+    pdf: bool = False,
+    progress: Tell | None = None,
+) -> Path:
+    """Write the brief: one page of HTML that loads nothing, at most four pages of paper.
+
+    It is handed out, so it says what was published last, small groups protected; where nothing was
+    published, that is done first.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    path
+        The HTML file.
+    k
+        Publish anew, with this as the smallest number of customers a figure may be about.
+    pdf
+        Whether to print it beside that, as ``.pdf``, with a Chromium that is installed.
+    progress
+        Called with a line of text now and then.
+
+    Returns
+    -------
+    pathlib.Path
+        The HTML file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written there, or no Chromium is there to print it.
+    """
+    from cxlib.brief import check_paths, print_pdf, write_brief
+    from cxlib.publish import Snapshot
+
+    page = Path(path)
+    check_paths(page, pdf=pdf)
+    snapshot = Snapshot.newest(workspace.path) if k is None else None
+    if snapshot is None:
+        snapshot = publish(workspace, k=k or 10, predictions=False, progress=progress)
+    write_brief(snapshot, workspace.journey_map, page)
+    if pdf:
+        print_pdf(page, page.with_suffix(".pdf"))
+    return page
 
 
 def dashboards_folder() -> Path:

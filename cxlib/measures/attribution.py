@@ -31,7 +31,7 @@ from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 from cxlib.store.walk import around, changes
 
-__all__ = ["Attribution", "measure_attribution"]
+__all__ = ["Attribution", "choose_horizon", "measure_attribution"]
 
 LEVEL = 0.05
 """How seldom a log of pure noise may call any channel different."""
@@ -175,7 +175,9 @@ def measure_attribution(
             "(`journey: {goal: [...]}`)"
         )
     rows = _contacts(workspace, where)
-    chosen = horizon or _choose_horizon(rows, workspace)
+    taken = pl.col("goal_at") - pl.col("begun")
+    goals = rows.filter("goal").select(occurred_at="begun", taken=taken)
+    chosen = horizon or choose_horizon(goals, workspace)
     names, place = name_places(workspace.places, by)
     touched = _Touched.of(rows, chosen, workspace, place, names)
     if touched.paths is None or not touched.paths.converted.any():
@@ -217,11 +219,16 @@ def _contacts(workspace: Workspace, where: Selection | None) -> pl.DataFrame:
 _MONEY = ("amount", "cost")
 
 
-def _choose_horizon(rows: pl.DataFrame, workspace: Workspace) -> timedelta:
-    first = rows.select(pl.col("occurred_at").min()).item()
+def choose_horizon(goals: pl.DataFrame, workspace: Workspace) -> timedelta:
+    """Time within which 95 % of the goals come, of what began in the first half of the log.
+
+    `goals` has ``occurred_at``, when something began, and ``taken``, the time from there to the
+    goal. At least a day, at most half of the log.
+    """
+    first = workspace.store().select(pl.col("occurred_at").min()).collect().item()
     half: timedelta = (workspace.observed_until - first) / 2
-    early = rows.filter("goal", pl.col("begun") <= first + half)
-    taken = (early["goal_at"] - early["begun"]).dt.total_seconds().quantile(0.95)
+    early = goals.filter(pl.col("occurred_at") <= first + half)
+    taken = early["taken"].dt.total_seconds().quantile(0.95)
     days = np.ceil((taken or 0) / 86_400 + 1e-9)
     return min(timedelta(days=max(float(days), 1.0)), half)
 

@@ -19,8 +19,9 @@ from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.rates import difference_of_rates
 from cxlib.statistics.recurrence import event_curve, mean_cumulative
 from cxlib.store import Workspace
+from cxlib.surveys import CLASSES, rating_class, scale_ends
 
-__all__ = ["DAYS", "Loyalty", "measure_loyalty", "rating_class"]
+__all__ = ["DAYS", "Loyalty", "measure_loyalty"]
 
 DAYS = (7, 30, 90, 180, 365, 730)
 """Days after the first journey, or the first goal, that are asked about where nothing is said."""
@@ -99,25 +100,6 @@ def _clear_differences(rows: pl.DataFrame) -> list[str]:
         "(goes with it; no cause is shown)"
         for row in clear.unique("by", keep="first", maintain_order=True).head(4).to_dicts()
     ]
-
-
-def rating_class(rating: NDArray[np.float64], *, low: float, high: float) -> NDArray[np.int64]:
-    """Class of ratings: 0 low, 1 middle, 2 high.
-
-    From 0 to 10 they are those of the net promoter score (to 6, 7 and 8, from 9); else thirds of
-    the scale.
-
-    Examples
-    --------
-    >>> rating_class(np.array([6.0, 7, 9]), low=0, high=10).tolist()
-    [0, 1, 2]
-    >>> rating_class(np.arange(1.0, 6), low=1, high=5).tolist()
-    [0, 0, 1, 2, 2]
-    """
-    width = high - low
-    cuts = (6.5, 8.5) if (low, high) == (0, 10) else (low + width / 3, high - width / 3)
-    slack = 1e-9 * max(width, 1.0)
-    return (rating > cuts[0] + slack).astype(np.int64) + (rating >= cuts[1] - slack)
 
 
 @answers(Loyalty)
@@ -274,7 +256,6 @@ class _Outcome:
 
     def _by_rating(self) -> Iterator[tuple[str, list[str], pl.DataFrame]]:
         workspace = self.log.workspace
-        declared = {s.name: (s.min, s.max) for s in workspace.journey_map.rating_scales}
         said = (
             workspace.ratings()
             .filter("is_counted")
@@ -285,7 +266,7 @@ class _Outcome:
         )
         for scale in said["scale"].unique().sort():
             given = said.filter(pl.col("scale") == scale)
-            ends = declared.get(scale, _ends(given["rating"].to_numpy()))
+            low, high = scale_ends(workspace, scale, given["rating"].to_numpy())
             known = given.join(self.first, on="customer").filter(
                 (pl.col("at") <= pl.col("origin"))
                 | (
@@ -301,9 +282,8 @@ class _Outcome:
                 .with_columns(origin=pl.max_horizontal("origin", "at"))
             )
             if len(one):
-                code = rating_class(one["rating"].to_numpy(), low=ends[0], high=ends[1])
-                names = ["low", "middle", "high"]
-                yield f"rating.{scale}", names, one.with_columns(group=pl.Series(code))
+                code = rating_class(one["rating"].to_numpy(), low=low, high=high)
+                yield f"rating.{scale}", [*CLASSES], one.with_columns(group=pl.Series(code))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -378,10 +358,6 @@ class _Followed:
 
 def _interval(name: str, *three: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), three, strict=True))
-
-
-def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
 
 
 def _plain(value: Any) -> float | None:

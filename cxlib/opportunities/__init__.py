@@ -5,6 +5,11 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
+    from cxlib.opportunities.backtest import BacklogBacktest as BacklogBacktest
+    from cxlib.opportunities.backtest import backtest_priorities as backtest_priorities
+    from cxlib.opportunities.expansion import Expansions as Expansions
+    from cxlib.opportunities.expansion import find_expansions as find_expansions
+    from cxlib.opportunities.experiments import read_experiment as read_experiment
     from cxlib.opportunities.plan import Plan as Plan
     from cxlib.opportunities.plan import measure_plan as measure_plan
     from cxlib.opportunities.priorities import Priorities as Priorities

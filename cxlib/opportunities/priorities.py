@@ -2,30 +2,34 @@
 
 Three kinds of lines stand in it, in this order: findings whose mending gains conversions for sure
 (the lower end of the gain decides), other findings (customers who would be spared it), and what is
-only described: deviations from the plan, and, where nothing was found, where most journeys end.
+only described: deviations from the plan, and, where nothing was found, what is largest of its kind.
+Raw drop-off is never ranked: who leaves after an ad has not been lost by it.
 """
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from cxlib.columns import Amount, Columns, Count, Customers, Label, Rank, Tables, Text
-from cxlib.errors import NotMeasurableError
-from cxlib.fragmentation import measure_fragmentation
-from cxlib.numbers import decimal, share
+from cxlib.arrivals.arrivals import Arrivals, read_arrivals
+from cxlib.columns import Amount, Columns, Count, Customers, Label, Money, Rank, Tables, Text
+from cxlib.errors import CxError, InputError, NotMeasurableError
+from cxlib.fragmentation import measure_fragmentation, watch_findings
+from cxlib.fragmentation.headlines import headline
+from cxlib.numbers import decimal, duration, share
+from cxlib.opportunities.expansion import find_expansions, say_expansion
+from cxlib.opportunities.experiments import plan_experiment
 from cxlib.opportunities.moves import Moves, read_moves
 from cxlib.opportunities.plan import measure_plan
 from cxlib.opportunities.what_if import MENDABLE, change_of_finding, estimate_what_if
 from cxlib.results import Result, answers, result
-from cxlib.statistics.absorbing import transition_shares
+from cxlib.signals import SIGNALS, signal_named
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 
-__all__ = ["Priorities", "list_priorities", "sample_size"]
+__all__ = ["Priorities", "list_priorities"]
 
 _TEAMS = {
     "marketing": "marketing",
@@ -39,18 +43,6 @@ _TEAMS = {
 _DESCRIBED = 5
 """Lines of what is only described, at most of each kind."""
 
-_ADVICE = {
-    "abandonment": "Ask ten customers who stopped there what they still lacked, and remove it.",
-    "delay": "Follow ten cases from one contact to the next and find where they lie waiting.",
-    "backtracking": "See what customers go back for, and give it to them before.",
-    "ping_pong": "Let one side finish what it begins: see what each lacks to do so.",
-    "perception_dip": "Read the answers given there, and talk to five who rated low.",
-    "repeated_task": "Keep what customers have given once, and show that it has arrived.",
-    "repeat_contact": "Listen to ten second contacts: what did the first one leave open?",
-    "self_service_leak": "Try the self-service with five customers and see where they give up.",
-    "broken_handoff": "Check the link between both sides: who tells the target, and when?",
-}
-
 
 @result
 class Priorities(Result):
@@ -60,9 +52,12 @@ class Priorities(Result):
     ----------
     findings
         How many of the lines are findings; the others are only described.
+    nothing
+        What is said where the list is empty.
     """
 
     findings: int
+    nothing: str
 
     title = "What to do first"
     tables = Tables(
@@ -74,15 +69,22 @@ class Priorities(Result):
             target=Label("touchpoint or stage reached", detail=True),
             owner=Label("who answers for it"),
             team=Label("marketing, sales, service or product; null: the map does not say"),
-            ground=Label("what it is compared with: like, past, groups, plan, or described"),
+            ground=Label(
+                "like, past, groups, plan (what it is compared with), expansion, or described"
+            ),
             evidence=Text("how sure, from how many cases"),
             customers_affected=Customers("at least"),
-            gain=Amount("of mending it", interval=("gain_low", "gain_high")),
-            gain_unit=Label("what is gained"),
-            confidence=Label("high, medium or low"),
+            gain=Amount("of mending it", each="customers", interval=("gain_low", "gain_high")),
+            gain_unit=Label("what is gained", of="customers_affected"),
+            value=Money("gained with the conversions", interval=True, optional=True),
+            confidence=Label("high, medium or low", of="customers_affected"),
             effort=Label("unknown: the map does not say"),
-            status=Label("new, ongoing, mended, or described"),
-            next_step=Text("what to do now"),
+            status=Label(
+                "from `watch_findings`: new, growing, ongoing, shrinking, mended, or unclear since "
+                "the last third of the log; or described, or hypothesis",
+                of="customers_affected",
+            ),
+            next_step=Text("what to do now", fixed=True),
             how_to_test=Text("experiment with its size and duration", detail=True),
             sample=Count("customers a group for that experiment", detail=True),
         )
@@ -91,13 +93,13 @@ class Priorities(Result):
     def sentences(self) -> list[str]:
         """Say the first three lines, and what the list rests on."""
         if self.table.is_empty():
-            return ["nothing was found, and there is nothing to describe"]
+            return [self.nothing]
         rests = (
             f"{self.findings} of {len(self.table)} lines are findings, sure beyond chance; the "
             "others are described only"
             if self.findings
             else "nothing stands out beyond chance: what follows is described only, and ranked by "
-            "how many customers it concerns"
+            "how many customers are behind it at least"
         )
         return [rests, *self.table["what"].head(3).to_list()]
 
@@ -128,16 +130,18 @@ def list_priorities(
         moves = read_moves(workspace)
     except NotMeasurableError:
         moves = None
-    found = measure_fragmentation(workspace, where=where).found
+    findings = measure_fragmentation(workspace, where=where)
+    became = _watched(findings.arrivals if where is None else read_arrivals(workspace))
     named = set(workspace.places["touchpoint"])
     lines = [
-        _line(row, workspace, moves, named)
-        for row in found.filter(pl.col("echo_of").is_null()).to_dicts()
+        _line(row, workspace, moves, named) | {"status": _status(row, became)}
+        for row in findings.found.filter(pl.col("echo_of").is_null()).to_dicts()
     ]
     known = {(line["source"], line["target"]) for line in lines}
     lines += [x for x in _deviations(workspace, where) if (x["source"], x["target"]) not in known]
-    if not any(line["tier"] < 2 for line in lines) and moves is not None:
-        lines += _drop_offs(moves)
+    lines += _expansions(workspace, where)
+    if not any(line["tier"] < 2 for line in lines):
+        lines += [_standout(row, workspace) for row in findings.described.to_dicts()]
     lines.sort(key=lambda x: (x["tier"], -x["worth"], str(x["source"]), str(x["target"])))
     kept = [line for line in lines if owner is None or line["owner"] == owner]
     rows = [
@@ -147,26 +151,10 @@ def list_priorities(
     return Priorities(
         table=Priorities.tables["table"].frame(rows),
         findings=sum(line["tier"] < 2 for line in kept),
+        nothing=headline(findings).sentence if not lines else f"{owner} answers for none of it",
         observed_until=workspace.observed_until,
         where=where,
     )
-
-
-def sample_size(first: float, second: float, *, level: float = 0.05, power: float = 0.8) -> int:
-    r"""Customers that each of two groups needs to tell two shares apart.
-
-    .. math:: (z_{1-\alpha/2} + z_{1-\beta})^2 \frac{p_1 (1 - p_1) + p_2 (1 - p_2)}{(p_1 - p_2)^2}
-
-    Examples
-    --------
-    >>> sample_size(0.10, 0.15)
-    683
-    """
-    from scipy.special import ndtri
-
-    z = float(ndtri(1 - level / 2) + ndtri(power))
-    spread = first * (1 - first) + second * (1 - second)
-    return int(np.ceil(z**2 * spread / (first - second) ** 2))
 
 
 def _line(
@@ -186,10 +174,12 @@ def _line(
         and row["unit"] == "transition"
         and {row["source"], row["target"]} <= named
     ):
-        told = _conversions(workspace, moves, row)
+        told, value = _gained(workspace, moves, row)
         if told is not None and told["low"] > 0:
-            gain = {f"gain{k}": told[n] for k, n in (("_low", "low"), ("", "gain"))}
+            gain = {f"gain{k}": told[n] for k, n in _ENDS[:2]}
             gain |= {"gain_high": told["high"], "gain_unit": "conversions"}
+            if value is not None:
+                gain |= {f"value{k}": value[n] for k, n in _ENDS}
             tier, worth = 0, told["low"]
     sure = row["q"] is not None and row["q"] < 0.001 and row["stable"] is not False
     test = _test(row, workspace)
@@ -208,31 +198,51 @@ def _line(
         **gain,
         "confidence": "high" if sure else "medium",
         "effort": "unknown",
-        "status": _status(row, workspace),
-        "next_step": _ADVICE.get(row["signal"], "Look at ten cases and say what they share."),
+        "next_step": _next_step(row["signal"], row["owner"]),
         **test,
     }
 
 
-def _conversions(
+_ENDS = (("_low", "low"), ("", "gain"), ("_high", "high"))
+
+
+def _gained(
     workspace: Workspace, moves: Moves, row: dict[str, Any]
-) -> dict[str, float] | None:
-    from cxlib.errors import CxError
-
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Conversions and value of mending a finding."""
     try:
-        change = change_of_finding(moves, row)
-        return estimate_what_if(workspace, [change]).conversions
+        told = estimate_what_if(workspace, [change_of_finding(moves, row)])
     except CxError:  # a handoff after the goal has no conversions to gain
-        return None
+        return None, None
+    return told.conversions, told.value
 
 
-def _status(row: dict[str, Any], workspace: Workspace) -> str:
+def _next_step(signal: str, owner: str | None) -> str:
+    advice = signal_named(signal).advice if signal in SIGNALS else ""
+    asked = owner or "whoever owns it"
+    return (advice or "Ask {owner} to follow ten customers there.").format(owner=asked)
+
+
+Became = dict[tuple[str | None, ...], str]
+
+
+def _watched(arrivals: Arrivals) -> Became:
+    """What became of findings since the last third of the time that could be followed."""
+    first, until = arrivals.periods.starts[0], arrivals.settings.observed_until.date()
+    followed = until - timedelta(days=arrivals.settings.silence.days) - first
+    try:
+        table = watch_findings(arrivals, since=first + followed * 2 / 3).table
+    except InputError:  # the log has one period only
+        return {}
+    rows = table.select("source", "target", "signal", "status").rows()
+    return {key: row[3] for row in reversed(rows) for key in (row[:2], row[:3])}
+
+
+def _status(row: dict[str, Any], became: Became) -> str:
     if row["affected_until"] is not None:
         return "mended"
-    first: date = workspace.periods.starts[0]
-    until = workspace.observed_until.date()
-    recent = until - (until - first) / 4
-    return "new" if row["since"] is not None and row["since"] >= recent else "ongoing"
+    ends = (row["source"], row["target"])
+    return became.get((*ends, row["signal"])) or became.get(ends) or "ongoing"
 
 
 def _team(workspace: Workspace, name: str) -> str | None:
@@ -245,6 +255,7 @@ def _team(workspace: Workspace, name: str) -> str | None:
 
 def _test(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
     """How to know whether mending helped: of shares an experiment, else a comparison in time."""
+    days = max((workspace.observed_until.date() - workspace.periods.starts[0]).days, 1)
     shares = "share" in row["effect_unit"] and row["observed"] is not None
     if not shares or not row["expected"] or row["expected"] == row["observed"]:
         return {
@@ -252,14 +263,13 @@ def _test(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
             "or watch it from the day of the change (`cx watch`).",
             "sample": None,
         }
-    size = sample_size(row["observed"], row["expected"])
-    days = max((workspace.observed_until.date() - workspace.periods.starts[0]).days, 1)
-    lasting = timedelta(days=int(np.ceil(2 * size * days / max(row["n"], 1))))
+    a_day = row["n"] / days
+    planned = plan_experiment(row["observed"], row["expected"], a_day=a_day)
     return {
-        "how_to_test": f"Mend it for a random half of the customers: {decimal(size)} a group tell "
-        f"{share(row['observed'])} from {share(row['expected'])} (5 % level, 80 % power), about "
-        f"{decimal(lasting.days)} days at {decimal(row['n'] / days, 1)} cases a day.",
-        "sample": size,
+        "how_to_test": f"Mend it for a random half of the customers: {decimal(planned.sample)} a "
+        f"group tell {share(row['observed'])} from {share(row['expected'])} (5 % level, 80 % "
+        f"power), about {duration(planned.lasting)} at {decimal(a_day, 1)} cases a day.",
+        "sample": planned.sample,
     }
 
 
@@ -279,6 +289,31 @@ def _described(what: str, evidence: str, affected: int, **more: Any) -> dict[str
         "how_to_test": "It is not compared with anything yet: name what it should be first.",
         **more,
     }
+
+
+def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
+    """Ways that few take and that go with better outcomes: to be tried, not yet to be built."""
+    try:
+        found = find_expansions(workspace, where=where).found
+    except NotMeasurableError:
+        return []
+    return [
+        _described(
+            f"few go {row['source']} → {row['target']} ({share(row['walked'])}), and "
+            f"{share(row['observed'])} of them reach the goal instead of {share(row['expected'])} "
+            "of like journeys",
+            f"like with like, n = {decimal(row['n'])}, q = {row['q']:.1g}; who takes it may differ",
+            row["n"],
+            source=row["source"],
+            target=row["target"],
+            owner=row["owner"],
+            team=_team(workspace, row["target"]),
+            next_step="Try it: offer this way to a random half of those who come there.",
+        )
+        | {"ground": "expansion", "status": "hypothesis", "sample": row["sample"]}
+        | {"how_to_test": say_expansion(row)}
+        for row in found.head(_DESCRIBED).to_dicts()
+    ]
 
 
 def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
@@ -303,28 +338,22 @@ def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str,
     ]
 
 
-def _drop_offs(moves: Moves) -> list[dict[str, Any]]:
-    """Where most journeys end before their goal: no finding, but where to look first."""
-    chain = moves.first_order()
-    counts, shares = chain.moves[0, 1:], transition_shares(chain.moves[0])[1:]
-    lines = []
-    for place in np.argsort(-counts[:, -1], kind="stable")[:_DESCRIBED]:
-        at = moves.places.row(int(place), named=True)
-        lost, arrivals = int(counts[place, -1]), int(counts[place].sum())
-        if not lost:
-            continue
-        lines.append(
-            _described(
-                f"{share(float(shares[place, -1]))} of the contacts at {at['touchpoint']} "
-                f"({at['channel']}) are the last of their journey: {decimal(lost)} journeys end "
-                "there without the goal",
-                f"{decimal(lost)} of {decimal(arrivals)} contacts; compared with nothing",
-                lost,
-                source=at["touchpoint"],
-                target=None,
-                owner=at["owner"],
-                team=_TEAMS.get(at["kind"]),
-                next_step=_ADVICE["abandonment"],
-            )
-        )
-    return lines
+def _standout(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
+    """What is largest of its kind where nothing is found."""
+    at = row["target"] or row["source"]
+    owners = workspace.places.filter(pl.col("touchpoint") == at)["owner"].drop_nulls()
+    owner = owners[0] if len(owners) else None
+    return _described(
+        row["sentence"],
+        f"{decimal(row['n'])} cases; described, not tested",
+        row["customers"] or 0,
+        source=row["source"],
+        target=row["target"],
+        owner=owner,
+        team=_team(workspace, at),
+        next_step=_next_step(_DESCRIBED_BY.get(row["kind"], ""), owner),
+    )
+
+
+_DESCRIBED_BY = {"wait": "delay", "loop": "ping_pong", "rating": "perception_dip"}
+"""Signal whose advice holds for what is described."""

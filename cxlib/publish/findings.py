@@ -61,6 +61,11 @@ _NAMES = (
     "source_place",
     "target_place",
 )
+_BAND_NAMES = (
+    *("unit", "source", "target", "source_channel", "target_channel", "stage", "owner"),
+    *("handoff", "signal", "ground", "compared_with", "group", "value", "since"),
+    *("affected_until", "effect_unit", "stable", "simpson", "source_place", "target_place"),
+)
 _FIGURES = ("observed", "expected", "effect", "effect_low", "effect_high")
 _WHO_ANSWERED = ("response", "weighted", "weighted_low", "weighted_high")
 _UNRATED = dict.fromkeys(_WHO_ANSWERED, LABEL)
@@ -76,7 +81,7 @@ _FAMILIES = {
 published."""
 
 _KEYS = ("source_place", "target_place", "signal")
-_FRAMES = ("table", "signals", "curves", "onward", "trend", "places")
+_FRAMES = ("table", "signals", "curves", "onward", "trend", "places", "bands", "described")
 
 
 def write_findings(
@@ -151,7 +156,67 @@ def protect_details(details: FindingDetails, *, k: int, spread: float) -> dict[s
         "onward": onward.filter(pl.col("observed").is_not_null()),
         "trend": _protect_trend(details, k=k, spread=spread),
         "places": _named_places(details, table),
+        "bands": _protect_bands(details.bands, k=k, spread=spread),
+        "described": _protect_described(details.described, k=k, spread=spread),
     }
+
+
+def _protect_bands(bands: pl.DataFrame, *, k: int, spread: float) -> pl.DataFrame:
+    """The findings of all grounds: names, rounded figures, and a sentence made from them."""
+    from cxlib.fragmentation.sentences import say_finding
+
+    kept = bands.filter(pl.col("customers") >= smallest_shown(k))
+    step = (k / protect_customers(pl.col("customers"), k=k)).clip(0.005)
+    flat = kept.rename({"low": "effect_low", "high": "effect_high"})
+    parts = []
+    for family, rules in _FAMILIES.items():
+        rows = flat.filter(pl.col("effect_unit").str.starts_with(family)).select(
+            *_BAND_NAMES, "customers", "customers_affected", "n", *_FIGURES, *_WHO_ANSWERED
+        )
+        if family == "share":
+            rows = rows.with_columns(**protect_effect("effect", step))
+        labels = dict.fromkeys((*_BAND_NAMES, "customers_affected"), LABEL)
+        rule = {**labels, "customers": CUSTOMERS, "n": _cases(), **rules}
+        parts.append(protect(rows, rule, customers="customers", k=k, spread=spread))
+    safe = pl.concat(parts).rename({"effect_low": "low", "effect_high": "high"})
+    safe = safe.drop_nulls("signal").with_columns(
+        customers_affected=protect_customers(pl.col("customers_affected"), k=k)
+    )
+    said_of = ("observed", "expected", "effect", "low", "high")
+    said = [
+        say_finding(row, step=k) if None not in (row["n"], *(row[c] for c in said_of)) else None
+        for row in safe.iter_rows(named=True)
+    ]
+    order = ["customers_affected", "source", "target"]
+    return safe.with_columns(sentence=pl.Series(said, dtype=pl.String)).sort(
+        *order, "signal", "value", descending=[True, *[False] * 4], nulls_last=True
+    )
+
+
+def _protect_described(described: pl.DataFrame, *, k: int, spread: float) -> pl.DataFrame:
+    """What is described, said again from rounded numbers; what few are behind is left out."""
+    from cxlib.fragmentation.standouts import say_standout
+
+    kept = described.filter(pl.col("customers") >= smallest_shown(k))
+    figures = {"share": SHARE, "hours": TIME, "rating": MEAN}
+    names = ("kind", "signal", "source", "target", "group", "value", "compared_with", "unit")
+    parts = [
+        protect(
+            kept.filter(unit=unit)
+            .drop("sentence")
+            .rename({"low": "observed_low", "high": "observed_high"}),
+            dict.fromkeys(names, LABEL)
+            | {"customers": CUSTOMERS, "n": _cases(), "observed": rule, "expected": SHARE},
+            customers="customers",
+            k=k,
+            spread=spread,
+        )
+        for unit, rule in figures.items()
+    ]
+    safe = pl.concat(parts).rename({"observed_low": "low", "observed_high": "high"})
+    known = safe.drop_nulls(["n", "observed", "low", "high"])
+    said = [say_standout(row) for row in known.iter_rows(named=True)]
+    return known.with_columns(sentence=pl.Series(said, dtype=pl.String)).select(described.columns)
 
 
 def _people_of(table: pl.DataFrame) -> pl.DataFrame:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cxlib.errors import CxError
+from cxlib.statistics.heterogeneity import between_variance
 from cxlib.statistics.rates import Interval, divide
 from cxlib.statistics.resampling import Estimates
 
@@ -166,12 +167,9 @@ def shrink_effects(effect: ArrayLike, se: ArrayLike) -> Interval:
     """
     y, s = np.asarray(effect, dtype=np.float64), np.asarray(se, dtype=np.float64)
     used = np.isfinite(y) & np.isfinite(s) & (s > 0)
-    w = 1 / s[used] ** 2
     if used.sum() < 2:
         return Interval(y, y - 1.959964 * s, y + 1.959964 * s, s)
-    centre = (w * y[used]).sum() / w.sum()
-    scatter = (w * (y[used] - centre) ** 2).sum() - (used.sum() - 1)
-    between = max(scatter / (w.sum() - (w * w).sum() / w.sum()), 0.0)
+    between = between_variance(y[used], s[used])
     weight = 1 / (s[used] ** 2 + between)
     centre = (weight * y[used]).sum() / weight.sum()
     keep = between / (between + s[used] ** 2)

@@ -8,10 +8,10 @@ from urllib.parse import urlparse
 
 import looking
 import pytest
-from chromium import ARGUMENTS
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from serving import Served, serving, write_toy_site
 
+from cxlib.brief.printing import ARGUMENTS
 from cxlib.datasets import sample_paths
 from cxlib.ingest import read_customers, read_events, read_ratings
 from cxlib.journey_map import read_journey_map

@@ -118,16 +118,18 @@ def test_every_figure_of_the_answers_equals_counting_them(
     assert set(found["group"]) == set(STEPS)
 
 
-def test_the_spectrum_counts_every_answer(
+def test_ridits_compare_scales_by_rank(
     hotel: tuple[Workspace, pl.DataFrame, pl.DataFrame],
 ) -> None:
     workspace, _, survey = hotel
-    found = measure_perception(workspace)
-    counted = survey.group_by("scale", "touchpoint", "rating").len()
-    assert found.spectrum["n"].sum() == len(survey) == counted["len"].sum()
-    assert len(found.spectrum) == len(counted)
-    shares = found.spectrum.group_by("scale", "group").agg(pl.col("share").sum())
-    assert shares["share"].to_list() == pytest.approx([1.0] * len(shares))
+    found = measure_perception(workspace).table
+    for row in found.iter_rows(named=True):
+        said = survey.filter(pl.col("scale") == row["scale"])
+        own = said.filter(pl.col("touchpoint") == row["group"])["rating"].to_list()
+        every = said["rating"].to_list()
+        beats = [sum((a > b) + (a == b) / 2 for b in every) / len(every) for a in own]
+        assert row["ridit"] == pytest.approx(np.mean(beats))
+        assert row["ridit_low"] < row["ridit"] < row["ridit_high"]
 
 
 @pytest.mark.parametrize("by", ["stage", "transition", "channel", "owner", "period"])

@@ -1,0 +1,205 @@
+"""What the brief says: from a published snapshot alone, since it is handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxlib.brief.drawing import draw_bars, draw_feeling, draw_map
+from cxlib.durable import write_over
+from cxlib.errors import WorkspaceError
+from cxlib.figures.fragmentation import (
+    effect_text,
+    figure_text,
+    observed_text,
+    signal_name,
+)
+from cxlib.figures.touchpoints import describe_touchpoints
+from cxlib.fragmentation.findings import Q_LIMIT
+from cxlib.fragmentation.headlines import headline
+from cxlib.fragmentation.sentences import say_subject
+from cxlib.markup import html_text
+from cxlib.numbers import day, people, plural, rating, share
+from cxlib.publish import Snapshot
+from cxlib.signals import signal_named
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+    from cxlib.fragmentation.details import FindingDetails
+    from cxlib.journey_map import JourneyMap
+
+__all__ = ["write_brief"]
+
+MOST_FINDINGS, MOST_ACTIONS, FIRST_ACTIONS = 5, 8, 3
+"""What four pages hold."""
+
+
+def write_brief(snapshot: Snapshot, journey_map: JourneyMap, path: Path) -> None:
+    """Write the brief of a snapshot as one HTML file that loads nothing.
+
+    Parameters
+    ----------
+    snapshot
+        The snapshot; every figure is one of its.
+    journey_map
+        The map of its workspace: the rating scale.
+    path
+        The file; one that is there is replaced.
+
+    Raises
+    ------
+    WorkspaceError
+        The snapshot holds no journey map.
+    """
+    page = _template().render(_content(snapshot, journey_map))
+    write_over(path, page, draft=path.with_name(f".{path.name}.draft"))
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("cxlib.brief", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["text"] = lambda text: Markup(html_text(str(text)))
+    return environment.get_template("brief.html.j2")
+
+
+def _content(snapshot: Snapshot, journey_map: JourneyMap) -> dict[str, Any]:
+    published = snapshot.manifest["measures"]
+    if "touchpoints" not in published:
+        raise WorkspaceError(
+            "the newest snapshot holds no journey map, so there is nothing to draw; publish all of "
+            "it: cx publish"
+        )
+    result = snapshot.touchpoints()
+    moves = snapshot.transitions() if "transitions" in published else None
+    details = _findings(snapshot)
+    found = [] if details is None else _found(details)
+    return {
+        "name": snapshot.manifest["name"],
+        "line": snapshot.line(),
+        "sentence": describe_touchpoints(result) if details is None else headline(details).sentence,
+        "numbers": _numbers(snapshot, result),
+        "map": draw_map(result, moves, found),
+        "found": [_finding(row) for row in found[:MOST_FINDINGS]],
+        "more": max(len(found) - MOST_FINDINGS, 0),
+        "described": []
+        if found or details is None
+        else details.described["sentence"].drop_nulls().head(MOST_FINDINGS).to_list(),
+        "feeling": draw_feeling(result, journey_map.rating_scale),
+        "weakest": _weakest(result.table.to_dicts()),
+        "actions": [_action(row) for row in found[:MOST_ACTIONS]],
+        "first_actions": FIRST_ACTIONS,
+        "sure": _how_sure(snapshot, details),
+    }
+
+
+def _findings(snapshot: Snapshot) -> FindingDetails | None:
+    try:
+        return snapshot.findings()
+    except WorkspaceError:
+        return None
+
+
+def _found(details: FindingDetails) -> list[dict[str, Any]]:
+    """Findings that may be said and are no echo of another, most customers affected first."""
+    keys = ("source_place", "target_place", "signal")
+    echoes = set(details.found.filter(details.found["echo_of"].is_not_null()).select(keys).rows())
+    status = {row[:3]: row[3] for row in details.found.select(*keys, "status").iter_rows()}
+    rows = [
+        {**row, "unit": row["effect_unit"], "of": row["unit"], "status": status.get(key)}
+        for row in details.bands.to_dicts()
+        if row["sentence"] and (key := tuple(row[k] for k in keys)) not in echoes
+    ]
+    return [{**row, "rank": rank} for rank, row in enumerate(rows, 1)]
+
+
+def _numbers(snapshot: Snapshot, result: Any) -> list[tuple[str, str]]:
+    """Four numbers of the whole log; what is not known is left out."""
+    said = [("customers", people(result.customers))] if result.customers else []
+    if "first_contacts" in snapshot.manifest["measures"]:
+        for row in snapshot.first_contacts().whole.to_dicts():
+            for name, words in (
+                ("goal", "of journeys reach the goal"),
+                ("lost", "of journeys are lost"),
+            ):
+                if row[name] is not None:
+                    ends = (row[f"{name}_low"], row[f"{name}_high"])
+                    said.append((words, share(row[name], *ends)))
+    for row in result.whole.to_dicts():
+        if row["rating"] is not None:
+            said.append(
+                ("mean rating", rating(row["rating"], row["rating_low"], row["rating_high"]))
+            )
+    return said
+
+
+def _finding(row: Mapping[str, Any]) -> dict[str, Any]:
+    bars = []
+    if row["observed"] is not None and row["expected"] is not None:
+        bars = draw_bars(row, (observed_text(row), figure_text(row, row["expected"])))
+    return {
+        "rank": row["rank"],
+        "sentence": row["sentence"],
+        "means": signal_name(row["signal"]),
+        "effect": effect_text(row, interval=True),
+        "bars": bars,
+        "customers": people(row["customers"]),
+        "affected": people(row["customers_affected"]),
+        "owner": row["owner"],
+        "status": row["status"],
+    }
+
+
+def _action(row: Mapping[str, Any]) -> dict[str, Any]:
+    advice = signal_named(row["signal"]).advice or "Ask {owner} to follow ten customers there."
+    return {
+        "rank": row["rank"],
+        "what": f"{say_subject(row)}: {signal_name(row['signal'])}",
+        "owner": row["owner"] or "not in the map",
+        "affected": people(row["customers_affected"]),
+        "step": advice.format(owner=row["owner"] or "whoever owns it"),
+    }
+
+
+def _weakest(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The three touchpoints rated lowest, by the upper end of the interval."""
+    rated = [r for r in rows if r["rating_high"] is not None]
+    return [
+        f"{r['touchpoint']} ({r['channel']}): "
+        f"{rating(r['rating'], r['rating_low'], r['rating_high'])}, rated by {share(r['response'])}"
+        for r in sorted(rated, key=lambda r: (r["rating_high"], r["place"]))[:3]
+    ]
+
+
+def _how_sure(snapshot: Snapshot, details: FindingDetails | None) -> list[str]:
+    until = day(datetime.fromisoformat(snapshot.manifest["observed_until"]).date())
+    said = [
+        *snapshot.facts(),
+        f"What had not happened by {until} is still open, and never counted as lost.",
+        "Figures in brackets are intervals of 95 %, over customers.",
+    ]
+    if details is not None and details.tests:
+        said.append(
+            f"{plural(details.tests, 'test')}, corrected for their number "
+            f"(Benjamini-Hochberg): of a hundred findings about {round(100 * Q_LIMIT)} are "
+            "expected to be false. A finding is a difference to what it is compared with, not yet "
+            "its cause."
+        )
+    unstable = 0 if details is None else details.bands.filter(~details.bands["stable"]).height
+    if unstable:
+        said.append(
+            f"{plural(unstable, 'finding')} would change sign under other reasonable settings."
+        )
+    return [*said, *(f"Checked before it was published: {c}." for c in snapshot.manifest["checks"])]

@@ -1,0 +1,383 @@
+"""How it feels along the journey: the curve, the spectrum of answers, and channels side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from cxlib.columns import Chance, Columns, Count, Customers, Label, Level, Rating, Share, Tables
+from cxlib.numbers import decimal, rating, share
+from cxlib.results import Result, answers, interval_columns, numbers, result
+from cxlib.statistics.heterogeneity import gap_of_means, heterogeneity
+from cxlib.statistics.multiple_testing import false_discovery_rate
+from cxlib.statistics.rates import difference_of_rates
+from cxlib.statistics.scores import independent_answers, top_box
+from cxlib.store import Workspace
+from cxlib.summary import Selection
+from cxlib.surveys import CLASSES, SAID, Survey, rating_class, read_surveys
+
+__all__ = [
+    "Consistency",
+    "ExperienceCurve",
+    "Spectrum",
+    "measure_consistency",
+    "measure_experience_curve",
+    "measure_spectrum",
+]
+
+FEWEST = 5
+"""Customers a channel needs to be compared with others."""
+
+
+@result
+class ExperienceCurve(Result):
+    """What `measure_experience_curve` returns."""
+
+    title = "How it feels along the journey"
+    tables = Tables(
+        table=Columns(
+            "one row per scale and touchpoint with an answer, in the order of the journey map",
+            stage=Label("of the touchpoint"),
+            touchpoint=Label("with its channel where it has several"),
+            **SAID,
+            change=Rating("from the touchpoint before on the curve", interval=True),
+        ),
+    )
+
+    def sentences(self) -> list[str]:
+        """Say where each curve is lowest and highest, and its clear steps up and down."""
+        said = []
+        for (scale,), rows in self.table.group_by("scale", maintain_order=True):
+            lowest, highest = (rows.sort("mean").row(i, named=True) for i in (0, -1))
+            if lowest["touchpoint"] == highest["touchpoint"]:
+                said.append(f"{scale}: rated at one touchpoint only, {_place(lowest)}")
+                continue
+            said.append(f"{scale}: lowest at {_place(lowest)}, highest at {_place(highest)}")
+            clear = rows.filter((pl.col("change_high") < 0) | (pl.col("change_low") > 0))
+            steps = clear.sort(pl.col("change").abs(), descending=True).head(2)
+            said += [
+                f"{scale}: {'down' if row['change'] < 0 else 'up'} by "
+                f"{_points(row)} at {row['touchpoint']}"
+                for row in steps.to_dicts()
+            ]
+        return said
+
+
+def _place(row: dict[str, Any]) -> str:
+    mean = rating(row["mean"], row["mean_low"], row["mean_high"])
+    return f"{row['touchpoint']} ({mean}, n = {decimal(row['n'])})"
+
+
+def _points(row: dict[str, Any]) -> str:
+    ends = sorted(abs(row[f"change_{end}"]) for end in ("low", "high"))
+    return rating(abs(row["change"]), *ends)
+
+
+@answers(ExperienceCurve)
+def measure_experience_curve(
+    workspace: Workspace, *, scale: str | None = None, where: Selection | None = None
+) -> ExperienceCurve:
+    """Measure how the journey feels, touchpoint by touchpoint in the order of the map.
+
+    ``change`` is the step from the touchpoint before that was rated on the scale; its interval
+    takes the two means as independent, which is too wide where the same customers rate both.
+    ``ridit`` tells where a touchpoint stands among the answers of its scale, so that curves of
+    several scales can be laid over one another.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    scale
+        One scale only; None: each of them, apart.
+    where
+        Segment, periods and channel of the contact.
+
+    Returns
+    -------
+    ExperienceCurve
+
+    Raises
+    ------
+    NotMeasurableError
+        When the log has no ratings.
+    UnknownNameError
+        For a scale that the log does not have.
+
+    References
+    ----------
+    Bross (1958), How to use ridit analysis. doi:10.2307/2527727; Newcombe (1998), method 10 (the
+    interval of a step).
+    """
+    names, surveys = read_surveys(workspace, scale=scale, where=where)
+    stages = workspace.places["stage"].to_list()
+    tables = []
+    for survey in surveys:
+        cells = survey.cells(survey.group, len(names)).with_columns(touchpoint=pl.Series(names))
+        own = dict(survey.rows.select("group", "place").unique("group").rows())
+        stage = [stages[own[i]] if i in own else None for i in range(len(names))]
+        cells = cells.with_columns(stage=pl.Series(stage, dtype=pl.String)).filter(pl.col("n") > 0)
+        mean = tuple(cells[c].to_numpy() for c in ("mean", "mean_low", "mean_high"))
+        step = np.full((3, len(cells)), np.nan)
+        if len(cells) > 1:
+            here, before = (tuple(m[part] for m in mean) for part in (slice(1, None), slice(-1)))
+            step[:, 1:] = difference_of_rates(here, before)  # type: ignore[arg-type]
+        ends = zip(("change", "change_low", "change_high"), step, strict=True)
+        tables.append(cells.with_columns(numbers(values).alias(n) for n, values in ends))
+    return ExperienceCurve(
+        table=ExperienceCurve.tables["table"].frame(r for t in tables for r in t.to_dicts()),
+        observed_until=workspace.observed_until,
+        where=where,
+    )
+
+
+@result
+class Spectrum(Result):
+    """What `measure_spectrum` returns.
+
+    Attributes
+    ----------
+    by
+        What the answers are told apart by.
+    """
+
+    by: str
+
+    title = "From dislike to like"
+    tables = Tables(
+        table=Columns(
+            "one row per scale, group and answer that was given, from dislike to like",
+            scale=Label("of the ratings"),
+            group=Label("touchpoint, or what is asked for"),
+            answer=Level("the rating"),
+            side=Label("low, middle or high of the scale"),
+            n=Count("times it was given", each="ratings"),
+            customers=Customers("who gave it", detail=True),
+            share=Share("of the group's answers", of="n", total="answers", interval=True),
+            up_to=Share("of the group's answers that are this or lower", of="answers"),
+            answers=Count("of the group", each="ratings", detail=True),
+        ),
+    )
+
+    def sentences(self) -> list[str]:
+        """Say scale by scale how many dislike and like it, and where most dislike it."""
+        said = []
+        for (scale,), rows in self.table.group_by("scale", maintain_order=True):
+            side = rows.group_by("group", maintain_order=True).agg(
+                pl.col("n").sum(),
+                **{c: pl.col("n").filter(pl.col("side") == c).sum() for c in CLASSES},
+            )
+            n, low, high = (int(side[c].sum()) for c in ("n", "low", "high"))
+            said.append(
+                f"{scale}: {share(low / n)} of {decimal(n)} answers are low, {share(high / n)} high"
+            )
+            enough = side.filter(pl.col("n") >= 20)
+            if len(enough) > 1:
+                most = enough.sort(pl.col("low") / pl.col("n"), descending=True).row(0, named=True)
+                said[-1] += (
+                    f"; most low ones at {most['group']} ({share(most['low'] / most['n'])} of "
+                    f"{decimal(most['n'])})"
+                )
+        return said
+
+
+@answers(Spectrum)
+def measure_spectrum(
+    workspace: Workspace,
+    *,
+    by: str = "touchpoint",
+    scale: str | None = None,
+    where: Selection | None = None,
+) -> Spectrum:
+    """Measure how answers spread from dislike to like: a mean hides who loves and who hates it.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    by
+        What answers are told apart by, as in `measure_perception`.
+    scale
+        One scale only; None: each of them, apart.
+    where
+        Segment, periods and channel of the contact.
+
+    Returns
+    -------
+    Spectrum
+
+    Raises
+    ------
+    NotMeasurableError
+        When the log has no ratings.
+    UnknownNameError
+        For a scale, or a name in `by`, that the log does not have.
+    """
+    names, surveys = read_surveys(workspace, by=by, scale=scale, where=where)
+    return Spectrum(
+        table=Spectrum.tables["table"].frame(r for s in surveys for r in _spread(s, names)),
+        by=by,
+        observed_until=workspace.observed_until,
+        where=where,
+    )
+
+
+def _spread(survey: Survey, names: list[str]) -> Iterator[dict[str, Any]]:
+    said = survey.answered
+    group, score, who = survey.group[said], survey.score[said], survey.customer[said]
+    low, high = survey.ends
+    for cell in np.unique(group):
+        mine = group == cell
+        people, own, n, below = who[mine], score[mine], int(mine.sum()), 0
+        for answer in np.unique(own):
+            given = own == answer
+            size = independent_answers(
+                np.zeros(n, dtype=np.int64), people, given.astype(float), cells=1
+            )
+            part = top_box([n], [given.sum()], size=size)
+            below += int(given.sum())
+            yield {
+                "scale": survey.scale,
+                "group": names[cell],
+                "answer": float(answer),
+                "side": CLASSES[rating_class(np.array([answer]), low=low, high=high)[0]],
+                "n": int(given.sum()),
+                "customers": len(np.unique(people[given])),
+                "share": part.estimate.item(),
+                "share_low": part.low.item(),
+                "share_high": part.high.item(),
+                "up_to": below / n,
+                "answers": n,
+            }
+
+
+@result
+class Consistency(Result):
+    """What `measure_consistency` returns."""
+
+    title = "The same in every channel?"
+    tables = Tables(
+        table=Columns(
+            "one row per scale and touchpoint or stage rated in several channels, the clearest "
+            "first",
+            scale=Label("of the ratings"),
+            level=Label("touchpoint or stage"),
+            name=Label("of the touchpoint or stage"),
+            n=Count("answers", each="ratings"),
+            customers=Customers("who gave them", detail=True),
+            channels=Count("compared: those with enough customers"),
+            lowest=Label("the channel that is rated lowest"),
+            highest=Label("the channel that is rated highest"),
+            gap=Rating("between the means of these two", of="n", each="ratings", interval=True),
+            spread=Rating("of the channels' true means, beyond chance (standard deviation)"),
+            p=Chance("of such differences where all channels are alike"),
+            q=Chance("false discovery rate"),
+        ),
+    )
+
+    def sentences(self) -> list[str]:
+        """Say where channels clearly differ."""
+        clear = self.table.filter(pl.col("q") <= 0.05).head(4)
+        if clear.is_empty():
+            return [
+                "No touchpoint or stage is clearly rated otherwise in one channel than in another "
+                f"({decimal(len(self.table))} compared)"
+            ]
+        return [
+            f"{row['name']}: {row['highest']} is rated "
+            f"{rating(row['gap'], row['gap_low'], row['gap_high'])} points higher than "
+            f"{row['lowest']} on {row['scale']} (n = {decimal(row['n'])}, q = {row['q']:.2g})"
+            for row in clear.to_dicts()
+        ]
+
+
+@answers(Consistency)
+def measure_consistency(
+    workspace: Workspace, *, scale: str | None = None, where: Selection | None = None
+) -> Consistency:
+    """Measure the gap between channels: whether the same touchpoint or stage feels alike in each.
+
+    Channels are compared where at least five customers rated each of two. `gap_low` allows for
+    the choice of the two that lie farthest apart, and is 0 where the gap may be chance.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    scale
+        One scale only; None: each of them, apart.
+    where
+        Segment and periods of the contact.
+
+    Returns
+    -------
+    Consistency
+
+    Raises
+    ------
+    NotMeasurableError
+        When the log has no ratings.
+    UnknownNameError
+        For a scale that the log does not have.
+
+    References
+    ----------
+    Welch (1951), On the comparison of several mean values. doi:10.1093/biomet/38.3-4.330; Games &
+    Howell (1976), doi:10.3102/10769986001002113 (gap); DerSimonian & Laird (1986),
+    doi:10.1016/0197-2456(86)90046-2 (spread).
+    """
+    names, surveys = read_surveys(workspace, by="channel", scale=scale, where=where)
+    rows = [row for survey in surveys for row in _compare_channels(survey, names)]
+    q = false_discovery_rate([row["p"] for row in rows])
+    found = [row | {"q": float(value)} for row, value in zip(rows, q, strict=True)]
+    found.sort(key=lambda row: (row["p"], row["scale"], row["level"], row["name"]))
+    return Consistency(
+        table=Consistency.tables["table"].frame(found),
+        observed_until=workspace.observed_until,
+        where=where,
+    )
+
+
+def _compare_channels(survey: Survey, channels: list[str]) -> Iterator[dict[str, Any]]:
+    places = survey.workspace.places
+    place = survey.rows["place"].cast(pl.UInt32)
+    for level in ("touchpoint", "stage"):
+        called = places[level].gather(place)
+        for name in places[level].unique(maintain_order=True):
+            here = (called == name).to_numpy()
+            # outside: a group of its own, which is dropped
+            group = np.where(here, survey.group, len(channels))
+            cells = survey.cells(group, len(channels) + 1).head(len(channels))
+            cells = cells.with_columns(channel=pl.Series(channels)).filter(
+                pl.col("customers") >= FEWEST
+            )
+            if len(cells) < 2:
+                continue
+            yield {
+                "scale": survey.scale,
+                "level": level,
+                "name": name,
+                "n": int(cells["n"].sum()),
+                "customers": len(np.unique(survey.customer[here & survey.answered])),
+                "channels": len(cells),
+                **_tested(cells),
+            }
+
+
+def _tested(cells: pl.DataFrame) -> dict[str, Any]:
+    mean = cells["mean"].to_numpy()
+    se = (cells["mean_high"] - cells["mean_low"]).to_numpy() / (2 * 1.96)
+    units = cells["customers"].to_numpy().astype(np.float64)
+    low, high = int(mean.argmin()), int(mean.argmax())
+    p, spread = heterogeneity(mean, se, units)
+    gap = gap_of_means(mean, se, units)
+    return {
+        "lowest": cells["channel"][low],
+        "highest": cells["channel"][high],
+        "p": p,
+        "spread": spread,
+        **{n: float(v[0]) for n, v in interval_columns("gap", gap).items()},
+    }

@@ -1,0 +1,361 @@
+"""What was said on a scale, among the contacts that could have been rated on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.columns import Amount, Column, Count, Customers, Label, Rating, Share
+from cxlib.errors import NotMeasurableError, UnknownNameError
+from cxlib.results import interval_columns, numbers
+from cxlib.sequences import choose_contacts, environment_column, name_groups
+from cxlib.statistics.nonresponse import Answering, Tilt, mean_of_everybody, tilt_of_answers
+from cxlib.statistics.rates import Interval, divide
+from cxlib.statistics.resampling import BUCKETS
+from cxlib.statistics.scores import independent_answers, mean_score, net_promoter_score, top_box
+from cxlib.store import Workspace
+from cxlib.store.selection import Selection
+from cxlib.store.walk import DONE, LOST, OPEN, SILENT, follow_contacts, look_back
+
+__all__ = [
+    "CLASSES",
+    "SAID",
+    "Survey",
+    "mean_outside",
+    "rating_class",
+    "read_surveys",
+    "scale_ends",
+]
+
+MOST_FITTED = 150_000
+"""Contacts that the chance to answer is estimated from; of larger logs a part of the customers."""
+
+CLASSES = ("low", "middle", "high")
+"""What `rating_class` numbers."""
+
+_LEVELS = 40
+"""Most values of a property of contacts that get an indicator of their own."""
+
+SAID: dict[str, Column] = {
+    "scale": Label("of the ratings"),
+    "n": Count("answers", each="ratings"),
+    "customers": Customers("who gave them"),
+    "contacts": Count("that could have been rated", each="contacts", detail=True),
+    "response": Share("answers by contacts", of="contacts", cases=("n",)),
+    "mean": Rating("of the answers", of="n", each="ratings", interval=True),
+    "weighted": Rating("if all had answered, as far as the log knows", interval=True),
+    "top": Share("of answers in the best box of the scale", of="n", each="ratings", interval=True),
+    "ridit": Amount(
+        "chance that an answer here is above any other of its scale, ties half; 0.5 is usual, "
+        "whatever the scale",
+        of="n",
+        interval=True,
+        detail=True,
+    ),
+    "nps": Rating(
+        "net promoter score; of 0 to 10 only", of="n", width=200, interval=True, optional=True
+    ),
+}
+"""Columns of what `Survey.cells` counts."""
+
+
+def scale_ends(workspace: Workspace, scale: str, given: NDArray[np.float64]) -> tuple[float, float]:
+    """Lowest and highest answer of a scale: of the map, or those that were given."""
+    declared = {s.name: (s.min, s.max) for s in workspace.journey_map.rating_scales}
+    return declared.get(scale, (float(given.min()), float(given.max())))
+
+
+def rating_class(rating: NDArray[np.float64], *, low: float, high: float) -> NDArray[np.int64]:
+    """Class of ratings: 0 low, 1 middle, 2 high.
+
+    From 0 to 10 they are those of the net promoter score (to 6, 7 and 8, from 9); else thirds of
+    the scale.
+
+    Examples
+    --------
+    >>> rating_class(np.array([6.0, 7, 9]), low=0, high=10).tolist()
+    [0, 1, 2]
+    >>> rating_class(np.arange(1.0, 6), low=1, high=5).tolist()
+    [0, 0, 1, 2, 2]
+    """
+    width = high - low
+    cuts = (6.5, 8.5) if (low, high) == (0, 10) else (low + width / 3, high - width / 3)
+    slack = 1e-9 * max(width, 1.0)
+    return (rating > cuts[0] + slack).astype(np.int64) + (rating >= cuts[1] - slack)
+
+
+def read_surveys(
+    workspace: Workspace,
+    *,
+    by: str = "touchpoint",
+    scale: str | None = None,
+    where: Selection | None = None,
+) -> tuple[list[str], Iterator[Survey]]:
+    """Read what was said, scale by scale, the most used first.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    by
+        What contacts are told apart by (`cxlib.sequences.name_groups`).
+    scale
+        One scale only; None: each of them.
+    where
+        Segment, periods and channel of the contact.
+
+    Returns
+    -------
+    names
+        What the groups are called.
+    surveys
+        One per scale with an answer in the part that was asked about.
+
+    Raises
+    ------
+    NotMeasurableError
+        When the log has no ratings.
+    UnknownNameError
+        For a scale, or a name in `by`, that the log does not have.
+    """
+    said = workspace.ratings().filter("is_counted").collect()
+    used = said["scale"].value_counts(sort=True)["scale"].to_list()
+    if not used:
+        raise NotMeasurableError(
+            "the log has no ratings: name their column in the map (`columns: {rating: …}`), or "
+            "give a table of them (`cx ingest … --ratings survey.csv`)"
+        )
+    if scale is not None and scale not in used:
+        raise UnknownNameError("scale", scale, used)
+    names, contacts = _contacts(workspace, by, where)
+    found = (
+        Survey.of(workspace, name, said.filter(pl.col("scale") == name), contacts)
+        for name in ([scale] if scale else used)
+    )
+    return names, (survey for survey in found if survey.answered.any())
+
+
+def _contacts(
+    workspace: Workspace, by: str, where: Selection | None
+) -> tuple[list[str], pl.DataFrame]:
+    """The chosen contacts, what came before and after, their row, and the number of their group."""
+    present = workspace.store().collect_schema().names()
+    kept = [
+        *("customer", "bucket", "occurred_at", "sequence", "place", "journey", "position"),
+        *("reached", "lost", "segment", "period"),
+        *(c for c in present if c == environment_column(by)),
+    ]
+    rows = workspace.store().select(kept).collect()
+    walked = follow_contacts(
+        look_back(rows, scope=workspace.scope).collect(), scope=workspace.scope
+    )
+    walked = walked.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
+    names, group = name_groups(workspace, walked, by)
+    return names, choose_contacts(workspace, walked.with_columns(group=group), where)
+
+
+@dataclass(eq=False)
+class Survey:
+    """The contacts that could have been rated on a scale, and the answers of those that were.
+
+    Attributes
+    ----------
+    scale, ends
+        Name of the scale; its lowest and highest answer.
+    rows
+        The contacts, with ``rating`` and the number of their ``group``.
+    answered, score, customer
+        Of each: whether it was rated, the rating, the customer.
+    """
+
+    workspace: Workspace
+    scale: str
+    ends: tuple[float, float]
+    rows: pl.DataFrame
+    answered: NDArray[np.bool_]
+    score: NDArray[np.float64]
+    customer: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls, workspace: Workspace, scale: str, said: pl.DataFrame, contacts: pl.DataFrame
+    ) -> Survey:
+        """Join the answers on a scale to the contacts at places where any was given."""
+        asked = said["place"].unique().drop_nulls()
+        rows = contacts.filter(
+            pl.col("place").is_in(asked.implode()) & pl.col("group").is_not_null()
+        ).join(said.select("row", "rating"), on="row", how="left", maintain_order="left")
+        return cls(
+            workspace,
+            scale,
+            scale_ends(workspace, scale, said["rating"].to_numpy()),
+            rows,
+            rows["rating"].is_not_null().to_numpy(),
+            rows["rating"].to_numpy(),
+            rows["customer"].to_numpy().astype(np.int64),
+        )
+
+    @property
+    def group(self) -> NDArray[np.int64]:
+        """Number of the group of each contact."""
+        return self.rows["group"].to_numpy().astype(np.int64)
+
+    @property
+    def width(self) -> float:
+        """From the lowest to the highest answer."""
+        return self.ends[1] - self.ends[0]
+
+    @cached_property
+    def _known(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """What the log knows of each contact, what no survey is sent by, and who is fitted."""
+        step = -(-len(self.rows) // MOST_FITTED)
+        return *_features(self.rows, self.workspace.places), self.customer % step == 0
+
+    @cached_property
+    def completed(self) -> NDArray[np.float64]:
+        """Per contact the term whose mean is everybody's rating (`Answering.completed`)."""
+        features, _, fitted = self._known
+        model = Answering.fit(features[fitted], self.answered[fitted], self.score[fitted])
+        return model.completed(features, self.answered, self.score)
+
+    @cached_property
+    def tilt(self) -> Tilt | None:
+        """How answering seems to depend on the rating; None where that cannot be told."""
+        _, shadows, fitted = self._known
+        place, bucket = (
+            self.rows[c].to_numpy().astype(np.int64)[fitted] for c in ("place", "bucket")
+        )
+        answered, score = self.answered[fitted], self.score[fitted]
+        return tilt_of_answers(shadows[fitted], place, answered, score, bucket, buckets=BUCKETS)
+
+    @cached_property
+    def _ridits(self) -> NDArray[np.float64]:
+        """Of each answer: the share of answers below it, half of those like it."""
+        _, value, n = np.unique(self.score[self.answered], return_inverse=True, return_counts=True)
+        ridits: NDArray[np.float64] = ((np.cumsum(n) - n / 2) / n.sum())[value]
+        return ridits
+
+    def cells(self, group: NDArray[np.int64], cells: int) -> pl.DataFrame:
+        """Count one row per group: the columns of `SAID`."""
+        at, who = group[self.answered], self.customer[self.answered]
+        said = self.score[self.answered]
+
+        def count(values: Any = None) -> NDArray[np.float64]:
+            return np.bincount(at, values, minlength=cells).astype(np.float64)
+
+        def size(values: NDArray[Any]) -> NDArray[np.float64]:
+            return independent_answers(at, who, values, cells=cells)
+
+        def mean_of(values: NDArray[np.float64], ends: tuple[float, float]) -> Interval:
+            sums = count(values), count(values**2)
+            return mean_score(n, *sums, scale=ends, size=size(values))
+
+        n, contacts = count(), np.bincount(group, minlength=cells)
+        mean = mean_of(said, self.ends)
+        weighted = mean_of_everybody(
+            self.completed, group, self.customer, cells=cells, answers=size(said)
+        )
+        # weights cost precision, and never buy any
+        half = np.maximum(weighted.high - weighted.estimate, (mean.high - mean.low) / 2)
+        centre = weighted.estimate
+        inside, low, high = (np.clip(x, *self.ends) for x in (centre, centre - half, centre + half))
+        best = said >= self._best()
+        score = np.where(said >= 9, 1.0, np.where(said <= 6, -1.0, 0.0))
+        found = {
+            "mean": mean,
+            "weighted": Interval(inside, low, high, weighted.se),
+            "top": top_box(n, count(best), size=size(best)),
+            "ridit": mean_of(self._ridits, (0.0, 1.0)),
+            "nps": net_promoter_score(*(count(score == s) for s in (-1, 0, 1)), size=size(score)),
+        }
+        base = int(self.customer.max()) + 1
+        people = np.unique(at * base + who) // base
+        told = pl.Series(n > 0)
+        shown = {"nps": told & (self.ends == (0, 10))}
+        return pl.DataFrame(
+            {
+                "scale": pl.Series([self.scale] * cells, dtype=pl.String),
+                "n": pl.Series(n).cast(pl.UInt32),
+                "customers": pl.Series(np.bincount(people, minlength=cells)).cast(pl.UInt32),
+                "contacts": pl.Series(contacts).cast(pl.UInt32),
+                "response": numbers(divide(n, contacts)),
+                **{
+                    name: values.set(~shown.get(of, told), None)
+                    for of, interval in found.items()
+                    for name, values in interval_columns(of, interval).items()
+                },
+            }
+        )
+
+    def _best(self) -> float:
+        """The lowest answer of the top box: the two best of a long scale, the best of a short."""
+        return self.ends[1] - 1 if self.width >= 4 else self.ends[1]
+
+
+def mean_outside(
+    values: NDArray[np.float64],
+    group: NDArray[np.int64],
+    customer: NDArray[np.int64],
+    *,
+    cells: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean of the values outside each group, and half its 95 % interval; NaN values do not count.
+
+    Examples
+    --------
+    >>> mean_outside(np.array([1.0, 2, 6]), np.array([0, 0, 1]), np.arange(3), cells=2)[0].tolist()
+    [6.0, 1.5]
+    """
+    told = ~np.isnan(values)
+    values, group, who = values[told], group[told], customer[told]
+    n = np.bincount(group, minlength=cells).astype(np.float64)
+    mean = divide(values.sum() - np.bincount(group, values, minlength=cells), n.sum() - n)
+    units = float(independent_answers(0 * group, who, values, cells=1)[0])
+    se = values.std() / np.sqrt(np.maximum(units * (n.sum() - n) / n.sum(), 1.0))
+    return mean, 1.96 * se
+
+
+def _features(
+    rows: pl.DataFrame, places: pl.DataFrame
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the log knows of each contact; and of that, what no survey is sent by."""
+    stage = places["stage_index"].cast(pl.Int64)
+    goes_on = pl.col("next") < DONE
+    ahead = pl.when(goes_on).then(pl.col("next")).cast(pl.UInt32)
+    here = pl.col("place").cast(pl.UInt32)
+    hours = pl.col("wait") / 3_600e6
+    usual = rows["rating"].mean()  # of everybody: within `over` it would be that of the customer
+    own, given = pl.col("rating").fill_null(usual) - usual, pl.col("rating").is_not_null()
+    others = given.sum().over("customer") - given.cast(pl.Int64)
+    told = rows.select(
+        left=pl.col("next").is_in([SILENT, LOST]),
+        turned=(pl.lit(stage).gather(ahead) < pl.lit(stage).gather(here)).fill_null(False),
+        onward=pl.when(goes_on).then(hours.log1p()).otherwise(0.0),
+        waited=(pl.col("waited").dt.total_seconds() / 3_600).log1p().fill_null(0.0),
+        # drawn to the mean: an answer more or less shall not tell
+        elsewhere=(own.sum().over("customer") - own) / (others + 1),
+        open=pl.col("next") == OPEN,
+        begins=pl.col("previous").is_null(),
+        position=pl.col("position").cast(pl.Float64).log1p(),
+        reached="reached",
+        lost="lost",
+        contacts=pl.len().over("customer").cast(pl.Float64).log1p(),
+    ).cast(pl.Float64)
+    groups = [_one_hot(rows[c]) for c in ("place", "segment", "period")]
+    matrix = np.column_stack([told.to_numpy(), *groups])
+    return matrix, told.to_numpy()[:, :5]
+
+
+def _one_hot(codes: pl.Series) -> NDArray[np.float64]:
+    """A column for each of the commonest values but the first."""
+    common = codes.value_counts(sort=True)[codes.name].to_list()[1:_LEVELS]
+    values = codes.to_numpy()
+    return np.column_stack([values == c for c in common] or [np.zeros((len(values), 0))]).astype(
+        float
+    )
