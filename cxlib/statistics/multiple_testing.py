@@ -1,8 +1,7 @@
-"""Many cells are many tests: false-discovery rate, and shrinkage of small cells.
+"""Many cells are many tests: false-discovery rate.
 
 Of 120 cells without any effect, 6 have p < 0.05. Whatever is mined from many cells is judged by
-its q value, the number of tests is said, and the estimates of small cells are drawn towards what
-cells are like in general before they are ranked.
+its q value, and the number of tests is said.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cxlib.errors import CxError
-from cxlib.statistics.heterogeneity import between_variance
-from cxlib.statistics.rates import Interval, divide
+from cxlib.statistics.rates import divide
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["false_discovery_rate", "p_values", "shrink_effects", "shrink_rates"]
+__all__ = ["false_discovery_rate", "p_values"]
 
 
 def p_values(effect: ArrayLike, se: ArrayLike, *, df: ArrayLike = np.inf) -> Estimates:
@@ -86,95 +84,3 @@ def false_discovery_rate(
     result = np.full_like(given, np.nan)
     result[tested] = q
     return result
-
-
-def shrink_rates(rate: ArrayLike, size: ArrayLike) -> Interval:
-    """Rates of small cells, drawn towards the rate of all (empirical Bayes, beta-binomial).
-
-    Parameters
-    ----------
-    rate
-        Observed rates of the cells, NaN where nothing was observed.
-    size
-        Effective number of units behind each (see :func:`cxlib.statistics.rates.effective_size`).
-
-    Returns
-    -------
-    Interval
-        Posterior mean and 95 % interval per cell. The prior is a beta distribution fitted to the
-        cells by moments: the more the cells differ beyond chance, the less they are drawn
-        together. A cell without observations gets the prior.
-
-    References
-    ----------
-    Efron & Morris (1975), Data analysis using Stein's estimator. doi:10.1080/01621459.1975.10479864
-
-    Examples
-    --------
-    >>> found = shrink_rates([0.0, 0.2, 0.3], [3, 1000, 1000])
-    >>> bool(0.05 < found.estimate[0] < 0.25), bool(abs(found.estimate[1] - 0.2) < 0.01)
-    (True, True)
-    """
-    from scipy.special import betaincinv
-
-    n = np.where(np.isnan(np.asarray(rate, dtype=np.float64)), 0.0, size)
-    p = np.nan_to_num(np.asarray(rate, dtype=np.float64))
-    total = n.sum()
-    centre = float((p * n).sum() / total) if total > 0 else 0.5
-    # half a unit keeps the prior proper when every cell says 0, or every cell says 1
-    centre = (centre * total + 0.5) / (total + 1.0)
-    strength = _prior_strength(p, n, centre)
-    a, b = p * n + centre * strength, (1 - p) * n + (1 - centre) * strength
-    mean, spread = a / (a + b), np.sqrt(a * b / ((a + b) ** 2 * (a + b + 1)))
-    return Interval(mean, betaincinv(a, b, 0.025), betaincinv(a, b, 0.975), spread)
-
-
-def _prior_strength(p: Estimates, n: Estimates, centre: float) -> float:
-    """Units that the prior counts for, by moments: p (1 - p) / variance between cells - 1."""
-    total, cells = n.sum(), int((n > 0).sum())
-    if cells < 2 or total <= 0:
-        return 1.0
-    within = centre * (1 - centre)
-    scatter = (n * (p - centre) ** 2).sum() - (cells - 1) * within
-    between = scatter / max(total - (n * n).sum() / total, 1e-12)
-    # no scatter beyond chance: the cells are alike, and the prior weighs as much as all of them
-    return float(np.clip(within / between - 1, 1.0, total)) if between > 0 else float(total)
-
-
-def shrink_effects(effect: ArrayLike, se: ArrayLike) -> Interval:
-    """Effects of small cells, drawn towards the mean effect (empirical Bayes, normal).
-
-    Parameters
-    ----------
-    effect, se
-        Effects of the cells and their standard errors; a cell with an unknown or zero standard
-        error is left as it is and does not take part.
-
-    Returns
-    -------
-    Interval
-        Posterior mean and 95 % interval per cell. The variance between the cells is estimated by
-        moments (DerSimonian-Laird).
-
-    References
-    ----------
-    DerSimonian & Laird (1986), Meta-analysis in clinical trials. doi:10.1016/0197-2456(86)90046-2
-
-    Examples
-    --------
-    >>> shrink_effects([0.0, 4.0], [1.0, 1.0]).estimate.round(2).tolist()
-    [0.25, 3.75]
-    """
-    y, s = np.asarray(effect, dtype=np.float64), np.asarray(se, dtype=np.float64)
-    used = np.isfinite(y) & np.isfinite(s) & (s > 0)
-    if used.sum() < 2:
-        return Interval(y, y - 1.959964 * s, y + 1.959964 * s, s)
-    between = between_variance(y[used], s[used])
-    weight = 1 / (s[used] ** 2 + between)
-    centre = (weight * y[used]).sum() / weight.sum()
-    keep = between / (between + s[used] ** 2)
-    estimate, spread = y.copy(), s.copy()
-    estimate[used] = keep * y[used] + (1 - keep) * centre
-    # the second term: the centre itself is estimated
-    spread[used] = np.sqrt(keep * s[used] ** 2 + (1 - keep) ** 2 / weight.sum())
-    return Interval(estimate, estimate - 1.959964 * spread, estimate + 1.959964 * spread, spread)
