@@ -132,7 +132,6 @@ def _protect_record(record: pl.DataFrame, *, k: int) -> pl.DataFrame:
     about_customers = pl.col("predicted").is_not_null() & (pl.col("about") != "handoffs")
     shares = ["predicted", "came"]
     rules = dict.fromkeys(record.columns, LABEL) | {"n": CUSTOMERS} | dict.fromkeys(shares, SHARE)
-    rules = {c: r for c, r in rules.items() if not c.endswith(("_low", "_high"))}
     month = record.with_columns(pl.col("at").dt.truncate("1mo"))
     customers = protect(month.filter(about_customers), rules, customers="n", k=k)
     numbers = ["error", "rival_error", "gain", "gain_low", "gain_high"]

@@ -387,7 +387,9 @@ def _build(
     scale = journey_map.rating_scale.name if journey_map.rating_scale is not None else None
     attached = attach_ratings(encoded, ratings, within=journey_map.journey.gap, scale=scale)
     encoded = replace(encoded, events=attached.events)
-    numbered, segments, left_out = assign_segments(encoded.customers, customers, encoded.segments)
+    numbered, segments, left_out, rarer = assign_segments(
+        encoded.customers, customers, encoded.segments
+    )
     tell("splitting journeys")
     rows = split_journeys(
         encoded.events,
@@ -411,6 +413,7 @@ def _build(
         "customers": len(numbered),
         "journeys": int(rows["journey"][-1]) + 1,
         "segments_left_out": list(left_out),
+        "segments_rarer": rarer,
         "ratings": attached.counts,
         "segments_varying": encoded.segments_varying,
         "environments_rarer": encoded.rarer,
