@@ -90,8 +90,6 @@ def test_customers_may_have_further_text_columns_and_one_row_each() -> None:
         CUSTOMERS.validate(pl.DataFrame({"customer": ["a", "b", "a"]}))
 
 
-
-
 def test_rules_on_absent_optional_columns_say_nothing() -> None:
     contract = Contract(
         "T",
