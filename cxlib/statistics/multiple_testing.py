@@ -1,7 +1,8 @@
-"""Many cells are many tests: false-discovery rate.
+"""Many cells are many tests: false-discovery rate, and shrinkage of small cells.
 
 Of 120 cells without any effect, 6 have p < 0.05. Whatever is mined from many cells is judged by
-its q value, and the number of tests is said.
+its q value, the number of tests is said, and the estimates of small cells are drawn towards what
+cells are like in general before they are ranked.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cxlib.errors import CxError
-from cxlib.statistics.rates import divide
+from cxlib.statistics.heterogeneity import between_variance
+from cxlib.statistics.rates import Interval, divide
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["false_discovery_rate", "p_values"]
+__all__ = ["false_discovery_rate", "p_values", "shrink_effects"]
 
 
 def p_values(effect: ArrayLike, se: ArrayLike, *, df: ArrayLike = np.inf) -> Estimates:
@@ -84,3 +86,42 @@ def false_discovery_rate(
     result = np.full_like(given, np.nan)
     result[tested] = q
     return result
+
+
+def shrink_effects(effect: ArrayLike, se: ArrayLike) -> Interval:
+    """Effects of small cells, drawn towards the mean effect (empirical Bayes, normal).
+
+    Parameters
+    ----------
+    effect, se
+        Effects of the cells and their standard errors; a cell with an unknown or zero standard
+        error is left as it is and does not take part.
+
+    Returns
+    -------
+    Interval
+        Posterior mean and 95 % interval per cell. The variance between the cells is estimated by
+        moments (DerSimonian-Laird).
+
+    References
+    ----------
+    DerSimonian & Laird (1986), Meta-analysis in clinical trials. doi:10.1016/0197-2456(86)90046-2
+
+    Examples
+    --------
+    >>> shrink_effects([0.0, 4.0], [1.0, 1.0]).estimate.round(2).tolist()
+    [0.25, 3.75]
+    """
+    y, s = np.asarray(effect, dtype=np.float64), np.asarray(se, dtype=np.float64)
+    used = np.isfinite(y) & np.isfinite(s) & (s > 0)
+    if used.sum() < 2:
+        return Interval(y, y - 1.959964 * s, y + 1.959964 * s, s)
+    between = between_variance(y[used], s[used])
+    weight = 1 / (s[used] ** 2 + between)
+    centre = (weight * y[used]).sum() / weight.sum()
+    keep = between / (between + s[used] ** 2)
+    estimate, spread = y.copy(), s.copy()
+    estimate[used] = keep * y[used] + (1 - keep) * centre
+    # the second term: the centre itself is estimated
+    spread[used] = np.sqrt(keep * s[used] ** 2 + (1 - keep) ** 2 / weight.sum())
+    return Interval(estimate, estimate - 1.959964 * spread, estimate + 1.959964 * spread, spread)

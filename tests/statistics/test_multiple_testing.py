@@ -9,6 +9,7 @@ from cxlib.errors import CxError
 from cxlib.statistics.multiple_testing import (
     false_discovery_rate,
     p_values,
+    shrink_effects,
 )
 
 
@@ -52,3 +53,17 @@ def test_120_cells_without_any_effect_give_no_findings_nearly_always():
     q = np.stack([false_discovery_rate(row) for row in p])
     assert (p < 0.05).sum(axis=1).mean() == pytest.approx(6, abs=0.5)
     assert (q < 0.05).any(axis=1).mean() < 0.08
+
+
+def test_effects_that_do_not_differ_beyond_chance_are_drawn_together():
+    found = shrink_effects([1.0, 1.2, 0.9, np.nan], [0.5, 0.5, 0.5, 0.5])
+    assert np.ptp(found.estimate[:3]) == pytest.approx(0, abs=1e-9)
+    assert np.isnan(found.estimate[3])
+
+
+def test_shrunk_effects_hold_the_truth():
+    rng = np.random.default_rng(10)
+    truth = rng.normal(1, 0.7, 2000)
+    se = rng.uniform(0.2, 1.5, 2000)
+    found = shrink_effects(rng.normal(truth, se), se)
+    assert 0.935 <= ((found.low <= truth) & (truth <= found.high)).mean() <= 0.965
