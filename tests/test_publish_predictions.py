@@ -72,3 +72,14 @@ def test_a_snapshot_without_predictions_says_so(workspace):
     plain = publish(workspace, k=K, answers=["touchpoints"])
     with pytest.raises(WorkspaceError, match="holds no predictions"):
         Snapshot.open(plain.folder).predictions()
+
+
+def test_a_log_without_any_forecast_is_published_with_its_reason(tmp_path):
+    log = walk_customers(1, lambda source, here, day: 0.4, customers=60, days=60)
+    found = publish(
+        workspace_of(tmp_path / "ws", log, days=60), k=K, answers=["predictions"]
+    ).predictions()
+    assert found.table.is_empty()
+    assert found.under_way.is_empty()
+    assert found.handoff_reason
+    assert not any(sign.isdigit() for sign in found.handoff_reason + found.customer_reason)

@@ -92,6 +92,8 @@ def _protect_handoffs(table: pl.DataFrame, arrivals: Arrivals, *, k: int) -> pl.
     from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
 
     keys = ["source_place", "target_place"]
+    if table.is_empty():
+        return table.select(c for c in table.columns if c not in keys)
     people = (
         arrivals.arrivals.group_by(source_place="source", target_place="target")
         .agg(pl.col("customers", "n").sum().cast(pl.Int64))
