@@ -40,7 +40,7 @@ ROOMS = (
     ("opportunities", "prediction"),
     ("figures",),
     ("publish",),
-    ("brief", "panels"),
+    ("brief", "views"),
     ("serve",),
     ("export",),
     ("front",),
