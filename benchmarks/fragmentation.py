@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from worlds import benchmark_world
 
 from cxlib.fragmentation import measure_fragmentation, read_arrivals
 from cxlib.ingest import read_customers, read_events
 from cxlib.journey_map import read_journey_map
-from cxlib.simulate import Simulated, benchmark_world
+from cxlib.simulate import Simulated
 from cxlib.store import Workspace, build_workspace
 from cxlib.summary import Selection, summarise
 
@@ -158,7 +159,7 @@ def write_table(tallies: dict[str, Tally], path: Path) -> None:
     lines = [
         "# Fragmentation: recall, false findings, coverage",
         "",
-        "Made by `python benchmarks/fragmentation.py`; worlds of `cxlib.simulate.benchmark_world`,",
+        "Made by `python benchmarks/fragmentation.py`; worlds of `benchmarks/worlds.py`,",
         f"seeds from {FIRST_SEED}, 30,000 customers each. Required: recall at least 0.95",
         "(half the size: 0.60), false at most 0.05 of the findings, at most 0.2 false findings per",
         "log without fault. The harder worlds go beyond that: faults on rare handoffs, a habit of",

@@ -13,7 +13,7 @@ Side by side  cx.compare(ws, app, cx.Where(channel="web"))
               cx.compare_segments(ws, dimension="persona")
 What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
               cx.describe_signals(ws); cx.check(ws): is it silent without a fault?
-What comes    cx.predict_breaks(ws); cx.predict_journeys(ws); cx.backtest(ws)
+What comes    cx.predict_breaks(ws): handoffs and customers under way, held against the past
 What to do    cx.list_priorities(ws); cx.measure_plan(ws): what became of the plan
               cx.what_if(ws, [cx.Change(...)]); cx.find_expansions(ws); cx.read_experiment(…)
 Show it       cx.plot(result); cx.explain(result); cx.save(figure, "slide.png", size="slide")
@@ -33,11 +33,8 @@ from cxlib.lazy import load_lazily
 if TYPE_CHECKING:
     from cxlib.errors import CxError as CxError
     from cxlib.fragmentation.described import describe_signals as describe_signals
-    from cxlib.front.breaking import backtest as backtest
     from cxlib.front.breaking import check as check
     from cxlib.front.breaking import find_breaks as find_breaks
-    from cxlib.front.breaking import predict_breaks as predict_breaks
-    from cxlib.front.breaking import predict_journeys as predict_journeys
     from cxlib.front.breaking import watch as watch
     from cxlib.front.comparing import Comparison as Comparison
     from cxlib.front.comparing import compare as compare
@@ -83,6 +80,7 @@ if TYPE_CHECKING:
     from cxlib.opportunities.priorities import list_priorities as list_priorities
     from cxlib.opportunities.what_if import Change as Change
     from cxlib.opportunities.what_if import estimate_what_if as what_if
+    from cxlib.prediction.predict import predict_breaks as predict_breaks
     from cxlib.store import Workspace as Workspace
     from cxlib.where import Where as Where
 

@@ -1,16 +1,15 @@
 """The frames that the rooms of this package hand to each other, and the rules they keep.
 
 A `Contract` is a name, columns with dtypes, a key and named rules, each with a hint.
-`Contract.validate` raises on the first broken rule; `Contract.quarantine` sets the rows that break
-one aside, with the reason. Both look at the data once and columnwise, so that ten million rows pass
-in about a second.
+`Contract.validate` raises on the first broken rule; it looks at the data once and columnwise, so
+that ten million rows pass in about a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import polars as pl
 from polars.datatypes import DataType, DataTypeClass
@@ -28,7 +27,6 @@ __all__ = [
     "UNMAPPED",
     "Column",
     "Contract",
-    "Quarantined",
     "Rule",
 ]
 
@@ -68,13 +66,6 @@ class Rule:
     holds: pl.Expr
     column: str
     hint: str
-
-
-class Quarantined(NamedTuple):
-    """The rows that keep every rule, and the others with their `reason` in front."""
-
-    kept: pl.DataFrame
-    set_aside: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,30 +140,6 @@ class Contract:
         if self.unique:
             self._check_unique(frame.lazy())
         return frame
-
-    def quarantine(self, frame: pl.DataFrame) -> Quarantined:
-        """Split `frame` into rows that keep every rule and rows that break one, with the first rule
-        broken.
-
-        Missing columns and wrong dtypes are not a matter of rows and raise as in `validate`. Of
-        rows that share a unique key the first stays.
-
-        Returns
-        -------
-        Quarantined
-            `kept`, with the columns of `frame`, and `set_aside`, with the same and `reason`
-            (String) in front.
-        """
-        self._check_columns(frame.schema)
-        rules = [*self._null_rules(frame.schema), *self.rules_for(frame.schema)]
-        broken: list[pl.Expr] = [pl.when(_breaks(r)).then(pl.lit(r.name)) for r in rules]
-        reason = pl.coalesce(broken or [pl.lit(None, pl.String)])
-        if self.unique:
-            again = ~pl.struct(self.key).is_first_distinct()
-            reason = pl.coalesce(reason, pl.when(again).then(pl.lit(self._unique_name)))
-        marked = frame.select(reason.alias("reason"), pl.all())
-        is_kept = pl.col("reason").is_null()
-        return Quarantined(marked.filter(is_kept).drop("reason"), marked.filter(~is_kept))
 
     def rules_for(self, schema: pl.Schema) -> Iterator[Rule]:
         """Yield the rules whose columns are all present."""

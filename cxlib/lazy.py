@@ -19,24 +19,19 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 
-def load_lazily(
-    package: str, homes: Mapping[str, str] | None = None
-) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+def load_lazily(package: str) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Give a package its ``__getattr__`` and ``__dir__`` (PEP 562).
 
     Parameters
     ----------
     package
         Its ``__name__``.
-    homes
-        For every name, the module below the package where it is defined; None: as its imports for
-        type checkers say.
 
     Examples
     --------
@@ -47,10 +42,7 @@ def load_lazily(
     (True, False)
     """
     module = sys.modules[package]
-    named = _named(str(module.__file__))
-    if homes is not None:
-        named = ((name, f"{package}.{home}", name) for name, home in homes.items())
-    found = {name: (home, attribute) for name, home, attribute in named}
+    found = {name: (home, attribute) for name, home, attribute in _named(str(module.__file__))}
 
     def get(name: str) -> object:
         if name not in found:

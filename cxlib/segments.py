@@ -24,6 +24,12 @@ __all__ = [
 MAX_SEGMENTS = 256
 """Most combinations of segment values that the summary keeps apart."""
 
+RARER = "(rarer values)"
+"""Stands for the values of a dimension beyond what `MAX_SEGMENTS` lets be kept apart."""
+
+LEAST_CUSTOMERS = 20
+"""Customers a value needs to be kept apart where others of its dimension are put together."""
+
 _FROM_LOG = "\x00log"
 
 
@@ -72,7 +78,7 @@ def assign_segments(
     customers: pl.DataFrame,
     table: pl.DataFrame | None,
     logged: pl.DataFrame | None = None,
-) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
+) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...], dict[str, int]]:
     """Give every customer the number of its combination of segment values.
 
     Parameters
@@ -93,7 +99,9 @@ def assign_segments(
         ``segment`` and a String column ``segment.NAME`` per dimension; "unknown" where a customer
         has no value.
     left_out
-        Dimensions with so many values that the summary cannot keep them apart.
+        Dimensions of which hardly a value can be kept apart, such as free text.
+    rarer
+        For dimensions with too many values, how many of them, the rarest, are one value `RARER`.
     """
     told = customers.select("customer", "name")
     if table is not None:
@@ -111,19 +119,31 @@ def assign_segments(
             customers.with_columns(segment=pl.lit(0, pl.UInt16)),
             pl.DataFrame({"segment": [0]}, schema={"segment": pl.UInt16}),
             (),
+            {},
         )
     told = told.with_columns(pl.col(names).fill_null(UNKNOWN))
     # fewest values first, so that one column of free text cannot crowd out the useful ones
     by_size = sorted(names, key=lambda c: (told[c].n_unique(), names.index(c)))
     kept: list[str] = []
+    rarer: dict[str, int] = {}
     for name in by_size:
-        if told.select(pl.struct(*kept, name).n_unique()).item() <= MAX_SEGMENTS:
-            kept.append(name)
+        if told.select(pl.struct(*kept, name).n_unique()).item() > MAX_SEGMENTS:
+            before = told.select(pl.struct(kept).n_unique()).item() if kept else 1
+            counted = told[name].value_counts().sort(["count", name], descending=[True, False])
+            common = counted.head(MAX_SEGMENTS // before - 1).filter(
+                pl.col("count") >= LEAST_CUSTOMERS
+            )[name]
+            if len(common) < 2:
+                continue
+            value = pl.when(pl.col(name).is_in(common.implode())).then(name)
+            told = told.with_columns(value.otherwise(pl.lit(RARER)).alias(name))
+            rarer[name.removeprefix(DIMENSION)] = len(counted) - len(common)
+        kept.append(name)
     kept = [c for c in names if c in kept]
     left_out = tuple(c.removeprefix(DIMENSION) for c in names if c not in kept)
     if not kept:
-        numbered, segments, _ = assign_segments(customers, None)
-        return numbered, segments, left_out
+        numbered, segments, _, _ = assign_segments(customers, None)
+        return numbered, segments, left_out, {}
     segments = (
         told.select(kept)
         .unique()
@@ -131,7 +151,7 @@ def assign_segments(
         .select(pl.int_range(pl.len(), dtype=pl.UInt16).alias("segment"), *kept)
     )
     code = told.join(segments, on=kept, how="left", maintain_order="left")["segment"]
-    return customers.with_columns(code), segments, left_out
+    return customers.with_columns(code), segments, left_out, rarer
 
 
 def _dimensions_of(table: pl.DataFrame, *, key: str) -> pl.DataFrame:

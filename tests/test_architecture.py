@@ -37,7 +37,7 @@ ROOMS = (
     ("grounds",),
     ("signals",),
     ("fragmentation",),
-    ("opportunities",),
+    ("opportunities", "prediction"),
     ("figures",),
     ("publish",),
     ("brief", "views"),

@@ -207,15 +207,13 @@ def test_watch_says_before_and_since(workspace):
 def test_predict_prints_forecasts_beside_their_backtest_and_names_nobody(workspace, tmp_path):
     listed = tmp_path / "under_way.csv"
     printed = cx("predict", workspace, "--top", 3, "--customers", listed)
-    assert printed.count("Held against what came") == 1  # handoffs have too few arrivals here
-    assert "handoffs. Not measurable, because" in printed
+    assert "held against what came" in printed
     told = cx_json("predict", workspace)
-    assert told["handoffs"]["reason"]
-    assert told["handoffs"]["table"] == []
+    assert told["handoffs"]["sentence"] in printed.replace("\n", " ")
+    assert (told["handoffs"]["reason"] is None) == bool(told["handoffs"]["table"])
     under_way = told["under_way"]
-    assert sum(band["customers"] for band in under_way["by_risk"]) == under_way["customers"] > 0
     assert sum(row["customers"] for row in under_way["table"]) == under_way["customers"]
-    assert 0 < told["backtest"]["journeys"][-1]["brier"] < 0.25
+    assert all(row["error"] > 0 for row in told["backtest"]["table"])
     ids = pl.read_csv(listed, schema_overrides={"customer": pl.String})["customer"]
     assert ids.n_unique() == under_way["customers"]
     text = json.dumps(told) + printed
@@ -224,9 +222,10 @@ def test_predict_prints_forecasts_beside_their_backtest_and_names_nobody(workspa
 
 def test_predict_on_a_short_log_says_why(shop_workspace):
     printed = cx("predict", shop_workspace)
-    assert printed.count("Not measurable, because") == 2
+    assert "No handoff is forecast, because the log has 3 customers" in printed
     told = cx_json("predict", shop_workspace)
-    assert "not measurable, because" in told["backtest"]["sentences"][0]
+    assert told["under_way"]["reason"] == told["handoffs"]["reason"]
+    assert told["backtest"] == {"sentences": [], "table": []}
     assert "signal" in cx("predict", shop_workspace, "--signal", "delay", code=1)
 
 

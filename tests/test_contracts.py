@@ -90,18 +90,6 @@ def test_customers_may_have_further_text_columns_and_one_row_each() -> None:
         CUSTOMERS.validate(pl.DataFrame({"customer": ["a", "b", "a"]}))
 
 
-def test_quarantine_splits_and_gives_the_first_reason() -> None:
-    frame = pl.concat([events(), events(customer=[None, "c"], touchpoint=["", "x"])])
-    kept, set_aside = EVENTS.quarantine(frame)
-    assert kept.equals(frame.filter(pl.col("customer").is_not_null()))
-    assert set_aside["reason"].to_list() == ["customer is never empty"]
-    assert kept.height + set_aside.height == frame.height
-    EVENTS.validate(kept)
-    again = CUSTOMERS.quarantine(pl.DataFrame({"customer": ["a", "a", "b"]}))
-    assert again.kept["customer"].to_list() == ["a", "b"]
-    assert again.set_aside["reason"].to_list() == ["one row for each customer"]
-
-
 def test_rules_on_absent_optional_columns_say_nothing() -> None:
     contract = Contract(
         "T",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 from collections import Counter, defaultdict
 from datetime import datetime
 from math import sqrt
@@ -13,8 +14,8 @@ from statistics import fmean
 
 import pytest
 
-from cxlib.datasets import DATASETS, SamplePaths, find_log, sample_paths, sample_truth
-from cxlib.errors import InputError, UnknownNameError
+from cxlib.datasets import SamplePaths, sample_paths
+from cxlib.errors import InputError
 from cxlib.journey_map import read_journey_map
 from cxlib.simulate import retailer_world, simulate_sample, write_sample
 from cxlib.simulate.__main__ import main
@@ -50,7 +51,7 @@ def test_the_sample_is_small() -> None:
 
 
 def test_the_truth_counts_what_is_wrong_with_the_rows(contacts: Rows) -> None:
-    truth = sample_truth()
+    truth = json.loads(sample_paths().truth.read_text())
     assert len(contacts) == truth["rows"]
     assert len(contacts) - len({tuple(r.values()) for r in contacts}) == truth["duplicated_rows"]
     assert sum(not row["client"] for row in contacts) == truth["rows_without_customer"]
@@ -88,7 +89,7 @@ def test_the_log_holds_only_what_the_map_knows(contacts: Rows) -> None:
 
 def steps(contacts: Rows) -> dict[str, list[tuple[datetime, str]]]:
     """Clean contacts of each customer, newsletters left out, in order of time."""
-    robots = set(sample_truth()["robots"])
+    robots = set(json.loads(sample_paths().truth.read_text())["robots"])
     found: dict[str, set[tuple[datetime, str]]] = defaultdict(set)
     for row in contacts:
         if row["client"] in robots or not row["client"] or not row["when"].startswith("2025-"):
@@ -141,7 +142,7 @@ def test_any_size_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["sample", "--customers", "500", "--seed", "3", "--out", str(tmp_path)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
     paths = sample_paths(tmp_path)
-    assert sample_truth(tmp_path)["customers"] == 500
+    assert json.loads(paths.truth.read_text())["customers"] == 500
     first = paths.contacts.read_bytes()
     write_sample(tmp_path, customers=500, seed=3)
     assert paths.contacts.read_bytes() == first
@@ -152,22 +153,3 @@ def test_any_size_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_an_absent_sample_says_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"lacks contacts.csv.gz.*python -m cxlib.simulate"):
         sample_paths(tmp_path)
-
-
-def test_logs_are_found_or_it_is_said_where_to_get_them(tmp_path: Path) -> None:
-    assert find_log("sample") == sample_paths().contacts
-    with pytest.raises(InputError, match=r"not part of this package.*10\.4121"):
-        find_log("bpic2012", tmp_path)
-    (tmp_path / "bpic2012.xes.gz").touch()
-    assert find_log("bpic2012", tmp_path / "elsewhere", tmp_path) == tmp_path / "bpic2012.xes.gz"
-    with pytest.raises(UnknownNameError, match="bpic2012"):
-        find_log("bpic2021")
-
-
-def test_every_data_set_says_whose_it_is() -> None:
-    assert list(DATASETS) == ["sample", "bpic2012", "receipt"]
-    for name, dataset in DATASETS.items():
-        assert dataset.name == name
-        assert dataset.licence
-        assert dataset.source
-        assert (dataset.doi is None) == (name == "sample")

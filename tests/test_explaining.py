@@ -48,7 +48,7 @@ def test_every_result_of_a_bare_workspace_can_be_said_and_drawn(bare):
         measured = getattr(cx, f"measure_{name}")(bare)
         assert cx.explain(measured).answer
         cx.plot(measured)
-    for found in (cx.find_breaks(bare), cx.predict_breaks(bare), cx.predict_journeys(bare)):
+    for found in (cx.find_breaks(bare), cx.predict_breaks(bare)):
         assert cx.explain(found).answer
         cx.plot(found)
 

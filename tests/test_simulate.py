@@ -6,7 +6,6 @@ the difference recounted (one false alarm in 16,000 draws, and the seeds are fix
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from worlds import benchmark_world, count_handoffs
 
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.journey_map import parse_journey_map
@@ -32,12 +32,9 @@ from cxlib.simulate import (
     Persona,
     Segment,
     World,
-    benchmark_world,
-    count_handoffs,
     simulate_journeys,
 )
 from cxlib.simulate import journeys as journeys_module
-from cxlib.simulate.__main__ import main
 from cxlib.simulate.log import uniform_of
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -550,13 +547,3 @@ def test_harder_benchmark_breaks_rarer_handoffs() -> None:
 def test_too_many_faults_are_refused() -> None:
     with pytest.raises(InputError, match="ask for fewer"):
         benchmark_world(1, faults=60, customers=3_000)
-
-
-def test_command_line_writes_a_log_to_measure_by(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
-    arguments = ["benchmark", "--customers", "2000", "--faults", "0", "--out", str(tmp_path)]
-    assert main(arguments) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
-    assert pl.read_parquet(tmp_path / "events.parquet").height > 5_000
-    assert json.loads((tmp_path / "truth.json").read_text()) == []
-    assert main([*arguments[:2], "0", *arguments[3:]]) == 1
-    assert "at least 1" in capsys.readouterr().err

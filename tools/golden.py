@@ -23,8 +23,8 @@ from typing import Any
 
 import polars as pl
 
-from cxlib.datasets import find_log, sample_paths
-from cxlib.errors import CxError
+from cxlib.datasets import sample_paths
+from cxlib.errors import CxError, InputError
 from cxlib.segments import dimension_values
 from cxlib.store import Workspace, build_workspace
 from cxlib.summary import Selection
@@ -45,14 +45,16 @@ def _build(name: str, out: Path) -> Workspace:
     from cxlib.ingest import read_customers, read_events, read_ratings
     from cxlib.journey_map import read_journey_map
 
-    file = find_log(name, *([] if name == "sample" else [ROOT.parent / "shared" / "data"]))
     if name != "sample":
+        file = next((ROOT.parent / "shared" / "data").glob(f"{name}.*"), None)
+        if file is None:
+            raise InputError(f"{name} is not in ../shared/data")
         journey_map = read_journey_map(ROOT / "data" / "maps" / f"{name}.yaml")
         return build_workspace(read_events([file], journey_map=journey_map), out)
     paths = sample_paths()
     journey_map = read_journey_map(paths.journey_map)
     return build_workspace(
-        read_events([file], journey_map=journey_map),
+        read_events([paths.contacts], journey_map=journey_map),
         out,
         customers=read_customers(paths.customers, journey_map=journey_map),
         ratings=read_ratings(paths.ratings, journey_map=journey_map),
@@ -63,7 +65,8 @@ def _answers(
     workspace: Workspace, steps: tuple[str, ...]
 ) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Every answer by name, each asked when it is called."""
-    from cxlib import fragmentation, measures
+    from cxlib import measures
+    from cxlib.prediction import predict_breaks
 
     yield "report", lambda: {k: v for k, v in workspace.report.items() if k != "files"}
     summary = workspace.summary()
@@ -82,7 +85,7 @@ def _answers(
         yield f"waits{part}", partial(measures.measure_waits, workspace, where=where)
         yield f"funnel{part}", partial(measures.measure_funnel, workspace, steps=steps, where=where)
         yield f"findings{part}", partial(_findings, workspace, where)
-    yield "predicted handoffs", lambda: fragmentation.predict_handoffs(workspace)
+    yield "predictions", lambda: predict_breaks(workspace)
     yield "paths", lambda: measures.measure_paths(workspace)
 
 

@@ -47,9 +47,7 @@ if TYPE_CHECKING:
     from cxlib.figures.funnels import plot_funnel as plot_funnel
     from cxlib.figures.paths import describe_paths as describe_paths
     from cxlib.figures.paths import plot_paths as plot_paths
-    from cxlib.figures.risk import plot_calibration as plot_backtest
-    from cxlib.figures.risk import plot_handoff_forecast as plot_handoff_forecast
-    from cxlib.figures.risk import plot_journey_risk as plot_journey_risk
+    from cxlib.figures.prediction import plot_prediction as plot_prediction
     from cxlib.figures.stage_funnel import describe_stage_funnel as describe_stage_funnel
     from cxlib.figures.stage_funnel import plot_stage_funnel as plot_stage_funnel
     from cxlib.figures.step_matrix import describe_step_matrix as describe_step_matrix

@@ -1,26 +1,19 @@
-"""Findings, and what could break next."""
+"""Findings."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 from cxlib.errors import InputError
 from cxlib.where import Where, read_days
 
 if TYPE_CHECKING:
-    from cxlib.fragmentation import (
-        Backtest,
-        Findings,
-        HandoffForecast,
-        JourneyRisk,
-        SelfTest,
-        Watch,
-    )
+    from cxlib.fragmentation import Findings, SelfTest, Watch
     from cxlib.store import Workspace
 
-__all__ = ["backtest", "check", "find_breaks", "predict_breaks", "predict_journeys", "watch"]
+__all__ = ["check", "find_breaks", "watch"]
 
 
 def find_breaks(workspace: Workspace, *, where: Where | None = None) -> Findings:
@@ -88,48 +81,3 @@ def check(
     from cxlib.fragmentation import check_fragmentation
 
     return check_fragmentation(workspace, shuffles=shuffles, signals=signals, seed=seed)
-
-
-def predict_breaks(workspace: Workspace, *, signal: str = "abandonment") -> HandoffForecast:
-    """Forecast by how much each handoff will be worse than like handoffs in the next period.
-
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    signal
-        "abandonment" or "backtracking".
-    """
-    from cxlib.fragmentation import predict_handoffs
-
-    return predict_handoffs(workspace, signal=signal)
-
-
-def predict_journeys(workspace: Workspace, *, horizon: timedelta | None = None) -> JourneyRisk:
-    """Predict which customers now under way will fall silent or be sent back.
-
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    horizon
-        Silence that counts as having left; the gap of the journey map by default.
-    """
-    from cxlib.fragmentation import predict_journey_risk
-
-    return predict_journey_risk(workspace, horizon=horizon)
-
-
-def backtest(workspace: Workspace, *, signal: str = "abandonment") -> Backtest:
-    """Make the predictions again at past dates, and hold them against what came.
-
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    signal
-        Of the handoffs: "abandonment" or "backtracking".
-    """
-    from cxlib.fragmentation import backtest_risk
-
-    return backtest_risk(workspace, signal=signal)

@@ -142,7 +142,9 @@ def read_source(
     if journey_map is None:
         return read_table(source, reading)
     named = journey_map.named_columns()
-    return add_named(read_table(source, reading, wanted=(*COLUMNS, *named)), named)
+    table = read_table(source, reading, wanted=(*COLUMNS, *named))
+    decimal = reading.decimal or ("." if source.is_typed else None)
+    return add_named(table, named, decimal=decimal)
 
 
 def read_events(

@@ -5,31 +5,42 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
+from operator import mul
 
 import polars as pl
 
+from cxlib.ingest.numbers import read_numbers
 from cxlib.ingest.raw import RawTable
 
 __all__ = ["add_named"]
 
 
-def add_named(table: RawTable, names: Iterable[str]) -> RawTable:
+def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = None) -> RawTable:
     """Return a table with the columns that are asked for and can be made from those it has.
 
     ``payload.user.id`` is the value at ``user.id`` of the JSON text in column ``payload``;
-    ``Date + Time`` are the cells of both columns with a blank between them. A column of that very
-    name comes first.
+    ``Date + Time`` are the cells of both columns with a blank between them; ``Quantity * Price``
+    the product of their numbers, written with the `decimal` mark. A column of that very name comes
+    first.
     """
     there = dict.fromkeys(table.columns)
     made: dict[str, pl.Expr] = {}
     for name in dict.fromkeys(names):
         if name in there:
             continue
-        if " + " in name:
-            parts = [_one(part.strip(), there) for part in name.split(" + ")]
-            if all(part is not None for part in parts):
-                texts = [_without_midnight(part) for part in parts if part is not None]
+        mark = next((m for m in (" + ", " * ") if m in name), None)
+        if mark is not None:
+            found = [_one(part.strip(), there) for part in name.split(mark)]
+            parts = [part for part in found if part is not None]
+            if len(parts) < len(found):
+                continue
+            if mark == " * ":
+                several = pl.struct(p.alias(str(i)) for i, p in enumerate(parts))
+                product = partial(_product, decimal=decimal)
+                made[name] = several.map_batches(product, return_dtype=pl.String)
+            else:
+                texts = [_without_midnight(part) for part in parts]
                 made[name] = pl.concat_str(texts, separator=" ", ignore_nulls=True)
         elif (inner := _one(name, there)) is not None:
             made[name] = inner
@@ -53,6 +64,13 @@ def _one(name: str, there: dict[str, None]) -> pl.Expr | None:
         if own in there:
             return pl.col(own).cast(pl.String)
     return None
+
+
+def _product(cells: pl.Series, decimal: str | None) -> pl.Series:
+    """Multiply the numbers of columns; null where one of them is none."""
+    factors = [read_numbers(part, decimal=decimal).values for part in cells.struct.unnest()]
+    written = reduce(mul, factors).round(9).cast(pl.String)
+    return written.str.replace(".", decimal or ".", literal=True)
 
 
 def _without_midnight(part: pl.Expr) -> pl.Expr:

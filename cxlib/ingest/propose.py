@@ -33,7 +33,7 @@ from cxlib.ingest.roles import (
     rates,
     vary_labels,
 )
-from cxlib.ingest.sources import Paths, find_sources
+from cxlib.ingest.sources import Paths, Source, find_sources
 from cxlib.ingest.stages import (
     Stages,
     fold,
@@ -141,7 +141,7 @@ def propose_map(
         heads.append((source, rows))
         read += height
     looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
-    log = _look(relate_tables(heads), looked + "s" * (len(heads) != 1))
+    log = _look(relate_tables(_in_one_order(heads)), looked + "s" * (len(heads) != 1))
     doubts = list(log.roles.doubts)
     name = log.related.name.split(".")[0].replace("_", " ")
     body = [
@@ -178,6 +178,23 @@ def _raw(table: RawTable) -> tuple[pl.DataFrame, int]:
     step = -(-height // ROWS) or 1
     some = replace(table, frame=table.frame.gather_every(step)) if step > 1 else table
     return some.collect(pl.when(raw != "").then(raw).name.keep()), height
+
+
+def _in_one_order(heads: list[tuple[Source, pl.DataFrame]]) -> list[tuple[Source, pl.DataFrame]]:
+    """Write times as ISO where files put day and month in other orders: each is read by itself."""
+    columns = dict.fromkeys(c for _, rows in heads for c in rows.columns) if heads[1:] else {}
+    for column in columns:
+        of = {i: rows[column].drop_nulls() for i, (_, rows) in enumerate(heads) if column in rows}
+        if not any(guess_time_format(texts.head(50).to_list()) for texts in of.values()):
+            continue
+        guesses = {i: guess_time_format(texts.unique().to_list()) for i, texts in of.items()}
+        sure = {i: g[0].startswith("%m") for i, g in guesses.items() if g is not None and g[1]}
+        for i in sure if len(set(sure.values())) > 1 else ():
+            source, rows = heads[i]
+            read = read_instants(rows[column], where=str(source), refuse=False).values
+            iso = read.dt.replace_time_zone(None).dt.strftime("%Y-%m-%dT%H:%M:%S%.f")
+            heads[i] = (source, rows.with_columns(iso.alias(column)))
+    return heads
 
 
 def _look(related: Related, looked: str) -> _Log:

@@ -108,7 +108,7 @@ class IngestReport:
         Contacts with a value, by column of the map's `environment`.
     masked
         Personal data replaced in comments, by kind (`cxlib.ingest.masking`).
-    segments_left_out, customers_without_segment, ratings, tables_set_aside
+    segments_left_out, segments_rarer, customers_without_segment, ratings, tables_set_aside
         From the tables of customers and ratings, where there were any; the last: rows of theirs in
         quarantine by table and reason, which are no rows of the log.
     """
@@ -137,6 +137,7 @@ class IngestReport:
     robots: int | None = None
     robot_contacts: int | None = None
     segments_left_out: tuple[str, ...] = ()
+    segments_rarer: Mapping[str, int] = field(default_factory=dict)
     customers_without_segment: int | None = None
     ratings: Mapping[str, Any] | None = None
     masked: Mapping[str, int] = field(default_factory=dict)
@@ -288,8 +289,12 @@ class IngestReport:
             yield "ratings", ", ".join(f"{_number(v)} {k}" for k, v in self.ratings.items())
         for name, customers in self.segments_varying.items():
             yield "segment changes", f"{name} for {customers:,} customers; the first value counts"
-        for name, values in self.environments_rarer.items():
-            yield "environment", f"{name} has {values:,} rare values, which are put together"
+        rare = {"environment": self.environments_rarer, "segment": self.segments_rarer}
+        yield from (
+            (kind, f"{name} has {values:,} rare values, which are put together")
+            for kind, rarer in rare.items()
+            for name, values in rarer.items()
+        )
         if self.customers_without_segment:
             yield "customers without segment", f"{self.customers_without_segment:,}"
         if self.segments_left_out:

@@ -92,6 +92,8 @@ _SPECIAL: Mapping[str, tuple[str, ...]] = {
     "sequence": ("sequence", "seq", "event index", "hit number", "reihenfolge", "volgorde",
                  "event number", "position"),
 }  # fmt: skip
+_QUANTITY = ("quantity", "qty", "menge", "aantal", "cantidad", "pieces", "units")
+_PRICE = ("unit price", "item price", "price", "einzelpreis", "preis", "prijs", "precio")
 _ASKED = vocabulary("review satisfaction nps csat ces survey customer")
 _NOT_RATED = vocabulary("lead credit risk health quality page seo fraud")
 _NOT_PAID = vocabulary("unit tax discount page views id currency lifetime")
@@ -296,6 +298,7 @@ def guess_roles(
         if found:
             best = min(found, key=lambda rc: rc[0])[1]
             roles.columns[role] = Guess(best.name, f"its name and content look like {role}")
+    _guess_product(roles, free)
     times = [c for c in rank_times(free) if c.name not in roles.taken()]
     ended = [
         c for c in times if set(c.words) & {"end", "ended", "finished", "ende", "einde", "stop"}
@@ -314,6 +317,19 @@ def guess_roles(
     }
     _guess_surroundings(roles, {n: c for n, c in free.items() if n not in by_touchpoint})
     return roles
+
+
+def _guess_product(roles: Roles, free: Mapping[str, Column]) -> None:
+    """Of lines with a price for one and how many, the amount is their product."""
+    numbers = [c for c in free.values() if c.kind == "number"]
+    found = [
+        next((c.name for c in numbers if (r := _named(c, n)) is not None and r < len(n)), None)
+        for n in (_QUANTITY, _PRICE)
+    ]
+    paid = roles.columns.get("amount")
+    if None not in found and (paid is None or paid.value == found[1]):
+        name = f"{found[0]} * {found[1]}"
+        roles.columns["amount"] = Guess(name, "how many, times the price of one")
 
 
 def vary_labels(

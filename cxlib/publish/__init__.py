@@ -27,11 +27,5 @@ __all__ = [
 ]
 
 # The server reads snapshots only and stays small: the rest is loaded when used.
-_HOME = {
-    "SnapshotChanges": "compare",
-    "compare_snapshots": "compare",
-    "publish": "write",
-}
-
-__getattr__, __dir__ = load_lazily(__name__, _HOME)
+__getattr__, __dir__ = load_lazily(__name__)
 make_callable(__name__, "cxlib.front.sharing")

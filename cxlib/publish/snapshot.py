@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cxlib.measures.stage_funnel import StageFunnel
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
-    from cxlib.publish.predictions import Predictions
+    from cxlib.prediction import Prediction
 
 __all__ = ["Snapshot", "find_snapshot"]
 
@@ -145,7 +145,7 @@ class Snapshot:
         known = None if segment is None else (segment[0], segment[1])
         return read_findings(self.folder, chosen.index(known), known)
 
-    def predictions(self) -> Predictions:
+    def predictions(self) -> Prediction:
         """Return what could break next, and how good such predictions were, for everybody.
 
         Raises

@@ -2,11 +2,10 @@
 
 `simulate_journeys` walks customers through a `World` and returns the raw log they leave, together
 with the truth: the faults that were planted and what each one really changed.
-`benchmark_world` draws worlds to measure by, `retailer_world` is the world of the sample, and
-`write_sample` writes the sample's files in any size, as ``python -m cxlib.simulate`` does.
+`retailer_world` is the world of the sample, `write_sample` writes the sample's files in any size,
+as ``python -m cxlib.simulate`` does. Worlds to measure by are drawn by `benchmarks/worlds.py`.
 """
 
-from cxlib.simulate.benchmark import Benchmark, benchmark_world, count_handoffs
 from cxlib.simulate.journeys import Simulated, simulate_journeys
 from cxlib.simulate.retailer import retailer_faults, retailer_world
 from cxlib.simulate.sample import simulate_sample, write_sample
@@ -25,7 +24,6 @@ from cxlib.simulate.world import (
 
 __all__ = [
     "FAULT_KINDS",
-    "Benchmark",
     "Campaign",
     "Contact",
     "Environment",
@@ -36,8 +34,6 @@ __all__ = [
     "Segment",
     "Simulated",
     "World",
-    "benchmark_world",
-    "count_handoffs",
     "retailer_faults",
     "retailer_world",
     "simulate_journeys",

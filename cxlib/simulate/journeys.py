@@ -121,10 +121,8 @@ def simulate_journeys(
 
     Examples
     --------
-    >>> from cxlib.simulate import benchmark_world
-    >>> made = benchmark_world(7, faults=0)
-    >>> small = simulate_journeys(made.world, customers=100, seed=7)
-    >>> small.customers.height
+    >>> from cxlib.simulate import retailer_world
+    >>> simulate_journeys(retailer_world(), customers=100, seed=7).customers.height
     100
     """
     if customers < 1:

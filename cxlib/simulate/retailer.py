@@ -7,12 +7,15 @@ purchase. What is known about it, because it was planted: `retailer_faults`.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import Any
 
 import numpy as np
+import yaml
 
-from cxlib.simulate.retailer_contacts import CONTACTS, MOVES
 from cxlib.simulate.world import (
     Campaign,
+    Contact,
     Environment,
     Fault,
     Mailing,
@@ -56,12 +59,13 @@ _COMMENTS = {
 
 def retailer_world() -> World:
     """Return the world of the sample: 25 touchpoints on 8 channels, four stages, four personas."""
-    names = [contact.name for contact in CONTACTS]
-    transitions = np.array([[MOVES[a].get(b, 0.0) for b in names] for a in names])
+    contacts, moves = _read_contacts()
+    names = [contact.name for contact in contacts]
+    transitions = np.array([[moves[a].get(b, 0.0) for b in names] for a in names])
     return World(
         name="Demo retailer",
         stages=("awareness", "exploration", "conversion", "aftersales"),
-        contacts=CONTACTS,
+        contacts=contacts,
         transitions=transitions,
         arrivals={
             "display ad": 30,
@@ -117,6 +121,21 @@ def retailer_world() -> World:
         issues={"delivery": 0.34, "size": 0.26, "defect": 0.16, "refund": 0.14, "account": 0.10},
         frailty=0.25,
     )
+
+
+def _read_contacts() -> tuple[tuple[Contact, ...], dict[str, dict[str, float]]]:
+    """Touchpoints, and the weights of the next one by touchpoint."""
+    text = files("cxlib.simulate").joinpath("retailer_contacts.yaml").read_text("utf-8")
+    contacts, moves = [], {}
+    for given in yaml.safe_load(text):
+        known: dict[str, Any] = dict(given)
+        moves[known["name"]] = known.pop("then")
+        for span in {"wait", "dwell"} & known.keys():
+            known[span] = timedelta(minutes=known[span])
+        if "hours" in known:
+            known["hours"] = tuple(known["hours"])
+        contacts.append(Contact(**known))
+    return tuple(contacts), moves
 
 
 _PERSONAS = (

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cxlib.statistics.rates import Interval, divide, rate_interval
+from cxlib.statistics.rates import Interval, rate_interval
 from cxlib.statistics.resampling import (
     Counts,
     Estimates,
@@ -38,14 +38,9 @@ from cxlib.statistics.resampling import (
 __all__ = [
     "Risks",
     "at_time",
-    "cause_quantile",
     "cumulative_incidence",
     "incidence_interval",
     "incidence_of_some",
-    "kaplan_meier",
-    "quantile",
-    "quantile_interval",
-    "restricted_mean",
     "risks",
 ]
 
@@ -104,19 +99,6 @@ def risks(events: Counts, censored: Counts, *, evenly: bool = True) -> Risks:
     before = np.concatenate([np.ones_like(survival[..., :1]), survival[..., :-1]], axis=-1)
     weight = np.divide(before, at_risk, out=np.zeros_like(at_risk), where=at_risk > 0)
     return Risks(at_risk, survival, weight)
-
-
-def kaplan_meier(events: Counts, censored: Counts, *, evenly: bool = True) -> Estimates:
-    """Share without the event at the end of every bin ``[..., bins]``; 1 where nobody was seen.
-
-    Parameters are those of `risks`.
-
-    Examples
-    --------
-    >>> kaplan_meier(np.array([1.0, 1.0]), np.array([2.0, 0.0])).tolist()
-    [0.75, 0.0]
-    """
-    return risks(events, censored, evenly=evenly).survival
 
 
 def cumulative_incidence(events: Counts, censored: Counts, *, evenly: bool = True) -> Estimates:
@@ -199,56 +181,6 @@ def at_time(curve: Estimates, edges: ArrayLike, seconds: float) -> Estimates:
     return curve[..., index - 1] + share * (curve[..., index] - curve[..., index - 1])
 
 
-def quantile(curve: Estimates, edges: ArrayLike, share: float = 0.5) -> Estimates:
-    """First time at which a cumulative curve ``[..., bins]`` reaches ``share``, in seconds.
-
-    Parameters
-    ----------
-    curve, edges
-        See `at_time`.
-    share
-        0.5 for the median.
-
-    Returns
-    -------
-    numpy.ndarray
-        Seconds; NaN where the curve never gets there. Inside a bin the time is interpolated on the
-        logarithm; in the open bin it is the bin's start.
-
-    Examples
-    --------
-    >>> curves = np.array([[0.2, 0.8, 0.8], [0.0, 0.1, 0.3]])
-    >>> quantile(curves, [0.0, 10.0, 1000.0]).round(6).tolist()
-    [100.0, nan]
-    """
-    starts = np.asarray(edges, dtype=np.float64)
-    reached = curve >= share - 1e-12
-    index = reached.argmax(axis=-1)
-    before = np.maximum(index - 1, 0)
-    high = np.take_along_axis(curve, index[..., None], axis=-1)[..., 0]
-    low = np.take_along_axis(curve, before[..., None], axis=-1)[..., 0]
-    step = high - low
-    part = np.clip(np.divide(share - low, step, out=np.ones_like(step), where=step > 0), 0, 1)
-    start = starts[index]
-    # the open bin has no end to interpolate towards
-    end = starts[np.minimum(index + 1, len(starts) - 1)]
-    positive = np.where(start > 0, start, 1.0)
-    inside = start * np.where(start > 0, end / positive, 1.0) ** part
-    return np.where(reached.any(axis=-1), np.where(index == 0, starts[0], inside), np.nan)
-
-
-def cause_quantile(curve: Estimates, edges: ArrayLike, share: float = 0.5) -> Estimates:
-    """Quantile of the time to a cause among those it happens to: where the curve reaches
-    ``share`` of its own end.
-
-    Examples
-    --------
-    >>> cause_quantile(np.array([0.0, 0.2, 0.4]), [0.0, 10.0, 1000.0], 0.25).round(6).item()
-    100.0
-    """
-    return quantile(divide(curve, curve[..., -1:]), edges, share)
-
-
 def incidence_interval(
     events: Counts,
     censored: Counts,
@@ -301,109 +233,3 @@ def incidence_interval(
         customers=None if customers is None else np.asarray(customers, dtype=np.float64)[:, None],
     )
     return Interval(estimate, low, high, se)
-
-
-def quantile_interval(
-    curve: Estimates,
-    without: Estimates,
-    *,
-    edges: ArrayLike,
-    happened: Counts,
-    share: float = 0.5,
-) -> Interval:
-    """Time at which a cumulative curve reaches ``share``, with an interval by inversion.
-
-    Parameters
-    ----------
-    curve
-        Cumulative curve ``[cells, bins]``. Divide it by its end first for the time among those to
-        whom the cause happens.
-    without
-        The same without one bucket each ``[cells, buckets, bins]``.
-    edges
-        Where each bin begins, in seconds (see `at_time`).
-    happened
-        Events behind the curve ``[cells, buckets]``.
-    share
-        0.5 for the median.
-
-    Returns
-    -------
-    Interval
-        In seconds: all times at which the curve's own pointwise interval holds ``share``
-        (Brookmeyer & Crowley). ``low`` or ``high`` is NaN where the log ends before that end of
-        the interval. ``se`` is NaN, as the interval is not made from one.
-
-    References
-    ----------
-    Brookmeyer & Crowley (1982), A confidence interval for the median survival time.
-    doi:10.2307/2530286
-
-    Examples
-    --------
-    >>> per_bucket = np.zeros((1, 32, 3))
-    >>> per_bucket[0, :16, 1], per_bucket[0, 16:, 2] = 1, 1
-    >>> curve = per_bucket.sum(axis=1).cumsum(axis=-1) / 32
-    >>> without = leave_one_out(per_bucket).cumsum(axis=-1) / 31
-    >>> found = quantile_interval(
-    ...     curve, without, edges=[0.0, 60.0, 600.0], happened=per_bucket.sum(axis=-1)
-    ... )
-    >>> found.estimate.tolist(), found.low.round().tolist(), found.high.round().tolist()
-    ([600.0], [298.0], [600.0])
-    """
-    n = happened.sum(axis=1)
-    se = jackknife_se(curve, without)
-    low, high = rate_interval(
-        curve, se, contacts=n[:, None], buckets=effective_buckets(happened)[:, None]
-    )
-    # a step of the curve that nobody's leaving explains is not a step of its interval
-    low = np.maximum.accumulate(np.nan_to_num(low, nan=0.0), axis=-1)
-    high = np.maximum.accumulate(np.nan_to_num(high, nan=0.0), axis=-1)
-    estimate = quantile(np.nan_to_num(curve, nan=0.0), edges, share)
-    known = np.isfinite(estimate)
-    earliest = np.where(known, quantile(high, edges, share), np.nan)
-    latest = np.where(known, quantile(low, edges, share), np.nan)
-    return Interval(estimate, earliest, latest, np.full_like(estimate, np.nan))
-
-
-def restricted_mean(survival: Estimates, edges: ArrayLike, seconds: float) -> Estimates:
-    """Mean time without the event within the first ``seconds``: area under the survival curve.
-
-    Parameters
-    ----------
-    survival
-        Kaplan-Meier survival ``[..., bins]``.
-    edges
-        See `at_time`.
-    seconds
-        The horizon; finite.
-
-    Returns
-    -------
-    numpy.ndarray
-        Seconds ``[...]``. An event inside a bin is placed at the mean of times that are even over
-        the logarithm of the bin.
-
-    References
-    ----------
-    Royston & Parmar (2013), Restricted mean survival time. doi:10.1186/1471-2288-13-152
-
-    Examples
-    --------
-    Half of the events at once, the other half never:
-
-    >>> restricted_mean(np.array([0.5, 0.5]), [0.0, 100.0], 60.0).item()
-    30.0
-    """
-    starts = np.asarray(edges, dtype=np.float64)
-    inner = starts[(starts > 0) & (starts < seconds)]
-    points = np.append(inner, seconds)
-    # the curve just before each point: the first bin is one instant, at the first edge
-    values = np.stack([at_time(survival, starts, float(t)) for t in points], axis=-1)
-    left = values[..., :-1] - values[..., 1:]
-    ratio = points[1:] / points[:-1]
-    middle = np.diff(points) / np.where(ratio > 1, np.log(ratio), 1.0)
-    at_once = 1 - values[..., 0]
-    return np.asarray(
-        at_once * starts[0] + (left * middle).sum(axis=-1) + values[..., -1] * seconds
-    )

@@ -17,7 +17,7 @@ from cxlib.statistics.heterogeneity import between_variance
 from cxlib.statistics.rates import Interval, divide
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["false_discovery_rate", "p_values", "shrink_effects", "shrink_rates"]
+__all__ = ["false_discovery_rate", "p_values", "shrink_effects"]
 
 
 def p_values(effect: ArrayLike, se: ArrayLike, *, df: ArrayLike = np.inf) -> Estimates:
@@ -86,59 +86,6 @@ def false_discovery_rate(
     result = np.full_like(given, np.nan)
     result[tested] = q
     return result
-
-
-def shrink_rates(rate: ArrayLike, size: ArrayLike) -> Interval:
-    """Rates of small cells, drawn towards the rate of all (empirical Bayes, beta-binomial).
-
-    Parameters
-    ----------
-    rate
-        Observed rates of the cells, NaN where nothing was observed.
-    size
-        Effective number of units behind each (see :func:`cxlib.statistics.rates.effective_size`).
-
-    Returns
-    -------
-    Interval
-        Posterior mean and 95 % interval per cell. The prior is a beta distribution fitted to the
-        cells by moments: the more the cells differ beyond chance, the less they are drawn
-        together. A cell without observations gets the prior.
-
-    References
-    ----------
-    Efron & Morris (1975), Data analysis using Stein's estimator. doi:10.1080/01621459.1975.10479864
-
-    Examples
-    --------
-    >>> found = shrink_rates([0.0, 0.2, 0.3], [3, 1000, 1000])
-    >>> bool(0.05 < found.estimate[0] < 0.25), bool(abs(found.estimate[1] - 0.2) < 0.01)
-    (True, True)
-    """
-    from scipy.special import betaincinv
-
-    n = np.where(np.isnan(np.asarray(rate, dtype=np.float64)), 0.0, size)
-    p = np.nan_to_num(np.asarray(rate, dtype=np.float64))
-    total = n.sum()
-    centre = float((p * n).sum() / total) if total > 0 else 0.5
-    # half a unit keeps the prior proper when every cell says 0, or every cell says 1
-    centre = (centre * total + 0.5) / (total + 1.0)
-    strength = _prior_strength(p, n, centre)
-    a, b = p * n + centre * strength, (1 - p) * n + (1 - centre) * strength
-    mean, spread = a / (a + b), np.sqrt(a * b / ((a + b) ** 2 * (a + b + 1)))
-    return Interval(mean, betaincinv(a, b, 0.025), betaincinv(a, b, 0.975), spread)
-
-
-def _prior_strength(p: Estimates, n: Estimates, centre: float) -> float:
-    """Units that the prior counts for, by moments: p (1 - p) / variance between cells - 1."""
-    total, cells = n.sum(), int((n > 0).sum())
-    if cells < 2 or total <= 0:
-        return 1.0
-    within = centre * (1 - centre)
-    scatter = (n * (p - centre) ** 2).sum() - (cells - 1) * within
-    between = scatter / max(total - (n * n).sum() / total, 1e-12)
-    # no scatter beyond chance: the cells are alike, and the prior weighs as much as all of them
-    return float(np.clip(within / between - 1, 1.0, total)) if between > 0 else float(total)
 
 
 def shrink_effects(effect: ArrayLike, se: ArrayLike) -> Interval:

@@ -17,4 +17,4 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Workspace", "build_workspace"]
 
-__getattr__, __dir__ = load_lazily(__name__, dict.fromkeys(__all__, "workspace"))
+__getattr__, __dir__ = load_lazily(__name__)

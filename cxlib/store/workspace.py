@@ -391,7 +391,9 @@ def _build(
     attached, masked = mask_answers(attached)
     surrounded, joined = join_environments(attached.events, encoded.places, journey_map)
     encoded = replace(encoded, events=surrounded)
-    numbered, segments, left_out = assign_segments(encoded.customers, customers, encoded.segments)
+    numbered, segments, left_out, rarer = assign_segments(
+        encoded.customers, customers, encoded.segments
+    )
     tell("splitting journeys")
     rows = split_journeys(
         encoded.events,
@@ -415,6 +417,7 @@ def _build(
         "customers": len(numbered),
         "journeys": int(rows["journey"][-1]) + 1,
         "segments_left_out": list(left_out),
+        "segments_rarer": rarer,
         "ratings": attached.counts,
         "masked": masked,
         "environments_joined": joined,

@@ -9,18 +9,11 @@ from hypothesis import strategies as st
 
 from cxlib.statistics.competing_risks import (
     at_time,
-    cause_quantile,
     cumulative_incidence,
     incidence_interval,
     incidence_of_some,
-    kaplan_meier,
-    quantile,
-    quantile_interval,
-    restricted_mean,
     risks,
 )
-from cxlib.statistics.rates import divide
-from cxlib.statistics.resampling import leave_one_out
 
 EDGES = np.array([0.0, *np.geomspace(1, 1e6, 30)])
 people = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 2)), min_size=1, max_size=60)
@@ -57,7 +50,7 @@ def test_incidence_matches_the_textbook_and_adds_up(observed):
     events, censored = counts(observed, 8, 2)
     curve = cumulative_incidence(events, censored, evenly=False)
     assert curve == pytest.approx(aalen_johansen(observed, 8, 2), abs=1e-12)
-    survival = kaplan_meier(events.sum(axis=0), censored, evenly=False)
+    survival = risks(events.sum(axis=0), censored, evenly=False).survival
     assert curve.sum(axis=0) + survival == pytest.approx(np.ones(8), abs=1e-12)
     assert (np.diff(curve, axis=-1) >= -1e-12).all()
     shared = risks(events.sum(axis=0), censored, evenly=False)
@@ -69,8 +62,8 @@ def test_incidence_matches_the_textbook_and_adds_up(observed):
 def test_the_life_table_lies_between_censored_first_and_censored_last(observed):
     events, censored = counts(observed, 8, 2)
     total = events.sum(axis=0)
-    last = kaplan_meier(total, censored, evenly=False)
-    between = kaplan_meier(total, censored)
+    last = risks(total, censored, evenly=False).survival
+    between = risks(total, censored).survival
     assert (between <= last + 1e-12).all()
     curve = cumulative_incidence(events, censored)
     assert curve.sum(axis=0) + between == pytest.approx(np.ones(8), abs=1e-12)
@@ -86,7 +79,7 @@ def test_kaplan_meier_matches_lifelines(observed):
     events, censored = counts([(b, min(c, 1)) for b, c in observed], 8, 1)
     fitted = KaplanMeierFitter().fit([b for b, _ in observed], [c > 0 for _, c in observed])
     expected = fitted.survival_function_at_times(range(8)).to_numpy()
-    assert kaplan_meier(events[0], censored, evenly=False) == pytest.approx(expected, abs=1e-12)
+    assert risks(events[0], censored, evenly=False).survival == pytest.approx(expected, abs=1e-12)
 
 
 def test_aalen_johansen_matches_lifelines():
@@ -134,44 +127,6 @@ def test_at_time_walks_through_the_bins():
     assert at_time(curve, edges, math.inf) == 0.6
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=5, max_size=80), st.floats(0.05, 0.95))
-@settings(max_examples=100)
-def test_quantiles_are_within_one_bin_of_the_exact_ones(times, share):
-    exact = sorted(times)[math.ceil(share * len(times) - 1e-9) - 1]
-    where = np.searchsorted(EDGES, times, side="right") - 1
-    curve = np.bincount(where, minlength=len(EDGES)).cumsum() / len(times)
-    found = float(quantile(curve, EDGES, share))
-    b = int(np.searchsorted(EDGES, exact, side="right")) - 1
-    if b == 0:
-        assert found == 0
-    else:
-        assert EDGES[b] <= found <= EDGES[min(b + 1, len(EDGES) - 1)] * (1 + 1e-12)
-
-
-def test_a_cause_that_few_ever_see_has_no_median_but_a_median_among_those_who_do():
-    curve = np.array([0.0, 0.4, 0.4])
-    assert math.isnan(float(quantile(curve, [0.0, 10.0, 1000.0])))
-    assert 10 < float(cause_quantile(curve, [0.0, 10.0, 1000.0])) < 1000
-
-
-def test_instant_events_have_a_quantile_of_zero():
-    assert quantile(np.array([0.7, 1.0]), [0.0, 5.0]) == 0.0
-
-
-def test_restricted_mean_of_binned_times_is_near_the_exact_one():
-    rng = np.random.default_rng(5)
-    times = rng.exponential(3000, 50_000)
-    edges = np.array([0.0, *np.geomspace(1, 1e6, 60)])
-    curve = (
-        np.bincount(np.searchsorted(edges, times, side="right") - 1, minlength=61).cumsum()
-        / times.size
-    )
-    expected = np.minimum(times, 5000).mean()
-    # 60 bins over six decades: the place of an event inside its bin is known to a few percent,
-    # its mean to far less
-    assert float(restricted_mean(1 - curve, edges, 5000)) == pytest.approx(expected, rel=0.01)
-
-
 def simulate(rng, logs, customers):
     """Competing exponential causes (rates 1 : 2), censored uniformly: [logs, 32, 2, bins], [logs,
     32, bins].
@@ -200,24 +155,3 @@ def test_incidence_intervals_hold_the_truth_under_censoring():
     held = ((found.low[:, 0] <= truth) & (truth <= found.high[:, 0])).mean()
     assert 0.905 <= held <= 0.99
     assert found.estimate[:, 0].mean() == pytest.approx(truth, rel=0.02)
-
-
-def test_median_intervals_hold_the_truth_under_censoring():
-    """The median wait of the cause is 100 ln 2 seconds whatever the rival; bounds as above, and a
-    bin is 60 % wide.
-    """
-    events, censored = simulate(np.random.default_rng(7), 200, 400)
-    whole = cumulative_incidence(events.sum(axis=1), censored.sum(axis=1))[:, 0]
-    without = cumulative_incidence(leave_one_out(events), leave_one_out(censored))[:, :, 0]
-    found = quantile_interval(
-        divide(whole, whole[..., -1:]),
-        divide(without, without[..., -1:]),
-        edges=EDGES,
-        happened=events[:, :, 0].sum(axis=-1),
-    )
-    truth = 100 * math.log(2)
-    held = ((found.low <= truth) & (truth <= found.high)).mean()
-    assert 0.905 <= held <= 0.995
-    assert np.nanmean(found.estimate) == pytest.approx(truth, rel=0.05)
-    assert (found.low <= found.estimate).all()
-    assert (found.estimate <= found.high).all()

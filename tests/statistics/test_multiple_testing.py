@@ -10,7 +10,6 @@ from cxlib.statistics.multiple_testing import (
     false_discovery_rate,
     p_values,
     shrink_effects,
-    shrink_rates,
 )
 
 
@@ -54,24 +53,6 @@ def test_120_cells_without_any_effect_give_no_findings_nearly_always():
     q = np.stack([false_discovery_rate(row) for row in p])
     assert (p < 0.05).sum(axis=1).mean() == pytest.approx(6, abs=0.5)
     assert (q < 0.05).any(axis=1).mean() < 0.08
-
-
-def test_shrunk_rates_are_nearer_to_the_truth_than_raw_ones_and_hold_it():
-    rng = np.random.default_rng(9)
-    truth = rng.beta(8, 32, 2000)
-    n = rng.integers(2, 60, 2000)
-    raw = rng.binomial(n, truth) / n
-    found = shrink_rates(raw, n)
-    assert ((found.estimate - truth) ** 2).mean() < 0.5 * ((raw - truth) ** 2).mean()
-    # 2000 cells: 95 % plus and minus three standard errors, and a point for the estimated prior
-    assert 0.925 <= ((found.low <= truth) & (truth <= found.high)).mean() <= 0.975
-
-
-@pytest.mark.parametrize("raw", [[0.0, 0.0], [1.0, 1.0], [np.nan, np.nan], [0.3, np.nan]])
-def test_shrinking_copes_with_cells_that_say_all_or_nothing(raw):
-    found = shrink_rates(raw, [5, 5])
-    assert ((found.low >= 0) & (found.low <= found.estimate)).all()
-    assert ((found.high <= 1) & (found.estimate <= found.high)).all()
 
 
 def test_effects_that_do_not_differ_beyond_chance_are_drawn_together():

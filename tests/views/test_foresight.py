@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from cxlib.figures.prediction import plot_prediction
+from cxlib.prediction import Prediction
 from cxlib.publish import Snapshot
-from cxlib.publish.predictions import Predictions
 from cxlib.views.fragmentation.foresight import _published, foresight_section
 from cxlib.views.shared.filters import segment
 from cxlib.views.shared.view import View
@@ -41,43 +42,46 @@ class Unpredicted:
 
 def handoff(source, target, excess, chance):
     ends = {"source": source, "target": target, "source_channel": "app", "target_channel": "web"}
-    about = {"stage": "conversion", "owner": None, "customers": 900, "n": 120}
     interval = {"excess": excess, "excess_low": excess - 0.1, "excess_high": excess + 0.1}
-    return ends | about | interval | {"chance": chance, "could_break": chance > 0.5}
+    about = {"stage": "conversion", "owner": "web team", "n": 120, "chance": chance}
+    return ends | about | interval | {"could_break": chance > 0.5}
 
 
-def predictions(**changes):
+def held(about, rival, gain):
+    shares = {"predicted": 0.31, "came": 0.35, "error": 0.2, "rival_error": 0.25}
+    return shares | {
+        "about": about, "at": None, "rival": rival, "n": 800,
+        "gain": gain, "gain_low": gain - 0.1, "gain_high": gain + 0.1,
+    }  # fmt: skip
+
+
+def predicted(**changes):
+    tables = Prediction.tables
+    record = [held("handoffs", "no excess", 0.3), held("customers under way", "silence", 0.2)]
+    dated = [row | {"at": UNTIL.date()} for row in record]
     stands = {"touchpoint": "basket", "channel": "app", "stage": "conversion"}
-    tested = {"fold": "all", "at": UNTIL.date(), "customers": 800}
-    tested |= {"skill": 0.12, "skill_low": 0.04, "skill_high": 0.2}
-    named = {"of": 6, "by_chance": 0.8}
     given = {
-        "handoffs": pl.DataFrame(
+        "table": tables["table"].frame(
             [handoff("app basket", "till <b>", 0.2, 0.9), handoff("page", "visit", -0.05, 0.1)]
         ),
-        "touchpoints": pl.DataFrame([stands | {"customers": 240, "risk_now": 0.4}]),
-        "by_risk": pl.DataFrame(),
-        "under_way": pl.DataFrame([tested | {"predicted": 0.31, "fragmented": 0.35, "brier": 0.2}]),
-        "overlap": pl.DataFrame(
-            [
-                named | {"method": "forecast", "hits": 4, "rmse": 0.05, "forecast_is": "better"},
-                named | {"method": "raw drop-off", "hits": 3, "rmse": None, "forecast_is": "alike"},
-            ]
-        ),
+        "under_way": tables["under_way"].frame([stands | {"customers": 240, "risk_now": 0.4}]),
+        "record": tables["record"].frame(dated + record),
         "signal": "abandonment",
         "horizon": timedelta(days=30),
-        "customers": 1230,
-        "handoff_reason": None,
-        "reason": None,
+        "customers_under_way": 1230,
         "observed_until": UNTIL,
     }
-    return Predictions(**(given | changes))
+    return Prediction(**(given | changes))
+
+
+FOLDED = {"table": pl.DataFrame(), "handoff_reason": "the log is too short or too small"}
+GONE = {"under_way": pl.DataFrame(), "customer_reason": "the log is too short or too small"}
 
 
 @pytest.fixture
 def shown(monkeypatch):
     def show(**changes):
-        monkeypatch.setattr(Snapshot, "predictions", lambda self: predictions(**changes))
+        monkeypatch.setattr(Snapshot, "predictions", lambda self: predicted(**changes))
         _published.cache_clear()
         return Foresight(Snapshot(Path("published"), {"name": "Demo", "k": 10, "segments": []}))
 
@@ -88,63 +92,34 @@ def text(html):
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
 
 
-def test_what_could_break_is_said_with_its_chance(shown):
+def test_what_could_break_is_said_in_the_words_of_the_result(shown):
     section = shown()
     said = text(section.foresight_words.value)
     assert section.foresight.layout.display is None
     assert "filters do not change it" in said
-    assert "1 handoff could break in the next period (customers leave):" in said
-    assert "app basket → till <b>: 90 % likely to be more than 5 points worse" in said
-    assert "expected are +20 points (+10 to +30)" in said
+    for sentence in (*predicted().handoff_sentences, predicted().customer_sentence):
+        assert " ".join(sentence.split()) in said
+    assert "1 handoff could break in the next period (customers leave)." in said
+    assert "app basket → till <b> (owner: web team): +20 points (+10 to +30) more" in said
     assert "till &lt;b&gt;" in section.foresight_words.value
     assert "1,230 customers are under way" in said
-    assert "after basket (app): 240 stand there, and 40 % of them" in said
-    assert section.foresight_below.note(TABLE).count("<tr>") == 3
-    assert "+20 points (+10 to +30)" in text(section.foresight_below.note(TABLE))
+    assert "after basket (app): of 240 there, 40 %" in said
     section.foresight_below.wanted = True
-    taken = pl.read_csv(io.StringIO(section.foresight_below.csv))
-    assert set(taken["fewest_customers"]) == {10}
+    assert section.foresight_below.note(TABLE).count("<tr>") == 3
+    assert set(pl.read_csv(io.StringIO(section.foresight_below.csv))["fewest_customers"]) == {10}
 
 
-def test_how_good_the_forecast_has_been_stands_beside_it(shown):
-    section = shown()
+def test_the_record_stands_below_it(shown):
+    sure = text(shown().foresight_below.note(SURENESS))
+    assert "At 1 past date the prediction of handoffs was 30 % (20–40) closer" in sure
+    assert "31 % were expected to fragment and 35 % did" in sure
+
+
+def test_what_is_not_told_says_why(shown):
+    section = shown(record=pl.DataFrame(), **FOLDED, **GONE)
     said = text(section.foresight_words.value)
-    assert (
-        "Of the 6 handoffs that turned out worst at past dates, this forecast had named 4" in said
-    )
-    assert "31 % were expected to fall silent or to go back, and 35 % did." in said
-    assert "That is 12 % closer than going by how long they had been silent" in said
-    sure = text(section.foresight_below.note(SURENESS))
-    assert "4 of 6 named by this forecast" in sure
-    assert "3 of 6 named by a list of the highest drop-off rates" in sure
-    assert "Brier score for customers under way: 0.20" in sure
-    assert "as of past dates" in sure
-
-
-def test_a_poor_record_is_stated_as_plainly(shown):
-    poor = predictions().overlap.with_columns(
-        hits=pl.Series([1, 3]), forecast_is=pl.Series(["alike", "alike"])
-    )
-    weak = predictions().under_way.with_columns(skill=0.01, skill_low=-0.05)
-    said = text(shown(overlap=poor, under_way=weak).foresight_words.value)
-    assert "and a list of the highest drop-off rates would have named 3" in said
-    assert "no better than chance: a hint where to look, and no reason to act" in said
-    assert "no closer than going by how long they had been silent" in said
-    worse = poor.with_columns(forecast_is=pl.lit("worse"))
-    assert "do not go by it" in text(shown(overlap=worse).foresight_words.value)
-
-
-def test_a_log_too_short_says_so(shown):
-    section = shown(
-        handoff_reason="the log is too short or too small",
-        reason="the log is too short or too small",
-        overlap=predictions().overlap.clear(),
-        under_way=predictions().under_way.clear(),
-    )
-    said = text(section.foresight_words.value)
-    assert "No forecast of handoffs: the log is too short" in said
-    assert "No forecast for customers under way: the log is too short" in said
-    assert "too short to hold such forecasts" in said
+    assert "No handoff is forecast, because the log is too short" in said
+    assert "Nothing is said of customers under way, because the log is too short" in said
     assert "too short to hold such forecasts" in text(section.foresight_below.note(SURENESS))
 
 
@@ -153,3 +128,16 @@ def test_without_predictions_there_is_no_section(tmp_path: Path):
         section = Foresight(answers)
         assert section.foresight.layout.display == "none"
         assert section.foresight_words.value == ""
+
+
+@pytest.mark.parametrize("changes", [{}, FOLDED], ids=["told", "folded"])
+def test_a_figure_shows_the_forecast_or_else_its_record(changes):
+    result = predicted(**changes)
+    figure = plot_prediction(result)
+    marks = next(t for t in figure.data if t.mode == "markers")
+    rows = result.table if len(result.table) else result.record.filter(pl.col("at").is_null())
+    name = "excess" if len(result.table) else "gain"
+    assert list(marks.x) == pytest.approx(rows[name].to_list())
+    assert len(figure.layout.yaxis.ticktext) == len(rows)
+    assert result.headlines[0].split(",")[0][:20] in unescape(figure.layout.title.text)
+    assert "<b>till <b>" not in str(figure.layout.yaxis.ticktext)

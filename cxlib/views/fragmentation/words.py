@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from cxlib.views.shared.words import SMALL, FigureText
 
 TITLE = "Which handoffs break"
@@ -140,51 +138,8 @@ they will still change.</p>
 
 FORESIGHT_HEADING = "What could break next"
 FORESIGHT_WHOM = "About all customers: filters do not change it."
-FORESIGHT_NONE = "No forecast of handoffs: {reason}."
-FORESIGHT_QUIET = "No handoff is more likely than not to break in the next period ({signal})."
-FORESIGHT_COULD = "{n} could break in the next period ({signal}):"
-FORESIGHT_HANDOFF = (
-    "{handoff}{owner}: {chance} likely to be more than 5 points worse than like handoffs; expected "
-    "are {excess}."
-)
-FORESIGHT_OWNER = " (owner: {owner})"
-FORESIGHT_MORE = "{n} more are in the table."
-FORESIGHT_CUSTOMERS = (
-    "{n} are under way now; most cases are to be expected after {where}: {here} stand there, and "
-    "{risk} of them are expected to fall silent or to go back a stage."
-)
-FORESIGHT_RECORD = "How good such forecasts have been"
-FORESIGHT_HITS = (
-    "Of the {of} handoffs that turned out worst at past dates, this forecast had named {hits}; by "
-    "chance it would have been {chance:.0f}{rival}."
-)
-FORESIGHT_RIVAL = ", and {method} would have named {hits}"
-FORESIGHT_METHODS: Mapping[str, str] = {
-    "forecast": "this forecast",
-    "same as last period": "going by last period",
-    "raw drop-off": "a list of the highest drop-off rates",
-    "most drop-offs": "a list of the most drop-offs",
-}
-#: What the comparison with chance means for whoever reads the forecast.
-FORESIGHT_VERDICT: Mapping[str, str] = {
-    "better": "That is better than chance: a good place to look first.",
-    "alike": "That is no better than chance: a hint where to look, and no reason to act.",
-    "worse": "That is worse than chance: do not go by it.",
-}
-FORESIGHT_EXPECTED = (
-    "Of customers under way at past dates {predicted} were expected to fall silent or to go back, "
-    "and {came} did. {skill}"
-)
-FORESIGHT_SKILL = "That is {skill} closer than going by how long they had been silent."
-FORESIGHT_NO_SKILL = "That is no closer than going by how long they had been silent."
-FORESIGHT_NO_CUSTOMERS = "No forecast for customers under way: {reason}."
-FORESIGHT_FEW = "too few customers are under way"
 FORESIGHT_TABLE = (
     "Handoffs by the cases to expect beyond like handoffs; 95 % intervals in brackets."
-)
-FORESIGHT_NAMED = "{hits} of {of} named by {method}"
-FORESIGHT_BRIER = (
-    "Brier score for customers under way: {brier:.2f} (0 is perfect, 0.25 is tossing a coin)"
 )
 FORESIGHT_UNTESTED = (
     "Nobody knows yet: the log is too short to hold such forecasts against what came."
@@ -200,10 +155,8 @@ what like handoffs do, the more so the fewer customers it rests on.</p>
 partner is not in it.</p>""",
     sureness=f"""
 <p>The same forecast was made as of past dates, from what was known then, and held against what
-came. The handoffs that turned out worst:</p>
-<ul>{{backtest}}</ul>
-<p>Which handoffs turn out worst is largely chance where few break: no way of naming them finds all.
-</p>
+came. A prediction that was not surely closer to it than going by the past is not told:</p>
+<ul>{{record}}</ul>
 <p>Made on {{until}}. A customer counts as gone after {{days}} days of silence.</p>
 <p>{SMALL}</p>""",
 )
