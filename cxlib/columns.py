@@ -40,6 +40,7 @@ __all__ = [
     "Flag",
     "Instant",
     "Label",
+    "Level",
     "Money",
     "Points",
     "Rank",
@@ -67,10 +68,12 @@ class Column:
     interval
         Whether ``NAME_low`` and ``NAME_high`` stand beside it; or the names of the two ends.
     of
-        The column that counts the cases behind it.
+        The column that counts the cases behind it: published where these are many. Of a label or a
+        flag: it is judged from them, and is not what names the row.
     each
         What one customer may add to it more than once ("contacts", "journeys", "ratings", …): when
-        it is published, the heaviest customers' part of these may not show. None: each adds once.
+        it is published, the heaviest customers' part of these may not show. None: each adds once
+        (which an amount says by "customers").
     detail
         Whether it is left out where people read; files and JSON have it.
     optional
@@ -124,10 +127,19 @@ class Label(Column):
     write = staticmethod(_name)
 
 
+@dataclass(frozen=True, slots=True)
 class Text(Label):
-    """Words for people, a sentence or more."""
+    """Words for people, a sentence or more.
 
-    __slots__ = ()
+    Parameters
+    ----------
+    fixed
+        Whether it says no figure. Other texts are not published: what a result says is said anew
+        from the protected figures, by its ``sentences``.
+    """
+
+    fixed: bool = False
+
     dtypes: ClassVar[tuple[Any, ...]] = (pl.String,)
 
 
@@ -177,11 +189,14 @@ class Share(Column):
     ----------
     total
         Of a share of a count (`of`): what the count in the denominator is called.
+    cases
+        Of a share of the cases `of`: the counts that together are its numerator.
     settles
         Whether it is 0 by nature in times long past, so that a 0 says nothing about anybody.
     """
 
     total: str | None = None
+    cases: tuple[str, ...] = ()
     settles: bool = False
 
     dtypes = (pl.Float64,)
@@ -204,10 +219,18 @@ class Wait(Column):
     write = staticmethod(numbers.duration)
 
 
+@dataclass(frozen=True, slots=True)
 class Rating(Column):
-    """A mean rating, on the scale of the journey map."""
+    """A mean rating, on the scale of the journey map.
 
-    __slots__ = ()
+    Parameters
+    ----------
+    width
+        Of its scale, where that is not the scale of the answers: 200 of a net promoter score.
+    """
+
+    width: float | None = None
+
     dtypes = (pl.Float64,)
     write = staticmethod(numbers.rating)
 
@@ -221,10 +244,18 @@ class Money(Column):
 
 
 class Amount(Column):
-    """Any other number, such as a mean."""
+    """Any other number, such as a mean; with `each` it is a sum to which they add."""
 
     __slots__ = ()
     dtypes = (pl.Float64, pl.Float32, *_INTEGERS)
+    write = staticmethod(numbers.amount)
+
+
+class Level(Column):
+    """A number that names the row: an answer on a scale, the end of a bin, a step."""
+
+    __slots__ = ()
+    dtypes = (pl.Float64, *_INTEGERS)
     write = staticmethod(numbers.amount)
 
 

@@ -200,6 +200,7 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
         name = f"\n{made.__name__}\n"
         listed = textwrap.indent(_describe(made), "    ")
         measure.__doc__ = text.replace(name, f"{name}{listed}\n", 1)
+        measure.made = made  # type: ignore[attr-defined]
         return measure
 
     return decorate

@@ -47,7 +47,7 @@ SAID: dict[str, Column] = {
     "n": Count("answers", each="ratings"),
     "customers": Customers("who gave them"),
     "contacts": Count("that could have been rated", each="contacts", detail=True),
-    "response": Share("answers by contacts", of="contacts", each="contacts"),
+    "response": Share("answers by contacts", of="contacts", cases=("n",)),
     "mean": Rating("of the answers", of="n", each="ratings", interval=True),
     "weighted": Rating("if all had answered, as far as the log knows", interval=True),
     "top": Share("of answers in the best box of the scale", of="n", each="ratings", interval=True),
@@ -55,11 +55,12 @@ SAID: dict[str, Column] = {
         "chance that an answer here is above any other of its scale, ties half; 0.5 is usual, "
         "whatever the scale",
         of="n",
-        each="ratings",
         interval=True,
         detail=True,
     ),
-    "nps": Rating("net promoter score; of 0 to 10 only", interval=True, optional=True),
+    "nps": Rating(
+        "net promoter score; of 0 to 10 only", of="n", width=200, interval=True, optional=True
+    ),
 }
 """Columns of what `Survey.cells` counts."""
 

@@ -521,7 +521,9 @@ def test_cx_starts_quickly_and_loads_nothing_it_does_not_need():
 
 
 @pytest.mark.real_log
-@pytest.mark.parametrize("file", ["bpic2012.xes.gz", "receipt.csv.gz"])
+@pytest.mark.parametrize(
+    "file", [pytest.param("bpic2012.xes.gz", marks=pytest.mark.slow), "receipt.csv.gz"]
+)
 def test_real_logs_go_from_init_to_answers(file, shared_data, tmp_path):
     log = shared_data / file
     if not log.is_file():

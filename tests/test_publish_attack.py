@@ -158,7 +158,7 @@ def test_no_sum_or_difference_of_numbers_is_between_one_and_k(snapshot: Snapshot
     for measure, field, column, key in counted_columns():
         numbers = defaultdict(dict)
         for segment, period in selections(snapshot):
-            answer = getattr(snapshot.answer(measure, segment=segment, period=period), field)
+            answer = getattr(snapshot.table(measure, segment=segment, period=period), field)
             for row in answer.iter_rows(named=True):
                 numbers[tuple(row[k] for k in key)][segment, period] = row[column] or 0
         for values in numbers.values():
@@ -256,10 +256,10 @@ def test_without_a_few_customers_every_number_is_the_same_or_a_step_away(
             )
             column = "customers" if table == "touchpoints" else "n"
             both = (
-                snapshot.answer(table, **where)
+                snapshot.table(table, **where)
                 .table.select(*names, before=column)
                 .join(
-                    other.answer(table, **where).table.select(*names, after=column),
+                    other.table(table, **where).table.select(*names, after=column),
                     on=names,
                     how="full",
                     coalesce=True,

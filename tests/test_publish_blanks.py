@@ -184,7 +184,7 @@ def test_a_log_rebuilt_from_what_is_published_is_published_the_same(tmp_path_fac
         for segment in (None, *first.segments):
             for period in [None, *((p, p) for p in range(len(first.periods)))]:
                 where = {"segment": segment, "period": period}
-                a, b = first.answer(name, **where), again.answer(name, **where)
+                a, b = first.table(name, **where), again.table(name, **where)
                 for field in ("table", "whole", "by_stage", "by_channel"):
                     if hasattr(a, field):
                         assert_published_the_same(getattr(a, field), getattr(b, field))

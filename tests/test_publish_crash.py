@@ -103,7 +103,7 @@ def test_a_snapshot_that_lost_a_file_is_broken(workspace, copied):
 
 
 def everything(snapshot):
-    return [snapshot.answer(name).table for name in snapshot.manifest["measures"]]
+    return [snapshot.table(name).table for name in snapshot.manifest["measures"]]
 
 
 def test_of_single_flipped_bits_none_is_shown_and_none_ends_in_a_traceback(copied):

@@ -12,7 +12,7 @@ from cxlib.fragmentation.forecast import HandoffForecast, predict_handoffs
 from cxlib.fragmentation.headlines import Headline, headline
 from cxlib.fragmentation.risk import JourneyRisk, predict_journey_risk
 from cxlib.fragmentation.selftest import SelfTest, check_fragmentation
-from cxlib.fragmentation.watch import Trend, Watch, track_findings, watch_findings
+from cxlib.fragmentation.watch import Watch, watch_findings
 
 __all__ = [
     "Arrivals",
@@ -23,7 +23,6 @@ __all__ = [
     "Headline",
     "JourneyRisk",
     "SelfTest",
-    "Trend",
     "Watch",
     "backtest_risk",
     "check_fragmentation",
@@ -35,6 +34,5 @@ __all__ = [
     "predict_handoffs",
     "predict_journey_risk",
     "read_arrivals",
-    "track_findings",
     "watch_findings",
 ]

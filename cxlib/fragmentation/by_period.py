@@ -19,7 +19,7 @@ from cxlib.signals import signal_named
 __all__ = ["count_customers", "count_history"]
 
 
-def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame | None:
+def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame:
     """Count one row of the findings table by period.
 
     Parameters
@@ -32,21 +32,23 @@ def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame | 
 
     Returns
     -------
-    polars.DataFrame or None
+    polars.DataFrame
         ``period``, ``n``, ``observed`` (waits: the median, in hours), ``half`` (of a plain 95 %
-        interval; null for waits) and ``se`` (on the scale of the effect: waits in logarithms). None
-        where the signal is not counted by period.
+        interval; null for waits) and ``se`` (on the scale of the effect: waits in logarithms).
+        Empty where the signal is not counted by period.
     """
     signal = signal_named(row["signal"])
     if signal.history is not None:
         return _share(signal.history(arrivals, row))
     counts = signal.counts
+    empty = dict.fromkeys(("observed", "half", "se"), pl.Float64)
+    nothing = pl.DataFrame(schema={"period": pl.UInt16, "n": pl.Int64, **empty})
     if counts is None:
-        return None
+        return nothing
     table = getattr(arrivals, counts.steps if row["unit"] == "stage_step" else counts.table)
     part = _of_group(arrivals, table.filter(_here(arrivals, row, table)), row)
     if part is None:
-        return None
+        return nothing
     if signal.family == "wait":
         return _median_waits(part)
     n = pl.col(counts.n)

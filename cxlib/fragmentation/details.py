@@ -16,16 +16,15 @@ import polars as pl
 from cxlib.arrivals.arrivals import LANDMARKS, Arrivals
 from cxlib.bins import BIN_EDGES
 from cxlib.fragmentation.by_period import count_customers, count_history
-from cxlib.fragmentation.findings import Findings, measure_fragmentation, rank_findings
-from cxlib.fragmentation.watch import track_findings
-from cxlib.segments import dimension_values, segment_names
+from cxlib.fragmentation.findings import Findings, rank_findings
+from cxlib.grounds.judged import Z95
 from cxlib.signals import signal_named
 from cxlib.signals.abandonment import judge_abandonment
 
 if TYPE_CHECKING:
     from cxlib.summary import Selection
 
-__all__ = ["FindingDetails", "compare_segments", "detail_findings"]
+__all__ = ["FindingDetails", "detail_findings"]
 
 KEYS = ("source_place", "target_place", "signal")
 """What names a row of the table, and what it is about in every other frame."""
@@ -33,7 +32,6 @@ KEYS = ("source_place", "target_place", "signal")
 _ON_TRANSITIONS = ("like", "plan")
 _NEXT_SHOWN = 6
 _LEAST_SHOWN, _MOST_SHOWN = 0.02, 0.98
-_Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +42,8 @@ class FindingDetails:
     ----------
     table
         As in `Findings`, with ``customers``: distinct customers who came to the target this way,
-        and for findings ``status``: growing, shrinking, mended or steady (see `track_findings`).
+        and for findings ``status``: growing, shrinking, mended (no longer above half of what it
+        was) or steady, from the first to the last third of the complete periods.
     signals, tests
         As in `Findings`.
     curves
@@ -114,19 +113,24 @@ def detail_findings(findings: Findings) -> FindingDetails:
     table = judged.join(
         people, on=["source_place", "target_place"], how="left", maintain_order="left"
     )
-    names = ["source", "target", "signal"]
-    status = track_findings(findings).status.select(*names, "status").unique(names, keep="first")
-    table = table.join(status, on=names, how="left", maintain_order="left").with_columns(
-        status=pl.when("finding").then("status")
-    )
     on_transitions = pl.col("ground").is_in(_ON_TRANSITIONS)
     rows = findings.found.filter(on_transitions).to_dicts()
+    trends = [_over_time(arrivals, row) for row in rows]
+    told = [_status(row, trend) for row, trend in zip(rows, trends, strict=True)]
+    status = pl.DataFrame(
+        [
+            {c: row[c] for c in KEYS} | {"status": said}
+            for row, said in zip(rows, told, strict=True)
+        ],
+        schema={c: table.schema[c] for c in KEYS} | {"status": pl.String},
+    )
+    table = table.join(status, on=KEYS, how="left", maintain_order="left")
     return FindingDetails(
         table=table,
         signals=findings.signals,
         curves=_stack(_silences(arrivals, rows) + _arrived(arrivals, rows), _CURVES),
         onward=_stack([_next_of(arrivals, row) for row in rows], _ONWARD),
-        trend=_stack([_over_time(arrivals, row) for row in rows], _TREND),
+        trend=_stack([(row, t) for row, t in zip(rows, trends, strict=True)], _TREND),
         places=arrivals.places.select("place", "touchpoint", "channel", "stage"),
         bands=_bands(findings),
         described=findings.described,
@@ -142,48 +146,6 @@ def _bands(findings: Findings) -> pl.DataFrame:
     found = findings.found
     people = [count_customers(findings.arrivals, row) for row in found.iter_rows(named=True)]
     return found.with_columns(customers=pl.Series(people, dtype=pl.Int64))
-
-
-def compare_segments(findings: Findings, arrivals: Arrivals) -> pl.DataFrame:
-    """Judge each segment by itself, and keep what the findings of the whole are there.
-
-    Parameters
-    ----------
-    findings
-        Of the whole log.
-    arrivals
-        What they were measured on.
-
-    Returns
-    -------
-    polars.DataFrame
-        Per finding, ``dimension`` and ``value``: ``n``, ``observed``, ``expected``, ``effect``,
-        ``low``, ``high``, ``finding``; segments too small to be judged are left out.
-    """
-    from cxlib.summary import Selection
-
-    kept = ["n", "observed", "expected", "effect", "low", "high", "finding"]
-    parts = []
-    segments = arrivals.segments
-    for dimension in segment_names(segments):
-        values = dimension_values(segments, dimension).unique().sort().to_list()
-        for value in values if len(values) > 1 and not findings.found.is_empty() else []:
-            where = Selection(segment=(dimension, value))
-            part = measure_fragmentation(arrivals, where=where, grounds=_ON_TRANSITIONS)
-            told = findings.found.filter(pl.col("ground").is_in(_ON_TRANSITIONS))
-            found = told.select(*KEYS, "source", "target")
-            parts.append(
-                found.join(part.table.select(*KEYS, *kept), on=KEYS, maintain_order="left").select(
-                    pl.lit(dimension).alias("dimension"), pl.lit(value).alias("value"), pl.all()
-                )
-            )
-    if not parts:
-        names = {"dimension": pl.String, "value": pl.String}
-        return findings.table.clear().select(
-            *(pl.lit(None, dtype).alias(n) for n, dtype in names.items()),
-            *KEYS, "source", "target", *kept,
-        )  # fmt: skip
-    return pl.concat(parts)
 
 
 Frame = tuple[dict[str, Any], pl.DataFrame]
@@ -305,27 +267,48 @@ def _next_of(arrivals: Arrivals, row: dict[str, Any]) -> Frame | None:
     )
 
 
-def _over_time(arrivals: Arrivals, row: dict[str, Any]) -> Frame | None:
+def _over_time(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:
     """The observed figure by period, with a plain interval for how few they were."""
-    counts = _of(arrivals.arrivals, row)
-    people = counts.group_by("period").agg(pl.col("customers").sum())
-    signal = signal_named(row["signal"])
+    people = _of(arrivals.arrivals, row).group_by("period").agg(pl.col("customers").sum())
+    family = signal_named(row["signal"]).family
     found = count_history(arrivals, row)
-    if found is None:
-        return None
-    if signal.family == "rating":
-        answers = _of(arrivals.responses, row).group_by("period")
-        rates = answers.agg(response=pl.col("rating_n").sum() / pl.col("n").sum())
-        found = found.join(rates, on="period", how="left")
-    starts = _periods(arrivals)
-    if "response" not in found.columns:
-        found = found.with_columns(response=pl.lit(None, _NUMBER))
+    answers = _of(arrivals.responses, row).group_by("period")
+    rates = answers.agg(response=pl.col("rating_n").sum() / pl.col("n").sum())
     ends = {"low": pl.col("observed") - pl.col("half"), "high": pl.col("observed") + pl.col("half")}
-    if signal.family == "share":
+    if family == "share":
         ends = {name: end.clip(0.0, 1.0) for name, end in ends.items()}
-    return row, found.join(people, on="period", how="left").join(starts, on="period").sort(
-        "period"
-    ).with_columns(**ends).drop("period").rename({"start": "period"})
+    return (
+        found.join(people, on="period", how="left")
+        .join(rates if family == "rating" else rates.clear(), on="period", how="left")
+        .join(_periods(arrivals), on="period")
+        .sort("period")
+        .with_columns(**ends)
+        .drop("period")
+        .rename({"start": "period"})
+    )
+
+
+def _status(row: dict[str, Any], trend: pl.DataFrame) -> str:
+    """What the excess has become from the first to the last third of the complete periods."""
+    complete = trend.filter("complete")
+    if len(complete) < 2:
+        return "too short to say"
+    (early, early_se), (late, late_se) = (
+        _excess(row, side(max(1, len(complete) // 3))) for side in (complete.head, complete.tail)
+    )
+    change, reach = late - early, Z95 * float(np.hypot(early_se, late_se))
+    if abs(change) <= reach:
+        return "steady"
+    return "growing" if change > 0 else "mended" if late < early / 2 else "shrinking"
+
+
+def _excess(row: dict[str, Any], part: pl.DataFrame) -> tuple[float, float]:
+    """Mean excess over the expectation (harm counts positive; waits: logarithms), and its error."""
+    signal, n = signal_named(row["signal"]), part["n"].to_numpy()
+    seen, usual = part["observed"].to_numpy(), row["expected"]
+    apart = np.log(seen / usual) if signal.family == "wait" else signal.harm * (seen - usual)
+    weight = n / n.sum()
+    return float(weight @ apart), float(np.sqrt(weight**2 @ part["se"].to_numpy() ** 2))
 
 
 def _periods(arrivals: Arrivals) -> pl.DataFrame:

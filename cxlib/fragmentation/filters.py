@@ -11,26 +11,26 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, RELOAD, SET_ASIDE, Arrivals, Settings
+from cxlib.arrivals.arrivals import SET_ASIDE, Arrivals
 from cxlib.signals import signal_named
 
-__all__ = ["FILTERS", "count_filters", "say_filters"]
+__all__ = ["FILTERS", "count_filters"]
 
 _KEYS = ["source_place", "target_place", "signal"]
 
 FILTERS: Mapping[str, str] = {
-    "reload": "the same touchpoint again within {reload:.0f} seconds",
+    "reload": "the same touchpoint again within a minute",
     "tied": "both contacts at one instant, so that their order is not known",
-    "slow": "more than {silence} between the two",
-    "beyond": "after the customer's first {most} contacts",
-    "often": "more than {often} times by one customer",
-    "source_not_followed": "left less than {silence} before the end of the log",
+    "slow": "more than the silence between the two",
+    "beyond": "after the customer's first few contacts",
+    "often": "more than three times by one customer",
+    "source_not_followed": "left less than the silence before the end of the log",
     "not_followed": "not followed for long enough afterwards",
-    "nothing_after": "nothing came after it in the journey within {silence}",
+    "nothing_after": "nothing came after it in the journey within the silence",
     "itself_a_return": "itself a way back to where the customer had come from",
     "not_rated": "not rated",
 }
-"""Why transitions do not count, by name; the words take what `Settings` say."""
+"""Why transitions do not count, by name."""
 
 _LEFT = {"not_followed": "n", "nothing_after": "onward"}
 """Column of ``arrivals`` that counts what a filter leaves, where another one follows it."""
@@ -81,15 +81,3 @@ def count_filters(arrivals: Arrivals, judged: pl.DataFrame) -> tuple[pl.Series, 
 def _removed(rows: pl.DataFrame, name: str, number: pl.Expr | None = None) -> pl.DataFrame:
     removed = pl.col(name) if number is None else number
     return rows.select(*_KEYS, filter=pl.lit(name), removed=removed.cast(pl.Int64))
-
-
-def say_filters(settings: Settings) -> dict[str, str]:
-    """Write every filter in words, with what was set for this log."""
-    days = settings.silence.total_seconds() / 86_400
-    told = {
-        "reload": RELOAD.total_seconds(),
-        "silence": f"{days:g} days",
-        "most": settings.most_contacts,
-        "often": MAX_PER_CUSTOMER,
-    }
-    return {name: words.format(**told) for name, words in FILTERS.items()}

@@ -1,61 +1,31 @@
-"""Findings over time: since when, growing or mended, and what is new since a date.
+"""What is new since a date, growing or mended: for schedulers.
 
-`track_findings` gives every finding per period, with the periods that are not yet complete marked
-*immature*: their customers have not had the time to show what they will do. `watch_findings`
-compares what is found before a date with what is found since, for schedulers: new, growing, mended.
+`watch_findings` judges the time before a date and the time since apart, and adds what ground *past*
+dates to the time since. How each finding goes from period to period is told by
+`cxlib.fragmentation.details.detail_findings`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import date
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals, read_arrivals
+from cxlib.columns import Amount, Columns, Label, Tables
 from cxlib.errors import InputError
-from cxlib.fragmentation.by_period import count_history
-from cxlib.fragmentation.findings import Findings, measure_fragmentation
+from cxlib.fragmentation.findings import ROW, Findings, measure_fragmentation
+from cxlib.grounds.judged import Z95
 from cxlib.grounds.strata import with_strata
 from cxlib.markup import html_text
+from cxlib.results import Result, result
 from cxlib.signals import signal_named
 from cxlib.summary import Selection
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
-
-_Z95 = 1.959964
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trend:
-    """What `track_findings` returns.
-
-    Attributes
-    ----------
-    table
-        Per finding and period: ``source``, ``target``, ``signal``, ``period`` (its number),
-        ``starts`` (its first day), ``n``, ``observed``, ``expected`` (of the whole log), ``excess``
-        (harm counts positive; waits: logarithm of the ratio), ``se``, ``immature``.
-    status
-        Per finding: ``early`` and ``late`` excess (first and last third of the complete periods),
-        ``change`` with ``low`` and ``high`` (95 %), ``status``: "growing", "mended" (no longer
-        above half of what it was), "shrinking" or "steady".
-    """
-
-    table: pl.DataFrame
-    status: pl.DataFrame
-
-    def _repr_html_(self) -> str:
-        items = "".join(
-            f"<li>{html_text(r['source'])} → {html_text(r['target'])} "
-            f"({r['signal']}): {r['status']}</li>"
-            for r in self.status.iter_rows(named=True)
-        )
-        return f"<ul>{items}</ul>" if items else "<p>There is no finding to follow over time.</p>"
-
 
 STATUSES = ("new", "growing", "ongoing", "shrinking", "mended", "unclear")
 """What becomes of findings, those to look at first. New: found since the date, and not before;
@@ -67,25 +37,33 @@ that may be chance, or there were too few cases since."""
 ALERTS = ("new", "growing")
 """Statuses that a scheduler has to tell people about."""
 
+_TOLD = ("source", "target", "signal", "n", "effect", "q", "sentence")
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Watch:
+
+@result
+class Watch(Result):
     """What `watch_findings` returns.
 
     Attributes
     ----------
-    table
-        In the order of `STATUSES`: ``status``, ``source``, ``target``, ``signal``, ``n``,
-        ``effect``, ``low``, ``high``, ``q``, ``sentence`` of the time since the date (of the time
-        before it for those mended or unclear), ``before`` and ``since`` with ``_low`` and ``_high``
-        (the effect of the same signal in both; null where it was not judged).
     since
         First day of the period that the date falls in.
     reason
         Why nothing can be said; empty otherwise.
     """
 
-    table: pl.DataFrame
+    title: ClassVar[str] = "What is new"
+    tables: ClassVar[Tables] = Tables(
+        table=Columns(
+            "one row per finding, in the order of `STATUSES`; figures of the time since the date "
+            "(of the time before it for those mended or unclear)",
+            status=Label("one of `STATUSES`"),
+            **{name: ROW[name] for name in _TOLD},
+            before=Amount("effect of the signal before; null: not judged", interval=True),
+            since=Amount("effect of the signal since; null: not judged", interval=True),
+        )
+    )
+
     since: date
     reason: str
 
@@ -106,112 +84,12 @@ class Watch:
         ]
         return f"{', '.join(counted) or 'No finding before or'} since {self.since}."
 
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """The table as plain values, for `cx watch --json`."""
-        return self.table.to_dicts()
-
     def _repr_html_(self) -> str:
         items = "".join(
             f"<li>{row['status']}: {html_text(row['sentence'])}</li>"
             for row in self.table.iter_rows(named=True)
         )
         return f"<p>{html_text(self.sentence)}</p>" + (f"<ul>{items}</ul>" if items else "")
-
-
-def track_findings(findings: Findings) -> Trend:
-    """Follow each finding from period to period against its expectation in the whole log."""
-    arrivals = findings.arrivals
-    frames = [_track_one(row, arrivals) for row in findings.found.iter_rows(named=True)]
-    table = pl.concat(frames) if frames else _empty_trend()
-    names = ["source", "target", "signal"]
-    status = [
-        {**dict(zip(names, key, strict=True)), **_status(part)}
-        for key, part in table.group_by(names, maintain_order=True)
-    ]
-    numbers = ("early", "late", "change", "low", "high")
-    schema = dict.fromkeys(names, pl.String) | dict.fromkeys(numbers, pl.Float64)
-    return Trend(table, pl.DataFrame(status, schema=schema | {"status": pl.String}))
-
-
-def _track_one(row: dict[str, Any], arrivals: Arrivals) -> pl.DataFrame:
-    """One finding per period: n, observed, excess and its standard error."""
-    signal, expected = signal_named(row["signal"]), row["expected"]
-    counted = count_history(arrivals, row)
-    share = _empty_history() if counted is None else counted
-    if signal.family == "wait":
-        apart = pl.col("observed").log() - float(np.log(expected))
-    else:
-        apart = signal.harm * (pl.col("observed") - expected)
-    share = share.with_columns(excess=apart)
-    starts = pl.Series(arrivals.periods.starts)
-    ends = [*arrivals.periods.starts[1:], arrivals.settings.observed_until.date()]
-    whole = arrivals.settings.observed_until.date() - timedelta(days=arrivals.settings.silence.days)
-    immature = pl.Series([end > whole for end in ends])
-    index = pl.col("period").cast(pl.UInt32)
-    return (
-        share.filter(pl.col("n") > 0)
-        .sort("period")
-        .select(
-            pl.lit(row["source"]).alias("source"),
-            pl.lit(row["target"]).alias("target"),
-            pl.lit(signal.name).alias("signal"),
-            "period",
-            pl.lit(starts).gather(index).alias("starts"),
-            pl.col("n").cast(pl.Int64),
-            "observed",
-            pl.lit(float(expected)).alias("expected"),
-            "excess",
-            "se",
-            pl.lit(immature).gather(index).alias("immature"),
-        )
-    )
-
-
-def _empty_history() -> pl.DataFrame:
-    numbers = dict.fromkeys(("observed", "half", "se"), pl.Float64)
-    return pl.DataFrame(schema={"period": pl.UInt16, "n": pl.Int64, **numbers})
-
-
-def _status(part: pl.DataFrame) -> dict[str, float | str | None]:
-    """Compare the first and the last third of the complete periods."""
-    complete = part.filter(~pl.col("immature"))
-    third = max(1, len(complete) // 3)
-    if len(complete) < 2:
-        empty = dict.fromkeys(("early", "late", "change", "low", "high"))
-        return {**empty, "status": "too short to say"}
-    (early, early_se), (late, late_se) = (
-        _pool(side) for side in (complete.head(third), complete.tail(third))
-    )
-    change, se = late - early, float(np.hypot(early_se, late_se))
-    low, high = change - _Z95 * se, change + _Z95 * se
-    if low > 0:
-        status = "growing"
-    elif high < 0:
-        status = "mended" if late < early / 2 else "shrinking"
-    else:
-        status = "steady"
-    numbers = {"early": early, "late": late, "change": change, "low": low, "high": high}
-    return {**numbers, "status": status}
-
-
-def _pool(part: pl.DataFrame) -> tuple[float, float]:
-    weight = part["n"].to_numpy() / part["n"].sum()
-    excess, se = part["excess"].to_numpy(), part["se"].to_numpy()
-    return float(weight @ excess), float(np.sqrt((weight**2) @ (se**2)))
-
-
-def _empty_trend() -> pl.DataFrame:
-    numbers = ("observed", "expected", "excess", "se")
-    return pl.DataFrame(
-        schema={
-            **dict.fromkeys(("source", "target", "signal"), pl.String),
-            "period": pl.UInt16,
-            "starts": pl.Date,
-            "n": pl.Int64,
-            **dict.fromkeys(numbers, pl.Float64),
-            "immature": pl.Boolean,
-        }
-    )
 
 
 def watch_findings(log: Workspace | Arrivals, *, since: date) -> Watch:
@@ -245,10 +123,19 @@ def watch_findings(log: Workspace | Arrivals, *, since: date) -> Watch:
         measure_fragmentation(arrivals, where=Selection(period=span), grounds=("like", "plan"))
         for span in spans
     )
-    table = _compare(before, after)
-    dated = measure_fragmentation(arrivals, grounds=("past",))
-    table = _add_dated(table, dated.found, starts[first])
-    return Watch(table, starts[first], _why_silent(arrivals, before, after, starts[first]))
+    dated = measure_fragmentation(arrivals, grounds=("past",)).found
+    rows = _compare(before, after)
+    rows += _dated(dated, {(row["source"], row["target"]) for row in rows}, starts[first])
+    rows.sort(key=lambda row: STATUSES.index(row["status"]))
+    columns = Watch.tables["table"]
+    return Watch(
+        table=columns.frame([{n: row.get(n) for n in columns.names} for row in rows]).cast(
+            {n: after.table.schema[n] for n in _TOLD}
+        ),
+        since=starts[first],
+        reason=_why_silent(arrivals, before, after, starts[first]),
+        observed_until=arrivals.settings.observed_until,
+    )
 
 
 def _why_silent(arrivals: Arrivals, before: Findings, after: Findings, first: date) -> str:
@@ -265,45 +152,35 @@ def _why_silent(arrivals: Arrivals, before: Findings, after: Findings, first: da
     )
 
 
-def _compare(before: Findings, after: Findings) -> pl.DataFrame:
+def _compare(before: Findings, after: Findings) -> list[dict[str, Any]]:
     """One row per handoff found before or since."""
     keys = ["source_place", "target_place"]
-    columns = ["source", "target", "signal", "n", "effect", "low", "high", "q", "sentence"]
     was, now = (set(found.found.select(keys).iter_rows()) for found in (before, after))
-    told = [(row, True) for row in after.found.iter_rows(named=True)]
-    told += [
-        (row, False)
-        for row in before.found.iter_rows(named=True)
-        if (row["source_place"], row["target_place"]) not in now
-    ]
     sizes = [_sizes(found.table) for found in (before, after)]
     rows = []
-    for row, is_found in told:
-        key = (row["source_place"], row["target_place"], row["signal"])
-        old, new = (side.get(key, (None, None, None)) for side in sizes)
-        status = what_became(row["signal"], old, new, was=key[:2] in was, now=is_found)
-        names = [f"{side}{end}" for side in ("before", "since") for end in ("", "_low", "_high")]
-        numbers = dict(zip(names, (*old, *new), strict=True))
-        rows.append({"status": status, **{c: row[c] for c in columns}, **numbers})
-    rows.sort(key=lambda row: STATUSES.index(row["status"]))
-    names = [f"{side}{end}" for side in ("before", "since") for end in ("", "_low", "_high")]
-    schema: dict[str, Any] = {"status": pl.String, **{c: after.table.schema[c] for c in columns}}
-    return pl.DataFrame(rows, schema=schema | dict.fromkeys(names, pl.Float64))
+    for found, is_found in ((after, True), (before, False)):
+        for row in found.found.iter_rows(named=True):
+            key = (row["source_place"], row["target_place"], row["signal"])
+            if not is_found and key[:2] in now:
+                continue
+            old, new = (side.get(key, (None, None, None)) for side in sizes)
+            status = what_became(row["signal"], old, new, was=key[:2] in was, now=is_found)
+            names = [
+                f"{side}{end}" for side in ("before", "since") for end in ("", "_low", "_high")
+            ]
+            rows.append(row | {"status": status} | dict(zip(names, (*old, *new), strict=True)))
+    return rows
 
 
-def _add_dated(table: pl.DataFrame, found: pl.DataFrame, since: date) -> pl.DataFrame:
-    """Add what ground *past* dates to the time since: begun (new), or ended (mended)."""
-    known = set(table.select("source", "target").iter_rows())
+def _dated(found: pl.DataFrame, known: set[tuple[str, str]], since: date) -> list[dict[str, Any]]:
+    """What ground *past* dates to the time since: begun (new), or ended (mended)."""
     rows = []
     for row in found.iter_rows(named=True):
-        begun = row["since"] is not None and row["since"] >= since
-        ended = row["affected_until"] is not None and row["affected_until"] >= since
+        begun, ended = (row[c] is not None and row[c] >= since for c in ("since", "affected_until"))
         if (begun or ended) and (row["source"], row["target"]) not in known:
-            rows.append({"status": "new" if begun and not ended else "mended", **row})
-    known_columns = [{name: row.get(name) for name in table.columns} for row in rows]
-    both = pl.concat([table, pl.DataFrame(known_columns, schema=table.schema)])
-    order = pl.col("status").replace_strict(dict(zip(STATUSES, range(len(STATUSES)), strict=True)))
-    return both.sort(order, maintain_order=True)
+            status = "new" if begun and not ended else "mended"
+            rows.append({**row, "status": status, "since": None})
+    return rows
 
 
 Size = tuple[float | None, float | None, float | None]
@@ -320,10 +197,10 @@ def what_became(signal: str, old: Size, new: Size, *, was: bool, now: bool) -> s
     if None in (*old, *new):
         return "new" if not was else "ongoing" if now else "unclear"
     (early, early_se), (late, late_se) = (_harm(signal, size) for size in (old, new))
-    reach = _Z95 * float(np.hypot(early_se, late_se))
+    reach = Z95 * float(np.hypot(early_se, late_se))
     smaller = late - early < -reach
     # What was there already, only too few had come to find it, is no news.
-    if not was and (early <= _Z95 * early_se or late - early > reach):
+    if not was and (early <= Z95 * early_se or late - early > reach):
         return "new"
     if now:
         return "growing" if late - early > reach else "shrinking" if smaller else "ongoing"
@@ -337,4 +214,4 @@ def _harm(signal: str, size: Size) -> tuple[float, float]:
     if kind.family == "wait":
         effect, low, high = (float(np.log(max(value, 1e-6))) for value in (effect, low, high))
     sign = float(kind.harm)
-    return sign * effect, (high - low) / (2 * _Z95)
+    return sign * effect, (high - low) / (2 * Z95)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cxlib.columns import Chance, Columns, Count, Customers, Label, Rating, Share, Tables
+from cxlib.columns import Chance, Columns, Count, Customers, Label, Level, Rating, Share, Tables
 from cxlib.numbers import decimal, rating, share
 from cxlib.results import Result, answers, interval_columns, numbers, result
 from cxlib.statistics.heterogeneity import gap_of_means, heterogeneity
@@ -152,12 +152,13 @@ class Spectrum(Result):
             "one row per scale, group and answer that was given, from dislike to like",
             scale=Label("of the ratings"),
             group=Label("touchpoint, or what is asked for"),
-            answer=Rating("the rating"),
+            answer=Level("the rating"),
             side=Label("low, middle or high of the scale"),
             n=Count("times it was given", each="ratings"),
             customers=Customers("who gave it", detail=True),
-            share=Share("of the group's answers", of="n", each="ratings", interval=True),
-            up_to=Share("of the group's answers that are this or lower", of="n", each="ratings"),
+            share=Share("of the group's answers", of="n", total="answers", interval=True),
+            up_to=Share("of the group's answers that are this or lower", of="answers"),
+            answers=Count("of the group", each="ratings", detail=True),
         ),
     )
 
@@ -249,6 +250,7 @@ def _spread(survey: Survey, names: list[str]) -> Iterator[dict[str, Any]]:
                 "share_low": part.low.item(),
                 "share_high": part.high.item(),
                 "up_to": below / n,
+                "answers": n,
             }
 
 

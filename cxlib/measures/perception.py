@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.columns import Columns, Flag, Label, Rating, Tables, Text
+from cxlib.columns import Columns, Count, Flag, Label, Rating, Tables, Text
 from cxlib.numbers import decimal, rating
 from cxlib.results import Result, answers, numbers, result
 from cxlib.statistics.nonresponse import Tilt, points_to_change
@@ -48,8 +48,11 @@ class Perception(Result):
             "one row per scale and group with an answer, in the order of the journey map",
             group=Label("touchpoint, or what is asked for"),
             **SAID,
-            others=Rating("mean of the answers in all other groups", detail=True),
-            verdict=Label("of the answers: lower or higher than the others; null: neither"),
+            others=Rating("mean of the answers in all other groups", of="others_n", detail=True),
+            others_n=Count("these answers", each="ratings", detail=True),
+            verdict=Label(
+                "of the answers: lower or higher than the others; null: neither", of="others_n"
+            ),
             bound=Rating("by which those who did not answer would have to differ to change it"),
             trusted=Flag("who answers seems to explain neither the mean nor the verdict"),
         ),
@@ -78,7 +81,7 @@ class Perception(Result):
             weight = (pl.col("mean") - pl.col("others")).abs() * pl.col("n")
             for row in apart.sort(weight, descending=True).head(3 if not falls else 1).to_dicts():
                 said.append(_difference(row, whole["highest"]))
-        return [*said, whole["sentence"]]
+        return [*said, *filter(None, [whole["sentence"]])]
 
 
 def _difference(row: dict[str, Any], highest: float) -> str:
@@ -176,6 +179,7 @@ class _Verdicts:
         return cells.with_columns(
             group=pl.Series(names),
             others=numbers(others),
+            others_n=pl.col("n").sum() - pl.col("n"),
             verdict=pl.Series(verdict).replace_strict({-1: "lower", 1: "higher"}, default=None),
             bound=numbers(np.where(np.isfinite(bound), bound, np.nan)),
             trusted=pl.Series((kept | (verdict == 0)) & ~doubtful),

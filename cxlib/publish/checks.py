@@ -57,7 +57,7 @@ def check_snapshot(
             frame = pl.read_parquet(folder / f"{name}.parquet")
             if len(frame.filter(pl.col(NUMBER) >= selections)):
                 raise WorkspaceError(f"{name}: answers of selections that do not exist.")
-            _check_figures(frame, table, getattr(influence, table.influence), name=name, k=k)
+            _check_figures(frame, table, table.weights(influence, frame), name=name, k=k)
             check_texts(frame, ids, name=name)
     check_texts(pl.read_parquet(folder / SELECTIONS), ids, name="selections")
     return [
@@ -79,7 +79,7 @@ def _check_figures(
         joined = frame.join(added, how="cross")
 
     def base(rule: Rule) -> pl.Expr:
-        if rule.kind is Kind.CUSTOMERS:
+        if rule.heaviest is None:
             return pl.lit(k)
         return rounding_base(pl.col(f"_k_{rule.heaviest}").fill_null(0), k=k)
 

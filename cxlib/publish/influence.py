@@ -7,7 +7,7 @@ than the k-1 heaviest of them add to it; this module finds that number, in one p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -28,7 +28,7 @@ class Influence:
     Every frame has the row's key and ``contacts``, ``ratings``, ``dwells`` (numbers),
     ``dwell_seconds``, ``cost`` (the map's currency) or ``journeys``; `whole` has one row
     and no key. ``total`` is what they add to the whole that a row is a share of: contacts at the
-    source of a move, journeys begun.
+    source of a move, journeys begun. ``labels`` has the names of the places.
     """
 
     places: pl.DataFrame
@@ -38,6 +38,36 @@ class Influence:
     moves: pl.DataFrame
     first_places: pl.DataFrame
     first_channels: pl.DataFrame
+    labels: pl.DataFrame
+
+    def at(self, rows: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
+        """Bound what they add to rows about some of the places, told by their names.
+
+        Parameters
+        ----------
+        rows
+            Names by column; no two rows are the same.
+        columns
+            For each of their columns what it holds: "touchpoint", "channel", "stage" or "owner".
+            Without columns, all places are meant.
+        """
+        everywhere = self.whole.drop("total").select(pl.all().cast(pl.Float64))
+        if not columns:
+            return self.whole
+        # a sum over places of what k-1 customers add at each is no less than what they add to all
+        named = self.labels.select("place", *(pl.col(v).alias(c) for c, v in columns.items()))
+        there = (
+            named.join(self.places, on="place")
+            .with_columns(journeys="contacts")
+            .group_by(*columns)
+            .agg(pl.col(everywhere.columns).sum().cast(pl.Float64))
+        )
+        found = rows.join(there, on=list(columns), how="left")
+        # other names than those of the map: anything may stand behind them
+        return found.with_columns(
+            pl.min_horizontal(pl.col(c).fill_null(v), pl.lit(v))
+            for c, v in everywhere.row(0, named=True).items()
+        )
 
 
 def measure_influence(log: Folded, *, k: int) -> Influence:
@@ -47,8 +77,14 @@ def measure_influence(log: Folded, *, k: int) -> Influence:
     """
     parts: dict[str, list[pl.DataFrame]] = {}
     places = log.places.select("place", "stage", "channel")
+    rated = (
+        log.ratings.filter("is_counted", pl.col("rating").is_not_null())
+        .group_by("customer", place=log.number_of("place"))
+        .agg(ratings=pl.len().cast(pl.Int64))
+        .collect()
+    )
     for file in log.files:
-        for name, frame in _of_bucket(log.rows(file), places, k=k).items():
+        for name, frame in _of_bucket(log.rows(file), places, rated, k=k).items():
             parts.setdefault(name, []).append(frame)
     # Every customer is in one bucket only, so the heaviest of all are among the heaviest of each.
     merged = {name: _sum_of_heaviest(pl.concat(found), k=k) for name, found in parts.items()}
@@ -56,7 +92,7 @@ def measure_influence(log: Folded, *, k: int) -> Influence:
     merged["moves"] = merged["moves"].join(at_source, on="source", how="left")
     for name in ("first_places", "first_channels", "whole"):
         merged[name] = merged[name].with_columns(total=merged["whole"]["journeys"].item())
-    return Influence(**merged)
+    return Influence(**merged, labels=log.places)
 
 
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -70,10 +106,11 @@ _KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _of_bucket(rows: pl.DataFrame, places: pl.DataFrame, *, k: int) -> dict[str, pl.DataFrame]:
+def _of_bucket(
+    rows: pl.DataFrame, places: pl.DataFrame, rated: pl.DataFrame, *, k: int
+) -> dict[str, pl.DataFrame]:
     """Return the k-1 heaviest customers of one bucket for every row, one line each."""
     cost = pl.col("cost").sum() if "cost" in rows.columns else pl.lit(0.0)
-    ratings = pl.col("rating").count() if "rating" in rows.columns else pl.lit(0)
     dwells, seconds = pl.lit(0), pl.lit(0.0)
     if "ended_at" in rows.columns:
         dwells = pl.col("ended_at").count()
@@ -82,11 +119,12 @@ def _of_bucket(rows: pl.DataFrame, places: pl.DataFrame, *, k: int) -> dict[str,
         rows.group_by("customer", "place")
         .agg(
             contacts=pl.len().cast(pl.Int64),
-            ratings=ratings.cast(pl.Int64),
             dwells=dwells.cast(pl.Int64),
             dwell_seconds=seconds.cast(pl.Float64),
             cost=cost.cast(pl.Float64),
         )
+        .join(rated, on=["customer", "place"], how="left")
+        .with_columns(pl.col("ratings").fill_null(0))
         .join(places, on="place", how="left")
     )
     sums = [pl.col(c).sum() for c in ("contacts", "ratings", "dwells", "dwell_seconds", "cost")]

@@ -41,17 +41,23 @@ class Folded:
         For each place of the workspace the one that it is counted as.
     files
         The store's files.
+    ratings
+        Every answer, as in the workspace.
     """
 
     places: pl.DataFrame
     summary: Summary
     number: pl.Series
     files: tuple[Path, ...]
+    ratings: pl.LazyFrame
+
+    def number_of(self, place: str) -> pl.Expr:
+        """Return the places of a column, as they are counted."""
+        return pl.lit(self.number).gather(pl.col(place).cast(pl.UInt32))
 
     def rows(self, file: Path) -> pl.DataFrame:
         """Read the contacts of one bucket, each at the place that it is counted as."""
-        place = pl.lit(self.number).gather(pl.col("place").cast(pl.UInt32))
-        return pl.read_parquet(file).with_columns(place=place)
+        return pl.read_parquet(file).with_columns(place=self.number_of("place"))
 
 
 def fold_rare_touchpoints(workspace: Workspace, *, k: int) -> Folded:
@@ -77,6 +83,7 @@ def fold_rare_touchpoints(workspace: Workspace, *, k: int) -> Folded:
         summary=summary,
         number=pl.Series(number, dtype=pl.UInt16),
         files=files,
+        ratings=workspace.ratings(),
     )
     return replace(folded, summary=_counted(workspace, folded)) if groups else folded
 

@@ -6,7 +6,7 @@ A column that is not named here cannot be published (`cxlib.publish.small_groups
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,8 @@ from cxlib.measures.first_contacts import FirstContacts, measure_first_contacts
 from cxlib.measures.stage_funnel import StageFunnel, measure_stage_funnel
 from cxlib.measures.touchpoints import Touchpoints, measure_touchpoints
 from cxlib.measures.transitions import Transitions, measure_transitions
+from cxlib.publish.influence import Influence
+from cxlib.publish.selections import Choices
 from cxlib.publish.small_groups import Kind, Rule
 from cxlib.summary import OPEN, Summary
 
@@ -40,13 +42,16 @@ class PublishedTable:
     ----------
     rules
         A rule for every column, ends of intervals excepted.
-    influence
-        The frame of `cxlib.publish.influence.Influence` that belongs to its rows.
-    on
-        Columns that both share.
     key
         Columns that name a row; only rows that may be shown for everybody and the whole time are
         ever named.
+    influence
+        The frame of `cxlib.publish.influence.Influence` that belongs to its rows.
+    on
+        Columns that both share. Without `influence` they are told by `at`.
+    at
+        Columns of the key that tell the places a row is about, and which column of the places they
+        hold: ``{"group": "touchpoint"}``. Without any, a customer's weight in the whole log counts.
     customers
         The column with the distinct customers behind a row, where there is one.
     keep_hidden
@@ -57,9 +62,10 @@ class PublishedTable:
     """
 
     rules: Mapping[str, Rule]
-    influence: str
-    on: tuple[str, ...]
     key: tuple[str, ...]
+    influence: str | None = None
+    on: tuple[str, ...] = ()
+    at: Mapping[str, str] = field(default_factory=dict)
     customers: str | None = "customers"
     keep_hidden: bool = True
     totals: Callable[[Summary], pl.DataFrame] | None = None
@@ -67,7 +73,22 @@ class PublishedTable:
     @property
     def first(self) -> str:
         """The first figure: where it is null, the row is not shown."""
-        return next(c for c, rule in self.rules.items() if rule.kind is not Kind.LABEL)
+        return self.customers or next(c for c, r in self.rules.items() if r.kind is Kind.COUNT)
+
+    def weights(self, influence: Influence, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return what the k-1 heaviest customers add to the rows: one row for each value of `on`.
+
+        Parameters
+        ----------
+        influence
+            Of the log.
+        rows
+            Rows of the table.
+        """
+        if self.influence is not None:
+            found: pl.DataFrame = getattr(influence, self.influence)
+            return found
+        return influence.at(rows.select(self.on).unique(), self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +98,7 @@ class PublishedMeasure:
     Parameters
     ----------
     name
-        Of its files, and of the method of `Snapshot` that gives it back.
+        Of its files, and by which `Snapshot.table` gives it back.
     measure, result
         The function and what it returns.
     tables
@@ -86,6 +107,16 @@ class PublishedMeasure:
         Its plain numbers by field; `heaviest` names a column of the influence frame ``whole``.
     names
         Fields with names, and the table and column in which those that may be shown stand.
+    by_segment
+        Whether it is answered for every segment; else for everybody only.
+    by_period
+        Whether it is answered for every range of periods, from the summary; else it is asked of the
+        workspace, for everybody and every segment.
+    adds_up
+        Whether its counts for the values of a segment and the rest add up to those for everybody:
+        they are rounded together then, else each by itself.
+    plain
+        Fields that are about no customers.
     """
 
     name: str
@@ -94,6 +125,16 @@ class PublishedMeasure:
     tables: Mapping[str, PublishedTable]
     numbers: Mapping[str, Rule] = field(default_factory=dict)
     names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    by_segment: bool = True
+    by_period: bool = True
+    adds_up: bool = True
+    plain: tuple[str, ...] = ()
+
+    def choices(self, choices: Choices) -> Choices:
+        """What is answered of all that may be chosen."""
+        segments = choices.segments if self.by_segment else ()
+        periods, spans = (choices.periods, choices.spans) if self.by_period else ((), ())
+        return replace(choices, segments=segments, periods=periods, spans=spans)
 
 
 _SEQUEL: dict[str, Rule] = {
@@ -224,6 +265,7 @@ FIRST_CONTACTS = PublishedMeasure(
         ),
     },
     numbers={"journeys": JOURNEYS},
+    plain=("within",),
 )
 
 STAGE_FUNNEL = PublishedMeasure(

@@ -75,6 +75,20 @@ class Kind(Enum):
     """An amount per case of `of`; `heaviest` as for an amount."""
     RANK = auto()
     """An order by what is published: customers of the row times the lower end of `of`."""
+    ORDER = auto()
+    """A place in an order: that among the rows which are shown."""
+    STEPS = auto()
+    """A difference of shares of `of` cases."""
+    TOTAL = auto()
+    """An estimated number of things of which `heaviest` says how many one customer may have."""
+    FIGURE = auto()
+    """Any other figure, such as a mean; `of` is the column with the number of cases."""
+    CHANCE = auto()
+    """A p or q value of `of` cases."""
+    JUDGED = auto()
+    """A word or a yes that is judged from `of` cases."""
+    HIDDEN = auto()
+    """What is never published: an instant, a text with figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +113,10 @@ class Rule:
         For shares: the count without which it is not known while cases are open.
     adds_up
         For customers: whether each is counted in one period only, so that periods add up.
+    width
+        For means: of their scale, where it is not that of the log.
+    ends
+        Names of the ends of its interval, where they are not the column's with ``_low``, ``_high``.
     """
 
     kind: Kind
@@ -109,6 +127,8 @@ class Rule:
     open: str | None = None
     settled: str | None = None
     adds_up: bool = False
+    width: float | None = None
+    ends: tuple[str, str] | None = None
 
 
 def protect_customers(count: pl.Expr, *, k: int) -> pl.Expr:
@@ -151,7 +171,7 @@ def protect_effect(name: str, step: pl.Expr) -> dict[str, pl.Expr]:
     """
     found = {name: (pl.col(name) / step).round() * step}
     for end in (f"{name}_low", f"{name}_high"):
-        found[end] = _outwards(pl.col(end), step, down=end.endswith("_low"))
+        found[end] = _outwards(pl.col(end), step, down=end.endswith("low"))
     return {c: e.round(4) for c, e in found.items()}
 
 
@@ -169,7 +189,7 @@ def protect(
     k: int,
     influence: pl.DataFrame | None = None,
     on: tuple[str, ...] = (),
-    spread: float = 1.0,
+    spread: float | pl.Expr = 1.0,
 ) -> pl.DataFrame:
     """Protect every column of a table of figures, in the same columns, order and dtypes.
 
@@ -192,7 +212,7 @@ def protect(
     on
         Key columns of `influence`.
     spread
-        Width of the rating scale.
+        Width of the rating scale, or of each row's.
 
     Raises
     ------
@@ -219,13 +239,13 @@ def protect(
             made |= asked.protected(column, rule)
     result = frame.with_columns(**{c: pl.when("_shown").then(e) for c, e in made.items()})
     ranks = {c: _rank(c, r, result, on) for c, r in rules.items() if r.kind is Kind.RANK}
+    ranks |= {c: _order(c, result) for c, r in rules.items() if r.kind is Kind.ORDER}
     kept = [pl.col(c).cast(d) for c, d in table.schema.items() if not c.startswith(EXACT)]
     return result.with_columns(**ranks).select(kept)
 
 
 def _check_complete(table: pl.DataFrame, rules: Mapping[str, Rule]) -> None:
-    shares = {c for c, r in rules.items() if r.kind is not Kind.LABEL}
-    ends = {f"{c}{end}" for c in shares for end in ("_low", "_high")}
+    ends = {end for c, r in rules.items() if r.kind is not Kind.LABEL for end in _ends(c, r)}
     unruled = [
         c for c in table.columns if c not in rules and c not in ends and not c.startswith(EXACT)
     ]
@@ -234,6 +254,10 @@ def _check_complete(table: pl.DataFrame, rules: Mapping[str, Rule]) -> None:
             f"no rule says how {', '.join(unruled)} may be published; "
             "add it to `cxlib.publish.rules`."
         )
+
+
+def _ends(column: str, rule: Rule) -> tuple[str, str]:
+    return rule.ends or (f"{column}_low", f"{column}_high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +278,11 @@ class _Asked:
     rules: Mapping[str, Rule]
     same: tuple[str, ...] | None
     k: int
-    spread: float
+    spread: float | pl.Expr
 
     def protected(self, column: str, rule: Rule) -> dict[str, pl.Expr]:
         """Return the protected expressions of a column and of the ends of its interval."""
-        ends = [c for c in (f"{column}_low", f"{column}_high") if c in self.schema]
+        ends = [c for c in _ends(column, rule) if c in self.schema]
         match rule.kind:
             case Kind.CUSTOMERS | Kind.COUNT:
                 return {column: protect_count(self.count(column), self.base(rule), k=self.k)}
@@ -271,6 +295,10 @@ class _Asked:
                 return self._share(column, ends, rule)
             case Kind.MEAN | Kind.TIME:
                 return self._estimate(column, ends, rule)
+            case Kind.STEPS | Kind.TOTAL | Kind.FIGURE | Kind.CHANCE | Kind.JUDGED:
+                return self._figure(column, ends, rule)
+            case Kind.HIDDEN:
+                return {c: pl.lit(None) for c in (column, *ends)}
             case _:
                 return {}
 
@@ -307,20 +335,22 @@ class _Asked:
             value, enough = pl.col(column), pl.col("_people") >= LEAST_STEPS * pl.col("_unit")
         else:
             whole, enough = self.count(rule.of), self._enough(rule.of)
-            step = (self.base(self.rules[rule.cases[0]]) / whole).clip(_FINEST_SHARE)
-            known = pl.sum_horizontal(self.count(c) for c in rule.cases)
+            step = (self.base(self.rules[(*rule.cases, rule.of)[0]]) / whole).clip(_FINEST_SHARE)
             still_open = self.count(rule.open) if rule.open else pl.lit(0)
-            low = (known / whole).clip(0, 1)
-            high = ((known + still_open) / whole).clip(0, 1)
-            # a figure that no row has is not known of this log: no gap, no losses, no goal
-            is_known = pl.col(column).is_not_null().any()
-            value = pl.when(is_known).then(self._value(column, rule.of).fill_null(low))
+            low, high, value = pl.lit(0.0), pl.lit(1.0), self._value(column, rule.of)
+            if rule.cases:
+                known = pl.sum_horizontal(self.count(c) for c in rule.cases)
+                low = (known / whole).clip(0, 1)
+                high = ((known + still_open) / whole).clip(0, 1)
+                # a figure that no row has is not known of this log: no gap, no losses, no goal
+                is_known = pl.col(column).is_not_null().any()
+                value = pl.when(is_known).then(value.fill_null(low))
             if rule.settled:
                 enough &= (self.count(rule.settled) > 0) | (still_open == 0)
         value = ((value / step).round() * step).clip(low, high)
         found = {column: value}
         for end in ends:
-            down = end.endswith("_low")
+            down = end == _ends(column, rule)[0]
             given = pl.col(end) if rule.of is None else self._value(end, rule.of)
             whole_steps = _outwards(given.fill_null(0 if down else 1), step, down=down)
             bound = pl.min_horizontal if down else pl.max_horizontal
@@ -333,13 +363,31 @@ class _Asked:
         if rule.kind is Kind.TIME:
             made = {c: _two_digits(e, self.schema[c]) for c, e in values.items()}
         else:
-            step = (self.spread * self.base(self.rules[of]) / (2 * self.count(of))).clip(
-                _FINEST_MEAN
-            )
-            made = {column: ((values[column] / step).round() * step).round(4)}
+            width = rule.width or self.spread
+            step = width * self.base(self.rules[of]) / (2 * self.count(of))
+            step = step.clip(_FINEST_MEAN)
+            made = {column: ((values[column] / step).round() * step).round(4) + 0.0}
             for end in ends:
-                made[end] = _outwards(values[end], step, down=end.endswith("_low")).round(4)
+                made[end] = _outwards(values[end], step, down=end == _ends(column, rule)[0]).round(
+                    4
+                )
         return {c: pl.when(self._enough(of)).then(e) for c, e in made.items()}
+
+    def _figure(self, column: str, ends: list[str], rule: Rule) -> dict[str, pl.Expr]:
+        of = rule.of or column
+        values = {c: self._value(c, of) for c in (column, *ends)}
+        if rule.kind in (Kind.STEPS, Kind.TOTAL):
+            step = self.base(rule)
+            if rule.kind is Kind.STEPS:
+                step = (self.base(self.rules[of]) / self.count(of)).clip(_FINEST_SHARE)
+            values[column] = (values[column] / step).round() * step
+            for end in ends:
+                values[end] = _outwards(values[end], step, down=end == _ends(column, rule)[0])
+            values = {c: e.round(4) + 0.0 for c, e in values.items()}
+        elif rule.kind is not Kind.JUDGED:
+            digits = 1 if rule.kind is Kind.CHANCE else 2
+            values = {c: e.cast(pl.Float64).round_sig_figs(digits) for c, e in values.items()}
+        return {c: pl.when(self._enough(of)).then(e) for c, e in values.items()}
 
     def _amount(self, column: str, rule: Rule, times: pl.Expr | None = None) -> tuple[pl.Expr, ...]:
         """Return an amount in steps of what k-1 customers add, and whether it is many of them."""
@@ -370,6 +418,12 @@ def _rank(column: str, rule: Rule, frame: pl.DataFrame, on: tuple[str, ...]) -> 
     sure = pl.col("_people") * pl.col(f"{rule.of}_low")
     order = pl.when(ranked & pl.col("_shown") & (sure > 0)).then(sure)
     place = order.rank("ordinal", descending=True)
+    return place.over(NUMBER) if NUMBER in frame.columns else place
+
+
+def _order(column: str, frame: pl.DataFrame) -> pl.Expr:
+    """Number anew the rows that are shown."""
+    place = pl.when("_shown").then(column).rank("ordinal")
     return place.over(NUMBER) if NUMBER in frame.columns else place
 
 

@@ -107,26 +107,26 @@ class Snapshot:
     def touchpoints(
         self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
     ) -> Touchpoints:
-        """Return the touchpoints of a selection, as `cxlib.measures` does; see `answer`."""
-        return self.answer("touchpoints", segment=segment, period=period)
+        """Return the touchpoints of a selection, as `cxlib.measures` does; see `table`."""
+        return self.table("touchpoints", segment=segment, period=period)
 
     def transitions(
         self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
     ) -> Transitions:
-        """Return the transitions between places of a selection; see `answer`."""
-        return self.answer("transitions", segment=segment, period=period)
+        """Return the transitions between places of a selection; see `table`."""
+        return self.table("transitions", segment=segment, period=period)
 
     def first_contacts(
         self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
     ) -> FirstContacts:
-        """Return the first points of contact of a selection; see `answer`."""
-        return self.answer("first_contacts", segment=segment, period=period)
+        """Return the first points of contact of a selection; see `table`."""
+        return self.table("first_contacts", segment=segment, period=period)
 
     def stage_funnel(
         self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
     ) -> StageFunnel:
-        """Return the stage funnel of a selection; see `answer`."""
-        return self.answer("stage_funnel", segment=segment, period=period)
+        """Return the stage funnel of a selection; see `table`."""
+        return self.table("stage_funnel", segment=segment, period=period)
 
     def findings(self, *, segment: tuple[str, str] | None = None) -> FindingDetails:
         """Return the handoffs that break, for everybody or one segment, and what lies behind them.
@@ -157,21 +157,23 @@ class Snapshot:
 
         return read_predictions(self.folder)
 
-    def answer(
+    def table(
         self,
         measure: str,
         *,
         segment: tuple[str, str] | None = None,
         period: tuple[int, int] | None = None,
     ) -> Any:
-        """Return a measure's answer for a selection.
+        """Return a measure's answer for a selection: a result of the class that it returns.
 
-        Figures that small groups do not allow are null; a plain number is then 0.
+        Figures that small groups do not allow are null; a plain number is then 0. Rows without any
+        figure are left out, except where they stand for the touchpoints, channels and stages of the
+        journey map.
 
         Parameters
         ----------
         measure
-            One of ``manifest["measures"]``.
+            One of ``manifest["measures"]`` (see `cxlib.publish.published`).
         segment
             Dimension and value out of `segments`; None for all customers.
         period
@@ -182,23 +184,29 @@ class Snapshot:
         UnknownNameError
             The measure or the segment is not published.
         InputError
-            The range of periods is not one of the published periods.
+            The range of periods is not one of the published periods, or the measure is not answered
+            for parts of this kind.
         """
         from cxlib.publish.answers import read_answer
-        from cxlib.publish.rules import MEASURES
+        from cxlib.publish.published import measure_named
         from cxlib.summary import Selection
 
         published = self.manifest["measures"]
-        found = next((m for m in MEASURES if m.name == measure and measure in published), None)
-        if found is None:
+        if measure not in published:
             raise UnknownNameError("published measure", measure, published)
-        number = self._number_of(segment, period)
+        number = self._number_of(segment, period, measure)
         where = Selection(segment=segment, period=period)
-        return read_answer(self.folder, measure, found.result, number, where)
+        return read_answer(self.folder, measure, measure_named(measure).result, number, where)
 
-    def _number_of(self, segment: tuple[str, str] | None, period: tuple[int, int] | None) -> int:
+    def _number_of(
+        self,
+        segment: tuple[str, str] | None,
+        period: tuple[int, int] | None,
+        measure: str | None = None,
+    ) -> int:
         """Return the number of a selection: see `cxlib.publish.selections`."""
         count = len(self.periods)
+        by_period = measure in self.manifest.get("by_period", self.manifest["measures"])
         ranges: list[tuple[int, int] | None] = [None]
         ranges += [(a, b) for a in range(count) for b in range(a, count) if b - a + 1 < count]
         if segment is not None and tuple(segment) not in self.segments:
@@ -209,9 +217,13 @@ class Snapshot:
             raise InputError(
                 f"periods {period} are not among the {count} published, 0 to {count - 1}."
             )
+        if wanted is not None and not by_period:
+            raise InputError(f"{measure} is published for the whole time only.")
+        if segment and measure not in self.manifest.get("by_segment", [measure]):
+            raise InputError(f"{measure} is published for all customers together only.")
         segments: list[tuple[str, str] | None] = [None, *self.segments]
         chosen = None if segment is None else (segment[0], segment[1])
-        return segments.index(chosen) * len(ranges) + ranges.index(wanted)
+        return segments.index(chosen) * (len(ranges) if by_period else 1) + ranges.index(wanted)
 
     def line(self) -> str:
         """Return the one line about this snapshot that stands on every page."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from cxlib.durable import (
     seal,
     sync_folder,
 )
-from cxlib.errors import InputError, UnknownNameError
+from cxlib.errors import CxError, InputError, UnknownNameError
 from cxlib.publish.answers import NUMBER, write_answers, write_selections
 from cxlib.publish.checks import check_snapshot
 from cxlib.publish.coherent import round_together
@@ -34,9 +34,10 @@ from cxlib.publish.influence import Influence, measure_influence
 from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, switch_to
 from cxlib.publish.predictions import NAME as PREDICTIONS
 from cxlib.publish.predictions import check_predictions, write_predictions
+from cxlib.publish.published import NAMES, measure_named
 from cxlib.publish.rare import fold_rare_touchpoints
 from cxlib.publish.rounding import rounding_base, smallest_shown
-from cxlib.publish.rules import MEASURES, PublishedMeasure, PublishedTable
+from cxlib.publish.rules import PublishedMeasure, PublishedTable
 from cxlib.publish.selections import Choices, find_choices
 from cxlib.publish.small_groups import EXACT, Kind, Rule, protect, protect_number
 from cxlib.publish.snapshot import Snapshot
@@ -46,7 +47,7 @@ from cxlib.summary import Selection, Summary
 __all__ = ["ANSWERS", "publish"]
 
 SMALLEST_K = 3
-ANSWERS = (*(measure.name for measure in MEASURES), FINDINGS, PREDICTIONS)
+ANSWERS = (*NAMES, FINDINGS, PREDICTIONS)
 """Everything that can be published."""
 
 
@@ -71,8 +72,18 @@ class _Wanted:
             if name not in ANSWERS:
                 raise UnknownNameError("published measure", name, ANSWERS)
         asked = ANSWERS if answers is None else answers
-        measures = tuple(m for m in MEASURES if m.name in asked)
+        measures = tuple(measure_named(name) for name in NAMES if name in asked)
         return cls(views, only, measures, FINDINGS in asked, PREDICTIONS in asked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """What is published from: the log with rare touchpoints put together, and its heaviest."""
+
+    workspace: Workspace
+    summary: Summary
+    influence: Influence
+    k: int
 
 
 def publish(
@@ -86,8 +97,9 @@ def publish(
 ) -> Snapshot:
     """Publish a snapshot of a workspace: finished answers in which no small group can be seen.
 
-    Every measure of `cxlib.publish.rules` is answered for every segment, or all customers, and
-    every range of periods, or all. What small groups are protected from, and how, is written in
+    The measures of `cxlib.publish.published` are answered for every segment, or all customers, and
+    where they are of the summary, every range of periods, or all. One that the log cannot answer is
+    left out. What small groups are protected from, and how, is written in
     ``docs/decisions/0001-small-groups.md``. The snapshot is checked before it is served; a snapshot
     that was served before stays readable.
 
@@ -103,7 +115,7 @@ def publish(
     only
         Names of the dashboards that may be opened on the snapshot; None for all.
     answers
-        What is answered, of `ANSWERS`: names of `cxlib.publish.rules.MEASURES`, ``"findings"``, and
+        What is answered, of `ANSWERS`: `cxlib.publish.published.NAMES`, ``"findings"``, and
         ``"predictions"`` (what could break next, with its backtest); None for everything.
     progress
         Called with a line of text at each step.
@@ -155,10 +167,17 @@ def _fill_and_switch(
     choices = find_choices(workspace, log.summary, k=k)
     selections = choices.selections()
     write_selections(draft, selections)
-    spread = _spread(workspace)
+    answered, shown = [], _Log(workspace, log.summary, influence, k)
     for measure in wanted.measures:
-        tell(f"answering {len(selections)} selections: {measure.name.replace('_', ' ')}")
-        _write_measure(draft, measure, log.summary, choices, influence, k=k, spread=spread)
+        asked = measure.choices(choices)
+        tell(f"answering {len(asked.selections())} selections: {measure.name.replace('_', ' ')}")
+        try:
+            exact = _answer(measure, workspace, log.summary, asked)
+        except CxError:
+            continue  # there are no ratings, no goal, too short a log
+        _write_measure(draft, measure, exact, shown, asked)
+        answered.append(measure)
+    wanted = replace(wanted, measures=tuple(answered))
     if wanted.findings:
         tell(f"judging every handoff for {1 + len(choices.segments)} groups of customers")
         write_findings(draft, workspace, choices.segments, k=k, until=choices.until)
@@ -191,35 +210,14 @@ def _fill_and_switch(
 def _write_measure(
     folder: Path,
     measure: PublishedMeasure,
-    summary: Summary,
+    exact: Sequence[Any],
+    log: _Log,
     choices: Choices,
-    influence: Influence,
-    *,
-    k: int,
-    spread: float,
 ) -> None:
-    """Answer every selection, protect all answers at once, and write them."""
-    parts = _parts(summary, choices)
-    exact = _answer(measure, parts, choices)
-    frames = {}
-    for field, table in measure.tables.items():
-        answers = [getattr(result, field) for result in exact]
-        below = _with_totals(_same_rows(answers, table), table, parts, choices)
-        weights = getattr(influence, table.influence)
-        rounded = _round_counts(below, table, weights, choices, k=k)
-        safe = protect(
-            _nameable(rounded, table, weights, k=k),
-            {NUMBER: Rule(Kind.LABEL), **table.rules},
-            customers=table.customers,
-            k=k,
-            influence=weights,
-            on=table.on,
-            spread=spread,
-        ).select(*answers[0].columns, NUMBER)
-        hidden = pl.col(table.first).is_null()
-        frames[field] = safe if table.keep_hidden else safe.filter(~hidden)
+    """Protect the answers to all selections at once, and write them."""
+    frames = {name: _protected(measure, name, exact, log, choices) for name in measure.tables}
     numbers = {
-        name: _round_numbers([getattr(e, name) for e in exact], rule, influence, choices, k=k)
+        name: _round_numbers(measure, name, exact, log, choices)
         for name, rule in measure.numbers.items()
     }
     others = []
@@ -227,6 +225,7 @@ def _write_measure(
         kept = {f.name: getattr(result, f.name) for f in fields(result)}
         for name in (*measure.tables, "where"):
             del kept[name]
+        _check_fields(measure, kept)
         kept |= {name: rounded[number] for name, rounded in numbers.items()}
         kept["observed_until"] = choices.until
         for name, (field, column) in measure.names.items():
@@ -234,6 +233,40 @@ def _write_measure(
             kept[name] = tuple(n for n in kept[name] if n in shown)
         others.append(kept)
     write_answers(folder, measure.name, frames, others)
+
+
+def _protected(
+    measure: PublishedMeasure, name: str, exact: Sequence[Any], log: _Log, choices: Choices
+) -> pl.DataFrame:
+    """Protect a table of the answers to all selections."""
+    table, k = measure.tables[name], log.k
+    answers = [getattr(answer, name) for answer in exact]
+    if measure.adds_up:
+        below = _with_totals(_same_rows(answers, table), table, log.summary, choices)
+        weights = table.weights(log.influence, below)
+        below = _nameable(_round_counts(below, table, weights, choices, k=k), table, weights, k=k)
+    else:
+        below = _numbered(answers)
+        weights = table.weights(log.influence, below)
+    safe = protect(
+        below,
+        {NUMBER: Rule(Kind.LABEL), **table.rules},
+        customers=table.customers,
+        k=k,
+        influence=weights,
+        on=table.on,
+        spread=_spread(log.workspace, below),
+    ).select(*answers[0].columns, NUMBER)
+    return safe if table.keep_hidden else safe.filter(pl.col(table.first).is_not_null())
+
+
+def _check_fields(measure: PublishedMeasure, fields: Mapping[str, Any]) -> None:
+    known = {*measure.numbers, *measure.names, *measure.plain, "observed_until"}
+    if unruled := fields.keys() - known:
+        raise InputError(
+            f"nothing says how {min(unruled)} of {measure.name} may be published: declare it in "
+            "the `figures` of its result, or name it in `plain` if it is about no customers."
+        )
 
 
 def _parts(summary: Summary, choices: Choices) -> list[Summary]:
@@ -244,9 +277,18 @@ def _parts(summary: Summary, choices: Choices) -> list[Summary]:
     ]
 
 
-def _answer(measure: PublishedMeasure, parts: Sequence[Summary], choices: Choices) -> list[Any]:
-    """Answer every selection, in their order, a few at a time."""
+def _answer(
+    measure: PublishedMeasure, workspace: Workspace, summary: Summary, choices: Choices
+) -> list[Any]:
+    """Answer every selection, in their order."""
     asked = choices.selections()
+    if not measure.by_segment:
+        return [measure.measure(workspace)]
+    if not measure.by_period:
+        everybody = measure.measure(workspace)
+        parts_ = [_answer_segment(measure, workspace, where, everybody) for where in asked[1:]]
+        return [everybody, *parts_]
+    parts = _parts(summary, choices)
     ranges = len(asked) // len(parts)
 
     def answer(number: int) -> Any:
@@ -257,12 +299,24 @@ def _answer(measure: PublishedMeasure, parts: Sequence[Summary], choices: Choice
         return list(pool.map(answer, range(len(asked))))
 
 
+def _answer_segment(
+    measure: PublishedMeasure, workspace: Workspace, where: Selection, everybody: Any
+) -> Any:
+    """Answer for one segment; as for nobody where it cannot be told."""
+    try:
+        return measure.measure(workspace, where=where)
+    except CxError:
+        nothing = {name: getattr(everybody, name).clear() for name in measure.tables}
+        return replace(everybody, **nothing, **dict.fromkeys(measure.numbers, 0))
+
+
 def _with_totals(
-    below: pl.DataFrame, table: PublishedTable, parts: Sequence[Summary], choices: Choices
+    below: pl.DataFrame, table: PublishedTable, summary: Summary, choices: Choices
 ) -> pl.DataFrame:
     """Add the counts in all rows together that shares of a table are divided by."""
     if table.totals is None:
         return below
+    parts = _parts(summary, choices)
     asked = choices.selections()
     ranges = len(asked) // len(parts)
     totals = pl.concat(
@@ -283,17 +337,27 @@ def _same_rows(answers: list[pl.DataFrame], table: PublishedTable) -> pl.DataFra
     there in another is one with nobody: all null.
     """
     if not table.key:
-        return pl.concat(
-            frame.with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
-            for number, frame in enumerate(answers)
-        )
+        return _numbered(answers)
     labels = [c for c, r in table.rules.items() if r.kind is Kind.LABEL]
     rows = answers[0].select(labels)
+    if rows.select(table.key).is_duplicated().any():
+        raise InputError(
+            f"the rows of a table are not told apart by {', '.join(table.key)}: declare what names "
+            "them as Label, Level or Day."
+        )
     figures = pl.col([c for c in answers[0].columns if c not in labels or c in table.key])
     return pl.concat(
         rows.join(
             frame.select(figures), on=list(table.key), how="left", maintain_order="left"
         ).select(*answers[0].columns, pl.lit(number, pl.UInt32).alias(NUMBER))
+        for number, frame in enumerate(answers)
+    )
+
+
+def _numbered(answers: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Put the answers to all selections below one another."""
+    return pl.concat(
+        frame.with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
         for number, frame in enumerate(answers)
     )
 
@@ -310,11 +374,7 @@ def _round_counts(
     selections = len(choices.selections())
     rows = len(below) // selections
     first = below.head(rows)
-    bases = (
-        first.select(table.on).join(weights, on=list(table.on), how="left", maintain_order="left")
-        if table.on
-        else weights
-    )
+    bases = _weights(first, table, weights)
     found = {}
     for column, rule in table.rules.items():
         if rule.kind not in (Kind.CUSTOMERS, Kind.COUNT):
@@ -331,21 +391,37 @@ def _round_counts(
     return below.with_columns(**found).cast({c: below.schema[c] for c in found if c in below})
 
 
+def _weights(rows: pl.DataFrame, table: PublishedTable, weights: pl.DataFrame) -> pl.DataFrame:
+    """Give each row what the heaviest customers add to it."""
+    if not table.on:
+        return rows.select(pl.int_range(pl.len()).alias(NUMBER)).join(weights, how="cross")
+    return rows.select(table.on).join(weights, on=list(table.on), how="left", maintain_order="left")
+
+
 def _bases(weights: pl.DataFrame, rule: Rule, *, rows: int, k: int) -> NDArray[np.int64]:
-    if rule.kind is Kind.CUSTOMERS:
+    if rule.heaviest is None:
         return np.full(rows, k, dtype=np.int64)
     column = pl.col(rule.heaviest or "").fill_null(0)
     return weights.select(rounding_base(column, k=k)).to_series().to_numpy()
 
 
 def _round_numbers(
-    exact: list[int], rule: Rule, influence: Influence, choices: Choices, *, k: int
+    measure: PublishedMeasure,
+    name: str,
+    answers: Sequence[Any],
+    log: _Log,
+    choices: Choices,
 ) -> list[int]:
     """Round a plain number in all selections; 0 where it may not be shown."""
+    rule, k = measure.numbers[name], log.k
     distinct = rule.kind is Kind.CUSTOMERS
-    base = _bases(influence.whole, rule, rows=1, k=k)
-    rounded = round_together(np.array([exact]), base, choices, distinct=distinct)[0]
-    return [int(n) if n >= smallest_shown(k) else 0 for n in rounded]
+    base = _bases(log.influence.whole, rule, rows=1, k=k)
+    exact = np.array([[getattr(answer, name) or 0 for answer in answers]])
+    if measure.adds_up:
+        exact = round_together(exact, base, choices, distinct=distinct)
+    else:
+        exact = (exact + base // 2) // base * base
+    return [int(n) if n >= smallest_shown(k) else 0 for n in exact[0]]
 
 
 def _nameable(
@@ -357,11 +433,9 @@ def _nameable(
     if not table.key:
         return rounded
     whole = rounded.filter(pl.col(NUMBER) == 0)
-    bases = whole.select(table.on).join(
-        weights, on=list(table.on), how="left", maintain_order="left"
-    )
-    base = _bases(bases, table.rules[table.first], rows=len(whole), k=k)
-    named = whole.filter(pl.col(table.first) >= 2 * pl.Series(base)).select(table.key)
+    bases = _weights(whole, table, weights)
+    base = pl.Series(_bases(bases, table.rules[table.first], rows=len(whole), k=k))
+    named = whole.filter(pl.col(table.first) >= 2 * base).select(table.key)
     return rounded.join(named, on=list(table.key), how="semi", maintain_order="left")
 
 
@@ -373,7 +447,12 @@ def _protect_number(exact: int, rule: Rule, whole: pl.DataFrame, *, k: int) -> i
     return protect_number(exact, base, k=k)
 
 
-def _spread(workspace: Workspace) -> float:
+def _spread(workspace: Workspace, table: pl.DataFrame) -> float | pl.Expr:
+    """Return the width of the rating scale, or of each row's."""
+    widths = {s.name: float(s.max - s.min) for s in workspace.journey_map.rating_scales}
+    if "scale" in table.columns and widths:
+        widest = max(widths.values())
+        return pl.col("scale").replace_strict(widths, default=widest, return_dtype=pl.Float64)
     scale = workspace.journey_map.rating_scale
     return float(scale.max - scale.min) if scale is not None else 1.0
 
@@ -409,6 +488,8 @@ def _manifest(
         "periods": [p.isoformat() for p in choices.periods],
         "period_unit": choices.period_unit,
         "measures": [m.name for m in wanted.measures],
+        "by_period": [m.name for m in wanted.measures if m.by_period],
+        "by_segment": [m.name for m in wanted.measures if m.by_segment],
         "views": None if wanted.only is None else sorted(wanted.only),
         "code_version": cxlib.__version__,
         "checks": [],

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from fragmentation.walks import AGAIN, MARKS, count, walk_log
 
-from cxlib.fragmentation import measure_fragmentation, track_findings
+from cxlib.fragmentation import measure_fragmentation
 from cxlib.fragmentation.details import detail_findings
 from cxlib.fragmentation.echoes import choose_findings
 from cxlib.fragmentation.sentences import say_finding
@@ -31,12 +31,9 @@ def test_a_planted_fault_is_the_only_finding(kind, seed):
     assert row["stable"]
     # of those who did not leave 40 % are sent there; some would have gone anyway
     assert 0.05 < row["low"] < row["effect"] < 0.42
-    trend = track_findings(found)
-    assert trend.table["n"].sum() == row["n"]
-    assert (trend.table["observed"] * trend.table["n"]).sum() == pytest.approx(
-        row["observed"] * row["n"]
-    )
-    assert detail_findings(found).trend["n"].sum() == row["n"]
+    trend = detail_findings(found).trend
+    assert trend["n"].sum() == row["n"]
+    assert (trend["observed"] * trend["n"]).sum() == pytest.approx(row["observed"] * row["n"])
 
 
 @pytest.mark.parametrize("seed", [21, 22])

@@ -10,7 +10,7 @@ import pytest
 from fragmentation.walks import START, count, walk_log
 
 from cxlib.fragmentation import measure_fragmentation
-from cxlib.fragmentation.details import compare_segments, detail_findings
+from cxlib.fragmentation.details import detail_findings
 
 SOURCE, TARGET = 1, 4
 SILENCE = 30 * 86_400.0
@@ -116,6 +116,3 @@ def test_without_findings_there_is_nothing_behind_them():
     assert not details.tests
     assert [len(f) for f in (details.curves, details.onward, details.trend)] == [0, 0, 0]
     assert details.curves.columns[:3] == ["source_place", "target_place", "signal"]
-    compared = compare_segments(findings, findings.arrivals)
-    assert compared.is_empty()
-    assert {"dimension", "value", "effect"} <= set(compared.columns)

@@ -10,7 +10,7 @@ from journey_oracle import journey_map, make_workspace, random_log, split
 
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation import measure_fragmentation, read_arrivals
-from cxlib.fragmentation.filters import FILTERS, say_filters
+from cxlib.fragmentation.filters import FILTERS
 from cxlib.measures import measure_transitions
 from cxlib.summary import Selection
 
@@ -79,9 +79,6 @@ def test_every_row_of_the_findings_says_why_not_all_transitions_count():
         removed_by.update(removed)
     assert {"abandonment", "delay", "ping_pong", "perception_dip"} <= signals
     assert {"not_followed", "not_rated", "nothing_after", "itself_a_return"} <= set(removed_by)
-    words = say_filters(arrivals.settings)
-    assert words["slow"] == "more than 30 days between the two"
-    assert words["often"] == "more than 3 times by one customer"
 
 
 @pytest.mark.parametrize(

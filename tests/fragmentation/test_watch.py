@@ -8,7 +8,8 @@ import pytest
 from fragmentation.walks import START, count, walk_log
 
 from cxlib.errors import InputError
-from cxlib.fragmentation import measure_fragmentation, track_findings, watch_findings
+from cxlib.fragmentation import measure_fragmentation, watch_findings
+from cxlib.fragmentation.details import detail_findings
 from cxlib.fragmentation.watch import what_became
 
 
@@ -25,13 +26,14 @@ def test_a_fault_that_began_is_new_and_grew(arrivals):
     watched = watch_findings(arrivals, since=date(2025, 9, 1))
     assert watched.table.select("source", "target", "status").rows() == [("t1", "t4", "new")]
     assert watched.alert
-    trend = track_findings(measure_fragmentation(arrivals))
-    assert trend.status["status"].to_list() == ["growing"]
+    details = detail_findings(measure_fragmentation(arrivals, grounds=["like"]))
+    assert details.found["status"].to_list() == ["growing"]
     # the last month has not been followed for the silence
-    assert trend.table.filter("immature")["starts"].min() == trend.table["starts"].max()
-    late = trend.table.filter(pl.col("starts") >= date(2025, 9, 1))
-    assert late["excess"].mean() > 0.15
-    assert trend.table["excess"][0] < 0.08
+    trend = details.trend
+    assert trend.filter(~pl.col("complete"))["period"].min() == trend["period"].max()
+    usual = details.found["expected"][0]
+    assert trend.filter(pl.col("period") >= date(2025, 9, 1))["observed"].mean() > usual + 0.15
+    assert trend["observed"][0] < usual + 0.08
 
 
 def test_a_date_outside_the_log_is_refused(arrivals):

@@ -41,6 +41,7 @@ def cases(ingested: Ingested, column: str) -> dict[str, int]:
     return dict(counted.iter_rows())
 
 
+@pytest.mark.slow
 def test_loans_are_read_whole(loans: Ingested) -> None:
     events = EVENTS.validate(loans.events.collect())
     assert events.height == loans.report.rows_in == 262_200
@@ -55,6 +56,7 @@ def test_loans_are_read_whole(loans: Ingested) -> None:
     assert loans.checked().tied_timestamps == 13_995
 
 
+@pytest.mark.slow
 def test_mixed_offsets_of_the_loans_are_read_right(loans: Ingested) -> None:
     first = loans.events.filter(customer="173688", sequence=1).collect()
     # 2011-10-01T00:38:44.546+02:00 in the file.
@@ -64,6 +66,7 @@ def test_mixed_offsets_of_the_loans_are_read_right(loans: Ingested) -> None:
     assert str(last) == "2012-03-14 15:04:54.681000+00:00"
 
 
+@pytest.mark.slow
 def test_cases_of_the_loans_by_touchpoint(loans: Ingested) -> None:
     reached = cases(loans, "touchpoint")
     known = {
@@ -79,6 +82,7 @@ def test_cases_of_the_loans_by_touchpoint(loans: Ingested) -> None:
     assert {name: reached[name] for name in known} == known
 
 
+@pytest.mark.slow
 def test_399_loans_are_still_open(loans: Ingested) -> None:
     rule = loans.journey_map.journey
     ended = pl.col("touchpoint").is_in([*rule.goal, *rule.lost]).any()
@@ -86,6 +90,7 @@ def test_399_loans_are_still_open(loans: Ingested) -> None:
     assert by_case.filter(~pl.col("ended")).height == 399
 
 
+@pytest.mark.slow
 def test_the_map_keeps_what_was_completed(loans: Ingested, shared_data: Path) -> None:
     rows = read_events(
         found(shared_data, "bpic2012.xes.gz"), read_journey_map(MAPS / "bpic2012.yaml")
