@@ -6,8 +6,9 @@ The log       log = cx.read_log("sales.csv", map="map.yaml")  # log.report, log.
 A part of it  app = cx.Where(segment={"persona": "explorer"}, since="2025-03", channel="app")
 What happens  cx.measure_touchpoints(ws, where=app), and in the same way measure_overview,
               _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _step_matrix,
-              _loyalty, _attribution; cx.measure_funnel(ws, steps=["product page", "basket"])
-How it feels  cx.measure_perception(ws), _experience_curve, _spectrum, _consistency, _drivers
+              _attribution; cx.measure_funnel(ws, steps=["product page", "basket"])
+How it feels  cx.measure_perception(ws), _experience_curve, _spectrum, _consistency, _comments,
+              _drivers, _loyalty, _preferences; cx.list_audience(ws, "phone")
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))
               cx.compare_segments(ws, dimension="persona")
 What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
@@ -19,8 +20,7 @@ Show it       cx.plot(result); cx.explain(result); cx.save(figure, "slide.png", 
               cx.explore(ws, measure=cx.measure_paths): the same with a row of filters
               every result: .table (Polars), .only(stage=cx.find_stages(ws, "conversion")),
               .write_csv(path), .write_parquet(path)
-Share it      cx.publish(ws, k=10); cx.serve(ws); cx.export(ws, "for_the_board")
-              cx.report(ws, "brief.html"): one page to hand out
+Share it      cx.publish(ws, k=10); cx.serve(ws); cx.export(ws, "out"); cx.report(ws, "a.html")
 
 help(cx.measure_touchpoints) says what is measured, how, and what every column is.
 On the command line: cx --help. How it is built: docs/architecture.md.
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from cxlib.journey_map import JourneyMap as JourneyMap
     from cxlib.journey_map import read_journey_map as read_journey_map
     from cxlib.measures.attribution import measure_attribution as measure_attribution
+    from cxlib.measures.comments import measure_comments as measure_comments
     from cxlib.measures.drivers import measure_drivers as measure_drivers
     from cxlib.measures.experience import measure_consistency as measure_consistency
     from cxlib.measures.experience import measure_experience_curve as measure_experience_curve
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
     from cxlib.measures.overview import measure_overview as measure_overview
     from cxlib.measures.paths import measure_paths as measure_paths
     from cxlib.measures.perception import measure_perception as measure_perception
+    from cxlib.measures.preferences import list_audience as list_audience
+    from cxlib.measures.preferences import measure_preferences as measure_preferences
     from cxlib.measures.segments import compare_segments as compare_segments
     from cxlib.measures.stage_funnel import measure_stages as measure_stages
     from cxlib.measures.step_matrix import measure_step_matrix as measure_step_matrix

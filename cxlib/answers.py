@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,8 +10,9 @@ import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
 from cxlib.encode import Encoded, usual_scale
+from cxlib.ingest.masking import mask_comments
 
-__all__ = ["JOINED", "RATED", "AttachedRatings", "attach_ratings"]
+__all__ = ["JOINED", "RATED", "AttachedRatings", "attach_ratings", "mask_answers"]
 
 JOINED = ("log", "touchpoint", "last contact")
 """How an answer found its contact: it stands in its row of the log, it names the touchpoint, or it
@@ -110,6 +111,20 @@ def attach_ratings(
     }
     fresh = found.filter(pl.col("is_counted") & (pl.col("scale") == shown))
     return AttachedRatings(_filled(events, fresh), _ordered(answers), counts)
+
+
+def mask_answers(attached: AttachedRatings) -> tuple[AttachedRatings, dict[str, int]]:
+    """Mask personal data in all comments, and count it by kind (`cxlib.ingest.masking`)."""
+    events, answers = attached.events, attached.answers
+    said, counts = mask_comments(answers["comment"])
+    answers = answers.with_columns(said)
+    if "comment" in events.columns:
+        logged = events.select("comment", row=pl.int_range(pl.len(), dtype=pl.UInt32))
+        alone = logged.join(attached.answers, on=["row", "comment"], how="anti")
+        for kind, n in mask_comments(alone["comment"])[1].items():
+            counts[kind] = counts.get(kind, 0) + n
+        events = events.with_columns(mask_comments(events["comment"])[0])
+    return replace(attached, events=events, answers=answers), counts
 
 
 _NONE = pl.Series("scale", [], dtype=pl.String)

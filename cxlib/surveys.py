@@ -27,6 +27,7 @@ __all__ = [
     "CLASSES",
     "SAID",
     "Survey",
+    "grouped_contacts",
     "mean_outside",
     "rating_class",
     "read_surveys",
@@ -133,7 +134,7 @@ def read_surveys(
         )
     if scale is not None and scale not in used:
         raise UnknownNameError("scale", scale, used)
-    names, contacts = _contacts(workspace, by, where)
+    names, contacts = grouped_contacts(workspace, by, where)
     found = (
         Survey.of(workspace, name, said.filter(pl.col("scale") == name), contacts)
         for name in ([scale] if scale else used)
@@ -141,7 +142,7 @@ def read_surveys(
     return names, (survey for survey in found if survey.answered.any())
 
 
-def _contacts(
+def grouped_contacts(
     workspace: Workspace, by: str, where: Selection | None
 ) -> tuple[list[str], pl.DataFrame]:
     """The chosen contacts, what came before and after, their row, and the number of their group."""

@@ -99,7 +99,7 @@ def random_log(seed, customers=60, *, days=120, most=9):
     return log
 
 
-def make_workspace(folder, log, *, rule=None, customers=None):
+def make_workspace(folder, log, *, rule=None, customers=None, ratings=None):
     """Build the workspace of a log through the real store."""
     rule = rule or journey_map()
     rows = [
@@ -130,7 +130,7 @@ def make_workspace(folder, log, *, rule=None, customers=None):
         report=report,
         journey_map=rule,
     )
-    return build_workspace(ingested, folder, customers=customers)
+    return build_workspace(ingested, folder, customers=customers, ratings=ratings)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from cxlib.cli.opportunities import (
     print_priorities,
     print_what_if,
 )
-from cxlib.cli.perceiving import print_perception
+from cxlib.cli.perceiving import print_comments, print_perception, print_preferences
 from cxlib.cli.predicting import print_predictions
 from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
 from cxlib.cli.returning import print_drivers, print_loyalty
@@ -92,6 +92,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "funnel": print_funnel,
     "findings": print_findings,
     "perception": print_perception,
+    "comments": print_comments,
+    "preferences": print_preferences,
     "drivers": print_drivers,
     "loyalty": print_loyalty,
     "attribution": print_attribution,

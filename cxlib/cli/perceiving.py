@@ -1,19 +1,18 @@
-"""Commands about what customers say: `cx perception`."""
+"""Commands about what customers say and write: perception, comments, preferences."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, read_selection
-from cxlib.cli.terminal import as_records, print_json, print_written
+from cxlib.cli.terminal import as_records, echo, print_json, print_written
 from cxlib.errors import InputError
+from cxlib.numbers import plural
 
-if TYPE_CHECKING:
-    from cxlib.results import Result
-
-__all__ = ["print_perception"]
+__all__ = ["print_comments", "print_perception", "print_preferences"]
 
 By = Annotated[
     str,
@@ -37,6 +36,10 @@ _NOTES = {
     "thirds of the scale.",
     "Consistency": "Gap: between the channels rated lowest and highest; q allows for how many "
     "touchpoints and stages were compared.",
+    "Comments": "Share: of the comments of the group in the language. Personal data was masked "
+    "when the log was read.",
+    "Preferences": "Of contacts that customers begin. Prefer: more than half of a customer's, "
+    "drawn to everybody's habits. Lift: points above the same customers' other answers.",
 }
 
 
@@ -69,13 +72,70 @@ def print_perception(
         raise InputError("--curve, --spectrum and --consistency are answers of their own: give one")
     if (curve or consistency) and by != "touchpoint":
         raise InputError("--by goes with the ratings themselves and with --spectrum only")
-    found: Result
+    found: Any
     if curve:
         found = measure_experience_curve(opened, **asked)
     elif consistency:
         found = measure_consistency(opened, **asked)
     else:
         found = (measure_spectrum if spectrum else measure_perception)(opened, by=by, **asked)
+    _print(found, opened.journey_map.name, by, as_json)
+
+
+def print_comments(
+    workspace: WorkspaceFolder,
+    *,
+    by: By = "touchpoint",
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> None:
+    """Print what customers write about, and how pleased it sounds; never a comment itself."""
+    from cxlib.measures.comments import measure_comments
+    from cxlib.store import Workspace
+
+    opened = Workspace.open(workspace)
+    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    _print(measure_comments(opened, by=by, where=where), opened.journey_map.name, by, as_json)
+
+
+def print_preferences(
+    workspace: WorkspaceFolder,
+    *,
+    of: Annotated[str, typer.Option(help="channel or touchpoint.")] = "channel",
+    audience: Annotated[
+        str | None, typer.Option(metavar="NAME", help="List who clearly prefers this one.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="CSV file for the audience.")] = None,
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> None:
+    """Print which channels or touchpoints customers prefer, by behaviour and by rating."""
+    from cxlib.measures.preferences import list_audience, measure_preferences
+    from cxlib.store import Workspace
+    from cxlib.tables import csv_text
+
+    opened = Workspace.open(workspace)
+    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    asked: dict[str, Any] = {"of": of, "where": where}
+    if (audience is None) != (to is None):
+        raise InputError("an audience goes to a file: give both --audience NAME and --to FILE")
+    if audience is None or to is None:
+        _print(measure_preferences(opened, **asked), opened.journey_map.name, "group", as_json)
+        return
+    listed = list_audience(opened, audience, **asked)
+    try:
+        with to.open("x", encoding="utf-8", newline="") as file:
+            file.write(csv_text(listed))
+    except FileExistsError:
+        raise InputError(f"{to} exists; name another file") from None
+    echo(f"{to}: {plural(len(listed), 'customer')} who clearly prefer {audience}, by their ids")
+
+
+def _print(found: Any, log: str, by: str, as_json: bool) -> None:
     if as_json:
         # a segment may be called like a column of the answer
         called = {} if by in found.table.columns else {"group": by}
@@ -84,6 +144,6 @@ def print_perception(
     grouped = f", by {by}" if "group" in found.columns else ""
     print_written(
         found.columns.written(found.table),
-        title=f"{opened.journey_map.name}: {found.title[0].lower()}{found.title[1:]}{grouped}",
+        title=f"{log}: {found.title[0].lower()}{found.title[1:]}{grouped}",
         note=[_NOTES[type(found).__name__], *found.sentences()],
     )

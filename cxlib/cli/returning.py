@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from cxlib.cli.selecting import Json, WorkspaceFolder
+from typing import Any
+
+from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, read_selection
 from cxlib.cli.terminal import as_records, print_json, print_written
 
 __all__ = ["print_drivers", "print_loyalty"]
 
 
-def print_loyalty(workspace: WorkspaceFolder, as_json: Json = False) -> None:
+def print_loyalty(
+    workspace: WorkspaceFolder,
+    *,
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> None:
     """Print who comes back and who reaches the goal again, by when, and what it is worth."""
     import polars as pl
 
@@ -16,11 +25,10 @@ def print_loyalty(workspace: WorkspaceFolder, as_json: Json = False) -> None:
     from cxlib.store import Workspace
 
     opened = Workspace.open(workspace)
-    found = measure_loyalty(opened)
+    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    found = measure_loyalty(opened, where=where)
     if as_json:
-        order = ["by", "group", "outcome", "days", "n", "share", "low", "high", "events"]
-        rows = found.table.rename({"share_low": "low", "share_high": "high"})
-        print_json(as_records(rows.select(*order, pl.all().exclude(order))))
+        _print_json(found, ["by", "group", "outcome", "days", "n", "share", "low", "high"])
         return
     shown = found.table.filter((pl.col("by") == "all") | pl.col("days").is_in([90, 365]))
     print_written(
@@ -35,19 +43,23 @@ def print_loyalty(workspace: WorkspaceFolder, as_json: Json = False) -> None:
     )
 
 
-def print_drivers(workspace: WorkspaceFolder, as_json: Json = False) -> None:
+def print_drivers(
+    workspace: WorkspaceFolder,
+    *,
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> None:
     """Print what goes with ratings and with coming back: kinds of contact, waits, repeats."""
-    import polars as pl
-
     from cxlib.measures.drivers import measure_drivers
     from cxlib.store import Workspace
 
     opened = Workspace.open(workspace)
-    found = measure_drivers(opened)
+    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    found = measure_drivers(opened, where=where)
     if as_json:
-        order = ["outcome", "driver", "share", "low", "high"]
-        rows = found.table.rename({"share_low": "low", "share_high": "high"})
-        print_json(as_records(rows.select(*order, pl.all().exclude(order))))
+        _print_json(found, ["outcome", "driver", "share", "low", "high"])
         return
     print_written(
         found.columns.written(found.table),
@@ -58,3 +70,9 @@ def print_drivers(workspace: WorkspaceFolder, as_json: Json = False) -> None:
             *found.sentences(),
         ],
     )
+
+
+def _print_json(found: Any, order: list[str]) -> None:
+    """Print the rows, these columns first; the share's interval is ``low`` and ``high``."""
+    rows = found.table.rename({"share_low": "low", "share_high": "high"})
+    print_json(as_records(rows.select(*order, *(c for c in rows.columns if c not in order))))

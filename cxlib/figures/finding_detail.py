@@ -20,6 +20,7 @@ from cxlib.figures.fragmentation import (
 from cxlib.figures.theme import Theme, faded, lay_out, new_figure, theme_named
 from cxlib.markup import plotly_text
 from cxlib.numbers import answered, duration, plural, share
+from cxlib.signals import signal_named
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -143,7 +144,7 @@ def describe_finding_trend(result: FindingDetails, finding: Mapping[str, Any]) -
         return f"{handoff}: too few cases to be shown by period"
     worse = (
         pl.col("observed") < finding["expected"]
-        if finding["signal"] == "perception_dip"
+        if signal_named(finding["signal"]).family == "rating"
         else pl.col("observed") > finding["expected"]
     )
     count, all_periods = trend.filter(worse).height, trend.height
@@ -157,7 +158,7 @@ def _range_over_time(rows: list[dict[str, Any]], finding: Mapping[str, Any]) -> 
     known = [v for v in [*values, finding["expected"]] if v is not None]
     if not known:
         return None
-    low = min(known) if finding["signal"] == "perception_dip" else 0.0
+    low = min(known) if signal_named(finding["signal"]).family == "rating" else 0.0
     room = 0.08 * (max(known) - low)
     scale = _scale(finding)
     return [scale * (low - room if low else 0.0), scale * (max(known) + room)]
@@ -179,7 +180,7 @@ def _rests_on(result: FindingDetails, finding: Mapping[str, Any]) -> str:
 def _add_curve(
     figure: go.Figure, curve: pl.DataFrame, finding: Mapping[str, Any], theme: Theme
 ) -> None:
-    silence = finding["signal"] == "abandonment"
+    silence = signal_named(finding["signal"]).draws == "silence"
     rows = curve.filter(pl.col("observed").is_not_null()).sort("x").to_dicts()
     x = [row["x"] for row in rows]
     band = [r for r in rows if r["expected_low"] is not None and r["expected_high"] is not None]
@@ -234,7 +235,7 @@ def _add_curve(
 
 
 def _moment(finding: Mapping[str, Any], x: float) -> str:
-    silence = finding["signal"] == "abandonment"
+    silence = signal_named(finding["signal"]).draws == "silence"
     return f"silent for {x:.0f} days" if silence else f"within {wait_text(finding, x)}"
 
 
@@ -397,7 +398,7 @@ def _add_expectation(
     figure: go.Figure, value: float, finding: Mapping[str, Any], theme: Theme
 ) -> None:
     line = {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": value, "y1": value}
-    above = finding["signal"] == "perception_dip"  # the curve lies on the other side
+    above = signal_named(finding["signal"]).family == "rating"  # the curve lies on the other side
     label = (
         {"text": f"like handoffs {figure_text(finding, finding['expected'])}", "showarrow": False}
         | {"x": 1, "xref": "paper", "xanchor": "right"}
@@ -436,9 +437,9 @@ def _scale(finding: Mapping[str, Any]) -> float:
 
 
 def _axis_name(finding: Mapping[str, Any]) -> str:
-    if finding["signal"] == "delay":
+    if signal_named(finding["signal"]).family == "wait":
         return f"median wait, {'open hours' if in_open_hours(finding) else 'hours'}"
-    if finding["signal"] == "perception_dip":
+    if signal_named(finding["signal"]).family == "rating":
         return "mean rating"
     return f"% of {finding['unit'].removeprefix('share of ')}"
 

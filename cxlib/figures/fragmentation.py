@@ -12,12 +12,12 @@ import polars as pl
 from cxlib.figures.theme import Theme, faded, lay_out, new_figure, theme_named
 from cxlib.markup import plotly_text
 from cxlib.numbers import NBSP, answered, duration, people, plural, rating, share
+from cxlib.signals import signal_named
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
 
 __all__ = [
-    "SIGNAL_NAMES",
     "describe_finding_list",
     "describe_findings",
     "effect_text",
@@ -27,19 +27,6 @@ __all__ = [
     "signal_name",
 ]
 
-SIGNAL_NAMES: Mapping[str, str] = {
-    "abandonment": "customers leave",
-    "backtracking": "sent back a stage",
-    "ping_pong": "sent back where they came from",
-    "delay": "long wait",
-    "perception_dip": "low rating",
-    "repeated_task": "task done again",
-    "repeat_contact": "contact again",
-    "self_service_leak": "self-service fails",
-    "broken_handoff": "planned step not reached",
-}
-"""What each signal means to a customer, in few words."""
-
 _CELL_PX = 24
 _LEAST_DOT, _LARGEST_DOT = 4.0, 19.0
 _QUIET_PER_SIGNAL = 3
@@ -47,7 +34,7 @@ _QUIET_PER_SIGNAL = 3
 
 def signal_name(signal: str) -> str:
     """Name a signal in words."""
-    return SIGNAL_NAMES.get(signal, signal.replace("_", " "))
+    return signal_named(signal).title
 
 
 def finding_key(row: Mapping[str, Any]) -> str:
@@ -111,13 +98,13 @@ def wait_text(row: Mapping[str, Any], hours: float | None) -> str:
 
 def figure_text(row: Mapping[str, Any], value: float | None) -> str:
     """Write an observed or expected figure of a finding in the unit of its signal."""
-    if row["signal"] == "delay":
+    if signal_named(row["signal"]).family == "wait":
         if in_open_hours(row):
             return wait_text(row, value)
         if value is not None and 1 <= value < 48:  # as in the finding's sentence
             return f"{value:.1f}".removesuffix(".0") + f"{NBSP}h"
         return duration(None if value is None else value * 3600)
-    return rating(value) if row["signal"] == "perception_dip" else share(value)
+    return rating(value) if signal_named(row["signal"]).family == "rating" else share(value)
 
 
 def observed_text(row: Mapping[str, Any]) -> str:

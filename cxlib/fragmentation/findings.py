@@ -37,6 +37,7 @@ from cxlib.fragmentation.sentences import say_finding, show_findings
 from cxlib.fragmentation.stability import check_stability, flag_simpson
 from cxlib.grounds import GROUNDS
 from cxlib.grounds.again import with_repeat_strata
+from cxlib.grounds.cells import MOST
 from cxlib.grounds.judged import JUDGED
 from cxlib.grounds.strata import with_strata
 from cxlib.results import Result, result
@@ -376,10 +377,12 @@ def _large_enough(judged: pl.DataFrame, part: Arrivals) -> pl.Expr:
     large = (effect >= least) | multiple
     # groups differ in where they like to go: of going back, twice as much is asked
     backs = [n for n in SIGNALS if SIGNALS[n].sends_back]
-    liking = pl.col("signal").is_in(backs) & (pl.col("ground") == "groups")
+    of_backs = pl.col("signal").is_in(backs)
+    liking = of_backs & (pl.col("ground") == "groups")
+    by_design = of_backs & (pl.col("expected") >= MOST)
     fewest = min(LEAST_AFFECTED, max(5.0, 0.002 * part.settings.customers))
     enough = (pl.col("ground").is_in(["like", "plan"])) | (pl.col("affected") >= fewest)
-    return large & enough & ~(liking & (effect < 2 * least))
+    return large & enough & ~(liking & (effect < 2 * least)) & ~by_design
 
 
 def _scale_width(part: Arrivals) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Block, Codes, Floats, add_up
-from cxlib.grounds.expectation import Expectation, natural_spread
+from cxlib.grounds.expectation import Expectation, natural_spread, tail_scale
 
 Z95 = 1.959964
 SOURCE_VARIANCE = 0.1
@@ -25,9 +25,13 @@ LEAST_SPREAD = 0.05
 """Natural spread between handoffs that is always allowed for: in logits; twice that, as a share of
 the standard deviation, for ratings and log waits."""
 
-BY_DESIGN = 0.95
-"""Share going back from which on that is how the journey is built, or the map's order of stages is
-not the customers': a step that nearly everybody takes is not judged as a breakage."""
+BY_DESIGN = 0.45
+"""Share of those who would not have gone back elsewhere, but do so here, from which on that is how
+the journey is built (to look something up, to pay once more), or the map's order of stages is not
+the customers': what nearly everybody does is no breakage."""
+
+NEARLY_ALL, MOST = 0.95, 0.5
+"""Share going back, and share expected to, from which on going back is no breakage either."""
 
 NULL_DF = 40
 """Degrees of freedom of the empirical null: the natural spread is itself estimated."""
@@ -125,6 +129,7 @@ def share_frame(
     tau = natural_spread(effect[judged] - centre, under_null[judged])
     in_points = (effect - max(centre, 0.0)) / np.sqrt(under_null + tau**2)
     z = np.minimum(found.z, in_points)
+    z = z / tail_scale(z[judged])
     # the normal law is too kind to small counts: never below the tail of the counts themselves
     tail = np.ones(len(n))
     others = None if compared_with is None else compared_with[judged]

@@ -40,10 +40,9 @@ Floats = NDArray[np.float64]
 LEAST_CASES = 50
 """Cases in an arm, and outside it, below which it is not compared."""
 
-_SESSION, _LATER = 3600.0, 4 * 3600.0
-"""Waits up to one hour are within a session; those beyond four hours surely between sessions."""
-
-_RARELY, _OFTEN = 0.15, 0.15
+_TWO_KINDS, _LEAST_KIND = 0.78, 0.05
+"""Share of the variance of log waits that lies between two kinds (of one normal law: 0.64), and the
+share that the rarer kind must have, for them to be two."""
 
 
 def touchpoint_codes(places: pl.DataFrame) -> tuple[pl.Series, list[str]]:
@@ -141,21 +140,14 @@ LOG_MIDDLE = _log_middles()
 def _draw_in_waits(coded: pl.DataFrame) -> pl.DataFrame:
     """Turn binned waits into sums of their logarithms, drawn in to each unit's 5 % and 95 %.
 
-    Where the waits of a unit fall apart into those within a session and those until the next, only
-    the kind that is more frequent is compared: which of the two it is depends on who comes.
+    Where the waits of a unit fall apart into two kinds (within a session, until the next), only the
+    more frequent kind is compared: which of the two it is depends on who comes, and how they wait
+    within one kind is what can be delayed. The border is Otsu's: the largest variance between.
     """
     u, place = np.unique(coded["u"].to_numpy(), return_inverse=True)
     bins, n = coded["bin"].to_numpy().astype(np.int64), coded["n"].to_numpy().astype(np.float64)
     waits = np.bincount(place * N_BINS + bins, n, len(u) * N_BINS).reshape(-1, N_BINS)
-    seconds = np.exp(LOG_MIDDLE)
-    whole = waits.sum(1)
-    short = waits[:, seconds <= _SESSION].sum(1) / whole
-    long = waits[:, seconds > _LATER].sum(1) / whole
-    apart = (short >= _OFTEN) & (long >= _OFTEN) & (1 - short - long <= _RARELY)
-    border = _SESSION * 2
-    keep = np.ones_like(waits, dtype=bool)
-    keep[apart & (short > 0.5)] = seconds <= border
-    keep[apart & (short <= 0.5)] = seconds > border
+    keep = _more_frequent_kind(waits)
     kept = np.where(keep, waits, 0.0)
     reached = kept.cumsum(1) / kept.sum(1, keepdims=True)
     low = LOG_MIDDLE[np.argmax(reached >= 0.05, axis=1)]
@@ -164,6 +156,22 @@ def _draw_in_waits(coded: pl.DataFrame) -> pl.DataFrame:
     return coded.with_columns(
         n=pl.Series(n), s=pl.Series(n * value), q=pl.Series(n * value**2)
     ).filter(pl.Series(keep[place, bins]))
+
+
+def _more_frequent_kind(waits: Floats) -> NDArray[np.bool_]:
+    """Bins of the more frequent kind of waits of each unit; all, where there is one kind."""
+    n, total = waits.cumsum(1), (waits * LOG_MIDDLE).cumsum(1)
+    whole, whole_total = n[:, -1:], total[:, -1:]
+    square = (waits * LOG_MIDDLE**2).sum(1, keepdims=True)
+    rest = whole - n
+    apart = (total * whole - n * whole_total) ** 2 / np.maximum(n * rest * whole, 1e-9)
+    border = np.argmax(apart, axis=1)[:, None]
+    spread = np.maximum(square - whole_total**2 / whole, 1e-9)
+    below = np.take_along_axis(n, border, 1) / whole
+    two = np.take_along_axis(apart, border, 1) / spread >= _TWO_KINDS
+    two &= np.minimum(below, 1 - below) >= _LEAST_KIND
+    lower = np.arange(waits.shape[1])[None, :] <= border
+    return ~two | (lower == (below >= 0.5))
 
 
 def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: bool) -> pl.DataFrame:

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from cxlib.grounds.additive import AdditiveModel, Block, Cells, Family, Floats
 
-__all__ = ["MIN_N", "Expectation", "expect_cells", "natural_spread", "stated_spread"]
+__all__ = ["MIN_N", "Expectation", "expect_cells", "natural_spread", "stated_spread", "tail_scale"]
 
 MIN_N = 50
 """Arrivals below which a handoff is not judged."""
@@ -180,6 +180,9 @@ def _robust_weight(z: Floats, turn: int) -> Floats:
     return (1 - inside**2) ** 2
 
 
+LEAST_FOR_TAIL = 30
+"""Cells from which on the harmless side tells how far cells lie apart by nature."""
+
 STATED_FOR = 6.0
 """Units for which a stated default counts beside those that tell how much they differ."""
 
@@ -206,6 +209,21 @@ def _spread_at(deviation: Floats, variance: Floats, quantile: float) -> float:
     limit = centred / float(chdtri(1, 1 - quantile)) - variance
     inside = len(limit) - 1 - int((1 - quantile) * len(limit))
     return max(0.0, float(np.partition(limit, inside)[inside]))
+
+
+def tail_scale(z: Floats) -> float:
+    """By how much the harmless side of standardised deviations is wider than a normal law's.
+
+    Nobody plants a fault that makes things better: how far cells lie on that side by nature says
+    how far they may lie on the other. The median over the extreme ranks counts, never below 1.
+    """
+    from scipy.special import ndtri
+
+    if len(z) < LEAST_FOR_TAIL:
+        return 1.0
+    rank = np.arange(2, max(4, len(z) // 25) + 1)
+    ratio = np.sort(z)[rank - 1] / ndtri((rank - 0.5) / len(z))
+    return max(1.0, float(np.median(ratio)))
 
 
 def natural_spread(deviation: Floats, variance: Floats, *, clear_too: bool = False) -> float:

@@ -17,7 +17,7 @@ import polars as pl
 
 from cxlib.grounds.cells import tail_of_counts
 from cxlib.grounds.comparing import LEAST_CASES, Floats, compare_arms, read_cases
-from cxlib.grounds.expectation import natural_spread, stated_spread
+from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale
 from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_t, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit
 from cxlib.segments import dimension_values, segment_names
@@ -38,6 +38,9 @@ share of the standard deviation."""
 
 MOST_VALUES = 64
 """Values of a column that are judged, the most frequent ones."""
+
+_OUTLYING = 3.0
+"""Distance of one value at a unit from which on the other values say nothing of natural variety."""
 
 ENOUGH_UNITS = 8
 """Units from which on what a value does everywhere, and the spread, are estimated."""
@@ -194,6 +197,10 @@ def _frame(
     usual = np.array([own.get(v, 0.0) for v in arms["value"]])
     apart = arms["score"].to_numpy() / info - usual
     z = signal.harm * apart / np.sqrt(1 / info + tau**2)
+    # where one value stands out, the others are better by as much: they tell nothing of the tail
+    clearest = arms.with_columns(_z=pl.Series(z)).select(pl.col("_z").max().over("u"))
+    quiet = clearest["_z"].to_numpy() < _OUTLYING
+    z = z / tail_scale(z[quiet])
     n, total = arms["n"].to_numpy(), arms["total"].to_numpy()
     difference = arms["difference"].to_numpy()
     observed = total / n

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
-from cxlib.grounds.judged import as_judged
+from cxlib.grounds.cells import BY_DESIGN, NEARLY_ALL
+from cxlib.grounds.judged import as_judged, natural_t
 from cxlib.grounds.kinds import Ground, Signal
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 MIN_LIKE = 8
 """Transitions that must be comparable for any of them to be judged."""
 
+SIBLING_Z = 3.0
+"""Distance from which on a transition says what others at its source or target may do as well."""
+
 
 def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
     """Judge every transition by every signal against like transitions."""
@@ -28,8 +33,53 @@ def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFra
     for signal in signals.values():
         frame = None if signal.judge is None else signal.judge(part)
         if frame is not None and len(frame):
+            frame = _where_it_counts(part, compare_siblings(frame, signal), signal)
             frames.append(as_judged(name_transitions(part, frame, signal), signal, "like"))
     return frames
+
+
+def _where_it_counts(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
+    """Keep what can be a breakage: between places where the signal occurs, and not by design."""
+    counts, places = signal.counts, part.places
+    for end, test in (("source", counts and counts.sources), ("target", counts and counts.places)):
+        if test is not None:
+            frame = frame.filter(pl.lit(test(places)).gather(pl.col(end)))
+    beyond = (pl.col("observed") - pl.col("expected")) / (1 - pl.col("expected")).clip(1e-6)
+    fair = (beyond < BY_DESIGN) & (pl.col("observed") < NEARLY_ALL)
+    return frame.filter(fair) if signal.sends_back else frame
+
+
+def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
+    """Expect of a transition what the clearest other one at its source or target shows as well.
+
+    A fault lies on one transition. Where two from one source, or two to one target, stand out
+    alike, customers look something up there, or have been served: the places are like that. Of the
+    excess only what lies above the lower end of the sibling's remains. Waits are left as they are.
+    """
+    clear = frame.with_row_index("at").filter(pl.col("z") >= SIBLING_Z).to_dicts()
+    if signal.family == "wait" or len(clear) < 2:
+        return frame
+    sign = signal.harm
+    shift, share = np.zeros(len(frame)), np.ones(len(frame))
+    for row in clear:
+        least = [
+            other["low"] if sign > 0 else -other["high"]
+            for other in clear
+            if other is not row
+            and (other["source"] == row["source"]) != (other["target"] == row["target"])
+        ]
+        known = min(max([0.0, *least]), sign * row["effect"])
+        shift[row["at"]] = sign * known
+        share[row["at"]] = 1 - known / max(sign * row["effect"], 1e-9)
+    moved = pl.Series(shift)
+    z = frame["z"] * pl.Series(share)
+    return frame.with_columns(
+        pl.col("effect", "low", "high") - moved,
+        expected=pl.col("expected") + moved,
+        touched=(pl.col("touched") - moved.abs()).clip(0.0),
+        z=z,
+        p=pl.max_horizontal("p", pl.Series(natural_t(z.to_numpy()))),
+    )
 
 
 def name_transitions(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:

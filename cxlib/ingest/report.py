@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cxlib.ingest.masking import NOT_MASKED
 from cxlib.markup import html_text
 from cxlib.visible import visible
 
@@ -103,6 +104,8 @@ class IngestReport:
     segments_varying, environments_rarer
         By segment of the log, customers for whom it gives several values (the first counts); by
         environment column, values that were put together because there are so many.
+    masked
+        Personal data replaced in comments, by kind (`cxlib.ingest.masking`).
     segments_left_out, customers_without_segment, ratings, tables_set_aside
         From the tables of customers and ratings, where there were any; the last: rows of theirs in
         quarantine by table and reason, which are no rows of the log.
@@ -134,6 +137,7 @@ class IngestReport:
     segments_left_out: tuple[str, ...] = ()
     customers_without_segment: int | None = None
     ratings: Mapping[str, Any] | None = None
+    masked: Mapping[str, int] = field(default_factory=dict)
     tables_set_aside: Mapping[str, int] = field(default_factory=dict)
     segments_varying: Mapping[str, int] = field(default_factory=dict)
     environments_rarer: Mapping[str, int] = field(default_factory=dict)
@@ -226,6 +230,9 @@ class IngestReport:
         yield "Contacts", list(self._contact_lines())
         if self.cleared:
             yield "Values emptied, the contact kept", _counts(self.cleared)
+        if self.masked:
+            lines = [*_counts(self.masked), ("not masked", NOT_MASKED)]
+            yield "Personal data masked in comments", lines
         if self.tables_set_aside:
             yield "Rows about customers that were set aside", _counts(self.tables_set_aside)
         if self.unmapped:

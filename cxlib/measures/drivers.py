@@ -16,11 +16,13 @@ from cxlib.errors import InputError, NotMeasurableError
 from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, share
 from cxlib.results import Result, answers, result
+from cxlib.sequences import choose_contacts
 from cxlib.statistics.importance import cross_products, driver_shares, shapley_shares, slopes
 from cxlib.statistics.rates import divide, mean_interval
 from cxlib.statistics.resampling import BUCKETS, effective_buckets, jackknife_se
 from cxlib.store import Workspace
 from cxlib.store.walk import around, changes
+from cxlib.summary import Selection
 
 __all__ = ["Drivers", "measure_drivers"]
 
@@ -96,7 +98,9 @@ class Drivers(Result):
 
 
 @answers(Drivers)
-def measure_drivers(workspace: Workspace, *, days: int = 90) -> Drivers:
+def measure_drivers(
+    workspace: Workspace, *, days: int = 90, where: Selection | None = None
+) -> Drivers:
     r"""Measure what goes with each rating scale and with coming back, and how much of it.
 
     A rated contact has what came before it in its journey, itself included: contacts of each
@@ -114,6 +118,9 @@ def measure_drivers(workspace: Workspace, *, days: int = 90) -> Drivers:
         The workspace.
     days
         Days within which a customer counts as having come back.
+    where
+        Segment, periods and channel of the rated contact, or of the last one of the first journey;
+        what came before it counts wherever it was.
 
     Returns
     -------
@@ -136,7 +143,7 @@ def measure_drivers(workspace: Workspace, *, days: int = 90) -> Drivers:
     contacts = _contacts(workspace)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
-    for outcome in _outcomes(workspace, contacts, days):
+    for outcome in _outcomes(workspace, contacts, days, where):
         if reason := outcome.missing():
             notes.append(reason)
         else:
@@ -148,6 +155,7 @@ def measure_drivers(workspace: Workspace, *, days: int = 90) -> Drivers:
         days=days,
         notes=tuple(notes),
         observed_until=workspace.observed_until,
+        where=where,
     )
 
 
@@ -214,11 +222,17 @@ def _contacts(workspace: Workspace) -> pl.DataFrame:
     )
 
 
-def _outcomes(workspace: Workspace, contacts: pl.DataFrame, days: int) -> Iterator[_Outcome]:
+def _outcomes(
+    workspace: Workspace, contacts: pl.DataFrame, days: int, where: Selection | None
+) -> Iterator[_Outcome]:
+    kept = workspace.store().select("segment", "period", "place").collect()
+    kept = kept.with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64))
+    chosen = choose_contacts(workspace, kept, where).select("row")
     said = workspace.ratings().filter("is_counted").select("row", "scale", "rating").collect()
     for scale in said["scale"].value_counts(sort=True)["scale"]:
         given = said.filter(pl.col("scale") == scale).select("row", value="rating")
-        rated = contacts.join(given.with_columns(pl.col("row").cast(pl.Int64)), on="row")
+        rated = contacts.join(chosen, on="row", how="semi")
+        rated = rated.join(given.with_columns(pl.col("row").cast(pl.Int64)), on="row")
         yield _Outcome(scale, "rating", rated.sort("row"))
     second = (
         contacts.filter(pl.col("journey") > pl.col("journey").first().over("customer"))
@@ -230,6 +244,7 @@ def _outcomes(workspace: Workspace, contacts: pl.DataFrame, days: int) -> Iterat
         contacts.filter(pl.col("journey") == pl.col("journey").first().over("customer"))
         .unique("customer", keep="last", maintain_order=True)
         .filter(pl.col("occurred_at") + within <= workspace.observed_until)
+        .join(chosen, on="row", how="semi", maintain_order="left")
         .join(second, on="customer", how="left", maintain_order="left")
         .with_columns(
             value=(pl.col("back_at") - pl.col("occurred_at") <= within)

@@ -15,10 +15,12 @@ from cxlib.errors import InputError, NotMeasurableError
 from cxlib.numbers import decimal, money, plural, points, share
 from cxlib.results import Result, answers, result
 from cxlib.segments import DIMENSION
+from cxlib.sequences import choose_contacts
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.rates import difference_of_rates
 from cxlib.statistics.recurrence import event_curve, mean_cumulative
 from cxlib.store import Workspace
+from cxlib.summary import Selection
 from cxlib.surveys import CLASSES, rating_class, scale_ends
 
 __all__ = ["DAYS", "Loyalty", "measure_loyalty"]
@@ -103,7 +105,12 @@ def _clear_differences(rows: pl.DataFrame) -> list[str]:
 
 
 @answers(Loyalty)
-def measure_loyalty(workspace: Workspace, *, days: Sequence[int] | None = None) -> Loyalty:
+def measure_loyalty(
+    workspace: Workspace,
+    *,
+    days: Sequence[int] | None = None,
+    where: Selection | None = None,
+) -> Loyalty:
     r"""Measure who comes back, who reaches the goal again, and what that is worth.
 
     ``return``: time from the last contact of a customer's first journey to his second journey.
@@ -122,6 +129,9 @@ def measure_loyalty(workspace: Workspace, *, days: Sequence[int] | None = None) 
         The workspace.
     days
         Numbers of days; None: `DAYS`, without 730 where the log is shorter.
+    where
+        Segment of the customer; periods in which his first journey began, and channel of its first
+        contact.
 
     Returns
     -------
@@ -140,7 +150,7 @@ def measure_loyalty(workspace: Workspace, *, days: Sequence[int] | None = None) 
     """
     if days is not None and (not days or min(days) < 1):
         raise InputError("days must be whole numbers from 1 on, such as 30")
-    log = _Log.read(workspace)
+    log = _Log.read(workspace, where)
     asked = sorted(set(days)) if days is not None else [d for d in DAYS if d < 730 or log.days >= d]
     rows = [
         row
@@ -151,7 +161,9 @@ def measure_loyalty(workspace: Workspace, *, days: Sequence[int] | None = None) 
     if not rows:
         raise NotMeasurableError("the log has no customer who could come back")
     return Loyalty(
-        table=Loyalty.tables["table"].frame(rows), observed_until=workspace.observed_until
+        table=Loyalty.tables["table"].frame(rows),
+        observed_until=workspace.observed_until,
+        where=where,
     )
 
 
@@ -164,14 +176,14 @@ class _Log:
     until: int
 
     @classmethod
-    def read(cls, workspace: Workspace) -> _Log:
+    def read(cls, workspace: Workspace, where: Selection | None) -> _Log:
         goals = workspace.places.filter("is_goal")["place"].implode()
         at = pl.col("occurred_at").to_physical()
         journeys = (
             workspace.store()
             .group_by("customer", "journey")
             .agg(
-                pl.col("segment", "place").first(),
+                pl.col("segment", "place", "period").first(),
                 began=at.min(),
                 last=at.max(),
                 goal=at.filter(pl.col("place").is_in(goals)).min(),
@@ -179,13 +191,17 @@ class _Log:
             .sort("journey")
             .collect()
         )
+        begun = journeys.unique("customer", keep="first", maintain_order=True)
+        chosen = choose_contacts(workspace, begun, where).select("customer")
+        journeys = journeys.join(chosen, on="customer", how="semi", maintain_order="left")
         until = pl.select(pl.lit(workspace.observed_until).dt.timestamp("us")).item()
         return cls(workspace, journeys, until)
 
     @property
     def days(self) -> float:
         """Length of the log."""
-        return float(self.until - self.journeys["began"].to_numpy().min()) / _DAY
+        began = self.journeys["began"].min()
+        return 0.0 if began is None else float(self.until - began) / _DAY  # type: ignore[operator]
 
     def firsts(self) -> pl.DataFrame:
         """Per customer the first journey, its end (``origin``) and the next journey (``event``)."""

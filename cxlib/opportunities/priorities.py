@@ -160,7 +160,7 @@ def _line(
     size = abs(row["effect"]) * row["n"]
     gain: dict[str, Any] = {"gain_low": float(affected), "gain": max(size, float(affected))}
     gain |= {"gain_high": None, "gain_unit": "customers spared"}
-    if row["signal"] == "delay":
+    if signal_named(row["signal"]).family == "wait":
         gain["gain"] = float(affected)
     tier, worth = 1, float(affected)
     evidence = (

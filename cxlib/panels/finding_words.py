@@ -22,6 +22,7 @@ from cxlib.numbers import answered, people, plural, share
 from cxlib.panels import texts
 from cxlib.panels.origin import day
 from cxlib.panels.tables import Column, html_table
+from cxlib.signals import signal_named
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -132,7 +133,7 @@ def facts(result: FindingDetails, row: Mapping[str, Any], k: int) -> str:
         known.append(("Over time", row["status"]))
     listed = "".join(f"<div><dt>{n}</dt><dd>{html_text(str(v))}</dd></div>" for n, v in known)
     asked = html_text(row["owner"]) if row["owner"] else texts.SOME_OWNER
-    advice = texts.ADVICE.get(row["signal"], texts.ADVICE[""]).format(owner=asked)
+    advice = (signal_named(row["signal"]).advice or texts.ADVICE).format(owner=asked)
     return (
         f'<dl class="cx-facts-list">{listed}</dl><h3>{texts.TODO_HEADING}</h3>'
         f"<p>{advice} {texts.TODO_THEN}</p>"
@@ -231,7 +232,7 @@ def _sure(result: FindingDetails) -> str:
 
 
 def _stability(row: Mapping[str, Any]) -> str:
-    if row["signal"] == "perception_dip":
+    if signal_named(row["signal"]).family == "rating":
         return texts.ANSWERS_STABLE if row["stable"] else texts.ANSWERS_UNSTABLE
     return texts.STABLE_FACT if row["stable"] else texts.UNSTABLE_FACT
 
@@ -252,7 +253,7 @@ def _of(frame: pl.DataFrame, row: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _within(row: Mapping[str, Any], x: float) -> str:
-    if row["signal"] == "abandonment":
+    if signal_named(row["signal"]).draws == "silence":
         return plural(x, "day")
     return wait_text(row, x)
 

@@ -229,18 +229,7 @@ ONWARD_TABLE = "Where customers went next, by this handoff and coming from elsew
 FIGURES_TABLE = "What happened, and what like handoffs let expect."
 TREND_TABLE = "The finding by period; 95 % intervals in brackets."
 
-ADVICE: Mapping[str, str] = {
-    "abandonment": "Ask {owner} what a customer finds on arrival, and what is missing to go on.",
-    "delay": "Ask {owner} what customers wait for between the two, and who could shorten it.",
-    "backtracking": "Ask {owner} what customers have to do again, and carry it over.",
-    "ping_pong": "Ask {owner} what could not be settled here, and settle it or do not send them.",
-    "perception_dip": "Ask {owner} what customers who came this way say, and read their comments.",
-    "repeated_task": "Ask {owner} what is lost on the way, and hand it over with the customer.",
-    "repeat_contact": "Ask {owner} what stays open after the first contact, and settle it there.",
-    "self_service_leak": "Ask {owner} where self-service ends, and finish it or offer help there.",
-    "broken_handoff": "Ask {owner} what keeps customers from the planned next step.",
-    "": "Ask {owner} to follow ten customers along this handoff.",
-}
+ADVICE = "Ask {owner} to follow ten customers along this handoff."
 SOME_OWNER = "whoever owns it"
 
 # ---- what changed --------------------------------------------------------------------------------

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from cxlib.signals import signal_named
+
 __all__ = ["say_change", "say_finding_change"]
 
-_HARM = {
-    "abandonment": "lost",
-    "backtracking": "sent back a stage",
-    "ping_pong": "sent back where they came from",
-    "repeated_task": "made to repeat a task",
-    "repeat_contact": "made to contact us again",
-    "self_service_leak": "left to call for help",
-    "broken_handoff": "not brought to the planned next step",
-}
 _STARTS = {
     "new": "New",
     "growing": "Growing",
@@ -93,7 +86,7 @@ def say_finding_change(row: dict[str, Any], *, sentence: str | None) -> str:
         return f"{start}: {sentence}" + ("; the change itself is not sure" if unsure else "")
     now, before = _excess(row, row["after"]), _excess(row, row["before"])
     said = f"{start}: {row['name']}"
-    kind = _HARM.get(row["signal"])
+    kind = signal_named(row["signal"]).tells
     if row["status"] == "not judged" or now is None:
         return f"{said}: too few customers now" if row["status"] == "not judged" else said
     if row["unit"].startswith("ratio"):

@@ -9,7 +9,7 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Floats
-from cxlib.grounds.cells import BY_DESIGN, Grid, no_cells
+from cxlib.grounds.cells import Grid, no_cells
 from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect, row_before
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.shares import counted_rows, judge_share
@@ -23,14 +23,13 @@ def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
     """Judge how often customers go back a stage after a handoff, among those who went on."""
     stage = pl.lit(arrivals.places["stage_index"]).gather(pl.col("target").cast(pl.UInt32))
     table = counted_rows(arrivals.arrivals, "fresh", "back", "back").filter(
-        stage.is_between(1, 254)
+        stage.is_between(1, NO_STAGE - 1)
     )
     if table.is_empty():
         return no_cells()
     grid = Grid(arrivals, table)
     habit = _habit_of_going_back(arrivals, grid)
-    judged = judge_share(arrivals, table, "fresh", "back", "back", ("fresh", "back"), habit)
-    return judged.filter(pl.col("observed") < BY_DESIGN)
+    return judge_share(arrivals, table, "fresh", "back", "back", ("fresh", "back"), habit)
 
 
 def _habit_of_going_back(arrivals: Arrivals, grid: Grid) -> Floats:
@@ -58,6 +57,11 @@ def _habit_of_going_back(arrivals: Arrivals, grid: Grid) -> Floats:
     with_habit = np.clip(base + m * (there - base), 0.005, 0.995)
     logits = np.log(with_habit / (1 - with_habit)) - np.log(base / (1 - base))
     return np.where(reached, logits, 0.0)
+
+
+def _of_customers(places: pl.DataFrame) -> pl.Series:
+    """A mailing that comes in between is no step of the customer, and nothing to go back from."""
+    return places["initiated_by"] == "customer"
 
 
 def _needs(part: Arrivals) -> str:
@@ -115,7 +119,10 @@ BACKTRACKING = Signal(
         "fresh",
         "back",
         around="environments",
-        places=lambda places: places["stage_index"].is_between(1, NO_STAGE - 1),
+        places=lambda places: (
+            places["stage_index"].is_between(1, NO_STAGE - 1) & _of_customers(places)
+        ),
+        sources=_of_customers,
     ),
     judge=judge_backtracking,
     settings=_windows,

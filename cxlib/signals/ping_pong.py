@@ -18,7 +18,6 @@ import polars as pl
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Block, Cells, Floats
 from cxlib.grounds.cells import (
-    BY_DESIGN,
     LEAST_SPREAD,
     NULL_DF,
     Z95,
@@ -78,8 +77,7 @@ def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
         twice = np.where(once, 1.0, 2.0)
         frames.append(frame.with_columns(p=(pl.col("p") * pl.Series(twice)).clip(upper_bound=1.0)))
     clearest = pl.concat(frames).sort("p", "z", descending=[False, True])
-    one = clearest.unique(["source", "target"], keep="first").sort("source", "target")
-    return one.filter(pl.col("observed") < BY_DESIGN)
+    return clearest.unique(["source", "target"], keep="first").sort("source", "target")
 
 
 def _judge_returns(

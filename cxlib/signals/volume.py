@@ -1,8 +1,9 @@
 """Volume: a touchpoint of which hardly any contacts are recorded any more.
 
-The share of all contacts that a touchpoint has falls to a tenth or less from one day to the next,
+The share of all contacts that a touchpoint has falls to a third or less from one day to the next,
 for a while or for good, where it was recorded nearly always before. That is a break of tracking, or
-a touchpoint that was closed, and no behaviour of customers.
+a touchpoint that was closed, and no behaviour of customers. How much such shares change from week
+to week by themselves is asked of all touchpoints, and of this one.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ __all__ = ["VOLUME", "judge_volumes"]
 LEAST_CONTACTS = 100
 """Contacts that must be missing for a fall to be judged."""
 
-FALLEN = 0.1
+FALLEN = 0.35
 """Share of its usual volume below which a touchpoint counts as no longer recorded."""
 
-_ALWAYS, _BLOCKS, _SPREAD = 0.8, 3, 0.5
+_ALWAYS, _BLOCKS, _AROUND, _LEAST_SPREAD = 0.8, 3, 2, 0.2
 
 
 def judge_volumes(part: Arrivals) -> pl.DataFrame:
@@ -47,7 +48,7 @@ def judge_volumes(part: Arrivals) -> pl.DataFrame:
     for number in np.flatnonzero(own):
         found = _fall(counts[number], whole - counts[number])
         if found is not None:
-            rows.append({"u": int(number), **found})
+            rows.append({"u": int(number), "spread": _usual_change(counts[number], whole), **found})
     if not rows:
         return pl.DataFrame(schema=JUDGED)
     starts = block_starts(part.periods, part.settings.span)
@@ -58,6 +59,14 @@ def judge_volumes(part: Arrivals) -> pl.DataFrame:
     )
 
 
+def _usual_change(own: np.ndarray, whole: np.ndarray) -> float:
+    """How much the logarithm of a share changes from one stretch of blocks to the next."""
+    sums = [np.convolve(x, np.ones(_BLOCKS), "valid") for x in (own, whole)]
+    level = np.log((sums[0] + 0.5) / (sums[1] + 1.0))
+    change = np.abs(level[_BLOCKS:] - level[:-_BLOCKS])
+    return float(np.median(change)) / 0.6745 if len(change) else 0.0
+
+
 def _fall(own: np.ndarray, others: np.ndarray) -> dict[str, Any] | None:
     """The longest stretch in which next to nothing was recorded, after it nearly always was."""
     used = others > 0
@@ -65,7 +74,12 @@ def _fall(own: np.ndarray, others: np.ndarray) -> dict[str, Any] | None:
     expected = others * float(np.median(own[used] / others[used])) if used.any() else others * usual
     if own.sum() < LEAST_CONTACTS:
         return None
-    low = own <= FALLEN * np.maximum(expected, 1e-9)
+    # the median of the blocks around: one that is otherwise ends no stretch
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(np.where(used, own / np.maximum(expected, 1e-9), np.nan), _AROUND, mode="edge"),
+        2 * _AROUND + 1,
+    )
+    low = np.nanmedian(np.where(np.isnan(around), 1.0, around), axis=1) <= FALLEN
     edges = np.diff(np.concatenate([[0], (low & used).astype(int), [0]]))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     if not len(starts):
@@ -93,7 +107,9 @@ def _frame(rows: list[dict[str, Any]], starts: list[Any], size: int) -> pl.DataF
     n = np.maximum(n, 1.0)
     fallen = np.array([r["end"] > r["start"] for r in rows])
     apart = np.where(fallen, np.log((n + 0.5) / (seen + 0.5)), 0.0)
-    wide = np.sqrt(1 / n + 1 / (seen + 0.5) + _SPREAD**2)
+    own = np.array([r["spread"] for r in rows])
+    spread = np.maximum(np.maximum(own, np.median(own)), _LEAST_SPREAD)
+    wide = np.sqrt(1 / n + 1 / (seen + 0.5) + spread**2)
     z = apart / wide
     effect = np.where(fallen, 1 - seen / n, 0.0)
     low = np.where(fallen, 1 - np.exp(-(apart - Z95 * wide)), 0.0)
@@ -122,7 +138,7 @@ VOLUME = Signal(
     number=14,
     title="no longer recorded",
     unit="share of its usual contacts",
-    least=0.8,
+    least=0.6,
     past=judge_volumes,
     says="is missing {}",
     advice="Ask {owner} whether it was closed, or whether recording it stopped.",

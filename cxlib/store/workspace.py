@@ -37,7 +37,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from cxlib.answers import attach_ratings
+from cxlib.answers import attach_ratings, mask_answers
 from cxlib.contracts import EVENTS, QUARANTINE
 from cxlib.durable import (
     DRAFT,
@@ -386,6 +386,7 @@ def _build(
     encoded = encode_events(ingested.events.lazy(), journey_map=journey_map)
     scale = journey_map.rating_scale.name if journey_map.rating_scale is not None else None
     attached = attach_ratings(encoded, ratings, within=journey_map.journey.gap, scale=scale)
+    attached, masked = mask_answers(attached)
     encoded = replace(encoded, events=attached.events)
     numbered, segments, left_out = assign_segments(encoded.customers, customers, encoded.segments)
     tell("splitting journeys")
@@ -412,6 +413,7 @@ def _build(
         "journeys": int(rows["journey"][-1]) + 1,
         "segments_left_out": list(left_out),
         "ratings": attached.counts,
+        "masked": masked,
         "segments_varying": encoded.segments_varying,
         "environments_rarer": encoded.rarer,
         "customers_without_segment": _without_segment(numbered, customers),

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from cxlib.cli.app import app
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.measures.drivers import _contacts, measure_drivers
+from cxlib.summary import Selection
 
 KINDS = {"support": "service", "pay": "purchase", "newsletter": "marketing", "ad": "marketing"}
 
@@ -133,3 +134,15 @@ def test_the_command_prints_the_rows_as_json(planted):
     assert run.exit_code == 0, run.output
     rows = json.loads(run.output)
     assert list(rows[0])[:5] == ["outcome", "driver", "share", "low", "high"]
+
+
+def test_where_chooses_the_rated_contacts_and_keeps_what_came_before(planted):
+    whole = measure_drivers(planted).table
+    phone = measure_drivers(planted, where=Selection(channel="phone")).table
+    rated = [c for c in rated_log(500) if c.rating is not None]
+    assert whole["n"][0] == len(rated)
+    assert phone.filter(pl.col("outcome") == "rating")["n"][0] == sum(
+        c.channel == "phone" for c in rated
+    )
+    service = phone.filter(pl.col("driver") == "service contacts", pl.col("outcome") == "rating")
+    assert service["slope_low"][0] <= -2.0 <= service["slope_high"][0]

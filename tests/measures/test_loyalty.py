@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from cxlib.cli.app import app
 from cxlib.errors import InputError
 from cxlib.measures.loyalty import DAYS, measure_loyalty
+from cxlib.summary import Selection
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +152,18 @@ def test_the_command_prints_the_rows_as_json(workspace):
     assert {r["outcome"] for r in rows} == {"return", "repeat_goal"}
     shown = CliRunner().invoke(app, ["loyalty", str(workspace.path)])
     assert "came back after their first journey" in shown.output
+
+
+def test_where_chooses_customers_by_their_first_contact(found, workspace):
+    store = Selection(channel="store")
+    part = measure_loyalty(workspace, where=store).table
+    own = part.filter(pl.col("by") == "all").drop("by", "group", "difference")
+    same = found.table.filter(pl.col("by") == "channel", pl.col("group") == "store")
+    keys = ["outcome", "days", "n", "events", "share", "share_low", "share_high"]
+    assert own.select(keys).rows() == same.select(keys).rows()
+    early = measure_loyalty(workspace, where=Selection(period=(0, 0))).table
+    began = sum(
+        journeys[0][0]["occurred_at"] < START + timedelta(days=31)
+        for journeys in journeys_of(workspace).values()
+    )
+    assert early.filter(pl.col("by") == "all", pl.col("outcome") == "return")["n"][0] == began

@@ -1,0 +1,287 @@
+"""What customers prefer: where they go, and where they rate better than elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from cxlib.columns import Columns, Count, Customers, Label, Rating, Share, Tables
+from cxlib.errors import InputError, NotMeasurableError
+from cxlib.numbers import decimal, rating, share
+from cxlib.results import Result, answers, result
+from cxlib.segments import DIMENSION, dimension_values, segment_names
+from cxlib.sequences import choose_contacts, name_groups
+from cxlib.statistics.multiple_testing import shrink_effects
+from cxlib.statistics.rates import Interval
+from cxlib.statistics.scores import independent_answers, mean_score, top_box
+from cxlib.store import Workspace
+from cxlib.summary import Selection
+
+__all__ = ["Preferences", "list_audience", "measure_preferences"]
+
+Of = Literal["channel", "touchpoint"]
+
+PRIOR = 4.0
+"""Contacts that everybody's habits count for where one customer's are told."""
+
+CLEAR = 0.5
+"""Least share of a customer's contacts, drawn to everybody's, that makes a preference."""
+
+EVERYBODY = "all"
+
+
+@result
+class Preferences(Result):
+    """What `measure_preferences` returns.
+
+    Attributes
+    ----------
+    of
+        Whether it is about channels or touchpoints.
+    """
+
+    of: str
+
+    title = "What customers prefer"
+    tables = Tables(
+        table=Columns(
+            "one row per group of customers and channel (or touchpoint), all customers first",
+            by=Label("all, or the segment that the group is a value of"),
+            group=Label("of the customers"),
+            name=Label("of the channel or touchpoint"),
+            n=Count("contacts that the customers began", each="contacts"),
+            customers=Customers("who were there"),
+            share=Share("of the group's contacts", each="contacts", interval=True),
+            prefer=Customers("who clearly prefer it: most of their contacts, chance allowed for"),
+            rated=Count("answers there", each="ratings", detail=True),
+            lift=Rating(
+                "points that customers rate it above their own other answers, drawn to the mean of "
+                "all groups where few answered",
+                of="rated",
+                each="ratings",
+                interval=True,
+            ),
+        ),
+    )
+
+    def sentences(self) -> list[str]:
+        """Say what most go to, what is rated better than elsewhere, and which groups differ."""
+        rows = self.table.filter(pl.col("by") == EVERYBODY)
+        if rows.is_empty():
+            return []
+        most = rows.sort("share", descending=True).row(0, named=True)
+        said = [
+            f"Most contacts that customers begin are in {most['name']} "
+            f"({share(most['share'], most['share_low'], most['share_high'])}); "
+            f"{decimal(most['prefer'])} of {decimal(most['customers'])} customers there clearly "
+            "prefer it"
+        ]
+        for better, end in ((True, "lift_low"), (False, "lift_high")):
+            clear = rows.filter(pl.col(end) > 0 if better else pl.col(end) < 0)
+            said += [
+                f"Customers rate {row['name']} {_points(row)} points "
+                f"{'above' if better else 'below'} their own other answers"
+                for row in clear.sort("lift", descending=better).head(1).to_dicts()
+            ]
+        return said
+
+
+def _points(row: dict[str, Any]) -> str:
+    ends = sorted(abs(row[f"lift_{end}"]) for end in ("low", "high"))
+    return rating(abs(row["lift"]), *ends)
+
+
+@answers(Preferences)
+def measure_preferences(
+    workspace: Workspace, *, of: Of = "channel", where: Selection | None = None
+) -> Preferences:
+    r"""Measure which channels or touchpoints customers prefer, by behaviour and by rating.
+
+    By behaviour: contacts that customers begin themselves (what the company sends prefers nobody).
+    A customer clearly prefers what holds more than half of his contacts once :data:`PRIOR`
+    contacts with everybody's habits are added. By rating: how far customers rate it from their own
+    other answers on the same scale, which leaves out who is hard to please. Of several groups
+    these are drawn to their mean by how little is known of each (empirical Bayes).
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    of
+        "channel" or "touchpoint".
+    where
+        Segment, periods and channel of the contact.
+
+    Returns
+    -------
+    Preferences
+
+    Raises
+    ------
+    NotMeasurableError
+        No contact was begun by a customer.
+    InputError
+        For another `of`.
+
+    References
+    ----------
+    DerSimonian & Laird (1986), doi:10.1016/0197-2456(86)90046-2 (shrinkage).
+    """
+    names, contacts = _begun(workspace, of, where)
+    prefer = _preferred(contacts, len(names))
+    rows = []
+    for by, groups, member in _groupings(workspace, contacts):
+        part = [
+            row
+            for i, group in enumerate(groups)
+            for row in _counted(contacts, prefer, names, (member == i).to_numpy())
+            for row in [{"by": by, "group": group, **row}]
+        ]
+        rows += _shrunk(part) if len(groups) > 1 else [_bare(row) for row in part]
+    return Preferences(
+        table=Preferences.tables["table"].frame(rows),
+        of=of,
+        observed_until=workspace.observed_until,
+        where=where,
+    )
+
+
+def list_audience(
+    workspace: Workspace, name: str, *, of: Of = "channel", where: Selection | None = None
+) -> pl.DataFrame:
+    """List the customers who clearly prefer a channel or touchpoint, for whoever addresses them.
+
+    The list holds ids: it stays on the analyst's side and is never published.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``customer`` (the id of the log), ``contacts`` and ``share`` (of them there, drawn to that
+        of everybody), the clearest first.
+
+    Raises
+    ------
+    InputError
+        There is no such channel or touchpoint; says which there are.
+    """
+    names, contacts = _begun(workspace, of, where)
+    if name not in names:
+        raise InputError(f"there is no {of} {name!r}; there are: {', '.join(names[:20])}")
+    prefer = _preferred(contacts, len(names)).filter(pl.col("cell") == names.index(name))
+    ids = workspace.customers().select("customer", id="name").collect()
+    return (
+        prefer.join(ids, on="customer")
+        .select(customer="id", contacts="all", share="drawn")
+        .sort("share", "customer", descending=[True, False])
+    )
+
+
+def _begun(
+    workspace: Workspace, of: str, where: Selection | None
+) -> tuple[list[str], pl.DataFrame]:
+    """Contacts that customers began, with the number of their channel and the answer given."""
+    if of not in ("channel", "touchpoint"):
+        raise InputError(f"preferences are of channels or touchpoints, not of {of!r}")
+    rows = workspace.store().select("customer", "place", "segment", "period").collect()
+    rows = rows.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
+    names, group = name_groups(workspace, rows, of)
+    own = workspace.places.filter(pl.col("initiated_by") == "customer")["place"]
+    kept = choose_contacts(workspace, rows.with_columns(cell=group), where)
+    kept = kept.filter(pl.col("place").is_in(own.implode()))
+    if kept.is_empty():
+        raise NotMeasurableError("no contact of this part of the log was begun by a customer")
+    said = workspace.ratings().filter("is_counted").select("row", "scale", "rating").collect()
+    return names, kept.join(said, on="row", how="left", maintain_order="left")
+
+
+def _preferred(contacts: pl.DataFrame, cells: int) -> pl.DataFrame:
+    """Customers with what they clearly prefer: ``customer``, ``cell``, ``all``, ``drawn``."""
+    once = contacts.unique("row")
+    usual = np.bincount(once["cell"].to_numpy(), minlength=cells) / len(once)
+    counted = once.group_by("customer", "cell").agg(n=pl.len())
+    counted = counted.with_columns(all=pl.col("n").sum().over("customer"))
+    prior = PRIOR * pl.lit(pl.Series(usual)).gather(pl.col("cell"))
+    drawn = (pl.col("n") + prior) / (pl.col("all") + PRIOR)
+    return counted.with_columns(drawn=drawn).filter(pl.col("drawn") > CLEAR)
+
+
+def _groupings(
+    workspace: Workspace, contacts: pl.DataFrame
+) -> Iterator[tuple[str, list[str], pl.Series]]:
+    yield EVERYBODY, [EVERYBODY], pl.Series([0]).new_from_index(0, len(contacts))
+    segment = contacts["segment"].cast(pl.UInt32)
+    for name in segment_names(workspace.segments):
+        values = dimension_values(workspace.segments, name)
+        groups = values.unique(maintain_order=True).to_list()
+        number = values.replace_strict(groups, range(len(groups)), return_dtype=pl.UInt32)
+        yield DIMENSION + name, groups, number.gather(segment)
+
+
+def _counted(
+    contacts: pl.DataFrame, prefer: pl.DataFrame, names: list[str], mine: Any
+) -> Iterator[dict[str, Any]]:
+    own = contacts.filter(pl.Series(mine))
+    once = own.unique("row", maintain_order=True)
+    who, cell = (once[c].to_numpy().astype(np.int64) for c in ("customer", "cell"))
+    chosen = prefer.join(own.select("customer").unique(), on="customer", how="semi")["cell"]
+    for i, name in enumerate(names):
+        here = cell == i
+        if not here.any():
+            continue
+        size = independent_answers(np.zeros(len(who), dtype=np.int64), who, here * 1.0, cells=1)
+        part = top_box([len(who)], [here.sum()], size=size)
+        lift, rated = _lift(own.drop_nulls("rating"), i)
+        yield {
+            "name": name,
+            "n": int(here.sum()),
+            "customers": len(np.unique(who[here])),
+            **_ends("share", part, 0),
+            "prefer": int((chosen == i).sum()),
+            "rated": rated,
+            "_lift": lift,
+        }
+
+
+def _lift(said: pl.DataFrame, cell: int) -> tuple[Interval | None, int]:
+    """How far customers rate a cell from their own other answers on the scale; paired."""
+    apart = (
+        said.group_by("customer", "scale")
+        .agg(
+            here=pl.col("rating").filter(pl.col("cell") == cell).mean(),
+            else_=pl.col("rating").filter(pl.col("cell") != cell).mean(),
+        )
+        .drop_nulls()
+        .group_by("customer")
+        .agg(off=(pl.col("here") - pl.col("else_")).mean())
+    )
+    rated = int((said["cell"] == cell).sum())
+    if len(apart) < 5:
+        return None, rated
+    off = apart["off"].to_numpy()
+    width = float(said["rating"].max() - said["rating"].min())  # type: ignore[operator, arg-type]
+    sums = [off.sum()], [(off**2).sum()]
+    return mean_score([len(off)], *sums, scale=(-width, width)), rated
+
+
+def _bare(row: dict[str, Any]) -> dict[str, Any]:
+    lift = row.pop("_lift")
+    return row if lift is None else row | _ends("lift", lift, 0)
+
+
+def _shrunk(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Draw the lifts of several groups at one place to their mean."""
+    for name in {row["name"] for row in rows}:
+        there = [row for row in rows if row["name"] == name and row["_lift"] is not None]
+        lifts = [row["_lift"] for row in there]
+        drawn = shrink_effects([x.estimate[0] for x in lifts], [x.se[0] for x in lifts])
+        for i in range(len(there)):
+            there[i].update(_ends("lift", drawn, i))
+    return [{k: v for k, v in row.items() if k != "_lift"} for row in rows]
+
+
+def _ends(name: str, interval: Interval, i: int) -> dict[str, float]:
+    ends = (interval.estimate, interval.low, interval.high)
+    return {f"{name}{e}": float(v[i]) for e, v in zip(("", "_low", "_high"), ends, strict=True)}

@@ -1,0 +1,160 @@
+"""What texts are about: topics, kept only where they come again in halves of the customers."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxlib.statistics.resampling import Estimates
+
+__all__ = ["Topics", "find_topics", "stop_words"]
+
+RESAMPLES = 8
+"""Halves of the customers in which topics are looked for again."""
+
+STABLE = 0.4
+"""Least mean overlap (Jaccard) of a topic's words with those it has in the halves."""
+
+WORDS = 6
+"""Words that name a topic."""
+
+_WORD = r"(?u)\b[^\W\d_]{3,}\b"
+_MOST_COMMON = 0.4
+_LEAST_WEIGHT = 0.3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Topics:
+    """What `find_topics` returns.
+
+    Attributes
+    ----------
+    words
+        Words of each topic, the most telling first.
+    stability
+        Mean overlap of these words with those in halves of the customers.
+    topic
+        Topic of each text; -1: of none.
+    """
+
+    words: list[tuple[str, ...]]
+    stability: list[float]
+    topic: NDArray[np.int64]
+
+
+@cache
+def stop_words(language: str) -> frozenset[str]:
+    """Words of a language that say nothing of what a text is about; none where not known."""
+    known = json.loads(files("cxlib.statistics").joinpath("stop_words.json").read_text("utf-8"))
+    return frozenset(known.get(language, "").split())
+
+
+def find_topics(
+    texts: list[str], customer: NDArray[np.integer], *, language: str, k: int, seed: int = 0
+) -> Topics:
+    """Find what texts of one language are about, by non-negative matrix factorisation.
+
+    Only words that at least `k` customers use take part. The number of topics follows from the
+    number of texts; a topic is kept where its words come again in random halves of the customers.
+
+    Parameters
+    ----------
+    texts
+        Texts, personal data masked.
+    customer
+        The customer of each.
+    language
+        Their language (ISO 639-1): its function words are left out.
+    k
+        Fewest customers who use a word.
+    seed
+        Of the halves.
+
+    References
+    ----------
+    Lee & Seung (1999), doi:10.1038/44565; Greene, O'Callaghan & Cunningham (2014), How many topics?
+    Stability analysis for topic models. doi:10.1007/978-3-662-44848-9_32
+    """
+    nothing = Topics([], [], np.full(len(texts), -1, dtype=np.int64))
+    weights, vocabulary = _weights(texts, customer, language, k)
+    size = min(8, int(np.sqrt(len(texts) / 40)), len(vocabulary) // 4)
+    if size < 2:
+        return nothing
+    loads, parts = _factors(weights, size)
+    words = [_top(part, vocabulary) for part in parts]
+    people = np.unique(customer)
+    rng = np.random.default_rng(seed)
+    overlap = np.zeros((size, RESAMPLES))
+    for i in range(RESAMPLES):
+        half = rng.choice(people, len(people) // 2, replace=False)
+        _, again = _factors(weights[np.isin(customer, half)], size)
+        overlap[:, i] = _matched(words, [_top(part, vocabulary) for part in again])
+    stability = overlap.mean(axis=1)
+    kept = np.flatnonzero(stability >= STABLE)
+    part = loads * parts.sum(axis=1)
+    whole = np.maximum(part.sum(axis=1, keepdims=True), 1e-12)
+    best = part.argmax(axis=1)
+    clear = (part / whole).max(axis=1) >= _LEAST_WEIGHT
+    number = np.full(size, -1)
+    number[kept] = np.arange(len(kept))
+    topic = np.where(clear & (part.sum(axis=1) > 1e-9), number[best], -1).astype(np.int64)
+    return Topics([words[i] for i in kept], [float(stability[i]) for i in kept], topic)
+
+
+def _weights(
+    texts: list[str], customer: NDArray[np.integer], language: str, k: int
+) -> tuple[Any, list[str]]:
+    """TF-IDF of the words that enough customers use."""
+    from scipy.sparse import csr_matrix
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+
+    stop = stop_words(language)
+    try:
+        counter = CountVectorizer(token_pattern=_WORD, binary=True)
+        # what was masked is no word
+        counts = counter.fit_transform(
+            [text.replace("[", " _").replace("]", "_ ") for text in texts]
+        )
+    except ValueError:  # no word at all
+        return csr_matrix((len(texts), 0)), []
+    names = counter.get_feature_names_out()
+    _, who = np.unique(customer, return_inverse=True)
+    deal = csr_matrix((np.ones(len(texts)), (who, np.arange(len(texts)))))
+    users = np.asarray(((deal @ counts) > 0).sum(axis=0)).ravel()
+    share = np.asarray(counts.sum(axis=0)).ravel() / len(texts)
+    kept = (users >= k) & (share <= _MOST_COMMON) & np.array([n not in stop for n in names])
+    if not kept.any():
+        return csr_matrix((len(texts), 0)), []
+    return TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, kept]), names[kept].tolist()
+
+
+def _factors(weights: Any, size: int) -> tuple[Estimates, Estimates]:
+    from sklearn.decomposition import NMF
+
+    model = NMF(size, init="nndsvd", max_iter=200, tol=1e-3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # steps left when nothing more is gained
+        return model.fit_transform(weights), model.components_
+
+
+def _top(part: Estimates, vocabulary: list[str]) -> tuple[str, ...]:
+    order = np.argsort(-part, kind="stable")[:WORDS]
+    return tuple(vocabulary[i] for i in order if part[i] > 0)
+
+
+def _matched(words: list[tuple[str, ...]], again: list[tuple[str, ...]]) -> Estimates:
+    """Overlap of each topic with its match among others, one to one."""
+    from scipy.optimize import linear_sum_assignment
+
+    overlap = np.array([[len({*a} & {*b}) / max(len({*a, *b}), 1) for b in again] for a in words])
+    mine, others = linear_sum_assignment(-overlap)
+    found = np.zeros(len(words))
+    found[mine] = overlap[mine, others]
+    return found
