@@ -102,7 +102,10 @@ def _journeys(path: Path) -> Iterator[list[list[str]]]:
     parser = etree.XMLParser(
         recover=True, resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True
     )
-    root = etree.fromstring(path.read_bytes(), parser)
+    try:
+        root = etree.fromstring(path.read_bytes(), parser)
+    except etree.XMLSyntaxError:  # nothing in it that could be recovered
+        root = None
     if root is None or _tag(root) != "CJML":
         raise InputError(f"{path.name} is no CJML file: its first element is not <CJML>")
     if not str(root.get("version", "2")).startswith("2"):
