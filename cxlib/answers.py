@@ -10,7 +10,6 @@ import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
 from cxlib.encode import Encoded, usual_scale
-from cxlib.ingest.masking import mask_comments
 
 __all__ = ["JOINED", "RATED", "AttachedRatings", "attach_ratings", "mask_answers"]
 
@@ -115,6 +114,8 @@ def attach_ratings(
 
 def mask_answers(attached: AttachedRatings) -> tuple[AttachedRatings, dict[str, int]]:
     """Mask personal data in all comments, and count it by kind (`cxlib.ingest.masking`)."""
+    from cxlib.ingest.masking import mask_comments  # reading a workspace needs no ingest
+
     events, answers = attached.events, attached.answers
     said, counts = mask_comments(answers["comment"])
     answers = answers.with_columns(said)

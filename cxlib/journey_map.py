@@ -27,6 +27,7 @@ from cxlib.map_model import (
     SETS,
     TIME_FORMATS,
     BesideTheLog,
+    EnvironmentTable,
     JourneyMap,
     JourneyRule,
     Period,
@@ -67,7 +68,7 @@ def read_journey_map(path: str | Path) -> JourneyMap:
     path
         A YAML file in UTF-8. Keys: ``version`` (1), ``name``, ``columns``, ``time_zone``,
         ``time_format``, ``earliest``, ``latest``, ``keep``, ``join``, ``unpivot``, ``one_per``,
-        ``ties_as_listed``, ``ratings``, ``customers``,
+        ``ties_as_listed``, ``ratings``, ``customers``, ``environment``,
         ``rating_scales`` (or one ``rating_scale``), ``journey``, ``stages``, ``touchpoints``,
         ``planned_handoffs``, ``period``, ``observed_until``, ``opening_hours``, ``closed_dates``;
         their meaning stands at `JourneyMap`. Durations are
@@ -142,6 +143,7 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
         latest=_instant(entries.get("latest"), zone, end_of_day=True),
         keep=_patterns(entries.get("keep")) or {},
         rating_scales=scales,
+        environment=_environment(entries.get("environment")),
         journey=_journey(entries.get("journey"), names),
         stages=stages,
         touchpoints=touchpoints,
@@ -342,6 +344,29 @@ def _planned_handoffs(entry: Entry | None, names: list[str]) -> tuple[PlannedHan
             item.fail(f"the handoff {source!r} → {target!r} is planned twice")
         planned[source, target] = PlannedHandoff(source, target, _duration(item.need("deadline")))
     return tuple(planned.values())
+
+
+def _environment(entry: Entry | None) -> tuple[EnvironmentTable, ...]:
+    tables = []
+    for item in entry.items() if entry is not None else ():
+        given = item.keys(("table", "day", "place", "columns", "holidays"))
+        if ("table" in given) == ("holidays" in given) or ("holidays" in given and len(given) > 1):
+            item.fail("name a `table` with its `day`, or `holidays` alone")
+        if "holidays" in given:
+            tables.append(EnvironmentTable(holidays=given["holidays"].text()))
+            continue
+        place = given["place"].keys(None, filled=True) if "place" in given else {}
+        if "place" in given and len(place) != 1:
+            given["place"].fail("write one pair, such as {store: branch}")
+        tables.append(
+            EnvironmentTable(
+                table=given["table"].text(),
+                day=given["day"].text() if "day" in given else "day",
+                place=next(((name, column.text()) for name, column in place.items()), None),
+                columns=read_names(given.get("columns")),
+            )
+        )
+    return tuple(tables)
 
 
 def _hours_by_channel(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -201,6 +201,32 @@ class BesideTheLog:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvironmentTable:
+    """What surrounds contacts and stands in no log: a line of the map's `environment`.
+
+    Parameters
+    ----------
+    table
+        A file, seen from the map's folder: one row for each day, or each day and place.
+    day
+        Its column of the (local) day.
+    place
+        What of a contact says where it was (an environment of the log, "channel", "touchpoint",
+        "stage" or "owner"), and the table's column of that; None: the table is about days.
+    columns
+        Columns to join, each an environment then; none named: all others.
+    holidays
+        Instead of a table: public holidays of a country or part of it (ISO 3166: DE, DE-BY).
+    """
+
+    table: str | None = None
+    day: str = "day"
+    place: tuple[str, str] | None = None
+    columns: tuple[str, ...] = ()
+    holidays: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JourneyMap:
     """A checked journey map; see `read_journey_map`.
 
@@ -218,6 +244,8 @@ class JourneyMap:
     ties_as_listed
         Whether contacts at one instant come in the order in which the map lists the touchpoints,
         where nothing else says it: for logs that know the steps but not their times.
+    environment
+        Tables of what surrounds contacts, joined by day and place.
     rating_scales
         What is rated on which scale; the first is the one that every view shows.
     time_zone
@@ -265,6 +293,7 @@ class JourneyMap:
     latest: datetime | None = None
     keep: Mapping[str, str] = field(default_factory=dict)
     rating_scales: tuple[RatingScale, ...] = ()
+    environment: tuple[EnvironmentTable, ...] = ()
     journey: JourneyRule = field(default_factory=JourneyRule)
     planned_handoffs: tuple[PlannedHandoff, ...] = ()
     period: Period | None = None
@@ -406,9 +435,7 @@ def _plain(value: Any) -> Any:
     """Turn a map into plain mappings and lists, leaving out what equals its default."""
     if isinstance(value, timedelta):
         return format_duration(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, date):
+    if isinstance(value, date):  # or a datetime
         return value.isoformat()
     if isinstance(value, OpeningHours):
         return value.text
@@ -419,11 +446,14 @@ def _plain(value: Any) -> Any:
     if not hasattr(value, "__dataclass_fields__"):
         return value
     order = [f.name for f in fields(value) if f.name != "path"]
+    if isinstance(value, EnvironmentTable) and value.place is not None:
+        return _plain(replace(value, place=None)) | {"place": dict([value.place])}
     if isinstance(value, JourneyMap):
         order = [
             "version", "name", "reading", "columns", "not_a_customer", "fold_case", "time_zone",
             "time_format", "earliest", "latest", "keep", "join", "one_per", "unpivot",
-            "ties_as_listed", "ratings", "customers", "rating_scales", "journey", "opening_hours",
+            "ties_as_listed", "ratings", "customers", "rating_scales", "environment", "journey",
+            "opening_hours",
             "closed_dates", "stages", "touchpoints", "planned_handoffs", "period",
             "observed_until",
         ]  # fmt: skip

@@ -6,7 +6,6 @@ figure's default title and its text alternative.
 ============================  ===================================================================
 `plot_touchpoints`            the journey map: stages, channels, touchpoints, moves
 `plot_touchpoint_list`        touchpoints of one stage: customers, what comes next, rating
-`touchpoint_cards`            the same as HTML cards, for narrow pages
 `plot_first_contacts`         where journeys begin, and whether they lead to the goal
 `plot_stage_funnel`           how many journeys come to each stage, and what becomes of them
 `plot_funnel`                 chosen steps in order, and where journeys stop
@@ -14,6 +13,8 @@ figure's default title and its text alternative.
 `plot_waits`                  how long from one contact to the next
 `plot_paths`                  the most frequent paths
 `plot_step_matrix`            where journeys are at their first, second, third … contact
+`plot_experience_curve`       how each touchpoint is rated, along the journey
+`plot_spectrum`               answers from dislike to like
 `use_theme`                   light, dark or print
 ============================  ===================================================================
 
@@ -31,8 +32,10 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from cxlib.figures.cards import page_style as page_style
-    from cxlib.figures.cards import touchpoint_cards as touchpoint_cards
+    from cxlib.figures.experience import describe_experience_curve as describe_experience_curve
+    from cxlib.figures.experience import describe_spectrum as describe_spectrum
+    from cxlib.figures.experience import plot_experience_curve as plot_experience_curve
+    from cxlib.figures.experience import plot_spectrum as plot_spectrum
     from cxlib.figures.finding_detail import plot_finding_detail as plot_finding_detail
     from cxlib.figures.finding_detail import plot_finding_trend as plot_finding_trend
     from cxlib.figures.first_contacts import describe_first_contacts as describe_first_contacts

@@ -104,6 +104,8 @@ class IngestReport:
     segments_varying, environments_rarer
         By segment of the log, customers for whom it gives several values (the first counts); by
         environment column, values that were put together because there are so many.
+    environments_joined
+        Contacts with a value, by column of the map's `environment`.
     masked
         Personal data replaced in comments, by kind (`cxlib.ingest.masking`).
     segments_left_out, customers_without_segment, ratings, tables_set_aside
@@ -138,6 +140,7 @@ class IngestReport:
     customers_without_segment: int | None = None
     ratings: Mapping[str, Any] | None = None
     masked: Mapping[str, int] = field(default_factory=dict)
+    environments_joined: Mapping[str, int] = field(default_factory=dict)
     tables_set_aside: Mapping[str, int] = field(default_factory=dict)
     segments_varying: Mapping[str, int] = field(default_factory=dict)
     environments_rarer: Mapping[str, int] = field(default_factory=dict)
@@ -230,6 +233,11 @@ class IngestReport:
         yield "Contacts", list(self._contact_lines())
         if self.cleared:
             yield "Values emptied, the contact kept", _counts(self.cleared)
+        if self.environments_joined:
+            yield (
+                "Contacts with what the map's `environment` says",
+                _counts(self.environments_joined),
+            )
         if self.masked:
             lines = [*_counts(self.masked), ("not masked", NOT_MASKED)]
             yield "Personal data masked in comments", lines

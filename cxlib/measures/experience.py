@@ -345,12 +345,12 @@ def _compare_channels(survey: Survey, channels: list[str]) -> Iterator[dict[str,
     places = survey.workspace.places
     place = survey.rows["place"].cast(pl.UInt32)
     for level in ("touchpoint", "stage"):
-        called = places[level].gather(place)
-        for name in places[level].unique(maintain_order=True):
-            here = (called == name).to_numpy()
-            # outside: a group of its own, which is dropped
-            group = np.where(here, survey.group, len(channels))
-            cells = survey.cells(group, len(channels) + 1).head(len(channels))
+        names = places[level].unique(maintain_order=True).to_list()
+        number = places[level].replace_strict(names, range(len(names)), return_dtype=pl.Int64)
+        here = number.gather(place).to_numpy()
+        both = survey.cells(here * len(channels) + survey.group, len(names) * len(channels))
+        for i, name in enumerate(names):
+            cells = both.slice(i * len(channels), len(channels))
             cells = cells.with_columns(channel=pl.Series(channels)).filter(
                 pl.col("customers") >= FEWEST
             )
@@ -361,7 +361,7 @@ def _compare_channels(survey: Survey, channels: list[str]) -> Iterator[dict[str,
                 "level": level,
                 "name": name,
                 "n": int(cells["n"].sum()),
-                "customers": len(np.unique(survey.customer[here & survey.answered])),
+                "customers": len(np.unique(survey.customer[(here == i) & survey.answered])),
                 "channels": len(cells),
                 **_tested(cells),
             }

@@ -379,6 +379,8 @@ def _build(
     ratings: IngestedTable | pl.DataFrame | None,
     tell: Callable[[str], None],
 ) -> None:
+    from cxlib.ingest.environments import join_environments
+
     journey_map = ingested.journey_map
     customers, customers_aside = _open_table(customers)
     ratings, ratings_aside = _open_table(ratings)
@@ -387,7 +389,8 @@ def _build(
     scale = journey_map.rating_scale.name if journey_map.rating_scale is not None else None
     attached = attach_ratings(encoded, ratings, within=journey_map.journey.gap, scale=scale)
     attached, masked = mask_answers(attached)
-    encoded = replace(encoded, events=attached.events)
+    surrounded, joined = join_environments(attached.events, encoded.places, journey_map)
+    encoded = replace(encoded, events=surrounded)
     numbered, segments, left_out = assign_segments(encoded.customers, customers, encoded.segments)
     tell("splitting journeys")
     rows = split_journeys(
@@ -414,6 +417,7 @@ def _build(
         "segments_left_out": list(left_out),
         "ratings": attached.counts,
         "masked": masked,
+        "environments_joined": joined,
         "segments_varying": encoded.segments_varying,
         "environments_rarer": encoded.rarer,
         "customers_without_segment": _without_segment(numbered, customers),

@@ -1,0 +1,155 @@
+"""What surrounds a contact and stands in no log: weather, campaigns, holidays, by day and place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.ingest.cells import text_of
+from cxlib.ingest.events import read_source
+from cxlib.ingest.instants import read_instants
+from cxlib.ingest.sources import find_sources
+from cxlib.journey_map import JourneyMap
+from cxlib.map_model import EnvironmentTable
+
+__all__ = ["join_environments"]
+
+MOST_VALUES = 12
+"""Numbers with more different values than this are told apart by thirds of their rows."""
+
+NO_HOLIDAY = "no holiday"
+
+_START = "environment."
+
+
+def join_environments(
+    events: pl.DataFrame, places: pl.DataFrame, journey_map: JourneyMap
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Give every contact what the tables of the map's `environment` say of its day and place.
+
+    The day is the local one. A contact on a day or at a place without a row has no value.
+
+    Returns
+    -------
+    events
+        The contacts with an ``environment.NAME`` (Enum) for each column, of holidays
+        ``environment.holiday``.
+    counts
+        By NAME, how many contacts have a value.
+
+    Raises
+    ------
+    InputError
+        A table cannot be read, lacks a column, has a day that is none or two rows for one day and
+        place; a column of that name is there; or the package holidays or its region is missing.
+    """
+    counts: dict[str, int] = {}
+    days = events.select(
+        pl.col("occurred_at").dt.convert_time_zone(journey_map.time_zone or "UTC").dt.date()
+    ).to_series()
+    for table in journey_map.environment:
+        if table.holidays is not None:
+            told = _holidays(table.holidays, days)
+            keys = {"day": days}
+        else:
+            told = _read(table, journey_map)
+            keys = {"day": days}
+            if table.place is not None:
+                keys["place"] = _place(table, events, places)
+        found = pl.DataFrame(keys).join(told, on=list(keys), how="left", maintain_order="left")
+        for name in (c for c in told.columns if c not in keys):
+            if _START + name in events.columns:
+                raise InputError(f"the log has an environment {name!r} already; rename the column")
+            values = found[name]
+            kind = pl.Enum(sorted(values.drop_nulls().unique()))
+            events = events.with_columns(values.cast(kind).alias(_START + name))
+            counts[name] = len(values) - values.null_count()
+    return events, counts
+
+
+def _read(table: EnvironmentTable, journey_map: JourneyMap) -> pl.DataFrame:
+    folder = journey_map.path.parent if journey_map.path is not None else Path()
+    [source, *_] = find_sources(folder / str(table.table))
+    raw = read_source(source)
+    rows = raw.collect()
+    named = [table.day, *([table.place[1]] if table.place else []), *table.columns]
+    for column in named:
+        if column not in raw.columns:
+            raise InputError(
+                f"{source}: the map's `environment` names column {column!r}, which is not there; "
+                f"there are: {listed(raw.columns)}.{did_you_mean(column, raw.columns)}"
+            )
+    read = read_instants(
+        rows[table.day], where=f"{source}, column {table.day!r}", time_zone="UTC", time_format=None
+    )
+    if read.values.null_count():
+        line = rows.filter(pl.Series(read.values.is_null())).row(0, named=True)
+        raise InputError(f"{source}: {line[table.day]!r} in column {table.day!r} is no day")
+    columns = table.columns or tuple(c for c in raw.columns if c not in named)
+    place = {"place": text_of(table.place[1])} if table.place else {}
+    told = rows.select(day=read.values.dt.date(), **place, **{c: _values(rows, c) for c in columns})
+    keys = ["day", *place]
+    twice = told.filter(told.select(keys).is_duplicated())
+    if len(twice):
+        first = ", ".join(str(v) for v in twice.select(keys).row(0))
+        raise InputError(
+            f"{source}: {len(twice)} rows share a day{' and place' if place else ''} with another, "
+            f"first {first}; keep one row for each"
+        )
+    return told
+
+
+def _values(rows: pl.DataFrame, column: str) -> pl.Series:
+    """The values as text; numbers with many values as low, middle and high thirds."""
+    text = rows.select(text_of(column)).to_series()
+    number = text.cast(pl.Float64, strict=False)
+    if number.null_count() > text.null_count() or number.n_unique() <= MOST_VALUES:
+        return text
+    low, high = (number.quantile(q, "nearest") for q in (1 / 3, 2 / 3))
+    return pl.select(
+        pl.when(number <= low)
+        .then(pl.lit(f"low (to {low:g})"))
+        .when(number <= high)
+        .then(pl.lit(f"middle (to {high:g})"))
+        .when(number > high)
+        .then(pl.lit(f"over {high:g}"))
+    ).to_series()
+
+
+def _place(table: EnvironmentTable, events: pl.DataFrame, places: pl.DataFrame) -> pl.Series:
+    """What each contact calls its place in the sense of the table."""
+    [name, _] = table.place or ("", "")
+    if _START + name in events.columns:
+        return events[_START + name].cast(pl.String)
+    if name in ("touchpoint", "channel", "stage", "owner"):
+        return places[name].gather(events["place"].cast(pl.UInt32)).cast(pl.String)
+    known = [c.removeprefix(_START) for c in events.columns if c.startswith(_START)]
+    known += ["touchpoint", "channel", "stage", "owner"]
+    raise InputError(
+        f"the map's `environment` joins {table.table} by {name!r}, which the log does not have; "
+        f"there are: {listed(known)}.{did_you_mean(name, known)}"
+    )
+
+
+def _holidays(region: str, days: pl.Series) -> pl.DataFrame:
+    try:
+        from holidays import country_holidays
+    except ImportError:
+        raise InputError(
+            "holidays need the package holidays: pip install 'cxlib[calendars]'"
+        ) from None
+    country, _, part = region.partition("-")
+    seen = days.unique().sort()
+    try:
+        known = country_holidays(
+            country, subdiv=part or None, years=seen.dt.year().unique().to_list()
+        )
+    except NotImplementedError:
+        raise InputError(
+            f"`environment`: there are no holidays of {region!r}; write a country, or one and "
+            "its part, by their ISO 3166 codes, such as DE or DE-BY"
+        ) from None
+    names = [known.get(day, NO_HOLIDAY) for day in seen]
+    return pl.DataFrame({"day": seen, "holiday": names})
