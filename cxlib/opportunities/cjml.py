@@ -65,7 +65,7 @@ def read_cjml(
     pairs: dict[tuple[str, str], None] = {}
     left_out: dict[str, None] = {}
     for journey in _journeys(path):
-        found = []
+        found: list[str] = []
         for labels in journey:
             name = next((known[_plain(x)] for x in labels if _plain(x) in known), None)
             if name is None:
