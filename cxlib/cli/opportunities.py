@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -170,25 +171,40 @@ def print_what_if(
 
 def print_plan(
     workspace: WorkspaceFolder,
+    *,
+    cjml: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A plan drawn in CJML 2, not the map's.")
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Of --cjml, where the map gives none.")
+    ] = None,
     segment: Segment = None,
     channel: Channel = None,
     period: Period = None,
     as_json: Json = False,
 ) -> None:
     """Print what became of every planned handoff: kept, detoured, late, out of order, missing."""
+    from cxlib.opportunities.cjml import read_cjml
     from cxlib.opportunities.plan import measure_plan
     from cxlib.store import Workspace
 
     opened = Workspace.open(workspace)
     where = read_selection(opened, segment=segment, channel=channel, period=period)
-    found = measure_plan(opened, where=where)
+    if deadline is not None and cjml is None:
+        raise InputError("--deadline goes with --cjml; the map gives its own handoffs theirs")
+    plan, notes = None, []
+    if cjml is not None:
+        read = read_cjml(cjml, opened.journey_map, deadline=_duration(deadline, "--deadline"))
+        plan = read.handoffs
+        notes = [f"not in the journey map, and left out: {name}" for name in read.left_out]
+    found = measure_plan(opened, where=where, plan=plan)
     if as_json:
         print_json(as_records(found.table))
         return
     print_written(
         found.columns.written(found.table),
         title=f"{opened.journey_map.name}: the plan against what happened",
-        note=found.sentences(),
+        note=[*found.sentences(), *notes],
     )
 
 

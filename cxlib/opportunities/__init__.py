@@ -7,6 +7,7 @@ from cxlib.lazy import load_lazily
 if TYPE_CHECKING:
     from cxlib.opportunities.backtest import BacklogBacktest as BacklogBacktest
     from cxlib.opportunities.backtest import backtest_priorities as backtest_priorities
+    from cxlib.opportunities.cjml import read_cjml as read_cjml
     from cxlib.opportunities.expansion import Expansions as Expansions
     from cxlib.opportunities.expansion import find_expansions as find_expansions
     from cxlib.opportunities.experiments import read_experiment as read_experiment

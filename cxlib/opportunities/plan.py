@@ -6,6 +6,7 @@ through customer journey analysis, doi:10.1108/JSTP-05-2015-0111.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -79,6 +80,12 @@ class Plan(Result):
                 of=_ARRIVALS,
                 each="contacts",
             ),
+            failed=Count(
+                "of those kept or detoured: the target was directly followed by itself again, or "
+                "by a loss of the map",
+                of=_ARRIVALS,
+                each="contacts",
+            ),
             reached_goal=Count(
                 "of those missing: reached a goal in time", of="missing", each="contacts"
             ),
@@ -117,7 +124,12 @@ class Plan(Result):
 
 
 @answers(Plan)
-def measure_plan(workspace: Workspace, *, where: Selection | None = None) -> Plan:
+def measure_plan(
+    workspace: Workspace,
+    *,
+    where: Selection | None = None,
+    plan: Sequence[PlannedHandoff] | None = None,
+) -> Plan:
     """Say of every planned handoff how often it was kept, and how it was not.
 
     What counts is the first contact at the target after the arrival. Within the deadline it may
@@ -130,6 +142,8 @@ def measure_plan(workspace: Workspace, *, where: Selection | None = None) -> Pla
         The workspace.
     where
         Segment, periods and channel of the arrival.
+    plan
+        Planned handoffs (`cxlib.opportunities.read_cjml`); None: those of the map.
 
     Returns
     -------
@@ -140,7 +154,7 @@ def measure_plan(workspace: Workspace, *, where: Selection | None = None) -> Pla
     NotMeasurableError
         The map plans no handoff.
     """
-    plan = workspace.journey_map.planned_handoffs
+    plan = workspace.journey_map.planned_handoffs if plan is None else plan
     if not plan:
         raise NotMeasurableError(
             "the map plans no handoff; name what should follow what, and by when: "
@@ -153,7 +167,8 @@ def measure_plan(workspace: Workspace, *, where: Selection | None = None) -> Pla
     planned = names.is_in([n for p in plan for n in (p.source, p.target)]).to_numpy()
     place = rows["place"].to_numpy().astype(np.int64)
     goal = workspace.places["is_goal"].to_numpy()[place]
-    log = _Log(rows, workspace, planned[place], goal)
+    losses = names.is_in(list(workspace.journey_map.journey.lost)).to_numpy()
+    log = _Log(rows, workspace, planned[place], goal, losses[place])
     found = [log.judge(p, names, place, chosen) for p in plan]
     linked = estimate_linked(read_arrivals(workspace).links)
     known = linked is not None and bool(np.isfinite(linked))
@@ -175,6 +190,7 @@ class _Log:
         workspace: Workspace,
         planned: NDArray[np.bool_],
         goal: NDArray[np.bool_],
+        loss: NDArray[np.bool_],
     ) -> None:
         self.customer, self.journey = (
             rows[c].to_numpy().astype(np.int64) for c in ("customer", "journey")
@@ -183,7 +199,7 @@ class _Log:
         self.bucket = rows["bucket"].to_numpy().astype(np.int64)
         self.until = int(workspace.observed_until.timestamp() * 1_000_000)
         self.unplanned = np.append(0, (~planned).cumsum())
-        self.goal = goal
+        self.goal, self.loss = goal, loss
         self.places = workspace.places
 
     def judge(
@@ -224,6 +240,9 @@ class _Log:
         ad_hoc = self.unplanned[stop] > self.unplanned[start + 1]
         goals = np.append(0, self.goal.cumsum())
         reached = (kind == 4) & (goals[ends] > goals[start + 1])
+        following = np.minimum(then + 1, size - 1)
+        failed = in_time & (then + 1 < size) & (self.journey[following] == self.journey[then])
+        failed &= is_target[following] | self.loss[following]
         counts = np.bincount(kind, minlength=len(KINDS))
         bucket = self.bucket[start]
         off, judged = (
@@ -240,10 +259,11 @@ class _Log:
                 "arrivals": [len(start)],
                 **{k: [int(counts[i])] for i, k in enumerate(KINDS)},
                 "ad_hoc": [int(ad_hoc.sum())],
+                "failed": [int(failed.sum())],
                 "reached_goal": [int(reached.sum())],
                 **interval_columns("deviating", rate(off, judged)),
             }
-        ).with_columns(pl.col("arrivals", *KINDS, "ad_hoc", "reached_goal").cast(pl.UInt32))
+        ).cast({pl.Int64: pl.UInt32})
 
     def _ends(self, start: NDArray[np.int64], deadline: int) -> NDArray[np.int64]:
         """Row after the last of the customer's contacts within the deadline."""

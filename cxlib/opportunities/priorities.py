@@ -14,11 +14,10 @@ from typing import Any
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals, read_arrivals
-from cxlib.columns import Amount, Columns, Count, Customers, Label, Money, Rank, Tables, Text
+from cxlib.columns import Amount, Columns, Count, Customers, Label, Rank, Tables, Text
 from cxlib.errors import CxError, InputError, NotMeasurableError
 from cxlib.fragmentation import measure_fragmentation, watch_findings
-from cxlib.fragmentation.headlines import headline
-from cxlib.numbers import decimal, duration, share
+from cxlib.numbers import amount, decimal, duration, share
 from cxlib.opportunities.expansion import find_expansions, say_expansion
 from cxlib.opportunities.experiments import plan_experiment
 from cxlib.opportunities.moves import Moves, read_moves
@@ -52,12 +51,9 @@ class Priorities(Result):
     ----------
     findings
         How many of the lines are findings; the others are only described.
-    nothing
-        What is said where the list is empty.
     """
 
     findings: int
-    nothing: str
 
     title = "What to do first"
     tables = Tables(
@@ -69,6 +65,7 @@ class Priorities(Result):
             target=Label("touchpoint or stage reached", detail=True),
             owner=Label("who answers for it"),
             team=Label("marketing, sales, service or product; null: the map does not say"),
+            signal=Label("what went wrong; null: nothing that a signal tells", detail=True),
             ground=Label(
                 "like, past, groups, plan (what it is compared with), expansion, or described"
             ),
@@ -76,7 +73,6 @@ class Priorities(Result):
             customers_affected=Customers("at least"),
             gain=Amount("of mending it", each="customers", interval=("gain_low", "gain_high")),
             gain_unit=Label("what is gained", of="customers_affected"),
-            value=Money("gained with the conversions", interval=True, optional=True),
             confidence=Label("high, medium or low", of="customers_affected"),
             effort=Label("unknown: the map does not say"),
             status=Label(
@@ -93,7 +89,7 @@ class Priorities(Result):
     def sentences(self) -> list[str]:
         """Say the first three lines, and what the list rests on."""
         if self.table.is_empty():
-            return [self.nothing]
+            return ["nothing was found, and nothing described; `cx findings` says why"]
         rests = (
             f"{self.findings} of {len(self.table)} lines are findings, sure beyond chance; the "
             "others are described only"
@@ -151,7 +147,6 @@ def list_priorities(
     return Priorities(
         table=Priorities.tables["table"].frame(rows),
         findings=sum(line["tier"] < 2 for line in kept),
-        nothing=headline(findings).sentence if not lines else f"{owner} answers for none of it",
         observed_until=workspace.observed_until,
         where=where,
     )
@@ -168,6 +163,10 @@ def _line(
     if signal_named(row["signal"]).family == "wait":
         gain["gain"] = float(affected)
     tier, worth = 1, float(affected)
+    evidence = (
+        f"{row['signal'].replace('_', ' ')} against {row['compared_with']}, n = "
+        f"{decimal(row['n'])}, q = {row['q']:.1g}"
+    )
     if (
         moves is not None
         and row["signal"] in MENDABLE
@@ -179,7 +178,8 @@ def _line(
             gain = {f"gain{k}": told[n] for k, n in _ENDS[:2]}
             gain |= {"gain_high": told["high"], "gain_unit": "conversions"}
             if value is not None:
-                gain |= {f"value{k}": value[n] for k, n in _ENDS}
+                worth_it = amount(value["gain"], value["low"], value["high"])
+                evidence += f"; worth {worth_it} (in the money of the log)"
             tier, worth = 0, told["low"]
     sure = row["q"] is not None and row["q"] < 0.001 and row["stable"] is not False
     test = _test(row, workspace)
@@ -191,9 +191,9 @@ def _line(
         "target": row["target"],
         "owner": row["owner"],
         "team": _team(workspace, row["target"] or row["source"]),
+        "signal": row["signal"],
         "ground": row["ground"],
-        "evidence": f"{row['signal'].replace('_', ' ')} against {row['compared_with']}, "
-        f"n = {decimal(row['n'])}, q = {row['q']:.1g}",
+        "evidence": evidence,
         "customers_affected": affected,
         **gain,
         "confidence": "high" if sure else "medium",
@@ -351,6 +351,7 @@ def _standout(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
         target=row["target"],
         owner=owner,
         team=_team(workspace, at),
+        signal=_DESCRIBED_BY.get(row["kind"], row["signal"]),
         next_step=_next_step(_DESCRIBED_BY.get(row["kind"], ""), owner),
     )
 

@@ -245,9 +245,29 @@ def mend_to_expected(
     size = float(others["n"].sum())
     if size < 30:
         raise InputError(f"nothing like {source} → {target} is in the log; give --rate")
-    ended = float(others.filter(pl.col("next") == -2)["n"].sum()) / size
-    error = float(np.sqrt(ended * (1 - ended) / size))
+    ended, error = _usual_end(others, "before" if change.signal == "abandonment" else "place")
     return replace(change, rate=ended, error=error)
+
+
+def _usual_end(others: pl.DataFrame, by: str) -> tuple[float, float]:
+    """Share that usually ends, and the standard error of another one of its kind (random effects).
+
+    Places differ by nature in who comes from them; what they differ by beyond chance is in the
+    error, with Student's t for their small number.
+    """
+    ends = pl.col("n").filter(pl.col("next") == -2).sum()
+    kinds = others.group_by(by).agg(ends=ends, n=pl.col("n").sum()).filter(pl.col("n") >= 10)
+    n, ended = (kinds[c].to_numpy().astype(np.float64) for c in ("n", "ends"))
+    whole = float(others.select(ends / pl.col("n").sum()).item())
+    if len(n) < 2:
+        return whole, float(np.sqrt(whole * (1 - whole) / float(others["n"].sum())))
+    seen = ended / n
+    chance = whole * (1 - whole) / n
+    natural = max(float(np.var(seen, ddof=1) - chance.mean()), 0.0)
+    weight = 1 / (natural + chance + 1e-12)
+    usual = float((weight * seen).sum() / weight.sum())
+    wider = float(t_quantile(len(n) - 1)) / 1.96
+    return usual, wider * float(np.sqrt(natural + 1 / weight.sum()))
 
 
 def change_of_finding(moves: Moves, row: Mapping[str, Any]) -> Change:

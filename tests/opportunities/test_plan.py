@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from journey_oracle import START, contact, journey_map, make_workspace, random_log, split
 
-from cxlib.errors import NotMeasurableError
+from cxlib.errors import InputError, NotMeasurableError
 from cxlib.map_model import PlannedHandoff
+from cxlib.opportunities.cjml import read_cjml
 from cxlib.opportunities.plan import KINDS, measure_plan
 
 PLAN = (
@@ -104,3 +105,75 @@ def test_without_a_plan_it_says_how_to_write_one(workspace_without_plan):
 @pytest.fixture
 def workspace_without_plan(tmp_path):
     return make_workspace(tmp_path / "ws", random_log(1, customers=10))
+
+
+def test_a_target_that_fails_is_kept_and_failed(tmp_path):
+    """Reached in time, and then done again, refused, or simply gone on from."""
+    log = []
+    for n, after in enumerate(("basket", "refused", "pay", None)):
+        log += [contact(f"c{n}", 10 * n, "page"), contact(f"c{n}", 10 * n + 1, "basket")]
+        log += [contact(f"c{n}", 10 * n + 2, after)] if after else []
+    found = measure_plan(make_workspace(tmp_path / "ws", log, rule=planned(PLAN[:1])))
+    row = found.table.row(0, named=True)
+    assert (row["arrivals"], row["kept"], row["failed"]) == (4, 4, 2)
+
+
+CJML = """<?xml version="1.0"?>
+<CJML version="2.0"{space}>
+  <plannedJourney><journeyID>J1</journeyID>
+    <actors><endUser actorID="A1"><actorName>Customer & friend</actorName></endUser></actors>
+    <touchpoints>
+      <plannedCommunicationPoint><touchpointID>T1</touchpointID>
+        <initiator><refersTo actorIDref="A1"/><initiatorLabel>  Ad </initiatorLabel></initiator>
+      </plannedCommunicationPoint>
+      <plannedAction><touchpointID>T2</touchpointID>
+        <initiator><refersTo actorIDref="gone"/><initiatorLabel>Picks goods</initiatorLabel>
+        </initiator></plannedAction>
+      <plannedCommunicationPoint><touchpointID>T3</touchpointID>
+        <initiator><initiatorLabel>reads</initiatorLabel></initiator>
+        <receiver><receiverLabel>PAGE</receiverLabel></receiver></plannedCommunicationPoint>
+      <plannedAction><touchpointID>basket</touchpointID></plannedAction>
+    </touchpoints></plannedJourney>
+  <actualJourney><touchpoints><actualAction><touchpointID>pay</touchpointID></actualAction>
+  </touchpoints></actualJourney>
+</CJML>"""
+
+
+@pytest.mark.parametrize("space", ["", ' xmlns="http://cjml.no/2"'])
+def test_a_plan_in_cjml_is_read_in_the_order_of_the_file(tmp_path, space):
+    file = tmp_path / "plan.xml"
+    file.write_text(CJML.replace("{space}", space), encoding="utf-8")
+    read = read_cjml(file, planned(), deadline=timedelta(days=3))
+    # the map's deadlines stay; an unescaped "&" and a reference to nobody do no harm
+    assert read.handoffs == (PLAN[1], PLAN[0])
+    assert read.left_out == ("Picks goods",)
+    alone = read_cjml(file, journey_map(), deadline=timedelta(days=3))
+    assert {p.deadline for p in alone.handoffs} == {timedelta(days=3)}
+    log = [contact("c", 0, "ad"), contact("c", 1, "page"), contact("c", 2, "basket")]
+    made = make_workspace(tmp_path / "ws", log, rule=journey_map(until=UNTIL))
+    assert measure_plan(made, plan=alone.handoffs).table["kept"].to_list() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (CJML, "give one for all: --deadline"),
+        (CJML.replace("CJML", "XES"), "is no CJML file"),
+        (CJML.replace("2.0", "3.0"), "version 2 can be read"),
+        (CJML.replace("PAGE", "x").replace(">basket<", ">y<"), "call them alike"),
+        ("", "is no CJML file"),
+    ],
+)
+def test_a_file_that_is_no_plan_is_refused_in_one_sentence(tmp_path, text, sentence):
+    (tmp_path / "plan.xml").write_text(text.replace("{space}", ""), encoding="utf-8")
+    with pytest.raises(InputError, match=sentence):
+        read_cjml(tmp_path / "plan.xml", journey_map())
+
+
+def test_nothing_outside_the_file_is_read(tmp_path):
+    (tmp_path / "secret.txt").write_text("page", encoding="utf-8")
+    entity = f'<!DOCTYPE CJML [<!ENTITY x SYSTEM "{(tmp_path / "secret.txt").as_uri()}">]>'
+    text = CJML.replace("{space}", "").replace("<CJML", entity + "<CJML", 1).replace("PAGE", "&x;")
+    (tmp_path / "plan.xml").write_text(text, encoding="utf-8")
+    read = read_cjml(tmp_path / "plan.xml", journey_map(), deadline=timedelta(days=1))
+    assert [(p.source, p.target) for p in read.handoffs] == [("ad", "basket")]

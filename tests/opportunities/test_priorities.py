@@ -83,7 +83,7 @@ def test_a_finding_is_mended_as_far_as_it_lies_from_what_is_expected(broken):
 def test_where_too_little_is_there_to_judge_that_is_said(tmp_path):
     found = list_priorities(make_workspace(tmp_path / "ws", random_log(5, customers=20)))
     assert found.table.is_empty()
-    assert "fewer than" in found.sentences()[0]
+    assert "cx findings" in found.sentences()[0]
 
 
 def test_where_nothing_is_found_it_is_said_and_what_is_largest_is_described(quiet):
@@ -97,7 +97,6 @@ def test_where_nothing_is_found_it_is_said_and_what_is_largest_is_described(quie
     assert sorted(found.table["what"]) == sorted(described["sentence"])
     nobody = list_priorities(quiet, owner="nobody")
     assert nobody.table.is_empty()
-    assert nobody.sentences() == ["nobody answers for none of it"]
 
 
 def run(*arguments):

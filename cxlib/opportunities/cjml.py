@@ -1,0 +1,126 @@
+"""Planned journeys drawn in CJML 2.0, read into planned handoffs.
+
+The order of the touchpoints in the file is the plan. CJML has no deadlines: they come from the
+journey map, or are given. What the log does not know (an act inside the company) is left out, and
+its neighbours follow one another.
+
+References
+----------
+Halvorsrud et al. (2021), The Customer Journey Modeling Language; cjml.no
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from cxlib.errors import InputError
+from cxlib.journey_map import JourneyMap
+from cxlib.map_model import PlannedHandoff
+
+__all__ = ["CjmlPlan", "read_cjml"]
+
+_POINTS = ("plannedCommunicationPoint", "plannedAction")
+_NAMES = ("initiatorLabel", "receiverLabel", "touchpointID")
+
+
+@dataclass(frozen=True, slots=True)
+class CjmlPlan:
+    """Planned handoffs of a file, and the touchpoints in it that the journey map does not know."""
+
+    handoffs: tuple[PlannedHandoff, ...]
+    left_out: tuple[str, ...]
+
+
+def read_cjml(
+    path: str | Path, journey_map: JourneyMap, *, deadline: timedelta | None = None
+) -> CjmlPlan:
+    """Read the planned journeys of a CJML file.
+
+    A touchpoint is the one of the map that its initiator's label, receiver's label or id names;
+    capitals and spaces do not matter.
+
+    Parameters
+    ----------
+    path
+        The file.
+    journey_map
+        Whose touchpoints are meant; a handoff that it plans, too, keeps the map's deadline.
+    deadline
+        Of all other handoffs.
+
+    Raises
+    ------
+    InputError
+        It is no CJML file, plans no handoff between touchpoints of the map, or a deadline is
+        missing.
+    """
+    path = Path(path)
+    known = {_plain(t.name): t.name for t in journey_map.touchpoints}
+    due = {(p.source, p.target): p.deadline for p in journey_map.planned_handoffs}
+    pairs: dict[tuple[str, str], None] = {}
+    left_out: dict[str, None] = {}
+    for journey in _journeys(path):
+        found: list[str] = []
+        for labels in journey:
+            name = next((known[_plain(x)] for x in labels if _plain(x) in known), None)
+            if name is None:
+                left_out[labels[0] if labels else "a touchpoint without a name"] = None
+            elif not found or found[-1] != name:
+                found.append(name)
+        pairs |= dict.fromkeys(pairwise(found))
+    if not pairs:
+        unknown = ", ".join(repr(x) for x in list(left_out)[:3]) or "none"
+        raise InputError(
+            f"{path.name}: no two touchpoints of a planned journey are in the journey map (the "
+            f"file names {unknown}); call them alike in both"
+        )
+    if late := [pair for pair in pairs if pair not in due and deadline is None]:
+        raise InputError(
+            f"{path.name}: CJML has no deadlines, and the map gives none for {late[0][0]} → "
+            f"{late[0][1]}; give one for all: --deadline 7d"
+        )
+    return CjmlPlan(
+        tuple(PlannedHandoff(a, b, due.get((a, b), deadline or timedelta())) for a, b in pairs),
+        tuple(left_out),
+    )
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _journeys(path: Path) -> Iterator[list[list[str]]]:
+    """The labels of the touchpoints of every planned journey, in the order of the file."""
+    from lxml import etree
+
+    # texts in the wild are not escaped; entities and addresses in a file are never followed
+    parser = etree.XMLParser(
+        recover=True, resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True
+    )
+    try:
+        root = etree.fromstring(path.read_bytes(), parser)
+    except etree.XMLSyntaxError:  # nothing in it that could be recovered
+        root = None
+    if root is None or _tag(root) != "CJML":
+        raise InputError(f"{path.name} is no CJML file: its first element is not <CJML>")
+    if not str(root.get("version", "2")).startswith("2"):
+        raise InputError(f"{path.name} is CJML {root.get('version')}; version 2 can be read")
+    for journey in root.iter():
+        if _tag(journey) == "plannedJourney":
+            points = [p for p in journey.iter() if _tag(p) in _POINTS]
+            yield [[x for tag in _NAMES for x in _texts(point, tag)] for point in points]
+
+
+def _tag(element: Any) -> str:
+    # files in the wild come with and without a namespace
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def _texts(point: Any, tag: str) -> list[str]:
+    said = (" ".join("".join(e.itertext()).split()) for e in point.iter() if _tag(e) == tag)
+    return [text for text in said if text]
