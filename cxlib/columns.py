@@ -191,13 +191,16 @@ class Share(Column):
         Of a share of a count (`of`): what the count in the denominator is called.
     cases
         Of a share of the cases `of`: the counts that together are its numerator.
-    settles
-        Whether it is 0 by nature in times long past, so that a 0 says nothing about anybody.
+    open
+        The count of cases that may yet come to be among `cases`.
+    settled
+        The count without which it is not known while cases are open.
     """
 
     total: str | None = None
     cases: tuple[str, ...] = ()
-    settles: bool = False
+    open: str | None = None
+    settled: str | None = None
 
     dtypes = (pl.Float64,)
     write = staticmethod(numbers.share)

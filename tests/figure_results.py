@@ -1,4 +1,4 @@
-"""Results made by hand, small enough to know every number of: for tests of figures and panels."""
+"""Results made by hand, small enough to know every number of: for tests of figures and views."""
 
 from __future__ import annotations
 

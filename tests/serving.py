@@ -127,7 +127,7 @@ def write_dashboard(path: Path, text: str, *cells: str) -> None:
 TOY = """
 import ipywidgets as widgets
 import plotly.graph_objects as go
-from cxlib.panels import FigureWidget
+from cxlib.views.shared.figure_widget import FigureWidget
 
 def draw(name):
     height = {"all": 3, "north": 5}[name]

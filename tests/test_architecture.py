@@ -40,7 +40,7 @@ ROOMS = (
     ("opportunities",),
     ("figures",),
     ("publish",),
-    ("brief", "panels"),
+    ("brief", "views"),
     ("serve",),
     ("export",),
     ("front",),

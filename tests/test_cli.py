@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -178,18 +178,14 @@ def test_findings_where_nothing_is_measurable_are_none_and_say_why(shop_workspac
 def test_watch_tells_schedulers_by_its_exit_code(workspace, monkeypatch):
     assert "not a date" in cx("watch", workspace, "--since", "soon", code=1)
     assert "leaves nothing" in cx("watch", workspace, "--since", "2031-01-01", code=1)
-    table = pl.DataFrame(
-        {
-            "status": ["new"],
-            "source": ["x"],
-            "target": ["x"],
-            "sentence": ["x"],
-            "signal": ["delay"],
-            "effect": [float("nan")],
-        }
-    )
+    row = {"source": "x", "target": "x", "sentence": "x", "signal": "delay", "effect": float("nan")}
     for status, code in (("new", 3), ("growing", 3), ("mended", 0), ("ongoing", 0)):
-        told = Watch(table.with_columns(status=pl.lit(status)), date(2025, 7, 1), "")
+        told = Watch(
+            table=Watch.tables["table"].frame([{"status": status, **row}]),
+            since=date(2025, 7, 1),
+            reason="",
+            observed_until=datetime(2025, 9, 1, tzinfo=UTC),
+        )
         monkeypatch.setattr("cxlib.fragmentation.watch_findings", lambda *a, told=told, **k: told)
         result = CliRunner().invoke(
             app, ["watch", str(workspace), "--since", "2025-07-01", "--json"]
@@ -280,7 +276,11 @@ def test_separator_and_encoding_can_be_given(shop):
     assert [u["name"] for u in report["unmapped"]] == ["Café"]
 
 
-def test_publish_then_demo_refuses_to_replace_another_workspace(workspace, shop_workspace):
+def test_publish_then_demo_refuses_to_replace_another_workspace(
+    workspace, shop_workspace, monkeypatch
+):
+    monkeypatch.setattr("cxlib.front.sharing._answers", lambda *_, **__: ["touchpoints"])
+    monkeypatch.setattr("cxlib.front.sharing._first_paints", dict)
     assert "Published" in cx("publish", workspace, "--k", "5")
     assert Snapshot.open(workspace).manifest["k"] == 5
     error = cx("demo", "--workspace", shop_workspace, "--no-serve", code=1)

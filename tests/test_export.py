@@ -19,17 +19,18 @@ from typer.testing import CliRunner
 
 from cxlib.cli import app
 from cxlib.errors import InputError, UnknownNameError
-from cxlib.export import VIEWS, export_dashboard, recording
+from cxlib.export import export_dashboard, recording
 from cxlib.export.nodes import Nodes
 from cxlib.export.page import write_recording
 from cxlib.export.recording import find_choices, is_hidden, record, walk
 from cxlib.figures.fragmentation import describe_findings
 from cxlib.figures.theme import DARK, LIGHT, light_dark
 from cxlib.figures.touchpoints import describe_touchpoints
-from cxlib.panels import FragmentationPanel, JourneyMapPanel
 from cxlib.publish import Snapshot, publish
+from cxlib.views.fragmentation.view import Fragmentation
+from cxlib.views.journey_map.view import JourneyMap
 
-PANELS = {"journey_map": JourneyMapPanel, "fragmentation": FragmentationPanel}
+PANELS = {"journey_map": JourneyMap, "fragmentation": Fragmentation}
 SHARED = Path(__file__).parents[1] / "cxlib/serve/jupyter/voila/templates/cx/static"
 PACKED = re.compile(r'<script type="application/octet-stream" id="(\S+?)">(\S+?)</script>')
 
@@ -42,7 +43,7 @@ def log():
 @pytest.fixture(scope="module")
 def snapshot(log, tmp_path_factory) -> Snapshot:
     workspace = publish_log.build(log, tmp_path_factory.mktemp("shop"))
-    return publish(workspace, only=list(VIEWS), answers=("touchpoints", "transitions", "findings"))
+    return publish(workspace, only=list(PANELS), answers=("touchpoints", "transitions", "findings"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,7 +54,7 @@ def _few_together():
         yield
 
 
-@pytest.fixture(scope="module", params=list(VIEWS))
+@pytest.fixture(scope="module", params=list(PANELS))
 def exported(request, snapshot, tmp_path_factory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("exported")
     return request.param, export_dashboard(snapshot, request.param, folder)
@@ -159,7 +160,7 @@ class Findings:
 
 
 def test_every_finding_opens_in_every_selection():
-    recorded = record(FragmentationPanel(Findings()))
+    recorded = record(Fragmentation(Findings()))
     file = File(write_recording(recorded))
     everybody, *others = file.held["selections"]
     (name,) = [str(c["widget"]) for c in file.held["choices"] if not c["filter"]]
@@ -169,7 +170,7 @@ def test_every_finding_opens_in_every_selection():
     assert file.held["selections"][everybody]["chosen"][name] != "", "the worst is open at first"
     west = next(key for key in others if json.loads(key)[0] == "2")
     assert file.options(west, name) == [""]
-    check_against(file, FragmentationPanel(Findings()))
+    check_against(file, Fragmentation(Findings()))
 
 
 def test_figures_have_all_their_traces_in_their_order(exported, snapshot):
@@ -217,7 +218,7 @@ def test_every_segment_and_every_period_can_be_chosen(exported, snapshot):
 
 def test_few_combinations_are_all_there_and_the_panel_is_left_as_it_was(snapshot, monkeypatch):
     monkeypatch.setattr(recording, "MOST_TOGETHER", 100)
-    panel = FragmentationPanel(snapshot)
+    panel = Fragmentation(snapshot)
     before = [choice.chosen for choice in find_choices(panel)]
     recorded = record(panel)
     assert recorded.together
@@ -311,14 +312,14 @@ def test_equal_values_are_kept_once_and_come_back_whole():
 
 
 def test_a_dashboard_that_cannot_answer_is_not_exported(snapshot):
-    panel = JourneyMapPanel(snapshot)
+    panel = JourneyMap(snapshot)
     panel.message.value = "<p>This selection could not be shown.</p>"
     with pytest.raises(Exception, match="could not be recorded"):
         record(panel)
 
 
 def test_a_dashboard_that_changes_its_parts_is_refused(snapshot):
-    panel = JourneyMapPanel(snapshot)
+    panel = JourneyMap(snapshot)
     panel.segment.observe(
         lambda _: setattr(panel.widget, "children", (*panel.widget.children, widgets.HTML())),
         "value",

@@ -22,12 +22,12 @@ from cxlib.figures import (
     plot_transitions,
     plot_waits,
 )
-from cxlib.figures.cards import touchpoint_cards
 from cxlib.figures.finding_detail import plot_finding_detail, plot_finding_trend
 from cxlib.figures.fragmentation import plot_finding_list, plot_findings
 from cxlib.front.explaining import explain
 from cxlib.markup import html_text, markdown_text, plotly_text
 from cxlib.tables import Written
+from cxlib.views.journey_map.cards import touchpoint_cards
 
 NAMES = ("pageview", "*sale* _now_", "<b>help</b> & co", "$100-$200 plan", "a | b", "# 1. `x`")
 LINK = '<a href="https://evil.example">$x$</a>'

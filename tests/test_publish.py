@@ -281,14 +281,14 @@ def test_a_snapshot_that_fails_is_not_served(workspace, snapshot: Snapshot, monk
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        publish(workspace, k=K, views={"journey_map": interrupt})
+        publish(workspace, k=K, views={"journey_map": interrupt}, answers=["touchpoints"])
 
     def leak(frame: pl.DataFrame, rules: object, **_: object) -> pl.DataFrame:
         return frame
 
     monkeypatch.setattr(publish_write, "protect", leak)
     with pytest.raises(WorkspaceError, match="could tell on fewer than 10 customers"):
-        publish(workspace, k=K)
+        publish(workspace, k=K, answers=["touchpoints"])
     assert Snapshot.open(workspace.path) == served
     published = workspace.path / FOLDER
     assert not [p for p in published.iterdir() if p.name.startswith(".")], "nothing is left behind"
@@ -310,7 +310,7 @@ def test_a_half_written_snapshot_is_not_served(workspace, snapshot: Snapshot, tm
 
 def test_older_snapshots_stay_readable(workspace, snapshot: Snapshot) -> None:
     views = {"journey_map": lambda s: f"<h1>{s.manifest['name']}</h1>"}
-    newer = publish(workspace, k=20, views=views)
+    newer = publish(workspace, k=20, views=views, answers=["touchpoints"])
     try:
         assert Snapshot.open(workspace.path).folder == newer.folder
         assert newer.first_paint("journey_map") == "<h1>Small shop</h1>"
@@ -332,7 +332,7 @@ def test_an_id_among_the_names_is_noticed(workspace, log, monkeypatch) -> None:
     named = pl.lit("visit").alias("name")
     monkeypatch.setattr(Workspace, "customers", lambda self: customers(self).with_columns(named))
     with pytest.raises(WorkspaceError, match="customers' ids"):
-        publish(workspace, k=K)
+        publish(workspace, k=K, answers=["touchpoints"])
 
 
 def test_manifest_is_plain_json(snapshot: Snapshot) -> None:

@@ -31,8 +31,8 @@ from cxlib.columns import (
 )
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.publish import Snapshot, publish
-from cxlib.publish import published as registry
-from cxlib.publish.published import PUBLISHED, Published, derive_rules, measure_named
+from cxlib.publish import rules as registry
+from cxlib.publish.rules import PUBLISHED, Published, derive_rules, measure_named
 from cxlib.publish.selections import Choices
 from cxlib.publish.write import _Log, _protected
 from cxlib.results import Result, answers, result

@@ -14,9 +14,9 @@ import pytest
 from serving import Served, serving, write_dashboard, write_toy_site
 
 from cxlib.errors import InputError
-from cxlib.panels import figure_widget
 from cxlib.serve import ServeError, launch, serve_dashboards
 from cxlib.serve.catalogue import read_catalogue
+from cxlib.views.shared import figure_widget
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -232,7 +232,7 @@ def test_a_token_protects_everything_but_the_look(site) -> None:
 
 
 def test_an_abandoned_session_ends_and_a_new_snapshot_is_taken_up(site) -> None:
-    settings = {"ready_kernels": 1, "grace_seconds": 5}
+    settings = {"ready_kernels": 1, "grace_seconds": 1}
     workspace, dashboards = site
     with serving(workspace, dashboards, settings=settings) as served:
         assert served.wait_for_kernels(2) == 2, "one ready for each dashboard"

@@ -86,7 +86,8 @@ def test_a_fork_can_compute_and_only_sleeping_threads_are_beside_it() -> None:
 def test_a_session_has_its_own_variables_and_folder(process: WarmProcess, tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom pathlib import Path\n"
-        "told = f\"{os.getcwd()}|{os.environ['CX_ASKED']}|{'cxlib.panels' in sys.modules}\"\n"
+        "view = 'cxlib.views.shared.view' in sys.modules\n"
+        "told = f\"{os.getcwd()}|{os.environ['CX_ASKED']}|{view}\"\n"
         "Path('written').write_text(told)\n"
     )
     session = fork(process, code, tmp_path, CX_ASKED="yes")

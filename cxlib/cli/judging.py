@@ -170,6 +170,7 @@ def selftest(
                 "sample_step": test.sample_step,
                 "false_findings": as_records(test.shuffled),
                 "planted": as_records(test.planted),
+                "replicated": as_records(test.replicated),
                 "not_planted": as_records(test.skipped),
             }
         )

@@ -7,22 +7,19 @@ file with a small script that shows it. No figure and no sentence is made anew f
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxlib.errors import InputError, UnknownNameError
+from cxlib.errors import InputError
 from cxlib.lazy import make_callable
+from cxlib.views import view_named
 
 if TYPE_CHECKING:
     from cxlib.publish import Snapshot
 
-__all__ = ["VIEWS", "export_dashboard"]
+__all__ = ["export_dashboard"]
 
 make_callable(__name__, "cxlib.front.sharing")
-
-VIEWS = {"journey_map": "JourneyMapPanel", "fragmentation": "FragmentationPanel"}
-"""Name of the panel of every dashboard that can be exported."""
 
 
 def export_dashboard(
@@ -39,7 +36,7 @@ def export_dashboard(
     snapshot
         What is published; figures about small groups are not in it, and so not in the file.
     view
-        Name of the dashboard, one of `VIEWS`.
+        Name of the dashboard, one of `cxlib.views.VIEWS`.
     out
         Folder to write to (made where it is missing), or the file itself (``….html``).
     progress
@@ -60,8 +57,7 @@ def export_dashboard(
     from cxlib.export.page import write_page
     from cxlib.export.recording import record
 
-    if view not in VIEWS:
-        raise UnknownNameError("dashboard", view, VIEWS)
+    made = view_named(view)
     if not snapshot.shows(view):
         raise InputError(
             f"the snapshot was published without the dashboard {view}; publish it: cx publish "
@@ -73,8 +69,7 @@ def export_dashboard(
         # Before the work, which takes a while.
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        panel = getattr(import_module("cxlib.panels"), VIEWS[view])(snapshot)
-        text = write_page(record(panel, progress=progress), snapshot, view=view)
+        text = write_page(record(made(snapshot), progress=progress), snapshot, view=view)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -19,9 +19,9 @@ import ipywidgets as widgets
 
 from cxlib.export import texts
 from cxlib.export.recording import Choice, Recording, Slot, is_hidden, is_own, walk
-from cxlib.panels.figure_widget import plotly_script
 from cxlib.publish import Snapshot
 from cxlib.serve.texts import DARK_COLOURS, LIGHT_COLOURS, SITE
+from cxlib.views.shared.figure_widget import plotly_script
 
 __all__ = ["write_page", "write_recording"]
 

@@ -19,9 +19,9 @@ from cxlib.errors import CxError
 from cxlib.export.nodes import Nodes
 from cxlib.figures.map_layout import Place
 from cxlib.figures.map_traces import place_key
-from cxlib.panels.choice_list import ChoiceList
-from cxlib.panels.figure_widget import FigureWidget
-from cxlib.panels.filters import ALL
+from cxlib.views.shared.figure_widget import FigureWidget
+from cxlib.views.shared.filters import ALL
+from cxlib.views.shared.widgets import ChoiceList
 
 __all__ = ["Choice", "Recording", "find_choices", "is_hidden", "is_own", "record", "walk"]
 
@@ -34,7 +34,7 @@ Key = tuple[str, ...]
 
 
 class Panel(Protocol):
-    """A dashboard of `cxlib.panels`."""
+    """A view."""
 
     widget: widgets.Widget
     message: widgets.HTML

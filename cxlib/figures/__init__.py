@@ -6,7 +6,6 @@ figure's default title and its text alternative.
 ============================  ===================================================================
 `plot_touchpoints`            the journey map: stages, channels, touchpoints, moves
 `plot_touchpoint_list`        touchpoints of one stage: customers, what comes next, rating
-`touchpoint_cards`            the same as HTML cards, for narrow pages
 `plot_first_contacts`         where journeys begin, and whether they lead to the goal
 `plot_stage_funnel`           how many journeys come to each stage, and what becomes of them
 `plot_funnel`                 chosen steps in order, and where journeys stop
@@ -33,8 +32,6 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from cxlib.figures.cards import page_style as page_style
-    from cxlib.figures.cards import touchpoint_cards as touchpoint_cards
     from cxlib.figures.experience import describe_experience_curve as describe_experience_curve
     from cxlib.figures.experience import describe_spectrum as describe_spectrum
     from cxlib.figures.experience import plot_experience_curve as plot_experience_curve

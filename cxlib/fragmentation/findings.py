@@ -236,7 +236,13 @@ def measure_fragmentation(
         for name in names or ():
             if name not in known:
                 raise UnknownNameError(kind, name, list(known))
-    counted = log if isinstance(log, Arrivals) else read_arrivals(log)
+    if not isinstance(log, Arrivals):  # backlog, views and snapshots ask for the same
+        counted = read_arrivals(log)
+        asked: dict[str, Any] = {"where": where, "q_limit": q_limit}
+        asked |= {"grounds": grounds, "signals": signals}
+        file = log.log_folder / "arrivals" / "arrivals.json"
+        return log.keep(f"findings {asked}", file, lambda: measure_fragmentation(counted, **asked))
+    counted = log
     missing = _missing(counted)
     frames = []
     part = counted

@@ -37,7 +37,8 @@ import polars as pl
 from cxlib.arrivals.arrivals import KEYS, Arrivals
 from cxlib.arrivals.responses import AFTER
 from cxlib.grounds.additive import Codes, Floats
-from cxlib.grounds.cells import Z95, Grid, no_cells
+from cxlib.grounds.cells import Grid, no_cells
+from cxlib.grounds.judged import Z95
 from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean
 from cxlib.signals import SIGNALS
 

@@ -10,6 +10,9 @@ in a random order *are* a to and fro.
 
 In the other copies a fault of stated size (`cxlib.grounds.faults`) is planted on one handoff,
 one for each signal that is judged; it must be found with its size in the interval.
+
+*Replication*: the findings of one half of the customers, on all grounds, are looked up in the other
+half. What is chance there is not there again; nothing has to be planted or shuffled for it.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
 from cxlib.grounds.faults import Fault, Site, plant_fault
 from cxlib.markup import html_text
-from cxlib.signals import SIGNALS
+from cxlib.signals import SIGNALS, Signal
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -54,6 +57,11 @@ class SelfTest:
         One row per fault planted: ``signal``, ``source``, ``target``, ``n``, ``size`` (planted),
         ``effect``, ``low``, ``high`` (measured), ``found``, ``covered`` (size within the interval),
         ``new_elsewhere`` (findings on other handoffs that the log as it is does not have).
+    replicated
+        One row per finding of one half of the customers: ``half`` (0, 1), ``ground``, ``signal``,
+        ``unit``, ``source``, ``target``, ``group``, ``value``, ``effect``, ``again`` (its effect in
+        the other half; null: not judged there), ``same`` (towards harm there, too), ``ratio`` of
+        the two effects (waits: of logarithms).
     skipped
         Signals without a planted fault: ``signal``, ``reason``.
     shuffles, tests
@@ -66,6 +74,7 @@ class SelfTest:
 
     shuffled: pl.DataFrame
     planted: pl.DataFrame
+    replicated: pl.DataFrame
     skipped: pl.DataFrame
     shuffles: int
     tests: int
@@ -93,12 +102,18 @@ class SelfTest:
         false, found = len(self.shuffled), int(self.planted["found"].sum())
         covered = int(self.planted["covered"].sum())
         sample = "" if self.sample_step == 1 else f", on every {self.sample_step}th customer"
+        known = self.replicated.drop_nulls("again")
+        ratio = float(np.median(known["ratio"].to_numpy())) if len(known) else 0.0
+        halves = (
+            f" {int(known['same'].sum())} of {len(known)} findings of one half of customers are "
+            f"there in the other half, at {ratio:.2f} of their size."
+        )
         return (
             f"Without a fault: {false or 'no'} false finding{'' if false == 1 else 's'} in "
             f"{self.tests:,} tests on {self.shuffles} shuffled cop"
             f"{'y' if self.shuffles == 1 else 'ies'} of the log{sample}. With a fault: {found} of "
             f"{len(self.planted)} planted faults found; the true size of {covered} lies inside the "
-            "95 % interval."
+            f"95 % interval.{halves if len(known) else ''}"
         )
 
     def _repr_html_(self) -> str:
@@ -145,7 +160,7 @@ def check_fragmentation(
     if real.signals.filter("measurable").is_empty():
         reason = str(real.signals["reason"][0])
         none = real.found.with_columns(shuffle=pl.lit(0)).clear()
-        return SelfTest(none, _planted([]), _skipped([]), 0, 0, step, reason)
+        return SelfTest(none, _planted([]), _same([]), _skipped([]), 0, 0, step, reason)
     false, tests = _shuffle_and_judge(workspace, rows, real, shuffles, seed)
     planted, skipped = [], []
     for number, row in enumerate(real.signals.iter_rows(named=True)):
@@ -158,7 +173,37 @@ def check_fragmentation(
             skipped.append((signal, why))
             continue
         planted.append(_plant_one(workspace, rows, real, signal, site, seed + number))
-    return SelfTest(false, _planted(planted), _skipped(skipped), shuffles, tests, step, "")
+    halves = replicate(workspace, rows)
+    return SelfTest(false, _planted(planted), halves, _skipped(skipped), shuffles, tests, step, "")
+
+
+def replicate(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
+    """Look the findings of each half of the customers up in the other half."""
+    keys = ["ground", "signal", "unit", "source", "target", "group", "value"]
+    parts = [rows.filter(pl.col("customer") % 2 == half) for half in (0, 1)]
+    judged = [measure_fragmentation(_count(workspace, part)) for part in parts]
+    found = []
+    for half, (here, there) in enumerate((judged, judged[::-1])):
+        known = {row[:-1]: row[-1] for row in there.table.select(*keys, "effect").iter_rows()}
+        for row in here.found.iter_rows(named=True):
+            again = known.get(tuple(row[k] for k in keys))
+            said = {"half": half, "again": again} | {k: row[k] for k in (*keys, "effect")}
+            found.append(said | _compare_sizes(SIGNALS[row["signal"]], row["effect"], again))
+    return _same(found)
+
+
+def _compare_sizes(signal: Signal, effect: float, again: float | None) -> dict[str, Any]:
+    if again is None:
+        return {"same": None, "ratio": None}
+    sizes = [float(np.log(x)) if signal.family == "wait" else x for x in (effect, again)]
+    return {"same": sizes[1] * signal.harm > 0, "ratio": sizes[1] / sizes[0]}
+
+
+def _same(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    names = ("ground", "signal", "unit", "source", "target", "group", "value")
+    numbers = dict.fromkeys(("effect", "again", "ratio"), pl.Float64)
+    schema = {"half": pl.Int64, **dict.fromkeys(names, pl.String), **numbers, "same": pl.Boolean}
+    return pl.DataFrame(rows, schema=schema)
 
 
 def _shuffle_and_judge(

@@ -13,11 +13,12 @@ from cxlib.errors import CxError
 from cxlib.front.explaining import Explanation, explain
 from cxlib.front.plotting import plot
 from cxlib.measures.touchpoints import measure_touchpoints
-from cxlib.panels import FigureWidget, texts
-from cxlib.panels.filters import ALL, choice_filter, period_filter, segment_filter
 from cxlib.results import Result
 from cxlib.segments import dimension_values
 from cxlib.store import Workspace
+from cxlib.views.shared import words
+from cxlib.views.shared.figure_widget import FigureWidget
+from cxlib.views.shared.filters import ALL, choice_filter, period_filter, segment_filter
 from cxlib.where import Where
 
 __all__ = ["Exploration", "explore"]
@@ -52,7 +53,7 @@ class Exploration(traitlets.HasTraits):
         channels = list(workspace.summary().channels)
         periods = workspace.periods
         self.segment = segment_filter(segments)
-        self.channel = choice_filter(texts.CHANNEL, texts.ALL_CHANNELS, channels, css="cx-channel")
+        self.channel = choice_filter(words.CHANNEL, words.ALL_CHANNELS, channels, css="cx-channel")
         self.period = period_filter(periods.starts, periods.unit)
         self._words = widgets.HTML()
         self._figure = FigureWidget()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.shipped import shipped_folder
 from cxlib.store import Workspace
+from cxlib.views import VIEWS, entry, view_named
 
 if TYPE_CHECKING:
     from cxlib.publish import Snapshot
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["dashboards_folder", "export", "publish", "report", "serve"]
 
 Tell = Callable[[str], None]
-
-_OVERVIEW = ("first_contacts", "stage_funnel")
-_ANSWERS: dict[str, tuple[str, ...]] = {
-    "journey_map": ("touchpoints", "transitions", *_OVERVIEW),
-    "fragmentation": ("findings", "predictions", *_OVERVIEW),
-}
-"""What each view asks, and the overview from which it says what changed; a view that is not named
-here may ask everything."""
 
 
 def publish(
@@ -119,7 +112,7 @@ def export(
     UnknownNameError
         There is no dashboard of that name.
     """
-    from cxlib.export import VIEWS, export_dashboard
+    from cxlib.export import export_dashboard
     from cxlib.publish import Snapshot
 
     snapshot = Snapshot.open(workspace.path if isinstance(workspace, Workspace) else workspace)
@@ -188,9 +181,7 @@ def dashboards_folder() -> Path:
 
 def _first_paints() -> Mapping[str, Callable[[Snapshot], str]]:
     """Return what draws, for each dashboard, the picture that stands on its page at once."""
-    from cxlib.panels import draw_findings_first_paint, draw_first_paint
-
-    return {"journey_map": draw_first_paint, "fragmentation": draw_findings_first_paint}
+    return {name: view_named(name).first_paint for name in VIEWS}
 
 
 def _known_views(names: Sequence[str], drawn: Mapping[str, object]) -> tuple[str, ...]:
@@ -208,8 +199,9 @@ def _answers(views: Sequence[str] | None, *, predictions: bool) -> tuple[str, ..
     """Return what the views ask together."""
     from cxlib.publish.write import ANSWERS
 
-    everything = views is None or any(view not in _ANSWERS for view in views)
-    asked = {answer for view in views or () for answer in _ANSWERS.get(view, ())}
+    # a dashboard of the folder that is none of our views may ask everything
+    everything = views is None or any(view not in VIEWS for view in views)
+    asked = {a for view in views or () if view in VIEWS for a in entry(view).asks}
     return tuple(
         name
         for name in ANSWERS

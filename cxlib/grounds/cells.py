@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Block, Codes, Floats, add_up
 from cxlib.grounds.expectation import Expectation, natural_spread, tail_scale
+from cxlib.grounds.judged import Z95
 
-Z95 = 1.959964
 SOURCE_VARIANCE = 0.1
 """Where the search for the variance of source effects in shares begins, in squared logits."""
 

@@ -147,7 +147,7 @@ def _draw_in_waits(coded: pl.DataFrame) -> pl.DataFrame:
     u, place = np.unique(coded["u"].to_numpy(), return_inverse=True)
     bins, n = coded["bin"].to_numpy().astype(np.int64), coded["n"].to_numpy().astype(np.float64)
     waits = np.bincount(place * N_BINS + bins, n, len(u) * N_BINS).reshape(-1, N_BINS)
-    keep = _more_frequent_kind(waits)
+    keep = _more_frequent_kind(waits.astype(np.float64))
     kept = np.where(keep, waits, 0.0)
     reached = kept.cumsum(1) / kept.sum(1, keepdims=True)
     low = LOG_MIDDLE[np.argmax(reached >= 0.05, axis=1)]

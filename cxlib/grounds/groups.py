@@ -242,16 +242,11 @@ def _frame(
         others=arms["other"] / arms["rest"]
         if signal.family != "wait"
         else (arms["other"] / arms["rest"]).exp() / 3600,
-        affected=pl.Series(_arrivals(part, signal, n) * share_hit),
+        affected=pl.Series(n * share_hit),
         hours=pl.Series(n * observed * np.maximum(1 - 1 / np.maximum(low, 1e-9), 0.0))
         if signal.family == "wait"
         else pl.lit(None, pl.Float64),
     )
-
-
-def _arrivals(_part: Arrivals, _signal: Signal, n: Floats) -> Floats:
-    """Arrivals behind the cases."""
-    return n
 
 
 def _others(arms: pl.DataFrame) -> pl.Series:

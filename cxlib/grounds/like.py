@@ -15,7 +15,7 @@ import polars as pl
 
 from cxlib.grounds.cells import BY_DESIGN, NEARLY_ALL
 from cxlib.grounds.judged import as_judged, natural_t
-from cxlib.grounds.kinds import Ground, Signal
+from cxlib.grounds.kinds import Counts, Ground, Signal
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
@@ -40,8 +40,8 @@ def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFra
 
 def _where_it_counts(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
     """Keep what can be a breakage: between places where the signal occurs, and not by design."""
-    counts, places = signal.counts, part.places
-    for end, test in (("source", counts and counts.sources), ("target", counts and counts.places)):
+    counts, places = signal.counts or Counts(""), part.places
+    for end, test in (("source", counts.sources), ("target", counts.places)):
         if test is not None:
             frame = frame.filter(pl.lit(test(places)).gather(pl.col(end)))
     beyond = (pl.col("observed") - pl.col("expected")) / (1 - pl.col("expected")).clip(1e-6)

@@ -15,6 +15,7 @@ import polars as pl
 from cxlib.arrivals.arrivals import KEYS, Arrivals
 from cxlib.bins import BIN_EDGES
 from cxlib.grounds.additive import Codes, Family, Floats, add_up
+from cxlib.grounds.comparing import LOG_MIDDLE
 
 STRATA = KEYS["arrivals"]
 """Columns that say which handoff a row is of, and what its arrivals have in common."""
@@ -277,12 +278,5 @@ def _least_wait(waits: pl.DataFrame) -> float:
     return float(np.log(BIN_EDGES[first] / 2))
 
 
-def _log_middles() -> Floats:
-    """Logarithm of the geometric middle of each bin, in seconds; half a second for the first."""
-    edges = np.array(BIN_EDGES)
-    middle = np.sqrt(np.maximum(edges[:-1], 0.25) * edges[1:])
-    return np.log(np.append(middle, edges[-1] * 1.15))
-
-
-_LOG_MIDDLE = pl.Series(_log_middles())
+_LOG_MIDDLE = pl.Series(LOG_MIDDLE)
 LOG_STEP = float(np.log(BIN_EDGES[3] / BIN_EDGES[2]))

@@ -42,9 +42,18 @@ _BEGINNING: dict[str, Column] = {
         "of them, each customer's first in the log", adds_up=True, detail=True
     ),
     "share": Share("of all journeys", of="journeys", each="journeys", total="total", interval=True),
-    "goal": Share("chance of the goal; null where the map has none", interval=True),
+    "goal": Share(
+        "chance of the goal; null where the map has none",
+        of="journeys",
+        cases=("goal_n",),
+        open="open_n",
+        interval=True,
+    ),
     "lost": Share(
         "chance of loss or silence before it; null where the map has no goal, or a time is given",
+        of="journeys",
+        cases=("silent_n", "declined_n"),
+        open="open_n",
         interval=True,
     ),
     "time_to_goal": Wait(

@@ -31,6 +31,11 @@ _COUNTED = ("progress_n", "goal_n", "declined_n", "silent_n", "done_n", "open_n"
 _OPEN = 5
 
 
+def _chance(about: str, *cases: str, detail: bool = False) -> Share:
+    """Of what comes after a journey rose to a stage, where some journeys are still open."""
+    return Share(about, of="journeys", cases=cases, open="open_n", interval=True, detail=detail)
+
+
 @result
 class StageFunnel(Result):
     """What `measure_stage_funnel` returns."""
@@ -45,17 +50,25 @@ class StageFunnel(Result):
             customers=Customers("with any contact in the stage"),
             journeys=Count("that rose to it", each="journeys"),
             began=Count("whose first contact is in it", each="journeys"),
-            further=Share("chance of progress or goal; further + lost + done = 1", interval=True),
-            progress=Share("chance of a higher stage", interval=True, detail=True),
-            goal=Share("chance of the goal", interval=True, detail=True),
-            lost=Share(
-                "chance of loss or silence; what is missing to 1 is not known yet", interval=True
+            further=_chance(
+                "chance of progress or goal; further + lost + done = 1", "progress_n", "goal_n"
             ),
-            done=Share("nothing left to reach", interval=True),
-            open=Share("whose sequel is not known yet, apart from these chances", interval=True),
+            progress=_chance("chance of a higher stage", "progress_n", detail=True),
+            goal=_chance("chance of the goal", "goal_n", detail=True),
+            lost=_chance(
+                "chance of loss or silence; what is missing to 1 is not known yet",
+                *("silent_n", "declined_n"),
+            ),
+            done=_chance("nothing left to reach", "done_n"),
+            open=Share(
+                "whose sequel is not known yet, apart from these chances",
+                of="journeys",
+                cases=("open_n",),
+                interval=True,
+            ),
             time=Wait(
                 "median time to progress or goal of those who get further",
-                of="journeys",
+                of="progress_n",
                 each="journeys",
                 interval=True,
             ),

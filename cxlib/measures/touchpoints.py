@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -67,23 +68,35 @@ Cells = NDArray[np.float64]
 _FEWEST = 30
 
 
+def _chance(about: str, *cases: str, **more: Any) -> Share:
+    """Of what comes after a contact, where some contacts are still open."""
+    return Share(about, of="contacts", cases=cases, open="open_n", interval=True, **more)
+
+
 _SEQUEL: dict[str, Column] = {
     "customers": Customers("distinct, exact"),
     "contacts": Count("all of them", each="contacts"),
-    "go_on": Share("chance that another contact follows; go_on + lost + done = 1", interval=True),
-    "lost": Share(
+    "go_on": _chance("chance that another contact follows; go_on + lost + done = 1", "went_on_n"),
+    "lost": _chance(
         "silent and declined together; null where no contact was followed up to the gap",
-        interval=True,
+        *("silent_n", "declined_n"),
+        settled="silent_n",
     ),
-    "silent": Share(
-        "chance of silence for longer than the gap; null without a gap", interval=True, detail=True
+    "silent": _chance(
+        "chance of silence for longer than the gap; null without a gap",
+        "silent_n",
+        settled="silent_n",
+        detail=True,
     ),
-    "declined": Share("chance of a loss of the map", interval=True, detail=True),
-    "done": Share(
-        "chance that the journey ends at the goal or after it", heading="goal had", interval=True
+    "declined": _chance("chance of a loss of the map", "declined_n", detail=True),
+    "done": _chance(
+        "chance that the journey ends at the goal or after it", "done_n", heading="goal had"
     ),
     "open": Share(
-        "whose sequel is not known yet, apart from these chances", interval=True, settles=True
+        "whose sequel is not known yet, apart from these chances",
+        of="contacts",
+        cases=("open_n",),
+        interval=True,
     ),
     "went_on_n": Count("went on, as counted", each="contacts", detail=True),
     "silent_n": Count("fell silent", each="contacts", detail=True),
@@ -95,9 +108,11 @@ _SEQUEL: dict[str, Column] = {
     ),
     "rating": Rating("mean, on the map's scale", of="rating_n", each="ratings", interval=True),
     "rating_n": Count("ratings given", each="ratings", detail=True),
-    "response": Share("ratings per contact", heading="rated", interval=True),
+    "response": Share(
+        "ratings per contact", heading="rated", of="contacts", cases=("rating_n",), interval=True
+    ),
     "dwell": Wait(
-        "mean time in the contact", of="dwell_n", each="dwells", interval=True, detail=True
+        "mean time in the contact", of="dwell_n", each="dwell_seconds", interval=True, detail=True
     ),
     "dwell_n": Count("whose length is known", each="dwells", detail=True),
     "cost": Money("sum; null in a log without costs", each="cost", detail=True),

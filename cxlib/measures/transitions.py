@@ -57,6 +57,7 @@ _MEASURED: dict[str, Column] = {
         of="n",
         each="contacts",
         total="total",
+        open="open_n",
         interval=True,
     ),
     "wait": Wait(

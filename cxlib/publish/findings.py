@@ -93,11 +93,10 @@ def write_findings(
     until: datetime,
 ) -> None:
     """Judge every handoff for everybody and for each segment, protect the answers, write them."""
-    from cxlib.fragmentation import measure_fragmentation, read_arrivals
+    from cxlib.fragmentation import measure_fragmentation
     from cxlib.fragmentation.details import detail_findings
     from cxlib.summary import Selection
 
-    arrivals = read_arrivals(workspace)
     scale = workspace.journey_map.rating_scale
     spread = float(scale.max - scale.min) if scale is not None else 1.0
     frames: dict[str, list[pl.DataFrame]] = {name: [] for name in _FRAMES}
@@ -105,7 +104,7 @@ def write_findings(
     shown: pl.DataFrame | None = None
     for number, segment in enumerate((None, *segments)):
         where = None if segment is None else Selection(segment=segment)
-        details = detail_findings(measure_fragmentation(arrivals, where=where))
+        details = detail_findings(measure_fragmentation(workspace, where=where))
         safe = protect_details(details, k=k, spread=spread)
         # Only handoffs that may be named for everybody are ever named.
         shown = safe["table"].select(*_KEYS[:2]).unique() if shown is None else shown

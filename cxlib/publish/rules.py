@@ -1,37 +1,63 @@
-"""What is published, and what every column of it is.
+"""What is published: a line per measure; everything else follows from the columns of its result.
 
-A column that is not named here cannot be published (`cxlib.publish.small_groups.protect` refuses).
+A measure is a function marked with `cxlib.results.answers`, of which the result's columns are
+declared (`cxlib.columns`). ``docs/publishing.md`` says how to add one, and how each kind of column
+is protected.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, partial
+from pkgutil import resolve_name
 from typing import Any
 
 import polars as pl
 
-from cxlib.measures.first_contacts import FirstContacts, measure_first_contacts
-from cxlib.measures.stage_funnel import StageFunnel, measure_stage_funnel
-from cxlib.measures.touchpoints import Touchpoints, measure_touchpoints
-from cxlib.measures.transitions import Transitions, measure_transitions
+from cxlib.columns import (
+    Amount,
+    Chance,
+    Column,
+    Columns,
+    Count,
+    Customers,
+    Day,
+    Flag,
+    Instant,
+    Label,
+    Level,
+    Money,
+    Points,
+    Rank,
+    Rating,
+    Share,
+    Text,
+    Value,
+    Wait,
+)
+from cxlib.errors import InputError
 from cxlib.publish.influence import Influence
 from cxlib.publish.selections import Choices
 from cxlib.publish.small_groups import Kind, Rule
 from cxlib.summary import OPEN, Summary
 
-__all__ = ["MEASURES", "PublishedMeasure", "PublishedTable"]
+__all__ = ["PUBLISHED", "Published", "derive_rules", "measure_named"]
 
-LABEL = Rule(Kind.LABEL)
-CUSTOMERS = Rule(Kind.CUSTOMERS)
-CONTACTS = Rule(Kind.COUNT, heaviest="contacts")
-JOURNEYS = Rule(Kind.COUNT, heaviest="journeys")
-TOTAL = Rule(Kind.COUNT, heaviest="total")
-
-
-def _share(*cases: str, of: str, open: str | None = "open_n", settled: str | None = None) -> Rule:
-    return Rule(Kind.SHARE, of=of, cases=cases, open=open, settled=settled)
+_WEIGHTS = {None, "customers", "contacts", "journeys", "ratings", "dwells", "cost"}
+_KEYS = {
+    "places": ("place",),
+    "stages": ("stage",),
+    "channels": ("channel",),
+    "moves": ("source", "target"),
+    "first_places": ("place",),
+    "first_channels": ("channel",),
+    "whole": (),
+}
+_TOTALS = {n: Rule(Kind.COUNT, heaviest="total") for n in ("total", "open_n")}
+_KNOWN = ("observed_until", "where")
+_OF_PLACES = ("touchpoint", "channel", "stage", "owner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +141,8 @@ class PublishedMeasure:
     adds_up
         Whether its counts for the values of a segment and the rest add up to those for everybody:
         they are rounded together then, else each by itself.
-    plain
-        Fields that are about no customers.
+    hidden
+        Fields that are published empty.
     """
 
     name: str
@@ -128,7 +154,7 @@ class PublishedMeasure:
     by_segment: bool = True
     by_period: bool = True
     adds_up: bool = True
-    plain: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     def choices(self, choices: Choices) -> Choices:
         """What is answered of all that may be chosen."""
@@ -137,56 +163,230 @@ class PublishedMeasure:
         return replace(choices, segments=segments, periods=periods, spans=spans)
 
 
-_SEQUEL: dict[str, Rule] = {
-    "customers": CUSTOMERS,
-    "contacts": CONTACTS,
-    "go_on": _share("went_on_n", of="contacts"),
-    "lost": _share("silent_n", "declined_n", of="contacts", settled="silent_n"),
-    "silent": _share("silent_n", of="contacts", settled="silent_n"),
-    "declined": _share("declined_n", of="contacts"),
-    "done": _share("done_n", of="contacts"),
-    "open": _share("open_n", of="contacts", open=None),
-    **dict.fromkeys(("went_on_n", "silent_n", "declined_n", "done_n", "open_n"), CONTACTS),
-    "next_wait": Rule(Kind.TIME, of="went_on_n"),
-    "rating": Rule(Kind.MEAN, of="rating_n"),
-    "rating_n": Rule(Kind.COUNT, heaviest="ratings"),
-    "response": _share("rating_n", of="contacts", open=None),
-    "dwell": Rule(Kind.RATIO, heaviest="dwell_seconds", of="dwell_n"),
-    "dwell_n": Rule(Kind.COUNT, heaviest="dwells"),
-    "cost": Rule(Kind.SUM, heaviest="cost"),
-    "cost_per_contact": Rule(Kind.RATIO, heaviest="cost", of="contacts"),
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A measure that is published, for everybody and, where it takes ``where``, every segment.
+
+    Parameters
+    ----------
+    name
+        By which `Snapshot.table` gives it back.
+    measure
+        Where it is: ``"package.module:function"``; loaded when it is published or read.
+    options
+        What it is asked with: ``{"by": "stage"}``.
+    at
+        Labels that tell the places a row is about, and what they are of these: ``{"group":
+        "touchpoint"}``. Those that are called touchpoint, channel, stage or owner are known.
+    adds_up
+        Whether its counts for the values of a segment add up to those for everybody, as counts of
+        customers and contacts do, and estimates do not.
+    plain
+        Fields of the result that are about no customers, such as what was asked for.
+    hidden
+        Fields with texts that may say exact figures: they are published empty.
+    by_period
+        Whether it is answered for every range of periods, too; only what is measured on the summary
+        can be.
+    weights
+        For tables of which `cxlib.publish.influence` knows the rows: the name of its frame.
+    totals
+        Counts in what all rows of the table together are, of a part of the summary: one row for
+        each value of the key columns that it has. Shares may be of them.
+    names
+        Fields with names, and the table and column in which those that may be shown stand.
+    keep_hidden
+        Whether a row that may not be shown in a selection stays, without figures.
+    """
+
+    name: str
+    measure: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    at: Mapping[str, str] = field(default_factory=dict)
+    adds_up: bool = True
+    plain: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    by_period: bool = False
+    weights: Mapping[str, str] = field(default_factory=dict)
+    totals: Callable[[Summary], pl.DataFrame] | None = None
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    keep_hidden: bool = False
+
+    def derive(self) -> PublishedMeasure:
+        """Derive from the declared columns of the result how each is protected.
+
+        Raises
+        ------
+        InputError
+            A table does not say how many customers are behind a row, a plain number is of a kind
+            that cannot be protected by itself, or nothing says what a field is.
+        """
+        measure = resolve_name(self.measure)
+        made = measure.made
+        known = {*made.tables, *made.figures, *self.names, *self.plain, *self.hidden, *_KNOWN}
+        if unruled := {f.name for f in fields(made)} - known:
+            raise InputError(
+                f"nothing says how {made.__name__}.{min(unruled)} may be published: declare it in "
+                "`figures`, or name it in `plain` if it is about no customers."
+            )
+        for name, column in made.figures.items():
+            if not isinstance(column, Count):
+                raise InputError(
+                    f"{made.__name__}.{name} cannot be published: a plain number that is no count "
+                    "says nothing of its cases; make it a column of a table."
+                )
+        return PublishedMeasure(
+            name=self.name,
+            measure=partial(measure, **self.options),
+            result=made,
+            tables={n: self._table(n, c, f"{made.__name__}.{n}") for n, c in made.tables.items()},
+            numbers={n: _rule(c, None) for n, c in made.figures.items()},
+            by_segment="where" in inspect.signature(measure).parameters,
+            by_period=self.by_period,
+            names=self.names,
+            adds_up=self.adds_up,
+            hidden=self.hidden,
+        )
+
+    def _table(self, name: str, columns: Columns, what: str) -> PublishedTable:
+        further = _TOTALS if self.totals is not None else {}
+        rules = derive_rules(columns, what, further=further)
+        key = tuple(
+            n
+            for n, c in columns.items()
+            if rules[n].kind is Kind.LABEL and isinstance(c, Label | Level | Day)
+            if not isinstance(c, Text)
+        )
+        influence = self.weights.get(name)
+        known = _KEYS[influence] if influence else (*_OF_PLACES, *self.at)
+        at = {n: self.at.get(n, n) for n in key if n in known}
+        return PublishedTable(
+            rules=rules,
+            key=key,
+            influence=influence,
+            on=tuple(at),
+            at=at,
+            customers=next((n for n, c in columns.items() if _counts_people(c)), None),
+            keep_hidden=self.keep_hidden or not key,
+            totals=self.totals,
+        )
+
+
+def _counts_people(column: Column) -> bool:
+    """Whether it counts the customers behind a row, and not those of part of it."""
+    return isinstance(column, Customers) and not column.adds_up
+
+
+def derive_rules(
+    columns: Columns, what: str, *, further: Mapping[str, Rule] | None = None
+) -> dict[str, Rule]:
+    """Derive from what the columns of a table are how they are protected.
+
+    Parameters
+    ----------
+    columns
+        As declared.
+    what
+        Whose they are, for errors.
+    further
+        Rules of counts that are no columns of it, yet shares are of them.
+
+    Returns
+    -------
+    dict
+        A rule for each column.
+
+    Raises
+    ------
+    InputError
+        No column counts the customers, or the cases, behind a row; or the cases of a column are not
+        counted by one.
+
+    Examples
+    --------
+    >>> rules = derive_rules(Columns(
+    ...     name=Label("of the channel"), customers=Customers("seen"), rating=Rating("mean")), "it")
+    >>> [rule.kind.name for rule in rules.values()], rules["rating"].of
+    (['LABEL', 'CUSTOMERS', 'MEAN'], 'customers')
+    """
+    counts = [n for n, c in columns.items() if isinstance(c, Count)]
+    weights = {c.each for c in columns.values() if isinstance(c, Count | Amount)}
+    people = next((n for n in counts if _counts_people(columns[n])), (*counts, None)[0])
+    further = further or {}
+    if people is None:
+        raise InputError(
+            f"{what} cannot be published: no column counts the customers behind a row; declare one "
+            "(Customers, or Count with `each`)."
+        )
+    if unknown := sorted(filter(None, weights - _WEIGHTS)):
+        raise InputError(
+            f"{what} cannot be published: nothing says how many {unknown[0]} one customer may "
+            f"have; `each` is one of {', '.join(sorted(filter(None, _WEIGHTS)))}."
+        )
+    for name, column in columns.items():
+        if column.of is not None and column.of not in counts and not isinstance(column, Rank):
+            raise InputError(
+                f"{what} cannot be published: {column.of}, the cases of {name}, is no count in it."
+            )
+    known = {*counts, *further}
+    found = {n: replace(_rule(c, people), ends=columns.ends(n) or None) for n, c in columns.items()}
+    for name, rule in found.items():
+        if rule.kind is Kind.SHARE and rule.of not in known:  # so coarse that it tells nothing more
+            found[name] = replace(rule, of=columns[name].of, cases=(), open=None)
+    return found | {n: rule for n, rule in further.items() if n not in found}
+
+
+def _rule(column: Column, people: str | None) -> Rule:
+    """Derive the rule of one column; what has no cases of its own is of the row's customers."""
+    return _RULES[type(column)](column, column.of or people)
+
+
+def _judged(column: Any, of: str | None) -> Rule:
+    return Rule(Kind.JUDGED, of=of) if column.of else Rule(Kind.LABEL)
+
+
+def _share(column: Any, of: str | None) -> Rule:
+    if column.total is not None:
+        return Rule(Kind.SHARE, of=column.total, cases=(column.of,), open=column.open)
+    whole = {"of": of, "cases": column.cases, "open": column.open, "settled": column.settled}
+    return Rule(Kind.SHARE, **whole)
+
+
+def _money(column: Any, of: str | None) -> Rule:
+    if column.of is None:  # an amount of which nothing says what one customer adds stays here
+        return Rule(Kind.SUM if column.each else Kind.HIDDEN, heaviest=column.each)
+    return Rule(Kind.RATIO, heaviest="cost", of=of)
+
+
+def _amount(column: Any, of: str | None) -> Rule:
+    if column.each is None:
+        return Rule(Kind.FIGURE, of=of)
+    return Rule(Kind.TOTAL, heaviest=None if column.each == "customers" else column.each, of=of)
+
+
+_RULES: dict[type[Column], Callable[[Any, str | None], Rule]] = {
+    Label: _judged,
+    Day: _judged,
+    Level: lambda *_: Rule(Kind.LABEL),
+    Flag: lambda _, of: Rule(Kind.JUDGED, of=of),
+    Text: lambda column, _: Rule(Kind.LABEL if column.fixed else Kind.HIDDEN),
+    Customers: lambda column, _: Rule(Kind.CUSTOMERS, adds_up=column.adds_up),
+    Count: lambda column, _: Rule(Kind.COUNT, heaviest=column.each),
+    Rank: lambda column, _: Rule(Kind.RANK if column.of else Kind.ORDER, of=column.of),
+    Share: _share,
+    Points: lambda _, of: Rule(Kind.STEPS, of=of),
+    Wait: lambda column, of: (
+        Rule(Kind.RATIO, heaviest=column.each, of=of)
+        if column.each == "dwell_seconds"  # a mean: one customer may have most of the time
+        else Rule(Kind.TIME, of=of)
+    ),
+    Rating: lambda column, of: Rule(Kind.MEAN, of=of, width=column.width),
+    Money: _money,
+    Amount: _amount,
+    Chance: lambda _, of: Rule(Kind.CHANCE, of=of),
+    Instant: lambda *_: Rule(Kind.HIDDEN),
+    Value: lambda *_: Rule(Kind.HIDDEN),
 }
-
-TOUCHPOINTS = PublishedMeasure(
-    name="touchpoints",
-    measure=measure_touchpoints,
-    result=Touchpoints,
-    tables={
-        "table": PublishedTable(
-            {
-                **dict.fromkeys(("place", "stage", "touchpoint", "channel", "owner"), LABEL),
-                **_SEQUEL,
-                "weakest": Rule(Kind.RANK, of="lost"),
-            },
-            influence="places",
-            on=("place",),
-            key=("place",),
-        ),
-        "by_stage": PublishedTable(
-            {"stage": LABEL, **_SEQUEL}, influence="stages", on=("stage",), key=("stage",)
-        ),
-        "by_channel": PublishedTable(
-            {"channel": LABEL, **_SEQUEL}, influence="channels", on=("channel",), key=("channel",)
-        ),
-        "whole": PublishedTable(_SEQUEL, influence="whole", on=(), key=()),
-    },
-    numbers={"customers": CUSTOMERS, "journeys": JOURNEYS, "contacts": CONTACTS},
-    names={"channels": ("by_channel", "channel"), "stages": ("by_stage", "stage")},
-)
-
-_ENDS = [
-    f"{end}{of}" for end in ("source", "target") for of in ("", "_touchpoint", "_channel", "_stage")
-]
 
 
 def _contacts_at_source(part: Summary) -> pl.DataFrame:
@@ -200,103 +400,66 @@ def _journeys_begun(part: Summary) -> pl.DataFrame:
     return part.starts.select(total=pl.col("n").sum().cast(pl.Int64))
 
 
-TRANSITIONS = PublishedMeasure(
-    name="transitions",
-    measure=partial(measure_transitions, by="place"),
-    result=Transitions,
-    tables={
-        "table": PublishedTable(
-            {
-                **dict.fromkeys(_ENDS, LABEL),
-                "n": CONTACTS,
-                "share": _share("n", of="total"),
-                "wait": Rule(Kind.TIME, of="n"),
-                "total": TOTAL,
-                "open_n": TOTAL,
-            },
-            influence="moves",
-            on=("source", "target"),
-            key=("source", "target"),
-            customers=None,
-            keep_hidden=False,
-            totals=_contacts_at_source,
-        )
-    },
-    numbers={"contacts": CONTACTS},
+PUBLISHED: tuple[Published, ...] = (
+    Published(
+        "touchpoints",
+        "cxlib.measures.touchpoints:measure_touchpoints",
+        by_period=True,
+        keep_hidden=True,
+        weights={"table": "places", "by_stage": "stages", "by_channel": "channels"},
+        names={"channels": ("by_channel", "channel"), "stages": ("by_stage", "stage")},
+    ),
+    Published(
+        "transitions",
+        "cxlib.measures.transitions:measure_transitions",
+        options={"by": "place"},
+        by_period=True,
+        weights={"table": "moves"},
+        totals=_contacts_at_source,
+    ),
+    Published(
+        "first_contacts",
+        "cxlib.measures.first_contacts:measure_first_contacts",
+        by_period=True,
+        keep_hidden=True,
+        weights={"table": "first_places", "by_channel": "first_channels", "whole": "whole"},
+        totals=_journeys_begun,
+        plain=("within",),
+    ),
+    Published(
+        "stage_funnel",
+        "cxlib.measures.stage_funnel:measure_stage_funnel",
+        by_period=True,
+        keep_hidden=True,
+        weights={"table": "stages"},
+    ),
+    Published(
+        "perception",
+        "cxlib.measures.perception:measure_perception",
+        at={"group": "touchpoint"},
+        plain=("by",),
+    ),
+    Published("experience_curve", "cxlib.measures.experience:measure_experience_curve"),
+    Published(
+        "spectrum",
+        "cxlib.measures.experience:measure_spectrum",
+        at={"group": "touchpoint"},
+        plain=("by",),
+    ),
+    Published(
+        "priorities",
+        "cxlib.opportunities.priorities:list_priorities",
+        adds_up=False,
+        plain=("findings",),
+        hidden=("nothing",),
+    ),
 )
+"""Everything that follows from its columns; the order is that in which it is published."""
 
-_BEGINNING: dict[str, Rule] = {
-    "journeys": JOURNEYS,
-    "first_journeys": Rule(Kind.CUSTOMERS, adds_up=True),
-    "share": _share("journeys", of="total", open=None),
-    "goal": _share("goal_n", of="journeys"),
-    "lost": _share("silent_n", "declined_n", of="journeys"),
-    "time_to_goal": Rule(Kind.TIME, of="goal_n"),
-    **dict.fromkeys(("goal_n", "declined_n", "silent_n", "done_n", "open_n"), JOURNEYS),
-    "total": TOTAL,
-}
+NAMES: tuple[str, ...] = tuple(published.name for published in PUBLISHED)
 
-FIRST_CONTACTS = PublishedMeasure(
-    name="first_contacts",
-    measure=measure_first_contacts,
-    result=FirstContacts,
-    tables={
-        "table": PublishedTable(
-            {
-                **dict.fromkeys(("place", "stage", "touchpoint", "channel", "owner"), LABEL),
-                **_BEGINNING,
-            },
-            influence="first_places",
-            on=("place",),
-            key=("place",),
-            customers=None,
-            totals=_journeys_begun,
-        ),
-        "by_channel": PublishedTable(
-            {"channel": LABEL, **_BEGINNING},
-            influence="first_channels",
-            on=("channel",),
-            key=("channel",),
-            customers=None,
-            totals=_journeys_begun,
-        ),
-        "whole": PublishedTable(
-            _BEGINNING, influence="whole", on=(), key=(), customers=None, totals=_journeys_begun
-        ),
-    },
-    numbers={"journeys": JOURNEYS},
-    plain=("within",),
-)
 
-STAGE_FUNNEL = PublishedMeasure(
-    name="stage_funnel",
-    measure=measure_stage_funnel,
-    result=StageFunnel,
-    tables={
-        "table": PublishedTable(
-            {
-                "stage": LABEL,
-                "customers": CUSTOMERS,
-                "journeys": JOURNEYS,
-                "began": JOURNEYS,
-                "further": _share("progress_n", "goal_n", of="journeys"),
-                "progress": _share("progress_n", of="journeys"),
-                "goal": _share("goal_n", of="journeys"),
-                "lost": _share("silent_n", "declined_n", of="journeys"),
-                "done": _share("done_n", of="journeys"),
-                "open": _share("open_n", of="journeys", open=None),
-                "time": Rule(Kind.TIME, of="progress_n"),
-                **dict.fromkeys(
-                    ("progress_n", "goal_n", "declined_n", "silent_n", "done_n", "open_n"), JOURNEYS
-                ),
-            },
-            influence="stages",
-            on=("stage",),
-            key=("stage",),
-        )
-    },
-    numbers={"journeys": JOURNEYS},
-)
-
-MEASURES: tuple[PublishedMeasure, ...] = (TOUCHPOINTS, TRANSITIONS, FIRST_CONTACTS, STAGE_FUNNEL)
-"""Everything that a snapshot answers."""
+@cache
+def measure_named(name: str) -> PublishedMeasure:
+    """Return what is published under a name of `NAMES`."""
+    return next(p for p in PUBLISHED if p.name == name).derive()

@@ -128,7 +128,7 @@ class Rule:
     settled: str | None = None
     adds_up: bool = False
     width: float | None = None
-    ends: tuple[str, str] | None = None
+    ends: tuple[str, ...] | None = None
 
 
 def protect_customers(count: pl.Expr, *, k: int) -> pl.Expr:
@@ -230,9 +230,10 @@ def protect(
         )
     asked = _Asked(frame.schema, rules, on if NUMBER in frame.columns else None, k, spread)
     first = customers or next(c for c, r in rules.items() if r.kind is Kind.COUNT)
-    frame = frame.with_columns(
-        _people=asked.count(first), _unit=asked.base(rules[first])
-    ).with_columns(_shown=(pl.col("_people") >= pl.max_horizontal("_unit", 2 * k)))
+    frame = frame.with_columns(**asked.bases()).with_columns(**asked.counts())
+    frame = frame.with_columns(_people=asked.count(first), _unit=asked.base(first)).with_columns(
+        _shown=(pl.col("_people") >= pl.max_horizontal("_unit", 2 * k))
+    )
     made: dict[str, pl.Expr] = {}
     for column, rule in rules.items():
         if column in table.columns:
@@ -256,7 +257,7 @@ def _check_complete(table: pl.DataFrame, rules: Mapping[str, Rule]) -> None:
         )
 
 
-def _ends(column: str, rule: Rule) -> tuple[str, str]:
+def _ends(column: str, rule: Rule) -> tuple[str, ...]:
     return rule.ends or (f"{column}_low", f"{column}_high")
 
 
@@ -285,7 +286,7 @@ class _Asked:
         ends = [c for c in _ends(column, rule) if c in self.schema]
         match rule.kind:
             case Kind.CUSTOMERS | Kind.COUNT:
-                return {column: protect_count(self.count(column), self.base(rule), k=self.k)}
+                return {column: protect_count(self.count(column), self.base(column), k=self.k)}
             case Kind.SUM:
                 amount, enough = self._amount(column, rule)
                 return {column: pl.when(enough).then(amount)}
@@ -302,18 +303,35 @@ class _Asked:
             case _:
                 return {}
 
-    def base(self, rule: Rule) -> pl.Expr:
-        """What the counts of a rule are multiples of."""
-        if rule.heaviest is None:
-            return pl.lit(self.k * rule.each)
-        return rounding_base(pl.col(f"_k_{rule.heaviest}").fill_null(0), k=self.k)
+    def bases(self) -> dict[str, pl.Expr]:
+        """What counts are multiples of; everything else rests on them, so they are found once."""
+        found = {}
+        for column, rule in self.rules.items():
+            if rule.kind in (Kind.CUSTOMERS, Kind.COUNT, Kind.TOTAL):
+                base = pl.lit(self.k * rule.each)
+                if rule.heaviest is not None:
+                    base = rounding_base(pl.col(f"_k_{rule.heaviest}").fill_null(0), k=self.k)
+                found[f"_base_{column}"] = base
+        return found
+
+    def counts(self) -> dict[str, pl.Expr]:
+        """Every count, rounded."""
+        return {
+            f"_n_{c}": _rounded(pl.col(c).fill_null(0).cast(pl.Int64), self.base(c))
+            for c, rule in self.rules.items()
+            if rule.kind in (Kind.CUSTOMERS, Kind.COUNT) and c in self.schema
+        }
+
+    def base(self, column: str) -> pl.Expr:
+        """What a count is a multiple of."""
+        return pl.col(f"_base_{column}")
 
     def count(self, column: str) -> pl.Expr:
         """A count, rounded."""
-        return _rounded(pl.col(column).fill_null(0).cast(pl.Int64), self.base(self.rules[column]))
+        return pl.col(f"_n_{column}")
 
     def _enough(self, of: str) -> pl.Expr:
-        return self.count(of) >= LEAST_STEPS * self.base(self.rules[of])
+        return self.count(of) >= LEAST_STEPS * self.base(of)
 
     def _of_everybody(self, column: str) -> pl.Expr:
         """Return a figure of everybody and the whole time, on every row."""
@@ -325,7 +343,7 @@ class _Asked:
         exact = f"{EXACT}{of}"
         if self.same is None or exact not in self.schema:
             return pl.col(column)
-        few = pl.col(exact) < (LEAST_STEPS - 1) * self.base(self.rules[of])
+        few = pl.col(exact) < (LEAST_STEPS - 1) * self.base(of)
         return pl.when(~few).then(column).otherwise(self._of_everybody(column))
 
     def _share(self, column: str, ends: list[str], rule: Rule) -> dict[str, pl.Expr]:
@@ -335,7 +353,7 @@ class _Asked:
             value, enough = pl.col(column), pl.col("_people") >= LEAST_STEPS * pl.col("_unit")
         else:
             whole, enough = self.count(rule.of), self._enough(rule.of)
-            step = (self.base(self.rules[(*rule.cases, rule.of)[0]]) / whole).clip(_FINEST_SHARE)
+            step = (self.base((*rule.cases, rule.of)[0]) / whole).clip(_FINEST_SHARE)
             still_open = self.count(rule.open) if rule.open else pl.lit(0)
             low, high, value = pl.lit(0.0), pl.lit(1.0), self._value(column, rule.of)
             if rule.cases:
@@ -364,7 +382,7 @@ class _Asked:
             made = {c: _two_digits(e, self.schema[c]) for c, e in values.items()}
         else:
             width = rule.width or self.spread
-            step = width * self.base(self.rules[of]) / (2 * self.count(of))
+            step = width * self.base(of) / (2 * self.count(of))
             step = step.clip(_FINEST_MEAN)
             made = {column: ((values[column] / step).round() * step).round(4) + 0.0}
             for end in ends:
@@ -377,9 +395,9 @@ class _Asked:
         of = rule.of or column
         values = {c: self._value(c, of) for c in (column, *ends)}
         if rule.kind in (Kind.STEPS, Kind.TOTAL):
-            step = self.base(rule)
+            step = self.base(column)
             if rule.kind is Kind.STEPS:
-                step = (self.base(self.rules[of]) / self.count(of)).clip(_FINEST_SHARE)
+                step = (self.base(of) / self.count(of)).clip(_FINEST_SHARE)
             values[column] = (values[column] / step).round() * step
             for end in ends:
                 values[end] = _outwards(values[end], step, down=end == _ends(column, rule)[0])

@@ -173,7 +173,7 @@ class Snapshot:
         Parameters
         ----------
         measure
-            One of ``manifest["measures"]`` (see `cxlib.publish.published`).
+            One of ``manifest["measures"]`` (see `cxlib.publish.rules`).
         segment
             Dimension and value out of `segments`; None for all customers.
         period
@@ -188,7 +188,7 @@ class Snapshot:
             for parts of this kind.
         """
         from cxlib.publish.answers import read_answer
-        from cxlib.publish.published import measure_named
+        from cxlib.publish.rules import measure_named
         from cxlib.summary import Selection
 
         published = self.manifest["measures"]
@@ -219,7 +219,7 @@ class Snapshot:
             )
         if wanted is not None and not by_period:
             raise InputError(f"{measure} is published for the whole time only.")
-        if segment and measure not in self.manifest.get("by_segment", [measure]):
+        if segment and measure and measure not in self.manifest.get("by_segment", [measure]):
             raise InputError(f"{measure} is published for all customers together only.")
         segments: list[tuple[str, str] | None] = [None, *self.segments]
         chosen = None if segment is None else (segment[0], segment[1])

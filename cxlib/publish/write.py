@@ -34,10 +34,9 @@ from cxlib.publish.influence import Influence, measure_influence
 from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, switch_to
 from cxlib.publish.predictions import NAME as PREDICTIONS
 from cxlib.publish.predictions import check_predictions, write_predictions
-from cxlib.publish.published import NAMES, measure_named
 from cxlib.publish.rare import fold_rare_touchpoints
 from cxlib.publish.rounding import rounding_base, smallest_shown
-from cxlib.publish.rules import PublishedMeasure, PublishedTable
+from cxlib.publish.rules import NAMES, PublishedMeasure, PublishedTable, measure_named
 from cxlib.publish.selections import Choices, find_choices
 from cxlib.publish.small_groups import EXACT, Kind, Rule, protect, protect_number
 from cxlib.publish.snapshot import Snapshot
@@ -97,7 +96,7 @@ def publish(
 ) -> Snapshot:
     """Publish a snapshot of a workspace: finished answers in which no small group can be seen.
 
-    The measures of `cxlib.publish.published` are answered for every segment, or all customers, and
+    The measures of `cxlib.publish.rules` are answered for every segment, or all customers, and
     where they are of the summary, every range of periods, or all. One that the log cannot answer is
     left out. What small groups are protected from, and how, is written in
     ``docs/decisions/0001-small-groups.md``. The snapshot is checked before it is served; a snapshot
@@ -115,7 +114,7 @@ def publish(
     only
         Names of the dashboards that may be opened on the snapshot; None for all.
     answers
-        What is answered, of `ANSWERS`: `cxlib.publish.published.NAMES`, ``"findings"``, and
+        What is answered, of `ANSWERS`: `cxlib.publish.rules.NAMES`, ``"findings"``, and
         ``"predictions"`` (what could break next, with its backtest); None for everything.
     progress
         Called with a line of text at each step.
@@ -225,8 +224,8 @@ def _write_measure(
         kept = {f.name: getattr(result, f.name) for f in fields(result)}
         for name in (*measure.tables, "where"):
             del kept[name]
-        _check_fields(measure, kept)
         kept |= {name: rounded[number] for name, rounded in numbers.items()}
+        kept |= dict.fromkeys(measure.hidden, "")
         kept["observed_until"] = choices.until
         for name, (field, column) in measure.names.items():
             shown = set(frames[field][column])
@@ -258,15 +257,6 @@ def _protected(
         spread=_spread(log.workspace, below),
     ).select(*answers[0].columns, NUMBER)
     return safe if table.keep_hidden else safe.filter(pl.col(table.first).is_not_null())
-
-
-def _check_fields(measure: PublishedMeasure, fields: Mapping[str, Any]) -> None:
-    known = {*measure.numbers, *measure.names, *measure.plain, "observed_until"}
-    if unruled := fields.keys() - known:
-        raise InputError(
-            f"nothing says how {min(unruled)} of {measure.name} may be published: declare it in "
-            "the `figures` of its result, or name it in `plain` if it is about no customers."
-        )
 
 
 def _parts(summary: Summary, choices: Choices) -> list[Summary]:
@@ -348,7 +338,11 @@ def _same_rows(answers: list[pl.DataFrame], table: PublishedTable) -> pl.DataFra
     figures = pl.col([c for c in answers[0].columns if c not in labels or c in table.key])
     return pl.concat(
         rows.join(
-            frame.select(figures), on=list(table.key), how="left", maintain_order="left"
+            frame.select(figures),
+            on=list(table.key),
+            how="left",
+            nulls_equal=True,
+            maintain_order="left",
         ).select(*answers[0].columns, pl.lit(number, pl.UInt32).alias(NUMBER))
         for number, frame in enumerate(answers)
     )
@@ -436,7 +430,9 @@ def _nameable(
     bases = _weights(whole, table, weights)
     base = pl.Series(_bases(bases, table.rules[table.first], rows=len(whole), k=k))
     named = whole.filter(pl.col(table.first) >= 2 * base).select(table.key)
-    return rounded.join(named, on=list(table.key), how="semi", maintain_order="left")
+    return rounded.join(
+        named, on=list(table.key), how="semi", nulls_equal=True, maintain_order="left"
+    )
 
 
 def _protect_number(exact: int, rule: Rule, whole: pl.DataFrame, *, k: int) -> int:

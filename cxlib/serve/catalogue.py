@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxlib.errors import InputError
+from cxlib.views import VIEWS, entry
 
 __all__ = ["Dashboard", "read_catalogue"]
 
@@ -31,8 +32,9 @@ class Dashboard:
 def read_catalogue(folder: Path) -> tuple[Dashboard, ...]:
     """Read the dashboards in `folder`: every notebook there whose name does not start with ``_``.
 
-    Title and summary are `title` and `summary` under ``cx`` in the notebook's metadata, else the
-    first heading and the first paragraph of its first text cell.
+    Title and summary are those of the view of the same name (`cxlib.views`), which also come first;
+    of other notebooks `title` and `summary` under ``cx`` in the metadata, else the first heading
+    and the first paragraph of the first text cell.
 
     Raises
     ------
@@ -47,7 +49,10 @@ def read_catalogue(folder: Path) -> tuple[Dashboard, ...]:
     paths = sorted(p for p in folder.glob("*.ipynb") if not p.name.startswith(("_", ".")))
     if not paths:
         raise InputError(f"{folder} holds no dashboard: no notebook (.ipynb) is in it.")
-    return tuple(_read_dashboard(path) for path in paths)
+    order = {name: place for place, name in enumerate(VIEWS)}
+    return tuple(
+        _read_dashboard(path) for path in sorted(paths, key=lambda p: order.get(p.stem, len(VIEWS)))
+    )
 
 
 def _read_dashboard(path: Path) -> Dashboard:
@@ -61,6 +66,9 @@ def _read_dashboard(path: Path) -> Dashboard:
         told = notebook.get("metadata", {}).get("cx", {})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path.name} is not a notebook: {error}.") from error
+    if path.stem in VIEWS:
+        view = entry(path.stem)
+        return Dashboard(view.name, view.title, view.summary, path)
     text = next((_source(c) for c in cells if c.get("cell_type") == "markdown"), "")
     heading = re.search(r"^#+\s+(.+)$", text, re.MULTILINE)
     paragraph = re.search(r"^(?!#|\s*$|[<*>-])(.+)$", text, re.MULTILINE)

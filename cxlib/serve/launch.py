@@ -33,7 +33,7 @@ WAITING = 128
 """Connections that wait where the server does not answer yet."""
 TEMPLATE = "cx"
 PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
-"""Where plotly.js is given out, once for all figures; `cxlib.panels.figure_widget` asks there."""
+"""Where plotly.js is given out, once for all figures; that of the views asks there."""
 EXTENSIONS = [
     "@jupyter-widgets/jupyterlab-manager",
     "@voila-dashboards/widgets-manager8",

@@ -27,6 +27,8 @@ import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
+from cxlib.views import VIEWS
+
 __all__ = ["IDLE_THREADS", "LENGTH", "main", "read_message", "threads"]
 
 LENGTH = struct.Struct("!I")
@@ -36,7 +38,7 @@ IMPORTED = (
     "ipykernel.ipkernel",
     "ipykernel.kernelapp",
     "ipywidgets",
-    "cxlib.panels",
+    *(f"cxlib.views.{name}.view" for name in VIEWS),
     "cxlib.publish.answers",
     "cxlib.publish.findings",
     "cxlib.publish.rules",

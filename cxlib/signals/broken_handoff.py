@@ -25,8 +25,9 @@ from cxlib.arrivals.planned import (
     place_of,
 )
 from cxlib.grounds.additive import Floats
-from cxlib.grounds.cells import LEAST_SPREAD, Z95, no_cells
+from cxlib.grounds.cells import LEAST_SPREAD, no_cells
 from cxlib.grounds.expectation import natural_spread
+from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Signal
 
 __all__ = ["BROKEN_HANDOFF", "MIN_LIKE", "judge_planned", "measure_plan"]

@@ -11,8 +11,9 @@ from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.open_hours import OpenHours
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.additive import Block, Floats, add_up
-from cxlib.grounds.cells import Z95, Grid, no_cells
+from cxlib.grounds.cells import Grid, no_cells
 from cxlib.grounds.faults import Fault, Site, row_before
+from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.means import judge_mean, towards_harm
 from cxlib.grounds.strata import LOG_STEP
@@ -193,7 +194,7 @@ DELAY = Signal(
     counts=Counts(
         "history_waits",
         around="environment_waits",
-        places=lambda places: places["initiated_by"] == "customer",
+        # what the company sends is late, too, where it comes later than before or than to others
         units=("transition",),
     ),
     judge=judge_delay,

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
-from cxlib.grounds.cells import Z95, Grid, no_cells
+from cxlib.grounds.cells import Grid, no_cells
 from cxlib.grounds.faults import Fault, Site
+from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean, towards_harm
 

@@ -20,13 +20,13 @@ from cxlib.grounds.additive import Block, Cells, Floats
 from cxlib.grounds.cells import (
     LEAST_SPREAD,
     NULL_DF,
-    Z95,
     Grid,
     no_cells,
     share_frame,
 )
 from cxlib.grounds.expectation import MIN_N, expect_cells
 from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect
+from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.ways import (
     MIN_OTHERS,

@@ -15,12 +15,13 @@ from cxlib.brief.printing import ARGUMENTS
 from cxlib.datasets import sample_paths
 from cxlib.ingest import read_customers, read_events, read_ratings
 from cxlib.journey_map import read_journey_map
-from cxlib.panels import draw_findings_first_paint, draw_first_paint
 from cxlib.publish import Snapshot, publish
 from cxlib.store import Workspace, build_workspace
+from cxlib.views import VIEWS as NAMES
+from cxlib.views import view_named
 
 ROOT = Path(__file__).resolve().parents[2]
-VIEWS = {"journey_map": draw_first_paint, "fragmentation": draw_findings_first_paint}
+VIEWS = {name: view_named(name).first_paint for name in NAMES}
 LIVE = "html[data-cx=live]"
 TAKES_MS = 90_000
 

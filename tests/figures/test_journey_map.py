@@ -9,7 +9,6 @@ import pytest
 from figure_results import CHANNELS, PLACES, STAGES, touchpoints, transitions, transitions_by_name
 
 from cxlib.errors import InputError, UnknownNameError
-from cxlib.figures.cards import next_moves, page_style, touchpoint_cards, touchpoint_details
 from cxlib.figures.map_layout import (
     CELL_ROWS,
     COLUMN_PX,
@@ -27,6 +26,8 @@ from cxlib.figures.touchpoints import (
     plot_touchpoints,
     weakest_marks,
 )
+from cxlib.views.journey_map.cards import next_moves, touchpoint_cards, touchpoint_details
+from cxlib.views.shared.style import page_style
 
 BASKET = Place("web basket", "web", "conversion")
 TRACES = (

@@ -23,11 +23,11 @@ from cxlib.fragmentation import measure_fragmentation, read_arrivals
 from cxlib.fragmentation.details import detail_findings
 from cxlib.grounds.faults import Site, plant_fault
 from cxlib.opening_hours import Calendar, parse_opening_hours
-from cxlib.panels.finding_words import behind_detail
 from cxlib.publish.findings import protect_details
 from cxlib.signals import SIGNALS
 from cxlib.signals.delay import DELAYED
 from cxlib.store import Workspace
+from cxlib.views.fragmentation.written import behind_detail
 
 WEEKDAYS = "Mon-Fri 08:00-18:00"
 PHONE = [i for i in range(SIZE) if i % 4 == 3]

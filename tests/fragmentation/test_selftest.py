@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+from fragmentation.walks import count, walk_log
 
-from cxlib.fragmentation.selftest import shuffle_touchpoints
+from cxlib.fragmentation import selftest
+from cxlib.fragmentation.selftest import replicate, shuffle_touchpoints
 from cxlib.grounds.faults import AGAIN, SENT_BACK, Site
 from cxlib.grounds.faults import plant_fault as plant
 from cxlib.signals import SIGNALS
@@ -140,3 +142,25 @@ def test_shuffled_touchpoints_keep_what_they_must():
         assert pairs == [{(0, 1.0), (1, 2.0)}, {(1, 5.0), (0, 6.0)}]
         seen.add(shuffled["place"][0])
     assert seen == {0, 1}
+
+
+def test_what_one_half_of_the_customers_shows_the_other_shows_too(monkeypatch):
+    """Planted for all: found again at about its size. For the even ones alone: not."""
+    log = walk_log(11, customers=12_000, fault=("abandonment", 1, 4))
+    clean = walk_log(11, customers=12_000)
+    half = np.concatenate([log[log[:, 0] % 2 == 0], clean[clean[:, 0] % 2 == 1]])
+    found = []
+    for table in (log, half):
+
+        def counted(_, part, table=table):
+            return count(table[np.isin(table[:, 0], part["customer"].to_numpy())])
+
+        monkeypatch.setattr(selftest, "_count", counted)
+        rows = pl.DataFrame({"customer": np.unique(table[:, 0]).astype(np.int64)})
+        found.append(replicate(None, rows).filter(source="t1", target="t4", ground="like"))
+    both, one = found
+    assert sorted(both["half"]) == [0, 1]
+    assert both["same"].all()
+    assert 0.6 < both["ratio"].median() < 1.6
+    assert one["half"].to_list() == [0]
+    assert one["ratio"][0] < 0.5

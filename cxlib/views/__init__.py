@@ -1,0 +1,100 @@
+"""Published views: what a stakeholder sees of a snapshot, one folder a view.
+
+A view declares what can be chosen (`cxlib.views.shared.filters.Filter`) and what stands on its page
+(`cxlib.views.shared.parts`). From that follow its state (traits), the address that carries it, its
+widgets, what its page shows before it is live, its file without a server, and its entry on the home
+page. It reads finished answers only and changes nothing but its state, so that a test can drive it
+by setting a trait. How to add one: docs/adding-a-view.md.
+
+Nothing is loaded before it is used: a view does not pay for the others.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxlib.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from cxlib.views.shared.view import View
+
+__all__ = ["VIEWS", "Entry", "entry", "open_view", "view_named"]
+
+VIEWS = ("journey_map", "fragmentation")
+"""The views, in the order in which the home page lists them: each a folder here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of a view without loading it.
+
+    Attributes
+    ----------
+    name
+        Name of its folder, and last part of its address.
+    title, summary
+        The question it answers, and its line on the home page.
+    asks
+        Answers that must be published for it, see `cxlib.publish`.
+    """
+
+    name: str
+    title: str
+    summary: str
+    asks: tuple[str, ...]
+
+
+def entry(name: str) -> Entry:
+    """Return what the words of a view say about it.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such view.
+
+    Examples
+    --------
+    >>> entry("journey_map").title
+    'Where customers get lost'
+    """
+    if name not in VIEWS:
+        raise UnknownNameError("dashboard", name, VIEWS)
+    words = import_module(f"cxlib.views.{name}.words")
+    return Entry(name, words.TITLE, words.SUMMARY, tuple(words.ASKS))
+
+
+def view_named(name: str) -> type[View]:
+    """Return the class of a view.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such view.
+    """
+    if name not in VIEWS:
+        raise UnknownNameError("dashboard", name, VIEWS)
+    found: type[View] = import_module(f"cxlib.views.{name}.view").VIEW
+    return found
+
+
+def open_view(name: str, workspace: str | Path | None = None, **options: Any) -> View:
+    """Open a view of what was published last: the one line of a dashboard's notebook.
+
+    Parameters
+    ----------
+    name
+        One of `VIEWS`.
+    workspace
+        Folder of the workspace, or of one snapshot; None: what the server names
+        (``CX_WORKSPACE``), else ``workspace`` beside the folder of the notebook.
+    options
+        Of the view: ``theme``.
+    """
+    from cxlib.publish import Snapshot
+
+    folder = workspace or os.environ.get("CX_WORKSPACE", "../workspace")
+    return view_named(name)(Snapshot.open(folder), **options)

@@ -1,0 +1,1 @@
+"""Which handoffs break, for whom, how sure that is, and what to do."""

@@ -1,0 +1,1 @@
+"""The journey map: where customers get lost, for whom, by which channel, and when."""

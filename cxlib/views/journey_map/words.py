@@ -1,0 +1,65 @@
+"""Every text of the journey map."""
+
+from __future__ import annotations
+
+from cxlib.views.shared.words import INTERVALS, SMALL, FigureText
+
+TITLE = "Where customers get lost"
+SUMMARY = (
+    "The journey map: how many customers meet you where, where they go next, and after which "
+    "touchpoints they get lost."
+)
+ASKS = ("touchpoints", "transitions", "first_contacts", "stage_funnel")
+
+COLOUR = "Colour"
+COLOURS = {"lost": "Lost", "go_on": "Go on", "open": "Still open", "rating": "Rating"}
+TOUCHPOINT, NO_TOUCHPOINT = "Touchpoint", "None selected"
+UNKNOWN_COLOUR = "This link asks for a colouring that does not exist."
+UNKNOWN_TOUCHPOINT = "This link asks for a touchpoint that is not published."
+
+CUSTOMERS, CONTACTS, OWNER, RATING = "Customers", "Contacts", "Owner", "Rating"
+GO_ON, LOST, DONE, OPEN, NEXT = "Go on", "Lost", "Goal reached", "Still open", "Next contact"
+LOST_UNKNOWN = "not known: nobody was observed long enough"
+LOST_SHORT, LOST_SHORT_UNKNOWN = "lost {share}", "lost: not known"
+OF_CONTACTS, HALF_WITHIN = "{share} of contacts", "half within {wait}"
+RATED = "rating {rating}"
+WEAKEST = "weakest no. {rank}"
+NEXT_HEADING, AGAIN = "Where they go next", "again"
+TODO_HEADING = "What to do"
+TODO = (
+    "One of the three places where most customers get lost. Ask {owner} what customers find after "
+    "this contact, and why they stop there."
+)
+OWNED, SOME_OWNER = "{owner}, who owns it,", "whoever owns it"
+TOO_FEW = "Too few customers to be shown."
+HINT = "Select a touchpoint on the map, or here, to see what happens after it."
+NO_CONTACTS = "No contacts in this selection."
+BASIS = "{overall}{who}, data to {until}. In brackets: 95 % interval."
+OVERALL = "After a contact: go on {go_on} · lost {lost} · still open {open}. "
+TOO_FEW_TO_COUNT = "too few customers to count"
+TABLE = "Touchpoints in the order of the journey map; 95 % intervals in brackets."
+
+MAP = FigureText(
+    "Journey map",
+    "journey-map",
+    meaning="""
+<p><b>The map.</b> Columns are the stages of the journey, rows are channels, circles are
+touchpoints: the larger the circle, the more customers. The colour shows one figure at a time; its
+legend stands below the map. Bands are moves from one touchpoint to the next; the arrow heads point
+the way.</p>
+<p><b>Go on</b>: share of contacts after which the customer comes back within the same journey.
+<b>Lost</b>: nothing more comes for longer than the pause that ends a journey, or the journey ends
+in one of the outcomes the map calls a loss. <b>Still open</b>: too recent to say.
+<b>Goal reached</b>: nothing was left to come.</p>
+<p><b>Weakest links</b> (numbered on the map) are the touchpoints where most customers get lost for
+certain: customers times the lower end of the interval of “lost”.</p>
+<p><b>When it misleads.</b> That many customers get lost after a touchpoint does not prove that it
+drives them away: many come to an ad with little intent.</p>""",
+    sureness=f"""
+<p>This selection rests on {{customers}}. {INTERVALS}</p>
+<p>The log ends on {{until}}. Whoever was in touch shortly before may still come back: such contacts
+are “still open”, and never counted as lost.</p>
+<p>That many customers get lost after a touchpoint does not prove that the touchpoint drives them
+away: they may have come with less intent.</p>
+<p>{SMALL}</p>""",
+)

@@ -1,0 +1,150 @@
+"""A plotly figure as a widget that stays right and stays small, with all that belongs below it.
+
+`plotly.graph_objects.FigureWidget` copies the figure into its synced state only once, so that a
+page opened or reloaded later shows the figure as it was made, not as it is; and every instance
+carries five megabytes of JavaScript. `FigureWidget` here keeps the whole figure in one synced
+trait, which is right for whoever asks for it whenever, and lets the page load plotly.js once.
+
+Below a figure that has a `FigureText` stand its data as a table, what it means, how sure it is, and
+buttons that take it away as PNG, SVG and CSV: made in the page, so that no server keeps a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import plotly.graph_objects as go
+import traitlets
+from markupsafe import Markup
+
+from cxlib.figures.theme import CONFIG, LIGHT, dark_twins, theme_named
+from cxlib.views.shared import words
+from cxlib.views.shared.words import FigureText
+
+#: Where the server of the dashboards offers plotly.js, below its base address.
+PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
+
+
+def plotly_script() -> Path:
+    """Return the file plotly.js of the installed plotly, for a server to offer at `PLOTLY_PATH`."""
+    return Path(str(files("plotly") / "package_data" / "plotly.min.js"))
+
+
+class FigureWidget(anywidget.AnyWidget):
+    """Shows a `plotly.graph_objects.Figure` in JupyterLab and Voila.
+
+    Parameters
+    ----------
+    figure
+        The figure to show; replace it with `draw`.
+    text
+        What stands below it; None: nothing.
+
+    Attributes
+    ----------
+    clicked
+        Key of the last point clicked (its ``customdata``, where that is a string) and the number of
+        clicks so far: ``{"key": …, "count": …}``.
+    alt
+        Text alternative of the figure.
+    dark
+        The dark twin of every colour in the figure: the page swaps them where it is dark.
+    notes
+        Heading and HTML of everything that opens below the figure; the table is empty until
+        somebody asked for it.
+    csv
+        The data behind the figure, to be taken away; empty until somebody asked for it.
+    wanted
+        Whether the page asks for the data, table and CSV. Most visitors never do, and a table of
+        hundreds of rows is more to write and to send than everything else they see.
+    credit
+        Line below the title of a picture that is taken away: of what, and from when.
+    """
+
+    _esm = Path(__file__).parent / "figure_widget.js"
+
+    figure = traitlets.Dict().tag(sync=True)
+    config = traitlets.Dict().tag(sync=True)
+    alt = traitlets.Unicode().tag(sync=True)
+    dark = traitlets.Dict().tag(sync=True)
+    plotly_url = traitlets.Unicode().tag(sync=True)
+    clicked = traitlets.Dict().tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)
+    file = traitlets.Unicode().tag(sync=True)
+    notes: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
+    csv = traitlets.Unicode().tag(sync=True)
+    wanted = traitlets.Bool(False).tag(sync=True)
+    credit = traitlets.Unicode().tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self, figure: go.Figure | None = None, *, text: FigureText | None = None, **kwargs: Any
+    ) -> None:
+        base = os.environ.get("VOILA_BASE_URL")  # set by Voila, absent in JupyterLab
+        address = f"{base.rstrip('/')}/{PLOTLY_PATH}" if base else ""
+        said = {"failed": words.NOT_DRAWN, "download": words.DOWNLOAD}
+        super().__init__(config=dict(CONFIG), plotly_url=address, words=said, **kwargs)
+        self.text = text
+        self._drawn: go.Figure | None = None
+        self._words: list[list[str]] = []
+        self._write_data: Callable[[], tuple[str, str]] = lambda: ("", "")
+        if text is not None:
+            self.label, self.file = text.name, text.file
+        self.on_msg(self._answer)
+        self.observe(self._show_data, "wanted")
+        if figure is not None:
+            self.draw(figure)
+
+    def draw(self, figure: go.Figure) -> None:
+        """Show this figure from now on; the one that is shown already is left alone."""
+        if figure is self._drawn:
+            return
+        self._drawn = figure
+        with self.hold_sync():
+            meta = figure.layout.meta
+            self.alt = meta["alt"] if isinstance(meta, dict) and "alt" in meta else ""
+            text = figure.to_json(validate=False)
+            self.dark = dark_twins(text) if theme_named() is LIGHT else {}
+            self.figure = json.loads(text)
+
+    def write_below(self, data: Callable[[], tuple[str, str]], **filled: str) -> None:
+        """Write what stands below the figure.
+
+        Parameters
+        ----------
+        data
+            Writes the data behind it as a table in HTML, and as CSV; called when somebody asks.
+        **filled
+            What the texts of the figure leave open.
+        """
+        if self.text is None:
+            raise TypeError("a figure without a text has nothing below it")
+        self._write_data = data
+        self._words = [
+            [words.MEANING, str(Markup(self.text.meaning).format(**filled))],
+            [words.SURENESS, str(Markup(self.text.sureness).format(**filled))],
+        ]
+        self._show_data()
+
+    def note(self, heading: str) -> str:
+        """Return the HTML that opens below this heading."""
+        return self._write_data()[0] if heading == words.TABLE else dict(self.notes)[heading]
+
+    def _show_data(self, change: object = None) -> None:
+        if not self._words:
+            return
+        table, csv = self._write_data() if self.wanted else ("", "")
+        with self.hold_sync():
+            self.csv = csv
+            self.notes = [*self._words, [words.TABLE, table]]
+
+    def _answer(self, widget: object, content: dict[str, Any], buffers: list[bytes]) -> None:
+        """Hand plotly.js to a page that could not load it from the server."""
+        if content.get("type") == "plotly.js":
+            self.send({"type": "plotly.js"}, [plotly_script().read_bytes()])

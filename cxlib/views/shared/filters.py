@@ -1,0 +1,268 @@
+"""What can be chosen on a view: declared once; its trait, its widget and its place in the address
+follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import ipywidgets as widgets
+import traitlets
+
+from cxlib.views.shared import words
+
+__all__ = [
+    "ALL",
+    "Filter",
+    "Option",
+    "choice_filter",
+    "follow",
+    "names",
+    "period",
+    "period_filter",
+    "period_label",
+    "period_options",
+    "segment",
+    "segment_filter",
+    "segment_options",
+    "select",
+]
+
+ALL = ""
+"""Value of the first option of every filter: no filter. (None would leave a dropdown blank.)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One value that can be chosen: as it stands in an address, as people read it, and itself."""
+
+    text: str
+    label: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Filter:
+    """Something that can be chosen on a view.
+
+    Attributes
+    ----------
+    trait
+        Its trait in the state of the view; None is "nothing chosen".
+    options
+        What may be chosen, of the view: asked for once, or whenever it matters where it `moves`.
+    unknown
+        What is said where a link asks for something that is not among them.
+    label
+        Above its dropdown.
+    every
+        What "nothing chosen" is called; None: something always is, from the start the first.
+    address
+        Its name in the address; empty: that of the trait.
+    css
+        Class of its widget.
+    narrows
+        Whether it changes what all is about; else it opens or colours something within that.
+    kind
+        ``select``, ``range`` (of periods), or empty: chosen by other means than a widget of its
+        own.
+    in_row
+        Whether it stands in the row of filters; else where a `Chosen` part puts it.
+    named
+        Whether its label belongs to what is said of the selection: ``from channel: web``.
+    moves
+        Whether the options depend on what else is chosen.
+    usual
+        Of the view: the value that an address need not say.
+    """
+
+    trait: str
+    options: Callable[[Any], Sequence[Option]]
+    unknown: str
+    label: str = ""
+    every: str | None = None
+    address: str = ""
+    css: str = ""
+    narrows: bool = True
+    kind: str = "select"
+    in_row: bool = True
+    named: bool = False
+    moves: bool = False
+    usual: Callable[[Any], Any] | None = None
+
+    @property
+    def parameter(self) -> str:
+        """Name in the address."""
+        return self.address or self.trait
+
+    def widget(self, view: Any) -> widgets.Widget:
+        """Make its widget, tied to the state of the view both ways."""
+        if self.kind == "range":
+            made = period_filter(view.answers.periods, view.answers.period_unit)
+            last = len(view.answers.periods) - 1
+            traitlets.link(
+                (view.state, self.trait),
+                (made, "index"),
+                # The whole range is no filter: its answers are there already.
+                transform=(
+                    lambda p: p or (0, last),
+                    lambda i: None if tuple(i) == (0, last) else i,
+                ),
+            )
+            return made
+        options = [(option.label, option.value) for option in view.options(self)]
+        first = [] if self.every is None else [(self.every, ALL)]
+        made = select(self.label, [*first, *options], css=self.css)
+        if len(options) < 2 and self.narrows and self.trait != "segment":
+            made.layout.display = "none"
+        follow(view.state, self.trait, made)
+        return made
+
+
+def segment() -> Filter:
+    """Choose a group of customers: its value is ``(dimension, value)``."""
+    return Filter(
+        trait="segment",
+        label=words.CUSTOMERS,
+        every=words.ALL_CUSTOMERS,
+        options=lambda view: segment_options(view.answers.segments),
+        unknown=words.UNKNOWN_SEGMENT,
+        css="cx-segment",
+    )
+
+
+def period() -> Filter:
+    """Choose the first and the last period: its value is a pair of their positions."""
+    return Filter(
+        trait="period",
+        label=words.PERIOD,
+        options=lambda view: period_options(view.answers.periods, view.answers.period_unit),
+        unknown=words.UNKNOWN_PERIOD,
+        kind="range",
+    )
+
+
+def names(known: Iterable[str]) -> list[Option]:
+    """Return options that are called what they are."""
+    return [Option(name, name, name) for name in known]
+
+
+def segment_options(segments: Sequence[tuple[str, str]]) -> list[Option]:
+    """Return every segment, in an address as ``persona:planner``."""
+    return [Option(f"{d}:{v}", segment_label((d, v)), (d, v)) for d, v in segments]
+
+
+def segment_label(chosen: tuple[str, str]) -> str:
+    """Name a segment as people write it.
+
+    Examples
+    --------
+    >>> segment_label(("customer_type", "regular"))
+    'customer type: regular'
+    """
+    return f"{chosen[0].replace('_', ' ')}: {chosen[1]}"
+
+
+def period_options(periods: Sequence[date], unit: str) -> list[Option]:
+    """Return every range of periods; a single one is written by its name alone.
+
+    Examples
+    --------
+    >>> [o.text for o in period_options([date(2025, 6, 1), date(2025, 7, 1)], "month")]
+    ['2025-06', '2025-06..2025-07', '2025-07']
+    """
+    texts = [_period_text(start, unit) for start in periods]
+    labels = [period_label(start, unit) for start in periods]
+    return [
+        Option(
+            texts[a] if a == b else f"{texts[a]}..{texts[b]}",
+            labels[a] if a == b else f"{labels[a]}–{labels[b]}",
+            (a, b),
+        )
+        for a in range(len(texts))
+        for b in range(a, len(texts))
+    ]
+
+
+def _period_text(start: date, unit: str) -> str:
+    if unit == "month":
+        return f"{start:%Y-%m}"
+    return f"{start.year}-Q{(start.month + 2) // 3}" if unit == "quarter" else start.isoformat()
+
+
+def period_label(start: date, unit: str) -> str:
+    """Name a period by its first day, as shortly as its length allows.
+
+    Examples
+    --------
+    >>> [period_label(date(2026, 3, 30), unit) for unit in ("day", "week", "month", "quarter")]
+    ['30 Mar 2026', '30 Mar–5 Apr 2026', 'Mar 2026', 'Q1 2026']
+    """
+    if unit == "month":
+        return f"{start:%b %Y}"
+    if unit == "quarter":
+        return f"Q{(start.month + 2) // 3} {start.year}"
+    if unit == "week":
+        end = start + timedelta(days=6)
+        first = f"{start.day}" if start.month == end.month else f"{start.day} {start:%b}"
+        return f"{first}–{end.day} {end:%b} {end.year}"
+    return f"{start.day} {start:%b} {start.year}"
+
+
+# ---- widgets -------------------------------------------------------------------------------------
+
+
+def select(label: str, options: Sequence[tuple[str, object]], *, css: str = "") -> widgets.Dropdown:
+    """Make a dropdown that stands below its label."""
+    dropdown = widgets.Dropdown(
+        options=list(options), description=label, style={"description_width": "initial"}
+    )
+    if css:
+        dropdown.add_class(css)
+    return dropdown
+
+
+def segment_filter(segments: Sequence[tuple[str, str]]) -> widgets.Dropdown:
+    """Choose a segment: its value is ``(dimension, value)``, or `ALL`."""
+    options = [(option.label, option.value) for option in segment_options(segments)]
+    return select(words.CUSTOMERS, [(words.ALL_CUSTOMERS, ALL), *options], css="cx-segment")
+
+
+def choice_filter(label: str, every: str, known: Sequence[str], *, css: str) -> widgets.Dropdown:
+    """Choose one of these names, or `ALL`; hidden where there is nothing to choose."""
+    dropdown = select(label, [(every, ALL), *((name, name) for name in known)], css=css)
+    if len(known) < 2:
+        dropdown.layout.display = "none"
+    return dropdown
+
+
+def period_filter(periods: Sequence[date], unit: str) -> widgets.SelectionRangeSlider:
+    """Choose the first and the last period: its value is a pair of positions in `periods`.
+
+    Hidden where there is only one period to choose from.
+    """
+    options = [(period_label(start, unit), i) for i, start in enumerate(periods)]
+    slider = widgets.SelectionRangeSlider(
+        options=options,
+        index=(0, len(options) - 1),
+        description=words.PERIOD,
+        # A filter that is still being dragged would ask for answers nobody wants to see.
+        continuous_update=False,
+        style={"description_width": "initial"},
+    )
+    slider.add_class("cx-period")
+    if len(options) < 2:
+        slider.layout.display = "none"
+    return slider
+
+
+def follow(state: traitlets.HasTraits, trait: str, widget: Any, value: str = "value") -> None:
+    """Tie a widget to a trait, both ways: None is `ALL`, its first option."""
+    traitlets.link(
+        (state, trait),
+        (widget, value),
+        transform=(lambda v: ALL if v is None else v, lambda v: None if v == ALL else v),
+    )

@@ -1,0 +1,256 @@
+"""What can stand on the page of a view: words, figures with their data, lists, what opens them.
+
+A part knows how to make its widget, how to fill it from the state of the view, and how it is
+painted before the page is live. Filling comes in two steps, so that a page never shows half of one
+selection and half of another: `read` asks and may fail; what it returns writes, and does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets as widgets
+import plotly.graph_objects as go
+import polars as pl
+
+from cxlib.tables import csv_text
+from cxlib.views.shared.figure_widget import FigureWidget
+from cxlib.views.shared.filters import follow
+from cxlib.views.shared.widgets import ChoiceList, Close, Disclosure
+from cxlib.views.shared.words import FigureText
+
+__all__ = ["Chosen", "Closes", "Figure", "Group", "List", "Opens", "Part", "Words"]
+
+Write = Callable[[], None]
+Painted = dict[str, Any]
+
+
+def _always(view: Any) -> bool:
+    return True
+
+
+def _nothing(view: Any) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """What stands in one place of a page.
+
+    Attributes
+    ----------
+    name
+        Of its widget in `View.widgets`; empty: it needs none.
+    css
+        Classes, separated by spaces.
+    also
+        Traits it follows, beside those that narrow the whole view.
+    on
+        All the traits it follows, where they are others than that.
+    shown
+        Of the view: whether it is there at the moment.
+    painted
+        Whether the page shows it before it is live.
+    """
+
+    name: str = ""
+    css: str = ""
+    also: tuple[str, ...] = ()
+    on: tuple[str, ...] | None = None
+    shown: Callable[[Any], bool] = _always
+    painted: bool = True
+
+    def widget(self, view: Any) -> widgets.Widget:
+        """Make its widget."""
+        raise NotImplementedError
+
+    def read(self, view: Any, widget: Any) -> Write:
+        """Ask for what it shows now; return what writes it."""
+        return lambda: None
+
+    def paint(self, view: Any) -> Painted | None:
+        """Return what the page shows of it before it is live."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Words(Part):
+    """HTML that a template wrote."""
+
+    write: Callable[[Any], str]
+
+    def widget(self, view: Any) -> widgets.Widget:
+        """Make its widget."""
+        return widgets.HTML()
+
+    def read(self, view: Any, widget: Any) -> Write:
+        """Ask for what it says now."""
+        html = str(self.write(view))
+        return lambda: setattr(widget, "value", html)
+
+    def paint(self, view: Any) -> Painted | None:
+        """Return what it says."""
+        html = self.write(view)
+        return {"html": html} if html else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class List(Part):
+    """A ranked list of which one entry is chosen.
+
+    Attributes
+    ----------
+    items
+        Of the view: key and HTML of every entry.
+    trait
+        Set to the key of the entry chosen.
+    label
+        What the list is, for those who cannot see it.
+    """
+
+    items: Callable[[Any], Sequence[tuple[str, str]]]
+    trait: str
+    label: str
+
+    def widget(self, view: Any) -> widgets.Widget:
+        """Make its widget."""
+        made = ChoiceList(label=self.label)
+        follow(view.state, self.trait, made, "chosen")
+        return made
+
+    def read(self, view: Any, widget: Any) -> Write:
+        """Ask for the entries."""
+        items = [[key, str(html)] for key, html in self.items(view)]
+        return lambda: setattr(widget, "items", items)
+
+    def paint(self, view: Any) -> Painted | None:
+        """Return the entries."""
+        items = [html for _, html in self.items(view)]
+        return {"entries": items} if items else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Figure(Part):
+    """A figure with what stands below it: its data, what it means, how sure it is.
+
+    Attributes
+    ----------
+    text
+        What stands below it, see `FigureText`.
+    draw
+        Of the view: the figure; None: there is only what stands below.
+    data
+        Of the view: the data behind it as HTML, and as a frame.
+    filled
+        Of the view: what the text leaves open.
+    clicks
+        Trait that a click on a point sets to what the point's key stands for; a second click on
+        the same lets go of it. Empty: nothing happens.
+    key
+        What the key of a point stands for.
+    """
+
+    text: FigureText
+    data: Callable[[Any], tuple[str, pl.DataFrame]]
+    draw: Callable[[Any], go.Figure] | None = None
+    filled: Callable[[Any], Mapping[str, str]] = _nothing
+    clicks: str = ""
+    key: Callable[[str], Any] = str
+    painted: bool = False
+
+    def widget(self, view: Any) -> widgets.Widget:
+        """Make its widget."""
+        made = FigureWidget(text=self.text)
+        if self.clicks:
+            made.observe(
+                lambda change: view.turn(self.clicks, self.key(change["new"]["key"])), "clicked"
+            )
+        return made
+
+    def read(self, view: Any, widget: Any) -> Write:
+        """Draw it, or take it from where it was drawn before."""
+        figure = None if self.draw is None else view.picture(self)
+        filled = self.filled(view)
+
+        def data() -> tuple[str, str]:
+            html, frame = self.data(view)
+            return str(html), csv_text(frame, view.origin.columns(view.selection))
+
+        def write() -> None:
+            if figure is not None:
+                widget.draw(figure)
+            widget.credit = f"{view.selection}. {view.origin.credit()}"
+            widget.write_below(data, **filled)
+
+        return write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Opens(Part):
+    """A heading that opens what stands below it."""
+
+    heading: str
+    write: Callable[[Any], str]
+    painted: bool = False
+
+    def widget(self, view: Any) -> widgets.Widget:
+        """Make its widget."""
+        return Disclosure(heading=self.heading)
+
+    def read(self, view: Any, widget: Any) -> Write:
+        """Ask for what it opens."""
+        html = str(self.write(view))
+        return lambda: setattr(widget, "html", html)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Chosen(Part):
+    """The dropdown of a filter that stands outside the row of filters."""
+
+    trait: str
+    on: tuple[str, ...] | None = ()
+    painted: bool = False
+
+    def widget(self, view: Any) -> widgets.Widget:
+        """Make its widget."""
+        return view.filter(self.trait).widget(view)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Closes(Part):
+    """The button that lets go of what is open; the focus then goes to `leads_to`."""
+
+    trait: str
+    leads_to: str
+    painted: bool = False
+
+    def widget(self, view: Any) -> widgets.Widget:
+        """Make its widget."""
+        made = Close(leads_to=self.leads_to)
+        made.observe(lambda _: setattr(view.state, self.trait, None), "pressed")
+        return made
+
+    def read(self, view: Any, widget: Any) -> Write:
+        """See whether there is something to close."""
+        shown = getattr(view.state, self.trait) is not None
+        return lambda: setattr(widget, "shown", shown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Group(Part):
+    """Parts that stand together, below one another or side by side."""
+
+    parts: tuple[Part, ...]
+    row: bool = False
+
+    def widget(self, view: Any) -> widgets.Widget:
+        """Make a box of the widgets of its parts."""
+        box = widgets.HBox if self.row else widgets.VBox
+        return box([view.make(part) for part in self.parts])
+
+    def paint(self, view: Any) -> Painted | None:
+        """Return what its parts show."""
+        painted = view.painted(self.parts)
+        return {"parts": painted} if painted else None

@@ -1,0 +1,327 @@
+"""The base of all views: from what a view declares follow its state, address, widgets and first
+paint.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import ipywidgets as widgets
+import plotly.graph_objects as go
+import polars as pl
+import traitlets
+
+from cxlib.errors import CxError
+from cxlib.figures.theme import use_theme
+from cxlib.results import Result
+from cxlib.views.shared import words
+from cxlib.views.shared.address import LinkedState, Parameter
+from cxlib.views.shared.figure_widget import FigureWidget
+from cxlib.views.shared.filters import Filter, Option
+from cxlib.views.shared.origin import Origin
+from cxlib.views.shared.parts import Figure, Painted, Part
+from cxlib.views.shared.style import page_style
+from cxlib.views.shared.templates import render
+
+__all__ = ["Answers", "View"]
+
+_log = logging.getLogger("cxlib.views")
+
+_REMEMBERED, _DRAWN = 64, 32
+"""Answers and pictures that are kept, so that going back and forth costs nothing."""
+
+
+class Answers(Protocol):
+    """What a view asks; `cxlib.publish.Snapshot` answers it, with a method for each answer."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Where the answers come from."""
+        ...
+
+    @property
+    def segments(self) -> Sequence[tuple[str, str]]:
+        """Dimension and value of every segment that can be chosen."""
+        ...
+
+
+class View:
+    """A view of finished answers; shows itself where it is the last line of a cell.
+
+    A view says what can be chosen and what stands on its page::
+
+        class Waits(View):
+            filters = (segment(), period())
+            parts = (Figure(name="waits", text=words.WAITS, draw=..., data=...),)
+
+            def headline(self) -> str:
+                return self.sentence(title=words.TITLE, said=..., basis=...)
+
+    Parameters
+    ----------
+    answers
+        Finished answers: a published snapshot.
+    theme
+        ``light``, ``dark`` or ``print``.
+    live
+        Whether it has widgets.
+
+    Attributes
+    ----------
+    filters, parts
+        What can be chosen, and what stands below the answer, from top to bottom.
+    styles
+        Style sheets of its own, on top of the one all views share.
+    state
+        What is chosen; set a trait and the page follows.
+    widget
+        The whole page.
+    widgets
+        The widget of every part and filter by its name; also attributes of the view.
+    """
+
+    filters: ClassVar[tuple[Filter, ...]] = ()
+    parts: ClassVar[tuple[Part, ...]] = ()
+    styles: ClassVar[tuple[Path, ...]] = ()
+
+    def __init__(self, answers: Answers, *, theme: str = "light", live: bool = True) -> None:
+        self.theme = use_theme(theme)
+        self.answers = answers
+        self.widgets: dict[str, Any] = {}
+        self._asked = lru_cache(_REMEMBERED)(self._ask)
+        self._pictures = lru_cache(_DRAWN)(lambda part, key: part.draw(self))
+        self._options: dict[str, list[Option]] = {}
+        self._read: dict[int, object] = {}
+        self._made: list[_Made] = []
+        self._within: tuple[Part, ...] = ()
+        traits = {f.trait: traitlets.Any(self._at_first(f)) for f in self.filters}
+        self.state = type("State", (traitlets.HasTraits,), traits)()
+        self.settle()
+        self.message = _classed(widgets.HTML(), "cx-message")
+        self.widget: Any = self._assemble() if live else None
+
+    # ---- what a view says of itself -------------------------------------------------------------
+
+    def headline(self) -> str:
+        """Answer the question of the view: what stands at the top of its page, as HTML."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Choose what has to be chosen after something else was; nothing, unless a view says so."""
+
+    @property
+    def until(self) -> datetime:
+        """End of the data shown."""
+        return datetime.fromisoformat(self.answers.manifest["observed_until"])
+
+    # ---- what views ask of it -------------------------------------------------------------------
+
+    def sentence(self, *, title: str, said: str, basis: str) -> str:
+        """Write an answer: a title, the sentence, and what it rests on."""
+        return render("shared/answer.html", title=title, said=said.removesuffix("."), basis=basis)
+
+    def written(self, result: Result, *, caption: str = "") -> tuple[str, pl.DataFrame]:
+        """Write a declared result as a table for people, and return its frame."""
+        table = result.columns.written(result.table)
+        return table.to_html(caption=caption, scrolls=True), result.table
+
+    def ask(self, what: str, **where: Any) -> Any:
+        """Return an answer of the snapshot; what was asked before is not asked again."""
+        return self._asked(what, tuple(where.items()))
+
+    def filter(self, trait: str) -> Filter:
+        """Return the filter of that trait."""
+        return next(f for f in self.filters if f.trait == trait)
+
+    def options(self, of: Filter) -> list[Option]:
+        """Return what may be chosen of a filter."""
+        if of.moves:
+            return list(of.options(self))
+        if of.trait not in self._options:
+            self._options[of.trait] = list(of.options(self))
+        return self._options[of.trait]
+
+    def chosen(self, trait: str) -> Option | None:
+        """Return the option chosen of a filter; None: none is."""
+        value = getattr(self.state, trait)
+        if value is None:
+            return None
+        return next((o for o in self.options(self.filter(trait)) if o.value == value), None)
+
+    def said_of(self, *, but: Sequence[str] = ()) -> list[str]:
+        """Say in words what the view is narrowed to."""
+        said = []
+        for one in self.filters:
+            option = self.chosen(one.trait) if one.narrows and one.trait not in but else None
+            if option is not None:
+                said.append(f"{one.label.lower()}: {option.label}" if one.named else option.label)
+        return said
+
+    @property
+    def selection(self) -> str:
+        """What is selected, in words, for what is taken away from the page."""
+        said = self.said_of()
+        everybody = getattr(self.state, "segment", None) is None
+        return ", ".join([words.ALL_CUSTOMERS, *said] if everybody else said)
+
+    @property
+    def k(self) -> int:
+        """Fewest customers a figure may be about."""
+        return int(self.answers.manifest.get("k", 1))
+
+    @property
+    def origin(self) -> Origin:
+        """Where the figures come from."""
+        return Origin.of(self.answers.manifest, self.until)
+
+    def picture(self, part: Figure) -> go.Figure:
+        """Draw a figure for what is chosen now, or return the one that was drawn before."""
+        return self._pictures(part, self._key(part))
+
+    def turn(self, trait: str, value: object) -> None:
+        """Choose a value; let go of it where it is chosen already."""
+        setattr(self.state, trait, None if getattr(self.state, trait) == value else value)
+
+    # ---- the page -------------------------------------------------------------------------------
+
+    def _assemble(self) -> widgets.VBox:
+        style = page_style(self.theme, files=self.styles)
+        sheet = _classed(widgets.HTML(str(render("shared/style.html", style=style))), "cx-style")
+        self.widgets["answer"] = answer = _classed(widgets.HTML(), "cx-answer")
+        parameters = [self._parameter(f) for f in self.filters]
+        self.widgets["link"] = link = LinkedState(self.message, self.state, parameters)
+        row = [self._filter_widget(f) for f in self.filters if f.kind and f.in_row]
+        filters = _classed(widgets.HBox(row), "cx-filters")
+        top = [sheet, answer, link.widget, filters, self.message]
+        whole = widgets.VBox([*top, *(self.make(part) for part in self.parts)])
+        self._show()
+        self.state.observe(self._changed)
+        vars(self).update(self.widgets)
+        return _classed(whole, "cx-panel cx-page-style")
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return self.widget._repr_mimebundle_(**kwargs) if self.widget else None
+
+    def make(self, part: Part) -> widgets.Widget:
+        """Make the widget of a part, and those of what is in it."""
+        around, self._within = self._within, (*self._within, part)
+        made = _classed(part.widget(self), part.css)
+        self._made.append(_Made(part, made, self._within))
+        self._within = around
+        if part.name:
+            self.widgets[part.name] = made
+        return made
+
+    @classmethod
+    def first_paint(cls, answers: Answers) -> str:
+        """Write what the page shows before it is live, as HTML with its style; no script."""
+        view = cls(answers, live=False)
+        style = page_style(view.theme, files=view.styles)
+        return render(
+            "shared/paint.html", style=style, answer=view.headline(), parts=view.painted(view.parts)
+        )
+
+    def painted(self, parts: Sequence[Part]) -> list[Painted]:
+        """Return what parts show before the page is live; those that show nothing left out."""
+        found = []
+        for part in parts:
+            painted = part.paint(self) if part.painted and part.shown(self) else None
+            if painted is not None:
+                found.append({"css": part.css, "parts": (), "entries": (), "html": ""} | painted)
+        return found
+
+    # ---- following the state --------------------------------------------------------------------
+
+    def _ask(self, what: str, where: tuple[tuple[str, Any], ...]) -> Any:
+        return getattr(self.answers, what)(**dict(where))
+
+    def _at_first(self, of: Filter) -> object:
+        if of.every is not None or of.kind != "select":
+            return None
+        return self.options(of)[0].value
+
+    def _parameter(self, of: Filter) -> Parameter:
+        first = self._at_first(of)
+        usual = of.usual or (lambda _: first)
+        return Parameter(
+            of.parameter,
+            of.trait,
+            of.unknown,
+            lambda: {option.text: option.value for option in self.options(of)},
+            usual=lambda: usual(self),
+        )
+
+    def _filter_widget(self, of: Filter) -> widgets.Widget:
+        self.widgets[of.trait] = made = of.widget(self)
+        return made
+
+    def _key(self, part: Part) -> tuple[object, ...]:
+        """Return the values of the traits that a part follows."""
+        narrowing = tuple(f.trait for f in self.filters if f.narrows)
+        traits = (narrowing if part.on is None else part.on) + part.also
+        return tuple(getattr(self.state, trait) for trait in traits)
+
+    def _changed(self, change: object) -> None:
+        """Follow the state; what goes wrong is said calmly on the page, and kept in the log.
+
+        An exception in a widget's callback is otherwise seen by nobody: the page just stops
+        answering. What the package says on purpose (`CxError`) is shown as it stands; of anything
+        else only that it happened, since its text may say more than a visitor should know.
+        """
+        try:
+            self.settle()
+            self._show()
+        except CxError as error:
+            self.message.value = str(render("shared/alert.html", text=f"{error}"))
+        except Exception:
+            _log.exception("a callback of %s failed", type(self).__name__)
+            self.message.value = str(render("shared/alert.html", text=words.FAILED))
+        else:
+            self.message.value = ""
+
+    def _show(self) -> None:
+        """Fill every part whose traits changed: first all are read, then all are written."""
+        shown = [one for one in self._made if one.is_shown(self)]
+        keys = {id(one): self._key(one.part) for one in shown}
+        stale = [one for one in shown if self._read.get(id(one), self) != keys[id(one)]]
+        narrowed = tuple(getattr(self.state, f.trait) for f in self.filters if f.narrows)
+        answer = None if self._read.get(0, self) == narrowed else str(self.headline())
+        writes = [one.part.read(self, one.widget) for one in stale]
+        with ExitStack() as each_once:
+            for one in stale:
+                if isinstance(one.widget, FigureWidget):
+                    each_once.enter_context(one.widget.hold_sync())
+            if answer is not None:
+                self.widgets["answer"].value = answer
+            for one in self._made:
+                one.widget.layout.display = None if one.part.shown(self) else "none"
+            for write in writes:
+                write()
+        self._read = {**keys, 0: narrowed}
+        self.widgets["link"].write()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """A part with its widget, and the parts it stands in."""
+
+    part: Part
+    widget: Any
+    within: tuple[Part, ...]
+
+    def is_shown(self, view: View) -> bool:
+        """Whether it is on the page at the moment."""
+        return all(part.shown(view) for part in self.within)
+
+
+def _classed(widget: Any, css: str) -> Any:
+    for name in css.split():
+        widget.add_class(name)
+    return widget

@@ -1,0 +1,114 @@
+"""What keeps natural variety from passing for a fault: each guard has a case that only it stops."""
+
+import numpy as np
+import polars as pl
+import pytest
+from fragmentation.walks import count, walk_log
+
+from cxlib.fragmentation import measure_fragmentation
+from cxlib.grounds.cells import BY_DESIGN
+from cxlib.grounds.comparing import LOG_MIDDLE, _more_frequent_kind
+from cxlib.grounds.expectation import tail_scale
+from cxlib.grounds.like import compare_siblings
+from cxlib.signals import SIGNALS
+from cxlib.signals.volume import _fall, _usual_change
+
+
+def cells(*rows):
+    names = ("source", "target", "n", "observed", "expected", "effect", "low", "high", "z", "p")
+    frame = pl.DataFrame(rows, schema=names, orient="row")
+    return frame.with_columns(touched=pl.col("low").clip(0.0))
+
+
+ALONE = (0, 1, 500.0, 0.4, 0.1, 0.3, 0.22, 0.38, 7.0, 1e-9)
+TWIN = (5, 1, 400.0, 0.35, 0.1, 0.25, 0.16, 0.34, 5.0, 1e-6)
+ELSEWHERE = (7, 8, 400.0, 0.35, 0.1, 0.25, 0.16, 0.34, 5.0, 1e-6)
+
+
+def test_what_a_sibling_shows_as_well_is_expected():
+    both = compare_siblings(cells(ALONE, TWIN), SIGNALS["abandonment"])
+    first, second = both.rows(named=True)
+    # of the clearer one remains what lies above the lower end of the other
+    assert first["effect"] == pytest.approx(0.3 - 0.16)
+    assert first["expected"] == pytest.approx(0.26)
+    assert first["z"] == pytest.approx(7.0 * (1 - 0.16 / 0.3))
+    assert second["effect"] == pytest.approx(0.25 - 0.22)
+    apart = cells(ALONE, ELSEWHERE)
+    left = compare_siblings(apart, SIGNALS["abandonment"])
+    assert left.drop("p").equals(apart.drop("p"))
+
+
+def test_the_harmless_side_says_how_wide_the_other_is():
+    rng = np.random.default_rng(1)
+    normal = rng.normal(size=2_000)
+    assert tail_scale(normal) == pytest.approx(1.0, abs=0.1)
+    heavy = rng.standard_t(2, size=2_000)
+    assert tail_scale(heavy) > 1.5
+    # faults on the other side change nothing
+    assert tail_scale(np.append(normal, np.full(100, 9.0))) < 1.15
+    assert tail_scale(heavy[:20]) == 1.0
+
+
+def kinds(*waits):
+    """Waits about so many seconds, each of so many cases, as binned counts."""
+    rng = np.random.default_rng(2)
+    values = np.concatenate([np.log(at) + rng.normal(0, 0.7, n) for at, n in waits])
+    edges = np.append(-np.inf, (LOG_MIDDLE[1:] + LOG_MIDDLE[:-1]) / 2)
+    return np.bincount(np.searchsorted(edges, values) - 1, minlength=len(LOG_MIDDLE))[None, :] * 1.0
+
+
+def test_two_kinds_of_waits_are_told_apart_and_one_kind_is_left_whole():
+    one = kinds((3_600, 900))
+    assert _more_frequent_kind(one).all()
+    two = kinds((60, 300), (200_000, 600))
+    kept = (np.where(_more_frequent_kind(two), two, 0)).sum()
+    assert kept == pytest.approx(600, abs=5)
+
+
+def test_a_share_of_waits_that_moves_to_another_kind_is_no_delay():
+    """Region 1 comes back in the next session more often; within a kind it waits as others do."""
+    same = [kinds((60, 500), (200_000, 400)), kinds((60, 300), (200_000, 600))]
+    middles = []
+    for waits in same:
+        late = np.log(3_600) < LOG_MIDDLE
+        middles.append((waits[0] * LOG_MIDDLE)[late].sum() / waits[0][late].sum())
+    assert abs(middles[0] - middles[1]) < 0.1  # as long within the kind
+    pooled = same[0] + same[1]
+    keep = _more_frequent_kind(pooled)[0]
+    means = [(w[0] * LOG_MIDDLE)[keep].sum() / w[0][keep].sum() for w in same]
+    assert abs(means[0] - means[1]) < 0.1
+    crude = [(w[0] * LOG_MIDDLE).sum() / w[0].sum() for w in same]
+    assert abs(crude[0] - crude[1]) > 1.0
+
+
+@pytest.mark.parametrize(("left", "found"), [(0.0, True), (0.2, True), (0.6, False)])
+def test_a_touchpoint_that_loses_most_of_its_records_is_found_with_its_date(left, found):
+    rng = np.random.default_rng(4)
+    rate = np.where(np.arange(60) < 40, 80.0, 80.0 * left)
+    own, others = rng.poisson(rate).astype(float), rng.poisson(2_000, 60).astype(float)
+    own[50] = 80.0  # one week in which it was recorded after all ends no stretch
+    fall = _fall(own, others)
+    if not found:
+        assert fall is None or fall["start"] == fall["end"]
+        return
+    assert abs(fall["start"] - 40) <= 1
+    assert fall["end"] == 60
+    assert fall["seen"] / fall["n"] == pytest.approx((19 * left + 1) / 20, abs=0.06)
+    assert _usual_change(own[:40], others[:40]) < 0.2
+
+
+def test_what_the_company_sends_in_between_sends_nobody_back():
+    """The same walk: as the customers' own step it is judged, as a mailing it is not."""
+    log = walk_log(5, fault=("backtracking", 1, 4), customers=5_000)
+    ours = ["company" if i == 4 else "customer" for i in range(12)]
+    judged = [
+        measure_fragmentation(count(log, marks=marks), grounds=["like"], signals=["backtracking"])
+        for marks in ({}, {"initiated_by": ours})
+    ]
+    at = [f.table.filter(pl.col("target") == "t4") for f in judged]
+    assert at[0].filter("finding")["source"].to_list() == ["t1"]
+    assert at[1].is_empty()
+
+
+def test_by_design_is_below_what_is_planted():
+    assert SIGNALS["ping_pong"].fault.size < BY_DESIGN

@@ -1,0 +1,128 @@
+"""What changed since an earlier snapshot, as both dashboards end with it."""
+
+import io
+import re
+import shutil
+from html import unescape
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from cxlib.datasets import sample_paths
+from cxlib.durable import seal
+from cxlib.ingest import read_customers, read_events
+from cxlib.journey_map import read_journey_map
+from cxlib.publish import Snapshot, publish
+from cxlib.store import build_workspace
+from cxlib.views.fragmentation.view import Fragmentation
+from cxlib.views.journey_map.view import JourneyMap
+from cxlib.views.shared.filters import ALL
+from cxlib.views.shared.words import CHANGES_FIRST, CHANGES_HINT, TABLE
+
+OLDER, OLDEST = "20250101T080000Z", "20240101T080000Z"
+
+
+def put_back(snapshot: Snapshot, name: str, *, lost: float = 1.0) -> None:
+    """Copy a snapshot as if it had been published earlier, with fewer journeys lost."""
+    folder = snapshot.folder.parent / name
+    shutil.copytree(snapshot.folder, folder)
+    at = f"{name[:4]}-{name[4:6]}-{name[6:8]}T08:00:00+00:00"
+    manifest = snapshot.manifest | {"published_at": at, "files": {}}  # no sums: it is edited
+    (folder / "manifest.json").write_text(seal(manifest), "utf-8")
+    file = folder / "stage_funnel.table.parquet"
+    table = pl.read_parquet(file).with_columns(pl.col("^lost.*$") * lost)
+    table.write_parquet(file)
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory) -> Snapshot:
+    """A snapshot with two earlier ones: in one fewer were lost, the other was the same."""
+    paths, folder = sample_paths(), tmp_path_factory.mktemp("changes")
+    contacts = pl.read_csv(paths.contacts, infer_schema=False)  # ids begin with zeros
+    few = contacts["client"].unique().sort().head(800)
+    short = (pl.col("when") < "2025-03") & pl.col("client").is_in(few.implode())
+    contacts.filter(short).write_csv(folder / "log.csv")
+    lines = paths.journey_map.read_text("utf-8").splitlines(keepends=True)
+    shorter = "".join(line for line in lines if not line.startswith("observed_until"))
+    (folder / "map.yaml").write_text(shorter, "utf-8")
+    journey_map = read_journey_map(folder / "map.yaml")
+    workspace = build_workspace(
+        read_events([folder / "log.csv"], journey_map),
+        folder / "ws",
+        customers=read_customers(paths.customers, journey_map).rows.drop("customer_type"),
+    )
+    published = publish(workspace)
+    put_back(published, OLDER, lost=0.2)
+    put_back(published, OLDEST)
+    (published.folder.parent / "20240201T080000Z").mkdir()  # broken: not offered
+    return published
+
+
+def text(html):
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+
+
+def names(panel):
+    return [value for _, value in panel.since.options]
+
+
+@pytest.mark.parametrize("kind", [JourneyMap, Fragmentation])
+def test_earlier_snapshots_are_offered_the_newest_first(snapshot, kind):
+    panel = kind(snapshot)
+    assert names(panel) == [ALL, OLDER, OLDEST]
+    assert panel.since.options[1][0].startswith("1 Jan 2025, 08:00 (data to ")
+    assert CHANGES_HINT in panel.changes.value
+    assert panel.changes_below.layout.display == "none"
+    assert names(kind(Snapshot.open(snapshot.folder.parent / OLDEST))) == [ALL]
+
+
+def test_what_changed_is_said_in_words_and_as_a_table(snapshot):
+    panel = JourneyMap(snapshot)
+    panel.since.value = OLDER
+    assert panel.state.since == OLDER
+    said = text(panel.changes.value)
+    assert "of journeys are lost after" in said
+    assert "more than before" in said
+    assert 'role="status"' in panel.changes.value
+    below = panel.changes_below
+    assert below.layout.display is None
+    assert "finding" not in text(below.note(TABLE))
+    below.wanted = True
+    taken = pl.read_csv(io.StringIO(below.csv))
+    assert "lost" in set(taken["what"])
+    assert {"compared_with", "fewest_customers", "selection"} <= set(taken.columns)
+    assert panel.link.widget.selected == f"since={OLDER}"
+    panel.since.value = OLDEST
+    assert "Nothing changed beyond rounding and chance" in text(panel.changes.value)
+
+
+def test_the_fragmentation_dashboard_compares_findings_only(snapshot):
+    panel = Fragmentation(snapshot)
+    panel.state.since = OLDER
+    assert "of journeys" not in text(panel.changes.value)
+    assert "Nothing changed" in text(panel.changes.value)
+
+
+def test_the_comparison_follows_the_customers_selected(snapshot):
+    panel = JourneyMap(snapshot)
+    panel.state.since = OLDEST
+    panel.state.segment = ("region", "east")
+    assert not panel.changes_below.csv, "nobody has asked for it yet"
+    panel.changes_below.wanted = True
+    assert "region: east" in panel.changes_below.csv
+
+
+def test_a_link_to_a_snapshot_that_is_gone_is_said_calmly(snapshot):
+    panel = JourneyMap(snapshot)
+    panel.link.widget.asked = "since=../../20240201T080000Z"
+    assert "no longer there" in text(panel.message.value)
+    assert panel.state.since is None
+
+
+def test_the_first_snapshot_says_that_it_is_the_first(snapshot, tmp_path: Path):
+    folder = tmp_path / "published" / snapshot.folder.name
+    shutil.copytree(snapshot.folder, folder)
+    panel = Fragmentation(Snapshot.open(folder))
+    assert CHANGES_FIRST in panel.changes.value
+    assert panel.since.layout.display == "none"
