@@ -11,6 +11,9 @@ from cxlib.cli.app import app
 from cxlib.errors import NotMeasurableError, UnknownNameError
 from cxlib.ingest import read_events, read_ratings
 from cxlib.journey_map import parse_journey_map
+from cxlib.measures.drivers import measure_drivers
+from cxlib.measures.experience import measure_experience_curve, measure_spectrum
+from cxlib.measures.loyalty import measure_loyalty
 from cxlib.measures.perception import Perception, measure_perception
 from cxlib.statistics.scores import mean_score, net_promoter_score
 from cxlib.store import Workspace, build_workspace
@@ -220,3 +223,20 @@ def test_thirty_ratings_are_answered_honestly_and_shortly(tmp_path: Path) -> Non
     found = measure_perception(build(tmp_path, log, survey.head(30)))
     assert found.table["n"].sum() == 30
     assert any("cannot be told" in s for s in found.sentences())
+
+
+def test_every_question_keeps_the_scales_of_one_log_apart(
+    hotel: tuple[Workspace, pl.DataFrame, pl.DataFrame],
+) -> None:
+    workspace, _, survey = hotel
+    given = dict(survey.group_by("scale").len().rows())
+    for measure in (measure_experience_curve, measure_spectrum):
+        found = measure(workspace).table
+        assert dict(found.group_by("scale").agg(pl.col("n").sum()).rows()) == given
+        one = measure(workspace, scale="stars").table
+        assert one.rows() == found.filter(pl.col("scale") == "stars").select(one.columns).rows()
+    drivers = measure_drivers(workspace).table
+    assert dict(drivers.select("outcome", "n").unique().rows()).items() >= given.items()
+    told = measure_loyalty(workspace).table["by"].unique()
+    assert {"rating.nps", "rating.stars"} <= set(told)
+    assert {s.split(":")[0] for s in measure_experience_curve(workspace).sentences()} == set(given)
