@@ -219,7 +219,7 @@ def test_watch_tells_schedulers_by_its_exit_code(workspace, monkeypatch):
     row = {"source": "x", "target": "x", "sentence": "x", "signal": "delay", "effect": float("nan")}
     for status, code in (("new", 3), ("growing", 3), ("mended", 0), ("ongoing", 0)):
         told = Watch(
-            table=Watch.tables["table"].frame([{"status": status, **row}]),
+            table=Watch.tables["table"].frame([{**row, "status": status}]),
             since=date(2025, 7, 1),
             reason="",
             observed_until=datetime(2025, 9, 1, tzinfo=UTC),
@@ -229,8 +229,8 @@ def test_watch_tells_schedulers_by_its_exit_code(workspace, monkeypatch):
             app, ["watch", str(workspace), "--since", "2025-07-01", "--json"]
         )
         assert result.exit_code == code
-        (row,) = json.loads(result.stdout)
-        assert (row["status"], row["effect"]) == (status, None)
+        (told_row,) = json.loads(result.stdout)
+        assert (told_row["status"], told_row["effect"]) == (status, None)
 
 
 def test_watch_says_before_and_since(workspace):
