@@ -5,8 +5,8 @@ The log       log = cx.read_log("sales.csv", map="map.yaml")  # log.report, log.
               ws = cx.open("shop"), or ws = cx.sample(); cx.explain(ws)
 A part of it  app = cx.Where(segment={"persona": "explorer"}, since="2025-03", channel="app")
 What happens  cx.measure_touchpoints(ws, where=app), and in the same way measure_overview,
-              _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _step_matrix,
-              _attribution; cx.measure_funnel(ws, steps=["product page", "basket"])
+              _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _path_tree,
+              _step_matrix, _attribution; cx.measure_funnel(ws, steps=["product page", "basket"])
 How it feels  cx.measure_perception(ws), _experience_curve, _spectrum, _consistency, _comments,
               _drivers, _loyalty, _preferences; cx.list_audience(ws, "phone")
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from cxlib.measures.funnels import measure_funnel as measure_funnel
     from cxlib.measures.loyalty import measure_loyalty as measure_loyalty
     from cxlib.measures.overview import measure_overview as measure_overview
+    from cxlib.measures.path_tree import measure_path_tree as measure_path_tree
     from cxlib.measures.paths import measure_paths as measure_paths
     from cxlib.measures.perception import measure_perception as measure_perception
     from cxlib.measures.preferences import list_audience as list_audience

@@ -221,3 +221,16 @@ def aalen_johansen(observed):
             shares[c] = shares.get(c, 0.0) + survival * happened.count(c) / at_risk
         survival *= 1 - len(happened) / at_risk
     return shares
+
+
+def outcome(journey, rule, until):
+    """What became of a journey: of goal and loss the first."""
+    for c in journey.contacts:
+        if c.touchpoint in rule.journey.goal:
+            return "goal"
+        if c.touchpoint in rule.journey.lost:
+            return "declined"
+    if journey.contacts[0].stage == "aftersales":
+        return "done"
+    silence = journey.ended_by_next or until - journey.contacts[-1].at
+    return "silent" if silence > rule.journey.gap else "open"

@@ -131,6 +131,44 @@ def test_funnel_counts_who_takes_the_steps_in_order(shop_workspace):
     assert [row["customers"] for row in stages] == [3, 1]
 
 
+def test_paths_lead_from_and_to_a_touchpoint(shop_workspace):
+    everything = cx_json("paths", shop_workspace)
+    assert sum(row["journeys"] for row in everything) > 0
+    touchpoint = cx_json("map", shop_workspace)[0]["touchpoint"]
+    for option in ("--from", "--to"):
+        rows = cx_json("paths", shop_workspace, option, touchpoint, "--depth", "1")
+        assert {row["of"] for row in rows} == {sum(row["journeys"] for row in rows)}
+        assert touchpoint in cx("paths", shop_workspace, option, touchpoint)
+    both = cx("paths", shop_workspace, "--from", touchpoint, "--to", touchpoint, code=1)
+    assert "give one" in both
+
+
+def test_two_parts_are_put_side_by_side(workspace):
+    rows = cx_json("compare", workspace, "--a", "channel=web", "--b", "channel=app")
+    whole = {row["figure"]: row for row in rows if row["what"] == "all together"}
+    for part, channel in (("first", "web"), ("second", "app")):
+        there = cx_json("map", workspace, "--channel", channel)
+        assert whole["contacts"][part] == sum(row["contacts"] for row in there)
+    lost = whole["lost"]
+    assert lost["difference"] == pytest.approx(lost["second"] - lost["first"])
+    assert lost["difference_low"] < lost["difference"] < lost["difference_high"]
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("channel=wbe", "Did you mean 'web'"),
+        ("web", "is not NAME=VALUE"),
+        ("period=2031", "2031"),
+        ("planet=mars", "planet"),
+    ],
+)
+def test_a_part_that_cannot_be_compared_is_one_sentence(workspace, part, said):
+    told = cx("compare", workspace, "--a", part, code=1)
+    assert said in told
+    assert told.count("\n") == 1
+
+
 def test_tables_for_people_say_the_same(shop_workspace):
     assert "3 customers, 4 journeys, 7 contacts" in cx("map", shop_workspace)
     printed = cx("transitions", shop_workspace)
@@ -181,7 +219,7 @@ def test_watch_tells_schedulers_by_its_exit_code(workspace, monkeypatch):
     row = {"source": "x", "target": "x", "sentence": "x", "signal": "delay", "effect": float("nan")}
     for status, code in (("new", 3), ("growing", 3), ("mended", 0), ("ongoing", 0)):
         told = Watch(
-            table=Watch.tables["table"].frame([{"status": status, **row}]),
+            table=Watch.tables["table"].frame([{**row, "status": status}]),
             since=date(2025, 7, 1),
             reason="",
             observed_until=datetime(2025, 9, 1, tzinfo=UTC),
@@ -191,8 +229,8 @@ def test_watch_tells_schedulers_by_its_exit_code(workspace, monkeypatch):
             app, ["watch", str(workspace), "--since", "2025-07-01", "--json"]
         )
         assert result.exit_code == code
-        (row,) = json.loads(result.stdout)
-        assert (row["status"], row["effect"]) == (status, None)
+        (told_row,) = json.loads(result.stdout)
+        assert (told_row["status"], told_row["effect"]) == (status, None)
 
 
 def test_watch_says_before_and_since(workspace):

@@ -170,13 +170,13 @@ def test_customers_without_a_segment_are_unknown():
     numbered = pl.DataFrame({"customer": [0, 1], "name": ["a", "b"], "bucket": [0, 1]})
     table = pl.DataFrame({"customer": ["b"], "persona": ["early"], "region": [None]})
     table = table.with_columns(pl.col("region").cast(pl.String))
-    customers, segments, left_out = assign_segments(numbered, table)
+    customers, segments, left_out, rarer = assign_segments(numbered, table)
     told = customers.join(segments, on="segment").sort("name")
     assert told.select("name", "segment.persona", "segment.region").rows() == [
         ("a", "unknown", "unknown"),
         ("b", "early", "unknown"),
     ]
-    assert left_out == ()
+    assert (left_out, rarer) == ((), {})
 
 
 def test_a_column_of_free_text_is_left_out_of_the_segments():
@@ -189,7 +189,7 @@ def test_a_column_of_free_text_is_left_out_of_the_segments():
             "persona": ["early", "late"] * (n // 2),
         }
     )
-    _, segments, left_out = assign_segments(numbered, table)
+    _, segments, left_out, _ = assign_segments(numbered, table)
     assert segments.columns == ["segment", "segment.persona"]
     assert left_out == ("street",)
 
@@ -216,6 +216,6 @@ def test_names_of_dimensions_never_meet():
     table = pl.DataFrame(
         {"customer": ["a", "b"], "x": ["1", "2"], "segment.x": ["3", "4"], "segment.y": ["5", "6"]}
     )
-    _, segments, _ = assign_segments(numbered, table)
+    _, segments, _, _ = assign_segments(numbered, table)
     assert segment_names(segments) == ("x", "segment.x", "y")
     assert segment_codes(segments, "segment.x", "4") == segment_codes(segments, "x", "2")

@@ -25,7 +25,7 @@ from cxlib.export.page import write_recording
 from cxlib.export.recording import find_choices, is_hidden, record, walk
 from cxlib.figures.fragmentation import describe_findings
 from cxlib.figures.theme import DARK, LIGHT, light_dark
-from cxlib.figures.touchpoints import describe_touchpoints
+from cxlib.fragmentation import headline
 from cxlib.publish import Snapshot, publish
 from cxlib.views.fragmentation.view import Fragmentation
 from cxlib.views.journey_map.view import JourneyMap
@@ -194,7 +194,7 @@ def test_the_sentences_are_those_of_the_snapshot(exported, snapshot):
         key = next(k for k in file.held["selections"] if json.loads(k)[0] == str(i))
         texts = [v for _, trait, _, v in file.shown(key, {}) if trait == "value"]
         sentence = (
-            describe_touchpoints(snapshot.touchpoints(segment=segment))
+            headline(snapshot.findings(segment=segment)).sentence
             if view == "journey_map"
             else describe_findings(snapshot.findings(segment=segment))
         )
@@ -206,11 +206,10 @@ def test_every_segment_and_every_period_can_be_chosen(exported, snapshot):
     page, file = path.read_text("utf-8"), File.read(path)
     labels = {unescape(label) for label in re.findall(r"<option[^>]*>([^<]*)</option>", page)}
     assert {f"{dimension}: {value}" for dimension, value in snapshot.segments} <= labels
-    lengths = [len(re.findall("<option", part)) for part in page.split("<select")[1:]]
     if view == "journey_map":
         assert {"Jan 2026", "Feb 2026", "Mar 2026", "Apr 2026"} <= labels
-        filters = [c for c in file.held["choices"] if c["filter"]]
-        alone = 1 + sum(n - 1 for n in lengths[: len(filters)])
+        filters = [c for c in find_choices(JourneyMap(snapshot)) if c.is_filter]
+        alone = 1 + sum(len(c.options) - 1 for c in filters)
         assert not file.held["together"]
         assert len(file.held["selections"]) == alone
         assert "apply one at a time" in page
@@ -288,7 +287,8 @@ def test_the_command_writes_the_file_and_says_its_size(snapshot, tmp_path):
     said = CliRunner().invoke(app, asked)
     assert said.exit_code == 0, said.output
     assert "fragmentation.html (" in said.stdout
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["fragmentation.html"]
+    written = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert written == ["fragmentation.html", "index.html"]
     wrong = CliRunner().invoke(app, ["export", workspace, "--view", "fragments"])
     assert wrong.exit_code == 1
     assert "fragmentation" in wrong.stderr

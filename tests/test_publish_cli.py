@@ -25,19 +25,19 @@ def shop(tmp_path_factory):
     """A workspace with a snapshot for one dashboard, and a newer one for all."""
     log = publish_log.simulate(seed=6, customers=60)
     made = publish_log.build(log, tmp_path_factory.mktemp("cli")).path
-    assert "Dashboards in it: journey_map." in cx("publish", made, "--view", "journey_map")
+    assert "Dashboards in it: fragmentation." in cx("publish", made, "--view", "fragmentation")
     assert "Dashboards in it" not in cx("publish", made)
     return made
 
 
 def test_a_view_that_is_not_published_is_not_in_the_snapshot(shop):
     older, newer = (Snapshot.open(r.folder) for r in list_snapshots(shop))
-    assert older.first_paint("journey_map") is not None
-    assert older.first_paint("fragmentation") is None
-    assert not list(older.folder.glob("findings*"))
-    assert [older.shows(view) for view in ("journey_map", "fragmentation")] == [True, False]
-    assert newer.shows("fragmentation")
-    assert newer.first_paint("fragmentation") is not None
+    assert older.first_paint("fragmentation") is not None
+    assert older.first_paint("journey_map") is None
+    assert not list(older.folder.glob("transitions*"))
+    assert [older.shows(view) for view in ("journey_map", "fragmentation")] == [False, True]
+    assert newer.shows("journey_map")
+    assert newer.first_paint("journey_map") is not None
     error = cx("publish", shop, "--view", "journey_mop", code=1)
     assert "there is no dashboard 'journey_mop'" in error
     assert "journey_map" in error
@@ -82,7 +82,7 @@ def test_changes_since_a_snapshot_or_a_day(shop):
     told = json.loads(cx("changes", shop, "--since", first, "--json"))
     assert (told["older"], told["newer"]) == (first, second)
     assert {"what", "name", "before", "after", "change", "sentence"} <= set(told["changes"][0])
-    assert any("no findings" in note for note in told["notes"])
+    assert any("fewer dashboards" in note for note in told["notes"])
     day = f"{first[:4]}-{first[4:6]}-{first[6:8]}"
     assert json.loads(cx("changes", shop, "--since", day, "--json"))["older"] == first
     assert "is both snapshots" in cx("changes", shop, "--since", second, code=1)

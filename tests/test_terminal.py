@@ -14,7 +14,8 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from cxlib.cli import app
-from cxlib.cli.terminal import print_json, print_table
+from cxlib.cli.terminal import print_json, print_table, print_written
+from cxlib.tables import Written
 from cxlib.visible import escape_json, visible
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -184,3 +185,27 @@ def test_columns_align_whatever_is_in_them(capsys: pytest.CaptureFixture[str]) -
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if " 1" in line]
     assert len(lines) == len(names)
     assert len({cell_len(line) for line in lines}) == 1
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_numbers_are_never_broken_and_what_has_no_room_is_named(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = ("a name that is rather long", "12.3 % (11.2–13.4)", "123,456", "1.2 hours", "web")
+    written = Written(
+        headings=("touchpoint", "lost", "customers", "wait", "channel"),
+        rows=(cells,),
+        is_number=(False, True, True, True, False),
+    )
+    monkeypatch.setattr("rich.console.Console.is_terminal", property(lambda _: True))
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_written(written, title="t")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= width
+    said = [
+        name for name, cell in zip(written.headings[1:4], cells[1:4], strict=True)
+        if any(cell in line for line in lines)
+    ]  # fmt: skip
+    left_out = re.findall(r"\w+", " ".join(lines).partition("too wide for this terminal: ")[2])
+    assert {*said, *left_out} >= {"lost", "customers", "wait"}
+    assert ("channel" in left_out) == (width < 75)

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from cxlib.cli.asking import print_funnel, print_map, print_transitions
+from cxlib.cli.comparing import compare_parts, print_paths
 from cxlib.cli.exporting import export_views, write_report
 from cxlib.cli.judging import print_findings, selftest, watch
 from cxlib.cli.lab import open_lab
@@ -90,6 +91,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "map": print_map,
     "transitions": print_transitions,
     "funnel": print_funnel,
+    "paths": print_paths,
+    "compare": compare_parts,
     "findings": print_findings,
     "perception": print_perception,
     "comments": print_comments,

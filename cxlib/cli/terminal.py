@@ -31,6 +31,8 @@ __all__ = [
 
 Tell = Callable[[str], None]
 _WIDE = 200
+#: Letters of the narrowest column of words, and what stands between two columns.
+_NARROWEST, _BETWEEN = 14, 3
 
 
 def echo(*lines: str) -> None:
@@ -114,18 +116,47 @@ def print_written(
         console = Console(width=_WIDE)
     console.print(Text(visible(title)))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading, is_number in zip(written.headings, written.is_number, strict=True):
+    shown, left_out = _columns_that_fit(written, written.rows[:most], console.width)
+    for column in shown:
+        is_number = written.is_number[column]
         table.add_column(
-            Text(visible(heading)), justify="right" if is_number else "left", overflow="fold"
+            Text(visible(written.headings[column])),
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=is_number,
         )
     for row in written.rows[:most]:
-        table.add_row(*(Text(visible(cell)) for cell in row))
+        table.add_row(*(Text(visible(row[column])) for column in shown))
     if written.rows:
         console.print(table)
     if most is not None and len(written.rows) > most:
         console.print(Text(f"and {len(written.rows) - most:,} more rows; --json prints all"))
+    if left_out:
+        named = visible(", ".join(written.headings[column] for column in left_out))
+        console.print(Text(f"too wide for this terminal: {named}; --json prints all"))
     for line in [note] if isinstance(note, str) else note:
         console.print(Text(visible(line)))
+
+
+def _columns_that_fit(
+    written: Written, rows: Sequence[Sequence[str]], width: int
+) -> tuple[list[int], list[int]]:
+    """Which columns a terminal has room for, and which not: the last ones go first.
+
+    A number is never broken; words may be, into lines of a few letters.
+    """
+    needed = [
+        max(
+            len(visible(written.headings[column])) if is_number else 0,
+            *(len(visible(row[column])) if is_number else 0 for row in rows),
+            min(_NARROWEST, max((len(visible(row[column])) for row in rows), default=0)),
+        )
+        for column, is_number in enumerate(written.is_number)
+    ]
+    shown = list(range(len(needed)))
+    while len(shown) > 1 and sum(needed[c] + _BETWEEN for c in shown) > width:
+        shown.pop()
+    return shown, list(range(len(shown), len(needed)))
 
 
 def _looks_like_number(cell: str) -> bool:

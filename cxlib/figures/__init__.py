@@ -12,6 +12,7 @@ figure's default title and its text alternative.
 `plot_transitions`            what directly follows what: a matrix
 `plot_waits`                  how long from one contact to the next
 `plot_paths`                  the most frequent paths
+`plot_path_tree`              ways from a touchpoint, or to it
 `plot_step_matrix`            where journeys are at their first, second, third … contact
 `plot_experience_curve`       how each touchpoint is rated, along the journey
 `plot_spectrum`               answers from dislike to like
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from cxlib.figures.fragmentation import plot_findings as plot_finding_details
     from cxlib.figures.funnels import describe_funnel as describe_funnel
     from cxlib.figures.funnels import plot_funnel as plot_funnel
+    from cxlib.figures.path_tree import describe_path_tree as describe_path_tree
+    from cxlib.figures.path_tree import plot_path_tree as plot_path_tree
     from cxlib.figures.paths import describe_paths as describe_paths
     from cxlib.figures.paths import plot_paths as plot_paths
     from cxlib.figures.prediction import plot_prediction as plot_prediction

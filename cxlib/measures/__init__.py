@@ -17,6 +17,7 @@ From the store, in seconds for ten million contacts:
 =========================  ======================================================================
 `measure_funnel`           who takes chosen steps in order, and who stops where
 `measure_paths`            the most frequent paths from the first contact to the last
+`measure_path_tree`        where journeys go from a touchpoint, or come from before it
 `measure_step_matrix`      where journeys are at their first, second, third … contact
 `measure_waits`            exact medians of the waits seen
 =========================  ======================================================================
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from cxlib.measures.funnels import measure_funnel as measure_funnel
     from cxlib.measures.overview import Overview as Overview
     from cxlib.measures.overview import measure_overview as measure_overview
+    from cxlib.measures.path_tree import PathTree as PathTree
+    from cxlib.measures.path_tree import measure_path_tree as measure_path_tree
     from cxlib.measures.paths import Paths as Paths
     from cxlib.measures.paths import measure_paths as measure_paths
     from cxlib.measures.segments import Segments as Segments

@@ -451,7 +451,6 @@ PUBLISHED: tuple[Published, ...] = (
         "cxlib.opportunities.priorities:list_priorities",
         adds_up=False,
         plain=("findings",),
-        hidden=("nothing",),
     ),
 )
 """Everything that follows from its columns; the order is that in which it is published."""

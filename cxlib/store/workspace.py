@@ -37,7 +37,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from cxlib.answers import attach_ratings, mask_answers
+from cxlib.answers import RATED, attach_ratings, mask_answers
 from cxlib.contracts import EVENTS, QUARANTINE
 from cxlib.durable import (
     DRAFT,
@@ -225,7 +225,32 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         Columns of `cxlib.answers.RATED`, and of the contact it speaks of ``occurred_at``, ``place``
         and ``journey``; these are null where no contact was found.
         """
-        return pl.scan_parquet(self.log_folder / "ratings.parquet")
+        file = self.log_folder / "ratings.parquet"
+        return pl.scan_parquet(file) if file.is_file() else self._ratings_of_layout_1()
+
+    def _ratings_of_layout_1(self) -> pl.LazyFrame:
+        """Answers as they stand at the contacts, where they were not kept by themselves yet."""
+        contacts = self.store().with_row_index("row")
+        names = contacts.collect_schema().names()
+        given = {"rating": pl.Float64, "comment": pl.String}
+        absent = [pl.lit(None, t).alias(name) for name, t in given.items() if name not in names]
+        return (
+            contacts.with_columns(absent)
+            .filter(pl.col("rating").is_not_null())
+            .with_columns(
+                rated_at="occurred_at",
+                scale=pl.lit("rating"),
+                source=pl.lit("log"),
+                joined_by=pl.lit("log"),
+                is_counted=pl.lit(True),
+            )
+            .select(
+                *(pl.col(name).cast(kind) for name, kind in RATED.items()),
+                "occurred_at",
+                "place",
+                "journey",
+            )
+        )
 
     def quarantine(self) -> pl.DataFrame:
         """The rows set aside, each with its reason (contract QUARANTINE)."""

@@ -7,7 +7,7 @@ from statistics import median
 
 import numpy as np
 import pytest
-from journey_oracle import contact, follow, make_workspace, random_log, split
+from journey_oracle import contact, follow, make_workspace, outcome, random_log, split
 
 from cxlib.errors import InputError
 from cxlib.measures import paths
@@ -16,19 +16,6 @@ from cxlib.measures.step_matrix import measure_step_matrix
 from cxlib.measures.waits import measure_waits
 from cxlib.sequences import OUTCOMES
 from cxlib.summary import Selection
-
-
-def outcome(journey, rule, until):
-    """What became of a journey: of goal and loss the first."""
-    for c in journey.contacts:
-        if c.touchpoint in rule.journey.goal:
-            return "goal"
-        if c.touchpoint in rule.journey.lost:
-            return "declined"
-    if journey.contacts[0].stage == "aftersales":
-        return "done"
-    silence = journey.ended_by_next or until - journey.contacts[-1].at
-    return "silent" if silence > rule.journey.gap else "open"
 
 
 @pytest.mark.parametrize("collapse", [True, False])

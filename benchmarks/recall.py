@@ -1,7 +1,7 @@
 """Recall, false findings and interval coverage on worlds drawn at random.
 
-    python benchmarks/fragmentation.py [--seeds 20] [--only full half …]
-    python benchmarks/fragmentation.py --times [WORKSPACE]
+    python benchmarks/recall.py [--seeds 20] [--only full half …]
+    python benchmarks/recall.py --times [WORKSPACE]
 
 Every log goes the whole way: raw events, ingest, workspace, arrivals, findings. The table is
 written to ``benchmarks/fragmentation.md``. Seeds from 101 on were not looked
@@ -159,7 +159,7 @@ def write_table(tallies: dict[str, Tally], path: Path) -> None:
     lines = [
         "# Fragmentation: recall, false findings, coverage",
         "",
-        "Made by `python benchmarks/fragmentation.py`; worlds of `benchmarks/worlds.py`,",
+        "Made by `python benchmarks/recall.py`; worlds of `benchmarks/worlds.py`,",
         f"seeds from {FIRST_SEED}, 30,000 customers each. Required: recall at least 0.95",
         "(half the size: 0.60), false at most 0.05 of the findings, at most 0.2 false findings per",
         "log without fault. The harder worlds go beyond that: faults on rare handoffs, a habit of",
@@ -208,7 +208,7 @@ def main() -> None:
         for seed in range(FIRST_SEED, FIRST_SEED + asked.seeds):
             try_world(seed, SETTINGS[name], tally)
         print(name, tally.found, "of", tally.planted, "found,", tally.false, "false", flush=True)
-        write_table(tallies, Path(__file__).with_suffix(".md"))
+        write_table(tallies, Path(__file__).with_name("fragmentation.md"))
 
 
 if __name__ == "__main__":
