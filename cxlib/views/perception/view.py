@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -57,6 +58,7 @@ class Perceived(View):
         ),
         Figure(
             name="curve",
+            css="cx-curve",
             text=words.CURVE,
             shown=lambda view: _any(view.curve),
             draw=lambda view: lay_out(
@@ -87,6 +89,8 @@ class Perceived(View):
         Words(name="table", write=lambda view: view.by_touchpoint()),
         Words(name="dips", write=lambda view: view.dip_list()),
     )
+
+    styles = (Path(__file__).parent / "style.css",)
 
     @property
     def scales(self) -> list[str]:
