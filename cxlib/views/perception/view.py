@@ -1,0 +1,237 @@
+"""What customers say: the weakest touchpoint, the curve, the spectrum, and who is not heard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from cxlib.errors import WorkspaceError
+from cxlib.figures.experience import (
+    describe_experience_curve,
+    describe_spectrum,
+    plot_experience_curve,
+    plot_spectrum,
+)
+from cxlib.figures.theme import lay_out
+from cxlib.numbers import day, decimal, plural, rating, share
+from cxlib.signals import signal_named
+from cxlib.views.perception import words
+from cxlib.views.shared.filters import ALL, Filter, Option, names, segment
+from cxlib.views.shared.parts import Figure, Words
+from cxlib.views.shared.tables import Column, html_table
+from cxlib.views.shared.templates import render
+from cxlib.views.shared.view import View
+
+__all__ = ["VIEW", "Perceived"]
+
+LEAST_SHOWN = 0.9
+"""Part of a touchpoint's answers that must be published for its spectrum to be drawn."""
+
+_VERDICTS = {"lower": "lower", "higher": "higher", None: words.NEITHER}
+_TRUST = {True: words.YES, False: words.NO, None: words.UNKNOWN}
+
+
+class Perceived(View):
+    """Which touchpoints are rated lower than the others, and how far that can be trusted."""
+
+    filters = (
+        segment(),
+        Filter(
+            trait="scale",
+            label=words.SCALE,
+            options=lambda view: names(view.scales) or [Option("", "", ALL)],
+            unknown=words.UNKNOWN_SCALE,
+            css="cx-scale",
+        ),
+    )
+    parts = (
+        Words(
+            name="curve_heading",
+            shown=lambda view: _any(view.curve),
+            painted=False,
+            on=(),
+            write=lambda view: render("shared/heading.html", heading=words.CURVE.name),
+        ),
+        Figure(
+            name="curve",
+            css="cx-curve",
+            text=words.CURVE,
+            shown=lambda view: _any(view.curve),
+            draw=lambda view: lay_out(
+                plot_experience_curve(view.curve, title=""),
+                meta={"alt": describe_experience_curve(view.curve)},
+            ),
+            data=lambda view: view.written(view.curve, caption=words.CURVE_DATA),
+            filled=lambda view: {"k": str(view.k)},
+        ),
+        Words(
+            name="spectrum_heading",
+            shown=lambda view: _any(view.spread),
+            painted=False,
+            on=(),
+            write=lambda view: render("shared/heading.html", heading=words.SPECTRUM.name),
+        ),
+        Figure(
+            name="spectrum",
+            text=words.SPECTRUM,
+            shown=lambda view: _any(view.spread),
+            draw=lambda view: lay_out(
+                plot_spectrum(view.spread, title=""),
+                meta={"alt": describe_spectrum(view.spread)},
+            ),
+            data=lambda view: view.written(view.spread, caption=words.SPECTRUM_DATA),
+            filled=lambda view: {"k": str(view.k)},
+        ),
+        Words(name="table", write=lambda view: view.by_touchpoint()),
+        Words(name="dips", write=lambda view: view.dip_list()),
+    )
+
+    styles = (Path(__file__).parent / "style.css",)
+
+    @property
+    def scales(self) -> list[str]:
+        """The published scales, the most used first."""
+        everybody = self._published("perception", None)
+        return [] if everybody is None else everybody.scales["scale"].to_list()
+
+    @property
+    def curve(self) -> Any:
+        """The curve of what is selected; None: there are no ratings."""
+        return self._told("experience_curve")
+
+    @property
+    def spread(self) -> Any:
+        """The spectrum of what is selected, where nearly all answers of a touchpoint are shown."""
+        found = self._told("spectrum")
+        if found is None:
+            return None
+        shown = pl.col("n").sum().over("group") >= LEAST_SHOWN * pl.col("answers")
+        return replace(found, table=found.table.filter(shown))
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What is said of each touchpoint that has a mean to be shown."""
+        found = self._told("perception")
+        return [] if found is None else found.table.to_dicts()
+
+    @property
+    def whole(self) -> dict[str, Any] | None:
+        """What is said of all touchpoints together; None: too little to be shown."""
+        found = self._published("perception", self.state.segment)
+        if found is None:
+            return None
+        return next((r for r in found.scales.to_dicts() if r["scale"] == self.state.scale), None)
+
+    def headline(self) -> str:
+        """Say which touchpoint pulls the ratings down most, or why that cannot be said."""
+        said, basis = self._answer()
+        return self.sentence(title=words.TITLE, said=said, basis=basis)
+
+    def _answer(self) -> tuple[str, str]:
+        whole, until, scale = self.whole, day(self.until), self.state.scale
+        if whole is None:
+            said = words.NONE_HERE.format(scale=scale) if scale else words.NO_RATINGS
+            return said, words.UNTIL.format(until=until)
+        counted = words.COUNTED if whole["mean"] is None else words.WHOLE
+        of_all = counted.format(
+            n=plural(whole["n"], "answer"), mean=_mean(whole), response=_share(whole["response"])
+        )
+        lower = [r for r in self.rows if r["verdict"] == "lower" and r["others"] is not None]
+        clear = [row for row in lower if row["trusted"]] or lower
+        if not clear:
+            said = words.ALIKE if len(self.rows) > 1 else words.TOO_FEW
+            doubted = len(self.rows) > 1 and not any(row["trusted"] for row in self.rows)
+            of_all += words.UNTRUSTED if doubted else ""
+            return said.format(scale=scale), words.BASIS.format(said=of_all, until=until)
+        # the points that its answers lack: a touchpoint that few rate pulls little down
+        row = max(clear, key=lambda row: (row["others"] - row["mean"]) * row["n"])
+        said = (words.WEAKEST if row["trusted"] else words.DOUBTED).format(
+            group=row["group"],
+            mean=_mean(row),
+            highest=decimal(whole["highest"]) if whole["highest"] is not None else words.UNKNOWN,
+            scale=scale,
+            others=rating(row["others"]),
+        )
+        there = words.ANSWERS.format(n=plural(row["n"], "answer"), response=_share(row["response"]))
+        return said, words.BASIS.format(said=there + of_all, until=until)
+
+    def dip_list(self) -> str:
+        """Write the findings that ratings tell of."""
+        try:
+            bands = self.ask("findings", segment=self.state.segment).bands.to_dicts()
+        except WorkspaceError:
+            bands = None
+        rows = [
+            r for r in bands or () if r["sentence"] and signal_named(r["signal"]).family == "rating"
+        ]
+        return render(
+            "perception/dips.html", rows=rows, asked=bands is not None and self.whole is not None
+        )
+
+    def by_touchpoint(self) -> str:
+        """Write what is said of each touchpoint, and how far it can be trusted."""
+        rows = self.rows
+        if not rows:
+            return ""
+        table = pl.DataFrame(rows, infer_schema_length=None)
+        shown = _COLUMNS if any(row.get("nps") is not None for row in rows) else _WITHOUT_NPS
+        html = html_table(table, shown, caption=words.TABLE)
+        return render("perception/table.html", table=Markup(html))
+
+    def _told(self, name: str) -> Any:
+        """Return an answer for what is selected, of rows with figures on the scale selected."""
+        found = self._published(name, self.state.segment)
+        if found is None:
+            return None
+        figure = "mean" if "mean" in found.table.columns else "n"
+        there = (pl.col("scale") == self.state.scale) & pl.col(figure).is_not_null()
+        return replace(found, table=found.table.filter(there))
+
+    def _published(self, name: str, chosen: tuple[str, str] | None) -> Any:
+        """Return a published answer; None: the log has no ratings, or it is an older snapshot."""
+        if name not in self.answers.manifest.get("measures", ()):
+            return None
+        return self.ask("table", measure=name, segment=chosen)
+
+
+def _any(result: Any) -> bool:
+    return result is not None and len(result.table) > 0
+
+
+def _mean(row: dict[str, Any]) -> str:
+    return rating(row["mean"], row["mean_low"], row["mean_high"])
+
+
+def _share(value: float | None) -> str:
+    return words.UNKNOWN if value is None else share(value)
+
+
+def _bound(row: dict[str, Any]) -> str:
+    return words.UNKNOWN if row["bound"] is None else rating(row["bound"])
+
+
+def _nps(row: dict[str, Any]) -> str:
+    values = [row["nps"], row["nps_low"], row["nps_high"]]
+    if None in values:
+        return words.UNKNOWN
+    score, low, high = (decimal(round(value) + 0) for value in values)
+    return words.NPS_WITHIN.format(score=score, low=low, high=high)
+
+
+_COLUMNS = (
+    Column(words.TOUCHPOINT, lambda row: row["group"], number=False),
+    Column(words.MEAN, _mean),
+    Column(words.NPS, _nps),
+    Column(words.COUNT, lambda row: decimal(row["n"])),
+    Column(words.RESPONSE, lambda row: _share(row["response"])),
+    Column(words.VERDICT, lambda row: _VERDICTS[row["verdict"]], number=False),
+    Column(words.BOUND, _bound),
+    Column(words.TRUSTED, lambda row: _TRUST[row["trusted"]], number=False),
+)
+_WITHOUT_NPS = tuple(column for column in _COLUMNS if column.heading != words.NPS)
+
+VIEW = Perceived
