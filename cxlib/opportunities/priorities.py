@@ -86,6 +86,16 @@ class Priorities(Result):
         )
     )
 
+    def __post_init__(self) -> None:
+        """Say again from the rows what no text came with: a snapshot publishes no texts."""
+        Result.__post_init__(self)
+        unsaid = self.table["what"].is_null()
+        if unsaid.any():
+            said = [
+                _say_again(row) if row["what"] is None else row for row in self.table.to_dicts()
+            ]
+            object.__setattr__(self, "table", pl.DataFrame(said, schema=self.table.schema))
+
     def sentences(self) -> list[str]:
         """Say the first three lines, and what the list rests on."""
         if self.table.is_empty():
@@ -98,6 +108,46 @@ class Priorities(Result):
             "how many customers are behind it at least"
         )
         return [rests, *self.table["what"].head(3).to_list()]
+
+
+_AGAINST = {
+    "like": "more than where it is alike",
+    "past": "more than before",
+    "groups": "more in one group than in the others",
+    "plan": "more than planned",
+}
+"""What a finding is compared with, by its ground."""
+
+_COMPARE = (
+    "Mend it for a random half of the customers and compare both halves; "
+    "or watch it from the day of the change (`cx watch`)."
+)
+_UNCOMPARED = "It is not compared with anything yet: name what it should be first."
+
+
+def _say_again(row: dict[str, Any]) -> dict[str, Any]:
+    """Fill the texts of a line from its other columns, which may be rounded."""
+    where = " → ".join(end for end in (row["source"], row["target"]) if end)
+    customers = row["customers_affected"]
+    affected = "" if customers is None else f"; at least {decimal(customers)} customers"
+    signal, ground = row["signal"], row["ground"]
+    told = signal_named(signal).title if signal in SIGNALS else "stands out"
+    test = _COMPARE
+    if row["sample"] is not None:
+        test = (
+            f"Compare two random halves of the customers: about {decimal(row['sample'])} a group."
+        )
+    if ground in _AGAINST:
+        what, evidence = f"{told}, {_AGAINST[ground]}{affected} affected", "sure beyond chance"
+        if not affected:
+            what = f"{told}, {_AGAINST[ground]}"
+    elif ground == "expansion":
+        what = f"few go this way, and more of them reach the goal than of like journeys{affected}"
+        evidence = "like with like; who takes it may differ"
+    else:
+        what, evidence = f"{told}{affected}", "described, not tested"
+        test = _UNCOMPARED
+    return row | {"what": f"{where}: {what}", "evidence": evidence, "how_to_test": test}
 
 
 @answers(Priorities)
@@ -259,8 +309,7 @@ def _test(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
     shares = "share" in row["effect_unit"] and row["observed"] is not None
     if not shares or not row["expected"] or row["expected"] == row["observed"]:
         return {
-            "how_to_test": "Mend it for a random half of the customers and compare both halves; "
-            "or watch it from the day of the change (`cx watch`).",
+            "how_to_test": _COMPARE,
             "sample": None,
         }
     a_day = row["n"] / days
@@ -286,7 +335,7 @@ def _described(what: str, evidence: str, affected: int, **more: Any) -> dict[str
         "confidence": "low",
         "effort": "unknown",
         "status": "described",
-        "how_to_test": "It is not compared with anything yet: name what it should be first.",
+        "how_to_test": _UNCOMPARED,
         **more,
     }
 

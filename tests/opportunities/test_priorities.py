@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cxlib.cli import app
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.opportunities.moves import read_moves
-from cxlib.opportunities.priorities import list_priorities
+from cxlib.opportunities.priorities import Priorities, list_priorities
 from cxlib.opportunities.what_if import Change, change_of_finding, estimate_what_if
 
 COLUMNS = {
@@ -158,3 +158,29 @@ def test_what_is_typed_wrongly_is_said_in_one_sentence(broken, arguments, senten
 def test_the_world_of_these_tests_converts(broken):
     assert broken.places.filter("is_goal")["touchpoint"].to_list() == ["pay"]
     assert PAY == 5
+
+
+def test_a_backlog_without_texts_says_them_from_its_rows():
+    columns = Priorities.tables["table"]
+    line = {"source": "page", "target": "basket", "signal": "abandonment", "ground": "past"}
+    line |= {"customers_affected": 70, "next_step": "Ask."}
+    lines = [
+        line | {"rank": 1, "sample": 30},
+        line | {"rank": 2, "ground": "expansion", "signal": None},
+        line | {"rank": 3, "ground": "described", "target": None},
+        line | {"rank": 4, "ground": "like", "customers_affected": None},
+        line | {"rank": 5, "what": "as measured", "evidence": "n = 7"},
+    ]
+    table = Priorities(table=columns.frame(lines), findings=2, observed_until=START).table
+    assert table["what"].to_list() == [
+        "page → basket: customers leave, more than before; at least 70 customers affected",
+        "page → basket: few go this way, and more of them reach the goal than of like journeys; "
+        "at least 70 customers",
+        "page: customers leave; at least 70 customers",
+        "page → basket: customers leave, more than where it is alike",
+        "as measured",
+    ]
+    assert table["evidence"].null_count() == 0
+    assert table["evidence"][4] == "n = 7"
+    assert "30 a group" in table["how_to_test"][0]
+    assert table["how_to_test"][2].startswith("It is not compared")
