@@ -13,14 +13,17 @@ from publish_log import COMMENT, START, build
 
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.measures.touchpoints import measure_touchpoints
+from cxlib.opportunities.priorities import Priorities
 from cxlib.publish import Snapshot, publish
 from cxlib.publish import write as publish_write
+from cxlib.publish.answers import read_answer
 from cxlib.publish.influence import measure_influence
 from cxlib.publish.pointer import CURRENT, FOLDER
 from cxlib.publish.rare import fold_rare_touchpoints
 from cxlib.publish.rounding import rounding_base
 from cxlib.publish.small_groups import Kind, Rule, protect
 from cxlib.store import Workspace
+from cxlib.summary import Selection
 
 K = 10
 
@@ -340,3 +343,9 @@ def test_manifest_is_plain_json(snapshot: Snapshot) -> None:
     written = json.loads(text)
     assert len(written.pop("sha256")) == 64
     assert written == snapshot.manifest
+
+
+def test_an_answer_of_another_version_asks_to_publish_again(tmp_path):
+    (tmp_path / "priorities.json").write_text('[{"findings": 1, "gone": "since"}]')
+    with pytest.raises(WorkspaceError, match="published by another version of cxlib; publish again"):
+        read_answer(tmp_path, "priorities", Priorities, 0, Selection())

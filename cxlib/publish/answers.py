@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from cxlib.errors import WorkspaceError
 from cxlib.summary import Selection
 
 __all__ = ["NUMBER", "SELECTIONS", "read_answer", "write_answers", "write_selections"]
@@ -67,6 +69,13 @@ def read_answer(folder: Path, name: str, result: type[Any], number: int, where: 
         whole = _frame(file) if file.stat().st_size <= _MOST_KEPT else pl.scan_parquet(file)
         rows = whole.lazy().filter(pl.col(NUMBER) == number).drop(NUMBER).collect()
         given[file.name.split(".")[1]] = rows
+    # one of an earlier version may have other fields than the result has now
+    known = {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(result)}
+    needed = {field for field, is_needed in known.items() if is_needed}
+    if not needed <= {*given, "where"} <= known.keys():
+        raise WorkspaceError(
+            f"{name} in {folder.name} was published by another version of cxlib; publish again"
+        )
     return result(**given, where=where)
 
 
