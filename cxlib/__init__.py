@@ -4,9 +4,9 @@ The log       log = cx.read_log("sales.csv", map="map.yaml")  # log.report, log.
               ws = cx.build(log, "shop", customers="customers.csv", ratings="survey.csv")
               ws = cx.open("shop"), or ws = cx.sample(); cx.explain(ws)
 A part of it  app = cx.Where(segment={"persona": "explorer"}, since="2025-03", channel="app")
-What happens  cx.measure_touchpoints(ws, where=app), and in the same way measure_overview,
-              _first_contacts, _stages, _transitions, _handoffs, _waits, _paths, _path_tree,
-              _step_matrix, _attribution; cx.measure_funnel(ws, steps=["product page", "basket"])
+What happens  cx.measure_touchpoints(ws, where=app), in the same way measure_overview, _paths,
+              _first_contacts, _stages, _transitions, _handoffs, _waits, _path_tree,
+              _step_matrix, _attribution, and cx.measure_funnel(ws, steps=["page", "basket"])
 How it feels  cx.measure_perception(ws), _experience_curve, _spectrum, _consistency, _comments,
               _drivers, _loyalty, _preferences; cx.list_audience(ws, "phone")
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))

@@ -267,10 +267,11 @@ class _Recorder:
         changes: dict[int, dict[str, dict[Slot, int | None]]] = {}
         for detail in self._details:
             changes[detail.number] = {}
+            before = self._read()  # what is hidden now may still hold what was opened last
             for option in detail.options:
                 if option != chosen[detail.number]:
                     detail.choose(option)
-                    changes[detail.number][option] = _changed(shown, self._read())
+                    changes[detail.number][option] = _changed(before, self._read())
             detail.choose(chosen[detail.number])
         _check_apart(changes)
         return Selection(shown, chosen, changes)

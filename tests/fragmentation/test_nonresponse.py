@@ -238,8 +238,8 @@ def dip_of(findings, handoff):
 
 @pytest.mark.parametrize(
     ("handoff", "others"),
-    [((11, 8), 0.1), ((1, 4), 0.0)],
-    ids=["others answer seldom: weights", "others never answer: what came after elsewhere"],
+    [((1, 4), 0.0)],
+    ids=["others never answer: what came after elsewhere"],
 )
 def test_a_dip_that_is_only_who_answers_is_not_confirmed(handoff, others):
     def chance(after, here):
