@@ -12,7 +12,7 @@ from cxlib.cli.selecting import (
     Period,
     Segment,
     WorkspaceFolder,
-    read_selection,
+    open_part,
 )
 from cxlib.cli.terminal import as_records, print_json, print_written
 from cxlib.errors import InputError
@@ -86,18 +86,14 @@ def print_paths(
     """Print the ways from or to a touchpoint, or the most frequent whole paths."""
     from cxlib.measures.path_tree import measure_path_tree
     from cxlib.measures.paths import measure_paths
-    from cxlib.store import Workspace
 
     if start is not None and goal is not None:
         raise InputError(
             "--from and --to are two questions: give one; for how many go from the one to the "
             "other ask cx funnel --step A --step B"
         )
-    opened = Workspace.open(workspace)
-    asked: dict[str, Any] = {
-        "by": by,
-        "where": read_selection(opened, segment=segment, channel=channel, period=period),
-    }
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
+    asked: dict[str, Any] = {"by": by, "where": where}
     name = opened.journey_map.name
     middle = goal if start is None else start
     if middle is None:
@@ -130,6 +126,7 @@ def _read_part(option: str, told: list[str]) -> Where | None:
     from cxlib.where import Where
 
     asked: dict[str, Any] = {}
+    new: dict[str, Any]
     for condition in told:
         name, is_pair, value = (text.strip() for text in condition.partition("="))
         if not is_pair or not name or not value:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, read_selection
+from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, open_part
 from cxlib.cli.terminal import as_records, print_json, print_table, say, working
 from cxlib.errors import InputError
 
@@ -45,10 +45,8 @@ def print_findings(  # noqa: PLR0917 (options of a command)
     """
     from cxlib.fragmentation import measure_fragmentation
     from cxlib.fragmentation.sentences import say_reasons
-    from cxlib.store import Workspace
 
-    opened = Workspace.open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
     with working("Judging every handoff"):
         found = measure_fragmentation(opened, where=where, grounds=ground, signals=signal)
     if as_json:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, read_selection
+from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, open_part
 from cxlib.cli.terminal import (
     as_records,
     print_file,
@@ -53,10 +53,8 @@ def print_attribution(
 ) -> None:
     """Print which share of the conversions each channel gets, beside its exposure and chance."""
     from cxlib.measures.attribution import measure_attribution
-    from cxlib.store import Workspace
 
-    opened = Workspace.open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
     options: dict[str, Any] = {"by": by, "horizon": _duration(horizon, "--horizon")}
     with working("Leaving outcomes to chance"):
         found = measure_attribution(opened, where=where, **options)
@@ -186,10 +184,8 @@ def print_plan(
     """Print what became of every planned handoff: kept, detoured, late, out of order, missing."""
     from cxlib.opportunities.cjml import read_cjml
     from cxlib.opportunities.plan import measure_plan
-    from cxlib.store import Workspace
 
-    opened = Workspace.open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
     if deadline is not None and cjml is None:
         raise InputError("--deadline goes with --cjml; the map gives its own handoffs theirs")
     plan, notes = None, []
@@ -226,10 +222,8 @@ def print_expansion(
     """Print rare ways that go with better outcomes, each with the experiment that would tell."""
     from cxlib.opportunities.expansion import find_expansions
     from cxlib.opportunities.experiments import read_experiment
-    from cxlib.store import Workspace
 
-    opened = Workspace.open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
     if experiment is not None:
         name, _, groups = experiment.partition(":")
         treated, _, control = (part.strip() for part in groups.partition("/"))
@@ -270,13 +264,11 @@ def print_priorities(
     """Print what to do first: one backlog over all that was found, with gains and next steps."""
     from cxlib.opportunities.backtest import backtest_priorities
     from cxlib.opportunities.priorities import list_priorities
-    from cxlib.store import Workspace
     from cxlib.tables import csv_text
 
     if format not in (known := ("table", "md", "csv", "json")):
         raise InputError(f"--format {format!r} is none of {', '.join(known)}")
-    opened = Workspace.open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
     with working("Judging every handoff"):
         found = list_priorities(opened, where=where, owner=owner)
     if as_json or format == "json":

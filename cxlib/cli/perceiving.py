@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, read_selection
+from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, open_part
 from cxlib.cli.terminal import as_records, echo, print_json, print_written
 from cxlib.errors import InputError
 from cxlib.numbers import plural
@@ -63,10 +63,8 @@ def print_perception(
         measure_spectrum,
     )
     from cxlib.measures.perception import measure_perception
-    from cxlib.store import Workspace
 
-    opened = Workspace.open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
     asked: dict[str, Any] = {"scale": scale, "where": where}
     if curve + spectrum + consistency > 1:
         raise InputError("--curve, --spectrum and --consistency are answers of their own: give one")
@@ -93,10 +91,8 @@ def print_comments(
 ) -> None:
     """Print what customers write about, and how pleased it sounds; never a comment itself."""
     from cxlib.measures.comments import measure_comments
-    from cxlib.store import Workspace
 
-    opened = Workspace.open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
     _print(measure_comments(opened, by=by, where=where), opened.journey_map.name, by, as_json)
 
 
@@ -115,11 +111,9 @@ def print_preferences(
 ) -> None:
     """Print which channels or touchpoints customers prefer, by behaviour and by rating."""
     from cxlib.measures.preferences import list_audience, measure_preferences
-    from cxlib.store import Workspace
     from cxlib.tables import csv_text
 
-    opened = Workspace.open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
     asked: dict[str, Any] = {"of": of, "where": where}
     if (audience is None) != (to is None):
         raise InputError("an audience goes to a file: give both --audience NAME and --to FILE")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, read_selection
+from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, open_part
 from cxlib.cli.terminal import as_records, print_json, print_written
 
 __all__ = ["print_drivers", "print_loyalty"]
@@ -22,10 +22,8 @@ def print_loyalty(
     import polars as pl
 
     from cxlib.measures.loyalty import measure_loyalty
-    from cxlib.store import Workspace
 
-    opened = Workspace.open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
     found = measure_loyalty(opened, where=where)
     if as_json:
         _print_json(found, ["by", "group", "outcome", "days", "n", "share", "low", "high"])
@@ -53,10 +51,8 @@ def print_drivers(
 ) -> None:
     """Print what goes with ratings and with coming back: kinds of contact, waits, repeats."""
     from cxlib.measures.drivers import measure_drivers
-    from cxlib.store import Workspace
 
-    opened = Workspace.open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
     found = measure_drivers(opened, where=where)
     if as_json:
         _print_json(found, ["outcome", "driver", "share", "low", "high"])

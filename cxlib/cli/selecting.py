@@ -20,6 +20,7 @@ __all__ = [
     "Period",
     "Segment",
     "WorkspaceFolder",
+    "open_part",
     "read_segment",
     "read_selection",
     "read_steps",
@@ -43,6 +44,16 @@ Period = Annotated[
     typer.Option(metavar="FROM..TO", help="Only this time, such as 2025-03..2025-06 or 2025-03."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def open_part(
+    folder: Path, *, segment: str | None, channel: str | None, period: str | None
+) -> tuple[Workspace, Selection | None]:
+    """Open a workspace, and look up the part of it that the options name."""
+    from cxlib.store import Workspace
+
+    opened = Workspace.open(folder)
+    return opened, read_selection(opened, segment=segment, channel=channel, period=period)
 
 
 def read_selection(
