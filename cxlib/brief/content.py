@@ -20,11 +20,11 @@ from cxlib.figures.fragmentation import (
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.fragmentation.headlines import headline
-from cxlib.fragmentation.sentences import say_subject
+from cxlib.fragmentation.sentences import say_advice, say_subject
 from cxlib.markup import html_text
 from cxlib.numbers import day, people, plural, rating, share
 from cxlib.publish import Snapshot
-from cxlib.signals import signal_named
+from cxlib.publish.key_figures import findings_of, key_figures
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -36,6 +36,13 @@ __all__ = ["write_brief"]
 
 MOST_FINDINGS, MOST_ACTIONS, FIRST_ACTIONS = 5, 8, 3
 """What four pages hold."""
+
+_NUMBERS = {
+    "customers": "customers",
+    "goal": "of journeys reach the goal",
+    "lost": "of journeys are lost",
+    "rating": "mean rating",
+}
 
 
 def write_brief(snapshot: Snapshot, journey_map: JourneyMap, path: Path) -> None:
@@ -84,13 +91,13 @@ def _content(snapshot: Snapshot, journey_map: JourneyMap) -> dict[str, Any]:
         )
     result = snapshot.touchpoints()
     moves = snapshot.transitions() if "transitions" in published else None
-    details = _findings(snapshot)
+    details = findings_of(snapshot)
     found = [] if details is None else _found(details)
     return {
         "name": snapshot.manifest["name"],
         "line": snapshot.line(),
         "sentence": describe_touchpoints(result) if details is None else headline(details).sentence,
-        "numbers": _numbers(snapshot, result),
+        "numbers": [(_NUMBERS[name], told) for name, told in key_figures(snapshot).items()],
         "map": draw_map(result, moves, found),
         "found": [_finding(row) for row in found[:MOST_FINDINGS]],
         "more": max(len(found) - MOST_FINDINGS, 0),
@@ -105,13 +112,6 @@ def _content(snapshot: Snapshot, journey_map: JourneyMap) -> dict[str, Any]:
     }
 
 
-def _findings(snapshot: Snapshot) -> FindingDetails | None:
-    try:
-        return snapshot.findings()
-    except WorkspaceError:
-        return None
-
-
 def _found(details: FindingDetails) -> list[dict[str, Any]]:
     """Findings that may be said and are no echo of another, most customers affected first."""
     keys = ("source_place", "target_place", "signal")
@@ -123,26 +123,6 @@ def _found(details: FindingDetails) -> list[dict[str, Any]]:
         if row["sentence"] and (key := tuple(row[k] for k in keys)) not in echoes
     ]
     return [{**row, "rank": rank} for rank, row in enumerate(rows, 1)]
-
-
-def _numbers(snapshot: Snapshot, result: Any) -> list[tuple[str, str]]:
-    """Four numbers of the whole log; what is not known is left out."""
-    said = [("customers", people(result.customers))] if result.customers else []
-    if "first_contacts" in snapshot.manifest["measures"]:
-        for row in snapshot.first_contacts().whole.to_dicts():
-            for name, words in (
-                ("goal", "of journeys reach the goal"),
-                ("lost", "of journeys are lost"),
-            ):
-                if row[name] is not None:
-                    ends = (row[f"{name}_low"], row[f"{name}_high"])
-                    said.append((words, share(row[name], *ends)))
-    for row in result.whole.to_dicts():
-        if row["rating"] is not None:
-            said.append(
-                ("mean rating", rating(row["rating"], row["rating_low"], row["rating_high"]))
-            )
-    return said
 
 
 def _finding(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,13 +143,12 @@ def _finding(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _action(row: Mapping[str, Any]) -> dict[str, Any]:
-    advice = signal_named(row["signal"]).advice or "Ask {owner} to follow ten customers there."
     return {
         "rank": row["rank"],
         "what": f"{say_subject(row)}: {signal_name(row['signal'])}",
         "owner": row["owner"] or "not in the map",
         "affected": people(row["customers_affected"]),
-        "step": advice.format(owner=row["owner"] or "whoever owns it"),
+        "step": say_advice(row["signal"], row["owner"]),
     }
 
 

@@ -10,11 +10,24 @@ import polars as pl
 from cxlib.arrivals.open_hours import OPEN_UNIT
 from cxlib.grounds.judged import say_day
 from cxlib.markup import html_text
-from cxlib.signals import signal_named
+from cxlib.signals import SIGNALS, signal_named
 
-__all__ = ["say_finding", "say_hours", "say_subject", "show_findings"]
+__all__ = ["say_advice", "say_finding", "say_hours", "say_subject", "show_findings"]
 
 _FIGURES = ("observed", "expected")
+_ADVICE = "Ask {owner} to follow ten customers there."
+
+
+def say_advice(signal: str, owner: str | None, *, otherwise: str = _ADVICE) -> str:
+    """Say what to ask whom about a signal; `otherwise` where it gives no advice of its own.
+
+    Examples
+    --------
+    >>> say_advice("no signal of this log", None)
+    'Ask whoever owns it to follow ten customers there.'
+    """
+    advice = SIGNALS[signal].advice if signal in SIGNALS else ""
+    return (advice or otherwise).format(owner=owner or "whoever owns it")
 
 
 def say_finding(row: dict[str, Any], *, step: int = 1) -> str:

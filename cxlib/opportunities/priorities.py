@@ -17,6 +17,7 @@ from cxlib.arrivals.arrivals import Arrivals, read_arrivals
 from cxlib.columns import Amount, Columns, Count, Customers, Label, Rank, Tables, Text
 from cxlib.errors import CxError, InputError, NotMeasurableError
 from cxlib.fragmentation import measure_fragmentation, watch_findings
+from cxlib.fragmentation.sentences import say_advice
 from cxlib.numbers import amount, decimal, duration, share
 from cxlib.opportunities.expansion import find_expansions, say_expansion
 from cxlib.opportunities.experiments import plan_experiment
@@ -248,7 +249,7 @@ def _line(
         **gain,
         "confidence": "high" if sure else "medium",
         "effort": "unknown",
-        "next_step": _next_step(row["signal"], row["owner"]),
+        "next_step": say_advice(row["signal"], row["owner"]),
         **test,
     }
 
@@ -265,12 +266,6 @@ def _gained(
     except CxError:  # a handoff after the goal has no conversions to gain
         return None, None
     return told.conversions, told.value
-
-
-def _next_step(signal: str, owner: str | None) -> str:
-    advice = signal_named(signal).advice if signal in SIGNALS else ""
-    asked = owner or "whoever owns it"
-    return (advice or "Ask {owner} to follow ten customers there.").format(owner=asked)
 
 
 Became = dict[tuple[str | None, ...], str]
@@ -401,7 +396,7 @@ def _standout(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
         owner=owner,
         team=_team(workspace, at),
         signal=_DESCRIBED_BY.get(row["kind"], row["signal"]),
-        next_step=_next_step(_DESCRIBED_BY.get(row["kind"], ""), owner),
+        next_step=say_advice(_DESCRIBED_BY.get(row["kind"], ""), owner),
     )
 
 

@@ -66,7 +66,6 @@ FIGURES_TABLE = "What happened, and what like handoffs let expect."
 TREND_TABLE = "The finding by period; 95 % intervals in brackets."
 
 ADVICE = "Ask {owner} to follow ten customers along this handoff."
-SOME_OWNER = "whoever owns it"
 
 # ---- figures -------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from cxlib.figures.fragmentation import (
     wait_text,
 )
 from cxlib.fragmentation.findings import Q_LIMIT
+from cxlib.fragmentation.sentences import say_advice
 from cxlib.numbers import MISSING, answered, day, people, plural, share
 from cxlib.signals import signal_named
 from cxlib.views.fragmentation import words
@@ -110,8 +111,7 @@ def facts(result: FindingDetails, row: Mapping[str, Any], k: int) -> str:
         known.append((words.CRUDE, words.CRUDE_FACT))
     if row["status"] is not None:
         known.append((words.OVER_TIME, row["status"]))
-    advice = signal_named(row["signal"]).advice or words.ADVICE
-    todo = advice.format(owner=row["owner"] or words.SOME_OWNER)
+    todo = say_advice(row["signal"], row["owner"], otherwise=words.ADVICE)
     return render("fragmentation/facts.html", facts=known, todo=todo)
 
 

@@ -7,13 +7,14 @@ from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
-from cxlib.errors import CxError, WorkspaceError
+from cxlib.errors import CxError
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import FindingDetails
 from cxlib.fragmentation.headlines import headline
-from cxlib.numbers import day, people, rating, share
+from cxlib.fragmentation.sentences import say_advice
+from cxlib.numbers import day, people
 from cxlib.publish import Snapshot
-from cxlib.signals import signal_named
+from cxlib.publish.key_figures import findings_of, key_figures
 from cxlib.views import entry
 from cxlib.views.home import words
 from cxlib.views.shared.changes import changes_since, earlier_snapshots
@@ -35,7 +36,7 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
     files
         Address of each view that it is to lead to; None: the page around it does that.
     """
-    details = _findings(snapshot)
+    details = findings_of(snapshot)
     earlier = next(iter(earlier_snapshots(snapshot).values()), None)
     older = None if earlier is None else Snapshot.open(earlier.folder)
     found = [] if details is None else [r for r in details.bands.to_dicts() if r["sentence"]]
@@ -79,13 +80,6 @@ def write_index(snapshot: Snapshot, files: Mapping[str, str]) -> str:
     )
 
 
-def _findings(snapshot: Snapshot) -> FindingDetails | None:
-    try:
-        return snapshot.findings()
-    except WorkspaceError:
-        return None
-
-
 def _sentence(snapshot: Snapshot, details: FindingDetails | None) -> str:
     if details is not None:
         return headline(details).sentence
@@ -96,42 +90,25 @@ def _sentence(snapshot: Snapshot, details: FindingDetails | None) -> str:
 
 def _numbers(snapshot: Snapshot, older: Snapshot | None) -> list[dict[str, str]]:
     """Return four numbers of everybody, each with what it was in the snapshot before."""
-    before = {} if older is None else _known(older)
+    before = {} if older is None else key_figures(older)
     at = "" if older is None else day(older.published_at)
     return [
         {
             "figure": figure,
-            "words": name,
+            "words": words.NUMBERS[name],
             "before": words.BEFORE.format(figure=before[name], day=at) if name in before else "",
         }
-        for name, figure in _known(snapshot).items()
+        for name, figure in key_figures(snapshot).items()
     ]
-
-
-def _known(snapshot: Snapshot) -> dict[str, str]:
-    measures, said = snapshot.manifest["measures"], {}
-    if snapshot.manifest["customers"]:
-        said[words.CUSTOMERS] = people(snapshot.manifest["customers"])
-    if "first_contacts" in measures:
-        for row in snapshot.first_contacts().whole.to_dicts():
-            for name, text in (("goal", words.GOAL), ("lost", words.LOST)):
-                if row[name] is not None:
-                    said[text] = share(row[name], row[f"{name}_low"], row[f"{name}_high"])
-    if "touchpoints" in measures:
-        for row in snapshot.touchpoints().whole.to_dicts():
-            if row["rating"] is not None:
-                said[words.RATING] = rating(row["rating"], row["rating_low"], row["rating_high"])
-    return said
 
 
 def _finding(row: Mapping[str, Any]) -> dict[str, str]:
     n, owner = row["customers_affected"], row["owner"]
-    advice = signal_named(row["signal"]).advice or words.ADVICE
     return {
         "sentence": row["sentence"],
         "affected": words.AFFECTED.format(n=people(n)) if n else words.FEW_AFFECTED,
         "owner": words.OWNER.format(owner=owner) if owner else words.NO_OWNER,
-        "todo": advice.format(owner=owner or words.SOME_OWNER),
+        "todo": say_advice(row["signal"], owner),
     }
 
 

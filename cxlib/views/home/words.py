@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-CUSTOMERS = "customers"
-GOAL, LOST = "of journeys reach the goal", "of journeys are lost"
-RATING = "mean rating"
+NUMBERS = {
+    "customers": "customers",
+    "goal": "of journeys reach the goal",
+    "lost": "of journeys are lost",
+    "rating": "mean rating",
+}
+"""What the key figures of a snapshot are called."""
+
 BEFORE = "{figure} on {day}"
 FOUND_HEADING = "What to do first"
 DESCRIBED_HEADING = "What there is to see: described, not a finding"
 AFFECTED = "at least {n} customers affected"
 FEW_AFFECTED = "few customers affected"
-OWNER, NO_OWNER, SOME_OWNER = "Owner: {owner}", "No owner in the map", "whoever owns it"
-ADVICE = "Ask {owner} to follow ten customers there."
+OWNER, NO_OWNER = "Owner: {owner}", "No owner in the map"
 MORE = "{n} more findings"
 CHANGES_HEADING = "New, growing or mended since {day}"
 NO_CHANGES = "No finding is new, growing or mended since {day}."
