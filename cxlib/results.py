@@ -39,6 +39,7 @@ __all__ = [
     "distinct_customers",
     "durations",
     "interval_columns",
+    "interval_row",
     "numbers",
     "result",
 ]
@@ -271,6 +272,20 @@ def interval_columns(
     )
     names = (name, f"{name}_low", f"{name}_high")
     return {n: make(values).alias(n) for n, values in zip(names, picked, strict=True)}
+
+
+def interval_row(name: str, interval: Interval, row: int = 0) -> dict[str, float]:
+    """Give ``name``, ``name_low`` and ``name_high`` of one row of an estimate, as plain numbers.
+
+    Examples
+    --------
+    >>> x = Interval(*(np.array([v]) for v in (0.5, 0.4, 0.6, 0.05)))
+    >>> interval_row("share", x)
+    {'share': 0.5, 'share_low': 0.4, 'share_high': 0.6}
+    """
+    values = (interval.estimate, interval.low, interval.high)
+    names = (name, f"{name}_low", f"{name}_high")
+    return {n: float(v[row]) for n, v in zip(names, values, strict=True)}
 
 
 def distinct_customers(

@@ -14,8 +14,7 @@ from cxlib.columns import Amount, Columns, Count, Customers, Label, Share, Table
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.ingest.masking import NOT_MASKED
 from cxlib.numbers import decimal, plural, share
-from cxlib.results import Result, answers, result
-from cxlib.statistics.rates import Interval
+from cxlib.results import Result, answers, interval_row, result
 from cxlib.statistics.scores import independent_answers, mean_score, top_box
 from cxlib.statistics.sentiment import Sentiment, detect_languages, score_sentiment
 from cxlib.statistics.topics import Topics, find_topics
@@ -229,7 +228,7 @@ class _Found:
                 right = ((sided["score"] > 0) == (sided["liked"] == 1)).to_numpy()
                 agree = top_box([len(sided)], [right.sum()])
                 positive = float((sided["liked"] == 1).mean())  # type: ignore[arg-type]
-                row = {**_three("accuracy", agree), "base": max(positive, 1 - positive)}
+                row = {**interval_row("accuracy", agree), "base": max(positive, 1 - positive)}
             yield {
                 "language": language,
                 "n": len(mine),
@@ -257,7 +256,7 @@ class _Found:
                     about = spoken.filter(pl.Series(is_about))
                     size = _units(spoken["customer"], is_about.astype(np.float64))
                     part = top_box([len(spoken)], [is_about.sum()], size=size)
-                    more = _three("share", part) | {"stability": topics.stability[i]}
+                    more = interval_row("share", part) | {"stability": topics.stability[i]}
                     for row in self._counted(about, group, language, ", ".join(words)):
                         yield row | more
 
@@ -283,21 +282,12 @@ class _Found:
         score = scored["score"].to_numpy()
         size = _units(scored["customer"], score)
         sums = [score.sum()], [(score**2).sum()]
-        return _three("sentiment", mean_score([len(score)], *sums, scale=(-1, 1), size=size))
+        return interval_row("sentiment", mean_score([len(score)], *sums, scale=(-1, 1), size=size))
 
 
 def _units(customer: pl.Series, values: NDArray[np.float64]) -> NDArray[np.float64]:
     who = customer.to_numpy().astype(np.int64)
     return independent_answers(np.zeros(len(who), dtype=np.int64), who, values, cells=1)
-
-
-def _three(name: str, interval: Interval) -> dict[str, float]:
-    return {
-        f"{name}{end}": float(values[0])
-        for end, values in zip(
-            ("", "_low", "_high"), (interval.estimate, interval.low, interval.high), strict=True
-        )
-    }
 
 
 def _notes(told: pl.DataFrame, mood: Sentiment, parts: dict[str, Topics], k: int) -> Iterator[str]:

@@ -10,7 +10,7 @@ import polars as pl
 
 from cxlib.columns import Chance, Columns, Count, Customers, Label, Level, Rating, Share, Tables
 from cxlib.numbers import decimal, rating, share
-from cxlib.results import Result, answers, interval_columns, numbers, result
+from cxlib.results import Result, answers, interval_row, numbers, result
 from cxlib.statistics.heterogeneity import gap_of_means, heterogeneity
 from cxlib.statistics.multiple_testing import false_discovery_rate
 from cxlib.statistics.rates import difference_of_rates
@@ -246,9 +246,7 @@ def _spread(survey: Survey, names: list[str]) -> Iterator[dict[str, Any]]:
                 "side": CLASSES[rating_class(np.array([answer]), low=low, high=high)[0]],
                 "n": int(given.sum()),
                 "customers": len(np.unique(people[given])),
-                "share": part.estimate.item(),
-                "share_low": part.low.item(),
-                "share_high": part.high.item(),
+                **interval_row("share", part),
                 "up_to": below / n,
                 "answers": n,
             }
@@ -379,5 +377,5 @@ def _tested(cells: pl.DataFrame) -> dict[str, Any]:
         "highest": cells["channel"][high],
         "p": p,
         "spread": spread,
-        **{n: float(v[0]) for n, v in interval_columns("gap", gap).items()},
+        **interval_row("gap", gap),
     }

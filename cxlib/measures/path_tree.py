@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cxlib.columns import Columns, Count, Label, Level, Share, Tables
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.numbers import plural, share
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import OUTCOMES, By, Journeys, name_places, read_journeys
 from cxlib.statistics.rates import rate
@@ -80,8 +81,6 @@ class PathTree(Result):
 
     def sentences(self) -> list[str]:
         """Say what is most frequent next to the start."""
-        from cxlib.numbers import plural, share
-
         if self.table.is_empty():
             return [f"No journey comes through {self.start} in this selection"]
         row = self.table.filter(pl.col("step") == 1).row(0, named=True)

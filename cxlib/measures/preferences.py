@@ -11,7 +11,7 @@ import polars as pl
 from cxlib.columns import Columns, Count, Customers, Label, Rating, Share, Tables
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.numbers import decimal, rating, share
-from cxlib.results import Result, answers, result
+from cxlib.results import Result, answers, interval_row, result
 from cxlib.segments import DIMENSION, dimension_values, segment_names
 from cxlib.sequences import choose_contacts, name_groups
 from cxlib.statistics.multiple_testing import shrink_effects
@@ -238,7 +238,7 @@ def _counted(
             "name": name,
             "n": int(here.sum()),
             "customers": len(np.unique(who[here])),
-            **_ends("share", part, 0),
+            **interval_row("share", part),
             "prefer": int((chosen == i).sum()),
             "rated": rated,
             "_lift": lift,
@@ -268,7 +268,7 @@ def _lift(said: pl.DataFrame, cell: int) -> tuple[Interval | None, int]:
 
 def _bare(row: dict[str, Any]) -> dict[str, Any]:
     lift = row.pop("_lift")
-    return row if lift is None else row | _ends("lift", lift, 0)
+    return row if lift is None else row | interval_row("lift", lift)
 
 
 def _shrunk(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -278,10 +278,5 @@ def _shrunk(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         lifts = [row["_lift"] for row in there]
         drawn = shrink_effects([x.estimate[0] for x in lifts], [x.se[0] for x in lifts])
         for i in range(len(there)):
-            there[i].update(_ends("lift", drawn, i))
+            there[i].update(interval_row("lift", drawn, i))
     return [{k: v for k, v in row.items() if k != "_lift"} for row in rows]
-
-
-def _ends(name: str, interval: Interval, i: int) -> dict[str, float]:
-    ends = (interval.estimate, interval.low, interval.high)
-    return {f"{name}{e}": float(v[i]) for e, v in zip(("", "_low", "_high"), ends, strict=True)}
