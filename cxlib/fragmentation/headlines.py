@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
-from cxlib.columns import Columns, Customers, Day, Label, Tables, Text
+from cxlib.columns import Columns, Label, Tables, Text
+from cxlib.fragmentation.findings import ROW
 from cxlib.fragmentation.sentences import say_reasons
 from cxlib.results import Result, result
 
@@ -20,6 +21,26 @@ if TYPE_CHECKING:
     from cxlib.fragmentation.findings import Findings
 
 __all__ = ["Headline", "headline"]
+
+
+_MARKED = (
+    "unit",
+    "source",
+    "target",
+    "source_place",
+    "target_place",
+    "stage",
+    "owner",
+    "signal",
+    "ground",
+    "group",
+    "value",
+    "since",
+    "affected_until",
+    "customers_affected",
+    "sentence",
+)
+"""What a mark needs to know of a finding."""
 
 
 @result
@@ -40,21 +61,7 @@ class Headline(Result):
     tables: ClassVar[Tables] = Tables(
         table=Columns(
             "one row per finding of any ground, most customers affected first: what to mark",
-            unit=Label("place, transition or stage_step"),
-            source=Label("touchpoint (of a step: stage) where it is, or that is left"),
-            target=Label("touchpoint (of a step: stage) reached; of a place where nearly all go"),
-            source_place=Label("number of the place of the source; −1: a stage", detail=True),
-            target_place=Label("number of the place of the target; −1: none", detail=True),
-            stage=Label("stage of what is marked"),
-            owner=Label("who answers for it"),
-            signal=Label("what went wrong"),
-            ground=Label("with what it is compared: like, past, groups, plan"),
-            group=Label("column of the group it is about; null: everybody"),
-            value=Label("value of that column"),
-            since=Day("first day; null: always, or not known"),
-            affected_until=Day("day it was mended; null: still so"),
-            customers_affected=Customers("customers affected, lower end"),
-            sentence=Text("the finding in words; null: too few to say it when published"),
+            **{name: ROW[name] for name in _MARKED},
         ),
         described=Columns(
             "one row per line of what is described, not found",

@@ -25,7 +25,7 @@ from cxlib.fragmentation.headlines import Headline, headline
 from cxlib.numbers import day, people, plural, share
 from cxlib.summary import Selection
 from cxlib.views.journey_map import words
-from cxlib.views.journey_map.cards import card, next_moves, touchpoint_cards
+from cxlib.views.journey_map.cards import next_moves, touchpoint_cards, touchpoint_details
 from cxlib.views.shared import words as shared
 from cxlib.views.shared.changes import changes_section, since
 from cxlib.views.shared.filters import Filter, Option, names, period, segment
@@ -34,7 +34,6 @@ from cxlib.views.shared.templates import render
 from cxlib.views.shared.view import View
 
 if TYPE_CHECKING:
-    from cxlib.fragmentation.details import FindingDetails
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
 
@@ -206,12 +205,10 @@ class JourneyMap(View):
     @property
     def _bands(self) -> pl.DataFrame:
         """The findings that touch what is selected, those that affect most customers first."""
-        channel = self.state.channel
-        if self.found is None:
+        found, channel = self.found, self.state.channel
+        if found is None:
             return pl.DataFrame()
-        numbers = pl.col("source_place", "target_place").cast(pl.Int64)
-        found: FindingDetails = self.ask("findings", segment=self.state.segment)
-        bands = found.bands.with_columns(numbers)
+        bands = found.table.with_columns(pl.col("source_place", "target_place").cast(pl.Int64))
         if channel is None:
             return bands
         here = [number for number, place in self._places.items() if place.channel == channel]
@@ -282,9 +279,10 @@ class JourneyMap(View):
     def details_of(self, place: Place | None) -> str:
         """Write what is known of a touchpoint."""
         rows = [row for row in self.result.table.to_dicts() if _place(row) == place]
-        opened = card(rows[0], next_moves(self.moves, rows[0])) if rows else None
+        row = rows[0] if rows else None
+        told = touchpoint_details(row, moves=next_moves(self.moves, row)) if row else ""
         hint = words.HINT if place is None else words.NO_CONTACTS
-        return render("journey_map/opened.html", one=opened, hint=hint)
+        return render("journey_map/opened.html", row=row, details=told, hint=hint)
 
 
 def _end(row: Mapping[str, Any], end: str) -> Place:
