@@ -128,7 +128,8 @@ class DashboardServer(Voila):
         dead = []
         for kernel in list(self.kernel_manager.list_kernel_ids()):
             manager = self.kernel_manager.get_kernel(kernel)
-            if manager.has_kernel and not await ensure_async(manager.is_alive()):
+            is_gone = manager.has_kernel and not await ensure_async(manager.is_alive())
+            if is_gone and not manager.shutting_down:  # one that is being ended has not died
                 dead.append(kernel)
         for notebook, pool in getattr(self.kernel_manager, "_pools", {}).items():
             pool[:] = [task for task in pool if not (task.done() and _session_of(task) in dead)]
