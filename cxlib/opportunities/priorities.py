@@ -2,8 +2,9 @@
 
 Three kinds of lines stand in it, in this order: findings whose mending gains conversions for sure
 (the lower end of the gain decides), other findings (customers who would be spared it), and what is
-only described: deviations from the plan, and, where nothing was found, what is largest of its kind.
-Raw drop-off is never ranked: who leaves after an ad has not been lost by it.
+only described: touchpoints rated lower than the others, deviations from the plan, and, where
+nothing was found, what is largest of its kind. What is mended already stands last. Raw drop-off is
+never ranked: who leaves after an ad has not been lost by it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from cxlib.columns import Amount, Columns, Count, Customers, Label, Rank, Tables
 from cxlib.errors import CxError, InputError, NotMeasurableError
 from cxlib.fragmentation import measure_fragmentation, watch_findings
 from cxlib.fragmentation.sentences import say_advice
-from cxlib.numbers import amount, decimal, duration, share
+from cxlib.measures.perception import measure_perception
+from cxlib.numbers import amount, decimal, duration, rating, share
 from cxlib.opportunities.expansion import find_expansions, say_expansion
 from cxlib.opportunities.experiments import plan_experiment
 from cxlib.opportunities.moves import Moves, read_moves
@@ -215,10 +217,14 @@ def list_priorities(
         for row in findings.found.filter(pl.col("echo_of").is_null()).to_dicts()
     ]
     known = {(line["source"], line["target"]) for line in lines}
+    rated = {x["target"] or x["source"] for x in lines if x["signal"] == "perception_dip"}
     lines += [x for x in _deviations(workspace, where) if (x["source"], x["target"]) not in known]
+    lines += [x for x in _dips(workspace, where) if x["source"] not in rated]
     lines += _expansions(workspace, where)
-    if not any(line["tier"] < 2 for line in lines):
+    if not any(line["ground"] in _AGAINST for line in lines):
         lines += [_standout(row, workspace) for row in findings.described.to_dicts()]
+    for line in lines:
+        line["tier"] += 3 * (line["status"] == "mended")
     lines.sort(key=lambda x: (x["tier"], -x["worth"], str(x["source"]), str(x["target"])))
     kept = [line for line in lines if owner is None or line["owner"] == owner]
     rows = [
@@ -227,7 +233,7 @@ def list_priorities(
     ]
     return Priorities(
         table=Priorities.tables["table"].frame(rows),
-        findings=sum(line["tier"] < 2 for line in kept),
+        findings=sum(line["ground"] in _AGAINST for line in kept),
         observed_until=workspace.observed_until,
         where=where,
     )
@@ -391,6 +397,38 @@ def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str,
     ]
 
 
+def _dips(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
+    """Touchpoints that are rated lower than the others, whoever may answer."""
+    try:
+        table = measure_perception(workspace, where=where).table
+    except NotMeasurableError:
+        return []
+    lacking = ((pl.col("others") - pl.col("mean")) * pl.col("n")).alias("lacking")
+    rows = table.filter("trusted", verdict="lower").sort(lacking, descending=True)
+    return [
+        _described(
+            f"{row['group']} is rated {rating(row['mean'], row['mean_low'], row['mean_high'])} on "
+            f"{row['scale']}, the others {rating(row['others'])}",
+            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); who comes "
+            "there may differ",
+            row["customers"],
+            source=row["group"],
+            owner=_owner(workspace, row["group"]),
+            team=_team(workspace, row["group"]),
+            signal="perception_dip",
+            next_step=say_advice("perception_dip", _owner(workspace, row["group"])),
+        )
+        for row in rows.unique("group", keep="first", maintain_order=True)
+        .head(_DESCRIBED)
+        .to_dicts()
+    ]
+
+
+def _owner(workspace: Workspace, name: str) -> str | None:
+    owners = workspace.places.filter(pl.col("touchpoint") == name)["owner"].drop_nulls()
+    return owners[0] if len(owners) else None
+
+
 def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
     if not workspace.journey_map.planned_handoffs:
         return []
@@ -417,8 +455,7 @@ def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str,
 def _standout(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
     """What is largest of its kind where nothing is found."""
     at = row["target"] or row["source"]
-    owners = workspace.places.filter(pl.col("touchpoint") == at)["owner"].drop_nulls()
-    owner = owners[0] if len(owners) else None
+    owner = _owner(workspace, at)
     return _described(
         row["sentence"],
         f"{decimal(row['n'])} cases; described, not tested",

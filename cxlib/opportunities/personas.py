@@ -1,0 +1,315 @@
+"""Personas: groups of customers who go through their journeys alike, found or refused.
+
+Customers are told apart by where their contacts are (square roots of the shares of each place, so
+that distances are those of Hellinger) and by how many contacts they have. k-means on few principal
+components gives the groups; how many is the largest number that comes out the same when customers
+are drawn anew. Clusters of any data look convincing, so two guards decide whether there are any:
+the groups have to come back in resamples (adjusted Rand index), and have to be clearer than in a
+log in which everybody goes on by the same chances.
+
+References
+----------
+Hubert & Arabie (1985), doi:10.1007/BF01908075; Hennig (2007), doi:10.1016/j.csda.2006.11.025.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cxlib.columns import Amount, Columns, Customers, Label, Share, Tables, Text
+from cxlib.errors import NotMeasurableError
+from cxlib.numbers import decimal, share
+from cxlib.results import Result, answers, result
+from cxlib.segments import segment_names
+from cxlib.sequences import choose_contacts
+from cxlib.statistics.rates import wilson
+from cxlib.store import Workspace
+from cxlib.store.selection import Selection
+
+__all__ = ["Personas", "customers_with_personas", "find_personas"]
+
+Floats = NDArray[np.float64]
+
+LEAST_STABLE = 0.75
+"""Median adjusted Rand index over resamples from which groups count as there."""
+
+MOST, COMPONENTS, RESAMPLES, ALIKE, SAMPLE = 6, 6, 20, 19, 5_000
+"""Most personas; components they are told apart by; resamples; logs of alike customers; customers
+that groups are sought among."""
+
+LEAST_CUSTOMERS, LEAST_CONTACTS = 200, 3
+"""Customers, and contacts of each, below which a journey says too little of who makes it."""
+
+
+@result
+class Personas(Result):
+    """What `find_personas` returns.
+
+    Attributes
+    ----------
+    stability
+        Median adjusted Rand index over resamples, of the number of personas chosen.
+    clearer
+        Share of the spread between customers that the personas tell, above that of the clearest of
+        the logs of alike customers.
+    left_out
+        Customers with too few contacts to tell: no persona.
+    reason
+        Why there are none; None where there are.
+    members
+        ``customer`` (number), ``persona``.
+    """
+
+    stability: float
+    clearer: float
+    left_out: int
+    reason: str | None
+    members: pl.DataFrame
+
+    title = "Personas"
+    tables = Tables(
+        table=Columns(
+            "one row per persona, the largest first",
+            persona=Label("named by what sets it apart"),
+            customers=Customers("of it"),
+            part=Share("of the customers who could be told", of="customers"),
+            contacts=Amount("contacts of a customer, mean", of="customers"),
+            goal=Share("of its customers who reached a goal", of="customers", interval=True),
+            apart=Text("what sets it apart: its share of contacts, that of the others"),
+        )
+    )
+
+    def sentences(self) -> list[str]:
+        """Say which there are, or why none can be told."""
+        if self.reason is not None:
+            return [f"no personas can be told: {self.reason}"]
+        return [
+            f"{len(self.table)} personas, which come back in resamples (adjusted Rand index "
+            f"{self.stability:.2f}); {decimal(self.left_out)} customers have too few contacts",
+            *(f"{row['persona']} ({share(row['part'])}): {row['apart']}"
+              for row in self.table.to_dicts()),
+        ]  # fmt: skip
+
+
+@answers(Personas)
+def find_personas(
+    workspace: Workspace, *, where: Selection | None = None, seed: int = 0
+) -> Personas:
+    """Find groups of customers who go through their journeys alike, or say that there are none.
+
+    Outcomes take no part: what a persona converts is an answer, and not what it is made of.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    where
+        Segment, periods and channel of the contacts.
+    seed
+        Draws the resamples.
+
+    Returns
+    -------
+    Personas
+
+    Raises
+    ------
+    NotMeasurableError
+        Too few customers have enough contacts.
+    """
+    kept = ("customer", "place", "journey", "segment", "period", "reached")
+    rows = choose_contacts(workspace, workspace.store().select(kept).collect(), where)
+    every = rows["customer"].n_unique()
+    rows = rows.filter(pl.len().over("customer") >= LEAST_CONTACTS)
+    customers = rows["customer"].unique().sort()
+    if len(customers) < LEAST_CUSTOMERS:
+        raise NotMeasurableError(
+            f"personas take {LEAST_CUSTOMERS} customers with {LEAST_CONTACTS} contacts each; there "
+            f"are {len(customers)}"
+        )
+    size = len(workspace.places)
+    number = rows["customer"].rank("dense").to_numpy().astype(np.int64) - 1
+    place = rows["place"].to_numpy().astype(np.int64)
+    counts = _counted(number, place, len(customers), size)
+    dice = np.random.default_rng(seed)
+    sample = dice.permutation(len(customers))[:SAMPLE]
+    points = _project(_features(counts), sample)
+    k, stability = _choose(points[sample], dice)
+    labels = _fit(points[sample], k, points)
+    observed = _explained(points[sample], _fit(points[sample], k, points[sample]))
+    begins = np.append(True, rows["journey"].to_numpy()[1:] != rows["journey"].to_numpy()[:-1])
+    null = []
+    for _ in range(ALIKE):
+        alike = _features(_walk_alike(number, place, begins, size, sample, dice))
+        drawn = _project(alike, np.arange(len(alike)))
+        null.append(_explained(drawn, _fit(drawn, k, drawn)))
+    clearer = observed - max(null)
+    reason = None
+    if stability < LEAST_STABLE:
+        reason = (
+            f"groups do not come back when customers are drawn anew (adjusted Rand index "
+            f"{stability:.2f}, it takes {LEAST_STABLE})"
+        )
+    elif clearer <= 0:
+        reason = (
+            "the groups are no clearer than where everybody goes on by the same chances: they tell "
+            f"{share(observed)} of the spread, and {share(max(null))} there"
+        )
+    reached = rows.group_by("customer").agg(pl.col("reached").any()).sort("customer")["reached"]
+    found = [] if reason else _describe(workspace, labels, counts, reached.to_numpy())
+    called = [row.pop("cluster") for row in found]
+    names = np.array([found[called.index(c)]["persona"] if found else None for c in range(k)])
+    members = pl.DataFrame(
+        {"customer": customers, "persona": pl.Series(names[labels].tolist(), dtype=pl.String)}
+    )
+    return Personas(
+        table=Personas.tables["table"].frame(found),
+        stability=stability,
+        clearer=clearer,
+        left_out=every - len(customers),
+        reason=reason,
+        members=members if reason is None else members.clear(),
+        observed_until=workspace.observed_until,
+        where=where,
+    )
+
+
+def customers_with_personas(workspace: Workspace, personas: Personas) -> pl.DataFrame:
+    """Give the customers table with the personas as one more segment: ``customer`` and segments.
+
+    Written as CSV and given to ``cx ingest --customers`` it makes ``persona`` a segment everywhere.
+    """
+    taken = segment_names(workspace.segments)
+    name = next(n for n in ("persona", "journey_persona", "found_persona") if n not in taken)
+    told = workspace.customers().select("customer", "name", "segment").collect()
+    told = told.join(workspace.segments, on="segment", how="left", maintain_order="left")
+    told = told.join(personas.members, on="customer", how="left", maintain_order="left")
+    return told.select(
+        "name",
+        *(pl.col(f"segment.{n}").alias(n) for n in taken),
+        pl.col("persona").fill_null("unknown").alias(name),
+    ).rename({"name": "customer"})
+
+
+def _counted(number: NDArray[Any], place: NDArray[Any], customers: int, size: int) -> Floats:
+    flat = np.bincount(number * size + place, minlength=customers * size)
+    return flat.reshape(customers, size).astype(np.float64)
+
+
+def _features(counts: Floats) -> Floats:
+    """Square roots of the shares of places, and the logarithm of the number of contacts."""
+    total = counts.sum(1, keepdims=True)
+    return np.hstack([np.sqrt(counts / np.maximum(total, 1)), 0.15 * np.log(np.maximum(total, 1))])
+
+
+def _project(features: Floats, sample: NDArray[Any]) -> Floats:
+    """Principal components of a sample, of everybody."""
+    middle = features[sample].mean(0)
+    _, _, axes = np.linalg.svd(features[sample] - middle, full_matrices=False)
+    return np.asarray((features - middle) @ axes[:COMPONENTS].T)
+
+
+def _fit(among: Floats, k: int, everybody: Floats) -> NDArray[Any]:
+    from sklearn.cluster import KMeans
+
+    made = KMeans(k, n_init=5, random_state=0).fit(among)
+    return np.asarray(made.predict(everybody))
+
+
+def _choose(points: Floats, dice: np.random.Generator) -> tuple[int, float]:
+    """The largest number of groups that comes back; else the one that does so most."""
+    from sklearn.metrics import adjusted_rand_score
+
+    stable = {}
+    for k in range(2, MOST + 1):
+        base = _fit(points, k, points)
+        scores = []
+        for _ in range(RESAMPLES):
+            drawn = points[dice.integers(0, len(points), len(points))]
+            scores.append(adjusted_rand_score(base, _fit(drawn, k, points)))
+        stable[k] = float(np.median(scores))
+    there = [k for k, score in stable.items() if score >= LEAST_STABLE]
+    best = max(there) if there else max(stable, key=lambda k: stable[k])
+    return best, stable[best]
+
+
+def _explained(points: Floats, labels: NDArray[Any]) -> float:
+    """Share of the spread that lies between the groups."""
+    within = sum(
+        ((points[labels == c] - points[labels == c].mean(0)) ** 2).sum() for c in np.unique(labels)
+    )
+    return float(1 - within / ((points - points.mean(0)) ** 2).sum())
+
+
+def _walk_alike(
+    number: NDArray[Any],
+    place: NDArray[Any],
+    begins: NDArray[np.bool_],
+    size: int,
+    sample: NDArray[Any],
+    dice: np.random.Generator,
+) -> Floats:
+    """Counts of customers with as many contacts, who begin and go on by everybody's chances."""
+    first = np.bincount(place[begins], minlength=size).cumsum()
+    inner = np.flatnonzero(~begins)
+    moves = np.bincount(place[inner - 1] * size + place[inner], minlength=size * size)
+    moves = moves.reshape(size, size).cumsum(1)
+    chosen = np.isin(number, sample)
+    who, starts = number[chosen], begins[chosen]
+    # contact by contact: the nth of every customer together
+    order = (
+        np.arange(len(who))
+        - np.flatnonzero(np.append(True, who[1:] != who[:-1]))[
+            np.unique(who, return_inverse=True)[1]
+        ]
+    )
+    drawn = np.zeros(len(who), dtype=np.int64)
+    for step in range(int(order.max()) + 1):
+        at = np.flatnonzero(order == step)
+        new = starts[at] | (step == 0)
+        before = drawn[at - 1]
+        cumulated = np.where(new[:, None], first, moves[before])
+        total = np.where(cumulated[:, -1:] > 0, cumulated[:, -1:], 1)
+        drawn[at] = (cumulated <= dice.random(len(at))[:, None] * total).sum(1).clip(0, size - 1)
+    return _counted(np.unique(who, return_inverse=True)[1], drawn, len(np.unique(who)), size)
+
+
+def _describe(
+    workspace: Workspace, labels: NDArray[Any], counts: Floats, reached: NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    """One row per persona, named by the channels and touchpoints that set it apart most."""
+    places = workspace.places
+    shares = counts / counts.sum(1, keepdims=True)
+    rows: list[dict[str, Any]] = []
+    for c in sorted(np.unique(labels), key=lambda c: -(labels == c).sum()):
+        mine = labels == c
+        told = []
+        for column in ("channel", "touchpoint"):
+            for name in places[column].unique(maintain_order=True):
+                at = np.flatnonzero((places[column] == name).to_numpy())
+                here, others = (float(shares[m][:, at].sum(1).mean()) for m in (mine, ~mine))
+                told.append((here - others, str(name), here, others))
+        told.sort(reverse=True)
+        picked = told[: 1 if told[0][0] > 2 * told[1][0] else 2]
+        n, won = int(mine.sum()), float(reached[mine].mean())
+        low, high = (float(end) for end in wilson(won, n))
+        rows.append(
+            {"cluster": int(c), "persona": _called([p[1] for p in picked], rows), "customers": n}
+            | {"part": n / len(labels), "contacts": float(counts[mine].sum(1).mean())}
+            | {"goal": won, "goal_low": low, "goal_high": high}
+            | {"apart": "; ".join(f"{n} {share(a)} of contacts, others {share(b)}"
+                                  for _, n, a, b in picked)}
+        )  # fmt: skip
+    return rows
+
+
+def _called(names: Sequence[str], others: Sequence[dict[str, Any]]) -> str:
+    """A name that no other persona has."""
+    called = "more " + " and ".join(dict.fromkeys(names))
+    same = sum(row["persona"].startswith(called) for row in others)
+    return called if not same else f"{called} ({same + 1})"
