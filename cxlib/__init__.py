@@ -16,6 +16,7 @@ What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
 What comes    cx.predict_breaks(ws): handoffs and customers under way, held against the past
 What to do    cx.list_priorities(ws); cx.measure_plan(ws): what became of the plan
               cx.what_if(ws, [cx.Change(...)]); cx.find_expansions(ws); cx.read_experiment(…)
+              cx.find_personas(ws); cx.next_best(ws): whom to offer what next; cx.read_back(…)
 Show it       cx.plot(result); cx.explain(result); cx.save(figure, "slide.png", size="slide")
               cx.explore(ws, measure=cx.measure_paths): the same with a row of filters
               every result: .table (Polars), .only(stage=cx.find_stages(ws, "conversion")),
@@ -31,6 +32,8 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
+    from cxlib.audience import read_back as read_back
+    from cxlib.audience import write_audience as write_audience
     from cxlib.errors import CxError as CxError
     from cxlib.fragmentation.described import describe_signals as describe_signals
     from cxlib.front.breaking import check as check
@@ -77,6 +80,8 @@ if TYPE_CHECKING:
     from cxlib.measures.waits import measure_waits as measure_waits
     from cxlib.opportunities.expansion import find_expansions as find_expansions
     from cxlib.opportunities.experiments import read_experiment as read_experiment
+    from cxlib.opportunities.next_best import next_best as next_best
+    from cxlib.opportunities.personas import find_personas as find_personas
     from cxlib.opportunities.plan import measure_plan as measure_plan
     from cxlib.opportunities.priorities import list_priorities as list_priorities
     from cxlib.opportunities.what_if import Change as Change

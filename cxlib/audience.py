@@ -47,7 +47,7 @@ def hold_back(table: pl.DataFrame, *, part: float = 0.2, seed: int = 0) -> pl.Da
 
 
 def write_audience(
-    workspace: Workspace, table: pl.DataFrame, path: str | Path, *, name: str
+    workspace: Workspace, table: pl.DataFrame, path: str | Path, *, name: str, dated: bool = True
 ) -> Path:
     """Write a list of customers as CSV, and note in the workspace that it was written.
 
@@ -61,6 +61,8 @@ def write_audience(
         The file; one that is there is not replaced.
     name
         What the list is, for the note.
+    dated
+        Whether every row says until when the log was known: `read_back` needs it.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def write_audience(
     exported = workspace.observed_until.isoformat()
     try:
         with file.open("x", encoding="utf-8", newline="") as out:
-            out.write(csv_text(table, {"data_to": exported}))
+            out.write(csv_text(table, {"data_to": exported} if dated else None))
     except FileExistsError:
         raise InputError(f"{file} exists; name another file") from None
     note = {"name": name, "file": file.name, "customers": len(table), "data_to": exported}

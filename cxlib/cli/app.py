@@ -19,6 +19,8 @@ from cxlib.cli.making import check_log, demo, ingest_log, init_map
 from cxlib.cli.opportunities import (
     print_attribution,
     print_expansion,
+    print_next,
+    print_personas,
     print_plan,
     print_priorities,
     print_what_if,
@@ -103,6 +105,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "what-if": print_what_if,
     "plan": print_plan,
     "expansion": print_expansion,
+    "personas": print_personas,
+    "next": print_next,
     "priorities": print_priorities,
     "predict": print_predictions,
     "watch": watch,

@@ -16,6 +16,7 @@ from cxlib.cli.terminal import (
     print_json,
     print_table,
     print_written,
+    say,
     working,
 )
 from cxlib.errors import InputError
@@ -24,6 +25,8 @@ from cxlib.numbers import amount, decimal, share
 __all__ = [
     "print_attribution",
     "print_expansion",
+    "print_next",
+    "print_personas",
     "print_plan",
     "print_priorities",
     "print_what_if",
@@ -289,3 +292,88 @@ def print_priorities(
             title=f"{opened.journey_map.name}: what to do first",
             note=[*found.sentences()[:1], *held],
         )
+
+
+To = Annotated[Path | None, typer.Option(metavar="FILE", help="CSV with ids; stays with you.")]
+
+
+def print_personas(
+    workspace: WorkspaceFolder,
+    *,
+    to: To = None,
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> None:
+    """Print personas found in the journeys, or why there are none.
+
+    --to writes the customers table with the persona of each: give it to `cx ingest --customers`,
+    and it is a segment everywhere.
+    """
+    from cxlib.audience import write_audience
+    from cxlib.opportunities.personas import customers_with_personas, find_personas
+
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
+    with working("Drawing customers anew"):
+        found = find_personas(opened, where=where)
+    if to is not None and found.reason is not None:
+        raise InputError(f"nothing to write: {found.sentences()[0]}")
+    if as_json:
+        told = {n: getattr(found, n) for n in ("reason", "stability", "clearer", "left_out")}
+        print_json(told | {"personas": as_records(found.table)})
+    else:
+        title = f"{opened.journey_map.name}: personas"
+        print_written(found.columns.written(found.table), title=title, note=found.sentences())
+    if to is not None:
+        table = customers_with_personas(opened, found)
+        say(f"{write_audience(opened, table, to, name='personas', dated=False)}: {len(table)} rows")
+
+
+def print_next(
+    workspace: WorkspaceFolder,
+    *,
+    most_contacts: Annotated[int, typer.Option(help="Contact cap, within --within.")] = 3,
+    within: Annotated[str, typer.Option(metavar="TIME", help="Of --most-contacts.")] = "7d",
+    quiet: Annotated[str, typer.Option(metavar="TIME", help="After any contact.")] = "24h",
+    to: To = None,
+    read_back: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Say what came of a list that --to wrote, instead."),
+    ] = None,
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> None:
+    """Print which touchpoint to offer customers under way next, and how good such advice was."""
+    from cxlib.audience import read_back as read_list
+    from cxlib.audience import write_audience
+    from cxlib.opportunities.next_best import next_best
+
+    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
+    name = opened.journey_map.name
+    if read_back is not None:
+        came = read_list(opened, read_back)
+        if as_json:
+            told = {n: getattr(came, n) for n in ("difference", "low", "high")}
+            print_json(told | {"groups": as_records(came.table)})
+        else:
+            title = f"{name}: what came of {read_back.name}"
+            print_written(came.columns.written(came.table), title=title, note=came.sentences())
+        return
+    times = {"within": _duration(within, "--within"), "quiet": _duration(quiet, "--quiet")}
+    found = next_best(opened, where=where, most_contacts=most_contacts, **times)  # type: ignore[arg-type]
+    if as_json:
+        tables = {"states": found.table, "test": found.test, "calibration": found.calibration}
+        told = {"capped": found.capped, "quiet": found.quiet}
+        print_json({n: as_records(table) for n, table in tables.items()} | told)
+    else:
+        print_written(
+            found.columns.written(found.table),
+            title=f"{name}: what to offer next",
+            note=found.sentences(),
+        )
+    if to is not None:
+        written = write_audience(opened, found.audience, to, name="next best touchpoint")
+        say(f"{written}: {len(found.audience)} customers, a fifth of them held back to compare")

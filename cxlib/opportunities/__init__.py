@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from cxlib.opportunities.expansion import Expansions as Expansions
     from cxlib.opportunities.expansion import find_expansions as find_expansions
     from cxlib.opportunities.experiments import read_experiment as read_experiment
+    from cxlib.opportunities.next_best import NextBest as NextBest
+    from cxlib.opportunities.next_best import next_best as next_best
+    from cxlib.opportunities.personas import Personas as Personas
+    from cxlib.opportunities.personas import find_personas as find_personas
     from cxlib.opportunities.plan import Plan as Plan
     from cxlib.opportunities.plan import measure_plan as measure_plan
     from cxlib.opportunities.priorities import Priorities as Priorities

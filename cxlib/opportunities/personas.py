@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 LEAST_STABLE = 0.75
 """Median adjusted Rand index over resamples from which groups count as there."""
 
-MOST, COMPONENTS, RESAMPLES, ALIKE, SAMPLE = 6, 6, 20, 19, 5_000
+MOST, COMPONENTS, RESAMPLES, ALIKE, SAMPLE = 6, 6, 20, 9, 3_000
 """Most personas; components they are told apart by; resamples; logs of alike customers; customers
 that groups are sought among."""
 
@@ -58,7 +58,7 @@ class Personas(Result):
         Share of the spread between customers that the personas tell, above that of the clearest of
         the logs of alike customers.
     left_out
-        Customers with too few contacts to tell: no persona.
+        Customers with too few contacts before a goal to tell: no persona.
     reason
         Why there are none; None where there are.
     members
@@ -78,7 +78,7 @@ class Personas(Result):
             persona=Label("named by what sets it apart"),
             customers=Customers("of it"),
             part=Share("of the customers who could be told", of="customers"),
-            contacts=Amount("contacts of a customer, mean", of="customers"),
+            contacts=Amount("contacts of a customer before a goal, mean", of="customers"),
             goal=Share("of its customers who reached a goal", of="customers", interval=True),
             apart=Text("what sets it apart: its share of contacts, that of the others"),
         )
@@ -102,7 +102,8 @@ def find_personas(
 ) -> Personas:
     """Find groups of customers who go through their journeys alike, or say that there are none.
 
-    Outcomes take no part: what a persona converts is an answer, and not what it is made of.
+    Outcomes take no part, nor contacts from a goal on: how often a persona reaches one is an
+    answer, and not what it is made of.
 
     Parameters
     ----------
@@ -125,6 +126,8 @@ def find_personas(
     kept = ("customer", "place", "journey", "segment", "period", "reached")
     rows = choose_contacts(workspace, workspace.store().select(kept).collect(), where)
     every = rows["customer"].n_unique()
+    won = rows.group_by("customer").agg(pl.col("reached").any())
+    rows = rows.filter(~pl.col("reached"))
     rows = rows.filter(pl.len().over("customer") >= LEAST_CONTACTS)
     customers = rows["customer"].unique().sort()
     if len(customers) < LEAST_CUSTOMERS:
@@ -160,8 +163,8 @@ def find_personas(
             "the groups are no clearer than where everybody goes on by the same chances: they tell "
             f"{share(observed)} of the spread, and {share(max(null))} there"
         )
-    reached = rows.group_by("customer").agg(pl.col("reached").any()).sort("customer")["reached"]
-    found = [] if reason else _describe(workspace, labels, counts, reached.to_numpy())
+    reached = customers.to_frame().join(won, on="customer", how="left", maintain_order="left")
+    found = [] if reason else _describe(workspace, labels, counts, reached["reached"].to_numpy())
     called = [row.pop("cluster") for row in found]
     names = np.array([found[called.index(c)]["persona"] if found else None for c in range(k)])
     members = pl.DataFrame(
@@ -217,7 +220,7 @@ def _project(features: Floats, sample: NDArray[Any]) -> Floats:
 def _fit(among: Floats, k: int, everybody: Floats) -> NDArray[Any]:
     from sklearn.cluster import KMeans
 
-    made = KMeans(k, n_init=5, random_state=0).fit(among)
+    made = KMeans(k, n_init=3, random_state=0).fit(among)
     return np.asarray(made.predict(everybody))
 
 
@@ -290,26 +293,31 @@ def _describe(
         mine = labels == c
         told = []
         for column in ("channel", "touchpoint"):
-            for name in places[column].unique(maintain_order=True):
+            pairs = zip(places[column], places["channel"], strict=True)
+            for name, channel in dict.fromkeys(pairs):
                 at = np.flatnonzero((places[column] == name).to_numpy())
                 here, others = (float(shares[m][:, at].sum(1).mean()) for m in (mine, ~mine))
-                told.append((here - others, str(name), here, others))
+                told.append((here - others, str(name), here, others, str(channel)))
         told.sort(reverse=True)
-        picked = told[: 1 if told[0][0] > 2 * told[1][0] else 2]
+        taken = {row["persona"] for row in rows}
+        picked = told[:1]
+        for more in told[1:]:
+            alone = _called(picked) not in taken
+            if alone and (len(picked) > 1 or 2 * more[0] < told[0][0]):
+                break
+            if not alone or more[4] not in {p[4] for p in picked}:
+                picked.append(more)
         n, won = int(mine.sum()), float(reached[mine].mean())
         low, high = (float(end) for end in wilson(won, n))
         rows.append(
-            {"cluster": int(c), "persona": _called([p[1] for p in picked], rows), "customers": n}
+            {"cluster": int(c), "persona": _called(picked), "customers": n}
             | {"part": n / len(labels), "contacts": float(counts[mine].sum(1).mean())}
             | {"goal": won, "goal_low": low, "goal_high": high}
             | {"apart": "; ".join(f"{n} {share(a)} of contacts, others {share(b)}"
-                                  for _, n, a, b in picked)}
+                                  for _, n, a, b, _ in picked)}
         )  # fmt: skip
     return rows
 
 
-def _called(names: Sequence[str], others: Sequence[dict[str, Any]]) -> str:
-    """A name that no other persona has."""
-    called = "more " + " and ".join(dict.fromkeys(names))
-    same = sum(row["persona"].startswith(called) for row in others)
-    return called if not same else f"{called} ({same + 1})"
+def _called(picked: Sequence[tuple[Any, ...]]) -> str:
+    return "more " + " and ".join(dict.fromkeys(p[1] for p in picked))
