@@ -51,7 +51,7 @@ def test_the_sentence_says_how_many_whom_and_the_worst(result):
 
 
 def test_without_findings_the_sentence_stays_calm_and_says_why():
-    assert describe_findings(results.nothing()) == "No handoff stands out from like handoffs"
+    assert describe_findings(results.nothing()) == "No handoff stands out from similar handoffs"
     few = "the log has 12 customers, fewer than 200"
     assert describe_findings(results.nothing(few)) == f"No handoff could be judged: {few}"
 
