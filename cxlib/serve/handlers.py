@@ -182,7 +182,7 @@ class DashboardHandler(_OfDashboard):
         page = self.page(
             "dashboard.html",
             title=dashboard.title,
-            name=dashboard.name,
+            current=dashboard.name,
             dashboards=self.shown(),
             views=texts.VIEWS,
             # Written by publish, not by a visitor.

@@ -89,7 +89,7 @@ def test_findings_are_red_and_labelled_and_every_other_dot_is_grey(result):
     assert "long wait  ×3.0" in labels
     assert "customers leave  +20 points" in labels
     assert "low rating  −2.5" in labels
-    assert {"exploration", "conversion"} <= set(labels)
+    assert {"Exploration", "Conversion"} <= set(labels)
 
 
 def test_dots_grow_with_the_customers_and_the_signal_filters_findings_only(result):

@@ -11,10 +11,11 @@ from cxlib.errors import CxError
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import FindingDetails
 from cxlib.fragmentation.headlines import headline
-from cxlib.fragmentation.sentences import say_advice
+from cxlib.fragmentation.sentences import say_advice, say_subject
 from cxlib.numbers import day, people
 from cxlib.publish import Snapshot
 from cxlib.publish.key_figures import findings_of, key_changes, key_figures
+from cxlib.signals import signal_named
 from cxlib.views import entry
 from cxlib.views.home import words
 from cxlib.views.shared.changes import changes_since, earlier_snapshots
@@ -46,13 +47,14 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
         if details is not None and not found
         else []
     )
+    above = _sentence(snapshot, details)
     way: Way = below_home if files is None else lambda view, chosen: files.get(view, "")
     return render(
         "home/brief.html",
         style=(Path(__file__).parent / "style.css").read_text("utf-8"),
-        said=_sentence(snapshot, details).removesuffix("."),
+        said=above.removesuffix("."),
         numbers=_numbers(snapshot, older),
-        found=[_finding(details, row, way) for row in found[:_FINDINGS]],
+        found=[_finding(details, row, way, above=above) for row in found[:_FINDINGS]],
         more=max(len(found) - _FINDINGS, 0),
         described=listed[:_FINDINGS],
         since=None if older is None else day(older.published_at),
@@ -92,16 +94,13 @@ def _sentence(snapshot: Snapshot, details: FindingDetails | None) -> str:
 
 def _numbers(snapshot: Snapshot, older: Snapshot | None) -> list[dict[str, str]]:
     """Return four numbers of everybody, each with what it was in the snapshot before."""
-    before = {} if older is None else key_figures(older)
     changes = {} if older is None else key_changes(older, snapshot)
     at = "" if older is None else day(older.published_at)
     return [
         {
             "figure": figure,
             "words": words.NUMBERS[name],
-            "change": words.CHANGE.format(change=changes[name], figure=before[name], day=at)
-            if name in changes
-            else "",
+            "change": words.CHANGE.format(change=changes[name], day=at) if name in changes else "",
         }
         for name, figure in key_figures(snapshot).items()
     ]
@@ -109,8 +108,10 @@ def _numbers(snapshot: Snapshot, older: Snapshot | None) -> list[dict[str, str]]
 
 def _finding(details: FindingDetails | None, row: Mapping[str, Any], way: Way) -> dict[str, str]:
     n, owner = row["customers_affected"], row["owner"]
+    # the sentence above the list is not said again
+    short = f"{say_subject(row)}: {signal_named(row['signal']).title}"
     return {
-        "sentence": row["sentence"],
+        "sentence": short if row["sentence"] == above else row["sentence"],
         "address": "" if details is None else link_to_finding(details, row, way),
         "affected": words.AFFECTED.format(n=people(n)) if n else words.FEW_AFFECTED,
         "owner": words.OWNER.format(owner=owner) if owner else words.NO_OWNER,

@@ -223,37 +223,42 @@ class JourneyMap(View):
 
     @property
     def marked(self) -> list[dict[str, Any]]:
-        """What breaks, in the order of the sentence, one row a place or move, with its ``rank``."""
+        """What breaks, in the order of the sentence; ``rank`` numbers places and moves."""
         if self.found is None:
             return []
         details, places = self.ask("findings", segment=self.state.segment), self._places
-        rows: dict[tuple[Place, Place | None], dict[str, Any]] = {}
+        ranks: dict[tuple[Place, Place | None], int] = {}
+        rows = []
         for row in self._bands.to_dicts():
             source = places.get(row["source_place"])
             target = places.get(row["target_place"]) if row["unit"] == "transition" else None
-            if source is None or source == target or (source, target) in rows:
+            if source is None or source == target:
                 continue
-            rows[source, target] = row | {
-                "rank": len(rows) + 1,
+            rank = ranks.setdefault((source, target), len(ranks) + 1)
+            if rank > MOST_MARKS:
+                continue
+            more = {
+                "rank": rank,
                 "ends": (source, target),
                 "sentence": row["sentence"] or words.FOUND_FEW.format(handoff=say_subject(row)),
                 "todo": say_advice(row["signal"], row["owner"]),
                 "address": link_to_finding(details, row, self.way),
             }
-        return list(rows.values())[:MOST_MARKS]
+            rows.append(row | more)
+        return rows
 
     @property
     def marks(self) -> list[Mark]:
         """What is drawn in red."""
-        marks = []
+        marks: dict[object, Mark] = {}
         for row in self.marked:
             affected = row["customers_affected"]
             label = (words.MARK if affected else words.MARK_FEW).format(
                 rank=row["rank"], affected=people(affected)
             )
             source, target = row["ends"]
-            marks.append(Mark(source, label, target=target, finding=True))
-        return marks
+            marks.setdefault(row["ends"], Mark(source, label, target=target, finding=True))
+        return list(marks.values())
 
     @property
     def found_at(self) -> dict[Place, list[dict[str, Any]]]:
