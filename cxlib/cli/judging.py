@@ -82,7 +82,7 @@ def _names_of(signals: list[str] | None) -> list[str] | None:
     """Signals by name, whether named so (delay) or as people read them (long wait)."""
     from cxlib.signals import SIGNALS
 
-    names = {signal.title: name for name, signal in SIGNALS.items()}
+    names = {SIGNALS[name].title: name for name in SIGNALS}
     return None if signals is None else [names.get(signal, signal) for signal in signals]
 
 

@@ -75,7 +75,7 @@ def _values(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
     measures, found = snapshot.manifest["measures"], {}
     if snapshot.manifest["customers"]:
         found["customers"] = {"value": snapshot.manifest["customers"]}
-    rows = []
+    rows: list[tuple[dict[str, Any], tuple[str, ...]]] = []
     if "first_contacts" in measures:
         rows += [(row, ("goal", "lost")) for row in snapshot.first_contacts().whole.to_dicts()]
     if "touchpoints" in measures:

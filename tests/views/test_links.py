@@ -19,8 +19,7 @@ class Answers:
 
 
 def band(**given):
-    row = dict.fromkeys(ROW) | {"unit": "transition"} | given
-    return row
+    return dict.fromkeys(ROW) | {"unit": "transition"} | given
 
 
 def test_a_finding_with_details_is_opened_by_its_link():

@@ -106,7 +106,9 @@ def _numbers(snapshot: Snapshot, older: Snapshot | None) -> list[dict[str, str]]
     ]
 
 
-def _finding(details: FindingDetails | None, row: Mapping[str, Any], way: Way) -> dict[str, str]:
+def _finding(
+    details: FindingDetails | None, row: Mapping[str, Any], way: Way, *, above: str
+) -> dict[str, str]:
     n, owner = row["customers_affected"], row["owner"]
     # the sentence above the list is not said again
     short = f"{say_subject(row)}: {signal_named(row['signal']).title}"
