@@ -81,7 +81,7 @@ def test_the_silent_are_taken_to_be_like_the_last_who_answered() -> None:
     seen = {True: 0, False: 0}
     for by_rating in (True, False) * 20:
         score = rng.integers(0, 11, 1_000).astype(float)
-        wait = rng.exponential(np.exp(-0.3 * (score - 5)) if by_rating else 1.0)
+        wait = rng.exponential(np.exp(-0.3 * (score - 5) * by_rating))
         answered = wait < np.quantile(wait, 0.4)
         noise, who = rng.normal(size=(1_000, 2)), np.arange(1_000)
         found = tilt_of_answers(
