@@ -13,7 +13,7 @@ from cxlib.markup import html_text
 from cxlib.numbers import decimal, plural, sentence_case
 from cxlib.signals import SIGNALS, signal_named
 
-__all__ = ["say_advice", "say_finding", "say_hours", "say_subject", "show_findings"]
+__all__ = ["hours_apart", "say_advice", "say_finding", "say_hours", "say_subject", "show_findings"]
 
 _FIGURES = ("observed", "expected")
 _ADVICE = "Ask {owner} to follow ten customers there."
@@ -75,7 +75,7 @@ def _say(row: dict[str, Any], step: int) -> str:
     since = _since(row)
     if signal.family == "wait":
         is_open = row.get("effect_unit", row.get("unit")) == OPEN_UNIT
-        observed, expected = _hours_apart(*(row[name] for name in _FIGURES), is_open=is_open)
+        observed, expected = hours_apart(*(row[name] for name in _FIGURES), is_open=is_open)
         return (
             f"{subject} takes {effect:.1f} times as long {_than(row, 'as', 'do')} "
             f"(95 %: {low:.1f} to {high:.1f}): {observed} instead of {expected}"
@@ -158,11 +158,17 @@ def say_hours(hours: float, *, is_open: bool = False) -> str:
     return f"{written} {unit}" if written == "1" else f"{written} {unit}s"
 
 
-def _hours_apart(observed: float, expected: float, *, is_open: bool) -> tuple[str, str]:
-    """Write two waits, the unit of both once: ``35 hours``, ``16``."""
-    seen, usual = (say_hours(hours, is_open=is_open) for hours in (observed, expected))
-    number, unit = usual.split(" ")
-    return seen, number if seen.endswith(f" {unit}") else usual
+def hours_apart(first: float, second: float, *, is_open: bool = False) -> tuple[str, str]:
+    """Write two waits that stand side by side, the unit of both once, after the first.
+
+    Examples
+    --------
+    >>> hours_apart(35.1, 16), hours_apart(60, 2)
+    (('35 hours', '16'), ('2.5 days', '2 hours'))
+    """
+    seen, usual = (say_hours(hours, is_open=is_open) for hours in (first, second))
+    number, unit = usual.split(maxsplit=1)
+    return seen, number if seen.split(maxsplit=1)[1] == unit else usual
 
 
 def show_findings(found: pl.DataFrame, signals: pl.DataFrame, tests: int) -> str:
