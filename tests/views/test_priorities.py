@@ -19,7 +19,8 @@ SAID = "a <b> → b loses 90 customers more than similar handoffs do"
 BAND = {
     "source": "a <b>", "target": "b", "signal": "abandonment", "ground": "like",
     "customers_affected": 60, "sentence": SAID, "effect": 0.2, "low": 0.1, "high": 0.3,
-    "effect_unit": "share of arrivals", "compared_with": "similar handoffs", "n": 450, "stable": False,
+    "effect_unit": "share of arrivals", "compared_with": "similar handoffs",
+    "n": 450, "stable": False,
 }  # fmt: skip
 WORTH = {name: 100.0 * part for name, part in PARTS.items()}
 FIRST = {
