@@ -41,6 +41,7 @@ from cxlib.errors import InputError
 from cxlib.publish.influence import Influence
 from cxlib.publish.selections import Choices
 from cxlib.publish.small_groups import Kind, Rule
+from cxlib.statistics.resampling import dense_counts
 from cxlib.summary import OPEN, Summary
 
 __all__ = ["PUBLISHED", "Published", "derive_rules", "measure_named"]
@@ -117,7 +118,7 @@ class PublishedTable:
         return influence.at(rows.select(self.on).unique(), self.at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PublishedMeasure:
     """A measure whose answers are published.
 
@@ -389,15 +390,18 @@ _RULES: dict[type[Column], Callable[[Any, str | None], Rule]] = {
 }
 
 
-def _contacts_at_source(part: Summary) -> pl.DataFrame:
+def _contacts_at_source(log: Summary) -> pl.DataFrame:
     n = pl.col("n").cast(pl.Int64)
-    return part.steps.group_by(source=pl.col("place").cast(pl.Int64)).agg(
+    return log.steps.group_by(source=pl.col("place").cast(pl.Int64)).agg(
         total=n.sum(), open_n=n.filter(pl.col("next") == OPEN).sum()
     )
 
 
-def _journeys_begun(part: Summary) -> pl.DataFrame:
-    return part.starts.select(total=pl.col("n").sum().cast(pl.Int64))
+def _journeys_begun(log: Summary) -> pl.DataFrame:
+    part = log.part_of[log.starts["place"].to_numpy()]
+    return pl.DataFrame({"total": dense_counts({"part": (part, log.parts)}, log.starts["n"])}).cast(
+        pl.Int64
+    )
 
 
 PUBLISHED: tuple[Published, ...] = (
