@@ -152,7 +152,7 @@ def protected(log, *, adds_up=True) -> pl.DataFrame:
     """What would be published of a log: the rows of all selections."""
     measure = Published("toy", f"{__name__}:measure_toy", plain=("told",), adds_up=adds_up).derive()
     found = [answer(log, where.segment) for where in CHOICES.selections()]
-    exact = Answers(found[0], {"table": _numbered([one.table for one in found])}, {})
+    exact = Answers(found[0], {"table": _numbered([one.table for one in found], measure)}, {})
     whole = pl.DataFrame([HEAVY | {"cost": 210.0, "total": 9}])
     influence = SimpleNamespace(whole=whole, at=lambda *_: whole)
     scales = SimpleNamespace(journey_map=SimpleNamespace(rating_scales=(), rating_scale=None))

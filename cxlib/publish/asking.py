@@ -79,7 +79,7 @@ def _one_by_one(
             found.append(replace(found[0], **nothing))
     return Answers(
         found[0],
-        {name: _numbered([getattr(r, name) for r in found]) for name in measure.tables},
+        {name: _numbered([getattr(r, name) for r in found], measure) for name in measure.tables},
         {name: [getattr(r, name) or 0 for r in found] for name in measure.numbers},
     )
 
@@ -157,9 +157,10 @@ def _size_of(rule: Rule) -> tuple[Kind, str | None]:
     return rule.kind, rule.heaviest
 
 
-def _numbered(answers: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Put the answers to all selections below one another."""
-    return pl.concat(
+def _numbered(answers: Sequence[pl.DataFrame], measure: PublishedMeasure) -> pl.DataFrame:
+    """Put the rows that are published of the answers to all selections below one another."""
+    below = pl.concat(
         frame.with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
         for number, frame in enumerate(answers)
     )
+    return below if measure.rows is None else below.filter(measure.rows)

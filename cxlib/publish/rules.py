@@ -142,8 +142,8 @@ class PublishedMeasure:
     adds_up
         Whether its counts for the values of a segment and the rest add up to those for everybody:
         they are rounded together then, else each by itself.
-    hidden
-        Fields that are published empty.
+    rows
+        Which rows are published; None: all.
     """
 
     name: str
@@ -155,7 +155,7 @@ class PublishedMeasure:
     by_segment: bool = True
     by_period: bool = True
     adds_up: bool = True
-    hidden: tuple[str, ...] = ()
+    rows: pl.Expr | None = None
 
     def choices(self, choices: Choices) -> Choices:
         """What is answered of all that may be chosen."""
@@ -184,8 +184,10 @@ class Published:
         customers and contacts do, and estimates do not.
     plain
         Fields of the result that are about no customers, such as what was asked for.
-    hidden
-        Fields with texts that may say exact figures: they are published empty.
+    by_segment
+        Whether it is answered for every segment, where the measure takes ``where``.
+    rows
+        Which rows are published; None: all.
     by_period
         Whether it is answered for every range of periods, too; only what is measured on the summary
         can be.
@@ -206,7 +208,8 @@ class Published:
     at: Mapping[str, str] = field(default_factory=dict)
     adds_up: bool = True
     plain: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
+    by_segment: bool = True
+    rows: pl.Expr | None = None
     by_period: bool = False
     weights: Mapping[str, str] = field(default_factory=dict)
     totals: Callable[[Summary], pl.DataFrame] | None = None
@@ -224,13 +227,14 @@ class Published:
         """
         measure = resolve_name(self.measure)
         made = measure.made
-        known = {*made.tables, *made.figures, *self.names, *self.plain, *self.hidden, *_KNOWN}
+        figures = {n: c for n, c in made.figures.items() if n not in self.plain}
+        known = {*made.tables, *figures, *self.names, *self.plain, *_KNOWN}
         if unruled := {f.name for f in fields(made)} - known:
             raise InputError(
                 f"nothing says how {made.__name__}.{min(unruled)} may be published: declare it in "
                 "`figures`, or name it in `plain` if it is about no customers."
             )
-        for name, column in made.figures.items():
+        for name, column in figures.items():
             if not isinstance(column, Count):
                 raise InputError(
                     f"{made.__name__}.{name} cannot be published: a plain number that is no count "
@@ -241,12 +245,12 @@ class Published:
             measure=partial(measure, **self.options),
             result=made,
             tables={n: self._table(n, c, f"{made.__name__}.{n}") for n, c in made.tables.items()},
-            numbers={n: _rule(c, None) for n, c in made.figures.items()},
-            by_segment="where" in inspect.signature(measure).parameters,
+            numbers={n: _rule(c, None) for n, c in figures.items()},
+            by_segment=self.by_segment and "where" in inspect.signature(measure).parameters,
             by_period=self.by_period,
             names=self.names,
             adds_up=self.adds_up,
-            hidden=self.hidden,
+            rows=self.rows,
         )
 
     def _table(self, name: str, columns: Columns, what: str) -> PublishedTable:
