@@ -23,7 +23,7 @@ def test_every_selection_is_answered_as_if_it_were_asked_alone(tmp_path, monkeyp
     summary = fold_rare_touchpoints(workspace, k=K).summary
     choices = find_choices(workspace, summary, k=K)
     measures = [measure_named(p.name) for p in PUBLISHED if p.by_period]
-    found = dict(asking.ask(measures, workspace, summary, choices, tell=lambda _: None))
+    found = dict(asking.ask(measures, workspace, summary, choices, k=K, tell=lambda _: None))
     assert [m.name for m in found] == [m.name for m in measures]
     for number, where in enumerate(choices.selections()):
         part = summary.select(Selection(segment=where.segment))

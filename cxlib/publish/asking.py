@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -35,11 +35,14 @@ class Answers:
         Its tables, those of all selections below one another, with the number of the selection.
     numbers
         Its plain numbers, in the order of the selections.
+    totals
+        Of some tables: the counts in all their rows together that shares are divided by.
     """
 
     everybody: Any
     frames: dict[str, pl.DataFrame]
     numbers: dict[str, list[int]]
+    totals: dict[str, pl.DataFrame] = field(default_factory=dict)
 
 
 def ask(
@@ -48,6 +51,7 @@ def ask(
     summary: Summary,
     choices: Choices,
     *,
+    k: int,
     tell: Callable[[str], None],
 ) -> list[tuple[PublishedMeasure, Answers]]:
     """Ask what the log can answer, of every selection in the order of `Choices.selections`."""
@@ -57,7 +61,7 @@ def ask(
         tell(f"answering {len(asked)} selections: {measure.name.replace('_', ' ')}")
         try:
             if not measure.by_period:
-                found.append((measure, _one_by_one(measure, workspace, asked)))
+                found.append((measure, _one_by_one(measure, workspace, asked, k=k)))
                 continue
             everybody = measure.measure(summary)
         except CxError:
@@ -67,14 +71,15 @@ def ask(
 
 
 def _one_by_one(
-    measure: PublishedMeasure, workspace: Workspace, asked: Sequence[Selection]
+    measure: PublishedMeasure, workspace: Workspace, asked: Sequence[Selection], *, k: int
 ) -> Answers:
-    found = [measure.measure(workspace)]
+    function = measure.asked(k)
+    found = [function(workspace)]
     nothing = {name: getattr(found[0], name).clear() for name in measure.tables}
     nothing |= dict.fromkeys(measure.numbers, 0)
     for where in asked[1:]:
         try:
-            found.append(measure.measure(workspace, where=where))
+            found.append(function(workspace, where=where))
         except CxError:  # as for nobody where it cannot be told
             found.append(replace(found[0], **nothing))
     return Answers(
@@ -91,6 +96,7 @@ def _together(
     found: dict[PublishedMeasure, dict[str, list[pl.DataFrame]]] = {
         measure: {name: [] for name in measure.tables} for measure in everybody
     }
+    totals: dict[PublishedMeasure, dict[str, list[pl.DataFrame]]] = {}
     counted: dict[tuple[Kind, str | None], list[int]] = {}
     places = len(summary.places)
     first, asked, many = 0, _parts(summary, choices), max(_PLACES // max(places, 1), 1)
@@ -99,21 +105,20 @@ def _together(
         for measure, tables in found.items():
             result = measure.measure(stacked)
             for name, table in measure.tables.items():
-                frame = _taken_apart(getattr(result, name), places)
+                tables[name].append(_taken_apart(getattr(result, name), places, first))
                 if table.totals is not None:
-                    totals = _taken_apart(table.totals(stacked), places)
-                    keys = [c for c in totals.columns if c in frame.columns]
-                    totals = totals.cast({c: frame.schema[c] for c in keys})
-                    frame = frame.join(totals, on=keys, how="left", maintain_order="left")
-                tables[name].append(frame.with_columns(pl.col(NUMBER) + first))
+                    told = totals.setdefault(measure, {}).setdefault(name, [])
+                    told.append(_taken_apart(table.totals(stacked), places, first))
         for part in parts:
             for kind, count in _sizes(part).items():
                 counted.setdefault(kind, []).append(count)
         first += len(parts)
     for measure, tables in found.items():
         numbers = {n: counted[_size_of(rule)] for n, rule in measure.numbers.items()}
-        frames = {name: pl.concat(parts) for name, parts in tables.items()}
-        yield measure, Answers(everybody[measure], frames, numbers)
+        whole = everybody[measure]
+        frames = {n: pl.concat(p).cast(getattr(whole, n).schema) for n, p in tables.items()}
+        of = {name: pl.concat(parts) for name, parts in totals.get(measure, {}).items()}
+        yield measure, Answers(whole, frames, numbers, of)
 
 
 def _parts(summary: Summary, choices: Choices) -> Iterator[Summary]:
@@ -126,7 +131,7 @@ def _parts(summary: Summary, choices: Choices) -> Iterator[Summary]:
         yield of_segment[where.segment].select(Selection(period=period))
 
 
-def _taken_apart(frame: pl.DataFrame, places: int) -> pl.DataFrame:
+def _taken_apart(frame: pl.DataFrame, places: int, first: int) -> pl.DataFrame:
     """Tell the parts of an answer apart: as they are called in the log, with their number."""
     numbered = [c for c in ("place", "source", "target") if c in frame.columns]
     named = [c for c, dtype in frame.schema.items() if dtype == pl.String]
@@ -137,7 +142,7 @@ def _taken_apart(frame: pl.DataFrame, places: int) -> pl.DataFrame:
     else:  # one row each
         part = pl.int_range(pl.len())
     return frame.with_columns(
-        part.cast(pl.UInt32).alias(NUMBER),
+        (part + first).cast(pl.UInt32).alias(NUMBER),
         *(pl.col(c) % places for c in numbered),
         *(part_and_name(c)[1] for c in named),
     )

@@ -46,7 +46,7 @@ from cxlib.summary import OPEN, Summary
 
 __all__ = ["PUBLISHED", "Published", "derive_rules", "measure_named"]
 
-_WEIGHTS = {None, "customers", "contacts", "journeys", "ratings", "dwells", "cost"}
+_WEIGHTS = {None, "customers", "contacts", "journeys", "ratings", "comments", "dwells", "cost"}
 _KEYS = {
     "places": ("place",),
     "stages": ("stage",),
@@ -144,6 +144,8 @@ class PublishedMeasure:
         they are rounded together then, else each by itself.
     rows
         Which rows are published; None: all.
+    hidden
+        Fields with texts that may say exact figures; they are published empty.
     """
 
     name: str
@@ -156,6 +158,12 @@ class PublishedMeasure:
     by_period: bool = True
     adds_up: bool = True
     rows: pl.Expr | None = None
+    hidden: tuple[str, ...] = ()
+
+    def asked(self, k: int) -> Callable[..., Any]:
+        """The function, which is told the smallest group where it asks for that."""
+        takes_k = "k" in inspect.signature(self.measure).parameters
+        return partial(self.measure, k=k) if takes_k else self.measure
 
     def choices(self, choices: Choices) -> Choices:
         """What is answered of all that may be chosen."""
@@ -188,6 +196,8 @@ class Published:
         Whether it is answered for every segment, where the measure takes ``where``.
     rows
         Which rows are published; None: all.
+    hidden
+        Fields with texts that may say exact figures: they are published empty.
     by_period
         Whether it is answered for every range of periods, too; only what is measured on the summary
         can be.
@@ -210,6 +220,7 @@ class Published:
     plain: tuple[str, ...] = ()
     by_segment: bool = True
     rows: pl.Expr | None = None
+    hidden: tuple[str, ...] = ()
     by_period: bool = False
     weights: Mapping[str, str] = field(default_factory=dict)
     totals: Callable[[Summary], pl.DataFrame] | None = None
@@ -228,7 +239,7 @@ class Published:
         measure = resolve_name(self.measure)
         made = measure.made
         figures = {n: c for n, c in made.figures.items() if n not in self.plain}
-        known = {*made.tables, *figures, *self.names, *self.plain, *_KNOWN}
+        known = {*made.tables, *figures, *self.names, *self.plain, *self.hidden, *_KNOWN}
         if unruled := {f.name for f in fields(made)} - known:
             raise InputError(
                 f"nothing says how {made.__name__}.{min(unruled)} may be published: declare it in "
@@ -251,6 +262,7 @@ class Published:
             names=self.names,
             adds_up=self.adds_up,
             rows=self.rows,
+            hidden=self.hidden,
         )
 
     def _table(self, name: str, columns: Columns, what: str) -> PublishedTable:
@@ -408,6 +420,9 @@ def _journeys_begun(log: Summary) -> pl.DataFrame:
     )
 
 
+MOST_PATHS = 200
+"""So many that the paths which everybody takes often are among those of every segment."""
+
 PUBLISHED: tuple[Published, ...] = (
     Published(
         "touchpoints",
@@ -451,9 +466,32 @@ PUBLISHED: tuple[Published, ...] = (
     Published(
         "spectrum",
         "cxlib.measures.experience:measure_spectrum",
+        options={"classes": True},
         at={"group": "touchpoint"},
         plain=("by",),
     ),
+    Published("consistency", "cxlib.measures.experience:measure_consistency", by_segment=False),
+    Published(
+        "preferences",
+        "cxlib.measures.preferences:measure_preferences",
+        by_segment=False,
+        plain=("of",),
+        rows=pl.col("by") == "all",
+    ),
+    Published(
+        "comments",
+        "cxlib.measures.comments:measure_comments",
+        at={"group": "touchpoint"},
+        by_segment=False,
+        plain=("by",),
+        hidden=("notes",),
+    ),
+    Published(
+        "path_trees",
+        "cxlib.measures.path_tree:measure_path_trees",
+        at={"start": "touchpoint"},
+    ),
+    Published("paths", "cxlib.measures.paths:measure_paths", options={"top": MOST_PATHS}),
     Published(
         "priorities",
         "cxlib.opportunities.priorities:list_priorities",

@@ -164,7 +164,7 @@ def _fill_and_switch(
     selections = choices.selections()
     write_selections(draft, selections)
     answered, shown = [], _Log(workspace, influence, k)
-    asked = ask(wanted.measures, workspace, log.summary, choices, tell=tell)
+    asked = ask(wanted.measures, workspace, log.summary, choices, k=k, tell=tell)
     for measure, answers in asked:
         _write_measure(draft, measure, answers, shown, measure.choices(choices))
         answered.append(measure)
@@ -208,6 +208,7 @@ def _write_measure(
     kept = {f.name: getattr(answers.everybody, f.name) for f in fields(answers.everybody)}
     for name in (*measure.tables, *measure.numbers, "where"):
         del kept[name]
+    kept |= {name: type(kept[name])() for name in measure.hidden}
     kept["observed_until"] = choices.until
     for name, (field, column) in measure.names.items():
         shown = set(frames[field][column])
@@ -227,6 +228,11 @@ def _protected(
     columns = getattr(answers.everybody, name).columns
     if measure.adds_up:
         below = _same_rows(below, table, len(choices.selections()))
+        if name in answers.totals:
+            totals = answers.totals[name]
+            keys = [c for c in totals.columns if c in below.columns]
+            totals = totals.cast({c: below.schema[c] for c in keys})
+            below = below.join(totals, on=keys, how="left", maintain_order="left")
         weights = table.weights(log.influence, below)
         below = _nameable(_round_counts(below, table, weights, choices, k=k), table, weights, k=k)
     else:
