@@ -168,4 +168,4 @@ def _numbered(answers: Sequence[pl.DataFrame], measure: PublishedMeasure) -> pl.
         frame.with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
         for number, frame in enumerate(answers)
     )
-    return below if measure.rows is None else below.filter(measure.rows)
+    return below if measure.line.rows is None else below.filter(measure.line.rows)

@@ -118,60 +118,6 @@ class PublishedTable:
         return influence.at(rows.select(self.on).unique(), self.at)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PublishedMeasure:
-    """A measure whose answers are published.
-
-    Parameters
-    ----------
-    name
-        Of its files, and by which `Snapshot.table` gives it back.
-    measure, result
-        The function and what it returns.
-    tables
-        The result's frames by field.
-    numbers
-        Its plain numbers by field; `heaviest` names a column of the influence frame ``whole``.
-    names
-        Fields with names, and the table and column in which those that may be shown stand.
-    by_segment
-        Whether it is answered for every segment; else for everybody only.
-    by_period
-        Whether it is answered for every range of periods, from the summary; else it is asked of the
-        workspace, for everybody and every segment.
-    adds_up
-        Whether its counts for the values of a segment and the rest add up to those for everybody:
-        they are rounded together then, else each by itself.
-    rows
-        Which rows are published; None: all.
-    hidden
-        Fields with texts that may say exact figures; they are published empty.
-    """
-
-    name: str
-    measure: Callable[..., Any]
-    result: type[Any]
-    tables: Mapping[str, PublishedTable]
-    numbers: Mapping[str, Rule] = field(default_factory=dict)
-    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    by_segment: bool = True
-    by_period: bool = True
-    adds_up: bool = True
-    rows: pl.Expr | None = None
-    hidden: tuple[str, ...] = ()
-
-    def asked(self, k: int) -> Callable[..., Any]:
-        """The function, which is told the smallest group where it asks for that."""
-        takes_k = "k" in inspect.signature(self.measure).parameters
-        return partial(self.measure, k=k) if takes_k else self.measure
-
-    def choices(self, choices: Choices) -> Choices:
-        """What is answered of all that may be chosen."""
-        segments = choices.segments if self.by_segment else ()
-        periods, spans = (choices.periods, choices.spans) if self.by_period else ((), ())
-        return replace(choices, segments=segments, periods=periods, spans=spans)
-
-
 @dataclass(frozen=True, slots=True)
 class Published:
     """A measure that is published, for everybody and, where it takes ``where``, every segment.
@@ -252,17 +198,12 @@ class Published:
                     "says nothing of its cases; make it a column of a table."
                 )
         return PublishedMeasure(
-            name=self.name,
+            line=self,
             measure=partial(measure, **self.options),
             result=made,
             tables={n: self._table(n, c, f"{made.__name__}.{n}") for n, c in made.tables.items()},
             numbers={n: _rule(c, None) for n, c in figures.items()},
             by_segment=self.by_segment and "where" in inspect.signature(measure).parameters,
-            by_period=self.by_period,
-            names=self.names,
-            adds_up=self.adds_up,
-            rows=self.rows,
-            hidden=self.hidden,
         )
 
     def _table(self, name: str, columns: Columns, what: str) -> PublishedTable:
@@ -287,6 +228,53 @@ class Published:
             keep_hidden=self.keep_hidden or not key,
             totals=self.totals,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PublishedMeasure:
+    """A measure whose answers are published, with what follows from its line of `PUBLISHED`.
+
+    Parameters
+    ----------
+    line
+        What is declared.
+    measure, result
+        The function and what it returns.
+    tables
+        The result's frames by field.
+    numbers
+        Its plain numbers by field; `heaviest` names a column of the influence frame ``whole``.
+    by_segment
+        Whether it is answered for every segment; else for everybody only.
+    """
+
+    line: Published
+    measure: Callable[..., Any]
+    result: type[Any]
+    tables: Mapping[str, PublishedTable]
+    numbers: Mapping[str, Rule]
+    by_segment: bool
+
+    @property
+    def name(self) -> str:
+        """By which `Snapshot.table` gives it back."""
+        return self.line.name
+
+    @property
+    def by_period(self) -> bool:
+        """Whether it is answered for every range of periods, from the summary."""
+        return self.line.by_period
+
+    def asked(self, k: int) -> Callable[..., Any]:
+        """The function, which is told the smallest group where it asks for that."""
+        takes_k = "k" in inspect.signature(self.measure).parameters
+        return partial(self.measure, k=k) if takes_k else self.measure
+
+    def choices(self, choices: Choices) -> Choices:
+        """What is answered of all that may be chosen."""
+        segments = choices.segments if self.by_segment else ()
+        periods, spans = (choices.periods, choices.spans) if self.by_period else ((), ())
+        return replace(choices, segments=segments, periods=periods, spans=spans)
 
 
 def _counts_people(column: Column) -> bool:

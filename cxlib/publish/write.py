@@ -208,9 +208,9 @@ def _write_measure(
     kept = {f.name: getattr(answers.everybody, f.name) for f in fields(answers.everybody)}
     for name in (*measure.tables, *measure.numbers, "where"):
         del kept[name]
-    kept |= {name: type(kept[name])() for name in measure.hidden}
+    kept |= {name: type(kept[name])() for name in measure.line.hidden}
     kept["observed_until"] = choices.until
-    for name, (field, column) in measure.names.items():
+    for name, (field, column) in measure.line.names.items():
         shown = set(frames[field][column])
         kept[name] = tuple(n for n in kept[name] if n in shown)
     others = [
@@ -226,7 +226,7 @@ def _protected(
     """Protect a table of the answers to all selections."""
     table, k, below = measure.tables[name], log.k, answers.frames[name]
     columns = getattr(answers.everybody, name).columns
-    if measure.adds_up:
+    if measure.line.adds_up:
         below = _same_rows(below, table, len(choices.selections()))
         if name in answers.totals:
             totals = answers.totals[name]
@@ -334,7 +334,7 @@ def _round_numbers(
     distinct = rule.kind is Kind.CUSTOMERS
     base = _bases(log.influence.whole, rule, rows=1, k=k)
     exact = np.array([answers.numbers[name]])
-    if measure.adds_up:
+    if measure.line.adds_up:
         exact = round_together(exact, base, choices, distinct=distinct)
     else:
         exact = (exact + base // 2) // base * base
