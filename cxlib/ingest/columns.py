@@ -11,7 +11,7 @@ from cxlib.errors import InputError, did_you_mean, listed
 from cxlib.ingest.cells import text_of
 from cxlib.ingest.tables import RawTable
 from cxlib.journey_map import COLUMNS, SETS, JourneyMap
-from cxlib.map_shapes import STEP, STEP_AT, STEP_ORDER
+from cxlib.map_model import STEP, STEP_AT, STEP_ORDER
 
 __all__ = ["XES_COLUMNS", "check_found", "find_columns", "in_sets", "merge_names"]
 

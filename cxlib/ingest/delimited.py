@@ -27,7 +27,7 @@ from cxlib.ingest.raw import LINE, REASON, Lines, RawTable, as_json, named_colum
 from cxlib.ingest.records import Records, Splitter, split_lines
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
-from cxlib.map_reading import Reading
+from cxlib.map_model import Reading
 
 __all__ = ["BAD_BYTES", "mark_rows", "read_delimited"]
 

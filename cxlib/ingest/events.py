@@ -29,7 +29,7 @@ from cxlib.ingest.suspects import hints_on_ids, hints_on_spellings, is_no_custom
 from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table
 from cxlib.ingest.xes import read_xes
 from cxlib.journey_map import COLUMNS, BesideTheLog, JourneyMap
-from cxlib.map_reading import Reading
+from cxlib.map_model import Reading
 
 __all__ = ["Ingested", "read_events", "read_source"]
 

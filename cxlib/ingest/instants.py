@@ -194,7 +194,7 @@ def read_instants(
     )
 
 
-def guess_time_format(texts: Sequence[str]) -> tuple[str, bool] | None:
+def guess_time_format(texts: pl.Series | Sequence[str]) -> tuple[str, bool] | None:
     """Return the pattern of day-month-year or month-day-year times, and whether only one is
     possible.
 

@@ -18,7 +18,7 @@ from cxlib.ingest.delimited import BAD_BYTES
 from cxlib.ingest.raw import LINE, NONE_MALFORMED, Lines, RawTable
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
-from cxlib.map_reading import Reading
+from cxlib.map_model import Reading
 
 __all__ = ["flat_columns", "read_json"]
 

@@ -12,7 +12,7 @@ from cxlib.errors import InputError, did_you_mean, listed
 from cxlib.ingest.delimited import mark_rows
 from cxlib.ingest.raw import LINE, NONE_MALFORMED, REASON, RawTable, as_json, named_columns
 from cxlib.ingest.sources import Source, as_file
-from cxlib.map_reading import Reading
+from cxlib.map_model import Reading
 
 __all__ = ["read_workbook"]
 
