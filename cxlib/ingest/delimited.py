@@ -200,12 +200,10 @@ def _table(
 
 def _in_one_order(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     """Bring rows into the order of the columns where a second header gives them another order."""
-    headers = rows.filter(pl.all_horizontal(pl.col(columns).is_in(columns)))
-    orders = [
-        (row[LINE], [str(row[c]) for c in columns])
-        for row in headers.iter_rows(named=True)
-        if {row[c] for c in columns} == set(columns)
-    ]
+    known = set(columns)
+    likely = rows.filter(pl.col(columns[0]).is_in(columns) & pl.col(columns[-1]).is_in(columns))
+    found = likely.select(LINE, *columns).iter_rows()
+    orders = [(line, list(cells)) for line, *cells in found if set(cells) == known]
     if not orders or len(columns) < 2:
         return rows
     ends = [*(line for line, _ in orders[1:]), None]
@@ -250,7 +248,8 @@ def mark_rows(rows: pl.DataFrame, columns: list[str], *, has_lost: bool) -> pl.D
     """Return the rows that are none, though they have as many cells as the others, and `REASON`."""
     named = [c for c in columns if not c.startswith(("column ", "(row)"))] or columns
     again = rows.filter(pl.col(named[0]).str.contains(named[0], literal=True))
-    again = again.filter(pl.all_horizontal(tidy(pl.col(c)) == c for c in named))
+    if again.height:
+        again = again.filter(pl.all_horizontal(tidy(pl.col(c)) == c for c in named))
     found = [again.select(pl.lit(AGAIN).alias(REASON), pl.all())]
     if has_lost:
         lost = pl.any_horizontal(pl.col(columns).str.contains(LOST, literal=True).fill_null(False))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from cxlib.errors import InputError
-from cxlib.ingest.cells import tidy_text
+from cxlib.ingest.cells import tidied
 from cxlib.ingest.sources import Source
 
 __all__ = [
@@ -134,13 +135,14 @@ def named_columns(cells: list[str], *, name: str, wanted: Collection[str] = ()) 
     InputError
         Where a column that is asked for stands there twice.
     """
-    names: list[str] = []
-    for number, cell in enumerate(cells, 1):
-        bare = tidy_text(cell) or f"column {number}"
+    names: dict[str, None] = {}
+    seen: Counter[str] = Counter()
+    for number, cell in enumerate(tidied(pl.Series(cells, dtype=pl.String)), 1):
+        bare = plain = cell or f"column {number}"
         if bare in names and bare in wanted:
             raise InputError(f"{name}: column {bare!r} stands twice in the header; rename one")
-        count = names.count(bare) + 1
         while bare in names:
-            bare, count = f"{tidy_text(cell)} ({count})", count + 1
-        names.append(bare)
-    return names
+            seen[plain] += 1
+            bare = f"{cell or ''} ({seen[plain] + 1})"
+        names[bare] = None
+    return list(names)

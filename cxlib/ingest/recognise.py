@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
-from operator import add, and_
+from operator import and_
 from zlib import crc32
 
 import polars as pl
@@ -43,7 +43,7 @@ def content_hash(columns: list[str]) -> pl.Expr:
         pl.when(pl.col(c).is_not_null()).then(pl.col(c).hash(crc32(c.encode()))).otherwise(0)
         for c in columns
     ]
-    return reduce(add, parts) if parts else pl.lit(0, pl.UInt64)
+    return pl.sum_horizontal(parts) if parts else pl.lit(0, pl.UInt64)
 
 
 def recognise(
