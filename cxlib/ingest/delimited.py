@@ -34,6 +34,9 @@ __all__ = ["BAD_BYTES", "mark_rows", "read_delimited"]
 AGAIN = "the header again"
 BAD_BYTES = "bytes that are no characters"
 
+SHOWN = 10_000
+"""Characters of a malformed line that are kept."""
+
 
 def read_delimited(
     source: Source, text: Text, reading: Reading, wanted: Collection[str] = ()
@@ -185,7 +188,7 @@ def _table(
             {
                 "reason": pl.Series(list(records.aside.values()), dtype=pl.String),
                 LINE: number.gather(aside),
-                "raw": body.gather(aside),
+                "raw": body.gather(aside).str.slice(0, SHOWN),
             }
         )
     ]

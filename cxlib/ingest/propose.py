@@ -202,8 +202,11 @@ def _look(related: Related, looked: str) -> _Log:
     if kept is not None:
         rows = rows.filter(kept)
     columns = profile(rows)
-    if len(columns) < rows.width:
-        looked += f", {rows.width - len(columns):,} of {rows.width:,} columns were not looked at"
+    if len(columns) == rows.width:
+        looked += f", {len(columns)} columns"
+    else:
+        looked += f", the first {len(columns)} of {rows.width:,} columns whose names say something"
+        rows = rows.select(list(columns))
     customer, others = guess_customer(columns)
     varies: dict[str, float] | None = vary_labels(rows, columns, customer.value)
     shape = find_shape(rows, columns, customer.value, varies or {})
@@ -312,7 +315,7 @@ def _name_by_stage(log: _Log) -> None:
 
 def _head_lines(log: _Log, report: IngestReport, doubts: list[str]) -> Iterator[str]:
     yield "# Proposed from the log; every guess is marked. Read it, mend it, and remove the marks."
-    yield f"# Looked at: {log.looked}, {len(log.columns)} columns."
+    yield f"# Looked at: {log.looked}."
     for said in log.related.said:
         yield f"# {said[0].upper()}{said[1:]}."
     kept = (

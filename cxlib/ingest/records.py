@@ -19,6 +19,10 @@ __all__ = ["Records", "Splitter", "split_lines"]
 _LONGEST = 20_000
 """Lines that one row may go over."""
 
+_MOST = 10_000_000
+"""Characters of a line that is cut in plain Python."""
+
+TOO_LONG = f"malformed row: it cannot be cut into cells, and is longer than {_MOST:,} characters"
 TOO_MANY = "malformed row: too many fields"
 TOO_FEW = "malformed row: too few fields"
 UNCLOSED = "malformed row: a quotation mark is opened and never closed"
@@ -158,9 +162,10 @@ def _read_odd(
 ) -> None:
     """Read odd lines one by one; one whose fault is known is it only where no row holds it."""
     taken = -1
-    for start, fault in odd:
+    for start, counted in odd:
         if start <= taken:
             continue
+        fault = counted or (TOO_LONG if len(lines[start]) > _MOST else None)
         if fault is not None:
             records.aside[start] = fault
             continue
@@ -215,6 +220,8 @@ def _read_long_row(
         if alone > 3 and 2 * alone > last - start:
             return None
         text += "\n" + line
+        if len(text) > _MOST:
+            return None
         if splitter.quote not in line and (
             line.endswith("\\") or not text.endswith("\\" + "\n" + line)
         ):

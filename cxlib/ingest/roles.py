@@ -232,15 +232,11 @@ def guess_roles(
     if ends and "estimated" not in ends[0].words:
         roles.columns["ended_at"] = Guess(ends[0].name, "its name and content look like the end")
     told = roles.columns["touchpoint"].value
-    by_touchpoint = {
-        c
-        for c in free
-        if told in rows.columns
-        and "touchpoint" not in fixed
-        and columns[c].distinct <= columns[told].distinct <= 300
-        and rows.select(told, c).n_unique()
-        <= columns[told].distinct + bool(rows[told].null_count())
-    }
+    by_touchpoint: set[str] = set()
+    if told in columns and "touchpoint" not in fixed and columns[told].distinct <= 300:
+        most = columns[told].distinct + bool(rows[told].null_count())
+        few = [n for n, c in free.items() if c.distinct <= columns[told].distinct]
+        by_touchpoint = {n for n in few if rows.select(told, n).n_unique() <= most}
     _guess_surroundings(roles, {n: c for n, c in free.items() if n not in by_touchpoint})
     return roles
 
