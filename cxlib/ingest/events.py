@@ -12,20 +12,25 @@ import polars as pl
 from cxlib.contracts import EVENTS
 from cxlib.errors import InputError, nearest_name
 from cxlib.ingest.cells import read_ids, text_of
-from cxlib.ingest.columns import check_found, find_columns, in_sets, merge_names
-from cxlib.ingest.doubts import doubts_about
-from cxlib.ingest.ends import hints_on_ends
-from cxlib.ingest.hours import count_outside_hours, hints_on_hours
+from cxlib.ingest.columns import (
+    KEY,
+    check_found,
+    content_hash,
+    find_columns,
+    in_sets,
+    merge_names,
+    place_columns,
+    recognise,
+)
+from cxlib.ingest.doubts import count_outside_hours, doubts_about
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.named import add_named
 from cxlib.ingest.numbers import check_clear, read_numbers
 from cxlib.ingest.quarantine import first_reasons, set_aside
-from cxlib.ingest.recognise import KEY, content_hash, place_columns, recognise
-from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
+from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
 from cxlib.ingest.scales import off_scale, read_scales, strange_scales
 from cxlib.ingest.shapes import shape_tables
 from cxlib.ingest.sources import Paths, Source, find_sources
-from cxlib.ingest.suspects import hints_on_ids, hints_on_spellings, is_no_customer
 from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table
 from cxlib.ingest.xes import read_xes
 from cxlib.journey_map import COLUMNS, BesideTheLog, JourneyMap
@@ -301,10 +306,10 @@ def _reasons(
     # The reason names no day of today's: the same log gives the same report tomorrow.
     beyond = f"after {latest:%Y-%m-%d}" if journey_map.latest else "in the future"
     nameless = places.filter(pl.col("touchpoint").is_null())[KEY]
-    at, nobody = rows["occurred_at"], journey_map.not_a_customer
+    at, nobody = rows["occurred_at"], [name.lower() for name in journey_map.not_a_customer]
     faults = {
         "customer is empty": rows["customer"].is_null(),
-        "no customer, as the map says": is_no_customer(rows["customer"], nobody),
+        "no customer, as the map says": rows["customer"].str.to_lowercase().is_in(nobody),
         "time cannot be read": unread,
         "time is empty": at.is_null(),
         f"implausible time, before {earliest:%Y-%m-%d}": at < earliest,
@@ -426,8 +431,6 @@ def _report(
 ) -> IngestReport:
     counted = contacts.group_by(KEY).len().join(places, on=KEY, how="left")
     names = [t.name for t in journey_map.touchpoints]
-    tally.hints.update(dict.fromkeys(hints_on_ids(contacts["customer"])))
-    tally.hints.update(dict.fromkeys(hints_on_spellings(counted)))
     unmapped = _count_by(counted.filter(~pl.col("is_known")), "touchpoint")
     zone = journey_map.time_zone or "UTC"
     wall = pl.col("occurred_at").dt.convert_time_zone(zone).dt.replace_time_zone(None)
@@ -437,17 +440,18 @@ def _report(
         midnight=(wall.dt.truncate("1d") == wall).mean(),
     )
     first, last, midnight = facts.collect(engine="streaming").row(0)
-    outside: tuple[OutsideHours, ...] = ()
-    if midnight > 0.9:
-        tally.hints[
-            "almost all times are at midnight: the log has dates only; waits mean little"
-        ] = None
-    else:
-        outside = count_outside_hours(contacts, places, journey_map)
-        tally.hints.update(dict.fromkeys(hints_on_hours(outside, places, journey_map)))
-    doubts = doubts_about(contacts, places, quarantine, files=files, journey_map=journey_map)
+    dates_only = midnight > 0.9
+    outside = () if dates_only else count_outside_hours(contacts, places, journey_map)
+    doubts = doubts_about(
+        contacts,
+        places,
+        quarantine,
+        files=files,
+        outside=outside,
+        midnight=midnight,
+        journey_map=journey_map,
+    )
     tally.hints.update(dict.fromkeys(doubts))
-    tally.hints.update(dict.fromkeys(hints_on_ends(contacts, journey_map)))
     return IngestReport(
         files=files,
         rows_in=tally.rows_in,
