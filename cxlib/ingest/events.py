@@ -24,11 +24,10 @@ from cxlib.ingest.columns import (
 )
 from cxlib.ingest.doubts import count_outside_hours, doubts_about
 from cxlib.ingest.instants import read_instants
-from cxlib.ingest.named import add_named
-from cxlib.ingest.numbers import check_clear, read_numbers
-from cxlib.ingest.quarantine import first_reasons, set_aside
+from cxlib.ingest.nested import add_named
+from cxlib.ingest.numbers import check_clear, off_scale, read_numbers, read_scales, strange_scales
+from cxlib.ingest.raw import first_reasons, set_aside
 from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
-from cxlib.ingest.scales import off_scale, read_scales, strange_scales
 from cxlib.ingest.shapes import shape_tables
 from cxlib.ingest.sources import Paths, Source, find_sources
 from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table

@@ -13,9 +13,8 @@ from cxlib.errors import InputError, did_you_mean, listed
 from cxlib.ingest.cells import read_ids, text_of
 from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
-from cxlib.ingest.numbers import check_clear, read_numbers
-from cxlib.ingest.quarantine import first_reasons, set_aside
-from cxlib.ingest.scales import off_scale, read_scales, strange_scales
+from cxlib.ingest.numbers import check_clear, off_scale, read_numbers, read_scales, strange_scales
+from cxlib.ingest.raw import first_reasons, set_aside
 from cxlib.ingest.shapes import join_tables, split_sources
 from cxlib.ingest.sources import Paths, find_sources
 from cxlib.ingest.tables import LINE, RawTable
