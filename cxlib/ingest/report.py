@@ -229,6 +229,7 @@ class IngestReport:
         closed = [
             (o.touchpoint, _of(o.outside, o.contacts)) for o in self.outside_hours if o.outside
         ]
+        files = zip(_short_names(self.files), map(_file_line, self.files), strict=True)
         optional: dict[str, Lines] = {
             "Values emptied, the contact kept": _counts(self.cleared),
             "Contacts with what the map's `environment` says": _counts(self.environments_joined),
