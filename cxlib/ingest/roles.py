@@ -153,8 +153,7 @@ def _named(column: Column, names: tuple[str, ...]) -> int | None:
         if whole == name or joined == name.replace(" ", ""):
             return rank
     parts = (rank for rank, name in enumerate(names) if f" {name} " in f" {whole} ")
-    rank = next(parts, None)
-    return None if rank is None else rank + len(names)
+    return next((len(names) + rank for rank in parts), None)
 
 
 def rank_touchpoints(columns: Mapping[str, Column], varies: Mapping[str, float]) -> Ranked:
