@@ -390,15 +390,15 @@ def _by_day(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
     days = kept.collect().join(aside, on="day", how="full", coalesce=True).fill_null(0).sort("day")
     if days.height < 2:
         return
-    aside, of = pl.col("aside"), pl.col("aside") + pl.col("kept")
-    was, now = aside.cum_sum() / of.cum_sum(), aside.sum() - aside.cum_sum()
+    bad, of = pl.col("aside"), pl.col("aside") + pl.col("kept")
     rest = of.sum() - of.cum_sum()
-    split = days.with_columns(was=was, now=now / rest, of_before=of.cum_sum(), of_after=rest)
+    was, now = bad.cum_sum() / of.cum_sum(), (bad.sum() - bad.cum_sum()) / rest
+    split = days.with_columns(was=was, now=now, of_before=of.cum_sum(), of_after=rest)
     split = split.filter((pl.col("of_before") >= 20) & (pl.col("of_after") >= 20))
     if split.is_empty():
         return
     # where the log before and after differs most, beyond chance: the usual normal score
-    share = days.select(aside.sum() / of.sum()).item()
+    share = days.select(bad.sum() / of.sum()).item()
     spread = (1 / pl.col("of_before") + 1 / pl.col("of_after")).sqrt()
     score = (pl.col("now") - pl.col("was")).abs() / spread / ((share * (1 - share)) ** 0.5 or 1.0)
     best = split.with_columns(score=score).sort("score", descending=True).row(0, named=True)

@@ -280,11 +280,8 @@ def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
 def _contacts(log: _Log, times: pl.Series) -> pl.DataFrame:
     """Return the contacts: who, when, what, on which channel, in which stage."""
     roles, rows = log.roles.columns, log.rows
-    named = {
-        r: pl.col(roles[r].value)
-        for r in ("customer", "touchpoint", "stage", "channel")
-        if r in roles
-    }
+    asked = ("customer", "touchpoint", "stage", "channel")
+    named: dict[str, pl.Expr] = {r: pl.col(roles[r].value) for r in asked if r in roles}
     if "sequence" in roles:
         named["sequence"] = pl.col(roles["sequence"].value).cast(pl.Int64, strict=False)
     if log.shape.unpivot is not None:
