@@ -282,6 +282,7 @@ def _contacts(log: _Log, times: pl.Series) -> pl.DataFrame:
     roles, rows = log.roles.columns, log.rows
     asked = ("customer", "touchpoint", "stage", "channel")
     named: dict[str, pl.Expr] = {r: pl.col(roles[r].value) for r in asked if r in roles}
+    named["customer"] = named["customer"].cast(pl.Categorical).to_physical()  # sorts quickly
     if "sequence" in roles:
         named["sequence"] = pl.col(roles["sequence"].value).cast(pl.Int64, strict=False)
     if log.shape.unpivot is not None:
