@@ -34,11 +34,10 @@ the last bin of ``steps``, after all that could come before.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +48,7 @@ from cxlib.errors import InputError
 from cxlib.periods import Periods
 from cxlib.segments import segment_names
 from cxlib.store.counting import TABLES, count_bucket
+from cxlib.store.engines import Run, count_here
 from cxlib.store.selection import Chosen, Selection, channel_names
 from cxlib.store.tables import NONE, Dictionaries, merge, read_tables, select, write_tables
 from cxlib.store.walk import DONE, LOST, OPEN, SILENT
@@ -154,17 +154,20 @@ class Summary:
         )
 
 
-def summarise(workspace: Workspace) -> Summary:
+def summarise(workspace: Workspace, *, run: Run = count_here) -> Summary:
     """Count the journeys of a workspace: one pass, one bucket of customers at a time.
 
     Buckets share no customer, so their tables are put under one another without adding anything
     up, and memory is that of one bucket (a 32nd of the log) and of the result.
+
+    Parameters
+    ----------
+    workspace
+        The log as journeys.
+    run
+        Where buckets are counted (`cxlib.store.engines`).
     """
-    scope = workspace.scope
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        parts = list(
-            pool.map(lambda f: count_bucket(pl.read_parquet(f), scope), workspace.bucket_files())
-        )
+    parts = run(workspace.bucket_files(), partial(count_bucket, scope=workspace.scope))
     # each part is sorted, and the bucket is the first key: no table has to be sorted as a whole
     tables = {n: pl.concat([p[n] for p in parts]) for n in TABLES}
     return Summary(

@@ -11,10 +11,10 @@ from cxlib.errors import CxError
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import FindingDetails
 from cxlib.fragmentation.headlines import headline
-from cxlib.fragmentation.sentences import say_advice
 from cxlib.numbers import day, people
+from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot
-from cxlib.publish.key_figures import findings_of, key_figures
+from cxlib.publish.key_figures import actions_of, findings_of, key_figures
 from cxlib.views import entry
 from cxlib.views.home import words
 from cxlib.views.shared.changes import changes_since, earlier_snapshots
@@ -39,7 +39,8 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
     details = findings_of(snapshot)
     earlier = next(iter(earlier_snapshots(snapshot).values()), None)
     older = None if earlier is None else Snapshot.open(earlier.folder)
-    found = [] if details is None else [r for r in details.bands.to_dicts() if r["sentence"]]
+    actions = actions_of(snapshot, details)
+    found = [row for row in actions if row["finding"] is not None]
     listed = (
         details.described["sentence"].drop_nulls().to_list()
         if details is not None and not found
@@ -105,10 +106,11 @@ def _numbers(snapshot: Snapshot, older: Snapshot | None) -> list[dict[str, str]]
 def _finding(row: Mapping[str, Any]) -> dict[str, str]:
     n, owner = row["customers_affected"], row["owner"]
     return {
-        "sentence": row["sentence"],
+        "sentence": row["what"],
+        "gain": say_gain(row) if row["gain_unit"] == "conversions" else None,
         "affected": words.AFFECTED.format(n=people(n)) if n else words.FEW_AFFECTED,
         "owner": words.OWNER.format(owner=owner) if owner else words.NO_OWNER,
-        "todo": say_advice(row["signal"], owner),
+        "todo": row["next_step"],
     }
 
 

@@ -144,7 +144,7 @@ class Perceived(View):
         clear = [row for row in lower if row["trusted"]] or lower
         if not clear:
             said = words.ALIKE if len(self.rows) > 1 else words.TOO_FEW
-            doubted = len(self.rows) > 1 and not any(row["trusted"] for row in self.rows)
+            doubted = len(self.rows) > 1 and all(row["trusted"] is False for row in self.rows)
             of_all += words.UNTRUSTED if doubted else ""
             return said.format(scale=scale), words.BASIS.format(said=of_all, until=until)
         # the points that its answers lack: a touchpoint that few rate pulls little down

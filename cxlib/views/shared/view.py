@@ -253,9 +253,9 @@ class View:
         return getattr(self.answers, what)(**dict(where))
 
     def _at_first(self, of: Filter) -> object:
-        if of.every is not None or of.kind != "select":
+        if of.every is not None or of.kind not in ("select", "slider"):
             return None
-        return self.options(of)[0].value
+        return self.options(of)[-1 if of.kind == "slider" else 0].value
 
     def _parameter(self, of: Filter) -> Parameter:
         first = self._at_first(of)
