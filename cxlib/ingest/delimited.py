@@ -41,16 +41,7 @@ SHOWN = 10_000
 def read_delimited(
     source: Source, text: Text, reading: Reading, wanted: Collection[str] = ()
 ) -> RawTable:
-    """Read a text table.
-
-    Parameters
-    ----------
-    source, text
-        The file and its text.
-    reading
-        What is known of it.
-    wanted
-        Names of columns that the map asks for; they help to find separator and header.
+    """Read a text table; arguments as at `read_table`.
 
     Raises
     ------

@@ -33,13 +33,8 @@ NO_OBJECT = "malformed row: no JSON object"
 def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
     """Read JSON.
 
-    Parameters
-    ----------
-    source, text
-        The file and its text.
-    reading
-        `records` names the list whose elements are the rows, by its dotted path; what stands beside
-        the list stands in each of its rows.
+    `records` of `reading` names the list whose elements are the rows, by its dotted path; what
+    stands beside the list stands in each of its rows.
 
     Raises
     ------

@@ -51,16 +51,10 @@ class Records:
 
 
 def split_lines(lines: pl.Series, dialect: Dialect, *, width: int) -> Records:
-    """Return what each line is; lines of blanks are neither rows nor aside.
+    """Return what each line under the header is; lines of blanks are neither rows nor aside.
 
-    Parameters
-    ----------
-    lines
-        The lines under the header.
-    dialect
-        Separator, of one character, and quotation mark.
-    width
-        Cells of a row. Further cells are no fault where they are empty.
+    A row has `width` cells; further ones are no fault where they are empty. The separator is of one
+    character.
     """
     sep, quote = dialect.separator, dialect.quote
     blank = lines.str.strip_chars(" " + sep) == ""

@@ -20,15 +20,8 @@ __all__ = ["read_workbook"]
 def read_workbook(source: Source, reading: Reading, wanted: Collection[str] = ()) -> RawTable:
     """Read a sheet of a workbook, or several one under another.
 
-    Parameters
-    ----------
-    source
-        The file.
-    reading
-        `sheet` names the sheets; where it does not, it is the only one that has rows, or the only
-        one whose header has the columns that are asked for.
-    wanted
-        Names of columns that are asked for.
+    `sheet` of `reading` names the sheets; where it does not, it is the only one that has rows, or
+    the only one whose header has the columns that are asked for.
 
     Raises
     ------
