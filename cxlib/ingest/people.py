@@ -139,8 +139,8 @@ def read_ratings(
         Where a file cannot be read, a column is missing, or most rows of a file cannot be used.
     """
     own = journey_map.ratings
-    options = {"separator": separator, "encoding": encoding}
-    read = partial(read_source, journey_map=journey_map, beside=own, **options)
+    given = partial(read_source, separator=separator, encoding=encoding)
+    read = partial(given, journey_map=journey_map, beside=own)
     others = find_sources(beside) if beside is not None else []
     parts = [
         _ratings(join_tables(read(source), own.join, others, read), journey_map)
