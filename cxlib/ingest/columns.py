@@ -16,7 +16,7 @@ from zlib import crc32
 import polars as pl
 
 from cxlib.contracts import INITIATORS, UNKNOWN, UNMAPPED
-from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.errors import InputError, did_you_mean, there_are
 from cxlib.ingest.cells import text_of, tidy
 from cxlib.ingest.raw import RawTable
 from cxlib.journey_map import COLUMNS, SETS, JourneyMap, Touchpoint
@@ -106,15 +106,13 @@ def find_columns(
             found[role] = present
     if not journey_map.set_of("environment") and "environment" in columns:
         found["environment.environment"] = "environment"
-    for role in required:
-        if role not in found:
-            wanted = " or ".join(map(repr, journey_map.names_of(role) or (role,)))
-            nearest = did_you_mean((journey_map.names_of(role) or (role,))[0], columns)
-            raise InputError(
-                f"{source}: column {wanted} ({role}: {COLUMNS[role]}) is missing; there are: "
-                f"{listed(columns)}.{nearest} Name it in the map under columns: {{{role}: …}}; "
-                "several names are a list"
-            )
+    for role in (role for role in required if role not in found):
+        names = journey_map.names_of(role) or (role,)
+        raise InputError(
+            f"{source}: column {' or '.join(map(repr, names))} ({role}: {COLUMNS[role]}) is "
+            f"missing; {there_are(columns, names[0])} Name it in the map under "
+            f"columns: {{{role}: …}}; several names are a list"
+        )
     return found
 
 
@@ -135,17 +133,13 @@ def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
     for role, key, columns in _asked_for(journey_map):
         if set(columns) & set(there):
             continue
-        wanted = " or ".join(map(repr, columns))
-        nearest = did_you_mean(columns[0], there)
-        if role in ANSWERS:
-            hints.append(
-                f"the map's {key} names column {wanted}, which the log does not have: it is looked "
-                f"for in the table of ratings only (--ratings).{nearest}"
-            )
-            continue
-        raise InputError(
-            f"the map's {key} names column {wanted}, which no file of the log has; there are: "
-            f"{listed(sorted(there))}.{nearest}"
+        named = f"the map's {key} names column {' or '.join(map(repr, columns))}, which"
+        if role not in ANSWERS:
+            known = there_are(sorted(there), columns[0])
+            raise InputError(f"{named} no file of the log has; {known}")
+        hints.append(
+            f"{named} the log does not have: it is looked for in the table of ratings only "
+            f"(--ratings).{did_you_mean(columns[0], there)}"
         )
     return hints
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from cxlib.contracts import CUSTOMERS, DIMENSION, RATINGS
-from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.errors import InputError, there_are
 from cxlib.ingest.cells import read_ids, text_of
 from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
@@ -240,8 +240,7 @@ def _find(
         if named not in table.columns:
             raise InputError(
                 f"{table.source}: the map names column {named!r} for {role!r} of this table, which "
-                f"the file does not have; there are: {listed(table.columns)}."
-                f"{did_you_mean(named, table.columns)}"
+                f"the file does not have; {there_are(table.columns, named)}"
             )
         return named
     logged = journey_map.names_of(role) if journey_map is not None else ()
@@ -260,8 +259,7 @@ def _column(
     if not found:
         kind = "customers" if role == "customer" and own == BesideTheLog() else "ratings"
         raise InputError(
-            f"{table.source}: column {role!r} is missing; there are: {listed(table.columns)}."
-            f"{did_you_mean(role, table.columns)} Name it in the map, under "
-            f"{kind}: {{columns: {{{role}: …}}}}"
+            f"{table.source}: column {role!r} is missing; {there_are(table.columns, role)} Name it "
+            f"in the map, under {kind}: {{columns: {{{role}: …}}}}"
         )
     return found

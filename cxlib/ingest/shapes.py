@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 
 import polars as pl
 
-from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.errors import InputError, listed, there_are
 from cxlib.ingest.cells import text_of
 from cxlib.ingest.numbers import read_numbers
 from cxlib.ingest.sources import Source
@@ -124,8 +124,7 @@ def join_tables(
             names = [s.path.name for s in sources]
             raise InputError(
                 f"the map's join names table {join.table!r}, which is not among the files; name "
-                f"its file beside the log; there are: {listed(names)}."
-                f"{did_you_mean(join.table, names)}"
+                f"its file beside the log; {there_are(names, join.table)}"
             )
         _need(table, join.by, f"join with {join.table!r}")
         parts = []
@@ -163,8 +162,7 @@ def _need(table: RawTable, columns: Iterable[str], recipe: str) -> None:
         if column not in table.columns:
             raise InputError(
                 f"{table.source}: the map's {recipe} names column {column!r}, which the file does "
-                f"not have; there are: {listed(table.columns)}."
-                f"{did_you_mean(column, table.columns)}"
+                f"not have; {there_are(table.columns, column)}"
             )
 
 

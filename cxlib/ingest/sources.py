@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
 
-from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.errors import InputError, did_you_mean, listed, there_are
 
 __all__ = [
     "DAMAGED",
@@ -296,8 +296,7 @@ def _members(path: Path, wanted: str | None) -> list[Source]:
         chosen = [n for n in names if n == wanted or fnmatch.fnmatch(n, wanted)]
         if not chosen:
             raise InputError(
-                f"{path}: there is no {wanted!r} in this archive; there are: {listed(names)}."
-                f"{did_you_mean(wanted, names)}"
+                f"{path}: there is no {wanted!r} in this archive; {there_are(names, wanted)}"
             )
     else:
         chosen = sorted(n for n in names if _format(n) is not None)
