@@ -10,8 +10,9 @@ from cxlib.grounds.cells import BY_DESIGN
 from cxlib.grounds.comparing import LOG_MIDDLE, _more_frequent_kind
 from cxlib.grounds.expectation import tail_scale
 from cxlib.grounds.like import compare_siblings
+from cxlib.grounds.past import Noise, clearest
 from cxlib.signals import SIGNALS
-from cxlib.signals.volume import _fall, _usual_change
+from cxlib.signals.volume import _fall, _series
 
 
 def cells(*rows):
@@ -81,20 +82,33 @@ def test_a_share_of_waits_that_moves_to_another_kind_is_no_delay():
     assert abs(crude[0] - crude[1]) > 1.0
 
 
-@pytest.mark.parametrize(("left", "found"), [(0.0, True), (0.2, True), (0.6, False)])
-def test_a_touchpoint_that_loses_most_of_its_records_is_found_with_its_date(left, found):
+@pytest.mark.parametrize(("left", "found"), [(0.0, True), (0.2, True), (0.5, True), (0.9, False)])
+def test_a_touchpoint_that_loses_its_records_is_found_with_its_date(left, found):
     rng = np.random.default_rng(4)
     rate = np.where(np.arange(60) < 40, 80.0, 80.0 * left)
     own, others = rng.poisson(rate).astype(float), rng.poisson(2_000, 60).astype(float)
-    own[50] = 80.0  # one week in which it was recorded after all ends no stretch
-    fall = _fall(own, others)
-    if not found:
-        assert fall is None or fall["start"] == fall["end"]
-        return
-    assert abs(fall["start"] - 40) <= 1
-    assert fall["end"] == 60
-    assert fall["seen"] / fall["n"] == pytest.approx((19 * left + 1) / 20, abs=0.06)
-    assert _usual_change(own[:40], others[:40]) < 0.2
+    fall = _fall_of(own, others)
+    assert (fall["p"] < 1e-3) == found
+    if found:
+        assert (fall["start"], fall["end"]) == (40, 60)
+        assert fall["seen"] / fall["n"] == pytest.approx(left, abs=0.06)
+
+
+def _fall_of(own, others):
+    linked = np.array([own, others])
+    series = _series(0, 0 * linked, linked)
+    return _fall(series, clearest(series, Noise(1.0, 0.1, 41)))
+
+
+def test_a_touchpoint_that_fades_away_or_swings_by_itself_was_not_switched_off():
+    rng = np.random.default_rng(5)
+    others = rng.poisson(2_000, 60).astype(float)
+    none = np.zeros((2, 60))
+    assert _series(0, np.array([np.arange(60) < 20, none[0]]) * 50.0, none) is None
+    fading = rng.poisson(np.linspace(120, 30, 60)).astype(float)
+    swinging = rng.poisson(np.where(np.arange(60) // 10 % 2 == 0, 80.0, 40.0)).astype(float)
+    for own in (fading, swinging):
+        assert _fall_of(own, others)["p"] > 0.01
 
 
 def test_what_the_company_sends_in_between_sends_nobody_back():
