@@ -61,6 +61,9 @@ DEFAULT_SPREAD = {"share": 0.15, "wait": 0.15, "rating": 0.1}
 
 LEAST_SPREAD = 0.07
 
+_PRIOR_UNITS = 2.0
+"""Units of the usual change that count beside what a unit shows of its own drift."""
+
 ENOUGH_UNITS = 8
 _LEAST_BLOCKS = 8
 _EDGE = 0.05
@@ -345,7 +348,35 @@ def clearest(s: Series, noise: Noise) -> dict[str, Any] | None:
     stretch = _stretches(cases, run, info, exact, spread, noise)
     if stretch is not None and (best is None or stretch["p"] < best["p"] / 10):
         best = stretch
-    return best
+    return None if best is None else best | _against_drift(s, best, noise)
+
+
+def _against_drift(s: Series, best: dict[str, Any], noise: Noise) -> dict[str, Any]:
+    """The change against what the unit itself changes within the times that it separates.
+
+    Something that drifts is far apart between any two times, and not only at one date.
+    """
+    shown, told = _PRIOR_UNITS * noise.tau**2, _PRIOR_UNITS
+    edges = sorted({0, best["start"], best["end"], len(s.n)})
+    for first, last in itertools.pairwise(edges):
+        reached = s.info[first:last].cumsum()
+        half = first + int(np.searchsorted(reached, reached[-1] / 2)) + 1
+        info = s.info[first:half].sum(), s.info[half:last].sum()
+        if min(info) > 0:
+            rates = s.residual[first:half].sum() / info[0], s.residual[half:last].sum() / info[1]
+            chance = noise.phi * s.value_variance * (1 / info[0] + 1 / info[1])
+            # what chance blurs tells little
+            weight = (noise.tau**2 / (noise.tau**2 + chance)) ** 2
+            shown += weight * max((rates[1] - rates[0]) ** 2 - chance, 0.0)
+            told += weight
+    own = max(shown / told, noise.tau**2)
+    z = abs(best["apart"]) / np.sqrt(best["variance"] + own)
+    return {"z": float(z), "p": max(best["p"], _natural(float(z), best["tries"], noise))}
+
+
+def _natural(z: float, tries: float, noise: Noise) -> float:
+    """Two-sided p value of a change, for as many dates as differ by nature."""
+    return min(1.0, _NATURAL * (tries / _DATES) ** 0.5 * 2 * float(natural_p(z, noise.units)))
 
 
 def _best(
@@ -361,8 +392,7 @@ def _best(
     by_chance = np.abs(effect) / np.sqrt(variance)
     at = int(np.argmax(by_chance))
     z = abs(effect[at]) / np.sqrt(variance[at] + noise.tau**2)
-    natural = _NATURAL * (tries / _DATES) ** 0.5 * 2 * natural_p(z, noise.units)
-    p = min(1.0, max(tries * 2 * float(ndtr(-by_chance[at])), float(natural)))
+    p = max(min(1.0, tries * 2 * float(ndtr(-by_chance[at]))), _natural(float(z), tries, noise))
     return {
         "start": int(ends[0][at]), "end": int(ends[1][at]), "apart": float(effect[at]),
         "variance": float(variance[at]), "z": float(z), "p": p, "tries": tries,

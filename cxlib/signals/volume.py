@@ -175,7 +175,8 @@ VOLUME = Signal(
     unit="share of its usual contacts",
     least=0.3,
     past=judge_volumes,
-    says="is missing {}",
+    says="is missing {} more",
     advice="Ask {owner} whether it was closed, or whether recording it stopped.",
     tells="no longer recorded",
+    of_records=True,
 )
