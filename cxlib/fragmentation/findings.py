@@ -1,7 +1,7 @@
 """The one table: every signal on every ground, what stands out, and how sure it is.
 
 `measure_fragmentation` lets each ground judge what it can, corrects for everything that was tested
-(Benjamini-Hochberg), folds echoes under their cause and says the result in words.
+(within each ground), folds echoes under their cause and says the result in words.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def measure_fragmentation(
         Part of the log: segment, periods, channel (of either end; everything is judged, what has
         an end in the channel is shown).
     q_limit
-        Share of false findings to allow (Benjamini-Hochberg over all tests).
+        Share of false findings to allow (within each ground; families of tests at one touchpoint).
     grounds, signals
         Names of those to judge; None: all.
 
