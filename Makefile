@@ -94,6 +94,12 @@ format: $(INSTALLED)  ## format and sort imports, in place
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: spark
+spark: $(VENV)/.spark  ## also what `cx ingest --engine spark` needs (480 MB), but for Java
+$(VENV)/.spark: requirements-spark.lock $(INSTALLED)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --require-hashes -r requirements-spark.lock
+	@touch $@
+
 .PHONY: notebooks bench lock clean
 notebooks: $(INSTALLED) $(SAMPLE)  ## run the notebooks and store their outputs, figures as small pictures
 	$(BIN)/python tools/render_notebooks.py $(NOTEBOOKS)
@@ -101,9 +107,11 @@ notebooks: $(INSTALLED) $(SAMPLE)  ## run the notebooks and store their outputs,
 bench: $(INSTALLED) $(SAMPLE)  ## speed and memory, as ratios within one run (some minutes)
 	@for script in benchmarks/*.py; do $(BIN)/python "$$script"; done
 
-lock: $(INSTALLED)  ## resolve pyproject.toml anew into requirements.lock (LOCK_ARGS=--upgrade for newer versions)
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --quiet \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGS) -o requirements.lock
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(LOCK_ARGS)
+lock: $(INSTALLED)  ## resolve pyproject.toml anew into the lock files (LOCK_ARGS=--upgrade for newer versions)
+	$(LOCK) pyproject.toml --group dev -o requirements.lock
+	printf '%s\n' pyspark pyarrow | $(LOCK) - -c requirements.lock -o requirements-spark.lock
 
 clean:  ## remove everything that can be made again
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis workspace benchmarks/work

@@ -33,6 +33,7 @@ ROOMS = (
     ("results", "sequences"),
     ("surveys",),
     ("measures",),
+    ("comparing",),
     ("arrivals",),
     ("grounds",),
     ("signals",),

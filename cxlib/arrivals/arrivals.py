@@ -14,10 +14,11 @@ handoff says of how many of its transitions it speaks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from cxlib.bins import bin_of
 from cxlib.errors import InputError, WorkspaceError
 from cxlib.journeys import NO_STAGE
 from cxlib.periods import Periods
+from cxlib.store.engines import count_here
 from cxlib.store.selection import Chosen
 from cxlib.store.tables import (
     Dictionaries,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from cxlib.arrivals.open_hours import OpenHours
     from cxlib.journey_map import PlannedHandoff
     from cxlib.store import Workspace
+    from cxlib.store.engines import Count, Run
     from cxlib.summary import Selection
 
 __all__ = [
@@ -81,6 +84,9 @@ LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
 
 WINDOWS = LANDMARKS[:1]
 """Shorter windows for what came next, at which a signal must keep its sign to be stable."""
+
+_CLOCK = "clock"
+"""How many contacts a bucket has, and how many of them at midnight: no table of `Arrivals`."""
 
 _POSITION_BINS = (2, 3, 5, 9)
 _LEAST_CONTACTS = 50
@@ -300,7 +306,9 @@ def _read_arrivals(workspace: Workspace, folder: Path) -> Arrivals:
     )
 
 
-def count_arrivals(workspace: Workspace, *, silence: timedelta | None = None) -> Arrivals:
+def count_arrivals(
+    workspace: Workspace, *, silence: timedelta | None = None, run: Run | None = None
+) -> Arrivals:
     """Count the arrivals of a workspace in one pass, one bucket of customers at a time.
 
     Parameters
@@ -310,14 +318,16 @@ def count_arrivals(workspace: Workspace, *, silence: timedelta | None = None) ->
     silence
         Silence that counts as having left. Without it: the journey map's gap (30 days if none), or
         the longest of 14 and 7 days that fits three times into the log where that does not.
+    run
+        Where buckets are counted (`cxlib.store.engines`); without it one after the other, here.
 
     Returns
     -------
     Arrivals
     """
-    frames = (pl.read_parquet(file) for file in workspace.bucket_files())
-    return count_frames(
-        frames,
+    run_all = run or partial(count_here, at_once=1)
+    return _count_all(
+        partial(run_all, workspace.bucket_files()),
         places=workspace.places,
         segments=workspace.segments,
         periods=workspace.periods,
@@ -338,8 +348,18 @@ def _unknown_share(workspace: Workspace) -> float:
     return float(unknown / max(unknown + report.get("contacts", 0), 1))
 
 
-def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
-    frames: Iterable[pl.DataFrame],
+def count_frames(frames: Iterable[pl.DataFrame], **told: Any) -> Arrivals:
+    """Count the arrivals of store rows that come in pieces, no customer in two of them.
+
+    What else is `told` is what a workspace knows: ``places``, ``segments``, ``periods``,
+    ``customers``, ``observed_until``, and where they differ from none ``silence``, ``time_zone``,
+    ``plan``, ``open_hours``, ``unknown_share``.
+    """
+    return _count_all(lambda count: [count(frame) for frame in frames], **told)
+
+
+def _count_all(  # noqa: PLR0913 (what a workspace knows, without one)
+    run: Callable[[Count], Sequence[Mapping[str, pl.DataFrame]]],
     *,
     places: pl.DataFrame,
     segments: pl.DataFrame,
@@ -352,22 +372,15 @@ def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
     open_hours: OpenHours | None = None,
     unknown_share: float = 0.0,
 ) -> Arrivals:
-    """Count the arrivals of store rows that come in pieces, no customer in two of them."""
     first_at = customers["first_at"].min()
     span: timedelta = observed_until - first_at  # type: ignore[operator, assignment]
     chosen = choose_silence(span, silence)
     most = most_contacts(customers)
     walk = Scope(places, silence, observed_until)
     scope = _Scope(walk, chosen, most, time_zone, span, tuple(plan), open_hours)
-    parts: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES}
-    midnights = contacts = 0
-    for frame in frames:
-        at_midnight = pl.col("occurred_at").dt.convert_time_zone(time_zone).dt.time()
-        midnights += int(frame.select((at_midnight == pl.time(0)).sum()).item())
-        contacts += len(frame)
-        for name, table in _count_bucket(frame, scope).items():
-            parts[name].append(table)
-    tables: dict[str, Any] = {name: add_up(parts[name], TABLES[name]) for name in TABLES}
+    parts = run(partial(_count_bucket, scope=scope))
+    tables: dict[str, Any] = {n: add_up([p[n] for p in parts], TABLES[n]) for n in TABLES}
+    contacts, midnights = pl.concat([p[_CLOCK] for p in parts]).sum().row(0)
     settings = Settings(
         chosen,
         first_at,  # type: ignore[arg-type]
@@ -385,8 +398,7 @@ def count_frames(  # noqa: PLR0913 (what a workspace knows, without one)
 def merge_arrivals(parts: Sequence[Arrivals]) -> Arrivals:
     """Add up arrivals of different customers."""
     if not parts:
-        msg = "there are no arrivals to merge"
-        raise InputError(msg)
+        raise InputError("there are no arrivals to merge")
     summed, both = merge(
         [(p.tables, Dictionaries(p.places, p.segments, p.periods)) for p in parts], TABLES
     )
@@ -395,14 +407,8 @@ def merge_arrivals(parts: Sequence[Arrivals]) -> Arrivals:
         first_at=min(p.settings.first_at for p in parts),
         customers=sum(p.settings.customers for p in parts),
     )
-    frames: dict[str, Any] = {**summed}
-    return Arrivals(
-        **frames,
-        places=both.places,
-        segments=both.segments,
-        periods=both.periods,
-        settings=settings,
-    )
+    frames: dict[str, Any] = {**summed, "settings": settings}
+    return Arrivals(**frames, places=both.places, segments=both.segments, periods=both.periods)
 
 
 def choose_silence(span: timedelta, gap: timedelta | None) -> timedelta:
@@ -432,6 +438,8 @@ class _Scope:
 def _count_bucket(rows: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     """Count everything that the customers of one bucket add."""
     places = scope.walk.places
+    at_midnight = pl.col("occurred_at").dt.convert_time_zone(scope.time_zone).dt.time()
+    clock = rows.select(contacts=pl.len(), midnights=(at_midnight == pl.time(0)).sum())
     if "rating" not in rows.columns:
         rows = rows.with_columns(rating=pl.lit(None, pl.Float32))
     seen = look_back(rows, scope=scope.walk).collect()
@@ -450,10 +458,9 @@ def _count_bucket(rows: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     tables["transitions"] = transitions
     contacts = seen.filter(~pl.col("reload"))
     again = count_repeats(followed, contacts, places, within=scope.silence)
-    sums = [pl.col(name).sum().cast(pl.Int64) for name in REPEATS]
-    tables["repeats"] = again.group_by(KEYS["repeats"]).agg(sums)
-    spread = [pl.col(name).sum().cast(pl.Int64) for name in SPREAD]
-    tables["repeats_spread"] = again.group_by(KEYS["repeats_spread"]).agg(spread)
+    for name, summed in (("repeats", REPEATS), ("repeats_spread", SPREAD)):
+        sums = [pl.col(column).sum().cast(pl.Int64) for column in summed]
+        tables[name] = again.group_by(KEYS[name]).agg(sums)
     tables["planned"] = count_planned(
         contacts,
         places,
@@ -463,7 +470,7 @@ def _count_bucket(rows: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     )
     tables["links"] = count_links(rows, places)
     tables["responses"] = count_responses(followed, keys=KEYS["responses"], silence=scope.silence)
-    return tables
+    return {**tables, _CLOCK: clock}
 
 
 def _find_arrivals(

@@ -106,6 +106,7 @@ def ingest_log(
         Path,
         typer.Option(metavar="WORKSPACE", help="Folder to write or replace.", show_default=False),
     ],
+    *,
     customers: Annotated[
         Path | None,
         typer.Option(help="Table of customers; every column but the customer is a segment."),
@@ -115,6 +116,9 @@ def ingest_log(
     ] = None,
     separator: Separator = None,
     encoding: Encoding = None,
+    engine: Annotated[
+        str, typer.Option(help="What counts: local, or spark (an installed or running Spark 4).")
+    ] = "local",
 ) -> None:
     """Read a log into a workspace.
 
@@ -128,6 +132,7 @@ def ingest_log(
         ratings=ratings,
         separator=separator,
         encoding=encoding,
+        engine=engine,
     )
     echo(*report.split("\n"))
     say("", f"The workspace is {out}. Next: cx map {out}, cx publish {out}, cx lab {out}")
@@ -142,8 +147,10 @@ def _make(
     ratings: Path | None,
     separator: str | None = None,
     encoding: str | None = None,
+    engine: str = "local",
 ) -> str:
     """Make a workspace and its summary; return the ingest report for a terminal."""
+    from cxlib.front.data import count_log
     from cxlib.ingest import (
         IngestReport,
         read_customers,
@@ -153,9 +160,10 @@ def _make(
     )
     from cxlib.journey_map import read_journey_map
     from cxlib.store import build_workspace
+    from cxlib.store.engines import open_engine
 
     asked = read_journey_map(map_file)
-    with working("Reading the log") as tell:
+    with working("Reading the log") as tell, open_engine(engine) as run:
         among = tables_beside(logs, asked)
         people = [*among.get("customers", []), *([customers] if customers is not None else [])]
         answers = [*among.get("ratings", []), *([ratings] if ratings is not None else [])]
@@ -173,7 +181,7 @@ def _make(
         ingested = read_events(logs, asked, separator=separator, encoding=encoding, progress=tell)
         workspace = build_workspace(ingested, out, progress=tell, **tables)
         tell("counting journeys")
-        workspace.summary()
+        count_log(workspace, None if engine == "local" else run)
     return IngestReport.from_dict(workspace.report).to_text()
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import polars as pl
 
+from cxlib.arrivals.arrivals import count_arrivals
 from cxlib.datasets import sample_paths
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.ingest import Ingested, IngestedTable, read_customers, read_events, read_ratings
 from cxlib.journey_map import JourneyMap, read_journey_map
 from cxlib.store import Workspace, build_workspace
+from cxlib.store.engines import Run, open_engine
+from cxlib.summary import summarise
 
 __all__ = ["build", "find_stages", "open", "read_log", "sample"]
 
@@ -65,6 +68,7 @@ def build(
     *,
     customers: Given | None = None,
     ratings: Given | None = None,
+    engine: str = "local",
 ) -> Workspace:
     """Write a workspace: contacts sorted, split into journeys and counted, ready to be asked.
 
@@ -78,22 +82,34 @@ def build(
         A table of customers, or its file: every column but the customer is a segment.
     ratings
         A table of answers to surveys, or its file: customer, rated_at, rating.
+    engine
+        Where it is counted: "local", or "spark" (see ``docs/spark.md``).
 
     Raises
     ------
     InputError
-        No contact is left, or a table cannot be read.
+        No contact is left, a table cannot be read, or Spark is missing or does not start.
     WorkspaceError
-        The folder is there and is no workspace.
+        The folder is there and is no workspace, or Spark's machines do not see it.
     """
     journey_map = log.journey_map
     if isinstance(customers, str | Path):
         customers = read_customers(Path(customers), journey_map)
     if isinstance(ratings, str | Path):
         ratings = read_ratings(Path(ratings), journey_map)
-    workspace = build_workspace(log, folder, customers=customers, ratings=ratings)
-    workspace.summary()
+    with open_engine(engine) as run:  # before anything is written: it may be missing
+        workspace = build_workspace(log, folder, customers=customers, ratings=ratings)
+        count_log(workspace, None if engine == "local" else run)
     return workspace
+
+
+def count_log(workspace: Workspace, run: Run | None) -> None:
+    """Count what every answer is read from; elsewhere than here also the arrivals, at once."""
+    if run is None:
+        workspace.summary()
+        return
+    summarise(workspace, run=run).write(workspace.log_folder / "summary")
+    count_arrivals(workspace, run=run).write(workspace.log_folder / "arrivals")
 
 
 def open(folder: str | Path | None = None) -> Workspace:

@@ -4,6 +4,7 @@
 `workspace`     the folder: contacts sorted by customer and time, numbered, written once
 `walk`          what came before and after every contact: the one definition of a transition
 `counting`      what one bucket of customers adds to the summary
+`engines`       where buckets are counted: in this process, or by Spark
 `tables`        how additive tables are declared, added up, selected, written and read
 ==============  ============================================================================
 """
