@@ -180,8 +180,10 @@ def _among_records(rows: list[Row], next_to: set[tuple[str, str]], echo: dict[in
             and any(x == _place(cause) or (str(x), str(_place(cause))) in next_to
                     for x in (row["source"], row["target"]) if x)
         ]  # fmt: skip
-        # who left before a touchpoint is missed there, too
-        left = [r for r in near if excess(r) >= _MOST * excess(cause)]
+        # who left before a touchpoint is missed there, too; and records do not break for one group
+        left = [
+            r for r in near if excess(r) >= (_MOST if r["group"] is None else _STEP) * excess(cause)
+        ]
         if left:
             echo[cause["row"]] = max(left, key=_rank)
         else:

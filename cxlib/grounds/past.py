@@ -366,7 +366,7 @@ def _against_drift(s: Series, best: dict[str, Any], noise: Noise) -> dict[str, A
             rates = s.residual[first:half].sum() / info[0], s.residual[half:last].sum() / info[1]
             chance = noise.phi * s.value_variance * (1 / info[0] + 1 / info[1])
             # what chance blurs tells little
-            weight = (noise.tau**2 / (noise.tau**2 + chance)) ** 2
+            weight = noise.tau**2 / (noise.tau**2 + chance)
             shown += weight * max((rates[1] - rates[0]) ** 2 - chance, 0.0)
             told += weight
     own = max(shown / told, noise.tau**2)
