@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from cxlib.grounds.cells import BY_DESIGN, NEARLY_ALL
-from cxlib.grounds.judged import as_judged, natural_t
+from cxlib.grounds.judged import as_judged, natural_p
 from cxlib.grounds.kinds import Counts, Ground, Signal
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
         expected=pl.col("expected") + moved,
         touched=(pl.col("touched") - moved.abs()).clip(0.0),
         z=z,
-        p=pl.max_horizontal("p", pl.Series(natural_t(z.to_numpy()))),
+        p=pl.max_horizontal("p", pl.Series(natural_p(z.to_numpy()))),
     )
 
 
