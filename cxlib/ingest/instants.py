@@ -49,6 +49,7 @@ _NAIVE_FORMATS = (
     "%Y-%m-%d %H:%M",
     "%Y-%m-%d",
 )
+_COULD_HAVE_OFFSET = r":\d.*(?:[zZ]|[+\-]\d{2}(?::?\d{2})?)\s*$"
 _TWO_WAYS = re.compile(
     r"\s*(\d{1,2})([./-])(\d{1,2})[./-](\d{4}|\d{2})"
     r"(?:([ T,]+)(\d{1,2}:\d{2})(:\d{2})?(\.\d+)?(\s?[AaPp]\.?\s?[Mm]\.?)?)?"
@@ -259,11 +260,12 @@ def _detect(column: _Column, where: str) -> None:
 
 
 def _read_usual(column: _Column) -> None:
-    aware = _parse(column.text, _AWARE_FORMATS)
-    column.take(pl.arange(len(aware), eager=True), aware)
-    if (left := column.left).any():
-        at = left.arg_true()
-        column.take(at, _parse(column.text.gather(at), _NAIVE_FORMATS))
+    """Read ISO 8601 as it is mostly written; with an offset only what could have one."""
+    could = column.text.str.contains(_COULD_HAVE_OFFSET)
+    for formats, among in ((_AWARE_FORMATS, could), (_NAIVE_FORMATS, True)):
+        at = (column.left & among).fill_null(False).arg_true()
+        if len(at):
+            column.take(at, _parse(column.text.gather(at), formats))
 
 
 def _read_worded(column: _Column, where: str, among: pl.Series | None = None) -> None:

@@ -517,7 +517,8 @@ def _touchpoint_line(
 
 def _patterns(log: _Log, name: str) -> dict[str, str]:
     """Return what a row must hold to be a contact that stage and touchpoint name together."""
-    one = log.contacts.filter(pl.col("touchpoint") == name).row(0, named=True)
+    named = log.contacts.filter(pl.col("touchpoint") == name)
+    one = named.select(pl.col("stage", "_what").max()).row(0, named=True)
     roles = log.roles.columns
     return {
         roles["stage"].value: f"^(?i){_escaped(one['stage'])}$",

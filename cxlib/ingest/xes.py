@@ -84,8 +84,12 @@ def _append(
     for child in trace:
         kind = _local(child.tag)
         if kind == "event":
-            # The first of two attributes of one key counts: an event has one activity and one time.
-            for key, value in dict(map(_pair, reversed(_values(child)))).items():
+            values: dict[str, str | None] = {}
+            for attribute in child:
+                # The first of two attributes of one key counts: an event has one activity and time.
+                if _local(attribute.tag) in _VALUES:
+                    values.setdefault(attribute.get("key", ""), attribute.get("value") or None)
+            for key, value in values.items():
                 _pad(columns, key, row).append(value)
             row += 1
         elif kind in _VALUES:
@@ -93,14 +97,6 @@ def _append(
     for key, value in of_trace.items():
         _pad(columns, key, start).extend([value] * (row - start))
     positions.extend(range(1, row - start + 1))
-
-
-def _values(event: etree._Element) -> list[etree._Element]:
-    return [attribute for attribute in event if _local(attribute.tag) in _VALUES]
-
-
-def _pair(attribute: etree._Element) -> tuple[str, str | None]:
-    return attribute.get("key", ""), attribute.get("value") or None
 
 
 def _pad(columns: dict[str, list[str | None]], key: str, row: int) -> list[str | None]:
