@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, open_part
 from cxlib.cli.terminal import as_records, print_json, print_written
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from cxlib.store import Workspace
+    from cxlib.store.selection import Selection
 
 __all__ = ["print_drivers", "print_loyalty"]
 
@@ -24,7 +30,7 @@ def print_loyalty(
     from cxlib.measures.loyalty import measure_loyalty
 
     opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
-    found = measure_loyalty(opened, where=where)
+    found = measure_loyalty(opened, findings=_findings(opened, where), where=where)
     if as_json:
         _print_json(found, ["by", "group", "outcome", "days", "n", "share", "low", "high"])
         return
@@ -35,7 +41,7 @@ def print_loyalty(
         note=[
             "Days after the first journey (return) or the first goal (repeat_goal); who has not "
             f"come back is followed to {found.observed_until:%Y-%m-%d}. Differences are to all "
-            "other customers. --json has all days.",
+            "other customers, of findings to their like. --json has all days.",
             *found.sentences(),
         ],
     )
@@ -53,7 +59,7 @@ def print_drivers(
     from cxlib.measures.drivers import measure_drivers
 
     opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
-    found = measure_drivers(opened, where=where)
+    found = measure_drivers(opened, findings=_findings(opened, where), where=where)
     if as_json:
         _print_json(found, ["outcome", "driver", "share", "low", "high"])
         return
@@ -66,6 +72,12 @@ def print_drivers(
             *found.sentences(),
         ],
     )
+
+
+def _findings(workspace: Workspace, where: Selection | None) -> pl.DataFrame:
+    from cxlib.fragmentation import measure_fragmentation
+
+    return measure_fragmentation(workspace, where=where).found
 
 
 def _print_json(found: Any, order: list[str]) -> None:
