@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from cxlib.contracts import QUARANTINE
+from cxlib.ingest.masking import mask_comments
 from cxlib.ingest.raw import REASON
 from cxlib.ingest.tables import LINE, RawTable, as_json
 
@@ -28,6 +29,9 @@ def set_aside(
 ) -> pl.DataFrame:
     """Return malformed rows and those with a reason, as they stand in the file.
 
+    Of a file with comments, personal data is masked here as in what is kept; of malformed rows, in
+    which nobody knows where the comment stands, in all that was written.
+
     Parameters
     ----------
     table
@@ -35,18 +39,23 @@ def set_aside(
     lines, reasons
         `LINE` of rows, and why they are set aside; None: none is.
     roles
-        Which column is the customer, the time, the touchpoint.
+        Which column is the customer, the time, the touchpoint, the comment.
 
     Returns
     -------
     pl.DataFrame
         QUARANTINE.
     """
-    parts = [table.malformed.rename({LINE: "line"})]
+    malformed, comment = table.malformed.rename({LINE: "line"}), roles.get("comment")
+    if comment is not None and len(malformed):
+        malformed = malformed.with_columns(mask_comments(malformed["raw"])[0])
+    parts = [malformed]
     if reasons is not None:
         bad = pl.DataFrame({LINE: lines, REASON: reasons}).drop_nulls(REASON)
         raw = table.collect(lines=bad[LINE])
         raw = raw.join(bad, on=LINE, how="left").sort(LINE)
+        if comment in raw.columns:
+            raw = raw.with_columns(mask_comments(raw[comment].cast(pl.String))[0])
         written = {
             name: raw[roles[name]].cast(pl.String) if name in roles else pl.lit(None, pl.String)
             for name in ("customer", "occurred_at", "touchpoint")
