@@ -163,7 +163,7 @@ class AudienceOutcome(Result):
 
 
 @answers(AudienceOutcome)
-def measure_audience(workspace: Workspace, file: Path | str) -> AudienceOutcome:
+def measure_audience(workspace: Workspace, *, file: Path | str) -> AudienceOutcome:
     """Measure what customers of an audience did after it was drawn, against those held back.
 
     Parameters
@@ -222,7 +222,7 @@ def measure_audience(workspace: Workspace, file: Path | str) -> AudienceOutcome:
 
 def _ids(file: Path) -> pl.Series:
     # written with an apostrophe where a spreadsheet would take it for a formula
-    ids = pl.read_csv(file, infer_schema=False, missing_utf8_is_empty_string=True)["customer"]
+    ids = pl.read_csv(file, infer_schema=False)["customer"]
     return ids.str.replace(r"^'([=+\-@\t\r])", "${1}")
 
 
@@ -250,11 +250,12 @@ def _outcomes(people: pl.DataFrame, groups: list[str]) -> list[dict[str, object]
         first = None
         for group in groups:
             had = people.filter(pl.col("group") == group)[outcome]
-            part = top_box([len(had)], [had.sum()])
-            row = {"outcome": outcome, "group": group, "n": len(had), "events": int(had.sum())}
-            if not len(had):
+            if had.is_empty():
                 continue
-            rows.append(row | interval_row("share", part))
+            events = int(had.sum())
+            part = top_box([len(had)], [events])
+            row: dict[str, object] = {"outcome": outcome, "group": group}
+            rows.append(row | {"n": len(had), "events": events} | interval_row("share", part))
             ends = part.estimate, part.low, part.high
             if first is not None:
                 three = (float(x[0]) for x in difference_of_rates(first, ends))

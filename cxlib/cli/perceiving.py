@@ -125,7 +125,7 @@ def print_preferences(
     if (audience is None) != (to is None):
         raise InputError("an audience goes to a file: give both --audience NAME and --to FILE")
     if came_of is not None:
-        _print(measure_audience(opened, came_of), opened.journey_map.name, "group", as_json)
+        _print(measure_audience(opened, file=came_of), opened.journey_map.name, "group", as_json)
         return
     if audience is None or to is None:
         _print(measure_preferences(opened, **asked), opened.journey_map.name, "group", as_json)

@@ -254,12 +254,11 @@ def _environments(workspace: Workspace) -> pl.DataFrame:
     store = workspace.store()
     columns = [c for c in store.collect_schema().names() if c.startswith(ENVIRONMENT)]
     told = store.select(pl.col(columns).cast(pl.String)).collect()
-    common = [
-        (n, column, value)
-        for column in columns
-        for value, n in told[column].drop_nulls().value_counts().iter_rows()
-        if n <= len(told) / 2
-    ]
+    common = []
+    for column in columns:
+        counts = told[column].drop_nulls().value_counts().sort("count", column, descending=True)
+        # the rarest is what the others are compared with
+        common += [(n, column, value) for value, n in counts[:-1].iter_rows() if 2 * n <= len(told)]
     common.sort(key=lambda one: (-one[0], one[1], one[2]))
     return told.select(
         (pl.col(c) == value)

@@ -24,6 +24,9 @@ __all__ = ["Perception", "measure_perception"]
 LEAST_KEPT = 0.5
 """Part of a difference that must remain once everybody is asked, as far as the log knows them."""
 
+_DOUBT_THERE = 0.01
+"""False discovery rate of the doubt in single groups, beside the 5 % of the whole scale."""
+
 _MATTERS = 0.02
 """Part of a scale's width by which who answers must move the mean, to be worth a doubt."""
 
@@ -222,7 +225,7 @@ class _Verdicts:
         off, q = tilt.by_cell(survey.group, survey.customer, survey.answered, cells=len(cells))
         if tilt.source != "journeys":
             off = np.where(np.isnan(off), off, tilt.off)
-        seen: NDArray[np.bool_] = (q <= 0.05) | tilt.depends
+        seen: NDArray[np.bool_] = (q <= _DOUBT_THERE) | tilt.depends
         return seen & (np.abs(off) > _MATTERS * survey.width)
 
     def _mean_if_tilted(self) -> tuple[float, float, float] | None:
