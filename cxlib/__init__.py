@@ -34,13 +34,13 @@ from cxlib.lazy import load_lazily
 if TYPE_CHECKING:
     from cxlib.audience import measure_audience as measure_audience
     from cxlib.audience import write_audience as write_audience
+    from cxlib.comparing import Comparison as Comparison
+    from cxlib.comparing import compare as compare
     from cxlib.errors import CxError as CxError
     from cxlib.fragmentation.described import describe_signals as describe_signals
     from cxlib.front.breaking import check as check
     from cxlib.front.breaking import find_breaks as find_breaks
     from cxlib.front.breaking import watch as watch
-    from cxlib.front.comparing import Comparison as Comparison
-    from cxlib.front.comparing import compare as compare
     from cxlib.front.data import build as build
     from cxlib.front.data import find_stages as find_stages
     from cxlib.front.data import open as open

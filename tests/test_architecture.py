@@ -33,6 +33,7 @@ ROOMS = (
     ("results", "sequences"),
     ("audience", "surveys"),
     ("measures",),
+    ("comparing",),
     ("arrivals",),
     ("grounds",),
     ("signals",),

@@ -20,11 +20,11 @@ from cxlib.figures.fragmentation import (
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.fragmentation.headlines import headline
-from cxlib.fragmentation.sentences import say_advice, say_subject
 from cxlib.markup import html_text
 from cxlib.numbers import day, people, plural, rating, share
+from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot
-from cxlib.publish.key_figures import findings_of, key_figures
+from cxlib.publish.key_figures import actions_of, findings_of, key_figures
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -92,7 +92,8 @@ def _content(snapshot: Snapshot, journey_map: JourneyMap) -> dict[str, Any]:
     result = snapshot.touchpoints()
     moves = snapshot.transitions() if "transitions" in published else None
     details = findings_of(snapshot)
-    found = [] if details is None else _found(details)
+    actions = actions_of(snapshot, details)
+    found = [] if details is None else _found(details, actions)
     return {
         "name": snapshot.manifest["name"],
         "line": snapshot.line(),
@@ -106,23 +107,26 @@ def _content(snapshot: Snapshot, journey_map: JourneyMap) -> dict[str, Any]:
         else details.described["sentence"].drop_nulls().head(MOST_FINDINGS).to_list(),
         "feeling": draw_feeling(result, journey_map.rating_scale),
         "weakest": _weakest(result.table.to_dicts()),
-        "actions": [_action(row) for row in found[:MOST_ACTIONS]],
+        "actions": [_action(row, n) for n, row in enumerate(actions[:MOST_ACTIONS], 1)],
         "first_actions": FIRST_ACTIONS,
         "sure": _how_sure(snapshot, details),
     }
 
 
-def _found(details: FindingDetails) -> list[dict[str, Any]]:
-    """Findings that may be said and are no echo of another, most customers affected first."""
+def _found(details: FindingDetails, actions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Findings that may be said and are no echo of another, in the order of what to do."""
     keys = ("source_place", "target_place", "signal")
     echoes = set(details.found.filter(details.found["echo_of"].is_not_null()).select(keys).rows())
     status = {row[:3]: row[3] for row in details.found.select(*keys, "status").iter_rows()}
-    rows = [
-        {**row, "unit": row["effect_unit"], "of": row["unit"], "status": status.get(key)}
-        for row in details.bands.to_dicts()
-        if row["sentence"] and (key := tuple(row[k] for k in keys)) not in echoes
+    listed = [action["finding"] for action in actions if action["finding"] is not None]
+    rest = [row for row in details.bands.to_dicts() if row["sentence"] and row not in listed]
+    return [
+        {**row, "unit": row["effect_unit"], "of": row["unit"], "rank": rank}
+        | {"status": status.get(tuple(row[k] for k in keys))}
+        for rank, row in enumerate(
+            [r for r in listed + rest if tuple(r[k] for k in keys) not in echoes], 1
+        )
     ]
-    return [{**row, "rank": rank} for rank, row in enumerate(rows, 1)]
 
 
 def _finding(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,13 +146,14 @@ def _finding(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _action(row: Mapping[str, Any]) -> dict[str, Any]:
+def _action(row: Mapping[str, Any], rank: int) -> dict[str, Any]:
     return {
-        "rank": row["rank"],
-        "what": f"{say_subject(row)}: {signal_name(row['signal'])}",
+        "rank": rank,
+        "what": row["what"],
+        "gain": say_gain(row) if row["gain_unit"] == "conversions" else None,
         "owner": row["owner"] or "not in the map",
         "affected": people(row["customers_affected"]),
-        "step": say_advice(row["signal"], row["owner"]),
+        "step": row["next_step"],
     }
 
 

@@ -17,14 +17,15 @@ import ipywidgets as widgets
 
 from cxlib.errors import CxError
 from cxlib.export.nodes import Nodes
+from cxlib.figures.map_labels import place_key
 from cxlib.figures.map_layout import Place
-from cxlib.figures.map_traces import place_key
 from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import ALL
 from cxlib.views.shared.widgets import ChoiceList
 
 __all__ = ["Choice", "Recording", "find_choices", "is_hidden", "is_own", "record", "walk"]
 
+_CHOSEN_WITH = (widgets.Dropdown, widgets.SelectionSlider, widgets.SelectionRangeSlider)
 MOST_TOGETHER = 60
 """Combinations of filters that are all recorded; of more only one filter at a time is."""
 
@@ -94,10 +95,12 @@ class Choice:
         labels = list(self.widget._options_labels)
         if isinstance(self.widget, widgets.SelectionRangeSlider):
             return _ranges(labels)
-        values = list(self.widget._options_values)
+        order = list(enumerate(zip(labels, self.widget._options_values, strict=True)))
+        if isinstance(self.widget, widgets.SelectionSlider):  # it stands at its end at first
+            order.reverse()
         return {
             place_key(value) if isinstance(value, Place) else str(i): (label, i)
-            for i, (label, value) in enumerate(zip(labels, values, strict=True))
+            for i, (label, value) in order
         }
 
 
@@ -186,7 +189,7 @@ def find_choices(panel: Panel) -> tuple[Choice, ...]:
             is_filter = "cx-filters" in box._dom_classes and "cx-colour" not in widget._dom_classes
             choice = Choice(numbers[id(widget)], widget, is_filter)
             if isinstance(widget, ChoiceList) or (
-                isinstance(widget, widgets.Dropdown | widgets.SelectionRangeSlider)
+                isinstance(widget, _CHOSEN_WITH)
                 and not is_hidden(widget)
                 and len(choice.options) > 1
             ):

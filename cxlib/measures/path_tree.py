@@ -15,11 +15,11 @@ from cxlib.numbers import plural, share
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import OUTCOMES, By, Journeys, name_places, read_journeys
 from cxlib.statistics.rates import rate
-from cxlib.statistics.resampling import BUCKETS
+from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts, number_cells
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 
-__all__ = ["BEGINS", "ENDS", "PathTree", "measure_path_tree"]
+__all__ = ["BEGINS", "ENDS", "PathTree", "PathTrees", "measure_path_tree", "measure_path_trees"]
 
 BEGINS = "(the journey begins)"
 ENDS = {
@@ -168,6 +168,16 @@ def measure_path_tree(
     )
 
 
+def _in_order(
+    found: Journeys, name_of: NDArray[np.int64], *, forwards: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Name and journey of every contact, those of one name in a row as one."""
+    codes, number = name_of[found.place], np.repeat(np.arange(len(found.first)), found.lengths)
+    new = np.concatenate(([True], (codes[1:] != codes[:-1]) | (number[1:] != number[:-1])))
+    way = slice(None, None, 1 if forwards else -1)
+    return codes[new][way], number[new][way]
+
+
 def _walk(
     found: Journeys,
     name_of: NDArray[np.int64],
@@ -177,11 +187,7 @@ def _walk(
     first_end: int,
 ) -> NDArray[np.int64]:
     """The steps away from the start of every journey through it; nothing after an end."""
-    codes, number = name_of[found.place], np.repeat(np.arange(len(found.first)), found.lengths)
-    new = np.concatenate(([True], (codes[1:] != codes[:-1]) | (number[1:] != number[:-1])))
-    codes, number = codes[new], number[new]
-    if not forwards:
-        codes, number = codes[::-1], number[::-1]
+    codes, number = _in_order(found, name_of, forwards=forwards)
     at = np.flatnonzero(codes == start)
     journeys, nearest = np.unique(number[at], return_index=True)
     if not forwards:  # numbers fall: the first of each is still the first seen
@@ -274,3 +280,154 @@ def _table(rows: list[dict[str, Any]], everybody: NDArray[np.int64]) -> pl.DataF
     columns |= interval_columns("share", rate(counts, parents))
     columns |= interval_columns("overall", rate(counts, whole))
     return pl.DataFrame(columns)
+
+
+@result
+class PathTrees(Result):
+    """What `measure_path_trees` returns."""
+
+    all_journeys: int
+
+    title = "Ways from and to every touchpoint"
+    tables = Tables(
+        table=Columns(
+            "one row per start, direction and branch, each branch followed by its own, the most "
+            "frequent first; the branches of one step add up to what they branch from",
+            start=Label("touchpoint in the middle"),
+            direction=Label('"after" it or "before" it'),
+            step=Level("how far from the start, 1 the next"),
+            path=Label("names from the start to here in the order of time, joined by arrows"),
+            name=Label("what follows (or came before), or how the journey ended (or began)"),
+            end=PathTree.tables["table"]["end"],
+            journeys=Count("that go this way, each counted once", each="journeys"),
+            before=Count("journeys one step nearer to the start", each="journeys", detail=True),
+            share=Share(
+                "of the journeys one step nearer to the start",
+                of="journeys",
+                each="journeys",
+                total="before",
+                interval=True,
+            ),
+        )
+    )
+    figures = Columns(all_journeys=Count("in the part asked about", each="journeys"))
+
+
+@answers(PathTrees)
+def measure_path_trees(
+    workspace: Workspace, *, by: By = "touchpoint", where: Selection | None = None, depth: int = 2
+) -> PathTrees:
+    """Measure the ways from and to every touchpoint at once, as `measure_path_tree` does for one.
+
+    Nothing is put together: every branch that occurs is there.
+
+    Parameters
+    ----------
+    workspace
+        The workspace; the store is read once.
+    by
+        What a contact is called: its touchpoint, place, channel, stage or owner.
+    where
+        Segment; periods in which the journey began; channel of its first contact.
+    depth
+        Steps.
+
+    Returns
+    -------
+    PathTrees
+
+    Raises
+    ------
+    InputError
+        For a depth below 1.
+    """
+    if depth < 1:
+        raise InputError(f"depth must be at least 1, not {depth}")
+    names, name_of = name_places(workspace.places, by)
+    steps = [f"step_{k}" for k in range(depth + 1)]
+    walks, everybody = [], 0
+    for found in read_journeys(workspace, where=where):
+        everybody += len(found.first)
+        for forwards in (True, False):
+            walked = pl.DataFrame(_walk_all(found, name_of, depth, forwards, len(names)), steps)
+            counted = walked.group_by(steps).agg(n=pl.len())
+            walks.append(counted.with_columns(bucket=pl.lit(found.bucket), after=pl.lit(forwards)))
+    none = dict.fromkeys([*steps, "n", "bucket"], pl.Int64) | {"after": pl.Boolean}
+    counted = pl.concat([pl.DataFrame(schema=none), *walks], how="vertical_relaxed")
+    ends = [*ENDS.values()], [*OUTCOMES]
+    parts = [_branches(counted, steps[: k + 1], names, ends) for k in range(1, depth + 1)]
+    branches = pl.concat(parts, how="diagonal")
+    # a branch comes where the one that it is on comes: the most frequent first at every step
+    order: list[pl.Expr] = []
+    for k in range(1, depth + 1):
+        of_step = pl.col("journeys").cast(pl.Int64) * (pl.col("step") == k)
+        most = -of_step.sum().over("after", *steps[: k + 1])
+        order += [pl.when(pl.col("step") >= k).then(most), pl.col(steps[k])]
+    return PathTrees(
+        table=branches.sort("step_0", ~pl.col("after"), *order).select(
+            PathTrees.tables["table"].names
+        ),
+        all_journeys=everybody,
+        observed_until=workspace.observed_until,
+        where=where,
+    )
+
+
+def _walk_all(
+    found: Journeys, name_of: NDArray[np.int64], depth: int, forwards: bool, first_end: int
+) -> NDArray[np.int64]:
+    """Where journeys begin to be counted, and the steps away from there; nothing after an end."""
+    codes, number = _in_order(found, name_of, forwards=forwards)
+    _, at = np.unique(number * first_end + codes, return_index=True)
+    walks = np.full((len(at), depth + 1), _NOTHING)
+    walks[:, 0] = codes[at]
+    end = first_end + (found.outcome[number[at]] if forwards else np.zeros(len(at), dtype=np.int64))
+    going = np.ones(len(at), dtype=bool)
+    for step in range(1, depth + 1):
+        there = np.minimum(at + step, len(codes) - 1)
+        same = (at + step < len(codes)) & (number[there] == number[at])
+        walks[going, step] = np.where(same, codes[there], end)[going]
+        going &= same
+    return walks
+
+
+def _branches(
+    counted: pl.DataFrame, steps: list[str], names: list[str], ends: tuple[list[str], list[str]]
+) -> pl.DataFrame:
+    """The branches of one step, with the journeys that go each way by bucket of customers."""
+    keys = ["after", *steps]
+    there = counted.filter(pl.col(steps[-1]) != _NOTHING)
+    here, cell = number_cells(there, keys)
+    n = _by_bucket(cell, there, len(here))
+    nearer, cell = number_cells(counted.filter(pl.col(steps[-2]) < len(names)), keys[:-1])
+    of = _by_bucket(cell, counted.filter(pl.col(steps[-2]) < len(names)), len(nearer))
+    row = here.join(nearer.with_row_index("row"), on=keys[:-1], maintain_order="left")["row"]
+    said = pl.Series([*names, *ends[0]])
+    begins = pl.lit(BEGINS)
+    words = {
+        c: pl.when(~pl.col("after") & (pl.col(c) == len(names)))
+        .then(begins)
+        .otherwise(pl.lit(said).gather(pl.col(c).cast(pl.UInt32)))
+        for c in steps
+    }
+    ended = pl.lit(pl.Series([None] * len(names) + ends[1], dtype=pl.String))
+    last = pl.col(steps[-1])
+    forth = pl.concat_str(list(words.values()), separator=_ARROW)
+    back = pl.concat_str(list(words.values())[::-1], separator=_ARROW)
+    at_end = pl.when(~pl.col("after") & (last == len(names))).then(pl.lit("begins"))
+    return here.with_columns(
+        start=words[steps[0]],
+        direction=pl.when("after").then(pl.lit("after")).otherwise(pl.lit("before")),
+        step=pl.lit(len(steps) - 1, pl.UInt32),
+        path=pl.when("after").then(forth).otherwise(back),
+        name=words[steps[-1]],
+        end=at_end.otherwise(ended.gather(last.cast(pl.UInt32))),
+        journeys=pl.Series(n.sum(axis=1)).cast(pl.UInt32),
+        before=pl.Series(of[row].sum(axis=1)).cast(pl.UInt32),
+        **interval_columns("share", rate(n, of[row])),
+    )
+
+
+def _by_bucket(cell: NDArray[np.int64], rows: pl.DataFrame, cells: int) -> Counts:
+    axes = {"cell": (cell, cells), "bucket": (rows["bucket"], BUCKETS)}
+    return dense_counts(axes, rows["n"])

@@ -8,6 +8,7 @@ Raw drop-off is never ranked: who leaves after an ad has not been lost by it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -23,13 +24,16 @@ from cxlib.opportunities.expansion import find_expansions, say_expansion
 from cxlib.opportunities.experiments import plan_experiment
 from cxlib.opportunities.moves import Moves, read_moves
 from cxlib.opportunities.plan import measure_plan
-from cxlib.opportunities.what_if import MENDABLE, change_of_finding, estimate_what_if
+from cxlib.opportunities.what_if import MENDABLE, WhatIf, change_of_finding, estimate_what_if
 from cxlib.results import Result, answers, result
 from cxlib.signals import SIGNALS, signal_named
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 
-__all__ = ["Priorities", "list_priorities"]
+__all__ = ["PARTS", "Priorities", "list_priorities", "say_gain"]
+
+PARTS = {"gain": 1.0, "three_quarters": 0.75, "half": 0.5, "quarter": 0.25}
+"""Columns with the gain of mending a finding in part: of the way to what is expected."""
 
 _TEAMS = {
     "marketing": "marketing",
@@ -73,6 +77,16 @@ class Priorities(Result):
             evidence=Text("how sure, from how many cases"),
             customers_affected=Customers("at least"),
             gain=Amount("of mending it", each="customers", interval=("gain_low", "gain_high")),
+            **{
+                name: Amount(
+                    f"gain of mending {share(part)} of it",
+                    each="customers",
+                    interval=True,
+                    detail=True,
+                )
+                for name, part in PARTS.items()
+                if part < 1
+            },
             gain_unit=Label("what is gained", of="customers_affected"),
             confidence=Label("high, medium or low", of="customers_affected"),
             effort=Label("unknown: the map does not say"),
@@ -121,9 +135,25 @@ _AGAINST = {
 
 _COMPARE = (
     "Mend it for a random half of the customers and compare both halves; "
-    "or watch it from the day of the change (`cx watch`)."
+    "or watch it from the day of the change on."
 )
 _UNCOMPARED = "It is not compared with anything yet: name what it should be first."
+
+
+def say_gain(row: Mapping[str, Any], of: str = "gain") -> str | None:
+    """Say what a line gains, wholly or in part (`PARTS`); None: that is not known.
+
+    Examples
+    --------
+    >>> say_gain({"gain": 84.0, "gain_low": 47.2, "gain_high": 120.0, "gain_unit": "conversions"})
+    '84 (47–120) conversions'
+    """
+    gain, low, high = (row[name] for name in (of, f"{of}_low", f"{of}_high"))
+    if low is None or row["gain_unit"] is None:
+        return None
+    if gain is None or high is None:
+        return f"at least {decimal(low)} {row['gain_unit']}"
+    return f"{amount(gain, low, high)} {row['gain_unit']}"
 
 
 def _say_again(row: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +208,8 @@ def list_priorities(
     except NotMeasurableError:
         moves = None
     findings = measure_fragmentation(workspace, where=where)
-    became = _watched(findings.arrivals if where is None else read_arrivals(workspace))
+    file = workspace.log_folder / "arrivals" / "arrivals.json"
+    became = workspace.keep("became", file, lambda: _watched(read_arrivals(workspace)))
     named = set(workspace.places["touchpoint"])
     lines = [
         _line(row, workspace, moves, named) | {"status": _status(row, became)}
@@ -209,10 +240,11 @@ def _line(
     """One finding as a line of the backlog."""
     affected = int(row["customers_affected"] or 0)
     size = abs(row["effect"]) * row["n"]
-    gain: dict[str, Any] = {"gain_low": float(affected), "gain": max(size, float(affected))}
-    gain |= {"gain_high": None, "gain_unit": "customers spared"}
-    if signal_named(row["signal"]).family == "wait":
-        gain["gain"] = float(affected)
+    is_wait = signal_named(row["signal"]).family == "wait"
+    likely = float(affected) if is_wait else max(size, float(affected))
+    gain: dict[str, Any] = {"gain_unit": "customers spared"}
+    for name, part in PARTS.items():
+        gain |= {name: part * likely, f"{name}_low": part * affected}
     tier, worth = 1, float(affected)
     evidence = (
         f"{row['signal'].replace('_', ' ')} against {row['compared_with']}, n = "
@@ -224,14 +256,18 @@ def _line(
         and row["unit"] == "transition"
         and {row["source"], row["target"]} <= named
     ):
-        told, value = _gained(workspace, moves, row)
-        if told is not None and told["low"] > 0:
-            gain = {f"gain{k}": told[n] for k, n in _ENDS[:2]}
-            gain |= {"gain_high": told["high"], "gain_unit": "conversions"}
-            if value is not None:
+        told = _gained(workspace, moves, row)
+        if told is not None and told.conversions["low"] > 0:
+            gain = {"gain_unit": "conversions"}
+            for name, part in PARTS.items():
+                partly = told if part == 1 else _gained(workspace, moves, row, part)
+                assert partly is not None
+                ends = (partly.conversions[end] for end in ("gain", "low", "high"))
+                gain |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+            if (value := told.value) is not None:
                 worth_it = amount(value["gain"], value["low"], value["high"])
                 evidence += f"; worth {worth_it} (in the money of the log)"
-            tier, worth = 0, told["low"]
+            tier, worth = 0, told.conversions["low"]
     sure = row["q"] is not None and row["q"] < 0.001 and row["stable"] is not False
     test = _test(row, workspace)
     return {
@@ -254,18 +290,14 @@ def _line(
     }
 
 
-_ENDS = (("_low", "low"), ("", "gain"), ("_high", "high"))
-
-
 def _gained(
-    workspace: Workspace, moves: Moves, row: dict[str, Any]
-) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Conversions and value of mending a finding."""
+    workspace: Workspace, moves: Moves, row: dict[str, Any], mended: float = 1.0
+) -> WhatIf | None:
+    """What mending a finding brings; None: it lies after the goal and has nothing to gain."""
     try:
-        told = estimate_what_if(workspace, [change_of_finding(moves, row)])
-    except CxError:  # a handoff after the goal has no conversions to gain
-        return None, None
-    return told.conversions, told.value
+        return estimate_what_if(workspace, [change_of_finding(moves, row, mended=mended)])
+    except CxError:
+        return None
 
 
 Became = dict[tuple[str | None, ...], str]
@@ -375,6 +407,7 @@ def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str,
             target=row["target"],
             owner=row["owner"],
             team=_team(workspace, row["target"]),
+            signal="broken_handoff",
             next_step="Say whether the plan still holds; if so, follow ten that were missing.",
         )
         for row in table.sort("deviating_low", descending=True).head(_DESCRIBED).to_dicts()

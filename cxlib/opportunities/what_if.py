@@ -270,10 +270,11 @@ def _usual_end(others: pl.DataFrame, by: str) -> tuple[float, float]:
     return usual, wider * float(np.sqrt(natural + 1 / weight.sum()))
 
 
-def change_of_finding(moves: Moves, row: Mapping[str, Any]) -> Change:
+def change_of_finding(moves: Moves, row: Mapping[str, Any], *, mended: float = 1.0) -> Change:
     """Give the change that mends a judged handoff: as far as it lies from what is expected.
 
-    What is found of a part of the customers (a time, a group) is mended of them only.
+    What is found of a part of the customers (a time, a group) is mended of them only; `mended` says
+    which part of the way to the expectation is gone.
     """
     whole = Change(
         kind="mend", source=row["source"], target=row["target"], signal=row["signal"], rate=1.0
@@ -289,6 +290,7 @@ def change_of_finding(moves: Moves, row: Mapping[str, Any]) -> Change:
     part = min((row["n"] or 0) / max(float(expected), 1.0), 1.0) if of_part else 1.0
     if "went on" in row["effect_unit"] and not of_part:
         part = 1 - float(counts[:, -1].sum()) / arrivals
+    part *= mended
     error = 0.0 if row["high"] is None else part * (row["high"] - row["low"]) / (2 * 1.96)
     rate = min(max(now - part * row["effect"], 0.0), 1.0)
     return replace(whole, rate=rate, error=float(error))

@@ -10,11 +10,12 @@ NUMBERS = {
 }
 """What the key figures of a snapshot are called."""
 
-BEFORE = "{figure} on {day}"
+CHANGE = "{change} since {day}"
 FOUND_HEADING = "What to do first"
 DESCRIBED_HEADING = "What there is to see: described, not a finding"
 AFFECTED = "at least {n} customers affected"
 FEW_AFFECTED = "few customers affected"
+GAIN = "mending it gains {gain}"
 OWNER, NO_OWNER = "Owner: {owner}", "No owner in the map"
 MORE = "{n} more findings"
 CHANGES_HEADING = "New, growing or mended since {day}"

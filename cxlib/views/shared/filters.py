@@ -67,8 +67,8 @@ class Filter:
     narrows
         Whether it changes what all is about; else it opens or colours something within that.
     kind
-        ``select``, ``range`` (of periods), or empty: chosen by other means than a widget of its
-        own.
+        ``select``, ``slider`` (from the start the last), ``range`` (of periods), or empty: chosen
+        by other means than a widget of its own.
     in_row
         Whether it stands in the row of filters; else where a `Chosen` part puts it.
     named
@@ -114,6 +114,16 @@ class Filter:
             )
             return made
         options = [(option.label, option.value) for option in view.options(self)]
+        if self.kind == "slider":
+            slider = widgets.SelectionSlider(
+                options=options,
+                description=self.label,
+                continuous_update=False,
+                style={"description_width": "initial"},
+            )
+            slider.add_class(self.css)
+            follow(view.state, self.trait, slider)
+            return slider
         first = [] if self.every is None else [(self.every, ALL)]
         made = select(self.label, [*first, *options], css=self.css)
         if len(options) < 2 and self.narrows and self.trait != "segment":

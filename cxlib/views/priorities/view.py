@@ -1,0 +1,181 @@
+"""What to do first, as a view: the backlog, the line that is open, and how far it is mended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cxlib.errors import WorkspaceError
+from cxlib.figures.fragmentation import effect_text
+from cxlib.numbers import day, decimal, people, plural, share
+from cxlib.opportunities.priorities import PARTS, say_gain
+from cxlib.publish.key_figures import said_lines
+from cxlib.views.priorities import words
+from cxlib.views.shared import words as shared
+from cxlib.views.shared.filters import Filter, Option, names, segment
+from cxlib.views.shared.parts import Figure, Group, List, Words
+from cxlib.views.shared.templates import render
+from cxlib.views.shared.view import View
+
+__all__ = ["VIEW", "Backlog"]
+
+_OPEN = ("line",)
+
+
+def _column(trait: str, label: str, every: str, unknown: str) -> Filter:
+    """Declare a filter that keeps the lines with one value in a column."""
+    return Filter(
+        trait=trait,
+        label=label,
+        every=every,
+        unknown=unknown,
+        options=lambda view: names(view.everybody[trait].drop_nulls().unique().sort()),
+        named=True,
+    )
+
+
+class Backlog(View):
+    """One backlog over everything that was found: what, where, whose, what it gains."""
+
+    styles = (Path(__file__).parent / "style.css",)
+    filters = (
+        segment(),
+        _column("owner", shared.OWNER, shared.ALL_OWNERS, shared.UNKNOWN_OWNER),
+        _column("team", words.TEAM, words.ALL_TEAMS, words.UNKNOWN_TEAM),
+        Filter(
+            trait="mended",
+            label=words.MENDED,
+            kind="slider",
+            options=lambda _: [
+                Option(f"{part:.0%}", share(part), name) for name, part in reversed(PARTS.items())
+            ],
+            unknown=words.UNKNOWN_PART,
+            css="cx-period",
+            named=True,
+            usual=lambda _: "gain",
+        ),
+        Filter(
+            trait="line",
+            options=lambda view: [Option(key, key, key) for key in view.lines],
+            unknown=words.UNKNOWN_LINE,
+            kind="",
+            narrows=False,
+            moves=True,
+            usual=lambda view: next(iter(view.lines), None),
+        ),
+    )
+    parts = (
+        Group(
+            css="cx-backlog",
+            parts=(
+                List(
+                    name="ranked",
+                    trait="line",
+                    label=words.LIST_LABEL,
+                    items=lambda view: [
+                        (key, render("priorities/entry.html", row=row, gain=view.gain(row)))
+                        for key, row in view.lines.items()
+                    ],
+                ),
+                Words(
+                    name="opened",
+                    css="cx-line",
+                    also=_OPEN,
+                    shown=lambda view: view.opened_row is not None,
+                    write=lambda view: render(
+                        "priorities/opened.html", row=view.opened_row, facts=view.facts()
+                    ),
+                ),
+            ),
+        ),
+        Figure(
+            name="table",
+            text=words.BACKLOG,
+            data=lambda view: view.written(view.result, caption=words.TABLE_CAPTION),
+            filled=lambda view: {"k": str(view.k)},
+        ),
+    )
+
+    def settle(self) -> None:
+        """Open the first line, where what was open is no longer there."""
+        keys, narrowed = list(self.lines), self._key(self.parts[0])
+        moved, self._settled = narrowed != self._settled, narrowed
+        if self.state.line not in keys and (moved or self.state.line is not None):
+            self.state.line = next(iter(keys), None)
+
+    _settled: tuple[object, ...] = ("nothing yet",)
+
+    @property
+    def everybody(self) -> pl.DataFrame:
+        """The backlog of all customers."""
+        table: pl.DataFrame = self.ask("table", measure="priorities", segment=None).table
+        return table
+
+    @property
+    def result(self) -> Any:
+        """The backlog of what is selected."""
+        whole = self.ask("table", measure="priorities", segment=self.state.segment)
+        chosen = {n: getattr(self.state, n) for n in ("owner", "team")}
+        return whole.only(**{n: v for n, v in chosen.items() if v is not None})
+
+    @property
+    def lines(self) -> dict[str, dict[str, Any]]:
+        """Every line by what names it, in the words of the finding that it mends."""
+        try:
+            details = self.ask("findings", segment=self.state.segment)
+        except WorkspaceError:
+            details = None
+        rows = said_lines(self.result.table, details)
+        keys = [" > ".join(row[n] for n in _NAMING if row[n]) for row in rows]
+        return {
+            key if keys.count(key) == 1 else f"{key}, {row['rank']}": row
+            for key, row in zip(keys, rows, strict=True)
+        }
+
+    @property
+    def opened_row(self) -> dict[str, Any] | None:
+        """The line that is open."""
+        return self.lines.get(self.state.line)
+
+    def gain(self, row: dict[str, Any]) -> str | None:
+        """Say what a line gains as far as it is mended."""
+        return say_gain(row, self.state.mended)
+
+    def headline(self) -> str:
+        """Say what comes first, and what the backlog rests on."""
+        rows = list(self.lines.values())
+        sure = sum(row["finding"] is not None for row in rows)
+        gain = self.gain(rows[0]) if rows else None
+        part = share(PARTS[self.state.mended])
+        basis = words.BASIS.format(
+            gain="" if gain is None else words.FIRST_GAIN.format(part=part, gain=gain),
+            lines=plural(len(rows), "line"),
+            findings=decimal(sure),
+            others=words.DESCRIBED,
+            until=day(self.until),
+        )
+        said = rows[0]["what"] if rows else words.NOTHING
+        return self.sentence(title=words.TITLE, said=said, basis=basis)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Say what the line that is open rests on."""
+        row = self.opened_row or {}
+        gain = words.GAIN.format(part=share(PARTS[self.state.mended]))
+        facts = [(gain, self.gain(row) or words.GAIN_UNKNOWN)]
+        if row["customers_affected"] is not None:
+            least = words.AT_LEAST.format(n=people(row["customers_affected"]))
+            facts.append((words.CUSTOMERS, least))
+        if (found := row["finding"]) is not None:
+            effect = effect_text(found | {"unit": found["effect_unit"]}, interval=True)
+            stable = words.CHANGES_SIGN if found["stable"] is False else words.SAME
+            facts += [(words.EFFECT, effect), (words.AGAINST, found["compared_with"])]
+            facts += [(words.CASES, decimal(found["n"])), (words.STABLE, stable)]
+        named = {words.STATUS: "status", words.CONFIDENCE: "confidence", words.EFFORT: "effort"}
+        return facts + [(said, row[name]) for said, name in named.items() if row[name]]
+
+
+_NAMING = ("source", "target", "signal", "ground")
+
+VIEW = Backlog
