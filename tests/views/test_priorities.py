@@ -62,13 +62,7 @@ def test_a_line_is_said_as_its_finding_is_with_what_it_rests_on():
     assert "<b>" not in answer
     assert "100 (90–110) conversions" in answer
     assert "2 lines: 1 sure beyond chance" in answer
-    for said in (
-        "+20 points (+10 to +30)",
-        "similar handoffs",
-        "450",
-        words.CHANGES_SIGN,
-        "Ask web",
-    ):
+    for said in ("+20 points (+10 to +30)", "similar handoffs", "450", words.CHANGES_SIGN, "Ask web"):
         assert said in opened.replace("\xa0", " ")
     assert "few go this way" in view.widgets["ranked"].items[1][1]
 
