@@ -31,7 +31,7 @@ ROOMS = (
     ("summary",),
     ("statistics", "where"),
     ("results", "sequences"),
-    ("surveys",),
+    ("audience", "surveys"),
     ("measures",),
     ("comparing",),
     ("arrivals",),

@@ -176,7 +176,7 @@ def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
     for name in ("touchpoint", "comment", "scale"):
         column = _find(table, name, journey_map, own)
         optional[name] = text_of(column) if column is not None else pl.lit(None, pl.String)
-        if name == "touchpoint" and column is not None:
+        if name != "scale" and column is not None:
             roles[name] = column
     written = answered.select(optional.pop("scale")).to_series()
     if len(written) != len(answered):  # no column of scales

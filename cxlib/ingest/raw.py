@@ -12,6 +12,7 @@ import polars as pl
 from cxlib.contracts import QUARANTINE
 from cxlib.errors import InputError
 from cxlib.ingest.cells import tidied
+from cxlib.ingest.masking import mask_comments
 from cxlib.ingest.sources import Source
 
 __all__ = [
@@ -166,13 +167,19 @@ def set_aside(
 ) -> pl.DataFrame:
     """Return malformed rows and those with a reason as they stand in the file (QUARANTINE).
 
-    `roles` says which column is the customer, the time, the touchpoint.
+    `roles` says which column is the customer, the time, the touchpoint, the comment. Comments are
+    masked as in what is kept; in malformed rows, where nobody knows which cell it is, all is.
     """
-    parts = [table.malformed.rename({LINE: "line"})]
+    malformed, comment = table.malformed.rename({LINE: "line"}), roles.get("comment")
+    if comment is not None and len(malformed):
+        malformed = malformed.with_columns(mask_comments(malformed["raw"])[0])
+    parts = [malformed]
     if reasons is not None:
         bad = pl.DataFrame({LINE: lines, REASON: reasons}).drop_nulls(REASON)
         raw = table.collect(lines=bad[LINE])
         raw = raw.join(bad, on=LINE, how="left").sort(LINE)
+        if comment in raw.columns:
+            raw = raw.with_columns(mask_comments(raw[comment].cast(pl.String))[0])
         written = {
             name: raw[roles[name]].cast(pl.String) if name in roles else pl.lit(None, pl.String)
             for name in ("customer", "occurred_at", "touchpoint")

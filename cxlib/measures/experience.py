@@ -275,8 +275,10 @@ class Consistency(Result):
             n=Count("answers", each="ratings"),
             customers=Customers("who gave them", detail=True),
             channels=Count("compared: those with enough customers"),
-            lowest=Label("the channel that is rated lowest", of="n"),
-            highest=Label("the channel that is rated highest", of="n"),
+            lowest=Label("the channel that is rated lowest", of="lowest_n"),
+            lowest_n=Count("answers there", each="ratings"),
+            highest=Label("the channel that is rated highest", of="highest_n"),
+            highest_n=Count("answers there", each="ratings"),
             gap=Rating("between the means of these two", of="n", each="ratings", interval=True),
             spread=Rating("of the channels' true means, beyond chance (standard deviation)"),
             p=Chance("of such differences where all channels are alike"),
@@ -295,7 +297,8 @@ class Consistency(Result):
         return [
             f"{row['name']}: {row['highest']} is rated "
             f"{rating(row['gap'], row['gap_low'], row['gap_high'])} points higher than "
-            f"{row['lowest']} on {row['scale']} (n = {decimal(row['n'])}, q = {row['q']:.2g})"
+            f"{row['lowest']} on {row['scale']} (n = {decimal(row['highest_n'])} and "
+            f"{decimal(row['lowest_n'])}, q = {row['q']:.2g})"
             for row in clear.to_dicts()
         ]
 
@@ -382,7 +385,9 @@ def _tested(cells: pl.DataFrame) -> dict[str, Any]:
     gap = gap_of_means(mean, se, units)
     return {
         "lowest": cells["channel"][low],
+        "lowest_n": cells["n"][low],
         "highest": cells["channel"][high],
+        "highest_n": cells["n"][high],
         "p": p,
         "spread": spread,
         **interval_row("gap", gap),
