@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, open_part
+from cxlib.cli.selecting import Asked, Json, WorkspaceFolder, about_a_part
 from cxlib.cli.terminal import as_records, print_json, print_table, say, working
 from cxlib.errors import InputError
 
@@ -21,11 +21,10 @@ ALERT = 3
 """Exit code of `cx watch` when a handoff has begun to break; 1 and 2 are errors."""
 
 
-def print_findings(  # noqa: PLR0917 (options of a command)
-    workspace: WorkspaceFolder,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
+@about_a_part
+def print_findings(
+    asked: Asked,
+    *,
     ground: Annotated[
         list[str] | None,
         typer.Option(metavar="GROUND", help="Only what this says: like, past, groups or plan."),
@@ -36,7 +35,6 @@ def print_findings(  # noqa: PLR0917 (options of a command)
     described: Annotated[
         bool, typer.Option("--described", help="What there is to see beside findings.")
     ] = False,
-    as_json: Json = False,
 ) -> None:
     """Print what breaks, most customers affected first.
 
@@ -46,14 +44,11 @@ def print_findings(  # noqa: PLR0917 (options of a command)
     from cxlib.fragmentation import measure_fragmentation
     from cxlib.fragmentation.sentences import say_reasons
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
+    opened, where = asked.workspace, asked.where
     with working("Judging every handoff"):
         found = measure_fragmentation(opened, where=where, grounds=ground, signals=signal)
-    if as_json:
-        if described:
-            print_json(as_records(found.described))
-            return
-        print_json(found.to_dicts())
+    if asked.as_json:
+        print_json(as_records(found.described) if described else found.to_dicts())
         return
     rows = [_finding_row(row) for row in found.found.iter_rows(named=True)]
     print_table(

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, open_part
-from cxlib.cli.terminal import as_records, echo, print_json, print_written
+from cxlib.cli.selecting import Asked, about_a_part
+from cxlib.cli.terminal import echo
 from cxlib.errors import InputError
 from cxlib.numbers import plural
 
@@ -43,18 +43,15 @@ _NOTES = {
 }
 
 
+@about_a_part
 def print_perception(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     by: By = "touchpoint",
     scale: Scale = None,
     curve: Curve = False,
     spectrum: Spectrum = False,
     consistency: Consistency = False,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print what customers say, by touchpoint or another group, with who answers beside it."""
     from cxlib.measures.experience import (
@@ -64,63 +61,56 @@ def print_perception(
     )
     from cxlib.measures.perception import measure_perception
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
-    asked: dict[str, Any] = {"scale": scale, "where": where}
+    options: dict[str, Any] = {"scale": scale, "where": asked.where}
     if curve + spectrum + consistency > 1:
         raise InputError("--curve, --spectrum and --consistency are answers of their own: give one")
     if (curve or consistency) and by != "touchpoint":
         raise InputError("--by goes with the ratings themselves and with --spectrum only")
     found: Any
     if curve:
-        found = measure_experience_curve(opened, **asked)
+        found = measure_experience_curve(asked.workspace, **options)
     elif consistency:
-        found = measure_consistency(opened, **asked)
+        found = measure_consistency(asked.workspace, **options)
     else:
-        found = (measure_spectrum if spectrum else measure_perception)(opened, by=by, **asked)
-    _print(found, opened.journey_map.name, by, as_json)
+        found = (measure_spectrum if spectrum else measure_perception)(
+            asked.workspace, by=by, **options
+        )
+    _print(found, asked, by)
 
 
+@about_a_part
 def print_comments(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     by: By = "touchpoint",
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print what customers write about, and how pleased it sounds; never a comment itself."""
     from cxlib.measures.comments import measure_comments
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
-    _print(measure_comments(opened, by=by, where=where), opened.journey_map.name, by, as_json)
+    _print(measure_comments(asked.workspace, by=by, where=asked.where), asked, by)
 
 
+@about_a_part
 def print_preferences(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     of: Annotated[str, typer.Option(help="channel or touchpoint.")] = "channel",
     audience: Annotated[
         str | None, typer.Option(metavar="NAME", help="List who clearly prefers this one.")
     ] = None,
     to: Annotated[Path | None, typer.Option(help="CSV file for the audience.")] = None,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print which channels or touchpoints customers prefer, by behaviour and by rating."""
     from cxlib.measures.preferences import list_audience, measure_preferences
     from cxlib.tables import csv_text
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
-    asked: dict[str, Any] = {"of": of, "where": where}
+    options: dict[str, Any] = {"of": of, "where": asked.where}
     if (audience is None) != (to is None):
         raise InputError("an audience goes to a file: give both --audience NAME and --to FILE")
     if audience is None or to is None:
-        _print(measure_preferences(opened, **asked), opened.journey_map.name, "group", as_json)
+        _print(measure_preferences(asked.workspace, **options), asked, "group")
         return
-    listed = list_audience(opened, audience, **asked)
+    listed = list_audience(asked.workspace, audience, **options)
     try:
         with to.open("x", encoding="utf-8", newline="") as file:
             file.write(csv_text(listed))
@@ -129,15 +119,13 @@ def print_preferences(
     echo(f"{to}: {plural(len(listed), 'customer')} who clearly prefer {audience}, by their ids")
 
 
-def _print(found: Any, log: str, by: str, as_json: bool) -> None:
-    if as_json:
-        # a segment may be called like a column of the answer
-        called = {} if by in found.table.columns else {"group": by}
-        print_json(as_records(found.table.rename(called, strict=False)))
-        return
+def _print(found: Any, asked: Asked, by: str) -> None:
+    # a segment may be called like a column of the answer
+    called = {} if by in found.table.columns else {"group": by}
     grouped = f", by {by}" if "group" in found.columns else ""
-    print_written(
-        found.columns.written(found.table),
-        title=f"{log}: {found.title[0].lower()}{found.title[1:]}{grouped}",
+    asked.show(
+        found,
+        f"{found.title[0].lower()}{found.title[1:]}{grouped}",
+        rows=found.table.rename(called, strict=False),
         note=[_NOTES[type(found).__name__], *found.sentences()],
     )
