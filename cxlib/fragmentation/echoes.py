@@ -13,8 +13,8 @@ On one transition compared with like ones:
 
 Across grounds and units:
 
-4. What is said with a date or for a group says more than the comparison with like transitions, and
-   is the finding where it accounts for most (`_MOST`) of the excess; else it is the echo.
+4. What is said with a date or for a group says more than the comparison with similar transitions,
+   and is the finding where it accounts for most (`_MOST`) of the excess; else it is the echo.
 5. A place is the finding where more than one way to it is hit (its excess is well above that of
    any single transition); else the transition is. A stage step is an echo of a place within it.
 6. Of the values of one column, and of several columns, the clearest at a unit is the finding.
@@ -134,7 +134,7 @@ def _same_cut(row: Row, cause: Row) -> bool:
 
 
 def _across(specific: list[Row], on_plan: list[Row], echo: dict[int, Row]) -> None:
-    """Dates and groups against like transitions: who accounts for whom."""
+    """Dates and groups against similar transitions: who accounts for whom."""
     for row in on_plan:
         for cause in specific:
             if cause["row"] in echo:

@@ -230,7 +230,7 @@ def measure_fragmentation(
     --------
     >>> from cxlib.fragmentation import measure_fragmentation  # doctest: +SKIP
     >>> measure_fragmentation(workspace).found["sentence"][0]  # doctest: +SKIP
-    'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
+    'app basket → till loses 1,240 customers more than similar handoffs do (95 %: 980 to 1,510)'
     """
     for kind, names, known in (("ground", grounds, GROUNDS), ("signal", signals, SIGNALS)):
         for name in names or ():
@@ -377,7 +377,7 @@ def _large_enough(judged: pl.DataFrame, part: Arrivals) -> pl.Expr:
     effect = pl.when(family == "rating").then(-pl.col("effect") / width).otherwise("effect")
     seen, usual = (pl.col(c).clip(1e-4, 1 - 1e-4) for c in ("observed", "expected"))
     moved = (seen / (1 - seen)).log() - (usual / (1 - usual)).log()
-    # of like handoffs it is the points that matter: logits of rare things differ by nature
+    # of similar handoffs it is the points that matter: logits of rare things differ by nature
     elsewhere = (family == "share") & (pl.col("ground") != "like")
     multiple = elsewhere & (moved >= RELATIVE) & (effect >= least / 3)
     large = (effect >= least) | multiple
