@@ -18,7 +18,7 @@ ROOMS = (
     ("columns", "contracts"),
     ("bins", "periods"),
     ("map_file",),
-    ("opening_hours", "map_reading", "map_shapes"),
+    ("opening_hours",),
     ("map_model",),
     ("journey_map",),
     ("segments",),
