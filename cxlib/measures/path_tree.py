@@ -360,5 +360,6 @@ def _branches_of_step(walked: pl.DataFrame, names: list[str], step: int) -> pl.D
 
 def _by_bucket(rows: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, Counts]:
     cells, cell = number_cells(rows, keys)
-    axes = {"cell": (cell, len(cells)), "bucket": (rows["bucket"], BUCKETS)}
+    bucket = rows["bucket"].to_numpy()
+    axes = {"cell": (cell, len(cells)), "bucket": (bucket, BUCKETS)}
     return cells, dense_counts(axes, rows["n"])
