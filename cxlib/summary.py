@@ -153,7 +153,8 @@ class Summary:
         WorkspaceError
             When the folder holds no summary, or one that was counted otherwise.
         """
-        frames, about = read_tables(folder, TABLES, also=("places", "segments"))
+        read, about = read_tables(folder, TABLES, also=("places", "segments"))
+        frames: dict[str, Any] = {**read}
         gap = about["gap_seconds"]
         told = [date.fromisoformat(day) for day in about.get("days") or ()]
         days = (told[0], told[1]) if told else None
@@ -181,7 +182,7 @@ def summarise(workspace: Workspace, *, run: Run = count_here) -> Summary:
     """
     parts = run(workspace.bucket_files(), partial(count_bucket, scope=workspace.scope))
     # each part is sorted, and the bucket is the first key: no table has to be sorted as a whole
-    tables = {n: pl.concat([p[n] for p in parts]) for n in TABLES}
+    tables: dict[str, Any] = {n: pl.concat([p[n] for p in parts]) for n in TABLES}
     return Summary(
         places=workspace.places,
         segments=workspace.segments,
