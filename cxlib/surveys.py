@@ -17,7 +17,6 @@ from cxlib.results import interval_columns, numbers
 from cxlib.sequences import choose_contacts, environment_column, name_groups
 from cxlib.statistics.nonresponse import Answering, Tilt, mean_of_everybody, tilt_of_answers
 from cxlib.statistics.rates import Interval, divide
-from cxlib.statistics.resampling import BUCKETS
 from cxlib.statistics.scores import independent_answers, mean_score, net_promoter_score, top_box
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
@@ -135,10 +134,7 @@ def read_surveys(
     if scale is not None and scale not in used:
         raise UnknownNameError("scale", scale, used)
     names, contacts = grouped_contacts(workspace, by, where)
-    found = (
-        Survey.of(workspace, name, said.filter(pl.col("scale") == name), contacts)
-        for name in ([scale] if scale else used)
-    )
+    found = (Survey.of(workspace, name, said, contacts) for name in ([scale] if scale else used))
     return names, (survey for survey in found if survey.answered.any())
 
 
@@ -188,14 +184,22 @@ class Survey:
         cls, workspace: Workspace, scale: str, said: pl.DataFrame, contacts: pl.DataFrame
     ) -> Survey:
         """Join the answers on a scale to the contacts at places where any was given."""
-        asked = said["place"].unique().drop_nulls()
+        own, others = said.filter(pl.col("scale") == scale), _off_the_usual(said)
+        beside = others.filter(pl.col("scale") != scale).group_by("row").agg(pl.col("off").mean())
+        every = others.group_by("row").agg(said_off=pl.col("off").sum(), said_n=pl.len())
         rows = contacts.filter(
-            pl.col("place").is_in(asked.implode()) & pl.col("group").is_not_null()
-        ).join(said.select("row", "rating"), on="row", how="left", maintain_order="left")
+            pl.col("place").is_in(own["place"].unique().drop_nulls().implode())
+            & pl.col("group").is_not_null()
+        )
+        for more in (own.select("row", "rating", "rated_at"), beside.rename({"off": "beside"})):
+            rows = rows.join(more, on="row", how="left", maintain_order="left")
+        rows = rows.join(every, on="row", how="left", maintain_order="left").with_columns(
+            pl.col("beside", "said_off", "said_n").fill_null(0)
+        )
         return cls(
             workspace,
             scale,
-            scale_ends(workspace, scale, said["rating"].to_numpy()),
+            scale_ends(workspace, scale, own["rating"].to_numpy()),
             rows,
             rows["rating"].is_not_null().to_numpy(),
             rows["rating"].to_numpy(),
@@ -232,8 +236,10 @@ class Survey:
         place, bucket = (
             self.rows[c].to_numpy().astype(np.int64)[fitted] for c in ("place", "bucket")
         )
-        answered, score = self.answered[fitted], self.score[fitted]
-        return tilt_of_answers(shadows[fitted], place, answered, score, bucket, buckets=BUCKETS)
+        late = (pl.col("rated_at") - pl.col("occurred_at")).dt.total_seconds().fill_null(0)
+        delay = self.rows.select(late).to_series().to_numpy().astype(np.float64)[fitted]
+        given = self.answered[fitted], self.score[fitted], self.customer[fitted]
+        return tilt_of_answers(shadows[fitted], place, *given, bucket, delay=delay)
 
     @cached_property
     def _ridits(self) -> NDArray[np.float64]:
@@ -299,6 +305,14 @@ class Survey:
         return self.ends[1] - 1 if self.width >= 4 else self.ends[1]
 
 
+def _off_the_usual(said: pl.DataFrame) -> pl.DataFrame:
+    """Answers on all scales, each by its standard deviations from the usual one at its place."""
+    usual, spread = pl.col("rating").mean(), pl.col("rating").std().over("scale")
+    off = (pl.col("rating") - usual.over("scale", "place")) / spread
+    off = pl.when(spread > 0).then(off).otherwise(0.0).fill_null(0.0)
+    return said.drop_nulls("row").select("row", "scale", off=off)
+
+
 def mean_outside(
     values: NDArray[np.float64],
     group: NDArray[np.int64],
@@ -331,16 +345,18 @@ def _features(
     ahead = pl.when(goes_on).then(pl.col("next")).cast(pl.UInt32)
     here = pl.col("place").cast(pl.UInt32)
     hours = pl.col("wait") / 3_600e6
-    usual = rows["rating"].mean()  # of everybody: within `over` it would be that of the customer
-    own, given = pl.col("rating").fill_null(usual) - usual, pl.col("rating").is_not_null()
-    others = given.sum().over("customer") - given.cast(pl.Int64)
+
+    def elsewhere(column: str) -> pl.Expr:
+        return pl.col(column).sum().over("customer") - pl.col(column)
+
     told = rows.select(
         left=pl.col("next").is_in([SILENT, LOST]),
         turned=(pl.lit(stage).gather(ahead) < pl.lit(stage).gather(here)).fill_null(False),
         onward=pl.when(goes_on).then(hours.log1p()).otherwise(0.0),
         waited=(pl.col("waited").dt.total_seconds() / 3_600).log1p().fill_null(0.0),
         # drawn to the mean: an answer more or less shall not tell
-        elsewhere=(own.sum().over("customer") - own) / (others + 1),
+        elsewhere=elsewhere("said_off") / (elsewhere("said_n") + 1),
+        beside="beside",
         open=pl.col("next") == OPEN,
         begins=pl.col("previous").is_null(),
         position=pl.col("position").cast(pl.Float64).log1p(),
@@ -350,7 +366,7 @@ def _features(
     ).cast(pl.Float64)
     groups = [_one_hot(rows[c]) for c in ("place", "segment", "period")]
     matrix = np.column_stack([told.to_numpy(), *groups])
-    return matrix, told.to_numpy()[:, :5]
+    return matrix, told.to_numpy()[:, :6]
 
 
 def _one_hot(codes: pl.Series) -> NDArray[np.float64]:

@@ -6,15 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cxlib.cli.selecting import (
-    Channel,
-    Json,
-    Period,
-    Segment,
-    WorkspaceFolder,
-    read_selection,
-    read_steps,
-)
+from cxlib.cli.selecting import Asked, about_a_part, read_steps
 from cxlib.cli.terminal import as_records, print_json, print_written, working
 
 if TYPE_CHECKING:
@@ -24,39 +16,24 @@ if TYPE_CHECKING:
 __all__ = ["print_funnel", "print_map", "print_transitions"]
 
 
-def print_map(
-    workspace: WorkspaceFolder,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
-) -> None:
+@about_a_part
+def print_map(asked: Asked) -> None:
     """Print every touchpoint by stage, and what follows."""
     from cxlib.measures.touchpoints import measure_touchpoints
 
-    opened, summary = _open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
-    result = measure_touchpoints(summary, where=where)
-    if as_json:
-        print_json(as_records(result.table.drop("place")))
-        return
-    print_written(
-        result.columns.written(result.table),
-        title=f"{opened.journey_map.name}: {result.customers:,} customers, "
-        f"{result.journeys:,} journeys, {result.contacts:,} contacts",
+    result = measure_touchpoints(_summary(asked.workspace), where=asked.where)
+    asked.show(
+        result,
+        f"{result.customers:,} customers, {result.journeys:,} journeys, "
+        f"{result.contacts:,} contacts",
+        rows=result.table.drop("place"),
         note=f"95 % intervals over customers. Observed until {result.observed_until:%Y-%m-%d}; "
         "open: not followed for long enough to say.",
-        most=len(result.table),
     )
 
 
-def print_transitions(
-    workspace: WorkspaceFolder,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
-) -> None:
+@about_a_part
+def print_transitions(asked: Asked) -> None:
     """Print what directly follows what, and how soon.
 
     The wait is a median that allows for transitions still to come, with its interval. With --json
@@ -67,16 +44,15 @@ def print_transitions(
     from cxlib.measures.transitions import measure_transitions
     from cxlib.measures.waits import measure_waits
 
-    opened, summary = _open(workspace)
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
-    found = measure_transitions(summary, where=where)
+    opened, where = asked.workspace, asked.where
+    found = measure_transitions(_summary(opened), where=where)
     table = found.table.rename({"n": "count"})
     timed = opened.journey_map.calendar(opened.places["touchpoint"], opened.places["channel"])
-    if as_json or timed is not None:
+    if asked.as_json or timed is not None:
         seen = measure_waits(opened, where=where)
         both = seen.table.select("source", "target", "open_wait", median_wait="wait")
         table = table.join(both, on=["source", "target"], how="left", maintain_order="left")
-    if as_json:
+    if asked.as_json:
         print_json(
             [{**row, "median_wait": row["median_wait_seconds"]} for row in as_records(table)]
         )
@@ -97,8 +73,10 @@ def print_transitions(
     )
 
 
+@about_a_part
 def print_funnel(
-    workspace: WorkspaceFolder,
+    asked: Asked,
+    *,
     steps: Annotated[
         str | None,
         typer.Option(metavar="A,B,C", help="Touchpoints (or stages, channels), in order."),
@@ -106,42 +84,31 @@ def print_funnel(
     step: Annotated[
         list[str] | None, typer.Option(metavar="A", help="One step; give it once per step.")
     ] = None,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print how many reach each step, in this order."""
     import polars as pl
 
     from cxlib.measures.funnels import measure_funnel
 
-    opened, _ = _open(workspace)
+    opened, where = asked.workspace, asked.where
     places = opened.places
     known = [*places["touchpoint"], *(t.name for t in opened.journey_map.touchpoints)]
     known += [*opened.journey_map.stages, *places["channel"]]
     named = read_steps(steps, step or [], list(dict.fromkeys(known)))
-    where = read_selection(opened, segment=segment, channel=channel, period=period)
     result = measure_funnel(opened, steps=named, where=where)
     table = result.table.rename({"step": "number", "name": "step"})
-    if as_json:
-        ends = {"low": pl.col("share_low"), "high": pl.col("share_high")}
-        print_json(as_records(table.with_columns(**ends)))
-        return
-    print_written(
-        result.columns.written(result.table),
-        title=f"{opened.journey_map.name}: {result.customers:,} customers, "
-        f"{result.journeys:,} journeys",
+    ends = {"low": pl.col("share_low"), "high": pl.col("share_high")}
+    asked.show(
+        result,
+        f"{result.customers:,} customers, {result.journeys:,} journeys",
+        rows=table.with_columns(**ends),
         note="So far: share of the journeys at the first step. Of the step before: chance of "
         "getting here from there, open journeys allowed for.",
     )
 
 
-def _open(folder: WorkspaceFolder) -> tuple[Workspace, Summary]:
-    from cxlib.store import Workspace
-
-    opened = Workspace.open(folder)
+def _summary(opened: Workspace) -> Summary:
     if (opened.log_folder / "summary" / "summary.json").is_file():
-        return opened, opened.summary()
+        return opened.summary()
     with working("Counting journeys"):
-        return opened, opened.summary()
+        return opened.summary()

@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cxlib.cli.selecting import (
-    Channel,
-    Json,
-    Period,
-    Segment,
-    WorkspaceFolder,
-    open_part,
-)
+from cxlib.cli.selecting import Asked, Json, WorkspaceFolder, about_a_part
 from cxlib.cli.terminal import as_records, print_json, print_written
 from cxlib.errors import InputError
 from cxlib.numbers import plural
@@ -64,8 +57,9 @@ def compare_parts(
     )
 
 
+@about_a_part
 def print_paths(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     start: Annotated[
         str | None, typer.Option("--from", metavar="NAME", help="What follows this touchpoint.")
@@ -78,10 +72,6 @@ def print_paths(
         typer.Option(help="What a contact is called."),
     ] = "touchpoint",
     depth: Annotated[int, typer.Option(min=1, max=8, help="Steps.")] = 3,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print the ways from or to a touchpoint, or the most frequent whole paths."""
     from cxlib.measures.path_tree import measure_path_tree
@@ -92,29 +82,24 @@ def print_paths(
             "--from and --to are two questions: give one; for how many go from the one to the "
             "other ask cx funnel --step A --step B"
         )
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
-    asked: dict[str, Any] = {"by": by, "where": where}
-    name = opened.journey_map.name
+    opened = asked.workspace
+    options: dict[str, Any] = {"by": by, "where": asked.where}
     middle = goal if start is None else start
     if middle is None:
-        paths = measure_paths(opened, **asked)
-        if as_json:
-            print_json(as_records(paths.table))
-            return
+        paths = measure_paths(opened, **options)
         rest = f"{paths.others:,} rarer paths of {plural(paths.others_journeys, 'journey')}"
-        print_written(
-            paths.columns.written(paths.table),
-            title=f"{name}: {plural(paths.paths, 'path')} of {plural(paths.journeys, 'journey')}",
+        asked.show(
+            paths,
+            f"{plural(paths.paths, 'path')} of {plural(paths.journeys, 'journey')}",
             note=f"Not shown: {rest} ({paths.others_share:.0%}).",
         )
         return
-    tree = measure_path_tree(opened, start=middle, forwards=start is not None, depth=depth, **asked)
-    if as_json:
-        print_json(as_records(tree.table))
-        return
-    print_written(
-        tree.columns.written(tree.table),
-        title=f"{name}: {tree.sentences()[0]}",
+    tree = measure_path_tree(
+        opened, start=middle, forwards=start is not None, depth=depth, **options
+    )
+    asked.show(
+        tree,
+        tree.sentences()[0],
         note=f"{plural(tree.journeys, 'journey')} of {tree.all_journeys:,} come through {middle}, "
         f"each counted {'from its first' if tree.forwards else 'to its last'} contact there. "
         "Branches of one step add up to the step before.",

@@ -9,7 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, open_part
+from cxlib.cli.selecting import (
+    Asked,
+    Channel,
+    Json,
+    Period,
+    Segment,
+    WorkspaceFolder,
+    about_a_part,
+    open_part,
+)
 from cxlib.cli.terminal import (
     as_records,
     print_file,
@@ -20,7 +29,7 @@ from cxlib.cli.terminal import (
     working,
 )
 from cxlib.errors import InputError
-from cxlib.numbers import amount, decimal, share
+from cxlib.numbers import amount, decimal, plural, share
 
 __all__ = [
     "print_attribution",
@@ -112,7 +121,7 @@ def print_what_if(
         str | None, typer.Option(metavar="SHARE", help="Of --mend: the share after mending.")
     ] = None,
     to_expected: Annotated[
-        bool, typer.Option("--to-expected", help="Of --mend: as like handoffs (the default).")
+        bool, typer.Option("--to-expected", help="Of --mend: as similar handoffs (the default).")
     ] = False,
     signal: Annotated[
         str | None, typer.Option(help="What is mended; the finding's, else abandonment.")
@@ -297,15 +306,8 @@ def print_priorities(
 To = Annotated[Path | None, typer.Option(metavar="FILE", help="CSV with ids; stays with you.")]
 
 
-def print_personas(
-    workspace: WorkspaceFolder,
-    *,
-    to: To = None,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
-) -> None:
+@about_a_part
+def print_personas(asked: Asked, *, to: To = None) -> None:
     """Print personas found in the journeys, or why there are none.
 
     --to writes the customers table with the persona of each: give it to `cx ingest --customers`,
@@ -314,66 +316,59 @@ def print_personas(
     from cxlib.audience import write_audience
     from cxlib.opportunities.personas import customers_with_personas, find_personas
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
     with working("Drawing customers anew"):
-        found = find_personas(opened, where=where)
+        found = find_personas(asked.workspace, where=asked.where)
     if to is not None and found.reason is not None:
         raise InputError(f"nothing to write: {found.sentences()[0]}")
-    if as_json:
+    if asked.as_json:
         told = {n: getattr(found, n) for n in ("reason", "stability", "clearer", "left_out")}
         print_json(told | {"personas": as_records(found.table)})
     else:
-        title = f"{opened.journey_map.name}: personas"
-        print_written(found.columns.written(found.table), title=title, note=found.sentences())
+        asked.show(found, "personas", note=found.sentences())
     if to is not None:
-        table = customers_with_personas(opened, found)
-        say(f"{write_audience(opened, table, to, name='personas', dated=False)}: {len(table)} rows")
+        table = customers_with_personas(asked.workspace, found)
+        written = write_audience(asked.workspace, table, to, name="personas")
+        say(f"{to}: {plural(written, 'customer')}")
 
 
+@about_a_part
 def print_next(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     most_contacts: Annotated[int, typer.Option(help="Contact cap, within --within.")] = 3,
     within: Annotated[str, typer.Option(metavar="TIME", help="Of --most-contacts.")] = "7d",
     quiet: Annotated[str, typer.Option(metavar="TIME", help="After any contact.")] = "24h",
     to: To = None,
-    read_back: Annotated[
+    hold_back: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of --to: drawn by lot, not to be addressed.")
+    ] = 0.2,
+    came_of: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Say what came of a list that --to wrote, instead."),
     ] = None,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print which touchpoint to offer customers under way next, and how good such advice was."""
-    from cxlib.audience import read_back as read_list
-    from cxlib.audience import write_audience
+    from cxlib.audience import measure_audience, write_audience
     from cxlib.opportunities.next_best import next_best
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
-    name = opened.journey_map.name
-    if read_back is not None:
-        came = read_list(opened, read_back)
-        if as_json:
-            told = {n: getattr(came, n) for n in ("difference", "low", "high")}
-            print_json(told | {"groups": as_records(came.table)})
-        else:
-            title = f"{name}: what came of {read_back.name}"
-            print_written(came.columns.written(came.table), title=title, note=came.sentences())
+    opened = asked.workspace
+    if came_of is not None:
+        came = measure_audience(opened, file=came_of)
+        asked.show(came, f"what came of {came_of.name}", note=came.sentences())
         return
-    times = {"within": _duration(within, "--within"), "quiet": _duration(quiet, "--quiet")}
-    found = next_best(opened, where=where, most_contacts=most_contacts, **times)  # type: ignore[arg-type]
-    if as_json:
+    times: dict[str, Any] = {
+        "within": _duration(within, "--within"),
+        "quiet": _duration(quiet, "--quiet"),
+    }
+    found = next_best(opened, where=asked.where, most_contacts=most_contacts, **times)
+    if asked.as_json:
         tables = {"states": found.table, "test": found.test, "calibration": found.calibration}
         told = {"capped": found.capped, "quiet": found.quiet}
         print_json({n: as_records(table) for n, table in tables.items()} | told)
     else:
-        print_written(
-            found.columns.written(found.table),
-            title=f"{name}: what to offer next",
-            note=found.sentences(),
-        )
+        asked.show(found, "what to offer next", note=found.sentences())
     if to is not None:
-        written = write_audience(opened, found.audience, to, name="next best touchpoint")
-        say(f"{written}: {len(found.audience)} customers, a fifth of them held back to compare")
+        written = write_audience(
+            opened, found.audience, to, name="next best touchpoint", hold_back=hold_back
+        )
+        say(f"{to}: {plural(written, 'customer')} to address, by their ids")

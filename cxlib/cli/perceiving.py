@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cxlib.cli.selecting import Channel, Json, Period, Segment, WorkspaceFolder, open_part
-from cxlib.cli.terminal import as_records, echo, print_json, print_written
+from cxlib.cli.selecting import Asked, about_a_part
+from cxlib.cli.terminal import echo
 from cxlib.errors import InputError
-from cxlib.numbers import plural
+from cxlib.numbers import decimal, plural
 
 __all__ = ["print_comments", "print_perception", "print_preferences"]
 
@@ -40,21 +40,19 @@ _NOTES = {
     "when the log was read.",
     "Preferences": "Of contacts that customers begin. Prefer: more than half of a customer's, "
     "drawn to everybody's habits. Lift: points above the same customers' other answers.",
+    "AudienceOutcome": "Since the audience was drawn. Difference: of the addressed to the others.",
 }
 
 
+@about_a_part
 def print_perception(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     by: By = "touchpoint",
     scale: Scale = None,
     curve: Curve = False,
     spectrum: Spectrum = False,
     consistency: Consistency = False,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print what customers say, by touchpoint or another group, with who answers beside it."""
     from cxlib.measures.experience import (
@@ -64,80 +62,77 @@ def print_perception(
     )
     from cxlib.measures.perception import measure_perception
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
-    asked: dict[str, Any] = {"scale": scale, "where": where}
+    options: dict[str, Any] = {"scale": scale, "where": asked.where}
     if curve + spectrum + consistency > 1:
         raise InputError("--curve, --spectrum and --consistency are answers of their own: give one")
     if (curve or consistency) and by != "touchpoint":
         raise InputError("--by goes with the ratings themselves and with --spectrum only")
     found: Any
     if curve:
-        found = measure_experience_curve(opened, **asked)
+        found = measure_experience_curve(asked.workspace, **options)
     elif consistency:
-        found = measure_consistency(opened, **asked)
+        found = measure_consistency(asked.workspace, **options)
     else:
-        found = (measure_spectrum if spectrum else measure_perception)(opened, by=by, **asked)
-    _print(found, opened.journey_map.name, by, as_json)
+        found = (measure_spectrum if spectrum else measure_perception)(
+            asked.workspace, by=by, **options
+        )
+    _print(found, asked, by)
 
 
+@about_a_part
 def print_comments(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     by: By = "touchpoint",
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print what customers write about, and how pleased it sounds; never a comment itself."""
     from cxlib.measures.comments import measure_comments
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
-    _print(measure_comments(opened, by=by, where=where), opened.journey_map.name, by, as_json)
+    _print(measure_comments(asked.workspace, by=by, where=asked.where), asked, by)
 
 
+@about_a_part
 def print_preferences(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     of: Annotated[str, typer.Option(help="channel or touchpoint.")] = "channel",
     audience: Annotated[
         str | None, typer.Option(metavar="NAME", help="List who clearly prefers this one.")
     ] = None,
     to: Annotated[Path | None, typer.Option(help="CSV file for the audience.")] = None,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
+    hold_back: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the audience, drawn by lot: not addressed.")
+    ] = 0.0,
+    came_of: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What came of an audience, instead.")
+    ] = None,
 ) -> None:
     """Print which channels or touchpoints customers prefer, by behaviour and by rating."""
+    from cxlib.audience import measure_audience, write_audience
     from cxlib.measures.preferences import list_audience, measure_preferences
-    from cxlib.tables import csv_text
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
-    asked: dict[str, Any] = {"of": of, "where": where}
+    options: dict[str, Any] = {"of": of, "where": asked.where}
     if (audience is None) != (to is None):
         raise InputError("an audience goes to a file: give both --audience NAME and --to FILE")
+    if came_of is not None:
+        _print(measure_audience(asked.workspace, file=came_of), asked, "group")
+        return
     if audience is None or to is None:
-        _print(measure_preferences(opened, **asked), opened.journey_map.name, "group", as_json)
+        _print(measure_preferences(asked.workspace, **options), asked, "group")
         return
-    listed = list_audience(opened, audience, **asked)
-    try:
-        with to.open("x", encoding="utf-8", newline="") as file:
-            file.write(csv_text(listed))
-    except FileExistsError:
-        raise InputError(f"{to} exists; name another file") from None
-    echo(f"{to}: {plural(len(listed), 'customer')} who clearly prefer {audience}, by their ids")
+    listed = list_audience(asked.workspace, audience, **options)
+    n = write_audience(asked.workspace, listed, to, name=audience, hold_back=hold_back)
+    held = f"; {decimal(len(listed) - n)} held back by lot" if n < len(listed) else ""
+    echo(f"{to}: {plural(n, 'customer')} who clearly prefer {audience}, by their ids{held}")
 
 
-def _print(found: Any, log: str, by: str, as_json: bool) -> None:
-    if as_json:
-        # a segment may be called like a column of the answer
-        called = {} if by in found.table.columns else {"group": by}
-        print_json(as_records(found.table.rename(called, strict=False)))
-        return
+def _print(found: Any, asked: Asked, by: str) -> None:
+    # a segment may be called like a column of the answer
+    called = {} if by in found.table.columns else {"group": by}
     grouped = f", by {by}" if "group" in found.columns else ""
-    print_written(
-        found.columns.written(found.table),
-        title=f"{log}: {found.title[0].lower()}{found.title[1:]}{grouped}",
+    asked.show(
+        found,
+        f"{found.title[0].lower()}{found.title[1:]}{grouped}",
+        rows=found.table.rename(called, strict=False),
         note=[_NOTES[type(found).__name__], *found.sentences()],
     )

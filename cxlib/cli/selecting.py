@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cxlib.cli.terminal import as_records, print_json, print_written
 from cxlib.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,11 +19,13 @@ if TYPE_CHECKING:
     from cxlib.summary import Selection
 
 __all__ = [
+    "Asked",
     "Channel",
     "Json",
     "Period",
     "Segment",
     "WorkspaceFolder",
+    "about_a_part",
     "open_part",
     "read_segment",
     "read_selection",
@@ -44,6 +50,83 @@ Period = Annotated[
     typer.Option(metavar="FROM..TO", help="Only this time, such as 2025-03..2025-06 or 2025-03."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What every question says: of which log, of which part of it, and for whom the answer is."""
+
+    workspace: Workspace
+    where: Selection | None
+    as_json: bool
+
+    def show(
+        self,
+        found: Any,
+        about: str,
+        *,
+        note: str | Sequence[str] = (),
+        rows: Any = None,
+        shown: Any = None,
+        most: int | None = None,
+    ) -> None:
+        """Print a result: its rows as JSON, or as a table under a line that says what about.
+
+        Parameters
+        ----------
+        found
+            The result.
+        about
+            What the table is about; the log's name comes before it.
+        note
+            Below the table.
+        rows, shown
+            Rows for JSON and for the table, where they are not the result's.
+        most
+            Rows of the table that are shown at most.
+        """
+        if self.as_json:
+            print_json(as_records(found.table if rows is None else rows))
+            return
+        print_written(
+            found.columns.written(found.table if shown is None else shown),
+            title=f"{self.workspace.journey_map.name}: {about}",
+            note=note,
+            most=most,
+        )
+
+
+def _asked(
+    workspace: WorkspaceFolder,
+    *,
+    segment: Segment = None,
+    channel: Channel = None,
+    period: Period = None,
+    as_json: Json = False,
+) -> Asked:
+    return Asked(
+        *open_part(workspace, segment=segment, channel=channel, period=period), as_json=as_json
+    )
+
+
+def about_a_part(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the argument WORKSPACE and the options that choose a part of the log.
+
+    The command itself takes `Asked` first, and after it options of its own, by name.
+    """
+    common = inspect.signature(_asked, eval_str=True).parameters
+    own = dict(list(inspect.signature(command, eval_str=True).parameters.items())[1:])
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        asked = _asked(**{name: given.pop(name) for name in common})
+        command(asked, **given)
+
+    workspace, *options = common.values()
+    taken = [workspace, *own.values(), *options]
+    run.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in taken}
+    return run
 
 
 def open_part(

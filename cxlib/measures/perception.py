@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cxlib.columns import Columns, Count, Flag, Label, Rating, Tables, Text
 from cxlib.numbers import decimal, rating
 from cxlib.results import Result, answers, numbers, result
+from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.nonresponse import Tilt, points_to_change
 from cxlib.statistics.rates import Interval, difference_of_rates
 from cxlib.store import Workspace
@@ -23,8 +24,14 @@ __all__ = ["Perception", "measure_perception"]
 LEAST_KEPT = 0.5
 """Part of a difference that must remain once everybody is asked, as far as the log knows them."""
 
+_DOUBT_THERE = 0.01
+"""False discovery rate of the doubt in single groups, beside the 5 % of the whole scale."""
+
 _MATTERS = 0.02
 """Part of a scale's width by which who answers must move the mean, to be worth a doubt."""
+
+HALF_A_POINT = 0.05
+"""Part of a scale's width that a verdict has to outlast, and a log to show: half a point of 10."""
 
 _FEWEST = 20
 
@@ -54,14 +61,20 @@ class Perception(Result):
                 "of the answers: lower or higher than the others; null: neither", of="others_n"
             ),
             bound=Rating("by which those who did not answer would have to differ to change it"),
-            trusted=Flag("who answers seems to explain neither the mean nor the verdict"),
+            trusted=Flag(
+                "who answers seems to explain neither mean nor verdict, and half a point of ten "
+                "would not change the verdict; null: no verdict, and nothing tells who answers"
+            ),
         ),
         scales=Columns(
             "one row per scale, the most used first",
             **SAID,
             lowest=Rating("the scale allows", detail=True),
             highest=Rating("the scale allows", detail=True),
-            depends=Flag("whether answering seems to depend on the rating; null: not to be told"),
+            depends=Flag(
+                "whether answering seems to depend on the rating; null: half a point of ten could "
+                "have gone unseen"
+            ),
             tilted=Rating("mean of everybody if it depends on the rating alone", interval=True),
             around_goal=Text("answers before the goal against those after it", detail=True),
             sentence=Text("who answers", detail=True),
@@ -87,7 +100,10 @@ class Perception(Result):
 def _difference(row: dict[str, Any], highest: float) -> str:
     doubt = ""
     if not row["trusted"]:
-        doubt = f"; everybody there might say {rating(row['weighted'])}: who answers may explain it"
+        doubt = (
+            f"; who answers may explain it: {rating(row['bound'])} points more or less of those "
+            f"who did not would change it, and everybody might say {rating(row['weighted'])}"
+        )
     return (
         f"{row['group']}: {rating(row['mean'], row['mean_low'], row['mean_high'])} of {highest:g} "
         f"on {row['scale']} (n = {decimal(row['n'])}), {row['verdict']} than the "
@@ -109,8 +125,10 @@ def measure_perception(
     contact before it. `weighted` is what the mean would be if answering depended on what the log
     knows of the contact only (what came before and after, waits, touchpoint, segment, period, the
     customer's other answers). Whether it depends on the rating itself is told by what goes with
-    the rating. `bound` needs no such assumption: by how many points those who did not answer would
-    have to differ from their like for another verdict.
+    the rating, and by late answers. `bound` needs no such assumption: by how many points those who
+    did not answer would have to differ from their like for another verdict. A verdict stands among
+    all groups of its scale (false discovery rate 5 %); it is `trusted` where nothing speaks against
+    it and half a point of ten (a twentieth of the scale) would not change it.
 
     Parameters
     ----------
@@ -165,7 +183,11 @@ class _Verdicts:
         survey, cells = self.survey, self.survey.cells(self.survey.group, len(names))
         plain, others = self._apart(cells, "mean", survey.score, survey.group)
         whole, _ = self._apart(cells, "weighted", survey.completed, survey.group)
-        verdict = np.sign(plain.low) * (np.sign(plain.low) == np.sign(plain.high))
+        side = np.sign(plain.estimate)
+        near = np.where(side > 0, plain.low, -plain.high)
+        # the interval is not symmetric: what counts is its end towards none
+        p = p_values(plain.estimate, (np.abs(plain.estimate) - near) / 1.96)
+        verdict = side * (false_discovery_rate(np.where(cells["n"] > 0, p, np.nan)) <= 0.05)
         # the end of everybody's difference that has to cross 0, at the side of the verdict
         near = np.where(verdict < 0, -whole.high, whole.low)
         either = np.minimum(np.abs(whole.low), np.abs(whole.high))
@@ -173,17 +195,45 @@ class _Verdicts:
         bound = points_to_change(
             margin, margin, margin, response=cells["response"].to_numpy(), against=0.0
         )
-        tilt = survey.tilt
-        doubtful = tilt is not None and tilt.depends and abs(tilt.off) > _MATTERS * survey.width
         kept = verdict * whole.estimate >= LEAST_KEPT * np.abs(plain.estimate)
+        stands = kept & (bound >= HALF_A_POINT * survey.width)
+        doubted = self._doubted(cells) & ~(bound > survey.width)  # no answer could change it
+        trusted = np.where(verdict == 0, self.depends is not None, stands) & ~doubted
+        told = pl.Series((verdict != 0) | (self.depends is not None) | doubted)
         return cells.with_columns(
             group=pl.Series(names),
             others=numbers(others),
             others_n=pl.col("n").sum() - pl.col("n"),
             verdict=pl.Series(verdict).replace_strict({-1: "lower", 1: "higher"}, default=None),
             bound=numbers(np.where(np.isfinite(bound), bound, np.nan)),
-            trusted=pl.Series((kept | (verdict == 0)) & ~doubtful),
+            trusted=pl.Series(trusted).set(~told, None),
         ).filter(pl.col("n") > 0)
+
+    @property
+    def depends(self) -> bool | None:
+        """Whether answering depends on the rating; None where that could have gone unseen."""
+        tilt = self.survey.tilt
+        if tilt is None or (not tilt.depends and tilt.seen_from > HALF_A_POINT * self.survey.width):
+            return None
+        return tilt.depends
+
+    def _doubted(self, cells: pl.DataFrame) -> NDArray[np.bool_]:
+        """Of which groups who answers seems to move the mean, everywhere or there."""
+        survey, tilt = self.survey, self.survey.tilt
+        if tilt is None:
+            return np.zeros(len(cells), dtype=np.bool_)
+        off, q = tilt.by_cell(survey.group, survey.customer, survey.answered, cells=len(cells))
+        if tilt.source != "journeys":
+            off = np.where(np.isnan(off), off, tilt.off)
+        seen: NDArray[np.bool_] = (q <= _DOUBT_THERE) | tilt.depends
+        return seen & (np.abs(off) > _MATTERS * survey.width)
+
+    def _mean_if_tilted(self) -> tuple[float, float, float] | None:
+        """Everybody's mean if answering depends on the rating alone; None where hardly known."""
+        tilt = self.survey.tilt
+        if tilt is None or tilt.mean_high - tilt.mean_low > self.survey.width / 2:
+            return None
+        return tilt.mean, tilt.mean_low, tilt.mean_high
 
     def _apart(
         self,
@@ -206,10 +256,13 @@ class _Verdicts:
         survey, tilt = self.survey, self.survey.tilt
         row = survey.cells(np.zeros(len(survey.rows), dtype=np.int64), 1).row(0, named=True)
         row |= {"lowest": survey.ends[0], "highest": survey.ends[1]}
-        if tilt is not None:
-            row |= {"depends": tilt.depends, "tilted": tilt.mean}
-            row |= {"tilted_low": tilt.mean_low, "tilted_high": tilt.mean_high}
-        return row | {"sentence": _who_answers(row, tilt), "around_goal": self._around_the_goal()}
+        row["depends"] = self.depends
+        if (everybody := self._mean_if_tilted()) is not None:
+            row |= dict(zip(("tilted", "tilted_low", "tilted_high"), everybody, strict=True))
+        return row | {
+            "sentence": _who_answers(row, tilt),
+            "around_goal": self._around_the_goal(),
+        }
 
     def _around_the_goal(self) -> str | None:
         """Say whether who answers before the goal says something else than who does after it."""
@@ -239,13 +292,17 @@ def _who_answers(row: dict[str, Any], tilt: Tilt | None) -> str:
         f"{response} of the contacts that could be rated on {row['scale']} were; the mean of these "
         f"answers is {rating(row['mean'], row['mean_low'], row['mean_high'])}"
     )
-    if tilt is None:
+    if tilt is None or row["depends"] is None:
         return f"{start}; whether answering depends on the rating cannot be told from this log"
-    if not tilt.depends:
-        return f"{start}; answering does not seem to depend on the rating"
-    side = "high" if tilt.off > 0 else "low"
-    return (
-        f"{start}, and seems too {side}: those who are {'more' if tilt.slope > 0 else 'less'} "
-        f"pleased answer more often; if that is all, everybody's mean is "
-        f"{rating(tilt.mean, tilt.mean_low, tilt.mean_high)}"
-    )
+    if not row["depends"]:
+        return (
+            f"{start}; answering does not seem to depend on the rating (more than "
+            f"{rating(tilt.seen_from)} points would have been seen more often than not)"
+        )
+    side, who = ("high", "more") if tilt.off > 0 else ("low", "less")
+    how = "answer more often" if tilt.source == "journeys" else "answer sooner"
+    said = f"{start}, and seems too {side}: those who are {who} pleased {how}"
+    if "tilted" not in row:
+        return f"{said}; what everybody would say cannot be told"
+    everybody = rating(row["tilted"], row["tilted_low"], row["tilted_high"])
+    return f"{said}; if that is all, everybody's mean is {everybody}"

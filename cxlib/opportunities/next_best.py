@@ -26,11 +26,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.audience import hold_back
 from cxlib.columns import Amount, Columns, Count, Customers, Label, Rating, Share, Tables
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.measures.attribution import choose_horizon
-from cxlib.numbers import day, duration, points, share
+from cxlib.numbers import day, duration, people, points, share
 from cxlib.results import Result, answers, result
 from cxlib.sequences import choose_contacts
 from cxlib.statistics.rates import divide, t_quantile
@@ -69,7 +68,7 @@ class NextBest(Result):
     audience
         Customers under way: ``customer`` (the id of the log: it stays on the analyst's side),
         ``last``, ``next_touchpoint``, ``channel``, ``chance`` of a goal if they go there,
-        ``usual`` chance from where they stand, ``group`` (to be addressed, or held back).
+        ``usual`` chance from where they stand.
     """
 
     horizon: timedelta
@@ -113,7 +112,8 @@ class NextBest(Result):
     def sentences(self) -> list[str]:
         """Say whom it is about, what is advised most, and how good such an advice was."""
         said = [
-            f"{self.table['customers'].sum() or 0} customers are under way and may be addressed; "
+            f"{people(sum(self.table['customers'].to_list()))} customers are under way and may be "
+            "addressed; "
             f"{self.capped} have been contacted often enough, {self.quiet} a moment ago"
         ]
         for row in self.table.drop_nulls("next_touchpoint").head(1).to_dicts():
@@ -133,7 +133,7 @@ class NextBest(Result):
             f"where it says reached a goal in {share(ours['goal'])}, those who went where most go "
             f"in {share(popular['goal'])} ({points(gap)}): {verdict}; who goes there may differ"
         )
-        worst = self.calibration["off"].abs().max()
+        worst = float(self.calibration["off"].abs().max())  # type: ignore[arg-type]
         return [*said, f"chances foretold were off by at most {worst:.1f} points in any fifth"]
 
 
@@ -145,7 +145,6 @@ def next_best(
     most_contacts: int = 3,
     within: timedelta = timedelta(days=7),
     quiet: timedelta = timedelta(hours=24),
-    seed: int = 0,
 ) -> NextBest:
     """Say for every customer under way which touchpoint to offer next.
 
@@ -164,8 +163,6 @@ def next_best(
         the log (the map says who begins a contact).
     quiet
         Nobody is addressed this soon after any contact.
-    seed
-        Draws who is held back.
 
     Raises
     ------
@@ -186,13 +183,13 @@ def next_best(
         pl.col("occurred_at") + horizon <= workspace.observed_until,
         ~pl.col("next").is_in(goals.implode()),  # the goal is no touchpoint on the way to it
         went=True,
-    )
+    ).filter(~workspace.scope.is_beyond(pl.col("next")))  # nor is what comes after it
     if judged.is_empty():
         raise NotMeasurableError("no contact could be watched long enough: the log is too short")
     advice = _Advice.learn(judged)
     test, calibration, until = _held_against(judged, horizon)
     now, capped, silent = _under_way(workspace, rows, where, most_contacts, within, quiet)
-    told = _advised(workspace, now, advice, seed)
+    told = _advised(workspace, now, advice)
     state = [*_STATE, "next", "before_name", "last", "stage", "next_touchpoint", "channel"]
     table = (
         told.group_by(state, maintain_order=True)
@@ -201,7 +198,7 @@ def next_best(
         .drop("before", "place", "next")
         .rename({"before_name": "before"})
     )
-    kept = ("customer", "last", "next_touchpoint", "channel", "chance", "usual", "group")
+    kept = ("customer", "last", "next_touchpoint", "channel", "chance", "usual")
     return NextBest(
         table=NextBest.tables["table"].frame(table.to_dicts()),
         test=NextBest.tables["test"].frame(test),
@@ -222,12 +219,9 @@ def _contacts(workspace: Workspace) -> tuple[pl.DataFrame, timedelta]:
     kept = ("customer", "bucket", "occurred_at", "place", "journey", "reached", "lost", "segment",
             "period")  # fmt: skip
     rows = follow_contacts(workspace.store().select(kept).collect(), scope=scope)
-    begins = pl.col("journey") != pl.col("journey").shift(1)
     goal_at = pl.col("occurred_at").filter("reached").first().over("journey")
     rows = rows.with_columns(
-        before=pl.when(begins.fill_null(True))
-        .then(len(scope.places))
-        .otherwise(around(pl.col("place").cast(pl.Int64), -1)),
+        before=around(pl.col("place").cast(pl.Int64), -1).fill_null(len(scope.places)),
         place=pl.col("place").cast(pl.Int64),
         went=pl.col("next") < 65_532,
         next=pl.col("next").cast(pl.Int64),
@@ -296,7 +290,9 @@ def _held_against(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], datetime | None]:
     """Learn from the first part of the log, judge by the last: rules, calibration, the day."""
     first, last = judged["occurred_at"].min(), judged["occurred_at"].max()
-    cut = last - (last - first) * _HELD_BACK  # type: ignore[operator]
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    cut = last - (last - first) * _HELD_BACK
     past = judged.filter(pl.col("occurred_at") + horizon <= cut)
     came = judged.filter(pl.col("occurred_at") > cut)
     if len(past) < 1_000 or len(came) < 300:
@@ -306,7 +302,7 @@ def _held_against(
     ways = advice.of(known).select(*_STATE, "next", pl.col("chance").alias("foretold"))
     seen = known.join(ways, on=[*_STATE, "next"], how="left")
     seen = seen.with_columns(pl.col("foretold").fill_null(advice.everybody))
-    rules = []
+    rules: list[dict[str, Any]] = []
     for rule, column in (("next best", "next_best"), ("most popular", "popular")):
         hit = seen.with_columns(hit=pl.col("next") == pl.col(column))
         # each state counts as often as it came, however many of it went where the rule says
@@ -316,18 +312,19 @@ def _held_against(
         for i, value in enumerate((pl.col("w") * pl.col("goal"), pl.col("w"))):
             added = weight.group_by("bucket").agg(value.sum().alias("v"))
             sums[i, added["bucket"].to_numpy()] = added["v"].to_numpy()
-        row = {"rule": rule, "n": len(seen), "followed": float(hit["hit"].mean())}  # type: ignore[arg-type]
+        row: dict[str, Any] = {"rule": rule, "n": len(seen), "followed": float(hit["hit"].mean())}  # type: ignore[arg-type]
         rules.append(row | _interval("goal", sums))
     fifth = (pl.col("foretold").rank("ordinal") * 5 / (pl.len() + 1)).floor().cast(pl.Int64)
-    calibration = []
+    calibration: list[dict[str, Any]] = []
     for part in seen.with_columns(fifth=fifth).partition_by("fifth", maintain_order=False):
         sums = np.zeros((2, BUCKETS))
         added = part.group_by("bucket").agg(goals=pl.col("goal").sum(), n=pl.len())
         at = added["bucket"].to_numpy()
         sums[0, at], sums[1, at] = added["goals"].to_numpy(), added["n"].to_numpy()
         foretold = float(part["foretold"].mean())  # type: ignore[arg-type]
-        row = {"foretold": foretold, "n": len(part)} | _interval("came", sums)
-        calibration.append(row | {"off": 100 * (foretold - row["came"])})
+        came_to = _interval("came", sums)
+        off = 100 * (foretold - came_to["came"])
+        calibration.append({"foretold": foretold, "n": len(part), "off": off} | came_to)
     calibration.sort(key=lambda row: row["foretold"])
     return rules, calibration, cut
 
@@ -369,7 +366,7 @@ def _under_way(
     return calm, len(latest) - len(free), len(free) - len(calm)
 
 
-def _advised(workspace: Workspace, now: pl.DataFrame, advice: _Advice, seed: int) -> pl.DataFrame:
+def _advised(workspace: Workspace, now: pl.DataFrame, advice: _Advice) -> pl.DataFrame:
     """Customers under way with what is advised, by names, and who is held back."""
     places = workspace.places.select(
         pl.col("place").cast(pl.Int64), "touchpoint", "channel", "stage"
@@ -388,4 +385,4 @@ def _advised(workspace: Workspace, now: pl.DataFrame, advice: _Advice, seed: int
             pl.col("place").alias(at), *(pl.col(c).alias(n) for c, n in called.items())
         )
         told = told.join(names, on=at, how="left", maintain_order="left")
-    return hold_back(told.drop("customer").rename({"name": "customer"}), seed=seed)
+    return told.drop("customer").rename({"name": "customer"})

@@ -210,7 +210,8 @@ def list_priorities(
     except NotMeasurableError:
         moves = None
     findings = measure_fragmentation(workspace, where=where)
-    became = _watched(findings.arrivals if where is None else read_arrivals(workspace))
+    file = workspace.log_folder / "arrivals" / "arrivals.json"
+    became = workspace.keep("became", file, lambda: _watched(read_arrivals(workspace)))
     named = set(workspace.places["touchpoint"])
     lines = [
         _line(row, workspace, moves, named) | {"status": _status(row, became)}
@@ -413,6 +414,7 @@ def _dips(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]
             "there may differ",
             row["customers"],
             source=row["group"],
+            target=None,
             owner=_owner(workspace, row["group"]),
             team=_team(workspace, row["group"]),
             signal="perception_dip",

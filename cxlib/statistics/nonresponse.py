@@ -8,20 +8,22 @@ A mean rating is that of those who answered. Three things can be said about the 
   the journey goes with the rating and, given the rating, is taken to have no say in whether
   somebody answers; so it tells what those would have said who did not (a shadow variable). The same
   comparison is a test: where answering has nothing to do with the rating, it has nothing to do with
-  what predicts the rating either.
+  what predicts the rating either, nor with how late an answer comes.
 - `points_to_change`: how much lower (or higher) those who did not answer would have to rate to
   change a verdict, whatever the reason.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cxlib.statistics.rates import Interval, divide, mean_interval, t_quantile
-from cxlib.statistics.resampling import Estimates, effective_buckets, jackknife_se
+from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
+from cxlib.statistics.rates import LEVEL, Interval, divide, mean_interval, t_quantile
+from cxlib.statistics.resampling import BUCKETS, Estimates, effective_buckets, jackknife_se
 from cxlib.statistics.scores import independent_answers
 
 __all__ = ["Answering", "Tilt", "mean_of_everybody", "points_to_change", "tilt_of_answers"]
@@ -32,7 +34,10 @@ Flags = NDArray[np.bool_]
 _RIDGE = 1.0
 _LEAST_CHANCE = 0.001
 _STEPS = 50
-_MOST_TILT = 4.0
+_FEWEST = 30
+"""Answers from which on it can be told whether answering depends on the rating."""
+
+_LEAST_EXPLAINED = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,37 +156,56 @@ def mean_of_everybody(
     return Interval(mean, mean - half, mean + half, se)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tilt:
     """How answering seems to depend on the rating.
 
     Attributes
     ----------
-    slope, slope_low, slope_high
-        Change of the log odds to answer per point of the rating (95 % over customers).
+    off
+        By how many points the answers seem too high for everybody at the same touchpoints.
+    seen_from
+        Size of `off` that would have been seen more often than not: half of its 95 % interval.
     mean, mean_low, mean_high
         Mean rating of everybody if answering depends on the rating alone.
-    plain
-        Mean of the answers given.
+    p
+        Chance of such an `off` where answering has nothing to do with the rating.
+    source
+        What it shows in: "journeys", or "late answers".
+    lean, surprise
+        Of each contact: points by which its journey points above the answers of its stratum; that,
+        from the mean of the stratum, times 1 or 0 for rated or not less the share of those rated.
     """
 
-    slope: float
-    slope_low: float
-    slope_high: float
+    off: float
+    seen_from: float
     mean: float
     mean_low: float
     mean_high: float
-    plain: float
+    p: float
+    source: str
+    lean: Rows
+    surprise: Rows
 
     @property
     def depends(self) -> bool:
-        """Whether the slope's interval leaves out 0."""
-        return bool(self.slope_low > 0 or self.slope_high < 0)
+        """Whether answering depends on the rating by more than chance."""
+        return self.p <= 1 - LEVEL
 
-    @property
-    def off(self) -> float:
-        """By how many points the plain mean seems to be too high."""
-        return self.plain - self.mean
+    def by_cell(
+        self,
+        cell: NDArray[np.integer],
+        customer: NDArray[np.integer],
+        answered: Flags,
+        *,
+        cells: int,
+    ) -> tuple[Estimates, Estimates]:
+        """Give `off` by cell, and the q value of answering that depends on the rating there."""
+        p = _chance(self.surprise, cell, customer, cells=cells)
+        few = np.bincount(cell, answered, minlength=cells) < _FEWEST
+        gone = np.bincount(cell, np.where(answered, 0.0, self.lean), minlength=cells)
+        off = -divide(gone, np.bincount(cell, minlength=cells))
+        return off, false_discovery_rate(np.where(few, np.nan, p))
 
 
 def tilt_of_answers(
@@ -189,18 +213,24 @@ def tilt_of_answers(
     stratum: NDArray[np.integer],
     answered: Flags,
     score: Rows,
+    customer: NDArray[np.integer],
     bucket: NDArray[np.integer],
     *,
-    buckets: int,
+    delay: Rows | None = None,
 ) -> Tilt | None:
     r"""Estimate how answering depends on the rating, from what goes with the rating.
 
-    Within each stratum, where surveys may be sent as they like, the chance to answer is taken as
-    logit π(y) = a + b y. Then those who did not answer are those who did, weighed with
-    exp(-b y); b is such that this gives them the ratings that their journeys predict:
+    The *shadow* s of a contact is the rating y that its journey points to, within strata, where
+    surveys may be sent as they like. Given the rating, it is taken to have no say in who answers.
+    So the regression of s on y is among the silent what it is among the answers, and how far their
+    shadows lie apart tells how far their ratings do:
 
-    .. math:: \sum_s (N_s - n_s) \left( \frac{\sum_{i \in s} r_i e^{-b y_i} \hat y(x_i)}
-              {\sum_{i \in s} r_i e^{-b y_i}} - \bar{\hat y}_{s, r = 0} \right) = 0
+    .. math:: \bar y_{silent} - \bar y_{answers} =
+              (\bar s_{silent} - \bar s_{answers}) / \gamma, \quad
+              \gamma = \operatorname{Cov}(s, y) / \operatorname{Var}(y)
+
+    Late answers are asked, too: the silent are taken to be like the last who answered. What
+    shows more clearly is told, its p value doubled where both could be asked.
 
     Parameters
     ----------
@@ -211,8 +241,10 @@ def tilt_of_answers(
         Stratum of each contact (its touchpoint).
     answered, score
         Whether it was rated, and the rating (anything where it was not).
-    bucket, buckets
-        Customer bucket of each row, and how many there are.
+    customer, bucket
+        Customer and customer bucket of each row.
+    delay
+        From the contact to its answer, in any unit (anything where there is none); None: unknown.
 
     Returns
     -------
@@ -225,114 +257,119 @@ def tilt_of_answers(
     D'Haultfœuille (2010), A new instrumental method for dealing with endogenous selection.
     doi:10.1016/j.jeconom.2009.06.005; Miao & Tchetgen Tchetgen (2016), On varieties of doubly
     robust estimators under missingness not at random with a shadow variable.
-    doi:10.1093/biomet/asw016; Kim & Yu (2011), exponential tilting. doi:10.1198/jasa.2011.tm10104
+    doi:10.1093/biomet/asw016; Armstrong & Overton (1977), Estimating nonresponse bias in mail
+    surveys. doi:10.1177/002224377701400320 (late answers)
     """
-    rated = np.bincount(stratum, answered, minlength=int(stratum.max(initial=0)) + 1)
-    kept = rated[stratum] >= 5
-    features, stratum, answered = features[kept], stratum[kept], answered[kept]
-    score, bucket = score[kept], bucket[kept]
-    if answered.sum() < 50 or answered.all():
+    if answered.sum() < _FEWEST or answered.all():
         return None
-    _, stratum = np.unique(stratum, return_inverse=True)
-    strata = int(stratum.max()) + 1
-    own, home, at = score[answered], bucket[answered], stratum[answered]
+    kept = np.bincount(stratum, answered)[stratum] >= 2
+    x, at, rated, who = features[kept], stratum[kept], answered[kept], customer[kept]
+    home, y = bucket[kept], np.where(answered, score, 0.0)[kept]
+    everybody = np.ones(len(y), dtype=bool)
+    lean, surprise = np.zeros(len(score)), np.zeros(len(score))
+    ways: list[tuple[str, Rows, Callable[[Flags], float]]] = []
+    if (own := _lean(x, at, rated, y, tell=True)) is not None:
 
-    def centred(values: Rows, group: NDArray[np.integer], by: Rows) -> Rows:
-        """Values less the mean of those who answered in the same stratum."""
-        mean = np.bincount(at, by, minlength=strata) / np.bincount(at, minlength=strata)
-        return values - mean[group]
+        def by_journeys(some: Flags) -> float:
+            points = _lean(x[some], at[some], rated[some], y[some])
+            return 0.0 if points is None else -float(points[~rated[some]].sum() / some.sum())
 
-    x = np.column_stack([centred(f, stratum, f[answered]) for f in features.T])
+        lean[kept] = own
+        usual = _within(rated * 1.0, at, everybody)
+        surprise[kept] = (own - _within(own, at, everybody)) * (rated - usual)
+        ways.append(("journeys", surprise[kept], by_journeys))
+    if delay is not None:
+        order = _order(delay[kept], at, rated)
+
+        def by_lateness(some: Flags) -> float:
+            o, said = order * some, (y - _within(y, at, rated & some)) * (rated & some)
+            last = divide(o @ said, o @ o)  # points from the first answers to the last
+            return -float(last / 2 * (some & ~rated).sum() / some.sum())
+
+        terms = order * (y - _within(y, at, rated))
+        ways += [("late answers", terms, by_lateness)] if order.any() else []
+    if not ways:
+        return None
+    one = np.zeros(len(y), dtype=np.int64)
+    chances = [float(_chance(terms, one, who, cells=1)[0]) for _, terms, _ in ways]
+    source, _, way = ways[int(np.nanargmin(chances))]
+    parts = [everybody] + [home != b for b in range(BUCKETS)]
+    off = np.array([way(part) for part in parts])
+    # everybody's mean if those of a touchpoint were all like its answers, less what that is off
+    mean = np.array([_within(y, at, rated & part)[part].mean() for part in parts]) - off
+    estimate = np.array([off[0], mean[0]])
+    counts = np.bincount(home[rated], minlength=BUCKETS).astype(np.float64)
+    low, high = mean_interval(
+        estimate,
+        jackknife_se(estimate, np.array([off[1:], mean[1:]])),
+        buckets=effective_buckets(counts[None, :]),
+    )
+    ends = y[rated].min(), y[rated].max()
+    return Tilt(
+        off=float(off[0]),
+        seen_from=float(high[0] - low[0]) / 2,
+        mean=float(np.clip(mean[0], *ends)),
+        mean_low=float(np.clip(low[1], *ends)),
+        mean_high=float(np.clip(high[1], *ends)),
+        p=min(1.0, float(np.nanmin(chances)) * len(ways)),
+        source=source,
+        lean=lean,
+        surprise=surprise,
+    )
+
+
+def _within(values: Rows, stratum: NDArray[np.integer], chosen: Flags) -> Rows:
+    """Of each row the mean of the chosen values in its stratum."""
+    most = int(stratum.max(initial=0)) + 1
+    sums, n = (np.bincount(stratum, v, minlength=most) for v in (values * chosen, chosen * 1.0))
+    mean: Rows = (sums / np.maximum(n, 1.0))[stratum]
+    return mean
+
+
+def _lean(
+    x: Rows, stratum: NDArray[np.integer], answered: Flags, score: Rows, *, tell: bool = False
+) -> Rows | None:
+    """Points by which the journey of each contact points above the answers of its stratum.
+
+    None where the features stand still, or (`tell`) go with the rating too little.
+    """
+    x = np.column_stack([f - _within(f, stratum, answered) for f in x.T])
     spread = np.sqrt((x[answered] ** 2).mean(axis=0))
     x = x[:, spread > 1e-9] / spread[spread > 1e-9]
-    said = centred(own, at, own)
-    inside = x[answered]
-    slope = np.linalg.solve(inside.T @ inside + _RIDGE * np.eye(x.shape[1]), inside.T @ said)
+    own, said = x[answered], (score - _within(score, stratum, answered))[answered]
+    slope = np.linalg.solve(own.T @ own + _RIDGE * np.eye(x.shape[1]), own.T @ said)
     shadow = x @ slope
-    told = shadow[answered]
-    together = np.sqrt((told**2).sum() * (said**2).sum())
+    told, free = shadow[answered], len(said) - len(np.unique(stratum))
+    together = np.sqrt((told @ told) * (said @ said))
     # the least that tells anything: three standard errors of no correlation at all
-    if together <= 0 or (told @ said) / together < max(0.05, 3 / np.sqrt(len(own))):
+    least = max(0.05, 3 / np.sqrt(len(said))) if tell else 0.0
+    if together <= 0 or free <= x.shape[1] or (told @ said) / together <= least:
         return None
-    unit = max(float(own.std()), 1e-9)
-    silent = ~answered
-    survey = _Survey(
-        told=told,
-        own=own,
-        y=said / unit,
-        at=at,
-        home=home,
-        missing=_by_stratum(stratum[silent], bucket[silent], None, (strata, buckets)),
-        hidden=_by_stratum(stratum[silent], bucket[silent], shadow[silent], (strata, buckets)),
-    )
-    b, means = survey.solve(buckets)
-    estimate = np.array([b[-1], means[-1]])
-    se = jackknife_se(estimate, np.array([b[:-1], means[:-1]]))
-    counts = np.bincount(home, minlength=buckets).astype(np.float64)
-    low, high = mean_interval(estimate, se, buckets=effective_buckets(counts[None, :]))
-    return Tilt(
-        slope=float(b[-1]) / unit,
-        slope_low=float(low[0]) / unit,
-        slope_high=float(high[0]) / unit,
-        mean=float(means[-1]),
-        mean_low=float(max(low[1], own.min())),
-        mean_high=float(min(high[1], own.max())),
-        plain=float(own.mean()),
-    )
+    unexplained = 1 - (told @ said) / (said @ said)
+    gamma = 1 - unexplained * free / (free - x.shape[1])
+    lean: Rows = shadow / max(gamma, _LEAST_EXPLAINED)
+    return lean
 
 
-def _by_stratum(
-    stratum: NDArray[np.integer],
-    bucket: NDArray[np.integer],
-    values: Rows | None,
-    shape: tuple[int, int],
-) -> Rows:
-    flat = np.bincount(stratum * shape[1] + bucket, values, minlength=shape[0] * shape[1])
-    return flat.reshape(shape).astype(np.float64)
+def _order(delay: Rows, stratum: NDArray[np.integer], answered: Flags) -> Rows:
+    """Place of each answer among those of its stratum, from -1/2 (first) to 1/2 (last); else 0."""
+    order = np.zeros(len(delay))
+    for one in np.unique(stratum[answered]):
+        own = np.flatnonzero(answered & (stratum == one))
+        _, at, n = np.unique(delay[own], return_inverse=True, return_counts=True)
+        order[own] = ((np.cumsum(n) - n / 2) / len(own))[at] - 0.5
+    return order
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Survey:
-    """Answers (shadow, rating, scaled rating, stratum, bucket), and the silent by stratum."""
-
-    told: Rows
-    own: Rows
-    y: Rows
-    at: NDArray[np.integer]
-    home: NDArray[np.integer]
-    missing: Rows
-    hidden: Rows
-
-    def balance(self, b: float, without: int) -> tuple[float, float]:
-        """Balance of the equation without a bucket, and the mean rating that `b` gives."""
-        keep = self.home != without
-        weight = np.exp(-np.clip(b * self.y, -30, 30)) * keep
-        w, ws, wy, plain, n = (
-            np.bincount(self.at, v, minlength=len(self.missing))
-            for v in (weight, weight * self.told, weight * self.own, self.own * keep, keep)
-        )
-        others = np.arange(self.missing.shape[1]) != without
-        gone, lost = self.missing[:, others].sum(axis=1), self.hidden[:, others].sum(axis=1)
-        there = w > 0
-        gap = (gone[there] * ws[there] / w[there] - lost[there]).sum()
-        rating = (plain[there] + gone[there] * wy[there] / w[there]).sum()
-        return float(gap), float(rating / (n[there] + gone[there]).sum())
-
-    def solve(self, buckets: int) -> tuple[Rows, Rows]:
-        """Return the tilt and the mean rating without each bucket, and last with all of them."""
-        from scipy.optimize import brentq
-
-        found = []
-        for without in range(buckets + 1):
-            ends = [self.balance(b, without)[0] for b in (-_MOST_TILT, _MOST_TILT)]
-            # the balance falls as b rises: those who rate high and answer more weigh less
-            if ends[0] * ends[1] >= 0:
-                b = _MOST_TILT if ends[1] > 0 else -_MOST_TILT
-            else:
-                b = brentq(lambda b, k=without: self.balance(b, k)[0], -_MOST_TILT, _MOST_TILT)
-            found.append((b, self.balance(b, without)[1]))
-        tilts, means = np.array(found).T
-        return tilts, means
+def _chance(
+    terms: Rows, cell: NDArray[np.integer], customer: NDArray[np.integer], *, cells: int
+) -> Estimates:
+    """P value by cell of a sum of terms that are 0 on average, the customer being the unit."""
+    people = int(customer.max(initial=0)) + 1
+    pair, at = np.unique(cell * people + customer, return_inverse=True)
+    sums, home = np.bincount(at, terms), pair // people
+    total, square = (np.bincount(home, v, minlength=cells) for v in (sums, sums**2))
+    return p_values(total, np.sqrt(square))
 
 
 def points_to_change(

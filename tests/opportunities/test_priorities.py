@@ -126,7 +126,7 @@ def test_commands_print_json_tables_and_sentences(broken):
         code, out, _ = run("what-if", folder, *options)
         assert code == 0
         assert "conversions" in out
-    for form, begin in (("json", "["), ("csv", "rank,"), ("md", "| rank |"), ("table", "test")):
+    for form, begin in (("json", "["), ("csv", "rank,"), ("md", "| rank |"), ("table", "Test")):
         code, out, _ = run("priorities", folder, "--format", form)
         assert code == 0
         assert out.startswith(begin)

@@ -28,7 +28,9 @@ def tilt(seed: int, **how: float) -> tuple[Tilt | None, float]:
     x, answered, score, bucket = survey(seed, **how)  # type: ignore[arg-type]
     hidden = np.where(answered, score, np.nan)
     place = np.random.default_rng(seed).integers(0, 3, len(x))
-    return tilt_of_answers(x, place, answered, hidden, bucket, buckets=32), float(score.mean())
+    return tilt_of_answers(x, place, answered, hidden, np.arange(len(x)), bucket), float(
+        score.mean()
+    )
 
 
 def test_answering_that_depends_on_the_rating_is_seen_and_taken_back() -> None:
@@ -36,7 +38,7 @@ def test_answering_that_depends_on_the_rating_is_seen_and_taken_back() -> None:
     found = [(t, truth) for t, truth in runs if t is not None]
     assert len(found) == 30
     assert np.mean([t.depends for t, _ in found]) >= 0.9
-    assert np.mean([t.plain - truth for t, truth in found]) > 0.5
+    assert np.mean([t.mean + t.off - truth for t, truth in found]) > 0.5
     assert abs(np.median([t.mean - truth for t, truth in found])) < 0.1
     assert np.mean([t.mean_low <= truth <= t.mean_high for t, truth in found]) >= 0.85
 
@@ -56,9 +58,9 @@ def test_a_survey_sent_to_some_touchpoints_only_is_no_reason_for_doubt() -> None
         x = rng.normal(size=(3_000, 1)) + place[:, None]
         score = np.clip(np.round(4 + place + x[:, 0] + rng.normal(size=3_000)), 0, 10)
         answered = rng.random(3_000) < np.array([0.1, 0.2, 0.3, 0.5])[place]
-        bucket = rng.integers(0, 32, 3_000)
-        found = tilt_of_answers(x, place, answered, score, bucket, buckets=32)
-        merged = tilt_of_answers(x, 0 * place, answered, score, bucket, buckets=32)
+        who, bucket = np.arange(3_000), rng.integers(0, 32, 3_000)
+        found = tilt_of_answers(x, place, answered, score, who, bucket)
+        merged = tilt_of_answers(x, 0 * place, answered, score, who, bucket)
         suspected += found is not None and found.depends
         alone += merged is not None and merged.depends
     assert suspected <= 3
@@ -68,9 +70,44 @@ def test_a_survey_sent_to_some_touchpoints_only_is_no_reason_for_doubt() -> None
 def test_a_journey_that_tells_nothing_of_the_rating_tells_nothing_of_who_answers() -> None:
     x, answered, score, bucket = survey(1)
     noise = np.random.default_rng(2).normal(size=(len(x), 2))
-    nowhere = np.zeros(len(x), int)
-    assert tilt_of_answers(noise, nowhere, answered, score, bucket, buckets=32) is None
-    assert tilt_of_answers(x, nowhere, np.ones(len(x), bool), score, bucket, buckets=32) is None
+    nowhere, who = np.zeros(len(x), int), np.arange(len(x))
+    assert tilt_of_answers(noise, nowhere, answered, score, who, bucket) is None
+    assert tilt_of_answers(x, nowhere, np.ones(len(x), bool), score, who, bucket) is None
+
+
+def test_the_silent_are_taken_to_be_like_the_last_who_answered() -> None:
+    """Who is pleased answers at once: late answers tell what journeys do not."""
+    rng = np.random.default_rng(5)
+    seen = {True: 0, False: 0}
+    for by_rating in (True, False) * 20:
+        score = rng.integers(0, 11, 1_000).astype(float)
+        wait = rng.exponential(np.exp(-0.3 * (score - 5) * by_rating))
+        answered = wait < np.quantile(wait, 0.6)
+        noise, who = rng.normal(size=(1_000, 2)), np.arange(1_000)
+        found = tilt_of_answers(
+            noise, 0 * who, answered, score, who, rng.integers(0, 32, 1_000), delay=wait
+        )
+        assert found is not None
+        seen[by_rating] += found.depends
+        if by_rating:
+            assert found.source == "late answers"
+            assert score.mean() < found.mean < score[answered].mean()
+    assert seen[True] >= 19
+    assert seen[False] <= 4
+
+
+def test_answers_chosen_by_rating_at_one_touchpoint_are_doubted_there() -> None:
+    rng = np.random.default_rng(6)
+    x, _, score, bucket = survey(6, rows=6_000)
+    place, who = rng.integers(0, 4, 6_000), np.arange(6_000)
+    odds = -1.1 + np.where(place == 2, -0.5 * (score - 7), 0.0)
+    answered = rng.random(6_000) < 1 / (1 + np.exp(-odds))
+    found = tilt_of_answers(x, place, answered, score, who, bucket)
+    assert found is not None
+    off, q = found.by_cell(place, who, answered, cells=4)
+    truth = [score[answered & (place == p)].mean() - score[place == p].mean() for p in range(4)]
+    assert off == pytest.approx(truth, abs=0.3)
+    assert (q <= 0.05).tolist() == [False, False, True, False]
 
 
 def test_weights_repair_what_the_journey_explains() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -90,8 +89,6 @@ class Perceived(View):
         Words(name="dips", write=lambda view: view.dip_list()),
     )
 
-    styles = (Path(__file__).parent / "style.css",)
-
     @property
     def scales(self) -> list[str]:
         """The published scales, the most used first."""
@@ -144,7 +141,7 @@ class Perceived(View):
         clear = [row for row in lower if row["trusted"]] or lower
         if not clear:
             said = words.ALIKE if len(self.rows) > 1 else words.TOO_FEW
-            doubted = len(self.rows) > 1 and not any(row["trusted"] for row in self.rows)
+            doubted = len(self.rows) > 1 and all(row["trusted"] is False for row in self.rows)
             of_all += words.UNTRUSTED if doubted else ""
             return said.format(scale=scale), words.BASIS.format(said=of_all, until=until)
         # the points that its answers lack: a touchpoint that few rate pulls little down
