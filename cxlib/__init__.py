@@ -8,7 +8,7 @@ What happens  cx.measure_touchpoints(ws, where=app), in the same way measure_ove
               _first_contacts, _stages, _transitions, _handoffs, _waits, _path_tree,
               _step_matrix, _attribution, and cx.measure_funnel(ws, steps=["page", "basket"])
 How it feels  cx.measure_perception(ws), _experience_curve, _spectrum, _consistency, _comments,
-              _drivers, _loyalty, _preferences; cx.list_audience(ws, "phone")
+              _drivers, _loyalty, _preferences, _audience; cx.list_audience, cx.write_audience
 Side by side  cx.compare(ws, app, cx.Where(channel="web"))
               cx.compare_segments(ws, dimension="persona")
 What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
@@ -31,13 +31,15 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
+    from cxlib.audience import measure_audience as measure_audience
+    from cxlib.audience import write_audience as write_audience
+    from cxlib.comparing import Comparison as Comparison
+    from cxlib.comparing import compare as compare
     from cxlib.errors import CxError as CxError
     from cxlib.fragmentation.described import describe_signals as describe_signals
     from cxlib.front.breaking import check as check
     from cxlib.front.breaking import find_breaks as find_breaks
     from cxlib.front.breaking import watch as watch
-    from cxlib.front.comparing import Comparison as Comparison
-    from cxlib.front.comparing import compare as compare
     from cxlib.front.data import build as build
     from cxlib.front.data import find_stages as find_stages
     from cxlib.front.data import open as open

@@ -403,7 +403,7 @@ class Columns(Mapping[str, Column]):
             part
             for name, column in self.items()
             for part in (name, *self.ends(name))
-            if not column.optional or part in named
+            if not column.optional or named & {name, *self.ends(name)}
         }
         return pl.DataFrame(given, schema={n: d for n, d in self.schema.items() if n in kept})
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
-from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.errors import InputError, did_you_mean, there_are
 
 __all__ = [
     "CUSTOMERS",
@@ -165,8 +165,7 @@ class Contract:
                 if column.required:
                     raise InputError(
                         f"{self.name}: column {column.name!r} ({column.about}) is missing; "
-                        f"there are: {listed(schema.names())}."
-                        f"{did_you_mean(column.name, schema.names())}"
+                        + there_are(schema.names(), column.name)
                     )
             elif schema[column.name] != column.dtype:
                 raise InputError(

@@ -20,6 +20,7 @@ __all__ = [
     "did_you_mean",
     "listed",
     "nearest_name",
+    "there_are",
 ]
 
 
@@ -102,6 +103,18 @@ def listed(names: Iterable[str], *, shown: int = 20) -> str:
     every = list(names)
     more = f" … ({len(every):,} in all)" if len(every) > shown else ""
     return (", ".join(every[:shown]) or "none") + more
+
+
+def there_are(known: Iterable[str], name: str = "") -> str:
+    """Return the end of a sentence: the names that there are, and which one may have been meant.
+
+    Examples
+    --------
+    >>> there_are(["when", "who"], "whe")
+    "there are: when, who. Did you mean 'when'?"
+    """
+    names = list(known)
+    return f"there are: {listed(names)}.{did_you_mean(name, names)}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

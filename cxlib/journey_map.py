@@ -8,11 +8,11 @@ read holds no surprises for the rooms that use it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from cxlib.contracts import INITIATORS, UNMAPPED
@@ -20,25 +20,25 @@ from cxlib.errors import MapError
 from cxlib.map_file import Entry, read_entries
 from cxlib.map_model import (
     COLUMNS,
-    CUSTOMER_COLUMNS,
     KINDS,
+    ONE_STAGE,
     PERIODS,
     RATING_COLUMNS,
     SETS,
     TIME_FORMATS,
     BesideTheLog,
     EnvironmentTable,
+    Join,
     JourneyMap,
     JourneyRule,
-    Period,
     PlannedHandoff,
     RatingScale,
+    Reading,
     Touchpoint,
+    Unpivot,
     format_duration,
     parse_duration,
 )
-from cxlib.map_reading import read_reading
-from cxlib.map_shapes import read_joins, read_names, read_unpivot
 from cxlib.opening_hours import OpeningHours, read_closed_dates, read_opening_hours
 
 __all__ = [
@@ -66,13 +66,10 @@ def read_journey_map(path: str | Path) -> JourneyMap:
     Parameters
     ----------
     path
-        A YAML file in UTF-8. Keys: ``version`` (1), ``name``, ``columns``, ``time_zone``,
-        ``time_format``, ``earliest``, ``latest``, ``keep``, ``join``, ``unpivot``, ``one_per``,
-        ``ties_as_listed``, ``ratings``, ``customers``, ``environment``,
-        ``rating_scales`` (or one ``rating_scale``), ``journey``, ``stages``, ``touchpoints``,
-        ``planned_handoffs``, ``period``, ``observed_until``, ``opening_hours``, ``closed_dates``;
-        their meaning stands at `JourneyMap`. Durations are
-        written ``30d``, ``12h``, ``1h30m``, opening hours ``Mon-Fri 08:00-18:00, Sat 09:00-13:00``.
+        A YAML file in UTF-8. Its keys are the fields of `JourneyMap`, where their meaning stands;
+        ``version`` (1), ``name`` and ``touchpoints`` are needed. Durations are written ``30d``,
+        ``12h``, ``1h30m``, opening hours ``Mon-Fri 08:00-18:00, Sat 09:00-13:00``. Without
+        ``stages`` all touchpoints are in one; for one scale ``rating_scale`` is enough.
 
     Raises
     ------
@@ -114,63 +111,82 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
     version = top.need("version").whole(low=1)
     if version != 1:
         top.need("version").fail(f"version {version} is not known; this release reads version 1")
-    zone = _zone(entries.get("time_zone"))
-    columns, other_names = _columns(entries.get("columns"))
-    scales = _rating_scales(entries.get("rating_scales"), entries.get("rating_scale"))
-    scale_names = [scale.name for scale in scales]
-    stages = _stages(top.need("stages"))
-    touchpoints = _touchpoints(top.need("touchpoints"), stages, columns)
+    columns, other_names = _columns(entries["columns"]) if "columns" in entries else ({}, {})
+    scales = _rating_scales(entries)
+    stages = _stages(entries["stages"]) if "stages" in entries else (ONE_STAGE,)
+    touchpoints = _touchpoints(top, stages, columns)
+    zone = _zone(entries["time_zone"]) if "time_zone" in entries else None
     names = list(dict.fromkeys(t.name for t in touchpoints))
-    period = entries.get("period")
-    hours = _hours_by_channel(entries.get("opening_hours"), touchpoints, columns)
-    closed = read_closed_dates(entries["closed_dates"]) if "closed_dates" in entries else ()
-    if closed and not hours and not any(t.opening_hours for t in touchpoints):
+
+    def instant(entry: Entry) -> datetime:
+        return _instant(entry, zone)
+
+    def end(entry: Entry) -> datetime:
+        return _instant(entry, zone, end_of_day=True)
+
+    readers: dict[str, Reader] = {
+        "name": Entry.text,
+        "reading": _reading,
+        "not_a_customer": _names,
+        "fold_case": Entry.flag,
+        "time_format": _time_format,
+        "earliest": instant,
+        "latest": end,
+        "keep": _patterns,
+        "join": _joins,
+        "one_per": _names,
+        "unpivot": _unpivot,
+        "ties_as_listed": Entry.flag,
+        "ratings": lambda e: _beside(e, [scale.name for scale in scales]),
+        "customers": lambda e: _beside(e, None),
+        "environment": lambda e: tuple(map(_environment, e.items())),
+        "journey": lambda e: _journey(e, names),
+        "opening_hours": lambda e: _hours_by_channel(e, touchpoints, columns),
+        "closed_dates": read_closed_dates,
+        "planned_handoffs": lambda e: _planned_handoffs(e, names),
+        "period": lambda e: e.one_of(PERIODS),
+        "observed_until": end,
+    }
+    top.need("name")
+    given = {key: readers[key](entry) for key, entry in entries.items() if key in readers}
+    has_hours = given.get("opening_hours") or any(t.opening_hours for t in touchpoints)
+    if given.get("closed_dates") and not has_hours:
         entries["closed_dates"].fail("nothing has `opening_hours` that these dates could change")
     return JourneyMap(
-        version=version,
-        join=read_joins(entries.get("join")),
-        unpivot=read_unpivot(entries.get("unpivot")),
-        one_per=read_names(entries.get("one_per")),
-        ties_as_listed="ties_as_listed" in entries and entries["ties_as_listed"].flag(),
-        name=top.need("name").text(),
         columns=columns,
         other_names=other_names,
-        ratings=_beside(entries.get("ratings"), RATING_COLUMNS, scale_names),
-        customers=_beside(entries.get("customers"), CUSTOMER_COLUMNS, None),
         time_zone=zone,
-        time_format=_time_format(entries.get("time_format")),
-        earliest=_instant(entries.get("earliest"), zone),
-        latest=_instant(entries.get("latest"), zone, end_of_day=True),
-        keep=_patterns(entries.get("keep")) or {},
         rating_scales=scales,
-        environment=_environment(entries.get("environment")),
-        journey=_journey(entries.get("journey"), names),
         stages=stages,
         touchpoints=touchpoints,
-        planned_handoffs=_planned_handoffs(entries.get("planned_handoffs"), names),
-        period=cast(Period, period.one_of(PERIODS)) if period else None,
-        observed_until=_instant(entries.get("observed_until"), zone, end_of_day=True),
-        opening_hours=hours,
-        closed_dates=closed,
-        reading=read_reading(entries.get("reading")),
-        not_a_customer=_texts(entries.get("not_a_customer")),
-        fold_case="fold_case" in entries and entries["fold_case"].flag(),
         path=Path(path) if path is not None else None,
+        **given,
     )
 
 
-def _columns(entry: Entry | None) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+Reader = Callable[[Entry], Any]
+Kind = TypeVar("Kind")
+
+
+def _record(
+    kind: type[Kind], entry: Entry, readers: Mapping[str, Reader], needed: Iterable[str] = ()
+) -> Kind:
+    """Read a mapping into a dataclass, each key as its reader does."""
+    given = entry.keys(readers)
+    for key in needed:
+        entry.need(key)
+    return kind(**{key: readers[key](value) for key, value in given.items()})
+
+
+def _columns(entry: Entry) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     """Return the column of each role, and the further names that some files have for it."""
-    if entry is None:
-        return {}, {}
     columns: dict[str, str] = {}
     others: dict[str, tuple[str, ...]] = {}
 
     def add(role: str, names: Iterable[Entry]) -> None:
-        found = list(dict.fromkeys(name.text() for name in names))
-        columns[role] = found[0]
-        if found[1:]:
-            others[role] = tuple(found[1:])
+        columns[role], *further = dict.fromkeys(name.text() for name in names)
+        if further:
+            others[role] = tuple(further)
 
     for role, written in entry.keys((*COLUMNS, *SETS)).items():
         if role not in SETS:
@@ -191,24 +207,69 @@ def _filled(entry: Entry) -> list[Entry]:
     return names
 
 
-def _beside(entry: Entry | None, roles: Iterable[str], scales: list[str] | None) -> BesideTheLog:
+def _names(entry: Entry) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.text() for name in entry.items(or_one=True)))
+
+
+def _text_by_name(entry: Entry) -> dict[str, str]:
+    return {name: value.text() for name, value in entry.keys(None, filled=True).items()}
+
+
+def _reading(entry: Entry) -> Reading:
+    readers: dict[str, Reader] = dict.fromkeys((f.name for f in fields(Reading)), Entry.text)
+    readers |= {
+        "skip_lines": lambda e: e.whole(low=0),
+        "sheet": lambda e: tuple(item.text() for item in e.items(or_one=True)),
+        "decimal": lambda e: e.one_of((".", ","), "decimal mark"),
+        "separator": lambda e: str(e.node.value),
+    }
+    return _record(Reading, entry, readers)
+
+
+def _joins(entry: Entry) -> tuple[Join, ...]:
+    """Read `join`: one table, or a list of them."""
+
+    def by(keys: Entry) -> dict[str, str]:
+        pairs = _text_by_name(keys) if keys.is_mapping() else {n: n for n in _names(keys)}
+        if not pairs:
+            keys.fail("name the column that both tables have, for example by: customer_id")
+        return pairs
+
+    tables = [entry] if entry.is_mapping() else entry.items()
+    readers: dict[str, Reader] = {"table": Entry.text, "by": by}
+    return tuple(_record(Join, table, readers, ("by", "table")) for table in tables)
+
+
+def _unpivot(entry: Entry) -> Unpivot:
+    """Read `unpivot`: steps with a column each, either of times or of flags."""
+    given = entry.keys(("times", "flags"))
+    if len(given) != 1:
+        entry.fail(
+            "name the steps under `times` or under `flags`, for example times: {paid: paid_at}"
+        )
+    [(kind, steps)] = given.items()
+    columns = _text_by_name(steps)
+    if len(columns) < 2:
+        steps.fail("name at least two steps, each with its column")
+    return Unpivot(**{kind: columns})
+
+
+def _beside(entry: Entry, scales: list[str] | None) -> BesideTheLog:
     """Read `ratings` or `customers`; `scales`: what ratings are measured on, None for customers."""
-    if entry is None:
-        return BesideTheLog()
-    keys = ["columns", "table", "join", "reading"]
-    keys += [] if scales is None else ["time_format", "time_zone", "scale"]
-    given = entry.keys(keys)
-    scale = given.get("scale")
-    columns = given["columns"].keys(roles) if "columns" in given else {}
-    return BesideTheLog(
-        columns={role: column.text() for role, column in columns.items()},
-        table=given["table"].text() if "table" in given else None,
-        join=read_joins(given.get("join")),
-        reading=read_reading(given.get("reading")),
-        time_format=_time_format(given.get("time_format")),
-        time_zone=_zone(given.get("time_zone")),
-        scale=None if scale is None else scale.one_of(scales) if scales else scale.text(),
-    )
+    roles = RATING_COLUMNS if scales is not None else ("customer",)
+    readers: dict[str, Reader] = {
+        "columns": lambda e: {role: column.text() for role, column in e.keys(roles).items()},
+        "table": Entry.text,
+        "join": _joins,
+        "reading": _reading,
+    }
+    if scales is not None:
+        readers |= {
+            "time_format": _time_format,
+            "time_zone": _zone,
+            "scale": lambda e: e.one_of(scales) if scales else e.text(),
+        }
+    return _record(BesideTheLog, entry, readers)
 
 
 def _stages(entry: Entry) -> tuple[str, ...]:
@@ -226,20 +287,21 @@ def _stages(entry: Entry) -> tuple[str, ...]:
 
 
 def _touchpoints(
-    entry: Entry, stages: tuple[str, ...], columns: Mapping[str, str]
+    top: Entry, stages: tuple[str, ...], columns: Mapping[str, str]
 ) -> tuple[Touchpoint, ...]:
+    """Read the touchpoints; where the map lists no stages, nothing may need their order."""
+    entry, lists_stages = top.need("touchpoints"), "stages" in top.keys(None)
+    if not lists_stages and "stage" in columns:
+        top.fail("`columns` names a column of stages: list them in their order under `stages`")
     found: dict[tuple[str, str | None], Entry] = {}
     touchpoints: list[Touchpoint] = []
     for item in entry.items():
-        touchpoint = _touchpoint(item, stages)
+        touchpoint = _touchpoint(item, stages if lists_stages else None)
         name = item.need("name")
         lines = {channel: line for (n, channel), line in found.items() if n == touchpoint.name}
         if touchpoint.channel in lines or None in (*lines, *(touchpoint.channel for _ in lines)):
-            on = (
-                f" on channel {touchpoint.channel!r}"
-                if lines.get(touchpoint.channel) and touchpoint.channel
-                else ""
-            )
+            several = lines.get(touchpoint.channel) and touchpoint.channel
+            on = f" on channel {touchpoint.channel!r}" if several else ""
             name.fail(
                 f"touchpoint {touchpoint.name!r} is listed twice{on}, first on line "
                 f"{next(iter(lines.values())).line}; its lines need a channel each"
@@ -253,9 +315,10 @@ def _touchpoints(
         touchpoints.append(touchpoint)
     if not touchpoints:
         entry.fail("list at least one touchpoint, for example {name: product page, stage: …}")
+    names = [t.name for t in touchpoints]
     for touchpoint, name in zip(touchpoints, found.values(), strict=True):
         told_apart = touchpoint.match is not None or "channel" in columns
-        if not told_apart and sum(t.name == touchpoint.name for t in touchpoints) > 1:
+        if not told_apart and names.count(touchpoint.name) > 1:
             name.fail(
                 f"touchpoint {touchpoint.name!r} has a line for each of several channels, but "
                 "nothing tells them apart: `columns` names no channel column, and it has no `match`"
@@ -263,30 +326,29 @@ def _touchpoints(
     return tuple(touchpoints)
 
 
-def _touchpoint(item: Entry, stages: tuple[str, ...]) -> Touchpoint:
-    keys = item.keys(f.name for f in fields(Touchpoint))
-    given: dict[str, Any] = {"name": item.need("name").text()}
-    for key, entry in keys.items():
-        if key == "stage":
-            given[key] = entry.one_of(stages)
-        elif key == "initiated_by":
-            given[key] = entry.one_of(INITIATORS)
-        elif key == "match":
-            given[key] = _patterns(entry)
-        elif key == "kind":
-            given[key] = entry.one_of(KINDS)
-        elif key in ("repeatable", "assisted", "self_service", "completes"):
-            given[key] = entry.flag()
-        elif key == "opening_hours":
-            given[key] = read_opening_hours(entry)
-        else:
-            given[key] = entry.text()
-    return Touchpoint(**given)
+def _touchpoint(item: Entry, stages: tuple[str, ...] | None) -> Touchpoint:
+    """Read a touchpoint; `stages` None: the map lists none."""
+
+    def stage(entry: Entry) -> str:
+        if stages is None:
+            entry.fail("the key 'stages' is missing: list the stages in their order")
+        return entry.one_of(stages)
+
+    readers: dict[str, Reader] = dict.fromkeys((f.name for f in fields(Touchpoint)), Entry.text)
+    flags = ("repeatable", "assisted", "self_service", "completes")
+    readers |= dict.fromkeys(flags, Entry.flag)
+    readers |= {
+        "stage": stage,
+        "initiated_by": lambda e: e.one_of(INITIATORS),
+        "match": _patterns,
+        "kind": lambda e: e.one_of(KINDS),
+        "opening_hours": read_opening_hours,
+    }
+    read = _record(Touchpoint, item, readers, ("name",))
+    return read if stages is not None else replace(read, stage=ONE_STAGE)
 
 
-def _patterns(entry: Entry | None) -> dict[str, str] | None:
-    if entry is None:
-        return None
+def _patterns(entry: Entry) -> dict[str, str]:
     patterns = {column: value.pattern() for column, value in entry.keys(None).items()}
     if not patterns:
         entry.fail(
@@ -295,85 +357,73 @@ def _patterns(entry: Entry | None) -> dict[str, str] | None:
     return patterns
 
 
-def _rating_scales(several: Entry | None, one: Entry | None) -> tuple[RatingScale, ...]:
-    if several is not None and one is not None:
-        one.fail("write either `rating_scale` or `rating_scales`, not both")
-    entries = list(several.items()) if several is not None else [one] if one is not None else []
+def _rating_scales(entries: Mapping[str, Entry]) -> tuple[RatingScale, ...]:
+    one = [entries[key] for key in ("rating_scale",) if key in entries]
+    if one and "rating_scales" in entries:
+        one[0].fail("write either `rating_scale` or `rating_scales`, not both")
     scales: dict[str, RatingScale] = {}
-    for entry in entries:
-        entry.keys(("name", "min", "max"))
-        name, low, high = (entry.need(key) for key in ("name", "min", "max"))
-        scale = RatingScale(name.text(), low.number(), high.number())
+    readers: dict[str, Reader] = {"name": Entry.text, "min": Entry.number, "max": Entry.number}
+    for entry in entries["rating_scales"].items() if "rating_scales" in entries else one:
+        scale = _record(RatingScale, entry, readers, readers)
         if scale.min >= scale.max:
             entry.fail(f"min ({scale.min:g}) must be below max ({scale.max:g})")
         if scale.name in scales:
-            name.fail(f"scale {scale.name!r} is listed twice")
+            entry.need("name").fail(f"scale {scale.name!r} is listed twice")
         scales[scale.name] = scale
     return tuple(scales.values())
 
 
-def _journey(entry: Entry | None, names: list[str]) -> JourneyRule:
-    if entry is None:
-        return JourneyRule()
-    keys = entry.keys(f.name for f in fields(JourneyRule))
-    rule: dict[str, Any] = {}
-    for key in ("gap", "robot_pace"):
-        if key in keys:
-            rule[key] = _duration(keys[key])
-    for key in ("goal", "lost"):
-        if key in keys:
-            touchpoints = keys[key].items(or_one=True)
-            rule[key] = tuple(dict.fromkeys(t.one_of(names, "touchpoint") for t in touchpoints))
-    both = [name for name in rule.get("goal", ()) if name in rule.get("lost", ())]
-    if both:
-        keys["lost"].fail(f"{both[0]!r} is a goal and cannot be a loss too")
-    if "restart" in keys:
-        rule["restart"] = keys["restart"].flag()
-    if "max_contacts_per_day" in keys:
-        rule["max_contacts_per_day"] = keys["max_contacts_per_day"].whole(low=1)
-    return JourneyRule(**rule)
+def _journey(entry: Entry, names: list[str]) -> JourneyRule:
+    def touchpoints(listed: Entry) -> tuple[str, ...]:
+        every = listed.items(or_one=True)
+        return tuple(dict.fromkeys(t.one_of(names, "touchpoint") for t in every))
+
+    readers: dict[str, Reader] = {
+        "gap": _duration,
+        "goal": touchpoints,
+        "lost": touchpoints,
+        "restart": Entry.flag,
+        "max_contacts_per_day": lambda e: e.whole(low=1),
+        "robot_pace": _duration,
+    }
+    rule = _record(JourneyRule, entry, readers)
+    if both := [name for name in rule.goal if name in rule.lost]:
+        entry.need("lost").fail(f"{both[0]!r} is a goal and cannot be a loss too")
+    return rule
 
 
-def _planned_handoffs(entry: Entry | None, names: list[str]) -> tuple[PlannedHandoff, ...]:
+def _planned_handoffs(entry: Entry, names: list[str]) -> tuple[PlannedHandoff, ...]:
+    def touchpoint(name: Entry) -> str:
+        return name.one_of(names, "touchpoint")
+
+    readers = {"source": touchpoint, "target": touchpoint, "deadline": _duration}
     planned: dict[tuple[str, str], PlannedHandoff] = {}
-    for item in entry.items() if entry is not None else ():
-        item.keys(("source", "target", "deadline"))
-        source = item.need("source").one_of(names, "touchpoint")
-        target = item.need("target").one_of(names, "touchpoint")
-        if (source, target) in planned:
-            item.fail(f"the handoff {source!r} → {target!r} is planned twice")
-        planned[source, target] = PlannedHandoff(source, target, _duration(item.need("deadline")))
+    for item in entry.items():
+        handoff = _record(PlannedHandoff, item, readers, readers)
+        if (handoff.source, handoff.target) in planned:
+            item.fail(f"the handoff {handoff.source!r} → {handoff.target!r} is planned twice")
+        planned[handoff.source, handoff.target] = handoff
     return tuple(planned.values())
 
 
-def _environment(entry: Entry | None) -> tuple[EnvironmentTable, ...]:
-    tables = []
-    for item in entry.items() if entry is not None else ():
-        given = item.keys(("table", "day", "place", "columns", "holidays"))
-        if ("table" in given) == ("holidays" in given) or ("holidays" in given and len(given) > 1):
-            item.fail("name a `table` with its `day`, or `holidays` alone")
-        if "holidays" in given:
-            tables.append(EnvironmentTable(holidays=given["holidays"].text()))
-            continue
-        place = given["place"].keys(None, filled=True) if "place" in given else {}
-        if "place" in given and len(place) != 1:
-            given["place"].fail("write one pair, such as {store: branch}")
-        tables.append(
-            EnvironmentTable(
-                table=given["table"].text(),
-                day=given["day"].text() if "day" in given else "day",
-                place=next(((name, column.text()) for name, column in place.items()), None),
-                columns=read_names(given.get("columns")),
-            )
-        )
-    return tuple(tables)
+def _environment(item: Entry) -> EnvironmentTable:
+    def place(entry: Entry) -> tuple[str, str]:
+        pairs = list(_text_by_name(entry).items())
+        if len(pairs) != 1:
+            entry.fail("write one pair, such as {store: branch}")
+        return pairs[0]
+
+    readers: dict[str, Reader] = dict.fromkeys(("table", "day", "holidays"), Entry.text)
+    readers |= {"place": place, "columns": _names}
+    given = item.keys(readers)
+    if ("table" in given) == ("holidays" in given) or ("holidays" in given and len(given) > 1):
+        item.fail("name a `table` with its `day`, or `holidays` alone")
+    return _record(EnvironmentTable, item, readers)
 
 
 def _hours_by_channel(
-    entry: Entry | None, touchpoints: tuple[Touchpoint, ...], columns: Mapping[str, str]
+    entry: Entry, touchpoints: tuple[Touchpoint, ...], columns: Mapping[str, str]
 ) -> dict[str, OpeningHours]:
-    if entry is None:
-        return {}
     # a log with a column of channels may name others than the map
     known = list(dict.fromkeys(t.channel for t in touchpoints if t.channel is not None))
     given = entry.keys(None, filled=True)
@@ -393,24 +443,14 @@ def _duration(entry: Entry) -> timedelta:
     return duration
 
 
-def _zone(entry: Entry | None) -> str | None:
-    if entry is None:
-        return None
+def _zone(entry: Entry) -> str:
     name = entry.text()
     if name not in available_timezones():
         entry.unknown(name, sorted(available_timezones()), "time zone", "Europe/Berlin")
     return name
 
 
-def _texts(entry: Entry | None) -> tuple[str, ...]:
-    if entry is None:
-        return ()
-    return tuple(dict.fromkeys(item.text() for item in entry.items(or_one=True)))
-
-
-def _time_format(entry: Entry | None) -> str | tuple[str, ...] | None:
-    if entry is None:
-        return None
+def _time_format(entry: Entry) -> str | tuple[str, ...] | None:
     formats = []
     for item in entry.items(or_one=True):
         written = item.text()
@@ -423,10 +463,8 @@ def _time_format(entry: Entry | None) -> str | tuple[str, ...] | None:
     return formats[0] if len(formats) == 1 else tuple(formats) or None
 
 
-def _instant(entry: Entry | None, zone: str | None, *, end_of_day: bool = False) -> datetime | None:
+def _instant(entry: Entry, zone: str | None, *, end_of_day: bool = False) -> datetime:
     """Read an instant, UTC; a date alone means its start, or with `end_of_day` its end."""
-    if entry is None:
-        return None
     written = entry.text()
     try:
         instant = datetime.fromisoformat(written)

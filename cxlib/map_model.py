@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from cxlib.map_reading import Reading
-from cxlib.map_shapes import Join, Unpivot
 from cxlib.opening_hours import ALWAYS, Calendar, OpeningHours
 
 __all__ = [
@@ -24,12 +22,16 @@ __all__ = [
     "PERIODS",
     "TIME_FORMATS",
     "BesideTheLog",
+    "EnvironmentTable",
+    "Join",
     "JourneyMap",
     "JourneyRule",
     "Period",
     "PlannedHandoff",
     "RatingScale",
+    "Reading",
     "Touchpoint",
+    "Unpivot",
     "format_duration",
     "parse_duration",
 ]
@@ -71,14 +73,81 @@ SETS = {"environment": "environment.", "segments": "segment."}
 RATING_COLUMNS = ("customer", "rated_at", "rating", "scale", "touchpoint", "comment")
 """Our names of columns in a table of ratings."""
 
-CUSTOMER_COLUMNS = ("customer",)
-"""Our names of columns in a table of customers; every other column is a segment."""
-
 KINDS = ("marketing", "product", "purchase", "delivery", "service")
 """Closed list of what a touchpoint is for (`Touchpoint.kind`)."""
 
-MAX_STAGES = 250
-"""Stages are stored in one byte, with a few values kept for 'none'."""
+ONE_STAGE = "journey"
+"""The stage of all touchpoints of a map that names none."""
+
+FILE = "(file)"
+"""Column that every log has: the name of the file, without what says its kind."""
+
+STEP, STEP_AT, STEP_ORDER = "(step)", "(step time)", "(step order)"
+"""Columns that `unpivot` makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A table of attributes, one row for each value of its key.
+
+    Parameters
+    ----------
+    table
+        Name of its file, with or without what says its kind; ``*`` stands for anything.
+    by
+        Column of the table by the column of the log that holds the same values.
+    """
+
+    table: str
+    by: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpivot:
+    """A row of a wide table as one contact for each step it went through.
+
+    The contacts have columns ``(step)``, ``(step order)``, counted from 1, and with `times`
+    ``(step time)``.
+
+    Parameters
+    ----------
+    times
+        By step, the column that says when it was; empty: the step was not taken.
+    flags
+        By step, the column that says whether it was: 1, true, yes, x or a count.
+    """
+
+    times: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the files of a log are to be read, where that is not found out or not well.
+
+    Parameters
+    ----------
+    separator, encoding
+        Of text files.
+    skip_lines
+        Lines above the header.
+    comment
+        What a line begins with that is no row.
+    decimal
+        The decimal mark of numbers, ``"."`` or ``","``.
+    sheet
+        Sheets of a workbook, by name; ``"*"`` for all.
+    records
+        Dotted path of the list that holds the contacts, in JSON: one contact for each element.
+    """
+
+    separator: str | None = None
+    encoding: str | None = None
+    skip_lines: int | None = None
+    comment: str | None = None
+    decimal: str | None = None
+    sheet: tuple[str, ...] = ()
+    records: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +247,7 @@ class BesideTheLog:
     Parameters
     ----------
     columns
-        The table's column by our name (`RATING_COLUMNS`, `CUSTOMER_COLUMNS`).
+        The table's column by our name (`RATING_COLUMNS`; of customers: customer).
     time_format, time_zone
         Of its times, as at `JourneyMap`; None: as in the log.
     scale
@@ -226,9 +295,9 @@ class EnvironmentTable:
     holidays: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JourneyMap:
-    """A checked journey map; see `read_journey_map`.
+    """A checked journey map; see `read_journey_map`. Its fields stand in the order of the file.
 
     Parameters
     ----------
@@ -239,7 +308,7 @@ class JourneyMap:
     ratings, customers
         How the tables beside the log call their columns.
     join, unpivot, one_per
-        What to do with a log that is not one row for each contact (`cxlib.map_shapes`): tables of
+        What to do with a log that is not one row for each contact (`Join`, `Unpivot`): tables of
         attributes to add, steps of a wide table, columns of which each value is one contact.
     ties_as_listed
         Whether contacts at one instant come in the order in which the map lists the touchpoints,
@@ -275,34 +344,34 @@ class JourneyMap:
         lower case, the others as the map writes them.
     """
 
+    version: int = 1
     name: str
-    stages: tuple[str, ...]
-    touchpoints: tuple[Touchpoint, ...]
+    reading: Reading = field(default_factory=Reading)
     columns: Mapping[str, str] = field(default_factory=dict)
     other_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    ratings: BesideTheLog = field(default_factory=BesideTheLog)
-    customers: BesideTheLog = field(default_factory=BesideTheLog)
-    join: tuple[Join, ...] = ()
-    unpivot: Unpivot | None = None
-    one_per: tuple[str, ...] = ()
-    ties_as_listed: bool = False
-    version: int = 1
+    not_a_customer: tuple[str, ...] = ()
+    fold_case: bool = False
     time_zone: str | None = None
     time_format: str | tuple[str, ...] | None = None
     earliest: datetime | None = None
     latest: datetime | None = None
     keep: Mapping[str, str] = field(default_factory=dict)
+    join: tuple[Join, ...] = ()
+    one_per: tuple[str, ...] = ()
+    unpivot: Unpivot | None = None
+    ties_as_listed: bool = False
+    ratings: BesideTheLog = field(default_factory=BesideTheLog)
+    customers: BesideTheLog = field(default_factory=BesideTheLog)
     rating_scales: tuple[RatingScale, ...] = ()
     environment: tuple[EnvironmentTable, ...] = ()
     journey: JourneyRule = field(default_factory=JourneyRule)
+    opening_hours: Mapping[str, OpeningHours] = field(default_factory=dict)
+    closed_dates: tuple[date, ...] = ()
+    stages: tuple[str, ...]
+    touchpoints: tuple[Touchpoint, ...]
     planned_handoffs: tuple[PlannedHandoff, ...] = ()
     period: Period | None = None
     observed_until: datetime | None = None
-    opening_hours: Mapping[str, OpeningHours] = field(default_factory=dict)
-    closed_dates: tuple[date, ...] = ()
-    reading: Reading = field(default_factory=Reading)
-    not_a_customer: tuple[str, ...] = ()
-    fold_case: bool = False
     path: Path | None = field(default=None, compare=False)
 
     @property
@@ -445,23 +514,13 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if not hasattr(value, "__dataclass_fields__"):
         return value
-    order = [f.name for f in fields(value) if f.name != "path"]
+    plain = {f.name: getattr(value, f.name) for f in fields(value)}
     if isinstance(value, EnvironmentTable) and value.place is not None:
-        return _plain(replace(value, place=None)) | {"place": dict([value.place])}
+        plain["place"] = dict([value.place])
     if isinstance(value, JourneyMap):
-        order = [
-            "version", "name", "reading", "columns", "not_a_customer", "fold_case", "time_zone",
-            "time_format", "earliest", "latest", "keep", "join", "one_per", "unpivot",
-            "ties_as_listed", "ratings", "customers", "rating_scales", "environment", "journey",
-            "opening_hours",
-            "closed_dates", "stages", "touchpoints", "planned_handoffs", "period",
-            "observed_until",
-        ]  # fmt: skip
+        plain |= {"columns": _plain_columns(value), "other_names": {}, "path": None}
     blank: tuple[Any, ...] = (None, (), {}, JourneyRule(), BesideTheLog(), Reading())
-    plain = {name: getattr(value, name) for name in order}
     defaults = {f.name: f.default for f in fields(value)}
-    if isinstance(value, JourneyMap):
-        plain["columns"] = _plain_columns(value)
     return {
         name: _plain(v)
         for name, v in plain.items()

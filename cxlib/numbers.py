@@ -252,6 +252,18 @@ def instant(value: datetime | None) -> str:
     return MISSING if value is None else f"{day(value)}, {value:%H:%M}"
 
 
+def sentence_case(text: str) -> str:
+    """Begin a sentence with a capital, unless its first word is a name written in its own way.
+
+    Examples
+    --------
+    >>> sentence_case("till loses 80 customers"), sentence_case("iPhone app is slow")
+    ('Till loses 80 customers', 'iPhone app is slow')
+    """
+    first = text.split(maxsplit=1)[:1]
+    return text[:1].upper() + text[1:] if first and first[0].islower() else text
+
+
 def plural(count: float, one: str, many: str | None = None) -> str:
     """Write a count with its noun: ``1 customer``, ``1,240 customers``.
 

@@ -320,8 +320,8 @@ def distinct_customers(
     reach = chosen.reach.filter((pl.col("level") == level) & ((before < since) | (before == NONE)))
     key = reach["key"].to_numpy()
     if level == "stage":
-        key = np.minimum(key, len(chosen.stage_names))
-    if together:
+        key = np.minimum(key, len(chosen.stage_names) + chosen.parts - 1)
+    if together and in_one_channel:
         key = np.zeros(len(reach), dtype=np.int64)
     kept = key < cells
     return dense_counts({"cell": (key[kept], cells)}, reach["customers"].to_numpy()[kept])

@@ -20,7 +20,7 @@ from cxlib.errors import UnknownNameError
 from cxlib.segments import DIMENSION, dimension_values, segment_names
 from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
-from cxlib.store.walk import Scope, changes, follow_contacts, open_waits
+from cxlib.store.walk import Scope, around, changes, follow_contacts, open_waits
 
 __all__ = [
     "GROUPS",
@@ -29,6 +29,7 @@ __all__ = [
     "Journeys",
     "choose_contacts",
     "environment_column",
+    "meets_finding",
     "name_groups",
     "name_places",
     "read_contacts",
@@ -251,6 +252,54 @@ def name_groups(workspace: Workspace, rows: pl.DataFrame, by: str) -> tuple[list
 def environment_column(by: str) -> str:
     """Name of the store's column of an environment, given with or without what it begins with."""
     return by if by.startswith(ENVIRONMENT) else ENVIRONMENT + by
+
+
+def meets_finding(workspace: Workspace, found: pl.DataFrame) -> pl.Series:
+    """Of each contact of the store: whether it lies where, when and in the group of a finding.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    found
+        Findings (``cx.find_breaks(workspace).found``): source_place, target_place, group, value,
+        since, affected_until. Those about whole stages are left out: nearly all would meet them.
+    """
+    columns = workspace.store().collect_schema().names()
+    kept = [c for c in columns if c.startswith(ENVIRONMENT)]
+    rows = (
+        workspace.store()
+        .select("occurred_at", "place", "journey", "segment", "period", *kept)
+        .collect()
+    )
+    before, place = around("place", -1), pl.col("place").cast(pl.Int64)
+    here = rows.select(
+        place=place,
+        previous=pl.when(~changes("journey")).then(before.cast(pl.Int64)),
+        day=pl.col("occurred_at").dt.date(),
+    )
+    rows = rows.with_columns(here["previous"])
+    met = pl.col("place") < 0  # none
+    groups: dict[str, pl.Series] = {}
+    for row in found.filter(pl.col("source_place") >= 0).iter_rows(named=True):
+        source, target = pl.lit(row["source_place"]), pl.lit(row["target_place"])
+        if row["target_place"] < 0:
+            there = pl.col("place") == source
+        else:
+            there = (pl.col("previous") == source) & (pl.col("place") == target)
+        if row["since"] is not None:
+            there &= pl.col("day") >= row["since"]
+        if row["affected_until"] is not None:
+            there &= pl.col("day") < row["affected_until"]
+        if (by := row["group"]) is not None:
+            if by not in groups:
+                names, number = name_groups(workspace, rows, by)
+                groups[by] = number.replace_strict(
+                    range(len(names)), names, return_dtype=pl.String, default=None
+                )
+            there &= pl.lit(groups[by] == str(row["value"])).fill_null(False)
+        met |= there.fill_null(False)
+    return here.select(met=met).to_series()
 
 
 def _place_names(places: pl.DataFrame) -> pl.Series:

@@ -34,14 +34,16 @@ the last bin of ``steps``, after all that could come before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from cxlib.bins import BIN_EDGES, bin_of
 from cxlib.errors import InputError
@@ -66,8 +68,10 @@ __all__ = [
     "TABLES",
     "Selection",
     "Summary",
+    "beside",
     "bin_of",
     "channel_names",
+    "part_and_name",
     "merge_summaries",
     "summarise",
 ]
@@ -88,6 +92,14 @@ class Summary:
     reach: pl.DataFrame
     starts: pl.DataFrame
     stages: pl.DataFrame
+    parts: int = 1
+    """How many parts of a log lie beside one another in it (see `beside`)."""
+
+    @property
+    def part_of(self) -> NDArray[np.int64]:
+        """The part that each place is in."""
+        places = len(self.places)
+        return np.arange(places) // max(places // self.parts, 1)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -141,7 +153,8 @@ class Summary:
         WorkspaceError
             When the folder holds no summary, or one that was counted otherwise.
         """
-        frames, about = read_tables(folder, TABLES, also=("places", "segments"))
+        read, about = read_tables(folder, TABLES, also=("places", "segments"))
+        frames: dict[str, Any] = {**read}
         gap = about["gap_seconds"]
         told = [date.fromisoformat(day) for day in about.get("days") or ()]
         days = (told[0], told[1]) if told else None
@@ -169,7 +182,7 @@ def summarise(workspace: Workspace, *, run: Run = count_here) -> Summary:
     """
     parts = run(workspace.bucket_files(), partial(count_bucket, scope=workspace.scope))
     # each part is sorted, and the bucket is the first key: no table has to be sorted as a whole
-    tables = {n: pl.concat([p[n] for p in parts]) for n in TABLES}
+    tables: dict[str, Any] = {n: pl.concat([p[n] for p in parts]) for n in TABLES}
     return Summary(
         places=workspace.places,
         segments=workspace.segments,
@@ -211,3 +224,90 @@ def merge_summaries(summaries: Sequence[Summary]) -> Summary:
         **frames,
     }
     return replace(summaries[0], **told)
+
+
+_MARK = "\x1f"
+"""Between the number of a part and a name in it."""
+
+
+def beside(parts: Sequence[Summary]) -> Summary:
+    """Put parts of one log beside one another, so that one measurement answers for all of them.
+
+    Each has its own places, stages and channels, named by the number of the part and what they are
+    called in the log (`part_and_name` takes that apart). Customers may be in several parts: only
+    measures that ask about places, stages and channels can be asked, and only for everything.
+
+    Parameters
+    ----------
+    parts
+        Of one summary, from `Summary.select`, each of a range of periods.
+    """
+    first, count = parts[0], len(parts)
+    places, stages, channels = len(first.places), len(first.stage_names), len(first.channels)
+
+    def put(table: str, move: Callable[[pl.DataFrame, int], dict[str, pl.Expr]]) -> pl.DataFrame:
+        frames = (getattr(part, table) for part in parts)
+        return pl.concat(f.with_columns(**move(f, n)) for n, f in enumerate(frames))
+
+    def place(number: int, column: str = "place") -> pl.Expr:
+        return pl.col(column).cast(pl.UInt32) + number * places
+
+    def stage(number: int, column: str) -> pl.Expr:
+        here = pl.col(column).cast(pl.UInt32)
+        return (
+            pl.when(here < stages).then(here + number * stages).otherwise(count * stages + number)
+        )
+
+    def key(number: int) -> pl.Expr:
+        here, level = pl.col("key").cast(pl.UInt32), pl.col("level").cast(pl.String)
+        return (
+            pl.when(level == "place")
+            .then(place(number, "key"))
+            .when(level == "stage")
+            .then(stage(number, "key"))
+            .when(level == "channel")
+            .then(here + number * channels)
+            .otherwise(number)
+        )
+
+    following = pl.col("next").cast(pl.UInt32)
+    return replace(
+        first,
+        places=put(
+            "places",
+            lambda _, n: {
+                "place": place(n),
+                "stage": _named(n, pl.col("stage")),
+                "channel": _named(n, pl.col("channel")),
+                "stage_index": stage(n, "stage_index"),
+            },
+        ),
+        stage_names=tuple(
+            f"{n:05d}{_MARK}{name}" for n in range(count) for name in first.stage_names
+        ),
+        steps=put(
+            "steps",
+            lambda _, n: {
+                "place": place(n),
+                "next": pl.when(following < DONE).then(following + n * places).otherwise(following),
+            },
+        ),
+        contacts=put("contacts", lambda _, n: {"place": place(n)}),
+        # of its periods everybody is counted in the first one seen: `select` has seen to that
+        reach=put(
+            "reach", lambda _, n: {"key": key(n), "previous_period": pl.lit(NONE, pl.UInt16)}
+        ),
+        starts=put("starts", lambda _, n: {"place": place(n)}),
+        stages=put("stages", lambda _, n: {"stage": stage(n, "stage")}),
+        parts=count,
+    )
+
+
+def _named(part: int, name: pl.Expr) -> pl.Expr:
+    return pl.lit(f"{part:05d}{_MARK}") + name
+
+
+def part_and_name(column: str) -> tuple[pl.Expr, pl.Expr]:
+    """Return the part, and the name in it, of a column of `beside`; other names stay."""
+    told = pl.col(column).str
+    return told.head(5).cast(pl.UInt32, strict=False), told.replace(rf"^\d{{5}}{_MARK}", "")

@@ -37,7 +37,7 @@ ROWS = (
 
 
 def sentence(source: str, target: str, signal: str) -> str:
-    return f"{source} → {target} is {signal} more than like handoffs (95 %: 1 to 2)"
+    return f"{source} → {target} is {signal} more than similar handoffs (95 %: 1 to 2)"
 
 
 def row_of(given: tuple[Any, ...]) -> dict[str, Any]:

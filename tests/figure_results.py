@@ -206,7 +206,6 @@ def paths() -> Paths:
         paths=5,
         others=3,
         others_journeys=300,
-        others_share=0.3,
         observed_until=UNTIL,
     )
 

@@ -33,9 +33,9 @@ GAP = timedelta(days=30)
 
 def journey_map(*, gap=GAP, goal=("pay",), lost=("refused",), restart=True, until=None):
     return JourneyMap(
-        "test",
-        STAGES,
-        TOUCHPOINTS,
+        name="test",
+        stages=STAGES,
+        touchpoints=TOUCHPOINTS,
         journey=JourneyRule(gap=gap, goal=goal, lost=lost, restart=restart),
         observed_until=until,
         period="month",

@@ -278,7 +278,7 @@ def test_selftest_reads_like_a_sentence(workspace):
     # a log so small that hardly a fault can be planted: what is not tested is said
     printed = cx("selftest", workspace, "--shuffles", 1)
     assert "on 1 shuffled copy of the log. With a fault: " in printed
-    assert "abandonment: none planted, because no handoff is both ordinary and large" in printed
+    assert "Customers leave: none planted, because no handoff is both ordinary and large" in printed
     assert "1 to 20" in cx("selftest", workspace, "--shuffles", 0, code=1)
 
 

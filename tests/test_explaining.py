@@ -22,7 +22,8 @@ def workspace(tmp_path_factory, log):
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
     """No goal, no gap, no loss, no ratings, one channel, and other stages."""
-    rule = JourneyMap("bare", ("in", "out"), (Touchpoint("ad", "in", "web"),))
+    lines = (Touchpoint("ad", "in", "web"),)
+    rule = JourneyMap(name="bare", stages=("in", "out"), touchpoints=lines)
     log = [contact(f"c{i}", day, "ad", "web") for i in range(4) for day in (0, 1)]
     return make_workspace(tmp_path_factory.mktemp("ws") / "bare", log, rule=rule)
 
@@ -92,7 +93,8 @@ def test_a_workspace_is_found_where_it_was_named(workspace, monkeypatch, tmp_pat
 )
 def test_stages_play_roles_by_name_then_by_the_goal_then_by_place(stages, goal_stage, roles):
     goal = (Touchpoint("pay", goal_stage),) if goal_stage else ()
-    rule = JourneyMap("x", stages, goal, journey=JourneyRule(goal=tuple(t.name for t in goal)))
+    journey = JourneyRule(goal=tuple(t.name for t in goal))
+    rule = JourneyMap(name="x", stages=stages, touchpoints=goal, journey=journey)
     if stages[0] == "Awareness":
         roles = ("Awareness", "exploration", "conversion", "")
     log = SimpleNamespace(journey_map=rule)

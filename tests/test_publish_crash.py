@@ -45,7 +45,7 @@ def test_a_crash_between_any_two_steps_leaves_a_whole_snapshot_served(
     workspace, monkeypatch, tmp_path, stride
 ):
     answered = {}  # measuring and protecting write nothing: once is enough
-    for name in ("measure_influence", "fold_rare_touchpoints", "_answer", "_protected"):
+    for name in ("measure_influence", "fold_rare_touchpoints", "ask", "_protected"):
         monkeypatch.setattr(write, name, remembered(answered, getattr(write, name)))
     before = Snapshot.open(workspace.path)
     shown = before.touchpoints().table

@@ -32,6 +32,7 @@ from cxlib.columns import (
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.publish import Snapshot, publish
 from cxlib.publish import rules as registry
+from cxlib.publish.asking import Answers, _numbered
 from cxlib.publish.rules import PUBLISHED, Published, derive_rules, measure_named
 from cxlib.publish.selections import Choices
 from cxlib.publish.write import _Log, _protected
@@ -150,11 +151,12 @@ def with_ends(name, estimate, low, high):
 def protected(log, *, adds_up=True) -> pl.DataFrame:
     """What would be published of a log: the rows of all selections."""
     measure = Published("toy", f"{__name__}:measure_toy", plain=("told",), adds_up=adds_up).derive()
-    exact = [answer(log, where.segment) for where in CHOICES.selections()]
+    found = [answer(log, where.segment) for where in CHOICES.selections()]
+    exact = Answers(found[0], {"table": _numbered([one.table for one in found], measure)}, {})
     whole = pl.DataFrame([HEAVY | {"cost": 210.0, "total": 9}])
     influence = SimpleNamespace(whole=whole, at=lambda *_: whole)
     scales = SimpleNamespace(journey_map=SimpleNamespace(rating_scales=(), rating_scale=None))
-    log_ = _Log(scales, None, influence, K)
+    log_ = _Log(scales, influence, K)
     return _protected(measure, "table", exact, log_, CHOICES)
 
 

@@ -81,7 +81,7 @@ def test_findings_of_all_grounds_are_published_in_rounded_words(safe):
 def test_what_is_described_is_said_from_rounded_numbers(safe):
     wait = safe["described"].row(0, named=True)
     assert (wait["n"] % BASE, wait["observed"]) == (0, 30.0)
-    assert wait["sentence"].startswith("product page → shop visit takes 30.0 hours (median; ")
+    assert wait["sentence"].startswith("product page → shop visit takes 30 hours (median; ")
     few = results.details().described.with_columns(customers=pl.lit(9))
     assert protect_details(results.details(described=few), k=K, spread=10.0)["described"].is_empty()
 

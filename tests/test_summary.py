@@ -253,6 +253,18 @@ def test_a_summary_of_another_version_is_counted_again(workspace):
     assert_frame_equal(workspace.summary().steps, expected)
 
 
+def test_a_changed_bit_in_any_file_of_a_summary_is_noticed_and_counted_again(workspace):
+    expected = workspace.summary().steps
+    for file in sorted((workspace.log_folder / "summary").iterdir()):
+        text = bytearray(file.read_bytes())
+        text[len(text) // 2] ^= 4
+        file.write_bytes(text)
+        with pytest.raises(WorkspaceError, match=r"damaged|not as it was written|another version"):
+            Summary.read(workspace.log_folder / "summary")
+        assert_frame_equal(workspace.summary().steps, expected)
+        Summary.read(workspace.log_folder / "summary")  # written anew
+
+
 @pytest.mark.parametrize(
     ("where", "error", "message"),
     [

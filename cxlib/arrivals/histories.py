@@ -1,6 +1,6 @@
 """Histories: what followed each contact, by day or week, segment and environment.
 
-The comparison with like handoffs needs no dates. Since when something is so, and for whom, does:
+The comparison with similar handoffs needs no dates. Since when something is so, and for whom, does:
 here every contact is counted once more, also the first ones (`NONE` for where they came from), by
 the *block* of days it falls in. Blocks are days in a log of up to `_DAYS` days, weeks in one of
 up to five years, and four weeks beyond that, so that a history has a few hundred points at most.

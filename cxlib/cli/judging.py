@@ -11,6 +11,7 @@ import typer
 from cxlib.cli.selecting import Asked, Json, WorkspaceFolder, about_a_part
 from cxlib.cli.terminal import as_records, print_json, print_table, say, working
 from cxlib.errors import InputError
+from cxlib.numbers import sentence_case
 
 if TYPE_CHECKING:
     from cxlib.fragmentation import SelfTest
@@ -30,7 +31,8 @@ def print_findings(
         typer.Option(metavar="GROUND", help="Only what this says: like, past, groups or plan."),
     ] = None,
     signal: Annotated[
-        list[str] | None, typer.Option(metavar="SIGNAL", help="Only this signal, such as delay.")
+        list[str] | None,
+        typer.Option(metavar="SIGNAL", help='Only this signal, such as "long wait".'),
     ] = None,
     described: Annotated[
         bool, typer.Option("--described", help="What there is to see beside findings.")
@@ -46,7 +48,9 @@ def print_findings(
 
     opened, where = asked.workspace, asked.where
     with working("Judging every handoff"):
-        found = measure_fragmentation(opened, where=where, grounds=ground, signals=signal)
+        found = measure_fragmentation(
+            opened, where=where, grounds=ground, signals=_names_of(signal)
+        )
     if asked.as_json:
         print_json(as_records(found.described) if described else found.to_dicts())
         return
@@ -63,10 +67,18 @@ def print_findings(
     shown = found.described if described or found.found.is_empty() else found.described.clear()
     if len(shown):
         print_table(
-            [{"kind": _spaced(r["kind"]), "described, not a finding": r["sentence"]}
+            [{"kind": _spaced(r["kind"]), "described, not a finding": sentence_case(r["sentence"])}
              for r in shown.iter_rows(named=True)],
             title="Described, not findings",
         )  # fmt: skip
+
+
+def _names_of(signals: list[str] | None) -> list[str] | None:
+    """Signals by name, whether named so (delay) or as people read them (long wait)."""
+    from cxlib.signals import SIGNALS
+
+    names = {SIGNALS[name].title: name for name in SIGNALS}
+    return None if signals is None else [names.get(signal, signal) for signal in signals]
 
 
 def _counted(findings: int) -> str:
@@ -75,9 +87,9 @@ def _counted(findings: int) -> str:
 
 def _finding_row(row: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "signal": _spaced(row["signal"]),
+        "signal": _title(row["signal"]),
         "ground": row["ground"],
-        "finding": row["sentence"],
+        "finding": sentence_case(row["sentence"]),
         "n": f"{row['n']:,}",
         "q": f"{row['q']:.1g}",
         "customers affected": f"{row['customers_affected']:,}",
@@ -125,11 +137,11 @@ def watch(
 def _watched_row(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "status": row["status"],
-        "signal": _spaced(row["signal"]),
+        "signal": _title(row["signal"]),
         "handoff": f"{row['source']} → {row['target']}",
         "before (95 %)": _measured(row["signal"], row, "before"),
         "since (95 %)": _measured(row["signal"], row, "since"),
-        "in words": row["sentence"],
+        "in words": sentence_case(row["sentence"]),
     }
 
 
@@ -186,12 +198,12 @@ def _notes(test: SelfTest) -> list[str]:
         for row in test.shuffled.iter_rows(named=True)
     ]
     missing = [
-        f"{_spaced(row['signal'])}: none planted, because {_bare(row['reason'])}"
+        f"{_title(row['signal'])}: none planted, because {_bare(row['reason'])}"
         for row in test.skipped.iter_rows(named=True)
     ]
     weak = test.planted.filter(~pl.col("found") & pl.col("covered"))["signal"]
     if len(weak):
-        names = ", ".join(_spaced(signal) for signal in weak)
+        names = ", ".join(_title(signal) for signal in weak)
         missing.append(
             f"Measured rightly and yet not found: {names}. A fault of this size does not stand out "
             "from how much handoffs of this log differ."
@@ -206,7 +218,7 @@ def _bare(reason: str) -> str:
 def _planted_row(row: Mapping[str, Any]) -> dict[str, str]:
     signal = row["signal"]
     return {
-        "fault planted": f"{_spaced(signal)}, {' '.join(_size(signal, row['size']))}",
+        "fault planted": f"{_title(signal)}, {' '.join(_size(signal, row['size']))}",
         "on": f"{row['source']} → {row['target']}",
         "cases": "–" if row["n"] is None else f"{row['n']:,}",
         "found": "yes" if row["found"] else "NO",
@@ -241,6 +253,13 @@ def _size(signal: str, value: float) -> tuple[str, str]:
     if family == "rating":
         return f"{-value:.1f}", "rating points lower"
     return f"{100 * value:.0f}", "points more"
+
+
+def _title(signal: str) -> str:
+    """Name a signal as the dashboards do."""
+    from cxlib.signals import signal_named
+
+    return signal_named(signal).title
 
 
 def _spaced(signal: str) -> str:

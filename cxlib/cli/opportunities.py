@@ -109,7 +109,7 @@ def print_what_if(
         str | None, typer.Option(metavar="SHARE", help="Of --mend: the share after mending.")
     ] = None,
     to_expected: Annotated[
-        bool, typer.Option("--to-expected", help="Of --mend: as like handoffs (the default).")
+        bool, typer.Option("--to-expected", help="Of --mend: as similar handoffs (the default).")
     ] = False,
     signal: Annotated[
         str | None, typer.Option(help="What is mended; the finding's, else abandonment.")

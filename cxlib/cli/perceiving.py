@@ -10,7 +10,7 @@ import typer
 from cxlib.cli.selecting import Asked, about_a_part
 from cxlib.cli.terminal import echo
 from cxlib.errors import InputError
-from cxlib.numbers import plural
+from cxlib.numbers import decimal, plural
 
 __all__ = ["print_comments", "print_perception", "print_preferences"]
 
@@ -40,6 +40,7 @@ _NOTES = {
     "when the log was read.",
     "Preferences": "Of contacts that customers begin. Prefer: more than half of a customer's, "
     "drawn to everybody's habits. Lift: points above the same customers' other answers.",
+    "AudienceOutcome": "Since the audience was drawn. Difference: of the addressed to the others.",
 }
 
 
@@ -99,24 +100,30 @@ def print_preferences(
         str | None, typer.Option(metavar="NAME", help="List who clearly prefers this one.")
     ] = None,
     to: Annotated[Path | None, typer.Option(help="CSV file for the audience.")] = None,
+    hold_back: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the audience, drawn by lot: not addressed.")
+    ] = 0.0,
+    came_of: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What came of an audience, instead.")
+    ] = None,
 ) -> None:
     """Print which channels or touchpoints customers prefer, by behaviour and by rating."""
+    from cxlib.audience import measure_audience, write_audience
     from cxlib.measures.preferences import list_audience, measure_preferences
-    from cxlib.tables import csv_text
 
     options: dict[str, Any] = {"of": of, "where": asked.where}
     if (audience is None) != (to is None):
         raise InputError("an audience goes to a file: give both --audience NAME and --to FILE")
+    if came_of is not None:
+        _print(measure_audience(asked.workspace, file=came_of), asked, "group")
+        return
     if audience is None or to is None:
         _print(measure_preferences(asked.workspace, **options), asked, "group")
         return
     listed = list_audience(asked.workspace, audience, **options)
-    try:
-        with to.open("x", encoding="utf-8", newline="") as file:
-            file.write(csv_text(listed))
-    except FileExistsError:
-        raise InputError(f"{to} exists; name another file") from None
-    echo(f"{to}: {plural(len(listed), 'customer')} who clearly prefer {audience}, by their ids")
+    n = write_audience(asked.workspace, listed, to, name=audience, hold_back=hold_back)
+    held = f"; {decimal(len(listed) - n)} held back by lot" if n < len(listed) else ""
+    echo(f"{to}: {plural(n, 'customer')} who clearly prefer {audience}, by their ids{held}")
 
 
 def _print(found: Any, asked: Asked, by: str) -> None:

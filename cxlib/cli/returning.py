@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxlib.cli.selecting import Asked, about_a_part
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["print_drivers", "print_loyalty"]
 
@@ -16,7 +19,7 @@ def print_loyalty(asked: Asked) -> None:
 
     from cxlib.measures.loyalty import measure_loyalty
 
-    found = measure_loyalty(asked.workspace, where=asked.where)
+    found = measure_loyalty(asked.workspace, findings=_findings(asked), where=asked.where)
     asked.show(
         found,
         "who comes back",
@@ -25,7 +28,7 @@ def print_loyalty(asked: Asked) -> None:
         note=[
             "Days after the first journey (return) or the first goal (repeat_goal); who has not "
             f"come back is followed to {found.observed_until:%Y-%m-%d}. Differences are to all "
-            "other customers. --json has all days.",
+            "other customers, of findings to their like. --json has all days.",
             *found.sentences(),
         ],
     )
@@ -36,7 +39,7 @@ def print_drivers(asked: Asked) -> None:
     """Print what goes with ratings and with coming back: kinds of contact, waits, repeats."""
     from cxlib.measures.drivers import measure_drivers
 
-    found = measure_drivers(asked.workspace, where=asked.where)
+    found = measure_drivers(asked.workspace, findings=_findings(asked), where=asked.where)
     asked.show(
         found,
         "what goes with ratings and with coming back",
@@ -47,6 +50,12 @@ def print_drivers(asked: Asked) -> None:
             *found.sentences(),
         ],
     )
+
+
+def _findings(asked: Asked) -> pl.DataFrame:
+    from cxlib.fragmentation import measure_fragmentation
+
+    return measure_fragmentation(asked.workspace, where=asked.where).found
 
 
 def _in_order(found: Any, order: list[str]) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 import typer
 
+from cxlib.numbers import sentence_case
 from cxlib.tables import Written, as_records, plain
 from cxlib.visible import escape_json, visible
 
@@ -114,7 +115,7 @@ def print_written(
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDE)
-    console.print(Text(visible(title)))
+    console.print(Text(visible(sentence_case(title))))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     shown, left_out = _columns_that_fit(written, written.rows[:most], console.width)
     for column in shown:
@@ -135,7 +136,7 @@ def print_written(
         named = visible(", ".join(written.headings[column] for column in left_out))
         console.print(Text(f"too wide for this terminal: {named}; --json prints all"))
     for line in [note] if isinstance(note, str) else note:
-        console.print(Text(visible(line)))
+        console.print(Text(visible(sentence_case(line))))
 
 
 def _columns_that_fit(

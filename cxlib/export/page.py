@@ -9,23 +9,24 @@ import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from html import escape
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import ipywidgets as widgets
+from markupsafe import Markup
 
 from cxlib.export import texts
-from cxlib.export.recording import Choice, Recording, Slot, is_hidden, is_own, walk
+from cxlib.export.recording import Recording, Slot, is_hidden, is_own, walk
 from cxlib.publish import Snapshot
 from cxlib.serve.texts import DARK_COLOURS, LIGHT_COLOURS, SITE
 from cxlib.views.shared.figure_widget import plotly_script
+from cxlib.views.shared.templates import environment
 
 __all__ = ["write_page", "write_recording"]
 
 _SHARED = Path(str(files("cxlib.serve"))) / "jupyter" / "voila" / "templates" / "cx" / "static"
+_HERE = Path(__file__).parent
 _HEADING = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
 
 
@@ -41,25 +42,25 @@ def write_page(recording: Recording, snapshot: Snapshot, *, view: str) -> str:
     view
         Name of the dashboard.
     """
-    panel = recording.panel.widget
-    script = _script(recording)
-    paragraphs = [f"<p>{escape(line)}</p>" for line in texts.about(snapshot)]
-    return Template((files("cxlib.export") / "page.html").read_text("utf-8")).substitute(
-        policy=_policy(script),
-        title=_title(recording) or view,
+    panel, script = recording.panel.widget, _script(recording)
+    numbers = {id(widget): number for number, widget in enumerate(walk(panel))}
+    template = environment().from_string(_read(_HERE / "page.html"))
+    return template.render(
+        policy=Markup(_policy(script)),
+        title=Markup(_title(recording)) or view,
         site=SITE,
-        style=_read(_SHARED / "cx.css") + _read(Path(__file__).parent / "export.css"),
-        published=escape(snapshot.line()),
+        style=Markup(_read(_SHARED / "cx.css") + _read(_HERE / "export.css")),
+        published=snapshot.line(),
         light=LIGHT_COLOURS,
         dark=DARK_COLOURS,
         failed=texts.FAILED,
         no_script=texts.NO_SCRIPT,
-        first_paint=snapshot.first_paint(view) or "",
-        panel=_Skeleton(recording).write(panel),
-        about="\n".join(paragraphs),
-        recording=_packed(write_recording(recording).encode()),
-        plotly=_packed_plotly(),
-        script=script,
+        first_paint=Markup(snapshot.first_paint(view) or ""),
+        panel=_part(panel, recording, numbers),
+        about=texts.about(snapshot),
+        recording=Markup(_packed(write_recording(recording).encode())),
+        plotly=Markup(_packed_plotly()),
+        script=Markup(script),
     )
 
 
@@ -80,12 +81,8 @@ def _policy(script: str) -> str:
 
 
 def _title(recording: Recording) -> str:
-    said = (_HEADING.search(w.value) for w in walk(recording.panel.widget) if _is_text(w))
-    return next((found.group(1) for found in said if found), "")
-
-
-def _is_text(widget: widgets.Widget) -> bool:
-    return isinstance(widget, widgets.HTML)
+    shown = [w for w in walk(recording.panel.widget) if isinstance(w, widgets.HTML)]
+    return next((m.group(1) for w in shown if (m := _HEADING.search(w.value))), "")
 
 
 def _read(path: Path) -> str:
@@ -120,56 +117,31 @@ def _script(recording: Recording) -> str:
     )
 
 
-class _Skeleton:
-    """Writes the widgets of a dashboard as plain HTML, in the classes its style sheet knows."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._numbers = {id(w): n for n, w in enumerate(walk(recording.panel.widget))}
-        self._choices = {choice.number: choice for choice in recording.choices}
-        self._together = recording.together
-
-    def write(self, widget: widgets.Widget) -> str:
-        """Write a widget and all within it."""
-        number = self._numbers[id(widget)]
-        kind, contents = self._contents(widget, number)
-        classes = " ".join(escape(c) for c in (*kind.split(), *widget._dom_classes))
-        own = f' data-kind="{type(widget).__name__}"' if is_own(widget) else ""
-        hidden = " hidden" if is_hidden(widget) else ""
-        note = self._note() if "cx-filters" in widget._dom_classes else ""
-        return f'<div class="{classes}" data-widget="{number}"{own}{hidden}>{contents}</div>{note}'
-
-    def _note(self) -> str:
-        """Say that filters apply one at a time, where they do."""
-        names = [c.widget.description for c in self._choices.values() if c.is_filter]
-        if self._together:
-            return ""
-        filters = f"{', '.join(names[:-1])} and {names[-1]}"
-        return f'<p class="cx-one-at-a-time">{texts.ONE_AT_A_TIME.format(filters=filters)}</p>'
-
-    def _contents(self, widget: widgets.Widget, number: int) -> tuple[str, str]:
-        if isinstance(widget, widgets.HTML):
-            return "widget-html", f'<div class="widget-html-content">{widget.value}</div>'
-        if isinstance(widget, widgets.Box):
-            below = "".join(self.write(child) for child in widget.children)
-            return "", below
-        if number in self._choices and not is_own(widget):
-            return "widget-dropdown", _select(self._choices[number])
-        # What has one option only, or is a widget of ours, which fills its place by itself.
-        return "", ""
+def _part(widget: widgets.Widget, recording: Recording, numbers: dict[int, int]) -> dict[str, Any]:
+    """Return what the template writes of a widget, in the classes that the style sheet knows."""
+    choices = {choice.number: choice for choice in recording.choices}
+    number = numbers[id(widget)]
+    is_html = isinstance(widget, widgets.HTML)
+    # What has one option only, or is a widget of ours, fills its place by itself.
+    choice = choices.get(number) if not is_own(widget) else None
+    kind = "widget-html" if is_html else "widget-dropdown" if choice else ""
+    return {
+        "number": number,
+        "classes": " ".join(filter(None, (kind, *widget._dom_classes))),
+        "kind": type(widget).__name__ if is_own(widget) else None,
+        "hidden": is_hidden(widget),
+        "html": Markup(widget.value) if is_html else None,  # written by the dashboard
+        "children": [_part(w, recording, numbers) for w in getattr(widget, "children", ())],
+        "choice": choice,
+        "note": _note(recording) if "cx-filters" in widget._dom_classes else None,
+    }
 
 
-def _select(choice: Choice) -> str:
-    """Write a choice; a range of periods is chosen from a list of all ranges."""
-    name = f"cx-choice-{choice.number}"
-    options = "".join(
-        f'<option value="{escape(key)}"{" selected" if key == choice.chosen else ""}>'
-        f"{escape(label)}</option>"
-        for key, label in choice.options.items()
-    )
-    return (
-        f'<label class="widget-label" for="{name}">{escape(choice.widget.description)}</label>'
-        f'<select id="{name}" autocomplete="off">{options}</select>'
-    )
+def _note(recording: Recording) -> str | None:
+    """Say that filters apply one at a time, where they do."""
+    *names, last = [c.widget.description for c in recording.choices if c.is_filter] or [""]
+    filters = f"{', '.join(names)} and {last}"
+    return None if recording.together else texts.ONE_AT_A_TIME.format(filters=filters)
 
 
 def write_recording(recording: Recording) -> str:

@@ -17,8 +17,8 @@ import ipywidgets as widgets
 
 from cxlib.errors import CxError
 from cxlib.export.nodes import Nodes
+from cxlib.figures.map_labels import place_key
 from cxlib.figures.map_layout import Place
-from cxlib.figures.map_traces import place_key
 from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import ALL
 from cxlib.views.shared.widgets import ChoiceList

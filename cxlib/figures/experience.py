@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.rows import Part, Span, add_bars, add_points, add_splits, new_rows
+from cxlib.figures.rows import Part, Span, add_points, add_splits, new_rows
 from cxlib.figures.theme import theme_named
 from cxlib.figures.wording import based_on
 from cxlib.markup import plotly_text
-from cxlib.numbers import decimal, plural, rating, share
+from cxlib.numbers import answered, decimal, plural, rating, share
 
 if TYPE_CHECKING:
     from cxlib.measures.experience import ExperienceCurve, Spectrum
@@ -42,29 +42,23 @@ def plot_experience_curve(result: ExperienceCurve, *, title: str | None = None) 
     several = result.table["scale"].n_unique() > 1
     figure = new_rows(
         [f"{row['scale']}: {row['touchpoint']}" if several else row["touchpoint"] for row in rows],
-        [("mean of the answers", 1.6), ("answers", 1.0)],
+        [("mean of the answers", 1.0)],
         theme=theme,
         title=sentence if title is None else title,
         subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer")),
         alt=sentence,
     )
-    hovers = [_hover(row) for row in rows]
     add_points(
         figure,
         [Span(*(row[f"mean{end}"] for end in _ENDS)) for row in rows],
-        [rating(*(row[f"mean{end}"] for end in _ENDS)) for row in rows],
+        [
+            f"{rating(*(row[f'mean{end}'] for end in _ENDS))}, n = {decimal(row['n'])}"
+            for row in rows
+        ],
         column=1,
         theme=theme,
-        hovers=hovers,
-    )
-    add_bars(
-        figure,
-        [Span(row["n"]) for row in rows],
-        [f"{decimal(row['n'])} ({share(row['response'])} answered)" for row in rows],
-        column=2,
-        colours=[theme.flow] * len(rows),
-        theme=theme,
-        hovers=hovers,
+        hovers=[_hover(row) for row in rows],
+        aside=True,
     )
     return figure
 
@@ -124,7 +118,8 @@ def _hover(row: Mapping[str, Any]) -> str:
     return "<br>".join(
         [
             f"<b>{plotly_text(row['touchpoint'])}</b>",
-            f"{plural(row['n'], 'answer')} of {plural(row['customers'], 'customer')}",
+            f"{plural(row['n'], 'answer')} of {plural(row['customers'], 'customer')}"
+            f"{answered(row['response'])}",
             f"mean {rating(*(row[f'mean{end}'] for end in _ENDS))}",
             f"if all had answered, as far as the log knows: {rating(row['weighted'])}",
         ]

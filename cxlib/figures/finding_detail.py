@@ -1,4 +1,4 @@
-"""One finding: what happened after the handoff against what like handoffs let expect, over time."""
+"""One finding: what came after the handoff against what similar handoffs let expect, over time."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def _add_curve(
         )
     )
     lines = (
-        ("expected", "like handoffs", theme.muted, "dash"),
+        ("expected", "similar handoffs", theme.muted, "dash"),
         ("observed", "this handoff", theme.finding, "solid"),
     )
     for name, label, colour, dash in lines:
@@ -265,7 +265,7 @@ def _label_curves(
         | {"font": {"size": 13, "color": colour}, "bgcolor": faded(theme.paper, 0.75)}
         for name, label, colour, above in (
             ("observed", "<b>this handoff</b>", theme.finding, upper),
-            ("expected", "like handoffs", theme.muted, not upper),
+            ("expected", "similar handoffs", theme.muted, not upper),
         )
     ]
     lay_out(figure, annotations=labels)
@@ -380,7 +380,7 @@ def _add_two_figures(figure: go.Figure, finding: Mapping[str, Any], theme: Theme
         yaxis={
             "range": [1.6, -0.7],
             "tickvals": [0, 1],
-            "ticktext": ["this handoff", "like handoffs"],
+            "ticktext": ["this handoff", "similar handoffs"],
             "tickfont": {"color": theme.ink, "size": 13},
             "showgrid": False,
             "fixedrange": True,
@@ -400,7 +400,10 @@ def _add_expectation(
     line = {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": value, "y1": value}
     above = signal_named(finding["signal"]).family == "rating"  # the curve lies on the other side
     label = (
-        {"text": f"like handoffs {figure_text(finding, finding['expected'])}", "showarrow": False}
+        {
+            "text": f"similar handoffs {figure_text(finding, finding['expected'])}",
+            "showarrow": False,
+        }
         | {"x": 1, "xref": "paper", "xanchor": "right"}
         | {"y": value, "yanchor": "bottom" if above else "top"}
         | {"font": {"size": 12, "color": theme.muted}}

@@ -11,7 +11,7 @@ import polars as pl
 
 from cxlib.figures.theme import Theme, faded, lay_out, new_figure, theme_named
 from cxlib.markup import plotly_text
-from cxlib.numbers import NBSP, answered, duration, people, plural, rating, share
+from cxlib.numbers import NBSP, answered, duration, people, plural, rating, sentence_case, share
 from cxlib.signals import signal_named
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def describe_findings(result: FindingDetails) -> str:
         because = reason[0].removeprefix("not measurable, because ") if len(reason) else ""
         return f"No handoff could be judged{of_whom}" + (f": {because}" if because else "")
     if found.is_empty():
-        return f"No handoff stands out from like handoffs{of_whom}"
+        return f"No handoff stands out from similar handoffs{of_whom}"
     affected = int(found["customers_affected"].sum() or 0)
     touched = f", affecting at least {plural(affected, 'customer')}" if affected else ""
     row = found.row(0, named=True)
@@ -219,7 +219,7 @@ def _lay_out_matrix(
             )
         names_of_stages.append(
             {
-                "text": plotly_text(stage),
+                "text": plotly_text(sentence_case(stage)),
                 "x": start - 0.5,
                 "y": 1,
                 "yref": "paper",
@@ -477,10 +477,10 @@ def _handoff(row: Mapping[str, Any], theme: Theme) -> str:
 def _unit(row: Mapping[str, Any]) -> str:
     unit = row["unit"]
     if unit.startswith("share"):
-        return f"percentage points more than like handoffs ({unit.removeprefix('share of ')})"
+        return f"percentage points more than similar handoffs ({unit.removeprefix('share of ')})"
     if unit.startswith("ratio"):
-        return "times as long as like handoffs"
-    return "rating points against like handoffs"
+        return "times as long as similar handoffs"
+    return "rating points against similar handoffs"
 
 
 def affected_text(row: Mapping[str, Any], *, k: int | None = None) -> str:

@@ -23,8 +23,8 @@ CELL_ROWS = 16
 
 _HEADER_PX = 68
 _LANE_PADDING_PX = 6
-_CHARACTER_PX = 7.4  # of 12 px DejaVu Sans, the widest of the fonts in the theme
-_LINE_PX = 15
+CHARACTER_PX = 7.4  # of 12 px DejaVu Sans, the widest of the fonts in the theme
+LINE_PX = 15
 _LANE_CHARACTERS = 12
 _COUNT_CHARACTERS = 7  # of the number of customers that follows the name
 
@@ -112,12 +112,12 @@ def lay_out(
 
     rows = {c: max(len(v) for k, v in cells.items() if k[1] == c) for c in order}
     row = _row_height(sum(rows.values()))
-    limit = int(NARROWEST_COLUMN_PX * 4 / max(len(columns), 4) / _CHARACTER_PX)
+    limit = int(NARROWEST_COLUMN_PX * 4 / max(len(columns), 4) / CHARACTER_PX)
     labels = {p: _label(p.touchpoint, limit) for cell in cells.values() for p in cell}
     lanes, spots, top = [], {}, float(_HEADER_PX)
     for channel in order:
         lines = max(len(lines) for p, lines in labels.items() if p.channel == channel)
-        pitch = row + (lines - 1) * _LINE_PX
+        pitch = row + (lines - 1) * LINE_PX
         bottom = top + rows[channel] * pitch + 2 * _LANE_PADDING_PX
         lanes.append(Lane(channel, top, bottom))
         for index, stage in enumerate(columns):
@@ -159,7 +159,12 @@ def _shortened(text: str, limit: int) -> str:
 
 
 def ribbon(
-    source: tuple[float, float], target: tuple[float, float], width: float, *, steps: int = 20
+    source: tuple[float, float],
+    target: tuple[float, float],
+    width: float,
+    *,
+    steps: int = 20,
+    at: float = 0.5,
 ) -> tuple[list[float], list[float], tuple[float, float, float]]:
     """Return the outline of a handoff as a band of constant width along a smooth curve.
 
@@ -169,6 +174,8 @@ def ribbon(
         Positions of the two places (x in columns, y in pixels).
     width
         Width of the band, pixels.
+    at
+        Where along the band `middle` is.
 
     Returns
     -------
@@ -189,7 +196,7 @@ def ribbon(
         sides[1].append((x - shift_x, y - shift_y))
     outline = sides[0] + sides[1][::-1]
     outline.append(outline[0])
-    half = steps // 2
+    half = min(max(round(at * steps), 1), steps - 1)
     (x0, y0), (x1, y1) = points[half - 1], points[half + 1]
     angle = math.degrees(math.atan2(x1 - x0, -(y1 - y0)))
     x, y = points[half]

@@ -12,28 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from cxlib.figures.map_labels import Circle, Mark, Trace, mark_labels, name_labels, place_key
 from cxlib.figures.map_layout import MapLayout, Place, lane_name, ribbon
 from cxlib.figures.theme import Theme, colour_at, colour_scale, faded
 from cxlib.markup import plotly_text
-
-Trace = dict[str, Any]
+from cxlib.numbers import sentence_case
 
 #: Widths of the bands, and diameter of the smallest circle, pixels.
 WIDEST, NARROWEST, SMALLEST = 13.0, 0.9, 6.0
 
 #: Width of the column of lane names at the left, pixels.
 GUTTER = 124
-
-
-@dataclass(frozen=True, slots=True)
-class Circle:
-    """A touchpoint: `customers` gives the area, `value` in [0, 1] the colour (None: not known)."""
-
-    place: Place
-    customers: float | None
-    value: float | None
-    note: str
-    hover: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +42,6 @@ class ColourKey:
     heading: str
     scale: Sequence[str]
     ticks: Mapping[float, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Something on the map to point at: a touchpoint, or with `target` the move between two.
-
-    Parameters
-    ----------
-    label
-        Short text beside it; nothing is marked by colour alone.
-    finding
-        Whether it is a finding, which is drawn in the colour kept for findings.
-    """
-
-    place: Place
-    label: str
-    target: Place | None = None
-    finding: bool = False
-
-
-def place_key(place: Place) -> str:
-    """Return the text that stands for a place in a figure's ``customdata``."""
-    return "\x1f".join((place.touchpoint, place.channel, place.stage))
-
-
-def place_of(key: str) -> Place:
-    """Return the place that `place_key` wrote."""
-    touchpoint, channel, stage = key.split("\x1f")
-    return Place(touchpoint, channel, stage)
 
 
 def move_traces(
@@ -172,8 +132,8 @@ def circle_traces(
     return [
         _rings(circles, sizes, layout, theme, selected, ringed),
         _circles(circles, sizes, layout, theme, key.scale),
-        _labels(circles, layout, theme),
-        _mark_labels(sizes, layout, theme, marks),
+        name_labels(circles, layout, theme),
+        mark_labels(circles, sizes, layout, theme, marks),
         _legend(theme, key),
     ]
 
@@ -291,80 +251,6 @@ def _legend(theme: Theme, key: ColourKey) -> Trace:
     )
 
 
-def _labels(circles: Sequence[Circle], layout: MapLayout, theme: Theme) -> Trace:
-    """Names below the circles: always the same distance from the row, so that they line up."""
-    drop = layout.largest_circle / 2 + 1
-    return _scatter(
-        name="labels",
-        x=[layout.spots[c.place][0] for c in circles],
-        y=[layout.spots[c.place][1] + drop for c in circles],
-        text=[_label(layout.labels[c.place], c.note, theme) for c in circles],
-        mode="text",
-        textposition="bottom center",
-        textfont={
-            "size": 12,
-            "color": [theme.muted if c.customers is None else theme.ink for c in circles],
-            "shadow": _halo(theme),
-        },
-        customdata=[place_key(c.place) for c in circles],
-        hoverinfo="skip",
-    )
-
-
-def _label(lines: Sequence[str], note: str, theme: Theme) -> str:
-    name = "<br>".join(plotly_text(line) for line in lines)
-    if not note:
-        return name
-    gap = "" if name.endswith("<br>") else "  "
-    return f"{name}{gap}<span style='color:{theme.muted}'>{note}</span>"
-
-
-def _halo(theme: Theme) -> str:
-    """Moves may run behind a name; a halo in the paper's colour keeps it readable."""
-    return ", ".join([f"0 0 2px {theme.paper}"] * 4 + [f"0 0 4px {theme.paper}"] * 3)
-
-
-def _mark_labels(
-    sizes: Mapping[Place, float],
-    layout: MapLayout,
-    theme: Theme,
-    marks: Sequence[Mark],
-) -> Trace:
-    xs, ys, texts, colours, positions = [], [], [], [], []
-    for mark in marks:
-        if mark.place not in sizes or (mark.target is not None and mark.target not in layout.spots):
-            continue
-        x, y = layout.spots[mark.place]
-        if mark.target is not None:
-            _, _, (x, y, _) = ribbon((x, y), layout.spots[mark.target], 1)
-            y -= WIDEST / 2
-        xs.append(x)
-        ys.append(y)
-        # Beside the circle, clear of its ring; above the middle of a band.
-        space = "\N{NO-BREAK SPACE}" * (2 + round(sizes[mark.place] / 8))
-        texts.append(
-            f"<b>{plotly_text(mark.label)}</b>"
-            if mark.target
-            else f"{space}<b>{plotly_text(mark.label)}</b>"
-        )
-        positions.append("top center" if mark.target else "middle right")
-        colours.append(theme.finding if mark.finding else theme.ink)
-    return _scatter(
-        name="marks",
-        x=xs,
-        y=ys,
-        text=texts,
-        mode="text",
-        textposition=positions,
-        textfont={
-            "size": 12,
-            "color": colours,
-            "shadow": _halo(theme),
-        },
-        hoverinfo="skip",
-    )
-
-
 def grid(
     layout: MapLayout,
     theme: Theme,
@@ -388,7 +274,7 @@ def grid(
         if i % 2 == 0:
             shapes.append(_box(i, 0, i + 1, layout.height, fillcolor=theme.band))
         shapes.append(_box(i + 0.02, 0, i + 0.98, 4, fillcolor=stages.get(stage, theme.flow)))
-        text = f"<b>{plotly_text(stage)}</b>"
+        text = f"<b>{plotly_text(sentence_case(stage))}</b>"
         if stage_notes.get(stage):
             text += (
                 f"<br><span style='color:{theme.muted};font-size:12px'>{stage_notes[stage]}</span>"
@@ -410,7 +296,9 @@ def grid(
         )
         middle = (lane.top + lane.bottom) / 2
         colour = channels.get(lane.channel, theme.flow)
-        name = "<br>     ".join(plotly_text(line) for line in lane_name(lane.channel))
+        name = "<br>     ".join(
+            plotly_text(line) for line in lane_name(sentence_case(lane.channel))
+        )
         notes.append(
             _note(
                 f"<span style='color:{colour};font-size:16px'>■</span> {name}",

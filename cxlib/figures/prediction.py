@@ -40,7 +40,7 @@ def plot_prediction(result: Prediction, *, title: str | None = None) -> go.Figur
     else:
         rows = result.table.head(MOST_ROWS).to_dicts()
         names = [f"{row['source']} → {row['target']}" for row in rows]
-        heading, subtitle = "more than at like handoffs", f"Next period ({result.signal})"
+        heading, subtitle = "more than at similar handoffs", f"Next period ({result.signal})"
         name, write = "excess", points
         hovers = [f"chance of more than 5 points: {share(row['chance'])}" for row in rows]
     said = result.headlines[0]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from cxlib.figures.theme import Theme, new_figure, text_on
+from cxlib.figures.theme import Theme, faded, new_figure, text_on
 from cxlib.markup import plotly_text
 
 __all__ = [
@@ -34,6 +34,7 @@ _GAP = 0.05
 
 #: Width of a character of a name, pixels.
 _CHARACTER_PX = 7.6
+_ASIDE_PX = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def add_bars(
     _hide_axis(figure, column, [0, longest * room])
 
 
-def add_points(
+def add_points(  # noqa: PLR0913 (what every column takes, and how points differ)
     figure: go.Figure,
     spans: Sequence[Span],
     texts: Sequence[str],
@@ -149,15 +150,21 @@ def add_points(
     theme: Theme,
     hovers: Sequence[str],
     log: bool = False,
+    aside: bool = False,
 ) -> None:
-    """Add a column of points with whiskers, each with its figure beside it."""
+    """Add a column of points with whiskers, each with its figure beside it.
+
+    With `aside`, of the last column, the figures stand in a column of their own at the right edge,
+    and a line joins the points: a curve, which has room on a phone too.
+    """
     known = [i for i, s in enumerate(spans) if s.value is not None]
     if not known:
         _hide_axis(figure, column, [0, 1])
         return
     figure.add_trace(
         go.Scatter(
-            mode="markers",
+            mode="lines+markers" if aside else "markers",
+            line={"color": faded(theme.accent, 0.35), "width": 1.5},
             x=[spans[i].value for i in known],
             y=known,
             marker={"size": 9, "color": theme.accent, "line": {"width": 0}},
@@ -168,9 +175,22 @@ def add_points(
         )
     )
     ends = [max(v for v in (spans[i].value, spans[i].high) if v is not None) for i in known]
-    _write_beside(figure, ends, [texts[i] for i in known], column=column, theme=theme, rows=known)
+    if aside:
+        edge = {"xref": "paper", "x": 1, "xanchor": "left", "showarrow": False}
+        for i in known:
+            figure.add_annotation(
+                text=texts[i], y=i, font={"size": 12, "color": theme.ink}, xshift=8, **edge
+            )
+    else:
+        _write_beside(
+            figure, ends, [texts[i] for i in known], column=column, theme=theme, rows=known
+        )
     starts = [min(v for v in (spans[i].value, spans[i].low) if v is not None) for i in known]
-    if log:
+    if aside:
+        room = 0.06 * ((max(ends) - min(starts)) or 1.0)
+        figure.update_layout(margin_r=_ASIDE_PX * max(len(text) for text in texts))
+        _hide_axis(figure, column, [min(starts) - room, max(ends) + room])
+    elif log:
         figure.update_layout({_axis(column, layout=True): {"type": "log"}})
         low, high = math.log10(max(min(starts), 1e-9)), math.log10(max(ends))
         width = max(high - low, 0.5)

@@ -11,12 +11,11 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.figures.map_labels import Circle, Mark
 from cxlib.figures.map_layout import MapLayout, Place, lay_out
 from cxlib.figures.map_traces import (
     GUTTER,
-    Circle,
     ColourKey,
-    Mark,
     Move,
     circle_traces,
     footnote,
@@ -40,7 +39,6 @@ __all__ = [
     "describe_touchpoints",
     "map_positions",
     "plot_touchpoints",
-    "weakest_marks",
     "weakest_touchpoints",
 ]
 
@@ -197,14 +195,6 @@ def weakest_touchpoints(result: Touchpoints, *, most: int = 3) -> list[dict[str,
     """Return the rows of the touchpoints at which most customers get lost, the weakest first."""
     rows = result.table.filter(pl.col("weakest").is_not_null()).sort("weakest").head(most)
     return rows.to_dicts()
-
-
-def weakest_marks(result: Touchpoints, *, most: int = 3) -> list[Mark]:
-    """Return marks that number the weakest touchpoints as the sentence names them."""
-    return [
-        Mark(_place(row), f"{number} · {share(row['lost'])} lost")
-        for number, row in enumerate(weakest_touchpoints(result, most=most), start=1)
-    ]
 
 
 def hover_text(row: Mapping[str, Any]) -> str:

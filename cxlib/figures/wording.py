@@ -31,7 +31,9 @@ def of_whom(result: Result) -> str:
     where = result.where
     if where is None:
         return ""
-    segment = f" of {where.segment[0]} {where.segment[1]}" if where.segment else ""
+    segment = (
+        f" of {where.segment[0].replace('_', ' ')} {where.segment[1]}" if where.segment else ""
+    )
     return segment + (f" on {where.channel}" if where.channel else "")
 
 

@@ -29,7 +29,9 @@ __all__ = ["FindingDetails", "detail_findings"]
 KEYS = ("source_place", "target_place", "signal")
 """What names a row of the table, and what it is about in every other frame."""
 
-_ON_TRANSITIONS = ("like", "plan")
+ON_TRANSITIONS = ("like", "plan")
+"""Grounds whose findings are told of with what lies behind them."""
+
 _NEXT_SHOWN = 6
 _LEAST_SHOWN, _MOST_SHOWN = 0.02, 0.98
 
@@ -108,12 +110,12 @@ def detail_findings(findings: Findings) -> FindingDetails:
         .cast({"source_place": pl.Int64, "target_place": pl.Int64})
     )
     # what is judged with dates and for groups has no curve of its own
-    judged = findings.table.filter(pl.col("ground").is_in(_ON_TRANSITIONS))
+    judged = findings.table.filter(pl.col("ground").is_in(ON_TRANSITIONS))
     judged = judged.drop("unit").rename({"effect_unit": "unit"})
     table = judged.join(
         people, on=["source_place", "target_place"], how="left", maintain_order="left"
     )
-    on_transitions = pl.col("ground").is_in(_ON_TRANSITIONS)
+    on_transitions = pl.col("ground").is_in(ON_TRANSITIONS)
     rows = findings.found.filter(on_transitions).to_dicts()
     trends = [_over_time(arrivals, row) for row in rows]
     told = [_status(row, trend) for row, trend in zip(rows, trends, strict=True)]

@@ -1,7 +1,7 @@
 """The one table: every signal on every ground, what stands out, and how sure it is.
 
 `measure_fragmentation` lets each ground judge what it can, corrects for everything that was tested
-(Benjamini-Hochberg), folds echoes under their cause and says the result in words.
+(within each ground), folds echoes under their cause and says the result in words.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from cxlib.fragmentation.stability import check_stability, flag_simpson
 from cxlib.grounds import GROUNDS
 from cxlib.grounds.again import with_repeat_strata
 from cxlib.grounds.cells import MOST
-from cxlib.grounds.judged import JUDGED
+from cxlib.grounds.judged import JUDGED, Z95
 from cxlib.grounds.strata import with_strata
 from cxlib.results import Result, result
 from cxlib.signals import SIGNALS, signal_named
-from cxlib.statistics.multiple_testing import false_discovery_rate
+from cxlib.statistics.multiple_testing import selected_families
 from cxlib.tables import as_records
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
     from cxlib.summary import Selection
 
-Q_LIMIT = 0.03
+Q_LIMIT = 0.05
 """Largest q value of a finding."""
 
 MIN_CUSTOMERS = 100
@@ -58,6 +58,13 @@ MIN_SPAN = timedelta(days=7)
 RELATIVE = 0.5
 """Change of the logit from which on a third of the least effect is enough: of what hardly anybody
 does (or nearly everybody), a few points are a multiple."""
+
+_LARGE, _CLEAR, _HOPELESS = 4.0, 4.0, 0.1
+"""Multiple of the least effect that a test should see, at so many standard errors, to weigh fully;
+and what it weighs where it cannot."""
+
+LEAST_WAITED = 1 / 60
+"""Hours by which a wait must be longer: of a click nobody is kept waiting by some seconds."""
 
 LEAST_AFFECTED = 20.0
 """Customers (lower end) whom a date or a group must affect to be worth a finding: of the many that
@@ -213,7 +220,7 @@ def measure_fragmentation(
         Part of the log: segment, periods, channel (of either end; everything is judged, what has
         an end in the channel is shown).
     q_limit
-        Share of false findings to allow (Benjamini-Hochberg over all tests).
+        Share of false findings to allow (within each ground; families of tests at one touchpoint).
     grounds, signals
         Names of those to judge; None: all.
 
@@ -230,7 +237,7 @@ def measure_fragmentation(
     --------
     >>> from cxlib.fragmentation import measure_fragmentation  # doctest: +SKIP
     >>> measure_fragmentation(workspace).found["sentence"][0]  # doctest: +SKIP
-    'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
+    'app basket → till loses 1,240 customers more than similar handoffs do (95 %: 980 to 1,510)'
     """
     for kind, names, known in (("ground", grounds, GROUNDS), ("signal", signals, SIGNALS)):
         for name in names or ():
@@ -336,9 +343,8 @@ def _join_names(frames: list[pl.DataFrame], arrivals: Arrivals) -> pl.DataFrame:
 
 def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame:
     """Add q, customers_affected, finding, stable, echo_of and the sentence."""
-    q = false_discovery_rate(table["p"].to_numpy()) if len(table) else np.zeros(0)
     judged = table.with_columns(
-        q=pl.Series(q, dtype=pl.Float64),
+        q=_correct(table, part),
         n=pl.col("n").round().cast(pl.Int64),
         customers_affected=pl.col("affected").round().cast(pl.Int64),
         hours_lost=pl.col("hours"),
@@ -366,6 +372,37 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
     )  # fmt: skip
 
 
+def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
+    """Q values: each ground corrects for its own tests, everybody and single groups apart.
+
+    In one pool the many (groups × dates) would take the few (like handoffs) their power, and what
+    could hardly be found for want of cases all others: it weighs less. The tests at one touchpoint
+    are a family, so that many echoes of one cause do not make room for chance elsewhere.
+    """
+    from scipy.special import ndtr
+
+    q = np.ones(len(table))
+    kinds = [signal_named(s) for s in table["signal"]]
+    width = _scale_width(part)
+    low, high = (table[c].to_numpy() for c in _ENDS)
+    waits = np.array([k.family == "wait" for k in kinds], dtype=bool)
+    reach = np.where(waits, np.log(np.maximum(high, 1e-9) / np.maximum(low, 1e-9)), high - low)
+    large = [
+        (_LARGE * np.log(k.least)) if k.family == "wait"
+        else _LARGE * k.least * (width if k.family == "rating" else 1.0)
+        for k in kinds
+    ]  # fmt: skip
+    weight = ndtr(np.array(large) / np.maximum(reach / (2 * Z95), 1e-9) - _CLEAR) + _HOPELESS
+    at = pl.when(pl.col("unit") == "place").then("source").otherwise("target")
+    family = table.select(at.fill_null("").rank("dense")).to_series().to_numpy()
+    pool = table.select(pl.struct("ground", pl.col("group").is_null())).to_series().rank("dense")
+    for number in pool.unique():
+        mine = (pool == number).to_numpy()
+        p = table["p"].to_numpy()[mine] * weight[mine].mean() / weight[mine]
+        q[mine] = selected_families(np.minimum(p, 1.0), family[mine])
+    return pl.Series(q, dtype=pl.Float64)
+
+
 def _large_enough(judged: pl.DataFrame, part: Arrivals) -> pl.Expr:
     width = _scale_width(part)
     family = pl.col("signal").replace_strict(
@@ -377,10 +414,11 @@ def _large_enough(judged: pl.DataFrame, part: Arrivals) -> pl.Expr:
     effect = pl.when(family == "rating").then(-pl.col("effect") / width).otherwise("effect")
     seen, usual = (pl.col(c).clip(1e-4, 1 - 1e-4) for c in ("observed", "expected"))
     moved = (seen / (1 - seen)).log() - (usual / (1 - usual)).log()
-    # of like handoffs it is the points that matter: logits of rare things differ by nature
+    # of similar handoffs it is the points that matter: logits of rare things differ by nature
     elsewhere = (family == "share") & (pl.col("ground") != "like")
     multiple = elsewhere & (moved >= RELATIVE) & (effect >= least / 3)
-    large = (effect >= least) | multiple
+    soon = (family == "wait") & (pl.col("observed") - pl.col("expected") < LEAST_WAITED)
+    large = ((effect >= least) | multiple) & ~soon
     # groups differ in where they like to go: of going back, twice as much is asked
     backs = [n for n in SIGNALS if SIGNALS[n].sends_back]
     of_backs = pl.col("signal").is_in(backs)

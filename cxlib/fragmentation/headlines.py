@@ -92,7 +92,7 @@ def headline(findings: Findings | FindingDetails) -> Headline:
     Examples
     --------
     >>> headline(measure_fragmentation(workspace)).sentence  # doctest: +SKIP
-    'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
+    'app basket → till loses 1,240 customers more than similar handoffs do (95 %: 980 to 1,510)'
     """
     tables = Headline.tables
     found = getattr(findings, "bands", findings.found)

@@ -1,4 +1,4 @@
-"""Findings in plain words. "More than like handoffs do" is an association, not yet a cause."""
+"""Findings in plain words. "More than similar handoffs do" is an association, not yet a cause."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import polars as pl
 from cxlib.arrivals.open_hours import OPEN_UNIT
 from cxlib.grounds.judged import say_day
 from cxlib.markup import html_text
+from cxlib.numbers import decimal, plural, sentence_case
 from cxlib.signals import SIGNALS, signal_named
 
-__all__ = ["say_advice", "say_finding", "say_hours", "say_subject", "show_findings"]
+__all__ = ["hours_apart", "say_advice", "say_finding", "say_hours", "say_subject", "show_findings"]
 
 _FIGURES = ("observed", "expected")
 _ADVICE = "Ask {owner} to follow ten customers there."
@@ -38,7 +39,7 @@ def say_finding(row: dict[str, Any], *, step: int = 1) -> str:
     >>> say_finding({"source": "app basket", "target": "till", "signal": "abandonment",
     ...              "n": 5000, "effect": 0.248, "low": 0.196, "high": 0.302,
     ...              "observed": 0.5, "expected": 0.25})
-    'app basket → till loses 1,240 customers more than like handoffs do (95 %: 980 to 1,510)'
+    'app basket → till loses 1,240 customers more than similar handoffs do (95 %: 980 to 1,510)'
     """
     said = _say(row, step)
     rated = signal_named(row["signal"]).family == "rating"
@@ -74,7 +75,7 @@ def _say(row: dict[str, Any], step: int) -> str:
     since = _since(row)
     if signal.family == "wait":
         is_open = row.get("effect_unit", row.get("unit")) == OPEN_UNIT
-        observed, expected = (say_hours(row[name], is_open=is_open) for name in _FIGURES)
+        observed, expected = hours_apart(*(row[name] for name in _FIGURES), is_open=is_open)
         return (
             f"{subject} takes {effect:.1f} times as long {_than(row, 'as', 'do')} "
             f"(95 %: {low:.1f} to {high:.1f}): {observed} instead of {expected}"
@@ -123,7 +124,7 @@ def _than(row: dict[str, Any], word: str, verb: str) -> str:
         return f"{word} {other} {'do' if other == 'the others' else 'does'}"
     if ground == "plan":
         return f"{word} the other planned handoffs {verb}"
-    return f"{word} like handoffs {verb}"
+    return f"{word} similar handoffs {verb}"
 
 
 def _since(row: dict[str, Any]) -> str:
@@ -142,19 +143,40 @@ def _answered(row: dict[str, Any]) -> str:
 
 
 def say_hours(hours: float, *, is_open: bool = False) -> str:
-    """Write a wait given in hours."""
-    if hours < 1:
-        return f"{hours * 60:.0f} minutes"
+    """Write a wait given in hours, with no more decimals than can be meant.
+
+    Examples
+    --------
+    >>> say_hours(35.04), say_hours(1.5), say_hours(60), say_hours(0.25)
+    ('35 hours', '1.5 hours', '2.5 days', '15 minutes')
+    """
+    if hours * 60 < 59.5:
+        return plural(round(hours * 60), "minute")
     # a day of open hours would be taken for a day
-    return f"{hours:.1f} hours" if hours < 48 or is_open else f"{hours / 24:.1f} days"
+    value, unit = (hours, "hour") if hours < 48 or is_open else (hours / 24, "day")
+    written = decimal(value, 1 if value < 9.95 else 0).removesuffix(".0")
+    return f"{written} {unit}" if written == "1" else f"{written} {unit}s"
+
+
+def hours_apart(first: float, second: float, *, is_open: bool = False) -> tuple[str, str]:
+    """Write two waits that stand side by side, the unit of both once, after the first.
+
+    Examples
+    --------
+    >>> hours_apart(35.1, 16), hours_apart(60, 2)
+    (('35 hours', '16'), ('2.5 days', '2 hours'))
+    """
+    seen, usual = (say_hours(hours, is_open=is_open) for hours in (first, second))
+    number, unit = usual.split(maxsplit=1)
+    return seen, number if seen.split(maxsplit=1)[1] == unit else usual
 
 
 def show_findings(found: pl.DataFrame, signals: pl.DataFrame, tests: int) -> str:
     """Findings as HTML for a notebook: the sentences, then what was tested and what was not."""
     if found.is_empty():
-        head = "<p><b>No handoff stands out from like handoffs.</b></p>"
+        head = "<p><b>No handoff stands out from similar handoffs.</b></p>"
     else:
-        items = "".join(f"<li>{html_text(s)}</li>" for s in found["sentence"])
+        items = "".join(f"<li>{html_text(sentence_case(s))}</li>" for s in found["sentence"])
         head = f"<ol>{items}</ol>"
     skipped = "".join(f"<li>{html_text(line)}</li>" for line in say_reasons(signals))
     note = f"<p>{tests:,} tests, corrected for their number (Benjamini-Hochberg).</p>"

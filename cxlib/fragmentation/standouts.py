@@ -16,7 +16,7 @@ import polars as pl
 from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, Arrivals
 from cxlib.arrivals.histories import NONE
 from cxlib.bins import BIN_EDGES, N_BINS
-from cxlib.fragmentation.sentences import say_hours, say_subject
+from cxlib.fragmentation.sentences import hours_apart, say_hours, say_subject
 from cxlib.grounds.judged import Z95
 from cxlib.signals import SIGNALS, signal_named
 
@@ -66,11 +66,11 @@ def say_standout(row: Mapping[str, Any]) -> str:
     --------
     >>> say_standout({"kind": "wait", "source": "call", "target": "visit", "n": 800,
     ...               "observed": 60.0, "low": 50.4, "high": 72.0})
-    'call → visit takes 2.5 days (median; 95 %: 2.1 days to 3.0 days; 800 waits)'
+    'call → visit takes 2.5 days (median; 95 %: 2.1 to 3 days; 800 waits)'
     """
     ends = (row["low"], row["high"])
     if row["kind"] == "wait":
-        seen, low, high = (say_hours(x) for x in (row["observed"], *ends))
+        seen, (high, low) = say_hours(row["observed"]), hours_apart(*ends[::-1])
         said = f"takes {seen} (median; 95 %: {low} to {high}; {row['n']:,} waits)"
     elif row["kind"] == "rating":
         seen, low, high = (f"{x:.1f}" for x in (row["observed"], *ends))

@@ -28,7 +28,7 @@ _CAUTION = {
     "Handoffs": "Recent contacts that nothing has followed yet are allowed for.",
     "Waits": "Waits that have not ended are not in it, so recent ones look quicker than they are.",
     "Paths": "Journeys still running count with the path taken so far.",
-    "FindingDetails": "More than like handoffs do is an association, not yet a cause.",
+    "FindingDetails": "More than similar handoffs do is an association, not yet a cause.",
     "Comparison": "The parts may differ in more than their name: a difference is an association. "
     "Each interval is for itself: of a hundred figures without any difference five differ so.",
     "Segments": "Segments may differ in more than their name: a difference is an association.",

@@ -18,7 +18,7 @@ from cxlib.segments import dimension_values
 from cxlib.store import Workspace
 from cxlib.views.shared import words
 from cxlib.views.shared.figure_widget import FigureWidget
-from cxlib.views.shared.filters import ALL, choice_filter, period_filter, segment_filter
+from cxlib.views.shared.filters import ALL, period_filter, segment_options, select
 from cxlib.where import Where
 
 __all__ = ["Exploration", "explore"]
@@ -50,10 +50,12 @@ class Exploration(traitlets.HasTraits):
             for name in workspace.segment_names
             for value in dimension_values(workspace.segments, name).unique().sort()
         ]
-        channels = list(workspace.summary().channels)
+        channels = workspace.summary().channels
         periods = workspace.periods
-        self.segment = segment_filter(segments)
-        self.channel = choice_filter(words.CHANNEL, words.ALL_CHANNELS, channels, css="cx-channel")
+        groups = [(option.label, option.value) for option in segment_options(segments)]
+        self.segment = select(words.CUSTOMERS, groups, every=words.ALL_CUSTOMERS, css="cx-segment")
+        named, every = [(name, name) for name in channels], words.ALL_CHANNELS
+        self.channel = select(words.CHANNEL, named, every=every, css="cx-channel", hides=True)
         self.period = period_filter(periods.starts, periods.unit)
         self._words = widgets.HTML()
         self._figure = FigureWidget()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Block, Codes, Floats, add_up
 from cxlib.grounds.expectation import Expectation, natural_spread, tail_scale
-from cxlib.grounds.judged import Z95
+from cxlib.grounds.judged import Z95, natural_p
 
 SOURCE_VARIANCE = 0.1
 """Where the search for the variance of source effects in shares begins, in squared logits."""
@@ -32,9 +32,6 @@ the customers': what nearly everybody does is no breakage."""
 
 NEARLY_ALL, MOST = 0.95, 0.5
 """Share going back, and share expected to, from which on going back is no breakage either."""
-
-NULL_DF = 40
-"""Degrees of freedom of the empirical null: the natural spread is itself estimated."""
 
 
 class Grid:
@@ -114,8 +111,6 @@ def share_frame(
     where a fixed share of customers does something else; requiring both guards against either.
     ``compared_with``: how many customers the expectation itself is a share of, where it is one.
     """
-    from scipy.special import stdtr
-
     judged = judged & found.comparable
     n = np.maximum(found.n, 1)
     share = np.clip(found.expected, 1e-4, 1 - 1e-4)
@@ -148,7 +143,7 @@ def share_frame(
             "low": effect - Z95 * spread,
             "high": effect + Z95 * spread,
             "z": z,
-            "p": np.maximum(stdtr(NULL_DF, -z), tail),
+            "p": np.maximum(natural_p(z), tail),
             "touched": np.maximum(effect - Z95 * spread, 0.0),
         }
     ).filter(pl.Series(judged))

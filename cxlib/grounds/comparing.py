@@ -44,6 +44,10 @@ _TWO_KINDS, _LEAST_KIND = 0.78, 0.05
 """Share of the variance of log waits that lies between two kinds (of one normal law: 0.64), and the
 share that the rarer kind must have, for them to be two."""
 
+_ENDS = (0.02, 0.98)
+"""Quantiles of the waits of a unit to which those beyond are drawn in. Nearer ones would take from
+a group that waits longer what it waits longer."""
+
 
 def touchpoint_codes(places: pl.DataFrame) -> tuple[pl.Series, list[str]]:
     """Number of the touchpoint of each place, whatever its channel; and their names."""
@@ -150,8 +154,8 @@ def _draw_in_waits(coded: pl.DataFrame) -> pl.DataFrame:
     keep = _more_frequent_kind(waits.astype(np.float64))
     kept = np.where(keep, waits, 0.0)
     reached = kept.cumsum(1) / kept.sum(1, keepdims=True)
-    low = LOG_MIDDLE[np.argmax(reached >= 0.05, axis=1)]
-    high = LOG_MIDDLE[np.argmax(reached >= 0.95, axis=1)]
+    low = LOG_MIDDLE[np.argmax(reached >= _ENDS[0], axis=1)]
+    high = LOG_MIDDLE[np.argmax(reached >= _ENDS[1], axis=1)]
     value = np.clip(LOG_MIDDLE[bins], low[place], high[place])
     return coded.with_columns(
         n=pl.Series(n), s=pl.Series(n * value), q=pl.Series(n * value**2)

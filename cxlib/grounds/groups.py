@@ -18,7 +18,7 @@ import polars as pl
 from cxlib.grounds.cells import tail_of_counts
 from cxlib.grounds.comparing import LEAST_CASES, Floats, compare_arms, read_cases
 from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale
-from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_t, unit_names
+from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_p, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit
 from cxlib.segments import dimension_values, segment_names
 
@@ -204,7 +204,7 @@ def _frame(
     n, total = arms["n"].to_numpy(), arms["total"].to_numpy()
     difference = arms["difference"].to_numpy()
     observed = total / n
-    p = natural_t(z)
+    p = natural_p(z, len(arms))
     if signal.family == "share":
         share = np.clip(observed - difference, 0.005, 0.995)
         slope = share * (1 - share)

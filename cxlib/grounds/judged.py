@@ -15,9 +15,11 @@ from cxlib.journeys import NO_STAGE
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
 
-__all__ = ["JUDGED", "Z95", "affected_share", "as_judged", "natural_t", "say_day", "unit_names"]
+__all__ = ["JUDGED", "Z95", "affected_share", "as_judged", "natural_p", "say_day", "unit_names"]
 
 Z95 = 1.959964
+
+_STATED = 40
 
 _NUMBERS = (
     *("n", "observed", "expected", "effect", "low", "high", "z", "p", "affected", "hours"),
@@ -131,11 +133,15 @@ def say_day(day: date) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
-def natural_t(z: Floats) -> Floats:
-    """One-sided p value of a deviation in units that allow for an estimated natural spread."""
+def natural_p(z: Floats | float, units: int = 0) -> Floats:
+    """One-sided p value of a deviation in natural spreads, which so many units have told.
+
+    The tails of Student's t with as many degrees of freedom, `_STATED` at least: for a spread that
+    is stated, and between transitions, whose variety is heavier than a normal law.
+    """
     from scipy.special import stdtr
 
-    return np.asarray(stdtr(40, -z), dtype=np.float64)
+    return np.asarray(stdtr(max(units - 1, _STATED), np.negative(z)), dtype=np.float64)
 
 
 def affected_share(signal: Signal, low: Floats, sd: Floats) -> Floats:

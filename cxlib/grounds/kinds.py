@@ -110,6 +110,8 @@ class Signal:
         Whether it tells of customers who went back.
     repeats
         Whether it tells of something done again.
+    of_records
+        Whether it tells of what was recorded, and not of what customers did.
     compares_alone
         Whether "the same" is not the same at another source: each has its own way back, or plan.
     filters
@@ -141,6 +143,7 @@ class Signal:
     shuffles: bool = False
     sends_back: bool = False
     repeats: bool = False
+    of_records: bool = False
     compares_alone: bool = False
     filters: tuple[str, ...] = ("not_followed",)
     draws: Literal["silence", "waits", "next", ""] = ""

@@ -1,4 +1,4 @@
-"""Ground *like*: the same signal at like transitions, itself left out.
+"""Ground *like*: the same signal at similar transitions, itself left out.
 
 What to expect of a transition is what its source, its target, their stages and channels and the
 strata of its customers let expect (`cxlib.grounds.expectation`); each signal says in its own file
@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from cxlib.grounds.cells import BY_DESIGN, NEARLY_ALL
-from cxlib.grounds.judged import as_judged, natural_t
+from cxlib.grounds.judged import as_judged, natural_p
 from cxlib.grounds.kinds import Counts, Ground, Signal
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ SIBLING_Z = 3.0
 
 
 def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
-    """Judge every transition by every signal against like transitions."""
+    """Judge every transition by every signal against similar transitions."""
     frames = []
     for signal in signals.values():
         frame = None if signal.judge is None else signal.judge(part)
@@ -78,7 +78,7 @@ def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
         expected=pl.col("expected") + moved,
         touched=(pl.col("touched") - moved.abs()).clip(0.0),
         z=z,
-        p=pl.max_horizontal("p", pl.Series(natural_t(z.to_numpy()))),
+        p=pl.max_horizontal("p", pl.Series(natural_p(z.to_numpy()))),
     )
 
 
@@ -108,7 +108,9 @@ def name_transitions(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.
         target_place="target",
         source=pl.lit(names).gather(pl.col("source")),
         target=pl.lit(names).gather(pl.col("target")),
-        compared_with=pl.lit("like handoffs" if signal.plan is None else "other planned handoffs"),
+        compared_with=pl.lit(
+            "similar handoffs" if signal.plan is None else "other planned handoffs"
+        ),
         n="n",
         observed="observed",
         expected="expected",
@@ -129,4 +131,4 @@ def _needs(part: Arrivals) -> str:
     return f"the log has {moves} transitions, and {MIN_LIKE} are needed to say what is usual"
 
 
-LIKE = Ground("like", 1, "like handoffs", judge_like, _needs, says="than like handoffs do")
+LIKE = Ground("like", 1, "similar handoffs", judge_like, _needs, says="than similar handoffs do")

@@ -9,8 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.grounds.additive import Block, Cells, Floats
-from cxlib.grounds.cells import LEAST_SPREAD, NULL_DF, Grid
+from cxlib.grounds.cells import LEAST_SPREAD, Grid
 from cxlib.grounds.expectation import Expectation, expect_cells
+from cxlib.grounds.judged import natural_p
 
 MIN_RATINGS = 25
 """Ratings below which a handoff's rating is not judged."""
@@ -78,7 +79,7 @@ def judge_mean(
 
 def towards_harm(z: Floats, least: Floats, sd: Floats) -> dict[str, Floats]:
     """Columns z, p, touched: a shift of d moves Φ(d / sd) − ½ of the customers past the middle."""
-    from scipy.special import ndtr, stdtr
+    from scipy.special import ndtr
 
     touched = np.maximum(ndtr(np.maximum(least, 0.0) / sd) - 0.5, 0.0)
-    return {"z": z, "p": stdtr(NULL_DF, -z), "touched": touched}
+    return {"z": z, "p": natural_p(z), "touched": touched}

@@ -22,7 +22,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -37,7 +37,7 @@ from cxlib.grounds.judged import (
     Z95,
     affected_share,
     as_judged,
-    natural_t,
+    natural_p,
     say_day,
     unit_names,
 )
@@ -61,6 +61,9 @@ DEFAULT_SPREAD = {"share": 0.15, "wait": 0.15, "rating": 0.1}
 
 LEAST_SPREAD = 0.07
 
+_PRIOR_UNITS = 2.0
+"""Units of the usual change that count beside what a unit shows of its own drift."""
+
 ENOUGH_UNITS = 8
 _LEAST_BLOCKS = 8
 _EDGE = 0.05
@@ -68,7 +71,7 @@ _MOST_VALUES = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Series:
+class Series:
     """One unit over time: residuals from its own mean, their information, and the cases."""
 
     u: int
@@ -104,7 +107,7 @@ def judge_history(part: Arrivals, signal: Signal) -> pl.DataFrame:
     return pl.concat(found) if found else pl.DataFrame()
 
 
-def _read_series(part: Arrivals, signal: Signal, unit: Unit) -> Iterator[_Series]:
+def _read_series(part: Arrivals, signal: Signal, unit: Unit) -> Iterator[Series]:
     cases = read_cases(part, signal, unit)
     if cases is None:
         return
@@ -154,7 +157,7 @@ def _block_of_period(part: Arrivals) -> pl.Series:
 
 def _split(
     cases: pl.DataFrame, strata: list[str], signal: Signal, column: str | None
-) -> Iterator[_Series]:
+) -> Iterator[Series]:
     """The series of each unit (and value); those with too few cases are left out."""
     keys = ["u"] if column is None else ["u", "_value"]
     size = int(cases["block"].max()) + 1  # type: ignore[arg-type]
@@ -191,7 +194,7 @@ def _series_of(
     *,
     size: int,
     share: bool,
-) -> _Series:
+) -> Series:
     n, s, q = sums
     count = int(stratum.max()) + 1
     of_n = np.bincount(stratum, n, count)
@@ -210,16 +213,25 @@ def _series_of(
     before = grid.cumsum(1)
     pairs = before * (of_n[:, None] - before) / of_n[:, None]
     exact = (pairs * weight[:, None]).sum(0)
-    return _Series(
+    return Series(
         *key, residual, info, exact,
         np.bincount(block, n, size).astype(np.float64),
         np.bincount(block, s, size).astype(np.float64), pairs.sum(0), spread,
     )  # fmt: skip
 
 
-def _judge_series(
-    part: Arrivals, signal: Signal, unit: Unit, series: list[_Series]
-) -> pl.DataFrame:
+class Noise(NamedTuple):
+    """What a change is held against: overdispersion of blocks, usual change, what tells of it.
+
+    Of the three dates at which all units are asked how much they change, two count as independent.
+    """
+
+    phi: float
+    tau: float
+    units: int
+
+
+def _judge_series(part: Arrivals, signal: Signal, unit: Unit, series: list[Series]) -> pl.DataFrame:
     """The clearest change of each series, against how much units usually change."""
     whole = [s for s in series if s.group is None]
     if not whole or len(whole[0].n) < _LEAST_BLOCKS:
@@ -230,12 +242,10 @@ def _judge_series(
     sd = float(np.median([s.value_variance for s in whole])) ** 0.5
     default = DEFAULT_SPREAD[signal.family] * (sd if signal.family == "rating" else 1.0)
     least = LEAST_SPREAD * (1.0 if share else sd)
-    tau = max(least, _usual_change([_without(s, common) for s in whole], default))
-    noise = float(np.median([_noise(s) for s in adjusted]))
+    tau = max(least, usual_change([_without(s, common) for s in whole], default))
     rows = []
-    for one in adjusted:
-        phi = max(1.0, (20 * noise + len(one.n) * _noise(one)) / (20 + len(one.n)))
-        found = _clearest(one, phi, tau)
+    for one, phi in zip(adjusted, overdispersion(adjusted), strict=True):
+        found = clearest(one, Noise(phi, tau, 2 * len(whole)))
         if found is not None:
             rows.append({"u": one.u, "group": one.group, "value": one.value, **found})
     if not rows:
@@ -243,17 +253,17 @@ def _judge_series(
     return _frame(part, signal, unit, adjusted, rows, tau)
 
 
-def _without(series: _Series, common: Floats) -> _Series:
+def _without(series: Series, common: Floats) -> Series:
     residual = series.residual - common * series.info
     # what is common does not add up to nothing within a series that is not always there
     residual = residual - series.info * residual.sum() / max(series.info.sum(), 1e-9)
-    return _Series(
+    return Series(
         series.u, series.group, series.value, residual, series.info, series.exact,
         series.n, series.total, series.weight, series.value_variance,
     )  # fmt: skip
 
 
-def _common(whole: list[_Series]) -> Floats:
+def _common(whole: list[Series]) -> Floats:
     """What changes everywhere at once: a smooth robust mean of the units, by block."""
     size = len(whole[0].n)
     width = max(2, size // 12)
@@ -279,7 +289,7 @@ def _common(whole: list[_Series]) -> Floats:
     return np.asarray(np.take_along_axis(ranked, half[None, :], 0)[0])
 
 
-def _noise(series: _Series) -> float:
+def _noise(series: Series) -> float:
     """Variance of the residuals by block, relative to chance; slow changes taken out."""
     used = series.info > 0
     if used.sum() < 4:
@@ -288,7 +298,14 @@ def _noise(series: _Series) -> float:
     return float(np.median(np.diff(z) ** 2) / 2 / 0.4549)
 
 
-def _usual_change(whole: list[_Series], default: float) -> float:
+def overdispersion(series: list[Series]) -> list[float]:
+    """Variance of the blocks of each series relative to chance, drawn to that of all of them."""
+    own = [_noise(s) for s in series]
+    common, size = float(np.median(own)), len(series[0].n)
+    return [max(1.0, (20 * common + size * x) / (20 + size)) for x in own]
+
+
+def usual_change(whole: list[Series], default: float) -> float:
     """How much units usually change between one part of the log and the rest."""
     found = []
     for part in (0.25, 0.5, 0.75):
@@ -306,7 +323,7 @@ def _usual_change(whole: list[_Series], default: float) -> float:
     return float(np.mean(found))
 
 
-def _clearest(s: _Series, phi: float, tau: float) -> dict[str, Any] | None:
+def clearest(s: Series, noise: Noise) -> dict[str, Any] | None:
     """The clearest date, or stretch, of one series; None where it is too short."""
     size = len(s.n)
     cases = np.concatenate([[0.0], s.n.cumsum()])
@@ -327,39 +344,63 @@ def _clearest(s: _Series, phi: float, tau: float) -> dict[str, Any] | None:
     if fair.any():
         cut = first[fair]
         effect = (run[-1] - run[cut]) / exact[cut]  # after less before
-        best = _best(effect, spread / exact[cut], cut, np.full(len(cut), size), phi, tau, _DATES)
-    stretch = _stretches(cases, run, info, exact, spread, phi, tau)
+        best = _best(effect, spread / exact[cut], (cut, np.full(len(cut), size)), noise, _DATES)
+    stretch = _stretches(cases, run, info, exact, spread, noise)
     if stretch is not None and (best is None or stretch["p"] < best["p"] / 10):
         best = stretch
-    return best
+    return None if best is None else best | _against_drift(s, best, noise)
+
+
+def _against_drift(s: Series, best: dict[str, Any], noise: Noise) -> dict[str, Any]:
+    """The change against what the unit itself changes within the times that it separates.
+
+    Something that drifts is far apart between any two times, and not only at one date.
+    """
+    shown, told = _PRIOR_UNITS * noise.tau**2, _PRIOR_UNITS
+    edges = sorted({0, best["start"], best["end"], len(s.n)})
+    for first, last in itertools.pairwise(edges):
+        reached = s.info[first:last].cumsum()
+        half = first + int(np.searchsorted(reached, reached[-1] / 2)) + 1
+        info = s.info[first:half].sum(), s.info[half:last].sum()
+        if min(info) > 0:
+            rates = s.residual[first:half].sum() / info[0], s.residual[half:last].sum() / info[1]
+            chance = noise.phi * s.value_variance * (1 / info[0] + 1 / info[1])
+            # what chance blurs tells little
+            weight = noise.tau**2 / (noise.tau**2 + chance)
+            shown += weight * max((rates[1] - rates[0]) ** 2 - chance, 0.0)
+            told += weight
+    own = max(shown / told, noise.tau**2)
+    z = abs(best["apart"]) / np.sqrt(best["variance"] + own)
+    return {"z": float(z), "p": max(best["p"], _natural(float(z), best["tries"], noise))}
+
+
+def _natural(z: float, tries: float, noise: Noise) -> float:
+    """Two-sided p value of a change, for as many dates as differ by nature."""
+    return min(1.0, _NATURAL * (tries / _DATES) ** 0.5 * 2 * float(natural_p(z, noise.units)))
 
 
 def _best(
     effect: Floats,
     variance: Floats,
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
-    phi: float,
-    tau: float,
+    ends: tuple[NDArray[np.int64], NDArray[np.int64]],
+    noise: Noise,
     tries: float,
 ) -> dict[str, Any]:
     from scipy.special import ndtr
 
-    by_chance = np.abs(effect) / np.sqrt(phi * variance)
+    variance = noise.phi * variance
+    by_chance = np.abs(effect) / np.sqrt(variance)
     at = int(np.argmax(by_chance))
-    z = abs(effect[at]) / np.sqrt(phi * variance[at] + tau**2)
-    p = max(
-        min(1.0, tries * 2 * float(ndtr(-by_chance[at]))),
-        min(1.0, _NATURAL * (tries / _DATES) ** 0.5 * 2 * float(natural_t(np.array([z]))[0])),
-    )
+    z = abs(effect[at]) / np.sqrt(variance[at] + noise.tau**2)
+    p = max(min(1.0, tries * 2 * float(ndtr(-by_chance[at]))), _natural(float(z), tries, noise))
     return {
-        "start": int(start[at]), "end": int(end[at]), "apart": float(effect[at]),
-        "variance": float(phi * variance[at]), "z": float(z), "p": p, "tries": tries,
+        "start": int(ends[0][at]), "end": int(ends[1][at]), "apart": float(effect[at]),
+        "variance": float(variance[at]), "z": float(z), "p": p, "tries": tries,
     }  # fmt: skip
 
 
 def _stretches(
-    cases: Floats, run: Floats, info: Floats, exact: Floats, spread: float, phi: float, tau: float
+    cases: Floats, run: Floats, info: Floats, exact: Floats, spread: float, noise: Noise
 ) -> dict[str, Any] | None:
     """The clearest stretch with time before and after it."""
     size = len(cases) - 1
@@ -380,14 +421,14 @@ def _stretches(
     kept = float((exact[1:].sum() + 1e-9) / (plain.sum() + 1e-9))
     pairs = inside * (whole - inside) / whole * min(kept, 1.0)
     effect = (run[end] - run[start]) / np.maximum(inside * (whole - inside) / whole, 1e-9)
-    return _best(effect, spread / np.maximum(pairs, 1e-9), start, end, phi, tau, _STRETCHES)
+    return _best(effect, spread / np.maximum(pairs, 1e-9), (start, end), noise, _STRETCHES)
 
 
 def _frame(
     part: Arrivals,
     signal: Signal,
     unit: Unit,
-    series: list[_Series],
+    series: list[Series],
     rows: list[dict[str, Any]],
     tau: float,
 ) -> pl.DataFrame:
@@ -412,7 +453,7 @@ def _frame(
 
 def _row(
     signal: Signal,
-    s: _Series,
+    s: Series,
     row: dict[str, Any],
     hit: NDArray[np.bool_],
     tau: float,

@@ -1,4 +1,4 @@
-"""Shares of the arrivals of a handoff, held against what like handoffs let expect."""
+"""Shares of the arrivals of a handoff, held against what similar handoffs let expect."""
 
 from __future__ import annotations
 

@@ -1,31 +1,31 @@
 """Exports, logs and databases -> EVENTS; what does not fit is set aside, with the reason.
 
 The path of a file: `sources` (which files, unpacked) → `text`, `tables`, `xes` (raw frames in which
-an id stays an id) → `columns` (which column is what) → `recognise` (touchpoint, channel, stage),
-`instants` (times), `cells` (ids, numbers) → `events` (contacts) and `quarantine` → `report`.
+an id stays an id) → `columns` (which column is what, which touchpoint),
+`instants` (times), `cells` (ids), `numbers` → `events` (contacts, rows set aside) → `report`.
 `shapes` makes contacts of wide tables, order lines and tables that belong together, as the map
 says. `doubts` says what is odd about a log. `people` reads customers and ratings. `propose` writes
-a first journey map from `evidence` about the columns: `related` (files), `wide` (shapes), `roles`,
-`stages`, `outcomes` (goal, gap).
+a first journey map from `evidence` about the columns: `recipes` (files and shapes), `roles`,
+`outcomes` (stages, goal, gap).
 """
 
-from cxlib.ingest.events import Ingested, read_events
-from cxlib.ingest.people import IngestedTable, read_customers, read_ratings, tables_beside
-from cxlib.ingest.propose import Proposal, propose_journey_map, propose_map
-from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "FileReport",
-    "IngestReport",
-    "Ingested",
-    "IngestedTable",
-    "OutsideHours",
-    "Proposal",
-    "UnmappedTouchpoint",
-    "propose_journey_map",
-    "propose_map",
-    "read_customers",
-    "read_events",
-    "read_ratings",
-    "tables_beside",
-]
+from cxlib.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from cxlib.ingest.events import Ingested as Ingested
+    from cxlib.ingest.events import read_events as read_events
+    from cxlib.ingest.people import IngestedTable as IngestedTable
+    from cxlib.ingest.people import read_customers as read_customers
+    from cxlib.ingest.people import read_ratings as read_ratings
+    from cxlib.ingest.people import tables_beside as tables_beside
+    from cxlib.ingest.propose import Proposal as Proposal
+    from cxlib.ingest.propose import propose_journey_map as propose_journey_map
+    from cxlib.ingest.propose import propose_map as propose_map
+    from cxlib.ingest.report import FileReport as FileReport
+    from cxlib.ingest.report import IngestReport as IngestReport
+    from cxlib.ingest.report import OutsideHours as OutsideHours
+    from cxlib.ingest.report import UnmappedTouchpoint as UnmappedTouchpoint
+
+__getattr__, __dir__ = load_lazily(__name__)

@@ -1,19 +1,43 @@
-"""Which column of a log plays which role."""
+"""Which column of a log plays which role, and which touchpoint its cells make of a row.
+
+What decides about a row (touchpoint, channel, stage, owner, the columns of `match` and `keep`) is
+looked at once for each distinct content, whose hash is the key of the row.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import and_
+from zlib import crc32
 
 import polars as pl
 
-from cxlib.errors import InputError, did_you_mean, listed
-from cxlib.ingest.cells import text_of
-from cxlib.ingest.tables import RawTable
-from cxlib.journey_map import COLUMNS, SETS, JourneyMap
-from cxlib.map_shapes import STEP, STEP_AT, STEP_ORDER
+from cxlib.contracts import INITIATORS, UNKNOWN, UNMAPPED
+from cxlib.errors import InputError, did_you_mean, there_are
+from cxlib.ingest.cells import text_of, tidy
+from cxlib.ingest.raw import RawTable
+from cxlib.journey_map import COLUMNS, SETS, JourneyMap, Touchpoint
+from cxlib.map_model import STEP, STEP_AT, STEP_ORDER
 
-__all__ = ["XES_COLUMNS", "check_found", "find_columns", "in_sets", "merge_names"]
+__all__ = [
+    "KEY",
+    "XES_COLUMNS",
+    "check_found",
+    "content_hash",
+    "find_columns",
+    "in_sets",
+    "merge_names",
+    "place_columns",
+    "recognise",
+]
+
+KEY = "\x00place"
+"""Hash of the columns that decide what a row is."""
+
+_ROLES = ("touchpoint", "channel", "stage", "owner", "initiated_by")
 
 XES_COLUMNS = {
     "customer": ("case:concept:name",),
@@ -82,15 +106,13 @@ def find_columns(
             found[role] = present
     if not journey_map.set_of("environment") and "environment" in columns:
         found["environment.environment"] = "environment"
-    for role in required:
-        if role not in found:
-            wanted = " or ".join(map(repr, journey_map.names_of(role) or (role,)))
-            nearest = did_you_mean((journey_map.names_of(role) or (role,))[0], columns)
-            raise InputError(
-                f"{source}: column {wanted} ({role}: {COLUMNS[role]}) is missing; there are: "
-                f"{listed(columns)}.{nearest} Name it in the map under columns: {{{role}: …}}; "
-                "several names are a list"
-            )
+    for role in (role for role in required if role not in found):
+        names = journey_map.names_of(role) or (role,)
+        raise InputError(
+            f"{source}: column {' or '.join(map(repr, names))} ({role}: {COLUMNS[role]}) is "
+            f"missing; {there_are(columns, names[0])} Name it in the map under "
+            f"columns: {{{role}: …}}; several names are a list"
+        )
     return found
 
 
@@ -111,17 +133,13 @@ def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
     for role, key, columns in _asked_for(journey_map):
         if set(columns) & set(there):
             continue
-        wanted = " or ".join(map(repr, columns))
-        nearest = did_you_mean(columns[0], there)
-        if role in ANSWERS:
-            hints.append(
-                f"the map's {key} names column {wanted}, which the log does not have: it is looked "
-                f"for in the table of ratings only (--ratings).{nearest}"
-            )
-            continue
-        raise InputError(
-            f"the map's {key} names column {wanted}, which no file of the log has; there are: "
-            f"{listed(sorted(there))}.{nearest}"
+        named = f"the map's {key} names column {' or '.join(map(repr, columns))}, which"
+        if role not in ANSWERS:
+            known = there_are(sorted(there), columns[0])
+            raise InputError(f"{named} no file of the log has; {known}")
+        hints.append(
+            f"{named} the log does not have: it is looked for in the table of ratings only "
+            f"(--ratings).{did_you_mean(columns[0], there)}"
         )
     return hints
 
@@ -137,3 +155,132 @@ def _asked_for(journey_map: JourneyMap) -> Iterable[tuple[str, str, tuple[str, .
         patterns: Mapping[str, str] = touchpoint.match or {}
         key = f"match of {touchpoint.name!r}"
         yield from (("match", key, (column,)) for column in patterns)
+
+
+def place_columns(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[str]:
+    """Return the raw columns that decide what a row is, `keep` included, each once."""
+    named = [roles[role] for role in _ROLES if role in roles]
+    matched = [column for t in journey_map.touchpoints for column in t.match or ()]
+    return list(dict.fromkeys([*named, *matched, *journey_map.keep]))
+
+
+def content_hash(columns: list[str]) -> pl.Expr:
+    """Return a hash of the content of columns (UInt64) that knows neither their order nor empty
+    ones.
+
+    A sum of hashes seeded by the column's name: rows of two files of which one lacks an empty
+    column are the same row.
+    """
+    parts = [
+        pl.when(pl.col(c).is_not_null()).then(pl.col(c).hash(crc32(c.encode()))).otherwise(0)
+        for c in columns
+    ]
+    return pl.sum_horizontal(parts) if parts else pl.lit(0, pl.UInt64)
+
+
+def recognise(
+    contents: pl.DataFrame, journey_map: JourneyMap, roles: Mapping[str, str]
+) -> pl.DataFrame:
+    """Return what each distinct content of the deciding columns is.
+
+    Parameters
+    ----------
+    contents
+        `KEY` and the columns of `place_columns`, distinct.
+
+    Returns
+    -------
+    pl.DataFrame
+        `KEY` · ``is_kept`` Bool (passes the map's `keep`) · ``touchpoint`` (null: none) ·
+        ``channel`` · ``stage`` · ``owner`` · ``initiated_by`` · ``is_known`` Bool (the map has the
+        touchpoint) · ``unknown_stage`` (a stage in the log that the map does not have).
+    """
+    texts = contents.select(KEY, *(tidy(c).alias(c) for c in contents.columns if c != KEY))
+    if journey_map.fold_case:
+        texts = texts.with_columns(_folded(journey_map, roles))
+    raw = {
+        role: pl.col(roles[role]) if role in roles else pl.lit(None, pl.String) for role in _ROLES
+    }
+    matched = texts.with_columns(_number=_touchpoint_number(journey_map, roles))
+    planned = _planned(journey_map.touchpoints)
+    joined = matched.join(planned, on="_number", how="left", maintain_order="left")
+    stage_known = raw["stage"].is_in(journey_map.stages)
+    initiated_by = raw["initiated_by"].str.to_lowercase()
+    return joined.select(
+        pl.col(KEY),
+        is_kept=_matches_all(journey_map.keep) if journey_map.keep else pl.lit(True),
+        touchpoint=pl.coalesce("_name", raw["touchpoint"]),
+        channel=pl.coalesce(raw["channel"], "_channel", pl.lit(UNKNOWN)),
+        stage=pl.when(stage_known)
+        .then(raw["stage"])
+        .when(raw["stage"].is_null())
+        .then(pl.col("_stage").fill_null(UNMAPPED))
+        .otherwise(pl.lit(UNMAPPED)),
+        owner=pl.coalesce(raw["owner"], "_owner"),
+        initiated_by=pl.when(initiated_by.is_in(INITIATORS))
+        .then(initiated_by)
+        .otherwise(pl.col("_initiated_by").fill_null("customer")),
+        is_known=pl.col("_number").is_not_null(),
+        unknown_stage=pl.when(~stage_known).then(raw["stage"]),
+    )
+
+
+def _folded(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[pl.Expr]:
+    """Give names the case in which the map writes them, and others lower case."""
+    lines = journey_map.touchpoints
+    written = {
+        "touchpoint": [t.name for t in lines],
+        "channel": [t.channel for t in lines if t.channel is not None],
+        "stage": list(journey_map.stages),
+        "owner": [t.owner for t in lines if t.owner is not None],
+    }
+    folded: dict[str, pl.Expr] = {}
+    for role, names in written.items():
+        if role in roles and roles[role] not in folded:
+            low = pl.col(roles[role]).str.to_lowercase()
+            known = {name.lower(): name for name in reversed(names)}
+            folded[roles[role]] = low.replace_strict(known, default=low) if known else low
+    return [expr.alias(column) for column, expr in folded.items()]
+
+
+def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:
+    """Whether every pattern is found; an empty cell is an empty text."""
+    return reduce(
+        and_, (pl.col(c).fill_null("").str.contains(pattern) for c, pattern in patterns.items())
+    )
+
+
+def _touchpoint_number(journey_map: JourneyMap, roles: Mapping[str, str]) -> pl.Expr:
+    """The first touchpoint, in the order of the map, that matches or, without `match`, is named.
+
+    Of several lines of one touchpoint it is the one of the row's channel, else the first.
+    """
+    found: list[pl.Expr] = []
+    exact: list[pl.Expr] = []
+    by_name: dict[str, int] = {}
+    counted = Counter(t.name for t in journey_map.touchpoints)
+    channel = pl.col(roles["channel"]) if "channel" in roles else None
+    for i, t in enumerate(journey_map.touchpoints):
+        number, several = pl.lit(i, pl.UInt32), counted[t.name] > 1 and channel is not None
+        on_channel = channel == t.channel if several and channel is not None else pl.lit(True)
+        if t.match is not None:
+            nowhere = channel.is_null() if several and channel is not None else pl.lit(False)
+            found.append(pl.when(_matches_all(t.match) & (on_channel | nowhere)).then(number))
+        else:
+            by_name.setdefault(t.name, i)
+            if several and "touchpoint" in roles:
+                named = pl.col(roles["touchpoint"]) == t.name
+                exact.append(pl.when(named & on_channel).then(number))
+    if "touchpoint" in roles and by_name:
+        name = pl.col(roles["touchpoint"])
+        first = name.replace_strict(by_name, default=None, return_dtype=pl.UInt32)
+        found.append(pl.coalesce(*exact, first))
+    return pl.min_horizontal(found) if found else pl.lit(None, pl.UInt32)
+
+
+def _planned(touchpoints: tuple[Touchpoint, ...]) -> pl.DataFrame:
+    columns = ("name", "stage", "channel", "owner", "initiated_by")
+    return pl.DataFrame(
+        {f"_{c}": [getattr(t, c) for t in touchpoints] for c in columns},
+        schema={f"_{c}": pl.String for c in columns},
+    ).with_row_index("_number")

@@ -27,27 +27,21 @@ from cxlib.ingest.raw import LINE, REASON, Lines, RawTable, as_json, named_colum
 from cxlib.ingest.records import Records, Splitter, split_lines
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
-from cxlib.map_reading import Reading
+from cxlib.map_model import Reading
 
-__all__ = ["BAD_BYTES", "mark_rows", "read_delimited"]
+__all__ = ["BAD_BYTES", "part_rows", "read_delimited"]
 
 AGAIN = "the header again"
 BAD_BYTES = "bytes that are no characters"
+
+SHOWN = 10_000
+"""Characters of a malformed line that are kept."""
 
 
 def read_delimited(
     source: Source, text: Text, reading: Reading, wanted: Collection[str] = ()
 ) -> RawTable:
-    """Read a text table.
-
-    Parameters
-    ----------
-    source, text
-        The file and its text.
-    reading
-        What is known of it.
-    wanted
-        Names of columns that the map asks for; they help to find separator and header.
+    """Read a text table; arguments as at `read_table`.
 
     Raises
     ------
@@ -180,32 +174,20 @@ def _table(
     empty = frame.select(pl.all_horizontal(pl.exclude(LINE).is_null())).to_series()
     rows = _in_one_order(frame.filter(~empty), columns)
     aside = list(records.aside)
-    malformed = [
-        pl.DataFrame(
-            {
-                "reason": pl.Series(list(records.aside.values()), dtype=pl.String),
-                LINE: number.gather(aside),
-                "raw": body.gather(aside),
-            }
-        )
-    ]
-    marked = mark_rows(rows, columns, has_lost=has_lost)
-    if marked.height:
-        malformed.append(
-            marked.select(pl.col(REASON).alias("reason"), LINE, raw=as_json(marked.select(columns)))
-        )
-        rows = rows.join(marked.select(LINE), on=LINE, how="anti", maintain_order="left")
-    return rows, pl.concat(malformed).sort(LINE), int(blank.sum()) + int(empty.sum())
+    reasons = pl.Series("reason", list(records.aside.values()), dtype=pl.String)
+    raw = body.gather(aside).str.slice(0, SHOWN).alias("raw")
+    malformed = pl.DataFrame([reasons, number.gather(aside).alias(LINE), raw])
+    rows, marked = part_rows(rows, columns, has_lost=has_lost)
+    blanks = int(blank.sum()) + int(empty.sum())
+    return rows, pl.concat([malformed, marked]).sort(LINE), blanks
 
 
 def _in_one_order(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     """Bring rows into the order of the columns where a second header gives them another order."""
-    headers = rows.filter(pl.all_horizontal(pl.col(columns).is_in(columns)))
-    orders = [
-        (row[LINE], [str(row[c]) for c in columns])
-        for row in headers.iter_rows(named=True)
-        if {row[c] for c in columns} == set(columns)
-    ]
+    known = set(columns)
+    likely = rows.filter(pl.col(columns[0]).is_in(columns) & pl.col(columns[-1]).is_in(columns))
+    found = likely.select(LINE, *columns).iter_rows()
+    orders = [(line, list(cells)) for line, *cells in found if set(cells) == known]
     if not orders or len(columns) < 2:
         return rows
     ends = [*(line for line, _ in orders[1:]), None]
@@ -246,17 +228,25 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFr
     return frame.with_columns(pl.when(_filled(pl.all())).then(pl.all()))
 
 
-def mark_rows(rows: pl.DataFrame, columns: list[str], *, has_lost: bool) -> pl.DataFrame:
-    """Return the rows that are none, though they have as many cells as the others, and `REASON`."""
+def part_rows(
+    rows: pl.DataFrame, columns: list[str], *, has_lost: bool = False
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Part rows from those that are none, though they have as many cells: set aside, with why."""
     named = [c for c in columns if not c.startswith(("column ", "(row)"))] or columns
     again = rows.filter(pl.col(named[0]).str.contains(named[0], literal=True))
-    again = again.filter(pl.all_horizontal(tidy(pl.col(c)) == c for c in named))
-    found = [again.select(pl.lit(AGAIN).alias(REASON), pl.all())]
+    if again.height:
+        again = again.filter(pl.all_horizontal(tidy(pl.col(c)) == c for c in named))
+    found = [again.with_columns(**{REASON: pl.lit(AGAIN)})]
     if has_lost:
         lost = pl.any_horizontal(pl.col(columns).str.contains(LOST, literal=True).fill_null(False))
         bad = rows.filter(lost).join(again.select(LINE), on=LINE, how="anti")
-        found.append(bad.select(pl.lit(BAD_BYTES).alias(REASON), pl.all()))
-    return pl.concat(found)
+        found.append(bad.with_columns(**{REASON: pl.lit(BAD_BYTES)}))
+    marked = pl.concat(found)
+    if marked.height:
+        rows = rows.join(marked.select(LINE), on=LINE, how="anti", maintain_order="left")
+    return rows, marked.select(
+        pl.col(REASON).alias("reason"), LINE, raw=as_json(marked.select(columns))
+    )
 
 
 def _hints(name: str, text: Text, numbers: list[int]) -> tuple[str, ...]:

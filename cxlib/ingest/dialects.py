@@ -66,18 +66,9 @@ def told_separator(line: str) -> str | None:
 def find_dialect(
     lines: pl.Series, *, name: str, separator: str | None = None, wanted: Collection[str] = ()
 ) -> Dialect:
-    """Return how a table is written.
+    """Return how a table of these lines is written, where its separator may be known.
 
-    Parameters
-    ----------
-    lines
-        Its lines.
-    name
-        The file, for messages.
-    separator
-        Where it is known.
-    wanted
-        Names of columns that the map asks for: the header is the line that has them.
+    The header is the line that has the columns `wanted`; `name` is the file, for messages.
 
     Raises
     ------

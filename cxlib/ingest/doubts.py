@@ -1,23 +1,30 @@
-"""What is odd about a log that was read, each with what to do: counts alone mislead."""
+"""What is odd about a log that was read, each with what to do: counts alone mislead.
+
+Placeholders among the ids, spellings that only a machine tells apart, a gap too long for the log,
+a goal that is a first contact, opening hours that do not fit, tracking that broke, a few contacts
+far from all others. Each is a question of `QUESTIONS`; nothing is mended here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from cxlib.contracts import UNKNOWN
+from cxlib.errors import did_you_mean
+from cxlib.ingest.columns import KEY
 from cxlib.ingest.instants import read_instants
-from cxlib.ingest.recognise import KEY
-from cxlib.ingest.report import FileReport
-from cxlib.ingest.suspects import hints_on_ids
+from cxlib.ingest.report import FileReport, OutsideHours
 from cxlib.journey_map import JourneyMap
 from cxlib.map_model import format_duration
+from cxlib.opening_hours import MISFIT
 
-__all__ = ["doubts_about"]
+__all__ = ["count_outside_hours", "doubts_about"]
 
 SHEETS = (1_048_575, 65_535)
 """Rows below a header at which spreadsheets cut a table off."""
@@ -32,6 +39,24 @@ JUMP = 0.03
 """Least change of the share of rows set aside between files or days that is told."""
 
 
+WORTH_A_LOOK = 0.05
+"""Share of contacts outside the opening hours above which the report asks to look at them."""
+
+_PLACEHOLDER = (
+    r"^(?:\(?(?:null|none|nil|nan|undefined|unknown|not set|not provided|other|empty|missing)\)?"
+    r"|anonymous|anonym|guest|#?n/a|<na>|#value!|-{1,3}|\?+|blank|no id|unbekannt|inconnu"
+    r"|desconocido|sconosciuto|onbekend|00000000-0000-0000-0000-000000000000)$"
+)
+_ZEROS = r"^(?:0+|-1|9{5,}|1234567890?|[0-]{8,})$"
+"""Numbers that stand for none, where they hold many times the rows of an id."""
+
+_FEW = 3
+"""So many rows at an end may stand apart, or a two-hundredth of the rows where that is more."""
+
+_LEAST = timedelta(days=1)
+"""Shorter distances are not told of."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """What the questions are put to."""
@@ -40,6 +65,8 @@ class _Seen:
     places: pl.DataFrame
     quarantine: pl.DataFrame
     files: tuple[FileReport, ...]
+    outside: tuple[OutsideHours, ...]
+    midnight: float
     journey_map: JourneyMap
 
     @cached_property
@@ -51,6 +78,20 @@ class _Seen:
             engine="streaming"
         )
 
+    @cached_property
+    def placeholders(self) -> pl.DataFrame:
+        """Customers whose id reads like none; numbers where they hold many times the rows."""
+        low, rows = pl.col("customer").str.to_lowercase(), pl.col("contacts")
+        others = (self.contacts.height - rows) / max(self.customers.height - 1, 1)
+        zeros = low.str.contains(_ZEROS) & (rows > 5 * others) & (rows > 5)
+        found = self.customers.filter(low.str.contains(_PLACEHOLDER) | zeros)
+        return found.sort("contacts", "customer", descending=[True, False])
+
+    @cached_property
+    def counted(self) -> pl.DataFrame:
+        """By place: ``len``, its contacts, and what it is."""
+        return self.contacts.group_by(KEY).len().join(self.places, on=KEY, how="left")
+
     @property
     def zone(self) -> str:
         return self.journey_map.time_zone or "UTC"
@@ -59,6 +100,11 @@ class _Seen:
         """The local day of an instant."""
         return at.dt.convert_time_zone(self.zone).dt.date()
 
+    def distinct(self, *columns: str) -> int:
+        """Number of different contacts by some columns."""
+        rows = self.contacts.lazy().select(columns).unique().select(pl.len())
+        return int(rows.collect(engine="streaming").item())
+
 
 def doubts_about(
     contacts: pl.DataFrame,
@@ -66,6 +112,8 @@ def doubts_about(
     quarantine: pl.DataFrame,
     *,
     files: tuple[FileReport, ...],
+    outside: tuple[OutsideHours, ...],
+    midnight: float,
     journey_map: JourneyMap,
 ) -> list[str]:
     """Say what is odd about a log, and what to do about it.
@@ -80,11 +128,105 @@ def doubts_about(
         The rows set aside.
     files
         What was read.
+    outside
+        What `count_outside_hours` says.
+    midnight
+        Share of the times at exactly midnight.
     journey_map
-        Gives gap, goal and time zone.
+        Gives gap, goal, opening hours and time zone.
     """
-    seen = _Seen(contacts, places, quarantine, files, journey_map)
+    seen = _Seen(contacts, places, quarantine, files, outside, midnight, journey_map)
     return [doubt for ask in QUESTIONS for doubt in ask(seen)]
+
+
+def count_outside_hours(
+    contacts: pl.DataFrame, places: pl.DataFrame, journey_map: JourneyMap
+) -> tuple[OutsideHours, ...]:
+    """Count the contacts outside the opening hours of their touchpoint, most of them first.
+
+    Parameters
+    ----------
+    contacts
+        `KEY` and ``occurred_at``.
+    places
+        `KEY`, ``touchpoint``, ``channel``; one row per key.
+    journey_map
+        Gives the opening hours.
+    """
+    calendar = journey_map.calendar(places["touchpoint"], places["channel"])
+    if calendar is None:
+        return ()
+    timed = places.select(KEY, "touchpoint", "channel").with_row_index("place")
+    timed = timed.filter(pl.Series([hours is not None for hours in calendar.hours]))
+    rows = contacts.select(KEY, "occurred_at").join(timed, on=KEY)
+    is_open = calendar.is_open(rows["place"], rows["occurred_at"])
+    counted = (
+        rows.select("touchpoint", "channel", closed=~is_open)
+        .group_by("touchpoint", "channel")
+        .agg(contacts=pl.len(), outside=pl.col("closed").sum())
+        .sort("outside", "touchpoint", "channel", descending=[True, False, False])
+    )
+    return tuple(OutsideHours(**row) for row in counted.iter_rows(named=True))
+
+
+def _hours(seen: _Seen) -> Iterator[str]:
+    """Which opening hours do not fit, and which name a channel that the log does not have."""
+    if seen.midnight > 0.9:
+        yield "almost all times are at midnight: the log has dates only; waits mean little"
+        return
+    for found in sorted(seen.outside, key=lambda found: -found.share):
+        if found.share > WORTH_A_LOOK:
+            yield (
+                f"{found.share:.0%} of the contacts at {found.touchpoint!r} lie outside its "
+                "opening hours; mend `opening_hours`, `closed_dates` or `time_zone` in the map"
+                + ("; until then no wait for it is judged" if found.share > MISFIT else "")
+            )
+    channels = seen.places["channel"].drop_nulls().unique().sort().to_list()
+    for name in seen.journey_map.opening_hours:
+        if name not in channels:
+            nearest = did_you_mean(name, channels)
+            hint = f"`opening_hours` names the channel {name!r}, which no contact has"
+            yield f"{hint}.{nearest}" if nearest else hint
+
+
+def _twins(names: pl.DataFrame, column: str, rows: str) -> pl.DataFrame:
+    """Return the names that differ from another by case only, those that are one together."""
+    low = pl.col(column).str.to_lowercase().alias("low")
+    twins = names.group_by(low).agg(pl.col(column).sort(), pl.col(rows).sum())
+    return twins.filter(pl.col(column).list.len() > 1)
+
+
+def _ids(seen: _Seen) -> Iterator[str]:
+    """Which ids read like a placeholder, and how many differ by case only."""
+    for name, rows in seen.placeholders.select("customer", "contacts").iter_rows():
+        yield (
+            f"customer {name!r} reads like a placeholder and holds {rows:,} of "
+            f"{seen.contacts.height:,} rows; if it is none, write into the map: "
+            f"not_a_customer: [{name!r}]"
+        )
+    twins = _twins(seen.customers, "customer", "contacts")
+    twins = twins.sort("contacts", "low", descending=[True, False])
+    if twins.height:
+        ids = int(twins["customer"].list.len().sum())
+        shown = " and ".join(map(repr, twins["customer"][0][:2]))
+        yield (
+            f"{ids:,} customers differ from another by case only, such as {shown} "
+            f"({twins['contacts'].sum():,} rows); if they are one, write into the map: "
+            "fold_case: true"
+        )
+
+
+def _spellings(seen: _Seen) -> Iterator[str]:
+    """Which touchpoints, channels, stages and owners differ by case only."""
+    for role in ("touchpoint", "channel", "stage", "owner"):
+        names = seen.counted.drop_nulls(role).group_by(role).agg(pl.col("len").sum())
+        twins = _twins(names, role, "len").sort("low")
+        if twins.height:
+            shown = ", ".join(" and ".join(map(repr, names)) for names in twins[role][:3].to_list())
+            yield (
+                f"{role}s that differ by case only: {shown} ({twins['len'].sum():,} contacts); "
+                "if they are one, write into the map: fold_case: true"
+            )
 
 
 def _gap(seen: _Seen) -> Iterator[str]:
@@ -114,7 +256,7 @@ def _customers(seen: _Seen) -> Iterator[str]:
             "group of them?"
         )
     top = seen.customers.sort("contacts", "customer", descending=[True, False]).row(0, named=True)
-    told = "not_a_customer" in " ".join(hints_on_ids(pl.Series([top["customer"]])))
+    told = top["customer"] in seen.placeholders["customer"]
     if customers >= 5 and not told and top["contacts"] > max(MUCH * rows, 20):
         yield (
             f"one customer, {top['customer']!r}, has {top['contacts']:,} of {rows:,} contacts "
@@ -126,8 +268,7 @@ def _customers(seen: _Seen) -> Iterator[str]:
 
 def _times(seen: _Seen) -> Iterator[str]:
     rows = seen.contacts.height
-    keys = ["customer", "occurred_at"]
-    tied = rows - seen.contacts.lazy().select(keys).unique().select(pl.len()).collect().item()
+    tied = rows - seen.distinct("customer", "occurred_at")
     ordered = seen.contacts["sequence"].n_unique() > 1
     if rows and tied > OFTEN * rows and not ordered:
         yield (
@@ -135,13 +276,10 @@ def _times(seen: _Seen) -> Iterator[str]:
             "another of their customer, and nothing gives their order; name a column under "
             "`sequence`, or write ties_as_listed: true where the map lists the steps in their order"
         )
-    zone = seen.zone
-    wall = pl.col("occurred_at").dt.convert_time_zone(zone).dt.replace_time_zone(None)
-    midnight = float(seen.contacts.select((wall.dt.truncate("1d") == wall).mean()).item())
-    if OFTEN < midnight <= 0.9:
+    if OFTEN < seen.midnight <= 0.9:
         yield (
-            f"{midnight:.0%} of the times are at exactly midnight: these are dates without a time, "
-            "and waits of a day or less mean nothing for them; export the time too"
+            f"{seen.midnight:.0%} of the times are at exactly midnight: these are dates without a "
+            "time, and waits of a day or less mean nothing for them; export the time too"
         )
 
 
@@ -169,8 +307,7 @@ def _goal(seen: _Seen) -> Iterator[str]:
 
 
 def _constants(seen: _Seen) -> Iterator[str]:
-    counted = seen.contacts.group_by(KEY).len().join(seen.places, on=KEY, how="left")
-    touchpoints, channels = counted["touchpoint"].unique(), counted["channel"].unique()
+    touchpoints, channels = (seen.counted[c].unique() for c in ("touchpoint", "channel"))
     if len(touchpoints) == 1 and seen.contacts.height > 1:
         yield (
             f"all contacts are at one touchpoint, {touchpoints[0]!r}: nothing can follow "
@@ -185,19 +322,12 @@ def _constants(seen: _Seen) -> Iterator[str]:
 
 
 def _duplicates(seen: _Seen) -> Iterator[str]:
-    keys = ["customer", "occurred_at", KEY, "row"]
-    rows = seen.contacts.height
-    distinct = seen.contacts.lazy().select(keys).unique().select(pl.len()).collect().item()
-    again = rows - distinct
+    keys, rows = ("customer", "occurred_at", KEY, "row"), seen.contacts.height
+    again = rows - seen.distinct(*keys)
     if again < max(2, 0.001 * rows):
         return
-    kept = (
-        rows
-        - seen.contacts.lazy().select(*keys, "sequence").unique().select(pl.len()).collect().item()
-    )
-    what = (
-        "they are set aside" if kept == again else "the file gives them an order, so they are kept"
-    )
+    is_aside = rows - seen.distinct(*keys, "sequence") == again
+    what = "they are set aside" if is_aside else "the file gives them an order, so they are kept"
     grain = (
         "; so many mean that a row of this table is not a contact: what else does a row stand for?"
         if again > 0.2 * rows
@@ -228,19 +358,19 @@ def _set_aside(seen: _Seen) -> Iterator[str]:
 
 
 def _by_file(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
-    if len(seen.files) < 2:
-        return
     of = {file.name: file.rows for file in seen.files}
-    here = dict(rows["file"].value_counts().iter_rows())
-    for name, count in sorted(here.items(), key=lambda item: -item[1])[:1]:
-        others = sum(of.values()) - of.get(name, 0)
-        share, rest = count / max(of.get(name, 0), 1), (len(rows) - count) / max(others, 1)
-        if share - rest > JUMP and share > 3 * rest:
-            which = "all" if count == len(rows) else f"{count:,} of {len(rows):,}"
-            yield (
-                f"{reason}: {which} {len(rows):,} rows are in {name}, {share:.1%} of its rows "
-                f"(others {rest:.1%}): was a column renamed or emptied there? Ask who exports it"
-            ).replace(f"{count:,} of {len(rows):,} {len(rows):,}", f"{count:,} of {len(rows):,}")
+    if len(of) < 2:
+        return
+    name, count = max(rows["file"].value_counts().iter_rows(), key=lambda found: found[1])
+    here = of.get(name, 0)
+    share = count / max(here, 1)
+    rest = (len(rows) - count) / max(sum(of.values()) - here, 1)
+    if share - rest > JUMP and share > 3 * rest:
+        which = f"all {count:,}" if count == len(rows) else f"{count:,} of {len(rows):,}"
+        yield (
+            f"{reason}: {which} rows are in {name}, {share:.1%} of its rows "
+            f"(others {rest:.1%}): was a column renamed or emptied there? Ask who exports it"
+        )
 
 
 def _by_day(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
@@ -260,24 +390,17 @@ def _by_day(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
     days = kept.collect().join(aside, on="day", how="full", coalesce=True).fill_null(0).sort("day")
     if days.height < 2:
         return
-    total = (pl.col("aside") + pl.col("kept")).cum_sum()
-    split = days.with_columns(
-        before=pl.col("aside").cum_sum(), of_before=total
-    ).with_columns(
-        after=pl.col("aside").sum() - pl.col("before"),
-        of_after=(pl.col("aside") + pl.col("kept")).sum() - pl.col("of_before"),
-    )  # fmt: skip
-    split = split.filter((pl.col("of_before") >= 20) & (pl.col("of_after") >= 20)).with_columns(
-        was=pl.col("before") / pl.col("of_before"), now=pl.col("after") / pl.col("of_after")
-    )
+    bad, of = pl.col("aside"), pl.col("aside") + pl.col("kept")
+    rest = of.sum() - of.cum_sum()
+    was, now = bad.cum_sum() / of.cum_sum(), (bad.sum() - bad.cum_sum()) / rest
+    split = days.with_columns(was=was, now=now, of_before=of.cum_sum(), of_after=rest)
+    split = split.filter((pl.col("of_before") >= 20) & (pl.col("of_after") >= 20))
     if split.is_empty():
         return
     # where the log before and after differs most, beyond chance: the usual normal score
-    share = pl.col("aside").sum() / (pl.col("aside") + pl.col("kept")).sum()
-    spread = days.select((share * (1 - share)).sqrt()).item() or 1.0
-    score = (pl.col("now") - pl.col("was")).abs() / (
-        spread * (1 / pl.col("of_before") + 1 / pl.col("of_after")).sqrt()
-    )
+    share = days.select(bad.sum() / of.sum()).item()
+    spread = (1 / pl.col("of_before") + 1 / pl.col("of_after")).sqrt()
+    score = (pl.col("now") - pl.col("was")).abs() / spread / ((share * (1 - share)) ** 0.5 or 1.0)
     best = split.with_columns(score=score).sort("score", descending=True).row(0, named=True)
     low, high = sorted((best["was"], best["now"]))
     if best["score"] > 5 and high - low > JUMP and high > 3 * low:
@@ -291,6 +414,77 @@ def _by_day(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
         )
 
 
+def _ends(seen: _Seen) -> Iterator[str]:
+    """Which few first or last contacts stand far from the others: a wrong clock decides for all.
+
+    The few contacts at an end are told of when they keep a longer distance to the rest than f times
+    the longest silence in the middle of the log, and than a day. Contacts that come at random, m
+    silences in the middle of them, do so with probability m!·f!/(m+f)!, which is below 0.1 % with
+    f = 3 from m = 17 on; f = 10 is asked of shorter logs, and nothing is told of less than three.
+    """
+    contacts, journey_map, zone = seen.contacts, seen.journey_map, seen.zone
+    hours = (
+        contacts.lazy()
+        .group_by(pl.col("occurred_at").dt.truncate("1h").alias("at"))
+        .agg(rows=pl.len())
+        .sort("at")
+        .with_columns(before=pl.col("rows").cum_sum() - pl.col("rows"))
+        .collect(engine="streaming")
+    )
+    rows = len(contacts)
+    few = min(max(_FEW, rows // 200), rows // 4)
+    after = rows - hours["before"]
+    silence = hours["at"].diff()  # before the contacts of each hour
+    middle = silence.filter((hours["before"] > few) & (after > few)).drop_nulls()
+    if len(middle) < 3:
+        return
+    longest: timedelta = middle.max()  # type: ignore[assignment]
+    far = max((3 if len(middle) >= 17 else 10) * longest, _LEAST)
+    hours = hours.with_columns(after=after, silence=silence, previous=pl.col("at").shift(1))
+    apart = hours.filter(pl.col("silence") > far)
+    last = apart.filter(pl.col("after") <= few).head(1)
+    first = apart.filter(pl.col("before") <= few).tail(1)
+    end = journey_map.observed_until
+    if len(last) and end is None:
+        row = last.row(0, named=True)
+        yield (
+            f"{_told(row['after'], rows, 'last')} {_days(row['silence'])} after all others, from "
+            f"{_day(row['at'], zone)} on: the end of observation rests on them, so that customers "
+            "who were silent in between count as lost. If their clock is wrong, write into the map "
+            f"`observed_until: {_day(row['previous'], zone)}`, and they are set aside"
+        )
+    if len(first) and journey_map.earliest is None:
+        row = first.row(0, named=True)
+        yield (
+            f"{_told(row['before'], rows, 'first')} {_days(row['silence'])} before all others, up "
+            f"to {_day(row['previous'], zone)}: the log begins with them. If their clock is wrong, "
+            f"write into the map `earliest: {_day(row['at'], zone)}`, and they are set aside"
+        )
+    newest: datetime = hours["at"][-1]
+    if end is not None and end - newest > far:
+        stated = _day(end - timedelta(microseconds=1), zone)  # a date alone is the end of that day
+        yield (
+            f"the last contact is {_days(end - newest)} before the stated observed_until ({stated})"
+            ": whoever came last then counts as silent since; say until when the log is complete"
+        )
+
+
+def _told(few: int, rows: int, which: str) -> str:
+    return (
+        f"the {which} contact (of {rows:,}) stands"
+        if few == 1
+        else f"the {which} {few:,} contacts (of {rows:,}) stand"
+    )
+
+
+def _day(at: datetime, zone: str) -> str:
+    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d}"
+
+
+def _days(length: timedelta) -> str:
+    return f"{length.days:,} day{'' if length.days == 1 else 's'}"
+
+
 def _long(span: timedelta) -> str:
     """Write a duration in its largest unit."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
@@ -300,6 +494,7 @@ def _long(span: timedelta) -> str:
 
 
 QUESTIONS: tuple[Callable[[_Seen], Iterator[str]], ...] = (
-    _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside, _sheets,
+    _ids, _spellings, _hours, _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside,
+    _sheets, _ends,
 )  # fmt: skip
 """What is asked of every log, in the order of the report."""

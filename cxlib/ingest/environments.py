@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.errors import InputError, there_are
 from cxlib.ingest.cells import text_of
 from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
@@ -79,7 +79,7 @@ def _read(table: EnvironmentTable, journey_map: JourneyMap) -> pl.DataFrame:
         if column not in raw.columns:
             raise InputError(
                 f"{source}: the map's `environment` names column {column!r}, which is not there; "
-                f"there are: {listed(raw.columns)}.{did_you_mean(column, raw.columns)}"
+                + there_are(raw.columns, column)
             )
     read = read_instants(
         rows[table.day], where=f"{source}, column {table.day!r}", time_zone="UTC", time_format=None
@@ -129,7 +129,7 @@ def _place(table: EnvironmentTable, events: pl.DataFrame, places: pl.DataFrame) 
     known += ["touchpoint", "channel", "stage", "owner"]
     raise InputError(
         f"the map's `environment` joins {table.table} by {name!r}, which the log does not have; "
-        f"there are: {listed(known)}.{did_you_mean(name, known)}"
+        + there_are(known, name)
     )
 
 

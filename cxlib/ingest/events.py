@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+from polars.datatypes import DataType, DataTypeClass
 
 from cxlib.contracts import EVENTS
 from cxlib.errors import InputError, nearest_name
 from cxlib.ingest.cells import read_ids, text_of
-from cxlib.ingest.columns import check_found, find_columns, in_sets, merge_names
-from cxlib.ingest.doubts import doubts_about
-from cxlib.ingest.ends import hints_on_ends
-from cxlib.ingest.hours import count_outside_hours, hints_on_hours
-from cxlib.ingest.instants import read_instants
-from cxlib.ingest.named import add_named
-from cxlib.ingest.numbers import check_clear, read_numbers
-from cxlib.ingest.quarantine import first_reasons, set_aside
-from cxlib.ingest.recognise import KEY, content_hash, place_columns, recognise
-from cxlib.ingest.report import FileReport, IngestReport, OutsideHours, UnmappedTouchpoint
-from cxlib.ingest.scales import off_scale, read_scales, strange_scales
+from cxlib.ingest.clocks import INSTANT
+from cxlib.ingest.columns import (
+    KEY,
+    check_found,
+    content_hash,
+    find_columns,
+    in_sets,
+    merge_names,
+    place_columns,
+    recognise,
+)
+from cxlib.ingest.doubts import count_outside_hours, doubts_about
+from cxlib.ingest.instants import Instants, read_instants
+from cxlib.ingest.nested import add_named
+from cxlib.ingest.numbers import check_clear, off_scale, read_numbers, read_scales, strange_scales
+from cxlib.ingest.raw import first_reasons, set_aside
+from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
 from cxlib.ingest.shapes import shape_tables
 from cxlib.ingest.sources import Paths, Source, find_sources
-from cxlib.ingest.suspects import hints_on_ids, hints_on_spellings, is_no_customer
 from cxlib.ingest.tables import LINE, POSITION, RawTable, read_table
 from cxlib.ingest.xes import read_xes
 from cxlib.journey_map import COLUMNS, BesideTheLog, JourneyMap
-from cxlib.map_reading import Reading
+from cxlib.map_model import Reading
 
 __all__ = ["Ingested", "read_events", "read_source"]
 
@@ -40,10 +46,8 @@ LATE = "later than observed_until"
 """Why rows after the end of observation that the map states are set aside."""
 
 _TEXTS = ("issue", "comment")
-_NUMBERS = ("rating", "cost", "amount")
 _ANSWER = ("rating", "scale", "comment")
-_OPTIONAL = ("ended_at", "scale", *_NUMBERS, *_TEXTS)
-_INSTANT = pl.Datetime("us", "UTC")
+_OPTIONAL = ("ended_at", "scale", "rating", "cost", "amount", *_TEXTS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +105,15 @@ class _Tally:
     twice: int = 0
     cleared: Counter[str] = field(default_factory=Counter)
     hints: dict[str, None] = field(default_factory=dict)
+
+    def notice(self, hints: Iterable[str]) -> None:
+        """Keep what to look at, each sentence once."""
+        self.hints.update(dict.fromkeys(hints))
+
+    def clear(self, reason: str, rows: int) -> None:
+        """Count values that were emptied."""
+        if rows:
+            self.cleared[reason] += rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +205,13 @@ def read_events(
         return read_source(source, journey_map, separator=separator, encoding=encoding)
 
     for table in shape_tables(find_sources(paths), journey_map, read):
-        parts.append(_read_part(table, journey_map, tally))
+        merged = merge_names(table, journey_map)
+        matched = any(t.match for t in journey_map.touchpoints)
+        needed = ("customer", "occurred_at", *(() if matched else ("touchpoint",)))
+        roles = find_columns(merged.columns, journey_map, source=str(table.source), required=needed)
+        parts.append(_File(merged, journey_map, roles, tally).read())
     missing = check_found(journey_map, {c: None for part in parts for c in part.columns})
-    tally.hints.update(dict.fromkeys(missing))
+    tally.notice(missing)
     contacts = pl.concat([p.contacts for p in parts], how="diagonal", rechunk=False)
     places = pl.concat([p.places for p in parts]).unique(KEY, keep="first", maintain_order=True)
     quarantine = pl.concat([p.quarantine for p in parts])
@@ -204,138 +221,158 @@ def read_events(
     return Ingested(_events(contacts, places), quarantine, report, journey_map)
 
 
-def _read_part(table: RawTable, journey_map: JourneyMap, tally: _Tally) -> _Part:
-    table = merge_names(table, journey_map)
-    source, columns = str(table.source), table.columns
-    tally.hints.update(dict.fromkeys(table.hints))
-    matched = any(t.match for t in journey_map.touchpoints)
-    required = ("customer", "occurred_at") if matched else ("customer", "occurred_at", "touchpoint")
-    roles = find_columns(columns, journey_map, source=source, required=required)
-    rows, contents = _collect(table, roles, place_columns(journey_map, roles))
-    file = FileReport(
-        source,
-        table.source.format,
-        rows.height + table.malformed.height,
-        table.encoding,
-        table.separator,
-        note=table.note,
-        lines=table.lines.total if table.lines is not None else None,
-    )
-    tally.rows_in += file.rows
-    places = recognise(contents, journey_map, roles)
-    if (out := places.filter(~pl.col("is_kept"))[KEY]).len():
-        tally.left_out += rows.height
-        rows = rows.filter(~pl.col(KEY).is_in(out.implode()))
-        tally.left_out -= rows.height
-    rows, reasons = _read_cells(rows, roles, places, journey_map, source, tally)
-    quarantine = set_aside(table, rows[LINE], reasons, roles)
-    if reasons is not None:
-        rows = rows.filter(reasons.is_null())
-    contacts = _finish(rows, journey_map, table.source, tally)
-    if journey_map.ties_as_listed:
-        contacts = _in_map_order(contacts, places, journey_map)
-    return _Part(contacts, places, quarantine, columns, file)
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file, with the columns that play a role, while contacts are made of it."""
+
+    table: RawTable
+    journey_map: JourneyMap
+    roles: Mapping[str, str]
+    tally: _Tally
+
+    def read(self) -> _Part:
+        table, tally, journey_map = self.table, self.tally, self.journey_map
+        tally.notice(table.hints)
+        rows, contents = self._collect()
+        lines = table.lines.total if table.lines is not None else None
+        count = rows.height + table.malformed.height
+        file = FileReport(
+            str(table.source), table.source.format, count, table.encoding, table.separator,
+            note=table.note, lines=lines,
+        )  # fmt: skip
+        tally.rows_in += count
+        places = recognise(contents, journey_map, self.roles)
+        if (out := places.filter(~pl.col("is_kept"))[KEY]).len():
+            kept = rows.filter(~pl.col(KEY).is_in(out.implode()))
+            tally.left_out += rows.height - kept.height
+            rows = kept
+        rows, reasons = self._who_and_when(rows, places)
+        quarantine = set_aside(table, rows[LINE], reasons, self.roles)
+        contacts = self._finish(rows if reasons is None else rows.filter(reasons.is_null()))
+        if journey_map.ties_as_listed:
+            contacts = _in_map_order(contacts, places, journey_map)
+        return _Part(contacts, places, quarantine, table.columns, file)
+
+    def _collect(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Take what is needed from the file in one pass: rows, and distinct deciding contents."""
+        schema, roles = self.table.frame.collect_schema(), self.roles
+        asked = ("customer", "occurred_at", "sequence", *_OPTIONAL, *in_sets(roles))
+        ours = {name: pl.col(roles[name]) for name in asked if name in roles}
+        if POSITION in schema:
+            ours.setdefault("sequence", pl.col(POSITION))
+        deciding = place_columns(self.journey_map, roles)
+        here = [c for c in deciding if c in schema]
+        # Two lines about one contact on two scales are one contact with two answers.
+        answer = {roles[name] for name in _ANSWER if name in roles} if "scale" in roles else set()
+        # Deciding columns get numbers for names, since a raw column may be called like one of ours.
+        numbered = {f"\x00{i}": c for i, c in enumerate(here)}
+        rows = self.table.collect(
+            pl.col(LINE),
+            content_hash([c for c in self.table.columns if c not in answer]).alias("row"),
+            content_hash(here).alias(KEY),
+            *(expr.alias(name) for name, expr in ours.items()),
+            *(pl.col(c).alias(number) for number, c in numbered.items()),
+        )
+        contents = rows.group_by(KEY).agg(pl.col(n).first().cast(pl.String) for n in numbered)
+        absent = [pl.lit(None, pl.String).alias(c) for c in deciding if c not in here]
+        return rows.drop(numbered), contents.rename(numbered).with_columns(absent)
+
+    def _times(self, rows: pl.DataFrame, role: str, *, refuse: bool) -> Instants:
+        return read_instants(
+            rows[role],
+            where=f"{self.table.source}, column {self.roles[role]!r}",
+            time_zone=self.journey_map.time_zone,
+            time_format=self.journey_map.time_format,
+            refuse=refuse,
+        )
+
+    def _who_and_when(
+        self, rows: pl.DataFrame, places: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.Series | None]:
+        """Read customers and times; say why rows must be set aside, None where none must."""
+        tally, journey_map = self.tally, self.journey_map
+        where = f"{self.table.source}, column {self.roles['customer']!r}"
+        ids = read_ids(rows["customer"], where=where)
+        instants = self._times(rows, "occurred_at", refuse=True)
+        tally.notice((*ids.hints, *instants.hints))
+        tally.without_offset += instants.without_offset
+        tally.moved += instants.moved
+        tally.twice += instants.twice
+        customers = ids.values.str.to_lowercase() if journey_map.fold_case else ids.values
+        earliest = journey_map.earliest or EARLIEST
+        latest = journey_map.latest or datetime.now(UTC) + timedelta(days=1)
+        # The reason names no day of today's: the same log gives the same report tomorrow.
+        beyond = f"after {latest:%Y-%m-%d}" if journey_map.latest else "in the future"
+        nameless = places.filter(pl.col("touchpoint").is_null())[KEY]
+        at, nobody = instants.values, [name.lower() for name in journey_map.not_a_customer]
+        faults = {
+            "customer is empty": customers.is_null(),
+            "no customer, as the map says": customers.str.to_lowercase().is_in(nobody),
+            "time cannot be read": instants.unread,
+            "time is empty": at.is_null(),
+            f"implausible time, before {earliest:%Y-%m-%d}": at < earliest,
+            f"implausible time, {beyond}": at >= latest,
+            LATE: at > (journey_map.observed_until or latest),
+            "touchpoint is empty": rows[KEY].is_in(nameless.implode()),
+        }
+        return rows.with_columns(customer=customers, occurred_at=at), first_reasons(faults)
+
+    def _finish(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Read the optional cells, and give every part the same columns."""
+        exprs: dict[str, pl.Expr | pl.Series] = {
+            name: text_of(name) if name in rows.columns else pl.lit(None, pl.String)
+            for name in (*_TEXTS, *in_sets(rows.columns))
+        }
+        exprs |= {name: self._number(rows, name) for name in ("cost", "amount")}
+        exprs["rating"], exprs["scale"] = self._rating(rows)
+        exprs["ended_at"] = self._ended_at(rows)
+        sequence: pl.Expr = pl.lit(0, pl.Int64)
+        if "sequence" in rows.columns:
+            sequence = pl.col("sequence").cast(pl.Int64, strict=False)
+            unread = sequence.is_null() & text_of("sequence").is_not_null()
+            self.tally.clear("sequence is no whole number", rows.select(unread.sum()).item())
+            sequence = sequence.fill_null(0)
+        return rows.select("customer", "occurred_at", "row", KEY, sequence=sequence, **exprs)
+
+    def _number(self, rows: pl.DataFrame, name: str) -> pl.Series:
+        if name not in rows.columns:
+            return _nothing(rows, pl.Float64)
+        bounds = self.journey_map.bounds if name == "rating" else (None, None)
+        source = self.table.source
+        decimal = self.journey_map.reading.decimal or ("." if source.is_typed else None)
+        read = read_numbers(rows[name], decimal=decimal, bounds=bounds)
+        numbers = check_clear(read, where=f"{source}, column of {name}")
+        written = rows.select(text_of(name).null_count()).item()
+        self.tally.clear(f"{name} is no number", numbers.null_count() - written)
+        return numbers
+
+    def _rating(self, rows: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+        """Return ratings without those that lie outside their scale, and the scale of each."""
+        ratings, scales, none = self._number(rows, "rating"), None, _nothing(rows, pl.String)
+        if "rating" not in rows.columns:
+            return ratings, none
+        if "scale" in rows.columns:
+            written = rows.select(text_of("scale")).to_series()
+            scales = read_scales(written, self.journey_map, usual=None)
+            self.tally.notice(strange_scales(scales, ratings, self.journey_map))
+        for reason, outside in off_scale(ratings, scales, self.journey_map).items():
+            if beyond := int(outside.sum()):
+                self.tally.clear(reason, beyond)
+                ratings = ratings.set(outside, None)
+        return ratings, none if scales is None else scales.zip_with(ratings.is_not_null(), none)
+
+    def _ended_at(self, rows: pl.DataFrame) -> pl.Series:
+        if "ended_at" not in rows.columns:
+            return _nothing(rows, INSTANT)
+        ended = self._times(rows, "ended_at", refuse=False)
+        self.tally.clear("ended_at cannot be read", int(ended.unread.sum()))
+        early = (ended.values < rows["occurred_at"]).fill_null(False)
+        self.tally.clear("ended_at is before the contact", int(early.sum()))
+        return ended.values.set(early, None) if early.any() else ended.values
 
 
-def _collect(
-    table: RawTable, roles: Mapping[str, str], deciding: list[str]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Take what is needed from the file in one pass: rows, and distinct deciding contents."""
-    schema = table.frame.collect_schema()
-    ours = {
-        name: pl.col(roles[name])
-        for name in ("customer", "occurred_at", "sequence", *_OPTIONAL, *in_sets(roles))
-        if name in roles
-    }
-    if POSITION in schema:
-        ours.setdefault("sequence", pl.col(POSITION))
-    here = [c for c in deciding if c in schema]
-    # Two lines about one contact on two scales are one contact with two answers.
-    answer = {roles[name] for name in _ANSWER if name in roles} if "scale" in roles else set()
-    # Deciding columns get numbers for names, since a raw column may be called like one of ours.
-    numbered = [pl.col(c).alias(f"\x00{i}") for i, c in enumerate(here)]
-    rows = table.collect(
-        pl.col(LINE),
-        content_hash([c for c in table.columns if c not in answer]).alias("row"),
-        content_hash(here).alias(KEY),
-        *(expr.alias(name) for name, expr in ours.items()),
-        *numbered,
-    )
-    names = [f"\x00{i}" for i in range(len(here))]
-    contents = rows.group_by(KEY).agg(pl.col(n).first().cast(pl.String) for n in names)
-    contents = contents.rename(dict(zip(names, here, strict=True)))
-    absent = [pl.lit(None, pl.String).alias(c) for c in deciding if c not in here]
-    return rows.drop(names), contents.with_columns(absent)
-
-
-def _read_cells(
-    rows: pl.DataFrame,
-    roles: Mapping[str, str],
-    places: pl.DataFrame,
-    journey_map: JourneyMap,
-    source: str,
-    tally: _Tally,
-) -> tuple[pl.DataFrame, pl.Series | None]:
-    """Read customers and times; say why rows must be set aside, None where none must."""
-    ids = read_ids(rows["customer"], where=f"{source}, column {roles['customer']!r}")
-    instants = read_instants(
-        rows["occurred_at"],
-        where=f"{source}, column {roles['occurred_at']!r}",
-        time_zone=journey_map.time_zone,
-        time_format=journey_map.time_format,
-    )
-    tally.hints.update(dict.fromkeys((*ids.hints, *instants.hints)))
-    tally.without_offset += instants.without_offset
-    tally.moved += instants.moved
-    tally.twice += instants.twice
-    customers = ids.values.str.to_lowercase() if journey_map.fold_case else ids.values
-    read = rows.with_columns(customer=customers, occurred_at=instants.values)
-    return read, _reasons(read, instants.unread, places, journey_map)
-
-
-def _reasons(
-    rows: pl.DataFrame, unread: pl.Series, places: pl.DataFrame, journey_map: JourneyMap
-) -> pl.Series | None:
-    earliest = journey_map.earliest or EARLIEST
-    latest = journey_map.latest or datetime.now(UTC) + timedelta(days=1)
-    # The reason names no day of today's: the same log gives the same report tomorrow.
-    beyond = f"after {latest:%Y-%m-%d}" if journey_map.latest else "in the future"
-    nameless = places.filter(pl.col("touchpoint").is_null())[KEY]
-    at, nobody = rows["occurred_at"], journey_map.not_a_customer
-    faults = {
-        "customer is empty": rows["customer"].is_null(),
-        "no customer, as the map says": is_no_customer(rows["customer"], nobody),
-        "time cannot be read": unread,
-        "time is empty": at.is_null(),
-        f"implausible time, before {earliest:%Y-%m-%d}": at < earliest,
-        f"implausible time, {beyond}": at >= latest,
-        LATE: at > (journey_map.observed_until or latest),
-        "touchpoint is empty": rows[KEY].is_in(nameless.implode()),
-    }
-    return first_reasons(faults)
-
-
-def _finish(
-    rows: pl.DataFrame, journey_map: JourneyMap, source: Source, tally: _Tally
-) -> pl.DataFrame:
-    """Read the optional cells, and give every part the same columns."""
-    exprs: dict[str, pl.Expr | pl.Series] = {}
-    for name in _NUMBERS:
-        exprs[name] = _number(rows, name, journey_map, source, tally)
-    for name in _TEXTS:
-        exprs[name] = text_of(name) if name in rows.columns else pl.lit(None, pl.String)
-    for name in in_sets(rows.columns):
-        exprs[name] = text_of(name)
-    exprs["rating"], exprs["scale"] = _on_scale(rows, exprs["rating"], journey_map, tally)
-    exprs["ended_at"] = _ended_at(rows, journey_map, str(source), tally)
-    sequence: pl.Expr = pl.lit(0, pl.Int64)
-    if "sequence" in rows.columns:
-        sequence = pl.col("sequence").cast(pl.Int64, strict=False)
-        unread = rows.select((sequence.is_null() & text_of("sequence").is_not_null()).sum()).item()
-        if unread:
-            tally.cleared["sequence is no whole number"] += unread
-        sequence = sequence.fill_null(0)
-    return rows.select("customer", "occurred_at", "row", KEY, sequence=sequence, **exprs)
+def _nothing(rows: pl.DataFrame, dtype: DataType | DataTypeClass) -> pl.Series:
+    return pl.repeat(None, rows.height, dtype=dtype, eager=True)
 
 
 def _in_map_order(
@@ -346,67 +383,10 @@ def _in_map_order(
     order = pl.col("touchpoint").replace_strict(
         lines, default=len(lines) + 1, return_dtype=pl.Int64
     )
-    numbered = contacts.join(
-        places.select(KEY, order.alias("_line")), on=KEY, how="left", maintain_order="left"
-    )
+    listed = places.select(KEY, order.alias("_line"))
+    numbered = contacts.join(listed, on=KEY, how="left", maintain_order="left")
     sequence = pl.when(pl.col("sequence") == 0).then("_line").otherwise("sequence")
     return numbered.with_columns(sequence=sequence).drop("_line")
-
-
-def _number(
-    rows: pl.DataFrame, name: str, journey_map: JourneyMap, source: Source, tally: _Tally
-) -> pl.Expr | pl.Series:
-    if name not in rows.columns:
-        return pl.lit(None, pl.Float64)
-    written = rows.select(text_of(name)).to_series()
-    bounds = journey_map.bounds if name == "rating" else (None, None)
-    decimal = journey_map.reading.decimal or ("." if source.is_typed else None)
-    read = read_numbers(rows[name], decimal=decimal, bounds=bounds)
-    numbers = check_clear(read, where=f"{source}, column of {name}")
-    if unread := numbers.null_count() - written.null_count():
-        tally.cleared[f"{name} is no number"] += unread
-    return numbers
-
-
-def _on_scale(
-    rows: pl.DataFrame, ratings: pl.Expr | pl.Series, journey_map: JourneyMap, tally: _Tally
-) -> tuple[pl.Expr | pl.Series, pl.Expr | pl.Series]:
-    """Return ratings without those that lie outside their scale, and the scale of each."""
-    if isinstance(ratings, pl.Expr):
-        return ratings, pl.lit(None, pl.String)
-    scales = None
-    if "scale" in rows.columns:
-        written = rows.select(text_of("scale")).to_series()
-        scales = read_scales(written, journey_map, usual=None)
-        tally.hints.update(dict.fromkeys(strange_scales(scales, ratings, journey_map)))
-    for reason, outside in off_scale(ratings, scales, journey_map).items():
-        if beyond := int(outside.sum()):
-            tally.cleared[reason] += beyond
-            ratings = ratings.set(outside, None)
-    if scales is None:
-        return ratings, pl.lit(None, pl.String)
-    return ratings, scales.zip_with(ratings.is_not_null(), pl.Series([None], dtype=pl.String))
-
-
-def _ended_at(
-    rows: pl.DataFrame, journey_map: JourneyMap, source: str, tally: _Tally
-) -> pl.Expr | pl.Series:
-    if "ended_at" not in rows.columns:
-        return pl.lit(None, _INSTANT)
-    ended = read_instants(
-        rows["ended_at"],
-        where=f"{source}, column of ended_at",
-        time_zone=journey_map.time_zone,
-        time_format=journey_map.time_format,
-        refuse=False,
-    )
-    if unread := int(ended.unread.sum()):
-        tally.cleared["ended_at cannot be read"] += unread
-    early = (ended.values < rows["occurred_at"]).fill_null(False)
-    if before := int(early.sum()):
-        tally.cleared["ended_at is before the contact"] += before
-        return ended.values.set(early, None)
-    return ended.values
 
 
 def _events(contacts: pl.DataFrame, places: pl.DataFrame) -> pl.LazyFrame:
@@ -426,8 +406,6 @@ def _report(
 ) -> IngestReport:
     counted = contacts.group_by(KEY).len().join(places, on=KEY, how="left")
     names = [t.name for t in journey_map.touchpoints]
-    tally.hints.update(dict.fromkeys(hints_on_ids(contacts["customer"])))
-    tally.hints.update(dict.fromkeys(hints_on_spellings(counted)))
     unmapped = _count_by(counted.filter(~pl.col("is_known")), "touchpoint")
     zone = journey_map.time_zone or "UTC"
     wall = pl.col("occurred_at").dt.convert_time_zone(zone).dt.replace_time_zone(None)
@@ -437,17 +415,18 @@ def _report(
         midnight=(wall.dt.truncate("1d") == wall).mean(),
     )
     first, last, midnight = facts.collect(engine="streaming").row(0)
-    outside: tuple[OutsideHours, ...] = ()
-    if midnight > 0.9:
-        tally.hints[
-            "almost all times are at midnight: the log has dates only; waits mean little"
-        ] = None
-    else:
-        outside = count_outside_hours(contacts, places, journey_map)
-        tally.hints.update(dict.fromkeys(hints_on_hours(outside, places, journey_map)))
-    doubts = doubts_about(contacts, places, quarantine, files=files, journey_map=journey_map)
-    tally.hints.update(dict.fromkeys(doubts))
-    tally.hints.update(dict.fromkeys(hints_on_ends(contacts, journey_map)))
+    dates_only = midnight > 0.9
+    outside = () if dates_only else count_outside_hours(contacts, places, journey_map)
+    doubts = doubts_about(
+        contacts,
+        places,
+        quarantine,
+        files=files,
+        outside=outside,
+        midnight=midnight,
+        journey_map=journey_map,
+    )
+    tally.notice(doubts)
     return IngestReport(
         files=files,
         rows_in=tally.rows_in,

@@ -1,54 +1,109 @@
-"""What the columns of an unknown log hold: evidence that guesses rest on, from all of its rows."""
+"""What an unknown log holds: its columns, and what names mean. Guesses rest on this evidence.
+
+Values are taken from all rows, words from ``words.yaml``.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
+import yaml
 
 from cxlib.ingest.instants import guess_time_format, read_instants
 
-__all__ = ["Column", "phrases", "profile", "varying", "vocabulary", "words_of"]
-
-
-def vocabulary(words: str) -> frozenset[str]:
-    """Return the words of a text, to look others up in."""
-    return frozenset(words.split())
-
-
-def phrases(listed: str) -> tuple[str, ...]:
-    """Return phrases that bars part, in their order."""
-    return tuple(listed.split("|"))
-
+__all__ = [
+    "Column",
+    "Guess",
+    "groups",
+    "guess_by_words",
+    "phrases",
+    "profile",
+    "varying",
+    "words",
+    "words_of",
+]
 
 VALUES = 20_000
 """Most different values of a column that are looked at one by one."""
 
-_FLAGS = {
-    "0",
-    "1",
-    "true",
-    "false",
-    "yes",
-    "no",
-    "y",
-    "n",
-    "t",
-    "f",
-    "ja",
-    "nein",
-    "nee",
-    "0.0",
-    "1.0",
-}
-_TIME_WORDS = vocabulary(
-    "time timestamp date datetime at ts zeit zeitpunkt datum tijd tijdstip when created "
-    "start started tstamp epoch on day occurred"
-)
+COLUMNS = 300
+"""Most columns of a file that are looked at: those with a name that says something come first."""
+
+_FLAGS = {"0", "1", "true", "false", "yes", "no", "y", "n", "t", "f", "ja", "nein", "nee", "0.0",
+          "1.0"}  # fmt: skip
+_NAMES = ("id", "person", "errand", "contact", "time", "channel", "owner", "stage", "special")
+
+
+class Guess(NamedTuple):
+    """What was guessed, and why: a reader of the proposed map can judge it."""
+
+    value: str
+    why: str
+
+
+@cache
+def _vocabulary() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_bytes())
+    return content
+
+
+@cache
+def words(key: str) -> frozenset[str]:
+    """Return the words of an entry of the vocabulary, to look others up in."""
+    return frozenset(_vocabulary()[key].split())
+
+
+@cache
+def phrases(key: str) -> tuple[str, ...]:
+    """Return the phrases of an entry of the vocabulary, in their order."""
+    return tuple(_vocabulary()[key])
+
+
+@cache
+def groups(key: str) -> Mapping[Any, tuple[str, ...]]:
+    """Return the entries under an entry of the vocabulary, each as words or phrases in order."""
+    found = _vocabulary()[key].items()
+    return {name: tuple(v.split() if isinstance(v, str) else v) for name, v in found}
+
+
+def words_of(name: str, *, hyphens: bool = False) -> list[str]:
+    """Return the words of a name in lower case; with `hyphens`, what they join is one word.
+
+    Examples
+    --------
+    >>> words_of("Kunden-Nr"), words_of("clientId"), words_of("case:concept:name")
+    (['kunden', 'nr'], ['client', 'id'], ['case', 'concept', 'name'])
+    """
+    spaced = re.sub(r"(?<=[a-zß-ÿ])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    word = r"[^\W_\d]+"
+    return re.findall(f"{word}(?:-{word})*" if hyphens else word, spaced.lower())
+
+
+def guess_by_words(name: str, key: str) -> str | None:
+    """Return the first group of the vocabulary of which a word stands in a name.
+
+    Examples
+    --------
+    >>> guess_by_words("product_page viewed", "stages")
+    'exploration'
+    >>> guess_by_words("xyz", "stages") is None
+    True
+    """
+    parts, known = words_of(name, hyphens=True), groups(key)
+    for said in (set(parts) - words("generic"), set(parts)):
+        for group, spoken in known.items():
+            if said & set(spoken):
+                return str(group)
+    # German and Dutch join words: look for longer ones inside.
+    joined = "".join(parts)
+    inside = (g for g, spoken in known.items() if any(len(w) > 5 and w in joined for w in spoken))
+    return next(inside, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,22 +157,22 @@ class Column:
         if self.distinct <= 3 and {v.lower() for v in self.sample} <= _FLAGS:
             return "flag"
         digits = self.sample.str.contains(r"^[-+]?\d+(?:[.,]\d+)?$").mean()
-        named = bool(set(self.words) & _TIME_WORDS)
-        if (not digits or named) and self._is_time():
+        if (not digits or words("time_words") & set(self.words)) and self._is_time():
             return "time"
-        is_number = pl.col("value").str.contains(r"^[-+]?[\d.,']*\d[\d.,]*(?:[eE][-+]?\d+)?$")
-        numeric = int(self.counts.filter(is_number)["count"].sum())
-        return "number" if numeric >= 0.9 * int(self.counts["count"].sum()) else "text"
+        is_number = r"^[-+]?[\d.,']*\d[\d.,]*(?:[eE][-+]?\d+)?$"
+        return "number" if self._weigh(is_number) >= 0.9 else "text"
 
     def _is_time(self) -> bool:
-        if not self.sample.str.contains(r"\d").mean():
+        if not self.sample.str.contains(r"\d").any():
             return False
         read = read_instants(self.sample, where="", refuse=False)
         unread = self.sample.filter(read.unread)
-        if len(unread) <= 0.1 * len(self.sample):
-            return True
-        guessed = guess_time_format(unread.to_list())
-        return guessed is not None
+        return len(unread) <= 0.1 * len(self.sample) or guess_time_format(unread) is not None
+
+    def _weigh(self, pattern: str) -> float:
+        """Share of the filled rows whose value fits a pattern."""
+        fitting = self.counts.filter(pl.col("value").str.contains(pattern))
+        return int(fitting["count"].sum()) / max(int(self.counts["count"].sum()), 1)
 
     @cached_property
     def numbers(self) -> pl.Series:
@@ -128,30 +183,22 @@ class Column:
     @cached_property
     def speaks(self) -> float:
         """Share of the rows, among those filled, in which the value has a letter in it."""
-        spoken = self.counts.filter(pl.col("value").str.contains(r"\pL"))
-        return int(spoken["count"].sum()) / max(int(self.counts["count"].sum()), 1)
+        return self._weigh(r"\pL")
 
     def said(self) -> str:
         """Return the evidence in words."""
         return f"{self.distinct:,} values in {self.filled:,} rows"
 
 
-def words_of(name: str) -> list[str]:
-    """Return the words of a name in lower case.
-
-    Examples
-    --------
-    >>> words_of("Kunden-Nr"), words_of("clientId"), words_of("case:concept:name")
-    (['kunden', 'nr'], ['client', 'id'], ['case', 'concept', 'name'])
-    """
-    spaced = re.sub(r"(?<=[a-zß-ÿ])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
-    return re.findall(r"[^\W_\d]+", spaced.lower())
-
-
 def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[str, Column]:
-    """Return the evidence about each column of raw rows, all of them text."""
+    """Return the evidence about each column of raw rows, all of them text; of many, `COLUMNS`."""
+    names = list(columns or rows.columns)
+    if len(names) > COLUMNS:
+        spoken = frozenset(w for key in _NAMES for w in re.findall(r"\w+", str(_vocabulary()[key])))
+        known = sorted(names, key=lambda name: spoken.isdisjoint(words_of(name)))[:COLUMNS]
+        names = [name for name in names if name in set(known)]
     found = {}
-    for name in columns or rows.columns:
+    for name in names:
         values = rows[name].drop_nulls().alias("value")
         distinct = values.n_unique()
         some = values if distinct <= VALUES else values.gather_every(-(-len(values) // VALUES))
@@ -171,22 +218,11 @@ def varying(
     names = [c for c in columns if c != customer]
     if not names:
         return {}
-    found = (
-        rows.lazy()
-        .filter(pl.col(customer).is_not_null())
-        .group_by(customer)
-        .agg(
-            *(pl.col(c).count().alias(f"\x00{i}") for i, c in enumerate(names)),
-            *(pl.col(c).drop_nulls().n_unique().alias(f"\x01{i}") for i, c in enumerate(names)),
-        )
-        .select(
-            (pl.col(f"\x01{i}") > 1)
-            .filter(pl.col(f"\x00{i}") > 1)
-            .mean()
-            .fill_null(unseen)
-            .alias(c)
-            for i, c in enumerate(names)
-        )
-        .collect(engine="streaming")
+    several = [pl.col(c).drop_nulls().n_unique().alias(f"\x01{i}") for i, c in enumerate(names)]
+    counts = [pl.col(c).count().alias(f"\x00{i}") for i, c in enumerate(names)]
+    by_customer = rows.lazy().drop_nulls(customer).group_by(customer).agg(*counts, *several)
+    shares = (
+        (pl.col(f"\x01{i}") > 1).filter(pl.col(f"\x00{i}") > 1).mean().fill_null(unseen).alias(c)
+        for i, c in enumerate(names)
     )
-    return found.row(0, named=True)
+    return by_customer.select(shares).collect(engine="streaming").row(0, named=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import polars as pl
@@ -19,19 +19,22 @@ from cxlib.errors import InputError
 from cxlib.ingest.cells import tidied
 from cxlib.ingest.clocks import (
     DAY_FIRST,
+    EPOCHS,
+    EXCEL,
+    INSTANT,
     MONTH_FIRST,
+    NAIVE,
     OTHERS,
     REST,
     YEAR_FIRST,
     from_pattern,
+    is_number,
+    read_epochs,
+    read_numbers,
     read_parts,
 )
-from cxlib.ingest.epochs import EPOCHS, EXCEL, is_number, read_epochs, read_numbers
 
 __all__ = ["Instants", "guess_time_format", "read_instants"]
-
-INSTANT = pl.Datetime("us", "UTC")
-_NAIVE = pl.Datetime("us")
 
 _AWARE_FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.f%#z",
@@ -46,6 +49,7 @@ _NAIVE_FORMATS = (
     "%Y-%m-%d %H:%M",
     "%Y-%m-%d",
 )
+_COULD_HAVE_OFFSET = r":\d.*(?:[zZ]|[+\-]\d{2}(?::?\d{2})?)\s*$"
 _TWO_WAYS = re.compile(
     r"\s*(\d{1,2})([./-])(\d{1,2})[./-](\d{4}|\d{2})"
     r"(?:([ T,]+)(\d{1,2}:\d{2})(:\d{2})?(\.\d+)?(\s?[AaPp]\.?\s?[Mm]\.?)?)?"
@@ -103,29 +107,32 @@ class _Column:
     def left(self) -> pl.Series:
         return self.aware.is_null() & self.naive.is_null() & self.text.is_not_null()
 
-    def take(self, at: pl.Series, *, aware: pl.Series | None, naive: pl.Series | None) -> None:
-        """Fill in what was read of the values at some places, where nothing was before."""
-        if aware is not None and aware.null_count() < len(aware):
-            self.aware = self.aware.scatter(at, aware.cast(INSTANT))
-        if naive is not None and naive.null_count() < len(naive):
-            self.naive = self.naive.scatter(at, naive.cast(_NAIVE))
+    def take(self, at: pl.Series, *found: pl.Series) -> None:
+        """Fill in what was read of the values at some places; walls are those without a zone."""
+        for values in found:
+            if values.null_count() == len(values):
+                continue
+            if getattr(values.dtype, "time_zone", None) is not None:
+                self.aware = self.aware.scatter(at, values.cast(INSTANT))
+            else:
+                self.naive = self.naive.scatter(at, values.cast(NAIVE))
 
     def read(self, writing: str, among: pl.Series | None = None) -> pl.DataFrame | None:
         """Read what is left, or some of it, in one writing; returns what was read, if anything."""
         left = self.left if among is None else self.left & among
         if not left.any():
             return None
+        left = (left & self.text.str.contains(writing)).fill_null(False)
+        if not left.any():
+            return None
         at = left.arg_true()
         parts = read_parts(self.text.gather(at), writing, self.zone)
         if parts["wall"].null_count() == len(parts):
             return None
-        instants = parts.select(
-            pl.when(pl.col("offset").is_not_null()).then(
-                pl.col("wall").dt.replace_time_zone("UTC") - pl.duration(minutes="offset")
-            )
-        ).to_series()
-        walls = parts.select(pl.when(pl.col("offset").is_null()).then("wall")).to_series()
-        self.take(at, aware=instants, naive=walls)
+        utc = pl.col("wall").dt.replace_time_zone("UTC") - pl.duration(minutes="offset")
+        has_offset = pl.col("offset").is_not_null()
+        found = parts.select(pl.when(has_offset).then(utc), walls=pl.when(~has_offset).then("wall"))
+        self.take(at, *found)
         return parts.drop_nulls("wall")
 
 
@@ -159,14 +166,14 @@ def read_instants(
         Where most values cannot be read, with what to write into the journey map.
     """
     if raw.dtype == pl.Date:
-        raw = raw.cast(_NAIVE)
+        raw = raw.cast(NAIVE)
     if isinstance(raw.dtype, pl.Datetime):
-        if raw.dtype.time_zone is not None:
-            values = raw.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-            return Instants(values, pl.repeat(False, len(raw), eager=True))
-        local = _localise(raw.dt.cast_time_unit("us"), time_zone)
-        there = len(raw) - raw.null_count()
+        aware = raw.dt.cast_time_unit("us")
         unread = pl.repeat(False, len(raw), eager=True)
+        if raw.dtype.time_zone is not None:
+            return Instants(aware.dt.convert_time_zone("UTC"), unread)
+        local = _localise(aware, time_zone)
+        there = len(raw) - raw.null_count()
         return Instants(local.values, unread, there, local.moved, local.twice)
     text = raw.cast(pl.String) if raw.dtype != pl.String else raw
     column = _Column(text, time_zone, _none(text).cast(INSTANT), _none(text))
@@ -184,17 +191,10 @@ def read_instants(
             raise InputError(said or _refusal(left, where, formats))
         if said is not None:
             column.hints.append(said)
-    return Instants(
-        instants.values,
-        instants.unread,
-        instants.without_offset,
-        instants.moved,
-        instants.twice,
-        tuple(column.hints),
-    )
+    return replace(instants, hints=tuple(column.hints))
 
 
-def guess_time_format(texts: Sequence[str]) -> tuple[str, bool] | None:
+def guess_time_format(texts: pl.Series | Sequence[str]) -> tuple[str, bool] | None:
     """Return the pattern of day-month-year or month-day-year times, and whether only one is
     possible.
 
@@ -253,18 +253,19 @@ def _detect(column: _Column, where: str) -> None:
         if 2 * int(numbers.sum()) >= there:
             at = numbers.arg_true()
             found, how = read_numbers(column.text.gather(at))
-            column.take(at, **found)
+            column.take(at, *found.values())
             column.hints += [f"{where}: {said}" for said in how]
         _read_numeric_dates(column, where)
         _read_worded(column, where, among=~is_number(column.text))
 
 
 def _read_usual(column: _Column) -> None:
-    aware = _parse(column.text, _AWARE_FORMATS)
-    column.take(pl.arange(len(aware), eager=True), aware=aware, naive=None)
-    if (left := column.left).any():
-        at = left.arg_true()
-        column.take(at, aware=None, naive=_parse(column.text.gather(at), _NAIVE_FORMATS))
+    """Read ISO 8601 as it is mostly written; with an offset only what could have one."""
+    could = column.text.str.contains(_COULD_HAVE_OFFSET)
+    for formats, among in ((_AWARE_FORMATS, could), (_NAIVE_FORMATS, True)):
+        at = (column.left & among).fill_null(False).arg_true()
+        if len(at):
+            column.take(at, _parse(column.text.gather(at), formats))
 
 
 def _read_worded(column: _Column, where: str, among: pl.Series | None = None) -> None:
@@ -326,8 +327,7 @@ def _read_alike(column: _Column, here: pl.Series, order: str) -> None:
     read = _to_datetime(texts, pattern)
     # %Y takes two digits for a year of the first century.
     read = read.set((read.dt.year() < 1900).fill_null(False), None)
-    is_aware = isinstance(read.dtype, pl.Datetime) and read.dtype.time_zone is not None
-    column.take(at, aware=read if is_aware else None, naive=None if is_aware else read)
+    column.take(at, read)
 
 
 def _read_given(column: _Column, one: str) -> None:
@@ -340,15 +340,10 @@ def _read_given(column: _Column, one: str) -> None:
         return
     at = column.left.arg_true()
     if one in EPOCHS or one == EXCEL:
-        text = tidied(column.text.gather(at))
-        found = read_epochs(text, one)
-        aware = found if one in EPOCHS else None
-        column.take(at, aware=aware, naive=None if one in EPOCHS else found)
+        column.take(at, read_epochs(tidied(column.text.gather(at)), one))
         return
     if "%Z" not in one:
-        read = _to_datetime(column.text.gather(at), one)
-        is_aware = isinstance(read.dtype, pl.Datetime) and read.dtype.time_zone is not None
-        column.take(at, aware=read if is_aware else None, naive=None if is_aware else read)
+        column.take(at, _to_datetime(column.text.gather(at), one))
     if not column.left.any():
         return
     column.text = tidied(column.text)
@@ -374,23 +369,19 @@ def _instants(column: _Column, time_zone: str | None) -> Instants:
 
 
 def _none(text: pl.Series) -> pl.Series:
-    return pl.repeat(None, len(text), dtype=_NAIVE, eager=True)
+    return pl.repeat(None, len(text), dtype=NAIVE, eager=True)
 
 
 def _parse(text: pl.Series, formats: tuple[str, ...]) -> pl.Series:
     """Try formats in turn, each on what the earlier ones left: one pass if all are alike."""
-    values: pl.Series | None = None
-    for pattern in formats:
-        if values is None:
-            values = _to_datetime(text, pattern)
-            continue
+    values = _to_datetime(text, formats[0])
+    for pattern in formats[1:]:
         left = values.is_null() & text.is_not_null()
         if not left.any():
             break
         found = _to_datetime(text.filter(left), pattern)
         if found.null_count() < len(found):
             values = values.scatter(left.arg_true(), found)
-    assert values is not None
     return values
 
 

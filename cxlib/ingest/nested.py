@@ -1,4 +1,4 @@
-"""JSON: one object a line, one list, or one document with a list in it; nested keys are columns.
+"""JSON: one object a line, one list, or one document; and columns that a file holds in others.
 
 A key within an object is a column by its dotted path (``properties.time``). Keys are those of all
 objects, not of the first ones. Numbers stay as they are written.
@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial, reduce
+from operator import mul
 from typing import Any
 
 import polars as pl
 
 from cxlib.errors import InputError
 from cxlib.ingest.delimited import BAD_BYTES
+from cxlib.ingest.numbers import read_numbers
 from cxlib.ingest.raw import LINE, NONE_MALFORMED, Lines, RawTable
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
-from cxlib.map_reading import Reading
+from cxlib.map_model import Reading
 
-__all__ = ["flat_columns", "read_json"]
+__all__ = ["add_named", "flat_columns", "read_json"]
 
 _NONE = "no line is a JSON object with keys; write one object per line, or one list of objects"
 NO_OBJECT = "malformed row: no JSON object"
@@ -29,13 +33,8 @@ NO_OBJECT = "malformed row: no JSON object"
 def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
     """Read JSON.
 
-    Parameters
-    ----------
-    source, text
-        The file and its text.
-    reading
-        `records` names the list whose elements are the rows, by its dotted path; what stands beside
-        the list stands in each of its rows.
+    `records` of `reading` names the list whose elements are the rows, by its dotted path; what
+    stands beside the list stands in each of its rows.
 
     Raises
     ------
@@ -55,7 +54,7 @@ def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
         document = _document(text.data)
     if document is not None:
         rows = _rows_of(document, reading.records, str(source))
-        return _table(source, _framed(rows, source), NONE_MALFORMED, text, None)
+        return _table(source, _framed(rows), NONE_MALFORMED, text, None)
     return _by_line(source, lines, filled, text, reading, counted)
 
 
@@ -115,7 +114,7 @@ def _by_line(
             numbers += [number] * len(found)
     if not rows:
         raise InputError(f"{source}: {_NONE}")
-    frame = _framed(rows, source)
+    frame = _framed(rows)
     if reading.records is None:
         frame = frame.with_columns(pl.Series(LINE, numbers, dtype=pl.Int64))
     else:
@@ -243,8 +242,87 @@ def _text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _framed(rows: list[dict[str, str | None]], source: Source) -> pl.DataFrame:
+def _framed(rows: list[dict[str, str | None]]) -> pl.DataFrame:
     keys = dict.fromkeys(key for row in rows for key in row)
-    if not keys:
-        raise InputError(f"{source}: the objects of this file have no keys; export it again")
     return pl.DataFrame(rows, schema=dict.fromkeys(keys, pl.String))
+
+
+def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = None) -> RawTable:
+    """Return a table with the columns that are asked for and can be made from those it has.
+
+    ``payload.user.id`` is the value at ``user.id`` of the JSON text in column ``payload``;
+    ``Date + Time`` are the cells of both columns with a blank between them; ``Quantity * Price``
+    the product of their numbers, written with the `decimal` mark. A column of that very name comes
+    first.
+    """
+    there = dict.fromkeys(table.columns)
+    made: dict[str, pl.Expr] = {}
+    for name in dict.fromkeys(names):
+        if name in there:
+            continue
+        mark = next((m for m in (" + ", " * ") if m in name), "\x00")
+        found = [_one(part.strip(), there) for part in name.split(mark)]
+        parts = [part for part in found if part is not None]
+        if len(parts) < len(found):
+            continue
+        if mark == " * ":
+            several = pl.struct(p.alias(str(i)) for i, p in enumerate(parts))
+            product = partial(_product, decimal=decimal)
+            made[name] = several.map_batches(product, return_dtype=pl.String)
+        elif mark == " + ":
+            texts = [_without_midnight(part) for part in parts]
+            made[name] = pl.concat_str(texts, separator=" ", ignore_nulls=True)
+        else:
+            made[name] = parts[0]
+    if not made:
+        return table
+    filled = {n: pl.when(e.str.strip_chars() != "").then(e) for n, e in made.items()}
+    return replace(table, frame=table.frame.with_columns(e.alias(n) for n, e in filled.items()))
+
+
+def _one(name: str, there: dict[str, None]) -> pl.Expr | None:
+    if name in there:
+        return pl.col(name).cast(pl.String)
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        column, path = ".".join(parts[:cut]), parts[cut:]
+        if column in there:
+            found = partial(_at_path, path=tuple(path))
+            return pl.col(column).cast(pl.String).map_batches(found, return_dtype=pl.String)
+        # Keys of the list that holds the contacts stand by their own names.
+        own = ".".join(path)
+        if own in there:
+            return pl.col(own).cast(pl.String)
+    return None
+
+
+def _product(cells: pl.Series, decimal: str | None) -> pl.Series:
+    """Multiply the numbers of columns; null where one of them is none."""
+    factors = [read_numbers(part, decimal=decimal).values for part in cells.struct.unnest()]
+    written = reduce(mul, factors).round(9).cast(pl.String)
+    return written.str.replace(".", decimal or ".", literal=True)
+
+
+def _without_midnight(part: pl.Expr) -> pl.Expr:
+    """A workbook gives a date the time 00:00, and a time of day the date of its first day."""
+    date = part.str.replace(r"^(\d{4}-\d{2}-\d{2}) 00:00:00(?:\.0+)?$", "$1")
+    return date.str.replace(r"^(?:1899-12-3[01]|1900-01-0[01]) (\d{2}:\d{2})", "$1")
+
+
+def _at_path(cells: pl.Series, path: tuple[str, ...]) -> pl.Series:
+    """Return what stands at a path of JSON texts; null where a text is none."""
+
+    def at(text: str | None) -> str | None:
+        value = _parsed(text or "")
+        for key in path:
+            if isinstance(value, dict):
+                value = value.get(key)
+            elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+                value = value[int(key)]
+            else:
+                return None
+        return _text(value)
+
+    distinct = cells.unique()
+    found = pl.Series([at(text) for text in distinct], dtype=pl.String)
+    return cells.replace_strict(distinct, found, return_dtype=pl.String)

@@ -1,4 +1,4 @@
-"""Numbers as people write them: decimal and thousands marks, currencies, signs at the end.
+"""Numbers as people write them, and ratings on their scales.
 
 One column has one way of writing numbers. A cell with one reading is read; a cell with two (1.500)
 is read as the cells with one reading are written; where none of them tells, the question is asked.
@@ -12,8 +12,16 @@ import polars as pl
 
 from cxlib.errors import InputError
 from cxlib.ingest.cells import tidied
+from cxlib.journey_map import JourneyMap
 
-__all__ = ["Numbers", "check_clear", "read_numbers"]
+__all__ = [
+    "Numbers",
+    "check_clear",
+    "off_scale",
+    "read_numbers",
+    "read_scales",
+    "strange_scales",
+]
 
 _CODES = "EUR|USD|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|CZK|INR|BRL|Fr|kr|zł"
 _MONEY = rf"(?i)R?[€$£¥₹₽₺₩%]|\b(?:{_CODES})\b\.?"
@@ -57,8 +65,7 @@ def read_numbers(
         Those of a scale, that decide between two readings: 3.000 on a scale from 1 to 5 is three.
     """
     if raw.dtype.is_numeric():
-        values = raw.cast(pl.Float64)
-        return Numbers(values.set(~values.is_finite().fill_null(True), None))
+        return Numbers(_finite(raw.cast(pl.Float64)))
     text = tidied(raw)
     plain = text.cast(pl.Float64, strict=False)
     if not text.str.contains(r"[^\d-]").any():
@@ -80,7 +87,7 @@ def read_numbers(
         values = values.set(~(fits["."] | fits[","]), None)
     # What only a machine writes: 1e5.
     values = values.zip_with(values.is_not_null() | ~plain.is_finite().fill_null(False), plain)
-    return Numbers(values.set(~values.is_finite().fill_null(True), None), unclear)
+    return Numbers(_finite(values), unclear)
 
 
 def check_clear(numbers: Numbers, *, where: str) -> pl.Series:
@@ -99,6 +106,10 @@ def check_clear(numbers: Numbers, *, where: str) -> pl.Series:
         f"{where}: {cell!r} is {as_point:,g} or {as_comma:,g}? Nothing in the column tells: write "
         'into the map reading: {decimal: "."} or reading: {decimal: ","}'
     )
+
+
+def _finite(values: pl.Series) -> pl.Series:
+    return values.set(~values.is_finite().fill_null(True), None)
 
 
 def _bare(text: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -140,3 +151,51 @@ def _decide(
         if inside["."] != inside[","]:
             return "." if inside["."] else ","
     return None
+
+
+def read_scales(written: pl.Series, journey_map: JourneyMap, *, usual: str | None) -> pl.Series:
+    """Return the scale of each rating: as the map writes it, where only case or blanks differ.
+
+    Parameters
+    ----------
+    written
+        Names of scales as they stand in a column, null where there is none.
+    journey_map
+        Gives the `rating_scales`; a name that is none of them stays as it is.
+    usual
+        Where the column is empty; None: the first of the map's scales.
+    """
+    first = journey_map.rating_scale
+    usual = usual or (first.name if first is not None else None)
+    known = {scale.name.strip().lower(): scale.name for scale in journey_map.rating_scales}
+    bare = written.str.strip_chars()
+    named = bare.str.to_lowercase().replace_strict(known, default=bare) if known else bare
+    return named.fill_null(usual) if usual is not None else named
+
+
+def off_scale(
+    numbers: pl.Series, scales: pl.Series | None, journey_map: JourneyMap
+) -> dict[str, pl.Series]:
+    """Return by reason which ratings lie outside their scale; no `scales`: all are on the first."""
+    found = {}
+    for scale in journey_map.rating_scales if scales is not None else journey_map.rating_scales[:1]:
+        outside = ~numbers.is_between(scale.min, scale.max).fill_null(True)
+        if scales is not None:
+            outside &= (scales == scale.name).fill_null(False)
+        several = f" of {scale.name}" if len(journey_map.rating_scales) > 1 else ""
+        found[f"rating is outside {scale.min:g} to {scale.max:g}{several}"] = outside
+    return found
+
+
+def strange_scales(scales: pl.Series, numbers: pl.Series, journey_map: JourneyMap) -> list[str]:
+    """Say which scales of ratings the map does not name."""
+    known = [scale.name for scale in journey_map.rating_scales]
+    if not known:
+        return []
+    rated = scales.filter(numbers.is_not_null() & ~scales.is_in(known)).drop_nulls()
+    counted = rated.value_counts(sort=True)
+    return [
+        f"{count:,} ratings are on scale {name!r}, which `rating_scales` of the map does not name: "
+        f"they are kept apart, in no range; there are: {', '.join(known)}"
+        for name, count in counted.head(5).iter_rows()
+    ]

@@ -1,67 +1,48 @@
-"""What an unknown log says of its journeys: the goal, the losses, the silence that ends one."""
+"""What an unknown log says of its journeys: stages, goal, losses, and the silence that ends one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from cxlib.ingest.evidence import vocabulary, words_of
-from cxlib.map_model import format_duration
+from cxlib.ingest.evidence import groups, guess_by_words, words, words_of
+from cxlib.map_model import ONE_STAGE, format_duration
 
-__all__ = ["Gap", "describe_touchpoints", "guess_gap", "guess_goal", "guess_lost", "order_contacts"]
+__all__ = [
+    "Gap",
+    "Stages",
+    "describe_touchpoints",
+    "fold",
+    "guess_gap",
+    "guess_goal",
+    "guess_lost",
+    "guess_stages",
+    "is_of_one_stage",
+    "order_contacts",
+    "shown_channels",
+    "usual_spelling",
+]
 
-_GOOD: Mapping[float, str] = {
-    3.0: "purchase purchased bought paid payment pay sale sold converted conversion subscribe "
-    "subscribed subscription signed kauf gekauft zahlung bezahlung betaald "
-    "betaling bezahlen aankoop verkoop koop booked booking enrolled upgraded renewed",
-    2.6: "approved genehmigt goedgekeurd fulfilled delivered geliefert geleverd closed won",
-    2.4: "transaction kontoeröffnung abschluss abgeschlossen "
-    "order ordered bestellung bestelling activated completed complete contract",
-    2.0: "checkout confirmation confirmed upgrade accepted shipped resolved resolve solved "
-    "finished done discharged discharge "
-    "graduated certificate certified installed registered signup enrolment completion",
-}
-"""Words of outcomes by how sure they are."""
+STAGES = ("awareness", "exploration", "conversion", "aftersales")
+"""The usual four, in their order."""
 
-_ON_THE_WAY = vocabulary(
-    "detail details info page view viewed start started begin initiated initiate "
-    "initiation click clicked form method option options cart basket add added request "
-    "requested send sent offer select selected pending attempt try create created open "
-    "opened submit submitted reminder preaccepted in to application landing reached "
-    "seen shown address plan planned draft"
-)
-_BAD = vocabulary(
-    "lost error errors fail failed failure bug bugs declined decline rejected reject denied "
-    "cancelled canceled cancel cancellation withdrawn churn churned timeout exception "
-    "refused refund refunded return returned abandoned abandon drop off dropoff "
-    "unsubscribe unsubscribed expired complaint issue problem dispute chargeback bounce "
-    "bounced abgelehnt storniert widerrufen fehler retoure afgewezen geweigerd "
-    "geannuleerd ingetrokken mislukt fout retour not no un"
-)
-_LOST = vocabulary(
-    "lost declined rejected denied cancelled canceled withdrawn churn churned unsubscribed "
-    "expired abandoned abgelehnt storniert widerrufen afgewezen geweigerd geannuleerd "
-    "ingetrokken"
-)
+CLEAR = 0.2
+"""Spread of a touchpoint's place in the histories up to which its stage can be told from it."""
+
 _MOSTLY_FIRST = 0.3
 _LEAST = 1.3
+_MONTH = timedelta(days=30)
 _NICE = [
     timedelta(minutes=minutes)
     for unit, counts in ((1, (5, 10, 15, 30)), (60, (1, 2, 4, 6, 8, 12)),
                          (1440, (1, 2, 3, 4, 5, 7, 10, 14, 21, 30, 45, 60, 90, 120, 180, 365)))
     for minutes in (unit * count for count in counts)
 ]  # fmt: skip
-
-
-class Gap(NamedTuple):
-    """The silence that ends a journey, and the evidence for it."""
-
-    value: timedelta
-    why: str
 
 
 def order_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
@@ -78,9 +59,8 @@ def order_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
         With ``position`` from 0 to 1 (0.5 where there is one), ``is_first``, ``is_last``.
     """
     order = ["customer", "occurred_at", *(["sequence"] if "sequence" in contacts.columns else [])]
-    ordered = contacts.sort(order, maintain_order=True)
     number, count = pl.int_range(pl.len()).over("customer"), pl.len().over("customer")
-    return ordered.with_columns(
+    return contacts.sort(order, maintain_order=True).with_columns(
         position=pl.when(count > 1).then(number / (count - 1)).otherwise(0.5),
         is_first=number == 0,
         is_last=number == count - 1,
@@ -97,16 +77,134 @@ def describe_touchpoints(contacts: pl.DataFrame) -> pl.DataFrame:
         ``touchpoint``, ``contacts``, ``position`` (mean), ``spread`` (its standard deviation),
         ``is_first`` and ``is_last`` (shares).
     """
-    return (
-        contacts.group_by("touchpoint")
-        .agg(
-            pl.len().alias("contacts"),
-            pl.col("position", "is_first", "is_last").mean(),
-            spread=pl.col("position").std().fill_null(0.0),
-            alone=(pl.col("of") < 2).mean(),
-        )
-        .sort(["contacts", "touchpoint"], descending=[True, False])
+    described = contacts.group_by("touchpoint").agg(
+        pl.len().alias("contacts"),
+        pl.col("position", "is_first", "is_last").mean(),
+        spread=pl.col("position").std().fill_null(0.0),
+        alone=(pl.col("of") < 2).mean(),
     )
+    return described.sort(["contacts", "touchpoint"], descending=[True, False])
+
+
+@dataclass(slots=True)
+class Stages:
+    """What was found.
+
+    Parameters
+    ----------
+    names, why
+        The stages in order, and what the order rests on.
+    of
+        By touchpoint, its stage and why.
+    question
+        What only the reader can say; empty: nothing.
+    """
+
+    names: list[str]
+    why: str
+    of: dict[str, tuple[str, str]] = field(default_factory=dict)
+    question: str = ""
+
+
+def fold(values: pl.Expr) -> pl.Expr:
+    """Return names as those are equal that differ by case and blanks around them only."""
+    return values.str.strip_chars().str.to_lowercase()
+
+
+def usual_spelling(values: pl.Series) -> dict[str, str]:
+    """Return the commonest spelling of each folded name; of equally common ones that in lower case.
+
+    Examples
+    --------
+    >>> usual_spelling(pl.Series(["Home", "home", "home", "Cart"]))
+    {'home': 'home', 'cart': 'Cart'}
+    """
+    counted = values.drop_nulls().alias("name").value_counts()
+    low = fold(pl.col("name"))
+    ordered = counted.with_columns(folded=low, is_lower=pl.col("name") == low)
+    ordered = ordered.sort("count", "is_lower", "name", descending=[True, True, False])
+    usual = ordered.unique("folded", keep="first", maintain_order=True)
+    return dict(usual.select("folded", "name").iter_rows())
+
+
+def guess_stages(contacts: pl.DataFrame, places: pl.DataFrame) -> Stages:
+    """Guess the stages of a log.
+
+    Parameters
+    ----------
+    contacts
+        What `order_contacts` returns, with ``stage`` where the log has such a column.
+    places
+        What `describe_touchpoints` says of them.
+    """
+    if "stage" in contacts.columns and contacts["stage"].null_count() < contacts.height:
+        return _from_column(contacts)
+    guesses = {name: guess_by_words(name, "stages") for name in places["touchpoint"]}
+    by_words = {name: stage for name, stage in guesses.items() if stage is not None}
+    near = places.filter(pl.col("touchpoint").is_in(list(by_words)))
+    few = 2 * int(near["contacts"].sum()) < int(places["contacts"].sum())
+    if few or len(set(by_words.values())) < 2:
+        question = (
+            "neither the names nor a column say the stages: name them in their order, and give "
+            "each touchpoint one"
+        )
+        of = dict.fromkeys(places["touchpoint"], (ONE_STAGE, "one for all: nothing says more"))
+        return Stages(
+            [ONE_STAGE], "one for all, since neither names nor a column say them", of, question
+        )
+    found = {name: (stage, "by its name") for name, stage in by_words.items()}
+    unsure = []
+    for row in places.filter(~pl.col("touchpoint").is_in(list(by_words))).iter_rows(named=True):
+        name = row["touchpoint"]
+        if row["spread"] <= CLEAR and row["alone"] < 0.5:
+            stage = STAGES[min(int(row["position"] * 4), 3)]
+            found[name] = (stage, f"as always about {row['position']:.0%} into a history")
+        else:
+            nearest = near.sort((pl.col("position") - row["position"]).abs())["touchpoint"][0]
+            found[name] = (by_words[nearest], f"that of {nearest!r}, at a like place; sure?")
+            unsure.append(name)
+    more = f" and {len(unsure) - 3} more" if unsure[3:] else ""
+    shown = f"nothing says the stage of {', '.join(map(repr, unsure[:3]))}{more}"
+    return Stages(list(STAGES), "the usual four", found, shown if unsure else "")
+
+
+def _commonest(contacts: pl.DataFrame, *by: str) -> dict[str, str]:
+    """Return for each value of the first of two columns the commonest one of the second."""
+    counted = contacts.drop_nulls(by[1]).group_by(by).len()
+    ordered = counted.sort(["len", by[1]], descending=[True, False])
+    usual = ordered.unique(by[0], keep="first", maintain_order=True)
+    return dict(usual.select(by).iter_rows())
+
+
+def _from_column(contacts: pl.DataFrame) -> Stages:
+    staged = contacts.drop_nulls("stage").with_columns(folded=fold(pl.col("stage")))
+    spelling = usual_spelling(staged["stage"])
+    place = staged.group_by("folded").agg(pl.col("position").mean()).sort("position", "folded")
+    names = place["folded"].to_list()[:200]
+    meant = {n: STAGES.index(s) for n in names if (s := guess_by_words(n, "stages"))}
+    why = "in the order of their usual place in a history"
+    if set(names) <= set(STAGES):
+        names, why = sorted(names, key=STAGES.index), "the usual four"
+    elif len(meant) == len(names) > 1 and len(set(meant.values())) > 1:
+        names = sorted(names, key=lambda n: (meant[n], names.index(n)))
+        why = "in the order of what they mean"
+    usual = _commonest(staged, "touchpoint", "folded")
+    of = {t: (spelling[s], "the log says so most often") for t, s in usual.items()}
+    return Stages([spelling[n] for n in names], why, of)
+
+
+def is_of_one_stage(contacts: pl.DataFrame) -> bool:
+    """Whether nearly all contacts of a touchpoint are of one stage, so that its name is enough."""
+    folded = contacts.drop_nulls("stage").select(fold(pl.col("touchpoint", "stage")))
+    counted = folded.group_by("touchpoint", "stage").len()
+    most = counted.group_by("touchpoint").agg(pl.col("len").max())["len"].sum()
+    return int(most) >= 0.9 * int(counted["len"].sum())
+
+
+def shown_channels(contacts: pl.DataFrame) -> Mapping[str, str]:
+    """Return the commonest channel of each touchpoint, where the log has such a column."""
+    has_channels = "channel" in contacts.columns
+    return _commonest(contacts, "touchpoint", "channel") if has_channels else {}
 
 
 def guess_goal(places: pl.DataFrame) -> tuple[list[str], str]:
@@ -118,50 +216,43 @@ def guess_goal(places: pl.DataFrame) -> tuple[list[str], str]:
     """
     found, too_early = [], []
     for row in places.iter_rows(named=True):
-        words = _words(row["touchpoint"])
-        if words & _BAD:
-            continue
-        said = [s for s, good in _GOOD.items() for _ in words & set(good.split())]
-        sure = max(said, default=0.0) + 0.1 * (len(said) - 1)
-        if not said:
+        spoken = set(words_of(row["touchpoint"]))
+        said = [s for s, good in groups("good").items() for _ in spoken & set(good)]
+        if spoken & words("bad") or not said:
             continue
         if row["is_first"] > _MOSTLY_FIRST and row["alone"] < 0.9:
             too_early.append(row["touchpoint"])
             continue
-        sure -= 1.0 * bool(words & _ON_THE_WAY)
-        if sure < _LEAST:
-            continue
-        found.append((sure, row["position"], row["contacts"], row["touchpoint"], words))
+        sure = max(said) + 0.1 * (len(said) - 1) - 1.0 * bool(spoken & words("on_the_way"))
+        if sure >= _LEAST:
+            found.append((sure, row["position"], row["contacts"], row["touchpoint"], spoken))
     if not found:
         first = f" ({too_early[0]!r} is mostly a first contact)" if too_early else ""
         return [], f"nothing in the names says what the goal is{first}; name it"
-    best = max(found, key=lambda f: (f[0], f[1], f[2]))
+    best = max(found, key=lambda f: f[:3])
     why = f"an outcome by its name, {best[1]:.0%} into a customer's history on average"
     # there are several ways to pay: each is the goal
-    alike = [
+    alike = {best[3]} | {
         f[3]
         for f in found
         if f[0] == best[0] and f[0] >= 3.0 and f[4] & best[4] and abs(f[1] - best[1]) < 0.25
-    ]
-    others = sorted((f for f in found if f[3] not in alike and f[3] != best[3]), reverse=True)
-    if others:
+    }
+    if others := sorted((f for f in found if f[3] not in alike), reverse=True):
         why += f"; not {', '.join(repr(f[3]) for f in others[:3])}, which say less or come before"
-    return sorted(set(alike) | {best[3]}, key=lambda n: (n != best[3], n)), why
+    return sorted(alike, key=lambda n: (n != best[3], n)), why
 
 
 def guess_lost(places: pl.DataFrame, goals: list[str]) -> list[str]:
     """Return touchpoints that end a journey without its goal, by their names and what follows."""
-    return [
-        row["touchpoint"]
-        for row in places.iter_rows(named=True)
-        if row["is_last"] > 0.3
-        and _words(row["touchpoint"]) & _LOST
-        and row["touchpoint"] not in goals
-    ]
+    ends = places.filter((pl.col("is_last") > 0.3) & ~pl.col("touchpoint").is_in(goals))
+    return [name for name in ends["touchpoint"] if set(words_of(name)) & words("lost")]
 
 
-def _words(name: str) -> set[str]:
-    return set(words_of(name))
+class Gap(NamedTuple):
+    """The silence that ends a journey, and the evidence for it."""
+
+    value: timedelta
+    why: str
 
 
 def guess_gap(contacts: pl.DataFrame, *, least: timedelta = timedelta(0)) -> Gap | None:
@@ -184,60 +275,52 @@ def guess_gap(contacts: pl.DataFrame, *, least: timedelta = timedelta(0)) -> Gap
     Gap or None
         None where the log has one instant only.
     """
-    ends = pl.col("occurred_at")
-    span: timedelta | None = contacts.select(ends.max() - ends.min()).item()
+    at = pl.col("occurred_at")
+    span: timedelta | None = contacts.select(at.max() - at.min()).item()
     if not span:
         return None
     most = span / 3
     same = pl.col("customer") == pl.col("customer").shift(1)
-    silences = contacts.select(
-        (pl.col("occurred_at") - pl.col("occurred_at").shift(1)).filter(same).alias("s")
-    )["s"].drop_nulls()
+    silences = contacts.select((at - at.shift(1)).filter(same)).to_series().drop_nulls()
     silences = silences.filter(silences > timedelta(0))
     seconds = silences.dt.total_microseconds().to_numpy() / 1e6
+
+    def longer(value: timedelta) -> float:
+        return float(np.mean(seconds > value.total_seconds())) if len(seconds) else 0.0
+
     found = _valley(seconds, max(6 * 3600.0, least.total_seconds()), most.total_seconds())
     if found is not None:
         value = _nice(timedelta(seconds=found), most)
-        longer = float(np.mean(seconds > value.total_seconds()))
-        return Gap(
-            value,
-            f"of {len(seconds):,} silences within a customer {longer:.1%} are longer; their valley "
-            f"lies at about {_rough(found)}",
-        )
+        counted = f"of {len(seconds):,} silences within a customer {longer(value):.1%} are longer"
+        return Gap(value, f"{counted}; their valley lies at about {_rough(found)}")
     # where customers come back more rarely than each month, a month would part all contacts
     usual = float(np.quantile(seconds, 0.9)) if len(seconds) else 0.0
-    value = _nice(max(timedelta(days=30), least * 1.2, timedelta(seconds=usual * 1.2)), most)
-    longer = float(np.mean(seconds > value.total_seconds())) if len(seconds) else 0.0
-    if value < timedelta(days=30):
-        why = (
-            f"a third of the log, which spans {_rough(span.total_seconds())}: longer silences can "
-        )
-        why += "hardly be seen in it"
-    elif least * 1.2 > timedelta(days=30):
+    value = _nice(max(_MONTH, least * 1.2, timedelta(seconds=usual * 1.2)), most)
+    if value < _MONTH:
+        spans = _rough(span.total_seconds())
+        why = f"a third of the log, which spans {spans}: longer silences can hardly be seen in it"
+    elif least * 1.2 > _MONTH:
         why = f"the steps of one row are up to {_rough(least.total_seconds())} apart (99 %)"
-    elif value > timedelta(days=30):
+    elif value > _MONTH:
         why = "customers come back rarely, and the silences have no valley"
     else:
         why = "a month: the silences have no valley"
-    return Gap(value, f"{why}; {longer:.1%} of {len(seconds):,} silences are longer")
+    return Gap(value, f"{why}; {longer(value):.1%} of {len(seconds):,} silences are longer")
 
 
 def _valley(seconds: np.ndarray, least: float, most: float) -> float | None:
     """Find the lowest point between two hills of the silences, between two lengths in seconds."""
     if len(seconds) < 200:
         return None
-    per_decade = 8
-    edges = np.arange(0, 9.01, 1 / per_decade)
+    edges = np.arange(0, 9.01, 1 / 8)  # eight bins a decade
     counts, _ = np.histogram(np.log10(seconds.clip(1, 10**8.99)), edges)
-    kernel = np.array([1, 4, 6, 4, 1]) / 16
-    smooth = np.convolve(counts, kernel, mode="same")
+    smooth = np.convolve(counts, np.array([1, 4, 6, 4, 1]) / 16, mode="same")
     middles = 10 ** ((edges[:-1] + edges[1:]) / 2)
     best, depth = None, 0.6
     for i in np.flatnonzero((middles >= least) & (middles <= most)):
-        left, right = smooth[:i].max(initial=0), smooth[i + 1 :].max(initial=0)
+        lower = min(smooth[:i].max(initial=0), smooth[i + 1 :].max(initial=0))
         beyond = counts[i + 1 :].sum() / len(seconds)
         # a hill on each side, and the one behind is more than a few stragglers
-        lower = min(left, right)
         if lower > 0 and beyond >= 0.02 and lower >= 0.005 * len(seconds):
             ratio = smooth[i] / lower
             if ratio < depth:
@@ -247,10 +330,9 @@ def _valley(seconds: np.ndarray, least: float, most: float) -> float | None:
 
 def _nice(value: timedelta, most: timedelta) -> timedelta:
     """Return the roundest duration near a value, at most `most`."""
-    allowed = [n for n in _NICE if n <= most] or [
-        max(timedelta(seconds=int(most.total_seconds())), timedelta(seconds=1))
-    ]
-    return min(allowed, key=lambda n: abs(np.log(n / max(value, timedelta(seconds=1)))))
+    second = timedelta(seconds=1)
+    allowed = [n for n in _NICE if n <= most] or [max(most // second * second, second)]
+    return min(allowed, key=lambda n: abs(np.log(n / max(value, second))))
 
 
 def _rough(seconds: float) -> str:

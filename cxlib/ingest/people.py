@@ -9,13 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from cxlib.contracts import CUSTOMERS, DIMENSION, RATINGS
-from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.errors import InputError, there_are
 from cxlib.ingest.cells import read_ids, text_of
 from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
-from cxlib.ingest.numbers import check_clear, read_numbers
-from cxlib.ingest.quarantine import first_reasons, set_aside
-from cxlib.ingest.scales import off_scale, read_scales, strange_scales
+from cxlib.ingest.numbers import check_clear, off_scale, read_numbers, read_scales, strange_scales
+from cxlib.ingest.raw import first_reasons, set_aside
 from cxlib.ingest.shapes import join_tables, split_sources
 from cxlib.ingest.sources import Paths, find_sources
 from cxlib.ingest.tables import LINE, RawTable
@@ -77,31 +76,23 @@ def read_customers(
         be used.
     """
     own = journey_map.customers if journey_map is not None else BesideTheLog()
-    tables: list[tuple[RawTable, dict[str, str]]] = []
-    parts = []
-    for source in find_sources(paths):
+    tables, parts = [], []
+    for number, source in enumerate(find_sources(paths)):
         table = read_source(source, journey_map, beside=own, separator=separator, encoding=encoding)
         name = _column(table, "customer", journey_map, own)
         raw = table.collect()
-        ids = read_ids(raw[name], where=f"{source}, column {name!r}")
-        segments = [
-            text_of(c).alias(DIMENSION + c if c == "customer" else c)
-            for c in table.columns
-            if c != name
-        ]
-        file = pl.lit(len(tables)).alias(_FILE)
-        customers = _folded(ids.values, journey_map)
-        parts.append(raw.select(LINE, file, customers.alias("customer"), *segments))
+        ids = read_ids(raw[name], where=f"{source}, column {name!r}").values
+        customers = pl.Series("customer", _folded(ids, journey_map))
+        called = {c: DIMENSION + c if c == "customer" else c for c in table.columns if c != name}
+        segments = [text_of(c).alias(new) for c, new in called.items()]
+        parts.append(raw.select(LINE, customers, pl.lit(number).alias(_FILE), *segments))
         tables.append((table, {"customer": name}))
     joined = pl.concat(parts, how="diagonal")
     said = [c for c in joined.columns if c not in (LINE, _FILE)]
     differing = joined.select(pl.struct(said).n_unique().over("customer") > 1).to_series()
-    reasons = first_reasons(
-        {
-            "customer is empty": joined["customer"].is_null(),
-            "rows of this customer differ": differing,
-        }
-    )
+    empty = joined["customer"].is_null()
+    faults = {"customer is empty": empty, "rows of this customer differ": differing}
+    reasons = first_reasons(faults)
     quarantine = []
     for number, (table, roles) in enumerate(tables):
         here = joined[_FILE] == number
@@ -147,18 +138,14 @@ def read_ratings(
     InputError
         Where a file cannot be read, a column is missing, or most rows of a file cannot be used.
     """
-    parts = []
-    read = partial(
-        read_source,
-        journey_map=journey_map,
-        beside=journey_map.ratings,
-        separator=separator,
-        encoding=encoding,
-    )
+    own = journey_map.ratings
+    given = partial(read_source, separator=separator, encoding=encoding)
+    read = partial(given, journey_map=journey_map, beside=own)
     others = find_sources(beside) if beside is not None else []
-    for source in find_sources(paths):
-        table = join_tables(read(source), journey_map.ratings.join, others, read)
-        parts.append(_ratings(table, journey_map))
+    parts = [
+        _ratings(join_tables(read(source), own.join, others, read), journey_map)
+        for source in find_sources(paths)
+    ]
     rows = pl.concat([part.rows for part in parts])
     rows = rows.sort("customer", "rated_at", "scale", "rating", "touchpoint", "comment")
     hints = strange_scales(rows["scale"], rows["rating"], journey_map)
@@ -189,7 +176,7 @@ def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
     for name in ("touchpoint", "comment", "scale"):
         column = _find(table, name, journey_map, own)
         optional[name] = text_of(column) if column is not None else pl.lit(None, pl.String)
-        if name == "touchpoint" and column is not None:
+        if name != "scale" and column is not None:
             roles[name] = column
     written = answered.select(optional.pop("scale")).to_series()
     if len(written) != len(answered):  # no column of scales
@@ -253,8 +240,7 @@ def _find(
         if named not in table.columns:
             raise InputError(
                 f"{table.source}: the map names column {named!r} for {role!r} of this table, which "
-                f"the file does not have; there are: {listed(table.columns)}."
-                f"{did_you_mean(named, table.columns)}"
+                f"the file does not have; {there_are(table.columns, named)}"
             )
         return named
     logged = journey_map.names_of(role) if journey_map is not None else ()
@@ -273,8 +259,7 @@ def _column(
     if not found:
         kind = "customers" if role == "customer" and own == BesideTheLog() else "ratings"
         raise InputError(
-            f"{table.source}: column {role!r} is missing; there are: {listed(table.columns)}."
-            f"{did_you_mean(role, table.columns)} Name it in the map, under "
-            f"{kind}: {{columns: {{{role}: …}}}}"
+            f"{table.source}: column {role!r} is missing; {there_are(table.columns, role)} Name it "
+            f"in the map, under {kind}: {{columns: {{{role}: …}}}}"
         )
     return found

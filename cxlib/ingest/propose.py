@@ -12,17 +12,22 @@ import yaml
 
 from cxlib.errors import InputError
 from cxlib.ingest.events import read_events, read_source
-from cxlib.ingest.evidence import Column, profile
-from cxlib.ingest.guess import CHANNEL_WORDS, KIND_WORDS, Guess, guess_by_words
+from cxlib.ingest.evidence import Column, Guess, guess_by_words, profile
 from cxlib.ingest.instants import guess_time_format, read_instants
 from cxlib.ingest.outcomes import (
+    Stages,
     describe_touchpoints,
+    fold,
     guess_gap,
     guess_goal,
     guess_lost,
+    guess_stages,
+    is_of_one_stage,
     order_contacts,
+    shown_channels,
+    usual_spelling,
 )
-from cxlib.ingest.related import Related, relate_tables
+from cxlib.ingest.recipes import Head, Related, Shape, find_shape, relate_tables
 from cxlib.ingest.report import IngestReport
 from cxlib.ingest.roles import (
     Roles,
@@ -33,20 +38,11 @@ from cxlib.ingest.roles import (
     rates,
     vary_labels,
 )
-from cxlib.ingest.sources import Paths, Source, find_sources
-from cxlib.ingest.stages import (
-    Stages,
-    fold,
-    guess_stages,
-    is_of_one_stage,
-    shown_channels,
-    usual_spelling,
-)
+from cxlib.ingest.shapes import unpivot_rows
+from cxlib.ingest.sources import Paths, find_sources
 from cxlib.ingest.tables import LINE, POSITION, RawTable
-from cxlib.ingest.wide import Shape, find_shape
 from cxlib.journey_map import parse_journey_map
-from cxlib.map_model import format_duration
-from cxlib.map_shapes import STEP, STEP_AT, STEP_ORDER, Join
+from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, format_duration
 
 __all__ = ["Proposal", "propose_journey_map", "propose_map"]
 
@@ -57,7 +53,6 @@ TOUCHPOINTS = 200
 """Touchpoints that are proposed, the most frequent first."""
 
 _COMPLETE = "^(?i:complete)$"
-_ERRAND = "\x00errand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +92,11 @@ class _Log:
     ties: bool = False
     twins: int = 0
 
+    @property
+    def is_by_basket(self) -> bool:
+        """Whether a contact is all lines of a basket, and nothing else says what it is."""
+        return self.shape.one_per is not None and self.shape.unpivot is None
+
 
 def propose_journey_map(
     paths: Paths, *, separator: str | None = None, encoding: str | None = None
@@ -133,11 +133,9 @@ def propose_map(
         Where a file cannot be read, no column can be the customer, the time or the touchpoint, or
         `cx check` would refuse the map.
     """
-    sources = find_sources(paths)
     heads, read = [], 0
-    for source in sources:
-        table = read_source(source, separator=separator, encoding=encoding)
-        rows, height = _raw(table)
+    for source in find_sources(paths):
+        rows, height = _raw(read_source(source, separator=separator, encoding=encoding))
         heads.append((source, rows))
         read += height
     looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
@@ -180,14 +178,14 @@ def _raw(table: RawTable) -> tuple[pl.DataFrame, int]:
     return some.collect(pl.when(raw != "").then(raw).name.keep()), height
 
 
-def _in_one_order(heads: list[tuple[Source, pl.DataFrame]]) -> list[tuple[Source, pl.DataFrame]]:
+def _in_one_order(heads: list[Head]) -> list[Head]:
     """Write times as ISO where files put day and month in other orders: each is read by itself."""
     columns = dict.fromkeys(c for _, rows in heads for c in rows.columns) if heads[1:] else {}
     for column in columns:
         of = {i: rows[column].drop_nulls() for i, (_, rows) in enumerate(heads) if column in rows}
-        if not any(guess_time_format(texts.head(50).to_list()) for texts in of.values()):
+        if not any(guess_time_format(texts.head(50)) for texts in of.values()):
             continue
-        guesses = {i: guess_time_format(texts.unique().to_list()) for i, texts in of.items()}
+        guesses = {i: guess_time_format(texts.unique()) for i, texts in of.items()}
         sure = {i: g[0].startswith("%m") for i, g in guesses.items() if g is not None and g[1]}
         for i in sure if len(set(sure.values())) > 1 else ():
             source, rows = heads[i]
@@ -204,32 +202,33 @@ def _look(related: Related, looked: str) -> _Log:
     if kept is not None:
         rows = rows.filter(kept)
     columns = profile(rows)
+    if len(columns) == rows.width:
+        looked += f", {len(columns)} columns"
+    else:
+        looked += f", the first {len(columns)} of {rows.width:,} columns whose names say something"
+        rows = rows.select(list(columns))
     customer, others = guess_customer(columns)
     varies: dict[str, float] | None = vary_labels(rows, columns, customer.value)
     shape = find_shape(rows, columns, customer.value, varies or {})
-    fixed = {"customer": customer}
+    shown = ", ".join(f"{c.name} ({c.said()})" for c in others)
+    why = f"{customer.why}; runners-up: {shown}" if others else customer.why
+    fixed = {"customer": Guess(customer.value, why)}
     if shape.one_per is not None:
         rows = rows.unique(shape.one_per, keep="first", maintain_order=True)
-    if shape.unpivot is not None:
-        rows = _unpivoted(rows, shape)
-        fixed["touchpoint"] = Guess(STEP, "what `unpivot` makes")
-        fixed["sequence"] = Guess(STEP_ORDER, "what `unpivot` makes")
-        if shape.unpivot.times:
-            fixed["occurred_at"] = Guess(STEP_AT, "what `unpivot` makes")
-    elif shape.one_per is not None:
         fixed["touchpoint"] = Guess(shape.one_per, "each value is one contact")
+    if shape.unpivot is not None:
+        rows = unpivot_rows(rows.lazy().with_row_index(LINE), shape.unpivot).collect()
+        made = {"touchpoint": STEP, "sequence": STEP_ORDER, "occurred_at": STEP_AT}
+        fixed |= {r: Guess(c, "what `unpivot` makes") for r, c in made.items() if c in rows.columns}
     if shape != Shape():
-        columns, varies = profile(rows, [c for c in rows.columns if c != _ERRAND]), None
+        rows = rows.with_columns(pl.exclude(LINE).cast(pl.String))
+        columns, varies = profile(rows, [c for c in rows.columns if c != LINE]), None
     roles = guess_roles(rows, columns, fixed, varies)
     if "time_of_day" in roles.columns:
         date, clock = (roles.columns[r].value for r in ("occurred_at", "time_of_day"))
-        rows = rows.with_columns(
-            pl.concat_str(date, clock, separator=" ", ignore_nulls=True).alias(date)
-        )
+        both = pl.concat_str(date, clock, separator=" ", ignore_nulls=True)
+        rows = rows.with_columns(both.alias(date))
         columns = {**columns, **profile(rows, [date])}
-    if others:
-        shown = ", ".join(f"{c.name} ({c.said()})" for c in others)
-        roles.columns["customer"] = Guess(customer.value, f"{customer.why}; runners-up: {shown}")
     times, time_format = _read_times(rows[roles.columns["occurred_at"].value])
     if time_format is not None and "Please check" in time_format.why:
         other = time_format.value.translate(str.maketrans("dm", "md"))
@@ -260,37 +259,14 @@ def _complete_only(rows: pl.DataFrame) -> pl.Series | None:
     return complete if complete.any() and not complete.all() else None
 
 
-def _unpivoted(rows: pl.DataFrame, shape: Shape) -> pl.DataFrame:
-    recipe = shape.unpivot
-    assert recipe is not None
-    rows = rows.with_row_index(_ERRAND)
-    steps = recipe.times or recipe.flags
-    parts = []
-    for order, (step, column) in enumerate(steps.items(), 1):
-        taken = rows[column].is_not_null()
-        if recipe.flags:
-            taken &= rows[column].str.contains("^(?i:1|1\\.0|true|t|yes|y|ja|x)$").fill_null(False)
-        made = rows.filter(taken).with_columns(
-            pl.lit(step).alias(STEP), pl.lit(str(order)).alias(STEP_ORDER)
-        )
-        if recipe.times:
-            made = made.with_columns(pl.col(column).alias(STEP_AT))
-        parts.append(made.drop(steps.values()))
-    return pl.concat(parts)
-
-
 def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
     """Return the times of all rows, and the pattern that they need, with the reason.
 
     No pattern where the times are read better without one: several writings in one column.
     """
-    read = read_instants(texts, where="", refuse=False)
-    if (
-        guess_time_format(texts.drop_nulls().gather_every(max(1, len(texts) // 1_000)).to_list())
-        is None
-    ):
-        return read.values, None
-    guessed = guess_time_format(texts.drop_nulls().unique(maintain_order=True).to_list())
+    read, there = read_instants(texts, where="", refuse=False), texts.drop_nulls()
+    is_written_so = guess_time_format(there.gather_every(max(1, len(texts) // 1_000)))
+    guessed = guess_time_format(there.unique(maintain_order=True)) if is_written_so else None
     if guessed is None:
         return read.values, None
     pattern, certain = guessed
@@ -304,19 +280,17 @@ def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
 def _contacts(log: _Log, times: pl.Series) -> pl.DataFrame:
     """Return the contacts: who, when, what, on which channel, in which stage."""
     roles, rows = log.roles.columns, log.rows
-    named = {
-        r: pl.col(roles[r].value)
-        for r in ("customer", "touchpoint", "stage", "channel")
-        if r in roles
-    }
-    contacts = rows.select(occurred_at=times, **named)
-    if _ERRAND in rows.columns:
-        contacts = contacts.with_columns(errand=rows[_ERRAND])
+    asked = ("customer", "touchpoint", "stage", "channel")
+    named: dict[str, pl.Expr] = {r: pl.col(roles[r].value) for r in asked if r in roles}
+    named["customer"] = named["customer"].cast(pl.Categorical).to_physical()  # sorts quickly
     if "sequence" in roles:
-        order = rows[roles["sequence"].value].cast(pl.Int64, strict=False)
-        contacts = contacts.with_columns(sequence=order)
+        named["sequence"] = pl.col(roles["sequence"].value).cast(pl.Int64, strict=False)
+    if log.shape.unpivot is not None:
+        steps = log.shape.unpivot.times or log.shape.unpivot.flags
+        named["errand"] = pl.col(LINE) // len(steps)
+    contacts = rows.select(occurred_at=times, **named)
     contacts = contacts.drop_nulls(["customer", "occurred_at", "touchpoint"])
-    if log.shape.one_per is not None and log.shape.unpivot is None:
+    if log.is_by_basket:
         contacts = contacts.with_columns(touchpoint=pl.lit("purchase"))
     log.twins = sum(
         contacts[c].drop_nulls().n_unique() - len(usual_spelling(contacts[c]))
@@ -339,7 +313,7 @@ def _name_by_stage(log: _Log) -> None:
 
 def _head_lines(log: _Log, report: IngestReport, doubts: list[str]) -> Iterator[str]:
     yield "# Proposed from the log; every guess is marked. Read it, mend it, and remove the marks."
-    yield f"# Looked at: {log.looked}, {len(log.columns)} columns."
+    yield f"# Looked at: {log.looked}."
     for said in log.related.said:
         yield f"# {said[0].upper()}{said[1:]}."
     kept = (
@@ -360,11 +334,9 @@ def _recipe_lines(log: _Log) -> Iterator[str]:
         yield f"join: {_flow(_joins(related.join))}  # guess: one row for each value of the key"
     if log.shape.one_per is not None:
         yield f"one_per: {_yaml(log.shape.one_per)}  # guess: {log.shape.why_one_per}"
-    if log.shape.unpivot is not None:
-        recipe = log.shape.unpivot
-        kind = "times" if recipe.times else "flags"
-        steps = dict(recipe.times or recipe.flags)
-        yield f"unpivot: {_flow({kind: steps})}  # guess: {log.shape.why_unpivot}"
+    if (recipe := log.shape.unpivot) is not None:
+        steps = {"times": dict(recipe.times)} if recipe.times else {"flags": dict(recipe.flags)}
+        yield f"unpivot: {_flow(steps)}  # guess: {log.shape.why_unpivot}"
     if log.ties:
         yield "ties_as_listed: true  # guess: most contacts share their instant, but are steps"
     if related.ratings is not None and related.ratings_rows is not None:
@@ -403,7 +375,7 @@ def _column_lines(log: _Log) -> Iterator[str]:
     made = {STEP, STEP_AT, STEP_ORDER}
     roles = log.roles
     hidden = {"stage"} if log.product else set()
-    if log.shape.one_per is not None and log.shape.unpivot is None:
+    if log.is_by_basket:
         hidden.add("touchpoint")
     yield "columns:"
     for role, guess in roles.columns.items():
@@ -416,7 +388,7 @@ def _column_lines(log: _Log) -> Iterator[str]:
         if log.shape.one_per is not None and key == "environment":
             continue  # of the lines of a basket each has its own
         if found:
-            why = "; ".join(f"{n}: {g.why}" for n, g in found.items())
+            why = "; ".join(f"{n}: {reason}" for n, reason in found.items())
             yield f"  {key}: {_flow(list(found))}  # guess: {why}"
 
 
@@ -464,17 +436,11 @@ def _is_case(log: _Log) -> bool:
 
 def _longest_errand(log: _Log) -> timedelta:
     """Return how long silences last within a row of a wide table, which is one errand."""
-    if (
-        log.shape.unpivot is None
-        or not log.shape.unpivot.times
-        or "errand" not in log.contacts.columns
-    ):
+    if log.shape.unpivot is None or not log.shape.unpivot.times:
         return timedelta(0)
-    same = pl.col("errand") == pl.col("errand").shift(1)
-    silences = log.contacts.select(
-        (pl.col("occurred_at") - pl.col("occurred_at").shift(1)).filter(same).alias("s")
-    )["s"]
-    found = silences.quantile(0.99)
+    at, errand = pl.col("occurred_at"), pl.col("errand")
+    silences = log.contacts.select((at - at.shift(1)).filter(errand == errand.shift(1)))
+    found = silences.to_series().quantile(0.99)
     return found if isinstance(found, timedelta) else timedelta(0)
 
 
@@ -501,15 +467,11 @@ def _steps_without_times(log: _Log) -> bool:
     """Whether most contacts tie in time though they are steps in an order."""
     if "sequence" in log.roles.columns or log.contacts.is_empty():
         return False
-    pairs = log.contacts.select(
-        same=(pl.col("customer") == pl.col("customer").shift(1)),
-        tied=(pl.col("occurred_at") == pl.col("occurred_at").shift(1)),
-        other=(pl.col("touchpoint") != pl.col("touchpoint").shift(1)),
-    ).filter("same")
-    return (
-        pairs.height > 0
-        and float(pairs.select((pl.col("tied") & pl.col("other")).mean()).item()) > 0.5
+    same, tied, alike = (
+        pl.col(c) == pl.col(c).shift(1) for c in ("customer", "occurred_at", "touchpoint")
     )
+    share = log.contacts.select((tied & ~alike).filter(same).mean()).item()
+    return share is not None and float(share) > 0.5
 
 
 def _stage_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
@@ -538,16 +500,16 @@ def _touchpoint_line(
     name = row["touchpoint"]
     stage, why = stages.of.get(name, (stages.names[0], "nothing says it"))
     # where the log says the channel, no guess may speak against it
-    channel = None if name in logged else guess_by_words(name, CHANNEL_WORDS)
+    channel = None if name in logged else guess_by_words(name, "channels")
     parts = [f"name: {_yaml(name)}", f"stage: {_yaml(stage)}"]
     if channel is not None:
         parts.append(f"channel: {channel}")
         why += "; channel by its name"
-    if (kind := guess_by_words(name, KIND_WORDS)) is not None:
+    if (kind := guess_by_words(name, "kinds")) is not None:
         parts.append(f"kind: {kind}")
     if log.product:
         parts.append(f"match: {_flow(_patterns(log, name))}")
-    elif log.shape.one_per is not None and log.shape.unpivot is None:
+    elif log.is_by_basket:
         parts.append(f"match: {_flow({log.shape.one_per: '.'})}")
     contacts = f"{row['contacts']:,} contact{'s' * (row['contacts'] != 1)}"
     return f"  - {{{', '.join(parts)}}}  # {contacts}; guess: stage {why}"
@@ -555,7 +517,8 @@ def _touchpoint_line(
 
 def _patterns(log: _Log, name: str) -> dict[str, str]:
     """Return what a row must hold to be a contact that stage and touchpoint name together."""
-    one = log.contacts.filter(pl.col("touchpoint") == name).row(0, named=True)
+    named = log.contacts.filter(pl.col("touchpoint") == name)
+    one = named.select(pl.col("stage", "_what").max()).row(0, named=True)
     roles = log.roles.columns
     return {
         roles["stage"].value: f"^(?i){_escaped(one['stage'])}$",

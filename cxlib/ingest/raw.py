@@ -1,15 +1,18 @@
-"""One file as a frame: what every format is read into, and the rows that are none."""
+"""One file as a frame: what every format is read into, and the rows that are set aside."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from cxlib.contracts import QUARANTINE
 from cxlib.errors import InputError
-from cxlib.ingest.cells import tidy_text
+from cxlib.ingest.cells import tidied
+from cxlib.ingest.masking import mask_comments
 from cxlib.ingest.sources import Source
 
 __all__ = [
@@ -20,7 +23,9 @@ __all__ = [
     "Lines",
     "RawTable",
     "as_json",
+    "first_reasons",
     "named_columns",
+    "set_aside",
 ]
 
 LINE = "\x00line"
@@ -134,13 +139,58 @@ def named_columns(cells: list[str], *, name: str, wanted: Collection[str] = ()) 
     InputError
         Where a column that is asked for stands there twice.
     """
-    names: list[str] = []
-    for number, cell in enumerate(cells, 1):
-        bare = tidy_text(cell) or f"column {number}"
+    names: dict[str, None] = {}
+    seen: Counter[str] = Counter()
+    for number, cell in enumerate(tidied(pl.Series(cells, dtype=pl.String)), 1):
+        bare = plain = cell or f"column {number}"
         if bare in names and bare in wanted:
             raise InputError(f"{name}: column {bare!r} stands twice in the header; rename one")
-        count = names.count(bare) + 1
         while bare in names:
-            bare, count = f"{tidy_text(cell)} ({count})", count + 1
-        names.append(bare)
-    return names
+            seen[plain] += 1
+            bare = f"{cell or ''} ({seen[plain] + 1})"
+        names[bare] = None
+    return list(names)
+
+
+def first_reasons(faults: Mapping[str, pl.Series]) -> pl.Series | None:
+    """Give each row the first of its faults, null where it has none; None where no row has one."""
+    broken = {reason: fault for reason, fault in faults.items() if fault.any()}
+    if not broken:
+        return None
+    frame = pl.DataFrame(list(broken.values()), schema=list(broken))
+    whens = [pl.when(pl.col(reason)).then(pl.lit(reason)) for reason in broken]
+    return frame.select(pl.coalesce(whens).alias(REASON)).to_series()
+
+
+def set_aside(
+    table: RawTable, lines: pl.Series, reasons: pl.Series | None, roles: Mapping[str, str]
+) -> pl.DataFrame:
+    """Return malformed rows and those with a reason as they stand in the file (QUARANTINE).
+
+    `roles` says which column is the customer, the time, the touchpoint, the comment. Comments are
+    masked as in what is kept; in malformed rows, where nobody knows which cell it is, all is.
+    """
+    malformed, comment = table.malformed.rename({LINE: "line"}), roles.get("comment")
+    if comment is not None and len(malformed):
+        malformed = malformed.with_columns(mask_comments(malformed["raw"])[0])
+    parts = [malformed]
+    if reasons is not None:
+        bad = pl.DataFrame({LINE: lines, REASON: reasons}).drop_nulls(REASON)
+        raw = table.collect(lines=bad[LINE])
+        raw = raw.join(bad, on=LINE, how="left").sort(LINE)
+        if comment in raw.columns:
+            raw = raw.with_columns(mask_comments(raw[comment].cast(pl.String))[0])
+        written = {
+            name: raw[roles[name]].cast(pl.String) if name in roles else pl.lit(None, pl.String)
+            for name in ("customer", "occurred_at", "touchpoint")
+        }
+        parts.append(
+            raw.select(
+                pl.col(REASON).alias("reason"),
+                (pl.col(LINE) // table.per_line).alias("line"),
+                **written,
+                raw=as_json(raw.select(table.columns)),
+            )
+        )
+    joined = pl.concat([QUARANTINE.empty().drop("file"), *parts], how="diagonal")
+    return joined.with_columns(file=pl.lit(str(table.source))).select(QUARANTINE.schema.names())

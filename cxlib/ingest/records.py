@@ -19,6 +19,10 @@ __all__ = ["Records", "Splitter", "split_lines"]
 _LONGEST = 20_000
 """Lines that one row may go over."""
 
+_MOST = 10_000_000
+"""Characters of a line that is cut in plain Python."""
+
+TOO_LONG = f"malformed row: it cannot be cut into cells, and is longer than {_MOST:,} characters"
 TOO_MANY = "malformed row: too many fields"
 TOO_FEW = "malformed row: too few fields"
 UNCLOSED = "malformed row: a quotation mark is opened and never closed"
@@ -47,16 +51,10 @@ class Records:
 
 
 def split_lines(lines: pl.Series, dialect: Dialect, *, width: int) -> Records:
-    """Return what each line is; lines of blanks are neither rows nor aside.
+    """Return what each line under the header is; lines of blanks are neither rows nor aside.
 
-    Parameters
-    ----------
-    lines
-        The lines under the header.
-    dialect
-        Separator, of one character, and quotation mark.
-    width
-        Cells of a row. Further cells are no fault where they are empty.
+    A row has `width` cells; further ones are no fault where they are empty. The separator is of one
+    character.
     """
     sep, quote = dialect.separator, dialect.quote
     blank = lines.str.strip_chars(" " + sep) == ""
@@ -158,9 +156,10 @@ def _read_odd(
 ) -> None:
     """Read odd lines one by one; one whose fault is known is it only where no row holds it."""
     taken = -1
-    for start, fault in odd:
+    for start, counted in odd:
         if start <= taken:
             continue
+        fault = counted or (TOO_LONG if len(lines[start]) > _MOST else None)
         if fault is not None:
             records.aside[start] = fault
             continue
@@ -215,6 +214,8 @@ def _read_long_row(
         if alone > 3 and 2 * alone > last - start:
             return None
         text += "\n" + line
+        if len(text) > _MOST:
+            return None
         if splitter.quote not in line and (
             line.endswith("\\") or not text.endswith("\\" + "\n" + line)
         ):

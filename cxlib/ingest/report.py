@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cxlib.ingest.masking import NOT_MASKED
-from cxlib.markup import html_text
+from cxlib.tables import Written, plain
 from cxlib.visible import visible
 
 __all__ = ["FileReport", "IngestReport", "OutsideHours", "UnmappedTouchpoint"]
@@ -174,11 +174,8 @@ class IngestReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values that JSON can hold; instants as ISO 8601."""
-        plain = asdict(self)
-        for name in ("first_at", "last_at"):
-            if plain[name] is not None:
-                plain[name] = plain[name].isoformat()
-        return plain
+        found: dict[str, Any] = plain(asdict(self))
+        return found
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> IngestReport:
@@ -190,16 +187,20 @@ class IngestReport:
         >>> IngestReport.from_dict(report.to_dict()) == report
         True
         """
-        given = dict(content)
-        given["files"] = tuple(FileReport(**f) for f in given["files"])
-        given["unmapped"] = tuple(UnmappedTouchpoint(**u) for u in given["unmapped"])
-        given["outside_hours"] = tuple(OutsideHours(**o) for o in given.get("outside_hours", ()))
-        for name in ("first_at", "last_at"):
-            if given[name] is not None:
-                given[name] = datetime.fromisoformat(given[name])
-        for name in ("hints", "segments_left_out"):
-            given[name] = tuple(given[name])
-        return cls(**given)
+        kinds: dict[str, type[Any]] = {
+            "files": FileReport,
+            "unmapped": UnmappedTouchpoint,
+            "outside_hours": OutsideHours,
+        }
+
+        def restored(name: str, value: Any) -> Any:
+            if name in kinds:
+                return tuple(kinds[name](**row) for row in value)
+            if name in ("first_at", "last_at"):
+                return value and datetime.fromisoformat(value)
+            return tuple(value) if isinstance(value, list) else value
+
+        return cls(**{name: restored(name, value) for name, value in content.items()})
 
     def to_text(self) -> str:
         """Return the report for a terminal."""
@@ -209,53 +210,38 @@ class IngestReport:
         for title, told in self._sections():
             rows = [(visible(label), visible(value)) for label, value in told]
             width = max((cell_len(label) for label, _ in rows), default=0)
-            lines = [
-                f"  {label}{' ' * (width - cell_len(label))}  {value}".rstrip()
-                for label, value in rows
-            ]
+            lines = [f"  {k}{' ' * (width - cell_len(k))}  {value}".rstrip() for k, value in rows]
             parts.append("\n".join([title, *lines]))
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        parts = ["<div style='font-size:14px;max-width:62em'>"]
-        for title, rows in self._sections():
-            cells = "".join(
-                "<tr><td style='text-align:left;padding:1px 2em 1px 0;color:#555'>"
-                f"{html_text(label)}</td><td style='text-align:left'>{html_text(value)}</td></tr>"
-                for label, value in rows
-            )
-            parts.append(
-                f"<h4 style='margin:1em 0 .3em'>{html_text(title)}</h4><table>{cells}</table>"
-            )
-        return "".join([*parts, "</div>"])
+        tables = (
+            Written(("", ""), tuple(rows), (False, False)).to_html(caption=title)
+            for title, rows in self._sections()
+        )
+        return "".join(tables)
 
-    def _sections(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    def _sections(self) -> Iterator[tuple[str, Lines]]:
         yield "Rows", list(self._row_lines())
         yield "Contacts", list(self._contact_lines())
-        if self.cleared:
-            yield "Values emptied, the contact kept", _counts(self.cleared)
-        if self.environments_joined:
-            yield (
-                "Contacts with what the map's `environment` says",
-                _counts(self.environments_joined),
-            )
-        if self.masked:
-            lines = [*_counts(self.masked), ("not masked", NOT_MASKED)]
-            yield "Personal data masked in comments", lines
-        if self.tables_set_aside:
-            yield "Rows about customers that were set aside", _counts(self.tables_set_aside)
-        if self.unmapped:
-            yield "Touchpoints the map does not know (kept, most frequent first)", self._unmapped()
-        if self.unknown_stages:
-            yield "Stages the map does not have (kept as unmapped)", _counts(self.unknown_stages)
-        if outside := [o for o in self.outside_hours if o.outside]:
-            lines = [(o.touchpoint, _of(o.outside, o.contacts)) for o in outside[:20]]
-            yield "Contacts outside the opening hours (kept)", lines + _more(outside, 20)
-        names = _short_names([f.name for f in self.files])
-        lines = [(n, _file_line(f)) for n, f in zip(names, self.files, strict=True)]
-        yield "Files", lines[:20] + _more(self.files, 20)
-        if self.hints:
-            yield "To look at", [(f"{i}.", hint) for i, hint in enumerate(self.hints, 1)]
+        masked = [*_counts(self.masked), ("not masked", NOT_MASKED)] if self.masked else []
+        of = [(u.name, f"{u.contacts:,}{_meant(u.nearest)}") for u in self.unmapped]
+        closed = [
+            (o.touchpoint, _of(o.outside, o.contacts)) for o in self.outside_hours if o.outside
+        ]
+        files = zip(_short_names(self.files), map(_file_line, self.files), strict=True)
+        optional: dict[str, Lines] = {
+            "Values emptied, the contact kept": _counts(self.cleared),
+            "Contacts with what the map's `environment` says": _counts(self.environments_joined),
+            "Personal data masked in comments": masked,
+            "Rows about customers that were set aside": _counts(self.tables_set_aside),
+            "Touchpoints the map does not know (kept, most frequent first)": _first(of),
+            "Stages the map does not have (kept as unmapped)": _counts(self.unknown_stages),
+            "Contacts outside the opening hours (kept)": _first(closed),
+            "Files": _first(list(files)),
+            "To look at": [(f"{i}.", hint) for i, hint in enumerate(self.hints, 1)],
+        }
+        yield from ((title, lines) for title, lines in optional.items() if lines)
 
     def _row_lines(self) -> Iterator[tuple[str, str]]:
         yield "in the files", f"{self.rows_in:,}"
@@ -276,23 +262,24 @@ class IngestReport:
         if self.without_offset:
             yield "times without offset", f"{self.without_offset:,}, taken as {self.time_zone}"
         if self.moved or self.twice:
-            clock = (
-                f"{self.moved:,} in no hour, moved one on; {self.twice:,} in a double hour, first"
-            )
-            yield "at clock changes", clock
+            moved, twice = f"{self.moved:,} in no hour", f"{self.twice:,} in a double hour"
+            yield "at clock changes", f"{moved}, moved one on; {twice}, first"
         yield "at exactly midnight", f"{self.midnight_share:.1%}"
         if self.tied_timestamps is not None:
             yield "tied in time", _of(self.tied_timestamps, self.contacts)
         if self.robots:
             yield "robots", f"{self.robots:,} customers"
         if self.ratings:
-            yield "ratings", ", ".join(f"{_number(v)} {k}" for k, v in self.ratings.items())
+            said = (
+                f"{v:,} {k}" if isinstance(v, int) else f"{v} {k}" for k, v in self.ratings.items()
+            )
+            yield "ratings", ", ".join(said)
         for name, customers in self.segments_varying.items():
             yield "segment changes", f"{name} for {customers:,} customers; the first value counts"
-        rare = {"environment": self.environments_rarer, "segment": self.segments_rarer}
+        rare = (("environment", self.environments_rarer), ("segment", self.segments_rarer))
         yield from (
             (kind, f"{name} has {values:,} rare values, which are put together")
-            for kind, rarer in rare.items()
+            for kind, rarer in rare
             for name, values in rarer.items()
         )
         if self.customers_without_segment:
@@ -307,35 +294,33 @@ class IngestReport:
             return utc
         return f"{at.astimezone(ZoneInfo(self.time_zone)):%Y-%m-%d %H:%M} {self.time_zone} ({utc})"
 
-    def _unmapped(self) -> list[tuple[str, str]]:
-        lines = [
-            (u.name, f"{u.contacts:,}" + (f"  did you mean {u.nearest!r}?" if u.nearest else ""))
-            for u in self.unmapped[:20]
-        ]
-        return lines + _more(self.unmapped, 20)
+
+Lines = list[tuple[str, str]]
 
 
-def _counts(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+def _counts(counts: Mapping[str, int]) -> Lines:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [(name, f"{n:,}") for name, n in ordered[:20]] + _more(ordered, 20)
+    return _first([(name, f"{n:,}") for name, n in ordered])
 
 
-def _more(items: Any, shown: int) -> list[tuple[str, str]]:
-    return [(f"and {len(items) - shown:,} more", "")] if len(items) > shown else []
+def _first(lines: Lines) -> Lines:
+    more = [(f"and {len(lines) - 20:,} more", "")] if len(lines) > 20 else []
+    return lines[:20] + more
+
+
+def _meant(nearest: str | None) -> str:
+    return f"  did you mean {nearest!r}?" if nearest else ""
 
 
 def _of(part: int, whole: int) -> str:
     return f"{part:,} ({part / whole:.1%})" if whole else f"{part:,}"
 
 
-def _number(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _short_names(names: list[str]) -> list[str]:
+def _short_names(files: Iterable[FileReport]) -> list[str]:
     """Name files without the folder that they share: whose disk they lie on is nobody's matter."""
-    shared = Path(os.path.commonpath([Path(n).parent for n in names])) if names else Path()
-    return [Path(n).relative_to(shared).as_posix() for n in names]
+    paths = [Path(file.name) for file in files]
+    shared = Path(os.path.commonpath([path.parent for path in paths])) if paths else Path()
+    return [path.relative_to(shared).as_posix() for path in paths]
 
 
 def _file_line(file: FileReport) -> str:

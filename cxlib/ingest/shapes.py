@@ -1,7 +1,7 @@
 """Tables as systems export them, turned into one row for each contact as the map says.
 
 `join` adds a table of attributes, `one_per` makes one row of the lines of a basket, `unpivot` a row
-of each step of a wide table (`cxlib.map_shapes`). All of it stays lazy until the rows are read.
+of each step of a wide table (`cxlib.map_model`). All of it stays lazy until the rows are read.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from fnmatch import fnmatch
 
 import polars as pl
 
-from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.errors import InputError, listed, there_are
 from cxlib.ingest.cells import text_of
 from cxlib.ingest.numbers import read_numbers
 from cxlib.ingest.sources import Source
 from cxlib.ingest.tables import LINE, RawTable, as_json
 from cxlib.journey_map import JourneyMap
-from cxlib.map_shapes import FILE, STEP, STEP_AT, STEP_ORDER, Join, Unpivot
+from cxlib.map_model import FILE, STEP, STEP_AT, STEP_ORDER, Join, Unpivot
 
-__all__ = ["is_table", "join_tables", "shape_tables", "split_sources"]
+__all__ = ["is_true", "join_tables", "shape_tables", "split_sources", "unpivot_rows"]
 
 Read = Callable[[Source], RawTable]
 
@@ -29,13 +29,13 @@ _SUMS = ("amount", "cost")
 """Roles that lines of one contact add up to."""
 
 
-def is_table(source: Source, pattern: str) -> bool:
+def _is_table(source: Source, pattern: str) -> bool:
     """Whether a file is the one that a map calls `pattern`, with or without what says its kind."""
     name, wanted = source.path.name.lower(), pattern.lower()
-    return fnmatch(name, wanted) or fnmatch(stem(source), wanted)
+    return fnmatch(name, wanted) or fnmatch(_stem(source), wanted)
 
 
-def stem(source: Source) -> str:
+def _stem(source: Source) -> str:
     """Return the name of a file up to its first dot, in lower case."""
     return source.path.name.lower().split(".")[0]
 
@@ -60,9 +60,9 @@ def split_sources(
     for name in ("ratings", "customers"):
         table = getattr(journey_map, name).table
         if table is not None:
-            beside[name] = [s for s in sources if is_table(s, table)]
+            beside[name] = [s for s in sources if _is_table(s, table)]
     others = {s for found in beside.values() for s in found}
-    others |= {s for s in sources for join in journey_map.join if is_table(s, join.table)}
+    others |= {s for s in sources for join in journey_map.join if _is_table(s, join.table)}
     log = [s for s in sources if s not in others]
     if not log:
         raise InputError(
@@ -103,7 +103,9 @@ def shape_tables(sources: list[Source], journey_map: JourneyMap, read: Read) -> 
     for source in log:
         table = read(source)
         if FILE in asked:
-            table = replace(table, frame=table.frame.with_columns(pl.lit(stem(source)).alias(FILE)))
+            table = replace(
+                table, frame=table.frame.with_columns(pl.lit(_stem(source)).alias(FILE))
+            )
         table = join_tables(table, journey_map.join, sources, read_once)
         if journey_map.one_per:
             table = _one_per(table, journey_map)
@@ -117,13 +119,12 @@ def join_tables(
 ) -> RawTable:
     """Add the columns of tables of attributes, one after the other; those there are stay."""
     for join in joins:
-        found = [s for s in sources if is_table(s, join.table)]
+        found = [s for s in sources if _is_table(s, join.table)]
         if not found:
             names = [s.path.name for s in sources]
             raise InputError(
                 f"the map's join names table {join.table!r}, which is not among the files; name "
-                f"its file beside the log; there are: {listed(names)}."
-                f"{did_you_mean(join.table, names)}"
+                f"its file beside the log; {there_are(names, join.table)}"
             )
         _need(table, join.by, f"join with {join.table!r}")
         parts = []
@@ -161,48 +162,50 @@ def _need(table: RawTable, columns: Iterable[str], recipe: str) -> None:
         if column not in table.columns:
             raise InputError(
                 f"{table.source}: the map's {recipe} names column {column!r}, which the file does "
-                f"not have; there are: {listed(table.columns)}."
-                f"{did_you_mean(column, table.columns)}"
+                f"not have; {there_are(table.columns, column)}"
             )
+
+
+def is_true(column: str) -> pl.Expr:
+    """Whether a cell says that a step was taken: 1, true, yes, x or a count."""
+    count = pl.col(column).cast(pl.String).cast(pl.Float64, strict=False)
+    return text_of(column).str.contains(_TRUE) | (count > 0)
+
+
+def unpivot_rows(rows: pl.LazyFrame, recipe: Unpivot) -> pl.LazyFrame:
+    """Make a row of each step that a row went through; `LINE` tells them apart, and the row."""
+    steps = recipe.times or recipe.flags
+    others = [pl.col(c) for c in rows.collect_schema() if c not in {LINE, *steps.values()}]
+    parts = []
+    for order, (step, column) in enumerate(steps.items(), 1):
+        made = [pl.lit(step).alias(STEP), pl.lit(order, pl.Int64).alias(STEP_ORDER)]
+        if recipe.times:
+            made.append(pl.col(column).alias(STEP_AT))
+        line = pl.col(LINE) * len(steps) + (order - 1)
+        parts.append(rows.filter(_is_taken(column, recipe)).select(line, *others, *made))
+    return pl.concat(parts)
+
+
+def _is_taken(column: str, recipe: Unpivot) -> pl.Expr:
+    taken = text_of(column).is_not_null() if recipe.times else is_true(column)
+    return taken.fill_null(False)
 
 
 def _unpivot(table: RawTable, recipe: Unpivot) -> RawTable:
     """Make a row of each step that a row went through; rows without any are set aside."""
     steps = recipe.times or recipe.flags
     _need(table, steps.values(), "unpivot")
-    others = [c for c in table.frame.collect_schema().names() if c not in set(steps.values())]
-    taken = {
-        column: text_of(column).is_not_null()
-        if recipe.times
-        else text_of(column).str.contains(_TRUE)
-        | (pl.col(column).cast(pl.String).cast(pl.Float64, strict=False) > 0)
-        for column in steps.values()
-    }
-    taken = {column: flag.fill_null(False) for column, flag in taken.items()}
-    parts = []
-    for order, (step, column) in enumerate(steps.items(), 1):
-        made = [
-            pl.lit(step).alias(STEP),
-            pl.lit(order, pl.Int64).alias(STEP_ORDER),
-            *([pl.col(column).alias(STEP_AT)] if recipe.times else []),
-        ]
-        rest = [pl.col(c) for c in others if c != LINE]
-        line = pl.col(LINE) * len(steps) + (order - 1)
-        parts.append(table.frame.filter(taken[column]).select(line, *rest, *made))
-    none = table.frame.filter(~pl.any_horizontal(taken.values())).collect()
-    malformed = none.select(
-        pl.lit("no step was taken: every column of `unpivot` is empty").alias("reason"),
-        LINE,
-        raw=as_json(none.drop(LINE)),
-    )
+    taken = [_is_taken(column, recipe) for column in steps.values()]
+    none = table.frame.filter(~pl.any_horizontal(taken)).collect()
+    reason = pl.lit("no step was taken: every column of `unpivot` is empty").alias("reason")
+    aside = none.select(reason, LINE, raw=as_json(none.drop(LINE)))
+    note = f"each row as up to {len(steps)} contacts"
     return replace(
         table,
-        frame=pl.concat(parts),
-        malformed=pl.concat([table.malformed, malformed]),
+        frame=unpivot_rows(table.frame, recipe),
+        malformed=pl.concat([table.malformed, aside]),
         per_line=len(steps),
-        note="; ".join(
-            [*([table.note] if table.note else []), f"each row as up to {len(steps)} contacts"]
-        ),
+        note="; ".join([*([table.note] if table.note else []), note]),
     )
 
 

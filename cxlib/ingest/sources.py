@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
 
-from cxlib.errors import InputError, did_you_mean, listed
+from cxlib.errors import InputError, did_you_mean, listed, there_are
 
 __all__ = [
     "DAMAGED",
@@ -33,23 +33,12 @@ Paths = str | Path | Iterable[str | Path]
 Format = Literal["csv", "tsv", "jsonl", "parquet", "xes", "workbook"]
 
 _FORMATS: dict[str, Format] = {
-    ".csv": "csv",
-    ".txt": "csv",
-    ".psv": "csv",
-    ".dat": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
+    **dict.fromkeys((".csv", ".txt", ".psv", ".dat"), "csv"),
+    **dict.fromkeys((".tsv", ".tab"), "tsv"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
     ".xes": "xes",
-    ".xlsx": "workbook",
-    ".xlsm": "workbook",
-    ".xlsb": "workbook",
-    ".xls": "workbook",
-    ".ods": "workbook",
+    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "workbook"),
 }
 _READABLE = (
     "CSV, TSV, JSON (lines or lists), Parquet, XES and Excel, each also in .gz, .bz2, .xz or .zip"
@@ -307,8 +296,7 @@ def _members(path: Path, wanted: str | None) -> list[Source]:
         chosen = [n for n in names if n == wanted or fnmatch.fnmatch(n, wanted)]
         if not chosen:
             raise InputError(
-                f"{path}: there is no {wanted!r} in this archive; there are: {listed(names)}."
-                f"{did_you_mean(wanted, names)}"
+                f"{path}: there is no {wanted!r} in this archive; {there_are(names, wanted)}"
             )
     else:
         chosen = sorted(n for n in names if _format(n) is not None)

@@ -18,7 +18,7 @@ from cxlib.ingest.raw import LINE, NONE_MALFORMED, POSITION, RawTable, as_json, 
 from cxlib.ingest.sources import Source, as_file, read_bytes
 from cxlib.ingest.text import Text, read_text
 from cxlib.ingest.workbooks import read_workbook
-from cxlib.map_reading import Reading
+from cxlib.map_model import Reading
 
 __all__ = ["LINE", "NONE_MALFORMED", "POSITION", "RawTable", "as_json", "read_table"]
 

@@ -21,6 +21,12 @@ _BOMS = (
 LOST = "\ufffd"
 """Stands for bytes that are no character."""
 
+_HEAD = 4096
+"""Bytes at the beginning of a file by which its kind of UTF-16 is told."""
+
+_SHIFTS = 1000
+"""Most lines of UTF-16 in which a byte may be too many or too few."""
+
 _WESTERN = ("cp1252", "mac_roman", "cp850")
 """Where UTF-8 is out of the question: the one in which most special characters are usual ones."""
 
@@ -114,12 +120,12 @@ def _decode(data: bytes, name: str, encoding: str | None) -> Text:
                 return _as_utf8(data[len(bom) :], name, known)
             return _decoded(data, name, known)
     if b"\x00" in data:
-        odd, even = data[1::2].count(0), data[::2].count(0)
+        odd, even = data[1:_HEAD:2].count(0), data[:_HEAD:2].count(0)
         wide, beside = ("utf-16-le", b"%b\x00") if odd > even else ("utf-16-be", b"\x00%b")
         marks = [mark for mark in (b"\n", b"\r", b",", b";", b"\t", b" ") if mark in data]
         there = sum(data.count(mark) for mark in marks)
         if there and sum(data.count(beside % mark) for mark in marks) > 0.6 * there:
-            return _decoded(data[: len(data) // 2 * 2], name, wide)
+            return _decoded(data, name, wide)
     return _as_utf8(data, name, "utf-8")
 
 
@@ -136,6 +142,8 @@ def _as_given(data: bytes, name: str, encoding: str) -> Text:
 
 
 def _decoded(data: bytes, name: str, encoding: str) -> Text:
+    if encoding.startswith("utf-16"):
+        return _as_utf16(data, name, encoding)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -147,6 +155,31 @@ def _decoded(data: bytes, name: str, encoding: str) -> Text:
             f"{encoding!r} is no encoding of text; usual ones: utf-8, cp1252"
         ) from None
     return Text(text.removeprefix("\ufeff").encode("utf-8", "replace"), encoding)
+
+
+def _as_utf16(data: bytes, name: str, encoding: str) -> Text:
+    """Decode UTF-16; where a byte too many or too few shifts what follows, one line is lost.
+
+    The line in which it happens is marked with `LOST`. A line end that is read a byte off is
+    U+0A00, which is no character.
+    """
+    is_big = encoding.endswith("be") or data.startswith(codecs.BOM_UTF16_BE)
+    codec, behind = ("utf-16-be", 1) if is_big else ("utf-16-le", 3)
+    parts, at, end = [], 0, ""
+    for _ in range(_SHIFTS):
+        piece = data[at:].decode(codec, "replace")
+        end = end or ("\u0a00" if "\n" in piece else "\u0d00")
+        off = piece.find(end)
+        if off < 0:
+            parts.append(piece)
+            break
+        start = max(piece.rfind("\n", 0, off), piece.rfind("\r", 0, off)) + 1
+        parts += [piece[:start], LOST, piece[start:off], "\n"]
+        at += len(piece[:off].encode(codec)) + behind
+    else:
+        raise InputError(f"{name}: this is not {encoding} throughout; give the right encoding")
+    text = "".join(parts).removeprefix("\ufeff")
+    return Text(text.encode("utf-8", "replace"), encoding, text.count(LOST))
 
 
 def _as_utf8(data: bytes, name: str, encoding: str, *, sure: bool = False) -> Text:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
-from cxlib.errors import InputError, did_you_mean, listed
-from cxlib.ingest.delimited import mark_rows
-from cxlib.ingest.raw import LINE, NONE_MALFORMED, REASON, RawTable, as_json, named_columns
+from cxlib.errors import InputError, listed, there_are
+from cxlib.ingest.delimited import part_rows
+from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable, named_columns
 from cxlib.ingest.sources import Source, as_file
-from cxlib.map_reading import Reading
+from cxlib.map_model import Reading
 
 __all__ = ["read_workbook"]
 
@@ -20,15 +20,8 @@ __all__ = ["read_workbook"]
 def read_workbook(source: Source, reading: Reading, wanted: Collection[str] = ()) -> RawTable:
     """Read a sheet of a workbook, or several one under another.
 
-    Parameters
-    ----------
-    source
-        The file.
-    reading
-        `sheet` names the sheets; where it does not, it is the only one that has rows, or the only
-        one whose header has the columns that are asked for.
-    wanted
-        Names of columns that are asked for.
+    `sheet` of `reading` names the sheets; where it does not, it is the only one that has rows, or
+    the only one whose header has the columns that are asked for.
 
     Raises
     ------
@@ -88,8 +81,7 @@ def _chosen(
         for asked in reading.sheet:
             if not any(fnmatch.fnmatchcase(name, asked) for name in sheets):
                 raise InputError(
-                    f"{source}: there is no sheet {asked!r}; there are: {listed(list(sheets))}."
-                    f"{did_you_mean(asked, sheets)}"
+                    f"{source}: there is no sheet {asked!r}; {there_are(sheets, asked)}"
                 )
         return [n for n in there if any(fnmatch.fnmatchcase(n, asked) for asked in reading.sheet)]
     if len(there) == 1:
@@ -128,9 +120,7 @@ def _table(
         pl.when(pl.exclude(LINE).str.strip_chars() != "").then(pl.exclude(LINE))
     )
     rows = body.filter(~pl.all_horizontal(pl.exclude(LINE).is_null()))
-    marked = mark_rows(rows, names, has_lost=False)
-    aside = marked.select(pl.col(REASON).alias("reason"), LINE, raw=as_json(marked.select(names)))
-    return rows.join(marked.select(LINE), on=LINE, how="anti", maintain_order="left"), aside
+    return part_rows(rows, names)
 
 
 def _header_row(cells: pl.DataFrame, reading: Reading, wanted: Collection[str]) -> int:

@@ -79,35 +79,31 @@ def _append(
     trace: etree._Element, columns: dict[str, list[str | None]], positions: list[int]
 ) -> None:
     """Add a row to the columns for each event; columns shorter than the row end in empty cells."""
-    start = len(positions)
-    row = start
-    of_trace: dict[str, str] = {}
+    start = row = len(positions)
+    of_trace: dict[str, str | None] = {}
     for child in trace:
         kind = _local(child.tag)
         if kind == "event":
+            values: dict[str, str | None] = {}
             for attribute in child:
+                # The first of two attributes of one key counts: an event has one activity and time.
                 if _local(attribute.tag) in _VALUES:
-                    _set(columns, attribute.get("key", ""), row, attribute.get("value"))
+                    values.setdefault(attribute.get("key", ""), attribute.get("value") or None)
+            for key, value in values.items():
+                _pad(columns, key, row).append(value)
             row += 1
         elif kind in _VALUES:
-            of_trace["case:" + child.get("key", "")] = child.get("value", "")
+            of_trace["case:" + child.get("key", "")] = child.get("value") or None
     for key, value in of_trace.items():
-        column = columns.setdefault(key, [])
-        column.extend([None] * (start - len(column)))
-        column.extend([value or None] * (row - start))
+        _pad(columns, key, start).extend([value] * (row - start))
     positions.extend(range(1, row - start + 1))
 
 
-def _set(columns: dict[str, list[str | None]], key: str, row: int, value: str | None) -> None:
-    column = columns.get(key)
-    if column is None:
-        column = columns[key] = []
-    missing = row - len(column)
-    if missing > 0:
-        column.extend([None] * missing)
-    # The first of two attributes of one key counts: an event has one activity and one time.
-    if missing >= 0:
-        column.append(value or None)
+def _pad(columns: dict[str, list[str | None]], key: str, row: int) -> list[str | None]:
+    """Return a column with an empty cell for every row before this one that has none."""
+    column = columns.setdefault(key, [])
+    column.extend([None] * (row - len(column)))
+    return column
 
 
 @cache

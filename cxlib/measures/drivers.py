@@ -16,8 +16,14 @@ from cxlib.errors import InputError, NotMeasurableError
 from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, share
 from cxlib.results import Result, answers, result
-from cxlib.sequences import choose_contacts
-from cxlib.statistics.importance import cross_products, driver_shares, shapley_shares, slopes
+from cxlib.sequences import ENVIRONMENT, choose_contacts, meets_finding
+from cxlib.statistics.importance import (
+    MAX_DRIVERS,
+    cross_products,
+    driver_shares,
+    shapley_shares,
+    slopes,
+)
 from cxlib.statistics.rates import divide, mean_interval
 from cxlib.statistics.resampling import BUCKETS, effective_buckets, jackknife_se
 from cxlib.store import Workspace
@@ -28,6 +34,9 @@ __all__ = ["Drivers", "measure_drivers"]
 
 MOST_GROUPS = 8
 """Kinds of contact, or channels, that are drivers of their own; the rarer ones are one together."""
+
+MOST_ENVIRONMENTS = 3
+"""Environments that are drivers of their own."""
 
 FEWEST = 20
 """Fewest customers behind an outcome."""
@@ -58,7 +67,10 @@ class Drivers(Result):
         table=Columns(
             "one row per outcome and driver, the largest share first",
             outcome=Label("scale of the ratings, or return within so many days"),
-            driver=Label("contacts of a kind or channel, waits, repeats, changes, backtracks"),
+            driver=Label(
+                "contacts of a kind or channel, waits, repeats, changes, backtracks, findings met, "
+                "environments"
+            ),
             n=Count("contacts rated, or customers followed so long", each="ratings"),
             customers=Customers("behind them", detail=True),
             share=Share("of the outcome's variance; they add up to r2", interval=True),
@@ -99,15 +111,21 @@ class Drivers(Result):
 
 @answers(Drivers)
 def measure_drivers(
-    workspace: Workspace, *, days: int = 90, where: Selection | None = None
+    workspace: Workspace,
+    *,
+    days: int = 90,
+    findings: pl.DataFrame | None = None,
+    where: Selection | None = None,
 ) -> Drivers:
     r"""Measure what goes with each rating scale and with coming back, and how much of it.
 
     A rated contact has what came before it in its journey, itself included: contacts of each
     ``kind`` of the map (where it gives none: of each channel), the wait before it and the longest
-    so far, repeats of a touchpoint, changes of channel, backtracks to an earlier stage. A customer
-    has the same at the end of his first journey; the outcome is 1 where his second journey began
-    within `days`, of those who are followed that long. Counts and hours enter as log(1 + x).
+    so far, repeats of a touchpoint, changes of channel, backtracks to an earlier stage, findings
+    met (contacts where, when and in the group that one is about); and whether it was in one of the
+    commonest environments. A customer has the same at the end of his first journey; the outcome is
+    1 where his second journey began within `days`, of those who are followed that long. Counts and
+    hours enter as log(1 + x).
 
     Shares are Johnson's relative weights: they add up to R². Where ``slope`` and ``r`` clearly
     disagree, other drivers hide what this one adds. Drivers are associated with the outcome.
@@ -118,6 +136,8 @@ def measure_drivers(
         The workspace.
     days
         Days within which a customer counts as having come back.
+    findings
+        Findings that customers may have met: ``cx.find_breaks(workspace).found``.
     where
         Segment, periods and channel of the rated contact, or of the last one of the first journey;
         what came before it counts wherever it was.
@@ -140,7 +160,7 @@ def measure_drivers(
     """
     if days < 1:
         raise InputError("days must be a whole number from 1 on, such as 90")
-    contacts = _contacts(workspace)
+    contacts = _contacts(workspace, findings)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for outcome in _outcomes(workspace, contacts, days, where):
@@ -159,8 +179,10 @@ def measure_drivers(
     )
 
 
-def _contacts(workspace: Workspace) -> pl.DataFrame:
+def _contacts(workspace: Workspace, findings: pl.DataFrame | None = None) -> pl.DataFrame:
     """Every contact with its drivers, which are all columns after ``journey``."""
+    there = _environments(workspace)
+    met = [] if findings is None else [meets_finding(workspace, findings).alias("_met")]
     places = workspace.places
     known = places["kind"].null_count() < len(places)
     called = (places["kind"] if known else places["channel"]).fill_null(_TOGETHER)
@@ -173,7 +195,9 @@ def _contacts(workspace: Workspace) -> pl.DataFrame:
         .filter(pl.col("name") != _TOGETHER)
         .sort("len", "name", descending=[True, False])["name"]
     )
-    own = names.head(MOST_GROUPS).to_list()
+    # one is left for the others, and five are no groups
+    room = MAX_DRIVERS - 6 - there.width - len(met)
+    own = names.head(min(MOST_GROUPS, room)).to_list()
     called = called.replace_strict({n: n for n in own}, default=_TOGETHER)
     groups = own + ([_TOGETHER] if (called == _TOGETHER).any() else [])
     place = pl.col("place").cast(pl.UInt32)
@@ -194,6 +218,7 @@ def _contacts(workspace: Workspace) -> pl.DataFrame:
 
     told = (
         store.collect()
+        .with_columns(*met)
         .with_columns(
             waited=since.dt.total_seconds().fill_null(0) / 3_600,
             _back=back,
@@ -209,8 +234,10 @@ def _contacts(workspace: Workspace) -> pl.DataFrame:
                 "channel changes": so_far(pl.col("_changed")),
                 "backtracks": so_far(pl.col("_back")),
             },
+            **({"findings met": so_far(pl.col("_met"))} if met else {}),
         )
-        .drop("waited", "_back", "_changed", "place")
+        .with_columns(there.get_columns())
+        .drop("waited", "_back", "_changed", "_met", "place", strict=False)
     )
     return told.select(
         "row",
@@ -219,6 +246,26 @@ def _contacts(workspace: Workspace) -> pl.DataFrame:
         "occurred_at",
         "journey",
         pl.all().exclude("row", "customer", "bucket", "occurred_at", "journey"),
+    )
+
+
+def _environments(workspace: Workspace) -> pl.DataFrame:
+    """Whether each contact was in one of the commonest environments, which not most share."""
+    store = workspace.store()
+    columns = [c for c in store.collect_schema().names() if c.startswith(ENVIRONMENT)]
+    told = store.select(pl.col(columns).cast(pl.String)).collect()
+    common = []
+    for column in columns:
+        counts = told[column].drop_nulls().value_counts().sort("count", column, descending=True)
+        # the rarest is what the others are compared with
+        common += [(n, column, value) for value, n in counts[:-1].iter_rows() if 2 * n <= len(told)]
+    common.sort(key=lambda one: (-one[0], one[1], one[2]))
+    return told.select(
+        (pl.col(c) == value)
+        .fill_null(False)
+        .cast(pl.Float64)
+        .alias(f"{c[len(ENVIRONMENT) :]} {value}")
+        for _, c, value in common[:MOST_ENVIRONMENTS]
     )
 
 

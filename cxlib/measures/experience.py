@@ -152,7 +152,7 @@ class Spectrum(Result):
             "one row per scale, group and answer that was given, from dislike to like",
             scale=Label("of the ratings"),
             group=Label("touchpoint, or what is asked for"),
-            answer=Level("the rating"),
+            answer=Level("the rating; of classes the lowest of each"),
             side=Label("low, middle or high of the scale"),
             n=Count("times it was given", each="ratings"),
             customers=Customers("who gave it", detail=True),
@@ -190,6 +190,7 @@ def measure_spectrum(
     *,
     by: str = "touchpoint",
     scale: str | None = None,
+    classes: bool = False,
     where: Selection | None = None,
 ) -> Spectrum:
     """Measure how answers spread from dislike to like: a mean hides who loves and who hates it.
@@ -202,6 +203,8 @@ def measure_spectrum(
         What answers are told apart by, as in `measure_perception`.
     scale
         One scale only; None: each of them, apart.
+    classes
+        Low, middle and high answers together instead of each answer by itself.
     where
         Segment, periods and channel of the contact.
 
@@ -218,17 +221,22 @@ def measure_spectrum(
     """
     names, surveys = read_surveys(workspace, by=by, scale=scale, where=where)
     return Spectrum(
-        table=Spectrum.tables["table"].frame(r for s in surveys for r in _spread(s, names)),
+        table=Spectrum.tables["table"].frame(
+            r for s in surveys for r in _spread(s, names, classes)
+        ),
         by=by,
         observed_until=workspace.observed_until,
         where=where,
     )
 
 
-def _spread(survey: Survey, names: list[str]) -> Iterator[dict[str, Any]]:
+def _spread(survey: Survey, names: list[str], classes: bool) -> Iterator[dict[str, Any]]:
     said = survey.answered
     group, score, who = survey.group[said], survey.score[said], survey.customer[said]
     low, high = survey.ends
+    if classes:
+        side = rating_class(score, low=low, high=high)
+        score = np.array([score[side == s].min(initial=np.inf) for s in range(len(CLASSES))])[side]
     for cell in np.unique(group):
         mine = group == cell
         people, own, n, below = who[mine], score[mine], int(mine.sum()), 0
@@ -267,8 +275,10 @@ class Consistency(Result):
             n=Count("answers", each="ratings"),
             customers=Customers("who gave them", detail=True),
             channels=Count("compared: those with enough customers"),
-            lowest=Label("the channel that is rated lowest"),
-            highest=Label("the channel that is rated highest"),
+            lowest=Label("the channel that is rated lowest", of="lowest_n"),
+            lowest_n=Count("answers there", each="ratings"),
+            highest=Label("the channel that is rated highest", of="highest_n"),
+            highest_n=Count("answers there", each="ratings"),
             gap=Rating("between the means of these two", of="n", each="ratings", interval=True),
             spread=Rating("of the channels' true means, beyond chance (standard deviation)"),
             p=Chance("of such differences where all channels are alike"),
@@ -287,7 +297,8 @@ class Consistency(Result):
         return [
             f"{row['name']}: {row['highest']} is rated "
             f"{rating(row['gap'], row['gap_low'], row['gap_high'])} points higher than "
-            f"{row['lowest']} on {row['scale']} (n = {decimal(row['n'])}, q = {row['q']:.2g})"
+            f"{row['lowest']} on {row['scale']} (n = {decimal(row['highest_n'])} and "
+            f"{decimal(row['lowest_n'])}, q = {row['q']:.2g})"
             for row in clear.to_dicts()
         ]
 
@@ -374,7 +385,9 @@ def _tested(cells: pl.DataFrame) -> dict[str, Any]:
     gap = gap_of_means(mean, se, units)
     return {
         "lowest": cells["channel"][low],
+        "lowest_n": cells["n"][low],
         "highest": cells["channel"][high],
+        "highest_n": cells["n"][high],
         "p": p,
         "spread": spread,
         **interval_row("gap", gap),

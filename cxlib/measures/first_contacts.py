@@ -158,8 +158,8 @@ def measure_first_contacts(
     channel_of = places["channel"].replace_strict(
         channels, range(len(channels)), return_dtype=pl.Int64
     )
-    ask = _Question(starts, within, bool(places["is_goal"].any()))
-    place = np.arange(len(places))
+    place, part = np.arange(len(places)), chosen.part_of
+    ask = _Question(starts, within, bool(places["is_goal"].any()), part)
     by_place = places.select("place", "stage", "touchpoint", "channel", "owner").hstack(
         ask.answer(place, len(places))
     )
@@ -170,7 +170,7 @@ def measure_first_contacts(
     return FirstContacts(
         table=by_place.filter(began).sort("journeys", "place", descending=[True, False]),
         by_channel=by_channel.filter(began),
-        whole=ask.answer(np.zeros_like(place), 1),
+        whole=ask.answer(part, chosen.parts),
         journeys=int(starts["n"].sum()),
         within=within,
         observed_until=chosen.observed_until,
@@ -185,6 +185,7 @@ class _Question:
     starts: pl.DataFrame
     within: timedelta | None
     has_goal: bool
+    part_of: NDArray[np.int64]
 
     def answer(self, cell_of: NDArray[np.int64], cells: int) -> pl.DataFrame:
         """Answer for sets of places: ``cell_of[place]`` is the set that a place is in."""
@@ -198,8 +199,11 @@ class _Question:
             "journeys": pl.Series(per_bucket.sum(axis=1)).cast(pl.UInt32),
             "first_journeys": pl.Series(began_first).cast(pl.UInt32),
         }
-        everyone = np.broadcast_to(per_bucket.sum(axis=0), per_bucket.shape)
-        columns |= interval_columns("share", rate(per_bucket, everyone))
+        part = np.zeros(cells, dtype=np.int64)
+        part[cell_of] = self.part_of
+        everyone = np.zeros((part.max(initial=0) + 1, BUCKETS))
+        np.add.at(everyone, part, per_bucket)
+        columns |= interval_columns("share", rate(per_bucket, everyone[part]))
         columns |= self._chances(counted, cell)
         columns |= {
             name: pl.Series(counted[:, :, k].sum(axis=(1, 2))).cast(pl.UInt32)

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from cxlib.columns import Columns, Count, Customers, Label, Money, Points, Share, Tables
 from cxlib.errors import InputError, NotMeasurableError
+from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, money, plural, points, share
 from cxlib.results import Result, answers, result
 from cxlib.segments import DIMENSION
-from cxlib.sequences import choose_contacts
+from cxlib.sequences import choose_contacts, meets_finding
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
-from cxlib.statistics.rates import difference_of_rates
-from cxlib.statistics.recurrence import event_curve, mean_cumulative
+from cxlib.statistics.rates import Interval, difference_of_rates, divide, rate_interval
+from cxlib.statistics.recurrence import EventCurve, event_curve, mean_cumulative
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import CLASSES, rating_class, scale_ends
@@ -28,9 +29,10 @@ __all__ = ["DAYS", "Loyalty", "measure_loyalty"]
 DAYS = (7, 30, 90, 180, 365, 730)
 """Days after the first journey, or the first goal, that are asked about where nothing is said."""
 
-RETURN, REPEAT_GOAL = "return", "repeat_goal"
+RETURN, REPEAT_GOAL, FINDING = "return", "repeat_goal", "finding"
 
 _DAY = 86_400e6
+_FEWEST_ALIKE = 5
 _TOLD_FROM = 30
 """Customers a group needs for its difference to be put into words."""
 
@@ -46,15 +48,23 @@ class Loyalty(Result):
         table=Columns(
             "one row per outcome, group and number of days; the group of all customers first",
             outcome=Label("return, or repeat_goal"),
-            by=Label("all, touchpoint or channel of the first contact, segment.NAME, rating.SCALE"),
-            group=Label("low, middle, high of a rating"),
+            by=Label(
+                "all, touchpoint or channel of the first contact, segment.NAME, rating.SCALE, or "
+                "finding"
+            ),
+            group=Label("low, middle, high of a rating; met or none of findings"),
             days=Count("after the first journey, or the first goal"),
             n=Customers("followed from then on"),
             events=Customers("with the outcome by these days"),
             at_risk=Customers("followed so long without it", detail=True),
             share=Share("with the outcome by then; null: none was followed so long", interval=True),
-            difference=Points("to all other customers told apart in this way", interval=True),
+            difference=Points(
+                "to all other customers told apart in this way; of findings: to their like",
+                interval=True,
+            ),
+            alike=Customers("of n with their like in the other group", detail=True, optional=True),
             value=Money("mean amount in later journeys by then", interval=True, optional=True),
+            value_difference=Money("of these to those others", interval=True, optional=True),
         ),
     )
 
@@ -98,7 +108,8 @@ def _clear_differences(rows: pl.DataFrame) -> list[str]:
     return [
         f"{row['by'].removeprefix(DIMENSION)} {row['group']}: "
         f"{share(row['share'], row['share_low'], row['share_high'])} "
-        f"(n = {decimal(row['n'])}), {points(row['difference'])} to the others "
+        f"(n = {decimal(row['n'])}), {points(row['difference'])} to "
+        f"{'their like' if row['by'] == FINDING else 'the others'} "
         "(goes with it; no cause is shown)"
         for row in clear.unique("by", keep="first", maintain_order=True).head(4).to_dicts()
     ]
@@ -109,6 +120,7 @@ def measure_loyalty(
     workspace: Workspace,
     *,
     days: Sequence[int] | None = None,
+    findings: pl.DataFrame | None = None,
     where: Selection | None = None,
 ) -> Loyalty:
     r"""Measure who comes back, who reaches the goal again, and what that is worth.
@@ -123,12 +135,19 @@ def measure_loyalty(
     such answer: nobody is counted as rated while he still had to come back to be so. `value` is
     the mean amount of the contacts in later journeys.
 
+    Who met a finding (came to its place, when and in the group that it is about) is compared with
+    his like: within strata of the furthest stage, the number of contacts (doubling) and the
+    segment, each weighted by n₁ n₀ / (n₁ + n₀). Where fewer than half have their like in the other
+    group, no difference is told.
+
     Parameters
     ----------
     workspace
         The workspace.
     days
         Numbers of days; None: `DAYS`, without 730 where the log is shorter.
+    findings
+        Findings that customers may have met by then: ``cx.find_breaks(workspace).found``.
     where
         Segment of the customer; periods in which his first journey began, and channel of its first
         contact.
@@ -150,7 +169,7 @@ def measure_loyalty(
     """
     if days is not None and (not days or min(days) < 1):
         raise InputError("days must be whole numbers from 1 on, such as 30")
-    log = _Log.read(workspace, where)
+    log = _Log.read(workspace, where, findings)
     asked = sorted(set(days)) if days is not None else [d for d in DAYS if d < 730 or log.days >= d]
     rows = [
         row
@@ -174,9 +193,12 @@ class _Log:
     workspace: Workspace
     journeys: pl.DataFrame
     until: int
+    findings: pl.DataFrame | None
 
     @classmethod
-    def read(cls, workspace: Workspace, where: Selection | None) -> _Log:
+    def read(
+        cls, workspace: Workspace, where: Selection | None, findings: pl.DataFrame | None
+    ) -> _Log:
         goals = workspace.places.filter("is_goal")["place"].implode()
         at = pl.col("occurred_at").to_physical()
         journeys = (
@@ -195,7 +217,7 @@ class _Log:
         chosen = choose_contacts(workspace, begun, where).select("customer")
         journeys = journeys.join(chosen, on="customer", how="semi", maintain_order="left")
         until = pl.select(pl.lit(workspace.observed_until).dt.timestamp("us")).item()
-        return cls(workspace, journeys, until)
+        return cls(workspace, journeys, until, findings)
 
     @property
     def days(self) -> float:
@@ -269,6 +291,32 @@ class _Outcome:
             )
             yield by, names, self.first.with_columns(group=code)
         yield from self._by_rating()
+        if self.log.findings is not None and len(self.log.findings):
+            yield FINDING, ["none", "met"], self._by_finding(self.log.findings)
+
+    def _by_finding(self, findings: pl.DataFrame) -> pl.DataFrame:
+        """Customers by whether they had met a finding, with those whose like they are."""
+        workspace = self.log.workspace
+        stage = workspace.places["stage_index"].cast(pl.Int64)
+        at = pl.col("occurred_at").to_physical()
+        met = workspace.store().select("customer", "place", at=at).collect()
+        met = met.with_columns(met=meets_finding(workspace, findings))
+        known = pl.lit(stage.replace(NO_STAGE, -1)).gather(pl.col("place").cast(pl.UInt32))
+        by_then = met.join(self.first.select("customer", "origin", "segment"), on="customer")
+        told = (
+            by_then.filter(pl.col("at") <= pl.col("origin"))
+            .group_by("customer")
+            .agg(
+                pl.col("segment").first(),
+                stage=known.max(),
+                contacts=pl.len().log(2).floor(),
+                group=pl.col("met").any().cast(pl.Int64),
+            )
+            .with_columns(stratum=pl.struct("segment", "stage", "contacts").rank("dense") - 1)
+        )
+        return self.first.join(
+            told.select("customer", "group", "stratum"), on="customer", maintain_order="left"
+        )
 
     def _by_rating(self) -> Iterator[tuple[str, list[str], pl.DataFrame]]:
         workspace = self.log.workspace
@@ -302,11 +350,15 @@ class _Outcome:
                 yield f"rating.{scale}", [*CLASSES], one.with_columns(group=pl.Series(code))
 
 
+_Pair = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Followed:
     """Customers followed from an instant on, told apart by group."""
 
     group: NDArray[np.int64]
+    stratum: NDArray[np.int64]
     time: NDArray[np.float64]
     happened: NDArray[np.bool_]
     follow_up: NDArray[np.float64]
@@ -336,8 +388,11 @@ class _Followed:
                 later["who"].to_numpy().astype(np.int64),
                 later["amount"].to_numpy(),
             )
+        if "stratum" not in followed.columns:
+            followed = followed.with_columns(stratum=pl.lit(0))
         return cls(
             followed["group"].to_numpy().astype(np.int64),
+            followed["stratum"].to_numpy().astype(np.int64),
             np.maximum(ends.to_numpy() - origin, 0.0) / _DAY,
             happened,
             np.maximum(until - origin, 0.0) / _DAY,
@@ -350,26 +405,85 @@ class _Followed:
         mine = self.group == code
         if not mine.any():
             return
-        curve = event_curve(self.time[mine], self.happened[mine], self.days)
-        three = (curve.share.estimate, curve.share.low, curve.share.high)
-        columns: dict[str, Any] = _interval("share", *three)
-        other = event_curve(self.time[~mine], self.happened[~mine], self.days).share
-        columns |= _interval(
-            "difference", *difference_of_rates(three, (other.estimate, other.low, other.high))
-        )
+        curve = self._curve(mine)
+        share = curve.share
+        columns: dict[str, Any] = _interval("share", share.estimate, share.low, share.high)
+        pairs = self._alike(mine)
+        columns |= self._difference(pairs)
         if self.spent is not None:
-            when, who, amount = self.spent
-            its = mine[who]
-            place = np.cumsum(mine) - 1
-            value = mean_cumulative(
-                when[its], place[who[its]], amount[its], self.follow_up[mine], self.days
-            )
+            value = self._value(mine)
             columns |= _interval("value", value.estimate, value.low, value.high)
+            columns |= self._value_difference(pairs)
+        if self.stratum.any():
+            columns["alike"] = np.full(len(self.days), sum(int(a.sum()) for a, _ in pairs))
         counts = {"days": self.days, "events": curve.events, "at_risk": curve.at_risk}
         for i in range(len(self.days)):
             row: dict[str, Any] = {name: int(values[i]) for name, values in counts.items()}
             row |= {name: _plain(values[i]) for name, values in columns.items()}
             yield {**row, "n": int(mine.sum())}
+
+    def _alike(self, mine: NDArray[np.bool_]) -> list[_Pair]:
+        """Customers of the group and all others, by stratum; none if few are alike."""
+        if not self.stratum.any():
+            return [(mine, ~mine)]
+        strata = (self.stratum == s for s in np.unique(self.stratum[mine]))
+        pairs = [(mine & here, ~mine & here) for here in strata]
+        pairs = [pair for pair in pairs if min(p.sum() for p in pair) >= _FEWEST_ALIKE]
+        return pairs if 2 * sum(a.sum() for a, _ in pairs) >= mine.sum() else []
+
+    def _weights(self, pairs: list[_Pair], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Weight of each stratum at each time: n₁ n₀ / (n₁ + n₀) of those followed so long."""
+        n = np.array([[p.sum() for p in pair] for pair in pairs], dtype=np.float64)
+        weight = divide(n.prod(axis=1), n.sum(axis=1))[:, None] * known
+        return divide(weight, weight.sum(axis=0))
+
+    def _difference(self, pairs: list[_Pair]) -> dict[str, NDArray[np.float64]]:
+        curves = [[self._curve(part) for part in pair] for pair in pairs]
+        if not curves:
+            return _interval("difference", *np.full((3, len(self.days)), np.nan))
+        share, se, contacts, units = (
+            np.array([[of(c) for c in pair] for pair in curves])
+            for of in (
+                lambda c: c.share.estimate,
+                lambda c: c.share.se,
+                lambda c: np.maximum(c.events + c.at_risk, 1),
+                lambda c: np.where(c.share.estimate >= 1, c.events, c.at_risk),
+            )
+        )
+        known = ~np.isnan(share).any(axis=1)
+        weight = self._weights(pairs, known)[:, None]
+        there = np.where(known.any(axis=0), 1.0, np.nan)
+        p = np.nansum(weight * share, axis=0) * there
+        spread = np.sqrt(np.nansum((weight * se) ** 2, axis=0)) * there
+        low, high = rate_interval(
+            p, spread, contacts=contacts.sum(axis=0), customers=units.sum(axis=0)
+        )
+        first, second = zip(p, low, high, strict=True)
+        return _interval("difference", *difference_of_rates(first, second))
+
+    def _value_difference(self, pairs: list[_Pair]) -> dict[str, NDArray[np.float64]]:
+        if not pairs or not all(part.any() for pair in pairs for part in pair):
+            return _interval("value_difference", *np.full((3, len(self.days)), np.nan))
+        values = [[self._value(part) for part in pair] for pair in pairs]
+        apart = np.array([a.estimate - b.estimate for a, b in values])
+        se = np.array([np.hypot(a.se, b.se) for a, b in values])
+        known = ~np.isnan(apart)
+        weight = self._weights(pairs, known)
+        there = np.where(known.any(axis=0), 1.0, np.nan)
+        estimate = np.nansum(weight * apart, axis=0) * there
+        half = 1.96 * np.sqrt(np.nansum((weight * se) ** 2, axis=0))
+        return _interval("value_difference", estimate, estimate - half, estimate + half)
+
+    def _curve(self, part: NDArray[np.bool_]) -> EventCurve:
+        return event_curve(self.time[part], self.happened[part], self.days)
+
+    def _value(self, part: NDArray[np.bool_]) -> Interval:
+        assert self.spent is not None
+        when, who, amount = self.spent
+        its, place = part[who], np.cumsum(part) - 1
+        return mean_cumulative(
+            when[its], place[who[its]], amount[its], self.follow_up[part], self.days
+        )
 
 
 def _interval(name: str, *three: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

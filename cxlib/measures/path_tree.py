@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -15,11 +12,11 @@ from cxlib.numbers import plural, share
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import OUTCOMES, By, Journeys, name_places, read_journeys
 from cxlib.statistics.rates import rate
-from cxlib.statistics.resampling import BUCKETS
+from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts, number_cells
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 
-__all__ = ["BEGINS", "ENDS", "PathTree", "measure_path_tree"]
+__all__ = ["BEGINS", "ENDS", "PathTree", "PathTrees", "measure_path_tree", "measure_path_trees"]
 
 BEGINS = "(the journey begins)"
 ENDS = {
@@ -32,6 +29,8 @@ ENDS = {
 """What stands for the end of a journey, by its outcome."""
 
 _NOTHING = -1
+_RARER = len(ENDS) + 1
+"""Codes from the number of names on: the ends, the beginning, and what is rarer."""
 #: Smallest share of the journeys through the start of a branch that is named.
 _LEAST = 0.01
 _ARROW = " → "
@@ -148,129 +147,219 @@ def measure_path_tree(
     names, name_of = name_places(workspace.places, by)
     if start not in names:
         raise UnknownNameError(by, start, names)
-    ends = [BEGINS] if not forwards else list(ENDS.values())
-    parts, everybody = [], 0
-    for found in read_journeys(workspace, where=where):
-        everybody += len(found.first)
-        walks = _walk(found, name_of, names.index(start), depth, forwards, len(names))
-        parts.append(np.column_stack([np.full(len(walks), found.bucket), walks]))
-    walks = np.concatenate(parts) if parts else np.zeros((0, depth + 1), dtype=np.int64)
-    tree = _Tree([*names, *ends], len(names), forwards, most, _LEAST * len(walks), len(walks))
-    rows = list(tree.grow(walks[:, 0], walks[:, 1:], (start,), 1))
+    walked, everybody = _walk_all(workspace, name_of, len(names), depth=depth, where=where)
+    here = walked.filter(pl.col("step_0") == names.index(start), pl.col("after") == forwards)
+    journeys = int(here["n"].sum())
+    named = _put_rare_together(here, len(names), depth=depth, most=most, least=_LEAST * journeys)
     return PathTree(
-        table=_table(rows, np.bincount(walks[:, 0], minlength=BUCKETS)),
+        table=_branches(named, names, depth).select(PathTree.tables["table"].names),
         start=start,
         forwards=forwards,
-        journeys=len(walks),
+        journeys=journeys,
         all_journeys=everybody,
         observed_until=workspace.observed_until,
         where=where,
     )
 
 
-def _walk(
-    found: Journeys,
+@result
+class PathTrees(Result):
+    """What `measure_path_trees` returns."""
+
+    all_journeys: int
+
+    title = "Ways from and to every touchpoint"
+    tables = Tables(
+        table=Columns(
+            "one row per start, direction and branch, each branch followed by its own, the most "
+            "frequent first; the branches of one step add up to what they branch from",
+            start=Label("touchpoint in the middle"),
+            direction=Label('"after" it or "before" it'),
+            step=Level("how far from the start, 1 the next"),
+            path=Label("names from the start to here in the order of time, joined by arrows"),
+            name=Label("what follows (or came before), or how the journey ended (or began)"),
+            end=PathTree.tables["table"]["end"],
+            journeys=Count("that go this way, each counted once", each="journeys"),
+            before=Count("journeys one step nearer to the start", each="journeys", detail=True),
+            share=Share(
+                "of the journeys one step nearer to the start",
+                of="journeys",
+                each="journeys",
+                total="before",
+                interval=True,
+            ),
+        )
+    )
+    figures = Columns(all_journeys=Count("in the part asked about", each="journeys"))
+
+
+@answers(PathTrees)
+def measure_path_trees(
+    workspace: Workspace, *, by: By = "touchpoint", where: Selection | None = None, depth: int = 2
+) -> PathTrees:
+    """Measure the ways from and to every touchpoint at once, as `measure_path_tree` does for one.
+
+    Nothing is put together: every branch that occurs is there.
+
+    Parameters
+    ----------
+    workspace
+        The workspace; the store is read once.
+    by
+        What a contact is called: its touchpoint, place, channel, stage or owner.
+    where
+        Segment; periods in which the journey began; channel of its first contact.
+    depth
+        Steps.
+
+    Returns
+    -------
+    PathTrees
+
+    Raises
+    ------
+    InputError
+        For a depth below 1.
+    """
+    if depth < 1:
+        raise InputError(f"depth must be at least 1, not {depth}")
+    names, name_of = name_places(workspace.places, by)
+    walked, everybody = _walk_all(workspace, name_of, len(names), depth=depth, where=where)
+    branches = _branches(walked.with_columns(rarer=pl.lit(0)), names, depth)
+    return PathTrees(
+        table=branches.rename({"of": "before"}).select(PathTrees.tables["table"].names),
+        all_journeys=everybody,
+        observed_until=workspace.observed_until,
+        where=where,
+    )
+
+
+def _walk_all(
+    workspace: Workspace,
     name_of: NDArray[np.int64],
-    start: int,
+    names: int,
+    *,
     depth: int,
-    forwards: bool,
-    first_end: int,
+    where: Selection | None,
+) -> tuple[pl.DataFrame, int]:
+    """Count the ways from every name (``after``) and to it, by bucket; and count all journeys.
+
+    ``step_0`` is the name, ``step_1`` what is next to it, and so on: a name, an end or beginning
+    (from `names` on), or nothing.
+    """
+    steps = [f"step_{k}" for k in range(depth + 1)]
+    none = dict.fromkeys([*steps, "n", "bucket"], pl.Int64) | {"after": pl.Boolean}
+    parts, everybody = [pl.DataFrame(schema=none)], 0
+    for found in read_journeys(workspace, where=where):
+        everybody += len(found.first)
+        for forwards in (True, False):
+            walked = pl.DataFrame(_walk(found, name_of, depth, forwards, names), steps)
+            counted = walked.group_by(steps).agg(n=pl.len().cast(pl.Int64))
+            parts.append(
+                counted.with_columns(bucket=pl.lit(found.bucket, pl.Int64), after=pl.lit(forwards))
+            )
+    return pl.concat(parts), everybody
+
+
+def _walk(
+    found: Journeys, name_of: NDArray[np.int64], depth: int, forwards: bool, first_end: int
 ) -> NDArray[np.int64]:
-    """The steps away from the start of every journey through it; nothing after an end."""
+    """The steps away from every name that a journey comes to, once each; nothing after an end."""
     codes, number = name_of[found.place], np.repeat(np.arange(len(found.first)), found.lengths)
+    # contacts of one name in a row are one
     new = np.concatenate(([True], (codes[1:] != codes[:-1]) | (number[1:] != number[:-1])))
-    codes, number = codes[new], number[new]
-    if not forwards:
-        codes, number = codes[::-1], number[::-1]
-    at = np.flatnonzero(codes == start)
-    journeys, nearest = np.unique(number[at], return_index=True)
-    if not forwards:  # numbers fall: the first of each is still the first seen
-        nearest = np.sort(nearest)
-        journeys = number[at][nearest]
-    at = at[nearest]
-    walks = np.full((len(at), depth), _NOTHING)
-    end = first_end + (found.outcome[journeys] if forwards else np.zeros(len(at), dtype=np.int64))
+    way = slice(None, None, 1 if forwards else -1)
+    codes, number = codes[new][way], number[new][way]
+    _, at = np.unique(number * first_end + codes, return_index=True)
+    walks = np.full((len(at), depth + 1), _NOTHING)
+    walks[:, 0] = codes[at]
+    end = found.outcome[number[at]] if forwards else np.full(len(at), len(OUTCOMES))
     going = np.ones(len(at), dtype=bool)
-    for step in range(depth):
-        there = at + step + 1
-        inside = there < len(codes)
-        here = np.where(inside, there, 0)
-        same = inside & (number[here] == journeys)
-        walks[going & same, step] = codes[here][going & same]
-        walks[going & ~same, step] = end[going & ~same]
+    for step in range(1, depth + 1):
+        there = np.minimum(at + step, len(codes) - 1)
+        same = (at + step < len(codes)) & (number[there] == number[at])
+        walks[going, step] = np.where(same, codes[there], first_end + end)[going]
         going &= same
     return walks
 
 
-class _Tree:
-    """Grows the rows of the table, branch by branch."""
+def _put_rare_together(
+    walked: pl.DataFrame, names: int, *, depth: int, most: int, least: float
+) -> pl.DataFrame:
+    """Put together what is rarer than the `most` names of a branch; ends are told however rare.
 
-    def __init__(
-        self,
-        names: list[str],
-        first_end: int,
-        forwards: bool,
-        most: int,
-        least: float,
-        journeys: int,
-    ) -> None:
-        self.names, self.first_end, self.forwards = names, first_end, forwards
-        self.most, self.least, self.journeys = most, least, journeys
-        self.ends = list(OUTCOMES) if forwards else ["begins"]
-
-    def grow(
-        self,
-        bucket: NDArray[np.int64],
-        walks: NDArray[np.int64],
-        path: tuple[str, ...],
-        step: int,
-    ) -> Iterator[dict[str, Any]]:
-        """The branches of a branch, each followed by its own."""
-        of = np.bincount(bucket, minlength=BUCKETS)
-        codes, counts = np.unique(walks[:, 0], return_counts=True)
-        codes, counts = codes[codes != _NOTHING], counts[codes != _NOTHING]
-        order = np.lexsort((codes, -counts))
-        is_end = codes[order] >= self.first_end
-        # ends are told however rare they are: shares add up to what became of everybody
-        rank = np.cumsum(~is_end)
-        named = is_end | ((rank <= self.most) & (counts[order] >= self.least))
-        for code in codes[order][named]:
-            here = walks[:, 0] == code
-            name = self.names[code]
-            end = self.ends[code - self.first_end] if code >= self.first_end else None
-            yield self._row(step, (*path, name), name, end, bucket[here], of)
-            if end is None and walks.shape[1] > 1:
-                yield from self.grow(bucket[here], walks[here, 1:], (*path, name), step + 1)
-        rarer = codes[order][~named]
-        if len(rarer):
-            here = np.isin(walks[:, 0], rarer)
-            name = f"({len(rarer)} rarer)"
-            yield self._row(step, (*path, name), name, "rarer", bucket[here], of)
-
-    def _row(
-        self,
-        step: int,
-        path: tuple[str, ...],
-        name: str,
-        end: str | None,
-        bucket: NDArray[np.int64],
-        of: NDArray[np.int64],
-    ) -> dict[str, Any]:
-        written = _ARROW.join(path if self.forwards else path[::-1])
-        row = {"step": step, "path": written, "name": name, "end": end}
-        return row | {"counts": np.bincount(bucket, minlength=BUCKETS), "parent": of}
+    So shares add up to what became of everybody.
+    """
+    walked = walked.with_columns(rarer=pl.lit(0))
+    for k in range(1, depth + 1):
+        steps = [f"step_{i}" for i in range(k + 1)]
+        code, parent = pl.col(steps[-1]), steps[:-1]
+        counted = walked.group_by(steps).agg(pl.col("n").sum())
+        rank = (code < names).cum_sum().over(parent)
+        named = (code >= names) | (code == _NOTHING) | ((rank <= most) & (pl.col("n") >= least))
+        told = counted.sort(*parent, -pl.col("n"), steps[-1]).with_columns(_named=named)
+        told = told.with_columns(_rare=(~pl.col("_named")).sum().over(parent)).drop("n")
+        later = [f"step_{i}" for i in range(k + 1, depth + 1)]
+        walked = (
+            walked.join(told, on=steps)
+            .with_columns(
+                pl.when("_named").then(code).otherwise(names + _RARER).alias(steps[-1]),
+                *(pl.when("_named").then(pl.col(c)).otherwise(_NOTHING).alias(c) for c in later),
+                rarer=pl.when("_named").then("rarer").otherwise(pl.col("_rare").cast(pl.Int32)),
+            )
+            .drop("_named", "_rare")
+        )
+    return walked
 
 
-def _table(rows: list[dict[str, Any]], everybody: NDArray[np.int64]) -> pl.DataFrame:
-    counts = np.array([r["counts"] for r in rows], dtype=np.float64).reshape(-1, BUCKETS)
-    parents = np.array([r["parent"] for r in rows], dtype=np.float64).reshape(-1, BUCKETS)
-    whole = np.broadcast_to(everybody.astype(np.float64), counts.shape)
-    columns: dict[str, pl.Series] = {
-        "step": pl.Series([r["step"] for r in rows], dtype=pl.UInt32),
-        **{n: pl.Series([r[n] for r in rows], dtype=pl.String) for n in ("path", "name", "end")},
-        "journeys": pl.Series(counts.sum(axis=1)).cast(pl.UInt32),
-        "of": pl.Series(parents.sum(axis=1)).cast(pl.UInt32),
-    }
-    columns |= interval_columns("share", rate(counts, parents))
-    columns |= interval_columns("overall", rate(counts, whole))
-    return pl.DataFrame(columns)
+def _branches(walked: pl.DataFrame, names: list[str], depth: int) -> pl.DataFrame:
+    """The branches of all steps, each followed by its own, the most frequent first."""
+    parts = [_branches_of_step(walked, names, step) for step in range(1, depth + 1)]
+    branches = pl.concat(parts, how="diagonal")
+    # a branch comes where the one that it is on comes
+    order: list[pl.Expr] = []
+    for k in range(1, depth + 1):
+        code = pl.col(f"step_{k}")
+        on = ["after", *(f"step_{i}" for i in range(k + 1))]
+        n = (pl.col("journeys").cast(pl.Int64) * (pl.col("step") == k)).sum().over(on)
+        order += [code == len(names) + _RARER, pl.when(pl.col("step") >= k).then(-n), code]
+    return branches.sort("step_0", ~pl.col("after"), *order)
+
+
+def _branches_of_step(walked: pl.DataFrame, names: list[str], step: int) -> pl.DataFrame:
+    keys = ["after", *(f"step_{i}" for i in range(step + 1))]
+    branch, parent = pl.col(keys[-1]), pl.col(keys[-2])
+    here, n = _by_bucket(walked.filter(branch != _NOTHING), keys)
+    nearer, of = _by_bucket(walked.filter(parent < len(names)), keys[:-1])
+    starts, whole = _by_bucket(walked, keys[:2])
+    of = of[here.join(nearer.with_row_index("row"), on=keys[:-1], maintain_order="left")["row"]]
+    whole = whole[
+        here.join(starts.with_row_index("row"), on=keys[:2], maintain_order="left")["row"]
+    ]
+    rare = walked.filter(branch == len(names) + _RARER).group_by(keys).agg(pl.col("rarer").first())
+    here = here.join(rare, on=keys, how="left", maintain_order="left")
+    told = pl.lit(pl.Series([*names, *ENDS.values(), BEGINS, None]))
+    ended = pl.lit(pl.Series([None] * len(names) + [*OUTCOMES, "begins", "rarer"], dtype=pl.String))
+    words = [told.gather(pl.col(c).cast(pl.UInt32)) for c in keys[1:]]
+    words[-1] = words[-1].fill_null(pl.format("({} rarer)", "rarer"))
+    return here.with_columns(
+        start=words[0],
+        direction=pl.when("after").then(pl.lit("after")).otherwise(pl.lit("before")),
+        step=pl.lit(step, pl.UInt32),
+        path=pl.when("after")
+        .then(pl.concat_str(words, separator=_ARROW))
+        .otherwise(pl.concat_str(words[::-1], separator=_ARROW)),
+        name=words[-1],
+        end=ended.gather(branch.cast(pl.UInt32)),
+        journeys=pl.Series(n.sum(axis=1)).cast(pl.UInt32),
+        of=pl.Series(of.sum(axis=1)).cast(pl.UInt32),
+        **interval_columns("share", rate(n, of)),
+        **interval_columns("overall", rate(n, whole)),
+    )
+
+
+def _by_bucket(rows: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, Counts]:
+    cells, cell = number_cells(rows, keys)
+    bucket = rows["bucket"].to_numpy()
+    axes = {"cell": (cell, len(cells)), "bucket": (bucket, BUCKETS)}
+    return cells, dense_counts(axes, rows["n"])

@@ -30,7 +30,6 @@ class Paths(Result):
     paths: int
     others: int
     others_journeys: int
-    others_share: float
 
     title = "Most frequent paths"
     tables = Tables(
@@ -60,11 +59,15 @@ class Paths(Result):
     )
     figures = Columns(
         journeys=Count("in the part asked about", each="journeys"),
-        paths=Count("different ones that they take"),
-        others=Count("paths that are not in the table"),
+        paths=Count("different ones that they take", each="journeys"),
+        others=Count("paths that are not in the table", each="journeys"),
         others_journeys=Count("that take them", each="journeys"),
-        others_share=Share("of the journeys that take them"),
     )
+
+    @property
+    def others_share(self) -> float:
+        """Share of the journeys that take other paths."""
+        return self.others_journeys / max(self.journeys, 1)
 
 
 @answers(Paths)
@@ -135,7 +138,6 @@ def measure_paths(
         paths=len(counted),
         others=len(rest),
         others_journeys=int(rest["journeys"].sum()),
-        others_share=int(rest["journeys"].sum()) / max(len(journeys), 1),
         observed_until=workspace.observed_until,
         where=where,
     )

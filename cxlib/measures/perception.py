@@ -24,6 +24,9 @@ __all__ = ["Perception", "measure_perception"]
 LEAST_KEPT = 0.5
 """Part of a difference that must remain once everybody is asked, as far as the log knows them."""
 
+_DOUBT_THERE = 0.01
+"""False discovery rate of the doubt in single groups, beside the 5 % of the whole scale."""
+
 _MATTERS = 0.02
 """Part of a scale's width by which who answers must move the mean, to be worth a doubt."""
 
@@ -194,8 +197,9 @@ class _Verdicts:
         )
         kept = verdict * whole.estimate >= LEAST_KEPT * np.abs(plain.estimate)
         stands = kept & (bound >= HALF_A_POINT * survey.width)
-        trusted = np.where(verdict == 0, self.depends is not None, stands) & ~self._doubted(cells)
-        told = pl.Series((verdict != 0) | (self.depends is not None) | self._doubted(cells))
+        doubted = self._doubted(cells) & ~(bound > survey.width)  # no answer could change it
+        trusted = np.where(verdict == 0, self.depends is not None, stands) & ~doubted
+        told = pl.Series((verdict != 0) | (self.depends is not None) | doubted)
         return cells.with_columns(
             group=pl.Series(names),
             others=numbers(others),
@@ -218,10 +222,18 @@ class _Verdicts:
         survey, tilt = self.survey, self.survey.tilt
         if tilt is None:
             return np.zeros(len(cells), dtype=np.bool_)
-        matters = _MATTERS * survey.width
         off, q = tilt.by_cell(survey.group, survey.customer, survey.answered, cells=len(cells))
-        there: NDArray[np.bool_] = (q <= 0.05) & (np.abs(off) > matters)
-        return there | (tilt.depends and abs(tilt.off) > matters)
+        if tilt.source != "journeys":
+            off = np.where(np.isnan(off), off, tilt.off)
+        seen: NDArray[np.bool_] = (q <= _DOUBT_THERE) | tilt.depends
+        return seen & (np.abs(off) > _MATTERS * survey.width)
+
+    def _mean_if_tilted(self) -> tuple[float, float, float] | None:
+        """Everybody's mean if answering depends on the rating alone; None where hardly known."""
+        tilt = self.survey.tilt
+        if tilt is None or tilt.mean_high - tilt.mean_low > self.survey.width / 2:
+            return None
+        return tilt.mean, tilt.mean_low, tilt.mean_high
 
     def _apart(
         self,
@@ -244,11 +256,11 @@ class _Verdicts:
         survey, tilt = self.survey, self.survey.tilt
         row = survey.cells(np.zeros(len(survey.rows), dtype=np.int64), 1).row(0, named=True)
         row |= {"lowest": survey.ends[0], "highest": survey.ends[1]}
-        if tilt is not None:
-            row |= {"depends": self.depends, "tilted": tilt.mean}
-            row |= {"tilted_low": tilt.mean_low, "tilted_high": tilt.mean_high}
+        row["depends"] = self.depends
+        if (everybody := self._mean_if_tilted()) is not None:
+            row |= dict(zip(("tilted", "tilted_low", "tilted_high"), everybody, strict=True))
         return row | {
-            "sentence": _who_answers(row, tilt, self.depends),
+            "sentence": _who_answers(row, tilt),
             "around_goal": self._around_the_goal(),
         }
 
@@ -274,22 +286,23 @@ class _Verdicts:
         )
 
 
-def _who_answers(row: dict[str, Any], tilt: Tilt | None, depends: bool | None) -> str:
+def _who_answers(row: dict[str, Any], tilt: Tilt | None) -> str:
     response = f"{100 * row['response']:.0f} %" if row["response"] >= 0.01 else "fewer than 1 %"
     start = (
         f"{response} of the contacts that could be rated on {row['scale']} were; the mean of these "
         f"answers is {rating(row['mean'], row['mean_low'], row['mean_high'])}"
     )
-    if tilt is None or depends is None:
+    if tilt is None or row["depends"] is None:
         return f"{start}; whether answering depends on the rating cannot be told from this log"
-    if not depends:
+    if not row["depends"]:
         return (
             f"{start}; answering does not seem to depend on the rating (more than "
             f"{rating(tilt.seen_from)} points would have been seen more often than not)"
         )
     side, who = ("high", "more") if tilt.off > 0 else ("low", "less")
     how = "answer more often" if tilt.source == "journeys" else "answer sooner"
-    return (
-        f"{start}, and seems too {side}: those who are {who} pleased {how}; if that is all, "
-        f"everybody's mean is {rating(tilt.mean, tilt.mean_low, tilt.mean_high)}"
-    )
+    said = f"{start}, and seems too {side}: those who are {who} pleased {how}"
+    if "tilted" not in row:
+        return f"{said}; what everybody would say cannot be told"
+    everybody = rating(row["tilted"], row["tilted_low"], row["tilted_high"])
+    return f"{said}; if that is all, everybody's mean is {everybody}"

@@ -216,7 +216,7 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
     levels = {
         "stage": _Counted.empty(stage_of.to_numpy(), len(stage_names)),
         "channel": _Counted.empty(channel_of.to_numpy(), len(channels)),
-        "all": _Counted.empty(np.zeros(len(places), dtype=np.int64), 1),
+        "all": _Counted.empty(chosen.part_of, chosen.parts),
     }
     parts = []
     for counted in _count_places(chosen):
@@ -234,7 +234,7 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
         "owner",
         _asked=pl.col("initiated_by") == "customer",
     ).hstack(by_place)
-    seen = whole["customers"].item()
+    seen = whole["customers"].sum()
     return Touchpoints(
         table=_ranked(named.filter(pl.col("contacts") > 0)),
         by_stage=_with_name("stage", stage_names, by_stage),

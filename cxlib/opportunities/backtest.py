@@ -98,7 +98,7 @@ class BacklogBacktest(Result):
 def backtest_priorities(log: Workspace | Arrivals) -> BacklogBacktest:
     """Rank handoffs as of past dates, and hold the rankings against what came.
 
-    Cases are arrivals times the excess over like handoffs, as measured after the date by itself:
+    Cases are arrivals times the excess over similar handoffs, as measured after the date by itself:
     what came is itself uncertain, so that no ranking can name it all.
 
     Parameters

@@ -208,7 +208,8 @@ def list_priorities(
     except NotMeasurableError:
         moves = None
     findings = measure_fragmentation(workspace, where=where)
-    became = _watched(findings.arrivals if where is None else read_arrivals(workspace))
+    file = workspace.log_folder / "arrivals" / "arrivals.json"
+    became = workspace.keep("became", file, lambda: _watched(read_arrivals(workspace)))
     named = set(workspace.places["touchpoint"])
     lines = [
         _line(row, workspace, moves, named) | {"status": _status(row, became)}

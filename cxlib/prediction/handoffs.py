@@ -3,8 +3,8 @@
 Every span (a period of the log, or several where single ones hold too few arrivals) is judged by
 itself, as findings judge the whole log, so that no span's expectation knows of another. The true
 excess of a handoff is taken to drift: from span to span it keeps a share of its size and is drawn
-towards 0, what like handoffs have (a first-order autoregression, followed by a Kalman filter). How
-much it keeps, and how far handoffs lie apart, is estimated from the history of all of them
+towards 0, what similar handoffs have (a first-order autoregression, followed by a Kalman filter).
+How much it keeps, and how far handoffs lie apart, is estimated from the history of all of them
 (empirical Bayes): few arrivals are drawn in, a lasting fault is not.
 
 References
@@ -43,7 +43,7 @@ MIN_HISTORY = 2
 """Fully followed spans of time below which handoffs are not forecast."""
 
 LEAST_EXCESS = 0.05
-"""Excess that counts as broken: 5 of 100 arrivals more than like handoffs."""
+"""Excess that counts as broken: 5 of 100 arrivals more than similar handoffs."""
 
 HANDOFFS = Columns(
     "one row per handoff judged in the history, most cases to expect first",
@@ -54,7 +54,7 @@ HANDOFFS = Columns(
     stage=Label("of the target", detail=True),
     owner=Label("of the target"),
     n=Amount("arrivals to expect: the mean of the latest three spans", heading="arrivals"),
-    excess=Points("to expect, over like handoffs", interval=True),
+    excess=Points("to expect, over similar handoffs", interval=True),
     chance=Share("probability that the excess is above `LEAST_EXCESS`"),
     could_break=Flag("a chance above one half, and an excess surely above 0"),
     source_place=Label("number of the place", detail=True, optional=True),

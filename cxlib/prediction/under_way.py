@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from numpy.typing import NDArray
 
 from cxlib.numbers import decimal, plural
@@ -101,8 +102,11 @@ def _classes(contacts: pl.DataFrame) -> list[str]:
 
 
 def _features(contacts: pl.DataFrame) -> pl.DataFrame:
+    words, codes = cs.by_name(_classes(contacts)) & cs.string(), cs.by_name(_classes(contacts))
     return contacts.select(
-        pl.col(_classes(contacts)).cast(pl.String).fill_null(""),
+        # whole numbers: classes are told apart a hundred times faster than as words
+        (codes - words).cast(pl.Int64).fill_null(-1),
+        words.fill_null("").hash().reinterpret(signed=True),
         pl.col(NUMBERS).cast(pl.Float64).fill_null(0.0),
     )
 

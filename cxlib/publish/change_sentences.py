@@ -78,7 +78,7 @@ def say_finding_change(row: dict[str, Any], *, sentence: str | None) -> str:
     >>> row = {"name": "app basket → till", "signal": "abandonment", "status": "growing",
     ...        "unit": "share of arrivals", "before": 0.15, "after": 0.23}
     >>> say_finding_change(row, sentence=None)
-    'Growing: app basket → till: 23 more of 100 customers lost than at like handoffs, before 15'
+    'Growing: app basket → till: 23 more of 100 customers lost than at similar handoffs, before 15'
     """
     start = _STARTS[row["status"]]
     if row["status"] == "new" and sentence is not None:
@@ -90,11 +90,11 @@ def say_finding_change(row: dict[str, Any], *, sentence: str | None) -> str:
     if row["status"] == "not judged" or now is None:
         return f"{said}: too few customers now" if row["status"] == "not judged" else said
     if row["unit"].startswith("ratio"):
-        text = f"{now} times as long as like handoffs take"
+        text = f"{now} times as long as similar handoffs take"
     elif row["unit"].startswith("rating"):
-        text = f"rated {now} points lower than like handoffs"
+        text = f"rated {now} points lower than similar handoffs"
     else:
-        text = f"{now} more of 100 customers {kind or row['signal']} than at like handoffs"
+        text = f"{now} more of 100 customers {kind or row['signal']} than at similar handoffs"
     return f"{said}: {text}" + (f", before {before}" if before is not None else "")
 
 

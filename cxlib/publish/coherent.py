@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cxlib.errors import CxError
 from cxlib.publish.selections import Choices
 
 __all__ = ["round_together"]
@@ -163,4 +164,6 @@ def _whole(owed: NDArray[np.float64], units: Numbers) -> Numbers:
         order = np.where((missing[:, None] < 0) & (given == 0), np.inf, order)
         rank = np.argsort(np.argsort(order, axis=1, kind="stable"), axis=1, kind="stable")
         chosen = (rank < np.abs(missing)[:, None]) & np.isfinite(order)
+        if not chosen.any():
+            raise CxError("the counts of the values of a segment are more than those of everybody")
         given += np.sign(missing)[:, None] * chosen

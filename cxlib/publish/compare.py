@@ -251,7 +251,7 @@ def _share(
     if before[column] is None or after[column] is None:
         return
     row = _row(what, name, unit="share", before=before[column], after=after[column])
-    row |= _change_interval(before, after, column, f"{column}_low", f"{column}_high")
+    row |= change_interval(before, after, column, f"{column}_low", f"{column}_high")
     yield row | {"sentence": say_change(row)}
 
 
@@ -262,7 +262,7 @@ def _row(what: str, name: str, **given: Any) -> dict[str, Any]:
     return row
 
 
-def _change_interval(
+def change_interval(
     before: dict[str, Any], after: dict[str, Any], value: str, low: str, high: str
 ) -> dict[str, Any]:
     """Return the interval of the change of one figure, and whether it leaves out zero."""
@@ -302,7 +302,7 @@ def _finding(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dic
     )
     # hours that became open hours since are another figure, and no change
     if before is not None and after is not None and before["unit"] == after["unit"]:
-        row |= _change_interval(before, after, "effect", "low", "high")
+        row |= change_interval(before, after, "effect", "low", "high")
     row["status"] = _status(row, before, after)
     sentence = say_finding_change(
         row | {"sure": row["changed"]}, sentence=after["sentence"] if after is not None else None

@@ -25,7 +25,7 @@ _END = 65_535
 class Influence:
     """What the k-1 heaviest customers add, for every kind of row that is published.
 
-    Every frame has the row's key and ``contacts``, ``ratings``, ``dwells`` (numbers),
+    Every frame has the row's key and ``contacts``, ``ratings``, ``comments``, ``dwells`` (numbers),
     ``dwell_seconds``, ``cost`` (the map's currency) or ``journeys``; `whole` has one row
     and no key. ``total`` is what they add to the whole that a row is a share of: contacts at the
     source of a move, journeys begun. ``labels`` has the names of the places.
@@ -78,9 +78,12 @@ def measure_influence(log: Folded, *, k: int) -> Influence:
     parts: dict[str, list[pl.DataFrame]] = {}
     places = log.places.select("place", "stage", "channel")
     rated = (
-        log.ratings.filter("is_counted", pl.col("rating").is_not_null())
+        log.ratings.filter(pl.col("place").is_not_null())
         .group_by("customer", place=log.number_of("place"))
-        .agg(ratings=pl.len().cast(pl.Int64))
+        .agg(
+            ratings=(pl.col("is_counted") & pl.col("rating").is_not_null()).sum().cast(pl.Int64),
+            comments=pl.col("comment").count().cast(pl.Int64),
+        )
         .collect()
     )
     for file in log.files:
@@ -111,6 +114,7 @@ def _of_bucket(
 ) -> dict[str, pl.DataFrame]:
     """Return the k-1 heaviest customers of one bucket for every row, one line each."""
     cost = pl.col("cost").sum() if "cost" in rows.columns else pl.lit(0.0)
+    said = pl.col("comment").count() if "comment" in rows.columns else pl.lit(0)
     dwells, seconds = pl.lit(0), pl.lit(0.0)
     if "ended_at" in rows.columns:
         dwells = pl.col("ended_at").count()
@@ -119,15 +123,23 @@ def _of_bucket(
         rows.group_by("customer", "place")
         .agg(
             contacts=pl.len().cast(pl.Int64),
+            said=said.cast(pl.Int64),
             dwells=dwells.cast(pl.Int64),
             dwell_seconds=seconds.cast(pl.Float64),
             cost=cost.cast(pl.Float64),
         )
         .join(rated, on=["customer", "place"], how="left")
-        .with_columns(pl.col("ratings").fill_null(0))
+        .with_columns(
+            pl.col("ratings").fill_null(0),
+            comments=pl.col("comments").fill_null(0) + pl.col("said"),
+        )
+        .drop("said")
         .join(places, on="place", how="left")
     )
-    sums = [pl.col(c).sum() for c in ("contacts", "ratings", "dwells", "dwell_seconds", "cost")]
+    sums = [
+        pl.col(c).sum()
+        for c in ("contacts", "ratings", "comments", "dwells", "dwell_seconds", "cost")
+    ]
     journeys = pl.col("journey").n_unique().cast(pl.Int64).alias("journeys")
     whole = (
         per_place.group_by("customer")

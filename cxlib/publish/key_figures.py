@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from cxlib.errors import WorkspaceError
 from cxlib.fragmentation.sentences import say_advice
-from cxlib.numbers import people, rating, share
+from cxlib.numbers import decimal, people, points, rating, share
+from cxlib.publish.compare import change_interval
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
     from cxlib.publish.snapshot import Snapshot
 
-__all__ = ["actions_of", "findings_of", "key_figures", "said_lines"]
+__all__ = ["actions_of", "findings_of", "key_changes", "key_figures", "said_lines"]
+
+_WRITE: Mapping[str, Callable[..., str]] = {
+    "customers": people,
+    "goal": share,
+    "lost": share,
+    "rating": rating,
+}
 
 
 def findings_of(snapshot: Snapshot) -> FindingDetails | None:
@@ -88,16 +97,49 @@ def key_figures(snapshot: Snapshot) -> dict[str, str]:
         ``customers``, ``goal`` and ``lost`` (of the journeys) and ``rating`` (the mean), with
         their intervals.
     """
-    measures, said = snapshot.manifest["measures"], {}
+    return {name: _WRITE[name](*row.values()) for name, row in _values(snapshot).items()}
+
+
+def key_changes(older: Snapshot, newer: Snapshot) -> dict[str, str]:
+    """Write how the four numbers differ from an earlier snapshot of the same journey map.
+
+    Returns
+    -------
+    dict
+        As `key_figures`, of what both tell: ``+120``, ``+1.2 points (-0.3 to +2.6)``; intervals as
+        in `cxlib.publish.compare.compare_snapshots`.
+    """
+    if older.manifest["journey_map"]["name"] != newer.manifest["journey_map"]["name"]:
+        return {}
+    before, after = _values(older), _values(newer)
+    return {n: _change(n, before[n], after[n]) for n in after if n in before}
+
+
+def _change(name: str, before: dict[str, Any], after: dict[str, Any]) -> str:
+    value = after["value"] - before["value"]
+    if name == "customers":
+        return decimal(value, sign=True)
+    ends = change_interval(before, after, "value", "low", "high")
+    if name != "rating":
+        return points(value, ends["low"], ends["high"])
+    low, high = (decimal(ends[end], 1, sign=True) for end in ("low", "high"))
+    text = decimal(value, 1, sign=True)
+    return text if ends["low"] is None else f"{text} ({low} to {high})"
+
+
+def _values(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """Return ``value``, ``low`` and ``high`` of what is known."""
+    measures, found = snapshot.manifest["measures"], {}
     if snapshot.manifest["customers"]:
-        said["customers"] = people(snapshot.manifest["customers"])
+        found["customers"] = {"value": snapshot.manifest["customers"]}
+    rows: list[tuple[dict[str, Any], tuple[str, ...]]] = []
     if "first_contacts" in measures:
-        for row in snapshot.first_contacts().whole.to_dicts():
-            for name in ("goal", "lost"):
-                if row[name] is not None:
-                    said[name] = share(row[name], row[f"{name}_low"], row[f"{name}_high"])
+        rows += [(row, ("goal", "lost")) for row in snapshot.first_contacts().whole.to_dicts()]
     if "touchpoints" in measures:
-        for row in snapshot.touchpoints().whole.to_dicts():
-            if row["rating"] is not None:
-                said["rating"] = rating(row["rating"], row["rating_low"], row["rating_high"])
-    return said
+        rows += [(row, ("rating",)) for row in snapshot.touchpoints().whole.to_dicts()]
+    for row, names in rows:
+        for name in names:
+            if row[name] is not None:
+                ends = {end: row[f"{name}_{end}"] for end in ("low", "high")}
+                found[name] = {"value": row[name]} | ends
+    return found

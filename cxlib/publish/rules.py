@@ -41,11 +41,12 @@ from cxlib.errors import InputError
 from cxlib.publish.influence import Influence
 from cxlib.publish.selections import Choices
 from cxlib.publish.small_groups import Kind, Rule
+from cxlib.statistics.resampling import dense_counts
 from cxlib.summary import OPEN, Summary
 
 __all__ = ["PUBLISHED", "Published", "derive_rules", "measure_named"]
 
-_WEIGHTS = {None, "customers", "contacts", "journeys", "ratings", "dwells", "cost"}
+_WEIGHTS = {None, "customers", "contacts", "journeys", "ratings", "comments", "dwells", "cost"}
 _KEYS = {
     "places": ("place",),
     "stages": ("stage",),
@@ -118,52 +119,6 @@ class PublishedTable:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedMeasure:
-    """A measure whose answers are published.
-
-    Parameters
-    ----------
-    name
-        Of its files, and by which `Snapshot.table` gives it back.
-    measure, result
-        The function and what it returns.
-    tables
-        The result's frames by field.
-    numbers
-        Its plain numbers by field; `heaviest` names a column of the influence frame ``whole``.
-    names
-        Fields with names, and the table and column in which those that may be shown stand.
-    by_segment
-        Whether it is answered for every segment; else for everybody only.
-    by_period
-        Whether it is answered for every range of periods, from the summary; else it is asked of the
-        workspace, for everybody and every segment.
-    adds_up
-        Whether its counts for the values of a segment and the rest add up to those for everybody:
-        they are rounded together then, else each by itself.
-    hidden
-        Fields that are published empty.
-    """
-
-    name: str
-    measure: Callable[..., Any]
-    result: type[Any]
-    tables: Mapping[str, PublishedTable]
-    numbers: Mapping[str, Rule] = field(default_factory=dict)
-    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    by_segment: bool = True
-    by_period: bool = True
-    adds_up: bool = True
-    hidden: tuple[str, ...] = ()
-
-    def choices(self, choices: Choices) -> Choices:
-        """What is answered of all that may be chosen."""
-        segments = choices.segments if self.by_segment else ()
-        periods, spans = (choices.periods, choices.spans) if self.by_period else ((), ())
-        return replace(choices, segments=segments, periods=periods, spans=spans)
-
-
-@dataclass(frozen=True, slots=True)
 class Published:
     """A measure that is published, for everybody and, where it takes ``where``, every segment.
 
@@ -183,6 +138,10 @@ class Published:
         customers and contacts do, and estimates do not.
     plain
         Fields of the result that are about no customers, such as what was asked for.
+    by_segment
+        Whether it is answered for every segment, where the measure takes ``where``.
+    rows
+        Which rows are published; None: all.
     hidden
         Fields with texts that may say exact figures: they are published empty.
     by_period
@@ -205,6 +164,8 @@ class Published:
     at: Mapping[str, str] = field(default_factory=dict)
     adds_up: bool = True
     plain: tuple[str, ...] = ()
+    by_segment: bool = True
+    rows: pl.Expr | None = None
     hidden: tuple[str, ...] = ()
     by_period: bool = False
     weights: Mapping[str, str] = field(default_factory=dict)
@@ -223,29 +184,26 @@ class Published:
         """
         measure = resolve_name(self.measure)
         made = measure.made
-        known = {*made.tables, *made.figures, *self.names, *self.plain, *self.hidden, *_KNOWN}
+        figures = {n: c for n, c in made.figures.items() if n not in self.plain}
+        known = {*made.tables, *figures, *self.names, *self.plain, *self.hidden, *_KNOWN}
         if unruled := {f.name for f in fields(made)} - known:
             raise InputError(
                 f"nothing says how {made.__name__}.{min(unruled)} may be published: declare it in "
                 "`figures`, or name it in `plain` if it is about no customers."
             )
-        for name, column in made.figures.items():
+        for name, column in figures.items():
             if not isinstance(column, Count):
                 raise InputError(
                     f"{made.__name__}.{name} cannot be published: a plain number that is no count "
                     "says nothing of its cases; make it a column of a table."
                 )
         return PublishedMeasure(
-            name=self.name,
+            line=self,
             measure=partial(measure, **self.options),
             result=made,
             tables={n: self._table(n, c, f"{made.__name__}.{n}") for n, c in made.tables.items()},
-            numbers={n: _rule(c, None) for n, c in made.figures.items()},
-            by_segment="where" in inspect.signature(measure).parameters,
-            by_period=self.by_period,
-            names=self.names,
-            adds_up=self.adds_up,
-            hidden=self.hidden,
+            numbers={n: _rule(c, None) for n, c in figures.items()},
+            by_segment=self.by_segment and "where" in inspect.signature(measure).parameters,
         )
 
     def _table(self, name: str, columns: Columns, what: str) -> PublishedTable:
@@ -270,6 +228,53 @@ class Published:
             keep_hidden=self.keep_hidden or not key,
             totals=self.totals,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PublishedMeasure:
+    """A measure whose answers are published, with what follows from its line of `PUBLISHED`.
+
+    Parameters
+    ----------
+    line
+        What is declared.
+    measure, result
+        The function and what it returns.
+    tables
+        The result's frames by field.
+    numbers
+        Its plain numbers by field; `heaviest` names a column of the influence frame ``whole``.
+    by_segment
+        Whether it is answered for every segment; else for everybody only.
+    """
+
+    line: Published
+    measure: Callable[..., Any]
+    result: type[Any]
+    tables: Mapping[str, PublishedTable]
+    numbers: Mapping[str, Rule]
+    by_segment: bool
+
+    @property
+    def name(self) -> str:
+        """By which `Snapshot.table` gives it back."""
+        return self.line.name
+
+    @property
+    def by_period(self) -> bool:
+        """Whether it is answered for every range of periods, from the summary."""
+        return self.line.by_period
+
+    def asked(self, k: int) -> Callable[..., Any]:
+        """The function, which is told the smallest group where it asks for that."""
+        takes_k = "k" in inspect.signature(self.measure).parameters
+        return partial(self.measure, k=k) if takes_k else self.measure
+
+    def choices(self, choices: Choices) -> Choices:
+        """What is answered of all that may be chosen."""
+        segments = choices.segments if self.by_segment else ()
+        periods, spans = (choices.periods, choices.spans) if self.by_period else ((), ())
+        return replace(choices, segments=segments, periods=periods, spans=spans)
 
 
 def _counts_people(column: Column) -> bool:
@@ -389,16 +394,22 @@ _RULES: dict[type[Column], Callable[[Any, str | None], Rule]] = {
 }
 
 
-def _contacts_at_source(part: Summary) -> pl.DataFrame:
+def _contacts_at_source(log: Summary) -> pl.DataFrame:
     n = pl.col("n").cast(pl.Int64)
-    return part.steps.group_by(source=pl.col("place").cast(pl.Int64)).agg(
+    return log.steps.group_by(source=pl.col("place").cast(pl.Int64)).agg(
         total=n.sum(), open_n=n.filter(pl.col("next") == OPEN).sum()
     )
 
 
-def _journeys_begun(part: Summary) -> pl.DataFrame:
-    return part.starts.select(total=pl.col("n").sum().cast(pl.Int64))
+def _journeys_begun(log: Summary) -> pl.DataFrame:
+    part = log.part_of[log.starts["place"].to_numpy()]
+    return pl.DataFrame({"total": dense_counts({"part": (part, log.parts)}, log.starts["n"])}).cast(
+        pl.Int64
+    )
 
+
+MOST_PATHS = 200
+"""So many that the paths which everybody takes often are among those of every segment."""
 
 PUBLISHED: tuple[Published, ...] = (
     Published(
@@ -443,9 +454,32 @@ PUBLISHED: tuple[Published, ...] = (
     Published(
         "spectrum",
         "cxlib.measures.experience:measure_spectrum",
+        options={"classes": True},
         at={"group": "touchpoint"},
         plain=("by",),
     ),
+    Published("consistency", "cxlib.measures.experience:measure_consistency", by_segment=False),
+    Published(
+        "preferences",
+        "cxlib.measures.preferences:measure_preferences",
+        by_segment=False,
+        plain=("of",),
+        rows=pl.col("by") == "all",
+    ),
+    Published(
+        "comments",
+        "cxlib.measures.comments:measure_comments",
+        at={"group": "touchpoint"},
+        by_segment=False,
+        plain=("by",),
+        hidden=("notes",),
+    ),
+    Published(
+        "path_trees",
+        "cxlib.measures.path_tree:measure_path_trees",
+        at={"start": "touchpoint"},
+    ),
+    Published("paths", "cxlib.measures.paths:measure_paths", options={"top": MOST_PATHS}),
     Published(
         "priorities",
         "cxlib.opportunities.priorities:list_priorities",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.publish.pointer import (
@@ -16,12 +18,14 @@ from cxlib.publish.pointer import (
 )
 
 if TYPE_CHECKING:
+    from cxlib.comparing import Comparison
     from cxlib.fragmentation.details import FindingDetails
     from cxlib.measures.first_contacts import FirstContacts
     from cxlib.measures.stage_funnel import StageFunnel
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
     from cxlib.prediction import Prediction
+    from cxlib.summary import Selection
 
 __all__ = ["Snapshot", "find_snapshot"]
 
@@ -197,6 +201,54 @@ class Snapshot:
         number = self._number_of(segment, period, measure)
         where = Selection(segment=segment, period=period)
         return read_answer(self.folder, measure, measure_named(measure).result, number, where)
+
+    def compare(
+        self,
+        measure: str,
+        first: Selection | None,
+        second: Selection | None,
+    ) -> Comparison:
+        """Put the published answers of two selections side by side, with the difference.
+
+        Only what is published is compared, so that nothing is told that both answers do not tell.
+
+        Parameters
+        ----------
+        measure
+            One of ``manifest["measures"]`` whose result has a ``table``.
+        first, second
+            Segment, published periods and channel; None for everybody and the whole time. A channel
+            can be chosen where the measure has a table ``by_channel``: its row is compared then.
+
+        Raises
+        ------
+        UnknownNameError
+            The measure, a segment or a channel is not published.
+        InputError
+            Both selections are the same, or the measure is not told by channel.
+        """
+        from cxlib.comparing import side_by_side
+
+        if first == second:
+            raise InputError("both parts are the same: there is nothing to compare")
+        return side_by_side(*(self._part(measure, where) for where in (first, second)))
+
+    def _part(self, measure: str, where: Selection | None) -> Any:
+        """Return a published answer; of one channel the row of all its contacts together."""
+        segment, period, channel = (
+            (where.segment, where.period, where.channel) if where else (None,) * 3
+        )
+        found = self.table(measure, segment=segment, period=period)
+        if channel is None:
+            return found
+        if "by_channel" not in found.tables:
+            raise InputError(f"{measure} is not published by channel.")
+        row = found.by_channel.filter(pl.col("channel") == channel)
+        if row.is_empty():
+            raise UnknownNameError("published channel", channel, found.by_channel["channel"])
+        return replace(
+            found, where=where, table=found.table.clear(), whole=row.select(found.whole.columns)
+        )
 
     def _number_of(
         self,

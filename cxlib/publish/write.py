@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +22,9 @@ from cxlib.durable import (
     seal,
     sync_folder,
 )
-from cxlib.errors import CxError, InputError, UnknownNameError
+from cxlib.errors import InputError, UnknownNameError
 from cxlib.publish.answers import NUMBER, write_answers, write_selections
+from cxlib.publish.asking import Answers, ask
 from cxlib.publish.checks import check_snapshot
 from cxlib.publish.coherent import round_together
 from cxlib.publish.findings import NAME as FINDINGS
@@ -41,7 +40,6 @@ from cxlib.publish.selections import Choices, find_choices
 from cxlib.publish.small_groups import EXACT, Kind, Rule, protect, protect_number
 from cxlib.publish.snapshot import Snapshot
 from cxlib.store import Workspace
-from cxlib.summary import Selection, Summary
 
 __all__ = ["ANSWERS", "publish"]
 
@@ -77,10 +75,9 @@ class _Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """What is published from: the log with rare touchpoints put together, and its heaviest."""
+    """What is published from: the log, and its heaviest customers."""
 
     workspace: Workspace
-    summary: Summary
     influence: Influence
     k: int
 
@@ -166,17 +163,13 @@ def _fill_and_switch(
     choices = find_choices(workspace, log.summary, k=k)
     selections = choices.selections()
     write_selections(draft, selections)
-    answered, shown = [], _Log(workspace, log.summary, influence, k)
-    for measure in wanted.measures:
-        asked = measure.choices(choices)
-        tell(f"answering {len(asked.selections())} selections: {measure.name.replace('_', ' ')}")
-        try:
-            exact = _answer(measure, workspace, log.summary, asked)
-        except CxError:
-            continue  # there are no ratings, no goal, too short a log
-        _write_measure(draft, measure, exact, shown, asked)
+    answered, shown = [], _Log(workspace, influence, k)
+    asked = ask(wanted.measures, workspace, log.summary, choices, k=k, tell=tell)
+    for measure, answers in asked:
+        _write_measure(draft, measure, answers, shown, measure.choices(choices))
         answered.append(measure)
-    wanted = replace(wanted, measures=tuple(answered))
+    known = tuple(m for m in wanted.measures if m in answered)
+    wanted = replace(wanted, measures=known)
     if wanted.findings:
         tell(f"judging every handoff for {1 + len(choices.segments)} groups of customers")
         write_findings(draft, workspace, choices.segments, k=k, until=choices.until)
@@ -207,45 +200,42 @@ def _fill_and_switch(
 
 
 def _write_measure(
-    folder: Path,
-    measure: PublishedMeasure,
-    exact: Sequence[Any],
-    log: _Log,
-    choices: Choices,
+    folder: Path, measure: PublishedMeasure, answers: Answers, log: _Log, choices: Choices
 ) -> None:
     """Protect the answers to all selections at once, and write them."""
-    frames = {name: _protected(measure, name, exact, log, choices) for name in measure.tables}
-    numbers = {
-        name: _round_numbers(measure, name, exact, log, choices)
-        for name, rule in measure.numbers.items()
-    }
-    others = []
-    for number, result in enumerate(exact):
-        kept = {f.name: getattr(result, f.name) for f in fields(result)}
-        for name in (*measure.tables, "where"):
-            del kept[name]
-        kept |= {name: rounded[number] for name, rounded in numbers.items()}
-        kept |= dict.fromkeys(measure.hidden, "")
-        kept["observed_until"] = choices.until
-        for name, (field, column) in measure.names.items():
-            shown = set(frames[field][column])
-            kept[name] = tuple(n for n in kept[name] if n in shown)
-        others.append(kept)
+    frames = {n: _protected(measure, n, answers, log, choices) for n in measure.tables}
+    numbers = {n: _round_numbers(measure, n, answers, log, choices) for n in measure.numbers}
+    kept = {f.name: getattr(answers.everybody, f.name) for f in fields(answers.everybody)}
+    for name in (*measure.tables, *measure.numbers, "where"):
+        del kept[name]
+    kept |= {name: type(kept[name])() for name in measure.line.hidden}
+    kept["observed_until"] = choices.until
+    for name, (field, column) in measure.line.names.items():
+        shown = set(frames[field][column])
+        kept[name] = tuple(n for n in kept[name] if n in shown)
+    others = [
+        kept | {name: rounded[number] for name, rounded in numbers.items()}
+        for number in range(len(choices.selections()))
+    ]
     write_answers(folder, measure.name, frames, others)
 
 
 def _protected(
-    measure: PublishedMeasure, name: str, exact: Sequence[Any], log: _Log, choices: Choices
+    measure: PublishedMeasure, name: str, answers: Answers, log: _Log, choices: Choices
 ) -> pl.DataFrame:
     """Protect a table of the answers to all selections."""
-    table, k = measure.tables[name], log.k
-    answers = [getattr(answer, name) for answer in exact]
-    if measure.adds_up:
-        below = _with_totals(_same_rows(answers, table), table, log.summary, choices)
+    table, k, below = measure.tables[name], log.k, answers.frames[name]
+    columns = getattr(answers.everybody, name).columns
+    if measure.line.adds_up:
+        below = _same_rows(below, table, len(choices.selections()))
+        if name in answers.totals:
+            totals = answers.totals[name]
+            keys = [c for c in totals.columns if c in below.columns]
+            totals = totals.cast({c: below.schema[c] for c in keys})
+            below = below.join(totals, on=keys, how="left", maintain_order="left")
         weights = table.weights(log.influence, below)
         below = _nameable(_round_counts(below, table, weights, choices, k=k), table, weights, k=k)
     else:
-        below = _numbered(answers)
         weights = table.weights(log.influence, below)
     safe = protect(
         below,
@@ -255,104 +245,37 @@ def _protected(
         influence=weights,
         on=table.on,
         spread=_spread(log.workspace, below),
-    ).select(*answers[0].columns, NUMBER)
+    ).select(*columns, NUMBER)
     return safe if table.keep_hidden else safe.filter(pl.col(table.first).is_not_null())
 
 
-def _parts(summary: Summary, choices: Choices) -> list[Summary]:
-    """Return the summary of everybody, and of each segment."""
-    return [
-        summary.select(None if segment is None else Selection(segment=segment))
-        for segment in (None, *choices.segments)
-    ]
-
-
-def _answer(
-    measure: PublishedMeasure, workspace: Workspace, summary: Summary, choices: Choices
-) -> list[Any]:
-    """Answer every selection, in their order."""
-    asked = choices.selections()
-    if not measure.by_segment:
-        return [measure.measure(workspace)]
-    if not measure.by_period:
-        everybody = measure.measure(workspace)
-        parts_ = [_answer_segment(measure, workspace, where, everybody) for where in asked[1:]]
-        return [everybody, *parts_]
-    parts = _parts(summary, choices)
-    ranges = len(asked) // len(parts)
-
-    def answer(number: int) -> Any:
-        period = choices.of_summary(asked[number]).period
-        return measure.measure(parts[number // ranges], where=Selection(period=period))
-
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(answer, range(len(asked))))
-
-
-def _answer_segment(
-    measure: PublishedMeasure, workspace: Workspace, where: Selection, everybody: Any
-) -> Any:
-    """Answer for one segment; as for nobody where it cannot be told."""
-    try:
-        return measure.measure(workspace, where=where)
-    except CxError:
-        nothing = {name: getattr(everybody, name).clear() for name in measure.tables}
-        return replace(everybody, **nothing, **dict.fromkeys(measure.numbers, 0))
-
-
-def _with_totals(
-    below: pl.DataFrame, table: PublishedTable, summary: Summary, choices: Choices
-) -> pl.DataFrame:
-    """Add the counts in all rows together that shares of a table are divided by."""
-    if table.totals is None:
-        return below
-    parts = _parts(summary, choices)
-    asked = choices.selections()
-    ranges = len(asked) // len(parts)
-    totals = pl.concat(
-        table.totals(
-            parts[number // ranges].select(Selection(period=choices.of_summary(where).period))
-        ).with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
-        for number, where in enumerate(asked)
-    )
-    keys = [c for c in totals.columns if c in below.columns]
-    totals = totals.cast({c: below.schema[c] for c in keys})
-    return below.join(totals, on=keys, how="left", maintain_order="left")
-
-
-def _same_rows(answers: list[pl.DataFrame], table: PublishedTable) -> pl.DataFrame:
-    """Put the answers to all selections below one another, each with the rows of the first.
+def _same_rows(below: pl.DataFrame, table: PublishedTable, selections: int) -> pl.DataFrame:
+    """Give all selections the rows of the first.
 
     The first selection is everybody and the whole time, which has every row. A row that is not
     there in another is one with nobody: all null.
     """
     if not table.key:
-        return _numbered(answers)
+        return below
     labels = [c for c, r in table.rules.items() if r.kind is Kind.LABEL]
-    rows = answers[0].select(labels)
+    rows = below.filter(pl.col(NUMBER) == 0).select(labels)
     if rows.select(table.key).is_duplicated().any():
         raise InputError(
             f"the rows of a table are not told apart by {', '.join(table.key)}: declare what names "
             "them as Label, Level or Day."
         )
-    figures = pl.col([c for c in answers[0].columns if c not in labels or c in table.key])
-    return pl.concat(
-        rows.join(
-            frame.select(figures),
-            on=list(table.key),
+    numbers = pl.DataFrame({NUMBER: range(selections)}, schema={NUMBER: pl.UInt32})
+    figures = pl.col([c for c in below.columns if c not in labels or c in table.key])
+    return (
+        numbers.join(rows, how="cross", maintain_order="left_right")
+        .join(
+            below.select(figures),
+            on=[NUMBER, *table.key],
             how="left",
             nulls_equal=True,
             maintain_order="left",
-        ).select(*answers[0].columns, pl.lit(number, pl.UInt32).alias(NUMBER))
-        for number, frame in enumerate(answers)
-    )
-
-
-def _numbered(answers: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Put the answers to all selections below one another."""
-    return pl.concat(
-        frame.with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
-        for number, frame in enumerate(answers)
+        )
+        .select(below.columns)
     )
 
 
@@ -402,7 +325,7 @@ def _bases(weights: pl.DataFrame, rule: Rule, *, rows: int, k: int) -> NDArray[n
 def _round_numbers(
     measure: PublishedMeasure,
     name: str,
-    answers: Sequence[Any],
+    answers: Answers,
     log: _Log,
     choices: Choices,
 ) -> list[int]:
@@ -410,8 +333,8 @@ def _round_numbers(
     rule, k = measure.numbers[name], log.k
     distinct = rule.kind is Kind.CUSTOMERS
     base = _bases(log.influence.whole, rule, rows=1, k=k)
-    exact = np.array([[getattr(answer, name) or 0 for answer in answers]])
-    if measure.adds_up:
+    exact = np.array([answers.numbers[name]])
+    if measure.line.adds_up:
         exact = round_together(exact, base, choices, distinct=distinct)
     else:
         exact = (exact + base // 2) // base * base

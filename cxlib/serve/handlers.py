@@ -96,6 +96,12 @@ class CalmPages(SameSite):
         )
         return html
 
+    def shown(self) -> list[Dashboard]:
+        """Return the dashboards that the snapshot shows."""
+        snapshot = self.server.snapshot
+        known = self.server.catalogue.values()
+        return [d for d in known if snapshot is None or snapshot.shows(d.name)]
+
     def refuse(self, status: int, title: str, text: str, *, retry: bool = False) -> None:
         """Answer with a message page."""
         self.set_status(status)
@@ -134,11 +140,7 @@ class HomeHandler(CalmPages, TornadoVoilaHandler):
                 title=texts.SITE,
                 facts=server.published_facts(),
                 brief=Markup(brief) if brief else None,  # written by publish, not by a visitor
-                dashboards=[
-                    d
-                    for d in server.catalogue.values()
-                    if server.snapshot is None or server.snapshot.shows(d.name)
-                ],
+                dashboards=self.shown(),
                 empty=texts.HOME_EMPTY,
             )
         )
@@ -180,6 +182,9 @@ class DashboardHandler(_OfDashboard):
         page = self.page(
             "dashboard.html",
             title=dashboard.title,
+            current=dashboard.name,
+            dashboards=self.shown(),
+            views=texts.VIEWS,
             # Written by publish, not by a visitor.
             first_paint=Markup(paint) if paint else None,
             asked=asked,

@@ -41,6 +41,7 @@ BROKEN_OFF = (
     "The fault is on our side and has been noted. "
     "Please try again in a minute; if it stays, tell the people who run this server."
 )
+VIEWS = "Views"
 TRY_AGAIN = "Try again"
 ALL_DASHBOARDS = "All dashboards"
 SIGN_IN_TITLE = "Sign in"

@@ -189,7 +189,7 @@ DELAY = Signal(
     unit="ratio of medians (observed and expected in hours)",
     family="wait",
     enough="100 waits",
-    least=1.5,
+    least=1.25,
     needs=_needs,
     counts=Counts(
         "history_waits",

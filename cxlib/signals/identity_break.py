@@ -56,4 +56,5 @@ IDENTITY_BREAK = Signal(
     says="does not recognise {} more",
     advice="Ask {owner} what changed in how customers are identified, before all else.",
     tells="not recognised",
+    of_records=True,
 )

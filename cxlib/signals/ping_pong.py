@@ -19,14 +19,13 @@ from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Block, Cells, Floats
 from cxlib.grounds.cells import (
     LEAST_SPREAD,
-    NULL_DF,
     Grid,
     no_cells,
     share_frame,
 )
 from cxlib.grounds.expectation import MIN_N, expect_cells
 from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect
-from cxlib.grounds.judged import Z95
+from cxlib.grounds.judged import Z95, natural_p
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.ways import (
     MIN_OTHERS,
@@ -158,8 +157,6 @@ def _in_odds(cells: _Cells, least: Floats | float) -> tuple[pl.DataFrame, Floats
 
 def _in_shares(cells: _Cells) -> pl.DataFrame:
     """Judge the share m who go back whatever they would have done: chance + m (1 - chance)."""
-    from scipy.special import stdtr
-
     size, chance = np.maximum(cells.size, 1), cells.chance
     sent = (cells.count / size - chance) / (1 - chance)
     seen = (cells.count + chance) / (size + 1)
@@ -189,7 +186,7 @@ def _in_shares(cells: _Cells) -> pl.DataFrame:
             "low": effect - Z95 * spread * kept,
             "high": effect + Z95 * spread * kept,
             "z": found.z,
-            "p": stdtr(NULL_DF, -found.z),
+            "p": natural_p(found.z),
             "touched": np.maximum(effect - Z95 * spread * kept, 0.0),
         }
     ).filter(pl.Series(cells.judged))

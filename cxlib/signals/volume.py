@@ -1,9 +1,9 @@
-"""Volume: a touchpoint of which hardly any contacts are recorded any more.
+"""Volume: a touchpoint of which suddenly fewer contacts are recorded.
 
-The share of all contacts that a touchpoint has falls to a third or less from one day to the next,
-for a while or for good, where it was recorded nearly always before. That is a break of tracking, or
-a touchpoint that was closed, and no behaviour of customers. How much such shares change from week
-to week by themselves is asked of all touchpoints, and of this one.
+The share of all contacts that a touchpoint has falls from one day to the next, for a while or for
+good, by far more than such shares change by themselves: contacts are not recorded any more, or
+without their customers (those without a customer are set aside), or a touchpoint was closed. What
+fades away is none of these. The dates are tried as on ground *past* (`cxlib.grounds.past`).
 """
 
 from __future__ import annotations
@@ -16,22 +16,35 @@ import polars as pl
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.histories import block_starts, first_block
 from cxlib.grounds.comparing import touchpoint_codes
-from cxlib.grounds.judged import JUDGED, Z95, natural_t, say_day, unit_names
+from cxlib.grounds.judged import JUDGED, Z95, natural_p, say_day, unit_names
 from cxlib.grounds.kinds import Signal
+from cxlib.grounds.past import (
+    LEAST_SPREAD,
+    Noise,
+    Series,
+    clearest,
+    overdispersion,
+    usual_change,
+)
 
 __all__ = ["VOLUME", "judge_volumes"]
 
 LEAST_CONTACTS = 100
 """Contacts that must be missing for a fall to be judged."""
 
-FALLEN = 0.35
-"""Share of its usual volume below which a touchpoint counts as no longer recorded."""
+_BLOCKS, _NEAR, _SUDDEN = 3, 6, 0.6
+"""Fewest blocks of a fall; blocks around it that say how sudden it was; and the share of the fall
+that must have come at once: what fades away was not switched off."""
 
-_ALWAYS, _BLOCKS, _AROUND, _LEAST_SPREAD = 0.8, 3, 2, 0.2
+_DATES = 12.0
+"""By how much the p value of the clearest date is raised, as on ground *past*."""
+
+_USUAL = 0.2
+"""Change of a touchpoint's share of the contacts that is assumed where few touchpoints tell."""
 
 
 def judge_volumes(part: Arrivals) -> pl.DataFrame:
-    """Judge whether a touchpoint stopped to be recorded, against its usual share of contacts."""
+    """Judge whether a touchpoint is recorded less than it was, by its share of all contacts."""
     touch, names = touchpoint_codes(part.places)
     table = part.volumes
     if table.is_empty():
@@ -40,17 +53,22 @@ def judge_volumes(part: Arrivals) -> pl.DataFrame:
     block = np.maximum(table["block"].to_numpy().astype(np.int64) - first, 0)
     size = int(block.max()) + 1
     at = touch.to_numpy()[table["target"].to_numpy()] * size + block
-    counts = np.bincount(at, table["contacts"].to_numpy(), len(names) * size).reshape(-1, size)
+    unlinked, linked = (
+        np.bincount(at, values, len(names) * size).reshape(-1, size)
+        for values in (table["unlinked"], table["contacts"] - table["unlinked"])
+    )
     own = np.zeros(len(names), dtype=bool)
     own[touch.to_numpy()[(part.places["initiated_by"] == "customer").to_numpy()]] = True
-    whole = counts.sum(0)
-    rows = []
-    for number in np.flatnonzero(own):
-        found = _fall(counts[number], whole - counts[number])
-        if found is not None:
-            rows.append({"u": int(number), "spread": _usual_change(counts[number], whole), **found})
-    if not rows:
+    own &= (unlinked + linked).sum(1) >= 2 * LEAST_CONTACTS
+    found = (_series(int(u), unlinked, linked) for u in np.flatnonzero(own))
+    series = [s for s in found if s is not None]
+    if not series:
         return pl.DataFrame(schema=JUDGED)
+    tau = max(usual_change(series, _USUAL), LEAST_SPREAD)
+    rows = [
+        {"u": s.u, "tau": tau} | _fall(s, clearest(s, Noise(phi, tau, len(series))))
+        for s, phi in zip(series, overdispersion(series), strict=True)
+    ]
     starts = block_starts(part.periods, part.settings.span)
     named = unit_names(part, "place", pl.Series([r["u"] for r in rows], dtype=pl.Int64))
     return pl.concat(
@@ -59,47 +77,67 @@ def judge_volumes(part: Arrivals) -> pl.DataFrame:
     )
 
 
-def _usual_change(own: np.ndarray, whole: np.ndarray) -> float:
-    """How much the logarithm of a share changes from one stretch of blocks to the next."""
-    sums = [np.convolve(x, np.ones(_BLOCKS), "valid") for x in (own, whole)]
-    level = np.log((sums[0] + 0.5) / (sums[1] + 1.0))
-    change = np.abs(level[_BLOCKS:] - level[:-_BLOCKS])
-    return float(np.median(change)) / 0.6745 if len(change) else 0.0
+def _series(u: int, unlinked: np.ndarray, linked: np.ndarray) -> Series | None:
+    """The contacts of a touchpoint by block, and what those elsewhere let expect.
+
+    Those that follow no other as all of these, the others as all others: where nobody new comes any
+    more, as at the end of many an export, it is not the touchpoints where people begin that break.
+    None for one where nearly all begin.
+    """
+    usual = np.zeros(unlinked.shape[1])
+    for counts in (unlinked, linked):
+        others = counts.sum(0) - counts[u]
+        if counts[u].sum() > max(2 * others.sum(), 0.1 * (unlinked[u] + linked[u]).sum()):
+            return None
+        usual = usual + others * (counts[u].sum() / max(others.sum(), 1.0))
+    own = unlinked[u] + linked[u]
+    before = usual.cumsum()
+    pairs = before * (before[-1] - before) / max(before[-1], 1e-9)
+    return Series(u, None, None, own - usual, usual, pairs, usual, own, pairs, 1.0)
 
 
-def _fall(own: np.ndarray, others: np.ndarray) -> dict[str, Any] | None:
-    """The longest stretch in which next to nothing was recorded, after it nearly always was."""
-    used = others > 0
-    usual = own.sum() / max(others[used].sum(), 1)
-    expected = others * float(np.median(own[used] / others[used])) if used.any() else others * usual
-    if own.sum() < LEAST_CONTACTS:
-        return None
-    # the median of the blocks around: one that is otherwise ends no stretch
-    around = np.lib.stride_tricks.sliding_window_view(
-        np.pad(np.where(used, own / np.maximum(expected, 1e-9), np.nan), _AROUND, mode="edge"),
-        2 * _AROUND + 1,
-    )
-    low = np.nanmedian(np.where(np.isnan(around), 1.0, around), axis=1) <= FALLEN
-    edges = np.diff(np.concatenate([[0], (low & used).astype(int), [0]]))
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    if not len(starts):
-        return {"start": 0, "end": 0, "n": float(expected.sum()), "seen": float(own.sum())}
-    missing = np.array([expected[a:b].sum() for a, b in zip(starts, ends, strict=True)])
-    best = int(np.argmax(missing))
-    start, end = int(starts[best]), int(ends[best])
-    before = own[:start] > 0
-    fair = start >= _BLOCKS and end - start >= _BLOCKS and before.mean() >= _ALWAYS
-    if not fair or missing[best] < LEAST_CONTACTS:
-        return None
-    # what it was just before counts: something that fades away was not switched off
-    near = slice(max(0, start - 2 * _BLOCKS), start)
-    rate = own[near].sum() / max(others[near].sum(), 1)
-    return {
-        "start": start,
-        "end": end,
-        "n": float(others[start:end].sum() * rate),
-        "seen": float(own[start:end].sum()),
+def _fall(s: Series, change: dict[str, Any] | None) -> dict[str, Any]:
+    """What is missing since a sudden fall; nothing where there was none."""
+    usual, own = s.n, s.total
+    none = {
+        "start": 0,
+        "end": 0,
+        "n": float(own.sum()),
+        "seen": float(own.sum()),
+        "z": 0.0,
+        "p": 1.0,
     }
+    if change is None or change["apart"] >= 0:
+        return none
+    start, end = change["start"], change["end"]
+    rates = [
+        own[part].sum() / max(usual[part].sum(), 1.0)
+        for part in (
+            slice(max(0, start - _NEAR), start),
+            slice(start, min(end, start + _NEAR)),
+            slice(0, start),
+            slice(start, end),
+        )
+    ]
+    expected = float(usual[start:end].sum() * (rates[0] + rates[2]) / 2)
+    seen = float(own[start:end].sum())
+    at_once = 1 - rates[1] / max(rates[0], 1e-9)
+    sudden = at_once >= _SUDDEN * (1 - rates[3] / max(rates[2], 1e-9))
+    z = np.log(max(rates[0], 1e-9) / max(rates[1], 1e-3 * rates[0], 1e-9)) / _swing(s)
+    if not sudden or min(start, end - start) < _BLOCKS or expected - seen < LEAST_CONTACTS:
+        return none
+    return {
+        "start": start, "end": end, "n": expected, "seen": seen, "z": min(z, change["z"]),
+        "p": max(change["p"], _DATES * float(natural_p(z, len(own)))),
+    }  # fmt: skip
+
+
+def _swing(s: Series) -> float:
+    """How much the share of a touchpoint changes by itself within as many blocks."""
+    sums = [np.convolve(x, np.ones(_NEAR), "valid") for x in (s.total, s.n)]
+    level = np.log((sums[0] + 0.5) / (sums[1] + 1.0))
+    change = np.abs(level[_NEAR:] - level[:-_NEAR])
+    return max(LEAST_SPREAD, float(np.median(change)) / 0.6745) if len(change) else _USUAL
 
 
 def _frame(rows: list[dict[str, Any]], starts: list[Any], size: int) -> pl.DataFrame:
@@ -107,10 +145,7 @@ def _frame(rows: list[dict[str, Any]], starts: list[Any], size: int) -> pl.DataF
     n = np.maximum(n, 1.0)
     fallen = np.array([r["end"] > r["start"] for r in rows])
     apart = np.where(fallen, np.log((n + 0.5) / (seen + 0.5)), 0.0)
-    own = np.array([r["spread"] for r in rows])
-    spread = np.maximum(np.maximum(own, np.median(own)), _LEAST_SPREAD)
-    wide = np.sqrt(1 / n + 1 / (seen + 0.5) + spread**2)
-    z = apart / wide
+    wide = np.sqrt(1 / n + 1 / (seen + 0.5) + np.array([r["tau"] for r in rows]) ** 2)
     effect = np.where(fallen, 1 - seen / n, 0.0)
     low = np.where(fallen, 1 - np.exp(-(apart - Z95 * wide)), 0.0)
     since = [starts[r["start"]] if r["end"] > r["start"] else None for r in rows]
@@ -126,8 +161,8 @@ def _frame(rows: list[dict[str, Any]], starts: list[Any], size: int) -> pl.DataF
             "effect": effect,
             "low": np.maximum(low, 0.0),
             "high": np.minimum(1.0, effect + (effect - np.maximum(low, 0.0))),
-            "z": z,
-            "p": np.minimum(1.0, natural_t(z) * 4),
+            "z": [r["z"] for r in rows],
+            "p": [r["p"] for r in rows],
             "affected": n * np.maximum(low, 0.0),
         }
     )
@@ -138,9 +173,10 @@ VOLUME = Signal(
     number=14,
     title="no longer recorded",
     unit="share of its usual contacts",
-    least=0.6,
+    least=0.3,
     past=judge_volumes,
-    says="is missing {}",
+    says="is missing {} more",
     advice="Ask {owner} whether it was closed, or whether recording it stopped.",
     tells="no longer recorded",
+    of_records=True,
 )

@@ -17,7 +17,7 @@ from cxlib.statistics.heterogeneity import between_variance
 from cxlib.statistics.rates import Interval, divide
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["false_discovery_rate", "p_values", "shrink_effects"]
+__all__ = ["false_discovery_rate", "p_values", "selected_families", "shrink_effects"]
 
 
 def p_values(effect: ArrayLike, se: ArrayLike, *, df: ArrayLike = np.inf) -> Estimates:
@@ -86,6 +86,47 @@ def false_discovery_rate(
     result = np.full_like(given, np.nan)
     result[tested] = q
     return result
+
+
+def selected_families(p: ArrayLike, family: ArrayLike) -> Estimates:
+    """Give q values of tests that come in families, such that one cause is found once.
+
+    Families are selected by their Simes p value (Benjamini-Hochberg over families), and the tests
+    of each selected one by Benjamini-Hochberg within it, at a level lowered by the share of
+    families that were selected. So ten tests that echo one cause make no more room for chance in
+    other families than one test does.
+
+    Parameters
+    ----------
+    p
+        p values of all tests made.
+    family
+        Of each test.
+
+    References
+    ----------
+    Benjamini & Bogomolov (2014), Selective inference on multiple families of hypotheses.
+    doi:10.1111/rssb.12028
+
+    Examples
+    --------
+    >>> selected_families([0.001, 0.001, 0.2, 0.9], ["a", "a", "b", "b"]).round(4).tolist()
+    [0.002, 0.002, 0.4, 0.9]
+    """
+    values = np.asarray(p, dtype=np.float64)
+    names, number = np.unique(np.asarray(family), return_inverse=True)
+    within = np.ones(len(values))
+    for code in range(len(names)):
+        within[number == code] = false_discovery_rate(values[number == code])
+    simes = np.ones(len(names))
+    np.minimum.at(simes, number, within)
+    of_family = false_discovery_rate(simes)
+    order = np.sort(of_family)
+    selected = np.arange(1, len(names) + 1)
+    # the smallest level at which the family is selected, and the test within it
+    levels = np.maximum(order[None, :], within[:, None] * len(names) / selected[None, :])
+    levels = np.where(order[None, :] >= of_family[number][:, None], levels, 1.0)
+    return np.asarray(np.minimum(levels.min(1, initial=1.0), 1.0))
 
 
 def shrink_effects(effect: ArrayLike, se: ArrayLike) -> Interval:

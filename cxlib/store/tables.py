@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from cxlib.durable import keep_folder
+from cxlib.durable import check_files, hash_files, keep_folder, read_sealed, seal
 from cxlib.errors import InputError, WorkspaceError
 from cxlib.periods import Periods
 from cxlib.segments import segment_names
@@ -115,6 +115,10 @@ def _of_channel(key: str, chosen: Chosen) -> pl.Expr:
     return ((level == "place") & here) | ((level == "channel") & (pl.col(key) == chosen.channel))
 
 
+_FORMAT = 2
+"""Of what is kept with the tables: hashes of their files."""
+
+
 def version_of(tables: Tables) -> int:
     """A number that changes with every declaration: what was counted otherwise is counted anew."""
     said = json.dumps({n: [t.keys, t.of, t.meaning] for n, t in tables.items()})
@@ -125,12 +129,13 @@ def write_tables(
     folder: str | Path, frames: Frames, tables: Tables, about: Mapping[str, Any]
 ) -> None:
     """Write tables and what is known about them to a folder, complete or not at all."""
-    content = {"version": version_of(tables), **about}
 
     def write(fresh: Path) -> None:
         for name, frame in frames.items():
             frame.write_parquet(fresh / f"{name}.parquet")
-        (fresh / f"{Path(folder).name}.json").write_text(json.dumps(content, indent=1), "utf-8")
+        content = {"format": _FORMAT, "version": version_of(tables), **about}
+        told = seal({**content, "files": hash_files(fresh)})
+        (fresh / f"{Path(folder).name}.json").write_text(told, "utf-8")
 
     keep_folder(Path(folder), write)
 
@@ -143,17 +148,22 @@ def read_tables(
     Raises
     ------
     WorkspaceError
-        When the folder holds none, or they were declared otherwise.
+        When the folder holds none, they were declared otherwise, or a file has changed since.
     """
     folder = Path(folder)
     file = folder / f"{folder.name}.json"
     if not file.is_file():
         raise WorkspaceError(f"{folder} holds no counted tables; open the workspace to count them")
-    about = json.loads(file.read_text("utf-8"))
-    if about.pop("version", None) != version_of(tables):
+    text = file.read_text("utf-8", errors="replace")
+    if f'"version": {version_of(tables)},' not in text:
         raise WorkspaceError(
             f"{folder} was counted by another version of cxlib; open the workspace to count anew"
         )
+    try:
+        about = read_sealed(text, formats=range(_FORMAT, _FORMAT + 1))
+    except ValueError as error:
+        raise WorkspaceError(f"{file} is damaged; open the workspace to count anew") from error
+    check_files(folder, about["files"])
     names = (*tables, *also)
     return {n: pl.read_parquet(file.with_name(f"{n}.parquet")) for n in names}, about
 

@@ -51,7 +51,7 @@ def test_the_sentence_says_how_many_whom_and_the_worst(result):
 
 
 def test_without_findings_the_sentence_stays_calm_and_says_why():
-    assert describe_findings(results.nothing()) == "No handoff stands out from like handoffs"
+    assert describe_findings(results.nothing()) == "No handoff stands out from similar handoffs"
     few = "the log has 12 customers, fewer than 200"
     assert describe_findings(results.nothing(few)) == f"No handoff could be judged: {few}"
 
@@ -89,7 +89,7 @@ def test_findings_are_red_and_labelled_and_every_other_dot_is_grey(result):
     assert "long wait  ×3.0" in labels
     assert "customers leave  +20 points" in labels
     assert "low rating  −2.5" in labels
-    assert {"exploration", "conversion"} <= set(labels)
+    assert {"Exploration", "Conversion"} <= set(labels)
 
 
 def test_dots_grow_with_the_customers_and_the_signal_filters_findings_only(result):

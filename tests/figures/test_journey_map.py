@@ -9,6 +9,7 @@ import pytest
 from figure_results import CHANNELS, PLACES, STAGES, touchpoints, transitions, transitions_by_name
 
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.figures.map_labels import Mark, place_key, place_of
 from cxlib.figures.map_layout import (
     CELL_ROWS,
     COLUMN_PX,
@@ -17,14 +18,13 @@ from cxlib.figures.map_layout import (
     lay_out,
     ribbon,
 )
-from cxlib.figures.map_traces import WIDEST, Mark, place_key, place_of
+from cxlib.figures.map_traces import WIDEST
 from cxlib.figures.theme import THEMES
 from cxlib.figures.touchpoints import (
     MOST_MOVES,
     describe_touchpoints,
     map_positions,
     plot_touchpoints,
-    weakest_marks,
 )
 from cxlib.views.journey_map.cards import next_moves, touchpoint_cards, touchpoint_details
 from cxlib.views.shared.style import page_style
@@ -244,16 +244,12 @@ def test_a_finding_is_red_and_labelled():
     assert bands(plot_touchpoints(touchpoints(), transitions=transitions()), "found moves") == 0
 
 
-def test_the_weakest_are_named_in_the_sentence_and_numbered_on_the_map():
+def test_the_weakest_are_named_in_the_sentence():
     sentence = describe_touchpoints(touchpoints()).replace("\N{NO-BREAK SPACE}", " ")
     assert sentence == (
         "More customers get lost after display ad than anywhere else: 30 % (28–32) of contacts "
         "lead nowhere; then web basket (40 %) and product page (web) (10 %)"
     )
-    marks = weakest_marks(touchpoints())
-    assert [m.place.touchpoint for m in marks] == ["display ad", "web basket", "product page"]
-    assert [m.label[0] for m in marks] == ["1", "2", "3"]
-    assert not any(m.finding for m in marks)
 
 
 def test_unknown_losses_are_said_to_be_unknown():
@@ -299,19 +295,30 @@ def test_cards_hold_every_touchpoint_and_escape_what_they_are_given():
     assert html.count("<details") == len(PLACES)
     assert html.count("<section") == 4
     assert "<script" not in html
-    assert "weakest no. 1" in html
+    assert "weakest" not in html
+    assert "add up to 100" in html
     assert "lost 40\N{NO-BREAK SPACE}%" in html
 
 
 def test_details_say_what_is_known_and_what_is_not():
     rows = touchpoints().table.to_dicts()
-    basket = touchpoint_details(rows[3], moves=next_moves(transitions(), rows[3]))
+    place = Place(rows[3]["touchpoint"], rows[3]["channel"], rows[3]["stage"])
+    said = {
+        "rank": 2,
+        "sentence": "web basket loses <80>",
+        "todo": "Ask sales.",
+        "address": "a?b=1",
+    }
+    basket = touchpoint_details(
+        rows[3], moves=next_moves(transitions(), rows[3]), found={place: [said]}
+    )
     assert "payment" in basket
-    assert "What to do" in basket
-    assert "sales" in basket
+    assert "Finding 2" in basket
+    assert '<a class="cx-to" href="a?b=1">Web basket loses &lt;80&gt;</a>' in basket
+    assert "Ask sales." in basket
     unknown = touchpoint_details(rows[5])
     assert "not known" in unknown
-    assert "What to do" not in unknown
+    assert "Finding" not in unknown
     assert "7.4 (7.1–7.7), 40 answers, 27\N{NO-BREAK SPACE}% answered" in basket
     few = touchpoint_details(rows[3] | {"customers": None})
     assert few == "<p>Too few customers to be shown.</p>"

@@ -8,7 +8,6 @@ import pytest
 from fragmentation.walks import count, walk_log
 
 from cxlib.fragmentation import described as d
-from cxlib.journey_map import PlannedHandoff
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 UNTIL = START + timedelta(days=120)
@@ -38,42 +37,6 @@ def throw(seed):
             rows.append((customer, at, dice.randrange(4), dice.choice(["a", "b"])))
     frame = pl.DataFrame(rows, schema=["customer", "occurred_at", "place", "issue"], orient="row")
     return frame.with_columns(bucket=pl.col("customer") % 32, journey=pl.col("customer"))
-
-
-def within(rows, first, then, low, high, *, same=()):
-    """Per row at `first` observed for `high`: whether one at `then` follows, low < wait <= high."""
-    table = rows.to_dicts()
-    hits = []
-    for i, row in enumerate(table):
-        if row["place"] != first or UNTIL - row["occurred_at"] < high:
-            continue
-        later = [
-            r["occurred_at"] - row["occurred_at"]
-            for r in table[i + 1 :]
-            if r["customer"] == row["customer"]
-            and r["place"] in then
-            and all(r[c] == row[c] for c in same)
-        ]
-        hits.append(bool(later) and low < later[0] <= high)
-    return sum(hits), len(hits)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_shares_equal_the_plain_loops(seed):
-    rows = throw(seed)
-    log = d.Log(rows, PLACES, UNTIL)
-    minute, week = timedelta(seconds=60), timedelta(days=7)
-    hits, n = within(rows, 0, (0,), minute, timedelta(days=30))
-    repeated = d.measure_repeated_tasks(log)
-    assert (repeated["n"], repeated["value"]) == (n, pytest.approx(hits / n))
-    hits, n = within(rows, 1, (1,), timedelta(minutes=15), week, same=("issue",))
-    contacts, touchpoint, anything = d.measure_repeat_contacts(log)
-    assert (contacts["n"], contacts["value"]) == (n, pytest.approx(hits / n))
-    assert contacts["low"] <= contacts["value"] <= contacts["high"]
-    hits, n = within(rows, 1, (1,), timedelta(minutes=15), week)
-    assert (anything["n"], anything["value"]) == (n, pytest.approx(hits / n))
-    # one touchpoint is assisted here
-    assert touchpoint["value"] == anything["value"]
 
 
 def test_disorder_is_the_entropy_of_a_coin():
@@ -109,29 +72,17 @@ def test_unlinked_customers_and_unplanned_contacts_are_counted():
 @pytest.mark.parametrize(
     ("measure", "column", "reason"),
     [
-        (d.measure_repeated_tasks, {"repeatable": True}, "not repeatable"),
-        (d.measure_repeat_contacts, {"assisted": False}, "assisted"),
-        (d.measure_self_service_leak, {"self_service": False}, "self-service"),
         (d.measure_effort, {"is_goal": False}, "no goal"),
         (d.measure_identity_break, {"channel": "web"}, "one channel only"),
     ],
 )
 def test_reasons(measure, column, reason):
     places = PLACES.with_columns(pl.lit(v).alias(k) for k, v in column.items())
-    found = measure(d.Log(throw(1), places, UNTIL))
-    row = found[0] if isinstance(found, list) else found
+    row = measure(d.Log(throw(1), places, UNTIL))
     assert row["measurable"] is False
     assert row["reason"].startswith("not measurable, because")
     assert reason in row["reason"]
 
 
-def test_a_workspace_is_described_signal_by_signal():
-    plan = (PlannedHandoff("t0", "t5", timedelta(days=3)), PlannedHandoff("t0", "x", timedelta(1)))
-    arrivals = count(walk_log(3, customers=1_500), plan=plan)
-    here, unseen = d.measure_broken_handoffs(arrivals)
-    assert here["least"] <= here["value"]
-    assert here["low"] < here["value"] < here["high"]
-    assert unseen["value"] == pytest.approx(1.0)
-    assert d.measure_links(arrivals)["value"] > 0.9
-    reason = d.measure_broken_handoffs(count(walk_log(3, customers=300)))[0]["reason"]
-    assert reason == "not measurable, because the journey map plans no handoff"
+def test_links_are_estimated_from_where_nobody_begins():
+    assert d.measure_links(count(walk_log(3, customers=1_500)))["value"] > 0.9

@@ -1,4 +1,4 @@
-"""Grounds beside like transitions: since when, for whom, against the plan; and what is folded."""
+"""Grounds beside similar transitions: since when, for whom, against the plan; what is folded."""
 
 from datetime import UTC, date, datetime, timedelta
 

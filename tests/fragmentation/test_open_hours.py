@@ -66,7 +66,7 @@ def test_a_delay_within_the_hours_is_found_with_its_size(seed, slow):
     assert row["low"] <= 3.5 <= row["high"]
     assert row["effect_unit"] == OPEN_UNIT
     assert row["stable"]
-    assert row["sentence"].endswith(" hours, counted in open hours")
+    assert row["sentence"].endswith(", counted in open hours")
 
 
 def test_waits_are_counted_as_a_plain_loop_counts_them():

@@ -21,7 +21,7 @@ from cxlib.ingest.raw import RawTable
 from cxlib.ingest.sources import find_sources
 from cxlib.ingest.tables import read_table
 from cxlib.journey_map import JourneyMap, parse_journey_map
-from cxlib.map_reading import Reading
+from cxlib.map_model import Reading
 
 MAP = """\
 version: 1

@@ -331,3 +331,23 @@ def test_line_ends_of_several_kinds_and_carriage_returns_within_cells(tmp_path: 
 def test_what_is_no_table_is_said_to_be_none(data: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=says):
         raw(tmp_path / "log.csv", data)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("odd", [b"", b"xyz"], ids=["a byte is missing", "a byte is too many"])
+def test_a_byte_gone_amiss_in_utf16_costs_its_line_and_no_other(
+    odd: bytes, encoding: str, end: str, shop: JourneyMap, tmp_path: Path
+) -> None:
+    """A copy in text mode leaves bytes out or puts some in: all behind is shifted by one."""
+    rows = [f"c{i},2026-01-{1 + i % 28:02} 10:00,visit,web" for i in range(200)]
+    data = bytearray(end.join(["client,when,contact,via", *rows, ""]).encode(encoding))
+    for line in (150, 50):
+        at = data.index(f"c{line},".encode("utf-16-be")[1:]) + 5
+        data[at : at + 1 + (len(odd) == 3)] = odd
+    (tmp_path / "log.csv").write_bytes(data)
+    read = read_events(tmp_path / "log.csv", shop)
+    kept = read.events.select("customer").collect()["customer"].to_list()
+    assert sorted(kept) == sorted(f"c{i}" for i in range(200) if i not in (50, 150))
+    assert read.report.rows_in == 200
+    assert read.quarantine["line"].to_list() == [51, 151]

@@ -3,7 +3,10 @@
 import polars as pl
 import pytest
 
+from cxlib.ingest import read_events, read_ratings
 from cxlib.ingest.masking import mask_comments, passes_luhn, passes_mod_97
+from cxlib.journey_map import parse_journey_map
+from cxlib.store import build_workspace
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,72 @@ def test_check_digits_are_those_of_the_standards():
         assert passes_luhn(f"7992739871{digit}") == (digit == 3)
     assert passes_mod_97("GB82WEST12345698765432")
     assert not passes_mod_97("GB28WEST12345698765432")
+
+
+ASIDE_MAP = """\
+version: 1
+name: Aside
+columns: {customer: customer, occurred_at: at, touchpoint: step, comment: remark}
+rating_scales: [{name: nps, min: 0, max: 10}, {name: csat, min: 1, max: 5}]
+ratings: {columns: {customer: who, rated_at: answered, rating: Q1, scale: asked, comment: why}}
+journey: {gap: 30d}
+stages: [one]
+touchpoints: [{name: a, stage: one, channel: web}]
+"""
+SECRET = ("jane@example.com", "171 2345678")
+
+
+def test_what_is_set_aside_is_masked_like_what_is_kept(tmp_path):
+    """A bad time, a row of too many cells, an answer off its scale, each with mail and phone."""
+    remark = "write to jane@example.com or +49 171 2345678"
+    log = tmp_path / "log.csv"
+    good = "".join(f"c{i},2025-01-0{i} 10:00,a,fine\n" for i in range(1, 9))
+    bad = f"c1,not a time,a,{remark}\nc1,2025-01-02 10:00,a,{remark},too,many\n"
+    log.write_text("customer,at,step,remark\n" + good + bad)
+    survey = tmp_path / "survey.csv"
+    given = "".join(f"c{i},2025-01-09 10:00,9,nps,fine\n" for i in range(1, 9))
+    survey.write_text("who,answered,Q1,asked,why\n" + given + f"c1,2025-01-09,0,csat,{remark}\n")
+    journey_map = parse_journey_map(ASIDE_MAP)
+    aside = pl.concat(
+        [
+            read_events([log], journey_map=journey_map).quarantine,
+            read_ratings(survey, journey_map=journey_map).quarantine,
+        ]
+    )
+    assert len(aside) == 3
+    for raw in aside["raw"]:
+        assert not any(secret in raw for secret in SECRET)
+        assert "[mail]" in raw
+        assert "[phone]" in raw
+
+
+SURVEY = """\
+StartDate,who,answered,Q1,asked,why
+Start Date,Customer,Answered,How likely are you to recommend us?,Scale,Why?
+"{""ImportId"":""s""}","{""ImportId"":""c""}","{""ImportId"":""r""}","{""ImportId"":""Q1""}",{},{}
+x,c1,2025-01-03 10:00,9,nps,
+x,c2,2025-01-01 10:00,7,nps,too early
+x,c3,2025-01-05 10:00,0,csat,not applicable
+x,c4,2025-01-06 10:00,4,csat,
+x,c5,2025-01-06 10:00,11,nps,
+x,nobody,2025-01-06 10:00,8,nps,
+x,c6,2025-01-07 10:00,,nps,no answer
+"""
+
+
+def test_an_export_with_three_heads_and_two_scales_is_cleaned_with_the_reason(tmp_path):
+    (tmp_path / "survey.csv").write_text(SURVEY)
+    rows = "".join(f"c{i},2025-01-0{i} 10:00,a,\n" for i in range(1, 8))
+    (tmp_path / "log.csv").write_text("customer,at,step,remark\n" + rows)
+    journey_map = parse_journey_map(ASIDE_MAP)
+    said = read_ratings(tmp_path / "survey.csv", journey_map=journey_map)
+    assert dict(said.quarantine["reason"].value_counts().rows()) == {
+        "time cannot be read": 2,
+        "rating is outside 1 to 5 of csat": 1,
+        "rating is outside 0 to 10 of nps": 1,
+    }
+    read = read_events([tmp_path / "log.csv"], journey_map=journey_map)
+    workspace = build_workspace(read, tmp_path / "ws", ratings=said)
+    attached = workspace.ratings().collect()
+    told = attached.filter("is_counted").select("scale", "rating").sort("scale")
+    assert told.rows() == [("csat", 4.0), ("nps", 9.0)]  # c2 answered before the first contact

@@ -9,7 +9,7 @@ import yaml
 
 from cxlib.errors import InputError
 from cxlib.ingest import propose_journey_map, read_events
-from cxlib.ingest.guess import CHANNEL_WORDS, STAGE_WORDS, guess_by_words
+from cxlib.ingest.evidence import guess_by_words
 from cxlib.journey_map import parse_journey_map, read_journey_map
 
 STEPS = ["display ad", "product page", "app basket", "payment", "support call", "Ω: {odd}, #1"]
@@ -101,8 +101,8 @@ def test_a_log_without_a_time_is_refused_with_its_columns(write) -> None:
 def test_words_in_names_say_stage_and_channel(
     name: str, stage: str | None, channel: str | None
 ) -> None:
-    assert guess_by_words(name, STAGE_WORDS) == stage
-    assert guess_by_words(name, CHANNEL_WORDS) == channel
+    assert guess_by_words(name, "stages") == stage
+    assert guess_by_words(name, "channels") == channel
 
 
 def test_the_sample_is_proposed_about_as_it_was_written() -> None:

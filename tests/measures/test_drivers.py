@@ -13,9 +13,26 @@ from typer.testing import CliRunner
 
 from cxlib.cli.app import app
 from cxlib.errors import InputError, NotMeasurableError
+from cxlib.ingest import read_events
+from cxlib.journey_map import parse_journey_map
 from cxlib.measures.drivers import _contacts, measure_drivers
+from cxlib.store import build_workspace
 from cxlib.summary import Selection
 
+STORES = """\
+version: 1
+name: Stores
+columns: {customer: customer, occurred_at: occurred_at, touchpoint: touchpoint, rating: rating,
+  environment: store}
+rating_scale: {name: csat, min: 0, max: 10}
+journey: {gap: 30d, goal: [basket]}
+stages: [before, after]
+touchpoints:
+  - {name: ad, stage: before, channel: web, kind: marketing}
+  - {name: page, stage: before, channel: web, kind: product}
+  - {name: visit, stage: before, channel: store, kind: product}
+  - {name: basket, stage: after, channel: web, kind: purchase}
+"""
 KINDS = {"support": "service", "pay": "purchase", "newsletter": "marketing", "ad": "marketing"}
 
 
@@ -94,6 +111,37 @@ def test_the_planted_driver_is_found_and_holds_later(planted):
     assert rows["shapley"].sum() == pytest.approx(first["r2"])
     assert "rating: less with service contacts" in found.sentences()[0]
     assert "all 500 customers are alike" in " ".join(found.sentences())  # nobody came back
+
+
+def test_findings_met_and_environments_are_drivers(tmp_path):
+    """Ratings fall by 3 for a finding met, and by 2 in one of three stores; nothing else counts."""
+    dice, rows = Random(2), []
+    for number in range(600):
+        day, store, met = dice.uniform(0, 200), dice.choice("AABBC"), dice.random() < 0.3
+        # an ad for everybody; the finding lies between it and the visit
+        for step in (*(("page", "ad") if met else ("ad", "page")), "visit", "basket"):
+            rating = min(max(round(8 - 3 * met - 2 * (store == "B") + dice.gauss(0, 1)), 0), 10)
+            at = (START + timedelta(days=day)).isoformat()
+            rows.append((f"c{number}", at, step, store, rating if step == "basket" else None))
+            day += dice.uniform(0.1, 3)
+    columns = ["customer", "occurred_at", "touchpoint", "store", "rating"]
+    pl.DataFrame(rows, schema=columns, orient="row").write_csv(tmp_path / "log.csv")
+    journey_map = parse_journey_map(STORES)
+    read = read_events([tmp_path / "log.csv"], journey_map=journey_map)
+    workspace = build_workspace(read, tmp_path / "ws")
+    place = dict(workspace.places.select("touchpoint", "place").rows())
+    found = pl.DataFrame(
+        {"source_place": [place["ad"]], "target_place": [place["visit"]]}
+        | {key: [None] for key in ("group", "value", "since", "affected_until")}
+    )
+    told = measure_drivers(workspace, findings=found).table
+    rows = {row["driver"]: row for row in told.to_dicts() if row["outcome"] != "return"}
+    met, worst = rows["findings met"], rows["store B"]
+    # log(1 + one finding) is 0.69: 3 points are a slope of -4.3
+    assert met["slope_low"] <= -3 / np.log(2) <= met["slope_high"]
+    assert worst["slope_low"] <= -2 <= worst["slope_high"]
+    assert "store C" not in rows  # the rarest is what the others are compared with
+    assert "findings met" not in measure_drivers(workspace).table["driver"]
 
 
 def test_plain_least_squares_gives_the_same(planted):

@@ -83,9 +83,8 @@ def channels_log(customers, *, gap, seed):
 
 
 def test_a_gap_between_channels_is_found_with_its_size(tmp_path):
-    found = measure_consistency(
-        make_workspace(tmp_path / "ws", channels_log(600, gap=1.5, seed=2), rule=journey_map())
-    )
+    log = channels_log(600, gap=1.5, seed=2)
+    found = measure_consistency(make_workspace(tmp_path / "ws", log, rule=journey_map()))
     rows = {row["level"]: row for row in found.table.to_dicts()}
     assert set(rows) == {"touchpoint", "stage"}
     for row in rows.values():
@@ -95,6 +94,9 @@ def test_a_gap_between_channels_is_found_with_its_size(tmp_path):
         assert row["q"] < 0.001
         assert 0.4 < row["spread"] < 1.4
         assert row["n"] == row["customers"] == 600
+        by_channel = {channel: len(given) for (_, channel), given in said(log).items()}
+        assert row["lowest_n"] == by_channel["phone"]
+        assert row["highest_n"] == by_channel[row["highest"]]
     assert "is rated" in found.sentences()[0]
     assert "phone" in found.sentences()[0]
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from cxlib.cli.app import app
 from cxlib.errors import InputError
 from cxlib.measures.loyalty import DAYS, measure_loyalty
+from cxlib.sequences import meets_finding
 from cxlib.summary import Selection
 
 
@@ -137,6 +138,99 @@ def test_a_rating_counts_only_once_it_is_given(tmp_path):
     }
     for row in rows.to_dicts():
         assert row["share_low"] < 0.5 < row["share_high"]
+
+
+def finding(workspace, source, target, **more):
+    """One finding, as `cx.find_breaks` tells of it."""
+    number = dict(workspace.places.select("touchpoint", "place").rows())
+    row = {"source_place": number[source], "target_place": number.get(target, -1)}
+    row |= {"group": None, "value": None, "since": None, "affected_until": None, **more}
+    return pl.DataFrame([row], schema_overrides={"since": pl.Date, "affected_until": pl.Date})
+
+
+def test_who_met_a_finding_is_compared_with_his_like(tmp_path):
+    """The long journeys come back more and meet the finding more: all but 20 points are theirs."""
+    dice = Random(5)
+    log, lines = [], []
+    for number in range(1200):
+        name, day, long = f"c{number}", dice.uniform(0, 60), number % 2
+        met = dice.random() < (0.8 if long else 0.2)
+        steps = ["page"] * (8 if long else 2) + (["visit", "basket"] if met else ["ad", "basket"])
+        for step in steps:
+            log.append(contact(name, day, step))
+            day += 0.1
+        back = dice.random() < (0.8 if long else 0.3) - 0.2 * met
+        lines.append((long, met, back))
+        if back:
+            log.append(contact(name, day + dice.uniform(40, 80), "ad", cost=1.0))
+    rule = journey_map(until=START + timedelta(days=300))
+    workspace = make_workspace(tmp_path / "ws", log, rule=rule)
+    found = measure_loyalty(workspace, findings=finding(workspace, "visit", "basket"))
+    rows = found.table.filter(
+        pl.col("by") == "finding", pl.col("days") == 90, pl.col("outcome") == "return"
+    )
+    none, met = rows.sort("group", descending=True).to_dicts()
+    assert (met["n"], met["alike"]) == (sum(m for _, m, _ in lines),) * 2
+    assert met["difference_low"] <= -0.2 <= met["difference_high"] < 0
+    assert none["difference"] == pytest.approx(-met["difference"])
+    # by hand: the difference in each kind of journey, weighted by n1 n0 / (n1 + n0)
+    total = weights = 0.0
+    for long in (0, 1):
+        one, zero = ([b for w, m, b in lines if w == long and m == side] for side in (True, False))
+        weight = len(one) * len(zero) / (len(one) + len(zero))
+        total += weight * (sum(one) / len(one) - sum(zero) / len(zero))
+        weights += weight
+    assert met["difference"] == pytest.approx(total / weights)
+    crude = met["share"] - none["share"]
+    assert crude > 0  # who is not compared with his like seems to come back more for it
+    assert any("their like" in s for s in found.sentences())
+
+
+def test_a_difference_without_its_like_is_withheld(tmp_path):
+    """Whoever met the finding had ten contacts, all others two: nobody is alike."""
+    log = []
+    for number in range(200):
+        steps = ["page"] * 8 + ["visit", "basket"] if number % 2 else ["ad", "basket"]
+        log += [contact(f"c{number}", number / 5 + i / 10, s) for i, s in enumerate(steps)]
+        if number % 3 == 0:
+            log.append(contact(f"c{number}", number / 5 + 50, "ad"))
+    rule = journey_map(until=START + timedelta(days=300))
+    workspace = make_workspace(tmp_path / "ws", log, rule=rule)
+    found = measure_loyalty(workspace, findings=finding(workspace, "visit", "basket"))
+    rows = found.table.filter(pl.col("by") == "finding", pl.col("outcome") == "return")
+    assert set(rows["group"]) == {"met", "none"}
+    assert rows["difference"].null_count() == len(rows)
+    assert rows["alike"].unique().to_list() == [0]
+
+
+def test_a_finding_is_met_where_when_and_in_the_group_it_is_about(workspace):
+    rows = workspace.store().collect().to_dicts()
+    names = dict(workspace.places.select("place", "touchpoint").rows())
+    day = START.date() + timedelta(days=40)
+    for source, target, more in (
+        ("page", "basket", {}),
+        ("page", None, {}),
+        ("page", "basket", {"since": day}),
+        ("page", "basket", {"affected_until": day}),
+        ("page", "basket", {"group": "channel", "value": "store"}),
+    ):
+        told = meets_finding(workspace, finding(workspace, source, target, **more)).to_list()
+        channel = dict(workspace.places.select("place", "channel").rows())
+        last = {}
+        for row, met in zip(rows, told, strict=True):
+            before = last.get((row["customer"], row["journey"]))
+            here = row["place"]
+            number = finding(workspace, source, target)
+            if target is None:
+                expected = here == number["source_place"][0]
+            else:
+                expected = (before, here) == number.select("source_place", "target_place").row(0)
+            at = row["occurred_at"].date()
+            expected &= more.get("since", at) <= at
+            expected &= at < more.get("affected_until", at + timedelta(days=1))
+            expected &= "group" not in more or channel[here] == more["value"]
+            assert met == expected, (names[here], more)
+            last[row["customer"], row["journey"]] = here
 
 
 def test_no_days_below_one(workspace):

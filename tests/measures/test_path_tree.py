@@ -3,12 +3,13 @@
 from collections import Counter
 from itertools import groupby
 
+import polars as pl
 import pytest
 from journey_oracle import contact, make_workspace, outcome, random_log, split
 
 import cxlib as cx
 from cxlib.errors import InputError, UnknownNameError
-from cxlib.measures.path_tree import BEGINS, ENDS, measure_path_tree
+from cxlib.measures.path_tree import BEGINS, ENDS, measure_path_tree, measure_path_trees
 from cxlib.summary import Selection
 
 
@@ -116,3 +117,25 @@ def test_the_figure_has_every_branch_under_its_own(tmp_path):
     total = dict(zip(trace.ids, trace.values, strict=True))
     assert below.pop("") == found.journeys
     assert all(below[parent] == total[parent] for parent in below)
+
+
+@pytest.mark.parametrize("forwards", [True, False])
+def test_the_trees_of_all_touchpoints_are_those_of_each(log, rule, workspace, forwards):
+    found = measure_path_trees(workspace, depth=2).table
+    for start in {c.touchpoint for c in log}:
+        taken = list(ways(log, rule, start, forwards=forwards, depth=2))
+        counted = Counter(way[:step] for way in taken for step in range(1, len(way) + 1))
+        here = found.filter(
+            pl.col("start") == start, pl.col("direction") == ("after" if forwards else "before")
+        )
+        told = {}
+        for row in here.iter_rows(named=True):
+            names = row["path"].split(" → ")
+            way = tuple(names[1:] if forwards else names[-2::-1])
+            told[way] = row["journeys"]
+            assert row["before"] == (counted[way[:-1]] if way[:-1] else len(taken))
+            assert row["share"] == pytest.approx(row["journeys"] / row["before"])
+        assert told == counted
+        one = measure_path_tree(workspace, start=start, forwards=forwards, depth=2, most=1_000)
+        order = one.table.filter(pl.col("end").ne_missing("rarer"))["path"].to_list()
+        assert [p for p in here["path"].to_list() if p in set(order)] == order

@@ -9,6 +9,7 @@ from cxlib.errors import CxError
 from cxlib.statistics.multiple_testing import (
     false_discovery_rate,
     p_values,
+    selected_families,
     shrink_effects,
 )
 
@@ -67,3 +68,37 @@ def test_shrunk_effects_hold_the_truth():
     se = rng.uniform(0.2, 1.5, 2000)
     found = shrink_effects(rng.normal(truth, se), se)
     assert 0.935 <= ((found.low <= truth) & (truth <= found.high)).mean() <= 0.965
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_families_are_selected_as_two_plain_rounds_of_benjamini_hochberg_select_them(seed):
+    dice = np.random.default_rng(seed)
+    family = dice.integers(0, 6, 60)
+    p = np.where(family < 2, dice.random(60) ** 6, dice.random(60))
+    q = selected_families(p, family)
+
+    def rejected(values, level):
+        order = np.sort(values)
+        kept = [x for k, x in enumerate(order, 1) if x <= level * k / len(order)]
+        return values <= max(kept, default=-1.0)
+
+    for level in (0.01, 0.05, 0.2, 0.5):
+        names = np.unique(family)
+        simes = np.array(
+            [
+                min(x * (family == f).sum() / k for k, x in enumerate(np.sort(p[family == f]), 1))
+                for f in names
+            ]
+        )
+        selected = names[rejected(simes, level)]
+        found = np.zeros(60, dtype=bool)
+        for f in selected:
+            found[family == f] = rejected(p[family == f], level * len(selected) / len(names))
+        assert ((q <= level) == found).all()
+
+
+def test_echoes_of_one_cause_make_no_room_for_chance_elsewhere():
+    p = np.array([1e-6] * 30 + [0.004] + [0.5] * 69)
+    family = np.array([0] * 30 + [1] * 10 + list(range(2, 8)) * 10)
+    assert false_discovery_rate(p)[30] < 0.05
+    assert selected_families(p, family)[30] > 0.05

@@ -77,8 +77,8 @@ def test_findings_are_ranked_with_owner_and_customers(panel):
     assert keys[0] == WAIT
     assert keys[-1] == LOW  # affects fewer than may be shown
     first, last = (text(panel.ranked.items[i][1]) for i in (0, -1))
-    assert "1. product page → shop visit" in first
-    assert "At least 120 customers affected · owner: retail" in first
+    assert "1. Product page → shop visit" in first
+    assert "At least 120 customers affected · Owner: retail" in first
     assert "Fewer than 10 customers affected" in last
     assert "owner" not in last
 
@@ -367,7 +367,7 @@ def test_a_link_with_a_finding_opens_it_in_its_selection(answers):
     )
     assert panel.state.finding == LOW
     assert panel.ranked.chosen == LOW
-    assert "shop visit → till" in text(panel.head.value)
+    assert "Shop visit → till" in text(panel.head.value)
 
 
 def test_every_signal_has_its_advice():

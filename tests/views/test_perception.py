@@ -98,7 +98,7 @@ def test_the_sentence_names_what_pulls_down_most_and_not_the_lowest_of_few():
     # 400 answers lack 0.9 points each, 60 lack 2.3: 360 points against 138
     view = Perceived(Answers(perceived(DESK, PORTAL, SHOP)))
     answer = view.answer.value
-    assert "desk &lt;b&gt;" in answer
+    assert "Desk &lt;b&gt;" in answer
     assert "6.5 (6.3–6.7) of 10" in answer
     assert "400 answers" in answer
     assert "10\xa0% of the contacts" in answer
@@ -109,7 +109,7 @@ def test_the_sentence_names_what_pulls_down_most_and_not_the_lowest_of_few():
 
 def test_a_trusted_touchpoint_comes_before_a_doubted_one_and_a_doubt_is_said():
     doubted = (*DESK[:-1], False)
-    assert "portal" in Perceived(Answers(perceived(doubted, PORTAL, SHOP))).answer.value
+    assert "Portal" in Perceived(Answers(perceived(doubted, PORTAL, SHOP))).answer.value
     alone = Perceived(Answers(perceived(doubted, SHOP)))
     assert alone.answer.value.count("may explain") == 1
     assert "pulls" not in alone.answer.value
@@ -146,14 +146,14 @@ def test_the_segment_and_the_scale_narrow_everything():
     view = Perceived(Answers(perceived(DESK, SHOP), effort, east=east))
     assert view.widgets["scale"].layout.display != "none"
     view.state.scale = "effort"
-    assert "portal" in view.answer.value
+    assert "Portal" in view.answer.value
     assert "effort" in view.answer.value
     assert set(view.curve.table["scale"]) == set(view.spread.table["scale"]) == {"effort"}
     view.state.segment = EAST  # where nobody answered on that scale
     assert words.NONE_HERE.format(scale="effort") in view.answer.value
     assert on_page(view) == set()
     view.state.scale = "csat"
-    assert "portal" in view.answer.value
+    assert "Portal" in view.answer.value
     assert on_page(view) == {"curve", "spectrum"}
     assert view.message.value == ""
     assert Perceived(Answers(perceived(DESK))).widgets["scale"].layout.display == "none"
@@ -174,7 +174,7 @@ def test_rows_without_a_mean_are_left_out():
 def test_the_first_paint_has_the_answer_and_the_table_and_runs_nothing():
     html = Perceived.first_paint(Answers(perceived(DESK, PORTAL, SHOP)))
     assert html.count("<tr") == 4
-    assert "desk &lt;b&gt;" in html
+    assert "Desk &lt;b&gt;" in html
     assert "<b>" not in html
     assert "<script" not in html
 

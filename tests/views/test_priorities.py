@@ -15,11 +15,12 @@ from cxlib.views.priorities import words
 from cxlib.views.priorities.view import Backlog
 
 UNTIL = datetime(2026, 10, 31, tzinfo=UTC)
-SAID = "a <b> → b loses 90 customers more than like handoffs do"
+SAID = "a <b> → b loses 90 customers more than similar handoffs do"
 BAND = {
     "source": "a <b>", "target": "b", "signal": "abandonment", "ground": "like",
     "customers_affected": 60, "sentence": SAID, "effect": 0.2, "low": 0.1, "high": 0.3,
-    "effect_unit": "share of arrivals", "compared_with": "like handoffs", "n": 450, "stable": False,
+    "effect_unit": "share of arrivals", "compared_with": "similar handoffs",
+    "n": 450, "stable": False,
 }  # fmt: skip
 WORTH = {name: 100.0 * part for name, part in PARTS.items()}
 FIRST = {
@@ -58,11 +59,17 @@ class Answers:
 def test_a_line_is_said_as_its_finding_is_with_what_it_rests_on():
     view = Backlog(Answers(FIRST, SECOND))
     answer, opened = view.widgets["answer"].value, view.widgets["opened"].value
-    assert "a &lt;b&gt; → b loses 90 customers more" in answer
+    assert "A &lt;b&gt; → b loses 90 customers more" in answer
     assert "<b>" not in answer
     assert "100 (90–110) conversions" in answer
     assert "2 lines: 1 sure beyond chance" in answer
-    for said in ("+20 points (+10 to +30)", "like handoffs", "450", words.CHANGES_SIGN, "Ask web"):
+    for said in (
+        "+20 points (+10 to +30)",
+        "similar handoffs",
+        "450",
+        words.CHANGES_SIGN,
+        "Ask web",
+    ):
         assert said in opened.replace("\xa0", " ")
     assert "few go this way" in view.widgets["ranked"].items[1][1]
 

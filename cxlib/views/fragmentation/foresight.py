@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from cxlib.errors import WorkspaceError
-from cxlib.markup import html_text
 from cxlib.numbers import day
 from cxlib.publish import Snapshot
 from cxlib.views.fragmentation import words
@@ -73,7 +72,7 @@ def _told(found: Prediction) -> str:
 
 def _record(found: Prediction) -> str:
     said = found.record_sentences or [words.FORESIGHT_UNTESTED]
-    return "".join(f"<li>{html_text(sentence)}</li>" for sentence in said)
+    return render("fragmentation/list.html", lines=said)
 
 
 def _table(found: Prediction) -> str:

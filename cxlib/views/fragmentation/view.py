@@ -20,6 +20,7 @@ from cxlib.views.fragmentation.foresight import foresight_section
 from cxlib.views.shared import words as shared
 from cxlib.views.shared.changes import changes_section, since
 from cxlib.views.shared.filters import Filter, Option, names, segment, segment_label
+from cxlib.views.shared.links import finding_text
 from cxlib.views.shared.parts import Closes, Figure, Group, List, Opens, Words
 from cxlib.views.shared.view import View
 
@@ -107,6 +108,11 @@ class Fragmentation(View):
                                 (finding_key(row), written.entry(n, row, view.k))
                                 for n, row in enumerate(view.rows, start=1)
                             ],
+                        ),
+                        Words(
+                            name="others",
+                            css="cx-others",
+                            write=lambda view: written.on_other_grounds(view.whole, view.way),
                         ),
                     ),
                 ),
@@ -289,8 +295,7 @@ class Fragmentation(View):
         """Return every finding shown, in an address by names that outlive a snapshot."""
         return [
             Option(
-                f"{row['source']} ({row['source_channel']}) > "
-                f"{row['target']} ({row['target_channel']}): {row['signal']}",
+                finding_text(row),
                 f"{row['source']} → {row['target']}",
                 finding_key(row),
             )

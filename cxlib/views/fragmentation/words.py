@@ -30,7 +30,7 @@ PART = "Shown: {shown} of {all}."
 FEW_CASES = "few cases"
 RANKED = "Ranked by customers affected"
 RANKED_LABEL = "Findings, those with most customers affected first"
-AFTER_HEADING = "What happened, against what like handoffs let expect"
+AFTER_HEADING = "What happened, against what similar handoffs let expect"
 TREND_HEADING = "Since when"
 WHOM_HEADING = "For whom"
 TODO_HEADING = "What to do"
@@ -48,21 +48,23 @@ FROM, TO, OWNER = "From", "To", "Owner"
 OBSERVED, EXPECTED, EFFECT = "Observed", "Expected", "Effect"
 AFFECTED, CAME, Q = "Affected", "Came this way", "q value"
 STABILITY, OVER_TIME = "Stability", "Over time"
-OF_LIKE, OF_TESTS, CUSTOMERS = "{figure} (like handoffs)", "{q} of {tests} tests", "{n} customers"
-AFFECTS, OWNED = "{n} customers affected", "owner: {owner}"
+OF_LIKE = "{figure} (similar handoffs)"
+OF_TESTS, CUSTOMERS = "{q} of {tests} tests", "{n} customers"
+AFFECTS, OWNED = "{n} customers affected", "Owner: {owner}"
+OTHERS_HEADING = "Found against its own past, other groups or the plan"
 IT = "It {said}."
 NOTHING_HERE = "No finding among what you chose."
 NOTHING_HERE_HINT = "Without these filters there are {all}."
 NOTHING_JUDGED = "Nothing could be judged."
-NOTHING_STANDS_OUT = "No handoff stands out from like handoffs."
+NOTHING_STANDS_OUT = "No handoff stands out from similar handoffs."
 NOTHING_STANDS_OUT_WHY = (
     "{tests} judgements were made; none shows harm beyond what chance and natural differences "
     "between handoffs explain."
 )
 JUDGED_TABLE = "Findings first, then by how clearly they stand out; 95 % intervals in brackets."
-CURVE_TABLE = "The curve: what happened, and what like handoffs let expect."
+CURVE_TABLE = "The curve: what happened, and what similar handoffs let expect."
 ONWARD_TABLE = "Where customers went next, by this handoff and coming from elsewhere."
-FIGURES_TABLE = "What happened, and what like handoffs let expect."
+FIGURES_TABLE = "What happened, and what similar handoffs let expect."
 TREND_TABLE = "The finding by period; 95 % intervals in brackets."
 
 ADVICE = "Ask {owner} to follow ten customers along this handoff."
@@ -74,23 +76,23 @@ MATRIX = FigureText(
     "handoffs",
     meaning="""
 <p><b>A handoff</b> is one touchpoint directly followed by another on a different channel or with a
-different owner. It breaks where customers who take it fare worse than those who take like handoffs:
-they leave, wait longer, are sent back, have to do something again or to call for help, or rate what
-they find lower.</p>
+different owner. It breaks where customers who take it fare worse than those who take similar
+handoffs: they leave, wait longer, are sent back, have to do something again or to call for help, or
+rate what they find lower.</p>
 <p><b>The matrix.</b> Rows are where customers come from, columns where they go, both in the order
 of the journey. Each dot is a handoff or transition that was judged, larger where more customers
 take it. Grey is quiet; red is a finding, with its effect beside it.</p>
 <p><b>Customers affected</b> is cautious: customers times the lower end of the excess.</p>
-<p><b>When it misleads.</b> “More than like handoffs” is an association. Only a change tried on part
-of the customers shows the cause.</p>""",
+<p><b>When it misleads.</b> “More than similar handoffs” is an association. Only a change tried on
+part of the customers shows the cause.</p>""",
     sureness=f"""
 <p>{{tests}} tests were made. With so many, some would stand out by chance, so q values allow for
 their number (Benjamini-Hochberg): among findings, whose q is at most {{limit}}, at most {{false}}
 are expected to be false.</p>
-<p>Each handoff is compared with like handoffs: others that lead to the same touchpoint, leave the
-same one, or join the same stages, with customers of the same segment, period and number of earlier
-contacts. Intervals (95 %) allow for natural differences between handoffs, and findings too small to
-matter are left out.</p>
+<p>Each handoff is compared with similar handoffs: others that lead to the same touchpoint, leave
+the same one, or join the same stages, with customers of the same segment, period and number of
+earlier contacts. Intervals (95 %) allow for natural differences between handoffs, and findings too
+small to matter are left out.</p>
 <p>A customer counts as gone after {{days}} days of silence; whoever was in touch later than
 {{days}} days before {{until}} is not judged yet.</p>
 <p>A finding marked <b>unstable</b> changes sign under other reasonable settings, or, where ratings
@@ -103,13 +105,13 @@ AFTERWARDS = FigureText(
     "What happened after the handoff",
     "handoff-detail",
     meaning="""
-<p>Red is what happened to customers who took this handoff; grey is what like handoffs let expect.
-The further apart, the larger the effect.</p>
+<p>Red is what happened to customers who took this handoff; grey is what similar handoffs let
+expect. The further apart, the larger the effect.</p>
 <p>For customers who leave, the curve is the share not in touch again within so many days; for waits
 the share that has arrived by then, in open hours where the journey map gives opening hours; for
 customers sent back, where they went next.</p>
 <p><b>When it misleads.</b> Customers who take this handoff may have had a harder case to begin
-with. They are compared with like customers as far as the log tells, and no further.</p>""",
+with. They are compared with similar customers as far as the log tells, and no further.</p>""",
     sureness=f"""
 <p>This finding rests on {{cases}}. The grey band, or the whisker, is the 95 % interval of the
 expectation; it allows for natural differences between handoffs.</p>
@@ -122,7 +124,7 @@ TREND = FigureText(
     "The finding over time",
     "handoff-trend",
     meaning="""
-<p>Each point is the same figure in one period; the dashed line is what like handoffs let expect.
+<p>Each point is the same figure in one period; the dashed line is what similar handoffs let expect.
 Points that stay on one side of the line say that the handoff has been broken for long; a step says
 since when.</p>
 <p><b>When it misleads.</b> Single points move by chance. Look for several in a row.</p>""",
@@ -138,7 +140,7 @@ they will still change.</p>
 FORESIGHT_HEADING = "What could break next"
 FORESIGHT_WHOM = "About all customers: filters do not change it."
 FORESIGHT_TABLE = (
-    "Handoffs by the cases to expect beyond like handoffs; 95 % intervals in brackets."
+    "Handoffs by the cases to expect beyond similar handoffs; 95 % intervals in brackets."
 )
 FORESIGHT_UNTESTED = (
     "Nobody knows yet: the log is too short to hold such forecasts against what came."
@@ -148,8 +150,8 @@ FORESIGHT = FigureText(
     "what-could-break-next",
     meaning="""
 <p>A handoff could break where, of the customers it will see in the next period, more than 5 in 100
-beyond those at like handoffs are likely to fare badly. The forecast draws what was measured towards
-what like handoffs do, the more so the fewer customers it rests on.</p>
+beyond those at similar handoffs are likely to fare badly. The forecast draws what was measured
+towards what similar handoffs do, the more so the fewer customers it rests on.</p>
 <p><b>When it misleads.</b> It carries the past on. A campaign, a change of the site or a new
 partner is not in it.</p>""",
     sureness=f"""

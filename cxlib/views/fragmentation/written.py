@@ -16,11 +16,13 @@ from cxlib.figures.fragmentation import (
     signal_name,
     wait_text,
 )
+from cxlib.fragmentation.details import KEYS, ON_TRANSITIONS
 from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.fragmentation.sentences import say_advice
 from cxlib.numbers import MISSING, answered, day, people, plural, share
 from cxlib.signals import signal_named
 from cxlib.views.fragmentation import words
+from cxlib.views.shared.links import Way, link_to_finding
 from cxlib.views.shared.parts import Words
 from cxlib.views.shared.tables import Column, html_table
 from cxlib.views.shared.templates import render
@@ -81,6 +83,18 @@ def above_list(result: FindingDetails, *, of: int = 0) -> str:
         tests=result.tests,
         signals=_signals(result),
     )
+
+
+def on_other_grounds(result: FindingDetails, way: Way) -> str:
+    """List what was found against its own past or other groups: findings without a curve."""
+    found = set(result.found.select(KEYS).rows())
+    rows = [
+        row | {"address": link_to_finding(result, row, way)}
+        for row in result.bands.to_dicts()
+        if row["sentence"]
+        and not (row["ground"] in ON_TRANSITIONS and tuple(row[key] for key in KEYS) in found)
+    ]
+    return render("fragmentation/others.html", rows=rows)
 
 
 def heading(row: Mapping[str, Any]) -> str:
@@ -152,7 +166,7 @@ def behind_detail(result: FindingDetails, row: Mapping[str, Any]) -> tuple[str, 
             Column("Within", lambda r: _within(row, r["x"])),
             Column("This handoff", lambda r: share(r["observed"])),
             Column(
-                "Like handoffs",
+                "Similar handoffs",
                 lambda r: share(r["expected"], r["expected_low"], r["expected_high"]),
             ),
         ]
@@ -168,7 +182,7 @@ def behind_detail(result: FindingDetails, row: Mapping[str, Any]) -> tuple[str, 
     figures = pl.DataFrame([{name: row[name] for name in (*names, "low", "high")}])
     columns = [
         Column("This handoff", lambda _: observed_text(row)),
-        Column("Like handoffs", lambda r: figure_text(row, r["expected"])),
+        Column("Similar handoffs", lambda r: figure_text(row, r["expected"])),
         Column("Effect", lambda r: effect_text(row, interval=True)),
     ]
     return html_table(figures, columns, caption=words.FIGURES_TABLE), figures
@@ -236,7 +250,7 @@ def _said(row: Mapping[str, Any]) -> str:
     """Say what a finding is, below a heading that names its handoff."""
     handoff = f"{row['source']} → {row['target']}"
     if row["sentence"] is None:
-        return f"stands out ({signal_name(row['signal'])}), by figures too small to be shown"
+        return f"Stands out ({signal_name(row['signal'])}), by figures too small to be shown"
     return str(row["sentence"]).removeprefix(handoff).strip()
 
 

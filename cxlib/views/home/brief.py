@@ -11,13 +11,16 @@ from cxlib.errors import CxError
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import FindingDetails
 from cxlib.fragmentation.headlines import headline
+from cxlib.fragmentation.sentences import say_subject
 from cxlib.numbers import day, people
 from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot
-from cxlib.publish.key_figures import actions_of, findings_of, key_figures
+from cxlib.publish.key_figures import actions_of, findings_of, key_changes, key_figures
+from cxlib.signals import signal_named
 from cxlib.views import entry
 from cxlib.views.home import words
 from cxlib.views.shared.changes import changes_since, earlier_snapshots
+from cxlib.views.shared.links import Way, below_home, link_to_finding
 from cxlib.views.shared.templates import render
 
 __all__ = ["write_home", "write_index"]
@@ -46,12 +49,14 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
         if details is not None and not found
         else []
     )
+    above = _sentence(snapshot, details)
+    way: Way = below_home if files is None else lambda view, chosen: files.get(view, "")
     return render(
         "home/brief.html",
         style=(Path(__file__).parent / "style.css").read_text("utf-8"),
-        said=_sentence(snapshot, details).removesuffix("."),
+        said=above.removesuffix("."),
         numbers=_numbers(snapshot, older),
-        found=[_finding(row) for row in found[:_FINDINGS]],
+        found=[_finding(details, row, way, above=above) for row in found[:_FINDINGS]],
         more=max(len(found) - _FINDINGS, 0),
         described=listed[:_FINDINGS],
         since=None if older is None else day(older.published_at),
@@ -91,22 +96,28 @@ def _sentence(snapshot: Snapshot, details: FindingDetails | None) -> str:
 
 def _numbers(snapshot: Snapshot, older: Snapshot | None) -> list[dict[str, str]]:
     """Return four numbers of everybody, each with what it was in the snapshot before."""
-    before = {} if older is None else key_figures(older)
+    changes = {} if older is None else key_changes(older, snapshot)
     at = "" if older is None else day(older.published_at)
     return [
         {
             "figure": figure,
             "words": words.NUMBERS[name],
-            "before": words.BEFORE.format(figure=before[name], day=at) if name in before else "",
+            "change": words.CHANGE.format(change=changes[name], day=at) if name in changes else "",
         }
         for name, figure in key_figures(snapshot).items()
     ]
 
 
-def _finding(row: Mapping[str, Any]) -> dict[str, str]:
+def _finding(
+    details: FindingDetails | None, row: Mapping[str, Any], way: Way, *, above: str
+) -> dict[str, str]:
     n, owner = row["customers_affected"], row["owner"]
+    # the sentence above the list is not said again
+    found = row["finding"]
+    short = f"{say_subject(found)}: {signal_named(found['signal']).title}"
     return {
-        "sentence": row["what"],
+        "sentence": short if row["what"] == above else row["what"],
+        "address": "" if details is None else link_to_finding(details, found, way),
         "gain": say_gain(row) if row["gain_unit"] == "conversions" else None,
         "affected": words.AFFECTED.format(n=people(n)) if n else words.FEW_AFFECTED,
         "owner": words.OWNER.format(owner=owner) if owner else words.NO_OWNER,

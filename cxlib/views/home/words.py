@@ -10,7 +10,7 @@ NUMBERS = {
 }
 """What the key figures of a snapshot are called."""
 
-BEFORE = "{figure} on {day}"
+CHANGE = "{change} since {day}"
 FOUND_HEADING = "What to do first"
 DESCRIBED_HEADING = "What there is to see: described, not a finding"
 AFFECTED = "at least {n} customers affected"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cxlib.figures.map_layout import Place
 from cxlib.figures.theme import channel_colours, light_dark, stage_colours, theme_named
 from cxlib.numbers import answered, duration, people, plural, rating, share
 from cxlib.views.journey_map import words
@@ -23,9 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["card", "next_moves", "touchpoint_cards", "touchpoint_details"]
 
 _NEXT_SHOWN = 5
+_NOTHING: Mapping[Any, Any] = {}
 
 
-def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = None) -> str:
+Found = Mapping[Place, Sequence[Mapping[str, Any]]]
+"""Findings at each touchpoint: ``rank``, ``sentence``, ``todo`` and the ``address`` of more."""
+
+
+def touchpoint_cards(
+    result: Touchpoints, *, transitions: Transitions | None = None, found: Found = _NOTHING
+) -> str:
     """Write the journey map as cards: one per stage, in it one line per touchpoint that opens.
 
     Parameters
@@ -34,6 +42,8 @@ def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = N
         From `cxlib.measures.measure_touchpoints`.
     transitions
         For the same selection; says where customers go next.
+    found
+        What was found at each touchpoint.
     """
     theme = theme_named()
     colours = stage_colours(result.stages, theme)
@@ -44,7 +54,9 @@ def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = N
             "name": stage,
             "colour": light_dark(colours[stage]),
             "facts": facts.get(stage),
-            "touchpoints": [card(row, next_moves(transitions, row), channels) for row in rows],
+            "touchpoints": [
+                card(row, next_moves(transitions, row), channels, found=found) for row in rows
+            ],
         }
         for stage in result.stages
         if (rows := result.table.filter(pl.col("stage") == stage).to_dicts())
@@ -52,7 +64,9 @@ def touchpoint_cards(result: Touchpoints, *, transitions: Transitions | None = N
     return render("journey_map/cards.html", stages=stages)
 
 
-def touchpoint_details(row: Mapping[str, Any], *, moves: Sequence[Mapping[str, Any]] = ()) -> str:
+def touchpoint_details(
+    row: Mapping[str, Any], *, moves: Sequence[Mapping[str, Any]] = (), found: Found = _NOTHING
+) -> str:
     """Write all that is known about one touchpoint: what happens next, who owns it, what to do.
 
     Parameters
@@ -61,8 +75,10 @@ def touchpoint_details(row: Mapping[str, Any], *, moves: Sequence[Mapping[str, A
         A row of the touchpoints' table.
     moves
         Rows of a transitions result by place that start here, the most frequent first.
+    found
+        What was found at each touchpoint.
     """
-    return render("journey_map/details.html", one=card(row, moves))
+    return render("journey_map/details.html", one=card(row, moves, found=found))
 
 
 def next_moves(transitions: Transitions | None, row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -81,6 +97,8 @@ def card(
     row: Mapping[str, Any],
     moves: Sequence[Mapping[str, Any]] = (),
     channels: Mapping[str, str] | None = None,
+    *,
+    found: Found = _NOTHING,
 ) -> dict[str, Any]:
     """Return what the templates say of a touchpoint."""
     colour = (channels or {}).get(row["channel"])
@@ -89,7 +107,7 @@ def card(
     return {
         "row": row,
         "colour": light_dark(colour) if colour else "",
-        "is_weak": row["weakest"] is not None and row["weakest"] <= 3,
+        "found": found.get(Place(row["touchpoint"], row["channel"], row["stage"]), ()),
         "bar": [(name, f"{100 * value:.2f}%") for name, value in parts] if drawn else [],
         "facts": _facts(row) if row["customers"] is not None else [],
         "moves": moves[:_NEXT_SHOWN],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,23 +12,24 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.errors import WorkspaceError
+from cxlib.figures.map_labels import Mark, place_of
 from cxlib.figures.map_layout import MapLayout, Place
-from cxlib.figures.map_traces import Mark, place_of
 from cxlib.figures.theme import lay_out
 from cxlib.figures.touchpoints import (
     describe_touchpoints,
     map_positions,
     plot_touchpoints,
-    weakest_marks,
 )
 from cxlib.fragmentation.headlines import Headline, headline
-from cxlib.numbers import day, people, plural, share
+from cxlib.fragmentation.sentences import say_advice, say_subject
+from cxlib.numbers import day, people, plural, sentence_case, share
 from cxlib.summary import Selection
 from cxlib.views.journey_map import words
 from cxlib.views.journey_map.cards import next_moves, touchpoint_cards, touchpoint_details
 from cxlib.views.shared import words as shared
 from cxlib.views.shared.changes import changes_section, since
 from cxlib.views.shared.filters import Filter, Option, names, period, segment
+from cxlib.views.shared.links import link_to_finding, place_text
 from cxlib.views.shared.parts import Chosen, Closes, Figure, Group, Words
 from cxlib.views.shared.templates import render
 from cxlib.views.shared.view import View
@@ -79,9 +80,7 @@ class JourneyMap(View):
             label=words.TOUCHPOINT,
             every=words.NO_TOUCHPOINT,
             options=lambda view: [
-                Option(
-                    f"{p.touchpoint}, {p.channel}, {p.stage}", f"{p.touchpoint} ({p.channel})", p
-                )
+                Option(place_text(asdict(p)), f"{p.touchpoint} ({p.channel})", p)
                 for p in view.positions.spots
             ],
             unknown=words.UNKNOWN_TOUCHPOINT,
@@ -115,7 +114,9 @@ class JourneyMap(View):
                 Words(
                     name="cards",
                     css="cx-cards",
-                    write=lambda view: touchpoint_cards(view.result, transitions=view.moves),
+                    write=lambda view: touchpoint_cards(
+                        view.result, transitions=view.moves, found=view.found_at
+                    ),
                 ),
                 Group(
                     css="cx-side cx-closes",
@@ -221,35 +222,67 @@ class JourneyMap(View):
         return {row["place"]: _place(row) for row in places.to_dicts()}
 
     @property
-    def marks(self) -> list[Mark]:
-        """What is drawn in red: findings in the order of the sentence, one a place or move."""
-        places: dict[int, Place] = self._places if self.found is not None else {}
-        marks: dict[tuple[Place, Place | None], Mark] = {}
+    def marked(self) -> list[dict[str, Any]]:
+        """What breaks, in the order of the sentence; ``rank`` numbers places and moves."""
+        if self.found is None:
+            return []
+        details, places = self.ask("findings", segment=self.state.segment), self._places
+        ranks: dict[tuple[Place, Place | None], int] = {}
+        rows = []
         for row in self._bands.to_dicts():
             source = places.get(row["source_place"])
             target = places.get(row["target_place"]) if row["unit"] == "transition" else None
-            if source is None or source == target or (source, target) in marks:
+            if source is None or source == target:
                 continue
-            text = words.MARK if row["customers_affected"] else words.MARK_FEW
-            label = text.format(rank=len(marks) + 1, affected=people(row["customers_affected"]))
-            marks[source, target] = Mark(source, label, target=target, finding=True)
-        return list(marks.values())[:MOST_MARKS]
+            rank = ranks.setdefault((source, target), len(ranks) + 1)
+            if rank > MOST_MARKS:
+                continue
+            more = {
+                "rank": rank,
+                "ends": (source, target),
+                "sentence": row["sentence"] or words.FOUND_FEW.format(handoff=say_subject(row)),
+                "todo": say_advice(row["signal"], row["owner"]),
+                "address": link_to_finding(details, row, self.way),
+            }
+            rows.append(row | more)
+        return rows
+
+    @property
+    def marks(self) -> list[Mark]:
+        """What is drawn in red."""
+        marks: dict[object, Mark] = {}
+        for row in self.marked:
+            affected = row["customers_affected"]
+            label = (words.MARK if affected else words.MARK_FEW).format(
+                rank=row["rank"], affected=people(affected)
+            )
+            source, target = row["ends"]
+            marks.setdefault(row["ends"], Mark(source, label, target=target, finding=True))
+        return list(marks.values())
+
+    @property
+    def found_at(self) -> dict[Place, list[dict[str, Any]]]:
+        """What breaks at each touchpoint, on either end of a move."""
+        found: dict[Place, list[dict[str, Any]]] = {}
+        for row in self.marked:
+            for place in row["ends"]:
+                found.setdefault(place, []).append(row)
+        return found
 
     def headline(self) -> str:
         """Say what breaks, and what comes after a contact."""
-        who = self.who[:1].upper() + self.who[1:]
         in_part = self.state.period is not None and self.found is not None
         basis = words.BASIS.format(
             overall=_overall(self.result),
             time=words.WHOLE_TIME if in_part else "",
-            who=who,
+            who=sentence_case(self.who),
             until=day(self.until),
         )
         return self.sentence(title=words.TITLE, said=self.said, basis=basis)
 
     def draw_map(self) -> go.Figure:
         """Draw the map of what is selected."""
-        marks = weakest_marks(self.result) if self.found is None else self.marks
+        marks = self.marks
         moves = self.moves
         if self.state.show == "breaks":
             pairs = {(mark.place, mark.target) for mark in marks}
@@ -268,8 +301,7 @@ class JourneyMap(View):
 
     def found_list(self) -> str:
         """Write what breaks as a list, for whoever sees no map."""
-        rows = self._bands.head(MOST_MARKS).to_dicts() if self.found is not None else []
-        return render("journey_map/found.html", rows=[r for r in rows if r["sentence"]])
+        return render("journey_map/found.html", rows=self.marked)
 
     def touchpoint_data(self) -> tuple[str, pl.DataFrame]:
         """Return the data behind the map."""
@@ -280,9 +312,12 @@ class JourneyMap(View):
         """Write what is known of a touchpoint."""
         rows = [row for row in self.result.table.to_dicts() if _place(row) == place]
         row = rows[0] if rows else None
-        told = touchpoint_details(row, moves=next_moves(self.moves, row)) if row else ""
+        told = ""
+        if row:
+            told = touchpoint_details(row, moves=next_moves(self.moves, row), found=self.found_at)
         hint = words.HINT if place is None else words.NO_CONTACTS
-        return render("journey_map/opened.html", row=row, details=told, hint=hint)
+        rows = self.marked if place is None else []
+        return render("journey_map/opened.html", row=row, details=told, hint=hint, rows=rows)
 
 
 def _end(row: Mapping[str, Any], end: str) -> Place:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -89,8 +88,6 @@ class Perceived(View):
         Words(name="table", write=lambda view: view.by_touchpoint()),
         Words(name="dips", write=lambda view: view.dip_list()),
     )
-
-    styles = (Path(__file__).parent / "style.css",)
 
     @property
     def scales(self) -> list[str]:

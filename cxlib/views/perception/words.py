@@ -34,7 +34,7 @@ UNTIL = "Data to {until}."
 
 DIPS_HEADING = "Where ratings break"
 DIPS_NONE = "No handoff is rated clearly lower than it should be: there is no finding of this kind."
-DIPS_OWNER = "owner: {owner}"
+DIPS_OWNER = "Owner: {owner}"
 
 TABLE_HEADING = "Touchpoint by touchpoint"
 TABLE = "In the order of the journey map; 95 % intervals in brackets."

@@ -18,7 +18,6 @@ __all__ = [
     "ALL",
     "Filter",
     "Option",
-    "choice_filter",
     "follow",
     "names",
     "period",
@@ -26,7 +25,6 @@ __all__ = [
     "period_label",
     "period_options",
     "segment",
-    "segment_filter",
     "segment_options",
     "select",
 ]
@@ -124,10 +122,8 @@ class Filter:
             slider.add_class(self.css)
             follow(view.state, self.trait, slider)
             return slider
-        first = [] if self.every is None else [(self.every, ALL)]
-        made = select(self.label, [*first, *options], css=self.css)
-        if len(options) < 2 and self.narrows and self.trait != "segment":
-            made.layout.display = "none"
+        hides = self.narrows and self.trait != "segment"
+        made = select(self.label, options, every=self.every, css=self.css, hides=hides)
         follow(view.state, self.trait, made)
         return made
 
@@ -225,26 +221,26 @@ def period_label(start: date, unit: str) -> str:
 # ---- widgets -------------------------------------------------------------------------------------
 
 
-def select(label: str, options: Sequence[tuple[str, object]], *, css: str = "") -> widgets.Dropdown:
-    """Make a dropdown that stands below its label."""
+def select(
+    label: str,
+    options: Sequence[tuple[str, object]],
+    *,
+    every: str | None = None,
+    css: str = "",
+    hides: bool = False,
+) -> widgets.Dropdown:
+    """Make a dropdown that stands below its label.
+
+    With `every` its first option is `ALL`, called so; with `hides` it is not shown where there is
+    nothing to choose.
+    """
+    first = [] if every is None else [(every, ALL)]
     dropdown = widgets.Dropdown(
-        options=list(options), description=label, style={"description_width": "initial"}
+        options=[*first, *options], description=label, style={"description_width": "initial"}
     )
     if css:
         dropdown.add_class(css)
-    return dropdown
-
-
-def segment_filter(segments: Sequence[tuple[str, str]]) -> widgets.Dropdown:
-    """Choose a segment: its value is ``(dimension, value)``, or `ALL`."""
-    options = [(option.label, option.value) for option in segment_options(segments)]
-    return select(words.CUSTOMERS, [(words.ALL_CUSTOMERS, ALL), *options], css="cx-segment")
-
-
-def choice_filter(label: str, every: str, known: Sequence[str], *, css: str) -> widgets.Dropdown:
-    """Choose one of these names, or `ALL`; hidden where there is nothing to choose."""
-    dropdown = select(label, [(every, ALL), *((name, name) for name in known)], css=css)
-    if len(known) < 2:
+    if hides and len(options) < 2:
         dropdown.layout.display = "none"
     return dropdown
 

@@ -26,6 +26,7 @@ _WRITERS = (
     "points",
     "day",
     "decimal",
+    "sentence_case",
 )
 
 

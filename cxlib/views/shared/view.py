@@ -5,6 +5,7 @@ paint.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from cxlib.views.shared import words
 from cxlib.views.shared.address import LinkedState, Parameter
 from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import Filter, Option
+from cxlib.views.shared.links import Way, beside
 from cxlib.views.shared.origin import Origin
 from cxlib.views.shared.parts import Figure, Painted, Part
 from cxlib.views.shared.style import page_style
@@ -79,6 +81,8 @@ class View:
         What can be chosen, and what stands below the answer, from top to bottom.
     styles
         Style sheets of its own, on top of the one all views share.
+    way
+        Leads to another view, see `cxlib.views.shared.links`.
     state
         What is chosen; set a trait and the page follows.
     widget
@@ -102,6 +106,9 @@ class View:
         self._below: dict[int, object] = {}
         self._made: list[_Made] = []
         self._within: tuple[Part, ...] = ()
+        # In a notebook, and in a file of its own, there is no page beside this one.
+        served = not live or "VOILA_BASE_URL" in os.environ
+        self.way: Way = beside if served else lambda view, chosen: ""
         traits = {f.trait: traitlets.Any(self._at_first(f)) for f in self.filters}
         self.state = type("State", (traitlets.HasTraits,), traits)()
         self.settle()

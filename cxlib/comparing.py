@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,10 @@ from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.numbers import decimal, plural
 from cxlib.results import Result, result
 from cxlib.store import Workspace
+from cxlib.store.selection import Selection
 from cxlib.where import Where
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "side_by_side"]
 
 ALL = "all together"
 """What the row is called that holds the whole part."""
@@ -55,8 +57,8 @@ class Comparison(Result):
         The two parts.
     """
 
-    first_where: Where | None
-    second_where: Where | None
+    first_where: Where | Selection | None
+    second_where: Where | Selection | None
 
     title = "Side by side"
 
@@ -150,6 +152,11 @@ def compare(
     if first == second:
         raise InputError(f"both parts are {first or 'the whole log'}: there is nothing to compare")
     one, two = (measure(workspace, where=where, **options) for where in (first, second))
+    return replace(side_by_side(one, two), first_where=first, second_where=second)
+
+
+def side_by_side(one: Result, two: Result) -> Comparison:
+    """Put two answers of one measure side by side, row by row; see `compare`."""
     keys = [n for n, c in one.columns.items() if type(c) is Label and n in one.table.columns]
     tables = [_with_whole(found, keys) for found in (one, two)]
     both = tables[0].join(
@@ -177,8 +184,8 @@ def compare(
     known = pl.any_horizontal(pl.col("first", "second").is_not_null())
     return Comparison(
         table=_with_difference(order.filter(known)),
-        first_where=first,
-        second_where=second,
+        first_where=one.where,
+        second_where=two.where,
         observed_until=one.observed_until,
     )
 

@@ -1,0 +1,68 @@
+"""How often who answers is noticed, where it matters and where it does not: `answering.md`.
+
+Customers meet up to four touchpoints. A mood that is theirs and chance make the rating of each; who
+is less pleased leaves sooner and waits longer. A quarter answers: by chance, or the more often the
+more pleased (log odds of 0.2 or 0.3 a point of eleven). Run: ``python benchmarks/answering.py``
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import brentq
+
+from cxlib.statistics.nonresponse import Tilt, tilt_of_answers
+
+ANSWERS = (20, 50, 100, 250, 500, 1_000, 2_000)
+SLOPES = (0.0, 0.2, 0.3)
+RESPONSE = 0.25
+
+
+def survey(seed: int, answers: int, slope: float) -> tuple[Tilt | None, float, float]:
+    """One survey: what is told of it, everybody's mean, and the mean of the answers."""
+    rng = np.random.default_rng([seed, answers, int(10 * slope)])
+    people = round(answers / RESPONSE / 2.6)
+    mood = rng.normal(size=people)
+    shown = np.clip(np.round(7 + 1.3 * mood[:, None] + 1.6 * rng.normal(size=(people, 4))), 0, 10)
+    goes_on = rng.random((people, 4)) < 0.5 + 0.04 * shown
+    there = np.column_stack([np.ones(people, bool), goes_on[:, :3].cumprod(axis=1).astype(bool)])
+    who, place = np.nonzero(there)
+    y, left = shown[there], ~goes_on[there]
+    wait = np.where(left, 0.0, np.log1p(rng.lognormal(3.5 - 0.2 * y, 0.7)))
+
+    def chances(constant: float) -> np.ndarray:
+        return 1 / (1 + np.exp(-constant - slope * (y - 7)))
+
+    constant = brentq(lambda a: chances(a).mean() - RESPONSE, -20, 20)
+    answered = rng.random(len(y)) < chances(constant)
+    off = np.where(answered, y - y[answered].mean(), 0.0)
+    others = np.bincount(who, off)[who] - off
+    count = np.bincount(who, answered)[who] - answered
+    known = np.column_stack([left, wait, others / (count + 1)]).astype(float)
+    score = np.where(answered, y, np.nan)
+    told = tilt_of_answers(known, place, answered, score, who, who % 32)
+    return told, float(y.mean()), float(y[answered].mean())
+
+
+def main() -> None:
+    """Print the table."""
+    print("| answers | answers too high by | can be told | flagged | mean held | noticed from |")
+    print("|---|---|---|---|---|---|")
+    for n in ANSWERS:
+        for slope in SLOPES:
+            runs = [survey(seed, n, slope) for seed in range(200 if n <= 500 else 100)]
+            told = [(t, truth) for t, truth, _ in runs if t is not None]
+            off = np.mean([plain - truth for _, truth, plain in runs])
+            flagged = sum(t.depends for t, _ in told) / len(runs)
+            held = np.mean([t.mean_low <= truth <= t.mean_high for t, truth in told])
+            seen = np.median([t.seen_from for t, _ in told])
+            print(
+                f"| {n:,} | {off:.2f} | {len(told) / len(runs):.0%} | {flagged:.1%} | "
+                f"{held:.0%} | {seen:.2f} |"
+                if told
+                else f"| {n:,} | {off:.2f} | 0 % | 0 % | – | – |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""What is written on the journey map: names below circles, and marks where they cover nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cxlib.figures.map_layout import (
+    CHARACTER_PX,
+    LINE_PX,
+    NARROWEST_COLUMN_PX,
+    MapLayout,
+    Place,
+    ribbon,
+)
+from cxlib.figures.theme import Theme
+from cxlib.markup import plotly_text
+
+__all__ = ["Circle", "Mark", "Trace", "mark_labels", "name_labels", "place_key", "place_of"]
+
+Trace = dict[str, Any]
+
+_MARK_CHARACTER_PX = 8.2  # of 12 px bold
+_ALONG = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82)
+"""Where along a band its mark may stand, the best first."""
+
+_ABOVE = 14.0
+"""Of a mark above the middle of its band, pixels."""
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels of the narrowest page that shows the map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """A touchpoint: `customers` gives the area, `value` in [0, 1] the colour (None: not known)."""
+
+    place: Place
+    customers: float | None
+    value: float | None
+    note: str
+    hover: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something on the map to point at: a touchpoint, or with `target` the move between two.
+
+    Parameters
+    ----------
+    label
+        Short text beside it; nothing is marked by colour alone. Where it has no room, what stands
+        before its first `` · `` (a number) is written.
+    finding
+        Whether it is a finding, which is drawn in the colour kept for findings.
+    """
+
+    place: Place
+    label: str
+    target: Place | None = None
+    finding: bool = False
+
+
+def place_key(place: Place) -> str:
+    """Return the text that stands for a place in a figure's ``customdata``."""
+    return "\x1f".join((place.touchpoint, place.channel, place.stage))
+
+
+def place_of(key: str) -> Place:
+    """Return the place that `place_key` wrote."""
+    touchpoint, channel, stage = key.split("\x1f")
+    return Place(touchpoint, channel, stage)
+
+
+def name_labels(circles: Sequence[Circle], layout: MapLayout, theme: Theme) -> Trace:
+    """Names below the circles: always the same distance from the row, so that they line up."""
+    drop = layout.largest_circle / 2 + 1
+    return {
+        "type": "scatter",
+        "name": "labels",
+        "x": [layout.spots[c.place][0] for c in circles],
+        "y": [layout.spots[c.place][1] + drop for c in circles],
+        "text": [_label(layout.labels[c.place], c.note, theme) for c in circles],
+        "mode": "text",
+        "textposition": "bottom center",
+        "textfont": {
+            "size": 12,
+            "color": [theme.muted if c.customers is None else theme.ink for c in circles],
+            "shadow": _halo(theme),
+        },
+        "customdata": [place_key(c.place) for c in circles],
+        "hoverinfo": "skip",
+    }
+
+
+def mark_labels(
+    circles: Sequence[Circle],
+    sizes: Mapping[Place, float],
+    layout: MapLayout,
+    theme: Theme,
+    marks: Sequence[Mark],
+) -> Trace:
+    """Write each mark where it covers no name, no circle and no other mark, and is not cut off."""
+    taken = [box for c in circles for box in _boxes(c, sizes[c.place], layout)]
+    page = (0.0, 0.0, len(layout.stages) * _column(layout), layout.height)
+    placed = []
+    for mark in marks:
+        if mark.place not in sizes or (mark.target is not None and mark.target not in layout.spots):
+            continue
+        texts = dict.fromkeys((mark.label, mark.label.split(" · ")[0]))
+        ways = [way for text in texts for way in _ways(text, mark, sizes, layout)]
+        best = next((w for w in ways if _free(w[-1], taken, page)), ways[-1])
+        taken.append(best[-1])
+        placed.append((*best, theme.finding if mark.finding else theme.ink))
+    return {
+        "type": "scatter",
+        "name": "marks",
+        "x": [x for x, *_ in placed],
+        "y": [y for _, y, *_ in placed],
+        "text": [text for _, _, text, *_ in placed],
+        "mode": "text",
+        "textposition": [position for *_, position, _, _ in placed],
+        "textfont": {
+            "size": 12,
+            "color": [colour for *_, colour in placed],
+            "shadow": _halo(theme),
+        },
+        "hoverinfo": "skip",
+    }
+
+
+def _ways(
+    text: str, mark: Mark, sizes: Mapping[Place, float], layout: MapLayout
+) -> Iterator[tuple[float, float, str, str, Box]]:
+    """Where a mark could stand: x, y, text and position for plotly, and the room it takes."""
+    width, bold = len(text) * _MARK_CHARACTER_PX, f"<b>{plotly_text(text)}</b>"
+    column = _column(layout)
+    x, y = layout.spots[mark.place]
+    if mark.target is not None:
+        for part in _ALONG:
+            _, _, (at, height, _) = ribbon((x, y), layout.spots[mark.target], 1, at=part)
+            height -= _ABOVE
+            yield at, height, bold, "middle center", _around(at * column, height, width)
+        return
+    # Beside the circle, clear of its ring.
+    blanks = 2 + round(sizes[mark.place] / 8)
+    space, away = "\N{NO-BREAK SPACE}" * blanks, blanks * 4 + width / 2
+    yield x, y, space + bold, "middle right", _around(x * column + away, y, width)
+    yield x, y, bold + space, "middle left", _around(x * column - away, y, width)
+    above = y - sizes[mark.place] / 2 - 12
+    yield x, above, bold, "middle center", _around(x * column, above, width)
+
+
+def _boxes(circle: Circle, size: float, layout: MapLayout) -> Iterator[Box]:
+    """The room that a circle and its name take."""
+    x, y = layout.spots[circle.place]
+    x *= _column(layout)
+    yield (x - size / 2, y - size / 2, x + size / 2, y + size / 2)
+    lines = [*layout.labels[circle.place]]
+    lines[-1] += f"  {circle.note}"
+    top = y + layout.largest_circle / 2 + 1
+    for number, line in enumerate(lines):
+        middle = top + (number + 0.5) * LINE_PX
+        yield _around(x, middle, len(line) * CHARACTER_PX)
+
+
+def _around(x: float, y: float, width: float) -> Box:
+    return (x - width / 2, y - LINE_PX / 2, x + width / 2, y + LINE_PX / 2)
+
+
+def _free(box: Box, taken: Sequence[Box], page: Box) -> bool:
+    left, top, right, bottom = box
+    inside = left >= page[0] and right <= page[2] and top >= page[1] and bottom <= page[3]
+    return inside and not any(
+        left < to and right > start and top < under and bottom > over
+        for start, over, to, under in taken
+    )
+
+
+def _column(layout: MapLayout) -> float:
+    return NARROWEST_COLUMN_PX * 4 / max(len(layout.stages), 4)
+
+
+def _label(lines: Sequence[str], note: str, theme: Theme) -> str:
+    name = "<br>".join(plotly_text(line) for line in lines)
+    if not note:
+        return name
+    gap = "" if name.endswith("<br>") else "  "
+    return f"{name}{gap}<span style='color:{theme.muted}'>{note}</span>"
+
+
+def _halo(theme: Theme) -> str:
+    """Moves may run behind a name; a halo in the paper's colour keeps it readable."""
+    return ", ".join([f"0 0 2px {theme.paper}"] * 4 + [f"0 0 4px {theme.paper}"] * 3)

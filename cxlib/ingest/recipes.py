@@ -1,0 +1,315 @@
+"""Which recipe of a map makes contacts of unknown files: `join`, `one_per`, `unpivot`.
+
+`relate_tables` says how several files belong together, `find_shape` what one row of them is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from cxlib.ingest.evidence import Column, profile, varying, words, words_of
+from cxlib.ingest.instants import guess_time_format, read_instants
+from cxlib.ingest.roles import (
+    is_step_time,
+    names_contacts,
+    rank_customers,
+    rank_touchpoints,
+    rates,
+)
+from cxlib.ingest.shapes import is_true
+from cxlib.ingest.sources import Source
+from cxlib.map_model import Join, Unpivot
+
+__all__ = ["Related", "Shape", "Table", "find_shape", "relate_tables"]
+
+OVERLAP = 0.5
+"""Least share of the values of a column that a table must know to be joined by it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A file, or several of the same columns, as rows of text."""
+
+    sources: tuple[Source, ...]
+    rows: pl.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The name of its first file."""
+        return self.sources[0].path.name
+
+
+@dataclass(slots=True)
+class Related:
+    """What was found.
+
+    Parameters
+    ----------
+    rows, name
+        The rows of the log, with the columns of tables of attributes, and the name of its first
+        file.
+    join
+        Those tables.
+    names
+        Columns that go by several names, the usual one first.
+    ratings, ratings_join, ratings_rows
+        The file of survey answers, how its customer is found, and its rows so joined; None: none.
+    said
+        What was done, in words.
+    """
+
+    rows: pl.DataFrame
+    name: str
+    join: list[Join] = field(default_factory=list)
+    names: list[tuple[str, ...]] = field(default_factory=list)
+    ratings: Table | None = None
+    ratings_join: list[Join] = field(default_factory=list)
+    ratings_rows: pl.DataFrame | None = None
+    said: list[str] = field(default_factory=list)
+
+
+Head = tuple[Source, pl.DataFrame]
+
+
+def relate_tables(heads: list[Head]) -> Related:
+    """Find out how the files of a log belong together.
+
+    Files of the same columns are one log, also where a column was renamed. Of files with different
+    columns those with a row for each value of a column that the log has are tables of attributes,
+    and one with marks, times and a key of the log is a table of ratings.
+    """
+    groups: list[list[Head]] = []
+    for head in heads:
+        alike = next((g for g in groups if _is_alike(g[0][1], head[1])), None)
+        if alike is None:
+            groups.append([head])
+        else:
+            alike.append(head)
+    tables, names = [], []
+    for group in groups:
+        renamed = _renamed(group)
+        names += renamed
+        usual = {other: first for first, *others in renamed for other in others}
+        parts = []
+        for _, rows in group:
+            called: dict[str, list[str]] = {}
+            for column in rows.columns:
+                called.setdefault(usual.get(column, column), []).append(column)
+            merged = {n: sorted(cs, key=lambda c, n=n: c != n) for n, cs in called.items()}  # type: ignore[misc]
+            parts.append(rows.select(pl.coalesce(cs).alias(n) for n, cs in merged.items()))
+        tables.append(Table(tuple(s for s, _ in group), pl.concat(parts, how="diagonal")))
+    said = [
+        f"{' and '.join(map(repr, found))} are one column that was renamed between files"
+        for found in names
+    ]
+    if len(tables) == 1:
+        return Related(tables[0].rows, tables[0].name, names=names, said=said)
+    return _join(tables, names, said)
+
+
+def _is_alike(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    """Whether two files are parts of one log: most of their columns are the same."""
+    shared = set(one.columns) & set(other.columns)
+    fewer, more = sorted((one.width, other.width))
+    if len(shared) >= 0.6 * more:
+        return True
+    # a table for each step: the customer, and a column that says the step in every row
+    rest = [rows.drop(shared) for rows in (one, other)]
+    constant = all(r.width == 1 and r.to_series().n_unique() == 1 for r in rest)
+    return constant and fewer == 2 and bool(shared)
+
+
+def _renamed(group: list[Head]) -> list[tuple[str, ...]]:
+    """Return the names of columns that go by several in the files of a group."""
+    everywhere = set.intersection(*(set(rows.columns) for _, rows in group))
+    odd = list(dict.fromkeys(c for _, rows in group for c in rows.columns if c not in everywhere))
+    found: dict[str, list[str]] = {}
+    for column in odd:
+        found.setdefault("".join(words_of(column)), []).append(column)
+    names = [tuple(columns) for columns in found.values() if len(columns) > 1]
+    of = {c: [r for _, r in group if c in r.columns] for c in odd if not any(c in n for n in names)}
+    constant = [c for c, frames in of.items() if all(r[c].n_unique() == 1 for r in frames)]
+    if len(constant) > 1 and all(sum(c in r.columns for c in constant) == 1 for _, r in group):
+        names.append(tuple(sorted(constant, key=lambda c: -max(r.height for r in of[c]))))
+    return names
+
+
+def _join(tables: list[Table], names: list[tuple[str, ...]], said: list[str]) -> Related:
+    columns = {t.name: profile(t.rows) for t in tables}
+    answers = [t for t in tables if _is_ratings(columns[t.name])]
+    others = [t for t in tables if t not in answers]
+    if not others:
+        others, answers = answers, []
+    log = max(others, key=lambda t: _log_score(t, columns[t.name]))
+    found = Related(log.rows, log.name, names=names, said=said)
+    found.join, found.rows = _attributes(log.rows, [t for t in others if t is not log], found.said)
+    joined = {log.name, *(join.table for join in found.join)}
+    found.said += [
+        f"{table.name} has no column with one row for each value of the log's: it is not used; "
+        "leave it out, or say how it belongs under `join`"
+        for table in others
+        if table.name not in joined
+    ]
+    if answers:
+        found.ratings, found.ratings_rows = answers[0], answers[0].rows
+        customer = {c.name for _, c in rank_customers(profile(found.rows))[:1]}
+        if not customer & set(answers[0].rows.columns):
+            rest = [t for t in tables if t is not answers[0]]
+            found.ratings_join, found.ratings_rows = _attributes(answers[0].rows, rest, [])
+    return found
+
+
+def _is_ratings(columns: Mapping[str, Column]) -> bool:
+    return (
+        len(columns) <= 12
+        and any(rates(c) for c in columns.values())
+        and sum(c.kind == "time" for c in columns.values()) <= 3
+        and not any("event" in c.words or "activity" in c.words for c in columns.values())
+    )
+
+
+def _log_score(table: Table, columns: Mapping[str, Column]) -> float:
+    """More times, more tables of the same columns, more rows: the log."""
+    times = sum(c.kind == "time" for c in columns.values())
+    speaking = {"event", "activity", "action", "step"}
+    spoken = sum(bool(speaking & set(c.words)) for c in columns.values())
+    return 2.0 * times + 4.0 * spoken + 5.0 * (len(table.sources) > 1) + table.rows.height / 10**9
+
+
+def _attributes(
+    rows: pl.DataFrame, tables: list[Table], said: list[str]
+) -> tuple[list[Join], pl.DataFrame]:
+    """Join the tables that have one row for each value of a column of the rows, again and again."""
+    joins: list[Join] = []
+    left = list(tables)
+    while hit := next(((t, k) for t in left if (k := _key(rows, t.rows)) is not None), None):
+        table, key = hit
+        left.remove(table)
+        fresh = [c for c in table.rows.columns if c == key or c not in rows.columns]
+        added = table.rows.select(fresh).drop_nulls(key).unique(key)
+        rows = rows.join(added, on=key, how="left", maintain_order="left")
+        joins.append(Join(table.name, {key: key}))
+        said.append(f"{table.name} has one row for each {key!r}: its columns are joined")
+    return joins, rows
+
+
+def _key(rows: pl.DataFrame, table: pl.DataFrame) -> str | None:
+    """Return the column of both that is a key of the table and known to it, if there is one."""
+    for column in (c for c in table.columns if c in rows.columns):
+        values, asked = table[column].drop_nulls(), rows[column].drop_nulls().unique()
+        if not len(values) or not len(asked) or values.n_unique() < len(values):
+            continue
+        if asked.is_in(values.implode()).mean() >= OVERLAP:  # type: ignore[operator]
+            return column
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What one row of a log is; both None: a contact."""
+
+    unpivot: Unpivot | None = None
+    one_per: str | None = None
+    why_unpivot: str = ""
+    why_one_per: str = ""
+
+
+def find_shape(
+    rows: pl.DataFrame,
+    columns: Mapping[str, Column],
+    customer: str,
+    varies: Mapping[str, float],
+) -> Shape:
+    """Say what one row of a log is.
+
+    Parameters
+    ----------
+    rows
+        Raw rows, every column as text.
+    columns
+        What `profile` says of them.
+    customer
+        The column of the customer.
+    varies
+        What `vary_labels` says of the columns.
+    """
+    ranked = rank_touchpoints(columns, varies)
+    score, best = ranked[0] if ranked else (0.0, None)
+    is_long = best is not None and score >= 2 and names_contacts(best)
+    if is_long and best is not None and names_contacts(best, alone=True):
+        return Shape()
+    times = [c for c in columns.values() if is_step_time(c)]
+    one_per, why_one_per = _order_lines(rows, columns, customer, times)
+    spoken = [c for c in times if set(c.words) - words("filler") - words("records")]
+    if len(times) >= 3 or (len(times) == len(spoken) == 2 and not is_long):
+        steps = _in_order(rows, {_step(c, times): c for c in times})
+        why = f"each row has {len(steps)} times, one for each step; no column names a contact"
+        later = [c.name for c in columns.values() if c.kind == "time" and c not in times]
+        why += f"; {', '.join(later)}: no step, but a plan or a record" if later else ""
+        return Shape(Unpivot(times=steps), one_per, why, why_one_per)
+    flags = _funnel(rows, columns, customer) if times and not is_long else {}
+    if flags:
+        why = f"each row has {len(flags)} flags, each true only where the one before it is"
+        return Shape(Unpivot(flags=flags), one_per, why, why_one_per)
+    return Shape(None, one_per if not is_long else None, "", why_one_per)
+
+
+def _step(column: Column, times: list[Column]) -> str:
+    """Name a step by what its column is called and the others are not."""
+    shared = set.intersection(*(set(c.words) for c in times)) if len(times) > 1 else set()
+    return " ".join(w for w in column.words if w not in words("filler") | shared) or column.name
+
+
+def _in_order(rows: pl.DataFrame, steps: Mapping[str, Column]) -> dict[str, str]:
+    """Return the columns by step, in the order in which the steps are taken."""
+    head, read = rows.head(20_000), {}
+    for step, column in steps.items():
+        texts = head[column.name]
+        guessed = guess_time_format(texts.drop_nulls().head(1000))
+        pattern = guessed[0] if guessed is not None else None
+        read[step] = read_instants(texts, where="", time_format=pattern, refuse=False).values
+    times, first = pl.DataFrame(read), pl.min_horizontal(*read)
+    after = times.select((pl.col(c) - first).dt.total_seconds().mean() for c in read).row(0)
+    order = sorted(zip(read, after, strict=True), key=lambda s: (s[1] is None, s[1] or 0.0))
+    return {step: steps[step].name for step, _ in order}
+
+
+def _funnel(rows: pl.DataFrame, columns: Mapping[str, Column], customer: str) -> dict[str, str]:
+    """Return flags of which each is set only where the one before it is: steps, not properties."""
+    flags = [c for c in columns.values() if c.kind == "flag"]
+    if columns[customer].each > 1.2 or len(flags) < 3:
+        return {}
+    is_set = rows.select(is_true(c.name).fill_null(False) for c in flags)
+    chain: list[Column] = []
+    for column in sorted(flags, key=lambda c: -int(is_set[c.name].sum())):
+        inside = is_set.filter(pl.col(column.name))[chain[-1].name] if chain else is_set.to_series()
+        if not chain or (len(inside) and inside.mean() >= 0.95):  # type: ignore[operator]
+            chain.append(column)
+    return {_step(c, chain): c.name for c in chain} if len(chain) >= 3 else {}
+
+
+def _order_lines(
+    rows: pl.DataFrame, columns: Mapping[str, Column], customer: str, times: list[Column]
+) -> tuple[str | None, str]:
+    """Return the column of which each value is one contact, where rows are lines of baskets."""
+    items = [c.name for c in columns.values() if set(c.words) & words("item") and c.distinct > 1]
+    if not items:
+        return None, ""
+    with_lines = any("lineitem" in c.words for c in columns.values())
+    baskets = words("basket") | ({"name"} if with_lines else set())
+    one = [customer, *(c.name for c in times)]
+    for column in columns.values():
+        if column.kind == "time" or not set(column.words) & baskets:
+            continue
+        if column.name in (customer, *items) or column.each < 1.1 or column.distinct < 5:
+            continue
+        if not column.sample.str.contains(r"\d").any():
+            continue
+        found = varying(rows, column.name, [*one, *items], unseen=0.0)
+        if all(found[c] < 0.02 for c in one) and any(found[c] > 0.3 for c in items):
+            counted = f"{column.filled:,} lines are {column.distinct:,} baskets"
+            return column.name, f"{counted}, each of one customer at one time"
+    return None, ""
