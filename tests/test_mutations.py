@@ -1,4 +1,4 @@
-"""Faults that the tests must notice: each is put into a copy of the package, and its tests must fail.
+"""Faults that the tests must notice: each is put into a copy of the package, and tests must fail.
 
 A test that no fault can make fail says nothing. These are the faults that would mislead and that
 no type and no crash gives away: a comparison that is off by one, a guard that is left out.
