@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from cxlib.store import Workspace
     from cxlib.summary import Selection
 
-Q_LIMIT = 0.05
+Q_LIMIT = 0.02
 """Largest q value of a finding."""
 
 MIN_CUSTOMERS = 100
