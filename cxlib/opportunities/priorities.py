@@ -148,7 +148,7 @@ def say_gain(row: Mapping[str, Any], of: str = "gain") -> str | None:
     Examples
     --------
     >>> say_gain({"gain": 84.0, "gain_low": 47.2, "gain_high": 120.0, "gain_unit": "conversions"})
-    '84 (47–120) conversions'
+    '84 (47.2–120) conversions'
     """
     gain, low, high = (row[name] for name in (of, f"{of}_low", f"{of}_high"))
     if low is None or row["gain_unit"] is None:
