@@ -15,8 +15,8 @@ What breaks   found = cx.find_breaks(ws); cx.watch(ws, since="2025-07-01")
               cx.describe_signals(ws); cx.check(ws): is it silent without a fault?
 What comes    cx.predict_breaks(ws): handoffs and customers under way, held against the past
 What to do    cx.list_priorities(ws); cx.measure_plan(ws): what became of the plan
-              cx.what_if(ws, [cx.Change(...)]); cx.find_expansions(ws); cx.read_experiment(…)
-              cx.find_personas(ws); cx.next_best(ws): whom to offer what next
+              cx.what_if(ws, [cx.Change(...), cx.mend_to_expected(ws, "page", "basket")])
+              cx.find_expansions(ws), read_experiment; cx.find_personas(ws); cx.next_best(ws)
 Show it       cx.plot(result); cx.explain(result); cx.save(figure, "slide.png", size="slide")
               cx.explore(ws, measure=cx.measure_paths): the same with a row of filters
               every result: .table, .write_csv(path), .only(stage=cx.find_stages(ws, "sale"))
@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from cxlib.opportunities.priorities import list_priorities as list_priorities
     from cxlib.opportunities.what_if import Change as Change
     from cxlib.opportunities.what_if import estimate_what_if as what_if
+    from cxlib.opportunities.what_if import mend_to_expected as mend_to_expected
     from cxlib.prediction.predict import predict_breaks as predict_breaks
     from cxlib.store import Workspace as Workspace
     from cxlib.where import Where as Where
