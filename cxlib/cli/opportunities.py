@@ -9,16 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cxlib.cli.selecting import (
-    Asked,
-    Channel,
-    Json,
-    Period,
-    Segment,
-    WorkspaceFolder,
-    about_a_part,
-    open_part,
-)
+from cxlib.cli.selecting import Asked, Json, WorkspaceFolder, about_a_part
 from cxlib.cli.terminal import (
     as_records,
     print_file,
@@ -51,26 +42,24 @@ def _duration(text: str | None, option: str) -> timedelta | None:
         raise InputError(f"{option}: {error}") from None
 
 
+@about_a_part
 def print_attribution(
-    workspace: WorkspaceFolder,
+    asked: Asked,
+    *,
     by: Annotated[str, typer.Option(help="channel or touchpoint.")] = "channel",
     horizon: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="From a journey's first contact, such as 30d."),
     ] = None,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print which share of the conversions each channel gets, beside its exposure and chance."""
     from cxlib.measures.attribution import measure_attribution
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
+    opened, where = asked.workspace, asked.where
     options: dict[str, Any] = {"by": by, "horizon": _duration(horizon, "--horizon")}
     with working("Leaving outcomes to chance"):
         found = measure_attribution(opened, where=where, **options)
-    if as_json:
+    if asked.as_json:
         print_json(as_records(found.table.rename({"group": by})))
         return
     rows = found.table.partition_by("group", maintain_order=True)
@@ -179,8 +168,9 @@ def print_what_if(
     )
 
 
+@about_a_part
 def print_plan(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     cjml: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A plan drawn in CJML 2, not the map's.")
@@ -188,16 +178,12 @@ def print_plan(
     deadline: Annotated[
         str | None, typer.Option(metavar="TIME", help="Of --cjml, where the map gives none.")
     ] = None,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print what became of every planned handoff: kept, detoured, late, out of order, missing."""
     from cxlib.opportunities.cjml import read_cjml
     from cxlib.opportunities.plan import measure_plan
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
+    opened, where = asked.workspace, asked.where
     if deadline is not None and cjml is None:
         raise InputError("--deadline goes with --cjml; the map gives its own handoffs theirs")
     plan, notes = None, []
@@ -206,18 +192,12 @@ def print_plan(
         plan = read.handoffs
         notes = [f"not in the journey map, and left out: {name}" for name in read.left_out]
     found = measure_plan(opened, where=where, plan=plan)
-    if as_json:
-        print_json(as_records(found.table))
-        return
-    print_written(
-        found.columns.written(found.table),
-        title=f"{opened.journey_map.name}: the plan against what happened",
-        note=[*found.sentences(), *notes],
-    )
+    asked.show(found, "the plan against what happened", note=[*found.sentences(), *notes])
 
 
+@about_a_part
 def print_expansion(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     experiment: Annotated[
         str | None,
@@ -226,16 +206,12 @@ def print_expansion(
             help="Read an experiment whose assigned group is a segment, instead.",
         ),
     ] = None,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print rare ways that go with better outcomes, each with the experiment that would tell."""
     from cxlib.opportunities.expansion import find_expansions
     from cxlib.opportunities.experiments import read_experiment
 
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
+    opened, where = asked.workspace, asked.where
     if experiment is not None:
         name, _, groups = experiment.partition(":")
         treated, _, control = (part.strip() for part in groups.partition("/"))
@@ -244,7 +220,7 @@ def print_expansion(
         if where is not None:
             raise InputError("--experiment is about everybody in both groups; leave filters out")
         read = read_experiment(opened, name.strip(), treated=treated, control=control)
-        if as_json:
+        if asked.as_json:
             named = ("segment", "difference", "low", "high", "p", "mismatch")
             told = {n: getattr(read, n) for n in named}
             print_json(told | {"groups": as_records(read.table)})
@@ -253,25 +229,15 @@ def print_expansion(
         print_written(read.columns.written(read.table), title=title, note=read.sentences())
         return
     found = find_expansions(opened, where=where)
-    if as_json:
-        print_json(as_records(found.table))
-        return
-    print_written(
-        found.columns.written(found.table),
-        title=f"{opened.journey_map.name}: ways that few take",
-        note=found.sentences(),
-    )
+    asked.show(found, "ways that few take", note=found.sentences())
 
 
+@about_a_part
 def print_priorities(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     format: Annotated[str, typer.Option(help="table, md, csv or json.")] = "table",
     owner: Annotated[str | None, typer.Option(help="Only what this owner answers for.")] = None,
-    segment: Segment = None,
-    channel: Channel = None,
-    period: Period = None,
-    as_json: Json = False,
 ) -> None:
     """Print what to do first: one backlog over all that was found, with gains and next steps."""
     from cxlib.opportunities.backtest import backtest_priorities
@@ -280,10 +246,10 @@ def print_priorities(
 
     if format not in (known := ("table", "md", "csv", "json")):
         raise InputError(f"--format {format!r} is none of {', '.join(known)}")
-    opened, where = open_part(workspace, segment=segment, channel=channel, period=period)
+    opened, where = asked.workspace, asked.where
     with working("Judging every handoff"):
         found = list_priorities(opened, where=where, owner=owner)
-    if as_json or format == "json":
+    if asked.as_json or format == "json":
         print_json(as_records(found.table))
     elif format == "csv":
         print_file(csv_text(found.table))
@@ -296,11 +262,7 @@ def print_priorities(
             "rank", "what", "owner", "customers_affected", "gain", "gain_low", "gain_high",
             "gain_unit", "status", "next_step",
         )  # fmt: skip
-        print_written(
-            found.columns.written(shown),
-            title=f"{opened.journey_map.name}: what to do first",
-            note=[*found.sentences()[:1], *held],
-        )
+        asked.show(found, "what to do first", shown=shown, note=[*found.sentences()[:1], *held])
 
 
 To = Annotated[Path | None, typer.Option(metavar="FILE", help="CSV with ids; stays with you.")]

@@ -20,15 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Asked",
-    "Channel",
     "Json",
-    "Period",
-    "Segment",
     "WorkspaceFolder",
     "about_a_part",
-    "open_part",
     "read_segment",
-    "read_selection",
     "read_steps",
 ]
 
@@ -54,7 +49,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What every question says: of which log, of which part of it, and for whom the answer is."""
+    """What every question says: of which log, of which part of it, and for whom the answer is.
+
+    ``where`` is None for the whole log. A segment, value or channel that is none is told of by the
+    measure that is asked.
+    """
 
     workspace: Workspace
     where: Selection | None
@@ -104,9 +103,15 @@ def _asked(
     period: Period = None,
     as_json: Json = False,
 ) -> Asked:
-    return Asked(
-        *open_part(workspace, segment=segment, channel=channel, period=period), as_json=as_json
-    )
+    from cxlib.store import Workspace
+    from cxlib.summary import Selection
+    from cxlib.where import read_period
+
+    opened = Workspace.open(workspace)
+    pair = None if segment is None else read_segment(segment)
+    span = None if period is None else read_period(opened.periods, period)
+    where = Selection(segment=pair, period=span, channel=channel)
+    return Asked(opened, None if where == Selection() else where, as_json)
 
 
 def about_a_part(command: Callable[..., None]) -> Callable[..., None]:
@@ -127,37 +132,6 @@ def about_a_part(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in taken}
     return run
-
-
-def open_part(
-    folder: Path, *, segment: str | None, channel: str | None, period: str | None
-) -> tuple[Workspace, Selection | None]:
-    """Open a workspace, and look up the part of it that the options name."""
-    from cxlib.store import Workspace
-
-    opened = Workspace.open(folder)
-    return opened, read_selection(opened, segment=segment, channel=channel, period=period)
-
-
-def read_selection(
-    workspace: Workspace, *, segment: str | None, channel: str | None, period: str | None
-) -> Selection | None:
-    """Return the part of the workspace that the options name; None for all of it.
-
-    Raises
-    ------
-    InputError
-        An option cannot be read, or names a time outside the log.
-    UnknownNameError
-        There is no such segment, value or channel; raised by the measure that is asked.
-    """
-    from cxlib.summary import Selection
-    from cxlib.where import read_period
-
-    pair = None if segment is None else read_segment(segment)
-    span = None if period is None else read_period(workspace.periods, period)
-    where = Selection(segment=pair, period=span, channel=channel)
-    return None if where == Selection() else where
 
 
 def read_segment(text: str) -> tuple[str, str]:
