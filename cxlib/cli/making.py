@@ -181,7 +181,7 @@ def _make(
         ingested = read_events(logs, asked, separator=separator, encoding=encoding, progress=tell)
         workspace = build_workspace(ingested, out, progress=tell, **tables)
         tell("counting journeys")
-        count_log(workspace, None if engine == "local" else run)
+        count_log(workspace, run)
     return IngestReport.from_dict(workspace.report).to_text()
 
 

@@ -99,7 +99,7 @@ def build(
         ratings = read_ratings(Path(ratings), journey_map)
     with open_engine(engine) as run:  # before anything is written: it may be missing
         workspace = build_workspace(log, folder, customers=customers, ratings=ratings)
-        count_log(workspace, None if engine == "local" else run)
+        count_log(workspace, run)
     return workspace
 
 

@@ -367,7 +367,7 @@ def _under_way(
 
 
 def _advised(workspace: Workspace, now: pl.DataFrame, advice: _Advice) -> pl.DataFrame:
-    """Customers under way with what is advised, by names, and who is held back."""
+    """Customers under way with what is advised, by names."""
     places = workspace.places.select(
         pl.col("place").cast(pl.Int64), "touchpoint", "channel", "stage"
     )

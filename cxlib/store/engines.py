@@ -55,7 +55,7 @@ def count_here(files: Sequence[Path], count: Count, *, at_once: int | None = Non
 
 
 @contextmanager
-def open_engine(name: str) -> Iterator[Run]:
+def open_engine(name: str) -> Iterator[Run | None]:
     """Start what counts, and stop what was started.
 
     Parameters
@@ -63,6 +63,11 @@ def open_engine(name: str) -> Iterator[Run]:
     name
         "local", or "spark": the session that runs already, else the cluster that the environment
         or ``spark-submit`` names, else Spark on the cores of this machine.
+
+    Yields
+    ------
+    Run or None
+        What counts; None of "local", where everything is counted when it is first asked for.
 
     Raises
     ------
@@ -74,7 +79,7 @@ def open_engine(name: str) -> Iterator[Run]:
     if name not in ENGINES:
         raise UnknownNameError("engine", name, ENGINES)
     if name == "local":
-        yield count_here
+        yield None
         return
     session, is_ours = _start()
     try:
