@@ -33,7 +33,6 @@ __all__ = [
     "follow_contacts",
     "longest",
     "look_back",
-    "next_in",
     "next_where",
     "open_waits",
     "visits",
@@ -266,19 +265,11 @@ def around(value: str | pl.Expr, steps: int, *, within: str = "journey") -> pl.E
     return pl.when(same).then(here.shift(-steps))
 
 
-def next_in(keys: list[str]) -> pl.Expr:
-    """Time to the next row with the same values in these columns; null without one."""
-    return pl.col("occurred_at").shift(-1).over(keys) - pl.col("occurred_at")
-
-
-def next_where(flag: pl.Expr, value: pl.Expr, *, back: bool = False) -> pl.Expr:
-    """Value at the customer's next row with `flag`, after this one; null without one.
-
-    ``back``: at the last one before this row instead.
-    """
-    step = 1 if back else -1
-    found = [pl.when(flag).then(v).shift(step) for v in (value, pl.col("customer"))]
-    here, who = (e.forward_fill() if back else e.backward_fill() for e in found)
+def next_where(flag: pl.Expr, value: pl.Expr) -> pl.Expr:
+    """Value at the customer's next row with `flag`, after this one; null without one."""
+    here, who = (
+        pl.when(flag).then(v).shift(-1).backward_fill() for v in (value, pl.col("customer"))
+    )
     return pl.when(who == pl.col("customer")).then(here)
 
 
