@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -147,10 +149,12 @@ def measure_path_tree(
     names, name_of = name_places(workspace.places, by)
     if start not in names:
         raise UnknownNameError(by, start, names)
-    walked, everybody = _walk_all(workspace, name_of, len(names), depth=depth, where=where)
-    here = walked.filter(pl.col("step_0") == names.index(start), pl.col("after") == forwards)
-    journeys = int(here["n"].sum())
-    named = _put_rare_together(here, len(names), depth=depth, most=most, least=_LEAST * journeys)
+    walked, everybody = _walk_all(
+        workspace, name_of, len(names), depth=depth, where=where, ways=(forwards,),
+        start=names.index(start),
+    )  # fmt: skip
+    journeys = int(walked["n"].sum())
+    named = _put_rare_together(walked, len(names), depth=depth, most=most, least=_LEAST * journeys)
     return PathTree(
         table=_branches(named, names, depth).select(PathTree.tables["table"].names),
         start=start,
@@ -241,8 +245,12 @@ def _walk_all(
     *,
     depth: int,
     where: Selection | None,
+    ways: Sequence[bool] = (True, False),
+    start: int | None = None,
 ) -> tuple[pl.DataFrame, int]:
     """Count the ways from every name (``after``) and to it, by bucket; and count all journeys.
+
+    With `start` those of this one name only; `ways` are forwards or backwards.
 
     ``step_0`` is the name, ``step_1`` what is next to it, and so on: a name, an end or beginning
     (from `names` on), or nothing.
@@ -252,8 +260,8 @@ def _walk_all(
     parts, everybody = [pl.DataFrame(schema=none)], 0
     for found in read_journeys(workspace, where=where):
         everybody += len(found.first)
-        for forwards in (True, False):
-            walked = pl.DataFrame(_walk(found, name_of, depth, forwards, names), steps)
+        for forwards in ways:
+            walked = pl.DataFrame(_walk(found, name_of, depth, forwards, names, start), steps)
             counted = walked.group_by(steps).agg(n=pl.len().cast(pl.Int64))
             parts.append(
                 counted.with_columns(bucket=pl.lit(found.bucket, pl.Int64), after=pl.lit(forwards))
@@ -262,7 +270,12 @@ def _walk_all(
 
 
 def _walk(
-    found: Journeys, name_of: NDArray[np.int64], depth: int, forwards: bool, first_end: int
+    found: Journeys,
+    name_of: NDArray[np.int64],
+    depth: int,
+    forwards: bool,
+    first_end: int,
+    start: int | None,
 ) -> NDArray[np.int64]:
     """The steps away from every name that a journey comes to, once each; nothing after an end."""
     codes, number = name_of[found.place], np.repeat(np.arange(len(found.first)), found.lengths)
@@ -271,6 +284,8 @@ def _walk(
     way = slice(None, None, 1 if forwards else -1)
     codes, number = codes[new][way], number[new][way]
     _, at = np.unique(number * first_end + codes, return_index=True)
+    if start is not None:
+        at = at[codes[at] == start]
     walks = np.full((len(at), depth + 1), _NOTHING)
     walks[:, 0] = codes[at]
     end = found.outcome[number[at]] if forwards else np.full(len(at), len(OUTCOMES))
