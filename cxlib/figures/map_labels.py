@@ -9,9 +9,9 @@ from typing import Any
 from cxlib.figures.map_layout import (
     CHARACTER_PX,
     LINE_PX,
-    NARROWEST_COLUMN_PX,
     MapLayout,
     Place,
+    column_px,
     ribbon,
 )
 from cxlib.figures.theme import Theme
@@ -103,7 +103,7 @@ def mark_labels(
 ) -> Trace:
     """Write each mark where it covers no name, no circle and no other mark, and is not cut off."""
     taken = [box for c in circles for box in _boxes(c, sizes[c.place], layout)]
-    page = (0.0, 0.0, len(layout.stages) * _column(layout), layout.height)
+    page = (0.0, 0.0, len(layout.stages) * column_px(len(layout.stages)), layout.height)
     placed = []
     for mark in marks:
         if mark.place not in sizes or (mark.target is not None and mark.target not in layout.spots):
@@ -135,7 +135,7 @@ def _ways(
 ) -> Iterator[tuple[float, float, str, str, Box]]:
     """Where a mark could stand: x, y, text and position for plotly, and the room it takes."""
     width, bold = len(text) * _MARK_CHARACTER_PX, f"<b>{plotly_text(text)}</b>"
-    column = _column(layout)
+    column = column_px(len(layout.stages))
     x, y = layout.spots[mark.place]
     if mark.target is not None:
         for part in _ALONG:
@@ -155,7 +155,7 @@ def _ways(
 def _boxes(circle: Circle, size: float, layout: MapLayout) -> Iterator[Box]:
     """The room that a circle and its name take."""
     x, y = layout.spots[circle.place]
-    x *= _column(layout)
+    x *= column_px(len(layout.stages))
     yield (x - size / 2, y - size / 2, x + size / 2, y + size / 2)
     lines = [*layout.labels[circle.place]]
     lines[-1] += f"  {circle.note}"
@@ -176,10 +176,6 @@ def _free(box: Box, taken: Sequence[Box], page: Box) -> bool:
         left < to and right > start and top < under and bottom > over
         for start, over, to, under in taken
     )
-
-
-def _column(layout: MapLayout) -> float:
-    return NARROWEST_COLUMN_PX * 4 / max(len(layout.stages), 4)
 
 
 def _label(lines: Sequence[str], note: str, theme: Theme) -> str:

@@ -112,7 +112,7 @@ def lay_out(
 
     rows = {c: max(len(v) for k, v in cells.items() if k[1] == c) for c in order}
     row = _row_height(sum(rows.values()))
-    limit = int(NARROWEST_COLUMN_PX * 4 / max(len(columns), 4) / CHARACTER_PX)
+    limit = int(column_px(len(columns)) / CHARACTER_PX)
     labels = {p: _label(p.touchpoint, limit) for cell in cells.values() for p in cell}
     lanes, spots, top = [], {}, float(_HEADER_PX)
     for channel in order:
@@ -128,6 +128,11 @@ def lay_out(
                 spots[place] = (index + _sway(i, len(cell)), first + i * pitch + (row - 17) / 2)
         top = bottom
     return MapLayout(tuple(columns), tuple(lanes), spots, labels, left_out, row, top)
+
+
+def column_px(stages: int) -> float:
+    """Width of a column on the narrowest page that shows the map, pixels."""
+    return NARROWEST_COLUMN_PX * 4 / max(stages, 4)
 
 
 def _label(name: str, limit: int) -> tuple[str, ...]:
