@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import urllib.error
 import urllib.request
 import venv
 from pathlib import Path
@@ -86,13 +87,16 @@ def answers(cx, folder, *arguments, address):
         for _ in range(600):
             found = re.search(address, log.read_text())
             if found:
-                break
+                try:
+                    with urllib.request.urlopen(found[0], timeout=60) as page:
+                        return page.read().decode()
+                except urllib.error.URLError as error:
+                    # an address may be printed a moment before anybody listens there
+                    if not isinstance(error.reason, ConnectionRefusedError):
+                        raise
             assert server.poll() is None, log.read_text()
             time.sleep(0.2)
-        else:
-            raise AssertionError(log.read_text())
-        with urllib.request.urlopen(found[0], timeout=60) as page:
-            return page.read().decode()
+        raise AssertionError(log.read_text())
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
