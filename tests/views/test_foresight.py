@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cxlib.figures.prediction import plot_prediction
+from cxlib.figures import plot_prediction
 from cxlib.prediction import Prediction
 from cxlib.publish import Snapshot
 from cxlib.views.fragmentation.foresight import _published, foresight_section

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.errors import WorkspaceError
+from cxlib.figures.canvas import lay_out
 from cxlib.figures.map_labels import Mark, place_of
 from cxlib.figures.map_layout import MapLayout, Place
-from cxlib.figures.theme import lay_out
 from cxlib.figures.touchpoints import (
     describe_touchpoints,
     map_positions,
@@ -80,7 +80,7 @@ class JourneyMap(View):
             label=words.TOUCHPOINT,
             every=words.NO_TOUCHPOINT,
             options=lambda view: [
-                Option(place_text(asdict(p)), f"{p.touchpoint} ({p.channel})", p)
+                Option(place_text(p._asdict()), f"{p.touchpoint} ({p.channel})", p)
                 for p in view.positions.spots
             ],
             unknown=words.UNKNOWN_TOUCHPOINT,

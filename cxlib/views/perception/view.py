@@ -9,13 +9,13 @@ import polars as pl
 from markupsafe import Markup
 
 from cxlib.errors import WorkspaceError
+from cxlib.figures.canvas import lay_out
 from cxlib.figures.experience import (
     describe_experience_curve,
     describe_spectrum,
     plot_experience_curve,
     plot_spectrum,
 )
-from cxlib.figures.theme import lay_out
 from cxlib.numbers import day, decimal, plural, rating, share
 from cxlib.signals import signal_named
 from cxlib.views.perception import words
