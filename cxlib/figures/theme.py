@@ -185,7 +185,7 @@ def stage_colours(stages: Sequence[str], theme: Theme) -> dict[str, str]:
     return colours | {UNMAPPED: theme.still_open}
 
 
-_STEPS = 200
+_STEPS = 300
 """Colours of a scale that are told apart: each has its twin in the dark theme."""
 
 
