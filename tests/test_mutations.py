@@ -94,10 +94,10 @@ FAULTS = (
     ),
     Fault(
         "the tail of small counts is taken for normal",
-        "grounds/cells.py",
-        "np.maximum(natural_p(z), tail)",
-        "natural_p(z)",
-        ("tests/fragmentation/test_expectation.py", "tests/fragmentation/test_findings.py"),
+        "grounds/groups.py",
+        "p = np.maximum(p, tail_of_counts(",
+        "p = np.maximum(p, 0 * tail_of_counts(",
+        ("tests/fragmentation/test_grounds.py",),
     ),
     Fault(
         "a handoff takes part in its own expectation",
@@ -140,4 +140,4 @@ def test_a_fault_is_noticed(fault: Fault, tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode == 1, run.stdout[-3000:] + run.stderr[-3000:]
-    assert "FAILED" in run.stdout
+    assert "FAILED" in run.stdout or "could tell on fewer" in run.stdout  # publishing refused it

@@ -251,3 +251,19 @@ def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: boo
         .drop("_g", "square")
         .rename({"_value": "value_variance"})
     )
+
+
+def tail_of_counts(count: Floats, n: Floats, share: Floats, others: Floats) -> Floats:
+    """Chance of at least `count` of n, where the share is that of so many others: beta-binomial."""
+    from scipy.special import betaln, gammaln
+
+    tail = np.ones(len(n))
+    for i in np.flatnonzero(count > n * share):
+        a, b = share[i] * others[i] + 1e-9, (1 - share[i]) * others[i] + 1e-9
+        first, k = count[i], np.arange(count[i], n[i])
+        choose = gammaln(n[i] + 1) - gammaln(first + 1) - gammaln(n[i] - first + 1)
+        start = choose + betaln(first + a, n[i] - first + b) - betaln(a, b)
+        # each count's chance from the one before it
+        ratio = (n[i] - k) * (k + a) / ((k + 1) * (n[i] - k - 1 + b))
+        tail[i] = min(1.0, np.exp(start) + np.exp(start + np.cumsum(np.log(ratio))).sum())
+    return tail

@@ -29,8 +29,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.arrivals.histories import block_days, block_starts
-from cxlib.grounds.cells import tail_of_counts
-from cxlib.grounds.comparing import LEAST_CASES, Floats, read_cases
+from cxlib.grounds.comparing import LEAST_CASES, Floats, read_cases, tail_of_counts
 from cxlib.grounds.expectation import natural_spread, stated_spread
 from cxlib.grounds.judged import (
     JUDGED,

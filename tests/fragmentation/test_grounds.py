@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import betabinom
 
 from cxlib.arrivals.arrivals import count_frames
 from cxlib.errors import UnknownNameError
@@ -177,6 +178,35 @@ def test_only_those_followed_to_the_deadline_count_for_a_plan():
     by_device = dict(sources.group_by("segment").len().rows())
     said = dict(found.select("value", "n").rows())
     assert said == {"desktop": by_device[0], "mobile": by_device[1]}
+
+
+def test_small_counts_are_no_less_likely_than_they_are():
+    """3 of 60 mobile customers leave page 0, of the others 1 in 200: a normal law calls it sure."""
+    rows = []
+    for who in range(2_060):
+        mobile = who < 60
+        leaves = who < 3 if mobile else who % 200 == 0
+        day = 7 * (who % 8)
+        steps = [0] if leaves else [0, 1, 2]
+        rows += [
+            (who, START + timedelta(days=day + i), p, int(mobile)) for i, p in enumerate(steps)
+        ]
+    rows.append((2_060, START + timedelta(days=90), 3, 0))
+    schema = {"customer": pl.UInt32, "occurred_at": pl.Datetime("us", "UTC")}
+    schema |= {"place": pl.UInt16, "segment": pl.UInt16}
+    table = judge(pl.DataFrame(rows, schema=schema, orient="row"), grounds=["groups"]).table
+    row = table.row(
+        by_predicate=(pl.col("signal") == "abandonment")
+        & (pl.col("unit") == "place")
+        & (pl.col("source") == "page 0")
+        & (pl.col("value") == "mobile"),
+        named=True,
+    )
+    assert (row["n"], row["observed"]) == (60, 0.05)
+    usual, others = row["expected"], 2_000
+    exact = betabinom.sf(2, 60, usual * others, (1 - usual) * others)
+    assert row["p"] == pytest.approx(exact, rel=0.05)
+    assert not row["finding"]
 
 
 def test_one_cause_is_one_finding(found):
