@@ -59,15 +59,13 @@ def touchpoint_codes(places: pl.DataFrame) -> tuple[pl.Series, list[str]]:
 def read_cases(
     part: Arrivals, signal: Signal, unit: Unit, *, around: bool = False
 ) -> pl.DataFrame | None:
-    """Read the cases of a signal: one row per unit, place, source, segment and time.
+    """Read the cases of a signal, by unit, place, source, segment and time; None where none are
+    counted.
 
-    Returns
-    -------
-    polars.DataFrame or None
-        ``u`` (number of the unit: source touchpoint × 65,536 + target touchpoint; places have no
-        source; steps the stage), ``source`` (touchpoint), ``target`` (place), ``segment``,
-        ``period``, ``block`` where there is one, ``column`` and ``value`` (`around`), ``n``, ``s``
-        (sum of the outcome) and ``q`` (of its squares). None where nothing is counted.
+    ``u``: number of the unit (source touchpoint × 65,536 + target touchpoint; places have no
+    source; steps the stage); ``source`` (touchpoint), ``target`` (place), ``segment``, ``period``,
+    ``block``, ``column`` and ``value`` (`around`), ``n``, ``s`` (sum of the outcome) and ``q`` (of
+    its squares).
     """
     table = _table_of(part, signal, unit, around=around)
     if table is None:
@@ -181,12 +179,9 @@ def _more_frequent_kind(waits: Floats) -> NDArray[np.bool_]:
 def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: bool) -> pl.DataFrame:
     """Compare every arm of every unit with the rest of the unit, within strata.
 
-    Returns
-    -------
-    polars.DataFrame
-        ``u``, `arm`, ``n`` and ``total`` of the arm, ``rest``, ``overlap`` (share of the arm's
-        cases in strata that hold others as well), ``score``, ``info`` (``score / info``: effect on
-        the scale of the family, and its variance 1 / ``info``), ``difference`` with ``variance``.
+    Gives ``u``, `arm`, ``n`` and ``total`` of the arm, ``rest``, ``overlap`` (share of the arm's
+    cases in strata that hold others as well), ``score``, ``info`` (``score / info``: effect on the
+    scale of the family, of variance 1 / ``info``), ``difference`` with ``variance``.
     """
     keys = ["u", *strata]
     # sums in one order, so that answers compare exactly

@@ -36,13 +36,9 @@ LEAST_COVERED = 0.02
 
 
 def measure_plan(arrivals: Arrivals) -> pl.DataFrame:
-    """Measure every planned handoff of which the log has both ends.
+    """Measure every planned handoff of which the log has both ends, as `measure_planned` does.
 
-    Returns
-    -------
-    polars.DataFrame
-        ``handoff`` (number in the plan), ``source``, ``target`` (places that stand for them), ``n``
-        and what `measure_planned` gives.
+    With ``handoff`` (number in the plan) and the places that stand for ``source`` and ``target``.
     """
     rows = []
     for number, planned in enumerate(arrivals.settings.plan):

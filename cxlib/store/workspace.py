@@ -226,10 +226,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     def bucket_files(self) -> list[Path]:
         """The store's files, one for each bucket of customers that has any, in order.
 
-        Raises
-        ------
-        WorkspaceError
-            When one of them is not as it was written.
+        A file that is not as it was written raises `WorkspaceError`.
         """
         return self._checked_bucket_files
 
@@ -245,14 +242,8 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     def keep(self, name: str, file: Path, read: Callable[[], Kept]) -> Kept:
         """Read something once, and again only when `file` is no longer the one it was read from.
 
-        Parameters
-        ----------
-        name
-            Of what is kept: one of each name, for as long as this object lives.
-        file
-            Written anew, or replaced, whenever what is read changes; need not exist before `read`.
-        read
-            Reads it.
+        One of each `name` is kept, for as long as this object lives. `file` is written anew, or
+        replaced, whenever what is read changes; it need not exist before `read`.
         """
         known, value = self.kept.get(name, (None, None))
         now = _state_of(file)
