@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from cxlib.columns import Columns, Count, Customers, Label, Rank, Share, Tables, Wait
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.outcomes import whole_numbers
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import Journeys, read_journeys
-from cxlib.statistics.competing_risks import (
-    incidence_interval,
-)
+from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
 from cxlib.statistics.timed import Timed, time_to_cause
@@ -326,26 +325,19 @@ def _sequels(
 
 
 def _table(steps: tuple[str, ...], tally: _Tally) -> pl.DataFrame:
-    events, censored = tally.sequels[:, :, :_OPEN], tally.sequels[:, :, _OPEN]
+    found = CompetingRisks(tally.sequels, edges=BIN_EDGES)
     at_first = np.broadcast_to(tally.journeys[:1], tally.journeys.shape)
-    chance = incidence_interval(events, censored, edges=BIN_EDGES)
     columns = {
         "step": pl.Series(range(1, len(steps) + 1), dtype=pl.UInt32),
         "name": pl.Series(steps, dtype=pl.String),
-        "journeys": _whole(tally.journeys),
-        "customers": _whole(tally.customers),
-        "customers_ever": _whole(tally.ever),
+        "journeys": whole_numbers(tally.journeys),
+        "customers": whole_numbers(tally.customers),
+        "customers_ever": whole_numbers(tally.ever),
     }
     columns |= interval_columns("share", rate(tally.journeys, at_first))
-    columns |= interval_columns("rate", chance, cause=_NEXT)
-    columns |= interval_columns(
-        "time", time_to_cause(tally.timed, events, censored, cause=_NEXT), as_duration=True
-    )
+    columns |= interval_columns("rate", found.chance(_NEXT))
+    columns |= interval_columns("time", time_to_cause(tally.timed, found, _NEXT), as_duration=True)
     for end, name in zip((_DECLINED, _SILENT, _DONE, _OPEN), _ENDS, strict=True):
         counted = [int(n) for n in tally.stopped[:-1, end]]
         columns[f"{name}_n"] = pl.Series([*counted, None], dtype=pl.UInt32)
     return pl.DataFrame(columns)
-
-
-def _whole(counts: Counts) -> pl.Series:
-    return pl.Series(counts.sum(axis=1)).cast(pl.UInt32)

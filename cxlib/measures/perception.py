@@ -192,9 +192,7 @@ class _Verdicts:
         near = np.where(verdict < 0, -whole.high, whole.low)
         either = np.minimum(np.abs(whole.low), np.abs(whole.high))
         margin = np.where(verdict == 0, either, np.maximum(near, 0.0))
-        bound = points_to_change(
-            margin, margin, margin, response=cells["response"].to_numpy(), against=0.0
-        )
+        bound = points_to_change(margin, cells["response"].to_numpy())
         kept = verdict * whole.estimate >= LEAST_KEPT * np.abs(plain.estimate)
         stands = kept & (bound >= HALF_A_POINT * survey.width)
         doubted = self._doubted(cells) & ~(bound > survey.width)  # no answer could change it
