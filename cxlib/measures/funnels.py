@@ -59,9 +59,6 @@ class Funnel(Result):
             name=Label("of the step"),
             journeys=Count("reached the step in order, in one journey", each="journeys"),
             customers=Customers("with such a journey"),
-            customers_ever=Customers(
-                "the same when a customer's journeys are read as one", detail=True
-            ),
             share=Share(
                 "of the journeys at the first step that have reached this one so far",
                 heading="so far",
@@ -188,7 +185,6 @@ class _Tally:
 
     journeys: Counts
     customers: Counts
-    ever: Counts
     sequels: Counts
     stopped: Counts
     all_journeys: Counts
@@ -208,7 +204,6 @@ class _Tally:
         return cls(
             journeys=np.zeros((steps, BUCKETS)),
             customers=np.zeros((steps, BUCKETS)),
-            ever=np.zeros((steps, BUCKETS)),
             sequels=np.zeros((steps, BUCKETS, 5, len(BIN_EDGES))),
             stopped=np.zeros((steps, 5)),
             all_journeys=np.zeros(BUCKETS),
@@ -223,13 +218,9 @@ class _Tally:
         taken = matches[:, found.place]
         begin = np.repeat(found.first, found.lengths)
         reached = first_completions(found.at, begin, taken, within)
-        new = np.flatnonzero(np.diff(found.customer, prepend=-1))
-        by_customer = np.repeat(new, np.diff(new, append=len(found.at)))
-        ever = first_completions(found.at, by_customer, taken, within)
         for k, rows in enumerate(reached):
             self.journeys[k, b] += len(rows)
             self.customers[k, b] += len(np.unique(found.customer[rows]))
-            self.ever[k, b] += len(ever[k])
             if k:
                 sequels, stopped, seconds = _sequels(found, reached[k - 1], rows)
                 self.sequels[k, b] += sequels
@@ -332,7 +323,6 @@ def _table(steps: tuple[str, ...], tally: _Tally) -> pl.DataFrame:
         "name": pl.Series(steps, dtype=pl.String),
         "journeys": whole_numbers(tally.journeys),
         "customers": whole_numbers(tally.customers),
-        "customers_ever": whole_numbers(tally.ever),
     }
     columns |= interval_columns("share", rate(tally.journeys, at_first))
     columns |= interval_columns("rate", found.chance(_NEXT))

@@ -15,7 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from cxlib.statistics.rates import Z95, Interval, divide, t_quantile, wilson
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["independent_answers", "mean_score", "net_promoter_score", "top_box"]
+__all__ = [
+    "independent_answers",
+    "mean_of_group",
+    "mean_score",
+    "net_promoter_score",
+    "share_of_group",
+    "top_box",
+]
 
 _ADDED = 3.0
 """Answers added before an interval is taken (Rocks 2016, for the net promoter score)."""
@@ -93,6 +100,22 @@ def top_box(n: ArrayLike, in_box: ArrayLike, *, size: ArrayLike | None = None) -
     units = count if size is None else np.asarray(size, dtype=np.float64)
     low, high = wilson(share, units)
     return Interval(share, low, high, np.sqrt(divide(share * (1 - share), units)))
+
+
+def share_of_group(chosen: NDArray[np.bool_], customer: NDArray[np.integer]) -> Interval:
+    """Share of one group's answers that are chosen, the customer being the unit."""
+    one = np.zeros(len(chosen), dtype=np.int64)
+    size = independent_answers(one, customer, chosen, cells=1)
+    return top_box([len(chosen)], [chosen.sum()], size=size)
+
+
+def mean_of_group(
+    values: Estimates, customer: NDArray[np.integer], *, scale: tuple[float, float]
+) -> Interval:
+    """Mean of one group's answers, the customer being the unit."""
+    one = np.zeros(len(values), dtype=np.int64)
+    size = independent_answers(one, customer, values, cells=1)
+    return mean_score([len(values)], [values.sum()], [(values**2).sum()], scale=scale, size=size)
 
 
 def net_promoter_score(
