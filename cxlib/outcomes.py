@@ -8,13 +8,31 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.bins import BIN_EDGES
+from cxlib.columns import Column, Count
 from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
 
-__all__ = ["ENDS", "count_journeys", "count_outcomes", "outcome_columns", "whole_numbers"]
+__all__ = [
+    "ENDS",
+    "ENDS_COUNTED",
+    "count_journeys",
+    "count_outcomes",
+    "outcome_columns",
+    "whole_numbers",
+]
 
 ENDS = ("goal", "lost", "silent", "done", "open")
 """What becomes of a journey from its beginning: lost met a loss of the map, silent did not."""
+
+
+ENDS_COUNTED: dict[str, Column] = {
+    "goal_n": Count("reached the goal", each="journeys", detail=True),
+    "declined_n": Count("met a loss of the map", each="journeys", detail=True),
+    "silent_n": Count("went silent for longer than the gap", each="journeys", detail=True),
+    "done_n": Count("had nothing left to reach", each="journeys", detail=True),
+    "open_n": Count("still running", heading="open", each="journeys"),
+}
+"""Columns that count journeys by these."""
 
 
 def count_outcomes(

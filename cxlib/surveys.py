@@ -213,7 +213,10 @@ class Survey:
 
     @cached_property
     def _ridits(self) -> NDArray[np.float64]:
-        """Of each answer: the share of answers below it, half of those like it."""
+        """Of each answer: the share of answers below it, half of those like it.
+
+        Bross (1958), How to use ridit analysis. doi:10.2307/2527727
+        """
         _, value, n = np.unique(self.score[self.answered], return_inverse=True, return_counts=True)
         ridits: NDArray[np.float64] = ((np.cumsum(n) - n / 2) / n.sum())[value]
         return ridits

@@ -119,18 +119,12 @@ def measure_comments(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     by
         What comments are told apart by, as in `measure_perception`.
     k
         Fewest customers who use a word that is shown.
     where
         Segment, periods and channel of the contact.
-
-    Returns
-    -------
-    Comments
 
     Raises
     ------

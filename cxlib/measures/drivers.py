@@ -121,12 +121,11 @@ def measure_drivers(
     hours enter as log(1 + x).
 
     Shares are Johnson's relative weights: they add up to R². Where ``slope`` and ``r`` clearly
-    disagree, other drivers hide what this one adds. Drivers are associated with the outcome.
+    disagree, other drivers hide what this one adds (suppression: Tzelgov & Henik 1991,
+    doi:10.1037/0033-2909.109.3.524). Drivers are associated with the outcome.
 
     Parameters
     ----------
-    workspace
-        The workspace.
     days
         Days within which a customer counts as having come back.
     findings
@@ -135,21 +134,12 @@ def measure_drivers(
         Segment, periods and channel of the rated contact, or of the last one of the first journey;
         what came before it counts wherever it was.
 
-    Returns
-    -------
-    Drivers
-
     Raises
     ------
     NotMeasurableError
         No outcome has enough ratings or customers, or differences among them.
     InputError
         Days below 1.
-
-    References
-    ----------
-    Johnson (2000), doi:10.1207/S15327906MBR3501_1; Lindeman, Merenda & Gold (1980), p. 119;
-    Tzelgov & Henik (1991), doi:10.1037/0033-2909.109.3.524 (suppression).
     """
     if days < 1:
         raise InputError("days must be a whole number from 1 on, such as 90")

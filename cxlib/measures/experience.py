@@ -83,16 +83,10 @@ def measure_experience_curve(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     scale
         One scale only; None: each of them, apart.
     where
         Segment, periods and channel of the contact.
-
-    Returns
-    -------
-    ExperienceCurve
 
     Raises
     ------
@@ -100,11 +94,6 @@ def measure_experience_curve(
         When the log has no ratings.
     UnknownNameError
         For a scale that the log does not have.
-
-    References
-    ----------
-    Bross (1958), How to use ridit analysis. doi:10.2307/2527727; Newcombe (1998), method 10 (the
-    interval of a step).
     """
     names, surveys = read_surveys(workspace, scale=scale, where=where)
     stages = workspace.places["stage"]
@@ -193,8 +182,6 @@ def measure_spectrum(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     by
         What answers are told apart by, as in `measure_perception`.
     scale
@@ -203,10 +190,6 @@ def measure_spectrum(
         Low, middle and high answers together instead of each answer by itself.
     where
         Segment, periods and channel of the contact.
-
-    Returns
-    -------
-    Spectrum
 
     Raises
     ------
@@ -306,16 +289,10 @@ def measure_consistency(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     scale
         One scale only; None: each of them, apart.
     where
         Segment and periods of the contact.
-
-    Returns
-    -------
-    Consistency
 
     Raises
     ------
@@ -323,12 +300,6 @@ def measure_consistency(
         When the log has no ratings.
     UnknownNameError
         For a scale that the log does not have.
-
-    References
-    ----------
-    Welch (1951), On the comparison of several mean values. doi:10.1093/biomet/38.3-4.330; Games &
-    Howell (1976), doi:10.3102/10769986001002113 (gap); DerSimonian & Laird (1986),
-    doi:10.1016/0197-2456(86)90046-2 (spread).
     """
     names, surveys = read_surveys(workspace, by="channel", scale=scale, where=where)
     rows = [row for survey in surveys for row in _compare_channels(survey, names)]
@@ -368,7 +339,11 @@ def _compare_channels(survey: Survey, channels: list[str]) -> Iterator[dict[str,
                 "n": int(cells["n"].sum()),
                 "customers": len(np.unique(survey.customer[(here == i) & survey.answered])),
                 "channels": len(cells),
-                "lowest": low["channel"], "lowest_n": low["n"],
-                "highest": high["channel"], "highest_n": high["n"],
-                "p": p, "spread": spread, **interval_row("gap", gap_of_means(mean, se, units)),
+                "lowest": low["channel"],
+                "lowest_n": low["n"],
+                "highest": high["channel"],
+                "highest_n": high["n"],
+                "p": p,
+                "spread": spread,
+                **interval_row("gap", gap_of_means(mean, se, units)),
             }

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxlib.columns import Column, Columns, Count, Customers, Label, Share, Tables, Wait
 from cxlib.errors import InputError
-from cxlib.outcomes import ENDS, count_journeys, outcome_columns, whole_numbers
+from cxlib.outcomes import ENDS, ENDS_COUNTED, count_journeys, outcome_columns, whole_numbers
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS, dense_counts
@@ -18,9 +18,6 @@ from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.summary import Selection, Summary
 
 __all__ = ["FirstContacts", "measure_first_contacts"]
-
-#: What the outcomes of `ENDS` are called here: lost is declined or silent.
-_COUNTED = ("goal_n", "declined_n", "silent_n", "done_n", "open_n")
 
 _BEGINNING: dict[str, Column] = {
     "journeys": Count("that begin so", each="journeys"),
@@ -45,11 +42,7 @@ _BEGINNING: dict[str, Column] = {
     "time_to_goal": Wait(
         "median of those who get there", of="goal_n", each="journeys", interval=True
     ),
-    "goal_n": Count("reached the goal", each="journeys", detail=True),
-    "declined_n": Count("met a loss of the map", each="journeys", detail=True),
-    "silent_n": Count("went silent for longer than the gap", each="journeys", detail=True),
-    "done_n": Count("began beyond the goal's stage", each="journeys", detail=True),
-    "open_n": Count("still running", heading="open", each="journeys"),
+    **ENDS_COUNTED,
 }
 
 
@@ -104,8 +97,6 @@ def measure_first_contacts(
 
     Parameters
     ----------
-    summary
-        The journey summary.
     where
         Segment, periods (in which the journey began) and channel of the first contact.
     within
@@ -114,19 +105,10 @@ def measure_first_contacts(
         Only the first journey of each customer in the log: where customers were first met, as far
         as the log reaches back.
 
-    Returns
-    -------
-    FirstContacts
-
     Raises
     ------
     InputError
         When `within` is not a positive time.
-
-    References
-    ----------
-    Putter, Fiocco & Geskus (2007), doi:10.1002/sim.2712; Brookmeyer & Crowley (1982),
-    doi:10.2307/2530286
 
     Examples
     --------
@@ -193,5 +175,5 @@ def _begun(
         | interval_columns("goal", goal.where(has_goal))
         | interval_columns("lost", lost.where(has_goal and within is None))
         | interval_columns("time_to_goal", time_to_cause(goals, found, 0), as_duration=True)
-        | outcome_columns(found, _COUNTED)
+        | outcome_columns(found, ENDS_COUNTED)
     )

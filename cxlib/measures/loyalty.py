@@ -141,8 +141,6 @@ def measure_loyalty(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     days
         Numbers of days; None: `DAYS`, without 730 where the log is shorter.
     findings
@@ -151,19 +149,10 @@ def measure_loyalty(
         Segment of the customer; periods in which his first journey began, and channel of its first
         contact.
 
-    Returns
-    -------
-    Loyalty
-
     Raises
     ------
     InputError
         A number of days is below 1.
-
-    References
-    ----------
-    Kaplan & Meier (1958), doi:10.1080/01621459.1958.10501452; Newcombe (1998), method 10
-    (differences); Lawless & Nadeau (1995), doi:10.1080/00401706.1995.10484300 (amounts).
     """
     if days is not None and (not days or min(days) < 1):
         raise InputError("days must be whole numbers from 1 on, such as 30")

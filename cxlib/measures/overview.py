@@ -64,20 +64,10 @@ def measure_overview(summary: Summary, *, where: Selection | None = None) -> Ove
 
     Parameters
     ----------
-    summary
-        The journey summary.
     where
         Segment, periods and channel; all by default. Journeys count in the period and channel
         they began in, contacts in their own, so that the means per journey are given for the
         whole log and for segments only.
-
-    Returns
-    -------
-    Overview
-
-    References
-    ----------
-    Putter, Fiocco & Geskus (2007), doi:10.1002/sim.2712
 
     Examples
     --------

@@ -132,8 +132,6 @@ def measure_perception(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     by
         "touchpoint", "stage", "transition", "channel", "owner" or "period"; or the name of a
         segment or an environment of the log, as ``segment.NAME`` or ``environment.NAME`` where
@@ -143,22 +141,12 @@ def measure_perception(
     where
         Segment, periods and channel of the contact.
 
-    Returns
-    -------
-    Perception
-
     Raises
     ------
     NotMeasurableError
         When the log has no ratings.
     UnknownNameError
         For a scale, or a name in `by`, that the log does not have.
-
-    References
-    ----------
-    Rocks (2016), arXiv:1601.07235 (intervals); Robins, Rotnitzky & Zhao (1994),
-    doi:10.1080/01621459.1994.10476818 (weights); Miao & Tchetgen Tchetgen (2016),
-    doi:10.1093/biomet/asw016 (answering that depends on the rating).
     """
     names, surveys = read_surveys(workspace, by=by, scale=scale, where=where)
     found = [_Verdicts(survey) for survey in surveys]

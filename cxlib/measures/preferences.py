@@ -111,16 +111,10 @@ def measure_preferences(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     of
         "channel" or "touchpoint".
     where
         Segment, periods and channel of the contact.
-
-    Returns
-    -------
-    Preferences
 
     Raises
     ------
@@ -128,10 +122,6 @@ def measure_preferences(
         No contact was begun by a customer.
     InputError
         For another `of`.
-
-    References
-    ----------
-    DerSimonian & Laird (1986), doi:10.1016/0197-2456(86)90046-2 (shrinkage).
     """
     names, contacts = _begun(workspace, of, where)
     prefer = _preferred(contacts, len(names))

@@ -69,8 +69,6 @@ def compare_segments(
 
     Parameters
     ----------
-    summary
-        The journey summary.
     dimension
         A column of the customer table, for example "region".
     where
@@ -78,21 +76,12 @@ def compare_segments(
     within
         Count the goal only when reached within this time of the first contact.
 
-    Returns
-    -------
-    Segments
-
     Raises
     ------
     UnknownNameError
         When the customers are not told apart by `dimension`.
     InputError
         When `within` is not a positive time.
-
-    References
-    ----------
-    Newcombe (1998), doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
-    Benjamini & Hochberg (1995), doi:10.1111/j.2517-6161.1995.tb02031.x
 
     Examples
     --------

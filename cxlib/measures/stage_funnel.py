@@ -83,34 +83,23 @@ class StageFunnel(Result):
 
 @answers(StageFunnel)
 def measure_stage_funnel(summary: Summary, *, where: Selection | None = None) -> StageFunnel:
-    r"""Measure how many journeys rise to each stage, and what comes first from there.
+    """Measure how many journeys rise to each stage, and what comes first from there.
 
     A journey counts in a stage when it first rises to it (going back to an earlier stage is no new
     entry; a stage passed over is not entered). From there the first of progress to a higher
-    stage, the goal, a loss and silence are competing risks; journeys still running are censored:
-
-    .. math:: F_k = \sum_t \hat S(t-) \frac{d_k(t)}{Y(t)}
+    stage, the goal, a loss and silence are competing risks (Aalen-Johansen); journeys still running
+    are censored.
 
     Parameters
     ----------
-    summary
-        The journey summary.
     where
         Segment and periods (in which the stage was entered). Stages lie across channels, so a
         channel cannot be chosen here.
-
-    Returns
-    -------
-    StageFunnel
 
     Raises
     ------
     InputError
         When a channel is chosen.
-
-    References
-    ----------
-    Putter, Fiocco & Geskus (2007), doi:10.1002/sim.2712
 
     Examples
     --------

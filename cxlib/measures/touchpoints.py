@@ -160,7 +160,8 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
     r"""Measure every touchpoint by stage and channel: how many, what comes next, how it is
     perceived.
 
-    What comes next are competing risks. With :math:`d_k(t)` contacts followed by cause k after the
+    What comes next are competing risks (Putter, Fiocco & Geskus 2007, doi:10.1002/sim.2712). With
+    :math:`d_k(t)` contacts followed by cause k after the
     wait t, :math:`Y(t)` still waiting, and :math:`\hat S` the Kaplan-Meier share without any cause,
 
     .. math:: F_k = \sum_{t \le gap} \hat S(t-) \frac{d_k(t)}{Y(t)}
@@ -171,18 +172,8 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
 
     Parameters
     ----------
-    summary
-        The journey summary.
     where
         Segment, periods (of the contact) and channel to look at; all by default.
-
-    Returns
-    -------
-    Touchpoints
-
-    References
-    ----------
-    Putter, Fiocco & Geskus (2007), Tutorial in biostatistics: competing risks. doi:10.1002/sim.2712
 
     Examples
     --------

@@ -118,17 +118,11 @@ def measure_transitions(
 
     Parameters
     ----------
-    summary
-        The journey summary.
     by
         What a contact is called: its touchpoint, its place (touchpoint, channel and stage), its
         channel, its stage, or its owner ("none" where the map names none).
     where
         Segment, periods and channel of the source; all by default.
-
-    Returns
-    -------
-    Transitions
 
     Examples
     --------
@@ -160,8 +154,6 @@ def measure_handoffs(summary: Summary, *, where: Selection | None = None) -> Han
 
     Parameters
     ----------
-    summary
-        The journey summary.
     where
         Segment, periods and channel of the source; all by default.
 
