@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from cxlib.bins import BIN_EDGES
 from cxlib.columns import Column, Count
@@ -36,7 +36,7 @@ ENDS_COUNTED: dict[str, Column] = {
 
 
 def count_outcomes(
-    rows: pl.DataFrame, outcomes: Sequence[str], cell: NDArray, cells: int
+    rows: pl.DataFrame, outcomes: Sequence[str], cell: ArrayLike, cells: int
 ) -> CompetingRisks:
     """Count rows of the summary by cell, bucket, outcome (the last: open) and time to it."""
     names = rows["outcome"].cast(pl.String)
@@ -50,7 +50,7 @@ def count_outcomes(
     return CompetingRisks(dense_counts(axes, rows["n"]), edges=BIN_EDGES)
 
 
-def count_journeys(starts: pl.DataFrame, cell: NDArray, cells: int) -> CompetingRisks:
+def count_journeys(starts: pl.DataFrame, cell: ArrayLike, cells: int) -> CompetingRisks:
     """Count journeys by what became of them, one of `ENDS`."""
     return count_outcomes(starts, ENDS, cell, cells)
 
@@ -60,6 +60,6 @@ def whole_numbers(counts: Counts) -> pl.Series:
     return pl.Series(counts.sum(axis=tuple(range(1, counts.ndim)))).cast(pl.UInt32)
 
 
-def outcome_columns(found: CompetingRisks, names: Sequence[str]) -> dict[str, pl.Series]:
+def outcome_columns(found: CompetingRisks, names: Iterable[str]) -> dict[str, pl.Series]:
     """Cases by outcome, as columns of these names."""
     return {name: whole_numbers(found.counts[:, :, k]) for k, name in enumerate(names)}

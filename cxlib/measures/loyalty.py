@@ -158,7 +158,7 @@ def measure_loyalty(
         raise InputError("days must be whole numbers from 1 on, such as 30")
     journeys = _read_journeys(workspace, where)
     until = pl.select(pl.lit(workspace.observed_until).dt.timestamp("us")).item()
-    length = 0.0 if journeys.is_empty() else (until - journeys["began"].min()) / _DAY  # type: ignore[operator]
+    length = 0.0 if journeys.is_empty() else (until - journeys["began"].min()) / _DAY
     asked = sorted(set(days)) if days is not None else [d for d in DAYS if d < 730 or length >= d]
     amounts = _read_amounts(workspace)
     rows = []

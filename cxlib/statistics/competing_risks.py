@@ -130,9 +130,9 @@ class CompetingRisks:
         self, *causes: int, seconds: float = np.inf, customers: ArrayLike | None = None
     ) -> Interval:
         """Chance of any of these causes by ``seconds``; NaN for a cell that nobody is in."""
-        curves = self.curve(*causes), self.curves_without(*causes)
-        by_then = (at_time(curve, self.edges, seconds) for curve in curves)
-        return jackknife_rate(*by_then, self.cases, customers=customers)
+        whole = at_time(self.curve(*causes), self.edges, seconds)
+        without = at_time(self.curves_without(*causes), self.edges, seconds)
+        return jackknife_rate(whole, without, self.cases, customers=customers)
 
     def still_open(self, *, customers: ArrayLike | None = None) -> Interval:
         """Share of the cases of which nothing is known yet."""

@@ -8,10 +8,11 @@ error over customers, at no second pass. Arrays are ``[cells, buckets, …]``; w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cxlib.errors import CxError
 
@@ -44,16 +45,14 @@ def number_cells(table: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, ND
     return cells, index["cell"].to_numpy().astype(np.int64)
 
 
-def dense_counts(
-    axes: Mapping[str, tuple[pl.Series | NDArray[np.integer], int]],
-    values: pl.Series | NDArray[np.number],
-) -> Counts:
+def dense_counts(axes: Mapping[str, tuple[Any, int]], values: ArrayLike) -> Counts:
     """Add up ``values`` into an array with one axis per entry: name → (position, length).
 
     Counts stay exact up to 2**53; a position outside its axis is a `CxError`.
     """
     shape = tuple(length for _, length in axes.values())
-    flat = np.zeros(len(values), dtype=np.int64)
+    weights = np.asarray(values, dtype=np.float64)
+    flat = np.zeros(len(weights), dtype=np.int64)
     for name, (position, length) in axes.items():
         place = np.asarray(position)
         if place.size and (place.min() < 0 or place.max() >= length):
@@ -64,7 +63,6 @@ def dense_counts(
         flat *= length
         flat += place.astype(np.int64, copy=False)
     size = int(np.prod(shape, dtype=np.int64))
-    weights = np.asarray(values, dtype=np.float64)
     sums: Counts = np.bincount(flat, weights=weights, minlength=size).astype(np.float64)
     return sums.reshape(shape)
 

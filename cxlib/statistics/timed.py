@@ -52,10 +52,9 @@ class Timed:
     @classmethod
     def of(cls, cell: Any, bucket: Any, bins: Any, n: Any, least: Any, most: Any) -> Timed:
         """From arrays or columns of any number type."""
-        codes = (np.asarray(x).astype(np.int64, copy=False) for x in (cell, bucket, bins))
-        return cls(
-            *codes, *(np.asarray(x).astype(np.float64, copy=False) for x in (n, least, most))
-        )
+        whole = [np.asarray(x).astype(np.int64, copy=False) for x in (cell, bucket, bins)]
+        times = [np.asarray(x).astype(np.float64, copy=False) for x in (n, least, most)]
+        return cls(whole[0], whole[1], whole[2], times[0], times[1], times[2])
 
     @classmethod
     def of_rows(cls, cell: Any, rows: pl.DataFrame) -> Timed:

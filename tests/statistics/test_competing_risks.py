@@ -141,8 +141,7 @@ def simulate(rng, logs, customers):
     cell = np.broadcast_to(np.arange(logs)[:, None], shape)
     flat = ((cell * 32 + bucket) * 3 + cause) * len(EDGES) + bins
     dense = np.bincount(flat.ravel(), minlength=logs * 32 * 3 * len(EDGES))
-    dense = dense.reshape(logs, 32, 3, len(EDGES)).astype(float)
-    return dense
+    return dense.reshape(logs, 32, 3, len(EDGES)).astype(float)
 
 
 def test_incidence_intervals_hold_the_truth_under_censoring():

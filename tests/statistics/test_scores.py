@@ -1,6 +1,5 @@
 """Scores on a bounded scale: plain loops as oracles, and coverage where it is hardest."""
 
-
 import numpy as np
 import pytest
 
@@ -141,9 +140,7 @@ def test_the_interval_of_a_drivers_share_covers() -> None:
     for seed in range(runs):
         x, y = _drivers(1_500, seed=100 + seed)
         bucket = np.random.default_rng(seed).integers(0, 32, 1_500)
-        found, _ = driver_shares(
-            cross_products(np.column_stack([x, y]), bucket, buckets=32)
-        )
+        found, _ = driver_shares(cross_products(np.column_stack([x, y]), bucket, buckets=32))
         held += (found.low <= truth + 2e-4) & (truth <= found.high)
     # 150 runs: 0.95 shows as 0.90 to 0.99
     assert (held[[0, 1, 2]] / runs >= 0.90).all()
