@@ -20,16 +20,8 @@ _STARTS = {
 
 
 def say_change(row: dict[str, Any]) -> str:
-    """Say one figure that both snapshots have.
+    """Say one figure that both snapshots have: a row of `SnapshotChanges.table`.
 
-    Parameters
-    ----------
-    row
-        ``what``, ``name``, ``unit``, ``before``, ``after``, ``change``, ``low``, ``high`` and
-        ``changed``, as in `cxlib.publish.compare.SnapshotChanges`.
-
-    Examples
-    --------
     >>> row = {"what": "goal", "name": "goal", "unit": "share", "before": 0.35, "after": 0.375,
     ...        "change": 0.025, "low": 0.01, "high": 0.04, "changed": True}
     >>> say_change(row)
@@ -63,18 +55,10 @@ def _count_change(row: dict[str, Any]) -> str:
 
 
 def say_finding_change(row: dict[str, Any], *, sentence: str | None) -> str:
-    """Say what became of a finding.
+    """Say what became of a finding; `sentence` is its own in the newer snapshot.
 
-    Parameters
-    ----------
-    row
-        As in `cxlib.publish.compare.SnapshotChanges`, with ``signal``, and ``sure``: whether the
-        interval of the change leaves out zero.
-    sentence
-        The finding's own sentence in the newer snapshot.
+    ``changed`` of the row tells whether the interval of the change leaves out zero.
 
-    Examples
-    --------
     >>> row = {"name": "app basket → till", "signal": "abandonment", "status": "growing",
     ...        "unit": "share of arrivals", "before": 0.15, "after": 0.23}
     >>> say_finding_change(row, sentence=None)
@@ -82,7 +66,7 @@ def say_finding_change(row: dict[str, Any], *, sentence: str | None) -> str:
     """
     start = _STARTS[row["status"]]
     if row["status"] == "new" and sentence is not None:
-        unsure = row["before"] is not None and not row["sure"]
+        unsure = row["before"] is not None and not row["changed"]
         return f"{start}: {sentence}" + ("; the change itself is not sure" if unsure else "")
     now, before = _excess(row, row["after"]), _excess(row, row["before"])
     said = f"{start}: {row['name']}"

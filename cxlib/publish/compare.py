@@ -6,7 +6,7 @@ snapshots could not work out (``docs/decisions/0001-small-groups.md``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import hypot
@@ -18,27 +18,26 @@ from cxlib.errors import InputError, WorkspaceError
 from cxlib.publish.change_sentences import say_change, say_finding_change
 from cxlib.publish.snapshot import Snapshot
 
-__all__ = ["SnapshotChanges", "compare_snapshots"]
+__all__ = ["SnapshotChanges", "change_interval", "compare_snapshots"]
 
-_SCHEMA = {
-    "what": pl.String,
-    "name": pl.String,
-    "signal": pl.String,
-    "status": pl.String,
-    "unit": pl.String,
-    "before": pl.Float64,
-    "after": pl.Float64,
-    "change": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "changed": pl.Boolean,
-    "sentence": pl.String,
-}
+_TEXTS, _FIGURES = ("what", "name", "signal", "status", "unit"), ("before", "after", "change")
+_SCHEMA: dict[str, Any] = dict.fromkeys(_TEXTS, pl.String)
+_SCHEMA |= dict.fromkeys((*_FIGURES, "low", "high"), pl.Float64)
+_SCHEMA |= {"changed": pl.Boolean, "sentence": pl.String}
+
 _ORDER = ("new", "growing", "mended", "shrinking", "faded", "goal", "lost", "customers")
 """What is told first; what is not named here comes after, and what has not changed last."""
 
+_SHARES = (
+    ("goal", "first_contacts", "whole", None, "goal"),
+    ("first contacts", "first_contacts", "by_channel", "channel", "share"),
+    ("lost", "stage_funnel", "table", "stage", "lost"),
+)
+"""What is compared: how it is called, measure, table, the column that names a row, the figure."""
 _MEASURES = ("touchpoints", "first_contacts", "stage_funnel")
 _KEYS = ("source", "source_channel", "target", "target_channel", "signal")
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,10 +112,6 @@ def compare_snapshots(
     segment
         Dimension and value of a segment that both answer; None for all customers.
 
-    Returns
-    -------
-    SnapshotChanges
-
     Raises
     ------
     InputError
@@ -129,14 +124,25 @@ def compare_snapshots(
     Zou & Donner (2008), Construction of confidence limits about effect measures.
     doi:10.1002/sim.3095
     """
-    _check_comparable(older, newer)
+    if older.folder == newer.folder:
+        raise InputError(f"{older.folder.name} is both snapshots; name an older one.")
+    if older.published_at > newer.published_at:
+        raise InputError(
+            f"{older.folder.name} was published after {newer.folder.name}; swap the two."
+        )
+    names = older.manifest["journey_map"]["name"], newer.manifest["journey_map"]["name"]
+    if names[0] != names[1]:
+        raise InputError(
+            f"the snapshots are of different journey maps, {names[0]!r} and {names[1]!r}: "
+            "nothing in them can be compared."
+        )
     notes = _notes(older, newer)
-    rows = [*_figures(older, newer, segment=segment)]
+    rows = [*_figures(older, newer, segment)]
     try:
-        rows += _findings(older, newer, segment=segment)
+        rows += _findings(older, newer, segment)
     except WorkspaceError:
         notes.append("One of the snapshots holds no findings; they are not compared.")
-    if not all(_both_answer(m, older, newer) for m in _MEASURES):
+    if not all(m in s.manifest["measures"] for m in _MEASURES for s in (older, newer)):
         notes.append("One of them was published for fewer dashboards; only what both hold is here.")
     rank = {name: number for number, name in enumerate(_ORDER)}
     rows.sort(key=lambda r: (not r["changed"], rank.get(r["status"] or r["what"], len(rank))))
@@ -151,49 +157,34 @@ def compare_snapshots(
     )
 
 
-def _check_comparable(older: Snapshot, newer: Snapshot) -> None:
-    if older.folder == newer.folder:
-        raise InputError(f"{older.folder.name} is both snapshots; name an older one.")
-    if older.published_at > newer.published_at:
-        raise InputError(
-            f"{older.folder.name} was published after {newer.folder.name}; swap the two."
-        )
-    names = older.manifest["journey_map"]["name"], newer.manifest["journey_map"]["name"]
-    if names[0] != names[1]:
-        raise InputError(
-            f"the snapshots are of different journey maps, {names[0]!r} and {names[1]!r}: "
-            "nothing in them can be compared."
-        )
-
-
 def _notes(older: Snapshot, newer: Snapshot) -> list[str]:
     """Say what differs between the snapshots besides their customers."""
     before, after = older.manifest, newer.manifest
-    found = []
-    if before["journey_map"]["sha256"] != after["journey_map"]["sha256"]:
-        versions = before["journey_map"]["version"], after["journey_map"]["version"]
+    maps = before["journey_map"], after["journey_map"]
+    versions = before["code_version"], after["code_version"]
+    ends, found = (_end(older), _end(newer)), []
+    if maps[0]["sha256"] != maps[1]["sha256"]:
         found.append(
-            f"The journey map was changed (version {versions[0]} to {versions[1]}): stages, "
-            "channels and handoffs of the same name may not mean the same."
+            f"The journey map was changed (version {maps[0]['version']} to {maps[1]['version']}): "
+            "stages, channels and handoffs of the same name may not mean the same."
         )
     if older.k != newer.k:
         found.append(
             f"Small groups were protected differently: k was {older.k} and is {newer.k}, so that "
             "figures are rounded differently."
         )
-    if before["code_version"] != after["code_version"]:
+    if versions[0] != versions[1]:
         found.append(
-            f"They were published by different versions of cxlib, {before['code_version']} and "
-            f"{after['code_version']}: a change may come from how it is measured."
+            f"They were published by different versions of cxlib, {versions[0]} and "
+            f"{versions[1]}: a change may come from how it is measured."
         )
-    if _end(older) == _end(newer):
+    if ends[0] == ends[1]:
         found.append(
-            f"Both end on {_day(_end(older))}: changes come from data added or corrected since."
+            f"Both end on {_day(ends[0])}: changes come from data added or corrected since."
         )
-    elif _end(older) > _end(newer):
+    elif ends[0] > ends[1]:
         found.append(
-            f"The newer one ends earlier, on {_day(_end(newer))}; the older one on "
-            f"{_day(_end(older))}."
+            f"The newer one ends earlier, on {_day(ends[1])}; the older one on {_day(ends[0])}."
         )
     if older.periods and newer.periods and older.periods[0] != newer.periods[0]:
         found.append(
@@ -204,67 +195,48 @@ def _notes(older: Snapshot, newer: Snapshot) -> list[str]:
 
 
 def _figures(
-    older: Snapshot, newer: Snapshot, *, segment: tuple[str, str] | None
+    older: Snapshot, newer: Snapshot, segment: tuple[str, str] | None
 ) -> Iterator[dict[str, Any]]:
     """Compare the figures that both show: customers, goal, lost per stage, first contacts."""
-    if _both_answer("touchpoints", older, newer):
-        customers = [s.touchpoints(segment=segment).customers for s in (older, newer)]
-        if all(customers):
-            yield _count("customers", customers[0], customers[1], step=max(older.k, newer.k))
-    if _both_answer("first_contacts", older, newer):
-        first = [s.first_contacts(segment=segment) for s in (older, newer)]
-        together = [f.whole.with_columns(all=pl.lit("all")) for f in first]
-        for before, after in _shared(together, "all"):
-            yield from _share("goal", "goal", before, after, column="goal")
-        for before, after in _shared([f.by_channel for f in first], "channel"):
-            yield from _share("first contacts", after["channel"], before, after, column="share")
-    if _both_answer("stage_funnel", older, newer):
-        funnel = [s.stage_funnel(segment=segment).table for s in (older, newer)]
-        for before, after in _shared(funnel, "stage"):
-            yield from _share("lost", after["stage"], before, after, column="lost")
+
+    def results(measure: str) -> list[Any]:
+        if not all(measure in s.manifest["measures"] for s in (older, newer)):
+            return []
+        return [getattr(s, measure)(segment=segment) for s in (older, newer)]
+
+    customers = [found.customers for found in results("touchpoints")]
+    if customers and all(customers):
+        row = _row("customers", "customers", "customers", *customers)
+        # Each is off by up to half a step: only more than one step is surely a change.
+        row["changed"] = abs(row["change"]) > max(older.k, newer.k)
+        yield row | {"sentence": say_change(row)}
+    for what, measure, table, key, column in _SHARES:
+        tables = [getattr(found, table).to_dicts() for found in results(measure)]
+        known, after = ({r.get(key): r for r in rows} for rows in tables) if tables else ({}, {})
+        for name in (n for n in after if n in known):
+            pair = known[name], after[name]
+            if None not in (pair[0][column], pair[1][column]):
+                row = _row(what, name or what, "share", pair[0][column], pair[1][column])
+                row |= change_interval(*pair, column, f"{column}_low", f"{column}_high")
+                yield row | {"sentence": say_change(row)}
 
 
-def _both_answer(measure: str, older: Snapshot, newer: Snapshot) -> bool:
-    return all(measure in s.manifest["measures"] for s in (older, newer))
-
-
-def _shared(
-    frames: list[pl.DataFrame], key: str
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Pair the rows of both frames, in the order of the newer one."""
-    before = {row[key]: row for row in frames[0].iter_rows(named=True)}
-    for row in frames[1].iter_rows(named=True):
-        if row[key] in before:
-            yield before[row[key]], row
-
-
-def _count(name: str, before: int, after: int, *, step: int) -> dict[str, Any]:
-    row = _row(name, name, unit=name, before=before, after=after)
-    # Each is off by up to half a step: only more than one step is surely a change.
-    row["changed"] = abs(after - before) > step
-    return row | {"sentence": say_change(row)}
-
-
-def _share(
-    what: str, name: str, before: dict[str, Any], after: dict[str, Any], *, column: str
-) -> Iterator[dict[str, Any]]:
-    if before[column] is None or after[column] is None:
-        return
-    row = _row(what, name, unit="share", before=before[column], after=after[column])
-    row |= change_interval(before, after, column, f"{column}_low", f"{column}_high")
-    yield row | {"sentence": say_change(row)}
-
-
-def _row(what: str, name: str, **given: Any) -> dict[str, Any]:
-    row = dict.fromkeys(_SCHEMA) | {"what": what, "name": name, "changed": False} | given
-    if row["before"] is not None and row["after"] is not None:
-        row["change"] = row["after"] - row["before"]
-    return row
-
-
-def change_interval(
-    before: dict[str, Any], after: dict[str, Any], value: str, low: str, high: str
+def _row(
+    what: str, name: str, unit: str, before: float | None, after: float | None
 ) -> dict[str, Any]:
+    known = before is not None and after is not None
+    return dict.fromkeys(_SCHEMA) | {
+        "what": what,
+        "name": name,
+        "unit": unit,
+        "before": before,
+        "after": after,
+        "change": after - before if known else None,  # type: ignore[operator]
+        "changed": False,
+    }
+
+
+def change_interval(before: Row, after: Row, value: str, low: str, high: str) -> dict[str, Any]:
     """Return the interval of the change of one figure, and whether it leaves out zero."""
     if any(row[end] is None for row in (before, after) for end in (value, low, high)):
         return {"low": None, "high": None, "changed": False}
@@ -277,42 +249,34 @@ def change_interval(
 
 
 def _findings(
-    older: Snapshot, newer: Snapshot, *, segment: tuple[str, str] | None
+    older: Snapshot, newer: Snapshot, segment: tuple[str, str] | None
 ) -> list[dict[str, Any]]:
     """Tell what became of every finding of either snapshot."""
-    tables = [s.findings(segment=segment).table for s in (older, newer)]
     before, after = (
-        {tuple(row[key] for key in _KEYS): row for row in table.iter_rows(named=True)}
-        for table in tables
+        {
+            tuple(row[key] for key in _KEYS): row
+            for row in s.findings(segment=segment).table.to_dicts()
+        }
+        for s in (older, newer)
     )
-    keys = [key for key, row in after.items() if row["finding"]]
-    keys += [key for key, row in before.items() if row["finding"] and key not in set(keys)]
-    return [_finding(before.get(key), after.get(key)) for key in keys]
+    found = [key for rows in (after, before) for key, row in rows.items() if row["finding"]]
+    return [_finding(before.get(key), after.get(key)) for key in dict.fromkeys(found)]
 
 
-def _finding(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
+def _finding(before: Row | None, after: Row | None) -> dict[str, Any]:
     known = after or before or {}
-    row = _row(
-        "finding",
-        f"{known['source']} → {known['target']}",
-        signal=known["signal"],
-        unit=known["unit"],
-        before=before and before["effect"],
-        after=after and after["effect"],
-    )
+    name = f"{known['source']} → {known['target']}"
+    effects = before and before["effect"], after and after["effect"]
+    row = _row("finding", name, known["unit"], *effects) | {"signal": known["signal"]}
     # hours that became open hours since are another figure, and no change
     if before is not None and after is not None and before["unit"] == after["unit"]:
         row |= change_interval(before, after, "effect", "low", "high")
     row["status"] = _status(row, before, after)
-    sentence = say_finding_change(
-        row | {"sure": row["changed"]}, sentence=after["sentence"] if after is not None else None
-    )
-    return row | {"changed": row["status"] != "steady", "sentence": sentence}
+    said = say_finding_change(row, sentence=after["sentence"] if after is not None else None)
+    return row | {"changed": row["status"] != "steady", "sentence": said}
 
 
-def _status(
-    row: dict[str, Any], before: dict[str, Any] | None, after: dict[str, Any] | None
-) -> str:
+def _status(row: Row, before: Row | None, after: Row | None) -> str:
     if after is None:
         return "not judged"
     if before is None or not before["finding"]:
@@ -326,7 +290,7 @@ def _status(
     return "mended" if better or _is_halved(before, after) else "faded"
 
 
-def _is_halved(before: dict[str, Any], after: dict[str, Any]) -> bool:
+def _is_halved(before: Row, after: Row) -> bool:
     """Whether the excess is at most half of what it was; a ratio of 1 is no excess."""
     if None in (before["effect"], after["effect"]) or before["unit"] != after["unit"]:
         return False

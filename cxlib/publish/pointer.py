@@ -1,5 +1,4 @@
-"""Which snapshot of a workspace is the published one: the folder layout and the switch between
-snapshots.
+"""Which snapshot of a workspace is the published one, and the switch between snapshots.
 
 ``WORKSPACE/published/<name>/`` holds one snapshot each, ``WORKSPACE/published/current`` the name of
 the one that counts. A snapshot is written beside ``published``, which is handed out, checked,
@@ -71,20 +70,9 @@ def current_folder(workspace: Path) -> Path | None:
 class SnapshotRecord:
     """One snapshot of a workspace, as `list_snapshots` returns it.
 
-    Attributes
-    ----------
-    name
-        Of its folder; ``Snapshot.open(folder)`` opens it.
-    folder
-        Where it lies.
-    whole
-        Whether it can be read; what follows is None where it cannot.
-    served
-        Whether it is the one that dashboards show.
-    published_at, observed_until
-        When it was published, and the end of what it was published from; UTC.
-    customers
-        Customers in it, rounded as everything published is.
+    ``Snapshot.open(folder)`` opens it; `served` says whether it is the one that dashboards show.
+    Where it is broken, and not `whole`, the times (UTC) and the rounded number of customers are
+    None.
     """
 
     name: str
@@ -102,13 +90,7 @@ def is_snapshot_folder(path: Path) -> bool:
 
 
 def list_snapshots(workspace: Path | str) -> tuple[SnapshotRecord, ...]:
-    """List the snapshots of a workspace, whole or broken, oldest first.
-
-    Parameters
-    ----------
-    workspace
-        The workspace's folder.
-    """
+    """List the snapshots of a workspace, whole or broken, oldest first."""
     published = Path(workspace) / FOLDER
     if not published.is_dir():
         return ()
@@ -185,12 +167,7 @@ def _check_once(folder: Path, files: tuple[tuple[str, str | int, int, int, int],
 def switch_to(folder: Path, *, draft: Path) -> None:
     """Make a finished snapshot the one that is served, in one step.
 
-    Parameters
-    ----------
-    folder
-        The snapshot.
-    draft
-        A folder on the same disk for what is written on the way.
+    `draft` is a folder on the same disk for what is written on the way.
     """
     named = f"{folder.name} {hash_file(folder / MANIFEST)}\n"
     write_over(folder.parent / CURRENT, named, draft=draft / CURRENT)

@@ -7,7 +7,6 @@ customers stand behind them all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,18 +30,9 @@ _GROUP = ("stage", "channel")
 class Folded:
     """The log as it is published: rare touchpoints put together.
 
-    Attributes
-    ----------
-    places
-        As in the workspace, numbers and all; the first of each group stands for the group.
-    summary
-        Of the log with these places.
-    number
-        For each place of the workspace the one that it is counted as.
-    files
-        The store's files.
-    ratings
-        Every answer, as in the workspace.
+    `places` are numbered as in the workspace, the first of each group stands for the group;
+    `number` has for each place of the workspace the one that it is counted as. `summary` is of the
+    log with these places; `files` and `ratings` are those of the workspace.
     """
 
     places: pl.DataFrame
@@ -63,25 +53,26 @@ class Folded:
 def fold_rare_touchpoints(workspace: Workspace, *, k: int) -> Folded:
     """Put together the touchpoints of a stage and channel that too few customers met.
 
-    Parameters
-    ----------
-    workspace
-        The workspace; it stays as it is. Where nothing is put together its summary is used, else
-        the log is counted once more.
-    k
-        Smallest number of customers that a figure may be about.
+    The log is counted once more where any are; the workspace stays as it is.
     """
     places, files = workspace.places, tuple(workspace.bucket_files())
     summary = workspace.summary()
     groups = _groups(summary, files, places, k=k)
-    number = list(range(len(places)))
-    for group in groups:
-        for place in group:
-            number[place] = group[0]
+    counted_as = {place: group[0] for group in groups for place in group}
+    is_other = pl.col("place").is_in([group[0] for group in groups])
+    told = {
+        "touchpoint": pl.lit(OTHER),
+        "owner": pl.lit(None, pl.String),
+        # a mixture is not called weak, as nothing that the company initiates is
+        "initiated_by": pl.lit("company"),
+    }
     folded = Folded(
-        places=_renamed(places, [group[0] for group in groups]),
+        places=places.with_columns(
+            pl.when(is_other).then(value).otherwise(pl.col(name)).alias(name)
+            for name, value in told.items()
+        ),
         summary=summary,
-        number=pl.Series(number, dtype=pl.UInt16),
+        number=pl.Series([counted_as.get(n, n) for n in range(len(places))], dtype=pl.UInt16),
         files=files,
         ratings=workspace.ratings(),
     )
@@ -89,7 +80,7 @@ def fold_rare_touchpoints(workspace: Workspace, *, k: int) -> Folded:
 
 
 def _groups(
-    summary: Summary, files: Sequence[Path], places: pl.DataFrame, *, k: int
+    summary: Summary, files: tuple[Path, ...], places: pl.DataFrame, *, k: int
 ) -> list[list[int]]:
     """Return the places of each group that is counted together."""
     first = (pl.col("level") == "place") & (pl.col("previous_period") == NONE)
@@ -99,37 +90,17 @@ def _groups(
     rare = rare.join(taken, on=_GROUP, how="anti").select("place", *_GROUP)
     if rare.is_empty():
         return []
-    sizes = pl.concat(
-        pl.scan_parquet(file)
+    enough = (
+        pl.scan_parquet(list(files))
         .select("customer", "place")
         .join(rare.lazy(), on="place")
         .group_by(_GROUP)
         .agg(pl.col("customer").n_unique())
-        .collect()
-        for file in files
-    )
-    enough = (
-        # no customer is in two buckets
-        sizes.group_by(_GROUP)
-        .agg(pl.col("customer").sum())
         .filter(pl.col("customer") >= smallest_shown(k))
+        .collect()
     )
     kept = rare.join(enough, on=_GROUP).sort("place")
     return kept.group_by(_GROUP, maintain_order=True).agg("place")["place"].to_list()
-
-
-def _renamed(places: pl.DataFrame, others: Sequence[int]) -> pl.DataFrame:
-    is_other = pl.col("place").is_in(others)
-    told = {
-        "touchpoint": pl.lit(OTHER),
-        "owner": pl.lit(None, pl.String),
-        # a mixture is not called weak, as nothing that the company initiates is
-        "initiated_by": pl.lit("company"),
-    }
-    return places.with_columns(
-        pl.when(is_other).then(value).otherwise(pl.col(name)).alias(name)
-        for name, value in told.items()
-    )
 
 
 def _counted(workspace: Workspace, folded: Folded) -> Summary:

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
-from cxlib.publish.pointer import (
-    current_folder,
-    is_snapshot_folder,
-    list_snapshots,
-    read_manifest,
-)
+from cxlib.publish.pointer import current_folder, is_snapshot_folder, list_snapshots, read_manifest
 
 if TYPE_CHECKING:
     from cxlib.comparing import Comparison
@@ -28,6 +23,9 @@ if TYPE_CHECKING:
     from cxlib.summary import Selection
 
 __all__ = ["Snapshot", "find_snapshot"]
+
+Segment = tuple[str, str] | None
+Period = tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +54,7 @@ class Snapshot:
             Nothing is published there, or the snapshot is not whole.
         """
         path = Path(path)
-        if is_snapshot_folder(path.resolve()):
-            return cls(path, read_manifest(path))
-        folder = current_folder(path)
+        folder = path if is_snapshot_folder(path.resolve()) else current_folder(path)
         if folder is None:
             raise WorkspaceError(
                 f"nothing is published in {path.name}; run: cx publish {path.name}"
@@ -77,6 +73,11 @@ class Snapshot:
     def published_at(self) -> datetime:
         """When it was published, UTC."""
         return datetime.fromisoformat(self.manifest["published_at"])
+
+    @property
+    def observed_until(self) -> datetime:
+        """The day to which there is data, as midnight UTC."""
+        return datetime.fromisoformat(self.manifest["observed_until"])
 
     @property
     def k(self) -> int:
@@ -108,31 +109,23 @@ class Snapshot:
         """Whether it was published for a dashboard."""
         return self.views is None or view in self.views
 
-    def touchpoints(
-        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
-    ) -> Touchpoints:
-        """Return the touchpoints of a selection, as `cxlib.measures` does; see `table`."""
+    def touchpoints(self, *, segment: Segment = None, period: Period = None) -> Touchpoints:
+        """Return the touchpoints of a selection; see `table`."""
         return self.table("touchpoints", segment=segment, period=period)
 
-    def transitions(
-        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
-    ) -> Transitions:
+    def transitions(self, *, segment: Segment = None, period: Period = None) -> Transitions:
         """Return the transitions between places of a selection; see `table`."""
         return self.table("transitions", segment=segment, period=period)
 
-    def first_contacts(
-        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
-    ) -> FirstContacts:
+    def first_contacts(self, *, segment: Segment = None, period: Period = None) -> FirstContacts:
         """Return the first points of contact of a selection; see `table`."""
         return self.table("first_contacts", segment=segment, period=period)
 
-    def stage_funnel(
-        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
-    ) -> StageFunnel:
+    def stage_funnel(self, *, segment: Segment = None, period: Period = None) -> StageFunnel:
         """Return the stage funnel of a selection; see `table`."""
         return self.table("stage_funnel", segment=segment, period=period)
 
-    def findings(self, *, segment: tuple[str, str] | None = None) -> FindingDetails:
+    def findings(self, *, segment: Segment = None) -> FindingDetails:
         """Return the handoffs that break, for everybody or one segment, and what lies behind them.
 
         Raises
@@ -140,14 +133,11 @@ class Snapshot:
         UnknownNameError
             The segment is not published.
         WorkspaceError
-            The snapshot was published before there were findings.
+            The snapshot was published without findings.
         """
-        from cxlib.publish.findings import read_findings
+        from cxlib.fragmentation.details import FindingDetails
 
-        self._number_of(segment, None)
-        chosen: list[tuple[str, str] | None] = [None, *self.segments]
-        known = None if segment is None else (segment[0], segment[1])
-        return read_findings(self.folder, chosen.index(known), known)
+        return self._answer("findings", FindingDetails, segment, by_period=False)
 
     def predictions(self) -> Prediction:
         """Return what could break next, and how good such predictions were, for everybody.
@@ -157,17 +147,11 @@ class Snapshot:
         WorkspaceError
             The snapshot was published without predictions.
         """
-        from cxlib.publish.predictions import read_predictions
+        from cxlib.prediction import Prediction
 
-        return read_predictions(self.folder)
+        return self._answer("predictions", Prediction, by_period=False)
 
-    def table(
-        self,
-        measure: str,
-        *,
-        segment: tuple[str, str] | None = None,
-        period: tuple[int, int] | None = None,
-    ) -> Any:
+    def table(self, measure: str, *, segment: Segment = None, period: Period = None) -> Any:
         """Return a measure's answer for a selection: a result of the class that it returns.
 
         Figures that small groups do not allow are null; a plain number is then 0. Rows without any
@@ -191,22 +175,52 @@ class Snapshot:
             The range of periods is not one of the published periods, or the measure is not answered
             for parts of this kind.
         """
-        from cxlib.publish.answers import read_answer
-        from cxlib.publish.rules import measure_named
-        from cxlib.summary import Selection
+        from cxlib.publish.rules import PUBLISHED
 
         published = self.manifest["measures"]
         if measure not in published:
             raise UnknownNameError("published measure", measure, published)
-        number = self._number_of(segment, period, measure)
-        where = Selection(segment=segment, period=period)
-        return read_answer(self.folder, measure, measure_named(measure).result, number, where)
+        by_period = measure in self.manifest.get("by_period", published)
+        if segment and measure not in self.manifest.get("by_segment", published):
+            raise InputError(f"{measure} is published for all customers together only.")
+        return self._answer(
+            measure, PUBLISHED[measure].result, segment, period, by_period=by_period
+        )
+
+    def _answer(
+        self,
+        name: str,
+        result: type[Any],
+        segment: Segment = None,
+        period: Period = None,
+        *,
+        by_period: bool,
+    ) -> Any:
+        """Read an answer by the number of its selection (`cxlib.publish.selections`)."""
+        from cxlib.publish.answers import read_answer
+        from cxlib.publish.selections import list_selections
+        from cxlib.summary import Selection
+
+        if segment is not None and tuple(segment) not in self.segments:
+            known = [f"{dimension}: {value}" for dimension, value in self.segments]
+            raise UnknownNameError("published segment", ": ".join(segment), known)
+        count = len(self.periods)
+        if period is not None and not 0 <= period[0] <= period[1] < count:
+            raise InputError(
+                f"periods {period} are not among the {count} published, 0 to {count - 1}."
+            )
+        wanted = Selection(
+            segment=None if segment is None else (segment[0], segment[1]),
+            period=None if period == (0, count - 1) else period,
+        )
+        if wanted.period is not None and not by_period:
+            raise InputError(f"{name} is published for the whole time only.")
+        numbered = list_selections(self.segments, count if by_period else 0)
+        where = replace(wanted, period=period)
+        return read_answer(self.folder, name, result, numbered.index(wanted), where)
 
     def compare(
-        self,
-        measure: str,
-        first: Selection | None,
-        second: Selection | None,
+        self, measure: str, first: Selection | None, second: Selection | None
     ) -> Comparison:
         """Put the published answers of two selections side by side, with the difference.
 
@@ -235,47 +249,19 @@ class Snapshot:
 
     def _part(self, measure: str, where: Selection | None) -> Any:
         """Return a published answer; of one channel the row of all its contacts together."""
-        segment, period, channel = (
-            (where.segment, where.period, where.channel) if where else (None,) * 3
-        )
-        found = self.table(measure, segment=segment, period=period)
-        if channel is None:
+        if where is None:
+            return self.table(measure)
+        found = self.table(measure, segment=where.segment, period=where.period)
+        if where.channel is None:
             return found
         if "by_channel" not in found.tables:
             raise InputError(f"{measure} is not published by channel.")
-        row = found.by_channel.filter(pl.col("channel") == channel)
+        row = found.by_channel.filter(pl.col("channel") == where.channel)
         if row.is_empty():
-            raise UnknownNameError("published channel", channel, found.by_channel["channel"])
+            raise UnknownNameError("published channel", where.channel, found.by_channel["channel"])
         return replace(
             found, where=where, table=found.table.clear(), whole=row.select(found.whole.columns)
         )
-
-    def _number_of(
-        self,
-        segment: tuple[str, str] | None,
-        period: tuple[int, int] | None,
-        measure: str | None = None,
-    ) -> int:
-        """Return the number of a selection: see `cxlib.publish.selections`."""
-        count = len(self.periods)
-        by_period = measure in self.manifest.get("by_period", self.manifest["measures"])
-        ranges: list[tuple[int, int] | None] = [None]
-        ranges += [(a, b) for a in range(count) for b in range(a, count) if b - a + 1 < count]
-        if segment is not None and tuple(segment) not in self.segments:
-            known = [f"{dimension}: {value}" for dimension, value in self.segments]
-            raise UnknownNameError("published segment", ": ".join(segment), known)
-        wanted = None if period == (0, count - 1) else period
-        if wanted not in ranges:
-            raise InputError(
-                f"periods {period} are not among the {count} published, 0 to {count - 1}."
-            )
-        if wanted is not None and not by_period:
-            raise InputError(f"{measure} is published for the whole time only.")
-        if segment and measure and measure not in self.manifest.get("by_segment", [measure]):
-            raise InputError(f"{measure} is published for all customers together only.")
-        segments: list[tuple[str, str] | None] = [None, *self.segments]
-        chosen = None if segment is None else (segment[0], segment[1])
-        return segments.index(chosen) * (len(ranges) if by_period else 1) + ranges.index(wanted)
 
     def line(self) -> str:
         """Return the one line about this snapshot that stands on every page."""
@@ -291,7 +277,7 @@ class Snapshot:
         )
 
     def _data_to(self) -> str:
-        return f"Data to {_day(datetime.fromisoformat(self.manifest['observed_until']))}"
+        return f"Data to {_day(self.observed_until)}"
 
     def first_paint(self, view: str) -> str | None:
         """Return the picture of a view that its page shows until it is live, as HTML, or None."""

@@ -1,6 +1,4 @@
-"""The dashboards a folder holds: which notebooks are served, under what name, title and one-line
-summary.
-"""
+"""The dashboards a folder holds: which notebooks are served, and what the home page calls them."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """One dashboard: `name` is the last part of its address, `title` and `summary` its line on the
-    home page.
-    """
+    """One dashboard; `name` is the last part of its address."""
 
     name: str
     title: str
@@ -34,13 +30,8 @@ def read_catalogue(folder: Path) -> tuple[Dashboard, ...]:
 
     Title and summary are those of the view of the same name (`cxlib.views`), which also come first;
     of other notebooks `title` and `summary` under ``cx`` in the metadata, else the first heading
-    and the first paragraph of the first text cell.
-
-    Raises
-    ------
-    InputError
-        The folder is missing, holds no dashboard, or a notebook in it cannot be read or has an
-        unusable name.
+    and the first paragraph of the first text cell. InputError: there is none, or one that cannot be
+    read or has an unusable name.
     """
     if not folder.is_dir():
         raise InputError(

@@ -1,5 +1,4 @@
-"""What the server answers: home page, dashboards, sign-in, and the few services the page of a
-dashboard needs.
+"""What the server answers: home page, dashboards, sign-in, and what the page of a dashboard needs.
 
 Every answer carries the security headers, and every refusal is a calm page in the visitor's words.
 """
@@ -27,27 +26,10 @@ from cxlib.serve.catalogue import Dashboard
 from cxlib.serve.launch import PLOTLY_PATH
 from cxlib.serve.same_site import SameSite
 
-__all__ = [
-    "BundleHandler",
-    "DashboardHandler",
-    "ExtensionHandler",
-    "HomeHandler",
-    "KernelStateHandler",
-    "LegacyAddressHandler",
-    "NotFoundHandler",
-    "SessionHandler",
-    "ShutdownHandler",
-    "SignInHandler",
-    "SignOutHandler",
-    "StaticHandler",
-    "TemplateHandler",
-]
-
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",
-        # blob: is how anywidget loads a widget's own few lines; no inline script, no eval, no other
-        # host.
+        # blob: is how anywidget loads a widget's own few lines; no inline script, no other host.
         "script-src 'self' blob:",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
@@ -83,15 +65,16 @@ class CalmPages(SameSite):
             self.set_header(name, value)
 
     def page(self, name: str, **words: object) -> str:
-        """Return the page template `name` filled in; what is published is told to those let in."""
+        """Fill in a page template; what is published is told to those let in."""
         environment = self.settings["voila_jinja2_env"]
+        snapshot = self.server.snapshot
         known = getattr(self, "_jupyter_current_user", None) and self.current_user
         html: str = environment.get_template(name).render(
             site=texts.SITE,
             light=texts.LIGHT_COLOURS,
             dark=texts.DARK_COLOURS,
             base_url=self.settings["base_url"],
-            published=self.server.published_line() if known else None,
+            published=snapshot.line() if known and snapshot else None,
             **words,
         )
         return html
@@ -102,14 +85,19 @@ class CalmPages(SameSite):
         known = self.server.catalogue.values()
         return [d for d in known if snapshot is None or snapshot.shows(d.name)]
 
-    def refuse(self, status: int, title: str, text: str, *, retry: bool = False) -> None:
-        """Answer with a message page."""
+    def answer(self, html: str, status: int = 200) -> None:
+        """Send a page that no browser keeps."""
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
+        self.finish(html)
+
+    def refuse(self, status: int, title: str, text: str, *, retry: bool = False) -> None:
+        """Answer with a message page."""
         back = self.request.uri if retry else self.settings["base_url"]
         words = texts.TRY_AGAIN if retry else texts.ALL_DASHBOARDS
-        self.finish(self.page("message.html", title=title, text=text, retry=back, retry_text=words))
+        page = self.page("message.html", title=title, text=text, retry=back, retry_text=words)
+        self.answer(page, status)
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """Answer an error with a page that says nothing about the inside."""
@@ -130,20 +118,18 @@ class HomeHandler(CalmPages, TornadoVoilaHandler):
     @tornado.web.authenticated
     async def get(self, path: str | None = None) -> None:
         """Show the list."""
-        server = self.server
-        await server.follow_snapshot()
-        self.set_header("Cache-Control", "no-store")
-        brief = server.snapshot.first_paint("home") if server.snapshot else None
-        self.finish(
-            self.page(
-                "home.html",
-                title=texts.SITE,
-                facts=server.published_facts(),
-                brief=Markup(brief) if brief else None,  # written by publish, not by a visitor
-                dashboards=self.shown(),
-                empty=texts.HOME_EMPTY,
-            )
+        await self.server.follow_snapshot()
+        snapshot = self.server.snapshot
+        brief = snapshot.first_paint("home") if snapshot else None
+        page = self.page(
+            "home.html",
+            title=texts.SITE,
+            facts=list(snapshot.facts()) if snapshot else [texts.NO_SNAPSHOT],
+            brief=Markup(brief) if brief else None,  # written by publish, not by a visitor
+            dashboards=self.shown(),
+            empty=texts.HOME_EMPTY,
         )
+        self.answer(page)
 
 
 class _OfDashboard(CalmPages, TornadoVoilaHandler):
@@ -173,8 +159,6 @@ class DashboardHandler(_OfDashboard):
             self.refuse(503, texts.NO_SNAPSHOT_TITLE, texts.NO_SNAPSHOT, retry=True)
             return
         _ = self.xsrf_token  # reading it sets the cookie without which no session is given
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
         snapshot = self.server.snapshot
         paint = snapshot.first_paint(dashboard.name) if snapshot else None
         # The kept view is of everybody: where the address asks for a part, the page says so.
@@ -194,7 +178,7 @@ class DashboardHandler(_OfDashboard):
             session=f"{self.base_url}voila/api/session/{dashboard.name}",
             **create_include_assets_functions("cx", self.base_url),
         )
-        self.finish(page)
+        self.answer(page)
 
 
 class SessionHandler(_OfDashboard):
@@ -239,55 +223,36 @@ class SessionHandler(_OfDashboard):
         if self.gone:
             await self.server.end(kernel)
             return
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
-        self.finish("".join(parts))
+        self.answer("".join(parts))
 
     def _say_no(self, status: int, title: str, text: str) -> None:
         """Answer with what the page then shows below its first paint."""
-        self.set_status(status)
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
         if status == 503:
             self.set_header("Retry-After", "60")
-        self.finish(
-            self.page("broken_off.html", title=title, text=text, retry_text=texts.TRY_AGAIN)
-        )
-
-
-class LegacyAddressHandler(CalmPages, TornadoVoilaHandler):
-    """Voila's own address of a dashboard leads to ours."""
-
-    @tornado.web.authenticated
-    async def get(self, path: str | None = None) -> None:
-        """Send the browser on."""
-        query = f"?{self.request.query}" if self.request.query else ""
-        self.redirect(f"{self.base_url}view/{path}{query}")
+        words = {"title": title, "text": text, "retry_text": texts.TRY_AGAIN}
+        self.answer(self.page("broken_off.html", **words), status)
 
 
 class SignInHandler(CalmPages, LoginFormHandler):
     """The sign-in page, where a token protects the server."""
 
     def _render(self, message: dict[str, str] | None = None) -> None:
-        self.set_header("Cache-Control", "no-store")
-        self.write(
-            self.page(
-                "sign_in.html",
-                title=texts.SIGN_IN_TITLE,
-                text=texts.SIGN_IN,
-                label=texts.SIGN_IN_LABEL,
-                button=texts.SIGN_IN_BUTTON,
-                message=texts.SIGN_IN_WRONG if message else None,
-                next=url_escape(self.get_argument("next", default=self.base_url)),
-                xsrf=self.xsrf_token.decode("ascii"),
-            )
+        page = self.page(
+            "sign_in.html",
+            title=texts.SIGN_IN_TITLE,
+            text=texts.SIGN_IN,
+            label=texts.SIGN_IN_LABEL,
+            button=texts.SIGN_IN_BUTTON,
+            message=texts.SIGN_IN_WRONG if message else None,
+            next=url_escape(self.get_argument("next", default=self.base_url)),
+            xsrf=self.xsrf_token.decode("ascii"),
         )
+        self.answer(page, 401 if message else 200)
 
     @allow_unauthenticated
     async def post(self) -> None:
         """Let in who knows the token."""
         if await self.server.identity_provider.sign_in(self) is None:
-            self.set_status(401)
             self._render({"error": ""})
         else:
             self._redirect_safe(self.get_argument("next", default=self.base_url))
@@ -343,12 +308,12 @@ class StaticHandler(_Versioned, MultiStaticFileHandler):
     """Voila's own scripts, styles and fonts."""
 
 
-class TemplateHandler(CalmPages, TemplateStaticFileHandler):
-    """The scripts and styles of the page template; the address holds a hash of the content."""
-
-
 class ExtensionHandler(_Versioned, FileFindHandler):
     """The scripts of the widget extensions."""
+
+
+class TemplateHandler(CalmPages, TemplateStaticFileHandler):
+    """The scripts and styles of the page template; the address holds a hash of the content."""
 
 
 class BundleHandler(_Versioned, tornado.web.StaticFileHandler):

@@ -2,8 +2,7 @@
 
 A page of another site can make its own name lead to this machine (DNS rebinding): the browser then
 takes the server for a part of that site. So a request for any other name than the server's own is
-refused before it is read, be it for a page or for a wire; an address is no name that could be
-rebound, but only the one that was connected to is its own.
+refused before it is read; of addresses only the one that was connected to is its own.
 """
 
 from __future__ import annotations
@@ -26,6 +25,14 @@ __all__ = ["Gate", "Hosts", "host_name", "public_origin"]
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 REFUSED = b"This server does not answer to that name.\n"
+_REFUSAL = {
+    "Content-Type": "text/plain; charset=utf-8",
+    "Content-Length": str(len(REFUSED)),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Server": "cxlib",
+    "Connection": "close",
+}
 
 
 def host_name(authority: str) -> str | None:
@@ -51,13 +58,7 @@ def _written(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
 
 
 def public_origin(url: str) -> str:
-    """Return the origin of a public address as a browser names it.
-
-    Raises
-    ------
-    InputError
-        It is no address of a site.
-    """
+    """Return the origin of a public address as a browser names it; InputError: it is none."""
     try:
         parts = urlsplit(url.strip())
         name = (parts.hostname or "").encode("idna").decode("ascii")
@@ -74,16 +75,9 @@ def public_origin(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The names of one server.
+    """The names of one server: the address it listens on, and the origins that visitors see.
 
-    Parameters
-    ----------
-    bound
-        The address it listens on.
-    origins
-        What visitors' browsers see, from `public_origin`.
-    proxies
-        Addresses of proxies that are believed who a request came from, and how.
+    `proxies` are addresses that are believed who a request came from, and how.
     """
 
     bound: str
@@ -98,15 +92,7 @@ class Hosts:
         return cls(bound, origins, known if origins else frozenset())
 
     def permits(self, headers: httputil.HTTPHeaders, local: str) -> bool:
-        """Whether a request names this server, once and unmistakably.
-
-        Parameters
-        ----------
-        headers
-            Its headers.
-        local
-            Address of this machine that was connected to.
-        """
+        """Whether a request to an address of this machine names it, once and unmistakably."""
         given = headers.get_list("Host")
         name = host_name(given[0]) if len(given) == 1 else None
         if name is None:
@@ -118,7 +104,7 @@ class Hosts:
     def may_speak(self, origin: str | None, host: str, protocol: str) -> bool:
         """Whether a page of this origin may send to this server and open a wire to it.
 
-        None, as programs that are no browsers send it, may: they carry nobody's cookies.
+        No origin, as of programs that are no browsers, may: they carry nobody's cookies.
         """
         if origin is None:
             return True
@@ -210,18 +196,8 @@ class _Request(httputil.HTTPMessageDelegate):
     def _refuse(self, peer: str, headers: httputil.HTTPHeaders) -> None:
         self._inner = None
         access_log.warning("421 %s (%s)", visible(headers.get("Host", "no name")[:100]), peer)
-        answer = httputil.HTTPHeaders(
-            {
-                "Content-Type": "text/plain; charset=utf-8",
-                "Content-Length": str(len(REFUSED)),
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-                "Server": "cxlib",
-                "Connection": "close",
-            }
-        )
         line = httputil.ResponseStartLine("HTTP/1.1", 421, "Misdirected Request")
-        self._connection.write_headers(line, answer, REFUSED)
+        self._connection.write_headers(line, httputil.HTTPHeaders(_REFUSAL), REFUSED)
         self._connection.finish()
 
     def data_received(self, chunk: bytes) -> Any:

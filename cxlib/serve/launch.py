@@ -1,6 +1,4 @@
-"""Starting the server: what is checked before, which settings it gets, and which part of Jupyter it
-may see.
-"""
+"""Starting the server: what is checked before, its settings, and what it may see of Jupyter."""
 
 from __future__ import annotations
 
@@ -29,9 +27,6 @@ FIRST_PORT = 8866
 SECRETS = ("CX_TOKEN", "JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE")
 PING_MS = 30_000
 """Milliseconds between two pings on a wire."""
-WAITING = 128
-"""Connections that wait where the server does not answer yet."""
-TEMPLATE = "cx"
 PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
 """Where plotly.js is given out, once for all figures; that of the views asks there."""
 EXTENSIONS = [
@@ -39,15 +34,11 @@ EXTENSIONS = [
     "@voila-dashboards/widgets-manager8",
     "anywidget",
 ]
-"""The only JupyterLab extensions a page loads: without them no widget is drawn; all others cost
-megabytes.
-"""
+"""The only JupyterLab extensions a page loads: without them no widget is drawn."""
 
 
 class ServeError(CxError, OSError):
-    """The dashboards cannot be served as asked: an address without protection, a port that is
-    taken.
-    """
+    """The dashboards cannot be served as asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +47,24 @@ class ServerSettings:
 
     Parameters
     ----------
-    base_url
-        Path under which a reverse proxy shows the dashboards, such as ``"/dashboards/"``.
-    public_url
-        Address that visitors' browsers see behind a proxy, such as ``"https://dash.example"``, or
-        several. Only pages of these, of the loopback names and of the address listened on are
-        answered.
+    base_url, public_url
+        Path under which a reverse proxy shows the dashboards, and the address (or several) that
+        visitors' browsers see. Other names than these, the loopback names and the address listened
+        on are not answered.
     proxies
-        Addresses of the proxies in front. Where there is a `public_url` they are believed who a
-        visitor is (the last ``X-Forwarded-For``) and how he came (``X-Forwarded-Proto``).
+        Where there is a `public_url`, they are believed who a visitor is (the last
+        ``X-Forwarded-For``) and how he came (``X-Forwarded-Proto``).
     ready_kernels
         Sessions per dashboard that are started ahead of a visit; each takes about 150 MB.
-    max_visitors
-        Live dashboards at a time; fewer where three quarters of the machine's memory do not hold as
-        many sessions of `kernel_memory_mb`. The next visitor sees the published view, and is asked
-        to try again for its filters.
-    max_per_visitor
-        Of them, those of one visitor, that is of one address; half of all where not given.
+    max_visitors, max_per_visitor
+        Live dashboards at a time, and those of one address (half of all where not given); fewer
+        where three quarters of the memory do not hold as many. The next visitor sees the published
+        view, and is asked to try again for its filters.
     kernel_memory_mb
-        Most memory one visitor's session may allocate, in MB; 0 for no bound. On macOS, which does
-        not hold programs to it, it only says how many sessions fit.
-    wire_seconds
-        A session whose page does not open its wire within this time, in seconds, is ended.
-    grace_seconds
-        A session whose page has gone is ended after this time, in seconds.
-    idle_seconds
-        A session with a page that nobody has used for this time, in seconds, is ended too; the page
-        then says so.
+        Most memory a session may allocate; 0 for no bound. macOS does not hold programs to it.
+    wire_seconds, grace_seconds, idle_seconds
+        A session is ended so long after it began without a wire from its page, after its page has
+        gone, and after its page was last used.
     """
 
     base_url: str = "/"
@@ -115,33 +97,16 @@ def serve_dashboards(
 ) -> None:
     """Serve the dashboards of a folder on the published views of a workspace, until interrupted.
 
-    Prints the address once the server answers there. Visitors' browsers can change the widgets of
-    the page and nothing else; no source, traceback or path is shown to them.
-
-    Parameters
-    ----------
-    workspace
-        Workspace folder with a published snapshot; without one the pages say that nothing is
-        published yet.
-    port
-        Port to listen on; by default the first free one from 8866.
-    ip
-        Address to listen on. Anything but the loopback address needs a `token`.
-    token
-        What visitors must know, in the address (``?token=…``) or on the sign-in page.
-    dashboards_dir
-        Folder with the dashboards' notebooks.
-    open_browser
-        Whether to show the home page in this machine's browser.
-    settings
-        Limits and addresses for a deployment.
+    Listens on the first free port from 8866 where none is given; any but the loopback address needs
+    a `token` that visitors must know, in the address (``?token=…``) or on the sign-in page. Without
+    a published snapshot the pages say that nothing is published yet.
 
     Raises
     ------
     ServeError
         The address is open to others but no token is given, or the port is taken.
     InputError
-        The folder holds no dashboards.
+        The folder holds no dashboards, or a public address is none.
     """
     settings = settings or ServerSettings()
     dashboards = read_catalogue(Path(dashboards_dir))
@@ -188,17 +153,13 @@ def take_port(ip: str, port: int | None) -> socket.socket:
     The socket is kept and handed to the server: to look which port is free, and to take it seconds
     later, would let two servers that start together choose the same one.
     """
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     for wanted in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 20):
-        listening = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET)
         try:
-            if os.name == "posix":  # elsewhere it would share a port that is taken
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.setblocking(False)
-            listening.bind((ip, wanted))
-            listening.listen(WAITING)
+            listening = socket.create_server((ip, wanted), family=family)
         except (OSError, OverflowError):  # taken, not allowed, or no port at all
-            listening.close()
             continue
+        listening.setblocking(False)
         return listening
     if port is not None:
         raise ServeError(
@@ -208,9 +169,7 @@ def take_port(ip: str, port: int | None) -> socket.socket:
 
 
 def set_environment(workspace: Path, settings: ServerSettings, *, scratch: Path) -> None:
-    """Point this process, and the kernels it starts, to the package's template and kernel, away
-    from the user's.
-    """
+    """Point this process and its kernels to the package's template and kernel, not the user's."""
     paths = [str(JUPYTER), *filter(None, [os.environ.get("JUPYTER_PATH")])]
     os.environ.update(
         JUPYTER_PATH=os.pathsep.join(paths),
@@ -267,7 +226,7 @@ def voila_config(
         tornado_settings=headers,
     )
     config.VoilaConfiguration.update(
-        template=TEMPLATE,
+        template="cx",
         theme="light",
         allow_template_override="NO",
         allow_theme_override="NO",

@@ -37,15 +37,7 @@ class SafeFormatter(logging.Formatter):
 
 
 def log_safely(secrets: Iterable[str], *loggers: logging.Logger) -> None:
-    """Send everything that is logged in this process through one `SafeFormatter` to stderr.
-
-    Parameters
-    ----------
-    secrets
-        What must not be written.
-    loggers
-        Those that have handlers of their own, which they lose.
-    """
+    """Send all that is logged in this process, also by loggers with handlers, to stderr safely."""
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
     handler.setFormatter(SafeFormatter(secrets))

@@ -1,8 +1,4 @@
-"""How many sessions there may be: altogether, for one visitor, and for how long without a page.
-
-A session is a process. It is given to a page that asks for it, and taken back when the page does
-not open its wire at once, or has closed it for a while.
-"""
+"""How many sessions (processes) there may be: altogether, of one visitor, and without a page."""
 
 from __future__ import annotations
 
@@ -24,10 +20,7 @@ _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_
 
 
 def machine_memory() -> int | None:
-    """Return the bytes of memory this process may count on; None where the system does not say.
-
-    Of Linux the machine's or the container's, whichever is less; of macOS the machine's.
-    """
+    """Return the bytes of memory of the machine or container; None where the system is silent."""
     try:
         found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # no POSIX system
@@ -47,23 +40,10 @@ class _Place:
 
 
 class Places:
-    """The sessions given out.
+    """The sessions given out, at most `most` at a time, and `most_of_one` for one visitor.
 
-    Parameters
-    ----------
-    settings
-        Limits of the server.
-    waiting
-        Sessions that are kept ready and belong to nobody.
-    memory
-        Bytes of memory of the machine; None where it is not known, and so no limit.
-    clock
-        Seconds that only grow.
-
-    Attributes
-    ----------
-    most, most_of_one
-        Sessions there may be at a time, altogether and for one visitor.
+    `waiting` sessions are kept ready and belong to nobody; where the bytes of `memory` are not
+    known, they set no limit.
     """
 
     def __init__(

@@ -1,6 +1,4 @@
-"""What holds for every answer, pages and wires alike: whose page may ask, and what a cookie is
-good for.
-"""
+"""What holds for every answer, pages and wires alike: who may ask, and what a cookie is for."""
 
 from __future__ import annotations
 
@@ -26,10 +24,9 @@ class SameSite(tornado.web.RequestHandler):
 
     def check_origin(self, origin: str | None = None) -> bool:
         """Whether the page that asks is one of ours; knowing the token makes it none."""
-        request = self.request
-        given = request.headers.get("Origin", request.headers.get("Sec-WebSocket-Origin"))
-        host = request.headers.get("Host", "")
-        return self.server.hosts.may_speak(given, host, request.protocol)
+        headers = self.request.headers
+        given = headers.get("Origin", headers.get("Sec-WebSocket-Origin"))
+        return self.server.hosts.may_speak(given, headers.get("Host", ""), self.request.protocol)
 
     def set_cors_headers(self) -> None:
         """Open no answer to the scripts of other sites."""
@@ -48,6 +45,5 @@ class SameSite(tornado.web.RequestHandler):
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         """Log what went wrong inside; a refusal has its line in the log already."""
         if not isinstance(value, tornado.web.HTTPError):
-            logging.getLogger("cxlib.serve").error(
-                "failed: %s", self._request_summary(), exc_info=value
-            )
+            log = logging.getLogger("cxlib.serve")
+            log.error("failed: %s", self._request_summary(), exc_info=value)

@@ -1,8 +1,7 @@
 """How the server starts a session: forked from a process that has everything imported.
 
-`WarmProvisioner` is what Jupyter asks for a kernel's process. Where forking is not to be had (no
-Linux, or the process cannot be started), it starts kernels the ordinary way: the same, but slower
-and larger.
+Where forking is not to be had (no Linux, or the process cannot be started), kernels are started the
+ordinary way: the same, but slower and larger.
 """
 
 from __future__ import annotations
@@ -34,14 +33,7 @@ from traitlets import Type
 
 from cxlib.serve.warm import LENGTH
 
-__all__ = [
-    "MATH_THREADS",
-    "ForkedSession",
-    "WarmProcess",
-    "WarmProvisioner",
-    "WatchfulClient",
-    "use_warm_sessions",
-]
+__all__ = ["MATH_THREADS", "ForkedSession", "WarmProcess", "use_warm_sessions"]
 
 NAME = "cx-warm"
 """How the kernel specification in `jupyter/kernels/python3` calls `WarmProvisioner`."""
@@ -61,23 +53,20 @@ _log = logging.getLogger("cxlib.serve")
 class ForkedSession:
     """A session that is not this process's child, with the interface of `subprocess.Popen`.
 
-    It is watched and signalled by its handle, which stays right when its process id is given to
-    another process.
+    Its handle stays right when its process id is given to another process.
     """
 
     stdin = stdout = stderr = None
 
     def __init__(self, pid: int, handle: int | None) -> None:
         self.pid = pid
-        self.returncode: int | None = None
+        self.returncode: int | None = 0 if handle is None else None
         self._handle = -1 if handle is None else handle
-        if handle is None:
-            self.returncode = 0
 
     def poll(self) -> int | None:
         """Return None while the session runs; how it ended is not known to this process."""
-        if self.returncode is None and select.select([self._handle], [], [], 0)[0]:
-            self._ended()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -85,12 +74,9 @@ class ForkedSession:
         if self.returncode is None:
             if not select.select([self._handle], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(NAME, timeout or 0)
-            self._ended()
-        return self.returncode or 0
-
-    def _ended(self) -> None:
-        self.returncode = 0
-        os.close(self._handle)
+            self.returncode = 0
+            os.close(self._handle)
+        return self.returncode
 
     def send_signal(self, signum: int) -> None:
         """Send a signal, to no other process than this one."""
@@ -186,8 +172,7 @@ class WarmProcess:
 class WatchfulChannel(AsyncZMQSocketChannel):
     """A channel that looks for messages again and again, and does not wait to be woken only.
 
-    On a busy machine one waiting in a hundred was not woken although the reply had come, and the
-    page waited for two minutes.
+    On a busy machine one in a hundred was not woken although the reply had come.
     """
 
     async def get_msg(  # type: ignore[override]
@@ -231,7 +216,7 @@ class WarmProvisioner(LocalProvisioner):
 
 
 def use_warm_sessions() -> WarmProcess | None:
-    """Make Jupyter start kernels by `WarmProvisioner`; return the process they are forked from.
+    """Make Jupyter start kernels by `WarmProvisioner`, forked from the process returned.
 
     None where this system knows no handles on processes: kernels are then started as ever.
     """

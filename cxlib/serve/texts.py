@@ -1,6 +1,4 @@
-"""Every text a visitor reads on the pages around a dashboard, in one place, so that another
-language can be added.
-"""
+"""Every text a visitor reads on the pages around a dashboard, in one place."""
 
 from __future__ import annotations
 

@@ -1,11 +1,8 @@
-"""A process in which everything a dashboard needs is imported already, and of which the sessions
-are forked.
+"""A process that has imported everything a dashboard needs, and of which sessions are forked.
 
-Importing takes three to four seconds of processor time and some 90 MB; a fork takes milliseconds
-and shares what was imported. The server talks to the process over one socket (see
-`cxlib.serve.sessions`): it sends the arguments, variables and folder of a session, and gets its
-process id and a handle on it. When the socket closes, because the server is gone, the process ends,
-and its sessions with it.
+Over one socket (see `cxlib.serve.sessions`) the server sends the arguments, variables and folder of
+a session, and gets its process id and a handle on it. When the socket closes, because the server is
+gone, the process ends, and its sessions with it.
 
 Only a process without working threads can be forked safely: threads are not copied, the locks they
 hold are. Nothing here computes with Polars, whose threads start with the first query, and the
@@ -40,7 +37,6 @@ IMPORTED = (
     "ipywidgets",
     *(f"cxlib.views.{name}.view" for name in VIEWS),
     "cxlib.publish.answers",
-    "cxlib.publish.findings",
     "cxlib.publish.rules",
 )
 IDLE_THREADS = frozenset({"jemalloc_bg_thd", "polars-ooc-clea"})
@@ -87,17 +83,15 @@ def _draw_once() -> None:
     font = {"color": "black", "size": 10}
     axis = {"title": {"text": "", "font": font}, "tickfont": font}
     marker = {"color": [0], "line": {"color": "black"}, "colorbar": {"title": {"text": ""}}}
-    figure = go.Figure(
-        [go.Scatter(x=[0], y=[0], marker=marker, line={"width": 1}, textfont=font), go.Bar(x=[0])],
-        {"title": {"text": "", "font": font}, "xaxis": axis, "yaxis": axis, "margin": {"t": 0}},
-    )
-    figure.update_layout(shapes=[{"line": {"width": 1}}], annotations=[{"text": "", "font": font}])
-    figure.update_layout(hoverlabel={"font": font}, legend={"font": font}, font=font)
-    figure.to_json(validate=False)
+    dot = go.Scatter(x=[0], y=[0], marker=marker, line={"width": 1}, textfont=font)
+    drawn = {"shapes": [{"line": {"width": 1}}], "annotations": [{"text": "", "font": font}]}
+    fonts = {"hoverlabel": {"font": font}, "legend": {"font": font}, "font": font}
+    page = {"title": axis["title"], "xaxis": axis, "yaxis": axis, "margin": {"t": 0}}
+    go.Figure([dot, go.Bar(x=[0])], drawn | fonts | page).to_json(validate=False)
 
 
 def threads() -> set[str]:
-    """Return the names of this process's other threads, also of those that Python does not know."""
+    """Return the names of this process's other threads, those unknown to Python included."""
     here = str(os.getpid())
     tasks = (task for task in Path("/proc/self/task").iterdir() if task.name != here)
     return {(task / "comm").read_text().strip() for task in tasks}

@@ -1,5 +1,4 @@
-"""The wire between a page's widgets and their session, and what may travel on it in either
-direction.
+"""The wire between a page's widgets and their session, and what may travel on it.
 
 Whatever a page does not need ends here: a visitor's browser is not trusted, and what a session
 writes about its own faults is not for visitors.
