@@ -45,6 +45,10 @@ class Answers:
             "observed_until": (self.published_at - timedelta(days=3)).isoformat(),
         } | self.manifest
 
+    @property
+    def observed_until(self) -> datetime:
+        return datetime.fromisoformat(self.manifest["observed_until"])
+
     def touchpoints(self, **_: object) -> Touchpoints:
         return figure_results.touchpoints(customers=self.customers)
 

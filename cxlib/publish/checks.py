@@ -34,12 +34,7 @@ def check_snapshot(
 
     Each figure of `measures` is held against what the heaviest customers add (`influence`), numbers
     of customers of what is `judged` (findings, predictions) against k. No text may be one of the
-    customers' `ids`.
-
-    Raises
-    ------
-    WorkspaceError
-        A check failed; says which, and for what.
+    customers' `ids`. WorkspaceError: a check failed; says which, and for what.
     """
     selections = len(pl.read_parquet(folder / SELECTIONS))
     ruled = {f"{m.name}.{field}": table for m in measures for field, table in m.tables.items()}

@@ -24,27 +24,12 @@ Numbers = NDArray[np.int64]
 def round_together(
     exact: Numbers, base: Numbers, choices: Choices, *, distinct: bool = False
 ) -> Numbers:
-    """Round one count of several rows in all selections.
+    """Round one count (by row and selection) of all selections to multiples of each row's base.
 
-    Parameters
-    ----------
-    exact
-        The count by row and selection, in the order of ``choices.selections()``.
-    base
-        For each row what its counts are to be multiples of.
-    choices
-        The selections.
-    distinct
-        Whether customers are counted, of whom each counts once in a range of periods; else the
-        counts of periods add up.
-
-    Returns
-    -------
-    numpy.ndarray
-        Multiples of the base, shaped as `exact`. Those of the values of a segment and of the rest
-        add up to those of everybody; those that are additive add up over periods. Everybody and the
-        whole time is rounded to the nearest multiple, so is any range from the first period on; the
-        others are within a few steps.
+    `distinct` counts are of customers, of whom each counts once in a range of periods; others add
+    up over periods, and so do the rounded ones. Those of the values of a segment and of the rest
+    add up to those of everybody. Everybody and the whole time is rounded to the nearest multiple,
+    so is any range from the first period on; the others are within a few steps.
     """
     if not exact.size:
         return exact

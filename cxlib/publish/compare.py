@@ -44,31 +44,16 @@ Row = Mapping[str, Any]
 class SnapshotChanges:
     """What `compare_snapshots` returns.
 
-    Attributes
-    ----------
-    table
-        One row per figure that both snapshots show, and per finding of either, the most important
-        first:
+    `table` has one row per figure that both show, and per finding of either, the most important
+    first: ``what`` (customers, goal, lost after a stage, first contacts of a channel, finding) and
+    its ``name``; of a finding the ``signal`` and the ``status``: new, growing, shrinking, steady,
+    mended (no longer a finding, and at most half of what it was, or surely less), faded (not surely
+    less), not judged (too few customers now); ``before``, ``after`` and ``change`` in ``unit``
+    (of findings the excess over like handoffs), with ``low`` and ``high`` (95 %) where both have
+    intervals; ``changed``: more than rounding and chance would make; ``sentence``.
 
-        - ``what``: customers, goal, lost (after a stage), first contacts (of a channel),
-          finding;
-        - ``name``: of the stage, the channel, or the handoff; ``signal`` of a finding;
-        - ``status`` of a finding: new, growing, shrinking, mended (at most half of what it was, or
-          surely less, and no longer a finding), faded (no longer a finding, but not surely less),
-          steady, not judged (too few customers now);
-        - ``unit``; ``before``, ``after``, ``change``: figures; of findings the excess over like
-          handoffs in the unit of the finding;
-        - ``low``, ``high``: ends of the change (95 %) where both snapshots have intervals;
-        - ``changed``: whether the change is more than rounding and chance would make;
-        - ``sentence``.
-    notes
-        What makes the comparison less than straight: a sentence each.
-    older, newer
-        Names of the two snapshots' folders.
-    since, until
-        End of observation of the older and of the newer one, UTC.
-    segment
-        Dimension and value of the segment compared; None for all customers.
+    `notes` say what makes the comparison less than straight. `older` and `newer` are names of the
+    folders, `since` and `until` the ends of observation of the two.
     """
 
     table: pl.DataFrame
@@ -104,13 +89,6 @@ def compare_snapshots(
 
     Customers who are in both snapshots make the true interval narrower: what is called changed
     here has changed.
-
-    Parameters
-    ----------
-    older, newer
-        Published snapshots.
-    segment
-        Dimension and value of a segment that both answer; None for all customers.
 
     Raises
     ------
@@ -151,8 +129,8 @@ def compare_snapshots(
         notes=tuple(notes),
         older=older.folder.name,
         newer=newer.folder.name,
-        since=_end(older),
-        until=_end(newer),
+        since=older.observed_until,
+        until=newer.observed_until,
         segment=segment,
     )
 
@@ -162,7 +140,7 @@ def _notes(older: Snapshot, newer: Snapshot) -> list[str]:
     before, after = older.manifest, newer.manifest
     maps = before["journey_map"], after["journey_map"]
     versions = before["code_version"], after["code_version"]
-    ends, found = (_end(older), _end(newer)), []
+    ends, found = (older.observed_until, newer.observed_until), []
     if maps[0]["sha256"] != maps[1]["sha256"]:
         found.append(
             f"The journey map was changed (version {maps[0]['version']} to {maps[1]['version']}): "
@@ -296,10 +274,6 @@ def _is_halved(before: Row, after: Row) -> bool:
         return False
     none = 1.0 if before["unit"].startswith("ratio") else 0.0
     return bool(abs(after["effect"] - none) <= abs(before["effect"] - none) / 2)
-
-
-def _end(snapshot: Snapshot) -> datetime:
-    return datetime.fromisoformat(snapshot.manifest["observed_until"])
 
 
 def _day(instant: datetime) -> str:

@@ -55,13 +55,8 @@ class Influence:
     def at(self, rows: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
         """Bound what they add to rows about some of the places, told by their names.
 
-        Parameters
-        ----------
-        rows
-            Names by column; no two rows are the same.
-        columns
-            For each of their columns what it holds: "touchpoint", "channel", "stage" or "owner".
-            Without columns, all places are meant.
+        `columns` tells for each column of the rows what it holds: "touchpoint", "channel", "stage"
+        or "owner"; without any, all places are meant. No two rows are the same.
         """
         if not columns:
             return self.whole

@@ -43,10 +43,7 @@ _POINTER = re.compile(rf"(?P<name>{NAME.pattern})( (?P<digest>[0-9a-f]{{64}}))?\
 def current_folder(workspace: Path) -> Path | None:
     """Return the folder of the published snapshot, or None where nothing is published.
 
-    Raises
-    ------
-    WorkspaceError
-        The file that names it cannot be read, or names another manifest than the one there.
+    WorkspaceError: what names it cannot be read, or names another manifest than the one there.
     """
     published = workspace / FOLDER
     try:
@@ -124,13 +121,9 @@ def _record(folder: Path, *, served: bool) -> SnapshotRecord:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read the manifest of a snapshot.
+    """Read the manifest of a snapshot, and check its files.
 
-    Raises
-    ------
-    WorkspaceError
-        It is missing, cannot be read, or was written by another version of this package; or one of
-        the snapshot's files is missing or is not as it was published.
+    WorkspaceError: it cannot be read, is of another version, or a file is not as it was published.
     """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")

@@ -33,19 +33,9 @@ _OF_PLACES = ("touchpoint", "channel", "stage", "owner")
 class PublishedTable:
     """A table of a result, and what bounds one customer's weight in it.
 
-    Parameters
-    ----------
-    columns
-        Its columns, and the totals that its shares may be of.
-    key
-        Columns that name a row; only rows that may be shown for everybody and the whole time are
-        ever named.
-    influence
-        The frame of `cxlib.publish.influence.Influence` that belongs to its rows; without, their
-        weight is told by the places that they are about.
-    at
-        Columns of the key that tell the places, and which column of the places they hold:
-        ``{"group": "touchpoint"}``. Without any, a customer's weight in the whole log counts.
+    `columns` are its own, and totals that its shares may be of; those of the `key` name a row.
+    `influence` is the frame of `Influence` that belongs to its rows; without, the places count that
+    they are about, told by the columns `at` of the key, or without any, the whole log.
     """
 
     columns: Columns
@@ -138,14 +128,7 @@ class Published:
 
     @cached_property
     def tables(self) -> dict[str, PublishedTable]:
-        """The result's frames by field.
-
-        Raises
-        ------
-        InputError
-            A table does not say how many customers are behind a row, or nothing says what a field
-            of the result is.
-        """
+        """The result's frames by field; InputError: nothing says how one may be published."""
         made = self.result
         known = {*made.tables, *self.numbers, *self.names, *self.plain, *self.hidden}
         known |= {"observed_until", "where"}
@@ -201,14 +184,7 @@ class Published:
 
 
 def check_columns(columns: Columns, what: str) -> None:
-    """Refuse columns that cannot be protected.
-
-    Raises
-    ------
-    InputError
-        No column counts the customers, or the cases, behind a row; nothing says how many of what is
-        counted one customer may have; or the cases of a column are not counted by one.
-    """
+    """Refuse columns (InputError) that do not count what they are about, or of whom."""
     counts = [n for n, c in columns.items() if isinstance(c, Count)]
     if who_is_behind(columns) is None:
         raise InputError(

@@ -111,30 +111,21 @@ def protect(
     on: tuple[str, ...] = (),
     spread: float | pl.Expr = 1.0,
 ) -> pl.DataFrame:
-    """Protect every column of a table of figures, in the same columns, order and dtypes.
+    """Protect every column of a table of exact figures, in the same columns, order and dtypes.
+
+    With a column `NUMBER` the table holds several selections, the one of everybody and the whole
+    time first, and `on` names a row in all of them. Where its counts are rounded already, the exact
+    ones are in columns of the same names with `EXACT` before them, which are left out.
 
     Parameters
     ----------
-    table
-        One row per touchpoint, channel …; exact figures. With a column `NUMBER` it holds several
-        selections, the one of everybody and the whole time first, and `on` names a row in all of
-        them. Where its counts are rounded already, the exact ones are in columns of the same names
-        with `EXACT` before them, which are left out of the result.
     columns
-        What its columns are, and counts that its shares are of.
-    k
-        Smallest group that may be shown.
-    influence
-        What the k-1 heaviest customers add: a row per key `on`, or a single row.
-    on
-        Key columns of `influence`.
+        What its columns are, and counts that its shares are of; another one is an InputError:
+        nothing is published by accident.
+    influence, on
+        What the k-1 heaviest customers add: a row for each key `on`, or a single row.
     spread
         Width of the rating scale, or of each row's.
-
-    Raises
-    ------
-    InputError
-        A column that is not declared: nothing is published by accident.
     """
     known = {*columns.names, NUMBER}
     if unruled := [c for c in table.columns if c not in known and not c.startswith(EXACT)]:

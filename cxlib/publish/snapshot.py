@@ -30,16 +30,7 @@ Period = tuple[int, int] | None
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One published set of finished answers.
-
-    Attributes
-    ----------
-    folder
-        Where it lies.
-    manifest
-        What it was made from: names of the source files, journey map, period, counts, code version,
-        time, k, checks.
-    """
+    """One published set of finished answers; its manifest says what it was made from, and how."""
 
     folder: Path
     manifest: dict[str, Any] = field(compare=False, repr=False)
@@ -48,10 +39,7 @@ class Snapshot:
     def open(cls, path: Path | str) -> Snapshot:
         """Open the newest snapshot of a workspace, or one snapshot by its own folder.
 
-        Raises
-        ------
-        WorkspaceError
-            Nothing is published there, or the snapshot is not whole.
+        WorkspaceError: nothing is published there, or the snapshot is not whole.
         """
         path = Path(path)
         folder = path if is_snapshot_folder(path.resolve()) else current_folder(path)
@@ -99,15 +87,10 @@ class Snapshot:
         """Length of a period: day, week, month or quarter."""
         return str(self.manifest["period_unit"])
 
-    @property
-    def views(self) -> tuple[str, ...] | None:
-        """Names of the dashboards it was published for; None: all of them."""
-        names = self.manifest.get("views")
-        return None if names is None else tuple(names)
-
     def shows(self, view: str) -> bool:
-        """Whether it was published for a dashboard."""
-        return self.views is None or view in self.views
+        """Whether it was published for a dashboard; without a list of them, for all."""
+        names = self.manifest.get("views")
+        return names is None or view in names
 
     def touchpoints(self, *, segment: Segment = None, period: Period = None) -> Touchpoints:
         """Return the touchpoints of a selection; see `table`."""
@@ -128,12 +111,7 @@ class Snapshot:
     def findings(self, *, segment: Segment = None) -> FindingDetails:
         """Return the handoffs that break, for everybody or one segment, and what lies behind them.
 
-        Raises
-        ------
-        UnknownNameError
-            The segment is not published.
-        WorkspaceError
-            The snapshot was published without findings.
+        WorkspaceError: the snapshot was published without findings.
         """
         from cxlib.fragmentation.details import FindingDetails
 
@@ -142,10 +120,7 @@ class Snapshot:
     def predictions(self) -> Prediction:
         """Return what could break next, and how good such predictions were, for everybody.
 
-        Raises
-        ------
-        WorkspaceError
-            The snapshot was published without predictions.
+        WorkspaceError: the snapshot was published without predictions.
         """
         from cxlib.prediction import Prediction
 
@@ -154,26 +129,17 @@ class Snapshot:
     def table(self, measure: str, *, segment: Segment = None, period: Period = None) -> Any:
         """Return a measure's answer for a selection: a result of the class that it returns.
 
-        Figures that small groups do not allow are null; a plain number is then 0. Rows without any
-        figure are left out, except where they stand for the touchpoints, channels and stages of the
-        journey map.
-
-        Parameters
-        ----------
-        measure
-            One of ``manifest["measures"]`` (see `cxlib.publish.rules`).
-        segment
-            Dimension and value out of `segments`; None for all customers.
-        period
-            Positions in `periods` of the first and the last period; None for all.
+        `segment` is one of `segments`, `period` the positions in `periods` of the first and the
+        last one. Figures that small groups do not allow are null; a plain number is then 0. Rows
+        without any figure are left out, except where they stand for the touchpoints, channels and
+        stages of the journey map.
 
         Raises
         ------
         UnknownNameError
             The measure or the segment is not published.
         InputError
-            The range of periods is not one of the published periods, or the measure is not answered
-            for parts of this kind.
+            The range is not one of published periods, or the measure not answered for such parts.
         """
         from cxlib.publish.rules import PUBLISHED
 
@@ -224,15 +190,7 @@ class Snapshot:
     ) -> Comparison:
         """Put the published answers of two selections side by side, with the difference.
 
-        Only what is published is compared, so that nothing is told that both answers do not tell.
-
-        Parameters
-        ----------
-        measure
-            One of ``manifest["measures"]`` whose result has a ``table``.
-        first, second
-            Segment, published periods and channel; None for everybody and the whole time. A channel
-            can be chosen where the measure has a table ``by_channel``: its row is compared then.
+        Of a channel, where the measure has a table ``by_channel``, its row is compared.
 
         Raises
         ------
@@ -290,13 +248,7 @@ def _day(instant: datetime) -> str:
 
 
 def find_snapshot(workspace: Path | str, name: str) -> Snapshot:
-    """Open a snapshot of a workspace by its name.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such snapshot, or it is broken.
-    """
+    """Open a snapshot of a workspace by its name; UnknownNameError: none, or a broken one."""
     whole = {record.name: record.folder for record in list_snapshots(workspace) if record.whole}
     if name not in whole:
         raise UnknownNameError("snapshot", name, whole)

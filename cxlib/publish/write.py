@@ -83,8 +83,6 @@ def publish(
 
     Parameters
     ----------
-    workspace
-        The workspace; the snapshot goes to its folder ``published``.
     k
         Smallest number of customers that a figure may be about, at least 3.
     views
@@ -94,8 +92,6 @@ def publish(
         Names of the dashboards that may be opened on the snapshot; None for all.
     answers
         What is answered, of `ANSWERS`; None for everything.
-    progress
-        Called with a line of text at each step.
 
     Raises
     ------
