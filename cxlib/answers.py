@@ -16,19 +16,18 @@ JOINED = ("log", "touchpoint", "last contact")
 """How an answer found its contact: it stands in its row of the log, it names the touchpoint, or it
 came next after the customer's last contact."""
 
-RATED = pl.Schema(
-    {
-        "customer": pl.UInt32,
-        "rated_at": pl.Datetime("us", "UTC"),
-        "scale": pl.String,
-        "rating": pl.Float64,
-        "comment": pl.String,
-        "source": pl.Enum(["log", "survey"]),
-        "joined_by": pl.Enum(JOINED),
-        "row": pl.UInt32,
-        "is_counted": pl.Boolean,
-    }
-)
+_COLUMNS: dict[str, Any] = {
+    "customer": pl.UInt32,
+    "rated_at": pl.Datetime("us", "UTC"),
+    "scale": pl.String,
+    "rating": pl.Float64,
+    "comment": pl.String,
+    "source": pl.Enum(["log", "survey"]),
+    "joined_by": pl.Enum(JOINED),
+    "row": pl.UInt32,
+    "is_counted": pl.Boolean,
+}
+RATED = pl.Schema(_COLUMNS)
 """Columns of the answers: ``row`` is the number of the contact in the store, null where none was
 found; ``customer`` is null where the log does not know him; ``is_counted`` is true for the one
 answer on its scale that stands for its contact."""

@@ -252,11 +252,12 @@ def _outcomes(people: pl.DataFrame, groups: list[str]) -> list[dict[str, object]
             if had.is_empty():
                 continue
             part = top_box([len(had)], [int(had.sum())])
-            row = {"outcome": outcome, "group": group, "n": len(had), "events": int(had.sum())}
-            rows.append(row | interval_row("share", part))
+            row: dict[str, object] = {"outcome": outcome, "group": group, "n": len(had)}
+            row |= {"events": int(had.sum()), **interval_row("share", part)}
+            rows.append(row)
             ends = part.estimate, part.low, part.high
             if first is not None:
                 apart = (float(x[0]) for x in difference_of_rates(first, ends))
-                rows[-1] |= dict(zip(_DIFFERENCE, apart, strict=True))
+                row |= dict(zip(_DIFFERENCE, apart, strict=True))
             first = first or ends
     return rows

@@ -149,7 +149,7 @@ def test_home_lists_the_dashboards_and_the_date(served: Served) -> None:
         "voila/files/toy.ipynb",
         "voila/tree/",
         "voila/api/contents",
-        "voila/render/nothing.ipynb",
+        "voila/render/toy.ipynb",
         "voila/templates/lab/static/index.css",
         "voila/templates/cx/static/../index.html.j2",
         "voila/labextensions/",

@@ -25,18 +25,11 @@ make_callable(__name__, "cxlib.front.sharing")
 def export_dashboard(
     snapshot: Snapshot, view: str, out: Path | str, *, progress: Callable[[str], None] | None = None
 ) -> Path:
-    """Write a dashboard of a snapshot as one HTML file, to a folder or a file ``….html``.
+    """Write a dashboard of a snapshot as one HTML file (3 MB), to a folder or a file ``….html``.
 
     It holds the finished answer of every filter (where their combinations are more than
-    `cxlib.export.recording.MOST_TOGETHER`, of every filter alone) and asks no host for anything:
-    about 3 MB, most of it plotly.js.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such dashboard.
-    InputError
-        The snapshot was published without this dashboard, or the file cannot be written.
+    `cxlib.export.recording.MOST_TOGETHER`, of every filter alone) and asks no host for anything.
+    UnknownNameError, InputError: it is not published, or the file cannot be written.
     """
     from cxlib.export.page import write_page
     from cxlib.export.recording import record

@@ -1,7 +1,6 @@
 """Values that are much alike, kept once: what makes a file with every answer small.
 
-The figures of two selections differ in few numbers, and so do the tables. Every list, every mapping
-and every longer text is a node, kept once however often it occurs, and named by its number.
+Every list, every mapping and every longer text is a node, kept once, and named by its number.
 """
 
 from __future__ import annotations
@@ -20,10 +19,9 @@ _SHORT = 24
 
 
 class Nodes:
-    """Values in the order of their numbers; equal values have one number.
+    """Values in the order of their numbers; equal values have one.
 
-    Within them ``{"$": n}`` stands for value n, and an array of plotly's (``bdata``) that has gaps
-    for its ``pieces`` between them.
+    Within them ``{"$": n}`` stands for value n, and ``pieces`` for an array of plotly's with gaps.
     """
 
     def __init__(self) -> None:

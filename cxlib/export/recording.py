@@ -1,8 +1,6 @@
 """Recording a dashboard: every filter is set once, and what the page then says is written down.
 
-The dashboard itself is asked, so that a file can say nothing that the served page would not say.
-What its widgets show is cut into slots (the text of one, one trace of the figure of another); a
-selection is a number of a value for each slot (see `cxlib.export.nodes`).
+It is cut into slots (a text, one trace of a figure), of which a selection has the values' numbers.
 """
 
 from __future__ import annotations
@@ -116,10 +114,9 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a dashboard shows while its filters stand still.
+    """What a dashboard shows while its filters stand still: the number of the value of every slot.
 
-    `shown` has the number of the value of every slot; `chosen` the option of every choice that is
-    no filter; `changes`, for every other option of these, the slots that change.
+    `chosen` is of choices that are no filter, `changes` of their other options: slots that change.
     """
 
     shown: Values
@@ -175,8 +172,7 @@ def find_choices(panel: Panel) -> tuple[Choice, ...]:
 def record(panel: Panel, *, progress: Callable[[str], None] | None = None) -> Recording:
     """Set every filter of a dashboard, open everything that opens, and write down what it says.
 
-    The dashboard is left as it was found, but for what is open. CxError: it could not show a
-    selection, or two choices change the same part of it.
+    CxError: it could not show a selection, or two choices change the same part of it.
     """
     tell = progress or (lambda _: None)
     choices = find_choices(panel)

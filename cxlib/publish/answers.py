@@ -1,8 +1,7 @@
-"""Answers on disk: finished results of many selections, written to and read from Parquet and JSON.
+"""Answers on disk: finished results of many selections, in Parquet and JSON.
 
-For every measure ``NAME.FIELD.parquet`` holds one frame of the results of all selections, one below
-the other, with the selection's number; ``NAME.json`` holds the other fields, by selection.
-``selections.parquet`` says what the numbers mean.
+``NAME.FIELD.parquet`` holds one frame of a measure's results, those of all selections below one
+another, ``NAME.json`` the other fields; ``selections.parquet`` says what the numbers mean.
 """
 
 from __future__ import annotations

@@ -27,9 +27,8 @@ _PLACES = 400
 class Answers:
     """The exact answers of one measure to all selections.
 
-    `everybody` is the result for everybody and the whole time; `frames` are its tables, those of
-    all selections below one another, with the number of the selection; `numbers` its plain numbers
-    in the order of the selections; `totals` counts in all rows of a table that shares are of.
+    The result for `everybody` and the whole time; tables and plain numbers by selection; `totals`:
+    counts in all rows of a table that shares are of.
     """
 
     everybody: Any

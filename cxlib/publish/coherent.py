@@ -1,11 +1,8 @@
 """Rounding all answers to one question together, so that they fit one another.
 
-Answers that are rounded one by one can be played off against one another: all customers less those
-of every other segment, a year less every other month, and a program that solves for what fits all
-of it finds groups of one to k-1. Here a count is rounded where it comes from, in the smallest parts
-that the selections are made of (a segment in one period), to whole multiples, and every answer is
-the sum of its parts. So the published numbers are the exact ones of another log, in which every
-group has none or at least k (``docs/decisions/0001-small-groups.md``).
+A count is rounded in the smallest parts that the selections are made of (a segment in one period),
+and every answer is the sum of its parts: the published numbers are the exact ones of another log,
+in which every group has none or at least k (``docs/decisions/0001-small-groups.md``).
 """
 
 from __future__ import annotations
@@ -51,8 +48,7 @@ def round_together(
 def _parts(choices: Choices, *, distinct: bool) -> tuple[Numbers, Numbers]:
     """Return which of the smallest parts of time each range is the sum of, and the inverse.
 
-    A part is a period, or where customers count once, a period and the one in which they were last
-    seen before. Those seen for the first time come first (see `_diffuse`).
+    A part is a period; where customers count once, also that in which they were last seen before.
     """
     count = max(1, len(choices.periods))
     parts = [(p, -1) for p in range(count)]

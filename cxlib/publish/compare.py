@@ -1,8 +1,4 @@
-"""What changed between two published snapshots: figures, findings, and how sure the change is.
-
-Only published figures are compared, so that a comparison shows nothing that whoever reads both
-snapshots could not work out (``docs/decisions/0001-small-groups.md``).
-"""
+"""What changed between two published snapshots, and how sure that is, from what is published."""
 
 from __future__ import annotations
 
@@ -42,18 +38,13 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SnapshotChanges:
-    """What `compare_snapshots` returns.
+    """What `compare_snapshots` returns: what both show, and findings of either, first things first.
 
-    `table` has one row per figure that both show, and per finding of either, the most important
-    first: ``what`` (customers, goal, lost after a stage, first contacts of a channel, finding) and
-    its ``name``; of a finding the ``signal`` and the ``status``: new, growing, shrinking, steady,
-    mended (no longer a finding, and at most half of what it was, or surely less), faded (not surely
-    less), not judged (too few customers now); ``before``, ``after`` and ``change`` in ``unit``
-    (of findings the excess over like handoffs), with ``low`` and ``high`` (95 %) where both have
-    intervals; ``changed``: more than rounding and chance would make; ``sentence``.
-
-    `notes` say what makes the comparison less than straight. `older` and `newer` are names of the
-    folders, `since` and `until` the ends of observation of the two.
+    ``what`` is customers, goal, lost (after a stage), first contacts (of a channel) or finding; the
+    ``status`` of a finding new, growing, shrinking, steady, mended (no finding any longer, and
+    surely less or at most half), faded (not surely less) or not judged (too few customers now);
+    ``low`` and ``high`` are ends of the ``change`` (95 %); ``changed`` says that it is more than
+    rounding and chance would make. `notes` say what makes the comparison less than straight.
     """
 
     table: pl.DataFrame
@@ -244,7 +235,7 @@ def _findings(
 def _finding(before: Row | None, after: Row | None) -> dict[str, Any]:
     known = after or before or {}
     name = f"{known['source']} → {known['target']}"
-    effects = before and before["effect"], after and after["effect"]
+    effects = [None if row is None else row["effect"] for row in (before, after)]
     row = _row("finding", name, known["unit"], *effects) | {"signal": known["signal"]}
     # hours that became open hours since are another figure, and no change
     if before is not None and after is not None and before["unit"] == after["unit"]:

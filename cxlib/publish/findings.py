@@ -1,7 +1,6 @@
 """The findings in a snapshot: judged for everybody and for each segment, small groups protected.
 
-Findings are not answered for ranges of periods: a judgement needs the whole log, and what a
-visitor wants to know of time is in the trend of each finding. One customer counts at most
+A judgement needs the whole log: there are none for ranges of periods. One customer counts at most
 `MAX_PER_CUSTOMER` times for a handoff, which bounds what k-1 customers can add to any number here.
 """
 

@@ -1,8 +1,6 @@
-"""How much a few customers can weigh: what any k-1 of them together add to a sum, at most.
+"""What any k-1 customers together add to a sum at most, found in one pass over the store.
 
-A count of customers changes by one when one comes or goes, a count of contacts by as many as that
-customer had. To hide k-1 customers in such a sum it is rounded to more than the k-1 heaviest of
-them add to it; this module finds that number, in one pass over the store.
+To hide k-1 customers in a sum, it is rounded to more than the k-1 heaviest of them add to it.
 """
 
 from __future__ import annotations
@@ -36,12 +34,11 @@ _ADDED = ("contacts", "ratings", "comments", "dwells", "dwell_seconds", "cost")
 
 @dataclass(frozen=True, slots=True)
 class Influence:
-    """What the k-1 heaviest customers add, for every kind of row that is published.
+    """What the k-1 heaviest customers add, for every kind of row that is published (`KEYS`).
 
-    Each frame of `rows` (by the names of `KEYS`) has the row's key and some of ``contacts``,
-    ``ratings``, ``comments``, ``dwells``, ``dwell_seconds``, ``cost`` (the map's currency),
-    ``journeys``; and ``total``, what they add to the whole that a row is a share of: contacts at
-    the source of a move, journeys begun. `labels` has the names of the places.
+    Each frame has the row's key and some of ``contacts``, ``ratings``, ``comments``, ``dwells``,
+    ``dwell_seconds``, ``cost``, ``journeys``; and ``total``, what they add to the whole that a row
+    is a share of: contacts at the source of a move, journeys begun. `labels` names the places.
     """
 
     rows: Mapping[str, pl.DataFrame]
@@ -55,8 +52,7 @@ class Influence:
     def at(self, rows: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
         """Bound what they add to rows about some of the places, told by their names.
 
-        `columns` tells for each column of the rows what it holds: "touchpoint", "channel", "stage"
-        or "owner"; without any, all places are meant. No two rows are the same.
+        `columns` says what each holds: "touchpoint", "channel", "stage", "owner"; none: all places.
         """
         if not columns:
             return self.whole

@@ -35,10 +35,9 @@ def findings_of(snapshot: Snapshot) -> FindingDetails | None:
 
 
 def said_lines(backlog: pl.DataFrame, details: FindingDetails | None) -> list[dict[str, Any]]:
-    """Give the lines of a published backlog, those of findings in the words of the finding.
+    """Give the lines of a published backlog, each with its ``finding``: a row of the bands or None.
 
-    Each has its ``finding``: the row of it in the bands of the findings of the same customers, or
-    None, as where these were not published.
+    What is a finding is said in the words of the finding.
     """
     bands = _said_bands(details)
     lines = []
@@ -63,11 +62,7 @@ def _said_bands(details: FindingDetails | None) -> list[dict[str, Any]]:
 
 
 def actions_of(snapshot: Snapshot, details: FindingDetails | None) -> list[dict[str, Any]]:
-    """Give what to do, the first first: the backlog, or else the findings as they were published.
-
-    Each has ``what``, ``owner``, ``customers_affected``, ``next_step``, ``status``, ``finding`` as
-    of `said_lines`, and what `cxlib.opportunities.priorities.say_gain` writes.
-    """
+    """Give what to do, the first first: the backlog (`said_lines`), or else the findings."""
     if "priorities" in snapshot.manifest["measures"]:
         return said_lines(snapshot.table("priorities").table, details)
     return [
@@ -80,11 +75,7 @@ def actions_of(snapshot: Snapshot, details: FindingDetails | None) -> list[dict[
 
 
 def key_figures(snapshot: Snapshot) -> dict[str, str]:
-    """Write four numbers of everybody and the whole time; what is not known is left out.
-
-    ``customers``, ``goal`` and ``lost`` (of the journeys) and ``rating`` (the mean), with their
-    intervals.
-    """
+    """Write customers, goal, lost (of the journeys) and mean rating of everybody, where known."""
     return {name: _WRITE[name](*row.values()) for name, row in _values(snapshot).items()}
 
 

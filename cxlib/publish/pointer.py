@@ -1,10 +1,7 @@
 """Which snapshot of a workspace is the published one, and the switch between snapshots.
 
-``WORKSPACE/published/<name>/`` holds one snapshot each, ``WORKSPACE/published/current`` the name of
-the one that counts. A snapshot is written beside ``published``, which is handed out, checked,
-renamed, and only then named by `current`, which is replaced in one step: whoever reads sees the old
-snapshot or the new one, whole. Its manifest has the SHA-256 of each file and of its own text, so
-that whoever opens it sees what was published, or an error.
+``WORKSPACE/published/current`` names the folder beside it that counts, and is replaced in one step.
+Its manifest has the SHA-256 of each file and of its own text.
 """
 
 from __future__ import annotations
@@ -65,11 +62,9 @@ def current_folder(workspace: Path) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRecord:
-    """One snapshot of a workspace, as `list_snapshots` returns it.
+    """One snapshot of a workspace; of one that is not `whole`, times and customers are None.
 
-    ``Snapshot.open(folder)`` opens it; `served` says whether it is the one that dashboards show.
-    Where it is broken, and not `whole`, the times (UTC) and the rounded number of customers are
-    None.
+    `served` says whether it is the one that dashboards show.
     """
 
     name: str

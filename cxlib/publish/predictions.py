@@ -1,9 +1,7 @@
-"""What could break next in a snapshot: predictions and their record, small groups protected.
+"""What could break next in a snapshot, for everybody: small groups protected.
 
-For everybody only: a segment has too few arrivals in a period for a forecast of its own. Excesses
-go in steps of k of the customers of one span of time, which they rest on, and not of all who ever
-took the handoff. No customer's own risk is ever written, and no instant: when the log begins tells
-when somebody came.
+Excesses rest on the customers of one span of time, not on all who ever took the handoff. Neither a
+customer's own risk is written nor an instant: when the log begins tells when somebody came.
 """
 
 from __future__ import annotations
@@ -93,8 +91,7 @@ def _protect_handoffs(workspace: Workspace, table: pl.DataFrame, *, k: int) -> p
 def _protect_record(record: pl.DataFrame, *, k: int) -> pl.DataFrame:
     """Round what adds up over customers; handoffs are counted by the hundred arrivals.
 
-    The dates are parts of the time from the first contact to the last: from several of them one
-    could tell on what day the first customer came.
+    Dates are parts of the time from the first contact on: several would tell its day.
     """
     shares = dict.fromkeys(("predicted", "came"), Share("mean"))
     numbers = ("error", "rival_error", "gain", "gain_low", "gain_high")

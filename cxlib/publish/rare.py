@@ -1,8 +1,6 @@
-"""Rare touchpoints: those that too few customers met are put together, so that totals still add up.
+"""Rare touchpoints: too few customers met them, so they are put together and totals still add up.
 
-A touchpoint that is not shown even for everybody and the whole time would vanish from every view.
-Those of one stage and one channel are counted together as "other touchpoints" instead, where enough
-customers stand behind them all.
+Those of one stage and channel are counted as "other touchpoints", where enough are behind them all.
 """
 
 from __future__ import annotations
@@ -28,11 +26,9 @@ _GROUP = ("stage", "channel")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Folded:
-    """The log as it is published: rare touchpoints put together.
+    """The log as it is published: `number` has for each place the one that it is counted as.
 
-    `places` are numbered as in the workspace, the first of each group stands for the group;
-    `number` has for each place of the workspace the one that it is counted as. `summary` is of the
-    log with these places; `files` and `ratings` are those of the workspace.
+    Places are numbered as in the workspace; the first of each group stands for the group.
     """
 
     places: pl.DataFrame

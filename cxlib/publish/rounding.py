@@ -24,8 +24,7 @@ FINEST_SHARE = 0.005
 def smallest_shown(k: int) -> int:
     """Return the smallest number that is shown: the first that is rounded to 2k.
 
-    Why not k: of what is blank one would know that it is below k, and where the figure of everybody
-    is above that of all other groups, that it is not 0 either.
+    Were it k, a blank would say "below k", and beside the figure of everybody often "but not 0".
 
     >>> smallest_shown(10), smallest_shown(3)
     (15, 5)

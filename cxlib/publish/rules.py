@@ -31,11 +31,9 @@ _OF_PLACES = ("touchpoint", "channel", "stage", "owner")
 
 @dataclass(frozen=True, slots=True)
 class PublishedTable:
-    """A table of a result, and what bounds one customer's weight in it.
+    """A table of a result: its columns, those that name a row, and what bounds a customer's weight.
 
-    `columns` are its own, and totals that its shares may be of; those of the `key` name a row.
-    `influence` is the frame of `Influence` that belongs to its rows; without, the places count that
-    they are about, told by the columns `at` of the key, or without any, the whole log.
+    That is a frame of `Influence`, or else told by the columns `at` that name places.
     """
 
     columns: Columns
@@ -64,40 +62,8 @@ class PublishedTable:
 class Published:
     """A measure that is published, for everybody and, where it takes ``where``, every segment.
 
-    Parameters
-    ----------
-    name
-        By which `Snapshot.table` gives it back.
-    measure
-        Where it is: ``"package.module:function"``; loaded when it is published or read.
-    options
-        What it is asked with: ``{"by": "stage"}``.
-    at
-        Labels that tell the places a row is about, and what they are of these: ``{"group":
-        "touchpoint"}``. Those that are called touchpoint, channel, stage or owner are known.
-    adds_up
-        Whether its counts for the values of a segment add up to those for everybody, as counts of
-        customers and contacts do, and estimates do not.
-    plain
-        Fields of the result that are about no customers, such as what was asked for.
-    by_segment
-        Whether it is answered for every segment, where the measure takes ``where``.
-    rows
-        Which rows are published; None: all.
-    hidden
-        Fields with texts that may say exact figures: they are published empty.
-    by_period
-        Whether it is answered for every range of periods, too; only what is measured on the summary
-        can be.
-    weights
-        For tables of which `cxlib.publish.influence` knows the rows: the name of its frame.
-    totals
-        Counts in what all rows of the table together are, of a part of the summary: one row for
-        each value of the key columns that it has. Shares may be of them.
-    names
-        Fields with names, and the table and column in which those that may be shown stand.
-    keep_hidden
-        Whether a row that may not be shown in a selection stays, without figures.
+    ``docs/publishing.md`` says what is declared by what; ``"package.module:function"`` is loaded
+    when it is published or read.
     """
 
     name: str

@@ -40,12 +40,10 @@ def list_selections(segments: tuple[tuple[str, str], ...], periods: int) -> tupl
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What may be chosen.
+    """What may be chosen: segments (dimension and value) and published periods (first days).
 
-    `segments` have a dimension and a value and are large enough to be shown; `periods` are first
-    days of published periods, of the length `period_unit` (as far as they are that short), `spans`
-    the first and the last period of the summary in each. `until` is the day to which there is data,
-    as midnight UTC.
+    `spans` are the first and last period of the summary in each; `until` is the day to which there
+    is data, as midnight UTC.
     """
 
     segments: tuple[tuple[str, str], ...]
@@ -141,11 +139,8 @@ def _begin_and_end(summary: Summary, groups: Spans, *, k: int) -> Spans:
 
 
 def _last_day(workspace: Workspace, *, k: int) -> datetime | None:
-    """Return the day to which a snapshot says it has data, as midnight UTC.
-
-    The one that the journey map states, or else the last on or after which enough customers came:
-    the instant of the last contact of all would be one customer's. None where there are not as
-    many customers.
+    """Return the day to which there is data: the one that the map states, or else the last on or
+    after which enough customers came, as the last contact of all is one customer's; None: never.
     """
     zone = ZoneInfo(workspace.periods.time_zone)
     stated, number = workspace.journey_map.observed_until, smallest_shown(k)

@@ -1,9 +1,7 @@
 """The rule for small groups: what a figure must go through before it may be published.
 
-Why these rules, and what they promise: ``docs/decisions/0001-small-groups.md``. What is done to a
-column follows from its kind (`cxlib.columns`). Everything rests on rounded counts, never on exact
-ones: whether a figure is shown, and between which bounds a share lies. So a log rebuilt from the
-published counts would be published with the same blanks.
+What is done to a column follows from its kind; everything rests on rounded counts. Why these rules,
+and what they promise: ``docs/decisions/0001-small-groups.md``.
 """
 
 from __future__ import annotations
@@ -91,8 +89,9 @@ def who_is_behind(columns: Mapping[str, Column]) -> str | None:
 
 def cases_of(column: Column, columns: Mapping[str, Column]) -> str:
     """Name the count that a figure rests on: for a share of a count the whole, if that is told."""
-    total = column.total if isinstance(column, Share) else None
-    return total if total in columns else column.of or who_is_behind(columns) or ""
+    if isinstance(column, Share) and column.total is not None and column.total in columns:
+        return column.total
+    return column.of or who_is_behind(columns) or ""
 
 
 def base_of(column: Column, *, k: int, prefix: str = "") -> pl.Expr:
@@ -113,19 +112,11 @@ def protect(
 ) -> pl.DataFrame:
     """Protect every column of a table of exact figures, in the same columns, order and dtypes.
 
-    With a column `NUMBER` the table holds several selections, the one of everybody and the whole
-    time first, and `on` names a row in all of them. Where its counts are rounded already, the exact
-    ones are in columns of the same names with `EXACT` before them, which are left out.
-
-    Parameters
-    ----------
-    columns
-        What its columns are, and counts that its shares are of; another one is an InputError:
-        nothing is published by accident.
-    influence, on
-        What the k-1 heaviest customers add: a row for each key `on`, or a single row.
-    spread
-        Width of the rating scale, or of each row's.
+    With a column `NUMBER` it holds several selections, the one of everybody and the whole time
+    first, and `on` names a row in all of them. Counts that are rounded already have the exact ones
+    beside them, in columns with `EXACT` before the name. `influence` is what the k-1 heaviest
+    customers add (a row for each key `on`, or a single row), `spread` the width of the rating
+    scale. A column that is not declared is an InputError: nothing is published by accident.
     """
     known = {*columns.names, NUMBER}
     if unruled := [c for c in table.columns if c not in known and not c.startswith(EXACT)]:
@@ -155,8 +146,7 @@ def protect(
 class _Asked:
     """A table that is to be protected: an expression for each of its figures.
 
-    ``schema`` has the columns of the influence frame, too (``_k_…``); ``same`` is what names a row
-    in all selections, None where the table holds one.
+    `same` is what names a row in all selections; None where the table holds one.
     """
 
     schema: pl.Schema
@@ -185,7 +175,7 @@ class _Asked:
             case Money():
                 return self._ratio(name, ends, column, "cost")
             case Wait(each="dwell_seconds"):  # a mean: one customer may have most of the time
-                return self._ratio(name, ends, column, column.each)
+                return self._ratio(name, ends, column, "dwell_seconds")
             case Share():
                 return self._share(name, ends, column)
         return self._estimate(name, ends, column)

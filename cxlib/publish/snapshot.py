@@ -129,17 +129,9 @@ class Snapshot:
     def table(self, measure: str, *, segment: Segment = None, period: Period = None) -> Any:
         """Return a measure's answer for a selection: a result of the class that it returns.
 
-        `segment` is one of `segments`, `period` the positions in `periods` of the first and the
-        last one. Figures that small groups do not allow are null; a plain number is then 0. Rows
-        without any figure are left out, except where they stand for the touchpoints, channels and
-        stages of the journey map.
-
-        Raises
-        ------
-        UnknownNameError
-            The measure or the segment is not published.
-        InputError
-            The range is not one of published periods, or the measure not answered for such parts.
+        `period` are positions in `periods`. What small groups do not allow is null, a plain number
+        0; rows without any figure are left out, unless they stand for the journey map's places.
+        UnknownNameError, InputError: there is no such measure, segment or range of periods.
         """
         from cxlib.publish.rules import PUBLISHED
 
@@ -190,14 +182,8 @@ class Snapshot:
     ) -> Comparison:
         """Put the published answers of two selections side by side, with the difference.
 
-        Of a channel, where the measure has a table ``by_channel``, its row is compared.
-
-        Raises
-        ------
-        UnknownNameError
-            The measure, a segment or a channel is not published.
-        InputError
-            Both selections are the same, or the measure is not told by channel.
+        Of a channel its row in ``by_channel`` is compared. UnknownNameError, InputError: one of
+        them is not published, or both are the same.
         """
         from cxlib.comparing import side_by_side
 

@@ -77,26 +77,14 @@ def publish(
 ) -> Snapshot:
     """Publish a snapshot of a workspace: finished answers in which no small group can be seen.
 
-    What is in `cxlib.publish.rules` is answered for every segment, or all customers, and where it
-    is of the summary, every range of periods, or all; what the log cannot answer is left out. The
-    snapshot is checked before it is served; one that was served before stays readable.
-
-    Parameters
-    ----------
-    k
-        Smallest number of customers that a figure may be about, at least 3.
-    views
-        For each dashboard a function that draws, from the snapshot, what its page shows before it
-        is live: an HTML fragment without scripts.
-    only
-        Names of the dashboards that may be opened on the snapshot; None for all.
-    answers
-        What is answered, of `ANSWERS`; None for everything.
+    What is in `ANSWERS`, or chosen of it, is answered as far as the log can, looked over, and then
+    served; snapshots before it stay readable. For each of `views` a function draws, as HTML without
+    scripts, what its page shows before it is live; `only` are those that may be opened.
 
     Raises
     ------
     InputError
-        `k` is below 3.
+        `k`, the smallest number of customers that a figure may be about, is below 3.
     UnknownNameError
         Nothing is called what `answers` names.
     WorkspaceError
@@ -224,11 +212,7 @@ def _protected(
 
 
 def _same_rows(below: pl.DataFrame, table: PublishedTable, selections: int) -> pl.DataFrame:
-    """Give all selections the rows of the first.
-
-    The first selection is everybody and the whole time, which has every row. A row that is not
-    there in another is one with nobody: all null.
-    """
+    """Give all selections the rows of the first, which has all: null where nobody is behind one."""
     if not table.key:
         return below
     names = [c for c, column in table.columns.items() if is_name(column) and c in below.columns]
@@ -252,8 +236,7 @@ def _round_counts(
 ) -> pl.DataFrame:
     """Round every count of all selections together, and keep the exact ones beside them.
 
-    Rows that are not large for everybody and the whole time are left out: the names of what fewer
-    than k customers may stand behind are never written down.
+    Rows that are not large for everybody and the whole time are left out, their names too.
     """
     selections = len(choices.selections())
     rows = len(below) // selections

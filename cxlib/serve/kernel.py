@@ -1,7 +1,6 @@
 """The process behind one open dashboard: an IPython kernel, lean and bounded in its memory.
 
-Started by the kernel specification in `jupyter/kernels/python3`: forked from the process in
-`cxlib.serve.warm` where the system can, else as a program of its own.
+Forked from the process in `cxlib.serve.warm` where the system can, else a program of its own.
 """
 
 from __future__ import annotations

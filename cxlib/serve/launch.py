@@ -48,23 +48,20 @@ class ServerSettings:
     Parameters
     ----------
     base_url, public_url
-        Path under which a reverse proxy shows the dashboards, and the address (or several) that
-        visitors' browsers see. Other names than these, the loopback names and the address listened
-        on are not answered.
+        Path under which a proxy shows the dashboards, and the address (or several) that visitors
+        see; further names than the loopback ones and the address listened on are not answered.
     proxies
-        Where there is a `public_url`, they are believed who a visitor is (the last
-        ``X-Forwarded-For``) and how he came (``X-Forwarded-Proto``).
+        Believed who a visitor is and how he came, where there is a `public_url`.
     ready_kernels
         Sessions per dashboard that are started ahead of a visit; each takes about 150 MB.
     max_visitors, max_per_visitor
         Live dashboards at a time, and those of one address (half of all where not given); fewer
-        where three quarters of the memory do not hold as many. The next visitor sees the published
-        view, and is asked to try again for its filters.
+        where three quarters of the memory hold fewer.
     kernel_memory_mb
         Most memory a session may allocate; 0 for no bound. macOS does not hold programs to it.
     wire_seconds, grace_seconds, idle_seconds
-        A session is ended so long after it began without a wire from its page, after its page has
-        gone, and after its page was last used.
+        A session ends so long after its start without a wire from its page, after its page went,
+        and after its page was last used.
     """
 
     base_url: str = "/"
@@ -97,16 +94,9 @@ def serve_dashboards(
 ) -> None:
     """Serve the dashboards of a folder on the published views of a workspace, until interrupted.
 
-    Listens on the first free port from 8866 where none is given; any but the loopback address needs
-    a `token` that visitors must know, in the address (``?token=…``) or on the sign-in page. Without
-    a published snapshot the pages say that nothing is published yet.
-
-    Raises
-    ------
-    ServeError
-        The address is open to others but no token is given, or the port is taken.
-    InputError
-        The folder holds no dashboards, or a public address is none.
+    On the first free port from 8866, where none is given. Any but the loopback address needs a
+    `token`, which visitors give in the address (``?token=…``) or on the sign-in page.
+    ServeError, InputError: it cannot be served as asked.
     """
     settings = settings or ServerSettings()
     dashboards = read_catalogue(Path(dashboards_dir))
@@ -148,11 +138,7 @@ def check_address(ip: str, token: str | None) -> None:
 
 
 def take_port(ip: str, port: int | None) -> socket.socket:
-    """Listen on `port`, or on the first free one from 8866 where none was asked for.
-
-    The socket is kept and handed to the server: to look which port is free, and to take it seconds
-    later, would let two servers that start together choose the same one.
-    """
+    """Listen on `port`, or on the first free one from 8866; the socket is kept, and so the port."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     for wanted in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 20):
         try:

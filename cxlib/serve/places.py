@@ -42,8 +42,7 @@ class _Place:
 class Places:
     """The sessions given out, at most `most` at a time, and `most_of_one` for one visitor.
 
-    `waiting` sessions are kept ready and belong to nobody; where the bytes of `memory` are not
-    known, they set no limit.
+    `waiting` ones are kept ready and belong to nobody; unknown `memory` sets no limit.
     """
 
     def __init__(

@@ -1,8 +1,4 @@
-"""Voila with its routes, its sessions and its page settings under our control.
-
-Voila renders the notebooks and talks to the kernels; which addresses exist, who may have a session
-and for how long, and what stands around a dashboard is decided here.
-"""
+"""Voila with its routes, its sessions and its page settings under our control."""
 
 from __future__ import annotations
 

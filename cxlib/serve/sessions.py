@@ -1,7 +1,6 @@
 """How the server starts a session: forked from a process that has everything imported.
 
-Where forking is not to be had (no Linux, or the process cannot be started), kernels are started the
-ordinary way: the same, but slower and larger.
+Where that is not to be had (no Linux, or a fault), the ordinary way: slower and larger.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Type
 
-from cxlib.serve.warm import LENGTH
+from cxlib.serve.warm import READY
 
 __all__ = ["MATH_THREADS", "ForkedSession", "WarmProcess", "use_warm_sessions"]
 
@@ -108,7 +107,7 @@ class WarmProcess:
 
     def _start(self) -> socket.socket:
         self._stop()
-        ours, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cxlib.serve.warm", str(theirs.fileno())],
@@ -122,13 +121,7 @@ class WarmProcess:
         return ours
 
     def fork(self, arguments: list[str], environment: dict[str, str], folder: str) -> ForkedSession:
-        """Fork a session.
-
-        Raises
-        ------
-        OSError
-            The process does not answer.
-        """
+        """Fork a session; OSError: the process does not answer."""
         request = {"arguments": arguments, "environment": environment, "folder": folder}
         message = json.dumps(request).encode()
         with self._lock:
@@ -146,14 +139,14 @@ class WarmProcess:
         wire = self._wire
         if self._process is None or wire is None or self._process.poll() is not None:
             wire = self._start()
-        wire.sendall(LENGTH.pack(len(message)) + message)
+        wire.send(message)
         while True:
-            answer, handles, _, _ = socket.recv_fds(wire, LENGTH.size, 1)
-            if len(answer) < LENGTH.size:
+            answer, handles, _, _ = socket.recv_fds(wire, 64, 1)
+            if not answer:
                 raise ConnectionError("the process that sessions are forked from is gone")
-            if pid := LENGTH.unpack(answer)[0]:
-                return ForkedSession(pid, handles[0] if handles else None)
-            self._imported = True  # which it says once, by a 0
+            if answer != READY:
+                return ForkedSession(int(answer), handles[0] if handles else None)
+            self._imported = True
 
     def stop(self) -> None:
         """End it, and with it the sessions forked from it."""

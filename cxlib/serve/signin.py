@@ -41,8 +41,7 @@ class _Line:
 class Attempts:
     """Lets attempts at the token through one after the other, and slower after each wrong one.
 
-    Those of one address queue behind one another, and all wrong ones behind one short pause. A
-    right one passes as soon as it is its turn: nobody is locked out. What is remembered is bounded.
+    Those of one address queue, all wrong ones wait a moment; a right one passes at its turn.
     """
 
     def __init__(

@@ -1,12 +1,8 @@
 """A process that has imported everything a dashboard needs, and of which sessions are forked.
 
-Over one socket (see `cxlib.serve.sessions`) the server sends the arguments, variables and folder of
-a session, and gets its process id and a handle on it. When the socket closes, because the server is
-gone, the process ends, and its sessions with it.
-
-Only a process without working threads can be forked safely: threads are not copied, the locks they
-hold are. Nothing here computes with Polars, whose threads start with the first query, and the
-process refuses to serve if it has other threads than those known to hold nothing.
+It and its sessions end when the server closes the socket between them. Threads are not copied by a
+fork, the locks they hold are: nothing here computes with Polars, whose threads start with the first
+query, and the process serves only beside threads that are known to hold nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +14,6 @@ import json
 import os
 import signal
 import socket
-import struct
 import sys
 import warnings
 from pathlib import Path
@@ -26,10 +21,10 @@ from typing import Any, NoReturn
 
 from cxlib.views import VIEWS
 
-__all__ = ["IDLE_THREADS", "LENGTH", "main", "read_message", "threads"]
+__all__ = ["IDLE_THREADS", "READY", "main", "threads"]
 
-LENGTH = struct.Struct("!I")
-"""A message is its length, and JSON of that many bytes."""
+READY = b"ready"
+"""Said once; then a request (JSON) is answered by a process id and a handle, in one packet each."""
 
 IMPORTED = (
     "ipykernel.ipkernel",
@@ -55,9 +50,9 @@ def main() -> None:
     gc.collect()
     # What is there now stays for good: collections in a session must not write to shared pages.
     gc.freeze()
-    server.sendall(LENGTH.pack(0))
-    while (request := read_message(server)) is not None:
-        _fork(server, request)
+    server.send(READY)
+    while request := server.recv(1 << 20):
+        _fork(server, json.loads(request))
 
 
 def _import_everything() -> None:
@@ -97,25 +92,6 @@ def threads() -> set[str]:
     return {(task / "comm").read_text().strip() for task in tasks}
 
 
-def read_message(connection: socket.socket) -> Any:
-    """Read one message; None where the other side is gone."""
-    try:
-        size = LENGTH.unpack(_read(connection, LENGTH.size))[0]
-        return json.loads(_read(connection, size))
-    except (EOFError, ConnectionError):
-        return None
-
-
-def _read(connection: socket.socket, size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size:
-        part = connection.recv(size - len(parts))
-        if not part:
-            raise EOFError
-        parts += part
-    return bytes(parts)
-
-
 def _fork(server: socket.socket, request: dict[str, Any]) -> None:
     # Asked for before: a session must end even if this process does while it is being started.
     parent = os.getpid()
@@ -131,7 +107,7 @@ def _fork(server: socket.socket, request: dict[str, Any]) -> None:
         # Both sides set the group: whoever is first, it is set before the server may signal it.
         os.setpgid(pid, pid)
         handles.append(os.pidfd_open(pid))
-    socket.send_fds(server, [LENGTH.pack(pid)], handles)
+    socket.send_fds(server, [b"%d" % pid], handles)
     for handle in handles:
         os.close(handle)
 

@@ -1,7 +1,6 @@
 """The wire between a page's widgets and their session, and what may travel on it.
 
-Whatever a page does not need ends here: a visitor's browser is not trusted, and what a session
-writes about its own faults is not for visitors.
+Whatever a page does not need ends here: a visitor's browser is not trusted.
 """
 
 from __future__ import annotations
