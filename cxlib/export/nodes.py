@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Nodes"]
-
 _SHORT = 24
 """Characters of JSON below which naming a value takes more room than writing it."""
 

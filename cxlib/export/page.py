@@ -22,8 +22,6 @@ from cxlib.serve.texts import DARK_COLOURS, LIGHT_COLOURS, SITE
 from cxlib.views.shared.figure_widget import plotly_script
 from cxlib.views.shared.templates import environment
 
-__all__ = ["write_page", "write_recording"]
-
 _SHARED = Path(str(files("cxlib.serve"))) / "jupyter" / "voila" / "templates" / "cx" / "static"
 _HERE = Path(__file__).parent
 _HEADING = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)

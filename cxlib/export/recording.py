@@ -22,17 +22,6 @@ from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import ALL
 from cxlib.views.shared.widgets import ChoiceList
 
-__all__ = [
-    "Recording",
-    "Slot",
-    "Values",
-    "find_choices",
-    "is_hidden",
-    "is_own",
-    "record",
-    "walk",
-]
-
 MOST_TOGETHER = 60
 """Combinations of filters that are all recorded; of more only one filter at a time is."""
 

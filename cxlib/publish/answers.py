@@ -19,8 +19,6 @@ import polars as pl
 from cxlib.errors import WorkspaceError
 from cxlib.summary import Selection
 
-__all__ = ["NUMBER", "SELECTIONS", "read_answer", "write_answers", "write_selections"]
-
 _ROWS = 20_000
 """Rows that are read at a time: selections lie one below the other, so that few must be read."""
 _MOST_KEPT = 2**21

@@ -17,8 +17,6 @@ from cxlib.publish.selections import Choices
 from cxlib.store import Workspace
 from cxlib.summary import Selection, Summary, beside, part_and_name
 
-__all__ = ["Answers", "ask"]
-
 _PLACES = 400
 """Places of all parts that are asked about together: a few hundred MB of counts by bucket."""
 

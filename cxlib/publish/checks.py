@@ -14,8 +14,6 @@ from cxlib.publish.influence import Influence
 from cxlib.publish.rules import Published, PublishedTable
 from cxlib.publish.small_groups import LEAST_STEPS, base_of, cases_of, is_name
 
-__all__ = ["check_snapshot"]
-
 _COUNTS = ("customers", "customers_affected", "n")
 _COUNTS_PREDICTIONS = "predictions.record"
 """A table whose ``n`` are no customers."""

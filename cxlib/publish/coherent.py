@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from cxlib.errors import CxError
 from cxlib.publish.selections import Choices
 
-__all__ = ["round_together"]
-
 Numbers = NDArray[np.int64]
 
 

@@ -38,8 +38,6 @@ from cxlib.publish.small_groups import protect
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 
-__all__ = ["NAME", "protect_details", "protect_findings"]
-
 NAME = "findings"
 
 _ENDS = ("low", "high")

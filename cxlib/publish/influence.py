@@ -13,8 +13,6 @@ import polars as pl
 from cxlib.publish.rare import Folded
 from cxlib.store.walk import around
 
-__all__ = ["KEYS", "Influence", "measure_influence"]
-
 _END = 65_535
 """Stands for "no further contact" where a contact's successor is asked for."""
 

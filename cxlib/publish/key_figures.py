@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
     from cxlib.publish.snapshot import Snapshot
 
-__all__ = ["actions_of", "findings_of", "key_changes", "key_figures", "said_lines"]
-
 _WRITE: Mapping[str, Callable[..., str]] = {
     "customers": people,
     "goal": share,

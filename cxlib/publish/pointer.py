@@ -16,18 +16,6 @@ from typing import Any
 from cxlib.durable import check_files, hash_file, read_sealed, write_over
 from cxlib.errors import WorkspaceError
 
-__all__ = [
-    "FOLDER",
-    "FORMAT",
-    "MANIFEST",
-    "SnapshotRecord",
-    "current_folder",
-    "is_snapshot_folder",
-    "list_snapshots",
-    "read_manifest",
-    "switch_to",
-]
-
 FOLDER = "published"
 CURRENT = "current"
 MANIFEST = "manifest.json"

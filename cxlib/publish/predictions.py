@@ -25,8 +25,6 @@ from cxlib.publish.rounding import (
 from cxlib.publish.small_groups import protect
 from cxlib.store import Workspace
 
-__all__ = ["NAME", "protect_predictions"]
-
 NAME = "predictions"
 
 _CHANCE = 0.1

@@ -17,8 +17,6 @@ from cxlib.store import Workspace
 from cxlib.store.counting import count_bucket
 from cxlib.summary import NONE, TABLES, Summary
 
-__all__ = ["OTHER", "Folded", "fold_rare_touchpoints"]
-
 OTHER = "other touchpoints"
 
 _GROUP = ("stage", "channel")

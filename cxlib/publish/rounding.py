@@ -6,18 +6,6 @@ from collections.abc import Sequence
 
 import polars as pl
 
-__all__ = [
-    "FINEST_SHARE",
-    "in_steps",
-    "outwards",
-    "protect_count",
-    "protect_number",
-    "rounded",
-    "rounding_base",
-    "smallest_shown",
-    "steps_of_shares",
-]
-
 FINEST_SHARE = 0.005
 
 

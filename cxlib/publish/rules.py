@@ -22,8 +22,6 @@ from cxlib.publish.small_groups import is_name, who_is_behind
 from cxlib.statistics.resampling import dense_counts
 from cxlib.summary import OPEN, Summary
 
-__all__ = ["PUBLISHED", "Published", "PublishedTable", "check_columns"]
-
 _WEIGHTS = ("comments", "contacts", "cost", "customers", "dwells", "journeys", "ratings")
 _TOTALS = {n: Count("in all rows together", each="total") for n in ("total", "open_n")}
 _OF_PLACES = ("touchpoint", "channel", "stage", "owner")

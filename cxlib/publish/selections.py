@@ -15,8 +15,6 @@ from cxlib.segments import DIMENSION
 from cxlib.store import Workspace
 from cxlib.summary import NONE, Selection, Summary
 
-__all__ = ["Choices", "count_customers", "find_choices", "list_selections"]
-
 MOST_PERIODS = 12
 """More than this are put together, into the next longer unit: every range of them is answered.
 A year of months has 78 ranges."""

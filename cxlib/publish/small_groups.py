@@ -43,16 +43,6 @@ from cxlib.publish.rounding import (
     rounding_base,
 )
 
-__all__ = [
-    "EXACT",
-    "LEAST_STEPS",
-    "base_of",
-    "cases_of",
-    "is_name",
-    "protect",
-    "who_is_behind",
-]
-
 EXACT = "_exact_"
 """Before the name of a count that is rounded already: its exact value."""
 

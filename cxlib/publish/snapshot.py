@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from cxlib.prediction import Prediction
     from cxlib.summary import Selection
 
-__all__ = ["Snapshot", "find_snapshot"]
-
 Segment = tuple[str, str] | None
 Period = tuple[int, int] | None
 

@@ -42,8 +42,6 @@ from cxlib.publish.small_groups import EXACT, base_of, is_name, protect
 from cxlib.publish.snapshot import Snapshot
 from cxlib.store import Workspace
 
-__all__ = ["ANSWERS", "publish"]
-
 SMALLEST_K = 3
 ANSWERS = (*PUBLISHED, FINDINGS, PREDICTIONS)
 """Everything that can be published."""

@@ -10,8 +10,6 @@ from pathlib import Path
 from cxlib.errors import InputError
 from cxlib.views import VIEWS, entry
 
-__all__ = ["Dashboard", "read_catalogue"]
-
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 

@@ -5,8 +5,9 @@ Every answer carries the security headers, and every refusal is a calm page in t
 
 from __future__ import annotations
 
+import logging
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tornado.web
 from jupyter_core.utils import ensure_async
@@ -24,7 +25,9 @@ from voila.utils import create_include_assets_functions
 from cxlib.serve import texts
 from cxlib.serve.catalogue import Dashboard
 from cxlib.serve.launch import PLOTLY_PATH
-from cxlib.serve.same_site import SameSite
+
+if TYPE_CHECKING:
+    from cxlib.serve.server import DashboardServer
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -55,6 +58,42 @@ KERNEL_NAMED = re.compile(r'"kernelId": "([0-9a-f-]{36})"')
 A_YEAR = "public, max-age=31536000, immutable"
 
 
+class SameSite(tornado.web.RequestHandler):
+    """Comes before Jupyter's handlers, whose ways with origins and cookies it replaces."""
+
+    @property
+    def server(self) -> DashboardServer:
+        """The server this answer comes from."""
+        server: DashboardServer = self.settings["dashboards"]
+        return server
+
+    def check_origin(self, origin: str | None = None) -> bool:
+        """Whether the page that asks is one of ours; knowing the token makes it none."""
+        headers = self.request.headers
+        given = headers.get("Origin", headers.get("Sec-WebSocket-Origin"))
+        return self.server.hosts.may_speak(given, headers.get("Host", ""), self.request.protocol)
+
+    def set_cors_headers(self) -> None:
+        """Open no answer to the scripts of other sites."""
+
+    def set_cookie(self, name: str, value: str | bytes, *args: Any, **kwargs: Any) -> None:
+        """Set a cookie that other sites' pages do not send along, and that TLS does not leave."""
+        kwargs.setdefault("samesite", "Lax")
+        if self.request.protocol == "https":
+            kwargs.setdefault("secure", True)
+        super().set_cookie(name, value, *args, **kwargs)
+
+    def _request_summary(self) -> str:
+        # Without the query, which may hold a token.
+        return f"{self.request.method} {self.request.path} ({self.request.remote_ip})"
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """Log what went wrong inside; a refusal has its line in the log already."""
+        if not isinstance(value, tornado.web.HTTPError):
+            log = logging.getLogger("cxlib.serve")
+            log.error("failed: %s", self._request_summary(), exc_info=value)
+
+
 class CalmPages(SameSite):
     """Security headers on every answer, and pages without technical detail for every refusal."""
 
@@ -70,9 +109,7 @@ class CalmPages(SameSite):
         snapshot = self.server.snapshot
         known = getattr(self, "_jupyter_current_user", None) and self.current_user
         html: str = environment.get_template(name).render(
-            site=texts.SITE,
-            light=texts.LIGHT_COLOURS,
-            dark=texts.DARK_COLOURS,
+            texts=texts,
             base_url=self.settings["base_url"],
             published=snapshot.line() if known and snapshot else None,
             **words,
@@ -92,24 +129,18 @@ class CalmPages(SameSite):
         self.set_header("Cache-Control", "no-store")
         self.finish(html)
 
-    def refuse(self, status: int, title: str, text: str, *, retry: bool = False) -> None:
+    def refuse(self, status: int, said: tuple[str, str], *, retry: bool = False) -> None:
         """Answer with a message page."""
         back = self.request.uri if retry else self.settings["base_url"]
-        words = texts.TRY_AGAIN if retry else texts.ALL_DASHBOARDS
-        page = self.page("message.html", title=title, text=text, retry=back, retry_text=words)
-        self.answer(page, status)
+        words = {"title": said[0], "text": said[1], "back": back, "is_same": retry}
+        self.answer(self.page("message.html", **words), status)
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """Answer an error with a page that says nothing about the inside."""
-        title, text = {
-            403: (texts.FORBIDDEN_TITLE, texts.FORBIDDEN),
-            404: (texts.NOT_FOUND_TITLE, texts.NOT_FOUND),
-            405: (texts.NOT_FOUND_TITLE, texts.NOT_FOUND),
-            429: (texts.TOO_MANY_TITLE, texts.TOO_MANY),
-        }.get(status_code, (texts.FAILED_TITLE, texts.FAILED))
+        known = {403: texts.FORBIDDEN, 404: texts.NOT_FOUND, 405: texts.NOT_FOUND}
         if status_code == 429:
             self.set_header("Retry-After", "10")
-        self.refuse(status_code, title, text)
+        self.refuse(status_code, (known | {429: texts.TOO_MANY}).get(status_code, texts.FAILED))
 
 
 class HomeHandler(CalmPages, TornadoVoilaHandler):
@@ -124,10 +155,9 @@ class HomeHandler(CalmPages, TornadoVoilaHandler):
         page = self.page(
             "home.html",
             title=texts.SITE,
-            facts=list(snapshot.facts()) if snapshot else [texts.NO_SNAPSHOT],
+            facts=snapshot.facts() if snapshot else texts.NO_SNAPSHOT[1:],
             brief=Markup(brief) if brief else None,  # written by publish, not by a visitor
             dashboards=self.shown(),
-            empty=texts.HOME_EMPTY,
         )
         self.answer(page)
 
@@ -156,7 +186,7 @@ class DashboardHandler(_OfDashboard):
         """Send the words and figures that the snapshot keeps; no process is started for them."""
         dashboard = await self.dashboard(path or "")
         if dashboard is None:
-            self.refuse(503, texts.NO_SNAPSHOT_TITLE, texts.NO_SNAPSHOT, retry=True)
+            self.refuse(503, texts.NO_SNAPSHOT, retry=True)
             return
         _ = self.xsrf_token  # reading it sets the cookie without which no session is given
         snapshot = self.server.snapshot
@@ -168,14 +198,10 @@ class DashboardHandler(_OfDashboard):
             title=dashboard.title,
             current=dashboard.name,
             dashboards=self.shown(),
-            views=texts.VIEWS,
             # Written by publish, not by a visitor.
             first_paint=Markup(paint) if paint else None,
             asked=asked,
-            loading=texts.LOADING_LINK if asked else texts.LOADING,
-            no_script=texts.NO_SCRIPT,
             plotly=self.base_url + PLOTLY_PATH,
-            session=f"{self.base_url}voila/api/session/{dashboard.name}",
             **create_include_assets_functions("cx", self.base_url),
         )
         self.answer(page)
@@ -198,11 +224,11 @@ class SessionHandler(_OfDashboard):
             raise tornado.web.HTTPError(403)
         dashboard = await self.dashboard(path)
         if dashboard is None:
-            self._say_no(503, texts.NO_SNAPSHOT_TITLE, texts.NO_SNAPSHOT)
+            self._say_no(503, texts.NO_SNAPSHOT)
             return
         places, visitor = self.server.places, str(self.request.remote_ip)
         if not places.are_left(visitor):
-            self._say_no(503, texts.FULL_TITLE, texts.FULL)
+            self._say_no(503, texts.FULL)
             return
         kernel, parts = None, []
         with places.arriving(visitor):
@@ -215,7 +241,7 @@ class SessionHandler(_OfDashboard):
                 self.log.exception("the dashboard %s could not be made", dashboard.name)
                 if kernel is not None:
                     await self.server.end(kernel)
-                self._say_no(500, texts.BROKEN_OFF_TITLE, texts.BROKEN_OFF)
+                self._say_no(500, texts.BROKEN_OFF)
                 return
             if kernel is not None:
                 user = getattr(self.current_user, "username", "")
@@ -225,12 +251,11 @@ class SessionHandler(_OfDashboard):
             return
         self.answer("".join(parts))
 
-    def _say_no(self, status: int, title: str, text: str) -> None:
+    def _say_no(self, status: int, said: tuple[str, str]) -> None:
         """Answer with what the page then shows below its first paint."""
         if status == 503:
             self.set_header("Retry-After", "60")
-        words = {"title": title, "text": text, "retry_text": texts.TRY_AGAIN}
-        self.answer(self.page("broken_off.html", **words), status)
+        self.answer(self.page("broken_off.html", title=said[0], text=said[1]), status)
 
 
 class SignInHandler(CalmPages, LoginFormHandler):
@@ -239,11 +264,8 @@ class SignInHandler(CalmPages, LoginFormHandler):
     def _render(self, message: dict[str, str] | None = None) -> None:
         page = self.page(
             "sign_in.html",
-            title=texts.SIGN_IN_TITLE,
-            text=texts.SIGN_IN,
-            label=texts.SIGN_IN_LABEL,
-            button=texts.SIGN_IN_BUTTON,
-            message=texts.SIGN_IN_WRONG if message else None,
+            title=texts.SIGN_IN[0],
+            wrong=bool(message),
             next=url_escape(self.get_argument("next", default=self.base_url)),
             xsrf=self.xsrf_token.decode("ascii"),
         )
@@ -269,7 +291,7 @@ class SignOutHandler(CalmPages, JupyterHandler):
             await self.server.end(kernel)
         self.server.identity_provider.end(self)
         self.current_user = None
-        self.refuse(200, texts.SIGNED_OUT_TITLE, texts.SIGNED_OUT)
+        self.refuse(200, texts.SIGNED_OUT)
 
 
 class KernelStateHandler(CalmPages, KernelHandler):

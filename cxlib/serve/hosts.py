@@ -19,8 +19,6 @@ from tornado.log import access_log
 from cxlib.errors import InputError
 from cxlib.visible import visible
 
-__all__ = ["Gate", "Hosts", "host_name", "public_origin"]
-
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 REFUSED = b"This server does not answer to that name.\n"

@@ -9,8 +9,6 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["main", "run_kernel", "skip_unused_imports", "skip_unused_validators"]
-
 MEMORY_VARIABLE = "CX_KERNEL_MEMORY_MB"
 
 LEAN = [

@@ -20,8 +20,6 @@ from cxlib.serve.kernel import MEMORY_VARIABLE, skip_unused_validators
 if TYPE_CHECKING:
     from traitlets.config import Config
 
-__all__ = ["ServeError", "ServerSettings", "serve_dashboards"]
-
 JUPYTER = Path(__file__).parent / "jupyter"
 FIRST_PORT = 8866
 SECRETS = ("CX_TOKEN", "JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE")

@@ -10,8 +10,6 @@ from urllib.parse import quote, quote_plus
 
 from cxlib.visible import visible
 
-__all__ = ["SafeFormatter", "log_request", "log_safely"]
-
 _SECRET = "[secret]"
 _SAID = re.compile(
     r"""((?:token|password|_xsrf)['"]?\s*(?:=|%3d|:)\s*['"]?|\bbearer\s+)[^&\s'",;<>]+""",

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from cxlib.serve.launch import ServerSettings
 
-__all__ = ["Places", "machine_memory"]
-
 _OF_MEMORY = 0.75
 """Part of the machine's memory that sessions may fill together."""
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")

@@ -31,8 +31,6 @@ from cxlib.serve.places import Places, machine_memory
 from cxlib.serve.sessions import use_warm_sessions
 from cxlib.serve.wire import FilteredSocketHandler
 
-__all__ = ["DashboardServer"]
-
 KERNEL = r"(?P<kernel_id>[0-9a-f-]{36})"
 TICK_MS = 2000
 
@@ -128,7 +126,7 @@ class DashboardServer(Voila):
     def _page_settings(self, page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Give the page template its words, and the page's scripts their versioned addresses."""
         return page_config | {
-            "cx": {"error_title": texts.CELL_FAILED_TITLE, "error_text": texts.CELL_FAILED},
+            "cx": dict(zip(("error_title", "error_text"), texts.CELL_FAILED, strict=True)),
             "fullStaticUrl": f"{self.base_url}voila/static/{self.assets}",
             "fullLabextensionsUrl": f"{self.base_url}voila/labextensions/{self.assets}",
             # Stock Voila would fetch MathJax from another host.

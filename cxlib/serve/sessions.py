@@ -32,8 +32,6 @@ from traitlets import Type
 
 from cxlib.serve.warm import READY
 
-__all__ = ["MATH_THREADS", "ForkedSession", "WarmProcess", "use_warm_sessions"]
-
 NAME = "cx-warm"
 """How the kernel specification in `jupyter/kernels/python3` calls `WarmProvisioner`."""
 

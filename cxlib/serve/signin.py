@@ -14,8 +14,6 @@ from typing import Any
 import tornado.web
 from jupyter_server.auth.identity import IdentityProvider, User
 
-__all__ = ["Attempts", "TokenIdentity", "TooManyAttemptsError"]
-
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds that an address waits after its first wrong attempt, doubled with each, and at most."""
 PAUSE_OF_ALL, FORGOTTEN_AFTER = 0.05, 600.0

@@ -21,8 +21,6 @@ from typing import Any, NoReturn
 
 from cxlib.views import VIEWS
 
-__all__ = ["IDLE_THREADS", "READY", "main", "threads"]
-
 READY = b"ready"
 """Said once; then a request (JSON) is answered by a process id and a handle, in one packet each."""
 

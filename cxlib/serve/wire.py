@@ -14,9 +14,7 @@ from jupyter_core.utils import ensure_async
 from tornado.concurrent import Future
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-from cxlib.serve.same_site import SameSite
-
-__all__ = ["PROTOCOL", "FilteredSocketHandler", "is_permitted", "may_leave"]
+from cxlib.serve.handlers import SameSite
 
 PROTOCOL = "v1.kernel.websocket.jupyter.org"
 LEAST_PARTS, MOST_PARTS = 6, 256
