@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from cxlib.errors import InputError, WorkspaceError
-from cxlib.publish.snapshot import Snapshot
+from cxlib.publish.snapshot import Snapshot, long_day
 from cxlib.signals import signal_named
 
 _TEXTS, _FIGURES = ("what", "name", "signal", "status", "unit"), ("before", "after", "change")
@@ -61,7 +61,7 @@ class SnapshotChanges:
     def sentences(self, limit: int | None = None) -> tuple[str, ...]:
         """Return what changed in sentences, the most important first; one, where nothing did."""
         found = self.changed["sentence"].to_list()
-        nothing = f"Nothing changed beyond rounding and chance since {_day(self.since)}."
+        nothing = f"Nothing changed beyond rounding and chance since {long_day(self.since)}."
         return tuple(found[:limit]) if found else (nothing,)
 
 
@@ -79,12 +79,8 @@ def compare_snapshots(
     Customers who are in both snapshots make the true interval narrower: what is called changed
     here has changed.
 
-    Raises
-    ------
-    InputError
-        They are the same snapshot, in the wrong order, or of different journey maps.
-    UnknownNameError
-        One of them does not answer the segment.
+    InputError, UnknownNameError: they are the same, in the wrong order or of different journey maps,
+    or one of them does not answer the segment.
 
     References
     ----------
@@ -130,6 +126,7 @@ def _notes(older: Snapshot, newer: Snapshot) -> list[str]:
     maps = before["journey_map"], after["journey_map"]
     versions = before["code_version"], after["code_version"]
     ends, found = (older.observed_until, newer.observed_until), []
+    days = [long_day(end) for end in ends]
     if maps[0]["sha256"] != maps[1]["sha256"]:
         found.append(
             f"The journey map was changed (version {maps[0]['version']} to {maps[1]['version']}): "
@@ -146,13 +143,9 @@ def _notes(older: Snapshot, newer: Snapshot) -> list[str]:
             f"{versions[1]}: a change may come from how it is measured."
         )
     if ends[0] == ends[1]:
-        found.append(
-            f"Both end on {_day(ends[0])}: changes come from data added or corrected since."
-        )
+        found.append(f"Both end on {days[0]}: changes come from data added or corrected since.")
     elif ends[0] > ends[1]:
-        found.append(
-            f"The newer one ends earlier, on {_day(ends[1])}; the older one on {_day(ends[0])}."
-        )
+        found.append(f"The newer one ends earlier, on {days[1]}; the older one on {days[0]}.")
     if older.periods and newer.periods and older.periods[0] != newer.periods[0]:
         found.append(
             f"They begin at different times, {older.periods[0]} and {newer.periods[0]}: customers "
@@ -263,10 +256,6 @@ def _is_halved(before: Row, after: Row) -> bool:
         return False
     none = 1.0 if before["unit"].startswith("ratio") else 0.0
     return bool(abs(after["effect"] - none) <= abs(before["effect"] - none) / 2)
-
-
-def _day(instant: datetime) -> str:
-    return f"{instant.day} {instant:%B %Y}"
 
 
 _STARTS = {

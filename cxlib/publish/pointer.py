@@ -79,12 +79,8 @@ def list_snapshots(workspace: Path | str) -> tuple[SnapshotRecord, ...]:
     except WorkspaceError:
         current = None
     folders = [f for f in published.iterdir() if NAME.fullmatch(f.name) and f.is_dir()]
-    return tuple(_record(f, served=f == current) for f in sorted(folders, key=_age))
-
-
-def _age(folder: Path) -> tuple[str, int]:
-    time, _, number = folder.name.partition("-")
-    return time, int(number or 1)
+    folders.sort(key=lambda f: (f.name[:16], len(f.name), f.name))  # the tenth of a second is last
+    return tuple(_record(f, served=f == current) for f in folders)
 
 
 def _record(folder: Path, *, served: bool) -> SnapshotRecord:

@@ -207,19 +207,19 @@ class Snapshot:
 
     def line(self) -> str:
         """Return the one line about this snapshot that stands on every page."""
-        return f"{self._data_to()} · published {_day(self.published_at)}"
+        return f"{self._data_to()} · published {long_day(self.published_at)}"
 
     def facts(self) -> tuple[str, ...]:
         """Return what a visitor may want to know about the figures, in sentences."""
         manifest = self.manifest
         return (
             f"{manifest['name']}: {manifest['customers']:,} customers. {self._data_to()}.",
-            f"Published {_day(self.published_at)}. Figures about fewer than "
+            f"Published {long_day(self.published_at)}. Figures about fewer than "
             f"{manifest['k']} customers are not shown, and counts are rounded to {manifest['k']}.",
         )
 
     def _data_to(self) -> str:
-        return f"Data to {_day(self.observed_until)}"
+        return f"Data to {long_day(self.observed_until)}"
 
     def first_paint(self, view: str) -> str | None:
         """Return the picture of a view that its page shows until it is live, as HTML, or None."""
@@ -227,7 +227,8 @@ class Snapshot:
         return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def _day(instant: datetime) -> str:
+def long_day(instant: datetime) -> str:
+    """Write a day in full: ``3 May 2026``."""
     return f"{instant.day} {instant:%B %Y}"
 
 

@@ -79,14 +79,9 @@ def publish(
     served; snapshots before it stay readable. For each of `views` a function draws, as HTML without
     scripts, what its page shows before it is live; `only` are those that may be opened.
 
-    Raises
-    ------
-    InputError
-        `k`, the smallest number of customers that a figure may be about, is below 3.
-    UnknownNameError
-        Nothing is called what `answers` names.
-    WorkspaceError
-        The finished snapshot did not pass its checks; the one before is still served.
+    InputError, UnknownNameError: `k`, the smallest group that a figure may be about, is below 3, or
+    nothing is called what `answers` names. WorkspaceError: the finished snapshot did not pass its
+    checks; the one before is still served.
     """
     if k < SMALLEST_K:
         raise InputError(f"k is {k}; figures about fewer than {SMALLEST_K} customers tell on them.")
@@ -326,10 +321,5 @@ def _manifest(log: _Log, choices: Choices, measures: list[Published]) -> dict[st
 def _name(published: Path, published_at: str) -> Path:
     """Return a folder name that no snapshot has yet: the time, and a number where that is taken."""
     stem = f"{datetime.fromisoformat(published_at):%Y%m%dT%H%M%SZ}"
-    taken = {f.name for f in published.iterdir()}
-    number = 1
-    name = stem
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    return published / name
+    names = (stem, *(f"{stem}-{number}" for number in range(2, 1000)))
+    return next(published / name for name in names if not (published / name).exists())

@@ -41,26 +41,7 @@ class ServeError(CxError, OSError):
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What a deployment may want to set; the defaults suit one small machine.
-
-    Parameters
-    ----------
-    base_url, public_url
-        Path under which a proxy shows the dashboards, and the address (or several) that visitors
-        see; further names than the loopback ones and the address listened on are not answered.
-    proxies
-        Believed who a visitor is and how he came, where there is a `public_url`.
-    ready_kernels
-        Sessions per dashboard that are started ahead of a visit; each takes about 150 MB.
-    max_visitors, max_per_visitor
-        Live dashboards at a time, and those of one address (half of all where not given); fewer
-        where three quarters of the memory hold fewer.
-    kernel_memory_mb
-        Most memory a session may allocate; 0 for no bound. macOS does not hold programs to it.
-    wire_seconds, grace_seconds, idle_seconds
-        A session ends so long after its start without a wire from its page, after its page went,
-        and after its page was last used.
-    """
+    """What a deployment may want to set (``docs/deploying.md``); it suits one small machine."""
 
     base_url: str = "/"
     public_url: str | Sequence[str] = ()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def machine_memory() -> int | None:
     except (AttributeError, OSError, ValueError):  # no POSIX system
         return None
     for path in _CGROUPS:
-        with contextlib.suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):
             found = min(found, int(Path(path).read_text(encoding="ascii")))
     return found
 
@@ -35,6 +35,16 @@ class _Place:
     user: str
     alone_since: float | None
     had_a_page: bool = False
+
+
+@contextmanager
+def _counted(counter: Counter[str], name: str) -> Iterator[None]:
+    counter[name] += 1
+    try:
+        yield
+    finally:
+        counter[name] -= 1
+        counter += Counter()  # forgets those at 0
 
 
 class Places:
@@ -70,15 +80,13 @@ class Places:
             and his + self._arriving[visitor] < self.most_of_one
         )
 
-    @contextlib.contextmanager
-    def arriving(self, visitor: str) -> Iterator[None]:
+    def arriving(self, visitor: str) -> AbstractContextManager[None]:
         """Count a visitor whose session is being made."""
-        self._arriving[visitor] += 1
-        try:
-            yield
-        finally:
-            self._arriving[visitor] -= 1
-            self._arriving += Counter()  # forgets those at 0
+        return _counted(self._arriving, visitor)
+
+    def wired(self, kernel: str) -> AbstractContextManager[None]:
+        """Count a wire to a session, from the moment it is asked for until it is closed."""
+        return _counted(self._wires, kernel)
 
     def give(self, kernel: str, *, visitor: str, user: str) -> None:
         """Give a session to a visitor; from now on its page must come, and must stay."""
@@ -91,16 +99,6 @@ class Places:
     def of(self, user: str) -> list[str]:
         """Return the sessions of somebody who signed in."""
         return [kernel for kernel, place in self._places.items() if place.user == user]
-
-    @contextlib.contextmanager
-    def wired(self, kernel: str) -> Iterator[None]:
-        """Count a wire to a session, from the moment it is asked for until it is closed."""
-        self._wires[kernel] += 1
-        try:
-            yield
-        finally:
-            self._wires[kernel] -= 1
-            self._wires += Counter()  # forgets those at 0
 
     def abandoned(self, running: set[str]) -> list[str]:
         """Return the sessions without a page for too long; those that run no more are forgotten."""
