@@ -79,7 +79,7 @@ def compare_snapshots(
     Customers who are in both snapshots make the true interval narrower: what is called changed
     here has changed.
 
-    InputError, UnknownNameError: they are the same, in the wrong order or of different journey maps,
+    InputError, UnknownNameError: they are the same, in the wrong order or of different maps,
     or one of them does not answer the segment.
 
     References
