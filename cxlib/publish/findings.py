@@ -12,20 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from cxlib.columns import (
-    Amount,
-    Column,
-    Columns,
-    Count,
-    Customers,
-    Day,
-    Flag,
-    Label,
-    Rating,
-    Share,
-    Text,
-    Value,
-)
+from cxlib import columns as kinds
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.fragmentation.details import KEYS, FindingDetails, detail_findings
 from cxlib.fragmentation.findings import ROW
@@ -42,18 +29,20 @@ NAME = "findings"
 
 _ENDS = ("low", "high")
 _NAMES = [
-    n for n, c in ROW.items() if isinstance(c, Label | Flag | Day) and not isinstance(c, Text)
+    n
+    for n, c in ROW.items()
+    if isinstance(c, kinds.Label | kinds.Flag | kinds.Day) and not isinstance(c, kinds.Text)
 ]
 _OF_GROUNDS = {"ground", "compared_with", "group", "value", "since", "affected_until"}
 _COUNTS = {
-    "customers": Customers("there"),
-    "n": Count("arrivals", each="arrivals"),
-    "customers_affected": Customers("at least"),
+    "customers": kinds.Customers("there"),
+    "n": kinds.Count("arrivals", each="arrivals"),
+    "customers_affected": kinds.Customers("at least"),
 }
-_HIDDEN = Value("no figure of this kind of finding")
+_HIDDEN = kinds.Value("no figure of this kind of finding")
 
 
-def _figures(kind: type[Column], of: str | None, ends_of: str) -> dict[str, Column]:
+def _figures(kind: type[kinds.Column], of: str | None, ends_of: str) -> dict[str, kinds.Column]:
     """Declare the figures of a finding; the ends of the interval are those of one of them."""
     return {
         name: kind("of a finding", of=of, interval=_ENDS if name == ends_of else False)
@@ -61,19 +50,22 @@ def _figures(kind: type[Column], of: str | None, ends_of: str) -> dict[str, Colu
     }
 
 
-def _by_unit(ends_of: str) -> Mapping[str, Mapping[str, Column]]:
+def _by_unit(ends_of: str) -> Mapping[str, Mapping[str, kinds.Column]]:
     """Declare the figures by the first word of their unit; others are not published."""
-    unrated = {"response": _HIDDEN, "weighted": Value("", interval=True)}
-    times = _figures(Amount, "n", ends_of) | unrated
+    unrated = {"response": _HIDDEN, "weighted": kinds.Value("", interval=True)}
+    times = _figures(kinds.Amount, "n", ends_of) | unrated
     return {
         # the effect of a share is rounded before: it is shown of fewer customers than the share
-        "share": _figures(Share, None, ends_of)
+        "share": _figures(kinds.Share, None, ends_of)
         | unrated
-        | ({"effect": Label("in steps", interval=_ENDS)} if ends_of == "effect" else {}),
+        | ({"effect": kinds.Label("in steps", interval=_ENDS)} if ends_of == "effect" else {}),
         "ratio": times,
         "hours": times,
-        "rating": _figures(Rating, "n", ends_of)
-        | {"response": Share("answered"), "weighted": Rating("", of="n", interval=True)},
+        "rating": _figures(kinds.Rating, "n", ends_of)
+        | {
+            "response": kinds.Share("answered"),
+            "weighted": kinds.Rating("", of="n", interval=True),
+        },
     }
 
 
@@ -139,12 +131,12 @@ def _protect(
     spread: float,
 ) -> pl.DataFrame:
     """Protect the figures of each row by its unit; rows of few customers are left out."""
-    columns = dict.fromkeys(names, Label("of what it is about")) | _COUNTS
+    columns = dict.fromkeys(names, kinds.Label("of what it is about")) | _COUNTS
     kept = frame.filter(pl.col("customers") >= smallest_shown(k))
     parts = []
     for family, figures in _by_unit(ends_of).items():
         rows = kept.filter(pl.col(unit).str.starts_with(family))
-        declared = Columns(**columns, **figures)
+        declared = kinds.Columns(**columns, **figures)
         rows = rows.select(n for n in declared.names if n in frame.columns)
         if family == "share" and "effect" in rows.columns:
             step = steps_of_shares(pl.col("customers"), k=k)
@@ -158,11 +150,11 @@ def _protect_shares(
 ) -> pl.DataFrame:
     """Protect shares of the customers behind each row of the table of findings."""
     people = details.table.select(*KEYS, "customers")
-    named = dict.fromkeys((*KEYS, *names), Label("of what it is about"))
-    shares = {n: Share("of them") for n in frame.columns if n not in named}
+    named = dict.fromkeys((*KEYS, *names), kinds.Label("of what it is about"))
+    shares = {n: kinds.Share("of them") for n in frame.columns if n not in named}
     return protect(
         frame.join(people, on=KEYS, how="left", maintain_order="left"),
-        Columns(**named, customers=_COUNTS["customers"], **shares),
+        kinds.Columns(**named, customers=_COUNTS["customers"], **shares),
         k=k,
     ).drop("customers")
 

@@ -11,28 +11,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from cxlib import columns as kinds
 from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
-from cxlib.columns import (
-    Amount,
-    Chance,
-    Column,
-    Columns,
-    Count,
-    Customers,
-    Day,
-    Flag,
-    Instant,
-    Label,
-    Level,
-    Money,
-    Points,
-    Rank,
-    Rating,
-    Share,
-    Text,
-    Value,
-    Wait,
-)
 from cxlib.errors import InputError
 from cxlib.publish.answers import NUMBER
 from cxlib.publish.rounding import (
@@ -55,36 +35,36 @@ _ADDS_AT_MOST: Mapping[str | None, int] = {None: 1, "customers": 1, "arrivals": 
 """How often one customer counts where that is bounded; else the heaviest of the log are asked."""
 
 
-def is_name(column: Column) -> bool:
+def is_name(column: kinds.Column) -> bool:
     """Whether it names its row, and is no figure."""
     match column:
-        case Text():
+        case kinds.Text():
             return column.fixed
-        case Level():
+        case kinds.Level():
             return True
-        case Label() | Day():
+        case kinds.Label() | kinds.Day():
             return column.of is None
     return False
 
 
-def who_is_behind(columns: Mapping[str, Column]) -> str | None:
+def who_is_behind(columns: Mapping[str, kinds.Column]) -> str | None:
     """Name the column with the customers behind a row, else the first count, if there is any.
 
     Customers of part of a row (which add up over periods) are not all who are behind it.
     """
-    people = [n for n, c in columns.items() if isinstance(c, Customers) and not c.adds_up]
-    counts = [n for n, c in columns.items() if isinstance(c, Count)]
+    people = [n for n, c in columns.items() if isinstance(c, kinds.Customers) and not c.adds_up]
+    counts = [n for n, c in columns.items() if isinstance(c, kinds.Count)]
     return (*people, *counts, None)[0]
 
 
-def cases_of(column: Column, columns: Mapping[str, Column]) -> str:
+def cases_of(column: kinds.Column, columns: Mapping[str, kinds.Column]) -> str:
     """Name the count that a figure rests on: for a share of a count the whole, if that is told."""
-    if isinstance(column, Share) and column.total is not None and column.total in columns:
+    if isinstance(column, kinds.Share) and column.total is not None and column.total in columns:
         return column.total
     return column.of or who_is_behind(columns) or ""
 
 
-def base_of(column: Column, *, k: int, prefix: str = "") -> pl.Expr:
+def base_of(column: kinds.Column, *, k: int, prefix: str = "") -> pl.Expr:
     """What a count is a multiple of, from the influence frame's columns (with a prefix)."""
     if column.each in _ADDS_AT_MOST:
         return pl.lit(k * _ADDS_AT_MOST[column.each])
@@ -93,7 +73,7 @@ def base_of(column: Column, *, k: int, prefix: str = "") -> pl.Expr:
 
 def protect(
     table: pl.DataFrame,
-    columns: Columns,
+    columns: kinds.Columns,
     *,
     k: int,
     influence: pl.DataFrame | None = None,
@@ -127,7 +107,7 @@ def protect(
         if name in table.columns:
             made |= asked.figures(name, column)
     result = frame.with_columns(**{c: pl.when("_shown").then(e) for c, e in made.items()})
-    ranks = {n: asked.rank(n, c, on) for n, c in columns.items() if isinstance(c, Rank)}
+    ranks = {n: asked.rank(n, c, on) for n, c in columns.items() if isinstance(c, kinds.Rank)}
     kept = [pl.col(c).cast(d) for c, d in table.schema.items() if not c.startswith(EXACT)]
     return result.with_columns(**ranks).select(kept)
 
@@ -140,7 +120,7 @@ class _Asked:
     """
 
     schema: pl.Schema
-    columns: Columns
+    columns: kinds.Columns
     same: tuple[str, ...] | None
     k: int
     spread: float | pl.Expr
@@ -149,45 +129,45 @@ class _Asked:
     def people(self) -> str:
         return who_is_behind(self.columns) or ""
 
-    def figures(self, name: str, column: Column) -> dict[str, pl.Expr]:
+    def figures(self, name: str, column: kinds.Column) -> dict[str, pl.Expr]:
         """Return the protected expressions of a column and of the ends of its interval."""
         ends = [c for c in self.columns.ends(name) if c in self.schema]
         match column:
-            case _ if is_name(column) or isinstance(column, Rank):
+            case _ if is_name(column) or isinstance(column, kinds.Rank):
                 return {}
-            case Text() | Instant() | Value() | Money(of=None, each=None):
+            case kinds.Text() | kinds.Instant() | kinds.Value() | kinds.Money(of=None, each=None):
                 return {c: pl.lit(None) for c in (name, *ends)}
-            case Count():
+            case kinds.Count():
                 return {name: protect_count(self.count(name), self.base(name), k=self.k)}
-            case Money(of=None):
+            case kinds.Money(of=None):
                 amount, enough = self._amount(name, column.each)
                 return {name: pl.when(enough).then(amount)}
-            case Money():
+            case kinds.Money():
                 return self._ratio(name, ends, column, "cost")
-            case Wait(each="dwell_seconds"):  # a mean: one customer may have most of the time
+            case kinds.Wait(each="dwell_seconds"):  # a mean: one customer may have most of the time
                 return self._ratio(name, ends, column, "dwell_seconds")
-            case Share():
+            case kinds.Share():
                 return self._share(name, ends, column)
         return self._estimate(name, ends, column)
 
-    def _estimate(self, name: str, ends: list[str], column: Column) -> dict[str, pl.Expr]:
+    def _estimate(self, name: str, ends: list[str], column: kinds.Column) -> dict[str, pl.Expr]:
         of = cases_of(column, self.columns)
         values = {c: self._value(c, of) for c in (name, *ends)}
         step = None
         match column:
-            case Wait():
+            case kinds.Wait():
                 values = {c: _two_digits(e, self.schema[c]) for c, e in values.items()}
-            case Rating():
+            case kinds.Rating():
                 width = column.width or self.spread
                 step = (width * self.base(of) / (2 * self.count(of))).clip(_FINEST_MEAN)
-            case Points():
+            case kinds.Points():
                 step = (self.base(of) / self.count(of)).clip(FINEST_SHARE)
-            case Amount() if column.each is not None:
+            case kinds.Amount() if column.each is not None:
                 step = self.base(name)
-            case Amount() | Chance():
-                digits = 1 if isinstance(column, Chance) else 2
+            case kinds.Amount() | kinds.Chance():
+                digits = 1 if isinstance(column, kinds.Chance) else 2
                 values = {c: e.cast(pl.Float64).round_sig_figs(digits) for c, e in values.items()}
-            case Flag() | Label() | Day():  # judged from the cases
+            case kinds.Flag() | kinds.Label() | kinds.Day():  # judged from the cases
                 pass
             case _:
                 raise InputError(f"nothing says how a {column.kind} is protected: {name}.")
@@ -204,7 +184,7 @@ class _Asked:
         return {
             f"_base_{n}": base_of(c, k=self.k, prefix="_k_")
             for n, c in self.columns.items()
-            if isinstance(c, Count) or (isinstance(c, Amount) and c.each)
+            if isinstance(c, kinds.Count) or (isinstance(c, kinds.Amount) and c.each)
         }
 
     def counts(self) -> dict[str, pl.Expr]:
@@ -212,7 +192,7 @@ class _Asked:
         return {
             f"_n_{n}": rounded(pl.col(n).fill_null(0).cast(pl.Int64), self.base(n))
             for n, c in self.columns.items()
-            if isinstance(c, Count) and n in self.schema
+            if isinstance(c, kinds.Count) and n in self.schema
         }
 
     def base(self, column: str) -> pl.Expr:
@@ -234,7 +214,7 @@ class _Asked:
         few = pl.col(exact) < (LEAST_STEPS - 1) * self.base(of)
         return pl.when(~few).then(column).otherwise(of_everybody)
 
-    def _share(self, name: str, ends: list[str], column: Share) -> dict[str, pl.Expr]:
+    def _share(self, name: str, ends: list[str], column: kinds.Share) -> dict[str, pl.Expr]:
         """Between the rounded cases known, and these with all that are open, of the rounded whole.
 
         In steps of one base: so 0 % means "less than half a base, or none".
@@ -272,7 +252,9 @@ class _Asked:
         amount = (_seconds(name, self.schema) * times / step).round() * step
         return amount, amount.abs() >= LEAST_STEPS * step
 
-    def _ratio(self, name: str, ends: list[str], column: Column, each: str) -> dict[str, pl.Expr]:
+    def _ratio(
+        self, name: str, ends: list[str], column: kinds.Column, each: str
+    ) -> dict[str, pl.Expr]:
         """Divide the rounded amount by the rounded cases; its interval is shifted with it."""
         of = cases_of(column, self.columns)
         exact = pl.col(f"{EXACT}{of}" if f"{EXACT}{of}" in self.schema else of)
@@ -286,7 +268,7 @@ class _Asked:
             made[c] = pl.when(enough & self._enough(of)).then(number)
         return made
 
-    def rank(self, name: str, column: Rank, on: tuple[str, ...]) -> pl.Expr:
+    def rank(self, name: str, column: kinds.Rank, on: tuple[str, ...]) -> pl.Expr:
         """Order the rows that are shown anew: by what is published of them, where it says of what.
 
         Of the rows of each selection those that were ranked in any.

@@ -13,16 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 import cxlib
+from cxlib import durable
 from cxlib.columns import Column, Count, Customers
-from cxlib.durable import (
-    draft_folder,
-    hash_file,
-    hash_files,
-    only_writer,
-    remove_leftovers,
-    seal,
-    sync_folder,
-)
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.publish.answers import NUMBER, write_answers, write_selections
 from cxlib.publish.asking import Answers, ask
@@ -91,20 +83,20 @@ def publish(
     wanted = [name for name in ANSWERS if answers is None or name in answers]
     tell = progress or (lambda _: None)
     published = workspace.path / FOLDER
-    with only_writer(workspace.path):
+    with durable.only_writer(workspace.path):
         published.mkdir(exist_ok=True)
         # where `published` is a link to another disk, only that disk can take a snapshot in
         same = published.stat().st_dev == workspace.path.stat().st_dev
         home = workspace.path if same else published
         for place in (workspace.path, published):
-            remove_leftovers(place)
-        with draft_folder(home) as aside:
+            durable.remove_leftovers(place)
+        with durable.draft_folder(home) as aside:
             draft = aside / "snapshot"
             draft.mkdir()
             manifest = _fill(draft, workspace, wanted, views or {}, only, k=k, tell=tell)
             # Written last: a folder without it is no snapshot.
-            (draft / MANIFEST).write_text(seal(manifest), encoding="utf-8")
-            sync_folder(draft)
+            (draft / MANIFEST).write_text(durable.seal(manifest), encoding="utf-8")
+            durable.sync_folder(draft)
             folder = _name(published, manifest["published_at"])
             draft.rename(folder)
             switch_to(folder, draft=aside)
@@ -154,7 +146,7 @@ def _fill(
     tell("checking the snapshot")
     ids = workspace.customers().select("name").collect().to_series()
     manifest["checks"] = check_snapshot(draft, measures, judged, ids, log.influence, k=k)
-    return manifest | {"files": hash_files(draft)}
+    return manifest | {"files": durable.hash_files(draft)}
 
 
 def _write_measure(
@@ -299,7 +291,7 @@ def _manifest(log: _Log, choices: Choices, measures: list[Published]) -> dict[st
         "journey_map": {
             "name": journey_map.name,
             "version": journey_map.version,
-            "sha256": hash_file(workspace.log_folder / "journey_map.yaml"),
+            "sha256": durable.hash_file(workspace.log_folder / "journey_map.yaml"),
         },
         **{
             name: protect_number(

@@ -151,12 +151,6 @@ def set_environment(workspace: Path, settings: ServerSettings, *, scratch: Path)
         os.environ.setdefault(threads, "1")
 
 
-def with_slashes(base_url: str) -> str:
-    """Return the path with one slash at either end."""
-    inner = base_url.strip("/")
-    return f"/{inner}/" if inner else "/"
-
-
 def voila_config(
     port: int,
     ip: str,
@@ -169,6 +163,7 @@ def voila_config(
 
     from cxlib.serve.log import log_request
 
+    path = settings.base_url.strip("/")
     headers: dict[str, object] = {
         "websocket_max_message_size": 1 << 20,
         # A wire is closed when three of them are not answered. A timeout no longer than the
@@ -183,7 +178,7 @@ def voila_config(
         port=port,
         token=token or "",
         identity_provider_class="cxlib.serve.signin.TokenIdentity",
-        base_url=with_slashes(settings.base_url),
+        base_url=f"/{path}/" if path else "/",
         root_dir=str(dashboards[0].path.parent.absolute()),
         open_browser=False,
         config_file_paths=[],

@@ -25,7 +25,7 @@ from cxlib.publish import Snapshot
 from cxlib.serve import handlers, texts
 from cxlib.serve.catalogue import Dashboard
 from cxlib.serve.hosts import Gate, Hosts
-from cxlib.serve.launch import EXTENSIONS, PLOTLY_PATH, ServerSettings, with_slashes
+from cxlib.serve.launch import EXTENSIONS, PLOTLY_PATH, ServerSettings
 from cxlib.serve.log import log_safely
 from cxlib.serve.places import Places, machine_memory
 from cxlib.serve.sessions import use_warm_sessions
@@ -146,7 +146,7 @@ class DashboardServer(Voila):
 
     def init_handlers(self) -> list[Any]:
         """Return every route: none to Voila's file, contents, tree and execution services."""
-        at = with_slashes(self.base_url)
+        at = self.base_url
         render = {
             "voila_configuration": self.voila_configuration,
             "template_paths": self.template_paths,
