@@ -119,10 +119,11 @@ def check_address(ip: str, token: str | None) -> None:
 def take_port(ip: str, port: int | None) -> socket.socket:
     """Listen on `port`, or on the first free one from 8866; the socket is kept, and so the port."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    for wanted in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 20):
+    ports = range(FIRST_PORT, FIRST_PORT + 20) if port is None else [port]
+    for wanted in (p for p in ports if 0 <= p < 1 << 16):
         try:
             listening = socket.create_server((ip, wanted), family=family)
-        except (OSError, OverflowError):  # taken, not allowed, or no port at all
+        except OSError:  # taken, or not allowed
             continue
         listening.setblocking(False)
         return listening
