@@ -12,7 +12,7 @@ from cxlib.errors import WorkspaceError
 from cxlib.publish.answers import NUMBER, SELECTIONS
 from cxlib.publish.influence import Influence
 from cxlib.publish.rules import Published, PublishedTable
-from cxlib.publish.small_groups import LEAST_STEPS, base_of, cases_of, is_name
+from cxlib.publish.small_groups import LEAST_STEPS, base_of, cases_of, is_name, with_influence
 
 _COUNTS = ("customers", "customers_affected", "n")
 _COUNTS_PREDICTIONS = "predictions.record"
@@ -62,20 +62,18 @@ def check_snapshot(
 def _check_figures(
     frame: pl.DataFrame, table: PublishedTable, influence: Influence, *, name: str, k: int
 ) -> None:
-    bounds, on = table.weights(influence, frame), list(table.on)
-    added = bounds.rename({c: f"_k_{c}" for c in bounds.columns if c not in on})
-    joined = frame.join(added, on=on, how="left") if on else frame.join(added, how="cross")
+    joined = with_influence(frame, table.weights(influence, frame), table.on)
     for column, kind in table.columns.items():
         if column not in frame.columns:
             continue
         if isinstance(kind, Count):
-            wrong = joined.filter(_could_tell(pl.col(column), base_of(kind, k=k, prefix="_k_"), k))
+            wrong = joined.filter(_could_tell(pl.col(column), base_of(kind, k=k), k))
             _refuse(len(wrong), f"{name}, {column}", k=k)
         elif not is_name(kind) and not isinstance(kind, Money | Rank):
             of = cases_of(kind, table.columns)
             if of not in frame.columns or isinstance(table.columns[of], Customers):
                 continue
-            least = LEAST_STEPS * base_of(table.columns[of], k=k, prefix="_k_")
+            least = LEAST_STEPS * base_of(table.columns[of], k=k)
             few = pl.col(of).cast(pl.Int64).fill_null(0) < least
             wrong = joined.filter(few & pl.col(column).is_not_null())
             _refuse(len(wrong), f"{name}, {column}", k=k)

@@ -79,7 +79,7 @@ def list_snapshots(workspace: Path | str) -> tuple[SnapshotRecord, ...]:
     except WorkspaceError:
         current = None
     folders = [f for f in published.iterdir() if NAME.fullmatch(f.name) and f.is_dir()]
-    folders.sort(key=lambda f: (f.name[:16], len(f.name), f.name))  # the tenth of a second is last
+    folders.sort(key=lambda f: (f.name[:16], len(f.name), f.name))  # …-2 before …-10
     return tuple(_record(f, served=f == current) for f in folders)
 
 

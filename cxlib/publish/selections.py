@@ -24,6 +24,7 @@ MOST_ROWS = 2_000_000
 put together too (see ``docs/decisions/0005-published-periods.md``)."""
 
 _LONGER = {"day": "week", "week": "month", "month": "quarter"}
+_EVERY = {"week": "1w", "month": "1mo", "quarter": "1q"}
 
 
 def list_selections(segments: tuple[tuple[str, str], ...], periods: int) -> tuple[Selection, ...]:
@@ -106,8 +107,8 @@ def _group(periods: Periods, *, most_ranges: int) -> tuple[Spans, str]:
     while too_many(len(groups)) and unit in _LONGER:
         unit = _LONGER[unit]
         merged: Spans = {}
-        for start, (first, last) in groups.items():
-            key = _floor(start, unit)
+        starts = pl.Series(list(groups)).dt.truncate(_EVERY[unit])
+        for key, (first, last) in zip(starts, groups.values(), strict=True):
             merged[key] = (merged[key][0], last) if key in merged else (first, last)
         groups = merged
     return groups, unit
@@ -156,10 +157,3 @@ def _last_day(workspace: Workspace, *, k: int) -> datetime | None:
         latest = found.min()  # type: ignore[assignment]
     day = latest.astimezone(zone)
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _floor(day: date, unit: str) -> date:
-    if unit == "week":
-        return date.fromordinal(day.toordinal() - day.weekday())
-    size = 3 if unit == "quarter" else 1
-    return date(day.year, (day.month - 1) // size * size + 1, 1)

@@ -6,7 +6,7 @@ and what they promise: ``docs/decisions/0001-small-groups.md``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -64,11 +64,18 @@ def cases_of(column: kinds.Column, columns: Mapping[str, kinds.Column]) -> str:
     return column.of or who_is_behind(columns) or ""
 
 
-def base_of(column: kinds.Column, *, k: int, prefix: str = "") -> pl.Expr:
-    """What a count is a multiple of, from the influence frame's columns (with a prefix)."""
+def base_of(column: kinds.Column, *, k: int) -> pl.Expr:
+    """What a count is a multiple of, in a frame of `with_influence`."""
     if column.each in _ADDS_AT_MOST:
         return pl.lit(k * _ADDS_AT_MOST[column.each])
-    return rounding_base(pl.col(f"{prefix}{column.each}").fill_null(0), k=k)
+    return rounding_base(pl.col(f"_k_{column.each}").fill_null(0), k=k)
+
+
+def with_influence(rows: pl.DataFrame, added: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
+    """Join what the heaviest customers add to rows, in columns with ``_k_`` before the name."""
+    named = added.rename({c: f"_k_{c}" for c in added.columns if c not in on})
+    how = {"on": list(on), "how": "left"} if on else {"how": "cross"}
+    return rows.join(named, maintain_order="left", **how)
 
 
 def protect(
@@ -93,11 +100,7 @@ def protect(
         raise InputError(
             f"nothing says how {', '.join(unruled)} may be published: declare it in `tables`."
         )
-    frame = table
-    if influence is not None:
-        added = influence.rename({c: f"_k_{c}" for c in influence.columns if c not in on})
-        how = {"on": list(on), "how": "left"} if on else {"how": "cross"}
-        frame = frame.join(added, maintain_order="left", **how)
+    frame = table if influence is None else with_influence(table, influence, on)
     asked = _Asked(frame.schema, columns, on if NUMBER in frame.columns else None, k, spread)
     frame = frame.with_columns(**asked.bases()).with_columns(**asked.counts())
     unit, people = asked.base(asked.people), asked.count(asked.people)
@@ -182,7 +185,7 @@ class _Asked:
     def bases(self) -> dict[str, pl.Expr]:
         """What counts are multiples of; everything else rests on them, so they are found once."""
         return {
-            f"_base_{n}": base_of(c, k=self.k, prefix="_k_")
+            f"_base_{n}": base_of(c, k=self.k)
             for n, c in self.columns.items()
             if isinstance(c, kinds.Count) or (isinstance(c, kinds.Amount) and c.each)
         }

@@ -30,7 +30,7 @@ from cxlib.publish.rare import fold_rare_touchpoints
 from cxlib.publish.rounding import protect_number, smallest_shown
 from cxlib.publish.rules import PUBLISHED, Published, PublishedTable
 from cxlib.publish.selections import Choices, find_choices
-from cxlib.publish.small_groups import EXACT, base_of, is_name, protect
+from cxlib.publish.small_groups import EXACT, base_of, is_name, protect, with_influence
 from cxlib.publish.snapshot import Snapshot
 from cxlib.store import Workspace
 
@@ -50,10 +50,11 @@ class _Log:
     influence: Influence
     k: int
 
-    def base(self, column: Column, weights: pl.DataFrame) -> NDArray[np.int64]:
-        """What a count is a multiple of in each row of `weights`."""
-        base = weights.select(base_of(column, k=self.k)).to_series().to_numpy()
-        return np.broadcast_to(base, len(weights)).astype(np.int64)
+    def base(self, column: Column, rows: pl.DataFrame | None = None) -> NDArray[np.int64]:
+        """What a count is a multiple of in each row, of `with_influence`, or in the whole log."""
+        rows = self.influence.whole.select(pl.all().name.prefix("_k_")) if rows is None else rows
+        base = rows.select(base_of(column, k=self.k)).to_series().to_numpy()
+        return np.broadcast_to(base, len(rows)).astype(np.int64)
 
 
 def publish(
@@ -225,19 +226,12 @@ def _round_counts(
     """
     selections = len(choices.selections())
     rows = len(below) // selections
-    first = below.head(rows)
-    weights = table.weights(log.influence, below)
-    if table.on:
-        weights = first.select(table.on).join(
-            weights, on=list(table.on), how="left", maintain_order="left"
-        )
-    else:
-        weights = first.select(pl.int_range(pl.len()).alias(NUMBER)).join(weights, how="cross")
+    first = with_influence(below.head(rows), table.weights(log.influence, below), table.on)
     found, named = {}, np.ones(rows, dtype=bool)
     for name, column in table.columns.items():
         if not isinstance(column, Count) or name not in below.columns:
             continue
-        exact, base = below[name].fill_null(0).cast(pl.Int64), log.base(column, weights)
+        exact, base = below[name].fill_null(0).cast(pl.Int64), log.base(column, first)
         rounded = round_together(
             exact.to_numpy().reshape(selections, rows).T,
             base,
@@ -256,7 +250,7 @@ def _round_numbers(
 ) -> list[int]:
     """Round a plain number in all selections; 0 where it may not be shown."""
     column = measure.numbers[name]
-    base = log.base(column, log.influence.whole)
+    base = log.base(column)
     exact = np.array([answers.numbers[name]])
     if measure.adds_up:
         exact = round_together(exact, base, choices, distinct=isinstance(column, Customers))
@@ -296,7 +290,7 @@ def _manifest(log: _Log, choices: Choices, measures: list[Published]) -> dict[st
         **{
             name: protect_number(
                 int(counts[name]),
-                int(log.base(Count("in the log", each=name), log.influence.whole)[0]),
+                int(log.base(Count("in the log", each=name))[0]),
                 k=log.k,
             )
             for name in ("customers", "journeys", "contacts")
