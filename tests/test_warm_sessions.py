@@ -131,7 +131,7 @@ def test_what_cannot_be_forked_is_tried_once(monkeypatch: pytest.MonkeyPatch) ->
     process = WarmProcess()
     with pytest.raises(OSError):
         process.fork([], {}, ".")
-    monkeypatch.setattr(process, "_start", lambda: pytest.fail("tried again"))
+    monkeypatch.setattr(process, "start", lambda: pytest.fail("tried again"))
     with pytest.raises(OSError, match="cannot be forked here"):
         process.fork([], {}, ".")
 

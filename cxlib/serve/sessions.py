@@ -93,20 +93,16 @@ class WarmProcess:
     """The process of `cxlib.serve.warm`, started when first needed and again should it be gone."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._wire: socket.socket | None = None
         self._imported = self._useless = False
 
-    def start(self) -> None:
-        """Start it, without waiting until it has imported everything."""
-        with self._lock:
-            self._start()
-
-    def _start(self) -> socket.socket:
-        self._stop()
+    def start(self) -> socket.socket:
+        """Start it, without waiting until it has imported everything; return the wire to it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with self._lock, theirs:
+            self.stop()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cxlib.serve.warm", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -114,8 +110,8 @@ class WarmProcess:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        ours.settimeout(ANSWERS_WITHIN)
-        self._wire = ours
+            ours.settimeout(ANSWERS_WITHIN)
+            self._wire = ours
         return ours
 
     def fork(self, arguments: list[str], environment: dict[str, str], folder: str) -> ForkedSession:
@@ -130,13 +126,13 @@ class WarmProcess:
             except OSError:
                 # What fails before it is ready fails every time.
                 self._useless = not self._imported
-                self._stop()
+                self.stop()
                 raise
 
     def _ask(self, message: bytes) -> ForkedSession:
         wire = self._wire
         if self._process is None or wire is None or self._process.poll() is not None:
-            wire = self._start()
+            wire = self.start()
         wire.send(message)
         while True:
             answer, handles, _, _ = socket.recv_fds(wire, 64, 1)
@@ -149,15 +145,12 @@ class WarmProcess:
     def stop(self) -> None:
         """End it, and with it the sessions forked from it."""
         with self._lock:
-            self._stop()
-
-    def _stop(self) -> None:
-        if self._wire is not None:
-            self._wire.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._process = self._wire = None
+            if self._wire is not None:
+                self._wire.close()
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+            self._process = self._wire = None
 
 
 class WatchfulChannel(AsyncZMQSocketChannel):

@@ -48,9 +48,10 @@ def main() -> None:
     gc.collect()
     # What is there now stays for good: collections in a session must not write to shared pages.
     gc.freeze()
-    server.send(READY)
-    while request := server.recv(1 << 20):
-        _fork(server, json.loads(request))
+    with contextlib.suppress(ConnectionError):  # the server is gone
+        server.send(READY)
+        while request := server.recv(1 << 20):
+            _fork(server, json.loads(request))
 
 
 def _import_everything() -> None:

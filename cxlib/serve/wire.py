@@ -23,18 +23,8 @@ PERMITTED = frozenset(
 )
 """What widgets send."""
 TOLD = frozenset(
-    {
-        "clear_output",
-        "comm_close",
-        "comm_info_reply",
-        "comm_msg",
-        "comm_open",
-        "display_data",
-        "kernel_info_reply",
-        "status",
-        "update_display_data",
-    }
-)
+    {"clear_output", "comm_close", "comm_info_reply", "comm_msg", "comm_open", "display_data"}
+) | {"kernel_info_reply", "status", "update_display_data"}
 """What a session tells its page: not the text of an error, nor what it writes to its log."""
 WIDGET_CONTROL = "jupyter.widget.control"
 WIDGET_METHODS = frozenset({"update", "request_state", "request_states", "custom"})
@@ -92,18 +82,14 @@ def is_permitted(message: str | bytes) -> bool:
         if kind == "comm_open":
             return bool(content["target_name"] == WIDGET_CONTROL)
         if kind == "comm_msg":
-            return _is_a_visitors(content["data"])
+            data, state = content["data"], content["data"].get("state", {})
+            if data["method"] not in WIDGET_METHODS or data.get("buffer_paths"):
+                return False
+            return isinstance(state, dict) and not any(name.startswith("_") for name in state)
     except Exception:
         # What cannot be read is not passed on, whatever is wrong with it.
         return False
     return True
-
-
-def _is_a_visitors(data: dict[str, Any]) -> bool:
-    method, state = data["method"], data.get("state", {})
-    if method not in WIDGET_METHODS or data.get("buffer_paths"):
-        return False
-    return isinstance(state, dict) and not any(name.startswith("_") for name in state)
 
 
 def may_leave(message: object) -> bool:
