@@ -16,12 +16,7 @@ from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, read_arrivals
 from cxlib.columns import Columns, Customers, Label, Share
 from cxlib.prediction import Prediction, predict_breaks
 from cxlib.publish.answers import NUMBER
-from cxlib.publish.rounding import (
-    in_steps,
-    protect_number,
-    smallest_shown,
-    steps_of_shares,
-)
+from cxlib.publish.rounding import in_steps, protect_number, smallest_shown, steps_of_shares
 from cxlib.publish.small_groups import protect
 from cxlib.store import Workspace
 

@@ -15,13 +15,7 @@ from cxlib import columns as kinds
 from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
 from cxlib.errors import InputError
 from cxlib.publish.answers import NUMBER
-from cxlib.publish.rounding import (
-    FINEST_SHARE,
-    outwards,
-    protect_count,
-    rounded,
-    rounding_base,
-)
+from cxlib.publish.rounding import FINEST_SHARE, outwards, protect_count, rounded, rounding_base
 
 EXACT = "_exact_"
 """Before the name of a count that is rounded already: its exact value."""

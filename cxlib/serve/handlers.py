@@ -29,20 +29,11 @@ from cxlib.serve.launch import PLOTLY_PATH
 if TYPE_CHECKING:
     from cxlib.serve.server import DashboardServer
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        # blob: is how anywidget loads a widget's own few lines; no inline script, no other host.
-        "script-src 'self' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "connect-src 'self'",
-        "worker-src 'self' blob:",
-        "form-action 'self'",
-        "base-uri 'self'",
-        "frame-ancestors 'self'",
-    ]
+# blob: is how anywidget loads a widget's own few lines; no inline script, no other host.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
+    "worker-src 'self' blob:; form-action 'self'; base-uri 'self'; frame-ancestors 'self'"
 )
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
