@@ -20,7 +20,6 @@ FOLDER = "published"
 CURRENT = "current"
 MANIFEST = "manifest.json"
 FORMAT = 2
-"""Of a snapshot; format 1 had sizes in place of hashes, and is still read."""
 NAME = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 _POINTER = re.compile(rf"(?P<name>{NAME.pattern})( (?P<digest>[0-9a-f]{{64}}))?\n?")
 
@@ -106,19 +105,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
-        manifest = read_sealed(text, formats=range(2, FORMAT + 1))
+        manifest = read_sealed(text, formats=range(FORMAT, FORMAT + 1))
     except (OSError, ValueError) as error:
         raise WorkspaceError(f"{folder.name} is not a whole snapshot; publish again.") from error
-    if not 1 <= manifest["format"] <= FORMAT:
+    if manifest["format"] != FORMAT:
         raise WorkspaceError(
             f"snapshot {folder.name} was written by another version of cxlib; publish again."
         )
-    files = manifest.get("files", {})
     try:
-        states = [(name, (folder / name).stat()) for name in files]
-        _check_once(
-            folder, tuple((n, files[n], s.st_size, s.st_mtime_ns, s.st_ctime_ns) for n, s in states)
-        )
+        states = [(*file, (folder / file[0]).stat()) for file in manifest["files"].items()]
+        _check_once(folder, tuple((n, h, s.st_mtime_ns, s.st_ctime_ns) for n, h, s in states))
     except (OSError, WorkspaceError) as error:
         why = str(error) if isinstance(error, WorkspaceError) else f"{error.filename} is missing"
         raise WorkspaceError(
@@ -128,12 +124,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _check_once(folder: Path, files: tuple[tuple[str, str | int, int, int, int], ...]) -> None:
-    """Check files by their hash (format 1: size), anew only when one of them was written again."""
-    check_files(folder, {name: known for name, known, *_ in files if isinstance(known, str)})
-    for name, known, size, *_ in files:
-        if isinstance(known, int) and size != known:
-            raise WorkspaceError(f"{name} is cut off")
+def _check_once(folder: Path, files: tuple[tuple[str, str, int, int], ...]) -> None:
+    """Check files by their hash, anew only when one of them was written again."""
+    check_files(folder, {name: known for name, known, *_ in files})
 
 
 def switch_to(folder: Path, *, draft: Path) -> None:

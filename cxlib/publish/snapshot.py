@@ -87,8 +87,7 @@ class Snapshot:
 
     def shows(self, view: str) -> bool:
         """Whether it was published for a dashboard; without a list of them, for all."""
-        names = self.manifest.get("views")
-        return names is None or view in names
+        return self.manifest["views"] is None or view in self.manifest["views"]
 
     def touchpoints(self, *, segment: Segment = None, period: Period = None) -> Touchpoints:
         """Return the touchpoints of a selection; see `table`."""
@@ -136,8 +135,8 @@ class Snapshot:
         published = self.manifest["measures"]
         if measure not in published:
             raise UnknownNameError("published measure", measure, published)
-        by_period = measure in self.manifest.get("by_period", published)
-        if segment and measure not in self.manifest.get("by_segment", published):
+        by_period = measure in self.manifest["by_period"]
+        if segment and measure not in self.manifest["by_segment"]:
             raise InputError(f"{measure} is published for all customers together only.")
         return self._answer(
             measure, PUBLISHED[measure].result, segment, period, by_period=by_period
