@@ -13,10 +13,11 @@ from pathlib import Path
 import nbformat
 import psutil
 
-START = """
-import json, sys
 from cxlib.durable import seal
 from cxlib.publish.pointer import FORMAT
+
+START = """
+import json, sys
 from cxlib.serve import serve_dashboards
 from cxlib.serve.launch import ServerSettings
 given = json.loads(sys.argv[1])
