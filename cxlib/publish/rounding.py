@@ -51,7 +51,8 @@ def protect_count(count: pl.Expr, base: pl.Expr | int, *, k: int) -> pl.Expr:
 
 def protect_number(exact: int, base: int, *, k: int) -> int:
     """Protect a plain number as `protect_count` does; 0 where it may not be shown."""
-    return int(pl.select(protect_count(pl.lit(exact), base, k=k)).item() or 0)
+    near = (exact + base // 2) // base * base
+    return near if near >= 2 * k else 0
 
 
 def steps_of_shares(cases: pl.Expr, *, k: int) -> pl.Expr:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,6 @@ from cxlib.publish.pointer import current_folder, is_snapshot_folder, list_snaps
 if TYPE_CHECKING:
     from cxlib.comparing import Comparison
     from cxlib.fragmentation.details import FindingDetails
-    from cxlib.measures.first_contacts import FirstContacts
-    from cxlib.measures.stage_funnel import StageFunnel
-    from cxlib.measures.touchpoints import Touchpoints
-    from cxlib.measures.transitions import Transitions
     from cxlib.prediction import Prediction
     from cxlib.summary import Selection
 
@@ -89,22 +86,6 @@ class Snapshot:
         """Whether it was published for a dashboard; without a list of them, for all."""
         return self.manifest["views"] is None or view in self.manifest["views"]
 
-    def touchpoints(self, *, segment: Segment = None, period: Period = None) -> Touchpoints:
-        """Return the touchpoints of a selection; see `table`."""
-        return self.table("touchpoints", segment=segment, period=period)
-
-    def transitions(self, *, segment: Segment = None, period: Period = None) -> Transitions:
-        """Return the transitions between places of a selection; see `table`."""
-        return self.table("transitions", segment=segment, period=period)
-
-    def first_contacts(self, *, segment: Segment = None, period: Period = None) -> FirstContacts:
-        """Return the first points of contact of a selection; see `table`."""
-        return self.table("first_contacts", segment=segment, period=period)
-
-    def stage_funnel(self, *, segment: Segment = None, period: Period = None) -> StageFunnel:
-        """Return the stage funnel of a selection; see `table`."""
-        return self.table("stage_funnel", segment=segment, period=period)
-
     def findings(self, *, segment: Segment = None) -> FindingDetails:
         """Return the handoffs that break, for everybody or one segment, and what lies behind them.
 
@@ -141,6 +122,12 @@ class Snapshot:
         return self._answer(
             measure, PUBLISHED[measure].result, segment, period, by_period=by_period
         )
+
+    # what is asked for most, by its name
+    touchpoints = partialmethod(table, "touchpoints")
+    transitions = partialmethod(table, "transitions")
+    first_contacts = partialmethod(table, "first_contacts")
+    stage_funnel = partialmethod(table, "stage_funnel")
 
     def _answer(
         self,
