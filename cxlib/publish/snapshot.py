@@ -101,8 +101,11 @@ class Snapshot:
         WorkspaceError: the snapshot was published without predictions.
         """
         from cxlib.prediction import Prediction
+        from cxlib.publish.answers import read_answer
+        from cxlib.summary import Selection
 
-        return self._answer("predictions", Prediction, by_period=False)
+        found: Prediction = read_answer(self.folder, "predictions", Prediction, 0, Selection())
+        return found
 
     def table(self, measure: str, *, segment: Segment = None, period: Period = None) -> Any:
         """Return a measure's answer for a selection: a result of the class that it returns.
@@ -133,7 +136,7 @@ class Snapshot:
         self,
         name: str,
         result: type[Any],
-        segment: Segment = None,
+        segment: Segment,
         period: Period = None,
         *,
         by_period: bool,
