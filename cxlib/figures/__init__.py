@@ -16,6 +16,7 @@ figure's default title and its text alternative.
 `plot_step_matrix`            where journeys are at their first, second, third … contact
 `plot_experience_curve`       how each touchpoint is rated, along the journey
 `plot_spectrum`               answers from dislike to like
+`plot_comparison`             two parts side by side, with the difference
 `use_theme`                   light, dark or print
 ============================  ===================================================================
 
@@ -33,6 +34,8 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
+    from cxlib.figures.comparison import describe_comparison as describe_comparison
+    from cxlib.figures.comparison import plot_comparison as plot_comparison
     from cxlib.figures.experience import describe_experience_curve as describe_experience_curve
     from cxlib.figures.experience import describe_spectrum as describe_spectrum
     from cxlib.figures.experience import plot_experience_curve as plot_experience_curve

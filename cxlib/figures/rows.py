@@ -120,8 +120,9 @@ class Points(Column):
             width = max(high - low, 0.5)
             return traces, [low - 0.08 * width, high + 0.55 * width]
         # Room for half a point at zero, and at the right for the figure beside the last one.
-        longest = most or 1.0
-        return traces, [-0.04 * longest, longest * 2.05]
+        start = min(least, 0.0)
+        longest = (most - start) or 1.0
+        return traces, [start - 0.04 * longest, start + 2.05 * longest]
 
 
 class Part(NamedTuple):

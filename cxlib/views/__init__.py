@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VIEWS", "Entry", "entry", "open_view", "view_named"]
 
-VIEWS = ("journey_map", "fragmentation", "priorities", "perception")
+VIEWS = ("journey_map", "fragmentation", "priorities", "perception", "paths", "compare")
 """The views, in the order in which the home page lists them: each a folder here."""
 
 
