@@ -2,31 +2,6 @@
 
 `plot_x` takes what `measure_x` returns, `describe_x` says the same in one sentence: it is the
 figure's default title and its text alternative.
-
-============================  ===================================================================
-`plot_touchpoints`            the journey map: stages, channels, touchpoints, moves
-`plot_touchpoint_list`        touchpoints of one stage: customers, what comes next, rating
-`plot_first_contacts`         where journeys begin, and whether they lead to the goal
-`plot_stage_funnel`           how many journeys come to each stage, and what becomes of them
-`plot_funnel`                 chosen steps in order, and where journeys stop
-`plot_transitions`            what directly follows what: a matrix
-`plot_waits`                  how long from one contact to the next
-`plot_paths`                  the most frequent paths
-`plot_path_tree`              ways from a touchpoint, or to it
-`plot_step_matrix`            where journeys are at their first, second, third … contact
-`plot_experience_curve`       how each touchpoint is rated, along the journey
-`plot_spectrum`               answers from dislike to like
-`plot_comparison`             two parts side by side, with the difference
-`use_theme`                   light, dark or print
-============================  ===================================================================
-
-Examples
---------
->>> from cxlib.figures import use_theme
->>> use_theme("print").paper
-'#ffffff'
->>> use_theme("light").name
-'light'
 """
 
 from typing import TYPE_CHECKING

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from cxlib.figures.rows import Points, plot_rows, spans
-from cxlib.figures.theme import theme_named
 from cxlib.markup import hover
 from cxlib.numbers import day
 
@@ -40,10 +39,16 @@ def plot_comparison(
         [result.columns[part].cell(row, part, result.columns.ends(part)) for row in shown]
         for part in parts
     ]
-    drawn = plot_rows(
+    return plot_rows(
         [row["what"] for row in shown],
         [
-            Points(heading, 1.0, spans(shown, part), texts)
+            Points(
+                heading,
+                1.0,
+                spans(shown, part),
+                texts,
+                like=0.0 if part == "difference" else None,
+            )
             for (part, heading), texts in zip(parts.items(), written, strict=True)
         ],
         [
@@ -57,10 +62,6 @@ def plot_comparison(
         f"{f', {left_out} less clear ones are not shown' if left_out > 0 else ''}"
         "; whiskers: 95 % intervals",
     )
-    zero = {"type": "line", "x0": 0, "x1": 0, "xref": "x3", "y0": 0, "y1": 1, "yref": "paper"}
-    line = {"line": {"width": 1.5, "color": theme_named().muted}, "layer": "below"}
-    drawn.layout.shapes = [zero | line] if shown else []
-    return drawn
 
 
 def describe_comparison(result: Comparison) -> str:

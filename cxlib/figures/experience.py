@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.rows import Part, Points, Span, Split, key_of, plot_rows, spans
+from cxlib.figures.rows import Part, Points, Span, Split, plot_rows, spans
 from cxlib.figures.theme import theme_named
-from cxlib.figures.wording import based_on
+from cxlib.figures.wording import based_on, told
 from cxlib.markup import hover
-from cxlib.numbers import answered, decimal, plural, rating, share
+from cxlib.numbers import decimal, plural, rating, share
 
 if TYPE_CHECKING:
     from cxlib.measures.experience import ExperienceCurve, Spectrum
@@ -40,16 +40,7 @@ def plot_experience_curve(result: ExperienceCurve, *, title: str | None = None) 
                 aside=True,
             )
         ],
-        [
-            hover(
-                row["touchpoint"],
-                f"{plural(row['n'], 'answer')} of {plural(row['customers'], 'customer')}"
-                f"{answered(row['response'])}",
-                f"mean {rating(*mean)}",
-                f"if all had answered, as far as the log knows: {rating(row['weighted'])}",
-            )
-            for row, mean in zip(rows, means, strict=True)
-        ],
+        told(result.columns, rows, "touchpoint"),
         describe_experience_curve(result),
         title=title,
         subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer")),
@@ -85,7 +76,7 @@ def plot_spectrum(result: Spectrum, *, title: str | None = None) -> go.Figure:
     ]
     return plot_rows(
         [f"{row['scale']}: {row['group']}" if several else row["group"] for row in rows],
-        [Split(key_of("answers", parts), 1.6, parts, whiskers=False)],
+        [Split("answers", 1.6, parts, whiskers=False)],
         [
             hover(
                 row["group"],

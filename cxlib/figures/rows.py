@@ -8,7 +8,7 @@ intervals as whiskers.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -45,6 +45,11 @@ class Column:
 
     heading: str
     width: float
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        return self.heading
 
     def drawn(self, axis: str, hovers: list[str], theme: Theme) -> tuple[list[Trace], list[float]]:
         """Return its traces, and the range of its axis."""
@@ -86,6 +91,9 @@ class Points(Column):
     texts: Sequence[str]
     log: bool = False
     aside: bool = False
+    like: float | None = None
+    """Where a line says that something is like what it is compared with."""
+    colours: Sequence[str] | None = None
 
     @property
     def known(self) -> list[int]:
@@ -107,7 +115,11 @@ class Points(Column):
             line={"color": faded(theme.accent, 0.35), "width": 1.5},
             x=[s.value for s in shown],
             y=rows,
-            marker={"size": 9, "color": theme.accent, "line": {"width": 0}},
+            marker={
+                "size": 9,
+                "color": [self.colours[i] for i in rows] if self.colours else theme.accent,
+                "line": {"width": 0},
+            },
             error_x=whiskers(shown, theme.ink),
             xaxis=axis,
         )
@@ -143,6 +155,12 @@ class Split(Column):
 
     parts: Sequence[Part]
     whiskers: bool = True
+
+    @property
+    def title(self) -> str:
+        """The heading with the names of the parts in their colours: the legend."""
+        marks = [f"{plotly_span('■', part.colour, 15)} {part.name}" for part in self.parts]
+        return f"{self.heading}: {'   '.join(marks)}"
 
     def drawn(self, axis: str, hovers: list[str], theme: Theme) -> tuple[list[Trace], list[float]]:
         """Return its traces."""
@@ -185,20 +203,14 @@ def split(
     heading: str,
     rows: Sequence[Mapping[str, Any]],
     parts: Sequence[tuple[str, str, str]],
-    write: Any,
+    write: Callable[[Span], str],
 ) -> Split:
     """Split bars by columns of shares, given as column, name and colour; `write` writes a span."""
     made = []
     for column, name, colour in parts:
         shares = spans(rows, column)
         made.append(Part(name, colour, shares, [write(s) for s in shares]))
-    return Split(key_of(heading, made), 1.5, made)
-
-
-def key_of(heading: str, parts: Sequence[Part]) -> str:
-    """Write a heading and the names of the parts with their colours: the legend."""
-    marks = [f"{plotly_span('■', part.colour, 15)} {part.name}" for part in parts]
-    return f"{heading}: {'   '.join(marks)}"
+    return Split(heading, 1.5, made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +247,7 @@ def plot_rows(
     }
     total = sum(column.width for column in columns) + _GAP * (len(columns) - 1)
     layout: dict[str, Any] = {}
-    headings, asides = [], []
+    headings, asides, shapes = [], [], []
     start = 0.0
     for number, column in enumerate(columns, start=1):
         end = start + column.width / total
@@ -251,13 +263,20 @@ def plot_rows(
             "visible": False,
         } | ({"type": "log"} if isinstance(column, Points) and column.log else {})
         headings.append(
-            note(column.heading, theme.muted, x=start, xref="paper", xanchor="left", y=1)
+            note(column.title, theme.muted, x=start, xref="paper", xanchor="left", y=1)
             | {"yref": "paper", "yanchor": "bottom", "yshift": 6, "align": "left"}
         )
         if isinstance(column, Points) and column.aside and column.known:
             margin["r"] = _ASIDE_PX * max(len(text) for text in column.texts)
             edge = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8}
             asides = [note(column.texts[i], theme.ink, y=i, **edge) for i in column.known]
+        if isinstance(column, Points) and column.like is not None:
+            ends_of = {"x0": column.like, "x1": column.like, "y0": 0, "y1": 1}
+            shapes.append(
+                {"type": "line", "xref": axis, "yref": "paper", "layer": "below"}
+                | {"line": {"width": 1.5, "color": theme.muted}}
+                | ends_of
+            )
         start = end + _GAP / total
     return lay_out(
         figure,
@@ -268,6 +287,7 @@ def plot_rows(
             [_short(name) for name in names], range=[len(names) - 0.5, -0.5], automargin=False
         ),
         annotations=headings + asides,
+        shapes=shapes,
         **layout,
     )
 

@@ -148,20 +148,10 @@ def theme_named(name: str | None = None) -> Theme:
 
 
 def use_theme(name: str = "light") -> Theme:
-    """Put a theme in force for the figures drawn from now on, and return it.
+    """Put a theme (``light``, ``dark`` or ``print``) in force for the figures drawn from now on.
 
     It also gives figures that are shown in a notebook the package's `CONFIG`, so that no figure
     offers to upload itself.
-
-    Parameters
-    ----------
-    name
-        ``light``, ``dark`` or ``print``.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such theme.
     """
     _in_force["theme"] = theme = theme_named(name)
     import plotly.io as pio

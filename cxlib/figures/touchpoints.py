@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -23,11 +23,10 @@ from cxlib.figures.map_traces import (
     grid,
     move_traces,
 )
-from cxlib.figures.matrices import move_hover
 from cxlib.figures.theme import channel_colours, stage_colours, theme_named
-from cxlib.figures.wording import estimate, named, of_whom
+from cxlib.figures.wording import estimate, named, of_whom, told
 from cxlib.markup import hover
-from cxlib.numbers import answered, day, people, plural, rating, share
+from cxlib.numbers import day, people, plural, rating, share
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
@@ -39,7 +38,6 @@ __all__ = [
     "ColourBy",
     "Mark",
     "describe_touchpoints",
-    "hover_text",
     "map_positions",
     "plot_touchpoints",
 ]
@@ -60,6 +58,7 @@ MOST_MOVES = 40
 _FEWEST_NAMED = 30
 """Fewest customers of a touchpoint that is named in the sentence."""
 
+_TOO_FEW = "too few customers to be shown"
 _FOOT_PX = 84
 """Room for notes and legend below the map, pixels."""
 
@@ -82,35 +81,25 @@ def plot_touchpoints(
 
     Parameters
     ----------
-    result
-        From `cxlib.measures.measure_touchpoints`.
     transitions
-        From `cxlib.measures.measure_transitions` by place, for the same selection; None: no moves
-        are drawn.
+        By place, for the same selection; None: no moves are drawn.
     colour_by
-        What the colour stands for, see `COLOURS`.
+        What the colour stands for: "lost", "go_on", "open" or "rating".
     selected
         Touchpoint to ring; the moves from and to it are drawn on top.
     marks
         Touchpoints and moves to point at, each with its label.
     positions
-        From `map_positions`; None: those of this result. Given, a filtered map keeps its places.
+        From `map_positions`: given, a filtered map keeps its places.
     title
         None: a sentence with the answer.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        Always with the same traces in the same order: ``moves``, ``chosen moves``, ``found moves``,
-        ``directions``, ``rings``, ``touchpoints``, ``labels``,
-        ``marks``, ``legend``.
 
     Raises
     ------
     UnknownNameError
-        If `colour_by` is none of `COLOURS`.
+        There is nothing of that name to colour by.
     InputError
-        If the transitions are not by place.
+        The transitions are not by place.
     """
     if colour_by not in COLOURS:
         raise UnknownNameError("measure to colour by", colour_by, COLOURS)
@@ -126,15 +115,16 @@ def plot_touchpoints(
     found = {(m.place, m.target) for m in marks if m.target is not None and m.finding}
     moves, said = _moves(transitions, layout, found)
     low, high = _scale_ends(result, colour_by)
+    rows = result.table.to_dicts()
     circles = [
         Circle(
             place=Place.of(row),
             customers=row["customers"],
             value=None if value is None or math.isnan(value) else (value - low) / (high - low),
             note=people(row["customers"]),
-            hover=hover_text(row),
+            hover=hover(row["touchpoint"], _TOO_FEW) if row["customers"] is None else said,
         )
-        for row in result.table.iter_rows(named=True)
+        for row, said in zip(rows, told(result.columns, rows, "touchpoint"), strict=True)
         for value in (row[colour_by],)
     ]
     # A filter left out some places that moves lead to: they are hollow.
@@ -208,25 +198,6 @@ def _strongest_loss(result: Touchpoints, whom: str) -> str:
     return f"Contacts{whom} lead nowhere most often after {named(row)}: {estimate(row, 'lost')}"
 
 
-def hover_text(row: Mapping[str, Any]) -> str:
-    """Say what is known about a touchpoint (a row of the table) in a few short lines."""
-    name, where = row["touchpoint"], f"{row['channel']}, {row['stage']}"
-    if row["customers"] is None:
-        return hover(name, where, "too few customers to be shown")
-    counted = f"{plural(row['customers'], 'customer')}, {plural(row['contacts'] or 0, 'contact')}"
-    chances = [
-        f"{words} {estimate(row, column)}"
-        for column, words in (("go_on", "go on"), ("lost", "lost"), ("done", "goal reached"))
-        if row[column]
-    ]
-    rated = ""
-    if row["rating"] is not None:
-        mean = rating(row["rating"], row["rating_low"], row["rating_high"])
-        rated = f"rating {mean}, {people(row['rating_n'])} answers{answered(row['response'])}"
-    still_open = f"sequel still open {share(row['open'])}" if row["open"] else ""
-    return hover(name, where, counted, *chances, still_open, rated)
-
-
 def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]:
     """Return the values at both ends of the colours: round, and the same for most selections.
 
@@ -277,7 +248,8 @@ def _moves(
     for row in transitions.table.iter_rows(named=True):
         source, target = Place.of(row, "source_"), Place.of(row, "target_")
         if source != target and row["n"] and {source, target} <= layout.spots.keys():
-            said = move_hover(row, source.touchpoint, target.touchpoint)
+            name = f"{source.touchpoint} → {target.touchpoint}"
+            (said,) = told(transitions.columns, [row], name)
             moves.append(Move(source, target, row["n"], said))
     moves.sort(key=lambda m: (-m.count, m.source.touchpoint, m.target.touchpoint))
     drawn = moves[:MOST_MOVES] + [m for m in moves[MOST_MOVES:] if (m.source, m.target) in found]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cxlib.markup import hover
 from cxlib.numbers import day, share
 
 if TYPE_CHECKING:
+    from cxlib.columns import Columns
     from cxlib.results import Result
 
-__all__ = ["based_on", "estimate", "named", "of_whom"]
+__all__ = ["based_on", "estimate", "named", "of_whom", "told"]
 
 
 def named(row: Mapping[str, Any]) -> str:
@@ -31,6 +33,23 @@ def named(row: Mapping[str, Any]) -> str:
 def estimate(row: Mapping[str, Any], name: str) -> str:
     """Write a share of a row with its interval."""
     return share(row[name], row[f"{name}_low"], row[f"{name}_high"])
+
+
+def told(columns: Columns, rows: Iterable[Mapping[str, Any]], name: str) -> list[str]:
+    """Write hovers: the row's name (a column, or itself), and every figure as tables write it."""
+    figures = {n: c for n, c in columns.items() if c.is_number and not c.detail}
+    return [
+        hover(
+            row.get(name, name),
+            *(
+                f"{column.heading or figure.replace('_', ' ')}: "
+                f"{column.cell(row, figure, columns.ends(figure))}"
+                for figure, column in figures.items()
+                if row.get(figure) is not None
+            ),
+        )
+        for row in rows
+    ]
 
 
 def of_whom(result: Result) -> str:

@@ -156,7 +156,7 @@ def test_a_mean_rating_stands_beside_how_many_answered():
     figure = plot_touchpoints(touchpoints())
     known = [text for text in trace(figure, "touchpoints").hovertext if "rating" in text]
     assert len(known) == 6
-    assert all("40 answers, 27\N{NO-BREAK SPACE}% answered" in text for text in known)
+    assert all("rating: 7.4 (7.1–7.7)<br>rated: 27\N{NO-BREAK SPACE}%" in text for text in known)
     notes = [note.text for note in figure.layout.annotations if "rated" in note.text]
     assert len(notes) == 3
     assert all("rated 7.4 by 27\N{NO-BREAK SPACE}%" in note for note in notes)

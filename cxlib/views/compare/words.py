@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxlib.views.shared.words import INTERVALS, SMALL, FigureText
+from cxlib.views.shared.words import FigureText
 
 TITLE = "How two groups differ"
 SUMMARY = (
@@ -36,17 +36,4 @@ BASIS = (
     "differ in more than their name."
 )
 TABLE = "Every row of both sides; 95 % intervals in brackets."
-COMPARISON = FigureText(
-    "Side by side",
-    "side-by-side",
-    meaning="""
-<p><b>The rows.</b> Each is one touchpoint, first contact or stage, those that differ most clearly
-first. The first column is A, the second B, the third what B has more or less than A. Where the
-whisker of the third leaves out the line at zero, the two differ by more than chance.</p>
-<p><b>When it misleads.</b> One in twenty rows without any difference leaves out zero all the same:
-look for several that agree, and for large ones.</p>""",
-    sureness=f"""
-<p>{INTERVALS}</p>
-<p>The interval of the difference is made of the two, as if A and B had no customer in common.</p>
-<p>{SMALL}</p>""",
-)
+COMPARISON = FigureText("Side by side", "compare/texts/side-by-side.html")

@@ -284,7 +284,7 @@ class Fragmentation(View):
         basis = words.BASIS.format(
             customers=plural(result.customers, "customer"),
             until=day(result.observed_until),
-            sure=sure.format(tests=filled["tests"], false=filled["false"]),
+            sure=sure.format(tests=filled["tests"], false=filled["mistaken"]),
         )
         if filters:
             part = words.PART.format(shown=found, all=plural(of, "finding"))
@@ -308,7 +308,7 @@ class Fragmentation(View):
         return {
             "tests": decimal(whole.tests),
             "limit": f"{Q_LIMIT:g}",
-            "false": words.IN_HUNDRED.format(n=round(100 * Q_LIMIT)),
+            "mistaken": words.IN_HUNDRED.format(n=round(100 * Q_LIMIT)),
             "days": str(whole.silence.days),
             "until": day(whole.observed_until),
             "cases": words.FEW_CASES if n is None else plural(n, "case"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxlib.views.shared.words import INTERVALS, SMALL, FigureText
+from cxlib.views.shared.words import FigureText
 
 TITLE = "Where customers get lost"
 SUMMARY = (
@@ -45,28 +45,4 @@ OVERALL = "After a contact: go on {go_on} · lost {lost} · still open {open}. "
 TOO_FEW_TO_COUNT = "too few customers to count"
 TABLE = "Touchpoints in the order of the journey map; 95 % intervals in brackets."
 
-MAP = FigureText(
-    "Journey map",
-    "journey-map",
-    meaning="""
-<p><b>The map.</b> Columns are the stages of the journey, rows are channels, circles are
-touchpoints: the larger the circle, the more customers. The colour shows one figure at a time; its
-legend stands below the map. Bands are moves from one touchpoint to the next; the arrow heads point
-the way.</p>
-<p><b>Go on</b>: share of contacts after which the customer comes back within the same journey.
-<b>Lost</b>: nothing more comes for longer than the pause that ends a journey, or the journey ends
-in one of the outcomes the map calls a loss. <b>Still open</b>: too recent to say.
-<b>Goal reached</b>: nothing was left to come.</p>
-<p><b>Red</b>, with a number, is what breaks: a finding, with the customers it affects at the least.
-A finding is worse than similar handoffs, than its own past, than other groups or than planned; that
-most people leave after an ad makes no finding. “Lost” is only a colour.</p>
-<p><b>When it misleads.</b> That many customers get lost after a touchpoint does not prove that it
-drives them away: many come to an ad with little intent.</p>""",
-    sureness=f"""
-<p>This selection rests on {{customers}}. {INTERVALS}</p>
-<p>The log ends on {{until}}. Whoever was in touch shortly before may still come back: such contacts
-are “still open”, and never counted as lost.</p>
-<p>That many customers get lost after a touchpoint does not prove that the touchpoint drives them
-away: they may have come with less intent.</p>
-<p>{SMALL}</p>""",
-)
+MAP = FigureText("Journey map", "journey_map/texts/journey-map.html")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxlib.views.shared.words import INTERVALS, SMALL, FigureText
+from cxlib.views.shared.words import FigureText
 
 TITLE = "Which ways customers take"
 SUMMARY = (
@@ -24,19 +24,4 @@ HINT = "Select a touchpoint in the picture to go on from there."
 LIST_HEADING = "Step by step"
 OF = "{share} of {of}"
 TABLE = "Every way that is shown, each branch followed by its own; 95 % intervals in brackets."
-TREE = FigureText(
-    "Ways from or to a touchpoint",
-    "ways",
-    meaning="""
-<p><b>The picture.</b> The touchpoint chosen stands at one side; beside it what comes directly next
-(or came before), beside that the step after. The higher a field, the more journeys take that way.
-Ends have the colours of goal, lost and still open. A journey counts once: from its first contact
-there going forwards, to its last one going backwards.</p>
-<p><b>Not drawn</b> are ways that few take: their room stays empty, and its share is said above.</p>
-<p><b>When it misleads.</b> That many who come by a way get lost does not prove that the way loses
-them: they may have come with less intent.</p>""",
-    sureness=f"""
-<p>{INTERVALS}</p>
-<p>Journeys that are still open at the end of the log are told apart, and never lost.</p>
-<p>{SMALL}</p>""",
-)
+TREE = FigureText("Ways from or to a touchpoint", "paths/texts/ways.html")

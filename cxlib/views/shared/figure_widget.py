@@ -20,10 +20,10 @@ from typing import Any
 import anywidget
 import plotly.graph_objects as go
 import traitlets
-from markupsafe import Markup
 
 from cxlib.figures.theme import CONFIG, LIGHT, dark_twins, theme_named
 from cxlib.views.shared import words
+from cxlib.views.shared.templates import render_block
 from cxlib.views.shared.words import FigureText
 
 PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
@@ -99,8 +99,8 @@ class FigureWidget(anywidget.AnyWidget):
             raise TypeError("a figure without a text has nothing below it")
         self._write_data = data
         self._words = [
-            [words.MEANING, str(Markup(self.text.meaning).format(**filled))],
-            [words.SURENESS, str(Markup(self.text.sureness).format(**filled))],
+            [words.MEANING, str(render_block(self.text.template, "meaning", **filled))],
+            [words.SURENESS, str(render_block(self.text.template, "sureness", **filled))],
         ]
         self._show_data()
 

@@ -14,7 +14,7 @@ from cxlib import numbers
 from cxlib.markup import html_text
 from cxlib.signals import signal_named
 
-__all__ = ["environment", "render"]
+__all__ = ["environment", "render", "render_block"]
 
 _FOLDER = Path(__file__).parents[1]
 _WRITERS = ("share", "people", "plural", "rating", "answered", "decimal", "sentence_case")
@@ -39,6 +39,13 @@ def environment() -> Environment:
 def render(template: str, /, **given: Any) -> Markup:
     """Fill in a template, such as ``journey_map/cards.html``; it knows its view's ``words``."""
     return Markup(_template(template)(**given))
+
+
+def render_block(template: str, block: str, /, **given: Any) -> Markup:
+    """Fill in one block of a template; it knows the ``shared`` words."""
+    found = environment().get_template(template)
+    shared = import_module("cxlib.views.shared.words")
+    return Markup("".join(found.blocks[block](found.new_context({"shared": shared, **given}))))
 
 
 @cache

@@ -1,12 +1,13 @@
 """Every text that several views share, in one place, so that another language can be added.
 
-What belongs to one view stands in its own ``words``. Names in braces are filled in, and escaped,
-where a text is used; the HTML in a text is ours.
+What belongs to one view stands in its own ``words``, and what is longer than a sentence in its
+``texts``. Names in braces are filled in, and escaped, where a text is used.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 # ---- filters -------------------------------------------------------------------------------------
 
@@ -47,12 +48,15 @@ FAILED = (
 
 @dataclass(frozen=True, slots=True)
 class FigureText:
-    """What stands below a figure, and the name of the file when it is taken away."""
+    """What stands below a figure: its name, and what it means and how sure it is, as a template."""
 
     name: str
-    file: str
-    meaning: str
-    sureness: str
+    template: str
+
+    @property
+    def file(self) -> str:
+        """Name of the file when it is taken away."""
+        return Path(self.template).stem
 
 
 INTERVALS = (
@@ -74,18 +78,4 @@ CHANGES_HINT = "Choose an earlier snapshot to read what has changed since."
 CHANGES_FIRST = "This is the first snapshot. When there is a second, this says what has changed."
 CHANGES_MORE = "{n} more changes are in the table."
 CHANGES_TABLE = "What was compared, what changed first; 95 % intervals in brackets."
-CHANGES = FigureText(
-    "What changed",
-    "what-changed",
-    meaning="""
-<p>Two published snapshots are compared: the figures of the one with data to {since} with those of
-the one shown, with data to {until}. A finding is new, growing, shrinking, mended (at most half of
-what it was, or surely less), faded (no longer a finding, but not surely less), or steady.</p>
-<p><b>When it misleads.</b> A change says that something is different, and not why: other customers,
-another season or another way of logging change figures too.</p>""",
-    sureness=f"""
-<p>A figure is said to have changed only where the 95 % interval of the change leaves out zero and
-the change is more than rounding makes. Many customers are in both snapshots, which makes the true
-interval narrower: what is said to have changed has changed.</p>
-<p>{SMALL}</p>""",
-)
+CHANGES = FigureText("What changed", "shared/texts/what-changed.html")
