@@ -37,20 +37,6 @@ from cxlib.signals import signal_named
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
 
-__all__ = [
-    "affected_text",
-    "describe_finding_list",
-    "describe_findings",
-    "effect_text",
-    "figure_text",
-    "finding_key",
-    "observed_text",
-    "plot_finding_list",
-    "plot_findings",
-    "signal_name",
-    "wait_text",
-]
-
 _CELL_PX = 24
 _LEAST_DOT, _LARGEST_DOT = 4.0, 19.0
 _QUIET_PER_SIGNAL = 3
@@ -73,14 +59,7 @@ def finding_key(row: Mapping[str, Any]) -> str:
 
 
 def effect_text(row: Mapping[str, Any], *, interval: bool = False) -> str:
-    """Write an effect in its own unit: ``+22 points``, ``×1.9``, ``−2.8``; with its interval.
-
-    Examples
-    --------
-    >>> row = {"signal": "delay", "unit": "ratio", "effect": 1.89, "low": 1.47, "high": 2.46}
-    >>> effect_text(row, interval=True)
-    '×1.9 (1.5–2.5)'
-    """
+    """Write an effect in its own unit: ``+22 points``, ``×1.9``, ``−2.8``; with its interval."""
     if row["effect"] is None:
         return "too few to be shown"
     is_ratio, is_share = (row["unit"].startswith(unit) for unit in ("ratio", "share"))
@@ -106,14 +85,7 @@ def in_open_hours(row: Mapping[str, Any]) -> bool:
 
 
 def wait_text(row: Mapping[str, Any], hours: float | None) -> str:
-    """Write a wait of a finding, given in hours; open hours never as days, which they are not.
-
-    Examples
-    --------
-    >>> row = {"signal": "delay", "unit": "ratio of medians (observed and expected in open hours)"}
-    >>> [wait_text(row, hours).replace(NBSP, " ") for hours in (0.5, 60.0)]
-    ['30 open min', '60 open h']
-    """
+    """Write a wait of a finding, in hours; open hours never as days, which they are not."""
     if hours is None or not in_open_hours(row):
         return duration(None if hours is None else hours * 3600)
     written = _hours(hours) if hours >= 1 else duration(hours * 3600)

@@ -1,4 +1,4 @@
-"""Answers that are lists: where journeys begin, funnels, waits, paths, touchpoints, forecasts."""
+"""Answers that are lists: first contacts, funnels, waits, paths, ratings, forecasts, and more."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from cxlib.figures.theme import channel_colours, stage_colours, theme_named
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.figures.wording import based_on, estimate, named, told
 from cxlib.markup import hover, plotly_text
-from cxlib.numbers import duration, people, plural, points, rating, share
+from cxlib.numbers import day, decimal, duration, people, plural, points, rating, share
 
 if TYPE_CHECKING:
+    from cxlib.comparing import Comparison
+    from cxlib.measures.experience import ExperienceCurve, Spectrum
     from cxlib.measures.first_contacts import FirstContacts
     from cxlib.measures.funnels import Funnel
     from cxlib.measures.paths import Paths
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from cxlib.measures.waits import Waits
     from cxlib.prediction import Prediction
 
-_MOST_ROWS, _MOST_PATHS, _MOST_FORECASTS = 16, 15, 12
+_MOST_ROWS, _MOST_PATHS, _MOST_FORECASTS, _MOST_COMPARED = 16, 15, 12, 20
 """Rows that are drawn; how many more there are is said."""
 
 _FEWEST_JOURNEYS, _FEWEST_NAMED = 10, 30
@@ -332,3 +334,121 @@ def plot_prediction(result: Prediction, *, title: str | None = None) -> go.Figur
 def _seconds(span: Span) -> Span:
     """Return times as seconds: what happened in the same second stands at one, as on log axes."""
     return Span(*(None if end is None else max(end.total_seconds(), 1.0) for end in span))
+
+
+def plot_experience_curve(result: ExperienceCurve, *, title: str | None = None) -> go.Figure:
+    """Draw how each touchpoint is rated, from the first to the last of the journey map."""
+    rows = result.table.to_dicts()
+    several = result.table["scale"].n_unique() > 1
+    means = spans(rows, "mean")
+    return plot_rows(
+        [f"{row['scale']}: {row['touchpoint']}" if several else row["touchpoint"] for row in rows],
+        [
+            Points(
+                "mean of the answers",
+                1.0,
+                means,
+                [f"{rating(*m)}, n = {decimal(r['n'])}" for m, r in zip(means, rows, strict=True)],
+                aside=True,
+            )
+        ],
+        told(result.columns, rows, "touchpoint"),
+        describe_experience_curve(result),
+        title=title,
+        subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer")),
+    )
+
+
+def describe_experience_curve(result: ExperienceCurve) -> str:
+    """Say in one sentence where the journey is rated lowest and highest."""
+    return (result.sentences() or ["No touchpoint is rated"])[0]
+
+
+def plot_spectrum(result: Spectrum, *, title: str | None = None) -> go.Figure:
+    """Draw how many answers are low, middle and high, group by group."""
+    theme = theme_named()
+    sides = {"low": theme.lost, "middle": theme.still_open, "high": theme.go_on}
+    rows = (
+        result.table.group_by("scale", "group", maintain_order=True)
+        .agg(
+            all=pl.col("n").sum(),
+            **{side: pl.col("n").filter(pl.col("side") == side).sum() for side in sides},
+        )
+        .to_dicts()
+    )
+    several = result.table["scale"].n_unique() > 1
+    parts = [
+        Part(
+            side,
+            colour,
+            [Span(row[side] / row["all"]) for row in rows],
+            [share(row[side] / row["all"]) for row in rows],
+        )
+        for side, colour in sides.items()
+    ]
+    return plot_rows(
+        [f"{row['scale']}: {row['group']}" if several else row["group"] for row in rows],
+        [Split("answers", 1.6, parts, whiskers=False)],
+        [
+            hover(
+                row["group"],
+                f"{plural(row['all'], 'answer')}: "
+                + ", ".join(f"{side} {decimal(row[side])}" for side in sides),
+            )
+            for row in rows
+        ],
+        describe_spectrum(result),
+        title=title,
+        subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer"), whiskers=False),
+    )
+
+
+def describe_spectrum(result: Spectrum) -> str:
+    """Say in one sentence how many dislike and like it, and where most dislike it."""
+    return (result.sentences() or ["Nothing is rated"])[0]
+
+
+def plot_comparison(
+    result: Comparison,
+    *,
+    figure: str | None = None,
+    names: tuple[str, str] = ("first", "second"),
+    title: str | None = None,
+) -> go.Figure:
+    """Draw one figure of two parts, row by row, and the difference; the clearest first.
+
+    The figure is the one that differs most clearly where none is named; `names` are the parts'.
+    """
+    known = result.clearest
+    figure = figure or (known["figure"][0] if len(known) else "")
+    rows = known.filter(known["figure"] == figure).to_dicts()
+    left_out = len(rows) - _MOST_COMPARED
+    shown = rows[:_MOST_COMPARED]
+    parts = {"first": names[0], "second": names[1], "difference": f"{names[1]} less {names[0]}"}
+    written = [
+        [result.columns[part].cell(row, part, result.columns.ends(part)) for row in shown]
+        for part in parts
+    ]
+    return plot_rows(
+        [row["what"] for row in shown],
+        [
+            Points(
+                heading,
+                1.0,
+                spans(shown, part),
+                texts,
+                like=0.0 if part == "difference" else None,
+            )
+            for (part, heading), texts in zip(parts.items(), written, strict=True)
+        ],
+        [
+            hover(row["what"], figure.replace("_", " "), *(f"{h}: {t}" for h, t in said))
+            for row, *texts in zip(shown, *written, strict=True)
+            for said in (zip(parts.values(), texts, strict=True),)
+        ],
+        result.sentence,
+        title=title,
+        subtitle=f"{figure.replace('_', ' ')}, observed until {day(result.observed_until)}"
+        f"{f', {left_out} less clear ones are not shown' if left_out > 0 else ''}"
+        "; whiskers: 95 % intervals",
+    )

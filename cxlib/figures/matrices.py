@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from cxlib.measures.step_matrix import StepMatrix
     from cxlib.measures.transitions import Handoffs, Transitions
 
-__all__ = [
-    "describe_step_matrix",
-    "describe_transitions",
-    "plot_step_matrix",
-    "plot_transitions",
-]
-
 _CELL_PX = 26
 
 _WRITTEN_FROM = 0.005

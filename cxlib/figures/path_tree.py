@@ -15,8 +15,6 @@ from cxlib.numbers import people, plural, share
 if TYPE_CHECKING:
     from cxlib.measures.path_tree import PathTree
 
-__all__ = ["describe_path_tree", "plot_path_tree"]
-
 _HEIGHT = 560
 
 
@@ -38,7 +36,7 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
     # Ends in the colours that they have everywhere, what goes on in a quiet one.
     ends = {"goal": theme.go_on, "declined": theme.lost, "silent": theme.lost, None: theme.band}
     figure = new_figure(
-        describe_path_tree(result),
+        result.sentences()[0],
         title=title,
         subtitle=based_on(result, f"{plural(result.journeys, 'journey')} through {result.start}"),
         height=_HEIGHT,
@@ -74,8 +72,3 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
             pathbar={"visible": False},
         )
     )
-
-
-def describe_path_tree(result: PathTree) -> str:
-    """Say in one sentence what is most frequent next to the start."""
-    return result.sentences()[0]

@@ -1,8 +1,7 @@
 """Figures that are lists: one row per thing, columns of bars, points or splits beside its name.
 
-Most answers of the package are such lists. Drawing them all in the same way lets a reader learn it
-once: names at the left, a heading above every column, the figure written beside its mark,
-intervals as whiskers.
+Most answers are such lists: names at the left, a heading above every column, the figure written
+beside its mark, intervals as whiskers.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ import plotly.graph_objects as go
 from cxlib.figures.canvas import Trace, lay_out, named_axis, new_figure, note, scatter, whiskers
 from cxlib.figures.theme import Theme, faded, text_on, theme_named
 from cxlib.markup import plotly_span
-
-__all__ = ["Bars", "Points", "Span", "Split", "Texts", "plot_rows", "spans", "split"]
 
 _ROW_PX, _HEAD_PX = 34, 30
 _GAP = 0.05
@@ -45,11 +42,6 @@ class Column:
 
     heading: str
     width: float
-
-    @property
-    def title(self) -> str:
-        """What stands above it."""
-        return self.heading
 
     def drawn(self, axis: str, hovers: list[str], theme: Theme) -> tuple[list[Trace], list[float]]:
         """Return its traces, and the range of its axis."""
@@ -83,8 +75,8 @@ class Bars(Column):
 class Points(Column):
     """Points with whiskers, each with its figure beside it.
 
-    With `aside`, of the last column, the figures stand in a column of their own at the right edge,
-    and a line joins the points: a curve, which has room on a phone too.
+    With `aside`, of the last column, the figures stand at the right edge and a line joins the
+    points: a curve, which has room on a phone too.
     """
 
     spans: Sequence[Span]
@@ -138,10 +130,7 @@ class Points(Column):
 
 
 class Part(NamedTuple):
-    """One part of a split bar: its name, its colour, and of every row its share, and what it says.
-
-    What is written is left out where the part is too narrow for it.
-    """
+    """Its name, colour, and of every row its share and what it says, where it is wide enough."""
 
     name: str
     colour: str
@@ -155,12 +144,6 @@ class Split(Column):
 
     parts: Sequence[Part]
     whiskers: bool = True
-
-    @property
-    def title(self) -> str:
-        """The heading with the names of the parts in their colours: the legend."""
-        marks = [f"{plotly_span('■', part.colour, 15)} {part.name}" for part in self.parts]
-        return f"{self.heading}: {'   '.join(marks)}"
 
     def drawn(self, axis: str, hovers: list[str], theme: Theme) -> tuple[list[Trace], list[float]]:
         """Return its traces."""
@@ -262,8 +245,12 @@ def plot_rows(
             "showgrid": False,
             "visible": False,
         } | ({"type": "log"} if isinstance(column, Points) and column.log else {})
+        title = column.heading
+        if isinstance(column, Split):  # the legend
+            marks = [f"{plotly_span('■', part.colour, 15)} {part.name}" for part in column.parts]
+            title = f"{title}: {'   '.join(marks)}"
         headings.append(
-            note(column.title, theme.muted, x=start, xref="paper", xanchor="left", y=1)
+            note(title, theme.muted, x=start, xref="paper", xanchor="left", y=1)
             | {"yref": "paper", "yanchor": "bottom", "yshift": 6, "align": "left"}
         )
         if isinstance(column, Points) and column.aside and column.known:

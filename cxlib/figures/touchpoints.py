@@ -32,16 +32,6 @@ if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
 
-__all__ = [
-    "COLOURS",
-    "MOST_MOVES",
-    "ColourBy",
-    "Mark",
-    "describe_touchpoints",
-    "map_positions",
-    "plot_touchpoints",
-]
-
 ColourBy = Literal["lost", "go_on", "open", "rating"]
 
 COLOURS: Mapping[str, str] = {
@@ -58,6 +48,7 @@ MOST_MOVES = 40
 _FEWEST_NAMED = 30
 """Fewest customers of a touchpoint that is named in the sentence."""
 
+_MANY, _RARE = 24, 0.05
 _TOO_FEW = "too few customers to be shown"
 _FOOT_PX = 84
 """Room for notes and legend below the map, pixels."""
@@ -73,33 +64,11 @@ def plot_touchpoints(
     positions: MapLayout | None = None,
     title: str | None = None,
 ) -> go.Figure:
-    """Draw the journey map.
+    """Draw the journey map: touchpoints as circles (area: customers), moves as bands.
 
-    Stages are columns, channels are lanes, touchpoints are circles: area = customers, colour = one
-    measure. Moves between touchpoints are bands: width = number of moves; at most the `MOST_MOVES`
-    widest are drawn, and a line says how many more there are.
-
-    Parameters
-    ----------
-    transitions
-        By place, for the same selection; None: no moves are drawn.
-    colour_by
-        What the colour stands for: "lost", "go_on", "open" or "rating".
-    selected
-        Touchpoint to ring; the moves from and to it are drawn on top.
-    marks
-        Touchpoints and moves to point at, each with its label.
-    positions
-        From `map_positions`: given, a filtered map keeps its places.
-    title
-        None: a sentence with the answer.
-
-    Raises
-    ------
-    UnknownNameError
-        There is nothing of that name to colour by.
-    InputError
-        The transitions are not by place.
+    The moves are `transitions` by place for the same selection, at most the `MOST_MOVES` widest;
+    the colour is "lost", "go_on", "open" or "rating"; `selected` is ringed, `marks` are pointed
+    at; with `positions` from `map_positions` a filtered map keeps its places.
     """
     if colour_by not in COLOURS:
         raise UnknownNameError("measure to colour by", colour_by, COLOURS)
@@ -112,7 +81,7 @@ def plot_touchpoints(
         title=title,
         subtitle=counted + until if result.customers else until,
     )
-    found = {(m.place, m.target) for m in marks if m.target is not None and m.finding}
+    found = {(m.place, m.target) for m in marks if m.target is not None}
     moves, said = _moves(transitions, layout, found)
     low, high = _scale_ends(result, colour_by)
     rows = result.table.to_dicts()
@@ -151,6 +120,10 @@ def plot_touchpoints(
         stages=stage_colours(result.stages, theme),
         stage_notes=_stage_notes(result),
     )
+    rarer = result.table.filter([Place.of(row) not in layout.spots for row in rows])
+    if len(rarer):
+        part = share((rarer["contacts"].sum() or 0) / max(result.table["contacts"].sum() or 0, 1))
+        said += f"<br>And {len(rarer)} rarer touchpoints, with {part} of contacts: in the table."
     page["annotations"].append(footnote(said, theme))
     top = figure.layout.margin.t
     return canvas.lay_out(
@@ -161,9 +134,18 @@ def plot_touchpoints(
     )
 
 
-def map_positions(result: Touchpoints) -> MapLayout:
-    """Return the positions of all touchpoints of a result, to be kept while it is filtered."""
-    places = [Place(*row) for row in result.table.select("touchpoint", "channel", "stage").rows()]
+def map_positions(result: Touchpoints, *, keep: Collection[Place | None] = ()) -> MapLayout:
+    """Return positions that stay while the result is filtered, of what carries most contacts.
+
+    Of many touchpoints those are left out that together have less than `_RARE` of the contacts,
+    but for those to `keep`.
+    """
+    rows = result.table.to_dicts()
+    left, rare = _RARE * sum(row["contacts"] or 0 for row in rows), set()
+    for row in sorted(rows, key=lambda row: row["contacts"] or 0) if len(rows) > _MANY else ():
+        left -= row["contacts"] or 0
+        rare |= {Place.of(row)} if left >= 0 else set()
+    places = [place for place in map(Place.of, rows) if place not in rare or place in keep]
     return lay_out(places, stages=result.stages, channels=result.channels)
 
 
@@ -201,8 +183,7 @@ def _strongest_loss(result: Touchpoints, whom: str) -> str:
 def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]:
     """Return the values at both ends of the colours: round, and the same for most selections.
 
-    Nine in ten of what is ranked lie between them: what the company sends itself, which nearly
-    nobody answers, does not take the colours from all the others.
+    Nine in ten of what is ranked lie between: mailings do not take the colours from all others.
     """
     ranked = result.table.filter(pl.col("weakest").is_not_null())
     values = (result.table if ranked.is_empty() else ranked)[colour_by].drop_nulls().drop_nans()

@@ -12,19 +12,9 @@ if TYPE_CHECKING:
     from cxlib.columns import Columns
     from cxlib.results import Result
 
-__all__ = ["based_on", "estimate", "named", "of_whom", "told"]
-
 
 def named(row: Mapping[str, Any]) -> str:
-    """Name a touchpoint in a sentence, with its channel where the name does not say it.
-
-    Examples
-    --------
-    >>> named({"touchpoint": "web basket", "channel": "web"})
-    'web basket'
-    >>> named({"touchpoint": "basket", "channel": "app"})
-    'basket (app)'
-    """
+    """Name a touchpoint in a sentence, with its channel where the name does not say it."""
     name, channel = row["touchpoint"], row["channel"]
     said = channel.casefold().rstrip("s") in name.casefold()
     return name if said else f"{name} ({channel})"
@@ -35,19 +25,19 @@ def estimate(row: Mapping[str, Any], name: str) -> str:
     return share(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
+def figures_of(columns: Columns, row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return every figure of a row that is known: its heading, and how tables write it."""
+    return [
+        (column.heading or name.replace("_", " "), column.cell(row, name, columns.ends(name)))
+        for name, column in columns.items()
+        if column.is_number and not column.detail and row.get(name) is not None
+    ]
+
+
 def told(columns: Columns, rows: Iterable[Mapping[str, Any]], name: str) -> list[str]:
     """Write hovers: the row's name (a column, or itself), and every figure as tables write it."""
-    figures = {n: c for n, c in columns.items() if c.is_number and not c.detail}
     return [
-        hover(
-            row.get(name, name),
-            *(
-                f"{column.heading or figure.replace('_', ' ')}: "
-                f"{column.cell(row, figure, columns.ends(figure))}"
-                for figure, column in figures.items()
-                if row.get(figure) is not None
-            ),
-        )
+        hover(row.get(name, name), *(f"{h}: {cell}" for h, cell in figures_of(columns, row)))
         for row in rows
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cxlib.figures.comparison import plot_comparison
+from cxlib.figures import plot_comparison
 from cxlib.numbers import day
 from cxlib.summary import Selection
 from cxlib.views.compare import words
@@ -17,8 +17,6 @@ from cxlib.views.shared.view import View
 
 if TYPE_CHECKING:
     from cxlib.comparing import Comparison
-
-__all__ = ["VIEW", "Compare"]
 
 
 def _customers(view: View, side: str) -> Sequence[Option]:
@@ -46,21 +44,18 @@ def _side(side: str) -> tuple[Filter, ...]:
             address=side,
             label=words.CUSTOMERS.format(side=label),
             options=lambda view: _customers(view, side),
-            unknown=shared.UNKNOWN_SEGMENT,
         ),
         Filter(
             trait=f"{side}_channel",
             label=words.CHANNEL.format(side=label),
             every=shared.ALL_CHANNELS,
             options=lambda view: names(view.ask("touchpoints").channels),
-            unknown=shared.UNKNOWN_CHANNEL,
         ),
         Filter(
             trait=f"{side}_period",
             label=words.PERIOD.format(side=label),
             every=words.WHOLE_TIME,
             options=_periods,
-            unknown=shared.UNKNOWN_PERIOD,
         ),
     )
 
@@ -72,10 +67,7 @@ class Compare(View):
         Filter(
             trait="what",
             label=words.WHAT,
-            options=lambda _: [
-                Option(key, label, key) for key, (*_, label) in words.FIGURES.items()
-            ],
-            unknown=words.UNKNOWN_WHAT,
+            options=lambda _: names({key: label for key, (*_, label) in words.FIGURES.items()}),
         ),
         *_side("a"),
         *_side("b"),

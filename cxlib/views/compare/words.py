@@ -25,7 +25,6 @@ FIGURES = {
 SIDES = {"a": "A", "b": "B"}
 WHOLE_TIME = "Whole time"
 CUSTOMERS, CHANNEL, PERIOD = "{side}: customers", "{side}: channel", "{side}: period"
-UNKNOWN_WHAT = "This link asks for a figure that is not published."
 
 SAME = "Both sides are the same: choose two different ones"
 NONE = "No figure is known of both sides"

@@ -11,13 +11,9 @@ SUMMARY = (
 )
 ASKS = ("findings", "predictions", "first_contacts", "stage_funnel")
 
-SIGNAL, ALL_SIGNALS = "Signal", "All signals"
+SIGNAL, ALL_SIGNALS, FINDING = "Signal", "All signals", "Finding"
 FROM_CHANNEL, FROM_ANY = "From channel", "Any channel"
 TO_CHANNEL, TO_ANY = "To channel", "Any channel"
-UNKNOWN_SIGNAL = "This link asks for a signal that is not known; all are shown."
-UNKNOWN_FROM = "This link asks for a channel that no handoff starts from; all are shown."
-UNKNOWN_TO = "This link asks for a channel that no handoff leads to; all are shown."
-UNKNOWN_FINDING = "The finding of this link is not among the findings shown now."
 
 BASIS = "{customers}, data to {until}. {sure}"
 IN_HUNDRED = "{n} in 100"
@@ -74,8 +70,6 @@ TREND_TABLE = "The finding by period; 95 % intervals in brackets."
 
 ADVICE = "Ask {owner} to follow ten customers along this handoff."
 
-# ---- figures -------------------------------------------------------------------------------------
-
 MATRIX = FigureText("Matrix of handoffs", "fragmentation/texts/handoffs.html")
 
 AFTERWARDS = FigureText(
@@ -83,8 +77,6 @@ AFTERWARDS = FigureText(
 )
 
 TREND = FigureText("The finding over time", "fragmentation/texts/handoff-trend.html")
-
-# ---- what could break next -----------------------------------------------------------------------
 
 FORESIGHT_HEADING = "What could break next"
 FORESIGHT_WHOM = "About all customers: filters do not change it."

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
-import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.path_tree import describe_path_tree, plot_path_tree
+from cxlib.figures.path_tree import plot_path_tree
 from cxlib.measures.path_tree import PathTree, PathTrees
 from cxlib.numbers import day, plural, share
 from cxlib.views.paths import words
 from cxlib.views.shared.filters import Filter, Option, names, segment
 from cxlib.views.shared.parts import Figure, Words
 from cxlib.views.shared.view import View
-
-__all__ = ["VIEW", "PathExplorer"]
 
 _MOST, _LEAST = 7, 0.01
 """Branches of a branch that are drawn beside ends, and their least share of it."""
@@ -32,14 +28,11 @@ class PathExplorer(View):
             trait="start",
             label=words.START,
             options=lambda view: names(view.starts) or [Option("", "–", "")],
-            unknown=words.UNKNOWN_START,
-            css="cx-start",
         ),
         Filter(
             trait="direction",
             label=words.DIRECTION,
-            options=lambda _: [Option(key, label, key) for key, label in words.DIRECTIONS.items()],
-            unknown=words.UNKNOWN_DIRECTION,
+            options=lambda _: names(words.DIRECTIONS),
         ),
         segment(),
     )
@@ -49,7 +42,7 @@ class PathExplorer(View):
             css="cx-tree",
             text=words.TREE,
             shown=lambda view: bool(view.tree.journeys),
-            draw=lambda view: view.draw_tree(),
+            draw=lambda view: plot_path_tree(view.tree, title=""),
             data=lambda view: view.written(view.tree, caption=words.TABLE),
             clicks="start",
         ),
@@ -69,29 +62,13 @@ class PathExplorer(View):
         return busy.sort("before", "start", descending=[True, False])["start"].to_list()
 
     def _trees(self, segment: tuple[str, str] | None) -> PathTrees:
-        found: PathTrees = self.ask("table", measure="path_trees", segment=segment)
-        return found
+        return self.ask("table", measure="path_trees", segment=segment)
 
     @property
     def tree(self) -> PathTree:
         """The ways that are drawn, of what is selected."""
         trees = self._trees(self.state.segment)
         return _tree_of(trees, self.state.start, self.state.direction == "after")
-
-    @property
-    def branches(self) -> list[dict[str, Any]]:
-        """The branches next to the start, each with those next to it."""
-        found: list[dict[str, Any]] = []
-        for row in self.tree.table.to_dicts():
-            if row["step"] == 1:
-                found.append(row | {"then": []})
-            elif row["step"] == 2 and found:
-                found[-1]["then"].append(row)
-        return found
-
-    def draw_tree(self) -> go.Figure:
-        """Draw the ways."""
-        return plot_path_tree(self.tree, title="")
 
     def headline(self) -> str:
         """Say what comes next most often, how many end there, and what is not drawn."""
@@ -110,7 +87,7 @@ class PathExplorer(View):
             rest=share(max(1 - told, 0.0)),
             until=day(self.until),
         )
-        said = describe_path_tree(tree) if len(first) else words.NONE.format(start=tree.start)
+        said = tree.sentences()[0] if len(first) else words.NONE.format(start=tree.start)
         return self.sentence(title=words.TITLE, said=said, basis=basis)
 
 

@@ -13,8 +13,6 @@ ASKS = ("path_trees",)
 
 START, DIRECTION = "Touchpoint", "Direction"
 DIRECTIONS = {"after": "What comes after it", "before": "What came before it"}
-UNKNOWN_START = "This link asks for a touchpoint that is not published."
-UNKNOWN_DIRECTION = "This link asks for a direction that does not exist."
 
 NONE = "Too few journeys come through {start} to be shown"
 BASIS = "{ends}Of {journeys} through {start}; {rest} of them not drawn. Data to {until}."

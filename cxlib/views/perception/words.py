@@ -12,7 +12,6 @@ SUMMARY = (
 ASKS = ("perception", "experience_curve", "spectrum", "findings")
 
 SCALE = "Scale"
-UNKNOWN_SCALE = "This link asks for a scale that is not published; the most used one is shown."
 
 WEAKEST = (
     "{group} pulls ratings down most: {mean} of {highest} on {scale}, against {others} elsewhere"
@@ -34,13 +33,11 @@ UNTIL = "Data to {until}."
 
 DIPS_HEADING = "Where ratings break"
 DIPS_NONE = "No handoff is rated clearly lower than it should be: there is no finding of this kind."
-DIPS_OWNER = "Owner: {owner}"
+OWNED = "Owner: {owner}"
 
 TABLE_HEADING = "Touchpoint by touchpoint"
 TABLE = "In the order of the journey map; 95 % intervals in brackets."
-TOUCHPOINT, MEAN, NPS, COUNT, RESPONSE = "Touchpoint", "Mean", "NPS", "Answers", "Response"
 NPS_WITHIN = "{score} ({low} to {high})"
-VERDICT, BOUND, TRUSTED = "Against the others", "Bound", "Trusted"
 NEITHER, UNKNOWN = "alike", "–"
 TABLE_NOTE = (
     "Bound: by how many points those who did not answer would have to differ from those like them "

@@ -11,11 +11,8 @@ SUMMARY = (
 )
 ASKS = ("priorities", "findings")
 
-TEAM, ALL_TEAMS = "Team", "All teams"
-UNKNOWN_TEAM = "This link asks for a team that is not published; all are shown."
+TEAM, ALL_TEAMS, LINE = "Team", "All teams", "Line"
 MENDED = "How far it is mended"
-UNKNOWN_PART = "This link asks for a part that is not worked out; what is wholly mended is shown."
-UNKNOWN_LINE = "The line of this link is no longer in the backlog; the first one is open."
 
 NOTHING = "There is nothing in the backlog for this selection"
 BASIS = "{gain}{lines}: {findings} sure beyond chance, {others}. Data to {until}."

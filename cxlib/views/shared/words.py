@@ -9,15 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-# ---- filters -------------------------------------------------------------------------------------
-
 CUSTOMERS, ALL_CUSTOMERS = "Customers", "All customers"
 CHANNEL, ALL_CHANNELS = "Channel", "All channels"
 STAGE, ALL_STAGES = "Stage", "All stages"
 OWNER, ALL_OWNERS = "Owner", "All owners"
 PERIOD = "Period"
-
-# ---- links, downloads, disclosures ---------------------------------------------------------------
 
 COPY_LINK = "Copy link to this view"
 LINK_COPIED = "Link copied."
@@ -30,20 +26,12 @@ CLOSE = "Close"
 NOT_DRAWN = "The figure could not be drawn. Reload the page, or read the table below."
 CREDIT = "{name}, data to {until}, published {published}; groups below {k} customers not shown"
 
-# What is said where an address asks for something that is not published.
-UNKNOWN_SEGMENT = "This link asks for a group of customers that is not published; all are shown."
-UNKNOWN_CHANNEL = "This link asks for a channel that is not published; all are shown."
-UNKNOWN_PERIOD = "This link asks for a period that is not published; the whole time is shown."
-UNKNOWN_STAGE = "This link asks for a stage that is not published; all are shown."
-UNKNOWN_OWNER = "This link asks for an owner that is not published; all are shown."
-UNKNOWN_SINCE = "The earlier snapshot of this link is no longer there."
+UNKNOWN = "This link asks for something under “{name}” that is not published; it is left out."
 UNREADABLE = "This link cannot be read; the page is shown without its selection."
 FAILED = (
     "This selection could not be shown. What you see below is the selection before. Try another "
     "one; if it stays like this, tell whoever published this page."
 )
-
-# ---- figures -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +56,6 @@ SMALL = (
     "Figures about fewer than {k} customers are not shown, to protect single people; counts are "
     "rounded to {k}."
 )
-
-# ---- what changed --------------------------------------------------------------------------------
 
 CHANGES_HEADING = "What changed"
 CHANGES_SINCE, CHANGES_NONE = "Compared with the snapshot of", "Choose an earlier snapshot"
