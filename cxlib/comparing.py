@@ -83,6 +83,12 @@ class Comparison(Result):
         written = self.columns.written(sure, most=8)
         return tuple(f"{w}, {f}: {a} and {b}; {d}" for w, f, a, b, d in written.rows)
 
+    @property
+    def clearest(self) -> pl.DataFrame:
+        """The figures that both parts have with an interval, the clearest differences first."""
+        known, sure = self._differing()
+        return pl.concat([sure, known.join(sure, on=["what", "figure"], how="anti")])
+
     def _differing(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Figures known of both parts with an interval; those that differ, the clearest first."""
         known = self.table.drop_nulls(["difference_low", "difference_high"])
