@@ -14,23 +14,6 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-__all__ = [
-    "DAY_FIRST",
-    "EPOCHS",
-    "EXCEL",
-    "INSTANT",
-    "MONTH_FIRST",
-    "NAIVE",
-    "OTHERS",
-    "REST",
-    "YEAR_FIRST",
-    "from_pattern",
-    "is_number",
-    "read_epochs",
-    "read_numbers",
-    "read_parts",
-]
-
 INSTANT = pl.Datetime("us", "UTC")
 NAIVE = pl.Datetime("us")
 
@@ -44,13 +27,17 @@ ZONES = {
 }  # fmt: skip
 """Minutes east of Greenwich by the usual name of a clock."""
 
-EPOCHS = {"epoch_s": 1_000_000.0, "epoch_ms": 1_000.0, "epoch_us": 1.0, "epoch_ns": 0.001}
-"""Microseconds of a unit."""
+EPOCHS = {
+    "epoch_s": ("seconds", 1_000_000.0),
+    "epoch_ms": ("milliseconds", 1_000.0),
+    "epoch_us": ("microseconds", 1.0),
+    "epoch_ns": ("nanoseconds", 0.001),
+}
+"""Units of numbers that count from 1970, and their microseconds."""
 
 EXCEL = "excel"
 """Days since 1899-12-30, as spreadsheets count them."""
 
-_UNITS = {"epoch_s": "seconds", "epoch_ms": "milliseconds", "epoch_us": "microseconds"}
 _FROM, _TO = 631_152_000_000_000, 4_102_444_800_000_000  # 1990 and 2100
 _NUMBER = r"^\d+(?:[.,]\d*)?$"
 
@@ -122,14 +109,8 @@ def from_pattern(pattern: str) -> str | None:
 
 
 def read_parts(text: pl.Series, writing: str, time_zone: str | None = None) -> pl.DataFrame:
-    """Read times in one writing.
-
-    Returns
-    -------
-    pl.DataFrame
-        ``wall`` (Datetime us), the time as written, null where it is in another writing ·
-        ``offset``, minutes east of Greenwich, null where it has none · ``zone``, the offset as
-        written · ``has_clock`` Bool.
+    """Read times in one writing: ``wall`` (as written, null where in another writing), ``offset``
+    (minutes east of Greenwich), ``zone`` (as written), ``has_clock``.
     """
     groups = text.str.extract_groups(writing).struct.unnest()
 
@@ -256,30 +237,21 @@ def read_epochs(text: pl.Series, unit: str) -> pl.Series:
         micros = (rounded * 1_000_000).round().cast(pl.Int64, strict=False)
         return micros.set(~fits, None).cast(NAIVE)
     whole = text.str.extract(r"^\s*([+-]?\d+)\s*$").cast(pl.Int64, strict=False)
-    scale = EPOCHS[unit]
+    _, scale = EPOCHS[unit]
     exactly = whole // 1000 if unit == "epoch_ns" else whole * int(scale)
     micros = (number * scale).round().cast(pl.Int64, strict=False)
     return exactly.zip_with(whole.is_not_null(), micros).cast(INSTANT)
 
 
-def read_numbers(text: pl.Series) -> tuple[dict[str, pl.Series], list[str]]:
-    """Read numbers whose unit cannot be in doubt, each by its own digits.
+def read_numbers(text: pl.Series) -> tuple[tuple[pl.Series, pl.Series], list[str]]:
+    """Read numbers whose unit cannot be in doubt, as instants and as wall times, and say how.
 
-    Of a number between 1990 and 2100 the digits tell the unit: ten are seconds, thirteen
-    milliseconds, sixteen microseconds, nineteen nanoseconds. Eight, twelve and fourteen digits that
-    are a date are one. Numbers with a fraction between 32,874 and 73,050 are days of a spreadsheet
-    where at least half of the column are such.
-
-    Returns
-    -------
-    dict of str to pl.Series
-        ``aware``, instants, and ``naive``, wall times.
-    list of str
-        How they were read.
+    Of a number between 1990 and 2100 the digits tell the unit. Eight, twelve and fourteen digits
+    that are a date are one. Numbers with a fraction are days of a spreadsheet where half of the
+    column are such.
     """
-    aware = pl.repeat(None, len(text), dtype=INSTANT, eager=True)
-    naive = pl.repeat(None, len(text), dtype=NAIVE, eager=True)
-    how: list[str] = []
+    naive, how = pl.repeat(None, len(text), dtype=NAIVE, eager=True), []
+    aware = naive.cast(INSTANT)
     for digits in (14, 12, 10, 8):
         alike = text.str.contains(rf"^(?:19|20)\d{{{digits - 2}}}$").fill_null(False)
         if alike.any():
@@ -288,13 +260,12 @@ def read_numbers(text: pl.Series) -> tuple[dict[str, pl.Series], list[str]]:
             dates = padded.str.to_datetime("%Y%m%d%H%M%S", strict=False, time_unit="us")
             if dates.null_count() == 0:
                 naive = naive.scatter(alike.arg_true(), dates)
-    for unit in EPOCHS:
+    for unit, (name, _) in EPOCHS.items():
         found = read_epochs(text, unit)
         micros = found.cast(pl.Int64)
         fits = micros.is_between(_FROM, _TO).fill_null(False) & aware.is_null() & naive.is_null()
         if fits.any():
             aware = found.zip_with(fits, aware)
-            name = _UNITS.get(unit, "nanoseconds")
             how.append(f"{int(fits.sum()):,} times are {name} since 1970")
     left = aware.is_null() & naive.is_null()
     days = text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
@@ -303,4 +274,4 @@ def read_numbers(text: pl.Series) -> tuple[dict[str, pl.Series], list[str]]:
         at = serial.arg_true()
         naive = naive.scatter(at, read_epochs(text.gather(at), EXCEL))
         how.append(f"{len(at):,} times are day numbers of a spreadsheet (days since 1899-12-30)")
-    return {"aware": aware, "naive": naive}, how if len(how) > 1 or serial.any() else []
+    return (aware, naive), how if len(how) > 1 or serial.any() else []

@@ -16,17 +16,6 @@ import polars as pl
 
 from cxlib.errors import InputError
 
-__all__ = [
-    "BLANKS",
-    "COMMON",
-    "UNIT",
-    "Dialect",
-    "find_dialect",
-    "find_header",
-    "told_separator",
-    "widths",
-]
-
 COMMON = (",", ";", "\t", "|")
 _RARE = ("\x01", "\x1f", "\x1e", "^", "~", "¦", "§", "¬", "þ")
 _LAST = (":", " ")
@@ -51,13 +40,7 @@ class Dialect:
 
 
 def told_separator(line: str) -> str | None:
-    r"""Return the separator that a first line of ``sep=;`` tells a spreadsheet, in any writing.
-
-    Examples
-    --------
-    >>> told_separator("SEP=;"), told_separator('"sep=,",,'), told_separator("separator;of")
-    (';', ',', None)
-    """
+    r"""Return the separator that a first line of ``sep=;`` tells a spreadsheet, in any writing."""
     if (match := _TOLD.match(line)) is None:
         return None
     return "\t" if match[1].lower() in ("\\t", "tab") else match[1]
@@ -69,11 +52,6 @@ def find_dialect(
     """Return how a table of these lines is written, where its separator may be known.
 
     The header is the line that has the columns `wanted`; `name` is the file, for messages.
-
-    Raises
-    ------
-    InputError
-        Where the separator given can be none, or none is found.
     """
     sample = _sampled(lines)
     quote = _quote(sample)

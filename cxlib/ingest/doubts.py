@@ -24,8 +24,6 @@ from cxlib.journey_map import JourneyMap
 from cxlib.map_model import format_duration
 from cxlib.opening_hours import MISFIT
 
-__all__ = ["count_outside_hours", "doubts_about"]
-
 SHEETS = (1_048_575, 65_535)
 """Rows below a header at which spreadsheets cut a table off."""
 
@@ -110,30 +108,14 @@ def doubts_about(
     contacts: pl.DataFrame,
     places: pl.DataFrame,
     quarantine: pl.DataFrame,
+    journey_map: JourneyMap,
     *,
     files: tuple[FileReport, ...],
     outside: tuple[OutsideHours, ...],
     midnight: float,
-    journey_map: JourneyMap,
 ) -> list[str]:
-    """Say what is odd about a log, and what to do about it.
-
-    Parameters
-    ----------
-    contacts
-        ``customer``, ``occurred_at``, ``sequence``, ``row`` and `KEY`.
-    places
-        What the keys mean.
-    quarantine
-        The rows set aside.
-    files
-        What was read.
-    outside
-        What `count_outside_hours` says.
-    midnight
-        Share of the times at exactly midnight.
-    journey_map
-        Gives gap, goal, opening hours and time zone.
+    """Say what is odd about a log, and what to do about it; `midnight`: the share of times at
+    midnight.
     """
     seen = _Seen(contacts, places, quarantine, files, outside, midnight, journey_map)
     return [doubt for ask in QUESTIONS for doubt in ask(seen)]
@@ -142,17 +124,7 @@ def doubts_about(
 def count_outside_hours(
     contacts: pl.DataFrame, places: pl.DataFrame, journey_map: JourneyMap
 ) -> tuple[OutsideHours, ...]:
-    """Count the contacts outside the opening hours of their touchpoint, most of them first.
-
-    Parameters
-    ----------
-    contacts
-        `KEY` and ``occurred_at``.
-    places
-        `KEY`, ``touchpoint``, ``channel``; one row per key.
-    journey_map
-        Gives the opening hours.
-    """
+    """Count the contacts outside the opening hours of their touchpoint, most of them first."""
     calendar = journey_map.calendar(places["touchpoint"], places["channel"])
     if calendar is None:
         return ()
@@ -419,8 +391,8 @@ def _ends(seen: _Seen) -> Iterator[str]:
 
     The few contacts at an end are told of when they keep a longer distance to the rest than f times
     the longest silence in the middle of the log, and than a day. Contacts that come at random, m
-    silences in the middle of them, do so with probability m!·f!/(m+f)!, which is below 0.1 % with
-    f = 3 from m = 17 on; f = 10 is asked of shorter logs, and nothing is told of less than three.
+    silences in the middle of them, do so with probability m!·f!/(m+f)!, which is below 0.1 % with f
+    = 3 from m = 17 on; f = 10 is asked of shorter logs, and nothing is told of less than three.
     """
     contacts, journey_map, zone = seen.contacts, seen.journey_map, seen.zone
     hours = (

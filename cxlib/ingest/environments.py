@@ -8,13 +8,11 @@ import polars as pl
 
 from cxlib.errors import InputError, there_are
 from cxlib.ingest.cells import text_of
-from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.sources import find_sources
+from cxlib.ingest.tables import read_source
 from cxlib.journey_map import JourneyMap
 from cxlib.map_model import EnvironmentTable
-
-__all__ = ["join_environments"]
 
 MOST_VALUES = 12
 """Numbers with more different values than this are told apart by thirds of their rows."""
@@ -27,23 +25,8 @@ _START = "environment."
 def join_environments(
     events: pl.DataFrame, places: pl.DataFrame, journey_map: JourneyMap
 ) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Give every contact what the tables of the map's `environment` say of its day and place.
-
-    The day is the local one. A contact on a day or at a place without a row has no value.
-
-    Returns
-    -------
-    events
-        The contacts with an ``environment.NAME`` (Enum) for each column, of holidays
-        ``environment.holiday``.
-    counts
-        By NAME, how many contacts have a value.
-
-    Raises
-    ------
-    InputError
-        A table cannot be read, lacks a column, has a day that is none or two rows for one day and
-        place; a column of that name is there; or the package holidays or its region is missing.
+    """Give contacts what the tables of the map's `environment` say of their (local) day and place,
+    as ``environment.NAME`` (Enum); and by NAME, how many have a value.
     """
     counts: dict[str, int] = {}
     days = events.select(

@@ -17,18 +17,6 @@ import yaml
 
 from cxlib.ingest.instants import guess_time_format, read_instants
 
-__all__ = [
-    "Column",
-    "Guess",
-    "groups",
-    "guess_by_words",
-    "phrases",
-    "profile",
-    "varying",
-    "words",
-    "words_of",
-]
-
 VALUES = 20_000
 """Most different values of a column that are looked at one by one."""
 
@@ -73,28 +61,14 @@ def groups(key: str) -> Mapping[Any, tuple[str, ...]]:
 
 
 def words_of(name: str, *, hyphens: bool = False) -> list[str]:
-    """Return the words of a name in lower case; with `hyphens`, what they join is one word.
-
-    Examples
-    --------
-    >>> words_of("Kunden-Nr"), words_of("clientId"), words_of("case:concept:name")
-    (['kunden', 'nr'], ['client', 'id'], ['case', 'concept', 'name'])
-    """
+    """Return the words of a name in lower case; with `hyphens`, what they join is one word."""
     spaced = re.sub(r"(?<=[a-zß-ÿ])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
     word = r"[^\W_\d]+"
     return re.findall(f"{word}(?:-{word})*" if hyphens else word, spaced.lower())
 
 
 def guess_by_words(name: str, key: str) -> str | None:
-    """Return the first group of the vocabulary of which a word stands in a name.
-
-    Examples
-    --------
-    >>> guess_by_words("product_page viewed", "stages")
-    'exploration'
-    >>> guess_by_words("xyz", "stages") is None
-    True
-    """
+    """Return the first group of the vocabulary of which a word stands in a name."""
     parts, known = words_of(name, hyphens=True), groups(key)
     for said in (set(parts) - words("generic"), set(parts)):
         for group, spoken in known.items():
@@ -108,19 +82,8 @@ def guess_by_words(name: str, key: str) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One column of a log: how full it is, and its distinct values with their counts.
-
-    Parameters
-    ----------
-    name
-        As the file calls it.
-    rows, filled
-        Rows of the log, and those in which the column holds something.
-    distinct
-        Number of different values.
-    counts
-        ``value`` String and ``count``, the commonest first: all values, or where there are many
-        those of rows spread over the whole log.
+    """One column of a log: rows in which it holds something, different values, and their ``count``
+    by ``value``, the commonest first, of rows spread over the whole log where there are many.
     """
 
     name: str

@@ -19,12 +19,10 @@ import polars as pl
 from cxlib.errors import InputError
 from cxlib.ingest.delimited import BAD_BYTES
 from cxlib.ingest.numbers import read_numbers
-from cxlib.ingest.raw import LINE, NONE_MALFORMED, Lines, RawTable
+from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
 from cxlib.map_model import Reading
-
-__all__ = ["add_named", "flat_columns", "read_json"]
 
 _NONE = "no line is a JSON object with keys; write one object per line, or one list of objects"
 NO_OBJECT = "malformed row: no JSON object"
@@ -35,27 +33,39 @@ def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
 
     `records` of `reading` names the list whose elements are the rows, by its dotted path; what
     stands beside the list stands in each of its rows.
-
-    Raises
-    ------
-    InputError
-        Where nothing is an object, or several lists could be the rows.
     """
     lines = pl.read_lines(text.data).to_series()
-    filled = lines.str.strip_chars() != ""
-    counted = Lines(len(lines), blank=len(lines) - int(filled.sum()))
-    several = counted.rows > 1 and reading.records is None and not text.bad_bytes
+    filled = lines.filter(lines.str.strip_chars() != "")
+    several = len(filled) > 1 and reading.records is None and not text.bad_bytes
     frame = _fast(text.data) if several else None
-    if frame is not None and frame.height == counted.rows:
-        return _table(source, frame, NONE_MALFORMED, text, counted)
-    document = None
-    first = lines.filter(filled)[0].strip()
-    if counted.rows == 1 or not (first.startswith("{") and _parsed(first) is not None):
+    if frame is not None and frame.height == len(filled):
+        return _table(source, frame, NONE_MALFORMED, text, len(lines))
+    first, document = filled[0].strip(), None
+    if len(filled) == 1 or not (first.startswith("{") and _parsed(first) is not None):
         document = _document(text.data)
     if document is not None:
         rows = _rows_of(document, reading.records, str(source))
         return _table(source, _framed(rows), NONE_MALFORMED, text, None)
-    return _by_line(source, lines, filled, text, reading, counted)
+    rows, numbers, malformed = [], [], []
+    for number, line in enumerate(filled, 1):
+        row = _parsed(line)
+        if not isinstance(row, dict):
+            malformed.append((NO_OBJECT, number, line))
+        elif text.bad_bytes and LOST in line:
+            malformed.append((BAD_BYTES, number, line))
+        else:
+            found = _exploded(row, reading.records)
+            rows += found
+            numbers += [number] * len(found)
+    if not rows:
+        raise InputError(f"{source}: {_NONE}")
+    frame, total = _framed(rows), len(lines)
+    if reading.records is None:
+        frame = frame.with_columns(pl.Series(LINE, numbers, dtype=pl.Int64))
+    else:
+        total = len(rows) + len(malformed)
+    aside = pl.DataFrame(malformed, schema=NONE_MALFORMED.schema, orient="row")
+    return _table(source, frame, aside, text, total)
 
 
 def flat_columns(schema: pl.Schema) -> list[pl.Expr]:
@@ -91,40 +101,8 @@ def _as_text(dtype: pl.DataType) -> pl.DataType:
     return pl.String()
 
 
-def _by_line(
-    source: Source,
-    lines: pl.Series,
-    filled: pl.Series,
-    text: Text,
-    reading: Reading,
-    counted: Lines,
-) -> RawTable:
-    rows: list[dict[str, str | None]] = []
-    numbers: list[int] = []
-    malformed: list[tuple[str, int, str]] = []
-    for number, line in enumerate(lines.filter(filled), 1):
-        row = _parsed(line)
-        if not isinstance(row, dict):
-            malformed.append((NO_OBJECT, number, line))
-        elif text.bad_bytes and LOST in line:
-            malformed.append((BAD_BYTES, number, line))
-        else:
-            found = _exploded(row, reading.records)
-            rows += found
-            numbers += [number] * len(found)
-    if not rows:
-        raise InputError(f"{source}: {_NONE}")
-    frame = _framed(rows)
-    if reading.records is None:
-        frame = frame.with_columns(pl.Series(LINE, numbers, dtype=pl.Int64))
-    else:
-        counted = Lines(len(rows) + len(malformed))
-    aside = pl.DataFrame(malformed, schema=NONE_MALFORMED.schema, orient="row")
-    return _table(source, frame, aside, text, counted)
-
-
 def _table(
-    source: Source, frame: pl.DataFrame, malformed: pl.DataFrame, text: Text, counted: Lines | None
+    source: Source, frame: pl.DataFrame, malformed: pl.DataFrame, text: Text, lines: int | None
 ) -> RawTable:
     if not frame.width:
         raise InputError(f"{source}: the objects of this file have no keys; export it again")
@@ -133,7 +111,7 @@ def _table(
     # JSON has a null of its own beside the empty text; both are an empty cell.
     cells = pl.exclude(LINE)
     frame = frame.with_columns(pl.when(cells != "").then(cells))
-    return RawTable(source, frame.lazy(), malformed, text.encoding, lines=counted)
+    return RawTable(source, frame.lazy(), malformed, text.encoding, lines=lines)
 
 
 def _parsed(line: str) -> Any:
@@ -298,7 +276,7 @@ def _one(name: str, there: dict[str, None]) -> pl.Expr | None:
 
 def _product(cells: pl.Series, decimal: str | None) -> pl.Series:
     """Multiply the numbers of columns; null where one of them is none."""
-    factors = [read_numbers(part, decimal=decimal).values for part in cells.struct.unnest()]
+    factors = [read_numbers(part, decimal=decimal) for part in cells.struct.unnest()]
     written = reduce(mul, factors).round(9).cast(pl.String)
     return written.str.replace(".", decimal or ".", literal=True)
 

@@ -13,21 +13,6 @@ import polars as pl
 from cxlib.ingest.evidence import groups, guess_by_words, words, words_of
 from cxlib.map_model import ONE_STAGE, format_duration
 
-__all__ = [
-    "Gap",
-    "Stages",
-    "describe_touchpoints",
-    "fold",
-    "guess_gap",
-    "guess_goal",
-    "guess_lost",
-    "guess_stages",
-    "is_of_one_stage",
-    "order_contacts",
-    "shown_channels",
-    "usual_spelling",
-]
-
 STAGES = ("awareness", "exploration", "conversion", "aftersales")
 """The usual four, in their order."""
 
@@ -46,17 +31,8 @@ _NICE = [
 
 
 def order_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Order contacts by customer and time; say how far into the history each stands.
-
-    Parameters
-    ----------
-    contacts
-        ``customer``, ``occurred_at``, ``touchpoint`` and what else there is, ``sequence`` too.
-
-    Returns
-    -------
-    polars.DataFrame
-        With ``position`` from 0 to 1 (0.5 where there is one), ``is_first``, ``is_last``.
+    """Order contacts by customer and time; add ``position`` in the history (0 to 1; 0.5 where there
+    is one), ``is_first``, ``is_last`` and ``of`` how many.
     """
     order = ["customer", "occurred_at", *(["sequence"] if "sequence" in contacts.columns else [])]
     number, count = pl.int_range(pl.len()).over("customer"), pl.len().over("customer")
@@ -69,13 +45,8 @@ def order_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
 
 
 def describe_touchpoints(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Return touchpoints by frequency with what their contacts have in common.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``touchpoint``, ``contacts``, ``position`` (mean), ``spread`` (its standard deviation),
-        ``is_first`` and ``is_last`` (shares).
+    """Return touchpoints by frequency: mean ``position``, its ``spread``, and the shares of their
+    contacts that are first, last, or alone.
     """
     described = contacts.group_by("touchpoint").agg(
         pl.len().alias("contacts"),
@@ -88,17 +59,7 @@ def describe_touchpoints(contacts: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(slots=True)
 class Stages:
-    """What was found.
-
-    Parameters
-    ----------
-    names, why
-        The stages in order, and what the order rests on.
-    of
-        By touchpoint, its stage and why.
-    question
-        What only the reader can say; empty: nothing.
-    """
+    """The stages in order, and why; by touchpoint its stage and why; what the reader must say."""
 
     names: list[str]
     why: str
@@ -112,13 +73,7 @@ def fold(values: pl.Expr) -> pl.Expr:
 
 
 def usual_spelling(values: pl.Series) -> dict[str, str]:
-    """Return the commonest spelling of each folded name; of equally common ones that in lower case.
-
-    Examples
-    --------
-    >>> usual_spelling(pl.Series(["Home", "home", "home", "Cart"]))
-    {'home': 'home', 'cart': 'Cart'}
-    """
+    """Return the commonest spelling of each folded name; of equal ones that in lower case."""
     counted = values.drop_nulls().alias("name").value_counts()
     low = fold(pl.col("name"))
     ordered = counted.with_columns(folded=low, is_lower=pl.col("name") == low)
@@ -128,14 +83,8 @@ def usual_spelling(values: pl.Series) -> dict[str, str]:
 
 
 def guess_stages(contacts: pl.DataFrame, places: pl.DataFrame) -> Stages:
-    """Guess the stages of a log.
-
-    Parameters
-    ----------
-    contacts
-        What `order_contacts` returns, with ``stage`` where the log has such a column.
-    places
-        What `describe_touchpoints` says of them.
+    """Guess the stages of a log: from its column, else from words, else from clear places in the
+    history.
     """
     if "stage" in contacts.columns and contacts["stage"].null_count() < contacts.height:
         return _from_column(contacts)
@@ -258,22 +207,9 @@ class Gap(NamedTuple):
 def guess_gap(contacts: pl.DataFrame, *, least: timedelta = timedelta(0)) -> Gap | None:
     """Return the silence that ends a journey: where long ones part from short ones.
 
-    The silences between two contacts of a customer, counted on a logarithmic scale, often have two
-    hills, within an errand and between errands; the valley between them is the gap. It is looked
-    for from six hours on: what parts visits of one errand is no gap. It is never longer than a
-    third of the log, since longer silences can hardly be seen in it.
-
-    Parameters
-    ----------
-    contacts
-        What `order_contacts` returns.
-    least
-        A silence as long as this is known to lie within an errand.
-
-    Returns
-    -------
-    Gap or None
-        None where the log has one instant only.
+    The silences of customers, counted on a logarithmic scale, often have two hills, within an
+    errand and between errands; the valley between them, from six hours on, is the gap. It is never
+    longer than a third of the log. A silence as long as `least` is known to lie within an errand.
     """
     at = pl.col("occurred_at")
     span: timedelta | None = contacts.select(at.max() - at.min()).item()

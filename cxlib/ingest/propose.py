@@ -11,7 +11,7 @@ import polars as pl
 import yaml
 
 from cxlib.errors import InputError
-from cxlib.ingest.events import read_events, read_source
+from cxlib.ingest.events import read_events
 from cxlib.ingest.evidence import Column, Guess, guess_by_words, profile
 from cxlib.ingest.instants import guess_time_format, read_instants
 from cxlib.ingest.outcomes import (
@@ -27,6 +27,7 @@ from cxlib.ingest.outcomes import (
     shown_channels,
     usual_spelling,
 )
+from cxlib.ingest.raw import LINE, POSITION, RawTable
 from cxlib.ingest.recipes import Head, Related, Shape, find_shape, relate_tables
 from cxlib.ingest.report import IngestReport
 from cxlib.ingest.roles import (
@@ -40,11 +41,9 @@ from cxlib.ingest.roles import (
 )
 from cxlib.ingest.shapes import unpivot_rows
 from cxlib.ingest.sources import Paths, find_sources
-from cxlib.ingest.tables import LINE, POSITION, RawTable
+from cxlib.ingest.tables import read_source
 from cxlib.journey_map import parse_journey_map
 from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, format_duration
-
-__all__ = ["Proposal", "propose_journey_map", "propose_map"]
 
 ROWS = 1_000_000
 """Most rows that are looked at: of a longer log, every second, third … of all of them."""
@@ -57,16 +56,8 @@ _COMPLETE = "^(?i:complete)$"
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A proposed map, and what `cx check` says of it.
-
-    Parameters
-    ----------
-    text
-        YAML that `read_journey_map` reads.
-    report
-        What becomes of every row with it.
-    doubts
-        What only a reader can decide, in words.
+    """YAML that `read_journey_map` reads, what `cx check` says of it, and what only a reader can
+    decide.
     """
 
     text: str
@@ -108,30 +99,11 @@ def propose_journey_map(
 def propose_map(
     paths: Paths, *, separator: str | None = None, encoding: str | None = None
 ) -> Proposal:
-    """Propose a journey map for a log, and check it.
+    """Propose a journey map for a log, each guess marked ``# guess: why``, and check it.
 
     Columns are guessed by what they hold, then by their names; what is constant within a customer
-    is a segment, what changes an environment of the contact. Tables with a time for each step,
-    lines of baskets and tables of attributes get a recipe. Stages come from a column or from words
-    (English, German, Dutch), the goal from words of success, the gap from the silences.
-
-    Parameters
-    ----------
-    paths
-        What `read_events` reads; of more than a million rows an even part is looked at.
-    separator, encoding
-        Of text files; None: detected.
-
-    Returns
-    -------
-    Proposal
-        Each guess in its text carries a comment ``# guess: why``.
-
-    Raises
-    ------
-    InputError
-        Where a file cannot be read, no column can be the customer, the time or the touchpoint, or
-        `cx check` would refuse the map.
+    is a segment, what changes an environment. Stages come from a column or from words (English,
+    German, Dutch), the goal from words of success, the gap from the silences.
     """
     heads, read = [], 0
     for source in find_sources(paths):

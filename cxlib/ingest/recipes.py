@@ -23,8 +23,6 @@ from cxlib.ingest.shapes import is_true
 from cxlib.ingest.sources import Source
 from cxlib.map_model import Join, Unpivot
 
-__all__ = ["Related", "Shape", "Table", "find_shape", "relate_tables"]
-
 OVERLAP = 0.5
 """Least share of the values of a column that a table must know to be joined by it."""
 
@@ -44,21 +42,8 @@ class Table:
 
 @dataclass(slots=True)
 class Related:
-    """What was found.
-
-    Parameters
-    ----------
-    rows, name
-        The rows of the log, with the columns of tables of attributes, and the name of its first
-        file.
-    join
-        Those tables.
-    names
-        Columns that go by several names, the usual one first.
-    ratings, ratings_join, ratings_rows
-        The file of survey answers, how its customer is found, and its rows so joined; None: none.
-    said
-        What was done, in words.
+    """The log with the columns of tables of attributes (`join`), columns that go by several
+    `names`, the table of survey answers and how its customer is found, and what was done, in words.
     """
 
     rows: pl.DataFrame
@@ -223,19 +208,7 @@ def find_shape(
     customer: str,
     varies: Mapping[str, float],
 ) -> Shape:
-    """Say what one row of a log is.
-
-    Parameters
-    ----------
-    rows
-        Raw rows, every column as text.
-    columns
-        What `profile` says of them.
-    customer
-        The column of the customer.
-    varies
-        What `vary_labels` says of the columns.
-    """
+    """Say what one row of a log is."""
     ranked = rank_touchpoints(columns, varies)
     score, best = ranked[0] if ranked else (0.0, None)
     is_long = best is not None and score >= 2 and names_contacts(best)

@@ -14,8 +14,6 @@ import polars as pl
 
 from cxlib.ingest.dialects import Dialect, widths, without_quoted
 
-__all__ = ["Records", "Splitter", "split_lines"]
-
 _LONGEST = 20_000
 """Lines that one row may go over."""
 
@@ -30,18 +28,8 @@ UNCLOSED = "malformed row: a quotation mark is opened and never closed"
 
 @dataclass(slots=True)
 class Records:
-    """What the lines of a table are.
-
-    Parameters
-    ----------
-    plain
-        Whether the line is a row as it stands, for any reader.
-    rows
-        Cells of the other rows, by the index of their first line.
-    aside
-        Reason by the index of a line that is no row.
-    swallowed
-        Lines that stand within a cell of a row that begins above them.
+    """Whether a line is a row as it stands; cells of other rows, by their first line; why lines are
+    set aside; and lines within a cell of a row that begins above them.
     """
 
     plain: pl.Series

@@ -14,8 +14,6 @@ from cxlib.ingest.masking import NOT_MASKED
 from cxlib.tables import Written, plain
 from cxlib.visible import visible
 
-__all__ = ["FileReport", "IngestReport", "OutsideHours", "UnmappedTouchpoint"]
-
 AFTER_SORTING = {
     "duplicate": "duplicates",
     "another answer about one contact (kept with the ratings)": "further_answers",
@@ -65,52 +63,13 @@ class OutsideHours:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What became of the rows of a log. ``rows_in = contacts + left_out + sum(set_aside)``.
+    """What became of the rows of a log: ``rows_in = contacts + left_out + sum(set_aside)``.
 
-    Parameters
-    ----------
-    files
-        What was read.
-    rows_in
-        Rows in the files, malformed ones included, blank lines not.
-    contacts
-        Rows that became contacts (after the store: without duplicates and robots).
-    left_out
-        Rows that the map's `keep` leaves out.
-    set_aside
-        Rows in quarantine by reason.
-    cleared
-        Values that were emptied by reason, such as a rating outside the scale; the contact stayed.
-    unmapped
-        Touchpoints that the map does not know, most frequent first.
-    unknown_stages
-        Contacts by stage of the log that the map does not have; they are "unmapped".
-    first_at, last_at
-        First and last contact.
-    time_zone, without_offset
-        Zone of times without an offset, and how many there were.
-    moved, twice
-        Times in the hour that a change to summer time leaves out, and in the one that occurs twice.
-    midnight_share
-        Share of contacts at exactly midnight: near 1, the log has dates only, and waits are not
-        measurable.
-    outside_hours
-        Touchpoints with opening hours, those with most contacts outside first.
-    hints
-        What to look at, in words.
-    customers, journeys, tied_timestamps, duplicates, further_answers, robots, robot_contacts
-        Known once the contacts are sorted; None before. A tied timestamp is a contact at the same
-        instant as the one before it of the same customer.
-    segments_varying, environments_rarer
-        By segment of the log, customers for whom it gives several values (the first counts); by
-        environment column, values that were put together because there are so many.
-    environments_joined
-        Contacts with a value, by column of the map's `environment`.
-    masked
-        Personal data replaced in comments, by kind (`cxlib.ingest.masking`).
-    segments_left_out, segments_rarer, customers_without_segment, ratings, tables_set_aside
-        From the tables of customers and ratings, where there were any; the last: rows of theirs in
-        quarantine by table and reason, which are no rows of the log.
+    Counts of the store (customers, journeys, ties, duplicates, robots) are None before the contacts
+    are sorted. `cleared`: values that were emptied, by reason, the contact kept; `moved`, `twice`:
+    times in the hour that a change to summer time leaves out, and in the one that occurs twice;
+    `midnight_share` near 1: the log has dates only; `tables_set_aside`: rows of tables of customers
+    and ratings.
     """
 
     files: tuple[FileReport, ...]
@@ -148,18 +107,8 @@ class IngestReport:
     outside_hours: tuple[OutsideHours, ...] = ()
 
     def with_store_counts(self, **counts: Any) -> IngestReport:
-        """Return the report completed by what only sorted contacts show.
-
-        Parameters
-        ----------
-        counts
-            Any of the fields that have a default. Duplicates, further answers and contacts of
-            robots are taken from the contacts into `set_aside`.
-
-        Raises
-        ------
-        TypeError
-            For a name that is none of these.
+        """Return the report completed by what only sorted contacts show; duplicates, further
+        answers and contacts of robots go from the contacts into `set_aside`.
         """
         known = {f.name for f in fields(self)}
         if strange := sorted(set(counts) - known):
@@ -179,14 +128,7 @@ class IngestReport:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> IngestReport:
-        """Return the report from what `to_dict` gave, as a workspace keeps it.
-
-        Examples
-        --------
-        >>> report = IngestReport((FileReport("log.csv", "csv", 3),), rows_in=3, contacts=3)
-        >>> IngestReport.from_dict(report.to_dict()) == report
-        True
-        """
+        """Return the report from what `to_dict` gave, as a workspace keeps it."""
         kinds: dict[str, type[Any]] = {
             "files": FileReport,
             "unmapped": UnmappedTouchpoint,

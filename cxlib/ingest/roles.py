@@ -11,20 +11,6 @@ import polars as pl
 from cxlib.errors import InputError, listed
 from cxlib.ingest.evidence import Column, Guess, groups, phrases, varying, words
 
-__all__ = [
-    "Roles",
-    "guess_customer",
-    "guess_roles",
-    "is_step_time",
-    "named_role",
-    "names_contacts",
-    "rank_customers",
-    "rank_times",
-    "rank_touchpoints",
-    "rates",
-    "vary_labels",
-]
-
 VARIES = 0.02
 """A column that has several values for fewer customers than this is a segment of theirs."""
 
@@ -37,18 +23,8 @@ SEGMENTS, ENVIRONMENTS = 6, 8
 
 @dataclass(slots=True)
 class Roles:
-    """What was found.
-
-    Parameters
-    ----------
-    columns
-        By our name, the column and why.
-    segments, environments
-        Columns that describe the customer, and the place of the contact, each with the reason.
-    doubts
-        What the reader must look at, in words.
-    varies
-        By column, the share of customers for whom it has several values.
+    """By our name, the column and why; segments, environments; doubts; and by column, the share of
+    customers for whom it has several values.
     """
 
     columns: dict[str, Guess] = field(default_factory=dict)
@@ -104,13 +80,7 @@ def _score_customer(column: Column) -> float | None:
 
 
 def guess_customer(columns: Mapping[str, Column]) -> tuple[Guess, list[Column]]:
-    """Return the column of the customer, why, and the runners-up.
-
-    Raises
-    ------
-    InputError
-        Where nothing can be a customer.
-    """
+    """Return the column of the customer, why, and the runners-up."""
     ranked = rank_customers(columns)
     named = [(s, c) for s, c in ranked if s > 0.9]
     if not named:
@@ -188,24 +158,7 @@ def guess_roles(
     fixed: Mapping[str, Guess],
     varies: Mapping[str, float] | None = None,
 ) -> Roles:
-    """Guess the role of each column.
-
-    Parameters
-    ----------
-    rows
-        Raw rows, every column as text.
-    columns
-        What `profile` says of them.
-    fixed
-        Roles that a recipe has settled; the customer must be among them.
-    varies
-        What `vary_labels` says; None: it is asked.
-
-    Raises
-    ------
-    InputError
-        Where no column can be the time or the touchpoint.
-    """
+    """Guess the role of each column."""
     roles = Roles(dict(fixed))
     customer = roles.columns["customer"].value
     roles.varies = dict(varies) if varies is not None else vary_labels(rows, columns, customer)

@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import partial
 
 import polars as pl
 
 from cxlib.errors import InputError, listed, there_are
 from cxlib.ingest.cells import text_of
 from cxlib.ingest.numbers import read_numbers
+from cxlib.ingest.raw import LINE, RawTable, as_json
 from cxlib.ingest.sources import Source
-from cxlib.ingest.tables import LINE, RawTable, as_json
 from cxlib.journey_map import JourneyMap
 from cxlib.map_model import FILE, STEP, STEP_AT, STEP_ORDER, Join, Unpivot
-
-__all__ = ["is_true", "join_tables", "shape_tables", "split_sources", "unpivot_rows"]
 
 Read = Callable[[Source], RawTable]
 
@@ -43,18 +42,8 @@ def _stem(source: Source) -> str:
 def split_sources(
     sources: list[Source], journey_map: JourneyMap
 ) -> tuple[list[Source], dict[str, list[Source]]]:
-    """Tell the files of a log from the tables beside it that were named with them.
-
-    Returns
-    -------
-    tuple
-        The files whose rows are contacts, and those that the map calls ``ratings`` or
-        ``customers``.
-
-    Raises
-    ------
-    InputError
-        Where nothing is left to be the log.
+    """Return the files whose rows are contacts, and those that the map calls ``ratings`` or
+    ``customers``.
     """
     beside: dict[str, list[Source]] = {}
     for name in ("ratings", "customers"):
@@ -73,22 +62,7 @@ def split_sources(
 
 
 def shape_tables(sources: list[Source], journey_map: JourneyMap, read: Read) -> Iterator[RawTable]:
-    """Yield each file of a log with one row for each contact.
-
-    Parameters
-    ----------
-    sources
-        All files that were named, tables of attributes too.
-    journey_map
-        Says which is which, and what to do.
-    read
-        Reads a file as it stands.
-
-    Raises
-    ------
-    InputError
-        Where a table or a column is missing that a recipe names, or a key is not one.
-    """
+    """Yield each file of a log with one row for each contact."""
     log, _ = split_sources(sources, journey_map)
     lookups: dict[Source, RawTable] = {}
 
@@ -215,11 +189,7 @@ def _one_per(table: RawTable, journey_map: JourneyMap) -> RawTable:
     _need(table, keys, "one_per")
     sums = {journey_map.columns[role] for role in _SUMS if role in journey_map.columns}
     rest = [c for c in table.columns if c not in keys]
-    decimal = journey_map.reading.decimal
-
-    def number(cells: pl.Series) -> pl.Series:
-        return read_numbers(cells, decimal=decimal).values
-
+    number = partial(read_numbers, decimal=journey_map.reading.decimal)
     keyed = table.frame.with_columns(
         *(text_of(c).alias(c) for c in keys),
         *(pl.col(c).map_batches(number, return_dtype=pl.Float64) for c in sums),

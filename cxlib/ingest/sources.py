@@ -18,17 +18,6 @@ from typing import IO, Any, Literal, NoReturn
 
 from cxlib.errors import InputError, did_you_mean, listed, there_are
 
-__all__ = [
-    "DAMAGED",
-    "Paths",
-    "Source",
-    "as_file",
-    "cut_off",
-    "find_sources",
-    "open_source",
-    "read_bytes",
-]
-
 Paths = str | Path | Iterable[str | Path]
 Format = Literal["csv", "tsv", "jsonl", "parquet", "xes", "workbook"]
 
@@ -69,18 +58,8 @@ DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZi
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file of a log.
-
-    Parameters
-    ----------
-    path
-        The file.
-    format
-        What is in it.
-    packed
-        How it is compressed; None: it is not.
-    member
-        Its name within a ZIP archive.
+    """One file of a log; how it is compressed, and its name within a ZIP archive, None where
+    neither.
     """
 
     path: Path
@@ -103,20 +82,10 @@ class Source:
 
 
 def find_sources(paths: Paths) -> list[Source]:
-    """Return the files behind paths, globs, folders and archives, in the order named, each once.
+    """Return the files behind paths, globs, folders (sub-folders included) and ZIP archives or
+    members of one (``export.zip/2026-*.csv``), in the order named, each once.
 
-    Parameters
-    ----------
-    paths
-        One or several of: a file, a glob (``exports/2026-*.csv``), a folder, of which every
-        readable file is taken, sub-folders included; a ZIP archive, of which every readable member
-        is taken, or a member or glob within one (``export.zip/2026-*.csv``). Names that begin with
-        a dot or an underscore are not taken.
-
-    Raises
-    ------
-    InputError
-        Where nothing is there, nothing is readable, or a file is empty or of another kind.
+    Names that begin with a dot or an underscore are not taken.
     """
     one = isinstance(paths, str | Path)
     named = [paths] if one else list(paths)  # type: ignore[arg-type]
@@ -187,13 +156,7 @@ class _Unpacked(io.RawIOBase):
 
 
 def read_bytes(source: Source) -> bytes:
-    """Return the bytes of a file, unpacked.
-
-    Raises
-    ------
-    InputError
-        Where a compressed file is cut off or damaged.
-    """
+    """Return the bytes of a file, unpacked."""
     if source.is_plain:
         return source.path.read_bytes()
     try:

@@ -14,19 +14,12 @@ from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable, named_columns
 from cxlib.ingest.sources import Source, as_file
 from cxlib.map_model import Reading
 
-__all__ = ["read_workbook"]
-
 
 def read_workbook(source: Source, reading: Reading, wanted: Collection[str] = ()) -> RawTable:
     """Read a sheet of a workbook, or several one under another.
 
     `sheet` of `reading` names the sheets; where it does not, it is the only one that has rows, or
     the only one whose header has the columns that are asked for.
-
-    Raises
-    ------
-    InputError
-        Where the file is damaged or locked, or it is open which sheet is meant.
     """
     sheets = _sheets(source)
     chosen = _chosen(source, sheets, reading, wanted)

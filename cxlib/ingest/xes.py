@@ -18,25 +18,11 @@ from cxlib.errors import InputError
 from cxlib.ingest.raw import LINE, POSITION, RawTable
 from cxlib.ingest.sources import DAMAGED, Source, cut_off, open_source
 
-__all__ = ["read_xes"]
-
 _VALUES = frozenset(("string", "date", "int", "float", "boolean", "id"))
 
 
 def read_xes(source: Source) -> RawTable:
-    """Read a XES log.
-
-    Returns
-    -------
-    RawTable
-        A row for each event, in the order of the file, every value as text; `POSITION` counts the
-        events of a trace from 1.
-
-    Raises
-    ------
-    InputError
-        Where the XML is broken or cut off, or holds no event.
-    """
+    """Read a XES log: a row for each event in the order of the file, every value as text."""
     columns: dict[str, list[str | None]] = {}
     positions: list[int] = []
     try:
