@@ -59,31 +59,13 @@ _PACED = 50
 class Encoded:
     """Sorted contacts with the tables that give their numbers a meaning.
 
-    Attributes
-    ----------
-    events
-        ``customer`` UInt32, ``occurred_at``, ``sequence``, ``place`` UInt16, those optional columns
-        of EVENTS that hold anything, and each ``environment.NAME`` as Enum; sorted by customer,
-        time and order within an instant. ``rating`` holds answers on `scale` only.
-    customers
-        ``customer`` UInt32 (the row number), ``name``, ``bucket`` UInt8.
-    places
-        One row per observed touchpoint, channel and stage, with the journey map's properties.
-    set_aside
-        QUARANTINE rows with reason "duplicate" or "robot".
-    counts
-        ``duplicates``, ``further_answers``, ``robots`` (customers), ``robot_contacts``,
-        ``tied_timestamps``.
-    answers
-        The ratings in the log (`ANSWERS`): several of a contact that was rated on several scales.
-    scale
-        The scale of ``rating``: the first of the map, else the commonest in the log; None: none.
-    segments
-        ``customer`` and each ``segment.NAME`` of the log: the first known value.
-    segments_varying
-        By NAME, customers for whom the log gives several values.
-    rarer
-        By NAME, how many values of an environment column were put together.
+    ``events``: ``customer`` UInt32, ``occurred_at``, ``sequence``, ``place`` UInt16, those optional
+    columns of EVENTS that hold anything, each ``environment.NAME`` as Enum; ``rating`` holds
+    answers on `scale` only. ``customers``: ``customer`` (the row number), ``name``, ``bucket``
+    UInt8. ``places``: what `describe_places` returns. ``answers``: the ratings in the log
+    (`ANSWERS`). ``segments``: by customer the first known value. `segments_varying`: by name,
+    customers with several values; `rarer`: by name, how many values of an environment were put
+    together.
     """
 
     events: pl.DataFrame
@@ -99,25 +81,11 @@ class Encoded:
 
 
 def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 0) -> Encoded:
-    """Number, sort and clean the contacts of a log.
+    """Number, sort and clean the contacts of a log, whose EVENTS may come in any order.
 
     Contacts at the same instant come in the source's own order where it gives one (``sequence``),
     otherwise by stage and by place in the journey map, and last by a hash of the raw row: never by
     row position, so that a shuffled file gives the same store.
-
-    Parameters
-    ----------
-    events
-        A frame that keeps the EVENTS contract, in any order.
-    journey_map
-        Gives stages, goals and the properties of touchpoints.
-    seed
-        Of the hash that deals customers into buckets.
-
-    Raises
-    ------
-    InputError
-        When the log has no contact, or more different places than the store can number.
     """
     coded, places = _with_place(_collect(events, seed), journey_map)
     told_apart = ("scale", "rating", "comment") if coded["scale"].null_count() < len(coded) else ()
@@ -344,19 +312,8 @@ def _with_place(raw: pl.DataFrame, journey_map: JourneyMap) -> tuple[pl.DataFram
 def describe_places(seen: pl.DataFrame, *, journey_map: JourneyMap) -> pl.DataFrame:
     """Number places in the order of the journey map and give each the map's properties.
 
-    Parameters
-    ----------
-    seen
-        ``touchpoint``, ``channel``, ``stage``, ``owner``, ``initiated_by`` and any further columns.
-    journey_map
-        Gives the order of stages and touchpoints, the goals and the flags.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``place`` (UInt16, row number), the columns given, ``stage_index`` (UInt8, 255 = unmapped),
-        ``is_goal``, ``is_lost``, ``repeatable``, ``assisted``, ``self_service``, ``completes``,
-        ``kind`` (null: not said), ``map_order``.
+    Added are ``place`` (UInt16, the row number), ``stage_index`` (UInt8, 255: unmapped),
+    ``is_goal``, ``is_lost``, the flags and the kind of the touchpoint, ``map_order``.
     """
     rule = journey_map.journey
     touchpoint = pl.col("touchpoint")

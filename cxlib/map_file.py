@@ -16,8 +16,6 @@ import yaml
 
 from cxlib.errors import MapError, did_you_mean
 
-__all__ = ["Entry", "read_entries"]
-
 _KINDS = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list", yaml.ScalarNode: "a value"}
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -149,13 +147,7 @@ class Entry:
 
 
 def read_entries(text: str, *, file: str) -> Entry:
-    """Parse YAML and return its top entry.
-
-    Raises
-    ------
-    MapError
-        Where the text is no YAML, or empty; says the line.
-    """
+    """Parse YAML and return its top entry."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except RecursionError:

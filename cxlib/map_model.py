@@ -16,26 +16,6 @@ import yaml
 
 from cxlib.opening_hours import ALWAYS, Calendar, OpeningHours
 
-__all__ = [
-    "COLUMNS",
-    "KINDS",
-    "PERIODS",
-    "TIME_FORMATS",
-    "BesideTheLog",
-    "EnvironmentTable",
-    "Join",
-    "JourneyMap",
-    "JourneyRule",
-    "Period",
-    "PlannedHandoff",
-    "RatingScale",
-    "Reading",
-    "Touchpoint",
-    "Unpivot",
-    "format_duration",
-    "parse_duration",
-]
-
 Period = Literal["day", "week", "month", "quarter"]
 TIME_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
 """What `time_format` may say beside strftime patterns; ``excel`` are days since 1899-12-30."""
@@ -88,14 +68,8 @@ STEP, STEP_AT, STEP_ORDER = "(step)", "(step time)", "(step order)"
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A table of attributes, one row for each value of its key.
-
-    Parameters
-    ----------
-    table
-        Name of its file, with or without what says its kind; ``*`` stands for anything.
-    by
-        Column of the table by the column of the log that holds the same values.
+    """A table of attributes, one row for each value of its key: the name of its file (``*`` stands
+    for anything), and its column by the column of the log that holds the same values.
     """
 
     table: str
@@ -104,17 +78,11 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Unpivot:
-    """A row of a wide table as one contact for each step it went through.
+    """A row of a wide table as one contact for each step: by step, the column that says when it was
+    (`times`; empty: not taken) or whether it was (`flags`: 1, true, yes, x or a count).
 
-    The contacts have columns ``(step)``, ``(step order)``, counted from 1, and with `times`
-    ``(step time)``.
-
-    Parameters
-    ----------
-    times
-        By step, the column that says when it was; empty: the step was not taken.
-    flags
-        By step, the column that says whether it was: 1, true, yes, x or a count.
+    The contacts have columns ``(step)``, ``(step order)``, from 1, and with `times` ``(step
+    time)``.
     """
 
     times: Mapping[str, str] = field(default_factory=dict)
@@ -125,20 +93,9 @@ class Unpivot:
 class Reading:
     """How the files of a log are to be read, where that is not found out or not well.
 
-    Parameters
-    ----------
-    separator, encoding
-        Of text files.
-    skip_lines
-        Lines above the header.
-    comment
-        What a line begins with that is no row.
-    decimal
-        The decimal mark of numbers, ``"."`` or ``","``.
-    sheet
-        Sheets of a workbook, by name; ``"*"`` for all.
-    records
-        Dotted path of the list that holds the contacts, in JSON: one contact for each element.
+    `skip_lines`: lines above the header; `comment`: what a line begins with that is no row;
+    `decimal`: the mark of numbers; `sheet`: names, ``"*"`` for all; `records`: dotted path of the
+    list in JSON whose elements are the contacts.
     """
 
     separator: str | None = None
@@ -242,22 +199,12 @@ class PlannedHandoff:
 
 @dataclass(frozen=True, slots=True)
 class BesideTheLog:
-    """How a table beside the log, of ratings or of customers, calls its columns.
+    """How a table beside the log, of ratings or of customers, calls its columns, and how it is
+    read.
 
-    Parameters
-    ----------
-    columns
-        The table's column by our name (`RATING_COLUMNS`; of customers: customer).
-    time_format, time_zone
-        Of its times, as at `JourneyMap`; None: as in the log.
-    scale
-        Name of the scale of all its ratings; None: a column says it, or there is one scale only.
-    table
-        Name of its file, where it is named among the files of the log; see `Join`.
-    join
-        Tables of attributes that say what it does not, such as the customer of an order.
-    reading
-        How its files are to be read.
+    `time_format`, `time_zone`: None, as in the log; `scale`: of all its ratings; `table`: its file,
+    where it is named among those of the log; `join`: tables that say what it does not, such as the
+    customer of an order.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -273,19 +220,9 @@ class BesideTheLog:
 class EnvironmentTable:
     """What surrounds contacts and stands in no log: a line of the map's `environment`.
 
-    Parameters
-    ----------
-    table
-        A file, seen from the map's folder: one row for each day, or each day and place.
-    day
-        Its column of the (local) day.
-    place
-        What of a contact says where it was (an environment of the log, "channel", "touchpoint",
-        "stage" or "owner"), and the table's column of that; None: the table is about days.
-    columns
-        Columns to join, each an environment then; none named: all others.
-    holidays
-        Instead of a table: public holidays of a country or part of it (ISO 3166: DE, DE-BY).
+    A file, seen from the map's folder, with one row for each (local) day, or day and place (what of
+    a contact says where it was, and the table's column of that); `columns`: none named: all others.
+    Or public `holidays` of a country or part of it (ISO 3166: DE, DE-BY).
     """
 
     table: str | None = None
@@ -460,18 +397,7 @@ _UNITS = {
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a duration such as ``30d``, ``12h``, ``15m`` (minutes), ``2w``, ``90s`` or ``1h30m``.
-
-    Raises
-    ------
-    ValueError
-        Where the text is not such a duration, or is longer than a thousand years.
-
-    Examples
-    --------
-    >>> parse_duration("1h30m")
-    datetime.timedelta(seconds=5400)
-    """
+    """Read a duration such as ``30d``, ``12h``, ``15m`` (minutes), ``2w``, ``90s`` or ``1h30m``."""
     written = text.strip().lower()
     if not _DURATION.fullmatch(written) or len(written) > 20:
         raise ValueError(f"{text!r} is not a duration; write for example 30d, 12h, 15m or 1h30m")
@@ -486,13 +412,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a duration of whole seconds as `parse_duration` reads it.
-
-    Examples
-    --------
-    >>> format_duration(timedelta(days=30)), format_duration(timedelta(seconds=5400))
-    ('30d', '1h30m')
-    """
+    """Write a duration of whole seconds as `parse_duration` reads it."""
     left, written = duration, ""
     for unit in "dhms":
         count, left = divmod(left, _UNITS[unit])

@@ -24,16 +24,6 @@ from numpy.typing import NDArray
 
 from cxlib.map_file import Entry
 
-__all__ = [
-    "ALWAYS",
-    "MISFIT",
-    "Calendar",
-    "OpeningHours",
-    "parse_opening_hours",
-    "read_closed_dates",
-    "read_opening_hours",
-]
-
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FULL = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY, _WEEK = 24 * 60, 7 * 24 * 60
@@ -47,15 +37,8 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class OpeningHours:
-    """Hours of a week, as `parse_opening_hours` reads them.
-
-    Attributes
-    ----------
-    text
-        As written.
-    week
-        Ranges in minutes since Monday 00:00, in order, none of them past midnight; empty where
-        the touchpoint never closes, on closed dates neither.
+    """Hours of a week: as written, and as ranges in minutes since Monday 00:00, in order, none past
+    midnight; empty where the touchpoint never closes, on closed dates neither.
     """
 
     text: str
@@ -80,18 +63,7 @@ def parse_opening_hours(text: str) -> OpeningHours:
     """Read opening hours: ``always``, or days with ranges of hours, separated by commas.
 
     Hours without a day are those of the days before them; days without hours are open as the days
-    that follow them.
-
-    Raises
-    ------
-    ValueError
-        For what is no day or time of day, ranges that end before they begin, and ranges that
-        overlap; says what to write.
-
-    Examples
-    --------
-    >>> parse_opening_hours("Mon, Wed 08:00-12:00, 13:00-17:00, Sat 09:00-13:00").share * 7 * 24
-    20.0
+    that follow them. What is wrong is a ValueError that says what to write.
     """
     if text.strip().lower() == ALWAYS.text:
         return ALWAYS
@@ -189,16 +161,8 @@ def read_closed_dates(entry: Entry) -> tuple[date, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """When the places of a log are open.
-
-    Attributes
-    ----------
-    time_zone
-        Whose clock the hours are read on.
-    closed_dates
-        Dates on which no place with opening hours is open.
-    hours
-        Opening hours by place; None where it has none.
+    """When the places of a log are open, by place (None: it has no hours), on the clock of a time
+    zone.
     """
 
     time_zone: str
@@ -206,21 +170,8 @@ class Calendar:
     hours: tuple[OpeningHours | None, ...]
 
     def open_waits(self, place: pl.Series, at: pl.Series, wait: pl.Series) -> pl.Series:
-        """Give the open time of each wait, or the wait itself where the place has no hours.
-
-        Parameters
-        ----------
-        place
-            Place at which the wait ended.
-        at
-            When it ended (Datetime, UTC).
-        wait
-            Duration.
-
-        Returns
-        -------
-        polars.Series
-            Duration, between nothing and the wait.
+        """Give the open time of each wait that ended `at` a place; the wait itself where it has no
+        hours.
         """
         ends, lasted = _microseconds(at), _microseconds(wait)
         counted = lasted.copy()

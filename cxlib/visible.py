@@ -11,8 +11,6 @@ import re
 import unicodedata
 from functools import lru_cache
 
-__all__ = ["escape_json", "visible"]
-
 _OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of Unicode: control, format (bidi marks, zero width, tags), lone surrogates, line and
 paragraph separators.
@@ -31,24 +29,13 @@ def visible(text: object) -> str:
     r"""Return a text in one line in which every character that would not be shown is written out.
 
     Written as Python does: ``\x1b``, ``\u202e``. All others are left, wide and combining ones too.
-
-    Examples
-    --------
-    >>> print(visible("a\x1b[31mb\u202ec\nd"))
-    a\x1b[31mb\u202ec\nd
     """
     text = str(text)
     return text if _PLAIN.fullmatch(text) else "".join(map(_shown, text))
 
 
 def escape_json(text: str) -> str:
-    r"""Return JSON in which no string holds such a character; what a parser reads is the same.
-
-    Examples
-    --------
-    >>> escape_json('"a\u202eb"')
-    '"a\\u202eb"'
-    """
+    r"""Return JSON in which no string holds such a character; what a parser reads is the same."""
     if text.isascii() and "\x7f" not in text:
         return text
     return "".join(map(_escaped, text))

@@ -95,7 +95,7 @@ def test_rules_on_absent_optional_columns_say_nothing() -> None:
         "T",
         (Column("a", pl.Int64, "a"), Column("b", pl.Int64, "b", required=False)),
         key=("a",),
-        rules=(Rule("b is small", pl.col("b") < 3, "b", "make it small"),),
+        rules=(Rule("b is small", pl.col("b") < 3, "make it small"),),
     )
     contract.validate(pl.DataFrame({"a": [1]}))
     with pytest.raises(InputError, match="b is small"):
