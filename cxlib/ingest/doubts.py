@@ -24,22 +24,13 @@ from cxlib.journey_map import JourneyMap
 from cxlib.map_model import format_duration
 from cxlib.opening_hours import MISFIT
 
-SHEETS = (1_048_575, 65_535)
-"""Rows below a header at which spreadsheets cut a table off."""
-
-MUCH = 0.2
-"""Share of all contacts from which on one customer is odd."""
-
-OFTEN = 0.3
-"""Share of ties, of times at midnight, of goals that are a first contact, from which on to ask."""
-
-JUMP = 0.03
-"""Least change of the share of rows set aside between files or days that is told."""
-
-
-WORTH_A_LOOK = 0.05
-"""Share of contacts outside the opening hours above which the report asks to look at them."""
-
+SHEETS = (1_048_575, 65_535)  # rows below a header at which spreadsheets cut a table off
+MUCH = 0.2  # share of all contacts from which on one customer is odd
+OFTEN = 0.3  # share of ties, of times at midnight from which on to ask
+JUMP = 0.03  # least change of the share of rows set aside between files or days that is told
+WORTH_A_LOOK = 0.05  # share of contacts outside the opening hours above which to ask
+FEW = 3  # so many rows at an end may stand apart, or a two-hundredth of them where that is more
+LEAST = timedelta(days=1)  # shorter distances at an end are not told of
 _PLACEHOLDER = (
     r"^(?:\(?(?:null|none|nil|nan|undefined|unknown|not set|not provided|other|empty|missing)\)?"
     r"|anonymous|anonym|guest|#?n/a|<na>|#value!|-{1,3}|\?+|blank|no id|unbekannt|inconnu"
@@ -47,12 +38,6 @@ _PLACEHOLDER = (
 )
 _ZEROS = r"^(?:0+|-1|9{5,}|1234567890?|[0-]{8,})$"
 """Numbers that stand for none, where they hold many times the rows of an id."""
-
-_FEW = 3
-"""So many rows at an end may stand apart, or a two-hundredth of the rows where that is more."""
-
-_LEAST = timedelta(days=1)
-"""Shorter distances are not told of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +57,8 @@ class _Seen:
         """By customer: ``contacts``, ``first`` and ``last``."""
         at = pl.col("occurred_at")
         counted = self.contacts.lazy().group_by("customer")
-        return counted.agg(contacts=pl.len(), first=at.min(), last=at.max()).collect(
-            engine="streaming"
-        )
+        found = counted.agg(contacts=pl.len(), first=at.min(), last=at.max())
+        return found.collect(engine="streaming")
 
     @cached_property
     def placeholders(self) -> pl.DataFrame:
@@ -161,44 +145,40 @@ def _hours(seen: _Seen) -> Iterator[str]:
             yield f"{hint}.{nearest}" if nearest else hint
 
 
-def _twins(names: pl.DataFrame, column: str, rows: str) -> pl.DataFrame:
-    """Return the names that differ from another by case only, those that are one together."""
-    low = pl.col(column).str.to_lowercase().alias("low")
-    twins = names.group_by(low).agg(pl.col(column).sort(), pl.col(rows).sum())
-    return twins.filter(pl.col(column).list.len() > 1)
-
-
 def _ids(seen: _Seen) -> Iterator[str]:
-    """Which ids read like a placeholder, and how many differ by case only."""
+    """Which ids read like a placeholder, and which names differ by case only."""
     for name, rows in seen.placeholders.select("customer", "contacts").iter_rows():
         yield (
             f"customer {name!r} reads like a placeholder and holds {rows:,} of "
             f"{seen.contacts.height:,} rows; if it is none, write into the map: "
             f"not_a_customer: [{name!r}]"
         )
-    twins = _twins(seen.customers, "customer", "contacts")
-    twins = twins.sort("contacts", "low", descending=[True, False])
-    if twins.height:
-        ids = int(twins["customer"].list.len().sum())
-        shown = " and ".join(map(repr, twins["customer"][0][:2]))
+    if twins := _twins(seen.customers.select(pl.col("customer"), pl.col("contacts").alias("len"))):
+        names, rows = twins[0]
+        ids = sum(len(names) for names, _ in twins)
         yield (
-            f"{ids:,} customers differ from another by case only, such as {shown} "
-            f"({twins['contacts'].sum():,} rows); if they are one, write into the map: "
-            "fold_case: true"
+            f"{ids:,} customers differ from another by case only, such as "
+            f"{' and '.join(map(repr, names[:2]))} ({sum(rows for _, rows in twins):,} rows); if "
+            "they are one, write into the map: fold_case: true"
         )
-
-
-def _spellings(seen: _Seen) -> Iterator[str]:
-    """Which touchpoints, channels, stages and owners differ by case only."""
     for role in ("touchpoint", "channel", "stage", "owner"):
-        names = seen.counted.drop_nulls(role).group_by(role).agg(pl.col("len").sum())
-        twins = _twins(names, role, "len").sort("low")
-        if twins.height:
-            shown = ", ".join(" and ".join(map(repr, names)) for names in twins[role][:3].to_list())
+        counted = seen.counted.drop_nulls(role).group_by(role).agg(pl.col("len").sum())
+        if twins := sorted(_twins(counted), key=lambda twin: twin[0][0].lower()):
+            shown = ", ".join(" and ".join(map(repr, names)) for names, _ in twins[:3])
             yield (
-                f"{role}s that differ by case only: {shown} ({twins['len'].sum():,} contacts); "
-                "if they are one, write into the map: fold_case: true"
+                f"{role}s that differ by case only: {shown} "
+                f"({sum(rows for _, rows in twins):,} contacts); if they are one, write into the "
+                "map: fold_case: true"
             )
+
+
+def _twins(names: pl.DataFrame) -> list[tuple[list[str], int]]:
+    """Return the names that differ from another by case only, with what they hold together."""
+    name = pl.col(names.columns[0])
+    low = name.str.to_lowercase().alias("low")
+    twins = names.group_by(low).agg(name.sort(), pl.col("len").sum())
+    twins = twins.filter(name.list.len() > 1).sort("len", "low", descending=[True, False])
+    return list(twins.drop("low").iter_rows())
 
 
 def _gap(seen: _Seen) -> Iterator[str]:
@@ -404,14 +384,14 @@ def _ends(seen: _Seen) -> Iterator[str]:
         .collect(engine="streaming")
     )
     rows = len(contacts)
-    few = min(max(_FEW, rows // 200), rows // 4)
+    few = min(max(FEW, rows // 200), rows // 4)
     after = rows - hours["before"]
     silence = hours["at"].diff()  # before the contacts of each hour
     middle = silence.filter((hours["before"] > few) & (after > few)).drop_nulls()
     if len(middle) < 3:
         return
     longest: timedelta = middle.max()  # type: ignore[assignment]
-    far = max((3 if len(middle) >= 17 else 10) * longest, _LEAST)
+    far = max((3 if len(middle) >= 17 else 10) * longest, LEAST)
     hours = hours.with_columns(after=after, silence=silence, previous=pl.col("at").shift(1))
     apart = hours.filter(pl.col("silence") > far)
     last = apart.filter(pl.col("after") <= few).head(1)
@@ -442,11 +422,8 @@ def _ends(seen: _Seen) -> Iterator[str]:
 
 
 def _told(few: int, rows: int, which: str) -> str:
-    return (
-        f"the {which} contact (of {rows:,}) stands"
-        if few == 1
-        else f"the {which} {few:,} contacts (of {rows:,}) stand"
-    )
+    several = f"the {which} {few:,} contacts (of {rows:,}) stand"
+    return several if few > 1 else f"the {which} contact (of {rows:,}) stands"
 
 
 def _day(at: datetime, zone: str) -> str:
@@ -466,7 +443,7 @@ def _long(span: timedelta) -> str:
 
 
 QUESTIONS: tuple[Callable[[_Seen], Iterator[str]], ...] = (
-    _ids, _spellings, _hours, _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside,
+    _ids, _hours, _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside,
     _sheets, _ends,
 )  # fmt: skip
 """What is asked of every log, in the order of the report."""

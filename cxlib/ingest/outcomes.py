@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -57,13 +55,12 @@ def describe_touchpoints(contacts: pl.DataFrame) -> pl.DataFrame:
     return described.sort(["contacts", "touchpoint"], descending=[True, False])
 
 
-@dataclass(slots=True)
-class Stages:
+class Stages(NamedTuple):
     """The stages in order, and why; by touchpoint its stage and why; what the reader must say."""
 
     names: list[str]
     why: str
-    of: dict[str, tuple[str, str]] = field(default_factory=dict)
+    of: dict[str, tuple[str, str]]
     question: str = ""
 
 
@@ -93,13 +90,12 @@ def guess_stages(contacts: pl.DataFrame, places: pl.DataFrame) -> Stages:
     near = places.filter(pl.col("touchpoint").is_in(list(by_words)))
     few = 2 * int(near["contacts"].sum()) < int(places["contacts"].sum())
     if few or len(set(by_words.values())) < 2:
-        question = (
-            "neither the names nor a column say the stages: name them in their order, and give "
-            "each touchpoint one"
-        )
-        of = dict.fromkeys(places["touchpoint"], (ONE_STAGE, "one for all: nothing says more"))
         return Stages(
-            [ONE_STAGE], "one for all, since neither names nor a column say them", of, question
+            [ONE_STAGE],
+            "one for all, since neither names nor a column say them",
+            dict.fromkeys(places["touchpoint"], (ONE_STAGE, "one for all: nothing says more")),
+            "neither the names nor a column say the stages: name them in their order, and give "
+            "each touchpoint one",
         )
     found = {name: (stage, "by its name") for name, stage in by_words.items()}
     unsure = []
@@ -117,7 +113,7 @@ def guess_stages(contacts: pl.DataFrame, places: pl.DataFrame) -> Stages:
     return Stages(list(STAGES), "the usual four", found, shown if unsure else "")
 
 
-def _commonest(contacts: pl.DataFrame, *by: str) -> dict[str, str]:
+def commonest(contacts: pl.DataFrame, *by: str) -> dict[str, str]:
     """Return for each value of the first of two columns the commonest one of the second."""
     counted = contacts.drop_nulls(by[1]).group_by(by).len()
     ordered = counted.sort(["len", by[1]], descending=[True, False])
@@ -137,7 +133,7 @@ def _from_column(contacts: pl.DataFrame) -> Stages:
     elif len(meant) == len(names) > 1 and len(set(meant.values())) > 1:
         names = sorted(names, key=lambda n: (meant[n], names.index(n)))
         why = "in the order of what they mean"
-    usual = _commonest(staged, "touchpoint", "folded")
+    usual = commonest(staged, "touchpoint", "folded")
     of = {t: (spelling[s], "the log says so most often") for t, s in usual.items()}
     return Stages([spelling[n] for n in names], why, of)
 
@@ -148,12 +144,6 @@ def is_of_one_stage(contacts: pl.DataFrame) -> bool:
     counted = folded.group_by("touchpoint", "stage").len()
     most = counted.group_by("touchpoint").agg(pl.col("len").max())["len"].sum()
     return int(most) >= 0.9 * int(counted["len"].sum())
-
-
-def shown_channels(contacts: pl.DataFrame) -> Mapping[str, str]:
-    """Return the commonest channel of each touchpoint, where the log has such a column."""
-    has_channels = "channel" in contacts.columns
-    return _commonest(contacts, "touchpoint", "channel") if has_channels else {}
 
 
 def guess_goal(places: pl.DataFrame) -> tuple[list[str], str]:
@@ -232,6 +222,7 @@ def guess_gap(contacts: pl.DataFrame, *, least: timedelta = timedelta(0)) -> Gap
     # where customers come back more rarely than each month, a month would part all contacts
     usual = float(np.quantile(seconds, 0.9)) if len(seconds) else 0.0
     value = _nice(max(_MONTH, least * 1.2, timedelta(seconds=usual * 1.2)), most)
+    why = "a month: the silences have no valley"
     if value < _MONTH:
         spans = _rough(span.total_seconds())
         why = f"a third of the log, which spans {spans}: longer silences can hardly be seen in it"
@@ -239,8 +230,6 @@ def guess_gap(contacts: pl.DataFrame, *, least: timedelta = timedelta(0)) -> Gap
         why = f"the steps of one row are up to {_rough(least.total_seconds())} apart (99 %)"
     elif value > _MONTH:
         why = "customers come back rarely, and the silences have no valley"
-    else:
-        why = "a month: the silences have no valley"
     return Gap(value, f"{why}; {longer(value):.1%} of {len(seconds):,} silences are longer")
 
 
