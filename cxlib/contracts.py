@@ -13,8 +13,7 @@ from cxlib.errors import InputError, did_you_mean, there_are
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
-UNMAPPED = "unmapped"
-"""Stage of a contact whose touchpoint or stage the journey map does not know."""
+UNMAPPED = "unmapped"  # stage of a contact whose touchpoint or stage the journey map does not know
 
 DIMENSION = "segment."
 """What the columns of segment dimensions begin with, so that they may have any name."""
@@ -22,8 +21,7 @@ DIMENSION = "segment."
 UNKNOWN = "unknown"
 """Channel of a contact where neither log nor map names one; segment of a customer without."""
 
-INITIATORS = ("customer", "company")
-"""Closed list of `initiated_by`."""
+INITIATORS = ("customer", "company")  # closed list of `initiated_by`
 
 INSTANT = pl.Datetime("us", "UTC")
 

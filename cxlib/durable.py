@@ -21,8 +21,7 @@ from typing import Any
 from cxlib.errors import WorkspaceError
 
 LOCK = ".lock"
-DRAFT = ".draft-"
-"""What the names of unfinished files and folders begin with."""
+DRAFT = ".draft-"  # what the names of unfinished files and folders begin with
 _NO_HASH = "0" * 64
 _REASONS = {
     errno.ENOSPC: "the disk is full",

@@ -22,22 +22,19 @@ from cxlib.map_model import Touchpoint
 if TYPE_CHECKING:
     from cxlib.journey_map import JourneyMap, JourneyRule
 
-BUCKETS = 32
-"""Hash buckets of customers; intervals come from leaving out one bucket at a time."""
+BUCKETS = 32  # hash buckets of customers; intervals come from leaving out one bucket at a time
 
 MAX_ENVIRONMENTS = 1_000
 """Most values of one environment column that are kept apart; the rarer ones go together."""
 
-RARER = "(rarer values)"
-"""Stands for the values of an environment column beyond `MAX_ENVIRONMENTS`."""
+RARER = "(rarer values)"  # stands for the values of an environment column beyond `MAX_ENVIRONMENTS`
 
 ANSWERS = pl.Schema(
     {"row": pl.UInt32, "scale": pl.String, "rating": pl.Float64, "comment": pl.String}
 )
 """Columns of `Encoded.answers`; ``row`` is the number of a row of `Encoded.events`."""
 
-MAX_PLACES = 4_000
-"""Most combinations of touchpoint, channel and stage in one log."""
+MAX_PLACES = 4_000  # most combinations of touchpoint, channel and stage in one log
 
 _PLACE = ("touchpoint", "channel", "stage", "owner", "initiated_by")
 _OPTIONAL = ("ended_at", "rating", "scale", "issue", "cost", "amount", "comment")
@@ -51,8 +48,7 @@ _FLAGS = (
     ("kind", pl.String),
 )
 
-_PACED = 50
-"""Contacts without which a customer's pace says nothing."""
+_PACED = 50  # contacts without which a customer's pace says nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -56,11 +56,8 @@ RATING_COLUMNS = ("customer", "rated_at", "rating", "scale", "touchpoint", "comm
 KINDS = ("marketing", "product", "purchase", "delivery", "service")
 """Closed list of what a touchpoint is for (`Touchpoint.kind`)."""
 
-ONE_STAGE = "journey"
-"""The stage of all touchpoints of a map that names none."""
-
-FILE = "(file)"
-"""Column that every log has: the name of the file, without what says its kind."""
+ONE_STAGE = "journey"  # the stage of all touchpoints of a map that names none
+FILE = "(file)"  # column that every log has: the name of the file, without what says its kind
 
 STEP, STEP_AT, STEP_ORDER = "(step)", "(step time)", "(step order)"
 """Columns that `unpivot` makes."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -105,12 +106,9 @@ def _read_days(text: str) -> list[int]:
 
 
 def _read_day(name: str) -> int:
-    short = [day.lower() for day in DAYS]
-    written = name.lower()
-    if written in short:
-        return short.index(written)
-    if written in _FULL:
-        return _FULL.index(written)
+    for day, full in enumerate(_FULL):
+        if name.lower() in (full, full[:3]):
+            return day
     raise ValueError(f"{name!r} is no day; days are {', '.join(DAYS)}")
 
 
@@ -228,33 +226,27 @@ class Calendar:
         return _open_time(hours.week, self.closed_dates, self.time_zone, years[0], years[1])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _OpenTime:
-    """Open ranges in microseconds UTC, and the open time before each; none overlap."""
+class _OpenTime(NamedTuple):
+    """Open ranges in microseconds UTC, and the open time before each; none overlap.
+
+    The first one is empty and lies before every instant that is asked about.
+    """
 
     starts: Ints
     ends: Ints
     before: Ints
 
     def until(self, at: Ints) -> Ints:
-        """Open time up to instants; 0 before the first range."""
-        if not len(self.starts):
-            return np.zeros_like(at)
+        """Open time up to instants."""
         i = np.searchsorted(self.starts, at, "right") - 1
-        within = np.minimum(at, self.ends[i]) - self.starts[i]
-        return np.where(i < 0, 0, self.before[i] + within)
+        return self.before[i] + np.minimum(at, self.ends[i]) - self.starts[i]
 
     def holds(self, at: Ints) -> NDArray[np.bool_]:
         """Whether instants lie within a range, its end not included."""
-        if not len(self.starts):
-            return np.zeros(len(at), bool)
-        i = np.searchsorted(self.starts, at, "right") - 1
-        return (i >= 0) & (at < self.ends[i])
+        return at < self.ends[np.searchsorted(self.starts, at, "right") - 1]
 
     def when(self, open_time: Ints) -> Ints:
         """First instants up to which there was so much open time."""
-        if not len(self.starts):
-            return np.zeros_like(open_time)
         reached = self.before + self.ends - self.starts
         i = np.searchsorted(reached, open_time, "left").clip(0, len(reached) - 1)
         return self.starts[i] + np.minimum(open_time, reached[i]) - self.before[i]
@@ -280,13 +272,12 @@ def _open_time(
     wall = np.concatenate(parts) * 60
     wall = wall[np.argsort(wall[:, 0])]
     clock = _clock_changes(time_zone, first, last)
-    pieces = []
+    pieces = [np.full((1, 2), first * 86_400)]
     for (since, offset), (until, _) in pairwise(clock):
         part = np.clip(wall - offset, since, until)
         pieces.append(part[part[:, 1] > part[:, 0]])
     starts, ends = (np.concatenate(pieces).T * _SECOND).astype(np.int64)
-    before = np.concatenate([[0], np.cumsum(ends - starts)[:-1]]) if len(starts) else starts
-    return _OpenTime(starts, ends, before)
+    return _OpenTime(starts, ends, np.concatenate([[0], np.cumsum(ends - starts)[:-1]]))
 
 
 def _clock_changes(time_zone: str, first: int, last: int) -> list[tuple[int, int]]:

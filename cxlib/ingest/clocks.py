@@ -35,8 +35,7 @@ EPOCHS = {
 }
 """Units of numbers that count from 1970, and their microseconds."""
 
-EXCEL = "excel"
-"""Days since 1899-12-30, as spreadsheets count them."""
+EXCEL = "excel"  # days since 1899-12-30, as spreadsheets count them
 
 _FROM, _TO = 631_152_000_000_000, 4_102_444_800_000_000  # 1990 and 2100
 _NUMBER = r"^\d+(?:[.,]\d*)?$"

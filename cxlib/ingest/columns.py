@@ -22,8 +22,7 @@ from cxlib.ingest.raw import RawTable
 from cxlib.journey_map import COLUMNS, SETS, JourneyMap
 from cxlib.map_model import STEP, STEP_AT, STEP_ORDER
 
-KEY = "\x00place"
-"""Hash of the columns that decide what a row is."""
+KEY = "\x00place"  # hash of the columns that decide what a row is
 
 _ROLES = ("touchpoint", "channel", "stage", "owner", "initiated_by")
 _USUAL = {

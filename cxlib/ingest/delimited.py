@@ -31,9 +31,7 @@ from cxlib.map_model import Reading
 
 AGAIN = "the header again"
 BAD_BYTES = "bytes that are no characters"
-
-SHOWN = 10_000
-"""Characters of a malformed line that are kept."""
+SHOWN = 10_000  # characters of a malformed line that are kept
 
 
 def read_delimited(

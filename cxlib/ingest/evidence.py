@@ -17,8 +17,7 @@ import yaml
 
 from cxlib.ingest.instants import guess_time_format, read_instants
 
-VALUES = 20_000
-"""Most different values of a column that are looked at one by one."""
+VALUES = 20_000  # most different values of a column that are looked at one by one
 
 COLUMNS = 300
 """Most columns of a file that are looked at: those with a name that says something come first."""

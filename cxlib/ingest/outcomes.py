@@ -11,8 +11,7 @@ import polars as pl
 from cxlib.ingest.evidence import groups, guess_by_words, words, words_of
 from cxlib.map_model import ONE_STAGE, format_duration
 
-STAGES = ("awareness", "exploration", "conversion", "aftersales")
-"""The usual four, in their order."""
+STAGES = ("awareness", "exploration", "conversion", "aftersales")  # the usual four, in their order
 
 CLEAR = 0.2
 """Spread of a touchpoint's place in the histories up to which its stage can be told from it."""

@@ -47,8 +47,7 @@ from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, format_duration
 ROWS = 1_000_000
 """Most rows that are looked at: of a longer log, every second, third … of all of them."""
 
-TOUCHPOINTS = 200
-"""Touchpoints that are proposed, the most frequent first."""
+TOUCHPOINTS = 200  # touchpoints that are proposed, the most frequent first
 
 _COMPLETE = "^(?i:complete)$"
 

@@ -15,8 +15,7 @@ from cxlib.ingest.cells import tidied
 from cxlib.ingest.masking import mask_comments
 from cxlib.ingest.sources import Source
 
-LINE = "\x00line"
-"""Number of the row in its file, from 1; a name that no export can have."""
+LINE = "\x00line"  # number of the row in its file, from 1; a name that no export can have
 
 POSITION = "\x00position"
 """Order of the row within its customer, where the format itself has one (XES)."""

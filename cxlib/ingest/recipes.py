@@ -23,8 +23,7 @@ from cxlib.ingest.shapes import is_true
 from cxlib.ingest.sources import Source
 from cxlib.map_model import Join, Unpivot
 
-OVERLAP = 0.5
-"""Least share of the values of a column that a table must know to be joined by it."""
+OVERLAP = 0.5  # least share of the values of a column that a table must know to be joined by it
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,7 @@ from cxlib.ingest.evidence import Column, Guess, groups, phrases, varying, words
 VARIES = 0.02
 """A column that has several values for fewer customers than this is a segment of theirs."""
 
-LABELS = 2_000
-"""Most values of a column that may be labels of contacts or customers."""
+LABELS = 2_000  # most values of a column that may be labels of contacts or customers
 
 SEGMENTS, ENVIRONMENTS = 6, 8
 """Most columns of either kind that are proposed."""

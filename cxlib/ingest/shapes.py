@@ -24,8 +24,7 @@ from cxlib.map_model import FILE, STEP, STEP_AT, STEP_ORDER, Join, Unpivot
 Read = Callable[[Source], RawTable]
 
 _TRUE = "^(?i:1|1\\.0|true|t|yes|y|ja|j|oui|si|sí|x)$"
-_SUMS = ("amount", "cost")
-"""Roles that lines of one contact add up to."""
+_SUMS = ("amount", "cost")  # roles that lines of one contact add up to
 
 
 def _is_table(source: Source, pattern: str) -> bool:

@@ -16,11 +16,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-LOST = "\ufffd"
-"""Stands for bytes that are no character."""
-
-_SHIFTS = 1000
-"""Most lines of UTF-16 in which a byte may be too many or too few."""
+LOST = "\ufffd"  # stands for bytes that are no character
+_SHIFTS = 1000  # most lines of UTF-16 in which a byte may be too many or too few
 
 _WESTERN = ("cp1252", "mac_roman", "cp850")
 """Where UTF-8 is out of the question: the one in which most special characters are usual ones."""
