@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -36,17 +35,9 @@ class Column(NamedTuple):
     required: bool = True
 
 
-class Rule(NamedTuple):
-    """A named condition on one row; `holds` is true, or null, where the rule is kept."""
-
-    name: str
-    holds: pl.Expr
-    hint: str
-
-
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Columns, key and rules of one kind of frame; `unique`: no two rows share a key.
+    """Columns and key of one kind of frame; `unique`: no two rows share a key.
 
     Further columns are text; `extra` says how their names begin, None that there are none.
     """
@@ -54,7 +45,6 @@ class Contract:
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-    rules: tuple[Rule, ...] = ()
     unique: bool = False
     extra: tuple[str, ...] | None = None
 
@@ -68,38 +58,11 @@ class Contract:
         return pl.DataFrame(schema=self.schema)
 
     def validate(self, frame: Frame) -> Frame:
-        """Return `frame` unchanged, or raise on what it breaks, with the first keys and what to do.
+        """Return `frame` unchanged, or raise on what it breaks, with the first keys.
 
-        A LazyFrame is scanned once, by the streaming engine.
+        Numbers are finite, and only what is nullable may be null.
         """
-        schema, rows = frame.collect_schema(), frame.lazy()
-        self._check_columns(schema)
-        rules = list(self._rules(schema))
-        counted = rows.select((~r.holds).sum().alias(str(i)) for i, r in enumerate(rules))
-        broken = counted.collect(engine="streaming").row(0) if rules else ()
-        for rule, count in zip(rules, broken, strict=True):
-            if count:
-                shown = list(dict.fromkeys([*self.key, *rule.holds.meta.root_names()]))
-                first = rows.filter(~rule.holds).select(shown).head(3)
-                raise InputError(
-                    f"{self.name}: rule '{rule.name}' is broken in {count:,} row"
-                    f"{'s' * (count != 1)}, first {_show_keys(first)}; {rule.hint}"
-                )
-        return frame
-
-    def _rules(self, schema: pl.Schema) -> Iterator[Rule]:
-        for column in self.columns:
-            if not column.nullable and column.name in schema:
-                hint = f"give every row a {column.name}, or set those without one aside"
-                holds = pl.col(column.name).is_not_null()
-                yield Rule(f"{column.name} is never empty", holds, hint)
-        yield from (r for r in self.rules if set(r.holds.meta.root_names()) <= set(schema.names()))
-        if self.unique:
-            first = pl.struct(self.key).is_first_distinct()
-            yield Rule(f"one row for each {', '.join(self.key)}", first, "keep one of them")
-
-    def _check_columns(self, schema: pl.Schema) -> None:
-        known = self.schema
+        schema, known = frame.collect_schema(), self.schema
         for column in self.columns:
             if column.required and column.name not in schema:
                 raise InputError(
@@ -117,24 +80,29 @@ class Contract:
                     f"{self.name}: column {name!r} holds {dtype} and must hold "
                     f"{known.get(name, pl.String)}; cast it where the frame is made"
                 )
-
-
-def _show_keys(rows: pl.LazyFrame) -> str:
-    shown = (
-        "(" + ", ".join(f"{k}={'empty' if v is None else v}" for k, v in row.items()) + ")"
-        for row in rows.collect(engine="streaming").iter_rows(named=True)
-    )
-    return ", ".join(shown)
-
-
-def _not_blank(column: str) -> Rule:
-    hint = f"an empty text is not a {column}: make it null, or set the row aside"
-    return Rule(f"{column} is not blank", pl.col(column) != "", hint)
-
-
-def _finite(column: str) -> Rule:
-    hint = f"make it null where there is no {column}"
-    return Rule(f"{column} is a finite number", pl.col(column).is_finite(), hint)
+        broken = {
+            f"{c.name} is never empty": pl.col(c.name).is_null()
+            for c in self.columns
+            if not c.nullable and c.name in schema
+        }
+        broken |= {
+            f"{c.name} is a finite number": ~pl.col(c.name).is_finite()
+            for c in self.columns
+            if c.dtype == pl.Float64 and c.name in schema
+        }
+        if self.unique:
+            again = ~pl.struct(self.key).is_first_distinct()
+            broken[f"one row for each {', '.join(self.key)}"] = again
+        rows = frame.lazy()
+        counted = rows.select(fault.sum().alias(rule) for rule, fault in broken.items())
+        for rule, count in counted.collect(engine="streaming").row(0, named=True).items():
+            if count:
+                first = rows.filter(broken[rule]).select(self.key).head(3).collect().to_dicts()
+                raise InputError(
+                    f"{self.name}: rule '{rule}' is broken in {count:,} row{'s' * (count != 1)}, "
+                    f"first {first}; mend these rows, or set them aside"
+                )
+        return frame
 
 
 EVENTS = Contract(
@@ -160,20 +128,6 @@ EVENTS = Contract(
         Column("row", pl.UInt64, "hash of the whole raw row"),
     ),
     key=("customer", "occurred_at", "sequence"),
-    rules=(
-        *map(_not_blank, ("customer", "touchpoint", "channel", "stage")),
-        Rule(
-            "initiated_by is customer or company",
-            pl.col("initiated_by").is_in(INITIATORS),
-            "write 'customer' or 'company'",
-        ),
-        Rule(
-            "a contact ends after it begins",
-            pl.col("ended_at") >= pl.col("occurred_at"),
-            "make ended_at null where the end is not known",
-        ),
-        *map(_finite, ("rating", "cost", "amount")),
-    ),
     extra=("environment.", DIMENSION),
 )
 """One row for each dated contact of one customer, in any order; exact duplicates share `row`.
@@ -186,7 +140,6 @@ CUSTOMERS = Contract(
     "CUSTOMERS",
     (Column("customer", pl.String, "the id used in the log, as text"),),
     key=("customer",),
-    rules=(_not_blank("customer"),),
     unique=True,
     extra=("",),
 )
@@ -203,7 +156,6 @@ RATINGS = Contract(
         Column("comment", pl.String, "what the customer said", nullable=True, required=False),
     ),
     key=("customer", "rated_at"),
-    rules=(_not_blank("customer"), _finite("rating")),
 )
 """One row for each answer to a survey."""
 

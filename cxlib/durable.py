@@ -47,7 +47,7 @@ def hash_files(folder: Path) -> dict[str, str]:
 
 
 def check_files(folder: Path, hashes: Mapping[str, str]) -> None:
-    """Check that files are the ones that were written: SHA-256 by path, as `hash_files` returns it."""
+    """Check that files are the ones that were written (`hash_files`)."""
     for name, known in hashes.items():
         try:
             same = hash_file(folder / name) == known

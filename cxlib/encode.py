@@ -91,34 +91,27 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
         return encode_events(events, journey_map=journey_map, seed=seed + 1)
     again = ordered.select(_same("_hash", "occurred_at", "sequence", "place", "row")).to_series()
     answers = _answers(ordered, again, journey_map)
-    kept, twice = (
-        (ordered.filter(~again), ordered.filter(again))
-        if again.any()
-        else (ordered, ordered.clear())
-    )
+    kept, twice = _on_one_scale(ordered.filter(~again), answers), ordered.filter(again)
     is_answer = pl.Series(again.arg_true()).is_in(answers.filter("_again")["_line"].implode())
-    kept = _on_one_scale(kept, answers)
     robot = _is_robot(kept, journey_map.journey)
-    robots = kept.clear()
-    if robot is not None:
-        kept, robots = kept.filter(~robot), kept.filter(robot)
-        answers = answers.filter(~robot.gather(answers["row"]))
-        answers = answers.with_columns(row=((~robot).cum_sum() - 1).gather(answers["row"]))
+    kept, robots = kept.filter(~robot), kept.filter(robot)
+    answers = answers.filter(~robot.gather(answers["row"]))
+    answers = answers.with_columns(row=((~robot).cum_sum() - 1).gather(answers["row"]))
     if kept.is_empty():
-        msg = "no contact is left to store: every row was set aside; `cx check` shows the reasons"
-        raise InputError(msg)
+        raise InputError(
+            "no contact is left to store: every row was set aside; `cx check` shows the reasons"
+        )
     numbered = kept.with_columns(customer=pl.col("_hash").rle_id().cast(pl.UInt32))
     present = [c for c in _OPTIONAL if numbered[c].null_count() < len(numbered)]
-    environments = [_as_enum(numbered[c]) for c in _extra(numbered, "environment.")]
+    environments = [_as_enum(numbered[c]) for c in kept.columns if c.startswith("environment.")]
     rarer = {
-        c.name: numbered[c.name].drop_nulls().n_unique() - MAX_ENVIRONMENTS for c in environments
+        c.name.partition(".")[2]: numbered[c.name].drop_nulls().n_unique() - MAX_ENVIRONMENTS
+        for c in environments
     }
-    segments, varying = _first_known(numbered, _extra(numbered, "segment."))
+    segments, varying = _first_known(numbered)
     aside = {
-        "duplicate": twice.filter(~is_answer),
-        _FURTHER: twice.filter(is_answer),
-        "robot": robots,
-    }
+        "duplicate": twice.filter(~is_answer), _FURTHER: twice.filter(is_answer), "robot": robots,
+    }  # fmt: skip
     return Encoded(
         events=numbered.select(
             "customer", "occurred_at", "sequence", "place", *present, *environments
@@ -139,12 +132,8 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
         scale=answers["usual"][0] if len(answers) else None,
         segments=segments,
         segments_varying=varying,
-        rarer={c.partition(".")[2]: n for c, n in rarer.items() if n > 0},
+        rarer={name: n for name, n in rarer.items() if n > 0},
     )
-
-
-def _extra(frame: pl.DataFrame, start: str) -> list[str]:
-    return [c for c in frame.columns if c.startswith(start)]
 
 
 def _answers(ordered: pl.DataFrame, again: pl.Series, journey_map: JourneyMap) -> pl.DataFrame:
@@ -153,19 +142,8 @@ def _answers(ordered: pl.DataFrame, again: pl.Series, journey_map: JourneyMap) -
     ``_line`` is the row now, ``_again`` whether it goes, ``usual`` the scale that views show, on
     which also those are that name none.
     """
-    rated = (
-        ordered.lazy()
-        .select(
-            "scale",
-            "rating",
-            "comment",
-            row=(~pl.lit(again)).cum_sum() - 1,
-            _line=pl.int_range(pl.len(), dtype=pl.UInt32),
-            _again=pl.lit(again),
-        )
-        .filter(pl.col("rating").is_not_null())
-        .collect()
-    )
+    rated = ordered.select("scale", "rating", "comment", row=(~again).cum_sum() - 1, _again=again)
+    rated = rated.with_row_index("_line").drop_nulls("rating")
     first = journey_map.rating_scale
     usual = first.name if first is not None else usual_scale(rated["scale"])
     named = rated.with_columns(pl.col("scale").fill_null(usual), usual=pl.lit(usual))
@@ -175,10 +153,9 @@ def _answers(ordered: pl.DataFrame, again: pl.Series, journey_map: JourneyMap) -
 
 def usual_scale(scales: pl.Series) -> str:
     """Return the commonest of some scales; "rating" where none has a name."""
-    counted = (
-        scales.drop_nulls().value_counts().sort("count", scales.name, descending=[True, False])
-    )
-    return str(counted[scales.name][0]) if len(counted) else "rating"
+    counted = scales.drop_nulls().alias("scale").value_counts()
+    ordered = counted.sort("count", "scale", descending=[True, False])
+    return str(ordered["scale"][0]) if len(ordered) else "rating"
 
 
 def _on_one_scale(kept: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
@@ -196,36 +173,29 @@ def _on_one_scale(kept: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
 
 def _as_enum(values: pl.Series) -> pl.Series:
     """Return a categorical column as Enum of its values in order, the rarest put together."""
-    counted = (
-        values.drop_nulls().value_counts().select(pl.col(values.name).cast(pl.String), "count")
-    )
-    counted = counted.sort("count", values.name, descending=[True, False])
-    kept = sorted(counted[values.name].head(MAX_ENVIRONMENTS))
-    if len(counted) > MAX_ENVIRONMENTS:
-        known = values.cast(pl.Enum([*kept, RARER]), strict=False)
-        return known.zip_with(
-            known.is_not_null() | values.is_null(), pl.Series([RARER], dtype=known.dtype)
-        )
-    return values.cast(pl.Enum(kept))
+    counted = values.drop_nulls().cast(pl.String).alias("value").value_counts()
+    counted = counted.sort("count", "value", descending=[True, False])
+    kept = sorted(counted["value"].head(MAX_ENVIRONMENTS))
+    if len(counted) <= MAX_ENVIRONMENTS:
+        return values.cast(pl.Enum(kept))
+    known = values.cast(pl.Enum([*kept, RARER]), strict=False)
+    return known.set(known.is_null() & values.is_not_null(), RARER)
 
 
-def _first_known(
-    numbered: pl.DataFrame, columns: list[str]
-) -> tuple[pl.DataFrame | None, dict[str, int]]:
-    """Return each customer's first known value of some columns, and how many have several."""
-    if not columns:
+def _first_known(numbered: pl.DataFrame) -> tuple[pl.DataFrame | None, dict[str, int]]:
+    """Return each customer's first known segments in the log, and how many have several."""
+    names = {c: c.partition(".")[2] for c in numbered.columns if c.startswith("segment.")}
+    if not names:
         return None, {}
-    names = {c: c.partition(".")[2] for c in columns}
-    found = (
+    known = (
         numbered.lazy()
         .group_by("customer")
         .agg(
             *(pl.col(c).drop_nulls().first().cast(pl.String) for c in names),
             *(pl.col(c).drop_nulls().n_unique().alias(f"\x00{n}") for c, n in names.items()),
         )
-        .sort("customer")
-        .collect()
     )
+    found = known.sort("customer").collect()
     several = {n: int((found[f"\x00{n}"] > 1).sum()) for n in names.values()}
     return found.select("customer", *names), {n: k for n, k in several.items() if k}
 
@@ -235,8 +205,8 @@ def _same(*columns: str) -> pl.Expr:
     return pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in columns).fill_null(False)
 
 
-def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series | None:
-    """Contacts of customers who are no people, if any: the only rule for robots there is.
+def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series:
+    """Contacts of customers who are no people: the only rule for robots there is.
 
     Those with more than the rule's contacts within any 24 hours, and those with many that are less
     than its pace apart on average. Contacts that all lie at one instant have no pace.
@@ -251,55 +221,36 @@ def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series | None:
     # who keeps the pace on average has somewhere so many contacts within twice its time
     many = _PACED - 1
     quick = ordered.filter(within(many, 2 * many * rule.robot_pace))["_hash"].unique()
-    if len(quick):
-        mean = (at.max() - at.min()) / (pl.len() - 1)
-        paces = (
-            ordered.filter(pl.col("_hash").is_in(quick.implode())).group_by("_hash").agg(pace=mean)
-        )
-        fast = paces.filter((pl.col("pace") < rule.robot_pace) & (pl.col("pace") > timedelta()))
-        dense = pl.concat([dense, fast["_hash"]])
-    if dense.is_empty():
-        return None
-    return ordered["_hash"].is_in(dense.implode())
+    mean = (at.max() - at.min()) / (pl.len() - 1)
+    paces = ordered.filter(pl.col("_hash").is_in(quick.implode())).group_by("_hash").agg(pace=mean)
+    fast = paces.filter((pl.col("pace") < rule.robot_pace) & (pl.col("pace") > timedelta()))
+    return ordered["_hash"].is_in(pl.concat([dense, fast["_hash"]]).implode())
 
 
 def _collect(events: pl.LazyFrame, seed: int) -> pl.DataFrame:
     """Read the log once, with the texts of places held as categories."""
-    present = events.collect_schema().names()
-    further = [c for c in present if c not in EVENTS.schema]
-    absent = [pl.lit(None, dtype=EVENTS.schema[c]).alias(c) for c in _OPTIONAL if c not in present]
-    return (
-        events.with_columns(absent)
-        .select(
-            pl.col("customer").hash(_HASH_SEED + seed).alias("_hash"),
-            pl.col("customer").alias("name"),
-            "occurred_at",
-            "sequence",
-            "row",
-            *(pl.col(c).cast(pl.Categorical) for c in (*_PLACE, *further)),
-            *_OPTIONAL,
-        )
-        .collect(engine="streaming")
+    further = [c for c in events.collect_schema() if c not in EVENTS.schema]
+    taken = events.select(
+        pl.col("customer").hash(_HASH_SEED + seed).alias("_hash"),
+        pl.col("customer").alias("name"),
+        *("occurred_at", "sequence", "row", *_OPTIONAL),
+        *(pl.col(c).cast(pl.Categorical) for c in (*_PLACE, *further)),
     )
+    return taken.collect(engine="streaming")
 
 
 def _with_place(raw: pl.DataFrame, journey_map: JourneyMap) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Replace the five texts of a place by one number, through the codes of the categories."""
     codes = [pl.col(c).to_physical().cast(pl.UInt64) for c in ("touchpoint", "channel", "stage")]
     keyed = raw.with_columns(_key=codes[0] * 2**40 + codes[1] * 2**20 + codes[2])
-    seen = (
-        keyed.lazy()
-        .group_by("_key")
-        .agg(pl.col(c).cast(pl.String).drop_nulls().min() for c in _PLACE)
-        .collect(engine="streaming")
-    )
+    texts = (pl.col(c).cast(pl.String).drop_nulls().min() for c in _PLACE)
+    seen = keyed.lazy().group_by("_key").agg(texts).collect(engine="streaming")
     if len(seen) > MAX_PLACES:
-        msg = (
+        raise InputError(
             f"the log names {len(seen):,} different combinations of touchpoint, channel and stage; "
             f"at most {MAX_PLACES:,} can be told apart. Group touchpoints by `match` rules in the "
             "journey map (a column with an id or a full address is not a touchpoint)."
         )
-        raise InputError(msg)
     places = describe_places(seen, journey_map=journey_map)
     place = pl.col("_key").replace_strict(places["_key"], places["place"], return_dtype=pl.UInt16)
     return keyed.with_columns(place=place).drop("_key", *_PLACE), places.drop("_key")
@@ -317,25 +268,16 @@ def describe_places(seen: pl.DataFrame, *, journey_map: JourneyMap) -> pl.DataFr
     order: dict[str, int] = {}
     for planned in journey_map.touchpoints:
         order.setdefault(planned.name, len(order))
-    lines = [
-        journey_map.touchpoint(*names) for names in seen.select("touchpoint", "channel").rows()
-    ]
-    told = [line or Touchpoint("") for line in lines]
-    return (
-        seen.with_columns(
-            pl.col("stage")
-            .replace_strict(stages, default=NO_STAGE, return_dtype=pl.UInt8)
-            .alias("stage_index"),
-            touchpoint.is_in(rule.goal).alias("is_goal"),
-            touchpoint.is_in(rule.lost).alias("is_lost"),
-            *(pl.Series(n, [getattr(t, n) for t in told], dtype=dtype) for n, dtype in _FLAGS),
-            touchpoint.replace_strict(order, default=len(order), return_dtype=pl.Int32).alias(
-                "map_order"
-            ),
-        )
-        .sort("stage_index", "map_order", "touchpoint", "channel", "stage")
-        .select(pl.int_range(pl.len(), dtype=pl.UInt16).alias("place"), pl.all())
-    )
+    names = seen.select("touchpoint", "channel").iter_rows()
+    told = [journey_map.touchpoint(*name) or Touchpoint("") for name in names]
+    described = seen.with_columns(
+        stage_index=pl.col("stage").replace_strict(stages, default=NO_STAGE, return_dtype=pl.UInt8),
+        is_goal=touchpoint.is_in(rule.goal),
+        is_lost=touchpoint.is_in(rule.lost),
+        **{n: pl.Series([getattr(t, n) for t in told], dtype=dtype) for n, dtype in _FLAGS},
+        map_order=touchpoint.replace_strict(order, default=len(order), return_dtype=pl.Int32),
+    ).sort("stage_index", "map_order", "touchpoint", "channel", "stage")
+    return described.select(pl.int_range(pl.len(), dtype=pl.UInt16).alias("place"), pl.all())
 
 
 def _set_aside(rows: pl.DataFrame, places: pl.DataFrame, reason: str) -> pl.DataFrame:

@@ -14,7 +14,6 @@ import polars as pl
 from cxlib.errors import InputError
 from cxlib.ingest.cells import tidy
 from cxlib.ingest.dialects import (
-    BLANKS,
     UNIT,
     Dialect,
     find_dialect,
@@ -46,9 +45,7 @@ def read_delimited(
     dialect = find_dialect(kept, name=name, separator=separator, wanted=wanted)
     said = dialect.separator
     if len(said.encode()) > 1:
-        blanks = said == BLANKS
-        kept = kept.str.strip_chars_end(" ") if blanks else kept
-        kept = kept.str.replace_all(r" {2,}" if blanks else said, UNIT, literal=not blanks)
+        kept = kept.str.replace_all(said, UNIT, literal=True)
         dialect = Dialect(UNIT, dialect.quote)
     if reading.skip_lines is None:
         at, usual = find_header(kept, dialect, wanted=wanted)
@@ -152,7 +149,7 @@ def _table(
         at = number.gather(list(records.rows))
         frame = pl.concat([frame, others.with_columns(at.alias(LINE))]).sort(LINE)
     empty = frame.select(pl.all_horizontal(pl.exclude(LINE).is_null())).to_series()
-    rows = _in_one_order(frame.filter(~empty), columns)
+    rows = frame.filter(~empty)
     aside = list(records.aside)
     reasons = pl.Series("reason", list(records.aside.values()), dtype=pl.String)
     raw = body.gather(aside).str.slice(0, SHOWN).alias("raw")
@@ -160,24 +157,6 @@ def _table(
     rows, marked = part_rows(rows, columns, has_lost=has_lost)
     blanks = int(blank.sum()) + int(empty.sum())
     return rows, pl.concat([malformed, marked]).sort(LINE), blanks
-
-
-def _in_one_order(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-    """Bring rows into the order of the columns where a second header gives them another order."""
-    known = set(columns)
-    likely = rows.filter(pl.col(columns[0]).is_in(columns) & pl.col(columns[-1]).is_in(columns))
-    found = likely.select(LINE, *columns).iter_rows()
-    orders = [(line, list(cells)) for line, *cells in found if set(cells) == known]
-    if not orders or len(columns) < 2:
-        return rows
-    ends = [*(line for line, _ in orders[1:]), None]
-    parts = [rows.filter(pl.col(LINE) < orders[0][0])]
-    for (line, order), end in zip(orders, ends, strict=True):
-        part = rows.filter(pl.col(LINE) >= line)
-        part = part if end is None else part.filter(pl.col(LINE) < end)
-        renamed = [pl.col(old).alias(new) for old, new in zip(columns, order, strict=True)]
-        parts.append(part.select(*renamed, LINE).select(rows.columns))
-    return pl.concat(parts)
 
 
 def _filled(cell: pl.Expr) -> pl.Expr:

@@ -19,7 +19,6 @@ from cxlib.errors import InputError
 _COMMON = (",", ";", "\t", "|", "\x01", "\x1f", "\x1e", "^", "~", "¦", "§", "¬", "þ")
 _LAST = (":", " ")
 UNIT = "\x1f"  # stands for a separator of several bytes while a file is read
-BLANKS = "  "  # columns of one width: two or more blanks are one separator
 
 _SAMPLE = 2000
 _HEAD = 60
@@ -69,9 +68,6 @@ def find_dialect(
         bare = bare.str.strip_chars_end(" ")
         scores |= {s: _score(sample, bare, s, quote, wanted) for s in _LAST}
     best = max(scores, key=scores.__getitem__)
-    runs = bare.str.count_matches(r" {2,}")
-    if best == " " and runs.min() and (runs == runs.mode()[0]).mean() > 0.9:
-        return Dialect(BLANKS, quote)
     # the separator twice, or with another mark, where it always stands so
     single = bare.str.count_matches(best, literal=True)
     for longer in (best * 2, f"~{best}~", f"{best}~{best}"):

@@ -147,6 +147,15 @@ class Column:
         """Share of the rows, among those filled, in which the value has a letter in it."""
         return self._weigh(r"\pL")
 
+    def says(self, key: str) -> bool:
+        """Whether a word of an entry of the vocabulary stands in its name."""
+        return not words(key).isdisjoint(self.words)
+
+    def is_label(self, *, most: int, share: float) -> bool:
+        """Whether the values are a few that speak, in a share of the rows at least."""
+        few = self.kind == "text" and 2 <= self.distinct <= most
+        return few and self.share >= share and self.speaks >= 0.5
+
     def said(self) -> str:
         """Return the evidence in words."""
         return f"{self.distinct:,} values in {self.filled:,} rows"

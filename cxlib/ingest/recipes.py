@@ -28,15 +28,11 @@ OVERLAP = 0.5  # least share of the values of a column that a table must know to
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A file, or several of the same columns, as rows of text."""
+    """A file, or several of the same columns, as rows of text; the name is that of the first."""
 
-    sources: tuple[Source, ...]
+    name: str
+    files: int
     rows: pl.DataFrame
-
-    @property
-    def name(self) -> str:
-        """The name of its first file."""
-        return self.sources[0].path.name
 
 
 @dataclass(slots=True)
@@ -69,9 +65,8 @@ def relate_tables(heads: list[Head]) -> Related:
     for head in heads:
         alike = next((g for g in groups if _is_alike(g[0][1], head[1])), None)
         if alike is None:
-            groups.append([head])
-        else:
-            alike.append(head)
+            groups.append(alike := [])
+        alike.append(head)
     tables, names = [], []
     for group in groups:
         renamed = _renamed(group)
@@ -84,7 +79,8 @@ def relate_tables(heads: list[Head]) -> Related:
                 called.setdefault(usual.get(column, column), []).append(column)
             merged = {n: sorted(cs, key=lambda c, n=n: c != n) for n, cs in called.items()}  # type: ignore[misc]
             parts.append(rows.select(pl.coalesce(cs).alias(n) for n, cs in merged.items()))
-        tables.append(Table(tuple(s for s, _ in group), pl.concat(parts, how="diagonal")))
+        together = pl.concat(parts, how="diagonal")
+        tables.append(Table(group[0][0].path.name, len(group), together))
     said = [
         f"{' and '.join(map(repr, found))} are one column that was renamed between files"
         for found in names
@@ -147,20 +143,20 @@ def _join(tables: list[Table], names: list[tuple[str, ...]], said: list[str]) ->
 
 
 def _is_ratings(columns: Mapping[str, Column]) -> bool:
-    return (
-        len(columns) <= 12
-        and any(rates(c) for c in columns.values())
-        and sum(c.kind == "time" for c in columns.values()) <= 3
-        and not any("event" in c.words or "activity" in c.words for c in columns.values())
-    )
+    rated = len(columns) <= 12 and any(rates(c) for c in columns.values())
+    times = sum(c.kind == "time" for c in columns.values())
+    return rated and times <= 3 and not _spoken(columns, {"event", "activity"})
+
+
+def _spoken(columns: Mapping[str, Column], names: set[str]) -> int:
+    return sum(not names.isdisjoint(c.words) for c in columns.values())
 
 
 def _log_score(table: Table, columns: Mapping[str, Column]) -> float:
     """More times, more tables of the same columns, more rows: the log."""
     times = sum(c.kind == "time" for c in columns.values())
-    speaking = {"event", "activity", "action", "step"}
-    spoken = sum(bool(speaking & set(c.words)) for c in columns.values())
-    return 2.0 * times + 4.0 * spoken + 5.0 * (len(table.sources) > 1) + table.rows.height / 10**9
+    spoken = _spoken(columns, {"event", "activity", "action", "step"})
+    return 2.0 * times + 4.0 * spoken + 5.0 * (table.files > 1) + table.rows.height / 10**9
 
 
 def _attributes(
@@ -267,18 +263,17 @@ def _order_lines(
     rows: pl.DataFrame, columns: Mapping[str, Column], customer: str, times: list[Column]
 ) -> tuple[str | None, str]:
     """Return the column of which each value is one contact, where rows are lines of baskets."""
-    items = [c.name for c in columns.values() if set(c.words) & words("item") and c.distinct > 1]
+    items = [c.name for c in columns.values() if c.says("item") and c.distinct > 1]
     if not items:
         return None, ""
     with_lines = any("lineitem" in c.words for c in columns.values())
     baskets = words("basket") | ({"name"} if with_lines else set())
     one = [customer, *(c.name for c in times)]
     for column in columns.values():
-        if column.kind == "time" or not set(column.words) & baskets:
+        if column.kind == "time" or not set(column.words) & baskets or column.distinct < 5:
             continue
-        if column.name in (customer, *items) or column.each < 1.1 or column.distinct < 5:
-            continue
-        if not column.sample.str.contains(r"\d").any():
+        is_other = column.name in (customer, *items) or column.each < 1.1
+        if is_other or not column.sample.str.contains(r"\d").any():
             continue
         found = varying(rows, column.name, [*one, *items], unseen=0.0)
         if all(found[c] < 0.02 for c in one) and any(found[c] > 0.3 for c in items):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -110,13 +110,8 @@ class IngestReport:
         """Return the report completed by what only sorted contacts show; duplicates, further
         answers and contacts of robots go from the contacts into `set_aside`.
         """
-        known = {f.name for f in fields(self)}
-        if strange := sorted(set(counts) - known):
-            raise TypeError(f"a report holds no {', '.join(strange)}")
-        set_aside = dict(self.set_aside)
-        for reason, key in AFTER_SORTING.items():
-            if counts.get(key):
-                set_aside[reason] = int(counts[key])
+        after = {reason: counts.get(key) for reason, key in AFTER_SORTING.items()}
+        set_aside = {**self.set_aside, **{reason: int(n) for reason, n in after.items() if n}}
         contacts = self.rows_in - self.left_out - sum(set_aside.values())
         counts["segments_left_out"] = tuple(counts.get("segments_left_out", ()))
         return replace(self, **{"contacts": contacts, **counts, "set_aside": set_aside})
@@ -135,14 +130,12 @@ class IngestReport:
             "outside_hours": OutsideHours,
         }
 
-        def restored(name: str, value: Any) -> Any:
-            if name in kinds:
-                return tuple(kinds[name](**row) for row in value)
-            if name in ("first_at", "last_at"):
-                return value and datetime.fromisoformat(value)
-            return tuple(value) if isinstance(value, list) else value
-
-        return cls(**{name: restored(name, value) for name, value in content.items()})
+        restored = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        for name, kind in kinds.items():
+            restored[name] = tuple(kind(**row) for row in content.get(name, ()))
+        for name in ("first_at", "last_at"):
+            restored[name] = content.get(name) and datetime.fromisoformat(content[name])
+        return cls(**restored)
 
     def to_text(self) -> str:
         """Return the report for a terminal."""
@@ -157,17 +150,17 @@ class IngestReport:
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        tables = (
+        return "".join(
             Written(("", ""), tuple(rows), (False, False)).to_html(caption=title)
             for title, rows in self._sections()
         )
-        return "".join(tables)
 
     def _sections(self) -> Iterator[tuple[str, Lines]]:
         yield "Rows", list(self._row_lines())
         yield "Contacts", list(self._contact_lines())
         masked = [*_counts(self.masked), ("not masked", NOT_MASKED)] if self.masked else []
-        of = [(u.name, f"{u.contacts:,}{_meant(u.nearest)}") for u in self.unmapped]
+        meant = {u.name: f"  did you mean {u.nearest!r}?" for u in self.unmapped if u.nearest}
+        of = [(u.name, f"{u.contacts:,}{meant.get(u.name, '')}") for u in self.unmapped]
         closed = [
             (o.touchpoint, _of(o.outside, o.contacts)) for o in self.outside_hours if o.outside
         ]
@@ -218,10 +211,10 @@ class IngestReport:
             yield "ratings", ", ".join(said)
         for name, customers in self.segments_varying.items():
             yield "segment changes", f"{name} for {customers:,} customers; the first value counts"
-        rare = (("environment", self.environments_rarer), ("segment", self.segments_rarer))
+        rare = {"environment": self.environments_rarer, "segment": self.segments_rarer}
         yield from (
             (kind, f"{name} has {values:,} rare values, which are put together")
-            for kind, rarer in rare
+            for kind, rarer in rare.items()
             for name, values in rarer.items()
         )
         if self.customers_without_segment:
@@ -250,10 +243,6 @@ def _first(lines: Lines) -> Lines:
     return lines[:20] + more
 
 
-def _meant(nearest: str | None) -> str:
-    return f"  did you mean {nearest!r}?" if nearest else ""
-
-
 def _of(part: int, whole: int) -> str:
     return f"{part:,} ({part / whole:.1%})" if whole else f"{part:,}"
 
@@ -268,9 +257,6 @@ def _short_names(files: Iterable[FileReport]) -> list[str]:
 def _file_line(file: FileReport) -> str:
     names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
     of_lines = f" in {file.lines:,} lines" if file.lines is not None else ""
-    parts = [file.format, f"{file.rows:,} rows{of_lines}"]
-    if file.encoding is not None:
-        parts.append(file.encoding)
-    if file.separator is not None:
-        parts.append(f"separator {names.get(file.separator, repr(file.separator))}")
-    return ", ".join([*parts, *([file.note] if file.note else [])])
+    separator = file.separator and f"separator {names.get(file.separator, repr(file.separator))}"
+    told = (file.format, f"{file.rows:,} rows{of_lines}", file.encoding, separator, file.note)
+    return ", ".join(part for part in told if part)

@@ -17,11 +17,8 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 LOST = "\ufffd"  # stands for bytes that are no character
-_SHIFTS = 1000  # most lines of UTF-16 in which a byte may be too many or too few
 
-_WESTERN = ("cp1252", "mac_roman", "cp850")
-"""Where UTF-8 is out of the question: the one in which most special characters are usual ones."""
-
+_WESTERN = ("cp1252", "mac_roman", "cp850")  # the one in which most characters are usual ones
 _LETTERS = "äöüßéèêëàâáãåçñíìîïóòôõøúùûœæ"
 _USUAL = dict.fromkeys("€£§°–—’‘“”„«»…•·²³®™©\xa0" + _LETTERS.upper(), 0.6)
 _USUAL |= dict.fromkeys(_LETTERS, 1.0)
@@ -56,27 +53,8 @@ def read_text(data: bytes, *, name: str, encoding: str | None = None) -> Text:
         raise InputError(
             f"{name}: this is not a text file; export the log as CSV, or name its format"
         )
-    if b"\r" in whole:
-        whole = _with_line_ends(whole.replace(b"\r\n", b"\n"))
+    whole = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return Text(whole.removesuffix(b"\x1a"), text.encoding, text.bad_bytes, zeros)
-
-
-def _with_line_ends(data: bytes) -> bytes:
-    """Return text in which a bare carriage return is a line end, but within a cell of a row.
-
-    Where other lines end otherwise, it is one only where what stands before and behind it has as
-    many separators as a line has.
-    """
-    if b"\r" not in data or b"\n" not in data.rstrip(b"\n"):
-        return data.replace(b"\r", b"\n")
-    separator = max((b",", b";", b"\t", b"|"), key=data.count)
-    lines = data.split(b"\n")
-    usual = Counter(line.count(separator) for line in lines if line and b"\r" not in line)
-    width = usual.most_common(1)[0][0] if usual else 0
-    for index, line in enumerate(lines):
-        if b"\r" in line and line.count(separator) != width:
-            lines[index] = line.replace(b"\r", b"\n")
-    return b"\n".join(lines)
 
 
 def _known(encoding: str) -> str:
@@ -103,8 +81,6 @@ def _guess(data: bytes) -> str:
 
 
 def _decode(data: bytes, name: str, known: str, given: str | None) -> Text:
-    if known.startswith("utf-16"):
-        return _as_utf16(data, name, known)
     if known in ("utf-8", "utf-8-sig"):
         bare = data.removeprefix(codecs.BOM_UTF8)
         text = bare.decode("utf-8", "replace")
@@ -124,31 +100,6 @@ def _decode(data: bytes, name: str, known: str, given: str | None) -> Text:
     except (LookupError, ValueError):
         raise InputError(f"{known!r} is no encoding of text; usual ones: utf-8, cp1252") from None
     return Text(text.removeprefix("\ufeff").encode("utf-8", "replace"), known)
-
-
-def _as_utf16(data: bytes, name: str, encoding: str) -> Text:
-    """Decode UTF-16; where a byte too many or too few shifts what follows, one line is lost.
-
-    The line in which it happens is marked with `LOST`. A line end that is read a byte off is
-    U+0A00, which is no character.
-    """
-    is_big = encoding.endswith("be") or data.startswith(codecs.BOM_UTF16_BE)
-    codec, behind = ("utf-16-be", 1) if is_big else ("utf-16-le", 3)
-    parts, at, end = [], 0, ""
-    for _ in range(_SHIFTS):
-        piece = data[at:].decode(codec, "replace")
-        end = end or ("\u0a00" if "\n" in piece else "\u0d00")
-        off = piece.find(end)
-        if off < 0:
-            parts.append(piece)
-            break
-        start = max(piece.rfind("\n", 0, off), piece.rfind("\r", 0, off)) + 1
-        parts += [piece[:start], LOST, piece[start:off], "\n"]
-        at += len(piece[:off].encode(codec)) + behind
-    else:
-        raise InputError(f"{name}: this is not {encoding} throughout; give the right encoding")
-    text = "".join(parts).removeprefix("\ufeff")
-    return Text(text.encode("utf-8", "replace"), encoding, text.count(LOST))
 
 
 def _western(data: bytes) -> str:
