@@ -117,19 +117,10 @@ class RatingScale:
 class JourneyRule:
     """How the contacts of one customer split into journeys.
 
-    Parameters
-    ----------
-    gap
-        A silence longer than this ends a journey; None: silence never does.
-    goal, lost
-        Touchpoints at which a journey has reached its goal, or ends without it.
-    restart
-        Whether a customer may begin another journey after goal or loss; False: one customer, one
-        journey.
-    max_contacts_per_day
-        A customer with more contacts than this on one day is taken for a robot.
-    robot_pace
-        So is a customer with 50 contacts or more that are on average less than this apart.
+    A silence longer than `gap` ends one (None: silence never does); `goal`, `lost`: touchpoints at
+    which it has reached its goal, or ends without it; `restart` False: one customer, one journey.
+    A customer with more than `max_contacts_per_day`, or with 50 contacts or more that are on
+    average less than `robot_pace` apart, is taken for a robot.
     """
 
     gap: timedelta | None = None
@@ -144,31 +135,12 @@ class JourneyRule:
 class Touchpoint:
     """One contact between customer and company, as planned.
 
-    A touchpoint on several channels may have a line for each, where owner, hours or flags differ.
-
-    Parameters
-    ----------
-    name
-        As the log calls it, or, with `match`, as it shall be called.
-    stage, channel, owner
-        Used where the log has no such column, or no value in it.
-    initiated_by
-        ``"customer"`` or ``"company"``.
-    match
-        Regular expressions by raw column of the log; a row is this touchpoint when all are found in
-        it. An expression is anchored only where it is written so (``^``, ``$``). Touchpoints are
-        tried in the order of the map.
-    repeatable
-        False: doing it twice is a fault, not a habit (filling in a form, proving an identity).
-    kind
-        What it is for: ``"marketing"``, ``"product"``, ``"purchase"``, ``"delivery"`` or
-        ``"service"``; None: not said.
-    assisted, self_service
-        Whether staff is involved, or the customer is meant to manage alone.
-    completes
-        A self-service episode that gets here is finished; one that does not is unfinished.
-    opening_hours
-        When it can be reached, on the clock of the map's time zone; None: as its channel.
+    A touchpoint on several channels may have a line for each. Stage, channel and owner are used
+    where the log has no such column, or no value in it. `match`: regular expressions by raw column,
+    all of which are found in a row of this touchpoint, tried in the order of the map and anchored
+    only where it is written so. `repeatable` False: doing it twice is a fault, not a habit;
+    `assisted`: staff is involved; `self_service`: the customer is meant to manage alone, and has
+    when the episode gets to a touchpoint that `completes` it; `opening_hours` None: as its channel.
     """
 
     name: str
@@ -323,19 +295,11 @@ class JourneyMap:
 
     def named_columns(self) -> list[str]:
         """Return every column of a file that the map names, also those of tables beside the log."""
-        return list(
-            dict.fromkeys(
-                [
-                    *self.columns.values(),
-                    *(name for names in self.other_names.values() for name in names),
-                    *self.keep,
-                    *(column for t in self.touchpoints for column in t.match or ()),
-                    *self.one_per,
-                    *self.ratings.columns.values(),
-                    *self.customers.columns.values(),
-                ]
-            )
-        )
+        names = [*self.columns.values(), *self.keep, *self.one_per]
+        names += [name for others in self.other_names.values() for name in others]
+        names += [column for t in self.touchpoints for column in t.match or ()]
+        names += [*self.ratings.columns.values(), *self.customers.columns.values()]
+        return list(dict.fromkeys(names))
 
     def names_of(self, role: str) -> tuple[str, ...]:
         """Return what the log may call a column, the usual name first."""
@@ -361,20 +325,14 @@ class JourneyMap:
 
         A touchpoint's own hours come before those of its channel.
         """
-        lines = (
-            (self.touchpoint(touchpoint, channel), channel)
-            for touchpoint, channel in zip(touchpoints, channels, strict=True)
-        )
-        hours = tuple(
-            line.opening_hours
-            if line is not None and line.opening_hours is not None
-            else self.opening_hours.get(channel)
-            for line, channel in lines
-        )
-        hours = tuple(None if h == ALWAYS else h for h in hours)
-        if not any(hours):
-            return None
-        return Calendar(self.time_zone or "UTC", self.closed_dates, hours)
+        hours = []
+        for name, channel in zip(touchpoints, channels, strict=True):
+            line = self.touchpoint(name, channel)
+            own = line.opening_hours if line is not None else None
+            kept = own or self.opening_hours.get(channel)
+            hours.append(None if kept == ALWAYS else kept)
+        zone = self.time_zone or "UTC"
+        return Calendar(zone, self.closed_dates, tuple(hours)) if any(hours) else None
 
     def to_yaml(self) -> str:
         """Return the map as YAML that `read_journey_map` reads back to an equal map."""
@@ -384,13 +342,7 @@ class JourneyMap:
 
 
 _DURATION = re.compile(r"(?:\d+[wdhms])+")
-_UNITS = {
-    "w": timedelta(weeks=1),
-    "d": timedelta(days=1),
-    "h": timedelta(hours=1),
-    "m": timedelta(minutes=1),
-    "s": timedelta(seconds=1),
-}
+_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 def parse_duration(text: str) -> timedelta:
@@ -398,21 +350,17 @@ def parse_duration(text: str) -> timedelta:
     written = text.strip().lower()
     if not _DURATION.fullmatch(written) or len(written) > 20:
         raise ValueError(f"{text!r} is not a duration; write for example 30d, 12h, 15m or 1h30m")
-    parts = re.findall(r"(\d+)([wdhms])", written)
-    try:
-        total = sum((int(n) * _UNITS[unit] for n, unit in parts), timedelta())
-    except OverflowError:
-        total = timedelta.max
-    if total > timedelta(days=365_250):
+    seconds = sum(int(n) * _SECONDS[unit] for n, unit in re.findall(r"(\d+)([wdhms])", written))
+    if seconds > 365_250 * _SECONDS["d"]:
         raise ValueError(f"{text!r} is longer than a thousand years")
-    return total
+    return timedelta(seconds=seconds)
 
 
 def format_duration(duration: timedelta) -> str:
     """Write a duration of whole seconds as `parse_duration` reads it."""
-    left, written = duration, ""
+    left, written = duration // timedelta(seconds=1), ""
     for unit in "dhms":
-        count, left = divmod(left, _UNITS[unit])
+        count, left = divmod(left, _SECONDS[unit])
         written += f"{count}{unit}" if count else ""
     return written or "0s"
 

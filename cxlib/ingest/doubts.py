@@ -98,9 +98,7 @@ def doubts_about(
     outside: tuple[OutsideHours, ...],
     midnight: float,
 ) -> list[str]:
-    """Say what is odd about a log, and what to do about it; `midnight`: the share of times at
-    midnight.
-    """
+    """Say what is odd about a log, and what to do; `midnight`: the share of times at midnight."""
     seen = _Seen(contacts, places, quarantine, files, outside, midnight, journey_map)
     return [doubt for ask in QUESTIONS for doubt in ask(seen)]
 
@@ -112,17 +110,14 @@ def count_outside_hours(
     calendar = journey_map.calendar(places["touchpoint"], places["channel"])
     if calendar is None:
         return ()
-    timed = places.select(KEY, "touchpoint", "channel").with_row_index("place")
-    timed = timed.filter(pl.Series([hours is not None for hours in calendar.hours]))
+    named = places.select(KEY, "touchpoint", "channel").with_row_index("place")
+    timed = named.filter(pl.Series([hours is not None for hours in calendar.hours]))
     rows = contacts.select(KEY, "occurred_at").join(timed, on=KEY)
-    is_open = calendar.is_open(rows["place"], rows["occurred_at"])
-    counted = (
-        rows.select("touchpoint", "channel", closed=~is_open)
-        .group_by("touchpoint", "channel")
-        .agg(contacts=pl.len(), outside=pl.col("closed").sum())
-        .sort("outside", "touchpoint", "channel", descending=[True, False, False])
-    )
-    return tuple(OutsideHours(**row) for row in counted.iter_rows(named=True))
+    closed = ~calendar.is_open(rows["place"], rows["occurred_at"])
+    groups = rows.with_columns(closed=closed).group_by("touchpoint", "channel")
+    counted = groups.agg(contacts=pl.len(), outside=pl.col("closed").sum())
+    ordered = counted.sort("outside", "touchpoint", "channel", descending=[True, False, False])
+    return tuple(OutsideHours(**row) for row in ordered.iter_rows(named=True))
 
 
 def _hours(seen: _Seen) -> Iterator[str]:
@@ -203,18 +198,15 @@ def _customers(seen: _Seen) -> Iterator[str]:
             "column, or the shape of the table (`unpivot`, `one_per`, `join`)"
         )
     elif customers < 5:
-        yield (
-            f"there are only {customers:,} customers: is {column!r} the customer, and not a "
-            "group of them?"
-        )
+        what = f"is {column!r} the customer, and not a group of them?"
+        yield f"there are only {customers:,} customers: {what}"
     top = seen.customers.sort("contacts", "customer", descending=[True, False]).row(0, named=True)
     told = top["customer"] in seen.placeholders["customer"]
     if customers >= 5 and not told and top["contacts"] > max(MUCH * rows, 20):
         yield (
             f"one customer, {top['customer']!r}, has {top['contacts']:,} of {rows:,} contacts "
             f"({top['contacts'] / rows:.0%}): is it a placeholder for many strangers, or a "
-            "machine? "
-            f"Every rate moves with it; if so, write not_a_customer: [{top['customer']!r}]"
+            f"machine? Every rate moves with it; if so, write not_a_customer: [{top['customer']!r}]"
         )
 
 
@@ -224,9 +216,9 @@ def _times(seen: _Seen) -> Iterator[str]:
     ordered = seen.contacts["sequence"].n_unique() > 1
     if rows and tied > OFTEN * rows and not ordered:
         yield (
-            f"{tied:,} of {rows:,} contacts ({tied / rows:.0%}) are at the same instant as "
-            "another of their customer, and nothing gives their order; name a column under "
-            "`sequence`, or write ties_as_listed: true where the map lists the steps in their order"
+            f"{tied:,} of {rows:,} contacts ({tied / rows:.0%}) are at the same instant as another "
+            "of their customer, and nothing gives their order; name a column under `sequence`, or "
+            "write ties_as_listed: true where the map lists the steps in their order"
         )
     if OFTEN < seen.midnight <= 0.9:
         yield (
@@ -239,12 +231,11 @@ def _goal(seen: _Seen) -> Iterator[str]:
     goals = seen.journey_map.journey.goal
     keys = seen.places.filter(pl.col("touchpoint").is_in(goals))[KEY]
     reached = seen.contacts.filter(pl.col(KEY).is_in(keys.implode()))
-    if goals and not reached.height:
-        yield (
-            f"nobody reaches the goal ({', '.join(goals)}): is it spelled as in the log, and "
-            "in the files that were read?"
-        )
+    named = f"the goal ({', '.join(goals)})"
     if not reached.height:
+        if goals:
+            where = "is it spelled as in the log, and in the files that were read?"
+            yield f"nobody reaches {named}: {where}"
         return
     joined = reached.select("customer", "occurred_at").join(seen.customers, on="customer")
     # where all of a customer's contacts share an instant nobody knows which came first
@@ -253,8 +244,8 @@ def _goal(seen: _Seen) -> Iterator[str]:
     first = float(joined.select(is_first.mean()).item())
     if first > 0.5:
         yield (
-            f"{first:.0%} of the contacts at the goal ({', '.join(goals)}) are the first of their "
-            "customer: that is how journeys begin, not what they are for; name another goal"
+            f"{first:.0%} of the contacts at {named} are the first of their customer: that is how "
+            "journeys begin, not what they are for; name another goal"
         )
 
 
@@ -300,13 +291,9 @@ def _sheets(seen: _Seen) -> Iterator[str]:
 
 def _set_aside(seen: _Seen) -> Iterator[str]:
     """Rows set aside in one file, or from one day on, say that something broke there."""
-    if seen.quarantine.is_empty():
-        return
     for (reason,), rows in sorted(seen.quarantine.group_by("reason"), key=lambda g: -len(g[1])):
-        if len(rows) < 10:
-            continue
-        told = list(_by_file(seen, str(reason), rows)) + list(_by_day(seen, str(reason), rows))
-        yield from told[:2]
+        if len(rows) >= 10:
+            yield from (*_by_file(seen, str(reason), rows), *_by_day(seen, str(reason), rows))
 
 
 def _by_file(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
@@ -329,19 +316,12 @@ def _by_day(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
     texts = rows["occurred_at"].drop_nulls()
     if not len(texts) or reason.startswith(("time", "implausible")):
         return
-    read = read_instants(
-        texts,
-        where="",
-        time_zone=seen.journey_map.time_zone,
-        time_format=seen.journey_map.time_format,
-        refuse=False,
-    ).values
+    zone, formats = seen.journey_map.time_zone, seen.journey_map.time_format
+    read = read_instants(texts, where="", time_zone=zone, time_format=formats, refuse=False).values
     day = seen.day(pl.col("at"))
     aside = read.alias("at").to_frame().drop_nulls().group_by(day=day).agg(aside=pl.len())
     kept = seen.contacts.lazy().group_by(day=seen.day(pl.col("occurred_at"))).agg(kept=pl.len())
     days = kept.collect().join(aside, on="day", how="full", coalesce=True).fill_null(0).sort("day")
-    if days.height < 2:
-        return
     bad, of = pl.col("aside"), pl.col("aside") + pl.col("kept")
     rest = of.sum() - of.cum_sum()
     was, now = bad.cum_sum() / of.cum_sum(), (bad.sum() - bad.cum_sum()) / rest
@@ -359,10 +339,9 @@ def _by_day(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
         since = days.filter(pl.col("day") > best["day"]).row(0, named=True)["day"]
         word = "rose" if best["now"] > best["was"] else "fell"
         yield (
-            f"{reason}: the share of such rows {word} from {best['was']:.1%} to "
-            f"{best['now']:.1%} on "
-            f"{since}: tracking broke or was mended there; compare periods across this day "
-            "with care"
+            f"{reason}: the share of such rows {word} from {best['was']:.1%} to {best['now']:.1%} "
+            f"on {since}: tracking broke or was mended there; compare periods across this day with "
+            "care"
         )
 
 
@@ -375,24 +354,19 @@ def _ends(seen: _Seen) -> Iterator[str]:
     = 3 from m = 17 on; f = 10 is asked of shorter logs, and nothing is told of less than three.
     """
     contacts, journey_map, zone = seen.contacts, seen.journey_map, seen.zone
-    hours = (
-        contacts.lazy()
-        .group_by(pl.col("occurred_at").dt.truncate("1h").alias("at"))
-        .agg(rows=pl.len())
-        .sort("at")
-        .with_columns(before=pl.col("rows").cum_sum() - pl.col("rows"))
-        .collect(engine="streaming")
-    )
-    rows = len(contacts)
+    rows, hour = len(contacts), pl.col("occurred_at").dt.truncate("1h").alias("at")
     few = min(max(FEW, rows // 200), rows // 4)
-    after = rows - hours["before"]
-    silence = hours["at"].diff()  # before the contacts of each hour
-    middle = silence.filter((hours["before"] > few) & (after > few)).drop_nulls()
+    counted = contacts.lazy().group_by(hour).agg(rows=pl.len()).sort("at")
+    at, before = pl.col("at"), pl.col("rows").cum_sum() - pl.col("rows")
+    hours = counted.with_columns(
+        before=before, after=rows - before, silence=at.diff(), previous=at.shift(1)
+    ).collect(engine="streaming")
+    in_middle = (pl.col("before") > few) & (pl.col("after") > few)
+    middle = hours.filter(in_middle)["silence"].drop_nulls()
     if len(middle) < 3:
         return
     longest: timedelta = middle.max()  # type: ignore[assignment]
     far = max((3 if len(middle) >= 17 else 10) * longest, LEAST)
-    hours = hours.with_columns(after=after, silence=silence, previous=pl.col("at").shift(1))
     apart = hours.filter(pl.col("silence") > far)
     last = apart.filter(pl.col("after") <= few).head(1)
     first = apart.filter(pl.col("before") <= few).tail(1)
@@ -436,10 +410,9 @@ def _days(length: timedelta) -> str:
 
 def _long(span: timedelta) -> str:
     """Write a duration in its largest unit."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if span.total_seconds() >= size:
-            return f"{span.total_seconds() // size:.0f}{unit}"
-    return f"{span.total_seconds():.0f}s"
+    seconds, units = span.total_seconds(), ((86_400, "d"), (3_600, "h"), (60, "m"), (0, "s"))
+    size, unit = next((size, unit) for size, unit in units if seconds >= size)
+    return f"{seconds // (size or 1):.0f}{unit}"
 
 
 QUESTIONS: tuple[Callable[[_Seen], Iterator[str]], ...] = (

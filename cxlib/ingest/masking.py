@@ -17,10 +17,7 @@ NOT_MASKED = (
     "names, postal addresses and what is spelled out ('jane at example dot com') are not found "
     "and stand in the comments as written; comments never leave the workspace"
 )
-"""What cannot be masked."""
-
-REGIONS = ("DE", "AT", "CH", "GB", "US", "FR", "IT", "ES", "NL", "BR")
-"""Where phone numbers without a country code are looked for."""
+REGIONS = ("DE", "AT", "CH", "GB", "US", "FR", "IT", "ES", "NL", "BR")  # of phone numbers
 
 _MAIL = re.compile(r"[\w.+%'-]+\s?@\s?[\w-]+(?:\.[\w-]+)+", re.UNICODE)
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}\b", re.IGNORECASE)
