@@ -58,10 +58,7 @@ class Contract:
         return pl.DataFrame(schema=self.schema)
 
     def validate(self, frame: Frame) -> Frame:
-        """Return `frame` unchanged, or raise on what it breaks, with the first keys.
-
-        Numbers are finite, and only what is nullable may be null.
-        """
+        """Return `frame` unchanged, or raise on what it breaks, with the first keys."""
         schema, known = frame.collect_schema(), self.schema
         for column in self.columns:
             if column.required and column.name not in schema:

@@ -1,7 +1,7 @@
 """Files that survive a kill, a full disk and a second writer: how everything kept is written.
 
-A folder is written under a name that nobody reads, brought to the disk file by file, and only then
-named, by one rename or by one file that points at it. Whoever reads sees the old or the new, whole.
+A folder is written under a name that nobody reads, and only then named, by one rename or by one
+file that points at it. Whoever reads sees the old or the new, whole.
 """
 
 from __future__ import annotations
@@ -100,9 +100,7 @@ def _sync(path: Path) -> None:
 
 
 def write_over(path: Path, text: str, *, draft: Path) -> None:
-    """Write a file, or put it in the place of the one before, in one step; `draft`: where it is
-    written first, on the same disk.
-    """
+    """Write a file, or put it in the place of the one before, in one step."""
     draft.write_text(text, encoding="utf-8")
     _sync(draft)
     _sync(path.parent)  # what the text names is on the disk before the text is
@@ -112,10 +110,7 @@ def write_over(path: Path, text: str, *, draft: Path) -> None:
 
 @contextmanager
 def draft_folder(home: Path) -> Iterator[Path]:
-    """Make a folder that nobody reads, and remove it unless it was renamed when it was finished.
-
-    What a kill leaves of it `remove_leftovers` knows by its name.
-    """
+    """Make a folder that nobody reads, and remove it unless it was renamed when it was finished."""
     draft = home / f"{DRAFT}{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}"
     draft.mkdir()
     try:

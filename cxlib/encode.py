@@ -1,9 +1,7 @@
 """EVENTS to the rows of the store: numbered, sorted, without duplicates and robots.
 
-Text is turned into small integers once, before the only sort, so that the sort moves 20 bytes a
-contact instead of its texts. Customers are numbered in the order of a 64-bit hash of their id; the
-top five bits of that hash are the customer's *bucket*, so the 32 buckets lie one after the other in
-the sorted store and can be read, summarised and merged apart.
+Customers are numbered in the order of a 64-bit hash of their id, whose top five bits are their
+*bucket*: the 32 buckets lie one after the other in the store and can be read and merged apart.
 """
 
 from __future__ import annotations
@@ -137,11 +135,7 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
 
 
 def _answers(ordered: pl.DataFrame, again: pl.Series, journey_map: JourneyMap) -> pl.DataFrame:
-    """Ratings in the log, each with the row it belongs to once duplicates are taken out.
-
-    ``_line`` is the row now, ``_again`` whether it goes, ``usual`` the scale that views show, on
-    which also those are that name none.
-    """
+    """Ratings in the log, each with the row it belongs to once duplicates are taken out."""
     rated = ordered.select("scale", "rating", "comment", row=(~again).cum_sum() - 1, _again=again)
     rated = rated.with_row_index("_line").drop_nulls("rating")
     first = journey_map.rating_scale

@@ -1,7 +1,6 @@
 """YAML with a memory: entries know file, line and key they came from, and errors say it.
 
-Every scalar is read as the text that stands in the file and turned into a number or a flag only
-where the map asks for one: a touchpoint called `no` or `12:30` stays a name.
+Every scalar is the text that stands in the file: a touchpoint called `no` or `12:30` stays a name.
 """
 
 from __future__ import annotations
@@ -44,10 +43,7 @@ class Entry:
         self.fail(f"there is no {kind} {name!r}; allowed: {shown}.{did_you_mean(name, names)}")
 
     def keys(self, allowed: Iterable[str] | None, *, filled: bool = False) -> dict[str, Entry]:
-        """Return the entries of a mapping by key; keys with an empty value are left out.
-
-        `allowed` None: any key; `filled`: an empty value is an error.
-        """
+        """Return the entries of a mapping by key; keys with an empty value are left out."""
         if not isinstance(self.node, yaml.MappingNode):
             self.fail(f"must be a mapping (key: value), not {_KINDS[type(self.node)]}")
         names = None if allowed is None else list(allowed)

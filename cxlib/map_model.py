@@ -1,7 +1,4 @@
-"""What a journey map holds once it has been read: stages, touchpoints, rules, and how to write it.
-
-`cxlib.journey_map` reads and checks the file; these are the frozen objects that it returns.
-"""
+"""What a journey map holds once it has been read, and how to write it."""
 
 from __future__ import annotations
 
@@ -321,10 +318,7 @@ class JourneyMap:
         return self.stages.index(stage) if stage in self.stages else None
 
     def calendar(self, touchpoints: Iterable[str], channels: Iterable[str]) -> Calendar | None:
-        """Give the opening hours of places, by their touchpoints and channels; None: none has any.
-
-        A touchpoint's own hours come before those of its channel.
-        """
+        """Give the opening hours of places, a touchpoint's own before those of its channel."""
         hours = []
         for name, channel in zip(touchpoints, channels, strict=True):
             line = self.touchpoint(name, channel)

@@ -1,13 +1,9 @@
 """Opening hours: how they are written, and how much of a wait was open time.
 
-A touchpoint is *open* at an instant when the clock on the wall, in the time zone of the journey
-map, shows a time within its hours, on a date that is not closed. *Open time* is the time that
-really passes meanwhile: on the day on which clocks go back, hours that cover the change last one
-hour longer, on the other one an hour less; nothing is ever counted twice or below nothing.
-
-Open time up to an instant grows evenly within a range of hours and stands still outside. It is
-looked up in a table of all ranges of the years in question, so that the open time between any two
-instants is the difference of two look-ups.
+A touchpoint is *open* when the clock on the wall, in the zone of the journey map, shows a time
+within its hours, on a date that is not closed. *Open time* is what really passes meanwhile: hours
+that cover a change of clocks last one hour longer or less. It is looked up in a table of all
+ranges.
 """
 
 from __future__ import annotations
@@ -38,9 +34,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class OpeningHours:
-    """Hours of a week: as written, and as ranges in minutes since Monday 00:00, in order, none past
-    midnight; empty where the touchpoint never closes, on closed dates neither.
-    """
+    """Hours of a week, as written and as ranges in minutes since Monday 00:00; empty: always."""
 
     text: str
     week: tuple[tuple[int, int], ...]
@@ -159,18 +153,14 @@ def read_closed_dates(entry: Entry) -> tuple[date, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """When the places of a log are open, by place (None: it has no hours), on the clock of a time
-    zone.
-    """
+    """When the places of a log are open, on the clock of a time zone; None: no hours."""
 
     time_zone: str
     closed_dates: tuple[date, ...]
     hours: tuple[OpeningHours | None, ...]
 
     def open_waits(self, place: pl.Series, at: pl.Series, wait: pl.Series) -> pl.Series:
-        """Give the open time of each wait that ended `at` a place; the wait itself where it has no
-        hours.
-        """
+        """Give the open time of waits that ended `at` their places; without hours the wait."""
         ends, lasted = _microseconds(at), _microseconds(wait)
         counted = lasted.copy()
         for hours, rows in self.rows_by_hours(place):
@@ -189,11 +179,7 @@ class Calendar:
         return pl.Series(found).set(pl.Series(~known), None)
 
     def after(self, place: int, begun: pl.Series, open_time: pl.Series) -> pl.Series:
-        """Give the instants at which a place has been open for so long since `begun`.
-
-        The inverse of `open_waits`, for a place with opening hours. Where no open time passes, the
-        last instant that was open.
-        """
+        """Give the instants at which a place has been open for so long since `begun`."""
         hours = self.hours[place]
         if hours is None:
             return begun + open_time
@@ -227,10 +213,7 @@ class Calendar:
 
 
 class _OpenTime(NamedTuple):
-    """Open ranges in microseconds UTC, and the open time before each; none overlap.
-
-    The first one is empty and lies before every instant that is asked about.
-    """
+    """Open ranges in microseconds UTC, and the open time before each; none overlap."""
 
     starts: Ints
     ends: Ints
@@ -281,10 +264,7 @@ def _open_time(
 
 
 def _clock_changes(time_zone: str, first: int, last: int) -> list[tuple[int, int]]:
-    """Since when (seconds UTC) the clock is how many seconds ahead of UTC; ends with the end.
-
-    `first` and `last`: days since 1970.
-    """
+    """Since when (seconds UTC) the clock is how many seconds ahead of UTC; ends with the end."""
     days = np.arange(first, last + 1) * 86_400
     offsets = _offsets(days, time_zone)
     changes = [(int(days[0]), int(offsets[0]))]

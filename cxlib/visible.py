@@ -1,9 +1,4 @@
-"""Text of others, made safe to show in a terminal or a log.
-
-A name in a log, a key of a file, or a file's own name may hold characters that a terminal obeys
-instead of showing: escape sequences that recolour or retitle it, marks that turn the reading
-direction around, characters without width, a line break that starts a line of its own.
-"""
+"""Text of others, made safe to show in a terminal or a log: no character is obeyed, or unseen."""
 
 from __future__ import annotations
 

@@ -33,9 +33,7 @@ def text_of(column: str | pl.Expr) -> pl.Expr:
 
 
 def tidy(column: str | pl.Expr) -> pl.Expr:
-    """Return a text as the eye sees it, composed (NFC), without invisible characters; null where
-    empty.
-    """
+    """Return a text as the eye sees it, composed (NFC), without invisible characters."""
     expr = (pl.col(column) if isinstance(column, str) else column).cast(pl.String)
     seen = expr.str.normalize("NFC").str.replace_all(_INVISIBLE, "").str.replace_all(_SPACES, " ")
     return text_of(seen)
@@ -58,11 +56,7 @@ def tidied(values: pl.Series) -> pl.Series:
 def read_ids(
     raw: pl.Series, *, where: str, fold: bool = False
 ) -> tuple[pl.Series, tuple[str, ...]]:
-    """Return ids as text: ``007`` and ``NA`` stay what they are, only an empty cell is null.
-
-    Ids that a tool turned into floating point are turned back where that is certain, with a hint,
-    and refused where digits may be lost.
-    """
+    """Return ids as text: ``007`` and ``NA`` stay what they are, only an empty cell is null."""
     hints: tuple[str, ...] = ()
     if raw.dtype.is_float():
         present = raw.drop_nulls()

@@ -1,9 +1,4 @@
-"""Times in words and numbers: the parts of a written time, and epochs of any unit.
-
-A writing is a regular expression with named parts; `read_parts` turns the parts into instants,
-column by column. Nothing here chooses between two readings: day-first and month-first are two
-writings, and the caller says which.
-"""
+"""Times in words and numbers: writings with named parts, and epochs of any unit."""
 
 from __future__ import annotations
 
@@ -222,10 +217,7 @@ def is_number(text: pl.Series) -> pl.Series:
 
 
 def read_epochs(text: pl.Series, unit: str) -> pl.Series:
-    """Read numbers in a unit of `EPOCHS` as instants, or as days of a spreadsheet (`EXCEL`).
-
-    Days are wall times, to the second where they have at most eight digits behind the mark.
-    """
+    """Read numbers in a unit of `EPOCHS` as instants, or as days of a spreadsheet (`EXCEL`)."""
     plain = text.str.replace(",", ".", literal=True)
     number = plain.cast(pl.Float64, strict=False)
     if unit == EXCEL:

@@ -1,7 +1,6 @@
 """Which column of a log plays which role, and which touchpoint its cells make of a row.
 
-What decides about a row (touchpoint, channel, stage, owner, the columns of `match` and `keep`) is
-looked at once for each distinct content, whose hash is the key of the row.
+What decides about a row is looked at once for each distinct content, whose hash is its key.
 """
 
 from __future__ import annotations
@@ -68,9 +67,7 @@ def merge_names(table: RawTable, journey_map: JourneyMap) -> RawTable:
 def find_columns(
     columns: list[str], journey_map: JourneyMap, *, source: str, required: Iterable[str]
 ) -> dict[str, str]:
-    """Return the raw column of each role that the file has: the first that the map names, else the
-    usual one.
-    """
+    """Return the raw column of each role that the file has."""
     found = {}
     for role in (*COLUMNS, *in_sets(journey_map.columns)):
         options = journey_map.names_of(role) or _USUAL.get(role, (role,))
@@ -90,9 +87,7 @@ def find_columns(
 
 
 def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
-    """Check that every column the map asks for is in one file at least; return what to look at:
-    columns of answers, which a table of ratings may have instead.
-    """
+    """Check that every column the map asks for is in one file at least; return what to look at."""
     asked = [(_key(role), role, journey_map.names_of(role)) for role in journey_map.columns]
     asked += [("keep", "", (column,)) for column in journey_map.keep]
     asked += [
@@ -205,10 +200,7 @@ def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:
 
 
 def _touchpoint_number(journey_map: JourneyMap, roles: Mapping[str, str]) -> pl.Expr:
-    """The first touchpoint, in the order of the map, that matches or, without `match`, is named.
-
-    Of several lines of one touchpoint it is the one of the row's channel, else the first.
-    """
+    """The first touchpoint, in the order of the map, that matches or, without `match`, is named."""
     found: list[pl.Expr] = []
     exact: list[pl.Expr] = []
     by_name: dict[str, int] = {}

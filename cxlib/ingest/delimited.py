@@ -1,8 +1,6 @@
 """Text tables: CSV, TSV and their many relatives; every line is accounted for.
 
-Lines are counted before anything reads them. What is plain goes to Polars, which is fast; what is
-not is read line by line (`records`). Rows, blank lines, comments, line ends within cells, the
-header and what stands above it add up to the lines of the file.
+What is plain goes to Polars, which is fast; what is not is read line by line (`records`).
 """
 
 from __future__ import annotations
@@ -113,11 +111,7 @@ def _header(lines: pl.Series, at: int, dialect: Dialect) -> tuple[list[str], int
 
 
 def _fitted(cells: list[str], body: pl.Series, dialect: Dialect, usual: int) -> list[str]:
-    """Return the header as wide as the rows.
-
-    Empty cells at its end go where rows have none there; a name for the names of rows is added
-    where every row has one cell more (as R writes tables).
-    """
+    """Return the header as wide as the rows."""
     if cells and cells[0].startswith("#") and len(cells) > 1:
         cells = [cells[0].lstrip("# "), *cells[1:]]
     while len(cells) > max(usual, 1) and usual and not cells[-1].strip():

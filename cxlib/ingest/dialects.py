@@ -1,8 +1,4 @@
-"""How a text table is written: what stands between cells, around them, and above the header.
-
-Everything is found out on lines taken from the whole file, never from its head alone. Cells within
-quotation marks are taken out before anything is counted.
-"""
+"""How a text table is written, found out on lines taken from the whole file."""
 
 from __future__ import annotations
 
@@ -49,10 +45,7 @@ def told_separator(line: str) -> str | None:
 def find_dialect(
     lines: pl.Series, *, name: str, separator: str | None = None, wanted: Collection[str] = ()
 ) -> Dialect:
-    """Return how a table of these lines is written, where its separator may be known.
-
-    The header is the line that has the columns `wanted`; `name` is the file, for messages.
-    """
+    """Return how a table of these lines is written, where its separator may be known."""
     sample = _sampled(lines)
     quote = _quote(sample)
     if separator is not None:

@@ -1,9 +1,4 @@
-"""What is odd about a log that was read, each with what to do: counts alone mislead.
-
-Placeholders among the ids, spellings that only a machine tells apart, a gap too long for the log,
-a goal that is a first contact, opening hours that do not fit, tracking that broke, a few contacts
-far from all others. Each is a question of `QUESTIONS`; nothing is mended here.
-"""
+"""What is odd about a log that was read, each with what to do; nothing is mended here."""
 
 from __future__ import annotations
 

@@ -46,9 +46,7 @@ _OPTIONAL = ("ended_at", "scale", "rating", "cost", "amount", *_TEXTS)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ingested:
-    """What `read_events` returns: EVENTS in no order, exact duplicates included; QUARANTINE; what
-    became of every row; and the map that they were read by.
-    """
+    """What `read_events` returns; EVENTS stand in no order, exact duplicates included."""
 
     events: pl.LazyFrame
     quarantine: pl.DataFrame
@@ -84,11 +82,7 @@ def read_events(
     encoding: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Ingested:
-    """Read files, globs or folders of CSV, TSV, JSON, Parquet, XES or Excel, also compressed.
-
-    A missing column, no row left, or times of which most cannot be read are an InputError.
-    `progress` is called with a line of text for each file.
-    """
+    """Read files, globs or folders of CSV, TSV, JSON, Parquet, XES or Excel, also compressed."""
 
     def read(source: Source) -> RawTable:
         if progress is not None:

@@ -1,7 +1,4 @@
-"""What an unknown log holds: its columns, and what names mean. Guesses rest on this evidence.
-
-Values are taken from all rows, words from ``words.yaml``.
-"""
+"""What an unknown log holds: its columns, and what names mean, by the words of ``words.yaml``."""
 
 from __future__ import annotations
 
@@ -81,9 +78,7 @@ def guess_by_words(name: str, key: str) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One column of a log: rows in which it holds something, different values, and their ``count``
-    by ``value``, the commonest first, of rows spread over the whole log where there are many.
-    """
+    """One column of a log; `counts`: its values, of many those of rows spread over the log."""
 
     name: str
     rows: int
@@ -181,11 +176,7 @@ def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[st
 def varying(
     rows: pl.DataFrame, customer: str, columns: Iterable[str], *, unseen: float = 1.0
 ) -> dict[str, float]:
-    """Return by column the share of customers for whom it has several values.
-
-    Of the customers with two rows or more in which the column holds something; without any,
-    `unseen`.
-    """
+    """Return by column the share of customers for whom it has several values."""
     names = [c for c in columns if c != customer]
     if not names:
         return {}

@@ -1,9 +1,7 @@
-"""Times as exports write them, read as instants in UTC.
+"""Times as exports write them, read as instants in UTC; nothing is guessed.
 
-What has one reading is recognised, also several writings in one column: ISO 8601 in all its
-spellings, months in words, names of clocks such as CEST, epochs of any unit. Whether day or month
-comes first, all values of the column decide together; where they cannot (05/01/2024), the question
-is asked, and `time_format` in the journey map answers it. Nothing is guessed.
+What has one reading is recognised, also several writings in one column. Whether day or month comes
+first, all values of the column decide together; where they cannot, the question is asked.
 """
 
 from __future__ import annotations
@@ -15,23 +13,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from cxlib.errors import InputError
+from cxlib.ingest import clocks
 from cxlib.ingest.cells import tidied
-from cxlib.ingest.clocks import (
-    DAY_FIRST,
-    EPOCHS,
-    EXCEL,
-    INSTANT,
-    MONTH_FIRST,
-    NAIVE,
-    OTHERS,
-    REST,
-    YEAR_FIRST,
-    from_pattern,
-    is_number,
-    read_epochs,
-    read_numbers,
-    read_parts,
-)
 
 _NAIVE_FORMATS = tuple(
     f"%Y-%m-%d{mark}{clock}" for clock in ("%H:%M:%S%.f", "%H:%M") for mark in "T "
@@ -161,8 +144,8 @@ class _Column:
     hints: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.naive = pl.repeat(None, len(self.text), dtype=NAIVE, eager=True)
-        self.aware = self.naive.cast(INSTANT)
+        self.naive = pl.repeat(None, len(self.text), dtype=clocks.NAIVE, eager=True)
+        self.aware = self.naive.cast(clocks.INSTANT)
 
     def left(self, among: pl.Series | None = None) -> pl.Series:
         """Places of what is not read yet, among some."""
@@ -174,9 +157,9 @@ class _Column:
         for values in found:
             if values.null_count() < len(values):
                 if getattr(values.dtype, "time_zone", None) is not None:
-                    self.aware = self.aware.scatter(at, values.cast(INSTANT))
+                    self.aware = self.aware.scatter(at, values.cast(clocks.INSTANT))
                 else:
-                    self.naive = self.naive.scatter(at, values.cast(NAIVE))
+                    self.naive = self.naive.scatter(at, values.cast(clocks.NAIVE))
 
     def parse(self, pattern: str, among: pl.Series | None = None) -> None:
         """Read what is left in a pattern of Polars', which is fast."""
@@ -192,7 +175,7 @@ class _Column:
         """Read what is left in one writing; say what names of clocks mean; return what was read."""
         at = self.left(among)
         at = at.filter(self.text.gather(at).str.contains(writing)) if len(at) else at
-        parts = read_parts(self.text.gather(at), writing, self.zone) if len(at) else None
+        parts = clocks.read_parts(self.text.gather(at), writing, self.zone) if len(at) else None
         if parts is None or parts["wall"].null_count() == len(parts):
             return None
         utc = pl.col("wall").dt.replace_time_zone("UTC") - pl.duration(minutes="offset")
@@ -207,9 +190,9 @@ class _Column:
         if not len(self.left()):
             return
         self.text = tidied(self.text)
-        at = self.left(is_number(self.text))
+        at = self.left(clocks.is_number(self.text))
         if 2 * len(at) >= len(self.text) - self.text.null_count():
-            found, how = read_numbers(self.text.gather(at))
+            found, how = clocks.read_numbers(self.text.gather(at))
             self.take(at, *found)
             self.hints += [f"{self.where}: {said}" for said in how]
         self.read_numeric_dates()
@@ -225,8 +208,8 @@ class _Column:
 
     def read_worded(self) -> None:
         """Read what is left in the writings that have one reading."""
-        among = ~is_number(self.text)
-        found = [self.read(writing, among) for writing in (YEAR_FIRST, *OTHERS)]
+        among = ~clocks.is_number(self.text)
+        found = [self.read(writing, among) for writing in (clocks.YEAR_FIRST, *clocks.OTHERS)]
         self.say_zones([parts for parts in found if parts is not None])
 
     def read_numeric_dates(self) -> None:
@@ -241,7 +224,7 @@ class _Column:
                 continue
             among = pl.repeat(False, len(self.text), eager=True).scatter(here["at"], True)
             texts = self.text.gather(here["at"])
-            read = self.read(DAY_FIRST if order == "day" else MONTH_FIRST, among)
+            read = self.read(clocks.DAY_FIRST if order == "day" else clocks.MONTH_FIRST, among)
             proof = texts.filter((here["first"] if order == "day" else here["second"]) > 12)[0]
             said = f"{self.where}: the {order} comes first: {proof!r} has one reading only"
             if read is not None:
@@ -257,17 +240,20 @@ class _Column:
         if one == "iso":
             self.read_usual()
             self.read_worded()
-        elif one in EPOCHS or one == EXCEL:
-            self.take(at, read_epochs(tidied(self.text.gather(at)), one))
+        elif one in clocks.EPOCHS or one == clocks.EXCEL:
+            self.take(at, clocks.read_epochs(tidied(self.text.gather(at)), one))
         elif len(at):
             if "%Z" not in one:
                 self.parse(one)
             self.text = tidied(self.text)
-            writings = [from_pattern(one)]
+            writings = [clocks.from_pattern(one)]
             if date := re.match(r".*%[-_]?[YydmbBjeF](?=[^%]*(?:%[-_]?[HIkl]|$))", one):
                 # A spreadsheet leaves the time of day out at midnight; a date pattern may meet one.
-                bare = from_pattern(date[0])
-                writings += [bare, bare.removesuffix(r"\s*$") + REST if bare is not None else None]
+                bare = clocks.from_pattern(date[0])
+                writings += [
+                    bare,
+                    bare.removesuffix(r"\s*$") + clocks.REST if bare is not None else None,
+                ]
             found = [self.read(writing) for writing in writings if writing is not None]
             self.say_zones([parts for parts in found if parts is not None])
 
@@ -335,7 +321,7 @@ def _refusal(unread: pl.Series, where: str, formats: tuple[str, ...]) -> str:
             f"{shown}; mend `time_format` in the map, which says {' or '.join(map(repr, formats))};"
             ' several writings are a list, such as ["%d.%m.%Y %H:%M", iso]'
         )
-    if 2 * int(is_number(tidied(unread)).sum()) > len(unread):
+    if 2 * int(clocks.is_number(tidied(unread)).sum()) > len(unread):
         return (
             f"{shown}: a number; write into the map time_format: excel where these are days of a "
             "spreadsheet, epoch_s, epoch_ms, epoch_us or epoch_ns where they count from 1970, or a "

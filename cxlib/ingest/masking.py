@@ -1,8 +1,6 @@
 """Personal data in comments: masked before anything is written.
 
-Found are mail addresses, phone numbers, payment cards and bank accounts (IBAN), and what is left of
-long numbers. Names, postal addresses and what is spelled out ("jane at example dot com") are not
-found: comments are read in the workspace and never published.
+Found are mail addresses, phone numbers, payment cards, bank accounts (IBAN), other long numbers.
 """
 
 from __future__ import annotations
@@ -41,12 +39,7 @@ def passes_mod_97(account: str) -> bool:
 def mask_comments(
     comments: pl.Series, *, regions: Sequence[str] = REGIONS
 ) -> tuple[pl.Series, dict[str, int]]:
-    """Replace what identifies people in comments by its kind, ``[mail]`` and so on; and by kind,
-    how often.
-
-    `regions` (ISO 3166): whose phone numbers are found without a country code. "number" is what has
-    seven digits or more and is none of the others.
-    """
+    """Replace what identifies people in comments by its kind, and count it by kind."""
     given = comments.drop_nulls().value_counts()
     suspect = given.filter(pl.col(comments.name).str.contains(r"@|(?:\d\D{0,3}){6}"))
     counts: Counter[str] = Counter()

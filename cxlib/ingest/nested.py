@@ -1,8 +1,4 @@
-"""JSON: one object a line, one list, or one document; and columns that a file holds in others.
-
-A key within an object is a column by its dotted path (``properties.time``). Keys are those of all
-objects, not of the first ones. Numbers stay as they are written.
-"""
+"""JSON in its shapes; a key within an object is a column by its dotted path."""
 
 from __future__ import annotations
 
@@ -31,11 +27,7 @@ Row = dict[str, str | None]
 
 
 def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
-    """Read JSON.
-
-    `records` of `reading` names the list whose elements are the rows, by its dotted path; what
-    stands beside the list stands in each of its rows.
-    """
+    """Read JSON; what stands beside the list that `records` names stands in each of its rows."""
     lines = pl.read_lines(text.data).to_series()
     filled = lines.filter(lines.str.strip_chars() != "")
     several = len(filled) > 1 and reading.records is None and not text.bad_bytes

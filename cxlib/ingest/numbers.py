@@ -1,7 +1,6 @@
 """Numbers as people write them, and ratings on their scales.
 
-One column has one way of writing numbers. A cell with one reading is read; a cell with two (1.500)
-is read as the cells with one reading are written; where none of them tells, the question is asked.
+A cell with two readings (1.500) is read as the cells with one reading are written.
 """
 
 from __future__ import annotations
@@ -99,9 +98,7 @@ def _decide(
 
 
 def read_scales(written: pl.Series, journey_map: JourneyMap, *, usual: str | None) -> pl.Series:
-    """Return the scale of each rating as the map writes it; `usual` where the column is empty
-    (None: the map's first).
-    """
+    """Return the scale of each rating as the map writes it."""
     first = journey_map.rating_scale
     usual = usual or (first.name if first is not None else None)
     known = {scale.name.strip().lower(): scale.name for scale in journey_map.rating_scales}

@@ -28,9 +28,7 @@ _NICE = [
 
 
 def order_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Order contacts by customer and time; add ``position`` in the history (0 to 1; 0.5 where there
-    is one), ``is_first``, ``is_last`` and ``of`` how many.
-    """
+    """Order contacts by customer and time; add their ``position`` in the history, 0 to 1."""
     order = ["customer", "occurred_at", *(["sequence"] if "sequence" in contacts.columns else [])]
     number, count = pl.int_range(pl.len()).over("customer"), pl.len().over("customer")
     return contacts.sort(order, maintain_order=True).with_columns(
@@ -42,9 +40,7 @@ def order_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
 
 
 def describe_touchpoints(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Return touchpoints by frequency: mean ``position``, its ``spread``, and the shares of their
-    contacts that are first, last, or alone.
-    """
+    """Return touchpoints by frequency, with what their contacts have in common."""
     described = contacts.group_by("touchpoint").agg(
         pl.len().alias("contacts"),
         pl.col("position", "is_first", "is_last").mean(),
@@ -79,9 +75,7 @@ def usual_spelling(values: pl.Series) -> dict[str, str]:
 
 
 def guess_stages(contacts: pl.DataFrame, places: pl.DataFrame) -> Stages:
-    """Guess the stages of a log: from its column, else from words, else from clear places in the
-    history.
-    """
+    """Guess the stages: from a column, else from words, else from clear places in the history."""
     if "stage" in contacts.columns and contacts["stage"].null_count() < contacts.height:
         return _from_column(contacts)
     guesses = {name: guess_by_words(name, "stages") for name in places["touchpoint"]}

@@ -38,10 +38,7 @@ def read_customers(
     separator: str | None = None,
     encoding: str | None = None,
 ) -> IngestedTable:
-    """Read a table of customers: every column but the customer is a segment, as text.
-
-    A row that stands there twice counts once; all rows of a customer that differ are set aside.
-    """
+    """Read a table of customers: every column but the customer is a segment, as text."""
     own = journey_map.customers if journey_map is not None else BesideTheLog()
     fold = journey_map is not None and journey_map.fold_case
     tables, parts = [], []
@@ -78,11 +75,7 @@ def read_ratings(
     separator: str | None = None,
     encoding: str | None = None,
 ) -> IngestedTable:
-    """Read a table of survey answers; the map's `ratings`, else its `columns`, name its columns.
-
-    `beside`: files among which the tables are that `ratings` joins. Rows without a rating are no
-    answers and are left out.
-    """
+    """Read a table of survey answers; the map's `ratings`, else its `columns`, name its columns."""
     own = journey_map.ratings
     read = partial(
         read_source, journey_map=journey_map, beside=own, separator=separator, encoding=encoding

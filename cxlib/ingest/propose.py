@@ -11,21 +11,10 @@ import polars as pl
 import yaml
 
 from cxlib.errors import InputError
+from cxlib.ingest import outcomes
 from cxlib.ingest.events import read_events
 from cxlib.ingest.evidence import Column, Guess, guess_by_words, profile
 from cxlib.ingest.instants import guess_time_format, read_instants, swap_day_and_month
-from cxlib.ingest.outcomes import (
-    commonest,
-    describe_touchpoints,
-    fold,
-    guess_gap,
-    guess_goal,
-    guess_lost,
-    guess_stages,
-    is_of_one_stage,
-    order_contacts,
-    usual_spelling,
-)
 from cxlib.ingest.raw import LINE, POSITION, RawTable
 from cxlib.ingest.recipes import Head, Related, Shape, find_shape, relate_tables
 from cxlib.ingest.report import IngestReport
@@ -53,9 +42,7 @@ _COMPLETE = "^(?i:complete)$"
 
 
 class Proposal(NamedTuple):
-    """YAML that `read_journey_map` reads, what `cx check` says of it, and what only a reader can
-    decide.
-    """
+    """A proposed map, what `cx check` says of it, and what only a reader can decide."""
 
     text: str
     report: IngestReport
@@ -202,24 +189,21 @@ def _look(related: Related, looked: str) -> _Log:
         )
     log = _Log(rows, looked, columns, related, shape, roles, time_format, is_complete_only)
     log.contacts = _contacts(log, times)
-    if "stage" in roles.columns and not is_of_one_stage(log.contacts):
+    if "stage" in roles.columns and not outcomes.is_of_one_stage(log.contacts):
         log.contacts, log.product = _named_by_stage(log.contacts), True
-    log.contacts = order_contacts(log.contacts)
+    log.contacts = outcomes.order_contacts(log.contacts)
     log.ties = _steps_without_times(log)
     if log.ties:
         # the more customers come to a step, the earlier it is
         steps = log.contacts["touchpoint"].value_counts(sort=True)["touchpoint"].to_list()
         rank = pl.col("touchpoint").replace_strict({n: i for i, n in enumerate(steps)})
-        log.contacts = order_contacts(log.contacts.with_columns(sequence=rank))
-    log.places = describe_touchpoints(log.contacts)
+        log.contacts = outcomes.order_contacts(log.contacts.with_columns(sequence=rank))
+    log.places = outcomes.describe_touchpoints(log.contacts)
     return log
 
 
 def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
-    """Return the times of all rows, and the pattern that they need, with the reason.
-
-    No pattern where the times are read better without one: several writings in one column.
-    """
+    """Return the times of all rows, and the pattern that they need, with the reason."""
     read, there = read_instants(texts, where="", refuse=False), texts.drop_nulls()
     is_written_so = guess_time_format(there.gather_every(max(1, len(texts) // 1_000)))
     guessed = guess_time_format(there.unique(maintain_order=True)) if is_written_so else None
@@ -249,18 +233,20 @@ def _contacts(log: _Log, times: pl.Series) -> pl.DataFrame:
     if log.is_by_basket:
         contacts = contacts.with_columns(touchpoint=pl.lit("purchase"))
     log.twins = sum(
-        contacts[c].drop_nulls().n_unique() - len(usual_spelling(contacts[c]))
+        contacts[c].drop_nulls().n_unique() - len(outcomes.usual_spelling(contacts[c]))
         for c in ("touchpoint", "stage", "channel")
         if c in contacts.columns
     )
-    spelling = usual_spelling(contacts["touchpoint"])
-    return contacts.with_columns(touchpoint=fold(pl.col("touchpoint")).replace_strict(spelling))
+    spelling = outcomes.usual_spelling(contacts["touchpoint"])
+    return contacts.with_columns(
+        touchpoint=outcomes.fold(pl.col("touchpoint")).replace_strict(spelling)
+    )
 
 
 def _named_by_stage(contacts: pl.DataFrame) -> pl.DataFrame:
     """Let stage and touchpoint name the contact together; the touchpoint alone is not enough."""
-    spelling = usual_spelling(contacts["stage"])
-    stage = fold(pl.col("stage")).replace_strict(spelling, default=None)
+    spelling = outcomes.usual_spelling(contacts["stage"])
+    stage = outcomes.fold(pl.col("stage")).replace_strict(spelling, default=None)
     both = pl.concat_str(stage, "touchpoint", separator=" ")
     named = contacts.with_columns(_what=pl.col("touchpoint"), touchpoint=both)
     return named.drop_nulls("touchpoint")
@@ -382,9 +368,9 @@ def _journey_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
     customer = log.roles.columns["customer"].value.lower()
     if customer.startswith("case") or "lifecycle:transition" in log.columns:
         yield "  " + _line("restart", False, "the log counts cases, and a case is one journey")
-    elif (gap := guess_gap(log.contacts, least=_longest_errand(log))) is not None:
+    elif (gap := outcomes.guess_gap(log.contacts, least=_longest_errand(log))) is not None:
         yield "  " + _line("gap", format_duration(gap.value), gap.why)
-    goals, why = guess_goal(log.places.head(TOUCHPOINTS))
+    goals, why = outcomes.guess_goal(log.places.head(TOUCHPOINTS))
     if log.places.height < 2:
         goals, why = [], "there is one touchpoint only"
     if goals:
@@ -392,7 +378,7 @@ def _journey_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
     else:
         yield f"  # goal: [...]  guess: {why}"
         doubts.append(f"the map has no goal: {why}")
-    if lost := guess_lost(log.places.head(TOUCHPOINTS), goals):
+    if lost := outcomes.guess_lost(log.places.head(TOUCHPOINTS), goals):
         yield "  " + _line("lost", lost, "their names say so, and little follows them")
 
 
@@ -407,14 +393,14 @@ def _longest_errand(log: _Log) -> timedelta:
 
 
 def _stage_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
-    found = guess_stages(log.contacts, log.places)
+    found = outcomes.guess_stages(log.contacts, log.places)
     if found.question:
         doubts.append(found.question)
     question = "; please name them" if found.question and len(found.names) == 1 else ""
     yield _line("stages", found.names, found.why + question)
     # where the log says the channel, no guess may speak against it
     has_channels = "channel" in log.contacts.columns
-    logged = commonest(log.contacts, "touchpoint", "channel") if has_channels else {}
+    logged = outcomes.commonest(log.contacts, "touchpoint", "channel") if has_channels else {}
     yield "touchpoints:  # the most frequent first"
     places = log.places
     if log.ties:

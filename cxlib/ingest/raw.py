@@ -98,11 +98,7 @@ def first_reasons(faults: Mapping[str, pl.Series]) -> pl.Series:
 def set_aside(
     table: RawTable, lines: pl.Series, reasons: pl.Series, roles: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Return malformed rows and those with a reason as they stand in the file (QUARANTINE).
-
-    `roles` says which column is the customer, the time, the touchpoint, the comment. Comments are
-    masked as in what is kept; in malformed rows, where nobody knows which cell it is, all is.
-    """
+    """Return malformed rows and those with a reason as they stand in the file (QUARANTINE)."""
     malformed, comment = table.malformed.rename({LINE: "line"}), roles.get("comment")
     if comment is not None:
         malformed = malformed.with_columns(mask_comments(malformed["raw"])[0])

@@ -1,7 +1,4 @@
-"""Which recipe of a map makes contacts of unknown files: `join`, `one_per`, `unpivot`.
-
-`relate_tables` says how several files belong together, `find_shape` what one row of them is.
-"""
+"""Which recipe of a map makes contacts of unknown files: `join`, `one_per`, `unpivot`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """From lines to rows: every line ends in a row, in a longer row, or aside with its number.
 
-Lines that can be read in one way only, and that is nearly all of them in nearly every file, are
-left to Polars. The others are read one by one: cells that go over several lines, quotation marks
-behind a backslash (Spark, MySQL, Hive), or bare in a cell (``12" screen``).
+Read one by one are cells that go over several lines, and quotation marks behind a backslash (Spark,
+MySQL, Hive) or bare in a cell (``12" screen``).
 """
 
 from __future__ import annotations
@@ -25,9 +24,7 @@ UNCLOSED = "malformed row: a quotation mark is opened and never closed"
 
 @dataclass(slots=True)
 class Records:
-    """Whether a line is a row as it stands; cells of other rows, by their first line; why lines are
-    set aside; and lines within a cell of a row that begins above them.
-    """
+    """What the lines of a table are; cells and reasons are by the index of a row's first line."""
 
     plain: pl.Series
     rows: dict[int, list[str]] = field(default_factory=dict)

@@ -24,9 +24,7 @@ AFTER_SORTING = {
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """One file that was read: name, format, rows, for text its encoding, separator and lines, and
-    what a recipe of the map did with its rows.
-    """
+    """One file that was read: name, format, rows, for text its encoding, separator and lines."""
 
     name: str
     format: str
@@ -107,9 +105,7 @@ class IngestReport:
     outside_hours: tuple[OutsideHours, ...] = ()
 
     def with_store_counts(self, **counts: Any) -> IngestReport:
-        """Return the report completed by what only sorted contacts show; duplicates, further
-        answers and contacts of robots go from the contacts into `set_aside`.
-        """
+        """Return the report completed by what only sorted contacts show."""
         after = {reason: counts.get(key) for reason, key in AFTER_SORTING.items()}
         set_aside = {**self.set_aside, **{reason: int(n) for reason, n in after.items() if n}}
         contacts = self.rows_in - self.left_out - sum(set_aside.values())

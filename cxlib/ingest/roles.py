@@ -20,9 +20,7 @@ Ranked = list[tuple[float, Column]]
 
 @dataclass(slots=True)
 class Roles:
-    """By our name, the column and why; segments of the customer and environments of the contact;
-    what the reader must look at; by column, the share of customers for whom it has several values.
-    """
+    """The column of each role and why; `varies`: the share of customers with several values."""
 
     columns: dict[str, Guess] = field(default_factory=dict)
     segments: dict[str, str] = field(default_factory=dict)

@@ -1,8 +1,4 @@
-"""Tables as systems export them, turned into one row for each contact as the map says.
-
-`join` adds a table of attributes, `one_per` makes one row of the lines of a basket, `unpivot` a row
-of each step of a wide table (`cxlib.map_model`). All of it stays lazy until the rows are read.
-"""
+"""Tables as systems export them, turned lazily into one row for each contact as the map says."""
 
 from __future__ import annotations
 
@@ -41,9 +37,7 @@ def _stem(source: Source) -> str:
 def split_sources(
     sources: list[Source], journey_map: JourneyMap
 ) -> tuple[list[Source], dict[str, list[Source]]]:
-    """Return the files whose rows are contacts, and those that the map calls ``ratings`` or
-    ``customers``.
-    """
+    """Return the files whose rows are contacts, and by name the tables beside the log."""
     tables = {"ratings": journey_map.ratings.table, "customers": journey_map.customers.table}
     beside = {
         name: [s for s in sources if table is not None and _is_table(s, table)]

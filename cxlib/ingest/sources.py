@@ -58,9 +58,7 @@ DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZi
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file of a log; how it is compressed, and its name within a ZIP archive, None where
-    neither.
-    """
+    """One file of a log, or a member of a ZIP archive, and how it is compressed."""
 
     path: Path
     format: Format

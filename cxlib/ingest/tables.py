@@ -1,7 +1,6 @@
 """Tables as they stand: files of any format as frames in which an id stays an id.
 
-Text files are read as text in every column, so that no id becomes a number, no leading zero is lost
-and a customer called NA stays a customer. Only an empty cell is null.
+Text is text in every column: no leading zero is lost, a customer called NA stays one.
 """
 
 from __future__ import annotations

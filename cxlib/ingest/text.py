@@ -27,9 +27,7 @@ _CONTROLS = re.compile(rb"[\x02-\x08\x0b\x0e-\x1b]")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text as UTF-8 with one kind of line end; what it was written in; how many sequences of
-    bytes were no character (`LOST`), and how many zero bytes were taken out.
-    """
+    """A text as UTF-8 with one kind of line end; `LOST` stands for each of its bad bytes."""
 
     data: bytes
     encoding: str

@@ -16,11 +16,7 @@ from cxlib.map_model import Reading
 
 
 def read_workbook(source: Source, reading: Reading, wanted: Collection[str] = ()) -> RawTable:
-    """Read a sheet of a workbook, or several one under another.
-
-    `sheet` of `reading` names the sheets; where it does not, it is the only one that has rows, or
-    the only one whose header has the columns that are asked for.
-    """
+    """Read a sheet of a workbook, or several one under another."""
     sheets = _sheets(source)
     chosen = _chosen(source, sheets, reading, wanted)
     frames, malformed, before = [], [NONE_MALFORMED], 0

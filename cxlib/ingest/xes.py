@@ -1,8 +1,7 @@
 """Event logs in XES (IEEE 1849), plain or gzipped, streamed: one trace in memory at a time.
 
-A trace is a customer. Its attributes become columns called ``case:…``, those of its events columns
-of their own key, as text; log-level defaults (globals), extensions and classifiers are skipped,
-nested attributes left out.
+A trace is a customer; its attributes become columns called ``case:…``, those of its events columns
+of their own key. Log-level defaults, extensions, classifiers and nested attributes are left out.
 """
 
 from __future__ import annotations
