@@ -72,32 +72,27 @@ class Contract:
                     f"{self.name}: column {name!r} is not part of it; its columns are: "
                     f"{', '.join(known)}.{did_you_mean(name, known)}"
                 )
-            if dtype != known.get(name, pl.String):
+            if dtype != (meant := known.get(name, pl.String)):
                 raise InputError(
-                    f"{self.name}: column {name!r} holds {dtype} and must hold "
-                    f"{known.get(name, pl.String)}; cast it where the frame is made"
+                    f"{self.name}: column {name!r} holds {dtype} and must hold {meant}; cast it "
+                    "where the frame is made"
                 )
-        broken = {
-            f"{c.name} is never empty": pl.col(c.name).is_null()
-            for c in self.columns
-            if not c.nullable and c.name in schema
-        }
-        broken |= {
-            f"{c.name} is a finite number": ~pl.col(c.name).is_finite()
-            for c in self.columns
-            if c.dtype == pl.Float64 and c.name in schema
-        }
+        broken = {}
+        for column in (c for c in self.columns if c.name in schema):
+            cell = pl.col(column.name)
+            if not column.nullable:
+                broken[f"{column.name} is never empty"] = cell.is_null()
+            if column.dtype == pl.Float64:
+                broken[f"{column.name} is a finite number"] = ~cell.is_finite()
         if self.unique:
             again = ~pl.struct(self.key).is_first_distinct()
             broken[f"one row for each {', '.join(self.key)}"] = again
-        rows = frame.lazy()
-        counted = rows.select(fault.sum().alias(rule) for rule, fault in broken.items())
-        for rule, count in counted.collect(engine="streaming").row(0, named=True).items():
-            if count:
-                first = rows.filter(broken[rule]).select(self.key).head(3).collect().to_dicts()
+        for rule, fault in broken.items():
+            rows = frame.lazy().filter(fault).select(self.key).collect(engine="streaming")
+            if rows.height:
                 raise InputError(
-                    f"{self.name}: rule '{rule}' is broken in {count:,} row{'s' * (count != 1)}, "
-                    f"first {first}; mend these rows, or set them aside"
+                    f"{self.name}: rule '{rule}' is broken in {rows.height:,} rows, first "
+                    f"{rows.row(0, named=True)}; mend these rows, or set them aside"
                 )
         return frame
 

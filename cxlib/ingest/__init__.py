@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from cxlib.ingest.people import read_ratings as read_ratings
     from cxlib.ingest.people import tables_beside as tables_beside
     from cxlib.ingest.propose import Proposal as Proposal
-    from cxlib.ingest.propose import propose_journey_map as propose_journey_map
     from cxlib.ingest.propose import propose_map as propose_map
     from cxlib.ingest.report import FileReport as FileReport
     from cxlib.ingest.report import IngestReport as IngestReport

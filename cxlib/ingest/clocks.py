@@ -111,37 +111,34 @@ def read_parts(text: pl.Series, writing: str, time_zone: str | None = None) -> p
     def part(name: str) -> pl.Expr:
         return pl.col(name) if name in groups.columns else pl.lit(None, pl.String)
 
-    def number(expr: pl.Expr) -> pl.Expr:
-        return expr.cast(pl.Int64, strict=False)
+    def whole(name: str) -> pl.Expr:
+        return part(name).cast(pl.Int64, strict=False)
 
-    century = pl.when(pl.col("year") < 70).then(2000).otherwise(1900)
-    digits = part("year").str.strip_chars_start("'")
-    month = number(part("month"))
-    if "word" in groups.columns:
-        words = part("word").str.to_lowercase()
-        month = words.replace_strict(_months(), default=None, return_dtype=pl.Int64)
-    zone = part("zone").str.strip_chars()
-    minutes = _offset(zone, time_zone) if "zone" in groups.columns else pl.lit(None, pl.Int64)
-    clock = part("clock")
+    digits, zone, half = part("year").str.strip_chars_start("'"), part("zone"), part("half")
+    year, clock = digits.cast(pl.Int64, strict=False), part("clock")
+    century = pl.when(digits.str.len_chars() > 2).then(0).when(year < 70).then(2000).otherwise(1900)
+    word = (
+        part("word")
+        .str.to_lowercase()
+        .replace_strict(_months(), default=None, return_dtype=pl.Int64)
+    )
+    hours = whole("hour")
     read = groups.select(
         *(part(name) for name in ("day", "week", "weekday", "ordinal") if name in groups.columns),
-        year=number(digits),
-        is_short=digits.str.len_chars() == 2,
-        month=month,
-        written=number(part("hour")),
-        half=part("half").str.slice(0, 1).str.to_lowercase(),
-        minute=pl.coalesce(number(part("minute")), number(clock.str.slice(0, 2)), 0),
-        second=pl.coalesce(number(part("second")), number(clock.str.slice(2, 2)), 0),
-        fraction=number(part("fraction").str.slice(0, 6).str.pad_end(6, "0")).fill_null(0),
-        zone=zone,
-        offset=minutes,
-    ).with_columns(
-        year=pl.when("is_short").then(pl.col("year") + century).otherwise("year"),
-        hour=pl.when(pl.col("half") == "p")
-        .then(pl.col("written") % 12 + 12)
-        .when(pl.col("half") == "a")
-        .then(pl.col("written") % 12)
-        .otherwise(pl.col("written").fill_null(0)),
+        year=year + century,
+        month=pl.coalesce(whole("month"), word),
+        written=hours,
+        half=half,
+        hour=pl.when(half.str.contains("^[Pp]"))
+        .then(hours % 12 + 12)
+        .when(half.is_not_null())
+        .then(hours % 12)
+        .otherwise(hours.fill_null(0)),
+        minute=pl.coalesce(whole("minute"), clock.str.slice(0, 2).cast(pl.Int64, strict=False), 0),
+        second=pl.coalesce(whole("second"), clock.str.slice(2, 2).cast(pl.Int64, strict=False), 0),
+        fraction=part("fraction").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64, strict=False),
+        zone=zone.str.strip_chars(),
+        offset=_offset(zone.str.strip_chars(), time_zone),
     )
     hour, minute, second = pl.col("hour"), pl.col("minute"), pl.col("second")
     fits = (
@@ -150,7 +147,7 @@ def read_parts(text: pl.Series, writing: str, time_zone: str | None = None) -> p
         & (pl.col("half").is_null() | pl.col("written").is_between(1, 12))
         & (pl.col("offset").is_not_null() | pl.col("zone").is_null())
     )
-    micros = pl.col("fraction") + (hour * 3600 + minute * 60 + second) * 1_000_000
+    micros = pl.col("fraction").fill_null(0) + (hour * 3600 + minute * 60 + second) * 1_000_000
     wall = _date(groups.columns).cast(NAIVE) + pl.duration(microseconds=micros)
     read = read.with_columns(wall=pl.when(fits).then(wall), has_clock=pl.col("written") >= 0)
     there = pl.col("wall").is_not_null()

@@ -53,7 +53,6 @@ class Proposal(NamedTuple):
 class _Log:
     """A log while it is looked at: rows as text, what was found, the contacts."""
 
-    rows: pl.DataFrame
     looked: str
     columns: dict[str, Column]
     related: Related
@@ -61,23 +60,16 @@ class _Log:
     roles: Roles
     time_format: Guess | None
     is_complete_only: bool
+    contacts: pl.DataFrame
+    twins: int
     product: bool = False
-    contacts: pl.DataFrame = field(default_factory=pl.DataFrame)
-    places: pl.DataFrame = field(default_factory=pl.DataFrame)
     ties: bool = False
-    twins: int = 0
+    places: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def is_by_basket(self) -> bool:
         """Whether a contact is all lines of a basket, and nothing else says what it is."""
         return self.shape.one_per is not None and self.shape.unpivot is None
-
-
-def propose_journey_map(
-    paths: Paths, *, separator: str | None = None, encoding: str | None = None
-) -> str:
-    """Propose a journey map for a log; see `propose_map`."""
-    return propose_map(paths, separator=separator, encoding=encoding).text
 
 
 def propose_map(
@@ -89,13 +81,14 @@ def propose_map(
     is a segment, what changes an environment of the contact. Stages come from a column or from
     words, the goal from words of success, the gap from the silences.
     """
-    heads, read = [], 0
+    heads: list[Head] = []
+    read = 0
     for source in find_sources(paths):
         rows, height = _raw(read_source(source, separator=separator, encoding=encoding))
         heads.append((source, rows))
         read += height
     looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
-    log = _look(relate_tables(_in_one_order(heads)), looked + "s" * (len(heads) != 1))
+    log = _look(relate_tables(heads), looked + "s" * (len(heads) != 1))
     doubts = list(log.roles.doubts)
     body = [
         "version: 1",
@@ -126,23 +119,6 @@ def _raw(table: RawTable) -> tuple[pl.DataFrame, int]:
     height = int(table.frame.select(pl.len()).collect().item())
     some = replace(table, frame=table.frame.gather_every(-(-height // ROWS) or 1))
     return some.collect(pl.when(raw != "").then(raw).name.keep()), height
-
-
-def _in_one_order(heads: list[Head]) -> list[Head]:
-    """Write times as ISO where files put day and month in other orders: each is read by itself."""
-    columns = dict.fromkeys(c for _, rows in heads for c in rows.columns) if heads[1:] else {}
-    for column in columns:
-        of = {i: rows[column].drop_nulls() for i, (_, rows) in enumerate(heads) if column in rows}
-        if not any(guess_time_format(texts.head(50)) for texts in of.values()):
-            continue
-        guesses = {i: guess_time_format(texts.unique()) for i, texts in of.items()}
-        sure = {i: g[0].startswith("%m") for i, g in guesses.items() if g is not None and g[1]}
-        for i in sure if len(set(sure.values())) > 1 else ():
-            source, rows = heads[i]
-            read = read_instants(rows[column], where=str(source), refuse=False).values
-            iso = read.dt.replace_time_zone(None).dt.strftime("%Y-%m-%dT%H:%M:%S%.f")
-            heads[i] = (source, rows.with_columns(iso.alias(column)))
-    return heads
 
 
 def _look(related: Related, looked: str) -> _Log:
@@ -187,8 +163,10 @@ def _look(related: Related, looked: str) -> _Log:
             f"day or month first? No time tells; time_format says {time_format.value!r}, and "
             f"{swap_day_and_month(time_format.value)!r} could be meant"
         )
-    log = _Log(rows, looked, columns, related, shape, roles, time_format, is_complete_only)
-    log.contacts = _contacts(log, times)
+    contacts, twins = _contacts(rows, roles, shape, times)
+    log = _Log(
+        looked, columns, related, shape, roles, time_format, is_complete_only, contacts, twins
+    )
     if "stage" in roles.columns and not outcomes.is_of_one_stage(log.contacts):
         log.contacts, log.product = _named_by_stage(log.contacts), True
     log.contacts = outcomes.order_contacts(log.contacts)
@@ -217,30 +195,26 @@ def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
     return by_pattern.values, Guess(pattern, why)
 
 
-def _contacts(log: _Log, times: pl.Series) -> pl.DataFrame:
-    """Return the contacts: who, when, what, on which channel, in which stage."""
-    roles, rows = log.roles.columns, log.rows
+def _contacts(
+    rows: pl.DataFrame, roles: Roles, shape: Shape, times: pl.Series
+) -> tuple[pl.DataFrame, int]:
+    """Return the contacts, and how many names of theirs differ from others by case only."""
     asked = ("customer", "touchpoint", "stage", "channel")
-    named: dict[str, pl.Expr] = {r: pl.col(roles[r].value) for r in asked if r in roles}
+    named = {r: pl.col(g.value) for r, g in roles.columns.items() if r in asked}
     named["customer"] = named["customer"].cast(pl.Categorical).to_physical()  # sorts quickly
-    if "sequence" in roles:
-        named["sequence"] = pl.col(roles["sequence"].value).cast(pl.Int64, strict=False)
-    if log.shape.unpivot is not None:
-        steps = log.shape.unpivot.times or log.shape.unpivot.flags
-        named["errand"] = pl.col(LINE) // len(steps)
+    if "sequence" in roles.columns:
+        named["sequence"] = pl.col(roles.columns["sequence"].value).cast(pl.Int64, strict=False)
+    if shape.unpivot is not None:
+        named["errand"] = pl.col(LINE) // len(shape.unpivot.times or shape.unpivot.flags)
     contacts = rows.select(occurred_at=times, **named)
     contacts = contacts.drop_nulls(["customer", "occurred_at", "touchpoint"])
-    if log.is_by_basket:
+    if shape.one_per is not None and shape.unpivot is None:
         contacts = contacts.with_columns(touchpoint=pl.lit("purchase"))
-    log.twins = sum(
-        contacts[c].drop_nulls().n_unique() - len(outcomes.usual_spelling(contacts[c]))
-        for c in ("touchpoint", "stage", "channel")
-        if c in contacts.columns
-    )
+    names = [contacts[c] for c in ("touchpoint", "stage", "channel") if c in contacts.columns]
+    twins = sum(s.drop_nulls().n_unique() - len(outcomes.usual_spelling(s)) for s in names)
     spelling = outcomes.usual_spelling(contacts["touchpoint"])
-    return contacts.with_columns(
-        touchpoint=outcomes.fold(pl.col("touchpoint")).replace_strict(spelling)
-    )
+    spelled = outcomes.fold(pl.col("touchpoint")).replace_strict(spelling)
+    return contacts.with_columns(touchpoint=spelled), twins
 
 
 def _named_by_stage(contacts: pl.DataFrame) -> pl.DataFrame:

@@ -126,7 +126,9 @@ class IngestReport:
             "outside_hours": OutsideHours,
         }
 
-        restored = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        restored: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in content.items()
+        }
         for name, kind in kinds.items():
             restored[name] = tuple(kind(**row) for row in content.get(name, ()))
         for name in ("first_at", "last_at"):
