@@ -135,7 +135,6 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
 
 
 def _answers(ordered: pl.DataFrame, again: pl.Series, journey_map: JourneyMap) -> pl.DataFrame:
-    """Ratings in the log, each with the row it belongs to once duplicates are taken out."""
     rated = ordered.select("scale", "rating", "comment", row=(~again).cum_sum() - 1, _again=again)
     rated = rated.with_row_index("_line").drop_nulls("rating")
     first = journey_map.rating_scale
@@ -195,7 +194,6 @@ def _first_known(numbered: pl.DataFrame) -> tuple[pl.DataFrame | None, dict[str,
 
 
 def _same(*columns: str) -> pl.Expr:
-    """Whether a row equals the one before it in these columns."""
     return pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in columns).fill_null(False)
 
 
@@ -222,7 +220,6 @@ def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series:
 
 
 def _collect(events: pl.LazyFrame, seed: int) -> pl.DataFrame:
-    """Read the log once, with the texts of places held as categories."""
     further = [c for c in events.collect_schema() if c not in EVENTS.schema]
     taken = events.select(
         pl.col("customer").hash(_HASH_SEED + seed).alias("_hash"),

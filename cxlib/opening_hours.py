@@ -204,7 +204,6 @@ class Calendar:
         ]
 
     def _table(self, hours: OpeningHours, first: Ints, last: Ints) -> _OpenTime:
-        """Open time over the years from the earliest to the latest of these instants."""
         years = [
             (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(at))).year
             for at in (first.min(), last.max())
@@ -220,7 +219,6 @@ class _OpenTime(NamedTuple):
     before: Ints
 
     def until(self, at: Ints) -> Ints:
-        """Open time up to instants."""
         i = np.searchsorted(self.starts, at, "right") - 1
         return self.before[i] + np.minimum(at, self.ends[i]) - self.starts[i]
 
@@ -276,7 +274,6 @@ def _clock_changes(time_zone: str, first: int, last: int) -> list[tuple[int, int
 
 
 def _offsets(seconds: Ints, time_zone: str) -> Ints:
-    """How many seconds the clock of a time zone is ahead of UTC at instants."""
     instants = pl.from_epoch(pl.Series(seconds), "s").dt.replace_time_zone("UTC")
     wall = instants.dt.convert_time_zone(time_zone).dt.replace_time_zone(None)
     ahead = wall - instants.dt.replace_time_zone(None)

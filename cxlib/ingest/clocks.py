@@ -167,7 +167,6 @@ def _date(parts: list[str]) -> pl.Expr:
 
 
 def _offset(zone: pl.Expr, time_zone: str | None) -> pl.Expr:
-    """Minutes east of Greenwich of an offset or of the name of a clock."""
     names = {**ZONES, **_own_names(time_zone)}
     bare = zone.str.to_uppercase()
     named = bare.replace_strict(names, default=None, return_dtype=pl.Int64)
@@ -195,7 +194,6 @@ def _own_names(time_zone: str | None) -> dict[str, int]:
 
 @cache
 def _months() -> dict[str, int]:
-    """Numbers of months by their names, long and short, in the languages of Western Europe."""
     from babel import Locale
 
     found: dict[str, int] = {"sept": 9, "mrz": 3, "mär": 3}

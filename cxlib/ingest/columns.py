@@ -111,7 +111,6 @@ def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
 
 
 def _key(role: str) -> str:
-    """What a map calls a role under `columns`."""
     kind = next((k for k, start in SETS.items() if role.startswith(start)), None)
     return f"columns.{role}" if kind is None else f"columns.{kind}.{role.removeprefix(SETS[kind])}"
 

@@ -100,7 +100,6 @@ def _unwrapped(lines: pl.Series) -> pl.Series:
 
 
 def _header(lines: pl.Series, at: int, dialect: Dialect) -> tuple[list[str], int]:
-    """Return the cells of the header, and the index of the first line under it."""
     splitter = Splitter(dialect.separator, dialect.quote)
     for below in range(at + 1, min(at + 20, len(lines)) + 1):
         cells = splitter.cut("\n".join(lines[at:below]), splitter.strict)
@@ -127,7 +126,6 @@ def _fitted(cells: list[str], body: pl.Series, dialect: Dialect, usual: int) -> 
 def _table(
     body: pl.Series, records: Records, columns: list[str], dialect: Dialect, has_lost: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    """Return rows, rows set aside, and how many blank lines there are."""
     number = pl.repeat(1, len(body), dtype=pl.Int64, eager=True)
     blank = body.str.strip_chars(" " + dialect.separator) == ""
     if records.swallowed:

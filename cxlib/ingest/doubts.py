@@ -37,8 +37,6 @@ _ZEROS = r"^(?:0+|-1|9{5,}|1234567890?|[0-]{8,})$"
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """What the questions are put to."""
-
     contacts: pl.DataFrame
     places: pl.DataFrame
     quarantine: pl.DataFrame
@@ -49,7 +47,6 @@ class _Seen:
 
     @cached_property
     def customers(self) -> pl.DataFrame:
-        """By customer: ``contacts``, ``first`` and ``last``."""
         at = pl.col("occurred_at")
         counted = self.contacts.lazy().group_by("customer")
         found = counted.agg(contacts=pl.len(), first=at.min(), last=at.max())
@@ -74,11 +71,9 @@ class _Seen:
         return self.journey_map.time_zone or "UTC"
 
     def day(self, at: pl.Expr) -> pl.Expr:
-        """The local day of an instant."""
         return at.dt.convert_time_zone(self.zone).dt.date()
 
     def distinct(self, *columns: str) -> int:
-        """Number of different contacts by some columns."""
         rows = self.contacts.lazy().select(columns).unique().select(pl.len())
         return int(rows.collect(engine="streaming").item())
 
@@ -116,7 +111,6 @@ def count_outside_hours(
 
 
 def _hours(seen: _Seen) -> Iterator[str]:
-    """Which opening hours do not fit, and which name a channel that the log does not have."""
     if seen.midnight > 0.9:
         yield "almost all times are at midnight: the log has dates only; waits mean little"
         return
@@ -136,7 +130,6 @@ def _hours(seen: _Seen) -> Iterator[str]:
 
 
 def _ids(seen: _Seen) -> Iterator[str]:
-    """Which ids read like a placeholder, and which names differ by case only."""
     for name, rows in seen.placeholders.select("customer", "contacts").iter_rows():
         yield (
             f"customer {name!r} reads like a placeholder and holds {rows:,} of "
@@ -404,7 +397,6 @@ def _days(length: timedelta) -> str:
 
 
 def _long(span: timedelta) -> str:
-    """Write a duration in its largest unit."""
     seconds, units = span.total_seconds(), ((86_400, "d"), (3_600, "h"), (60, "m"), (0, "s"))
     size, unit = next((size, unit) for size, unit in units if seconds >= size)
     return f"{seconds // (size or 1):.0f}{unit}"

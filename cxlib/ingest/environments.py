@@ -80,13 +80,12 @@ def _values(rows: pl.DataFrame, column: str) -> pl.Series:
     number = text.cast(pl.Float64, strict=False)
     if number.null_count() > text.null_count() or number.n_unique() <= MOST_VALUES:
         return text
-    low, high = (number.quantile(q, "nearest") for q in (1 / 3, 2 / 3))
+    low, high = (float(number.quantile(q, "nearest") or 0.0) for q in (1 / 3, 2 / 3))
     thirds = [f"low (to {low:g})", f"middle (to {high:g})", f"over {high:g}"]
     return number.cut([low, high], labels=thirds).cast(pl.String)
 
 
 def _place(table: EnvironmentTable, events: pl.DataFrame, places: pl.DataFrame) -> pl.Series:
-    """What each contact calls its place in the sense of the table."""
     [name, _] = table.place or ("", "")
     usual = ("touchpoint", "channel", "stage", "owner")
     if _START + name in events.columns:

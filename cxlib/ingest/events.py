@@ -133,7 +133,6 @@ class _Log:
         self.hints.update(dict.fromkeys(hints))
 
     def clear(self, reason: str, rows: int) -> None:
-        """Count values that were emptied."""
         if rows:
             self.cleared[reason] += rows
 
@@ -234,7 +233,6 @@ class _File:
         return rows.with_columns(customer=customers, occurred_at=at), first_reasons(faults)
 
     def _finish(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Read the optional cells, and give every part the same columns."""
         exprs: dict[str, pl.Expr | pl.Series] = {
             name: text_of(name) if name in rows.columns else pl.lit(None, pl.String)
             for name in (*_TEXTS, *in_sets(rows.columns))
@@ -344,7 +342,9 @@ def _report(
         first_at=first,
         last_at=last,
         time_zone=zone,
-        **log.at_clocks,
+        without_offset=log.at_clocks["without_offset"],
+        moved=log.at_clocks["moved"],
+        twice=log.at_clocks["twice"],
         midnight_share=share,
         outside_hours=outside,
         hints=tuple(log.hints),
@@ -352,7 +352,6 @@ def _report(
 
 
 def _count_by(counted: pl.DataFrame, column: str) -> dict[str, int]:
-    """Add up ``len`` by a column, the largest first."""
     sums = counted.drop_nulls(column).group_by(column).agg(pl.col("len").sum())
     return dict(
         sums.sort(["len", column], descending=[True, False]).select(column, "len").iter_rows()

@@ -127,7 +127,6 @@ class Column:
         return len(unread) <= 0.1 * len(self.sample) or guess_time_format(unread) is not None
 
     def _weigh(self, pattern: str) -> float:
-        """Share of the filled rows whose value fits a pattern."""
         fitting = self.counts.filter(pl.col("value").str.contains(pattern))
         return int(fitting["count"].sum()) / max(int(self.counts["count"].sum()), 1)
 

@@ -148,7 +148,6 @@ class _Column:
         self.aware = self.naive.cast(clocks.INSTANT)
 
     def left(self, among: pl.Series | None = None) -> pl.Series:
-        """Places of what is not read yet, among some."""
         left = self.aware.is_null() & self.naive.is_null() & self.text.is_not_null()
         return (left if among is None else (left & among).fill_null(False)).arg_true()
 
@@ -207,7 +206,6 @@ class _Column:
             self.parse(pattern)
 
     def read_worded(self) -> None:
-        """Read what is left in the writings that have one reading."""
         among = ~clocks.is_number(self.text)
         found = [self.read(writing, among) for writing in (clocks.YEAR_FIRST, *clocks.OTHERS)]
         self.say_zones([parts for parts in found if parts is not None])
@@ -235,7 +233,6 @@ class _Column:
             self.hints.append(said)
 
     def read_given(self, one: str) -> None:
-        """Read what is left as the map says."""
         at = self.left()
         if one == "iso":
             self.read_usual()
@@ -258,7 +255,6 @@ class _Column:
             self.say_zones([parts for parts in found if parts is not None])
 
     def say_zones(self, found: list[pl.DataFrame]) -> None:
-        """Say what the names of clocks mean in what was read."""
         named = [p.filter(pl.col("zone").str.contains(r"^[A-Za-z]{2,}$")) for p in found]
         if not named:
             return

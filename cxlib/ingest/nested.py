@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial, reduce
-from operator import mul
+from operator import getitem, mul
 from typing import Any
 
 import polars as pl
@@ -31,7 +31,8 @@ def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
     lines = pl.read_lines(text.data).to_series()
     filled = lines.filter(lines.str.strip_chars() != "")
     several = len(filled) > 1 and reading.records is None and not text.bad_bytes
-    frame, aside, total = _fast(text.data) if several else None, [], None
+    frame, total = _fast(text.data) if several else None, None
+    aside: list[tuple[str, int, str]] = []
     if frame is None or frame.height != len(filled):
         document, first = None, filled[0].strip()
         if len(filled) == 1 or not (first.startswith("{") and _parsed(first) is not None):
@@ -75,7 +76,6 @@ def flat_columns(schema: pl.Schema) -> list[pl.Expr]:
 
 
 def _fast(data: bytes) -> pl.DataFrame | None:
-    """Read lines that are objects of one shape, every value as text."""
 
     def as_text(dtype: pl.DataType) -> pl.DataType:
         if isinstance(dtype, pl.Struct) and dtype.fields:
@@ -95,7 +95,6 @@ def _fast(data: bytes) -> pl.DataFrame | None:
 def _by_line(
     lines: pl.Series, records: str | None, *, is_whole: bool
 ) -> tuple[list[tuple[int, Row]], list[tuple[str, int, str]]]:
-    """Return rows with the number of their line, and the lines that are none, with the reason."""
     rows: list[tuple[int, Row]] = []
     aside: list[tuple[str, int, str]] = []
     for number, line in enumerate(lines, 1):
@@ -141,7 +140,7 @@ def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
                 f"{{records: {lists[0]}}}; there are: {', '.join(lists)}"
             )
         if lists:
-            values = reduce(lambda inner, key: inner[key], lists[0].split("."), value)
+            values = reduce(getitem, lists[0].split("."), value)
     if len(values) == 1 and isinstance(values[0], list):
         values = values[0]
     objects = [value for value in values if isinstance(value, dict)]
@@ -154,7 +153,6 @@ def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
 
 
 def _lists(value: dict[str, Any], prefix: str = "", depth: int = 3) -> Iterator[str]:
-    """Yield the dotted paths of lists of objects."""
     for key, inner in value.items():
         if isinstance(inner, list) and inner and all(isinstance(e, dict) for e in inner):
             yield f"{prefix}{key}"
@@ -245,7 +243,6 @@ def _one(name: str, there: list[str]) -> pl.Expr | None:
 
 
 def _product(cells: pl.Series, decimal: str) -> pl.Series:
-    """Multiply the numbers of columns; null where one of them is none."""
     factors = [read_numbers(part, decimal=decimal) for part in cells.struct.unnest()]
     return reduce(mul, factors).round(9).cast(pl.String).str.replace(".", decimal, literal=True)
 

@@ -65,7 +65,6 @@ def _finite(values: pl.Series) -> pl.Series:
 
 
 def _bare(text: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return digits and marks alone, and the sign of each number."""
     shown = text.str.replace_all(_MONEY, "").str.replace_all("−", "-", literal=True)
     shown = shown.str.strip_chars()
     is_negative = shown.str.contains(r"^\(.*\)$|^-|-$").fill_null(False)

@@ -247,7 +247,6 @@ def _valley(seconds: np.ndarray, least: float, most: float) -> float | None:
 
 
 def _nice(value: timedelta, most: timedelta) -> timedelta:
-    """Return the roundest duration near a value, at most `most`."""
     second = timedelta(seconds=1)
     allowed = [n for n in _NICE if n <= most] or [max(most // second * second, second)]
     return min(allowed, key=lambda n: abs(np.log(n / max(value, second))))

@@ -169,7 +169,6 @@ def _set_aside(
 def _find(
     table: RawTable, journey_map: JourneyMap | None, own: BesideTheLog, role: str
 ) -> str | None:
-    """The column that the map names for this table; else one of our name, or of the log's."""
     named = own.columns.get(role)
     if named is not None and named not in table.columns:
         raise InputError(

@@ -114,7 +114,6 @@ def propose_map(
 
 
 def _raw(table: RawTable) -> tuple[pl.DataFrame, int]:
-    """Return the rows of a file as text, an even part of a long one, and how many there are."""
     raw = pl.exclude(LINE, POSITION).cast(pl.String).str.strip_chars()
     height = int(table.frame.select(pl.len()).collect().item())
     some = replace(table, frame=table.frame.gather_every(-(-height // ROWS) or 1))
@@ -122,7 +121,6 @@ def _raw(table: RawTable) -> tuple[pl.DataFrame, int]:
 
 
 def _look(related: Related, looked: str) -> _Log:
-    """Find out what the rows are, what their columns are, and make contacts of them."""
     rows = related.rows
     complete = pl.col("lifecycle:transition").fill_null("").str.contains(_COMPLETE)
     # A log may write several rows for a work item, of which one ends it.
@@ -181,7 +179,6 @@ def _look(related: Related, looked: str) -> _Log:
 
 
 def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
-    """Return the times of all rows, and the pattern that they need, with the reason."""
     read, there = read_instants(texts, where="", refuse=False), texts.drop_nulls()
     is_written_so = guess_time_format(there.gather_every(max(1, len(texts) // 1_000)))
     guessed = guess_time_format(there.unique(maintain_order=True)) if is_written_so else None
@@ -416,7 +413,6 @@ def _escaped(text: str) -> str:
 
 
 def _line(key: str, value: Any, why: str) -> str:
-    """Write a line of the map with the reason for it."""
     return f"{key}: {_flow(value)}  # guess: {why}"
 
 

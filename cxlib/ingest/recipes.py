@@ -159,7 +159,6 @@ def _log_score(table: Table, columns: Mapping[str, Column]) -> float:
 def _attributes(
     rows: pl.DataFrame, tables: list[Table], said: list[str]
 ) -> tuple[list[Join], pl.DataFrame]:
-    """Join the tables that have one row for each value of a column of the rows, again and again."""
     joins: list[Join] = []
     left = list(tables)
     while hit := next(((t, k) for t in left if (k := _key(rows, t.rows)) is not None), None):
@@ -174,7 +173,6 @@ def _attributes(
 
 
 def _key(rows: pl.DataFrame, table: pl.DataFrame) -> str | None:
-    """Return the column of both that is a key of the table and known to it, if there is one."""
     for column in (c for c in table.columns if c in rows.columns):
         values, asked = table[column].drop_nulls(), rows[column].drop_nulls().unique()
         if not len(values) or not len(asked) or values.n_unique() < len(values):
@@ -229,7 +227,6 @@ def _step(column: Column, times: list[Column]) -> str:
 
 
 def _in_order(rows: pl.DataFrame, steps: Mapping[str, Column]) -> dict[str, str]:
-    """Return the columns by step, in the order in which the steps are taken."""
     head, read = rows.head(20_000), {}
     for step, column in steps.items():
         texts = head[column.name]

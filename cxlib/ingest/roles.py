@@ -51,7 +51,6 @@ def _named(column: Column, names: tuple[str, ...]) -> int | None:
 
 
 def _best_named(columns: Iterable[Column], names: tuple[str, ...]) -> Column | None:
-    """Return the column that is called by the first of some names."""
     ranked = [(rank, c) for c in columns if (rank := _named(c, names)) is not None]
     return min(ranked, key=lambda found: found[0])[1] if ranked else None
 
@@ -253,7 +252,6 @@ def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
 
 
 def _guess_labels(roles: Roles, free: Mapping[str, Column]) -> None:
-    """Find channel and owner, and stage."""
     # the channel of a case: its steps then have no channel of their own
     is_case = roles.columns["customer"].value.lower().startswith("case")
     of_case = {"case", *phrases("channel")[:4]} if is_case else set()
@@ -333,7 +331,6 @@ def named_role(column: Column) -> str | None:
 
 
 def _is_clock(column: Column) -> bool:
-    """Whether a column holds a time of the day alone, beside a column of dates."""
     clock = r"^\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s?[AaPp]\.?[Mm]\.?)?$"
     return column.filled > 0 and bool(column.sample.str.contains(clock).all())
 

@@ -30,7 +30,6 @@ def _is_table(source: Source, pattern: str) -> bool:
 
 
 def _stem(source: Source) -> str:
-    """Return the name of a file up to its first dot, in lower case."""
     return source.path.name.lower().split(".")[0]
 
 

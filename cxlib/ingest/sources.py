@@ -122,8 +122,6 @@ def open_source(source: Source) -> Iterator[IO[bytes]]:
 
 
 class _Unpacked(io.RawIOBase):
-    """Something packed that is read as a stream, in bounded memory."""
-
     def __init__(self, source: Source, file: IO[bytes], size: int) -> None:
         self._source, self._file, self._size, self._seen = source, file, max(size, 1), 0
 

@@ -71,7 +71,6 @@ def read_table(source: Source, reading: Reading, *, wanted: Collection[str] = ()
 
 
 def _read_parquet(source: Source) -> RawTable:
-    """Open a Parquet file, which stays on disk until it is collected."""
     try:
         data = as_file(source)
         schema = pl.read_parquet_schema(data)
@@ -83,4 +82,6 @@ def _read_parquet(source: Source) -> RawTable:
         raise damaged(source, error) from None
     if not rows:
         raise InputError(f"{source}: the file has columns but no rows; export it again")
-    return RawTable(source, frame.select(*flat_columns(schema), pl.col(LINE).cast(pl.Int64)))
+    return RawTable(
+        source, frame.select(*flat_columns(pl.Schema(schema)), pl.col(LINE).cast(pl.Int64))
+    )

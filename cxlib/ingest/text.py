@@ -79,6 +79,8 @@ def _guess(data: bytes) -> str:
 
 
 def _decode(data: bytes, name: str, known: str, given: str | None) -> Text:
+    if known.startswith("utf-16"):
+        return _as_utf16(data, name, known)
     if known in ("utf-8", "utf-8-sig"):
         bare = data.removeprefix(codecs.BOM_UTF8)
         text = bare.decode("utf-8", "replace")
@@ -98,6 +100,31 @@ def _decode(data: bytes, name: str, known: str, given: str | None) -> Text:
     except (LookupError, ValueError):
         raise InputError(f"{known!r} is no encoding of text; usual ones: utf-8, cp1252") from None
     return Text(text.removeprefix("\ufeff").encode("utf-8", "replace"), known)
+
+
+def _as_utf16(data: bytes, name: str, encoding: str) -> Text:
+    """Decode UTF-16; where a byte too many or too few shifts what follows, one line is lost.
+
+    The line in which it happens is marked with `LOST`. A line end that is read a byte off is
+    U+0A00, which is no character.
+    """
+    is_big = encoding.endswith("be") or data.startswith(codecs.BOM_UTF16_BE)
+    codec, behind = ("utf-16-be", 1) if is_big else ("utf-16-le", 3)
+    parts, at, end = [], 0, ""
+    for _ in range(1000):
+        piece = data[at:].decode(codec, "replace")
+        end = end or ("\u0a00" if "\n" in piece else "\u0d00")
+        off = piece.find(end)
+        if off < 0:
+            parts.append(piece)
+            break
+        start = max(piece.rfind("\n", 0, off), piece.rfind("\r", 0, off)) + 1
+        parts += [piece[:start], LOST, piece[start:off], "\n"]
+        at += len(piece[:off].encode(codec)) + behind
+    else:
+        raise InputError(f"{name}: this is not {encoding} throughout; give the right encoding")
+    text = "".join(parts).removeprefix("\ufeff")
+    return Text(text.encode("utf-8", "replace"), encoding, text.count(LOST))
 
 
 def _western(data: bytes) -> str:

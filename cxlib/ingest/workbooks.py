@@ -35,7 +35,6 @@ def read_workbook(source: Source, reading: Reading, wanted: Collection[str] = ()
 
 
 def _sheets(source: Source) -> dict[str, pl.DataFrame]:
-    """Return the cells of every sheet as text, without rows at the end that are empty."""
     import fastexcel
 
     file = as_file(source)
@@ -88,7 +87,6 @@ def _asked_row(cells: pl.DataFrame, start: int, wanted: Collection[str]) -> int 
 def _table(
     cells: pl.DataFrame, name: str, reading: Reading, wanted: Collection[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the rows under the header, and those that are none."""
     at = _header_row(cells, reading.skip_lines or 0, wanted)
     body = cells.slice(at + 1).with_row_index(LINE, 1).cast({LINE: pl.Int64})
     titled = [

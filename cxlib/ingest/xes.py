@@ -65,7 +65,6 @@ def _traces(file: IO[bytes]) -> Iterator[etree._Element]:
 
 
 def _rows(trace: etree._Element) -> list[dict[str, Any]]:
-    """Return a row for each event of a trace."""
     rows: list[dict[str, Any]] = []
     of_trace: dict[str, str | None] = {}
     for child in trace:
@@ -84,5 +83,4 @@ def _rows(trace: etree._Element) -> list[dict[str, Any]]:
 
 @cache
 def _local(tag: str) -> str:
-    """Name of a tag without its namespace."""
     return tag.rpartition("}")[2]
