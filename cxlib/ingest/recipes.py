@@ -9,13 +9,7 @@ import polars as pl
 
 from cxlib.ingest.evidence import Column, profile, varying, words, words_of
 from cxlib.ingest.instants import guess_time_format, read_instants
-from cxlib.ingest.roles import (
-    is_step_time,
-    names_contacts,
-    rank_customers,
-    rank_touchpoints,
-    rates,
-)
+from cxlib.ingest.roles import is_step_time, names_contacts, rank_customers, rank_touchpoints, rates
 from cxlib.ingest.shapes import is_true
 from cxlib.ingest.sources import Source
 from cxlib.map_model import Join, Unpivot
@@ -193,10 +187,7 @@ class Shape:
 
 
 def find_shape(
-    rows: pl.DataFrame,
-    columns: Mapping[str, Column],
-    customer: str,
-    varies: Mapping[str, float],
+    rows: pl.DataFrame, columns: Mapping[str, Column], customer: str, varies: Mapping[str, float]
 ) -> Shape:
     """Say what one row of a log is."""
     ranked = rank_touchpoints(columns, varies)

@@ -54,10 +54,7 @@ def _sheets(source: Source) -> dict[str, pl.DataFrame]:
 
 
 def _chosen(
-    source: Source,
-    sheets: dict[str, pl.DataFrame],
-    reading: Reading,
-    wanted: Collection[str],
+    source: Source, sheets: dict[str, pl.DataFrame], reading: Reading, wanted: Collection[str]
 ) -> list[str]:
     there = [name for name, cells in sheets.items() if cells.height]
     if not there:
