@@ -39,11 +39,6 @@ def tidy(column: str | pl.Expr) -> pl.Expr:
     return text_of(seen)
 
 
-def tidy_text(text: str) -> str:
-    r"""Return one text as `tidy` does."""
-    return pl.select(tidy(pl.lit(text))).item() or ""
-
-
 def tidied(values: pl.Series) -> pl.Series:
     """Return texts as `tidy` does, at no cost where all of it is plain."""
     frame = values.cast(pl.String).to_frame("x")

@@ -42,55 +42,45 @@ def mask_comments(
     """Replace what identifies people in comments by its kind, and count it by kind."""
     given = comments.drop_nulls().value_counts()
     suspect = given.filter(pl.col(comments.name).str.contains(r"@|(?:\d\D{0,3}){6}"))
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter(dict.fromkeys(("mail", "iban", "card", "phone", "number"), 0))
     masked: dict[str, str] = {}
     phones = _phones(regions)
     for text, times in suspect.iter_rows():
         found: Counter[str] = Counter()
         masked[text] = _mask(text, phones, found)
-        for kind, n in found.items():
-            counts[kind] += n * times
-    ordered = {kind: counts[kind] for kind in ("mail", "iban", "card", "phone", "number")}
-    if masked:
-        comments = comments.replace(masked)
-    return comments, {kind: n for kind, n in ordered.items() if n}
+        counts.update({kind: n * times for kind, n in found.items()})
+    return comments.replace(masked), {kind: n for kind, n in counts.items() if n}
 
 
 def _mask(text: str, phones: Callable[[str], list[str]], found: Counter[str]) -> str:
-    def replace(kind: str, is_one: Callable[[str], bool]) -> Callable[[re.Match[str]], str]:
+    def put(kind: str, pattern: re.Pattern[str], length: Callable[[str], int]) -> None:
+        """Write the kind for as much of every match as is of it."""
+        nonlocal text
+
         def write(match: re.Match[str]) -> str:
-            if not is_one(match.group()):
-                return match.group()
-            found[kind] += 1
-            return f"[{kind}]"
+            end = length(match.group())
+            found[kind] += bool(end)
+            return f"[{kind}]{match.group()[end:]}" if end else match.group()
 
-        return write
+        text = pattern.sub(write, text)
 
-    text = _MAIL.sub(replace("mail", bool), text)
-    text = _iban(text, found)
-    text = _CARD.sub(replace("card", lambda n: passes_luhn(re.sub(r"\D", "", n))), text)
+    put("mail", _MAIL, len)
+    put("iban", _IBAN, _account_length)
+    put("card", _CARD, lambda n: len(n) * passes_luhn(re.sub(r"\D", "", n)))
     for number in phones(text):
-        if number in text:
-            text = text.replace(number, "[phone]")
-            found["phone"] += 1
-    return _LONG.sub(replace("number", lambda n: not _DATE.fullmatch(n)), text)
+        put("phone", re.compile(re.escape(number)), len)
+    put("number", _LONG, lambda n: len(n) * (_DATE.fullmatch(n) is None))
+    return text
 
 
-def _iban(text: str, found: Counter[str]) -> str:
-    """Mask accounts; of a match that runs on into the next word, the longest part that is one."""
-
-    def write(match: re.Match[str]) -> str:
-        whole = match.group()
-        for end in range(len(whole), 14, -1):
-            part = re.sub(r"[ -]", "", whole[:end]).upper()
-            runs_on = end < len(whole) and whole[end].isalnum()
-            at_end = whole[end - 1].isalnum() and not runs_on
-            if len(part) >= 15 and at_end and passes_mod_97(part):
-                found["iban"] += 1
-                return "[iban]" + whole[end:]
-        return whole
-
-    return _IBAN.sub(write, text)
+def _account_length(text: str) -> int:
+    """Return the length of the longest IBAN that a text begins with; it may run on into words."""
+    for end in range(len(text), 14, -1):
+        part = re.sub(r"[ -]", "", text[:end]).upper()
+        at_end = text[end - 1].isalnum() and not text[end : end + 1].isalnum()
+        if len(part) >= 15 and at_end and passes_mod_97(part):
+            return end
+    return 0
 
 
 def _phones(regions: Sequence[str]) -> Callable[[str], list[str]]:
