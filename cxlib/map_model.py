@@ -211,11 +211,11 @@ class JourneyMap:
     ratings, customers
         How the tables beside the log call their columns.
     join, unpivot, one_per
-        What to do with a log that is not one row for each contact (`Join`, `Unpivot`): tables of
-        attributes to add, steps of a wide table, columns of which each value is one contact.
+        What to do with a log that is not one row for each contact: tables of attributes to add,
+        steps of a wide table, columns of which each value is one contact.
     ties_as_listed
-        Whether contacts at one instant come in the order in which the map lists the touchpoints,
-        where nothing else says it: for logs that know the steps but not their times.
+        Whether contacts at one instant come in the order of the map's touchpoints where nothing
+        says it: for logs that know the steps but not their times.
     environment
         Tables of what surrounds contacts, joined by day and place.
     rating_scales
@@ -228,8 +228,7 @@ class JourneyMap:
     earliest, latest
         Dates outside are implausible and set aside; None: 1990-01-01, and the day after today.
     keep
-        Regular expressions by raw column; rows that do not match all of them are no contacts and
-        are left out.
+        Regular expressions by raw column; rows that do not match all of them are left out.
     period
         Width of the periods shown; None: chosen from the length of the log.
     observed_until
@@ -243,8 +242,7 @@ class JourneyMap:
     not_a_customer
         Ids that stand for none, in any case; their rows are set aside.
     fold_case
-        Whether ids, touchpoints, channels, stages and owners that differ by case are one: ids in
-        lower case, the others as the map writes them.
+        Whether names and ids that differ by case are one, as the map writes them or in lower case.
     """
 
     version: int = 1

@@ -110,11 +110,12 @@ def _read_range(text: str) -> tuple[int, int]:
     match = _RANGE.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no range of hours; {_EXAMPLE}")
-    hours = [(int(match[i]), int(match[i + 1])) for i in (1, 3)]
-    for hour, minute in hours:
-        if minute > 59 or hour * 60 + minute > _DAY:
+    ends = []
+    for hour, minute in ((int(match[i]), int(match[i + 1])) for i in (1, 3)):
+        ends.append(hour * 60 + minute)
+        if minute > 59 or ends[-1] > _DAY:
             raise ValueError(f"{hour:02d}:{minute:02d} is no time of day; days end at 24:00")
-    start, end = (hour * 60 + minute for hour, minute in hours)
+    start, end = ends
     if end <= start:
         raise ValueError(
             f"{text} ends before it begins; hours past midnight are two ranges, such as "

@@ -36,17 +36,44 @@ _ZEROS = r"^(?:0+|-1|9{5,}|1234567890?|[0-]{8,})$"
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class Seen:
+    """A log that was read, and what is counted of it when it is asked for."""
+
     contacts: pl.DataFrame
     places: pl.DataFrame
     quarantine: pl.DataFrame
     files: tuple[FileReport, ...]
-    outside: tuple[OutsideHours, ...]
-    midnight: float
     journey_map: JourneyMap
 
     @cached_property
+    def span(self) -> tuple[datetime, datetime, float]:
+        """The first and the last contact, and the share of them at exactly midnight."""
+        at = pl.col("occurred_at")
+        wall = at.dt.convert_time_zone(self.zone).dt.replace_time_zone(None)
+        midnight = (wall.dt.truncate("1d") == wall).mean()
+        facts = self.contacts.lazy().select(
+            at.min().alias("first"), at.max().alias("last"), midnight
+        )
+        return facts.collect(engine="streaming").row(0)
+
+    @cached_property
+    def outside(self) -> tuple[OutsideHours, ...]:
+        """Contacts outside the opening hours of their touchpoint, most of them first."""
+        calendar = self.journey_map.calendar(self.places["touchpoint"], self.places["channel"])
+        if calendar is None or self.span[2] > 0.9:
+            return ()
+        named = self.places.select(KEY, "touchpoint", "channel").with_row_index("place")
+        timed = named.filter(pl.Series([hours is not None for hours in calendar.hours]))
+        rows = self.contacts.select(KEY, "occurred_at").join(timed, on=KEY)
+        closed = ~calendar.is_open(rows["place"], rows["occurred_at"])
+        groups = rows.with_columns(closed=closed).group_by("touchpoint", "channel")
+        counted = groups.agg(contacts=pl.len(), outside=pl.col("closed").sum())
+        ordered = counted.sort("outside", "touchpoint", "channel", descending=[True, False, False])
+        return tuple(OutsideHours(**row) for row in ordered.iter_rows(named=True))
+
+    @cached_property
     def customers(self) -> pl.DataFrame:
+        """By customer: ``contacts``, ``first`` and ``last``."""
         at = pl.col("occurred_at")
         counted = self.contacts.lazy().group_by("customer")
         found = counted.agg(contacts=pl.len(), first=at.min(), last=at.max())
@@ -68,50 +95,22 @@ class _Seen:
 
     @property
     def zone(self) -> str:
+        """The map's time zone."""
         return self.journey_map.time_zone or "UTC"
 
-    def day(self, at: pl.Expr) -> pl.Expr:
-        return at.dt.convert_time_zone(self.zone).dt.date()
-
     def distinct(self, *columns: str) -> int:
+        """Return the number of different contacts by some columns."""
         rows = self.contacts.lazy().select(columns).unique().select(pl.len())
         return int(rows.collect(engine="streaming").item())
 
 
-def doubts_about(
-    contacts: pl.DataFrame,
-    places: pl.DataFrame,
-    quarantine: pl.DataFrame,
-    journey_map: JourneyMap,
-    *,
-    files: tuple[FileReport, ...],
-    outside: tuple[OutsideHours, ...],
-    midnight: float,
-) -> list[str]:
-    """Say what is odd about a log, and what to do; `midnight`: the share of times at midnight."""
-    seen = _Seen(contacts, places, quarantine, files, outside, midnight, journey_map)
+def find_doubts(seen: Seen) -> list[str]:
+    """Say what is odd about a log, and what to do about it."""
     return [doubt for ask in QUESTIONS for doubt in ask(seen)]
 
 
-def count_outside_hours(
-    contacts: pl.DataFrame, places: pl.DataFrame, journey_map: JourneyMap
-) -> tuple[OutsideHours, ...]:
-    """Count the contacts outside the opening hours of their touchpoint, most of them first."""
-    calendar = journey_map.calendar(places["touchpoint"], places["channel"])
-    if calendar is None:
-        return ()
-    named = places.select(KEY, "touchpoint", "channel").with_row_index("place")
-    timed = named.filter(pl.Series([hours is not None for hours in calendar.hours]))
-    rows = contacts.select(KEY, "occurred_at").join(timed, on=KEY)
-    closed = ~calendar.is_open(rows["place"], rows["occurred_at"])
-    groups = rows.with_columns(closed=closed).group_by("touchpoint", "channel")
-    counted = groups.agg(contacts=pl.len(), outside=pl.col("closed").sum())
-    ordered = counted.sort("outside", "touchpoint", "channel", descending=[True, False, False])
-    return tuple(OutsideHours(**row) for row in ordered.iter_rows(named=True))
-
-
-def _hours(seen: _Seen) -> Iterator[str]:
-    if seen.midnight > 0.9:
+def _hours(seen: Seen) -> Iterator[str]:
+    if seen.span[2] > 0.9:
         yield "almost all times are at midnight: the log has dates only; waits mean little"
         return
     for found in sorted(seen.outside, key=lambda found: -found.share):
@@ -129,7 +128,7 @@ def _hours(seen: _Seen) -> Iterator[str]:
             yield f"{hint}.{nearest}" if nearest else hint
 
 
-def _ids(seen: _Seen) -> Iterator[str]:
+def _ids(seen: Seen) -> Iterator[str]:
     for name, rows in seen.placeholders.select("customer", "contacts").iter_rows():
         yield (
             f"customer {name!r} reads like a placeholder and holds {rows:,} of "
@@ -164,10 +163,9 @@ def _twins(names: pl.DataFrame) -> list[tuple[list[str], int]]:
     return list(twins.drop("low").iter_rows())
 
 
-def _gap(seen: _Seen) -> Iterator[str]:
+def _gap(seen: Seen) -> Iterator[str]:
     gap = seen.journey_map.journey.gap
-    first, last = seen.customers["first"].min(), seen.customers["last"].max()
-    span: timedelta = last - first  # type: ignore[operator,assignment]
+    span = seen.span[1] - seen.span[0]
     if gap is not None and gap > span / 3:
         yield (
             f"the gap of {format_duration(gap)} is longer than a third of the log, which spans "
@@ -176,7 +174,7 @@ def _gap(seen: _Seen) -> Iterator[str]:
         )
 
 
-def _customers(seen: _Seen) -> Iterator[str]:
+def _customers(seen: Seen) -> Iterator[str]:
     rows, customers = seen.contacts.height, seen.customers.height
     column = seen.journey_map.columns.get("customer", "customer")
     if customers == rows and rows > 1:
@@ -198,7 +196,7 @@ def _customers(seen: _Seen) -> Iterator[str]:
         )
 
 
-def _times(seen: _Seen) -> Iterator[str]:
+def _times(seen: Seen) -> Iterator[str]:
     rows = seen.contacts.height
     tied = rows - seen.distinct("customer", "occurred_at")
     ordered = seen.contacts["sequence"].n_unique() > 1
@@ -208,14 +206,14 @@ def _times(seen: _Seen) -> Iterator[str]:
             "of their customer, and nothing gives their order; name a column under `sequence`, or "
             "write ties_as_listed: true where the map lists the steps in their order"
         )
-    if OFTEN < seen.midnight <= 0.9:
+    if OFTEN < seen.span[2] <= 0.9:
         yield (
-            f"{seen.midnight:.0%} of the times are at exactly midnight: these are dates without a "
+            f"{seen.span[2]:.0%} of the times are at exactly midnight: these are dates without a "
             "time, and waits of a day or less mean nothing for them; export the time too"
         )
 
 
-def _goal(seen: _Seen) -> Iterator[str]:
+def _goal(seen: Seen) -> Iterator[str]:
     goals = seen.journey_map.journey.goal
     keys = seen.places.filter(pl.col("touchpoint").is_in(goals))[KEY]
     reached = seen.contacts.filter(pl.col(KEY).is_in(keys.implode()))
@@ -237,7 +235,7 @@ def _goal(seen: _Seen) -> Iterator[str]:
         )
 
 
-def _constants(seen: _Seen) -> Iterator[str]:
+def _constants(seen: Seen) -> Iterator[str]:
     touchpoints, channels = (seen.counted[c].unique() for c in ("touchpoint", "channel"))
     if len(touchpoints) == 1 and seen.contacts.height > 1:
         yield (
@@ -252,7 +250,7 @@ def _constants(seen: _Seen) -> Iterator[str]:
         )
 
 
-def _duplicates(seen: _Seen) -> Iterator[str]:
+def _duplicates(seen: Seen) -> Iterator[str]:
     keys, rows = ("customer", "occurred_at", KEY, "row"), seen.contacts.height
     again = rows - seen.distinct(*keys)
     if again < max(2, 0.001 * rows):
@@ -268,7 +266,7 @@ def _duplicates(seen: _Seen) -> Iterator[str]:
     yield f"{share} are exact duplicates of another: {what}{grain}"
 
 
-def _sheets(seen: _Seen) -> Iterator[str]:
+def _sheets(seen: Seen) -> Iterator[str]:
     for file in seen.files:
         if file.rows in SHEETS:
             yield (
@@ -277,14 +275,14 @@ def _sheets(seen: _Seen) -> Iterator[str]:
             )
 
 
-def _set_aside(seen: _Seen) -> Iterator[str]:
+def _set_aside(seen: Seen) -> Iterator[str]:
     """Rows set aside in one file, or from one day on, say that something broke there."""
     for (reason,), rows in sorted(seen.quarantine.group_by("reason"), key=lambda g: -len(g[1])):
         if len(rows) >= 10:
             yield from (*_by_file(seen, str(reason), rows), *_by_day(seen, str(reason), rows))
 
 
-def _by_file(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
+def _by_file(seen: Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
     of = {file.name: file.rows for file in seen.files}
     if len(of) < 2:
         return
@@ -300,15 +298,16 @@ def _by_file(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
         )
 
 
-def _by_day(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
+def _by_day(seen: Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
     texts = rows["occurred_at"].drop_nulls()
     if not len(texts) or reason.startswith(("time", "implausible")):
         return
     zone, formats = seen.journey_map.time_zone, seen.journey_map.time_format
     read = read_instants(texts, where="", time_zone=zone, time_format=formats, refuse=False).values
-    day = seen.day(pl.col("at"))
-    aside = read.alias("at").to_frame().drop_nulls().group_by(day=day).agg(aside=pl.len())
-    kept = seen.contacts.lazy().group_by(day=seen.day(pl.col("occurred_at"))).agg(kept=pl.len())
+    day = pl.col("occurred_at").dt.convert_time_zone(seen.zone).dt.date()
+    at = read.alias("occurred_at").to_frame().drop_nulls()
+    aside = at.group_by(day=day).agg(aside=pl.len())
+    kept = seen.contacts.lazy().group_by(day=day).agg(kept=pl.len())
     days = kept.collect().join(aside, on="day", how="full", coalesce=True).fill_null(0).sort("day")
     bad, of = pl.col("aside"), pl.col("aside") + pl.col("kept")
     rest = of.sum() - of.cum_sum()
@@ -333,7 +332,7 @@ def _by_day(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
         )
 
 
-def _ends(seen: _Seen) -> Iterator[str]:
+def _ends(seen: Seen) -> Iterator[str]:
     """Which few first or last contacts stand far from the others: a wrong clock decides for all.
 
     The few contacts at an end are told of when they keep a longer distance to the rest than f times
@@ -402,7 +401,7 @@ def _long(span: timedelta) -> str:
     return f"{seconds // (size or 1):.0f}{unit}"
 
 
-QUESTIONS: tuple[Callable[[_Seen], Iterator[str]], ...] = (
+QUESTIONS: tuple[Callable[[Seen], Iterator[str]], ...] = (
     _ids, _hours, _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside,
     _sheets, _ends,
 )  # fmt: skip

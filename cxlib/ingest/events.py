@@ -24,7 +24,7 @@ from cxlib.ingest.columns import (
     place_columns,
     recognise,
 )
-from cxlib.ingest.doubts import count_outside_hours, doubts_about
+from cxlib.ingest.doubts import Seen, find_doubts
 from cxlib.ingest.instants import Instants, read_instants
 from cxlib.ingest.numbers import off_scale, read_numbers, read_scales, strange_scales
 from cxlib.ingest.raw import LINE, POSITION, RawTable, first_reasons, set_aside
@@ -106,7 +106,8 @@ def read_events(
             reasons["left out by `keep`"] = log.left_out
         said = ", ".join(f"{reason} ({n:,})" for reason, n in reasons.items())
         raise InputError(f"no row of the log became a contact: {said}; mend the log or the map")
-    report = _report(contacts, places, quarantine, reasons, log)
+    seen = Seen(contacts, places, quarantine, tuple(log.files), journey_map)
+    report = _report(seen, reasons, log)
     named = places.lazy().select(KEY, "touchpoint", "channel", "stage", "owner", "initiated_by")
     events = contacts.lazy().join(named, on=KEY, how="left")  # looked up when it is asked for
     events = events.select(*EVENTS.schema.names(), *in_sets(contacts.columns))
@@ -305,48 +306,30 @@ def _in_map_order(
     return numbered.with_columns(sequence=sequence).drop("_line")
 
 
-def _report(
-    contacts: pl.DataFrame,
-    places: pl.DataFrame,
-    quarantine: pl.DataFrame,
-    reasons: dict[str, int],
-    log: _Log,
-) -> IngestReport:
-    journey_map, files = log.journey_map, tuple(log.files)
-    counted = contacts.group_by(KEY).len().join(places, on=KEY, how="left")
-    names = [t.name for t in journey_map.touchpoints]
-    unmapped = _count_by(counted.filter(~pl.col("is_known")), "touchpoint")
-    zone = journey_map.time_zone or "UTC"
-    at = pl.col("occurred_at")
-    wall = at.dt.convert_time_zone(zone).dt.replace_time_zone(None)
-    midnight = (wall.dt.truncate("1d") == wall).mean()
-    facts = contacts.lazy().select(at.min().alias("first"), at.max().alias("last"), midnight)
-    first, last, share = facts.collect(engine="streaming").row(0)
-    outside = () if share > 0.9 else count_outside_hours(contacts, places, journey_map)
-    log.notice(
-        doubts_about(
-            contacts, places, quarantine, journey_map, files=files, outside=outside, midnight=share
-        )
-    )
+def _report(seen: Seen, reasons: dict[str, int], log: _Log) -> IngestReport:
+    names = [t.name for t in log.journey_map.touchpoints]
+    unmapped = _count_by(seen.counted.filter(~pl.col("is_known")), "touchpoint")
+    log.notice(find_doubts(seen))
+    first, last, midnight = seen.span
     return IngestReport(
-        files=files,
-        rows_in=sum(file.rows for file in files),
-        contacts=contacts.height,
+        files=seen.files,
+        rows_in=sum(file.rows for file in seen.files),
+        contacts=seen.contacts.height,
         left_out=log.left_out,
         set_aside=reasons,
         cleared=dict(log.cleared),
         unmapped=tuple(
             UnmappedTouchpoint(name, n, nearest_name(name, names)) for name, n in unmapped.items()
         ),
-        unknown_stages=_count_by(counted, "unknown_stage"),
+        unknown_stages=_count_by(seen.counted, "unknown_stage"),
         first_at=first,
         last_at=last,
-        time_zone=zone,
+        time_zone=seen.zone,
         without_offset=log.at_clocks["without_offset"],
         moved=log.at_clocks["moved"],
         twice=log.at_clocks["twice"],
-        midnight_share=share,
-        outside_hours=outside,
+        midnight_share=midnight,
+        outside_hours=seen.outside,
         hints=tuple(log.hints),
     )
 

@@ -78,33 +78,20 @@ def guess_by_words(name: str, key: str) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One column of a log; `counts`: its values, of many those of rows spread over the log."""
+    """One column of a log; `counts`: its values, of many those of rows spread over the log.
+
+    `each`: rows for a value; `share`: of the rows that are `filled`; `words`: those of its name.
+    """
 
     name: str
+    words: tuple[str, ...]
     rows: int
     filled: int
     distinct: int
+    each: float
+    share: float
     counts: pl.DataFrame
-
-    @property
-    def each(self) -> float:
-        """Rows for each value."""
-        return self.filled / max(self.distinct, 1)
-
-    @property
-    def share(self) -> float:
-        """Share of the rows in which the column holds something."""
-        return self.filled / max(self.rows, 1)
-
-    @cached_property
-    def words(self) -> tuple[str, ...]:
-        """The words of its name, in lower case."""
-        return tuple(words_of(self.name))
-
-    @property
-    def sample(self) -> pl.Series:
-        """Different values, at most some thousands, spread over the log."""
-        return self.counts["value"]
+    sample: pl.Series
 
     @cached_property
     def kind(self) -> Literal["empty", "flag", "time", "number", "text"]:
@@ -114,17 +101,12 @@ class Column:
         if self.distinct <= 3 and {v.lower() for v in self.sample} <= _FLAGS:
             return "flag"
         digits = self.sample.str.contains(r"^[-+]?\d+(?:[.,]\d+)?$").mean()
-        if (not digits or words("time_words") & set(self.words)) and self._is_time():
-            return "time"
+        if self.sample.str.contains(r"\d").any() and (not digits or self.says("time_words")):
+            unread = self.sample.filter(read_instants(self.sample, where="", refuse=False).unread)
+            if len(unread) <= 0.1 * len(self.sample) or guess_time_format(unread) is not None:
+                return "time"
         is_number = r"^[-+]?[\d.,']*\d[\d.,]*(?:[eE][-+]?\d+)?$"
         return "number" if self._weigh(is_number) >= 0.9 else "text"
-
-    def _is_time(self) -> bool:
-        if not self.sample.str.contains(r"\d").any():
-            return False
-        read = read_instants(self.sample, where="", refuse=False)
-        unread = self.sample.filter(read.unread)
-        return len(unread) <= 0.1 * len(self.sample) or guess_time_format(unread) is not None
 
     def _weigh(self, pattern: str) -> float:
         fitting = self.counts.filter(pl.col("value").str.contains(pattern))
@@ -133,7 +115,7 @@ class Column:
     @cached_property
     def numbers(self) -> pl.Series:
         """The distinct values as numbers, those that are none left out."""
-        as_text = self.counts["value"].str.replace(",", ".", literal=True)
+        as_text = self.sample.str.replace(",", ".", literal=True)
         return as_text.cast(pl.Float64, strict=False).drop_nulls()
 
     @cached_property
@@ -168,7 +150,9 @@ def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[st
         distinct = values.n_unique()
         some = values if distinct <= VALUES else values.gather_every(-(-len(values) // VALUES))
         counted = some.value_counts().sort(["count", "value"], descending=[True, False])
-        found[name] = Column(name, rows.height, len(values), distinct, counted)
+        each, share = len(values) / max(distinct, 1), len(values) / max(rows.height, 1)
+        size = (rows.height, len(values), distinct, each, share)
+        found[name] = Column(name, tuple(words_of(name)), *size, counted, counted["value"])
     return found
 
 

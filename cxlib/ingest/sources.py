@@ -10,7 +10,7 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +33,7 @@ _READABLE = (
     "CSV, TSV, JSON (lines or lists), Parquet, XES and Excel, each also in .gz, .bz2, .xz or .zip"
 )
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
-_UNPACK: dict[str, Callable[[IO[bytes]], Any]] = {
-    "gzip": gzip.open,
-    "bzip2": bz2.open,
-    "xz": lzma.open,
-}
+_UNPACK: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 _CHUNK = 2**20
 _UNCHECKED = 100 * 10**6
 _MOST_PACKED = 100
