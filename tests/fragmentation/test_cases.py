@@ -26,4 +26,4 @@ def test_waits_within_and_between_sessions_are_no_delay_of_each_other(
     journey_map = read_journey_map(tmp_path / "map.yaml")
     ingested = read_events(tmp_path / "events.csv", journey_map)
     workspace = build_workspace(ingested, tmp_path / "ws")
-    assert measure_fragmentation(workspace).table.is_empty()
+    assert measure_fragmentation(workspace).found.is_empty()
