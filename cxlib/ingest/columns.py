@@ -155,7 +155,7 @@ def recognise(
         {f"_{c}": [getattr(t, c) for t in touchpoints] for c in ("name", *_ROLES[1:])},
         schema_overrides={f"_{c}": pl.String for c in _ROLES[1:]},
     ).with_row_index("_number")
-    matched = texts.with_columns(_number=_touchpoint_number(journey_map, roles))
+    matched = texts.with_columns(_number=_touchpoint_number(journey_map, raw))
     joined = matched.join(planned, on="_number", how="left", maintain_order="left")
     stage_known = raw["stage"].is_in(journey_map.stages)
     initiated_by = raw["initiated_by"].str.to_lowercase()
@@ -198,26 +198,26 @@ def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:
     return reduce(and_, found, pl.lit(True))
 
 
-def _touchpoint_number(journey_map: JourneyMap, roles: Mapping[str, str]) -> pl.Expr:
-    """The first touchpoint, in the order of the map, that matches or, without `match`, is named."""
+def _touchpoint_number(journey_map: JourneyMap, raw: Mapping[str, pl.Expr]) -> pl.Expr:
+    """The first touchpoint, in the order of the map, that matches or, without `match`, is named.
+
+    Of several lines of one touchpoint it is the one of the row's channel, else the first.
+    """
     found: list[pl.Expr] = []
     exact: list[pl.Expr] = []
     by_name: dict[str, int] = {}
     counted = Counter(t.name for t in journey_map.touchpoints)
-    channel = pl.col(roles["channel"]) if "channel" in roles else None
+    name, channel = raw["touchpoint"], raw["channel"]
     for i, t in enumerate(journey_map.touchpoints):
-        number, several = pl.lit(i, pl.UInt32), counted[t.name] > 1 and channel is not None
-        on_channel = channel == t.channel if several and channel is not None else pl.lit(True)
+        number, several = pl.lit(i, pl.UInt32), counted[t.name] > 1
         if t.match is not None:
-            nowhere = channel.is_null() if several and channel is not None else pl.lit(False)
-            found.append(pl.when(_matches_all(t.match) & (on_channel | nowhere)).then(number))
+            here = channel.is_null() | (channel == t.channel) if several else pl.lit(True)
+            found.append(pl.when(_matches_all(t.match) & here).then(number))
         else:
             by_name.setdefault(t.name, i)
-            if several and "touchpoint" in roles:
-                named = pl.col(roles["touchpoint"]) == t.name
-                exact.append(pl.when(named & on_channel).then(number))
-    if "touchpoint" in roles and by_name:
-        name = pl.col(roles["touchpoint"])
+            if several:
+                exact.append(pl.when((name == t.name) & (channel == t.channel)).then(number))
+    if by_name:
         first = name.replace_strict(by_name, default=None, return_dtype=pl.UInt32)
         found.append(pl.coalesce(*exact, first))
-    return pl.min_horizontal(found) if found else pl.lit(None, pl.UInt32)
+    return pl.min_horizontal(found)

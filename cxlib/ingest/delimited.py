@@ -137,10 +137,12 @@ def _table(
     if records.rows:
         schema = dict.fromkeys(columns, pl.String)
         others = pl.DataFrame(list(records.rows.values()), schema=schema, orient="row")
-        others = others.with_columns(pl.when(_filled(pl.all())).then(pl.all()))
         at = number.gather(list(records.rows))
         frame = pl.concat([frame, others.with_columns(at.alias(LINE))]).sort(LINE)
-    empty = frame.select(pl.all_horizontal(pl.exclude(LINE).is_null())).to_series()
+    # an empty cell is null, and so is the null of a database
+    cell = pl.exclude(LINE)
+    frame = frame.with_columns(pl.when((cell != "") & (cell != "\\N")).then(cell))
+    empty = frame.select(pl.all_horizontal(cell.is_null())).to_series()
     rows = frame.filter(~empty)
     aside = list(records.aside)
     reasons = pl.Series("reason", list(records.aside.values()), dtype=pl.String)
@@ -151,12 +153,8 @@ def _table(
     return rows, pl.concat([malformed, marked]).sort(LINE), blanks
 
 
-def _filled(cell: pl.Expr) -> pl.Expr:
-    return (cell != "") & (cell != "\\N")
-
-
 def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFrame:
-    """Read lines that are rows as they stand; an empty cell, or the null of a database, is null."""
+    """Read lines that are rows as they stand."""
     schema = dict.fromkeys(columns, pl.String)
     if not len(plain):
         return pl.DataFrame(schema=schema)
@@ -169,14 +167,13 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFr
         schema=schema,
         extra_columns="ignore",
         missing_columns="insert",
-        null_values=["\\N"] if b"\\N" in data else None,
     )
     if frame.height != len(plain):
         # Proved, not believed: what Polars cannot account for is cut in plain Python.
         splitter = Splitter(dialect.separator, dialect.quote)
         cells = [splitter.cut(line, splitter.strict) or [] for line in plain]
         frame = pl.DataFrame([c[: len(columns)] for c in cells], schema=schema, orient="row")
-    return frame.with_columns(pl.when(_filled(pl.all())).then(pl.all()))
+    return frame
 
 
 def part_rows(

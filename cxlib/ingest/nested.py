@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial, reduce
-from operator import getitem, mul
+from operator import mul
 from typing import Any
 
 import polars as pl
@@ -140,7 +140,10 @@ def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
                 f"{{records: {lists[0]}}}; there are: {', '.join(lists)}"
             )
         if lists:
-            values = reduce(getitem, lists[0].split("."), value)
+            inner: Any = value
+            for key in lists[0].split("."):
+                inner = inner[key]
+            values = inner
     if len(values) == 1 and isinstance(values[0], list):
         values = values[0]
     objects = [value for value in values if isinstance(value, dict)]

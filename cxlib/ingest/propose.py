@@ -259,9 +259,10 @@ def _recipe_lines(log: _Log) -> Iterator[str]:
         yield _line("unpivot", {k: v for k, v in given.items() if v}, shape.why_unpivot)
     if log.ties:
         yield _line("ties_as_listed", True, "most contacts share their instant, but are steps")
-    if related.ratings is None or related.ratings_rows is None:
+    if related.answers is None:
         return
-    columns, own = profile(related.ratings_rows), related.ratings.rows.columns
+    table, joins, rows = related.answers
+    columns, own = profile(rows), table.rows.columns
     customer = log.roles.columns["customer"].value
     found = {"customer": customer if customer in columns else guess_customer(columns)[0].value}
     if times := rank_times({c: columns[c] for c in own}):
@@ -271,10 +272,8 @@ def _recipe_lines(log: _Log) -> Iterator[str]:
             found.setdefault("rating", column.name)
         elif named_role(column) == "comment":
             found.setdefault("comment", column.name)
-    content: dict[str, Any] = {"table": related.ratings.name}
-    if related.ratings_join:
-        content["join"] = _joins(related.ratings_join)
-    content["columns"] = found
+    content: dict[str, Any] = {"table": table.name, "join": _joins(joins), "columns": found}
+    content = {key: value for key, value in content.items() if value}
     yield _line("ratings", content, "marks with a time and a key of the log")
 
 
@@ -318,8 +317,8 @@ def _rating_lines(log: _Log) -> Iterator[str]:
     column: Column | None = None
     if "rating" in log.roles.columns:
         column = log.columns[log.roles.columns["rating"].value]
-    elif log.related.ratings is not None:
-        rated = profile(log.related.ratings.rows).values()
+    elif log.related.answers is not None:
+        rated = profile(log.related.answers[0].rows).values()
         column = next((c for c in rated if rates(c)), None)
     if column is None:
         return

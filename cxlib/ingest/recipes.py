@@ -29,16 +29,14 @@ class Table:
 @dataclass(slots=True)
 class Related:
     """The log with the columns of tables of attributes (`join`), columns that go by several
-    `names`, the table of survey answers and how its customer is found, and what was done, in words.
+    `names`, the table of survey answers with what is joined to it, and what was done, in words.
     """
 
     rows: pl.DataFrame
     name: str
     join: list[Join] = field(default_factory=list)
     names: list[tuple[str, ...]] = field(default_factory=list)
-    ratings: Table | None = None
-    ratings_join: list[Join] = field(default_factory=list)
-    ratings_rows: pl.DataFrame | None = None
+    answers: tuple[Table, list[Join], pl.DataFrame] | None = None
     said: list[str] = field(default_factory=list)
 
 
@@ -124,12 +122,10 @@ def _join(tables: list[Table], names: list[tuple[str, ...]], said: list[str]) ->
         for table in others
         if table.name not in joined
     ]
-    if answers:
-        found.ratings, found.ratings_rows = answers[0], answers[0].rows
+    for table in answers[:1]:
         customer = {c.name for _, c in rank_customers(profile(found.rows))[:1]}
-        if not customer & set(answers[0].rows.columns):
-            rest = [t for t in tables if t is not answers[0]]
-            found.ratings_join, found.ratings_rows = _attributes(answers[0].rows, rest, [])
+        rest = [t for t in tables if t is not table and not customer & set(table.rows.columns)]
+        found.answers = (table, *_attributes(table.rows, rest, []))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
-from functools import partial
+from functools import cache, partial
 
 import polars as pl
 
@@ -56,11 +56,7 @@ def split_sources(
 def shape_tables(sources: list[Source], journey_map: JourneyMap, read: Read) -> Iterator[RawTable]:
     """Yield each file of a log with one row for each contact."""
     log, _ = split_sources(sources, journey_map)
-    lookups: dict[Source, RawTable] = {}
-
-    def read_once(source: Source) -> RawTable:
-        return lookups.setdefault(source, read(source)) if source not in log else read(source)
-
+    read_once = cache(read)
     for source in log:
         table = read(source)
         if FILE in journey_map.named_columns():
