@@ -51,8 +51,22 @@ def read_text(data: bytes, *, name: str, encoding: str | None = None) -> Text:
         raise InputError(
             f"{name}: this is not a text file; export the log as CSV, or name its format"
         )
-    whole = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    whole = _with_line_ends(whole.replace(b"\r\n", b"\n"))
     return Text(whole.removesuffix(b"\x1a"), text.encoding, text.bad_bytes, zeros)
+
+
+def _with_line_ends(data: bytes) -> bytes:
+    """Make a bare carriage return a line end, but within a cell: where it would end a line that has
+    as many separators as most that end otherwise.
+    """
+    if b"\r" not in data or b"\n" not in data.rstrip(b"\n"):
+        return data.replace(b"\r", b"\n")
+    separator, lines = max((b",", b";", b"\t", b"|"), key=data.count), data.split(b"\n")
+    usual = Counter(line.count(separator) for line in lines if line and b"\r" not in line)
+    width = max(usual, key=usual.__getitem__, default=0)
+    return b"\n".join(
+        line if line.count(separator) == width else line.replace(b"\r", b"\n") for line in lines
+    )
 
 
 def _known(encoding: str) -> str:
