@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cxlib.arrivals.histories import HISTORY_TABLES, count_histories
+from cxlib.arrivals.histories import HISTORY_TABLES, block_of, count_histories
 from cxlib.arrivals.links import count_links
 from cxlib.arrivals.open_hours import read_open_hours
-from cxlib.arrivals.planned import COUNTS, count_planned
+from cxlib.arrivals.planned import COUNTS, NEITHER, follow_planned
 from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats
 from cxlib.arrivals.responses import count_responses
 from cxlib.bins import bin_of
@@ -45,7 +45,7 @@ from cxlib.store.tables import (
     select,
     write_tables,
 )
-from cxlib.store.walk import RELOAD, Scope, look_back, visits
+from cxlib.store.walk import Scope, look_back, visits
 
 if TYPE_CHECKING:
     from cxlib.arrivals.open_hours import OpenHours
@@ -53,25 +53,6 @@ if TYPE_CHECKING:
     from cxlib.store import Workspace
     from cxlib.store.engines import Count, Run
     from cxlib.summary import Selection
-
-__all__ = [
-    "FALLBACK_SILENCE",
-    "KEYS",
-    "LANDMARKS",
-    "MAX_PER_CUSTOMER",
-    "RELOAD",
-    "SET_ASIDE",
-    "TABLES",
-    "WINDOWS",
-    "Arrivals",
-    "Settings",
-    "choose_silence",
-    "count_arrivals",
-    "count_frames",
-    "merge_arrivals",
-    "most_contacts",
-    "read_arrivals",
-]
 
 MAX_PER_CUSTOMER = 3
 """How often one customer may count for one handoff."""
@@ -125,6 +106,9 @@ TABLES = {
 
 KEYS = {name: table.keys for name, table in TABLES.items()}
 """Key columns of each table, in the order in which it is sorted."""
+
+
+_REPEATED = {"repeats": REPEATS, "repeats_spread": SPREAD, "repeat_history": SPREAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +182,13 @@ class Arrivals:
     repeats, repeats_spread
         As ``arrivals`` and ``spread``, of marked touchpoints: see `cxlib.arrivals.repeats`.
     planned
-        Per planned handoff what became of the contacts at its source (`count_planned`).
+        Per planned handoff what became of the contacts at its source (`follow_planned`).
     links
         Per place what tells whether customers are linked across channels (`count_links`).
     responses
         As ``arrivals``, by what came after as well: who was rated (`count_responses`).
-    histories, history_waits, steps, volumes, environments, environment_waits, environment_steps
+    histories, history_waits, steps, volumes, environments, environment_waits, environment_steps,
+    repeat_history, plan_history
         All contacts by block of days and by environment (`count_histories`).
     """
 
@@ -224,6 +209,8 @@ class Arrivals:
     environments: pl.DataFrame
     environment_waits: pl.DataFrame
     environment_steps: pl.DataFrame
+    repeat_history: pl.DataFrame
+    plan_history: pl.DataFrame
     places: pl.DataFrame
     segments: pl.DataFrame
     periods: Periods
@@ -457,16 +444,23 @@ def _count_bucket(rows: pl.DataFrame, scope: _Scope) -> dict[str, pl.DataFrame]:
     )
     tables["transitions"] = transitions
     contacts = seen.filter(~pl.col("reload"))
+    block = block_of(pl.col("occurred_at"), scope.time_zone, scope.span)
     again = count_repeats(followed, contacts, places, within=scope.silence)
-    for name, summed in (("repeats", REPEATS), ("repeats_spread", SPREAD)):
+    again = again.with_columns(block=block)
+    for name, summed in _REPEATED.items():
         sums = [pl.col(column).sum().cast(pl.Int64) for column in summed]
         tables[name] = again.group_by(KEYS[name]).agg(sums)
-    tables["planned"] = count_planned(
+    planned = follow_planned(
         contacts,
         places,
         scope.plan,
         observed_until=scope.walk.observed_until,
         most=MAX_PER_CUSTOMER,
+    ).with_columns(block=block)
+    tables["planned"] = planned.group_by(KEYS["planned"]).agg(n=pl.len().cast(pl.Int64))
+    tables["plan_history"] = planned.group_by(KEYS["plan_history"]).agg(
+        n=pl.col("followed").sum().cast(pl.Int64),
+        broken=(pl.col("cause") == NEITHER).sum().cast(pl.Int64),
     )
     tables["links"] = count_links(rows, places)
     tables["responses"] = count_responses(followed, keys=KEYS["responses"], silence=scope.silence)

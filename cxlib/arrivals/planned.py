@@ -31,7 +31,7 @@ __all__ = [
     "COUNTS",
     "MIN_CONTACTS",
     "NEITHER",
-    "count_planned",
+    "follow_planned",
     "lost_share",
     "measure_planned",
     "place_of",
@@ -63,7 +63,7 @@ def place_of(places: pl.DataFrame, links: pl.DataFrame, touchpoint: str) -> int 
     return int(largest["place"][0])
 
 
-def count_planned(
+def follow_planned(
     rows: pl.DataFrame,
     places: pl.DataFrame,
     plan: Sequence[PlannedHandoff],
@@ -71,7 +71,7 @@ def count_planned(
     observed_until: datetime,
     most: int,
 ) -> pl.DataFrame:
-    """Count what became of the contacts at the source of each planned handoff by its deadline.
+    """Say what became of each contact at the source of a planned handoff by its deadline.
 
     Parameters
     ----------
@@ -87,8 +87,10 @@ def count_planned(
     Returns
     -------
     polars.DataFrame
-        ``handoff`` (its number in the plan), ``cause``, ``bin`` of the time to it, ``segment``,
-        ``period``, ``bucket``, ``n``.
+        ``handoff`` (its number in the plan), ``source`` (the place of the contact), ``target`` (a
+        place of the planned one; null: never seen), ``occurred_at``, ``segment``, ``period``,
+        ``bucket``, ``cause``, ``bin`` of the time to it, and whether it was ``followed`` to the
+        deadline.
     """
     touchpoint = places["touchpoint"]
     goal = places["is_goal"].to_numpy().astype(bool)
@@ -102,43 +104,38 @@ def count_planned(
     contacts = _Contacts(
         kept["customer"].to_numpy().astype(np.int64), milliseconds(kept), kept["place"].to_numpy()
     )
-    strata = kept.select(
-        pl.col("segment", "period").cast(pl.UInt16), pl.col("bucket").cast(pl.UInt8)
+    told = kept.select(
+        "occurred_at",
+        pl.col("segment", "period").cast(pl.UInt16),
+        pl.col("bucket").cast(pl.UInt8),
+        source=pl.col("place").cast(pl.UInt16),
     )
-    parts = [_EMPTY]
+    parts = [told.clear().with_columns(pl.lit(None, dtype).alias(c) for c, dtype in _TOLD.items())]
+    until = int(observed_until.timestamp() * 1000)
     for number, (planned, (source, target)) in enumerate(zip(plan, ends, strict=True)):
         # a second purchase does not deliver the first
         others = np.zeros(len(goal), bool) if goal[source].any() else goal & ~target
         start = contacts.first(source, most)
-        cause, wait = contacts.follow(
-            start,
-            target,
-            others,
-            deadline=int(planned.deadline.total_seconds() * 1000),
-            until=int(observed_until.timestamp() * 1000),
-        )
-        parts.append(
-            strata[start].with_columns(
-                cause=pl.Series(cause, dtype=pl.UInt8),
-                bin=bin_of(pl.lit(pl.Series(wait / 1000))),
-                handoff=pl.lit(number, pl.UInt16),
-                n=pl.lit(1, pl.Int64),
-            )
-        )
-    return pl.concat(parts, how="diagonal").group_by(COUNTS).agg(pl.col("n").sum())
+        deadline = int(planned.deadline.total_seconds() * 1000)
+        cause, wait = contacts.follow(start, target, others, deadline=deadline, until=until)
+        became = {
+            "handoff": number,
+            "target": int(target.argmax()) if target.any() else None,
+            "cause": pl.Series(cause),
+            "bin": bin_of(pl.lit(pl.Series(wait / 1000))),
+            "followed": pl.Series(until - contacts.at[start] >= deadline),
+        }
+        parts.append(told[start].with_columns(**became).cast(_TOLD))  # type: ignore[arg-type]
+    return pl.concat(parts)
 
 
-_EMPTY = pl.DataFrame(
-    schema={
-        "cause": pl.UInt8,
-        "bin": pl.UInt8,
-        "segment": pl.UInt16,
-        "period": pl.UInt16,
-        "bucket": pl.UInt8,
-        "n": pl.Int64,
-        "handoff": pl.UInt16,
-    }
-)
+_TOLD = {
+    "handoff": pl.UInt16,
+    "target": pl.UInt16,
+    "cause": pl.UInt8,
+    "bin": pl.UInt8,
+    "followed": pl.Boolean,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +174,7 @@ def measure_planned(planned: pl.DataFrame, *, lost: float = 0.0) -> dict[str, fl
     Parameters
     ----------
     planned
-        The rows of `count_planned` of one planned handoff.
+        The rows of `follow_planned` of one planned handoff.
     lost
         Largest share of contacts at the target that can belong to somebody else's journey.
 

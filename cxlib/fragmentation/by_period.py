@@ -38,8 +38,6 @@ def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame:
         Empty where the signal is not counted by period.
     """
     signal = signal_named(row["signal"])
-    if signal.history is not None:
-        return _share(signal.history(arrivals, row))
     counts = signal.counts
     empty = dict.fromkeys(("observed", "half", "se"), pl.Float64)
     nothing = pl.DataFrame(schema={"period": pl.UInt16, "n": pl.Int64, **empty})
