@@ -88,7 +88,7 @@ def propose_map(
         heads.append((source, rows))
         read += height
     looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
-    log = _look(relate_tables(heads), looked + "s" * (len(heads) != 1))
+    log = _look(relate_tables(_in_one_order(heads)), looked + "s" * (len(heads) != 1))
     doubts = list(log.roles.doubts)
     body = [
         "version: 1",
@@ -118,6 +118,23 @@ def _raw(table: RawTable) -> tuple[pl.DataFrame, int]:
     height = int(table.frame.select(pl.len()).collect().item())
     some = replace(table, frame=table.frame.gather_every(-(-height // ROWS) or 1))
     return some.collect(pl.when(raw != "").then(raw).name.keep()), height
+
+
+def _in_one_order(heads: list[Head]) -> list[Head]:
+    """Write times as ISO where files put day and month in other orders: each is read by itself."""
+    columns = dict.fromkeys(c for _, rows in heads for c in rows.columns) if heads[1:] else {}
+    for column in columns:
+        of = {i: rows[column].drop_nulls() for i, (_, rows) in enumerate(heads) if column in rows}
+        if not any(guess_time_format(texts.head(50)) for texts in of.values()):
+            continue
+        guesses = {i: guess_time_format(texts.unique()) for i, texts in of.items()}
+        sure = {i: g[0].startswith("%m") for i, g in guesses.items() if g is not None and g[1]}
+        for i in sure if len(set(sure.values())) > 1 else ():
+            source, rows = heads[i]
+            read = read_instants(rows[column], where=str(source), refuse=False).values
+            iso = read.dt.replace_time_zone(None).dt.strftime("%Y-%m-%dT%H:%M:%S%.f")
+            heads[i] = (source, rows.with_columns(iso.alias(column)))
+    return heads
 
 
 def _look(related: Related, looked: str) -> _Log:

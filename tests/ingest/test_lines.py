@@ -289,25 +289,6 @@ def test_names_are_tidy() -> None:
     assert pl.Series([tidied(pl.Series(["a\x07b"]))[0]]).to_list() == ["ab"]
 
 
-def test_a_second_header_in_another_order_orders_what_follows(tmp_path: Path) -> None:
-    rows = [row(i) for i in range(20)]
-    turned = [[r[3], r[0], r[4], r[1], r[2]] for r in [HEADER, *rows[10:]]]
-    table = raw(tmp_path / "log.csv", written([HEADER, *rows[:10], *turned]))
-    assert table.collect().select(HEADER).rows() == [tuple(r) for r in rows]
-    assert table.malformed["reason"].to_list() == ["the header again"]
-    assert adds_up(table)
-
-
-@pytest.mark.parametrize("gap", ["  ", "      "])
-def test_columns_of_one_width(gap: str, tmp_path: Path) -> None:
-    rows = [HEADER, *(row(i, "12 inch screen") for i in range(9))]
-    aligned = "".join(gap.join(f"{c:<22}" for c in r).rstrip() + "\n" for r in rows)
-    table = raw(tmp_path / "log.txt", aligned)
-    assert table.columns == HEADER
-    assert table.collect()["note"].to_list() == ["12 inch screen"] * 9
-    assert adds_up(table)
-
-
 def test_line_ends_of_several_kinds_and_carriage_returns_within_cells(tmp_path: Path) -> None:
     rows = [row(i) for i in range(30)]
     ends = ["\n"] * 11 + ["\r\n"] * 10 + ["\r"] * 10
