@@ -98,14 +98,15 @@ def join_tables(
                 "has one row for each value"
             )
         fresh = [c for c in added.columns if c not in keys and c not in table.columns]
+        theirs = [f"\x00{key}" for key in keys]
         frame = table.frame.join(
             added.lazy().select(*fresh, *(pl.col(k).alias(f"\x00{k}") for k in keys)),
             left_on=[text_of(c) for c in join.by],
-            right_on=[f"\x00{k}" for k in keys],
+            right_on=theirs,
             how="left",
             maintain_order="left",
         )
-        table = replace(table, frame=frame)
+        table = replace(table, frame=frame.drop(theirs))
     return table
 
 
