@@ -42,9 +42,16 @@ def read_numbers(
         mark: (bare.str.contains(form) & (bare != "")).fill_null(False)
         for mark, form in _FORMS.items()
     }
-    read = {mark: _as_float(bare, mark) * signs for mark in fits}
+    read = {}
+    for mark, other in ((".", ","), (",", ".")):
+        plainer = bare.str.replace_all(other, "", literal=True).str.replace(mark, ".", literal=True)
+        read[mark] = plainer.cast(pl.Float64, strict=False) * signs
     differ = (fits["."] & fits[","] & (read["."] != read[","])).fill_null(False)
-    mark = decimal or _decide(fits, read, differ, *bounds)
+    # the cells with one reading speak for a mark, else the bounds of the scale
+    point, comma = (fits["."] & ~fits[","]).any(), (fits[","] & ~fits["."]).any()
+    if point == comma and None not in bounds:
+        point, comma = (read[mark].filter(differ).is_between(*bounds).all() for mark in ".,")  # type: ignore[arg-type]
+    mark = decimal or (None if point == comma else "." if point else ",")
     if mark is None and where is not None and differ.any():
         at = differ.arg_true()[0]
         raise InputError(
@@ -74,26 +81,6 @@ def _bare(text: pl.Series) -> tuple[pl.Series, pl.Series]:
     grouped = bare.str.contains(r"^\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?$").fill_null(False)
     joined = bare.str.replace_all(r"[ '’]", "")
     return joined.zip_with(grouped, bare), signs
-
-
-def _as_float(bare: pl.Series, mark: str) -> pl.Series:
-    other = "," if mark == "." else "."
-    plain = bare.str.replace_all(other, "", literal=True).str.replace(mark, ".", literal=True)
-    return plain.cast(pl.Float64, strict=False)
-
-
-def _decide(
-    fits: dict[str, pl.Series],
-    read: dict[str, pl.Series],
-    differ: pl.Series,
-    low: float | None,
-    high: float | None,
-) -> str | None:
-    """Return the mark that the cells with one reading speak for, or the bounds of the scale."""
-    point, comma = (fits["."] & ~fits[","]).any(), (fits[","] & ~fits["."]).any()
-    if point == comma and low is not None and high is not None:
-        point, comma = (read[mark].filter(differ).is_between(low, high).all() for mark in ".,")
-    return None if point == comma else "." if point else ","
 
 
 def read_scales(written: pl.Series, journey_map: JourneyMap, *, usual: str | None) -> pl.Series:

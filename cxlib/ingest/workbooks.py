@@ -84,7 +84,11 @@ def _asked_row(cells: pl.DataFrame, start: int, wanted: Collection[str]) -> int 
 def _table(
     cells: pl.DataFrame, name: str, reading: Reading, wanted: Collection[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    at = _header_row(cells, reading.skip_lines or 0, wanted)
+    start = reading.skip_lines or 0
+    if (at := _asked_row(cells, start, wanted)) is None:
+        head = list(enumerate(cells.slice(start, 60).iter_rows(), start))
+        full = (i for i, row in head if 2 * sum(bool((c or "").strip()) for c in row) > cells.width)
+        at = next(full, next((i for i, row in head if any(row)), start))
     body = cells.slice(at + 1).with_row_index(LINE, 1).cast({LINE: pl.Int64})
     titled = [
         (c, (title or "").strip()) for c, title in zip(cells.columns, cells.row(at), strict=True)
@@ -96,13 +100,3 @@ def _table(
     named = body.select(LINE, *(pl.col(c).alias(n) for c, n in zip(used, names, strict=True)))
     filled = named.with_columns(pl.when(cell.str.strip_chars() != "").then(cell))
     return part_rows(filled.filter(~pl.all_horizontal(cell.is_null())), names)
-
-
-def _header_row(cells: pl.DataFrame, start: int, wanted: Collection[str]) -> int:
-    if (asked := _asked_row(cells, start, wanted)) is not None:
-        return asked
-    head = list(enumerate(cells.slice(start, 60).iter_rows(), start))
-    for index, row in head:
-        if 2 * sum(bool(cell and cell.strip()) for cell in row) > cells.width:
-            return index
-    return next((i for i, row in head if any(row)), start)
