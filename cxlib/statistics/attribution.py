@@ -24,7 +24,6 @@ __all__ = [
     "NoiseNull",
     "Paths",
     "credit_shares",
-    "exposure_shares",
     "noise_null",
 ]
 
@@ -73,17 +72,6 @@ class Paths:
     def path(self) -> Ints:
         """Path of every touch."""
         return np.repeat(np.arange(len(self.first)), self.lengths)
-
-
-def exposure_shares(paths: Paths, *, buckets: int) -> Estimates:
-    """Touches by channel and customer bucket, ``[channels, buckets]``."""
-    flat = paths.channel * buckets + paths.bucket[paths.path]
-    return _folded(flat, None, (paths.channels, buckets))
-
-
-def _folded(flat: Ints, weights: Any, shape: tuple[int, ...]) -> Estimates:
-    size = int(np.prod(shape))
-    return np.bincount(flat, weights, minlength=size).astype(np.float64).reshape(shape)
 
 
 def _touch_credit(paths: Paths, method: str) -> Estimates:
