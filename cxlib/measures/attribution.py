@@ -50,13 +50,7 @@ _T31 = float(t_quantile(BUCKETS - 1))
 
 @result
 class Attribution(Result):
-    """What `measure_attribution` returns.
-
-    Attributes
-    ----------
-    by
-        What credit is given to: "channel" or "touchpoint".
-    """
+    """What `measure_attribution` returns; ``by`` is what credit is given to."""
 
     journeys: int
     conversions: int
@@ -216,8 +210,8 @@ def _contacts(workspace: Workspace, where: Selection | None) -> pl.DataFrame:
 def choose_horizon(goals: pl.DataFrame, workspace: Workspace) -> timedelta:
     """Time within which 95 % of the goals come, of what began in the first half of the log.
 
-    `goals` has ``occurred_at``, when something began, and ``taken``, the time from there to the
-    goal. At least a day, at most half of the log.
+    `goals` has ``occurred_at``, when something began, and ``taken``, the time to the goal. At least
+    a day, at most half of the log.
     """
     first = workspace.store().select(pl.col("occurred_at").min()).collect().item()
     half: timedelta = (workspace.observed_until - first) / 2

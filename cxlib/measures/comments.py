@@ -33,15 +33,7 @@ EVERYWHERE, ANY = "everywhere", "any"
 
 @result
 class Comments(Result):
-    """What `measure_comments` returns.
-
-    Attributes
-    ----------
-    by
-        What the comments are told apart by.
-    notes
-        How they were scored, how well, and what is left out, a sentence each.
-    """
+    """What `measure_comments` returns; ``notes`` say how comments were scored, and how well."""
 
     languages: pl.DataFrame
     by: str

@@ -44,15 +44,7 @@ _GIVEN = 5
 
 @result
 class Drivers(Result):
-    """What `measure_drivers` returns.
-
-    Attributes
-    ----------
-    days
-        Days within which a customer had to come back.
-    notes
-        Why an outcome has no drivers, a sentence each.
-    """
+    """What `measure_drivers` returns; ``notes`` say why an outcome has no drivers."""
 
     days: int
     notes: tuple[str, ...]
@@ -137,10 +129,8 @@ def measure_drivers(
 
     Raises
     ------
-    NotMeasurableError
-        No outcome has enough ratings or customers, or differences among them.
-    InputError
-        Days below 1.
+    NotMeasurableError, InputError
+        No outcome has enough ratings or customers, or differences among them; days below 1.
     """
     if days < 1:
         raise InputError("days must be a whole number from 1 on, such as 90")

@@ -90,10 +90,8 @@ def measure_experience_curve(
 
     Raises
     ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale that the log does not have.
+    NotMeasurableError, UnknownNameError
+        When the log has no ratings; for a scale that the log does not have.
     """
     names, surveys = read_surveys(workspace, scale=scale, where=where)
     stages = workspace.places["stage"]
@@ -121,13 +119,7 @@ def measure_experience_curve(
 
 @result
 class Spectrum(Result):
-    """What `measure_spectrum` returns.
-
-    Attributes
-    ----------
-    by
-        What the answers are told apart by.
-    """
+    """What `measure_spectrum` returns; ``by`` is what the answers are told apart by."""
 
     by: str
 
@@ -193,10 +185,8 @@ def measure_spectrum(
 
     Raises
     ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale, or a name in `by`, that the log does not have.
+    NotMeasurableError, UnknownNameError
+        When the log has no ratings; for a scale, or a name in `by`, that the log does not have.
     """
     names, surveys = read_surveys(workspace, by=by, scale=scale, where=where)
     return Spectrum(
@@ -296,10 +286,8 @@ def measure_consistency(
 
     Raises
     ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale that the log does not have.
+    NotMeasurableError, UnknownNameError
+        When the log has no ratings; for a scale that the log does not have.
     """
     names, surveys = read_surveys(workspace, by="channel", scale=scale, where=where)
     rows = [row for survey in surveys for row in _compare_channels(survey, names)]

@@ -126,10 +126,8 @@ def measure_path_tree(
 
     Raises
     ------
-    UnknownNameError
-        The log has no such name.
-    InputError
-        For a depth or a number of branches below 1.
+    UnknownNameError, InputError
+        The log has no such name; for a depth or a number of branches below 1.
 
     Examples
     --------

@@ -38,13 +38,7 @@ _FEWEST = 5
 
 @result
 class Preferences(Result):
-    """What `measure_preferences` returns.
-
-    Attributes
-    ----------
-    of
-        Whether it is about channels or touchpoints.
-    """
+    """What `measure_preferences` returns; it is ``of`` channels or touchpoints."""
 
     of: str
 
@@ -118,10 +112,8 @@ def measure_preferences(
 
     Raises
     ------
-    NotMeasurableError
-        No contact was begun by a customer.
-    InputError
-        For another `of`.
+    NotMeasurableError, InputError
+        No contact was begun by a customer; for another `of`.
     """
     names, contacts = _begun(workspace, of, where)
     prefer = _preferred(contacts, len(names))

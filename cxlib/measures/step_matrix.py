@@ -19,13 +19,7 @@ __all__ = ["StepMatrix", "measure_step_matrix"]
 
 @result
 class StepMatrix(Result):
-    """What `measure_step_matrix` returns.
-
-    Attributes
-    ----------
-    names
-        The names of contacts, in map order.
-    """
+    """What `measure_step_matrix` returns; ``names`` of contacts are in map order."""
 
     journeys: int
     names: tuple[str, ...]

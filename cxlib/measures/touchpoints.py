@@ -1,5 +1,4 @@
-"""The journey map in numbers: every touchpoint by stage and channel, what comes after it, how it
-is.
+"""The journey map in numbers: every touchpoint by stage and channel, and what comes after it.
 
 Each contact is followed by another contact of the journey (*go on*), by silence longer than the gap
 (*silent*), by one of the map's losses (*declined*) or, once the goal is reached, by nothing that
@@ -110,13 +109,7 @@ _SEQUEL: dict[str, Column] = {
 
 @result
 class Touchpoints(Result):
-    """What `measure_touchpoints` returns.
-
-    Attributes
-    ----------
-    stages, channels
-        Names in the order of the journey map.
-    """
+    """What `measure_touchpoints` returns; ``stages`` and ``channels`` in the order of the map."""
 
     by_stage: pl.DataFrame
     by_channel: pl.DataFrame

@@ -2,7 +2,7 @@
 
 A transition is one contact directly followed by another of the same journey; a handoff is a
 transition that changes the channel or the owner. Shares and waits allow for contacts whose sequel
-is not known yet: short waits are seen first, so that a plain median of those seen is too short.
+is not known yet: short waits are seen first, so that a plain median is too short.
 """
 
 from __future__ import annotations

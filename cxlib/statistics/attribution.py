@@ -1,9 +1,7 @@
 """Credit for conversions: how much stands beside each channel, and whether it means anything.
 
-Every rule of credit mostly copies exposure: the channel that is everywhere gets most. So credit is
-given together with its null: what the same touches would get if who converts had nothing to do with
-which channels they met (`noise_null`). Where the observed credits lie within that, the log cannot
-tell channels apart, and no ranking says anything.
+Every rule of credit mostly copies exposure, so credit is given together with what the same touches
+would get if who converts had nothing to do with which channels they met (`noise_null`).
 """
 
 from __future__ import annotations
