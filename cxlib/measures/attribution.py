@@ -181,12 +181,10 @@ def measure_attribution(
         table=Attribution.tables["table"].frame(_rows(paths, names, touches, draws=_DRAWS[by])),
         journeys=len(paths.first),
         conversions=int(paths.converted.sum()),
-        untouched=len(touched) - touched.is_in(touches["journey"].implode()).sum(),
+        untouched=int((~touched.is_in(touches["journey"].implode())).sum()),
         too_young=rows["journey"].n_unique() - watched["journey"].n_unique(),
         horizon=chosen,
         by=by,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -281,7 +279,7 @@ def _money(paths: Paths, worth: Estimates, spent: Estimates) -> dict[str, tuple[
     value = shares * brought.sum()
     # a bucket left out leaves a smaller log: scaled up, to be one of the log's size
     value_without = without * (brought.sum() - brought) * BUCKETS / (BUCKETS - 1)
-    found = {"value": _interval(value, value_without)}
+    found: dict[str, tuple[Estimates, ...]] = {"value": _interval(value, value_without)}
     if spent.any():
         cost, left = spent.sum(axis=1), leave_one_out(spent) * BUCKETS / (BUCKETS - 1)
         found["roi"] = _interval(divide(value, cost) - 1, divide(value_without, left) - 1)

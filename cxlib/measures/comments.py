@@ -148,8 +148,6 @@ def measure_comments(
         languages=Comments.tables["languages"].frame(found.languages()),
         by=by,
         notes=tuple(_notes(told, mood, found.topics, k)),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

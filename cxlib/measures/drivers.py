@@ -149,8 +149,6 @@ def measure_drivers(
         table=Drivers.tables["table"].frame(rows),
         days=days,
         notes=tuple(notes),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

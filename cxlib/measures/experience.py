@@ -112,8 +112,6 @@ def measure_experience_curve(
         ).to_dicts()
     return ExperienceCurve(
         table=ExperienceCurve.tables["table"].frame(rows),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -194,8 +192,6 @@ def measure_spectrum(
             r for s in surveys for r in _spread(s, names, classes)
         ),
         by=by,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -296,8 +292,6 @@ def measure_consistency(
     found.sort(key=lambda row: (row["p"], row["scale"], row["level"], row["name"]))
     return Consistency(
         table=Consistency.tables["table"].frame(found),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -138,8 +138,6 @@ def measure_first_contacts(
         whole=answer(part, chosen.parts),
         journeys=int(starts["n"].sum()),
         within=within,
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 

@@ -163,8 +163,6 @@ def measure_funnel(
         journeys=int(everybody[0]),
         customers=int(everybody[1]),
         within=within,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -150,8 +150,6 @@ def measure_path_tree(
         forwards=forwards,
         journeys=journeys,
         all_journeys=everybody,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -212,8 +210,6 @@ def measure_path_trees(
     return PathTrees(
         table=branches.rename({"of": "before"}).select(PathTrees.tables["table"].names),
         all_journeys=everybody,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

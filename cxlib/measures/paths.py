@@ -137,8 +137,6 @@ def measure_paths(
         paths=len(counted),
         others=len(rest),
         others_journeys=int(rest["journeys"].sum()),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

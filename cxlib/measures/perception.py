@@ -147,8 +147,6 @@ def measure_perception(
         table=tables["table"].frame(r for v in found for r in v.groups(names).to_dicts()),
         scales=tables["scales"].frame(v.whole() for v in found),
         by=by,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -110,8 +110,6 @@ def compare_segments(
         table=table.sort("customers", "value", descending=[True, False]),
         dimension=dimension,
         tests=int(np.isfinite(p).sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 

@@ -99,8 +99,6 @@ def measure_step_matrix(
         table=table.filter(pl.col("journeys") > 0),
         journeys=int(everyone.sum()),
         names=tuple(names),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -205,8 +205,6 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
         customers=int(whole["customers"].sum() or 0),
         journeys=int(chosen.starts["n"].sum()),
         contacts=int(chosen.contacts["contacts"].sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 

@@ -143,8 +143,6 @@ def measure_transitions(
     return Transitions(
         table=_sorted(table),
         contacts=int(chosen.steps["n"].sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 
@@ -179,8 +177,6 @@ def measure_handoffs(summary: Summary, *, where: Selection | None = None) -> Han
     return Handoffs(
         table=_sorted(table.filter(pl.col("change") != "")).select(Handoffs.tables["table"].names),
         transitions=int(pairs["n"].sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 
