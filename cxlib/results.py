@@ -194,8 +194,8 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
                 options["where"] = options["where"].of(log)
             if reads_summary and isinstance(log, Workspace):
                 log = log.summary()
-            asked = {"observed_until": log.observed_until, "where": options.get("where")}
-            return replace(function(log, **options), **asked)
+            found = function(log, **options)
+            return replace(found, observed_until=log.observed_until, where=options.get("where"))
 
         parts = [
             p.replace(annotation="Where | None") if p.name == "where" else p
