@@ -285,7 +285,7 @@ def _sequel(
         columns |= interval_columns(name, chance)
     columns |= outcome_columns(found, ("went_on_n", "silent_n", "declined_n", "done_n", "open_n"))
     waits = Timed.of_rows(cell, steps).where(following < DONE)
-    median = time_quantile(waits, found.curve(_GO_ON), found.risk)
+    median = time_quantile(waits, found.curve(_GO_ON), found.weight)
     return columns | {"next_wait": durations(median)}
 
 

@@ -15,7 +15,7 @@ from cxlib.columns import Column, Columns, Count, Label, Share, Tables, Wait
 from cxlib.outcomes import whole_numbers
 from cxlib.results import WAIT_EDGES, Result, answers, interval_columns, result
 from cxlib.sequences import By, name_places
-from cxlib.statistics.competing_risks import CompetingRisks, Risks, incidence_of_some
+from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.rates import jackknife_rate
 from cxlib.statistics.resampling import BUCKETS, dense_counts, leave_one_out
 from cxlib.statistics.timed import Timed, time_interval
@@ -235,19 +235,16 @@ def _measure_some(
         "bin": (steps["bin"], len(WAIT_EDGES)),
     }
     counted = dense_counts(axes, steps["n"])
-    risk, without = (
-        Risks(r.at_risk[source], r.survival[source], r.weight[source])
-        for r in (all_of.risk, all_of.risk_without)
-    )
-    curve = incidence_of_some(counted.sum(axis=1), risk)
-    curves = incidence_of_some(leave_one_out(counted), without)
+    weight, without = all_of.weight[source], all_of.weight_without[source]
+    curve = np.cumsum(counted.sum(axis=1) * weight, axis=-1)
+    curves = np.cumsum(leave_one_out(counted) * without, axis=-1)
     share = jackknife_rate(curve[:, -1], curves[..., -1], all_of.cases[source])
     wait = time_interval(
         Timed.of_rows(pair, steps),
         curve,
-        risk,
+        weight,
         curves=curves,
-        risks_without=without,
+        weight_without=without,
         happened=counted.sum(axis=-1),
     )
     return pl.DataFrame(

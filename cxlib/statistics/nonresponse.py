@@ -140,16 +140,16 @@ def tilt_of_answers(
     r"""Estimate how answering depends on the rating; None where too little is known to tell.
 
     The *shadow* s of a contact is the rating y that its ``features`` point to, within strata (its
-    touchpoint), where surveys may be sent as they like. Given the rating, it is taken to have no
-    say in who answers: the regression of s on y is among the silent what it is among the answers,
-    and how far their shadows lie apart tells how far their ratings do:
+    touchpoint), where surveys may be sent as they like. The regression of s on y is taken to be
+    among the silent what it is among the answers, so that how far their shadows lie apart tells how
+    far their ratings do:
 
     .. math:: \bar y_{silent} - \bar y_{answers} =
               (\bar s_{silent} - \bar s_{answers}) / \gamma, \quad
               \gamma = \operatorname{Cov}(s, y) / \operatorname{Var}(y)
 
-    Late answers (``delay``) are asked, too: the silent are taken to be like the last who answered.
-    What shows more clearly is told, its p value doubled where both could be asked.
+    Late answers (``delay``) are asked, too: the silent are like the last who answered. What shows
+    more clearly is told, its p value doubled where both could be asked.
 
     D'Haultfœuille (2010), doi:10.1016/j.jeconom.2009.06.005; Miao & Tchetgen Tchetgen (2016),
     doi:10.1093/biomet/asw016; Armstrong & Overton (1977), doi:10.1177/002224377701400320 (late
