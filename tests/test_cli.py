@@ -18,7 +18,7 @@ from cxlib.errors import InputError
 from cxlib.fragmentation import Watch
 from cxlib.periods import Periods
 from cxlib.publish import Snapshot
-from cxlib.simulate import write_sample
+from cxlib.simulate.sample import write_sample
 from cxlib.store import Workspace
 from cxlib.where import read_period
 
