@@ -1,9 +1,8 @@
 """Histories: what followed each contact, by day or week, segment and environment.
 
-The comparison with similar handoffs needs no dates. Since when something is so, and for whom, does:
-here every contact is counted once more, also the first ones (`NONE` for where they came from), by
-the *block* of days it falls in. Blocks are days in a log of up to `_DAYS` days, weeks in one of
-up to five years, and four weeks beyond that, so that a history has a few hundred points at most.
+Since when something is so, and for whom, needs dates: every contact is counted once more, also the
+first ones (`NONE` for where they came from), by the *block* it falls in: a day in a log of up to
+`_DAYS` days, a week up to five years, four weeks beyond that.
 """
 
 from __future__ import annotations
@@ -22,15 +21,6 @@ if TYPE_CHECKING:
     from cxlib.arrivals.open_hours import OpenHours
     from cxlib.periods import Periods
 
-__all__ = [
-    "HISTORY_KEYS",
-    "NONE",
-    "block_days",
-    "block_starts",
-    "HISTORY_TABLES",
-    "first_block",
-    "count_histories",
-]
 
 ENVIRONMENT = "environment."
 """Beginning of the names of the columns that say where a contact took place."""
@@ -85,27 +75,9 @@ def count_histories(
     most: int,
     open_hours: OpenHours | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Count what followed the contacts of one bucket of customers.
+    """Count what followed the visits (`cxlib.store.walk.visits`) of one bucket of customers.
 
-    Parameters
-    ----------
-    contacts
-        From `cxlib.store.walk.visits`, with ``rating``.
-    places, time_zone
-        The places table, and where days begin.
-    span
-        Time that the log covers.
-    silence
-        Silence that counts as having left.
-    most
-        How often one customer counts for one move.
-    open_hours
-        Opening hours that waits are counted in, if any.
-
-    Returns
-    -------
-    dict
-        The tables of `HISTORY_KEYS`.
+    One customer counts `most` times for one move.
     """
     linked = pl.col("ordered") & (pl.col("waited") <= silence)
     contacts = contacts.filter(pl.col("ordered") | ~pl.col("same_journey")).select(
@@ -145,21 +117,21 @@ def count_histories(
         "steps": _step_sums(steps, HISTORY_KEYS["steps"]),
         "volumes": volumes,
     }
-    parts: dict[str, list[pl.DataFrame]] = {n: [] for n in HISTORY_KEYS if n.startswith("env")}
-    for column in around:
-        named = {"column": pl.lit(column.removeprefix(ENVIRONMENT))}
-        named["value"] = pl.col(column).cast(pl.String).fill_null("unknown")
-        here, there = marked.with_columns(**named), steps.with_columns(**named)
-        parts["environments"].append(_sums(here, HISTORY_KEYS["environments"]))
-        parts["environment_waits"].append(_waits(here, HISTORY_KEYS["environment_waits"]))
-        parts["environment_steps"].append(_step_sums(there, HISTORY_KEYS["environment_steps"]))
-    nothing = {"column": pl.lit("", pl.String), "value": pl.lit("", pl.String)}
-    empty = marked.clear().with_columns(**nothing)
-    parts["environments"].append(_sums(empty, HISTORY_KEYS["environments"]))
-    parts["environment_waits"].append(_waits(empty, HISTORY_KEYS["environment_waits"]))
-    no_steps = steps.clear().with_columns(**nothing)
-    parts["environment_steps"].append(_step_sums(no_steps, HISTORY_KEYS["environment_steps"]))
-    return tables | {name: pl.concat(frames) for name, frames in parts.items()}
+    for name, rows, add in (
+        ("environments", marked, _sums),
+        ("environment_waits", marked, _waits),
+        ("environment_steps", steps, _step_sums),
+    ):
+        nothing = rows.clear().with_columns(column=pl.lit(""), value=pl.lit(""))
+        each = [
+            rows.with_columns(
+                column=pl.lit(column.removeprefix(ENVIRONMENT)),
+                value=pl.col(column).cast(pl.String).fill_null("unknown"),
+            )
+            for column in around
+        ]
+        tables[name] = pl.concat([add(part, HISTORY_KEYS[name]) for part in (nothing, *each)])
+    return tables
 
 
 def _mark(contacts: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:
@@ -210,11 +182,7 @@ def _waits(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
 
 
 def _find_steps(dated: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:
-    """First contact of a journey in each stage, and whether a later stage was reached in time.
-
-    Columns of the contact, with ``stage``, ``n`` (followed for the silence) and
-    ``silent`` (no later stage within it).
-    """
+    """First contact of a journey in each stage; ``silent``: no later stage within the silence."""
     own = dated.filter(pl.col("_stage") != NO_STAGE)
     parts = [own.clear().with_columns(n=pl.lit(False), silent=pl.lit(False))]
     stages = places.filter(pl.col("stage_index") != NO_STAGE)["stage_index"].unique().sort()

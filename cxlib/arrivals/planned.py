@@ -1,41 +1,27 @@
 """Planned handoffs: what became of the contacts at their source by the deadline.
 
 A planned handoff is *broken* for a contact at its source when neither its target nor the goal has
-been reached by the deadline: 1 - CIF_target(D) - CIF_goal(D). Contacts whose deadline lies after
-the end of observation are censored, not broken (Aalen-Johansen). Where the source is itself a goal,
-only the target counts: a second purchase does not deliver the first.
+been reached by the deadline: 1 - CIF_target(D) - CIF_goal(D) (Aalen-Johansen: later deadlines than
+the end of observation are censored). Where the source is itself a goal, only the target counts.
 
-A contact at the target that was not linked to its customer looks like a broken handoff. What can
-have been lost that way is bounded by the contacts at the target whose customer was never seen on
-another channel: were all of them somebody's whose link is missing, the target would be reached more
-often by that factor. The truth lies between that and what was observed.
+A contact at the target that was not linked to its customer looks like a broken handoff: what can
+have been lost so is bounded by the contacts there whose customer was never seen on another channel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.arrivals.later import Flags, Later, Numbers, milliseconds
+from cxlib.arrivals.later import Later, milliseconds
 from cxlib.bins import N_BINS, bin_of
 from cxlib.journey_map import PlannedHandoff
 from cxlib.statistics.competing_risks import cumulative_incidence
 from cxlib.statistics.resampling import leave_one_out
-
-__all__ = [
-    "COUNTS",
-    "MIN_CONTACTS",
-    "NEITHER",
-    "count_planned",
-    "lost_share",
-    "measure_planned",
-    "place_of",
-]
 
 Floats = NDArray[np.float64]
 
@@ -48,19 +34,22 @@ TARGET, GOAL, NEITHER, CENSORED = range(4)
 COUNTS = ("handoff", "cause", "bin", "segment", "period", "bucket")
 """Keys of the counts."""
 
+_SCHEMA = {
+    **dict.fromkeys(("cause", "bin", "bucket"), pl.UInt8),
+    **dict.fromkeys(("segment", "period", "handoff"), pl.UInt16),
+    "n": pl.Int64,
+}
 _BUCKETS = 32
 _T31 = 2.0395
 
 
 def place_of(places: pl.DataFrame, links: pl.DataFrame, touchpoint: str) -> int | None:
     """The place that stands for a touchpoint: the one with most contacts; None where unseen."""
-    here = places.select("place", "touchpoint").filter(pl.col("touchpoint") == touchpoint)
-    if here.is_empty():
-        return None
+    here = places.filter(pl.col("touchpoint") == touchpoint).select(pl.col("place").cast(pl.Int64))
     counts = links.select(pl.col("place").cast(pl.Int64), "contacts")
-    both = here.cast({"place": pl.Int64}).join(counts, on="place", how="left")
+    both = here.join(counts, on="place", how="left")
     largest = both.sort("contacts", "place", descending=[True, False], nulls_last=True)
-    return int(largest["place"][0])
+    return None if largest.is_empty() else int(largest["place"][0])
 
 
 def count_planned(
@@ -71,52 +60,36 @@ def count_planned(
     observed_until: datetime,
     most: int,
 ) -> pl.DataFrame:
-    """Count what became of the contacts at the source of each planned handoff by its deadline.
+    """Count what became of the contacts at the source of each planned handoff, by `COUNTS`.
 
-    Parameters
-    ----------
-    rows
-        Rows of the store, sorted by customer and time, reloads left out.
-    places, plan
-        The places table, and the journey map's planned handoffs.
-    observed_until
-        End of observation, UTC.
-    most
-        How often one customer counts for one planned handoff.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``handoff`` (its number in the plan), ``cause``, ``bin`` of the time to it, ``segment``,
-        ``period``, ``bucket``, ``n``.
+    ``rows``: of the store, reloads left out; one customer counts `most` times for one handoff.
     """
     touchpoint = places["touchpoint"]
     goal = places["is_goal"].to_numpy().astype(bool)
-    ends = [
-        ((touchpoint == p.source).to_numpy(), (touchpoint == p.target).to_numpy()) for p in plan
-    ]
-    used = goal.copy()
-    for source, target in ends:
-        used |= source | target
+    ends = [tuple((touchpoint == end).to_numpy() for end in (p.source, p.target)) for p in plan]
+    used = np.logical_or.reduce([goal, *(flag for pair in ends for flag in pair)])
     kept = rows.filter(pl.lit(pl.Series(used)).gather(pl.col("place").cast(pl.UInt32)))
-    contacts = _Contacts(
-        kept["customer"].to_numpy().astype(np.int64), milliseconds(kept), kept["place"].to_numpy()
-    )
+    customer = kept["customer"].to_numpy().astype(np.int64)
+    at, place = milliseconds(kept), kept["place"].to_numpy()
     strata = kept.select(
         pl.col("segment", "period").cast(pl.UInt16), pl.col("bucket").cast(pl.UInt8)
     )
-    parts = [_EMPTY]
+    parts = [pl.DataFrame(schema=_SCHEMA)]
     for number, (planned, (source, target)) in enumerate(zip(plan, ends, strict=True)):
         # a second purchase does not deliver the first
         others = np.zeros(len(goal), bool) if goal[source].any() else goal & ~target
-        start = contacts.first(source, most)
-        cause, wait = contacts.follow(
-            start,
-            target,
-            others,
-            deadline=int(planned.deadline.total_seconds() * 1000),
-            until=int(observed_until.timestamp() * 1000),
+        start = np.flatnonzero(source[place])
+        who = customer[start]
+        start = start[np.append(np.full(most, True), who[most:] != who[:-most])[: len(start)]]
+        reached, ended = (
+            Later(customer[flag[place]], at[flag[place]]).first(customer[start], at[start])[0]
+            for flag in (target, others)
         )
+        deadline = int(planned.deadline.total_seconds() * 1000)
+        first, seen = np.minimum(reached, ended), int(observed_until.timestamp() * 1000) - at[start]
+        cause = np.where(reached <= ended, TARGET, GOAL)
+        cause = np.where(first > deadline, np.where(seen >= deadline, NEITHER, CENSORED), cause)
+        wait = np.maximum(np.where(cause == CENSORED, seen, np.minimum(first, deadline)), 0)
         parts.append(
             strata[start].with_columns(
                 cause=pl.Series(cause, dtype=pl.UInt8),
@@ -128,65 +101,11 @@ def count_planned(
     return pl.concat(parts, how="diagonal").group_by(COUNTS).agg(pl.col("n").sum())
 
 
-_EMPTY = pl.DataFrame(
-    schema={
-        "cause": pl.UInt8,
-        "bin": pl.UInt8,
-        "segment": pl.UInt16,
-        "period": pl.UInt16,
-        "bucket": pl.UInt8,
-        "n": pl.Int64,
-        "handoff": pl.UInt16,
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Contacts:
-    """Contacts at the ends of planned handoffs, sorted by customer and time (milliseconds)."""
-
-    customer: Numbers
-    at: Numbers
-    place: Numbers
-
-    def first(self, source: Flags, most: int) -> Numbers:
-        """Rows of the first `most` contacts of each customer at a source."""
-        rows = np.flatnonzero(source[self.place])
-        who = self.customer[rows]
-        return rows[np.append(np.full(most, True), who[most:] != who[:-most])[: len(rows)]]
-
-    def follow(
-        self, start: Numbers, target: Flags, goal: Flags, *, deadline: int, until: int
-    ) -> tuple[Numbers, Numbers]:
-        """What became of contacts by the deadline, and when."""
-        who, at = self.customer[start], self.at[start]
-        reached, ended = (
-            Later(self.customer[flag], self.at[flag]).first(who, at)[0]
-            for flag in (target[self.place], goal[self.place])
-        )
-        first, seen = np.minimum(reached, ended), until - at
-        cause = np.where(reached <= ended, TARGET, GOAL)
-        cause = np.where(first > deadline, np.where(seen >= deadline, NEITHER, CENSORED), cause)
-        wait = np.where(cause == CENSORED, seen, np.minimum(first, deadline))
-        return cause, np.maximum(wait, 0)
-
-
 def measure_planned(planned: pl.DataFrame, *, lost: float = 0.0) -> dict[str, float]:
-    """Measure one planned handoff: the share broken by the deadline, and its bounds.
+    """Measure one planned handoff from its rows of `count_planned`.
 
-    Parameters
-    ----------
-    planned
-        The rows of `count_planned` of one planned handoff.
-    lost
-        Largest share of contacts at the target that can belong to somebody else's journey.
-
-    Returns
-    -------
-    dict
-        ``n``, ``value`` (as observed, Aalen-Johansen), ``low`` and ``high`` (95 %, over customer
-        buckets), ``least`` (the value were all those links missing) and ``least_low`` (the lower
-        end of its interval), ``se`` of the value.
+    ``value``: share broken, with ``low``, ``high`` (95 %, over customer buckets) and ``se``;
+    ``least`` with ``least_low``: were a share `lost` of the contacts at the target missing from it.
 
     Examples
     --------
@@ -243,8 +162,7 @@ def _jackknife(without: Floats) -> float:
 def lost_share(links: pl.DataFrame, places: pl.DataFrame, source: str, target: str) -> float:
     """Largest share of the contacts at a target that can be unlinked contacts of its source's.
 
-    Those of customers who were never seen on another channel. A target on the source's own channel
-    is linked by the same ids: none.
+    None on the source's own channel: it is linked by the same ids.
     """
     of = {name: places.filter(pl.col("touchpoint") == name) for name in (source, target)}
     if set(of[source]["channel"]) & set(of[target]["channel"]):
