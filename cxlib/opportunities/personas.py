@@ -1,11 +1,10 @@
 """Personas: groups of customers who go through their journeys alike, found or refused.
 
-Customers are told apart by where their contacts are (square roots of the shares of each place, so
-that distances are those of Hellinger) and by how many contacts they have. k-means on few principal
-components gives the groups; how many is the number whose groups are clearest among those that come
-back when customers are drawn anew. Clusters of any data look convincing, so two guards decide
-whether there are any: the groups have to come back in resamples (adjusted Rand index), and have to
-be clearer than in a log in which everybody goes on by the same chances.
+Customers are told apart by where their contacts are (square roots of the shares of each place:
+Hellinger's distance) and by how many they have: k-means on few principal components, the number of
+groups being the one whose groups are clearest. Clusters of any data look convincing, so groups have
+to come back when customers are drawn anew (adjusted Rand index), and to be clearer than in a log in
+which everybody goes on by the same chances.
 
 References
 ----------
@@ -30,8 +29,6 @@ from cxlib.sequences import choose_contacts
 from cxlib.statistics.rates import wilson
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
-
-__all__ = ["Personas", "customers_with_personas", "find_personas"]
 
 Floats = NDArray[np.float64]
 
@@ -138,18 +135,16 @@ def find_personas(
             f"personas take {LEAST_CUSTOMERS} customers with {LEAST_CONTACTS} contacts each; there "
             f"are {len(customers)}"
         )
-    size = len(workspace.places)
+    size, journey = len(workspace.places), rows["journey"].to_numpy()
     number = rows["customer"].rank("dense").to_numpy().astype(np.int64) - 1
     place = rows["place"].to_numpy().astype(np.int64)
-    counts = _counted(number, place, len(customers), size)
+    counts = _counted(number, place, size)
     dice = np.random.default_rng(seed)
     sample = dice.permutation(len(customers))[:SAMPLE]
     points = _project(_features(counts), sample)
-    begins = np.append(True, rows["journey"].to_numpy()[1:] != rows["journey"].to_numpy()[:-1])
-    alike = [
-        _project(_features(_walk_alike(number, place, begins, size, sample, dice)), None)
-        for _ in range(ALIKE)
-    ]
+    begins = np.append(True, journey[1:] != journey[:-1])
+    walked = (_walk_alike(number, place, begins, size, sample, dice) for _ in range(ALIKE))
+    alike = [_project(_features(counted), np.arange(len(counted))) for counted in walked]
     k, stability, clearer = _choose(points[sample], alike, dice)
     labels = _fit(points[sample], k, points)
     reason = None
@@ -165,12 +160,11 @@ def find_personas(
             f"{share(LEAST_CLEARER)}"
         )
     reached = customers.to_frame().join(won, on="customer", how="left", maintain_order="left")
-    goals = reached["reached"].to_numpy()
-    found = [] if reason else _describe(workspace, labels, counts, goals)
-    called = [row.pop("cluster") for row in found]
-    names = np.array([found[called.index(c)]["persona"] if found else None for c in range(k)])
+    found = [] if reason else _describe(workspace, labels, counts, reached["reached"].to_numpy())
+    called = {row.pop("cluster"): row["persona"] for row in found}
     members = pl.DataFrame(
-        {"customer": customers, "persona": pl.Series(names[labels].tolist(), dtype=pl.String)}
+        {"customer": customers, "persona": [called.get(label) for label in labels]},
+        schema_overrides={"persona": pl.String},
     )
     return Personas(
         table=Personas.tables["table"].frame(found),
@@ -185,10 +179,7 @@ def find_personas(
 
 
 def customers_with_personas(workspace: Workspace, personas: Personas) -> pl.DataFrame:
-    """Give the customers table with the personas as one more segment: ``customer`` and segments.
-
-    Written as CSV and given to ``cx ingest --customers`` it makes ``persona`` a segment everywhere.
-    """
+    """The customers table with the personas as one more segment, for ``cx ingest --customers``."""
     taken = segment_names(workspace.segments)
     name = next(n for n in ("persona", "journey_persona", "found_persona") if n not in taken)
     told = workspace.customers().select("customer", "name", "segment").collect()
@@ -201,7 +192,8 @@ def customers_with_personas(workspace: Workspace, personas: Personas) -> pl.Data
     ).rename({"name": "customer"})
 
 
-def _counted(number: NDArray[Any], place: NDArray[Any], customers: int, size: int) -> Floats:
+def _counted(number: NDArray[Any], place: NDArray[Any], size: int) -> Floats:
+    customers = int(number.max()) + 1
     flat = np.bincount(number * size + place, minlength=customers * size)
     return flat.reshape(customers, size).astype(np.float64)
 
@@ -212,12 +204,11 @@ def _features(counts: Floats) -> Floats:
     return np.hstack([np.sqrt(counts / np.maximum(total, 1)), 0.15 * np.log(np.maximum(total, 1))])
 
 
-def _project(features: Floats, sample: NDArray[Any] | None) -> Floats:
-    """Principal components of a sample (None: of all), of everybody."""
-    among = features if sample is None else features[sample]
-    middle = among.mean(0)
-    _, _, axes = np.linalg.svd(among - middle, full_matrices=False)
-    return np.asarray((features - middle) @ axes[:COMPONENTS].T)
+def _project(features: Floats, sample: NDArray[Any]) -> Floats:
+    """Principal components of a sample, of everybody."""
+    among = features[sample]
+    _, _, axes = np.linalg.svd(among - among.mean(0), full_matrices=False)
+    return np.asarray((features - among.mean(0)) @ axes[:COMPONENTS].T)
 
 
 def _fit(among: Floats, k: int, everybody: Floats, *, seed: int = 0) -> NDArray[Any]:
@@ -281,23 +272,19 @@ def _walk_alike(
     moves = np.bincount(place[inner - 1] * size + place[inner], minlength=size * size)
     moves = moves.reshape(size, size).cumsum(1)
     chosen = np.isin(number, sample)
-    who, starts = number[chosen], begins[chosen]
+    who = np.unique(number[chosen], return_inverse=True)[1]
+    starts = begins[chosen]
     # contact by contact: the nth of every customer together
-    order = (
-        np.arange(len(who))
-        - np.flatnonzero(np.append(True, who[1:] != who[:-1]))[
-            np.unique(who, return_inverse=True)[1]
-        ]
-    )
+    first_row = np.flatnonzero(np.append(True, who[1:] != who[:-1]))
+    order = np.arange(len(who)) - first_row[who]
     drawn = np.zeros(len(who), dtype=np.int64)
     for step in range(int(order.max()) + 1):
         at = np.flatnonzero(order == step)
         new = starts[at] | (step == 0)
-        before = drawn[at - 1]
-        cumulated = np.where(new[:, None], first, moves[before])
+        cumulated = np.where(new[:, None], first, moves[drawn[at - 1]])
         total = np.where(cumulated[:, -1:] > 0, cumulated[:, -1:], 1)
         drawn[at] = (cumulated <= dice.random(len(at))[:, None] * total).sum(1).clip(0, size - 1)
-    return _counted(np.unique(who, return_inverse=True)[1], drawn, len(np.unique(who)), size)
+    return _counted(who, drawn, size)
 
 
 def _describe(
