@@ -224,7 +224,7 @@ def test_watch_tells_schedulers_by_its_exit_code(workspace, monkeypatch):
             reason="",
             observed_until=datetime(2025, 9, 1, tzinfo=UTC),
         )
-        monkeypatch.setattr("cxlib.watch", lambda *a, told=told, **k: told)
+        monkeypatch.setattr("cxlib.fragmentation.watch_findings", lambda *a, told=told, **k: told)
         result = CliRunner().invoke(
             app, ["watch", str(workspace), "--since", "2025-07-01", "--json"]
         )

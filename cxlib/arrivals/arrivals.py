@@ -1,8 +1,6 @@
 """Arrivals: what happened after each arrival at a touchpoint, by where the customer came from.
 
-Everything that is said about a handoff a → b is said about the customers who *arrived at b from a*.
-One pass over the walk (`cxlib.store.walk`) counts this into additive tables, which grow with the
-journey map, not with the log. An arrival is a transition that the filters of `SET_ASIDE` leave.
+An arrival is a transition that the filters of `SET_ASIDE` leave, counted into additive tables.
 """
 
 from __future__ import annotations
@@ -96,12 +94,10 @@ KEYS = {name: table.keys for name, table in TABLES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was counted how.
+    """What was counted how; ``silence`` counts as having left, and is every arrival's follow-up.
 
-    ``silence``: what counts as having left, the longest wait of a handoff, and the follow-up that
-    every counted arrival has had. ``midnight_share``: contacts at exactly midnight.
-    ``unknown_share``: contacts without a customer, which were set aside. ``open_hours``: what waits
-    were counted in, if any. ``most_contacts``: contacts after which a customer counts no further.
+    ``midnight_share``: contacts at exactly midnight; ``unknown_share``: without a customer;
+    ``most_contacts``: after which a customer counts no further.
     """
 
     silence: timedelta

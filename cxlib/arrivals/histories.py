@@ -1,9 +1,4 @@
-"""Histories: what followed each contact, by day or week, segment and environment.
-
-Since when something is so, and for whom, needs dates: every contact is counted once more, also the
-first ones (`NONE` for where they came from), by the *block* it falls in: a day in a log of up to
-`_DAYS` days, a week up to five years, four weeks beyond that.
-"""
+"""Histories: what followed each contact, by day or week (`block_days`), segment and environment."""
 
 from __future__ import annotations
 

@@ -1,13 +1,10 @@
 """Are customers linked across channels? Signals that need it are not measurable where they are not.
 
-A contact that is not linked to its customer looks like somebody new who begins there. So lost links
-add first contacts in proportion to the arrivals from another channel, at *every* touchpoint; where
-people begin by nature they keep to no proportion. The gate looks at the touchpoints where fewest
-begin per linked arrival from another channel:
+An unlinked contact looks like somebody new who begins there: lost links add first contacts in
+proportion to the arrivals from another channel, at *every* touchpoint, where people who begin by
+nature keep to no proportion. So the gate looks where fewest begin per linked arrival:
 
     lost links per linked one <= first contacts / arrivals from another channel, at each touchpoint
-
-Where people begin everywhere, at ratios of their own, the log does not show it: it passes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """Waits in open time: where the journey map gives opening hours, nights and holidays are no delay.
 
-A wait for a touchpoint with opening hours is the time for which it was open between the two
-contacts; silence, follow-up and deadlines stay in time as it passes. To be compared with waits
-where nothing closes, open time is turned into the time that so much open time usually takes, and
-the answer is turned back: fifty open hours are a week.
+Silence, follow-up and deadlines stay in time as it passes. To be compared with waits where nothing
+closes, open time is turned into the time that so much open time usually takes, and back.
 """
 
 from __future__ import annotations

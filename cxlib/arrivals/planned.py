@@ -1,11 +1,8 @@
 """Planned handoffs: what became of the contacts at their source by the deadline.
 
-A planned handoff is *broken* for a contact at its source when neither its target nor the goal has
-been reached by the deadline: 1 - CIF_target(D) - CIF_goal(D) (Aalen-Johansen: later deadlines than
-the end of observation are censored). Where the source is itself a goal, only the target counts.
-
-A contact at the target that was not linked to its customer looks like a broken handoff: what can
-have been lost so is bounded by the contacts there whose customer was never seen on another channel.
+*Broken* is who reached neither the target nor the goal: 1 - CIF_target(D) - CIF_goal(D), by
+Aalen-Johansen; where the source is itself a goal, only the target counts. An unlinked contact at
+the target looks broken, too: that is bounded by those of customers never seen on another channel.
 """
 
 from __future__ import annotations

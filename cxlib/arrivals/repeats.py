@@ -1,7 +1,6 @@
 """What happens again after an arrival: the same task, another assisted contact, a call for help.
 
-Counted only at touchpoints that the journey map marks (`repeatable: false`, `assisted: true`,
-`self_service: true`), and only for arrivals that were observed for the whole window.
+Counted at touchpoints that the map marks, of arrivals that were observed for the whole window.
 """
 
 from __future__ import annotations

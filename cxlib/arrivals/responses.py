@@ -1,7 +1,4 @@
-"""Who was rated: every arrival, rated or not, by what came after it.
-
-`cxlib.fragmentation.nonresponse` weighs the ratings with it: those who answer may differ.
-"""
+"""Who was rated: every arrival, rated or not, by what came after it."""
 
 from __future__ import annotations
 

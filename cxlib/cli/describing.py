@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -259,7 +260,8 @@ def print_preferences(
         )
         _show_groups(asked, asked.ask(cx.measure_preferences, of=of), "group", note)
     else:
-        listed = cx.list_audience(asked.workspace, audience, of=of, where=asked.where)
+        asked_of: Any = of
+        listed = cx.list_audience(asked.workspace, audience, of=asked_of, where=asked.where)
         n = cx.write_audience(asked.workspace, listed, to, name=audience, hold_back=hold_back)
         held = f"; {decimal(len(listed) - n)} held back by lot" if n < len(listed) else ""
         echo(f"{to}: {plural(n, 'customer')} who clearly prefer {audience}, by their ids{held}")
@@ -282,7 +284,7 @@ def print_loyalty(asked: Asked) -> None:
     """Print who comes back and who reaches the goal again, by when, and what it is worth."""
     import polars as pl
 
-    found = asked.ask(cx.measure_loyalty, findings=asked.ask(cx.find_breaks).found)
+    found = _with_findings(asked, cx.measure_loyalty)
     asked.show(
         found,
         "who comes back",
@@ -300,7 +302,7 @@ def print_loyalty(asked: Asked) -> None:
 @about_a_part
 def print_drivers(asked: Asked) -> None:
     """Print what goes with ratings and with coming back: kinds of contact, waits, repeats."""
-    found = asked.ask(cx.measure_drivers, findings=asked.ask(cx.find_breaks).found)
+    found = _with_findings(asked, cx.measure_drivers)
     asked.show(
         found,
         "what goes with ratings and with coming back",
@@ -311,6 +313,12 @@ def print_drivers(asked: Asked) -> None:
             *found.sentences(),
         ],
     )
+
+
+def _with_findings(asked: Asked, measure: Callable[..., Any]) -> Any:
+    from cxlib.fragmentation import measure_fragmentation
+
+    return asked.ask(measure, findings=asked.ask(measure_fragmentation).found)
 
 
 def _in_order(found: Any, order: list[str]) -> Any:

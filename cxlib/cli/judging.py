@@ -39,13 +39,14 @@ def print_findings(
     With --json everything that was judged, the findings marked as such. Where nothing stands out,
     what there is to describe.
     """
+    from cxlib.fragmentation import measure_fragmentation
     from cxlib.fragmentation.sentences import say_reasons
     from cxlib.signals import SIGNALS
 
     names = {SIGNALS[name].title: name for name in SIGNALS}  # as people read them
     signals = None if signal is None else [names.get(name, name) for name in signal]
     with working("Judging every handoff"):
-        found = asked.ask(cx.find_breaks, grounds=ground, signals=signals)
+        found = asked.ask(measure_fragmentation, grounds=ground, signals=signals)
     if asked.as_json:
         print_json(as_records(found.described) if described else found.to_dicts())
         return
@@ -77,8 +78,10 @@ def watch(
 
     For schedulers: the exit code is 3 when something is new or growing, 0 when not, 1 on errors.
     """
+    from cxlib.fragmentation import watch_findings
+
     with working("Judging before and since"):
-        found = cx.watch(asked.workspace, since=since)
+        found = watch_findings(asked.workspace, since=since)
     note = (
         "New: found since then, neither found nor suspect before. Growing, shrinking, mended: "
         "beyond chance. Unclear: no finding any more, but that may be chance."
@@ -105,8 +108,10 @@ def selftest(
     in three shuffled copies has a finding, most faults were missed, or a missed one was measured
     wrongly.
     """
+    from cxlib.fragmentation import check_fragmentation
+
     with working("Shuffling and planting"):
-        test = cx.check(asked.workspace, shuffles=shuffles, seed=seed)
+        test = check_fragmentation(asked.workspace, shuffles=shuffles, seed=seed)
     if asked.as_json:
         named = ("passed", "reason", "sentence", "shuffles", "tests", "sample_step")
         tables = {"false_findings": test.shuffled, "planted": test.planted}

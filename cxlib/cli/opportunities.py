@@ -57,7 +57,7 @@ def print_attribution(
     print_table(rows, title=title, note=found.sentences())
 
 
-def _handoff(text: str, option: str) -> dict[str, str]:
+def _handoff(text: str, option: str) -> dict[str, Any]:
     """Both ends of ``A -> B``."""
     parts = [part.strip() for part in text.replace("→", "->").split("->")]
     if len(parts) != 2 or not all(parts):
@@ -97,6 +97,8 @@ def print_what_if(
     ),
 ) -> None:
     """Estimate what a change would have brought: conversions, value, time, service contacts."""
+    from cxlib.opportunities import estimate_what_if
+
     if rate is not None and (to_expected or not mend):
         raise InputError("--rate goes with --mend, and not with --to-expected")
     changes = []
@@ -115,7 +117,7 @@ def print_what_if(
         ends = _handoff(pair or text, "--move-traffic")
         moved = _share(part, "--move-traffic")
         changes.append(cx.Change(kind="move_traffic", rate=moved, **ends))
-    found = cx.what_if(asked.workspace, changes)
+    found = estimate_what_if(asked.workspace, changes)
     told = found.to_dict()
     if asked.as_json:
         print_json(told)

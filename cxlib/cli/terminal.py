@@ -1,9 +1,4 @@
-"""What the terminal shows: JSON for machines, tables and progress for people.
-
-Answers go to stdout, everything else to stderr, so that ``cx map WORKSPACE --json > map.json``
-holds JSON and nothing else. All that `cx` writes passes through here, and a terminal obeys nothing
-in it: see `cxlib.visible`.
-"""
+"""What the terminal shows: answers on stdout, all else on stderr, nothing that it would obey."""
 
 from __future__ import annotations
 

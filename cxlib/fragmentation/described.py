@@ -1,8 +1,4 @@
-"""The signals that describe the whole log: effort, disorder, identity breaks, deviation from plan.
-
-Nothing here is a finding: the other signals are judged by `measure_fragmentation`, and every
-planned handoff is measured by `cxlib.opportunities.plan`.
-"""
+"""The signals that describe the whole log, and are no findings."""
 
 from __future__ import annotations
 

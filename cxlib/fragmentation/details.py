@@ -1,7 +1,4 @@
-"""What lies behind each finding: what happened after the handoff, where customers went, since when.
-
-It is read off the arrivals that were judged, and tests nothing.
-"""
+"""What lies behind each finding, read off the arrivals that were judged; it tests nothing."""
 
 from __future__ import annotations
 
@@ -92,7 +89,7 @@ def detail_findings(findings: Findings) -> FindingDetails:
             status, on=KEYS, how="left", maintain_order="left"
         ),
         signals=findings.signals,
-        curves=_stack(_silences(arrivals, rows) + waits, _CURVES),
+        curves=_stack([*_silences(arrivals, rows), *waits], _CURVES),
         onward=_stack([_next_of(arrivals, row) for row in rows], _ONWARD),
         trend=_stack(trends, _TREND),
         places=arrivals.places.select("place", "touchpoint", "channel", "stage"),

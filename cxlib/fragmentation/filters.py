@@ -1,8 +1,4 @@
-"""Of how many transitions a figure about a handoff speaks, and why not of all.
-
-Arrivals are transitions that filters leave, some for every signal (`SET_ASIDE`), some for one.
-What they take away adds up: transitions − removed = n.
-"""
+"""Of how many transitions a figure about a handoff speaks: transitions − removed = n."""
 
 from __future__ import annotations
 

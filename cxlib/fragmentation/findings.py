@@ -1,8 +1,4 @@
-"""The one table: every signal on every ground, what stands out, and how sure it is.
-
-Each ground judges what it can; everything that was tested is corrected for (within each ground),
-echoes are folded under their cause, and the result is said in words.
-"""
+"""The one table: every signal on every ground, what stands out, and how sure it is."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The one sentence above a journey map, and what to mark on it, from findings of all grounds.
-
-Every surface says the same: the finding that affects most customers; where nothing stands out the
-first of what is described; else why there is nothing to say. Never raw drop-off.
-"""
+"""The one sentence above a journey map, the same on every surface, and what to mark on it."""
 
 from __future__ import annotations
 

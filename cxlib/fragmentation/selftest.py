@@ -1,13 +1,8 @@
 """Falsification that ships with the product: does it stay silent without a fault, and find one?
 
-*Shuffled* copies of the log: touchpoints (with their ratings) change places within customer, stage
-and period; company-initiated contacts and all times stay. Which touchpoint came last before the
-silence, or was rated, is chance, so what is found of abandonment and ratings is false. Other
-signals are not tried so: touchpoints of one customer in a random order *are* a to and fro.
-
-*Planted* faults of stated size (`cxlib.grounds.faults`), one for each signal that is judged, on one
-handoff each, must be found with their size in the interval.
-
+In *shuffled* copies touchpoints change places within customer, stage and period: what is found of
+abandonment and ratings is false (other signals cannot be tried so: a random order *is* a to and
+fro). *Planted* faults (`cxlib.grounds.faults`) must be found with their size in the interval.
 *Replication*: the findings of one half of the customers are looked up in the other half.
 """
 
@@ -195,7 +190,7 @@ def check_fragmentation(
     for number in range(shuffles):
         copy = shuffle_touchpoints(rows, workspace, 1_000 * seed + number)
         judged = measure_fragmentation(_count(workspace, copy))
-        tests += judged.table["signal"].is_in(SHUFFLED_SIGNALS).sum()
+        tests += int(judged.table["signal"].is_in(SHUFFLED_SIGNALS).sum())
         # a fault of the log itself stays where customers have one contact per stage
         found = judged.found.filter(pl.col("signal").is_in(SHUFFLED_SIGNALS))
         found = found.join(real.found, on=_HANDOFF, how="anti").select(*_SIZED, "sentence")

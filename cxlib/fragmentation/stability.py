@@ -1,9 +1,6 @@
-"""Does a finding survive other reasonable settings, and does it hold against the crude comparison?
+"""Does a finding survive other settings of its signal, and hold against the crude comparison?
 
-*Stable*: the effect keeps its sign at the other settings of its signal (other silences, windows,
-longest waits); one that the log is too short for is left out. Ratings have a setting of their own,
-who answers (`cxlib.fragmentation.nonresponse`). *Simpson*: the crude comparison, with everybody
-else who arrives at the same touchpoint, and the adjusted one point in different directions.
+*Simpson*: the crude comparison, with all others at the same touchpoint, points the other way.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""Described, not findings: what there is to see where nothing stands out.
-
-The longest waits, the commonest loops, the largest differences between groups and between times,
-and the weakest ratings, each with its interval and how many it rests on. Nothing is tested here,
-and raw drop-off is not ranked: who leaves after an ad has not been lost by it.
-"""
+"""Described, not findings: what is largest of its kind where nothing stands out; no drop-off."""
 
 from __future__ import annotations
 

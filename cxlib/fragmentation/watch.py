@@ -1,8 +1,4 @@
-"""What is new since a date, growing or mended: for schedulers.
-
-The time before and the time since are judged apart; what ground *past* dates to the time since is
-added to it.
-"""
+"""What is new since a date, growing or mended: the time before and since, judged apart."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Would the backlog of then have pointed at what hurt afterwards? Held against simpler rankings.
-
-At past dates the backlog's rule ranks handoffs by what had been followed by then (the embargo is
-the silence), and so do "same as last period" and raw drop-off.
-"""
+"""Would the backlog of then have pointed at what hurt afterwards? Held against simpler rankings."""
 
 from __future__ import annotations
 

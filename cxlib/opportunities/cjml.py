@@ -1,8 +1,4 @@
-"""Planned journeys drawn in CJML 2.0 (Halvorsrud et al. 2021; cjml.no), read into planned handoffs.
-
-The order of the touchpoints in the file is the plan. What the log does not know (an act inside the
-company) is left out, and its neighbours follow one another.
-"""
+"""Planned journeys drawn in CJML 2.0 (Halvorsrud et al. 2021; cjml.no), as planned handoffs."""
 
 from __future__ import annotations
 

@@ -1,10 +1,7 @@
 """Links that few walk and that go with much better outcomes: hypotheses, each with its experiment.
 
-Who takes a rare way differs from who does not, so a difference, like with like, is no effect yet.
-
-References
-----------
-Mantel & Haenszel (1959), doi:10.1093/jnci/22.4.719; Sato (1989), doi:10.2307/2531765 (difference).
+Like with like: Mantel & Haenszel (1959), doi:10.1093/jnci/22.4.719; of differences Sato (1989),
+doi:10.2307/2531765.
 """
 
 from __future__ import annotations

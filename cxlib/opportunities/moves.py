@@ -1,7 +1,6 @@
 """Moves of journeys before their first goal: the additive counts that what-if is worked out from.
 
-Only contacts that were watched for a whole gap say how journeys move on, so that nothing is lost
-for being recent. Journeys that begin beyond the goal's stage have nothing to convert to.
+Only contacts that were watched for a whole gap say how journeys move on.
 """
 
 from __future__ import annotations

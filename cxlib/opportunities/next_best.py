@@ -1,11 +1,8 @@
-"""Next best touchpoint: what to offer a customer under way next, by where he stands.
+"""Next best touchpoint: what to offer a customer under way next, by his last two contacts.
 
-Where a customer stands is his last contact and the one before it. For every touchpoint that has
-followed, the chance of a goal is estimated from those who went there from the same state, drawn
-towards what it is from the last contact alone, and that towards what it is of everybody who goes
-there: what few have done never comes first by luck. A chance is what went with a way, not yet what
-the way does, so a part of every list is held back by chance (`cxlib.audience`). How good such an
-advice was is measured out of time, beside the most popular next touchpoint.
+The chance of a goal of those who went somewhere from a state is drawn towards that from the last
+contact alone, and that towards that of everybody who goes there: what few have done never comes
+first by luck. It is what went with a way, not yet what the way does.
 
 References
 ----------
@@ -104,7 +101,7 @@ class NextBest(Result):
     def sentences(self) -> list[str]:
         """Say whom it is about, what is advised most, and how good such an advice was."""
         said = [
-            f"{people(self.table['customers'].sum())} customers are under way and may be "
+            f"{people(sum(self.table['customers']))} customers are under way and may be "
             f"addressed; {self.capped} have been contacted often enough, {self.quiet} a moment ago"
         ]
         for row in self.table.drop_nulls("next_touchpoint").head(1).to_dicts():
@@ -320,7 +317,7 @@ def _share(name: str, rows: pl.DataFrame) -> dict[str, float]:
     """Weighted share that reached a goal, with its interval over customer buckets."""
     bucket, weight = rows["bucket"].to_numpy(), rows["weight"].to_numpy()
     goals, n = (
-        np.bincount(bucket, weight * flag, minlength=BUCKETS)
+        np.bincount(bucket, weight * flag, minlength=BUCKETS).astype(np.float64)
         for flag in (rows["goal"].to_numpy(), 1.0)
     )
     value = np.asarray(divide(goals.sum(), n.sum()))

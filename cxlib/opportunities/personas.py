@@ -1,18 +1,14 @@
 """Personas: groups of customers who go through their journeys alike, found or refused.
 
-Customers are told apart by where their contacts are (square roots of the shares of each place:
-Hellinger's distance) and by how many they have: k-means on few principal components, the number of
-groups being the one whose groups are clearest. Clusters of any data look convincing, so groups have
-to come back when customers are drawn anew (adjusted Rand index), and to be clearer than in a log in
-which everybody goes on by the same chances.
-
-References
-----------
-Hubert & Arabie (1985), doi:10.1007/BF01908075; Hennig (2007), doi:10.1016/j.csda.2006.11.025.
+k-means on principal components of where their contacts are (Hellinger's distance) and how many.
+Groups have to come back when customers are drawn anew (Hubert & Arabie 1985,
+doi:10.1007/BF01908075; Hennig 2007, doi:10.1016/j.csda.2006.11.025), and to be clearer than in a
+log in which everybody goes on by the same chances.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -145,8 +141,8 @@ def find_personas(
     begins = np.append(True, journey[1:] != journey[:-1])
     walked = (_walk_alike(number, place, begins, size, sample, dice) for _ in range(ALIKE))
     alike = [_project(_features(counted), np.arange(len(counted))) for counted in walked]
-    k, stability, clearer = _choose(points[sample], alike, dice)
-    labels = _fit(points[sample], k, points)
+    groups, stability, clearer = _choose(points[sample], alike, dice)
+    labels = groups.predict(points)
     reason = None
     if stability < LEAST_STABLE:
         reason = (
@@ -211,51 +207,36 @@ def _project(features: Floats, sample: NDArray[Any]) -> Floats:
     return np.asarray((features - among.mean(0)) @ axes[:COMPONENTS].T)
 
 
-def _fit(among: Floats, k: int, everybody: Floats, *, seed: int = 0) -> NDArray[Any]:
-    """Group of everybody by k-means among some; the closest of three starts."""
-    from scipy.cluster.vq import ClusterError, kmeans2, vq
+def _fit(among: Floats, k: int) -> Any:
+    """k-means: the closest of three starts."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
-    closest: tuple[float, Floats] | None = None
-    for start in range(seed, seed + 9):
-        try:
-            centres, _ = kmeans2(among, k, iter=30, minit="++", missing="raise", rng=start)
-        except ClusterError:  # a group became empty: another start
-            continue
-        far = float((vq(among, centres)[1] ** 2).sum())
-        closest = min((far, centres), closest or (far, centres), key=lambda fit: fit[0])
-        if start >= seed + 2:
-            break
-    centres = among[:k] if closest is None else closest[1]
-    return np.asarray(vq(everybody, centres)[0])
+    with warnings.catch_warnings(
+        action="ignore", category=ConvergenceWarning
+    ):  # fewer kinds than k
+        return KMeans(k, n_init=3, max_iter=30, random_state=0).fit(among)
 
 
 def _choose(
     points: Floats, alike: Sequence[Floats], dice: np.random.Generator
-) -> tuple[int, float, float]:
-    """Number of groups that come back and are clearest, how surely, and by how much clearer."""
+) -> tuple[Any, float, float]:
+    """The groups that come back and are clearest, how surely, and by how much clearer."""
     from sklearn.metrics import adjusted_rand_score
+
+    def explained(among: Floats, groups: Any) -> float:
+        """Share of the spread that lies between the groups."""
+        return float(1 - groups.inertia_ / ((among - among.mean(0)) ** 2).sum())
 
     tried = []
     for k in range(2, MOST + 1):
-        base = _fit(points, k, points)
-        scores = []
-        for _ in range(RESAMPLES):
-            drawn = points[dice.integers(0, len(points), len(points))]
-            scores.append(adjusted_rand_score(base, _fit(drawn, k, points)))
-        usual = max(_explained(other, _fit(other, k, other)) for other in alike)
-        tried.append((k, float(np.median(scores)), _explained(points, base) - usual))
+        groups = _fit(points, k)
+        drawn = (points[dice.integers(0, len(points), len(points))] for _ in range(RESAMPLES))
+        again = [adjusted_rand_score(groups.labels_, _fit(x, k).predict(points)) for x in drawn]
+        usual = max(explained(other, _fit(other, k)) for other in alike)
+        tried.append((groups, float(np.median(again)), explained(points, groups) - usual))
     stable = [fit for fit in tried if fit[1] >= LEAST_STABLE]
-    if not stable:
-        return max(tried, key=lambda fit: fit[1])
-    return max(stable, key=lambda fit: fit[2])
-
-
-def _explained(points: Floats, labels: NDArray[Any]) -> float:
-    """Share of the spread that lies between the groups."""
-    within = sum(
-        ((points[labels == c] - points[labels == c].mean(0)) ** 2).sum() for c in np.unique(labels)
-    )
-    return float(1 - within / ((points - points.mean(0)) ** 2).sum())
+    return max(stable or tried, key=lambda fit: fit[2] if stable else fit[1])
 
 
 def _walk_alike(
@@ -298,9 +279,8 @@ def _describe(
         mine = labels == c
         told = []
         for column in ("channel", "touchpoint"):
-            pairs = zip(places[column], places["channel"], strict=True)
-            for name, channel in dict.fromkeys(pairs):
-                at = np.flatnonzero((places[column] == name).to_numpy())
+            for name, channel in dict.fromkeys(places.select(column, of="channel").iter_rows()):
+                at = (places[column] == name).to_numpy()
                 here, others = (float(shares[m][:, at].sum(1).mean()) for m in (mine, ~mine))
                 told.append((here - others, str(name), here, others, str(channel)))
         told.sort(reverse=True)

@@ -1,7 +1,6 @@
 """The plan against what happened: every arrival at a planned source, and what became of it.
 
-The kinds of deviation are those of Halvorsrud, Kvale & Følstad (2016), Improving service quality
-through customer journey analysis, doi:10.1108/JSTP-05-2015-0111.
+The kinds are those of Halvorsrud, Kvale & Følstad (2016), doi:10.1108/JSTP-05-2015-0111.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """One backlog: what to do first, over all that was found, with what it is worth and how to test it.
 
-Findings whose mending gains conversions for sure come first (by the lower end of the gain), then
-other findings (by customers who would be spared it), then what is only described: touchpoints rated
-lower than the others, deviations from the plan, ways that few take, and, where nothing was found,
-what is largest of its kind. What is mended already stands last. Raw drop-off is never ranked.
+Findings that gain conversions for sure, then other findings, then what is only described; what is
+mended already stands last. Raw drop-off is never ranked.
 """
 
 from __future__ import annotations
@@ -304,7 +302,7 @@ def _status(row: dict[str, Any], became: Became) -> str:
     return became.get((*ends, row["signal"])) or became.get(ends) or "ongoing"
 
 
-def _team(workspace: Workspace, name: str) -> str | None:
+def _team(workspace: Workspace, name: str | None) -> str | None:
     here = workspace.places.filter(pl.col("touchpoint") == name)
     kinds = here["kind"].drop_nulls()
     if len(kinds):

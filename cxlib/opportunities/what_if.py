@@ -1,15 +1,9 @@
 """What a change would bring: conversions, value, time and service contacts, with intervals.
 
-Journeys are an absorbing chain over places (`cxlib.opportunities.moves`); contacts of the handoff
-that is changed are states of their own, by where they came from. A change is another share of a
-move, and the difference between the two chains is the gain. Its interval covers the errors of the
-counts (jackknife over customers), of what single journeys do once they are changed (as by a coin),
-of the assumption that the last contact alone decides (the difference to a chain of pairs of
-contacts), and of how much a finding says a handoff is off.
-
-References
-----------
-Kemeny & Snell (1976), Finite Markov Chains, chapter 3.
+Journeys are an absorbing chain over places (Kemeny & Snell 1976, chapter 3); contacts of the
+handoff that is changed are states of their own. The interval covers the errors of the counts
+(jackknife over customers), of single journeys (as by a coin), of the chain (the difference to one
+of pairs of contacts), and of how much a finding says a handoff is off.
 """
 
 from __future__ import annotations
@@ -294,9 +288,7 @@ _UNITS = {
 }
 
 
-def _gains(
-    moves: Moves, changes: Sequence[Change]
-) -> tuple[float, dict[str, dict[str, Any] | None]]:
+def _gains(moves: Moves, changes: Sequence[Change]) -> tuple[float, dict[str, Any]]:
     """Journeys, and before, after and gain of each of `_UNITS` (None: not known)."""
     before: dict[str, Floats] = {}
     gain: dict[str, Floats] = {}
@@ -313,14 +305,12 @@ def _gains(
     coins = abs(float(gain["conversions"][0]))
     model["conversions"] += 1.96**2 * coins
     model["value"] += 1.96**2 * coins * (moves.worth_sq or 0.0)
-    found: dict[str, dict[str, Any] | None] = dict.fromkeys(_UNITS)
+    found: dict[str, Any] = dict.fromkeys(_UNITS)
     for name, unit in _UNITS.items():
         change_of, was = gain[name], float(before[name][0])
         if np.isfinite(change_of[0]) and (name != "value" or moves.worth_sq is not None):
-            value, se = (
-                float(change_of[0]),
-                float(jackknife_se(change_of[0], change_of[1:], axis=0)),
-            )
+            value = float(change_of[0])
+            se = float(jackknife_se(change_of[0], change_of[1:], axis=0))
             half = float(np.sqrt((_T31 * se) ** 2 + model[name]))
             told = {"before": was, "after": was + value, "gain": value}
             found[name] = told | {"low": value - half, "high": value + half, "unit": unit}

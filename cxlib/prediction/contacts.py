@@ -1,8 +1,6 @@
 """What is known of a journey at each of its contacts, and what became of it afterwards.
 
-Features come from the contact itself and the customer's contacts before it; what is known only
-afterwards (the rating, the time in the touchpoint) is left out on purpose. A contact later than the
-end of observation minus the horizon has no label.
+What is known only afterwards (the rating, the time in the touchpoint) is left out on purpose.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The excess of each handoff in the next span of time, from what it was in the spans before.
 
-Every span (a period, or several where single ones hold too few arrivals) is judged by itself, as
-findings judge the whole log. The true excess of a handoff drifts: from span to span it keeps a
-share of its size and is drawn towards 0 (a first-order autoregression, followed by a Kalman
-filter); how much it keeps, and how far handoffs lie apart, is estimated from the history of all.
+The true excess drifts: from span to span it keeps a share of its size and is drawn towards 0 (a
+first-order autoregression, followed by a Kalman filter); how much it keeps, and how far handoffs
+lie apart, is estimated from the history of all.
 
 References
 ----------
