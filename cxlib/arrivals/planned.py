@@ -18,7 +18,7 @@ from cxlib.arrivals.later import Later, milliseconds
 from cxlib.bins import N_BINS, bin_of
 from cxlib.journey_map import PlannedHandoff
 from cxlib.statistics.competing_risks import cumulative_incidence
-from cxlib.statistics.resampling import leave_one_out
+from cxlib.statistics.resampling import jackknife_se, leave_one_out
 
 Floats = NDArray[np.float64]
 
@@ -130,7 +130,8 @@ def measure_planned(planned: pl.DataFrame, *, lost: float = 0.0) -> dict[str, fl
     used = events.sum((1, 2)) + censored.sum(1) > 0
     value, least = _broken(whole, 0.0), _broken(whole, lost)
     se, least_se = (
-        _jackknife(np.array([_broken(w, share) for w in without[used]])) for share in (0.0, lost)
+        float(jackknife_se(np.asarray(x), np.array([_broken(w, p) for w in without[used]]), axis=0))
+        for x, p in ((value, 0.0), (least, lost))
     )
     return {
         "n": float(planned["n"].sum()),
@@ -147,13 +148,6 @@ def _broken(incidence: Floats, lost: float) -> float:
     """Share broken, were a share `lost` of the contacts at the target missing from it."""
     reached = min(float(incidence[TARGET]) / max(1 - lost, 1e-9), 1 - float(incidence[GOAL]))
     return max(0.0, 1 - reached - float(incidence[GOAL]))
-
-
-def _jackknife(without: Floats) -> float:
-    size = len(without)
-    if size < 2:
-        return float("nan")
-    return float(np.sqrt((size - 1) / size * ((without - without.mean()) ** 2).sum()))
 
 
 def lost_share(links: pl.DataFrame, places: pl.DataFrame, source: str, target: str) -> float:
