@@ -78,14 +78,9 @@ class Span:
 
 def can_be_forecast() -> list[str]:
     """Names of the signals whose excess can be forecast: shares of the arrivals of a period."""
-    return [
-        name
-        for name, signal in SIGNALS.items()
-        if signal.judge is not None
-        and signal.family == "share"
-        and signal.counts is not None
-        and signal.counts.table == "histories"
-    ]
+    shares = [n for n in SIGNALS if SIGNALS[n].judge is not None and SIGNALS[n].family == "share"]
+    counts = {name: SIGNALS[name].counts for name in shares}
+    return [n for n, told in counts.items() if told is not None and told.table == "histories"]
 
 
 def judge_spans(arrivals: Arrivals, signal: str) -> list[Span]:
