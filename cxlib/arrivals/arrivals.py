@@ -20,7 +20,7 @@ from cxlib.arrivals.links import count_links
 from cxlib.arrivals.open_hours import read_open_hours
 from cxlib.arrivals.planned import COUNTS, count_planned
 from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats
-from cxlib.arrivals.responses import count_responses
+from cxlib.arrivals.responses import count_responses, rating_sums
 from cxlib.bins import bin_of
 from cxlib.errors import WorkspaceError
 from cxlib.journeys import NO_STAGE
@@ -410,14 +410,11 @@ def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame
         counts[f"fresh_{mark.days}"] = counts["fresh"] & soon
         counts[f"back_{mark.days}"] = counts["back"] & soon
     totals = [e.sum().cast(pl.Int64).alias(n) for n, e in counts.items()]
-    rating = pl.col("rating").cast(pl.Float64)
     waited = pl.col("wait") if hours is None else pl.lit(hours.waits(followed))
     frame = followed.lazy().with_columns(bin=bin_of(waited.dt.total_microseconds() / 1_000_000))
     sums = (
         (pl.col("turn") == 0).sum().cast(pl.Int64).alias("customers"),
-        rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
-        rating.sum().alias("rating_sum"),
-        (rating * rating).sum().alias("rating_sq"),
+        *rating_sums(),
     )
     size = pl.len().cast(pl.Int64).alias("n")
     tallied = {

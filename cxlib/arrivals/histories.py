@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from cxlib.arrivals.responses import rating_sums
 from cxlib.bins import bin_of
 from cxlib.journeys import NO_STAGE
 from cxlib.store.tables import NONE, Table
@@ -161,13 +162,10 @@ def _mark(contacts: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> p
 
 def _sums(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
     flags = ("n", "silent", "fresh", "back", "came", "pinged")
-    rating = pl.col("rating").cast(pl.Float64)
     return marked.group_by(keys).agg(
         *(pl.col(flag).sum().cast(pl.Int64) for flag in flags),
         pl.col("first").sum().cast(pl.Int64).alias("customers"),
-        rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
-        rating.sum().alias("rating_sum"),
-        (rating * rating).sum().alias("rating_sq"),
+        *rating_sums(),
     )
 
 

@@ -37,16 +37,20 @@ def count_responses(
         .then(0)
         .otherwise(3)
     )
-    rating = pl.col("rating").cast(pl.Float64)
     return (
         followed.lazy()
         .with_columns(after=after.cast(pl.UInt8))
         .group_by(keys)
-        .agg(
-            pl.len().cast(pl.Int64).alias("n"),
-            rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
-            rating.sum().alias("rating_sum"),
-            (rating * rating).sum().alias("rating_sq"),
-        )
+        .agg(pl.len().cast(pl.Int64).alias("n"), *rating_sums())
         .collect()
+    )
+
+
+def rating_sums() -> tuple[pl.Expr, ...]:
+    """``rating_n``, ``rating_sum`` and ``rating_sq`` of those who were rated."""
+    rating = pl.col("rating").cast(pl.Float64)
+    return (
+        rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
+        rating.sum().alias("rating_sum"),
+        (rating * rating).sum().alias("rating_sq"),
     )

@@ -136,11 +136,12 @@ class Prediction(Result):
         """How much closer to what came the same predictions were at past dates."""
         said = []
         for (about,), rows in self.record.group_by("about", maintain_order=True):
-            dates = plural(rows["at"].drop_nulls().n_unique(), "past date")
-            for row in rows.filter(pl.col("at").is_null()).drop_nulls("gain").to_dicts():
+            dates = rows["at"].drop_nulls().n_unique()
+            total = rows.filter(pl.col("at").is_null()).drop_nulls("gain")
+            for row in total.to_dicts() if dates else ():
                 closer = share(row["gain"], row["gain_low"], row["gain_high"])
                 line = (
-                    f"At {dates} the prediction of {about} was {closer} closer to what came than "
+                    f"At {plural(dates, 'past date')} the prediction of {about} was {closer} closer to what came than "
                     f"{row['rival']}"
                 )
                 if about == CUSTOMERS:
