@@ -141,8 +141,8 @@ class Prediction(Result):
             for row in total.to_dicts() if dates else ():
                 closer = share(row["gain"], row["gain_low"], row["gain_high"])
                 line = (
-                    f"At {plural(dates, 'past date')} the prediction of {about} was {closer} closer to what came than "
-                    f"{row['rival']}"
+                    f"At {plural(dates, 'past date')} the prediction of {about} was {closer} "
+                    f"closer to what came than {row['rival']}"
                 )
                 if about == CUSTOMERS:
                     line += (
