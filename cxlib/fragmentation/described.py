@@ -149,10 +149,11 @@ def _share(signal: str, what: str, frame: pl.DataFrame) -> Row:
     if frame.is_empty():
         return _missing(signal, "there is nothing to count", what)
     bucket = frame["bucket"].to_numpy()
-    found = rate(
-        np.bincount(bucket, frame["flag"].to_numpy(), minlength=BUCKETS)[None, :],
-        np.bincount(bucket, minlength=BUCKETS)[None, :].astype(np.float64),
+    flagged, every = (
+        np.bincount(bucket, weights, minlength=BUCKETS)[None, :].astype(np.float64)
+        for weights in (frame["flag"].to_numpy(), None)
     )
+    found = rate(flagged, every)
     ends = {"low": float(found.low[0]), "high": float(found.high[0])}
     return _row(signal, what, len(frame), float(found.estimate[0]), "share") | ends
 
