@@ -15,7 +15,6 @@ import pytest
 import cxlib
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
@@ -95,10 +94,10 @@ FAULTS = (
     ),
     Fault(
         "the tail of small counts is taken for normal",
-        "grounds/cells.py",
-        "np.maximum(stdtr(NULL_DF, -z), tail)",
-        "stdtr(NULL_DF, -z)",
-        ("tests/fragmentation/test_expectation.py", "tests/fragmentation/test_findings.py"),
+        "grounds/groups.py",
+        "p = np.maximum(p, tail_of_counts(",
+        "p = np.maximum(p, 0 * tail_of_counts(",
+        ("tests/fragmentation/test_grounds.py",),
     ),
     Fault(
         "a handoff takes part in its own expectation",
@@ -117,6 +116,13 @@ FAULTS = (
 )
 
 
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_said_of_code_that_is_there(fault: Fault) -> None:
+    assert (Path(cxlib.__file__).parent / fault.file).read_text("utf-8").count(fault.before) == 1
+    assert all((ROOT / test).is_file() for test in fault.tests)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_noticed(fault: Fault, tmp_path: Path) -> None:
@@ -124,10 +130,8 @@ def test_a_fault_is_noticed(fault: Fault, tmp_path: Path) -> None:
     shutil.copytree(package, tmp_path / "cxlib", ignore=shutil.ignore_patterns("__pycache__"))
     file = tmp_path / "cxlib" / fault.file
     text = file.read_text("utf-8")
-    assert text.count(fault.before) == 1, f"{fault.file} has changed: say the fault anew"
     file.write_text(text.replace(fault.before, fault.after), "utf-8")
     tests = [str(ROOT / test) for test in fault.tests]
-    assert all(Path(test).is_file() for test in tests)
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
         cwd=tmp_path,  # the folder that python looks into first
@@ -136,4 +140,4 @@ def test_a_fault_is_noticed(fault: Fault, tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode == 1, run.stdout[-3000:] + run.stderr[-3000:]
-    assert "FAILED" in run.stdout
+    assert "FAILED" in run.stdout or "could tell on fewer" in run.stdout  # publishing refused it

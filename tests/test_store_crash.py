@@ -25,7 +25,6 @@ from cxlib.ingest import read_customers, read_events
 from cxlib.journey_map import read_journey_map
 from cxlib.publish import Snapshot, list_snapshots, publish
 from cxlib.store import Workspace, build_workspace
-from cxlib.store.workspace import _FLAT
 
 OLD, NEW = 60, 6  # customers
 
@@ -247,41 +246,13 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path, new):
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
-def flatten(folder: Path) -> None:
-    """Lay a workspace out as layout 1 did."""
-    manifest = json.loads((folder / "workspace.json").read_text())
-    log = folder / manifest.pop("log")
-    for name in ("sha256", "files"):
-        del manifest[name]
-    (folder / "workspace.json").write_text(json.dumps({**manifest, "format": 1}))
-    for name in _FLAT:
-        if (log / name).exists():
-            (log / name).rename(folder / name)
-    shutil.rmtree(log)
-
-
-def test_a_workspace_of_layout_1_is_read_and_replaced(copied, new):
+def test_a_workspace_of_another_layout_is_not_read_but_replaced(copied, new):
     kept = snapshots_of(copied)
-    flatten(copied)
-    assert customers_of(copied) == OLD
-    publish(Workspace.open(copied), k=10, answers=("touchpoints",))
-    build(new, copied)
-    assert customers_of(copied) == NEW
-    assert snapshots_of(copied)[: len(kept)] == kept
-    assert not (copied / "events").exists()
     manifest = json.loads((copied / "workspace.json").read_text())
-    (copied / "workspace.json").write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(WorkspaceError, match="layout 99"):
-        Workspace.open(copied)
-
-
-def test_what_an_ingest_of_layout_1_left_when_it_was_killed_is_taken_back(copied, new):
-    kept = snapshots_of(copied)
-    flatten(copied)
-    beside = copied.with_name("shop.writing")
-    beside.mkdir()
-    (copied / "published").rename(beside / "published")
-    (copied / "workspace.json").unlink()
+    for layout in (1, 99):
+        (copied / "workspace.json").write_text(json.dumps({**manifest, "format": layout}))
+        with pytest.raises(WorkspaceError, match=f"layout {layout}.*ingest the log again"):
+            Workspace.open(copied)
     build(new, copied)
     assert customers_of(copied) == NEW
     assert snapshots_of(copied) == kept

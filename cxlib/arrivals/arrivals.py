@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cxlib.arrivals.histories import HISTORY_TABLES, count_histories
+from cxlib.arrivals.histories import HISTORY_TABLES, block_of, count_histories
 from cxlib.arrivals.links import count_links
 from cxlib.arrivals.open_hours import read_open_hours
-from cxlib.arrivals.planned import COUNTS, count_planned
+from cxlib.arrivals.planned import COUNTS, NEITHER, follow_planned
 from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats
 from cxlib.arrivals.responses import count_responses, rating_sums
 from cxlib.bins import bin_of
@@ -92,6 +92,9 @@ KEYS = {name: table.keys for name, table in TABLES.items()}
 """Key columns of each table, in the order in which it is sorted."""
 
 
+_REPEATED = {"repeats": REPEATS, "repeats_spread": SPREAD, "repeat_history": SPREAD}
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What was counted how; ``silence`` counts as having left, and is every arrival's follow-up.
@@ -145,6 +148,8 @@ class Arrivals:
     environments: pl.DataFrame
     environment_waits: pl.DataFrame
     environment_steps: pl.DataFrame
+    repeat_history: pl.DataFrame
+    plan_history: pl.DataFrame
     places: pl.DataFrame
     segments: pl.DataFrame
     periods: Periods
@@ -301,12 +306,20 @@ def _count_bucket(
     visited = visits(seen.lazy(), scope=walk, silence=silence).collect()
     transitions, followed = _find_arrivals(seen, visited, walk, settings)
     contacts = seen.filter(~pl.col("reload"))
-    again = count_repeats(followed, contacts, places, within=silence)
+    block = block_of(pl.col("occurred_at"), time_zone, settings.span)
+    again = count_repeats(followed, contacts, places, within=silence).with_columns(block=block)
     repeated = {
         name: again.group_by(KEYS[name]).agg(pl.col(*summed).sum().cast(pl.Int64))
-        for name, summed in (("repeats", REPEATS), ("repeats_spread", SPREAD))
+        for name, summed in _REPEATED.items()
     }
-    until = walk.observed_until
+    planned = follow_planned(
+        contacts,
+        places,
+        settings.plan,
+        observed_until=walk.observed_until,
+        most=MAX_PER_CUSTOMER,
+    ).with_columns(block=block)
+    broken = {"n": pl.col("followed"), "broken": pl.col("cause") == NEITHER}
     return {
         _CLOCK: clock,
         "transitions": transitions,
@@ -321,8 +334,9 @@ def _count_bucket(
             open_hours=settings.open_hours,
         ),
         **repeated,
-        "planned": count_planned(
-            contacts, places, settings.plan, observed_until=until, most=MAX_PER_CUSTOMER
+        "planned": planned.group_by(KEYS["planned"]).agg(n=pl.len().cast(pl.Int64)),
+        "plan_history": planned.group_by(KEYS["plan_history"]).agg(
+            flag.sum().cast(pl.Int64).alias(name) for name, flag in broken.items()
         ),
         "links": count_links(rows, places),
         "responses": count_responses(followed, keys=KEYS["responses"], silence=silence),

@@ -34,13 +34,16 @@ HISTORY_TABLES = {
     "histories": Table((*_UNIT, "block"), _VISITS, meaning=2),
     "history_waits": Table((*_UNIT, "block", "bin"), _VISITS),
     "steps": Table((*_STEP, "block"), "first visits of a journey in a stage", meaning=2),
+    "repeat_history": Table((*_UNIT, "block"), "arrivals at marked touchpoints"),
+    "plan_history": Table((*_UNIT, "block"), "contacts at the source of a planned handoff"),
     "volumes": Table(("target", "segment", "period", "block"), "visits"),
     "environments": Table(("column", "value", *_UNIT), _VISITS),
     "environment_waits": Table(("column", "value", *_UNIT, "bin"), _VISITS),
     "environment_steps": Table(("column", "value", *_STEP), "first visits in a stage"),
 }
 """The tables. ``source`` is `NONE` for visits that followed no other within the silence; in the
-tables of steps the target is the place at which the stage was entered."""
+tables of steps the target is the place at which the stage was entered. What is done again, and what
+becomes of planned handoffs, is counted where it is found (`repeats`, `planned`)."""
 
 HISTORY_KEYS = {name: table.keys for name, table in HISTORY_TABLES.items()}
 
@@ -59,6 +62,12 @@ def block_starts(periods: Periods, span: timedelta) -> list[date]:
     """First day of each block from the log's first on; a block of weeks begins on a Monday."""
     size, first = block_days(span), first_block(periods, span)
     return [_MONDAY + timedelta(days=size * (first + i)) for i in range(span.days // size + 40)]
+
+
+def block_of(occurred_at: pl.Expr, time_zone: str, span: timedelta) -> pl.Expr:
+    """Number of the block of a contact, by its local day."""
+    local = occurred_at.dt.convert_time_zone(time_zone).dt.date()
+    return ((local - pl.lit(_MONDAY)).dt.total_days() // block_days(span)).cast(pl.UInt16)
 
 
 def count_histories(
@@ -93,12 +102,10 @@ def count_histories(
         none = pl.Series([None], dtype=waits.dtype).new_from_index(0, len(contacts))
         at = contacts["_follows"].arg_true()
         contacts = contacts.with_columns(wait=none.scatter(at, waits))
-    size = block_days(span)
-    local = pl.col("occurred_at").dt.convert_time_zone(time_zone).dt.date()
-    block = (local - pl.lit(_MONDAY)).dt.total_days() // size
     around = [c for c in contacts.columns if c.startswith(ENVIRONMENT)]
     dated = contacts.with_columns(
-        block=block.cast(pl.UInt16), source=pl.col("source").cast(pl.UInt16).fill_null(NONE)
+        block=block_of(pl.col("occurred_at"), time_zone, span),
+        source=pl.col("source").cast(pl.UInt16).fill_null(NONE),
     )
     volumes = dated.group_by(HISTORY_KEYS["volumes"]).agg(
         contacts=pl.len().cast(pl.Int64),

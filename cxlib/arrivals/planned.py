@@ -31,10 +31,10 @@ TARGET, GOAL, NEITHER, CENSORED = range(4)
 COUNTS = ("handoff", "cause", "bin", "segment", "period", "bucket")
 """Keys of the counts."""
 
-_SCHEMA = {
-    **dict.fromkeys(("cause", "bin", "bucket"), pl.UInt8),
-    **dict.fromkeys(("segment", "period", "handoff"), pl.UInt16),
-    "n": pl.Int64,
+_TOLD = {
+    **dict.fromkeys(("handoff", "target"), pl.UInt16),
+    **dict.fromkeys(("cause", "bin"), pl.UInt8),
+    "followed": pl.Boolean,
 }
 _BUCKETS = 32
 _T31 = 2.0395
@@ -49,7 +49,7 @@ def place_of(places: pl.DataFrame, links: pl.DataFrame, touchpoint: str) -> int 
     return None if largest.is_empty() else int(largest["place"][0])
 
 
-def count_planned(
+def follow_planned(
     rows: pl.DataFrame,
     places: pl.DataFrame,
     plan: Sequence[PlannedHandoff],
@@ -57,9 +57,11 @@ def count_planned(
     observed_until: datetime,
     most: int,
 ) -> pl.DataFrame:
-    """Count what became of the contacts at the source of each planned handoff, by `COUNTS`.
+    """Say what became of each contact at the source of a planned handoff by its deadline.
 
     ``rows``: of the store, reloads left out; one customer counts `most` times for one handoff.
+    ``target``: a place of the planned one, null where it was never seen; ``bin``: of the time to
+    what came; ``followed``: whether the contact was watched to the deadline.
     """
     touchpoint = places["touchpoint"]
     goal = places["is_goal"].to_numpy().astype(bool)
@@ -68,10 +70,13 @@ def count_planned(
     kept = rows.filter(pl.lit(pl.Series(used)).gather(pl.col("place").cast(pl.UInt32)))
     customer = kept["customer"].to_numpy().astype(np.int64)
     at, place = milliseconds(kept), kept["place"].to_numpy()
-    strata = kept.select(
-        pl.col("segment", "period").cast(pl.UInt16), pl.col("bucket").cast(pl.UInt8)
+    told = kept.select(
+        "occurred_at",
+        pl.col("segment", "period").cast(pl.UInt16),
+        pl.col("bucket").cast(pl.UInt8),
+        source=pl.col("place").cast(pl.UInt16),
     )
-    parts = [pl.DataFrame(schema=_SCHEMA)]
+    parts = [told.clear().with_columns(pl.lit(None, dtype).alias(c) for c, dtype in _TOLD.items())]
     for number, (planned, (source, target)) in enumerate(zip(plan, ends, strict=True)):
         # a second purchase does not deliver the first
         others = np.zeros(len(goal), bool) if goal[source].any() else goal & ~target
@@ -87,19 +92,19 @@ def count_planned(
         cause = np.where(reached <= ended, TARGET, GOAL)
         cause = np.where(first > deadline, np.where(seen >= deadline, NEITHER, CENSORED), cause)
         wait = np.maximum(np.where(cause == CENSORED, seen, np.minimum(first, deadline)), 0)
-        parts.append(
-            strata[start].with_columns(
-                cause=pl.Series(cause, dtype=pl.UInt8),
-                bin=bin_of(pl.lit(pl.Series(wait / 1000))),
-                handoff=pl.lit(number, pl.UInt16),
-                n=pl.lit(1, pl.Int64),
-            )
-        )
-    return pl.concat(parts, how="diagonal").group_by(COUNTS).agg(pl.col("n").sum())
+        became = {
+            "handoff": number,
+            "target": int(target.argmax()) if target.any() else None,
+            "cause": pl.Series(cause),
+            "bin": bin_of(pl.lit(pl.Series(wait / 1000))),
+            "followed": pl.Series(seen >= deadline),
+        }
+        parts.append(told[start].with_columns(**became).cast(_TOLD))  # type: ignore[arg-type]
+    return pl.concat(parts)
 
 
 def measure_planned(planned: pl.DataFrame, *, lost: float = 0.0) -> dict[str, float]:
-    """Measure one planned handoff from its rows of `count_planned`.
+    """Measure one planned handoff from its rows of `follow_planned`.
 
     ``value``: share broken, with ``low``, ``high`` (95 %, over customer buckets) and ``se``;
     ``least`` with ``least_low``: were a share `lost` of the contacts at the target missing from it.

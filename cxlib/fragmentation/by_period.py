@@ -24,8 +24,6 @@ def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame:
     interval; null for waits) and ``se`` (on the scale of the effect: waits in logarithms).
     """
     signal = signal_named(row["signal"])
-    if signal.history is not None:
-        return _share(signal.history(arrivals, row))
     counts = signal.counts
     empty = dict.fromkeys(("observed", "half", "se"), pl.Float64)
     nothing = pl.DataFrame(schema={"period": pl.UInt16, "n": pl.Int64, **empty})

@@ -8,6 +8,7 @@ On one transition compared with like ones:
 2. Customers whom a → b sends back to a are at a once more: a repeat at x → a that this could
    account for is an echo, and so is a finding on b → a about where they went next.
 3. A planned handoff out of b is broken where customers were lost or sent back on their way to b.
+   On all grounds it is an echo of what accounts for it at b itself.
 
 Across grounds and units:
 
@@ -49,7 +50,7 @@ def choose_findings(judged: pl.DataFrame) -> pl.DataFrame:
     others = [r for r in rows if r["ground"] not in ("like", "plan")]
     _among_handoffs(on_plan, echo)
     causes: list[Row] = []
-    for row in others:
+    for row in sorted(others, key=_of_plan):  # clearest first
         if told := next((c for c in causes if _follows(row, c)), None):
             echo[row["row"]] = told
         else:
@@ -76,6 +77,11 @@ def excess(row: Row) -> float:
     return float(row["n"] * (effect if family == "share" else log(max(effect, 1e-9))))
 
 
+def _of_plan(row: Row) -> bool:
+    """What the plan says is said last: it holds whatever happened on the way."""
+    return signal_named(row["signal"]).plan is not None
+
+
 def _spot(row: Row) -> tuple[str, str | None, str | None]:
     return row["unit"], row["source"], None if row["unit"] == "place" else row["target"]
 
@@ -92,6 +98,8 @@ def _follows(row: Row, cause: Row) -> bool:
         # a date accounts for a group, or a group for a date, only where it is as large
         other = same_signal and row["ground"] != cause["ground"]
         return not other or excess(cause) >= _NEARLY_ALL * excess(row)
+    if _of_plan(row) and row["source"] in (_place(cause), cause["source"]):
+        return _same_cut(row, cause) and excess(cause) >= _STEP * excess(row)
     units = {row["unit"], cause["unit"]}
     if units == {"place", "transition"} and _place(row) == _place(cause):
         if row["unit"] == "transition":
@@ -214,7 +222,7 @@ def _further_back(here: Handoff, speaks: dict[Handoff, Row]) -> Row | None:
         test = lambda at, cause: (  # noqa: E731
             at[0] == a and _sends_back(cause) and excess(cause) >= _MOST * excess(mine)
         )
-    elif signal.plan is not None:
+    elif _of_plan(mine):
         test = lambda at, cause: at[1] == x and _about_next(cause)  # noqa: E731
     else:
         return None
@@ -223,8 +231,7 @@ def _further_back(here: Handoff, speaks: dict[Handoff, Row]) -> Row | None:
 
 def _speaker(signals: list[Row]) -> Row:
     """The row that stands for a handoff; `signals` come clearest first."""
-    # what the plan says is said last: it holds whatever happened on the way
-    first = next((r for r in signals if signal_named(r["signal"]).plan is None), signals[0])
+    first = next((r for r in signals if not _of_plan(r)), signals[0])
     backs = [r for r in signals if _sends_back(r)]
     repeated = signal_named(first["signal"]).repeats and bool(backs)
     if repeated and excess(backs[0]) >= _MOST * excess(first):

@@ -51,20 +51,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """Rows of one signal, summed by cell and by value of the fixed strata.
+    """Rows of one signal, summed by cell and by value of the fixed strata (``offset``).
 
-    Attributes
-    ----------
-    cell
-        Cell of each row.
-    n, total
-        Arrivals, and the number with the outcome (share) or the sum of the values (mean).
-    offset
-        Value of the strata on the model's scale.
-    variance
-        Of one value (mean), per cell; 1 for shares, whose variance the model knows.
-    doubt
-        Variance of the offset itself, per cell, where it is an estimate.
+    ``n`` arrivals, ``total`` with the outcome (or sum of the values); by cell ``variance`` of one
+    value (1 for shares, whose variance the model knows), and ``doubt``: variance of an estimated
+    offset.
     """
 
     cell: Codes
@@ -89,9 +80,8 @@ class At(NamedTuple):
 class AdditiveModel:
     """The additive model on one set of cells: likelihood by row, effects by cell.
 
-    Every cell has one effect of each block: ``design`` says which, and ``pairs`` which pairs of
-    them. So the information on the effects is a sum of few numbers per cell, and not a product of
-    matrices that are nearly empty.
+    ``design`` says which effects a cell has, ``pairs`` which pairs of them: the information on the
+    effects is a sum of few numbers per cell, and not a product of matrices that are nearly empty.
     """
 
     def __init__(self, cells: Cells, blocks: Sequence[Block], family: Family) -> None:
@@ -200,10 +190,10 @@ class AdditiveModel:
     def without(
         self, chosen: Codes, beta: Floats, weight: Floats, prior: Floats
     ) -> tuple[Floats, Floats, Floats, Floats]:
-        """Fit without each of the chosen cells in turn.
+        """Expected values, deviations, informations and variances of the model without each cell in
+        turn.
 
-        Gives their expected values, deviations, informations, and variances of the model. The fits
-        are done side by side, as many as a few megabytes hold.
+        The fits are done side by side, as many as a few megabytes hold.
         """
         at_once = max(1, _SIDE_BY_SIDE // len(self.owner) ** 2)
         parts = [

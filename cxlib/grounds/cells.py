@@ -102,14 +102,11 @@ def share_frame(
     found: Expectation,
     judged: NDArray[np.bool_],
     inflation: float,
-    *,
-    compared_with: Floats | None = None,
 ) -> pl.DataFrame:
     """Give effects in points. A cell must stand out both on the logit scale and in points.
 
     Natural differences are additive in logits where they come from who arrives, and in points
     where a fixed share of customers does something else; requiring both guards against either.
-    ``compared_with``: how many customers the expectation itself is a share of, where it is one.
     """
     judged = judged & found.comparable
     n = np.maximum(found.n, 1)
@@ -125,12 +122,6 @@ def share_frame(
     in_points = (effect - max(centre, 0.0)) / np.sqrt(under_null + tau**2)
     z = np.minimum(found.z, in_points)
     z = z / tail_scale(z[judged])
-    # the normal law is too kind to small counts: never below the tail of the counts themselves
-    tail = np.ones(len(n))
-    others = None if compared_with is None else compared_with[judged]
-    tail[judged] = tail_of_counts(
-        np.round(found.observed * n)[judged], n[judged], share[judged], others
-    )
     spread = np.sqrt(variance + (slope * found.tau) ** 2)
     return pl.DataFrame(
         {
@@ -143,29 +134,10 @@ def share_frame(
             "low": effect - Z95 * spread,
             "high": effect + Z95 * spread,
             "z": z,
-            "p": np.maximum(natural_p(z), tail),
+            "p": natural_p(z),
             "touched": np.maximum(effect - Z95 * spread, 0.0),
         }
     ).filter(pl.Series(judged))
-
-
-def tail_of_counts(count: Floats, n: Floats, share: Floats, others: Floats | None) -> Floats:
-    """Chance of at least `count` of n: binomial, or beta-binomial where the share is one of few."""
-    from scipy.special import betainc, betaln, gammaln
-
-    if others is None:
-        least = np.maximum(count, 1)
-        return np.where(count > 0, betainc(least, np.maximum(n - least, 0) + 1, share), 1.0)
-    tail = np.ones(len(n))
-    for i in np.flatnonzero(count > n * share):
-        a, b = share[i] * others[i] + 1e-9, (1 - share[i]) * others[i] + 1e-9
-        first, k = count[i], np.arange(count[i], n[i])
-        choose = gammaln(n[i] + 1) - gammaln(first + 1) - gammaln(n[i] - first + 1)
-        start = choose + betaln(first + a, n[i] - first + b) - betaln(a, b)
-        # each count's chance from the one before it
-        ratio = (n[i] - k) * (k + a) / ((k + 1) * (n[i] - k - 1 + b))
-        tail[i] = min(1.0, np.exp(start) + np.exp(start + np.cumsum(np.log(ratio))).sum())
-    return tail
 
 
 def no_cells() -> pl.DataFrame:

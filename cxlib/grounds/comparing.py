@@ -60,15 +60,13 @@ def touchpoint_codes(places: pl.DataFrame) -> tuple[pl.Series, list[str]]:
 def read_cases(
     part: Arrivals, signal: Signal, unit: Unit, *, around: bool = False
 ) -> pl.DataFrame | None:
-    """Read the cases of a signal: one row per unit, place, source, segment and time.
+    """Read the cases of a signal, by unit, place, source, segment and time; None where none are
+    counted.
 
-    Returns
-    -------
-    polars.DataFrame or None
-        ``u`` (number of the unit: source touchpoint × 65,536 + target touchpoint; places have no
-        source; steps the stage), ``source`` (touchpoint), ``target`` (place), ``segment``,
-        ``period``, ``block`` where there is one, ``column`` and ``value`` (`around`), ``n``, ``s``
-        (sum of the outcome) and ``q`` (of its squares). None where nothing is counted.
+    ``u``: number of the unit (source touchpoint × 65,536 + target touchpoint; places have no
+    source; steps the stage); ``source`` (touchpoint), ``target`` (place), ``segment``, ``period``,
+    ``block``, ``column`` and ``value`` (`around`), ``n``, ``s`` (sum of the outcome) and ``q`` (of
+    its squares).
     """
     table = _table_of(part, signal, unit, around=around)
     if table is None:
@@ -182,12 +180,9 @@ def _more_frequent_kind(waits: Floats) -> NDArray[np.bool_]:
 def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: bool) -> pl.DataFrame:
     """Compare every arm of every unit with the rest of the unit, within strata.
 
-    Returns
-    -------
-    polars.DataFrame
-        ``u``, `arm`, ``n`` and ``total`` of the arm, ``rest``, ``overlap`` (share of the arm's
-        cases in strata that hold others as well), ``score``, ``info`` (``score / info``: effect on
-        the scale of the family, and its variance 1 / ``info``), ``difference`` with ``variance``.
+    Gives ``u``, `arm`, ``n`` and ``total`` of the arm, ``rest``, ``overlap`` (share of the arm's
+    cases in strata that hold others as well), ``score``, ``info`` (``score / info``: effect on the
+    scale of the family, of variance 1 / ``info``), ``difference`` with ``variance``.
     """
     keys = ["u", *strata]
     # sums in one order, so that answers compare exactly
@@ -252,3 +247,19 @@ def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: boo
         .drop("_g", "square")
         .rename({"_value": "value_variance"})
     )
+
+
+def tail_of_counts(count: Floats, n: Floats, share: Floats, others: Floats) -> Floats:
+    """Chance of at least `count` of n, where the share is that of so many others: beta-binomial."""
+    from scipy.special import betaln, gammaln
+
+    tail = np.ones(len(n))
+    for i in np.flatnonzero(count > n * share):
+        a, b = share[i] * others[i] + 1e-9, (1 - share[i]) * others[i] + 1e-9
+        first, k = count[i], np.arange(count[i], n[i])
+        choose = gammaln(n[i] + 1) - gammaln(first + 1) - gammaln(n[i] - first + 1)
+        start = choose + betaln(first + a, n[i] - first + b) - betaln(a, b)
+        # each count's chance from the one before it
+        ratio = (n[i] - k) * (k + a) / ((k + 1) * (n[i] - k - 1 + b))
+        tail[i] = min(1.0, np.exp(start) + np.exp(start + np.cumsum(np.log(ratio))).sum())
+    return tail

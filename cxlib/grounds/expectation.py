@@ -121,22 +121,9 @@ def expect_cells(
 ) -> Expectation:
     """Fit the robust additive model and give every cell's expectation without the cell itself.
 
-    Parameters
-    ----------
-    cells
-        The rows.
-    blocks
-        Effects; levels are per cell.
-    family
-        "share" (logit) or "mean" (identity).
-    judged
-        Cells from which the natural spread is estimated.
-    inflation
-        Variance of customers' behaviour relative to independent draws (design effect).
-    least_spread
-        Natural spread that is assumed where the bulk of the cells, small as they are, shows none.
-    clear_too
-        As in `natural_spread`.
+    `judged`: cells from which the natural spread is estimated; `inflation`: variance of customers'
+    behaviour relative to independent draws; `least_spread`: natural spread that is assumed where
+    the bulk of the cells shows none; `clear_too`: as in `natural_spread`.
     """
     model = AdditiveModel(cells, blocks, family)
     weight = np.full(model.size, 1.0 / inflation)
@@ -188,11 +175,11 @@ STATED_FOR = 6.0
 
 
 def stated_spread(deviation: Floats, variance: Floats, *, default: float, units: int) -> float:
-    """Natural spread where few can tell: a stated default, or less where they show less.
+    """Natural spread where few can tell: the mean variance of a stated default and of what they
+    show.
 
-    The variance is the mean of both, the default counting for `STATED_FOR` units. Only the median
-    of the deviations is asked, and more than the default is not believed: of a handful, most may be
-    broken.
+    Only the median of the deviations is asked, and more than the default is not believed: of a
+    handful, most may be broken.
     """
     found = _spread_at(deviation, variance, 0.5) if len(deviation) >= 3 else default**2
     found = min(found, default**2)
@@ -229,13 +216,10 @@ def tail_scale(z: Floats) -> float:
 def natural_spread(deviation: Floats, variance: Floats, *, clear_too: bool = False) -> float:
     """Estimate the natural standard deviation between cells from the bulk of them.
 
-    The spread at which the median, and at which the upper quartile, of the squared standardised
-    deviations is what it is under a normal law; the larger of the two, so that heavy shoulders
-    count. Up to a quarter of the cells may be broken without moving it much.
-
-    ``clear_too``: also of that half of the cells which chance blurs least, alone, where these are
-    at least `_CLEAR`; the larger counts. Where most cells are of what hardly ever happens, they
-    hide how much the others differ.
+    The larger of the spreads at which the median, and the upper quartile, of the squared
+    standardised deviations are a normal law's: up to a quarter of the cells may be broken without
+    moving it much. ``clear_too``: also of that half of the cells which chance blurs least, alone:
+    where most cells are of what hardly ever happens, they hide how much the others differ.
     """
     if len(deviation) < 8:
         return 0.15

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from cxlib.grounds.cells import tail_of_counts
-from cxlib.grounds.comparing import LEAST_CASES, Floats, compare_arms, read_cases
+from cxlib.grounds.comparing import LEAST_CASES, Floats, compare_arms, read_cases, tail_of_counts
 from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale
 from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_p, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit

@@ -30,8 +30,7 @@ class Counts:
     Attributes
     ----------
     table
-        Name of the table (`cxlib.arrivals.histories`, or any with ``source``, ``target``,
-        ``segment`` and ``period``).
+        Name of the table: one of `cxlib.arrivals.histories`.
     n, total
         Cases, and those with the outcome (waits: counted by ``bin``; ratings: their sum).
     squares
@@ -118,8 +117,6 @@ class Signal:
         Why arrivals do not count, in order (`cxlib.fragmentation.filters.FILTERS`).
     draws
         The curve behind a finding: silence, waits, where customers went next, or none.
-    history
-        Counts by ``period`` (``n``, ``cases``) behind a row, where `counts` does not tell them.
     """
 
     name: str
@@ -147,7 +144,6 @@ class Signal:
     compares_alone: bool = False
     filters: tuple[str, ...] = ("not_followed",)
     draws: Literal["silence", "waits", "next", ""] = ""
-    history: Callable[[Arrivals, Mapping[str, Any]], pl.DataFrame] | None = None
 
     @property
     def harm(self) -> int:

@@ -28,29 +28,10 @@ def judge_mean(
     source_variance: float,
     further: Sequence[Block] = (),
 ) -> tuple[Expectation, NDArray[np.bool_], Floats]:
-    """Hold the mean of every cell against its expectation.
+    """Hold the mean of every cell against its expectation; which are judged, and the sd of a value.
 
-    Parameters
-    ----------
-    grid
-        The cells.
-    summed
-        Per cell: ``n`` values, their ``total`` less what strata alone would change, ``raw`` total
-        and sum of squares ``square`` (of which the variance of a value is taken), and ``error``, n
-        times the standard error of the strata.
-    large
-        Cells with enough values to be judged.
-    widening
-        Factor on the variance of a value.
-    source_variance
-        Where the search for the variance of source effects begins.
-    further
-        Effects beside those of the grid.
-
-    Returns
-    -------
-    tuple
-        The expectation, the cells that are judged, and the standard deviation of one value.
+    `summed`, per cell: ``n`` values, their ``total`` less what strata alone would change, ``raw``
+    total and sum of squares ``square``, and ``error``: n times the standard error of the strata.
     """
     n = summed["n"].to_numpy()
     mean = (summed["raw"] / summed["n"]).to_numpy()

@@ -29,8 +29,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.arrivals.histories import block_days, block_starts
-from cxlib.grounds.cells import tail_of_counts
-from cxlib.grounds.comparing import LEAST_CASES, Floats, read_cases
+from cxlib.grounds.comparing import LEAST_CASES, Floats, read_cases, tail_of_counts
 from cxlib.grounds.expectation import natural_spread, stated_spread
 from cxlib.grounds.judged import (
     JUDGED,
@@ -116,8 +115,6 @@ def _read_series(part: Arrivals, signal: Signal, unit: Unit) -> Iterator[Series]
         cases = cases.filter(pl.col("block") >= first)
         if cases.is_empty():
             return
-    if "block" not in cases.columns:
-        cases = cases.with_columns(block=_block_of_period(part).gather(cases["period"]))
     days = block_days(part.settings.span)
     long = part.settings.span.days >= 2 * 365
     month = pl.lit(pl.Series([d.month for d in block_starts(part.periods, part.settings.span)]))
@@ -145,14 +142,6 @@ def _group_columns(part: Arrivals) -> Iterator[tuple[str, pl.Series]]:
         )
         if (several["v"] > 1).any():
             yield name, values
-
-
-def _block_of_period(part: Arrivals) -> pl.Series:
-    starts = block_starts(part.periods, part.settings.span)
-    days = pl.Series(starts)
-    return pl.Series(
-        [max(int((days <= start).sum()) - 1, 0) for start in part.periods.starts], dtype=pl.UInt16
-    )
 
 
 def _split(

@@ -19,6 +19,9 @@ from cxlib.grounds.like import name_transitions
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
 
+MIN_LIKE = 8
+"""Planned handoffs without which there is no telling what a planned handoff does."""
+
 
 def judge_plan(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
     """Judge every planned handoff by every signal that knows the plan."""
@@ -31,7 +34,15 @@ def judge_plan(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFra
 
 
 def _needs(part: Arrivals) -> str:
-    return "" if part.settings.plan else "the map plans no handoff"
+    plans = len(part.settings.plan)
+    if not plans:
+        return "the map plans no handoff"
+    if plans <= MIN_LIKE:
+        return (
+            f"the map plans {plans} handoffs, and more than {MIN_LIKE} are needed to say what is "
+            "usual; each is described by itself"
+        )
+    return ""
 
 
 PLAN = Ground("plan", 4, "the plan", judge_plan, _needs, says="than the other planned handoffs do")

@@ -83,16 +83,9 @@ def strata_columns(
 ) -> tuple[pl.Series, pl.Series]:
     """Fit what strata change in one outcome of `table`; give ``by_NAME`` and ``error_NAME``.
 
-    Parameters
-    ----------
-    table
-        Rows with the columns of `STRATA`.
-    n, total, squares
-        Columns: arrivals, and those with the outcome (or, with the column of the sum of the
-        squares, the sum of the values).
-    levels, penalties
-        From the columns of `STRATA` as codes, and which rows are used: the levels of each stratum
-        variable; how strongly each is drawn to 0.
+    `n`, `total`, `squares`: columns of arrivals, and of those with the outcome (with `squares`: of
+    the sum of the values). `levels`: the level of each stratum variable, from the columns of
+    `STRATA` as codes and which rows are used; `penalties`: how strongly each is drawn to 0.
     """
     used = table[n] > 0
     part, at = table.filter(used), used.to_numpy()
@@ -131,23 +124,11 @@ def fit_strata(  # noqa: PLR0913 (the parts of one regression)
     value_variance: float = 1.0,
     rounds: int = 12,
 ) -> tuple[Floats, Floats]:
-    """Fit what strata change *within* handoffs; give it per row, with its standard error.
+    """Fit what strata change *within* handoffs; give it per row, centred, with its standard error.
 
     Every handoff has an effect of its own here, which is then dropped. So a broken handoff cannot
-    lend its fault to a stratum that mostly its own customers are in.
-
-    Parameters
-    ----------
-    strata
-        Levels of each stratum variable; their summed effects are returned, centred.
-    penalties
-        How strongly each variable's effects are drawn to 0 (in units of information).
-    handoff, target
-        The handoff of each row, and where it leads.
-    n, total, family
-        As in `Cells`.
-    value_variance
-        Of one value within a handoff (mean).
+    lend its fault to a stratum that mostly its own customers are in. `penalties`: how strongly the
+    effects of each stratum variable are drawn to 0, in units of information.
     """
     import scipy.sparse as sp
 

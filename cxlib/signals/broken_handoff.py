@@ -1,15 +1,14 @@
-"""Broken handoffs against like planned handoffs.
+"""Broken handoffs: neither the planned next step nor the goal is reached by the deadline.
 
-What to expect of a planned handoff is what the *other* planned handoffs of the log do: the median
-of their logits, and how much they differ among themselves. With few of them they are only described
-one by one; with very different ones hardly anything stands out, which is the honest answer. The
-lower end of the interval allows for missing links between channels.
+Each is held against its own past and against other groups as all signals are, among those who were
+followed to the deadline. What to expect of a planned handoff on ground *plan* is what the *other*
+planned handoffs of the log do: the median of their logits, and how much they differ among
+themselves. With few of them they are only described one by one; with very different ones hardly
+anything stands out, which is the honest answer. The lower end of the interval allows for missing
+links between channels.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +17,6 @@ from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.planned import (
     CENSORED,
     MIN_CONTACTS,
-    NEITHER,
     TARGET,
     lost_share,
     measure_planned,
@@ -28,26 +26,19 @@ from cxlib.grounds.additive import Floats
 from cxlib.grounds.cells import LEAST_SPREAD, no_cells
 from cxlib.grounds.expectation import natural_spread
 from cxlib.grounds.judged import Z95
-from cxlib.grounds.kinds import Signal
+from cxlib.grounds.kinds import Counts, Signal
+from cxlib.grounds.plan import MIN_LIKE
 
-__all__ = ["BROKEN_HANDOFF", "MIN_LIKE", "judge_planned", "measure_plan"]
-
-MIN_LIKE = 8
-"""Planned handoffs without which there is no telling what a planned handoff does."""
-
+__all__ = ["BROKEN_HANDOFF", "judge_planned", "measure_plan"]
 
 LEAST_COVERED = 0.02
 """Share who reach the planned target in time below which the plan is stale rather than broken."""
 
 
 def measure_plan(arrivals: Arrivals) -> pl.DataFrame:
-    """Measure every planned handoff of which the log has both ends.
+    """Measure every planned handoff of which the log has both ends, as `measure_planned` does.
 
-    Returns
-    -------
-    polars.DataFrame
-        ``handoff`` (number in the plan), ``source``, ``target`` (places that stand for them), ``n``
-        and what `measure_planned` gives.
+    With ``handoff`` (number in the plan) and the places that stand for ``source`` and ``target``.
     """
     rows = []
     for number, planned in enumerate(arrivals.settings.plan):
@@ -135,40 +126,18 @@ def _coverage(arrivals: Arrivals) -> dict[int, float]:
     return {int(handoff): float(share) for handoff, share in shares.iter_rows()}
 
 
-def _history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame:
-    """A share of those watched to the deadline; the judgement itself allows for the others."""
-    plan = [(p.source, p.target) for p in arrivals.settings.plan]
-    number = plan.index((row["source"], row["target"]))
-    watched = (pl.col("handoff") == number) & (pl.col("cause") != CENSORED)
-    cases = pl.col("n").filter(pl.col("cause") == NEITHER).sum()
-    counted = arrivals.planned.filter(watched)
-    return counted.group_by("period").agg(pl.col("n").sum(), cases=cases)
-
-
-def _needs(part: Arrivals) -> str:
-    plan = len(part.settings.plan)
-    if not plan:
-        return "the map plans no handoff"
-    if plan <= MIN_LIKE:
-        return (
-            f"the map plans {plan} handoffs, and more than {MIN_LIKE} are needed to say what is "
-            "usual; each is described by itself"
-        )
-    return ""
-
-
 BROKEN_HANDOFF = Signal(
     name="broken_handoff",
     number=1,
     title="planned step not reached",
     unit="share of contacts at the source",
     enough="30 contacts",
-    needs=_needs,
+    needs=lambda part: "" if part.settings.plan else "the map plans no handoff",
+    counts=Counts("plan_history", "n", "broken", units=("transition",)),
     plan=judge_planned,
     says="keeps {} more from the planned next step",
     advice="Ask {owner} what keeps customers from the planned next step.",
     tells="not brought to the planned next step",
     follows_customers=True,
     compares_alone=True,
-    history=_history,
 )

@@ -151,7 +151,7 @@ def _in_odds(cells: _Cells, least: Floats | float) -> tuple[pl.DataFrame, Floats
     slope = usual * (1 - usual)
     # a channel that is little more than the touchpoint differs as much as the touchpoint does
     found = replace(found, tau=np.maximum(found.tau, least / slope))
-    frame = share_frame(cells.grid, found, cells.judged, 1.0, compared_with=cells.others)
+    frame = share_frame(cells.grid, found, cells.judged, 1.0)
     return frame, np.asarray(found.tau * slope)
 
 

@@ -53,20 +53,7 @@ under one another."""
 
 
 def count_bucket(rows: pl.DataFrame, scope: Scope) -> dict[str, pl.DataFrame]:
-    """Count the journeys of one bucket.
-
-    Parameters
-    ----------
-    rows
-        The store's rows of one bucket (see `cxlib.store`).
-    scope
-        Places, gap and end of observation.
-
-    Returns
-    -------
-    dict
-        The tables of `cxlib.summary`, by name, sorted by their keys.
-    """
+    """Count the journeys of one bucket: `TABLES` by name, sorted by their keys."""
     followed = follow_contacts(rows, scope=scope)
     steps = _count_steps(followed)
     ends = _ends(followed, scope)

@@ -56,25 +56,10 @@ def count_here(files: Sequence[Path], count: Count, *, at_once: int | None = Non
 
 @contextmanager
 def open_engine(name: str) -> Iterator[Run | None]:
-    """Start what counts, and stop what was started.
+    """Start what counts, and stop what was started. Yields None of "local": counted when asked for.
 
-    Parameters
-    ----------
-    name
-        "local", or "spark": the session that runs already, else the cluster that the environment
-        or ``spark-submit`` names, else Spark on the cores of this machine.
-
-    Yields
-    ------
-    Run or None
-        What counts; None of "local", where everything is counted when it is first asked for.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such engine.
-    InputError
-        Spark is not installed, or does not start.
+    "spark" is the session that runs already, else the cluster that the environment or
+    ``spark-submit`` names, else Spark on the cores of this machine.
     """
     if name not in ENGINES:
         raise UnknownNameError("engine", name, ENGINES)

@@ -35,18 +35,8 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A selection in the store's numbers; None where everything is meant.
-
-    Attributes
-    ----------
-    segments
-        Numbers of the combinations of segment values.
-    period
-        First and last period.
-    places
-        Numbers of the channel's places.
-    channel
-        Number of the channel.
+    """A selection in the store's numbers: of combinations of segment values, first and last period,
+    the channel's places, and the channel. None where everything is meant.
     """
 
     segments: list[int] | None = None
@@ -63,15 +53,7 @@ class Chosen:
         segments: pl.DataFrame,
         periods: Periods,
     ) -> Chosen:
-        """Look a selection up.
-
-        Raises
-        ------
-        UnknownNameError
-            For a segment, value or channel that the log does not have.
-        InputError
-            For a period outside the log.
-        """
+        """Look a selection up; an unknown name or a period outside the log raises."""
         where = where or Selection()
         codes = None if where.segment is None else segment_codes(segments, *where.segment)
         if where.period is not None:

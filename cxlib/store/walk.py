@@ -49,19 +49,9 @@ RELOAD = timedelta(seconds=60)
 class Scope:
     """What the walk needs to know of the workspace.
 
-    Attributes
-    ----------
-    places
-        The places table.
-    gap
-        Silence that ends a journey, or None.
-    observed_until
-        End of observation, UTC.
-    goal_stage
-        The last stage that holds a goal, or None; a contact beyond it has nothing left to reach.
-    exact
-        Whether durations are kept apart within their bins (`cxlib.bins.part_of`): where the log
-        is small, tables with a row for every duration are small, too.
+    `gap`: silence that ends a journey; `goal_stage`: the last stage that holds a goal, beyond which
+    nothing is left to reach; `exact`: whether durations are kept apart within their bins, as a
+    small log allows (`cxlib.bins.part_of`).
     """
 
     places: pl.DataFrame
@@ -86,25 +76,12 @@ class Scope:
 def follow_contacts(rows: pl.DataFrame, *, scope: Scope) -> pl.DataFrame:
     """Say of every contact what came after it in its journey, and after how long.
 
-    Parameters
-    ----------
-    rows
-        Rows of the store: ``customer``, ``journey``, ``occurred_at``, ``place``, ``reached``,
-        ``lost``, sorted.
-    scope
-        Places, gap and end of observation.
+    Adds to rows of the store ``next`` (the next contact's place, or OPEN, SILENT, LOST, DONE),
+    ``wait`` (microseconds to the next contact of the journey; to the customer's next contact or the
+    end of observation where the journey ended here), ``bin`` of the wait (the last one where it
+    took the whole gap to know that nothing came), ``part`` of the bin where another contact came,
+    and ``latest``: no further contact of the customer was seen.
 
-    Returns
-    -------
-    polars.DataFrame
-        The rows with ``next`` (UInt16: the next contact's place, or OPEN, SILENT, LOST, DONE),
-        ``wait`` (Int64, microseconds to the next contact of the journey; to the customer's next
-        contact or the end of observation where the journey ended here), ``bin``: of the wait,
-        the last one where it took the whole gap to know that nothing came, ``part`` (of the bin,
-        where another contact came), and ``latest``: no further contact of the customer was seen.
-
-    Notes
-    -----
     After a goal or a loss, too, a contact may still come as long as the gap has not passed: until
     then it is OPEN, so that chances of going on are not too low near the end of the log. Where
     journeys have no gap, DONE and LOST are known at once.
@@ -153,20 +130,9 @@ def follow_contacts(rows: pl.DataFrame, *, scope: Scope) -> pl.DataFrame:
 
 
 def open_waits(followed: pl.DataFrame, calendar: Calendar | None) -> pl.DataFrame:
-    """Add to contacts that were followed the time for which the next place was open meanwhile.
+    """Add ``open_wait``: microseconds for which the next place was open meanwhile.
 
-    Parameters
-    ----------
-    followed
-        From `follow_contacts`.
-    calendar
-        Opening hours by place; None: no place has any.
-
-    Returns
-    -------
-    polars.DataFrame
-        The rows with ``open_wait`` (Int64, microseconds); null where no contact of the journey
-        followed, or none at a place with opening hours.
+    Null where no contact of the journey followed, or none at a place with opening hours.
     """
     found = pl.Series("open_wait", [None], dtype=pl.Int64).new_from_index(0, len(followed))
     if calendar is None:
@@ -188,15 +154,11 @@ def longest(gap: timedelta | None) -> int:
 def look_back(rows: pl.DataFrame, *, scope: Scope) -> pl.LazyFrame:
     """Say of every contact what came before it in its journey: the same transitions from there.
 
-    Returns
-    -------
-    polars.LazyFrame
-        The rows with ``same_journey`` (a contact of the journey came before), ``previous`` (its
-        place; null at the start of a journey), ``waited`` (Duration since it), ``left_in`` (period
-        of that contact: a transition is counted where it was left), ``ordered`` (the order of the
-        two is known: they do not share one instant, or the source states it), ``reload`` (the same
-        place within `RELOAD`) and ``followed_for`` (Duration from the contact to the end of
-        observation).
+    Adds ``same_journey`` (a contact of the journey came before), ``previous`` (its place; null at
+    the start), ``waited`` (since it), ``left_in`` (period of that contact: a transition is counted
+    where it was left), ``ordered`` (the order of the two is known: they do not share one instant,
+    or the source states it), ``reload`` (the same place within `RELOAD`) and ``followed_for`` (from
+    the contact to the end of observation).
     """
     same = (pl.col("journey") == pl.col("journey").shift(1)).fill_null(False)
     since = pl.col("occurred_at") - pl.col("occurred_at").shift(1)
@@ -214,25 +176,13 @@ def look_back(rows: pl.DataFrame, *, scope: Scope) -> pl.LazyFrame:
 
 
 def visits(seen: pl.LazyFrame, *, scope: Scope, silence: timedelta) -> pl.LazyFrame:
-    """Leave reloads out, and say of every visit what lies around it.
+    """Leave reloads out of what `look_back` gives, and say of every visit what lies around it.
 
-    Parameters
-    ----------
-    seen
-        From `look_back`.
-    scope
-        Places and end of observation.
-    silence
-        Longest time to what is taken for the next visit.
-
-    Returns
-    -------
-    polars.LazyFrame
-        The visits with ``number`` (of the customer's visits, from 0), ``returned`` (the visit is
-        itself a return: to the place two before, or to its channel from another one), ``next``
-        (place of the next visit of the journey within the silence, null without one),
-        ``until_next`` (Duration), ``next_stage``, and ``return_after`` (Duration to the customer's
-        next contact of their own, of whatever journey; null without one).
+    Adds ``number`` (of the customer's visits, from 0), ``returned`` (the visit is itself a return:
+    to the place two before, or to its channel from another one), ``next`` (place of the next visit
+    of the journey within `silence`, null without one), ``until_next``, ``next_stage``, and
+    ``return_after`` (to the customer's next contact of their own, of whatever journey; null without
+    one).
     """
     instant = pl.col("occurred_at")
     place = pl.col("place")

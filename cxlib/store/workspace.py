@@ -37,7 +37,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from cxlib.answers import RATED, attach_ratings, mask_answers
+from cxlib.answers import attach_ratings, mask_answers
 from cxlib.contracts import EVENTS, QUARANTINE
 from cxlib.durable import (
     DRAFT,
@@ -57,7 +57,7 @@ from cxlib.errors import WorkspaceError
 from cxlib.journey_map import JourneyMap, read_journey_map
 from cxlib.journeys import last_goal_stage, split_journeys
 from cxlib.periods import Periods, choose_periods
-from cxlib.segments import DIMENSION, assign_segments, segment_names
+from cxlib.segments import assign_segments, segment_names
 from cxlib.store.walk import Scope
 
 if TYPE_CHECKING:
@@ -67,23 +67,10 @@ if TYPE_CHECKING:
 Kept = TypeVar("Kept")
 
 FORMAT = 2
-"""Version of the folder's layout; one of a version after `FORMAT` must be ingested again."""
+"""Version of the folder's layout; a log in another one must be ingested again."""
 
 _MANIFEST = "workspace.json"
 _LOG = re.compile(r"log-\d{8}T\d{12}")
-_FLAT = (
-    "events",
-    "summary",
-    "arrivals",
-    "journey_map.yaml",
-    "customers.parquet",
-    "places.parquet",
-    "segments.parquet",
-    "quarantine.parquet",
-    "report.json",
-)
-"""What layout 1 kept beside workspace.json, and layout 2 keeps in the folder of the log."""
-
 
 MOST_EXACT = 1_000_000
 """Contacts up to which the summary has a row for nearly every duration."""
@@ -138,15 +125,15 @@ make one with `cx ingest LOG --map MAP --out no such folder`
             )
             raise WorkspaceError(msg)
         try:
-            manifest = read_sealed(file.read_text("utf-8"), formats=range(2, FORMAT + 1))
+            manifest = read_sealed(file.read_text("utf-8"), formats=range(FORMAT, FORMAT + 1))
         except ValueError as error:
             msg = f"{file}: not readable as JSON ({error}); ingest the log again"
             raise WorkspaceError(msg) from error
         layout = manifest["format"]
-        if not 1 <= layout <= FORMAT:
+        if layout != FORMAT:
             msg = (
-                f"{str(path)!r} has layout {layout}, this version of cxlib reads layouts up to "
-                f"{FORMAT}; ingest the log again"
+                f"{str(path)!r} has layout {layout}, this version of cxlib reads layout {FORMAT}; "
+                "ingest the log again"
             )
             raise WorkspaceError(msg)
         opened = cls(folder, manifest)
@@ -156,12 +143,12 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     @property
     def log_folder(self) -> Path:
         """The folder of the log within the workspace, and of what is counted from it."""
-        return self.path / self.manifest.get("log", "")
+        return self.path / str(self.manifest["log"])
 
     def _check(self, *, only: str = "", but: str = "\0") -> None:
-        """Check files of the log against their hashes, as far as the workspace has any."""
-        hashes = self.manifest.get("files", {})
-        asked = {n: h for n, h in hashes.items() if n.startswith(only) and not n.startswith(but)}
+        """Check files of the log against their hashes."""
+        hashes = self.manifest["files"].items()
+        asked = {n: h for n, h in hashes if n.startswith(only) and not n.startswith(but)}
         try:
             check_files(self.log_folder, asked)
         except WorkspaceError as error:
@@ -181,9 +168,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     @cached_property
     def segments(self) -> pl.DataFrame:
         """The combinations of segment values: ``segment``, and ``segment.NAME`` per dimension."""
-        table = pl.read_parquet(self.log_folder / "segments.parquet")
-        plain = [c for c in table.columns if c != "segment" and not c.startswith(DIMENSION)]
-        return table.rename({c: DIMENSION + c for c in plain})  # layout 1 has the bare names
+        return pl.read_parquet(self.log_folder / "segments.parquet")
 
     @property
     def segment_names(self) -> tuple[str, ...]:
@@ -225,32 +210,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         Columns of `cxlib.answers.RATED`, and of the contact it speaks of ``occurred_at``, ``place``
         and ``journey``; these are null where no contact was found.
         """
-        file = self.log_folder / "ratings.parquet"
-        return pl.scan_parquet(file) if file.is_file() else self._ratings_of_layout_1()
-
-    def _ratings_of_layout_1(self) -> pl.LazyFrame:
-        """Answers as they stand at the contacts, where they were not kept by themselves yet."""
-        contacts = self.store().with_row_index("row")
-        names = contacts.collect_schema().names()
-        given = {"rating": pl.Float64, "comment": pl.String}
-        absent = [pl.lit(None, t).alias(name) for name, t in given.items() if name not in names]
-        return (
-            contacts.with_columns(absent)
-            .filter(pl.col("rating").is_not_null())
-            .with_columns(
-                rated_at="occurred_at",
-                scale=pl.lit("rating"),
-                source=pl.lit("log"),
-                joined_by=pl.lit("log"),
-                is_counted=pl.lit(True),
-            )
-            .select(
-                *(pl.col(name).cast(kind) for name, kind in RATED.items()),
-                "occurred_at",
-                "place",
-                "journey",
-            )
-        )
+        return pl.scan_parquet(self.log_folder / "ratings.parquet")
 
     def quarantine(self) -> pl.DataFrame:
         """The rows set aside, each with its reason (contract QUARANTINE)."""
@@ -266,10 +226,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     def bucket_files(self) -> list[Path]:
         """The store's files, one for each bucket of customers that has any, in order.
 
-        Raises
-        ------
-        WorkspaceError
-            When one of them is not as it was written.
+        A file that is not as it was written raises `WorkspaceError`.
         """
         return self._checked_bucket_files
 
@@ -285,14 +242,8 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     def keep(self, name: str, file: Path, read: Callable[[], Kept]) -> Kept:
         """Read something once, and again only when `file` is no longer the one it was read from.
 
-        Parameters
-        ----------
-        name
-            Of what is kept: one of each name, for as long as this object lives.
-        file
-            Written anew, or replaced, whenever what is read changes; need not exist before `read`.
-        read
-            Reads it.
+        One of each `name` is kept, for as long as this object lives. `file` is written anew, or
+        replaced, whenever what is read changes; it need not exist before `read`.
         """
         known, value = self.kept.get(name, (None, None))
         now = _state_of(file)
@@ -390,7 +341,7 @@ def _refuse_foreign(folder: Path) -> None:
     """Raise where a folder holds what is none of ours; what a killed ingest left is ours."""
     if not folder.exists() or (folder / _MANIFEST).is_file():
         return
-    known = {LOCK, "published", *_FLAT}
+    known = {LOCK, "published"}
     inside = [f.name for f in folder.iterdir()] if folder.is_dir() else [folder.name]
     if any(n not in known and not _LOG.fullmatch(n) and not n.startswith(DRAFT) for n in inside):
         msg = f"{folder} exists and is not a workspace; name another folder, or empty this one"
@@ -477,7 +428,6 @@ def _build(
         "quarantine": aside,
     }
     remove_leftovers(folder)
-    _adopt_snapshots(folder)
     with draft_folder(folder) as draft:
         _write(draft, ingested, rows, tables, manifest)
         _switch(folder, draft, manifest)
@@ -544,15 +494,6 @@ def _write(
     (fresh / "report.json").write_text(json.dumps(report, indent=1, default=str), "utf-8")
 
 
-def _adopt_snapshots(folder: Path) -> None:
-    """Take back the snapshots that a killed ingest of layout 1 left in a folder beside this one."""
-    real = Path(os.path.realpath(folder))
-    for beside in {folder, real}:
-        stranded = beside.with_name(f"{beside.name}.writing") / "published"
-        if stranded.is_dir() and not (folder / "published").exists():
-            stranded.rename(real / "published")
-
-
 def _switch(folder: Path, draft: Path, manifest: dict[str, Any]) -> None:
     """Make a finished log the one that the workspace holds, in one step, and remove all others."""
     sync_folder(draft)
@@ -561,4 +502,4 @@ def _switch(folder: Path, draft: Path, manifest: dict[str, Any]) -> None:
     draft.rename(folder / name)
     write_over(folder / _MANIFEST, sealed, draft=folder / f"{DRAFT}{_MANIFEST}")
     others = [f.name for f in folder.iterdir() if _LOG.fullmatch(f.name) and f.name != name]
-    remove_leftovers(folder, [*others, *_FLAT])
+    remove_leftovers(folder, others)

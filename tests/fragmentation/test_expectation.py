@@ -1,13 +1,17 @@
 """The additive model against plain dense algebra, bisection, and refits without a cell."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.special import chdtri
 from scipy.stats import betabinom
 
 from cxlib.grounds.additive import AdditiveModel, Block, Cells, add_up
-from cxlib.grounds.cells import tail_of_counts as _tail
-from cxlib.grounds.expectation import natural_spread
+from cxlib.grounds.cells import share_frame
+from cxlib.grounds.comparing import tail_of_counts
+from cxlib.grounds.expectation import Expectation, natural_spread
+from cxlib.grounds.judged import Z95
 from cxlib.grounds.strata import fit_strata
 
 
@@ -168,7 +172,7 @@ def test_a_tail_is_that_of_the_beta_binomial_law():
     share, others = np.array([0.1, 0.02, 0.5, 0.3]), np.array([80.0, 1_000, 30, 30])
     wanted = betabinom.sf(count - 1, n, share * others, (1 - share) * others)
     wanted[3] = 1.0  # no more than expected
-    assert _tail(count, n, share, others) == pytest.approx(wanted, rel=1e-6)
+    assert tail_of_counts(count, n, share, others) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_sums_add_up_each_row_of_values_apart():
@@ -177,3 +181,48 @@ def test_sums_add_up_each_row_of_values_apart():
     assert add_up(values, number, 5).tolist() == [[8, 0, 3, 4, 0], [26, 0, 15, 10, 0]]
     assert add_up(values[0], number, 5).tolist() == [8, 0, 3, 4, 0]
     assert add_up(np.zeros(0), np.zeros(0, dtype=np.int64), 0).tolist() == []
+
+
+def judge_shares(usual, spread, *, n, expected, observed):
+    """Twenty cells that differ by nature (in points), and one more that is asked about, as 0."""
+    rng = np.random.default_rng(1)
+    size = np.append(n, np.full(20, 4_000.0))
+    share = np.append(expected, np.full(20, usual))
+    seen = np.append(observed, usual + rng.normal(0, spread, 20))
+    logits = (np.log(x / (1 - x)) for x in (seen, share))
+    deviation = next(logits) - next(logits)
+    variance = 1 / (size * share * (1 - share))
+    tau = natural_spread(deviation[1:], variance[1:])
+    cells = np.arange(21)
+    found = Expectation(size, seen, share, deviation, variance, 0 * variance, tau, "share")
+    grid = SimpleNamespace(source=cells, target=cells)
+    frame = share_frame(grid, found, np.ones(21, dtype=bool), 1.0).row(0, named=True)
+    points = seen - share
+    noise = seen * (1 - seen) / size
+    in_points = points[0] / np.sqrt(noise[0] + natural_spread(points[1:], noise[1:]) ** 2)
+    return frame, found.z[0], in_points
+
+
+def test_what_stands_out_in_logits_alone_does_not_stand_out():
+    """From 2 to 20 in a thousand is much in logits; elsewhere shares differ by 5 points."""
+    frame, in_logits, in_points = judge_shares(0.3, 0.05, n=4_000, expected=0.002, observed=0.02)
+    assert in_logits > 4
+    assert frame["z"] <= max(in_points, 0) + 0.1 < 1
+
+
+def test_what_stands_out_in_points_alone_does_not_stand_out():
+    """From 50 to 58 % is much in points; elsewhere one in a hundred may be two."""
+    frame, in_logits, in_points = judge_shares(0.02, 0.008, n=4_000, expected=0.5, observed=0.58)
+    assert in_points > 4
+    assert frame["z"] == pytest.approx(in_logits)
+    assert frame["z"] < 2
+
+
+def test_who_is_affected_is_the_lower_end_of_the_effect():
+    frame, *_ = judge_shares(0.3, 0.02, n=4_000, expected=0.3, observed=0.5)
+    assert frame["low"] < frame["effect"]
+    assert frame["touched"] == pytest.approx(frame["low"])
+    assert frame["high"] - frame["effect"] == pytest.approx(frame["effect"] - frame["low"])
+    # no narrower than the counts alone allow
+    assert frame["effect"] - frame["low"] > Z95 * np.sqrt(0.25 / 4_000)
+    assert judge_shares(0.3, 0.1, n=60, expected=0.3, observed=0.31)[0]["touched"] == 0

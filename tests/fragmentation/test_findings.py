@@ -29,6 +29,8 @@ def test_a_planted_fault_is_the_only_finding(kind):
         size = {"abandonment": 0.22, "delay": 3.5, "perception_dip": -2.5}[kind]
         assert row["signal"] == kind
         assert row["low"] <= size <= row["high"]
+    if kind == "abandonment":
+        assert row["customers_affected"] == pytest.approx(row["n"] * row["low"], abs=1)
 
 
 @pytest.mark.parametrize("kind", ["backtracking", "ping_pong"])

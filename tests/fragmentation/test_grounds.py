@@ -5,11 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import betabinom
 
 from cxlib.arrivals.arrivals import count_frames
 from cxlib.errors import UnknownNameError
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.grounds.comparing import compare_arms
+from cxlib.journey_map import PlannedHandoff
 from cxlib.periods import choose_periods
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
@@ -46,7 +48,7 @@ def one_channel(seed, *, days=112, customers=9_000, slow_since=None, lost=None):
     return pl.DataFrame(rows, schema=schema, orient="row").sort("customer", "occurred_at")
 
 
-def judge(rows, **options):
+def judge(rows, plan=(), **options):
     places = pl.DataFrame(
         {
             "place": pl.Series(range(7), dtype=pl.UInt16),
@@ -85,6 +87,7 @@ def judge(rows, **options):
         customers=customers,
         observed_until=rows["occurred_at"].max(),
         silence=timedelta(days=14),
+        plan=plan,
     )
     return measure_fragmentation(arrivals, **options)
 
@@ -112,6 +115,98 @@ def test_a_group_that_is_lost_is_named(found):
     assert (row["group"], row["value"], row["compared_with"]) == ("device", "mobile", "desktop")
     assert row["low"] <= 0.15 <= row["high"]
     assert row["customers_affected"] == round(row["n"] * row["low"])
+
+
+PLAN = (PlannedHandoff("page 0", "page 1", timedelta(days=3)),)
+
+
+def planned(seed, *, since=None, mobile=False, days=112, customers=8_000):
+    """Everybody plans to go from page 0 to page 1 in three days; a fifth takes another way.
+
+    From day `since` on, or for mobile customers, a quarter more does. Half come by page 2 first.
+    """
+    dice = np.random.default_rng(seed)
+    at, device = dice.uniform(0, days, customers), dice.integers(0, 2, customers)
+    hit = (at >= since) if since is not None else np.full(customers, mobile) & (device == 1)
+    there = np.where(dice.random(customers) < 0.2 + 0.25 * hit, 3, 1)
+    rows = []
+    for who in range(customers):
+        when = at[who]
+        steps = ([2] if who % 2 else []) + [0, int(there[who]), 4]
+        for place in steps:
+            if when < days:
+                rows.append((who, START + timedelta(days=float(when)), place, int(device[who])))
+            when += dice.uniform(0.1, 1.5)
+    schema = {"customer": pl.UInt32, "occurred_at": pl.Datetime("us", "UTC")}
+    schema |= {"place": pl.UInt16, "segment": pl.UInt16}
+    return pl.DataFrame(rows, schema=schema, orient="row").sort("customer", "occurred_at")
+
+
+def about_the_plan(found):
+    return found.table.filter(pl.col("signal") == "broken_handoff")
+
+
+def test_a_plan_that_fails_since_a_date_is_dated():
+    found = judge(planned(1, since=56), PLAN)
+    row = about_the_plan(found).row(by_predicate=pl.col("finding"), named=True)
+    assert (row["ground"], row["source"], row["target"]) == ("past", "page 0", "page 1")
+    assert row["since"] == date(2025, 3, 3)
+    assert row["low"] <= 0.25 <= row["high"]
+    assert row["customers_affected"] == round(row["n"] * row["low"])
+    told = dict(found.grounds.filter(pl.col("signal").is_null()).select("ground", "reason").rows())
+    assert "plans 1 handoffs" in told["plan"]
+
+
+def test_a_plan_that_fails_for_a_group_names_it():
+    found = about_the_plan(judge(planned(2, mobile=True), PLAN))
+    row = found.row(by_predicate=pl.col("finding"), named=True)
+    assert (row["ground"], row["group"], row["value"]) == ("groups", "device", "mobile")
+    assert row["low"] <= 0.25 <= row["high"]
+
+
+def test_a_plan_that_always_fails_as_often_is_no_finding():
+    found = about_the_plan(judge(planned(3), PLAN))
+    assert set(found["ground"]) == {"past", "groups"}
+    assert not found["finding"].any()
+
+
+def test_only_those_followed_to_the_deadline_count_for_a_plan():
+    rows = planned(4)
+    found = about_the_plan(judge(rows, PLAN, grounds=["groups"]))
+    end = rows["occurred_at"].max() - timedelta(days=3)
+    sources = rows.filter((pl.col("place") == 0) & (pl.col("occurred_at") <= end))
+    by_device = dict(sources.group_by("segment").len().rows())
+    said = dict(found.select("value", "n").rows())
+    assert said == {"desktop": by_device[0], "mobile": by_device[1]}
+
+
+def test_small_counts_are_no_less_likely_than_they_are():
+    """3 of 60 mobile customers leave page 0, of the others 1 in 200: a normal law calls it sure."""
+    rows = []
+    for who in range(2_060):
+        mobile = who < 60
+        leaves = who < 3 if mobile else who % 200 == 0
+        day = 7 * (who % 8)
+        steps = [0] if leaves else [0, 1, 2]
+        rows += [
+            (who, START + timedelta(days=day + i), p, int(mobile)) for i, p in enumerate(steps)
+        ]
+    rows.append((2_060, START + timedelta(days=90), 3, 0))
+    schema = {"customer": pl.UInt32, "occurred_at": pl.Datetime("us", "UTC")}
+    schema |= {"place": pl.UInt16, "segment": pl.UInt16}
+    table = judge(pl.DataFrame(rows, schema=schema, orient="row"), grounds=["groups"]).table
+    row = table.row(
+        by_predicate=(pl.col("signal") == "abandonment")
+        & (pl.col("unit") == "place")
+        & (pl.col("source") == "page 0")
+        & (pl.col("value") == "mobile"),
+        named=True,
+    )
+    assert (row["n"], row["observed"]) == (60, 0.05)
+    usual, others = row["expected"], 2_000
+    exact = betabinom.sf(2, 60, usual * others, (1 - usual) * others)
+    assert row["p"] == pytest.approx(exact, rel=0.05)
+    assert not row["finding"]
 
 
 def test_one_cause_is_one_finding(found):

@@ -185,7 +185,6 @@ def test_a_plan_that_fails_stands_out_from_like_plans():
 def test_few_plans_are_described_and_not_judged():
     arrivals = count(walk_log(5, customers=600), plan=PLAN)
     found = measure_fragmentation(arrivals)
-    row = found.signals.row(by_predicate=pl.col("signal") == "broken_handoff", named=True)
-    assert not row["measurable"]
+    row = found.grounds.row(by_predicate=pl.col("ground") == "plan", named=True)
     assert "plans 1 handoffs" in row["reason"]
     assert judge_planned(arrivals).is_empty()

@@ -1,7 +1,7 @@
 """What happens again after an arrival, against loops in plain Python on logs thrown by dice."""
 
 from collections import Counter, defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 
 import polars as pl
@@ -191,10 +191,9 @@ def test_every_count_equals_the_plain_loops(seed, issues):
     assert {h: c for h, c in ours.items() if any(c.values())} == theirs
     assert sum(c["contact"] for c in theirs.values()) > 10
     assert sum(c["leak_before"] for c in theirs.values()) > 3
-    assert (
-        counted.repeats_spread.select(pl.col(SPREAD).sum()).rows()
-        == table.select(pl.col(SPREAD).sum()).rows()
-    )
+    for other in (counted.repeats_spread, counted.repeat_history):
+        summed = other.select(pl.col(SPREAD).sum()).rows()
+        assert summed == table.select(pl.col(SPREAD).sum()).rows()
 
 
 def test_a_log_whose_map_marks_nothing_counts_nothing():
@@ -221,12 +220,24 @@ def became(mine, i, planned):
 @pytest.mark.parametrize("seed", range(6))
 def test_planned_handoffs_equal_the_plain_loops(seed):
     rows = throw_log(seed)
-    theirs = Counter()
+    theirs, followed, broken = Counter(), Counter(), Counter()
     for mine in by_customer(rows).values():
         for number, planned in enumerate(PLAN):
             starts = [i for i, r in enumerate(mine) if NAMES[r["place"]] == planned.source]
             for i in starts[:MAX_PER_CUSTOMER]:
+                here = mine[i]
                 theirs[number, became(mine, i, planned)] += 1
-    ours = count(rows).planned.group_by("handoff", "cause").agg(pl.col("n").sum())
+                day = here["occurred_at"].date().toordinal()
+                at = (here["place"], NAMES.index(planned.target), here["segment"], day)
+                if UNTIL - here["occurred_at"] >= planned.deadline:
+                    followed[at] += 1
+                    broken[at] += became(mine, i, planned) == 2
+    counted = count(rows)
+    ours = counted.planned.group_by("handoff", "cause").agg(pl.col("n").sum())
     assert {r[:2]: r[2] for r in ours.iter_rows()} == dict(theirs)
     assert {cause for _, cause in theirs} >= {0, 1, 2}
+    # days are numbered from the first Monday of 1970 on
+    keys = ("source", "target", "segment", pl.col("block") + date(1970, 1, 5).toordinal())
+    dated = counted.plan_history.group_by(keys).agg(pl.col("n", "broken").sum())
+    dated = dated.filter(pl.col("n") > 0).rows()
+    assert {r[:4]: r[4:] for r in dated} == {k: (n, broken[k]) for k, n in followed.items()}
