@@ -19,6 +19,7 @@ from cxlib.store.walk import around, changes, follow_contacts
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+NOWHERE: Ints = np.zeros(0, dtype=np.int64)
 _GOAL, _ENDED = -1, -2
 """What stands in ``next`` for a goal, and for no further contact."""
 
@@ -58,7 +59,7 @@ class Moves:
         """Numbers of the places of a touchpoint or channel."""
         return np.flatnonzero((self.places[column] == name).fill_null(False).to_numpy())
 
-    def first_order(self, source: Ints, target: Ints) -> Chain:
+    def first_order(self, source: Ints = NOWHERE, target: Ints = NOWHERE) -> Chain:
         """Places as states; contacts at `target` that come from `source` are states apart."""
         size = len(self.places)
         states = np.tile(np.arange(size), (size + 1, 1))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cxlib.errors import InputError, UnknownNameError, listed
 from cxlib.numbers import amount, day, plural, share
-from cxlib.opportunities.moves import Chain, Moves, read_moves
+from cxlib.opportunities.moves import NOWHERE, Chain, Moves, read_moves
 from cxlib.signals import SIGNALS, Signal
 from cxlib.statistics.absorbing import end_shares, expected_sums, transition_shares, visits
 from cxlib.statistics.rates import divide, t_quantile
@@ -343,10 +343,9 @@ def _results(chain: Chain, shares: Floats, seconds: Floats, moves: Moves) -> dic
 
 def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints]:
     """Places of both ends of a handoff, none where no handoff is changed; checks the names."""
-    nowhere = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     names = moves.places["touchpoint"].unique(maintain_order=True).to_list()
     if change.kind == "move_traffic":
-        return nowhere  # touchpoints or channels: checked where they are moved
+        return NOWHERE, NOWHERE  # touchpoints or channels: checked where they are moved
     for name in (change.source, *([change.target] if change.kind != "remove" else [])):
         if name not in names:
             raise UnknownNameError("touchpoint", name, names)
@@ -355,7 +354,7 @@ def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints]:
             f"{change.signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can"
         )
     if change.kind == "remove":
-        return nowhere
+        return NOWHERE, NOWHERE
     source, target = moves.at(change.source), moves.at(change.target)
     counted = moves.table.filter(_at("before", source), _at("place", target))
     if counted.is_empty() and MENDABLE[change.signal].to != "end before":
