@@ -23,10 +23,10 @@ from cxlib.columns import Amount, Columns, Count, Customers, Label, Rating, Shar
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.measures.attribution import choose_horizon
 from cxlib.numbers import day, duration, people, points, share
-from cxlib.results import Result, answers, result
+from cxlib.results import Result, answers, interval_row, result
 from cxlib.sequences import choose_contacts
-from cxlib.statistics.rates import divide, t_quantile
-from cxlib.statistics.resampling import BUCKETS, jackknife_se, leave_one_out
+from cxlib.statistics.rates import ratio
+from cxlib.statistics.resampling import BUCKETS
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 from cxlib.store.walk import around, follow_contacts
@@ -38,7 +38,6 @@ LEAST_ADVISED = 30
 """Journeys that went on to a touchpoint from the last contact before it is advised there."""
 
 _HELD_BACK = 1 / 3
-_T31 = float(t_quantile(BUCKETS - 1))
 _STATE = ["before", "place"]
 
 
@@ -317,14 +316,11 @@ def _share(name: str, rows: pl.DataFrame) -> dict[str, float]:
     """Weighted share that reached a goal, with its interval over customer buckets."""
     bucket, weight = rows["bucket"].to_numpy(), rows["weight"].to_numpy()
     goals, n = (
-        np.bincount(bucket, weight * flag, minlength=BUCKETS).astype(np.float64)
+        np.bincount(bucket, weight * flag, minlength=BUCKETS).astype(np.float64)[None, :]
         for flag in (rows["goal"].to_numpy(), 1.0)
     )
-    value = np.asarray(divide(goals.sum(), n.sum()))
-    without = divide(leave_one_out(goals, axis=0), leave_one_out(n, axis=0))
-    half = _T31 * float(jackknife_se(value, without, axis=0))
-    low, high = max(float(value) - half, 0.0), min(float(value) + half, 1.0)
-    return {name: float(value), f"{name}_low": low, f"{name}_high": high}
+    found = interval_row(name, ratio(goals, n))
+    return {end: float(np.clip(value, 0.0, 1.0)) for end, value in found.items()}
 
 
 def _under_way(
