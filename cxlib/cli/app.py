@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
+from typer import Option
 from typer.core import TyperGroup
 
 from cxlib.cli import describing, judging, lab, making, opportunities, sharing
@@ -112,7 +113,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _start(
     context: typer.Context,
-    version: bool = typer.Option(
+    version: bool = Option(
         False,
         "--version",
         callback=_print_version,

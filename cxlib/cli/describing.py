@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
+from typer import Option
 
 import cxlib as cx
 from cxlib.cli.selecting import Asked, about_a_part, about_all, read_pair, read_steps
@@ -58,12 +58,10 @@ def print_transitions(asked: Asked) -> None:
 def print_funnel(
     asked: Asked,
     *,
-    steps: str | None = typer.Option(
+    steps: str | None = Option(
         None, metavar="A,B,C", help="Touchpoints (or stages, channels), in order."
     ),
-    step: list[str] | None = typer.Option(
-        None, metavar="A", help="One step; give it once per step."
-    ),
+    step: list[str] | None = Option(None, metavar="A", help="One step; give it once per step."),
 ) -> None:
     """Print how many reach each step, in this order."""
     places, journey_map = asked.workspace.places, asked.workspace.journey_map
@@ -84,16 +82,16 @@ def print_funnel(
 def print_paths(
     asked: Asked,
     *,
-    start: str | None = typer.Option(
+    start: str | None = Option(
         None, "--from", metavar="NAME", help="What follows this touchpoint."
     ),
-    goal: str | None = typer.Option(
+    goal: str | None = Option(
         None, "--to", metavar="NAME", help="What comes before this touchpoint."
     ),
-    by: Literal["touchpoint", "channel", "stage", "owner"] = typer.Option(
+    by: Literal["touchpoint", "channel", "stage", "owner"] = Option(
         "touchpoint", help="What a contact is called."
     ),
-    depth: int = typer.Option(3, min=1, max=8, help="Steps."),
+    depth: int = Option(3, min=1, max=8, help="Steps."),
 ) -> None:
     """Print the ways from or to a touchpoint, or the most frequent whole paths."""
     if start is not None and goal is not None:
@@ -132,15 +130,13 @@ _PART = (
 def compare_parts(
     asked: Asked,
     *,
-    first: list[str] | None = typer.Option(
+    first: list[str] | None = Option(
         None, "--a", metavar="NAME=VALUE", help=f"The first part: {_PART}"
     ),
-    second: list[str] | None = typer.Option(
-        None, "--b", metavar="NAME=VALUE", help="The second part."
-    ),
+    second: list[str] | None = Option(None, "--b", metavar="NAME=VALUE", help="The second part."),
     measure: Literal[
         "touchpoints", "transitions", "handoffs", "first-contacts", "stages", "perception"
-    ] = typer.Option("touchpoints", help="What is measured of both."),
+    ] = Option("touchpoints", help="What is measured of both."),
 ) -> None:
     """Put two parts of the log side by side, each difference with its interval."""
     parts = [_read_part(option, told or []) for option, told in (("--a", first), ("--b", second))]
@@ -173,7 +169,7 @@ def _read_part(option: str, told: list[str]) -> cx.Where | None:
 
 By = Annotated[
     str,
-    typer.Option(
+    Option(
         metavar="NAME",
         help="touchpoint, stage, transition, channel, owner, period, or a segment or environment.",
     ),
@@ -185,12 +181,10 @@ def print_perception(
     asked: Asked,
     *,
     by: By = "touchpoint",
-    scale: str | None = typer.Option(None, help="Ratings of this scale only."),
-    curve: bool = typer.Option(False, "--curve", help="How it feels along the journey, instead."),
-    spectrum: bool = typer.Option(False, "--spectrum", help="Every answer's share, instead."),
-    consistency: bool = typer.Option(
-        False, "--consistency", help="The gap between channels, instead."
-    ),
+    scale: str | None = Option(None, help="Ratings of this scale only."),
+    curve: bool = Option(False, "--curve", help="How it feels along the journey, instead."),
+    spectrum: bool = Option(False, "--spectrum", help="Every answer's share, instead."),
+    consistency: bool = Option(False, "--consistency", help="The gap between channels, instead."),
 ) -> None:
     """Print what customers say, by touchpoint or another group, with who answers beside it."""
     if curve + spectrum + consistency > 1:
@@ -235,17 +229,13 @@ def print_comments(asked: Asked, *, by: By = "touchpoint") -> None:
 def print_preferences(
     asked: Asked,
     *,
-    of: str = typer.Option("channel", help="channel or touchpoint."),
-    audience: str | None = typer.Option(
-        None, metavar="NAME", help="List who clearly prefers this one."
-    ),
-    to: Path | None = typer.Option(None, help="CSV file for the audience."),
-    hold_back: float = typer.Option(
+    of: str = Option("channel", help="channel or touchpoint."),
+    audience: str | None = Option(None, metavar="NAME", help="List who clearly prefers this one."),
+    to: Path | None = Option(None, help="CSV file for the audience."),
+    hold_back: float = Option(
         0.0, metavar="SHARE", help="Of the audience, drawn by lot: not addressed."
     ),
-    came_of: Path | None = typer.Option(
-        None, metavar="FILE", help="What came of an audience, instead."
-    ),
+    came_of: Path | None = Option(None, metavar="FILE", help="What came of an audience, instead."),
 ) -> None:
     """Print which channels or touchpoints customers prefer, by behaviour and by rating."""
     if (audience is None) != (to is None):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer import Option
 
 import cxlib as cx
 from cxlib.cli.selecting import Asked, about_a_part, about_all
@@ -24,15 +25,13 @@ ALERT = 3
 def print_findings(
     asked: Asked,
     *,
-    ground: list[str] | None = typer.Option(
+    ground: list[str] | None = Option(
         None, metavar="GROUND", help="Only what this says: like, past, groups or plan."
     ),
-    signal: list[str] | None = typer.Option(
+    signal: list[str] | None = Option(
         None, metavar="SIGNAL", help='Only this signal, such as "long wait".'
     ),
-    described: bool = typer.Option(
-        False, "--described", help="What there is to see beside findings."
-    ),
+    described: bool = Option(False, "--described", help="What there is to see beside findings."),
 ) -> None:
     """Print what breaks, most customers affected first.
 
@@ -70,7 +69,7 @@ def print_findings(
 def watch(
     asked: Asked,
     *,
-    since: str = typer.Option(
+    since: str = Option(
         ..., metavar="DATE", help="First day that counts as new, such as 2025-07-01."
     ),
 ) -> None:
@@ -98,8 +97,8 @@ def watch(
 def selftest(
     asked: Asked,
     *,
-    shuffles: int = typer.Option(3, help="How many shuffled copies to judge."),
-    seed: int = typer.Option(0, help="Of the shuffles and of the planted faults."),
+    shuffles: int = Option(3, help="How many shuffled copies to judge."),
+    seed: int = Option(0, help="Of the shuffles and of the planted faults."),
 ) -> None:
     """Shuffle the log and plant faults in copies of it.
 
@@ -160,11 +159,11 @@ def _titled(table: pl.DataFrame) -> pl.DataFrame:
 def print_predictions(
     asked: Asked,
     *,
-    signal: str = typer.Option(
+    signal: str = Option(
         "abandonment", help="What handoffs are forecast for: abandonment or backtracking."
     ),
-    top: int = typer.Option(10, min=1, help="How many rows of each table to print."),
-    customers: Path | None = typer.Option(
+    top: int = Option(10, min=1, help="How many rows of each table to print."),
+    customers: Path | None = Option(
         None,
         metavar="FILE",
         help="Also write the risk of every customer under way, with ids, to this CSV file.",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 import cxlib as cx
 from cxlib.cli.terminal import say, working
@@ -33,26 +34,22 @@ _QUIET_LAB = {
 def open_lab(
     workspace: Annotated[
         Path | None,
-        typer.Argument(
+        Argument(
             metavar="[WORKSPACE]",
             envvar="CX_WORKSPACE",
             help="Folder made by cx ingest; ./workspace, or else the sample, where not given.",
             show_default=False,
         ),
     ] = None,
-    notebooks: Path = typer.Option(
+    notebooks: Path = Option(
         Path("notebooks"),
         metavar="FOLDER",
         help="Where your notebooks are; missing ones are copied.",
     ),
-    port: int | None = typer.Option(None, help="Port of JupyterLab."),
-    ip: str | None = typer.Option(
-        None, help="Address to listen on, such as 0.0.0.0 in a container."
-    ),
-    no_browser: bool = typer.Option(
-        False, "--no-browser", help="Print the address, open no browser."
-    ),
-    allow_root: bool = typer.Option(
+    port: int | None = Option(None, help="Port of JupyterLab."),
+    ip: str | None = Option(None, help="Address to listen on, such as 0.0.0.0 in a container."),
+    no_browser: bool = Option(False, "--no-browser", help="Print the address, open no browser."),
+    allow_root: bool = Option(
         False, "--allow-root", help="Run as root, as in a container that is yours alone."
     ),
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 import cxlib as cx
 from cxlib.cli.selecting import Json
@@ -14,31 +15,31 @@ from cxlib.errors import InputError, WorkspaceError
 
 Logs = Annotated[
     list[Path],
-    typer.Argument(
+    Argument(
         metavar="LOG...",
         help="Files, folders or globs: CSV, TSV, JSON, Parquet, XES or Excel, also compressed.",
         show_default=False,
     ),
 ]
 MapFile = Annotated[
-    Path, typer.Option("--map", metavar="MAP", help="The journey map (YAML).", show_default=False)
+    Path, Option("--map", metavar="MAP", help="The journey map (YAML).", show_default=False)
 ]
 Separator = Annotated[
-    str | None, typer.Option(help="Between columns of text files; detected where not given.")
+    str | None, Option(help="Between columns of text files; detected where not given.")
 ]
 Encoding = Annotated[
-    str | None, typer.Option(help="Of text files, such as latin-1; detected where not given.")
+    str | None, Option(help="Of text files, such as latin-1; detected where not given.")
 ]
 
 
 def init_map(
     logs: Logs,
-    out: Path | None = typer.Option(
+    out: Path | None = Option(
         None, metavar="MAP", help="File to write; to stdout where not given."
     ),
     separator: Separator = None,
     encoding: Encoding = None,
-    force: bool = typer.Option(False, "--force", help="Replace the file MAP."),
+    force: bool = Option(False, "--force", help="Replace the file MAP."),
 ) -> None:
     """Propose a journey map for a log.
 
@@ -65,7 +66,7 @@ def check_log(
     journey_map: MapFile,
     separator: Separator = None,
     encoding: Encoding = None,
-    strict: bool = typer.Option(
+    strict: bool = Option(
         False, "--strict", help="Exit with 1 also when rows are set aside or touchpoints unmapped."
     ),
     as_json: Json = False,
@@ -92,17 +93,17 @@ def check_log(
 def ingest_log(
     logs: Logs,
     journey_map: MapFile,
-    out: Path = typer.Option(
+    out: Path = Option(
         ..., metavar="WORKSPACE", help="Folder to write or replace.", show_default=False
     ),
     *,
-    customers: Path | None = typer.Option(
+    customers: Path | None = Option(
         None, help="Table of customers; every column but the customer is a segment."
     ),
-    ratings: Path | None = typer.Option(None, help="Table of ratings: customer, rated_at, rating."),
+    ratings: Path | None = Option(None, help="Table of ratings: customer, rated_at, rating."),
     separator: Separator = None,
     encoding: Encoding = None,
-    engine: str = typer.Option(
+    engine: str = Option(
         "local", help="What counts: local, or spark (an installed or running Spark 4)."
     ),
 ) -> None:
@@ -156,17 +157,15 @@ def _make(
 
 
 def demo(
-    workspace: Path = typer.Option(
+    workspace: Path = Option(
         Path("workspace"),
         "--workspace",
         "--out",
         metavar="FOLDER",
         help="Where to make the workspace.",
     ),
-    port: int | None = typer.Option(None, help="Port to serve at; the first free one from 8866."),
-    no_serve: bool = typer.Option(
-        False, "--no-serve", help="Stop when the dashboards are published."
-    ),
+    port: int | None = Option(None, help="Port to serve at; the first free one from 8866."),
+    no_serve: bool = Option(False, "--no-serve", help="Stop when the dashboards are published."),
 ) -> None:
     """Go from the sample's raw log to served dashboards."""
     from cxlib.cli.sharing import publish_snapshot, serve_workspace

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
 import cxlib as cx
 from cxlib.cli.selecting import Asked, about_a_part, about_all, read_duration
@@ -22,17 +22,17 @@ from cxlib.errors import InputError
 from cxlib.numbers import amount, decimal, plural, share
 from cxlib.tables import as_records, csv_text
 
-Names = Annotated[list[str] | None, typer.Option(metavar="NAME")]
-Pairs = Annotated[list[str] | None, typer.Option(metavar='"A -> B"')]
-To = Annotated[Path | None, typer.Option(metavar="FILE", help="CSV with ids; stays with you.")]
+Names = Annotated[list[str] | None, Option(metavar="NAME")]
+Pairs = Annotated[list[str] | None, Option(metavar='"A -> B"')]
+To = Annotated[Path | None, Option(metavar="FILE", help="CSV with ids; stays with you.")]
 
 
 @about_a_part
 def print_attribution(
     asked: Asked,
     *,
-    by: str = typer.Option("channel", help="channel or touchpoint."),
-    horizon: str | None = typer.Option(
+    by: str = Option("channel", help="channel or touchpoint."),
+    horizon: str | None = Option(
         None, metavar="TIME", help="From a journey's first contact, such as 30d."
     ),
 ) -> None:
@@ -81,18 +81,14 @@ def print_what_if(
     asked: Asked,
     *,
     mend: Pairs = None,
-    rate: str | None = typer.Option(
-        None, metavar="SHARE", help="Of --mend: the share after mending."
-    ),
-    to_expected: bool = typer.Option(
+    rate: str | None = Option(None, metavar="SHARE", help="Of --mend: the share after mending."),
+    to_expected: bool = Option(
         False, "--to-expected", help="Of --mend: as similar handoffs (the default)."
     ),
-    signal: str | None = typer.Option(
-        None, help="What is mended; the finding's, else abandonment."
-    ),
+    signal: str | None = Option(None, help="What is mended; the finding's, else abandonment."),
     halve_wait: Pairs = None,
     remove: Names = None,
-    move_traffic: list[str] | None = typer.Option(
+    move_traffic: list[str] | None = Option(
         None, metavar='"X -> Y:20%"', help="Touchpoints or channels."
     ),
 ) -> None:
@@ -141,10 +137,8 @@ def print_what_if(
 def print_plan(
     asked: Asked,
     *,
-    cjml: Path | None = typer.Option(
-        None, metavar="FILE", help="A plan drawn in CJML 2, not the map's."
-    ),
-    deadline: str | None = typer.Option(
+    cjml: Path | None = Option(None, metavar="FILE", help="A plan drawn in CJML 2, not the map's."),
+    deadline: str | None = Option(
         None, metavar="TIME", help="Of --cjml, where the map gives none."
     ),
 ) -> None:
@@ -166,7 +160,7 @@ def print_plan(
 def print_expansion(
     asked: Asked,
     *,
-    experiment: str | None = typer.Option(
+    experiment: str | None = Option(
         None,
         metavar='"SEGMENT: TREATED / CONTROL"',
         help="Read an experiment whose assigned group is a segment, instead.",
@@ -197,8 +191,8 @@ def print_expansion(
 def print_priorities(
     asked: Asked,
     *,
-    format: str = typer.Option("table", help="table, md, csv or json."),
-    owner: str | None = typer.Option(None, help="Only what this owner answers for."),
+    format: str = Option("table", help="table, md, csv or json."),
+    owner: str | None = Option(None, help="Only what this owner answers for."),
 ) -> None:
     """Print what to do first: one backlog over all that was found, with gains and next steps."""
     from cxlib.opportunities.backtest import backtest_priorities
@@ -251,14 +245,14 @@ def print_personas(asked: Asked, *, to: To = None) -> None:
 def print_next(
     asked: Asked,
     *,
-    most_contacts: int = typer.Option(3, help="Contact cap, within --within."),
-    within: str = typer.Option("7d", metavar="TIME", help="Of --most-contacts."),
-    quiet: str = typer.Option("24h", metavar="TIME", help="After any contact."),
+    most_contacts: int = Option(3, help="Contact cap, within --within."),
+    within: str = Option("7d", metavar="TIME", help="Of --most-contacts."),
+    quiet: str = Option("24h", metavar="TIME", help="After any contact."),
     to: To = None,
-    hold_back: float = typer.Option(
+    hold_back: float = Option(
         0.2, metavar="SHARE", help="Of --to: drawn by lot, not to be addressed."
     ),
-    came_of: Path | None = typer.Option(
+    came_of: Path | None = Option(
         None, metavar="FILE", help="Say what came of a list that --to wrote, instead."
     ),
 ) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from cxlib.cli.terminal import print_json, print_written
 from cxlib.errors import InputError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WorkspaceFolder = Annotated[
     Path,
-    typer.Argument(
+    Argument(
         metavar="WORKSPACE",
         envvar="CX_WORKSPACE",
         help="Folder made by cx ingest.",
@@ -31,14 +31,14 @@ WorkspaceFolder = Annotated[
     ),
 ]
 Segment = Annotated[
-    str | None, typer.Option(metavar="NAME=VALUE", help="Only customers of this segment.")
+    str | None, Option(metavar="NAME=VALUE", help="Only customers of this segment.")
 ]
-Channel = Annotated[str | None, typer.Option(help="Only contacts in this channel.")]
+Channel = Annotated[str | None, Option(help="Only contacts in this channel.")]
 Period = Annotated[
     str | None,
-    typer.Option(metavar="FROM..TO", help="Only this time, such as 2025-03..2025-06 or 2025-03."),
+    Option(metavar="FROM..TO", help="Only this time, such as 2025-03..2025-06 or 2025-03."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Json = Annotated[bool, Option("--json", help="Print JSON and nothing else.")]
 
 
 @dataclass(frozen=True, slots=True)

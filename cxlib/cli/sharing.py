@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
+from typer import Option
 
 import cxlib as cx
 from cxlib.cli.selecting import Asked, Segment, WorkspaceFolder, about_all, read_pair
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 def publish_views(
     workspace: WorkspaceFolder,
-    view: list[str] | None = typer.Option(
+    view: list[str] | None = Option(
         None,
         "--view",
         metavar="NAME",
         help="Publish only this dashboard, by the name of its notebook; may be repeated.",
     ),
-    k: int = typer.Option(10, "--k", help="Smallest number of customers a figure may be about."),
-    predictions: bool = typer.Option(
+    k: int = Option(10, "--k", help="Smallest number of customers a figure may be about."),
+    predictions: bool = Option(
         True,
         "--predictions/--no-predictions",
         help="Say what could break next, and how good such forecasts were; without it "
@@ -86,7 +86,7 @@ def print_snapshots(asked: Asked) -> None:
 def print_changes(
     asked: Asked,
     *,
-    since: str | None = typer.Option(
+    since: str | None = Option(
         None,
         metavar="SNAPSHOT|DATE",
         help="Compare with this snapshot, or with what was published on that day; "
@@ -142,25 +142,23 @@ def _snapshot_since(folder: Path, newer: Snapshot, since: str | None) -> Snapsho
 def serve(
     workspace: WorkspaceFolder,
     *,
-    port: int | None = typer.Option(None, help="Port to serve at; the first free one from 8866."),
-    ip: str = typer.Option(
+    port: int | None = Option(None, help="Port to serve at; the first free one from 8866."),
+    ip: str = Option(
         "127.0.0.1", help="Address to listen on; any but this machine's own needs a token."
     ),
-    token: str | None = typer.Option(
+    token: str | None = Option(
         None, envvar="CX_TOKEN", help="What visitors must know; better given in CX_TOKEN."
     ),
-    open_browser: bool = typer.Option(
+    open_browser: bool = Option(
         False, "--open", help="Show the home page in this machine's browser."
     ),
-    base_url: str = typer.Option(
-        "/", help="Path under which a reverse proxy shows the dashboards."
-    ),
-    public_url: list[str] | None = typer.Option(
+    base_url: str = Option("/", help="Path under which a reverse proxy shows the dashboards."),
+    public_url: list[str] | None = Option(
         None,
         help="Address visitors see behind a proxy, such as https://figures.example; may be "
         "repeated. Other names are not answered to.",
     ),
-    snapshot: str | None = typer.Option(
+    snapshot: str | None = Option(
         None, metavar="NAME", help="Serve this older snapshot (see cx snapshots), not the newest."
     ),
 ) -> None:
@@ -192,10 +190,10 @@ def serve_workspace(folder: Path, **options: Any) -> None:
 
 def export_views(
     workspace: WorkspaceFolder,
-    view: list[str] | None = typer.Option(
+    view: list[str] | None = Option(
         None, "--view", metavar="NAME", help="Only this dashboard; may be repeated."
     ),
-    out: Path = typer.Option(Path("exported"), metavar="FOLDER", help="Where the files go."),
+    out: Path = Option(Path("exported"), metavar="FOLDER", help="Where the files go."),
 ) -> None:
     """Write the published dashboards as HTML files that need no server.
 
@@ -209,9 +207,9 @@ def export_views(
 
 def write_report(
     workspace: WorkspaceFolder,
-    out: Path = typer.Option(Path("brief.html"), metavar="FILE", help="The HTML file."),
-    pdf: bool = typer.Option(False, "--pdf", help="Print it as PDF beside that, with a Chromium."),
-    k: int | None = typer.Option(
+    out: Path = Option(Path("brief.html"), metavar="FILE", help="The HTML file."),
+    pdf: bool = Option(False, "--pdf", help="Print it as PDF beside that, with a Chromium."),
+    k: int | None = Option(
         None, "--k", help="Publish anew, with this smallest number of customers."
     ),
 ) -> None:
