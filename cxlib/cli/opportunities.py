@@ -93,7 +93,7 @@ def print_what_if(
     ),
 ) -> None:
     """Estimate what a change would have brought: conversions, value, time, service contacts."""
-    from cxlib.opportunities import estimate_what_if
+    from cxlib.opportunities.what_if import estimate_what_if
 
     if rate is not None and (to_expected or not mend):
         raise InputError("--rate goes with --mend, and not with --to-expected")

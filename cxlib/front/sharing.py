@@ -170,7 +170,8 @@ def report(
     InputError
         The file cannot be written there, or no Chromium is there to print it.
     """
-    from cxlib.brief import check_paths, print_pdf, write_brief
+    from cxlib.brief.content import write_brief
+    from cxlib.brief.printing import check_paths, print_pdf
     from cxlib.publish import Snapshot
 
     page = Path(path)

@@ -127,7 +127,7 @@ def measure_plan(
     where
         Segment, periods and channel of the arrival.
     plan
-        Planned handoffs (`cxlib.opportunities.read_cjml`); None: those of the map.
+        Planned handoffs (`cxlib.opportunities.cjml.read_cjml`); None: those of the map.
 
     Returns
     -------
