@@ -99,7 +99,7 @@ def follow_planned(
             "bin": bin_of(pl.lit(pl.Series(wait / 1000))),
             "followed": pl.Series(seen >= deadline),
         }
-        parts.append(told[start].with_columns(**became).cast(_TOLD))  # type: ignore[arg-type]
+        parts.append(told[start].with_columns(**became).cast(_TOLD))
     return pl.concat(parts)
 
 
