@@ -7,9 +7,10 @@ name is put into markup it goes through the function of that markup, and appears
 from __future__ import annotations
 
 import re
+import textwrap
 from html import escape
 
-__all__ = ["html_text", "markdown_text", "plotly_text"]
+__all__ = ["hover", "html_text", "markdown_text", "plotly_bold", "plotly_span", "plotly_text"]
 
 # MathJax, which notebooks load, takes what stands between two dollars for a formula; it looks for
 # both in one piece of text, so that an element of its own ends the search.
@@ -42,6 +43,29 @@ def plotly_text(text: str) -> str:
     '&lt;a href="x"&gt;&#36;1&lt;/a&gt;'
     """
     return escape(text, quote=False).replace("$", "&#36;")
+
+
+def plotly_bold(text: str) -> str:
+    """Write text in bold in a figure."""
+    return f"<b>{plotly_text(text)}</b>"
+
+
+def plotly_span(markup: str, colour: str, size: int | None = None) -> str:
+    """Colour what is written already in a figure, in so many pixels where they are given."""
+    return f"<span style='color:{colour}{f';font-size:{size}px' if size else ''}'>{markup}</span>"
+
+
+def hover(head: str, *lines: str) -> str:
+    """Write what a figure says when pointed at: a heading, and lines; empty ones are left out.
+
+    Examples
+    --------
+    >>> hover("<b>help</b>", "3 customers", "")
+    '<b>&lt;b&gt;help&lt;/b&gt;</b><br>3 customers'
+    """
+    heading = textwrap.wrap(plotly_text(head), 80, break_on_hyphens=False) or [""]
+    said = [plotly_text(line) for line in lines if line]
+    return "<br>".join(["<b>" + "<br>".join(heading) + "</b>", *said])
 
 
 def markdown_text(text: str) -> str:

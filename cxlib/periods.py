@@ -23,18 +23,10 @@ _MONTHS: dict[str, int] = {"month": 1, "quarter": 3}
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """Consecutive periods of one unit, in one time zone, numbered from 0.
+    """Consecutive periods of one unit, numbered from 0; weeks begin on Monday.
 
-    Attributes
-    ----------
-    unit
-        "day", "week" (from Monday), "month" or "quarter".
-    starts
-        First day of each period, in `time_zone`.
-    time_zone
-        Where the days begin.
-    days
-        First and last day on which there was any contact, where that is known.
+    ``starts`` are their first days in `time_zone`; ``days`` the first and last day with any
+    contact, where that is known.
     """
 
     unit: Unit
@@ -68,26 +60,10 @@ class Periods:
         return _next(self.starts[-1], self.unit) - timedelta(days=1)
 
     def between(self, first: date, last: date, *, named: str) -> tuple[int, int]:
-        """Return the first and last period of exactly these days.
+        """Return the first and last period of exactly these days, both included.
 
-        Parameters
-        ----------
-        first, last
-            The days asked for, both included.
-        named
-            How they were asked for, for messages.
-
-        Raises
-        ------
-        InputError
-            The time ends before it begins, lies outside the log, or begins or ends within a
-            period, whose contacts are not told apart by day; says which exact ranges are nearest.
-
-        Examples
-        --------
-        >>> months = Periods("month", (date(2025, 1, 1), date(2025, 2, 1)), "UTC")
-        >>> months.between(date(2024, 7, 1), date(2025, 1, 31), named="my winter")
-        (0, 0)
+        ``named``: how they were asked for. A time that ends before it begins, lies outside the log,
+        or begins or ends within a period is an `InputError` that names the nearest exact ranges.
         """
         if last < first:
             raise InputError(f"{named} ends before it begins")
@@ -142,17 +118,9 @@ class Periods:
 def choose_periods(
     first: datetime, last: datetime, *, unit: Unit | None = None, time_zone: str = "UTC"
 ) -> Periods:
-    """Cut the time from `first` to `last` into periods: days, weeks, months or quarters.
+    """Cut the time from `first` to `last` into days, weeks, months or quarters.
 
-    Without a stated unit, the shortest that gives at most about three dozen periods.
-
-    Examples
-    --------
-    >>> from datetime import UTC
-    >>> periods = choose_periods(datetime(2025, 1, 31, tzinfo=UTC),
-    ...                          datetime(2025, 6, 2, tzinfo=UTC))
-    >>> periods.unit, len(periods), periods.label(0)
-    ('month', 6, 'Jan 2025')
+    Without a stated unit, the shortest that gives at most about three dozen.
     """
     zone = ZoneInfo(time_zone)
     begin, end = first.astimezone(zone).date(), last.astimezone(zone).date()

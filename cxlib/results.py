@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +50,8 @@ __all__ = [
 WAIT_EDGES: tuple[float, ...] = (*BIN_EDGES, 2 * BIN_EDGES[-1])
 
 _SHOWN_ROWS = 25
+_SECTION = r"\n\n(?=(?:Raises|Notes|References|Examples)\n---)"
+"""What a docstring says after its parameters and what is returned."""
 
 Made = TypeVar("Made", bound="Result")
 
@@ -174,7 +177,7 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
     """Make a function a measure that is asked of a workspace.
 
     It takes the workspace, or its summary where it reads no more than that; ``where`` may be a
-    `Where`, which is looked up; and its docstring lists the columns of the result.
+    `Where`, which is looked up; and its docstring says so, and lists the columns of the result.
     """
 
     def decorate(function: Callable[..., Made]) -> Callable[..., Made]:
@@ -195,16 +198,23 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
         ]
         parts[0] = parts[0].replace(name="workspace", annotation="Workspace")
         measure.__signature__ = signature.replace(parameters=parts)  # type: ignore[attr-defined]
-        text = inspect.cleandoc(function.__doc__ or "").replace(
-            "summary\n    The journey summary.", "workspace\n    The workspace, or its summary."
-        )
-        name = f"\n{made.__name__}\n"
-        listed = textwrap.indent(_describe(made), "    ")
-        measure.__doc__ = text.replace(name, f"{name}{listed}\n", 1)
+        log = f"workspace\n    The workspace{', or its summary' if reads_summary else ''}.\n"
+        measure.__doc__ = _documented(inspect.cleandoc(function.__doc__ or ""), log, made)
         measure.made = made  # type: ignore[attr-defined]
         return measure
 
     return decorate
+
+
+def _documented(text: str, log: str, made: type[Result]) -> str:
+    """Add to the docstring of a measure what follows from its signature and its result."""
+    if "----------\nworkspace\n" not in text:
+        text = text.replace("Parameters\n----------\n", f"Parameters\n----------\n{log}", 1)
+    listed = f"{made.__name__}\n{textwrap.indent(_describe(made), '    ')}"
+    if "Returns\n-------" in text:
+        return text.replace(f"\n{made.__name__}\n", f"\n{listed}\n", 1)
+    before, *after = re.split(_SECTION, text, maxsplit=1)
+    return "\n\n".join([before, f"Returns\n-------\n{listed}", *after])
 
 
 def _describe(made: type[Result]) -> str:

@@ -1,8 +1,6 @@
 """Journeys contact by contact, for the questions that counts cannot answer.
 
-Funnels over chosen steps, whole paths and exact waits need the order of more than two contacts.
-They read the store, one bucket of customers at a time, so that memory is that of a 32nd of the
-log.
+They read the store one bucket of customers at a time, so that memory is that of a 32nd of the log.
 """
 
 from __future__ import annotations
@@ -58,26 +56,11 @@ _NEVER = np.iinfo(np.int64).max // 4
 class Journeys:
     """The chosen journeys of one bucket of customers, contact by contact.
 
-    Attributes
-    ----------
-    bucket
-        Number of the bucket.
-    place
-        Place of each contact; contacts are sorted by customer and time.
-    at
-        Time of each contact, microseconds since 1970.
-    customer, journey
-        Customer and journey of each contact.
-    first, last
-        Row of the first and last contact of each journey.
-    outcome
-        Position in `OUTCOMES`, for each journey.
-    settled_at
-        Since when no further contact of the journey can come, microseconds: the end of the gap,
-        or the customer's next journey; of a journey still open the end of observation.
-    still_open
-        Whether a further contact can still come: the customer's last journey, observed for less
-        than the gap since its last contact (without a gap: that has met neither goal nor loss).
+    By contact, sorted by customer and time: ``place``, ``at`` (microseconds since 1970),
+    ``customer``, ``journey``. By journey: the row of its ``first`` and ``last`` contact;
+    ``outcome``, a position in `OUTCOMES`; ``settled_at``, since when no contact of it can come (the
+    end of the gap, the customer's next journey, or of observation); ``still_open``, whether one can
+    still come.
     """
 
     bucket: int
@@ -100,22 +83,7 @@ class Journeys:
 def read_journeys(workspace: Workspace, *, where: Selection | None = None) -> Iterator[Journeys]:
     """Read the chosen journeys, one bucket of customers after the other.
 
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    where
-        Segment; periods in which a journey began; channel of its first contact.
-
-    Yields
-    ------
-    Journeys
-        Of every bucket that has any.
-
-    Raises
-    ------
-    UnknownNameError, InputError
-        For a selection that the workspace does not have.
+    Periods are those in which a journey began; the channel is that of its first contact.
     """
     scope = workspace.scope
     chosen = _choose(workspace, where)
@@ -129,19 +97,9 @@ def read_journeys(workspace: Workspace, *, where: Selection | None = None) -> It
 def read_contacts(
     workspace: Workspace, *, where: Selection | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Read the chosen contacts with what came next, one bucket of customers after the other.
+    """Read the chosen contacts with what came next, one bucket after the other.
 
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    where
-        Segment, periods and channel of the contact.
-
-    Yields
-    ------
-    polars.DataFrame
-        ``customer``, ``place``, ``next``, ``wait`` and ``open_wait``: see `cxlib.store.walk`.
+    ``customer``, ``place``, ``next``, ``wait`` and ``open_wait``: see `cxlib.store.walk`.
     """
     scope = workspace.scope
     tests = _choose(workspace, where).tests()
@@ -156,13 +114,7 @@ def read_contacts(
 def choose_contacts(
     workspace: Workspace, rows: pl.DataFrame, where: Selection | None
 ) -> pl.DataFrame:
-    """Keep the contacts that a selection names; rows carry segment, period and place.
-
-    Raises
-    ------
-    UnknownNameError, InputError
-        For a selection that the workspace does not have.
-    """
+    """Keep the contacts that a selection names; rows carry segment, period and place."""
     tests = _choose(workspace, where).tests()
     return rows.filter(*tests) if tests else rows
 
@@ -171,12 +123,6 @@ def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int
     """Give the names of contacts in map order, and the position of every place's name.
 
     Places are named "touchpoint (channel)"; where the map names no owner, it is "none".
-
-    Examples
-    --------
-    >>> places = pl.DataFrame({"touchpoint": ["ad", "ad"], "channel": ["web", "app"]})
-    >>> name_places(places, "channel")[0], name_places(places, "touchpoint")[1].tolist()
-    (['web', 'app'], [0, 0])
     """
     if by == "place":
         called = places.select(pl.format("{} ({})", "touchpoint", "channel")).to_series()
@@ -188,24 +134,11 @@ def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int
 
 
 def name_groups(workspace: Workspace, rows: pl.DataFrame, by: str) -> tuple[list[str], pl.Series]:
-    """Number the groups of contacts by something that people name, in map order.
+    """Give what groups of contacts are called, in map order, and the group of each; null: in none.
 
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    rows
-        Contacts: ``place``, ``previous``, ``segment``, ``period``, and ``environment.NAME``.
-    by
-        One of `GROUPS`, or the name of a segment or an environment of the log, as
-        ``segment.NAME`` or ``environment.NAME`` where it is called like one of these.
-
-    Returns
-    -------
-    names
-        What each group is called.
-    group
-        Number of the group of each contact; null where it has none.
+    ``rows`` have ``place``, ``previous``, ``segment``, ``period`` and ``environment.NAME``; ``by``
+    is one of `GROUPS`, or a segment or an environment of the log (as ``segment.NAME`` or
+    ``environment.NAME`` where it is called like one of these).
     """
     places = workspace.places
     touchpoints = _place_names(places)
@@ -257,13 +190,8 @@ def environment_column(by: str) -> str:
 def meets_finding(workspace: Workspace, found: pl.DataFrame) -> pl.Series:
     """Of each contact of the store: whether it lies where, when and in the group of a finding.
 
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    found
-        Findings (``cx.find_breaks(workspace).found``): source_place, target_place, group, value,
-        since, affected_until. Those about whole stages are left out: nearly all would meet them.
+    Findings (``cx.find_breaks(workspace).found``) about whole stages are left out: nearly all would
+    meet them.
     """
     columns = workspace.store().collect_schema().names()
     kept = [c for c in columns if c.startswith(ENVIRONMENT)]

@@ -15,7 +15,12 @@ from cxlib.columns import Amount, Column, Count, Customers, Label, Rating, Share
 from cxlib.errors import NotMeasurableError, UnknownNameError
 from cxlib.results import interval_columns, numbers
 from cxlib.sequences import choose_contacts, environment_column, name_groups
-from cxlib.statistics.nonresponse import Answering, Tilt, mean_of_everybody, tilt_of_answers
+from cxlib.statistics.nonresponse import (
+    Tilt,
+    completed_ratings,
+    mean_of_everybody,
+    tilt_of_answers,
+)
 from cxlib.statistics.rates import Interval, divide
 from cxlib.statistics.scores import independent_answers, mean_score, net_promoter_score, top_box
 from cxlib.store import Workspace
@@ -72,17 +77,10 @@ def scale_ends(workspace: Workspace, scale: str, given: NDArray[np.float64]) -> 
 
 
 def rating_class(rating: NDArray[np.float64], *, low: float, high: float) -> NDArray[np.int64]:
-    """Class of ratings: 0 low, 1 middle, 2 high.
+    """Class of ratings, a position in `CLASSES`.
 
     From 0 to 10 they are those of the net promoter score (to 6, 7 and 8, from 9); else thirds of
     the scale.
-
-    Examples
-    --------
-    >>> rating_class(np.array([6.0, 7, 9]), low=0, high=10).tolist()
-    [0, 1, 2]
-    >>> rating_class(np.arange(1.0, 6), low=1, high=5).tolist()
-    [0, 0, 1, 2, 2]
     """
     width = high - low
     cuts = (6.5, 8.5) if (low, high) == (0, 10) else (low + width / 3, high - width / 3)
@@ -97,32 +95,10 @@ def read_surveys(
     scale: str | None = None,
     where: Selection | None = None,
 ) -> tuple[list[str], Iterator[Survey]]:
-    """Read what was said, scale by scale, the most used first.
+    """Read what was said, scale by scale, the most used first, and what the groups are called.
 
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    by
-        What contacts are told apart by (`cxlib.sequences.name_groups`).
-    scale
-        One scale only; None: each of them.
-    where
-        Segment, periods and channel of the contact.
-
-    Returns
-    -------
-    names
-        What the groups are called.
-    surveys
-        One per scale with an answer in the part that was asked about.
-
-    Raises
-    ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale, or a name in `by`, that the log does not have.
+    Groups are told apart as in `cxlib.sequences.name_groups`; scales without an answer in the part
+    that was asked about are left out.
     """
     said = workspace.ratings().filter("is_counted").collect()
     used = said["scale"].value_counts(sort=True)["scale"].to_list()
@@ -159,16 +135,11 @@ def grouped_contacts(
 
 @dataclass(eq=False)
 class Survey:
-    """The contacts that could have been rated on a scale, and the answers of those that were.
+    """The contacts that could have been rated on a scale (``rows``), and the answers of those that
+    were.
 
-    Attributes
-    ----------
-    scale, ends
-        Name of the scale; its lowest and highest answer.
-    rows
-        The contacts, with ``rating`` and the number of their ``group``.
-    answered, score, customer
-        Of each: whether it was rated, the rating, the customer.
+    ``ends`` are the lowest and the highest answer; ``answered``, ``score`` and ``customer`` are by
+    contact.
     """
 
     workspace: Workspace
@@ -224,10 +195,9 @@ class Survey:
 
     @cached_property
     def completed(self) -> NDArray[np.float64]:
-        """Per contact the term whose mean is everybody's rating (`Answering.completed`)."""
+        """Per contact the term whose mean is everybody's rating (`completed_ratings`)."""
         features, _, fitted = self._known
-        model = Answering.fit(features[fitted], self.answered[fitted], self.score[fitted])
-        return model.completed(features, self.answered, self.score)
+        return completed_ratings(features, self.answered, self.score, fitted)
 
     @cached_property
     def tilt(self) -> Tilt | None:
@@ -243,7 +213,10 @@ class Survey:
 
     @cached_property
     def _ridits(self) -> NDArray[np.float64]:
-        """Of each answer: the share of answers below it, half of those like it."""
+        """Of each answer: the share of answers below it, half of those like it.
+
+        Bross (1958), How to use ridit analysis. doi:10.2307/2527727
+        """
         _, value, n = np.unique(self.score[self.answered], return_inverse=True, return_counts=True)
         ridits: NDArray[np.float64] = ((np.cumsum(n) - n / 2) / n.sum())[value]
         return ridits

@@ -17,7 +17,7 @@ from strategies import frames
 import cxlib
 from cxlib.columns import Columns, Count, Label, Share, Tables, Wait
 from cxlib.errors import UnknownNameError
-from cxlib.measures import measure_touchpoints
+from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.results import Result, result
 from cxlib.tables import as_records, csv_text
 

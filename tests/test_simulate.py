@@ -449,7 +449,7 @@ def test_impossible_worlds_are_refused() -> None:
         small_world(transitions=np.ones((2, 2)))
     with pytest.raises(InputError, match="exit_rate is 15"):
         small_world(contacts=(Contact("a", "first", "web", "digital", 15),) * 1)
-    with pytest.raises(InputError, match="stage 'last'"):
+    with pytest.raises(UnknownNameError, match="stage 'last'"):
         small_world(contacts=(Contact("a", "last", "web", "digital", 0.1),))
     with pytest.raises(InputError, match="not after start"):
         small_world(observed_until=START)

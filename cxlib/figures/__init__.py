@@ -39,31 +39,31 @@ if TYPE_CHECKING:
     from cxlib.figures.experience import plot_spectrum as plot_spectrum
     from cxlib.figures.finding_detail import plot_finding_detail as plot_finding_detail
     from cxlib.figures.finding_detail import plot_finding_trend as plot_finding_trend
-    from cxlib.figures.first_contacts import describe_first_contacts as describe_first_contacts
-    from cxlib.figures.first_contacts import plot_first_contacts as plot_first_contacts
     from cxlib.figures.fragmentation import describe_findings as describe_finding_details
     from cxlib.figures.fragmentation import plot_finding_list as plot_finding_list
     from cxlib.figures.fragmentation import plot_findings as plot_finding_details
-    from cxlib.figures.funnels import describe_funnel as describe_funnel
-    from cxlib.figures.funnels import plot_funnel as plot_funnel
+    from cxlib.figures.lists import describe_first_contacts as describe_first_contacts
+    from cxlib.figures.lists import describe_funnel as describe_funnel
+    from cxlib.figures.lists import describe_paths as describe_paths
+    from cxlib.figures.lists import describe_stage_funnel as describe_stage_funnel
+    from cxlib.figures.lists import describe_waits as describe_waits
+    from cxlib.figures.lists import plot_first_contacts as plot_first_contacts
+    from cxlib.figures.lists import plot_funnel as plot_funnel
+    from cxlib.figures.lists import plot_paths as plot_paths
+    from cxlib.figures.lists import plot_prediction as plot_prediction
+    from cxlib.figures.lists import plot_stage_funnel as plot_stage_funnel
+    from cxlib.figures.lists import plot_touchpoint_list as plot_touchpoint_list
+    from cxlib.figures.lists import plot_waits as plot_waits
+    from cxlib.figures.matrices import describe_step_matrix as describe_step_matrix
+    from cxlib.figures.matrices import describe_transitions as describe_handoffs
+    from cxlib.figures.matrices import describe_transitions as describe_transitions
+    from cxlib.figures.matrices import plot_step_matrix as plot_step_matrix
+    from cxlib.figures.matrices import plot_transitions as plot_handoffs
+    from cxlib.figures.matrices import plot_transitions as plot_transitions
     from cxlib.figures.path_tree import describe_path_tree as describe_path_tree
     from cxlib.figures.path_tree import plot_path_tree as plot_path_tree
-    from cxlib.figures.paths import describe_paths as describe_paths
-    from cxlib.figures.paths import plot_paths as plot_paths
-    from cxlib.figures.prediction import plot_prediction as plot_prediction
-    from cxlib.figures.stage_funnel import describe_stage_funnel as describe_stage_funnel
-    from cxlib.figures.stage_funnel import plot_stage_funnel as plot_stage_funnel
-    from cxlib.figures.step_matrix import describe_step_matrix as describe_step_matrix
-    from cxlib.figures.step_matrix import plot_step_matrix as plot_step_matrix
     from cxlib.figures.theme import use_theme as use_theme
-    from cxlib.figures.touchpoint_list import plot_touchpoint_list as plot_touchpoint_list
     from cxlib.figures.touchpoints import describe_touchpoints as describe_touchpoints
     from cxlib.figures.touchpoints import plot_touchpoints as plot_touchpoints
-    from cxlib.figures.transitions import describe_transitions as describe_handoffs
-    from cxlib.figures.transitions import describe_transitions as describe_transitions
-    from cxlib.figures.transitions import plot_transitions as plot_handoffs
-    from cxlib.figures.transitions import plot_transitions as plot_transitions
-    from cxlib.figures.waits import describe_waits as describe_waits
-    from cxlib.figures.waits import plot_waits as plot_waits
 
 __getattr__, __dir__ = load_lazily(__name__)

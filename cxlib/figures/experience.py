@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.rows import Part, Span, add_points, add_splits, new_rows
+from cxlib.figures.rows import Part, Points, Span, Split, key_of, plot_rows, spans
 from cxlib.figures.theme import theme_named
 from cxlib.figures.wording import based_on
-from cxlib.markup import plotly_text
+from cxlib.markup import hover
 from cxlib.numbers import answered, decimal, plural, rating, share
 
 if TYPE_CHECKING:
@@ -24,43 +23,37 @@ __all__ = [
     "plot_spectrum",
 ]
 
-_ENDS = ("", "_low", "_high")
-
 
 def plot_experience_curve(result: ExperienceCurve, *, title: str | None = None) -> go.Figure:
-    """Draw how each touchpoint is rated, from the first to the last of the journey map.
-
-    Parameters
-    ----------
-    result
-        From `cxlib.measures.experience.measure_experience_curve`.
-    title
-        None: a sentence with the answer.
-    """
-    theme, sentence = theme_named(), describe_experience_curve(result)
+    """Draw how each touchpoint is rated, from the first to the last of the journey map."""
     rows = result.table.to_dicts()
     several = result.table["scale"].n_unique() > 1
-    figure = new_rows(
+    means = spans(rows, "mean")
+    return plot_rows(
         [f"{row['scale']}: {row['touchpoint']}" if several else row["touchpoint"] for row in rows],
-        [("mean of the answers", 1.0)],
-        theme=theme,
-        title=sentence if title is None else title,
-        subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer")),
-        alt=sentence,
-    )
-    add_points(
-        figure,
-        [Span(*(row[f"mean{end}"] for end in _ENDS)) for row in rows],
         [
-            f"{rating(*(row[f'mean{end}'] for end in _ENDS))}, n = {decimal(row['n'])}"
-            for row in rows
+            Points(
+                "mean of the answers",
+                1.0,
+                means,
+                [f"{rating(*m)}, n = {decimal(r['n'])}" for m, r in zip(means, rows, strict=True)],
+                aside=True,
+            )
         ],
-        column=1,
-        theme=theme,
-        hovers=[_hover(row) for row in rows],
-        aside=True,
+        [
+            hover(
+                row["touchpoint"],
+                f"{plural(row['n'], 'answer')} of {plural(row['customers'], 'customer')}"
+                f"{answered(row['response'])}",
+                f"mean {rating(*mean)}",
+                f"if all had answered, as far as the log knows: {rating(row['weighted'])}",
+            )
+            for row, mean in zip(rows, means, strict=True)
+        ],
+        describe_experience_curve(result),
+        title=title,
+        subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer")),
     )
-    return figure
 
 
 def describe_experience_curve(result: ExperienceCurve) -> str:
@@ -69,17 +62,9 @@ def describe_experience_curve(result: ExperienceCurve) -> str:
 
 
 def plot_spectrum(result: Spectrum, *, title: str | None = None) -> go.Figure:
-    """Draw how many answers are low, middle and high, group by group.
-
-    Parameters
-    ----------
-    result
-        From `cxlib.measures.experience.measure_spectrum`.
-    title
-        None: a sentence with the answer.
-    """
-    theme, sentence = theme_named(), describe_spectrum(result)
-    sides = ("low", "middle", "high")
+    """Draw how many answers are low, middle and high, group by group."""
+    theme = theme_named()
+    sides = {"low": theme.lost, "middle": theme.still_open, "high": theme.go_on}
     rows = (
         result.table.group_by("scale", "group", maintain_order=True)
         .agg(
@@ -89,43 +74,32 @@ def plot_spectrum(result: Spectrum, *, title: str | None = None) -> go.Figure:
         .to_dicts()
     )
     several = result.table["scale"].n_unique() > 1
-    figure = new_rows(
+    parts = [
+        Part(
+            side,
+            colour,
+            [Span(row[side] / row["all"]) for row in rows],
+            [share(row[side] / row["all"]) for row in rows],
+        )
+        for side, colour in sides.items()
+    ]
+    return plot_rows(
         [f"{row['scale']}: {row['group']}" if several else row["group"] for row in rows],
-        [("answers: low, middle, high", 1.6)],
-        theme=theme,
-        title=sentence if title is None else title,
+        [Split(key_of("answers", parts), 1.6, parts, whiskers=False)],
+        [
+            hover(
+                row["group"],
+                f"{plural(row['all'], 'answer')}: "
+                + ", ".join(f"{side} {decimal(row[side])}" for side in sides),
+            )
+            for row in rows
+        ],
+        describe_spectrum(result),
+        title=title,
         subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer"), whiskers=False),
-        alt=sentence,
     )
-    colours = dict(zip(sides, (theme.lost, theme.still_open, theme.go_on), strict=True))
-    add_splits(
-        figure,
-        [Part(s, colours[s], [Span(row[s] / row["all"]) for row in rows]) for s in sides],
-        column=1,
-        theme=theme,
-        hovers=[_counted(row, sides) for row in rows],
-        write=[[share(row[s] / row["all"]) for row in rows] for s in sides],
-    )
-    return figure
 
 
 def describe_spectrum(result: Spectrum) -> str:
     """Say in one sentence how many dislike and like it, and where most dislike it."""
     return (result.sentences() or ["Nothing is rated"])[0]
-
-
-def _hover(row: Mapping[str, Any]) -> str:
-    return "<br>".join(
-        [
-            f"<b>{plotly_text(row['touchpoint'])}</b>",
-            f"{plural(row['n'], 'answer')} of {plural(row['customers'], 'customer')}"
-            f"{answered(row['response'])}",
-            f"mean {rating(*(row[f'mean{end}'] for end in _ENDS))}",
-            f"if all had answered, as far as the log knows: {rating(row['weighted'])}",
-        ]
-    )
-
-
-def _counted(row: Mapping[str, Any], sides: tuple[str, ...]) -> str:
-    told = ", ".join(f"{side} {decimal(row[side])}" for side in sides)
-    return f"<b>{plotly_text(row['group'])}</b><br>{plural(row['all'], 'answer')}: {told}"

@@ -9,25 +9,49 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.theme import Theme, faded, lay_out, new_figure, theme_named
-from cxlib.markup import plotly_text
-from cxlib.numbers import NBSP, answered, duration, people, plural, rating, sentence_case, share
+from cxlib.figures.canvas import (
+    Trace,
+    lay_out,
+    named_axis,
+    new_figure,
+    note,
+    scatter,
+    whiskers,
+)
+from cxlib.figures.theme import Theme, faded, theme_named
+from cxlib.markup import hover, plotly_bold, plotly_span, plotly_text
+from cxlib.numbers import (
+    NBSP,
+    answered,
+    day,
+    decimal,
+    duration,
+    people,
+    plural,
+    rating,
+    sentence_case,
+    share,
+)
 from cxlib.signals import signal_named
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
 
 __all__ = [
+    "affected_text",
     "describe_finding_list",
     "describe_findings",
     "effect_text",
+    "figure_text",
     "finding_key",
+    "observed_text",
     "plot_finding_list",
     "plot_findings",
     "signal_name",
+    "wait_text",
 ]
 
-_CELL_PX = 24
+_CELL_PX, _ROW_PX, _PANEL_PX = 24, 30, 62
 _LEAST_DOT, _LARGEST_DOT = 4.0, 19.0
 _QUIET_PER_SIGNAL = 3
 
@@ -51,22 +75,18 @@ def effect_text(row: Mapping[str, Any], *, interval: bool = False) -> str:
     >>> effect_text(row, interval=True)
     '×1.9 (1.5–2.5)'
     """
-    value, low, high = (row.get(name) for name in ("effect", "low", "high"))
-    if value is None:
+    if row["effect"] is None:
         return "too few to be shown"
-    if row["unit"].startswith("share"):
-        text = f"{_signed(100 * value, 0)} points"
-        ends = [None if end is None else _signed(100 * end, 0) for end in (low, high)]
-    elif row["unit"].startswith("ratio"):
-        text = f"×{value:.1f}"
-        ends = [None if end is None else f"{end:.1f}" for end in (low, high)]
-    else:
-        text = _signed(value, 1)
-        ends = [None if end is None else _signed(end, 1) for end in (low, high)]
-    if not interval or None in ends:
-        return text.replace(" ", NBSP)
-    joint = " to " if any(end[:1] in "−+" for end in ends if end) else "–"
-    return f"{text.replace(' ', NBSP)} ({ends[0]}{joint}{ends[1]})"
+    is_ratio, is_share = (row["unit"].startswith(unit) for unit in ("ratio", "share"))
+    known = [v for v in (row["effect"], row.get("low"), row.get("high")) if v is not None]
+    value, *ends = (
+        f"{v:.1f}" if is_ratio else _signed(100 * v, 0) if is_share else _signed(v, 1)
+        for v in known
+    )
+    text = f"×{value}" if is_ratio else f"{value}{NBSP}points" if is_share else value
+    if not interval or len(ends) < 2:
+        return text
+    return f"{text} ({('–' if is_ratio else ' to ').join(ends)})"
 
 
 def _signed(value: float, digits: int) -> str:
@@ -88,23 +108,24 @@ def wait_text(row: Mapping[str, Any], hours: float | None) -> str:
     >>> [wait_text(row, hours).replace(NBSP, " ") for hours in (0.5, 60.0)]
     ['30 open min', '60 open h']
     """
-    written = duration(None if hours is None else hours * 3600)
     if hours is None or not in_open_hours(row):
-        return written
-    if hours >= 1:
-        written = f"{hours:,.1f}".removesuffix(".0") + f"{NBSP}h"
+        return duration(None if hours is None else hours * 3600)
+    written = _hours(hours) if hours >= 1 else duration(hours * 3600)
     return f"{NBSP}open{NBSP}".join(written.split(NBSP))
+
+
+def _hours(hours: float) -> str:
+    return decimal(hours, 1).removesuffix(".0") + f"{NBSP}h"
 
 
 def figure_text(row: Mapping[str, Any], value: float | None) -> str:
     """Write an observed or expected figure of a finding in the unit of its signal."""
-    if signal_named(row["signal"]).family == "wait":
-        if in_open_hours(row):
-            return wait_text(row, value)
-        if value is not None and 1 <= value < 48:  # as in the finding's sentence
-            return f"{value:.1f}".removesuffix(".0") + f"{NBSP}h"
-        return duration(None if value is None else value * 3600)
-    return rating(value) if signal_named(row["signal"]).family == "rating" else share(value)
+    family = signal_named(row["signal"]).family
+    if family != "wait":
+        return rating(value) if family == "rating" else share(value)
+    if value is not None and 1 <= value < 48 and not in_open_hours(row):
+        return _hours(value)  # as in the finding's sentence
+    return wait_text(row, value)
 
 
 def observed_text(row: Mapping[str, Any]) -> str:
@@ -112,10 +133,18 @@ def observed_text(row: Mapping[str, Any]) -> str:
     return figure_text(row, row["observed"]) + answered(row.get("response"))
 
 
+def affected_text(row: Mapping[str, Any], *, k: int | None = None) -> str:
+    """Write how many customers a finding touches, at least."""
+    count = row["customers_affected"]
+    if count is None:
+        return f"fewer than {k}" if k else "few"
+    return f"at least {people(count)}"
+
+
 def describe_findings(result: FindingDetails) -> str:
     """Say in one sentence how many handoffs break, whom it touches, and which is the worst."""
-    found = result.found
-    of_whom = _of_whom(result)
+    found, segment = result.found, result.where.segment if result.where else None
+    of_whom = f" for {segment[0].replace('_', ' ')} {segment[1]}" if segment else ""
     if not result.tests:
         reason = result.signals["reason"].drop_nulls()
         because = reason[0].removeprefix("not measurable, because ") if len(reason) else ""
@@ -125,17 +154,15 @@ def describe_findings(result: FindingDetails) -> str:
     affected = int(found["customers_affected"].sum() or 0)
     touched = f", affecting at least {plural(affected, 'customer')}" if affected else ""
     row = found.row(0, named=True)
-    worst = row["sentence"] or f"{row['source']} → {row['target']}: {signal_name(row['signal'])}"
+    worst = row["sentence"] or f"{handoff(row)}: {signal_name(row['signal'])}"
     one = len(found) == 1
     head = f"{plural(len(found), 'handoff')} {'breaks' if one else 'break'}{of_whom}{touched}"
     return f"{head}: {worst}" if one else f"{head}; the worst: {worst}"
 
 
-def _of_whom(result: FindingDetails) -> str:
-    where = result.where
-    if not where or not where.segment:
-        return ""
-    return f" for {where.segment[0].replace('_', ' ')} {where.segment[1]}"
+def handoff(row: Mapping[str, Any]) -> str:
+    """Name the handoff of a finding."""
+    return f"{row['source']} → {row['target']}"
 
 
 def plot_findings(
@@ -147,69 +174,43 @@ def plot_findings(
 ) -> go.Figure:
     """Draw where customers come from against where they go: grey and quiet but for the findings.
 
-    Parameters
-    ----------
-    result
-        From `cxlib.fragmentation.details.detail_findings`, or a published answer.
-    signal
-        Show the findings of one signal only.
-    selected
-        Key of the finding to ring (`finding_key`).
-    title
-        None: a sentence with the answer.
+    Of one signal only, where it is given; `selected` is the key of the finding to ring.
     """
     theme = theme_named()
-    table = result.table
     found = result.found if signal is None else result.found.filter(pl.col("signal") == signal)
-    ends = {*table["source_place"], *table["target_place"]}
+    ends = {*result.table["source_place"], *result.table["target_place"]}
     places = result.places.filter(pl.col("place").cast(pl.Int64).is_in(list(ends))).to_dicts()
     at = {row["place"]: i for i, row in enumerate(places)}
-    sentence = describe_findings(result)
     figure = new_figure(
-        theme=theme,
-        title=sentence if title is None else title,
-        subtitle=_matrix_rests_on(result),
-        alt=sentence,
+        describe_findings(result),
+        title=title,
+        subtitle="Every dot a handoff or transition that was judged, larger where more customers "
+        f"take it; red: findings, with their effect. {decimal(result.tests)} tests, corrected for "
+        f"their number; {plural(result.customers, 'customer')}, observed until "
+        f"{day(result.observed_until)}",
         height=_CELL_PX * max(len(places), 4) + (150 if title == "" else 270),
     )
-    layout = _lay_out_matrix(figure, places, theme)
     rows = found.to_dicts()
-    figure.add_traces(
-        ([_handoffs(table, rows, at, theme)] if places else [])
-        + [_findings(rows, at, theme, selected=selected)]
-    )
-    layout["annotations"] += _labels(rows, at, theme, selected=selected)
-    return lay_out(figure, **layout)
-
-
-def _matrix_rests_on(result: FindingDetails) -> str:
-    until = result.observed_until
-    return (
-        f"Every dot a handoff or transition that was judged, larger where more customers take it; "
-        f"red: findings, with their effect. {result.tests:,} tests, corrected for their number; "
-        f"{plural(result.customers, 'customer')}, observed until {until.day} {until:%b %Y}"
-    )
-
-
-def _lay_out_matrix(
-    figure: go.Figure, places: list[dict[str, Any]], theme: Theme
-) -> dict[str, Any]:
-    names = [place["touchpoint"] for place in places]
+    figure.add_traces([_judged(result.table, rows, at, theme)] if places else [])
+    figure.add_trace(_findings(rows, at, theme, selected))
     size = len(places)
-    axis = {
-        "tickvals": list(range(size)),
-        "ticktext": [plotly_text(name) for name in names],
-        "tickfont": {"color": theme.ink, "size": 12},
-        "showgrid": True,
-        "gridcolor": theme.rule,
-        "fixedrange": True,
-        "zeroline": False,
-    }
-    across = {"range": [-0.6, size - 0.4], "tickangle": -45, "title": {"text": "to"}}
-    start = 0
-    bands: list[dict[str, Any]] = []
-    lines: list[dict[str, Any]] = []
-    names_of_stages = []
+    names = [place["touchpoint"] for place in places]
+    axis = named_axis(names, size=12, showgrid=True, gridcolor=theme.rule, zeroline=False)
+    shapes, stages = _stages(places, theme)
+    return lay_out(
+        figure,
+        xaxis=axis | {"range": [-0.6, size - 0.4], "tickangle": -45, "title": {"text": "to"}},
+        yaxis=axis | {"range": [size - 0.4, -0.6], "title": {"text": "from"}},
+        margin={"b": 30, "t": int(figure.layout.margin.t) + 26, "r": 30},
+        shapes=shapes,
+        annotations=stages + [_label(row, at, theme, selected) for row in rows],
+    )
+
+
+def _stages(places: list[dict[str, Any]], theme: Theme) -> tuple[list[Any], list[Any]]:
+    """Return bands and lines that part the stages, and the stages' names."""
+    size, start = len(places), 0
+    bands, lines, names = [], [], []
     for number, (stage, members) in enumerate(groupby(p["stage"] for p in places)):
         end = start + len(list(members))
         if number % 2 == 0:
@@ -217,16 +218,9 @@ def _lay_out_matrix(
                 {"type": "rect", "x0": start - 0.5, "x1": end - 0.5, "y0": -0.6, "y1": size - 0.4}
                 | {"line": {"width": 0}, "fillcolor": theme.band, "layer": "below"}
             )
-        names_of_stages.append(
-            {
-                "text": plotly_text(sentence_case(stage)),
-                "x": start - 0.5,
-                "y": 1,
-                "yref": "paper",
-                "xanchor": "left",
-            }
-            | {"yanchor": "bottom", "yshift": 4, "showarrow": False}
-            | {"font": {"size": 12, "color": theme.muted}}
+        names.append(
+            note(plotly_text(sentence_case(stage)), theme.muted, x=start - 0.5, xanchor="left", y=1)
+            | {"yref": "paper", "yanchor": "bottom", "yshift": 4}
         )
         if end < size:
             lines.append(
@@ -234,19 +228,12 @@ def _lay_out_matrix(
                 | {"line": {"width": 1, "color": theme.flow}, "layer": "below"}
             )
         start = end
-    return {
-        "showlegend": False,
-        "xaxis": axis | across,
-        "yaxis": axis | {"range": [size - 0.4, -0.6], "title": {"text": "from"}},
-        "margin": {"b": 30, "t": int(figure.layout.margin.t) + 26, "r": 30},
-        "shapes": bands + lines,  # lines after the bands, which would cover them
-        "annotations": names_of_stages,
-    }
+    return bands + lines, names  # lines after the bands, which would cover them
 
 
-def _handoffs(
+def _judged(
     table: pl.DataFrame, found: list[dict[str, Any]], at: Mapping[int, int], theme: Theme
-) -> go.Scatter:
+) -> Trace:
     """Draw every transition once, with what each signal says about it in the hover.
 
     Where a finding stands on it, a click hits the smaller of the two dots, so both lead to it.
@@ -257,7 +244,8 @@ def _handoffs(
         cells.setdefault((row["source_place"], row["target_place"]), []).append(row)
     counts = [max(row["customers"] or row["n"] or 0 for row in rows) for rows in cells.values()]
     most = max(counts, default=1) or 1
-    return go.Scatter(
+    return scatter(
+        [_hover(rows, n) for rows, n in zip(cells.values(), counts, strict=True)],
         name="handoffs",
         mode="markers",
         x=[at[target] for _, target in cells],
@@ -268,62 +256,64 @@ def _handoffs(
             "line": {"width": 0},
         },
         customdata=[keys.get(cell) for cell in cells],
-        hovertext=[_hover(rows, n) for rows, n in zip(cells.values(), counts, strict=True)],
-        hoverinfo="text",
     )
 
 
-def _hover(rows: Sequence[Mapping[str, Any]], customers: int) -> str:
-    head = f"<b>{plotly_text(rows[0]['source'])} → {plotly_text(rows[0]['target'])}</b>"
-    lines = [head, plural(customers, "customer")]
-    for row in sorted(rows, key=lambda r: r["signal"]):
-        mark = "<b>finding</b>" if row["finding"] else "no finding"
-        lines.append(f"{signal_name(row['signal'])}: {effect_text(row, interval=True)}, {mark}")
-    return "<br>".join(lines)
-
-
 def _findings(
-    rows: list[dict[str, Any]], at: Mapping[int, int], theme: Theme, *, selected: str | None
-) -> go.Scatter:
+    rows: list[dict[str, Any]], at: Mapping[int, int], theme: Theme, selected: str | None
+) -> Trace:
     keys = [finding_key(row) for row in rows]
-    chosen = [key == selected for key in keys]
-    return go.Scatter(
+    return scatter(
+        [_hover([row]) for row in rows],
         name="findings",
         mode="markers",
         x=[at[row["target_place"]] for row in rows],
         y=[at[row["source_place"]] for row in rows],
         customdata=keys,
         marker={
-            "size": [18 if is_chosen else 14 for is_chosen in chosen],
+            "size": [18 if key == selected else 14 for key in keys],
             "opacity": 1,
             "color": theme.finding,
             # One that changes sign with the settings is hollow, and says so.
             "symbol": ["circle-open" if _is_unstable(row) else "circle" for row in rows],
-            "line": {"width": [4 if c else 1.5 for c in chosen], "color": theme.paper},
+            "line": {
+                "width": [4 if key == selected else 1.5 for key in keys],
+                "color": theme.paper,
+            },
         },
-        hovertext=[_hover([row], row["customers"] or row["n"] or 0) for row in rows],
-        hoverinfo="text",
     )
 
 
-def _labels(
-    rows: list[dict[str, Any]], at: Mapping[int, int], theme: Theme, *, selected: str | None
-) -> list[dict[str, Any]]:
-    """Return what is written beside the findings."""
-    labels = []
-    for row in rows:
-        # At the right edge there is no room beside the dot.
-        left = at[row["target_place"]] > len(at) - 7
-        frame = theme.finding if finding_key(row) == selected else theme.paper
-        text = f"{signal_name(row['signal'])} <b>{effect_text(row)}</b>"
-        labels.append(
-            {"text": text + (" unstable" if _is_unstable(row) else "")}
-            | {"x": at[row["target_place"]], "y": at[row["source_place"]], "showarrow": False}
-            | {"xanchor": "right" if left else "left", "xshift": -12 if left else 12}
-            | {"bgcolor": theme.paper, "bordercolor": frame, "borderwidth": 1, "borderpad": 2}
-            | {"opacity": 0.96, "font": {"size": 12, "color": theme.finding}}
-        )
-    return labels
+def _hover(rows: Sequence[Mapping[str, Any]], customers: int | None = None) -> str:
+    first = rows[0]
+    lines = [
+        f"{signal_name(row['signal'])}: {effect_text(row, interval=True)}, "
+        f"{'finding' if row['finding'] else 'no finding'}"
+        for row in sorted(rows, key=lambda r: r["signal"])
+    ]
+    count = first["customers"] or first["n"] or 0 if customers is None else customers
+    return hover(handoff(first), plural(count, "customer"), *lines)
+
+
+def _label(
+    row: Mapping[str, Any], at: Mapping[int, int], theme: Theme, selected: str | None
+) -> dict[str, Any]:
+    """Write the signal and the effect beside a finding; at the right edge before it."""
+    left = at[row["target_place"]] > len(at) - 7
+    text = f"{plotly_text(signal_name(row['signal']))} {plotly_bold(effect_text(row))}"
+    return note(
+        text + (" unstable" if _is_unstable(row) else ""),
+        theme.finding,
+        x=at[row["target_place"]],
+        y=at[row["source_place"]],
+        xanchor="right" if left else "left",
+        xshift=-12 if left else 12,
+        bgcolor=theme.paper,
+        bordercolor=theme.finding if finding_key(row) == selected else theme.paper,
+        borderwidth=1,
+        borderpad=2,
+        opacity=0.96,
+    )
 
 
 def _is_unstable(row: Mapping[str, Any]) -> bool:
@@ -336,32 +326,32 @@ def plot_finding_list(result: FindingDetails, *, title: str | None = None) -> go
     Every panel has its own unit and a line where a handoff is like the others. The strongest
     handoffs that are no finding stand below the findings, so that a reader sees the difference.
     """
-    theme = theme_named()
     groups = _ranked(result)
-    total = sum(len(rows) for _, rows in groups)
-    sentence = describe_finding_list(result)
-    height = 150 + 30 * total + 62 * len(groups)
+    height = sum(_ROW_PX * len(rows) + _PANEL_PX for rows in groups.values())
     figure = new_figure(
-        theme=theme,
-        title=sentence if title is None else title,
+        describe_finding_list(result),
+        title=title,
         subtitle=f"Red: findings; grey: the strongest of the others. Whiskers: 95 % intervals that "
-        f"allow for natural differences between handoffs. {result.tests:,} tests",
-        alt=sentence,
-        height=height,
+        f"allow for natural differences between handoffs. {decimal(result.tests)} tests",
+        height=150 + height,
     )
-    figure.update_layout(showlegend=False, margin={"l": 290, "r": 178, "b": 30})
+    top_margin = int(figure.layout.margin.t)
+    layout: dict[str, Any] = {"margin": {"l": 290, "r": 178, "b": 30, "t": top_margin + 10}}
     if not groups:
-        figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False}, height=180)
-        return figure
-    figure.update_layout(margin={"t": int(figure.layout.margin.t) + 10})
-    space = 62 / (30 * total + 62 * len(groups))
-    each = (1 - space * len(groups)) / total
+        layout |= {"xaxis": {"visible": False}, "yaxis": {"visible": False}, "height": 180}
+        return lay_out(figure, **layout)
+    shapes, notes = [], []
     top = 1.0
-    for number, (signal, rows) in enumerate(groups, start=1):
-        bottom = top - space * 0.35 - each * len(rows)
-        _add_panel(figure, signal, rows, number, (bottom, top - space * 0.35), theme)
-        top = bottom - space * 0.65
-    return figure
+    for number, (signal, rows) in enumerate(groups.items(), start=1):
+        start = top - 0.35 * _PANEL_PX / height
+        end = start - _ROW_PX * len(rows) / height
+        panel = _panel(signal, rows, number, (end, start))
+        figure.add_trace(panel["trace"])
+        layout |= panel["axes"]
+        shapes.append(panel["like"])
+        notes += panel["notes"]
+        top = end - 0.65 * _PANEL_PX / height
+    return lay_out(figure, shapes=shapes, annotations=notes, **layout)
 
 
 def describe_finding_list(result: FindingDetails) -> str:
@@ -374,118 +364,99 @@ def describe_finding_list(result: FindingDetails) -> str:
     return f"{sum(counts.values())} of {tested} stand out: {', '.join(named)}"
 
 
-def _ranked(result: FindingDetails) -> list[tuple[str, list[dict[str, Any]]]]:
-    groups = []
+def _ranked(result: FindingDetails) -> dict[str, list[dict[str, Any]]]:
+    """Return the findings of every signal, then the strongest handoffs that are none."""
+    groups = {}
     shown = result.table.filter(pl.col("effect").is_not_null())
     for signal in result.signals["signal"]:
         rows = shown.filter(pl.col("signal") == signal)
-        found = rows.filter("finding").to_dicts()
         # an echo stands out as well, and is no contrast to the finding it follows from
         others = rows.filter(~pl.col("finding") & pl.col("echo_of").is_null() & pl.col("handoff"))
         order = ["q", "p"] if "p" in rows.columns else ["q"]
-        quiet = others.sort(*order, "source", "target").head(_QUIET_PER_SIGNAL).to_dicts()
-        if found or quiet:
-            groups.append((signal, found + quiet))
+        quiet = others.sort(*order, "source", "target").head(_QUIET_PER_SIGNAL)
+        if ranked := rows.filter("finding").to_dicts() + quiet.to_dicts():
+            groups[signal] = ranked
     return groups
 
 
-def _add_panel(
-    figure: go.Figure,
-    signal: str,
-    rows: list[dict[str, Any]],
-    number: int,
-    domain: tuple[float, float],
-    theme: Theme,
-) -> None:
-    suffix = "" if number == 1 else str(number)
-    ratio = rows[0]["unit"].startswith("ratio")
-    factor = 100.0 if rows[0]["unit"].startswith("share") else 1.0
-    like = 1.0 if ratio else 0.0
-    figure.add_trace(
-        go.Scatter(
+def _panel(
+    signal: str, rows: list[dict[str, Any]], number: int, domain: tuple[float, float]
+) -> dict[str, Any]:
+    """Return the effects of one signal: trace, axes, the line of no effect, and what is written."""
+    theme, suffix = theme_named(), "" if number == 1 else str(number)
+    unit = rows[0]["unit"]
+    is_ratio, factor = unit.startswith("ratio"), 100.0 if unit.startswith("share") else 1.0
+    like = 1.0 if is_ratio else 0.0
+    effects = [
+        tuple(None if row[end] is None else factor * row[end] for end in ("effect", "low", "high"))
+        for row in rows
+    ]
+    names = [handoff(row) if len(handoff(row)) <= 38 else f"{handoff(row)[:37]}…" for row in rows]
+    colours = [theme.ink if row["finding"] else theme.muted for row in rows]
+    edge = {"xref": "paper", "xanchor": "left"}
+    said = f"{plotly_bold(signal_name(signal))}  {plotly_text(_against(unit))}"
+    return {
+        "trace": scatter(
+            [_hover([row]) for row in rows],
             mode="markers",
             name=signal,
-            x=[factor * row["effect"] for row in rows],
+            x=[value for value, *_ in effects],
             y=list(range(len(rows))),
             xaxis=f"x{suffix}",
             yaxis=f"y{suffix}",
             customdata=[finding_key(row) for row in rows],
             marker={
                 "size": 10,
-                "color": [theme.finding if r["finding"] else theme.flow for r in rows],
+                "color": [theme.finding if row["finding"] else theme.flow for row in rows],
             },
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [factor * ((r["high"] or r["effect"]) - r["effect"]) for r in rows],
-                "arrayminus": [factor * (r["effect"] - (r["low"] or r["effect"])) for r in rows],
-                "thickness": 1.4,
-                "width": 4,
-                "color": theme.muted,
-            },
-            hovertext=[_hover([row], row["customers"] or row["n"] or 0) for row in rows],
-            hoverinfo="text",
-        )
-    )
-    for i, row in enumerate(rows):
-        figure.add_annotation(
-            text=effect_text(row, interval=True), x=1, xref="paper", xanchor="left", xshift=10,
-            y=i, yref=f"y{suffix}", showarrow=False,
-            font={"size": 12, "color": theme.finding if row["finding"] else theme.muted},
-        )  # fmt: skip
-    figure.update_layout(
-        {
-            f"yaxis{suffix}": {
+            error_x=whiskers(effects, theme.muted),
+        ),
+        "axes": {
+            f"yaxis{suffix}": named_axis(
+                [], range=[len(rows) - 0.5, -0.5], anchor=f"x{suffix}", automargin=False
+            )
+            | {
                 "domain": [max(domain[0], 0.0), domain[1]],
-                "anchor": f"x{suffix}",
-                "range": [len(rows) - 0.5, -0.5],
                 "tickvals": list(range(len(rows))),
-                "ticktext": [_handoff(row, theme) for row in rows],
-                "showgrid": False,
-                "automargin": False,
-                "fixedrange": True,
+                "ticktext": [
+                    plotly_span(plotly_text(name), colour)
+                    for name, colour in zip(names, colours, strict=True)
+                ],
             },
             f"xaxis{suffix}": {
                 "anchor": f"y{suffix}",
-                "type": "log" if ratio else "linear",
+                "type": "log" if is_ratio else "linear",
                 "showgrid": True,
                 "nticks": 6,
                 "fixedrange": True,
-                "ticksuffix": "",
-                "tickprefix": "×" if ratio else "",
+                "tickprefix": "×" if is_ratio else "",
             },
-        }
-    )
-    figure.add_shape(
-        type="line", x0=like, x1=like, y0=-0.5, y1=len(rows) - 0.5, xref=f"x{suffix}",
-        yref=f"y{suffix}", line={"width": 1.5, "color": theme.muted}, layer="below",
-    )  # fmt: skip
-    figure.add_annotation(
-        text=f"<b>{signal_name(signal)}</b>  {_unit(rows[0])}", x=0, xref="paper", xanchor="left",
-        xshift=-280, y=domain[1], yref="paper", yanchor="bottom", showarrow=False,
-        font={"size": 12, "color": theme.ink},
-    )  # fmt: skip
+        },
+        "like": {"type": "line", "x0": like, "x1": like, "y0": -0.5, "y1": len(rows) - 0.5}
+        | {"xref": f"x{suffix}", "yref": f"y{suffix}", "layer": "below"}
+        | {"line": {"width": 1.5, "color": theme.muted}},
+        "notes": [
+            note(said, theme.ink, x=0, xshift=-280, y=domain[1], yref="paper", yanchor="bottom")
+            | edge,
+            *(
+                note(
+                    effect_text(row, interval=True),
+                    theme.finding if row["finding"] else theme.muted,
+                    x=1,
+                    xshift=10,
+                    y=i,
+                    yref=f"y{suffix}",
+                )
+                | edge
+                for i, row in enumerate(rows)
+            ),
+        ],
+    }
 
 
-def _handoff(row: Mapping[str, Any], theme: Theme) -> str:
-    name = f"{row['source']} → {row['target']}"
-    short = plotly_text(name if len(name) <= 38 else f"{name[:37]}…")
-    colour = theme.ink if row["finding"] else theme.muted
-    return f'<span style="color:{colour}">{short}</span>'
-
-
-def _unit(row: Mapping[str, Any]) -> str:
-    unit = row["unit"]
+def _against(unit: str) -> str:
     if unit.startswith("share"):
         return f"percentage points more than similar handoffs ({unit.removeprefix('share of ')})"
     if unit.startswith("ratio"):
         return "times as long as similar handoffs"
     return "rating points against similar handoffs"
-
-
-def affected_text(row: Mapping[str, Any], *, k: int | None = None) -> str:
-    """Write how many customers a finding touches, at least."""
-    count = row["customers_affected"]
-    if count is None:
-        return f"fewer than {k}" if k else "few"
-    return f"at least {people(count)}"

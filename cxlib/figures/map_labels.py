@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from cxlib.figures.canvas import Trace, scatter
 from cxlib.figures.map_layout import (
     CHARACTER_PX,
     LINE_PX,
@@ -15,11 +15,9 @@ from cxlib.figures.map_layout import (
     ribbon,
 )
 from cxlib.figures.theme import Theme
-from cxlib.markup import plotly_text
+from cxlib.markup import plotly_bold, plotly_span, plotly_text
 
-__all__ = ["Circle", "Mark", "Trace", "mark_labels", "name_labels", "place_key", "place_of"]
-
-Trace = dict[str, Any]
+__all__ = ["Circle", "Mark", "mark_labels", "name_labels", "place_key", "place_of"]
 
 _MARK_CHARACTER_PX = 8.2  # of 12 px bold
 _ALONG = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82)
@@ -47,13 +45,8 @@ class Circle:
 class Mark:
     """Something on the map to point at: a touchpoint, or with `target` the move between two.
 
-    Parameters
-    ----------
-    label
-        Short text beside it; nothing is marked by colour alone. Where it has no room, what stands
-        before its first `` · `` (a number) is written.
-    finding
-        Whether it is a finding, which is drawn in the colour kept for findings.
+    Nothing is marked by colour alone: the label stands beside it, or where that has no room what
+    stands before its first `` · `` (a number). A finding is drawn in the colour kept for findings.
     """
 
     place: Place
@@ -64,34 +57,31 @@ class Mark:
 
 def place_key(place: Place) -> str:
     """Return the text that stands for a place in a figure's ``customdata``."""
-    return "\x1f".join((place.touchpoint, place.channel, place.stage))
+    return "\x1f".join(place)
 
 
 def place_of(key: str) -> Place:
     """Return the place that `place_key` wrote."""
-    touchpoint, channel, stage = key.split("\x1f")
-    return Place(touchpoint, channel, stage)
+    return Place(*key.split("\x1f"))
 
 
 def name_labels(circles: Sequence[Circle], layout: MapLayout, theme: Theme) -> Trace:
     """Names below the circles: always the same distance from the row, so that they line up."""
     drop = layout.largest_circle / 2 + 1
-    return {
-        "type": "scatter",
-        "name": "labels",
-        "x": [layout.spots[c.place][0] for c in circles],
-        "y": [layout.spots[c.place][1] + drop for c in circles],
-        "text": [_label(layout.labels[c.place], c.note, theme) for c in circles],
-        "mode": "text",
-        "textposition": "bottom center",
-        "textfont": {
+    return scatter(
+        name="labels",
+        x=[layout.spots[c.place][0] for c in circles],
+        y=[layout.spots[c.place][1] + drop for c in circles],
+        text=[_label(layout.labels[c.place], c.note, theme) for c in circles],
+        mode="text",
+        textposition="bottom center",
+        textfont={
             "size": 12,
             "color": [theme.muted if c.customers is None else theme.ink for c in circles],
             "shadow": _halo(theme),
         },
-        "customdata": [place_key(c.place) for c in circles],
-        "hoverinfo": "skip",
-    }
+        customdata=[place_key(c.place) for c in circles],
+    )
 
 
 def mark_labels(
@@ -113,28 +103,26 @@ def mark_labels(
         best = next((w for w in ways if _free(w[-1], taken, page)), ways[-1])
         taken.append(best[-1])
         placed.append((*best, theme.finding if mark.finding else theme.ink))
-    return {
-        "type": "scatter",
-        "name": "marks",
-        "x": [x for x, *_ in placed],
-        "y": [y for _, y, *_ in placed],
-        "text": [text for _, _, text, *_ in placed],
-        "mode": "text",
-        "textposition": [position for *_, position, _, _ in placed],
-        "textfont": {
+    return scatter(
+        name="marks",
+        x=[x for x, *_ in placed],
+        y=[y for _, y, *_ in placed],
+        text=[text for _, _, text, *_ in placed],
+        mode="text",
+        textposition=[position for *_, position, _, _ in placed],
+        textfont={
             "size": 12,
             "color": [colour for *_, colour in placed],
             "shadow": _halo(theme),
         },
-        "hoverinfo": "skip",
-    }
+    )
 
 
 def _ways(
     text: str, mark: Mark, sizes: Mapping[Place, float], layout: MapLayout
 ) -> Iterator[tuple[float, float, str, str, Box]]:
     """Where a mark could stand: x, y, text and position for plotly, and the room it takes."""
-    width, bold = len(text) * _MARK_CHARACTER_PX, f"<b>{plotly_text(text)}</b>"
+    width, bold = len(text) * _MARK_CHARACTER_PX, plotly_bold(text)
     column = column_px(len(layout.stages))
     x, y = layout.spots[mark.place]
     if mark.target is not None:
@@ -183,7 +171,7 @@ def _label(lines: Sequence[str], note: str, theme: Theme) -> str:
     if not note:
         return name
     gap = "" if name.endswith("<br>") else "  "
-    return f"{name}{gap}<span style='color:{theme.muted}'>{note}</span>"
+    return f"{name}{gap}{plotly_span(note, theme.muted)}"
 
 
 def _halo(theme: Theme) -> str:

@@ -9,17 +9,19 @@ width of the page; horizontal positions are in columns, so that the map fills th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from cxlib.figures.theme import UNMAPPED, wrap
+from cxlib.contracts import UNMAPPED
+from cxlib.figures.canvas import wrap
 
-#: Width of one of four columns, in pixels, on which the curves are based.
 COLUMN_PX = 255
-#: The same on the narrowest page that still shows the map: what labels have to fit into.
+"""Width of one of four columns, in pixels, on which the curves are based."""
 NARROWEST_COLUMN_PX = 168
-#: Most touchpoints drawn in one cell; the others are counted, and are in the table.
+"""The same on the narrowest page that still shows the map: what labels have to fit into."""
 CELL_ROWS = 16
+"""Most touchpoints drawn in one cell; the others are counted, and are in the table."""
 
 _HEADER_PX = 68
 _LANE_PADDING_PX = 6
@@ -29,17 +31,20 @@ _LANE_CHARACTERS = 12
 _COUNT_CHARACTERS = 7  # of the number of customers that follows the name
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One touchpoint on one channel in one stage: what the map gives a circle to."""
 
     touchpoint: str
     channel: str
     stage: str
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any], end: str = "") -> Place:
+        """Return the place of a row; with ``source_`` or ``target_`` that end of a move."""
+        return cls(*(row[end + name] for name in cls._fields))
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+
+class Lane(NamedTuple):
     """The band of one channel, from `top` to `bottom` in pixels below the upper edge."""
 
     channel: str
@@ -49,33 +54,15 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class MapLayout:
-    """Positions of everything on the map.
+    """Positions of everything on the map."""
 
-    Parameters
-    ----------
-    stages
-        The columns, from left to right; "unmapped" is last, and only there when needed.
-    lanes
-        The channels, from top to bottom.
-    spots
-        Position of every place drawn: x in columns, y in pixels below the upper edge.
-    labels
-        Name of every place drawn, in lines that fit into a column with the count after the last.
-    left_out
-        Number of places not drawn, by stage and channel.
-    row
-        Height of a row with a label of one line, pixels.
-    height
-        Height of the plot area, pixels.
-    """
-
-    stages: tuple[str, ...]
-    lanes: tuple[Lane, ...]
-    spots: dict[Place, tuple[float, float]]
-    labels: dict[Place, tuple[str, ...]]
-    left_out: dict[tuple[str, str], int]
-    row: float
-    height: float
+    stages: tuple[str, ...]  #: the columns, from left to right; "unmapped" last, where needed
+    lanes: tuple[Lane, ...]  #: the channels, from top to bottom
+    spots: dict[Place, tuple[float, float]]  #: x in columns, y in pixels below the upper edge
+    labels: dict[Place, tuple[str, ...]]  #: names in lines that fit, with room for the count
+    left_out: dict[tuple[str, str], int]  #: places not drawn, by stage and channel
+    row: float  #: height of a row with a label of one line, pixels
+    height: float  #: of the plot area, pixels
 
     @property
     def largest_circle(self) -> float:
@@ -86,22 +73,16 @@ class MapLayout:
 def lay_out(
     places: Iterable[Place], *, stages: Sequence[str], channels: Sequence[str]
 ) -> MapLayout:
-    """Give every place its position.
+    """Give every place its position; places come in the order in which they stand in a cell.
 
-    Parameters
-    ----------
-    places
-        The touchpoints in the order in which they stand below one another: the journey map's.
-    stages, channels
-        Columns and lanes in order. A stage without any place keeps its column; a channel without
-        any has no lane. The column "unmapped" is added where a place needs it.
+    A stage without any place keeps its column; a channel without any has no lane. The column
+    "unmapped" is added where a place needs it.
     """
     places = list(dict.fromkeys(places))
     columns = [stage for stage in stages if stage != UNMAPPED]
-    columns += list(dict.fromkeys(p.stage for p in places if p.stage not in columns))
-    lanes_used = {p.channel for p in places}
-    order = [channel for channel in channels if channel in lanes_used]
-    order += list(dict.fromkeys(p.channel for p in places if p.channel not in order))
+    columns = list(dict.fromkeys([*columns, *(p.stage for p in places)]))
+    used = [p.channel for p in places]
+    order = list(dict.fromkeys([*(c for c in channels if c in used), *used]))
 
     cells: dict[tuple[str, str], list[Place]] = {}
     for place in places:
@@ -173,22 +154,10 @@ def ribbon(
 ) -> tuple[list[float], list[float], tuple[float, float, float]]:
     """Return the outline of a handoff as a band of constant width along a smooth curve.
 
-    Parameters
-    ----------
-    source, target
-        Positions of the two places (x in columns, y in pixels).
-    width
-        Width of the band, pixels.
-    at
-        Where along the band `middle` is.
-
-    Returns
-    -------
-    x, y
-        The closed outline, always in the same sense of rotation, so that bands that overlap in one
-        path do not cut holes into each other.
-    middle
-        x, y and the direction there in degrees clockwise from upwards: where an arrow head stands.
+    Of two places (x in columns, y in pixels) and a width in pixels: x and y of the closed outline,
+    always in the same sense of rotation, so that bands that overlap in one path do not cut holes
+    into each other; and where an arrow head stands, `at` a part of the way: x, y, and the
+    direction there in degrees clockwise from upwards.
     """
     points = _curve(source, target, steps)
     sides: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])

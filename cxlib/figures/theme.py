@@ -20,15 +20,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
-import plotly.graph_objects as go
-
+from cxlib.contracts import UNMAPPED
 from cxlib.errors import UnknownNameError
-from cxlib.markup import plotly_text
 
 #: Given to every figure: no upload button, no logo, follow the width of the page.
 CONFIG: dict[str, Any] = {
@@ -37,13 +34,6 @@ CONFIG: dict[str, Any] = {
     "responsive": True,
     "displayModeBar": False,
 }
-
-FONT = (
-    "Inter, 'Source Sans 3', 'Segoe UI', Roboto, 'Helvetica Neue', Arial, "
-    "'Liberation Sans', 'DejaVu Sans', sans-serif"
-)
-
-UNMAPPED = "unmapped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +118,9 @@ DARK = Theme(
     loss_scale=("#3a2f22", "#7a4c1c", "#bb7526", "#eaae63", "#fbe6c8"),
 )
 
-PRINT = Theme(
+PRINT = replace(
+    LIGHT,
     name="print",
-    paper="#ffffff",
     band="#ffffff",
     ink="#000000",
     muted="#3d3d3d",
@@ -141,10 +131,6 @@ PRINT = Theme(
     go_on="#1a4f7f",
     still_open="#e3e3e3",
     lost="#d98f4a",
-    channels=LIGHT.channels,
-    stages=LIGHT.stages,
-    scale=LIGHT.scale,
-    loss_scale=LIGHT.loss_scale,
 )
 
 THEMES: Mapping[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK, PRINT)}
@@ -152,18 +138,10 @@ THEMES: Mapping[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK, PRIN
 _in_force = {"theme": LIGHT}
 
 
-def theme_named(name: str | Theme | None = None) -> Theme:
-    """Return the theme of that name, or the one in force where none is given.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such theme.
-    """
+def theme_named(name: str | None = None) -> Theme:
+    """Return the theme of that name; of none the one in force."""
     if name is None:
         return _in_force["theme"]
-    if isinstance(name, Theme):
-        return name
     if name not in THEMES:
         raise UnknownNameError("theme", name, THEMES)
     return THEMES[name]
@@ -194,143 +172,34 @@ def use_theme(name: str = "light") -> Theme:
     return theme
 
 
-@lru_cache
-def template(theme: Theme) -> go.layout.Template:
-    """Build the plotly template of a theme."""
-    axis = {
-        "gridcolor": theme.rule,
-        "linecolor": theme.rule,
-        "zerolinecolor": theme.rule,
-        "zeroline": False,
-        "ticks": "",
-        "tickfont": {"color": theme.muted, "size": 12},
-        "title": {"font": {"color": theme.muted, "size": 12}, "standoff": 8},
-        "automargin": True,
-    }
-    return go.layout.Template(
-        layout={
-            "font": {"family": FONT, "size": 13, "color": theme.ink},
-            "paper_bgcolor": theme.paper,
-            "plot_bgcolor": theme.paper,
-            "colorway": list(theme.channels),
-            "title": {
-                "x": 0,
-                "xref": "container",
-                "xanchor": "left",
-                "pad": {"l": 16, "t": 14},
-                "y": 1,
-                "yref": "container",
-                "yanchor": "top",
-                "font": {"size": 17, "color": theme.ink, "weight": 600},
-                "subtitle": {"font": {"size": 13, "color": theme.muted}},
-            },
-            "margin": {"l": 16, "r": 16, "t": 76, "b": 40, "pad": 4},
-            "xaxis": axis,
-            "yaxis": axis,
-            "hoverlabel": {
-                "bgcolor": theme.paper,
-                "bordercolor": theme.muted,
-                "font": {"family": FONT, "size": 13, "color": theme.ink},
-                "align": "left",
-            },
-            "legend": {
-                "orientation": "h",
-                "x": 0,
-                "xanchor": "left",
-                "y": 1,
-                "yanchor": "bottom",
-                "font": {"color": theme.muted, "size": 12},
-                "itemclick": False,
-                "itemdoubleclick": False,
-            },
-            "hovermode": "closest",
-            "dragmode": False,
-            "bargap": 0.35,
-        }
-    )
-
-
-def new_figure(
-    *, theme: Theme, title: str, subtitle: str = "", alt: str = "", height: int = 420
-) -> go.Figure:
-    """Start a figure in a theme, with its title, what it rests on, and its text alternative.
-
-    The text alternative travels in ``figure.layout.meta["alt"]``, where widgets read it.
-    """
-    figure = go.Figure()
-    lay_out(figure, template=template(theme), height=height, meta={"alt": alt or title})
-    if not title:
-        return lay_out(figure, margin={"t": 10})
-    heading = wrap(plotly_text(title), 88)
-    below = wrap(plotly_text(subtitle), 120) if subtitle else ""
-    lines = heading.count("<br>")
-    return lay_out(
-        figure,
-        # plotly centres a title of several lines on its first one.
-        title={"text": heading, "subtitle": {"text": below}, "pad": {"t": 16 + 10 * lines}},
-        margin={"t": 36 + 22 * (lines + 1) + (18 * (below.count("<br>") + 1) if below else 0)},
-    )
-
-
-def lay_out(figure: go.Figure, **parts: Any) -> go.Figure:
-    """Set parts of the layout, each as a whole, and return the figure.
-
-    ``figure.update_layout`` merges what is there with what is given, entry by entry; a figure of a
-    dashboard is drawn at every filter, and that took half of the time.
-    """
-    for name, part in parts.items():
-        figure.layout[name] = part
-    return figure
-
-
-def wrap(text: str, width: int) -> str:
-    """Break a text into lines of at most `width` characters; plotly does not wrap titles."""
-    lines, line = [], ""
-    for word in text.split(" "):
-        if line and len(line) + 1 + len(word) > width:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
-    return "<br>".join([*lines, line])
-
-
 def channel_colours(channels: Sequence[str], theme: Theme) -> dict[str, str]:
-    """Assign every channel its colour by its place in the journey map, the same in every figure.
-
-    Parameters
-    ----------
-    channels
-        All channels in the order of the journey map (not only those a figure happens to show).
-    """
+    """Return the colour of every channel: given all in the order of the map, always the same."""
     return {name: theme.channels[i % len(theme.channels)] for i, name in enumerate(channels)}
 
 
 def stage_colours(stages: Sequence[str], theme: Theme) -> dict[str, str]:
-    """Assign every stage its colour on the ramp from first to last; "unmapped" is grey."""
+    """Return the colour of every stage on the ramp from first to last; "unmapped" is grey."""
     ordered = [stage for stage in stages if stage != UNMAPPED]
-    first, last = theme.stages
     steps = max(len(ordered) - 1, 1)
-    colours = {stage: mix(first, last, i / steps) for i, stage in enumerate(ordered)}
+    colours = {stage: colour_at(theme.stages, i / steps) for i, stage in enumerate(ordered)}
     return colours | {UNMAPPED: theme.still_open}
+
+
+_STEPS = 300
+"""Colours of a scale that are told apart: each has its twin in the dark theme."""
 
 
 def colour_at(scale: Sequence[str], position: float) -> str:
     """Return the colour at `position` in [0, 1] of a scale of evenly spaced colours."""
-    position = min(max(position, 0.0), 1.0) * (len(scale) - 1)
-    below = min(int(position), len(scale) - 2)
-    return mix(scale[below], scale[below + 1], position - below)
+    at = round(min(max(position, 0.0), 1.0) * _STEPS) / _STEPS * (len(scale) - 1)
+    below = min(int(at), len(scale) - 2)
+    pairs = zip(_rgb(scale[below]), _rgb(scale[below + 1]), strict=True)
+    return "#" + "".join(f"{round(a + (b - a) * (at - below)):02x}" for a, b in pairs)
 
 
 def colour_scale(scale: Sequence[str]) -> list[list[float | str]]:
     """Write a scale the way plotly wants it."""
     return [[i / (len(scale) - 1), colour] for i, colour in enumerate(scale)]
-
-
-def mix(first: str, second: str, part: float) -> str:
-    """Mix two ``#rrggbb`` colours; `part` is the share of the second."""
-    pairs = zip(_rgb(first), _rgb(second), strict=True)
-    return "#" + "".join(f"{round(a + (b - a) * part):02x}" for a, b in pairs)
 
 
 def faded(colour: str, alpha: float) -> str:
@@ -372,15 +241,17 @@ _INKS = {
     ("white", "white"): "#fefefe",
     ("white", "black"): "#fdfdfd",
 }
-_RAMPS = ("stages", "scale", "loss_scale")
-_NEAR = 2.0
-"""Steps of 255 by which a colour may lie beside a ramp: mixed colours are rounded."""
 
 
 @lru_cache
 def _twins() -> Mapping[str, str]:
-    """Return the dark colour of every colour that the light theme names."""
-    twins = {_INKS[inks]: _BLACK_WHITE[inks[1]] for inks in _INKS}
+    """Return the dark colour of every colour of the light theme; named ones win over mixed ones."""
+    twins: dict[str, str] = {}
+    for ramp in ("stages", "scale", "loss_scale"):
+        light, dark = getattr(LIGHT, ramp), getattr(DARK, ramp)
+        for part in (step / _STEPS for step in range(_STEPS + 1)):
+            twins.setdefault(colour_at(light, part), colour_at(dark, part))
+    twins |= {_INKS[inks]: _BLACK_WHITE[inks[1]] for inks in _INKS}
     for field in fields(Theme):
         light, dark = getattr(LIGHT, field.name), getattr(DARK, field.name)
         pairs = [(light, dark)] if isinstance(light, str) else zip(light, dark, strict=True)
@@ -388,34 +259,22 @@ def _twins() -> Mapping[str, str]:
     return twins
 
 
-@lru_cache(maxsize=4096)
 def dark_twin(colour: str) -> str:
-    """Return what a ``#rrggbb`` colour of the light theme is in the dark one.
-
-    Colours between two of a ramp have their twin at the same place of the dark ramp; colours that
-    are not the theme's are their own.
+    """Return what a ``#rrggbb`` colour of the light theme is in the dark one; others are their own.
 
     Examples
     --------
     >>> dark_twin(LIGHT.paper) == DARK.paper, dark_twin("#123456")
     (True, '#123456')
     """
-    if colour in _twins():
-        return _twins()[colour]
-    for name in _RAMPS:
-        ramps = zip(pairwise(getattr(LIGHT, name)), pairwise(getattr(DARK, name)), strict=True)
-        for (first, last), (dark_first, dark_last) in ramps:
-            part, away = _place_between(first, last, colour)
-            if away <= _NEAR:
-                return mix(dark_first, dark_last, part)
-    return colour
+    return _twins().get(colour, colour)
 
 
 def dark_twins(text: str) -> dict[str, str]:
     """Return the dark twin of every colour in a text (a figure as JSON) that has another one."""
     named = set(re.findall(r"#[0-9a-f]{6}\b", text))
-    for red, green, blue in re.findall(r"rgba\((\d+),(\d+),(\d+),", text):
-        named.add(f"#{int(red):02x}{int(green):02x}{int(blue):02x}")
+    for parts in re.findall(r"rgba\((\d+),(\d+),(\d+),", text):
+        named.add("#" + "".join(f"{int(part):02x}" for part in parts))
     return {colour: dark_twin(colour) for colour in sorted(named) if dark_twin(colour) != colour}
 
 
@@ -424,16 +283,6 @@ def light_dark(colour: str) -> str:
     if theme_named() is not LIGHT or dark_twin(colour) == colour:
         return colour
     return f"light-dark({colour}, {dark_twin(colour)})"
-
-
-def _place_between(first: str, last: str, colour: str) -> tuple[float, float]:
-    """Return where between two colours a third lies, in [0, 1], and how far away from there."""
-    start, end, point = _rgb(first), _rgb(last), _rgb(colour)
-    way = [b - a for a, b in zip(start, end, strict=True)]
-    steps = sum(w * (p - a) for w, p, a in zip(way, point, start, strict=True))
-    part = min(max(steps / sum(w * w for w in way), 0.0), 1.0)
-    away = max(abs(a + part * w - p) for a, w, p in zip(start, way, point, strict=True))
-    return part, away
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

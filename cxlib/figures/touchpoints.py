@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.figures import canvas
 from cxlib.figures.map_labels import Circle, Mark
 from cxlib.figures.map_layout import MapLayout, Place, lay_out
 from cxlib.figures.map_traces import (
@@ -22,10 +23,11 @@ from cxlib.figures.map_traces import (
     grid,
     move_traces,
 )
-from cxlib.figures.theme import channel_colours, new_figure, stage_colours, theme_named
-from cxlib.figures.wording import named, of_whom
-from cxlib.markup import plotly_text
-from cxlib.numbers import answered, duration, people, plural, rating, share
+from cxlib.figures.matrices import move_hover
+from cxlib.figures.theme import channel_colours, stage_colours, theme_named
+from cxlib.figures.wording import estimate, named, of_whom
+from cxlib.markup import hover
+from cxlib.numbers import answered, day, people, plural, rating, share
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
@@ -37,29 +39,29 @@ __all__ = [
     "ColourBy",
     "Mark",
     "describe_touchpoints",
+    "hover_text",
     "map_positions",
     "plot_touchpoints",
-    "weakest_touchpoints",
 ]
 
 ColourBy = Literal["lost", "go_on", "open", "rating"]
 
-#: What the colour can stand for, in words.
 COLOURS: Mapping[str, str] = {
     "lost": "lost after this touchpoint",
     "go_on": "go on after this touchpoint",
     "open": "sequel still open",
     "rating": "mean rating",
 }
+"""What the colour can stand for, in words."""
 
-#: Most moves that are drawn; the others are counted below the map.
 MOST_MOVES = 40
+"""Most moves that are drawn; the others are counted below the map."""
 
-#: Fewest customers of a touchpoint that is named in the sentence.
 _FEWEST_NAMED = 30
+"""Fewest customers of a touchpoint that is named in the sentence."""
 
-#: Room for notes and legend below the map, pixels.
 _FOOT_PX = 84
+"""Room for notes and legend below the map, pixels."""
 
 
 def plot_touchpoints(
@@ -114,22 +116,39 @@ def plot_touchpoints(
         raise UnknownNameError("measure to colour by", colour_by, COLOURS)
     theme = theme_named()
     layout = positions or map_positions(result)
-    sentence = describe_touchpoints(result)
-    figure = new_figure(
-        theme=theme,
-        title=sentence if title is None else title,
-        subtitle=_based_on(result),
-        alt=sentence,
+    counted = f"{plural(result.customers, 'customer')} in {plural(result.journeys, 'journey')}, "
+    until = f"observed until {day(result.observed_until)}"
+    figure = canvas.new_figure(
+        describe_touchpoints(result),
+        title=title,
+        subtitle=counted + until if result.customers else until,
     )
     found = {(m.place, m.target) for m in marks if m.target is not None and m.finding}
-    moves, note = _moves(transitions, layout, found)
-    ends = _scale_ends(result, colour_by)
-    circles = [_circle(row, ends, colour_by) for row in result.table.iter_rows(named=True)]
-    circles += _other_ends(moves, circles)
+    moves, said = _moves(transitions, layout, found)
+    low, high = _scale_ends(result, colour_by)
+    circles = [
+        Circle(
+            place=Place.of(row),
+            customers=row["customers"],
+            value=None if value is None or math.isnan(value) else (value - low) / (high - low),
+            note=people(row["customers"]),
+            hover=hover_text(row),
+        )
+        for row in result.table.iter_rows(named=True)
+        for value in (row[colour_by],)
+    ]
+    # A filter left out some places that moves lead to: they are hollow.
+    ends = dict.fromkeys(end for move in moves for end in (move.source, move.target))
+    circles += [
+        Circle(end, None, None, "", hover(end.touchpoint, "not in this selection"))
+        for end in ends
+        if end not in {circle.place for circle in circles}
+    ]
+    write = rating if colour_by == "rating" else share
     key = ColourKey(
         COLOURS[colour_by],
         theme.loss_scale if colour_by == "lost" else theme.scale,
-        _ticks(ends, colour_by),
+        {p: write(low + p * (high - low)) for p in (0.0, 0.5, 1.0)},
     )
     figure.add_traces(
         move_traces(moves, layout, theme, selected=selected, marks=marks)
@@ -142,14 +161,14 @@ def plot_touchpoints(
         stages=stage_colours(result.stages, theme),
         stage_notes=_stage_notes(result),
     )
-    page["annotations"].append(footnote(note, theme))
+    page["annotations"].append(footnote(said, theme))
     top = figure.layout.margin.t
-    figure.update_layout(
-        **page,
+    return canvas.lay_out(
+        figure,
         height=layout.height + top + _FOOT_PX,
         margin={"l": GUTTER, "r": 12, "t": top, "b": _FOOT_PX},
+        **page,
     )
-    return figure
 
 
 def map_positions(result: Touchpoints) -> MapLayout:
@@ -161,16 +180,15 @@ def map_positions(result: Touchpoints) -> MapLayout:
 def describe_touchpoints(result: Touchpoints) -> str:
     """Say in one sentence where customers get lost: the title and the text alternative."""
     whom = of_whom(result)
-    weakest = weakest_touchpoints(result)
+    weakest = result.table.drop_nulls("weakest").sort("weakest").head(3).to_dicts()
     if not weakest:
         if result.table["customers"].null_count() == result.table.height:
             return f"Too few customers{whom} to say where they get lost"
         return _strongest_loss(result, whom)
     first = weakest[0]
-    lost = share(first["lost"], first["lost_low"], first["lost_high"])
     sentence = (
         f"More customers{whom} get lost after {named(first)} than anywhere else: "
-        f"{lost} of contacts lead nowhere"
+        f"{estimate(first, 'lost')} of contacts lead nowhere"
     )
     further = [f"{named(row)} ({share(row['lost'])})" for row in weakest[1:]]
     return sentence + (f"; then {' and '.join(further)}" if further else "")
@@ -187,76 +205,26 @@ def _strongest_loss(result: Touchpoints, whom: str) -> str:
     if lossy.is_empty():
         return f"No touchpoint at which customers{whom} certainly get lost"
     row = lossy.sort("lost_low", descending=True).row(0, named=True)
-    lost = share(row["lost"], row["lost_low"], row["lost_high"])
-    return f"Contacts{whom} lead nowhere most often after {named(row)}: {lost}"
-
-
-def weakest_touchpoints(result: Touchpoints, *, most: int = 3) -> list[dict[str, Any]]:
-    """Return the rows of the touchpoints at which most customers get lost, the weakest first."""
-    rows = result.table.filter(pl.col("weakest").is_not_null()).sort("weakest").head(most)
-    return rows.to_dicts()
+    return f"Contacts{whom} lead nowhere most often after {named(row)}: {estimate(row, 'lost')}"
 
 
 def hover_text(row: Mapping[str, Any]) -> str:
     """Say what is known about a touchpoint (a row of the table) in a few short lines."""
-    lines = [
-        f"<b>{plotly_text(row['touchpoint'])}</b>",
-        f"{plotly_text(row['channel'])}, {plotly_text(row['stage'])}",
-    ]
+    name, where = row["touchpoint"], f"{row['channel']}, {row['stage']}"
     if row["customers"] is None:
-        return "<br>".join([*lines, "too few customers to be shown"])
-    lines.append(
-        f"{plural(row['customers'], 'customer')}, {plural(row['contacts'] or 0, 'contact')}"
-    )
-    for name, words in (("go_on", "go on"), ("lost", "lost"), ("done", "goal reached")):
-        if row[name]:
-            lines.append(f"{words} {share(row[name], row[f'{name}_low'], row[f'{name}_high'])}")
-    if row["open"]:
-        lines.append(f"sequel still open {share(row['open'])}")
-    if row["rating"] is not None:
-        answers = f"{people(row['rating_n'])} answers{answered(row['response'])}"
-        lines.append(
-            f"rating {rating(row['rating'], row['rating_low'], row['rating_high'])}, {answers}"
-        )
-    return "<br>".join(lines)
-
-
-def _place(row: Mapping[str, Any]) -> Place:
-    return Place(row["touchpoint"], row["channel"], row["stage"])
-
-
-def _based_on(result: Touchpoints) -> str:
-    until = result.observed_until
-    observed = f"observed until {until.day} {until:%b %Y}"
-    if not result.customers:
-        return observed
-    customers, journeys = plural(result.customers, "customer"), plural(result.journeys, "journey")
-    return f"{customers} in {journeys}, {observed}"
-
-
-def _circle(row: Mapping[str, Any], ends: tuple[float, float], colour_by: ColourBy) -> Circle:
-    value = row[colour_by]
-    known = value is not None and not math.isnan(value)
-    return Circle(
-        place=_place(row),
-        customers=row["customers"],
-        value=(value - ends[0]) / (ends[1] - ends[0]) if known else None,
-        note=people(row["customers"]),
-        hover=hover_text(row),
-    )
-
-
-def _other_ends(moves: Sequence[Move], circles: Sequence[Circle]) -> list[Circle]:
-    """Return hollow circles for places that only moves lead to: a filter left them out."""
-    known = {circle.place for circle in circles}
-    ends = dict.fromkeys(end for move in moves for end in (move.source, move.target))
-    return [
-        Circle(
-            end, None, None, "", f"<b>{plotly_text(end.touchpoint)}</b><br>not in this selection"
-        )
-        for end in ends
-        if end not in known
+        return hover(name, where, "too few customers to be shown")
+    counted = f"{plural(row['customers'], 'customer')}, {plural(row['contacts'] or 0, 'contact')}"
+    chances = [
+        f"{words} {estimate(row, column)}"
+        for column, words in (("go_on", "go on"), ("lost", "lost"), ("done", "goal reached"))
+        if row[column]
     ]
+    rated = ""
+    if row["rating"] is not None:
+        mean = rating(row["rating"], row["rating_low"], row["rating_high"])
+        rated = f"rating {mean}, {people(row['rating_n'])} answers{answered(row['response'])}"
+    still_open = f"sequel still open {share(row['open'])}" if row["open"] else ""
+    return hover(name, where, counted, *chances, still_open, rated)
 
 
 def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]:
@@ -276,11 +244,6 @@ def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]
         low = math.floor(smallest)
         return float(low), float(max(math.ceil(largest), low + 1))
     return 0.0, next(end for end in (0.1, 0.25, 0.5, 1.0) if largest <= end)
-
-
-def _ticks(ends: tuple[float, float], colour_by: ColourBy) -> dict[float, str]:
-    write = rating if colour_by == "rating" else share
-    return {p: write(ends[0] + p * (ends[1] - ends[0])) for p in (0.0, 0.5, 1.0)}
 
 
 def _stage_notes(result: Touchpoints) -> dict[str, str]:
@@ -312,33 +275,15 @@ def _moves(
         )
     moves = []
     for row in transitions.table.iter_rows(named=True):
-        source, target = _end(row, "source"), _end(row, "target")
-        if source == target or not row["n"] or not {source, target} <= layout.spots.keys():
-            continue
-        moves.append(Move(source, target, row["n"], _move_hover(row)))
+        source, target = Place.of(row, "source_"), Place.of(row, "target_")
+        if source != target and row["n"] and {source, target} <= layout.spots.keys():
+            said = move_hover(row, source.touchpoint, target.touchpoint)
+            moves.append(Move(source, target, row["n"], said))
     moves.sort(key=lambda m: (-m.count, m.source.touchpoint, m.target.touchpoint))
-    widest = dict.fromkeys(moves[:MOST_MOVES])
-    drawn = [m for m in moves if m in widest or (m.source, m.target) in found]
-    rest = [m for m in moves if m not in widest and (m.source, m.target) not in found]
-    note = f"{circles} Band width: moves from one touchpoint to another."
-    if rest:
-        part = sum(m.count for m in rest) / sum(m.count for m in moves)
-        note += (
-            f"<br>{len(drawn)} are drawn, and {len(rest)} with {share(part)} of all moves are not."
-        )
-    return drawn, note
-
-
-def _end(row: Mapping[str, Any], end: str) -> Place:
-    return Place(row[f"{end}_touchpoint"], row[f"{end}_channel"], row[f"{end}_stage"])
-
-
-def _move_hover(row: Mapping[str, Any]) -> str:
-    source, target = plotly_text(row["source_touchpoint"]), plotly_text(row["target_touchpoint"])
-    lines = [f"<b>{source} → {target}</b>", plural(row["n"], "move")]
-    if row["share"] is not None:
-        part = share(row["share"], row["share_low"], row["share_high"])
-        lines.append(f"{part} of contacts at {source}")
-    if row["wait"] is not None:
-        lines.append(f"half of them within {duration(row['wait'])}")
-    return "<br>".join(lines)
+    drawn = moves[:MOST_MOVES] + [m for m in moves[MOST_MOVES:] if (m.source, m.target) in found]
+    said = f"{circles} Band width: moves from one touchpoint to another."
+    if len(drawn) < len(moves):
+        part = share(1 - sum(m.count for m in drawn) / sum(m.count for m in moves))
+        rest = f"{len(moves) - len(drawn)} with {part} of all moves are not"
+        said += f"<br>{len(drawn)} are drawn, and {rest}."
+    return drawn, said

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from cxlib.numbers import day, share
+
 if TYPE_CHECKING:
     from cxlib.results import Result
 
-__all__ = ["based_on", "named", "of_whom"]
+__all__ = ["based_on", "estimate", "named", "of_whom"]
 
 
 def named(row: Mapping[str, Any]) -> str:
@@ -26,23 +28,22 @@ def named(row: Mapping[str, Any]) -> str:
     return name if said else f"{name} ({channel})"
 
 
+def estimate(row: Mapping[str, Any], name: str) -> str:
+    """Write a share of a row with its interval."""
+    return share(row[name], row[f"{name}_low"], row[f"{name}_high"])
+
+
 def of_whom(result: Result) -> str:
     """Return `` of persona explorer on web`` where a result is about a part, else nothing."""
     where = result.where
     if where is None:
         return ""
-    segment = (
-        f" of {where.segment[0].replace('_', ' ')} {where.segment[1]}" if where.segment else ""
-    )
-    return segment + (f" on {where.channel}" if where.channel else "")
+    group = f" of {where.segment[0].replace('_', ' ')} {where.segment[1]}" if where.segment else ""
+    return group + (f" on {where.channel}" if where.channel else "")
 
 
 def based_on(result: Result, counted: str, *, left_out: str = "", whiskers: bool = True) -> str:
     """Say what an answer rests on: how many, of whom, until when, and what is not shown."""
-    until = result.observed_until
-    parts = [f"{counted}{of_whom(result)}"]
-    parts.append(f"observed until {until.day} {until:%b %Y}")
-    if left_out:
-        parts.append(left_out)
-    text = ", ".join(parts)
+    parts = [f"{counted}{of_whom(result)}", f"observed until {day(result.observed_until)}"]
+    text = ", ".join([*parts, left_out] if left_out else parts)
     return f"{text}; whiskers: 95 % intervals" if whiskers else text

@@ -138,7 +138,7 @@ def _fitted(figure: go.Figure, width: int, height: int) -> tuple[go.Figure, floa
     """Return a copy laid out for a size, and by how much larger than that it has to be drawn."""
     import plotly.graph_objects as go
 
-    from cxlib.figures.theme import wrap
+    from cxlib.figures.canvas import wrap
 
     whole = go.Figure(figure)
     layout, title = whole.layout, whole.layout.title

@@ -134,13 +134,11 @@ def measure_attribution(
 
     A touch is a contact before the first goal of its journey and within the horizon; the goal's own
     contact is none. Only journeys that could be watched for the whole horizon count, so that none
-    is cut short by the end of the log. Journeys that begin beyond the goal's stage have nothing to
-    convert to.
+    is cut short by the end of the log; those that begin beyond the goal's stage have nothing to
+    convert to. Intervals are over customers.
 
     Parameters
     ----------
-    workspace
-        The workspace.
     by
         "channel" or "touchpoint"; beyond 40 of them the rarest are put together as "other".
     horizon
@@ -149,21 +147,12 @@ def measure_attribution(
     where
         Segment, periods and channel of the contacts that are touches.
 
-    Returns
-    -------
-    Attribution
-
     Raises
     ------
     NotMeasurableError
         The map names no goal, or no conversion has a touch before it.
     InputError
         For another `by`, or a horizon that is not positive.
-
-    References
-    ----------
-    Anderl et al. (2016), doi:10.1016/j.ijresmar.2016.03.001 (removal); Shapley (1953); Westfall &
-    Young (1993) (the largest of many); intervals: delete-one-bucket jackknife over customers.
     """
     if by not in _DRAWS:
         raise InputError(f"by={by!r} is neither 'channel' nor 'touchpoint'")

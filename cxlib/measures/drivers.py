@@ -17,13 +17,7 @@ from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, share
 from cxlib.results import Result, answers, result
 from cxlib.sequences import ENVIRONMENT, choose_contacts, meets_finding
-from cxlib.statistics.importance import (
-    MAX_DRIVERS,
-    cross_products,
-    driver_shares,
-    shapley_shares,
-    slopes,
-)
+from cxlib.statistics.importance import cross_products, driver_shares, slopes
 from cxlib.statistics.rates import divide, mean_interval
 from cxlib.statistics.resampling import BUCKETS, effective_buckets, jackknife_se
 from cxlib.store import Workspace
@@ -33,7 +27,7 @@ from cxlib.summary import Selection
 __all__ = ["Drivers", "measure_drivers"]
 
 MOST_GROUPS = 8
-"""Kinds of contact, or channels, that are drivers of their own; the rarer ones are one together."""
+"""Kinds of contact or channels, environments and findings met that are drivers of their own."""
 
 MOST_ENVIRONMENTS = 3
 """Environments that are drivers of their own."""
@@ -74,7 +68,6 @@ class Drivers(Result):
             n=Count("contacts rated, or customers followed so long", each="ratings"),
             customers=Customers("behind them", detail=True),
             share=Share("of the outcome's variance; they add up to r2", interval=True),
-            shapley=Share("what it adds to R², the mean over all orders (Shapley)", detail=True),
             r=Amount("plain correlation with the outcome"),
             slope=Amount("of the outcome per unit, the others held", interval=True),
             suppression=Flag("the slope clearly runs against r: others hide what it adds"),
@@ -128,12 +121,11 @@ def measure_drivers(
     hours enter as log(1 + x).
 
     Shares are Johnson's relative weights: they add up to R². Where ``slope`` and ``r`` clearly
-    disagree, other drivers hide what this one adds. Drivers are associated with the outcome.
+    disagree, other drivers hide what this one adds (suppression: Tzelgov & Henik 1991,
+    doi:10.1037/0033-2909.109.3.524). Drivers are associated with the outcome.
 
     Parameters
     ----------
-    workspace
-        The workspace.
     days
         Days within which a customer counts as having come back.
     findings
@@ -142,21 +134,12 @@ def measure_drivers(
         Segment, periods and channel of the rated contact, or of the last one of the first journey;
         what came before it counts wherever it was.
 
-    Returns
-    -------
-    Drivers
-
     Raises
     ------
     NotMeasurableError
         No outcome has enough ratings or customers, or differences among them.
     InputError
         Days below 1.
-
-    References
-    ----------
-    Johnson (2000), doi:10.1207/S15327906MBR3501_1; Lindeman, Merenda & Gold (1980), p. 119;
-    Tzelgov & Henik (1991), doi:10.1037/0033-2909.109.3.524 (suppression).
     """
     if days < 1:
         raise InputError("days must be a whole number from 1 on, such as 90")
@@ -195,9 +178,7 @@ def _contacts(workspace: Workspace, findings: pl.DataFrame | None = None) -> pl.
         .filter(pl.col("name") != _TOGETHER)
         .sort("len", "name", descending=[True, False])["name"]
     )
-    # one is left for the others, and five are no groups
-    room = MAX_DRIVERS - 6 - there.width - len(met)
-    own = names.head(min(MOST_GROUPS, room)).to_list()
+    own = names.head(MOST_GROUPS - there.width - len(met)).to_list()
     called = called.replace_strict({n: n for n in own}, default=_TOGETHER)
     groups = own + ([_TOGETHER] if (called == _TOGETHER).any() else [])
     place = pl.col("place").cast(pl.UInt32)
@@ -348,7 +329,6 @@ class _Outcome:
             "share": shares.estimate,
             "share_low": shares.low,
             "share_high": np.minimum(shares.high, 1.0),
-            "shapley": shapley_shares(whole),
             "r": r,
             "slope": slope,
             "slope_low": low,

@@ -111,8 +111,6 @@ def measure_path_tree(
 
     Parameters
     ----------
-    workspace
-        The workspace; the store is read once.
     start
         Name of the touchpoint (place, channel, stage or owner, as `by` says).
     forwards
@@ -126,10 +124,6 @@ def measure_path_tree(
     most
         Most branches of a branch that are named; ends always are, and what fewer than one in a
         hundred of the journeys through the start take never is.
-
-    Returns
-    -------
-    PathTree
 
     Raises
     ------
@@ -207,18 +201,12 @@ def measure_path_trees(
 
     Parameters
     ----------
-    workspace
-        The workspace; the store is read once.
     by
         What a contact is called: its touchpoint, place, channel, stage or owner.
     where
         Segment; periods in which the journey began; channel of its first contact.
     depth
         Steps.
-
-    Returns
-    -------
-    PathTrees
 
     Raises
     ------

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cxlib.columns import Columns, Count, Customers, Label, Share, Tables, Wait
 from cxlib.errors import InputError
+from cxlib.outcomes import ENDS_COUNTED
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import OUTCOMES, By, Journeys, name_places, read_journeys
 from cxlib.statistics.rates import rate
@@ -47,11 +48,7 @@ class Paths(Result):
                 interval=True,
             ),
             goal=Share("of its journeys no longer open, reached the goal", interval=True),
-            goal_n=Count("reached the goal", each="journeys", detail=True),
-            declined_n=Count("met a loss", each="journeys", detail=True),
-            silent_n=Count("went silent", each="journeys", detail=True),
-            done_n=Count("began beyond the goal", each="journeys", detail=True),
-            open_n=Count("still running", heading="open", each="journeys"),
+            **ENDS_COUNTED,
             duration=Wait(
                 "median from the first to the last contact", of="journeys", each="journeys"
             ),
@@ -86,8 +83,6 @@ def measure_paths(
 
     Parameters
     ----------
-    workspace
-        The workspace; the store is read once.
     by
         What a contact is called: its touchpoint, place, channel, stage or owner.
     where
@@ -99,10 +94,6 @@ def measure_paths(
         "open".
     top
         Most paths in the table.
-
-    Returns
-    -------
-    Paths
 
     Raises
     ------

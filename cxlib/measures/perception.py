@@ -132,8 +132,6 @@ def measure_perception(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     by
         "touchpoint", "stage", "transition", "channel", "owner" or "period"; or the name of a
         segment or an environment of the log, as ``segment.NAME`` or ``environment.NAME`` where
@@ -143,22 +141,12 @@ def measure_perception(
     where
         Segment, periods and channel of the contact.
 
-    Returns
-    -------
-    Perception
-
     Raises
     ------
     NotMeasurableError
         When the log has no ratings.
     UnknownNameError
         For a scale, or a name in `by`, that the log does not have.
-
-    References
-    ----------
-    Rocks (2016), arXiv:1601.07235 (intervals); Robins, Rotnitzky & Zhao (1994),
-    doi:10.1080/01621459.1994.10476818 (weights); Miao & Tchetgen Tchetgen (2016),
-    doi:10.1093/biomet/asw016 (answering that depends on the rating).
     """
     names, surveys = read_surveys(workspace, by=by, scale=scale, where=where)
     found = [_Verdicts(survey) for survey in surveys]
@@ -192,9 +180,7 @@ class _Verdicts:
         near = np.where(verdict < 0, -whole.high, whole.low)
         either = np.minimum(np.abs(whole.low), np.abs(whole.high))
         margin = np.where(verdict == 0, either, np.maximum(near, 0.0))
-        bound = points_to_change(
-            margin, margin, margin, response=cells["response"].to_numpy(), against=0.0
-        )
+        bound = points_to_change(margin, cells["response"].to_numpy())
         kept = verdict * whole.estimate >= LEAST_KEPT * np.abs(plain.estimate)
         stands = kept & (bound >= HALF_A_POINT * survey.width)
         doubted = self._doubted(cells) & ~(bound > survey.width)  # no answer could change it

@@ -64,18 +64,12 @@ def measure_step_matrix(
 
     Parameters
     ----------
-    workspace
-        The workspace; the store is read once.
     by
         What a contact is called: its touchpoint, place, channel, stage or owner.
     where
         Segment; periods in which the journey began; channel of its first contact.
     steps
         Number of steps.
-
-    Returns
-    -------
-    StepMatrix
 
     Raises
     ------

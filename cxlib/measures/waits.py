@@ -55,16 +55,10 @@ def measure_waits(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     by
         What a contact is called: its touchpoint, place, channel, stage or owner.
     where
         Segment, periods and channel of the source; all by default.
-
-    Returns
-    -------
-    Waits
 
     Examples
     --------

@@ -41,28 +41,13 @@ TRUTH_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 class Simulated:
     """What `simulate_journeys` returns.
 
-    Attributes
-    ----------
-    events
-        The raw log: customer (null in some rows if the world says so), occurred_at (UTC),
-        touchpoint, channel, stage, owner, initiated_by, and where the world has them ended_at,
-        rating, environment, issue, cost. Sorted by time, but for rows that came late.
-    customers
-        One row per customer: customer, persona (only if observed), and the world's segments.
-    personas
-        The truth about customers: customer, persona, campaign (came by the campaign), robot.
-    ratings
-        customer, rated_at, rating, touchpoint, comment; None where ratings stand in the log.
-    truth
-        One row per fault: kind, source, target, size, since, ``uses`` of the handoff at which the
-        fault could act, ``effect`` = mean change over these uses, in the unit of the kind (share of
-        uses; points of the rating scale as recorded, negative; for a delay the factor),
-        ``effect_onward`` = the same as a share of those who went on (backtracking, ping-pong), and
-        ``effect_hours`` = mean hours added by a delay.
-    map_yaml
-        The journey map that belongs to the log.
-    world, seed
-        What it was made of.
+    ``events`` is the raw log, sorted by time but for rows that came late, with whatever the world
+    has (ended_at, rating, environment, issue, cost); ``ratings`` is None where they stand in it.
+    Truth are ``personas`` (by customer, with campaign and robot) and ``truth``, one row per fault:
+    ``uses`` of its handoff, and ``effect``, the mean change over these in the unit of the kind
+    (share of uses; points of the rating as recorded, negative; for a delay the factor),
+    ``effect_onward`` (the same as a share of those who went on) and ``effect_hours`` (mean hours
+    added by a delay).
     """
 
     events: pl.DataFrame
@@ -95,35 +80,9 @@ def simulate_journeys(
 ) -> Simulated:
     """Simulate the journeys of a number of customers and the raw log that they leave behind.
 
-    Journeys are first-order walks over the touchpoints, customer by customer, with the exit rates
-    and tastes of the customer's persona; whoever leaves stays silent for longer than the world's
-    gap. Everything after ``observed_until`` is cut off (censoring).
-
-    Parameters
-    ----------
-    world
-        What to draw from.
-    customers
-        How many, without robots; at least 1.
-    seed
-        The same seed gives the same log; another seed gives another.
-    faults
-        Faults to plant.
-
-    Returns
-    -------
-    Simulated
-
-    Raises
-    ------
-    InputError, UnknownNameError
-        No customers, or a fault on a touchpoint the world does not have.
-
-    Examples
-    --------
-    >>> from cxlib.simulate import retailer_world
-    >>> simulate_journeys(retailer_world(), customers=100, seed=7).customers.height
-    100
+    Journeys are first-order walks over the touchpoints with the exit rates and tastes of the
+    customer's persona; whoever leaves stays silent for longer than the world's gap, and everything
+    after ``observed_until`` is cut off. The same seed gives the same log. Robots come on top.
     """
     if customers < 1:
         raise InputError(f"customers is {customers}; simulate at least 1.")

@@ -1,7 +1,6 @@
 """From contacts to a raw log: what is written at each contact, and what goes wrong in writing it.
 
-The log stays a frame of codes (customer number, touchpoint number, microseconds) until the very
-end, so that ten million rows fit in memory; `decode_log` turns codes into texts once.
+The log stays a frame of codes until the very end, so that ten million rows fit in memory.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ def assemble_log(
     rng: np.random.Generator,
     tallies: Sequence[Tally],
 ) -> pl.DataFrame:
-    """Write down contacts: time, touchpoint, end, rating, issue, cost; in order of customer, time.
+    """Write down contacts as codes, sorted by customer and time.
 
-    Returns a frame of codes: customer (UInt32), at (Int64, microseconds since 1970), place (UInt16)
-    and where the world has them end (Int64), rating (Float32), issue (UInt8), cost (Float32).
+    ``customer``, ``at`` (microseconds since 1970), ``place``, and what the world has of ``end``,
+    ``rating``, ``issue`` and ``cost``.
     """
     world = rules.world
     columns: dict[str, pl.Series] = {

@@ -30,69 +30,43 @@ VIEWS = ("journey_map", "fragmentation", "priorities", "perception")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of a view without loading it.
+    """What is known of a view without loading it."""
 
-    Attributes
-    ----------
-    name
-        Name of its folder, and last part of its address.
-    title, summary
-        The question it answers, and its line on the home page.
-    asks
-        Answers that must be published for it, see `cxlib.publish`.
-    """
-
-    name: str
-    title: str
-    summary: str
-    asks: tuple[str, ...]
+    name: str  #: of its folder, and last part of its address
+    title: str  #: the question it answers
+    summary: str  #: its line on the home page
+    asks: tuple[str, ...]  #: answers that must be published for it, see `cxlib.publish`
 
 
 def entry(name: str) -> Entry:
     """Return what the words of a view say about it.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such view.
 
     Examples
     --------
     >>> entry("journey_map").title
     'Where customers get lost'
     """
-    if name not in VIEWS:
-        raise UnknownNameError("dashboard", name, VIEWS)
-    words = import_module(f"cxlib.views.{name}.words")
+    words = _module(name, "words")
     return Entry(name, words.TITLE, words.SUMMARY, tuple(words.ASKS))
 
 
 def view_named(name: str) -> type[View]:
-    """Return the class of a view.
+    """Return the class of a view."""
+    found: type[View] = _module(name, "view").VIEW
+    return found
 
-    Raises
-    ------
-    UnknownNameError
-        There is no such view.
-    """
+
+def _module(name: str, part: str) -> Any:
     if name not in VIEWS:
         raise UnknownNameError("dashboard", name, VIEWS)
-    found: type[View] = import_module(f"cxlib.views.{name}.view").VIEW
-    return found
+    return import_module(f"cxlib.views.{name}.{part}")
 
 
 def open_view(name: str, workspace: str | Path | None = None, **options: Any) -> View:
     """Open a view of what was published last: the one line of a dashboard's notebook.
 
-    Parameters
-    ----------
-    name
-        One of `VIEWS`.
-    workspace
-        Folder of the workspace, or of one snapshot; None: what the server names
-        (``CX_WORKSPACE``), else ``workspace`` beside the folder of the notebook.
-    options
-        Of the view: ``theme``.
+    The workspace is the folder given, or what the server names (``CX_WORKSPACE``), else
+    ``workspace`` beside the folder of the notebook; the option of a view is ``theme``.
     """
     from cxlib.publish import Snapshot
 

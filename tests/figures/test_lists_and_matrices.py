@@ -9,14 +9,24 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from cxlib.figures.first_contacts import describe_first_contacts, plot_first_contacts
-from cxlib.figures.funnels import describe_funnel, plot_funnel
-from cxlib.figures.paths import describe_paths, plot_paths
-from cxlib.figures.stage_funnel import describe_stage_funnel, plot_stage_funnel
-from cxlib.figures.step_matrix import describe_step_matrix, plot_step_matrix
-from cxlib.figures.touchpoints import describe_touchpoints, plot_touchpoints
-from cxlib.figures.transitions import describe_transitions, plot_transitions
-from cxlib.figures.waits import describe_waits, plot_waits
+from cxlib.figures import (
+    describe_first_contacts,
+    describe_funnel,
+    describe_paths,
+    describe_stage_funnel,
+    describe_step_matrix,
+    describe_touchpoints,
+    describe_transitions,
+    describe_waits,
+    plot_first_contacts,
+    plot_funnel,
+    plot_paths,
+    plot_stage_funnel,
+    plot_step_matrix,
+    plot_touchpoints,
+    plot_transitions,
+    plot_waits,
+)
 from cxlib.measures.transitions import Transitions
 
 ALL = [

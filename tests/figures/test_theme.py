@@ -9,6 +9,7 @@ import pytest
 
 from cxlib.errors import UnknownNameError
 from cxlib.figures import theme as themes
+from cxlib.figures.canvas import wrap
 from cxlib.figures.theme import (
     CONFIG,
     THEMES,
@@ -23,7 +24,6 @@ from cxlib.figures.theme import (
     stage_colours,
     text_on,
     use_theme,
-    wrap,
 )
 from cxlib.numbers import duration, people, plural, rating, share
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxlib.statistics.competing_risks import (
+    CompetingRisks,
     at_time,
     cumulative_incidence,
-    incidence_interval,
     incidence_of_some,
     risks,
 )
@@ -110,7 +110,7 @@ def test_censored_is_not_lost():
 
 
 def test_nobody_at_risk_gives_no_estimate():
-    found = incidence_interval(np.zeros((1, 32, 2, 3)), np.zeros((1, 32, 3)), edges=[0.0, 1.0, 2.0])
+    found = CompetingRisks(np.zeros((1, 32, 3, 3)), edges=[0.0, 1.0, 2.0]).chance(0)
     assert np.isnan(found.estimate).all()
     assert np.isnan(found.low).all()
     assert np.isnan(found.high).all()
@@ -141,17 +141,19 @@ def simulate(rng, logs, customers):
     cell = np.broadcast_to(np.arange(logs)[:, None], shape)
     flat = ((cell * 32 + bucket) * 3 + cause) * len(EDGES) + bins
     dense = np.bincount(flat.ravel(), minlength=logs * 32 * 3 * len(EDGES))
-    dense = dense.reshape(logs, 32, 3, len(EDGES)).astype(float)
-    return dense[:, :, :2], dense[:, :, 2]
+    return dense.reshape(logs, 32, 3, len(EDGES)).astype(float)
 
 
 def test_incidence_intervals_hold_the_truth_under_censoring():
     """F_1(t) = (1 - exp(-t/100)) / 3. 200 logs: 95 % promised, 90.5 to 99 % is three standard
     errors of the simulation.
     """
-    events, censored = simulate(np.random.default_rng(6), 200, 400)
-    found = incidence_interval(events, censored, edges=EDGES, seconds=float(EDGES[10]))
+    counted = CompetingRisks(simulate(np.random.default_rng(6), 200, 400), edges=EDGES)
+    found = counted.chance(0, seconds=float(EDGES[10]))
     truth = (1 - math.exp(-EDGES[10] / 100)) / 3
-    held = ((found.low[:, 0] <= truth) & (truth <= found.high[:, 0])).mean()
+    held = ((found.low <= truth) & (truth <= found.high)).mean()
     assert 0.905 <= held <= 0.99
-    assert found.estimate[:, 0].mean() == pytest.approx(truth, rel=0.02)
+    assert found.estimate.mean() == pytest.approx(truth, rel=0.02)
+    both = counted.chance(0, 1, seconds=float(EDGES[10]))
+    other = counted.chance(1, seconds=float(EDGES[10]))
+    assert both.estimate == pytest.approx(found.estimate + other.estimate)

@@ -9,10 +9,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cxlib.figures.prediction import plot_prediction
+from cxlib.figures import plot_prediction
 from cxlib.prediction import Prediction
 from cxlib.publish import Snapshot
-from cxlib.views.fragmentation.foresight import _published, foresight_section
+from cxlib.views.fragmentation.foresight import _predictions, foresight_section
 from cxlib.views.shared.filters import segment
 from cxlib.views.shared.view import View
 from cxlib.views.shared.words import SURENESS, TABLE
@@ -82,7 +82,7 @@ GONE = {"under_way": pl.DataFrame(), "customer_reason": "the log is too short or
 def shown(monkeypatch):
     def show(**changes):
         monkeypatch.setattr(Snapshot, "predictions", lambda self: predicted(**changes))
-        _published.cache_clear()
+        _predictions.cache_clear()
         return Foresight(Snapshot(Path("published"), {"name": "Demo", "k": 10, "segments": []}))
 
     return show

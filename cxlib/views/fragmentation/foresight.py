@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from cxlib.errors import WorkspaceError
 from cxlib.numbers import day
@@ -21,7 +24,7 @@ __all__ = ["foresight_section"]
 def foresight_section() -> Group:
     """Say what could break next; not there where the snapshot holds no predictions.
 
-    Prediction are about everybody: no filter of the page changes them, and the section says so.
+    Predictions are about everybody: no filter of the page changes them, and the section says so.
     """
     return Group(
         name="foresight",
@@ -29,52 +32,39 @@ def foresight_section() -> Group:
         painted=False,
         shown=lambda view: _predictions(view.answers) is not None,
         parts=(
-            Words(name="foresight_words", on=(), write=lambda view: _told(_known(view))),
-            Figure(
-                name="foresight_below",
+            Words(
+                name="foresight_words",
                 on=(),
-                text=words.FORESIGHT,
-                data=lambda view: (_table(_known(view)), _known(view).table),
-                filled=lambda view: {
-                    "record": _record(_known(view)),
-                    "until": day(_known(view).observed_until),
-                    "days": str(_known(view).horizon.days),
-                    "k": str(view.k),
-                },
+                write=lambda view: render(
+                    "fragmentation/foresight.html", found=_predictions(view.answers)
+                ),
+            ),
+            Figure(
+                name="foresight_below", on=(), text=words.FORESIGHT, data=_table, filled=_filled
             ),
         ),
     )
 
 
-def _known(view: Any) -> Prediction:
-    found = _predictions(view.answers)
-    if found is None:
-        raise WorkspaceError("the snapshot was published without predictions")
-    return found
-
-
 @lru_cache(maxsize=4)
-def _published(answers: Snapshot) -> Prediction | None:
+def _predictions(answers: Any) -> Prediction | None:
+    """Return what was published; None where there is nothing."""
     try:
-        return answers.predictions()
+        return answers.predictions() if isinstance(answers, Snapshot) else None
     except WorkspaceError:
         return None
 
 
-def _predictions(answers: object) -> Prediction | None:
-    return _published(answers) if isinstance(answers, Snapshot) else None
+def _table(view: Any) -> tuple[str, pl.DataFrame]:
+    return view.written(_predictions(view.answers), caption=words.FORESIGHT_TABLE)
 
 
-def _told(found: Prediction) -> str:
-    said = (*found.handoff_sentences, found.customer_sentence)
-    return render("fragmentation/foresight.html", said=said)
-
-
-def _record(found: Prediction) -> str:
-    said = found.record_sentences or [words.FORESIGHT_UNTESTED]
-    return render("fragmentation/list.html", lines=said)
-
-
-def _table(found: Prediction) -> str:
-    written = found.columns.written(found.table)
-    return written.to_html(caption=words.FORESIGHT_TABLE, scrolls=True)
+def _filled(view: Any) -> Mapping[str, str]:
+    found: Any = _predictions(view.answers)
+    record = found.record_sentences or [words.FORESIGHT_UNTESTED]
+    return {
+        "record": render("fragmentation/list.html", lines=record),
+        "until": day(found.observed_until),
+        "days": str(found.horizon.days),
+        "k": str(view.k),
+    }

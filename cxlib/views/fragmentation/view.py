@@ -11,17 +11,32 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.finding_detail import plot_finding_detail, plot_finding_trend
-from cxlib.figures.fragmentation import finding_key, plot_findings, signal_name
+from cxlib.figures.finding_detail import of_finding, plot_finding_detail, plot_finding_trend
+from cxlib.figures.fragmentation import (
+    affected_text,
+    describe_findings,
+    effect_text,
+    figure_text,
+    finding_key,
+    handoff,
+    observed_text,
+    plot_findings,
+    signal_name,
+)
+from cxlib.fragmentation.details import KEYS, ON_TRANSITIONS
 from cxlib.fragmentation.findings import Q_LIMIT
-from cxlib.numbers import day, plural
-from cxlib.views.fragmentation import words, written
+from cxlib.fragmentation.sentences import say_advice
+from cxlib.numbers import chance, day, decimal, people, plural
+from cxlib.signals import signal_named
+from cxlib.views.fragmentation import words
+from cxlib.views.fragmentation.behind import behind_detail, behind_matrix, behind_trend
 from cxlib.views.fragmentation.foresight import foresight_section
 from cxlib.views.shared import words as shared
 from cxlib.views.shared.changes import changes_section, since
 from cxlib.views.shared.filters import Filter, Option, names, segment, segment_label
-from cxlib.views.shared.links import finding_text
-from cxlib.views.shared.parts import Closes, Figure, Group, List, Opens, Words
+from cxlib.views.shared.links import finding_text, link_to_finding
+from cxlib.views.shared.parts import Closes, Figure, Group, List, Opens, Words, heading
+from cxlib.views.shared.templates import render
 from cxlib.views.shared.view import View
 
 if TYPE_CHECKING:
@@ -52,10 +67,46 @@ _COLUMNS = (
     _column("stage", "stage", shared.STAGE, shared.ALL_STAGES, shared.UNKNOWN_STAGE),
     _column("owner", "owner", shared.OWNER, shared.ALL_OWNERS, shared.UNKNOWN_OWNER),
 )
-
-
-def _is_open(view: Any) -> bool:
-    return view.opened_row is not None
+_PICTURES = Group(
+    css="cx-pictures",
+    row=True,
+    parts=(
+        Words(name="facts", css="cx-facts", also=_OPEN, template="fragmentation/facts.html"),
+        Group(
+            css="cx-picture",
+            painted=False,
+            parts=(
+                heading(words.AFTER_HEADING, small=True),
+                Figure(
+                    name="detail",
+                    css="cx-curve",
+                    also=_OPEN,
+                    text=words.AFTERWARDS,
+                    draw=lambda view: plot_finding_detail(view.whole, view.opened_row, title=""),
+                    data=lambda view: behind_detail(view.whole, view.opened_row),
+                ),
+            ),
+        ),
+        Group(
+            name="since_when",
+            css="cx-picture",
+            painted=False,
+            shown=lambda view: view.has_trend,
+            parts=(
+                heading(words.TREND_HEADING, small=True),
+                Figure(
+                    name="trend",
+                    css="cx-trend",
+                    also=_OPEN,
+                    text=words.TREND,
+                    draw=lambda view: plot_finding_trend(view.whole, view.opened_row, title=""),
+                    data=lambda view: behind_trend(view.whole, view.opened_row),
+                ),
+            ),
+        ),
+        Words(name="whom", css="cx-for-whom", also=_OPEN, template="fragmentation/for_whom.html"),
+    ),
+)
 
 
 class Fragmentation(View):
@@ -75,10 +126,12 @@ class Fragmentation(View):
             css="cx-signal",
         ),
         *_COLUMNS,
-        # The worst is open unless another one is chosen.
+        # The worst is open unless another one is chosen; names in an address outlive a snapshot.
         Filter(
             trait="finding",
-            options=lambda view: view.finding_options(),
+            options=lambda view: [
+                Option(finding_text(row), handoff(row), finding_key(row)) for row in view.rows
+            ],
             unknown=words.UNKNOWN_FINDING,
             kind="",
             narrows=False,
@@ -96,24 +149,18 @@ class Fragmentation(View):
                     css="cx-ranked",
                     parts=(
                         Words(
-                            name="calm",
-                            css="cx-nothing",
-                            write=lambda view: written.above_list(view.result, of=view.of),
+                            name="calm", css="cx-nothing", template="fragmentation/above_list.html"
                         ),
                         List(
                             name="ranked",
                             trait="finding",
                             label=words.RANKED_LABEL,
                             items=lambda view: [
-                                (finding_key(row), written.entry(n, row, view.k))
+                                (finding_key(row), view.entry(n, row))
                                 for n, row in enumerate(view.rows, start=1)
                             ],
                         ),
-                        Words(
-                            name="others",
-                            css="cx-others",
-                            write=lambda view: written.on_other_grounds(view.whole, view.way),
-                        ),
+                        Words(name="others", css="cx-others", template="fragmentation/others.html"),
                     ),
                 ),
                 Figure(
@@ -122,8 +169,7 @@ class Fragmentation(View):
                     highlights=_OPEN,
                     text=words.MATRIX,
                     draw=lambda view: view.draw_matrix(),
-                    data=lambda view: written.behind_matrix(view.result),
-                    filled=lambda view: view.filled(),
+                    data=lambda view: behind_matrix(view.result),
                     clicks="finding",
                 ),
             ),
@@ -131,75 +177,11 @@ class Fragmentation(View):
         Group(
             name="opened",
             css="cx-opened cx-closes",
-            shown=_is_open,
+            shown=lambda view: view.opened_row is not None,
             parts=(
-                Words(
-                    name="head",
-                    css="cx-head",
-                    also=_OPEN,
-                    write=lambda view: written.heading(view.opened_row),
-                ),
+                Words(name="head", css="cx-head", also=_OPEN, template="fragmentation/opened.html"),
                 Closes(name="close", trait="finding", also=_OPEN, leads_to=".cx-choices button"),
-                Group(
-                    css="cx-pictures",
-                    row=True,
-                    parts=(
-                        Words(
-                            name="facts",
-                            css="cx-facts",
-                            also=_OPEN,
-                            write=lambda view: written.facts(view.result, view.opened_row, view.k),
-                        ),
-                        Group(
-                            css="cx-picture",
-                            painted=False,
-                            parts=(
-                                written.small_heading(words.AFTER_HEADING),
-                                Figure(
-                                    name="detail",
-                                    css="cx-curve",
-                                    also=_OPEN,
-                                    text=words.AFTERWARDS,
-                                    draw=lambda view: plot_finding_detail(
-                                        view.whole, view.opened_row, title=""
-                                    ),
-                                    data=lambda view: written.behind_detail(
-                                        view.whole, view.opened_row
-                                    ),
-                                    filled=lambda view: view.filled(view.opened_row["n"]),
-                                ),
-                            ),
-                        ),
-                        Group(
-                            name="since_when",
-                            css="cx-picture",
-                            painted=False,
-                            shown=lambda view: view.has_trend,
-                            parts=(
-                                written.small_heading(words.TREND_HEADING),
-                                Figure(
-                                    name="trend",
-                                    css="cx-trend",
-                                    also=_OPEN,
-                                    text=words.TREND,
-                                    draw=lambda view: plot_finding_trend(
-                                        view.whole, view.opened_row, title=""
-                                    ),
-                                    data=lambda view: written.behind_trend(
-                                        view.whole, view.opened_row
-                                    ),
-                                    filled=lambda view: view.filled(),
-                                ),
-                            ),
-                        ),
-                        Words(
-                            name="whom",
-                            css="cx-for-whom",
-                            also=_OPEN,
-                            write=lambda view: written.for_whom(view.in_segments()),
-                        ),
-                    ),
-                ),
+                _PICTURES,
             ),
         ),
         foresight_section(),
@@ -211,23 +193,15 @@ class Fragmentation(View):
                     name="tested",
                     css="cx-text",
                     heading=words.TESTED_HEADING,
-                    write=lambda view: written.tested(view.result),
+                    template="fragmentation/tested.html",
                 ),
             ),
         ),
     )
 
     def settle(self) -> None:
-        """Open the worst, where what was open is no longer shown.
-
-        A page that has to be clicked to tell something tells most of its readers nothing.
-        """
-        keys, narrowed = self.keys, self._key(self.parts[0])
-        moved, self._settled = narrowed != self._settled, narrowed
-        if self.state.finding not in keys and (moved or self.state.finding is not None):
-            self.state.finding = next(iter(keys), None)
-
-    _settled: tuple[object, ...] = ("nothing yet",)
+        """Open the worst, where what was open is no longer shown."""
+        self.open_first("finding", self.keys)
 
     @property
     def everybody(self) -> FindingDetails:
@@ -260,13 +234,22 @@ class Fragmentation(View):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The findings shown, the worst first."""
-        return self.result.found.to_dicts()
+        """The findings shown, the worst first; ``said`` goes on from the name of the handoff."""
+        few = words.FOUND_FEW
+        return [
+            row
+            | {
+                "said": row["sentence"].removeprefix(handoff(row)).strip()
+                if row["sentence"]
+                else few.format(signal=signal_name(row["signal"]))
+            }
+            for row in self.result.found.to_dicts()
+        ]
 
     @property
     def keys(self) -> list[str]:
         """The names of the findings shown."""
-        return [finding_key(row) for row in self.rows]
+        return [finding_key(row) for row in self.result.found.to_dicts()]
 
     @property
     def opened_row(self) -> dict[str, Any] | None:
@@ -277,7 +260,7 @@ class Fragmentation(View):
     def has_trend(self) -> bool:
         """Whether there is more than one period of the finding that is open."""
         row = self.opened_row
-        return row is not None and written.trend_of(self.whole, row).height > 1
+        return row is not None and of_finding(self.whole.trend, row).height > 1
 
     @property
     def until(self) -> datetime:
@@ -291,37 +274,39 @@ class Fragmentation(View):
         known = order.get(column, places["channel"]).unique(maintain_order=True)
         return [name for name in known if name in set(table[column])]
 
-    def finding_options(self) -> list[Option]:
-        """Return every finding shown, in an address by names that outlive a snapshot."""
-        return [
-            Option(
-                finding_text(row),
-                f"{row['source']} → {row['target']}",
-                finding_key(row),
-            )
-            for row in self.rows
-        ]
-
     def headline(self) -> str:
         """Say how many handoffs break, and which is the worst."""
-        said = [s[:1].lower() + s[1:] for s in self.said_of(but=("segment",))]
-        return written.answer(self.result, of=self.of, filters=said)
+        result, of = self.result, self.of
+        filters = [s[:1].lower() + s[1:] for s in self.said_of(but=("segment",))]
+        found = len(result.found)
+        sure = (words.SURE if found else words.TESTS) if result.tests else ""
+        filled = self.filled()
+        basis = words.BASIS.format(
+            customers=plural(result.customers, "customer"),
+            until=day(result.observed_until),
+            sure=sure.format(tests=filled["tests"], false=filled["false"]),
+        )
+        if filters:
+            part = words.PART.format(shown=found, all=plural(of, "finding"))
+            basis = f"{part} {basis}"
+        said = words.NOTHING_HERE if filters and of and not found else describe_findings(result)
+        return self.sentence(title=" · ".join([words.TITLE, *filters]), said=said, basis=basis)
 
     def draw_matrix(self) -> go.Figure:
         """Draw the findings among all that was judged."""
-        columns = [f.trait for f in _COLUMNS]
         return plot_findings(
-            self._narrowed(*columns),
+            self._narrowed(*(f.trait for f in _COLUMNS)),
             signal=self.state.signal,
             selected=self.state.finding,
             title="",
         )
 
-    def filled(self, n: int | None = None) -> Mapping[str, str]:
+    def filled(self) -> Mapping[str, str]:
         """Return what the texts below the figures leave open."""
-        whole = self.whole
+        whole, row = self.whole, self.opened_row
+        n = None if row is None else row["n"]
         return {
-            "tests": f"{whole.tests:,}",
+            "tests": decimal(whole.tests),
             "limit": f"{Q_LIMIT:g}",
             "false": words.IN_HUNDRED.format(n=round(100 * Q_LIMIT)),
             "days": str(whole.silence.days),
@@ -330,12 +315,65 @@ class Fragmentation(View):
             "k": str(self.k),
         }
 
-    def in_segments(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return what the finding that is open is in every other group of customers."""
-        row = self.opened_row or {}
-        same = [pl.col(key) == row[key] for key in ("source_place", "target_place", "signal")]
+    def entry(self, number: int, row: Mapping[str, Any]) -> str:
+        """Write one finding as an entry of the list."""
+        affected = affected_text(row, k=self.k)
+        return render("fragmentation/entry.html", number=number, row=row, affected=affected)
+
+    @property
+    def on_other_grounds(self) -> list[dict[str, Any]]:
+        """What was found against its own past, other groups or the plan: without a curve."""
+        found = set(self.whole.found.select(KEYS).rows())
         return [
-            (segment_label(segment), found)
+            row | {"address": link_to_finding(self.whole, row, self.way)}
+            for row in self.whole.bands.to_dicts()
+            if row["sentence"]
+            and not (row["ground"] in ON_TRANSITIONS and tuple(row[key] for key in KEYS) in found)
+        ]
+
+    @property
+    def opened_facts(self) -> list[tuple[str, str]]:
+        """All that is known about the finding that is open."""
+        row, tests = self.opened_row or {}, decimal(self.result.tests)
+        places = {
+            p["place"]: f"{p['channel']}, {p['stage']}" for p in self.result.places.to_dicts()
+        }
+        stable = words.STABLE[signal_named(row["signal"]).family == "rating", bool(row["stable"])]
+        answers = {"effect": row.get("weighted")} | {
+            end: row.get(f"weighted_{end}") for end in ("low", "high")
+        }
+        known = {
+            words.OBSERVED: observed_text(row),
+            words.EXPECTED: words.OF_LIKE.format(figure=figure_text(row, row["expected"])),
+            words.EFFECT: effect_text(row, interval=True),
+            words.AFFECTED: words.CUSTOMERS.format(n=affected_text(row, k=self.k)),
+            words.CAME: words.CUSTOMERS.format(n=people(row["customers"])),
+            words.Q: words.OF_TESTS.format(q=chance(row["q"]), tests=tests),
+            words.FROM: places.get(row["source_place"]),
+            words.TO: places.get(row["target_place"]),
+            words.OWNER: row["owner"],
+            words.STABILITY: None if row["stable"] is None else stable,
+            words.IF_ALL_ANSWERED: None
+            if answers["effect"] is None
+            else effect_text({**row, **answers}, interval=True),
+            words.CRUDE: words.CRUDE_FACT if row.get("simpson") else None,
+            words.OVER_TIME: row["status"],
+        }
+        return [(name, value) for name, value in known.items() if value]
+
+    @property
+    def todo(self) -> str:
+        """What to do about the finding that is open."""
+        row = self.opened_row or {}
+        return say_advice(row["signal"], row["owner"], otherwise=words.ADVICE)
+
+    @property
+    def in_segments(self) -> list[tuple[str, str]]:
+        """What the finding that is open is in every other group of customers."""
+        row = self.opened_row or {}
+        same = [pl.col(key) == row[key] for key in KEYS]
+        return [
+            (segment_label(segment), effect_text(found, interval=True))
             for segment in self.answers.segments
             for found in self.ask("findings", segment=tuple(segment)).table.filter(*same).to_dicts()
         ]

@@ -38,10 +38,15 @@ TODO_THEN = "Then test the change on part of the customers: this is an associati
 TESTED_HEADING = "What was tested, and what could not be"
 TESTED = "{tests} judgements: every signal on every transition with enough customers."
 UNSTABLE = "unstable"
-UNSTABLE_FACT = "changes sign with the setting: unstable"
-STABLE_FACT = "same sign at other settings"
-ANSWERS_UNSTABLE = "who answers could explain it: unstable"
-ANSWERS_STABLE = "as low when weighed by who answered"
+STABLE = {
+    (False, True): "same sign at other settings",
+    (False, False): "changes sign with the setting: unstable",
+    (True, True): "as low when weighed by who answered",
+    (True, False): "who answers could explain it: unstable",
+}
+"""By whether it is about ratings, and whether it is stable."""
+FOUND_FEW = "stands out ({signal}), by figures too small to be shown"
+JUDGED = "{tested} judged, {found}"
 IF_ALL_ANSWERED = "If all had answered"
 CRUDE, CRUDE_FACT = "Crude comparison", "points the other way"
 FROM, TO, OWNER = "From", "To", "Owner"

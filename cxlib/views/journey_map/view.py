@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,11 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.errors import WorkspaceError
+from cxlib.figures.canvas import lay_out
 from cxlib.figures.map_labels import Mark, place_of
 from cxlib.figures.map_layout import MapLayout, Place
-from cxlib.figures.theme import lay_out
-from cxlib.figures.touchpoints import (
-    describe_touchpoints,
-    map_positions,
-    plot_touchpoints,
-)
+from cxlib.figures.touchpoints import describe_touchpoints, map_positions, plot_touchpoints
+from cxlib.figures.wording import estimate
 from cxlib.fragmentation.headlines import Headline, headline
 from cxlib.fragmentation.sentences import say_advice, say_subject
 from cxlib.numbers import day, people, plural, sentence_case, share
@@ -31,7 +27,6 @@ from cxlib.views.shared.changes import changes_section, since
 from cxlib.views.shared.filters import Filter, Option, names, period, segment
 from cxlib.views.shared.links import link_to_finding, place_text
 from cxlib.views.shared.parts import Chosen, Closes, Figure, Group, Words
-from cxlib.views.shared.templates import render
 from cxlib.views.shared.view import View
 
 if TYPE_CHECKING:
@@ -80,7 +75,7 @@ class JourneyMap(View):
             label=words.TOUCHPOINT,
             every=words.NO_TOUCHPOINT,
             options=lambda view: [
-                Option(place_text(asdict(p)), f"{p.touchpoint} ({p.channel})", p)
+                Option(place_text(p._asdict()), f"{p.touchpoint} ({p.channel})", p)
                 for p in view.positions.spots
             ],
             unknown=words.UNKNOWN_TOUCHPOINT,
@@ -102,15 +97,10 @@ class JourneyMap(View):
                     text=words.MAP,
                     draw=lambda view: view.draw_map(),
                     data=lambda view: view.touchpoint_data(),
-                    filled=lambda view: {
-                        "customers": view.who,
-                        "until": day(view.until),
-                        "k": str(view.k),
-                    },
                     clicks="touchpoint",
                     key=place_of,
                 ),
-                Words(name="breaks", css="cx-found", write=lambda view: view.found_list()),
+                Words(name="breaks", css="cx-found", template="journey_map/found.html"),
                 Words(
                     name="cards",
                     css="cx-cards",
@@ -127,7 +117,7 @@ class JourneyMap(View):
                             name="details",
                             css="cx-details",
                             also=("touchpoint",),
-                            write=lambda view: view.details_of(view.state.touchpoint),
+                            template="journey_map/opened.html",
                         ),
                         Closes(
                             name="close",
@@ -155,17 +145,32 @@ class JourneyMap(View):
 
     @property
     def result(self) -> Touchpoints:
-        """The touchpoints of what is selected."""
+        """The touchpoints of what is selected.
+
+        Of one channel, figures per stage are about other people, and left out.
+        """
         found: Touchpoints = self.ask("touchpoints", **self._where)
-        channel = self.state.channel
-        return found if channel is None else _in_channel(found, channel)
+        if (channel := self.state.channel) is None:
+            return found
+        here = pl.col("channel") == channel
+        whole = found.by_channel.filter(here)
+        return replace(
+            found,
+            table=found.table.filter(here).with_columns(pl.col("weakest").rank("ordinal")),
+            where=replace(found.where or Selection(), channel=channel),
+            by_stage=found.by_stage.clear(),
+            whole=whole.drop("channel"),
+            customers=int(whole["customers"].sum()),
+        )
 
     @property
     def moves(self) -> Transitions:
-        """The moves of what is selected."""
+        """The moves of what is selected; of one channel those that start or end in it."""
         found: Transitions = self.ask("transitions", **self._where)
-        channel = self.state.channel
-        return found if channel is None else _touching(found, channel)
+        if (channel := self.state.channel) is None:
+            return found
+        ends = (pl.col(f"{end}_channel") == channel for end in ("source", "target"))
+        return replace(found, table=found.table.filter(pl.any_horizontal(ends)))
 
     @property
     def _where(self) -> dict[str, Any]:
@@ -219,7 +224,7 @@ class JourneyMap(View):
     @property
     def _places(self) -> dict[int, Place]:
         places = self.ask("findings", segment=self.state.segment).places
-        return {row["place"]: _place(row) for row in places.to_dicts()}
+        return {row["place"]: Place.of(row) for row in places.to_dicts()}
 
     @property
     def marked(self) -> list[dict[str, Any]]:
@@ -270,24 +275,37 @@ class JourneyMap(View):
         return found
 
     def headline(self) -> str:
-        """Say what breaks, and what comes after a contact."""
+        """Say what breaks, and what comes after a contact; open is never a part of lost."""
         in_part = self.state.period is not None and self.found is not None
+        known = self.result.whole.drop_nulls("lost").to_dicts()
+        overall = [
+            words.OVERALL.format(
+                go_on=estimate(row, "go_on"), lost=estimate(row, "lost"), open=share(row["open"])
+            )
+            for row in known[:1]
+        ]
         basis = words.BASIS.format(
-            overall=_overall(self.result),
+            overall="".join(overall),
             time=words.WHOLE_TIME if in_part else "",
             who=sentence_case(self.who),
             until=day(self.until),
         )
         return self.sentence(title=words.TITLE, said=self.said, basis=basis)
 
+    def filled(self) -> dict[str, str]:
+        """Return what the texts below the figures leave open."""
+        return {"customers": self.who, "until": day(self.until), "k": str(self.k)}
+
     def draw_map(self) -> go.Figure:
         """Draw the map of what is selected."""
-        marks = self.marks
-        moves = self.moves
+        marks, moves = self.marks, self.moves
         if self.state.show == "breaks":
             pairs = {(mark.place, mark.target) for mark in marks}
-            rows = [(_end(r, "source"), _end(r, "target")) in pairs for r in moves.table.to_dicts()]
-            moves = replace(moves, table=moves.table.filter(pl.Series(rows, dtype=pl.Boolean)))
+            kept = [
+                (Place.of(row, "source_"), Place.of(row, "target_")) in pairs
+                for row in moves.table.to_dicts()
+            ]
+            moves = replace(moves, table=moves.table.filter(pl.Series(kept, dtype=pl.Boolean)))
         figure = plot_touchpoints(
             self.result,
             transitions=moves,
@@ -299,66 +317,22 @@ class JourneyMap(View):
         )
         return lay_out(figure, meta={"alt": self.said})
 
-    def found_list(self) -> str:
-        """Write what breaks as a list, for whoever sees no map."""
-        return render("journey_map/found.html", rows=self.marked)
-
     def touchpoint_data(self) -> tuple[str, pl.DataFrame]:
         """Return the data behind the map."""
         html, frame = self.written(self.result, caption=words.TABLE)
         return html, frame.drop("place", strict=False)
 
-    def details_of(self, place: Place | None) -> str:
-        """Write what is known of a touchpoint."""
-        rows = [row for row in self.result.table.to_dicts() if _place(row) == place]
-        row = rows[0] if rows else None
-        told = ""
-        if row:
-            told = touchpoint_details(row, moves=next_moves(self.moves, row), found=self.found_at)
-        hint = words.HINT if place is None else words.NO_CONTACTS
-        rows = self.marked if place is None else []
-        return render("journey_map/opened.html", row=row, details=told, hint=hint, rows=rows)
+    @property
+    def opened_row(self) -> dict[str, Any] | None:
+        """The touchpoint that is open; None where none is, or there is nothing of it."""
+        rows = self.result.table.to_dicts()
+        return next((row for row in rows if Place.of(row) == self.state.touchpoint), None)
 
-
-def _end(row: Mapping[str, Any], end: str) -> Place:
-    return Place(row[f"{end}_touchpoint"], row[f"{end}_channel"], row[f"{end}_stage"])
-
-
-def _place(row: Mapping[str, Any]) -> Place:
-    return Place(row["touchpoint"], row["channel"], row["stage"])
-
-
-def _overall(result: Touchpoints) -> str:
-    """Say what comes after a contact, all touchpoints together; open is never a part of lost."""
-    for row in result.whole.iter_rows(named=True):
-        if row["lost"] is not None:
-            return words.OVERALL.format(
-                go_on=share(row["go_on"], row["go_on_low"], row["go_on_high"]),
-                lost=share(row["lost"], row["lost_low"], row["lost_high"]),
-                open=share(row["open"]),
-            )
-    return ""
-
-
-def _in_channel(result: Touchpoints, channel: str) -> Touchpoints:
-    """Keep one channel's touchpoints; figures per stage are about other people, and left out."""
-    whole = result.by_channel.filter(pl.col("channel") == channel)
-    customers = int(whole["customers"].sum())
-    table = result.table.filter(pl.col("channel") == channel)
-    return replace(
-        result,
-        table=table.with_columns(pl.col("weakest").rank("ordinal")),
-        where=replace(result.where or Selection(), channel=channel),
-        by_stage=result.by_stage.clear(),
-        whole=whole.drop("channel"),
-        customers=customers,
-    )
-
-
-def _touching(moves: Transitions, channel: str) -> Transitions:
-    """Keep the moves that start or end in a channel."""
-    ends = (pl.col("source_channel") == channel) | (pl.col("target_channel") == channel)
-    return replace(moves, table=moves.table.filter(ends))
+    @property
+    def opened_details(self) -> str:
+        """What is known of the touchpoint that is open."""
+        row = self.opened_row or {}
+        return touchpoint_details(row, moves=next_moves(self.moves, row), found=self.found_at)
 
 
 VIEW = JourneyMap

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import polars as pl
 from markupsafe import Markup
 
+from cxlib.columns import Amount, Columns, Count, Flag, Label, Rating, Share
 from cxlib.errors import WorkspaceError
-from cxlib.figures.experience import (
-    describe_experience_curve,
-    describe_spectrum,
-    plot_experience_curve,
-    plot_spectrum,
-)
-from cxlib.figures.theme import lay_out
+from cxlib.figures.experience import plot_experience_curve, plot_spectrum
 from cxlib.numbers import day, decimal, plural, rating, share
 from cxlib.signals import signal_named
 from cxlib.views.perception import words
 from cxlib.views.shared.filters import ALL, Filter, Option, names, segment
-from cxlib.views.shared.parts import Figure, Words
-from cxlib.views.shared.tables import Column, html_table
-from cxlib.views.shared.templates import render
+from cxlib.views.shared.parts import Figure, Words, heading
+from cxlib.views.shared.tables import Cell, html_table
 from cxlib.views.shared.view import View
 
 __all__ = ["VIEW", "Perceived"]
 
 LEAST_SHOWN = 0.9
 """Part of a touchpoint's answers that must be published for its spectrum to be drawn."""
-
-_VERDICTS = {"lower": "lower", "higher": "higher", None: words.NEITHER}
-_TRUST = {True: words.YES, False: words.NO, None: words.UNKNOWN}
 
 
 class Perceived(View):
@@ -48,45 +40,35 @@ class Perceived(View):
         ),
     )
     parts = (
-        Words(
+        heading(
+            words.CURVE.name,
             name="curve_heading",
             shown=lambda view: _any(view.curve),
             painted=False,
-            on=(),
-            write=lambda view: render("shared/heading.html", heading=words.CURVE.name),
         ),
         Figure(
             name="curve",
             css="cx-curve",
             text=words.CURVE,
             shown=lambda view: _any(view.curve),
-            draw=lambda view: lay_out(
-                plot_experience_curve(view.curve, title=""),
-                meta={"alt": describe_experience_curve(view.curve)},
-            ),
+            draw=lambda view: plot_experience_curve(view.curve, title=""),
             data=lambda view: view.written(view.curve, caption=words.CURVE_DATA),
-            filled=lambda view: {"k": str(view.k)},
         ),
-        Words(
+        heading(
+            words.SPECTRUM.name,
             name="spectrum_heading",
             shown=lambda view: _any(view.spread),
             painted=False,
-            on=(),
-            write=lambda view: render("shared/heading.html", heading=words.SPECTRUM.name),
         ),
         Figure(
             name="spectrum",
             text=words.SPECTRUM,
             shown=lambda view: _any(view.spread),
-            draw=lambda view: lay_out(
-                plot_spectrum(view.spread, title=""),
-                meta={"alt": describe_spectrum(view.spread)},
-            ),
+            draw=lambda view: plot_spectrum(view.spread, title=""),
             data=lambda view: view.written(view.spread, caption=words.SPECTRUM_DATA),
-            filled=lambda view: {"k": str(view.k)},
         ),
-        Words(name="table", write=lambda view: view.by_touchpoint()),
-        Words(name="dips", write=lambda view: view.dip_list()),
+        Words(name="table", template="perception/table.html"),
+        Words(name="dips", template="perception/dips.html"),
     )
 
     @property
@@ -135,7 +117,7 @@ class Perceived(View):
             return said, words.UNTIL.format(until=until)
         counted = words.COUNTED if whole["mean"] is None else words.WHOLE
         of_all = counted.format(
-            n=plural(whole["n"], "answer"), mean=_mean(whole), response=_share(whole["response"])
+            n=plural(whole["n"], "answer"), mean=_mean(whole), response=share(whole["response"])
         )
         lower = [r for r in self.rows if r["verdict"] == "lower" and r["others"] is not None]
         clear = [row for row in lower if row["trusted"]] or lower
@@ -153,31 +135,27 @@ class Perceived(View):
             scale=scale,
             others=rating(row["others"]),
         )
-        there = words.ANSWERS.format(n=plural(row["n"], "answer"), response=_share(row["response"]))
+        there = words.ANSWERS.format(n=plural(row["n"], "answer"), response=share(row["response"]))
         return said, words.BASIS.format(said=there + of_all, until=until)
 
-    def dip_list(self) -> str:
-        """Write the findings that ratings tell of."""
+    @property
+    def rating_findings(self) -> list[dict[str, Any]] | None:
+        """The findings that ratings tell of; None where nothing is known of them."""
         try:
             bands = self.ask("findings", segment=self.state.segment).bands.to_dicts()
         except WorkspaceError:
-            bands = None
-        rows = [
-            r for r in bands or () if r["sentence"] and signal_named(r["signal"]).family == "rating"
-        ]
-        return render(
-            "perception/dips.html", rows=rows, asked=bands is not None and self.whole is not None
-        )
+            return None
+        rated = (r for r in bands if r["sentence"] and signal_named(r["signal"]).family == "rating")
+        return None if self.whole is None else list(rated)
 
+    @property
     def by_touchpoint(self) -> str:
-        """Write what is said of each touchpoint, and how far it can be trusted."""
+        """What is said of each touchpoint, and how far it can be trusted."""
         rows = self.rows
-        if not rows:
-            return ""
+        scored = any(row.get("nps") is not None for row in rows)
+        cells = {name: cell for name, cell in _CELLS.items() if name != "nps" or scored}
         table = pl.DataFrame(rows, infer_schema_length=None)
-        shown = _COLUMNS if any(row.get("nps") is not None for row in rows) else _WITHOUT_NPS
-        html = html_table(table, shown, caption=words.TABLE)
-        return render("perception/table.html", table=Markup(html))
+        return Markup(html_table(table, _COLUMNS, cells, caption=words.TABLE)) if rows else ""
 
     def _told(self, name: str) -> Any:
         """Return an answer for what is selected, of rows with figures on the scale selected."""
@@ -203,15 +181,7 @@ def _mean(row: dict[str, Any]) -> str:
     return rating(row["mean"], row["mean_low"], row["mean_high"])
 
 
-def _share(value: float | None) -> str:
-    return words.UNKNOWN if value is None else share(value)
-
-
-def _bound(row: dict[str, Any]) -> str:
-    return words.UNKNOWN if row["bound"] is None else rating(row["bound"])
-
-
-def _nps(row: dict[str, Any]) -> str:
+def _nps(row: Mapping[str, Any]) -> str:
     values = [row["nps"], row["nps_low"], row["nps_high"]]
     if None in values:
         return words.UNKNOWN
@@ -219,16 +189,19 @@ def _nps(row: dict[str, Any]) -> str:
     return words.NPS_WITHIN.format(score=score, low=low, high=high)
 
 
-_COLUMNS = (
-    Column(words.TOUCHPOINT, lambda row: row["group"], number=False),
-    Column(words.MEAN, _mean),
-    Column(words.NPS, _nps),
-    Column(words.COUNT, lambda row: decimal(row["n"])),
-    Column(words.RESPONSE, lambda row: _share(row["response"])),
-    Column(words.VERDICT, lambda row: _VERDICTS[row["verdict"]], number=False),
-    Column(words.BOUND, _bound),
-    Column(words.TRUSTED, lambda row: _TRUST[row["trusted"]], number=False),
+_COLUMNS = Columns(
+    group=Label("the touchpoint", heading=words.TOUCHPOINT),
+    mean=Rating("of the answers", heading=words.MEAN, interval=True),
+    nps=Amount("net promoter score", heading=words.NPS),
+    n=Count("answers", heading=words.COUNT),
+    response=Share("of those who could have answered", heading=words.RESPONSE),
+    verdict=Label("against the others", heading=words.VERDICT),
+    bound=Rating("how far the others would have to differ", heading=words.BOUND),
+    trusted=Flag("whether who answers explains nothing", heading=words.TRUSTED),
 )
-_WITHOUT_NPS = tuple(column for column in _COLUMNS if column.heading != words.NPS)
+_CELLS: dict[str, Cell | None] = dict.fromkeys(_COLUMNS) | {
+    "nps": _nps,
+    "verdict": lambda row: row["verdict"] or words.NEITHER,
+}
 
 VIEW = Perceived

@@ -41,7 +41,7 @@ TABLE = "In the order of the journey map; 95 % intervals in brackets."
 TOUCHPOINT, MEAN, NPS, COUNT, RESPONSE = "Touchpoint", "Mean", "NPS", "Answers", "Response"
 NPS_WITHIN = "{score} ({low} to {high})"
 VERDICT, BOUND, TRUSTED = "Against the others", "Bound", "Trusted"
-YES, NO, NEITHER, UNKNOWN = "yes", "no", "alike", "–"
+NEITHER, UNKNOWN = "alike", "–"
 TABLE_NOTE = (
     "Bound: by how many points those who did not answer would have to differ from those like them "
     "who did, for another verdict. Trusted: who answers seems to explain neither the mean nor the "

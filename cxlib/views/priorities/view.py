@@ -84,9 +84,7 @@ class Backlog(View):
                     css="cx-line",
                     also=_OPEN,
                     shown=lambda view: view.opened_row is not None,
-                    write=lambda view: render(
-                        "priorities/opened.html", row=view.opened_row, facts=view.facts()
-                    ),
+                    template="priorities/opened.html",
                 ),
             ),
         ),
@@ -94,18 +92,12 @@ class Backlog(View):
             name="table",
             text=words.BACKLOG,
             data=lambda view: view.written(view.result, caption=words.TABLE_CAPTION),
-            filled=lambda view: {"k": str(view.k)},
         ),
     )
 
     def settle(self) -> None:
         """Open the first line, where what was open is no longer there."""
-        keys, narrowed = list(self.lines), self._key(self.parts[0])
-        moved, self._settled = narrowed != self._settled, narrowed
-        if self.state.line not in keys and (moved or self.state.line is not None):
-            self.state.line = next(iter(keys), None)
-
-    _settled: tuple[object, ...] = ("nothing yet",)
+        self.open_first("line", list(self.lines))
 
     @property
     def everybody(self) -> pl.DataFrame:
@@ -159,8 +151,9 @@ class Backlog(View):
         said = rows[0]["what"] if rows else words.NOTHING
         return self.sentence(title=words.TITLE, said=said, basis=basis)
 
+    @property
     def facts(self) -> list[tuple[str, str]]:
-        """Say what the line that is open rests on."""
+        """What the line that is open rests on."""
         row = self.opened_row or {}
         gain = words.GAIN.format(part=share(PARTS[self.state.mended]))
         facts = [(gain, self.gain(row) or words.GAIN_UNKNOWN)]

@@ -23,32 +23,21 @@ from cxlib.views.shared.templates import render
 
 __all__ = ["Address", "LinkedState", "Parameter"]
 
-#: Longest selection that is read, characters.
 LONGEST = 2000
+"""Longest selection that is read, characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One part of a selection as it stands in an address.
 
-    Attributes
-    ----------
-    name
-        Name in the address.
-    trait
-        Trait of the state it sets.
-    unknown
-        What is said where its value is not among the choices.
-    choices
-        Every value that may be chosen now, by its text in the address. Asked for when the
-        parameters before it have been set.
-    usual
-        The value that need not be written down.
+    `choices` are the values that may be chosen once the parameters before it have been set, by
+    their text in the address; `usual` is the one that need not be written down.
     """
 
     name: str
     trait: str
-    unknown: str
+    unknown: str  #: what is said where its value is not among the choices
     choices: Callable[[], Mapping[str, Any]]
     usual: Callable[[], Any] = lambda: None
 
@@ -56,18 +45,9 @@ class Parameter:
 class Address(anywidget.AnyWidget):
     """The address of the page, and a button that copies it.
 
-    Attributes
-    ----------
-    names
-        Parameters of the address that are ours.
-    asked
-        What the address asked for when the page was opened; set by the page.
-    answered
-        The last `asked` that has been answered.
-    selected
-        What the address should say now.
-    active
-        Whether the page is a served dashboard; the address of JupyterLab is left alone.
+    The page sets `asked` to what its address asks for among the `names` that are ours, and writes
+    `selected` into it once `answered` is the same. Only a served page is `active`: the address of
+    JupyterLab is left alone.
     """
 
     _esm = Path(__file__).parent / "address.js"
@@ -93,15 +73,8 @@ class Address(anywidget.AnyWidget):
 class LinkedState:
     """Ties the state of a view to the address of its page.
 
-    Parameters
-    ----------
-    message
-        Where it is said what the address asks for in vain.
-    state
-        The state; its traits are set one after the other in the order of the parameters, and tell
-        of it when all are set.
-    parameters
-        What the address may say.
+    The traits are set one after the other in the order of the parameters, and tell of it when all
+    are set; what the address asks for in vain is said in the message.
     """
 
     def __init__(

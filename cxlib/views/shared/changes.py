@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cxlib.columns import Columns, Flag, Label, Value
 from cxlib.errors import CxError
 from cxlib.figures.fragmentation import effect_text, signal_name
 from cxlib.numbers import MISSING, day, people, share
 from cxlib.publish import Snapshot, compare_snapshots, list_snapshots
 from cxlib.views.shared import words
 from cxlib.views.shared.filters import Filter, Option
-from cxlib.views.shared.parts import Chosen, Figure, Group, Words
-from cxlib.views.shared.tables import Column, html_table
+from cxlib.views.shared.parts import Chosen, Figure, Group, Words, heading
+from cxlib.views.shared.tables import html_table
 from cxlib.views.shared.templates import render
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ __all__ = ["changes_section", "changes_since", "earlier_snapshots", "since"]
 
 _MOST, _SENTENCES = 24, 8
 """Earlier snapshots that can be chosen, the newest ones; sentences that are shown."""
+
+_COLUMNS = Columns(
+    what=Label("the figure, or the finding"),
+    status=Label("of a finding"),
+    before=Value("then"),
+    after=Value("now"),
+    change=Value("the difference"),
+    changed=Flag("beyond rounding and chance", heading="sure"),
+)
 
 
 def since() -> Filter:
@@ -46,33 +56,47 @@ def changes_section(*, findings: bool) -> Group:
     """Say what changed: of findings, or of every other figure."""
     on = ("segment", "since")
 
+    def changes(view: Any) -> SnapshotChanges:
+        found = changes_since(view.answers, view.state.since, view.state.segment)
+        return replace(found, table=found.table.filter((pl.col("what") == "finding") == findings))
+
     def said(view: Any) -> str:
-        if not earlier_snapshots(view.answers):
-            return render("shared/changes.html", hint=words.CHANGES_FIRST, changes=None)
-        if view.state.since is None:
-            return render("shared/changes.html", hint=words.CHANGES_HINT, changes=None)
+        first, chosen = not earlier_snapshots(view.answers), view.state.since is not None
+        given: dict[str, Any] = {"hint": words.CHANGES_FIRST if first else words.CHANGES_HINT}
         try:
-            changes = _changes(view, findings)
+            given["changes"] = changes(view) if chosen and not first else None
         except CxError as error:
-            return render("shared/changes.html", hint=str(error), changes=None)
-        return render(
-            "shared/changes.html",
-            changes=changes,
-            sentences=[s.removesuffix(".") for s in changes.sentences(_SENTENCES)],
-            more=len(changes.changed) - _SENTENCES,
-        )
+            given |= {"hint": str(error), "changes": None}
+        return render("shared/changes.html", most=_SENTENCES, **given)
 
     def compared(view: Any) -> bool:
         try:
-            return view.state.since is not None and bool(_changes(view, findings))
+            return view.state.since is not None and bool(changes(view))
         except CxError:
             return False
+
+    def data(view: Any) -> tuple[str, pl.DataFrame]:
+        found = changes(view)
+        cells = {
+            "what": _what,
+            "status": None,
+            "before": lambda row: _figure(row, "before"),
+            "after": lambda row: _figure(row, "after"),
+            "change": _change,
+            "changed": None,
+        }
+        table = html_table(found.table, _COLUMNS, cells, caption=words.CHANGES_TABLE)
+        return table, found.table.with_columns(compared_with=pl.lit(found.since.date().isoformat()))
+
+    def filled(view: Any) -> dict[str, str]:
+        found = changes(view)
+        return {"since": day(found.since), "until": day(found.until), "k": str(view.k)}
 
     return Group(
         css="cx-changes",
         painted=False,
         parts=(
-            Words(name="changes_heading", on=(), write=_heading),
+            heading(words.CHANGES_HEADING, name="changes_heading"),
             Chosen(name="since", trait="since", shown=lambda v: bool(earlier_snapshots(v.answers))),
             Words(name="changes", on=on, write=said),
             Figure(
@@ -80,29 +104,27 @@ def changes_section(*, findings: bool) -> Group:
                 on=on,
                 shown=compared,
                 text=words.CHANGES,
-                data=lambda view: _data(view, _changes(view, findings)),
-                filled=lambda view: {
-                    "since": day(_changes(view, findings).since),
-                    "until": day(_changes(view, findings).until),
-                    "k": str(view.k),
-                },
+                data=data,
+                filled=filled,
             ),
         ),
     )
 
 
+@lru_cache(maxsize=8)
 def earlier_snapshots(answers: object) -> dict[str, SnapshotRecord]:
     """Return the snapshots published before the one shown, the newest first, by name."""
     if not isinstance(answers, Snapshot):
         return {}
-    return _earlier(answers)
-
-
-@lru_cache(maxsize=8)
-def _earlier(answers: Snapshot) -> dict[str, SnapshotRecord]:
-    workspace, shown = answers.folder.parent.parent, answers.published_at
-    records = [r for r in list_snapshots(workspace) if r.whole and r.folder != answers.folder]
-    earlier = [r for r in records if r.published_at is not None and r.published_at <= shown]
+    records = list_snapshots(answers.folder.parent.parent)
+    earlier = [
+        record
+        for record in records
+        if record.whole
+        and record.folder != answers.folder
+        and record.published_at is not None
+        and record.published_at <= answers.published_at
+    ]
     return {record.name: record for record in reversed(earlier[-_MOST:])}
 
 
@@ -113,15 +135,6 @@ def changes_since(
     """Compare a snapshot with an earlier one of that name."""
     older = Snapshot.open(earlier_snapshots(answers)[name].folder)
     return compare_snapshots(older, answers, segment=segment)
-
-
-def _changes(view: Any, findings: bool) -> SnapshotChanges:
-    changes = changes_since(view.answers, view.state.since, view.state.segment)
-    return replace(changes, table=changes.table.filter((pl.col("what") == "finding") == findings))
-
-
-def _heading(view: Any) -> str:
-    return render("shared/heading.html", heading=words.CHANGES_HEADING)
 
 
 def _options(view: Any) -> list[Option]:
@@ -138,19 +151,6 @@ def _options(view: Any) -> list[Option]:
         for name, record in earlier_snapshots(view.answers).items()
         if record.published_at and record.observed_until
     ]
-
-
-def _data(view: Any, changes: SnapshotChanges) -> tuple[str, pl.DataFrame]:
-    columns = [
-        Column("What", _what, number=False),
-        Column("Status", lambda row: row["status"] or MISSING, number=False),
-        Column("Before", lambda row: _figure(row, "before")),
-        Column("After", lambda row: _figure(row, "after")),
-        Column("Change", _change),
-        Column("Sure", lambda row: "yes" if row["changed"] else "no", number=False),
-    ]
-    table = html_table(changes.table, columns, caption=words.CHANGES_TABLE)
-    return table, changes.table.with_columns(compared_with=pl.lit(changes.since.date().isoformat()))
 
 
 def _what(row: Mapping[str, Any]) -> str:
@@ -171,10 +171,11 @@ def _change(row: Mapping[str, Any]) -> str:
     if row["change"] is None:
         return MISSING
     points = row["unit"].startswith("share")
-    known = row["low"] is not None and row["high"] is not None
-    names = ["change", "low", "high"] if known else ["change"]
-    factor = 100 if points else 1
-    digits = 1 if row["what"] != "customers" else 0
-    ends = [f"{factor * row[name]:+,.{digits}f}".replace("-", "−") for name in names]
-    text = f"{ends[0]} points" if points else ends[0]
-    return f"{text} ({ends[1]} to {ends[2]})" if known else text
+    factor, digits = 100 if points else 1, 0 if row["what"] == "customers" else 1
+    change, *ends = (
+        f"{factor * row[name]:+,.{digits}f}".replace("-", "−")
+        for name in ("change", "low", "high")
+        if row[name] is not None
+    )
+    text = f"{change} points" if points else change
+    return f"{text} ({' to '.join(ends)})" if len(ends) == 2 else text

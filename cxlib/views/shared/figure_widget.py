@@ -1,11 +1,10 @@
 """A plotly figure as a widget that stays right and stays small, with all that belongs below it.
 
-`plotly.graph_objects.FigureWidget` copies the figure into its synced state only once, so that a
-page opened or reloaded later shows the figure as it was made, not as it is; and every instance
-carries five megabytes of JavaScript. `FigureWidget` here keeps the whole figure in one synced
-trait, which is right for whoever asks for it whenever, and lets the page load plotly.js once.
+`plotly.graph_objects.FigureWidget` copies the figure into its synced state only once, and every
+instance carries five megabytes of JavaScript. `FigureWidget` here keeps the whole figure in one
+synced trait, which is right for whoever opens the page whenever, and loads plotly.js once.
 
-Below a figure that has a `FigureText` stand its data as a table, what it means, how sure it is, and
+Below a figure with a `FigureText` stand its data as a table, what it means, how sure it is, and
 buttons that take it away as PNG, SVG and CSV: made in the page, so that no server keeps a file.
 """
 
@@ -27,8 +26,8 @@ from cxlib.figures.theme import CONFIG, LIGHT, dark_twins, theme_named
 from cxlib.views.shared import words
 from cxlib.views.shared.words import FigureText
 
-#: Where the server of the dashboards offers plotly.js, below its base address.
 PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
+"""Where the server of the dashboards offers plotly.js, below its base address."""
 
 
 def plotly_script() -> Path:
@@ -39,32 +38,10 @@ def plotly_script() -> Path:
 class FigureWidget(anywidget.AnyWidget):
     """Shows a `plotly.graph_objects.Figure` in JupyterLab and Voila.
 
-    Parameters
-    ----------
-    figure
-        The figure to show; replace it with `draw`.
-    text
-        What stands below it; None: nothing.
-
-    Attributes
-    ----------
-    clicked
-        Key of the last point clicked (its ``customdata``, where that is a string) and the number of
-        clicks so far: ``{"key": …, "count": …}``.
-    alt
-        Text alternative of the figure.
-    dark
-        The dark twin of every colour in the figure: the page swaps them where it is dark.
-    notes
-        Heading and HTML of everything that opens below the figure; the table is empty until
-        somebody asked for it.
-    csv
-        The data behind the figure, to be taken away; empty until somebody asked for it.
-    wanted
-        Whether the page asks for the data, table and CSV. Most visitors never do, and a table of
-        hundreds of rows is more to write and to send than everything else they see.
-    credit
-        Line below the title of a picture that is taken away: of what, and from when.
+    The page swaps every colour of the figure for its twin in `dark` where it is dark, sets
+    `clicked` to the key (``customdata``) of the last point clicked with the number of clicks so
+    far, and `wanted` where somebody asks for the data: most never do, and a table of hundreds of
+    rows is more to write and to send than everything else they see.
     """
 
     _esm = Path(__file__).parent / "figure_widget.js"
@@ -114,14 +91,9 @@ class FigureWidget(anywidget.AnyWidget):
             self.figure = json.loads(text)
 
     def write_below(self, data: Callable[[], tuple[str, str]], **filled: str) -> None:
-        """Write what stands below the figure.
+        """Write what stands below the figure, its texts filled in.
 
-        Parameters
-        ----------
-        data
-            Writes the data behind it as a table in HTML, and as CSV; called when somebody asks.
-        **filled
-            What the texts of the figure leave open.
+        `data` writes the data behind it as a table in HTML, and as CSV, when somebody asks.
         """
         if self.text is None:
             raise TypeError("a figure without a text has nothing below it")

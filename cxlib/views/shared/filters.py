@@ -44,52 +44,31 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Filter:
-    """Something that can be chosen on a view.
-
-    Attributes
-    ----------
-    trait
-        Its trait in the state of the view; None is "nothing chosen".
-    options
-        What may be chosen, of the view: asked for once, or whenever it matters where it `moves`.
-    unknown
-        What is said where a link asks for something that is not among them.
-    label
-        Above its dropdown.
-    every
-        What "nothing chosen" is called; None: something always is, from the start the first.
-    address
-        Its name in the address; empty: that of the trait.
-    css
-        Class of its widget.
-    narrows
-        Whether it changes what all is about; else it opens or colours something within that.
-    kind
-        ``select``, ``slider`` (from the start the last), ``range`` (of periods), or empty: chosen
-        by other means than a widget of its own.
-    in_row
-        Whether it stands in the row of filters; else where a `Chosen` part puts it.
-    named
-        Whether its label belongs to what is said of the selection: ``from channel: web``.
-    moves
-        Whether the options depend on what else is chosen.
-    usual
-        Of the view: the value that an address need not say.
-    """
+    """Something that can be chosen on a view: None of its trait is "nothing chosen"."""
 
     trait: str
     options: Callable[[Any], Sequence[Option]]
+    """Of the view: asked for once, or whenever it matters where it `moves`."""
     unknown: str
+    """What is said where a link asks for something that is not among them."""
     label: str = ""
     every: str | None = None
+    """What "nothing chosen" is called; None: something always is, from the start the first."""
     address: str = ""
+    """Its name in the address, where that is not the trait's."""
     css: str = ""
     narrows: bool = True
+    """Whether it changes what all is about; else it opens or colours something within that."""
     kind: str = "select"
+    """``select``, ``slider`` (at first the last), ``range`` of periods, or empty: no widget."""
     in_row: bool = True
+    """Whether it stands in the row of filters; else where a `Chosen` part puts it."""
     named: bool = False
+    """Whether its label belongs to what is said of the selection: ``from channel: web``."""
     moves: bool = False
+    """Whether the options depend on what else is chosen."""
     usual: Callable[[Any], Any] | None = None
+    """Of the view: the value that an address need not say."""
 
     @property
     def parameter(self) -> str:

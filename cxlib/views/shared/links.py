@@ -41,15 +41,7 @@ def place_text(row: Mapping[str, Any]) -> str:
 
 
 def link_to_finding(details: FindingDetails, row: Mapping[str, Any], way: Way) -> str:
-    """Lead to where a finding of any ground is open; to its touchpoint, where it has no details.
-
-    Parameters
-    ----------
-    details
-        The findings.
-    row
-        One of ``details.bands``.
-    """
+    """Lead to where a finding (of ``details.bands``) is open, else to its touchpoint."""
     for found in details.found.to_dicts() if row["ground"] in ON_TRANSITIONS else ():
         if all(found[key] == row[key] for key in KEYS):
             return way("fragmentation", {"finding": finding_text(found)})

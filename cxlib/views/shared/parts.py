@@ -14,53 +14,36 @@ from typing import Any
 import ipywidgets as widgets
 import plotly.graph_objects as go
 import polars as pl
+from markupsafe import Markup
 
 from cxlib.tables import csv_text
 from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import follow
+from cxlib.views.shared.templates import render
 from cxlib.views.shared.widgets import ChoiceList, Close, Disclosure
 from cxlib.views.shared.words import FigureText
 
-__all__ = ["Chosen", "Closes", "Figure", "Group", "List", "Opens", "Part", "Words"]
+__all__ = ["Chosen", "Closes", "Figure", "Group", "List", "Opens", "Part", "Words", "heading"]
 
 Write = Callable[[], None]
 Painted = dict[str, Any]
 
 
-def _always(view: Any) -> bool:
-    return True
-
-
-def _nothing(view: Any) -> dict[str, str]:
-    return {}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Part:
-    """What stands in one place of a page.
-
-    Attributes
-    ----------
-    name
-        Of its widget in `View.widgets`; empty: it needs none.
-    css
-        Classes, separated by spaces.
-    also
-        Traits it follows, beside those that narrow the whole view.
-    on
-        All the traits it follows, where they are others than that.
-    shown
-        Of the view: whether it is there at the moment.
-    painted
-        Whether the page shows it before it is live.
-    """
+    """What stands in one place of a page."""
 
     name: str = ""
+    """Of its widget in `View.widgets`; empty: it needs none."""
     css: str = ""
     also: tuple[str, ...] = ()
+    """Traits it follows, beside those that narrow the whole view."""
     on: tuple[str, ...] | None = None
-    shown: Callable[[Any], bool] = _always
+    """All the traits it follows, where they are others than that."""
+    shown: Callable[[Any], bool] = lambda _: True
+    """Of the view: whether it is there at the moment."""
     painted: bool = True
+    """Whether the page shows it before it is live."""
 
     def widget(self, view: Any) -> widgets.Widget:
         """Make its widget."""
@@ -77,9 +60,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Words(Part):
-    """HTML that a template wrote."""
+    """HTML: what a template makes of the view, or what `write` does."""
 
-    write: Callable[[Any], str]
+    template: str = ""
+    write: Callable[[Any], str] | None = None
+
+    def html(self, view: Any) -> str:
+        """Write it for what is selected."""
+        return str(self.write(view) if self.write else render(self.template, view=view))
 
     def widget(self, view: Any) -> widgets.Widget:
         """Make its widget."""
@@ -87,32 +75,29 @@ class Words(Part):
 
     def read(self, view: Any, widget: Any) -> Write:
         """Ask for what it says now."""
-        html = str(self.write(view))
+        html = self.html(view)
         return lambda: setattr(widget, "value", html)
 
     def paint(self, view: Any) -> Painted | None:
         """Return what it says."""
-        html = self.write(view)
+        html = Markup(self.html(view))
         return {"html": html} if html else None
+
+
+def heading(text: str, *, small: bool = False, **part: Any) -> Words:
+    """Return a heading that stays as it is."""
+    template = "shared/small_heading.html" if small else "shared/heading.html"
+    return Words(on=(), write=lambda _: render(template, heading=text), **part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class List(Part):
-    """A ranked list of which one entry is chosen.
-
-    Attributes
-    ----------
-    items
-        Of the view: key and HTML of every entry.
-    trait
-        Set to the key of the entry chosen.
-    label
-        What the list is, for those who cannot see it.
-    """
+    """A ranked list (key and HTML of every entry) of which one is chosen by its trait."""
 
     items: Callable[[Any], Sequence[tuple[str, str]]]
     trait: str
     label: str
+    """What the list is, for those who cannot see it."""
 
     def widget(self, view: Any) -> widgets.Widget:
         """Make its widget."""
@@ -133,34 +118,21 @@ class List(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Figure(Part):
-    """A figure with what stands below it: its data, what it means, how sure it is.
-
-    Attributes
-    ----------
-    text
-        What stands below it, see `FigureText`.
-    draw
-        Of the view: the figure; None: there is only what stands below.
-    data
-        Of the view: the data behind it as HTML, and as a frame.
-    filled
-        Of the view: what the text leaves open.
-    clicks
-        Trait that a click on a point sets to what the point's key stands for; a second click on
-        the same lets go of it. Empty: nothing happens.
-    key
-        What the key of a point stands for.
-    highlights
-        Traits that change the drawing alone: what stands below it stays as it is.
-    """
+    """A figure with what stands below it: its data, what it means, how sure it is."""
 
     text: FigureText
     data: Callable[[Any], tuple[str, pl.DataFrame]]
+    """Of the view: the data behind it as HTML, and as a frame."""
     draw: Callable[[Any], go.Figure] | None = None
-    filled: Callable[[Any], Mapping[str, str]] = _nothing
+    """Of the view: the figure; None: there is only what stands below."""
+    filled: Callable[[Any], Mapping[str, str]] = lambda view: view.filled()
+    """Of the view: what the text leaves open."""
     clicks: str = ""
+    """Trait that a click on a point sets; a second click on the same lets go of it."""
     key: Callable[[str], Any] = str
+    """What the key of a point stands for."""
     highlights: tuple[str, ...] = ()
+    """Traits that change the drawing alone: what stands below it stays as it is."""
     painted: bool = False
 
     def widget(self, view: Any) -> widgets.Widget:
@@ -179,24 +151,23 @@ class Figure(Part):
 
         def data() -> tuple[str, str]:
             html, frame = self.data(view)
-            return str(html), csv_text(frame, view.origin.columns(view.selection))
+            return str(html), csv_text(frame, view.origin)
 
         def write() -> None:
             if figure is not None:
                 widget.draw(figure)
             if below is not None:
-                widget.credit = f"{view.selection}. {view.origin.credit()}"
+                widget.credit = view.credit
                 widget.write_below(data, **below)
 
         return write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Opens(Part):
+class Opens(Words):
     """A heading that opens what stands below it."""
 
     heading: str
-    write: Callable[[Any], str]
     painted: bool = False
 
     def widget(self, view: Any) -> widgets.Widget:
@@ -205,7 +176,7 @@ class Opens(Part):
 
     def read(self, view: Any, widget: Any) -> Write:
         """Ask for what it opens."""
-        html = str(self.write(view))
+        html = self.html(view)
         return lambda: setattr(widget, "html", html)
 
 

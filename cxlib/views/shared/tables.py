@@ -1,34 +1,36 @@
-"""Tables of a view, whose cells are written in the view's own words."""
+"""Tables of a view: columns as they are declared, some cells in the view's own words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import polars as pl
 
+from cxlib.columns import Columns
 from cxlib.tables import Written
 
-__all__ = ["Column", "html_table"]
+__all__ = ["Cell", "html_table"]
+
+Cell = Callable[[Mapping[str, Any]], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table for people: its heading, and how a row is written in it."""
+def html_table(
+    table: pl.DataFrame, columns: Columns, cells: Mapping[str, Cell | None], *, caption: str
+) -> str:
+    """Write the columns that have a cell as HTML that scrolls sideways within its own box.
 
-    heading: str
-    write: Callable[[dict[str, Any]], str]
-    number: bool = True
-
-
-def html_table(table: pl.DataFrame, columns: Sequence[Column], *, caption: str) -> str:
-    """Write a table as HTML that scrolls sideways within its own box."""
+    A cell says how a row is written in the column; None: as it is declared.
+    """
     written = Written(
-        headings=tuple(column.heading for column in columns),
-        is_number=tuple(column.number for column in columns),
+        headings=tuple(columns[name].heading or name.replace("_", " ") for name in cells),
+        is_number=tuple(columns[name].is_number for name in cells),
         rows=tuple(
-            tuple(column.write(row) for column in columns) for row in table.iter_rows(named=True)
+            tuple(
+                columns[name].cell(row, name, columns.ends(name)) if cell is None else cell(row)
+                for name, cell in cells.items()
+            )
+            for row in table.iter_rows(named=True)
         ),
     )
     return written.to_html(caption=caption, scrolls=True)

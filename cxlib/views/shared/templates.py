@@ -12,22 +12,12 @@ from markupsafe import Markup
 
 from cxlib import numbers
 from cxlib.markup import html_text
+from cxlib.signals import signal_named
 
 __all__ = ["environment", "render"]
 
 _FOLDER = Path(__file__).parents[1]
-_WRITERS = (
-    "share",
-    "people",
-    "plural",
-    "duration",
-    "rating",
-    "answered",
-    "points",
-    "day",
-    "decimal",
-    "sentence_case",
-)
+_WRITERS = ("share", "people", "plural", "rating", "answered", "decimal", "sentence_case")
 
 
 @cache
@@ -42,6 +32,7 @@ def environment() -> Environment:
         finalize=_escaped,
     )
     made.filters |= {name: getattr(numbers, name) for name in _WRITERS}
+    made.filters["signal_name"] = lambda signal: signal_named(signal).title
     return made
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 import plotly.graph_objects as go
@@ -21,37 +21,26 @@ import traitlets
 
 from cxlib.errors import CxError
 from cxlib.figures.theme import use_theme
+from cxlib.numbers import day
 from cxlib.results import Result
 from cxlib.views.shared import words
 from cxlib.views.shared.address import LinkedState, Parameter
 from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import Filter, Option
 from cxlib.views.shared.links import Way, beside
-from cxlib.views.shared.origin import Origin
 from cxlib.views.shared.parts import Figure, Painted, Part
 from cxlib.views.shared.style import page_style
 from cxlib.views.shared.templates import render
 
-__all__ = ["Answers", "View"]
+if TYPE_CHECKING:
+    from cxlib.publish import Snapshot
+
+__all__ = ["View"]
 
 _log = logging.getLogger("cxlib.views")
 
 _REMEMBERED, _DRAWN = 64, 32
 """Answers and pictures that are kept, so that going back and forth costs nothing."""
-
-
-class Answers(Protocol):
-    """What a view asks; `cxlib.publish.Snapshot` answers it, with a method for each answer."""
-
-    @property
-    def manifest(self) -> Mapping[str, Any]:
-        """Where the answers come from."""
-        ...
-
-    @property
-    def segments(self) -> Sequence[tuple[str, str]]:
-        """Dimension and value of every segment that can be chosen."""
-        ...
 
 
 class View:
@@ -66,36 +55,18 @@ class View:
             def headline(self) -> str:
                 return self.sentence(title=words.TITLE, said=..., basis=...)
 
-    Parameters
-    ----------
-    answers
-        Finished answers: a published snapshot.
-    theme
-        ``light``, ``dark`` or ``print``.
-    live
-        Whether it has widgets.
-
-    Attributes
-    ----------
-    filters, parts
-        What can be chosen, and what stands below the answer, from top to bottom.
-    styles
-        Style sheets of its own, on top of the one all views share.
-    way
-        Leads to another view, see `cxlib.views.shared.links`.
-    state
-        What is chosen; set a trait and the page follows.
-    widget
-        The whole page.
-    widgets
-        The widget of every part and filter by its name; also attributes of the view.
+    It is given finished answers (a published snapshot), and has widgets where it is live. Every
+    part's and filter's widget is in `widgets` by its name, and an attribute of the view.
     """
 
     filters: ClassVar[tuple[Filter, ...]] = ()
+    """What can be chosen: set a trait of `state` and the page follows."""
     parts: ClassVar[tuple[Part, ...]] = ()
+    """What stands below the answer, from top to bottom."""
     styles: ClassVar[tuple[Path, ...]] = ()
+    """Style sheets of its own, on top of the one all views share."""
 
-    def __init__(self, answers: Answers, *, theme: str = "light", live: bool = True) -> None:
+    def __init__(self, answers: Snapshot, *, theme: str = "light", live: bool = True) -> None:
         self.theme = use_theme(theme)
         self.answers = answers
         self.widgets: dict[str, Any] = {}
@@ -123,6 +94,24 @@ class View:
 
     def settle(self) -> None:
         """Choose what has to be chosen after something else was; nothing, unless a view says so."""
+
+    def open_first(self, trait: str, keys: Sequence[str]) -> None:
+        """Open the first, where what was open is no longer among the keys.
+
+        A page that has to be clicked to tell something tells most of its readers nothing. What was
+        closed stays closed until the view is narrowed to something else.
+        """
+        narrowed = self._narrowed_to()
+        moved, self._settled = narrowed != self._settled, narrowed
+        chosen = getattr(self.state, trait)
+        if chosen not in keys and (moved or chosen is not None):
+            setattr(self.state, trait, next(iter(keys), None))
+
+    _settled: tuple[object, ...] | None = None
+
+    def filled(self) -> Mapping[str, str]:
+        """Return what the texts below the figures leave open."""
+        return {"k": str(self.k)}
 
     @property
     def until(self) -> datetime:
@@ -185,9 +174,31 @@ class View:
         return int(self.answers.manifest.get("k", 1))
 
     @property
-    def origin(self) -> Origin:
-        """Where the figures come from."""
-        return Origin.of(self.answers.manifest, self.until)
+    def credit(self) -> str:
+        """The line below the title of a picture that is taken away: of what, and from when."""
+        said = words.CREDIT.format(
+            name=self.answers.manifest.get("name", ""),
+            until=day(self.until),
+            published=day(self._published_at),
+            k=self.k,
+        )
+        return f"{self.selection}. {said}"
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """The columns that say it in every row of a table that is taken away."""
+        published = self._published_at
+        return {
+            "selection": self.selection,
+            "data_to": self.until.date().isoformat(),
+            "published": published.date().isoformat() if published else "",
+            "fewest_customers": str(self.k),
+        }
+
+    @property
+    def _published_at(self) -> datetime | None:
+        at = self.answers.manifest.get("published_at")
+        return datetime.fromisoformat(at) if at else None
 
     def picture(self, part: Figure) -> go.Figure:
         """Draw a figure for what is chosen now, or return the one that was drawn before."""
@@ -237,7 +248,7 @@ class View:
         return made
 
     @classmethod
-    def first_paint(cls, answers: Answers) -> str:
+    def first_paint(cls, answers: Snapshot) -> str:
         """Write what the page shows before it is live, as HTML with its style; no script."""
         view = cls(answers, live=False)
         style = page_style(view.theme, files=view.styles)
@@ -281,11 +292,12 @@ class View:
 
     def _key(self, part: Part, *, drawing: bool = True) -> tuple[object, ...]:
         """Return the values of the traits that a part follows."""
-        narrowing = tuple(f.trait for f in self.filters if f.narrows)
-        traits = (narrowing if part.on is None else part.on) + part.also
-        if drawing and isinstance(part, Figure):
-            traits += part.highlights
-        return tuple(getattr(self.state, trait) for trait in traits)
+        follows = part.also + (part.highlights if drawing and isinstance(part, Figure) else ())
+        values = tuple(getattr(self.state, trait) for trait in (part.on or ()) + follows)
+        return values if part.on is not None else self._narrowed_to() + values
+
+    def _narrowed_to(self) -> tuple[object, ...]:
+        return tuple(getattr(self.state, f.trait) for f in self.filters if f.narrows)
 
     def _changed(self, change: object) -> None:
         """Follow the state; what goes wrong is said calmly on the page, and kept in the log.
@@ -310,7 +322,7 @@ class View:
         shown = [one for one in self._made if one.is_shown(self)]
         keys = {id(one): self._key(one.part) for one in shown}
         stale = [one for one in shown if self._read.get(id(one), self) != keys[id(one)]]
-        narrowed = tuple(getattr(self.state, f.trait) for f in self.filters if f.narrows)
+        narrowed = self._narrowed_to()
         answer = None if self._read.get(0, self) == narrowed else str(self.headline())
         writes = [one.part.read(self, one.widget) for one in stale]
         with ExitStack() as each_once:

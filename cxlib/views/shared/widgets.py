@@ -18,17 +18,7 @@ _HERE = Path(__file__).parent
 
 
 class ChoiceList(anywidget.AnyWidget):
-    """Entries in their order, each a button, of which one can be chosen.
-
-    Attributes
-    ----------
-    items
-        Key and HTML (escaped by whoever sets it) of every entry.
-    chosen
-        Key of the entry chosen; empty: none. Choosing it again lets go of it.
-    label
-        What the list is, for those who cannot see it.
-    """
+    """Entries (key and escaped HTML), each a button; the chosen one, pressed again, is let go."""
 
     _esm = _HERE / "choice_list.js"
 
@@ -38,16 +28,9 @@ class ChoiceList(anywidget.AnyWidget):
 
 
 class Close(anywidget.AnyWidget):
-    """Closes the widget around it that has the class ``cx-closes``; Escape does the same.
+    """Closes the widget around it of class ``cx-closes``; Escape does the same.
 
-    Attributes
-    ----------
-    shown
-        Whether there is something to close.
-    pressed
-        How often it was closed; observe it.
-    leads_to
-        Selector of the element that has the focus afterwards.
+    Observe `pressed`; the focus then goes to what the selector `leads_to` finds.
     """
 
     _esm = _HERE / "close.js"
@@ -59,17 +42,7 @@ class Close(anywidget.AnyWidget):
 
 
 class Disclosure(anywidget.AnyWidget):
-    """HTML below a heading that opens it; it may change while it is open.
-
-    Attributes
-    ----------
-    heading
-        Text of the heading.
-    html
-        What it opens.
-    opened
-        Whether it is open.
-    """
+    """HTML below a heading that opens it; it may change while it is open."""
 
     _esm = _HERE / "disclosure.js"
 
