@@ -14,7 +14,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
@@ -53,6 +53,9 @@ _SHOWN_ROWS = 25
 _SECTION = r"\n\n(?=(?:Raises|Notes|References|Examples)\n---)"
 """What a docstring says after its parameters and what is returned."""
 
+_BY_ANSWERS = datetime.max.replace(tzinfo=UTC)
+"""Stands in a result until `answers` says which log was asked."""
+
 Made = TypeVar("Made", bound="Result")
 
 
@@ -71,7 +74,7 @@ class Result:
     """
 
     table: pl.DataFrame
-    observed_until: datetime
+    observed_until: datetime = _BY_ANSWERS
     where: Selection | None = None
 
     title: ClassVar[str] = "Result"
@@ -177,7 +180,8 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
     """Make a function a measure that is asked of a workspace.
 
     It takes the workspace, or its summary where it reads no more than that; ``where`` may be a
-    `Where`, which is looked up; and its docstring says so, and lists the columns of the result.
+    `Where`, which is looked up; what was asked of which log is written into the result; and its
+    docstring says all this, and lists the columns of the result.
     """
 
     def decorate(function: Callable[..., Made]) -> Callable[..., Made]:
@@ -190,7 +194,8 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
                 options["where"] = options["where"].of(log)
             if reads_summary and isinstance(log, Workspace):
                 log = log.summary()
-            return function(log, **options)
+            found = function(log, **options)
+            return replace(found, observed_until=log.observed_until, where=options.get("where"))
 
         parts = [
             p.replace(annotation="Where | None") if p.name == "where" else p

@@ -62,12 +62,11 @@ def assign_segments(
 ) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...], dict[str, int]]:
     """Give every customer the number of its combination of segment values.
 
-    ``customers`` have ``customer``, ``name``, ``bucket``; ``table`` keeps the CUSTOMERS contract,
-    and ``logged`` has what the log itself says by ``customer`` (it counts where the table is
-    silent). Returned are the customers with ``segment`` (UInt16); the table of segments, "unknown"
-    where there is no value; the dimensions left out, of which hardly a value can be kept apart,
-    such as free text; and of others with too many values, how many, the rarest, are together as
-    `RARER`.
+    ``customers``: ``customer``, ``name``, ``bucket``. ``table`` keeps the CUSTOMERS contract;
+    ``logged`` is what the log says by ``customer``, where the table is silent. Returned: the
+    customers with ``segment``; the table of segments ("unknown": no value); dimensions left out, of
+    which hardly a value can be kept apart, such as free text; and how many values of others are
+    together as `RARER`.
     """
     told = customers.select("customer", "name")
     if table is not None:

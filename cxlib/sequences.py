@@ -140,46 +140,41 @@ def name_groups(workspace: Workspace, rows: pl.DataFrame, by: str) -> tuple[list
     is one of `GROUPS`, or a segment or an environment of the log (as ``segment.NAME`` or
     ``environment.NAME`` where it is called like one of these).
     """
-    places = workspace.places
+    places, dimensions = workspace.places, segment_names(workspace.segments)
     touchpoints = _place_names(places)
     if by == "touchpoint":
         labels, codes = touchpoints, rows["place"]
     elif by in ("stage", "channel", "owner"):
         labels, codes = places[by].fill_null("none"), rows["place"]
     elif by == "transition":
-        pair = rows["previous"].cast(pl.Int64) * 65_536 + rows["place"].cast(pl.Int64)
-        known = pair.drop_nulls().unique().sort()
-        ends = [
-            touchpoints.gather((known // 65_536).cast(pl.UInt32)),
-            touchpoints.gather(known % 65_536),
-        ]
-        labels = pl.select(pl.format("{} → {}", *(pl.lit(e) for e in ends))).to_series()
-        codes = pair.replace_strict(known, range(len(known)), return_dtype=pl.UInt32, default=None)
-    elif by == "period":
-        periods = workspace.periods
-        labels = pl.Series([periods.label(i) for i in range(len(periods))])
-        codes = rows["period"]
-    elif by in (dimensions := segment_names(workspace.segments)):
-        labels, codes = dimension_values(workspace.segments, by), rows["segment"]
-    elif by.startswith(DIMENSION) and (name := by.removeprefix(DIMENSION)) in dimensions:
-        labels, codes = dimension_values(workspace.segments, name), rows["segment"]
-    elif (environment := environment_column(by)) in rows.columns:
-        told = rows[environment].cast(pl.String)
-        names = told.drop_nulls().unique().sort().to_list()
-        return names, told.replace_strict(
-            names, range(len(names)), return_dtype=pl.UInt32, default=None
+        both = rows.select(
+            place.replace_strict(places["place"], touchpoints, default=None)
+            for place in (pl.col("previous"), pl.col("place"))
         )
+        pair = rows["previous"].cast(pl.Int64) * 65_536 + rows["place"].cast(pl.Int64)
+        known = both.select(pl.format("{} → {}", "previous", "place").alias("name"), code=pair)
+        known = known.drop_nulls("code").unique("code").sort("code")
+        labels = known["name"]
+        codes = pair.replace_strict(known["code"], range(len(known)), default=None)
+    elif by == "period":
+        labels = pl.Series([workspace.periods.label(i) for i in range(len(workspace.periods))])
+        codes = rows["period"]
+    elif (dimension := by if by in dimensions else by.removeprefix(DIMENSION)) in dimensions:
+        labels, codes = dimension_values(workspace.segments, dimension), rows["segment"]
+    elif (environment := environment_column(by)) in rows.columns:
+        labels = rows[environment].cast(pl.String).drop_nulls().unique().sort()
+        return labels.to_list(), _position(rows[environment].cast(pl.String), labels)
     else:
-        environments = [
-            c.removeprefix(ENVIRONMENT)
-            for c in workspace.store().collect_schema().names()
-            if c.startswith(ENVIRONMENT)
-        ]
+        present = workspace.store().collect_schema().names()
+        environments = (c.removeprefix(ENVIRONMENT) for c in present if c.startswith(ENVIRONMENT))
         known_names = (*GROUPS, *dimensions, *environments)
         raise UnknownNameError("way to tell contacts apart", by, known_names)
-    names = labels.unique(maintain_order=True).to_list()
-    number = labels.replace_strict(names, range(len(names)), return_dtype=pl.UInt32)
-    return names, number.gather(codes.cast(pl.UInt32))
+    names = labels.unique(maintain_order=True)
+    return names.to_list(), _position(labels, names).gather(codes.cast(pl.UInt32))
+
+
+def _position(values: pl.Series, names: pl.Series) -> pl.Series:
+    return values.replace_strict(names, range(len(names)), return_dtype=pl.UInt32, default=None)
 
 
 def environment_column(by: str) -> str:
@@ -208,24 +203,22 @@ def meets_finding(workspace: Workspace, found: pl.DataFrame) -> pl.Series:
     )
     rows = rows.with_columns(here["previous"])
     met = pl.col("place") < 0  # none
-    groups: dict[str, pl.Series] = {}
+    groups: dict[str, tuple[list[str], pl.Series]] = {}
     for row in found.filter(pl.col("source_place") >= 0).iter_rows(named=True):
-        source, target = pl.lit(row["source_place"]), pl.lit(row["target_place"])
-        if row["target_place"] < 0:
-            there = pl.col("place") == source
-        else:
-            there = (pl.col("previous") == source) & (pl.col("place") == target)
+        there = pl.col("place") == row["source_place"]
+        if row["target_place"] >= 0:
+            there = pl.col("previous") == row["source_place"]
+            there &= pl.col("place") == row["target_place"]
         if row["since"] is not None:
             there &= pl.col("day") >= row["since"]
         if row["affected_until"] is not None:
             there &= pl.col("day") < row["affected_until"]
         if (by := row["group"]) is not None:
             if by not in groups:
-                names, number = name_groups(workspace, rows, by)
-                groups[by] = number.replace_strict(
-                    range(len(names)), names, return_dtype=pl.String, default=None
-                )
-            there &= pl.lit(groups[by] == str(row["value"])).fill_null(False)
+                groups[by] = name_groups(workspace, rows, by)
+            names, number = groups[by]
+            value = names.index(str(row["value"])) if str(row["value"]) in names else -1
+            there &= pl.lit(number == value)
         met |= there.fill_null(False)
     return here.select(met=met).to_series()
 

@@ -27,7 +27,7 @@ whole gap to know stands in the last bin of ``steps``, after all that could come
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -209,67 +209,47 @@ def beside(parts: Sequence[Summary]) -> Summary:
     """
     first, count = parts[0], len(parts)
     places, stages, channels = len(first.places), len(first.stage_names), len(first.channels)
+    moved = []
+    for number, part in enumerate(parts):
+        mark = f"{number:05d}{_MARK}"
+        level, key = pl.col("level").cast(pl.String), pl.col("key").cast(pl.UInt32)
+        following = pl.col("next").cast(pl.UInt32)
+        place = pl.col("place").cast(pl.UInt32) + number * places
 
-    def put(table: str, move: Callable[[pl.DataFrame, int], dict[str, pl.Expr]]) -> pl.DataFrame:
-        frames = (getattr(part, table) for part in parts)
-        return pl.concat(f.with_columns(**move(f, n)) for n, f in enumerate(frames))
+        def stage(column: str, number: int = number) -> pl.Expr:
+            here, beyond = pl.col(column).cast(pl.UInt32), count * stages + number
+            return pl.when(here < stages).then(here + number * stages).otherwise(beyond)
 
-    def place(number: int, column: str = "place") -> pl.Expr:
-        return pl.col(column).cast(pl.UInt32) + number * places
-
-    def stage(number: int, column: str) -> pl.Expr:
-        here = pl.col(column).cast(pl.UInt32)
-        return (
-            pl.when(here < stages).then(here + number * stages).otherwise(count * stages + number)
-        )
-
-    def key(number: int) -> pl.Expr:
-        here, level = pl.col("key").cast(pl.UInt32), pl.col("level").cast(pl.String)
-        return (
-            pl.when(level == "place")
-            .then(place(number, "key"))
-            .when(level == "stage")
-            .then(stage(number, "key"))
-            .when(level == "channel")
-            .then(here + number * channels)
-            .otherwise(number)
-        )
-
-    following = pl.col("next").cast(pl.UInt32)
-    return replace(
-        first,
-        places=put(
-            "places",
-            lambda _, n: {
-                "place": place(n),
-                "stage": _named(n, pl.col("stage")),
-                "channel": _named(n, pl.col("channel")),
-                "stage_index": stage(n, "stage_index"),
+        move: dict[str, dict[str, pl.Expr]] = {
+            "places": {
+                "place": place,
+                "stage": pl.lit(mark) + pl.col("stage"),
+                "channel": pl.lit(mark) + pl.col("channel"),
+                "stage_index": stage("stage_index"),
             },
-        ),
-        stage_names=tuple(
-            f"{n:05d}{_MARK}{name}" for n in range(count) for name in first.stage_names
-        ),
-        steps=put(
-            "steps",
-            lambda _, n: {
-                "place": place(n),
-                "next": pl.when(following < DONE).then(following + n * places).otherwise(following),
+            "steps": {
+                "place": place,
+                "next": following + pl.when(following < DONE).then(number * places).otherwise(0),
             },
-        ),
-        contacts=put("contacts", lambda _, n: {"place": place(n)}),
-        # of its periods everybody is counted in the first one seen: `select` has seen to that
-        reach=put(
-            "reach", lambda _, n: {"key": key(n), "previous_period": pl.lit(NONE, pl.UInt16)}
-        ),
-        starts=put("starts", lambda _, n: {"place": place(n)}),
-        stages=put("stages", lambda _, n: {"stage": stage(n, "stage")}),
-        parts=count,
-    )
-
-
-def _named(part: int, name: pl.Expr) -> pl.Expr:
-    return pl.lit(f"{part:05d}{_MARK}") + name
+            "contacts": {"place": place},
+            "reach": {
+                "key": pl.when(level == "place")
+                .then(key + number * places)
+                .when(level == "stage")
+                .then(stage("key"))
+                .when(level == "channel")
+                .then(key + number * channels)
+                .otherwise(number),
+                # everybody is counted in the first period seen: `select` has seen to that
+                "previous_period": pl.lit(NONE, pl.UInt16),
+            },
+            "starts": {"place": place},
+            "stages": {"stage": stage("stage")},
+        }
+        moved.append({name: getattr(part, name).with_columns(**to) for name, to in move.items()})
+    frames: dict[str, Any] = {name: pl.concat([m[name] for m in moved]) for name in moved[0]}
+    names = tuple(f"{n:05d}{_MARK}{name}" for n in range(count) for name in first.stage_names)
+    return replace(first, stage_names=names, parts=count, **frames)
 
 
 def part_and_name(column: str) -> tuple[pl.Expr, pl.Expr]:

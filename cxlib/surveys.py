@@ -156,26 +156,20 @@ class Survey:
     ) -> Survey:
         """Join the answers on a scale to the contacts at places where any was given."""
         own, others = said.filter(pl.col("scale") == scale), _off_the_usual(said)
-        beside = others.filter(pl.col("scale") != scale).group_by("row").agg(pl.col("off").mean())
+        beside = others.filter(pl.col("scale") != scale).group_by("row").agg(pl.mean("off"))
         every = others.group_by("row").agg(said_off=pl.col("off").sum(), said_n=pl.len())
         rows = contacts.filter(
             pl.col("place").is_in(own["place"].unique().drop_nulls().implode())
             & pl.col("group").is_not_null()
         )
-        for more in (own.select("row", "rating", "rated_at"), beside.rename({"off": "beside"})):
+        own = own.select("row", "rating", "rated_at")
+        for more in (own, beside.rename({"off": "beside"}), every):
             rows = rows.join(more, on="row", how="left", maintain_order="left")
-        rows = rows.join(every, on="row", how="left", maintain_order="left").with_columns(
-            pl.col("beside", "said_off", "said_n").fill_null(0)
-        )
-        return cls(
-            workspace,
-            scale,
-            scale_ends(workspace, scale, own["rating"].to_numpy()),
-            rows,
-            rows["rating"].is_not_null().to_numpy(),
-            rows["rating"].to_numpy(),
-            rows["customer"].to_numpy().astype(np.int64),
-        )
+        rows = rows.with_columns(pl.col("beside", "said_off", "said_n").fill_null(0))
+        rating = rows["rating"].to_numpy()
+        ends = scale_ends(workspace, scale, own["rating"].to_numpy())
+        customer = rows["customer"].to_numpy().astype(np.int64)
+        return cls(workspace, scale, ends, rows, ~np.isnan(rating), rating, customer)
 
     @property
     def group(self) -> NDArray[np.int64]:
@@ -293,13 +287,7 @@ def mean_outside(
     *,
     cells: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean of the values outside each group, and half its 95 % interval; NaN values do not count.
-
-    Examples
-    --------
-    >>> mean_outside(np.array([1.0, 2, 6]), np.array([0, 0, 1]), np.arange(3), cells=2)[0].tolist()
-    [6.0, 1.5]
-    """
+    """Mean of the values outside each group and half its 95 % interval; NaN does not count."""
     told = ~np.isnan(values)
     values, group, who = values[told], group[told], customer[told]
     n = np.bincount(group, minlength=cells).astype(np.float64)

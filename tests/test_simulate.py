@@ -23,7 +23,10 @@ from worlds import benchmark_world, count_handoffs
 
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.journey_map import parse_journey_map
-from cxlib.simulate import (
+from cxlib.simulate import journeys as journeys_module
+from cxlib.simulate.journeys import simulate_journeys
+from cxlib.simulate.log import uniform_of
+from cxlib.simulate.world import (
     Contact,
     Environment,
     Fault,
@@ -32,10 +35,7 @@ from cxlib.simulate import (
     Persona,
     Segment,
     World,
-    simulate_journeys,
 )
-from cxlib.simulate import journeys as journeys_module
-from cxlib.simulate.log import uniform_of
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 END = datetime(2025, 7, 1, tzinfo=UTC)

@@ -33,15 +33,7 @@ EVERYWHERE, ANY = "everywhere", "any"
 
 @result
 class Comments(Result):
-    """What `measure_comments` returns.
-
-    Attributes
-    ----------
-    by
-        What the comments are told apart by.
-    notes
-        How they were scored, how well, and what is left out, a sentence each.
-    """
+    """What `measure_comments` returns; ``notes`` say how comments were scored, and how well."""
 
     languages: pl.DataFrame
     by: str
@@ -156,8 +148,6 @@ def measure_comments(
         languages=Comments.tables["languages"].frame(found.languages()),
         by=by,
         notes=tuple(_notes(told, mood, found.topics, k)),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

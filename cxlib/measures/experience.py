@@ -90,10 +90,8 @@ def measure_experience_curve(
 
     Raises
     ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale that the log does not have.
+    NotMeasurableError, UnknownNameError
+        When the log has no ratings; for a scale that the log does not have.
     """
     names, surveys = read_surveys(workspace, scale=scale, where=where)
     stages = workspace.places["stage"]
@@ -114,20 +112,12 @@ def measure_experience_curve(
         ).to_dicts()
     return ExperienceCurve(
         table=ExperienceCurve.tables["table"].frame(rows),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
 @result
 class Spectrum(Result):
-    """What `measure_spectrum` returns.
-
-    Attributes
-    ----------
-    by
-        What the answers are told apart by.
-    """
+    """What `measure_spectrum` returns; ``by`` is what the answers are told apart by."""
 
     by: str
 
@@ -193,10 +183,8 @@ def measure_spectrum(
 
     Raises
     ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale, or a name in `by`, that the log does not have.
+    NotMeasurableError, UnknownNameError
+        When the log has no ratings; for a scale, or a name in `by`, that the log does not have.
     """
     names, surveys = read_surveys(workspace, by=by, scale=scale, where=where)
     return Spectrum(
@@ -204,8 +192,6 @@ def measure_spectrum(
             r for s in surveys for r in _spread(s, names, classes)
         ),
         by=by,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -296,10 +282,8 @@ def measure_consistency(
 
     Raises
     ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale that the log does not have.
+    NotMeasurableError, UnknownNameError
+        When the log has no ratings; for a scale that the log does not have.
     """
     names, surveys = read_surveys(workspace, by="channel", scale=scale, where=where)
     rows = [row for survey in surveys for row in _compare_channels(survey, names)]
@@ -308,8 +292,6 @@ def measure_consistency(
     found.sort(key=lambda row: (row["p"], row["scale"], row["level"], row["name"]))
     return Consistency(
         table=Consistency.tables["table"].frame(found),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -48,13 +48,7 @@ _BEGINNING: dict[str, Column] = {
 
 @result
 class FirstContacts(Result):
-    """What `measure_first_contacts` returns.
-
-    Attributes
-    ----------
-    within
-        The time within which the goal was to be reached; None for any time.
-    """
+    """What `measure_first_contacts` returns; ``within`` is the time given, None for any."""
 
     by_channel: pl.DataFrame
     whole: pl.DataFrame
@@ -144,8 +138,6 @@ def measure_first_contacts(
         whole=answer(part, chosen.parts),
         journeys=int(starts["n"].sum()),
         within=within,
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 

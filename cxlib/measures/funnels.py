@@ -1,6 +1,4 @@
-"""A funnel over chosen steps: who reaches each step after the one before it, and who stops
-where.
-"""
+"""A funnel over chosen steps: who reaches each after the one before it, and who stops where."""
 
 from __future__ import annotations
 
@@ -35,15 +33,7 @@ _NEVER = np.iinfo(np.int64).min
 
 @result
 class Funnel(Result):
-    """What `measure_funnel` returns.
-
-    Attributes
-    ----------
-    steps
-        The steps asked for.
-    within
-        The time within which all steps had to be taken; None for any time.
-    """
+    """What `measure_funnel` returns; ``within`` is the time given, None for any."""
 
     steps: tuple[str, ...]
     journeys: int
@@ -173,8 +163,6 @@ def measure_funnel(
         journeys=int(everybody[0]),
         customers=int(everybody[1]),
         within=within,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

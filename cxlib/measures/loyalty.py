@@ -174,8 +174,6 @@ def measure_loyalty(
         raise NotMeasurableError("the log has no customer who could come back")
     return Loyalty(
         table=Loyalty.tables["table"].frame(rows),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

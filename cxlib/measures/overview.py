@@ -101,9 +101,9 @@ def measure_overview(summary: Summary, *, where: Selection | None = None) -> Ove
             rows.append({"measure": name, "unit": unit, **known})
     return Overview(
         table=Overview.tables["table"].frame(rows),
-        **{name: int(value) for name, value in counts.items()},
-        observed_until=chosen.observed_until,
-        where=where,
+        customers=int(counts["customers"]),
+        journeys=int(counts["journeys"]),
+        contacts=int(counts["contacts"]),
     )
 
 

@@ -38,13 +38,7 @@ _FEWEST = 20
 
 @result
 class Perception(Result):
-    """What `measure_perception` returns.
-
-    Attributes
-    ----------
-    by
-        What the answers are told apart by.
-    """
+    """What `measure_perception` returns; ``by`` is what the answers are told apart by."""
 
     scales: pl.DataFrame
     by: str
@@ -143,10 +137,8 @@ def measure_perception(
 
     Raises
     ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale, or a name in `by`, that the log does not have.
+    NotMeasurableError, UnknownNameError
+        When the log has no ratings; for a scale, or a name in `by`, that the log does not have.
     """
     names, surveys = read_surveys(workspace, by=by, scale=scale, where=where)
     found = [_Verdicts(survey) for survey in surveys]
@@ -155,8 +147,6 @@ def measure_perception(
         table=tables["table"].frame(r for v in found for r in v.groups(names).to_dicts()),
         scales=tables["scales"].frame(v.whole() for v in found),
         by=by,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -214,13 +204,6 @@ class _Verdicts:
         seen: NDArray[np.bool_] = (q <= _DOUBT_THERE) | tilt.depends
         return seen & (np.abs(off) > _MATTERS * survey.width)
 
-    def _mean_if_tilted(self) -> tuple[float, float, float] | None:
-        """Everybody's mean if answering depends on the rating alone; None where hardly known."""
-        tilt = self.survey.tilt
-        if tilt is None or tilt.mean_high - tilt.mean_low > self.survey.width / 2:
-            return None
-        return tilt.mean, tilt.mean_low, tilt.mean_high
-
     def _apart(
         self,
         cells: pl.DataFrame,
@@ -240,11 +223,15 @@ class _Verdicts:
     def whole(self) -> dict[str, Any]:
         """Return the row of ``scales``."""
         survey, tilt = self.survey, self.survey.tilt
-        row = survey.cells(np.zeros(len(survey.rows), dtype=np.int64), 1).row(0, named=True)
+        row: dict[str, Any] = survey.cells(np.zeros(len(survey.rows), dtype=np.int64), 1).row(
+            0, named=True
+        )
         row |= {"lowest": survey.ends[0], "highest": survey.ends[1]}
         row["depends"] = self.depends
-        if (everybody := self._mean_if_tilted()) is not None:
-            row |= dict(zip(("tilted", "tilted_low", "tilted_high"), everybody, strict=True))
+        # everybody's mean if answering depends on the rating alone is often hardly known
+        if tilt is not None and tilt.mean_high - tilt.mean_low <= survey.width / 2:
+            row |= {"tilted": tilt.mean, "tilted_low": tilt.mean_low}
+            row |= {"tilted_high": tilt.mean_high}
         return row | {
             "sentence": _who_answers(row, tilt),
             "around_goal": self._around_the_goal(),

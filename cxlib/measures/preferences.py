@@ -12,7 +12,7 @@ from cxlib.columns import Columns, Count, Customers, Label, Rating, Share, Table
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.numbers import decimal, rating, share
 from cxlib.results import Result, answers, interval_row, result
-from cxlib.segments import DIMENSION, dimension_values, segment_names
+from cxlib.segments import DIMENSION, segment_names
 from cxlib.sequences import choose_contacts, name_groups
 from cxlib.statistics.multiple_testing import shrink_effects
 from cxlib.statistics.rates import Interval
@@ -38,13 +38,7 @@ _FEWEST = 5
 
 @result
 class Preferences(Result):
-    """What `measure_preferences` returns.
-
-    Attributes
-    ----------
-    of
-        Whether it is about channels or touchpoints.
-    """
+    """What `measure_preferences` returns; it is ``of`` channels or touchpoints."""
 
     of: str
 
@@ -118,10 +112,8 @@ def measure_preferences(
 
     Raises
     ------
-    NotMeasurableError
-        No contact was begun by a customer.
-    InputError
-        For another `of`.
+    NotMeasurableError, InputError
+        No contact was begun by a customer; for another `of`.
     """
     names, contacts = _begun(workspace, of, where)
     prefer = _preferred(contacts, len(names))
@@ -136,8 +128,6 @@ def measure_preferences(
     return Preferences(
         table=Preferences.tables["table"].frame(rows),
         of=of,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -203,13 +193,11 @@ def _preferred(contacts: pl.DataFrame, cells: int) -> pl.DataFrame:
 def _groupings(
     workspace: Workspace, contacts: pl.DataFrame
 ) -> Iterator[tuple[str, list[str], pl.Series]]:
+    """Ways to tell customers apart, the groups, and the number of each contact's."""
     yield EVERYBODY, [EVERYBODY], pl.Series([0]).new_from_index(0, len(contacts))
-    segment = contacts["segment"].cast(pl.UInt32)
     for name in segment_names(workspace.segments):
-        values = dimension_values(workspace.segments, name)
-        groups = values.unique(maintain_order=True).to_list()
-        number = values.replace_strict(groups, range(len(groups)), return_dtype=pl.UInt32)
-        yield DIMENSION + name, groups, number.gather(segment)
+        by = DIMENSION + name
+        yield by, *name_groups(workspace, contacts, by)
 
 
 def _counted(own: pl.DataFrame, prefer: pl.DataFrame, names: list[str]) -> Iterator[dict[str, Any]]:

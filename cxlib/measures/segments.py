@@ -24,15 +24,7 @@ __all__ = ["Segments", "compare_segments"]
 
 @result
 class Segments(Result):
-    """What `compare_segments` returns.
-
-    Attributes
-    ----------
-    dimension
-        What the customers are told apart by.
-    tests
-        Number of comparisons made; the q values allow for all of them.
-    """
+    """What `compare_segments` returns; q values allow for all ``tests`` that were made."""
 
     dimension: str
     tests: int
@@ -78,10 +70,8 @@ def compare_segments(
 
     Raises
     ------
-    UnknownNameError
-        When the customers are not told apart by `dimension`.
-    InputError
-        When `within` is not a positive time.
+    UnknownNameError, InputError
+        When the customers are not told apart by `dimension`; when `within` is not a positive time.
 
     Examples
     --------
@@ -120,8 +110,6 @@ def compare_segments(
         table=table.sort("customers", "value", descending=[True, False]),
         dimension=dimension,
         tests=int(np.isfinite(p).sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 

@@ -134,8 +134,6 @@ def measure_stage_funnel(summary: Summary, *, where: Selection | None = None) ->
     return StageFunnel(
         table=pl.DataFrame(columns | outcome_columns(found, _COUNTED)),
         journeys=int(chosen.starts["n"].sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 

@@ -19,13 +19,7 @@ __all__ = ["StepMatrix", "measure_step_matrix"]
 
 @result
 class StepMatrix(Result):
-    """What `measure_step_matrix` returns.
-
-    Attributes
-    ----------
-    names
-        The names of contacts, in map order.
-    """
+    """What `measure_step_matrix` returns; ``names`` of contacts are in map order."""
 
     journeys: int
     names: tuple[str, ...]
@@ -105,8 +99,6 @@ def measure_step_matrix(
         table=table.filter(pl.col("journeys") > 0),
         journeys=int(everyone.sum()),
         names=tuple(names),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -1,5 +1,4 @@
-"""The journey map in numbers: every touchpoint by stage and channel, what comes after it, how it
-is.
+"""The journey map in numbers: every touchpoint by stage and channel, and what comes after it.
 
 Each contact is followed by another contact of the journey (*go on*), by silence longer than the gap
 (*silent*), by one of the map's losses (*declined*) or, once the goal is reached, by nothing that
@@ -110,13 +109,7 @@ _SEQUEL: dict[str, Column] = {
 
 @result
 class Touchpoints(Result):
-    """What `measure_touchpoints` returns.
-
-    Attributes
-    ----------
-    stages, channels
-        Names in the order of the journey map.
-    """
+    """What `measure_touchpoints` returns; ``stages`` and ``channels`` in the order of the map."""
 
     by_stage: pl.DataFrame
     by_channel: pl.DataFrame
@@ -212,8 +205,6 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
         customers=int(whole["customers"].sum() or 0),
         journeys=int(chosen.starts["n"].sum()),
         contacts=int(chosen.contacts["contacts"].sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 
@@ -294,7 +285,7 @@ def _sequel(
         columns |= interval_columns(name, chance)
     columns |= outcome_columns(found, ("went_on_n", "silent_n", "declined_n", "done_n", "open_n"))
     waits = Timed.of_rows(cell, steps).where(following < DONE)
-    median = time_quantile(waits, found.curve(_GO_ON), found.risk)
+    median = time_quantile(waits, found.curve(_GO_ON), found.weight)
     return columns | {"next_wait": durations(median)}
 
 

@@ -2,7 +2,7 @@
 
 A transition is one contact directly followed by another of the same journey; a handoff is a
 transition that changes the channel or the owner. Shares and waits allow for contacts whose sequel
-is not known yet: short waits are seen first, so that a plain median of those seen is too short.
+is not known yet: short waits are seen first, so that a plain median is too short.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cxlib.columns import Column, Columns, Count, Label, Share, Tables, Wait
 from cxlib.outcomes import whole_numbers
 from cxlib.results import WAIT_EDGES, Result, answers, interval_columns, result
 from cxlib.sequences import By, name_places
-from cxlib.statistics.competing_risks import CompetingRisks, Risks, incidence_of_some
+from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.rates import jackknife_rate
 from cxlib.statistics.resampling import BUCKETS, dense_counts, leave_one_out
 from cxlib.statistics.timed import Timed, time_interval
@@ -143,8 +143,6 @@ def measure_transitions(
     return Transitions(
         table=_sorted(table),
         contacts=int(chosen.steps["n"].sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 
@@ -179,8 +177,6 @@ def measure_handoffs(summary: Summary, *, where: Selection | None = None) -> Han
     return Handoffs(
         table=_sorted(table.filter(pl.col("change") != "")).select(Handoffs.tables["table"].names),
         transitions=int(pairs["n"].sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 
@@ -239,19 +235,16 @@ def _measure_some(
         "bin": (steps["bin"], len(WAIT_EDGES)),
     }
     counted = dense_counts(axes, steps["n"])
-    risk, without = (
-        Risks(r.at_risk[source], r.survival[source], r.weight[source])
-        for r in (all_of.risk, all_of.risk_without)
-    )
-    curve = incidence_of_some(counted.sum(axis=1), risk)
-    curves = incidence_of_some(leave_one_out(counted), without)
+    weight, without = all_of.weight[source], all_of.weight_without[source]
+    curve = np.cumsum(counted.sum(axis=1) * weight, axis=-1)
+    curves = np.cumsum(leave_one_out(counted) * without, axis=-1)
     share = jackknife_rate(curve[:, -1], curves[..., -1], all_of.cases[source])
     wait = time_interval(
         Timed.of_rows(pair, steps),
         curve,
-        risk,
+        weight,
         curves=curves,
-        risks_without=without,
+        weight_without=without,
         happened=counted.sum(axis=-1),
     )
     return pl.DataFrame(

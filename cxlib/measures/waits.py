@@ -108,8 +108,6 @@ def measure_waits(
     return Waits(
         table=table.sort("n", *pair, descending=[True, False, False]),
         contacts=contacts,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -203,22 +203,14 @@ def _persona_table(world: World, people: People, ids: pl.Series) -> pl.DataFrame
 
 
 def _truth(faults: Sequence[Fault], tallies: Sequence[Tally]) -> pl.DataFrame:
-    rows = [
-        {
-            "kind": fault.kind,
-            "source": fault.source,
-            "target": fault.target,
-            "size": float(fault.size),
-            "since": fault.since,
-            "uses": tally.uses,
-            "effect": tally.change / tally.uses if tally.uses else None,
-            "effect_onward": float(np.diff(tally.sent / tally.onward)[0])
-            if tally.onward.all()
-            else None,
-            "effect_hours": tally.hours / tally.uses
-            if fault.kind == "delay" and tally.uses
-            else None,
-        }
-        for fault, tally in zip(faults, tallies, strict=True)
-    ]
+    rows = []
+    for fault, tally in zip(faults, tallies, strict=True):
+        row = {name: getattr(fault, name) for name in ("kind", "source", "target", "since")}
+        row |= {"size": float(fault.size), "uses": tally.uses}
+        if tally.uses:
+            row["effect"] = tally.change / tally.uses
+            row["effect_hours"] = tally.hours / tally.uses if fault.kind == "delay" else None
+        if tally.onward.all():
+            row["effect_onward"] = float(np.diff(tally.sent / tally.onward)[0])
+        rows.append(row)
     return pl.DataFrame(rows, schema=TRUTH_SCHEMA)

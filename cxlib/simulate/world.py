@@ -29,15 +29,13 @@ FAULT_KINDS: tuple[str, ...] = get_args(FaultKind)
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A touchpoint, with the columns and task flags of the journey map, and how customers behave
-    there.
+    """A touchpoint: columns and flags of the journey map, and how customers behave there.
 
-    ``exit_rate`` is the chance that the journey ends in silence after it, before personas act, and
-    ``drift`` the change of its log-odds from the first to the last day; ``wait`` the median of the
-    log-normal time to the next contact, times the ``wait_before`` of that. ``rating`` is the mean
-    of the latent rating (None: nobody is asked), given with the chance ``response``; ``dwell`` the
-    median time in the contact and ``cost`` its mean cost. Outside ``hours`` (first and last hour of
-    the day, counted from the world's start) contacts move to the next opening.
+    ``exit_rate``: chance that the journey ends in silence after it, ``drift`` the change of its
+    log-odds from the first to the last day; ``wait``: median of the log-normal time to the next,
+    times its ``wait_before``. ``rating``: mean of the latent one (None: nobody is asked), given
+    with the chance ``response``; ``dwell``: median time in the contact. Outside ``hours`` (first
+    and last of the day, from the world's start) contacts move to the next opening.
     """
 
     name: str
@@ -157,12 +155,10 @@ class World:
     """Everything journeys are drawn from.
 
     ``transitions`` are weights of the next touchpoint if the journey goes on, rows and columns in
-    the order of ``contacts``; ``arrivals`` those of the first. ``memory`` are log-odds of exit by
-    (previous, present) touchpoint, ``habit`` the chance that the next contact is drawn from the
-    channel before this one, ``frailty`` the spread of a hidden customer effect on the log-odds of
-    exit; none of them is a fault. ``unhappy_response`` multiplies the response of those whose
-    latent rating is below 4, and ``comments`` are texts beside ratings, by "low" (to 4), "middle"
-    (to 7), "high".
+    the order of ``contacts``. ``memory`` (log-odds of exit by previous and present touchpoint),
+    ``habit`` (chance to stay in the channel before) and ``frailty`` (spread of a hidden customer
+    effect on exit) are no faults. ``unhappy_response`` multiplies the response of a latent rating
+    below 4; ``comments`` are texts beside ratings: "low" (to 4), "middle" (to 7), "high".
     """
 
     name: str

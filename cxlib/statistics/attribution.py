@@ -1,9 +1,7 @@
 """Credit for conversions: how much stands beside each channel, and whether it means anything.
 
-Every rule of credit mostly copies exposure: the channel that is everywhere gets most. So credit is
-given together with its null: what the same touches would get if who converts had nothing to do with
-which channels they met (`noise_null`). Where the observed credits lie within that, the log cannot
-tell channels apart, and no ranking says anything.
+Every rule of credit mostly copies exposure, so credit is given together with what the same touches
+would get if who converts had nothing to do with which channels they met (`noise_null`).
 """
 
 from __future__ import annotations
@@ -24,7 +22,6 @@ __all__ = [
     "NoiseNull",
     "Paths",
     "credit_shares",
-    "exposure_shares",
     "noise_null",
 ]
 
@@ -75,17 +72,6 @@ class Paths:
         return np.repeat(np.arange(len(self.first)), self.lengths)
 
 
-def exposure_shares(paths: Paths, *, buckets: int) -> Estimates:
-    """Touches by channel and customer bucket, ``[channels, buckets]``."""
-    flat = paths.channel * buckets + paths.bucket[paths.path]
-    return _folded(flat, None, (paths.channels, buckets))
-
-
-def _folded(flat: Ints, weights: Any, shape: tuple[int, ...]) -> Estimates:
-    size = int(np.prod(shape))
-    return np.bincount(flat, weights, minlength=size).astype(np.float64).reshape(shape)
-
-
 def _touch_credit(paths: Paths, method: str) -> Estimates:
     """Credit of every touch if its path converts: sums to 1 over each path."""
     n, path = paths.lengths, paths.path
@@ -108,9 +94,9 @@ def _touch_credit(paths: Paths, method: str) -> Estimates:
 
 
 class _Counted:
-    """What all rules need of the touches, worked out once; outcomes come later.
+    """What all rules need of the touches, worked out once.
 
-    All that depends on the outcomes is linear in them, so that one sparse product gives it for many
+    All that depends on the outcomes is linear in them: one sparse product gives it for many
     permuted outcomes, or for the paths without each bucket of customers, at a time.
     """
 
@@ -145,10 +131,7 @@ class _Counted:
         self.orders = _draw_orders(k, seed)
 
     def shares(self, outcome: Estimates, kept: Estimates | None = None) -> Estimates:
-        """Shares of credit ``[methods, channels, outcomes]`` for outcomes ``[paths, outcomes]``.
-
-        `kept` says which paths there are at all, if not all of them for every outcome.
-        """
+        """Shares of credit ``[methods, channels, outcomes]``; `kept`: the paths there are."""
         k = self.k
         there = np.ones((self.n, 1)) if kept is None else kept
         summed, fixed = np.asarray(self.map @ outcome), np.asarray(self.fixed @ there)
@@ -177,10 +160,7 @@ class _Counted:
         return np.nan_to_num(found, nan=0.0).T
 
     def _shapley(self, sizes: Estimates, by_set: Estimates, usual: Estimates) -> Estimates:
-        """Mean gain in the conversion rate of journeys that stay within a set of channels.
-
-        Small sets are drawn to the rate of all.
-        """
+        """Mean gain in the conversion rate of journeys within a set; small sets are shrunk."""
         if self.k <= MAX_EXACT:
             return self._shapley_exact(sizes, by_set, usual)
         from scipy.sparse import csr_array
@@ -246,11 +226,9 @@ def credit_shares(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoiseNull:
-    """Credits beside what they would be if outcomes had nothing to do with channels.
-
-    ``expected`` and ``z`` (distance of the observed share in standard deviations) are ``[methods,
-    channels]``; ``p`` ``[channels]`` is how often the largest distance of any channel by any method
-    is as large as this channel's largest.
+    """Mean credits if outcomes had nothing to do with channels, distance of the observed in
+    standard deviations, ``[methods, channels]``; and p by channel, of the largest distance of
+    any by any method.
     """
 
     expected: Estimates

@@ -1,11 +1,9 @@
 """What happens next, and when, if the log ends before all has happened: competing risks on bins.
 
-A contact may be followed by another contact, by silence, by the goal or by a loss: each of these
-*causes* keeps the others from happening. Where the log ends before any of them, it is *censored*:
-counting shares would call it lost, and leaving it out would favour what happens soon.
-
-Times are counts per bin, ``[…, causes, bins]``; any axes before are carried along. A censoring is
-taken as spread evenly over its bin, and a time inside a bin as even over the logarithm of time.
+A contact may be followed by another, by silence, by the goal or by a loss: each of these *causes*
+keeps the others from happening. Where the log ends before any, it is *censored*: counting shares
+would call it lost, leaving it out would favour what happens soon. Arrays end in ``[causes, bins]``
+or ``[bins]``; a censoring is spread evenly over its bin, a time over the logarithm of time.
 
 Aalen & Johansen (1978); Putter, Fiocco & Geskus (2007), doi:10.1002/sim.2712; life table: Cutler &
 Ederer (1958), doi:10.1016/0021-9681(58)90126-7
@@ -13,7 +11,6 @@ Ederer (1958), doi:10.1016/0021-9681(58)90126-7
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -24,57 +21,33 @@ from cxlib.statistics.resampling import Counts, Estimates, leave_one_out
 
 __all__ = [
     "CompetingRisks",
-    "Risks",
     "at_time",
     "cumulative_incidence",
-    "incidence_of_some",
-    "risks",
+    "event_weights",
 ]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Risks:
-    """What all causes of one group share, by bin.
+def event_weights(events: Counts, censored: Counts) -> Estimates:
+    """What one event adds to the incidence of its cause, by bin: survival before by those at risk.
 
-    ``at_risk`` are those still without event or censoring, ``survival`` is the Kaplan-Meier share
-    without any event at the end, and ``weight`` what one event adds to the incidence of its cause:
-    survival at the start over the number at risk.
+    From events of any cause and censorings, ``[…, bins]``; half of the censorings of a bin are at
+    risk in it (life table), all but of the first, which is one instant.
     """
-
-    at_risk: Counts
-    survival: Estimates
-    weight: Estimates
-
-
-def risks(events: Counts, censored: Counts, *, evenly: bool = True) -> Risks:
-    """Number at risk, survival and weight from events of any cause and censorings, ``[…, bins]``.
-
-    Not ``evenly``: censorings come after every event of their bin, which is exact where a bin is
-    one instant, as the first always is.
-    """
-    leaving = events + censored
-    at_risk = np.cumsum(leaving[..., ::-1], axis=-1)[..., ::-1]
-    if evenly:
-        at_risk[..., 1:] -= censored[..., 1:] / 2
+    at_risk = np.cumsum((events + censored)[..., ::-1], axis=-1)[..., ::-1]
+    at_risk[..., 1:] -= censored[..., 1:] / 2
     hazard = np.divide(events, at_risk, out=np.zeros_like(at_risk), where=at_risk > 0)
     survival = np.cumprod(1 - hazard, axis=-1)
     before = np.concatenate([np.ones_like(survival[..., :1]), survival[..., :-1]], axis=-1)
-    weight = np.divide(before, at_risk, out=np.zeros_like(at_risk), where=at_risk > 0)
-    return Risks(at_risk, survival, weight)
+    return np.divide(before, at_risk, out=np.zeros_like(at_risk), where=at_risk > 0)
 
 
-def cumulative_incidence(events: Counts, censored: Counts, *, evenly: bool = True) -> Estimates:
+def cumulative_incidence(events: Counts, censored: Counts) -> Estimates:
     r"""Aalen-Johansen: probability that each cause has happened by the end of the bin.
 
     .. math:: F_k(t) = \sum_{s \le t} \hat S(s-) \frac{d_k(s)}{Y(s)}
     """
-    found = risks(events.sum(axis=-2), censored, evenly=evenly)
-    return np.cumsum(events * found.weight[..., None, :], axis=-1)
-
-
-def incidence_of_some(events: Counts, shared: Risks) -> Estimates:
-    """Cumulative incidence ``[…, bins]`` of one cause, from what its group shares."""
-    return np.cumsum(events * shared.weight, axis=-1)
+    weight = event_weights(events.sum(axis=-2), censored)
+    return np.cumsum(events * weight[..., None, :], axis=-1)
 
 
 def at_time(curve: Estimates, edges: ArrayLike, seconds: float) -> Estimates:
@@ -93,10 +66,9 @@ def at_time(curve: Estimates, edges: ArrayLike, seconds: float) -> Estimates:
 
 
 class CompetingRisks:
-    """Cases by cell and customer bucket, with what came first, and when.
+    """Cases ``[cells, buckets, causes + 1, bins]`` by what came first; the last: nothing so far.
 
-    ``counts`` are ``[cells, buckets, causes + 1, bins]``, the last "cause" being nothing so far;
-    bins begin at ``edges``, in seconds.
+    Bins begin at ``edges``, in seconds.
     """
 
     def __init__(self, counts: Counts, *, edges: ArrayLike) -> None:
@@ -105,14 +77,14 @@ class CompetingRisks:
         self.cases: Counts = counts.sum(axis=(2, 3))
 
     @cached_property
-    def risk(self) -> Risks:
-        """Of each cell, ``[cells, bins]``."""
-        return risks(self.events.sum(axis=(1, 2)), self.censored.sum(axis=1))
+    def weight(self) -> Estimates:
+        """What one event adds in each cell, ``[cells, bins]``."""
+        return event_weights(self.events.sum(axis=(1, 2)), self.censored.sum(axis=1))
 
     @cached_property
-    def risk_without(self) -> Risks:
-        """Of each cell without one bucket each, ``[cells, buckets, bins]``."""
-        return risks(leave_one_out(self.events.sum(axis=2)), leave_one_out(self.censored))
+    def weight_without(self) -> Estimates:
+        """The same without one bucket each, ``[cells, buckets, bins]``."""
+        return event_weights(leave_one_out(self.events.sum(axis=2)), leave_one_out(self.censored))
 
     def some(self, *causes: int) -> Counts:
         """Events of any of these causes, ``[cells, buckets, bins]``."""
@@ -120,11 +92,11 @@ class CompetingRisks:
 
     def curve(self, *causes: int) -> Estimates:
         """Cumulative incidence of any of these causes, ``[cells, bins]``."""
-        return incidence_of_some(self.some(*causes).sum(axis=1), self.risk)
+        return np.cumsum(self.some(*causes).sum(axis=1) * self.weight, axis=-1)
 
     def curves_without(self, *causes: int) -> Estimates:
         """The same without one bucket each, ``[cells, buckets, bins]``."""
-        return incidence_of_some(leave_one_out(self.some(*causes)), self.risk_without)
+        return np.cumsum(leave_one_out(self.some(*causes)) * self.weight_without, axis=-1)
 
     def chance(
         self, *causes: int, seconds: float = np.inf, customers: ArrayLike | None = None

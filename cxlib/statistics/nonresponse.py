@@ -1,16 +1,10 @@
 """Who answers: weights for those who did, a test of who did not, and how much it would take.
 
-A mean rating is that of those who answered. Three things can be said about the others:
-
-- `completed_ratings` and `mean_of_everybody`: what the mean would be if answering depended only
-  on what the log knows (augmented inverse-probability weights).
-- `tilt_of_answers`: what it would be if answering depended only on the *rating*. What happened in
-  the journey goes with the rating and, given the rating, is taken to have no say in whether
-  somebody answers; so it tells what those would have said who did not (a shadow variable). The same
-  comparison is a test: where answering has nothing to do with the rating, it has nothing to do with
-  what predicts the rating either, nor with how late an answer comes.
-- `points_to_change`: how much lower (or higher) those who did not answer would have to rate to
-  change a verdict, whatever the reason.
+A mean rating is that of those who answered. Of the others can be told what the mean would be if
+answering depended only on what the log knows (`completed_ratings`), or only on the *rating*
+(`tilt_of_answers`: what happened in the journey goes with the rating and, given the rating, is
+taken to have no say in whether somebody answers, a shadow variable); and how much lower they would
+have to rate to change a verdict, whatever the reason (`points_to_change`).
 """
 
 from __future__ import annotations
@@ -93,21 +87,13 @@ def mean_of_everybody(
 class Tilt:
     """How answering seems to depend on the rating.
 
-    Attributes
-    ----------
-    off
-        Points by which the answers seem too high for everybody at the same touchpoints.
-    seen_from
-        Size of `off` that would have been seen more often than not: half of its 95 % interval.
-    mean, mean_low, mean_high
-        Mean rating of everybody if answering depends on the rating alone.
-    p
-        Chance of such an `off` where answering has nothing to do with the rating.
-    source
-        What it shows in: "journeys", or "late answers".
-    lean, surprise
-        Of each contact: points by which its journey points above the answers of its stratum; that,
-        from the mean of the stratum, times 1 or 0 for rated or not less the share of those rated.
+    ``off`` is by how many points the answers seem too high for everybody at the same touchpoints,
+    ``seen_from`` the size of it that would have been seen more often than not (half of its
+    interval), ``mean`` everybody's if answering depends on the rating alone, ``p`` the chance of
+    such an ``off`` where it does not, ``source`` what it shows in: "journeys", or "late answers".
+    By contact, ``lean`` is by how many points its journey points above the answers of its stratum,
+    and ``surprise`` that, from its mean, times 1 or 0 for rated or not less the share of those
+    rated.
     """
 
     off: float
@@ -154,16 +140,16 @@ def tilt_of_answers(
     r"""Estimate how answering depends on the rating; None where too little is known to tell.
 
     The *shadow* s of a contact is the rating y that its ``features`` point to, within strata (its
-    touchpoint), where surveys may be sent as they like. Given the rating, it is taken to have no
-    say in who answers: the regression of s on y is among the silent what it is among the answers,
-    and how far their shadows lie apart tells how far their ratings do:
+    touchpoint), where surveys may be sent as they like. The regression of s on y is taken to be
+    among the silent what it is among the answers, so that how far their shadows lie apart tells how
+    far their ratings do:
 
     .. math:: \bar y_{silent} - \bar y_{answers} =
               (\bar s_{silent} - \bar s_{answers}) / \gamma, \quad
               \gamma = \operatorname{Cov}(s, y) / \operatorname{Var}(y)
 
-    Late answers (``delay``) are asked, too: the silent are taken to be like the last who answered.
-    What shows more clearly is told, its p value doubled where both could be asked.
+    Late answers (``delay``) are asked, too: the silent are like the last who answered. What shows
+    more clearly is told, its p value doubled where both could be asked.
 
     D'Haultfœuille (2010), doi:10.1016/j.jeconom.2009.06.005; Miao & Tchetgen Tchetgen (2016),
     doi:10.1093/biomet/asw016; Armstrong & Overton (1977), doi:10.1177/002224377701400320 (late

@@ -1,7 +1,6 @@
 """Rates, means, ratios and differences with 95 % intervals over customers.
 
-Rates of 0 and 1, small cells and cells that hang on a few customers are the rule in a journey log:
-intervals stay inside [0, 1], do not collapse at 0 and 1, and widen when few buckets carry them.
+Rates of 0 and 1, small cells and cells that hang on a few customers are the rule in a journey log.
 """
 
 from __future__ import annotations
@@ -96,11 +95,10 @@ def wilson(
 def effective_size(
     rate: ArrayLike, se: ArrayLike, *, contacts: ArrayLike, customers: ArrayLike | None = None
 ) -> Estimates:
-    """Independent units that would give a rate this standard error, p (1 - p) / se²; 1 to contacts.
+    """Independent units that would give a rate this standard error: p (1 - p) / se².
 
-    ``customers``, where known, are taken instead of the contacts where the error says nothing (a
-    rate of 0 or 1, one bucket that holds everything). Kish (1965), Survey Sampling, section 8.2;
-    Korn & Graubard (1998), Survey Methodology 24, 193-201.
+    Where the error says nothing (a rate of 0 or 1, one bucket), the customers, or contacts. Kish
+    (1965), Survey Sampling, section 8.2; Korn & Graubard (1998), Survey Methodology 24, 193-201.
     """
     p, s, n = (np.asarray(x, dtype=np.float64) for x in (rate, se, contacts))
     units = n if customers is None else np.minimum(n, np.asarray(customers, dtype=np.float64))
@@ -129,9 +127,8 @@ def rate_interval(
 def jackknife_rate(
     estimate: Estimates, without: Estimates, contacts: Counts, *, customers: ArrayLike | None = None
 ) -> Interval:
-    """Interval of rates ``[cells]`` from those without one bucket each ``[cells, buckets]``.
-
-    ``contacts`` ``[cells, buckets]`` are what they are shares of; none gives NaN.
+    """Interval of rates ``[cells]`` of ``contacts`` ``[cells, buckets]`` from those without each
+    bucket.
     """
     n = contacts.sum(axis=1)
     estimate = np.where(n > 0, estimate, np.nan)

@@ -1,8 +1,4 @@
-"""What happens again, and what it is worth: exact times, one line per customer, and censoring.
-
-A customer who has not come back when the log ends is *censored*: "not yet" is not "no". Times here
-are exact; `cxlib.statistics.competing_risks` has the estimators for binned counts.
-"""
+"""What happens again, and what it is worth: exact times, one line per customer, and censoring."""
 
 from __future__ import annotations
 

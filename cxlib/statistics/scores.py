@@ -1,10 +1,9 @@
 """What customers say on a scale: means, top boxes and net promoter scores, with intervals.
 
-Answers are few, lie on the ends of a bounded scale, and several of them may come from one customer.
-Two adjustments answer that. The number of answers is reduced to how many independent ones would
-tell as much (Kish's design effect). And three answers are added that nobody gave, half of them as
-the others are, a quarter at either end of the scale: the interval then covers for ten answers and
-does not collapse where all of them are the same. The estimate shown stays that of the answers.
+Answers are few, lie on the ends of a bounded scale, and several may come from one customer. So
+their number is reduced to how many independent ones would tell as much, and three are added that
+nobody gave, half of them as the others are, a quarter at either end: the interval covers for ten
+answers and does not collapse where all are the same. The estimate stays that of the answers.
 """
 
 from __future__ import annotations

@@ -53,9 +53,8 @@ def detect_languages(texts: list[str]) -> list[str]:
 class Sentiment:
     """How pleased comments sound: ``score`` from -1 to 1, NaN where it could not be told.
 
-    ``scorer`` is "own ratings" or "lexicon" (English only); ``accuracy`` the share of the ``pairs``
-    (comments with a low or a high rating) whose score has the same sign, with its interval, None
-    below 30; ``base`` what always naming the commoner side would get right.
+    ``accuracy``: share of the ``pairs`` (comments with a low or high rating) whose score has their
+    sign, None below 30; ``base``: what always naming the commoner side would get right.
     """
 
     score: Estimates

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.statistics.competing_risks import CompetingRisks, Risks
+from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.rates import Interval, divide, rate_interval
 from cxlib.statistics.resampling import (
     Counts,
@@ -89,34 +89,33 @@ class _Points:
 
 
 def time_quantile(
-    rows: Timed, curve: Estimates, risk: Risks, share: float | Estimates = 0.5
+    rows: Timed, curve: Estimates, weight: Estimates, share: float | Estimates = 0.5
 ) -> Estimates:
-    """Time by which a share of those to whom the cause happens have met it, by cell, in seconds.
+    """Time by which a share of those to whom a cause happens have met it, in seconds; NaN: nobody.
 
-    From every event behind the cumulative incidence ``curve`` ``[cells, bins]``; where that stands
-    at the share between two times, their mean. NaN where nothing happened.
+    From every event behind its incidence ``curve``; between two times where that stands at the
+    share.
     """
-    low, high = _between(rows, curve, risk, np.broadcast_to(share, len(curve)))
+    low, high = _between(rows, curve, weight, np.broadcast_to(share, len(curve)))
     return (low + high) / 2
 
 
 def time_interval(
     rows: Timed,
     curve: Estimates,
-    risk: Risks,
+    weight: Estimates,
     *,
     curves: Estimates,
-    risks_without: Risks,
+    weight_without: Estimates,
     happened: Counts,
 ) -> Interval:
     """Median time to a cause among those to whom it happens, in seconds; ``se`` is NaN.
 
-    ``curves`` and ``risks_without`` are those without one bucket each, ``happened`` the events
-    ``[cells, buckets]``.
+    ``happened`` are its events ``[cells, buckets]``.
     """
     cells = len(curve)
     half = np.full(cells, 0.5)
-    estimate = time_quantile(rows, curve, risk)
+    estimate = time_quantile(rows, curve, weight)
     known = np.isfinite(estimate)
     bins = _bin_of_share(curve, half)
     inside = rows.where(rows.bin == bins[rows.cell])
@@ -124,15 +123,15 @@ def time_interval(
     by_then = points.at <= estimate[points.cell] * (1 + _CLOSE)
     counted = np.zeros((cells, happened.shape[1]))
     np.add.at(counted, (points.cell[by_then], points.bucket[by_then]), points.weight[by_then])
-    reached = _reached(curve, risk, counted.sum(axis=1), bins)
+    reached = _reached(curve, weight, counted.sum(axis=1), bins)
     others = counted.sum(axis=1, keepdims=True) - counted
-    without = _reached(curves, risks_without, others, np.broadcast_to(bins[:, None], others.shape))
+    without = _reached(curves, weight_without, others, np.broadcast_to(bins[:, None], others.shape))
     se = jackknife_se(reached, without)
     n = happened.sum(axis=1)
     # the estimate is where the curve is at one half: a step there does not make it surer
     low, high = rate_interval(half, se, contacts=n, buckets=effective_buckets(happened))
-    earliest = _between(rows, curve, risk, np.clip(low, 0, 1))[0]
-    latest = _between(rows, curve, risk, np.clip(high, 0, 1))[1]
+    earliest = _between(rows, curve, weight, np.clip(low, 0, 1))[0]
+    latest = _between(rows, curve, weight, np.clip(high, 0, 1))[1]
     within = (inside.n >= 3) & (inside.least < estimate[inside.cell])
     within &= inside.most > estimate[inside.cell]
     np.minimum.at(earliest, inside.cell[within], inside.least[within])
@@ -152,9 +151,9 @@ def time_to_cause(rows: Timed, found: CompetingRisks, *causes: int) -> Interval:
     return time_interval(
         rows,
         found.curve(*causes),
-        found.risk,
+        found.weight,
         curves=found.curves_without(*causes),
-        risks_without=found.risk_without,
+        weight_without=found.weight_without,
         happened=found.some(*causes).sum(axis=-1),
     )
 
@@ -166,16 +165,16 @@ def _bin_of_share(curve: Estimates, share: Estimates) -> NDArray[np.int64]:
 
 
 def _reached(
-    curve: Estimates, risk: Risks, counted: Estimates, bins: NDArray[np.int64]
+    curve: Estimates, weight: Estimates, counted: Estimates, bins: NDArray[np.int64]
 ) -> Estimates:
     """Share of a curve's own end that is reached after so many events of a bin."""
     before = np.take_along_axis(curve, np.maximum(bins - 1, 0)[..., None], axis=-1)[..., 0]
-    weight = np.take_along_axis(risk.weight, bins[..., None], axis=-1)[..., 0]
+    weight = np.take_along_axis(weight, bins[..., None], axis=-1)[..., 0]
     return divide(np.where(bins > 0, before, 0.0) + weight * counted, curve[..., -1])
 
 
 def _between(
-    rows: Timed, curve: Estimates, risk: Risks, share: Estimates
+    rows: Timed, curve: Estimates, weight: Estimates, share: Estimates
 ) -> tuple[Estimates, Estimates]:
     """First time by which the curve is at the share, and first time after which it is beyond it."""
     cells = len(curve)
@@ -188,7 +187,7 @@ def _between(
         return np.full(cells, np.nan), np.full(cells, np.nan)
     at_bin = (np.arange(cells), bins)
     before = np.where(bins > 0, curve[np.arange(cells), np.maximum(bins - 1, 0)], 0.0)
-    needed = divide(share * curve[:, -1] - before, risk.weight[at_bin])
+    needed = divide(share * curve[:, -1] - before, weight[at_bin])
     counted = np.cumsum(points.weight)
     base = np.where(missing, 0.0, counted[np.minimum(first, len(counted) - 1)])
     base -= np.where(missing, 0.0, points.weight[np.minimum(first, len(counted) - 1)])
