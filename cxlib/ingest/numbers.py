@@ -50,15 +50,16 @@ def read_numbers(
     # the cells with one reading speak for a mark, else the bounds of the scale
     point, comma = (fits["."] & ~fits[","]).any(), (fits[","] & ~fits["."]).any()
     if point == comma and None not in bounds:
-        point, comma = (read[mark].filter(differ).is_between(*bounds).all() for mark in ".,")  # type: ignore[arg-type]
-    mark = decimal or (None if point == comma else "." if point else ",")
-    if mark is None and where is not None and differ.any():
+        low, high = bounds
+        point, comma = (read[m].filter(differ).is_between(low, high).all() for m in ".,")
+    chosen = decimal or (None if point == comma else "." if point else ",")
+    if chosen is None and where is not None and differ.any():
         at = differ.arg_true()[0]
         raise InputError(
             f"{where}: {text[at]!r} is {read['.'][at]:,g} or {read[','][at]:,g}? Nothing in the "
             'column tells: write into the map reading: {decimal: "."} or reading: {decimal: ","}'
         )
-    first, other = (",", ".") if mark == "," else (".", ",")
+    first, other = (",", ".") if chosen == "," else (".", ",")
     values = read[first].set(~fits[first], None)
     if decimal is None:
         values = values.zip_with(fits[first] | ~fits[other], read[other])
