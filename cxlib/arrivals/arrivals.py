@@ -164,6 +164,11 @@ class Arrivals:
         return replace(self, **select(self.tables, TABLES, chosen), cache={})  # type: ignore[arg-type]
 
     @property
+    def observed_until(self) -> datetime:
+        """End of observation, UTC."""
+        return self.settings.observed_until
+
+    @property
     def tables(self) -> dict[str, pl.DataFrame]:
         """The additive tables by name."""
         return {name: getattr(self, name) for name in TABLES}
