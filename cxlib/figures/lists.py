@@ -331,7 +331,7 @@ def plot_prediction(result: Prediction, *, title: str | None = None) -> go.Figur
     )
 
 
-def _seconds(span: Span) -> Span:
+def _seconds(span: Any) -> Span:
     """Return times as seconds: what happened in the same second stands at one, as on log axes."""
     return Span(*(None if end is None else max(end.total_seconds(), 1.0) for end in span))
 
@@ -441,11 +441,7 @@ def plot_comparison(
             )
             for (part, heading), texts in zip(parts.items(), written, strict=True)
         ],
-        [
-            hover(row["what"], figure.replace("_", " "), *(f"{h}: {t}" for h, t in said))
-            for row, *texts in zip(shown, *written, strict=True)
-            for said in (zip(parts.values(), texts, strict=True),)
-        ],
+        told(result.columns, shown, "what"),
         result.sentence,
         title=title,
         subtitle=f"{figure.replace('_', ' ')}, observed until {day(result.observed_until)}"

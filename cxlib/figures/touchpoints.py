@@ -120,9 +120,10 @@ def plot_touchpoints(
         stages=stage_colours(result.stages, theme),
         stage_notes=_stage_notes(result),
     )
-    rarer = result.table.filter([Place.of(row) not in layout.spots for row in rows])
-    if len(rarer):
-        part = share((rarer["contacts"].sum() or 0) / max(result.table["contacts"].sum() or 0, 1))
+    rarer = [row for row in rows if Place.of(row) not in layout.spots]
+    if rarer:
+        contacts, every = (sum(row["contacts"] or 0 for row in some) for some in (rarer, rows))
+        part = share(contacts / max(every, 1))
         said += f"<br>And {len(rarer)} rarer touchpoints, with {part} of contacts: in the table."
     page["annotations"].append(footnote(said, theme))
     top = figure.layout.margin.t
@@ -232,11 +233,11 @@ def _moves(
             name = f"{source.touchpoint} → {target.touchpoint}"
             (said,) = told(transitions.columns, [row], name)
             moves.append(Move(source, target, row["n"], said))
-    moves.sort(key=lambda m: (-m.count, m.source.touchpoint, m.target.touchpoint))
+    moves.sort(key=lambda m: (-m.n, m.source.touchpoint, m.target.touchpoint))
     drawn = moves[:MOST_MOVES] + [m for m in moves[MOST_MOVES:] if (m.source, m.target) in found]
     said = f"{circles} Band width: moves from one touchpoint to another."
     if len(drawn) < len(moves):
-        part = share(1 - sum(m.count for m in drawn) / sum(m.count for m in moves))
+        part = share(1 - sum(m.n for m in drawn) / sum(m.n for m in moves))
         rest = f"{len(moves) - len(drawn)} with {part} of all moves are not"
         said += f"<br>{len(drawn)} are drawn, and {rest}."
     return drawn, said

@@ -22,7 +22,8 @@ FIGURES = {
 }
 """What can be compared: the measure, its column, and what it is called."""
 
-SIDES = {"a": "A", "b": "B"}
+NAMES = ("A", "B")
+SIDES = dict(zip("ab", NAMES, strict=True))
 WHOLE_TIME = "Whole time"
 CUSTOMERS, CHANNEL, PERIOD = "{side}: customers", "{side}: channel", "{side}: period"
 

@@ -12,13 +12,12 @@ from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import FindingDetails
 from cxlib.fragmentation.headlines import headline
 from cxlib.fragmentation.sentences import say_subject
-from cxlib.numbers import day, people
+from cxlib.numbers import day
 from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot
 from cxlib.publish.key_figures import actions_of, findings_of, key_changes, key_figures
 from cxlib.signals import signal_named
 from cxlib.views import entry
-from cxlib.views.home import words
 from cxlib.views.shared.changes import changes_since, earlier_snapshots
 from cxlib.views.shared.links import Way, below_home, link_to_finding
 from cxlib.views.shared.templates import render
@@ -48,7 +47,8 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
         "home/brief.html",
         style=(Path(__file__).parent / "style.css").read_text("utf-8"),
         said=above.removesuffix("."),
-        numbers=_numbers(snapshot, older),
+        figures=key_figures(snapshot),
+        key_changes={} if older is None else key_changes(older, snapshot),
         found=[_finding(details, row, way, above=above) for row in found[:_FINDINGS]],
         more=max(len(found) - _FINDINGS, 0),
         described=listed[:_FINDINGS],
@@ -79,34 +79,17 @@ def _sentence(snapshot: Snapshot, details: FindingDetails | None) -> str:
     return " ".join(snapshot.facts()[:1])
 
 
-def _numbers(snapshot: Snapshot, older: Snapshot | None) -> list[dict[str, str]]:
-    """Return four numbers of everybody, each with what it was in the snapshot before."""
-    changes = {} if older is None else key_changes(older, snapshot)
-    at = "" if older is None else day(older.published_at)
-    return [
-        {
-            "figure": figure,
-            "words": words.NUMBERS[name],
-            "change": words.CHANGE.format(change=changes[name], day=at) if name in changes else "",
-        }
-        for name, figure in key_figures(snapshot).items()
-    ]
-
-
 def _finding(
     details: FindingDetails | None, row: Mapping[str, Any], way: Way, *, above: str
-) -> dict[str, str]:
-    n, owner = row["customers_affected"], row["owner"]
-    # the sentence above the list is not said again
+) -> dict[str, Any]:
     found = row["finding"]
     short = f"{say_subject(found)}: {signal_named(found['signal']).title}"
     return {
+        **row,
+        # the sentence above the list is not said again
         "sentence": short if row["what"] == above else row["what"],
         "address": "" if details is None else link_to_finding(details, found, way),
         "gain": say_gain(row) if row["gain_unit"] == "conversions" else None,
-        "affected": words.AFFECTED.format(n=people(n)) if n else words.FEW_AFFECTED,
-        "owner": words.OWNER.format(owner=owner) if owner else words.NO_OWNER,
-        "todo": row["next_step"],
     }
 
 

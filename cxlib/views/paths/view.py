@@ -75,11 +75,11 @@ class PathExplorer(View):
         tree = self.tree
         first = tree.table.filter(pl.col("step") == 1)
         ended = [
-            f"{words.END[name]} {share(float(part))}"
+            f"{words.END[name]} {share(sum(parts))}"
             for name, ends in _ENDS.items()
-            if (part := first.filter(pl.col("end").is_in(ends))["share"].sum())
+            if (parts := first.filter(pl.col("end").is_in(ends))["share"].to_list())
         ]
-        told = first["journeys"].sum() / max(tree.journeys, 1)
+        told = sum(first["journeys"]) / max(tree.journeys, 1)
         basis = words.BASIS.format(
             ends=words.ENDS.format(ends=" · ".join(ended)) if ended and tree.forwards else "",
             journeys=plural(tree.journeys, "journey"),
@@ -113,7 +113,7 @@ def _tree_of(trees: PathTrees, start: str, forwards: bool) -> PathTree:
         table=table.with_columns(**overall).select(PathTree.tables["table"].names),
         start=start,
         forwards=forwards,
-        journeys=int(here.filter(pl.col("step") == 1)["of"].max() or 0),
+        journeys=max(here.filter(pl.col("step") == 1)["of"].to_list(), default=0),
         all_journeys=trees.all_journeys,
         observed_until=trees.observed_until,
         where=trees.where,
