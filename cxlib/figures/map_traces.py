@@ -242,12 +242,6 @@ def grid(
     }
 
 
-def footnote(text: str, theme: Theme) -> dict[str, Any]:
-    """Return a note below the map, on the left."""
-    corner = {"xref": "paper", "x": 0, "yref": "paper", "y": 0, "yshift": -14, "align": "left"}
-    return note(text, theme.muted, xanchor="left", yanchor="top") | corner
-
-
 def _box(x0: float, y0: float, x1: float, y1: float, *, fillcolor: str) -> dict[str, Any]:
     ends = {"x0": x0, "y0": y0, "x1": x1, "y1": y1}
     return {"type": "rect", "layer": "below", "line": {"width": 0}, "fillcolor": fillcolor} | ends

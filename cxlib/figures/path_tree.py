@@ -24,7 +24,7 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
     rows = result.table.to_dicts()
     chain, parents = ["0"], []
     for number, row in enumerate(rows, start=1):
-        del chain[row["step"] :]
+        del chain[int(row["step"]) :]
         parents.append(chain[-1])
         chain.append(str(number))
     # Rounded branches may add up to more than what they branch from, which cannot be drawn.

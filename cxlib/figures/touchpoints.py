@@ -19,7 +19,6 @@ from cxlib.figures.map_traces import (
     ColourKey,
     Move,
     circle_traces,
-    footnote,
     grid,
     move_traces,
 )
@@ -125,7 +124,9 @@ def plot_touchpoints(
         contacts, every = (sum(row["contacts"] or 0 for row in some) for some in (rarer, rows))
         part = share(contacts / max(every, 1))
         said += f"<br>And {len(rarer)} rarer touchpoints, with {part} of contacts: in the table."
-    page["annotations"].append(footnote(said, theme))
+    corner = {"xref": "paper", "x": 0, "yref": "paper", "y": 0, "yshift": -14, "align": "left"}
+    below = {"xanchor": "left", "yanchor": "top"}
+    page["annotations"].append(canvas.note(said, theme.muted) | corner | below)
     top = figure.layout.margin.t
     return canvas.lay_out(
         figure,
@@ -182,10 +183,7 @@ def _strongest_loss(result: Touchpoints, whom: str) -> str:
 
 
 def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]:
-    """Return the values at both ends of the colours: round, and the same for most selections.
-
-    Nine in ten of what is ranked lie between: mailings do not take the colours from all others.
-    """
+    """Return round ends of the colours, between which nine in ten of what is ranked lie."""
     ranked = result.table.filter(pl.col("weakest").is_not_null())
     values = (result.table if ranked.is_empty() else ranked)[colour_by].drop_nulls().drop_nans()
     if values.is_empty():

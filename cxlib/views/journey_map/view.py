@@ -284,7 +284,9 @@ class JourneyMap(View):
 
     def draw_map(self) -> go.Figure:
         """Draw the map of what is selected."""
-        moves, labels = self.moves, {row["ends"]: row["label"] for row in reversed(self.marked)}
+        moves, labels = self.moves, dict[Any, str]()
+        for row in self.marked:
+            labels.setdefault(row["ends"], row["label"])
         marks = [Mark(source, label, target) for (source, target), label in labels.items()]
         if self.state.show == "breaks":
             kept = [

@@ -1,7 +1,5 @@
 """Every text of the journey map."""
 
-from __future__ import annotations
-
 from cxlib.views.shared.words import FigureText
 
 TITLE = "Where customers get lost"

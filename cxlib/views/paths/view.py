@@ -97,16 +97,13 @@ def _tree_of(trees: PathTrees, start: str, forwards: bool) -> PathTree:
     way = "after" if forwards else "before"
     here = trees.table.filter(pl.col("start") == start, pl.col("direction") == way)
     here = here.drop_nulls("journeys").rename({"before": "of"})
-    drawn, named, kept = [True], [0], []
-    for step, end, part in here.select("step", "end", "share").iter_rows():
-        level = int(step)
-        drawn, named = drawn[:level], [*named[:level], named[level] if level < len(named) else 0]
-        is_common = named[level] < _MOST and (part or 0.0) >= _LEAST
-        drawn.append(drawn[-1] and (end is not None or is_common))
-        named[level] += drawn[-1] and end is None
-        named.append(0)
-        kept.append(drawn[-1])
-    table = here.filter(pl.Series(kept, dtype=pl.Boolean))
+    step, is_end = pl.col("step"), pl.col("end").is_not_null()
+    numbered = here.with_columns(branch=(step == 1).cum_sum())
+    siblings = pl.when(step == 1).then(0).otherwise("branch")
+    rank = (~is_end).cum_sum().over("step", siblings)
+    common = (rank <= _MOST) & (pl.col("share") >= _LEAST)
+    drawn = numbered.with_columns(drawn=is_end | common)
+    table = drawn.filter("drawn", pl.col("drawn").first().over("branch"))
     unknown = pl.lit(None, pl.Float64)
     overall = {f"overall{end}": unknown for end in ("", "_low", "_high")}
     return PathTree(

@@ -17,8 +17,6 @@ from cxlib.views.shared.parts import Figure, Group, List, Words
 from cxlib.views.shared.templates import render
 from cxlib.views.shared.view import View
 
-_OPEN = ("line",)
-
 
 class Backlog(View):
     """One backlog over everything that was found: what, where, whose, what it gains."""
@@ -65,7 +63,7 @@ class Backlog(View):
                 Words(
                     name="opened",
                     css="cx-line",
-                    also=_OPEN,
+                    also=("line",),
                     shown=lambda view: view.opened_row is not None,
                     template="priorities/opened.html",
                 ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 import traitlets
@@ -16,8 +16,7 @@ ALL = ""
 """Value of the first option of every filter: no filter. (None would leave a dropdown blank.)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One value that can be chosen: as it stands in an address, as people read it, and itself."""
 
     text: str
@@ -68,7 +67,7 @@ class Filter:
             )
             return made
         options = [(option.label, option.value) for option in view.options(self)]
-        css = self.css or f"cx-{self.trait.replace('_', '-')}"
+        css = self.css or f"cx-filter-{self.trait.replace('_', '-')}"
         if self.kind == "slider":
             slider = _slider(widgets.SelectionSlider, self.label, options, css)
             follow(view.state, self.trait, slider)

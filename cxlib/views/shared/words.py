@@ -4,8 +4,6 @@ What belongs to one view stands in its own ``words``, and what is longer than a 
 ``texts``. Names in braces are filled in, and escaped, where a text is used.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
