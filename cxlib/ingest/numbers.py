@@ -43,14 +43,14 @@ def read_numbers(
         for mark, form in _FORMS.items()
     }
     read = {}
-    for mark, other in ((".", ","), (",", ".")):
-        plainer = bare.str.replace_all(other, "", literal=True).str.replace(mark, ".", literal=True)
-        read[mark] = plainer.cast(pl.Float64, strict=False) * signs
+    for one, other in ((".", ","), (",", ".")):
+        plainer = bare.str.replace_all(other, "", literal=True).str.replace(one, ".", literal=True)
+        read[one] = plainer.cast(pl.Float64, strict=False) * signs
     differ = (fits["."] & fits[","] & (read["."] != read[","])).fill_null(False)
     # the cells with one reading speak for a mark, else the bounds of the scale
     point, comma = (fits["."] & ~fits[","]).any(), (fits[","] & ~fits["."]).any()
     if point == comma and None not in bounds:
-        point, comma = (read[mark].filter(differ).is_between(*bounds).all() for mark in ".,")  # type: ignore[arg-type]
+        point, comma = (read[one].filter(differ).is_between(*bounds).all() for one in ".,")
     mark = decimal or (None if point == comma else "." if point else ",")
     if mark is None and where is not None and differ.any():
         at = differ.arg_true()[0]
