@@ -45,15 +45,16 @@ def completed_ratings(features: Rows, answered: Flags, score: Rows, fitted: Flag
     .. math:: m(x) + r (y - m(x)) / \pi(x)
 
     with the rating m that ``features`` (``[rows, features]``) point to among those who answered,
-    and the chance π to answer, told from the rows that are ``fitted``; both ridge regressions.
+    and the chance π to answer, told from the rows that are ``fitted`` (the same for all where
+    these are all alike); both ridge regressions.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.preprocessing import StandardScaler
 
     x = StandardScaler().fit(features[fitted]).transform(features)
-    own, chance = fitted & answered, np.ones(len(x))
-    model = Ridge().fit(x[own], score[own]).predict(x)
-    if not answered[fitted].all():
+    model = Ridge().fit(x[answered], score[answered]).predict(x)
+    chance = np.full(len(x), answered.mean())
+    if 0 < answered[fitted].mean() < 1:
         answering = LogisticRegression(solver="newton-cholesky", tol=1e-8)
         chance = answering.fit(x[fitted], answered[fitted]).predict_proba(x)[:, 1]
     rest = np.where(answered, score, model) - model
