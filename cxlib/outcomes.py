@@ -12,16 +12,6 @@ from cxlib.columns import Column, Count, Share
 from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
 
-__all__ = [
-    "ENDS",
-    "ENDS_COUNTED",
-    "OF_ALL_JOURNEYS",
-    "count_journeys",
-    "count_outcomes",
-    "outcome_columns",
-    "whole_numbers",
-]
-
 ENDS = ("goal", "lost", "silent", "done", "open")
 """What becomes of a journey from its beginning: lost met a loss of the map, silent did not."""
 

@@ -22,8 +22,6 @@ from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import grouped_contacts, rating_class, scale_ends
 
-__all__ = ["Comments", "measure_comments"]
-
 K = 10
 """Fewest customers who use a word that is shown, and who are behind a row."""
 

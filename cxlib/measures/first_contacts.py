@@ -24,8 +24,6 @@ from cxlib.statistics.resampling import BUCKETS, dense_counts
 from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.summary import Selection, Summary
 
-__all__ = ["FirstContacts", "measure_first_contacts"]
-
 _BEGINNING: dict[str, Column] = {
     "journeys": Count("that begin so", each="journeys"),
     "first_journeys": Customers(

@@ -23,8 +23,6 @@ from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import CLASSES, rating_class, scale_ends
 
-__all__ = ["DAYS", "Loyalty", "measure_loyalty"]
-
 DAYS = (7, 30, 90, 180, 365, 730)
 """Days after the first journey, or the first goal, that are asked about where nothing is said."""
 

@@ -16,8 +16,6 @@ from cxlib.statistics.resampling import BUCKETS, dense_counts
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 
-__all__ = ["Paths", "measure_paths"]
-
 #: Contacts of a path that are written out; of a longer one the rest is counted.
 _WRITTEN = 12
 _ARROW = " → "

@@ -15,8 +15,6 @@ from cxlib.statistics.resampling import BUCKETS, Counts
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 
-__all__ = ["StepMatrix", "measure_step_matrix"]
-
 
 @result
 class StepMatrix(Result):

@@ -10,8 +10,6 @@ from cxlib.sequences import By, name_places, read_contacts
 from cxlib.store import Workspace
 from cxlib.summary import DONE, Selection
 
-__all__ = ["Waits", "measure_waits"]
-
 _KEPT = ("wait", "open_wait")
 
 

@@ -20,14 +20,6 @@ from cxlib.statistics.rates import LEVEL, Interval, divide, mean_interval, t_qua
 from cxlib.statistics.resampling import BUCKETS, Estimates, effective_buckets, jackknife_se
 from cxlib.statistics.scores import independent_answers
 
-__all__ = [
-    "Tilt",
-    "completed_ratings",
-    "mean_of_everybody",
-    "points_to_change",
-    "tilt_of_answers",
-]
-
 Rows = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
