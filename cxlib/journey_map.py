@@ -1,9 +1,6 @@
 """The journey map: one YAML file per business that says what the log's contacts mean.
 
-Stages in their order, touchpoints with channel and owner, the rule that splits a customer's
-contacts into journeys, planned handoffs with deadlines, and how the log's columns are called.
-`read_journey_map` checks everything and says file, line, key and what is allowed; a map that was
-read holds no surprises for the rooms that use it.
+`read_journey_map` checks everything and says file, line, key and what is allowed.
 """
 
 from __future__ import annotations
@@ -56,8 +53,7 @@ __all__ = [
     "read_journey_map",
 ]
 
-MAX_STAGES = 250
-"""Stages are stored in one byte, with a few values kept for 'none'."""
+MAX_STAGES = 250  # stored in one byte, with a few values kept for 'none'
 
 
 def read_journey_map(path: str | Path) -> JourneyMap:
@@ -89,22 +85,7 @@ def read_journey_map(path: str | Path) -> JourneyMap:
 
 
 def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMap:
-    """Check the text of a journey map; `path` is what messages call it. See `read_journey_map`.
-
-    Examples
-    --------
-    >>> shop = parse_journey_map('''
-    ... version: 1
-    ... name: Shop
-    ... journey: {gap: 30d, goal: [payment]}
-    ... stages: [exploration, conversion]
-    ... touchpoints:
-    ...   - {name: product page, stage: exploration, channel: web}
-    ...   - {name: payment, stage: conversion, channel: web}
-    ... ''')
-    >>> shop.journey.gap
-    datetime.timedelta(days=30)
-    """
+    """Check the text of a journey map; `path` is what messages call it. See `read_journey_map`."""
     top = read_entries(text, file=str(path) if path is not None else "")
     known = (f.name for f in fields(JourneyMap) if f.name not in ("path", "other_names"))
     entries = top.keys((*known, "rating_scale"))
@@ -118,20 +99,14 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
     zone = _zone(entries["time_zone"]) if "time_zone" in entries else None
     names = list(dict.fromkeys(t.name for t in touchpoints))
 
-    def instant(entry: Entry) -> datetime:
-        return _instant(entry, zone)
-
-    def end(entry: Entry) -> datetime:
-        return _instant(entry, zone, end_of_day=True)
-
     readers: dict[str, Reader] = {
         "name": Entry.text,
         "reading": _reading,
         "not_a_customer": _names,
         "fold_case": Entry.flag,
         "time_format": _time_format,
-        "earliest": instant,
-        "latest": end,
+        "earliest": lambda e: _instant(e, zone),
+        "latest": lambda e: _instant(e, zone, end_of_day=True),
         "keep": _patterns,
         "join": _joins,
         "one_per": _names,
@@ -145,7 +120,7 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
         "closed_dates": read_closed_dates,
         "planned_handoffs": lambda e: _planned_handoffs(e, names),
         "period": lambda e: e.one_of(PERIODS),
-        "observed_until": end,
+        "observed_until": lambda e: _instant(e, zone, end_of_day=True),
     }
     top.need("name")
     given = {key: readers[key](entry) for key, entry in entries.items() if key in readers}
@@ -393,10 +368,8 @@ def _journey(entry: Entry, names: list[str]) -> JourneyRule:
 
 
 def _planned_handoffs(entry: Entry, names: list[str]) -> tuple[PlannedHandoff, ...]:
-    def touchpoint(name: Entry) -> str:
-        return name.one_of(names, "touchpoint")
-
-    readers = {"source": touchpoint, "target": touchpoint, "deadline": _duration}
+    ends = dict.fromkeys(("source", "target"), lambda e: e.one_of(names, "touchpoint"))
+    readers: dict[str, Reader] = ends | {"deadline": _duration}
     planned: dict[tuple[str, str], PlannedHandoff] = {}
     for item in entry.items():
         handoff = _record(PlannedHandoff, item, readers, readers)

@@ -2,30 +2,6 @@
 
 `plot_x` takes what `measure_x` returns, `describe_x` says the same in one sentence: it is the
 figure's default title and its text alternative.
-
-============================  ===================================================================
-`plot_touchpoints`            the journey map: stages, channels, touchpoints, moves
-`plot_touchpoint_list`        touchpoints of one stage: customers, what comes next, rating
-`plot_first_contacts`         where journeys begin, and whether they lead to the goal
-`plot_stage_funnel`           how many journeys come to each stage, and what becomes of them
-`plot_funnel`                 chosen steps in order, and where journeys stop
-`plot_transitions`            what directly follows what: a matrix
-`plot_waits`                  how long from one contact to the next
-`plot_paths`                  the most frequent paths
-`plot_path_tree`              ways from a touchpoint, or to it
-`plot_step_matrix`            where journeys are at their first, second, third … contact
-`plot_experience_curve`       how each touchpoint is rated, along the journey
-`plot_spectrum`               answers from dislike to like
-`use_theme`                   light, dark or print
-============================  ===================================================================
-
-Examples
---------
->>> from cxlib.figures import use_theme
->>> use_theme("print").paper
-'#ffffff'
->>> use_theme("light").name
-'light'
 """
 
 from typing import TYPE_CHECKING
@@ -33,24 +9,25 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from cxlib.figures.experience import describe_experience_curve as describe_experience_curve
-    from cxlib.figures.experience import describe_spectrum as describe_spectrum
-    from cxlib.figures.experience import plot_experience_curve as plot_experience_curve
-    from cxlib.figures.experience import plot_spectrum as plot_spectrum
     from cxlib.figures.finding_detail import plot_finding_detail as plot_finding_detail
     from cxlib.figures.finding_detail import plot_finding_trend as plot_finding_trend
     from cxlib.figures.fragmentation import describe_findings as describe_finding_details
     from cxlib.figures.fragmentation import plot_finding_list as plot_finding_list
     from cxlib.figures.fragmentation import plot_findings as plot_finding_details
+    from cxlib.figures.lists import describe_experience_curve as describe_experience_curve
     from cxlib.figures.lists import describe_first_contacts as describe_first_contacts
     from cxlib.figures.lists import describe_funnel as describe_funnel
     from cxlib.figures.lists import describe_paths as describe_paths
+    from cxlib.figures.lists import describe_spectrum as describe_spectrum
     from cxlib.figures.lists import describe_stage_funnel as describe_stage_funnel
     from cxlib.figures.lists import describe_waits as describe_waits
+    from cxlib.figures.lists import plot_comparison as plot_comparison
+    from cxlib.figures.lists import plot_experience_curve as plot_experience_curve
     from cxlib.figures.lists import plot_first_contacts as plot_first_contacts
     from cxlib.figures.lists import plot_funnel as plot_funnel
     from cxlib.figures.lists import plot_paths as plot_paths
     from cxlib.figures.lists import plot_prediction as plot_prediction
+    from cxlib.figures.lists import plot_spectrum as plot_spectrum
     from cxlib.figures.lists import plot_stage_funnel as plot_stage_funnel
     from cxlib.figures.lists import plot_touchpoint_list as plot_touchpoint_list
     from cxlib.figures.lists import plot_waits as plot_waits
@@ -60,7 +37,6 @@ if TYPE_CHECKING:
     from cxlib.figures.matrices import plot_step_matrix as plot_step_matrix
     from cxlib.figures.matrices import plot_transitions as plot_handoffs
     from cxlib.figures.matrices import plot_transitions as plot_transitions
-    from cxlib.figures.path_tree import describe_path_tree as describe_path_tree
     from cxlib.figures.path_tree import plot_path_tree as plot_path_tree
     from cxlib.figures.theme import use_theme as use_theme
     from cxlib.figures.touchpoints import describe_touchpoints as describe_touchpoints

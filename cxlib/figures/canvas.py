@@ -12,8 +12,6 @@ import plotly.graph_objects as go
 from cxlib.figures.theme import Theme, theme_named
 from cxlib.markup import plotly_text
 
-__all__ = ["Trace", "lay_out", "named_axis", "new_figure", "note", "scatter", "whiskers", "wrap"]
-
 Trace = dict[str, Any]
 """A trace as plain values: plotly checks them once, when they become a figure."""
 
@@ -111,8 +109,7 @@ def new_figure(
 def lay_out(figure: go.Figure, **parts: Any) -> go.Figure:
     """Set parts of the layout, each as a whole, and return the figure.
 
-    ``figure.update_layout`` merges what is there with what is given, entry by entry; a figure of a
-    dashboard is drawn at every filter, and that took half of the time.
+    ``update_layout`` merges entry by entry, which took half of the time of a dashboard's figure.
     """
     for name, part in parts.items():
         figure.layout[name] = part

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.canvas import lay_out, named_axis, new_figure, note, scatter, whiskers
+from cxlib.figures.canvas import lay_out, new_figure, note, scatter, whiskers
 from cxlib.figures.fragmentation import (
     effect_text,
     figure_text,
@@ -19,21 +19,14 @@ from cxlib.figures.fragmentation import (
     signal_name,
     wait_text,
 )
+from cxlib.figures.rows import Points, Span, plot_rows
 from cxlib.figures.theme import Theme, faded, theme_named
-from cxlib.markup import plotly_bold, plotly_span, plotly_text
+from cxlib.markup import hover, plotly_bold, plotly_text
 from cxlib.numbers import answered, day, duration, plural, share
 from cxlib.signals import signal_named
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
-
-__all__ = [
-    "describe_finding",
-    "describe_finding_trend",
-    "of_finding",
-    "plot_finding_detail",
-    "plot_finding_trend",
-]
 
 _HEIGHT = 330
 _FEW = 30
@@ -56,17 +49,12 @@ def plot_finding_detail(
         f"effect {effect_text(finding, interval=True)}"
         f"{'; band: 95 % interval of the expectation' if len(curve) > 1 else ''}"
     )
-    figure = new_figure(
-        describe_finding(finding),
-        title=title,
-        subtitle=subtitle,
-        height=_HEIGHT + (0 if title == "" else 90),
-    )
-    if len(curve) > 1:
-        return _add_curve(figure, curve.sort("x").to_dicts(), finding, theme)
-    if len(onward):
-        return _add_next_steps(figure, onward.to_dicts(), finding, theme)
-    return _add_two_figures(figure, finding, theme)
+    if len(curve) < 2:
+        said = {"sentence": describe_finding(finding), "title": title, "subtitle": subtitle}
+        return _list(finding, onward.to_dicts(), **said)
+    height = _HEIGHT + (0 if title == "" else 90)
+    figure = new_figure(describe_finding(finding), title=title, subtitle=subtitle, height=height)
+    return _add_curve(figure, curve.sort("x").to_dicts(), finding, theme)
 
 
 def of_finding(frame: pl.DataFrame, finding: Mapping[str, Any]) -> pl.DataFrame:
@@ -238,90 +226,42 @@ def _add_curve(
     )
 
 
-def _add_next_steps(
-    figure: go.Figure, rows: list[dict[str, Any]], finding: Mapping[str, Any], theme: Theme
-) -> go.Figure:
-    """Draw where customers went next, two dots a row with a line between them."""
-    for name, label, colour, symbol in (
-        ("others", "came from elsewhere", theme.muted, "circle-open"),
-        ("observed", "came by this handoff", theme.finding, "circle"),
-    ):
-        figure.add_trace(
-            scatter(
-                [plotly_text(f"{label}: {share(r[name])} go to {r['next']}") for r in rows],
-                name=name,
-                mode="markers",
-                x=[value for (value,) in (_scaled(row, 100, (name,)) for row in rows)],
-                y=list(range(len(rows))),
-                marker={
-                    "size": 11,
-                    "color": colour,
-                    "symbol": symbol,
-                    "line": {"width": 2, "color": colour},
-                },
+def _list(finding: Mapping[str, Any], onward: list[dict[str, Any]], **words: Any) -> go.Figure:
+    """Draw where customers went next beside those from elsewhere, or else the two figures."""
+    theme = theme_named()
+    if onward:
+        looks = (("observed", theme.finding), ("others", theme.muted))
+        names = [row["next"] for row in onward]
+        headings = ("% who go there by this handoff", "% who come from elsewhere")
+        columns = [
+            Points(
+                heading,
+                1.0,
+                [Span(*_scaled(row, 100, (name,))) for row in onward],
+                [share(row[name]) for row in onward],
+                colours=[colour] * len(onward),
             )
-        )
-    apart = [
-        {"type": "line", "x0": 100 * row["others"], "x1": 100 * row["observed"], "y0": y, "y1": y}
-        | {"line": {"width": 2, "color": theme.rule}, "layer": "below"}
-        for y, row in enumerate(rows)
-        if row["others"] is not None
-    ]
-    here = plotly_span(f"● {plotly_bold('came by this handoff')}", theme.finding)
-    legend = note(f"{here}   ○ came from elsewhere", theme.muted, x=0, xref="paper", xanchor="left")
-    return lay_out(
-        figure,
-        yaxis=named_axis([row["next"] for row in rows], range=[len(rows) - 0.5, -0.5]),
-        xaxis={
-            "title": {"text": f"% who go there next from {plotly_text(finding['target'])}"},
-            "rangemode": "tozero",
-            "fixedrange": True,
-        },
-        margin={"t": int(figure.layout.margin.t) + 26},
-        shapes=apart,
-        annotations=[legend | {"y": 1, "yref": "paper", "yanchor": "bottom", "yshift": 4}],
-    )
-
-
-def _add_two_figures(figure: go.Figure, finding: Mapping[str, Any], theme: Theme) -> go.Figure:
+            for heading, (name, colour) in zip(headings, looks, strict=True)
+        ]
+        return plot_rows(names, columns, [hover(name) for name in names], **words)
     scale = _scale(finding)
-    if finding["observed"] is None or finding["expected"] is None:
-        return lay_out(figure, xaxis={"visible": False}, yaxis={"visible": False})
     observed, expected, effect, low, high = _scaled(
         finding, scale, ("observed", "expected", "effect", "low", "high")
     )
     ends: tuple[float | None, ...] = (None, None)
     # A larger effect means a smaller expectation; the ends of a ratio are no distances here.
-    if None not in (effect, low, high) and not finding["unit"].startswith("ratio"):
+    if None not in (expected, effect, low, high) and not finding["unit"].startswith("ratio"):
         ends = (expected - (high - effect), expected + (effect - low))
-    colours = [theme.finding, theme.muted]
-    figure.add_trace(
-        scatter(
-            name="observed and expected",
-            mode="markers+text",
-            x=[observed, expected],
-            y=[0, 1],
-            text=[observed_text(finding), figure_text(finding, finding["expected"])],
-            textposition="top center",
-            textfont={"size": 14, "color": colours},
-            marker={"size": 14, "color": colours},
-            error_x=whiskers(
-                [(observed, None, None), (expected, *ends)], theme.muted, thickness=1.6, width=6
-            ),
-            cliponaxis=False,
-        )
+    texts = [observed_text(finding), figure_text(finding, finding["expected"])]
+    names = ["this handoff", "similar handoffs"]
+    points = Points(
+        _axis_name(finding),
+        1.0,
+        [Span(observed), Span(expected, *ends)],
+        texts,
+        colours=[theme.finding, theme.muted],
     )
-    return lay_out(
-        figure,
-        height=int(figure.layout.height) - 90,
-        yaxis=named_axis(["this handoff", "similar handoffs"], range=[1.6, -0.7]),
-        xaxis={
-            "title": {"text": _axis_name(finding)},
-            "rangemode": "tozero",
-            "fixedrange": True,
-            "nticks": 8,
-        },
-    )
+    return plot_rows(names, [points], list(map(hover, names, texts)), **words)
 
 
 def _scaled(row: Mapping[str, Any], scale: float, names: tuple[str, ...]) -> tuple[Any, ...]:

@@ -16,10 +16,10 @@ from cxlib.figures.canvas import (
     new_figure,
     note,
     scatter,
-    whiskers,
 )
+from cxlib.figures.rows import Points, Span, plot_rows
 from cxlib.figures.theme import Theme, faded, theme_named
-from cxlib.markup import hover, plotly_bold, plotly_span, plotly_text
+from cxlib.markup import hover, plotly_bold, plotly_text
 from cxlib.numbers import (
     NBSP,
     answered,
@@ -37,23 +37,15 @@ from cxlib.signals import signal_named
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
 
-__all__ = [
-    "affected_text",
-    "describe_finding_list",
-    "describe_findings",
-    "effect_text",
-    "figure_text",
-    "finding_key",
-    "observed_text",
-    "plot_finding_list",
-    "plot_findings",
-    "signal_name",
-    "wait_text",
-]
-
-_CELL_PX, _ROW_PX, _PANEL_PX = 24, 30, 62
+_CELL_PX = 24
 _LEAST_DOT, _LARGEST_DOT = 4.0, 19.0
 _QUIET_PER_SIGNAL = 3
+_UNITS = {
+    "share": ("percentage points more than similar handoffs", 100.0, 0.0),
+    "ratio": ("times as long as similar handoffs", 1.0, 1.0),
+    "rating": ("rating points against similar handoffs", 1.0, 0.0),
+}
+"""How effects are drawn by the first word of their unit: heading, factor, and no effect."""
 
 
 def signal_name(signal: str) -> str:
@@ -67,14 +59,7 @@ def finding_key(row: Mapping[str, Any]) -> str:
 
 
 def effect_text(row: Mapping[str, Any], *, interval: bool = False) -> str:
-    """Write an effect in its own unit: ``+22 points``, ``×1.9``, ``−2.8``; with its interval.
-
-    Examples
-    --------
-    >>> row = {"signal": "delay", "unit": "ratio", "effect": 1.89, "low": 1.47, "high": 2.46}
-    >>> effect_text(row, interval=True)
-    '×1.9 (1.5–2.5)'
-    """
+    """Write an effect in its own unit: ``+22 points``, ``×1.9``, ``−2.8``; with its interval."""
     if row["effect"] is None:
         return "too few to be shown"
     is_ratio, is_share = (row["unit"].startswith(unit) for unit in ("ratio", "share"))
@@ -100,14 +85,7 @@ def in_open_hours(row: Mapping[str, Any]) -> bool:
 
 
 def wait_text(row: Mapping[str, Any], hours: float | None) -> str:
-    """Write a wait of a finding, given in hours; open hours never as days, which they are not.
-
-    Examples
-    --------
-    >>> row = {"signal": "delay", "unit": "ratio of medians (observed and expected in open hours)"}
-    >>> [wait_text(row, hours).replace(NBSP, " ") for hours in (0.5, 60.0)]
-    ['30 open min', '60 open h']
-    """
+    """Write a wait of a finding, in hours; open hours never as days, which they are not."""
     if hours is None or not in_open_hours(row):
         return duration(None if hours is None else hours * 3600)
     written = _hours(hours) if hours >= 1 else duration(hours * 3600)
@@ -321,37 +299,36 @@ def _is_unstable(row: Mapping[str, Any]) -> bool:
 
 
 def plot_finding_list(result: FindingDetails, *, title: str | None = None) -> go.Figure:
-    """Draw effects with their intervals, one panel per signal: findings in red, the next in grey.
+    """Draw effects with their intervals, each unit in its column: findings in red, others in grey.
 
-    Every panel has its own unit and a line where a handoff is like the others. The strongest
-    handoffs that are no finding stand below the findings, so that a reader sees the difference.
+    A line stands where a handoff is like the others. The strongest handoffs that are no finding
+    stand below the findings of their signal, so that a reader sees the difference.
     """
-    groups = _ranked(result)
-    height = sum(_ROW_PX * len(rows) + _PANEL_PX for rows in groups.values())
-    figure = new_figure(
+    theme, rows = theme_named(), _ranked(result)
+    texts = [f"{signal_name(row['signal'])} {effect_text(row, interval=True)}" for row in rows]
+    colours = [theme.finding if row["finding"] else theme.flow for row in rows]
+    columns = []
+    for unit, (heading, factor, like) in _UNITS.items():
+        effects = [
+            Span(*(None if v is None else factor * v for v in (r["effect"], r["low"], r["high"])))
+            if r["unit"].startswith(unit)
+            else Span(None)
+            for r in rows
+        ]
+        if any(span.value is not None for span in effects):
+            is_log = unit == "ratio"
+            columns.append(
+                Points(heading, 1.0, effects, texts, log=is_log, like=like, colours=colours)
+            )
+    return plot_rows(
+        [handoff(row) for row in rows],
+        columns,
+        [_hover([row]) for row in rows],
         describe_finding_list(result),
         title=title,
         subtitle=f"Red: findings; grey: the strongest of the others. Whiskers: 95 % intervals that "
         f"allow for natural differences between handoffs. {decimal(result.tests)} tests",
-        height=150 + height,
     )
-    top_margin = int(figure.layout.margin.t)
-    layout: dict[str, Any] = {"margin": {"l": 290, "r": 178, "b": 30, "t": top_margin + 10}}
-    if not groups:
-        layout |= {"xaxis": {"visible": False}, "yaxis": {"visible": False}, "height": 180}
-        return lay_out(figure, **layout)
-    shapes, notes = [], []
-    top = 1.0
-    for number, (signal, rows) in enumerate(groups.items(), start=1):
-        start = top - 0.35 * _PANEL_PX / height
-        end = start - _ROW_PX * len(rows) / height
-        panel = _panel(signal, rows, number, (end, start))
-        figure.add_trace(panel["trace"])
-        layout |= panel["axes"]
-        shapes.append(panel["like"])
-        notes += panel["notes"]
-        top = end - 0.65 * _PANEL_PX / height
-    return lay_out(figure, shapes=shapes, annotations=notes, **layout)
 
 
 def describe_finding_list(result: FindingDetails) -> str:
@@ -364,9 +341,9 @@ def describe_finding_list(result: FindingDetails) -> str:
     return f"{sum(counts.values())} of {tested} stand out: {', '.join(named)}"
 
 
-def _ranked(result: FindingDetails) -> dict[str, list[dict[str, Any]]]:
+def _ranked(result: FindingDetails) -> list[dict[str, Any]]:
     """Return the findings of every signal, then the strongest handoffs that are none."""
-    groups = {}
+    ranked = []
     shown = result.table.filter(pl.col("effect").is_not_null())
     for signal in result.signals["signal"]:
         rows = shown.filter(pl.col("signal") == signal)
@@ -374,89 +351,5 @@ def _ranked(result: FindingDetails) -> dict[str, list[dict[str, Any]]]:
         others = rows.filter(~pl.col("finding") & pl.col("echo_of").is_null() & pl.col("handoff"))
         order = ["q", "p"] if "p" in rows.columns else ["q"]
         quiet = others.sort(*order, "source", "target").head(_QUIET_PER_SIGNAL)
-        if ranked := rows.filter("finding").to_dicts() + quiet.to_dicts():
-            groups[signal] = ranked
-    return groups
-
-
-def _panel(
-    signal: str, rows: list[dict[str, Any]], number: int, domain: tuple[float, float]
-) -> dict[str, Any]:
-    """Return the effects of one signal: trace, axes, the line of no effect, and what is written."""
-    theme, suffix = theme_named(), "" if number == 1 else str(number)
-    unit = rows[0]["unit"]
-    is_ratio, factor = unit.startswith("ratio"), 100.0 if unit.startswith("share") else 1.0
-    like = 1.0 if is_ratio else 0.0
-    effects = [
-        tuple(None if row[end] is None else factor * row[end] for end in ("effect", "low", "high"))
-        for row in rows
-    ]
-    names = [handoff(row) if len(handoff(row)) <= 38 else f"{handoff(row)[:37]}…" for row in rows]
-    colours = [theme.ink if row["finding"] else theme.muted for row in rows]
-    edge = {"xref": "paper", "xanchor": "left"}
-    said = f"{plotly_bold(signal_name(signal))}  {plotly_text(_against(unit))}"
-    return {
-        "trace": scatter(
-            [_hover([row]) for row in rows],
-            mode="markers",
-            name=signal,
-            x=[value for value, *_ in effects],
-            y=list(range(len(rows))),
-            xaxis=f"x{suffix}",
-            yaxis=f"y{suffix}",
-            customdata=[finding_key(row) for row in rows],
-            marker={
-                "size": 10,
-                "color": [theme.finding if row["finding"] else theme.flow for row in rows],
-            },
-            error_x=whiskers(effects, theme.muted),
-        ),
-        "axes": {
-            f"yaxis{suffix}": named_axis(
-                [], range=[len(rows) - 0.5, -0.5], anchor=f"x{suffix}", automargin=False
-            )
-            | {
-                "domain": [max(domain[0], 0.0), domain[1]],
-                "tickvals": list(range(len(rows))),
-                "ticktext": [
-                    plotly_span(plotly_text(name), colour)
-                    for name, colour in zip(names, colours, strict=True)
-                ],
-            },
-            f"xaxis{suffix}": {
-                "anchor": f"y{suffix}",
-                "type": "log" if is_ratio else "linear",
-                "showgrid": True,
-                "nticks": 6,
-                "fixedrange": True,
-                "tickprefix": "×" if is_ratio else "",
-            },
-        },
-        "like": {"type": "line", "x0": like, "x1": like, "y0": -0.5, "y1": len(rows) - 0.5}
-        | {"xref": f"x{suffix}", "yref": f"y{suffix}", "layer": "below"}
-        | {"line": {"width": 1.5, "color": theme.muted}},
-        "notes": [
-            note(said, theme.ink, x=0, xshift=-280, y=domain[1], yref="paper", yanchor="bottom")
-            | edge,
-            *(
-                note(
-                    effect_text(row, interval=True),
-                    theme.finding if row["finding"] else theme.muted,
-                    x=1,
-                    xshift=10,
-                    y=i,
-                    yref=f"y{suffix}",
-                )
-                | edge
-                for i, row in enumerate(rows)
-            ),
-        ],
-    }
-
-
-def _against(unit: str) -> str:
-    if unit.startswith("share"):
-        return f"percentage points more than similar handoffs ({unit.removeprefix('share of ')})"
-    if unit.startswith("ratio"):
-        return "times as long as similar handoffs"
-    return "rating points against similar handoffs"
+        ranked += rows.filter("finding").to_dicts() + quiet.to_dicts()
+    return ranked

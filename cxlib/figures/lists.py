@@ -1,4 +1,4 @@
-"""Answers that are lists: where journeys begin, funnels, waits, paths, touchpoints, forecasts."""
+"""Answers that are lists: first contacts, funnels, waits, paths, ratings, forecasts, and more."""
 
 from __future__ import annotations
 
@@ -9,25 +9,16 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.figures.canvas import wrap
-from cxlib.figures.rows import (
-    Bars,
-    Part,
-    Points,
-    Span,
-    Split,
-    Texts,
-    key_of,
-    plot_rows,
-    spans,
-    split,
-)
+from cxlib.figures.rows import Bars, Part, Points, Span, Split, Texts, plot_rows, spans, split
 from cxlib.figures.theme import channel_colours, stage_colours, theme_named
-from cxlib.figures.touchpoints import describe_touchpoints, hover_text
-from cxlib.figures.wording import based_on, estimate, named
+from cxlib.figures.touchpoints import describe_touchpoints
+from cxlib.figures.wording import based_on, estimate, named, told
 from cxlib.markup import hover, plotly_text
-from cxlib.numbers import duration, people, plural, points, rating, share
+from cxlib.numbers import day, decimal, duration, people, plural, points, rating, share
 
 if TYPE_CHECKING:
+    from cxlib.comparing import Comparison
+    from cxlib.measures.experience import ExperienceCurve, Spectrum
     from cxlib.measures.first_contacts import FirstContacts
     from cxlib.measures.funnels import Funnel
     from cxlib.measures.paths import Paths
@@ -36,7 +27,7 @@ if TYPE_CHECKING:
     from cxlib.measures.waits import Waits
     from cxlib.prediction import Prediction
 
-_MOST_ROWS, _MOST_PATHS, _MOST_FORECASTS = 16, 15, 12
+_MOST_ROWS, _MOST_PATHS, _MOST_FORECASTS, _MOST_COMPARED = 16, 15, 12, 20
 """Rows that are drawn; how many more there are is said."""
 
 _FEWEST_JOURNEYS, _FEWEST_NAMED = 10, 30
@@ -44,6 +35,29 @@ _FEWEST_JOURNEYS, _FEWEST_NAMED = 10, 30
 
 _LINE, _LINES = 58, 2
 """Characters of a line of a path, and lines; of a longer path the end is left to the hover."""
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def _counts(heading: str, width: float, rows: Rows, column: str, colours: Sequence[str]) -> Bars:
+    texts = [people(row[column]) for row in rows]
+    return Bars(heading, width, [Span(row[column]) for row in rows], texts, colours)
+
+
+def _parts_of(heading: str, width: float, rows: Rows, colours: Sequence[str]) -> Bars:
+    """Bars of shares of all journeys, with their number."""
+    texts = [f"{people(row['journeys'])} · {share(row['share'])}" for row in rows]
+    return Bars(heading, width, spans(rows, "share"), texts, colours)
+
+
+def _chances(heading: str, width: float, rows: Rows, column: str) -> Points:
+    return Points(heading, width, spans(rows, column), [estimate(row, column) for row in rows])
+
+
+def _channels(channels: Sequence[str], rows: Rows) -> list[str]:
+    theme = theme_named()
+    colours = channel_colours(channels, theme)
+    return [colours.get(row["channel"], theme.accent) for row in rows]
 
 
 def plot_touchpoint_list(result: Touchpoints, *, title: str | None = None) -> go.Figure:
@@ -54,21 +68,14 @@ def plot_touchpoint_list(result: Touchpoints, *, title: str | None = None) -> go
     """
     theme = theme_named()
     shown = result.table.sort("customers", "place", descending=[True, False], nulls_last=True)
-    rows = shown.head(_MOST_ROWS).to_dicts()
-    colours = channel_colours(result.channels, theme)
+    rows, rest = shown.head(_MOST_ROWS).to_dicts(), len(shown) - _MOST_ROWS
     parts = (
         ("go_on", "go on", theme.go_on),
         ("done", "goal had", theme.still_open),
         ("lost", "lost", theme.lost),
     )
     columns = [
-        Bars(
-            "customers",
-            1.15,
-            [Span(row["customers"]) for row in rows],
-            [people(row["customers"]) for row in rows],
-            [colours.get(row["channel"], theme.accent) for row in rows],
-        ),
+        _counts("customers", 1.15, rows, "customers", _channels(result.channels, rows)),
         split("next", rows, parts, lambda span: share(span.value)),
     ]
     if shown["rating"].drop_nulls().len():
@@ -78,70 +85,38 @@ def plot_touchpoint_list(result: Touchpoints, *, title: str | None = None) -> go
             for row in rows
         ]
         columns.append(Points("mean rating, answered", 0.85, spans(rows, "rating"), said))
-    rest = len(shown) - _MOST_ROWS
+    left_out = f"{rest} smaller ones are not shown" if rest > 0 else ""
     return plot_rows(
         [named(row) for row in rows],
         columns,
-        [hover_text(row) for row in rows],
+        told(result.columns, rows, "touchpoint"),
         describe_touchpoints(result) if rows else "The journey map has no such stage",
         title=title,
-        subtitle=based_on(
-            result,
-            plural(len(shown), "touchpoint"),
-            left_out=f"{rest} smaller ones are not shown" if rest > 0 else "",
-        ),
+        subtitle=based_on(result, plural(len(shown), "touchpoint"), left_out=left_out),
     )
 
 
 def plot_first_contacts(result: FirstContacts, *, title: str | None = None) -> go.Figure:
     """Draw how many journeys begin where, and their chance of the goal and the time to it."""
-    theme = theme_named()
     shown = result.table.filter(pl.col("journeys") >= _FEWEST_JOURNEYS).head(_MOST_ROWS)
     rest = result.table.filter(~pl.col("place").is_in(shown["place"].to_list()))
     rarer = share(float(rest["share"].sum()))
+    left_out = f"{len(rest)} rarer ones ({rarer}) are not shown" if len(rest) else ""
     rows = shown.to_dicts()
-    colours = channel_colours(result.by_channel["channel"].to_list(), theme)
+    colours = _channels(result.by_channel["channel"].to_list(), rows)
+    times = [_seconds(span) for span in spans(rows, "time_to_goal")]
+    said = [duration(row["time_to_goal"]) for row in rows]
     return plot_rows(
         [named(row) for row in rows],
         [
-            Bars(
-                "journeys that begin here",
-                1.2,
-                spans(rows, "share"),
-                [f"{people(row['journeys'])} · {share(row['share'])}" for row in rows],
-                [colours.get(row["channel"], theme.accent) for row in rows],
-            ),
-            Points(
-                "chance of the goal",
-                1.0,
-                spans(rows, "goal"),
-                [estimate(row, "goal") for row in rows],
-            ),
-            Points(
-                "time to it (median)",
-                1.0,
-                [_seconds(span) for span in spans(rows, "time_to_goal")],
-                [duration(row["time_to_goal"]) for row in rows],
-                log=True,
-            ),
+            _parts_of("journeys that begin here", 1.2, rows, colours),
+            _chances("chance of the goal", 1.0, rows, "goal"),
+            Points("time to it (median)", 1.0, times, said, log=True),
         ],
-        [
-            hover(
-                row["touchpoint"],
-                f"{row['channel']}, {row['stage']}",
-                f"{plural(row['journeys'], 'journey')}, {estimate(row, 'share')}",
-                f"goal {estimate(row, 'goal')}",
-                _half("of those who get there", row["time_to_goal"]),
-            )
-            for row in rows
-        ],
+        told(result.columns, rows, "touchpoint"),
         describe_first_contacts(result),
         title=title,
-        subtitle=based_on(
-            result,
-            plural(result.journeys, "journey"),
-            left_out=f"{len(rest)} rarer ones ({rarer}) are not shown" if len(rest) else "",
-        ),
+        subtitle=based_on(result, plural(result.journeys, "journey"), left_out=left_out),
     )
 
 
@@ -164,38 +139,22 @@ def describe_first_contacts(result: FirstContacts) -> str:
 
 def plot_stage_funnel(result: StageFunnel, *, title: str | None = None) -> go.Figure:
     """Draw how many journeys rise to each stage, and the split of what comes next."""
-    theme = theme_named()
-    rows = result.table.to_dicts()
-    colours = stage_colours(result.table["stage"].to_list(), theme)
+    theme, rows = theme_named(), result.table.to_dicts()
+    stages = [row["stage"] for row in rows]
+    colours = stage_colours(stages, theme)
     parts = (
         ("further", "get further", theme.go_on),
         ("done", "nothing left to reach", theme.still_open),
         ("lost", "lost", theme.lost),
     )
+    heading = "journeys that come to the stage"
     return plot_rows(
-        [row["stage"] for row in rows],
+        stages,
         [
-            Bars(
-                "journeys that come to the stage",
-                1.0,
-                [Span(row["journeys"]) for row in rows],
-                [people(row["journeys"]) for row in rows],
-                [colours[row["stage"]] for row in rows],
-            ),
+            _counts(heading, 1.0, rows, "journeys", [colours[stage] for stage in stages]),
             split("from there", rows, parts, lambda span: share(*span)),
         ],
-        [
-            hover(
-                row["stage"],
-                f"{plural(row['journeys'], 'journey')} came to it, "
-                f"{people(row['began'])} began in it",
-                f"get further {estimate(row, 'further')}",
-                f"lost {estimate(row, 'lost')}",
-                f"still open {share(row['open'])}",
-                _half("of those who get further", row["time"]),
-            )
-            for row in rows
-        ],
+        told(result.columns, rows, "stage"),
         describe_stage_funnel(result),
         title=title,
         subtitle=based_on(result, plural(result.journeys, "journey")),
@@ -219,38 +178,31 @@ def plot_funnel(result: Funnel, *, title: str | None = None) -> go.Figure:
 
     Journeys whose next step can still come are a part of their own, never among the lost.
     """
-    theme = theme_named()
-    rows = result.table.sort("step").to_dicts()
-    parts = _funnel_parts(rows)
+    theme, rows = theme_named(), result.table.sort("step").to_dicts()
+    counts = [
+        ()
+        if after is None or row["open_n"] is None
+        else (after["journeys"], row["done_n"], row["open_n"], row["declined_n"] + row["silent_n"])
+        for row, after in zip(rows, [*rows[1:], None], strict=True)
+    ]
+    looks = (
+        ("next step", theme.go_on),
+        ("goal, other way", theme.channels[3]),
+        ("still open", theme.still_open),
+        ("lost", theme.lost),
+    )
+    parts = []
+    for i, (name, colour) in enumerate(looks):
+        shares = [Span(n[i] / sum(n) if n and sum(n) else None) for n in counts]
+        parts.append(Part(name, colour, shares, [share(s.value) for s in shares]))
     return plot_rows(
         [f"{row['step']}  {row['name']}" for row in rows],
         [
-            Bars(
-                "journeys that get here",
-                0.9,
-                spans(rows, "share"),
-                [f"{people(row['journeys'])} · {share(row['share'])}" for row in rows],
-                [theme.accent] * len(rows),
-            ),
-            Points(
-                "rate from step before",
-                0.65,
-                spans(rows, "rate"),
-                [estimate(row, "rate") for row in rows],
-            ),
-            Split(key_of("then", parts), 1.5, parts, whiskers=False),
+            _parts_of("journeys that get here", 0.9, rows, [theme.accent] * len(rows)),
+            _chances("rate from step before", 0.65, rows, "rate"),
+            Split("then", 1.5, parts, whiskers=False),
         ],
-        [
-            hover(
-                row["name"],
-                f"{plural(row['journeys'], 'journey')} of {plural(row['customers'], 'customer')}",
-                ""
-                if row["rate"] is None
-                else f"{estimate(row, 'rate')} of those at the step before get here",
-                _half("of them", row["time"]),
-            )
-            for row in rows
-        ],
+        told(result.columns, rows, "name"),
         describe_funnel(result),
         title=title,
         subtitle=based_on(result, plural(result.journeys, "journey")),
@@ -271,64 +223,28 @@ def describe_funnel(result: Funnel) -> str:
     return f"{sentence}; the hardest step is {before} → {weak['name']}: {estimate(weak, 'rate')}"
 
 
-def _funnel_parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
-    """Return what became of the journeys at every step, as counted; the last step has no sequel."""
-    theme = theme_named()
-    counts = [
-        ()
-        if after is None or row["open_n"] is None
-        else (after["journeys"], row["done_n"], row["open_n"], row["declined_n"] + row["silent_n"])
-        for row, after in zip(rows, [*rows[1:], None], strict=True)
-    ]
-    looks = (
-        ("next step", theme.go_on),
-        ("goal, other way", theme.channels[3]),
-        ("still open", theme.still_open),
-        ("lost", theme.lost),
-    )
-    parts = []
-    for i, (name, colour) in enumerate(looks):
-        shares = [Span(n[i] / sum(n) if n and sum(n) else None) for n in counts]
-        parts.append(Part(name, colour, shares, [share(s.value) for s in shares]))
-    return parts
-
-
 def plot_waits(result: Waits, *, title: str | None = None) -> go.Figure:
     """Draw how long it takes from one contact to the next, for the most frequent moves.
 
     The point is the median, and half of the waits lie within the line.
     """
-    theme = theme_named()
-    moves = _frequent_moves(result)
-    rows = moves.to_dicts()
+    rows = _frequent_moves(result).to_dicts()
     left_out = result.table.filter(pl.col("source") != pl.col("target")).height - len(rows)
-    ends = ("wait", "wait_quarter", "wait_three_quarters")
-    ranges = ["{} ({} to {})".format(*(duration(row[end]) for end in ends)) for row in rows]
+    waits = [
+        Span(*(row[end] for end in ("wait", "wait_quarter", "wait_three_quarters"))) for row in rows
+    ]
+    ranges = ["{} ({} to {})".format(*map(duration, wait)) for wait in waits]
+    heading = "wait: median, and the half of the waits in the middle"
+    names = [f"{row['source']} → {row['target']}" for row in rows]
     return plot_rows(
-        [f"{row['source']} → {row['target']}" for row in rows],
+        names,
         [
-            Points(
-                "wait: median, and the half of the waits in the middle",
-                1.6,
-                [_seconds(Span(*(row[end] for end in ends))) for row in rows],
-                ranges,
-                log=True,
-            ),
-            Bars(
-                "moves",
-                1.0,
-                [Span(row["n"]) for row in rows],
-                [people(row["n"]) for row in rows],
-                [theme.flow] * len(rows),
-            ),
+            Points(heading, 1.6, [_seconds(wait) for wait in waits], ranges, log=True),
+            _counts("moves", 1.0, rows, "n", [theme_named().flow] * len(rows)),
         ],
         [
-            hover(
-                f"{row['source']} → {row['target']}",
-                f"{plural(row['n'], 'move')} of {plural(row['customers'], 'customer')}",
-                f"median wait {within}",
-            )
-            for row, within in zip(rows, ranges, strict=True)
+            hover(name, plural(row["n"], "move"), f"median wait {within}")
+            for name, row, within in zip(names, rows, ranges, strict=True)
         ],
         describe_waits(result),
         title=title,
@@ -359,46 +275,23 @@ def _frequent_moves(result: Waits) -> pl.DataFrame:
 
 def plot_paths(result: Paths, *, title: str | None = None) -> go.Figure:
     """Draw the most frequent paths: their share of journeys, how often they reach the goal."""
-    theme = theme_named()
     rows = result.table.head(_MOST_PATHS).to_dicts()
     rest = result.paths - len(rows)
     part = share(1 - sum(row["journeys"] for row in rows) / max(result.journeys, 1))
+    left_out = f"{plural(rest, 'rarer path')} ({part} of journeys) are not shown" if rest else ""
+    written = [wrap(plotly_text(row["path"]), _LINE).split("<br>") for row in rows]
+    texts = ["<br>".join(w[:_LINES]) + (" …" if len(w) > _LINES else "") for w in written]
     return plot_rows(
         [str(number) for number in range(1, len(rows) + 1)],
         [
-            Texts("path", 1.7, [_written(row["path"]) for row in rows]),
-            Bars(
-                "journeys",
-                0.7,
-                spans(rows, "share"),
-                [f"{people(row['journeys'])} · {share(row['share'])}" for row in rows],
-                [theme.accent] * len(rows),
-            ),
-            Points(
-                "reach the goal", 0.7, spans(rows, "goal"), [estimate(row, "goal") for row in rows]
-            ),
+            Texts("path", 1.7, texts),
+            _parts_of("journeys", 0.7, rows, [theme_named().accent] * len(rows)),
+            _chances("reach the goal", 0.7, rows, "goal"),
         ],
-        [
-            hover(
-                row["path"],
-                f"{plural(row['journeys'], 'journey')} of {plural(row['customers'], 'customer')}",
-                f"reach the goal {estimate(row, 'goal')}",
-                f"{people(row['open_n'])} of them still open" if row["open_n"] else "",
-                ""
-                if row["duration"] is None
-                else f"median time from first to last contact {duration(row['duration'])}",
-            )
-            for row in rows
-        ],
+        told(result.columns, rows, "path"),
         describe_paths(result),
         title=title,
-        subtitle=based_on(
-            result,
-            plural(result.journeys, "journey"),
-            left_out=f"{plural(rest, 'rarer path')} ({part} of journeys) are not shown"
-            if rest
-            else "",
-        ),
+        subtitle=based_on(result, plural(result.journeys, "journey"), left_out=left_out),
     )
 
 
@@ -411,11 +304,6 @@ def describe_paths(result: Paths) -> str:
         f"The most frequent of {plural(result.paths, 'path')} is “{row['path']}”: "
         f"{estimate(row, 'share')} of journeys take it"
     )
-
-
-def _written(path: str) -> str:
-    lines = wrap(plotly_text(path), _LINE).split("<br>")
-    return "<br>".join(lines[:_LINES]) + (" …" if len(lines) > _LINES else "")
 
 
 def plot_prediction(result: Prediction, *, title: str | None = None) -> go.Figure:
@@ -436,17 +324,131 @@ def plot_prediction(result: Prediction, *, title: str | None = None) -> go.Figur
     return plot_rows(
         names,
         [Points(heading, 1.0, ends, [write(*end) for end in ends])],
-        [hover(name, detail) for name, detail in zip(names, details, strict=True)],
+        [hover(*said) for said in zip(names, details, strict=True)],
         result.headlines[0],
         title=title,
         subtitle=f"{subtitle}; whiskers: 95 % intervals",
     )
 
 
-def _half(of: str, time: Any) -> str:
-    return "" if time is None else f"half {of} within {duration(time)}"
-
-
 def _seconds(span: Span) -> Span:
     """Return times as seconds: what happened in the same second stands at one, as on log axes."""
     return Span(*(None if end is None else max(end.total_seconds(), 1.0) for end in span))
+
+
+def plot_experience_curve(result: ExperienceCurve, *, title: str | None = None) -> go.Figure:
+    """Draw how each touchpoint is rated, from the first to the last of the journey map."""
+    rows = result.table.to_dicts()
+    several = result.table["scale"].n_unique() > 1
+    means = spans(rows, "mean")
+    return plot_rows(
+        [f"{row['scale']}: {row['touchpoint']}" if several else row["touchpoint"] for row in rows],
+        [
+            Points(
+                "mean of the answers",
+                1.0,
+                means,
+                [f"{rating(*m)}, n = {decimal(r['n'])}" for m, r in zip(means, rows, strict=True)],
+                aside=True,
+            )
+        ],
+        told(result.columns, rows, "touchpoint"),
+        describe_experience_curve(result),
+        title=title,
+        subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer")),
+    )
+
+
+def describe_experience_curve(result: ExperienceCurve) -> str:
+    """Say in one sentence where the journey is rated lowest and highest."""
+    return (result.sentences() or ["No touchpoint is rated"])[0]
+
+
+def plot_spectrum(result: Spectrum, *, title: str | None = None) -> go.Figure:
+    """Draw how many answers are low, middle and high, group by group."""
+    theme = theme_named()
+    sides = {"low": theme.lost, "middle": theme.still_open, "high": theme.go_on}
+    rows = (
+        result.table.group_by("scale", "group", maintain_order=True)
+        .agg(
+            all=pl.col("n").sum(),
+            **{side: pl.col("n").filter(pl.col("side") == side).sum() for side in sides},
+        )
+        .to_dicts()
+    )
+    several = result.table["scale"].n_unique() > 1
+    parts = [
+        Part(
+            side,
+            colour,
+            [Span(row[side] / row["all"]) for row in rows],
+            [share(row[side] / row["all"]) for row in rows],
+        )
+        for side, colour in sides.items()
+    ]
+    return plot_rows(
+        [f"{row['scale']}: {row['group']}" if several else row["group"] for row in rows],
+        [Split("answers", 1.6, parts, whiskers=False)],
+        [
+            hover(
+                row["group"],
+                f"{plural(row['all'], 'answer')}: "
+                + ", ".join(f"{side} {decimal(row[side])}" for side in sides),
+            )
+            for row in rows
+        ],
+        describe_spectrum(result),
+        title=title,
+        subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer"), whiskers=False),
+    )
+
+
+def describe_spectrum(result: Spectrum) -> str:
+    """Say in one sentence how many dislike and like it, and where most dislike it."""
+    return (result.sentences() or ["Nothing is rated"])[0]
+
+
+def plot_comparison(
+    result: Comparison,
+    *,
+    figure: str | None = None,
+    names: tuple[str, str] = ("first", "second"),
+    title: str | None = None,
+) -> go.Figure:
+    """Draw one figure of two parts, row by row, and the difference; the clearest first.
+
+    The figure is the one that differs most clearly where none is named; `names` are the parts'.
+    """
+    known = result.clearest
+    figure = figure or (known["figure"][0] if len(known) else "")
+    rows = known.filter(known["figure"] == figure).to_dicts()
+    left_out = len(rows) - _MOST_COMPARED
+    shown = rows[:_MOST_COMPARED]
+    parts = {"first": names[0], "second": names[1], "difference": f"{names[1]} less {names[0]}"}
+    written = [
+        [result.columns[part].cell(row, part, result.columns.ends(part)) for row in shown]
+        for part in parts
+    ]
+    return plot_rows(
+        [row["what"] for row in shown],
+        [
+            Points(
+                heading,
+                1.0,
+                spans(shown, part),
+                texts,
+                like=0.0 if part == "difference" else None,
+            )
+            for (part, heading), texts in zip(parts.items(), written, strict=True)
+        ],
+        [
+            hover(row["what"], figure.replace("_", " "), *(f"{h}: {t}" for h, t in said))
+            for row, *texts in zip(shown, *written, strict=True)
+            for said in (zip(parts.values(), texts, strict=True),)
+        ],
+        result.sentence,
+        title=title,
+        subtitle=f"{figure.replace('_', ' ')}, observed until {day(result.observed_until)}"
+        f"{f', {left_out} less clear ones are not shown' if left_out > 0 else ''}"
+        "; whiskers: 95 % intervals",
+    )

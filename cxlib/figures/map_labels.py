@@ -17,8 +17,6 @@ from cxlib.figures.map_layout import (
 from cxlib.figures.theme import Theme
 from cxlib.markup import plotly_bold, plotly_span, plotly_text
 
-__all__ = ["Circle", "Mark", "mark_labels", "name_labels", "place_key", "place_of"]
-
 _MARK_CHARACTER_PX = 8.2  # of 12 px bold
 _ALONG = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82)
 """Where along a band its mark may stand, the best first."""
@@ -43,16 +41,14 @@ class Circle:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something on the map to point at: a touchpoint, or with `target` the move between two.
+    """A finding on the map: at a touchpoint, or with `target` on the move between two.
 
-    Nothing is marked by colour alone: the label stands beside it, or where that has no room what
-    stands before its first `` · `` (a number). A finding is drawn in the colour kept for findings.
+    Where its label has no room, what stands before the first `` · `` (a number) is written.
     """
 
     place: Place
     label: str
     target: Place | None = None
-    finding: bool = False
 
 
 def place_key(place: Place) -> str:
@@ -102,19 +98,15 @@ def mark_labels(
         ways = [way for text in texts for way in _ways(text, mark, sizes, layout)]
         best = next((w for w in ways if _free(w[-1], taken, page)), ways[-1])
         taken.append(best[-1])
-        placed.append((*best, theme.finding if mark.finding else theme.ink))
+        placed.append(best)
     return scatter(
         name="marks",
         x=[x for x, *_ in placed],
         y=[y for _, y, *_ in placed],
         text=[text for _, _, text, *_ in placed],
         mode="text",
-        textposition=[position for *_, position, _, _ in placed],
-        textfont={
-            "size": 12,
-            "color": [colour for *_, colour in placed],
-            "shadow": _halo(theme),
-        },
+        textposition=[position for *_, position, _ in placed],
+        textfont={"size": 12, "color": theme.finding, "shadow": _halo(theme)},
     )
 
 

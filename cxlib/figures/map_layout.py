@@ -1,9 +1,8 @@
 """Where every touchpoint stands on the journey map, and how a handoff runs between two of them.
 
-Stages are columns, channels are lanes, and the touchpoints of one cell stand below one another in
-the order of the journey map. The places do not depend on the figures shown: a filter changes sizes
-and colours, never positions. Heights are in pixels, so that labels cannot overlap whatever the
-width of the page; horizontal positions are in columns, so that the map fills the width it is given.
+Places do not depend on the figures shown: a filter changes sizes and colours. Heights are in
+pixels, so that labels cannot overlap; horizontal positions in columns, so that the map fills its
+width.
 """
 
 from __future__ import annotations
@@ -13,16 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cxlib.contracts import UNMAPPED
 from cxlib.figures.canvas import wrap
+
+Outline = NDArray[np.float64]
 
 COLUMN_PX = 255
 """Width of one of four columns, in pixels, on which the curves are based."""
 NARROWEST_COLUMN_PX = 168
 """The same on the narrowest page that still shows the map: what labels have to fit into."""
-CELL_ROWS = 16
-"""Most touchpoints drawn in one cell; the others are counted, and are in the table."""
-
 _HEADER_PX = 68
 _LANE_PADDING_PX = 6
 CHARACTER_PX = 7.4  # of 12 px DejaVu Sans, the widest of the fonts in the theme
@@ -60,7 +61,6 @@ class MapLayout:
     lanes: tuple[Lane, ...]  #: the channels, from top to bottom
     spots: dict[Place, tuple[float, float]]  #: x in columns, y in pixels below the upper edge
     labels: dict[Place, tuple[str, ...]]  #: names in lines that fit, with room for the count
-    left_out: dict[tuple[str, str], int]  #: places not drawn, by stage and channel
     row: float  #: height of a row with a label of one line, pixels
     height: float  #: of the plot area, pixels
 
@@ -87,9 +87,6 @@ def lay_out(
     cells: dict[tuple[str, str], list[Place]] = {}
     for place in places:
         cells.setdefault((place.stage, place.channel), []).append(place)
-    left_out = {k: len(v) - CELL_ROWS + 1 for k, v in cells.items() if len(v) > CELL_ROWS}
-    for key in left_out:
-        del cells[key][CELL_ROWS - 1 :]
 
     rows = {c: max(len(v) for k, v in cells.items() if k[1] == c) for c in order}
     row = _row_height(sum(rows.values()))
@@ -108,7 +105,7 @@ def lay_out(
                 # The circle stands in the upper part of its row, the label below it.
                 spots[place] = (index + _sway(i, len(cell)), first + i * pitch + (row - 17) / 2)
         top = bottom
-    return MapLayout(tuple(columns), tuple(lanes), spots, labels, left_out, row, top)
+    return MapLayout(tuple(columns), tuple(lanes), spots, labels, row, top)
 
 
 def column_px(stages: int) -> float:
@@ -128,13 +125,7 @@ def _label(name: str, limit: int) -> tuple[str, ...]:
 
 
 def lane_name(channel: str) -> list[str]:
-    """Break the name of a channel into at most two lines that fit beside its lane.
-
-    Examples
-    --------
-    >>> lane_name("point of sale terminal")
-    ['point of', 'sale termin…']
-    """
+    """Break the name of a channel into at most two lines that fit beside its lane."""
     first, *rest = wrap(channel, _LANE_CHARACTERS).split("<br>")
     lines = [first, " ".join(rest)] if rest else [first]
     return [_shortened(line, _LANE_CHARACTERS) for line in lines]
@@ -151,7 +142,7 @@ def ribbon(
     *,
     steps: int = 20,
     at: float = 0.5,
-) -> tuple[list[float], list[float], tuple[float, float, float]]:
+) -> tuple[Outline, Outline, tuple[float, float, float]]:
     """Return the outline of a handoff as a band of constant width along a smooth curve.
 
     Of two places (x in columns, y in pixels) and a width in pixels: x and y of the closed outline,
@@ -160,30 +151,19 @@ def ribbon(
     direction there in degrees clockwise from upwards.
     """
     points = _curve(source, target, steps)
-    sides: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
-    for i, (x, y) in enumerate(points):
-        before, after = points[max(i - 1, 0)], points[min(i + 1, steps)]
-        dx, dy = after[0] - before[0], after[1] - before[1]
-        length = math.hypot(dx, dy) or 1.0
-        shift_x, shift_y = -dy / length * width / 2, dx / length * width / 2
-        sides[0].append((x + shift_x, y + shift_y))
-        sides[1].append((x - shift_x, y - shift_y))
-    outline = sides[0] + sides[1][::-1]
-    outline.append(outline[0])
+    along = np.vstack([points[1:], points[-1:]]) - np.vstack([points[:1], points[:-1]])
+    length = np.hypot(along[:, :1], along[:, 1:])
+    across = np.column_stack([-along[:, 1], along[:, 0]])
+    shift = across / np.where(length == 0, 1.0, length) * width / 2
+    outline = np.vstack([points + shift, (points - shift)[::-1], (points + shift)[:1]])
     half = min(max(round(at * steps), 1), steps - 1)
-    (x0, y0), (x1, y1) = points[half - 1], points[half + 1]
-    angle = math.degrees(math.atan2(x1 - x0, -(y1 - y0)))
+    dx, dy = points[half + 1] - points[half - 1]
     x, y = points[half]
-    return (
-        [px / COLUMN_PX for px, _ in outline],
-        [py for _, py in outline],
-        (x / COLUMN_PX, y, angle),
-    )
+    head = (float(x) / COLUMN_PX, float(y), math.degrees(math.atan2(dx, -dy)))
+    return outline[:, 0] / COLUMN_PX, outline[:, 1], head
 
 
-def _curve(
-    source: tuple[float, float], target: tuple[float, float], steps: int
-) -> list[tuple[float, float]]:
+def _curve(source: tuple[float, float], target: tuple[float, float], steps: int) -> Outline:
     """Sample the cubic Bézier curve of a handoff, in pixels at the reference width."""
     (x0, y0), (x1, y1) = source, target
     x0, x1 = x0 * COLUMN_PX, x1 * COLUMN_PX
@@ -196,14 +176,9 @@ def _curve(
         # Backwards runs below, so that both ways between two places can be told apart.
         sag = 0.0 if x1 > x0 else 26.0
         handles = ((x0 + (x1 - x0) * 0.45, y0 + sag), (x1 - (x1 - x0) * 0.45, y1 + sag))
-    (ax, ay), (bx, by) = handles
-    points = []
-    for i in range(steps + 1):
-        t = i / steps
-        u = 1 - t
-        a, b, c, d = u**3, 3 * u * u * t, 3 * u * t * t, t**3
-        points.append((a * x0 + b * ax + c * bx + d * x1, a * y0 + b * ay + c * by + d * y1))
-    return points
+    t = np.linspace(0, 1, steps + 1)[:, None]
+    weights = np.hstack([(1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3])
+    return weights @ np.array([(x0, y0), *handles, (x1, y1)])
 
 
 def _row_height(rows: int) -> float:

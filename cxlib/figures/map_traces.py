@@ -51,7 +51,7 @@ def move_traces(
     marks: Sequence[Mark],
 ) -> list[Trace]:
     """Return the traces ``moves``, ``chosen moves``, ``found moves`` and ``directions``."""
-    found = {(m.place, m.target) for m in marks if m.target is not None and m.finding}
+    found = {(m.place, m.target) for m in marks if m.target is not None}
     groups: dict[str, list[Move]] = {"moves": [], "chosen moves": [], "found moves": []}
     for move in moves:
         name = "chosen moves" if selected in (move.source, move.target) else "moves"
@@ -66,21 +66,20 @@ def move_traces(
     heads: list[tuple[Move, tuple[float, float, float], str]] = []
     traces = []
     for name, group in groups.items():
-        xs: list[float | None] = []
-        ys: list[float | None] = []
+        outlines = []
         for move in group:
             width = max(NARROWEST, WIDEST * move.count / largest)
             x, y, head = ribbon(layout.spots[move.source], layout.spots[move.target], width)
-            xs += [*x, None]
-            ys += [*y, None]
+            outlines.append(np.vstack([np.column_stack([x, y]), [[np.nan, np.nan]]]))
             heads.append((move, head, name))
         colour, opacity, _ = looks[name]
+        path = np.vstack([np.empty((0, 2)), *outlines]).astype(np.float32)
         traces.append(
             scatter(
                 name=name,
-                # As arrays: plotly looks at every single number of a list. None becomes NaN, a gap.
-                x=np.asarray(xs, dtype=np.float32),
-                y=np.asarray(ys, dtype=np.float32),
+                # As arrays: plotly looks at every single number of a list. NaN is a gap.
+                x=path[:, 0],
+                y=path[:, 1],
                 mode="lines",
                 fill="toself",
                 fillcolor=faded(colour, opacity),
@@ -124,7 +123,7 @@ def circle_traces(
         c.place: max(SMALLEST, layout.largest_circle * math.sqrt((c.customers or 0.0) / largest))
         for c in shown
     }
-    rings = {m.place: theme.finding if m.finding else theme.ink for m in marks if m.target is None}
+    rings = {m.place: theme.finding for m in marks if m.target is None}
     if selected is not None:
         rings[selected] = theme.accent
     ringed = [c.place for c in shown if c.place in rings]
@@ -234,11 +233,6 @@ def grid(
         where = gutter | {"y": (lane.top + lane.bottom) / 2, "yanchor": "middle"}
         hovered = {"hovertext": plotly_text(lane.channel)}
         notes.append(note(f"{square} {name}", theme.ink, size=13, **where, **hovered))
-    bottoms = {lane.channel: lane.bottom for lane in layout.lanes}
-    for (stage, channel), count in layout.left_out.items():
-        y = bottoms[channel] - layout.row / 2
-        text = f"and {count} more in the table"
-        notes.append(note(text, theme.muted, x=layout.stages.index(stage) + 0.5, y=y))
     hidden = {"visible": False, "fixedrange": True}
     return {
         "shapes": shapes,

@@ -10,20 +10,13 @@ import polars as pl
 
 from cxlib.figures.canvas import lay_out, named_axis, new_figure
 from cxlib.figures.theme import colour_scale, theme_named
-from cxlib.figures.wording import based_on, estimate
+from cxlib.figures.wording import based_on, estimate, told
 from cxlib.markup import hover
 from cxlib.numbers import duration, people, plural, share
 
 if TYPE_CHECKING:
     from cxlib.measures.step_matrix import StepMatrix
     from cxlib.measures.transitions import Handoffs, Transitions
-
-__all__ = [
-    "describe_step_matrix",
-    "describe_transitions",
-    "plot_step_matrix",
-    "plot_transitions",
-]
 
 _CELL_PX = 26
 
@@ -72,7 +65,7 @@ def plot_transitions(result: Transitions | Handoffs, *, title: str | None = None
         [[(cells.get((a, b)) or {}).get("share") for b in shown] for a in shown],
         [
             [
-                move_hover(cells[a, b], a, b)
+                told(result.columns, [cells[a, b]], f"{a} → {b}")[0]
                 if (a, b) in cells
                 else hover(f"{a} → {b}", "does not occur")
                 for b in shown
@@ -96,16 +89,6 @@ def describe_transitions(result: Transitions | Handoffs) -> str:
     if row["wait"] is not None:
         sentence += f", half of them within {duration(row['wait'])}"
     return sentence
-
-
-def move_hover(row: dict[str, Any], source: str, target: str) -> str:
-    """Say what is known of a move (a row of transitions)."""
-    return hover(
-        f"{source} → {target}",
-        plural(row["n"], "move"),
-        "" if row["share"] is None else f"{estimate(row, 'share')} of contacts at {source}",
-        "" if row["wait"] is None else f"half of them within {duration(row['wait'])}",
-    )
 
 
 def _named(table: pl.DataFrame) -> pl.DataFrame:

@@ -15,8 +15,6 @@ from cxlib.numbers import people, plural, share
 if TYPE_CHECKING:
     from cxlib.measures.path_tree import PathTree
 
-__all__ = ["describe_path_tree", "plot_path_tree"]
-
 _HEIGHT = 560
 
 
@@ -29,10 +27,16 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
         del chain[row["step"] :]
         parents.append(chain[-1])
         chain.append(str(number))
+    # Rounded branches may add up to more than what they branch from, which cannot be drawn.
+    values, within = [result.journeys, *(row["journeys"] for row in rows)], [0] * (len(rows) + 1)
+    for number in range(len(rows), -1, -1):
+        values[number] = max(values[number], within[number])
+        if number:
+            within[int(parents[number - 1])] += values[number]
     # Ends in the colours that they have everywhere, what goes on in a quiet one.
     ends = {"goal": theme.go_on, "declined": theme.lost, "silent": theme.lost, None: theme.band}
     figure = new_figure(
-        describe_path_tree(result),
+        result.sentences()[0],
         title=title,
         subtitle=based_on(result, f"{plural(result.journeys, 'journey')} through {result.start}"),
         height=_HEIGHT,
@@ -42,7 +46,8 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
             ids=[str(number) for number in range(len(rows) + 1)],
             labels=[plotly_text(n) for n in (result.start, *(row["name"] for row in rows))],
             parents=["", *parents],
-            values=[result.journeys, *(row["journeys"] for row in rows)],
+            values=values,
+            customdata=[None, *(None if row["end"] else row["name"] for row in rows)],
             branchvalues="total",
             sort=False,
             tiling={"orientation": "h"} | ({} if result.forwards else {"flip": "x"}),
@@ -67,8 +72,3 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
             pathbar={"visible": False},
         )
     )
-
-
-def describe_path_tree(result: PathTree) -> str:
-    """Say in one sentence what is most frequent next to the start."""
-    return result.sentences()[0]

@@ -1,14 +1,13 @@
 """Figures that are lists: one row per thing, columns of bars, points or splits beside its name.
 
-Most answers of the package are such lists. Drawing them all in the same way lets a reader learn it
-once: names at the left, a heading above every column, the figure written beside its mark,
-intervals as whiskers.
+Most answers are such lists: names at the left, a heading above every column, the figure written
+beside its mark, intervals as whiskers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,8 +16,6 @@ import plotly.graph_objects as go
 from cxlib.figures.canvas import Trace, lay_out, named_axis, new_figure, note, scatter, whiskers
 from cxlib.figures.theme import Theme, faded, text_on, theme_named
 from cxlib.markup import plotly_span
-
-__all__ = ["Bars", "Points", "Span", "Split", "Texts", "plot_rows", "spans", "split"]
 
 _ROW_PX, _HEAD_PX = 34, 30
 _GAP = 0.05
@@ -78,14 +75,17 @@ class Bars(Column):
 class Points(Column):
     """Points with whiskers, each with its figure beside it.
 
-    With `aside`, of the last column, the figures stand in a column of their own at the right edge,
-    and a line joins the points: a curve, which has room on a phone too.
+    With `aside`, of the last column, the figures stand at the right edge and a line joins the
+    points: a curve, which has room on a phone too.
     """
 
     spans: Sequence[Span]
     texts: Sequence[str]
     log: bool = False
     aside: bool = False
+    like: float | None = None
+    """Where a line says that something is like what it is compared with."""
+    colours: Sequence[str] | None = None
 
     @property
     def known(self) -> list[int]:
@@ -107,7 +107,11 @@ class Points(Column):
             line={"color": faded(theme.accent, 0.35), "width": 1.5},
             x=[s.value for s in shown],
             y=rows,
-            marker={"size": 9, "color": theme.accent, "line": {"width": 0}},
+            marker={
+                "size": 9,
+                "color": [self.colours[i] for i in rows] if self.colours else theme.accent,
+                "line": {"width": 0},
+            },
             error_x=whiskers(shown, theme.ink),
             xaxis=axis,
         )
@@ -120,15 +124,13 @@ class Points(Column):
             width = max(high - low, 0.5)
             return traces, [low - 0.08 * width, high + 0.55 * width]
         # Room for half a point at zero, and at the right for the figure beside the last one.
-        longest = most or 1.0
-        return traces, [-0.04 * longest, longest * 2.05]
+        start = min(least, 0.0)
+        longest = (most - start) or 1.0
+        return traces, [start - 0.04 * longest, start + 2.05 * longest]
 
 
 class Part(NamedTuple):
-    """One part of a split bar: its name, its colour, and of every row its share, and what it says.
-
-    What is written is left out where the part is too narrow for it.
-    """
+    """Its name, colour, and of every row its share and what it says, where it is wide enough."""
 
     name: str
     colour: str
@@ -184,20 +186,14 @@ def split(
     heading: str,
     rows: Sequence[Mapping[str, Any]],
     parts: Sequence[tuple[str, str, str]],
-    write: Any,
+    write: Callable[[Span], str],
 ) -> Split:
     """Split bars by columns of shares, given as column, name and colour; `write` writes a span."""
     made = []
     for column, name, colour in parts:
         shares = spans(rows, column)
         made.append(Part(name, colour, shares, [write(s) for s in shares]))
-    return Split(key_of(heading, made), 1.5, made)
-
-
-def key_of(heading: str, parts: Sequence[Part]) -> str:
-    """Write a heading and the names of the parts with their colours: the legend."""
-    marks = [f"{plotly_span('■', part.colour, 15)} {part.name}" for part in parts]
-    return f"{heading}: {'   '.join(marks)}"
+    return Split(heading, 1.5, made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +230,7 @@ def plot_rows(
     }
     total = sum(column.width for column in columns) + _GAP * (len(columns) - 1)
     layout: dict[str, Any] = {}
-    headings, asides = [], []
+    headings, asides, shapes = [], [], []
     start = 0.0
     for number, column in enumerate(columns, start=1):
         end = start + column.width / total
@@ -249,14 +245,25 @@ def plot_rows(
             "showgrid": False,
             "visible": False,
         } | ({"type": "log"} if isinstance(column, Points) and column.log else {})
+        title = column.heading
+        if isinstance(column, Split):  # the legend
+            marks = [f"{plotly_span('■', part.colour, 15)} {part.name}" for part in column.parts]
+            title = f"{title}: {'   '.join(marks)}"
         headings.append(
-            note(column.heading, theme.muted, x=start, xref="paper", xanchor="left", y=1)
+            note(title, theme.muted, x=start, xref="paper", xanchor="left", y=1)
             | {"yref": "paper", "yanchor": "bottom", "yshift": 6, "align": "left"}
         )
         if isinstance(column, Points) and column.aside and column.known:
             margin["r"] = _ASIDE_PX * max(len(text) for text in column.texts)
             edge = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8}
             asides = [note(column.texts[i], theme.ink, y=i, **edge) for i in column.known]
+        if isinstance(column, Points) and column.like is not None:
+            ends_of = {"x0": column.like, "x1": column.like, "y0": 0, "y1": 1}
+            shapes.append(
+                {"type": "line", "xref": axis, "yref": "paper", "layer": "below"}
+                | {"line": {"width": 1.5, "color": theme.muted}}
+                | ends_of
+            )
         start = end + _GAP / total
     return lay_out(
         figure,
@@ -267,6 +274,7 @@ def plot_rows(
             [_short(name) for name in names], range=[len(names) - 0.5, -0.5], automargin=False
         ),
         annotations=headings + asides,
+        shapes=shapes,
         **layout,
     )
 

@@ -1,19 +1,9 @@
 """One theme for every figure and dashboard: quiet type, few colours, one colour per thing.
 
-Three variants: ``light``, ``dark`` and ``print`` (white, black type, made to survive a greyscale
-printer). Nothing changes at import: a figure is drawn in the theme in force, and `use_theme`
-switches it.
-
-What a page is to show, light or dark, only its reader's browser knows. So pages are drawn light,
-every light colour has one twin in the dark theme (`dark_twin`), and the browser swaps them.
-
-The channel colours follow Okabe and Ito [1]_ without their vermilion, which is kept for findings,
-ordered so that neighbours differ in lightness as well as in hue. The scales run in lightness only
-one way, so that they can be read without colour.
-
-References
-----------
-.. [1] Okabe, M., Ito, K. (2008). Color Universal Design. https://jfly.uni-koeln.de/color/
+Pages are drawn light; every light colour has one twin in the dark theme (`dark_twin`), and the
+browser swaps them: only it knows what its reader wants. The channel colours follow Okabe and Ito
+(2008, https://jfly.uni-koeln.de/color/) without their vermilion, which is kept for findings, so
+ordered that neighbours differ in lightness; scales run in lightness only one way.
 """
 
 from __future__ import annotations
@@ -72,16 +62,8 @@ LIGHT = Theme(
     still_open="#d3d9df",
     lost="#e2944a",
     channels=(
-        "#0072b2",
-        "#e69f00",
-        "#007a5a",
-        "#56b4e9",
-        "#8c4a8f",
-        "#c9a0b8",
-        "#5b4a1e",
-        "#9aa31f",
-        "#2c2f7a",
-        "#8a939c",
+        *("#0072b2", "#e69f00", "#007a5a", "#56b4e9", "#8c4a8f"),
+        *("#c9a0b8", "#5b4a1e", "#9aa31f", "#2c2f7a", "#8a939c"),
     ),
     stages=("#a9c9c4", "#0f4c5c"),
     scale=("#e3ecf4", "#9dc1de", "#4a8abf", "#1f5b93", "#0b2f57"),
@@ -102,16 +84,8 @@ DARK = Theme(
     still_open="#46525d",
     lost="#d98a3f",
     channels=(
-        "#5aaee6",
-        "#f0b323",
-        "#2fb98d",
-        "#9ad5f5",
-        "#c98bcb",
-        "#e6c3d6",
-        "#b89b55",
-        "#cdd65a",
-        "#8e92e8",
-        "#b4bdc5",
+        *("#5aaee6", "#f0b323", "#2fb98d", "#9ad5f5", "#c98bcb"),
+        *("#e6c3d6", "#b89b55", "#cdd65a", "#8e92e8", "#b4bdc5"),
     ),
     stages=("#2f6f74", "#c4e6e0"),
     scale=("#24333f", "#2f5f85", "#4b91c4", "#92c5e8", "#e2f1fb"),
@@ -148,20 +122,10 @@ def theme_named(name: str | None = None) -> Theme:
 
 
 def use_theme(name: str = "light") -> Theme:
-    """Put a theme in force for the figures drawn from now on, and return it.
+    """Put a theme (``light``, ``dark`` or ``print``) in force for the figures drawn from now on.
 
     It also gives figures that are shown in a notebook the package's `CONFIG`, so that no figure
     offers to upload itself.
-
-    Parameters
-    ----------
-    name
-        ``light``, ``dark`` or ``print``.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such theme.
     """
     _in_force["theme"] = theme = theme_named(name)
     import plotly.io as pio
@@ -222,10 +186,9 @@ def contrast(first: str, second: str) -> float:
 
 
 def text_on(colour: str) -> str:
-    """Return black or white, whichever is read more easily on that colour.
+    """Return black or white, whichever is read more easily on that colour and on its dark twin.
 
-    What is read on a light colour may need the other ink on its dark twin: the four cases are told
-    apart by shades that nobody can tell apart, so that each ink has a twin of its own.
+    The four cases are told apart by shades that nobody can tell apart: each ink has its own twin.
     """
     return _INKS[_ink_on(colour), _ink_on(dark_twin(colour))]
 
@@ -260,13 +223,7 @@ def _twins() -> Mapping[str, str]:
 
 
 def dark_twin(colour: str) -> str:
-    """Return what a ``#rrggbb`` colour of the light theme is in the dark one; others are their own.
-
-    Examples
-    --------
-    >>> dark_twin(LIGHT.paper) == DARK.paper, dark_twin("#123456")
-    (True, '#123456')
-    """
+    """Return what a colour of the light theme is in the dark one; others are their own."""
     return _twins().get(colour, colour)
 
 

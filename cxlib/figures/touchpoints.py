@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -23,26 +23,14 @@ from cxlib.figures.map_traces import (
     grid,
     move_traces,
 )
-from cxlib.figures.matrices import move_hover
 from cxlib.figures.theme import channel_colours, stage_colours, theme_named
-from cxlib.figures.wording import estimate, named, of_whom
+from cxlib.figures.wording import estimate, named, of_whom, told
 from cxlib.markup import hover
-from cxlib.numbers import answered, day, people, plural, rating, share
+from cxlib.numbers import day, people, plural, rating, share
 
 if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
-
-__all__ = [
-    "COLOURS",
-    "MOST_MOVES",
-    "ColourBy",
-    "Mark",
-    "describe_touchpoints",
-    "hover_text",
-    "map_positions",
-    "plot_touchpoints",
-]
 
 ColourBy = Literal["lost", "go_on", "open", "rating"]
 
@@ -60,6 +48,8 @@ MOST_MOVES = 40
 _FEWEST_NAMED = 30
 """Fewest customers of a touchpoint that is named in the sentence."""
 
+_MANY, _RARE = 24, 0.05
+_TOO_FEW = "too few customers to be shown"
 _FOOT_PX = 84
 """Room for notes and legend below the map, pixels."""
 
@@ -74,43 +64,11 @@ def plot_touchpoints(
     positions: MapLayout | None = None,
     title: str | None = None,
 ) -> go.Figure:
-    """Draw the journey map.
+    """Draw the journey map: touchpoints as circles (area: customers), moves as bands.
 
-    Stages are columns, channels are lanes, touchpoints are circles: area = customers, colour = one
-    measure. Moves between touchpoints are bands: width = number of moves; at most the `MOST_MOVES`
-    widest are drawn, and a line says how many more there are.
-
-    Parameters
-    ----------
-    result
-        From `cxlib.measures.measure_touchpoints`.
-    transitions
-        From `cxlib.measures.measure_transitions` by place, for the same selection; None: no moves
-        are drawn.
-    colour_by
-        What the colour stands for, see `COLOURS`.
-    selected
-        Touchpoint to ring; the moves from and to it are drawn on top.
-    marks
-        Touchpoints and moves to point at, each with its label.
-    positions
-        From `map_positions`; None: those of this result. Given, a filtered map keeps its places.
-    title
-        None: a sentence with the answer.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        Always with the same traces in the same order: ``moves``, ``chosen moves``, ``found moves``,
-        ``directions``, ``rings``, ``touchpoints``, ``labels``,
-        ``marks``, ``legend``.
-
-    Raises
-    ------
-    UnknownNameError
-        If `colour_by` is none of `COLOURS`.
-    InputError
-        If the transitions are not by place.
+    The moves are `transitions` by place for the same selection, at most the `MOST_MOVES` widest;
+    the colour is "lost", "go_on", "open" or "rating"; `selected` is ringed, `marks` are pointed
+    at; with `positions` from `map_positions` a filtered map keeps its places.
     """
     if colour_by not in COLOURS:
         raise UnknownNameError("measure to colour by", colour_by, COLOURS)
@@ -123,18 +81,19 @@ def plot_touchpoints(
         title=title,
         subtitle=counted + until if result.customers else until,
     )
-    found = {(m.place, m.target) for m in marks if m.target is not None and m.finding}
+    found = {(m.place, m.target) for m in marks if m.target is not None}
     moves, said = _moves(transitions, layout, found)
     low, high = _scale_ends(result, colour_by)
+    rows = result.table.to_dicts()
     circles = [
         Circle(
             place=Place.of(row),
             customers=row["customers"],
             value=None if value is None or math.isnan(value) else (value - low) / (high - low),
             note=people(row["customers"]),
-            hover=hover_text(row),
+            hover=hover(row["touchpoint"], _TOO_FEW) if row["customers"] is None else said,
         )
-        for row in result.table.iter_rows(named=True)
+        for row, said in zip(rows, told(result.columns, rows, "touchpoint"), strict=True)
         for value in (row[colour_by],)
     ]
     # A filter left out some places that moves lead to: they are hollow.
@@ -161,6 +120,10 @@ def plot_touchpoints(
         stages=stage_colours(result.stages, theme),
         stage_notes=_stage_notes(result),
     )
+    rarer = result.table.filter([Place.of(row) not in layout.spots for row in rows])
+    if len(rarer):
+        part = share((rarer["contacts"].sum() or 0) / max(result.table["contacts"].sum() or 0, 1))
+        said += f"<br>And {len(rarer)} rarer touchpoints, with {part} of contacts: in the table."
     page["annotations"].append(footnote(said, theme))
     top = figure.layout.margin.t
     return canvas.lay_out(
@@ -171,9 +134,18 @@ def plot_touchpoints(
     )
 
 
-def map_positions(result: Touchpoints) -> MapLayout:
-    """Return the positions of all touchpoints of a result, to be kept while it is filtered."""
-    places = [Place(*row) for row in result.table.select("touchpoint", "channel", "stage").rows()]
+def map_positions(result: Touchpoints, *, keep: Collection[Place | None] = ()) -> MapLayout:
+    """Return positions that stay while the result is filtered, of what carries most contacts.
+
+    Of many touchpoints those are left out that together have less than `_RARE` of the contacts,
+    but for those to `keep`.
+    """
+    rows = result.table.to_dicts()
+    left, rare = _RARE * sum(row["contacts"] or 0 for row in rows), set()
+    for row in sorted(rows, key=lambda row: row["contacts"] or 0) if len(rows) > _MANY else ():
+        left -= row["contacts"] or 0
+        rare |= {Place.of(row)} if left >= 0 else set()
+    places = [place for place in map(Place.of, rows) if place not in rare or place in keep]
     return lay_out(places, stages=result.stages, channels=result.channels)
 
 
@@ -208,30 +180,10 @@ def _strongest_loss(result: Touchpoints, whom: str) -> str:
     return f"Contacts{whom} lead nowhere most often after {named(row)}: {estimate(row, 'lost')}"
 
 
-def hover_text(row: Mapping[str, Any]) -> str:
-    """Say what is known about a touchpoint (a row of the table) in a few short lines."""
-    name, where = row["touchpoint"], f"{row['channel']}, {row['stage']}"
-    if row["customers"] is None:
-        return hover(name, where, "too few customers to be shown")
-    counted = f"{plural(row['customers'], 'customer')}, {plural(row['contacts'] or 0, 'contact')}"
-    chances = [
-        f"{words} {estimate(row, column)}"
-        for column, words in (("go_on", "go on"), ("lost", "lost"), ("done", "goal reached"))
-        if row[column]
-    ]
-    rated = ""
-    if row["rating"] is not None:
-        mean = rating(row["rating"], row["rating_low"], row["rating_high"])
-        rated = f"rating {mean}, {people(row['rating_n'])} answers{answered(row['response'])}"
-    still_open = f"sequel still open {share(row['open'])}" if row["open"] else ""
-    return hover(name, where, counted, *chances, still_open, rated)
-
-
 def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]:
     """Return the values at both ends of the colours: round, and the same for most selections.
 
-    Nine in ten of what is ranked lie between them: what the company sends itself, which nearly
-    nobody answers, does not take the colours from all the others.
+    Nine in ten of what is ranked lie between: mailings do not take the colours from all others.
     """
     ranked = result.table.filter(pl.col("weakest").is_not_null())
     values = (result.table if ranked.is_empty() else ranked)[colour_by].drop_nulls().drop_nans()
@@ -277,7 +229,8 @@ def _moves(
     for row in transitions.table.iter_rows(named=True):
         source, target = Place.of(row, "source_"), Place.of(row, "target_")
         if source != target and row["n"] and {source, target} <= layout.spots.keys():
-            said = move_hover(row, source.touchpoint, target.touchpoint)
+            name = f"{source.touchpoint} → {target.touchpoint}"
+            (said,) = told(transitions.columns, [row], name)
             moves.append(Move(source, target, row["n"], said))
     moves.sort(key=lambda m: (-m.count, m.source.touchpoint, m.target.touchpoint))
     drawn = moves[:MOST_MOVES] + [m for m in moves[MOST_MOVES:] if (m.source, m.target) in found]

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cxlib.markup import hover
 from cxlib.numbers import day, share
 
 if TYPE_CHECKING:
+    from cxlib.columns import Columns
     from cxlib.results import Result
-
-__all__ = ["based_on", "estimate", "named", "of_whom"]
 
 
 def named(row: Mapping[str, Any]) -> str:
-    """Name a touchpoint in a sentence, with its channel where the name does not say it.
-
-    Examples
-    --------
-    >>> named({"touchpoint": "web basket", "channel": "web"})
-    'web basket'
-    >>> named({"touchpoint": "basket", "channel": "app"})
-    'basket (app)'
-    """
+    """Name a touchpoint in a sentence, with its channel where the name does not say it."""
     name, channel = row["touchpoint"], row["channel"]
     said = channel.casefold().rstrip("s") in name.casefold()
     return name if said else f"{name} ({channel})"
@@ -31,6 +23,23 @@ def named(row: Mapping[str, Any]) -> str:
 def estimate(row: Mapping[str, Any], name: str) -> str:
     """Write a share of a row with its interval."""
     return share(row[name], row[f"{name}_low"], row[f"{name}_high"])
+
+
+def figures_of(columns: Columns, row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return every figure of a row that is known: its heading, and how tables write it."""
+    return [
+        (column.heading or name.replace("_", " "), column.cell(row, name, columns.ends(name)))
+        for name, column in columns.items()
+        if column.is_number and not column.detail and row.get(name) is not None
+    ]
+
+
+def told(columns: Columns, rows: Iterable[Mapping[str, Any]], name: str) -> list[str]:
+    """Write hovers: the row's name (a column, or itself), and every figure as tables write it."""
+    return [
+        hover(row.get(name, name), *(f"{h}: {cell}" for h, cell in figures_of(columns, row)))
+        for row in rows
+    ]
 
 
 def of_whom(result: Result) -> str:

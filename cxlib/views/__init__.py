@@ -1,11 +1,5 @@
 """Published views: what a stakeholder sees of a snapshot, one folder a view.
 
-A view declares what can be chosen (`cxlib.views.shared.filters.Filter`) and what stands on its page
-(`cxlib.views.shared.parts`). From that follow its state (traits), the address that carries it, its
-widgets, what its page shows before it is live, its file without a server, and its entry on the home
-page. It reads finished answers only and changes nothing but its state, so that a test can drive it
-by setting a trait. How to add one: docs/adding-a-view.md.
-
 Nothing is loaded before it is used: a view does not pay for the others.
 """
 
@@ -24,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VIEWS", "Entry", "entry", "open_view", "view_named"]
 
-VIEWS = ("journey_map", "fragmentation", "priorities", "perception")
+VIEWS = ("journey_map", "fragmentation", "priorities", "perception", "paths", "compare")
 """The views, in the order in which the home page lists them: each a folder here."""
 
 
@@ -39,13 +33,7 @@ class Entry:
 
 
 def entry(name: str) -> Entry:
-    """Return what the words of a view say about it.
-
-    Examples
-    --------
-    >>> entry("journey_map").title
-    'Where customers get lost'
-    """
+    """Return what the words of a view say about it."""
     words = _module(name, "words")
     return Entry(name, words.TITLE, words.SUMMARY, tuple(words.ASKS))
 

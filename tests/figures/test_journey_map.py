@@ -11,7 +11,6 @@ from figure_results import CHANNELS, PLACES, STAGES, touchpoints, transitions, t
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.figures.map_labels import Mark, place_key, place_of
 from cxlib.figures.map_layout import (
-    CELL_ROWS,
     COLUMN_PX,
     NARROWEST_COLUMN_PX,
     Place,
@@ -27,7 +26,7 @@ from cxlib.figures.touchpoints import (
     plot_touchpoints,
 )
 from cxlib.views.journey_map.cards import next_moves, touchpoint_cards, touchpoint_details
-from cxlib.views.shared.style import page_style
+from cxlib.views.shared.templates import page_style
 
 BASKET = Place("web basket", "web", "conversion")
 TRACES = (
@@ -103,17 +102,28 @@ def test_the_column_unmapped_is_there_only_when_needed():
     assert map_positions(mapped).stages == STAGES[:4]
 
 
-def test_a_long_name_is_shortened_and_a_full_cell_counted():
+def test_a_long_name_is_shortened():
     long = Place("a name much longer than a column of the map could ever hold", "web", "awareness")
     layout = lay_out([long], stages=STAGES[:4], channels=["web"])
     first, second = layout.labels[long]
     assert first == "a name much longer"
     assert second.endswith("…")
     assert layout.labels == lay_out([long], stages=STAGES[:4], channels=["web"]).labels
-    full = many(CELL_ROWS + 5, stages=1, channels=1)
-    layout = lay_out(full, stages=["stage 0"], channels=["channel 0"])
-    assert len(layout.spots) == CELL_ROWS - 1
-    assert layout.left_out == {("stage 0", "channel 0"): 6}
+
+
+def test_of_many_touchpoints_the_rare_are_left_out_counted_and_kept_where_something_was_found():
+    many_places = tuple(
+        (f"t{i}", "web", STAGES[1], 1000 if i < 9 else 5, 0.1, None) for i in range(40)
+    )
+    result = touchpoints(many_places)
+    layout = map_positions(result)
+    assert {place.touchpoint for place in layout.spots} == {f"t{i}" for i in range(9)}
+    kept = map_positions(result, keep=[Place("t30", "web", STAGES[1])])
+    assert {place.touchpoint for place in kept.spots} - {f"t{i}" for i in range(9)} == {"t30"}
+    figure = plot_touchpoints(result)
+    assert len(trace(figure, "touchpoints").x) == 9
+    note = next(a.text for a in figure.layout.annotations if "rarer" in a.text)
+    assert "And 31 rarer touchpoints, with 1.7\N{NO-BREAK SPACE}% of contacts" in note
 
 
 @pytest.mark.parametrize(
@@ -156,7 +166,7 @@ def test_a_mean_rating_stands_beside_how_many_answered():
     figure = plot_touchpoints(touchpoints())
     known = [text for text in trace(figure, "touchpoints").hovertext if "rating" in text]
     assert len(known) == 6
-    assert all("40 answers, 27\N{NO-BREAK SPACE}% answered" in text for text in known)
+    assert all("rating: 7.4 (7.1–7.7)<br>rated: 27\N{NO-BREAK SPACE}%" in text for text in known)
     notes = [note.text for note in figure.layout.annotations if "rated" in note.text]
     assert len(notes) == 3
     assert all("rated 7.4 by 27\N{NO-BREAK SPACE}%" in note for note in notes)
@@ -234,13 +244,13 @@ def test_the_selected_touchpoint_is_ringed_and_its_moves_are_on_top():
 
 def test_a_finding_is_red_and_labelled():
     page = Place("product page", "web", "exploration")
-    mark = Mark(page, "loses 1,240", target=BASKET, finding=True)
+    mark = Mark(page, "loses 1,240", target=BASKET)
     figure = plot_touchpoints(touchpoints(), transitions=transitions(), marks=[mark])
     assert bands(figure, "found moves") == 1
     assert trace(figure, "found moves").fillcolor.startswith("rgba(194,47,12")
     label = trace(figure, "marks")
     assert label.text == ("<b>loses 1,240</b>",)
-    assert label.textfont.color == ("#c22f0c",)
+    assert label.textfont.color == "#c22f0c"
     assert bands(plot_touchpoints(touchpoints(), transitions=transitions()), "found moves") == 0
 
 
@@ -317,9 +327,11 @@ def test_details_say_what_is_known_and_what_is_not():
     assert '<a class="cx-to" href="a?b=1">Web basket loses &lt;80&gt;</a>' in basket
     assert "Ask sales." in basket
     unknown = touchpoint_details(rows[5])
-    assert "not known" in unknown
+    assert "<dt>lost</dt>" in basket
+    assert "<dt>lost</dt>" not in unknown
     assert "Finding" not in unknown
-    assert "7.4 (7.1–7.7), 40 answers, 27\N{NO-BREAK SPACE}% answered" in basket
+    assert "<dt>rating</dt><dd>7.4 (7.1–7.7)</dd>" in basket
+    assert "<dt>rated</dt><dd>27\N{NO-BREAK SPACE}%</dd>" in basket
     few = touchpoint_details(rows[3] | {"customers": None})
     assert few == "<p>Too few customers to be shown.</p>"
     assert [m["target_touchpoint"] for m in next_moves(transitions(), rows[1])] == [

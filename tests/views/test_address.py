@@ -3,6 +3,7 @@
 import re
 from datetime import date
 from html import unescape
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import ipywidgets as widgets
@@ -13,14 +14,17 @@ from hypothesis import strategies as st
 
 from cxlib.views import VIEWS, view_named
 from cxlib.views.shared import words
-from cxlib.views.shared.address import LONGEST, LinkedState, Parameter
-from cxlib.views.shared.filters import period_options, segment_options
+from cxlib.views.shared.address import LONGEST, LinkedState
+from cxlib.views.shared.filters import Filter, Option, period_options, segment_options
 
 
 def texts(options):
     return {option.text: option.value for option in options}
 
 
+UNKNOWN_SEGMENT, UNKNOWN_PERIOD = (
+    words.UNKNOWN.format(name=label) for label in (words.CUSTOMERS, words.PERIOD)
+)
 SEGMENTS = texts(segment_options([("persona", "planner & co"), ("region", "Köln/Süd")]))
 PERIODS = texts(period_options([date(2025, month, 1) for month in (1, 4, 7)], "quarter"))
 
@@ -34,11 +38,23 @@ def linked(segments=SEGMENTS):
     """A state tied to an address, and how often it told of a change."""
     state, told = State(), []
     state.observe(lambda change: told.append((state.segment, state.period)), "segment")
-    parameters = [
-        Parameter("segment", "segment", words.UNKNOWN_SEGMENT, lambda: segments),
-        Parameter("period", "period", words.UNKNOWN_PERIOD, lambda: PERIODS),
+    filters = [
+        Filter(trait=trait, label=label, options=lambda _, known=known: known)
+        for trait, label, known in (
+            ("segment", words.CUSTOMERS, [Option(t, t, v) for t, v in segments.items()]),
+            ("period", words.PERIOD, [Option(t, t, v) for t, v in PERIODS.items()]),
+        )
     ]
-    return LinkedState(widgets.HTML(), state, parameters), state, told
+    view = SimpleNamespace(
+        filters=filters,
+        state=state,
+        message=widgets.HTML(),
+        usual=lambda of: None,
+        options=lambda of: of.options(None),
+    )
+    link = LinkedState(view)
+    link.message = view.message
+    return link, state, told
 
 
 @pytest.mark.parametrize("segment", [None, *SEGMENTS.values()])
@@ -73,9 +89,9 @@ def test_several_filters_are_told_of_together():
 @pytest.mark.parametrize(
     ("asked", "note"),
     [
-        ("segment=persona:nobody", words.UNKNOWN_SEGMENT),
-        ("period=2024-Q1", words.UNKNOWN_PERIOD),
-        ("period=2025-Q2..2025-Q1", words.UNKNOWN_PERIOD),
+        ("segment=persona:nobody", UNKNOWN_SEGMENT),
+        ("period=2024-Q1", UNKNOWN_PERIOD),
+        ("period=2025-Q2..2025-Q1", UNKNOWN_PERIOD),
         ("segment=a&segment=b&segment=c", words.UNREADABLE),
         ("segment=" + "x" * LONGEST, words.UNREADABLE),
     ],
@@ -93,7 +109,7 @@ def test_the_rest_of_a_link_holds_where_a_part_is_unknown():
     link, state, _ = linked()
     link.widget.asked = "segment=persona:nobody&period=2025-Q3"
     assert state.period == (2, 2)
-    assert words.UNKNOWN_SEGMENT in link.message.value
+    assert UNKNOWN_SEGMENT in link.message.value
 
 
 @given(
@@ -107,7 +123,7 @@ def test_no_address_brings_anything_but_a_published_choice(asked):
     link.widget.asked = asked
     assert state.segment in {None, *SEGMENTS.values()}
     assert state.period in {None, *PERIODS.values()}
-    notes = {"", words.UNREADABLE, words.UNKNOWN_SEGMENT, words.UNKNOWN_PERIOD}
+    notes = {"", words.UNREADABLE, UNKNOWN_SEGMENT, UNKNOWN_PERIOD}
     said = re.split("</p>", unescape(link.message.value))
     assert {re.sub("<[^>]*>", "", part) for part in said} <= notes
     assert link.widget.answered == asked
@@ -124,4 +140,4 @@ def test_every_part_of_an_address_has_its_note_and_a_name_of_its_own():
     for view in map(view_named, VIEWS):
         names = [f.parameter for f in view.filters]
         assert len(set(names)) == len(names)
-        assert all(f.unknown for f in view.filters)
+        assert all(f.label for f in view.filters)

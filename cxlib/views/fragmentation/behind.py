@@ -21,7 +21,7 @@ from cxlib.fragmentation.findings import ROW
 from cxlib.numbers import answered, plural
 from cxlib.signals import signal_named
 from cxlib.views.fragmentation import words
-from cxlib.views.shared.tables import html_table
+from cxlib.views.shared.tables import Cell, html_table
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
@@ -30,19 +30,12 @@ Row = Mapping[str, Any]
 Behind = tuple[str, pl.DataFrame]
 
 _JUDGED = Columns(**{**ROW, "customers": Customers("who came this way")})
-_CURVE = Columns(
+_DETAIL = Columns(
     x=Amount("days or hours", heading="within"),
+    next=Label("touchpoint"),
     observed=Share("of this handoff", heading="this handoff"),
     expected=Share("of similar handoffs", heading="similar handoffs", interval=True),
-)
-_ONWARD = Columns(
-    next=Label("touchpoint"),
-    observed=Share("of those who came by it", heading="by this handoff"),
-    others=Share("of the others", heading="from elsewhere"),
-)
-_FIGURES = Columns(
-    observed=Amount("of this handoff", heading="this handoff"),
-    expected=Amount("of similar handoffs", heading="similar handoffs"),
+    others=Share("of those from elsewhere", heading="from elsewhere"),
     effect=Amount("the difference"),
 )
 _TREND = Columns(
@@ -74,24 +67,27 @@ def behind_matrix(result: FindingDetails) -> Behind:
 def behind_detail(result: FindingDetails, finding: Row) -> Behind:
     """Return what the picture of a finding shows."""
     curve, onward = (of_finding(f, finding).drop(KEYS) for f in (result.curves, result.onward))
+    names = ("source", "target", "signal", "unit", "n", "observed", "expected", "effect")
+    cells: dict[str, Cell | None]
     if len(curve) > 1:
+        frame, caption = curve, words.CURVE_TABLE
         cells = {"x": lambda r: _within(finding, r["x"]), "observed": None, "expected": None}
-        return html_table(curve, _CURVE, cells, caption=words.CURVE_TABLE), curve
-    if len(onward):
+    elif len(onward):
+        frame, caption = onward, words.ONWARD_TABLE
         cells = {
             "next": lambda r: f"{r['next']} ({r['channel']})",
             "observed": None,
             "others": None,
         }
-        return html_table(onward, _ONWARD, cells, caption=words.ONWARD_TABLE), onward
-    names = ("source", "target", "signal", "unit", "n", "observed", "expected", "effect")
-    figures = pl.DataFrame([{name: finding[name] for name in (*names, "low", "high")}])
-    cells = {
-        "observed": lambda _: observed_text(finding),
-        "expected": lambda r: figure_text(finding, r["expected"]),
-        "effect": lambda r: effect_text(r, interval=True),
-    }
-    return html_table(figures, _FIGURES, cells, caption=words.FIGURES_TABLE), figures
+    else:
+        frame = pl.DataFrame([{name: finding[name] for name in (*names, "low", "high")}])
+        caption = words.FIGURES_TABLE
+        cells = {
+            "observed": lambda _: observed_text(finding),
+            "expected": lambda r: figure_text(finding, r["expected"]),
+            "effect": lambda r: effect_text(r, interval=True),
+        }
+    return html_table(frame, _DETAIL, cells, caption=caption), frame
 
 
 def behind_trend(result: FindingDetails, finding: Row) -> Behind:

@@ -18,8 +18,6 @@ from cxlib.views.shared.templates import render
 if TYPE_CHECKING:
     from cxlib.prediction import Prediction
 
-__all__ = ["foresight_section"]
-
 
 def foresight_section() -> Group:
     """Say what could break next; not there where the snapshot holds no predictions.

@@ -33,39 +33,23 @@ from cxlib.views.fragmentation.behind import behind_detail, behind_matrix, behin
 from cxlib.views.fragmentation.foresight import foresight_section
 from cxlib.views.shared import words as shared
 from cxlib.views.shared.changes import changes_section, since
-from cxlib.views.shared.filters import Filter, Option, names, segment, segment_label
+from cxlib.views.shared.filters import Filter, Option, column, segment, segment_label
 from cxlib.views.shared.links import finding_text, link_to_finding
-from cxlib.views.shared.parts import Closes, Figure, Group, List, Opens, Words, heading
+from cxlib.views.shared.parts import Closes, Figure, Group, List, Words, heading
 from cxlib.views.shared.templates import render
 from cxlib.views.shared.view import View
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
 
-__all__ = ["VIEW", "Fragmentation"]
-
 _OPEN = ("finding",)
 
 
-def _column(trait: str, address: str, label: str, every: str, unknown: str) -> Filter:
-    """Declare a filter that keeps the findings with one value in a column."""
-    return Filter(
-        trait=trait,
-        address=address,
-        label=label,
-        every=every,
-        unknown=unknown,
-        options=lambda view: names(view.names_in(trait)),
-        css=f"cx-filter-{address}",
-        named=True,
-    )
-
-
 _COLUMNS = (
-    _column("source_channel", "from", words.FROM_CHANNEL, words.FROM_ANY, words.UNKNOWN_FROM),
-    _column("target_channel", "to", words.TO_CHANNEL, words.TO_ANY, words.UNKNOWN_TO),
-    _column("stage", "stage", shared.STAGE, shared.ALL_STAGES, shared.UNKNOWN_STAGE),
-    _column("owner", "owner", shared.OWNER, shared.ALL_OWNERS, shared.UNKNOWN_OWNER),
+    column("source_channel", words.FROM_CHANNEL, words.FROM_ANY, address="from"),
+    column("target_channel", words.TO_CHANNEL, words.TO_ANY, address="to"),
+    column("stage", shared.STAGE, shared.ALL_STAGES),
+    column("owner", shared.OWNER, shared.ALL_OWNERS),
 )
 _PICTURES = Group(
     css="cx-pictures",
@@ -122,17 +106,15 @@ class Fragmentation(View):
             options=lambda view: [
                 Option(s, signal_name(s).capitalize(), s) for s in view.everybody.signals["signal"]
             ],
-            unknown=words.UNKNOWN_SIGNAL,
-            css="cx-signal",
         ),
         *_COLUMNS,
         # The worst is open unless another one is chosen; names in an address outlive a snapshot.
         Filter(
             trait="finding",
+            label=words.FINDING,
             options=lambda view: [
                 Option(finding_text(row), handoff(row), finding_key(row)) for row in view.rows
             ],
-            unknown=words.UNKNOWN_FINDING,
             kind="",
             narrows=False,
             moves=True,
@@ -189,10 +171,10 @@ class Fragmentation(View):
         Group(
             css="cx-more",
             parts=(
-                Opens(
+                Words(
                     name="tested",
                     css="cx-text",
-                    heading=words.TESTED_HEADING,
+                    opens=words.TESTED_HEADING,
                     template="fragmentation/tested.html",
                 ),
             ),
@@ -206,14 +188,12 @@ class Fragmentation(View):
     @property
     def everybody(self) -> FindingDetails:
         """The findings of all customers."""
-        found: FindingDetails = self.ask("findings", segment=None)
-        return found
+        return self.ask("findings", segment=None)
 
     @property
     def whole(self) -> FindingDetails:
         """The findings of the customers selected."""
-        found: FindingDetails = self.ask("findings", segment=self.state.segment)
-        return found
+        return self.ask("findings", segment=self.state.segment)
 
     @property
     def result(self) -> FindingDetails:
@@ -267,12 +247,12 @@ class Fragmentation(View):
         """End of the data shown."""
         return self.whole.observed_until
 
-    def names_in(self, column: str) -> list[str]:
+    def names_in(self, trait: str) -> list[str]:
         """Return what may be chosen of a column, in the order of the journey map."""
         table, places = self.everybody.table, self.everybody.places
         order = {"stage": places["stage"], "owner": table["owner"].drop_nulls().sort()}
-        known = order.get(column, places["channel"]).unique(maintain_order=True)
-        return [name for name in known if name in set(table[column])]
+        known = order.get(trait, places["channel"]).unique(maintain_order=True)
+        return [name for name in known if name in set(table[trait])]
 
     def headline(self) -> str:
         """Say how many handoffs break, and which is the worst."""
@@ -284,7 +264,7 @@ class Fragmentation(View):
         basis = words.BASIS.format(
             customers=plural(result.customers, "customer"),
             until=day(result.observed_until),
-            sure=sure.format(tests=filled["tests"], false=filled["false"]),
+            sure=sure.format(tests=filled["tests"], false=filled["mistaken"]),
         )
         if filters:
             part = words.PART.format(shown=found, all=plural(of, "finding"))
@@ -308,7 +288,7 @@ class Fragmentation(View):
         return {
             "tests": decimal(whole.tests),
             "limit": f"{Q_LIMIT:g}",
-            "false": words.IN_HUNDRED.format(n=round(100 * Q_LIMIT)),
+            "mistaken": words.IN_HUNDRED.format(n=round(100 * Q_LIMIT)),
             "days": str(whole.silence.days),
             "until": day(whole.observed_until),
             "cases": words.FEW_CASES if n is None else plural(n, "case"),

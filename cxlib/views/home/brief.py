@@ -23,8 +23,6 @@ from cxlib.views.shared.changes import changes_since, earlier_snapshots
 from cxlib.views.shared.links import Way, below_home, link_to_finding
 from cxlib.views.shared.templates import render
 
-__all__ = ["write_home", "write_index"]
-
 _FINDINGS, _CHANGES = 3, 5
 _TELLING = ("new", "growing", "mended")
 
@@ -32,12 +30,7 @@ _TELLING = ("new", "growing", "mended")
 def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) -> str:
     """Write the brief of a snapshot as HTML: what stands on the home page.
 
-    Parameters
-    ----------
-    snapshot
-        What is published.
-    files
-        Address of each view that it is to lead to; None: the page around it does that.
+    `files` are the addresses of the views it is to lead to; None: the page around it does that.
     """
     details = findings_of(snapshot)
     earlier = next(iter(earlier_snapshots(snapshot).values()), None)
@@ -66,15 +59,7 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
 
 
 def write_index(snapshot: Snapshot, files: Mapping[str, str]) -> str:
-    """Write the home page of exported views: one file that loads nothing.
-
-    Parameters
-    ----------
-    snapshot
-        What was exported.
-    files
-        Name of the file of each view.
-    """
+    """Write the home page of exported views (their files by name): a file that loads nothing."""
     shared = Path(str(resources("cxlib.serve"))) / "jupyter/voila/templates/cx/static/cx.css"
     return render(
         "home/index.html",

@@ -1,7 +1,6 @@
-"""The journey map as cards, one per stage, for narrow pages; and the details of one touchpoint.
+"""The journey map as cards, one per stage, for narrow pages and the first paint; and the details.
 
-Plain HTML that opens and closes by itself, by finger or by keyboard, without asking a server. Also
-what a page can show at once, before anything live is there.
+Plain HTML that opens and closes by itself, by finger or by keyboard, without asking a server.
 """
 
 from __future__ import annotations
@@ -13,18 +12,16 @@ import polars as pl
 
 from cxlib.figures.map_layout import Place
 from cxlib.figures.theme import channel_colours, light_dark, stage_colours, theme_named
-from cxlib.figures.wording import estimate
-from cxlib.numbers import answered, duration, people, plural, rating, share
+from cxlib.figures.wording import figures_of
+from cxlib.measures.touchpoints import Touchpoints
 from cxlib.views.journey_map import words
 from cxlib.views.shared.templates import render
 
 if TYPE_CHECKING:
-    from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
 
-__all__ = ["next_moves", "touchpoint_cards", "touchpoint_details"]
-
 _NEXT_SHOWN = 5
+_COLUMNS = Touchpoints.tables["table"]
 
 Found = Mapping[Place, Sequence[Mapping[str, Any]]]
 """Findings at each touchpoint: ``rank``, ``sentence``, ``todo`` and the ``address`` of more."""
@@ -78,29 +75,12 @@ def _card(
 ) -> dict[str, Any]:
     """Return what the templates say of a touchpoint."""
     parts = [("go-on", row["go_on"]), ("done", row["done"]), ("lost", row["lost"])]
+    owned = [(words.OWNER, row["owner"])] if row["owner"] else []
     drawn = row["customers"] is not None and all(value is not None for _, value in parts)
     return {
         "row": row,
         "found": found.get(Place.of(row), ()),
         "bar": [(name, f"{100 * value:.2f}%") for name, value in parts] if drawn else [],
-        "facts": _facts(row) if row["customers"] is not None else [],
+        "facts": figures_of(_COLUMNS, row) + owned,
         "moves": moves[:_NEXT_SHOWN],
     }
-
-
-def _facts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rated = rating(row["rating"], row["rating_low"], row["rating_high"])
-    answers = plural(row["rating_n"] or 0, "answer") + answered(row["response"])
-    wait = row["next_wait"]
-    facts = {
-        words.CUSTOMERS: people(row["customers"]),
-        words.CONTACTS: people(row["contacts"]),
-        words.GO_ON: estimate(row, "go_on"),
-        words.LOST: words.LOST_UNKNOWN if row["lost"] is None else estimate(row, "lost"),
-        words.DONE: estimate(row, "done") if row["done"] else "",
-        words.OPEN: words.OF_CONTACTS.format(share=share(row["open"])) if row["open"] else "",
-        words.RATING: "" if row["rating"] is None else f"{rated}, {answers}",
-        words.NEXT: "" if wait is None else words.HALF_WITHIN.format(wait=duration(wait)),
-        words.OWNER: row["owner"],
-    }
-    return [(name, value) for name, value in facts.items() if value]

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
 
-__all__ = ["VIEW", "JourneyMap"]
-
 MOST_MARKS = 8
 """Findings that are marked; the rest stands in the view of what breaks."""
 
@@ -49,25 +47,20 @@ class JourneyMap(View):
             label=shared.CHANNEL,
             every=shared.ALL_CHANNELS,
             options=lambda view: names(view.everything.channels),
-            unknown=shared.UNKNOWN_CHANNEL,
-            css="cx-channel-filter",
         ),
         period(),
         Filter(
             trait="colour_by",
             address="colour",
             label=words.COLOUR,
-            options=lambda view: [Option(n, label, n) for n, label in words.COLOURS.items()],
-            unknown=words.UNKNOWN_COLOUR,
+            options=lambda _: names(words.COLOURS),
             css="cx-colour",
             narrows=False,
         ),
         Filter(
             trait="show",
             label=words.SHOW,
-            options=lambda view: [Option(n, label, n) for n, label in words.SHOWN.items()],
-            unknown=words.UNKNOWN_SHOW,
-            css="cx-show",
+            options=lambda _: names(words.SHOWN),
             narrows=False,
         ),
         Filter(
@@ -78,7 +71,6 @@ class JourneyMap(View):
                 Option(place_text(p._asdict()), f"{p.touchpoint} ({p.channel})", p)
                 for p in view.positions.spots
             ],
-            unknown=words.UNKNOWN_TOUCHPOINT,
             css="cx-choose",
             narrows=False,
             in_row=False,
@@ -135,13 +127,17 @@ class JourneyMap(View):
     @property
     def everything(self) -> Touchpoints:
         """The touchpoints of everybody and the whole time."""
-        found: Touchpoints = self.ask("touchpoints", segment=None, period=None)
-        return found
+        return self.ask("touchpoints", segment=None, period=None)
 
     @cached_property
     def positions(self) -> MapLayout:
-        """Where touchpoints stand, whatever is selected."""
-        return map_positions(self.everything)
+        """Where touchpoints stand, whatever is selected; all at which something was found do."""
+        try:
+            bands = self.ask("findings", segment=None).bands
+        except WorkspaceError:
+            return map_positions(self.everything)
+        ends = {*bands["source_place"], *bands["target_place"]}
+        return map_positions(self.everything, keep={self._places.get(end) for end in ends})
 
     @property
     def result(self) -> Touchpoints:
@@ -262,7 +258,7 @@ class JourneyMap(View):
                 rank=row["rank"], affected=people(affected)
             )
             source, target = row["ends"]
-            marks.setdefault(row["ends"], Mark(source, label, target=target, finding=True))
+            marks.setdefault(row["ends"], Mark(source, label, target=target))
         return list(marks.values())
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxlib.views.shared.words import INTERVALS, SMALL, FigureText
+from cxlib.views.shared.words import FigureText
 
 TITLE = "Where customers get lost"
 SUMMARY = (
@@ -16,15 +16,10 @@ COLOURS = {"lost": "Lost", "go_on": "Go on", "open": "Still open", "rating": "Ra
 TOUCHPOINT, NO_TOUCHPOINT = "Touchpoint", "None selected"
 SHOW = "Show"
 SHOWN = {"all": "All moves", "breaks": "Only what breaks"}
-UNKNOWN_SHOW = "This link asks for moves that cannot be chosen; all are shown."
-UNKNOWN_COLOUR = "This link asks for a colouring that does not exist."
-UNKNOWN_TOUCHPOINT = "This link asks for a touchpoint that is not published."
 
-CUSTOMERS, CONTACTS, OWNER, RATING = "Customers", "Contacts", "Owner", "Rating"
-GO_ON, LOST, DONE, OPEN, NEXT = "Go on", "Lost", "Goal reached", "Still open", "Next contact"
-LOST_UNKNOWN = "not known: nobody was observed long enough"
+OWNER = "owner"
+GO_ON, LOST, DONE = "Go on", "Lost", "Goal reached"
 LOST_SHORT, LOST_SHORT_UNKNOWN = "lost {share}", "lost: not known"
-OF_CONTACTS, HALF_WITHIN = "{share} of contacts", "half within {wait}"
 RATED = "rating {rating}"
 FINDING = "Finding {rank}"
 ADDS_UP = "Of contacts followed to their end; the three add up to 100 %."
@@ -37,7 +32,7 @@ MARK = "{rank} · {affected} affected"
 MARK_FEW = "{rank}"
 FOUND_FEW = "{handoff} stands out, by figures too small to be shown"
 FOUND_HEADING = "What breaks"
-FOUND_OWNER = "Owner: {owner}"
+OWNED = "Owner: {owner}"
 HINT = "Select a touchpoint on the map, or here, to see what happens after it."
 NO_CONTACTS = "No contacts in this selection."
 BASIS = "{overall}{time}{who}, data to {until}. In brackets: 95 % interval."
@@ -45,28 +40,4 @@ OVERALL = "After a contact: go on {go_on} · lost {lost} · still open {open}. "
 TOO_FEW_TO_COUNT = "too few customers to count"
 TABLE = "Touchpoints in the order of the journey map; 95 % intervals in brackets."
 
-MAP = FigureText(
-    "Journey map",
-    "journey-map",
-    meaning="""
-<p><b>The map.</b> Columns are the stages of the journey, rows are channels, circles are
-touchpoints: the larger the circle, the more customers. The colour shows one figure at a time; its
-legend stands below the map. Bands are moves from one touchpoint to the next; the arrow heads point
-the way.</p>
-<p><b>Go on</b>: share of contacts after which the customer comes back within the same journey.
-<b>Lost</b>: nothing more comes for longer than the pause that ends a journey, or the journey ends
-in one of the outcomes the map calls a loss. <b>Still open</b>: too recent to say.
-<b>Goal reached</b>: nothing was left to come.</p>
-<p><b>Red</b>, with a number, is what breaks: a finding, with the customers it affects at the least.
-A finding is worse than similar handoffs, than its own past, than other groups or than planned; that
-most people leave after an ad makes no finding. “Lost” is only a colour.</p>
-<p><b>When it misleads.</b> That many customers get lost after a touchpoint does not prove that it
-drives them away: many come to an ad with little intent.</p>""",
-    sureness=f"""
-<p>This selection rests on {{customers}}. {INTERVALS}</p>
-<p>The log ends on {{until}}. Whoever was in touch shortly before may still come back: such contacts
-are “still open”, and never counted as lost.</p>
-<p>That many customers get lost after a touchpoint does not prove that the touchpoint drives them
-away: they may have come with less intent.</p>
-<p>{SMALL}</p>""",
-)
+MAP = FigureText("Journey map", "journey_map/texts/journey-map.html")

@@ -9,9 +9,8 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from cxlib.columns import Amount, Columns, Count, Flag, Label, Rating, Share
 from cxlib.errors import WorkspaceError
-from cxlib.figures.experience import plot_experience_curve, plot_spectrum
+from cxlib.figures import plot_experience_curve, plot_spectrum
 from cxlib.numbers import day, decimal, plural, rating, share
 from cxlib.signals import signal_named
 from cxlib.views.perception import words
@@ -19,8 +18,6 @@ from cxlib.views.shared.filters import ALL, Filter, Option, names, segment
 from cxlib.views.shared.parts import Figure, Words, heading
 from cxlib.views.shared.tables import Cell, html_table
 from cxlib.views.shared.view import View
-
-__all__ = ["VIEW", "Perceived"]
 
 LEAST_SHOWN = 0.9
 """Part of a touchpoint's answers that must be published for its spectrum to be drawn."""
@@ -35,8 +32,6 @@ class Perceived(View):
             trait="scale",
             label=words.SCALE,
             options=lambda view: names(view.scales) or [Option("", "", ALL)],
-            unknown=words.UNKNOWN_SCALE,
-            css="cx-scale",
         ),
     )
     parts = (
@@ -151,11 +146,12 @@ class Perceived(View):
     @property
     def by_touchpoint(self) -> str:
         """What is said of each touchpoint, and how far it can be trusted."""
-        rows = self.rows
-        scored = any(row.get("nps") is not None for row in rows)
+        found = self._told("perception")
+        if not _any(found):
+            return ""
+        scored = any(row.get("nps") is not None for row in self.rows)
         cells = {name: cell for name, cell in _CELLS.items() if name != "nps" or scored}
-        table = pl.DataFrame(rows, infer_schema_length=None)
-        return Markup(html_table(table, _COLUMNS, cells, caption=words.TABLE)) if rows else ""
+        return Markup(html_table(found.table, found.columns, cells, caption=words.TABLE))
 
     def _told(self, name: str) -> Any:
         """Return an answer for what is selected, of rows with figures on the scale selected."""
@@ -189,17 +185,9 @@ def _nps(row: Mapping[str, Any]) -> str:
     return words.NPS_WITHIN.format(score=score, low=low, high=high)
 
 
-_COLUMNS = Columns(
-    group=Label("the touchpoint", heading=words.TOUCHPOINT),
-    mean=Rating("of the answers", heading=words.MEAN, interval=True),
-    nps=Amount("net promoter score", heading=words.NPS),
-    n=Count("answers", heading=words.COUNT),
-    response=Share("of those who could have answered", heading=words.RESPONSE),
-    verdict=Label("against the others", heading=words.VERDICT),
-    bound=Rating("how far the others would have to differ", heading=words.BOUND),
-    trusted=Flag("whether who answers explains nothing", heading=words.TRUSTED),
-)
-_CELLS: dict[str, Cell | None] = dict.fromkeys(_COLUMNS) | {
+_CELLS: dict[str, Cell | None] = dict.fromkeys(
+    ("group", "mean", "nps", "n", "response", "verdict", "bound", "trusted")
+) | {
     "nps": _nps,
     "verdict": lambda row: row["verdict"] or words.NEITHER,
 }

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from cxlib.errors import WorkspaceError
 from cxlib.figures.fragmentation import effect_text
 from cxlib.numbers import day, decimal, people, plural, share
@@ -14,26 +12,12 @@ from cxlib.opportunities.priorities import PARTS, say_gain
 from cxlib.publish.key_figures import said_lines
 from cxlib.views.priorities import words
 from cxlib.views.shared import words as shared
-from cxlib.views.shared.filters import Filter, Option, names, segment
+from cxlib.views.shared.filters import Filter, Option, column, segment
 from cxlib.views.shared.parts import Figure, Group, List, Words
 from cxlib.views.shared.templates import render
 from cxlib.views.shared.view import View
 
-__all__ = ["VIEW", "Backlog"]
-
 _OPEN = ("line",)
-
-
-def _column(trait: str, label: str, every: str, unknown: str) -> Filter:
-    """Declare a filter that keeps the lines with one value in a column."""
-    return Filter(
-        trait=trait,
-        label=label,
-        every=every,
-        unknown=unknown,
-        options=lambda view: names(view.everybody[trait].drop_nulls().unique().sort()),
-        named=True,
-    )
 
 
 class Backlog(View):
@@ -42,8 +26,8 @@ class Backlog(View):
     styles = (Path(__file__).parent / "style.css",)
     filters = (
         segment(),
-        _column("owner", shared.OWNER, shared.ALL_OWNERS, shared.UNKNOWN_OWNER),
-        _column("team", words.TEAM, words.ALL_TEAMS, words.UNKNOWN_TEAM),
+        column("owner", shared.OWNER, shared.ALL_OWNERS),
+        column("team", words.TEAM, words.ALL_TEAMS),
         Filter(
             trait="mended",
             label=words.MENDED,
@@ -51,15 +35,14 @@ class Backlog(View):
             options=lambda _: [
                 Option(f"{part:.0%}", share(part), name) for name, part in reversed(PARTS.items())
             ],
-            unknown=words.UNKNOWN_PART,
             css="cx-period",
             named=True,
             usual=lambda _: "gain",
         ),
         Filter(
             trait="line",
+            label=words.LINE,
             options=lambda view: [Option(key, key, key) for key in view.lines],
-            unknown=words.UNKNOWN_LINE,
             kind="",
             narrows=False,
             moves=True,
@@ -99,11 +82,10 @@ class Backlog(View):
         """Open the first line, where what was open is no longer there."""
         self.open_first("line", list(self.lines))
 
-    @property
-    def everybody(self) -> pl.DataFrame:
-        """The backlog of all customers."""
-        table: pl.DataFrame = self.ask("table", measure="priorities", segment=None).table
-        return table
+    def names_in(self, trait: str) -> list[str]:
+        """Return what may be chosen of a column, of all customers."""
+        everybody = self.ask("table", measure="priorities", segment=None).table
+        return list(everybody[trait].drop_nulls().unique().sort())
 
     @property
     def result(self) -> Any:

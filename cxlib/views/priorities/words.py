@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxlib.views.shared.words import INTERVALS, SMALL, FigureText
+from cxlib.views.shared.words import FigureText
 
 TITLE = "What to do first"
 SUMMARY = (
@@ -11,11 +11,8 @@ SUMMARY = (
 )
 ASKS = ("priorities", "findings")
 
-TEAM, ALL_TEAMS = "Team", "All teams"
-UNKNOWN_TEAM = "This link asks for a team that is not published; all are shown."
+TEAM, ALL_TEAMS, LINE = "Team", "All teams", "Line"
 MENDED = "How far it is mended"
-UNKNOWN_PART = "This link asks for a part that is not worked out; what is wholly mended is shown."
-UNKNOWN_LINE = "The line of this link is no longer in the backlog; the first one is open."
 
 NOTHING = "There is nothing in the backlog for this selection"
 BASIS = "{gain}{lines}: {findings} sure beyond chance, {others}. Data to {until}."
@@ -34,21 +31,4 @@ SAME, CHANGES_SIGN = "say the same", "can change its sign"
 TODO_HEADING, TEST_HEADING = "What to do", "How to know whether it worked"
 
 TABLE_CAPTION = "The backlog; 95 % intervals in brackets."
-BACKLOG = FigureText(
-    "The backlog",
-    "backlog",
-    meaning="""
-<p><b>The order.</b> First what gains conversions for sure, by the lower end of the gain; then what
-spares most customers something; then what is only described: deviations from the plan, and ways
-that few take and that go with better outcomes. Raw drop-off is never ranked.</p>
-<p><b>The gain.</b> What would have been different in the time shown, had the handoff been like
-those it is compared with. The slider says how much of that difference is mended.</p>
-<p><b>When it misleads.</b> Those who are mended are assumed to behave afterwards like those who
-go on from there, and nothing else to change. A difference is not yet its cause: follow ten
-customers first.</p>""",
-    sureness=f"""
-<p>{INTERVALS}</p>
-<p>The interval of a gain also holds what single customers do, and that journeys remember more than
-their last contact. Status is what became of a finding since the last third of the time.</p>
-<p>{SMALL}</p>""",
-)
+BACKLOG = FigureText("The backlog", "priorities/texts/backlog.html")

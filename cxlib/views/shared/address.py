@@ -1,45 +1,24 @@
 """What is selected on a dashboard, kept in the address of its page, so that a link shows the same.
 
-The page says what its address asks for, as one string; here it is compared with what is published,
-and whatever is not among that is left out with a calm note. From then on the address follows the
-selection. A page cannot send anything else this way.
+What an address asks for and is not published is left out with a calm note.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import anywidget
-import ipywidgets as widgets
 import traitlets
 
 from cxlib.views.shared import words
 from cxlib.views.shared.templates import render
 
-__all__ = ["Address", "LinkedState", "Parameter"]
-
 LONGEST = 2000
 """Longest selection that is read, characters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One part of a selection as it stands in an address.
-
-    `choices` are the values that may be chosen once the parameters before it have been set, by
-    their text in the address; `usual` is the one that need not be written down.
-    """
-
-    name: str
-    trait: str
-    unknown: str  #: what is said where its value is not among the choices
-    choices: Callable[[], Mapping[str, Any]]
-    usual: Callable[[], Any] = lambda: None
 
 
 class Address(anywidget.AnyWidget):
@@ -71,54 +50,46 @@ class Address(anywidget.AnyWidget):
 
 
 class LinkedState:
-    """Ties the state of a view to the address of its page.
+    """Ties the state of a view to the address of its page; it tells of a whole link at once."""
 
-    The traits are set one after the other in the order of the parameters, and tell of it when all
-    are set; what the address asks for in vain is said in the message.
-    """
-
-    def __init__(
-        self, message: widgets.HTML, state: traitlets.HasTraits, parameters: Sequence[Parameter]
-    ) -> None:
-        self.message = message
-        self.widget = Address([p.name for p in parameters])
-        self._state = state
-        self._parameters = tuple(parameters)
+    def __init__(self, view: Any) -> None:
+        self.widget = Address([of.parameter for of in view.filters])
+        self._view = view
         self.widget.observe(self._read, "asked")
 
     def write(self) -> None:
         """Let the address say what is selected now."""
-        said = []
-        for parameter in self._parameters:
-            value = getattr(self._state, parameter.trait)
-            if value == parameter.usual():
-                continue
-            said += [(parameter.name, t) for t, v in parameter.choices().items() if v == value][:1]
+        view, said = self._view, []
+        for of in view.filters:
+            value = getattr(view.state, of.trait)
+            if value != view.usual(of):
+                said += [(of.parameter, o.text) for o in view.options(of) if o.value == value][:1]
         self.widget.selected = urlencode(said)
 
     def _read(self, change: Mapping[str, Any]) -> None:
-        notes: list[str] = []
-        self._select(change["new"], notes)
-        if notes and not self.message.value:
-            self.message.value = "".join(render("shared/alert.html", text=note) for note in notes)
+        notes, message = self._select(change["new"]), self._view.message
+        if notes and not message.value:
+            message.value = "".join(render("shared/alert.html", text=note) for note in notes)
         self.widget.answered = change["new"]
 
-    def _select(self, asked: str, notes: list[str]) -> None:
+    def _select(self, asked: str) -> list[str]:
+        """Choose what a link asks for, one filter after the other; return what it asks in vain."""
+        view = self._view
         try:
             if len(asked) > LONGEST:
                 raise ValueError("longer than any selection")
-            given = dict(parse_qsl(asked, max_num_fields=len(self._parameters)))
+            given = dict(parse_qsl(asked, max_num_fields=len(view.filters)))
         except ValueError:
-            notes.append(words.UNREADABLE)
-            return
-        with self._state.hold_trait_notifications():
-            for parameter in self._parameters:
-                text = given.get(parameter.name)
-                if text is None:
+            return [words.UNREADABLE]
+        notes = []
+        with view.state.hold_trait_notifications():
+            for of in view.filters:
+                if (text := given.get(of.parameter)) is None:
                     continue
-                choices = parameter.choices()
+                choices = {option.text: option.value for option in view.options(of)}
                 if text in choices:
-                    setattr(self._state, parameter.trait, choices[text])
+                    setattr(view.state, of.trait, choices[text])
                 else:
                     # What was asked for is not repeated: a link must not put words on our page.
-                    notes.append(parameter.unknown)
+                    notes.append(of.unknown)
+        return notes

@@ -23,8 +23,6 @@ from cxlib.views.shared.templates import render
 if TYPE_CHECKING:
     from cxlib.publish import SnapshotChanges, SnapshotRecord
 
-__all__ = ["changes_section", "changes_since", "earlier_snapshots", "since"]
-
 _MOST, _SENTENCES = 24, 8
 """Earlier snapshots that can be chosen, the newest ones; sentences that are shown."""
 
@@ -45,8 +43,6 @@ def since() -> Filter:
         label=words.CHANGES_SINCE,
         every=words.CHANGES_NONE,
         options=_options,
-        unknown=words.UNKNOWN_SINCE,
-        css="cx-since",
         narrows=False,
         in_row=False,
     )

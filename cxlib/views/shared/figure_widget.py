@@ -1,11 +1,8 @@
-"""A plotly figure as a widget that stays right and stays small, with all that belongs below it.
+"""A plotly figure as a widget that is right whenever it is opened, with what stands below it.
 
 `plotly.graph_objects.FigureWidget` copies the figure into its synced state only once, and every
-instance carries five megabytes of JavaScript. `FigureWidget` here keeps the whole figure in one
-synced trait, which is right for whoever opens the page whenever, and loads plotly.js once.
-
-Below a figure with a `FigureText` stand its data as a table, what it means, how sure it is, and
-buttons that take it away as PNG, SVG and CSV: made in the page, so that no server keeps a file.
+instance carries five megabytes of JavaScript; here the whole figure is one synced trait. What is
+taken away (PNG, SVG, CSV) is made in the page, so that no server keeps a file.
 """
 
 from __future__ import annotations
@@ -20,10 +17,10 @@ from typing import Any
 import anywidget
 import plotly.graph_objects as go
 import traitlets
-from markupsafe import Markup
 
 from cxlib.figures.theme import CONFIG, LIGHT, dark_twins, theme_named
 from cxlib.views.shared import words
+from cxlib.views.shared.templates import render_block
 from cxlib.views.shared.words import FigureText
 
 PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
@@ -38,10 +35,8 @@ def plotly_script() -> Path:
 class FigureWidget(anywidget.AnyWidget):
     """Shows a `plotly.graph_objects.Figure` in JupyterLab and Voila.
 
-    The page swaps every colour of the figure for its twin in `dark` where it is dark, sets
-    `clicked` to the key (``customdata``) of the last point clicked with the number of clicks so
-    far, and `wanted` where somebody asks for the data: most never do, and a table of hundreds of
-    rows is more to write and to send than everything else they see.
+    The page swaps colours for their twins in `dark` where it is dark, sets `clicked` to the key
+    (``customdata``) of the last point clicked, and `wanted` where somebody asks for the data.
     """
 
     _esm = Path(__file__).parent / "figure_widget.js"
@@ -99,8 +94,8 @@ class FigureWidget(anywidget.AnyWidget):
             raise TypeError("a figure without a text has nothing below it")
         self._write_data = data
         self._words = [
-            [words.MEANING, str(Markup(self.text.meaning).format(**filled))],
-            [words.SURENESS, str(Markup(self.text.sureness).format(**filled))],
+            [words.MEANING, str(render_block(self.text.template, "meaning", **filled))],
+            [words.SURENESS, str(render_block(self.text.template, "sureness", **filled))],
         ]
         self._show_data()
 

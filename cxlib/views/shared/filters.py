@@ -1,10 +1,8 @@
-"""What can be chosen on a view: declared once; its trait, its widget and its place in the address
-follow.
-"""
+"""What can be chosen on a view, declared once: trait, widget and part of the address follow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -13,21 +11,6 @@ import ipywidgets as widgets
 import traitlets
 
 from cxlib.views.shared import words
-
-__all__ = [
-    "ALL",
-    "Filter",
-    "Option",
-    "follow",
-    "names",
-    "period",
-    "period_filter",
-    "period_label",
-    "period_options",
-    "segment",
-    "segment_options",
-    "select",
-]
 
 ALL = ""
 """Value of the first option of every filter: no filter. (None would leave a dropdown blank.)"""
@@ -47,33 +30,27 @@ class Filter:
     """Something that can be chosen on a view: None of its trait is "nothing chosen"."""
 
     trait: str
-    options: Callable[[Any], Sequence[Option]]
-    """Of the view: asked for once, or whenever it matters where it `moves`."""
-    unknown: str
-    """What is said where a link asks for something that is not among them."""
-    label: str = ""
-    every: str | None = None
-    """What "nothing chosen" is called; None: something always is, from the start the first."""
-    address: str = ""
-    """Its name in the address, where that is not the trait's."""
-    css: str = ""
-    narrows: bool = True
-    """Whether it changes what all is about; else it opens or colours something within that."""
-    kind: str = "select"
-    """``select``, ``slider`` (at first the last), ``range`` of periods, or empty: no widget."""
-    in_row: bool = True
-    """Whether it stands in the row of filters; else where a `Chosen` part puts it."""
-    named: bool = False
-    """Whether its label belongs to what is said of the selection: ``from channel: web``."""
-    moves: bool = False
-    """Whether the options depend on what else is chosen."""
-    usual: Callable[[Any], Any] | None = None
-    """Of the view: the value that an address need not say."""
+    options: Callable[[Any], Sequence[Option]]  #: asked for once, unless it `moves`
+    label: str
+    every: str | None = None  #: what "nothing chosen" is called; None: at first the first is
+    address: str = ""  #: its name in the address, where that is not the trait's
+    css: str = ""  #: class of its widget, where that is not named after the trait
+    narrows: bool = True  #: whether it changes what all is about; else something within that
+    kind: str = "select"  #: or slider (at first the last), range of periods, or empty: no widget
+    in_row: bool = True  #: in the row of filters; else where a `Chosen` part puts it
+    named: bool = False  #: whether its label is said too: ``from channel: web``
+    moves: bool = False  #: whether the options depend on what else is chosen
+    usual: Callable[[Any], Any] | None = None  #: the value that an address need not say
 
     @property
     def parameter(self) -> str:
         """Name in the address."""
         return self.address or self.trait
+
+    @property
+    def unknown(self) -> str:
+        """What is said where a link asks for something that is not among its options."""
+        return words.UNKNOWN.format(name=self.label)
 
     def widget(self, view: Any) -> widgets.Widget:
         """Make its widget, tied to the state of the view both ways."""
@@ -91,6 +68,7 @@ class Filter:
             )
             return made
         options = [(option.label, option.value) for option in view.options(self)]
+        css = self.css or f"cx-{self.trait.replace('_', '-')}"
         if self.kind == "slider":
             slider = widgets.SelectionSlider(
                 options=options,
@@ -98,11 +76,11 @@ class Filter:
                 continuous_update=False,
                 style={"description_width": "initial"},
             )
-            slider.add_class(self.css)
+            slider.add_class(css)
             follow(view.state, self.trait, slider)
             return slider
         hides = self.narrows and self.trait != "segment"
-        made = select(self.label, options, every=self.every, css=self.css, hides=hides)
+        made = select(self.label, options, every=self.every, css=css, hides=hides)
         follow(view.state, self.trait, made)
         return made
 
@@ -114,8 +92,6 @@ def segment() -> Filter:
         label=words.CUSTOMERS,
         every=words.ALL_CUSTOMERS,
         options=lambda view: segment_options(view.answers.segments),
-        unknown=words.UNKNOWN_SEGMENT,
-        css="cx-segment",
     )
 
 
@@ -125,14 +101,26 @@ def period() -> Filter:
         trait="period",
         label=words.PERIOD,
         options=lambda view: period_options(view.answers.periods, view.answers.period_unit),
-        unknown=words.UNKNOWN_PERIOD,
         kind="range",
     )
 
 
-def names(known: Iterable[str]) -> list[Option]:
-    """Return options that are called what they are."""
-    return [Option(name, name, name) for name in known]
+def column(trait: str, label: str, every: str, *, address: str = "") -> Filter:
+    """Keep the rows with one value in a column: the view knows the `names_in` it."""
+    return Filter(
+        trait=trait,
+        address=address,
+        label=label,
+        every=every,
+        options=lambda view: names(view.names_in(trait)),
+        named=True,
+    )
+
+
+def names(known: Iterable[str] | Mapping[str, str]) -> list[Option]:
+    """Return options that are called what they are, or what a mapping calls them."""
+    called = known if isinstance(known, Mapping) else {name: name for name in known}
+    return [Option(name, label, name) for name, label in called.items()]
 
 
 def segment_options(segments: Sequence[tuple[str, str]]) -> list[Option]:
@@ -141,24 +129,12 @@ def segment_options(segments: Sequence[tuple[str, str]]) -> list[Option]:
 
 
 def segment_label(chosen: tuple[str, str]) -> str:
-    """Name a segment as people write it.
-
-    Examples
-    --------
-    >>> segment_label(("customer_type", "regular"))
-    'customer type: regular'
-    """
+    """Name a segment as people write it: ``customer type: regular``."""
     return f"{chosen[0].replace('_', ' ')}: {chosen[1]}"
 
 
 def period_options(periods: Sequence[date], unit: str) -> list[Option]:
-    """Return every range of periods; a single one is written by its name alone.
-
-    Examples
-    --------
-    >>> [o.text for o in period_options([date(2025, 6, 1), date(2025, 7, 1)], "month")]
-    ['2025-06', '2025-06..2025-07', '2025-07']
-    """
+    """Return every range of periods; a single one is written by its name alone: ``2025-06``."""
     texts = [_period_text(start, unit) for start in periods]
     labels = [period_label(start, unit) for start in periods]
     return [
@@ -179,13 +155,7 @@ def _period_text(start: date, unit: str) -> str:
 
 
 def period_label(start: date, unit: str) -> str:
-    """Name a period by its first day, as shortly as its length allows.
-
-    Examples
-    --------
-    >>> [period_label(date(2026, 3, 30), unit) for unit in ("day", "week", "month", "quarter")]
-    ['30 Mar 2026', '30 Mar–5 Apr 2026', 'Mar 2026', 'Q1 2026']
-    """
+    """Name a period by its first day, as shortly as its length allows."""
     if unit == "month":
         return f"{start:%b %Y}"
     if unit == "quarter":

@@ -11,8 +11,6 @@ from cxlib.fragmentation.details import KEYS, ON_TRANSITIONS
 if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
 
-__all__ = ["Way", "beside", "below_home", "finding_text", "link_to_finding", "place_text"]
-
 Way = Callable[[str, Mapping[str, str]], str]
 """From the name of a view, and what its address is to say, to that address; empty: none."""
 

@@ -1,8 +1,7 @@
 """What can stand on the page of a view: words, figures with their data, lists, what opens them.
 
-A part knows how to make its widget, how to fill it from the state of the view, and how it is
-painted before the page is live. Filling comes in two steps, so that a page never shows half of one
-selection and half of another: `read` asks and may fail; what it returns writes, and does not.
+Filling comes in two steps, so that a page never shows half of one selection and half of another:
+`read` asks and may fail; what it returns writes, and does not.
 """
 
 from __future__ import annotations
@@ -23,8 +22,6 @@ from cxlib.views.shared.templates import render
 from cxlib.views.shared.widgets import ChoiceList, Close, Disclosure
 from cxlib.views.shared.words import FigureText
 
-__all__ = ["Chosen", "Closes", "Figure", "Group", "List", "Opens", "Part", "Words", "heading"]
-
 Write = Callable[[], None]
 Painted = dict[str, Any]
 
@@ -33,17 +30,14 @@ Painted = dict[str, Any]
 class Part:
     """What stands in one place of a page."""
 
-    name: str = ""
-    """Of its widget in `View.widgets`; empty: it needs none."""
+    name: str = ""  #: of its widget in `View.widgets`; empty: it needs none
     css: str = ""
-    also: tuple[str, ...] = ()
-    """Traits it follows, beside those that narrow the whole view."""
+    also: tuple[str, ...] = ()  #: traits it follows, beside those that narrow the whole view
     on: tuple[str, ...] | None = None
     """All the traits it follows, where they are others than that."""
     shown: Callable[[Any], bool] = lambda _: True
     """Of the view: whether it is there at the moment."""
-    painted: bool = True
-    """Whether the page shows it before it is live."""
+    painted: bool = True  #: whether the page shows it before it is live
 
     def widget(self, view: Any) -> widgets.Widget:
         """Make its widget."""
@@ -64,6 +58,7 @@ class Words(Part):
 
     template: str = ""
     write: Callable[[Any], str] | None = None
+    opens: str = ""  #: the heading that opens it; empty: it is open, and painted
 
     def html(self, view: Any) -> str:
         """Write it for what is selected."""
@@ -71,16 +66,16 @@ class Words(Part):
 
     def widget(self, view: Any) -> widgets.Widget:
         """Make its widget."""
-        return widgets.HTML()
+        return Disclosure(heading=self.opens) if self.opens else widgets.HTML()
 
     def read(self, view: Any, widget: Any) -> Write:
         """Ask for what it says now."""
         html = self.html(view)
-        return lambda: setattr(widget, "value", html)
+        return lambda: setattr(widget, "html" if self.opens else "value", html)
 
     def paint(self, view: Any) -> Painted | None:
         """Return what it says."""
-        html = Markup(self.html(view))
+        html = "" if self.opens else Markup(self.html(view))
         return {"html": html} if html else None
 
 
@@ -96,8 +91,7 @@ class List(Part):
 
     items: Callable[[Any], Sequence[tuple[str, str]]]
     trait: str
-    label: str
-    """What the list is, for those who cannot see it."""
+    label: str  #: what the list is, for those who cannot see it
 
     def widget(self, view: Any) -> widgets.Widget:
         """Make its widget."""
@@ -129,8 +123,7 @@ class Figure(Part):
     """Of the view: what the text leaves open."""
     clicks: str = ""
     """Trait that a click on a point sets; a second click on the same lets go of it."""
-    key: Callable[[str], Any] = str
-    """What the key of a point stands for."""
+    key: Callable[[str], Any] = str  #: what the key of a point stands for
     highlights: tuple[str, ...] = ()
     """Traits that change the drawing alone: what stands below it stays as it is."""
     painted: bool = False
@@ -147,7 +140,7 @@ class Figure(Part):
     def read(self, view: Any, widget: Any) -> Write:
         """Draw it, or take it from where it was drawn before."""
         figure = None if self.draw is None else view.picture(self)
-        below = view.below_of(self)
+        below = self.filled(view)
 
         def data() -> tuple[str, str]:
             html, frame = self.data(view)
@@ -156,28 +149,10 @@ class Figure(Part):
         def write() -> None:
             if figure is not None:
                 widget.draw(figure)
-            if below is not None:
-                widget.credit = view.credit
-                widget.write_below(data, **below)
+            widget.credit = view.credit
+            widget.write_below(data, **below)
 
         return write
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Opens(Words):
-    """A heading that opens what stands below it."""
-
-    heading: str
-    painted: bool = False
-
-    def widget(self, view: Any) -> widgets.Widget:
-        """Make its widget."""
-        return Disclosure(heading=self.heading)
-
-    def read(self, view: Any, widget: Any) -> Write:
-        """Ask for what it opens."""
-        html = self.html(view)
-        return lambda: setattr(widget, "html", html)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

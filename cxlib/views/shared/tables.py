@@ -10,8 +10,6 @@ import polars as pl
 from cxlib.columns import Columns
 from cxlib.tables import Written
 
-__all__ = ["Cell", "html_table"]
-
 Cell = Callable[[Mapping[str, Any]], str]
 
 

@@ -1,7 +1,8 @@
-"""The HTML of the views: Jinja2 templates beside each view, everything put into them escaped."""
+"""The HTML of the views, from Jinja2 templates that escape what is put in; and its style sheet."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -11,10 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cxlib import numbers
+from cxlib.figures.theme import DARK, LIGHT, PRINT, Theme, luminance, theme_named
 from cxlib.markup import html_text
 from cxlib.signals import signal_named
-
-__all__ = ["environment", "render"]
 
 _FOLDER = Path(__file__).parents[1]
 _WRITERS = ("share", "people", "plural", "rating", "answered", "decimal", "sentence_case")
@@ -41,6 +41,13 @@ def render(template: str, /, **given: Any) -> Markup:
     return Markup(_template(template)(**given))
 
 
+def render_block(template: str, block: str, /, **given: Any) -> Markup:
+    """Fill in one block of a template; it knows the ``shared`` words."""
+    found = environment().get_template(template)
+    shared = import_module("cxlib.views.shared.words")
+    return Markup("".join(found.blocks[block](found.new_context({"shared": shared, **given}))))
+
+
 @cache
 def _template(name: str) -> Any:
     view = name.split("/", maxsplit=1)[0]
@@ -52,3 +59,35 @@ def _escaped(value: object) -> object:
     """Escape text as `html_text` does: dollars are no formulas in a notebook."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return Markup(html_text(str(value))) if is_text else value
+
+
+_VARIABLES = ("paper", "band", "ink", "muted", "rule", "accent", "finding", "go_on", "lost")
+_SHARED = tuple(Path(__file__).parent / name for name in ("page.css", "views.css"))
+
+
+def page_style(theme: Theme | None = None, *, files: Sequence[Path] = ()) -> str:
+    """Return the style sheet of the views, and what a view adds, in the colours of a theme.
+
+    The light theme's follows its reader's browser: it is dark where that is dark, and on paper it
+    is the one for printing.
+    """
+    theme = theme or theme_named()
+    rules = "\n".join(file.read_text("utf-8") for file in (*_SHARED, *files))
+    if theme is not LIGHT:
+        scheme = "dark" if luminance(theme.paper) < 0.5 else "light"
+        return f".cx-page-style {{ {_variables(theme)}color-scheme: {scheme}; }}\n{rules}"
+    return (
+        f".cx-page-style {{ {_variables(LIGHT, DARK)}}}\n{rules}\n"
+        f"@media print {{ .cx-page-style {{ {_variables(PRINT)}color-scheme: light; }} }}\n"
+    )
+
+
+def _variables(theme: Theme, dark: Theme | None = None) -> str:
+    """Declare the theme's colours; with another theme for those who read white on black."""
+    parts = []
+    for name in _VARIABLES:
+        colour = getattr(theme, name)
+        if dark is not None:
+            colour = f"light-dark({colour}, {getattr(dark, name)})"
+        parts.append(f"--cx-{name.replace('_', '-')}: {colour}; ")
+    return "".join(parts)

@@ -1,6 +1,4 @@
-"""The base of all views: from what a view declares follow its state, address, widgets and first
-paint.
-"""
+"""The base of all views: what they declare becomes state, address, widgets and first paint."""
 
 from __future__ import annotations
 
@@ -8,11 +6,10 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import ipywidgets as widgets
 import plotly.graph_objects as go
@@ -24,18 +21,15 @@ from cxlib.figures.theme import use_theme
 from cxlib.numbers import day
 from cxlib.results import Result
 from cxlib.views.shared import words
-from cxlib.views.shared.address import LinkedState, Parameter
+from cxlib.views.shared.address import LinkedState
 from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import Filter, Option
 from cxlib.views.shared.links import Way, beside
 from cxlib.views.shared.parts import Figure, Painted, Part
-from cxlib.views.shared.style import page_style
-from cxlib.views.shared.templates import render
+from cxlib.views.shared.templates import page_style, render
 
 if TYPE_CHECKING:
     from cxlib.publish import Snapshot
-
-__all__ = ["View"]
 
 _log = logging.getLogger("cxlib.views")
 
@@ -44,25 +38,15 @@ _REMEMBERED, _DRAWN = 64, 32
 
 
 class View:
-    """A view of finished answers; shows itself where it is the last line of a cell.
+    """A view of finished answers (a snapshot); shows itself where it is the last line of a cell.
 
-    A view says what can be chosen and what stands on its page::
-
-        class Waits(View):
-            filters = (segment(), period())
-            parts = (Figure(name="waits", text=words.WAITS, draw=..., data=...),)
-
-            def headline(self) -> str:
-                return self.sentence(title=words.TITLE, said=..., basis=...)
-
-    It is given finished answers (a published snapshot), and has widgets where it is live. Every
-    part's and filter's widget is in `widgets` by its name, and an attribute of the view.
+    It says what can be chosen (`filters`), what stands on its page (`parts`) and its `headline`.
+    Every part's and filter's widget is in `widgets` by its name, and an attribute of the view.
     """
 
     filters: ClassVar[tuple[Filter, ...]] = ()
     """What can be chosen: set a trait of `state` and the page follows."""
-    parts: ClassVar[tuple[Part, ...]] = ()
-    """What stands below the answer, from top to bottom."""
+    parts: ClassVar[tuple[Part, ...]] = ()  #: what stands below the answer, from top to bottom
     styles: ClassVar[tuple[Path, ...]] = ()
     """Style sheets of its own, on top of the one all views share."""
 
@@ -74,7 +58,6 @@ class View:
         self._pictures = lru_cache(_DRAWN)(lambda part, key: part.draw(self))
         self._options: dict[str, list[Option]] = {}
         self._read: dict[int, object] = {}
-        self._below: dict[int, object] = {}
         self._made: list[_Made] = []
         self._within: tuple[Part, ...] = ()
         # In a notebook, and in a file of its own, there is no page beside this one.
@@ -85,8 +68,6 @@ class View:
         self.settle()
         self.message = _classed(widgets.HTML(), "cx-message")
         self.widget: Any = self._assemble() if live else None
-
-    # ---- what a view says of itself -------------------------------------------------------------
 
     def headline(self) -> str:
         """Answer the question of the view: what stands at the top of its page, as HTML."""
@@ -117,8 +98,6 @@ class View:
     def until(self) -> datetime:
         """End of the data shown."""
         return datetime.fromisoformat(self.answers.manifest["observed_until"])
-
-    # ---- what views ask of it -------------------------------------------------------------------
 
     def sentence(self, *, title: str, said: str, basis: str) -> str:
         """Write an answer: a title, the sentence, and what it rests on."""
@@ -204,27 +183,15 @@ class View:
         """Draw a figure for what is chosen now, or return the one that was drawn before."""
         return self._pictures(part, self._key(part))
 
-    def below_of(self, part: Figure) -> Mapping[str, str] | None:
-        """Return what the text below a figure leaves open; None: it stands there already."""
-        key = self._key(part, drawing=False)
-        if self._below.get(id(part)) == key:
-            return None
-        filled = part.filled(self)
-        self._below[id(part)] = key
-        return filled
-
     def turn(self, trait: str, value: object) -> None:
         """Choose a value; let go of it where it is chosen already."""
         setattr(self.state, trait, None if getattr(self.state, trait) == value else value)
-
-    # ---- the page -------------------------------------------------------------------------------
 
     def _assemble(self) -> widgets.VBox:
         style = page_style(self.theme, files=self.styles)
         sheet = _classed(widgets.HTML(str(render("shared/style.html", style=style))), "cx-style")
         self.widgets["answer"] = answer = _classed(widgets.HTML(), "cx-answer")
-        parameters = [self._parameter(f) for f in self.filters]
-        self.widgets["link"] = link = LinkedState(self.message, self.state, parameters)
+        self.widgets["link"] = link = LinkedState(self)
         row = [self._filter_widget(f) for f in self.filters if f.kind and f.in_row]
         filters = _classed(widgets.HBox(row), "cx-filters")
         top = [sheet, answer, link.widget, filters, self.message]
@@ -265,8 +232,6 @@ class View:
                 found.append({"css": part.css, "parts": (), "entries": (), "html": ""} | painted)
         return found
 
-    # ---- following the state --------------------------------------------------------------------
-
     def _ask(self, what: str, where: tuple[tuple[str, Any], ...]) -> Any:
         return getattr(self.answers, what)(**dict(where))
 
@@ -275,24 +240,17 @@ class View:
             return None
         return self.options(of)[-1 if of.kind == "slider" else 0].value
 
-    def _parameter(self, of: Filter) -> Parameter:
-        first = self._at_first(of)
-        usual = of.usual or (lambda _: first)
-        return Parameter(
-            of.parameter,
-            of.trait,
-            of.unknown,
-            lambda: {option.text: option.value for option in self.options(of)},
-            usual=lambda: usual(self),
-        )
+    def usual(self, of: Filter) -> object:
+        """Return the value of a filter that an address need not say."""
+        return of.usual(self) if of.usual else self._at_first(of)
 
     def _filter_widget(self, of: Filter) -> widgets.Widget:
         self.widgets[of.trait] = made = of.widget(self)
         return made
 
-    def _key(self, part: Part, *, drawing: bool = True) -> tuple[object, ...]:
+    def _key(self, part: Part) -> tuple[object, ...]:
         """Return the values of the traits that a part follows."""
-        follows = part.also + (part.highlights if drawing and isinstance(part, Figure) else ())
+        follows = part.also + (part.highlights if isinstance(part, Figure) else ())
         values = tuple(getattr(self.state, trait) for trait in (part.on or ()) + follows)
         return values if part.on is not None else self._narrowed_to() + values
 
@@ -302,9 +260,8 @@ class View:
     def _changed(self, change: object) -> None:
         """Follow the state; what goes wrong is said calmly on the page, and kept in the log.
 
-        An exception in a widget's callback is otherwise seen by nobody: the page just stops
-        answering. What the package says on purpose (`CxError`) is shown as it stands; of anything
-        else only that it happened, since its text may say more than a visitor should know.
+        An exception in a widget's callback is otherwise seen by nobody. What the package says on
+        purpose is shown as it stands; anything else may say more than a visitor should know.
         """
         try:
             self.settle()
@@ -319,7 +276,7 @@ class View:
 
     def _show(self) -> None:
         """Fill every part whose traits changed: first all are read, then all are written."""
-        shown = [one for one in self._made if one.is_shown(self)]
+        shown = [one for one in self._made if all(part.shown(self) for part in one.within)]
         keys = {id(one): self._key(one.part) for one in shown}
         stale = [one for one in shown if self._read.get(id(one), self) != keys[id(one)]]
         narrowed = self._narrowed_to()
@@ -339,17 +296,12 @@ class View:
         self.widgets["link"].write()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Made:
+class _Made(NamedTuple):
     """A part with its widget, and the parts it stands in."""
 
     part: Part
     widget: Any
     within: tuple[Part, ...]
-
-    def is_shown(self, view: View) -> bool:
-        """Whether it is on the page at the moment."""
-        return all(part.shown(view) for part in self.within)
 
 
 def _classed(widget: Any, css: str) -> Any:

@@ -12,8 +12,6 @@ import traitlets
 
 from cxlib.views.shared import words
 
-__all__ = ["ChoiceList", "Close", "Disclosure"]
-
 _HERE = Path(__file__).parent
 
 

@@ -1,22 +1,19 @@
 """Every text that several views share, in one place, so that another language can be added.
 
-What belongs to one view stands in its own ``words``. Names in braces are filled in, and escaped,
-where a text is used; the HTML in a text is ours.
+What belongs to one view stands in its own ``words``, and what is longer than a sentence in its
+``texts``. Names in braces are filled in, and escaped, where a text is used.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-# ---- filters -------------------------------------------------------------------------------------
+from pathlib import Path
 
 CUSTOMERS, ALL_CUSTOMERS = "Customers", "All customers"
 CHANNEL, ALL_CHANNELS = "Channel", "All channels"
 STAGE, ALL_STAGES = "Stage", "All stages"
 OWNER, ALL_OWNERS = "Owner", "All owners"
 PERIOD = "Period"
-
-# ---- links, downloads, disclosures ---------------------------------------------------------------
 
 COPY_LINK = "Copy link to this view"
 LINK_COPIED = "Link copied."
@@ -29,30 +26,25 @@ CLOSE = "Close"
 NOT_DRAWN = "The figure could not be drawn. Reload the page, or read the table below."
 CREDIT = "{name}, data to {until}, published {published}; groups below {k} customers not shown"
 
-# What is said where an address asks for something that is not published.
-UNKNOWN_SEGMENT = "This link asks for a group of customers that is not published; all are shown."
-UNKNOWN_CHANNEL = "This link asks for a channel that is not published; all are shown."
-UNKNOWN_PERIOD = "This link asks for a period that is not published; the whole time is shown."
-UNKNOWN_STAGE = "This link asks for a stage that is not published; all are shown."
-UNKNOWN_OWNER = "This link asks for an owner that is not published; all are shown."
-UNKNOWN_SINCE = "The earlier snapshot of this link is no longer there."
+UNKNOWN = "This link asks for something under “{name}” that is not published; it is left out."
 UNREADABLE = "This link cannot be read; the page is shown without its selection."
 FAILED = (
     "This selection could not be shown. What you see below is the selection before. Try another "
     "one; if it stays like this, tell whoever published this page."
 )
 
-# ---- figures -------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True, slots=True)
 class FigureText:
-    """What stands below a figure, and the name of the file when it is taken away."""
+    """What stands below a figure: its name, and what it means and how sure it is, as a template."""
 
     name: str
-    file: str
-    meaning: str
-    sureness: str
+    template: str
+
+    @property
+    def file(self) -> str:
+        """Name of the file when it is taken away."""
+        return Path(self.template).stem
 
 
 INTERVALS = (
@@ -65,8 +57,6 @@ SMALL = (
     "rounded to {k}."
 )
 
-# ---- what changed --------------------------------------------------------------------------------
-
 CHANGES_HEADING = "What changed"
 CHANGES_SINCE, CHANGES_NONE = "Compared with the snapshot of", "Choose an earlier snapshot"
 CHANGES_OPTION = "{published}, {time} (data to {until})"
@@ -74,18 +64,4 @@ CHANGES_HINT = "Choose an earlier snapshot to read what has changed since."
 CHANGES_FIRST = "This is the first snapshot. When there is a second, this says what has changed."
 CHANGES_MORE = "{n} more changes are in the table."
 CHANGES_TABLE = "What was compared, what changed first; 95 % intervals in brackets."
-CHANGES = FigureText(
-    "What changed",
-    "what-changed",
-    meaning="""
-<p>Two published snapshots are compared: the figures of the one with data to {since} with those of
-the one shown, with data to {until}. A finding is new, growing, shrinking, mended (at most half of
-what it was, or surely less), faded (no longer a finding, but not surely less), or steady.</p>
-<p><b>When it misleads.</b> A change says that something is different, and not why: other customers,
-another season or another way of logging change figures too.</p>""",
-    sureness=f"""
-<p>A figure is said to have changed only where the 95 % interval of the change leaves out zero and
-the change is more than rounding makes. Many customers are in both snapshots, which makes the true
-interval narrower: what is said to have changed has changed.</p>
-<p>{SMALL}</p>""",
-)
+CHANGES = FigureText("What changed", "shared/texts/what-changed.html")

@@ -1,0 +1,135 @@
+"""Two parts of what was published side by side, as a view: the clearest difference, and all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cxlib.figures import plot_comparison
+from cxlib.numbers import day
+from cxlib.summary import Selection
+from cxlib.views.compare import words
+from cxlib.views.shared import words as shared
+from cxlib.views.shared.filters import ALL, Filter, Option, names, period_label, segment_options
+from cxlib.views.shared.parts import Figure
+from cxlib.views.shared.view import View
+
+if TYPE_CHECKING:
+    from cxlib.comparing import Comparison
+
+
+def _customers(view: View, side: str) -> Sequence[Option]:
+    """Return every group, and everybody; the two sides begin with different ones."""
+    groups = segment_options(view.answers.segments)
+    everybody = Option("all", shared.ALL_CUSTOMERS, ALL)
+    return [*groups, everybody] if side == "a" else [*groups[1:], everybody, *groups[:1]]
+
+
+def _periods(view: View) -> Sequence[Option]:
+    """Return every single period."""
+    labels = [period_label(start, view.answers.period_unit) for start in view.answers.periods]
+    return [
+        Option(start.isoformat(), label, (i, i))
+        for i, (start, label) in enumerate(zip(view.answers.periods, labels, strict=True))
+    ]
+
+
+def _side(side: str) -> tuple[Filter, ...]:
+    """Declare what can be chosen of one side."""
+    label = words.SIDES[side]
+    return (
+        Filter(
+            trait=f"{side}_segment",
+            address=side,
+            label=words.CUSTOMERS.format(side=label),
+            options=lambda view: _customers(view, side),
+        ),
+        Filter(
+            trait=f"{side}_channel",
+            label=words.CHANNEL.format(side=label),
+            every=shared.ALL_CHANNELS,
+            options=lambda view: names(view.ask("touchpoints").channels),
+        ),
+        Filter(
+            trait=f"{side}_period",
+            label=words.PERIOD.format(side=label),
+            every=words.WHOLE_TIME,
+            options=_periods,
+        ),
+    )
+
+
+class Compare(View):
+    """How two groups, channels or periods differ, and how sure that is."""
+
+    filters = (
+        Filter(
+            trait="what",
+            label=words.WHAT,
+            options=lambda _: names({key: label for key, (*_, label) in words.FIGURES.items()}),
+        ),
+        *_side("a"),
+        *_side("b"),
+    )
+    parts = (
+        Figure(
+            name="figure",
+            css="cx-sides",
+            text=words.COMPARISON,
+            shown=lambda view: view.result is not None,
+            draw=lambda view: plot_comparison(
+                view.result, figure=view.column, names=tuple(words.SIDES.values()), title=""
+            ),
+            data=lambda view: view.written(view.result, caption=words.TABLE),
+        ),
+    )
+
+    @property
+    def column(self) -> str:
+        """The column compared."""
+        return words.FIGURES[self.state.what][1]
+
+    @property
+    def result(self) -> Comparison | None:
+        """The rows of both sides; None where there is nothing to compare."""
+        first, second = (self._selection(side) for side in words.SIDES)
+        if first == second:
+            return None
+        measure = words.FIGURES[self.state.what][0]
+        found: Comparison = self.ask("compare", measure=measure, first=first, second=second)
+        return replace(found, table=found.table.filter(found.table["figure"] == self.column))
+
+    def _selection(self, side: str) -> Selection:
+        segment, channel, period = (
+            getattr(self.state, f"{side}_{trait}") for trait in ("segment", "channel", "period")
+        )
+        return Selection(segment=segment or None, channel=channel, period=period)
+
+    def side(self, side: str) -> str:
+        """Name one side, as it stands in a sentence."""
+        chosen: Any = [self.chosen(f"{side}_{t}") for t in ("segment", "channel", "period")]
+        return f"{words.SIDES[side]} ({', '.join(o.label for o in chosen if o is not None)})"
+
+    def headline(self) -> str:
+        """Say what differs most clearly."""
+        found, sides = self.result, {side: self.side(side) for side in words.SIDES}
+        title = " · ".join([words.TITLE, *sides.values()])
+        basis = words.BASIS.format(until=day(self.until))
+        if found is None:
+            return self.sentence(title=title, said=words.SAME, basis=basis)
+        clear = found.clearest
+        said = words.NOTHING if len(clear) else words.NONE
+        written: dict[str, str] = {}
+        if found.details:
+            row, said = clear.row(0, named=True), words.CLEAREST
+            written = {"what": row["what"], "figure": self.column.replace("_", " ")} | {
+                part: found.columns[part].cell(row, part, found.columns.ends(part))
+                for part in ("first", "second")
+            }
+        counted = f"{found.sentence}. " if len(clear) else ""
+        said = said.format(**written, **words.SIDES)
+        return self.sentence(title=title, said=said, basis=counted + basis)
+
+
+VIEW = Compare

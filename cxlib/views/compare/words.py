@@ -1,0 +1,38 @@
+"""Every text of the view of two parts side by side."""
+
+from __future__ import annotations
+
+from cxlib.views.shared.words import FigureText
+
+TITLE = "How two groups differ"
+SUMMARY = (
+    "Any two groups of customers, channels or periods side by side: where they differ, by how "
+    "much, and how sure that is."
+)
+ASKS = ("touchpoints", "first_contacts", "stage_funnel")
+
+WHAT = "What is compared"
+FIGURES = {
+    "lost": ("touchpoints", "lost", "Lost after a touchpoint"),
+    "go_on": ("touchpoints", "go_on", "Go on after a touchpoint"),
+    "rating": ("touchpoints", "rating", "Rating of a touchpoint"),
+    "begin": ("first_contacts", "share", "Where journeys begin"),
+    "goal": ("first_contacts", "goal", "Reach the goal, by first contact"),
+    "stages": ("stage_funnel", "lost", "Lost after a stage"),
+}
+"""What can be compared: the measure, its column, and what it is called."""
+
+SIDES = {"a": "A", "b": "B"}
+WHOLE_TIME = "Whole time"
+CUSTOMERS, CHANNEL, PERIOD = "{side}: customers", "{side}: channel", "{side}: period"
+
+SAME = "Both sides are the same: choose two different ones"
+NONE = "No figure is known of both sides"
+NOTHING = "Nothing differs beyond chance between {a} and {b}"
+CLEAREST = "{what}: {figure} {first} for {a}, {second} for {b}"
+BASIS = (
+    "Data to {until}. In brackets: 95 % interval. A difference is an association: the two may "
+    "differ in more than their name."
+)
+TABLE = "Every row of both sides; 95 % intervals in brackets."
+COMPARISON = FigureText("Side by side", "compare/texts/side-by-side.html")

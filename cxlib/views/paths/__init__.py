@@ -1,0 +1,1 @@
+"""Ways from a touchpoint, or to it, with how they end."""

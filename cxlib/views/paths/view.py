@@ -1,0 +1,123 @@
+"""The path explorer: ways from a touchpoint, or to it, with goal, lost and open at the end."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import polars as pl
+
+from cxlib.figures.path_tree import plot_path_tree
+from cxlib.measures.path_tree import PathTree, PathTrees
+from cxlib.numbers import day, plural, share
+from cxlib.views.paths import words
+from cxlib.views.shared.filters import Filter, Option, names, segment
+from cxlib.views.shared.parts import Figure, Words
+from cxlib.views.shared.view import View
+
+_MOST, _LEAST = 7, 0.01
+"""Branches of a branch that are drawn beside ends, and their least share of it."""
+
+_ENDS = {"goal": ("goal",), "lost": ("silent", "declined"), "open": ("open",)}
+
+
+class PathExplorer(View):
+    """Where journeys go from a touchpoint, or where they came from, and how they end."""
+
+    filters = (
+        Filter(
+            trait="start",
+            label=words.START,
+            options=lambda view: names(view.starts) or [Option("", "–", "")],
+        ),
+        Filter(
+            trait="direction",
+            label=words.DIRECTION,
+            options=lambda _: names(words.DIRECTIONS),
+        ),
+        segment(),
+    )
+    parts = (
+        Figure(
+            name="figure",
+            css="cx-tree",
+            text=words.TREE,
+            shown=lambda view: bool(view.tree.journeys),
+            draw=lambda view: plot_path_tree(view.tree, title=""),
+            data=lambda view: view.written(view.tree, caption=words.TABLE),
+            clicks="start",
+        ),
+        Words(name="steps", css="cx-steps", template="paths/steps.html"),
+    )
+
+    def settle(self) -> None:
+        """Start somewhere: a second click on a touchpoint lets go of it."""
+        if self.state.start is None:
+            self.state.start = self.options(self.filter("start"))[0].value
+
+    @property
+    def starts(self) -> list[str]:
+        """Every touchpoint that is published, those on most ways first."""
+        table = self._trees(None).table.filter(pl.col("step") == 1)
+        busy = table.group_by("start").agg(pl.col("before").max()).drop_nulls()
+        return busy.sort("before", "start", descending=[True, False])["start"].to_list()
+
+    def _trees(self, segment: tuple[str, str] | None) -> PathTrees:
+        return self.ask("table", measure="path_trees", segment=segment)
+
+    @property
+    def tree(self) -> PathTree:
+        """The ways that are drawn, of what is selected."""
+        trees = self._trees(self.state.segment)
+        return _tree_of(trees, self.state.start, self.state.direction == "after")
+
+    def headline(self) -> str:
+        """Say what comes next most often, how many end there, and what is not drawn."""
+        tree = self.tree
+        first = tree.table.filter(pl.col("step") == 1)
+        ended = [
+            f"{words.END[name]} {share(float(part))}"
+            for name, ends in _ENDS.items()
+            if (part := first.filter(pl.col("end").is_in(ends))["share"].sum())
+        ]
+        told = first["journeys"].sum() / max(tree.journeys, 1)
+        basis = words.BASIS.format(
+            ends=words.ENDS.format(ends=" · ".join(ended)) if ended and tree.forwards else "",
+            journeys=plural(tree.journeys, "journey"),
+            start=tree.start,
+            rest=share(max(1 - told, 0.0)),
+            until=day(self.until),
+        )
+        said = tree.sentences()[0] if len(first) else words.NONE.format(start=tree.start)
+        return self.sentence(title=words.TITLE, said=said, basis=basis)
+
+
+@lru_cache(maxsize=64)
+def _tree_of(trees: PathTrees, start: str, forwards: bool) -> PathTree:
+    """Return the ways of one touchpoint: of each branch its ends, and the commonest others."""
+    way = "after" if forwards else "before"
+    here = trees.table.filter(pl.col("start") == start, pl.col("direction") == way)
+    here = here.drop_nulls("journeys").rename({"before": "of"})
+    drawn, named, kept = [True], [0], []
+    for step, end, part in here.select("step", "end", "share").iter_rows():
+        level = int(step)
+        drawn, named = drawn[:level], [*named[:level], named[level] if level < len(named) else 0]
+        is_common = named[level] < _MOST and (part or 0.0) >= _LEAST
+        drawn.append(drawn[-1] and (end is not None or is_common))
+        named[level] += drawn[-1] and end is None
+        named.append(0)
+        kept.append(drawn[-1])
+    table = here.filter(pl.Series(kept, dtype=pl.Boolean))
+    unknown = pl.lit(None, pl.Float64)
+    overall = {f"overall{end}": unknown for end in ("", "_low", "_high")}
+    return PathTree(
+        table=table.with_columns(**overall).select(PathTree.tables["table"].names),
+        start=start,
+        forwards=forwards,
+        journeys=int(here.filter(pl.col("step") == 1)["of"].max() or 0),
+        all_journeys=trees.all_journeys,
+        observed_until=trees.observed_until,
+        where=trees.where,
+    )
+
+
+VIEW = PathExplorer

@@ -1,0 +1,25 @@
+"""Every text of the path explorer."""
+
+from __future__ import annotations
+
+from cxlib.views.shared.words import FigureText
+
+TITLE = "Which ways customers take"
+SUMMARY = (
+    "From any touchpoint onwards, or back from it: where customers go, how many reach the goal, "
+    "get lost or are still open."
+)
+ASKS = ("path_trees",)
+
+START, DIRECTION = "Touchpoint", "Direction"
+DIRECTIONS = {"after": "What comes after it", "before": "What came before it"}
+
+NONE = "Too few journeys come through {start} to be shown"
+BASIS = "{ends}Of {journeys} through {start}; {rest} of them not drawn. Data to {until}."
+ENDS = "Right after it {ends}. "
+END = {"goal": "goal reached", "lost": "lost", "open": "still open"}
+HINT = "Select a touchpoint in the picture to go on from there."
+LIST_HEADING = "Step by step"
+OF = "{share} of {of}"
+TABLE = "Every way that is shown, each branch followed by its own; 95 % intervals in brackets."
+TREE = FigureText("Ways from or to a touchpoint", "paths/texts/ways.html")
