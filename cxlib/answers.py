@@ -112,7 +112,6 @@ def mask_answers(attached: AttachedRatings) -> tuple[AttachedRatings, dict[str, 
 
 
 def _named(ratings: pl.DataFrame, usual: str) -> pl.DataFrame:
-    """Answers with every column of the contract, each on a scale."""
     absent = [c for c in ("touchpoint", "comment", "scale") if c not in ratings.columns]
     full = ratings.with_columns(pl.lit(None, pl.String).alias(c) for c in absent)
     return full.with_columns(pl.col("scale").fill_null(usual))

@@ -220,8 +220,10 @@ def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series:
 
 
 def _collect(events: pl.LazyFrame, seed: int) -> pl.DataFrame:
-    further = [c for c in events.collect_schema() if c not in EVENTS.schema]
-    taken = events.select(
+    present = events.collect_schema().names()
+    further = [c for c in present if c not in EVENTS.schema]
+    absent = [pl.lit(None, EVENTS.schema[c]).alias(c) for c in _OPTIONAL if c not in present]
+    taken = events.with_columns(absent).select(
         pl.col("customer").hash(_HASH_SEED + seed).alias("_hash"),
         pl.col("customer").alias("name"),
         *("occurred_at", "sequence", "row", *_OPTIONAL),

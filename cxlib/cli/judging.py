@@ -98,19 +98,24 @@ def selftest(
     asked: Asked,
     *,
     shuffles: int = Option(3, help="How many shuffled copies to judge."),
+    ground: list[str] | None = Option(
+        None, help="Plant on these grounds only: like, past, groups (several: repeat it)."
+    ),
     seed: int = Option(0, help="Of the shuffles and of the planted faults."),
 ) -> None:
     """Shuffle the log and plant faults in copies of it.
 
     Says how many findings the shuffled copies have (all false), and whether a fault planted for
-    each signal was found with its size inside the interval. The exit code is 1 when more than one
-    in three shuffled copies has a finding, most faults were missed, or a missed one was measured
-    wrongly.
+    each signal and ground was found with its size inside the interval. The exit code is 1 when more
+    than one in three shuffled copies has a finding, most faults were missed, or a missed one was
+    measured wrongly.
     """
     from cxlib.fragmentation import check_fragmentation
 
     with working("Shuffling and planting"):
-        test = check_fragmentation(asked.workspace, shuffles=shuffles, seed=seed)
+        test = check_fragmentation(
+            asked.workspace, shuffles=shuffles, grounds=ground or None, seed=seed
+        )
     if asked.as_json:
         named = ("passed", "reason", "sentence", "shuffles", "tests", "sample_step")
         tables = {"false_findings": test.shuffled, "planted": test.planted}
@@ -133,7 +138,7 @@ def _notes(test: Any) -> list[str]:
     for row in test.skipped.to_dicts():
         why = row["reason"].removeprefix("not measurable, because ")
         said.append(f"{_title(row['signal'])}: none planted, because {why}")
-    if weak := test.planted.filter("covered", found=False)["signal"].to_list():
+    if weak := test.planted.filter("covered", found=False)["signal"].unique().sort().to_list():
         said.append(
             f"Measured rightly and yet not found: {', '.join(map(_title, weak))}. A fault of this "
             "size does not stand out from how much handoffs of this log differ."

@@ -118,7 +118,6 @@ def _part(widget: widgets.Widget, recording: Recording, numbers: dict[int, int])
 
 
 def _note(recording: Recording) -> str | None:
-    """Say that filters apply one at a time, where they do."""
     *names, last = [c.widget.description for c in recording.choices if c.is_filter] or [""]
     filters = f"{', '.join(names)} and {last}"
     return None if recording.together else texts.ONE_AT_A_TIME.format(filters=filters)

@@ -79,7 +79,6 @@ class Choice:
             self.widget.index = self._settings()[key][1]
 
     def _settings(self) -> dict[str, tuple[str, Any]]:
-        """Return label and setting of every option by its key."""
         if isinstance(self.widget, ChoiceList):
             # No entry at all can be chosen too: by choosing the chosen one again.
             return {key: ("", key) for key in ["", *(key for key, _ in self.widget.items)]}

@@ -9,6 +9,7 @@ fro). *Planted* faults (`cxlib.grounds.faults`) must be found with their size in
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +20,10 @@ from cxlib.arrivals.open_hours import read_open_hours
 from cxlib.columns import Amount, Columns, Count, Flag, Label, Rank, Tables, Text
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.findings import ROW, Findings, measure_fragmentation
-from cxlib.grounds.faults import Fault, Site, plant_fault
+from cxlib.grounds.faults import Site, plant_fault
 from cxlib.results import Result, result
-from cxlib.signals import SIGNALS
+from cxlib.segments import dimension_values, segment_codes, segment_names
+from cxlib.signals import SIGNALS, Signal
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -70,6 +72,7 @@ class SelfTest(Result):
         table=Columns(
             "one row per fault planted",
             **_SIZED,
+            ground=ROW["ground"],
             n=Count("cases judged"),
             size=Amount("planted"),
             effect=Amount("measured", interval=("low", "high")),
@@ -151,6 +154,7 @@ def check_fragmentation(
     *,
     shuffles: int = 3,
     signals: Collection[str] | None = None,
+    grounds: Collection[str] | None = None,
     seed: int = 0,
 ) -> SelfTest:
     """Test the method on this very log: shuffled, nothing may be found; planted faults must be.
@@ -163,6 +167,9 @@ def check_fragmentation(
         How many shuffled copies are judged, 1 to 20.
     signals
         Of which to plant a fault; None: of all that are judged.
+    grounds
+        On which: "like" (for all customers, always), "past" (from the middle of the log on),
+        "groups" (for the commonest value of the first segment). None: on all that can judge it.
     seed
         Of the shuffles, and of who is hit by a planted fault.
 
@@ -171,11 +178,16 @@ def check_fragmentation(
     InputError
         For shuffles out of range.
     UnknownNameError
-        For a signal for which there is no fault to plant.
+        For a signal or ground for which there is no fault to plant.
     """
-    for name in signals or ():
-        if name not in SIGNALS or SIGNALS[name].fault is None:
-            raise UnknownNameError("signal", name, [n for n in SIGNALS if SIGNALS[n].fault])
+    with_fault = [name for name, kind in zip(SIGNALS, SIGNALS.values(), strict=True) if kind.fault]
+    for kind, names, known in (
+        ("signal", signals, with_fault),
+        ("ground", grounds, ["like", "past", "groups"]),
+    ):
+        for name in names or ():
+            if name not in known:
+                raise UnknownNameError(kind, name, known)
     if not 1 <= shuffles <= _MOST_SHUFFLES:
         raise InputError(f"shuffles is {shuffles}; give 1 to {_MOST_SHUFFLES}")
     step = -(-int(workspace.manifest["counts"]["contacts"]) // MOST_CONTACTS)
@@ -196,22 +208,18 @@ def check_fragmentation(
         found = found.join(real.found, on=_HANDOFF, how="anti").select(*_SIZED, "sentence")
         false += [{"shuffle": number + 1} | row for row in found.to_dicts()]
     for number, row in enumerate([] if reason else real.signals.to_dicts()):
-        if signals is not None and row["signal"] not in signals:
+        signal = SIGNALS[row["signal"]]
+        if signals is not None and signal.name not in signals:
             continue
-        fault = SIGNALS[row["signal"]].fault
-        site = None if fault is None else _choose_site(real, row["signal"], fault, seed + number)
-        if fault is not None and site is not None:
-            changed = plant_fault(rows, fault, site, seed=seed + number)
-            after = measure_fragmentation(_count(workspace, changed))
-            planted.append(_measured(real, after, row["signal"], fault, site))
+        site = _choose_site(real, signal, seed + number)
+        if site is None:
+            skipped.append({"signal": signal.name, "reason": _why_no_site(signal, row["reason"])})
             continue
-        why = row["reason"]
-        if row["measurable"] and fault is None:
-            why = "no fault of this kind is planted"
-        elif row["measurable"] and fault is not None:
-            needs = f"{fault.needs:,} cases"
-            why = f"no handoff is both ordinary and large enough to plant one ({needs})"
-        skipped.append({"signal": row["signal"], "reason": why})
+        for ground in _grounds_of(real, signal):
+            if grounds is None or ground in grounds:
+                changed = _plant(real, rows, signal, ground, site, seed=seed + number)
+                after = measure_fragmentation(_count(workspace, changed))
+                planted.append(_measured(real, after, signal, ground, site))
     tables = SelfTest.tables
     return SelfTest(
         table=tables["table"].frame(planted),
@@ -282,15 +290,17 @@ def _count(workspace: Workspace, rows: pl.DataFrame) -> Arrivals:
     )
 
 
-def _choose_site(real: Findings, signal: str, fault: Fault, seed: int) -> Site | None:
+def _choose_site(real: Findings, signal: Signal, seed: int) -> Site | None:
     """One of the larger handoffs that are not broken; None where none is large enough."""
-    ordinary = pl.lit(fault.ordinary).is_between(
-        "low", "high"
-    )  # what is measured is the fault alone
+    fault = signal.fault
+    if fault is None:
+        return None
+    # so ordinary that what is measured is the fault alone
+    ordinary = pl.lit(fault.ordinary).is_between("low", "high")
     candidates = (
         real.table.filter(
             ordinary, pl.col("n") >= fault.needs, pl.col("observed") < fault.highest,
-            signal=signal, ground="like",
+            signal=signal.name, ground="like",
         )
         .join(real.found, on=_HANDOFF, how="anti")
         .sort("n", "source", "target", descending=[True, False, False])
@@ -309,22 +319,63 @@ def _choose_site(real: Findings, signal: str, fault: Fault, seed: int) -> Site |
     )
 
 
+def _why_no_site(signal: Signal, reason: str | None) -> str:
+    if reason is not None:
+        return reason
+    if signal.fault is None:
+        return "no fault of this kind is planted"
+    needs = f"{signal.fault.needs:,} cases"
+    return f"no handoff is both ordinary and large enough to plant one ({needs})"
+
+
+def _grounds_of(real: Findings, signal: Signal) -> list[str]:
+    """Grounds on which a fault is planted: for all, since a day, for a value of a segment."""
+    also = signal.counts.grounds if signal.counts is not None else ()
+    split = segment_names(real.arrivals.segments)
+    known = [g for g in ("past", "groups") if g in also and (g != "groups" or split)]
+    return ["like", *known]
+
+
+def _plant(
+    real: Findings, rows: pl.DataFrame, signal: Signal, ground: str, site: Site, *, seed: int
+) -> pl.DataFrame:
+    """Rows with a fault: always, from the middle of the log on, or for the commonest value."""
+    part = real.arrivals
+    if ground == "past":
+        site = replace(site, since=part.settings.first_at + part.settings.span / 2)
+    elif ground == "groups":
+        name = segment_names(part.segments)[0]
+        value = pl.lit(dimension_values(part.segments, name)).gather(
+            pl.col("segment").cast(pl.UInt32)
+        )
+        counted = part.arrivals.group_by(value=value).agg(pl.col("n").sum()).sort("n", "value")
+        common = counted["value"][-1]
+        site = replace(site, segments=tuple(segment_codes(part.segments, name, common)))
+    assert signal.fault is not None
+    return plant_fault(rows, signal.fault, site, seed=seed)
+
+
 def _measured(
-    real: Findings, after: Findings, signal: str, fault: Fault, site: Site
+    real: Findings, after: Findings, signal: Signal, ground: str, site: Site
 ) -> dict[str, Any]:
     """What was found where a fault was planted, and elsewhere."""
-    here = (pl.col("source_place") == site.source) & (pl.col("target_place") == site.target)
-    row = after.table.filter(here, signal=signal).to_dicts()
-    elsewhere = after.found.filter(~here).join(real.found, on=_HANDOFF, how="anti")
-    measured = row[0] if row else {}
-    names = site.places["touchpoint"]
+    source, target = (site.places["touchpoint"][place] for place in (site.source, site.target))
+    here = pl.struct("source", "target") == pl.struct(source=pl.lit(source), target=pl.lit(target))
+    there = (pl.col("unit") == "place") & (pl.col("source") == target)
+    row = after.table.filter(here, signal=signal.name, ground=ground, unit="transition")
+    # of a value against its rest, it is the one that is worse off that speaks
+    told = row.sort(pl.col("effect") * signal.harm, descending=True).head(1).to_dicts()
+    measured = told[0] if told else {}
+    size = signal.fault.size if signal.fault is not None else 0.0
+    elsewhere = after.found.filter(~here & ~there).join(real.found, on=_HANDOFF, how="anti")
     return {
-        "signal": signal,
-        "source": names[site.source],
-        "target": names[site.target],
-        "size": fault.size,
+        "signal": signal.name,
+        "ground": ground,
+        "source": source,
+        "target": target,
+        "size": size,
         **{name: measured.get(name) for name in ("n", "effect", "low", "high")},
-        "found": not after.found.filter(here).is_empty(),
-        "covered": bool(row) and measured["low"] <= fault.size <= measured["high"],
+        "found": not after.found.filter(here | there).is_empty(),
+        "covered": bool(told) and measured["low"] <= size <= measured["high"],
         "new_elsewhere": elsewhere.select(_HANDOFF).n_unique(),
     }

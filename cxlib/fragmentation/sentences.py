@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import polars as pl
 
 from cxlib.arrivals.open_hours import OPEN_UNIT
 from cxlib.grounds.judged import say_day
-from cxlib.numbers import decimal, plural
+from cxlib.numbers import decimal
 from cxlib.signals import SIGNALS, signal_named
 
 _ADVICE = "Ask {owner} to follow ten customers there."
@@ -131,15 +132,24 @@ def say_hours(hours: float, *, is_open: bool = False) -> str:
 
     Examples
     --------
-    >>> say_hours(35.04), say_hours(1.5), say_hours(60), say_hours(0.25)
-    ('35 hours', '1.5 hours', '2.5 days', '15 minutes')
+    >>> say_hours(35.04), say_hours(1.5), say_hours(60), say_hours(0.25), say_hours(0.012)
+    ('35 hours', '1.5 hours', '2.5 days', '15 minutes', '43 seconds')
     """
-    if hours * 60 < 59.5:
-        return plural(round(hours * 60), "minute")
     # a day of open hours would be taken for a day
-    value, unit = (hours, "hour") if hours < 48 or is_open else (hours / 24, "day")
-    written = decimal(value, 1 if value < 9.95 else 0).removesuffix(".0")
+    fitting = (u for u in _UNITS if hours < u[2] or (is_open and u[0] == "hour"))
+    unit, size, _ = next(fitting)
+    value = hours / size
+    written = decimal(value, 1 if value < 9.95 and unit != "second" else 0).removesuffix(".0")
     return f"{written} {unit}" if written == "1" else f"{written} {unit}s"
+
+
+_UNITS = (
+    ("second", 1 / 3600, 59.5 / 3600),
+    ("minute", 1 / 60, 59.5 / 60),
+    ("hour", 1.0, 48.0),
+    ("day", 24.0, inf),
+)
+"""Units of waits: their hours, and the hours below which they are written so."""
 
 
 def hours_apart(first: float, second: float, *, is_open: bool = False) -> tuple[str, str]:
@@ -147,8 +157,8 @@ def hours_apart(first: float, second: float, *, is_open: bool = False) -> tuple[
 
     Examples
     --------
-    >>> hours_apart(35.1, 16), hours_apart(60, 2)
-    (('35 hours', '16'), ('2.5 days', '2 hours'))
+    >>> hours_apart(35.1, 16), hours_apart(60, 2), hours_apart(0.04, 0.012)
+    (('35 hours', '16'), ('2.5 days', '2 hours'), ('2.4 minutes', '43 seconds'))
     """
     seen, usual = (say_hours(hours, is_open=is_open) for hours in (first, second))
     number, unit = usual.split(maxsplit=1)

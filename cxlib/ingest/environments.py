@@ -80,9 +80,11 @@ def _values(rows: pl.DataFrame, column: str) -> pl.Series:
     number = text.cast(pl.Float64, strict=False)
     if number.null_count() > text.null_count() or number.n_unique() <= MOST_VALUES:
         return text
-    low, high = (float(number.quantile(q, "nearest") or 0.0) for q in (1 / 3, 2 / 3))
-    thirds = [f"low (to {low:g})", f"middle (to {high:g})", f"over {high:g}"]
-    return number.cut([low, high], labels=thirds).cast(pl.String)
+    low, high = (number.quantile(q, "nearest") for q in (1 / 3, 2 / 3))
+    upper = pl.when(number <= high).then(pl.lit(f"middle (to {high:g})"))
+    upper_or_over = upper.when(number > high).then(pl.lit(f"over {high:g}"))
+    lowest = pl.when(number <= low).then(pl.lit(f"low (to {low:g})")).otherwise(upper_or_over)
+    return pl.select(lowest).to_series()
 
 
 def _place(table: EnvironmentTable, events: pl.DataFrame, places: pl.DataFrame) -> pl.Series:

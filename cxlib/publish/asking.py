@@ -128,7 +128,6 @@ def _together(
 
 
 def _parts(summary: Summary, choices: Choices) -> Iterator[Summary]:
-    """Return the part of the summary that each selection means, in their order."""
     of_segment: dict[Any, Summary] = {}
     for where in choices.selections():
         if where.segment not in of_segment:

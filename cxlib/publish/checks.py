@@ -105,7 +105,6 @@ def _refuse(count: int, name: str, *, k: int) -> None:
 
 
 def _check_texts(frame: pl.DataFrame, ids: pl.Series, *, name: str) -> None:
-    """Check that no published text is the id of a customer."""
     for column, dtype in frame.schema.items():
         if dtype != pl.String:
             continue

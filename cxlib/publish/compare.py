@@ -121,7 +121,6 @@ def compare_snapshots(
 
 
 def _notes(older: Snapshot, newer: Snapshot) -> list[str]:
-    """Say what differs between the snapshots besides their customers."""
     before, after = older.manifest, newer.manifest
     maps = before["journey_map"], after["journey_map"]
     versions = before["code_version"], after["code_version"]
@@ -157,7 +156,6 @@ def _notes(older: Snapshot, newer: Snapshot) -> list[str]:
 def _figures(
     older: Snapshot, newer: Snapshot, segment: tuple[str, str] | None
 ) -> Iterator[dict[str, Any]]:
-    """Compare the figures that both show: customers, goal, lost per stage, first contacts."""
 
     def results(measure: str) -> list[Any]:
         if not all(measure in s.manifest["measures"] for s in (older, newer)):
@@ -211,7 +209,6 @@ def change_interval(before: Row, after: Row, value: str, low: str, high: str) ->
 def _findings(
     older: Snapshot, newer: Snapshot, segment: tuple[str, str] | None
 ) -> list[dict[str, Any]]:
-    """Tell what became of every finding of either snapshot."""
     before, after = (
         {
             tuple(row[key] for key in _KEYS): row

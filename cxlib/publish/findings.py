@@ -169,7 +169,6 @@ def _protect_table(table: pl.DataFrame, *, k: int, spread: float) -> pl.DataFram
 
 
 def _protect_bands(bands: pl.DataFrame, *, k: int, spread: float) -> pl.DataFrame:
-    """The findings of all grounds: names, rounded figures, and a sentence made from them."""
     names = sorted({*_NAMES} - {"finding", "echo_of"})
     safe = _protect(bands, names, "effect", unit="effect_unit", k=k, spread=spread)
     safe = safe.drop_nulls("signal")

@@ -76,7 +76,6 @@ def fold_rare_touchpoints(workspace: Workspace, *, k: int) -> Folded:
 def _groups(
     summary: Summary, files: tuple[Path, ...], places: pl.DataFrame, *, k: int
 ) -> list[list[int]]:
-    """Return the places of each group that is counted together."""
     first = (pl.col("level") == "place") & (pl.col("previous_period") == NONE)
     met = summary.reach.filter(first).group_by(place="key").agg(pl.col("customers").sum())
     rare = places.join(met.filter(pl.col("customers") < smallest_shown(k)), on="place")

@@ -282,14 +282,12 @@ class _Asked:
 
 
 def _seconds(column: str, schema: pl.Schema) -> pl.Expr:
-    """Return a number, or a duration in seconds."""
     if isinstance(schema[column], pl.Duration):
         return pl.col(column).dt.total_microseconds() / 1e6
     return pl.col(column).cast(pl.Float64)
 
 
 def _two_digits(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Keep two significant digits of a number or a duration."""
     if isinstance(dtype, pl.Duration):
         return value.to_physical().cast(pl.Float64).round_sig_figs(2).round().cast(pl.Int64)
     return value.cast(pl.Float64).round_sig_figs(2)

@@ -153,7 +153,6 @@ def _fill(
 def _write_measure(
     folder: Path, measure: Published, answers: Answers, log: _Log, choices: Choices
 ) -> None:
-    """Protect the answers to all selections at once, and write them."""
     frames = {n: _protected(measure, n, answers, log, choices) for n in measure.tables}
     numbers = {n: _round_numbers(measure, n, answers, log, choices) for n in measure.numbers}
     kept = {f.name: getattr(answers.everybody, f.name) for f in fields(answers.everybody)}
@@ -174,7 +173,6 @@ def _write_measure(
 def _protected(
     measure: Published, name: str, answers: Answers, log: _Log, choices: Choices
 ) -> pl.DataFrame:
-    """Protect a table of the answers to all selections."""
     table, below = measure.tables[name], answers.frames[name]
     columns = getattr(answers.everybody, name).columns
     if measure.adds_up:
@@ -260,7 +258,6 @@ def _round_numbers(
 
 
 def _spread(workspace: Workspace, table: pl.DataFrame) -> float | pl.Expr:
-    """Return the width of the rating scale, or of each row's."""
     widths = {s.name: float(s.max - s.min) for s in workspace.journey_map.rating_scales}
     if "scale" in table.columns and widths:
         widest = max(widths.values())

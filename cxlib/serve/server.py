@@ -228,6 +228,5 @@ def _say(text: str) -> None:
 
 
 def _session_of(task: asyncio.Task[dict[str, Any]]) -> str | None:
-    """Return the session a finished start led to."""
     failed = task.cancelled() or task.exception() is not None
     return None if failed else str(task.result()["kernel_id"])
