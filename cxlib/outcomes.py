@@ -8,18 +8,9 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from cxlib.bins import BIN_EDGES
-from cxlib.columns import Column, Count
+from cxlib.columns import Column, Count, Share
 from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
-
-__all__ = [
-    "ENDS",
-    "ENDS_COUNTED",
-    "count_journeys",
-    "count_outcomes",
-    "outcome_columns",
-    "whole_numbers",
-]
 
 ENDS = ("goal", "lost", "silent", "done", "open")
 """What becomes of a journey from its beginning: lost met a loss of the map, silent did not."""
@@ -33,6 +24,11 @@ ENDS_COUNTED: dict[str, Column] = {
     "open_n": Count("still running", heading="open", each="journeys"),
 }
 """Columns that count journeys by these."""
+
+
+OF_ALL_JOURNEYS = Share(
+    "of all journeys", of="journeys", each="journeys", total="total", interval=True
+)
 
 
 def count_outcomes(

@@ -19,6 +19,7 @@ _LONGEST: tuple[tuple[Unit, timedelta], ...] = (
     ("month", timedelta(days=36 * 31)),
 )
 _MONTHS: dict[str, int] = {"month": 1, "quarter": 3}
+_EVERY: dict[Unit, str] = {"day": "1d", "week": "1w", "month": "1mo", "quarter": "1q"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,15 @@ class Periods:
 
     def filled(self) -> Periods:
         """The same with the periods that are missing between the first and the last."""
-        starts = [self.starts[0]]
-        while starts[-1] < self.starts[-1]:
-            starts.append(_next(starts[-1], self.unit))
-        return Periods(self.unit, tuple(starts), self.time_zone, self.days)
+        starts = _starts(self.starts[0], self.starts[-1], self.unit)
+        return Periods(self.unit, starts, self.time_zone, self.days)
 
     @property
     def end(self) -> date:
         """The last day of the last period."""
-        return _next(self.starts[-1], self.unit) - timedelta(days=1)
+        following = pl.lit(self.starts[-1]).dt.offset_by(_EVERY[self.unit])
+        last: date = pl.select(following.dt.offset_by("-1d")).item()
+        return last
 
     def between(self, first: date, last: date, *, named: str) -> tuple[int, int]:
         """Return the first and last period of exactly these days, both included.
@@ -126,23 +127,11 @@ def choose_periods(
     begin, end = first.astimezone(zone).date(), last.astimezone(zone).date()
     fitting: list[Unit] = [u for u, longest in _LONGEST if last - first <= longest]
     chosen: Unit = unit or (fitting[0] if fitting else "quarter")
-    starts = [_floor(begin, chosen)]
-    while (following := _next(starts[-1], chosen)) <= end:
-        starts.append(following)
-    return Periods(chosen, tuple(starts), time_zone, (begin, end))
+    return Periods(chosen, _starts(begin, end, chosen), time_zone, (begin, end))
 
 
-def _floor(day: date, unit: Unit) -> date:
-    if unit == "week":
-        return day - timedelta(days=day.weekday())
-    if unit in _MONTHS:
-        size = _MONTHS[unit]
-        return date(day.year, (day.month - 1) // size * size + 1, 1)
-    return day
-
-
-def _next(start: date, unit: Unit) -> date:
-    if unit in _MONTHS:
-        month = start.month - 1 + _MONTHS[unit]
-        return date(start.year + month // 12, month % 12 + 1, 1)
-    return start + timedelta(days=7 if unit == "week" else 1)
+def _starts(first: date, last: date, unit: Unit) -> tuple[date, ...]:
+    """First days of the periods from that of one day to that of another."""
+    every = _EVERY[unit]
+    begin = pl.lit(first).dt.truncate(every)
+    return tuple(pl.select(pl.date_range(begin, pl.lit(last), every)).to_series())

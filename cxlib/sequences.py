@@ -20,20 +20,6 @@ from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
 from cxlib.store.walk import Scope, around, changes, follow_contacts, open_waits
 
-__all__ = [
-    "GROUPS",
-    "OUTCOMES",
-    "By",
-    "Journeys",
-    "choose_contacts",
-    "environment_column",
-    "meets_finding",
-    "name_groups",
-    "name_places",
-    "read_contacts",
-    "read_journeys",
-]
-
 OUTCOMES = ("goal", "declined", "silent", "done", "open")
 """What became of a journey: the goal, or declined (a loss of the map), what came first; silent
 for longer than the gap; done: began

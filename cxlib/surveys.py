@@ -27,17 +27,6 @@ from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 from cxlib.store.walk import DONE, LOST, OPEN, SILENT, follow_contacts, look_back
 
-__all__ = [
-    "CLASSES",
-    "SAID",
-    "Survey",
-    "grouped_contacts",
-    "mean_outside",
-    "rating_class",
-    "read_surveys",
-    "scale_ends",
-]
-
 MOST_FITTED = 150_000
 """Contacts that the chance to answer is estimated from; of larger logs a part of the customers."""
 

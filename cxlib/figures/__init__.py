@@ -14,11 +14,9 @@ if TYPE_CHECKING:
     from cxlib.figures.fragmentation import describe_findings as describe_finding_details
     from cxlib.figures.fragmentation import plot_finding_list as plot_finding_list
     from cxlib.figures.fragmentation import plot_findings as plot_finding_details
-    from cxlib.figures.lists import describe_experience_curve as describe_experience_curve
     from cxlib.figures.lists import describe_first_contacts as describe_first_contacts
     from cxlib.figures.lists import describe_funnel as describe_funnel
     from cxlib.figures.lists import describe_paths as describe_paths
-    from cxlib.figures.lists import describe_spectrum as describe_spectrum
     from cxlib.figures.lists import describe_stage_funnel as describe_stage_funnel
     from cxlib.figures.lists import describe_waits as describe_waits
     from cxlib.figures.lists import plot_comparison as plot_comparison

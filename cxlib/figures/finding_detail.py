@@ -106,7 +106,14 @@ def plot_finding_trend(
         )
     )
     if expected is not None and rows:
-        _add_expectation(figure, scale * expected, finding, theme)
+        at, edge = scale * expected, {"x": 1, "xref": "paper", "xanchor": "right"}
+        line = {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": at, "y1": at}
+        dashed = {"line": {"width": 1.5, "dash": "dash", "color": theme.muted}}
+        # the curve lies on the other side
+        side = "bottom" if _is_rating(finding) else "top"
+        said = plotly_text(f"similar handoffs {figure_text(finding, expected)}")
+        label = note(said, theme.muted, y=at, yanchor=side) | edge
+        lay_out(figure, shapes=[line | dashed], annotations=[label])
     return lay_out(
         figure,
         yaxis={
@@ -139,18 +146,6 @@ def _range_over_time(rows: list[dict[str, Any]], finding: Mapping[str, Any]) -> 
     low = min(known) if _is_rating(finding) else 0.0
     room = 0.08 * (max(known) - low)
     return [_scale(finding) * end for end in (low - room if low else 0.0, max(known) + room)]
-
-
-def _add_expectation(
-    figure: go.Figure, value: float, finding: Mapping[str, Any], theme: Theme
-) -> None:
-    line = {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": value, "y1": value}
-    expected = plotly_text(figure_text(finding, finding["expected"]))
-    label = note(f"similar handoffs {expected}", theme.muted, x=1, xref="paper", xanchor="right")
-    # the curve lies on the other side
-    label |= {"y": value, "yanchor": "bottom" if _is_rating(finding) else "top"}
-    drawn = line | {"line": {"width": 1.5, "dash": "dash", "color": theme.muted}}
-    lay_out(figure, shapes=[drawn], annotations=[label])
 
 
 def _add_curve(

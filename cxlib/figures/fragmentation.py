@@ -150,10 +150,7 @@ def plot_findings(
     selected: str | None = None,
     title: str | None = None,
 ) -> go.Figure:
-    """Draw where customers come from against where they go: grey and quiet but for the findings.
-
-    Of one signal only, where it is given; `selected` is the key of the finding to ring.
-    """
+    """Draw where customers come from against where they go: quiet but for the findings."""
     theme = theme_named()
     found = result.found if signal is None else result.found.filter(pl.col("signal") == signal)
     ends = {*result.table["source_place"], *result.table["target_place"]}
@@ -212,10 +209,7 @@ def _stages(places: list[dict[str, Any]], theme: Theme) -> tuple[list[Any], list
 def _judged(
     table: pl.DataFrame, found: list[dict[str, Any]], at: Mapping[int, int], theme: Theme
 ) -> Trace:
-    """Draw every transition once, with what each signal says about it in the hover.
-
-    Where a finding stands on it, a click hits the smaller of the two dots, so both lead to it.
-    """
+    """Draw every transition once; where a finding stands on it, a click leads to that."""
     keys = {(row["source_place"], row["target_place"]): finding_key(row) for row in found[::-1]}
     cells: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for row in table.to_dicts():

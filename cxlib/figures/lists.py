@@ -61,11 +61,7 @@ def _channels(channels: Sequence[str], rows: Rows) -> list[str]:
 
 
 def plot_touchpoint_list(result: Touchpoints, *, title: str | None = None) -> go.Figure:
-    """Draw how many customers each touchpoint has, what comes after it, and how it is rated.
-
-    The map (`plot_touchpoints`) shows how touchpoints hang together; the list shows their figures
-    side by side, and suits a single stage.
-    """
+    """Draw how many customers each touchpoint has, what comes after it, and how it is rated."""
     theme = theme_named()
     shown = result.table.sort("customers", "place", descending=[True, False], nulls_last=True)
     rows, rest = shown.head(_MOST_ROWS).to_dicts(), len(shown) - _MOST_ROWS
@@ -174,10 +170,7 @@ def describe_stage_funnel(result: StageFunnel) -> str:
 
 
 def plot_funnel(result: Funnel, *, title: str | None = None) -> go.Figure:
-    """Draw how many journeys get to each step, the rate from the step before, and where they stop.
-
-    Journeys whose next step can still come are a part of their own, never among the lost.
-    """
+    """Draw how many journeys get to each step, and where they stop; open is never among the lost."""
     theme, rows = theme_named(), result.table.sort("step").to_dicts()
     counts = [
         ()
@@ -224,10 +217,7 @@ def describe_funnel(result: Funnel) -> str:
 
 
 def plot_waits(result: Waits, *, title: str | None = None) -> go.Figure:
-    """Draw how long it takes from one contact to the next, for the most frequent moves.
-
-    The point is the median, and half of the waits lie within the line.
-    """
+    """Draw how long frequent moves take: the median as a point, half of the waits within the line."""
     rows = _frequent_moves(result).to_dicts()
     left_out = result.table.filter(pl.col("source") != pl.col("target")).height - len(rows)
     waits = [
@@ -331,7 +321,7 @@ def plot_prediction(result: Prediction, *, title: str | None = None) -> go.Figur
     )
 
 
-def _seconds(span: Span) -> Span:
+def _seconds(span: Any) -> Span:
     """Return times as seconds: what happened in the same second stands at one, as on log axes."""
     return Span(*(None if end is None else max(end.total_seconds(), 1.0) for end in span))
 
@@ -353,15 +343,10 @@ def plot_experience_curve(result: ExperienceCurve, *, title: str | None = None) 
             )
         ],
         told(result.columns, rows, "touchpoint"),
-        describe_experience_curve(result),
+        (result.sentences() or ["No touchpoint is rated"])[0],
         title=title,
         subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer")),
     )
-
-
-def describe_experience_curve(result: ExperienceCurve) -> str:
-    """Say in one sentence where the journey is rated lowest and highest."""
-    return (result.sentences() or ["No touchpoint is rated"])[0]
 
 
 def plot_spectrum(result: Spectrum, *, title: str | None = None) -> go.Figure:
@@ -397,15 +382,10 @@ def plot_spectrum(result: Spectrum, *, title: str | None = None) -> go.Figure:
             )
             for row in rows
         ],
-        describe_spectrum(result),
+        (result.sentences() or ["Nothing is rated"])[0],
         title=title,
         subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer"), whiskers=False),
     )
-
-
-def describe_spectrum(result: Spectrum) -> str:
-    """Say in one sentence how many dislike and like it, and where most dislike it."""
-    return (result.sentences() or ["Nothing is rated"])[0]
 
 
 def plot_comparison(
@@ -441,11 +421,7 @@ def plot_comparison(
             )
             for (part, heading), texts in zip(parts.items(), written, strict=True)
         ],
-        [
-            hover(row["what"], figure.replace("_", " "), *(f"{h}: {t}" for h, t in said))
-            for row, *texts in zip(shown, *written, strict=True)
-            for said in (zip(parts.values(), texts, strict=True),)
-        ],
+        told(result.columns, shown, "what"),
         result.sentence,
         title=title,
         subtitle=f"{figure.replace('_', ' ')}, observed until {day(result.observed_until)}"

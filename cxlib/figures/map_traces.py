@@ -26,11 +26,11 @@ GUTTER = 124
 
 
 class Move(NamedTuple):
-    """A move from one touchpoint to another: `count` gives the width."""
+    """A move from one touchpoint to another: `n` gives the width."""
 
     source: Place
     target: Place
-    count: float
+    n: float
     hover: str
 
 
@@ -62,13 +62,13 @@ def move_traces(
         "chosen moves": (theme.accent, 0.72, 1.0),
         "found moves": (theme.finding, 0.85, 1.0),
     }
-    largest = max((m.count for m in moves), default=1.0)
+    largest = max((m.n for m in moves), default=1.0)
     heads: list[tuple[Move, tuple[float, float, float], str]] = []
     traces = []
     for name, group in groups.items():
         outlines = []
         for move in group:
-            width = max(NARROWEST, WIDEST * move.count / largest)
+            width = max(NARROWEST, WIDEST * move.n / largest)
             x, y, head = ribbon(layout.spots[move.source], layout.spots[move.target], width)
             outlines.append(np.vstack([np.column_stack([x, y]), [[np.nan, np.nan]]]))
             heads.append((move, head, name))
@@ -94,7 +94,7 @@ def move_traces(
         mode="markers",
         marker={
             "symbol": "arrow",
-            "size": [8 + 6 * math.sqrt(move.count / largest) for move, *_ in heads],
+            "size": [8 + 6 * math.sqrt(move.n / largest) for move, *_ in heads],
             "angle": [angle for _, (_, _, angle), _ in heads],
             "color": [looks[name][0] for *_, name in heads],
             "opacity": [looks[name][2] for *_, name in heads],
@@ -232,7 +232,7 @@ def grid(
         name = "<br>     ".join(map(plotly_text, lane_name(sentence_case(lane.channel))))
         where = gutter | {"y": (lane.top + lane.bottom) / 2, "yanchor": "middle"}
         hovered = {"hovertext": plotly_text(lane.channel)}
-        notes.append(note(f"{square} {name}", theme.ink, size=13, **where, **hovered))
+        notes.append(note(f"{square} {name}", theme.ink, size=13) | where | hovered)
     hidden = {"visible": False, "fixedrange": True}
     return {
         "shapes": shapes,
@@ -240,12 +240,6 @@ def grid(
         "xaxis": hidden | {"range": [0, len(layout.stages)]},
         "yaxis": hidden | {"range": [layout.height, 0]},
     }
-
-
-def footnote(text: str, theme: Theme) -> dict[str, Any]:
-    """Return a note below the map, on the left."""
-    where = {"xref": "paper", "x": 0, "yref": "paper", "y": 0, "yshift": -14, "align": "left"}
-    return note(text, theme.muted, xanchor="left", yanchor="top", **where)
 
 
 def _box(x0: float, y0: float, x1: float, y1: float, *, fillcolor: str) -> dict[str, Any]:

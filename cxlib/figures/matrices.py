@@ -36,12 +36,7 @@ _ENDS = {
 
 
 def plot_transitions(result: Transitions | Handoffs, *, title: str | None = None) -> go.Figure:
-    """Draw which contact directly follows which, as shares of the source's contacts.
-
-    A matrix is read more easily than a flow diagram once there are more than a handful of
-    touchpoints: every pair has one place, and an empty one is seen as such. Of transitions by
-    touchpoint, channel, stage or owner, or of handoffs.
-    """
+    """Draw which contact directly follows which, as shares of the source's contacts."""
     named = _named(result.table)
     ends = [named.select(pl.col(end).alias("name"), "n") for end in ("source", "target")]
     counted = pl.concat(ends).group_by("name").agg(pl.col("n").sum())

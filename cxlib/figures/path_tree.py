@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from cxlib.figures.canvas import new_figure
-from cxlib.figures.theme import theme_named
+from cxlib.figures.theme import text_on, theme_named
 from cxlib.figures.wording import based_on, estimate
 from cxlib.markup import hover, plotly_text
 from cxlib.numbers import people, plural, share
@@ -24,7 +24,7 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
     rows = result.table.to_dicts()
     chain, parents = ["0"], []
     for number, row in enumerate(rows, start=1):
-        del chain[row["step"] :]
+        del chain[int(row["step"]) :]
         parents.append(chain[-1])
         chain.append(str(number))
     # Rounded branches may add up to more than what they branch from, which cannot be drawn.
@@ -35,12 +35,15 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
             within[int(parents[number - 1])] += values[number]
     # Ends in the colours that they have everywhere, what goes on in a quiet one.
     ends = {"goal": theme.go_on, "declined": theme.lost, "silent": theme.lost, None: theme.band}
+    colours = [theme.accent, *(ends.get(row["end"], theme.still_open) for row in rows)]
     figure = new_figure(
         result.sentences()[0],
         title=title,
         subtitle=based_on(result, f"{plural(result.journeys, 'journey')} through {result.start}"),
         height=_HEIGHT,
     )
+    # What would have to be written smaller than this is left to the hover.
+    figure.layout.uniformtext = {"minsize": 11, "mode": "hide"}
     return figure.add_trace(
         go.Icicle(
             ids=[str(number) for number in range(len(rows) + 1)],
@@ -52,11 +55,12 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
             sort=False,
             tiling={"orientation": "h"} | ({} if result.forwards else {"flip": "x"}),
             marker={
-                "colors": [theme.accent, *(ends.get(r["end"], theme.still_open) for r in rows)],
+                "colors": colours,
                 "line": {"color": theme.paper, "width": 2},
             },
             text=["", *(share(row["share"]) for row in rows)],
             textinfo="label+text",
+            textfont={"size": 13, "color": [text_on(colour) for colour in colours]},
             hovertext=[
                 plural(result.journeys, "journey"),
                 *(

@@ -255,7 +255,7 @@ def plot_rows(
         )
         if isinstance(column, Points) and column.aside and column.known:
             margin["r"] = _ASIDE_PX * max(len(text) for text in column.texts)
-            edge = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8}
+            edge: dict[str, Any] = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8}
             asides = [note(column.texts[i], theme.ink, y=i, **edge) for i in column.known]
         if isinstance(column, Points) and column.like is not None:
             ends_of = {"x0": column.like, "x1": column.like, "y0": 0, "y1": 1}

@@ -19,7 +19,6 @@ from cxlib.figures.map_traces import (
     ColourKey,
     Move,
     circle_traces,
-    footnote,
     grid,
     move_traces,
 )
@@ -120,11 +119,14 @@ def plot_touchpoints(
         stages=stage_colours(result.stages, theme),
         stage_notes=_stage_notes(result),
     )
-    rarer = result.table.filter([Place.of(row) not in layout.spots for row in rows])
-    if len(rarer):
-        part = share((rarer["contacts"].sum() or 0) / max(result.table["contacts"].sum() or 0, 1))
+    rarer = [row for row in rows if Place.of(row) not in layout.spots]
+    if rarer:
+        contacts, every = (sum(row["contacts"] or 0 for row in some) for some in (rarer, rows))
+        part = share(contacts / max(every, 1))
         said += f"<br>And {len(rarer)} rarer touchpoints, with {part} of contacts: in the table."
-    page["annotations"].append(footnote(said, theme))
+    corner = {"xref": "paper", "x": 0, "yref": "paper", "y": 0, "yshift": -14, "align": "left"}
+    below = {"xanchor": "left", "yanchor": "top"}
+    page["annotations"].append(canvas.note(said, theme.muted) | corner | below)
     top = figure.layout.margin.t
     return canvas.lay_out(
         figure,
@@ -181,10 +183,7 @@ def _strongest_loss(result: Touchpoints, whom: str) -> str:
 
 
 def _scale_ends(result: Touchpoints, colour_by: ColourBy) -> tuple[float, float]:
-    """Return the values at both ends of the colours: round, and the same for most selections.
-
-    Nine in ten of what is ranked lie between: mailings do not take the colours from all others.
-    """
+    """Return round ends of the colours, between which nine in ten of what is ranked lie."""
     ranked = result.table.filter(pl.col("weakest").is_not_null())
     values = (result.table if ranked.is_empty() else ranked)[colour_by].drop_nulls().drop_nans()
     if values.is_empty():
@@ -232,11 +231,11 @@ def _moves(
             name = f"{source.touchpoint} → {target.touchpoint}"
             (said,) = told(transitions.columns, [row], name)
             moves.append(Move(source, target, row["n"], said))
-    moves.sort(key=lambda m: (-m.count, m.source.touchpoint, m.target.touchpoint))
+    moves.sort(key=lambda m: (-m.n, m.source.touchpoint, m.target.touchpoint))
     drawn = moves[:MOST_MOVES] + [m for m in moves[MOST_MOVES:] if (m.source, m.target) in found]
     said = f"{circles} Band width: moves from one touchpoint to another."
     if len(drawn) < len(moves):
-        part = share(1 - sum(m.count for m in drawn) / sum(m.count for m in moves))
+        part = share(1 - sum(m.n for m in drawn) / sum(m.n for m in moves))
         rest = f"{len(moves) - len(drawn)} with {part} of all moves are not"
         said += f"<br>{len(drawn)} are drawn, and {rest}."
     return drawn, said

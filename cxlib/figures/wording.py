@@ -30,7 +30,8 @@ def figures_of(columns: Columns, row: Mapping[str, Any]) -> list[tuple[str, str]
     return [
         (column.heading or name.replace("_", " "), column.cell(row, name, columns.ends(name)))
         for name, column in columns.items()
-        if column.is_number and not column.detail and row.get(name) is not None
+        if column.is_number and not column.detail and column.kind != "rank"
+        if row.get(name) is not None
     ]
 
 

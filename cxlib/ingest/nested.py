@@ -133,6 +133,10 @@ def _document(data: bytes) -> list[Any] | None:
 def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
     if records is None and len(values) == 1 and isinstance(values[0], dict):
         (value,) = values
+        names, cells = value.get("columns"), value.get("data")
+        is_split = isinstance(names, list) and isinstance(cells, list)
+        if is_split and all(isinstance(row, list) for row in cells):
+            return [_flat(dict(zip(names, row, strict=False))) for row in cells]
         lists = list(_lists(value))
         if len(lists) > 1:
             raise InputError(
@@ -221,7 +225,7 @@ def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = No
         made_of = found[0]
         if mark == " * ":
             several = pl.struct(part.alias(str(i)) for i, part in enumerate(found))
-            product = partial(_product, decimal=decimal or ".")
+            product = partial(_product, decimal=decimal)
             made_of = several.map_batches(product, return_dtype=pl.String)
         elif mark == " + ":
             texts = [_without_midnight(part) for part in found]
@@ -245,9 +249,10 @@ def _one(name: str, there: list[str]) -> pl.Expr | None:
     return None
 
 
-def _product(cells: pl.Series, decimal: str) -> pl.Series:
+def _product(cells: pl.Series, decimal: str | None) -> pl.Series:
     factors = [read_numbers(part, decimal=decimal) for part in cells.struct.unnest()]
-    return reduce(mul, factors).round(9).cast(pl.String).str.replace(".", decimal, literal=True)
+    written = reduce(mul, factors).round(9).cast(pl.String)
+    return written.str.replace(".", decimal or ".", literal=True)
 
 
 def _without_midnight(part: pl.Expr) -> pl.Expr:

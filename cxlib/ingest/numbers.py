@@ -43,23 +43,22 @@ def read_numbers(
         for mark, form in _FORMS.items()
     }
     read = {}
-    for mark, other in ((".", ","), (",", ".")):
-        plainer = bare.str.replace_all(other, "", literal=True).str.replace(mark, ".", literal=True)
-        read[mark] = plainer.cast(pl.Float64, strict=False) * signs
+    for one, other in ((".", ","), (",", ".")):
+        plainer = bare.str.replace_all(other, "", literal=True).str.replace(one, ".", literal=True)
+        read[one] = plainer.cast(pl.Float64, strict=False) * signs
     differ = (fits["."] & fits[","] & (read["."] != read[","])).fill_null(False)
     # the cells with one reading speak for a mark, else the bounds of the scale
     point, comma = (fits["."] & ~fits[","]).any(), (fits[","] & ~fits["."]).any()
     if point == comma and None not in bounds:
-        low, high = bounds
-        point, comma = (read[m].filter(differ).is_between(low, high).all() for m in ".,")
-    chosen = decimal or (None if point == comma else "." if point else ",")
-    if chosen is None and where is not None and differ.any():
+        point, comma = (read[one].filter(differ).is_between(*bounds).all() for one in ".,")
+    mark = decimal or (None if point == comma else "." if point else ",")
+    if mark is None and where is not None and differ.any():
         at = differ.arg_true()[0]
         raise InputError(
             f"{where}: {text[at]!r} is {read['.'][at]:,g} or {read[','][at]:,g}? Nothing in the "
             'column tells: write into the map reading: {decimal: "."} or reading: {decimal: ","}'
         )
-    first, other = (",", ".") if chosen == "," else (".", ",")
+    first, other = (",", ".") if mark == "," else (".", ",")
     values = read[first].set(~fits[first], None)
     if decimal is None:
         values = values.zip_with(fits[first] | ~fits[other], read[other])

@@ -36,8 +36,6 @@ from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 from cxlib.store.walk import around, changes
 
-__all__ = ["Attribution", "choose_horizon", "measure_attribution"]
-
 LEVEL = 0.05
 """How seldom a log of pure noise may call any channel different."""
 

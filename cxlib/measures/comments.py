@@ -22,8 +22,6 @@ from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import grouped_contacts, rating_class, scale_ends
 
-__all__ = ["Comments", "measure_comments"]
-
 K = 10
 """Fewest customers who use a word that is shown, and who are behind a row."""
 
@@ -160,12 +158,11 @@ def _written(workspace: Workspace, contacts: pl.DataFrame) -> pl.DataFrame:
     rated = said.select("row", "comment", "scale", "rating").collect()
     liked = pl.Series("liked", [-1] * len(rated), dtype=pl.Int8)
     for scale in rated["scale"].unique().drop_nulls():
-        low, high = scale_ends(
-            workspace, scale, rated.filter(pl.col("scale") == scale)["rating"].to_numpy()
-        )
-        side = pl.Series(rating_class(rated["rating"].to_numpy(), low=low, high=high))
-        side = side.replace_strict({0: 0, 1: -1, 2: 1}, return_dtype=pl.Int8)
-        liked = side.zip_with(rated["scale"] == scale, liked)
+        own, rating = rated["scale"] == scale, rated["rating"].to_numpy()
+        low, high = scale_ends(workspace, scale, rating[own.to_numpy()])
+        side = pl.Series(rating_class(rating, low=low, high=high))
+        sign = side.replace_strict({0: 0, 1: -1, 2: 1}, return_dtype=pl.Int8)
+        liked = sign.zip_with(own, liked)
     parts = [rated.select("row", "comment").with_columns(liked.alias("liked"))]
     if "comment" in workspace.store().collect_schema().names():
         logged = workspace.store().select("comment").collect()

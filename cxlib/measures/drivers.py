@@ -23,8 +23,6 @@ from cxlib.store import Workspace
 from cxlib.store.walk import around, changes
 from cxlib.summary import Selection
 
-__all__ = ["Drivers", "measure_drivers"]
-
 MOST_GROUPS = 8
 """Kinds of contact or channels, environments and findings met that are drivers of their own."""
 

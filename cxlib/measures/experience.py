@@ -19,15 +19,6 @@ from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import CLASSES, SAID, Survey, rating_class, read_surveys
 
-__all__ = [
-    "Consistency",
-    "ExperienceCurve",
-    "Spectrum",
-    "measure_consistency",
-    "measure_experience_curve",
-    "measure_spectrum",
-]
-
 FEWEST = 5
 """Customers a channel needs to be compared with others."""
 

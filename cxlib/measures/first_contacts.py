@@ -10,21 +10,26 @@ from numpy.typing import NDArray
 
 from cxlib.columns import Column, Columns, Count, Customers, Label, Share, Tables, Wait
 from cxlib.errors import InputError
-from cxlib.outcomes import ENDS, ENDS_COUNTED, count_journeys, outcome_columns, whole_numbers
+from cxlib.outcomes import (
+    ENDS,
+    ENDS_COUNTED,
+    OF_ALL_JOURNEYS,
+    count_journeys,
+    outcome_columns,
+    whole_numbers,
+)
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS, dense_counts
 from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.summary import Selection, Summary
 
-__all__ = ["FirstContacts", "measure_first_contacts"]
-
 _BEGINNING: dict[str, Column] = {
     "journeys": Count("that begin so", each="journeys"),
     "first_journeys": Customers(
         "of them, each customer's first in the log", adds_up=True, detail=True
     ),
-    "share": Share("of all journeys", of="journeys", each="journeys", total="total", interval=True),
+    "share": OF_ALL_JOURNEYS,
     "goal": Share(
         "chance of the goal; null where the map has none",
         of="journeys",

@@ -21,8 +21,6 @@ from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.store import Workspace
 from cxlib.summary import BIN_EDGES, Selection
 
-__all__ = ["Funnel", "measure_funnel"]
-
 Rows = NDArray[np.int64]
 
 #: What becomes of a journey after a step: the next step, or one of the ends.

@@ -23,8 +23,6 @@ from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import CLASSES, rating_class, scale_ends
 
-__all__ = ["DAYS", "Loyalty", "measure_loyalty"]
-
 DAYS = (7, 30, 90, 180, 365, 730)
 """Days after the first journey, or the first goal, that are asked about where nothing is said."""
 
@@ -352,12 +350,9 @@ class _Followed:
         pairs = [pair for pair in pairs if min(p.sum() for p in pair) >= _FEWEST_ALIKE]
         return pairs if 2 * sum(a.sum() for a, _ in pairs) >= mine.sum() else []
 
-    def _unknown(self) -> Interval:
-        return Interval(*np.full((4, len(self.days)), np.nan))
-
     def _difference(self, pairs: list[tuple[Flags, Flags]]) -> Interval:
         if not pairs:
-            return self._unknown()
+            return Interval(*np.full((4, len(self.days)), np.nan))
         curves = [[self._curve(part) for part in pair] for pair in pairs]
         share, se, contacts, units = (
             np.array([[of(c) for c in pair] for pair in curves])
@@ -376,7 +371,7 @@ class _Followed:
 
     def _value_difference(self, spent: pl.DataFrame, pairs: list[tuple[Flags, Flags]]) -> Interval:
         if not pairs or not all(part.any() for pair in pairs for part in pair):
-            return self._unknown()
+            return Interval(*np.full((4, len(self.days)), np.nan))
         values = [[self._value(spent, part) for part in pair] for pair in pairs]
         apart = np.array([a.estimate - b.estimate for a, b in values])[:, None]
         se = np.array([np.hypot(a.se, b.se) for a, b in values])[:, None]

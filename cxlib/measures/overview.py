@@ -13,8 +13,6 @@ from cxlib.statistics.rates import ratio
 from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
 from cxlib.summary import NONE, Selection, Summary
 
-__all__ = ["Overview", "measure_overview"]
-
 _CHANCES = {
     "goal": ("goal",),
     "lost": ("lost", "silent"),

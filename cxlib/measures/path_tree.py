@@ -18,8 +18,6 @@ from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts, number_ce
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 
-__all__ = ["BEGINS", "ENDS", "PathTree", "PathTrees", "measure_path_tree", "measure_path_trees"]
-
 BEGINS = "(the journey begins)"
 ENDS = {
     "goal": "(ends, goal reached)",
@@ -187,20 +185,6 @@ def measure_path_trees(
     """Measure the ways from and to every touchpoint at once, as `measure_path_tree` does for one.
 
     Nothing is put together: every branch that occurs is there.
-
-    Parameters
-    ----------
-    by
-        What a contact is called: its touchpoint, place, channel, stage or owner.
-    where
-        Segment; periods in which the journey began; channel of its first contact.
-    depth
-        Steps.
-
-    Raises
-    ------
-    InputError
-        For a depth below 1.
     """
     if depth < 1:
         raise InputError(f"depth must be at least 1, not {depth}")

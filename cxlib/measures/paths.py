@@ -8,15 +8,13 @@ from numpy.typing import NDArray
 
 from cxlib.columns import Columns, Count, Customers, Label, Share, Tables, Wait
 from cxlib.errors import InputError
-from cxlib.outcomes import ENDS_COUNTED, whole_numbers
+from cxlib.outcomes import ENDS_COUNTED, OF_ALL_JOURNEYS, whole_numbers
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import OUTCOMES, By, Journeys, name_places, read_journeys
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS, dense_counts
 from cxlib.store import Workspace
 from cxlib.summary import Selection
-
-__all__ = ["Paths", "measure_paths"]
 
 #: Contacts of a path that are written out; of a longer one the rest is counted.
 _WRITTEN = 12
@@ -44,13 +42,7 @@ class Paths(Result):
             contacts=Count("its length", each="contacts", detail=True),
             journeys=Count("that take it", each="journeys"),
             customers=Customers("who take it"),
-            share=Share(
-                "of all journeys asked about",
-                of="journeys",
-                each="journeys",
-                total="total",
-                interval=True,
-            ),
+            share=OF_ALL_JOURNEYS,
             goal=Share("of its journeys no longer open, reached the goal", interval=True),
             **ENDS_COUNTED,
             duration=Wait(

@@ -19,8 +19,6 @@ from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import SAID, Survey, mean_outside, read_surveys
 
-__all__ = ["Perception", "measure_perception"]
-
 LEAST_KEPT = 0.5
 """Part of a difference that must remain once everybody is asked, as far as the log knows them."""
 

@@ -20,8 +20,6 @@ from cxlib.statistics.scores import mean_score, share_of_group
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 
-__all__ = ["Preferences", "list_audience", "measure_preferences"]
-
 Of = Literal["channel", "touchpoint"]
 
 PRIOR = 4.0

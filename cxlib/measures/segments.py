@@ -19,8 +19,6 @@ from cxlib.statistics.rates import Interval, difference_of_rates
 from cxlib.statistics.resampling import BUCKETS, dense_counts
 from cxlib.summary import NONE, Selection, Summary
 
-__all__ = ["Segments", "compare_segments"]
-
 
 @result
 class Segments(Result):

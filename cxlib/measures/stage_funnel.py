@@ -19,8 +19,6 @@ from cxlib.statistics.resampling import dense_counts
 from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.summary import Selection, Summary
 
-__all__ = ["StageFunnel", "measure_stage_funnel"]
-
 #: The summary's outcomes, and what they are called here: lost is declined or silent.
 _OUTCOMES = ("progress", "goal", "lost", "silent", "done", "open")
 _COUNTED = ("progress_n", "goal_n", "declined_n", "silent_n", "done_n", "open_n")

@@ -44,8 +44,6 @@ from cxlib.statistics.resampling import BUCKETS, Estimates, dense_counts
 from cxlib.statistics.timed import Timed, time_quantile
 from cxlib.summary import DONE, LOST, OPEN, SILENT, Selection, Summary
 
-__all__ = ["Touchpoints", "measure_touchpoints"]
-
 _GO_ON, _SILENT, _DECLINED, _DONE, _OPEN = range(5)
 _SUMS = ("contacts", "rating_n", "rating_sum", "dwell_n", "dwell_seconds", "cost_sum")
 #: Places worked on at a time: 500 x 32 buckets x 5 sequels x 65 bins are 42 MB.

@@ -21,8 +21,6 @@ from cxlib.statistics.resampling import BUCKETS, dense_counts, leave_one_out
 from cxlib.statistics.timed import Timed, time_interval
 from cxlib.summary import DONE, OPEN, Selection, Summary
 
-__all__ = ["Handoffs", "Transitions", "measure_handoffs", "measure_transitions"]
-
 _CHUNK = 1_000
 """Pairs worked on at a time: 1000 x 32 buckets x 65 bins are 17 MB."""
 

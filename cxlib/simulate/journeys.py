@@ -60,21 +60,6 @@ class Simulated:
     seed: int
 
 
-@dataclass(slots=True)
-class People:
-    """Customers in the order of their numbers: persona, and whether the campaign brought them."""
-
-    persona: np.ndarray
-    campaign: np.ndarray
-
-    @classmethod
-    def joined(cls, parts: Sequence[People]) -> People:
-        """Put chunks one after the other."""
-        return cls(
-            np.concatenate([p.persona for p in parts]), np.concatenate([p.campaign for p in parts])
-        )
-
-
 def simulate_journeys(
     world: World, *, customers: int, seed: int, faults: Sequence[Fault] = ()
 ) -> Simulated:
@@ -95,7 +80,7 @@ def simulate_journeys(
         parts.append(
             _walk_chunk(rules, first, count, np.random.default_rng([seed, 1, chunk]), tallies)
         )
-    people = People.joined([who for who, _ in parts])
+    people = pl.concat([who for who, _ in parts])
     log = pl.concat([log for _, log in parts])
     log = add_mailings(world, log, rng=rng)
     log = add_robots(world, log, first=customers, rng=rng)
@@ -119,16 +104,17 @@ def simulate_journeys(
 
 def _walk_chunk(
     rules: Rules, first: int, count: int, rng: np.random.Generator, tallies: Sequence[Tally]
-) -> tuple[People, pl.DataFrame]:
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Walk the customers numbered from ``first`` and write down their contacts."""
     people, at, place = _arrive(rules, count, rng)
+    persona = people["persona"].to_numpy()
     odds = rules.world.campaign.exit_odds if rules.world.campaign else 1.0
-    logit = np.where(people.campaign, np.log(odds), 0.0)
+    logit = np.where(people["campaign"], np.log(odds), 0.0)
     logit = logit + rules.world.frailty * rng.standard_normal(count)
     nowhere = np.full(count, -1)
     walkers = Walkers(
         customer=np.arange(count, dtype=np.uint32),
-        persona=people.persona,
+        persona=persona,
         logit=logit,
         at=opened(rules, place, at, rng),
         place=place,
@@ -137,13 +123,13 @@ def _walk_chunk(
         journey=np.zeros(count, dtype=np.int16),
     )
     contacts = walk(rules, walkers, rng=rng, tallies=tallies)
-    log = assemble_log(rules, contacts, people.persona, rng=rng, tallies=tallies)
+    log = assemble_log(rules, contacts, persona, rng=rng, tallies=tallies)
     return people, log.with_columns(pl.col("customer") + pl.lit(first, pl.UInt32))
 
 
 def _arrive(
     rules: Rules, count: int, rng: np.random.Generator
-) -> tuple[People, np.ndarray, np.ndarray]:
+) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
     """Draw who comes, when (seconds from the start) and at which touchpoint."""
     world = rules.world
     weights = np.array([p.weight for p in world.personas])
@@ -162,7 +148,8 @@ def _arrive(
         tilted = weights * [campaign.persona_odds.get(p.name, 1.0) for p in world.personas]
         other = rng.choice(len(weights), count, p=tilted / tilted.sum())
         persona = np.where(came, other, persona)
-    return People(persona, came), np.minimum(at, rules.horizon), place
+    people = pl.DataFrame({"persona": persona, "campaign": came})
+    return people, np.minimum(at, rules.horizon), place
 
 
 def _ids(count: int, rng: np.random.Generator) -> pl.Series:
@@ -172,31 +159,31 @@ def _ids(count: int, rng: np.random.Generator) -> pl.Series:
 
 
 def _customer_table(
-    world: World, people: People, ids: pl.Series, rng: np.random.Generator
+    world: World, people: pl.DataFrame, ids: pl.Series, rng: np.random.Generator
 ) -> pl.DataFrame:
     columns = [ids.alias("customer")]
     if world.personas_observed:
         names = pl.Series([p.name for p in world.personas])
-        columns.append(names.gather(people.persona).alias("persona"))
+        columns.append(names.gather(people["persona"]).alias("persona"))
     for segment in world.segments:
         values = list(segment.weights)
         by_persona = [segment.by_persona.get(p.name, segment.weights) for p in world.personas]
         weights = np.array([[w.get(v, 0.0) for v in values] for w in by_persona], dtype=float)
         cumulated = np.cumsum(weights / weights.sum(1, keepdims=True), axis=1)
-        drawn = draw(cumulated[people.persona], rng.random(len(ids)))
+        drawn = draw(cumulated[people["persona"].to_numpy()], rng.random(len(ids)))
         columns.append(pl.Series(segment.name, values).gather(drawn))
     return pl.DataFrame(columns).sort("customer")
 
 
-def _persona_table(world: World, people: People, ids: pl.Series) -> pl.DataFrame:
+def _persona_table(world: World, people: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
     robots = world.noise.robots
     names = pl.Series([p.name for p in world.personas])
     missing = pl.Series([None] * robots, dtype=pl.String)
     return pl.DataFrame(
         {
             "customer": ids,
-            "persona": pl.concat([names.gather(people.persona), missing]),
-            "campaign": np.concatenate([people.campaign, np.zeros(robots, dtype=bool)]),
+            "persona": pl.concat([names.gather(people["persona"]), missing]),
+            "campaign": [*people["campaign"], *[False] * robots],
             "robot": np.arange(len(ids)) >= len(ids) - robots,
         }
     ).sort("customer")

@@ -52,16 +52,6 @@ class Contacts:
     previous: np.ndarray
     journey: np.ndarray
 
-    @classmethod
-    def joined(cls, parts: Sequence[Contacts]) -> Contacts:
-        """Put parts one after the other."""
-        return cls(
-            *(
-                np.concatenate([getattr(part, name) for part in parts])
-                for name in ("customer", "at", "place", "previous", "journey")
-            )
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class Rules:
@@ -218,17 +208,10 @@ def walk(
         walkers.keep(walkers.at <= rules.horizon)
         if not len(walkers.customer):
             break
-        parts.append(
-            Contacts(
-                walkers.customer,
-                walkers.at.copy(),
-                walkers.place.astype(np.int16),
-                walkers.previous.astype(np.int16),
-                walkers.journey.copy(),
-            )
-        )
+        place, previous = walkers.place.astype(np.int16), walkers.previous.astype(np.int16)
+        parts.append((walkers.customer, walkers.at.copy(), place, previous, walkers.journey.copy()))
         _step(rules, walkers, rng, tallies)
-    return Contacts.joined(parts)
+    return Contacts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _step(

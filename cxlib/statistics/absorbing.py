@@ -16,15 +16,6 @@ from numpy.typing import NDArray
 
 from cxlib.statistics.resampling import Estimates
 
-__all__ = [
-    "end_shares",
-    "expected_sums",
-    "redirect",
-    "removal_effects",
-    "transition_shares",
-    "visits",
-]
-
 Moves = NDArray[np.float64]
 
 

@@ -16,15 +16,6 @@ from numpy.typing import NDArray
 from cxlib.statistics.absorbing import removal_effects, transition_shares
 from cxlib.statistics.resampling import Estimates
 
-__all__ = [
-    "MAX_CHANNELS",
-    "METHODS",
-    "NoiseNull",
-    "Paths",
-    "credit_shares",
-    "noise_null",
-]
-
 METHODS = ("first", "last", "linear", "position", "time_decay", "markov", "shapley")
 """Rules of credit, the simplest first."""
 

@@ -19,13 +19,6 @@ from numpy.typing import ArrayLike
 from cxlib.statistics.rates import Interval, jackknife_rate, rate
 from cxlib.statistics.resampling import Counts, Estimates, leave_one_out
 
-__all__ = [
-    "CompetingRisks",
-    "at_time",
-    "cumulative_incidence",
-    "event_weights",
-]
-
 
 def event_weights(events: Counts, censored: Counts) -> Estimates:
     """What one event adds to the incidence of its cause, by bin: survival before by those at risk.

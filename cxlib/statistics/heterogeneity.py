@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 from cxlib.statistics.rates import Interval
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["between_variance", "gap_of_means", "heterogeneity"]
-
 
 def between_variance(mean: Estimates, se: Estimates) -> float:
     """Variance of the true means beyond that of chance, by moments; at least 0.

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from cxlib.statistics.rates import Interval, mean_interval
 from cxlib.statistics.resampling import Estimates, effective_buckets, jackknife_se
 
-__all__ = ["cross_products", "driver_shares", "relative_weights", "slopes"]
-
 
 def cross_products(design: Estimates, bucket: NDArray[np.integer], *, buckets: int) -> Estimates:
     """Sum Z'Z of ``[1, drivers…, outcome]`` within each bucket: ``[buckets, K + 2, K + 2]``."""

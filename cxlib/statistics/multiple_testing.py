@@ -9,8 +9,6 @@ from cxlib.statistics.heterogeneity import between_variance
 from cxlib.statistics.rates import Z95, Interval, divide
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["false_discovery_rate", "p_values", "selected_families", "shrink_effects"]
-
 
 def p_values(effect: ArrayLike, se: ArrayLike, *, df: ArrayLike = np.inf) -> Estimates:
     """Two-sided p values of effects against zero (Student's t); NaN where the error is 0 or

@@ -20,14 +20,6 @@ from cxlib.statistics.rates import LEVEL, Interval, divide, mean_interval, t_qua
 from cxlib.statistics.resampling import BUCKETS, Estimates, effective_buckets, jackknife_se
 from cxlib.statistics.scores import independent_answers
 
-__all__ = [
-    "Tilt",
-    "completed_ratings",
-    "mean_of_everybody",
-    "points_to_change",
-    "tilt_of_answers",
-]
-
 Rows = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -45,15 +37,16 @@ def completed_ratings(features: Rows, answered: Flags, score: Rows, fitted: Flag
     .. math:: m(x) + r (y - m(x)) / \pi(x)
 
     with the rating m that ``features`` (``[rows, features]``) point to among those who answered,
-    and the chance π to answer, told from the rows that are ``fitted``; both ridge regressions.
+    and the chance π to answer, told from the rows that are ``fitted`` (the same for all where
+    these are all alike); both ridge regressions.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.preprocessing import StandardScaler
 
     x = StandardScaler().fit(features[fitted]).transform(features)
-    own, chance = fitted & answered, np.ones(len(x))
-    model = Ridge().fit(x[own], score[own]).predict(x)
-    if not answered[fitted].all():
+    model = Ridge().fit(x[answered], score[answered]).predict(x)
+    chance = np.full(len(x), answered.mean())
+    if 0 < answered[fitted].mean() < 1:
         answering = LogisticRegression(solver="newton-cholesky", tol=1e-8)
         chance = answering.fit(x[fitted], answered[fitted]).predict_proba(x)[:, 1]
     rest = np.where(answered, score, model) - model

@@ -19,22 +19,6 @@ from cxlib.statistics.resampling import (
     leave_one_out,
 )
 
-__all__ = [
-    "LEVEL",
-    "Z95",
-    "Interval",
-    "difference_of_rates",
-    "divide",
-    "effective_size",
-    "jackknife_rate",
-    "mean_interval",
-    "rate",
-    "rate_interval",
-    "ratio",
-    "t_quantile",
-    "wilson",
-]
-
 LEVEL = 0.95
 """Level of every interval in the package."""
 

@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike
 from cxlib.statistics.rates import Interval, mean_interval, rate_interval
 from cxlib.statistics.resampling import Counts, Estimates
 
-__all__ = ["EventCurve", "event_curve", "mean_cumulative"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventCurve:

@@ -16,18 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from cxlib.errors import CxError
 
-__all__ = [
-    "BUCKETS",
-    "Counts",
-    "Estimates",
-    "dense_counts",
-    "effective_buckets",
-    "jackknife",
-    "jackknife_se",
-    "leave_one_out",
-    "number_cells",
-]
-
 BUCKETS = 32
 """Number of hash buckets that customers fall into."""
 

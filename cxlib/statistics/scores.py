@@ -14,15 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from cxlib.statistics.rates import Z95, Interval, divide, t_quantile, wilson
 from cxlib.statistics.resampling import Estimates
 
-__all__ = [
-    "independent_answers",
-    "mean_of_group",
-    "mean_score",
-    "net_promoter_score",
-    "share_of_group",
-    "top_box",
-]
-
 _ADDED = 3.0
 """Answers added before an interval is taken (Rocks 2016, for the net promoter score)."""
 

@@ -13,8 +13,6 @@ from cxlib.errors import InputError
 from cxlib.statistics.rates import wilson
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["FEWEST_PAIRS", "Sentiment", "detect_languages", "score_sentiment"]
-
 FEWEST_PAIRS = 500
 """Pairs of comment and rating from which a log's own are better than a lexicon."""
 

@@ -28,8 +28,6 @@ from cxlib.statistics.resampling import (
     jackknife_se,
 )
 
-__all__ = ["Timed", "time_interval", "time_quantile", "time_to_cause"]
-
 _MOST_POINTS = 16
 """Points that stand for the times of one row between its least and its most."""
 

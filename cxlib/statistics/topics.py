@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["Topics", "find_topics", "stop_words"]
-
 RESAMPLES = 8
 """Halves of the customers in which topics are looked for again."""
 

@@ -15,12 +15,10 @@ from cxlib.figures import plot_touchpoint_list
 from cxlib.front.explaining import explain
 from cxlib.ingest import read_events
 from cxlib.journey_map import read_journey_map
-from cxlib.measures import (
-    measure_funnel,
-    measure_overview,
-    measure_touchpoints,
-    measure_transitions,
-)
+from cxlib.measures.funnels import measure_funnel
+from cxlib.measures.overview import measure_overview
+from cxlib.measures.touchpoints import measure_touchpoints
+from cxlib.measures.transitions import measure_transitions
 from cxlib.store import Workspace, build_workspace
 from cxlib.where import Where
 

@@ -149,6 +149,13 @@ def test_where_everybody_answered_nothing_has_to_be_told() -> None:
     assert completed_ratings(features, everybody, score, everybody) == pytest.approx(score)
 
 
+def test_answers_of_nobody_who_is_fitted_count_alike() -> None:
+    answered = np.arange(60) >= 50
+    score = np.where(answered, 4.0, np.nan)
+    found = completed_ratings(np.arange(60.0)[:, None], answered, score, ~answered)
+    assert found == pytest.approx(np.full(60, 4.0))
+
+
 def test_points_to_change_move_the_near_end_to_the_other() -> None:
     high, response, other = 2.6, 0.3, 3.1
     points = float(points_to_change([other - high], [response])[0])

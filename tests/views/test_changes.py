@@ -118,7 +118,7 @@ def test_the_comparison_follows_the_customers_selected(snapshot):
 def test_a_link_to_a_snapshot_that_is_gone_is_said_calmly(snapshot):
     panel = JourneyMap(snapshot)
     panel.link.widget.asked = "since=../../20240201T080000Z"
-    assert "no longer there" in text(panel.message.value)
+    assert "not there now" in text(panel.message.value)
     assert panel.state.since is None
 
 

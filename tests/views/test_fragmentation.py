@@ -354,7 +354,7 @@ def test_the_address_follows_the_selection_and_a_link_restores_it(answers, panel
 
 def test_a_finding_that_is_no_longer_there_is_said_and_the_worst_is_open(panel):
     panel.link.widget.asked = "finding=till+(store)+>+shop+visit+(store):+delay"
-    assert "not among the findings shown now" in text(panel.message.value)
+    assert "not there now" in text(panel.message.value)
     assert panel.state.finding == WAIT
     panel.state.segment = EAST
     assert panel.message.value == ""

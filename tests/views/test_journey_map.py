@@ -162,7 +162,7 @@ def test_a_click_opens_the_details_and_a_second_one_closes_them(panel):
     assert panel.state.touchpoint == BASKET
     assert panel.touchpoint.value == BASKET
     details = text(panel.details.value)
-    for words in ("Web basket", "Go on", "50 % (48–52)", "40 % (38–42)", "payment"):
+    for words in ("Web basket", "go on", "50 % (48–52)", "40 % (38–42)", "payment"):
         assert words in details
     rings = trace(panel, "rings")["marker"]
     assert sorted(rings["line"]["width"]) == [3]

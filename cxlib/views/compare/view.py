@@ -11,7 +11,7 @@ from cxlib.numbers import day
 from cxlib.summary import Selection
 from cxlib.views.compare import words
 from cxlib.views.shared import words as shared
-from cxlib.views.shared.filters import ALL, Filter, Option, names, period_label, segment_options
+from cxlib.views.shared.filters import ALL, Filter, Option, names, period_options, segment_options
 from cxlib.views.shared.parts import Figure
 from cxlib.views.shared.view import View
 
@@ -28,11 +28,8 @@ def _customers(view: View, side: str) -> Sequence[Option]:
 
 def _periods(view: View) -> Sequence[Option]:
     """Return every single period."""
-    labels = [period_label(start, view.answers.period_unit) for start in view.answers.periods]
-    return [
-        Option(start.isoformat(), label, (i, i))
-        for i, (start, label) in enumerate(zip(view.answers.periods, labels, strict=True))
-    ]
+    ranges = period_options(view.answers.periods, view.answers.period_unit)
+    return [option for option in ranges if option.value[0] == option.value[1]]
 
 
 def _side(side: str) -> tuple[Filter, ...]:
@@ -79,7 +76,7 @@ class Compare(View):
             text=words.COMPARISON,
             shown=lambda view: view.result is not None,
             draw=lambda view: plot_comparison(
-                view.result, figure=view.column, names=tuple(words.SIDES.values()), title=""
+                view.result, figure=view.column, names=words.NAMES, title=""
             ),
             data=lambda view: view.written(view.result, caption=words.TABLE),
         ),

@@ -1,10 +1,8 @@
 """Every text of the view of two parts side by side."""
 
-from __future__ import annotations
-
 from cxlib.views.shared.words import FigureText
 
-TITLE = "How two groups differ"
+TITLE = "How groups differ"
 SUMMARY = (
     "Any two groups of customers, channels or periods side by side: where they differ, by how "
     "much, and how sure that is."
@@ -22,7 +20,8 @@ FIGURES = {
 }
 """What can be compared: the measure, its column, and what it is called."""
 
-SIDES = {"a": "A", "b": "B"}
+NAMES = ("A", "B")
+SIDES = dict(zip("ab", NAMES, strict=True))
 WHOLE_TIME = "Whole time"
 CUSTOMERS, CHANNEL, PERIOD = "{side}: customers", "{side}: channel", "{side}: period"
 

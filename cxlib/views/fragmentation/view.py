@@ -319,7 +319,7 @@ class Fragmentation(View):
             p["place"]: f"{p['channel']}, {p['stage']}" for p in self.result.places.to_dicts()
         }
         stable = words.STABLE[signal_named(row["signal"]).family == "rating", bool(row["stable"])]
-        answers = {"effect": row.get("weighted")} | {
+        weighted = {"effect": row.get("weighted")} | {
             end: row.get(f"weighted_{end}") for end in ("low", "high")
         }
         known = {
@@ -332,11 +332,10 @@ class Fragmentation(View):
             words.FROM: places.get(row["source_place"]),
             words.TO: places.get(row["target_place"]),
             words.OWNER: row["owner"],
-            words.STABILITY: None if row["stable"] is None else stable,
-            words.IF_ALL_ANSWERED: None
-            if answers["effect"] is None
-            else effect_text({**row, **answers}, interval=True),
-            words.CRUDE: words.CRUDE_FACT if row.get("simpson") else None,
+            words.STABILITY: row["stable"] is not None and stable,
+            words.IF_ALL_ANSWERED: weighted["effect"] is not None
+            and effect_text({**row, **weighted}, interval=True),
+            words.CRUDE: row.get("simpson") and words.CRUDE_FACT,
             words.OVER_TIME: row["status"],
         }
         return [(name, value) for name, value in known.items() if value]

@@ -12,13 +12,12 @@ from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import FindingDetails
 from cxlib.fragmentation.headlines import headline
 from cxlib.fragmentation.sentences import say_subject
-from cxlib.numbers import day, people
+from cxlib.numbers import day
 from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot
 from cxlib.publish.key_figures import actions_of, findings_of, key_changes, key_figures
 from cxlib.signals import signal_named
 from cxlib.views import entry
-from cxlib.views.home import words
 from cxlib.views.shared.changes import changes_since, earlier_snapshots
 from cxlib.views.shared.links import Way, below_home, link_to_finding
 from cxlib.views.shared.templates import render
@@ -37,21 +36,18 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
     older = None if earlier is None else Snapshot.open(earlier.folder)
     actions = actions_of(snapshot, details)
     found = [row for row in actions if row["finding"] is not None]
-    listed = (
-        details.described["sentence"].drop_nulls().to_list()
-        if details is not None and not found
-        else []
-    )
+    listed = [] if details is None or found else details.described["sentence"].drop_nulls()
     above = _sentence(snapshot, details)
     way: Way = below_home if files is None else lambda view, chosen: files.get(view, "")
     return render(
         "home/brief.html",
         style=(Path(__file__).parent / "style.css").read_text("utf-8"),
         said=above.removesuffix("."),
-        numbers=_numbers(snapshot, older),
+        figures=key_figures(snapshot),
+        key_changes={} if older is None else key_changes(older, snapshot),
         found=[_finding(details, row, way, above=above) for row in found[:_FINDINGS]],
         more=max(len(found) - _FINDINGS, 0),
-        described=listed[:_FINDINGS],
+        described=list(listed[:_FINDINGS]),
         since=None if older is None else day(older.published_at),
         changes=[] if earlier is None else _changes(snapshot, earlier.name),
         views=[(entry(name), address) for name, address in (files or {}).items()],
@@ -79,34 +75,17 @@ def _sentence(snapshot: Snapshot, details: FindingDetails | None) -> str:
     return " ".join(snapshot.facts()[:1])
 
 
-def _numbers(snapshot: Snapshot, older: Snapshot | None) -> list[dict[str, str]]:
-    """Return four numbers of everybody, each with what it was in the snapshot before."""
-    changes = {} if older is None else key_changes(older, snapshot)
-    at = "" if older is None else day(older.published_at)
-    return [
-        {
-            "figure": figure,
-            "words": words.NUMBERS[name],
-            "change": words.CHANGE.format(change=changes[name], day=at) if name in changes else "",
-        }
-        for name, figure in key_figures(snapshot).items()
-    ]
-
-
 def _finding(
     details: FindingDetails | None, row: Mapping[str, Any], way: Way, *, above: str
-) -> dict[str, str]:
-    n, owner = row["customers_affected"], row["owner"]
-    # the sentence above the list is not said again
+) -> dict[str, Any]:
     found = row["finding"]
     short = f"{say_subject(found)}: {signal_named(found['signal']).title}"
     return {
+        **row,
+        # the sentence above the list is not said again
         "sentence": short if row["what"] == above else row["what"],
         "address": "" if details is None else link_to_finding(details, found, way),
         "gain": say_gain(row) if row["gain_unit"] == "conversions" else None,
-        "affected": words.AFFECTED.format(n=people(n)) if n else words.FEW_AFFECTED,
-        "owner": words.OWNER.format(owner=owner) if owner else words.NO_OWNER,
-        "todo": row["next_step"],
     }
 
 

@@ -1,7 +1,5 @@
 """Every text of the home page."""
 
-from __future__ import annotations
-
 NUMBERS = {
     "customers": "customers",
     "goal": "of journeys reach the goal",

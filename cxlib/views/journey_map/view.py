@@ -241,25 +241,15 @@ class JourneyMap(View):
             more = {
                 "rank": rank,
                 "ends": (source, target),
+                "label": words.MARK.format(rank=rank, affected=people(affected))
+                if (affected := row["customers_affected"])
+                else str(rank),
                 "sentence": row["sentence"] or words.FOUND_FEW.format(handoff=say_subject(row)),
                 "todo": say_advice(row["signal"], row["owner"]),
                 "address": link_to_finding(details, row, self.way),
             }
             rows.append(row | more)
         return rows
-
-    @property
-    def marks(self) -> list[Mark]:
-        """What is drawn in red."""
-        marks: dict[object, Mark] = {}
-        for row in self.marked:
-            affected = row["customers_affected"]
-            label = (words.MARK if affected else words.MARK_FEW).format(
-                rank=row["rank"], affected=people(affected)
-            )
-            source, target = row["ends"]
-            marks.setdefault(row["ends"], Mark(source, label, target=target))
-        return list(marks.values())
 
     @property
     def found_at(self) -> dict[Place, list[dict[str, Any]]]:
@@ -294,11 +284,13 @@ class JourneyMap(View):
 
     def draw_map(self) -> go.Figure:
         """Draw the map of what is selected."""
-        marks, moves = self.marks, self.moves
+        moves, labels = self.moves, dict[Any, str]()
+        for row in self.marked:
+            labels.setdefault(row["ends"], row["label"])
+        marks = [Mark(source, label, target) for (source, target), label in labels.items()]
         if self.state.show == "breaks":
-            pairs = {(mark.place, mark.target) for mark in marks}
             kept = [
-                (Place.of(row, "source_"), Place.of(row, "target_")) in pairs
+                (Place.of(row, "source_"), Place.of(row, "target_")) in labels
                 for row in moves.table.to_dicts()
             ]
             moves = replace(moves, table=moves.table.filter(pl.Series(kept, dtype=pl.Boolean)))

@@ -1,7 +1,5 @@
 """Every text of the journey map."""
 
-from __future__ import annotations
-
 from cxlib.views.shared.words import FigureText
 
 TITLE = "Where customers get lost"
@@ -29,7 +27,6 @@ DESCRIBED = "{sentence} (described, not a finding: nothing stands out from what 
 NOTHING_THERE = "Nothing on {where} stands out from what is usual here"
 WHOLE_TIME = "Findings are of the whole time. "
 MARK = "{rank} · {affected} affected"
-MARK_FEW = "{rank}"
 FOUND_FEW = "{handoff} stands out, by figures too small to be shown"
 FOUND_HEADING = "What breaks"
 OWNED = "Owner: {owner}"

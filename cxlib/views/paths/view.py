@@ -75,11 +75,11 @@ class PathExplorer(View):
         tree = self.tree
         first = tree.table.filter(pl.col("step") == 1)
         ended = [
-            f"{words.END[name]} {share(float(part))}"
+            f"{words.END[name]} {share(sum(parts))}"
             for name, ends in _ENDS.items()
-            if (part := first.filter(pl.col("end").is_in(ends))["share"].sum())
+            if (parts := first.filter(pl.col("end").is_in(ends))["share"].to_list())
         ]
-        told = first["journeys"].sum() / max(tree.journeys, 1)
+        told = sum(first["journeys"]) / max(tree.journeys, 1)
         basis = words.BASIS.format(
             ends=words.ENDS.format(ends=" · ".join(ended)) if ended and tree.forwards else "",
             journeys=plural(tree.journeys, "journey"),
@@ -97,23 +97,20 @@ def _tree_of(trees: PathTrees, start: str, forwards: bool) -> PathTree:
     way = "after" if forwards else "before"
     here = trees.table.filter(pl.col("start") == start, pl.col("direction") == way)
     here = here.drop_nulls("journeys").rename({"before": "of"})
-    drawn, named, kept = [True], [0], []
-    for step, end, part in here.select("step", "end", "share").iter_rows():
-        level = int(step)
-        drawn, named = drawn[:level], [*named[:level], named[level] if level < len(named) else 0]
-        is_common = named[level] < _MOST and (part or 0.0) >= _LEAST
-        drawn.append(drawn[-1] and (end is not None or is_common))
-        named[level] += drawn[-1] and end is None
-        named.append(0)
-        kept.append(drawn[-1])
-    table = here.filter(pl.Series(kept, dtype=pl.Boolean))
+    step, is_end = pl.col("step"), pl.col("end").is_not_null()
+    numbered = here.with_columns(branch=(step == 1).cum_sum())
+    siblings = pl.when(step == 1).then(0).otherwise("branch")
+    rank = (~is_end).cum_sum().over("step", siblings)
+    common = (rank <= _MOST) & (pl.col("share") >= _LEAST)
+    drawn = numbered.with_columns(drawn=is_end | common)
+    table = drawn.filter("drawn", pl.col("drawn").first().over("branch"))
     unknown = pl.lit(None, pl.Float64)
     overall = {f"overall{end}": unknown for end in ("", "_low", "_high")}
     return PathTree(
         table=table.with_columns(**overall).select(PathTree.tables["table"].names),
         start=start,
         forwards=forwards,
-        journeys=int(here.filter(pl.col("step") == 1)["of"].max() or 0),
+        journeys=max(here.filter(pl.col("step") == 1)["of"].to_list(), default=0),
         all_journeys=trees.all_journeys,
         observed_until=trees.observed_until,
         where=trees.where,

@@ -1,10 +1,8 @@
 """Every text of the path explorer."""
 
-from __future__ import annotations
-
 from cxlib.views.shared.words import FigureText
 
-TITLE = "Which ways customers take"
+TITLE = "Which ways they take"
 SUMMARY = (
     "From any touchpoint onwards, or back from it: where customers go, how many reach the goal, "
     "get lost or are still open."

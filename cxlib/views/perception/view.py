@@ -151,7 +151,11 @@ class Perceived(View):
             return ""
         scored = any(row.get("nps") is not None for row in self.rows)
         cells = {name: cell for name, cell in _CELLS.items() if name != "nps" or scored}
-        return Markup(html_table(found.table, found.columns, cells, caption=words.TABLE))
+        return Markup(
+            html_table(
+                found.table, found.columns, cells, caption=words.TABLE, headings=words.HEADINGS
+            )
+        )
 
     def _told(self, name: str) -> Any:
         """Return an answer for what is selected, of rows with figures on the scale selected."""

@@ -1,7 +1,5 @@
 """Every text of the view of what customers say."""
 
-from __future__ import annotations
-
 from cxlib.views.shared.words import FigureText
 
 TITLE = "How it feels"
@@ -38,6 +36,7 @@ OWNED = "Owner: {owner}"
 TABLE_HEADING = "Touchpoint by touchpoint"
 TABLE = "In the order of the journey map; 95 % intervals in brackets."
 NPS_WITHIN = "{score} ({low} to {high})"
+HEADINGS = {"group": "touchpoint", "nps": "NPS", "n": "answers", "verdict": "against the others"}
 NEITHER, UNKNOWN = "alike", "–"
 TABLE_NOTE = (
     "Bound: by how many points those who did not answer would have to differ from those like them "

@@ -17,8 +17,6 @@ from cxlib.views.shared.parts import Figure, Group, List, Words
 from cxlib.views.shared.templates import render
 from cxlib.views.shared.view import View
 
-_OPEN = ("line",)
-
 
 class Backlog(View):
     """One backlog over everything that was found: what, where, whose, what it gains."""
@@ -65,7 +63,7 @@ class Backlog(View):
                 Words(
                     name="opened",
                     css="cx-line",
-                    also=_OPEN,
+                    also=("line",),
                     shown=lambda view: view.opened_row is not None,
                     template="priorities/opened.html",
                 ),
@@ -138,17 +136,20 @@ class Backlog(View):
         """What the line that is open rests on."""
         row = self.opened_row or {}
         gain = words.GAIN.format(part=share(PARTS[self.state.mended]))
-        facts = [(gain, self.gain(row) or words.GAIN_UNKNOWN)]
-        if row["customers_affected"] is not None:
-            least = words.AT_LEAST.format(n=people(row["customers_affected"]))
-            facts.append((words.CUSTOMERS, least))
-        if (found := row["finding"]) is not None:
-            effect = effect_text(found | {"unit": found["effect_unit"]}, interval=True)
-            stable = words.CHANGES_SIGN if found["stable"] is False else words.SAME
-            facts += [(words.EFFECT, effect), (words.AGAINST, found["compared_with"])]
-            facts += [(words.CASES, decimal(found["n"])), (words.STABLE, stable)]
+        affected, found = row["customers_affected"], row["finding"]
+        facts = {gain: self.gain(row) or words.GAIN_UNKNOWN}
+        if affected is not None:
+            facts[words.CUSTOMERS] = words.AT_LEAST.format(n=people(affected))
+        if found is not None:
+            facts |= {
+                words.EFFECT: effect_text(found | {"unit": found["effect_unit"]}, interval=True),
+                words.AGAINST: found["compared_with"],
+                words.CASES: decimal(found["n"]),
+                words.STABLE: words.CHANGES_SIGN if found["stable"] is False else words.SAME,
+            }
         named = {words.STATUS: "status", words.CONFIDENCE: "confidence", words.EFFORT: "effort"}
-        return facts + [(said, row[name]) for said, name in named.items() if row[name]]
+        facts |= {said: row[name] for said, name in named.items() if row[name]}
+        return list(facts.items())
 
 
 _NAMING = ("source", "target", "signal", "ground")

@@ -1,7 +1,5 @@
 """Every text of the view of what to do first."""
 
-from __future__ import annotations
-
 from cxlib.views.shared.words import FigureText
 
 TITLE = "What to do first"

@@ -43,6 +43,7 @@ def since() -> Filter:
         label=words.CHANGES_SINCE,
         every=words.CHANGES_NONE,
         options=_options,
+        css="cx-since",
         narrows=False,
         in_row=False,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import ipywidgets as widgets
 import traitlets
@@ -16,8 +16,7 @@ ALL = ""
 """Value of the first option of every filter: no filter. (None would leave a dropdown blank.)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One value that can be chosen: as it stands in an address, as people read it, and itself."""
 
     text: str
@@ -68,15 +67,9 @@ class Filter:
             )
             return made
         options = [(option.label, option.value) for option in view.options(self)]
-        css = self.css or f"cx-{self.trait.replace('_', '-')}"
+        css = self.css or f"cx-filter-{self.trait.replace('_', '-')}"
         if self.kind == "slider":
-            slider = widgets.SelectionSlider(
-                options=options,
-                description=self.label,
-                continuous_update=False,
-                style={"description_width": "initial"},
-            )
-            slider.add_class(css)
+            slider = _slider(widgets.SelectionSlider, self.label, options, css)
             follow(view.state, self.trait, slider)
             return slider
         hides = self.narrows and self.trait != "segment"
@@ -195,23 +188,23 @@ def select(
 
 
 def period_filter(periods: Sequence[date], unit: str) -> widgets.SelectionRangeSlider:
-    """Choose the first and the last period: its value is a pair of positions in `periods`.
-
-    Hidden where there is only one period to choose from.
-    """
+    """Choose the first and the last period, by position; hidden where there is only one."""
     options = [(period_label(start, unit), i) for i, start in enumerate(periods)]
-    slider = widgets.SelectionRangeSlider(
-        options=options,
-        index=(0, len(options) - 1),
-        description=words.PERIOD,
-        # A filter that is still being dragged would ask for answers nobody wants to see.
-        continuous_update=False,
-        style={"description_width": "initial"},
-    )
-    slider.add_class("cx-period")
+    ends = (0, len(options) - 1)
+    slider = _slider(widgets.SelectionRangeSlider, words.PERIOD, options, "cx-period", index=ends)
     if len(options) < 2:
         slider.layout.display = "none"
     return slider
+
+
+def _slider(
+    kind: type[Any], label: str, options: Sequence[Any], css: str, **more: Any
+) -> widgets.Widget:
+    """Make a slider; while it is dragged it would ask for answers nobody wants to see."""
+    style = {"description_width": "initial"}
+    made = kind(options=options, description=label, continuous_update=False, style=style, **more)
+    made.add_class(css)
+    return made
 
 
 def follow(state: traitlets.HasTraits, trait: str, widget: Any, value: str = "value") -> None:

@@ -14,14 +14,22 @@ Cell = Callable[[Mapping[str, Any]], str]
 
 
 def html_table(
-    table: pl.DataFrame, columns: Columns, cells: Mapping[str, Cell | None], *, caption: str
+    table: pl.DataFrame,
+    columns: Columns,
+    cells: Mapping[str, Cell | None],
+    *,
+    caption: str,
+    headings: Mapping[str, str] | None = None,
 ) -> str:
     """Write the columns that have a cell as HTML that scrolls sideways within its own box.
 
     A cell says how a row is written in the column; None: as it is declared.
     """
     written = Written(
-        headings=tuple(columns[name].heading or name.replace("_", " ") for name in cells),
+        headings=tuple(
+            (headings or {}).get(name) or columns[name].heading or name.replace("_", " ")
+            for name in cells
+        ),
         is_number=tuple(columns[name].is_number for name in cells),
         rows=tuple(
             tuple(

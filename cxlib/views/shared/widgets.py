@@ -26,10 +26,7 @@ class ChoiceList(anywidget.AnyWidget):
 
 
 class Close(anywidget.AnyWidget):
-    """Closes the widget around it of class ``cx-closes``; Escape does the same.
-
-    Observe `pressed`; the focus then goes to what the selector `leads_to` finds.
-    """
+    """Closes the widget around it of class ``cx-closes``, as Escape does; observe `pressed`."""
 
     _esm = _HERE / "close.js"
 

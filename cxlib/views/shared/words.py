@@ -4,8 +4,6 @@ What belongs to one view stands in its own ``words``, and what is longer than a 
 ``texts``. Names in braces are filled in, and escaped, where a text is used.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +24,7 @@ CLOSE = "Close"
 NOT_DRAWN = "The figure could not be drawn. Reload the page, or read the table below."
 CREDIT = "{name}, data to {until}, published {published}; groups below {k} customers not shown"
 
-UNKNOWN = "This link asks for something under “{name}” that is not published; it is left out."
+UNKNOWN = "This link asks for something under “{name}” that is not there now; it is left out."
 UNREADABLE = "This link cannot be read; the page is shown without its selection."
 FAILED = (
     "This selection could not be shown. What you see below is the selection before. Try another "

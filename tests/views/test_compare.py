@@ -1,0 +1,79 @@
+"""Two parts of what was published side by side: chosen, compared, and said to be the same."""
+
+from typing import ClassVar
+
+import pytest
+from figure_results import UNTIL, touchpoints
+
+from cxlib.comparing import side_by_side
+from cxlib.errors import InputError
+from cxlib.views.compare import words
+from cxlib.views.compare.view import Compare
+from cxlib.views.shared.filters import ALL
+
+
+class Answers:
+    """Two groups, of which the second loses far more after its basket."""
+
+    segments = (("persona", "planner"), ("persona", "guest"))
+    periods = ()
+    period_unit = "month"
+    manifest: ClassVar = {"observed_until": UNTIL.isoformat(), "name": "shop", "k": 10}
+
+    def touchpoints(self, **_):
+        return touchpoints()
+
+    def compare(self, *, measure, first, second):
+        if measure != "touchpoints":
+            raise InputError("it is not published by channel.")
+        places = [("web basket", "web", "conversion", 1200, lost, 1) for lost in (0.1, 0.6)]
+        return side_by_side(*(touchpoints((place,)) for place in places))
+
+
+@pytest.fixture
+def view():
+    return Compare(Answers())
+
+
+def plain(html):
+    return html.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_clearest_difference_is_the_answer(view):
+    said = plain(view.answer.value)
+    assert "Conversion, web basket, web: lost 10 % (8–12) for A, 60 % (58–62) for B." in said
+    assert "A (persona: planner)" in said
+    assert "B (persona: guest)" in said
+    headings = [note["text"] for note in view.figure.figure["layout"]["annotations"]]
+    assert headings == ["A", "B", "B less A"]
+    difference = view.figure.figure["data"][4]
+    assert difference["x"][0] == pytest.approx(0.5)
+
+
+def test_two_like_sides_are_said_to_be_the_same_and_nothing_is_drawn(view):
+    view.state.b_segment = ("persona", "planner")
+    assert words.SAME in view.answer.value
+    assert view.figure.layout.display == "none"
+    view.state.b_segment = ALL
+    assert words.SAME not in view.answer.value
+    assert "B (All customers)" in view.answer.value
+
+
+def test_what_cannot_be_compared_is_said_and_the_last_answer_stays(view):
+    before = view.answer.value
+    view.state.what = "stages"
+    assert "It is not published by channel." in view.message.value
+    assert view.answer.value == before
+
+
+def test_nothing_beyond_chance_is_said_calmly():
+    answers = Answers()
+    answers.compare = lambda **_: side_by_side(touchpoints(), touchpoints())
+    view = Compare(answers)
+    assert "Nothing differs beyond chance between A and B." in view.answer.value
+    assert view.message.value == ""
+
+
+def test_the_link_says_both_sides(view):
+    view.state.a_channel = "web"
+    assert view.link.widget.selected == "a_channel=web"
