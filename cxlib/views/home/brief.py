@@ -36,7 +36,9 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
     older = None if earlier is None else Snapshot.open(earlier.folder)
     actions = actions_of(snapshot, details)
     found = [row for row in actions if row["finding"] is not None]
-    listed = [] if details is None or found else details.described["sentence"].drop_nulls()
+    listed = (
+        [] if details is None or found else details.described["sentence"].drop_nulls().to_list()
+    )
     above = _sentence(snapshot, details)
     way: Way = below_home if files is None else lambda view, chosen: files.get(view, "")
     return render(
