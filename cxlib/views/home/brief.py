@@ -49,7 +49,7 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
         key_changes={} if older is None else key_changes(older, snapshot),
         found=[_finding(details, row, way, above=above) for row in found[:_FINDINGS]],
         more=max(len(found) - _FINDINGS, 0),
-        described=list(listed[:_FINDINGS]),
+        described=listed[:_FINDINGS],
         since=None if older is None else day(older.published_at),
         changes=[] if earlier is None else _changes(snapshot, earlier.name),
         views=[(entry(name), address) for name, address in (files or {}).items()],
