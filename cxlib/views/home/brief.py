@@ -36,7 +36,9 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
     older = None if earlier is None else Snapshot.open(earlier.folder)
     actions = actions_of(snapshot, details)
     found = [row for row in actions if row["finding"] is not None]
-    listed = [] if details is None or found else details.described["sentence"].drop_nulls()
+    listed: list[str] = []
+    if details is not None and not found:
+        listed = details.described["sentence"].drop_nulls().to_list()
     above = _sentence(snapshot, details)
     way: Way = below_home if files is None else lambda view, chosen: files.get(view, "")
     return render(
@@ -47,7 +49,7 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
         key_changes={} if older is None else key_changes(older, snapshot),
         found=[_finding(details, row, way, above=above) for row in found[:_FINDINGS]],
         more=max(len(found) - _FINDINGS, 0),
-        described=list(listed[:_FINDINGS]),
+        described=listed[:_FINDINGS],
         since=None if older is None else day(older.published_at),
         changes=[] if earlier is None else _changes(snapshot, earlier.name),
         views=[(entry(name), address) for name, address in (files or {}).items()],
