@@ -170,7 +170,7 @@ def describe_stage_funnel(result: StageFunnel) -> str:
 
 
 def plot_funnel(result: Funnel, *, title: str | None = None) -> go.Figure:
-    """Draw how many journeys get to each step, and where they stop; open ones are not lost."""
+    """Draw how many journeys get to each step and where they stop; open is apart from lost."""
     theme, rows = theme_named(), result.table.sort("step").to_dicts()
     counts = [
         ()
@@ -217,7 +217,7 @@ def describe_funnel(result: Funnel) -> str:
 
 
 def plot_waits(result: Waits, *, title: str | None = None) -> go.Figure:
-    """Draw how long frequent moves take: the median as a point, half of the waits as a line."""
+    """Draw how long frequent moves take: medians, and lines that hold half of the waits."""
     rows = _frequent_moves(result).to_dicts()
     left_out = result.table.filter(pl.col("source") != pl.col("target")).height - len(rows)
     waits = [

@@ -74,5 +74,6 @@ def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
             ],
             hoverinfo="text",
             pathbar={"visible": False},
+            leaf={"opacity": 1},
         )
     )

@@ -10,7 +10,6 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 import pytest
-from cxlib.views.fragmentation.written import behind_detail
 from fragmentation.test_details import SILENCE, arrivals_at, contacts
 from fragmentation.walks import SIZE, START, count, open_time, weekday_log
 from typer.testing import CliRunner
@@ -28,6 +27,7 @@ from cxlib.publish.findings import protect_details
 from cxlib.signals import SIGNALS
 from cxlib.signals.delay import DELAYED
 from cxlib.store import Workspace
+from cxlib.views.fragmentation.behind import behind_detail
 
 WEEKDAYS = "Mon-Fri 08:00-18:00"
 PHONE = [i for i in range(SIZE) if i % 4 == 3]

@@ -12,7 +12,7 @@ from cxlib.views.paths.view import PathExplorer
 def way(start, direction, step, path, n, of, end=None):
     name = path.split(" → ")[-1 if direction == "after" else 0]
     row = {"start": start, "direction": direction, "step": step, "path": path, "name": name}
-    ends = {"share": n / of, "share_low": n / of, "share_high": n / of}
+    ends = {"share": n / of, "share_low": n / of - 0.05, "share_high": n / of + 0.05}
     return row | {"end": end, "journeys": n, "before": of} | ends
 
 

@@ -12,7 +12,7 @@ from cxlib.summary import Selection
 from cxlib.views.compare import words
 from cxlib.views.shared import words as shared
 from cxlib.views.shared.filters import ALL, Filter, Option, names, period_options, segment_options
-from cxlib.views.shared.parts import Figure
+from cxlib.views.shared.parts import Figure, Words
 from cxlib.views.shared.view import View
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Compare(View):
             ),
             data=lambda view: view.written(view.result, caption=words.TABLE),
         ),
+        Words(name="sides", css="cx-narrow", template="compare/sides.html"),
     )
 
     @property
