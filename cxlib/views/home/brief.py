@@ -36,15 +36,9 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
     older = None if earlier is None else Snapshot.open(earlier.folder)
     actions = actions_of(snapshot, details)
     found = [row for row in actions if row["finding"] is not None]
-<<<<<<< HEAD
-    listed = (
-        [] if details is None or found else details.described["sentence"].drop_nulls().to_list()
-    )
-=======
     listed: list[str] = []
     if details is not None and not found:
         listed = details.described["sentence"].drop_nulls().to_list()
->>>>>>> origin/main
     above = _sentence(snapshot, details)
     way: Way = below_home if files is None else lambda view, chosen: files.get(view, "")
     return render(
