@@ -26,7 +26,7 @@ from worlds import benchmark_world
 from cxlib.fragmentation import measure_fragmentation, read_arrivals
 from cxlib.ingest import read_customers, read_events
 from cxlib.journey_map import read_journey_map
-from cxlib.simulate import Simulated
+from cxlib.simulate.journeys import Simulated
 from cxlib.store import Workspace, build_workspace
 from cxlib.summary import Selection, summarise
 

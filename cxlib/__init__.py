@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from cxlib.comparing import compare as compare
     from cxlib.errors import CxError as CxError
     from cxlib.fragmentation.described import describe_signals as describe_signals
-    from cxlib.front.breaking import check as check
-    from cxlib.front.breaking import find_breaks as find_breaks
-    from cxlib.front.breaking import watch as watch
+    from cxlib.fragmentation.findings import measure_fragmentation as find_breaks
+    from cxlib.fragmentation.selftest import check_fragmentation as check
+    from cxlib.fragmentation.watch import watch_findings as watch
     from cxlib.front.data import build as build
     from cxlib.front.data import find_stages as find_stages
     from cxlib.front.data import open as open

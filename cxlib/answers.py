@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import polars as pl
-from polars.datatypes import DataType, DataTypeClass
 
 from cxlib.encode import Encoded, usual_scale
 
@@ -17,7 +16,7 @@ JOINED = ("log", "touchpoint", "last contact")
 """How an answer found its contact: it stands in its row of the log, it names the touchpoint, or it
 came next after the customer's last contact."""
 
-_COLUMNS: dict[str, DataType | DataTypeClass] = {
+_COLUMNS: dict[str, Any] = {
     "customer": pl.UInt32,
     "rated_at": pl.Datetime("us", "UTC"),
     "scale": pl.String,
@@ -38,18 +37,11 @@ answer on its scale that stands for its contact."""
 class AttachedRatings:
     """What `attach_ratings` returns.
 
-    Parameters
-    ----------
-    events
-        The contacts, with ``rating`` and ``comment`` where any was rated on the scale that views
-        show.
-    answers
-        All answers (`RATED`), in order of customer and time.
-    counts
-        Answers of the survey by what became of them: ``given``, ``attached``,
-        ``unknown_customer``, ``no_contact_before``, ``superseded`` (its contact has another one on
-        the same scale: that of the log, or a later one); ``by_touchpoint`` and ``by_last_contact``
-        say how they found it. None without a survey.
+    `events` have ``rating`` and ``comment`` where any was rated on the scale that views show;
+    `answers` are all of them (`RATED`), in order of customer and time. `counts` says what became of
+    those of the survey (None without one): ``given``, ``attached``, ``unknown_customer``,
+    ``no_contact_before``, ``superseded`` (its contact has another one on the same scale: that of
+    the log, or a later one), and how they found it: ``by_touchpoint``, ``by_last_contact``.
     """
 
     events: pl.DataFrame
@@ -67,19 +59,9 @@ def attach_ratings(
     """Give each answer to the contact it speaks of, and keep all of them.
 
     An answer of a survey belongs to the customer's latest contact at or before ``rated_at``, at the
-    named touchpoint where it names one. On each scale a contact keeps the rating that stands in the
-    log; of several answers of a survey the latest counts.
-
-    Parameters
-    ----------
-    encoded
-        What `encode_events` returns.
-    ratings
-        A frame that keeps the RATINGS contract; None: no survey.
-    within
-        Longest time from contact to answer; None for no limit.
-    scale
-        The scale that views show; None: that of the ratings in the log, else the commonest.
+    named touchpoint where it names one, if it was given `within` that time. On each scale a contact
+    keeps the rating that stands in the log; of several answers of a survey the latest counts.
+    `scale` is the one that views show: where None, that of the log, else the commonest.
     """
     events = encoded.events
     row = encoded.answers["row"]
@@ -89,13 +71,14 @@ def attach_ratings(
         source=pl.lit("log"),
         joined_by=pl.lit("log"),
     )
+    given, shown = [RATED.to_frame(), _typed(logged)], scale or encoded.scale
+    if ratings is not None:
+        no_scale = pl.Series("scale", [], dtype=pl.String)
+        shown = shown or usual_scale(ratings.get_column("scale", default=no_scale))
+        given.append(_typed(_place(encoded, _named(ratings, shown), within)))
+    answers = _counted(pl.concat(given, how="diagonal"))
     if ratings is None:
-        said = pl.concat([RATED.to_frame(), logged.pipe(_typed)], how="diagonal")
-        return AttachedRatings(events, _ordered(_counted(said)), None)
-    shown = scale or encoded.scale or usual_scale(ratings.get_column("scale", default=_NONE))
-    placed = _place(encoded, _named(ratings, shown), within)
-    said = pl.concat([_typed(logged), _typed(placed)], how="diagonal")
-    answers = _counted(said)
+        return AttachedRatings(events, _ordered(answers), None)
     survey = answers.filter(pl.col("source") == "survey")
     known = survey.filter(pl.col("customer").is_not_null())
     found = survey.filter(pl.col("row").is_not_null())
@@ -128,11 +111,7 @@ def mask_answers(attached: AttachedRatings) -> tuple[AttachedRatings, dict[str, 
     return replace(attached, events=events, answers=answers), counts
 
 
-_NONE = pl.Series("scale", [], dtype=pl.String)
-
-
 def _named(ratings: pl.DataFrame, usual: str) -> pl.DataFrame:
-    """Answers with every column of the contract, each on a scale."""
     absent = [c for c in ("touchpoint", "comment", "scale") if c not in ratings.columns]
     full = ratings.with_columns(pl.lit(None, pl.String).alias(c) for c in absent)
     return full.with_columns(pl.col("scale").fill_null(usual))
@@ -199,9 +178,8 @@ def _ordered(answers: pl.DataFrame) -> pl.DataFrame:
 def _filled(events: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     """Contacts with the answers that count; a comment in the log stays."""
     for column in ("rating", "comment"):
-        have = events.get_column(column, default=None)
-        if have is None:
-            have = pl.Series(column, [None], dtype=RATED[column]).new_from_index(0, len(events))
+        nothing = pl.Series(column, [None], dtype=RATED[column]).new_from_index(0, len(events))
+        have = events.get_column(column, default=nothing)
         said = have.gather(answers["row"]).zip_with(
             have.gather(answers["row"]).is_not_null(), answers[column]
         )

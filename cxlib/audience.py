@@ -77,9 +77,8 @@ def write_audience(
     for place in (folder, *folder.parents[:-1]):
         if place.name == _SHOWN[0] or any((place / shown).exists() for shown in _SHOWN[1:]):
             raise InputError(f"{to}: {place} is published, and an audience holds ids: elsewhere")
-    held = np.random.default_rng(seed).permutation(len(customers)) < round(
-        hold_back * len(customers)
-    )
+    drawn = np.random.default_rng(seed).permutation(len(customers))
+    held = drawn < round(hold_back * len(customers))
     parts = {to: customers.filter(~held)}
     if held.any():
         parts[_held_file(to)] = customers.filter(held)
@@ -90,20 +89,17 @@ def write_audience(
     for file, part in parts.items():
         with file.open("x", encoding="utf-8", newline="") as opened:
             opened.write(csv_text(part))
-    line = pl.DataFrame(
-        {
-            "file": to.name,
-            "audience": name,
-            "of": workspace.journey_map.name,
-            "until": workspace.observed_until.isoformat(),
-            "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "customers": len(parts[to]),
-            "held": int(held.sum()),
-        }
-    )
-    log = folder / LOG
-    with log.open("a", encoding="utf-8", newline="") as opened:
-        text = csv_text(line)
+    line = {
+        "file": to.name,
+        "audience": name,
+        "of": workspace.journey_map.name,
+        "until": workspace.observed_until.isoformat(),
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "customers": len(parts[to]),
+        "held": int(held.sum()),
+    }
+    with (folder / LOG).open("a", encoding="utf-8", newline="") as opened:
+        text = csv_text(pl.DataFrame(line))
         opened.write(text if opened.tell() == 0 else text.split("\n", 1)[1])
     return len(parts[to])
 
@@ -244,6 +240,9 @@ def _since(workspace: Workspace, since: datetime) -> pl.DataFrame:
     )
 
 
+_DIFFERENCE = ("difference", "difference_low", "difference_high")
+
+
 def _outcomes(people: pl.DataFrame, groups: list[str]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for outcome in ("contact", "goal"):
@@ -252,14 +251,13 @@ def _outcomes(people: pl.DataFrame, groups: list[str]) -> list[dict[str, object]
             had = people.filter(pl.col("group") == group)[outcome]
             if had.is_empty():
                 continue
-            events = int(had.sum())
-            part = top_box([len(had)], [events])
-            row: dict[str, object] = {"outcome": outcome, "group": group}
-            rows.append(row | {"n": len(had), "events": events} | interval_row("share", part))
+            part = top_box([len(had)], [int(had.sum())])
+            row: dict[str, object] = {"outcome": outcome, "group": group, "n": len(had)}
+            row |= {"events": int(had.sum()), **interval_row("share", part)}
+            rows.append(row)
             ends = part.estimate, part.low, part.high
             if first is not None:
-                three = (float(x[0]) for x in difference_of_rates(first, ends))
-                names = ("difference", "difference_low", "difference_high")
-                rows[-1] |= dict(zip(names, three, strict=True))
+                apart = (float(x[0]) for x in difference_of_rates(first, ends))
+                row |= dict(zip(_DIFFERENCE, apart, strict=True))
             first = first or ends
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,6 @@ import polars as pl
 from cxlib import numbers
 from cxlib.columns import (
     Amount,
-    Column,
     Columns,
     Count,
     Label,
@@ -30,8 +29,6 @@ from cxlib.results import Result, result
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 from cxlib.where import Where
-
-__all__ = ["Comparison", "compare", "side_by_side"]
 
 ALL = "all together"
 """What the row is called that holds the whole part."""
@@ -92,12 +89,10 @@ class Comparison(Result):
     def _differing(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Figures known of both parts with an interval; those that differ, the clearest first."""
         known = self.table.drop_nulls(["difference_low", "difference_high"])
-        gap, width = (
-            pl.col("difference").abs(),
-            pl.col("difference_high") - pl.col("difference_low"),
-        )
-        apart = (pl.col("difference_low") > 0) | (pl.col("difference_high") < 0)
-        return known, known.filter(apart).sort(gap / width, descending=True, maintain_order=True)
+        low, high = pl.col("difference_low"), pl.col("difference_high")
+        clearest = pl.col("difference").abs() / (high - low)
+        apart = known.filter((low > 0) | (high < 0))
+        return known, apart.sort(clearest, descending=True, maintain_order=True)
 
     tables = Tables(
         table=Columns(
@@ -180,10 +175,9 @@ def side_by_side(one: Result, two: Result) -> Comparison:
     nameless = pl.all_horizontal(name.is_null() for name in names)
     what = pl.when(nameless).then(pl.lit(ALL)).otherwise(words)
     parts = [
-        both.select(
-            what=what, figure=pl.lit(name), unit=pl.lit(column.kind), **_figures(name, ends)
-        )
-        for name, column, ends in _figure_columns(one.columns, both.columns)
+        both.select(what=what, figure=pl.lit(n), unit=pl.lit(c.kind), **_figures(n, one.columns))
+        for n, c in one.columns.items()
+        if isinstance(c, _KINDS) and not c.detail and n in both.columns
     ]
     rows = pl.concat([part.with_row_index("row") for part in parts])
     order = rows.sort("row", maintain_order=True).drop("row")
@@ -204,23 +198,15 @@ def _with_whole(found: Result, keys: list[str]) -> pl.DataFrame:
     return pl.concat([whole, found.table], how="diagonal").select(found.table.columns)
 
 
-def _figure_columns(
-    columns: Columns, present: list[str]
-) -> Iterator[tuple[str, Column, tuple[str, ...]]]:
-    """Columns that can be compared: figures that people read."""
-    for name, column in columns.items():
-        if isinstance(column, _KINDS) and not column.detail and name in present:
-            yield name, column, columns.ends(name)
-
-
-def _figures(name: str, ends: tuple[str, ...]) -> dict[str, pl.Expr]:
+def _figures(name: str, columns: Columns) -> dict[str, pl.Expr]:
     """A figure and the ends of its interval in both parts, as plain numbers."""
-    found = {}
+    found, ends = {}, columns.ends(name) or (None, None)
     for part, suffix in (("first", ""), ("second", ":second")):
-        for column, end in zip((name, *ends), ("", "_low", "_high"), strict=False):
-            found[f"{part}{end}"] = _plain(pl.col(f"{column}{suffix}"))
-        for end in () if ends else ("_low", "_high"):
-            found[f"{part}{end}"] = pl.lit(None, dtype=pl.Float64)
+        for column, end in zip((name, *ends), ("", "_low", "_high"), strict=True):
+            value = (
+                pl.lit(None, pl.Float64) if column is None else _plain(pl.col(f"{column}{suffix}"))
+            )
+            found[f"{part}{end}"] = value
     return found
 
 

@@ -28,7 +28,7 @@ def sample_paths(folder: str | Path | None = None) -> SamplePaths:
     Parameters
     ----------
     folder
-        A folder written by `cxlib.simulate.write_sample`; None: the one that comes with cxlib.
+        A folder that `cxlib.simulate.sample` has written; None: the one that comes with cxlib.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Files that survive a kill, a full disk and a second writer: how everything kept is written.
 
-A folder is written under a name that nobody reads, brought to the disk file by file, and only then
-named, by one rename or by one file that points at it. Whoever reads sees the old or the new, whole.
+A folder is written under a name that nobody reads, and only then named, by one rename or by one
+file that points at it. Whoever reads sees the old or the new, whole.
 """
 
 from __future__ import annotations
@@ -20,23 +20,8 @@ from typing import Any
 
 from cxlib.errors import WorkspaceError
 
-__all__ = [
-    "check_files",
-    "draft_folder",
-    "hash_file",
-    "hash_files",
-    "keep_folder",
-    "only_writer",
-    "read_sealed",
-    "remove_leftovers",
-    "seal",
-    "sync_folder",
-    "write_over",
-]
-
 LOCK = ".lock"
-DRAFT = ".draft-"
-"""What the names of unfinished files and folders begin with."""
+DRAFT = ".draft-"  # what the names of unfinished files and folders begin with
 _NO_HASH = "0" * 64
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -62,20 +47,7 @@ def hash_files(folder: Path) -> dict[str, str]:
 
 
 def check_files(folder: Path, hashes: Mapping[str, str]) -> None:
-    """Check that files are the ones that were written.
-
-    Parameters
-    ----------
-    folder
-        Where they lie.
-    hashes
-        SHA-256 by path, as `hash_files` returns it.
-
-    Raises
-    ------
-    WorkspaceError
-        A file is missing, cannot be read, or has changed.
-    """
+    """Check that files are the ones that were written (`hash_files`)."""
     for name, known in hashes.items():
         try:
             same = hash_file(folder / name) == known
@@ -86,28 +58,18 @@ def check_files(folder: Path, hashes: Mapping[str, str]) -> None:
 
 
 def seal(content: Mapping[str, Any]) -> str:
-    """Return content as JSON that holds the SHA-256 of its own text.
-
-    Of the text with zeros in the hash's place, that is: `read_sealed` notices every changed bit.
+    """Return content as JSON that holds the SHA-256 of its own text, with zeros in the hash's
+    place: `read_sealed` notices every changed bit.
     """
     text = json.dumps({"sha256": _NO_HASH, **content}, indent=1)
     return text.replace(_NO_HASH, hashlib.sha256(text.encode()).hexdigest(), 1)
 
 
 def read_sealed(text: str, *, formats: range) -> dict[str, Any]:
-    """Read what `seal` wrote.
+    """Read what `seal` wrote; content of a ``format`` that is not among `formats` is returned as it
+    is.
 
-    Parameters
-    ----------
-    text
-        JSON with a key ``format``.
-    formats
-        Those that are sealed; content of another ``format`` is returned as it is.
-
-    Raises
-    ------
-    ValueError
-        It is no JSON of this kind, or has changed since it was written.
+    What is no JSON of this kind, or has changed since it was written, is a ValueError.
     """
     content = json.loads(text)
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
@@ -138,17 +100,7 @@ def _sync(path: Path) -> None:
 
 
 def write_over(path: Path, text: str, *, draft: Path) -> None:
-    """Write a file, or put it in the place of the one before, in one step.
-
-    Parameters
-    ----------
-    path
-        The file.
-    text
-        What it shall hold.
-    draft
-        Where it is written first, on the same disk.
-    """
+    """Write a file, or put it in the place of the one before, in one step."""
     draft.write_text(text, encoding="utf-8")
     _sync(draft)
     _sync(path.parent)  # what the text names is on the disk before the text is
@@ -158,10 +110,7 @@ def write_over(path: Path, text: str, *, draft: Path) -> None:
 
 @contextmanager
 def draft_folder(home: Path) -> Iterator[Path]:
-    """Make a folder that nobody reads, and remove it unless it was renamed when it was finished.
-
-    What a kill leaves of it `remove_leftovers` knows by its name.
-    """
+    """Make a folder that nobody reads, and remove it unless it was renamed when it was finished."""
     draft = home / f"{DRAFT}{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}"
     draft.mkdir()
     try:
@@ -171,21 +120,10 @@ def draft_folder(home: Path) -> Iterator[Path]:
 
 
 def keep_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder that can be made again from others: whole, or not at all.
+    """Write a folder that can be made again from others: whole, or not at all; `write` fills an
+    empty one.
 
     Of two processes that make it at once one folder stays, which may be either's.
-
-    Parameters
-    ----------
-    folder
-        The folder; replaced where it is there.
-    write
-        Is given an empty folder to write to.
-
-    Raises
-    ------
-    WorkspaceError
-        The disk is full, or may not be written to; what was there before is unchanged.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _in_a_sentence(folder), draft_folder(folder.parent) as draft:
@@ -203,15 +141,7 @@ def keep_folder(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def remove_leftovers(home: Path, names: Iterable[str] = ()) -> None:
-    """Remove what killed writers left in a folder; the caller holds its lock.
-
-    Parameters
-    ----------
-    home
-        The folder.
-    names
-        Of files and folders to be removed beside the drafts.
-    """
+    """Remove what killed writers left in a folder, and `names` in it; the caller holds its lock."""
     for path in (*home.glob(f"{DRAFT}*"), *(home / name for name in names)):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -224,16 +154,6 @@ def only_writer(folder: Path) -> Iterator[None]:
     """Be the only one who writes to a workspace, and say in a sentence what the disk refuses.
 
     A lock ends with its process, however that ends.
-
-    Parameters
-    ----------
-    folder
-        The workspace.
-
-    Raises
-    ------
-    WorkspaceError
-        Somebody else is writing to it, the disk is full, or it may not be written to.
     """
     from filelock import FileLock, Timeout
 

@@ -1,9 +1,7 @@
 """EVENTS to the rows of the store: numbered, sorted, without duplicates and robots.
 
-Text is turned into small integers once, before the only sort, so that the sort moves 20 bytes a
-contact instead of its texts. Customers are numbered in the order of a 64-bit hash of their id; the
-top five bits of that hash are the customer's *bucket*, so the 32 buckets lie one after the other in
-the sorted store and can be read, summarised and merged apart.
+Customers are numbered in the order of a 64-bit hash of their id, whose top five bits are their
+*bucket*: the 32 buckets lie one after the other in the store and can be read and merged apart.
 """
 
 from __future__ import annotations
@@ -22,22 +20,19 @@ from cxlib.map_model import Touchpoint
 if TYPE_CHECKING:
     from cxlib.journey_map import JourneyMap, JourneyRule
 
-BUCKETS = 32
-"""Hash buckets of customers; intervals come from leaving out one bucket at a time."""
+BUCKETS = 32  # hash buckets of customers; intervals come from leaving out one bucket at a time
 
 MAX_ENVIRONMENTS = 1_000
 """Most values of one environment column that are kept apart; the rarer ones go together."""
 
-RARER = "(rarer values)"
-"""Stands for the values of an environment column beyond `MAX_ENVIRONMENTS`."""
+RARER = "(rarer values)"  # stands for the values of an environment column beyond `MAX_ENVIRONMENTS`
 
 ANSWERS = pl.Schema(
     {"row": pl.UInt32, "scale": pl.String, "rating": pl.Float64, "comment": pl.String}
 )
 """Columns of `Encoded.answers`; ``row`` is the number of a row of `Encoded.events`."""
 
-MAX_PLACES = 4_000
-"""Most combinations of touchpoint, channel and stage in one log."""
+MAX_PLACES = 4_000  # most combinations of touchpoint, channel and stage in one log
 
 _PLACE = ("touchpoint", "channel", "stage", "owner", "initiated_by")
 _OPTIONAL = ("ended_at", "rating", "scale", "issue", "cost", "amount", "comment")
@@ -51,39 +46,20 @@ _FLAGS = (
     ("kind", pl.String),
 )
 
-_PACED = 50
-"""Contacts without which a customer's pace says nothing."""
+_PACED = 50  # contacts without which a customer's pace says nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
     """Sorted contacts with the tables that give their numbers a meaning.
 
-    Attributes
-    ----------
-    events
-        ``customer`` UInt32, ``occurred_at``, ``sequence``, ``place`` UInt16, those optional columns
-        of EVENTS that hold anything, and each ``environment.NAME`` as Enum; sorted by customer,
-        time and order within an instant. ``rating`` holds answers on `scale` only.
-    customers
-        ``customer`` UInt32 (the row number), ``name``, ``bucket`` UInt8.
-    places
-        One row per observed touchpoint, channel and stage, with the journey map's properties.
-    set_aside
-        QUARANTINE rows with reason "duplicate" or "robot".
-    counts
-        ``duplicates``, ``further_answers``, ``robots`` (customers), ``robot_contacts``,
-        ``tied_timestamps``.
-    answers
-        The ratings in the log (`ANSWERS`): several of a contact that was rated on several scales.
-    scale
-        The scale of ``rating``: the first of the map, else the commonest in the log; None: none.
-    segments
-        ``customer`` and each ``segment.NAME`` of the log: the first known value.
-    segments_varying
-        By NAME, customers for whom the log gives several values.
-    rarer
-        By NAME, how many values of an environment column were put together.
+    ``events``: ``customer`` UInt32, ``occurred_at``, ``sequence``, ``place`` UInt16, those optional
+    columns of EVENTS that hold anything, each ``environment.NAME`` as Enum; ``rating`` holds
+    answers on `scale` only. ``customers``: ``customer`` (the row number), ``name``, ``bucket``
+    UInt8. ``places``: what `describe_places` returns. ``answers``: the ratings in the log
+    (`ANSWERS`). ``segments``: by customer the first known value. `segments_varying`: by name,
+    customers with several values; `rarer`: by name, how many values of an environment were put
+    together.
     """
 
     events: pl.DataFrame
@@ -99,25 +75,11 @@ class Encoded:
 
 
 def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 0) -> Encoded:
-    """Number, sort and clean the contacts of a log.
+    """Number, sort and clean the contacts of a log, whose EVENTS may come in any order.
 
     Contacts at the same instant come in the source's own order where it gives one (``sequence``),
     otherwise by stage and by place in the journey map, and last by a hash of the raw row: never by
     row position, so that a shuffled file gives the same store.
-
-    Parameters
-    ----------
-    events
-        A frame that keeps the EVENTS contract, in any order.
-    journey_map
-        Gives stages, goals and the properties of touchpoints.
-    seed
-        Of the hash that deals customers into buckets.
-
-    Raises
-    ------
-    InputError
-        When the log has no contact, or more different places than the store can number.
     """
     coded, places = _with_place(_collect(events, seed), journey_map)
     told_apart = ("scale", "rating", "comment") if coded["scale"].null_count() < len(coded) else ()
@@ -127,34 +89,27 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
         return encode_events(events, journey_map=journey_map, seed=seed + 1)
     again = ordered.select(_same("_hash", "occurred_at", "sequence", "place", "row")).to_series()
     answers = _answers(ordered, again, journey_map)
-    kept, twice = (
-        (ordered.filter(~again), ordered.filter(again))
-        if again.any()
-        else (ordered, ordered.clear())
-    )
+    kept, twice = _on_one_scale(ordered.filter(~again), answers), ordered.filter(again)
     is_answer = pl.Series(again.arg_true()).is_in(answers.filter("_again")["_line"].implode())
-    kept = _on_one_scale(kept, answers)
     robot = _is_robot(kept, journey_map.journey)
-    robots = kept.clear()
-    if robot is not None:
-        kept, robots = kept.filter(~robot), kept.filter(robot)
-        answers = answers.filter(~robot.gather(answers["row"]))
-        answers = answers.with_columns(row=((~robot).cum_sum() - 1).gather(answers["row"]))
+    kept, robots = kept.filter(~robot), kept.filter(robot)
+    answers = answers.filter(~robot.gather(answers["row"]))
+    answers = answers.with_columns(row=((~robot).cum_sum() - 1).gather(answers["row"]))
     if kept.is_empty():
-        msg = "no contact is left to store: every row was set aside; `cx check` shows the reasons"
-        raise InputError(msg)
+        raise InputError(
+            "no contact is left to store: every row was set aside; `cx check` shows the reasons"
+        )
     numbered = kept.with_columns(customer=pl.col("_hash").rle_id().cast(pl.UInt32))
     present = [c for c in _OPTIONAL if numbered[c].null_count() < len(numbered)]
-    environments = [_as_enum(numbered[c]) for c in _extra(numbered, "environment.")]
+    environments = [_as_enum(numbered[c]) for c in kept.columns if c.startswith("environment.")]
     rarer = {
-        c.name: numbered[c.name].drop_nulls().n_unique() - MAX_ENVIRONMENTS for c in environments
+        c.name.partition(".")[2]: numbered[c.name].drop_nulls().n_unique() - MAX_ENVIRONMENTS
+        for c in environments
     }
-    segments, varying = _first_known(numbered, _extra(numbered, "segment."))
+    segments, varying = _first_known(numbered)
     aside = {
-        "duplicate": twice.filter(~is_answer),
-        _FURTHER: twice.filter(is_answer),
-        "robot": robots,
-    }
+        "duplicate": twice.filter(~is_answer), _FURTHER: twice.filter(is_answer), "robot": robots,
+    }  # fmt: skip
     return Encoded(
         events=numbered.select(
             "customer", "occurred_at", "sequence", "place", *present, *environments
@@ -175,33 +130,13 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
         scale=answers["usual"][0] if len(answers) else None,
         segments=segments,
         segments_varying=varying,
-        rarer={c.partition(".")[2]: n for c, n in rarer.items() if n > 0},
+        rarer={name: n for name, n in rarer.items() if n > 0},
     )
-
-
-def _extra(frame: pl.DataFrame, start: str) -> list[str]:
-    return [c for c in frame.columns if c.startswith(start)]
 
 
 def _answers(ordered: pl.DataFrame, again: pl.Series, journey_map: JourneyMap) -> pl.DataFrame:
-    """Ratings in the log, each with the row it belongs to once duplicates are taken out.
-
-    ``_line`` is the row now, ``_again`` whether it goes, ``usual`` the scale that views show, on
-    which also those are that name none.
-    """
-    rated = (
-        ordered.lazy()
-        .select(
-            "scale",
-            "rating",
-            "comment",
-            row=(~pl.lit(again)).cum_sum() - 1,
-            _line=pl.int_range(pl.len(), dtype=pl.UInt32),
-            _again=pl.lit(again),
-        )
-        .filter(pl.col("rating").is_not_null())
-        .collect()
-    )
+    rated = ordered.select("scale", "rating", "comment", row=(~again).cum_sum() - 1, _again=again)
+    rated = rated.with_row_index("_line").drop_nulls("rating")
     first = journey_map.rating_scale
     usual = first.name if first is not None else usual_scale(rated["scale"])
     named = rated.with_columns(pl.col("scale").fill_null(usual), usual=pl.lit(usual))
@@ -211,10 +146,9 @@ def _answers(ordered: pl.DataFrame, again: pl.Series, journey_map: JourneyMap) -
 
 def usual_scale(scales: pl.Series) -> str:
     """Return the commonest of some scales; "rating" where none has a name."""
-    counted = (
-        scales.drop_nulls().value_counts().sort("count", scales.name, descending=[True, False])
-    )
-    return str(counted[scales.name][0]) if len(counted) else "rating"
+    counted = scales.drop_nulls().alias("scale").value_counts()
+    ordered = counted.sort("count", "scale", descending=[True, False])
+    return str(ordered["scale"][0]) if len(ordered) else "rating"
 
 
 def _on_one_scale(kept: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
@@ -232,47 +166,39 @@ def _on_one_scale(kept: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
 
 def _as_enum(values: pl.Series) -> pl.Series:
     """Return a categorical column as Enum of its values in order, the rarest put together."""
-    counted = (
-        values.drop_nulls().value_counts().select(pl.col(values.name).cast(pl.String), "count")
-    )
-    counted = counted.sort("count", values.name, descending=[True, False])
-    kept = sorted(counted[values.name].head(MAX_ENVIRONMENTS))
-    if len(counted) > MAX_ENVIRONMENTS:
-        known = values.cast(pl.Enum([*kept, RARER]), strict=False)
-        return known.zip_with(
-            known.is_not_null() | values.is_null(), pl.Series([RARER], dtype=known.dtype)
-        )
-    return values.cast(pl.Enum(kept))
+    counted = values.drop_nulls().cast(pl.String).alias("value").value_counts()
+    counted = counted.sort("count", "value", descending=[True, False])
+    kept = sorted(counted["value"].head(MAX_ENVIRONMENTS))
+    if len(counted) <= MAX_ENVIRONMENTS:
+        return values.cast(pl.Enum(kept))
+    known = values.cast(pl.Enum([*kept, RARER]), strict=False)
+    return known.set(known.is_null() & values.is_not_null(), RARER)
 
 
-def _first_known(
-    numbered: pl.DataFrame, columns: list[str]
-) -> tuple[pl.DataFrame | None, dict[str, int]]:
-    """Return each customer's first known value of some columns, and how many have several."""
-    if not columns:
+def _first_known(numbered: pl.DataFrame) -> tuple[pl.DataFrame | None, dict[str, int]]:
+    """Return each customer's first known segments in the log, and how many have several."""
+    names = {c: c.partition(".")[2] for c in numbered.columns if c.startswith("segment.")}
+    if not names:
         return None, {}
-    names = {c: c.partition(".")[2] for c in columns}
-    found = (
+    known = (
         numbered.lazy()
         .group_by("customer")
         .agg(
             *(pl.col(c).drop_nulls().first().cast(pl.String) for c in names),
             *(pl.col(c).drop_nulls().n_unique().alias(f"\x00{n}") for c, n in names.items()),
         )
-        .sort("customer")
-        .collect()
     )
+    found = known.sort("customer").collect()
     several = {n: int((found[f"\x00{n}"] > 1).sum()) for n in names.values()}
     return found.select("customer", *names), {n: k for n, k in several.items() if k}
 
 
 def _same(*columns: str) -> pl.Expr:
-    """Whether a row equals the one before it in these columns."""
     return pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in columns).fill_null(False)
 
 
-def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series | None:
-    """Contacts of customers who are no people, if any: the only rule for robots there is.
+def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series:
+    """Contacts of customers who are no people: the only rule for robots there is.
 
     Those with more than the rule's contacts within any 24 hours, and those with many that are less
     than its pace apart on average. Contacts that all lie at one instant have no pace.
@@ -287,55 +213,37 @@ def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series | None:
     # who keeps the pace on average has somewhere so many contacts within twice its time
     many = _PACED - 1
     quick = ordered.filter(within(many, 2 * many * rule.robot_pace))["_hash"].unique()
-    if len(quick):
-        mean = (at.max() - at.min()) / (pl.len() - 1)
-        paces = (
-            ordered.filter(pl.col("_hash").is_in(quick.implode())).group_by("_hash").agg(pace=mean)
-        )
-        fast = paces.filter((pl.col("pace") < rule.robot_pace) & (pl.col("pace") > timedelta()))
-        dense = pl.concat([dense, fast["_hash"]])
-    if dense.is_empty():
-        return None
-    return ordered["_hash"].is_in(dense.implode())
+    mean = (at.max() - at.min()) / (pl.len() - 1)
+    paces = ordered.filter(pl.col("_hash").is_in(quick.implode())).group_by("_hash").agg(pace=mean)
+    fast = paces.filter((pl.col("pace") < rule.robot_pace) & (pl.col("pace") > timedelta()))
+    return ordered["_hash"].is_in(pl.concat([dense, fast["_hash"]]).implode())
 
 
 def _collect(events: pl.LazyFrame, seed: int) -> pl.DataFrame:
-    """Read the log once, with the texts of places held as categories."""
     present = events.collect_schema().names()
     further = [c for c in present if c not in EVENTS.schema]
-    absent = [pl.lit(None, dtype=EVENTS.schema[c]).alias(c) for c in _OPTIONAL if c not in present]
-    return (
-        events.with_columns(absent)
-        .select(
-            pl.col("customer").hash(_HASH_SEED + seed).alias("_hash"),
-            pl.col("customer").alias("name"),
-            "occurred_at",
-            "sequence",
-            "row",
-            *(pl.col(c).cast(pl.Categorical) for c in (*_PLACE, *further)),
-            *_OPTIONAL,
-        )
-        .collect(engine="streaming")
+    absent = [pl.lit(None, EVENTS.schema[c]).alias(c) for c in _OPTIONAL if c not in present]
+    taken = events.with_columns(absent).select(
+        pl.col("customer").hash(_HASH_SEED + seed).alias("_hash"),
+        pl.col("customer").alias("name"),
+        *("occurred_at", "sequence", "row", *_OPTIONAL),
+        *(pl.col(c).cast(pl.Categorical) for c in (*_PLACE, *further)),
     )
+    return taken.collect(engine="streaming")
 
 
 def _with_place(raw: pl.DataFrame, journey_map: JourneyMap) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Replace the five texts of a place by one number, through the codes of the categories."""
     codes = [pl.col(c).to_physical().cast(pl.UInt64) for c in ("touchpoint", "channel", "stage")]
     keyed = raw.with_columns(_key=codes[0] * 2**40 + codes[1] * 2**20 + codes[2])
-    seen = (
-        keyed.lazy()
-        .group_by("_key")
-        .agg(pl.col(c).cast(pl.String).drop_nulls().min() for c in _PLACE)
-        .collect(engine="streaming")
-    )
+    texts = (pl.col(c).cast(pl.String).drop_nulls().min() for c in _PLACE)
+    seen = keyed.lazy().group_by("_key").agg(texts).collect(engine="streaming")
     if len(seen) > MAX_PLACES:
-        msg = (
+        raise InputError(
             f"the log names {len(seen):,} different combinations of touchpoint, channel and stage; "
             f"at most {MAX_PLACES:,} can be told apart. Group touchpoints by `match` rules in the "
             "journey map (a column with an id or a full address is not a touchpoint)."
         )
-        raise InputError(msg)
     places = describe_places(seen, journey_map=journey_map)
     place = pl.col("_key").replace_strict(places["_key"], places["place"], return_dtype=pl.UInt16)
     return keyed.with_columns(place=place).drop("_key", *_PLACE), places.drop("_key")
@@ -344,19 +252,8 @@ def _with_place(raw: pl.DataFrame, journey_map: JourneyMap) -> tuple[pl.DataFram
 def describe_places(seen: pl.DataFrame, *, journey_map: JourneyMap) -> pl.DataFrame:
     """Number places in the order of the journey map and give each the map's properties.
 
-    Parameters
-    ----------
-    seen
-        ``touchpoint``, ``channel``, ``stage``, ``owner``, ``initiated_by`` and any further columns.
-    journey_map
-        Gives the order of stages and touchpoints, the goals and the flags.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``place`` (UInt16, row number), the columns given, ``stage_index`` (UInt8, 255 = unmapped),
-        ``is_goal``, ``is_lost``, ``repeatable``, ``assisted``, ``self_service``, ``completes``,
-        ``kind`` (null: not said), ``map_order``.
+    Added are ``place`` (UInt16, the row number), ``stage_index`` (UInt8, 255: unmapped),
+    ``is_goal``, ``is_lost``, the flags and the kind of the touchpoint, ``map_order``.
     """
     rule = journey_map.journey
     touchpoint = pl.col("touchpoint")
@@ -364,25 +261,16 @@ def describe_places(seen: pl.DataFrame, *, journey_map: JourneyMap) -> pl.DataFr
     order: dict[str, int] = {}
     for planned in journey_map.touchpoints:
         order.setdefault(planned.name, len(order))
-    lines = [
-        journey_map.touchpoint(*names) for names in seen.select("touchpoint", "channel").rows()
-    ]
-    told = [line or Touchpoint("") for line in lines]
-    return (
-        seen.with_columns(
-            pl.col("stage")
-            .replace_strict(stages, default=NO_STAGE, return_dtype=pl.UInt8)
-            .alias("stage_index"),
-            touchpoint.is_in(rule.goal).alias("is_goal"),
-            touchpoint.is_in(rule.lost).alias("is_lost"),
-            *(pl.Series(n, [getattr(t, n) for t in told], dtype=dtype) for n, dtype in _FLAGS),
-            touchpoint.replace_strict(order, default=len(order), return_dtype=pl.Int32).alias(
-                "map_order"
-            ),
-        )
-        .sort("stage_index", "map_order", "touchpoint", "channel", "stage")
-        .select(pl.int_range(pl.len(), dtype=pl.UInt16).alias("place"), pl.all())
-    )
+    names = seen.select("touchpoint", "channel").iter_rows()
+    told = [journey_map.touchpoint(*name) or Touchpoint("") for name in names]
+    described = seen.with_columns(
+        stage_index=pl.col("stage").replace_strict(stages, default=NO_STAGE, return_dtype=pl.UInt8),
+        is_goal=touchpoint.is_in(rule.goal),
+        is_lost=touchpoint.is_in(rule.lost),
+        **{n: pl.Series([getattr(t, n) for t in told], dtype=dtype) for n, dtype in _FLAGS},
+        map_order=touchpoint.replace_strict(order, default=len(order), return_dtype=pl.Int32),
+    ).sort("stage_index", "map_order", "touchpoint", "channel", "stage")
+    return described.select(pl.int_range(pl.len(), dtype=pl.UInt16).alias("place"), pl.all())
 
 
 def _set_aside(rows: pl.DataFrame, places: pl.DataFrame, reason: str) -> pl.DataFrame:

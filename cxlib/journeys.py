@@ -9,9 +9,8 @@ A journey is one customer's contacts towards one goal. It starts
   and other later-stage contacts therefore still belong to the journey they follow, and a company's
   mailing does not open a new one.
 
-Everything here is one vectorised sweep over rows sorted by customer and time. Nothing is grouped:
-what happened "so far in the journey" is a running maximum of a number whose leading digits are the
-journey, so that each new journey starts afresh.
+All is one vectorised sweep: what happened "so far in the journey" is a running maximum of a number
+whose leading digits are the journey, so that each new journey starts afresh.
 """
 
 from __future__ import annotations
@@ -32,42 +31,12 @@ _MAX_POSITION = 65_535
 def split_journeys(
     events: pl.DataFrame, *, places: pl.DataFrame, rule: JourneyRule, goal_stage: int | None
 ) -> pl.DataFrame:
-    """Number the journeys of a sorted log and say at each contact how far its journey has come.
+    """Number the journeys of a log sorted by customer and time, and say how far each had come.
 
-    Parameters
-    ----------
-    events
-        Columns ``customer`` (UInt32), ``occurred_at`` (Datetime UTC), ``place`` (UInt16), sorted by
-        customer, time and order within one instant.
-    places
-        The places table: ``place``, ``stage_index`` (255 = unmapped), ``is_goal``, ``is_lost``,
-        ``initiated_by``; row ``i`` describes place ``i``.
-    rule
-        The journey map's rule: ``gap``, ``goal``, ``lost``, ``restart``.
-    goal_stage
-        What `last_goal_stage` says.
-
-    Returns
-    -------
-    polars.DataFrame
-        The events with ``journey`` (UInt32, global and increasing), ``position`` (UInt16, contacts
-        before this one in the journey, at most 65,535), ``stage_high`` (UInt8, highest stage index
-        up to and including this contact, 255 if none), ``reached`` and ``lost`` (Boolean, the goal
-        or a loss at or before this contact in the journey).
-
-    Examples
-    --------
-    >>> from datetime import datetime, timedelta, timezone
-    >>> from cxlib.journey_map import JourneyRule
-    >>> places = pl.DataFrame({"place": [0, 1, 2], "stage_index": [0, 1, 2],
-    ...     "is_goal": [False, True, False], "is_lost": [False] * 3,
-    ...     "initiated_by": ["customer"] * 3})
-    >>> start = datetime(2025, 1, 1, tzinfo=timezone.utc)
-    >>> events = pl.DataFrame({"customer": [0] * 4, "place": [0, 1, 2, 0],
-    ...     "occurred_at": [start + timedelta(hours=h) for h in range(4)]})
-    >>> rule = JourneyRule(gap=timedelta(days=30), goal=("pay",), lost=())
-    >>> split_journeys(events, places=places, rule=rule, goal_stage=1)["journey"].to_list()
-    [0, 0, 0, 1]
+    Adds ``journey`` (global and increasing), ``position`` (contacts before it in the journey, at
+    most 65,535), ``stage_high`` (highest stage up to and including it, 255 if none), ``reached``
+    and ``lost`` (the goal or a loss at or before it). Row ``i`` of ``places`` describes place
+    ``i``; ``goal_stage`` is what `last_goal_stage` says.
     """
     place = pl.col("place").cast(pl.UInt32)
     described = events.with_columns(
@@ -98,10 +67,10 @@ def _lookup(values: pl.Series, index: pl.Expr) -> pl.Expr:
 
 
 def last_goal_stage(places: pl.DataFrame, *, journey_map: JourneyMap) -> int | None:
-    """Give the index of the last stage that holds a goal, or None where no goal has a stage.
+    """Index of the last stage that holds a goal; None where no goal has a stage.
 
-    The journey map says where its goals stand also for a log in which nobody has reached one; a
-    log with a stage column of its own says it by its contacts.
+    The map says where its goals stand also for a log in which nobody has reached one; a log with a
+    stage column of its own says it by its contacts.
     """
     seen = places.filter(pl.col("is_goal") & (pl.col("stage_index") != NO_STAGE))["stage_index"]
     planned = (

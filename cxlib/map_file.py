@@ -1,7 +1,6 @@
 """YAML with a memory: entries know file, line and key they came from, and errors say it.
 
-Every scalar is read as the text that stands in the file and turned into a number or a flag only
-where the map asks for one: a touchpoint called `no` or `12:30` stays a name.
+Every scalar is the text that stands in the file: a touchpoint called `no` or `12:30` stays a name.
 """
 
 from __future__ import annotations
@@ -15,8 +14,6 @@ import polars as pl
 import yaml
 
 from cxlib.errors import MapError, did_you_mean
-
-__all__ = ["Entry", "read_entries"]
 
 _KINDS = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list", yaml.ScalarNode: "a value"}
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -46,10 +43,7 @@ class Entry:
         self.fail(f"there is no {kind} {name!r}; allowed: {shown}.{did_you_mean(name, names)}")
 
     def keys(self, allowed: Iterable[str] | None, *, filled: bool = False) -> dict[str, Entry]:
-        """Return the entries of a mapping by key; keys with an empty value are left out.
-
-        `allowed` None: any key; `filled`: an empty value is an error.
-        """
+        """Return the entries of a mapping by key; keys with an empty value are left out."""
         if not isinstance(self.node, yaml.MappingNode):
             self.fail(f"must be a mapping (key: value), not {_KINDS[type(self.node)]}")
         names = None if allowed is None else list(allowed)
@@ -149,13 +143,7 @@ class Entry:
 
 
 def read_entries(text: str, *, file: str) -> Entry:
-    """Parse YAML and return its top entry.
-
-    Raises
-    ------
-    MapError
-        Where the text is no YAML, or empty; says the line.
-    """
+    """Parse YAML and return its top entry."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except RecursionError:

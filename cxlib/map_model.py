@@ -1,7 +1,4 @@
-"""What a journey map holds once it has been read: stages, touchpoints, rules, and how to write it.
-
-`cxlib.journey_map` reads and checks the file; these are the frozen objects that it returns.
-"""
+"""What a journey map holds once it has been read, and how to write it."""
 
 from __future__ import annotations
 
@@ -15,26 +12,6 @@ from typing import Any, Literal
 import yaml
 
 from cxlib.opening_hours import ALWAYS, Calendar, OpeningHours
-
-__all__ = [
-    "COLUMNS",
-    "KINDS",
-    "PERIODS",
-    "TIME_FORMATS",
-    "BesideTheLog",
-    "EnvironmentTable",
-    "Join",
-    "JourneyMap",
-    "JourneyRule",
-    "Period",
-    "PlannedHandoff",
-    "RatingScale",
-    "Reading",
-    "Touchpoint",
-    "Unpivot",
-    "format_duration",
-    "parse_duration",
-]
 
 Period = Literal["day", "week", "month", "quarter"]
 TIME_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
@@ -76,11 +53,8 @@ RATING_COLUMNS = ("customer", "rated_at", "rating", "scale", "touchpoint", "comm
 KINDS = ("marketing", "product", "purchase", "delivery", "service")
 """Closed list of what a touchpoint is for (`Touchpoint.kind`)."""
 
-ONE_STAGE = "journey"
-"""The stage of all touchpoints of a map that names none."""
-
-FILE = "(file)"
-"""Column that every log has: the name of the file, without what says its kind."""
+ONE_STAGE = "journey"  # the stage of all touchpoints of a map that names none
+FILE = "(file)"  # column that every log has: the name of the file, without what says its kind
 
 STEP, STEP_AT, STEP_ORDER = "(step)", "(step time)", "(step order)"
 """Columns that `unpivot` makes."""
@@ -88,14 +62,8 @@ STEP, STEP_AT, STEP_ORDER = "(step)", "(step time)", "(step order)"
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A table of attributes, one row for each value of its key.
-
-    Parameters
-    ----------
-    table
-        Name of its file, with or without what says its kind; ``*`` stands for anything.
-    by
-        Column of the table by the column of the log that holds the same values.
+    """A table of attributes, one row for each value of its key: the name of its file (``*`` stands
+    for anything), and its column by the column of the log that holds the same values.
     """
 
     table: str
@@ -104,17 +72,11 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Unpivot:
-    """A row of a wide table as one contact for each step it went through.
+    """A row of a wide table as one contact for each step: by step, the column that says when it was
+    (`times`; empty: not taken) or whether it was (`flags`: 1, true, yes, x or a count).
 
-    The contacts have columns ``(step)``, ``(step order)``, counted from 1, and with `times`
-    ``(step time)``.
-
-    Parameters
-    ----------
-    times
-        By step, the column that says when it was; empty: the step was not taken.
-    flags
-        By step, the column that says whether it was: 1, true, yes, x or a count.
+    The contacts have columns ``(step)``, ``(step order)``, from 1, and with `times` ``(step
+    time)``.
     """
 
     times: Mapping[str, str] = field(default_factory=dict)
@@ -125,20 +87,9 @@ class Unpivot:
 class Reading:
     """How the files of a log are to be read, where that is not found out or not well.
 
-    Parameters
-    ----------
-    separator, encoding
-        Of text files.
-    skip_lines
-        Lines above the header.
-    comment
-        What a line begins with that is no row.
-    decimal
-        The decimal mark of numbers, ``"."`` or ``","``.
-    sheet
-        Sheets of a workbook, by name; ``"*"`` for all.
-    records
-        Dotted path of the list that holds the contacts, in JSON: one contact for each element.
+    `skip_lines`: lines above the header; `comment`: what a line begins with that is no row;
+    `decimal`: the mark of numbers; `sheet`: names, ``"*"`` for all; `records`: dotted path of the
+    list in JSON whose elements are the contacts.
     """
 
     separator: str | None = None
@@ -163,19 +114,10 @@ class RatingScale:
 class JourneyRule:
     """How the contacts of one customer split into journeys.
 
-    Parameters
-    ----------
-    gap
-        A silence longer than this ends a journey; None: silence never does.
-    goal, lost
-        Touchpoints at which a journey has reached its goal, or ends without it.
-    restart
-        Whether a customer may begin another journey after goal or loss; False: one customer, one
-        journey.
-    max_contacts_per_day
-        A customer with more contacts than this on one day is taken for a robot.
-    robot_pace
-        So is a customer with 50 contacts or more that are on average less than this apart.
+    A silence longer than `gap` ends one (None: silence never does); `goal`, `lost`: touchpoints at
+    which it has reached its goal, or ends without it; `restart` False: one customer, one journey.
+    A customer with more than `max_contacts_per_day`, or with 50 contacts or more that are on
+    average less than `robot_pace` apart, is taken for a robot.
     """
 
     gap: timedelta | None = None
@@ -190,31 +132,12 @@ class JourneyRule:
 class Touchpoint:
     """One contact between customer and company, as planned.
 
-    A touchpoint on several channels may have a line for each, where owner, hours or flags differ.
-
-    Parameters
-    ----------
-    name
-        As the log calls it, or, with `match`, as it shall be called.
-    stage, channel, owner
-        Used where the log has no such column, or no value in it.
-    initiated_by
-        ``"customer"`` or ``"company"``.
-    match
-        Regular expressions by raw column of the log; a row is this touchpoint when all are found in
-        it. An expression is anchored only where it is written so (``^``, ``$``). Touchpoints are
-        tried in the order of the map.
-    repeatable
-        False: doing it twice is a fault, not a habit (filling in a form, proving an identity).
-    kind
-        What it is for: ``"marketing"``, ``"product"``, ``"purchase"``, ``"delivery"`` or
-        ``"service"``; None: not said.
-    assisted, self_service
-        Whether staff is involved, or the customer is meant to manage alone.
-    completes
-        A self-service episode that gets here is finished; one that does not is unfinished.
-    opening_hours
-        When it can be reached, on the clock of the map's time zone; None: as its channel.
+    A touchpoint on several channels may have a line for each. Stage, channel and owner are used
+    where the log has no such column, or no value in it. `match`: regular expressions by raw column,
+    all of which are found in a row of this touchpoint, tried in the order of the map and anchored
+    only where it is written so. `repeatable` False: doing it twice is a fault, not a habit;
+    `assisted`: staff is involved; `self_service`: the customer is meant to manage alone, and has
+    when the episode gets to a touchpoint that `completes` it; `opening_hours` None: as its channel.
     """
 
     name: str
@@ -242,22 +165,12 @@ class PlannedHandoff:
 
 @dataclass(frozen=True, slots=True)
 class BesideTheLog:
-    """How a table beside the log, of ratings or of customers, calls its columns.
+    """How a table beside the log, of ratings or of customers, calls its columns, and how it is
+    read.
 
-    Parameters
-    ----------
-    columns
-        The table's column by our name (`RATING_COLUMNS`; of customers: customer).
-    time_format, time_zone
-        Of its times, as at `JourneyMap`; None: as in the log.
-    scale
-        Name of the scale of all its ratings; None: a column says it, or there is one scale only.
-    table
-        Name of its file, where it is named among the files of the log; see `Join`.
-    join
-        Tables of attributes that say what it does not, such as the customer of an order.
-    reading
-        How its files are to be read.
+    `time_format`, `time_zone`: None, as in the log; `scale`: of all its ratings; `table`: its file,
+    where it is named among those of the log; `join`: tables that say what it does not, such as the
+    customer of an order.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -273,19 +186,9 @@ class BesideTheLog:
 class EnvironmentTable:
     """What surrounds contacts and stands in no log: a line of the map's `environment`.
 
-    Parameters
-    ----------
-    table
-        A file, seen from the map's folder: one row for each day, or each day and place.
-    day
-        Its column of the (local) day.
-    place
-        What of a contact says where it was (an environment of the log, "channel", "touchpoint",
-        "stage" or "owner"), and the table's column of that; None: the table is about days.
-    columns
-        Columns to join, each an environment then; none named: all others.
-    holidays
-        Instead of a table: public holidays of a country or part of it (ISO 3166: DE, DE-BY).
+    A file, seen from the map's folder, with one row for each (local) day, or day and place (what of
+    a contact says where it was, and the table's column of that); `columns`: none named: all others.
+    Or public `holidays` of a country or part of it (ISO 3166: DE, DE-BY).
     """
 
     table: str | None = None
@@ -308,11 +211,11 @@ class JourneyMap:
     ratings, customers
         How the tables beside the log call their columns.
     join, unpivot, one_per
-        What to do with a log that is not one row for each contact (`Join`, `Unpivot`): tables of
-        attributes to add, steps of a wide table, columns of which each value is one contact.
+        What to do with a log that is not one row for each contact: tables of attributes to add,
+        steps of a wide table, columns of which each value is one contact.
     ties_as_listed
-        Whether contacts at one instant come in the order in which the map lists the touchpoints,
-        where nothing else says it: for logs that know the steps but not their times.
+        Whether contacts at one instant come in the order of the map's touchpoints where nothing
+        says it: for logs that know the steps but not their times.
     environment
         Tables of what surrounds contacts, joined by day and place.
     rating_scales
@@ -325,8 +228,7 @@ class JourneyMap:
     earliest, latest
         Dates outside are implausible and set aside; None: 1990-01-01, and the day after today.
     keep
-        Regular expressions by raw column; rows that do not match all of them are no contacts and
-        are left out.
+        Regular expressions by raw column; rows that do not match all of them are left out.
     period
         Width of the periods shown; None: chosen from the length of the log.
     observed_until
@@ -340,8 +242,7 @@ class JourneyMap:
     not_a_customer
         Ids that stand for none, in any case; their rows are set aside.
     fold_case
-        Whether ids, touchpoints, channels, stages and owners that differ by case are one: ids in
-        lower case, the others as the map writes them.
+        Whether names and ids that differ by case are one, as the map writes them or in lower case.
     """
 
     version: int = 1
@@ -389,19 +290,11 @@ class JourneyMap:
 
     def named_columns(self) -> list[str]:
         """Return every column of a file that the map names, also those of tables beside the log."""
-        return list(
-            dict.fromkeys(
-                [
-                    *self.columns.values(),
-                    *(name for names in self.other_names.values() for name in names),
-                    *self.keep,
-                    *(column for t in self.touchpoints for column in t.match or ()),
-                    *self.one_per,
-                    *self.ratings.columns.values(),
-                    *self.customers.columns.values(),
-                ]
-            )
-        )
+        names = [*self.columns.values(), *self.keep, *self.one_per]
+        names += [name for others in self.other_names.values() for name in others]
+        names += [column for t in self.touchpoints for column in t.match or ()]
+        names += [*self.ratings.columns.values(), *self.customers.columns.values()]
+        return list(dict.fromkeys(names))
 
     def names_of(self, role: str) -> tuple[str, ...]:
         """Return what the log may call a column, the usual name first."""
@@ -423,24 +316,15 @@ class JourneyMap:
         return self.stages.index(stage) if stage in self.stages else None
 
     def calendar(self, touchpoints: Iterable[str], channels: Iterable[str]) -> Calendar | None:
-        """Give the opening hours of places, by their touchpoints and channels; None: none has any.
-
-        A touchpoint's own hours come before those of its channel.
-        """
-        lines = (
-            (self.touchpoint(touchpoint, channel), channel)
-            for touchpoint, channel in zip(touchpoints, channels, strict=True)
-        )
-        hours = tuple(
-            line.opening_hours
-            if line is not None and line.opening_hours is not None
-            else self.opening_hours.get(channel)
-            for line, channel in lines
-        )
-        hours = tuple(None if h == ALWAYS else h for h in hours)
-        if not any(hours):
-            return None
-        return Calendar(self.time_zone or "UTC", self.closed_dates, hours)
+        """Give the opening hours of places, a touchpoint's own before those of its channel."""
+        hours = []
+        for name, channel in zip(touchpoints, channels, strict=True):
+            line = self.touchpoint(name, channel)
+            own = line.opening_hours if line is not None else None
+            kept = own or self.opening_hours.get(channel)
+            hours.append(None if kept == ALWAYS else kept)
+        zone = self.time_zone or "UTC"
+        return Calendar(zone, self.closed_dates, tuple(hours)) if any(hours) else None
 
     def to_yaml(self) -> str:
         """Return the map as YAML that `read_journey_map` reads back to an equal map."""
@@ -450,52 +334,25 @@ class JourneyMap:
 
 
 _DURATION = re.compile(r"(?:\d+[wdhms])+")
-_UNITS = {
-    "w": timedelta(weeks=1),
-    "d": timedelta(days=1),
-    "h": timedelta(hours=1),
-    "m": timedelta(minutes=1),
-    "s": timedelta(seconds=1),
-}
+_SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a duration such as ``30d``, ``12h``, ``15m`` (minutes), ``2w``, ``90s`` or ``1h30m``.
-
-    Raises
-    ------
-    ValueError
-        Where the text is not such a duration, or is longer than a thousand years.
-
-    Examples
-    --------
-    >>> parse_duration("1h30m")
-    datetime.timedelta(seconds=5400)
-    """
+    """Read a duration such as ``30d``, ``12h``, ``15m`` (minutes), ``2w``, ``90s`` or ``1h30m``."""
     written = text.strip().lower()
     if not _DURATION.fullmatch(written) or len(written) > 20:
         raise ValueError(f"{text!r} is not a duration; write for example 30d, 12h, 15m or 1h30m")
-    parts = re.findall(r"(\d+)([wdhms])", written)
-    try:
-        total = sum((int(n) * _UNITS[unit] for n, unit in parts), timedelta())
-    except OverflowError:
-        total = timedelta.max
-    if total > timedelta(days=365_250):
+    seconds = sum(int(n) * _SECONDS[unit] for n, unit in re.findall(r"(\d+)([wdhms])", written))
+    if seconds > 365_250 * _SECONDS["d"]:
         raise ValueError(f"{text!r} is longer than a thousand years")
-    return total
+    return timedelta(seconds=seconds)
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a duration of whole seconds as `parse_duration` reads it.
-
-    Examples
-    --------
-    >>> format_duration(timedelta(days=30)), format_duration(timedelta(seconds=5400))
-    ('30d', '1h30m')
-    """
-    left, written = duration, ""
+    """Write a duration of whole seconds as `parse_duration` reads it."""
+    left, written = duration // timedelta(seconds=1), ""
     for unit in "dhms":
-        count, left = divmod(left, _UNITS[unit])
+        count, left = divmod(left, _SECONDS[unit])
         written += f"{count}{unit}" if count else ""
     return written or "0s"
 

@@ -1,13 +1,9 @@
 """Opening hours: how they are written, and how much of a wait was open time.
 
-A touchpoint is *open* at an instant when the clock on the wall, in the time zone of the journey
-map, shows a time within its hours, on a date that is not closed. *Open time* is the time that
-really passes meanwhile: on the day on which clocks go back, hours that cover the change last one
-hour longer, on the other one an hour less; nothing is ever counted twice or below nothing.
-
-Open time up to an instant grows evenly within a range of hours and stands still outside. It is
-looked up in a table of all ranges of the years in question, so that the open time between any two
-instants is the difference of two look-ups.
+A touchpoint is *open* when the clock on the wall, in the zone of the journey map, shows a time
+within its hours, on a date that is not closed. *Open time* is what really passes meanwhile: hours
+that cover a change of clocks last one hour longer or less. It is looked up in a table of all
+ranges.
 """
 
 from __future__ import annotations
@@ -17,22 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.map_file import Entry
-
-__all__ = [
-    "ALWAYS",
-    "MISFIT",
-    "Calendar",
-    "OpeningHours",
-    "parse_opening_hours",
-    "read_closed_dates",
-    "read_opening_hours",
-]
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FULL = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -47,16 +34,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class OpeningHours:
-    """Hours of a week, as `parse_opening_hours` reads them.
-
-    Attributes
-    ----------
-    text
-        As written.
-    week
-        Ranges in minutes since Monday 00:00, in order, none of them past midnight; empty where
-        the touchpoint never closes, on closed dates neither.
-    """
+    """Hours of a week, as written and as ranges in minutes since Monday 00:00; empty: always."""
 
     text: str
     week: tuple[tuple[int, int], ...]
@@ -80,18 +58,7 @@ def parse_opening_hours(text: str) -> OpeningHours:
     """Read opening hours: ``always``, or days with ranges of hours, separated by commas.
 
     Hours without a day are those of the days before them; days without hours are open as the days
-    that follow them.
-
-    Raises
-    ------
-    ValueError
-        For what is no day or time of day, ranges that end before they begin, and ranges that
-        overlap; says what to write.
-
-    Examples
-    --------
-    >>> parse_opening_hours("Mon, Wed 08:00-12:00, 13:00-17:00, Sat 09:00-13:00").share * 7 * 24
-    20.0
+    that follow them. What is wrong is a ValueError that says what to write.
     """
     if text.strip().lower() == ALWAYS.text:
         return ALWAYS
@@ -133,12 +100,9 @@ def _read_days(text: str) -> list[int]:
 
 
 def _read_day(name: str) -> int:
-    short = [day.lower() for day in DAYS]
-    written = name.lower()
-    if written in short:
-        return short.index(written)
-    if written in _FULL:
-        return _FULL.index(written)
+    for day, full in enumerate(_FULL):
+        if name.lower() in (full, full[:3]):
+            return day
     raise ValueError(f"{name!r} is no day; days are {', '.join(DAYS)}")
 
 
@@ -146,11 +110,12 @@ def _read_range(text: str) -> tuple[int, int]:
     match = _RANGE.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no range of hours; {_EXAMPLE}")
-    hours = [(int(match[i]), int(match[i + 1])) for i in (1, 3)]
-    for hour, minute in hours:
-        if minute > 59 or hour * 60 + minute > _DAY:
+    ends = []
+    for hour, minute in ((int(match[i]), int(match[i + 1])) for i in (1, 3)):
+        ends.append(hour * 60 + minute)
+        if minute > 59 or ends[-1] > _DAY:
             raise ValueError(f"{hour:02d}:{minute:02d} is no time of day; days end at 24:00")
-    start, end = (hour * 60 + minute for hour, minute in hours)
+    start, end = ends
     if end <= start:
         raise ValueError(
             f"{text} ends before it begins; hours past midnight are two ranges, such as "
@@ -189,39 +154,14 @@ def read_closed_dates(entry: Entry) -> tuple[date, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """When the places of a log are open.
-
-    Attributes
-    ----------
-    time_zone
-        Whose clock the hours are read on.
-    closed_dates
-        Dates on which no place with opening hours is open.
-    hours
-        Opening hours by place; None where it has none.
-    """
+    """When the places of a log are open, on the clock of a time zone; None: no hours."""
 
     time_zone: str
     closed_dates: tuple[date, ...]
     hours: tuple[OpeningHours | None, ...]
 
     def open_waits(self, place: pl.Series, at: pl.Series, wait: pl.Series) -> pl.Series:
-        """Give the open time of each wait, or the wait itself where the place has no hours.
-
-        Parameters
-        ----------
-        place
-            Place at which the wait ended.
-        at
-            When it ended (Datetime, UTC).
-        wait
-            Duration.
-
-        Returns
-        -------
-        polars.Series
-            Duration, between nothing and the wait.
-        """
+        """Give the open time of waits that ended `at` their places; without hours the wait."""
         ends, lasted = _microseconds(at), _microseconds(wait)
         counted = lasted.copy()
         for hours, rows in self.rows_by_hours(place):
@@ -240,11 +180,7 @@ class Calendar:
         return pl.Series(found).set(pl.Series(~known), None)
 
     def after(self, place: int, begun: pl.Series, open_time: pl.Series) -> pl.Series:
-        """Give the instants at which a place has been open for so long since `begun`.
-
-        The inverse of `open_waits`, for a place with opening hours. Where no open time passes, the
-        last instant that was open.
-        """
+        """Give the instants at which a place has been open for so long since `begun`."""
         hours = self.hours[place]
         if hours is None:
             return begun + open_time
@@ -269,7 +205,6 @@ class Calendar:
         ]
 
     def _table(self, hours: OpeningHours, first: Ints, last: Ints) -> _OpenTime:
-        """Open time over the years from the earliest to the latest of these instants."""
         years = [
             (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(at))).year
             for at in (first.min(), last.max())
@@ -277,8 +212,7 @@ class Calendar:
         return _open_time(hours.week, self.closed_dates, self.time_zone, years[0], years[1])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _OpenTime:
+class _OpenTime(NamedTuple):
     """Open ranges in microseconds UTC, and the open time before each; none overlap."""
 
     starts: Ints
@@ -286,24 +220,15 @@ class _OpenTime:
     before: Ints
 
     def until(self, at: Ints) -> Ints:
-        """Open time up to instants; 0 before the first range."""
-        if not len(self.starts):
-            return np.zeros_like(at)
         i = np.searchsorted(self.starts, at, "right") - 1
-        within = np.minimum(at, self.ends[i]) - self.starts[i]
-        return np.where(i < 0, 0, self.before[i] + within)
+        return self.before[i] + np.minimum(at, self.ends[i]) - self.starts[i]
 
     def holds(self, at: Ints) -> NDArray[np.bool_]:
         """Whether instants lie within a range, its end not included."""
-        if not len(self.starts):
-            return np.zeros(len(at), bool)
-        i = np.searchsorted(self.starts, at, "right") - 1
-        return (i >= 0) & (at < self.ends[i])
+        return at < self.ends[np.searchsorted(self.starts, at, "right") - 1]
 
     def when(self, open_time: Ints) -> Ints:
         """First instants up to which there was so much open time."""
-        if not len(self.starts):
-            return np.zeros_like(open_time)
         reached = self.before + self.ends - self.starts
         i = np.searchsorted(reached, open_time, "left").clip(0, len(reached) - 1)
         return self.starts[i] + np.minimum(open_time, reached[i]) - self.before[i]
@@ -329,20 +254,16 @@ def _open_time(
     wall = np.concatenate(parts) * 60
     wall = wall[np.argsort(wall[:, 0])]
     clock = _clock_changes(time_zone, first, last)
-    pieces = []
+    pieces = [np.full((1, 2), first * 86_400)]
     for (since, offset), (until, _) in pairwise(clock):
         part = np.clip(wall - offset, since, until)
         pieces.append(part[part[:, 1] > part[:, 0]])
     starts, ends = (np.concatenate(pieces).T * _SECOND).astype(np.int64)
-    before = np.concatenate([[0], np.cumsum(ends - starts)[:-1]]) if len(starts) else starts
-    return _OpenTime(starts, ends, before)
+    return _OpenTime(starts, ends, np.concatenate([[0], np.cumsum(ends - starts)[:-1]]))
 
 
 def _clock_changes(time_zone: str, first: int, last: int) -> list[tuple[int, int]]:
-    """Since when (seconds UTC) the clock is how many seconds ahead of UTC; ends with the end.
-
-    `first` and `last`: days since 1970.
-    """
+    """Since when (seconds UTC) the clock is how many seconds ahead of UTC; ends with the end."""
     days = np.arange(first, last + 1) * 86_400
     offsets = _offsets(days, time_zone)
     changes = [(int(days[0]), int(offsets[0]))]
@@ -354,7 +275,6 @@ def _clock_changes(time_zone: str, first: int, last: int) -> list[tuple[int, int
 
 
 def _offsets(seconds: Ints, time_zone: str) -> Ints:
-    """How many seconds the clock of a time zone is ahead of UTC at instants."""
     instants = pl.from_epoch(pl.Series(seconds), "s").dt.replace_time_zone("UTC")
     wall = instants.dt.convert_time_zone(time_zone).dt.replace_time_zone(None)
     ahead = wall - instants.dt.replace_time_zone(None)

@@ -19,22 +19,15 @@ _LONGEST: tuple[tuple[Unit, timedelta], ...] = (
     ("month", timedelta(days=36 * 31)),
 )
 _MONTHS: dict[str, int] = {"month": 1, "quarter": 3}
+_EVERY: dict[Unit, str] = {"day": "1d", "week": "1w", "month": "1mo", "quarter": "1q"}
 
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """Consecutive periods of one unit, in one time zone, numbered from 0.
+    """Consecutive periods of one unit, numbered from 0; weeks begin on Monday.
 
-    Attributes
-    ----------
-    unit
-        "day", "week" (from Monday), "month" or "quarter".
-    starts
-        First day of each period, in `time_zone`.
-    time_zone
-        Where the days begin.
-    days
-        First and last day on which there was any contact, where that is known.
+    ``starts`` are their first days in `time_zone`; ``days`` the first and last day with any
+    contact, where that is known.
     """
 
     unit: Unit
@@ -57,37 +50,21 @@ class Periods:
 
     def filled(self) -> Periods:
         """The same with the periods that are missing between the first and the last."""
-        starts = [self.starts[0]]
-        while starts[-1] < self.starts[-1]:
-            starts.append(_next(starts[-1], self.unit))
-        return Periods(self.unit, tuple(starts), self.time_zone, self.days)
+        starts = _starts(self.starts[0], self.starts[-1], self.unit)
+        return Periods(self.unit, starts, self.time_zone, self.days)
 
     @property
     def end(self) -> date:
         """The last day of the last period."""
-        return _next(self.starts[-1], self.unit) - timedelta(days=1)
+        following = pl.lit(self.starts[-1]).dt.offset_by(_EVERY[self.unit])
+        last: date = pl.select(following.dt.offset_by("-1d")).item()
+        return last
 
     def between(self, first: date, last: date, *, named: str) -> tuple[int, int]:
-        """Return the first and last period of exactly these days.
+        """Return the first and last period of exactly these days, both included.
 
-        Parameters
-        ----------
-        first, last
-            The days asked for, both included.
-        named
-            How they were asked for, for messages.
-
-        Raises
-        ------
-        InputError
-            The time ends before it begins, lies outside the log, or begins or ends within a
-            period, whose contacts are not told apart by day; says which exact ranges are nearest.
-
-        Examples
-        --------
-        >>> months = Periods("month", (date(2025, 1, 1), date(2025, 2, 1)), "UTC")
-        >>> months.between(date(2024, 7, 1), date(2025, 1, 31), named="my winter")
-        (0, 0)
+        ``named``: how they were asked for. A time that ends before it begins, lies outside the log,
+        or begins or ends within a period is an `InputError` that names the nearest exact ranges.
         """
         if last < first:
             raise InputError(f"{named} ends before it begins")
@@ -142,39 +119,19 @@ class Periods:
 def choose_periods(
     first: datetime, last: datetime, *, unit: Unit | None = None, time_zone: str = "UTC"
 ) -> Periods:
-    """Cut the time from `first` to `last` into periods: days, weeks, months or quarters.
+    """Cut the time from `first` to `last` into days, weeks, months or quarters.
 
-    Without a stated unit, the shortest that gives at most about three dozen periods.
-
-    Examples
-    --------
-    >>> from datetime import UTC
-    >>> periods = choose_periods(datetime(2025, 1, 31, tzinfo=UTC),
-    ...                          datetime(2025, 6, 2, tzinfo=UTC))
-    >>> periods.unit, len(periods), periods.label(0)
-    ('month', 6, 'Jan 2025')
+    Without a stated unit, the shortest that gives at most about three dozen.
     """
     zone = ZoneInfo(time_zone)
     begin, end = first.astimezone(zone).date(), last.astimezone(zone).date()
     fitting: list[Unit] = [u for u, longest in _LONGEST if last - first <= longest]
     chosen: Unit = unit or (fitting[0] if fitting else "quarter")
-    starts = [_floor(begin, chosen)]
-    while (following := _next(starts[-1], chosen)) <= end:
-        starts.append(following)
-    return Periods(chosen, tuple(starts), time_zone, (begin, end))
+    return Periods(chosen, _starts(begin, end, chosen), time_zone, (begin, end))
 
 
-def _floor(day: date, unit: Unit) -> date:
-    if unit == "week":
-        return day - timedelta(days=day.weekday())
-    if unit in _MONTHS:
-        size = _MONTHS[unit]
-        return date(day.year, (day.month - 1) // size * size + 1, 1)
-    return day
-
-
-def _next(start: date, unit: Unit) -> date:
-    if unit in _MONTHS:
-        month = start.month - 1 + _MONTHS[unit]
-        return date(start.year + month // 12, month % 12 + 1, 1)
-    return start + timedelta(days=7 if unit == "week" else 1)
+def _starts(first: date, last: date, unit: Unit) -> tuple[date, ...]:
+    """First days of the periods from that of one day to that of another."""
+    every = _EVERY[unit]
+    begin = pl.lit(first).dt.truncate(every)
+    return tuple(pl.select(pl.date_range(begin, pl.lit(last), every)).to_series())

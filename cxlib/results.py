@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
@@ -49,6 +50,11 @@ __all__ = [
 WAIT_EDGES: tuple[float, ...] = (*BIN_EDGES, 2 * BIN_EDGES[-1])
 
 _SHOWN_ROWS = 25
+_SECTION = r"\n\n(?=(?:Raises|Notes|References|Examples)\n---)"
+"""What a docstring says after its parameters and what is returned."""
+
+_BY_ANSWERS = datetime.max.replace(tzinfo=UTC)
+"""Stands in a result until `answers` says which log was asked."""
 
 Made = TypeVar("Made", bound="Result")
 
@@ -68,7 +74,7 @@ class Result:
     """
 
     table: pl.DataFrame
-    observed_until: datetime
+    observed_until: datetime = _BY_ANSWERS
     where: Selection | None = None
 
     title: ClassVar[str] = "Result"
@@ -174,7 +180,8 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
     """Make a function a measure that is asked of a workspace.
 
     It takes the workspace, or its summary where it reads no more than that; ``where`` may be a
-    `Where`, which is looked up; and its docstring lists the columns of the result.
+    `Where`, which is looked up; what was asked of which log is written into the result; and its
+    docstring says all this, and lists the columns of the result.
     """
 
     def decorate(function: Callable[..., Made]) -> Callable[..., Made]:
@@ -187,7 +194,8 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
                 options["where"] = options["where"].of(log)
             if reads_summary and isinstance(log, Workspace):
                 log = log.summary()
-            return function(log, **options)
+            found = function(log, **options)
+            return replace(found, observed_until=log.observed_until, where=options.get("where"))
 
         parts = [
             p.replace(annotation="Where | None") if p.name == "where" else p
@@ -195,16 +203,23 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
         ]
         parts[0] = parts[0].replace(name="workspace", annotation="Workspace")
         measure.__signature__ = signature.replace(parameters=parts)  # type: ignore[attr-defined]
-        text = inspect.cleandoc(function.__doc__ or "").replace(
-            "summary\n    The journey summary.", "workspace\n    The workspace, or its summary."
-        )
-        name = f"\n{made.__name__}\n"
-        listed = textwrap.indent(_describe(made), "    ")
-        measure.__doc__ = text.replace(name, f"{name}{listed}\n", 1)
+        log = f"workspace\n    The workspace{', or its summary' if reads_summary else ''}.\n"
+        measure.__doc__ = _documented(inspect.cleandoc(function.__doc__ or ""), log, made)
         measure.made = made  # type: ignore[attr-defined]
         return measure
 
     return decorate
+
+
+def _documented(text: str, log: str, made: type[Result]) -> str:
+    """Add to the docstring of a measure what follows from its signature and its result."""
+    if "----------\nworkspace\n" not in text:
+        text = text.replace("Parameters\n----------\n", f"Parameters\n----------\n{log}", 1)
+    listed = f"{made.__name__}\n{textwrap.indent(_describe(made), '    ')}"
+    if "Returns\n-------" in text:
+        return text.replace(f"\n{made.__name__}\n", f"\n{listed}\n", 1)
+    before, *after = re.split(_SECTION, text, maxsplit=1)
+    return "\n\n".join([before, f"Returns\n-------\n{listed}", *after])
 
 
 def _describe(made: type[Result]) -> str:

@@ -1,8 +1,7 @@
 """Segment dimensions: kept apart from all other columns, whatever a company calls its own.
 
-A table of segments has the column ``segment``, the number of a combination of values, and for each
-dimension NAME a column ``segment.NAME``. No dimension can so be taken for a column of ours, be it
-called ``customers``, ``period`` or ``segment``.
+A table of segments has ``segment``, the number of a combination of values, and a column
+``segment.NAME`` for each dimension, so that none can be taken for a column of ours.
 """
 
 from __future__ import annotations
@@ -34,37 +33,19 @@ _FROM_LOG = "\x00log"
 
 
 def segment_names(segments: pl.DataFrame) -> tuple[str, ...]:
-    """Return the names of the dimensions of a table of segments.
-
-    Examples
-    --------
-    >>> segment_names(pl.DataFrame({"segment": [0], "segment.n": ["a"], "segment.segment": ["b"]}))
-    ('n', 'segment')
-    """
+    """Names of the dimensions of a table of segments."""
     return tuple(c.removeprefix(DIMENSION) for c in segments.columns if c.startswith(DIMENSION))
 
 
 def dimension_values(segments: pl.DataFrame, dimension: str) -> pl.Series:
-    """Return the value of a dimension in each combination.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such dimension.
-    """
+    """Value of a dimension in each combination; an unknown dimension is an error."""
     if dimension not in (names := segment_names(segments)):
         raise UnknownNameError("segment dimension", dimension, names)
     return segments[DIMENSION + dimension]
 
 
 def segment_codes(segments: pl.DataFrame, dimension: str, value: str) -> list[int]:
-    """Return the numbers of the combinations with a value.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such dimension, or no such value of it.
-    """
+    """Numbers of the combinations with a value; an unknown dimension or value is an error."""
     values = dimension_values(segments, dimension)
     codes = segments["segment"].filter(values == value).to_list()
     if not codes:
@@ -81,27 +62,11 @@ def assign_segments(
 ) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...], dict[str, int]]:
     """Give every customer the number of its combination of segment values.
 
-    Parameters
-    ----------
-    customers
-        ``customer``, ``name``, ``bucket``.
-    table
-        A frame that keeps the CUSTOMERS contract, or None.
-    logged
-        ``customer`` (number) and one column for each segment that the log names, or None. Where
-        both have a dimension, the table counts, and the log where it is silent.
-
-    Returns
-    -------
-    customers
-        With ``segment`` (UInt16).
-    segments
-        ``segment`` and a String column ``segment.NAME`` per dimension; "unknown" where a customer
-        has no value.
-    left_out
-        Dimensions of which hardly a value can be kept apart, such as free text.
-    rarer
-        For dimensions with too many values, how many of them, the rarest, are one value `RARER`.
+    ``customers``: ``customer``, ``name``, ``bucket``. ``table`` keeps the CUSTOMERS contract;
+    ``logged`` is what the log says by ``customer``, where the table is silent. Returned: the
+    customers with ``segment``; the table of segments ("unknown": no value); dimensions left out, of
+    which hardly a value can be kept apart, such as free text; and how many values of others are
+    together as `RARER`.
     """
     told = customers.select("customer", "name")
     if table is not None:

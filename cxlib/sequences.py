@@ -1,8 +1,6 @@
 """Journeys contact by contact, for the questions that counts cannot answer.
 
-Funnels over chosen steps, whole paths and exact waits need the order of more than two contacts.
-They read the store, one bucket of customers at a time, so that memory is that of a 32nd of the
-log.
+They read the store one bucket of customers at a time, so that memory is that of a 32nd of the log.
 """
 
 from __future__ import annotations
@@ -21,20 +19,6 @@ from cxlib.segments import DIMENSION, dimension_values, segment_names
 from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
 from cxlib.store.walk import Scope, around, changes, follow_contacts, open_waits
-
-__all__ = [
-    "GROUPS",
-    "OUTCOMES",
-    "By",
-    "Journeys",
-    "choose_contacts",
-    "environment_column",
-    "meets_finding",
-    "name_groups",
-    "name_places",
-    "read_contacts",
-    "read_journeys",
-]
 
 OUTCOMES = ("goal", "declined", "silent", "done", "open")
 """What became of a journey: the goal, or declined (a loss of the map), what came first; silent
@@ -58,26 +42,11 @@ _NEVER = np.iinfo(np.int64).max // 4
 class Journeys:
     """The chosen journeys of one bucket of customers, contact by contact.
 
-    Attributes
-    ----------
-    bucket
-        Number of the bucket.
-    place
-        Place of each contact; contacts are sorted by customer and time.
-    at
-        Time of each contact, microseconds since 1970.
-    customer, journey
-        Customer and journey of each contact.
-    first, last
-        Row of the first and last contact of each journey.
-    outcome
-        Position in `OUTCOMES`, for each journey.
-    settled_at
-        Since when no further contact of the journey can come, microseconds: the end of the gap,
-        or the customer's next journey; of a journey still open the end of observation.
-    still_open
-        Whether a further contact can still come: the customer's last journey, observed for less
-        than the gap since its last contact (without a gap: that has met neither goal nor loss).
+    By contact, sorted by customer and time: ``place``, ``at`` (microseconds since 1970),
+    ``customer``, ``journey``. By journey: the row of its ``first`` and ``last`` contact;
+    ``outcome``, a position in `OUTCOMES`; ``settled_at``, since when no contact of it can come (the
+    end of the gap, the customer's next journey, or of observation); ``still_open``, whether one can
+    still come.
     """
 
     bucket: int
@@ -100,22 +69,7 @@ class Journeys:
 def read_journeys(workspace: Workspace, *, where: Selection | None = None) -> Iterator[Journeys]:
     """Read the chosen journeys, one bucket of customers after the other.
 
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    where
-        Segment; periods in which a journey began; channel of its first contact.
-
-    Yields
-    ------
-    Journeys
-        Of every bucket that has any.
-
-    Raises
-    ------
-    UnknownNameError, InputError
-        For a selection that the workspace does not have.
+    Periods are those in which a journey began; the channel is that of its first contact.
     """
     scope = workspace.scope
     chosen = _choose(workspace, where)
@@ -129,19 +83,9 @@ def read_journeys(workspace: Workspace, *, where: Selection | None = None) -> It
 def read_contacts(
     workspace: Workspace, *, where: Selection | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Read the chosen contacts with what came next, one bucket of customers after the other.
+    """Read the chosen contacts with what came next, one bucket after the other.
 
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    where
-        Segment, periods and channel of the contact.
-
-    Yields
-    ------
-    polars.DataFrame
-        ``customer``, ``place``, ``next``, ``wait`` and ``open_wait``: see `cxlib.store.walk`.
+    ``customer``, ``place``, ``next``, ``wait`` and ``open_wait``: see `cxlib.store.walk`.
     """
     scope = workspace.scope
     tests = _choose(workspace, where).tests()
@@ -156,13 +100,7 @@ def read_contacts(
 def choose_contacts(
     workspace: Workspace, rows: pl.DataFrame, where: Selection | None
 ) -> pl.DataFrame:
-    """Keep the contacts that a selection names; rows carry segment, period and place.
-
-    Raises
-    ------
-    UnknownNameError, InputError
-        For a selection that the workspace does not have.
-    """
+    """Keep the contacts that a selection names; rows carry segment, period and place."""
     tests = _choose(workspace, where).tests()
     return rows.filter(*tests) if tests else rows
 
@@ -171,12 +109,6 @@ def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int
     """Give the names of contacts in map order, and the position of every place's name.
 
     Places are named "touchpoint (channel)"; where the map names no owner, it is "none".
-
-    Examples
-    --------
-    >>> places = pl.DataFrame({"touchpoint": ["ad", "ad"], "channel": ["web", "app"]})
-    >>> name_places(places, "channel")[0], name_places(places, "touchpoint")[1].tolist()
-    (['web', 'app'], [0, 0])
     """
     if by == "place":
         called = places.select(pl.format("{} ({})", "touchpoint", "channel")).to_series()
@@ -188,65 +120,47 @@ def name_places(places: pl.DataFrame, by: By) -> tuple[list[str], NDArray[np.int
 
 
 def name_groups(workspace: Workspace, rows: pl.DataFrame, by: str) -> tuple[list[str], pl.Series]:
-    """Number the groups of contacts by something that people name, in map order.
+    """Give what groups of contacts are called, in map order, and the group of each; null: in none.
 
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    rows
-        Contacts: ``place``, ``previous``, ``segment``, ``period``, and ``environment.NAME``.
-    by
-        One of `GROUPS`, or the name of a segment or an environment of the log, as
-        ``segment.NAME`` or ``environment.NAME`` where it is called like one of these.
-
-    Returns
-    -------
-    names
-        What each group is called.
-    group
-        Number of the group of each contact; null where it has none.
+    ``rows`` have ``place``, ``previous``, ``segment``, ``period`` and ``environment.NAME``; ``by``
+    is one of `GROUPS`, or a segment or an environment of the log (as ``segment.NAME`` or
+    ``environment.NAME`` where it is called like one of these).
     """
-    places = workspace.places
+    places, dimensions = workspace.places, segment_names(workspace.segments)
     touchpoints = _place_names(places)
     if by == "touchpoint":
         labels, codes = touchpoints, rows["place"]
     elif by in ("stage", "channel", "owner"):
         labels, codes = places[by].fill_null("none"), rows["place"]
     elif by == "transition":
-        pair = rows["previous"].cast(pl.Int64) * 65_536 + rows["place"].cast(pl.Int64)
-        known = pair.drop_nulls().unique().sort()
-        ends = [
-            touchpoints.gather((known // 65_536).cast(pl.UInt32)),
-            touchpoints.gather(known % 65_536),
-        ]
-        labels = pl.select(pl.format("{} → {}", *(pl.lit(e) for e in ends))).to_series()
-        codes = pair.replace_strict(known, range(len(known)), return_dtype=pl.UInt32, default=None)
-    elif by == "period":
-        periods = workspace.periods
-        labels = pl.Series([periods.label(i) for i in range(len(periods))])
-        codes = rows["period"]
-    elif by in (dimensions := segment_names(workspace.segments)):
-        labels, codes = dimension_values(workspace.segments, by), rows["segment"]
-    elif by.startswith(DIMENSION) and (name := by.removeprefix(DIMENSION)) in dimensions:
-        labels, codes = dimension_values(workspace.segments, name), rows["segment"]
-    elif (environment := environment_column(by)) in rows.columns:
-        told = rows[environment].cast(pl.String)
-        names = told.drop_nulls().unique().sort().to_list()
-        return names, told.replace_strict(
-            names, range(len(names)), return_dtype=pl.UInt32, default=None
+        both = rows.select(
+            place.replace_strict(places["place"], touchpoints, default=None)
+            for place in (pl.col("previous"), pl.col("place"))
         )
+        pair = rows["previous"].cast(pl.Int64) * 65_536 + rows["place"].cast(pl.Int64)
+        known = both.select(pl.format("{} → {}", "previous", "place").alias("name"), code=pair)
+        known = known.drop_nulls("code").unique("code").sort("code")
+        labels = known["name"]
+        codes = pair.replace_strict(known["code"], range(len(known)), default=None)
+    elif by == "period":
+        labels = pl.Series([workspace.periods.label(i) for i in range(len(workspace.periods))])
+        codes = rows["period"]
+    elif (dimension := by if by in dimensions else by.removeprefix(DIMENSION)) in dimensions:
+        labels, codes = dimension_values(workspace.segments, dimension), rows["segment"]
+    elif (environment := environment_column(by)) in rows.columns:
+        labels = rows[environment].cast(pl.String).drop_nulls().unique().sort()
+        return labels.to_list(), _position(rows[environment].cast(pl.String), labels)
     else:
-        environments = [
-            c.removeprefix(ENVIRONMENT)
-            for c in workspace.store().collect_schema().names()
-            if c.startswith(ENVIRONMENT)
-        ]
+        present = workspace.store().collect_schema().names()
+        environments = (c.removeprefix(ENVIRONMENT) for c in present if c.startswith(ENVIRONMENT))
         known_names = (*GROUPS, *dimensions, *environments)
         raise UnknownNameError("way to tell contacts apart", by, known_names)
-    names = labels.unique(maintain_order=True).to_list()
-    number = labels.replace_strict(names, range(len(names)), return_dtype=pl.UInt32)
-    return names, number.gather(codes.cast(pl.UInt32))
+    names = labels.unique(maintain_order=True)
+    return names.to_list(), _position(labels, names).gather(codes.cast(pl.UInt32))
+
+
+def _position(values: pl.Series, names: pl.Series) -> pl.Series:
+    return values.replace_strict(names, range(len(names)), return_dtype=pl.UInt32, default=None)
 
 
 def environment_column(by: str) -> str:
@@ -257,13 +171,8 @@ def environment_column(by: str) -> str:
 def meets_finding(workspace: Workspace, found: pl.DataFrame) -> pl.Series:
     """Of each contact of the store: whether it lies where, when and in the group of a finding.
 
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    found
-        Findings (``cx.find_breaks(workspace).found``): source_place, target_place, group, value,
-        since, affected_until. Those about whole stages are left out: nearly all would meet them.
+    Findings (``cx.find_breaks(workspace).found``) about whole stages are left out: nearly all would
+    meet them.
     """
     columns = workspace.store().collect_schema().names()
     kept = [c for c in columns if c.startswith(ENVIRONMENT)]
@@ -280,24 +189,22 @@ def meets_finding(workspace: Workspace, found: pl.DataFrame) -> pl.Series:
     )
     rows = rows.with_columns(here["previous"])
     met = pl.col("place") < 0  # none
-    groups: dict[str, pl.Series] = {}
+    groups: dict[str, tuple[list[str], pl.Series]] = {}
     for row in found.filter(pl.col("source_place") >= 0).iter_rows(named=True):
-        source, target = pl.lit(row["source_place"]), pl.lit(row["target_place"])
-        if row["target_place"] < 0:
-            there = pl.col("place") == source
-        else:
-            there = (pl.col("previous") == source) & (pl.col("place") == target)
+        there = pl.col("place") == row["source_place"]
+        if row["target_place"] >= 0:
+            there = pl.col("previous") == row["source_place"]
+            there &= pl.col("place") == row["target_place"]
         if row["since"] is not None:
             there &= pl.col("day") >= row["since"]
         if row["affected_until"] is not None:
             there &= pl.col("day") < row["affected_until"]
         if (by := row["group"]) is not None:
             if by not in groups:
-                names, number = name_groups(workspace, rows, by)
-                groups[by] = number.replace_strict(
-                    range(len(names)), names, return_dtype=pl.String, default=None
-                )
-            there &= pl.lit(groups[by] == str(row["value"])).fill_null(False)
+                groups[by] = name_groups(workspace, rows, by)
+            names, number = groups[by]
+            value = names.index(str(row["value"])) if str(row["value"]) in names else -1
+            there &= pl.lit(number == value)
         met |= there.fill_null(False)
     return here.select(met=met).to_series()
 

@@ -1,40 +1,33 @@
 """The one pass: journeys counted once, so that every later question is a sum over a few numbers.
 
-The summary is made of counts, sums and histograms only, so that summaries of two sets of customers
-add up to the summary of both. It grows with the journey map, not with the number of customers.
-
-Tables (every one also has ``segment`` UInt16, ``period`` UInt16 and ``bucket`` UInt8):
+Counts, sums and histograms only: summaries of two sets of customers add up to that of both, and it
+grows with the journey map, not with the customers. Every table also has ``segment``, ``period`` and
+``bucket``:
 
 ``steps``
-    One count per contact: ``place``, ``next`` (the next contact's place in the same journey, or an
-    end code), ``bin`` (of the wait, or of the follow-up where nothing came), ``part`` (of the bin),
-    ``n``, ``least`` and ``most`` (of these times, in seconds).
+    Contacts by ``place``, ``next`` (place of the next contact of the journey, or an end code),
+    ``bin`` and ``part`` (of the wait, or of the follow-up where nothing came); ``n``, ``least`` and
+    ``most`` (of these times, in seconds).
 ``contacts``
-    ``place``; ``contacts``, ``rating_n``, ``rating_sum``, ``rating_sq``, ``dwell_n``,
-    ``dwell_seconds``, ``cost_sum``.
+    By ``place``: ``contacts``, sums and numbers of ratings, time in the contact and costs.
 ``reach``
-    ``level`` ("all", "stage", "channel", "place"), ``key``, ``previous_period`` (the customer's
-    period before this one at the same key, 65535 if none), ``customers``. Distinct customers of the
-    periods p…q are the sum over these periods of those whose previous period lies before p: exact,
-    and still additive over customers.
+    ``customers`` by ``level`` ("all", "stage", "channel", "place"), ``key`` and
+    ``previous_period`` (the customer's period before this one at the same key, 65535 if none).
+    Those of the periods p…q are the ones whose previous period lies before p: exact, and additive.
 ``starts``
-    One count per journey, in the period it began: ``place`` of the first contact,
-    ``first_journey``, ``outcome`` (goal, lost, silent, open, done), ``bin`` and ``part`` of the
-    time to it, ``n``, ``least``, ``most``.
+    Journeys, in the period they began: ``place`` of the first contact, ``first_journey``,
+    ``outcome`` (goal, lost, silent, open, done), and the time to it as in ``steps``.
 ``stages``
-    One count per journey and stage it rose to: ``stage``, ``outcome`` (progress, goal, lost,
-    silent, open, done), ``bin`` and ``part`` of the time from the first contact in the stage to it,
-    ``n``, ``least``, ``most``.
+    Journeys by ``stage`` they rose to, ``outcome`` (progress, or as above), and the time to it.
 
-End codes and outcomes: *open* is censored (observed for less than ``gap`` since), *silent* went
-quiet for longer than ``gap``, *lost* met one of the map's losses, *done* had reached the goal (or
-began beyond its stage) and so has nothing left to lose. What took the whole gap to know stands in
-the last bin of ``steps``, after all that could come before.
+*open* is censored (observed for less than ``gap`` since), *silent* went quiet for longer, *lost*
+met one of the map's losses, *done* had reached the goal (or began beyond its stage). What took the
+whole gap to know stands in the last bin of ``steps``, after all that could come before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -117,15 +110,7 @@ class Summary:
         return {name: getattr(self, name) for name in TABLES}
 
     def select(self, where: Selection | None) -> Summary:
-        """Keep the part of the summary that `where` names.
-
-        Raises
-        ------
-        UnknownNameError
-            For a segment, value or channel that the summary does not have.
-        InputError
-            For a period that it does not cover.
-        """
+        """Keep the part of the summary that `where` names; unknown names are errors."""
         if where is None or where == Selection():
             return self
         chosen = Chosen.of(where, places=self.places, segments=self.segments, periods=self.periods)
@@ -146,13 +131,7 @@ class Summary:
 
     @classmethod
     def read(cls, folder: str | Path) -> Summary:
-        """Read what `write` wrote.
-
-        Raises
-        ------
-        WorkspaceError
-            When the folder holds no summary, or one that was counted otherwise.
-        """
+        """Read what `write` wrote; a `WorkspaceError` where it was counted otherwise."""
         read, about = read_tables(folder, TABLES, also=("places", "segments"))
         frames: dict[str, Any] = {**read}
         gap = about["gap_seconds"]
@@ -170,15 +149,8 @@ class Summary:
 def summarise(workspace: Workspace, *, run: Run = count_here) -> Summary:
     """Count the journeys of a workspace: one pass, one bucket of customers at a time.
 
-    Buckets share no customer, so their tables are put under one another without adding anything
-    up, and memory is that of one bucket (a 32nd of the log) and of the result.
-
-    Parameters
-    ----------
-    workspace
-        The log as journeys.
-    run
-        Where buckets are counted (`cxlib.store.engines`).
+    ``run`` says where buckets are counted (`cxlib.store.engines`). They share no customer, so that
+    their tables are put under one another, and memory is that of one bucket and of the result.
     """
     parts = run(workspace.bucket_files(), partial(count_bucket, scope=workspace.scope))
     # each part is sorted, and the bucket is the first key: no table has to be sorted as a whole
@@ -197,11 +169,8 @@ def summarise(workspace: Workspace, *, run: Run = count_here) -> Summary:
 def merge_summaries(summaries: Sequence[Summary]) -> Summary:
     """Add up summaries of different customers: equal to the summary of all of them together.
 
-    Raises
-    ------
-    InputError
-        When there is none, or they differ in stages, gap, end of observation, or unit of period,
-        so that their counts do not mean the same.
+    An `InputError` where their counts do not mean the same (stages, gap, end of observation,
+    period).
     """
     if not summaries:
         msg = "there is no summary to merge"
@@ -233,78 +202,54 @@ _MARK = "\x1f"
 def beside(parts: Sequence[Summary]) -> Summary:
     """Put parts of one log beside one another, so that one measurement answers for all of them.
 
-    Each has its own places, stages and channels, named by the number of the part and what they are
-    called in the log (`part_and_name` takes that apart). Customers may be in several parts: only
-    measures that ask about places, stages and channels can be asked, and only for everything.
-
-    Parameters
-    ----------
-    parts
-        Of one summary, from `Summary.select`, each of a range of periods.
+    Parts are ranges of periods (`Summary.select`). Each has its own places, stages and channels,
+    named by its number and what they are called (`part_and_name` takes that apart). Customers may
+    be in several parts: only measures of places, stages and channels can be asked, and for
+    everything.
     """
     first, count = parts[0], len(parts)
     places, stages, channels = len(first.places), len(first.stage_names), len(first.channels)
+    moved = []
+    for number, part in enumerate(parts):
+        mark = f"{number:05d}{_MARK}"
+        level, key = pl.col("level").cast(pl.String), pl.col("key").cast(pl.UInt32)
+        following = pl.col("next").cast(pl.UInt32)
+        place = pl.col("place").cast(pl.UInt32) + number * places
 
-    def put(table: str, move: Callable[[pl.DataFrame, int], dict[str, pl.Expr]]) -> pl.DataFrame:
-        frames = (getattr(part, table) for part in parts)
-        return pl.concat(f.with_columns(**move(f, n)) for n, f in enumerate(frames))
+        def stage(column: str, number: int = number) -> pl.Expr:
+            here, beyond = pl.col(column).cast(pl.UInt32), count * stages + number
+            return pl.when(here < stages).then(here + number * stages).otherwise(beyond)
 
-    def place(number: int, column: str = "place") -> pl.Expr:
-        return pl.col(column).cast(pl.UInt32) + number * places
-
-    def stage(number: int, column: str) -> pl.Expr:
-        here = pl.col(column).cast(pl.UInt32)
-        return (
-            pl.when(here < stages).then(here + number * stages).otherwise(count * stages + number)
-        )
-
-    def key(number: int) -> pl.Expr:
-        here, level = pl.col("key").cast(pl.UInt32), pl.col("level").cast(pl.String)
-        return (
-            pl.when(level == "place")
-            .then(place(number, "key"))
-            .when(level == "stage")
-            .then(stage(number, "key"))
-            .when(level == "channel")
-            .then(here + number * channels)
-            .otherwise(number)
-        )
-
-    following = pl.col("next").cast(pl.UInt32)
-    return replace(
-        first,
-        places=put(
-            "places",
-            lambda _, n: {
-                "place": place(n),
-                "stage": _named(n, pl.col("stage")),
-                "channel": _named(n, pl.col("channel")),
-                "stage_index": stage(n, "stage_index"),
+        move: dict[str, dict[str, pl.Expr]] = {
+            "places": {
+                "place": place,
+                "stage": pl.lit(mark) + pl.col("stage"),
+                "channel": pl.lit(mark) + pl.col("channel"),
+                "stage_index": stage("stage_index"),
             },
-        ),
-        stage_names=tuple(
-            f"{n:05d}{_MARK}{name}" for n in range(count) for name in first.stage_names
-        ),
-        steps=put(
-            "steps",
-            lambda _, n: {
-                "place": place(n),
-                "next": pl.when(following < DONE).then(following + n * places).otherwise(following),
+            "steps": {
+                "place": place,
+                "next": following + pl.when(following < DONE).then(number * places).otherwise(0),
             },
-        ),
-        contacts=put("contacts", lambda _, n: {"place": place(n)}),
-        # of its periods everybody is counted in the first one seen: `select` has seen to that
-        reach=put(
-            "reach", lambda _, n: {"key": key(n), "previous_period": pl.lit(NONE, pl.UInt16)}
-        ),
-        starts=put("starts", lambda _, n: {"place": place(n)}),
-        stages=put("stages", lambda _, n: {"stage": stage(n, "stage")}),
-        parts=count,
-    )
-
-
-def _named(part: int, name: pl.Expr) -> pl.Expr:
-    return pl.lit(f"{part:05d}{_MARK}") + name
+            "contacts": {"place": place},
+            "reach": {
+                "key": pl.when(level == "place")
+                .then(key + number * places)
+                .when(level == "stage")
+                .then(stage("key"))
+                .when(level == "channel")
+                .then(key + number * channels)
+                .otherwise(number),
+                # everybody is counted in the first period seen: `select` has seen to that
+                "previous_period": pl.lit(NONE, pl.UInt16),
+            },
+            "starts": {"place": place},
+            "stages": {"stage": stage("stage")},
+        }
+        moved.append({name: getattr(part, name).with_columns(**to) for name, to in move.items()})
+    frames: dict[str, Any] = {name: pl.concat([m[name] for m in moved]) for name in moved[0]}
+    names = tuple(f"{n:05d}{_MARK}{name}" for n in range(count) for name in first.stage_names)
+    return replace(first, stage_names=names, parts=count, **frames)
 
 
 def part_and_name(column: str) -> tuple[pl.Expr, pl.Expr]:

@@ -15,23 +15,17 @@ from cxlib.columns import Amount, Column, Count, Customers, Label, Rating, Share
 from cxlib.errors import NotMeasurableError, UnknownNameError
 from cxlib.results import interval_columns, numbers
 from cxlib.sequences import choose_contacts, environment_column, name_groups
-from cxlib.statistics.nonresponse import Answering, Tilt, mean_of_everybody, tilt_of_answers
+from cxlib.statistics.nonresponse import (
+    Tilt,
+    completed_ratings,
+    mean_of_everybody,
+    tilt_of_answers,
+)
 from cxlib.statistics.rates import Interval, divide
 from cxlib.statistics.scores import independent_answers, mean_score, net_promoter_score, top_box
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 from cxlib.store.walk import DONE, LOST, OPEN, SILENT, follow_contacts, look_back
-
-__all__ = [
-    "CLASSES",
-    "SAID",
-    "Survey",
-    "grouped_contacts",
-    "mean_outside",
-    "rating_class",
-    "read_surveys",
-    "scale_ends",
-]
 
 MOST_FITTED = 150_000
 """Contacts that the chance to answer is estimated from; of larger logs a part of the customers."""
@@ -72,17 +66,10 @@ def scale_ends(workspace: Workspace, scale: str, given: NDArray[np.float64]) -> 
 
 
 def rating_class(rating: NDArray[np.float64], *, low: float, high: float) -> NDArray[np.int64]:
-    """Class of ratings: 0 low, 1 middle, 2 high.
+    """Class of ratings, a position in `CLASSES`.
 
     From 0 to 10 they are those of the net promoter score (to 6, 7 and 8, from 9); else thirds of
     the scale.
-
-    Examples
-    --------
-    >>> rating_class(np.array([6.0, 7, 9]), low=0, high=10).tolist()
-    [0, 1, 2]
-    >>> rating_class(np.arange(1.0, 6), low=1, high=5).tolist()
-    [0, 0, 1, 2, 2]
     """
     width = high - low
     cuts = (6.5, 8.5) if (low, high) == (0, 10) else (low + width / 3, high - width / 3)
@@ -97,32 +84,10 @@ def read_surveys(
     scale: str | None = None,
     where: Selection | None = None,
 ) -> tuple[list[str], Iterator[Survey]]:
-    """Read what was said, scale by scale, the most used first.
+    """Read what was said, scale by scale, the most used first, and what the groups are called.
 
-    Parameters
-    ----------
-    workspace
-        The workspace.
-    by
-        What contacts are told apart by (`cxlib.sequences.name_groups`).
-    scale
-        One scale only; None: each of them.
-    where
-        Segment, periods and channel of the contact.
-
-    Returns
-    -------
-    names
-        What the groups are called.
-    surveys
-        One per scale with an answer in the part that was asked about.
-
-    Raises
-    ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale, or a name in `by`, that the log does not have.
+    Groups are told apart as in `cxlib.sequences.name_groups`; scales without an answer in the part
+    that was asked about are left out.
     """
     said = workspace.ratings().filter("is_counted").collect()
     used = said["scale"].value_counts(sort=True)["scale"].to_list()
@@ -159,16 +124,11 @@ def grouped_contacts(
 
 @dataclass(eq=False)
 class Survey:
-    """The contacts that could have been rated on a scale, and the answers of those that were.
+    """The contacts that could have been rated on a scale (``rows``), and the answers of those that
+    were.
 
-    Attributes
-    ----------
-    scale, ends
-        Name of the scale; its lowest and highest answer.
-    rows
-        The contacts, with ``rating`` and the number of their ``group``.
-    answered, score, customer
-        Of each: whether it was rated, the rating, the customer.
+    ``ends`` are the lowest and the highest answer; ``answered``, ``score`` and ``customer`` are by
+    contact.
     """
 
     workspace: Workspace
@@ -185,26 +145,20 @@ class Survey:
     ) -> Survey:
         """Join the answers on a scale to the contacts at places where any was given."""
         own, others = said.filter(pl.col("scale") == scale), _off_the_usual(said)
-        beside = others.filter(pl.col("scale") != scale).group_by("row").agg(pl.col("off").mean())
+        beside = others.filter(pl.col("scale") != scale).group_by("row").agg(pl.mean("off"))
         every = others.group_by("row").agg(said_off=pl.col("off").sum(), said_n=pl.len())
         rows = contacts.filter(
             pl.col("place").is_in(own["place"].unique().drop_nulls().implode())
             & pl.col("group").is_not_null()
         )
-        for more in (own.select("row", "rating", "rated_at"), beside.rename({"off": "beside"})):
+        own = own.select("row", "rating", "rated_at")
+        for more in (own, beside.rename({"off": "beside"}), every):
             rows = rows.join(more, on="row", how="left", maintain_order="left")
-        rows = rows.join(every, on="row", how="left", maintain_order="left").with_columns(
-            pl.col("beside", "said_off", "said_n").fill_null(0)
-        )
-        return cls(
-            workspace,
-            scale,
-            scale_ends(workspace, scale, own["rating"].to_numpy()),
-            rows,
-            rows["rating"].is_not_null().to_numpy(),
-            rows["rating"].to_numpy(),
-            rows["customer"].to_numpy().astype(np.int64),
-        )
+        rows = rows.with_columns(pl.col("beside", "said_off", "said_n").fill_null(0))
+        rating = rows["rating"].to_numpy()
+        ends = scale_ends(workspace, scale, own["rating"].to_numpy())
+        customer = rows["customer"].to_numpy().astype(np.int64)
+        return cls(workspace, scale, ends, rows, ~np.isnan(rating), rating, customer)
 
     @property
     def group(self) -> NDArray[np.int64]:
@@ -224,10 +178,9 @@ class Survey:
 
     @cached_property
     def completed(self) -> NDArray[np.float64]:
-        """Per contact the term whose mean is everybody's rating (`Answering.completed`)."""
+        """Per contact the term whose mean is everybody's rating (`completed_ratings`)."""
         features, _, fitted = self._known
-        model = Answering.fit(features[fitted], self.answered[fitted], self.score[fitted])
-        return model.completed(features, self.answered, self.score)
+        return completed_ratings(features, self.answered, self.score, fitted)
 
     @cached_property
     def tilt(self) -> Tilt | None:
@@ -243,7 +196,10 @@ class Survey:
 
     @cached_property
     def _ridits(self) -> NDArray[np.float64]:
-        """Of each answer: the share of answers below it, half of those like it."""
+        """Of each answer: the share of answers below it, half of those like it.
+
+        Bross (1958), How to use ridit analysis. doi:10.2307/2527727
+        """
         _, value, n = np.unique(self.score[self.answered], return_inverse=True, return_counts=True)
         ridits: NDArray[np.float64] = ((np.cumsum(n) - n / 2) / n.sum())[value]
         return ridits
@@ -320,13 +276,7 @@ def mean_outside(
     *,
     cells: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean of the values outside each group, and half its 95 % interval; NaN values do not count.
-
-    Examples
-    --------
-    >>> mean_outside(np.array([1.0, 2, 6]), np.array([0, 0, 1]), np.arange(3), cells=2)[0].tolist()
-    [6.0, 1.5]
-    """
+    """Mean of the values outside each group and half its 95 % interval; NaN does not count."""
     told = ~np.isnan(values)
     values, group, who = values[told], group[told], customer[told]
     n = np.bincount(group, minlength=cells).astype(np.float64)

@@ -1,17 +1,10 @@
-"""Text of others, made safe to show in a terminal or a log.
-
-A name in a log, a key of a file, or a file's own name may hold characters that a terminal obeys
-instead of showing: escape sequences that recolour or retitle it, marks that turn the reading
-direction around, characters without width, a line break that starts a line of its own.
-"""
+"""Text of others, made safe to show in a terminal or a log: no character is obeyed, or unseen."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from functools import lru_cache
-
-__all__ = ["escape_json", "visible"]
 
 _OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of Unicode: control, format (bidi marks, zero width, tags), lone surrogates, line and
@@ -31,24 +24,13 @@ def visible(text: object) -> str:
     r"""Return a text in one line in which every character that would not be shown is written out.
 
     Written as Python does: ``\x1b``, ``\u202e``. All others are left, wide and combining ones too.
-
-    Examples
-    --------
-    >>> print(visible("a\x1b[31mb\u202ec\nd"))
-    a\x1b[31mb\u202ec\nd
     """
     text = str(text)
     return text if _PLAIN.fullmatch(text) else "".join(map(_shown, text))
 
 
 def escape_json(text: str) -> str:
-    r"""Return JSON in which no string holds such a character; what a parser reads is the same.
-
-    Examples
-    --------
-    >>> escape_json('"a\u202eb"')
-    '"a\\u202eb"'
-    """
+    r"""Return JSON in which no string holds such a character; what a parser reads is the same."""
     if text.isascii() and "\x7f" not in text:
         return text
     return "".join(map(_escaped, text))

@@ -13,6 +13,9 @@ from pathlib import Path
 import nbformat
 import psutil
 
+from cxlib.durable import seal
+from cxlib.publish.pointer import FORMAT
+
 START = """
 import json, sys
 from cxlib.serve import serve_dashboards
@@ -149,14 +152,16 @@ def write_toy_site(folder: Path) -> tuple[Path, Path]:
     snapshot = folder / "workspace" / "published" / "20260101T000000Z"
     (snapshot / "first_paint").mkdir(parents=True)
     manifest = {
-        "format": 1,
+        "format": FORMAT,
+        "files": {},
+        "views": None,
         "name": "Toy shop",
         "k": 10,
         "customers": 12340,
         "published_at": "2026-01-01T00:00:00+00:00",
         "observed_until": "2025-12-31T00:00:00+00:00",
     }
-    (snapshot / "manifest.json").write_text(json.dumps(manifest))
+    (snapshot / "manifest.json").write_text(seal(manifest))
     figure = {"data": [{"type": "bar", "x": ["visit"], "y": [3]}], "layout": {"height": 360}}
     (snapshot / "first_paint" / "toy.html").write_text(
         "<h1>Toy dashboard</h1><p>Most customers visit.</p>"

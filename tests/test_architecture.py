@@ -30,7 +30,7 @@ ROOMS = (
     ("store",),
     ("summary",),
     ("statistics", "where"),
-    ("results", "sequences"),
+    ("outcomes", "results", "sequences"),
     ("audience", "surveys"),
     ("measures",),
     ("comparing",),

@@ -13,8 +13,7 @@ from opportunity_logs import as_log, walk, world
 from typer.testing import CliRunner
 
 import cxlib as cx
-from cxlib.brief import write_brief
-from cxlib.brief.content import MOST_FINDINGS
+from cxlib.brief.content import MOST_FINDINGS, write_brief
 from cxlib.brief.drawing import MOST_PLACES, draw_map
 from cxlib.brief.printing import print_pdf
 from cxlib.cli import app

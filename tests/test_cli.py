@@ -18,7 +18,7 @@ from cxlib.errors import InputError
 from cxlib.fragmentation import Watch
 from cxlib.periods import Periods
 from cxlib.publish import Snapshot
-from cxlib.simulate import write_sample
+from cxlib.simulate.sample import write_sample
 from cxlib.store import Workspace
 from cxlib.where import read_period
 
@@ -317,7 +317,7 @@ def test_publish_then_demo_refuses_to_replace_another_workspace(
     workspace, shop_workspace, monkeypatch
 ):
     monkeypatch.setattr("cxlib.front.sharing._answers", lambda *_, **__: ["touchpoints"])
-    monkeypatch.setattr("cxlib.front.sharing._first_paints", dict)
+    monkeypatch.setattr("cxlib.front.sharing.VIEWS", {})
     assert "Published" in cx("publish", workspace, "--k", "5")
     assert Snapshot.open(workspace).manifest["k"] == 5
     error = cx("demo", "--workspace", shop_workspace, "--no-serve", code=1)

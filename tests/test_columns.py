@@ -17,7 +17,7 @@ from strategies import frames
 import cxlib
 from cxlib.columns import Columns, Count, Label, Share, Tables, Wait
 from cxlib.errors import UnknownNameError
-from cxlib.measures import measure_touchpoints
+from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.results import Result, result
 from cxlib.tables import as_records, csv_text
 
@@ -81,7 +81,7 @@ def test_a_declared_column_is_in_the_docstring_of_the_class_and_of_the_measure()
     assert "- ``share``, ``share_low``, ``share_high`` (share): of all" in Moves.__doc__
     listed = measure_touchpoints.__doc__
     assert "- ``go_on``, ``go_on_low``, ``go_on_high`` (share): chance" in listed
-    assert listed.index("Touchpoints\n") < listed.index("``go_on``") < listed.index("References")
+    assert listed.index("Touchpoints\n") < listed.index("``go_on``") < listed.index("Examples")
     assert listed.count("ratings given") == 1, "what two tables share is described once"
 
 

@@ -17,9 +17,9 @@ import pytest
 from cxlib.datasets import SamplePaths, sample_paths
 from cxlib.errors import InputError
 from cxlib.journey_map import read_journey_map
-from cxlib.simulate import retailer_world, simulate_sample, write_sample
 from cxlib.simulate.__main__ import main
-from cxlib.simulate.sample import sample_texts
+from cxlib.simulate.retailer import retailer_world
+from cxlib.simulate.sample import sample_texts, simulate_sample, write_sample
 
 Rows = list[dict[str, str]]
 

@@ -3,7 +3,7 @@
 import pytest
 
 import cxlib as cx
-from cxlib.simulate import write_sample
+from cxlib.simulate.sample import write_sample
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 import cxlib as cx
 from cxlib.cli.app import app
 from cxlib.fragmentation.findings import Findings
-from cxlib.simulate import write_sample
+from cxlib.simulate.sample import write_sample
 from cxlib.summary import Selection
 
 MEASURES = [

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from journey_oracle import contact, make_workspace
 
 from cxlib.errors import InputError
-from cxlib.measures import measure_touchpoints
+from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.periods import Periods, choose_periods
 from cxlib.where import Where, read_period
 

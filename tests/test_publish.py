@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from publish_log import COMMENT, START, build
 
+from cxlib.columns import Columns, Customers, Label
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.opportunities.priorities import Priorities
@@ -21,7 +22,7 @@ from cxlib.publish.influence import measure_influence
 from cxlib.publish.pointer import CURRENT, FOLDER
 from cxlib.publish.rare import fold_rare_touchpoints
 from cxlib.publish.rounding import rounding_base
-from cxlib.publish.small_groups import Kind, Rule, protect
+from cxlib.publish.small_groups import protect
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 
@@ -177,13 +178,13 @@ def test_influence_is_the_sum_of_the_heaviest(log, workspace) -> None:
         r["place"]: (r["touchpoint"], r["channel"]) for r in workspace.places.iter_rows(named=True)
     }
     exact = contacts_by_customer(log[0])
-    for place, contacts in influence.places.select("place", "contacts").iter_rows():
+    for place, contacts in influence.rows["places"].select("place", "contacts").iter_rows():
         top = sorted(exact[name[place]].values(), reverse=True)[: K - 1]
         assert contacts == sum(top)
     total = Counter(r["who"] for r in log[0])
     assert influence.whole["contacts"].item() == sum(n for _, n in total.most_common(K - 1))
-    bases = influence.places.select(rounding_base(pl.col("contacts"), k=K)).to_series()
-    assert (bases > influence.places["contacts"]).all()
+    bases = influence.rows["places"].select(rounding_base(pl.col("contacts"), k=K)).to_series()
+    assert (bases > influence.rows["places"]["contacts"]).all()
 
 
 def test_shares_stand_for_k_customers_or_are_withheld(workspace, snapshot: Snapshot) -> None:
@@ -270,11 +271,11 @@ def test_the_manifest_says_what_it_was_made_from(snapshot: Snapshot) -> None:
     assert "Data to" in snapshot.line()
 
 
-def test_a_column_without_a_rule_is_refused() -> None:
+def test_a_column_that_is_not_declared_is_refused() -> None:
     table = pl.DataFrame({"touchpoint": ["visit"], "customers": [50], "surprise": [3]})
-    rules = {"touchpoint": Rule(Kind.LABEL), "customers": Rule(Kind.CUSTOMERS)}
+    columns = Columns(touchpoint=Label("its name"), customers=Customers("seen"))
     with pytest.raises(InputError, match="surprise"):
-        protect(table, rules, customers="customers", k=K)
+        protect(table, columns, k=K)
 
 
 def test_a_snapshot_that_fails_is_not_served(workspace, snapshot: Snapshot, monkeypatch) -> None:
@@ -286,7 +287,7 @@ def test_a_snapshot_that_fails_is_not_served(workspace, snapshot: Snapshot, monk
     with pytest.raises(KeyboardInterrupt):
         publish(workspace, k=K, views={"journey_map": interrupt}, answers=["touchpoints"])
 
-    def leak(frame: pl.DataFrame, rules: object, **_: object) -> pl.DataFrame:
+    def leak(frame: pl.DataFrame, columns: object, **_: object) -> pl.DataFrame:
         return frame
 
     monkeypatch.setattr(publish_write, "protect", leak)

@@ -9,7 +9,7 @@ from cxlib.errors import InputError, UnknownNameError
 from cxlib.publish import asking, publish
 from cxlib.publish.answers import NUMBER
 from cxlib.publish.rare import fold_rare_touchpoints
-from cxlib.publish.rules import PUBLISHED, measure_named
+from cxlib.publish.rules import PUBLISHED
 from cxlib.publish.selections import find_choices
 from cxlib.summary import Selection
 
@@ -23,7 +23,7 @@ def test_every_selection_is_answered_as_if_it_were_asked_alone(tmp_path, monkeyp
     workspace = build(simulate(3, customers=120), tmp_path)
     summary = fold_rare_touchpoints(workspace, k=K).summary
     choices = find_choices(workspace, summary, k=K)
-    measures = [measure_named(p.name) for p in PUBLISHED if p.by_period]
+    measures = [p for p in PUBLISHED.values() if p.by_period]
     found = dict(asking.ask(measures, workspace, summary, choices, k=K, tell=lambda _: None))
     assert [m.name for m in found] == [m.name for m in measures]
     for number, where in enumerate(choices.selections()):
@@ -32,7 +32,7 @@ def test_every_selection_is_answered_as_if_it_were_asked_alone(tmp_path, monkeyp
             if number % 5 and measure.name != "stage_funnel":
                 continue
             period = Selection(period=choices.of_summary(where).period)
-            alone = measure.measure(part, where=period)
+            alone = measure.function(part, where=period)
             for name in measure.tables:
                 table = getattr(alone, name)
                 of = answers.frames[name].filter(pl.col(NUMBER) == number).select(table.columns)

@@ -13,9 +13,9 @@ import publish_log
 import pytest
 from scipy.optimize import linprog
 
+from cxlib.columns import Count
 from cxlib.publish import Snapshot, publish
-from cxlib.publish.rules import measure_named
-from cxlib.publish.small_groups import Kind
+from cxlib.publish.rules import PUBLISHED
 from cxlib.views.journey_map.view import JourneyMap
 
 K = 10
@@ -146,11 +146,11 @@ MEASURES = ("touchpoints", "transitions", "first_contacts", "stage_funnel")
 
 def counted_columns():
     """Every published column of numbers of people, contacts, journeys …"""
-    for measure in map(measure_named, MEASURES):
+    for measure in map(PUBLISHED.get, MEASURES):
         for field, table in measure.tables.items():
-            for column, rule in table.rules.items():
-                if rule.kind in (Kind.CUSTOMERS, Kind.COUNT) and rule.heaviest != "total":
-                    yield measure.name, field, column, table.key
+            for name, column in table.columns.items():
+                if isinstance(column, Count) and column.each != "total":
+                    yield measure.name, field, name, table.key
 
 
 def test_no_sum_or_difference_of_numbers_is_between_one_and_k(snapshot: Snapshot) -> None:

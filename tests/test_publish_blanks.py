@@ -12,16 +12,16 @@ import polars as pl
 import publish_log
 import pytest
 
+from cxlib.columns import Count, Rating, Share, Wait
 from cxlib.ingest import read_customers, read_events
 from cxlib.journey_map import read_journey_map
 from cxlib.publish import publish
 from cxlib.publish import write as publish_write
-from cxlib.publish.small_groups import EXACT, LEAST_STEPS, Kind, Rule, protect
+from cxlib.publish.small_groups import EXACT, LEAST_STEPS, cases_of, protect
 from cxlib.store import build_workspace
 
 K = 10
 START = datetime(2026, 1, 1, tzinfo=UTC)
-COUNTS = (Kind.CUSTOMERS, Kind.COUNT)
 
 
 def build(tmp_path, rows, *, people=None, columns="", more=""):
@@ -60,9 +60,9 @@ def record(workspace, monkeypatch, **options):
     """Publish, and return with the snapshot what went into each protected table and came out."""
     seen = []
 
-    def watch(table, rules, **given):
-        safe = protect(table, rules, **given)
-        seen.append((table, rules, given, safe))
+    def watch(table, columns, **given):
+        safe = protect(table, columns, **given)
+        seen.append((table, columns, given, safe))
         return safe
 
     with monkeypatch.context() as patch:
@@ -85,16 +85,22 @@ def recorded(tmp_path_factory):
     return tables
 
 
-def counted(rules, table):
-    return [c for c, r in rules.items() if r.kind in COUNTS and c in table.columns]
+def counted(columns, table):
+    return [n for n, c in columns.items() if isinstance(c, Count) and n in table.columns]
+
+
+def cases(columns, share):
+    """The counts that are the numerator of a share."""
+    column = columns[share]
+    return column.cases or (column.of,)
 
 
 def test_rows_with_the_same_rounded_counts_have_the_same_blanks(recorded):
     """The attack: shares blank by the exact count beside customers shown by the rounded one."""
     patterns = defaultdict(set)
     telling = 0
-    for table, rules, options, safe in recorded:
-        counts = counted(rules, table)
+    for table, columns, options, safe in recorded:
+        counts = counted(columns, table)
         bounds = options["influence"]
         joined = (
             table.join(bounds, on=list(options["on"]), how="left", maintain_order="left")
@@ -104,8 +110,7 @@ def test_rows_with_the_same_rounded_counts_have_the_same_blanks(recorded):
         figures = [
             c
             for c in safe.columns
-            if rules.get(c.removesuffix("_low").removesuffix("_high"), Rule(Kind.LABEL)).kind
-            in (Kind.SHARE, *COUNTS)
+            if isinstance(columns.get(c.removesuffix("_low").removesuffix("_high")), Share | Count)
         ]
         known = tuple(table[c].null_count() < len(table) for c in figures)
         added = [c for c in joined.columns if c not in table.columns]
@@ -122,19 +127,20 @@ def test_rows_with_the_same_rounded_counts_have_the_same_blanks(recorded):
 def test_a_table_of_the_rounded_counts_is_protected_to_the_same(recorded):
     """The rebuilt log: its exact counts are the rounded ones, its shares those of these counts."""
     compared = 0
-    for table, rules, options, safe in recorded:
-        counts = counted(rules, table)
-        shares = {c: r for c, r in rules.items() if r.kind is Kind.SHARE and c in table.columns}
+    for table, columns, options, safe in recorded:
+        counts = counted(columns, table)
+        shares = {n: c for n, c in columns.items() if isinstance(c, Share) and n in table.columns}
         rebuilt = table.with_columns(pl.col(c).alias(f"{EXACT}{c}") for c in counts)
         known = {
-            c: pl.sum_horizontal(pl.col(n).cast(pl.Float64) for n in r.cases) / pl.col(r.of)
-            for c, r in shares.items()
+            n: pl.sum_horizontal(pl.col(x).cast(pl.Float64) for x in cases(columns, n))
+            / pl.col(cases_of(c, columns))
+            for n, c in shares.items()
         }
         is_known = {c: table[c].null_count() < len(table) for c in shares}
         rebuilt = rebuilt.with_columns(
             pl.when(is_known[c]).then(e).alias(c) for c, e in known.items()
         )
-        again = protect(rebuilt, rules, **options)
+        again = protect(rebuilt, columns, **options)
         same = [c for c in (*counts, *shares) if c in safe.columns]
         assert again.select(counts).equals(safe.select(counts))
         for column in same:
@@ -148,14 +154,15 @@ def test_a_table_of_the_rounded_counts_is_protected_to_the_same(recorded):
 
 def test_shares_lie_within_what_the_rounded_counts_allow(recorded):
     tried = 0
-    for table, rules, _, safe in recorded:
-        for column, rule in rules.items():
-            if rule.kind is not Kind.SHARE or column not in safe.columns:
+    for table, columns, _, safe in recorded:
+        for column, share in columns.items():
+            if not isinstance(share, Share) or column not in safe.columns:
                 continue
+            of = cases_of(share, columns)
             raw = table.select(
-                low=(pl.sum_horizontal(pl.col(c).cast(pl.Int64) for c in rule.cases))
-                / pl.col(rule.of),
-                open=(pl.col(rule.open) if rule.open else pl.lit(0)) / pl.col(rule.of),
+                low=(pl.sum_horizontal(pl.col(c).cast(pl.Int64) for c in cases(columns, column)))
+                / pl.col(of),
+                open=(pl.col(share.open) if share.open else pl.lit(0)) / pl.col(of),
                 value=safe[column],
             ).drop_nulls("value")
             high = (raw["low"] + raw["open"]).clip(0, 1)
@@ -175,7 +182,7 @@ def test_a_log_rebuilt_from_what_is_published_is_published_the_same(tmp_path_fac
     ]
     with pytest.MonkeyPatch.context() as patch:
         first, seen = record(one_contact_each(tmp_path_factory, log), patch, answers=MEASURES)
-        table = next(t for t, rules, *_ in seen if "place" in rules)
+        table = next(t for t, columns, *_ in seen if "place" in columns)
         rebuilt = rounded_log(first, table)
         again, _ = record(one_contact_each(tmp_path_factory, rebuilt), patch, answers=MEASURES)
     assert again.segments == first.segments
@@ -299,12 +306,10 @@ def test_nine_customers_are_never_two_fifths_of_a_figure(recorded, tmp_path_fact
             shown += 1
             assert top < 0.4 * of.total()
     assert shown + blank > 4
-    for table, rules, options, safe in recorded:
-        few = [
-            c for c, r in rules.items() if r.kind in (Kind.MEAN, Kind.TIME) and c in safe.columns
-        ]
+    for table, columns, options, safe in recorded:
+        few = [n for n, c in columns.items() if isinstance(c, Rating | Wait) and n in safe.columns]
         for column in few:
-            of = rules[column].of
+            of = cases_of(columns[column], columns)
             base = (LEAST_STEPS - 1) * K
             exact = table.filter(safe[column].is_not_null())[f"{EXACT}{of}"]
             whole = safe[column].drop_nulls()

@@ -7,7 +7,7 @@ import publish_log
 import pytest
 from typer.testing import CliRunner
 
-from cxlib.cli import app, showing
+from cxlib.cli import app, sharing
 from cxlib.errors import WorkspaceError
 from cxlib.publish import Snapshot, list_snapshots
 
@@ -101,7 +101,7 @@ def test_the_first_snapshot_has_nothing_to_be_compared_with(shop, tmp_path):
 
 def test_an_older_snapshot_is_served_by_its_name(shop, monkeypatch):
     served = []
-    monkeypatch.setattr(showing, "serve_workspace", lambda folder, **_: served.append(folder))
+    monkeypatch.setattr(sharing, "serve_workspace", lambda folder, **_: served.append(folder))
     first, second = (r.name for r in list_snapshots(shop))
     cx("serve", shop)
     cx("serve", shop, "--snapshot", first)

@@ -143,15 +143,11 @@ def test_every_bit_of_a_manifest_and_of_the_pointer_is_told(copied):
         file.write_bytes(kept)
 
 
-def test_a_snapshot_with_sizes_in_place_of_hashes_is_still_read(copied):
+def test_a_snapshot_of_another_layout_asks_to_publish_again(copied):
     folder = Snapshot.open(copied).folder
     manifest = json.loads((folder / MANIFEST).read_text())
-    del manifest["sha256"]
-    manifest["format"] = 1
-    manifest["files"] = {n: (folder / n).stat().st_size for n in manifest["files"]}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
-    (folder.parent / CURRENT).write_text(folder.name + "\n")
-    assert everything(Snapshot.open(copied))
-    os.truncate(folder / "touchpoints.table.parquet", 100)
-    with pytest.raises(WorkspaceError, match="cut off"):
-        Snapshot.open(copied)
+    for layout in (1, 99):
+        (folder / MANIFEST).write_text(json.dumps({**manifest, "format": layout}))
+        (folder.parent / CURRENT).write_text(folder.name + "\n")
+        with pytest.raises(WorkspaceError, match="another version of cxlib; publish again"):
+            Snapshot.open(copied)

@@ -31,10 +31,10 @@ from cxlib.columns import (
 )
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.publish import Snapshot, publish
-from cxlib.publish import rules as registry
-from cxlib.publish.asking import Answers, _numbered
-from cxlib.publish.rules import PUBLISHED, Published, derive_rules, measure_named
+from cxlib.publish.asking import Answers, number_rows
+from cxlib.publish.rules import PUBLISHED, Published, check_columns
 from cxlib.publish.selections import Choices
+from cxlib.publish.small_groups import is_name, protect
 from cxlib.publish.write import _Log, _protected
 from cxlib.results import Result, answers, result
 from cxlib.store import Workspace
@@ -150,9 +150,9 @@ def with_ends(name, estimate, low, high):
 
 def protected(log, *, adds_up=True) -> pl.DataFrame:
     """What would be published of a log: the rows of all selections."""
-    measure = Published("toy", f"{__name__}:measure_toy", plain=("told",), adds_up=adds_up).derive()
+    measure = Published("toy", f"{__name__}:measure_toy", plain=("told",), adds_up=adds_up)
     found = [answer(log, where.segment) for where in CHOICES.selections()]
-    exact = Answers(found[0], {"table": _numbered([one.table for one in found], measure)}, {})
+    exact = Answers(found[0], {"table": number_rows([one.table for one in found])}, {})
     whole = pl.DataFrame([HEAVY | {"cost": 210.0, "total": 9}])
     influence = SimpleNamespace(whole=whole, at=lambda *_: whole)
     scales = SimpleNamespace(journey_map=SimpleNamespace(rating_scales=(), rating_scale=None))
@@ -256,17 +256,21 @@ def rebuilt(shown: pl.DataFrame) -> list:
 )
 def test_what_cannot_be_protected_is_refused(columns, missing):
     with pytest.raises(InputError, match=missing):
-        derive_rules(columns, "Toy.table")
+        check_columns(columns, "Toy.table")
 
 
 def test_every_kind_of_column_has_a_rule():
     every = {getattr(kinds, name) for name in kinds.__all__} - {kinds.Column, Columns, Tables}
-    assert every == set(registry._RULES)
+    for kind in every:
+        columns = Columns(customers=Customers("seen"), it=kind("of them"))
+        table = pl.DataFrame({"customers": [50], "it": [None]}, schema=columns.schema)
+        assert protect(table, columns, k=K)["customers"].to_list() == [50]
+    with pytest.raises(InputError, match="how a column is protected"):
+        protect(table, Columns(customers=Customers("seen"), it=kinds.Column("new")), k=K)
 
 
-@pytest.mark.parametrize("published", PUBLISHED, ids=lambda p: p.name)
-def test_every_line_of_the_registry_can_be_derived(published):
-    measure = published.derive()
+@pytest.mark.parametrize("measure", PUBLISHED.values(), ids=lambda p: p.name)
+def test_every_line_of_the_registry_can_be_derived(measure):
     assert measure.tables.keys() == measure.result.tables.keys()
 
 
@@ -277,23 +281,23 @@ def workspace(tmp_path_factory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def snapshot(workspace) -> Snapshot:
-    return publish(workspace, k=K, answers=[p.name for p in PUBLISHED])
+    return publish(workspace, k=K, answers=list(PUBLISHED))
 
 
-@pytest.mark.parametrize("name", [p.name for p in PUBLISHED])
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_what_is_read_is_what_was_measured_but_protected(workspace, snapshot, name):
     if name not in snapshot.manifest["measures"]:
         pytest.skip("the log does not allow it")
-    measure = measure_named(name)
-    exact, shown = measure.measure(workspace), snapshot.table(name)
+    measure = PUBLISHED[name]
+    exact, shown = measure.function(workspace), snapshot.table(name)
     assert type(shown) is type(exact) is measure.result
     for field, table in measure.tables.items():
         before, after = getattr(exact, field), getattr(shown, field)
         assert after.schema == before.schema
         key = list(table.key)
         pairs = after.join(before, on=key, suffix="_exact", nulls_equal=True) if key else None
-        for column, rule in table.rules.items() if pairs is not None else ():
-            if rule.kind.name in ("CUSTOMERS", "COUNT") and column in after.columns:
+        for column, kind in table.columns.items() if pairs is not None else ():
+            if isinstance(kind, Count) and column in after.columns:
                 off = (pairs[column].cast(pl.Int64) - pairs[f"{column}_exact"]).abs().max()
                 assert off is None or off <= 160  # a base of the heaviest, at most
     text = json.dumps([f.read_text("latin-1") for f in snapshot.folder.rglob("*.json")])
@@ -315,5 +319,5 @@ def test_perception_is_answered_by_segment(snapshot):
 
 def test_a_table_on_a_date_knows_its_day() -> None:
     columns = Columns(day=kinds.Day("of it"), n=Customers("seen"))
-    assert derive_rules(columns, "it")["day"].kind.name == "LABEL"
+    assert is_name(columns["day"])
     assert columns.frame([{"day": date(2026, 1, 1), "n": 3}]).height == 1

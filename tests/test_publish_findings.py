@@ -5,9 +5,12 @@ import polars as pl
 import pytest
 
 from cxlib.errors import WorkspaceError
+from cxlib.fragmentation.details import FindingDetails
 from cxlib.fragmentation.headlines import headline
-from cxlib.publish.answers import NUMBER, write_answers
-from cxlib.publish.findings import check_findings, protect_details, read_findings
+from cxlib.publish.answers import NUMBER, read_answer, write_answers, write_selections
+from cxlib.publish.checks import check_snapshot
+from cxlib.publish.findings import protect_details
+from cxlib.summary import Selection
 
 K = 10
 BASE = 30  # ten customers who count three times each
@@ -129,12 +132,22 @@ def write(folder, frames):
     given = results.details()
     others = {n: getattr(given, n) for n in ("tests", "customers", "silence", "observed_until")}
     write_answers(folder, "findings", below, [others])
+    write_selections(folder, [Selection()])
+
+
+def read(folder, segment=None):
+    where = Selection(segment=segment)
+    return read_answer(folder, "findings", FindingDetails, 0, where)
+
+
+def check(folder, ids):
+    return check_snapshot(folder, [], ["findings"], pl.Series(ids), None, k=K)
 
 
 def test_findings_are_read_back_as_they_were_written(safe, tmp_path):
     write(tmp_path, safe)
-    assert "at least 10 customers" in check_findings(tmp_path, pl.Series(["c1"]), k=K)
-    found = read_findings(tmp_path, 0, ("region", "east"))
+    assert "at least 10 customers" in check(tmp_path, ["c1"])[-1]
+    found = read(tmp_path, ("region", "east"))
     assert found.table.equals(safe["table"])
     assert found.where.segment == ("region", "east")
     assert found.found["signal"][0] == "delay"
@@ -143,12 +156,12 @@ def test_findings_are_read_back_as_they_were_written(safe, tmp_path):
 def test_the_check_notices_small_figures_and_ids(safe, tmp_path):
     write(tmp_path, safe | {"table": safe["table"].with_columns(customers=pl.lit(7))})
     with pytest.raises(WorkspaceError, match="fewer than 10 customers"):
-        check_findings(tmp_path, pl.Series(["c1"]), k=K)
+        check(tmp_path, ["c1"])
     write(tmp_path, safe)
     with pytest.raises(WorkspaceError, match="customers' ids"):
-        check_findings(tmp_path, pl.Series(["product page"]), k=K)
+        check(tmp_path, ["product page"])
 
 
 def test_a_snapshot_without_findings_says_what_to_do(tmp_path):
     with pytest.raises(WorkspaceError, match="publish again"):
-        read_findings(tmp_path, 0, None)
+        read(tmp_path)

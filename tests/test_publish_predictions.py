@@ -7,7 +7,8 @@ from risk_logs import walk_customers, workspace_of
 from cxlib.errors import WorkspaceError
 from cxlib.prediction import predict_breaks
 from cxlib.publish import Snapshot, publish
-from cxlib.publish.predictions import check_predictions
+from cxlib.publish.answers import SELECTIONS
+from cxlib.publish.checks import check_snapshot
 
 K = 10
 
@@ -58,14 +59,14 @@ def test_no_file_names_a_customer(workspace, snapshot):
 
 
 def test_the_check_refuses_small_groups(workspace, snapshot, tmp_path):
-    for file in snapshot.folder.glob("predictions.*"):
+    for file in (*snapshot.folder.glob("predictions.*"), snapshot.folder / SELECTIONS):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     path = tmp_path / "predictions.under_way.parquet"
     bad = pl.read_parquet(path).with_columns(customers=pl.lit(7, pl.UInt32))
     bad.write_parquet(path)
     ids = workspace.customers().select("name").collect().to_series()
     with pytest.raises(WorkspaceError, match="fewer than 10 customers"):
-        check_predictions(tmp_path, ids, k=K)
+        check_snapshot(tmp_path, [], ["predictions"], ids, None, k=K)
 
 
 def test_a_snapshot_without_predictions_says_so(workspace):

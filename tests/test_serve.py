@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from serving import Served, serving, write_dashboard, write_toy_site
 
+from cxlib.durable import seal
 from cxlib.errors import InputError
+from cxlib.publish import Snapshot
 from cxlib.serve import ServeError, launch, serve_dashboards
 from cxlib.serve.catalogue import read_catalogue
 from cxlib.views.shared import figure_widget
@@ -149,7 +151,7 @@ def test_home_lists_the_dashboards_and_the_date(served: Served) -> None:
         "voila/files/toy.ipynb",
         "voila/tree/",
         "voila/api/contents",
-        "voila/render/nothing.ipynb",
+        "voila/render/toy.ipynb",
         "voila/templates/lab/static/index.css",
         "voila/templates/cx/static/../index.html.j2",
         "voila/labextensions/",
@@ -243,8 +245,9 @@ def test_an_abandoned_session_ends_and_a_new_snapshot_is_taken_up(site) -> None:
         current = workspace / "published" / "current"
         newer = workspace / "published" / "20260202T000000Z"
         newer.mkdir()
-        manifest = (workspace / "published" / "20260101T000000Z" / "manifest.json").read_text()
-        (newer / "manifest.json").write_text(manifest.replace("2026-01-01", "2026-02-02"))
+        manifest = Snapshot.open(workspace).manifest
+        later = {"published_at": "2026-02-02T00:00:00+00:00"}
+        (newer / "manifest.json").write_text(seal(manifest | later))
         current.write_text(newer.name)
         try:
             assert "published 2 February 2026" in ask(served.url)[2]

@@ -49,7 +49,7 @@ def test_looking_starts_no_process(served: Served) -> None:
         assert status == 200
         assert b"kernelId" not in body
     assert came.ask("voila/api/session/toy")[0] in (403, 404, 405), "nor does asking by a GET"
-    assert came.ask("voila/render/toy.ipynb")[0] == 200
+    assert came.ask("voila/render/toy.ipynb")[0] == 404
     time.sleep(1)
     assert served.kernels() == []
 

@@ -23,7 +23,10 @@ from worlds import benchmark_world, count_handoffs
 
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.journey_map import parse_journey_map
-from cxlib.simulate import (
+from cxlib.simulate import journeys as journeys_module
+from cxlib.simulate.journeys import simulate_journeys
+from cxlib.simulate.log import uniform_of
+from cxlib.simulate.world import (
     Contact,
     Environment,
     Fault,
@@ -32,10 +35,7 @@ from cxlib.simulate import (
     Persona,
     Segment,
     World,
-    simulate_journeys,
 )
-from cxlib.simulate import journeys as journeys_module
-from cxlib.simulate.log import uniform_of
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 END = datetime(2025, 7, 1, tzinfo=UTC)
@@ -449,7 +449,7 @@ def test_impossible_worlds_are_refused() -> None:
         small_world(transitions=np.ones((2, 2)))
     with pytest.raises(InputError, match="exit_rate is 15"):
         small_world(contacts=(Contact("a", "first", "web", "digital", 15),) * 1)
-    with pytest.raises(InputError, match="stage 'last'"):
+    with pytest.raises(UnknownNameError, match="stage 'last'"):
         small_world(contacts=(Contact("a", "last", "web", "digital", 0.1),))
     with pytest.raises(InputError, match="not after start"):
         small_world(observed_until=START)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from cxlib.simulate import write_sample
+from cxlib.simulate.sample import write_sample
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

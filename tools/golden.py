@@ -65,28 +65,28 @@ def _answers(
     workspace: Workspace, steps: tuple[str, ...]
 ) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Every answer by name, each asked when it is called."""
-    from cxlib import measures
+    import cxlib as cx
     from cxlib.prediction import predict_breaks
 
     yield "report", lambda: {k: v for k, v in workspace.report.items() if k != "files"}
     summary = workspace.summary()
     from_summary = {
-        "map": measures.measure_touchpoints,
-        "overview": measures.measure_overview,
-        "transitions": measures.measure_transitions,
-        "handoffs": measures.measure_handoffs,
-        "first contacts": measures.measure_first_contacts,
-        "stages": measures.measure_stage_funnel,
+        "map": cx.measure_touchpoints,
+        "overview": cx.measure_overview,
+        "transitions": cx.measure_transitions,
+        "handoffs": cx.measure_handoffs,
+        "first contacts": cx.measure_first_contacts,
+        "stages": cx.measure_stages,
     }
     for part, where in _parts(workspace).items():
         for name, measure in from_summary.items():
             if name != "stages" or where is None or where.channel is None:
                 yield f"{name}{part}", partial(measure, summary, where=where)
-        yield f"waits{part}", partial(measures.measure_waits, workspace, where=where)
-        yield f"funnel{part}", partial(measures.measure_funnel, workspace, steps=steps, where=where)
+        yield f"waits{part}", partial(cx.measure_waits, workspace, where=where)
+        yield f"funnel{part}", partial(cx.measure_funnel, workspace, steps=steps, where=where)
         yield f"findings{part}", partial(_findings, workspace, where)
     yield "predictions", lambda: predict_breaks(workspace)
-    yield "paths", lambda: measures.measure_paths(workspace)
+    yield "paths", lambda: cx.measure_paths(workspace)
 
 
 def _findings(workspace: Workspace, where: Selection | None) -> dict[str, Any]:

@@ -1,10 +1,4 @@
-"""Histories: what followed each contact, by day or week, segment and environment.
-
-The comparison with similar handoffs needs no dates. Since when something is so, and for whom, does:
-here every contact is counted once more, also the first ones (`NONE` for where they came from), by
-the *block* of days it falls in. Blocks are days in a log of up to `_DAYS` days, weeks in one of
-up to five years, and four weeks beyond that, so that a history has a few hundred points at most.
-"""
+"""Histories: what followed each contact, by day or week (`block_days`), segment and environment."""
 
 from __future__ import annotations
 
@@ -13,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from cxlib.arrivals.responses import rating_sums
 from cxlib.bins import bin_of
 from cxlib.journeys import NO_STAGE
 from cxlib.store.tables import NONE, Table
@@ -22,16 +17,6 @@ if TYPE_CHECKING:
     from cxlib.arrivals.open_hours import OpenHours
     from cxlib.periods import Periods
 
-__all__ = [
-    "HISTORY_KEYS",
-    "NONE",
-    "block_days",
-    "block_of",
-    "block_starts",
-    "HISTORY_TABLES",
-    "first_block",
-    "count_histories",
-]
 
 ENVIRONMENT = "environment."
 """Beginning of the names of the columns that say where a contact took place."""
@@ -95,27 +80,9 @@ def count_histories(
     most: int,
     open_hours: OpenHours | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Count what followed the contacts of one bucket of customers.
+    """Count what followed the visits (`cxlib.store.walk.visits`) of one bucket of customers.
 
-    Parameters
-    ----------
-    contacts
-        From `cxlib.store.walk.visits`, with ``rating``.
-    places, time_zone
-        The places table, and where days begin.
-    span
-        Time that the log covers.
-    silence
-        Silence that counts as having left.
-    most
-        How often one customer counts for one move.
-    open_hours
-        Opening hours that waits are counted in, if any.
-
-    Returns
-    -------
-    dict
-        The tables of `HISTORY_KEYS`.
+    One customer counts `most` times for one move.
     """
     linked = pl.col("ordered") & (pl.col("waited") <= silence)
     contacts = contacts.filter(pl.col("ordered") | ~pl.col("same_journey")).select(
@@ -153,21 +120,21 @@ def count_histories(
         "steps": _step_sums(steps, HISTORY_KEYS["steps"]),
         "volumes": volumes,
     }
-    parts: dict[str, list[pl.DataFrame]] = {n: [] for n in HISTORY_KEYS if n.startswith("env")}
-    for column in around:
-        named = {"column": pl.lit(column.removeprefix(ENVIRONMENT))}
-        named["value"] = pl.col(column).cast(pl.String).fill_null("unknown")
-        here, there = marked.with_columns(**named), steps.with_columns(**named)
-        parts["environments"].append(_sums(here, HISTORY_KEYS["environments"]))
-        parts["environment_waits"].append(_waits(here, HISTORY_KEYS["environment_waits"]))
-        parts["environment_steps"].append(_step_sums(there, HISTORY_KEYS["environment_steps"]))
-    nothing = {"column": pl.lit("", pl.String), "value": pl.lit("", pl.String)}
-    empty = marked.clear().with_columns(**nothing)
-    parts["environments"].append(_sums(empty, HISTORY_KEYS["environments"]))
-    parts["environment_waits"].append(_waits(empty, HISTORY_KEYS["environment_waits"]))
-    no_steps = steps.clear().with_columns(**nothing)
-    parts["environment_steps"].append(_step_sums(no_steps, HISTORY_KEYS["environment_steps"]))
-    return tables | {name: pl.concat(frames) for name, frames in parts.items()}
+    for name, rows, add in (
+        ("environments", marked, _sums),
+        ("environment_waits", marked, _waits),
+        ("environment_steps", steps, _step_sums),
+    ):
+        nothing = rows.clear().with_columns(column=pl.lit(""), value=pl.lit(""))
+        each = [
+            rows.with_columns(
+                column=pl.lit(column.removeprefix(ENVIRONMENT)),
+                value=pl.col(column).cast(pl.String).fill_null("unknown"),
+            )
+            for column in around
+        ]
+        tables[name] = pl.concat([add(part, HISTORY_KEYS[name]) for part in (nothing, *each)])
+    return tables
 
 
 def _mark(contacts: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:
@@ -202,13 +169,10 @@ def _mark(contacts: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> p
 
 def _sums(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
     flags = ("n", "silent", "fresh", "back", "came", "pinged")
-    rating = pl.col("rating").cast(pl.Float64)
     return marked.group_by(keys).agg(
         *(pl.col(flag).sum().cast(pl.Int64) for flag in flags),
         pl.col("first").sum().cast(pl.Int64).alias("customers"),
-        rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
-        rating.sum().alias("rating_sum"),
-        (rating * rating).sum().alias("rating_sq"),
+        *rating_sums(),
     )
 
 
@@ -218,11 +182,7 @@ def _waits(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
 
 
 def _find_steps(dated: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:
-    """First contact of a journey in each stage, and whether a later stage was reached in time.
-
-    Columns of the contact, with ``stage``, ``n`` (followed for the silence) and
-    ``silent`` (no later stage within it).
-    """
+    """First contact of a journey in each stage; ``silent``: no later stage within the silence."""
     own = dated.filter(pl.col("_stage") != NO_STAGE)
     parts = [own.clear().with_columns(n=pl.lit(False), silent=pl.lit(False))]
     stages = places.filter(pl.col("stage_index") != NO_STAGE)["stage_index"].unique().sort()

@@ -8,8 +8,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["Later", "flags_of", "milliseconds"]
-
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
@@ -32,25 +30,13 @@ def flags_of(places: pl.DataFrame, name: str, *, default: bool = False) -> Flags
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Contacts of a kind, ready to be looked up by group (customer, issue, …) and time.
-
-    Parameters
-    ----------
-    group, at
-        Group and time (milliseconds) of each contact, in any order.
-    """
+    """Contacts by group (customer, issue, …) and time in milliseconds, in any order."""
 
     group: Numbers
     at: Numbers
 
     def first(self, group: Numbers, at: Numbers, *, after: int = 0) -> tuple[Numbers, Numbers]:
-        """Wait for the first contact of the same group more than `after` ms later, and its row.
-
-        Returns
-        -------
-        tuple
-            Waits in milliseconds (`NEVER` where none comes), and the row (-1 where none).
-        """
+        """Wait for the first contact of the group more than `after` later, and its row (or -1)."""
         if not len(self.at) or not len(at):
             return np.full(len(at), NEVER), np.full(len(at), -1)
         code, asked_code = _number(self.group, group)
@@ -66,21 +52,17 @@ class Later:
         return wait, np.where(found, row, -1)
 
     def last(self, group: Numbers, at: Numbers) -> Numbers:
-        """Time since the last contact of the same group before `at`; `NEVER` where there is none.
-
-        The contacts are looked up backwards in time.
-        """
+        """Time since the last contact of the same group before `at`: the first, backwards."""
         return Later(self.group, -self.at).first(group, -at)[0]
 
 
 def _number(known: Numbers, asked: Numbers) -> tuple[Numbers, Numbers]:
-    """Number groups from 0, so that group and time fit into one key: by rank where they are many.
+    """Number groups from 0, by rank where they are many: group and time have to fit into 63 bits.
 
-    A key has 63 bits; a hundred years in milliseconds take 42 of them.
+    A hundred years in milliseconds take 42 of them.
     """
     low = min(int(known.min()), int(asked.min()))
     if max(int(known.max()), int(asked.max())) - low < 2**20:
         return known - low, asked - low
-    _, code = np.unique(np.concatenate([known, asked]), return_inverse=True)
-    code = code.astype(np.int64)
+    code = np.unique(np.concatenate([known, asked]), return_inverse=True)[1].astype(np.int64)
     return code[: len(known)], code[len(known) :]

@@ -1,16 +1,10 @@
 """Are customers linked across channels? Signals that need it are not measurable where they are not.
 
-A contact that is not linked to its customer looks like somebody new who begins there. So wherever
-customers arrive from another channel, lost links add first contacts in proportion to the linked
-arrivals: at *every* such touchpoint. Where people begin by nature they do not keep to that
-proportion. The gate therefore looks at the touchpoints where fewest people begin per linked
-arrival from another channel:
+An unlinked contact looks like somebody new who begins there: lost links add first contacts in
+proportion to the arrivals from another channel, at *every* touchpoint, where people who begin by
+nature keep to no proportion. So the gate looks where fewest begin per linked arrival:
 
     lost links per linked one <= first contacts / arrivals from another channel, at each touchpoint
-
-A log with few changes of channel passes if there are touchpoints where hardly anyone begins; a log
-whose ids are complete does so however many channels its customers use. Where people begin
-everywhere, at ratios of their own, the log does not show whether links are missing: it passes.
 """
 
 from __future__ import annotations
@@ -19,8 +13,6 @@ import numpy as np
 import polars as pl
 
 from cxlib.arrivals.later import Flags
-
-__all__ = ["LEAST_LINKED", "check_links", "count_links", "estimate_linked"]
 
 LEAST_LINKED = 0.5
 """Share of contacts in another channel that must be linked to the same customer."""
@@ -37,46 +29,31 @@ COLUMNS = ("contacts", "alone", "starts", "changes")
 
 
 def count_links(rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
-    """Count, per place, what tells whether customers are linked across channels.
+    """Count, per place and among the contacts that customers began, what tells of links.
 
-    Returns
-    -------
-    polars.DataFrame
-        ``place``, ``contacts``, ``alone`` (contacts of customers never seen on another channel),
-        ``starts`` (first contacts of a customer), ``changes`` (contacts after one on another
-        channel). Contacts that the company began are left out: it writes to whom it knows.
+    ``alone``: contacts of customers never seen on another channel; ``starts``: first contacts of a
+    customer; ``changes``: contacts after one on another channel.
     """
     own = (places["initiated_by"] == "customer").to_numpy()
     place = rows["place"].to_numpy()
     kept: Flags = own[place]
     place, customer = place[kept].astype(np.int64), rows["customer"].to_numpy()[kept]
     channel = places["channel"].rank("dense").to_numpy()[place]
-    size = len(places)
-    if not len(place):
-        return _frame(*(np.zeros(size) for _ in COLUMNS))
-    first = np.append(True, customer[1:] != customer[:-1])
-    change = np.append(False, channel[1:] != channel[:-1]) & ~first
-    begin = np.flatnonzero(first)
-    alone = np.add.reduceat(change.astype(np.int64), begin) == 0
-    one = np.repeat(alone, np.diff(np.append(begin, len(place))))
-    return _frame(
-        *(np.bincount(place[flag], minlength=size) for flag in (slice(None), one, first, change))
+    first = np.append(True, customer[1:] != customer[:-1])[: len(place)]
+    change = np.append(False, channel[1:] != channel[:-1])[: len(place)] & ~first
+    number = first.cumsum() - 1
+    alone = (np.bincount(number, change) == 0)[number] if len(place) else first
+    flags = dict(zip(COLUMNS, (np.ones_like(first), alone, first, change), strict=True))
+    counted = {n: np.bincount(place[flag], minlength=len(places)) for n, flag in flags.items()}
+    return pl.DataFrame({"place": range(len(places)), **counted}).cast(
+        {"place": pl.UInt16, **dict.fromkeys(COLUMNS, pl.Int64)}
     )
 
 
-def _frame(*counts: np.ndarray) -> pl.DataFrame:
-    table = {name: pl.Series(c, dtype=pl.Int64) for name, c in zip(COLUMNS, counts, strict=True)}
-    return pl.DataFrame({"place": pl.Series(range(len(counts[0])), dtype=pl.UInt16)} | table)
-
-
 def estimate_linked(links: pl.DataFrame) -> float | None:
-    """Largest share of the changes of channel that can be unlinked, as the share that is linked.
+    """Share of the changes of channel that is linked, at most.
 
-    Returns
-    -------
-    float or None
-        Share linked; None where too few customers change the channel to say, or where first
-        contacts do not lie in proportion to the changes of channel.
+    None where too few customers change the channel, or first contacts do not lie in proportion.
     """
     known = links.filter(pl.col("changes") >= _FEWEST_ARRIVALS)
     if len(known) < _FEWEST_PLACES:
@@ -94,14 +71,7 @@ def estimate_linked(links: pl.DataFrame) -> float | None:
 def check_links(links: pl.DataFrame, places: pl.DataFrame, unknown: float) -> str:
     """Say why signals that follow a customer across channels cannot be measured; empty if they can.
 
-    Parameters
-    ----------
-    links
-        From `count_links`.
-    places
-        The places table.
-    unknown
-        Share of contacts without a customer, which were set aside.
+    ``unknown``: share of contacts without a customer, which were set aside.
     """
     if unknown > MOST_UNKNOWN:
         return (

@@ -1,12 +1,7 @@
 """Waits in open time: where the journey map gives opening hours, nights and holidays are no delay.
 
-A wait for a touchpoint with opening hours is counted as the time that the touchpoint was open
-between the two contacts (`cxlib.opening_hours`). Everything else about a handoff stays in time as
-it passes: the silence, what is followed for how long, deadlines.
-
-Handoffs are judged against like ones, and some of these lead where nothing ever closes. Half a
-minute is half a minute by either clock, but fifty open hours are a week: to be compared, open time
-is turned into the time that so much open time usually takes, and the answer is turned back.
+Silence, follow-up and deadlines stay in time as it passes. To be compared with waits where nothing
+closes, open time is turned into the time that so much open time usually takes, and back.
 """
 
 from __future__ import annotations
@@ -24,7 +19,6 @@ from cxlib.opening_hours import MISFIT, Calendar, OpeningHours
 if TYPE_CHECKING:
     from cxlib.store import Workspace
 
-__all__ = ["OPEN_UNIT", "OpenHours", "read_open_hours"]
 
 Floats = NDArray[np.float64]
 
@@ -34,15 +28,7 @@ OPEN_UNIT = "ratio of medians (observed and expected in open hours)"
 
 @dataclass(frozen=True, slots=True)
 class OpenHours:
-    """The opening hours that waits are counted in.
-
-    Attributes
-    ----------
-    calendar
-        Opening hours by place.
-    misfits
-        Places whose contacts lie outside their hours too often for the hours to be believed.
-    """
+    """Opening hours by place; ``misfits``: places with too many contacts outside to be believed."""
 
     calendar: Calendar
     misfits: tuple[int, ...] = ()
@@ -54,11 +40,11 @@ class OpenHours:
         )
 
     def usually_take(self, target: pl.Series, open_time: Floats) -> Floats:
-        """Give the time that open time usually takes; both as logarithms of seconds."""
+        """Time that open time usually takes; both as logarithms of seconds."""
         return self._read_off(target, open_time, back=False)
 
     def open_within(self, target: pl.Series, taken: Floats) -> Floats:
-        """Give the open time that usually takes so long: the inverse of `usually_take`."""
+        """Open time that usually takes so long: the inverse of `usually_take`."""
         return self._read_off(target, taken, back=True)
 
     def _read_off(self, target: pl.Series, values: Floats, *, back: bool) -> Floats:
@@ -80,8 +66,9 @@ class OpenHours:
         """Say why some waits are not judged; None where all are."""
         if not self.misfits:
             return None
-        places = "1 touchpoint" if len(self.misfits) == 1 else f"{len(self.misfits)} touchpoints"
-        whose = "its" if len(self.misfits) == 1 else "their"
+        one = len(self.misfits) == 1
+        places = "1 touchpoint" if one else f"{len(self.misfits)} touchpoints"
+        whose = "its" if one else "their"
         return (
             f"over {MISFIT:.0%} of the contacts at {places} lie outside {whose} opening hours "
             "(`cx check` names them)"
@@ -99,12 +86,8 @@ def read_open_hours(workspace: Workspace) -> OpenHours | None:
         for told in workspace.report.get("outside_hours", ())
         if told["outside"] > MISFIT * told["contacts"]
     }
-    named = places.select("touchpoint", "channel").rows()
-    misfits = [
-        place
-        for place, (name, hours) in enumerate(zip(named, calendar.hours, strict=True))
-        if hours is not None and name in wrong
-    ]
+    named = zip(places.select("touchpoint", "channel").rows(), calendar.hours, strict=True)
+    misfits = [i for i, (name, hours) in enumerate(named) if hours is not None and name in wrong]
     return OpenHours(calendar, tuple(misfits))
 
 

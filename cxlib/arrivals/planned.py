@@ -1,41 +1,24 @@
 """Planned handoffs: what became of the contacts at their source by the deadline.
 
-A planned handoff is *broken* for a contact at its source when neither its target nor the goal has
-been reached by the deadline: 1 - CIF_target(D) - CIF_goal(D). Contacts whose deadline lies after
-the end of observation are censored, not broken (Aalen-Johansen). Where the source is itself a goal,
-only the target counts: a second purchase does not deliver the first.
-
-A contact at the target that was not linked to its customer looks like a broken handoff. What can
-have been lost that way is bounded by the contacts at the target whose customer was never seen on
-another channel: were all of them somebody's whose link is missing, the target would be reached more
-often by that factor. The truth lies between that and what was observed.
+*Broken* is who reached neither the target nor the goal: 1 - CIF_target(D) - CIF_goal(D), by
+Aalen-Johansen; where the source is itself a goal, only the target counts. An unlinked contact at
+the target looks broken, too: that is bounded by those of customers never seen on another channel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.arrivals.later import Flags, Later, Numbers, milliseconds
+from cxlib.arrivals.later import Later, milliseconds
 from cxlib.bins import N_BINS, bin_of
 from cxlib.journey_map import PlannedHandoff
 from cxlib.statistics.competing_risks import cumulative_incidence
-from cxlib.statistics.resampling import leave_one_out
-
-__all__ = [
-    "COUNTS",
-    "MIN_CONTACTS",
-    "NEITHER",
-    "follow_planned",
-    "lost_share",
-    "measure_planned",
-    "place_of",
-]
+from cxlib.statistics.resampling import jackknife_se, leave_one_out
 
 Floats = NDArray[np.float64]
 
@@ -48,19 +31,22 @@ TARGET, GOAL, NEITHER, CENSORED = range(4)
 COUNTS = ("handoff", "cause", "bin", "segment", "period", "bucket")
 """Keys of the counts."""
 
+_TOLD = {
+    **dict.fromkeys(("handoff", "target"), pl.UInt16),
+    **dict.fromkeys(("cause", "bin"), pl.UInt8),
+    "followed": pl.Boolean,
+}
 _BUCKETS = 32
 _T31 = 2.0395
 
 
 def place_of(places: pl.DataFrame, links: pl.DataFrame, touchpoint: str) -> int | None:
     """The place that stands for a touchpoint: the one with most contacts; None where unseen."""
-    here = places.select("place", "touchpoint").filter(pl.col("touchpoint") == touchpoint)
-    if here.is_empty():
-        return None
+    here = places.filter(pl.col("touchpoint") == touchpoint).select(pl.col("place").cast(pl.Int64))
     counts = links.select(pl.col("place").cast(pl.Int64), "contacts")
-    both = here.cast({"place": pl.Int64}).join(counts, on="place", how="left")
+    both = here.join(counts, on="place", how="left")
     largest = both.sort("contacts", "place", descending=[True, False], nulls_last=True)
-    return int(largest["place"][0])
+    return None if largest.is_empty() else int(largest["place"][0])
 
 
 def follow_planned(
@@ -73,37 +59,17 @@ def follow_planned(
 ) -> pl.DataFrame:
     """Say what became of each contact at the source of a planned handoff by its deadline.
 
-    Parameters
-    ----------
-    rows
-        Rows of the store, sorted by customer and time, reloads left out.
-    places, plan
-        The places table, and the journey map's planned handoffs.
-    observed_until
-        End of observation, UTC.
-    most
-        How often one customer counts for one planned handoff.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``handoff`` (its number in the plan), ``source`` (the place of the contact), ``target`` (a
-        place of the planned one; null: never seen), ``occurred_at``, ``segment``, ``period``,
-        ``bucket``, ``cause``, ``bin`` of the time to it, and whether it was ``followed`` to the
-        deadline.
+    ``rows``: of the store, reloads left out; one customer counts `most` times for one handoff.
+    ``target``: a place of the planned one, null where it was never seen; ``bin``: of the time to
+    what came; ``followed``: whether the contact was watched to the deadline.
     """
     touchpoint = places["touchpoint"]
     goal = places["is_goal"].to_numpy().astype(bool)
-    ends = [
-        ((touchpoint == p.source).to_numpy(), (touchpoint == p.target).to_numpy()) for p in plan
-    ]
-    used = goal.copy()
-    for source, target in ends:
-        used |= source | target
+    ends = [tuple((touchpoint == end).to_numpy() for end in (p.source, p.target)) for p in plan]
+    used = np.logical_or.reduce([goal, *(flag for pair in ends for flag in pair)])
     kept = rows.filter(pl.lit(pl.Series(used)).gather(pl.col("place").cast(pl.UInt32)))
-    contacts = _Contacts(
-        kept["customer"].to_numpy().astype(np.int64), milliseconds(kept), kept["place"].to_numpy()
-    )
+    customer = kept["customer"].to_numpy().astype(np.int64)
+    at, place = milliseconds(kept), kept["place"].to_numpy()
     told = kept.select(
         "occurred_at",
         pl.col("segment", "period").cast(pl.UInt16),
@@ -111,79 +77,37 @@ def follow_planned(
         source=pl.col("place").cast(pl.UInt16),
     )
     parts = [told.clear().with_columns(pl.lit(None, dtype).alias(c) for c, dtype in _TOLD.items())]
-    until = int(observed_until.timestamp() * 1000)
     for number, (planned, (source, target)) in enumerate(zip(plan, ends, strict=True)):
         # a second purchase does not deliver the first
         others = np.zeros(len(goal), bool) if goal[source].any() else goal & ~target
-        start = contacts.first(source, most)
+        start = np.flatnonzero(source[place])
+        who = customer[start]
+        start = start[np.append(np.full(most, True), who[most:] != who[:-most])[: len(start)]]
+        reached, ended = (
+            Later(customer[flag[place]], at[flag[place]]).first(customer[start], at[start])[0]
+            for flag in (target, others)
+        )
         deadline = int(planned.deadline.total_seconds() * 1000)
-        cause, wait = contacts.follow(start, target, others, deadline=deadline, until=until)
+        first, seen = np.minimum(reached, ended), int(observed_until.timestamp() * 1000) - at[start]
+        cause = np.where(reached <= ended, TARGET, GOAL)
+        cause = np.where(first > deadline, np.where(seen >= deadline, NEITHER, CENSORED), cause)
+        wait = np.maximum(np.where(cause == CENSORED, seen, np.minimum(first, deadline)), 0)
         became = {
             "handoff": number,
             "target": int(target.argmax()) if target.any() else None,
             "cause": pl.Series(cause),
             "bin": bin_of(pl.lit(pl.Series(wait / 1000))),
-            "followed": pl.Series(until - contacts.at[start] >= deadline),
+            "followed": pl.Series(seen >= deadline),
         }
-        parts.append(told[start].with_columns(**became).cast(_TOLD))  # type: ignore[arg-type]
+        parts.append(told[start].with_columns(**became).cast(_TOLD))
     return pl.concat(parts)
 
 
-_TOLD = {
-    "handoff": pl.UInt16,
-    "target": pl.UInt16,
-    "cause": pl.UInt8,
-    "bin": pl.UInt8,
-    "followed": pl.Boolean,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Contacts:
-    """Contacts at the ends of planned handoffs, sorted by customer and time (milliseconds)."""
-
-    customer: Numbers
-    at: Numbers
-    place: Numbers
-
-    def first(self, source: Flags, most: int) -> Numbers:
-        """Rows of the first `most` contacts of each customer at a source."""
-        rows = np.flatnonzero(source[self.place])
-        who = self.customer[rows]
-        return rows[np.append(np.full(most, True), who[most:] != who[:-most])[: len(rows)]]
-
-    def follow(
-        self, start: Numbers, target: Flags, goal: Flags, *, deadline: int, until: int
-    ) -> tuple[Numbers, Numbers]:
-        """What became of contacts by the deadline, and when."""
-        who, at = self.customer[start], self.at[start]
-        reached, ended = (
-            Later(self.customer[flag], self.at[flag]).first(who, at)[0]
-            for flag in (target[self.place], goal[self.place])
-        )
-        first, seen = np.minimum(reached, ended), until - at
-        cause = np.where(reached <= ended, TARGET, GOAL)
-        cause = np.where(first > deadline, np.where(seen >= deadline, NEITHER, CENSORED), cause)
-        wait = np.where(cause == CENSORED, seen, np.minimum(first, deadline))
-        return cause, np.maximum(wait, 0)
-
-
 def measure_planned(planned: pl.DataFrame, *, lost: float = 0.0) -> dict[str, float]:
-    """Measure one planned handoff: the share broken by the deadline, and its bounds.
+    """Measure one planned handoff from its rows of `follow_planned`.
 
-    Parameters
-    ----------
-    planned
-        The rows of `follow_planned` of one planned handoff.
-    lost
-        Largest share of contacts at the target that can belong to somebody else's journey.
-
-    Returns
-    -------
-    dict
-        ``n``, ``value`` (as observed, Aalen-Johansen), ``low`` and ``high`` (95 %, over customer
-        buckets), ``least`` (the value were all those links missing) and ``least_low`` (the lower
-        end of its interval), ``se`` of the value.
+    ``value``: share broken, with ``low``, ``high`` (95 %, over customer buckets) and ``se``;
+    ``least`` with ``least_low``: were a share `lost` of the contacts at the target missing from it.
 
     Examples
     --------
@@ -211,7 +135,8 @@ def measure_planned(planned: pl.DataFrame, *, lost: float = 0.0) -> dict[str, fl
     used = events.sum((1, 2)) + censored.sum(1) > 0
     value, least = _broken(whole, 0.0), _broken(whole, lost)
     se, least_se = (
-        _jackknife(np.array([_broken(w, share) for w in without[used]])) for share in (0.0, lost)
+        float(jackknife_se(np.asarray(x), np.array([_broken(w, p) for w in without[used]]), axis=0))
+        for x, p in ((value, 0.0), (least, lost))
     )
     return {
         "n": float(planned["n"].sum()),
@@ -230,18 +155,10 @@ def _broken(incidence: Floats, lost: float) -> float:
     return max(0.0, 1 - reached - float(incidence[GOAL]))
 
 
-def _jackknife(without: Floats) -> float:
-    size = len(without)
-    if size < 2:
-        return float("nan")
-    return float(np.sqrt((size - 1) / size * ((without - without.mean()) ** 2).sum()))
-
-
 def lost_share(links: pl.DataFrame, places: pl.DataFrame, source: str, target: str) -> float:
     """Largest share of the contacts at a target that can be unlinked contacts of its source's.
 
-    Those of customers who were never seen on another channel. A target on the source's own channel
-    is linked by the same ids: none.
+    None on the source's own channel: it is linked by the same ids.
     """
     of = {name: places.filter(pl.col("touchpoint") == name) for name in (source, target)}
     if set(of[source]["channel"]) & set(of[target]["channel"]):

@@ -1,22 +1,16 @@
 """What happens again after an arrival: the same task, another assisted contact, a call for help.
 
-Counted only at touchpoints that the journey map marks (`repeatable: false`, `assisted: true`,
-`self_service: true`), and only for arrivals that were observed for the whole window. The counts are
-additive over customers, like those of `cxlib.arrivals.arrivals`, whose pass makes them.
+Counted at touchpoints that the map marks, of arrivals that were observed for the whole window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from cxlib.arrivals.later import Flags, Later, Numbers, flags_of, milliseconds
-
-__all__ = ["MARKS", "REPEATS", "SPREAD", "count_repeats"]
+from cxlib.arrivals.later import NEVER, Flags, Later, Numbers, flags_of, milliseconds
 
 TRANSFER_GRACE = timedelta(minutes=15)
 """Another assisted contact as soon as this is a transfer, not a repeat."""
@@ -49,59 +43,44 @@ REPEATS = (
 SPREAD = tuple(f"{name}{part}" for name in _SHARES for part in ("_n", ""))
 """Counts kept by bucket of customers."""
 
-Counts = dict[str, NDArray[np.bool_]]
-
 
 def count_repeats(
     followed: pl.DataFrame, contacts: pl.DataFrame, places: pl.DataFrame, *, within: timedelta
 ) -> pl.DataFrame:
-    """Say of every arrival at a marked touchpoint what happened again.
+    """Give the arrivals at marked touchpoints with the columns `REPEATS` (Boolean).
 
-    Parameters
-    ----------
-    followed
-        Arrivals: ``customer``, ``journey``, ``source``, ``target``, ``occurred_at``, ``wait``,
-        ``follow_up``, ``issue`` where the log has issues.
-    contacts
-        All contacts of these customers, reloads left out.
-    places
-        The places table.
-    within
-        Time within which a task done again is a repeat.
-
-    Returns
-    -------
-    polars.DataFrame
-        The arrivals at marked touchpoints, with the columns `REPEATS` (Boolean).
+    ``contacts``: all of these customers, reloads left out; ``within``: a task done again this soon
+    is a repeat.
     """
     task = ~flags_of(places, "repeatable", default=True)
-    assisted, alone = flags_of(places, "assisted"), flags_of(places, "self_service")
+    assisted, alone, completes = (
+        flags_of(places, name) for name in ("assisted", "self_service", "completes")
+    )
     marked = task | assisted | alone
     part = followed.filter(_at(marked, "target"))
     if part.is_empty():
         return part.with_columns(pl.lit(False).alias(name) for name in REPEATS)
     target = part["target"].to_numpy().astype(np.int64)
     follow_up = milliseconds(part, "follow_up")
-    later = contacts.filter(_at(task | assisted | flags_of(places, "completes"), "place"))
+    later = contacts.filter(_at(task | assisted | completes, "place"))
     again = _again(part, later, places, task)
     contact = _contact_again(part, later, assisted)
-    leak, before = _leak(part, later, places)
-    unfinished = alone & ~assisted & ~flags_of(places, "completes")
-    windows = {"task": within, "contact": REPEAT_WITHIN, "leak": LEAK_WITHIN}
-    waits = {"task": again, "contact": contact, "leak": leak}
-    judged = {"task": task[target], "contact": assisted[target], "leak": unfinished[target]}
-    counts: Counts = {}
-    for name, window in windows.items():
-        for column, span in ((name, window), *_marks(name)):
-            seen = judged[name] & (follow_up >= _ms(span))
+    leak, before = _leak(part, later, assisted, completes)
+    unfinished = alone & ~assisted & ~completes
+    kinds = {
+        "task": (task, again, within),
+        "contact": (assisted, contact, REPEAT_WITHIN),
+        "leak": (unfinished, leak, LEAK_WITHIN),
+    }
+    counts = {}
+    for name, (at, wait, window) in kinds.items():
+        marks = ((f"{name}_{i}", mark) for i, mark in enumerate(MARKS[name]))
+        for column, span in ((name, window), *marks):
+            seen = at[target] & (follow_up >= _ms(span))
             counts[f"{column}_n"] = seen
-            counts[column] = seen & (waits[name] <= _ms(span))
+            counts[column] = seen & (wait <= _ms(span))
     counts["leak_before"] = counts["leak_n"] & (before <= _ms(LEAK_WITHIN))
     return part.with_columns(pl.Series(name, counts[name]) for name in REPEATS)
-
-
-def _marks(name: str) -> Sequence[tuple[str, timedelta]]:
-    return [(f"{name}_{i}", mark) for i, mark in enumerate(MARKS[name])]
 
 
 def _ms(span: timedelta) -> int:
@@ -142,13 +121,14 @@ def _contact_again(part: pl.DataFrame, later: pl.DataFrame, assisted: Flags) -> 
     return np.where(mine > 0, alike, anyone)
 
 
-def _leak(part: pl.DataFrame, later: pl.DataFrame, places: pl.DataFrame) -> tuple[Numbers, Numbers]:
+def _leak(
+    part: pl.DataFrame, later: pl.DataFrame, assisted: Flags, completes: Flags
+) -> tuple[Numbers, Numbers]:
     """Wait for an assisted contact before self-service is finished, and the same before (control).
 
     The control looks back from the contact before the handoff, which may itself be assisted.
     """
-    assisted = flags_of(places, "assisted")
-    kept = later.filter(_at(assisted | flags_of(places, "completes"), "place"))
+    kept = later.filter(_at(assisted | completes, "place"))
     helped = assisted[kept["place"].to_numpy()]
     at = milliseconds(part)
     wait, row = Later(_customer(kept), milliseconds(kept)).first(_customer(part), at)
@@ -156,7 +136,7 @@ def _leak(part: pl.DataFrame, later: pl.DataFrame, places: pl.DataFrame) -> tupl
     calls = kept.filter(pl.Series(helped))
     start = at - milliseconds(part, "wait")
     before = Later(_customer(calls), milliseconds(calls)).last(_customer(part), start)
-    return np.where(came, wait, np.iinfo(np.int64).max // 4), before
+    return np.where(came, wait, NEVER), before
 
 
 def _customer(frame: pl.DataFrame) -> Numbers:

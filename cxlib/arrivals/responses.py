@@ -1,9 +1,4 @@
-"""Who was rated: every arrival, rated or not, by what came after it.
-
-A mean rating speaks for those who answered. What is counted here says how many did, and whether
-those who left, turned back or went on answered more or less often than the others at the same
-handoff: `cxlib.fragmentation.nonresponse` weighs the ratings with it.
-"""
+"""Who was rated: every arrival, rated or not, by what came after it."""
 
 from __future__ import annotations
 
@@ -14,8 +9,6 @@ import polars as pl
 
 from cxlib.journeys import NO_STAGE
 
-__all__ = ["AFTER", "count_responses"]
-
 AFTER = ("left", "turned back", "went on", "open")
 """What came after an arrival, in the order of its codes: silent for the whole silence; in touch
 again, next at a lower stage or where they had come from; in touch again otherwise; neither yet at
@@ -25,22 +18,9 @@ the end of observation."""
 def count_responses(
     followed: pl.DataFrame, *, keys: Sequence[str], silence: timedelta
 ) -> pl.DataFrame:
-    """Count arrivals and their ratings by what came after them.
+    """Count arrivals and their ratings by what came after them; empty where nobody was rated.
 
-    Parameters
-    ----------
-    followed
-        Arrivals with their strata, as `cxlib.arrivals.arrivals` finds them.
-    keys
-        Columns to count by, ``after`` (the number of one of `AFTER`) among them.
-    silence
-        Silence that counts as having left.
-
-    Returns
-    -------
-    polars.DataFrame
-        The keys; ``n`` arrivals, also those not followed for the silence; ``rating_n``,
-        ``rating_sum``, ``rating_sq`` of those who were rated. Empty where nobody was.
+    ``n`` has also those who were not followed for the silence.
     """
     if followed["rating"].null_count() == len(followed):
         followed = followed.clear()
@@ -57,16 +37,20 @@ def count_responses(
         .then(0)
         .otherwise(3)
     )
-    rating = pl.col("rating").cast(pl.Float64)
     return (
         followed.lazy()
         .with_columns(after=after.cast(pl.UInt8))
         .group_by(keys)
-        .agg(
-            pl.len().cast(pl.Int64).alias("n"),
-            rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
-            rating.sum().alias("rating_sum"),
-            (rating * rating).sum().alias("rating_sq"),
-        )
+        .agg(pl.len().cast(pl.Int64).alias("n"), *rating_sums())
         .collect()
+    )
+
+
+def rating_sums() -> tuple[pl.Expr, ...]:
+    """``rating_n``, ``rating_sum`` and ``rating_sq`` of those who were rated."""
+    rating = pl.col("rating").cast(pl.Float64)
+    return (
+        rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
+        rating.sum().alias("rating_sum"),
+        (rating * rating).sum().alias("rating_sq"),
     )

@@ -18,6 +18,7 @@ from cxlib.figures.fragmentation import (
     signal_name,
 )
 from cxlib.figures.touchpoints import describe_touchpoints
+from cxlib.fragmentation.details import KEYS
 from cxlib.fragmentation.findings import Q_LIMIT
 from cxlib.fragmentation.headlines import headline
 from cxlib.markup import html_text
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
     from cxlib.journey_map import JourneyMap
 
-__all__ = ["write_brief"]
 
 MOST_FINDINGS, MOST_ACTIONS, FIRST_ACTIONS = 5, 8, 3
 """What four pages hold."""
@@ -46,22 +46,7 @@ _NUMBERS = {
 
 
 def write_brief(snapshot: Snapshot, journey_map: JourneyMap, path: Path) -> None:
-    """Write the brief of a snapshot as one HTML file that loads nothing.
-
-    Parameters
-    ----------
-    snapshot
-        The snapshot; every figure is one of its.
-    journey_map
-        The map of its workspace: the rating scale.
-    path
-        The file; one that is there is replaced.
-
-    Raises
-    ------
-    WorkspaceError
-        The snapshot holds no journey map.
-    """
+    """Write the brief of a snapshot as one HTML file that loads nothing, over one that is there."""
     page = _template().render(_content(snapshot, journey_map))
     write_over(path, page, draft=path.with_name(f".{path.name}.draft"))
 
@@ -115,17 +100,15 @@ def _content(snapshot: Snapshot, journey_map: JourneyMap) -> dict[str, Any]:
 
 def _found(details: FindingDetails, actions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Findings that may be said and are no echo of another, in the order of what to do."""
-    keys = ("source_place", "target_place", "signal")
-    echoes = set(details.found.filter(details.found["echo_of"].is_not_null()).select(keys).rows())
-    status = {row[:3]: row[3] for row in details.found.select(*keys, "status").iter_rows()}
+    echoes = set(details.found.drop_nulls("echo_of").select(KEYS).rows())
+    status = {row[:3]: row[3] for row in details.found.select(*KEYS, "status").iter_rows()}
     listed = [action["finding"] for action in actions if action["finding"] is not None]
-    rest = [row for row in details.bands.to_dicts() if row["sentence"] and row not in listed]
+    listed += [row for row in details.bands.to_dicts() if row["sentence"] and row not in listed]
+    kept = [(key, row) for row in listed if (key := tuple(row[k] for k in KEYS)) not in echoes]
     return [
-        {**row, "unit": row["effect_unit"], "of": row["unit"], "rank": rank}
-        | {"status": status.get(tuple(row[k] for k in keys))}
-        for rank, row in enumerate(
-            [r for r in listed + rest if tuple(r[k] for k in keys) not in echoes], 1
-        )
+        row
+        | {"unit": row["effect_unit"], "of": row["unit"], "rank": rank, "status": status.get(key)}
+        for rank, (key, row) in enumerate(kept, 1)
     ]
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
 
-__all__ = ["draw_bars", "draw_feeling", "draw_map"]
 
 GUTTER = 104
 MOST_PLACES, MOST_MOVES = 24, 30
@@ -35,9 +34,8 @@ def draw_map(
         before=pl.col("contacts").fill_null(0).cum_sum() - pl.col("contacts").fill_null(0)
     )
     total = max(int(common["contacts"].sum() or 0), 1)
-    kept = common.filter(
-        (pl.col("before") < SHOWN * total) | pl.col("place").is_in(list(ends))
-    ).head(MOST_PLACES)
+    shown = (pl.col("before") < SHOWN * total) | pl.col("place").is_in(list(ends))
+    kept = common.filter(shown).head(MOST_PLACES)
     rows = every.filter(pl.col("place").is_in(kept["place"].implode())).to_dicts()
     place = {r["place"]: Place(r["touchpoint"], r["channel"], r["stage"]) for r in rows}
     layout = lay_out(place.values(), stages=result.stages, channels=result.channels)
@@ -58,16 +56,15 @@ def draw_map(
         if r["place"] in spots
     ]
     left_out = len(every) - len(circles)
-    drawn = {n for n, p in place.items() if p in layout.spots}
-    seen = int(every.filter(pl.col("place").is_in(list(drawn)))["contacts"].sum() or 0)
+    by_stage = dict(result.by_stage.select("stage", "customers").iter_rows())
+    seen = int(every.filter(pl.col("place").is_in(list(spots)))["contacts"].sum() or 0)
     return {
         "width": GUTTER + COLUMN_PX * len(layout.stages),
         "height": layout.height,
         "gutter": GUTTER,
         "column": COLUMN_PX,
         "stages": [
-            {"name": stage, "customers": people(_of(result.by_stage, "stage", stage))}
-            for stage in layout.stages
+            {"name": stage, "customers": people(by_stage.get(stage))} for stage in layout.stages
         ],
         "lanes": [
             {"name": lane_name(lane.channel), "top": lane.top, "bottom": lane.bottom}
@@ -79,11 +76,6 @@ def draw_map(
         if left_out
         else "",
     }
-
-
-def _of(table: pl.DataFrame, column: str, name: str) -> int | None:
-    rows = table.filter(pl.col(column) == name)["customers"]
-    return rows[0] if len(rows) else None
 
 
 def _bands(

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from cxlib.errors import InputError
 
-__all__ = ["ARGUMENTS", "HOW_TO_GET_ONE", "check_paths", "find_chromium", "print_pdf"]
-
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 BUNDLED = (
     ".cache/ms-playwright/chromium-*/chrome-linux*/chrome",
@@ -50,13 +48,7 @@ def find_chromium() -> Path | None:
 
 
 def check_paths(page: Path, *, pdf: bool) -> None:
-    """Refuse, before any work, a file that could not be written or printed.
-
-    Raises
-    ------
-    InputError
-        It is no ``.html``, its folder does not exist, or there is no Chromium to print it.
-    """
+    """Refuse, before any work, a file that could not be written or printed."""
     if page.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{page.name}: the brief is a page; call it {page.stem or 'brief'}.html")
     if not page.parent.is_dir():
@@ -66,13 +58,7 @@ def check_paths(page: Path, *, pdf: bool) -> None:
 
 
 def print_pdf(page: Path, pdf: Path) -> None:
-    """Print an HTML file as PDF.
-
-    Raises
-    ------
-    InputError
-        No Chromium is installed, or it did not print.
-    """
+    """Print an HTML file as PDF."""
     browser = find_chromium()
     if browser is None:
         raise InputError(HOW_TO_GET_ONE)

@@ -5,37 +5,16 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import typer
+from typer import Option
 from typer.core import TyperGroup
 
-from cxlib.cli.asking import print_funnel, print_map, print_transitions
-from cxlib.cli.comparing import compare_parts, print_paths
-from cxlib.cli.exporting import export_views, write_report
-from cxlib.cli.judging import print_findings, selftest, watch
-from cxlib.cli.lab import open_lab
-from cxlib.cli.making import check_log, demo, ingest_log, init_map
-from cxlib.cli.opportunities import (
-    print_attribution,
-    print_expansion,
-    print_next,
-    print_personas,
-    print_plan,
-    print_priorities,
-    print_what_if,
-)
-from cxlib.cli.perceiving import print_comments, print_perception, print_preferences
-from cxlib.cli.predicting import print_predictions
-from cxlib.cli.publishing import print_changes, print_snapshots, publish_views
-from cxlib.cli.returning import print_drivers, print_loyalty
-from cxlib.cli.showing import serve
+from cxlib.cli import describing, judging, lab, making, opportunities, sharing
 from cxlib.cli.terminal import echo, say
 from cxlib.errors import CxError
 from cxlib.visible import visible
-
-__all__ = ["app", "main"]
-
 
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """What a command line that cannot be understood raises."""
@@ -86,38 +65,38 @@ app = typer.Typer(
 )
 
 _COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": demo,
-    "init": init_map,
-    "check": check_log,
-    "ingest": ingest_log,
-    "map": print_map,
-    "transitions": print_transitions,
-    "funnel": print_funnel,
-    "paths": print_paths,
-    "compare": compare_parts,
-    "findings": print_findings,
-    "perception": print_perception,
-    "comments": print_comments,
-    "preferences": print_preferences,
-    "drivers": print_drivers,
-    "loyalty": print_loyalty,
-    "attribution": print_attribution,
-    "what-if": print_what_if,
-    "plan": print_plan,
-    "expansion": print_expansion,
-    "personas": print_personas,
-    "next": print_next,
-    "priorities": print_priorities,
-    "predict": print_predictions,
-    "watch": watch,
-    "selftest": selftest,
-    "publish": publish_views,
-    "snapshots": print_snapshots,
-    "changes": print_changes,
-    "export": export_views,
-    "report": write_report,
-    "serve": serve,
-    "lab": open_lab,
+    "demo": making.demo,
+    "init": making.init_map,
+    "check": making.check_log,
+    "ingest": making.ingest_log,
+    "map": describing.print_map,
+    "transitions": describing.print_transitions,
+    "funnel": describing.print_funnel,
+    "paths": describing.print_paths,
+    "compare": describing.compare_parts,
+    "findings": judging.print_findings,
+    "perception": describing.print_perception,
+    "comments": describing.print_comments,
+    "preferences": describing.print_preferences,
+    "drivers": describing.print_drivers,
+    "loyalty": describing.print_loyalty,
+    "attribution": opportunities.print_attribution,
+    "what-if": opportunities.print_what_if,
+    "plan": opportunities.print_plan,
+    "expansion": opportunities.print_expansion,
+    "personas": opportunities.print_personas,
+    "next": opportunities.print_next,
+    "priorities": opportunities.print_priorities,
+    "predict": judging.print_predictions,
+    "watch": judging.watch,
+    "selftest": judging.selftest,
+    "publish": sharing.publish_views,
+    "snapshots": sharing.print_snapshots,
+    "changes": sharing.print_changes,
+    "export": sharing.export_views,
+    "report": sharing.write_report,
+    "serve": sharing.serve,
+    "lab": lab.open_lab,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
@@ -134,12 +113,13 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _start(
     context: typer.Context,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and end."
-        ),
-    ] = False,
+    version: bool = Option(
+        False,
+        "--version",
+        callback=_print_version,
+        is_eager=True,
+        help="Print the version and end.",
+    ),
 ) -> None:
     if context.invoked_subcommand is None:
         echo(*context.get_help().split("\n"))

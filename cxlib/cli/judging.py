@@ -1,22 +1,21 @@
-"""Commands about fragmentation: `cx findings`, `cx watch`, `cx selftest`."""
+"""Commands about fragmentation: `cx findings`, `cx watch`, `cx selftest`, `cx predict`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
+from typer import Option
 
-from cxlib.cli.selecting import Asked, Json, WorkspaceFolder, about_a_part
-from cxlib.cli.terminal import as_records, print_json, print_table, say, working
-from cxlib.errors import InputError
-from cxlib.numbers import sentence_case
+import cxlib as cx
+from cxlib.cli.selecting import Asked, about_a_part, about_all
+from cxlib.cli.terminal import print_json, print_table, print_written, say, working
+from cxlib.numbers import plural, sentence_case
+from cxlib.tables import as_records, csv_text
 
 if TYPE_CHECKING:
-    from cxlib.fragmentation import SelfTest
-
-__all__ = ["print_findings", "selftest", "watch"]
+    import polars as pl
 
 ALERT = 3
 """Exit code of `cx watch` when a handoff has begun to break; 1 and 2 are errors."""
@@ -26,17 +25,13 @@ ALERT = 3
 def print_findings(
     asked: Asked,
     *,
-    ground: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GROUND", help="Only what this says: like, past, groups or plan."),
-    ] = None,
-    signal: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SIGNAL", help='Only this signal, such as "long wait".'),
-    ] = None,
-    described: Annotated[
-        bool, typer.Option("--described", help="What there is to see beside findings.")
-    ] = False,
+    ground: list[str] | None = Option(
+        None, metavar="GROUND", help="Only what this says: like, past, groups or plan."
+    ),
+    signal: list[str] | None = Option(
+        None, metavar="SIGNAL", help='Only this signal, such as "long wait".'
+    ),
+    described: bool = Option(False, "--described", help="What there is to see beside findings."),
 ) -> None:
     """Print what breaks, most customers affected first.
 
@@ -45,214 +40,110 @@ def print_findings(
     """
     from cxlib.fragmentation import measure_fragmentation
     from cxlib.fragmentation.sentences import say_reasons
+    from cxlib.signals import SIGNALS
 
-    opened, where = asked.workspace, asked.where
+    names = {SIGNALS[name].title: name for name in SIGNALS}  # as people read them
+    signals = None if signal is None else [names.get(name, name) for name in signal]
     with working("Judging every handoff"):
-        found = measure_fragmentation(
-            opened, where=where, grounds=ground, signals=_names_of(signal)
-        )
+        found = asked.ask(measure_fragmentation, grounds=ground, signals=signals)
     if asked.as_json:
         print_json(as_records(found.described) if described else found.to_dicts())
         return
-    rows = [_finding_row(row) for row in found.found.iter_rows(named=True)]
-    print_table(
-        rows,
-        title=f"{opened.journey_map.name}: {_counted(len(rows))} "
-        f"among {found.tests:,} tests (false-discovery rate controlled)",
-    )
-    for line in say_reasons(found.signals):
-        say(line)
-    for row in found.grounds.drop_nulls("reason").iter_rows(named=True):
+    named = ("signal", "ground", "sentence", "n", "q", "customers_affected")
+    rows = _titled(found.found.select(named))
+    counted = {0: "no finding", 1: "1 finding"}.get(len(rows), f"{len(rows):,} findings")
+    title = f"{counted} among {found.tests:,} tests (false-discovery rate controlled)"
+    print_written(found.columns.written(rows), title=asked.title(title))
+    say(*say_reasons(found.signals))
+    for row in found.grounds.drop_nulls("reason").to_dicts():
         say(f"compared on ground {row['ground']}: nothing, because {row['reason']}")
-    shown = found.described if described or found.found.is_empty() else found.described.clear()
-    if len(shown):
-        print_table(
-            [{"kind": _spaced(r["kind"]), "described, not a finding": sentence_case(r["sentence"])}
-             for r in shown.iter_rows(named=True)],
-            title="Described, not findings",
-        )  # fmt: skip
+    if (described or rows.is_empty()) and len(found.described):
+        shown = [
+            {"kind": r["kind"], "described, not a finding": sentence_case(r["sentence"])}
+            for r in found.described.to_dicts()
+        ]
+        print_table(shown, title="Described, not findings")
 
 
-def _names_of(signals: list[str] | None) -> list[str] | None:
-    """Signals by name, whether named so (delay) or as people read them (long wait)."""
-    from cxlib.signals import SIGNALS
-
-    names = {SIGNALS[name].title: name for name in SIGNALS}
-    return None if signals is None else [names.get(signal, signal) for signal in signals]
-
-
-def _counted(findings: int) -> str:
-    return {0: "no finding", 1: "1 finding"}.get(findings, f"{findings:,} findings")
-
-
-def _finding_row(row: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "signal": _title(row["signal"]),
-        "ground": row["ground"],
-        "finding": sentence_case(row["sentence"]),
-        "n": f"{row['n']:,}",
-        "q": f"{row['q']:.1g}",
-        "customers affected": f"{row['customers_affected']:,}",
-    }
-
-
+@about_all
 def watch(
-    workspace: WorkspaceFolder,
-    since: Annotated[
-        str, typer.Option(metavar="DATE", help="First day that counts as new, such as 2025-07-01.")
-    ],
-    as_json: Json = False,
+    asked: Asked,
+    *,
+    since: str = Option(
+        ..., metavar="DATE", help="First day that counts as new, such as 2025-07-01."
+    ),
 ) -> None:
     """Say which findings are new since a date, growing, mended, or going on as before.
 
     For schedulers: the exit code is 3 when something is new or growing, 0 when not, 1 on errors.
     """
     from cxlib.fragmentation import watch_findings
-    from cxlib.store import Workspace
 
-    try:
-        day = date.fromisoformat(since)
-    except ValueError:
-        raise InputError(f"--since {since!r} is not a date; write 2025-07-01") from None
-    opened = Workspace.open(workspace)
     with working("Judging before and since"):
-        found = watch_findings(opened, since=day)
-    if as_json:
-        print_json(as_records(found.table))
-        if found.reason:
-            say(found.reason)
-    else:
-        print_table(
-            [_watched_row(row) for row in found.table.iter_rows(named=True)],
-            title=f"{opened.journey_map.name}: {found.sentence}",
-            note="New: found since then, neither found nor suspect before. Growing, shrinking, "
-            "mended: beyond chance. Unclear: no finding any more, but that may be chance."
-            if len(found.table)
-            else (),
-        )
+        found = watch_findings(asked.workspace, since=since)
+    note = (
+        "New: found since then, neither found nor suspect before. Growing, shrinking, mended: "
+        "beyond chance. Unclear: no finding any more, but that may be chance."
+    )
+    shown = _titled(found.table.drop("n", "effect", "q"))
+    asked.show(found, found.sentence, shown=shown, note=note if len(shown) else ())
+    if asked.as_json and found.reason:
+        say(found.reason)
     if found.alert:
         raise typer.Exit(ALERT)
 
 
-def _watched_row(row: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "status": row["status"],
-        "signal": _title(row["signal"]),
-        "handoff": f"{row['source']} → {row['target']}",
-        "before (95 %)": _measured(row["signal"], row, "before"),
-        "since (95 %)": _measured(row["signal"], row, "since"),
-        "in words": sentence_case(row["sentence"]),
-    }
-
-
+@about_all
 def selftest(
-    workspace: WorkspaceFolder,
-    shuffles: Annotated[int, typer.Option(help="How many shuffled copies to judge.")] = 3,
-    seed: Annotated[int, typer.Option(help="Of the shuffles and of the planted faults.")] = 0,
-    as_json: Json = False,
+    asked: Asked,
+    *,
+    shuffles: int = Option(3, help="How many shuffled copies to judge."),
+    ground: list[str] | None = Option(
+        None, help="Plant on these grounds only: like, past, groups (several: repeat it)."
+    ),
+    seed: int = Option(0, help="Of the shuffles and of the planted faults."),
 ) -> None:
     """Shuffle the log and plant faults in copies of it.
 
     Says how many findings the shuffled copies have (all false), and whether a fault planted for
-    each signal was found with its size inside the interval. The exit code is 1 when more than one
-    in three shuffled copies has a finding, most faults were missed, or a missed one was measured
-    wrongly.
+    each signal and ground was found with its size inside the interval. The exit code is 1 when more
+    than one in three shuffled copies has a finding, most faults were missed, or a missed one was
+    measured wrongly.
     """
     from cxlib.fragmentation import check_fragmentation
-    from cxlib.store import Workspace
 
-    opened = Workspace.open(workspace)
     with working("Shuffling and planting"):
-        test = check_fragmentation(opened, shuffles=shuffles, seed=seed)
-    if as_json:
-        print_json(
-            {
-                "passed": test.passed,
-                "reason": test.reason,
-                "sentence": test.sentence,
-                "shuffles": test.shuffles,
-                "tests": test.tests,
-                "sample_step": test.sample_step,
-                "false_findings": as_records(test.shuffled),
-                "planted": as_records(test.planted),
-                "replicated": as_records(test.replicated),
-                "not_planted": as_records(test.skipped),
-            }
+        test = check_fragmentation(
+            asked.workspace, shuffles=shuffles, grounds=ground or None, seed=seed
         )
+    if asked.as_json:
+        named = ("passed", "reason", "sentence", "shuffles", "tests", "sample_step")
+        tables = {"false_findings": test.shuffled, "planted": test.planted}
+        tables |= {"replicated": test.replicated, "not_planted": test.skipped}
+        told = {name: getattr(test, name) for name in named}
+        print_json(told | {name: as_records(table) for name, table in tables.items()})
     else:
-        print_table(
-            [_planted_row(row) for row in test.planted.iter_rows(named=True)],
-            title=f"{opened.journey_map.name}. {test.sentence}",
-            note=_notes(test),
-        )
+        title = f"{asked.workspace.journey_map.name}. {test.sentence}"
+        print_written(test.columns.written(_titled(test.planted)), title=title, note=_notes(test))
     if not test.reason and not test.passed:
         raise typer.Exit(1)
 
 
-def _notes(test: SelfTest) -> list[str]:
+def _notes(test: Any) -> list[str]:
     """What the table does not say: false findings, what was not planted, what cannot stand out."""
-    import polars as pl
-
-    shuffled = [
+    said = [
         f"False, in shuffled copy {row['shuffle']}: {row['sentence']}"
-        for row in test.shuffled.iter_rows(named=True)
+        for row in test.shuffled.to_dicts()
     ]
-    missing = [
-        f"{_title(row['signal'])}: none planted, because {_bare(row['reason'])}"
-        for row in test.skipped.iter_rows(named=True)
-    ]
-    weak = test.planted.filter(~pl.col("found") & pl.col("covered"))["signal"]
-    if len(weak):
-        names = ", ".join(_title(signal) for signal in weak)
-        missing.append(
-            f"Measured rightly and yet not found: {names}. A fault of this size does not stand out "
-            "from how much handoffs of this log differ."
+    for row in test.skipped.to_dicts():
+        why = row["reason"].removeprefix("not measurable, because ")
+        said.append(f"{_title(row['signal'])}: none planted, because {why}")
+    if weak := test.planted.filter("covered", found=False)["signal"].unique().sort().to_list():
+        said.append(
+            f"Measured rightly and yet not found: {', '.join(map(_title, weak))}. A fault of this "
+            "size does not stand out from how much handoffs of this log differ."
         )
-    return shuffled + missing
-
-
-def _bare(reason: str) -> str:
-    return reason.removeprefix("not measurable, because ")
-
-
-def _planted_row(row: Mapping[str, Any]) -> dict[str, str]:
-    signal = row["signal"]
-    return {
-        "fault planted": f"{_title(signal)}, {' '.join(_size(signal, row['size']))}",
-        "on": f"{row['source']} → {row['target']}",
-        "cases": "–" if row["n"] is None else f"{row['n']:,}",
-        "found": "yes" if row["found"] else "NO",
-        "measured (95 %)": _measured(signal, row, "effect", ends=("low", "high")),
-        "size inside": "yes" if row["covered"] else "no",
-        "new ones elsewhere": str(row["new_elsewhere"]),
-    }
-
-
-def _measured(
-    signal: str, row: Mapping[str, Any], name: str, ends: tuple[str, str] | None = None
-) -> str:
-    """An effect with its interval, harm counting as positive."""
-    from cxlib.signals import signal_named
-
-    low, high = ends or (f"{name}_low", f"{name}_high")
-    if row[name] is None:
-        return "–"
-    if signal_named(signal).harm < 0:
-        low, high = high, low
-    value, least, most = (_size(signal, row[column])[0] for column in (name, low, high))
-    return f"{value} ({least} to {most})"
-
-
-def _size(signal: str, value: float) -> tuple[str, str]:
-    """The size of a fault as a number and its unit."""
-    from cxlib.signals import signal_named
-
-    family = signal_named(signal).family
-    if family == "wait":
-        return f"{value:.1f}", "times as long"
-    if family == "rating":
-        return f"{-value:.1f}", "rating points lower"
-    return f"{100 * value:.0f}", "points more"
+    return said
 
 
 def _title(signal: str) -> str:
@@ -262,5 +153,59 @@ def _title(signal: str) -> str:
     return signal_named(signal).title
 
 
-def _spaced(signal: str) -> str:
-    return signal.replace("_", " ")
+def _titled(table: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    names = {name: _title(name) for name in table["signal"].unique()}
+    return table.with_columns(pl.col("signal").replace(names))
+
+
+@about_all
+def print_predictions(
+    asked: Asked,
+    *,
+    signal: str = Option(
+        "abandonment", help="What handoffs are forecast for: abandonment or backtracking."
+    ),
+    top: int = Option(10, min=1, help="How many rows of each table to print."),
+    customers: Path | None = Option(
+        None,
+        metavar="FILE",
+        help="Also write the risk of every customer under way, with ids, to this CSV file.",
+    ),
+) -> None:
+    """Print the handoffs and touchpoints that could break next, and how good such forecasts were.
+
+    No customer is named, unless --customers asks for a file of them.
+    """
+    with working("Predicting, now and at past dates"):
+        found = cx.predict_breaks(asked.workspace, signal=signal)
+    if customers is not None:
+        customers.write_text(csv_text(found.customers), "utf-8")
+        listed = plural(len(found.customers), "customer")
+        say(f"{customers}: {listed} with their ids; do not pass it on.")
+    if asked.as_json:
+        handoffs = {
+            "signal": found.signal,
+            "sentence": " ".join(found.handoff_sentences),
+            "reason": found.handoff_reason,
+            "table": as_records(found.table),
+        }
+        under_way = {
+            "sentence": found.customer_sentence,
+            "reason": found.customer_reason,
+            "horizon_seconds": found.horizon.total_seconds(),
+            "customers": found.customers_under_way,
+            "table": as_records(found.under_way),
+        }
+        tested = {"sentences": found.record_sentences, "table": as_records(found.record)}
+        told = {"observed_until": found.observed_until, "handoffs": handoffs}
+        print_json(told | {"under_way": under_way, "backtest": tested})
+        return
+    for field, about, notes in (
+        ("table", "handoffs that could break next", found.handoff_sentences),
+        ("under_way", "customers under way", [found.customer_sentence]),
+        ("record", "held against what came", found.record_sentences),
+    ):
+        written = found.tables[field].written(getattr(found, field))
+        print_written(written, title=asked.title(about), note=[*notes, ""], most=top)

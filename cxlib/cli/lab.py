@@ -8,17 +8,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
+import cxlib as cx
 from cxlib.cli.terminal import say, working
 from cxlib.durable import hash_file
 from cxlib.errors import InputError
-
-__all__ = ["copy_notebooks", "lab_command", "lab_environment", "open_lab"]
 
 _RECORD = ".from_cxlib.json"
 """In the folder of notebooks: the hash of each one as it came, which tells an edited one."""
@@ -35,28 +34,24 @@ _QUIET_LAB = {
 def open_lab(
     workspace: Annotated[
         Path | None,
-        typer.Argument(
+        Argument(
             metavar="[WORKSPACE]",
             envvar="CX_WORKSPACE",
             help="Folder made by cx ingest; ./workspace, or else the sample, where not given.",
             show_default=False,
         ),
     ] = None,
-    notebooks: Annotated[
-        Path,
-        typer.Option(metavar="FOLDER", help="Where your notebooks are; missing ones are copied."),
-    ] = Path("notebooks"),
-    port: Annotated[int | None, typer.Option(help="Port of JupyterLab.")] = None,
-    ip: Annotated[
-        str | None, typer.Option(help="Address to listen on, such as 0.0.0.0 in a container.")
-    ] = None,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Print the address, open no browser.")
-    ] = False,
-    allow_root: Annotated[
-        bool,
-        typer.Option("--allow-root", help="Run as root, as in a container that is yours alone."),
-    ] = False,
+    notebooks: Path = Option(
+        Path("notebooks"),
+        metavar="FOLDER",
+        help="Where your notebooks are; missing ones are copied.",
+    ),
+    port: int | None = Option(None, help="Port of JupyterLab."),
+    ip: str | None = Option(None, help="Address to listen on, such as 0.0.0.0 in a container."),
+    no_browser: bool = Option(False, "--no-browser", help="Print the address, open no browser."),
+    allow_root: bool = Option(
+        False, "--allow-root", help="Run as root, as in a container that is yours alone."
+    ),
 ) -> None:
     """Open JupyterLab with the stage-by-stage notebooks.
 
@@ -70,24 +65,34 @@ def open_lab(
             "yourself"
         )
     copy_notebooks(notebooks)
-    command = lab_command(port=port, ip=ip, no_browser=no_browser, allow_root=allow_root)
+    options = {
+        f"--ServerApp.port={port}": port is not None,
+        f"--ServerApp.ip={ip}": ip is not None,
+        "--no-browser": no_browser,
+        "--allow-root": allow_root,
+    }
+    command = [sys.executable, "-m", "jupyterlab", *(name for name in options if options[name])]
     with tempfile.TemporaryDirectory(prefix="cx_lab_") as config:
-        environment = lab_environment(opened, Path(config))
+        folder = Path(config) / "labconfig"
+        folder.mkdir()
+        (folder / "default_setting_overrides.json").write_text(json.dumps(_QUIET_LAB), "utf-8")
+        paths = [config, *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+        environment = {
+            **os.environ,
+            "CX_WORKSPACE": str(opened.resolve()),
+            "JUPYTER_CONFIG_PATH": os.pathsep.join(paths),
+        }
         code = subprocess.call(command, cwd=notebooks, env=environment)
     raise typer.Exit(code)
 
 
 def _workspace(named: Path | None) -> Path:
     """Return the workspace named, or the one here, or else the sample's, made where missing."""
-    from cxlib.store import Workspace
-
     here = Path("workspace")
     if named is not None or (here / "workspace.json").is_file():
-        return Workspace.open(named or here).path
-    from cxlib.front.data import sample
-
+        return cx.open(named or here).path
     with working("No workspace is named, so this is the sample shop"):
-        return sample().path
+        return cx.sample().path
 
 
 def _is_root() -> bool:
@@ -95,13 +100,7 @@ def _is_root() -> bool:
 
 
 def copy_notebooks(folder: Path) -> None:
-    """Copy the notebooks that come with cxlib; one that was edited stays as it is.
-
-    Parameters
-    ----------
-    folder
-        Where to; made where it is missing.
-    """
+    """Copy the notebooks that come with cxlib; one that was edited stays as it is."""
     from cxlib.shipped import shipped_folder
 
     source = shipped_folder("notebooks")
@@ -127,34 +126,3 @@ def copy_notebooks(folder: Path) -> None:
             f"Kept as you changed them, though cxlib now brings others: {', '.join(kept)}. "
             "For the new ones name another folder: cx lab --notebooks FOLDER"
         )
-
-
-def lab_command(
-    *,
-    port: int | None = None,
-    ip: str | None = None,
-    no_browser: bool = False,
-    allow_root: bool = False,
-) -> Sequence[str]:
-    """Return the command that starts JupyterLab in the present folder."""
-    options = {
-        f"--ServerApp.port={port}": port is not None,
-        f"--ServerApp.ip={ip}": ip is not None,
-        "--no-browser": no_browser,
-        "--allow-root": allow_root,
-    }
-    chosen = [option for option, is_set in options.items() if is_set]
-    return [sys.executable, "-m", "jupyterlab", *chosen]
-
-
-def lab_environment(workspace: Path, config: Path) -> dict[str, str]:
-    """Return the environment of JupyterLab: the workspace, and `config` with no news asked for."""
-    folder = config / "labconfig"
-    folder.mkdir(parents=True)
-    (folder / "default_setting_overrides.json").write_text(json.dumps(_QUIET_LAB), "utf-8")
-    paths = [str(config), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
-    return {
-        **os.environ,
-        "CX_WORKSPACE": str(workspace.resolve()),
-        "JUPYTER_CONFIG_PATH": os.pathsep.join(paths),
-    }

@@ -6,45 +6,45 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
+import cxlib as cx
 from cxlib.cli.selecting import Json
 from cxlib.cli.terminal import echo, print_file, print_json, say, working
-
-__all__ = ["check_log", "demo", "ingest_log", "init_map"]
+from cxlib.errors import InputError, WorkspaceError
 
 Logs = Annotated[
     list[Path],
-    typer.Argument(
+    Argument(
         metavar="LOG...",
         help="Files, folders or globs: CSV, TSV, JSON, Parquet, XES or Excel, also compressed.",
         show_default=False,
     ),
 ]
 MapFile = Annotated[
-    Path, typer.Option("--map", metavar="MAP", help="The journey map (YAML).", show_default=False)
+    Path, Option("--map", metavar="MAP", help="The journey map (YAML).", show_default=False)
 ]
 Separator = Annotated[
-    str | None, typer.Option(help="Between columns of text files; detected where not given.")
+    str | None, Option(help="Between columns of text files; detected where not given.")
 ]
 Encoding = Annotated[
-    str | None, typer.Option(help="Of text files, such as latin-1; detected where not given.")
+    str | None, Option(help="Of text files, such as latin-1; detected where not given.")
 ]
 
 
 def init_map(
     logs: Logs,
-    out: Annotated[
-        Path | None, typer.Option(metavar="MAP", help="File to write; to stdout where not given.")
-    ] = None,
+    out: Path | None = Option(
+        None, metavar="MAP", help="File to write; to stdout where not given."
+    ),
     separator: Separator = None,
     encoding: Encoding = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file MAP.")] = False,
+    force: bool = Option(False, "--force", help="Replace the file MAP."),
 ) -> None:
     """Propose a journey map for a log.
 
     Every guess in it is marked, for you to look at; it can be used as it stands.
     """
-    from cxlib.errors import InputError
     from cxlib.ingest import propose_map
 
     if out is not None and out.exists() and not force:
@@ -66,12 +66,9 @@ def check_log(
     journey_map: MapFile,
     separator: Separator = None,
     encoding: Encoding = None,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict", help="Exit with 1 also when rows are set aside or touchpoints unmapped."
-        ),
-    ] = False,
+    strict: bool = Option(
+        False, "--strict", help="Exit with 1 also when rows are set aside or touchpoints unmapped."
+    ),
     as_json: Json = False,
 ) -> None:
     """Say what would become of every row of a log.
@@ -79,16 +76,10 @@ def check_log(
     Nothing is written. The exit code is 1 when the log or the map cannot be read.
     """
     from cxlib.ingest import read_events
-    from cxlib.journey_map import read_journey_map
 
+    asked = cx.read_journey_map(journey_map)
     with working("Checking the log") as tell:
-        ingested = read_events(
-            logs,
-            read_journey_map(journey_map),
-            separator=separator,
-            encoding=encoding,
-            progress=tell,
-        )
+        ingested = read_events(logs, asked, separator=separator, encoding=encoding, progress=tell)
         report = ingested.checked()
     if as_json:
         print_json(report.to_dict())
@@ -102,23 +93,19 @@ def check_log(
 def ingest_log(
     logs: Logs,
     journey_map: MapFile,
-    out: Annotated[
-        Path,
-        typer.Option(metavar="WORKSPACE", help="Folder to write or replace.", show_default=False),
-    ],
+    out: Path = Option(
+        ..., metavar="WORKSPACE", help="Folder to write or replace.", show_default=False
+    ),
     *,
-    customers: Annotated[
-        Path | None,
-        typer.Option(help="Table of customers; every column but the customer is a segment."),
-    ] = None,
-    ratings: Annotated[
-        Path | None, typer.Option(help="Table of ratings: customer, rated_at, rating.")
-    ] = None,
+    customers: Path | None = Option(
+        None, help="Table of customers; every column but the customer is a segment."
+    ),
+    ratings: Path | None = Option(None, help="Table of ratings: customer, rated_at, rating."),
     separator: Separator = None,
     encoding: Encoding = None,
-    engine: Annotated[
-        str, typer.Option(help="What counts: local, or spark (an installed or running Spark 4).")
-    ] = "local",
+    engine: str = Option(
+        "local", help="What counts: local, or spark (an installed or running Spark 4)."
+    ),
 ) -> None:
     """Read a log into a workspace.
 
@@ -126,13 +113,13 @@ def ingest_log(
     """
     report = _make(
         logs,
-        journey_map,
+        cx.read_journey_map(journey_map),
         out,
         customers=customers,
         ratings=ratings,
+        engine=engine,
         separator=separator,
         encoding=encoding,
-        engine=engine,
     )
     echo(*report.split("\n"))
     say("", f"The workspace is {out}. Next: cx map {out}, cx publish {out}, cx lab {out}")
@@ -140,45 +127,29 @@ def ingest_log(
 
 def _make(
     logs: list[Path],
-    map_file: Path,
+    asked: cx.JourneyMap,
     out: Path,
     *,
     customers: Path | None,
     ratings: Path | None,
-    separator: str | None = None,
-    encoding: str | None = None,
     engine: str = "local",
+    **text: str | None,
 ) -> str:
     """Make a workspace and its summary; return the ingest report for a terminal."""
     from cxlib.front.data import count_log
-    from cxlib.ingest import (
-        IngestReport,
-        read_customers,
-        read_events,
-        read_ratings,
-        tables_beside,
-    )
-    from cxlib.journey_map import read_journey_map
+    from cxlib.ingest import IngestReport, read_customers, read_events, read_ratings, tables_beside
     from cxlib.store import build_workspace
     from cxlib.store.engines import open_engine
 
-    asked = read_journey_map(map_file)
     with working("Reading the log") as tell, open_engine(engine) as run:
-        among = tables_beside(logs, asked)
-        people = [*among.get("customers", []), *([customers] if customers is not None else [])]
-        answers = [*among.get("ratings", []), *([ratings] if ratings is not None else [])]
-        tables = {}
-        if people:
+        among, tables = tables_beside(logs, asked), {}
+        if people := [*among.get("customers", []), *filter(None, [customers])]:
             tell("reading the customers")
-            tables["customers"] = read_customers(
-                people, asked, separator=separator, encoding=encoding
-            )
-        if answers:
+            tables["customers"] = read_customers(people, asked, **text)
+        if answers := [*among.get("ratings", []), *filter(None, [ratings])]:
             tell("reading the ratings")
-            tables["ratings"] = read_ratings(
-                answers, asked, beside=logs, separator=separator, encoding=encoding
-            )
-        ingested = read_events(logs, asked, separator=separator, encoding=encoding, progress=tell)
+            tables["ratings"] = read_ratings(answers, asked, beside=logs, **text)
+        ingested = read_events(logs, asked, progress=tell, **text)
         workspace = build_workspace(ingested, out, progress=tell, **tables)
         tell("counting journeys")
         count_log(workspace, run)
@@ -186,48 +157,33 @@ def _make(
 
 
 def demo(
-    workspace: Annotated[
-        Path,
-        typer.Option("--workspace", "--out", metavar="FOLDER", help="Where to make the workspace."),
-    ] = Path("workspace"),
-    port: Annotated[
-        int | None, typer.Option(help="Port to serve at; the first free one from 8866.")
-    ] = None,
-    no_serve: Annotated[
-        bool, typer.Option("--no-serve", help="Stop when the dashboards are published.")
-    ] = False,
+    workspace: Path = Option(
+        Path("workspace"),
+        "--workspace",
+        "--out",
+        metavar="FOLDER",
+        help="Where to make the workspace.",
+    ),
+    port: int | None = Option(None, help="Port to serve at; the first free one from 8866."),
+    no_serve: bool = Option(False, "--no-serve", help="Stop when the dashboards are published."),
 ) -> None:
     """Go from the sample's raw log to served dashboards."""
-    from cxlib.cli.publishing import publish_snapshot
-    from cxlib.cli.showing import serve_workspace
+    from cxlib.cli.sharing import publish_snapshot, serve_workspace
     from cxlib.datasets import sample_paths
 
     sample = sample_paths()
-    _refuse_another(workspace, sample.journey_map)
+    asked = cx.read_journey_map(sample.journey_map)
+    if (workspace / "workspace.json").is_file():
+        name = cx.open(workspace).manifest["name"]
+        if name != asked.name:
+            raise WorkspaceError(
+                f"{workspace} holds the workspace {name!r}, which the sample would replace; "
+                "name another folder with --workspace"
+            )
     report = _make(
-        [sample.contacts],
-        sample.journey_map,
-        workspace,
-        customers=sample.customers,
-        ratings=sample.ratings,
+        [sample.contacts], asked, workspace, customers=sample.customers, ratings=sample.ratings
     )
     echo(*report.split("\n"), "")
     publish_snapshot(workspace, k=10)
     if not no_serve:
         serve_workspace(workspace, port=port)
-
-
-def _refuse_another(folder: Path, map_file: Path) -> None:
-    """Raise where the folder holds a workspace that is not the sample's: it would be lost."""
-    from cxlib.errors import WorkspaceError
-    from cxlib.journey_map import read_journey_map
-    from cxlib.store import Workspace
-
-    if not (folder / "workspace.json").is_file():
-        return
-    name = Workspace.open(folder).manifest["name"]
-    if name != read_journey_map(map_file).name:
-        raise WorkspaceError(
-            f"{folder} holds the workspace {name!r}, which the sample would replace; "
-            "name another folder with --workspace"
-        )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
-from cxlib.cli.selecting import Asked, Json, WorkspaceFolder, about_a_part
+import cxlib as cx
+from cxlib.cli.selecting import Asked, about_a_part, about_all, read_duration
 from cxlib.cli.terminal import (
-    as_records,
     print_file,
     print_json,
     print_table,
@@ -21,70 +20,49 @@ from cxlib.cli.terminal import (
 )
 from cxlib.errors import InputError
 from cxlib.numbers import amount, decimal, plural, share
+from cxlib.tables import as_records, csv_text
 
-__all__ = [
-    "print_attribution",
-    "print_expansion",
-    "print_next",
-    "print_personas",
-    "print_plan",
-    "print_priorities",
-    "print_what_if",
-]
-
-
-def _duration(text: str | None, option: str) -> timedelta | None:
-    from cxlib.map_model import parse_duration
-
-    try:
-        return None if text is None else parse_duration(text)
-    except ValueError as error:
-        raise InputError(f"{option}: {error}") from None
+Names = Annotated[list[str] | None, Option(metavar="NAME")]
+Pairs = Annotated[list[str] | None, Option(metavar='"A -> B"')]
+To = Annotated[Path | None, Option(metavar="FILE", help="CSV with ids; stays with you.")]
 
 
 @about_a_part
 def print_attribution(
     asked: Asked,
     *,
-    by: Annotated[str, typer.Option(help="channel or touchpoint.")] = "channel",
-    horizon: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="From a journey's first contact, such as 30d."),
-    ] = None,
+    by: str = Option("channel", help="channel or touchpoint."),
+    horizon: str | None = Option(
+        None, metavar="TIME", help="From a journey's first contact, such as 30d."
+    ),
 ) -> None:
     """Print which share of the conversions each channel gets, beside its exposure and chance."""
-    from cxlib.measures.attribution import measure_attribution
-
-    opened, where = asked.workspace, asked.where
-    options: dict[str, Any] = {"by": by, "horizon": _duration(horizon, "--horizon")}
+    span = read_duration(horizon, "--horizon")
     with working("Leaving outcomes to chance"):
-        found = measure_attribution(opened, where=where, **options)
+        found = asked.ask(cx.measure_attribution, by=by, horizon=span)
     if asked.as_json:
         print_json(as_records(found.table.rename({"group": by})))
         return
-    rows = found.table.partition_by("group", maintain_order=True)
-    print_table(
-        [
-            {
-                by: part["group"][0],
-                "touches": decimal(part["touches"][0]),
-                "exposure": share(part["exposure"][0]),
-                **{m: share(s) for m, s in part.select("method", "share").iter_rows()},
-                "different": "yes" if part["different"][0] else "no",
-            }
-            for part in rows
-        ],
-        title=f"{opened.journey_map.name}: what stands beside conversions, by {by}",
-        note=found.sentences(),
-    )
+    rows = [
+        {
+            by: part["group"][0],
+            "touches": decimal(part["touches"][0]),
+            "exposure": share(part["exposure"][0]),
+            **{method: share(s) for method, s in part.select("method", "share").iter_rows()},
+            "different": "yes" if part["different"][0] else "no",
+        }
+        for part in found.table.partition_by("group", maintain_order=True)
+    ]
+    title = asked.title(f"what stands beside conversions, by {by}")
+    print_table(rows, title=title, note=found.sentences())
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
+def _handoff(text: str, option: str) -> dict[str, Any]:
     """Both ends of ``A -> B``."""
     parts = [part.strip() for part in text.replace("→", "->").split("->")]
     if len(parts) != 2 or not all(parts):
         raise InputError(f'{option} {text!r} is not a handoff; write "product page -> basket"')
-    return parts[0], parts[1]
+    return {"source": parts[0], "target": parts[1]}
 
 
 def _share(text: str, option: str) -> float:
@@ -98,100 +76,83 @@ def _share(text: str, option: str) -> float:
     return value
 
 
-Names = Annotated[list[str] | None, typer.Option(metavar="NAME")]
-Pairs = Annotated[list[str] | None, typer.Option(metavar='"A -> B"')]
-
-
+@about_all
 def print_what_if(
-    workspace: WorkspaceFolder,
+    asked: Asked,
     *,
     mend: Pairs = None,
-    rate: Annotated[
-        str | None, typer.Option(metavar="SHARE", help="Of --mend: the share after mending.")
-    ] = None,
-    to_expected: Annotated[
-        bool, typer.Option("--to-expected", help="Of --mend: as similar handoffs (the default).")
-    ] = False,
-    signal: Annotated[
-        str | None, typer.Option(help="What is mended; the finding's, else abandonment.")
-    ] = None,
+    rate: str | None = Option(None, metavar="SHARE", help="Of --mend: the share after mending."),
+    to_expected: bool = Option(
+        False, "--to-expected", help="Of --mend: as similar handoffs (the default)."
+    ),
+    signal: str | None = Option(None, help="What is mended; the finding's, else abandonment."),
     halve_wait: Pairs = None,
     remove: Names = None,
-    move_traffic: Annotated[
-        list[str] | None, typer.Option(metavar='"X -> Y:20%"', help="Touchpoints or channels.")
-    ] = None,
-    as_json: Json = False,
+    move_traffic: list[str] | None = Option(
+        None, metavar='"X -> Y:20%"', help="Touchpoints or channels."
+    ),
 ) -> None:
     """Estimate what a change would have brought: conversions, value, time, service contacts."""
-    from cxlib.opportunities.what_if import Change, estimate_what_if, mend_to_expected
-    from cxlib.store import Workspace
+    from cxlib.opportunities.what_if import estimate_what_if
 
     if rate is not None and (to_expected or not mend):
         raise InputError("--rate goes with --mend, and not with --to-expected")
-    opened = Workspace.open(workspace)
     changes = []
-    for text in mend or ():
-        source, target = _pair(text, "--mend")
+    for ends in (_handoff(text, "--mend") for text in mend or ()):
         if rate is None:
             with working("Judging every handoff"):
-                changes.append(mend_to_expected(opened, source, target, signal=signal))
+                changes.append(cx.mend_to_expected(asked.workspace, **ends, signal=signal))
         else:
-            given = Change(kind="mend", source=source, target=target, rate=_share(rate, "--rate"))
+            given = cx.Change(kind="mend", rate=_share(rate, "--rate"), **ends)
             changes.append(given if signal is None else replace(given, signal=signal))
     for text in halve_wait or ():
-        source, target = _pair(text, "--halve-wait")
-        changes.append(Change(kind="halve_wait", source=source, target=target))
-    changes += [Change(kind="remove", source=name) for name in remove or ()]
+        changes.append(cx.Change(kind="halve_wait", **_handoff(text, "--halve-wait")))
+    changes += [cx.Change(kind="remove", source=name) for name in remove or ()]
     for text in move_traffic or ():
         pair, _, part = text.rpartition(":")
-        source, target = _pair(pair or text, "--move-traffic")
+        ends = _handoff(pair or text, "--move-traffic")
         moved = _share(part, "--move-traffic")
-        changes.append(Change(kind="move_traffic", source=source, target=target, rate=moved))
-    found = estimate_what_if(opened, changes)
-    if as_json:
-        print_json(found.to_dict())
+        changes.append(cx.Change(kind="move_traffic", rate=moved, **ends))
+    found = estimate_what_if(asked.workspace, changes)
+    told = found.to_dict()
+    if asked.as_json:
+        print_json(told)
         return
-    print_table(
-        [
-            {
-                "": name.replace("_", " "),
-                "before": amount(told["before"]),
-                "after": amount(told["after"]),
-                "gain (95 %)": amount(told["gain"], told["low"], told["high"]),
-                "unit": told["unit"],
-            }
-            for name, told in found.to_dict().items()
-            if isinstance(told, dict)
-        ],
-        title=f"{opened.journey_map.name}: {found.sentence}",
-        note=[f"Assumed: {text}." for text in found.assumptions],
-    )
+    rows = [
+        {
+            "": name.replace("_", " "),
+            "before": amount(figure["before"]),
+            "after": amount(figure["after"]),
+            "gain (95 %)": amount(figure["gain"], figure["low"], figure["high"]),
+            "unit": figure["unit"],
+        }
+        for name, figure in told.items()
+        if isinstance(figure, dict)
+    ]
+    notes = [f"Assumed: {text}." for text in found.assumptions]
+    print_table(rows, title=asked.title(found.sentence), note=notes)
 
 
 @about_a_part
 def print_plan(
     asked: Asked,
     *,
-    cjml: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A plan drawn in CJML 2, not the map's.")
-    ] = None,
-    deadline: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Of --cjml, where the map gives none.")
-    ] = None,
+    cjml: Path | None = Option(None, metavar="FILE", help="A plan drawn in CJML 2, not the map's."),
+    deadline: str | None = Option(
+        None, metavar="TIME", help="Of --cjml, where the map gives none."
+    ),
 ) -> None:
     """Print what became of every planned handoff: kept, detoured, late, out of order, missing."""
     from cxlib.opportunities.cjml import read_cjml
-    from cxlib.opportunities.plan import measure_plan
 
-    opened, where = asked.workspace, asked.where
     if deadline is not None and cjml is None:
         raise InputError("--deadline goes with --cjml; the map gives its own handoffs theirs")
     plan, notes = None, []
     if cjml is not None:
-        read = read_cjml(cjml, opened.journey_map, deadline=_duration(deadline, "--deadline"))
-        plan = read.handoffs
-        notes = [f"not in the journey map, and left out: {name}" for name in read.left_out]
-    found = measure_plan(opened, where=where, plan=plan)
+        due = read_duration(deadline, "--deadline")
+        plan, left_out = read_cjml(cjml, asked.workspace.journey_map, deadline=due)
+        notes = [f"not in the journey map, and left out: {name}" for name in left_out]
+    found = asked.ask(cx.measure_plan, plan=plan)
     asked.show(found, "the plan against what happened", note=[*found.sentences(), *notes])
 
 
@@ -199,56 +160,47 @@ def print_plan(
 def print_expansion(
     asked: Asked,
     *,
-    experiment: Annotated[
-        str | None,
-        typer.Option(
-            metavar='"SEGMENT: TREATED / CONTROL"',
-            help="Read an experiment whose assigned group is a segment, instead.",
-        ),
-    ] = None,
+    experiment: str | None = Option(
+        None,
+        metavar='"SEGMENT: TREATED / CONTROL"',
+        help="Read an experiment whose assigned group is a segment, instead.",
+    ),
 ) -> None:
     """Print rare ways that go with better outcomes, each with the experiment that would tell."""
-    from cxlib.opportunities.expansion import find_expansions
-    from cxlib.opportunities.experiments import read_experiment
-
-    opened, where = asked.workspace, asked.where
-    if experiment is not None:
-        name, _, groups = experiment.partition(":")
-        treated, _, control = (part.strip() for part in groups.partition("/"))
-        if not name.strip() or not treated or not control:
-            raise InputError(f'--experiment {experiment!r}: write "group: new page / old page"')
-        if where is not None:
-            raise InputError("--experiment is about everybody in both groups; leave filters out")
-        read = read_experiment(opened, name.strip(), treated=treated, control=control)
-        if asked.as_json:
-            named = ("segment", "difference", "low", "high", "p", "mismatch")
-            told = {n: getattr(read, n) for n in named}
-            print_json(told | {"groups": as_records(read.table)})
-            return
-        title = f"{opened.journey_map.name}: what came of {name.strip()}"
-        print_written(read.columns.written(read.table), title=title, note=read.sentences())
+    if experiment is None:
+        found = asked.ask(cx.find_expansions)
+        asked.show(found, "ways that few take", note=found.sentences())
         return
-    found = find_expansions(opened, where=where)
-    asked.show(found, "ways that few take", note=found.sentences())
+    name, _, groups = (part.strip() for part in experiment.partition(":"))
+    treated, _, control = (part.strip() for part in groups.partition("/"))
+    if not name or not treated or not control:
+        raise InputError(f'--experiment {experiment!r}: write "group: new page / old page"')
+    if asked.where is not None:
+        raise InputError("--experiment is about everybody in both groups; leave filters out")
+    read = cx.read_experiment(asked.workspace, name, treated=treated, control=control)
+    if asked.as_json:
+        named = ("segment", "difference", "low", "high", "p", "mismatch")
+        told: dict[str, Any] = {n: getattr(read, n) for n in named}
+        print_json(told | {"groups": as_records(read.table)})
+        return
+    title = asked.title(f"what came of {name}")
+    print_written(read.columns.written(read.table), title=title, note=read.sentences())
 
 
 @about_a_part
 def print_priorities(
     asked: Asked,
     *,
-    format: Annotated[str, typer.Option(help="table, md, csv or json.")] = "table",
-    owner: Annotated[str | None, typer.Option(help="Only what this owner answers for.")] = None,
+    format: str = Option("table", help="table, md, csv or json."),
+    owner: str | None = Option(None, help="Only what this owner answers for."),
 ) -> None:
     """Print what to do first: one backlog over all that was found, with gains and next steps."""
     from cxlib.opportunities.backtest import backtest_priorities
-    from cxlib.opportunities.priorities import list_priorities
-    from cxlib.tables import csv_text
 
     if format not in (known := ("table", "md", "csv", "json")):
         raise InputError(f"--format {format!r} is none of {', '.join(known)}")
-    opened, where = asked.workspace, asked.where
     with working("Judging every handoff"):
-        found = list_priorities(opened, where=where, owner=owner)
+        found = asked.ask(cx.list_priorities, owner=owner)
     if asked.as_json or format == "json":
         print_json(as_records(found.table))
     elif format == "csv":
@@ -257,15 +209,12 @@ def print_priorities(
         print_file(found.columns.written(found.table).to_markdown() + "\n")
     else:
         with working("Holding it against what came"):
-            held = backtest_priorities(opened).sentences()
+            held = backtest_priorities(asked.workspace).sentences()
         shown = found.table.select(
             "rank", "what", "owner", "customers_affected", "gain", "gain_low", "gain_high",
             "gain_unit", "status", "next_step",
         )  # fmt: skip
         asked.show(found, "what to do first", shown=shown, note=[*found.sentences()[:1], *held])
-
-
-To = Annotated[Path | None, typer.Option(metavar="FILE", help="CSV with ids; stays with you.")]
 
 
 @about_a_part
@@ -275,11 +224,10 @@ def print_personas(asked: Asked, *, to: To = None) -> None:
     --to writes the customers table with the persona of each: give it to `cx ingest --customers`,
     and it is a segment everywhere.
     """
-    from cxlib.audience import write_audience
-    from cxlib.opportunities.personas import customers_with_personas, find_personas
+    from cxlib.opportunities.personas import customers_with_personas
 
     with working("Drawing customers anew"):
-        found = find_personas(asked.workspace, where=asked.where)
+        found = asked.ask(cx.find_personas)
     if to is not None and found.reason is not None:
         raise InputError(f"nothing to write: {found.sentences()[0]}")
     if asked.as_json:
@@ -289,7 +237,7 @@ def print_personas(asked: Asked, *, to: To = None) -> None:
         asked.show(found, "personas", note=found.sentences())
     if to is not None:
         table = customers_with_personas(asked.workspace, found)
-        written = write_audience(asked.workspace, table, to, name="personas")
+        written = cx.write_audience(asked.workspace, table, to, name="personas")
         say(f"{to}: {plural(written, 'customer')}")
 
 
@@ -297,32 +245,27 @@ def print_personas(asked: Asked, *, to: To = None) -> None:
 def print_next(
     asked: Asked,
     *,
-    most_contacts: Annotated[int, typer.Option(help="Contact cap, within --within.")] = 3,
-    within: Annotated[str, typer.Option(metavar="TIME", help="Of --most-contacts.")] = "7d",
-    quiet: Annotated[str, typer.Option(metavar="TIME", help="After any contact.")] = "24h",
+    most_contacts: int = Option(3, help="Contact cap, within --within."),
+    within: str = Option("7d", metavar="TIME", help="Of --most-contacts."),
+    quiet: str = Option("24h", metavar="TIME", help="After any contact."),
     to: To = None,
-    hold_back: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of --to: drawn by lot, not to be addressed.")
-    ] = 0.2,
-    came_of: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Say what came of a list that --to wrote, instead."),
-    ] = None,
+    hold_back: float = Option(
+        0.2, metavar="SHARE", help="Of --to: drawn by lot, not to be addressed."
+    ),
+    came_of: Path | None = Option(
+        None, metavar="FILE", help="Say what came of a list that --to wrote, instead."
+    ),
 ) -> None:
     """Print which touchpoint to offer customers under way next, and how good such advice was."""
-    from cxlib.audience import measure_audience, write_audience
-    from cxlib.opportunities.next_best import next_best
-
-    opened = asked.workspace
     if came_of is not None:
-        came = measure_audience(opened, file=came_of)
+        came = cx.measure_audience(asked.workspace, file=came_of)
         asked.show(came, f"what came of {came_of.name}", note=came.sentences())
         return
-    times: dict[str, Any] = {
-        "within": _duration(within, "--within"),
-        "quiet": _duration(quiet, "--quiet"),
+    times = {
+        "within": read_duration(within, "--within"),
+        "quiet": read_duration(quiet, "--quiet"),
     }
-    found = next_best(opened, where=asked.where, most_contacts=most_contacts, **times)
+    found = asked.ask(cx.next_best, most_contacts=most_contacts, **times)
     if asked.as_json:
         tables = {"states": found.table, "test": found.test, "calibration": found.calibration}
         told = {"capped": found.capped, "quiet": found.quiet}
@@ -330,7 +273,6 @@ def print_next(
     else:
         asked.show(found, "what to offer next", note=found.sentences())
     if to is not None:
-        written = write_audience(
-            opened, found.audience, to, name="next best touchpoint", hold_back=hold_back
-        )
+        about: dict[str, Any] = {"name": "next best touchpoint", "hold_back": hold_back}
+        written = cx.write_audience(asked.workspace, found.audience, to, **about)
         say(f"{to}: {plural(written, 'customer')} to address, by their ids")

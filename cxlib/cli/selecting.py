@@ -1,4 +1,4 @@
-"""What the options of `cx` name: workspaces, segments, channels, periods and steps, as text."""
+"""What every question to a workspace says: of which log, of which part, for whom the answer is."""
 
 from __future__ import annotations
 
@@ -6,30 +6,24 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
-from cxlib.cli.terminal import as_records, print_json, print_written
+from cxlib.cli.terminal import print_json, print_written
 from cxlib.errors import InputError
+from cxlib.tables import as_records
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
     from cxlib.summary import Selection
 
-__all__ = [
-    "Asked",
-    "Json",
-    "WorkspaceFolder",
-    "about_a_part",
-    "read_segment",
-    "read_steps",
-]
 
 WorkspaceFolder = Annotated[
     Path,
-    typer.Argument(
+    Argument(
         metavar="WORKSPACE",
         envvar="CX_WORKSPACE",
         help="Folder made by cx ingest.",
@@ -37,27 +31,31 @@ WorkspaceFolder = Annotated[
     ),
 ]
 Segment = Annotated[
-    str | None, typer.Option(metavar="NAME=VALUE", help="Only customers of this segment.")
+    str | None, Option(metavar="NAME=VALUE", help="Only customers of this segment.")
 ]
-Channel = Annotated[str | None, typer.Option(help="Only contacts in this channel.")]
+Channel = Annotated[str | None, Option(help="Only contacts in this channel.")]
 Period = Annotated[
     str | None,
-    typer.Option(metavar="FROM..TO", help="Only this time, such as 2025-03..2025-06 or 2025-03."),
+    Option(metavar="FROM..TO", help="Only this time, such as 2025-03..2025-06 or 2025-03."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Json = Annotated[bool, Option("--json", help="Print JSON and nothing else.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What every question says: of which log, of which part of it, and for whom the answer is.
-
-    ``where`` is None for the whole log. A segment, value or channel that is none is told of by the
-    measure that is asked.
-    """
+    """A question: ``where`` is None for the whole log; names are checked by what is asked."""
 
     workspace: Workspace
     where: Selection | None
     as_json: bool
+
+    def ask(self, measure: Callable[..., Any], **options: Any) -> Any:
+        """Ask a measure about this part."""
+        return measure(self.workspace, where=self.where, **options)
+
+    def title(self, about: str) -> str:
+        """The log's name, and what a table is about."""
+        return f"{self.workspace.journey_map.name}: {about}"
 
     def show(
         self,
@@ -69,33 +67,21 @@ class Asked:
         shown: Any = None,
         most: int | None = None,
     ) -> None:
-        """Print a result: its rows as JSON, or as a table under a line that says what about.
-
-        Parameters
-        ----------
-        found
-            The result.
-        about
-            What the table is about; the log's name comes before it.
-        note
-            Below the table.
-        rows, shown
-            Rows for JSON and for the table, where they are not the result's.
-        most
-            Rows of the table that are shown at most.
-        """
+        """Print a result: as JSON, or as a table; `rows` and `shown` where they are not its own."""
         if self.as_json:
             print_json(as_records(found.table if rows is None else rows))
             return
-        print_written(
-            found.columns.written(found.table if shown is None else shown),
-            title=f"{self.workspace.journey_map.name}: {about}",
-            note=note,
-            most=most,
-        )
+        written = found.columns.written(found.table if shown is None else shown)
+        print_written(written, title=self.title(about), note=note, most=most)
 
 
-def _asked(
+def _whole(workspace: WorkspaceFolder, *, as_json: Json = False) -> Asked:
+    from cxlib.store import Workspace
+
+    return Asked(Workspace.open(workspace), None, as_json)
+
+
+def _part(
     workspace: WorkspaceFolder,
     *,
     segment: Segment = None,
@@ -108,55 +94,59 @@ def _asked(
     from cxlib.where import read_period
 
     opened = Workspace.open(workspace)
-    pair = None if segment is None else read_segment(segment)
+    pair = None if segment is None else read_pair(segment, "--segment")
     span = None if period is None else read_period(opened.periods, period)
     where = Selection(segment=pair, period=span, channel=channel)
     return Asked(opened, None if where == Selection() else where, as_json)
 
 
 def about_a_part(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the argument WORKSPACE and the options that choose a part of the log.
+    """Give a command, which takes `Asked` first, WORKSPACE and the options that choose a part."""
+    return _asking(command, _part)
 
-    The command itself takes `Asked` first, and after it options of its own, by name.
-    """
-    common = inspect.signature(_asked, eval_str=True).parameters
-    own = dict(list(inspect.signature(command, eval_str=True).parameters.items())[1:])
+
+def about_all(command: Callable[..., None]) -> Callable[..., None]:
+    """The same for a command that is about the whole log."""
+    return _asking(command, _whole)
+
+
+def _asking(command: Callable[..., None], read: Callable[..., Asked]) -> Callable[..., None]:
+    workspace, *options = inspect.signature(read, eval_str=True).parameters.values()
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        asked = _asked(**{name: given.pop(name) for name in common})
+        asked = read(**{p.name: given.pop(p.name) for p in (workspace, *options)})
         command(asked, **given)
 
-    workspace, *options = common.values()
-    taken = [workspace, *own.values(), *options]
+    taken = [workspace, *own, *options]
     run.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in taken}
     return run
 
 
-def read_segment(text: str) -> tuple[str, str]:
-    """Return the name and value of a segment from a text such as ``persona=explorer``.
+def read_pair(text: str, option: str, example: str = "persona=explorer") -> tuple[str, str]:
+    """Both sides of ``persona=explorer``."""
+    name, _, value = (part.strip() for part in text.partition("="))
+    if not name or not value:
+        raise InputError(f"{option} {text!r} is not NAME=VALUE; write {example}")
+    return name, value
 
-    Raises
-    ------
-    InputError
-        It has no ``=``.
-    """
-    name, is_pair, value = text.partition("=")
-    if not is_pair:
-        raise InputError(f"--segment {text!r} is not NAME=VALUE; write persona=explorer")
-    return name.strip(), value.strip()
+
+def read_duration(text: str | None, option: str) -> timedelta | None:
+    """A length of time such as ``7d``."""
+    from cxlib.map_model import parse_duration
+
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise InputError(f"{option}: {error}") from None
 
 
 def read_steps(listed: str | None, single: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return the steps of a funnel from ``--steps A,B,C`` and repeated ``--step A``.
+    """Steps of a funnel, of ``--steps A,B,C`` and repeated ``--step A``.
 
     Names that hold commas themselves are put together again where the log knows them.
-
-    Raises
-    ------
-    InputError
-        No step is named.
 
     Examples
     --------
@@ -164,15 +154,13 @@ def read_steps(listed: str | None, single: Sequence[str], known: Sequence[str]) 
     ['visit', 'till', 'pay by card, cash']
     """
     parts = (listed or "").split(",")
-    steps = []
+    steps: list[str] = []
     while parts:
-        for size in range(len(parts), 0, -1):
-            name = ",".join(parts[:size]).strip()
-            if name in known or size == 1:
-                steps.extend([name] if name else [])
-                del parts[:size]
-                break
-    steps.extend(single)
+        joined = [",".join(parts[:size]).strip() for size in range(1, len(parts) + 1)]
+        size = max((i for i, name in enumerate(joined, 1) if name in known), default=1)
+        steps += filter(None, [joined[size - 1]])
+        del parts[:size]
+    steps += single
     if not steps:
         raise InputError(
             "a funnel needs steps: --steps A,B,C, or --step A --step B; touchpoints here: "

@@ -1,9 +1,4 @@
-"""What the terminal shows: JSON for machines, tables and progress for people.
-
-Answers go to stdout, everything else to stderr, so that ``cx map WORKSPACE --json > map.json``
-holds JSON and nothing else. All that `cx` writes passes through here, and a terminal obeys nothing
-in it: see `cxlib.visible`.
-"""
+"""What the terminal shows: answers on stdout, all else on stderr, nothing that it would obey."""
 
 from __future__ import annotations
 
@@ -16,34 +11,25 @@ from typing import Any
 import typer
 
 from cxlib.numbers import sentence_case
-from cxlib.tables import Written, as_records, plain
+from cxlib.tables import Written, plain
 from cxlib.visible import escape_json, visible
-
-__all__ = [
-    "as_records",
-    "echo",
-    "print_file",
-    "print_json",
-    "print_table",
-    "print_written",
-    "say",
-    "working",
-]
 
 Tell = Callable[[str], None]
 _WIDE = 200
-#: Letters of the narrowest column of words, and what stands between two columns.
 _NARROWEST, _BETWEEN = 14, 3
+"""Letters of the narrowest column of words, and what stands between two columns."""
 
 
 def echo(*lines: str) -> None:
     """Write lines of the answer, to stdout; a line break within one is shown, not obeyed."""
-    typer.echo("\n".join(map(visible, lines)))
+    if lines:
+        typer.echo("\n".join(map(visible, lines)))
 
 
 def say(*lines: str) -> None:
     """Write lines beside the answer, to stderr."""
-    typer.echo("\n".join(map(visible, lines)), err=True)
+    if lines:
+        typer.echo("\n".join(map(visible, lines)), err=True)
 
 
 def print_file(text: str) -> None:
@@ -81,25 +67,10 @@ def print_json(value: Any) -> None:
 def print_table(
     rows: Sequence[Mapping[str, str]], *, title: str, note: str | Sequence[str] = (), most: int = 40
 ) -> None:
-    """Print rows of texts as a table to stdout; the keys of the first row are the headings.
-
-    Parameters
-    ----------
-    rows
-        One mapping per row, all with the same keys.
-    title
-        A line above.
-    note
-        A line below, or several.
-    most
-        Rows shown; below the table stands how many more there are.
-    """
+    """Print rows of texts, all with the same keys (the headings), as a table to stdout."""
     headings = tuple(rows[0]) if rows else ()
-    written = Written(
-        headings=headings,
-        rows=tuple(tuple(row.values()) for row in rows),
-        is_number=tuple(all(_looks_like_number(row[name]) for row in rows) for name in headings),
-    )
+    numbers = (all(not r[h] or r[h][0] in "0123456789–-+" for r in rows) for h in headings)
+    written = Written(headings, tuple(tuple(row.values()) for row in rows), tuple(numbers))
     print_written(written, title=title, note=note, most=most)
 
 
@@ -117,7 +88,7 @@ def print_written(
         console = Console(width=_WIDE)
     console.print(Text(visible(sentence_case(title))))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    shown, left_out = _columns_that_fit(written, written.rows[:most], console.width)
+    shown = _columns_that_fit(written, written.rows[:most], console.width)
     for column in shown:
         is_number = written.is_number[column]
         table.add_column(
@@ -132,33 +103,20 @@ def print_written(
         console.print(table)
     if most is not None and len(written.rows) > most:
         console.print(Text(f"and {len(written.rows) - most:,} more rows; --json prints all"))
-    if left_out:
-        named = visible(", ".join(written.headings[column] for column in left_out))
+    if left_out := written.headings[len(shown) :]:
+        named = visible(", ".join(left_out))
         console.print(Text(f"too wide for this terminal: {named}; --json prints all"))
     for line in [note] if isinstance(note, str) else note:
         console.print(Text(visible(sentence_case(line))))
 
 
-def _columns_that_fit(
-    written: Written, rows: Sequence[Sequence[str]], width: int
-) -> tuple[list[int], list[int]]:
-    """Which columns a terminal has room for, and which not: the last ones go first.
-
-    A number is never broken; words may be, into lines of a few letters.
-    """
-    needed = [
-        max(
-            len(visible(written.headings[column])) if is_number else 0,
-            *(len(visible(row[column])) if is_number else 0 for row in rows),
-            min(_NARROWEST, max((len(visible(row[column])) for row in rows), default=0)),
-        )
-        for column, is_number in enumerate(written.is_number)
-    ]
-    shown = list(range(len(needed)))
-    while len(shown) > 1 and sum(needed[c] + _BETWEEN for c in shown) > width:
-        shown.pop()
-    return shown, list(range(len(shown), len(needed)))
-
-
-def _looks_like_number(cell: str) -> bool:
-    return cell[:1].isdigit() or cell[:1] in "–-+" or not cell
+def _columns_that_fit(written: Written, rows: Sequence[Sequence[str]], width: int) -> range:
+    """Columns that a terminal has room for: the last go first; a number is never broken."""
+    needed = []
+    for column, is_number in enumerate(written.is_number):
+        cells = [len(visible(row[column])) for row in rows]
+        words = min(_NARROWEST, max(cells, default=0))
+        whole = max([len(visible(written.headings[column])), *cells]) if is_number else 0
+        needed.append(max(words, whole) + _BETWEEN)
+    fits = [n for n in range(1, len(needed) + 1) if sum(needed[:n]) <= width]
+    return range(max(fits, default=min(1, len(needed))))

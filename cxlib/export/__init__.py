@@ -25,34 +25,11 @@ make_callable(__name__, "cxlib.front.sharing")
 def export_dashboard(
     snapshot: Snapshot, view: str, out: Path | str, *, progress: Callable[[str], None] | None = None
 ) -> Path:
-    """Write a dashboard of a snapshot as one HTML file.
+    """Write a dashboard of a snapshot as one HTML file (3 MB), to a folder or a file ``….html``.
 
-    The file holds the finished answer of every filter of the snapshot (where their combinations are
-    more than `cxlib.export.recording.MOST_TOGETHER`, of every filter alone), plotly.js and a small
-    script; it asks no host for anything. About 3 MB, most of it plotly.js.
-
-    Parameters
-    ----------
-    snapshot
-        What is published; figures about small groups are not in it, and so not in the file.
-    view
-        Name of the dashboard, one of `cxlib.views.VIEWS`.
-    out
-        Folder to write to (made where it is missing), or the file itself (``….html``).
-    progress
-        Called with a line of text now and then.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such dashboard.
-    InputError
-        The snapshot was published without this dashboard, or the file cannot be written.
+    It holds the finished answer of every filter (where their combinations are more than
+    `cxlib.export.recording.MOST_TOGETHER`, of every filter alone) and asks no host for anything.
+    UnknownNameError, InputError: it is not published, or the file cannot be written.
     """
     from cxlib.export.page import write_page
     from cxlib.export.recording import record

@@ -1,7 +1,6 @@
 """Values that are much alike, kept once: what makes a file with every answer small.
 
-The figures of two selections differ in few numbers, and so do the tables. Every list, every mapping
-and every longer text is a node, kept once however often it occurs, and named by its number.
+Every list, every mapping and every longer text is a node, kept once, and named by its number.
 """
 
 from __future__ import annotations
@@ -13,22 +12,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Nodes"]
-
 _SHORT = 24
 """Characters of JSON below which naming a value takes more room than writing it."""
 
-_REFERENCE, _PIECES = "$", "pieces"
-
 
 class Nodes:
-    """Values by number; equal values have one number.
+    """Values in the order of their numbers; equal values have one.
 
-    Attributes
-    ----------
-    values
-        The values in the order of their numbers. Within them ``{"$": n}`` stands for value n, and
-        an array of plotly's (``bdata``) that has gaps for its ``pieces`` between them.
+    Within them ``{"$": n}`` stands for value n, and ``pieces`` for an array of plotly's with gaps.
     """
 
     def __init__(self) -> None:
@@ -41,9 +32,8 @@ class Nodes:
 
     def _contents(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            if "bdata" in value:
-                value = _in_pieces(value)
-            return {key: self._written(part) for key, part in value.items()}
+            pieces = _in_pieces(value) if "bdata" in value else value
+            return {key: self._written(part) for key, part in pieces.items()}
         if isinstance(value, list | tuple):
             return [self._written(part) for part in value]
         return value
@@ -53,14 +43,13 @@ class Nodes:
         contents = self._contents(value)
         if not isinstance(contents, str | list | dict) or len(_json(contents)) < _SHORT:
             return contents
-        return {_REFERENCE: self._number_of(contents)}
+        return {"$": self._number_of(contents)}
 
     def _number_of(self, contents: Any) -> int:
-        key = _json(contents)
-        if key not in self._numbers:
-            self._numbers[key] = len(self.values)
+        number = self._numbers.setdefault(_json(contents), len(self.values))
+        if number == len(self.values):
             self.values.append(contents)
-        return self._numbers[key]
+        return number
 
 
 def _json(value: Any) -> str:
@@ -77,4 +66,4 @@ def _in_pieces(array: Mapping[str, Any]) -> Mapping[str, Any]:
         return array
     pieces = [base64.b64encode(piece.tobytes()).decode() for piece in np.split(numbers, gaps)]
     rest = {key: value for key, value in array.items() if key != "bdata"}
-    return rest | {_PIECES: [piece for piece in pieces if piece]}
+    return rest | {"pieces": [piece for piece in pieces if piece]}

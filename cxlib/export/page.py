@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,13 +16,11 @@ import ipywidgets as widgets
 from markupsafe import Markup
 
 from cxlib.export import texts
-from cxlib.export.recording import Recording, Slot, is_hidden, is_own, walk
+from cxlib.export.recording import Recording, Slot, Values, is_hidden, is_own, walk
 from cxlib.publish import Snapshot
 from cxlib.serve.texts import DARK_COLOURS, LIGHT_COLOURS, SITE
 from cxlib.views.shared.figure_widget import plotly_script
 from cxlib.views.shared.templates import environment
-
-__all__ = ["write_page", "write_recording"]
 
 _SHARED = Path(str(files("cxlib.serve"))) / "jupyter" / "voila" / "templates" / "cx" / "static"
 _HERE = Path(__file__).parent
@@ -31,17 +28,7 @@ _HEADING = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
 
 
 def write_page(recording: Recording, snapshot: Snapshot, *, view: str) -> str:
-    """Return the file of a recorded dashboard.
-
-    Parameters
-    ----------
-    recording
-        From `cxlib.export.recording.record`.
-    snapshot
-        The snapshot it was recorded from.
-    view
-        Name of the dashboard.
-    """
+    """Return the file of a dashboard that was recorded from a snapshot."""
     panel, script = recording.panel.widget, _script(recording)
     numbers = {id(widget): number for number, widget in enumerate(walk(panel))}
     template = environment().from_string(_read(_HERE / "page.html"))
@@ -67,16 +54,9 @@ def write_page(recording: Recording, snapshot: Snapshot, *, view: str) -> str:
 def _policy(script: str) -> str:
     """Forbid every connection, and every script but the page's own and what it unpacks."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src 'sha256-{digest}' blob:",
-            "style-src 'unsafe-inline'",
-            "img-src data: blob:",
-            "connect-src 'none'",
-            "form-action 'none'",
-            "base-uri 'none'",
-        ]
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}' blob:; style-src 'unsafe-inline'; "
+        "img-src data: blob:; connect-src 'none'; form-action 'none'; base-uri 'none'"
     )
 
 
@@ -113,7 +93,7 @@ def _script(recording: Recording) -> str:
         modules.append(f"{name}: (() => {{\n{source.replace('export default', 'return')}\n}})(),\n")
     return (
         f"{_read(_SHARED / 'scheme.js')}\nconst WIDGETS = {{\n{''.join(modules)}}};\n"
-        f"{_read(Path(__file__).parent / 'replay.js')}"
+        f"{_read(_HERE / 'replay.js')}"
     )
 
 
@@ -138,7 +118,6 @@ def _part(widget: widgets.Widget, recording: Recording, numbers: dict[int, int])
 
 
 def _note(recording: Recording) -> str | None:
-    """Say that filters apply one at a time, where they do."""
     *names, last = [c.widget.description for c in recording.choices if c.is_filter] or [""]
     filters = f"{', '.join(names)} and {last}"
     return None if recording.together else texts.ONE_AT_A_TIME.format(filters=filters)
@@ -147,35 +126,35 @@ def _note(recording: Recording) -> str | None:
 def write_recording(recording: Recording) -> str:
     """Return a recording as JSON, as replay.js reads it: slots by their place in one list."""
     slots: dict[Slot, int] = {}
-    selections = {}
-    for key, selection in recording.selections.items():
-        shown = _numbered(selection.shown, slots)
-        changes = {
-            number: {option: _numbered(slot, slots) for option, slot in options.items()}
-            for number, options in selection.changes.items()
-        }
-        selections[json.dumps(key, separators=(",", ":"))] = {
-            "shown": shown,
+
+    def numbered(values: Values) -> list[Any]:
+        return [[slots.setdefault(slot, len(slots)), value] for slot, value in values.items()]
+
+    selections = {
+        json.dumps(key, separators=(",", ":")): {
+            "shown": numbered(selection.shown),
             "chosen": selection.chosen,
-            "changes": changes,
+            "changes": {
+                number: {option: numbered(values) for option, values in options.items()}
+                for number, options in selection.changes.items()
+            },
         }
+        for key, selection in recording.selections.items()
+    }
+    choices = [
+        {
+            "widget": choice.number,
+            "filter": choice.is_filter,
+            "first": next(iter(choice.options)),
+            "nothing": choice.nothing,
+        }
+        for choice in recording.choices
+    ]
     whole = {
-        "choices": [
-            {
-                "widget": choice.number,
-                "filter": choice.is_filter,
-                "first": next(iter(choice.options)),
-                "nothing": choice.nothing,
-            }
-            for choice in recording.choices
-        ],
+        "choices": choices,
         "together": recording.together,
         "slots": [slot[:3] for slot in slots],
         "selections": selections,
         "nodes": recording.nodes.values,
     }
     return json.dumps(whole, separators=(",", ":"), allow_nan=False)
-
-
-def _numbered(values: Mapping[Slot, int | None], slots: dict[Slot, int]) -> list[Any]:
-    return [[slots.setdefault(slot, len(slots)), value] for slot, value in values.items()]

@@ -1,8 +1,6 @@
 """Recording a dashboard: every filter is set once, and what the page then says is written down.
 
-The dashboard itself is asked, so that a file can say nothing that the served page would not say.
-What its widgets show is cut into slots (the text of one, one trace of the figure of another); a
-selection is a number of a value for each slot (see `cxlib.export.nodes`).
+It is cut into slots (a text, one trace of a figure), of which a selection has the values' numbers.
 """
 
 from __future__ import annotations
@@ -10,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, product
+from math import prod
 from typing import Any, Protocol
 
 import anywidget
@@ -23,15 +22,13 @@ from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import ALL
 from cxlib.views.shared.widgets import ChoiceList
 
-__all__ = ["Choice", "Recording", "find_choices", "is_hidden", "is_own", "record", "walk"]
-
-_CHOSEN_WITH = (widgets.Dropdown, widgets.SelectionSlider, widgets.SelectionRangeSlider)
 MOST_TOGETHER = 60
 """Combinations of filters that are all recorded; of more only one filter at a time is."""
 
+_CHOSEN_WITH = (widgets.Dropdown, widgets.SelectionSlider, widgets.SelectionRangeSlider)
 _NOT_SHOWN = {"chosen", "clicked", "comm", "layout", "opened", "pressed", "tabbable", "tooltip"}
 Slot = tuple[Any, ...]
-Key = tuple[str, ...]
+Values = Mapping[Slot, int | None]
 
 
 class Panel(Protocol):
@@ -43,16 +40,9 @@ class Panel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Something that can be chosen on a dashboard.
+    """Something that can be chosen on a dashboard; `number` is its place among all widgets.
 
-    Attributes
-    ----------
-    number
-        Its place among the widgets of the dashboard.
-    widget
-        Where it is chosen.
-    is_filter
-        Whether it changes what all is about; else it opens or colours something within that.
+    A filter changes what all is about; anything else opens or colours something within that.
     """
 
     number: int
@@ -94,7 +84,13 @@ class Choice:
             return {key: ("", key) for key in ["", *(key for key, _ in self.widget.items)]}
         labels = list(self.widget._options_labels)
         if isinstance(self.widget, widgets.SelectionRangeSlider):
-            return _ranges(labels)
+            # the whole range, and each single step: every range would be too many
+            spans = [(0, len(labels) - 1)]
+            spans += [(i, i) for i in range(len(labels)) if len(labels) > 1]
+            return {
+                f"{a}-{b}": (labels[a] if a == b else f"{labels[a]} – {labels[b]}", (a, b))
+                for a, b in spans
+            }
         order = list(enumerate(zip(labels, self.widget._options_values, strict=True)))
         if isinstance(self.widget, widgets.SelectionSlider):  # it stands at its end at first
             order.reverse()
@@ -104,63 +100,30 @@ class Choice:
         }
 
 
-def _ranges(labels: list[str]) -> dict[str, tuple[str, tuple[int, int]]]:
-    """Return the whole range of a slider, and each single step: every range would be too many."""
-    whole = (0, len(labels) - 1)
-    spans = [whole, *((i, i) for i in range(len(labels)) if len(labels) > 1)]
-    return {
-        f"{a}-{b}": (labels[a] if a == b else f"{labels[a]} – {labels[b]}", (a, b))
-        for a, b in spans
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a dashboard shows while its filters stand still.
+    """What a dashboard shows while its filters stand still: the number of the value of every slot.
 
-    Attributes
-    ----------
-    shown
-        Number of the value of every slot.
-    chosen
-        Option of every choice that is no filter, from the start.
-    changes
-        For every choice that is no filter, and each of its other options: slots that change.
+    `chosen` is of choices that are no filter, `changes` of their other options: slots that change.
     """
 
-    shown: dict[Slot, int]
+    shown: Values
     chosen: dict[int, str]
-    changes: dict[int, dict[str, dict[Slot, int | None]]]
+    changes: dict[int, dict[str, Values]]
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Everything a dashboard can say.
+    """Everything a dashboard can say: its `selections` by the options of the filters.
 
-    Attributes
-    ----------
-    panel
-        The dashboard, as it was before anything was chosen.
-    choices
-        What can be chosen.
-    together
-        Whether filters were recorded in all combinations; else one at a time.
-    selections
-        What is shown, by the options of the filters.
-    nodes
-        The values.
+    `together` tells whether filters were recorded in all combinations, or one at a time.
     """
 
     panel: Panel
     choices: tuple[Choice, ...]
     together: bool
-    selections: dict[Key, Selection]
+    selections: dict[tuple[str, ...], Selection]
     nodes: Nodes = field(repr=False)
-
-    @property
-    def filters(self) -> tuple[Choice, ...]:
-        """The choices that change what all is about."""
-        return tuple(choice for choice in self.choices if choice.is_filter)
 
 
 def walk(widget: widgets.Widget) -> Iterator[widgets.Widget]:
@@ -188,11 +151,8 @@ def find_choices(panel: Panel) -> tuple[Choice, ...]:
         for widget in getattr(box, "children", ()):
             is_filter = "cx-filters" in box._dom_classes and "cx-colour" not in widget._dom_classes
             choice = Choice(numbers[id(widget)], widget, is_filter)
-            if isinstance(widget, ChoiceList) or (
-                isinstance(widget, _CHOSEN_WITH)
-                and not is_hidden(widget)
-                and len(choice.options) > 1
-            ):
+            can_be_set = isinstance(widget, _CHOSEN_WITH) and not is_hidden(widget)
+            if isinstance(widget, ChoiceList) or (can_be_set and len(choice.options) > 1):
                 found.append(choice)
     return tuple(sorted(found, key=lambda choice: choice.number))
 
@@ -200,24 +160,18 @@ def find_choices(panel: Panel) -> tuple[Choice, ...]:
 def record(panel: Panel, *, progress: Callable[[str], None] | None = None) -> Recording:
     """Set every filter of a dashboard, open everything that opens, and write down what it says.
 
-    Parameters
-    ----------
-    panel
-        A dashboard that nobody else uses; it is left as it was found, but for what is open.
-    progress
-        Called with a line of text now and then.
-
-    Raises
-    ------
-    CxError
-        The dashboard could not show a selection, or two choices change the same part of it.
+    CxError: it could not show a selection, or two choices change the same part of it.
     """
     tell = progress or (lambda _: None)
     choices = find_choices(panel)
     filters = [choice for choice in choices if choice.is_filter]
     options = [list(choice.options) for choice in filters]
-    together = _count(options) <= MOST_TOGETHER
-    keys = list(product(*options)) if together else _one_at_a_time(options)
+    together = prod(map(len, options)) <= MOST_TOGETHER
+    whole = tuple(keys[0] for keys in options)
+    one_at_a_time = [whole] + [
+        (*whole[:i], key, *whole[i + 1 :]) for i, keys in enumerate(options) for key in keys[1:]
+    ]
+    keys = list(product(*options)) if together else one_at_a_time
     for widget in walk(panel.widget):
         if isinstance(widget, FigureWidget):
             widget.wanted = True
@@ -231,23 +185,9 @@ def record(panel: Panel, *, progress: Callable[[str], None] | None = None) -> Re
             choice.choose(option)
         selections[key] = recorder.read_selection()
     recorder.forget_details()
-    for choice, keys_of_it in zip(filters, options, strict=True):
-        choice.choose(keys_of_it[0])
+    for choice, option in zip(filters, whole, strict=True):
+        choice.choose(option)
     return Recording(panel, choices, together, selections, recorder.nodes)
-
-
-def _count(options: list[list[str]]) -> int:
-    count = 1
-    for keys in options:
-        count *= len(keys)
-    return count
-
-
-def _one_at_a_time(options: list[list[str]]) -> list[Key]:
-    whole = tuple(keys[0] for keys in options)
-    return [whole] + [
-        (*whole[:i], key, *whole[i + 1 :]) for i, keys in enumerate(options) for key in keys[1:]
-    ]
 
 
 class _Recorder:
@@ -267,16 +207,24 @@ class _Recorder:
         """Read what is shown, and what changes with every choice that is no filter."""
         shown = self._read()
         chosen = {detail.number: detail.chosen for detail in self._details}
-        changes: dict[int, dict[str, dict[Slot, int | None]]] = {}
+        changes: dict[int, dict[str, Values]] = {}
         for detail in self._details:
-            changes[detail.number] = {}
+            mine = changes[detail.number] = {}
             before = self._read()  # what is hidden now may still hold what was opened last
             for option in detail.options:
                 if option != chosen[detail.number]:
                     detail.choose(option)
-                    changes[detail.number][option] = _changed(before, self._read())
+                    after = self._read()
+                    # None for what is gone, as the last trace of a figure may
+                    changed = {slot: v for slot, v in after.items() if before.get(slot) != v}
+                    mine[option] = dict.fromkeys(before.keys() - after.keys()) | changed
             detail.choose(chosen[detail.number])
-        _check_apart(changes)
+        # only where what one choice changes no other does can they be put together
+        touched = [{slot for slots in of.values() for slot in slots} for of in changes.values()]
+        for first, second in combinations(touched, 2):
+            if first & second:
+                both = sorted(first & second, key=str)
+                raise CxError(f"two choices of the dashboard change {both}")
         return Selection(shown, chosen, changes)
 
     def _read(self) -> dict[Slot, int]:
@@ -305,23 +253,7 @@ def _slots(widget: widgets.Widget) -> Iterator[tuple[Slot, Any]]:
         value = getattr(widget, name)
         if name != "figure":
             yield (name,), value
-            continue
-        if not value:
-            continue  # not drawn yet
-        for i, trace in enumerate(value["data"]):
-            yield (name, "data", i), trace
-        yield (name, "layout"), value["layout"]
-
-
-def _changed(before: Mapping[Slot, int], after: Mapping[Slot, int]) -> dict[Slot, int | None]:
-    """Return the slots that changed; None for what is gone, as the last trace of a figure may."""
-    gone = dict.fromkeys(before.keys() - after.keys())
-    return gone | {slot: value for slot, value in after.items() if before.get(slot) != value}
-
-
-def _check_apart(changes: Mapping[int, Mapping[str, Mapping[Slot, int | None]]]) -> None:
-    """Check that what one choice changes no other does: only then can they be put together."""
-    touched = [{slot for slots in of.values() for slot in slots} for of in changes.values()]
-    for first, second in combinations(touched, 2):
-        if first & second:
-            raise CxError(f"two choices of the dashboard change {sorted(first & second, key=str)}")
+        elif value:  # else not drawn yet
+            for i, trace in enumerate(value["data"]):
+                yield (name, "data", i), trace
+            yield (name, "layout"), value["layout"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from cxlib.publish import Snapshot
 
-__all__ = ["FAILED", "NO_SCRIPT", "ONE_AT_A_TIME", "about"]
-
 FAILED = (
     "The filters and figures of this file did not start: they need a browser of 2024 or later. "
     "The words below are right all the same."
@@ -21,7 +19,7 @@ ONE_AT_A_TIME = (
 
 
 def about(snapshot: Snapshot) -> list[str]:
-    """Return what stands at the end of the file: what it is, and what its figures are about."""
+    """Say at the end of the file what it is, and what its figures are about."""
     return [
         "A copy of the dashboard as published. It works without a server, loads nothing and sends "
         "nothing; newer figures need a newer copy.",

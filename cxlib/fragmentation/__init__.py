@@ -1,6 +1,6 @@
 """Find the handoffs that break, say how sure that is, and be right about it."""
 
-from cxlib.arrivals.arrivals import Arrivals, count_arrivals, merge_arrivals, read_arrivals
+from cxlib.arrivals.arrivals import Arrivals, count_arrivals, read_arrivals
 from cxlib.fragmentation.described import DescribedSignals, describe_signals
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
 from cxlib.fragmentation.headlines import Headline, headline
@@ -19,7 +19,6 @@ __all__ = [
     "describe_signals",
     "headline",
     "measure_fragmentation",
-    "merge_arrivals",
     "read_arrivals",
     "watch_findings",
 ]

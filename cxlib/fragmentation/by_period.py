@@ -9,33 +9,19 @@ import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
-from cxlib.arrivals.histories import NONE
 from cxlib.bins import BIN_EDGES
 from cxlib.grounds.comparing import touchpoint_codes
 from cxlib.grounds.judged import Z95
 from cxlib.segments import segment_codes, segment_names
 from cxlib.signals import signal_named
-
-__all__ = ["count_customers", "count_history"]
+from cxlib.store.tables import NONE
 
 
 def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame:
-    """Count one row of the findings table by period.
+    """Count one row of the findings table by period; empty where its signal has no periods.
 
-    Parameters
-    ----------
-    arrivals
-        What was judged.
-    row
-        ``signal``, ``unit``, ``ground``, ``source``, ``target``, ``source_place``,
-        ``target_place``, ``group`` and ``value``.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``period``, ``n``, ``observed`` (waits: the median, in hours), ``half`` (of a plain 95 %
-        interval; null for waits) and ``se`` (on the scale of the effect: waits in logarithms).
-        Empty where the signal is not counted by period.
+    ``period``, ``n``, ``observed`` (waits: the median, in hours), ``half`` (of a plain 95 %
+    interval; null for waits) and ``se`` (on the scale of the effect: waits in logarithms).
     """
     signal = signal_named(row["signal"])
     counts = signal.counts
@@ -49,12 +35,11 @@ def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame:
         return nothing
     if signal.family == "wait":
         return _median_waits(part)
-    n = pl.col(counts.n)
-    sums = [n.sum().alias("n"), pl.col(counts.total).sum().alias("cases")]
-    if signal.family == "share":
-        return _share(part.group_by("period").agg(sums))
-    sums.append(pl.col(counts.squares).sum().alias("squares"))
-    return _mean(part.group_by("period").agg(sums))
+    summed = {"n": counts.n, "cases": counts.total}
+    if signal.family != "share":
+        summed["squares"] = counts.squares
+    sums = part.group_by("period").agg(pl.col(c).sum().alias(n) for n, c in summed.items())
+    return _share(sums) if signal.family == "share" else _mean(sums)
 
 
 def count_customers(arrivals: Arrivals, row: Mapping[str, Any]) -> int:

@@ -1,111 +1,109 @@
-"""The signals that describe the whole log; nothing here is a finding.
-
-`describe_signals` gives effort, disorder, identity breaks and the deviation from the plan, shares
-with an interval over customers, or the reason why one cannot be measured. The other signals are
-judged, place by place, by `cxlib.fragmentation.measure_fragmentation`, and every planned handoff is
-measured by `cxlib.opportunities.plan`.
-"""
+"""The signals that describe the whole log, and are no findings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals, read_arrivals
 from cxlib.arrivals.links import LEAST_LINKED, estimate_linked
+from cxlib.columns import Amount, Columns, Count, Flag, Label, Tables, Text
 from cxlib.journeys import NO_STAGE
+from cxlib.results import Result, result
+from cxlib.statistics.rates import rate
+from cxlib.statistics.resampling import BUCKETS
 from cxlib.store.walk import around
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
 
-_T31 = 2.0395
+Row = dict[str, Any]
+
+_OF_PLACE = ("touchpoint", "channel", "stage_index", "initiated_by", "is_goal")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DescribedSignals:
-    """What `describe_signals` returns.
+@result
+class DescribedSignals(Result):
+    """What `describe_signals` returns."""
 
-    Attributes
-    ----------
-    table
-        One row per signal: ``signal``, ``what``, ``n``, ``value`` with ``low`` and ``high`` (95 %,
-        over customers; null where an interval means nothing), ``unit``, ``measurable``, ``reason``.
-    """
-
-    table: pl.DataFrame
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """What the signals look at: the store's rows, the places, and the end of observation."""
-
-    rows: pl.DataFrame
-    places: pl.DataFrame
-    observed_until: datetime
-
-    def of_place(self, column: str) -> pl.Expr:
-        """The places table's column, for each row."""
-        return pl.lit(self.places[column]).gather(pl.col("place").cast(pl.UInt32))
+    title = "Described signals"
+    tables = Tables(
+        table=Columns(
+            "one row per signal",
+            signal=Label("its name"),
+            what=Text("what is measured"),
+            n=Count("cases"),
+            value=Amount(
+                "over customers, where an interval means something", interval=("low", "high")
+            ),
+            unit=Label("of the value"),
+            measurable=Flag("whether it could be measured"),
+            reason=Text("why not, or what is wrong"),
+        )
+    )
 
 
 def describe_signals(workspace: Workspace) -> DescribedSignals:
-    """Describe a workspace by the signals that are no findings."""
-    log = Log(workspace.store().collect(), workspace.places, workspace.observed_until)
-    known = {t.name for t in workspace.journey_map.touchpoints}
-    rows = [
-        *(measure(log) for measure in (measure_effort, measure_disorder, measure_identity_break)),
+    """Describe a workspace by the signals that are no findings.
+
+    Effort: contacts to the goal, median, per those of the easiest tenth. Disorder: entropy of the
+    next touchpoint within a stage, bits. Identity break: customers never linked across channels,
+    and the share of links that can be missing. Deviation from plan: contacts that it does not name.
+
+    Parameters
+    ----------
+    workspace
+        The workspace.
+    """
+    rows = at_places(workspace.store().collect(), workspace.places)
+    found = [
+        measure_effort(rows),
+        measure_disorder(rows),
+        measure_identity_break(rows),
         measure_links(read_arrivals(workspace)),
-        measure_deviation(log, known),
+        measure_deviation(rows, {t.name for t in workspace.journey_map.touchpoints}),
     ]
-    schema = {
-        **dict.fromkeys(("signal", "what"), pl.String),
-        "n": pl.Int64,
-        **dict.fromkeys(("value", "low", "high"), pl.Float64),
-        "unit": pl.String,
-        "measurable": pl.Boolean,
-        "reason": pl.String,
-    }
-    return DescribedSignals(pl.DataFrame(rows, schema=schema))
+    return DescribedSignals(
+        table=DescribedSignals.tables["table"].frame(found),
+        observed_until=workspace.observed_until,
+    )
 
 
-Row = dict[str, str | int | float | bool | None]
+def at_places(rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """Rows of the store with what is known of their places."""
+    place = pl.col("place").cast(pl.UInt32)
+    return rows.with_columns(pl.lit(places[c]).gather(place).alias(c) for c in _OF_PLACE)
 
 
-def measure_effort(log: Log) -> Row:
+def measure_effort(rows: pl.DataFrame) -> Row:
     """Median of the customer-initiated contacts to the goal, per those of the easiest tenth."""
-    name = "effort"
-    if not log.places["is_goal"].any():
-        return _missing(name, "the journey map names no goal")
-    own = log.of_place("initiated_by") == "customer"
-    before = ~pl.col("reached") | log.of_place("is_goal")
+    if not rows["is_goal"].any():
+        return _missing("effort", "the journey map names no goal")
+    before = ~pl.col("reached") | pl.col("is_goal")
     counts = (
-        log.rows.filter(own & before)
+        rows.filter(before, initiated_by="customer")
         .group_by("journey")
         .agg(contacts=pl.len(), reached=pl.col("reached").any())
         .filter("reached")["contacts"]
     )
     if len(counts) < 30:
-        return _missing(name, f"{len(counts)} journeys reached the goal; 30 are needed")
-    easiest = max(1.0, float(counts.quantile(0.1, "nearest") or 1.0))
-    return _row(name, "median contacts to the goal per easiest tenth", len(counts),
-                float(counts.median() or 0.0) / easiest, "ratio")  # type: ignore[arg-type]  # fmt: skip
+        return _missing("effort", f"{len(counts)} journeys reached the goal; 30 are needed")
+    easiest = max(counts.quantile(0.1, "nearest") or 0.0, 1.0)
+    value = float(counts.median() or 0.0) / easiest  # type: ignore[arg-type]
+    return _row(
+        "effort", "median contacts to the goal per easiest tenth", len(counts), value, "ratio"
+    )
 
 
-def measure_disorder(log: Log) -> Row:
+def measure_disorder(rows: pl.DataFrame) -> Row:
     """Entropy (bits) of the next touchpoint within a stage, averaged over contacts."""
-    stage = log.of_place("stage_index")
+    stage = pl.col("stage_index")
+    same = (stage == around(stage, 1)).fill_null(False) & (stage != NO_STAGE)
     moves = (
-        log.rows.with_columns(
-            stage=stage,
-            following=around("place", 1),
-            same=(stage == around(stage, 1)).fill_null(False),
-        )
-        .filter(pl.col("same") & (pl.col("stage") != NO_STAGE))
+        rows.with_columns(following=around("place", 1), same=same)
+        .filter("same")
         .group_by("place", "following")
         .agg(n=pl.len())
     )
@@ -116,23 +114,16 @@ def measure_disorder(log: Log) -> Row:
     return _row("disorder", "moves within a stage", int(moves["n"].sum()), float(bits), "bits")
 
 
-def measure_identity_break(log: Log) -> Row:
+def measure_identity_break(rows: pl.DataFrame) -> Row:
     """Share of customers with several contacts who were only ever seen on one channel."""
-    name = "identity_break"
-    if log.places["channel"].n_unique() < 2:
-        return _missing(name, "there is one channel only")
+    if rows["channel"].n_unique() < 2:
+        return _missing("identity_break", "there is one channel only")
     seen = (
-        log.rows.with_columns(channel=log.of_place("channel"))
-        .group_by("customer")
-        .agg(
-            contacts=pl.len(),
-            channels=pl.col("channel").n_unique(),
-            bucket=pl.col("bucket").first(),
-        )
-        .filter(pl.col("contacts") >= 2)
-        .with_columns(apart=pl.col("channels") == 1)
+        rows.group_by("customer")
+        .agg(pl.len(), pl.col("bucket").first(), flag=pl.col("channel").n_unique() == 1)
+        .filter(pl.col("len") >= 2)
     )
-    return _share(name, "customers never linked across channels", seen, "apart")
+    return _share("identity_break", "customers never linked across channels", seen)
 
 
 def measure_links(arrivals: Arrivals) -> Row:
@@ -145,45 +136,34 @@ def measure_links(arrivals: Arrivals) -> Row:
     return row | {"reason": None if linked >= LEAST_LINKED else f"below {LEAST_LINKED:.0%}"}
 
 
-def measure_deviation(log: Log, known: set[str]) -> Row:
+def measure_deviation(rows: pl.DataFrame, known: set[str]) -> Row:
     """Share of contacts at touchpoints that the journey map does not plan (ad hoc)."""
     if not known:
         return _missing("deviation_from_plan", "the journey map lists no touchpoint")
-    frame = log.rows.select("bucket", adhoc=~log.of_place("touchpoint").is_in(list(known)))
-    return _share("deviation_from_plan", "contacts at touchpoints not in the map", frame, "adhoc")
+    told = rows.select("bucket", flag=~pl.col("touchpoint").is_in(list(known)))
+    return _share("deviation_from_plan", "contacts at touchpoints not in the map", told)
 
 
-def _share(signal: str, what: str, frame: pl.DataFrame, column: str) -> Row:
-    """Share of rows with an interval over the 32 buckets of customers."""
+def _share(signal: str, what: str, frame: pl.DataFrame) -> Row:
+    """Share of the rows that are flagged, with an interval over the buckets of customers."""
     if frame.is_empty():
         return _missing(signal, "there is nothing to count", what)
-    sums = frame.group_by("bucket").agg(pl.col(column).sum(), n=pl.len())
-    x, n = (sums[c].to_numpy().astype(float) for c in (column, "n"))
-    value, buckets = float(x.sum() / n.sum()), len(x)
-    row = _row(signal, what, len(frame), value, "share")
-    if buckets == 1:
-        return row
-    residual = ((x - value * n) ** 2).sum() * buckets / (buckets - 1)
-    half = _T31 * float(np.sqrt(residual)) / n.sum()
-    return {**row, "low": max(0.0, value - half), "high": min(1.0, value + half)}
+    bucket = frame["bucket"].to_numpy()
+    flagged, every = (
+        np.bincount(bucket, weights, minlength=BUCKETS)[None, :].astype(np.float64)
+        for weights in (frame["flag"].to_numpy(), None)
+    )
+    found = rate(flagged, every)
+    ends = {"low": float(found.low[0]), "high": float(found.high[0])}
+    return _row(signal, what, len(frame), float(found.estimate[0]), "share") | ends
 
 
 def _row(signal: str, what: str, n: int, value: float, unit: str) -> Row:
-    return {
-        "signal": signal,
-        "what": what,
-        "n": n,
-        "value": value,
-        "low": None,
-        "high": None,
-        "unit": unit,
-        "measurable": True,
-        "reason": None,
-    }
+    told = {"signal": signal, "what": what, "n": n, "value": value, "unit": unit}
+    return told | {"measurable": True}
 
 
 def _missing(signal: str, why: str, what: str = "") -> Row:
-    empty = dict.fromkeys(("value", "low", "high"))
     reason = f"not measurable, because {why}"
-    unmeasured: Row = {"signal": signal, "what": what, "n": 0, **empty, "unit": ""}
-    return {**unmeasured, "measurable": False, "reason": reason}
+    told = {"signal": signal, "what": what, "n": 0, "unit": ""}
+    return told | {"measurable": False, "reason": reason}

@@ -1,11 +1,8 @@
-"""What lies behind each finding: what happened after the handoff, where customers went, since when.
-
-`detail_findings` reads this off the arrivals that were judged. It tests nothing: what stands out,
-and how sure that is, is said by `measure_fragmentation` alone.
-"""
+"""What lies behind each finding, read off the arrivals that were judged; it tests nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,7 +21,6 @@ from cxlib.signals.abandonment import judge_abandonment
 if TYPE_CHECKING:
     from cxlib.summary import Selection
 
-__all__ = ["FindingDetails", "detail_findings"]
 
 KEYS = ("source_place", "target_place", "signal")
 """What names a row of the table, and what it is about in every other frame."""
@@ -40,39 +36,12 @@ _LEAST_SHOWN, _MOST_SHOWN = 0.02, 0.98
 class FindingDetails:
     """What `detail_findings` returns, and what a published snapshot answers.
 
-    Attributes
-    ----------
-    table
-        As in `Findings`, with ``customers``: distinct customers who came to the target this way,
-        and for findings ``status``: growing, shrinking, mended (no longer above half of what it
-        was) or steady, from the first to the last third of the complete periods.
-    signals, tests
-        As in `Findings`.
-    curves
-        Per finding of abandonment or delay: ``x`` (days of silence; hours of wait), ``observed``
-        (share not in touch again within x; share that arrived within x), ``expected`` with
-        ``expected_low`` and ``expected_high`` (95 %).
-    onward
-        Per finding of customers sent back: ``next`` touchpoint, its ``channel``, ``observed`` share
-        of those who went on, and ``others``: the share among those who came to the target from
-        elsewhere.
-    trend
-        Per finding and ``period`` (its first day): ``n``, ``customers``, ``observed`` with ``low``
-        and ``high`` (95 %; null for waits) in the unit of the finding's ``observed``; ``response``
-        (of ratings: given, per arrival); ``complete``: whether all of its customers were watched
-        for the silence.
-    places
-        ``place``, ``touchpoint``, ``channel``, ``stage`` in the order of the journey map.
-    bands, described
-        As in `cxlib.fragmentation.headlines.Headline`: the findings of all grounds (with everything
-        that `Findings` tells of them, and ``customers``: distinct customers there, at least so
-        many), and what is described beside them.
-    customers
-        Customers judged.
-    silence
-        Silence that counts as having left.
-    observed_until
-        End of observation, UTC.
+    ``table``: as in `Findings`, with ``customers`` (distinct, who came to the target this way) and
+    of findings ``status`` (growing, shrinking, mended or steady, from the first to the last third
+    of the complete periods). ``curves``: per finding of abandonment or delay the share observed and
+    expected by ``x`` (days of silence, hours of wait). ``onward``: where those went who were sent
+    back, and the ``others``. ``trend``: per finding and period; ``complete``: all were watched for
+    the silence. ``bands``: the findings of all grounds, with ``customers`` there at least.
     """
 
     table: pl.DataFrame
@@ -96,13 +65,7 @@ class FindingDetails:
 
 
 def detail_findings(findings: Findings) -> FindingDetails:
-    """Read off the arrivals what lies behind each finding.
-
-    Parameters
-    ----------
-    findings
-        From `measure_fragmentation`.
-    """
+    """Read off the arrivals what lies behind each finding."""
     arrivals = findings.arrivals
     people = (
         arrivals.arrivals.group_by(source_place="source", target_place="target")
@@ -110,31 +73,27 @@ def detail_findings(findings: Findings) -> FindingDetails:
         .cast({"source_place": pl.Int64, "target_place": pl.Int64})
     )
     # what is judged with dates and for groups has no curve of its own
-    judged = findings.table.filter(pl.col("ground").is_in(ON_TRANSITIONS))
-    judged = judged.drop("unit").rename({"effect_unit": "unit"})
-    table = judged.join(
-        people, on=["source_place", "target_place"], how="left", maintain_order="left"
-    )
     on_transitions = pl.col("ground").is_in(ON_TRANSITIONS)
+    judged = findings.table.filter(on_transitions).drop("unit").rename({"effect_unit": "unit"})
     rows = findings.found.filter(on_transitions).to_dicts()
-    trends = [_over_time(arrivals, row) for row in rows]
-    told = [_status(row, trend) for row, trend in zip(rows, trends, strict=True)]
+    trends = [(row, _over_time(arrivals, row)) for row in rows]
     status = pl.DataFrame(
-        [
-            {c: row[c] for c in KEYS} | {"status": said}
-            for row, said in zip(rows, told, strict=True)
-        ],
-        schema={c: table.schema[c] for c in KEYS} | {"status": pl.String},
+        [{c: row[c] for c in KEYS} | {"status": _status(row, trend)} for row, trend in trends],
+        schema={c: judged.schema[c] for c in KEYS} | {"status": pl.String},
     )
-    table = table.join(status, on=KEYS, how="left", maintain_order="left")
+    waits = [(r, _arrived(arrivals, r)) for r in rows if _drawn(r) == "waits" and r["n"]]
+    bands = findings.found
+    there = [count_customers(arrivals, row) for row in bands.iter_rows(named=True)]
     return FindingDetails(
-        table=table,
+        table=judged.join(people, on=KEYS[:2], how="left", maintain_order="left").join(
+            status, on=KEYS, how="left", maintain_order="left"
+        ),
         signals=findings.signals,
-        curves=_stack(_silences(arrivals, rows) + _arrived(arrivals, rows), _CURVES),
+        curves=_stack([*_silences(arrivals, rows), *waits], _CURVES),
         onward=_stack([_next_of(arrivals, row) for row in rows], _ONWARD),
-        trend=_stack([(row, t) for row, t in zip(rows, trends, strict=True)], _TREND),
+        trend=_stack(trends, _TREND),
         places=arrivals.places.select("place", "touchpoint", "channel", "stage"),
-        bands=_bands(findings),
+        bands=bands.with_columns(customers=pl.Series(there, dtype=pl.Int64)),
         described=findings.described,
         tests=findings.tests,
         customers=arrivals.settings.customers,
@@ -143,30 +102,21 @@ def detail_findings(findings: Findings) -> FindingDetails:
     )
 
 
-def _bands(findings: Findings) -> pl.DataFrame:
-    """The findings of all grounds, and how many customers there were at least."""
-    found = findings.found
-    people = [count_customers(findings.arrivals, row) for row in found.iter_rows(named=True)]
-    return found.with_columns(customers=pl.Series(people, dtype=pl.Int64))
-
-
 Frame = tuple[dict[str, Any], pl.DataFrame]
 
-_NUMBER = pl.Float64
-_CURVES = {"x": _NUMBER, "observed": _NUMBER, "expected": _NUMBER} | {
-    "expected_low": _NUMBER,
-    "expected_high": _NUMBER,
-}
-_ONWARD = {"next": pl.String, "channel": pl.String, "observed": _NUMBER, "others": _NUMBER}
-_TREND = {"period": pl.Date, "complete": pl.Boolean, "n": pl.Int64, "customers": pl.Int64} | {
-    "observed": _NUMBER,
-    "low": _NUMBER,
-    "high": _NUMBER,
-    "response": _NUMBER,
+_CURVES: dict[str, Any] = dict.fromkeys(
+    ("x", "observed", "expected", "expected_low", "expected_high"), pl.Float64
+)
+_ONWARD = {"next": pl.String, "channel": pl.String, "observed": pl.Float64, "others": pl.Float64}
+_TREND: dict[str, Any] = {
+    "period": pl.Date,
+    "complete": pl.Boolean,
+    **dict.fromkeys(("n", "customers"), pl.Int64),
+    **dict.fromkeys(("observed", "low", "high", "response"), pl.Float64),
 }
 
 
-def _stack(parts: list[Frame | None], schema: dict[str, Any]) -> pl.DataFrame:
+def _stack(parts: Sequence[Frame | None], schema: dict[str, Any]) -> pl.DataFrame:
     keys = {"source_place": pl.Int64, "target_place": pl.Int64, "signal": pl.String}
     empty = pl.DataFrame(schema=keys | schema)
     frames = [
@@ -200,31 +150,18 @@ def _drawn(row: dict[str, Any]) -> str:
 
 def _silence_of(row: dict[str, Any], judged: dict[float, pl.DataFrame]) -> pl.DataFrame:
     # Nobody has been in touch again after no time at all.
-    points = [{"x": 0.0} | dict.fromkeys(("observed", *list(_CURVES)[2:]), 1.0)]
+    points = [dict.fromkeys(_CURVES, 1.0) | {"x": 0.0}]
     for days, frame in sorted(judged.items()):
-        here = frame.filter(
-            (pl.col("source") == row["source_place"]) & (pl.col("target") == row["target_place"])
-        )
-        for r in here.to_dicts():
-            points.append(
-                {
-                    "x": float(days),
-                    "observed": r["observed"],
-                    "expected": r["expected"],
-                    "expected_low": max(r["observed"] - r["high"], 0.0),
-                    "expected_high": min(r["observed"] - r["low"], 1.0),
-                }
-            )
+        for r in frame.filter(source=row["source_place"], target=row["target_place"]).to_dicts():
+            ends = {"expected_low": max(r["observed"] - r["high"], 0.0)}
+            ends |= {"expected_high": min(r["observed"] - r["low"], 1.0)}
+            seen = {"observed": r["observed"], "expected": r["expected"]}
+            points.append({"x": float(days)} | seen | ends)
     return pl.DataFrame(points, schema=_CURVES)
 
 
-def _arrived(arrivals: Arrivals, rows: list[dict[str, Any]]) -> list[Frame | None]:
+def _arrived(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:
     """Share that arrived within x hours; expected: the same with waits shorter by the effect."""
-    waits = [row for row in rows if _drawn(row) == "waits" and row["n"]]
-    return [(row, _arrived_of(arrivals, row)) for row in waits]
-
-
-def _arrived_of(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:
     waits = _of(arrivals.waits, row).group_by("bin").agg(pl.col("n").sum()).sort("bin")
     counts = np.zeros(len(BIN_EDGES))
     counts[waits["bin"].to_numpy().astype(np.int64)] = waits["n"].to_numpy()
@@ -314,24 +251,12 @@ def _excess(row: dict[str, Any], part: pl.DataFrame) -> tuple[float, float]:
 
 
 def _periods(arrivals: Arrivals) -> pl.DataFrame:
-    first_days = arrivals.periods.starts
-    until = arrivals.settings.observed_until.date()
+    starts, until = arrivals.periods.starts, arrivals.settings.observed_until.date()
     watched = until - arrivals.settings.silence
-    ends = [*first_days[1:], until]
-    return pl.DataFrame(
-        {
-            "period": range(len(first_days)),
-            "start": first_days,
-            "complete": [end <= watched for end in ends],
-        },
-        schema={
-            "period": arrivals.arrivals.schema["period"],
-            "start": pl.Date,
-            "complete": pl.Boolean,
-        },
-    )
+    complete = [end <= watched for end in (*starts[1:], until)]
+    table = pl.DataFrame({"period": range(len(starts)), "start": starts, "complete": complete})
+    return table.cast({"period": arrivals.arrivals.schema["period"]})
 
 
 def _of(table: pl.DataFrame, row: dict[str, Any]) -> pl.DataFrame:
-    here = (pl.col("source") == row["source_place"]) & (pl.col("target") == row["target_place"])
-    return table.filter(here)
+    return table.filter(source=row["source_place"], target=row["target_place"])

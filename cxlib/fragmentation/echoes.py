@@ -1,25 +1,23 @@
 """One cause, one finding: which row speaks, and which are echoes of it.
 
-The same fault is seen by several signals, at several units, in groups and on several grounds.
-
 On one transition compared with like ones:
 
-1. Of several signals the clearest (largest z) is the finding. Backtracking and ping-pong tell the
-   same tale twice; ping-pong is chosen where returns to the source's channel account for most of
-   the backtracking, and what is repeated after a → b is told by these where they account for it.
+1. Of several signals the clearest (largest z) is the finding. Ping-pong is chosen before
+   backtracking where returns to the source's channel account for most of it, and both before what
+   is repeated after a → b where they account for that.
 2. Customers whom a → b sends back to a are at a once more: a repeat at x → a that this could
-   account for is an echo of a → b, and so is a finding on b → a about where they went next.
+   account for is an echo, and so is a finding on b → a about where they went next.
 3. A planned handoff out of b is broken where customers were lost or sent back on their way to b.
    On all grounds it is an echo of what accounts for it at b itself.
 
 Across grounds and units:
 
-4. What is said with a date or for a group says more than the comparison with similar transitions,
-   and is the finding where it accounts for most (`_MOST`) of the excess; else it is the echo.
-5. A place is the finding where more than one way to it is hit (its excess is well above that of
-   any single transition); else the transition is. A stage step is an echo of a place within it.
-6. Where contacts are recorded no more, or not with their customers, those who are next to be seen
-   there seem to leave, and those who came from there seem to be new: dated alike, they are echoes.
+4. A date or a group says more than the comparison with similar transitions, and is the finding
+   where it accounts for most (`_MOST`) of the excess; else it is the echo.
+5. A place is the finding where more than one way to it is hit; else the transition is. A stage step
+   is an echo of a place within it.
+6. Where contacts are recorded no more, those who are next to be seen there seem to leave, and those
+   who came from there seem to be new: dated alike, they are echoes.
 7. Of the values of one column, and of several columns, the clearest at a unit is the finding.
 """
 
@@ -45,57 +43,38 @@ Handoff = tuple[int, int]
 
 
 def choose_findings(judged: pl.DataFrame) -> pl.DataFrame:
-    """Add ``finding`` (Boolean) and ``echo_of`` ("source → target: signal", or null).
-
-    Parameters
-    ----------
-    judged
-        Rows of `cxlib.grounds.judged.JUDGED` with ``signal``, ``ground`` and ``significant``.
-    """
+    """Add ``finding`` and ``echo_of`` ("source → target: signal", or null) to all rows."""
     rows = judged.filter("significant").sort("z", descending=True).to_dicts()
     echo: dict[int, Row] = {}
     on_plan = [r for r in rows if r["ground"] in ("like", "plan")]
     others = [r for r in rows if r["ground"] not in ("like", "plan")]
     _among_handoffs(on_plan, echo)
     causes: list[Row] = []
-    for row in sorted(others, key=lambda r: (_of_plan(r), -_rank(r))):
-        known_cause = next((c for c in causes if _follows(row, c)), None)
-        if known_cause is None:
-            causes.append(row)
+    for row in sorted(others, key=_of_plan):  # clearest first
+        if told := next((c for c in causes if _follows(row, c)), None):
+            echo[row["row"]] = told
         else:
-            echo[row["row"]] = known_cause
+            causes.append(row)
     _among_records(rows, _next_to(judged), echo)
     _across(causes, [r for r in on_plan if r["row"] not in echo], echo)
-    known = {r["row"]: r for r in rows}
-    verdicts = []
-    for number in judged["row"].to_list():
-        spoken = echo.get(number)
-        while spoken is not None and spoken["row"] in echo and echo[spoken["row"]]["row"] != number:
+    said: dict[int, str] = {}
+    for number, cause in echo.items():
+        spoken = cause
+        while spoken["row"] in echo and echo[spoken["row"]]["row"] != number:
             spoken = echo[spoken["row"]]
-        verdicts.append((number in known and spoken is None, spoken and _name(spoken)))
-    return judged.with_columns(
-        finding=pl.Series([v[0] for v in verdicts], dtype=pl.Boolean),
-        echo_of=pl.Series([v[1] for v in verdicts], dtype=pl.String),
-    )
-
-
-def _name(row: Row) -> str:
-    where = f"{row['source']} → {row['target']}" if row["target"] else str(row["source"])
-    return f"{where}: {row['signal']}"
+        ends = filter(None, (spoken["source"], spoken["target"]))
+        said[number] = f"{' → '.join(ends)}: {spoken['signal']}"
+    names = [said.get(number) for number in judged["row"].to_list()]
+    echoes = judged.with_columns(echo_of=pl.Series(names, dtype=pl.String))
+    return echoes.with_columns(finding=pl.col("significant") & pl.col("echo_of").is_null())
 
 
 def excess(row: Row) -> float:
     """What is behind a row: cases × effect (of waits its logarithm), or customers with a rating."""
-    family = signal_named(row["signal"]).family
-    if family != "rating":
-        size = float(row["effect"])
-        return float(row["n"]) * (size if family == "share" else log(max(size, 1e-9)))
-    return float(row["affected"] or 0)
-
-
-def _rank(row: Row) -> float:
-    """How clear a row is; what names a group within a time says more than either."""
-    return float(row["z"])
+    family, effect = signal_named(row["signal"]).family, row["effect"]
+    if family == "rating":
+        return float(row["affected"] or 0)
+    return float(row["n"] * (effect if family == "share" else log(max(effect, 1e-9))))
 
 
 def _of_plan(row: Row) -> bool:
@@ -104,9 +83,7 @@ def _of_plan(row: Row) -> bool:
 
 
 def _spot(row: Row) -> tuple[str, str | None, str | None]:
-    if row["unit"] == "place":
-        return ("place", row["source"], None)
-    return (row["unit"], row["source"], row["target"])
+    return row["unit"], row["source"], None if row["unit"] == "place" else row["target"]
 
 
 def _place(row: Row) -> str | None:
@@ -152,18 +129,15 @@ def _same_cut(row: Row, cause: Row) -> bool:
 def _across(specific: list[Row], on_plan: list[Row], echo: dict[int, Row]) -> None:
     """Dates and groups against similar transitions: who accounts for whom."""
     for row in on_plan:
+        place = ("place", row["target"], row["signal"])
         for cause in specific:
-            if cause["row"] in echo:
-                continue
-            here = _spot(row) == _spot(cause)
-            at_place = cause["unit"] == "place" and cause["source"] == row["target"]
-            if not here and not (at_place and cause["signal"] == row["signal"]):
+            at_place = (cause["unit"], cause["source"], cause["signal"]) == place
+            if cause["row"] in echo or not (at_place or _spot(row) == _spot(cause)):
                 continue
             if excess(cause) >= _MOST * excess(row):
                 echo[row["row"]] = cause
                 break
-            if here or at_place:
-                echo[cause["row"]] = row
+            echo[cause["row"]] = row
 
 
 def _next_to(judged: pl.DataFrame) -> set[tuple[str, str]]:
@@ -193,7 +167,7 @@ def _among_records(rows: list[Row], next_to: set[tuple[str, str]], echo: dict[in
             r for r in near if excess(r) >= (_MOST if r["group"] is None else _STEP) * excess(cause)
         ]
         if left:
-            echo[cause["row"]] = max(left, key=_rank)
+            echo[cause["row"]] = max(left, key=lambda r: float(r["z"]))
         else:
             echo |= {r["row"]: cause for r in near}
 

@@ -1,9 +1,4 @@
-"""Of how many transitions a figure about a handoff speaks, and why not of all.
-
-Every judgement is about arrivals, and arrivals are transitions that filters leave: some for every
-signal (`cxlib.arrivals.arrivals.SET_ASIDE`), some for one. The numbers that they take away add
-up: transitions − removed = n.
-"""
+"""Of how many transitions a figure about a handoff speaks: transitions − removed = n."""
 
 from __future__ import annotations
 
@@ -13,8 +8,6 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import SET_ASIDE, Arrivals
 from cxlib.signals import signal_named
-
-__all__ = ["FILTERS", "count_filters"]
 
 _KEYS = ["source_place", "target_place", "signal"]
 
@@ -37,23 +30,7 @@ _LEFT = {"not_followed": "n", "nothing_after": "onward"}
 
 
 def count_filters(arrivals: Arrivals, judged: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
-    """Count the transitions of every row that was judged, and what each filter took away.
-
-    Parameters
-    ----------
-    arrivals
-        What was judged.
-    judged
-        ``source_place``, ``target_place``, ``signal`` and ``n``.
-
-    Returns
-    -------
-    transitions
-        For each row the transitions, as `cxlib.measures.measure_transitions` counts them.
-    filters
-        ``source_place``, ``target_place``, ``signal``, ``filter`` (one of `FILTERS`) and
-        ``removed``; those that took nothing away are left out.
-    """
+    """Transitions of every row that was judged, and a row for every filter that took some away."""
     pair = ["source", "target"]
     counted = arrivals.transitions.group_by(pair).agg(pl.col("transitions", *SET_ASIDE).sum())
     left = arrivals.arrivals.group_by(pair).agg(pl.col(name).sum() for name in _LEFT.values())

@@ -1,14 +1,10 @@
-"""The one table: every signal on every ground, what stands out, and how sure it is.
-
-`measure_fragmentation` lets each ground judge what it can, corrects for everything that was tested
-(within each ground), folds echoes under their cause and says the result in words.
-"""
+"""The one table: every signal on every ground, what stands out, and how sure it is."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -33,21 +29,20 @@ from cxlib.errors import UnknownNameError
 from cxlib.fragmentation.echoes import choose_findings
 from cxlib.fragmentation.filters import count_filters
 from cxlib.fragmentation.nonresponse import check_responses
-from cxlib.fragmentation.sentences import say_finding, show_findings
+from cxlib.fragmentation.sentences import say_finding, say_reasons
 from cxlib.fragmentation.stability import check_stability, flag_simpson
 from cxlib.grounds import GROUNDS
 from cxlib.grounds.again import with_repeat_strata
 from cxlib.grounds.cells import MOST
 from cxlib.grounds.judged import JUDGED, Z95
 from cxlib.grounds.strata import with_strata
-from cxlib.results import Result, result
+from cxlib.numbers import decimal
+from cxlib.results import Result, answers, result
 from cxlib.signals import SIGNALS, signal_named
 from cxlib.statistics.multiple_testing import selected_families
+from cxlib.store import Workspace
+from cxlib.summary import Selection
 from cxlib.tables import as_records
-
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
-    from cxlib.summary import Selection
 
 Q_LIMIT = 0.02
 """Largest q value of a finding."""
@@ -119,7 +114,7 @@ COUNTED = {"tested": Count("units judged"), "findings": Count("of these")}
 
 @result
 class Findings(Result):
-    """What `measure_fragmentation` returns.
+    """What `measure_fragmentation` returns: ``found``, the findings, and ``table``, all judged.
 
     Attributes
     ----------
@@ -176,23 +171,21 @@ class Findings(Result):
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The table as plain values, each row with its ``filters``: removed, by name."""
-        keys = ("source_place", "target_place", "signal")
         removed: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for *key, name, number in self.filters.iter_rows():
-            removed.setdefault(tuple(key), []).append({"filter": name, "removed": number})
-        none: list[dict[str, Any]] = []
+            removed.setdefault(("like", *key), []).append({"filter": name, "removed": number})
+        keys = ("ground", "source_place", "target_place", "signal")
         return [
-            {
-                **row,
-                "filters": removed.get(tuple(row[k] for k in keys), none)
-                if row["ground"] == "like"
-                else none,
-            }
+            row | {"filters": removed.get(tuple(row[k] for k in keys), [])}
             for row in as_records(self.table)
         ]
 
     def _repr_html_(self) -> str:
-        return show_findings(self.found, self.signals, self.tests)
+        shown = self.found.select("sentence", "ground", "n", "q", "customers_affected")
+        tested = f"{decimal(self.tests)} tests, corrected for their number (Benjamini-Hochberg)"
+        above = [] if len(shown) else ["Nothing stands out from what it is compared with."]
+        above += [f"{line}." for line in say_reasons(self.signals)]
+        return self.columns.written(shown).to_html(caption=f"{self.title} ({tested})", above=above)
 
 
 def rank_findings(table: pl.DataFrame) -> pl.DataFrame:
@@ -202,6 +195,7 @@ def rank_findings(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+@answers(Findings)
 def measure_fragmentation(
     log: Workspace | Arrivals,
     *,
@@ -210,12 +204,15 @@ def measure_fragmentation(
     grounds: Collection[str] | None = None,
     signals: Collection[str] | None = None,
 ) -> Findings:
-    """Find where the experience breaks.
+    """Find where journeys break: what is worse than it would be without a fault, and for sure.
+
+    Everything that can be judged is judged, and the false-discovery rate is controlled over all of
+    it (Benjamini-Hochberg); `docs/signals` says how each signal is defined.
 
     Parameters
     ----------
-    log
-        A workspace, or the arrivals counted from one.
+    workspace
+        The workspace, or the arrivals counted from one.
     where
         Part of the log: segment, periods, channel (of either end; everything is judged, what has
         an end in the channel is shown).
@@ -244,50 +241,41 @@ def measure_fragmentation(
             if name not in known:
                 raise UnknownNameError(kind, name, list(known))
     if not isinstance(log, Arrivals):  # backlog, views and snapshots ask for the same
-        counted = read_arrivals(log)
+        arrivals = read_arrivals(log)
         asked: dict[str, Any] = {"where": where, "q_limit": q_limit}
         asked |= {"grounds": grounds, "signals": signals}
         file = log.log_folder / "arrivals" / "arrivals.json"
-        return log.keep(f"findings {asked}", file, lambda: measure_fragmentation(counted, **asked))
-    counted = log
-    missing = _missing(counted)
-    frames = []
-    part = counted
+        return log.keep(f"findings {asked}", file, lambda: measure_fragmentation(arrivals, **asked))
+    missing, frames, part = _missing(log), [], log
     why_not: dict[str, str] = {}
     if "*" not in missing:
-        part = with_repeat_strata(with_strata(counted)).select(where)
-        judged = {
-            name: signal
-            for name, signal in zip(SIGNALS, SIGNALS.values(), strict=True)
-            if name not in missing and (signals is None or name in signals)
-        }
+        part = with_repeat_strata(with_strata(log)).select(where)
+        names = [n for n in SIGNALS if n not in missing and (signals is None or n in signals)]
         for ground in GROUNDS.values():
-            if grounds is not None and ground.name not in grounds:
-                continue
-            why_not[ground.name] = ground.needs(part)
-            if not why_not[ground.name]:
-                frames += ground.judge(part, judged)
-    table = _join_names(frames, counted)
-    table = _decide(table, part, q_limit)
-    channel = None if where is None else where.channel
-    if channel is not None:
-        ends = (pl.col("source_channel") == channel) | (pl.col("target_channel") == channel)
-        table = table.filter(ends.fill_null(False))
-    tests = sum(len(f) for f in frames)
-    told = _signals(table, missing, _left_out(counted))
+            if grounds is None or ground.name in grounds:
+                why_not[ground.name] = ground.needs(part)
+                if not why_not[ground.name]:
+                    frames += ground.judge(part, {name: SIGNALS[name] for name in names})
+    table = _decide(_join_names(frames, log), part, q_limit)
+    if where is not None and where.channel is not None:
+        ends = pl.any_horizontal(
+            (pl.col(f"{end}_channel") == where.channel).fill_null(False)
+            for end in ("source", "target")
+        )
+        table = table.filter(ends)
+    told = _signals(table, missing, log)
     if signals is not None:
         told = told.filter(pl.col("signal").is_in(list(signals)))
     table = table.with_row_index("at")
     like = table.filter(pl.col("ground") == "like")
     transitions, filters = count_filters(part, like)
-    counted_rows = like.select("at", transitions=transitions)
-    table = table.join(counted_rows, on="at", how="left", maintain_order="left")
+    counted = like.select("at", transitions=transitions)
     return Findings(
-        table=table.select(ROW.names),
+        table=table.join(counted, on="at", how="left", maintain_order="left").select(ROW.names),
         signals=told,
         grounds=_grounds(table, why_not),
         filters=filters,
-        tests=tests,
+        tests=sum(len(frame) for frame in frames),
         arrivals=part,
         observed_until=part.settings.observed_until,
         where=where,
@@ -300,7 +288,7 @@ def _missing(arrivals: Arrivals) -> dict[str, str]:
     if s.customers < MIN_CUSTOMERS:
         return {"*": f"the log has {s.customers} customers, fewer than {MIN_CUSTOMERS}"}
     if s.span < MIN_SPAN:
-        days = s.span.total_seconds() / 86_400
+        days = s.span / timedelta(days=1)
         few = f"the log covers {days:.1f} days; at least {MIN_SPAN.days} are needed to see who left"
         return {"*": few}
     missing = {n: why for n in SIGNALS if (why := SIGNALS[n].needs(arrivals))}
@@ -331,14 +319,19 @@ def _join_names(frames: list[pl.DataFrame], arrivals: Arrivals) -> pl.DataFrame:
         pl.col("source_owner") != pl.col("owner")
     ).fill_null(False)
     hours = arrivals.settings.open_hours
-    is_open = pl.col("signal").is_in([n for n in SIGNALS if SIGNALS[n].family == "wait"]) & pl.col(
-        "target_place"
-    ).is_in([] if hours is None else hours.timed)
+    timed = [] if hours is None else hours.timed
+    waits = pl.col("signal").is_in(_of_family("wait"))
     unit = pl.col("signal").replace_strict({n: SIGNALS[n].unit for n in SIGNALS}, default="")
     return named.with_columns(
         handoff=(moves & changes).fill_null(False),
-        effect_unit=pl.when(is_open).then(pl.lit(OPEN_UNIT)).otherwise(unit),
+        effect_unit=pl.when(waits & pl.col("target_place").is_in(timed))
+        .then(pl.lit(OPEN_UNIT))
+        .otherwise(unit),
     ).drop("_end")
+
+
+def _of_family(family: str) -> list[str]:
+    return [name for name in SIGNALS if SIGNALS[name].family == family]
 
 
 def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame:
@@ -347,11 +340,11 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
         q=_correct(table, part),
         n=pl.col("n").round().cast(pl.Int64),
         customers_affected=pl.col("affected").round().cast(pl.Int64),
-        hours_lost=pl.col("hours"),
+        hours_lost="hours",
     )
-    judged = judged.with_columns(
-        significant=(pl.col("q") <= q_limit) & _large_enough(judged, part)
-    ).with_row_index("row")
+    large = _large_enough(part)
+    judged = judged.with_columns(significant=(pl.col("q") <= q_limit) & large)
+    judged = judged.with_row_index("row")
     keys = ["source_place", "target_place", "signal"]
     like = judged.filter(pl.col("ground") == "like")
     for found in (check_stability(like, part), check_responses(like, part)):
@@ -360,16 +353,11 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
     judged = judged.join(like.select("row", *added), on="row", how="left", maintain_order="left")
     judged = judged.with_columns(stable=pl.coalesce("stable", "confirmed"))
     decided = choose_findings(judged).with_columns(simpson=flag_simpson(judged))
-    sentences = [
-        say_finding(row) if row["finding"] else None for row in decided.iter_rows(named=True)
-    ]
-    return (
-        decided.with_columns(sentence=pl.Series(sentences, dtype=pl.String))
-        .sort(
-            "finding", "p", "source", "target", "signal", "ground", "row",
-            descending=[True] + [False] * 6,
-        )
-    )  # fmt: skip
+    said = [say_finding(row) if row["finding"] else None for row in decided.to_dicts()]
+    return decided.with_columns(sentence=pl.Series(said, dtype=pl.String)).sort(
+        *("finding", "p", "source", "target", "signal", "ground", "row"),
+        descending=[True] + [False] * 6,
+    )
 
 
 def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
@@ -387,11 +375,11 @@ def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
     low, high = (table[c].to_numpy() for c in _ENDS)
     waits = np.array([k.family == "wait" for k in kinds], dtype=bool)
     reach = np.where(waits, np.log(np.maximum(high, 1e-9) / np.maximum(low, 1e-9)), high - low)
+    least = [np.log(k.least) if k.family == "wait" else k.least for k in kinds]
     large = [
-        (_LARGE * np.log(k.least)) if k.family == "wait"
-        else _LARGE * k.least * (width if k.family == "rating" else 1.0)
-        for k in kinds
-    ]  # fmt: skip
+        _LARGE * x * (width if k.family == "rating" else 1.0)
+        for k, x in zip(kinds, least, strict=True)
+    ]
     weight = ndtr(np.array(large) / np.maximum(reach / (2 * Z95), 1e-9) - _CLEAR) + _HOPELESS
     at = pl.when(pl.col("unit") == "place").then("source").otherwise("target")
     family = table.select(at.fill_null("").rank("dense")).to_series().to_numpy()
@@ -403,7 +391,7 @@ def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
     return pl.Series(q, dtype=pl.Float64)
 
 
-def _large_enough(judged: pl.DataFrame, part: Arrivals) -> pl.Expr:
+def _large_enough(part: Arrivals) -> pl.Expr:
     width = _scale_width(part)
     family = pl.col("signal").replace_strict(
         {n: SIGNALS[n].family for n in SIGNALS}, default="share", return_dtype=pl.String
@@ -439,28 +427,19 @@ def _scale_width(part: Arrivals) -> float:
     return 4 * max(float(table["rating_sq"].sum()) / n - mean**2, 1e-6) ** 0.5
 
 
-def _left_out(arrivals: Arrivals) -> dict[str, str]:
-    """Why some handoffs are not judged, by signal."""
-    hours = arrivals.settings.open_hours
-    why = None if hours is None else hours.left_out()
-    waits = [n for n in SIGNALS if SIGNALS[n].family == "wait"]
-    return {} if why is None else dict.fromkeys(waits, why)
-
-
-def _signals(
-    table: pl.DataFrame, missing: Mapping[str, str], left_out: Mapping[str, str]
-) -> pl.DataFrame:
-    counts = _counted(table, "signal")
-    rows = []
+def _signals(table: pl.DataFrame, missing: Mapping[str, str], log: Arrivals) -> pl.DataFrame:
+    counts, rows = _counted(table, "signal"), []
+    hours = log.settings.open_hours
+    left_out = None if hours is None else hours.left_out()
     for name in SIGNALS:
-        reason = missing.get("*", missing.get(name))
         tested, found = counts.get((name,), (0, 0))
+        reason = missing.get("*", missing.get(name))
+        partly = left_out if SIGNALS[name].family == "wait" else None
         if reason is None and tested == 0:
-            few = f"nothing has the {signal_named(name).enough} that a judgement needs"
-            reason = left_out.get(name, few)
-        said = None if reason is None else f"not measurable, because {reason}"
-        if reason is None and name in left_out:
-            said = f"in part not measurable, because {left_out[name]}"
+            few = f"nothing has the {SIGNALS[name].enough} that a judgement needs"
+            reason = partly or few
+        why, part = (partly, "in part ") if reason is None else (reason, "")
+        said = None if why is None else f"{part}not measurable, because {why}"
         rows.append((name, reason is None, said, tested, found))
     schema = {"signal": pl.String, "measurable": pl.Boolean, "reason": pl.String}
     return pl.DataFrame(

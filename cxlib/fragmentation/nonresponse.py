@@ -1,32 +1,22 @@
 """Would a handoff still be rated low if everybody had answered?
 
-Whoever answers may differ from whoever does not: where only the annoyed answer after a handoff, its
-mean falls though nobody was served worse. Every rating is therefore weighed with
-
-    1 / P(rated | handoff, what came after, stage, goal, position, segment, period)
-
-so that those who left, turned back or went on count as often as they arrived, and not as often as
-they answered. What nobody rated no weight can bring back: the difference that what came after makes
-to a rating elsewhere is put in for it (an augmented estimate). Per handoff, with N arrivals:
+Where only the annoyed answer, a mean falls though nobody was served worse. Every rating is weighed
+with 1 / P(rated | handoff, what came after, stage, goal, position, segment, period), so that those
+who left, turned back or went on count as often as they arrived. What nobody rated no weight brings
+back: the difference that what came after makes to a rating elsewhere is put in for it (an augmented
+estimate). Per handoff, with N arrivals,
 
     mean = sum(w (rating - m)) / sum(w) + sum over all arrivals(m) / N
 
-where ``m`` is what the strata and what came after change within handoffs. Chances of small groups
-are drawn to those of larger ones; no rating weighs more than `MOST_WEIGHT` times the mean of its
-handoff. The variance is that of a weighted mean, with Kish's effective number of answers, and the
-error of what is put in.
-
-The plain mean remains the estimate that is judged: weights cost precision, and are needed only
-where answering depends on what came after. The weighted one is a second setting: a dip that keeps
-less than half of its size is marked unstable. Whoever answers because of the rating itself, and
-then does what everybody does, is out of sight of both (`docs/decisions/0013-who-answers.md`).
+where ``m`` is what the strata and what came after change within handoffs; the variance has Kish's
+effective number of answers, and the error of what is put in. The plain mean remains what is judged;
+a dip that keeps less than half of its size is marked unstable. Whoever answers because of the
+rating itself is out of sight of both (`docs/decisions/0013-who-answers.md`).
 
 References
 ----------
-Robins, Rotnitzky & Zhao (1994), Estimation of regression coefficients when some regressors are not
-always observed. doi:10.1080/01621459.1994.10476818
-Cole & Hernán (2008), Constructing inverse probability weights. doi:10.1093/aje/kwn164
-Kish (1965), Survey Sampling.
+Robins, Rotnitzky & Zhao (1994), doi:10.1080/01621459.1994.10476818; Cole & Hernán (2008),
+doi:10.1093/aje/kwn164; Kish (1965), Survey Sampling.
 """
 
 from __future__ import annotations
@@ -41,8 +31,6 @@ from cxlib.grounds.cells import Grid, no_cells
 from cxlib.grounds.judged import Z95
 from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean
 from cxlib.signals import SIGNALS
-
-__all__ = ["MOST_WEIGHT", "ask_everybody", "check_responses", "estimate_chances", "judge_weighted"]
 
 MOST_WEIGHT = 10.0
 """Most that one rating weighs, as a multiple of the mean weight at its handoff (truncation)."""
@@ -60,20 +48,8 @@ _PRIOR_RATINGS = 20.0
 def check_responses(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
     """Say how many answered, and whether who answers could explain a dip.
 
-    Parameters
-    ----------
-    judged
-        ``source_place``, ``target_place``, ``signal``, ``effect``, ``significant``.
-    part
-        What was judged.
-
-    Returns
-    -------
-    polars.DataFrame
-        Per judged rating: its keys, ``response`` (ratings per arrival), and for the significant
-        ones ``weighted`` (the effect if everybody had answered) with ``weighted_low`` and
-        ``weighted_high`` (95 %), and ``confirmed``: whether the weighted dip is at least
-        `LEAST_KEPT` of the dip. Null where the weighted dip cannot be judged.
+    Per judged rating ``response`` (ratings per arrival); for the significant ones ``weighted`` (the
+    effect if everybody had answered) with its interval, and ``confirmed``: it keeps `LEAST_KEPT`.
     """
     keys = ["source_place", "target_place"]
     rated = [name for name in SIGNALS if SIGNALS[name].family == "rating"]
@@ -101,21 +77,11 @@ def check_responses(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
 def judge_weighted(part: Arrivals) -> pl.DataFrame:
     """Judge what the ratings of every handoff would be if everybody had answered.
 
-    Parameters
-    ----------
-    part
-        Arrivals with strata (`cxlib.grounds.strata.with_strata`).
-
-    Returns
-    -------
-    polars.DataFrame
-        Per handoff with at least `MIN_RATINGS` ratings: ``source``, ``target``, ``n`` (effective
-        number of ratings), ``effect`` with ``low`` and ``high`` (95 %).
+    Per handoff with at least `MIN_RATINGS` ratings; ``n`` is their effective number.
     """
     if "weighted" not in part.cache:
         part.cache["weighted"] = _judge(part)
-    kept: pl.DataFrame = part.cache["weighted"]
-    return kept
+    return part.cache["weighted"]
 
 
 def _judge(part: Arrivals) -> pl.DataFrame:
@@ -167,24 +133,15 @@ def estimate_chances(rows: pl.DataFrame) -> Floats:
 def ask_everybody(rows: pl.DataFrame, chance: Floats) -> pl.DataFrame:
     """Sum ratings by handoff, as if everybody who arrived had answered.
 
-    Parameters
-    ----------
-    rows
-        Of `Arrivals.responses`, with ``by_rating`` and ``error_rating``.
-    chance
-        Chance to be rated, per row.
-
-    Returns
-    -------
-    polars.DataFrame
-        Per handoff what `cxlib.grounds.means.judge_mean` takes, ``n`` being the
-        effective number of ratings, and ``rating_n``, their number.
+    ``rows``: of `Arrivals.responses`, with ``by_rating`` and ``error_rating``; gives what
+    `cxlib.grounds.means.judge_mean` takes, ``n`` being the effective number of ratings.
     """
     n, r, total, square, by, error = (
         rows[c].to_numpy().astype(np.float64)
         for c in ("n", "rating_n", "rating_sum", "rating_sq", "by_rating", "error_rating")
     )
-    cells, cell = np.unique(_handoffs(rows), return_inverse=True)
+    source, target = (rows[c].cast(pl.Int64).to_numpy() for c in ("source", "target"))
+    cells, cell = np.unique(source * 65_536 + target, return_inverse=True)
 
     def summed(values: Floats) -> Floats:
         return np.bincount(cell, values, minlength=len(cells)).astype(np.float64)
@@ -215,10 +172,6 @@ def ask_everybody(rows: pl.DataFrame, chance: Floats) -> pl.DataFrame:
             "rating_n": summed(r),
         }
     )
-
-
-def _handoffs(rows: pl.DataFrame) -> Codes:
-    return (rows["source"].cast(pl.Int64) * 65_536 + rows["target"].cast(pl.Int64)).to_numpy()
 
 
 def _after_effects(rows: pl.DataFrame, cell: Codes) -> tuple[Floats, Floats]:
@@ -260,12 +213,9 @@ def _gaps(rows: pl.DataFrame, cell: Codes, apart: Floats, variance: Floats) -> F
 
     ``apart``: per row, its share of the arrivals less its share of the weights.
     """
-    after = rows["after"].to_numpy().astype(np.int64)
-    found = np.zeros(int(cell.max()) + 1)
-    for code in range(len(AFTER)):
-        here = after == code
-        gap = np.bincount(cell, apart * here, minlength=len(found))
-        of = np.zeros(len(found))
-        of[cell[here]] = variance[here]
-        found += gap**2 * of
-    return found
+    at = cell * len(AFTER) + rows["after"].to_numpy().astype(np.int64)
+    size = (int(cell.max()) + 1) * len(AFTER)
+    of = np.zeros(size)
+    of[at] = variance
+    gaps: Floats = np.bincount(at, apart, minlength=size) ** 2 * of
+    return gaps.reshape(-1, len(AFTER)).sum(axis=1)

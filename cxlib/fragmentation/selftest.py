@@ -1,24 +1,15 @@
 """Falsification that ships with the product: does it stay silent without a fault, and find one?
 
-`check_fragmentation` makes two kinds of copies of a workspace's log. In the first, touchpoints are
-shuffled (with their ratings) within customer, stage and period, company-initiated contacts stay:
-volumes, persons, stages and times are what they were, but which touchpoint came last before the
-silence, or was rated, is chance. What is found there of abandonment and ratings is false, unless a
-customer has one contact per stage, where nothing can be shuffled. The other signals are not tried
-so: times stay where they are while touchpoints move, and the same few touchpoints of one customer
-in a random order *are* a to and fro.
-
-In the other copies a fault of stated size (`cxlib.grounds.faults`) is planted on one handoff,
-one for each signal that is judged; it must be found with its size in the interval.
-
-*Replication*: the findings of one half of the customers, on all grounds, are looked up in the other
-half. What is chance there is not there again; nothing has to be planted or shuffled for it.
+In *shuffled* copies touchpoints change places within customer, stage and period: what is found of
+abandonment and ratings is false (other signals cannot be tried so: a random order *is* a to and
+fro). *Planted* faults (`cxlib.grounds.faults`) must be found with their size in the interval.
+*Replication*: the findings of one half of the customers are looked up in the other half.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +17,12 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals, count_frames
 from cxlib.arrivals.open_hours import read_open_hours
+from cxlib.columns import Amount, Columns, Count, Flag, Label, Rank, Tables, Text
 from cxlib.errors import InputError, UnknownNameError
-from cxlib.fragmentation.findings import Findings, measure_fragmentation
-from cxlib.grounds.faults import Fault, Site, plant_fault
-from cxlib.markup import html_text
+from cxlib.fragmentation.findings import ROW, Findings, measure_fragmentation
+from cxlib.grounds.faults import Site, plant_fault
+from cxlib.results import Result, result
+from cxlib.segments import dimension_values, segment_codes, segment_names
 from cxlib.signals import SIGNALS, Signal
 
 if TYPE_CHECKING:
@@ -42,28 +35,22 @@ MOST_CONTACTS = 1_000_000
 """Contacts that are copied; of a larger log those of an even sample of customers."""
 
 _MOST_SHUFFLES = 20
+_HANDOFF = ["source_place", "target_place"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SelfTest:
+_SIZED = {
+    "signal": Label("what went wrong"),
+    "source": Label("touchpoint left"),
+    "target": Label("touchpoint reached"),
+}
+
+
+@result
+class SelfTest(Result):
     """What `check_fragmentation` returns.
 
     Attributes
     ----------
-    shuffled
-        Findings of `SHUFFLED_SIGNALS` in the shuffled copies, on handoffs that are no finding in
-        the log itself; every one is false. Columns as in `Findings`, and ``shuffle`` (from 1).
-    planted
-        One row per fault planted: ``signal``, ``source``, ``target``, ``n``, ``size`` (planted),
-        ``effect``, ``low``, ``high`` (measured), ``found``, ``covered`` (size within the interval),
-        ``new_elsewhere`` (findings on other handoffs that the log as it is does not have).
-    replicated
-        One row per finding of one half of the customers: ``half`` (0, 1), ``ground``, ``signal``,
-        ``unit``, ``source``, ``target``, ``group``, ``value``, ``effect``, ``again`` (its effect in
-        the other half; null: not judged there), ``same`` (towards harm there, too), ``ratio`` of
-        the two effects (waits: of logarithms).
-    skipped
-        Signals without a planted fault: ``signal``, ``reason``.
     shuffles, tests
         Shuffled copies, and tests made in all of them.
     sample_step
@@ -73,13 +60,58 @@ class SelfTest:
     """
 
     shuffled: pl.DataFrame
-    planted: pl.DataFrame
     replicated: pl.DataFrame
     skipped: pl.DataFrame
     shuffles: int
     tests: int
     sample_step: int
     reason: str
+
+    title = "Does it stay silent without a fault, and find one?"
+    tables = Tables(
+        table=Columns(
+            "one row per fault planted",
+            **_SIZED,
+            ground=ROW["ground"],
+            n=Count("cases judged"),
+            size=Amount("planted"),
+            effect=Amount("measured", interval=("low", "high")),
+            found=Flag("whether it was found"),
+            covered=Flag("whether its size lies in the interval"),
+            new_elsewhere=Count("findings on other handoffs that the log as it is does not have"),
+        ),
+        shuffled=Columns(
+            "one row per finding in a shuffled copy, on handoffs that are none in the log itself",
+            shuffle=Rank("copy"),
+            **_SIZED,
+            sentence=Text("in words"),
+        ),
+        replicated=Columns(
+            "one row per finding of one half of the customers",
+            half=Rank("0 or 1"),
+            **_SIZED,
+            **{name: ROW[name] for name in ("ground", "unit", "group", "value")},
+            effect=Amount("in this half"),
+            again=Amount("in the other; null: not judged there"),
+            same=Flag("whether it is towards harm there, too"),
+            ratio=Amount("of the two (waits: of logarithms)"),
+        ),
+        skipped=Columns(
+            "one row per signal without a planted fault",
+            signal=Label("its name"),
+            reason=Text("why"),
+        ),
+    )
+
+    @property
+    def planted(self) -> pl.DataFrame:
+        """The table."""
+        return self.table
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """The sentence."""
+        return (self.sentence,)
 
     @property
     def passed(self) -> bool:
@@ -116,28 +148,28 @@ class SelfTest:
             f"95 % interval.{halves if len(known) else ''}"
         )
 
-    def _repr_html_(self) -> str:
-
-        return f"<p>{html_text(self.sentence)}</p>" + self.planted._repr_html_()
-
 
 def check_fragmentation(
     workspace: Workspace,
     *,
     shuffles: int = 3,
     signals: Collection[str] | None = None,
+    grounds: Collection[str] | None = None,
     seed: int = 0,
 ) -> SelfTest:
-    """Shuffle and plant in copies of a workspace's log, and report what is found.
+    """Test the method on this very log: shuffled, nothing may be found; planted faults must be.
 
     Parameters
     ----------
     workspace
-        The log as journeys; it is not changed.
+        The workspace; it is not changed.
     shuffles
         How many shuffled copies are judged, 1 to 20.
     signals
-        Signals for which a fault is planted; None: for all that are judged.
+        Of which to plant a fault; None: of all that are judged.
+    grounds
+        On which: "like" (for all customers, always), "past" (from the middle of the log on),
+        "groups" (for the commonest value of the first segment). None: on all that can judge it.
     seed
         Of the shuffles, and of who is hit by a planted fault.
 
@@ -146,35 +178,60 @@ def check_fragmentation(
     InputError
         For shuffles out of range.
     UnknownNameError
-        For a signal for which there is no fault to plant.
+        For a signal or ground for which there is no fault to plant.
     """
-    for name in signals or ():
-        if name not in SIGNALS or SIGNALS[name].fault is None:
-            raise UnknownNameError("signal", name, [n for n in SIGNALS if SIGNALS[n].fault])
+    with_fault = [name for name, kind in zip(SIGNALS, SIGNALS.values(), strict=True) if kind.fault]
+    for kind, names, known in (
+        ("signal", signals, with_fault),
+        ("ground", grounds, ["like", "past", "groups"]),
+    ):
+        for name in names or ():
+            if name not in known:
+                raise UnknownNameError(kind, name, known)
     if not 1 <= shuffles <= _MOST_SHUFFLES:
-        msg = f"shuffles is {shuffles}; give 1 to {_MOST_SHUFFLES}"
-        raise InputError(msg)
+        raise InputError(f"shuffles is {shuffles}; give 1 to {_MOST_SHUFFLES}")
     step = -(-int(workspace.manifest["counts"]["contacts"]) // MOST_CONTACTS)
     rows = workspace.store().filter(pl.col("customer") % step == seed % step).collect()
     real = measure_fragmentation(_count(workspace, rows))
-    if real.signals.filter("measurable").is_empty():
-        reason = str(real.signals["reason"][0])
-        none = real.found.with_columns(shuffle=pl.lit(0)).clear()
-        return SelfTest(none, _planted([]), _same([]), _skipped([]), 0, 0, step, reason)
-    false, tests = _shuffle_and_judge(workspace, rows, real, shuffles, seed)
-    planted, skipped = [], []
-    for number, row in enumerate(real.signals.iter_rows(named=True)):
-        signal = row["signal"]
-        if signals is not None and signal not in signals:
+    false: list[dict[str, Any]] = []
+    planted: list[dict[str, Any]] = []
+    skipped: list[dict[str, Any]] = []
+    reason, tests = "", 0
+    if not real.signals["measurable"].any():
+        reason, shuffles = str(real.signals["reason"][0]), 0
+    for number in range(shuffles):
+        copy = shuffle_touchpoints(rows, workspace, 1_000 * seed + number)
+        judged = measure_fragmentation(_count(workspace, copy))
+        tests += int(judged.table["signal"].is_in(SHUFFLED_SIGNALS).sum())
+        # a fault of the log itself stays where customers have one contact per stage
+        found = judged.found.filter(pl.col("signal").is_in(SHUFFLED_SIGNALS))
+        found = found.join(real.found, on=_HANDOFF, how="anti").select(*_SIZED, "sentence")
+        false += [{"shuffle": number + 1} | row for row in found.to_dicts()]
+    for number, row in enumerate([] if reason else real.signals.to_dicts()):
+        signal = SIGNALS[row["signal"]]
+        if signals is not None and signal.name not in signals:
             continue
-        site = _choose_site(real, signal, seed + number) if SIGNALS[signal].fault else None
+        site = _choose_site(real, signal, seed + number)
         if site is None:
-            why = _why_no_site(signal) if row["measurable"] else row["reason"]
-            skipped.append((signal, why))
+            skipped.append({"signal": signal.name, "reason": _why_no_site(signal, row["reason"])})
             continue
-        planted.append(_plant_one(workspace, rows, real, signal, site, seed + number))
-    halves = replicate(workspace, rows)
-    return SelfTest(false, _planted(planted), halves, _skipped(skipped), shuffles, tests, step, "")
+        for ground in _grounds_of(real, signal):
+            if grounds is None or ground in grounds:
+                changed = _plant(real, rows, signal, ground, site, seed=seed + number)
+                after = measure_fragmentation(_count(workspace, changed))
+                planted.append(_measured(real, after, signal, ground, site))
+    tables = SelfTest.tables
+    return SelfTest(
+        table=tables["table"].frame(planted),
+        shuffled=tables["shuffled"].frame(false),
+        replicated=tables["replicated"].frame() if reason else replicate(workspace, rows),
+        skipped=tables["skipped"].frame(skipped),
+        shuffles=shuffles,
+        tests=tests,
+        sample_step=step,
+        reason=reason,
+        observed_until=workspace.observed_until,
+    )
 
 
 def replicate(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
@@ -185,42 +242,17 @@ def replicate(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
     found = []
     for half, (here, there) in enumerate((judged, judged[::-1])):
         known = {row[:-1]: row[-1] for row in there.table.select(*keys, "effect").iter_rows()}
-        for row in here.found.iter_rows(named=True):
-            again = known.get(tuple(row[k] for k in keys))
-            said = {"half": half, "again": again} | {k: row[k] for k in (*keys, "effect")}
-            found.append(said | _compare_sizes(SIGNALS[row["signal"]], row["effect"], again))
-    return _same(found)
-
-
-def _compare_sizes(signal: Signal, effect: float, again: float | None) -> dict[str, Any]:
-    if again is None:
-        return {"same": None, "ratio": None}
-    sizes = [float(np.log(x)) if signal.family == "wait" else x for x in (effect, again)]
-    return {"same": sizes[1] * signal.harm > 0, "ratio": sizes[1] / sizes[0]}
-
-
-def _same(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    names = ("ground", "signal", "unit", "source", "target", "group", "value")
-    numbers = dict.fromkeys(("effect", "again", "ratio"), pl.Float64)
-    schema = {"half": pl.Int64, **dict.fromkeys(names, pl.String), **numbers, "same": pl.Boolean}
-    return pl.DataFrame(rows, schema=schema)
-
-
-def _shuffle_and_judge(
-    workspace: Workspace, rows: pl.DataFrame, real: Findings, shuffles: int, seed: int
-) -> tuple[pl.DataFrame, int]:
-    """Findings in shuffled copies that the log itself does not have, and the number of tests."""
-    fair = pl.col("signal").is_in(SHUFFLED_SIGNALS)
-    known = real.found.select("source_place", "target_place")
-    frames, tests = [], 0
-    for number in range(shuffles):
-        copy = shuffle_touchpoints(rows, workspace, 1_000 * seed + number)
-        judged = measure_fragmentation(_count(workspace, copy))
-        tests += len(judged.table.filter(fair))
-        # a fault of the log itself stays where customers have one contact per stage
-        false = judged.found.filter(fair).join(known, on=known.columns, how="anti")
-        frames.append(false.with_columns(shuffle=pl.lit(number + 1)))
-    return pl.concat(frames), tests
+        for row in here.found.select(*keys, "effect").to_dicts():
+            again, signal = known.get(tuple(row[k] for k in keys)), SIGNALS[row["signal"]]
+            told = row | {"half": half, "again": again}
+            if again is not None:
+                one, other = (
+                    float(np.log(x)) if signal.family == "wait" else x
+                    for x in (row["effect"], again)
+                )
+                told |= {"same": other * signal.harm > 0, "ratio": other / one}
+            found.append(told)
+    return SelfTest.tables["replicated"].frame(found)
 
 
 def shuffle_touchpoints(rows: pl.DataFrame, workspace: Workspace, seed: int) -> pl.DataFrame:
@@ -258,25 +290,22 @@ def _count(workspace: Workspace, rows: pl.DataFrame) -> Arrivals:
     )
 
 
-def _choose_site(real: Findings, signal: str, seed: int) -> Site | None:
-    """Choose one of the larger handoffs that are not broken; None where none is large enough."""
-    fault = SIGNALS[signal].fault
+def _choose_site(real: Findings, signal: Signal, seed: int) -> Site | None:
+    """One of the larger handoffs that are not broken; None where none is large enough."""
+    fault = signal.fault
     if fault is None:
         return None
-    known = set(real.found.select("source_place", "target_place").iter_rows())
-    rows = (
+    # so ordinary that what is measured is the fault alone
+    ordinary = pl.lit(fault.ordinary).is_between("low", "high")
+    candidates = (
         real.table.filter(
-            (pl.col("signal") == signal)
-            & (pl.col("ground") == "like")
-            & (pl.col("n") >= fault.needs)
-            & (pl.col("observed") < fault.highest)
-            # so ordinary that what is measured afterwards is the fault alone
-            & pl.lit(fault.ordinary).is_between("low", "high")
+            ordinary, pl.col("n") >= fault.needs, pl.col("observed") < fault.highest,
+            signal=signal.name, ground="like",
         )
+        .join(real.found, on=_HANDOFF, how="anti")
         .sort("n", "source", "target", descending=[True, False, False])
-        .iter_rows(named=True)
-    )
-    candidates = [r for r in rows if (r["source_place"], r["target_place"]) not in known]
+        .to_dicts()
+    )  # fmt: skip
     if not candidates:
         return None
     dice = np.random.default_rng(seed)
@@ -290,55 +319,63 @@ def _choose_site(real: Findings, signal: str, seed: int) -> Site | None:
     )
 
 
-def _why_no_site(signal: str) -> str:
-    fault = SIGNALS[signal].fault
-    if fault is None:
+def _why_no_site(signal: Signal, reason: str | None) -> str:
+    if reason is not None:
+        return reason
+    if signal.fault is None:
         return "no fault of this kind is planted"
-    needs = fault.needs
-    return f"no handoff is both ordinary and large enough to plant one ({needs:,} cases)"
+    needs = f"{signal.fault.needs:,} cases"
+    return f"no handoff is both ordinary and large enough to plant one ({needs})"
 
 
-def _plant_one(
-    workspace: Workspace, rows: pl.DataFrame, real: Findings, signal: str, site: Site, seed: int
-) -> dict[str, object]:
-    """Plant one fault, judge the copy, and say what was found there and elsewhere."""
-    fault: Fault = SIGNALS[signal].fault  # type: ignore[assignment]
-    changed = plant_fault(rows, fault, site, seed=seed)
-    after = measure_fragmentation(_count(workspace, changed))
-    here = (pl.col("source_place") == site.source) & (pl.col("target_place") == site.target)
-    row = after.table.filter(here & (pl.col("signal") == signal)).to_dicts()
-    known = set(real.found.select("source_place", "target_place").iter_rows())
-    elsewhere = set(after.found.filter(~here).select("source_place", "target_place").iter_rows())
-    measured: dict[str, Any] = row[0] if row else dict.fromkeys(("n", "effect", "low", "high"))
-    names = site.places["touchpoint"]
+def _grounds_of(real: Findings, signal: Signal) -> list[str]:
+    """Grounds on which a fault is planted: for all, since a day, for a value of a segment."""
+    also = signal.counts.grounds if signal.counts is not None else ()
+    split = segment_names(real.arrivals.segments)
+    known = [g for g in ("past", "groups") if g in also and (g != "groups" or split)]
+    return ["like", *known]
+
+
+def _plant(
+    real: Findings, rows: pl.DataFrame, signal: Signal, ground: str, site: Site, *, seed: int
+) -> pl.DataFrame:
+    """Rows with a fault: always, from the middle of the log on, or for the commonest value."""
+    part = real.arrivals
+    if ground == "past":
+        site = replace(site, since=part.settings.first_at + part.settings.span / 2)
+    elif ground == "groups":
+        name = segment_names(part.segments)[0]
+        value = pl.lit(dimension_values(part.segments, name)).gather(
+            pl.col("segment").cast(pl.UInt32)
+        )
+        counted = part.arrivals.group_by(value=value).agg(pl.col("n").sum()).sort("n", "value")
+        common = counted["value"][-1]
+        site = replace(site, segments=tuple(segment_codes(part.segments, name, common)))
+    assert signal.fault is not None
+    return plant_fault(rows, signal.fault, site, seed=seed)
+
+
+def _measured(
+    real: Findings, after: Findings, signal: Signal, ground: str, site: Site
+) -> dict[str, Any]:
+    """What was found where a fault was planted, and elsewhere."""
+    source, target = (site.places["touchpoint"][place] for place in (site.source, site.target))
+    here = pl.struct("source", "target") == pl.struct(source=pl.lit(source), target=pl.lit(target))
+    there = (pl.col("unit") == "place") & (pl.col("source") == target)
+    row = after.table.filter(here, signal=signal.name, ground=ground, unit="transition")
+    # of a value against its rest, it is the one that is worse off that speaks
+    told = row.sort(pl.col("effect") * signal.harm, descending=True).head(1).to_dicts()
+    measured = told[0] if told else {}
+    size = signal.fault.size if signal.fault is not None else 0.0
+    elsewhere = after.found.filter(~here & ~there).join(real.found, on=_HANDOFF, how="anti")
     return {
-        "signal": signal,
-        "source": names[site.source],
-        "target": names[site.target],
-        "n": measured["n"],
-        "size": fault.size,
-        "effect": measured["effect"],
-        "low": measured["low"],
-        "high": measured["high"],
-        "found": not after.found.filter(here).is_empty(),
-        "covered": bool(row) and measured["low"] <= fault.size <= measured["high"],
-        "new_elsewhere": len(elsewhere - known),
+        "signal": signal.name,
+        "ground": ground,
+        "source": source,
+        "target": target,
+        "size": size,
+        **{name: measured.get(name) for name in ("n", "effect", "low", "high")},
+        "found": not after.found.filter(here | there).is_empty(),
+        "covered": bool(told) and measured["low"] <= size <= measured["high"],
+        "new_elsewhere": elsewhere.select(_HANDOFF).n_unique(),
     }
-
-
-def _skipped(rows: list[tuple[str, str]]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema={"signal": pl.String, "reason": pl.String}, orient="row")
-
-
-def _planted(rows: list[dict[str, object]]) -> pl.DataFrame:
-    schema = {
-        "signal": pl.String,
-        "source": pl.String,
-        "target": pl.String,
-        "n": pl.Int64,
-        **dict.fromkeys(("size", "effect", "low", "high"), pl.Float64),
-        "found": pl.Boolean,
-        "covered": pl.Boolean,
-        "new_elsewhere": pl.Int64,
-    }
-    return pl.DataFrame(rows, schema=schema)

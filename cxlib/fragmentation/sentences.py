@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import polars as pl
 
 from cxlib.arrivals.open_hours import OPEN_UNIT
 from cxlib.grounds.judged import say_day
-from cxlib.markup import html_text
-from cxlib.numbers import decimal, plural, sentence_case
+from cxlib.numbers import decimal
 from cxlib.signals import SIGNALS, signal_named
 
-__all__ = ["hours_apart", "say_advice", "say_finding", "say_hours", "say_subject", "show_findings"]
-
-_FIGURES = ("observed", "expected")
 _ADVICE = "Ask {owner} to follow ten customers there."
 
 
@@ -31,7 +28,7 @@ def say_advice(signal: str, owner: str | None, *, otherwise: str = _ADVICE) -> s
     return (advice or otherwise).format(owner=owner or "whoever owns it")
 
 
-def say_finding(row: dict[str, Any], *, step: int = 1) -> str:
+def say_finding(row: Mapping[str, Any], *, step: int = 1) -> str:
     """Say one finding so that a stakeholder could repeat it; customers in multiples of `step`.
 
     Examples
@@ -41,18 +38,14 @@ def say_finding(row: dict[str, Any], *, step: int = 1) -> str:
     ...              "observed": 0.5, "expected": 0.25})
     'app basket → till loses 1,240 customers more than similar handoffs do (95 %: 980 to 1,510)'
     """
-    said = _say(row, step)
-    rated = signal_named(row["signal"]).family == "rating"
-    shaky = (
-        "who answers could explain it: unstable"
-        if rated
-        else "changes sign with the settings: unstable"
-    )
-    doubts = [
-        *([shaky] if row.get("stable") is False else []),
-        *(["the crude comparison points the other way"] if row.get("simpson") else []),
-    ]
-    return said + (f"; {', and '.join(doubts)}" if doubts else "")
+    doubts = []
+    if row.get("stable") is False:
+        rated = signal_named(row["signal"]).family == "rating"
+        why = "who answers could explain it" if rated else "changes sign with the settings"
+        doubts.append(f"{why}: unstable")
+    if row.get("simpson"):
+        doubts.append("the crude comparison points the other way")
+    return "; ".join(filter(None, [_say(row, step), ", and ".join(doubts)]))
 
 
 def say_subject(row: Mapping[str, Any]) -> str:
@@ -68,44 +61,42 @@ def say_subject(row: Mapping[str, Any]) -> str:
     return where if group is None else f"{where} ({group}: {row['value']})"
 
 
-def _say(row: dict[str, Any], step: int) -> str:
-    subject = say_subject(row)
-    signal = signal_named(row["signal"])
+def _say(row: Mapping[str, Any], step: int) -> str:
+    subject, signal, since = say_subject(row), signal_named(row["signal"]), _since(row)
     n, effect, low, high = row["n"], row["effect"], row["low"], row["high"]
-    since = _since(row)
+    ground = row.get("ground")
     if signal.family == "wait":
         is_open = row.get("effect_unit", row.get("unit")) == OPEN_UNIT
-        observed, expected = hours_apart(*(row[name] for name in _FIGURES), is_open=is_open)
+        observed, expected = hours_apart(row["observed"], row["expected"], is_open=is_open)
+        clock = ", counted in open hours" if is_open else ""
         return (
             f"{subject} takes {effect:.1f} times as long {_than(row, 'as', 'do')} "
-            f"(95 %: {low:.1f} to {high:.1f}): {observed} instead of {expected}"
-            + (", counted in open hours" if is_open else "")
-            + since
+            f"(95 %: {low:.1f} to {high:.1f}): {observed} instead of {expected}{clock}{since}"
         )
     if signal.family == "rating":
+        response = row.get("response")
+        answered = "" if response is None else f" ({100 * response:.0f} % answered)"
         return (
             f"{subject} is rated {-effect:.1f} points lower {_than(row, 'than', 'are')} "
             f"(95 %: {-high:.1f} to {-low:.1f}): {row['observed']:.1f} instead of "
-            f"{row['expected']:.1f}{_answered(row)}{since}"
+            f"{row['expected']:.1f}{answered}{since}"
         )
     more_n, low_n, high_n = (step * round(n * end / step) for end in (effect, low, high))
     more = (signal.says or f"{row['signal']}: {{}} more").format(f"{more_n:,} customers")
     said = f"{subject} {more} {_than(row, 'than', 'do')} (95 %: {max(0, low_n):,} to {high_n:,})"
-    if row.get("ground") in (None, "like", "plan"):
+    if ground in (None, "like", "plan"):
         return said
-    seen, usual = (_share(row[name]) for name in _FIGURES)
+    seen, usual = _share(row["observed"]), _share(row["expected"])
     return f"{said}: {seen} instead of {usual}{_goes_on(row)}{since}"
 
 
-def _goes_on(row: dict[str, Any]) -> str:
+def _goes_on(row: Mapping[str, Any]) -> str:
     """The same of those who go on, where there is one next step."""
-    if row.get("unit") not in ("place", "stage_step") or not row.get("target"):
+    at_step = row.get("unit") in ("place", "stage_step") and row.get("target")
+    if not at_step or signal_named(row["signal"]).draws != "silence":
         return ""
-    if signal_named(row["signal"]).draws != "silence":
-        return ""
-    seen, usual = (_share(1 - row[name]) for name in _FIGURES)
-    others = row.get("others")
-    counted = ""
+    seen, usual = (_share(1 - row[name]) for name in ("observed", "expected"))
+    counted, others = "", row.get("others")
     if others is not None:
         counted = f"; as counted {_share(1 - others)} of {row['compared_with']}"
     return f" ({seen} go on to {row['target']} instead of {usual}{counted})"
@@ -116,20 +107,19 @@ def _share(value: float) -> str:
     return f"{points:.1f} %" if 0 < points < 9.95 or 90.05 < points < 100 else f"{points:.0f} %"
 
 
-def _than(row: dict[str, Any], word: str, verb: str) -> str:
+def _than(row: Mapping[str, Any], word: str, verb: str) -> str:
     ground, other = row.get("ground"), row.get("compared_with")
-    if ground in ("past",):
-        return f"{word} {other}" if word == "than" else f"as {other}"
+    if ground == "past":
+        return f"{word} {other}"
     if ground == "groups":
         return f"{word} {other} {'do' if other == 'the others' else 'does'}"
-    if ground == "plan":
-        return f"{word} the other planned handoffs {verb}"
-    return f"{word} similar handoffs {verb}"
+    others = "the other planned handoffs" if ground == "plan" else "similar handoffs"
+    return f"{word} {others} {verb}"
 
 
-def _since(row: dict[str, Any]) -> str:
+def _since(row: Mapping[str, Any]) -> str:
     since, until = row.get("since"), row.get("affected_until")
-    if row.get("ground") != "past" or (since is None and until is None):
+    if row.get("ground") != "past":
         return ""
     if since is None:
         return f"; mended since {say_day(until)}" if until else ""
@@ -137,25 +127,29 @@ def _since(row: dict[str, Any]) -> str:
     return f"; since {say_day(since)}{ended}"
 
 
-def _answered(row: dict[str, Any]) -> str:
-    rate = row.get("response")
-    return "" if rate is None else f" ({100 * rate:.0f} % answered)"
-
-
 def say_hours(hours: float, *, is_open: bool = False) -> str:
     """Write a wait given in hours, with no more decimals than can be meant.
 
     Examples
     --------
-    >>> say_hours(35.04), say_hours(1.5), say_hours(60), say_hours(0.25)
-    ('35 hours', '1.5 hours', '2.5 days', '15 minutes')
+    >>> say_hours(35.04), say_hours(1.5), say_hours(60), say_hours(0.25), say_hours(0.012)
+    ('35 hours', '1.5 hours', '2.5 days', '15 minutes', '43 seconds')
     """
-    if hours * 60 < 59.5:
-        return plural(round(hours * 60), "minute")
     # a day of open hours would be taken for a day
-    value, unit = (hours, "hour") if hours < 48 or is_open else (hours / 24, "day")
-    written = decimal(value, 1 if value < 9.95 else 0).removesuffix(".0")
+    fitting = (u for u in _UNITS if hours < u[2] or (is_open and u[0] == "hour"))
+    unit, size, _ = next(fitting)
+    value = hours / size
+    written = decimal(value, 1 if value < 9.95 and unit != "second" else 0).removesuffix(".0")
     return f"{written} {unit}" if written == "1" else f"{written} {unit}s"
+
+
+_UNITS = (
+    ("second", 1 / 3600, 59.5 / 3600),
+    ("minute", 1 / 60, 59.5 / 60),
+    ("hour", 1.0, 48.0),
+    ("day", 24.0, inf),
+)
+"""Units of waits: their hours, and the hours below which they are written so."""
 
 
 def hours_apart(first: float, second: float, *, is_open: bool = False) -> tuple[str, str]:
@@ -163,24 +157,12 @@ def hours_apart(first: float, second: float, *, is_open: bool = False) -> tuple[
 
     Examples
     --------
-    >>> hours_apart(35.1, 16), hours_apart(60, 2)
-    (('35 hours', '16'), ('2.5 days', '2 hours'))
+    >>> hours_apart(35.1, 16), hours_apart(60, 2), hours_apart(0.04, 0.012)
+    (('35 hours', '16'), ('2.5 days', '2 hours'), ('2.4 minutes', '43 seconds'))
     """
     seen, usual = (say_hours(hours, is_open=is_open) for hours in (first, second))
     number, unit = usual.split(maxsplit=1)
     return seen, number if seen.split(maxsplit=1)[1] == unit else usual
-
-
-def show_findings(found: pl.DataFrame, signals: pl.DataFrame, tests: int) -> str:
-    """Findings as HTML for a notebook: the sentences, then what was tested and what was not."""
-    if found.is_empty():
-        head = "<p><b>No handoff stands out from similar handoffs.</b></p>"
-    else:
-        items = "".join(f"<li>{html_text(sentence_case(s))}</li>" for s in found["sentence"])
-        head = f"<ol>{items}</ol>"
-    skipped = "".join(f"<li>{html_text(line)}</li>" for line in say_reasons(signals))
-    note = f"<p>{tests:,} tests, corrected for their number (Benjamini-Hochberg).</p>"
-    return head + note + (f"<ul>{skipped}</ul>" if skipped else "")
 
 
 def say_reasons(signals: pl.DataFrame) -> list[str]:

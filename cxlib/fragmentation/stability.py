@@ -1,13 +1,6 @@
-"""Does a finding survive other reasonable settings, and does it hold against the crude comparison?
+"""Does a finding survive other settings of its signal, and hold against the crude comparison?
 
-*Stable*: the effect keeps its sign at the other settings of its signal: silences of 7, 14 and 30
-days for abandonment, what came next within 7 days for backtracking and ping-pong, waits of at most
-7 days for delay, other windows for what happens again. A setting that the log is too
-short for is left out. Ratings have one of their own, who answers
-(`cxlib.fragmentation.nonresponse`).
-
-*Simpson*: the crude comparison (with everybody else who arrives at the same touchpoint) and the
-adjusted one point in different directions.
+*Simpson*: the crude comparison, with all others at the same touchpoint, points the other way.
 """
 
 from __future__ import annotations
@@ -17,26 +10,11 @@ import polars as pl
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.signals import SIGNALS, signal_named
 
-__all__ = ["check_stability", "flag_simpson"]
-
 KEYS = ["source_place", "target_place", "signal"]
 
 
 def check_stability(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
-    """Say of every significant row whether its effect keeps its sign at other settings.
-
-    Parameters
-    ----------
-    judged
-        ``source_place``, ``target_place``, ``signal``, ``significant``.
-    part
-        What was judged.
-
-    Returns
-    -------
-    polars.DataFrame
-        The keys of the significant rows, and ``stable`` (null where the signal has no setting).
-    """
+    """Keys of the significant rows, and ``stable`` (null where the signal has no setting)."""
     frames = [judged.select(KEYS).clear().with_columns(stable=pl.lit(None, pl.Boolean))]
     for (signal,), rows in judged.filter("significant").group_by("signal", maintain_order=True):
         kind = signal_named(str(signal))
@@ -58,9 +36,8 @@ def check_stability(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
 def flag_simpson(judged: pl.DataFrame) -> pl.Series:
     """Say whether the crude comparison of each row points the other way than the adjusted one.
 
-    Crude: observed, less the mean of all others who were judged at the same target (waits: of the
-    logarithms). Null where nobody else was, and where "the same" is not the same for others: each
-    source has its own way back (ping-pong), each plan its own source (broken handoff).
+    Null where nobody else was judged at the target, and where "the same" is not the same for
+    others: each source has its own way back (ping-pong), each plan its own source.
     """
     keys = ["signal", "ground", "target_place"]
     is_ratio = pl.col("signal").is_in([n for n in SIGNALS if SIGNALS[n].family == "wait"])

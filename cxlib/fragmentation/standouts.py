@@ -1,9 +1,4 @@
-"""Described, not findings: what there is to see where nothing stands out.
-
-The longest waits, the commonest loops, the largest differences between groups and between times,
-and the weakest ratings, each with its interval and how many it rests on. Nothing is tested here,
-and raw drop-off is not ranked: who leaves after an ad has not been lost by it.
-"""
+"""Described, not findings: what is largest of its kind where nothing stands out; no drop-off."""
 
 from __future__ import annotations
 
@@ -14,16 +9,15 @@ import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, Arrivals
-from cxlib.arrivals.histories import NONE
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.fragmentation.sentences import hours_apart, say_hours, say_subject
 from cxlib.grounds.judged import Z95
 from cxlib.signals import SIGNALS, signal_named
+from cxlib.store.tables import NONE
 
 if TYPE_CHECKING:
     from cxlib.fragmentation.findings import Findings
 
-__all__ = ["describe_standouts", "say_standout"]
 
 MOST = 3
 """Lines of each kind."""
@@ -40,16 +34,7 @@ _SCHEMA: dict[str, Any] = {
 
 
 def describe_standouts(findings: Findings) -> pl.DataFrame:
-    """Describe what is largest of its kind.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``kind`` (group difference, wait, loop, rating), ``signal``, ``source``, ``target``,
-        ``group``, ``value`` and ``compared_with``, ``n`` (by at least so many ``customers``),
-        ``observed`` with ``low`` and ``high`` (95 %) in ``unit`` (hours, share, rating),
-        ``expected`` (of groups), ``sentence``.
-    """
+    """Describe what is largest of its kind, by at least so many ``customers``; see `_SCHEMA`."""
     part = findings.arrivals
     names = part.places["touchpoint"]
     rows = [*_groups(findings), *_waits(part), *_loops(part), *_ratings(part)]

@@ -1,9 +1,4 @@
-"""What is new since a date, growing or mended: for schedulers.
-
-`watch_findings` judges the time before a date and the time since apart, and adds what ground *past*
-dates to the time since. How each finding goes from period to period is told by
-`cxlib.fragmentation.details.detail_findings`.
-"""
+"""What is new since a date, growing or mended: the time before and since, judged apart."""
 
 from __future__ import annotations
 
@@ -19,10 +14,10 @@ from cxlib.errors import InputError
 from cxlib.fragmentation.findings import ROW, Findings, measure_fragmentation
 from cxlib.grounds.judged import Z95
 from cxlib.grounds.strata import with_strata
-from cxlib.markup import html_text
 from cxlib.results import Result, result
 from cxlib.signals import signal_named
 from cxlib.summary import Selection
+from cxlib.where import read_days
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -77,47 +72,47 @@ class Watch(Result):
         """How many findings are new, growing and so on, in words."""
         if self.reason:
             return f"{self.reason[0].upper()}{self.reason[1:]}."
-        counted = [
-            f"{number:,} {status}"
-            for status in STATUSES
-            if (number := int((self.table["status"] == status).sum()))
-        ]
+        counts = {status: int((self.table["status"] == status).sum()) for status in STATUSES}
+        counted = [f"{number:,} {status}" for status, number in counts.items() if number]
         return f"{', '.join(counted) or 'No finding before or'} since {self.since}."
 
-    def _repr_html_(self) -> str:
-        items = "".join(
-            f"<li>{row['status']}: {html_text(row['sentence'])}</li>"
-            for row in self.table.iter_rows(named=True)
-        )
-        return f"<p>{html_text(self.sentence)}</p>" + (f"<ul>{items}</ul>" if items else "")
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """The sentence."""
+        return (self.sentence,)
 
 
-def watch_findings(log: Workspace | Arrivals, *, since: date) -> Watch:
-    """Say which findings are new since a date, growing, mended, or going on as before.
+def watch_findings(log: Workspace | Arrivals, *, since: str | date) -> Watch:
+    """Say which findings are new since a day, growing, mended, or going on as before.
 
-    The time before the date and the time since are judged apart. Only arrivals that were followed
-    for the silence count: what happened within the last silence cannot be seen yet.
+    Only arrivals that were followed for the silence count: what happened within the last silence
+    cannot be seen yet.
 
     Parameters
     ----------
     log
-        A workspace, or the arrivals counted from one.
+        The workspace, or the arrivals counted from one.
     since
-        Falls in the first period that counts as new.
+        First day that counts as new, such as "2025-07-01".
 
     Raises
     ------
     InputError
-        When the date lies outside the log, or in its first period.
+        It is no date, lies outside the log, or in its first period.
     """
+    try:
+        since = since if isinstance(since, date) else read_days(since)[0]
+    except ValueError:
+        raise InputError(f"since: {since!r} is not a date; write 2025-07-01") from None
     arrivals = with_strata(log if isinstance(log, Arrivals) else read_arrivals(log))
     starts = arrivals.periods.starts
     first = sum(start <= since for start in starts) - 1
     last = arrivals.settings.observed_until.date()
     if first < 1 or since > last:
         earliest = starts[min(1, len(starts) - 1)]
-        msg = f"{since} leaves nothing to compare with; give a date from {earliest} to {last}"
-        raise InputError(msg)
+        raise InputError(
+            f"{since} leaves nothing to compare with; give a date from {earliest} to {last}"
+        )
     spans = ((0, first - 1), (first, len(starts) - 1))
     before, after = (
         measure_fragmentation(arrivals, where=Selection(period=span), grounds=("like", "plan"))
@@ -129,9 +124,7 @@ def watch_findings(log: Workspace | Arrivals, *, since: date) -> Watch:
     rows.sort(key=lambda row: STATUSES.index(row["status"]))
     columns = Watch.tables["table"]
     return Watch(
-        table=columns.frame([{n: row.get(n) for n in columns.names} for row in rows]).cast(
-            {n: after.table.schema[n] for n in _TOLD}
-        ),
+        table=columns.frame([{n: row.get(n) for n in columns.names} for row in rows]),
         since=starts[first],
         reason=_why_silent(arrivals, before, after, starts[first]),
         observed_until=arrivals.settings.observed_until,
@@ -154,21 +147,21 @@ def _why_silent(arrivals: Arrivals, before: Findings, after: Findings, first: da
 
 def _compare(before: Findings, after: Findings) -> list[dict[str, Any]]:
     """One row per handoff found before or since."""
-    keys = ["source_place", "target_place"]
-    was, now = (set(found.found.select(keys).iter_rows()) for found in (before, after))
-    sizes = [_sizes(found.table) for found in (before, after)]
+    pair = ["source_place", "target_place"]
+    was, now = (set(found.found.select(pair).iter_rows()) for found in (before, after))
+    sizes = [
+        {row[:3]: row[3:] for row in found.table.select(*pair, "signal", *_SIZE).iter_rows()}
+        for found in (before, after)
+    ]
+    names = [f"{side}{end}" for side in ("before", "since") for end in ("", "_low", "_high")]
     rows = []
     for found, is_found in ((after, True), (before, False)):
         for row in found.found.iter_rows(named=True):
-            key = (row["source_place"], row["target_place"], row["signal"])
-            if not is_found and key[:2] in now:
-                continue
-            old, new = (side.get(key, (None, None, None)) for side in sizes)
-            status = what_became(row["signal"], old, new, was=key[:2] in was, now=is_found)
-            names = [
-                f"{side}{end}" for side in ("before", "since") for end in ("", "_low", "_high")
-            ]
-            rows.append(row | {"status": status} | dict(zip(names, (*old, *new), strict=True)))
+            handoff = (row["source_place"], row["target_place"])
+            if is_found or handoff not in now:
+                old, new = (side.get((*handoff, row["signal"]), _UNKNOWN) for side in sizes)
+                status = what_became(row["signal"], old, new, was=handoff in was, now=is_found)
+                rows.append(row | {"status": status} | dict(zip(names, (*old, *new), strict=True)))
     return rows
 
 
@@ -184,12 +177,8 @@ def _dated(found: pl.DataFrame, known: set[tuple[str, str]], since: date) -> lis
 
 
 Size = tuple[float | None, float | None, float | None]
-
-
-def _sizes(table: pl.DataFrame) -> dict[tuple[int, int, str], Size]:
-    """Effect with its interval, by source, target and signal."""
-    rows = table.select("source_place", "target_place", "signal", "effect", "low", "high")
-    return {(a, b, signal): (effect, *ends) for a, b, signal, effect, *ends in rows.iter_rows()}
+_SIZE = ("effect", "low", "high")
+_UNKNOWN: Size = (None, None, None)
 
 
 def what_became(signal: str, old: Size, new: Size, *, was: bool, now: bool) -> str:
@@ -213,5 +202,4 @@ def _harm(signal: str, size: Size) -> tuple[float, float]:
     kind = signal_named(signal)
     if kind.family == "wait":
         effect, low, high = (float(np.log(max(value, 1e-6))) for value in (effect, low, high))
-    sign = float(kind.harm)
-    return sign * effect, (high - low) / (2 * Z95)
+    return kind.harm * effect, (high - low) / (2 * Z95)

@@ -16,8 +16,6 @@ from cxlib.store import Workspace, build_workspace
 from cxlib.store.engines import Run, open_engine
 from cxlib.summary import summarise
 
-__all__ = ["build", "find_stages", "open", "read_log", "sample"]
-
 Given = str | Path | pl.DataFrame | IngestedTable
 _SAMPLE = "sample"
 _ROLES = ("awareness", "exploration", "conversion", "aftersales")
@@ -153,23 +151,15 @@ def find_stages(workspace: Workspace, role: str) -> tuple[str, ...]:
     journey_map = workspace.journey_map
     stages = journey_map.stages
     named = {stage.casefold(): stage for stage in stages}
-    if role in named:
-        return (named[role],)
     if any(name in named for name in _ROLES):
-        return ()
+        return (named[role],) if role in named else ()
     goals = [journey_map.touchpoint(name) for name in journey_map.journey.goal]
     at = [journey_map.stage_index(goal.stage) for goal in goals if goal is not None]
-    reached = [index for index in at if index is not None]
-    if not reached:
-        return stages[_ROLES.index(role) : _ROLES.index(role) + 1]
-    last = max(reached)
-    played = {
-        "awareness": stages[: min(1, last)],
-        "exploration": stages[1:last],
-        "conversion": stages[last : last + 1],
-        "aftersales": stages[last + 1 :],
-    }
-    return played[role]
+    last = max((index for index in at if index is not None), default=None)
+    if last is None:
+        return stages[_ROLES.index(role) :][:1]
+    played = (stages[: min(1, last)], stages[1:last], stages[last : last + 1], stages[last + 1 :])
+    return played[_ROLES.index(role)]
 
 
 def sample(folder: str | Path | None = None) -> Workspace:

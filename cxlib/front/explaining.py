@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cxlib.errors import InputError
 from cxlib.front.plotting import drawable, snake
 from cxlib.markup import markdown_text
 from cxlib.numbers import day, decimal, duration, plural
 from cxlib.store import Workspace
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-__all__ = ["Explanation", "explain"]
 
 _CAUTION = {
     "Touchpoints": "Contacts not followed for long enough are open, and never counted as lost. "
@@ -41,13 +35,6 @@ _HTML = """\
 {%- for line in said.details %}<li>{{ line }}</li>{% endfor -%}
 </ul>{% endif -%}
 {%- if said.caution %}<p><small>{{ said.caution | join(" ") }}</small></p>{% endif %}</div>"""
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment
-
-    return Environment(autoescape=True).from_string(_HTML)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +63,9 @@ class Explanation:
 
     def to_html(self) -> str:
         """Write it as HTML, for a widget."""
-        return _template().render(said=self)
+        from jinja2 import Environment
+
+        return Environment(autoescape=True).from_string(_HTML).render(said=self)
 
     def _repr_markdown_(self) -> str:
         parts = [f"**{markdown_text(self.answer)}**"]
@@ -107,14 +96,15 @@ def explain(result: Any) -> Explanation:
     cxlib.errors.InputError: int cannot be explained; cx.explain takes what the measures return
     """
     if isinstance(result, Workspace):
-        return explain_workspace(result)
+        return _explain_workspace(result)
     shown = drawable(result)
     kind = type(shown).__name__
     answer, *details = _sentences(shown, kind)
     caution = []
-    until = getattr(shown, "observed_until", None)
-    if until is not None:
-        caution.append(f"Observed until {day(until)}{_tested(shown)}.")
+    if (until := getattr(shown, "observed_until", None)) is not None:
+        tests = getattr(shown, "tests", None)
+        tested = f"; {decimal(tests)} tests, corrected for their number"
+        caution.append(f"Observed until {day(until)}{tested if isinstance(tests, int) else ''}.")
     if kind in _CAUTION:
         caution.append(_CAUTION[kind])
     return Explanation(_ended(answer), tuple(_ended(line) for line in details), tuple(caution))
@@ -140,31 +130,23 @@ def _sentences(shown: Any, kind: str) -> list[str]:
     )
 
 
-def _rows(shown: Any, most: int = 8) -> list[str]:
+def _rows(shown: Any) -> list[str]:
     """The first rows of a table, each as a sentence: its names, then its figures."""
-    written = shown.columns.written(shown.table, most=most)
+    written = shown.columns.written(shown.table, most=8)
     lines = []
     for row in written.rows:
-        names = [c for c, number in zip(row, written.is_number, strict=True) if not number]
-        figures = [
-            f"{heading} {cell}"
-            for heading, cell, number in zip(written.headings, row, written.is_number, strict=True)
-            if number
-        ]
+        cells = list(zip(written.headings, row, written.is_number, strict=True))
+        names = [cell for _, cell, is_number in cells if not is_number]
+        figures = [f"{heading} {cell}" for heading, cell, is_number in cells if is_number]
         lines.append(f"{', '.join(names)}: {', '.join(figures)}")
     return lines
-
-
-def _tested(shown: Any) -> str:
-    tests = getattr(shown, "tests", None)
-    return f"; {decimal(tests)} tests, corrected for their number" if isinstance(tests, int) else ""
 
 
 def _ended(sentence: str) -> str:
     return sentence if sentence.endswith((".", ":")) else f"{sentence}."
 
 
-def explain_workspace(workspace: Workspace) -> Explanation:
+def _explain_workspace(workspace: Workspace) -> Explanation:
     """Say what the log is, what became of every row, and what it cannot tell."""
     counts, rule = workspace.manifest["counts"], workspace.journey_map.journey
     first, last = (workspace.manifest[name][:10] for name in ("first_at", "last_at"))

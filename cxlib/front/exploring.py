@@ -21,8 +21,6 @@ from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import ALL, period_filter, segment_options, select
 from cxlib.where import Where
 
-__all__ = ["Exploration", "explore"]
-
 
 class Exploration(traitlets.HasTraits):
     """A measure that is asked anew at every change of `where`.

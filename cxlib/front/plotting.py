@@ -12,7 +12,6 @@ from cxlib.errors import CxError, InputError, UnknownNameError
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["SIZES", "drawable", "plot", "save", "snake"]
 
 SIZES = {"slide": (1280, 720), "half": (640, 720), "page": (900, 1200), "square": (900, 900)}
 """Width and height of a picture in pixels, before `_SHARP`."""
@@ -116,13 +115,8 @@ def save(figure: go.Figure, path: str | Path, *, size: str | tuple[int, int] = "
         whole.write_html(file, include_plotlyjs=True, config=_CONFIG)
         return file
     try:
-        plotly.io.write_image(
-            whole,
-            file,
-            width=whole.layout.width,
-            height=whole.layout.height,
-            scale=_SHARP / larger,
-        )
+        size_now = {"width": whole.layout.width, "height": whole.layout.height}
+        plotly.io.write_image(whole, file, **size_now, scale=_SHARP / larger)
     except (ImportError, ValueError) as error:
         if "kaleido" not in str(error).lower():
             raise
@@ -147,28 +141,20 @@ def _fitted(figure: go.Figure, width: int, height: int) -> tuple[go.Figure, floa
     from cxlib.figures.canvas import wrap
 
     whole = go.Figure(figure)
-    larger = max(1.0, (figure.layout.height or height) / height, _LEAST_WIDTH / width)
+    layout, title = whole.layout, whole.layout.title
+    larger = max(1.0, (layout.height or height) / height, _LEAST_WIDTH / width)
+    layout.width, layout.height = round(width * larger), math.ceil(height * larger)
     room = width * larger - 48
-    text = _joined(whole.layout.title.text)
-    below = _joined(whole.layout.title.subtitle.text)
-    heading = wrap(text, int(room / (0.55 * _TITLE)))
-    notes = wrap(below, int(room / (0.52 * _SUBTITLE))) if below else ""
-    added = _lines(heading) - _lines(whole.layout.title.text or "")
-    more_notes = _lines(notes) - _lines(whole.layout.title.subtitle.text or "")
-    if text:
-        whole.layout.title.text = heading
-        whole.layout.title.subtitle.text = notes
-        pad = whole.layout.title.pad.t or 16
-        whole.layout.title.pad.t = pad + 10 * added
-        top = whole.layout.margin.t if whole.layout.margin.t is not None else 76
-        whole.layout.margin.t = max(60, top + 22 * added + 18 * more_notes)
-    whole.layout.width, whole.layout.height = round(width * larger), math.ceil(height * larger)
+    if text := (title.text or "").replace("<br>", " "):
+        below = (title.subtitle.text or "").replace("<br>", " ")
+        heading = wrap(text, int(room / (0.55 * _TITLE)))
+        notes = wrap(below, int(room / (0.52 * _SUBTITLE))) if below else ""
+        added, more_notes = (
+            new.count("<br>") - (old or "").count("<br>")
+            for new, old in ((heading, title.text), (notes, title.subtitle.text))
+        )
+        title.text, title.subtitle.text = heading, notes
+        title.pad.t = (title.pad.t or 16) + 10 * added
+        top = layout.margin.t if layout.margin.t is not None else 76
+        layout.margin.t = max(60, top + 22 * added + 18 * more_notes)
     return whole, larger
-
-
-def _joined(text: str | None) -> str:
-    return (text or "").replace("<br>", " ")
-
-
-def _lines(text: str) -> int:
-    return text.count("<br>") + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ from cxlib.views import VIEWS, entry, view_named
 if TYPE_CHECKING:
     from cxlib.publish import Snapshot
 
-__all__ = ["dashboards_folder", "export", "publish", "report", "serve"]
 
 Tell = Callable[[str], None]
 
@@ -50,10 +49,15 @@ def publish(
         `k` is too small.
     """
     from cxlib.publish import publish as publish_snapshot
+    from cxlib.serve.catalogue import read_catalogue
     from cxlib.views.home.brief import write_home
 
-    drawn = _first_paints()
-    chosen = None if not views else _known_views(views, drawn)
+    drawn = {name: view_named(name).first_paint for name in VIEWS}
+    known = sorted({*drawn, *(d.name for d in read_catalogue(dashboards_folder()))})
+    chosen = tuple(dict.fromkeys(views)) if views else None
+    for name in chosen or ():
+        if name not in known:
+            raise UnknownNameError("dashboard", name, known)
     return publish_snapshot(
         workspace,
         k=k,
@@ -166,7 +170,8 @@ def report(
     InputError
         The file cannot be written there, or no Chromium is there to print it.
     """
-    from cxlib.brief import check_paths, print_pdf, write_brief
+    from cxlib.brief.content import write_brief
+    from cxlib.brief.printing import check_paths, print_pdf
     from cxlib.publish import Snapshot
 
     page = Path(path)
@@ -186,22 +191,6 @@ def dashboards_folder() -> Path:
     return own if any(own.glob("*.ipynb")) else shipped_folder("dashboards")
 
 
-def _first_paints() -> Mapping[str, Callable[[Snapshot], str]]:
-    """Return what draws, for each dashboard, the picture that stands on its page at once."""
-    return {name: view_named(name).first_paint for name in VIEWS}
-
-
-def _known_views(names: Sequence[str], drawn: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the names of the dashboards chosen, each once."""
-    from cxlib.serve.catalogue import read_catalogue
-
-    known = sorted({*drawn, *(d.name for d in read_catalogue(dashboards_folder()))})
-    for name in names:
-        if name not in known:
-            raise UnknownNameError("dashboard", name, known)
-    return tuple(dict.fromkeys(names))
-
-
 def _answers(views: Sequence[str] | None, *, predictions: bool) -> tuple[str, ...]:
     """Return what the views ask together."""
     from cxlib.publish.write import ANSWERS
@@ -209,8 +198,5 @@ def _answers(views: Sequence[str] | None, *, predictions: bool) -> tuple[str, ..
     # a dashboard of the folder that is none of our views may ask everything
     everything = views is None or any(view not in VIEWS for view in views)
     asked = {a for view in views or () if view in VIEWS for a in entry(view).asks}
-    return tuple(
-        name
-        for name in ANSWERS
-        if (everything or name in asked) and (predictions or name != "predictions")
-    )
+    kept = ANSWERS if everything else [name for name in ANSWERS if name in asked]
+    return tuple(name for name in kept if predictions or name != "predictions")

@@ -26,9 +26,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.arrivals.histories import NONE, first_block
+from cxlib.arrivals.histories import first_block
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.kinds import Counts, Signal, Unit
+from cxlib.store.tables import NONE
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals

@@ -17,7 +17,7 @@ import polars as pl
 
 from cxlib.grounds.comparing import LEAST_CASES, Floats, compare_arms, read_cases, tail_of_counts
 from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale
-from cxlib.grounds.judged import Z95, affected_share, as_judged, natural_p, unit_names
+from cxlib.grounds.judged import as_judged, natural_p, tell_effects, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit
 from cxlib.segments import dimension_values, segment_names
 
@@ -201,50 +201,30 @@ def _frame(
     quiet = clearest["_z"].to_numpy() < _OUTLYING
     z = z / tail_scale(z[quiet])
     n, total = arms["n"].to_numpy(), arms["total"].to_numpy()
-    difference = arms["difference"].to_numpy()
-    observed = total / n
-    p = natural_p(z, len(arms))
+    effect, variance = arms["difference"].to_numpy(), arms["variance"].to_numpy()
+    observed, rest = total / n, arms["rest"].to_numpy()
+    p, slope, sd = natural_p(z, len(arms)), 1.0, np.ones(len(n))
     if signal.family == "share":
-        share = np.clip(observed - difference, 0.005, 0.995)
+        share = np.clip(observed - effect, 0.005, 0.995)
         slope = share * (1 - share)
-        difference = difference - usual * slope
-        wide = np.sqrt(arms["variance"].to_numpy() + (tau * slope) ** 2)
-        sd = np.ones(len(n))
-        usual_share = np.clip(observed - difference, 1e-4, 1 - 1e-4)
-        # the normal law is too kind to small counts
-        p = np.maximum(p, tail_of_counts(np.round(total), n, usual_share, arms["rest"].to_numpy()))
     else:
-        difference = difference - usual
-        wide = np.sqrt(arms["variance"].to_numpy() + tau**2)
         sd = np.sqrt(arms["value_variance"].to_numpy())
-    low, high = difference - Z95 * wide, difference + Z95 * wide
-    least = np.exp(low) if signal.family == "wait" else low if signal.harm > 0 else -high
-    expected = observed - difference
-    if signal.family == "wait":
-        observed, expected = np.exp(observed) / 3600, np.exp(expected) / 3600
-        difference, low, high = np.exp(difference), np.exp(low), np.exp(high)
-    share_hit = affected_share(signal, least, sd)
-    names = unit_names(part, unit, arms["u"])
-    others = _others(arms)
-    return names.with_columns(
+    effect = effect - usual * slope
+    wide = np.sqrt(variance + (tau * slope) ** 2)
+    others = arms["other"] / arms["rest"]
+    if signal.family == "share":
+        # the normal law is too kind to small counts
+        usual_share = np.clip(observed - effect, 1e-4, 1 - 1e-4)
+        p = np.maximum(p, tail_of_counts(np.round(total), n, usual_share, rest))
+    told = tell_effects(signal, n=n, observed=observed, effect=effect, wide=wide, sd=sd)
+    return unit_names(part, unit, arms["u"]).with_columns(
+        pl.DataFrame(told),
         group=pl.lit(column),
         value=arms["value"].cast(pl.String),
-        compared_with=others,
-        n=pl.Series(n),
-        observed=pl.Series(observed),
-        expected=pl.Series(expected),
-        effect=pl.Series(difference),
-        low=pl.Series(low),
-        high=pl.Series(high),
+        compared_with=_others(arms),
         z=pl.Series(z),
         p=pl.Series(p),
-        others=arms["other"] / arms["rest"]
-        if signal.family != "wait"
-        else (arms["other"] / arms["rest"]).exp() / 3600,
-        affected=pl.Series(n * share_hit),
-        hours=pl.Series(n * observed * np.maximum(1 - 1 / np.maximum(low, 1e-9), 0.0))
-        if signal.family == "wait"
-        else pl.lit(None, pl.Float64),
+        others=others.exp() / 3600 if signal.family == "wait" else others,
     )
 
 

@@ -15,7 +15,7 @@ from cxlib.journeys import NO_STAGE
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
 
-__all__ = ["JUDGED", "Z95", "affected_share", "as_judged", "natural_p", "say_day", "unit_names"]
+__all__ = ["JUDGED", "Z95", "as_judged", "natural_p", "say_day", "tell_effects", "unit_names"]
 
 Z95 = 1.959964
 
@@ -49,6 +49,7 @@ def as_judged(frame: pl.DataFrame, signal: Signal, ground: str) -> pl.DataFrame:
     """Give a frame all columns of `JUDGED`, in order, and the names of signal and ground."""
     if signal.family == "share":  # an adjusted share may lie a little beyond what shares can be
         frame = frame.with_columns(pl.col("expected").clip(0.0, 1.0))
+    frame = frame.with_columns(pl.col("^hours$").fill_nan(None))
     missing = [pl.lit(None, dtype).alias(n) for n, dtype in JUDGED.items() if n not in frame]
     return frame.with_columns(missing).select(
         *(pl.col(name).cast(dtype) for name, dtype in JUDGED.items()),
@@ -144,17 +145,29 @@ def natural_p(z: Floats | float, units: int = 0) -> Floats:
     return np.asarray(stdtr(max(units - 1, _STATED), np.negative(z)), dtype=np.float64)
 
 
-def affected_share(signal: Signal, low: Floats, sd: Floats) -> Floats:
-    """Share of the arrivals that would not have met this: the lower end, by family.
+def tell_effects(
+    signal: Signal, *, n: Floats, observed: Floats, effect: Floats, wide: Floats, sd: Floats
+) -> dict[str, Floats]:
+    """Columns of `JUDGED` about effects with their standard errors, on an additive scale.
 
-    Shares: the excess itself. Waits: everybody, where even the lower end is longer. Ratings: the
-    share of answers that must lie lower for the mean to fall so far (the least that any coupling of
-    two normal laws moves).
+    Of waits that is the logarithm of seconds: told are hours and ratios. ``affected`` is the lower
+    end. Shares: of the excess itself. Waits: everybody, where even the lower end is longer.
+    Ratings: the answers that must lie lower for the mean to fall so far (the least that any
+    coupling of two normal laws moves).
     """
     from scipy.special import ndtr
 
-    if signal.family == "share":
-        return np.maximum(low, 0.0)
+    low, high, expected = effect - Z95 * wide, effect + Z95 * wide, observed - effect
+    least = low if signal.harm > 0 else -high
+    hours = np.full(len(n), np.nan)
     if signal.family == "wait":
-        return (low > 1.0).astype(np.float64)
-    return np.maximum(2 * ndtr(np.maximum(low, 0.0) / sd / 2) - 1, 0.0)
+        observed, expected = np.exp(observed) / 3600, np.exp(expected) / 3600
+        effect, low, high = np.exp(effect), np.exp(low), np.exp(high)
+        hours = n * observed * np.maximum(1 - 1 / np.maximum(low, 1e-9), 0.0)
+        share = low > 1.0
+    elif signal.family == "share":
+        share = np.maximum(least, 0.0)
+    else:
+        share = np.maximum(2 * ndtr(np.maximum(least, 0.0) / sd / 2) - 1, 0.0)
+    told = {"n": n, "observed": observed, "expected": expected, "effect": effect}
+    return told | {"low": low, "high": high, "affected": n * share, "hours": hours}

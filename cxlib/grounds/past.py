@@ -22,6 +22,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -31,15 +32,7 @@ from numpy.typing import NDArray
 from cxlib.arrivals.histories import block_days, block_starts
 from cxlib.grounds.comparing import LEAST_CASES, Floats, read_cases, tail_of_counts
 from cxlib.grounds.expectation import natural_spread, stated_spread
-from cxlib.grounds.judged import (
-    JUDGED,
-    Z95,
-    affected_share,
-    as_judged,
-    natural_p,
-    say_day,
-    unit_names,
-)
+from cxlib.grounds.judged import as_judged, natural_p, say_day, tell_effects, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit
 from cxlib.segments import dimension_values, segment_names
 
@@ -422,77 +415,58 @@ def _frame(
     tau: float,
 ) -> pl.DataFrame:
     """Effects, intervals and p values; the worse side is the one that is affected."""
-    starts = block_starts(part.periods, part.settings.span)
     by_key = {(s.u, s.group, s.value): s for s in series}
-    out = []
-    known = {c: JUDGED[c] for c in ("group", "value", "since", "affected_until", "hours")}
-    for row in rows:
-        s = by_key[row["u"], row["group"], row["value"]]
-        inside = np.zeros(len(s.n), dtype=bool)
-        inside[row["start"] : row["end"]] = True
-        worse = row["apart"] * signal.harm > 0
-        hit = inside if worse else ~inside
-        out.append(_row(signal, s, row, hit, tau, starts, worse=worse))
-    names = unit_names(part, unit, pl.Series([r["u"] for r in rows], dtype=pl.Int64))
-    return pl.concat(
-        [names, pl.DataFrame(out, schema_overrides=known, infer_schema_length=None)],
-        how="horizontal",
+    kept = [by_key[row["u"], row["group"], row["value"]] for row in rows]
+    start, end, apart, variance, z, p, tries = (
+        np.array([row[c] for row in rows])
+        for c in ("start", "end", "apart", "variance", "z", "p", "tries")
+    )
+    worse = apart * signal.harm > 0
+    hit = np.array([np.arange(len(s.n)) for s in kept])
+    hit = ((hit >= start[:, None]) & (hit < end[:, None])) == worse[:, None]
+    cases, totals = np.array([s.n for s in kept]), np.array([s.total for s in kept])
+    n, total = ((x * hit).sum(1) for x in (cases, totals))
+    observed, slope = total / np.maximum(n, 1), np.ones(len(n))
+    effect = signal.harm * np.abs(apart)
+    if signal.family == "share":
+        # the difference between the two times that strata leave (Mantel-Haenszel)
+        slope = np.array([s.exact.sum() / max(s.weight.sum(), 1e-9) for s in kept])
+        # the normal law is too kind to small counts
+        usual = np.clip(observed - effect * slope, 1e-4, 1 - 1e-4)
+        tail = tail_of_counts(np.round(total), n, usual, (cases * ~hit).sum(1))
+        p = np.maximum(p, np.minimum(1.0, tries * tail))
+    told = tell_effects(
+        signal,
+        n=n,
+        observed=observed,
+        effect=effect * slope,
+        wide=np.sqrt(variance + tau**2) * slope,
+        sd=np.sqrt([s.value_variance for s in kept]),
+    )
+    starts = block_starts(part.periods, part.settings.span)
+    first = [starts[i] for i in start]
+    last = [starts[i] if i < hit.shape[1] else None for i in end]
+    days = list(zip(first, last, worse, strict=True))
+    names = unit_names(part, unit, pl.Series([s.u for s in kept], dtype=pl.Int64))
+    return names.with_columns(
+        pl.DataFrame(told),
+        group=pl.Series([s.group for s in kept], dtype=pl.String),
+        value=pl.Series([s.value for s in kept], dtype=pl.String),
+        compared_with=pl.Series([_say_times(*times) for times in days]),
+        since=pl.Series([f if w else None for f, _, w in days], dtype=pl.Date),
+        affected_until=pl.Series([u if w else f for f, u, w in days], dtype=pl.Date),
+        z=pl.Series(z),
+        p=pl.Series(p),
     )
 
 
-def _row(
-    signal: Signal,
-    s: Series,
-    row: dict[str, Any],
-    hit: NDArray[np.bool_],
-    tau: float,
-    starts: list[Any],
-    *,
-    worse: bool,
-) -> dict[str, Any]:
-    n = float(s.n[hit].sum())
-    observed = float(s.total[hit].sum() / max(n, 1))
-    sd = s.value_variance**0.5
-    if signal.family == "share":
-        # the difference between the two times that strata leave (Mantel-Haenszel)
-        slope = float(s.exact.sum() / max(s.weight.sum(), 1e-9))
-        effect = abs(row["apart"]) * slope
-        wide = float(np.sqrt(row["variance"] + tau**2)) * slope
-    else:
-        effect, wide = signal.harm * abs(row["apart"]), float(np.sqrt(row["variance"] + tau**2))
-    low, high = effect - Z95 * wide, effect + Z95 * wide
-    expected = observed - effect
-    hours = None
-    if signal.family == "wait":
-        effect, low, high = (float(np.exp(x)) for x in (effect, low, high))
-        observed, expected = float(np.exp(observed)) / 3600, float(np.exp(expected)) / 3600
-        hours = n * observed * max(1 - 1 / max(low, 1e-9), 0.0)
-    least = low if signal.harm > 0 else -high
-    hit_share = float(affected_share(signal, np.array([least]), np.array([sd]))[0])
-    first, last = starts[row["start"]], starts[row["end"]] if row["end"] < len(s.n) else None
-    until = last if worse else first
+def _say_times(first: date, last: date | None, worse: bool) -> str:
+    """The times that a worse (or better) stretch is compared with."""
     if last is None:
-        words = f"before {say_day(first)}" if worse else f"since {say_day(first)}"
-    elif worse:
-        words = f"before {say_day(first)} and since {say_day(last)}"
-    else:
-        words = f"from {say_day(first)} to {say_day(last)}"
-    p = row["p"]
-    if signal.family == "share":
-        # the normal law is too kind to small counts
-        seen, rest = round(observed * n), float(s.n[~hit].sum())
-        usual = min(max(expected, 1e-4), 1 - 1e-4)
-        tail = tail_of_counts(*(np.array([x], dtype=np.float64) for x in (seen, n, usual, rest)))
-        p = max(p, min(1.0, row["tries"] * float(tail[0])))
-    return {
-        "group": s.group, "value": s.value,
-        "compared_with": words,
-        "since": first if worse else None,
-        "affected_until": until,
-        "n": n, "observed": observed, "expected": expected, "effect": effect,
-        "low": low, "high": high, "z": row["z"], "p": p,
-        "affected": n * hit_share, "hours": hours,
-    }  # fmt: skip
+        return f"before {say_day(first)}" if worse else f"since {say_day(first)}"
+    if worse:
+        return f"before {say_day(first)} and since {say_day(last)}"
+    return f"from {say_day(first)} to {say_day(last)}"
 
 
 def _needs(part: Arrivals) -> str:

@@ -1,12 +1,7 @@
 """Exports, logs and databases -> EVENTS; what does not fit is set aside, with the reason.
 
-The path of a file: `sources` (which files, unpacked) → `text`, `tables`, `xes` (raw frames in which
-an id stays an id) → `columns` (which column is what, which touchpoint),
-`instants` (times), `cells` (ids), `numbers` → `events` (contacts, rows set aside) → `report`.
-`shapes` makes contacts of wide tables, order lines and tables that belong together, as the map
-says. `doubts` says what is odd about a log. `people` reads customers and ratings. `propose` writes
-a first journey map from `evidence` about the columns: `recipes` (files and shapes), `roles`,
-`outcomes` (stages, goal, gap).
+`sources` → `tables` (raw frames) → `columns`, `instants`, `numbers` → `events`; `propose` writes a
+map.
 """
 
 from typing import TYPE_CHECKING
@@ -21,7 +16,6 @@ if TYPE_CHECKING:
     from cxlib.ingest.people import read_ratings as read_ratings
     from cxlib.ingest.people import tables_beside as tables_beside
     from cxlib.ingest.propose import Proposal as Proposal
-    from cxlib.ingest.propose import propose_journey_map as propose_journey_map
     from cxlib.ingest.propose import propose_map as propose_map
     from cxlib.ingest.report import FileReport as FileReport
     from cxlib.ingest.report import IngestReport as IngestReport

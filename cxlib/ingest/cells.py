@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import polars as pl
 
 from cxlib.errors import InputError
-
-__all__ = ["Ids", "read_ids", "text_of", "tidied", "tidy", "tidy_text"]
 
 _INVISIBLE = (
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\x{ad}\x{61c}\x{180e}\x{200b}\x{200e}\x{200f}"
@@ -29,13 +25,6 @@ _DAMAGED = {
 """What ids look like that a tool has damaged, and what to do."""
 
 
-class Ids(NamedTuple):
-    """Ids as text, null where empty, and what to look at."""
-
-    values: pl.Series
-    hints: tuple[str, ...]
-
-
 def text_of(column: str | pl.Expr) -> pl.Expr:
     """Return a column as text without blanks around it; null where nothing is left."""
     expr = pl.col(column) if isinstance(column, str) else column
@@ -44,25 +33,10 @@ def text_of(column: str | pl.Expr) -> pl.Expr:
 
 
 def tidy(column: str | pl.Expr) -> pl.Expr:
-    """Return a text as the eye sees it; null where nothing is left.
-
-    Characters are composed (NFC), invisible ones taken out, blanks of any width are blanks, and
-    there are none around it.
-    """
+    """Return a text as the eye sees it, composed (NFC), without invisible characters."""
     expr = (pl.col(column) if isinstance(column, str) else column).cast(pl.String)
     seen = expr.str.normalize("NFC").str.replace_all(_INVISIBLE, "").str.replace_all(_SPACES, " ")
     return text_of(seen)
-
-
-def tidy_text(text: str) -> str:
-    r"""Return one text as `tidy` does.
-
-    Examples
-    --------
-    >>> tidy_text("\ufeff Cafe\u0301\u200b ")
-    'Café'
-    """
-    return pl.select(tidy(pl.lit(text))).item() or ""
 
 
 def tidied(values: pl.Series) -> pl.Series:
@@ -74,17 +48,10 @@ def tidied(values: pl.Series) -> pl.Series:
     return frame.select(text_of("x") if is_plain and not is_odd else tidy("x")).to_series()
 
 
-def read_ids(raw: pl.Series, *, where: str) -> Ids:
-    """Return ids as text: ``007`` and ``NA`` stay what they are, only an empty cell is null.
-
-    Ids that a tool before us turned into floating point are turned back where that is certain, with
-    a hint, and refused where digits may be lost.
-
-    Raises
-    ------
-    InputError
-        Where ids are fractions, or floating point too large to be exact.
-    """
+def read_ids(
+    raw: pl.Series, *, where: str, fold: bool = False
+) -> tuple[pl.Series, tuple[str, ...]]:
+    """Return ids as text: ``007`` and ``NA`` stay what they are, only an empty cell is null."""
     hints: tuple[str, ...] = ()
     if raw.dtype.is_float():
         present = raw.drop_nulls()
@@ -104,4 +71,4 @@ def read_ids(raw: pl.Series, *, where: str) -> Ids:
         damaged = values.str.contains(pattern).fill_null(False)
         if count := int(damaged.sum()):
             hints += (f"{where}: {count:,} {what.format(repr(values.filter(damaged)[0]))}",)
-    return Ids(values, hints)
+    return values.str.to_lowercase() if fold else values, hints

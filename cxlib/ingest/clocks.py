@@ -1,9 +1,4 @@
-"""Times in words and numbers: the parts of a written time, and epochs of any unit.
-
-A writing is a regular expression with named parts; `read_parts` turns the parts into instants,
-column by column. Nothing here chooses between two readings: day-first and month-first are two
-writings, and the caller says which.
-"""
+"""Times in words and numbers: writings with named parts, and epochs of any unit."""
 
 from __future__ import annotations
 
@@ -13,23 +8,6 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 import polars as pl
-
-__all__ = [
-    "DAY_FIRST",
-    "EPOCHS",
-    "EXCEL",
-    "INSTANT",
-    "MONTH_FIRST",
-    "NAIVE",
-    "OTHERS",
-    "REST",
-    "YEAR_FIRST",
-    "from_pattern",
-    "is_number",
-    "read_epochs",
-    "read_numbers",
-    "read_parts",
-]
 
 INSTANT = pl.Datetime("us", "UTC")
 NAIVE = pl.Datetime("us")
@@ -44,13 +22,16 @@ ZONES = {
 }  # fmt: skip
 """Minutes east of Greenwich by the usual name of a clock."""
 
-EPOCHS = {"epoch_s": 1_000_000.0, "epoch_ms": 1_000.0, "epoch_us": 1.0, "epoch_ns": 0.001}
-"""Microseconds of a unit."""
+EPOCHS = {
+    "epoch_s": ("seconds", 1_000_000.0),
+    "epoch_ms": ("milliseconds", 1_000.0),
+    "epoch_us": ("microseconds", 1.0),
+    "epoch_ns": ("nanoseconds", 0.001),
+}
+"""Units of numbers that count from 1970, and their microseconds."""
 
-EXCEL = "excel"
-"""Days since 1899-12-30, as spreadsheets count them."""
+EXCEL = "excel"  # days since 1899-12-30, as spreadsheets count them
 
-_UNITS = {"epoch_s": "seconds", "epoch_ms": "milliseconds", "epoch_us": "microseconds"}
 _FROM, _TO = 631_152_000_000_000, 4_102_444_800_000_000  # 1990 and 2100
 _NUMBER = r"^\d+(?:[.,]\d*)?$"
 
@@ -122,51 +103,42 @@ def from_pattern(pattern: str) -> str | None:
 
 
 def read_parts(text: pl.Series, writing: str, time_zone: str | None = None) -> pl.DataFrame:
-    """Read times in one writing.
-
-    Returns
-    -------
-    pl.DataFrame
-        ``wall`` (Datetime us), the time as written, null where it is in another writing ·
-        ``offset``, minutes east of Greenwich, null where it has none · ``zone``, the offset as
-        written · ``has_clock`` Bool.
+    """Read times in one writing: ``wall`` (as written, null where in another writing), ``offset``
+    (minutes east of Greenwich), ``zone`` (as written), ``has_clock``.
     """
     groups = text.str.extract_groups(writing).struct.unnest()
 
     def part(name: str) -> pl.Expr:
         return pl.col(name) if name in groups.columns else pl.lit(None, pl.String)
 
-    def number(expr: pl.Expr) -> pl.Expr:
-        return expr.cast(pl.Int64, strict=False)
+    def whole(name: str) -> pl.Expr:
+        return part(name).cast(pl.Int64, strict=False)
 
-    century = pl.when(pl.col("year") < 70).then(2000).otherwise(1900)
-    digits = part("year").str.strip_chars_start("'")
-    month = number(part("month"))
-    if "word" in groups.columns:
-        words = part("word").str.to_lowercase()
-        month = words.replace_strict(_months(), default=None, return_dtype=pl.Int64)
-    zone = part("zone").str.strip_chars()
-    minutes = _offset(zone, time_zone) if "zone" in groups.columns else pl.lit(None, pl.Int64)
-    clock = part("clock")
+    digits, zone, half = part("year").str.strip_chars_start("'"), part("zone"), part("half")
+    year, clock = digits.cast(pl.Int64, strict=False), part("clock")
+    century = pl.when(digits.str.len_chars() > 2).then(0).when(year < 70).then(2000).otherwise(1900)
+    word = (
+        part("word")
+        .str.to_lowercase()
+        .replace_strict(_months(), default=None, return_dtype=pl.Int64)
+    )
+    hours = whole("hour")
     read = groups.select(
         *(part(name) for name in ("day", "week", "weekday", "ordinal") if name in groups.columns),
-        year=number(digits),
-        is_short=digits.str.len_chars() == 2,
-        month=month,
-        written=number(part("hour")),
-        half=part("half").str.slice(0, 1).str.to_lowercase(),
-        minute=pl.coalesce(number(part("minute")), number(clock.str.slice(0, 2)), 0),
-        second=pl.coalesce(number(part("second")), number(clock.str.slice(2, 2)), 0),
-        fraction=number(part("fraction").str.slice(0, 6).str.pad_end(6, "0")).fill_null(0),
-        zone=zone,
-        offset=minutes,
-    ).with_columns(
-        year=pl.when("is_short").then(pl.col("year") + century).otherwise("year"),
-        hour=pl.when(pl.col("half") == "p")
-        .then(pl.col("written") % 12 + 12)
-        .when(pl.col("half") == "a")
-        .then(pl.col("written") % 12)
-        .otherwise(pl.col("written").fill_null(0)),
+        year=year + century,
+        month=pl.coalesce(whole("month"), word),
+        written=hours,
+        half=half,
+        hour=pl.when(half.str.contains("^[Pp]"))
+        .then(hours % 12 + 12)
+        .when(half.is_not_null())
+        .then(hours % 12)
+        .otherwise(hours.fill_null(0)),
+        minute=pl.coalesce(whole("minute"), clock.str.slice(0, 2).cast(pl.Int64, strict=False), 0),
+        second=pl.coalesce(whole("second"), clock.str.slice(2, 2).cast(pl.Int64, strict=False), 0),
+        fraction=part("fraction").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64, strict=False),
+        zone=zone.str.strip_chars(),
+        offset=_offset(zone.str.strip_chars(), time_zone),
     )
     hour, minute, second = pl.col("hour"), pl.col("minute"), pl.col("second")
     fits = (
@@ -175,7 +147,7 @@ def read_parts(text: pl.Series, writing: str, time_zone: str | None = None) -> p
         & (pl.col("half").is_null() | pl.col("written").is_between(1, 12))
         & (pl.col("offset").is_not_null() | pl.col("zone").is_null())
     )
-    micros = pl.col("fraction") + (hour * 3600 + minute * 60 + second) * 1_000_000
+    micros = pl.col("fraction").fill_null(0) + (hour * 3600 + minute * 60 + second) * 1_000_000
     wall = _date(groups.columns).cast(NAIVE) + pl.duration(microseconds=micros)
     read = read.with_columns(wall=pl.when(fits).then(wall), has_clock=pl.col("written") >= 0)
     there = pl.col("wall").is_not_null()
@@ -195,7 +167,6 @@ def _date(parts: list[str]) -> pl.Expr:
 
 
 def _offset(zone: pl.Expr, time_zone: str | None) -> pl.Expr:
-    """Minutes east of Greenwich of an offset or of the name of a clock."""
     names = {**ZONES, **_own_names(time_zone)}
     bare = zone.str.to_uppercase()
     named = bare.replace_strict(names, default=None, return_dtype=pl.Int64)
@@ -223,7 +194,6 @@ def _own_names(time_zone: str | None) -> dict[str, int]:
 
 @cache
 def _months() -> dict[str, int]:
-    """Numbers of months by their names, long and short, in the languages of Western Europe."""
     from babel import Locale
 
     found: dict[str, int] = {"sept": 9, "mrz": 3, "mär": 3}
@@ -242,10 +212,7 @@ def is_number(text: pl.Series) -> pl.Series:
 
 
 def read_epochs(text: pl.Series, unit: str) -> pl.Series:
-    """Read numbers in a unit of `EPOCHS` as instants, or as days of a spreadsheet (`EXCEL`).
-
-    Days are wall times, to the second where they have at most eight digits behind the mark.
-    """
+    """Read numbers in a unit of `EPOCHS` as instants, or as days of a spreadsheet (`EXCEL`)."""
     plain = text.str.replace(",", ".", literal=True)
     number = plain.cast(pl.Float64, strict=False)
     if unit == EXCEL:
@@ -256,30 +223,21 @@ def read_epochs(text: pl.Series, unit: str) -> pl.Series:
         micros = (rounded * 1_000_000).round().cast(pl.Int64, strict=False)
         return micros.set(~fits, None).cast(NAIVE)
     whole = text.str.extract(r"^\s*([+-]?\d+)\s*$").cast(pl.Int64, strict=False)
-    scale = EPOCHS[unit]
+    _, scale = EPOCHS[unit]
     exactly = whole // 1000 if unit == "epoch_ns" else whole * int(scale)
     micros = (number * scale).round().cast(pl.Int64, strict=False)
     return exactly.zip_with(whole.is_not_null(), micros).cast(INSTANT)
 
 
-def read_numbers(text: pl.Series) -> tuple[dict[str, pl.Series], list[str]]:
-    """Read numbers whose unit cannot be in doubt, each by its own digits.
+def read_numbers(text: pl.Series) -> tuple[tuple[pl.Series, pl.Series], list[str]]:
+    """Read numbers whose unit cannot be in doubt, as instants and as wall times, and say how.
 
-    Of a number between 1990 and 2100 the digits tell the unit: ten are seconds, thirteen
-    milliseconds, sixteen microseconds, nineteen nanoseconds. Eight, twelve and fourteen digits that
-    are a date are one. Numbers with a fraction between 32,874 and 73,050 are days of a spreadsheet
-    where at least half of the column are such.
-
-    Returns
-    -------
-    dict of str to pl.Series
-        ``aware``, instants, and ``naive``, wall times.
-    list of str
-        How they were read.
+    Of a number between 1990 and 2100 the digits tell the unit. Eight, twelve and fourteen digits
+    that are a date are one. Numbers with a fraction are days of a spreadsheet where half of the
+    column are such.
     """
-    aware = pl.repeat(None, len(text), dtype=INSTANT, eager=True)
-    naive = pl.repeat(None, len(text), dtype=NAIVE, eager=True)
-    how: list[str] = []
+    naive, how = pl.repeat(None, len(text), dtype=NAIVE, eager=True), []
+    aware = naive.cast(INSTANT)
     for digits in (14, 12, 10, 8):
         alike = text.str.contains(rf"^(?:19|20)\d{{{digits - 2}}}$").fill_null(False)
         if alike.any():
@@ -288,13 +246,12 @@ def read_numbers(text: pl.Series) -> tuple[dict[str, pl.Series], list[str]]:
             dates = padded.str.to_datetime("%Y%m%d%H%M%S", strict=False, time_unit="us")
             if dates.null_count() == 0:
                 naive = naive.scatter(alike.arg_true(), dates)
-    for unit in EPOCHS:
+    for unit, (name, _) in EPOCHS.items():
         found = read_epochs(text, unit)
         micros = found.cast(pl.Int64)
         fits = micros.is_between(_FROM, _TO).fill_null(False) & aware.is_null() & naive.is_null()
         if fits.any():
             aware = found.zip_with(fits, aware)
-            name = _UNITS.get(unit, "nanoseconds")
             how.append(f"{int(fits.sum()):,} times are {name} since 1970")
     left = aware.is_null() & naive.is_null()
     days = text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
@@ -303,4 +260,4 @@ def read_numbers(text: pl.Series) -> tuple[dict[str, pl.Series], list[str]]:
         at = serial.arg_true()
         naive = naive.scatter(at, read_epochs(text.gather(at), EXCEL))
         how.append(f"{len(at):,} times are day numbers of a spreadsheet (days since 1899-12-30)")
-    return {"aware": aware, "naive": naive}, how if len(how) > 1 or serial.any() else []
+    return (aware, naive), how if len(how) > 1 or serial.any() else []

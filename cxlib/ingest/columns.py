@@ -1,7 +1,6 @@
 """Which column of a log plays which role, and which touchpoint its cells make of a row.
 
-What decides about a row (touchpoint, channel, stage, owner, the columns of `match` and `keep`) is
-looked at once for each distinct content, whose hash is the key of the row.
+What decides about a row is looked at once for each distinct content, whose hash is its key.
 """
 
 from __future__ import annotations
@@ -19,38 +18,21 @@ from cxlib.contracts import INITIATORS, UNKNOWN, UNMAPPED
 from cxlib.errors import InputError, did_you_mean, there_are
 from cxlib.ingest.cells import text_of, tidy
 from cxlib.ingest.raw import RawTable
-from cxlib.journey_map import COLUMNS, SETS, JourneyMap, Touchpoint
+from cxlib.journey_map import COLUMNS, SETS, JourneyMap
 from cxlib.map_model import STEP, STEP_AT, STEP_ORDER
 
-__all__ = [
-    "KEY",
-    "XES_COLUMNS",
-    "check_found",
-    "content_hash",
-    "find_columns",
-    "in_sets",
-    "merge_names",
-    "place_columns",
-    "recognise",
-]
-
-KEY = "\x00place"
-"""Hash of the columns that decide what a row is."""
+KEY = "\x00place"  # hash of the columns that decide what a row is
 
 _ROLES = ("touchpoint", "channel", "stage", "owner", "initiated_by")
-
-XES_COLUMNS = {
-    "customer": ("case:concept:name",),
-    "occurred_at": ("time:timestamp",),
-    "touchpoint": ("concept:name",),
+_USUAL = {
+    "customer": ("customer", "case:concept:name"),
+    "occurred_at": (STEP_AT, "occurred_at", "time:timestamp"),
+    "touchpoint": (STEP, "touchpoint", "concept:name"),
+    "sequence": (STEP_ORDER, "sequence"),
 }
-"""Where XES, and tables made from it, keep what we need."""
+"""Columns that are meant where the map names none: those of `unpivot`, ours, those of XES."""
 
-
-_MADE = {"touchpoint": STEP, "occurred_at": STEP_AT, "sequence": STEP_ORDER}
-"""Columns that `unpivot` makes, which are meant where the map names no other."""
-
-ANSWERS = ("rated_at", "rating", "scale", "comment")
+_ANSWERS = ("rated_at", "rating", "scale", "comment")
 """Columns that a table of ratings may have instead of the log."""
 
 
@@ -60,24 +42,22 @@ def in_sets(roles: Iterable[str]) -> list[str]:
 
 
 def merge_names(table: RawTable, journey_map: JourneyMap) -> RawTable:
-    """Return the table with one column where the file has several names of one: the first filled.
+    """Return the table with one column where the file has several names of one, the first filled,
+    and the clock behind the date where they are two.
 
-    Where date and time of the day are two columns, the clock goes behind the date.
     A column that goes by another name than the usual one is not renamed: rows in quarantine stand
     there as they stand in the file.
     """
     columns = table.columns
-    found = {
-        here[0]: [text_of(name) for name in here]
-        for role in journey_map.other_names
-        if len(here := [name for name in journey_map.names_of(role) if name in columns]) > 1
+    here = {
+        role: [name for name in journey_map.names_of(role) if name in columns]
+        for role in (*journey_map.other_names, "occurred_at", "time_of_day")
     }
-    if found:
-        merged = (pl.coalesce(texts).alias(name) for name, texts in found.items())
-        table = replace(table, frame=table.frame.with_columns(merged))
-    date = next((c for c in journey_map.names_of("occurred_at") if c in columns), None)
-    clock = next((c for c in journey_map.names_of("time_of_day") if c in columns), None)
-    if date is not None and clock is not None:
+    several = [names for names in here.values() if len(names) > 1]
+    merged = [pl.coalesce([text_of(name) for name in names]).alias(names[0]) for names in several]
+    table = replace(table, frame=table.frame.with_columns(merged))
+    if here["occurred_at"] and here["time_of_day"]:
+        date, clock = here["occurred_at"][0], here["time_of_day"][0]
         both = pl.concat_str(text_of(date), text_of(clock), separator=" ", ignore_nulls=True)
         at = pl.when(text_of(date).is_not_null()).then(both).alias(date)
         table = replace(table, frame=table.frame.with_columns(at))
@@ -87,20 +67,10 @@ def merge_names(table: RawTable, journey_map: JourneyMap) -> RawTable:
 def find_columns(
     columns: list[str], journey_map: JourneyMap, *, source: str, required: Iterable[str]
 ) -> dict[str, str]:
-    """Return the raw column of each role that the file has, by our name.
-
-    A role is the first column that the map names and the file has; else the column of that very
-    name; else the one of XES.
-
-    Raises
-    ------
-    InputError
-        Where a required column is missing; says which there are and which is like it.
-    """
+    """Return the raw column of each role that the file has."""
     found = {}
     for role in (*COLUMNS, *in_sets(journey_map.columns)):
-        made = (_MADE[role],) if role in _MADE else ()
-        options = journey_map.names_of(role) or (*made, role, *XES_COLUMNS.get(role, ()))
+        options = journey_map.names_of(role) or _USUAL.get(role, (role,))
         present = next((c for c in options if c in columns), None)
         if present is not None:
             found[role] = present
@@ -117,24 +87,20 @@ def find_columns(
 
 
 def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
-    """Check that every column the map asks for is in one file at least.
-
-    Returns
-    -------
-    list of str
-        What to look at: columns of answers, which a table of ratings may have instead.
-
-    Raises
-    ------
-    InputError
-        Names the key of the map, the column, and which there are.
-    """
+    """Check that every column the map asks for is in one file at least; return what to look at."""
+    asked = [(_key(role), role, journey_map.names_of(role)) for role in journey_map.columns]
+    asked += [("keep", "", (column,)) for column in journey_map.keep]
+    asked += [
+        (f"match of {t.name!r}", "", (column,))
+        for t in journey_map.touchpoints
+        for column in t.match or ()
+    ]
     there, hints = list(found), []
-    for role, key, columns in _asked_for(journey_map):
+    for key, role, columns in asked:
         if set(columns) & set(there):
             continue
         named = f"the map's {key} names column {' or '.join(map(repr, columns))}, which"
-        if role not in ANSWERS:
+        if role not in _ANSWERS:
             known = there_are(sorted(there), columns[0])
             raise InputError(f"{named} no file of the log has; {known}")
         hints.append(
@@ -144,17 +110,9 @@ def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
     return hints
 
 
-def _asked_for(journey_map: JourneyMap) -> Iterable[tuple[str, str, tuple[str, ...]]]:
-    """Yield role, key of the map and the column's names for every column that the map names."""
-    for role in journey_map.columns:
-        kind = next((k for k, start in SETS.items() if role.startswith(start)), None)
-        key = f"{kind}.{role.removeprefix(SETS[kind])}" if kind is not None else role
-        yield role, f"columns.{key}", journey_map.names_of(role)
-    yield from (("keep", "keep", (column,)) for column in journey_map.keep)
-    for touchpoint in journey_map.touchpoints:
-        patterns: Mapping[str, str] = touchpoint.match or {}
-        key = f"match of {touchpoint.name!r}"
-        yield from (("match", key, (column,)) for column in patterns)
+def _key(role: str) -> str:
+    kind = next((k for k, start in SETS.items() if role.startswith(start)), None)
+    return f"columns.{role}" if kind is None else f"columns.{kind}.{role.removeprefix(SETS[kind])}"
 
 
 def place_columns(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[str]:
@@ -165,8 +123,7 @@ def place_columns(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[str
 
 
 def content_hash(columns: list[str]) -> pl.Expr:
-    """Return a hash of the content of columns (UInt64) that knows neither their order nor empty
-    ones.
+    """Return a hash of the content of columns that knows neither their order nor empty ones.
 
     A sum of hashes seeded by the column's name: rows of two files of which one lacks an empty
     column are the same row.
@@ -181,19 +138,11 @@ def content_hash(columns: list[str]) -> pl.Expr:
 def recognise(
     contents: pl.DataFrame, journey_map: JourneyMap, roles: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Return what each distinct content of the deciding columns is.
+    """Return what each distinct content of the deciding columns (`place_columns`) is, by `KEY`.
 
-    Parameters
-    ----------
-    contents
-        `KEY` and the columns of `place_columns`, distinct.
-
-    Returns
-    -------
-    pl.DataFrame
-        `KEY` · ``is_kept`` Bool (passes the map's `keep`) · ``touchpoint`` (null: none) ·
-        ``channel`` · ``stage`` · ``owner`` · ``initiated_by`` · ``is_known`` Bool (the map has the
-        touchpoint) · ``unknown_stage`` (a stage in the log that the map does not have).
+    ``is_kept``: it passes the map's `keep` · ``touchpoint``, null: none · ``channel`` · ``stage`` ·
+    ``owner`` · ``initiated_by`` · ``is_known``: the map has the touchpoint · ``unknown_stage``: a
+    stage in the log that the map does not have.
     """
     texts = contents.select(KEY, *(tidy(c).alias(c) for c in contents.columns if c != KEY))
     if journey_map.fold_case:
@@ -201,14 +150,18 @@ def recognise(
     raw = {
         role: pl.col(roles[role]) if role in roles else pl.lit(None, pl.String) for role in _ROLES
     }
-    matched = texts.with_columns(_number=_touchpoint_number(journey_map, roles))
-    planned = _planned(journey_map.touchpoints)
+    touchpoints = journey_map.touchpoints
+    planned = pl.DataFrame(
+        {f"_{c}": [getattr(t, c) for t in touchpoints] for c in ("name", *_ROLES[1:])},
+        schema_overrides={f"_{c}": pl.String for c in _ROLES[1:]},
+    ).with_row_index("_number")
+    matched = texts.with_columns(_number=_touchpoint_number(journey_map, raw))
     joined = matched.join(planned, on="_number", how="left", maintain_order="left")
     stage_known = raw["stage"].is_in(journey_map.stages)
     initiated_by = raw["initiated_by"].str.to_lowercase()
     return joined.select(
         pl.col(KEY),
-        is_kept=_matches_all(journey_map.keep) if journey_map.keep else pl.lit(True),
+        is_kept=_matches_all(journey_map.keep),
         touchpoint=pl.coalesce("_name", raw["touchpoint"]),
         channel=pl.coalesce(raw["channel"], "_channel", pl.lit(UNKNOWN)),
         stage=pl.when(stage_known)
@@ -227,30 +180,25 @@ def recognise(
 
 def _folded(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[pl.Expr]:
     """Give names the case in which the map writes them, and others lower case."""
-    lines = journey_map.touchpoints
-    written = {
-        "touchpoint": [t.name for t in lines],
-        "channel": [t.channel for t in lines if t.channel is not None],
-        "stage": list(journey_map.stages),
-        "owner": [t.owner for t in lines if t.owner is not None],
-    }
     folded: dict[str, pl.Expr] = {}
-    for role, names in written.items():
-        if role in roles and roles[role] not in folded:
+    for role in ("touchpoint", "channel", "stage", "owner"):
+        field = "name" if role == "touchpoint" else role
+        lines = [getattr(t, field) for t in reversed(journey_map.touchpoints)]
+        names = reversed(journey_map.stages) if role == "stage" else lines
+        if role in roles:
             low = pl.col(roles[role]).str.to_lowercase()
-            known = {name.lower(): name for name in reversed(names)}
-            folded[roles[role]] = low.replace_strict(known, default=low) if known else low
+            known = {name.lower(): name for name in names if name is not None}
+            folded.setdefault(roles[role], low.replace_strict(known, default=low) if known else low)
     return [expr.alias(column) for column, expr in folded.items()]
 
 
 def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:
     """Whether every pattern is found; an empty cell is an empty text."""
-    return reduce(
-        and_, (pl.col(c).fill_null("").str.contains(pattern) for c, pattern in patterns.items())
-    )
+    found = (pl.col(c).fill_null("").str.contains(pattern) for c, pattern in patterns.items())
+    return reduce(and_, found, pl.lit(True))
 
 
-def _touchpoint_number(journey_map: JourneyMap, roles: Mapping[str, str]) -> pl.Expr:
+def _touchpoint_number(journey_map: JourneyMap, raw: Mapping[str, pl.Expr]) -> pl.Expr:
     """The first touchpoint, in the order of the map, that matches or, without `match`, is named.
 
     Of several lines of one touchpoint it is the one of the row's channel, else the first.
@@ -259,28 +207,17 @@ def _touchpoint_number(journey_map: JourneyMap, roles: Mapping[str, str]) -> pl.
     exact: list[pl.Expr] = []
     by_name: dict[str, int] = {}
     counted = Counter(t.name for t in journey_map.touchpoints)
-    channel = pl.col(roles["channel"]) if "channel" in roles else None
+    name, channel = raw["touchpoint"], raw["channel"]
     for i, t in enumerate(journey_map.touchpoints):
-        number, several = pl.lit(i, pl.UInt32), counted[t.name] > 1 and channel is not None
-        on_channel = channel == t.channel if several and channel is not None else pl.lit(True)
+        number, several = pl.lit(i, pl.UInt32), counted[t.name] > 1
         if t.match is not None:
-            nowhere = channel.is_null() if several and channel is not None else pl.lit(False)
-            found.append(pl.when(_matches_all(t.match) & (on_channel | nowhere)).then(number))
+            here = channel.is_null() | (channel == t.channel) if several else pl.lit(True)
+            found.append(pl.when(_matches_all(t.match) & here).then(number))
         else:
             by_name.setdefault(t.name, i)
-            if several and "touchpoint" in roles:
-                named = pl.col(roles["touchpoint"]) == t.name
-                exact.append(pl.when(named & on_channel).then(number))
-    if "touchpoint" in roles and by_name:
-        name = pl.col(roles["touchpoint"])
+            if several:
+                exact.append(pl.when((name == t.name) & (channel == t.channel)).then(number))
+    if by_name:
         first = name.replace_strict(by_name, default=None, return_dtype=pl.UInt32)
         found.append(pl.coalesce(*exact, first))
-    return pl.min_horizontal(found) if found else pl.lit(None, pl.UInt32)
-
-
-def _planned(touchpoints: tuple[Touchpoint, ...]) -> pl.DataFrame:
-    columns = ("name", "stage", "channel", "owner", "initiated_by")
-    return pl.DataFrame(
-        {f"_{c}": [getattr(t, c) for t in touchpoints] for c in columns},
-        schema={f"_{c}": pl.String for c in columns},
-    ).with_row_index("_number")
+    return pl.min_horizontal(found)

@@ -1,8 +1,6 @@
 """Text tables: CSV, TSV and their many relatives; every line is accounted for.
 
-Lines are counted before anything reads them. What is plain goes to Polars, which is fast; what is
-not is read line by line (`records`). Rows, blank lines, comments, line ends within cells, the
-header and what stands above it add up to the lines of the file.
+What is plain goes to Polars, which is fast; what is not is read line by line (`records`).
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ import polars as pl
 from cxlib.errors import InputError
 from cxlib.ingest.cells import tidy
 from cxlib.ingest.dialects import (
-    BLANKS,
     UNIT,
     Dialect,
     find_dialect,
@@ -23,42 +20,29 @@ from cxlib.ingest.dialects import (
     widths,
     without_quoted,
 )
-from cxlib.ingest.raw import LINE, REASON, Lines, RawTable, as_json, named_columns
+from cxlib.ingest.raw import LINE, RawTable, as_json, named_columns
 from cxlib.ingest.records import Records, Splitter, split_lines
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
 from cxlib.map_model import Reading
 
-__all__ = ["BAD_BYTES", "part_rows", "read_delimited"]
-
 AGAIN = "the header again"
 BAD_BYTES = "bytes that are no characters"
-
-SHOWN = 10_000
-"""Characters of a malformed line that are kept."""
+SHOWN = 10_000  # characters of a malformed line that are kept
 
 
 def read_delimited(
     source: Source, text: Text, reading: Reading, wanted: Collection[str] = ()
 ) -> RawTable:
-    """Read a text table; arguments as at `read_table`.
-
-    Raises
-    ------
-    InputError
-        Where there is no header, or no row under it.
-    """
+    """Read a text table; arguments as at `read_table`."""
     name = str(source)
     lines = pl.read_lines(text.data).to_series()
-    kept, skipped, told = _without_comments(lines, reading)
+    kept, told = _without_comments(lines, reading)
     separator = reading.separator or told or ("\t" if source.format == "tsv" else None)
     kept = _unwrapped(kept)
     dialect = find_dialect(kept, name=name, separator=separator, wanted=wanted)
     said = dialect.separator
-    if said == BLANKS:
-        kept = kept.str.strip_chars_end(" ").str.replace_all(r" {2,}", UNIT)
-        dialect = Dialect(UNIT, dialect.quote)
-    elif len(said.encode()) > 1:
+    if len(said.encode()) > 1:
         kept = kept.str.replace_all(said, UNIT, literal=True)
         dialect = Dialect(UNIT, dialect.quote)
     if reading.skip_lines is None:
@@ -69,46 +53,39 @@ def read_delimited(
     body = kept.slice(below)
     columns = named_columns(_fitted(cells, body, dialect, usual), name=name, wanted=wanted)
     records = split_lines(body, dialect, width=len(columns))
-    has_lost = bool(text.bad_bytes)
-    rows, malformed, blank = _table(body, records, columns, dialect, has_lost=has_lost)
-    if not rows.height and not malformed.height:
+    rows, malformed, blank = _table(body, records, columns, dialect, bool(text.bad_bytes))
+    read = rows.height + malformed.height
+    if not read:
         raise InputError(f"{name}: the file has a header but no rows; export it again")
-    counted = Lines(
-        total=len(lines),
-        above=skipped + at,
-        header=below - at,
-        blank=blank,
-        within=len(records.swallowed),
-    )
-    if counted.rows != rows.height + malformed.height:
+    counted = len(body) - blank - len(records.swallowed)
+    if counted != read:
         raise InputError(
-            f"{name}: {rows.height + malformed.height:,} rows were read where the lines say "
-            f"{counted.rows:,}; nothing is read by halves: export the file again, or say how it is "
-            "written (`reading` in the map)"
+            f"{name}: {read:,} rows were read where the lines say {counted:,}; nothing is read by "
+            "halves: export the file again, or say how it is written (`reading` in the map)"
         )
     if said != dialect.separator:
         rows = rows.with_columns(pl.exclude(LINE).str.replace_all(UNIT, said, literal=True))
-    first = len(lines) - len(body) + 1
-    numbers = sorted(i + first for i in records.aside)
-    return RawTable(
-        source, rows.lazy(), malformed, text.encoding, said, counted, _hints(name, text, numbers)
-    )
+    hints = []
+    if records.aside:
+        numbers = sorted(i + len(lines) - len(body) + 1 for i in records.aside)
+        shown = ", ".join(f"{n:,}" for n in numbers[:5]) + (", …" if len(numbers) > 5 else "")
+        hints.append(
+            f"{name}: {len(numbers):,} line(s) cannot be cut into cells and are set aside: {shown}"
+        )
+    if text.zeros:
+        hints.append(f"{name}: {text.zeros:,} zero byte(s) were taken out")
+    return RawTable(source, rows.lazy(), malformed, text.encoding, said, len(lines), tuple(hints))
 
 
-def _without_comments(lines: pl.Series, reading: Reading) -> tuple[pl.Series, int, str | None]:
-    """Return the lines without those that the map skips, their number, and a separator told."""
-    before = len(lines)
+def _without_comments(lines: pl.Series, reading: Reading) -> tuple[pl.Series, str | None]:
+    """Return the lines without those that the map skips, and a separator told in the first one."""
     if reading.skip_lines:
         lines = lines.slice(reading.skip_lines)
     if reading.comment:
         lines = lines.filter(~lines.str.strip_chars_start().str.starts_with(reading.comment))
-    for index, line in enumerate(lines.head(5)):
-        if line.strip():
-            told = told_separator(line.lstrip("\ufeff"))
-            if told is not None:
-                lines = lines.slice(index + 1)
-            return lines, before - len(lines), told
-    return lines, before - len(lines), None
+    first = next((i for i, line in enumerate(lines.head(5)) if line.strip()), None)
+    told = told_separator(lines[first].lstrip("\ufeff")) if first is not None else None
+    return (lines if told is None or first is None else lines.slice(first + 1)), told
 
 
 def _unwrapped(lines: pl.Series) -> pl.Series:
@@ -123,24 +100,17 @@ def _unwrapped(lines: pl.Series) -> pl.Series:
 
 
 def _header(lines: pl.Series, at: int, dialect: Dialect) -> tuple[list[str], int]:
-    """Return the cells of the header, and the index of the first line under it."""
     splitter = Splitter(dialect.separator, dialect.quote)
-    text = str(lines[at]) if len(lines) else ""
-    for last in range(at, min(at + 20, len(lines))):
-        text = text if last == at else f"{text}\n{lines[last]}"
-        cells = splitter.cut(text, splitter.strict)
+    for below in range(at + 1, min(at + 20, len(lines)) + 1):
+        cells = splitter.cut("\n".join(lines[at:below]), splitter.strict)
         if cells is not None:
-            return cells, last + 1
-    cells = splitter.cut(str(lines[at]), splitter.loose) if len(lines) else None
+            return cells, below
+    cells = splitter.cut(lines[at], splitter.loose) if len(lines) else None
     return cells or [], at + 1
 
 
 def _fitted(cells: list[str], body: pl.Series, dialect: Dialect, usual: int) -> list[str]:
-    """Return the header as wide as the rows.
-
-    Empty cells at its end go where rows have none there; a name for the names of rows is added
-    where every row has one cell more (as R writes tables).
-    """
+    """Return the header as wide as the rows."""
     if cells and cells[0].startswith("#") and len(cells) > 1:
         cells = [cells[0].lstrip("# "), *cells[1:]]
     while len(cells) > max(usual, 1) and usual and not cells[-1].strip():
@@ -154,9 +124,8 @@ def _fitted(cells: list[str], body: pl.Series, dialect: Dialect, usual: int) -> 
 
 
 def _table(
-    body: pl.Series, records: Records, columns: list[str], dialect: Dialect, *, has_lost: bool
+    body: pl.Series, records: Records, columns: list[str], dialect: Dialect, has_lost: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    """Return rows, rows set aside, and how many blank lines there are."""
     number = pl.repeat(1, len(body), dtype=pl.Int64, eager=True)
     blank = body.str.strip_chars(" " + dialect.separator) == ""
     if records.swallowed:
@@ -168,11 +137,13 @@ def _table(
     if records.rows:
         schema = dict.fromkeys(columns, pl.String)
         others = pl.DataFrame(list(records.rows.values()), schema=schema, orient="row")
-        others = others.with_columns(pl.when(_filled(pl.all())).then(pl.all()))
         at = number.gather(list(records.rows))
         frame = pl.concat([frame, others.with_columns(at.alias(LINE))]).sort(LINE)
-    empty = frame.select(pl.all_horizontal(pl.exclude(LINE).is_null())).to_series()
-    rows = _in_one_order(frame.filter(~empty), columns)
+    # an empty cell is null, and so is the null of a database
+    cell = pl.exclude(LINE)
+    frame = frame.with_columns(pl.when((cell != "") & (cell != "\\N")).then(cell))
+    empty = frame.select(pl.all_horizontal(cell.is_null())).to_series()
+    rows = frame.filter(~empty)
     aside = list(records.aside)
     reasons = pl.Series("reason", list(records.aside.values()), dtype=pl.String)
     raw = body.gather(aside).str.slice(0, SHOWN).alias("raw")
@@ -182,30 +153,8 @@ def _table(
     return rows, pl.concat([malformed, marked]).sort(LINE), blanks
 
 
-def _in_one_order(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-    """Bring rows into the order of the columns where a second header gives them another order."""
-    known = set(columns)
-    likely = rows.filter(pl.col(columns[0]).is_in(columns) & pl.col(columns[-1]).is_in(columns))
-    found = likely.select(LINE, *columns).iter_rows()
-    orders = [(line, list(cells)) for line, *cells in found if set(cells) == known]
-    if not orders or len(columns) < 2:
-        return rows
-    ends = [*(line for line, _ in orders[1:]), None]
-    parts = [rows.filter(pl.col(LINE) < orders[0][0])]
-    for (line, order), end in zip(orders, ends, strict=True):
-        part = rows.filter(pl.col(LINE) >= line)
-        part = part if end is None else part.filter(pl.col(LINE) < end)
-        renamed = [pl.col(old).alias(new) for old, new in zip(columns, order, strict=True)]
-        parts.append(part.select(*renamed, LINE).select(rows.columns))
-    return pl.concat(parts)
-
-
-def _filled(cell: pl.Expr) -> pl.Expr:
-    return (cell != "") & (cell != "\\N")
-
-
 def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFrame:
-    """Read lines that are rows as they stand; an empty cell, or the null of a database, is null."""
+    """Read lines that are rows as they stand."""
     schema = dict.fromkeys(columns, pl.String)
     if not len(plain):
         return pl.DataFrame(schema=schema)
@@ -218,14 +167,13 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFr
         schema=schema,
         extra_columns="ignore",
         missing_columns="insert",
-        null_values=["\\N"] if b"\\N" in data else None,
     )
     if frame.height != len(plain):
         # Proved, not believed: what Polars cannot account for is cut in plain Python.
         splitter = Splitter(dialect.separator, dialect.quote)
         cells = [splitter.cut(line, splitter.strict) or [] for line in plain]
         frame = pl.DataFrame([c[: len(columns)] for c in cells], schema=schema, orient="row")
-    return frame.with_columns(pl.when(_filled(pl.all())).then(pl.all()))
+    return frame
 
 
 def part_rows(
@@ -236,26 +184,15 @@ def part_rows(
     again = rows.filter(pl.col(named[0]).str.contains(named[0], literal=True))
     if again.height:
         again = again.filter(pl.all_horizontal(tidy(pl.col(c)) == c for c in named))
-    found = [again.with_columns(**{REASON: pl.lit(AGAIN)})]
+    lost = again.clear()
     if has_lost:
-        lost = pl.any_horizontal(pl.col(columns).str.contains(LOST, literal=True).fill_null(False))
-        bad = rows.filter(lost).join(again.select(LINE), on=LINE, how="anti")
-        found.append(bad.with_columns(**{REASON: pl.lit(BAD_BYTES)}))
+        bad = pl.any_horizontal(pl.col(columns).str.contains(LOST, literal=True).fill_null(False))
+        lost = rows.filter(bad).join(again, on=LINE, how="anti")
+    found = [
+        part.select(pl.lit(reason).alias("reason"), LINE, raw=as_json(part.select(columns)))
+        for reason, part in ((AGAIN, again), (BAD_BYTES, lost))
+    ]
     marked = pl.concat(found)
     if marked.height:
-        rows = rows.join(marked.select(LINE), on=LINE, how="anti", maintain_order="left")
-    return rows, marked.select(
-        pl.col(REASON).alias("reason"), LINE, raw=as_json(marked.select(columns))
-    )
-
-
-def _hints(name: str, text: Text, numbers: list[int]) -> tuple[str, ...]:
-    hints = []
-    if numbers:
-        shown = ", ".join(f"{n:,}" for n in numbers[:5]) + (", …" if len(numbers) > 5 else "")
-        hints.append(
-            f"{name}: {len(numbers):,} line(s) cannot be cut into cells and are set aside: {shown}"
-        )
-    if text.zeros:
-        hints.append(f"{name}: {text.zeros:,} zero byte(s) were taken out")
-    return tuple(hints)
+        rows = rows.join(marked, on=LINE, how="anti", maintain_order="left")
+    return rows, marked

@@ -1,8 +1,4 @@
-"""How a text table is written: what stands between cells, around them, and above the header.
-
-Everything is found out on lines taken from the whole file, never from its head alone. Cells within
-quotation marks are taken out before anything is counted.
-"""
+"""How a text table is written, found out on lines taken from the whole file."""
 
 from __future__ import annotations
 
@@ -10,31 +6,15 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
 from cxlib.errors import InputError
 
-__all__ = [
-    "BLANKS",
-    "COMMON",
-    "UNIT",
-    "Dialect",
-    "find_dialect",
-    "find_header",
-    "told_separator",
-    "widths",
-]
-
-COMMON = (",", ";", "\t", "|")
-_RARE = ("\x01", "\x1f", "\x1e", "^", "~", "¦", "§", "¬", "þ")
+_COMMON = (",", ";", "\t", "|", "\x01", "\x1f", "\x1e", "^", "~", "¦", "§", "¬", "þ")
 _LAST = (":", " ")
-UNIT = "\x1f"
-"""Stands for a separator of several bytes while a file is read."""
-
-BLANKS = "  "
-"""Columns of one width, or blanks between them: two or more of them are one separator."""
+UNIT = "\x1f"  # stands for a separator of several bytes while a file is read
 
 _SAMPLE = 2000
 _HEAD = 60
@@ -42,8 +22,7 @@ _TOLD = re.compile(r"""^["' \t]*sep\s*=\s*(\\t|tab|[^\w\s"']|[\t ])["']?\W*$""",
 _VALUE = re.compile(r"[-+$€£]?\d[\d.,:/ T+-]*Z?")
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(NamedTuple):
     """What stands between the cells of a text table, and around them where that is needed."""
 
     separator: str
@@ -66,15 +45,7 @@ def told_separator(line: str) -> str | None:
 def find_dialect(
     lines: pl.Series, *, name: str, separator: str | None = None, wanted: Collection[str] = ()
 ) -> Dialect:
-    """Return how a table of these lines is written, where its separator may be known.
-
-    The header is the line that has the columns `wanted`; `name` is the file, for messages.
-
-    Raises
-    ------
-    InputError
-        Where the separator given can be none, or none is found.
-    """
+    """Return how a table of these lines is written, where its separator may be known."""
     sample = _sampled(lines)
     quote = _quote(sample)
     if separator is not None:
@@ -85,27 +56,25 @@ def find_dialect(
             )
         return Dialect(separator, quote)
     bare = without_quoted(sample, quote)
-    scores = {s: _score(sample, bare, s, quote, wanted) for s in (*COMMON, *_RARE)}
-    best = max(scores, key=scores.__getitem__)
-    if scores[best] < 0.1:
+    scores = {s: _score(sample, bare, s, quote, wanted) for s in _COMMON}
+    if max(scores.values()) < 0.1:
         bare = bare.str.strip_chars_end(" ")
         scores |= {s: _score(sample, bare, s, quote, wanted) for s in _LAST}
-        best = max(scores, key=scores.__getitem__)
-    runs = bare.str.count_matches(r" {2,}")
-    if best == " " and runs.min() and (runs == runs.mode()[0]).mean() > 0.9:
-        return Dialect(BLANKS, quote)
-    return Dialect(_doubled(bare, best), quote)
+    best = max(scores, key=scores.__getitem__)
+    # the separator twice, or with another mark, where it always stands so
+    single = bare.str.count_matches(best, literal=True)
+    for longer in (best * 2, f"~{best}~", f"{best}~{best}"):
+        several = bare.str.count_matches(longer, literal=True)
+        if several.sum() and (single == several * longer.count(best)).all():
+            return Dialect(longer, quote)
+    return Dialect(best, quote)
 
 
 def without_quoted(lines: pl.Series, quote: str) -> pl.Series:
-    """Return lines without what stands between quotation marks, so that separators count.
-
-    Nor do those count that stand behind a backslash.
+    """Return lines without what stands between quotation marks, or behind a backslash, so that
+    separators count.
     """
-    if lines.str.contains("\\", literal=True).any():
-        lines = lines.str.replace_all(r"\\[^\w\\\"']", "")
-    if not lines.str.contains(quote, literal=True).any():
-        return lines
+    lines = lines.str.replace_all(r"\\[^\w\\\"']", "")
     q = re.escape(quote)
     return lines.str.replace_all(rf"{q}(?:[^{q}\\]|\\.|{q}{q})*{q}", "x")
 
@@ -125,20 +94,19 @@ def find_header(
     line that has more than one of them.
     """
     sample = without_quoted(_sampled(lines), dialect.quote)
-    head = lines.head(_HEAD)
-    cells = [_cells(line, dialect) for line in head]
-    for index, row in enumerate(cells):
-        if wanted and len({cell.lower() for cell in row} & {w.lower() for w in wanted}) > 1:
+    head = [(line, _cells(line, dialect)) for line in lines.head(_HEAD)]
+    asked = {name.lower() for name in wanted}
+    for index, (_, row) in enumerate(head):
+        if len({cell.lower() for cell in row} & asked) > 1:
             return index, len(row)
     usual = _usual_width(sample, dialect.separator)
-    for index, (line, row) in enumerate(zip(head, cells, strict=True)):
-        filled = sum(bool(cell) for cell in row)
+    for index, (line, row) in enumerate(head):
+        filled = sum(map(bool, row))
         narrow = len(row) < usual and not (usual == len(row) + 1 and len(row) > 1)
         comment = line.lstrip().startswith(("#", "//")) and filled < usual
         if line.strip() and not narrow and not comment and (usual == 1 or 2 * filled > usual):
             return index, usual
-    first = next((i for i, line in enumerate(lines) if line.strip()), 0)
-    return first, usual
+    return next((i for i, line in enumerate(lines) if line.strip()), 0), usual
 
 
 def _sampled(lines: pl.Series) -> pl.Series:
@@ -164,45 +132,30 @@ def _quote(sample: pl.Series) -> str:
 
 
 def _usual_width(bare: pl.Series, separator: str) -> int:
-    counted = Counter(widths(bare.str.strip_chars_end(separator), separator).to_list())
-    if not counted:
-        return 1
-    most = max(counted.values())
+    full = Counter(widths(bare, separator).to_list()).most_common(1)
+    if full and full[0][1] >= 0.5 * len(bare):
+        return int(full[0][0])
     # Of widths that are about as frequent the larger: rows whose last cells are empty are narrow.
-    full = Counter(widths(bare, separator).to_list())
-    top, n = full.most_common(1)[0]
-    if n >= 0.5 * len(bare):
-        return int(top)
-    return int(max(width for width, n in counted.items() if 4 * n >= most))
+    counted = Counter(widths(bare.str.strip_chars_end(separator), separator).to_list())
+    most = max(counted.values(), default=0)
+    return max((int(width) for width, n in counted.items() if 4 * n >= most), default=1)
 
 
 def _score(
     sample: pl.Series, bare: pl.Series, separator: str, quote: str, wanted: Collection[str]
 ) -> float:
     """How evenly a separator cuts the lines, times how many cells that gives."""
-    if not len(bare):
-        return 0.0
     counted = Counter(widths(bare, separator).to_list())
-    width, alike = counted.most_common(1)[0]
+    width, alike = counted.most_common(1)[0] if counted else (1, 0)
     if width == 1:
         return 0.0
     share = alike / len(bare)
     head = [_cells(line, Dialect(separator, quote)) for line in sample.head(_HEAD)]
-    if wanted and any(len(set(row) & set(wanted)) > 1 for row in head):
+    if any(len(set(row) & set(wanted)) > 1 for row in head):
         return 100.0 * share + width
     index, first = next(((i, r) for i, r in enumerate(head) if len(r) == width), (1, []))
     score = share * math.log2(width) * (0.5 if index else 1.0)
     return score * (0.3 if any(_VALUE.fullmatch(cell) for cell in first) else 1.0)
-
-
-def _doubled(bare: pl.Series, separator: str) -> str:
-    """Return the separator twice, or with another mark, where it always stands so."""
-    single = bare.str.count_matches(separator, literal=True)
-    for longer in (separator * 2, f"~{separator}~", f"{separator}~{separator}"):
-        several = bare.str.count_matches(longer, literal=True)
-        if several.sum() and (single == several * longer.count(separator)).all():
-            return longer
-    return separator
 
 
 def _cells(line: str, dialect: Dialect) -> list[str]:

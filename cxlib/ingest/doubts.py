@@ -1,9 +1,4 @@
-"""What is odd about a log that was read, each with what to do: counts alone mislead.
-
-Placeholders among the ids, spellings that only a machine tells apart, a gap too long for the log,
-a goal that is a first contact, opening hours that do not fit, tracking that broke, a few contacts
-far from all others. Each is a question of `QUESTIONS`; nothing is mended here.
-"""
+"""What is odd about a log that was read, each with what to do; nothing is mended here."""
 
 from __future__ import annotations
 
@@ -24,24 +19,13 @@ from cxlib.journey_map import JourneyMap
 from cxlib.map_model import format_duration
 from cxlib.opening_hours import MISFIT
 
-__all__ = ["count_outside_hours", "doubts_about"]
-
-SHEETS = (1_048_575, 65_535)
-"""Rows below a header at which spreadsheets cut a table off."""
-
-MUCH = 0.2
-"""Share of all contacts from which on one customer is odd."""
-
-OFTEN = 0.3
-"""Share of ties, of times at midnight, of goals that are a first contact, from which on to ask."""
-
-JUMP = 0.03
-"""Least change of the share of rows set aside between files or days that is told."""
-
-
-WORTH_A_LOOK = 0.05
-"""Share of contacts outside the opening hours above which the report asks to look at them."""
-
+SHEETS = (1_048_575, 65_535)  # rows below a header at which spreadsheets cut a table off
+MUCH = 0.2  # share of all contacts from which on one customer is odd
+OFTEN = 0.3  # share of ties, of times at midnight from which on to ask
+JUMP = 0.03  # least change of the share of rows set aside between files or days that is told
+WORTH_A_LOOK = 0.05  # share of contacts outside the opening hours above which to ask
+FEW = 3  # so many rows at an end may stand apart, or a two-hundredth of them where that is more
+LEAST = timedelta(days=1)  # shorter distances at an end are not told of
 _PLACEHOLDER = (
     r"^(?:\(?(?:null|none|nil|nan|undefined|unknown|not set|not provided|other|empty|missing)\)?"
     r"|anonymous|anonym|guest|#?n/a|<na>|#value!|-{1,3}|\?+|blank|no id|unbekannt|inconnu"
@@ -50,33 +34,50 @@ _PLACEHOLDER = (
 _ZEROS = r"^(?:0+|-1|9{5,}|1234567890?|[0-]{8,})$"
 """Numbers that stand for none, where they hold many times the rows of an id."""
 
-_FEW = 3
-"""So many rows at an end may stand apart, or a two-hundredth of the rows where that is more."""
-
-_LEAST = timedelta(days=1)
-"""Shorter distances are not told of."""
-
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """What the questions are put to."""
+class Seen:
+    """A log that was read, and what is counted of it when it is asked for."""
 
     contacts: pl.DataFrame
     places: pl.DataFrame
     quarantine: pl.DataFrame
     files: tuple[FileReport, ...]
-    outside: tuple[OutsideHours, ...]
-    midnight: float
     journey_map: JourneyMap
+
+    @cached_property
+    def span(self) -> tuple[datetime, datetime, float]:
+        """The first and the last contact, and the share of them at exactly midnight."""
+        at = pl.col("occurred_at")
+        wall = at.dt.convert_time_zone(self.zone).dt.replace_time_zone(None)
+        midnight = (wall.dt.truncate("1d") == wall).mean()
+        facts = self.contacts.lazy().select(
+            at.min().alias("first"), at.max().alias("last"), midnight
+        )
+        return facts.collect(engine="streaming").row(0)
+
+    @cached_property
+    def outside(self) -> tuple[OutsideHours, ...]:
+        """Contacts outside the opening hours of their touchpoint, most of them first."""
+        calendar = self.journey_map.calendar(self.places["touchpoint"], self.places["channel"])
+        if calendar is None or self.span[2] > 0.9:
+            return ()
+        named = self.places.select(KEY, "touchpoint", "channel").with_row_index("place")
+        timed = named.filter(pl.Series([hours is not None for hours in calendar.hours]))
+        rows = self.contacts.select(KEY, "occurred_at").join(timed, on=KEY)
+        closed = ~calendar.is_open(rows["place"], rows["occurred_at"])
+        groups = rows.with_columns(closed=closed).group_by("touchpoint", "channel")
+        counted = groups.agg(contacts=pl.len(), outside=pl.col("closed").sum())
+        ordered = counted.sort("outside", "touchpoint", "channel", descending=[True, False, False])
+        return tuple(OutsideHours(**row) for row in ordered.iter_rows(named=True))
 
     @cached_property
     def customers(self) -> pl.DataFrame:
         """By customer: ``contacts``, ``first`` and ``last``."""
         at = pl.col("occurred_at")
         counted = self.contacts.lazy().group_by("customer")
-        return counted.agg(contacts=pl.len(), first=at.min(), last=at.max()).collect(
-            engine="streaming"
-        )
+        found = counted.agg(contacts=pl.len(), first=at.min(), last=at.max())
+        return found.collect(engine="streaming")
 
     @cached_property
     def placeholders(self) -> pl.DataFrame:
@@ -94,84 +95,22 @@ class _Seen:
 
     @property
     def zone(self) -> str:
+        """The map's time zone."""
         return self.journey_map.time_zone or "UTC"
 
-    def day(self, at: pl.Expr) -> pl.Expr:
-        """The local day of an instant."""
-        return at.dt.convert_time_zone(self.zone).dt.date()
-
     def distinct(self, *columns: str) -> int:
-        """Number of different contacts by some columns."""
+        """Return the number of different contacts by some columns."""
         rows = self.contacts.lazy().select(columns).unique().select(pl.len())
         return int(rows.collect(engine="streaming").item())
 
 
-def doubts_about(
-    contacts: pl.DataFrame,
-    places: pl.DataFrame,
-    quarantine: pl.DataFrame,
-    *,
-    files: tuple[FileReport, ...],
-    outside: tuple[OutsideHours, ...],
-    midnight: float,
-    journey_map: JourneyMap,
-) -> list[str]:
-    """Say what is odd about a log, and what to do about it.
-
-    Parameters
-    ----------
-    contacts
-        ``customer``, ``occurred_at``, ``sequence``, ``row`` and `KEY`.
-    places
-        What the keys mean.
-    quarantine
-        The rows set aside.
-    files
-        What was read.
-    outside
-        What `count_outside_hours` says.
-    midnight
-        Share of the times at exactly midnight.
-    journey_map
-        Gives gap, goal, opening hours and time zone.
-    """
-    seen = _Seen(contacts, places, quarantine, files, outside, midnight, journey_map)
+def find_doubts(seen: Seen) -> list[str]:
+    """Say what is odd about a log, and what to do about it."""
     return [doubt for ask in QUESTIONS for doubt in ask(seen)]
 
 
-def count_outside_hours(
-    contacts: pl.DataFrame, places: pl.DataFrame, journey_map: JourneyMap
-) -> tuple[OutsideHours, ...]:
-    """Count the contacts outside the opening hours of their touchpoint, most of them first.
-
-    Parameters
-    ----------
-    contacts
-        `KEY` and ``occurred_at``.
-    places
-        `KEY`, ``touchpoint``, ``channel``; one row per key.
-    journey_map
-        Gives the opening hours.
-    """
-    calendar = journey_map.calendar(places["touchpoint"], places["channel"])
-    if calendar is None:
-        return ()
-    timed = places.select(KEY, "touchpoint", "channel").with_row_index("place")
-    timed = timed.filter(pl.Series([hours is not None for hours in calendar.hours]))
-    rows = contacts.select(KEY, "occurred_at").join(timed, on=KEY)
-    is_open = calendar.is_open(rows["place"], rows["occurred_at"])
-    counted = (
-        rows.select("touchpoint", "channel", closed=~is_open)
-        .group_by("touchpoint", "channel")
-        .agg(contacts=pl.len(), outside=pl.col("closed").sum())
-        .sort("outside", "touchpoint", "channel", descending=[True, False, False])
-    )
-    return tuple(OutsideHours(**row) for row in counted.iter_rows(named=True))
-
-
-def _hours(seen: _Seen) -> Iterator[str]:
-    """Which opening hours do not fit, and which name a channel that the log does not have."""
-    if seen.midnight > 0.9:
+def _hours(seen: Seen) -> Iterator[str]:
+    if seen.span[2] > 0.9:
         yield "almost all times are at midnight: the log has dates only; waits mean little"
         return
     for found in sorted(seen.outside, key=lambda found: -found.share):
@@ -189,50 +128,44 @@ def _hours(seen: _Seen) -> Iterator[str]:
             yield f"{hint}.{nearest}" if nearest else hint
 
 
-def _twins(names: pl.DataFrame, column: str, rows: str) -> pl.DataFrame:
-    """Return the names that differ from another by case only, those that are one together."""
-    low = pl.col(column).str.to_lowercase().alias("low")
-    twins = names.group_by(low).agg(pl.col(column).sort(), pl.col(rows).sum())
-    return twins.filter(pl.col(column).list.len() > 1)
-
-
-def _ids(seen: _Seen) -> Iterator[str]:
-    """Which ids read like a placeholder, and how many differ by case only."""
+def _ids(seen: Seen) -> Iterator[str]:
     for name, rows in seen.placeholders.select("customer", "contacts").iter_rows():
         yield (
             f"customer {name!r} reads like a placeholder and holds {rows:,} of "
             f"{seen.contacts.height:,} rows; if it is none, write into the map: "
             f"not_a_customer: [{name!r}]"
         )
-    twins = _twins(seen.customers, "customer", "contacts")
-    twins = twins.sort("contacts", "low", descending=[True, False])
-    if twins.height:
-        ids = int(twins["customer"].list.len().sum())
-        shown = " and ".join(map(repr, twins["customer"][0][:2]))
+    if twins := _twins(seen.customers.select(pl.col("customer"), pl.col("contacts").alias("len"))):
+        names, rows = twins[0]
+        ids = sum(len(names) for names, _ in twins)
         yield (
-            f"{ids:,} customers differ from another by case only, such as {shown} "
-            f"({twins['contacts'].sum():,} rows); if they are one, write into the map: "
-            "fold_case: true"
+            f"{ids:,} customers differ from another by case only, such as "
+            f"{' and '.join(map(repr, names[:2]))} ({sum(rows for _, rows in twins):,} rows); if "
+            "they are one, write into the map: fold_case: true"
         )
-
-
-def _spellings(seen: _Seen) -> Iterator[str]:
-    """Which touchpoints, channels, stages and owners differ by case only."""
     for role in ("touchpoint", "channel", "stage", "owner"):
-        names = seen.counted.drop_nulls(role).group_by(role).agg(pl.col("len").sum())
-        twins = _twins(names, role, "len").sort("low")
-        if twins.height:
-            shown = ", ".join(" and ".join(map(repr, names)) for names in twins[role][:3].to_list())
+        counted = seen.counted.drop_nulls(role).group_by(role).agg(pl.col("len").sum())
+        if twins := sorted(_twins(counted), key=lambda twin: twin[0][0].lower()):
+            shown = ", ".join(" and ".join(map(repr, names)) for names, _ in twins[:3])
             yield (
-                f"{role}s that differ by case only: {shown} ({twins['len'].sum():,} contacts); "
-                "if they are one, write into the map: fold_case: true"
+                f"{role}s that differ by case only: {shown} "
+                f"({sum(rows for _, rows in twins):,} contacts); if they are one, write into the "
+                "map: fold_case: true"
             )
 
 
-def _gap(seen: _Seen) -> Iterator[str]:
+def _twins(names: pl.DataFrame) -> list[tuple[list[str], int]]:
+    """Return the names that differ from another by case only, with what they hold together."""
+    name = pl.col(names.columns[0])
+    low = name.str.to_lowercase().alias("low")
+    twins = names.group_by(low).agg(name.sort(), pl.col("len").sum())
+    twins = twins.filter(name.list.len() > 1).sort("len", "low", descending=[True, False])
+    return list(twins.drop("low").iter_rows())
+
+
+def _gap(seen: Seen) -> Iterator[str]:
     gap = seen.journey_map.journey.gap
-    first, last = seen.customers["first"].min(), seen.customers["last"].max()
-    span: timedelta = last - first  # type: ignore[operator,assignment]
+    span = seen.span[1] - seen.span[0]
     if gap is not None and gap > span / 3:
         yield (
             f"the gap of {format_duration(gap)} is longer than a third of the log, which spans "
@@ -241,7 +174,7 @@ def _gap(seen: _Seen) -> Iterator[str]:
         )
 
 
-def _customers(seen: _Seen) -> Iterator[str]:
+def _customers(seen: Seen) -> Iterator[str]:
     rows, customers = seen.contacts.height, seen.customers.height
     column = seen.journey_map.columns.get("customer", "customer")
     if customers == rows and rows > 1:
@@ -251,48 +184,44 @@ def _customers(seen: _Seen) -> Iterator[str]:
             "column, or the shape of the table (`unpivot`, `one_per`, `join`)"
         )
     elif customers < 5:
-        yield (
-            f"there are only {customers:,} customers: is {column!r} the customer, and not a "
-            "group of them?"
-        )
+        what = f"is {column!r} the customer, and not a group of them?"
+        yield f"there are only {customers:,} customers: {what}"
     top = seen.customers.sort("contacts", "customer", descending=[True, False]).row(0, named=True)
     told = top["customer"] in seen.placeholders["customer"]
     if customers >= 5 and not told and top["contacts"] > max(MUCH * rows, 20):
         yield (
             f"one customer, {top['customer']!r}, has {top['contacts']:,} of {rows:,} contacts "
             f"({top['contacts'] / rows:.0%}): is it a placeholder for many strangers, or a "
-            "machine? "
-            f"Every rate moves with it; if so, write not_a_customer: [{top['customer']!r}]"
+            f"machine? Every rate moves with it; if so, write not_a_customer: [{top['customer']!r}]"
         )
 
 
-def _times(seen: _Seen) -> Iterator[str]:
+def _times(seen: Seen) -> Iterator[str]:
     rows = seen.contacts.height
     tied = rows - seen.distinct("customer", "occurred_at")
     ordered = seen.contacts["sequence"].n_unique() > 1
     if rows and tied > OFTEN * rows and not ordered:
         yield (
-            f"{tied:,} of {rows:,} contacts ({tied / rows:.0%}) are at the same instant as "
-            "another of their customer, and nothing gives their order; name a column under "
-            "`sequence`, or write ties_as_listed: true where the map lists the steps in their order"
+            f"{tied:,} of {rows:,} contacts ({tied / rows:.0%}) are at the same instant as another "
+            "of their customer, and nothing gives their order; name a column under `sequence`, or "
+            "write ties_as_listed: true where the map lists the steps in their order"
         )
-    if OFTEN < seen.midnight <= 0.9:
+    if OFTEN < seen.span[2] <= 0.9:
         yield (
-            f"{seen.midnight:.0%} of the times are at exactly midnight: these are dates without a "
+            f"{seen.span[2]:.0%} of the times are at exactly midnight: these are dates without a "
             "time, and waits of a day or less mean nothing for them; export the time too"
         )
 
 
-def _goal(seen: _Seen) -> Iterator[str]:
+def _goal(seen: Seen) -> Iterator[str]:
     goals = seen.journey_map.journey.goal
     keys = seen.places.filter(pl.col("touchpoint").is_in(goals))[KEY]
     reached = seen.contacts.filter(pl.col(KEY).is_in(keys.implode()))
-    if goals and not reached.height:
-        yield (
-            f"nobody reaches the goal ({', '.join(goals)}): is it spelled as in the log, and "
-            "in the files that were read?"
-        )
+    named = f"the goal ({', '.join(goals)})"
     if not reached.height:
+        if goals:
+            where = "is it spelled as in the log, and in the files that were read?"
+            yield f"nobody reaches {named}: {where}"
         return
     joined = reached.select("customer", "occurred_at").join(seen.customers, on="customer")
     # where all of a customer's contacts share an instant nobody knows which came first
@@ -301,12 +230,12 @@ def _goal(seen: _Seen) -> Iterator[str]:
     first = float(joined.select(is_first.mean()).item())
     if first > 0.5:
         yield (
-            f"{first:.0%} of the contacts at the goal ({', '.join(goals)}) are the first of their "
-            "customer: that is how journeys begin, not what they are for; name another goal"
+            f"{first:.0%} of the contacts at {named} are the first of their customer: that is how "
+            "journeys begin, not what they are for; name another goal"
         )
 
 
-def _constants(seen: _Seen) -> Iterator[str]:
+def _constants(seen: Seen) -> Iterator[str]:
     touchpoints, channels = (seen.counted[c].unique() for c in ("touchpoint", "channel"))
     if len(touchpoints) == 1 and seen.contacts.height > 1:
         yield (
@@ -321,7 +250,7 @@ def _constants(seen: _Seen) -> Iterator[str]:
         )
 
 
-def _duplicates(seen: _Seen) -> Iterator[str]:
+def _duplicates(seen: Seen) -> Iterator[str]:
     keys, rows = ("customer", "occurred_at", KEY, "row"), seen.contacts.height
     again = rows - seen.distinct(*keys)
     if again < max(2, 0.001 * rows):
@@ -337,7 +266,7 @@ def _duplicates(seen: _Seen) -> Iterator[str]:
     yield f"{share} are exact duplicates of another: {what}{grain}"
 
 
-def _sheets(seen: _Seen) -> Iterator[str]:
+def _sheets(seen: Seen) -> Iterator[str]:
     for file in seen.files:
         if file.rows in SHEETS:
             yield (
@@ -346,18 +275,14 @@ def _sheets(seen: _Seen) -> Iterator[str]:
             )
 
 
-def _set_aside(seen: _Seen) -> Iterator[str]:
+def _set_aside(seen: Seen) -> Iterator[str]:
     """Rows set aside in one file, or from one day on, say that something broke there."""
-    if seen.quarantine.is_empty():
-        return
     for (reason,), rows in sorted(seen.quarantine.group_by("reason"), key=lambda g: -len(g[1])):
-        if len(rows) < 10:
-            continue
-        told = list(_by_file(seen, str(reason), rows)) + list(_by_day(seen, str(reason), rows))
-        yield from told[:2]
+        if len(rows) >= 10:
+            yield from (*_by_file(seen, str(reason), rows), *_by_day(seen, str(reason), rows))
 
 
-def _by_file(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
+def _by_file(seen: Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
     of = {file.name: file.rows for file in seen.files}
     if len(of) < 2:
         return
@@ -373,23 +298,17 @@ def _by_file(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
         )
 
 
-def _by_day(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
+def _by_day(seen: Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
     texts = rows["occurred_at"].drop_nulls()
     if not len(texts) or reason.startswith(("time", "implausible")):
         return
-    read = read_instants(
-        texts,
-        where="",
-        time_zone=seen.journey_map.time_zone,
-        time_format=seen.journey_map.time_format,
-        refuse=False,
-    ).values
-    day = seen.day(pl.col("at"))
-    aside = read.alias("at").to_frame().drop_nulls().group_by(day=day).agg(aside=pl.len())
-    kept = seen.contacts.lazy().group_by(day=seen.day(pl.col("occurred_at"))).agg(kept=pl.len())
+    zone, formats = seen.journey_map.time_zone, seen.journey_map.time_format
+    read = read_instants(texts, where="", time_zone=zone, time_format=formats, refuse=False).values
+    day = pl.col("occurred_at").dt.convert_time_zone(seen.zone).dt.date()
+    at = read.alias("occurred_at").to_frame().drop_nulls()
+    aside = at.group_by(day=day).agg(aside=pl.len())
+    kept = seen.contacts.lazy().group_by(day=day).agg(kept=pl.len())
     days = kept.collect().join(aside, on="day", how="full", coalesce=True).fill_null(0).sort("day")
-    if days.height < 2:
-        return
     bad, of = pl.col("aside"), pl.col("aside") + pl.col("kept")
     rest = of.sum() - of.cum_sum()
     was, now = bad.cum_sum() / of.cum_sum(), (bad.sum() - bad.cum_sum()) / rest
@@ -407,40 +326,34 @@ def _by_day(seen: _Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
         since = days.filter(pl.col("day") > best["day"]).row(0, named=True)["day"]
         word = "rose" if best["now"] > best["was"] else "fell"
         yield (
-            f"{reason}: the share of such rows {word} from {best['was']:.1%} to "
-            f"{best['now']:.1%} on "
-            f"{since}: tracking broke or was mended there; compare periods across this day "
-            "with care"
+            f"{reason}: the share of such rows {word} from {best['was']:.1%} to {best['now']:.1%} "
+            f"on {since}: tracking broke or was mended there; compare periods across this day with "
+            "care"
         )
 
 
-def _ends(seen: _Seen) -> Iterator[str]:
+def _ends(seen: Seen) -> Iterator[str]:
     """Which few first or last contacts stand far from the others: a wrong clock decides for all.
 
     The few contacts at an end are told of when they keep a longer distance to the rest than f times
     the longest silence in the middle of the log, and than a day. Contacts that come at random, m
-    silences in the middle of them, do so with probability m!·f!/(m+f)!, which is below 0.1 % with
-    f = 3 from m = 17 on; f = 10 is asked of shorter logs, and nothing is told of less than three.
+    silences in the middle of them, do so with probability m!·f!/(m+f)!, which is below 0.1 % with f
+    = 3 from m = 17 on; f = 10 is asked of shorter logs, and nothing is told of less than three.
     """
     contacts, journey_map, zone = seen.contacts, seen.journey_map, seen.zone
-    hours = (
-        contacts.lazy()
-        .group_by(pl.col("occurred_at").dt.truncate("1h").alias("at"))
-        .agg(rows=pl.len())
-        .sort("at")
-        .with_columns(before=pl.col("rows").cum_sum() - pl.col("rows"))
-        .collect(engine="streaming")
-    )
-    rows = len(contacts)
-    few = min(max(_FEW, rows // 200), rows // 4)
-    after = rows - hours["before"]
-    silence = hours["at"].diff()  # before the contacts of each hour
-    middle = silence.filter((hours["before"] > few) & (after > few)).drop_nulls()
+    rows, hour = len(contacts), pl.col("occurred_at").dt.truncate("1h").alias("at")
+    few = min(max(FEW, rows // 200), rows // 4)
+    counted = contacts.lazy().group_by(hour).agg(rows=pl.len()).sort("at")
+    at, before = pl.col("at"), pl.col("rows").cum_sum() - pl.col("rows")
+    hours = counted.with_columns(
+        before=before, after=rows - before, silence=at.diff(), previous=at.shift(1)
+    ).collect(engine="streaming")
+    in_middle = (pl.col("before") > few) & (pl.col("after") > few)
+    middle = hours.filter(in_middle)["silence"].drop_nulls()
     if len(middle) < 3:
         return
     longest: timedelta = middle.max()  # type: ignore[assignment]
-    far = max((3 if len(middle) >= 17 else 10) * longest, _LEAST)
-    hours = hours.with_columns(after=after, silence=silence, previous=pl.col("at").shift(1))
+    far = max((3 if len(middle) >= 17 else 10) * longest, LEAST)
     apart = hours.filter(pl.col("silence") > far)
     last = apart.filter(pl.col("after") <= few).head(1)
     first = apart.filter(pl.col("before") <= few).tail(1)
@@ -470,11 +383,8 @@ def _ends(seen: _Seen) -> Iterator[str]:
 
 
 def _told(few: int, rows: int, which: str) -> str:
-    return (
-        f"the {which} contact (of {rows:,}) stands"
-        if few == 1
-        else f"the {which} {few:,} contacts (of {rows:,}) stand"
-    )
+    several = f"the {which} {few:,} contacts (of {rows:,}) stand"
+    return several if few > 1 else f"the {which} contact (of {rows:,}) stands"
 
 
 def _day(at: datetime, zone: str) -> str:
@@ -486,15 +396,13 @@ def _days(length: timedelta) -> str:
 
 
 def _long(span: timedelta) -> str:
-    """Write a duration in its largest unit."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if span.total_seconds() >= size:
-            return f"{span.total_seconds() // size:.0f}{unit}"
-    return f"{span.total_seconds():.0f}s"
+    seconds, units = span.total_seconds(), ((86_400, "d"), (3_600, "h"), (60, "m"), (0, "s"))
+    size, unit = next((size, unit) for size, unit in units if seconds >= size)
+    return f"{seconds // (size or 1):.0f}{unit}"
 
 
-QUESTIONS: tuple[Callable[[_Seen], Iterator[str]], ...] = (
-    _ids, _spellings, _hours, _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside,
+QUESTIONS: tuple[Callable[[Seen], Iterator[str]], ...] = (
+    _ids, _hours, _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside,
     _sheets, _ends,
 )  # fmt: skip
 """What is asked of every log, in the order of the report."""

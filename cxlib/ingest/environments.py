@@ -8,54 +8,34 @@ import polars as pl
 
 from cxlib.errors import InputError, there_are
 from cxlib.ingest.cells import text_of
-from cxlib.ingest.events import read_source
 from cxlib.ingest.instants import read_instants
+from cxlib.ingest.shapes import need_columns
 from cxlib.ingest.sources import find_sources
+from cxlib.ingest.tables import read_source
 from cxlib.journey_map import JourneyMap
 from cxlib.map_model import EnvironmentTable
 
-__all__ = ["join_environments"]
-
-MOST_VALUES = 12
-"""Numbers with more different values than this are told apart by thirds of their rows."""
-
+MOST_VALUES = 12  # numbers with more values than this are told apart by thirds of their rows
 NO_HOLIDAY = "no holiday"
-
 _START = "environment."
 
 
 def join_environments(
     events: pl.DataFrame, places: pl.DataFrame, journey_map: JourneyMap
 ) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Give every contact what the tables of the map's `environment` say of its day and place.
-
-    The day is the local one. A contact on a day or at a place without a row has no value.
-
-    Returns
-    -------
-    events
-        The contacts with an ``environment.NAME`` (Enum) for each column, of holidays
-        ``environment.holiday``.
-    counts
-        By NAME, how many contacts have a value.
-
-    Raises
-    ------
-    InputError
-        A table cannot be read, lacks a column, has a day that is none or two rows for one day and
-        place; a column of that name is there; or the package holidays or its region is missing.
+    """Give contacts what the tables of the map's `environment` say of their (local) day and place,
+    as ``environment.NAME`` (Enum); and by NAME, how many have a value.
     """
     counts: dict[str, int] = {}
     days = events.select(
         pl.col("occurred_at").dt.convert_time_zone(journey_map.time_zone or "UTC").dt.date()
     ).to_series()
     for table in journey_map.environment:
+        keys = {"day": days}
         if table.holidays is not None:
             told = _holidays(table.holidays, days)
-            keys = {"day": days}
         else:
             told = _read(table, journey_map)
-            keys = {"day": days}
             if table.place is not None:
                 keys["place"] = _place(table, events, places)
         found = pl.DataFrame(keys).join(told, on=list(keys), how="left", maintain_order="left")
@@ -75,15 +55,8 @@ def _read(table: EnvironmentTable, journey_map: JourneyMap) -> pl.DataFrame:
     raw = read_source(source)
     rows = raw.collect()
     named = [table.day, *([table.place[1]] if table.place else []), *table.columns]
-    for column in named:
-        if column not in raw.columns:
-            raise InputError(
-                f"{source}: the map's `environment` names column {column!r}, which is not there; "
-                + there_are(raw.columns, column)
-            )
-    read = read_instants(
-        rows[table.day], where=f"{source}, column {table.day!r}", time_zone="UTC", time_format=None
-    )
+    need_columns(raw, named, "`environment`")
+    read = read_instants(rows[table.day], where=f"{source}, column {table.day!r}")
     if read.values.null_count():
         line = rows.filter(pl.Series(read.values.is_null())).row(0, named=True)
         raise InputError(f"{source}: {line[table.day]!r} in column {table.day!r} is no day")
@@ -108,25 +81,20 @@ def _values(rows: pl.DataFrame, column: str) -> pl.Series:
     if number.null_count() > text.null_count() or number.n_unique() <= MOST_VALUES:
         return text
     low, high = (number.quantile(q, "nearest") for q in (1 / 3, 2 / 3))
-    return pl.select(
-        pl.when(number <= low)
-        .then(pl.lit(f"low (to {low:g})"))
-        .when(number <= high)
-        .then(pl.lit(f"middle (to {high:g})"))
-        .when(number > high)
-        .then(pl.lit(f"over {high:g}"))
-    ).to_series()
+    upper = pl.when(number <= high).then(pl.lit(f"middle (to {high:g})"))
+    upper_or_over = upper.when(number > high).then(pl.lit(f"over {high:g}"))
+    lowest = pl.when(number <= low).then(pl.lit(f"low (to {low:g})")).otherwise(upper_or_over)
+    return pl.select(lowest).to_series()
 
 
 def _place(table: EnvironmentTable, events: pl.DataFrame, places: pl.DataFrame) -> pl.Series:
-    """What each contact calls its place in the sense of the table."""
     [name, _] = table.place or ("", "")
+    usual = ("touchpoint", "channel", "stage", "owner")
     if _START + name in events.columns:
         return events[_START + name].cast(pl.String)
-    if name in ("touchpoint", "channel", "stage", "owner"):
+    if name in usual:
         return places[name].gather(events["place"].cast(pl.UInt32)).cast(pl.String)
-    known = [c.removeprefix(_START) for c in events.columns if c.startswith(_START)]
-    known += ["touchpoint", "channel", "stage", "owner"]
+    known = [c.removeprefix(_START) for c in events.columns if c.startswith(_START)] + [*usual]
     raise InputError(
         f"the map's `environment` joins {table.table} by {name!r}, which the log does not have; "
         + there_are(known, name)

@@ -1,7 +1,4 @@
-"""What an unknown log holds: its columns, and what names mean. Guesses rest on this evidence.
-
-Values are taken from all rows, words from ``words.yaml``.
-"""
+"""What an unknown log holds: its columns, and what names mean, by the words of ``words.yaml``."""
 
 from __future__ import annotations
 
@@ -17,20 +14,7 @@ import yaml
 
 from cxlib.ingest.instants import guess_time_format, read_instants
 
-__all__ = [
-    "Column",
-    "Guess",
-    "groups",
-    "guess_by_words",
-    "phrases",
-    "profile",
-    "varying",
-    "words",
-    "words_of",
-]
-
-VALUES = 20_000
-"""Most different values of a column that are looked at one by one."""
+VALUES = 20_000  # most different values of a column that are looked at one by one
 
 COLUMNS = 300
 """Most columns of a file that are looked at: those with a name that says something come first."""
@@ -73,28 +57,14 @@ def groups(key: str) -> Mapping[Any, tuple[str, ...]]:
 
 
 def words_of(name: str, *, hyphens: bool = False) -> list[str]:
-    """Return the words of a name in lower case; with `hyphens`, what they join is one word.
-
-    Examples
-    --------
-    >>> words_of("Kunden-Nr"), words_of("clientId"), words_of("case:concept:name")
-    (['kunden', 'nr'], ['client', 'id'], ['case', 'concept', 'name'])
-    """
+    """Return the words of a name in lower case; with `hyphens`, what they join is one word."""
     spaced = re.sub(r"(?<=[a-zß-ÿ])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
     word = r"[^\W_\d]+"
     return re.findall(f"{word}(?:-{word})*" if hyphens else word, spaced.lower())
 
 
 def guess_by_words(name: str, key: str) -> str | None:
-    """Return the first group of the vocabulary of which a word stands in a name.
-
-    Examples
-    --------
-    >>> guess_by_words("product_page viewed", "stages")
-    'exploration'
-    >>> guess_by_words("xyz", "stages") is None
-    True
-    """
+    """Return the first group of the vocabulary of which a word stands in a name."""
     parts, known = words_of(name, hyphens=True), groups(key)
     for said in (set(parts) - words("generic"), set(parts)):
         for group, spoken in known.items():
@@ -108,46 +78,20 @@ def guess_by_words(name: str, key: str) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One column of a log: how full it is, and its distinct values with their counts.
+    """One column of a log; `counts`: its values, of many those of rows spread over the log.
 
-    Parameters
-    ----------
-    name
-        As the file calls it.
-    rows, filled
-        Rows of the log, and those in which the column holds something.
-    distinct
-        Number of different values.
-    counts
-        ``value`` String and ``count``, the commonest first: all values, or where there are many
-        those of rows spread over the whole log.
+    `each`: rows for a value; `share`: of the rows that are `filled`; `words`: those of its name.
     """
 
     name: str
+    words: tuple[str, ...]
     rows: int
     filled: int
     distinct: int
+    each: float
+    share: float
     counts: pl.DataFrame
-
-    @property
-    def each(self) -> float:
-        """Rows for each value."""
-        return self.filled / max(self.distinct, 1)
-
-    @property
-    def share(self) -> float:
-        """Share of the rows in which the column holds something."""
-        return self.filled / max(self.rows, 1)
-
-    @cached_property
-    def words(self) -> tuple[str, ...]:
-        """The words of its name, in lower case."""
-        return tuple(words_of(self.name))
-
-    @property
-    def sample(self) -> pl.Series:
-        """Different values, at most some thousands, spread over the log."""
-        return self.counts["value"]
+    sample: pl.Series
 
     @cached_property
     def kind(self) -> Literal["empty", "flag", "time", "number", "text"]:
@@ -157,33 +101,36 @@ class Column:
         if self.distinct <= 3 and {v.lower() for v in self.sample} <= _FLAGS:
             return "flag"
         digits = self.sample.str.contains(r"^[-+]?\d+(?:[.,]\d+)?$").mean()
-        if (not digits or words("time_words") & set(self.words)) and self._is_time():
-            return "time"
+        if self.sample.str.contains(r"\d").any() and (not digits or self.says("time_words")):
+            unread = self.sample.filter(read_instants(self.sample, where="", refuse=False).unread)
+            if len(unread) <= 0.1 * len(self.sample) or guess_time_format(unread) is not None:
+                return "time"
         is_number = r"^[-+]?[\d.,']*\d[\d.,]*(?:[eE][-+]?\d+)?$"
         return "number" if self._weigh(is_number) >= 0.9 else "text"
 
-    def _is_time(self) -> bool:
-        if not self.sample.str.contains(r"\d").any():
-            return False
-        read = read_instants(self.sample, where="", refuse=False)
-        unread = self.sample.filter(read.unread)
-        return len(unread) <= 0.1 * len(self.sample) or guess_time_format(unread) is not None
-
     def _weigh(self, pattern: str) -> float:
-        """Share of the filled rows whose value fits a pattern."""
         fitting = self.counts.filter(pl.col("value").str.contains(pattern))
         return int(fitting["count"].sum()) / max(int(self.counts["count"].sum()), 1)
 
     @cached_property
     def numbers(self) -> pl.Series:
         """The distinct values as numbers, those that are none left out."""
-        as_text = self.counts["value"].str.replace(",", ".", literal=True)
+        as_text = self.sample.str.replace(",", ".", literal=True)
         return as_text.cast(pl.Float64, strict=False).drop_nulls()
 
     @cached_property
     def speaks(self) -> float:
         """Share of the rows, among those filled, in which the value has a letter in it."""
         return self._weigh(r"\pL")
+
+    def says(self, key: str) -> bool:
+        """Whether a word of an entry of the vocabulary stands in its name."""
+        return not words(key).isdisjoint(self.words)
+
+    def is_label(self, *, most: int, share: float) -> bool:
+        """Whether the values are a few that speak, in a share of the rows at least."""
+        few = self.kind == "text" and 2 <= self.distinct <= most
+        return few and self.share >= share and self.speaks >= 0.5
 
     def said(self) -> str:
         """Return the evidence in words."""
@@ -203,18 +150,16 @@ def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[st
         distinct = values.n_unique()
         some = values if distinct <= VALUES else values.gather_every(-(-len(values) // VALUES))
         counted = some.value_counts().sort(["count", "value"], descending=[True, False])
-        found[name] = Column(name, rows.height, len(values), distinct, counted)
+        each, share = len(values) / max(distinct, 1), len(values) / max(rows.height, 1)
+        size = (rows.height, len(values), distinct, each, share)
+        found[name] = Column(name, tuple(words_of(name)), *size, counted, counted["value"])
     return found
 
 
 def varying(
     rows: pl.DataFrame, customer: str, columns: Iterable[str], *, unseen: float = 1.0
 ) -> dict[str, float]:
-    """Return by column the share of customers for whom it has several values.
-
-    Of the customers with two rows or more in which the column holds something; without any,
-    `unseen`.
-    """
+    """Return by column the share of customers for whom it has several values."""
     names = [c for c in columns if c != customer]
     if not names:
         return {}

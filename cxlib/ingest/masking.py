@@ -1,8 +1,6 @@
 """Personal data in comments: masked before anything is written.
 
-Found are mail addresses, phone numbers, payment cards and bank accounts (IBAN), and what is left of
-long numbers. Names, postal addresses and what is spelled out ("jane at example dot com") are not
-found: comments are read in the workspace and never published.
+Found are mail addresses, phone numbers, payment cards, bank accounts (IBAN), other long numbers.
 """
 
 from __future__ import annotations
@@ -13,16 +11,11 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-__all__ = ["NOT_MASKED", "REGIONS", "mask_comments", "passes_luhn", "passes_mod_97"]
-
 NOT_MASKED = (
     "names, postal addresses and what is spelled out ('jane at example dot com') are not found "
     "and stand in the comments as written; comments never leave the workspace"
 )
-"""What cannot be masked."""
-
-REGIONS = ("DE", "AT", "CH", "GB", "US", "FR", "IT", "ES", "NL", "BR")
-"""Where phone numbers without a country code are looked for."""
+REGIONS = ("DE", "AT", "CH", "GB", "US", "FR", "IT", "ES", "NL", "BR")  # of phone numbers
 
 _MAIL = re.compile(r"[\w.+%'-]+\s?@\s?[\w-]+(?:\.[\w-]+)+", re.UNICODE)
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}\b", re.IGNORECASE)
@@ -32,25 +25,13 @@ _LONG = re.compile(r"(?<!\w)\+?\(?\d(?:[ ./()-]{0,2}\d){6,}")
 
 
 def passes_luhn(number: str) -> bool:
-    """Whether digits carry the check digit of payment cards (ISO/IEC 7812-1).
-
-    Examples
-    --------
-    >>> passes_luhn("4111111111111111"), passes_luhn("4111111111111112")
-    (True, False)
-    """
+    """Whether digits carry the check digit of payment cards (ISO/IEC 7812-1)."""
     digits = [int(d) for d in reversed(number)]
     return sum(d if i % 2 == 0 else 2 * d - 9 * (d > 4) for i, d in enumerate(digits)) % 10 == 0
 
 
 def passes_mod_97(account: str) -> bool:
-    """Whether an IBAN carries its check digits (ISO 13616).
-
-    Examples
-    --------
-    >>> passes_mod_97("DE89370400440532013000"), passes_mod_97("DE88370400440532013000")
-    (True, False)
-    """
+    """Whether an IBAN carries its check digits (ISO 13616)."""
     turned = account[4:] + account[:4]
     return int("".join(str(int(c, 36)) for c in turned)) % 97 == 1
 
@@ -58,83 +39,48 @@ def passes_mod_97(account: str) -> bool:
 def mask_comments(
     comments: pl.Series, *, regions: Sequence[str] = REGIONS
 ) -> tuple[pl.Series, dict[str, int]]:
-    """Replace what identifies people in comments by its kind: ``[mail]``, ``[phone]`` and so on.
-
-    Parameters
-    ----------
-    comments
-        The comments, null where there is none.
-    regions
-        Regions (ISO 3166) whose phone numbers are found without a country code.
-
-    Returns
-    -------
-    comments
-        As they are kept.
-    counts
-        By kind, how often it was replaced, each comment counted as often as it was given. "number"
-        is what has seven digits or more and is none of the others.
-
-    Examples
-    --------
-    >>> said = pl.Series(["Call +49 171 2345678 or mail jane@example.com", "card 4111111111111111"])
-    >>> masked, counts = mask_comments(said)
-    >>> masked.to_list()
-    ['Call [phone] or mail [mail]', 'card [card]']
-    >>> counts
-    {'mail': 1, 'card': 1, 'phone': 1}
-    """
+    """Replace what identifies people in comments by its kind, and count it by kind."""
     given = comments.drop_nulls().value_counts()
     suspect = given.filter(pl.col(comments.name).str.contains(r"@|(?:\d\D{0,3}){6}"))
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter(dict.fromkeys(("mail", "iban", "card", "phone", "number"), 0))
     masked: dict[str, str] = {}
     phones = _phones(regions)
     for text, times in suspect.iter_rows():
         found: Counter[str] = Counter()
         masked[text] = _mask(text, phones, found)
-        for kind, n in found.items():
-            counts[kind] += n * times
-    ordered = {kind: counts[kind] for kind in ("mail", "iban", "card", "phone", "number")}
-    if masked:
-        comments = comments.replace(masked)
-    return comments, {kind: n for kind, n in ordered.items() if n}
+        counts.update({kind: n * times for kind, n in found.items()})
+    return comments.replace(masked), {kind: n for kind, n in counts.items() if n}
 
 
 def _mask(text: str, phones: Callable[[str], list[str]], found: Counter[str]) -> str:
-    def replace(kind: str, is_one: Callable[[str], bool]) -> Callable[[re.Match[str]], str]:
+    def put(kind: str, pattern: re.Pattern[str], length: Callable[[str], int]) -> None:
+        """Write the kind for as much of every match as is of it."""
+        nonlocal text
+
         def write(match: re.Match[str]) -> str:
-            if not is_one(match.group()):
-                return match.group()
-            found[kind] += 1
-            return f"[{kind}]"
+            end = length(match.group())
+            found[kind] += bool(end)
+            return f"[{kind}]{match.group()[end:]}" if end else match.group()
 
-        return write
+        text = pattern.sub(write, text)
 
-    text = _MAIL.sub(replace("mail", bool), text)
-    text = _iban(text, found)
-    text = _CARD.sub(replace("card", lambda n: passes_luhn(re.sub(r"\D", "", n))), text)
+    put("mail", _MAIL, len)
+    put("iban", _IBAN, _account_length)
+    put("card", _CARD, lambda n: len(n) * passes_luhn(re.sub(r"\D", "", n)))
     for number in phones(text):
-        if number in text:
-            text = text.replace(number, "[phone]")
-            found["phone"] += 1
-    return _LONG.sub(replace("number", lambda n: not _DATE.fullmatch(n)), text)
+        put("phone", re.compile(re.escape(number)), len)
+    put("number", _LONG, lambda n: len(n) * (_DATE.fullmatch(n) is None))
+    return text
 
 
-def _iban(text: str, found: Counter[str]) -> str:
-    """Mask accounts; of a match that runs on into the next word, the longest part that is one."""
-
-    def write(match: re.Match[str]) -> str:
-        whole = match.group()
-        for end in range(len(whole), 14, -1):
-            part = re.sub(r"[ -]", "", whole[:end]).upper()
-            runs_on = end < len(whole) and whole[end].isalnum()
-            at_end = whole[end - 1].isalnum() and not runs_on
-            if len(part) >= 15 and at_end and passes_mod_97(part):
-                found["iban"] += 1
-                return "[iban]" + whole[end:]
-        return whole
-
-    return _IBAN.sub(write, text)
+def _account_length(text: str) -> int:
+    """Return the length of the longest IBAN that a text begins with; it may run on into words."""
+    for end in range(len(text), 14, -1):
+        part = re.sub(r"[ -]", "", text[:end]).upper()
+        at_end = text[end - 1].isalnum() and not text[end : end + 1].isalnum()
+        if len(part) >= 15 and at_end and passes_mod_97(part):
+            return end
+    return 0
 
 
 def _phones(regions: Sequence[str]) -> Callable[[str], list[str]]:

@@ -1,8 +1,4 @@
-"""JSON: one object a line, one list, or one document; and columns that a file holds in others.
-
-A key within an object is a column by its dotted path (``properties.time``). Keys are those of all
-objects, not of the first ones. Numbers stay as they are written.
-"""
+"""JSON in its shapes; a key within an object is a column by its dotted path."""
 
 from __future__ import annotations
 
@@ -19,43 +15,50 @@ import polars as pl
 from cxlib.errors import InputError
 from cxlib.ingest.delimited import BAD_BYTES
 from cxlib.ingest.numbers import read_numbers
-from cxlib.ingest.raw import LINE, NONE_MALFORMED, Lines, RawTable
+from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
 from cxlib.map_model import Reading
 
-__all__ = ["add_named", "flat_columns", "read_json"]
-
-_NONE = "no line is a JSON object with keys; write one object per line, or one list of objects"
 NO_OBJECT = "malformed row: no JSON object"
+_NONE = "no line is a JSON object with keys; write one object per line, or one list of objects"
+
+Row = dict[str, str | None]
 
 
 def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
-    """Read JSON.
-
-    `records` of `reading` names the list whose elements are the rows, by its dotted path; what
-    stands beside the list stands in each of its rows.
-
-    Raises
-    ------
-    InputError
-        Where nothing is an object, or several lists could be the rows.
-    """
+    """Read JSON; what stands beside the list that `records` names stands in each of its rows."""
     lines = pl.read_lines(text.data).to_series()
-    filled = lines.str.strip_chars() != ""
-    counted = Lines(len(lines), blank=len(lines) - int(filled.sum()))
-    several = counted.rows > 1 and reading.records is None and not text.bad_bytes
-    frame = _fast(text.data) if several else None
-    if frame is not None and frame.height == counted.rows:
-        return _table(source, frame, NONE_MALFORMED, text, counted)
-    document = None
-    first = lines.filter(filled)[0].strip()
-    if counted.rows == 1 or not (first.startswith("{") and _parsed(first) is not None):
-        document = _document(text.data)
-    if document is not None:
-        rows = _rows_of(document, reading.records, str(source))
-        return _table(source, _framed(rows), NONE_MALFORMED, text, None)
-    return _by_line(source, lines, filled, text, reading, counted)
+    filled = lines.filter(lines.str.strip_chars() != "")
+    several = len(filled) > 1 and reading.records is None and not text.bad_bytes
+    frame, total = _fast(text.data) if several else None, None
+    aside: list[tuple[str, int, str]] = []
+    if frame is None or frame.height != len(filled):
+        document, first = None, filled[0].strip()
+        if len(filled) == 1 or not (first.startswith("{") and _parsed(first) is not None):
+            document = _document(text.data)
+        if document is not None:
+            numbered = [(0, row) for row in _rows_of(document, reading.records, str(source))]
+        else:
+            numbered, aside = _by_line(filled, reading.records, is_whole=not text.bad_bytes)
+        if not numbered:
+            raise InputError(f"{source}: {_NONE}")
+        keys = dict.fromkeys(key for _, row in numbered for key in row)
+        frame = pl.DataFrame([row for _, row in numbered], schema=dict.fromkeys(keys, pl.String))
+        if document is None and reading.records is None:
+            number = pl.Series(LINE, [number for number, _ in numbered], dtype=pl.Int64)
+            frame, total = frame.with_columns(number), len(lines)
+    else:
+        total = len(lines)
+    if not frame.width:
+        raise InputError(f"{source}: the objects of this file have no keys; export it again")
+    if LINE not in frame.columns:
+        frame = frame.with_row_index(LINE, 1).cast({LINE: pl.Int64})
+    # JSON has a null of its own beside the empty text; both are an empty cell.
+    cells = pl.exclude(LINE)
+    frame = frame.with_columns(pl.when(cells != "").then(cells))
+    malformed = pl.DataFrame(aside, schema=NONE_MALFORMED.schema, orient="row")
+    return RawTable(source, frame.lazy(), malformed, text.encoding, lines=total)
 
 
 def flat_columns(schema: pl.Schema) -> list[pl.Expr]:
@@ -73,67 +76,36 @@ def flat_columns(schema: pl.Schema) -> list[pl.Expr]:
 
 
 def _fast(data: bytes) -> pl.DataFrame | None:
-    """Read lines that are objects of one shape, every value as text."""
+
+    def as_text(dtype: pl.DataType) -> pl.DataType:
+        if isinstance(dtype, pl.Struct) and dtype.fields:
+            return pl.Struct({f.name: as_text(f.dtype) for f in dtype.fields})  # type: ignore[arg-type]
+        return pl.String()
+
     try:
         schema = pl.scan_ndjson(io.BytesIO(data), infer_schema_length=None).collect_schema()
-        texts = {name: _as_text(dtype) for name, dtype in schema.items()}
-        frame = pl.read_ndjson(data, schema=texts)
+        frame = pl.read_ndjson(data, schema={name: as_text(t) for name, t in schema.items()})
         flat = flat_columns(frame.schema)
-        names = [e.meta.output_name() for e in flat]
-        return frame.select(flat) if names and len(set(names)) == len(names) else None
+        names = {e.meta.output_name() for e in flat}
+        return frame.select(flat) if 0 < len(flat) == len(names) else None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
 
 
-def _as_text(dtype: pl.DataType) -> pl.DataType:
-    if isinstance(dtype, pl.Struct) and dtype.fields:
-        return pl.Struct({f.name: _as_text(f.dtype) for f in dtype.fields})  # type: ignore[arg-type]
-    return pl.String()
-
-
 def _by_line(
-    source: Source,
-    lines: pl.Series,
-    filled: pl.Series,
-    text: Text,
-    reading: Reading,
-    counted: Lines,
-) -> RawTable:
-    rows: list[dict[str, str | None]] = []
-    numbers: list[int] = []
-    malformed: list[tuple[str, int, str]] = []
-    for number, line in enumerate(lines.filter(filled), 1):
-        row = _parsed(line)
-        if not isinstance(row, dict):
-            malformed.append((NO_OBJECT, number, line))
-        elif text.bad_bytes and LOST in line:
-            malformed.append((BAD_BYTES, number, line))
+    lines: pl.Series, records: str | None, *, is_whole: bool
+) -> tuple[list[tuple[int, Row]], list[tuple[str, int, str]]]:
+    rows: list[tuple[int, Row]] = []
+    aside: list[tuple[str, int, str]] = []
+    for number, line in enumerate(lines, 1):
+        value = _parsed(line)
+        if not isinstance(value, dict):
+            aside.append((NO_OBJECT, number, line))
+        elif not is_whole and LOST in line:
+            aside.append((BAD_BYTES, number, line))
         else:
-            found = _exploded(row, reading.records)
-            rows += found
-            numbers += [number] * len(found)
-    if not rows:
-        raise InputError(f"{source}: {_NONE}")
-    frame = _framed(rows)
-    if reading.records is None:
-        frame = frame.with_columns(pl.Series(LINE, numbers, dtype=pl.Int64))
-    else:
-        counted = Lines(len(rows) + len(malformed))
-    aside = pl.DataFrame(malformed, schema=NONE_MALFORMED.schema, orient="row")
-    return _table(source, frame, aside, text, counted)
-
-
-def _table(
-    source: Source, frame: pl.DataFrame, malformed: pl.DataFrame, text: Text, counted: Lines | None
-) -> RawTable:
-    if not frame.width:
-        raise InputError(f"{source}: the objects of this file have no keys; export it again")
-    if LINE not in frame.columns:
-        frame = frame.with_row_index(LINE, 1).cast({LINE: pl.Int64})
-    # JSON has a null of its own beside the empty text; both are an empty cell.
-    cells = pl.exclude(LINE)
-    frame = frame.with_columns(pl.when(cells != "").then(cells))
-    return RawTable(source, frame.lazy(), malformed, text.encoding, lines=counted)
+            rows += [(number, row) for row in _exploded(value, records)]
+    return rows, aside
 
 
 def _parsed(line: str) -> Any:
@@ -158,11 +130,13 @@ def _document(data: bytes) -> list[Any] | None:
     return values
 
 
-def _rows_of(values: list[Any], records: str | None, name: str) -> list[dict[str, str | None]]:
+def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
     if records is None and len(values) == 1 and isinstance(values[0], dict):
         (value,) = values
-        if _is_split(value):
-            return [_flat(dict(zip(value["columns"], row, strict=False))) for row in value["data"]]
+        names, cells = value.get("columns"), value.get("data")
+        is_split = isinstance(names, list) and isinstance(cells, list)
+        if is_split and all(isinstance(row, list) for row in cells):
+            return [_flat(dict(zip(names, row, strict=False))) for row in cells]
         lists = list(_lists(value))
         if len(lists) > 1:
             raise InputError(
@@ -170,15 +144,14 @@ def _rows_of(values: list[Any], records: str | None, name: str) -> list[dict[str
                 f"{{records: {lists[0]}}}; there are: {', '.join(lists)}"
             )
         if lists:
+            inner: Any = value
             for key in lists[0].split("."):
-                value = value[key]
-            values = value
+                inner = inner[key]
+            values = inner
     if len(values) == 1 and isinstance(values[0], list):
         values = values[0]
     objects = [value for value in values if isinstance(value, dict)]
-    if not objects:
-        raise InputError(f"{name}: {_NONE}")
-    if len(objects) < len(values):
+    if objects and len(objects) < len(values):
         raise InputError(
             f"{name}: {len(values) - len(objects):,} of {len(values):,} elements are no JSON "
             "objects; write a list of objects, or one object per line"
@@ -186,14 +159,7 @@ def _rows_of(values: list[Any], records: str | None, name: str) -> list[dict[str
     return [row for value in objects for row in _exploded(value, records)]
 
 
-def _is_split(value: dict[str, Any]) -> bool:
-    return isinstance(value.get("columns"), list) and isinstance(value.get("data"), list) and all(
-        isinstance(row, list) for row in value["data"]
-    )  # fmt: skip
-
-
 def _lists(value: dict[str, Any], prefix: str = "", depth: int = 3) -> Iterator[str]:
-    """Yield the dotted paths of lists of objects."""
     for key, inner in value.items():
         if isinstance(inner, list) and inner and all(isinstance(e, dict) for e in inner):
             yield f"{prefix}{key}"
@@ -201,7 +167,7 @@ def _lists(value: dict[str, Any], prefix: str = "", depth: int = 3) -> Iterator[
             yield from _lists(inner, f"{prefix}{key}.", depth - 1)
 
 
-def _exploded(row: dict[str, Any], records: str | None) -> list[dict[str, str | None]]:
+def _exploded(row: dict[str, Any], records: str | None) -> list[Row]:
     """Return a row for each element of the list at a path, each with what stands beside the list.
 
     A key of an element stands by its own name, and, where something beside the list has that name,
@@ -209,13 +175,12 @@ def _exploded(row: dict[str, Any], records: str | None) -> list[dict[str, str | 
     """
     if records is None:
         return [_flat(row)]
-    beside: dict[str, str | None] = {}
+    beside: Row = {}
     value: Any = row
     for key in records.split("."):
         if not isinstance(value, dict):
             return []
-        rest = {k: v for k, v in value.items() if k != key}
-        beside |= _flat(rest)
+        beside |= _flat({k: v for k, v in value.items() if k != key})
         value = value.get(key)
     elements = value if isinstance(value, list) else [value] if value is not None else []
     rows = []
@@ -226,8 +191,8 @@ def _exploded(row: dict[str, Any], records: str | None) -> list[dict[str, str | 
     return rows
 
 
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, str | None]:
-    flat: dict[str, str | None] = {}
+def _flat(value: dict[str, Any], prefix: str = "") -> Row:
+    flat: Row = {}
     for key, inner in value.items():
         if isinstance(inner, dict) and inner:
             flat |= {k: v for k, v in _flat(inner, f"{prefix}{key}.").items() if k not in flat}
@@ -242,11 +207,6 @@ def _text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _framed(rows: list[dict[str, str | None]]) -> pl.DataFrame:
-    keys = dict.fromkeys(key for row in rows for key in row)
-    return pl.DataFrame(rows, schema=dict.fromkeys(keys, pl.String))
-
-
 def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = None) -> RawTable:
     """Return a table with the columns that are asked for and can be made from those it has.
 
@@ -255,50 +215,42 @@ def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = No
     the product of their numbers, written with the `decimal` mark. A column of that very name comes
     first.
     """
-    there = dict.fromkeys(table.columns)
-    made: dict[str, pl.Expr] = {}
+    there, made = table.columns, []
     for name in dict.fromkeys(names):
-        if name in there:
-            continue
         mark = next((m for m in (" + ", " * ") if m in name), "\x00")
-        found = [_one(part.strip(), there) for part in name.split(mark)]
-        parts = [part for part in found if part is not None]
-        if len(parts) < len(found):
+        parts = [_one(part.strip(), there) for part in name.split(mark)]
+        if name in there or any(part is None for part in parts):
             continue
+        found = [part for part in parts if part is not None]
+        made_of = found[0]
         if mark == " * ":
-            several = pl.struct(p.alias(str(i)) for i, p in enumerate(parts))
+            several = pl.struct(part.alias(str(i)) for i, part in enumerate(found))
             product = partial(_product, decimal=decimal)
-            made[name] = several.map_batches(product, return_dtype=pl.String)
+            made_of = several.map_batches(product, return_dtype=pl.String)
         elif mark == " + ":
-            texts = [_without_midnight(part) for part in parts]
-            made[name] = pl.concat_str(texts, separator=" ", ignore_nulls=True)
-        else:
-            made[name] = parts[0]
-    if not made:
-        return table
-    filled = {n: pl.when(e.str.strip_chars() != "").then(e) for n, e in made.items()}
-    return replace(table, frame=table.frame.with_columns(e.alias(n) for n, e in filled.items()))
+            texts = [_without_midnight(part) for part in found]
+            made_of = pl.concat_str(texts, separator=" ", ignore_nulls=True)
+        made.append(pl.when(made_of.str.strip_chars() != "").then(made_of).alias(name))
+    return replace(table, frame=table.frame.with_columns(made)) if made else table
 
 
-def _one(name: str, there: dict[str, None]) -> pl.Expr | None:
+def _one(name: str, there: list[str]) -> pl.Expr | None:
     if name in there:
         return pl.col(name).cast(pl.String)
     parts = name.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         column, path = ".".join(parts[:cut]), parts[cut:]
         if column in there:
-            found = partial(_at_path, path=tuple(path))
+            found = partial(_at_path, path=path)
             return pl.col(column).cast(pl.String).map_batches(found, return_dtype=pl.String)
         # Keys of the list that holds the contacts stand by their own names.
-        own = ".".join(path)
-        if own in there:
+        if (own := ".".join(path)) in there:
             return pl.col(own).cast(pl.String)
     return None
 
 
 def _product(cells: pl.Series, decimal: str | None) -> pl.Series:
-    """Multiply the numbers of columns; null where one of them is none."""
-    factors = [read_numbers(part, decimal=decimal).values for part in cells.struct.unnest()]
+    factors = [read_numbers(part, decimal=decimal) for part in cells.struct.unnest()]
     written = reduce(mul, factors).round(9).cast(pl.String)
     return written.str.replace(".", decimal or ".", literal=True)
 
@@ -309,7 +261,7 @@ def _without_midnight(part: pl.Expr) -> pl.Expr:
     return date.str.replace(r"^(?:1899-12-3[01]|1900-01-0[01]) (\d{2}:\d{2})", "$1")
 
 
-def _at_path(cells: pl.Series, path: tuple[str, ...]) -> pl.Series:
+def _at_path(cells: pl.Series, path: list[str]) -> pl.Series:
     """Return what stands at a path of JSON texts; null where a text is none."""
 
     def at(text: str | None) -> str | None:

@@ -1,27 +1,15 @@
 """Numbers as people write them, and ratings on their scales.
 
-One column has one way of writing numbers. A cell with one reading is read; a cell with two (1.500)
-is read as the cells with one reading are written; where none of them tells, the question is asked.
+A cell with two readings (1.500) is read as the cells with one reading are written.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import polars as pl
 
 from cxlib.errors import InputError
 from cxlib.ingest.cells import tidied
 from cxlib.journey_map import JourneyMap
-
-__all__ = [
-    "Numbers",
-    "check_clear",
-    "off_scale",
-    "read_numbers",
-    "read_scales",
-    "strange_scales",
-]
 
 _CODES = "EUR|USD|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|CZK|INR|BRL|Fr|kr|zł"
 _MONEY = rf"(?i)R?[€$£¥₹₽₺₩%]|\b(?:{_CODES})\b\.?"
@@ -31,81 +19,52 @@ _FORMS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """Numbers (Float64, null where there is none), and the question where their mark is not clear.
-
-    Parameters
-    ----------
-    values
-        The numbers.
-    unclear
-        A cell with two readings that nothing in the column decides; None: there is none.
-    """
-
-    values: pl.Series
-    unclear: str | None = None
-
-
 def read_numbers(
     raw: pl.Series,
     *,
+    where: str | None = None,
     decimal: str | None = None,
     bounds: tuple[float | None, float | None] = (None, None),
-) -> Numbers:
-    """Read a column of numbers.
+) -> pl.Series:
+    """Read a column of numbers; null where there is none.
 
-    Parameters
-    ----------
-    raw
-        Text or numbers.
-    decimal
-        The decimal mark, where it is known.
-    bounds
-        Those of a scale, that decide between two readings: 3.000 on a scale from 1 to 5 is three.
+    The `decimal` mark, or the `bounds` of a scale, decide between two readings: 3.000 on a scale
+    from 1 to 5 is three. What nothing decides is asked for where it is said `where` it stands.
     """
     if raw.dtype.is_numeric():
-        return Numbers(_finite(raw.cast(pl.Float64)))
+        return _finite(raw.cast(pl.Float64))
     text = tidied(raw)
     plain = text.cast(pl.Float64, strict=False)
     if not text.str.contains(r"[^\d-]").any():
-        return Numbers(plain)
+        return plain
     bare, signs = _bare(text)
-    forms = {mark: bare.str.contains(form) & (bare != "") for mark, form in _FORMS.items()}
-    read = {mark: _as_float(bare, mark) * signs for mark in forms}
-    fits = {mark: fit.fill_null(False) for mark, fit in forms.items()}
+    fits = {
+        mark: (bare.str.contains(form) & (bare != "")).fill_null(False)
+        for mark, form in _FORMS.items()
+    }
+    read = {}
+    for one, other in ((".", ","), (",", ".")):
+        plainer = bare.str.replace_all(other, "", literal=True).str.replace(one, ".", literal=True)
+        read[one] = plainer.cast(pl.Float64, strict=False) * signs
     differ = (fits["."] & fits[","] & (read["."] != read[","])).fill_null(False)
-    unclear: str | None = None
-    if decimal is not None:
-        values = read[decimal].set(~fits[decimal], None)
-    else:
-        mark = _decide(fits, read, differ, *bounds)
-        if mark is None and differ.any():
-            unclear = text.filter(differ)[0]
-        mark = mark or "."
-        values = read[mark].zip_with(fits[mark], read["," if mark == "." else "."])
-        values = values.set(~(fits["."] | fits[","]), None)
+    # the cells with one reading speak for a mark, else the bounds of the scale
+    point, comma = (fits["."] & ~fits[","]).any(), (fits[","] & ~fits["."]).any()
+    if point == comma and None not in bounds:
+        point, comma = (read[one].filter(differ).is_between(*bounds).all() for one in ".,")
+    mark = decimal or (None if point == comma else "." if point else ",")
+    if mark is None and where is not None and differ.any():
+        at = differ.arg_true()[0]
+        raise InputError(
+            f"{where}: {text[at]!r} is {read['.'][at]:,g} or {read[','][at]:,g}? Nothing in the "
+            'column tells: write into the map reading: {decimal: "."} or reading: {decimal: ","}'
+        )
+    first, other = (",", ".") if mark == "," else (".", ",")
+    values = read[first].set(~fits[first], None)
+    if decimal is None:
+        values = values.zip_with(fits[first] | ~fits[other], read[other])
     # What only a machine writes: 1e5.
-    values = values.zip_with(values.is_not_null() | ~plain.is_finite().fill_null(False), plain)
-    return Numbers(_finite(values), unclear)
-
-
-def check_clear(numbers: Numbers, *, where: str) -> pl.Series:
-    """Return the numbers, or ask for the decimal mark where it is not clear.
-
-    Raises
-    ------
-    InputError
-        With both readings of a cell, and what to write into the map.
-    """
-    if numbers.unclear is None:
-        return numbers.values
-    cell = numbers.unclear
-    as_point, as_comma = (read_numbers(pl.Series([cell]), decimal=mark).values[0] for mark in ".,")
-    raise InputError(
-        f"{where}: {cell!r} is {as_point:,g} or {as_comma:,g}? Nothing in the column tells: write "
-        'into the map reading: {decimal: "."} or reading: {decimal: ","}'
-    )
+    by_machine = values.is_null() & plain.is_finite().fill_null(False)
+    return _finite(plain.zip_with(by_machine, values))
 
 
 def _finite(values: pl.Series) -> pl.Series:
@@ -113,7 +72,6 @@ def _finite(values: pl.Series) -> pl.Series:
 
 
 def _bare(text: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return digits and marks alone, and the sign of each number."""
     shown = text.str.replace_all(_MONEY, "").str.replace_all("−", "-", literal=True)
     shown = shown.str.strip_chars()
     is_negative = shown.str.contains(r"^\(.*\)$|^-|-$").fill_null(False)
@@ -125,46 +83,8 @@ def _bare(text: pl.Series) -> tuple[pl.Series, pl.Series]:
     return joined.zip_with(grouped, bare), signs
 
 
-def _as_float(bare: pl.Series, mark: str) -> pl.Series:
-    other = "," if mark == "." else "."
-    plain = bare.str.replace_all(other, "", literal=True).str.replace(mark, ".", literal=True)
-    return plain.cast(pl.Float64, strict=False)
-
-
-def _decide(
-    fits: dict[str, pl.Series],
-    read: dict[str, pl.Series],
-    differ: pl.Series,
-    low: float | None,
-    high: float | None,
-) -> str | None:
-    """Return the mark that the cells with one reading speak for, or the bounds of the scale."""
-    point = int((fits["."] & ~fits[","]).sum())
-    comma = int((fits[","] & ~fits["."]).sum())
-    if bool(point) != bool(comma):
-        return "." if point else ","
-    if low is not None and high is not None:
-        inside = {
-            mark: bool(values.filter(differ).is_between(low, high).all())
-            for mark, values in read.items()
-        }
-        if inside["."] != inside[","]:
-            return "." if inside["."] else ","
-    return None
-
-
 def read_scales(written: pl.Series, journey_map: JourneyMap, *, usual: str | None) -> pl.Series:
-    """Return the scale of each rating: as the map writes it, where only case or blanks differ.
-
-    Parameters
-    ----------
-    written
-        Names of scales as they stand in a column, null where there is none.
-    journey_map
-        Gives the `rating_scales`; a name that is none of them stays as it is.
-    usual
-        Where the column is empty; None: the first of the map's scales.
-    """
+    """Return the scale of each rating as the map writes it."""
     first = journey_map.rating_scale
     usual = usual or (first.name if first is not None else None)
     known = {scale.name.strip().lower(): scale.name for scale in journey_map.rating_scales}

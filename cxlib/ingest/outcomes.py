@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -13,23 +11,7 @@ import polars as pl
 from cxlib.ingest.evidence import groups, guess_by_words, words, words_of
 from cxlib.map_model import ONE_STAGE, format_duration
 
-__all__ = [
-    "Gap",
-    "Stages",
-    "describe_touchpoints",
-    "fold",
-    "guess_gap",
-    "guess_goal",
-    "guess_lost",
-    "guess_stages",
-    "is_of_one_stage",
-    "order_contacts",
-    "shown_channels",
-    "usual_spelling",
-]
-
-STAGES = ("awareness", "exploration", "conversion", "aftersales")
-"""The usual four, in their order."""
+STAGES = ("awareness", "exploration", "conversion", "aftersales")  # the usual four, in their order
 
 CLEAR = 0.2
 """Spread of a touchpoint's place in the histories up to which its stage can be told from it."""
@@ -46,18 +28,7 @@ _NICE = [
 
 
 def order_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Order contacts by customer and time; say how far into the history each stands.
-
-    Parameters
-    ----------
-    contacts
-        ``customer``, ``occurred_at``, ``touchpoint`` and what else there is, ``sequence`` too.
-
-    Returns
-    -------
-    polars.DataFrame
-        With ``position`` from 0 to 1 (0.5 where there is one), ``is_first``, ``is_last``.
-    """
+    """Order contacts by customer and time; add their ``position`` in the history, 0 to 1."""
     order = ["customer", "occurred_at", *(["sequence"] if "sequence" in contacts.columns else [])]
     number, count = pl.int_range(pl.len()).over("customer"), pl.len().over("customer")
     return contacts.sort(order, maintain_order=True).with_columns(
@@ -69,14 +40,7 @@ def order_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
 
 
 def describe_touchpoints(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Return touchpoints by frequency with what their contacts have in common.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``touchpoint``, ``contacts``, ``position`` (mean), ``spread`` (its standard deviation),
-        ``is_first`` and ``is_last`` (shares).
-    """
+    """Return touchpoints by frequency, with what their contacts have in common."""
     described = contacts.group_by("touchpoint").agg(
         pl.len().alias("contacts"),
         pl.col("position", "is_first", "is_last").mean(),
@@ -86,23 +50,12 @@ def describe_touchpoints(contacts: pl.DataFrame) -> pl.DataFrame:
     return described.sort(["contacts", "touchpoint"], descending=[True, False])
 
 
-@dataclass(slots=True)
-class Stages:
-    """What was found.
-
-    Parameters
-    ----------
-    names, why
-        The stages in order, and what the order rests on.
-    of
-        By touchpoint, its stage and why.
-    question
-        What only the reader can say; empty: nothing.
-    """
+class Stages(NamedTuple):
+    """The stages in order, and why; by touchpoint its stage and why; what the reader must say."""
 
     names: list[str]
     why: str
-    of: dict[str, tuple[str, str]] = field(default_factory=dict)
+    of: dict[str, tuple[str, str]]
     question: str = ""
 
 
@@ -112,13 +65,7 @@ def fold(values: pl.Expr) -> pl.Expr:
 
 
 def usual_spelling(values: pl.Series) -> dict[str, str]:
-    """Return the commonest spelling of each folded name; of equally common ones that in lower case.
-
-    Examples
-    --------
-    >>> usual_spelling(pl.Series(["Home", "home", "home", "Cart"]))
-    {'home': 'home', 'cart': 'Cart'}
-    """
+    """Return the commonest spelling of each folded name; of equal ones that in lower case."""
     counted = values.drop_nulls().alias("name").value_counts()
     low = fold(pl.col("name"))
     ordered = counted.with_columns(folded=low, is_lower=pl.col("name") == low)
@@ -128,15 +75,7 @@ def usual_spelling(values: pl.Series) -> dict[str, str]:
 
 
 def guess_stages(contacts: pl.DataFrame, places: pl.DataFrame) -> Stages:
-    """Guess the stages of a log.
-
-    Parameters
-    ----------
-    contacts
-        What `order_contacts` returns, with ``stage`` where the log has such a column.
-    places
-        What `describe_touchpoints` says of them.
-    """
+    """Guess the stages: from a column, else from words, else from clear places in the history."""
     if "stage" in contacts.columns and contacts["stage"].null_count() < contacts.height:
         return _from_column(contacts)
     guesses = {name: guess_by_words(name, "stages") for name in places["touchpoint"]}
@@ -144,13 +83,12 @@ def guess_stages(contacts: pl.DataFrame, places: pl.DataFrame) -> Stages:
     near = places.filter(pl.col("touchpoint").is_in(list(by_words)))
     few = 2 * int(near["contacts"].sum()) < int(places["contacts"].sum())
     if few or len(set(by_words.values())) < 2:
-        question = (
-            "neither the names nor a column say the stages: name them in their order, and give "
-            "each touchpoint one"
-        )
-        of = dict.fromkeys(places["touchpoint"], (ONE_STAGE, "one for all: nothing says more"))
         return Stages(
-            [ONE_STAGE], "one for all, since neither names nor a column say them", of, question
+            [ONE_STAGE],
+            "one for all, since neither names nor a column say them",
+            dict.fromkeys(places["touchpoint"], (ONE_STAGE, "one for all: nothing says more")),
+            "neither the names nor a column say the stages: name them in their order, and give "
+            "each touchpoint one",
         )
     found = {name: (stage, "by its name") for name, stage in by_words.items()}
     unsure = []
@@ -168,7 +106,7 @@ def guess_stages(contacts: pl.DataFrame, places: pl.DataFrame) -> Stages:
     return Stages(list(STAGES), "the usual four", found, shown if unsure else "")
 
 
-def _commonest(contacts: pl.DataFrame, *by: str) -> dict[str, str]:
+def commonest(contacts: pl.DataFrame, *by: str) -> dict[str, str]:
     """Return for each value of the first of two columns the commonest one of the second."""
     counted = contacts.drop_nulls(by[1]).group_by(by).len()
     ordered = counted.sort(["len", by[1]], descending=[True, False])
@@ -188,7 +126,7 @@ def _from_column(contacts: pl.DataFrame) -> Stages:
     elif len(meant) == len(names) > 1 and len(set(meant.values())) > 1:
         names = sorted(names, key=lambda n: (meant[n], names.index(n)))
         why = "in the order of what they mean"
-    usual = _commonest(staged, "touchpoint", "folded")
+    usual = commonest(staged, "touchpoint", "folded")
     of = {t: (spelling[s], "the log says so most often") for t, s in usual.items()}
     return Stages([spelling[n] for n in names], why, of)
 
@@ -199,12 +137,6 @@ def is_of_one_stage(contacts: pl.DataFrame) -> bool:
     counted = folded.group_by("touchpoint", "stage").len()
     most = counted.group_by("touchpoint").agg(pl.col("len").max())["len"].sum()
     return int(most) >= 0.9 * int(counted["len"].sum())
-
-
-def shown_channels(contacts: pl.DataFrame) -> Mapping[str, str]:
-    """Return the commonest channel of each touchpoint, where the log has such a column."""
-    has_channels = "channel" in contacts.columns
-    return _commonest(contacts, "touchpoint", "channel") if has_channels else {}
 
 
 def guess_goal(places: pl.DataFrame) -> tuple[list[str], str]:
@@ -258,22 +190,9 @@ class Gap(NamedTuple):
 def guess_gap(contacts: pl.DataFrame, *, least: timedelta = timedelta(0)) -> Gap | None:
     """Return the silence that ends a journey: where long ones part from short ones.
 
-    The silences between two contacts of a customer, counted on a logarithmic scale, often have two
-    hills, within an errand and between errands; the valley between them is the gap. It is looked
-    for from six hours on: what parts visits of one errand is no gap. It is never longer than a
-    third of the log, since longer silences can hardly be seen in it.
-
-    Parameters
-    ----------
-    contacts
-        What `order_contacts` returns.
-    least
-        A silence as long as this is known to lie within an errand.
-
-    Returns
-    -------
-    Gap or None
-        None where the log has one instant only.
+    The silences of customers, counted on a logarithmic scale, often have two hills, within an
+    errand and between errands; the valley between them, from six hours on, is the gap. It is never
+    longer than a third of the log. A silence as long as `least` is known to lie within an errand.
     """
     at = pl.col("occurred_at")
     span: timedelta | None = contacts.select(at.max() - at.min()).item()
@@ -296,6 +215,7 @@ def guess_gap(contacts: pl.DataFrame, *, least: timedelta = timedelta(0)) -> Gap
     # where customers come back more rarely than each month, a month would part all contacts
     usual = float(np.quantile(seconds, 0.9)) if len(seconds) else 0.0
     value = _nice(max(_MONTH, least * 1.2, timedelta(seconds=usual * 1.2)), most)
+    why = "a month: the silences have no valley"
     if value < _MONTH:
         spans = _rough(span.total_seconds())
         why = f"a third of the log, which spans {spans}: longer silences can hardly be seen in it"
@@ -303,8 +223,6 @@ def guess_gap(contacts: pl.DataFrame, *, least: timedelta = timedelta(0)) -> Gap
         why = f"the steps of one row are up to {_rough(least.total_seconds())} apart (99 %)"
     elif value > _MONTH:
         why = "customers come back rarely, and the silences have no valley"
-    else:
-        why = "a month: the silences have no valley"
     return Gap(value, f"{why}; {longer(value):.1%} of {len(seconds):,} silences are longer")
 
 
@@ -329,7 +247,6 @@ def _valley(seconds: np.ndarray, least: float, most: float) -> float | None:
 
 
 def _nice(value: timedelta, most: timedelta) -> timedelta:
-    """Return the roundest duration near a value, at most `most`."""
     second = timedelta(seconds=1)
     allowed = [n for n in _NICE if n <= most] or [max(most // second * second, second)]
     return min(allowed, key=lambda n: abs(np.log(n / max(value, second))))

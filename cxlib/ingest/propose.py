@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import yaml
 
 from cxlib.errors import InputError
-from cxlib.ingest.events import read_events, read_source
+from cxlib.ingest import outcomes
+from cxlib.ingest.events import read_events
 from cxlib.ingest.evidence import Column, Guess, guess_by_words, profile
-from cxlib.ingest.instants import guess_time_format, read_instants
-from cxlib.ingest.outcomes import (
-    Stages,
-    describe_touchpoints,
-    fold,
-    guess_gap,
-    guess_goal,
-    guess_lost,
-    guess_stages,
-    is_of_one_stage,
-    order_contacts,
-    shown_channels,
-    usual_spelling,
-)
+from cxlib.ingest.instants import guess_time_format, read_instants, swap_day_and_month
+from cxlib.ingest.raw import LINE, POSITION, RawTable
 from cxlib.ingest.recipes import Head, Related, Shape, find_shape, relate_tables
 from cxlib.ingest.report import IngestReport
 from cxlib.ingest.roles import (
@@ -40,34 +29,20 @@ from cxlib.ingest.roles import (
 )
 from cxlib.ingest.shapes import unpivot_rows
 from cxlib.ingest.sources import Paths, find_sources
-from cxlib.ingest.tables import LINE, POSITION, RawTable
+from cxlib.ingest.tables import read_source
 from cxlib.journey_map import parse_journey_map
 from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, format_duration
-
-__all__ = ["Proposal", "propose_journey_map", "propose_map"]
 
 ROWS = 1_000_000
 """Most rows that are looked at: of a longer log, every second, third … of all of them."""
 
-TOUCHPOINTS = 200
-"""Touchpoints that are proposed, the most frequent first."""
+TOUCHPOINTS = 200  # touchpoints that are proposed, the most frequent first
 
 _COMPLETE = "^(?i:complete)$"
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A proposed map, and what `cx check` says of it.
-
-    Parameters
-    ----------
-    text
-        YAML that `read_journey_map` reads.
-    report
-        What becomes of every row with it.
-    doubts
-        What only a reader can decide, in words.
-    """
+class Proposal(NamedTuple):
+    """A proposed map, what `cx check` says of it, and what only a reader can decide."""
 
     text: str
     report: IngestReport
@@ -78,19 +53,18 @@ class Proposal:
 class _Log:
     """A log while it is looked at: rows as text, what was found, the contacts."""
 
-    rows: pl.DataFrame
     looked: str
     columns: dict[str, Column]
     related: Related
     shape: Shape
     roles: Roles
     time_format: Guess | None
+    is_complete_only: bool
+    contacts: pl.DataFrame
+    twins: int
     product: bool = False
-    contacts: pl.DataFrame = field(default_factory=pl.DataFrame)
-    places: pl.DataFrame = field(default_factory=pl.DataFrame)
-    kept: bool = False
     ties: bool = False
-    twins: int = 0
+    places: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def is_by_basket(self) -> bool:
@@ -98,42 +72,17 @@ class _Log:
         return self.shape.one_per is not None and self.shape.unpivot is None
 
 
-def propose_journey_map(
-    paths: Paths, *, separator: str | None = None, encoding: str | None = None
-) -> str:
-    """Propose a journey map for a log; see `propose_map`."""
-    return propose_map(paths, separator=separator, encoding=encoding).text
-
-
 def propose_map(
     paths: Paths, *, separator: str | None = None, encoding: str | None = None
 ) -> Proposal:
-    """Propose a journey map for a log, and check it.
+    """Propose a journey map for a log, each guess marked ``# guess: why``, and check it.
 
     Columns are guessed by what they hold, then by their names; what is constant within a customer
-    is a segment, what changes an environment of the contact. Tables with a time for each step,
-    lines of baskets and tables of attributes get a recipe. Stages come from a column or from words
-    (English, German, Dutch), the goal from words of success, the gap from the silences.
-
-    Parameters
-    ----------
-    paths
-        What `read_events` reads; of more than a million rows an even part is looked at.
-    separator, encoding
-        Of text files; None: detected.
-
-    Returns
-    -------
-    Proposal
-        Each guess in its text carries a comment ``# guess: why``.
-
-    Raises
-    ------
-    InputError
-        Where a file cannot be read, no column can be the customer, the time or the touchpoint, or
-        `cx check` would refuse the map.
+    is a segment, what changes an environment of the contact. Stages come from a column or from
+    words, the goal from words of success, the gap from the silences.
     """
-    heads, read = [], 0
+    heads: list[Head] = []
+    read = 0
     for source in find_sources(paths):
         rows, height = _raw(read_source(source, separator=separator, encoding=encoding))
         heads.append((source, rows))
@@ -141,40 +90,33 @@ def propose_map(
     looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
     log = _look(relate_tables(_in_one_order(heads)), looked + "s" * (len(heads) != 1))
     doubts = list(log.roles.doubts)
-    name = log.related.name.split(".")[0].replace("_", " ")
     body = [
         "version: 1",
-        f"name: {_yaml(name)}",
+        f"name: {_flow(log.related.name.split('.')[0].replace('_', ' '))}",
         *_recipe_lines(log),
         *_column_lines(log),
         *_time_lines(log),
-        *_keep_lines(log),
         *_rating_lines(log),
         *_journey_lines(log, doubts),
         *_stage_lines(log, doubts),
     ]
     text = "\n".join(body) + "\n"
-    report = _checked(paths, text, separator, encoding)
-    doubts += [h for h in report.hints if h not in doubts]
-    return Proposal(
-        "\n".join(_head_lines(log, report, doubts)) + "\n" + text, report, tuple(doubts)
-    )
-
-
-def _checked(paths: Paths, text: str, separator: str | None, encoding: str | None) -> IngestReport:
-    proposed = parse_journey_map(text)
     try:
-        return read_events(paths, proposed, separator=separator, encoding=encoding).checked()
+        ingested = read_events(
+            paths, parse_journey_map(text), separator=separator, encoding=encoding
+        )
     except InputError as error:
         raise InputError(f"what could be proposed would be refused: {error}") from error
+    report = ingested.checked()
+    doubts += [h for h in report.hints if h not in doubts]
+    head = "\n".join(_head_lines(log, report, doubts))
+    return Proposal(f"{head}\n{text}", report, tuple(doubts))
 
 
 def _raw(table: RawTable) -> tuple[pl.DataFrame, int]:
-    """Return the rows of a file as text, an even part of a long one, and how many there are."""
     raw = pl.exclude(LINE, POSITION).cast(pl.String).str.strip_chars()
     height = int(table.frame.select(pl.len()).collect().item())
-    step = -(-height // ROWS) or 1
-    some = replace(table, frame=table.frame.gather_every(step)) if step > 1 else table
+    some = replace(table, frame=table.frame.gather_every(-(-height // ROWS) or 1))
     return some.collect(pl.when(raw != "").then(raw).name.keep()), height
 
 
@@ -196,11 +138,12 @@ def _in_one_order(heads: list[Head]) -> list[Head]:
 
 
 def _look(related: Related, looked: str) -> _Log:
-    """Find out what the rows are, what their columns are, and make contacts of them."""
     rows = related.rows
-    kept = _complete_only(rows)
-    if kept is not None:
-        rows = rows.filter(kept)
+    complete = pl.col("lifecycle:transition").fill_null("").str.contains(_COMPLETE)
+    # A log may write several rows for a work item, of which one ends it.
+    kept = rows.filter(complete) if "lifecycle:transition" in rows.columns else rows.clear()
+    is_complete_only = 0 < kept.height < rows.height
+    rows = kept if is_complete_only else rows
     columns = profile(rows)
     if len(columns) == rows.width:
         looked += f", {len(columns)} columns"
@@ -231,39 +174,28 @@ def _look(related: Related, looked: str) -> _Log:
         columns = {**columns, **profile(rows, [date])}
     times, time_format = _read_times(rows[roles.columns["occurred_at"].value])
     if time_format is not None and "Please check" in time_format.why:
-        other = time_format.value.translate(str.maketrans("dm", "md"))
         roles.doubts.append(
             f"day or month first? No time tells; time_format says {time_format.value!r}, and "
-            f"{other!r} could be meant"
+            f"{swap_day_and_month(time_format.value)!r} could be meant"
         )
-    log = _Log(rows, looked, columns, related, shape, roles, time_format, kept=kept is not None)
-    log.contacts = _contacts(log, times)
-    if "stage" in roles.columns and not is_of_one_stage(log.contacts):
-        _name_by_stage(log)
-    log.contacts = order_contacts(log.contacts)
+    contacts, twins = _contacts(rows, roles, shape, times)
+    log = _Log(
+        looked, columns, related, shape, roles, time_format, is_complete_only, contacts, twins
+    )
+    if "stage" in roles.columns and not outcomes.is_of_one_stage(log.contacts):
+        log.contacts, log.product = _named_by_stage(log.contacts), True
+    log.contacts = outcomes.order_contacts(log.contacts)
     log.ties = _steps_without_times(log)
     if log.ties:
         # the more customers come to a step, the earlier it is
         steps = log.contacts["touchpoint"].value_counts(sort=True)["touchpoint"].to_list()
         rank = pl.col("touchpoint").replace_strict({n: i for i, n in enumerate(steps)})
-        log.contacts = order_contacts(log.contacts.with_columns(sequence=rank))
-    log.places = describe_touchpoints(log.contacts)
+        log.contacts = outcomes.order_contacts(log.contacts.with_columns(sequence=rank))
+    log.places = outcomes.describe_touchpoints(log.contacts)
     return log
 
 
-def _complete_only(rows: pl.DataFrame) -> pl.Series | None:
-    """Whether a row ends a work item, where the log writes several rows for one."""
-    if "lifecycle:transition" not in rows.columns:
-        return None
-    complete = rows["lifecycle:transition"].fill_null("").str.contains(_COMPLETE)
-    return complete if complete.any() and not complete.all() else None
-
-
 def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
-    """Return the times of all rows, and the pattern that they need, with the reason.
-
-    No pattern where the times are read better without one: several writings in one column.
-    """
     read, there = read_instants(texts, where="", refuse=False), texts.drop_nulls()
     is_written_so = guess_time_format(there.gather_every(max(1, len(texts) // 1_000)))
     guessed = guess_time_format(there.unique(maintain_order=True)) if is_written_so else None
@@ -277,93 +209,89 @@ def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
     return by_pattern.values, Guess(pattern, why)
 
 
-def _contacts(log: _Log, times: pl.Series) -> pl.DataFrame:
-    """Return the contacts: who, when, what, on which channel, in which stage."""
-    roles, rows = log.roles.columns, log.rows
+def _contacts(
+    rows: pl.DataFrame, roles: Roles, shape: Shape, times: pl.Series
+) -> tuple[pl.DataFrame, int]:
+    """Return the contacts, and how many names of theirs differ from others by case only."""
     asked = ("customer", "touchpoint", "stage", "channel")
-    named: dict[str, pl.Expr] = {r: pl.col(roles[r].value) for r in asked if r in roles}
+    named = {r: pl.col(g.value) for r, g in roles.columns.items() if r in asked}
     named["customer"] = named["customer"].cast(pl.Categorical).to_physical()  # sorts quickly
-    if "sequence" in roles:
-        named["sequence"] = pl.col(roles["sequence"].value).cast(pl.Int64, strict=False)
-    if log.shape.unpivot is not None:
-        steps = log.shape.unpivot.times or log.shape.unpivot.flags
-        named["errand"] = pl.col(LINE) // len(steps)
+    if "sequence" in roles.columns:
+        named["sequence"] = pl.col(roles.columns["sequence"].value).cast(pl.Int64, strict=False)
+    if shape.unpivot is not None:
+        named["errand"] = pl.col(LINE) // len(shape.unpivot.times or shape.unpivot.flags)
     contacts = rows.select(occurred_at=times, **named)
     contacts = contacts.drop_nulls(["customer", "occurred_at", "touchpoint"])
-    if log.is_by_basket:
+    if shape.one_per is not None and shape.unpivot is None:
         contacts = contacts.with_columns(touchpoint=pl.lit("purchase"))
-    log.twins = sum(
-        contacts[c].drop_nulls().n_unique() - len(usual_spelling(contacts[c]))
-        for c in ("touchpoint", "stage", "channel")
-        if c in contacts.columns
-    )
-    spelling = usual_spelling(contacts["touchpoint"])
-    return contacts.with_columns(touchpoint=fold(pl.col("touchpoint")).replace_strict(spelling))
+    names = [contacts[c] for c in ("touchpoint", "stage", "channel") if c in contacts.columns]
+    twins = sum(s.drop_nulls().n_unique() - len(outcomes.usual_spelling(s)) for s in names)
+    spelling = outcomes.usual_spelling(contacts["touchpoint"])
+    spelled = outcomes.fold(pl.col("touchpoint")).replace_strict(spelling)
+    return contacts.with_columns(touchpoint=spelled), twins
 
 
-def _name_by_stage(log: _Log) -> None:
+def _named_by_stage(contacts: pl.DataFrame) -> pl.DataFrame:
     """Let stage and touchpoint name the contact together; the touchpoint alone is not enough."""
-    spelling = usual_spelling(log.contacts["stage"])
-    stage = fold(pl.col("stage")).replace_strict(spelling, default=None)
-    log.contacts = log.contacts.with_columns(
-        _what=pl.col("touchpoint"), touchpoint=pl.concat_str(stage, "touchpoint", separator=" ")
-    ).drop_nulls("touchpoint")
-    log.product = True
+    spelling = outcomes.usual_spelling(contacts["stage"])
+    stage = outcomes.fold(pl.col("stage")).replace_strict(spelling, default=None)
+    both = pl.concat_str(stage, "touchpoint", separator=" ")
+    named = contacts.with_columns(_what=pl.col("touchpoint"), touchpoint=both)
+    return named.drop_nulls("touchpoint")
+
+
+def _steps_without_times(log: _Log) -> bool:
+    """Whether most contacts tie in time though they are steps in an order."""
+    if "sequence" in log.roles.columns:
+        return False
+    same, tied, alike = (
+        pl.col(c) == pl.col(c).shift(1) for c in ("customer", "occurred_at", "touchpoint")
+    )
+    share = log.contacts.select((tied & ~alike).filter(same).mean()).item()
+    return share is not None and float(share) > 0.5
 
 
 def _head_lines(log: _Log, report: IngestReport, doubts: list[str]) -> Iterator[str]:
     yield "# Proposed from the log; every guess is marked. Read it, mend it, and remove the marks."
     yield f"# Looked at: {log.looked}."
-    for said in log.related.said:
-        yield f"# {said[0].upper()}{said[1:]}."
+    yield from (f"# {said[0].upper()}{said[1:]}." for said in log.related.said)
     kept = (
         f"{report.contacts:,} of {report.rows_in:,} rows kept, {report.customers or 0:,} customers"
     )
-    when = ""
-    if report.first_at is not None and report.last_at is not None:
-        when = f", {report.first_at:%Y-%m-%d %H:%M} to {report.last_at:%Y-%m-%d %H:%M} UTC"
+    span = f"{report.first_at:%Y-%m-%d %H:%M} to {report.last_at:%Y-%m-%d %H:%M} UTC"
     aside = ", ".join(f"{n:,} {reason}" for reason, n in report.set_aside.items())
-    yield f"# cx check says: {kept}{when}; set aside: {aside or 'none'}."
+    yield f"# cx check says: {kept}, {span}; set aside: {aside or 'none'}."
     for number, doubt in enumerate(doubts, 1):
         yield f"# To look at {number}: {' '.join(doubt.split())}"
 
 
 def _recipe_lines(log: _Log) -> Iterator[str]:
-    related = log.related
+    related, shape = log.related, log.shape
     if related.join:
-        yield f"join: {_flow(_joins(related.join))}  # guess: one row for each value of the key"
-    if log.shape.one_per is not None:
-        yield f"one_per: {_yaml(log.shape.one_per)}  # guess: {log.shape.why_one_per}"
-    if (recipe := log.shape.unpivot) is not None:
-        steps = {"times": dict(recipe.times)} if recipe.times else {"flags": dict(recipe.flags)}
-        yield f"unpivot: {_flow(steps)}  # guess: {log.shape.why_unpivot}"
+        yield _line("join", _joins(related.join), "one row for each value of the key")
+    if shape.one_per is not None:
+        yield _line("one_per", shape.one_per, shape.why_one_per)
+    if shape.unpivot is not None:
+        given = {"times": dict(shape.unpivot.times), "flags": dict(shape.unpivot.flags)}
+        yield _line("unpivot", {k: v for k, v in given.items() if v}, shape.why_unpivot)
     if log.ties:
-        yield "ties_as_listed: true  # guess: most contacts share their instant, but are steps"
-    if related.ratings is not None and related.ratings_rows is not None:
-        yield from _ratings_lines(log)
-
-
-def _ratings_lines(log: _Log) -> Iterator[str]:
-    ratings, rows = log.related.ratings, log.related.ratings_rows
-    assert ratings is not None
-    assert rows is not None
-    columns = profile(rows)
-    times = rank_times({c: columns[c] for c in ratings.rows.columns})
+        yield _line("ties_as_listed", True, "most contacts share their instant, but are steps")
+    if related.answers is None:
+        return
+    table, joins, rows = related.answers
+    columns, own = profile(rows), table.rows.columns
     customer = log.roles.columns["customer"].value
     found = {"customer": customer if customer in columns else guess_customer(columns)[0].value}
-    if times:
+    if times := rank_times({c: columns[c] for c in own}):
         found["rated_at"] = times[0].name
-    for column in columns.values():
-        if column.name in ratings.rows.columns:
-            if rates(column):
-                found.setdefault("rating", column.name)
-            elif named_role(column) == "comment":
-                found.setdefault("comment", column.name)
-    content: dict[str, Any] = {"table": ratings.name}
-    if log.related.ratings_join:
-        content["join"] = _joins(log.related.ratings_join)
-    content["columns"] = found
-    yield f"ratings: {_flow(content)}  # guess: marks with a time and a key of the log"
+    for column in (columns[c] for c in columns if c in own):
+        if rates(column):
+            found.setdefault("rating", column.name)
+        elif named_role(column) == "comment":
+            found.setdefault("comment", column.name)
+    content: dict[str, Any] = {"table": table.name, "join": _joins(joins), "columns": found}
+    content = {key: value for key, value in content.items() if value}
+    yield _line("ratings", content, "marks with a time and a key of the log")
 
 
 def _joins(joins: Iterable[Join]) -> list[dict[str, str]]:
@@ -371,67 +299,74 @@ def _joins(joins: Iterable[Join]) -> list[dict[str, str]]:
 
 
 def _column_lines(log: _Log) -> Iterator[str]:
-    several = {names[0]: names for names in log.related.names}
-    made = {STEP, STEP_AT, STEP_ORDER}
+    several = {names[0]: list(names) for names in log.related.names}
     roles = log.roles
-    hidden = {"stage"} if log.product else set()
-    if log.is_by_basket:
-        hidden.add("touchpoint")
+    hidden = {"stage", "touchpoint"} if log.product else set()
+    hidden |= {"touchpoint"} if log.is_by_basket else set()
     yield "columns:"
     for role, guess in roles.columns.items():
-        if guess.value in made or role in hidden or (role == "touchpoint" and log.product):
-            continue
-        names = several.get(guess.value)
-        value = _flow(list(names)) if names else _yaml(guess.value)
-        yield f"  {role}: {value}  # guess: {guess.why}"
-    for key, found in (("environment", roles.environments), ("segments", roles.segments)):
-        if log.shape.one_per is not None and key == "environment":
-            continue  # of the lines of a basket each has its own
+        if guess.value not in (STEP, STEP_AT, STEP_ORDER) and role not in hidden:
+            yield "  " + _line(role, several.get(guess.value, guess.value), guess.why)
+    # of the lines of a basket each has an environment of its own
+    environments = roles.environments if log.shape.one_per is None else {}
+    for key, found in (("environment", environments), ("segments", roles.segments)):
         if found:
             why = "; ".join(f"{n}: {reason}" for n, reason in found.items())
-            yield f"  {key}: {_flow(list(found))}  # guess: {why}"
+            yield "  " + _line(key, list(found), why)
 
 
 def _time_lines(log: _Log) -> Iterator[str]:
     if log.time_format is not None:
-        yield f"time_format: {_yaml(log.time_format.value)}  # guess: {log.time_format.why}"
-    texts = log.columns[log.roles.columns["occurred_at"].value].counts["value"]
+        yield _line("time_format", *log.time_format)
+    texts = log.columns[log.roles.columns["occurred_at"].value].sample
     has_offset = texts.str.contains(r"(?i)(?:Z|[+-]\d{2}:?\d{2}|UTC|GMT)$")
     if not has_offset.all() and not texts.str.contains(r"^\d{9,}(?:\.\d+)?$").all():
-        yield "time_zone: UTC  # guess: the times carry no offset; write Europe/Berlin or the like"
-
-
-def _keep_lines(log: _Log) -> Iterator[str]:
+        yield _line(
+            "time_zone", "UTC", "the times carry no offset; write Europe/Berlin or the like"
+        )
     if log.twins and not log.product:
-        yield f"fold_case: true  # guess: {log.twins} names differ from others by case only"
-    if log.kept:
-        pattern = _yaml(_COMPLETE)
-        yield f'keep: {{"lifecycle:transition": {pattern}}}  # guess: one row per work item'
+        yield _line("fold_case", True, f"{log.twins} names differ from others by case only")
+    if log.is_complete_only:
+        yield _line("keep", {"lifecycle:transition": _COMPLETE}, "one row per work item")
 
 
 def _rating_lines(log: _Log) -> Iterator[str]:
     column: Column | None = None
     if "rating" in log.roles.columns:
         column = log.columns[log.roles.columns["rating"].value]
-    elif log.related.ratings is not None:
-        rated = profile(log.related.ratings.rows).values()
+    elif log.related.answers is not None:
+        rated = profile(log.related.answers[0].rows).values()
         column = next((c for c in rated if rates(c)), None)
     if column is None:
         return
     low, high = float(column.numbers.min() or 0), float(column.numbers.max() or 0)  # type: ignore[arg-type]
     bounds = ((1, 5), (0, 5), (1, 7), (0, 10), (0, 100), (-100, 100))
-    fitting = next(((a, b) for a, b in bounds if a <= low and high <= b), (low, high + 1))
+    least, most = next(((a, b) for a, b in bounds if a <= low and high <= b), (low, high + 1))
     names = [n for n in ("nps", "csat", "ces", "stars") if n in column.name.lower()]
-    name = names[0] if names else ("nps" if fitting == (0, 10) else "rating")
+    name = names[0] if names else ("nps" if (least, most) == (0, 10) else "rating")
     yield (
-        f"rating_scale: {{name: {name}, min: {fitting[0]:g}, max: {fitting[1]:g}}}"
+        f"rating_scale: {{name: {name}, min: {least:g}, max: {most:g}}}"
         f"  # guess: ratings lie between {low:g} and {high:g}"
     )
 
 
-def _is_case(log: _Log) -> bool:
+def _journey_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
+    yield "journey:"
     customer = log.roles.columns["customer"].value.lower()
-    return customer.startswith("case") or "lifecycle:transition" in log.columns
+    if customer.startswith("case") or "lifecycle:transition" in log.columns:
+        yield "  " + _line("restart", False, "the log counts cases, and a case is one journey")
+    elif (gap := outcomes.guess_gap(log.contacts, least=_longest_errand(log))) is not None:
+        yield "  " + _line("gap", format_duration(gap.value), gap.why)
+    goals, why = outcomes.guess_goal(log.places.head(TOUCHPOINTS))
+    if log.places.height < 2:
+        goals, why = [], "there is one touchpoint only"
+    if goals:
+        yield "  " + _line("goal", goals, why)
+    else:
+        yield f"  # goal: [...]  guess: {why}"
+        doubts.append(f"the map has no goal: {why}")
+    if lost := outcomes.guess_lost(log.places.head(TOUCHPOINTS), goals):
+        yield "  " + _line("lost", lost, "their names say so, and little follows them")
 
 
 def _longest_errand(log: _Log) -> timedelta:
@@ -444,49 +379,32 @@ def _longest_errand(log: _Log) -> timedelta:
     return found if isinstance(found, timedelta) else timedelta(0)
 
 
-def _journey_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
-    yield "journey:"
-    if _is_case(log):
-        yield "  restart: false  # guess: the log counts cases, and a case is one journey"
-    elif (gap := guess_gap(log.contacts, least=_longest_errand(log))) is not None:
-        yield f"  gap: {format_duration(gap.value)}  # guess: {gap.why}"
-    goals, why = guess_goal(log.places.head(TOUCHPOINTS))
-    if log.places.height < 2:
-        goals, why = [], "there is one touchpoint only"
-    if goals:
-        yield f"  goal: [{', '.join(map(_yaml, goals))}]  # guess: {why}"
-    else:
-        yield f"  # goal: [...]  guess: {why}"
-        doubts.append(f"the map has no goal: {why}")
-    if lost := guess_lost(log.places.head(TOUCHPOINTS), goals):
-        listed = ", ".join(map(_yaml, lost))
-        yield f"  lost: [{listed}]  # guess: their names say so, and little follows them"
-
-
-def _steps_without_times(log: _Log) -> bool:
-    """Whether most contacts tie in time though they are steps in an order."""
-    if "sequence" in log.roles.columns or log.contacts.is_empty():
-        return False
-    same, tied, alike = (
-        pl.col(c) == pl.col(c).shift(1) for c in ("customer", "occurred_at", "touchpoint")
-    )
-    share = log.contacts.select((tied & ~alike).filter(same).mean()).item()
-    return share is not None and float(share) > 0.5
-
-
 def _stage_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
-    found = guess_stages(log.contacts, log.places)
+    found = outcomes.guess_stages(log.contacts, log.places)
     if found.question:
         doubts.append(found.question)
     question = "; please name them" if found.question and len(found.names) == 1 else ""
-    yield f"stages: [{', '.join(map(_yaml, found.names))}]  # guess: {found.why}{question}"
-    logged = shown_channels(log.contacts)
+    yield _line("stages", found.names, found.why + question)
+    # where the log says the channel, no guess may speak against it
+    has_channels = "channel" in log.contacts.columns
+    logged = outcomes.commonest(log.contacts, "touchpoint", "channel") if has_channels else {}
     yield "touchpoints:  # the most frequent first"
     places = log.places
     if log.ties:
         places = places.sort("contacts", descending=True, maintain_order=True)
-    for row in places.head(TOUCHPOINTS).iter_rows(named=True):
-        yield _touchpoint_line(log, row, found, logged)
+    for name, contacts in places.select("touchpoint", "contacts").head(TOUCHPOINTS).iter_rows():
+        stage, why = found.of.get(name, (found.names[0], "nothing says it"))
+        line = {"name": name, "stage": stage}
+        if name not in logged and (channel := guess_by_words(name, "channels")) is not None:
+            line["channel"] = channel
+            why += "; channel by its name"
+        if (kind := guess_by_words(name, "kinds")) is not None:
+            line["kind"] = kind
+        written = _flow(line)
+        if log.product or log.is_by_basket:
+            written = f"{written[:-1]}, match: {_flow(_patterns(log, name))}}}"
+        counted = f"{contacts:,} contact{'s' * (contacts != 1)}"
+        yield f"  - {written}  # {counted}; guess: stage {why}"
     if places.height > TOUCHPOINTS:
         rest = places.height - TOUCHPOINTS
         doubts.append(f"{rest:,} rarer touchpoints are left out and stay unmapped")
@@ -494,35 +412,15 @@ def _stage_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
     yield "planned_handoffs: []  # for example: - {source: …, target: …, deadline: 7d}"
 
 
-def _touchpoint_line(
-    log: _Log, row: dict[str, Any], stages: Stages, logged: Mapping[str, str]
-) -> str:
-    name = row["touchpoint"]
-    stage, why = stages.of.get(name, (stages.names[0], "nothing says it"))
-    # where the log says the channel, no guess may speak against it
-    channel = None if name in logged else guess_by_words(name, "channels")
-    parts = [f"name: {_yaml(name)}", f"stage: {_yaml(stage)}"]
-    if channel is not None:
-        parts.append(f"channel: {channel}")
-        why += "; channel by its name"
-    if (kind := guess_by_words(name, "kinds")) is not None:
-        parts.append(f"kind: {kind}")
-    if log.product:
-        parts.append(f"match: {_flow(_patterns(log, name))}")
-    elif log.is_by_basket:
-        parts.append(f"match: {_flow({log.shape.one_per: '.'})}")
-    contacts = f"{row['contacts']:,} contact{'s' * (row['contacts'] != 1)}"
-    return f"  - {{{', '.join(parts)}}}  # {contacts}; guess: stage {why}"
-
-
 def _patterns(log: _Log, name: str) -> dict[str, str]:
-    """Return what a row must hold to be a contact that stage and touchpoint name together."""
+    """Return what a row must hold to be a contact that no cell names alone."""
+    if log.shape.one_per is not None and not log.product:
+        return {log.shape.one_per: "."}
     named = log.contacts.filter(pl.col("touchpoint") == name)
     one = named.select(pl.col("stage", "_what").max()).row(0, named=True)
-    roles = log.roles.columns
     return {
-        roles["stage"].value: f"^(?i){_escaped(one['stage'])}$",
-        roles["touchpoint"].value: f"^(?i){_escaped(one['_what'])}$",
+        log.roles.columns[role].value: f"^(?i){_escaped(one[said])}$"
+        for role, said in (("stage", "stage"), ("touchpoint", "_what"))
     }
 
 
@@ -530,14 +428,13 @@ def _escaped(text: str) -> str:
     return "".join(f"\\{c}" if c in r"\.+*?()|[]{}^$" else c for c in text.strip())
 
 
+def _line(key: str, value: Any, why: str) -> str:
+    return f"{key}: {_flow(value)}  # guess: {why}"
+
+
 def _flow(value: Any) -> str:
-    """Write lists and mappings on one line."""
+    """Write a value on one line so that YAML reads the same back, within a flow mapping too."""
     dumped = yaml.safe_dump(
-        value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
+        [value], default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
     )
-    return dumped.strip()
-
-
-def _yaml(value: str) -> str:
-    """Write a text so that YAML reads the same text back, within a flow mapping too."""
-    return _flow([value])[1:-1]
+    return dumped.strip()[1:-1]

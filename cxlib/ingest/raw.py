@@ -15,73 +15,21 @@ from cxlib.ingest.cells import tidied
 from cxlib.ingest.masking import mask_comments
 from cxlib.ingest.sources import Source
 
-__all__ = [
-    "LINE",
-    "NONE_MALFORMED",
-    "POSITION",
-    "REASON",
-    "Lines",
-    "RawTable",
-    "as_json",
-    "first_reasons",
-    "named_columns",
-    "set_aside",
-]
-
-LINE = "\x00line"
-"""Number of the row in its file, from 1; a name that no export can have."""
+LINE = "\x00line"  # number of the row in its file, from 1; a name that no export can have
 
 POSITION = "\x00position"
 """Order of the row within its customer, where the format itself has one (XES)."""
-
-REASON = "\x00reason"
-"""Why a row is set aside, null where it stays; a name that no export can have."""
 
 NONE_MALFORMED = pl.DataFrame(schema={"reason": pl.String, LINE: pl.Int64, "raw": pl.String})
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Lines of a text file, counted apart from what reads them, and those that are no rows.
-
-    Rows, good or malformed, are ``total - above - header - blank - within``.
-    """
-
-    total: int
-    above: int = 0
-    header: int = 0
-    blank: int = 0
-    within: int = 0
-
-    @property
-    def rows(self) -> int:
-        """Rows that there must be."""
-        return self.total - self.above - self.header - self.blank - self.within
-
-
-@dataclass(frozen=True, slots=True)
 class RawTable:
-    """One file as a frame.
+    """One file as a frame: lazily its raw columns, `LINE` and, for XES, `POSITION`; of a text file
+    how it is written and its lines; and the rows that are none.
 
-    Parameters
-    ----------
-    source
-        The file.
-    frame
-        Its rows, lazily: the raw columns, `LINE`, and `POSITION` for XES.
-    malformed
-        Rows that are no rows: ``reason``, `LINE` and ``raw``.
-    encoding, separator
-        Of a text file.
-    lines
-        Of a text file.
-    hints
-        What to look at, in words.
-    per_line
-        How many values of `LINE` a row of the file has: more than one where a recipe of the map
-        makes several contacts of a row.
-    note
-        What such a recipe did, in words.
+    `per_line`: how many values of `LINE` a row has, more than one where a recipe of the map makes
+    several contacts of it; `note` says what it did.
     """
 
     source: Source
@@ -89,7 +37,7 @@ class RawTable:
     malformed: pl.DataFrame = field(default_factory=NONE_MALFORMED.clone)
     encoding: str | None = None
     separator: str | None = None
-    lines: Lines | None = None
+    lines: int | None = None
     hints: tuple[str, ...] = ()
     per_line: int = 1
     note: str = ""
@@ -100,18 +48,12 @@ class RawTable:
         return [c for c in self.frame.collect_schema().names() if c not in (LINE, POSITION)]
 
     def collect(self, *exprs: pl.Expr, lines: pl.Series | None = None) -> pl.DataFrame:
-        """Read the rows, or those on some lines; all columns, or what is asked for.
-
-        Raises
-        ------
-        InputError
-            Where the file turns out to be damaged only now.
-        """
-        frame = (
-            self.frame if lines is None else self.frame.filter(pl.col(LINE).is_in(lines.implode()))
-        )
+        """Read the rows, or those on some lines; all columns, or what is asked for."""
+        frame = self.frame.select(exprs) if exprs else self.frame
+        if lines is not None:
+            frame = frame.filter(pl.col(LINE).is_in(lines.implode()))
         try:
-            return (frame.select(exprs) if exprs else frame).collect(engine="streaming")
+            return frame.collect(engine="streaming")
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             raise damaged(self.source, error) from None
 
@@ -132,13 +74,7 @@ def as_json(cells: pl.DataFrame) -> pl.Series:
 
 
 def named_columns(cells: list[str], *, name: str, wanted: Collection[str] = ()) -> list[str]:
-    """Return the names of columns: no blanks around them, none empty, none twice.
-
-    Raises
-    ------
-    InputError
-        Where a column that is asked for stands there twice.
-    """
+    """Return the names of columns: no blanks around them, none empty, none twice."""
     names: dict[str, None] = {}
     seen: Counter[str] = Counter()
     for number, cell in enumerate(tidied(pl.Series(cells, dtype=pl.String)), 1):
@@ -152,45 +88,37 @@ def named_columns(cells: list[str], *, name: str, wanted: Collection[str] = ()) 
     return list(names)
 
 
-def first_reasons(faults: Mapping[str, pl.Series]) -> pl.Series | None:
-    """Give each row the first of its faults, null where it has none; None where no row has one."""
-    broken = {reason: fault for reason, fault in faults.items() if fault.any()}
-    if not broken:
-        return None
-    frame = pl.DataFrame(list(broken.values()), schema=list(broken))
-    whens = [pl.when(pl.col(reason)).then(pl.lit(reason)) for reason in broken]
-    return frame.select(pl.coalesce(whens).alias(REASON)).to_series()
+def first_reasons(faults: Mapping[str, pl.Series]) -> pl.Series:
+    """Give each row the first of its faults, null where it has none."""
+    frame = pl.DataFrame(list(faults.values()), schema=list(faults))
+    whens = [pl.when(pl.col(reason)).then(pl.lit(reason)) for reason in faults]
+    return frame.select(reason=pl.coalesce(whens)).to_series()
 
 
 def set_aside(
-    table: RawTable, lines: pl.Series, reasons: pl.Series | None, roles: Mapping[str, str]
+    table: RawTable, lines: pl.Series, reasons: pl.Series, roles: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Return malformed rows and those with a reason as they stand in the file (QUARANTINE).
-
-    `roles` says which column is the customer, the time, the touchpoint, the comment. Comments are
-    masked as in what is kept; in malformed rows, where nobody knows which cell it is, all is.
-    """
+    """Return malformed rows and those with a reason as they stand in the file (QUARANTINE)."""
     malformed, comment = table.malformed.rename({LINE: "line"}), roles.get("comment")
-    if comment is not None and len(malformed):
+    if comment is not None:
         malformed = malformed.with_columns(mask_comments(malformed["raw"])[0])
-    parts = [malformed]
-    if reasons is not None:
-        bad = pl.DataFrame({LINE: lines, REASON: reasons}).drop_nulls(REASON)
-        raw = table.collect(lines=bad[LINE])
-        raw = raw.join(bad, on=LINE, how="left").sort(LINE)
+    parts = [QUARANTINE.empty().drop("file"), malformed]
+    bad = pl.DataFrame({LINE: lines, "\x00reason": reasons}).drop_nulls()
+    if bad.height:
+        raw = table.collect(lines=bad[LINE]).join(bad, on=LINE, how="left").sort(LINE)
         if comment in raw.columns:
             raw = raw.with_columns(mask_comments(raw[comment].cast(pl.String))[0])
         written = {
-            name: raw[roles[name]].cast(pl.String) if name in roles else pl.lit(None, pl.String)
+            name: raw[roles[name]].cast(pl.String)
             for name in ("customer", "occurred_at", "touchpoint")
+            if name in roles
         }
-        parts.append(
-            raw.select(
-                pl.col(REASON).alias("reason"),
-                (pl.col(LINE) // table.per_line).alias("line"),
-                **written,
-                raw=as_json(raw.select(table.columns)),
-            )
+        shown = raw.select(
+            pl.col("\x00reason").alias("reason"),
+            (pl.col(LINE) // table.per_line).alias("line"),
+            **written,
+            raw=as_json(raw.select(table.columns)),
         )
-    joined = pl.concat([QUARANTINE.empty().drop("file"), *parts], how="diagonal")
+        parts.append(shown)
+    joined = pl.concat(parts, how="diagonal")
     return joined.with_columns(file=pl.lit(str(table.source))).select(QUARANTINE.schema.names())

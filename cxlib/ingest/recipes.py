@@ -1,7 +1,4 @@
-"""Which recipe of a map makes contacts of unknown files: `join`, `one_per`, `unpivot`.
-
-`relate_tables` says how several files belong together, `find_shape` what one row of them is.
-"""
+"""Which recipe of a map makes contacts of unknown files: `join`, `one_per`, `unpivot`."""
 
 from __future__ import annotations
 
@@ -12,62 +9,34 @@ import polars as pl
 
 from cxlib.ingest.evidence import Column, profile, varying, words, words_of
 from cxlib.ingest.instants import guess_time_format, read_instants
-from cxlib.ingest.roles import (
-    is_step_time,
-    names_contacts,
-    rank_customers,
-    rank_touchpoints,
-    rates,
-)
+from cxlib.ingest.roles import is_step_time, names_contacts, rank_customers, rank_touchpoints, rates
 from cxlib.ingest.shapes import is_true
 from cxlib.ingest.sources import Source
 from cxlib.map_model import Join, Unpivot
 
-__all__ = ["Related", "Shape", "Table", "find_shape", "relate_tables"]
-
-OVERLAP = 0.5
-"""Least share of the values of a column that a table must know to be joined by it."""
+OVERLAP = 0.5  # least share of the values of a column that a table must know to be joined by it
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A file, or several of the same columns, as rows of text."""
+    """A file, or several of the same columns, as rows of text; the name is that of the first."""
 
-    sources: tuple[Source, ...]
+    name: str
+    files: int
     rows: pl.DataFrame
-
-    @property
-    def name(self) -> str:
-        """The name of its first file."""
-        return self.sources[0].path.name
 
 
 @dataclass(slots=True)
 class Related:
-    """What was found.
-
-    Parameters
-    ----------
-    rows, name
-        The rows of the log, with the columns of tables of attributes, and the name of its first
-        file.
-    join
-        Those tables.
-    names
-        Columns that go by several names, the usual one first.
-    ratings, ratings_join, ratings_rows
-        The file of survey answers, how its customer is found, and its rows so joined; None: none.
-    said
-        What was done, in words.
+    """The log with the columns of tables of attributes (`join`), columns that go by several
+    `names`, the table of survey answers with what is joined to it, and what was done, in words.
     """
 
     rows: pl.DataFrame
     name: str
     join: list[Join] = field(default_factory=list)
     names: list[tuple[str, ...]] = field(default_factory=list)
-    ratings: Table | None = None
-    ratings_join: list[Join] = field(default_factory=list)
-    ratings_rows: pl.DataFrame | None = None
+    answers: tuple[Table, list[Join], pl.DataFrame] | None = None
     said: list[str] = field(default_factory=list)
 
 
@@ -85,9 +54,8 @@ def relate_tables(heads: list[Head]) -> Related:
     for head in heads:
         alike = next((g for g in groups if _is_alike(g[0][1], head[1])), None)
         if alike is None:
-            groups.append([head])
-        else:
-            alike.append(head)
+            groups.append(alike := [])
+        alike.append(head)
     tables, names = [], []
     for group in groups:
         renamed = _renamed(group)
@@ -100,7 +68,8 @@ def relate_tables(heads: list[Head]) -> Related:
                 called.setdefault(usual.get(column, column), []).append(column)
             merged = {n: sorted(cs, key=lambda c, n=n: c != n) for n, cs in called.items()}  # type: ignore[misc]
             parts.append(rows.select(pl.coalesce(cs).alias(n) for n, cs in merged.items()))
-        tables.append(Table(tuple(s for s, _ in group), pl.concat(parts, how="diagonal")))
+        together = pl.concat(parts, how="diagonal")
+        tables.append(Table(group[0][0].path.name, len(group), together))
     said = [
         f"{' and '.join(map(repr, found))} are one column that was renamed between files"
         for found in names
@@ -153,36 +122,33 @@ def _join(tables: list[Table], names: list[tuple[str, ...]], said: list[str]) ->
         for table in others
         if table.name not in joined
     ]
-    if answers:
-        found.ratings, found.ratings_rows = answers[0], answers[0].rows
+    for table in answers[:1]:
         customer = {c.name for _, c in rank_customers(profile(found.rows))[:1]}
-        if not customer & set(answers[0].rows.columns):
-            rest = [t for t in tables if t is not answers[0]]
-            found.ratings_join, found.ratings_rows = _attributes(answers[0].rows, rest, [])
+        rest = [t for t in tables if t is not table and not customer & set(table.rows.columns)]
+        found.answers = (table, *_attributes(table.rows, rest, []))
     return found
 
 
 def _is_ratings(columns: Mapping[str, Column]) -> bool:
-    return (
-        len(columns) <= 12
-        and any(rates(c) for c in columns.values())
-        and sum(c.kind == "time" for c in columns.values()) <= 3
-        and not any("event" in c.words or "activity" in c.words for c in columns.values())
-    )
+    rated = len(columns) <= 12 and any(rates(c) for c in columns.values())
+    times = sum(c.kind == "time" for c in columns.values())
+    return rated and times <= 3 and not _spoken(columns, {"event", "activity"})
+
+
+def _spoken(columns: Mapping[str, Column], names: set[str]) -> int:
+    return sum(not names.isdisjoint(c.words) for c in columns.values())
 
 
 def _log_score(table: Table, columns: Mapping[str, Column]) -> float:
     """More times, more tables of the same columns, more rows: the log."""
     times = sum(c.kind == "time" for c in columns.values())
-    speaking = {"event", "activity", "action", "step"}
-    spoken = sum(bool(speaking & set(c.words)) for c in columns.values())
-    return 2.0 * times + 4.0 * spoken + 5.0 * (len(table.sources) > 1) + table.rows.height / 10**9
+    spoken = _spoken(columns, {"event", "activity", "action", "step"})
+    return 2.0 * times + 4.0 * spoken + 5.0 * (table.files > 1) + table.rows.height / 10**9
 
 
 def _attributes(
     rows: pl.DataFrame, tables: list[Table], said: list[str]
 ) -> tuple[list[Join], pl.DataFrame]:
-    """Join the tables that have one row for each value of a column of the rows, again and again."""
     joins: list[Join] = []
     left = list(tables)
     while hit := next(((t, k) for t in left if (k := _key(rows, t.rows)) is not None), None):
@@ -197,7 +163,6 @@ def _attributes(
 
 
 def _key(rows: pl.DataFrame, table: pl.DataFrame) -> str | None:
-    """Return the column of both that is a key of the table and known to it, if there is one."""
     for column in (c for c in table.columns if c in rows.columns):
         values, asked = table[column].drop_nulls(), rows[column].drop_nulls().unique()
         if not len(values) or not len(asked) or values.n_unique() < len(values):
@@ -218,24 +183,9 @@ class Shape:
 
 
 def find_shape(
-    rows: pl.DataFrame,
-    columns: Mapping[str, Column],
-    customer: str,
-    varies: Mapping[str, float],
+    rows: pl.DataFrame, columns: Mapping[str, Column], customer: str, varies: Mapping[str, float]
 ) -> Shape:
-    """Say what one row of a log is.
-
-    Parameters
-    ----------
-    rows
-        Raw rows, every column as text.
-    columns
-        What `profile` says of them.
-    customer
-        The column of the customer.
-    varies
-        What `vary_labels` says of the columns.
-    """
+    """Say what one row of a log is."""
     ranked = rank_touchpoints(columns, varies)
     score, best = ranked[0] if ranked else (0.0, None)
     is_long = best is not None and score >= 2 and names_contacts(best)
@@ -264,7 +214,6 @@ def _step(column: Column, times: list[Column]) -> str:
 
 
 def _in_order(rows: pl.DataFrame, steps: Mapping[str, Column]) -> dict[str, str]:
-    """Return the columns by step, in the order in which the steps are taken."""
     head, read = rows.head(20_000), {}
     for step, column in steps.items():
         texts = head[column.name]
@@ -295,18 +244,17 @@ def _order_lines(
     rows: pl.DataFrame, columns: Mapping[str, Column], customer: str, times: list[Column]
 ) -> tuple[str | None, str]:
     """Return the column of which each value is one contact, where rows are lines of baskets."""
-    items = [c.name for c in columns.values() if set(c.words) & words("item") and c.distinct > 1]
+    items = [c.name for c in columns.values() if c.says("item") and c.distinct > 1]
     if not items:
         return None, ""
     with_lines = any("lineitem" in c.words for c in columns.values())
     baskets = words("basket") | ({"name"} if with_lines else set())
     one = [customer, *(c.name for c in times)]
     for column in columns.values():
-        if column.kind == "time" or not set(column.words) & baskets:
+        if column.kind == "time" or not set(column.words) & baskets or column.distinct < 5:
             continue
-        if column.name in (customer, *items) or column.each < 1.1 or column.distinct < 5:
-            continue
-        if not column.sample.str.contains(r"\d").any():
+        is_other = column.name in (customer, *items) or column.each < 1.1
+        if is_other or not column.sample.str.contains(r"\d").any():
             continue
         found = varying(rows, column.name, [*one, *items], unseen=0.0)
         if all(found[c] < 0.02 for c in one) and any(found[c] > 0.3 for c in items):

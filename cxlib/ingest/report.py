@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,6 @@ from zoneinfo import ZoneInfo
 from cxlib.ingest.masking import NOT_MASKED
 from cxlib.tables import Written, plain
 from cxlib.visible import visible
-
-__all__ = ["FileReport", "IngestReport", "OutsideHours", "UnmappedTouchpoint"]
 
 AFTER_SORTING = {
     "duplicate": "duplicates",
@@ -26,9 +24,7 @@ AFTER_SORTING = {
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """One file that was read: name, format, rows, for text its encoding, separator and lines, and
-    what a recipe of the map did with its rows.
-    """
+    """One file that was read: name, format, rows, for text its encoding, separator and lines."""
 
     name: str
     format: str
@@ -65,52 +61,13 @@ class OutsideHours:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What became of the rows of a log. ``rows_in = contacts + left_out + sum(set_aside)``.
+    """What became of the rows of a log: ``rows_in = contacts + left_out + sum(set_aside)``.
 
-    Parameters
-    ----------
-    files
-        What was read.
-    rows_in
-        Rows in the files, malformed ones included, blank lines not.
-    contacts
-        Rows that became contacts (after the store: without duplicates and robots).
-    left_out
-        Rows that the map's `keep` leaves out.
-    set_aside
-        Rows in quarantine by reason.
-    cleared
-        Values that were emptied by reason, such as a rating outside the scale; the contact stayed.
-    unmapped
-        Touchpoints that the map does not know, most frequent first.
-    unknown_stages
-        Contacts by stage of the log that the map does not have; they are "unmapped".
-    first_at, last_at
-        First and last contact.
-    time_zone, without_offset
-        Zone of times without an offset, and how many there were.
-    moved, twice
-        Times in the hour that a change to summer time leaves out, and in the one that occurs twice.
-    midnight_share
-        Share of contacts at exactly midnight: near 1, the log has dates only, and waits are not
-        measurable.
-    outside_hours
-        Touchpoints with opening hours, those with most contacts outside first.
-    hints
-        What to look at, in words.
-    customers, journeys, tied_timestamps, duplicates, further_answers, robots, robot_contacts
-        Known once the contacts are sorted; None before. A tied timestamp is a contact at the same
-        instant as the one before it of the same customer.
-    segments_varying, environments_rarer
-        By segment of the log, customers for whom it gives several values (the first counts); by
-        environment column, values that were put together because there are so many.
-    environments_joined
-        Contacts with a value, by column of the map's `environment`.
-    masked
-        Personal data replaced in comments, by kind (`cxlib.ingest.masking`).
-    segments_left_out, segments_rarer, customers_without_segment, ratings, tables_set_aside
-        From the tables of customers and ratings, where there were any; the last: rows of theirs in
-        quarantine by table and reason, which are no rows of the log.
+    Counts of the store (customers, journeys, ties, duplicates, robots) are None before the contacts
+    are sorted. `cleared`: values that were emptied, by reason, the contact kept; `moved`, `twice`:
+    times in the hour that a change to summer time leaves out, and in the one that occurs twice;
+    `midnight_share` near 1: the log has dates only; `tables_set_aside`: rows of tables of customers
+    and ratings.
     """
 
     files: tuple[FileReport, ...]
@@ -148,26 +105,9 @@ class IngestReport:
     outside_hours: tuple[OutsideHours, ...] = ()
 
     def with_store_counts(self, **counts: Any) -> IngestReport:
-        """Return the report completed by what only sorted contacts show.
-
-        Parameters
-        ----------
-        counts
-            Any of the fields that have a default. Duplicates, further answers and contacts of
-            robots are taken from the contacts into `set_aside`.
-
-        Raises
-        ------
-        TypeError
-            For a name that is none of these.
-        """
-        known = {f.name for f in fields(self)}
-        if strange := sorted(set(counts) - known):
-            raise TypeError(f"a report holds no {', '.join(strange)}")
-        set_aside = dict(self.set_aside)
-        for reason, key in AFTER_SORTING.items():
-            if counts.get(key):
-                set_aside[reason] = int(counts[key])
+        """Return the report completed by what only sorted contacts show."""
+        after = {reason: counts.get(key) for reason, key in AFTER_SORTING.items()}
+        set_aside = {**self.set_aside, **{reason: int(n) for reason, n in after.items() if n}}
         contacts = self.rows_in - self.left_out - sum(set_aside.values())
         counts["segments_left_out"] = tuple(counts.get("segments_left_out", ()))
         return replace(self, **{"contacts": contacts, **counts, "set_aside": set_aside})
@@ -179,28 +119,21 @@ class IngestReport:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> IngestReport:
-        """Return the report from what `to_dict` gave, as a workspace keeps it.
-
-        Examples
-        --------
-        >>> report = IngestReport((FileReport("log.csv", "csv", 3),), rows_in=3, contacts=3)
-        >>> IngestReport.from_dict(report.to_dict()) == report
-        True
-        """
+        """Return the report from what `to_dict` gave, as a workspace keeps it."""
         kinds: dict[str, type[Any]] = {
             "files": FileReport,
             "unmapped": UnmappedTouchpoint,
             "outside_hours": OutsideHours,
         }
 
-        def restored(name: str, value: Any) -> Any:
-            if name in kinds:
-                return tuple(kinds[name](**row) for row in value)
-            if name in ("first_at", "last_at"):
-                return value and datetime.fromisoformat(value)
-            return tuple(value) if isinstance(value, list) else value
-
-        return cls(**{name: restored(name, value) for name, value in content.items()})
+        restored: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in content.items()
+        }
+        for name, kind in kinds.items():
+            restored[name] = tuple(kind(**row) for row in content.get(name, ()))
+        for name in ("first_at", "last_at"):
+            restored[name] = content.get(name) and datetime.fromisoformat(content[name])
+        return cls(**restored)
 
     def to_text(self) -> str:
         """Return the report for a terminal."""
@@ -215,17 +148,17 @@ class IngestReport:
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        tables = (
+        return "".join(
             Written(("", ""), tuple(rows), (False, False)).to_html(caption=title)
             for title, rows in self._sections()
         )
-        return "".join(tables)
 
     def _sections(self) -> Iterator[tuple[str, Lines]]:
         yield "Rows", list(self._row_lines())
         yield "Contacts", list(self._contact_lines())
         masked = [*_counts(self.masked), ("not masked", NOT_MASKED)] if self.masked else []
-        of = [(u.name, f"{u.contacts:,}{_meant(u.nearest)}") for u in self.unmapped]
+        meant = {u.name: f"  did you mean {u.nearest!r}?" for u in self.unmapped if u.nearest}
+        of = [(u.name, f"{u.contacts:,}{meant.get(u.name, '')}") for u in self.unmapped]
         closed = [
             (o.touchpoint, _of(o.outside, o.contacts)) for o in self.outside_hours if o.outside
         ]
@@ -276,10 +209,10 @@ class IngestReport:
             yield "ratings", ", ".join(said)
         for name, customers in self.segments_varying.items():
             yield "segment changes", f"{name} for {customers:,} customers; the first value counts"
-        rare = (("environment", self.environments_rarer), ("segment", self.segments_rarer))
+        rare = {"environment": self.environments_rarer, "segment": self.segments_rarer}
         yield from (
             (kind, f"{name} has {values:,} rare values, which are put together")
-            for kind, rarer in rare
+            for kind, rarer in rare.items()
             for name, values in rarer.items()
         )
         if self.customers_without_segment:
@@ -308,10 +241,6 @@ def _first(lines: Lines) -> Lines:
     return lines[:20] + more
 
 
-def _meant(nearest: str | None) -> str:
-    return f"  did you mean {nearest!r}?" if nearest else ""
-
-
 def _of(part: int, whole: int) -> str:
     return f"{part:,} ({part / whole:.1%})" if whole else f"{part:,}"
 
@@ -326,9 +255,6 @@ def _short_names(files: Iterable[FileReport]) -> list[str]:
 def _file_line(file: FileReport) -> str:
     names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
     of_lines = f" in {file.lines:,} lines" if file.lines is not None else ""
-    parts = [file.format, f"{file.rows:,} rows{of_lines}"]
-    if file.encoding is not None:
-        parts.append(file.encoding)
-    if file.separator is not None:
-        parts.append(f"separator {names.get(file.separator, repr(file.separator))}")
-    return ", ".join([*parts, *([file.note] if file.note else [])])
+    separator = file.separator and f"separator {names.get(file.separator, repr(file.separator))}"
+    told = (file.format, f"{file.rows:,} rows{of_lines}", file.encoding, separator, file.note)
+    return ", ".join(part for part in told if part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -11,45 +11,16 @@ import polars as pl
 from cxlib.errors import InputError, listed
 from cxlib.ingest.evidence import Column, Guess, groups, phrases, varying, words
 
-__all__ = [
-    "Roles",
-    "guess_customer",
-    "guess_roles",
-    "is_step_time",
-    "named_role",
-    "names_contacts",
-    "rank_customers",
-    "rank_times",
-    "rank_touchpoints",
-    "rates",
-    "vary_labels",
-]
+VARIES = 0.02  # a column with several values for fewer customers than this is a segment of theirs
+LABELS = 2_000  # most values of a column that may be labels of contacts or customers
+SEGMENTS, ENVIRONMENTS = 6, 8  # most columns of either kind that are proposed
 
-VARIES = 0.02
-"""A column that has several values for fewer customers than this is a segment of theirs."""
-
-LABELS = 2_000
-"""Most values of a column that may be labels of contacts or customers."""
-
-SEGMENTS, ENVIRONMENTS = 6, 8
-"""Most columns of either kind that are proposed."""
+Ranked = list[tuple[float, Column]]
 
 
 @dataclass(slots=True)
 class Roles:
-    """What was found.
-
-    Parameters
-    ----------
-    columns
-        By our name, the column and why.
-    segments, environments
-        Columns that describe the customer, and the place of the contact, each with the reason.
-    doubts
-        What the reader must look at, in words.
-    varies
-        By column, the share of customers for whom it has several values.
-    """
+    """The column of each role and why; `varies`: the share of customers with several values."""
 
     columns: dict[str, Guess] = field(default_factory=dict)
     segments: dict[str, str] = field(default_factory=dict)
@@ -57,60 +28,64 @@ class Roles:
     doubts: list[str] = field(default_factory=list)
     varies: dict[str, float] = field(default_factory=dict)
 
-    def taken(self) -> set[str]:
-        """Return the columns that have a role."""
-        return {g.value for g in self.columns.values()} | {*self.segments, *self.environments}
+    def untaken(self, columns: Mapping[str, Column]) -> dict[str, Column]:
+        """Return the columns that have no role."""
+        taken = {g.value for g in self.columns.values()} | {*self.segments, *self.environments}
+        return {name: column for name, column in columns.items() if name not in taken}
 
 
-Ranked = list[tuple[float, Column]]
-
-
-def _best_first(columns: Mapping[str, Column], score: Callable[[Column], float | None]) -> Ranked:
+def _best_first(columns: Iterable[Column], score: Callable[[Column], float | None]) -> Ranked:
     """Return the columns that have a score, best first; equal ones as they stand in the file."""
-    scored = [(s, c) for c in columns.values() if (s := score(c)) is not None]
+    scored = [(s, c) for c in columns if (s := score(c)) is not None]
     return sorted(scored, key=lambda found: -found[0])
+
+
+def _named(column: Column, names: tuple[str, ...]) -> int | None:
+    """Position of the name that a column is called by: as a whole, then as a part of it."""
+    joined, whole = "".join(column.words), " ".join(column.words)
+    for rank, name in enumerate(names):
+        if whole == name or joined == name.replace(" ", ""):
+            return rank
+    parts = (rank for rank, name in enumerate(names) if f" {name} " in f" {whole} ")
+    return next((len(names) + rank for rank in parts), None)
+
+
+def _best_named(columns: Iterable[Column], names: tuple[str, ...]) -> Column | None:
+    ranked = [(rank, c) for c in columns if (rank := _named(c, names)) is not None]
+    return min(ranked, key=lambda found: found[0])[1] if ranked else None
 
 
 def rank_customers(columns: Mapping[str, Column]) -> Ranked:
     """Return the columns that could be the customer, best first, with their score."""
-    return _best_first(columns, _score_customer)
+    return _best_first(columns.values(), _score_customer)
 
 
 def _score_customer(column: Column) -> float | None:
     if column.kind in ("empty", "time", "flag") or (column.distinct < 2 and column.rows > 10):
         return None
     named, joined = set(column.words), "".join(column.words)
-    is_id = bool(named & words("id")) or joined.endswith("id")
+    is_id = column.says("id") or joined.endswith("id")
     # an analytics id such as 1234567.1700000000 is no measure
     if column.kind == "number" and not is_id and (column.numbers % 1 != 0).any():
         return None
     if column.name.lower().strip() == "case:concept:name":
         return 9.0
-    score = 0.0
-    if named & words("person") or any(joined == f"{p}id" for p in words("person")):
+    score = 0.5 * is_id
+    if column.says("person") or any(joined == f"{p}id" for p in words("person")):
         score = 3.0 + is_id + (len(column.words) == 1)
-    elif named & words("errand") or joined in words("errand"):
+    elif column.says("errand") or joined in words("errand"):
         score = 1.5 + 0.5 * is_id
-    elif is_id:
-        score = 0.5
     score += 0.5 * ("unique" in named or "full" in named)
-    score -= 4.0 * bool(named & words("no_id"))
+    score -= 4.0 * column.says("no_id")
     score -= 2.0 * (column.share < 0.5)
     score += 1.0 if column.each >= 1.5 else -1.0 if column.each < 1.0005 else 0.0
     labels = column.distinct <= 50 and column.sample.str.contains(r"^[\pL _-]+$").all()
     score -= 1.5 * (labels and column.rows > 200)
-    score -= 2.0 * (column.distinct < 5 and column.rows >= 100)
-    return score
+    return score - 2.0 * (column.distinct < 5 and column.rows >= 100)
 
 
 def guess_customer(columns: Mapping[str, Column]) -> tuple[Guess, list[Column]]:
-    """Return the column of the customer, why, and the runners-up.
-
-    Raises
-    ------
-    InputError
-        Where nothing can be a customer.
-    """
+    """Return the column of the customer, why, and the runners-up."""
     ranked = rank_customers(columns)
     named = [(s, c) for s, c in ranked if s > 0.9]
     if not named:
@@ -135,25 +110,9 @@ def rank_times(columns: Mapping[str, Column]) -> list[Column]:
     def key(column: Column) -> int:
         rank = _named(column, phrases("time"))
         known = len(phrases("time")) if rank is None else rank
-        return known + 100 * _says(column, "not_when") + 50 * (column.share < 0.5)
+        return known + 100 * column.says("not_when") + 50 * (column.share < 0.5)
 
     return sorted((c for c in columns.values() if c.kind == "time" and not _is_clock(c)), key=key)
-
-
-def _says(column: Column, key: str) -> bool:
-    """Whether a word of an entry of the vocabulary stands in its name."""
-    return not words(key).isdisjoint(column.words)
-
-
-def _named(column: Column, names: tuple[str, ...]) -> int | None:
-    """Position of the name that a column is called by: as a whole, then as a part of it."""
-    called = list(column.words)
-    joined, whole = "".join(called), " ".join(called)
-    for rank, name in enumerate(names):
-        if whole == name or joined == name.replace(" ", ""):
-            return rank
-    parts = (rank for rank, name in enumerate(names) if f" {name} " in f" {whole} ")
-    return next((len(names) + rank for rank in parts), None)
 
 
 def rank_touchpoints(columns: Mapping[str, Column], varies: Mapping[str, float]) -> Ranked:
@@ -163,15 +122,14 @@ def rank_touchpoints(columns: Mapping[str, Column], varies: Mapping[str, float])
     def score(column: Column) -> float | None:
         if column.kind in ("empty", "time", "flag") or column.distinct < 2:
             return None
-        rank, against = _named(column, names), _says(column, "no_contact")
+        rank, against = _named(column, names), column.says("no_contact")
         found = 0.0 if rank is None else 3.0 - rank / len(names)
         if column.name.lower() in ("concept:name", "activity", "touchpoint"):
             found, against = 4.0, False
+        if column.kind == "number" and (rank is None or against):
+            return None
         found -= 3.0 * (against and (rank is None or rank >= len(names)))
-        if column.kind == "number":
-            if rank is None or against:
-                return None
-            found -= 1.0
+        found -= 1.0 * (column.kind == "number")
         found -= 2.0 * (column.kind == "text" and column.speaks < 0.5)
         found += 1.0 * (3 <= column.distinct <= 60) + 0.5 * (60 < column.distinct <= 300)
         found -= 1.0 * (column.distinct > 300) + 3.0 * (column.each < 3 and column.rows > 60)
@@ -179,7 +137,7 @@ def rank_touchpoints(columns: Mapping[str, Column], varies: Mapping[str, float])
         found += 1.0 * (varied >= 0.3) - 4.0 * (varied < VARIES)
         return found - 2.0 * (column.share < 0.5)
 
-    return _best_first(columns, score)
+    return _best_first(columns.values(), score)
 
 
 def guess_roles(
@@ -188,23 +146,8 @@ def guess_roles(
     fixed: Mapping[str, Guess],
     varies: Mapping[str, float] | None = None,
 ) -> Roles:
-    """Guess the role of each column.
-
-    Parameters
-    ----------
-    rows
-        Raw rows, every column as text.
-    columns
-        What `profile` says of them.
-    fixed
-        Roles that a recipe has settled; the customer must be among them.
-    varies
-        What `vary_labels` says; None: it is asked.
-
-    Raises
-    ------
-    InputError
-        Where no column can be the time or the touchpoint.
+    """Guess the role of each column of raw rows, of which a recipe has settled some (`fixed`), the
+    customer among them; `varies` None: `vary_labels` is asked.
     """
     roles = Roles(dict(fixed))
     customer = roles.columns["customer"].value
@@ -213,30 +156,26 @@ def guess_roles(
         _guess_time(roles, columns)
     if "touchpoint" not in roles.columns:
         _guess_touchpoint(roles, columns)
-    free = {n: c for n, c in columns.items() if n not in roles.taken() and c.distinct > 1}
+    free = {n: c for n, c in roles.untaken(columns).items() if c.distinct > 1}
     _guess_labels(roles, free)
     for role, names in groups("special").items():
-        found = [
-            (rank, c.name)
-            for c in free.values()
-            if c.name not in roles.taken()
-            and (rank := _named(c, names)) is not None
-            and _FITS[role](c)
-        ]
-        if found:
-            best = min(found, key=lambda rc: rc[0])[1]
-            roles.columns[role] = Guess(best, f"its name and content look like {role}")
+        fitting = (c for c in roles.untaken(free).values() if _FITS[role](c))
+        if (best := _best_named(fitting, names)) is not None:
+            roles.columns[role] = Guess(best.name, f"its name and content look like {role}")
     _guess_product(roles, free)
-    ends = [c for c in rank_times(free) if c.name not in roles.taken() and _says(c, "ends")]
+    ends = [c for c in rank_times(roles.untaken(free)) if c.says("ends")]
     if ends and "estimated" not in ends[0].words:
         roles.columns["ended_at"] = Guess(ends[0].name, "its name and content look like the end")
-    told = roles.columns["touchpoint"].value
-    by_touchpoint: set[str] = set()
-    if told in columns and "touchpoint" not in fixed and columns[told].distinct <= 300:
-        most = columns[told].distinct + bool(rows[told].null_count())
-        few = [n for n, c in free.items() if c.distinct <= columns[told].distinct]
-        by_touchpoint = {n for n in few if rows.select(told, n).n_unique() <= most}
-    _guess_surroundings(roles, {n: c for n, c in free.items() if n not in by_touchpoint})
+    told = columns.get(roles.columns["touchpoint"].value)
+    if told is not None and "touchpoint" not in fixed and told.distinct <= 300:
+        most = told.distinct + (told.filled < told.rows)
+        # what the touchpoint says already is no surrounding
+        free = {
+            n: c
+            for n, c in free.items()
+            if c.distinct > told.distinct or rows.select(told.name, n).n_unique() > most
+        }
+    _guess_surroundings(roles, free)
     return roles
 
 
@@ -277,14 +216,13 @@ def _guess_time(roles: Roles, columns: Mapping[str, Column]) -> None:
 
 
 def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
-    customer = roles.columns["customer"].value
-    free = {n: c for n, c in columns.items() if n not in roles.taken()}
-    ranked = rank_touchpoints(free, roles.varies)
-    if ranked and ranked[0][0] >= 2 and names_contacts(ranked[0][1]):
+    customer, free = roles.columns["customer"].value, roles.untaken(columns)
+    ranked = [(s, c) for s, c in rank_touchpoints(free, roles.varies) if s >= 2]
+    if ranked and names_contacts(ranked[0][1]):
         best = ranked[0][1]
-        others = [c.name for s, c in ranked[1:3] if s >= 2]
+        others = ", ".join(c.name for _, c in ranked[1:3])
         why = f"its name and content: {best.distinct} values, several for a customer"
-        why += f"; runners-up: {', '.join(others)}" if others else ""
+        why += f"; runners-up: {others}" if others else ""
         if best.kind == "number":
             roles.doubts.append(
                 f"the touchpoints in {best.name!r} are numbers, codes that nobody can read: is "
@@ -295,8 +233,7 @@ def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
     nearest = [
         c
         for c in free.values()
-        if (c.kind == "text" and 2 <= c.distinct <= 300 and c.share >= 0.5)
-        and (c.speaks >= 0.5 and c.each >= 3 and not _says(c, "no_nearest"))
+        if c.is_label(most=300, share=0.5) and c.each >= 3 and not c.says("no_nearest")
     ]
     varied = [c for c in nearest if roles.varies.get(c.name, 0) >= VARIES] or nearest
     if not varied:
@@ -315,40 +252,30 @@ def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
 
 
 def _guess_labels(roles: Roles, free: Mapping[str, Column]) -> None:
-    """Find channel and owner, and stage."""
-    labels = [
-        c
-        for c in free.values()
-        if (c.kind == "text" and 2 <= c.distinct <= 200 and c.share >= 0.3 and c.speaks >= 0.5)
-        and not _says(c, "no_label")
-    ]
+    # the channel of a case: its steps then have no channel of their own
+    is_case = roles.columns["customer"].value.lower().startswith("case")
+    of_case = {"case", *phrases("channel")[:4]} if is_case else set()
     for role in ("channel", "owner", "stage"):
-        ranked = [
-            (rank, c)
-            for c in labels
-            if (rank := _named(c, phrases(role))) is not None
-            and c.name not in roles.taken()
+        fitting = [
+            c
+            for c in roles.untaken(free).values()
+            if c.is_label(most=200, share=0.3)
+            and not c.says("no_label")
             and (
                 role == "owner"
                 or roles.varies.get(c.name, 1) >= VARIES
-                or (role == "channel" and _of_case(roles, c))
+                or (role == "channel" and set(c.words) <= of_case)
             )
         ]
-        if not ranked:
+        best = _best_named(fitting, phrases(role))
+        if best is None:
             continue
-        best = min(ranked, key=lambda rc: rc[0])[1]
         varied = roles.varies.get(best.name, 1.0)
         why = f"its name; {varied:.0%} of the customers have several of its {best.distinct} values"
         if role == "channel" and varied < VARIES:
             why = f"the channel by which the case came in, one of {best.distinct} for each"
             roles.segments[best.name] = why
         roles.columns[role] = Guess(best.name, why)
-
-
-def _of_case(roles: Roles, column: Column) -> bool:
-    """Whether a column is the channel of a case: its steps then have no channel of their own."""
-    customer = roles.columns["customer"].value.lower()
-    return customer.startswith("case") and set(column.words) <= {"case", *phrases("channel")[:4]}
 
 
 def _guess_surroundings(roles: Roles, free: Mapping[str, Column]) -> None:
@@ -358,11 +285,10 @@ def _guess_surroundings(roles: Roles, free: Mapping[str, Column]) -> None:
         combinations *= free[name].distinct + 1
     left = [
         c
-        for c in free.values()
-        if c.name not in roles.taken()
-        and (c.kind in ("text", "flag", "number") and c.share >= 0.1 and c.name in roles.varies)
+        for c in roles.untaken(free).values()
+        if (c.kind in ("text", "flag", "number") and c.share >= 0.1 and c.name in roles.varies)
         and not c.sample[0].startswith(("{", "["))
-        and not _says(c, "no_surrounding")
+        and not c.says("no_surrounding")
     ]
     for column in sorted(left, key=lambda c: c.distinct):
         varied, values = roles.varies[column.name], column.distinct
@@ -374,22 +300,22 @@ def _guess_surroundings(roles: Roles, free: Mapping[str, Column]) -> None:
                 share = f"{1 - varied:.1%} of the customers" if varied else "each customer"
                 roles.segments[column.name] = f"one of {values} values for {share}"
         elif column.kind == "text" and column.each >= 5 and values <= 300:
-            named = _says(column, "where") or column.speaks >= 0.5
+            named = column.says("where") or column.speaks >= 0.5
             if named and len(roles.environments) < ENVIRONMENTS:
                 why = f"{values} values, several for {varied:.0%} of the customers"
                 roles.environments[column.name] = why
 
 
 def _is_rating(column: Column) -> bool:
-    if column.kind != "number" or _says(column, "not_rated") or not 1 < column.distinct <= 201:
+    if column.kind != "number" or column.says("not_rated") or not 1 < column.distinct <= 201:
         return False
-    unasked = column.words[-1:] == ("score",) and not _says(column, "asked")
+    unasked = column.words[-1:] == ("score",) and not column.says("asked")
     return bool(column.numbers.is_between(0 if unasked else -100, 10 if unasked else 100).all())
 
 
 _FITS: Mapping[str, Callable[[Column], bool]] = {
     "rating": _is_rating,
-    "amount": lambda c: c.kind == "number" and not _says(c, "not_paid") and c.distinct > 3,
+    "amount": lambda c: c.kind == "number" and not c.says("not_paid") and c.distinct > 3,
     "cost": lambda c: c.kind == "number" and c.distinct > 3,
     "issue": lambda c: c.kind == "text",
     "comment": lambda c: c.kind == "text",
@@ -405,7 +331,6 @@ def named_role(column: Column) -> str | None:
 
 
 def _is_clock(column: Column) -> bool:
-    """Whether a column holds a time of the day alone, beside a column of dates."""
     clock = r"^\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s?[AaPp]\.?[Mm]\.?)?$"
     return column.filled > 0 and bool(column.sample.str.contains(clock).all())
 

@@ -1,32 +1,26 @@
-"""Tables as systems export them, turned into one row for each contact as the map says.
-
-`join` adds a table of attributes, `one_per` makes one row of the lines of a basket, `unpivot` a row
-of each step of a wide table (`cxlib.map_model`). All of it stays lazy until the rows are read.
-"""
+"""Tables as systems export them, turned lazily into one row for each contact as the map says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import cache, partial
 
 import polars as pl
 
 from cxlib.errors import InputError, listed, there_are
 from cxlib.ingest.cells import text_of
 from cxlib.ingest.numbers import read_numbers
+from cxlib.ingest.raw import LINE, RawTable, as_json
 from cxlib.ingest.sources import Source
-from cxlib.ingest.tables import LINE, RawTable, as_json
 from cxlib.journey_map import JourneyMap
 from cxlib.map_model import FILE, STEP, STEP_AT, STEP_ORDER, Join, Unpivot
-
-__all__ = ["is_true", "join_tables", "shape_tables", "split_sources", "unpivot_rows"]
 
 Read = Callable[[Source], RawTable]
 
 _TRUE = "^(?i:1|1\\.0|true|t|yes|y|ja|j|oui|si|sí|x)$"
-_SUMS = ("amount", "cost")
-"""Roles that lines of one contact add up to."""
+_SUMS = ("amount", "cost")  # roles that lines of one contact add up to
 
 
 def _is_table(source: Source, pattern: str) -> bool:
@@ -36,31 +30,18 @@ def _is_table(source: Source, pattern: str) -> bool:
 
 
 def _stem(source: Source) -> str:
-    """Return the name of a file up to its first dot, in lower case."""
     return source.path.name.lower().split(".")[0]
 
 
 def split_sources(
     sources: list[Source], journey_map: JourneyMap
 ) -> tuple[list[Source], dict[str, list[Source]]]:
-    """Tell the files of a log from the tables beside it that were named with them.
-
-    Returns
-    -------
-    tuple
-        The files whose rows are contacts, and those that the map calls ``ratings`` or
-        ``customers``.
-
-    Raises
-    ------
-    InputError
-        Where nothing is left to be the log.
-    """
-    beside: dict[str, list[Source]] = {}
-    for name in ("ratings", "customers"):
-        table = getattr(journey_map, name).table
-        if table is not None:
-            beside[name] = [s for s in sources if _is_table(s, table)]
+    """Return the files whose rows are contacts, and by name the tables beside the log."""
+    tables = {"ratings": journey_map.ratings.table, "customers": journey_map.customers.table}
+    beside = {
+        name: [s for s in sources if table is not None and _is_table(s, table)]
+        for name, table in tables.items()
+    }
     others = {s for found in beside.values() for s in found}
     others |= {s for s in sources for join in journey_map.join if _is_table(s, join.table)}
     log = [s for s in sources if s not in others]
@@ -73,39 +54,14 @@ def split_sources(
 
 
 def shape_tables(sources: list[Source], journey_map: JourneyMap, read: Read) -> Iterator[RawTable]:
-    """Yield each file of a log with one row for each contact.
-
-    Parameters
-    ----------
-    sources
-        All files that were named, tables of attributes too.
-    journey_map
-        Says which is which, and what to do.
-    read
-        Reads a file as it stands.
-
-    Raises
-    ------
-    InputError
-        Where a table or a column is missing that a recipe names, or a key is not one.
-    """
+    """Yield each file of a log with one row for each contact."""
     log, _ = split_sources(sources, journey_map)
-    lookups: dict[Source, RawTable] = {}
-
-    def read_once(source: Source) -> RawTable:
-        return lookups.setdefault(source, read(source)) if source not in log else read(source)
-
-    asked = {
-        *journey_map.columns.values(),
-        *(c for t in journey_map.touchpoints for c in t.match or ()),
-    }
-    asked |= {name for names in journey_map.other_names.values() for name in names}
+    read_once = cache(read)
     for source in log:
         table = read(source)
-        if FILE in asked:
-            table = replace(
-                table, frame=table.frame.with_columns(pl.lit(_stem(source)).alias(FILE))
-            )
+        if FILE in journey_map.named_columns():
+            stem = pl.lit(_stem(source)).alias(FILE)
+            table = replace(table, frame=table.frame.with_columns(stem))
         table = join_tables(table, journey_map.join, sources, read_once)
         if journey_map.one_per:
             table = _one_per(table, journey_map)
@@ -126,38 +82,36 @@ def join_tables(
                 f"the map's join names table {join.table!r}, which is not among the files; name "
                 f"its file beside the log; {there_are(names, join.table)}"
             )
-        _need(table, join.by, f"join with {join.table!r}")
+        need_columns(table, join.by, f"join with {join.table!r}")
         parts = []
-        for source in found:
-            other = read(source)
-            _need(other, join.by.values(), "join")
+        for other in map(read, found):
+            need_columns(other, join.by.values(), "join")
             parts.append(other.frame.select(text_of(c).alias(c) for c in other.columns))
         added = pl.concat(parts, how="diagonal").unique().collect()
         keys = list(join.by.values())
-        _check_key(added, keys, join.table)
+        again = added.drop_nulls(keys).filter(pl.struct(keys).is_duplicated())
+        if again.height:
+            first = ", ".join(map(str, again.select(keys).row(0)))
+            raise InputError(
+                f"the map's join with {join.table!r} would multiply rows: it has several different "
+                f"rows for {' and '.join(map(repr, keys))}, first {first!r}; join on a column that "
+                "has one row for each value"
+            )
         fresh = [c for c in added.columns if c not in keys and c not in table.columns]
-        renamed = added.select(
-            *(pl.col(theirs).alias(f"\x00{ours}") for ours, theirs in join.by.items()), *fresh
+        theirs = [f"\x00{key}" for key in keys]
+        frame = table.frame.join(
+            added.lazy().select(*fresh, *(pl.col(k).alias(f"\x00{k}") for k in keys)),
+            left_on=[text_of(c) for c in join.by],
+            right_on=theirs,
+            how="left",
+            maintain_order="left",
         )
-        ours = table.frame.with_columns(text_of(c).alias(f"\x00{c}") for c in join.by)
-        by = [f"\x00{c}" for c in join.by]
-        frame = ours.join(renamed.lazy(), on=by, how="left", maintain_order="left").drop(by)
-        table = replace(table, frame=frame)
+        table = replace(table, frame=frame.drop(theirs))
     return table
 
 
-def _check_key(added: pl.DataFrame, keys: list[str], table: str) -> None:
-    again = added.drop_nulls(keys).filter(pl.struct(keys).is_duplicated())
-    if again.height:
-        first = ", ".join(str(again[key][0]) for key in keys)
-        raise InputError(
-            f"the map's join with {table!r} would multiply rows: it has several different rows for "
-            f"{' and '.join(map(repr, keys))}, first {first!r}; join on a column that has one row "
-            "for each value"
-        )
-
-
-def _need(table: RawTable, columns: Iterable[str], recipe: str) -> None:
+def need_columns(table: RawTable, columns: Iterable[str], recipe: str) -> None:
+    """Check that a file has the columns that a key of the map names."""
     for column in columns:
         if column not in table.columns:
             raise InputError(
@@ -194,32 +148,28 @@ def _is_taken(column: str, recipe: Unpivot) -> pl.Expr:
 def _unpivot(table: RawTable, recipe: Unpivot) -> RawTable:
     """Make a row of each step that a row went through; rows without any are set aside."""
     steps = recipe.times or recipe.flags
-    _need(table, steps.values(), "unpivot")
+    need_columns(table, steps.values(), "unpivot")
     taken = [_is_taken(column, recipe) for column in steps.values()]
     none = table.frame.filter(~pl.any_horizontal(taken)).collect()
     reason = pl.lit("no step was taken: every column of `unpivot` is empty").alias("reason")
     aside = none.select(reason, LINE, raw=as_json(none.drop(LINE)))
-    note = f"each row as up to {len(steps)} contacts"
+    before = f"{table.note}; " if table.note else ""
     return replace(
         table,
         frame=unpivot_rows(table.frame, recipe),
         malformed=pl.concat([table.malformed, aside]),
         per_line=len(steps),
-        note="; ".join([*([table.note] if table.note else []), note]),
+        note=f"{before}each row as up to {len(steps)} contacts",
     )
 
 
 def _one_per(table: RawTable, journey_map: JourneyMap) -> RawTable:
     """Make one row of all rows with the same key; a row without a key stays one."""
     keys = list(journey_map.one_per)
-    _need(table, keys, "one_per")
+    need_columns(table, keys, "one_per")
     sums = {journey_map.columns[role] for role in _SUMS if role in journey_map.columns}
     rest = [c for c in table.columns if c not in keys]
-    decimal = journey_map.reading.decimal
-
-    def number(cells: pl.Series) -> pl.Series:
-        return read_numbers(cells, decimal=decimal).values
-
+    number = partial(read_numbers, decimal=journey_map.reading.decimal)
     keyed = table.frame.with_columns(
         *(text_of(c).alias(c) for c in keys),
         *(pl.col(c).map_batches(number, return_dtype=pl.Float64) for c in sums),

@@ -10,24 +10,13 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, NoReturn
+from typing import IO, Any, Literal
 
 from cxlib.errors import InputError, did_you_mean, listed, there_are
-
-__all__ = [
-    "DAMAGED",
-    "Paths",
-    "Source",
-    "as_file",
-    "cut_off",
-    "find_sources",
-    "open_source",
-    "read_bytes",
-]
 
 Paths = str | Path | Iterable[str | Path]
 Format = Literal["csv", "tsv", "jsonl", "parquet", "xes", "workbook"]
@@ -44,11 +33,7 @@ _READABLE = (
     "CSV, TSV, JSON (lines or lists), Parquet, XES and Excel, each also in .gz, .bz2, .xz or .zip"
 )
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
-_UNPACK: dict[str, Callable[[IO[bytes]], Any]] = {
-    "gzip": gzip.open,
-    "bzip2": bz2.open,
-    "xz": lzma.open,
-}
+_UNPACK: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 _CHUNK = 2**20
 _UNCHECKED = 100 * 10**6
 _MOST_PACKED = 100
@@ -69,19 +54,7 @@ DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZi
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file of a log.
-
-    Parameters
-    ----------
-    path
-        The file.
-    format
-        What is in it.
-    packed
-        How it is compressed; None: it is not.
-    member
-        Its name within a ZIP archive.
-    """
+    """One file of a log, or a member of a ZIP archive, and how it is compressed."""
 
     path: Path
     format: Format
@@ -103,31 +76,17 @@ class Source:
 
 
 def find_sources(paths: Paths) -> list[Source]:
-    """Return the files behind paths, globs, folders and archives, in the order named, each once.
+    """Return the files behind paths, globs, folders (sub-folders included) and ZIP archives or
+    members of one (``export.zip/2026-*.csv``), in the order named, each once.
 
-    Parameters
-    ----------
-    paths
-        One or several of: a file, a glob (``exports/2026-*.csv``), a folder, of which every
-        readable file is taken, sub-folders included; a ZIP archive, of which every readable member
-        is taken, or a member or glob within one (``export.zip/2026-*.csv``). Names that begin with
-        a dot or an underscore are not taken.
-
-    Raises
-    ------
-    InputError
-        Where nothing is there, nothing is readable, or a file is empty or of another kind.
+    Names that begin with a dot or an underscore are not taken.
     """
-    one = isinstance(paths, str | Path)
-    named = [paths] if one else list(paths)  # type: ignore[arg-type]
+    named = [paths] if isinstance(paths, str | Path) else list(paths)
     if not named:
         raise InputError(f"no log was named; name files or folders of {_READABLE}")
     found: dict[tuple[Path, str | None], Source] = {}
-    for name in named:
-        path = Path(str(name)).expanduser()
-        archive = next(
-            (p for p in path.parents if p.suffix.lower() == ".zip" and p.is_file()), None
-        )
+    for path in (Path(name).expanduser() for name in named):
+        archive = next((p for p in path.parents if _is_zip(p) and p.is_file()), None)
         if archive is not None:
             sources = _members(archive, path.relative_to(archive).as_posix())
         else:
@@ -159,8 +118,6 @@ def open_source(source: Source) -> Iterator[IO[bytes]]:
 
 
 class _Unpacked(io.RawIOBase):
-    """Something packed that is read as a stream, in bounded memory."""
-
     def __init__(self, source: Source, file: IO[bytes], size: int) -> None:
         self._source, self._file, self._size, self._seen = source, file, max(size, 1), 0
 
@@ -171,29 +128,21 @@ class _Unpacked(io.RawIOBase):
         data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         self._seen += len(data)
+        what = f"more than {_MOST_BYTES // 10**9} GB" if self._seen > _MOST_BYTES else None
         if self._seen > _UNCHECKED and self._seen > _MOST_PACKED * self._size:
-            self._refuse(f"holds more than {_MOST_PACKED} times its own size, which no log does")
-        if self._seen > _MOST_BYTES:
-            self._refuse(f"holds more than {_MOST_BYTES // 10**9} GB")
+            what = f"more than {_MOST_PACKED} times its own size, which no log does"
+        if what is not None:
+            name, kind = self._source, self._source.packed or "archive"
+            how = f" (gunzip -k {name})" if kind == "gzip" else ""
+            raise InputError(
+                f"{name}: the {kind} holds {what}; if it is meant to, unpack it{how} and name the "
+                "unpacked file, for which there is no such limit"
+            )
         return len(data)
-
-    def _refuse(self, what: str) -> NoReturn:
-        name, kind = self._source, self._source.packed or "archive"
-        how = f" (gunzip -k {name})" if kind == "gzip" else ""
-        raise InputError(
-            f"{name}: the {kind} {what}; if it is meant to, unpack it{how} and name the unpacked "
-            "file, for which there is no such limit"
-        )
 
 
 def read_bytes(source: Source) -> bytes:
-    """Return the bytes of a file, unpacked.
-
-    Raises
-    ------
-    InputError
-        Where a compressed file is cut off or damaged.
-    """
+    """Return the bytes of a file, unpacked."""
     if source.is_plain:
         return source.path.read_bytes()
     try:
@@ -216,7 +165,7 @@ def _expand(path: Path) -> list[Path]:
         return [path]
     if path.is_dir():
         inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _is_hidden(p, path)]
-        logs = [p for p in inside if _format(p.name) is not None or p.suffix.lower() == ".zip"]
+        logs = [p for p in inside if _format(p.name) is not None or _is_zip(p)]
         if not logs:
             raise InputError(f"{path}: there is no log in this folder; it may hold {_READABLE}")
         return logs
@@ -241,6 +190,10 @@ def _format(name: str) -> Format | None:
     return _FORMATS.get(Path(bare).suffix)
 
 
+def _is_zip(path: Path) -> bool:
+    return path.suffix.lower() == ".zip"
+
+
 def _sources(path: Path) -> list[Source]:
     try:
         with path.open("rb") as file:
@@ -249,10 +202,7 @@ def _sources(path: Path) -> list[Source]:
         raise InputError(f"{path}: this file may not be read; ask for the right to it") from None
     if head.startswith(_ZIP) and not _is_workbook(path):
         return _members(path, None)
-    kind = _format(path.name)
-    if kind is None:
-        raise InputError(f"{path}: this kind of file cannot be read; readable are {_READABLE}")
-    return [_known(Source(path, kind), head)]
+    return [_known(path, None, head)]
 
 
 def _is_workbook(path: Path) -> bool:
@@ -265,21 +215,23 @@ def _is_workbook(path: Path) -> bool:
     return any(name.startswith("xl/") or name == "content.xml" for name in names)
 
 
-def _known(source: Source, head: bytes) -> Source:
-    """Return a source as its first bytes say it is."""
+def _known(path: Path, member: str | None, head: bytes) -> Source:
+    """Return a file, or a member of an archive, as its name and its first bytes say it is."""
+    kind = _format(member or path.name)
+    source = Source(path, kind or "csv", member=member)
+    if kind is None:
+        raise InputError(f"{source}: this kind of file cannot be read; readable are {_READABLE}")
     if not head:
         raise InputError(f"{source}: the file is empty; export it again")
     for magic, what in _STRANGERS.items():
         if head.startswith(magic):
             raise InputError(f"{source}: this is {what}")
     packed = next((how for magic, how in _PACKED.items() if head.startswith(magic)), None)
-    if packed is not None:
-        return replace(source, packed=packed)
     if head.startswith(b"PAR1"):
-        return replace(source, format="parquet")
-    if head.startswith((_ZIP, _OLD_OFFICE)):
-        return replace(source, format="workbook")
-    return source
+        kind = "parquet"
+    elif head.startswith((_ZIP, _OLD_OFFICE)):
+        kind = "workbook"
+    return Source(path, kind, packed, member)
 
 
 def _members(path: Path, wanted: str | None) -> list[Source]:
@@ -294,31 +246,25 @@ def _members(path: Path, wanted: str | None) -> list[Source]:
     names = [i.filename for i in infos if not _is_hidden(Path(i.filename), Path())]
     if wanted is not None:
         chosen = [n for n in names if n == wanted or fnmatch.fnmatch(n, wanted)]
-        if not chosen:
-            raise InputError(
-                f"{path}: there is no {wanted!r} in this archive; {there_are(names, wanted)}"
-            )
+        missing = f"there is no {wanted!r} in this archive; {there_are(names, wanted)}"
     else:
         chosen = sorted(n for n in names if _format(n) is not None)
-        if not chosen:
-            raise InputError(
-                f"{path}: there is no log in this archive; it holds {listed(names) or 'nothing'}; "
-                f"readable are {_READABLE}"
-            )
+        there = listed(names) if names else "nothing"
+        missing = f"there is no log in this archive; it holds {there}; readable are {_READABLE}"
+    if not chosen:
+        raise InputError(f"{path}: {missing}")
     locked = {i.filename for i in infos if i.flag_bits & 1}
     sources = []
     for name in chosen:
         if name in locked:
             raise InputError(f"{path}/{name}: this is locked by a password; unpack it first")
-        kind = _format(name)
-        if kind is None:
-            raise InputError(f"{path}/{name}: this kind of file cannot be read; {_READABLE} can")
-        source = Source(path, kind, member=name)
+        source = Source(path, "csv", member=name)
         try:
             with open_source(source) as file:
-                sources.append(_known(source, file.read(8)))
+                head = file.read(8)
         except (*DAMAGED, NotImplementedError) as error:
             raise cut_off(source, error) from None
+        sources.append(_known(path, name, head))
     return sources
 
 

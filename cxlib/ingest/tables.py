@@ -1,61 +1,71 @@
 """Tables as they stand: files of any format as frames in which an id stays an id.
 
-Text files are read as text in every column, so that no id becomes a number, no leading zero is lost
-and a customer called NA stays a customer. Only an empty cell is null.
+Text is text in every column: no leading zero is lost, a customer called NA stays one.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Collection
+from dataclasses import replace
 
 import polars as pl
 
 from cxlib.errors import InputError
 from cxlib.ingest.delimited import read_delimited
-from cxlib.ingest.nested import flat_columns, read_json
-from cxlib.ingest.raw import LINE, NONE_MALFORMED, POSITION, RawTable, as_json, damaged
+from cxlib.ingest.nested import add_named, flat_columns, read_json
+from cxlib.ingest.raw import LINE, RawTable, damaged
 from cxlib.ingest.sources import Source, as_file, read_bytes
-from cxlib.ingest.text import Text, read_text
+from cxlib.ingest.text import read_text
 from cxlib.ingest.workbooks import read_workbook
-from cxlib.map_model import Reading
+from cxlib.ingest.xes import read_xes
+from cxlib.map_model import COLUMNS, BesideTheLog, JourneyMap, Reading
 
-__all__ = ["LINE", "NONE_MALFORMED", "POSITION", "RawTable", "as_json", "read_table"]
 
-
-def read_table(
-    source: Source, reading: Reading | None = None, *, wanted: Collection[str] = ()
+def read_source(
+    source: Source,
+    journey_map: JourneyMap | None = None,
+    *,
+    beside: BesideTheLog | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
 ) -> RawTable:
-    """Read a CSV, TSV, JSON lines or Parquet file; Parquet stays on disk until it is collected.
+    """Read one file of any format as it stands; what the map says of its files helps.
 
-    Parameters
-    ----------
-    source
-        The file.
-    reading
-        What is known of it.
-    wanted
-        Names of columns that are asked for; they help to find separator and header.
-
-    Raises
-    ------
-    InputError
-        Where the file has no header or no rows, or is not of its kind.
+    A table beside the log is read as its own `reading` says, else as the log's, but for what is
+    true of single files only: separator, lines above the header, sheets, lists.
     """
-    reading = reading or Reading()
+    reading = journey_map.reading if journey_map is not None else Reading()
+    if beside is not None:
+        kept = Reading(encoding=reading.encoding, decimal=reading.decimal)
+        reading = beside.reading if beside.reading != Reading() else kept
+    reading = replace(
+        reading, separator=separator or reading.separator, encoding=encoding or reading.encoding
+    )
+    if journey_map is None or source.format == "xes":
+        return read_table(source, reading)
+    named = journey_map.named_columns()
+    table = read_table(source, reading, wanted=(*COLUMNS, *named))
+    return add_named(table, named, decimal=reading.decimal or ("." if source.is_typed else None))
+
+
+def read_table(source: Source, reading: Reading, *, wanted: Collection[str] = ()) -> RawTable:
+    """Read a file; the columns `wanted` help to find its separator, header or sheet."""
+    if source.format == "xes":
+        return read_xes(source)
     if source.format == "parquet":
         return _read_parquet(source)
     if source.format == "workbook":
         return read_workbook(source, reading, wanted)
     text = read_text(read_bytes(source), name=str(source), encoding=reading.encoding)
-    if not text.data.strip():
-        raise InputError(f"{source}: the file is empty; export it again")
     head = text.data.lstrip()[:15].lower()
+    if not head:
+        raise InputError(f"{source}: the file is empty; export it again")
     if head.startswith((b"<!doctype html", b"<html", b"<table")):
         raise InputError(f"{source}: this is a web page, no table; export the log as CSV or XLSX")
     if head.startswith((b"<?xml", b"<log")):
         raise InputError(f"{source}: this is XML; an event log in XES is called .xes")
-    if source.format == "jsonl" or (source.format == "csv" and _is_json(text)):
+    if source.format == "jsonl" or (source.format == "csv" and head.startswith((b'{"', b"[{"))):
         return read_json(source, text, reading)
     return read_delimited(source, text, reading, wanted)
 
@@ -72,10 +82,6 @@ def _read_parquet(source: Source) -> RawTable:
         raise damaged(source, error) from None
     if not rows:
         raise InputError(f"{source}: the file has columns but no rows; export it again")
-    flat = flat_columns(pl.Schema(schema))
-    return RawTable(source, frame.select(*flat, pl.col(LINE).cast(pl.Int64)))
-
-
-def _is_json(text: Text) -> bool:
-    """Whether a file that is called a text table holds JSON in truth."""
-    return text.data.lstrip()[:2] in (b'{"', b"[{")
+    return RawTable(
+        source, frame.select(*flat_columns(pl.Schema(schema)), pl.col(LINE).cast(pl.Int64))
+    )

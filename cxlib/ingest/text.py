@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from cxlib.errors import InputError
 
-__all__ = ["LOST", "Text", "read_text"]
-
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -18,18 +16,9 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-LOST = "\ufffd"
-"""Stands for bytes that are no character."""
+LOST = "\ufffd"  # stands for bytes that are no character
 
-_HEAD = 4096
-"""Bytes at the beginning of a file by which its kind of UTF-16 is told."""
-
-_SHIFTS = 1000
-"""Most lines of UTF-16 in which a byte may be too many or too few."""
-
-_WESTERN = ("cp1252", "mac_roman", "cp850")
-"""Where UTF-8 is out of the question: the one in which most special characters are usual ones."""
-
+_WESTERN = ("cp1252", "mac_roman", "cp850")  # the one in which most characters are usual ones
 _LETTERS = "äöüßéèêëàâáãåçñíìîïóòôõøúùûœæ"
 _USUAL = dict.fromkeys("€£§°–—’‘“”„«»…•·²³®™©\xa0" + _LETTERS.upper(), 0.6)
 _USUAL |= dict.fromkeys(_LETTERS, 1.0)
@@ -38,19 +27,7 @@ _CONTROLS = re.compile(rb"[\x02-\x08\x0b\x0e-\x1b]")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    r"""The bytes of a text file as UTF-8 without a byte order mark, every line end a ``\n``.
-
-    Parameters
-    ----------
-    data
-        The text, UTF-8.
-    encoding
-        What the file was written in.
-    bad_bytes
-        How many sequences of bytes were no character; `LOST` stands for each.
-    zeros
-        How many zero bytes were taken out.
-    """
+    """A text as UTF-8 with one kind of line end; `LOST` stands for each of its bad bytes."""
 
     data: bytes
     encoding: str
@@ -59,102 +36,84 @@ class Text:
 
 
 def read_text(data: bytes, *, name: str, encoding: str | None = None) -> Text:
-    """Return the bytes of a text file as UTF-8.
+    """Return the bytes of a text file as UTF-8; all of the file is looked at.
 
     A byte order mark decides; else UTF-16 where most line ends and separators have a zero byte at
     one side; else UTF-8 where all of it is UTF-8; else UTF-8 with bad bytes where more of its
-    special characters are whole than broken; else a Western code page. The whole file is looked at.
-
-    Raises
-    ------
-    InputError
-        Where the file is not text, or not in the encoding given.
+    special characters are whole than broken; else a Western code page.
     """
-    text = _decode(data, name, encoding)
-    whole, zeros = text.data, 0
-    if b"\x00" in whole:
-        zeros = whole.count(0)
-        whole = whole.replace(b"\x00", b"")
-    if zeros > len(whole) / 4 and whole.strip() and not _is_padding(text.data):
-        raise _no_text(name)
-    if len(_CONTROLS.findall(whole[:65536])) > len(whole[:65536]) / 8:
-        raise _no_text(name)
-    if b"\r" in whole:
-        whole = _with_line_ends(whole.replace(b"\r\n", b"\n"))
+    text = _decode(data, name, _known(encoding) if encoding is not None else _guess(data), encoding)
+    whole, zeros = text.data.replace(b"\x00", b""), text.data.count(0)
+    is_padding = 0 not in text.data.rstrip(b"\x00")
+    head = whole[:65536]
+    too_many = zeros > len(whole) / 4 and whole.strip() and not is_padding
+    if too_many or len(_CONTROLS.findall(head)) > len(head) / 8:
+        raise InputError(
+            f"{name}: this is not a text file; export the log as CSV, or name its format"
+        )
+    whole = _with_line_ends(whole.replace(b"\r\n", b"\n"))
     return Text(whole.removesuffix(b"\x1a"), text.encoding, text.bad_bytes, zeros)
 
 
 def _with_line_ends(data: bytes) -> bytes:
-    """Return text in which a bare carriage return is a line end, but within a cell of a row.
-
-    Where other lines end otherwise, it is one only where what stands before and behind it has as
-    many separators as a line has.
+    """Make a bare carriage return a line end, but within a cell: where it would end a line that has
+    as many separators as most that end otherwise.
     """
     if b"\r" not in data or b"\n" not in data.rstrip(b"\n"):
         return data.replace(b"\r", b"\n")
-    separator = max((b",", b";", b"\t", b"|"), key=data.count)
-    lines = data.split(b"\n")
+    separator, lines = max((b",", b";", b"\t", b"|"), key=data.count), data.split(b"\n")
     usual = Counter(line.count(separator) for line in lines if line and b"\r" not in line)
-    width = usual.most_common(1)[0][0] if usual else 0
-    for index, line in enumerate(lines):
-        if b"\r" in line and line.count(separator) != width:
-            lines[index] = line.replace(b"\r", b"\n")
-    return b"\n".join(lines)
+    width = max(usual, key=usual.__getitem__, default=0)
+    return b"\n".join(
+        line if line.count(separator) == width else line.replace(b"\r", b"\n") for line in lines
+    )
 
 
-def _no_text(name: str) -> InputError:
-    return InputError(f"{name}: this is not a text file; export the log as CSV, or name its format")
-
-
-def _is_padding(data: bytes) -> bool:
-    """Whether all zeros stand at the end: room that was kept for more."""
-    return 0 not in data.rstrip(b"\x00")
-
-
-def _decode(data: bytes, name: str, encoding: str | None) -> Text:
-    if encoding is not None:
-        return _as_given(data, name, encoding)
-    for bom, known in _BOMS:
-        if data.startswith(bom):
-            if known == "utf-8-sig":
-                return _as_utf8(data[len(bom) :], name, known)
-            return _decoded(data, name, known)
-    if b"\x00" in data:
-        odd, even = data[1:_HEAD:2].count(0), data[:_HEAD:2].count(0)
-        wide, beside = ("utf-16-le", b"%b\x00") if odd > even else ("utf-16-be", b"\x00%b")
-        marks = [mark for mark in (b"\n", b"\r", b",", b";", b"\t", b" ") if mark in data]
-        there = sum(data.count(mark) for mark in marks)
-        if there and sum(data.count(beside % mark) for mark in marks) > 0.6 * there:
-            return _decoded(data, name, wide)
-    return _as_utf8(data, name, "utf-8")
-
-
-def _as_given(data: bytes, name: str, encoding: str) -> Text:
+def _known(encoding: str) -> str:
     try:
-        known = codecs.lookup(encoding).name
+        return codecs.lookup(encoding).name
     except LookupError:
         raise InputError(
             f"there is no encoding {encoding!r}; usual ones: utf-8, utf-16, cp1252, latin-1"
         ) from None
+
+
+def _guess(data: bytes) -> str:
+    for bom, known in _BOMS:
+        if data.startswith(bom):
+            return known
+    if b"\x00" in data:
+        odd, even = data[1:4096:2].count(0), data[:4096:2].count(0)
+        wide, beside = ("utf-16-le", b"%b\x00") if odd > even else ("utf-16-be", b"\x00%b")
+        marks = (b"\n", b"\r", b",", b";", b"\t", b" ")
+        there = sum(data.count(mark) for mark in marks)
+        if there and sum(data.count(beside % mark) for mark in marks) > 0.6 * there:
+            return wide
+    return "utf-8"
+
+
+def _decode(data: bytes, name: str, known: str, given: str | None) -> Text:
+    if known.startswith("utf-16"):
+        return _as_utf16(data, name, known)
     if known in ("utf-8", "utf-8-sig"):
-        return _as_utf8(data.removeprefix(codecs.BOM_UTF8), name, known, sure=True)
-    return _decoded(data, name, known)
-
-
-def _decoded(data: bytes, name: str, encoding: str) -> Text:
-    if encoding.startswith("utf-16"):
-        return _as_utf16(data, name, encoding)
+        bare = data.removeprefix(codecs.BOM_UTF8)
+        text = bare.decode("utf-8", "replace")
+        bad = text.count(LOST) if LOST in text else 0
+        again = text.encode("utf-8") if bad else bare
+        # Every character beyond ASCII adds bytes to its length; those for bad ones add two.
+        whole = len(again) - len(text) - 2 * bad
+        if again == bare or given is not None or known == "utf-8-sig" or whole > bad:
+            return Text(again, known, bad if again != bare else 0)
+        known = _western(data)
     try:
-        text = data.decode(encoding)
+        text = data.decode(known)
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{name}: byte {error.start} is not {encoding}; give the right encoding"
+            f"{name}: byte {error.start} is not {known}; give the right encoding"
         ) from None
     except (LookupError, ValueError):
-        raise InputError(
-            f"{encoding!r} is no encoding of text; usual ones: utf-8, cp1252"
-        ) from None
-    return Text(text.removeprefix("\ufeff").encode("utf-8", "replace"), encoding)
+        raise InputError(f"{known!r} is no encoding of text; usual ones: utf-8, cp1252") from None
+    return Text(text.removeprefix("\ufeff").encode("utf-8", "replace"), known)
 
 
 def _as_utf16(data: bytes, name: str, encoding: str) -> Text:
@@ -166,7 +125,7 @@ def _as_utf16(data: bytes, name: str, encoding: str) -> Text:
     is_big = encoding.endswith("be") or data.startswith(codecs.BOM_UTF16_BE)
     codec, behind = ("utf-16-be", 1) if is_big else ("utf-16-le", 3)
     parts, at, end = [], 0, ""
-    for _ in range(_SHIFTS):
+    for _ in range(1000):
         piece = data[at:].decode(codec, "replace")
         end = end or ("\u0a00" if "\n" in piece else "\u0d00")
         off = piece.find(end)
@@ -182,35 +141,14 @@ def _as_utf16(data: bytes, name: str, encoding: str) -> Text:
     return Text(text.encode("utf-8", "replace"), encoding, text.count(LOST))
 
 
-def _as_utf8(data: bytes, name: str, encoding: str, *, sure: bool = False) -> Text:
-    try:
-        codecs.utf_8_decode(data, "strict", True)
-    except UnicodeDecodeError:
-        pass
-    else:
-        return Text(data, encoding)
-    text = data.decode("utf-8", "replace")
-    again = text.encode("utf-8")
-    bad = text.count(LOST)
-    # Every character beyond ASCII adds bytes to its length; those that stand for bad ones add two.
-    whole = len(again) - len(text) - 2 * bad
-    if sure or encoding == "utf-8-sig" or whole > bad:
-        return Text(again, encoding, bad)
-    return _decoded(data, name, _western(data))
-
-
 def _western(data: bytes) -> str:
-    counted = {byte: data.count(byte) for byte in range(128, 256)}
+    counted = Counter(data.translate(None, bytes(range(128))))
 
     def usual(page: str) -> float:
-        total = 0.0
-        for byte, count in counted.items():
-            if count:
-                try:
-                    total += count * _USUAL.get(bytes([byte]).decode(page), 0.0)
-                except UnicodeDecodeError:
-                    return -1.0
-        return total
+        try:
+            return sum(_USUAL.get(bytes([b]).decode(page), 0.0) * n for b, n in counted.items())
+        except UnicodeDecodeError:
+            return -1.0
 
     best = max(_WESTERN, key=usual)
     return best if usual(best) >= 0 else "latin-1"

@@ -14,20 +14,9 @@ from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable, named_columns
 from cxlib.ingest.sources import Source, as_file
 from cxlib.map_model import Reading
 
-__all__ = ["read_workbook"]
-
 
 def read_workbook(source: Source, reading: Reading, wanted: Collection[str] = ()) -> RawTable:
-    """Read a sheet of a workbook, or several one under another.
-
-    `sheet` of `reading` names the sheets; where it does not, it is the only one that has rows, or
-    the only one whose header has the columns that are asked for.
-
-    Raises
-    ------
-    InputError
-        Where the file is damaged or locked, or it is open which sheet is meant.
-    """
+    """Read a sheet of a workbook, or several one under another."""
     sheets = _sheets(source)
     chosen = _chosen(source, sheets, reading, wanted)
     frames, malformed, before = [], [NONE_MALFORMED], 0
@@ -40,16 +29,12 @@ def read_workbook(source: Source, reading: Reading, wanted: Collection[str] = ()
     if not rows.height:
         raise InputError(f"{source}: the sheet has a header but no rows; export it again")
     others = [name for name in sheets if name not in chosen and sheets[name].height]
-    hints: tuple[str, ...] = ()
-    if others:
-        hints = (
-            f"{source}: read is sheet {', '.join(map(repr, chosen))}; not read: {listed(others)}",
-        )
+    said = f"{source}: read is sheet {', '.join(map(repr, chosen))}; not read: {listed(others)}"
+    hints = (said,) if others else ()
     return RawTable(source, rows.lazy(), pl.concat(malformed), hints=hints)
 
 
 def _sheets(source: Source) -> dict[str, pl.DataFrame]:
-    """Return the cells of every sheet as text, without rows at the end that are empty."""
     import fastexcel
 
     file = as_file(source)
@@ -69,67 +54,49 @@ def _sheets(source: Source) -> dict[str, pl.DataFrame]:
 
 
 def _chosen(
-    source: Source,
-    sheets: dict[str, pl.DataFrame],
-    reading: Reading,
-    wanted: Collection[str],
+    source: Source, sheets: dict[str, pl.DataFrame], reading: Reading, wanted: Collection[str]
 ) -> list[str]:
     there = [name for name, cells in sheets.items() if cells.height]
     if not there:
         raise InputError(f"{source}: all sheets of the workbook are empty; export it again")
+    for asked in reading.sheet:
+        if not fnmatch.filter(sheets, asked):
+            raise InputError(f"{source}: there is no sheet {asked!r}; {there_are(sheets, asked)}")
     if reading.sheet:
-        for asked in reading.sheet:
-            if not any(fnmatch.fnmatchcase(name, asked) for name in sheets):
-                raise InputError(
-                    f"{source}: there is no sheet {asked!r}; {there_are(sheets, asked)}"
-                )
         return [n for n in there if any(fnmatch.fnmatchcase(n, asked) for asked in reading.sheet)]
     if len(there) == 1:
         return there
-    fitting = [name for name in there if _has_columns(sheets[name], wanted)]
+    fitting = [name for name in there if _asked_row(sheets[name], 0, wanted) is not None] or there
     if len(fitting) == 1:
         return fitting
-    open_ones = fitting or there
     raise InputError(
-        f"{source}: which sheet? Write into the map reading: {{sheet: {open_ones[0]}}}, or "
-        f'{{sheet: "*"}} for all of them; there are: {listed(open_ones)}'
+        f"{source}: which sheet? Write into the map reading: {{sheet: {fitting[0]}}}, or "
+        f'{{sheet: "*"}} for all of them; there are: {listed(fitting)}'
     )
 
 
-def _has_columns(cells: pl.DataFrame, wanted: Collection[str]) -> bool:
-    return any(len(set(row) & set(wanted)) > 1 for row in cells.head(60).iter_rows())
+def _asked_row(cells: pl.DataFrame, start: int, wanted: Collection[str]) -> int | None:
+    """Return the first row that holds more than one of the columns that are asked for."""
+    head = enumerate(cells.slice(start, 60).iter_rows(), start)
+    return next((i for i, row in head if len(set(row) & set(wanted)) > 1), None)
 
 
 def _table(
     cells: pl.DataFrame, name: str, reading: Reading, wanted: Collection[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the rows under the header, and those that are none."""
-    at = _header_row(cells, reading, wanted)
-    header = [(cell or "").strip() for cell in cells.row(at)]
-    body = cells.slice(at + 1).with_row_index(LINE, 1).cast({LINE: pl.Int64})
-    raw = [c for c in body.columns if c != LINE]
-    used = [
-        c
-        for c, title in zip(raw, header, strict=True)
-        if title or body[c].null_count() < body.height
-    ]
-    titles = [title for c, title in zip(raw, header, strict=True) if c in used]
-    names = named_columns(titles, name=name, wanted=wanted)
-    body = body.select(LINE, *(pl.col(c).alias(n) for c, n in zip(used, names, strict=True)))
-    body = body.with_columns(
-        pl.when(pl.exclude(LINE).str.strip_chars() != "").then(pl.exclude(LINE))
-    )
-    rows = body.filter(~pl.all_horizontal(pl.exclude(LINE).is_null()))
-    return part_rows(rows, names)
-
-
-def _header_row(cells: pl.DataFrame, reading: Reading, wanted: Collection[str]) -> int:
     start = reading.skip_lines or 0
-    head = list(enumerate(cells.slice(start, 60).iter_rows(), start))
-    for index, row in head:
-        if len(set(row) & set(wanted)) > 1:
-            return index
-    for index, row in head:
-        if 2 * sum(bool(cell and cell.strip()) for cell in row) > cells.width:
-            return index
-    return next((i for i, row in head if any(row)), start)
+    if (at := _asked_row(cells, start, wanted)) is None:
+        head = list(enumerate(cells.slice(start, 60).iter_rows(), start))
+        full = (i for i, row in head if 2 * sum(bool((c or "").strip()) for c in row) > cells.width)
+        at = next(full, next((i for i, row in head if any(row)), start))
+    body = cells.slice(at + 1).with_row_index(LINE, 1).cast({LINE: pl.Int64})
+    titled = [
+        (c, (title or "").strip()) for c, title in zip(cells.columns, cells.row(at), strict=True)
+    ]
+    titled = [(c, title) for c, title in titled if title or body[c].null_count() < body.height]
+    used, titles = [c for c, _ in titled], [title for _, title in titled]
+    names = named_columns(titles, name=name, wanted=wanted)
+    cell = pl.exclude(LINE)
+    named = body.select(LINE, *(pl.col(c).alias(n) for c, n in zip(used, names, strict=True)))
+    filled = named.with_columns(pl.when(cell.str.strip_chars() != "").then(cell))
+    return part_rows(filled.filter(~pl.all_horizontal(cell.is_null())), names)

@@ -1,15 +1,14 @@
 """Event logs in XES (IEEE 1849), plain or gzipped, streamed: one trace in memory at a time.
 
-A trace is a customer. Its attributes become columns called ``case:…``, those of its events columns
-of their own key, as text; log-level defaults (globals), extensions and classifiers are skipped,
-nested attributes left out.
+A trace is a customer; its attributes become columns called ``case:…``, those of its events columns
+of their own key. Log-level defaults, extensions, classifiers and nested attributes are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import IO
+from typing import IO, Any
 
 import polars as pl
 from lxml import etree
@@ -18,47 +17,37 @@ from cxlib.errors import InputError
 from cxlib.ingest.raw import LINE, POSITION, RawTable
 from cxlib.ingest.sources import DAMAGED, Source, cut_off, open_source
 
-__all__ = ["read_xes"]
-
+_MOST = 100_000  # events that are held one by one
 _VALUES = frozenset(("string", "date", "int", "float", "boolean", "id"))
 
 
 def read_xes(source: Source) -> RawTable:
-    """Read a XES log.
-
-    Returns
-    -------
-    RawTable
-        A row for each event, in the order of the file, every value as text; `POSITION` counts the
-        events of a trace from 1.
-
-    Raises
-    ------
-    InputError
-        Where the XML is broken or cut off, or holds no event.
-    """
-    columns: dict[str, list[str | None]] = {}
-    positions: list[int] = []
+    """Read a XES log: a row for each event in the order of the file, every value as text."""
+    rows: list[dict[str, Any]] = []
+    frames: list[pl.DataFrame] = []
     try:
         with open_source(source) as file:
             for trace in _traces(file):
-                _append(trace, columns, positions)
+                rows += _rows(trace)
+                if len(rows) > _MOST:
+                    frames.append(_framed(rows))
+                    rows = []
     except DAMAGED as error:
         raise cut_off(source, error) from None
     except etree.XMLSyntaxError as error:
         raise InputError(
             f"{source}: the XML breaks off or is damaged ({error.msg}); fetch it again"
         ) from None
-    if not positions:
+    frame = pl.concat([*frames, _framed(rows)], how="diagonal")
+    if not frame.height:
         raise InputError(f"{source}: there is no trace with events in this log")
-    for values in columns.values():
-        values.extend([None] * (len(positions) - len(values)))
-    frame = pl.DataFrame(
-        {**columns, POSITION: positions},
-        schema={**dict.fromkeys(columns, pl.String), POSITION: pl.Int64},
-    )
     lines = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(LINE)
     return RawTable(source, frame.lazy().with_columns(lines))
+
+
+def _framed(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    schema = dict.fromkeys((key for row in rows for key in row), pl.String)
+    return pl.DataFrame(rows, schema={**schema, POSITION: pl.Int64})
 
 
 def _traces(file: IO[bytes]) -> Iterator[etree._Element]:
@@ -75,38 +64,23 @@ def _traces(file: IO[bytes]) -> Iterator[etree._Element]:
             del trace.getparent()[0]
 
 
-def _append(
-    trace: etree._Element, columns: dict[str, list[str | None]], positions: list[int]
-) -> None:
-    """Add a row to the columns for each event; columns shorter than the row end in empty cells."""
-    start = row = len(positions)
+def _rows(trace: etree._Element) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     of_trace: dict[str, str | None] = {}
     for child in trace:
         kind = _local(child.tag)
         if kind == "event":
-            values: dict[str, str | None] = {}
+            values: dict[str, Any] = {}
             for attribute in child:
                 # The first of two attributes of one key counts: an event has one activity and time.
                 if _local(attribute.tag) in _VALUES:
                     values.setdefault(attribute.get("key", ""), attribute.get("value") or None)
-            for key, value in values.items():
-                _pad(columns, key, row).append(value)
-            row += 1
+            rows.append({POSITION: len(rows) + 1, **values})
         elif kind in _VALUES:
             of_trace["case:" + child.get("key", "")] = child.get("value") or None
-    for key, value in of_trace.items():
-        _pad(columns, key, start).extend([value] * (row - start))
-    positions.extend(range(1, row - start + 1))
-
-
-def _pad(columns: dict[str, list[str | None]], key: str, row: int) -> list[str | None]:
-    """Return a column with an empty cell for every row before this one that has none."""
-    column = columns.setdefault(key, [])
-    column.extend([None] * (row - len(column)))
-    return column
+    return [{**row, **of_trace} for row in rows]
 
 
 @cache
 def _local(tag: str) -> str:
-    """Name of a tag without its namespace."""
     return tag.rpartition("}")[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -22,16 +22,19 @@ from cxlib.statistics.attribution import (
     NoiseNull,
     Paths,
     credit_shares,
-    exposure_shares,
     noise_null,
 )
 from cxlib.statistics.rates import divide, t_quantile
-from cxlib.statistics.resampling import BUCKETS, Estimates, jackknife_se, leave_one_out
+from cxlib.statistics.resampling import (
+    BUCKETS,
+    Estimates,
+    dense_counts,
+    jackknife_se,
+    leave_one_out,
+)
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 from cxlib.store.walk import around, changes
-
-__all__ = ["Attribution", "choose_horizon", "measure_attribution"]
 
 LEVEL = 0.05
 """How seldom a log of pure noise may call any channel different."""
@@ -42,24 +45,10 @@ MOST_PERMUTED = 40_000
 _DRAWS = {"channel": 399, "touchpoint": 199}
 _T31 = float(t_quantile(BUCKETS - 1))
 
-_FIGURES = Columns(
-    journeys=Count("watched for the whole horizon, with a touch", each="journeys"),
-    conversions=Count("of these, within the horizon", each="journeys"),
-    untouched=Count("conversions without any touch before", each="journeys"),
-    too_young=Count("journeys begun less than a horizon before the end", each="journeys"),
-    horizon=Wait("from a journey's first contact, in which touches and goals count"),
-)
-
 
 @result
 class Attribution(Result):
-    """What `measure_attribution` returns.
-
-    Attributes
-    ----------
-    by
-        What credit is given to: "channel" or "touchpoint".
-    """
+    """What `measure_attribution` returns; ``by`` is what credit is given to."""
 
     journeys: int
     conversions: int
@@ -69,7 +58,13 @@ class Attribution(Result):
     by: str
 
     title = "What stands beside conversions"
-    figures = _FIGURES
+    figures = Columns(
+        journeys=Count("watched for the whole horizon, with a touch", each="journeys"),
+        conversions=Count("of these, within the horizon", each="journeys"),
+        untouched=Count("conversions without any touch before", each="journeys"),
+        too_young=Count("journeys begun less than a horizon before the end", each="journeys"),
+        horizon=Wait("from a journey's first contact, in which touches and goals count"),
+    )
     tables = Tables(
         table=Columns(
             "one row per channel (in the order of the map; those that differ first) and method",
@@ -134,13 +129,11 @@ def measure_attribution(
 
     A touch is a contact before the first goal of its journey and within the horizon; the goal's own
     contact is none. Only journeys that could be watched for the whole horizon count, so that none
-    is cut short by the end of the log. Journeys that begin beyond the goal's stage have nothing to
-    convert to.
+    is cut short by the end of the log; those that begin beyond the goal's stage have nothing to
+    convert to. Intervals are over customers.
 
     Parameters
     ----------
-    workspace
-        The workspace.
     by
         "channel" or "touchpoint"; beyond 40 of them the rarest are put together as "other".
     horizon
@@ -149,21 +142,12 @@ def measure_attribution(
     where
         Segment, periods and channel of the contacts that are touches.
 
-    Returns
-    -------
-    Attribution
-
     Raises
     ------
     NotMeasurableError
         The map names no goal, or no conversion has a touch before it.
     InputError
         For another `by`, or a horizon that is not positive.
-
-    References
-    ----------
-    Anderl et al. (2016), doi:10.1016/j.ijresmar.2016.03.001 (removal); Shapley (1953); Westfall &
-    Young (1993) (the largest of many); intervals: delete-one-bucket jackknife over customers.
     """
     if by not in _DRAWS:
         raise InputError(f"by={by!r} is neither 'channel' nor 'touchpoint'")
@@ -178,23 +162,27 @@ def measure_attribution(
     taken = pl.col("goal_at") - pl.col("begun")
     goals = rows.filter("goal").select(occurred_at="begun", taken=taken)
     chosen = horizon or choose_horizon(goals, workspace)
-    names, place = name_places(workspace.places, by)
-    touched = _Touched.of(rows, chosen, workspace, place, names)
-    if touched.paths is None or not touched.paths.converted.any():
+    watched = rows.filter(pl.col("begun") + chosen <= workspace.observed_until)
+    in_time = watched.filter(pl.col("occurred_at") <= pl.col("begun") + chosen)
+    reached = pl.col("goal_at") <= pl.col("begun") + chosen
+    in_time = in_time.with_columns(pl.when(reached).then(pl.col("goal_at", "worth")))
+    touches = in_time.filter(~pl.col("goal"))
+    if touches["goal_at"].null_count() == len(touches):
         raise NotMeasurableError(
             f"no conversion within {duration(chosen)} has a touch before it: there is nothing to "
             "give credit to"
         )
+    touched = in_time.filter("goal", pl.col("goal_at").is_not_null())["journey"]
+    names, number = _most_common(*name_places(workspace.places, by), touches["place"].to_numpy())
+    paths = _paths(touches, number, len(names))
     return Attribution(
-        table=Attribution.tables["table"].frame(touched.table(by)),
-        journeys=len(touched.paths.first),
-        conversions=int(touched.paths.converted.sum()),
-        untouched=touched.untouched,
-        too_young=touched.too_young,
+        table=Attribution.tables["table"].frame(_rows(paths, names, touches, draws=_DRAWS[by])),
+        journeys=len(paths.first),
+        conversions=int(paths.converted.sum()),
+        untouched=int((~touched.is_in(touches["journey"].implode())).sum()),
+        too_young=rows["journey"].n_unique() - watched["journey"].n_unique(),
         horizon=chosen,
         by=by,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -202,28 +190,24 @@ def _contacts(workspace: Workspace, where: Selection | None) -> pl.DataFrame:
     """Contacts up to the first goal of their journey, with the journey's begin and goal."""
     store = workspace.store()
     present = store.collect_schema().names()
-    money = [pl.col(c) if c in present else pl.lit(None, pl.Float64).alias(c) for c in _MONEY]
     kept = ("customer", "bucket", "occurred_at", "place", "journey", "reached", "segment", "period")
+    money = (pl.col(c) if c in present else pl.lit(0.0).alias(c) for c in ("amount", "cost"))
     rows = store.select(*kept, *money).collect()
     goal = pl.col("reached") & ~around("reached", -1).fill_null(False)
     rows = rows.with_columns(goal=goal).filter(~pl.col("reached") | pl.col("goal"))
-    beyond = workspace.scope.is_beyond(pl.col("place").first().over("journey"))
-    rows = rows.with_columns(
-        begun=pl.col("occurred_at").first().over("journey"), beyond=beyond
-    ).filter(~pl.col("beyond"))
+    begins = pl.col("occurred_at", "place").first().over("journey")
+    rows = rows.with_columns(begins.name.prefix("first_")).rename({"first_occurred_at": "begun"})
+    rows = rows.filter(~workspace.scope.is_beyond(pl.col("first_place")))
     goals = rows.filter("goal").select("journey", goal_at="occurred_at", worth="amount")
     joined = rows.join(goals, on="journey", how="left", maintain_order="left")
     return choose_contacts(workspace, joined, where)
 
 
-_MONEY = ("amount", "cost")
-
-
 def choose_horizon(goals: pl.DataFrame, workspace: Workspace) -> timedelta:
     """Time within which 95 % of the goals come, of what began in the first half of the log.
 
-    `goals` has ``occurred_at``, when something began, and ``taken``, the time from there to the
-    goal. At least a day, at most half of the log.
+    `goals` has ``occurred_at``, when something began, and ``taken``, the time to the goal. At least
+    a day, at most half of the log.
     """
     first = workspace.store().select(pl.col("occurred_at").min()).collect().item()
     half: timedelta = (workspace.observed_until - first) / 2
@@ -233,117 +217,71 @@ def choose_horizon(goals: pl.DataFrame, workspace: Workspace) -> timedelta:
     return min(timedelta(days=max(float(days), 1.0)), half)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Touched:
-    """Journeys that were watched for the horizon, their touches, and what they brought."""
+def _paths(touches: pl.DataFrame, channel: NDArray[np.int64], channels: int) -> Paths:
+    begins = touches.select(changes("journey")).to_series()
+    per = touches.filter(begins)
+    end = pl.coalesce("goal_at", pl.col("occurred_at").last().over("journey"))
+    before = touches.select((end - pl.col("occurred_at")).dt.total_microseconds() / 1e6)
+    return Paths(
+        channel,
+        np.flatnonzero(begins.to_numpy()),
+        before.to_series().to_numpy().astype(np.float64),
+        per["goal_at"].is_not_null().to_numpy(),
+        per["customer"].to_numpy().astype(np.int64),
+        per["bucket"].to_numpy().astype(np.int64),
+        channels,
+    )
 
-    paths: Paths | None
-    names: list[str]
-    worth: NDArray[np.float64] | None
-    cost: Estimates | None
-    untouched: int
-    too_young: int
 
-    @classmethod
-    def of(
-        cls,
-        rows: pl.DataFrame,
-        horizon: timedelta,
-        workspace: Workspace,
-        place: NDArray[np.int64],
-        names: list[str],
-    ) -> _Touched:
-        watched = rows.filter(pl.col("begun") + horizon <= workspace.observed_until)
-        too_young = rows["journey"].n_unique() - watched["journey"].n_unique()
-        late = pl.col("goal_at") > pl.col("begun") + horizon
-        watched = watched.filter(pl.col("occurred_at") <= pl.col("begun") + horizon).with_columns(
-            goal_at=pl.when(~late).then("goal_at"), worth=pl.when(~late).then("worth")
-        )
-        touches = watched.filter(~pl.col("goal"))
-        goals = watched.filter("goal", pl.col("goal_at").is_not_null())
-        untouched = len(goals) - goals.join(touches, on="journey", how="semi").height
-        if touches.is_empty():
-            return cls(None, names, None, None, untouched, too_young)
-        channel = place[touches["place"].to_numpy()]
-        channel, names = _most_common(channel, names)
-        begins = touches.select(changes("journey")).to_series()
-        per = touches.filter(begins)
-        end = pl.coalesce("goal_at", pl.col("occurred_at").last().over("journey"))
-        before = touches.select((end - pl.col("occurred_at")).dt.total_microseconds() / 1e6)
-        paths = Paths(
-            channel,
-            np.flatnonzero(begins.to_numpy()),
-            before.to_series().to_numpy().astype(np.float64),
-            per["goal_at"].is_not_null().to_numpy(),
-            per["customer"].to_numpy().astype(np.int64),
-            per["bucket"].to_numpy().astype(np.int64),
-            len(names),
-        )
-        worth = per["worth"].fill_null(0.0).to_numpy() if per["worth"].sum() > 0 else None
-        cost = None
-        if touches["cost"].sum() > 0:
-            spent = touches["cost"].fill_null(0.0).to_numpy()
-            flat = channel * BUCKETS + paths.bucket[paths.path]
-            summed = np.bincount(flat, spent, minlength=len(names) * BUCKETS)
-            cost = summed.astype(np.float64).reshape(-1, BUCKETS)
-        return cls(paths, names, worth, cost, untouched, too_young)
+def _rows(
+    paths: Paths, names: list[str], touches: pl.DataFrame, *, draws: int
+) -> Iterator[dict[str, Any]]:
+    """One row per channel and method."""
+    whole, without = credit_shares(paths, buckets=BUCKETS)
+    axes = {
+        "channel": (paths.channel, len(names)),
+        "bucket": (paths.bucket[paths.path], BUCKETS),
+    }
+    met = dense_counts(axes, np.ones(len(touches)))
+    spent = dense_counts(axes, touches["cost"].fill_null(0.0))
+    seen, left = met.sum(axis=1), leave_one_out(met)
+    exposure, exposed = seen / seen.sum(), left / left.sum(axis=0)
+    worth = touches.filter(changes("journey"))["worth"].fill_null(0.0).to_numpy()
+    null = _null(paths, draws=draws)
+    cells = {
+        "share": _interval(whole, without),
+        "ratio": _interval(divide(whole, exposure), divide(without, exposed)),
+        **_money(paths, worth, spent),
+    }
+    share, low, high = cells["share"]
+    low, high = np.maximum(low, np.minimum(share, 0)), np.minimum(high, np.maximum(share, 1))
+    cells["share"] = share, low, high
+    for c in sorted(np.flatnonzero(seen > 0), key=lambda c: (null.p[c] > LEVEL, c)):
+        for m, method in enumerate(METHODS):
+            row = {"group": names[c], "method": method, "touches": int(seen[c])}
+            row |= {"exposure": float(exposure[c]), "p": float(null.p[c])}
+            row["different"] = bool(null.p[c] <= LEVEL)
+            for name, found in cells.items():
+                ends = Attribution.tables["table"].ends(name)
+                told = zip((name, *ends), (x[m, c] for x in found), strict=True)
+                row |= {n: float(x) if np.isfinite(x) else None for n, x in told}
+            yield row | ({"cost": float(spent[c].sum())} if spent.any() else {})
 
-    def table(self, by: str) -> list[dict[str, Any]]:
-        """One row per channel and method."""
-        assert self.paths is not None
-        whole, without = credit_shares(self.paths, buckets=BUCKETS)
-        touches = exposure_shares(self.paths, buckets=BUCKETS)
-        seen = touches.sum(axis=1)
-        left = leave_one_out(touches)
-        exposure, exposed = seen / seen.sum(), left / left.sum(axis=0)
-        null = _null(self.paths, draws=_DRAWS[by])
-        columns = {
-            "share": (whole, without),
-            "ratio": (divide(whole, exposure), divide(without, exposed)),
-            **self._money(),
-        }
-        cells = {name: _interval(*pair) for name, pair in columns.items()}
-        share, low, high = cells["share"]
-        cells["share"] = (
-            share,
-            np.maximum(low, np.minimum(share, 0)),
-            np.minimum(high, np.maximum(share, 1)),
-        )
-        order = sorted(np.flatnonzero(seen > 0), key=lambda c: (null.p[c] > LEVEL, c))
-        rows = []
-        for c in order:
-            for m, method in enumerate(METHODS):
-                row = {"group": self.names[c], "method": method, "touches": int(seen[c])}
-                row |= {"exposure": float(exposure[c]), "p": float(null.p[c])}
-                row["different"] = bool(null.p[c] <= LEVEL)
-                for name, (value, low, high) in cells.items():
-                    ends = ("low", "high") if name == "share" else (f"{name}_low", f"{name}_high")
-                    found = (value[m, c], low[m, c], high[m, c])
-                    row |= {
-                        n: float(x) if np.isfinite(x) else None
-                        for n, x in zip((name, *ends), found, strict=True)
-                    }
-                if self.cost is not None:
-                    row["cost"] = float(self.cost[c].sum())
-                rows.append(row)
-        return rows
 
-    def _money(self) -> dict[str, tuple[Estimates, Estimates]]:
-        if self.worth is None or self.paths is None:
-            return {}
-        shares, without = credit_shares(self.paths, buckets=BUCKETS, worth=self.worth)
-        brought = np.bincount(
-            self.paths.bucket, self.worth * self.paths.converted, minlength=BUCKETS
-        )
-        value = shares * brought.sum()
-        # a bucket left out leaves a smaller log: scaled up, to be one of the log's size
-        value_without = without * (brought.sum() - brought) * BUCKETS / (BUCKETS - 1)
-        found = {"value": (value, value_without)}
-        if self.cost is not None:
-            cost = self.cost.sum(axis=1)
-            cost_without = leave_one_out(self.cost) * BUCKETS / (BUCKETS - 1)
-            found["roi"] = (divide(value, cost) - 1, divide(value_without, cost_without) - 1)
-        return found
+def _money(paths: Paths, worth: Estimates, spent: Estimates) -> dict[str, tuple[Estimates, ...]]:
+    """What is credited, and what it returns; nothing where the log has no amounts."""
+    if not worth.sum() > 0:
+        return {}
+    shares, without = credit_shares(paths, buckets=BUCKETS, worth=worth)
+    brought = np.bincount(paths.bucket, worth * paths.converted, minlength=BUCKETS)
+    value = shares * brought.sum()
+    # a bucket left out leaves a smaller log: scaled up, to be one of the log's size
+    value_without = without * (brought.sum() - brought) * BUCKETS / (BUCKETS - 1)
+    found: dict[str, tuple[Estimates, ...]] = {"value": _interval(value, value_without)}
+    if spent.any():
+        cost, left = spent.sum(axis=1), leave_one_out(spent) * BUCKETS / (BUCKETS - 1)
+        found["roi"] = _interval(divide(value, cost) - 1, divide(value_without, left) - 1)
+    return found
 
 
 def _interval(whole: Estimates, without: Estimates) -> tuple[Estimates, Estimates, Estimates]:
@@ -352,16 +290,17 @@ def _interval(whole: Estimates, without: Estimates) -> tuple[Estimates, Estimate
 
 
 def _most_common(
-    channel: NDArray[np.int64], names: list[str]
-) -> tuple[NDArray[np.int64], list[str]]:
-    """Put the rarest together, where there are more than can be told apart."""
+    names: list[str], number: NDArray[np.int64], place: NDArray[np.integer]
+) -> tuple[list[str], NDArray[np.int64]]:
+    """Names and numbers of the touches, the rarest put together where there are too many."""
+    channel = number[place]
     if len(names) <= MAX_CHANNELS:
-        return channel, names
+        return names, channel
     order = np.argsort(-np.bincount(channel, minlength=len(names)), kind="stable")
     kept = np.sort(order[: MAX_CHANNELS - 1])
-    number = np.full(len(names), MAX_CHANNELS - 1)
-    number[kept] = np.arange(len(kept))
-    return number[channel], [*(names[c] for c in kept), "other"]
+    again = np.full(len(names), MAX_CHANNELS - 1)
+    again[kept] = np.arange(len(kept))
+    return [*(names[c] for c in kept), "other"], again[channel]
 
 
 def _null(paths: Paths, *, draws: int) -> NoiseNull:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cxlib.columns import Amount, Columns, Count, Customers, Label, Share, Tables
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.ingest.masking import NOT_MASKED
 from cxlib.numbers import decimal, plural, share
 from cxlib.results import Result, answers, interval_row, result
-from cxlib.statistics.scores import independent_answers, mean_score, top_box
+from cxlib.statistics.scores import mean_of_group, share_of_group, top_box
 from cxlib.statistics.sentiment import Sentiment, detect_languages, score_sentiment
 from cxlib.statistics.topics import Topics, find_topics
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import grouped_contacts, rating_class, scale_ends
-
-__all__ = ["Comments", "measure_comments"]
 
 K = 10
 """Fewest customers who use a word that is shown, and who are behind a row."""
@@ -33,15 +31,7 @@ EVERYWHERE, ANY = "everywhere", "any"
 
 @result
 class Comments(Result):
-    """What `measure_comments` returns.
-
-    Attributes
-    ----------
-    by
-        What the comments are told apart by.
-    notes
-        How they were scored, how well, and what is left out, a sentence each.
-    """
+    """What `measure_comments` returns; ``notes`` say how comments were scored, and how well."""
 
     languages: pl.DataFrame
     by: str
@@ -119,18 +109,12 @@ def measure_comments(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     by
         What comments are told apart by, as in `measure_perception`.
     k
         Fewest customers who use a word that is shown.
     where
         Segment, periods and channel of the contact.
-
-    Returns
-    -------
-    Comments
 
     Raises
     ------
@@ -157,14 +141,11 @@ def measure_comments(
         language=pl.Series(languages), score=pl.Series(mood.score, nan_to_null=True)
     )
     found = _Found(names, k, told)
-    parts = {name: found.topics(name) for name in found.common}
     return Comments(
-        table=Comments.tables["table"].frame(found.rows(parts)),
-        languages=Comments.tables["languages"].frame(found.languages(parts)),
+        table=Comments.tables["table"].frame(found.rows()),
+        languages=Comments.tables["languages"].frame(found.languages()),
         by=by,
-        notes=tuple(_notes(told, mood, parts, k)),
-        observed_until=workspace.observed_until,
-        where=where,
+        notes=tuple(_notes(told, mood, found.topics, k)),
     )
 
 
@@ -177,12 +158,11 @@ def _written(workspace: Workspace, contacts: pl.DataFrame) -> pl.DataFrame:
     rated = said.select("row", "comment", "scale", "rating").collect()
     liked = pl.Series("liked", [-1] * len(rated), dtype=pl.Int8)
     for scale in rated["scale"].unique().drop_nulls():
-        low, high = scale_ends(
-            workspace, scale, rated.filter(pl.col("scale") == scale)["rating"].to_numpy()
-        )
-        side = pl.Series(rating_class(rated["rating"].to_numpy(), low=low, high=high))
-        side = side.replace_strict({0: 0, 1: -1, 2: 1}, return_dtype=pl.Int8)
-        liked = side.zip_with(rated["scale"] == scale, liked)
+        own, rating = rated["scale"] == scale, rated["rating"].to_numpy()
+        low, high = scale_ends(workspace, scale, rating[own.to_numpy()])
+        side = pl.Series(rating_class(rating, low=low, high=high))
+        sign = side.replace_strict({0: 0, 1: -1, 2: 1}, return_dtype=pl.Int8)
+        liked = sign.zip_with(own, liked)
     parts = [rated.select("row", "comment").with_columns(liked.alias("liked"))]
     if "comment" in workspace.store().collect_schema().names():
         logged = workspace.store().select("comment").collect()
@@ -199,7 +179,7 @@ def _written(workspace: Workspace, contacts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(eq=False)
 class _Found:
     """Comments with language and score; what is counted of them."""
 
@@ -207,20 +187,21 @@ class _Found:
     k: int
     told: pl.DataFrame
 
-    @property
-    def common(self) -> list[str]:
-        """Languages with enough customers, the commonest first."""
+    @cached_property
+    def topics(self) -> dict[str, Topics]:
+        """What is written about in each language with enough customers, the commonest first."""
         counted = self.told.group_by("language").agg(n=pl.len(), who=pl.col("customer").n_unique())
-        ordered = counted.sort("n", "language", descending=[True, False])
-        return ordered.filter(pl.col("who") >= self.k)["language"].to_list()
+        common = counted.sort("n", "language", descending=[True, False])
+        found = {}
+        for language in common.filter(pl.col("who") >= self.k)["language"]:
+            mine = self.told.filter(pl.col("language") == language)
+            customer = mine["customer"].to_numpy().astype(np.int64)
+            texts = mine["comment"].to_list()
+            found[language] = find_topics(texts, customer, language=language, k=self.k)
+        return found
 
-    def topics(self, language: str) -> Topics:
-        mine = self.told.filter(pl.col("language") == language)
-        customer = mine["customer"].to_numpy().astype(np.int64)
-        return find_topics(mine["comment"].to_list(), customer, language=language, k=self.k)
-
-    def languages(self, parts: dict[str, Topics]) -> Iterator[dict[str, Any]]:
-        for language, topics in parts.items():
+    def languages(self) -> Iterator[dict[str, Any]]:
+        for language, topics in self.topics.items():
             mine = self.told.filter(pl.col("language") == language)
             sided = mine.filter((pl.col("liked") >= 0) & pl.col("score").is_not_null())
             row: dict[str, Any] = {}
@@ -238,24 +219,23 @@ class _Found:
                 **row,
             }
 
-    def rows(self, parts: dict[str, Topics]) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[dict[str, Any]]:
         groups = [(EVERYWHERE, pl.lit(True))]
         present = self.told["group"].unique().sort()
         groups += [(self.names[i], pl.col("group") == i) for i in present]
         numbered = self.told.with_columns(topic=pl.lit(-1, pl.Int64))
-        for language, topics in parts.items():
+        for language, topics in self.topics.items():
             at = (numbered["language"] == language).arg_true()
             numbered = numbered.with_columns(numbered["topic"].scatter(at, topics.topic))
         for group, here in groups:
             mine = numbered.filter(here)
             yield from self._counted(mine, group, ANY, ANY)
-            for language, topics in parts.items():
+            for language, topics in self.topics.items():
                 spoken = mine.filter(pl.col("language") == language)
                 for i, words in enumerate(topics.words):
                     is_about = (spoken["topic"] == i).to_numpy()
                     about = spoken.filter(pl.Series(is_about))
-                    size = _units(spoken["customer"], is_about.astype(np.float64))
-                    part = top_box([len(spoken)], [is_about.sum()], size=size)
+                    part = share_of_group(is_about, spoken["customer"].to_numpy())
                     more = interval_row("share", part) | {"stability": topics.stability[i]}
                     for row in self._counted(about, group, language, ", ".join(words)):
                         yield row | more
@@ -279,15 +259,9 @@ class _Found:
     def _mean(self, scored: pl.DataFrame) -> dict[str, Any]:
         if scored["customer"].n_unique() < self.k:
             return {"sentiment": None}
-        score = scored["score"].to_numpy()
-        size = _units(scored["customer"], score)
-        sums = [score.sum()], [(score**2).sum()]
-        return interval_row("sentiment", mean_score([len(score)], *sums, scale=(-1, 1), size=size))
-
-
-def _units(customer: pl.Series, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    who = customer.to_numpy().astype(np.int64)
-    return independent_answers(np.zeros(len(who), dtype=np.int64), who, values, cells=1)
+        customer = scored["customer"].to_numpy()
+        mean = mean_of_group(scored["score"].to_numpy(), customer, scale=(-1, 1))
+        return interval_row("sentiment", mean)
 
 
 def _notes(told: pl.DataFrame, mood: Sentiment, parts: dict[str, Topics], k: int) -> Iterator[str]:

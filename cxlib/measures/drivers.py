@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -17,23 +16,15 @@ from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, share
 from cxlib.results import Result, answers, result
 from cxlib.sequences import ENVIRONMENT, choose_contacts, meets_finding
-from cxlib.statistics.importance import (
-    MAX_DRIVERS,
-    cross_products,
-    driver_shares,
-    shapley_shares,
-    slopes,
-)
+from cxlib.statistics.importance import cross_products, driver_shares, slopes
 from cxlib.statistics.rates import divide, mean_interval
 from cxlib.statistics.resampling import BUCKETS, effective_buckets, jackknife_se
 from cxlib.store import Workspace
 from cxlib.store.walk import around, changes
 from cxlib.summary import Selection
 
-__all__ = ["Drivers", "measure_drivers"]
-
 MOST_GROUPS = 8
-"""Kinds of contact, or channels, that are drivers of their own; the rarer ones are one together."""
+"""Kinds of contact or channels, environments and findings met that are drivers of their own."""
 
 MOST_ENVIRONMENTS = 3
 """Environments that are drivers of their own."""
@@ -45,19 +36,13 @@ PER_DRIVER = 3
 """Fewest ratings per driver: with fewer, chance alone explains a third of the differences."""
 
 _TOGETHER = "other"
+_GIVEN = 5
+"""Columns of contacts before their drivers."""
 
 
 @result
 class Drivers(Result):
-    """What `measure_drivers` returns.
-
-    Attributes
-    ----------
-    days
-        Days within which a customer had to come back.
-    notes
-        Why an outcome has no drivers, a sentence each.
-    """
+    """What `measure_drivers` returns; ``notes`` say why an outcome has no drivers."""
 
     days: int
     notes: tuple[str, ...]
@@ -74,7 +59,6 @@ class Drivers(Result):
             n=Count("contacts rated, or customers followed so long", each="ratings"),
             customers=Customers("behind them", detail=True),
             share=Share("of the outcome's variance; they add up to r2", interval=True),
-            shapley=Share("what it adds to R², the mean over all orders (Shapley)", detail=True),
             r=Amount("plain correlation with the outcome"),
             slope=Amount("of the outcome per unit, the others held", interval=True),
             suppression=Flag("the slope clearly runs against r: others hide what it adds"),
@@ -128,12 +112,11 @@ def measure_drivers(
     hours enter as log(1 + x).
 
     Shares are Johnson's relative weights: they add up to R². Where ``slope`` and ``r`` clearly
-    disagree, other drivers hide what this one adds. Drivers are associated with the outcome.
+    disagree, other drivers hide what this one adds (suppression: Tzelgov & Henik 1991,
+    doi:10.1037/0033-2909.109.3.524). Drivers are associated with the outcome.
 
     Parameters
     ----------
-    workspace
-        The workspace.
     days
         Days within which a customer counts as having come back.
     findings
@@ -142,111 +125,75 @@ def measure_drivers(
         Segment, periods and channel of the rated contact, or of the last one of the first journey;
         what came before it counts wherever it was.
 
-    Returns
-    -------
-    Drivers
-
     Raises
     ------
-    NotMeasurableError
-        No outcome has enough ratings or customers, or differences among them.
-    InputError
-        Days below 1.
-
-    References
-    ----------
-    Johnson (2000), doi:10.1207/S15327906MBR3501_1; Lindeman, Merenda & Gold (1980), p. 119;
-    Tzelgov & Henik (1991), doi:10.1037/0033-2909.109.3.524 (suppression).
+    NotMeasurableError, InputError
+        No outcome has enough ratings or customers, or differences among them; days below 1.
     """
     if days < 1:
         raise InputError("days must be a whole number from 1 on, such as 90")
     contacts = _contacts(workspace, findings)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
-    for outcome in _outcomes(workspace, contacts, days, where):
-        if reason := outcome.missing():
+    for outcome, unit, cases in _outcomes(workspace, contacts, days, where):
+        drivers = [c for c in cases.columns[_GIVEN:-1] if cases[c].n_unique() > 1]
+        if reason := _missing(outcome, unit, cases, drivers):
             notes.append(reason)
         else:
-            rows += outcome.rows()
+            rows += ({"outcome": outcome, **row} for row in _rows(cases, drivers))
     if not rows:
         raise NotMeasurableError("; ".join(notes))
     return Drivers(
         table=Drivers.tables["table"].frame(rows),
         days=days,
         notes=tuple(notes),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
 def _contacts(workspace: Workspace, findings: pl.DataFrame | None = None) -> pl.DataFrame:
     """Every contact with its drivers, which are all columns after ``journey``."""
     there = _environments(workspace)
-    met = [] if findings is None else [meets_finding(workspace, findings).alias("_met")]
-    places = workspace.places
+    met = {} if findings is None else {"findings met": meets_finding(workspace, findings)}
+    places, store = workspace.places, workspace.store()
+    rows = store.select("customer", "bucket", "occurred_at", "place", "journey").collect()
     known = places["kind"].null_count() < len(places)
     called = (places["kind"] if known else places["channel"]).fill_null(_TOGETHER)
-    store = workspace.store().select("customer", "bucket", "occurred_at", "place", "journey")
-    counted = store.group_by("place").len().collect()
-    names = (
-        counted.with_columns(name=called.gather(counted["place"].cast(pl.UInt32)))
-        .group_by("name")
-        .agg(pl.col("len").sum())
-        .filter(pl.col("name") != _TOGETHER)
-        .sort("len", "name", descending=[True, False])["name"]
-    )
-    # one is left for the others, and five are no groups
-    room = MAX_DRIVERS - 6 - there.width - len(met)
-    own = names.head(min(MOST_GROUPS, room)).to_list()
+    counted = called.gather(rows["place"].cast(pl.UInt32)).value_counts(name="n")
+    common = counted.filter(pl.col(called.name) != _TOGETHER).sort(
+        "n", called.name, descending=[True, False]
+    )[called.name]
+    own = common.head(MOST_GROUPS - there.width - len(met)).to_list()
     called = called.replace_strict({n: n for n in own}, default=_TOGETHER)
     groups = own + ([_TOGETHER] if (called == _TOGETHER).any() else [])
-    place = pl.col("place").cast(pl.UInt32)
-    channels = places["channel"].rank("dense")
-    new = changes("journey")
-    row = pl.int_range(pl.len(), dtype=pl.Int64)
-    stage = pl.lit(places["stage_index"].cast(pl.Int64)).gather(place)
-    before = around(stage, -1)
-    since = pl.col("occurred_at") - around("occurred_at", -1)
-    seen = (pl.int_range(pl.len()).over("journey", "place") > 0) & ~pl.lit(
-        places["repeatable"]
-    ).gather(place)
-    back = ~new & (stage < before) & (stage != NO_STAGE) & (before != NO_STAGE)
-    channel = pl.lit(channels).gather(place)
+
+    def of_place(values: pl.Series) -> pl.Expr:
+        return pl.lit(values).gather(pl.col("place").cast(pl.UInt32))
 
     def so_far(flag: pl.Expr) -> pl.Expr:
         return flag.cast(pl.Float64).cum_sum().over("journey").log1p()
 
-    told = (
-        store.collect()
-        .with_columns(*met)
-        .with_columns(
-            waited=since.dt.total_seconds().fill_null(0) / 3_600,
-            _back=back,
-            _changed=~new & (channel != around(channel, -1)),
-        )
-        .with_columns(
-            row.alias("row"),
-            **{f"{name} contacts": so_far(pl.lit(called == name).gather(place)) for name in groups},
-            **{
-                "wait before": pl.col("waited").log1p(),
-                "longest wait": pl.col("waited").cum_max().over("journey").log1p(),
-                "repeats": so_far(seen),
-                "channel changes": so_far(pl.col("_changed")),
-                "backtracks": so_far(pl.col("_back")),
-            },
-            **({"findings met": so_far(pl.col("_met"))} if met else {}),
-        )
-        .with_columns(there.get_columns())
-        .drop("waited", "_back", "_changed", "_met", "place", strict=False)
+    new = changes("journey")
+    stage, channel = of_place(places["stage_index"].cast(pl.Int64)), of_place(places["channel"])
+    before = around(stage, -1)
+    since = pl.col("occurred_at") - around("occurred_at", -1)
+    seen = pl.int_range(pl.len()).over("journey", "place") > 0
+    waited = since.dt.total_seconds().fill_null(0) / 3_600
+    back = ~new & (stage < before) & (stage != NO_STAGE) & (before != NO_STAGE)
+    # what looks at the row before is worked out over all rows, and only then by journey
+    rows = rows.with_columns(
+        _waited=waited, _back=back, _changed=~new & (channel != around(channel, -1)), **met
     )
-    return told.select(
-        "row",
-        "customer",
-        "bucket",
-        "occurred_at",
-        "journey",
-        pl.all().exclude("row", "customer", "bucket", "occurred_at", "journey"),
-    )
+    return rows.select(
+        pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
+        *("customer", "bucket", "occurred_at", "journey"),
+        *(so_far(of_place(called == name)).alias(f"{name} contacts") for name in groups),
+        pl.col("_waited").log1p().alias("wait before"),
+        pl.col("_waited").cum_max().over("journey").log1p().alias("longest wait"),
+        so_far(seen & ~of_place(places["repeatable"])).alias("repeats"),
+        so_far(pl.col("_changed")).alias("channel changes"),
+        so_far(pl.col("_back")).alias("backtracks"),
+        *(so_far(pl.col(name)).alias(name) for name in met),
+    ).hstack(there)
 
 
 def _environments(workspace: Workspace) -> pl.DataFrame:
@@ -271,116 +218,88 @@ def _environments(workspace: Workspace) -> pl.DataFrame:
 
 def _outcomes(
     workspace: Workspace, contacts: pl.DataFrame, days: int, where: Selection | None
-) -> Iterator[_Outcome]:
+) -> Iterator[tuple[str, str, pl.DataFrame]]:
+    """Outcomes, what a case of each is, and the cases: contacts with the outcome (``value``)."""
     kept = workspace.store().select("segment", "period", "place").collect()
     kept = kept.with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64))
-    chosen = choose_contacts(workspace, kept, where).select("row")
-    said = workspace.ratings().filter("is_counted").select("row", "scale", "rating").collect()
+    chosen = contacts.join(
+        choose_contacts(workspace, kept, where), on="row", how="semi", maintain_order="left"
+    )
+    ratings = workspace.ratings().filter("is_counted")
+    said = ratings.select("scale", pl.col("row").cast(pl.Int64), value="rating").collect()
     for scale in said["scale"].value_counts(sort=True)["scale"]:
-        given = said.filter(pl.col("scale") == scale).select("row", value="rating")
-        rated = contacts.join(chosen, on="row", how="semi")
-        rated = rated.join(given.with_columns(pl.col("row").cast(pl.Int64)), on="row")
-        yield _Outcome(scale, "rating", rated.sort("row"))
-    second = (
-        contacts.filter(pl.col("journey") > pl.col("journey").first().over("customer"))
-        .group_by("customer")
-        .agg(back_at=pl.col("occurred_at").min())
-    )
+        given = said.filter(pl.col("scale") == scale).drop("scale")
+        yield scale, "rating", chosen.join(given, on="row").sort("row")
+    is_first = pl.col("journey") == pl.col("journey").first().over("customer")
+    again = contacts.filter(~is_first).group_by("customer").agg(again=pl.col("occurred_at").min())
+    ends = contacts.filter(is_first).unique("customer", keep="last", maintain_order=True)
     within = timedelta(days=days)
+    came = (pl.col("again") - pl.col("occurred_at") <= within).fill_null(False)
     first = (
-        contacts.filter(pl.col("journey") == pl.col("journey").first().over("customer"))
-        .unique("customer", keep="last", maintain_order=True)
+        chosen.join(ends, on="row", how="semi", maintain_order="left")
         .filter(pl.col("occurred_at") + within <= workspace.observed_until)
-        .join(chosen, on="row", how="semi", maintain_order="left")
-        .join(second, on="customer", how="left", maintain_order="left")
-        .with_columns(
-            value=(pl.col("back_at") - pl.col("occurred_at") <= within)
-            .fill_null(False)
-            .cast(pl.Float64)
-        )
+        .join(again, on="customer", how="left", maintain_order="left")
+        .with_columns(value=came.cast(pl.Float64))
     )
-    yield _Outcome(f"return within {days} days", "customer", first.drop("back_at"))
+    yield f"return within {days} days", "customer", first.drop("again")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Outcome:
-    """An outcome (``value``) and what its cases had met by then."""
+def _missing(outcome: str, unit: str, cases: pl.DataFrame, drivers: list[str]) -> str | None:
+    """Why nothing can be said of an outcome; None where something can."""
+    n, people = len(cases), cases["customer"].n_unique()
+    least = max(FEWEST, PER_DRIVER * len(drivers))
+    if n < least or people < FEWEST:
+        return (
+            f"{outcome}: {n} {unit}s of {people} customers are too few to tell what "
+            f"goes with it (at least {least}, of {FEWEST} customers)"
+        )
+    if cases["value"].n_unique() < 2 or not drivers:
+        return f"{outcome}: all {n} {unit}s are alike, so nothing goes with it"
+    return None
 
-    name: str
-    unit: str
-    cases: pl.DataFrame
 
-    @property
-    def drivers(self) -> list[str]:
-        """Drivers that differ between the cases."""
-        return [c for c in self.cases.columns[5:-1] if self.cases[c].n_unique() > 1]
+def _rows(cases: pl.DataFrame, drivers: list[str]) -> Iterator[dict[str, Any]]:
+    design = cases.select(*drivers, "value").to_numpy().astype(np.float64)
+    # centred: sums of squares of what barely moves would else drown in rounding
+    design = design - design.mean(axis=0)
+    products = cross_products(design, cases["bucket"].to_numpy(), buckets=BUCKETS)
+    shares, r2 = driver_shares(products)
+    whole = products.sum(axis=0)
+    slope = slopes(whole)
+    without = np.stack([slopes(whole - part) for part in products], axis=1)
+    units = np.repeat(effective_buckets(products[None, :, 0, 0]), len(drivers))
+    low, high = mean_interval(slope, jackknife_se(slope, without), buckets=units)
+    spread = np.sqrt(np.diag(whole)[1:])
+    r = divide(whole[1:-1, -1], spread[:-1] * spread[-1])
+    against = ((low > 0) & (r < 0)) | ((high < 0) & (r > 0))
+    columns = {
+        "share": shares.estimate,
+        "share_low": shares.low,
+        "share_high": np.minimum(shares.high, 1.0),
+        "r": r,
+        "slope": slope,
+        "slope_low": low,
+        "slope_high": high,
+    }
+    head = {
+        "n": len(cases),
+        "customers": cases["customer"].n_unique(),
+        "r2": r2,
+        "r2_later": _out_of_time(design, cases["occurred_at"].to_physical().to_numpy()),
+    }
+    for i in np.argsort(-shares.estimate, kind="stable"):
+        told = {c: float(v[i]) if np.isfinite(v[i]) else None for c, v in columns.items()}
+        yield {**head, "driver": drivers[i], "suppression": bool(against[i]), **told}
 
-    def missing(self) -> str | None:
-        """Why nothing can be said of it; None where something can."""
-        n, people = len(self.cases), self.cases["customer"].n_unique()
-        least = max(FEWEST, PER_DRIVER * len(self.drivers))
-        if n < least or people < FEWEST:
-            return (
-                f"{self.name}: {n} {self.unit}s of {people} customers are too few to tell what "
-                f"goes with it (at least {least}, of {FEWEST} customers)"
-            )
-        if self.cases["value"].n_unique() < 2 or not self.drivers:
-            return f"{self.name}: all {n} {self.unit}s are alike, so nothing goes with it"
+
+def _out_of_time(design: NDArray[np.float64], at: NDArray[np.int64]) -> float | None:
+    """R² in the last third of time of what the first two thirds tell; None where unknown."""
+    late = at > np.quantile(at, 2 / 3)
+    early = design[~late]
+    if late.sum() < FEWEST or len(early) < FEWEST or not early[:, -1].std():
         return None
-
-    def rows(self) -> list[dict[str, Any]]:
-        names = self.drivers
-        design = self.cases.select(*names, "value").to_numpy().astype(np.float64)
-        # centred: sums of squares of what barely moves would else drown in rounding
-        design = design - design.mean(axis=0)
-        bucket = self.cases["bucket"].to_numpy().astype(np.int64)
-        products = cross_products(design, bucket, buckets=BUCKETS)
-        shares, r2 = driver_shares(products)
-        whole = products.sum(axis=0)
-        slope = slopes(whole)
-        without = np.stack([slopes(whole - part) for part in products], axis=1)
-        units = np.repeat(effective_buckets(products[None, :, 0, 0]), len(names))
-        low, high = mean_interval(slope, jackknife_se(slope, without), buckets=units)
-        spread = np.sqrt(np.diag(whole)[1:])
-        r = divide(whole[1:-1, -1], spread[:-1] * spread[-1])
-        against = ((low > 0) & (r < 0)) | ((high < 0) & (r > 0))
-        columns = {
-            "share": shares.estimate,
-            "share_low": shares.low,
-            "share_high": np.minimum(shares.high, 1.0),
-            "shapley": shapley_shares(whole),
-            "r": r,
-            "slope": slope,
-            "slope_low": low,
-            "slope_high": high,
-        }
-        head = {
-            "outcome": self.name,
-            "n": len(self.cases),
-            "customers": self.cases["customer"].n_unique(),
-            "r2": r2,
-            "r2_later": self._out_of_time(design),
-        }
-        return [
-            {
-                **head,
-                "driver": names[i],
-                "suppression": bool(against[i]),
-                **{c: float(v[i]) if np.isfinite(v[i]) else None for c, v in columns.items()},
-            }
-            for i in np.argsort(-shares.estimate, kind="stable")
-        ]
-
-    def _out_of_time(self, design: NDArray[np.float64]) -> float | None:
-        """R² in the last third of time of what the first two thirds tell; None where unknown."""
-        at = self.cases["occurred_at"].to_physical().to_numpy()
-        late = at > np.quantile(at, 2 / 3)
-        early = design[~late]
-        if late.sum() < FEWEST or len(early) < FEWEST or not early[:, -1].std():
-            return None
-        [products] = cross_products(early, np.zeros(len(early), dtype=np.int64), buckets=1)
-        mean = early.mean(axis=0)
-        off = design[late] - mean
-        error = off[:, -1] - off[:, :-1] @ slopes(products)
-        total = float(off[:, -1].var() * len(off))
-        return None if total <= 0 else 1 - float((error**2).sum()) / total
+    [products] = cross_products(early, np.zeros(len(early), dtype=np.int64), buckets=1)
+    off = design[late] - early.mean(axis=0)
+    error = off[:, -1] - off[:, :-1] @ slopes(products)
+    total = float(off[:, -1].var() * len(off))
+    return None if total <= 0 else 1 - float((error**2).sum()) / total

@@ -14,19 +14,10 @@ from cxlib.results import Result, answers, interval_row, numbers, result
 from cxlib.statistics.heterogeneity import gap_of_means, heterogeneity
 from cxlib.statistics.multiple_testing import false_discovery_rate
 from cxlib.statistics.rates import difference_of_rates
-from cxlib.statistics.scores import independent_answers, top_box
+from cxlib.statistics.scores import share_of_group
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import CLASSES, SAID, Survey, rating_class, read_surveys
-
-__all__ = [
-    "Consistency",
-    "ExperienceCurve",
-    "Spectrum",
-    "measure_consistency",
-    "measure_experience_curve",
-    "measure_spectrum",
-]
 
 FEWEST = 5
 """Customers a channel needs to be compared with others."""
@@ -57,23 +48,17 @@ class ExperienceCurve(Result):
                 continue
             said.append(f"{scale}: lowest at {_place(lowest)}, highest at {_place(highest)}")
             clear = rows.filter((pl.col("change_high") < 0) | (pl.col("change_low") > 0))
-            steps = clear.sort(pl.col("change").abs(), descending=True).head(2)
-            said += [
-                f"{scale}: {'down' if row['change'] < 0 else 'up'} by "
-                f"{_points(row)} at {row['touchpoint']}"
-                for row in steps.to_dicts()
-            ]
+            for row in clear.sort(pl.col("change").abs(), descending=True).head(2).to_dicts():
+                ends = sorted(abs(row[f"change_{end}"]) for end in ("low", "high"))
+                way = "down" if row["change"] < 0 else "up"
+                step = rating(abs(row["change"]), *ends)
+                said.append(f"{scale}: {way} by {step} at {row['touchpoint']}")
         return said
 
 
 def _place(row: dict[str, Any]) -> str:
     mean = rating(row["mean"], row["mean_low"], row["mean_high"])
     return f"{row['touchpoint']} ({mean}, n = {decimal(row['n'])})"
-
-
-def _points(row: dict[str, Any]) -> str:
-    ends = sorted(abs(row[f"change_{end}"]) for end in ("low", "high"))
-    return rating(abs(row["change"]), *ends)
 
 
 @answers(ExperienceCurve)
@@ -89,60 +74,41 @@ def measure_experience_curve(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     scale
         One scale only; None: each of them, apart.
     where
         Segment, periods and channel of the contact.
 
-    Returns
-    -------
-    ExperienceCurve
-
     Raises
     ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale that the log does not have.
-
-    References
-    ----------
-    Bross (1958), How to use ridit analysis. doi:10.2307/2527727; Newcombe (1998), method 10 (the
-    interval of a step).
+    NotMeasurableError, UnknownNameError
+        When the log has no ratings; for a scale that the log does not have.
     """
     names, surveys = read_surveys(workspace, scale=scale, where=where)
-    stages = workspace.places["stage"].to_list()
-    tables = []
+    stages = workspace.places["stage"]
+    rows: list[dict[str, Any]] = []
     for survey in surveys:
-        cells = survey.cells(survey.group, len(names)).with_columns(touchpoint=pl.Series(names))
-        own = dict(survey.rows.select("group", "place").unique("group").rows())
-        stage = [stages[own[i]] if i in own else None for i in range(len(names))]
-        cells = cells.with_columns(stage=pl.Series(stage, dtype=pl.String)).filter(pl.col("n") > 0)
+        place = dict(survey.rows.select("group", "place").unique("group").rows())
+        cells = survey.cells(survey.group, len(names)).with_columns(
+            touchpoint=pl.Series(names),
+            stage=pl.Series([stages[place[i]] if i in place else None for i in range(len(names))]),
+        )
+        cells = cells.filter(pl.col("n") > 0)
         mean = tuple(cells[c].to_numpy() for c in ("mean", "mean_low", "mean_high"))
-        step = np.full((3, len(cells)), np.nan)
-        if len(cells) > 1:
-            here, before = (tuple(m[part] for m in mean) for part in (slice(1, None), slice(-1)))
-            step[:, 1:] = difference_of_rates(here, before)  # type: ignore[arg-type]
-        ends = zip(("change", "change_low", "change_high"), step, strict=True)
-        tables.append(cells.with_columns(numbers(values).alias(n) for n, values in ends))
+        here, before = (tuple(m[part] for m in mean) for part in (slice(1, None), slice(-1)))
+        step = np.array(difference_of_rates(here, before))  # type: ignore[arg-type]
+        columns = zip(("change", "change_low", "change_high"), step, strict=True)
+        rows += cells.with_columns(
+            numbers(np.append(np.nan, values)).alias(name) for name, values in columns
+        ).to_dicts()
     return ExperienceCurve(
-        table=ExperienceCurve.tables["table"].frame(r for t in tables for r in t.to_dicts()),
-        observed_until=workspace.observed_until,
-        where=where,
+        table=ExperienceCurve.tables["table"].frame(rows),
     )
 
 
 @result
 class Spectrum(Result):
-    """What `measure_spectrum` returns.
-
-    Attributes
-    ----------
-    by
-        What the answers are told apart by.
-    """
+    """What `measure_spectrum` returns; ``by`` is what the answers are told apart by."""
 
     by: str
 
@@ -197,8 +163,6 @@ def measure_spectrum(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     by
         What answers are told apart by, as in `measure_perception`.
     scale
@@ -208,16 +172,10 @@ def measure_spectrum(
     where
         Segment, periods and channel of the contact.
 
-    Returns
-    -------
-    Spectrum
-
     Raises
     ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale, or a name in `by`, that the log does not have.
+    NotMeasurableError, UnknownNameError
+        When the log has no ratings; for a scale, or a name in `by`, that the log does not have.
     """
     names, surveys = read_surveys(workspace, by=by, scale=scale, where=where)
     return Spectrum(
@@ -225,8 +183,6 @@ def measure_spectrum(
             r for s in surveys for r in _spread(s, names, classes)
         ),
         by=by,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -234,27 +190,23 @@ def _spread(survey: Survey, names: list[str], classes: bool) -> Iterator[dict[st
     said = survey.answered
     group, score, who = survey.group[said], survey.score[said], survey.customer[said]
     low, high = survey.ends
+    side = rating_class(score, low=low, high=high)
     if classes:
-        side = rating_class(score, low=low, high=high)
         score = np.array([score[side == s].min(initial=np.inf) for s in range(len(CLASSES))])[side]
     for cell in np.unique(group):
         mine = group == cell
         people, own, n, below = who[mine], score[mine], int(mine.sum()), 0
         for answer in np.unique(own):
             given = own == answer
-            size = independent_answers(
-                np.zeros(n, dtype=np.int64), people, given.astype(float), cells=1
-            )
-            part = top_box([n], [given.sum()], size=size)
             below += int(given.sum())
             yield {
                 "scale": survey.scale,
                 "group": names[cell],
                 "answer": float(answer),
-                "side": CLASSES[rating_class(np.array([answer]), low=low, high=high)[0]],
+                "side": CLASSES[side[mine][given][0]],
                 "n": int(given.sum()),
                 "customers": len(np.unique(people[given])),
-                **interval_row("share", part),
+                **interval_row("share", share_of_group(given, people)),
                 "up_to": below / n,
                 "answers": n,
             }
@@ -314,29 +266,15 @@ def measure_consistency(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     scale
         One scale only; None: each of them, apart.
     where
         Segment and periods of the contact.
 
-    Returns
-    -------
-    Consistency
-
     Raises
     ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale that the log does not have.
-
-    References
-    ----------
-    Welch (1951), On the comparison of several mean values. doi:10.1093/biomet/38.3-4.330; Games &
-    Howell (1976), doi:10.3102/10769986001002113 (gap); DerSimonian & Laird (1986),
-    doi:10.1016/0197-2456(86)90046-2 (spread).
+    NotMeasurableError, UnknownNameError
+        When the log has no ratings; for a scale that the log does not have.
     """
     names, surveys = read_surveys(workspace, by="channel", scale=scale, where=where)
     rows = [row for survey in surveys for row in _compare_channels(survey, names)]
@@ -345,8 +283,6 @@ def measure_consistency(
     found.sort(key=lambda row: (row["p"], row["scale"], row["level"], row["name"]))
     return Consistency(
         table=Consistency.tables["table"].frame(found),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -365,6 +301,10 @@ def _compare_channels(survey: Survey, channels: list[str]) -> Iterator[dict[str,
             )
             if len(cells) < 2:
                 continue
+            mean, units = (cells[c].to_numpy().astype(float) for c in ("mean", "customers"))
+            se = (cells["mean_high"] - cells["mean_low"]).to_numpy() / (2 * 1.96)
+            p, spread = heterogeneity(mean, se, units)
+            low, high = (cells.row(int(x), named=True) for x in (mean.argmin(), mean.argmax()))
             yield {
                 "scale": survey.scale,
                 "level": level,
@@ -372,23 +312,11 @@ def _compare_channels(survey: Survey, channels: list[str]) -> Iterator[dict[str,
                 "n": int(cells["n"].sum()),
                 "customers": len(np.unique(survey.customer[(here == i) & survey.answered])),
                 "channels": len(cells),
-                **_tested(cells),
+                "lowest": low["channel"],
+                "lowest_n": low["n"],
+                "highest": high["channel"],
+                "highest_n": high["n"],
+                "p": p,
+                "spread": spread,
+                **interval_row("gap", gap_of_means(mean, se, units)),
             }
-
-
-def _tested(cells: pl.DataFrame) -> dict[str, Any]:
-    mean = cells["mean"].to_numpy()
-    se = (cells["mean_high"] - cells["mean_low"]).to_numpy() / (2 * 1.96)
-    units = cells["customers"].to_numpy().astype(np.float64)
-    low, high = int(mean.argmin()), int(mean.argmax())
-    p, spread = heterogeneity(mean, se, units)
-    gap = gap_of_means(mean, se, units)
-    return {
-        "lowest": cells["channel"][low],
-        "lowest_n": cells["n"][low],
-        "highest": cells["channel"][high],
-        "highest_n": cells["n"][high],
-        "p": p,
-        "spread": spread,
-        **interval_row("gap", gap),
-    }

@@ -1,11 +1,8 @@
-"""A funnel over chosen steps: who reaches each step after the one before it, and who stops
-where.
-"""
+"""A funnel over chosen steps: who reaches each after the one before it, and who stops where."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
@@ -14,38 +11,27 @@ from numpy.typing import NDArray
 
 from cxlib.columns import Columns, Count, Customers, Label, Rank, Share, Tables, Wait
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.outcomes import whole_numbers
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import Journeys, read_journeys
-from cxlib.statistics.competing_risks import (
-    incidence_interval,
-)
+from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.rates import rate
-from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
+from cxlib.statistics.resampling import BUCKETS
 from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.store import Workspace
 from cxlib.summary import BIN_EDGES, Selection
-
-__all__ = ["Funnel", "measure_funnel"]
 
 Rows = NDArray[np.int64]
 
 #: What becomes of a journey after a step: the next step, or one of the ends.
 _NEXT, _DECLINED, _SILENT, _DONE, _OPEN = range(5)
-_ENDS = ("declined", "silent", "done", "open")
+_ENDS = {"declined_n": _DECLINED, "silent_n": _SILENT, "done_n": _DONE, "open_n": _OPEN}
 _NEVER = np.iinfo(np.int64).min
 
 
 @result
 class Funnel(Result):
-    """What `measure_funnel` returns.
-
-    Attributes
-    ----------
-    steps
-        The steps asked for.
-    within
-        The time within which all steps had to be taken; None for any time.
-    """
+    """What `measure_funnel` returns; ``within`` is the time given, None for any."""
 
     steps: tuple[str, ...]
     journeys: int
@@ -60,9 +46,6 @@ class Funnel(Result):
             name=Label("of the step"),
             journeys=Count("reached the step in order, in one journey", each="journeys"),
             customers=Customers("with such a journey"),
-            customers_ever=Customers(
-                "the same when a customer's journeys are read as one", detail=True
-            ),
             share=Share(
                 "of the journeys at the first step that have reached this one so far",
                 heading="so far",
@@ -101,7 +84,7 @@ def measure_funnel(
     where: Selection | None = None,
     within: timedelta | None = None,
 ) -> Funnel:
-    r"""Measure how many customers and journeys take the given steps in order.
+    """Measure how many customers and journeys take the given steps in order.
 
     A journey reaches step k when it has a contact of step k after a contact at which it had
     reached step k - 1; other contacts may lie between. The path A, B, A has taken the steps A, B.
@@ -112,12 +95,8 @@ def measure_funnel(
     which the next step can still come are censored, and the others ended by silence, by a loss,
     or after the goal.
 
-    .. math:: F = \sum_t \hat S(t-) \frac{d_{next}(t)}{Y(t)}
-
     Parameters
     ----------
-    workspace
-        The workspace; the store is read once.
     steps
         Names of touchpoints; or of a stage or channel as ``stage:NAME``, ``channel:NAME``. A name
         that is no touchpoint but a stage or a channel is taken as that.
@@ -126,20 +105,12 @@ def measure_funnel(
     within
         Most time from the first to the last of the steps.
 
-    Returns
-    -------
-    Funnel
-
     Raises
     ------
     InputError
         Without any step, or with a time that is not positive.
     UnknownNameError
         For a step that is no touchpoint, stage or channel here.
-
-    References
-    ----------
-    Putter, Fiocco & Geskus (2007), doi:10.1002/sim.2712
 
     Examples
     --------
@@ -152,17 +123,44 @@ def measure_funnel(
     if within is not None and within <= timedelta():
         raise InputError(f"within must be a positive time, not {within}")
     matches = np.stack([_match(workspace, step) for step in steps])
-    tally = _Tally.empty(len(steps))
-    for journeys in read_journeys(workspace, where=where):
-        tally.add(journeys, matches, within)
+    reached, people = np.zeros((2, len(steps), BUCKETS))
+    sequels = np.zeros((len(steps), BUCKETS, _OPEN + 1, len(BIN_EDGES)))
+    stopped = np.zeros((len(steps), _OPEN + 1), dtype=np.int64)
+    everybody = np.zeros(2, dtype=np.int64)
+    times = [np.zeros((3, 0))]
+    for found in read_journeys(workspace, where=where):
+        bucket, begin = found.bucket, np.repeat(found.first, found.lengths)
+        everybody += len(found.first), len(np.unique(found.customer[found.first]))
+        taken = first_completions(found.at, begin, matches[:, found.place], within)
+        for k, rows in enumerate(taken):
+            reached[k, bucket] = len(rows)
+            people[k, bucket] = len(np.unique(found.customer[rows]))
+            if k:
+                cause, seconds, ended = _sequels(found, taken[k - 1], rows)
+                np.add.at(sequels[k, bucket], (cause, _bins(seconds)), 1)
+                stopped[k - 1] += np.bincount(ended, minlength=_OPEN + 1)
+                own = seconds[cause == _NEXT]
+                times.append(np.stack([np.full(len(own), k), np.full(len(own), bucket), own]))
+    step, home, seconds = np.concatenate(times, axis=1)
+    waits = Timed.of(step, home, _bins(seconds), np.ones(len(seconds)), seconds, seconds)
+    risks = CompetingRisks(sequels, edges=BIN_EDGES)
+    columns = {
+        "step": pl.Series(range(1, len(steps) + 1), dtype=pl.UInt32),
+        "name": pl.Series(steps, dtype=pl.String),
+        "journeys": whole_numbers(reached),
+        "customers": whole_numbers(people),
+    }
+    columns |= interval_columns("share", rate(reached, np.broadcast_to(reached[:1], reached.shape)))
+    columns |= interval_columns("rate", risks.chance(_NEXT))
+    columns |= interval_columns("time", time_to_cause(waits, risks, _NEXT), as_duration=True)
+    for name, end in _ENDS.items():
+        columns[name] = pl.Series([*stopped[:-1, end].tolist(), None], dtype=pl.UInt32)
     return Funnel(
-        table=_table(tuple(steps), tally),
+        table=pl.DataFrame(columns),
         steps=tuple(steps),
-        journeys=int(tally.all_journeys.sum()),
-        customers=int(tally.all_customers.sum()),
+        journeys=int(everybody[0]),
+        customers=int(everybody[1]),
         within=within,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -183,90 +181,13 @@ def _match(workspace: Workspace, step: str) -> NDArray[np.bool_]:
     raise UnknownNameError("step", step, sorted(known["touchpoint"]))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Tally:
-    """Counts by step and bucket (`stopped`: by step and end), added up bucket by bucket."""
-
-    journeys: Counts
-    customers: Counts
-    ever: Counts
-    sequels: Counts
-    stopped: Counts
-    all_journeys: Counts
-    all_customers: Counts
-    times: list[tuple[int, int, NDArray[np.float64]]] = field(default_factory=list)
-
-    @property
-    def timed(self) -> Timed:
-        """The times from one step to the next, each as it was observed."""
-        sizes = [len(seconds) for *_, seconds in self.times]
-        step, bucket = (np.repeat([t[i] for t in self.times], sizes) for i in (0, 1))
-        seconds = np.concatenate([np.zeros(0), *(t[2] for t in self.times)])
-        return Timed.of(step, bucket, _bins(seconds), np.ones(len(seconds)), seconds, seconds)
-
-    @classmethod
-    def empty(cls, steps: int) -> _Tally:
-        return cls(
-            journeys=np.zeros((steps, BUCKETS)),
-            customers=np.zeros((steps, BUCKETS)),
-            ever=np.zeros((steps, BUCKETS)),
-            sequels=np.zeros((steps, BUCKETS, 5, len(BIN_EDGES))),
-            stopped=np.zeros((steps, 5)),
-            all_journeys=np.zeros(BUCKETS),
-            all_customers=np.zeros(BUCKETS),
-        )
-
-    def add(self, found: Journeys, matches: NDArray[np.bool_], within: timedelta | None) -> None:
-        """Add the journeys of one bucket."""
-        b = found.bucket
-        self.all_journeys[b] += len(found.first)
-        self.all_customers[b] += len(np.unique(found.customer[found.first]))
-        taken = matches[:, found.place]
-        begin = np.repeat(found.first, found.lengths)
-        reached = first_completions(found.at, begin, taken, within)
-        new = np.flatnonzero(np.diff(found.customer, prepend=-1))
-        by_customer = np.repeat(new, np.diff(new, append=len(found.at)))
-        ever = first_completions(found.at, by_customer, taken, within)
-        for k, rows in enumerate(reached):
-            self.journeys[k, b] += len(rows)
-            self.customers[k, b] += len(np.unique(found.customer[rows]))
-            self.ever[k, b] += len(ever[k])
-            if k:
-                sequels, stopped, seconds = _sequels(found, reached[k - 1], rows)
-                self.sequels[k, b] += sequels
-                self.times.append((k, b, seconds))
-                self.stopped[k - 1] += stopped
-
-
 def first_completions(
     at: Rows, begin: Rows, taken: NDArray[np.bool_], within: timedelta | None
 ) -> list[Rows]:
-    """Find the row at which each journey first completes each step.
+    """Find for each step the rows, one per journey, at which it is first completed.
 
-    Parameters
-    ----------
-    at
-        Time of each contact, microseconds.
-    begin
-        First row of each contact's journey.
-    taken
-        Whether each contact is one of each step's ``[steps, contacts]``.
-    within
-        Most time from the first step on, or None.
-
-    Returns
-    -------
-    list
-        For each step the rows, one per journey that completes it, in order.
-
-    Examples
-    --------
-    The path A, B, A completes A, then B:
-
-    >>> taken = np.array([[True, False, True], [False, True, False]])
-    >>> rows = first_completions(np.arange(3), np.zeros(3, dtype=int), taken, None)
-    >>> [r.tolist() for r in rows]
-    [[0], [1]]
+    ``begin`` is the first row of each contact's journey, ``taken`` ``[steps, contacts]`` whether it
+    is one of the step. The path A, B, A completes A, then B.
     """
     limit = None if within is None else within // timedelta(microseconds=1)
     row = np.arange(len(at))
@@ -291,20 +212,11 @@ def _bins(seconds: NDArray[np.float64]) -> Rows:
     return np.searchsorted(np.asarray(BIN_EDGES), seconds, side="right") - 1
 
 
-def _sequels(
-    found: Journeys, before: Rows, here: Rows
-) -> tuple[Counts, Counts, NDArray[np.float64]]:
-    """What became of the journeys at one step, up to the next.
+def _sequels(found: Journeys, before: Rows, here: Rows) -> tuple[Rows, NDArray[np.float64], Rows]:
+    """What became of the journeys at one step, after how long; and the end of those that stopped.
 
-    Returns
-    -------
-    sequels
-        Journeys by cause and bin of the time to it. A journey to which contacts may still come is
-        censored, whatever else it has met: what is seen late must not be settled early.
-    stopped
-        Journeys without the next step by end, as they stand.
-    seconds
-        Times of those who took it.
+    A journey to which contacts may still come is censored, whatever else it has met: what is seen
+    late must not be settled early.
     """
     number = np.repeat(np.arange(len(found.first)), found.lengths)
     journey = number[before]
@@ -316,36 +228,4 @@ def _sequels(
     cause = np.where(row >= 0, _NEXT, np.where(waiting, _OPEN, end))
     until = np.where(row >= 0, found.at[row], found.settled_at[journey])
     seconds = np.maximum(until - found.at[before], 0) / 1e6
-    bins = _bins(seconds)
-    sequels = dense_counts(
-        {"cause": (cause, 5), "bin": (bins, len(BIN_EDGES))}, np.ones(len(cause))
-    )
-    standing = np.where(waiting & (end == _DONE), _OPEN, end)[row < 0]
-    ended = dense_counts({"end": (standing, 5)}, np.ones(len(standing)))
-    return sequels, ended, seconds[row >= 0]
-
-
-def _table(steps: tuple[str, ...], tally: _Tally) -> pl.DataFrame:
-    events, censored = tally.sequels[:, :, :_OPEN], tally.sequels[:, :, _OPEN]
-    at_first = np.broadcast_to(tally.journeys[:1], tally.journeys.shape)
-    chance = incidence_interval(events, censored, edges=BIN_EDGES)
-    columns = {
-        "step": pl.Series(range(1, len(steps) + 1), dtype=pl.UInt32),
-        "name": pl.Series(steps, dtype=pl.String),
-        "journeys": _whole(tally.journeys),
-        "customers": _whole(tally.customers),
-        "customers_ever": _whole(tally.ever),
-    }
-    columns |= interval_columns("share", rate(tally.journeys, at_first))
-    columns |= interval_columns("rate", chance, cause=_NEXT)
-    columns |= interval_columns(
-        "time", time_to_cause(tally.timed, events, censored, cause=_NEXT), as_duration=True
-    )
-    for end, name in zip((_DECLINED, _SILENT, _DONE, _OPEN), _ENDS, strict=True):
-        counted = [int(n) for n in tally.stopped[:-1, end]]
-        columns[f"{name}_n"] = pl.Series([*counted, None], dtype=pl.UInt32)
-    return pl.DataFrame(columns)
-
-
-def _whole(counts: Counts) -> pl.Series:
-    return pl.Series(counts.sum(axis=1)).cast(pl.UInt32)
+    return cause, seconds, np.where(waiting & (end == _DONE), _OPEN, end)[row < 0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from cxlib.columns import Columns, Count, Customers, Label, Money, Points, Share
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, money, plural, points, share
-from cxlib.results import Result, answers, result
+from cxlib.results import Result, answers, interval_row, result
 from cxlib.segments import DIMENSION
 from cxlib.sequences import choose_contacts, meets_finding
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
@@ -23,8 +22,6 @@ from cxlib.statistics.recurrence import EventCurve, event_curve, mean_cumulative
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import CLASSES, rating_class, scale_ends
-
-__all__ = ["DAYS", "Loyalty", "measure_loyalty"]
 
 DAYS = (7, 30, 90, 180, 365, 730)
 """Days after the first journey, or the first goal, that are asked about where nothing is said."""
@@ -142,8 +139,6 @@ def measure_loyalty(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     days
         Numbers of days; None: `DAYS`, without 730 where the log is shorter.
     findings
@@ -152,295 +147,213 @@ def measure_loyalty(
         Segment of the customer; periods in which his first journey began, and channel of its first
         contact.
 
-    Returns
-    -------
-    Loyalty
-
     Raises
     ------
     InputError
         A number of days is below 1.
-
-    References
-    ----------
-    Kaplan & Meier (1958), doi:10.1080/01621459.1958.10501452; Newcombe (1998),
-    doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I (differences); Lawless &
-    Nadeau (1995), doi:10.1080/00401706.1995.10484300 (amounts).
     """
     if days is not None and (not days or min(days) < 1):
         raise InputError("days must be whole numbers from 1 on, such as 30")
-    log = _Log.read(workspace, where, findings)
-    asked = sorted(set(days)) if days is not None else [d for d in DAYS if d < 730 or log.days >= d]
-    rows = [
-        row
-        for outcome, first in ((RETURN, log.firsts()), (REPEAT_GOAL, log.first_goals()))
-        if len(first)
-        for row in _Outcome(log, outcome, first, np.array(asked)).rows()
-    ]
+    journeys = _read_journeys(workspace, where)
+    until = pl.select(pl.lit(workspace.observed_until).dt.timestamp("us")).item()
+    length = 0.0 if journeys.is_empty() else (until - journeys["began"].min()) / _DAY
+    asked = sorted(set(days)) if days is not None else [d for d in DAYS if d < 730 or length >= d]
+    amounts = _read_amounts(workspace)
+    rows = []
+    for outcome, first in _outcomes(journeys).items():
+        if first.is_empty():
+            continue
+        for by, names, grouped in _groupings(workspace, first, findings, until):
+            followed = _Followed(grouped, until, amounts, np.array(asked))
+            for code, group in enumerate(names):
+                head = {"outcome": outcome, "by": by, "group": group}
+                rows += [head | row for row in followed.rows(code)]
     if not rows:
         raise NotMeasurableError("the log has no customer who could come back")
     return Loyalty(
         table=Loyalty.tables["table"].frame(rows),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Log:
-    """Journeys, one row each, sorted by customer and time; instants in microseconds."""
-
-    workspace: Workspace
-    journeys: pl.DataFrame
-    until: int
-    findings: pl.DataFrame | None
-
-    @classmethod
-    def read(
-        cls, workspace: Workspace, where: Selection | None, findings: pl.DataFrame | None
-    ) -> _Log:
-        goals = workspace.places.filter("is_goal")["place"].implode()
-        at = pl.col("occurred_at").to_physical()
-        journeys = (
-            workspace.store()
-            .group_by("customer", "journey")
-            .agg(
-                pl.col("segment", "place", "period").first(),
-                began=at.min(),
-                last=at.max(),
-                goal=at.filter(pl.col("place").is_in(goals)).min(),
-            )
-            .sort("journey")
-            .collect()
+def _read_journeys(workspace: Workspace, where: Selection | None) -> pl.DataFrame:
+    """Journeys of the chosen customers, by customer and time; instants in microseconds."""
+    goals = workspace.places.filter("is_goal")["place"].implode()
+    at = pl.col("occurred_at").to_physical()
+    journeys = (
+        workspace.store()
+        .group_by("customer", "journey")
+        .agg(
+            pl.col("segment", "place", "period").first(),
+            began=at.min(),
+            last=at.max(),
+            goal=at.filter(pl.col("place").is_in(goals)).min(),
         )
-        begun = journeys.unique("customer", keep="first", maintain_order=True)
-        chosen = choose_contacts(workspace, begun, where).select("customer")
-        journeys = journeys.join(chosen, on="customer", how="semi", maintain_order="left")
-        until = pl.select(pl.lit(workspace.observed_until).dt.timestamp("us")).item()
-        return cls(workspace, journeys, until, findings)
+        .sort("journey")
+        .collect()
+    )
+    begun = journeys.unique("customer", keep="first", maintain_order=True)
+    chosen = choose_contacts(workspace, begun, where).select("customer")
+    return journeys.join(chosen, on="customer", how="semi", maintain_order="left")
 
-    @property
-    def days(self) -> float:
-        """Length of the log."""
-        began = self.journeys["began"].min()
-        return 0.0 if began is None else float(self.until - began) / _DAY  # type: ignore[operator]
 
-    def firsts(self) -> pl.DataFrame:
-        """Per customer the first journey, its end (``origin``) and the next journey (``event``)."""
-        return self._begun().select(
-            "customer", "journey", "segment", "place", origin="last", event="next"
+def _read_amounts(workspace: Workspace) -> pl.DataFrame | None:
+    """Contacts with an amount; None where the log has none."""
+    if "amount" not in workspace.store().collect_schema().names():
+        return None
+    at = pl.col("occurred_at").to_physical()
+    kept = workspace.store().select("customer", "amount", later="journey", at=at)
+    return kept.drop_nulls("amount").collect()
+
+
+def _outcomes(journeys: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Per customer when the time to an outcome begins to run (``origin``) and ends (``event``)."""
+    begun = journeys.group_by("customer", maintain_order=True).agg(
+        pl.col("journey", "segment", "place").first(),
+        origin=pl.col("last").first(),
+        event=pl.col("began").get(1, null_on_oob=True),
+    )
+    reached = journeys.drop_nulls("goal").group_by("customer", maintain_order=True)
+    goals = reached.agg(
+        pl.col("journey").first(),
+        origin=pl.col("goal").first(),
+        event=pl.col("goal").get(1, null_on_oob=True),
+    )
+    known = begun.select("customer", "segment", "place")
+    goals = goals.join(known, on="customer", how="left", maintain_order="left")
+    return {RETURN: begun, REPEAT_GOAL: goals}
+
+
+def _groupings(
+    workspace: Workspace, first: pl.DataFrame, findings: pl.DataFrame | None, until: int
+) -> Iterator[tuple[str, list[str], pl.DataFrame]]:
+    """Ways to tell customers apart, names of the groups, and customers with their ``group``."""
+    places, segments = workspace.places, workspace.segments
+    yield "all", ["all"], first.with_columns(group=pl.lit(0, pl.UInt32))
+    ways = [(c, places[c], "place") for c in ("touchpoint", "channel")]
+    ways += [(c, segments[c], "segment") for c in segments.columns if c.startswith(DIMENSION)]
+    for by, labels, key in ways:
+        number = first[key].cast(pl.UInt32)
+        names = labels.gather(number.unique().sort()).unique(maintain_order=True).to_list()
+        code = {name: i for i, name in enumerate(names)}
+        group = labels.gather(number).replace_strict(code, return_dtype=pl.UInt32)
+        yield by, names, first.with_columns(group=group)
+    yield from _by_rating(workspace, first, until)
+    if findings is not None and len(findings):
+        yield FINDING, ["none", "met"], _by_finding(workspace, first, findings)
+
+
+def _by_finding(workspace: Workspace, first: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:
+    """Customers by whether they had met a finding, with those whose like they are."""
+    stage = workspace.places["stage_index"].cast(pl.Int64).replace(NO_STAGE, -1)
+    at = pl.col("occurred_at").to_physical()
+    met = workspace.store().select("customer", "place", at=at).collect()
+    met = met.with_columns(met=meets_finding(workspace, findings))
+    by_then = met.join(first.select("customer", "origin", "segment"), on="customer")
+    told = (
+        by_then.filter(pl.col("at") <= pl.col("origin"))
+        .group_by("customer")
+        .agg(
+            pl.col("segment").first(),
+            stage=pl.lit(stage).gather(pl.col("place").cast(pl.UInt32)).max(),
+            contacts=pl.len().log(2).floor(),
+            group=pl.col("met").any().cast(pl.Int64),
         )
+        .with_columns(stratum=pl.struct("segment", "stage", "contacts").rank("dense") - 1)
+    )
+    return first.join(
+        told.select("customer", "group", "stratum"), on="customer", maintain_order="left"
+    )
 
-    def first_goals(self) -> pl.DataFrame:
-        """Per customer who reached it the first goal, and the first goal of a later journey."""
-        begun = self._begun().select("customer", "segment", "place")
-        reached = self.journeys.filter(pl.col("goal").is_not_null()).group_by(
-            "customer", maintain_order=True
+
+def _by_rating(
+    workspace: Workspace, first: pl.DataFrame, until: int
+) -> Iterator[tuple[str, list[str], pl.DataFrame]]:
+    """The last answer up to the origin; else the first about that journey before the event."""
+    at = pl.col("rated_at").to_physical()
+    ratings = workspace.ratings().filter("is_counted")
+    said = ratings.select("customer", "scale", "rating", about="journey", at=at).collect()
+    late = pl.col("at") > pl.col("origin")
+    order = pl.when(late).then(pl.col("at")).otherwise(-pl.col("at"))
+    in_time = pl.col("at") < pl.col("event").fill_null(until + 1)
+    for scale in said["scale"].unique().sort():
+        given = said.filter(pl.col("scale") == scale)
+        low, high = scale_ends(workspace, scale, given["rating"].to_numpy())
+        one = (
+            given.join(first, on="customer")
+            .filter(~late | ((pl.col("about") == pl.col("journey")) & in_time))
+            .sort("customer", late, order, "rating", maintain_order=True)
+            .unique("customer", keep="first", maintain_order=True)
+            .with_columns(origin=pl.max_horizontal("origin", "at"))
         )
-        goals = reached.agg(
-            pl.col("journey").first(),
-            origin=pl.col("goal").first(),
-            event=pl.col("goal").get(1, null_on_oob=True),
-        )
-        return goals.join(begun, on="customer", how="left", maintain_order="left")
-
-    def _begun(self) -> pl.DataFrame:
-        return self.journeys.group_by("customer", maintain_order=True).agg(
-            pl.col("journey", "segment", "place", "last").first(),
-            next=pl.col("began").get(1, null_on_oob=True),
-        )
-
-    def amounts(self) -> pl.DataFrame | None:
-        """Contacts with an amount; None where the log has none."""
-        if "amount" not in self.workspace.store().collect_schema().names():
-            return None
-        at = pl.col("occurred_at").to_physical()
-        kept = self.workspace.store().select("customer", "amount", later="journey", at=at)
-        return kept.drop_nulls("amount").collect()
+        if len(one):
+            code = rating_class(one["rating"].to_numpy(), low=low, high=high)
+            yield f"rating.{scale}", [*CLASSES], one.with_columns(group=pl.Series(code))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Outcome:
-    """One outcome: per customer when the time begins to run (``origin``) and ends (``event``)."""
-
-    log: _Log
-    name: str
-    first: pl.DataFrame
-    days: NDArray[np.int64]
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        amounts = self.log.amounts()
-        for by, names, followed in self._groupings():
-            table = _Followed.of(followed, self.log.until, amounts, self.days)
-            for code, group in enumerate(names):
-                head = {"outcome": self.name, "by": by, "group": group}
-                yield from ({**head, **row} for row in table.rows(code))
-
-    def _groupings(self) -> Iterator[tuple[str, list[str], pl.DataFrame]]:
-        """Ways to tell customers apart, names of the groups, and customers with their ``group``."""
-        places, segments = self.log.workspace.places, self.log.workspace.segments
-        yield "all", ["all"], self.first.with_columns(group=pl.lit(0, pl.UInt32))
-        ways = [(c, places[c], "place") for c in ("touchpoint", "channel")]
-        ways += [(c, segments[c], "segment") for c in segments.columns if c.startswith(DIMENSION)]
-        for by, labels, key in ways:
-            numbers = self.first[key].cast(pl.UInt32)
-            present = labels.gather(numbers.unique().sort())
-            names = present.unique(maintain_order=True).to_list()
-            code = labels.gather(numbers).replace_strict(
-                names, range(len(names)), return_dtype=pl.UInt32
-            )
-            yield by, names, self.first.with_columns(group=code)
-        yield from self._by_rating()
-        if self.log.findings is not None and len(self.log.findings):
-            yield FINDING, ["none", "met"], self._by_finding(self.log.findings)
-
-    def _by_finding(self, findings: pl.DataFrame) -> pl.DataFrame:
-        """Customers by whether they had met a finding, with those whose like they are."""
-        workspace = self.log.workspace
-        stage = workspace.places["stage_index"].cast(pl.Int64)
-        at = pl.col("occurred_at").to_physical()
-        met = workspace.store().select("customer", "place", at=at).collect()
-        met = met.with_columns(met=meets_finding(workspace, findings))
-        known = pl.lit(stage.replace(NO_STAGE, -1)).gather(pl.col("place").cast(pl.UInt32))
-        by_then = met.join(self.first.select("customer", "origin", "segment"), on="customer")
-        told = (
-            by_then.filter(pl.col("at") <= pl.col("origin"))
-            .group_by("customer")
-            .agg(
-                pl.col("segment").first(),
-                stage=known.max(),
-                contacts=pl.len().log(2).floor(),
-                group=pl.col("met").any().cast(pl.Int64),
-            )
-            .with_columns(stratum=pl.struct("segment", "stage", "contacts").rank("dense") - 1)
-        )
-        return self.first.join(
-            told.select("customer", "group", "stratum"), on="customer", maintain_order="left"
-        )
-
-    def _by_rating(self) -> Iterator[tuple[str, list[str], pl.DataFrame]]:
-        workspace = self.log.workspace
-        said = (
-            workspace.ratings()
-            .filter("is_counted")
-            .select(
-                "customer", "scale", "rating", about="journey", at=pl.col("rated_at").to_physical()
-            )
-            .collect()
-        )
-        for scale in said["scale"].unique().sort():
-            given = said.filter(pl.col("scale") == scale)
-            low, high = scale_ends(workspace, scale, given["rating"].to_numpy())
-            known = given.join(self.first, on="customer").filter(
-                (pl.col("at") <= pl.col("origin"))
-                | (
-                    (pl.col("about") == pl.col("journey"))
-                    & (pl.col("at") < pl.col("event").fill_null(self.log.until + 1))
-                )
-            )
-            late = pl.col("at") > pl.col("origin")
-            order = pl.when(late).then(pl.col("at")).otherwise(-pl.col("at"))
-            one = (
-                known.sort("customer", late, order, "rating", maintain_order=True)
-                .unique("customer", keep="first", maintain_order=True)
-                .with_columns(origin=pl.max_horizontal("origin", "at"))
-            )
-            if len(one):
-                code = rating_class(one["rating"].to_numpy(), low=low, high=high)
-                yield f"rating.{scale}", [*CLASSES], one.with_columns(group=pl.Series(code))
+Flags = NDArray[np.bool_]
+Values = NDArray[np.float64]
 
 
-_Pair = tuple[NDArray[np.bool_], NDArray[np.bool_]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Followed:
-    """Customers followed from an instant on, told apart by group."""
+    """Customers followed from an instant on, told apart by group; times in days."""
 
-    group: NDArray[np.int64]
-    stratum: NDArray[np.int64]
-    time: NDArray[np.float64]
-    happened: NDArray[np.bool_]
-    follow_up: NDArray[np.float64]
-    spent: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]] | None
-    days: NDArray[np.int64]
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         followed: pl.DataFrame,
         until: int,
         amounts: pl.DataFrame | None,
         days: NDArray[np.int64],
-    ) -> _Followed:
+    ) -> None:
+        self.days = days
+        self.group = followed["group"].to_numpy().astype(np.int64)
+        self.stratum = followed["stratum"].to_numpy() if "stratum" in followed.columns else None
         # an event at or after the end of observation has not been observed
-        happened = (followed["event"] <= until).fill_null(False).to_numpy()
-        ends = followed["event"].fill_null(until).clip(None, until)
+        self.happened = (followed["event"] <= until).fill_null(False).to_numpy()
+        ends = followed["event"].fill_null(until).clip(None, until).to_numpy()
         origin = followed["origin"].to_numpy().astype(np.float64)
-        spent = None
+        self.time = np.maximum(ends - origin, 0.0) / _DAY
+        self.follow_up = np.maximum(until - origin, 0.0) / _DAY
+        self.spent = None
         if amounts is not None:
             own = followed.select("customer", "journey", "origin").with_row_index("who")
             later = amounts.join(own, on="customer").filter(
                 (pl.col("later") > pl.col("journey")) & (pl.col("at") >= pl.col("origin"))
             )
-            spent = (
-                (later["at"] - later["origin"]).to_numpy() / _DAY,
-                later["who"].to_numpy().astype(np.int64),
-                later["amount"].to_numpy(),
-            )
-        if "stratum" not in followed.columns:
-            followed = followed.with_columns(stratum=pl.lit(0))
-        return cls(
-            followed["group"].to_numpy().astype(np.int64),
-            followed["stratum"].to_numpy().astype(np.int64),
-            np.maximum(ends.to_numpy() - origin, 0.0) / _DAY,
-            happened,
-            np.maximum(until - origin, 0.0) / _DAY,
-            spent,
-            days,
-        )
+            self.spent = later.with_columns(when=(pl.col("at") - pl.col("origin")) / _DAY)
 
     def rows(self, code: int) -> Iterator[dict[str, Any]]:
         """One row per number of days of a group; none where it is empty."""
         mine = self.group == code
         if not mine.any():
             return
-        curve = self._curve(mine)
-        share = curve.share
-        columns: dict[str, Any] = _interval("share", share.estimate, share.low, share.high)
-        pairs = self._alike(mine)
-        columns |= self._difference(pairs)
+        curve, pairs = self._curve(mine), self._alike(mine)
+        found = {"share": curve.share, "difference": self._difference(pairs)}
         if self.spent is not None:
-            value = self._value(mine)
-            columns |= _interval("value", value.estimate, value.low, value.high)
-            columns |= self._value_difference(pairs)
-        if self.stratum.any():
-            columns["alike"] = np.full(len(self.days), sum(int(a.sum()) for a, _ in pairs))
-        counts = {"days": self.days, "events": curve.events, "at_risk": curve.at_risk}
-        for i in range(len(self.days)):
-            row: dict[str, Any] = {name: int(values[i]) for name, values in counts.items()}
-            row |= {name: _plain(values[i]) for name, values in columns.items()}
-            yield {**row, "n": int(mine.sum())}
+            found["value"] = self._value(self.spent, mine)
+            found["value_difference"] = self._value_difference(self.spent, pairs)
+        for i, days in enumerate(self.days):
+            row = {"days": int(days), "n": int(mine.sum())}
+            row |= {"events": int(curve.events[i]), "at_risk": int(curve.at_risk[i])}
+            if self.stratum is not None:
+                row["alike"] = sum(int(a.sum()) for a, _ in pairs)
+            told: dict[str, float] = {}
+            for name, interval in found.items():
+                told |= interval_row(name, interval, i)
+            yield row | {name: None if np.isnan(v) else v for name, v in told.items()}
 
-    def _alike(self, mine: NDArray[np.bool_]) -> list[_Pair]:
+    def _alike(self, mine: Flags) -> list[tuple[Flags, Flags]]:
         """Customers of the group and all others, by stratum; none if few are alike."""
-        if not self.stratum.any():
+        if self.stratum is None:
             return [(mine, ~mine)]
         strata = (self.stratum == s for s in np.unique(self.stratum[mine]))
         pairs = [(mine & here, ~mine & here) for here in strata]
         pairs = [pair for pair in pairs if min(p.sum() for p in pair) >= _FEWEST_ALIKE]
         return pairs if 2 * sum(a.sum() for a, _ in pairs) >= mine.sum() else []
 
-    def _weights(self, pairs: list[_Pair], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Weight of each stratum at each time: n₁ n₀ / (n₁ + n₀) of those followed so long."""
-        n = np.array([[p.sum() for p in pair] for pair in pairs], dtype=np.float64)
-        weight = divide(n.prod(axis=1), n.sum(axis=1))[:, None] * known
-        return divide(weight, weight.sum(axis=0))
-
-    def _difference(self, pairs: list[_Pair]) -> dict[str, NDArray[np.float64]]:
+    def _difference(self, pairs: list[tuple[Flags, Flags]]) -> Interval:
+        if not pairs:
+            return Interval(*np.full((4, len(self.days)), np.nan))
         curves = [[self._curve(part) for part in pair] for pair in pairs]
-        if not curves:
-            return _interval("difference", *np.full((3, len(self.days)), np.nan))
         share, se, contacts, units = (
             np.array([[of(c) for c in pair] for pair in curves])
             for of in (
@@ -450,45 +363,41 @@ class _Followed:
                 lambda c: np.where(c.share.estimate >= 1, c.events, c.at_risk),
             )
         )
-        known = ~np.isnan(share).any(axis=1)
-        weight = self._weights(pairs, known)[:, None]
-        there = np.where(known.any(axis=0), 1.0, np.nan)
-        p = np.nansum(weight * share, axis=0) * there
-        spread = np.sqrt(np.nansum((weight * se) ** 2, axis=0)) * there
-        low, high = rate_interval(
-            p, spread, contacts=contacts.sum(axis=0), customers=units.sum(axis=0)
-        )
+        p, spread = _standardised(pairs, share, se)
+        n, customers = contacts.sum(axis=0), units.sum(axis=0)
+        low, high = rate_interval(p, spread, contacts=n, customers=customers)
         first, second = zip(p, low, high, strict=True)
-        return _interval("difference", *difference_of_rates(first, second))
+        return Interval(*difference_of_rates(first, second), np.hypot(*spread))
 
-    def _value_difference(self, pairs: list[_Pair]) -> dict[str, NDArray[np.float64]]:
+    def _value_difference(self, spent: pl.DataFrame, pairs: list[tuple[Flags, Flags]]) -> Interval:
         if not pairs or not all(part.any() for pair in pairs for part in pair):
-            return _interval("value_difference", *np.full((3, len(self.days)), np.nan))
-        values = [[self._value(part) for part in pair] for pair in pairs]
-        apart = np.array([a.estimate - b.estimate for a, b in values])
-        se = np.array([np.hypot(a.se, b.se) for a, b in values])
-        known = ~np.isnan(apart)
-        weight = self._weights(pairs, known)
-        there = np.where(known.any(axis=0), 1.0, np.nan)
-        estimate = np.nansum(weight * apart, axis=0) * there
-        half = 1.96 * np.sqrt(np.nansum((weight * se) ** 2, axis=0))
-        return _interval("value_difference", estimate, estimate - half, estimate + half)
+            return Interval(*np.full((4, len(self.days)), np.nan))
+        values = [[self._value(spent, part) for part in pair] for pair in pairs]
+        apart = np.array([a.estimate - b.estimate for a, b in values])[:, None]
+        se = np.array([np.hypot(a.se, b.se) for a, b in values])[:, None]
+        [estimate], [spread] = _standardised(pairs, apart, se)
+        return Interval(estimate, estimate - 1.96 * spread, estimate + 1.96 * spread, spread)
 
-    def _curve(self, part: NDArray[np.bool_]) -> EventCurve:
+    def _curve(self, part: Flags) -> EventCurve:
         return event_curve(self.time[part], self.happened[part], self.days)
 
-    def _value(self, part: NDArray[np.bool_]) -> Interval:
-        assert self.spent is not None
-        when, who, amount = self.spent
-        its, place = part[who], np.cumsum(part) - 1
-        return mean_cumulative(
-            when[its], place[who[its]], amount[its], self.follow_up[part], self.days
-        )
+    def _value(self, spent: pl.DataFrame, part: Flags) -> Interval:
+        its, place = spent.filter(part[spent["who"].to_numpy()]), np.cumsum(part) - 1
+        when, who, amount = (its[c].to_numpy() for c in ("when", "who", "amount"))
+        return mean_cumulative(when, place[who], amount, self.follow_up[part], self.days)
 
 
-def _interval(name: str, *three: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    return dict(zip((name, f"{name}_low", f"{name}_high"), three, strict=True))
+def _standardised(
+    pairs: list[tuple[Flags, Flags]], values: Values, se: Values
+) -> tuple[Values, Values]:
+    """Mean over strata ``[strata, kinds, days]``, each weighing n₁ n₀ / (n₁ + n₀), and its error.
 
-
-def _plain(value: Any) -> float | None:
-    return None if np.isnan(value) else float(value)
+    Of those that are known at a time; NaN where none is.
+    """
+    n = np.array([[part.sum() for part in pair] for pair in pairs], dtype=np.float64)
+    known = ~np.isnan(values).any(axis=1)
+    weight = divide(n.prod(axis=1), n.sum(axis=1))[:, None] * known
+    weight = divide(weight, weight.sum(axis=0))[:, None]
+    there = np.where(known.any(axis=0), 1.0, np.nan)
+    mean = np.nansum(weight * values, axis=0) * there
+    return mean, np.sqrt(np.nansum((weight * se) ** 2, axis=0)) * there

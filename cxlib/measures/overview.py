@@ -7,16 +7,19 @@ import polars as pl
 
 from cxlib import numbers
 from cxlib.columns import Columns, Count, Customers, Label, Tables, Value
-from cxlib.results import Result, answers, distinct_customers, interval_columns, result
-from cxlib.statistics.competing_risks import incidence_interval
-from cxlib.statistics.rates import Interval, rate, ratio
+from cxlib.outcomes import ENDS, count_journeys
+from cxlib.results import Result, answers, distinct_customers, result
+from cxlib.statistics.rates import ratio
 from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
-from cxlib.summary import BIN_EDGES, NONE, Selection, Summary
+from cxlib.summary import NONE, Selection, Summary
 
-__all__ = ["Overview", "measure_overview"]
-
-_OUTCOMES = ("goal", "lost", "silent", "done", "open")
-_OPEN = 4
+_CHANCES = {
+    "goal": ("goal",),
+    "lost": ("lost", "silent"),
+    "declined": ("lost",),
+    "silent": ("silent",),
+    "done": ("done",),
+}
 
 
 @result
@@ -59,20 +62,10 @@ def measure_overview(summary: Summary, *, where: Selection | None = None) -> Ove
 
     Parameters
     ----------
-    summary
-        The journey summary.
     where
         Segment, periods and channel; all by default. Journeys count in the period and channel
         they began in, contacts in their own, so that the means per journey are given for the
         whole log and for segments only.
-
-    Returns
-    -------
-    Overview
-
-    References
-    ----------
-    Putter, Fiocco & Geskus (2007), doi:10.1002/sim.2712
 
     Examples
     --------
@@ -82,36 +75,33 @@ def measure_overview(summary: Summary, *, where: Selection | None = None) -> Ove
     chosen = summary.select(where)
     customers = distinct_customers(chosen, where=where, level="all", cells=1)
     starts = chosen.starts
-    names = starts["outcome"].cast(pl.String)
-    outcome = names.replace_strict(_OUTCOMES, range(len(_OUTCOMES)), return_dtype=pl.Int64)
-    counted = dense_counts(
-        {
-            "bucket": (starts["bucket"], BUCKETS),
-            "outcome": (outcome, len(_OUTCOMES)),
-            "bin": (starts["bin"], len(BIN_EDGES)),
-        },
-        starts["n"],
-    )[None]
+    found = count_journeys(starts, np.zeros(len(starts), dtype=np.int64), 1)
     contacts = dense_counts(
         {"bucket": (chosen.contacts["bucket"], BUCKETS)}, chosen.contacts["contacts"]
-    )
-    journeys = counted.sum(axis=(2, 3))
+    )[None]
     counts = {
-        "customers": customers[0],
-        "journeys": journeys.sum(),
-        "contacts": contacts.sum(),
+        "customers": float(customers[0]),
+        "journeys": float(found.cases.sum()),
+        "contacts": float(contacts.sum()),
     }
-    rows = [_count(name, value) for name, value in counts.items()]
+    rows = [{"measure": name, "value": n, "unit": "count"} for name, n in counts.items()]
+    means, chances = {}, {}
     if where is None or (where.period is None and where.channel is None):
-        people = _customers_by_bucket(chosen)
-        rows.append(_row("journeys per customer", ratio(journeys, people), "mean"))
-        rows.append(_row("contacts per journey", ratio(contacts[None], journeys), "mean"))
-    rows += _ends(counted)
+        means["journeys per customer"] = ratio(found.cases, _customers_by_bucket(chosen))
+        means["contacts per journey"] = ratio(contacts, found.cases)
+    for name, causes in _CHANCES.items():
+        chances[name] = found.chance(*(ENDS.index(cause) for cause in causes))
+    chances["open"] = found.still_open()
+    for unit, told in {"mean": means, "share": chances}.items():
+        for name, one in told.items():
+            ends = {"value": one.estimate, "low": one.low, "high": one.high}
+            known = {k: float(v[0]) for k, v in ends.items() if np.isfinite(v[0])}
+            rows.append({"measure": name, "unit": unit, **known})
     return Overview(
-        table=pl.concat(rows),
-        **{name: int(value) for name, value in counts.items()},
-        observed_until=chosen.observed_until,
-        where=where,
+        table=Overview.tables["table"].frame(rows),
+        customers=int(counts["customers"]),
+        journeys=int(counts["journeys"]),
+        contacts=int(counts["contacts"]),
     )
 
 
@@ -120,41 +110,3 @@ def _customers_by_bucket(chosen: Summary) -> Counts:
     first = (pl.col("level") == "all") & (pl.col("previous_period") == NONE)
     reach = chosen.reach.filter(first)
     return dense_counts({"bucket": (reach["bucket"], BUCKETS)}, reach["customers"])[None]
-
-
-def _ends(counted: Counts) -> list[pl.DataFrame]:
-    """Chances of the ends of a journey, and the share still running."""
-    events, censored = counted[:, :, :_OPEN], counted[:, :, _OPEN]
-    single = incidence_interval(events, censored, edges=BIN_EDGES)
-    lost = events[:, :, 1:3].sum(axis=2)
-    others = events[:, :, 0] + events[:, :, 3]
-    together = incidence_interval(np.stack([lost, others], axis=2), censored, edges=BIN_EDGES)
-    told = {"goal": (single, 0), "lost": (together, 0), "declined": (single, 1)}
-    told |= {"silent": (single, 2), "done": (single, 3)}
-    rows = [_row(name, _only(found, cause), "share") for name, (found, cause) in told.items()]
-    running = rate(censored.sum(axis=-1), counted.sum(axis=(2, 3)))
-    return [*rows, _row("open", running, "share")]
-
-
-def _only(found: Interval, cause: int) -> Interval:
-    parts = (found.estimate, found.low, found.high, found.se)
-    return Interval(*(part[:, cause] for part in parts))
-
-
-def _count(name: str, value: float) -> pl.DataFrame:
-    exact = np.array([float(value)])
-    unknown = np.array([np.nan])
-    return _row(name, Interval(exact, unknown, unknown, unknown), "count")
-
-
-def _row(name: str, found: Interval, unit: str) -> pl.DataFrame:
-    columns = interval_columns("value", found)
-    return pl.DataFrame(
-        {
-            "measure": [name],
-            "value": columns["value"],
-            "low": columns["value_low"],
-            "high": columns["value_high"],
-            "unit": [unit],
-        }
-    )

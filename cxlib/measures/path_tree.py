@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.columns import Columns, Count, Label, Level, Share, Tables
+from cxlib.columns import Column, Columns, Count, Label, Level, Share, Tables
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.numbers import plural, share
 from cxlib.results import Result, answers, interval_columns, result
@@ -17,8 +17,6 @@ from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts, number_cells
 from cxlib.store import Workspace
 from cxlib.summary import Selection
-
-__all__ = ["BEGINS", "ENDS", "PathTree", "PathTrees", "measure_path_tree", "measure_path_trees"]
 
 BEGINS = "(the journey begins)"
 ENDS = {
@@ -33,21 +31,29 @@ ENDS = {
 _NOTHING = -1
 _RARER = len(ENDS) + 1
 """Codes from the number of names on: the ends, the beginning, and what is rarer."""
-#: Smallest share of the journeys through the start of a branch that is named.
 _LEAST = 0.01
+"""Smallest share of the journeys through the start of a branch that is named."""
 _ARROW = " → "
+
+
+_BRANCH: dict[str, Column] = {
+    "step": Level("how far from the start, 1 the next"),
+    "path": Label("names from the start to here in the order of time, joined by arrows"),
+    "name": Label("what follows (or came before), how the journey ended, or what is rarer"),
+    "end": Label(
+        "how the journey ended here: goal, declined, silent, done (began beyond the goal) or open; "
+        '"begins" going backwards; "rarer" for the names put together; null where it goes on',
+        detail=True,
+    ),
+    "journeys": Count("that go this way, each counted once", each="journeys"),
+}
 
 
 @result
 class PathTree(Result):
     """What `measure_path_tree` returns.
 
-    Attributes
-    ----------
-    start
-        The touchpoint in the middle.
-    forwards
-        Whether the ways lead from it; else to it.
+    ``forwards``: the ways lead from the touchpoint ``start``, else to it.
     """
 
     start: str
@@ -60,16 +66,7 @@ class PathTree(Result):
         table=Columns(
             "one row per branch, each followed by its own branches, the most frequent first; the "
             "branches of one step add up to what they branch from",
-            step=Level("how far from the start, 1 the next"),
-            path=Label("names from the start to here in the order of time, joined by arrows"),
-            name=Label("what follows (or came before), how the journey ended, or what is rarer"),
-            end=Label(
-                "how the journey ended here: goal, declined, silent, done (began beyond the goal) "
-                'or open; "begins" going backwards; "rarer" for the names put together; null '
-                "where it goes on",
-                detail=True,
-            ),
-            journeys=Count("that go this way", each="journeys"),
+            **_BRANCH,
             of=Count("journeys one step nearer to the start", each="journeys", detail=True),
             share=Share("of the journeys one step nearer to the start", interval=True),
             overall=Share("of all journeys through the start", interval=True),
@@ -111,8 +108,6 @@ def measure_path_tree(
 
     Parameters
     ----------
-    workspace
-        The workspace; the store is read once.
     start
         Name of the touchpoint (place, channel, stage or owner, as `by` says).
     forwards
@@ -127,16 +122,10 @@ def measure_path_tree(
         Most branches of a branch that are named; ends always are, and what fewer than one in a
         hundred of the journeys through the start take never is.
 
-    Returns
-    -------
-    PathTree
-
     Raises
     ------
-    UnknownNameError
-        The log has no such name.
-    InputError
-        For a depth or a number of branches below 1.
+    UnknownNameError, InputError
+        The log has no such name; for a depth or a number of branches below 1.
 
     Examples
     --------
@@ -149,10 +138,8 @@ def measure_path_tree(
     names, name_of = name_places(workspace.places, by)
     if start not in names:
         raise UnknownNameError(by, start, names)
-    walked, everybody = _walk_all(
-        workspace, name_of, len(names), depth=depth, where=where, ways=(forwards,),
-        start=names.index(start),
-    )  # fmt: skip
+    number = names.index(start)
+    walked, everybody = _walk_all(workspace, name_of, depth, where, ways=(forwards,), start=number)
     journeys = int(walked["n"].sum())
     named = _put_rare_together(walked, len(names), depth=depth, most=most, least=_LEAST * journeys)
     return PathTree(
@@ -161,8 +148,6 @@ def measure_path_tree(
         forwards=forwards,
         journeys=journeys,
         all_journeys=everybody,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -179,11 +164,7 @@ class PathTrees(Result):
             "frequent first; the branches of one step add up to what they branch from",
             start=Label("touchpoint in the middle"),
             direction=Label('"after" it or "before" it'),
-            step=Level("how far from the start, 1 the next"),
-            path=Label("names from the start to here in the order of time, joined by arrows"),
-            name=Label("what follows (or came before), or how the journey ended (or began)"),
-            end=PathTree.tables["table"]["end"],
-            journeys=Count("that go this way, each counted once", each="journeys"),
+            **_BRANCH,
             before=Count("journeys one step nearer to the start", each="journeys", detail=True),
             share=Share(
                 "of the journeys one step nearer to the start",
@@ -204,56 +185,31 @@ def measure_path_trees(
     """Measure the ways from and to every touchpoint at once, as `measure_path_tree` does for one.
 
     Nothing is put together: every branch that occurs is there.
-
-    Parameters
-    ----------
-    workspace
-        The workspace; the store is read once.
-    by
-        What a contact is called: its touchpoint, place, channel, stage or owner.
-    where
-        Segment; periods in which the journey began; channel of its first contact.
-    depth
-        Steps.
-
-    Returns
-    -------
-    PathTrees
-
-    Raises
-    ------
-    InputError
-        For a depth below 1.
     """
     if depth < 1:
         raise InputError(f"depth must be at least 1, not {depth}")
     names, name_of = name_places(workspace.places, by)
-    walked, everybody = _walk_all(workspace, name_of, len(names), depth=depth, where=where)
+    walked, everybody = _walk_all(workspace, name_of, depth, where)
     branches = _branches(walked.with_columns(rarer=pl.lit(0)), names, depth)
     return PathTrees(
         table=branches.rename({"of": "before"}).select(PathTrees.tables["table"].names),
         all_journeys=everybody,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
 def _walk_all(
     workspace: Workspace,
     name_of: NDArray[np.int64],
-    names: int,
-    *,
     depth: int,
     where: Selection | None,
+    *,
     ways: Sequence[bool] = (True, False),
     start: int | None = None,
 ) -> tuple[pl.DataFrame, int]:
     """Count the ways from every name (``after``) and to it, by bucket; and count all journeys.
 
-    With `start` those of this one name only; `ways` are forwards or backwards.
-
-    ``step_0`` is the name, ``step_1`` what is next to it, and so on: a name, an end or beginning
-    (from `names` on), or nothing.
+    ``step_0`` is the name (only `start`, if given), ``step_1`` what is next to it, and so on: a
+    name, an end or beginning (from the number of names on), or nothing.
     """
     steps = [f"step_{k}" for k in range(depth + 1)]
     none = dict.fromkeys([*steps, "n", "bucket"], pl.Int64) | {"after": pl.Boolean}
@@ -261,7 +217,7 @@ def _walk_all(
     for found in read_journeys(workspace, where=where):
         everybody += len(found.first)
         for forwards in ways:
-            walked = pl.DataFrame(_walk(found, name_of, depth, forwards, names, start), steps)
+            walked = pl.DataFrame(_walk(found, name_of, depth, forwards, start), steps)
             counted = walked.group_by(steps).agg(n=pl.len().cast(pl.Int64))
             parts.append(
                 counted.with_columns(bucket=pl.lit(found.bucket, pl.Int64), after=pl.lit(forwards))
@@ -270,22 +226,17 @@ def _walk_all(
 
 
 def _walk(
-    found: Journeys,
-    name_of: NDArray[np.int64],
-    depth: int,
-    forwards: bool,
-    first_end: int,
-    start: int | None,
+    found: Journeys, name_of: NDArray[np.int64], depth: int, forwards: bool, start: int | None
 ) -> NDArray[np.int64]:
     """The steps away from every name that a journey comes to, once each; nothing after an end."""
+    first_end = int(name_of.max()) + 1
     codes, number = name_of[found.place], np.repeat(np.arange(len(found.first)), found.lengths)
     # contacts of one name in a row are one
     new = np.concatenate(([True], (codes[1:] != codes[:-1]) | (number[1:] != number[:-1])))
     way = slice(None, None, 1 if forwards else -1)
     codes, number = codes[new][way], number[new][way]
     _, at = np.unique(number * first_end + codes, return_index=True)
-    if start is not None:
-        at = at[codes[at] == start]
+    at = at if start is None else at[codes[at] == start]
     walks = np.full((len(at), depth + 1), _NOTHING)
     walks[:, 0] = codes[at]
     end = found.outcome[number[at]] if forwards else np.full(len(at), len(OUTCOMES))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cxlib.columns import Columns, Count, Customers, Label, Share, Tables, Wait
 from cxlib.errors import InputError
+from cxlib.outcomes import ENDS_COUNTED, OF_ALL_JOURNEYS, whole_numbers
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import OUTCOMES, By, Journeys, name_places, read_journeys
 from cxlib.statistics.rates import rate
@@ -15,11 +16,13 @@ from cxlib.statistics.resampling import BUCKETS, dense_counts
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 
-__all__ = ["Paths", "measure_paths"]
-
 #: Contacts of a path that are written out; of a longer one the rest is counted.
 _WRITTEN = 12
 _ARROW = " → "
+
+
+_NUMBERS = ("contacts", "first", "bucket", "customer", "outcome", "duration")
+_NOBODY = pl.DataFrame(schema={"path": pl.UInt64} | dict.fromkeys(_NUMBERS, pl.Int64))
 
 
 @result
@@ -39,19 +42,9 @@ class Paths(Result):
             contacts=Count("its length", each="contacts", detail=True),
             journeys=Count("that take it", each="journeys"),
             customers=Customers("who take it"),
-            share=Share(
-                "of all journeys asked about",
-                of="journeys",
-                each="journeys",
-                total="total",
-                interval=True,
-            ),
+            share=OF_ALL_JOURNEYS,
             goal=Share("of its journeys no longer open, reached the goal", interval=True),
-            goal_n=Count("reached the goal", each="journeys", detail=True),
-            declined_n=Count("met a loss", each="journeys", detail=True),
-            silent_n=Count("went silent", each="journeys", detail=True),
-            done_n=Count("began beyond the goal", each="journeys", detail=True),
-            open_n=Count("still running", heading="open", each="journeys"),
+            **ENDS_COUNTED,
             duration=Wait(
                 "median from the first to the last contact", of="journeys", each="journeys"
             ),
@@ -86,8 +79,6 @@ def measure_paths(
 
     Parameters
     ----------
-    workspace
-        The workspace; the store is read once.
     by
         What a contact is called: its touchpoint, place, channel, stage or owner.
     where
@@ -99,10 +90,6 @@ def measure_paths(
         "open".
     top
         Most paths in the table.
-
-    Returns
-    -------
-    Paths
 
     Raises
     ------
@@ -119,14 +106,18 @@ def measure_paths(
     if top < 1:
         raise InputError(f"top must be at least 1, not {top}")
     names, name_of = name_places(workspace.places, by)
-    wanted = None if outcome is None else OUTCOMES.index(outcome)
-    found = [_walk(j, name_of, collapse) for j in read_journeys(workspace, where=where)]
-    if wanted is not None:
-        found = [(walks.filter(pl.col("outcome") == wanted), codes) for walks, codes in found]
-    journeys = pl.concat([walks for walks, _ in found]) if found else _nobody()
-    counted = _count(journeys)
+    parts, codes_of = [_NOBODY], {}
+    for found in read_journeys(workspace, where=where):
+        walks, codes_of[found.bucket] = _walk(found, name_of, collapse)
+        ended = True if outcome is None else pl.col("outcome") == OUTCOMES.index(outcome)
+        parts.append(walks.filter(ended))
+    journeys = pl.concat(parts)
+    counted = (
+        journeys.group_by("path", "contacts")
+        .agg(pl.len().alias("journeys"), pl.col("bucket", "first").first())
+        .sort("journeys", "contacts", "path", descending=[True, False, False])
+    )
     shown = counted.head(top)
-    codes_of = {int(walks["bucket"][0]): codes for walks, codes in found if len(walks)}
     texts = [
         _written(codes_of[bucket][first : first + length], names)
         for bucket, first, length in shown.select("bucket", "first", "contacts").iter_rows()
@@ -138,8 +129,6 @@ def measure_paths(
         paths=len(counted),
         others=len(rest),
         others_journeys=int(rest["journeys"].sum()),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -168,11 +157,6 @@ def _walk(
     return walks, codes
 
 
-def _nobody() -> pl.DataFrame:
-    columns = ("contacts", "first", "bucket", "customer", "outcome", "duration")
-    return pl.DataFrame(schema={"path": pl.UInt64} | dict.fromkeys(columns, pl.Int64))
-
-
 def _fingerprints(
     codes: NDArray[np.integer], first: NDArray[np.int64], length: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
@@ -195,22 +179,6 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def _count(journeys: pl.DataFrame) -> pl.DataFrame:
-    """Count the journeys of each path, the most frequent first, ties in a fixed order."""
-    keys = ["path", "contacts"]
-    return (
-        journeys.lazy()
-        .group_by(keys)
-        .agg(
-            journeys=pl.len(),
-            bucket=pl.col("bucket").first(),
-            first=pl.col("first").first(),
-        )
-        .sort("journeys", "contacts", "path", descending=[True, False, False])
-        .collect()
-    )
-
-
 def _written(codes: NDArray[np.integer], names: list[str]) -> str:
     text = _ARROW.join(names[c] for c in codes[:_WRITTEN])
     more = len(codes) - _WRITTEN
@@ -218,37 +186,31 @@ def _written(codes: NDArray[np.integer], names: list[str]) -> str:
 
 
 def _table(shown: pl.DataFrame, journeys: pl.DataFrame, texts: list[str]) -> pl.DataFrame:
-    numbered = shown.select("path", "contacts", number=pl.int_range(pl.len()))
-    here = journeys.join(numbered, on=["path", "contacts"], how="inner")
-    counted = dense_counts(
-        {
-            "path": (here["number"], len(shown)),
-            "bucket": (here["bucket"], BUCKETS),
-            "outcome": (here["outcome"], len(OUTCOMES)),
-        },
-        np.ones(len(here)),
-    )
+    keys = ["path", "contacts"]
+    numbered = shown.select(*keys, number=pl.int_range(pl.len()))
+    here = journeys.join(numbered, on=keys, how="inner")
+    axes = {
+        "path": (here["number"], len(shown)),
+        "bucket": (here["bucket"], BUCKETS),
+        "outcome": (here["outcome"], len(OUTCOMES)),
+    }
+    counted = dense_counts(axes, np.ones(len(here)))
+    taken, known = counted.sum(axis=2), counted[:, :, :-1].sum(axis=2)
     everyone = dense_counts({"bucket": (journeys["bucket"], BUCKETS)}, np.ones(len(journeys)))
-    per_bucket = counted.sum(axis=2)
     told = (
         here.group_by("number")
-        .agg(customers=pl.col("customer").n_unique(), duration=pl.col("duration").median())
+        .agg(customers=pl.col("customer").n_unique(), duration=pl.col("duration").median().round())
         .sort("number")
     )
-    columns = {
-        "path": pl.Series(texts, dtype=pl.String),
-        "contacts": shown["contacts"].cast(pl.UInt32),
-        "journeys": shown["journeys"].cast(pl.UInt32),
-        "customers": told["customers"].cast(pl.UInt32),
-    }
-    columns |= interval_columns(
-        "share", rate(per_bucket, np.broadcast_to(everyone, per_bucket.shape))
+    return pl.DataFrame(
+        {
+            "path": pl.Series(texts, dtype=pl.String),
+            "contacts": shown["contacts"].cast(pl.UInt32),
+            "journeys": shown["journeys"].cast(pl.UInt32),
+            "customers": told["customers"].cast(pl.UInt32),
+        }
+        | interval_columns("share", rate(taken, np.broadcast_to(everyone, taken.shape)))
+        | interval_columns("goal", rate(counted[:, :, 0], known))
+        | {name: whole_numbers(counted[:, :, k]) for k, name in enumerate(ENDS_COUNTED)}
+        | {"duration": told["duration"].cast(pl.Int64).cast(pl.Duration("us"))}
     )
-    known = counted[:, :, :-1].sum(axis=2)
-    columns |= interval_columns("goal", rate(counted[:, :, 0], known))
-    columns |= {
-        f"{name}_n": pl.Series(counted[:, :, k].sum(axis=1)).cast(pl.UInt32)
-        for k, name in enumerate(OUTCOMES)
-    }
-    columns["duration"] = told["duration"].round().cast(pl.Int64).cast(pl.Duration("us"))
-    return pl.DataFrame(columns)

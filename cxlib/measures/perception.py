@@ -19,8 +19,6 @@ from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import SAID, Survey, mean_outside, read_surveys
 
-__all__ = ["Perception", "measure_perception"]
-
 LEAST_KEPT = 0.5
 """Part of a difference that must remain once everybody is asked, as far as the log knows them."""
 
@@ -38,13 +36,7 @@ _FEWEST = 20
 
 @result
 class Perception(Result):
-    """What `measure_perception` returns.
-
-    Attributes
-    ----------
-    by
-        What the answers are told apart by.
-    """
+    """What `measure_perception` returns; ``by`` is what the answers are told apart by."""
 
     scales: pl.DataFrame
     by: str
@@ -132,8 +124,6 @@ def measure_perception(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     by
         "touchpoint", "stage", "transition", "channel", "owner" or "period"; or the name of a
         segment or an environment of the log, as ``segment.NAME`` or ``environment.NAME`` where
@@ -143,22 +133,10 @@ def measure_perception(
     where
         Segment, periods and channel of the contact.
 
-    Returns
-    -------
-    Perception
-
     Raises
     ------
-    NotMeasurableError
-        When the log has no ratings.
-    UnknownNameError
-        For a scale, or a name in `by`, that the log does not have.
-
-    References
-    ----------
-    Rocks (2016), arXiv:1601.07235 (intervals); Robins, Rotnitzky & Zhao (1994),
-    doi:10.1080/01621459.1994.10476818 (weights); Miao & Tchetgen Tchetgen (2016),
-    doi:10.1093/biomet/asw016 (answering that depends on the rating).
+    NotMeasurableError, UnknownNameError
+        When the log has no ratings; for a scale, or a name in `by`, that the log does not have.
     """
     names, surveys = read_surveys(workspace, by=by, scale=scale, where=where)
     found = [_Verdicts(survey) for survey in surveys]
@@ -167,8 +145,6 @@ def measure_perception(
         table=tables["table"].frame(r for v in found for r in v.groups(names).to_dicts()),
         scales=tables["scales"].frame(v.whole() for v in found),
         by=by,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -192,9 +168,7 @@ class _Verdicts:
         near = np.where(verdict < 0, -whole.high, whole.low)
         either = np.minimum(np.abs(whole.low), np.abs(whole.high))
         margin = np.where(verdict == 0, either, np.maximum(near, 0.0))
-        bound = points_to_change(
-            margin, margin, margin, response=cells["response"].to_numpy(), against=0.0
-        )
+        bound = points_to_change(margin, cells["response"].to_numpy())
         kept = verdict * whole.estimate >= LEAST_KEPT * np.abs(plain.estimate)
         stands = kept & (bound >= HALF_A_POINT * survey.width)
         doubted = self._doubted(cells) & ~(bound > survey.width)  # no answer could change it
@@ -228,13 +202,6 @@ class _Verdicts:
         seen: NDArray[np.bool_] = (q <= _DOUBT_THERE) | tilt.depends
         return seen & (np.abs(off) > _MATTERS * survey.width)
 
-    def _mean_if_tilted(self) -> tuple[float, float, float] | None:
-        """Everybody's mean if answering depends on the rating alone; None where hardly known."""
-        tilt = self.survey.tilt
-        if tilt is None or tilt.mean_high - tilt.mean_low > self.survey.width / 2:
-            return None
-        return tilt.mean, tilt.mean_low, tilt.mean_high
-
     def _apart(
         self,
         cells: pl.DataFrame,
@@ -254,11 +221,15 @@ class _Verdicts:
     def whole(self) -> dict[str, Any]:
         """Return the row of ``scales``."""
         survey, tilt = self.survey, self.survey.tilt
-        row = survey.cells(np.zeros(len(survey.rows), dtype=np.int64), 1).row(0, named=True)
+        row: dict[str, Any] = survey.cells(np.zeros(len(survey.rows), dtype=np.int64), 1).row(
+            0, named=True
+        )
         row |= {"lowest": survey.ends[0], "highest": survey.ends[1]}
         row["depends"] = self.depends
-        if (everybody := self._mean_if_tilted()) is not None:
-            row |= dict(zip(("tilted", "tilted_low", "tilted_high"), everybody, strict=True))
+        # everybody's mean if answering depends on the rating alone is often hardly known
+        if tilt is not None and tilt.mean_high - tilt.mean_low <= survey.width / 2:
+            row |= {"tilted": tilt.mean, "tilted_low": tilt.mean_low}
+            row |= {"tilted_high": tilt.mean_high}
         return row | {
             "sentence": _who_answers(row, tilt),
             "around_goal": self._around_the_goal(),

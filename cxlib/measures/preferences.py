@@ -12,15 +12,13 @@ from cxlib.columns import Columns, Count, Customers, Label, Rating, Share, Table
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.numbers import decimal, rating, share
 from cxlib.results import Result, answers, interval_row, result
-from cxlib.segments import DIMENSION, dimension_values, segment_names
+from cxlib.segments import DIMENSION, segment_names
 from cxlib.sequences import choose_contacts, name_groups
 from cxlib.statistics.multiple_testing import shrink_effects
 from cxlib.statistics.rates import Interval
-from cxlib.statistics.scores import independent_answers, mean_score, top_box
+from cxlib.statistics.scores import mean_score, share_of_group
 from cxlib.store import Workspace
 from cxlib.summary import Selection
-
-__all__ = ["Preferences", "list_audience", "measure_preferences"]
 
 Of = Literal["channel", "touchpoint"]
 
@@ -32,16 +30,13 @@ CLEAR = 0.5
 
 EVERYBODY = "all"
 
+_FEWEST = 5
+"""Customers who rated a place and another, from whom on it is told how far they lie apart."""
+
 
 @result
 class Preferences(Result):
-    """What `measure_preferences` returns.
-
-    Attributes
-    ----------
-    of
-        Whether it is about channels or touchpoints.
-    """
+    """What `measure_preferences` returns; it is ``of`` channels or touchpoints."""
 
     of: str
 
@@ -108,44 +103,29 @@ def measure_preferences(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     of
         "channel" or "touchpoint".
     where
         Segment, periods and channel of the contact.
 
-    Returns
-    -------
-    Preferences
-
     Raises
     ------
-    NotMeasurableError
-        No contact was begun by a customer.
-    InputError
-        For another `of`.
-
-    References
-    ----------
-    DerSimonian & Laird (1986), doi:10.1016/0197-2456(86)90046-2 (shrinkage).
+    NotMeasurableError, InputError
+        No contact was begun by a customer; for another `of`.
     """
     names, contacts = _begun(workspace, of, where)
     prefer = _preferred(contacts, len(names))
     rows = []
     for by, groups, member in _groupings(workspace, contacts):
-        part = [
-            row
-            for i, group in enumerate(groups)
-            for row in _counted(contacts, prefer, names, (member == i).to_numpy())
-            for row in [{"by": by, "group": group, **row}]
-        ]
-        rows += _shrunk(part) if len(groups) > 1 else [_bare(row) for row in part]
+        part: list[dict[str, Any]] = []
+        for i, group in enumerate(groups):
+            own = contacts.filter(member == i)
+            told = _counted(own, prefer, names)
+            part += ({"by": by, "group": group, **row} for row in told)
+        rows += _with_lifts(part)
     return Preferences(
         table=Preferences.tables["table"].frame(rows),
         of=of,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -211,72 +191,58 @@ def _preferred(contacts: pl.DataFrame, cells: int) -> pl.DataFrame:
 def _groupings(
     workspace: Workspace, contacts: pl.DataFrame
 ) -> Iterator[tuple[str, list[str], pl.Series]]:
+    """Ways to tell customers apart, the groups, and the number of each contact's."""
     yield EVERYBODY, [EVERYBODY], pl.Series([0]).new_from_index(0, len(contacts))
-    segment = contacts["segment"].cast(pl.UInt32)
     for name in segment_names(workspace.segments):
-        values = dimension_values(workspace.segments, name)
-        groups = values.unique(maintain_order=True).to_list()
-        number = values.replace_strict(groups, range(len(groups)), return_dtype=pl.UInt32)
-        yield DIMENSION + name, groups, number.gather(segment)
+        by = DIMENSION + name
+        yield by, *name_groups(workspace, contacts, by)
 
 
-def _counted(
-    contacts: pl.DataFrame, prefer: pl.DataFrame, names: list[str], mine: Any
-) -> Iterator[dict[str, Any]]:
-    own = contacts.filter(pl.Series(mine))
+def _counted(own: pl.DataFrame, prefer: pl.DataFrame, names: list[str]) -> Iterator[dict[str, Any]]:
     once = own.unique("row", maintain_order=True)
     who, cell = (once[c].to_numpy().astype(np.int64) for c in ("customer", "cell"))
     chosen = prefer.join(own.select("customer").unique(), on="customer", how="semi")["cell"]
+    rated = own.drop_nulls("rating")
     for i, name in enumerate(names):
         here = cell == i
-        if not here.any():
-            continue
-        size = independent_answers(np.zeros(len(who), dtype=np.int64), who, here * 1.0, cells=1)
-        part = top_box([len(who)], [here.sum()], size=size)
-        lift, rated = _lift(own.drop_nulls("rating"), i)
-        yield {
-            "name": name,
-            "n": int(here.sum()),
-            "customers": len(np.unique(who[here])),
-            **interval_row("share", part),
-            "prefer": int((chosen == i).sum()),
-            "rated": rated,
-            "_lift": lift,
-        }
+        if here.any():
+            yield {
+                "name": name,
+                "n": int(here.sum()),
+                "customers": len(np.unique(who[here])),
+                **interval_row("share", share_of_group(here, who)),
+                "prefer": int((chosen == i).sum()),
+                "rated": int((rated["cell"] == i).sum()),
+                "lift": _lift(rated, i),
+            }
 
 
-def _lift(said: pl.DataFrame, cell: int) -> tuple[Interval | None, int]:
+def _lift(said: pl.DataFrame, cell: int) -> Interval | None:
     """How far customers rate a cell from their own other answers on the scale; paired."""
+    here = pl.col("cell") == cell
     apart = (
         said.group_by("customer", "scale")
-        .agg(
-            here=pl.col("rating").filter(pl.col("cell") == cell).mean(),
-            else_=pl.col("rating").filter(pl.col("cell") != cell).mean(),
-        )
+        .agg(off=pl.col("rating").filter(here).mean() - pl.col("rating").filter(~here).mean())
         .drop_nulls()
         .group_by("customer")
-        .agg(off=(pl.col("here") - pl.col("else_")).mean())
+        .agg(pl.col("off").mean())
     )
-    rated = int((said["cell"] == cell).sum())
-    if len(apart) < 5:
-        return None, rated
+    if len(apart) < _FEWEST:
+        return None
     off = apart["off"].to_numpy()
     width = float(said["rating"].max() - said["rating"].min())  # type: ignore[operator, arg-type]
-    sums = [off.sum()], [(off**2).sum()]
-    return mean_score([len(off)], *sums, scale=(-width, width)), rated
+    return mean_score([len(off)], [off.sum()], [(off**2).sum()], scale=(-width, width))
 
 
-def _bare(row: dict[str, Any]) -> dict[str, Any]:
-    lift = row.pop("_lift")
-    return row if lift is None else row | interval_row("lift", lift)
-
-
-def _shrunk(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Draw the lifts of several groups at one place to their mean."""
+def _with_lifts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Write the lifts out, those of several groups at one place drawn to their mean."""
+    several = len({row["group"] for row in rows}) > 1
+    lifts = [row.pop("lift") for row in rows]
     for name in {row["name"] for row in rows}:
-        there = [row for row in rows if row["name"] == name and row["_lift"] is not None]
-        lifts = [row["_lift"] for row in there]
-        drawn = shrink_effects([x.estimate[0] for x in lifts], [x.se[0] for x in lifts])
-        for i in range(len(there)):
-            there[i].update(interval_row("lift", drawn, i))
-    return [{k: v for k, v in row.items() if k != "_lift"} for row in rows]
+        there = [i for i, row in enumerate(rows) if row["name"] == name and lifts[i] is not None]
+        drawn = shrink_effects(
+            [lifts[i].estimate[0] for i in there], [lifts[i].se[0] for i in there]
+        )
+        for n, i in enumerate(there):
+            rows[i] |= interval_row("lift", drawn, n) if several else interval_row("lift", lifts[i])
+    return rows

@@ -10,28 +10,19 @@ from numpy.typing import NDArray
 
 from cxlib.columns import Chance, Columns, Count, Customers, Label, Points, Share, Tables
 from cxlib.errors import InputError
+from cxlib.outcomes import count_journeys, whole_numbers
 from cxlib.results import Result, answers, interval_columns, numbers, result
 from cxlib.segments import dimension_values
-from cxlib.statistics.competing_risks import incidence_interval
+from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.rates import Interval, difference_of_rates
-from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
-from cxlib.summary import BIN_EDGES, NONE, Selection, Summary
-
-__all__ = ["Segments", "compare_segments"]
+from cxlib.statistics.resampling import BUCKETS, dense_counts
+from cxlib.summary import NONE, Selection, Summary
 
 
 @result
 class Segments(Result):
-    """What `compare_segments` returns.
-
-    Attributes
-    ----------
-    dimension
-        What the customers are told apart by.
-    tests
-        Number of comparisons made; the q values allow for all of them.
-    """
+    """What `compare_segments` returns; q values allow for all ``tests`` that were made."""
 
     dimension: str
     tests: int
@@ -68,8 +59,6 @@ def compare_segments(
 
     Parameters
     ----------
-    summary
-        The journey summary.
     dimension
         A column of the customer table, for example "region".
     where
@@ -77,21 +66,10 @@ def compare_segments(
     within
         Count the goal only when reached within this time of the first contact.
 
-    Returns
-    -------
-    Segments
-
     Raises
     ------
-    UnknownNameError
-        When the customers are not told apart by `dimension`.
-    InputError
-        When `within` is not a positive time.
-
-    References
-    ----------
-    Newcombe (1998), doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
-    Benjamini & Hochberg (1995), doi:10.1111/j.2517-6161.1995.tb02031.x
+    UnknownNameError, InputError
+        When the customers are not told apart by `dimension`; when `within` is not a positive time.
 
     Examples
     --------
@@ -104,13 +82,13 @@ def compare_segments(
         raise InputError(f"within must be a positive time, not {within}")
     chosen = summary.select(where)
     values = value_in.unique().sort().to_list()
-    value_of = value_in.replace_strict(values, range(len(values)), return_dtype=pl.Int64)
-    counted = _count(chosen, value_of.to_numpy(), len(values))
-    goal = _chance(counted, within)
-    elsewhere = _chance(counted.sum(axis=0, keepdims=True) - counted, within)
-    if not chosen.places["is_goal"].any():
-        unknown = Interval(*(np.full(len(values), np.nan) for _ in range(4)))
-        goal = elsewhere = unknown
+    value_of = value_in.replace_strict(values, range(len(values)), return_dtype=pl.Int64).to_numpy()
+    starts = chosen.starts
+    own = count_journeys(starts, value_of[starts["segment"].to_numpy()], len(values))
+    others = CompetingRisks(own.counts.sum(axis=0, keepdims=True) - own.counts, edges=own.edges)
+    seconds = np.inf if within is None else within.total_seconds()
+    known = bool(chosen.places["is_goal"].any())
+    goal, elsewhere = (x.chance(0, seconds=seconds).where(known) for x in (own, others))
     gap = difference_of_rates(
         (goal.estimate, goal.low, goal.high), (elsewhere.estimate, elsewhere.low, elsewhere.high)
     )
@@ -118,8 +96,8 @@ def compare_segments(
     p = p_values(gap[0], spread, df=BUCKETS - 1)
     columns = {
         "value": pl.Series(values, dtype=pl.String),
-        "customers": _customers(chosen, where, value_of.to_numpy(), len(values)),
-        "journeys": pl.Series(counted.sum(axis=(1, 2, 3))).cast(pl.UInt32),
+        "customers": _customers(chosen, where, value_of, len(values)),
+        "journeys": whole_numbers(own.cases),
     }
     columns |= interval_columns("goal", goal)
     columns |= interval_columns("goal_elsewhere", elsewhere)
@@ -130,33 +108,7 @@ def compare_segments(
         table=table.sort("customers", "value", descending=[True, False]),
         dimension=dimension,
         tests=int(np.isfinite(p).sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
-
-
-def _count(chosen: Summary, value_of: NDArray[np.int64], values: int) -> Counts:
-    """Journeys by value, bucket, outcome (goal, another end, open) and bin of the time to it."""
-    starts = chosen.starts
-    name = starts["outcome"].cast(pl.String)
-    outcome = name.replace_strict({"goal": 0, "open": 2}, default=1, return_dtype=pl.Int64)
-    return dense_counts(
-        {
-            "value": (value_of[starts["segment"].to_numpy()], values),
-            "bucket": (starts["bucket"], BUCKETS),
-            "outcome": (outcome, 3),
-            "bin": (starts["bin"], len(BIN_EDGES)),
-        },
-        starts["n"],
-    )
-
-
-def _chance(counted: Counts, within: timedelta | None) -> Interval:
-    seconds = np.inf if within is None else within.total_seconds()
-    found = incidence_interval(
-        counted[:, :, :2], counted[:, :, 2], edges=BIN_EDGES, seconds=seconds
-    )
-    return Interval(*(v[:, 0] for v in (found.estimate, found.low, found.high, found.se)))
 
 
 def _customers(

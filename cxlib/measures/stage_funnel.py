@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 from cxlib.columns import Columns, Count, Customers, Label, Share, Tables, Wait
 from cxlib.errors import InputError
+from cxlib.outcomes import count_outcomes, outcome_columns, whole_numbers
 from cxlib.results import (
     Result,
     answers,
@@ -15,20 +15,14 @@ from cxlib.results import (
     numbers,
     result,
 )
-from cxlib.statistics.competing_risks import (
-    incidence_interval,
-)
-from cxlib.statistics.rates import Interval, rate
-from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
+from cxlib.statistics.resampling import dense_counts
 from cxlib.statistics.timed import Timed, time_to_cause
-from cxlib.summary import BIN_EDGES, Selection, Summary
-
-__all__ = ["StageFunnel", "measure_stage_funnel"]
+from cxlib.summary import Selection, Summary
 
 #: The summary's outcomes, and what they are called here: lost is declined or silent.
 _OUTCOMES = ("progress", "goal", "lost", "silent", "done", "open")
 _COUNTED = ("progress_n", "goal_n", "declined_n", "silent_n", "done_n", "open_n")
-_OPEN = 5
+_CHANCES = {"further": (0, 1), "progress": (0,), "goal": (1,), "lost": (2, 3), "done": (4,)}
 
 
 def _chance(about: str, *cases: str, detail: bool = False) -> Share:
@@ -87,34 +81,23 @@ class StageFunnel(Result):
 
 @answers(StageFunnel)
 def measure_stage_funnel(summary: Summary, *, where: Selection | None = None) -> StageFunnel:
-    r"""Measure how many journeys rise to each stage, and what comes first from there.
+    """Measure how many journeys rise to each stage, and what comes first from there.
 
     A journey counts in a stage when it first rises to it (going back to an earlier stage is no new
     entry; a stage passed over is not entered). From there the first of progress to a higher
-    stage, the goal, a loss and silence are competing risks; journeys still running are censored:
-
-    .. math:: F_k = \sum_t \hat S(t-) \frac{d_k(t)}{Y(t)}
+    stage, the goal, a loss and silence are competing risks (Aalen-Johansen); journeys still running
+    are censored.
 
     Parameters
     ----------
-    summary
-        The journey summary.
     where
         Segment and periods (in which the stage was entered). Stages lie across channels, so a
         channel cannot be chosen here.
-
-    Returns
-    -------
-    StageFunnel
 
     Raises
     ------
     InputError
         When a channel is chosen.
-
-    References
-    ----------
-    Putter, Fiocco & Geskus (2007), doi:10.1002/sim.2712
 
     Examples
     --------
@@ -130,71 +113,27 @@ def measure_stage_funnel(summary: Summary, *, where: Selection | None = None) ->
     chosen = summary.select(where)
     cells = len(chosen.stage_names)
     customers = distinct_customers(chosen, where=where, level="stage", cells=cells + 1)[:cells]
-    counted = _count(chosen.stages, cells)
+    found = count_outcomes(chosen.stages, _OUTCOMES, chosen.stages["stage"].to_numpy(), cells)
     stage = chosen.places["stage_index"].to_numpy()[chosen.starts["place"].to_numpy()]
     placed = stage < cells
     began = dense_counts({"stage": (stage[placed], cells)}, chosen.starts["n"].to_numpy()[placed])
+    ahead = chosen.stages.filter(pl.col("outcome").is_in(_OUTCOMES[:2]))
+    time = time_to_cause(Timed.of_rows(ahead["stage"], ahead), found, 0, 1)
     columns = {
         "stage": pl.Series(chosen.stage_names, dtype=pl.String),
         "customers": numbers(customers).cast(pl.UInt32),
-        "journeys": pl.Series(counted.sum(axis=(1, 2, 3))).cast(pl.UInt32),
-        "began": pl.Series(began).cast(pl.UInt32),
+        "journeys": whole_numbers(found.cases),
+        "began": whole_numbers(began),
     }
+    for name, causes in _CHANCES.items():
+        columns |= interval_columns(name, found.chance(*causes))
+    columns |= interval_columns("open", found.still_open())
+    columns |= interval_columns("time", time, as_duration=True)
     return StageFunnel(
-        table=pl.DataFrame(columns | _sequels(counted, _further(chosen.stages))),
+        table=pl.DataFrame(columns | outcome_columns(found, _COUNTED)),
         journeys=int(chosen.starts["n"].sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 
 measure_stages = measure_stage_funnel
 """The name at the front door."""
-
-
-def _count(stages: pl.DataFrame, cells: int) -> Counts:
-    """Journeys by stage, bucket, outcome and bin of the time to it."""
-    names = stages["outcome"].cast(pl.String)
-    outcome = names.replace_strict(_OUTCOMES, range(len(_OUTCOMES)), return_dtype=pl.Int64)
-    return dense_counts(
-        {
-            "stage": (stages["stage"], cells),
-            "bucket": (stages["bucket"], BUCKETS),
-            "outcome": (outcome, len(_OUTCOMES)),
-            "bin": (stages["bin"], len(BIN_EDGES)),
-        },
-        stages["n"],
-    )
-
-
-def _further(stages: pl.DataFrame) -> Timed:
-    """The journeys that got further: progress or goal."""
-    ahead = stages.filter(pl.col("outcome").is_in(_OUTCOMES[:2]))
-    columns = ("stage", "bucket", "bin", "n", "least", "most")
-    return Timed.of(*(ahead[c].to_numpy() for c in columns))
-
-
-def _sequels(counted: Counts, ahead: Timed) -> dict[str, pl.Series]:
-    events, censored = counted[:, :, :_OPEN], counted[:, :, _OPEN]
-    per_bucket = counted.sum(axis=(2, 3))
-    single = incidence_interval(events, censored, edges=BIN_EDGES)
-    further = np.stack(
-        [events[:, :, :2].sum(axis=2), events[:, :, 2:4].sum(axis=2), events[:, :, 4]], axis=2
-    )
-    grouped = incidence_interval(further, censored, edges=BIN_EDGES)
-    columns = interval_columns("further", grouped, cause=0)
-    columns |= interval_columns("progress", single, cause=0)
-    columns |= interval_columns("goal", single, cause=1)
-    columns |= interval_columns("lost", grouped, cause=1)
-    columns |= interval_columns("done", grouped, cause=2)
-    columns |= interval_columns("open", rate(censored.sum(axis=-1), per_bucket))
-    columns |= interval_columns("time", _time(further, censored, ahead), as_duration=True)
-    return columns | {
-        name: pl.Series(counted[:, :, k].sum(axis=(1, 2))).cast(pl.UInt32)
-        for k, name in enumerate(_COUNTED)
-    }
-
-
-def _time(further: Counts, censored: Counts, ahead: Timed) -> Interval:
-    """Median time to progress or goal, of those who get there."""
-    return time_to_cause(ahead, further, censored, cause=0)

@@ -5,27 +5,20 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from cxlib.columns import Columns, Count, Label, Rank, Share, Tables
+from cxlib.columns import Columns, Count, Label, Rank, Tables
 from cxlib.errors import InputError
+from cxlib.outcomes import OF_ALL_JOURNEYS
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import OUTCOMES, By, Journeys, name_places, read_journeys
 from cxlib.statistics.rates import rate
-from cxlib.statistics.resampling import BUCKETS, Counts, dense_counts
+from cxlib.statistics.resampling import BUCKETS, Counts
 from cxlib.store import Workspace
 from cxlib.summary import Selection
-
-__all__ = ["StepMatrix", "measure_step_matrix"]
 
 
 @result
 class StepMatrix(Result):
-    """What `measure_step_matrix` returns.
-
-    Attributes
-    ----------
-    names
-        The names of contacts, in map order.
-    """
+    """What `measure_step_matrix` returns; ``names`` of contacts are in map order."""
 
     journeys: int
     names: tuple[str, ...]
@@ -38,9 +31,7 @@ class StepMatrix(Result):
             kind=Label('"contact" or "ended"'),
             name=Label('of the contact, or the end: "goal", "declined", "silent", "done", "open"'),
             journeys=Count("that are there", each="journeys"),
-            share=Share(
-                "of all journeys", of="journeys", each="journeys", total="total", interval=True
-            ),
+            share=OF_ALL_JOURNEYS,
         )
     )
     figures = Columns(
@@ -64,18 +55,12 @@ def measure_step_matrix(
 
     Parameters
     ----------
-    workspace
-        The workspace; the store is read once.
     by
         What a contact is called: its touchpoint, place, channel, stage or owner.
     where
         Segment; periods in which the journey began; channel of its first contact.
     steps
         Number of steps.
-
-    Returns
-    -------
-    StepMatrix
 
     Raises
     ------
@@ -111,25 +96,16 @@ def measure_step_matrix(
         table=table.filter(pl.col("journeys") > 0),
         journeys=int(everyone.sum()),
         names=tuple(names),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
 def _count(found: Journeys, codes: np.ndarray, shape: tuple[int, int, int]) -> Counts:
     """Count journeys by step and name, ended ones by outcome after the names."""
     steps, called, _ = shape
-    ended = called - len(OUTCOMES)
+    here, left = np.zeros((2, steps, called))
     position = np.arange(len(codes)) - np.repeat(found.first, found.lengths)
-    early = position < steps
-    ones = np.ones(int(early.sum()))
-    here = dense_counts({"step": (position[early], steps), "name": (codes[early], called)}, ones)
-    short = found.lengths < steps
-    left = dense_counts(
-        {
-            "step": (found.lengths[short], steps),
-            "name": (found.outcome[short] + ended, called),
-        },
-        np.ones(int(short.sum())),
-    )
+    early, short = position < steps, found.lengths < steps
+    np.add.at(here, (position[early], codes[early]), 1)
+    ended = called - len(OUTCOMES) + found.outcome[short]
+    np.add.at(left, (found.lengths[short], ended), 1)
     return here + left.cumsum(axis=0)

@@ -1,5 +1,4 @@
-"""The journey map in numbers: every touchpoint by stage and channel, what comes after it, how it
-is.
+"""The journey map in numbers: every touchpoint by stage and channel, and what comes after it.
 
 Each contact is followed by another contact of the journey (*go on*), by silence longer than the gap
 (*silent*), by one of the map's losses (*declined*) or, once the goal is reached, by nothing that
@@ -9,8 +8,6 @@ could still be lost (*done*). Recent contacts have not been followed for long en
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +27,7 @@ from cxlib.columns import (
     Tables,
     Wait,
 )
+from cxlib.outcomes import outcome_columns, whole_numbers
 from cxlib.results import (
     WAIT_EDGES,
     Result,
@@ -40,29 +38,16 @@ from cxlib.results import (
     numbers,
     result,
 )
-from cxlib.statistics.competing_risks import (
-    cumulative_incidence,
-    incidence_interval,
-    incidence_of_some,
-    risks,
-)
-from cxlib.statistics.rates import Interval, divide, rate, ratio
-from cxlib.statistics.resampling import (
-    BUCKETS,
-    Counts,
-    dense_counts,
-)
+from cxlib.statistics.competing_risks import CompetingRisks
+from cxlib.statistics.rates import divide, rate, ratio
+from cxlib.statistics.resampling import BUCKETS, Estimates, dense_counts
 from cxlib.statistics.timed import Timed, time_quantile
 from cxlib.summary import DONE, LOST, OPEN, SILENT, Selection, Summary
 
-__all__ = ["Touchpoints", "measure_touchpoints"]
-
-_BINS = len(WAIT_EDGES)
 _GO_ON, _SILENT, _DECLINED, _DONE, _OPEN = range(5)
 _SUMS = ("contacts", "rating_n", "rating_sum", "dwell_n", "dwell_seconds", "cost_sum")
 #: Places worked on at a time: 500 x 32 buckets x 5 sequels x 65 bins are 42 MB.
 _CHUNK = 500
-Cells = NDArray[np.float64]
 
 #: Fewest customers of a touchpoint that is called weak.
 _FEWEST = 30
@@ -122,13 +107,7 @@ _SEQUEL: dict[str, Column] = {
 
 @result
 class Touchpoints(Result):
-    """What `measure_touchpoints` returns.
-
-    Attributes
-    ----------
-    stages, channels
-        Names in the order of the journey map.
-    """
+    """What `measure_touchpoints` returns; ``stages`` and ``channels`` in the order of the map."""
 
     by_stage: pl.DataFrame
     by_channel: pl.DataFrame
@@ -172,7 +151,8 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
     r"""Measure every touchpoint by stage and channel: how many, what comes next, how it is
     perceived.
 
-    What comes next are competing risks. With :math:`d_k(t)` contacts followed by cause k after the
+    What comes next are competing risks (Putter, Fiocco & Geskus 2007, doi:10.1002/sim.2712). With
+    :math:`d_k(t)` contacts followed by cause k after the
     wait t, :math:`Y(t)` still waiting, and :math:`\hat S` the Kaplan-Meier share without any cause,
 
     .. math:: F_k = \sum_{t \le gap} \hat S(t-) \frac{d_k(t)}{Y(t)}
@@ -183,18 +163,8 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
 
     Parameters
     ----------
-    summary
-        The journey summary.
     where
         Segment, periods (of the contact) and channel to look at; all by default.
-
-    Returns
-    -------
-    Touchpoints
-
-    References
-    ----------
-    Putter, Fiocco & Geskus (2007), Tutorial in biostatistics: competing risks. doi:10.1002/sim.2712
 
     Examples
     --------
@@ -204,62 +174,40 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
     """
     chosen = summary.select(where)
     places = chosen.places
-    stage_names = [*chosen.stage_names, *_further_stages(places, chosen.stage_names)]
-    stage_of = places["stage"].replace_strict(
-        stage_names, range(len(stage_names)), return_dtype=pl.Int64
-    )
-    channels = list(chosen.channels)
-    channel_of = places["channel"].replace_strict(
-        channels, range(len(channels)), return_dtype=pl.Int64
-    )
-    asked = _Asked(chosen, where)
+    # stages of the log that are no columns of the map ("unmapped") come last
+    stages = [*dict.fromkeys([*chosen.stage_names, *places["stage"]])]
+    names = {"stage": stages, "channel": list(chosen.channels)}
     levels = {
-        "stage": _Counted.empty(stage_of.to_numpy(), len(stage_names)),
-        "channel": _Counted.empty(channel_of.to_numpy(), len(channels)),
-        "all": _Counted.empty(chosen.part_of, chosen.parts),
+        level: _level(chosen, where, level, _position(places[level], known), len(known))
+        for level, known in names.items()
     }
-    parts = []
-    for counted in _count_places(chosen):
-        parts.append(asked.answer(counted, level="place"))
-        for together in levels.values():
-            together.add(counted)
-    by_place = pl.concat(parts)
-    by_stage, by_channel, whole = (asked.answer(c, level=k) for k, c in levels.items())
+    by_place = _level(chosen, where, "place", np.arange(len(places)), len(places))
+    whole = _level(chosen, where, "all", chosen.part_of, chosen.parts)
+    seen = pl.col("contacts") > 0
+    by_stage, by_channel = (
+        pl.DataFrame({level: known}, schema={level: pl.String}).hstack(levels[level]).filter(seen)
+        for level, known in names.items()
+    )
     # places are numbered in the order of the journey map
     named = places.select(
-        "place",
-        "stage",
-        "touchpoint",
-        "channel",
-        "owner",
+        *("place", "stage", "touchpoint", "channel", "owner"),
         _asked=pl.col("initiated_by") == "customer",
-    ).hstack(by_place)
-    seen = whole["customers"].sum()
+    )
     return Touchpoints(
-        table=_ranked(named.filter(pl.col("contacts") > 0)),
-        by_stage=_with_name("stage", stage_names, by_stage),
-        by_channel=_with_name("channel", channels, by_channel),
+        table=_ranked(named.hstack(by_place).filter(seen)),
+        by_stage=by_stage,
+        by_channel=by_channel,
         whole=whole,
-        stages=tuple(stage_names),
-        channels=tuple(channels),
-        customers=int(seen or 0),
+        stages=tuple(stages),
+        channels=chosen.channels,
+        customers=int(whole["customers"].sum() or 0),
         journeys=int(chosen.starts["n"].sum()),
         contacts=int(chosen.contacts["contacts"].sum()),
-        observed_until=chosen.observed_until,
-        where=where,
     )
 
 
-def _further_stages(places: pl.DataFrame, known: tuple[str, ...]) -> list[str]:
-    """Stages of the log that are not columns of the map ("unmapped"), last."""
-    return (
-        places.filter(~pl.col("stage").is_in(known))["stage"].unique(maintain_order=True).to_list()
-    )
-
-
-def _with_name(column: str, names: list[str], table: pl.DataFrame) -> pl.DataFrame:
-    named = pl.DataFrame({column: names}, schema={column: pl.String}).hstack(table)
-    return named.filter(pl.col("contacts") > 0)
+def _position(values: pl.Series, known: list[str]) -> NDArray[np.int64]:
+    return values.replace_strict(known, range(len(known)), return_dtype=pl.Int64).to_numpy()
 
 
 def _ranked(table: pl.DataFrame) -> pl.DataFrame:
@@ -274,177 +222,90 @@ def _ranked(table: pl.DataFrame) -> pl.DataFrame:
     ).drop("_asked")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Counted:
-    """Counts of some cells: sets of places.
-
-    Attributes
-    ----------
-    first
-        Number of the first cell.
-    cell_of
-        The cell of every place.
-    followed
-        Contacts by cell, bucket, sequel (four causes, and open) and bin of the wait.
-    sums
-        The sums of the contacts table, by cell and bucket.
-    """
-
-    first: int
-    cell_of: NDArray[np.int64]
-    followed: Counts
-    sums: dict[str, Counts]
-
-    @classmethod
-    def empty(cls, cell_of: NDArray[np.int64], cells: int) -> _Counted:
-        followed = np.zeros((cells, BUCKETS, 5, _BINS))
-        return cls(0, cell_of, followed, {name: np.zeros((cells, BUCKETS)) for name in _SUMS})
-
-    def add(self, places: _Counted) -> None:
-        """Add the counts of single places to those of the cells they are in."""
-        cells = self.cell_of[places.first : places.first + len(places.followed)]
-        for cell in np.unique(cells):
-            here = cells == cell
-            self.followed[cell] += places.followed[here].sum(axis=0)
-            for name in _SUMS:
-                self.sums[name][cell] += places.sums[name][here].sum(axis=0)
-
-
-def _count_places(chosen: Summary) -> Iterator[_Counted]:
-    """Count the contacts of every place, so many places at a time that memory stays small."""
-    places = len(chosen.places)
-    for first in range(0, max(places, 1), _CHUNK):
-        cells = min(_CHUNK, places - first)
+def _level(
+    chosen: Summary,
+    where: Selection | None,
+    level: str,
+    cell_of: NDArray[np.int64],
+    cells: int,
+) -> pl.DataFrame:
+    """Measure the cells of one level (sets of places), so many at a time that memory is small."""
+    customers = distinct_customers(chosen, where=where, level=level, cells=cells)
+    parts = []
+    for first in range(0, max(cells, 1), _CHUNK):
         steps, contacts = chosen.steps, chosen.contacts
-        if places > _CHUNK:
-            here = pl.col("place").is_between(first, first + cells - 1)
-            steps, contacts = steps.filter(here), contacts.filter(here)
-        axes: dict[str, tuple[pl.Series | NDArray[np.int64], int]] = {
-            "cell": (contacts["place"].to_numpy().astype(np.int64) - first, cells),
-            "bucket": (contacts["bucket"], BUCKETS),
-        }
-        sums = {name: dense_counts(axes, contacts[name]) for name in _SUMS}
-        yield _Counted(first, np.arange(places), _followed(steps, first, cells), sums)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """The part of the summary asked about, and how its counts are turned into answers."""
-
-    chosen: Summary
-    where: Selection | None
-
-    def answer(self, counted: _Counted, *, level: str) -> pl.DataFrame:
-        """Measure every cell of one level."""
-        end = counted.first + len(counted.followed)
-        customers = distinct_customers(self.chosen, where=self.where, level=level, cells=end)
-        customers = customers[counted.first :]
-        columns: dict[str, pl.Series] = {
-            "customers": numbers(customers).cast(pl.UInt32),
-            "contacts": _whole_numbers(counted.sums["contacts"]),
-        }
-        columns |= _sequel(
-            counted.followed[:, :, :_OPEN],
-            counted.followed[:, :, _OPEN],
-            customers,
-            gap=self.chosen.gap is not None,
-            has_losses=bool(self.chosen.places["is_lost"].any()),
+        here = customers[first : first + _CHUNK]
+        if cells > _CHUNK:
+            within = np.flatnonzero((cell_of >= first) & (cell_of < first + _CHUNK))
+            some = pl.col("place").is_between(within.min(), within.max())  # of single places only
+            steps, contacts = steps.filter(some), contacts.filter(some)
+        at_step, at_contact = (cell_of[t["place"].to_numpy()] - first for t in (steps, contacts))
+        parts.append(
+            pl.DataFrame(
+                {"customers": numbers(here).cast(pl.UInt32)}
+                | _sequel(steps, at_step, here, chosen)
+                | _perceived(contacts, at_contact, here, chosen)
+            )
         )
-        columns["next_wait"] = self._next_wait(counted)
-        has_costs = bool((self.chosen.contacts["cost_sum"] != 0).any())
-        columns |= _perceived(counted.sums, customers, has_costs=has_costs)
-        return pl.DataFrame(columns)
-
-    def _next_wait(self, counted: _Counted) -> pl.Series:
-        """Median time to the next contact, open ones allowed for."""
-        steps, cells = self.chosen.steps, len(counted.followed)
-        went_on = steps.filter(pl.col("next") < DONE)
-        cell = counted.cell_of[went_on["place"].to_numpy()] - counted.first
-        columns = ("bucket", "bin", "n", "least", "most")
-        rows = Timed.of(cell, *(went_on[c].to_numpy() for c in columns))
-        all_buckets = counted.followed.sum(axis=1)
-        events = all_buckets[:, :_OPEN]
-        risk = risks(events.sum(axis=1), all_buckets[:, _OPEN])
-        curve = incidence_of_some(events[:, _GO_ON], risk)
-        return durations(time_quantile(rows.where((cell >= 0) & (cell < cells)), curve, risk))
+    return pl.concat(parts)
 
 
-def _whole_numbers(per_bucket: Counts) -> pl.Series:
-    return pl.Series(per_bucket.sum(axis=1)).cast(pl.UInt32)
-
-
-def _followed(steps: pl.DataFrame, first: int, cells: int) -> Counts:
-    """Contacts by place, bucket, sequel and bin of the wait."""
+def _sequel(
+    steps: pl.DataFrame, cell: NDArray[np.int64], customers: Estimates, chosen: Summary
+) -> dict[str, pl.Series]:
+    """What comes next: the probabilities with their intervals, the counts, the median wait."""
     following = steps["next"].to_numpy()
     sequel = np.full(len(steps), _GO_ON)
     for code, number in ((SILENT, _SILENT), (LOST, _DECLINED), (DONE, _DONE), (OPEN, _OPEN)):
         sequel[following == code] = number
-    return dense_counts(
-        {
-            "cell": (steps["place"].to_numpy().astype(np.int64) - first, cells),
-            "bucket": (steps["bucket"], BUCKETS),
-            "sequel": (sequel, 5),
-            "bin": (steps["bin"].to_numpy(), _BINS),
-        },
-        steps["n"],
-    )
-
-
-def _sequel(
-    events: Counts, censored: Counts, customers: Cells, *, gap: bool, has_losses: bool
-) -> dict[str, pl.Series]:
-    """What comes next: the probabilities with their intervals, and the counts."""
-    found = incidence_interval(events, censored, edges=WAIT_EDGES, customers=customers)
-    whole = cumulative_incidence(events.sum(axis=1), censored.sum(axis=1))
+    axes = {
+        "cell": (cell, len(customers)),
+        "bucket": (steps["bucket"], BUCKETS),
+        "sequel": (sequel, _OPEN + 1),
+        "bin": (steps["bin"], len(WAIT_EDGES)),
+    }
+    found = CompetingRisks(dense_counts(axes, steps["n"]), edges=WAIT_EDGES)
     # nobody was watched up to the gap: what is left over is not known to have fallen silent
-    unknown = (whole[..., -1].sum(axis=-1) < 1 - 1e-9) | (not gap)
-    lost = _lost(events, censored, customers) if gap else _only(found, _DECLINED)
-    lost_unknown = unknown if gap else np.full(len(unknown), not has_losses)
-    contacts = events.sum(axis=(-1, -2)) + censored.sum(axis=-1)
-    columns = interval_columns("go_on", found, cause=_GO_ON)
-    columns |= interval_columns("lost", _known(lost, ~lost_unknown))
-    columns |= interval_columns("silent", _known(_only(found, _SILENT), ~unknown))
-    columns |= interval_columns("declined", found, cause=_DECLINED)
-    columns |= interval_columns("done", found, cause=_DONE)
-    columns |= interval_columns("open", rate(censored.sum(axis=-1), contacts, customers=customers))
-    counted = [*np.moveaxis(events.sum(axis=-1), 2, 0), censored.sum(axis=-1)]
-    names = ("went_on_n", "silent_n", "declined_n", "done_n", "open_n")
-    columns |= {n: _whole_numbers(c).alias(n) for n, c in zip(names, counted, strict=True)}
-    return columns
-
-
-def _only(found: Interval, cause: int) -> Interval:
-    return Interval(*(v[:, cause] for v in (found.estimate, found.low, found.high, found.se)))
-
-
-def _known(found: Interval, known: NDArray[np.bool_]) -> Interval:
-    """Take the estimates of some cells back."""
-    parts = (found.estimate, found.low, found.high, found.se)
-    return Interval(*(np.where(known, v, np.nan) for v in parts))
-
-
-def _lost(events: Counts, censored: Counts, customers: Cells) -> Interval:
-    """Silence and losses together, with an interval of their own."""
-    ended = events[:, :, _SILENT] + events[:, :, _DECLINED]
-    rest = events[:, :, _GO_ON] + events[:, :, _DONE]
-    both = np.stack([ended, rest], axis=2)
-    return _only(incidence_interval(both, censored, edges=WAIT_EDGES, customers=customers), cause=0)
+    watched = found.curve(*range(_OPEN))[:, -1] >= 1 - 1e-9
+    gap = chosen.gap is not None
+    ends = (_SILENT, _DECLINED) if gap else (_DECLINED,)
+    lost_known = watched if gap else bool(chosen.places["is_lost"].any())
+    chances = {
+        "go_on": found.chance(_GO_ON, customers=customers),
+        "lost": found.chance(*ends, customers=customers).where(lost_known),
+        "silent": found.chance(_SILENT, customers=customers).where(watched & gap),
+        "declined": found.chance(_DECLINED, customers=customers),
+        "done": found.chance(_DONE, customers=customers),
+        "open": found.still_open(customers=customers),
+    }
+    columns = {"contacts": whole_numbers(found.cases)}
+    for name, chance in chances.items():
+        columns |= interval_columns(name, chance)
+    columns |= outcome_columns(found, ("went_on_n", "silent_n", "declined_n", "done_n", "open_n"))
+    waits = Timed.of_rows(cell, steps).where(following < DONE)
+    median = time_quantile(waits, found.curve(_GO_ON), found.weight)
+    return columns | {"next_wait": durations(median)}
 
 
 def _perceived(
-    counted: dict[str, Counts], customers: Cells, *, has_costs: bool
+    contacts: pl.DataFrame, cell: NDArray[np.int64], customers: Estimates, chosen: Summary
 ) -> dict[str, pl.Series]:
-    contacts = counted["contacts"]
-    columns = interval_columns("rating", ratio(counted["rating_sum"], counted["rating_n"]))
-    columns["rating_n"] = _whole_numbers(counted["rating_n"])
+    """Ratings, time in the contact and costs."""
+    axes = {"cell": (cell, len(customers)), "bucket": (contacts["bucket"], BUCKETS)}
+    sums = {name: dense_counts(axes, contacts[name]) for name in _SUMS}
+    n = sums["contacts"]
+    columns = interval_columns("rating", ratio(sums["rating_sum"], sums["rating_n"]))
+    columns["rating_n"] = whole_numbers(sums["rating_n"])
     # two answers about one contact are one contact answered
-    answered = np.minimum(counted["rating_n"], contacts)
-    columns |= interval_columns("response", rate(answered, contacts, customers=customers))
-    dwell = ratio(counted["dwell_seconds"], counted["dwell_n"])
+    answered = np.minimum(sums["rating_n"], n)
+    columns |= interval_columns("response", rate(answered, n, customers=customers))
+    dwell = ratio(sums["dwell_seconds"], sums["dwell_n"])
     columns |= interval_columns("dwell", dwell, as_duration=True)
-    columns["dwell_n"] = _whole_numbers(counted["dwell_n"])
+    columns["dwell_n"] = whole_numbers(sums["dwell_n"])
     # a log without costs has costs that are not known, not costs of 0
-    cost = np.where(has_costs, counted["cost_sum"].sum(axis=1), np.nan)
-    columns["cost"] = numbers(cost)
-    columns["cost_per_contact"] = numbers(divide(cost, contacts.sum(axis=1)))
-    return columns
+    has_costs = bool((chosen.contacts["cost_sum"] != 0).any())
+    cost = np.where(has_costs, sums["cost_sum"].sum(axis=1), np.nan)
+    return columns | {
+        "cost": numbers(cost),
+        "cost_per_contact": numbers(divide(cost, n.sum(axis=1))),
+    }

@@ -10,7 +10,7 @@ from cxlib.sequences import By, name_places, read_contacts
 from cxlib.store import Workspace
 from cxlib.summary import DONE, Selection
 
-__all__ = ["Waits", "measure_waits"]
+_KEPT = ("wait", "open_wait")
 
 
 @result
@@ -55,16 +55,10 @@ def measure_waits(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     by
         What a contact is called: its touchpoint, place, channel, stage or owner.
     where
         Segment, periods and channel of the source; all by default.
-
-    Returns
-    -------
-    Waits
 
     Examples
     --------
@@ -73,60 +67,39 @@ def measure_waits(
     ('web', 'web', 114, datetime.timedelta(days=1, seconds=77250))
     """
     names, name_of = name_places(workspace.places, by)
-    code = pl.lit(pl.Series(name_of, dtype=pl.UInt16))
-    pair = ["source", "target"]
-    contacts, waits, people = 0, [], []
+    code, pair = pl.lit(pl.Series(name_of, dtype=pl.UInt16)), ["source", "target"]
+    ends = dict.fromkeys(pair, pl.UInt16)
+    moves = [pl.DataFrame(schema={**ends, "customer": pl.UInt32, **dict.fromkeys(_KEPT, pl.Int64)})]
+    contacts = 0
     for rows in read_contacts(workspace, where=where):
         contacts += len(rows)
-        moves = rows.filter(pl.col("next") < DONE).select(
-            "customer",
-            "wait",
-            "open_wait",
-            source=code.gather(pl.col("place").cast(pl.UInt32)),
-            target=code.gather(pl.col("next").cast(pl.UInt32)),
+        followed = rows.filter(pl.col("next") < DONE)
+        source, target = (code.gather(pl.col(c).cast(pl.UInt32)) for c in ("place", "next"))
+        moves.append(
+            followed.select("customer", *_KEPT, source=source, target=target).select(
+                moves[0].columns
+            )
         )
-        waits.append(moves.select(*pair, "wait", "open_wait"))
-        # buckets share no customer, so that their distinct customers add up
-        people.append(moves.group_by(pair).agg(customers=pl.col("customer").n_unique()))
-    if not waits:
-        empty = {"source": pl.UInt16, "target": pl.UInt16, "wait": pl.Int64, "open_wait": pl.Int64}
-        waits = [pl.DataFrame(schema=empty)]
     # places with hours and places without may share a name: their waits are no one quantity
-    timed = (
-        pl.concat(waits)
-        .with_columns(pl.when(~pl.col("open_wait").is_null().any().over(pair)).then("open_wait"))
+    known = ~pl.col("open_wait").is_null().any().over(pair)
+    called = pl.lit(pl.Series(names, dtype=pl.String))
+    table = (
+        pl.concat(moves)
+        .with_columns(pl.when(known).then("open_wait"))
         .group_by(pair)
-        .agg(n=pl.len(), **_quartiles())
+        .agg(
+            pl.len().cast(pl.UInt32).alias("n"),
+            pl.col("customer").n_unique().cast(pl.UInt32).alias("customers"),
+            _quantile("wait", 0.5),
+            _quantile("open_wait", 0.5),
+            _quantile("wait", 0.25).alias("wait_quarter"),
+            _quantile("wait", 0.75).alias("wait_three_quarters"),
+        )
+        .with_columns(called.gather(pl.col(end).cast(pl.UInt32)).alias(end) for end in pair)
+        .sort("n", *pair, descending=[True, False, False])
     )
-    if people:
-        counted = pl.concat(people).group_by(pair).agg(pl.col("customers").sum())
-        timed = timed.join(counted, on=pair)
-    name = pl.lit(pl.Series(names, dtype=pl.String))
-    table = timed.select(
-        *(name.gather(pl.col(end).cast(pl.UInt32)).alias(end) for end in pair),
-        pl.col("n").cast(pl.UInt32),
-        pl.col("customers").cast(pl.UInt32),
-        "wait",
-        "open_wait",
-        "wait_quarter",
-        "wait_three_quarters",
-    )
-    return Waits(
-        table=table.sort("n", *pair, descending=[True, False, False]),
-        contacts=contacts,
-        observed_until=workspace.observed_until,
-        where=where,
-    )
+    return Waits(table=table, contacts=contacts)
 
 
-def _quartiles() -> dict[str, pl.Expr]:
-    shares = {
-        "wait": ("wait", 0.5),
-        "open_wait": ("open_wait", 0.5),
-        "wait_quarter": ("wait", 0.25),
-        "wait_three_quarters": ("wait", 0.75),
-    }
-    return {
-        name: pl.col(of).quantile(share, interpolation="linear").round().cast(pl.Duration("us"))
-        for name, (of, share) in shares.items()
-    }
+def _quantile(wait: str, share: float) -> pl.Expr:
+    return pl.col(wait).quantile(share, interpolation="linear").round().cast(pl.Duration("us"))

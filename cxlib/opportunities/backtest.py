@@ -1,9 +1,4 @@
-"""Would the backlog of then have pointed at what hurt afterwards? Held against simpler rankings.
-
-At past dates the backlog's rule ranks handoffs by what had been followed by then (the embargo is
-the silence that counts as having left), and so do "same as last period" and raw drop-off. What is
-reported is what was found, also where it is poor.
-"""
+"""Would the backlog of then have pointed at what hurt afterwards? Held against simpler rankings."""
 
 from __future__ import annotations
 
@@ -17,30 +12,29 @@ from cxlib.columns import Amount, Columns, Count, Day, Label, Share, Tables
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.grounds.strata import with_strata
 from cxlib.numbers import plural, share
+from cxlib.opportunities.what_if import MENDABLE
 from cxlib.results import Result, result
+from cxlib.signals import SIGNALS
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
-
-__all__ = ["LINES", "BacklogBacktest", "backtest_priorities"]
 
 LINES = 3
 """First lines of a ranking that are held against what came."""
 
 DATES = 3
-SIGNALS = ("abandonment", "backtracking", "ping_pong", "repeated_task", "repeat_contact")
+RANKED = [name for name in MENDABLE if SIGNALS[name].judge is not None]
+"""Signals whose findings are ranked: mendable, and judged against similar handoffs."""
+
+LEAVING = [name for name in RANKED if SIGNALS[name].draws == "silence"]
 _LEAST_HANDOFFS = 10
 _KEYS = ["source_place", "target_place", "signal"]
 _CASES = pl.col("n") * pl.col("effect")
 
 RANKINGS: dict[str, Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]] = {
-    "backlog": lambda past, _: past.sort(
-        "finding", pl.col("n") * pl.col("low"), *_KEYS, descending=[True, True, *[False] * 3]
-    ),
-    "same as last period": lambda _, last: last.sort(
-        _CASES, *_KEYS, descending=[True, *[False] * 3]
-    ),
-    "raw drop-off": lambda past, _: past.filter(signal="abandonment").sort(
-        pl.col("n") * pl.col("observed"), *_KEYS, descending=[True, *[False] * 3]
+    "backlog": lambda past, _: _rank(past, "finding", pl.col("n") * pl.col("low")),
+    "same as last period": lambda _, last: _rank(last, _CASES),
+    "raw drop-off": lambda past, _: _rank(
+        past.filter(pl.col("signal").is_in(LEAVING)), pl.col("n") * pl.col("observed")
     ),
 }
 """How handoffs are ranked, from what was judged before a date and in the last period before it."""
@@ -100,11 +94,6 @@ def backtest_priorities(log: Workspace | Arrivals) -> BacklogBacktest:
 
     Cases are arrivals times the excess over similar handoffs, as measured after the date by itself:
     what came is itself uncertain, so that no ranking can name it all.
-
-    Parameters
-    ----------
-    log
-        A workspace, or the arrivals counted from one.
     """
     arrivals = with_strata(log if isinstance(log, Arrivals) else read_arrivals(log))
     starts, until = arrivals.periods.starts, arrivals.settings.observed_until.date()
@@ -126,8 +115,12 @@ def backtest_priorities(log: Workspace | Arrivals) -> BacklogBacktest:
         table=BacklogBacktest.tables["table"].frame(rows[::-1]),
         reason=None if rows else few,
         observed_until=arrivals.settings.observed_until,
-        where=None,
     )
+
+
+def _rank(judged: pl.DataFrame, *by: str | pl.Expr) -> pl.DataFrame:
+    """Largest first, then by the keys."""
+    return judged.sort(*by, *_KEYS, descending=[True] * len(by) + [False] * len(_KEYS))
 
 
 def _compare(
@@ -136,11 +129,11 @@ def _compare(
     """One row per ranking, the last first; none where too little was judged."""
     past, last, came = (
         measure_fragmentation(
-            arrivals, where=Selection(period=span), grounds=("like",), signals=SIGNALS
+            arrivals, where=Selection(period=span), grounds=("like",), signals=RANKED
         ).table
         for span in spans
     )
-    cases = came.select(*_KEYS, cases=_CASES).sort("cases", *_KEYS, descending=[True, *[False] * 3])
+    cases = _rank(came.select(*_KEYS, cases=_CASES), "cases")
     both = past.join(cases, on=_KEYS, how="inner")
     worst = float(cases["cases"].head(LINES).sum())
     if len(both) < _LEAST_HANDOFFS or worst <= 0:

@@ -1,18 +1,8 @@
-"""Planned journeys drawn in CJML 2.0, read into planned handoffs.
-
-The order of the touchpoints in the file is the plan. CJML has no deadlines: they come from the
-journey map, or are given. What the log does not know (an act inside the company) is left out, and
-its neighbours follow one another.
-
-References
-----------
-Halvorsrud et al. (2021), The Customer Journey Modeling Language; cjml.no
-"""
+"""Planned journeys drawn in CJML 2.0 (Halvorsrud et al. 2021; cjml.no), as planned handoffs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -22,42 +12,17 @@ from cxlib.errors import InputError
 from cxlib.journey_map import JourneyMap
 from cxlib.map_model import PlannedHandoff
 
-__all__ = ["CjmlPlan", "read_cjml"]
-
 _POINTS = ("plannedCommunicationPoint", "plannedAction")
 _NAMES = ("initiatorLabel", "receiverLabel", "touchpointID")
 
 
-@dataclass(frozen=True, slots=True)
-class CjmlPlan:
-    """Planned handoffs of a file, and the touchpoints in it that the journey map does not know."""
-
-    handoffs: tuple[PlannedHandoff, ...]
-    left_out: tuple[str, ...]
-
-
 def read_cjml(
     path: str | Path, journey_map: JourneyMap, *, deadline: timedelta | None = None
-) -> CjmlPlan:
-    """Read the planned journeys of a CJML file.
+) -> tuple[tuple[PlannedHandoff, ...], tuple[str, ...]]:
+    """Planned handoffs of a CJML file, and the touchpoints in it that the map does not know.
 
-    A touchpoint is the one of the map that its initiator's label, receiver's label or id names;
-    capitals and spaces do not matter.
-
-    Parameters
-    ----------
-    path
-        The file.
-    journey_map
-        Whose touchpoints are meant; a handoff that it plans, too, keeps the map's deadline.
-    deadline
-        Of all other handoffs.
-
-    Raises
-    ------
-    InputError
-        It is no CJML file, plans no handoff between touchpoints of the map, or a deadline is
-        missing.
+    A touchpoint is the one of the map that its initiator's label, receiver's label or id names. A
+    handoff that the map plans, too, keeps the map's deadline; all others get `deadline`.
     """
     path = Path(path)
     known = {_plain(t.name): t.name for t in journey_map.touchpoints}
@@ -84,10 +49,8 @@ def read_cjml(
             f"{path.name}: CJML has no deadlines, and the map gives none for {late[0][0]} → "
             f"{late[0][1]}; give one for all: --deadline 7d"
         )
-    return CjmlPlan(
-        tuple(PlannedHandoff(a, b, due.get((a, b), deadline or timedelta())) for a, b in pairs),
-        tuple(left_out),
-    )
+    planned = (PlannedHandoff(a, b, due.get((a, b), deadline or timedelta())) for a, b in pairs)
+    return tuple(planned), tuple(left_out)
 
 
 def _plain(name: str) -> str:

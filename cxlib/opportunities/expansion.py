@@ -1,18 +1,13 @@
 """Links that few walk and that go with much better outcomes: hypotheses, each with its experiment.
 
-Who takes a rare way differs from who does not, so a difference here is no effect yet. It is looked
-for like with like, and what stands comes with the experiment that would tell; an experiment that
-was run is read where its assigned group is a segment.
-
-References
-----------
-Mantel & Haenszel (1959), doi:10.1093/jnci/22.4.719; Sato (1989), doi:10.2307/2531765 (difference).
+Like with like: Mantel & Haenszel (1959), doi:10.1093/jnci/22.4.719; of differences Sato (1989),
+doi:10.2307/2531765.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -32,9 +27,9 @@ from cxlib.columns import (
     Wait,
 )
 from cxlib.errors import NotMeasurableError
-from cxlib.measures.attribution import choose_horizon
 from cxlib.numbers import decimal, duration, plural, points, share
 from cxlib.opportunities.experiments import plan_experiment
+from cxlib.opportunities.next_best import contacts_before_goals
 from cxlib.results import Result, answers, result
 from cxlib.sequences import choose_contacts
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
@@ -42,9 +37,6 @@ from cxlib.statistics.rates import divide, t_quantile
 from cxlib.statistics.resampling import BUCKETS, jackknife_se, leave_one_out
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
-from cxlib.store.walk import around, follow_contacts
-
-__all__ = ["Expansions", "find_expansions"]
 
 RARE, LEAST_WALKED, LEAST, LEAST_LIKE = 0.15, 30, 0.05, 0.5
 """A link is rare below this share of those who go on; walked by so many at least; worth an
@@ -163,10 +155,9 @@ def find_expansions(workspace: Workspace, *, where: Selection | None = None) -> 
         for found in _compare(part)
     ]
     q = false_discovery_rate([p["p"] for p in pairs]) if pairs else np.zeros(0)
-    days = (workspace.observed_until - rows["occurred_at"].min()) / timedelta(days=1)  # type: ignore[operator]
-    table = [
-        _row(pair, float(value), workspace, days) for pair, value in zip(pairs, q, strict=True)
-    ]
+    first: datetime = rows["occurred_at"].min()  # type: ignore[assignment]
+    days = (workspace.observed_until - first) / timedelta(days=1)
+    table = [_row(pair, float(x), workspace.places, days) for pair, x in zip(pairs, q, strict=True)]
     table.sort(key=lambda r: (not r["stands"], -r["difference_low"], r["source"], r["target"]))
     return Expansions(
         table=Expansions.tables["table"].frame(table),
@@ -180,41 +171,24 @@ def find_expansions(workspace: Workspace, *, where: Selection | None = None) -> 
 def _went_on(workspace: Workspace, where: Selection | None) -> tuple[pl.DataFrame, timedelta]:
     """First contact of each journey at each place before any goal, and where it went on to."""
     scope = workspace.scope
-    kept = ("customer", "bucket", "occurred_at", "place", "journey", "reached", "lost", "segment",
-            "period")  # fmt: skip
-    rows = follow_contacts(workspace.store().select(kept).collect(), scope=scope)
-    goal_at = pl.col("occurred_at").filter("reached").first().over("journey")
-    nth = pl.int_range(pl.len()).over("journey")
-    rows = rows.with_columns(
-        goal_at=goal_at,
-        before=pl.when(nth == 0).then(-1).otherwise(around(pl.col("place").cast(pl.Int64), -1)),
-        earlier=nth.clip(0, 3),
-    )
-    took = rows.filter(~pl.col("reached"), pl.col("goal_at").is_not_null())
-    horizon = choose_horizon(
-        took.select("occurred_at", taken=pl.col("goal_at") - pl.col("occurred_at")), workspace
-    )
+    rows, horizon = contacts_before_goals(workspace)
     moving = rows.filter(
-        ~pl.col("reached"),
-        pl.col("next") < 65_532,
-        ~scope.is_beyond(pl.col("place")),
-        pl.col("occurred_at") + horizon <= workspace.observed_until,
+        pl.col("occurred_at") + horizon <= workspace.observed_until, went=True
     ).unique(["journey", "place"], keep="first", maintain_order=True)
-    goals = workspace.places["is_goal"].to_numpy()
-    target = pl.col("next").cast(pl.Int64)
+    goals = workspace.places.filter("is_goal")["place"].cast(pl.Int64).to_list()
     third = (3 * pl.col("period").cast(pl.Int64) / len(workspace.periods.starts)).floor()
-    chosen = choose_contacts(workspace, moving, where)
+    onward = choose_contacts(workspace, moving, where).filter(
+        ~pl.col("next").is_in(goals), pl.col("next") != pl.col("place")
+    )
     return (
-        chosen.filter(
-            ~target.is_in(np.flatnonzero(goals).tolist()), target != pl.col("place")
-        ).select(
+        onward.select(
             "occurred_at",
             "bucket",
-            source=pl.col("place").cast(pl.Int64),
-            target=target,
+            source="place",
+            target="next",
             stage=scope.of_place("stage_index", "next"),
             stratum=pl.struct("before", "segment", "earlier", third=third).rank("dense"),
-            converts=(pl.col("goal_at") <= pl.col("occurred_at") + horizon).fill_null(False),
+            converts="goal",
         ),
         horizon,
     )
@@ -241,11 +215,11 @@ def _compare(part: pl.DataFrame) -> list[dict[str, float]]:
         like = n[i][has_like].sum() / walked
         if like < LEAST_LIKE:
             continue
-        parts = [
+        parts = (
             np.concatenate([x.sum(1, keepdims=True), leave_one_out(x)], axis=1)
             for x in (n[i], y[i], other_n, other_y)
-        ]
-        difference = _mantel_haenszel(*parts)
+        )
+        difference = _mantel_haenszel(*parts)  # of all customers, and without each bucket
         seen = y[i].sum() / walked
         usual = other_y.sum() / other_n.sum()
         floor = np.sqrt(max(seen * (1 - seen), 1 / walked) / walked)
@@ -275,24 +249,19 @@ def _design_effect(y: Floats, n: Floats) -> float:
     return max(se**2 / max(p * (1 - p) / n.sum(), 1e-12), 1.0)
 
 
-def _row(pair: dict[str, float], q: float, workspace: Workspace, days: float) -> dict[str, Any]:
-    places = workspace.places
+def _row(pair: dict[str, float], q: float, places: pl.DataFrame, days: float) -> dict[str, Any]:
     source, target = (places.row(int(pair[end]), named=True) for end in ("source", "target"))
     low, high = (pair["difference"] + s * _T31 * pair["se"] for s in (-1, 1))
-    stands = q <= Q_LIMIT and low > 0 and pair["difference"] >= LEAST
+    stands = bool(q <= Q_LIMIT and low > 0 and pair["difference"] >= LEAST)
     expected = float(np.clip(pair["observed"] - pair["difference"], 0.0, 1.0))
     kept = ("n", "walked", "observed", "crude", "like", "difference", "design_effect")
-    row: dict[str, Any] = {k: pair[k] for k in kept}
-    row |= {"n": int(pair["n"]), "q": q, "stands": bool(stands), "expected": expected}
-    row |= {"source": source["touchpoint"], "target": target["touchpoint"]}
-    row |= {"target_channel": target["channel"], "owner": target["owner"]}
+    row: dict[str, Any] = {k: pair[k] for k in kept} | {"n": int(pair["n"]), "expected": expected}
+    row |= {"source": source["touchpoint"], "target": target["touchpoint"], "q": q}
+    row |= {"target_channel": target["channel"], "owner": target["owner"], "stands": stands}
     row |= {"difference_low": max(low, -1.0), "difference_high": min(high, 1.0)}
     if stands:
-        planned = plan_experiment(
-            expected,
-            min(expected + low, 1.0),
-            design_effect=pair["design_effect"],
-            a_day=pair["arrivals"] / max(days, 1.0),
-        )
-        row |= {"sample": planned.sample, "lasting": planned.lasting}
+        a_day, spread = pair["arrivals"] / max(days, 1.0), pair["design_effect"]
+        better = min(expected + low, 1.0)
+        planned = plan_experiment(expected, better, a_day=a_day, design_effect=spread)
+        row |= dict(zip(("sample", "lasting"), planned, strict=True))
     return row

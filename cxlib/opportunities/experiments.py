@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -16,8 +15,6 @@ from cxlib.segments import dimension_values
 from cxlib.statistics.multiple_testing import p_values
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
-
-__all__ = ["Experiment", "PlannedExperiment", "plan_experiment", "read_experiment", "sample_size"]
 
 _Z95 = 1.959964
 _MISMATCH = 0.001
@@ -41,30 +38,15 @@ def sample_size(first: float, second: float, *, level: float = 0.05, power: floa
     return int(np.ceil(z**2 * spread / (first - second) ** 2))
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedExperiment:
-    """Customers a group, and how long it takes until both groups are full."""
-
-    sample: int
-    lasting: timedelta
-
-
 def plan_experiment(
     first: float, second: float, *, a_day: float, design_effect: float = 1.0
-) -> PlannedExperiment:
-    """Plan an experiment in two equal groups that tells two shares apart (5 % level, 80 % power).
+) -> tuple[int, timedelta]:
+    """Customers a group to tell two shares apart, and how long it takes at so many cases `a_day`.
 
-    Parameters
-    ----------
-    first, second
-        The shares.
-    a_day
-        Cases a day, of both groups.
-    design_effect
-        How much more the shares spread because cases come from the same customers.
+    ``design_effect``: how much more the shares spread because cases come from the same customers.
     """
     size = int(np.ceil(sample_size(first, second) * design_effect))
-    return PlannedExperiment(size, timedelta(days=int(np.ceil(2 * size / max(a_day, 1e-9)))))
+    return size, timedelta(days=int(np.ceil(2 * size / max(a_day, 1e-9))))
 
 
 @result

@@ -1,8 +1,6 @@
 """Moves of journeys before their first goal: the additive counts that what-if is worked out from.
 
-A journey moves from its start through places to its goal, or to no goal. Only contacts that were
-watched for a whole gap say how journeys move on, so that nothing is lost for being recent. Journeys
-that begin beyond the goal's stage have nothing to convert to and are left out.
+Only contacts that were watched for a whole gap say how journeys move on.
 """
 
 from __future__ import annotations
@@ -18,30 +16,22 @@ from cxlib.statistics.resampling import BUCKETS, leave_one_out
 from cxlib.store import Workspace
 from cxlib.store.walk import around, changes, follow_contacts
 
-__all__ = ["Chain", "Moves", "read_moves"]
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+NOWHERE: Ints = np.zeros(0, dtype=np.int64)
 _GOAL, _ENDED = -1, -2
 """What stands in ``next`` for a goal, and for no further contact."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chain:
-    """Counted moves as arrays; the first entry of the first axis is all customers.
+    """Counted moves as arrays; on the first axis all customers, then all but one bucket each.
 
-    Attributes
-    ----------
-    moves, seconds, amounts
-        ``[1 + buckets, 1 + S, S + 2]``: moves, sums of waits, sums of the amounts at the goal; row
-        0 is the start, the last two columns are the goal and no goal. The entries after the first
-        leave out one bucket of customers each.
-    journeys
-        ``[1 + buckets]`` journeys, scaled to the size of the log.
-    states
-        ``[1 + P, P]``: the state of a contact at a place, by the place before; the last row is for
-        contacts that begin a journey.
+    ``moves``, ``seconds``, ``amounts`` ``[1 + buckets, 1 + S, S + 2]``: moves, sums of waits, sums
+    of the amounts at the goal; row 0 is the start, the last two columns the goal and no goal.
+    ``journeys``: scaled to the size of the log. ``states`` ``[1 + P, P]``: state of a contact at a
+    place, by the place before; the last row is for contacts that begin a journey.
     """
 
     moves: Floats
@@ -55,17 +45,9 @@ class Chain:
 class Moves:
     """Moves by customer bucket, the two places before and the place after.
 
-    Attributes
-    ----------
-    table
-        ``bucket``, ``before`` (place before; the number of places at a journey's begin), ``place``,
-        ``next`` (a place, -1 the goal, -2 no further contact), ``n``, ``seconds``, ``amount``.
-    starts
-        ``bucket``, ``next`` (a place or -1), ``n``, ``amount``: how journeys begin.
-    places
-        The places table.
-    worth_sq
-        Mean square of an amount at a goal; None where the log has no amounts.
+    ``table``: ``before`` is the number of places at a journey's begin, ``next`` -1 the goal, -2 no
+    further contact. ``starts``: how journeys begin. ``worth_sq``: mean square of an amount at a
+    goal; None where the log has no amounts.
     """
 
     table: pl.DataFrame
@@ -77,11 +59,11 @@ class Moves:
         """Numbers of the places of a touchpoint or channel."""
         return np.flatnonzero((self.places[column] == name).fill_null(False).to_numpy())
 
-    def first_order(self, source: Ints | None = None, target: Ints | None = None) -> Chain:
+    def first_order(self, source: Ints = NOWHERE, target: Ints = NOWHERE) -> Chain:
         """Places as states; contacts at `target` that come from `source` are states apart."""
         size = len(self.places)
         states = np.tile(np.arange(size), (size + 1, 1))
-        if source is not None and target is not None:
+        if len(source):
             states[np.ix_(source, target)] = size + np.arange(len(target))
         return self._chain(states, buckets=True)
 
@@ -97,18 +79,13 @@ class Moves:
 
     def _chain(self, states: Ints, *, buckets: bool) -> Chain:
         count, parts = int(states.max()) + 1, BUCKETS if buckets else 1
+        begin = {"before": -1, "place": len(self.places), "seconds": 0.0}
         rows = pl.concat(
             [
                 self.table,
-                self.starts.select(
-                    "bucket",
-                    pl.lit(-1, pl.Int64).alias("before"),
-                    pl.lit(len(self.places), pl.Int64).alias("place"),
-                    "next",
-                    "n",
-                    pl.lit(0.0).alias("seconds"),
-                    "amount",
-                ),
+                self.starts.with_columns(pl.lit(v).alias(c) for c, v in begin.items())
+                .select(self.table.columns)
+                .cast(dict(self.table.schema)),  # type: ignore[arg-type]
             ]
         )
         bucket, before, place, following = (
@@ -121,30 +98,24 @@ class Moves:
         )
         shape = (parts, 1 + count, count + 2)
         flat = ((bucket if buckets else 0) * shape[1] + row) * shape[2] + column
-        n, seconds, amounts = (
+        summed = (
             np.bincount(flat, rows[c].to_numpy(), minlength=int(np.prod(shape)))
             .astype(np.float64)
             .reshape(shape)
             for c in ("n", "seconds", "amount")
         )
-        begun = n[:, 0].sum(axis=1)
         if not buckets:
-            return Chain(n, seconds, amounts, begun, states)
-        every = [np.concatenate([x.sum(0)[None], leave_one_out(x, axis=0)]) for x in (n, seconds)]
-        amounts = np.concatenate([amounts.sum(0)[None], leave_one_out(amounts, axis=0)])
-        others = leave_one_out(begun, axis=0) * BUCKETS / (BUCKETS - 1)
-        journeys = np.concatenate([[begun.sum()], others])
-        return Chain(every[0], every[1], amounts, journeys, states)
+            n, seconds, amounts = summed
+            return Chain(n, seconds, amounts, n[:, 0].sum(axis=1), states)
+        n, seconds, amounts = (
+            np.concatenate([x.sum(0)[None], leave_one_out(x, axis=0)]) for x in summed
+        )
+        scale = np.append(1.0, np.full(BUCKETS, BUCKETS / (BUCKETS - 1)))
+        return Chain(n, seconds, amounts, n[:, 0].sum(axis=1) * scale, states)
 
 
 def read_moves(workspace: Workspace) -> Moves:
-    """Count the moves of a workspace, once for as long as it is open.
-
-    Raises
-    ------
-    NotMeasurableError
-        The map names no goal, or the log is shorter than the gap that ends journeys.
-    """
+    """Moves of a workspace, counted once for as long as it is open."""
     file = workspace.log_folder / "places.parquet"
     return workspace.keep("moves", file, lambda: _count(workspace))
 
@@ -193,26 +164,14 @@ def _count(workspace: Workspace) -> Moves:
             "log is too short for what-if; it takes a longer log or a shorter `journey: {gap: ...}`"
         )
     seconds = pl.when(pl.col("next") != _ENDED).then(pl.col("wait") / 1e6).otherwise(0.0)
-    table = (
-        watched.with_columns(seconds=seconds, bucket=pl.col("bucket").cast(pl.Int64))
-        .group_by("bucket", "before", "place", "next")
-        .agg(
-            n=pl.len().cast(pl.Int64),
-            seconds=pl.col("seconds").sum(),
-            amount=pl.col("amount").sum(),
-        )
-        .sort("bucket", "before", "place", "next")
-        .with_columns(pl.col("before").cast(pl.Int64))
-    )
-    starts = (
-        starts.group_by("bucket", "next")
-        .agg(n=pl.len().cast(pl.Int64), amount=pl.col("amount").sum())
-        .sort("bucket", "next")
-    )
+    moved = watched.with_columns(pl.col("bucket", "before").cast(pl.Int64), seconds=seconds)
+    summed = {"n": pl.len().cast(pl.Int64), "amount": pl.col("amount").sum()}
+
+    def counted(frame: pl.DataFrame, *keys: str, **more: pl.Expr) -> pl.DataFrame:
+        return frame.group_by(keys).agg(**summed, **more).sort(keys)
+
+    table = counted(moved, "bucket", "before", "place", "next", seconds=pl.col("seconds").sum())
+    starts = counted(starts, "bucket", "next")
     goals = rows.filter("reached", pl.col("own") > 0)["own"]
-    return Moves(
-        table,
-        starts,
-        scope.places,
-        float((goals**2).mean()) if len(goals) else None,  # type: ignore[arg-type]
-    )
+    worth_sq = float((goals**2).mean()) if len(goals) else None  # type: ignore[arg-type]
+    return Moves(table, starts, scope.places, worth_sq)

@@ -1,14 +1,8 @@
-"""Next best touchpoint: what to offer a customer under way next, by where he stands.
+"""Next best touchpoint: what to offer a customer under way next, by his last two contacts.
 
-Where a customer stands is his last contact and the one before it (and so the stage). For every
-touchpoint that has followed, the chance of a goal is estimated from those who went there from the
-same state, drawn towards what it is from the last contact alone, and that towards what it is of
-everybody who goes there. What few have done can so never come first by luck. Who goes somewhere
-differs from who does not: a chance is what went with a way, not yet what the way does, so a part of
-every list is held back by chance (`cxlib.audience`).
-
-How good such an advice was is measured out of time: chances are learned before a day and held
-against what came after it, beside the most popular next touchpoint.
+The chance of a goal of those who went somewhere from a state is drawn towards that from the last
+contact alone, and that towards that of everybody who goes there: what few have done never comes
+first by luck. It is what went with a way, not yet what the way does.
 
 References
 ----------
@@ -24,23 +18,18 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cxlib.columns import Amount, Columns, Count, Customers, Label, Rating, Share, Tables
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.measures.attribution import choose_horizon
 from cxlib.numbers import day, duration, people, points, share
-from cxlib.results import Result, answers, result
+from cxlib.results import Result, answers, interval_row, result
 from cxlib.sequences import choose_contacts
-from cxlib.statistics.rates import divide, t_quantile
-from cxlib.statistics.resampling import BUCKETS, jackknife_se, leave_one_out
+from cxlib.statistics.rates import ratio
+from cxlib.statistics.resampling import BUCKETS
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 from cxlib.store.walk import around, follow_contacts
-
-__all__ = ["NextBest", "next_best"]
-
-Floats = NDArray[np.float64]
 
 DRAWN = 20.0
 """Journeys that the wider estimate counts for in the narrower one."""
@@ -49,7 +38,6 @@ LEAST_ADVISED = 30
 """Journeys that went on to a touchpoint from the last contact before it is advised there."""
 
 _HELD_BACK = 1 / 3
-_T31 = float(t_quantile(BUCKETS - 1))
 _STATE = ["before", "place"]
 
 
@@ -112,9 +100,8 @@ class NextBest(Result):
     def sentences(self) -> list[str]:
         """Say whom it is about, what is advised most, and how good such an advice was."""
         said = [
-            f"{people(sum(self.table['customers'].to_list()))} customers are under way and may be "
-            "addressed; "
-            f"{self.capped} have been contacted often enough, {self.quiet} a moment ago"
+            f"{people(sum(self.table['customers']))} customers are under way and may be "
+            f"addressed; {self.capped} have been contacted often enough, {self.quiet} a moment ago"
         ]
         for row in self.table.drop_nulls("next_touchpoint").head(1).to_dicts():
             said.append(
@@ -177,7 +164,7 @@ def next_best(
         raise NotMeasurableError(
             "what is best is counted in goals, and the map names none (`journey: {goal: [...]}`)"
         )
-    rows, horizon = _contacts(workspace)
+    rows, horizon = contacts_before_goals(workspace)
     goals = workspace.places.filter("is_goal")["place"].cast(pl.Int64)
     judged = rows.filter(
         pl.col("occurred_at") + horizon <= workspace.observed_until,
@@ -213,23 +200,28 @@ def next_best(
     )
 
 
-def _contacts(workspace: Workspace) -> tuple[pl.DataFrame, timedelta]:
-    """Every contact before a goal: where it came from, where it went, whether a goal came."""
+def contacts_before_goals(workspace: Workspace) -> tuple[pl.DataFrame, timedelta]:
+    """Every contact before a goal, and the horizon within which a goal counts.
+
+    ``before`` is the number of places where the journey began here; ``earlier``: contacts, at most
+    3; whether it ``went`` on to ``next``, and whether a ``goal`` came in time.
+    """
     scope = workspace.scope
     kept = ("customer", "bucket", "occurred_at", "place", "journey", "reached", "lost", "segment",
             "period")  # fmt: skip
     rows = follow_contacts(workspace.store().select(kept).collect(), scope=scope)
     goal_at = pl.col("occurred_at").filter("reached").first().over("journey")
+    place = pl.col("place").cast(pl.Int64)
     rows = rows.with_columns(
-        before=around(pl.col("place").cast(pl.Int64), -1).fill_null(len(scope.places)),
-        place=pl.col("place").cast(pl.Int64),
+        before=around(place, -1).fill_null(len(scope.places)),
+        earlier=pl.int_range(pl.len()).over("journey").clip(0, 3),
+        place=place,
         went=pl.col("next") < 65_532,
         next=pl.col("next").cast(pl.Int64),
         taken=goal_at - pl.col("occurred_at"),
     ).filter(~pl.col("reached"), ~scope.is_beyond(pl.col("place")))
     horizon = choose_horizon(rows.drop_nulls("taken").select("occurred_at", "taken"), workspace)
-    goal = (pl.col("taken") <= horizon).fill_null(False)
-    return rows.with_columns(goal=goal), horizon
+    return rows.with_columns(goal=(pl.col("taken") <= horizon).fill_null(False)), horizon
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -306,36 +298,29 @@ def _held_against(
     for rule, column in (("next best", "next_best"), ("most popular", "popular")):
         hit = seen.with_columns(hit=pl.col("next") == pl.col(column))
         # each state counts as often as it came, however many of it went where the rule says
-        went = hit.with_columns(part=pl.col("hit").mean().over(_STATE)).filter("hit")
-        weight = went.with_columns(w=1 / pl.col("part"))
-        sums = np.zeros((2, BUCKETS))
-        for i, value in enumerate((pl.col("w") * pl.col("goal"), pl.col("w"))):
-            added = weight.group_by("bucket").agg(value.sum().alias("v"))
-            sums[i, added["bucket"].to_numpy()] = added["v"].to_numpy()
-        row: dict[str, Any] = {"rule": rule, "n": len(seen), "followed": float(hit["hit"].mean())}  # type: ignore[arg-type]
-        rules.append(row | _interval("goal", sums))
-    fifth = (pl.col("foretold").rank("ordinal") * 5 / (pl.len() + 1)).floor().cast(pl.Int64)
+        went = hit.with_columns(weight=1 / pl.col("hit").mean().over(_STATE)).filter("hit")
+        followed = float(hit["hit"].mean())  # type: ignore[arg-type]
+        told = {"rule": rule, "n": len(seen), "followed": followed}
+        rules.append(told | _share("goal", went))
+    fifth = (pl.col("foretold").rank("ordinal") * 5 / (pl.len() + 1)).floor()
     calibration: list[dict[str, Any]] = []
-    for part in seen.with_columns(fifth=fifth).partition_by("fifth", maintain_order=False):
-        sums = np.zeros((2, BUCKETS))
-        added = part.group_by("bucket").agg(goals=pl.col("goal").sum(), n=pl.len())
-        at = added["bucket"].to_numpy()
-        sums[0, at], sums[1, at] = added["goals"].to_numpy(), added["n"].to_numpy()
-        foretold = float(part["foretold"].mean())  # type: ignore[arg-type]
-        came_to = _interval("came", sums)
-        off = 100 * (foretold - came_to["came"])
-        calibration.append({"foretold": foretold, "n": len(part), "off": off} | came_to)
+    for part in seen.with_columns(weight=1.0, fifth=fifth).partition_by("fifth"):
+        foretold, came_to = float(part["foretold"].mean()), _share("came", part)  # type: ignore[arg-type]
+        off = {"off": 100 * (foretold - came_to["came"])}
+        calibration.append({"foretold": foretold, "n": len(part)} | off | came_to)
     calibration.sort(key=lambda row: row["foretold"])
     return rules, calibration, cut
 
 
-def _interval(name: str, sums: Floats) -> dict[str, float]:
-    """A ratio of two sums by customer bucket, with its interval, within 0 and 1."""
-    value = float(divide(sums[0].sum(), sums[1].sum()))
-    without = divide(leave_one_out(sums[0], axis=0), leave_one_out(sums[1], axis=0))
-    half = _T31 * float(jackknife_se(np.asarray(value), without, axis=0))
-    ends = {f"{name}_low": max(value - half, 0.0), f"{name}_high": min(value + half, 1.0)}
-    return {name: value} | ends
+def _share(name: str, rows: pl.DataFrame) -> dict[str, float]:
+    """Weighted share that reached a goal, with its interval over customer buckets."""
+    bucket, weight = rows["bucket"].to_numpy(), rows["weight"].to_numpy()
+    goals, n = (
+        np.bincount(bucket, weight * flag, minlength=BUCKETS).astype(np.float64)[None, :]
+        for flag in (rows["goal"].to_numpy(), 1.0)
+    )
+    found = interval_row(name, ratio(goals, n))
+    return {end: float(np.clip(value, 0.0, 1.0)) for end, value in found.items()}
 
 
 def _under_way(
@@ -368,21 +353,25 @@ def _under_way(
 
 def _advised(workspace: Workspace, now: pl.DataFrame, advice: _Advice) -> pl.DataFrame:
     """Customers under way with what is advised, by names."""
-    places = workspace.places.select(
-        pl.col("place").cast(pl.Int64), "touchpoint", "channel", "stage"
-    )
+    places = workspace.places
     ids = workspace.customers().select("customer", "name").collect()
     told = now.select("customer", *_STATE).join(
         advice.choose(now), on=_STATE, how="left", maintain_order="left"
     )
-    told = told.join(ids, on="customer", how="left", maintain_order="left")
-    for at, called in (
-        ("before", {"touchpoint": "before_name"}),
-        ("place", {"touchpoint": "last", "stage": "stage"}),
-        ("next", {"touchpoint": "next_touchpoint", "channel": "channel"}),
-    ):
-        names = places.select(
-            pl.col("place").alias(at), *(pl.col(c).alias(n) for c, n in called.items())
+
+    def named(column: str, at: str) -> pl.Expr:
+        place = pl.when(pl.col(at) < len(places)).then(pl.col(at))
+        return pl.lit(places[column]).gather(place)
+
+    return (
+        told.join(ids, on="customer", how="left", maintain_order="left")
+        .with_columns(
+            before_name=named("touchpoint", "before"),
+            last=named("touchpoint", "place"),
+            stage=named("stage", "place"),
+            next_touchpoint=named("touchpoint", "next"),
+            channel=named("channel", "next"),
         )
-        told = told.join(names, on=at, how="left", maintain_order="left")
-    return told.drop("customer").rename({"name": "customer"})
+        .drop("customer")
+        .rename({"name": "customer"})
+    )

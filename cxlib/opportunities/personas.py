@@ -1,19 +1,14 @@
 """Personas: groups of customers who go through their journeys alike, found or refused.
 
-Customers are told apart by where their contacts are (square roots of the shares of each place, so
-that distances are those of Hellinger) and by how many contacts they have. k-means on few principal
-components gives the groups; how many is the number whose groups are clearest among those that come
-back when customers are drawn anew. Clusters of any data look convincing, so two guards decide
-whether there are any: the groups have to come back in resamples (adjusted Rand index), and have to
-be clearer than in a log in which everybody goes on by the same chances.
-
-References
-----------
-Hubert & Arabie (1985), doi:10.1007/BF01908075; Hennig (2007), doi:10.1016/j.csda.2006.11.025.
+k-means on principal components of where their contacts are (Hellinger's distance) and how many.
+Groups have to come back when customers are drawn anew (Hubert & Arabie 1985,
+doi:10.1007/BF01908075; Hennig 2007, doi:10.1016/j.csda.2006.11.025), and to be clearer than in a
+log in which everybody goes on by the same chances.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,8 +25,6 @@ from cxlib.sequences import choose_contacts
 from cxlib.statistics.rates import wilson
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
-
-__all__ = ["Personas", "customers_with_personas", "find_personas"]
 
 Floats = NDArray[np.float64]
 
@@ -138,20 +131,18 @@ def find_personas(
             f"personas take {LEAST_CUSTOMERS} customers with {LEAST_CONTACTS} contacts each; there "
             f"are {len(customers)}"
         )
-    size = len(workspace.places)
+    size, journey = len(workspace.places), rows["journey"].to_numpy()
     number = rows["customer"].rank("dense").to_numpy().astype(np.int64) - 1
     place = rows["place"].to_numpy().astype(np.int64)
-    counts = _counted(number, place, len(customers), size)
+    counts = _counted(number, place, size)
     dice = np.random.default_rng(seed)
     sample = dice.permutation(len(customers))[:SAMPLE]
     points = _project(_features(counts), sample)
-    begins = np.append(True, rows["journey"].to_numpy()[1:] != rows["journey"].to_numpy()[:-1])
-    alike = [
-        _project(_features(_walk_alike(number, place, begins, size, sample, dice)), None)
-        for _ in range(ALIKE)
-    ]
-    k, stability, clearer = _choose(points[sample], alike, dice)
-    labels = _fit(points[sample], k, points)
+    begins = np.append(True, journey[1:] != journey[:-1])
+    walked = (_walk_alike(number, place, begins, size, sample, dice) for _ in range(ALIKE))
+    alike = [_project(_features(counted), np.arange(len(counted))) for counted in walked]
+    groups, stability, clearer = _choose(points[sample], alike, dice)
+    labels = groups.predict(points)
     reason = None
     if stability < LEAST_STABLE:
         reason = (
@@ -165,12 +156,11 @@ def find_personas(
             f"{share(LEAST_CLEARER)}"
         )
     reached = customers.to_frame().join(won, on="customer", how="left", maintain_order="left")
-    goals = reached["reached"].to_numpy()
-    found = [] if reason else _describe(workspace, labels, counts, goals)
-    called = [row.pop("cluster") for row in found]
-    names = np.array([found[called.index(c)]["persona"] if found else None for c in range(k)])
+    found = [] if reason else _describe(workspace, labels, counts, reached["reached"].to_numpy())
+    called = {row.pop("cluster"): row["persona"] for row in found}
     members = pl.DataFrame(
-        {"customer": customers, "persona": pl.Series(names[labels].tolist(), dtype=pl.String)}
+        {"customer": customers, "persona": [called.get(label) for label in labels]},
+        schema_overrides={"persona": pl.String},
     )
     return Personas(
         table=Personas.tables["table"].frame(found),
@@ -185,10 +175,7 @@ def find_personas(
 
 
 def customers_with_personas(workspace: Workspace, personas: Personas) -> pl.DataFrame:
-    """Give the customers table with the personas as one more segment: ``customer`` and segments.
-
-    Written as CSV and given to ``cx ingest --customers`` it makes ``persona`` a segment everywhere.
-    """
+    """The customers table with the personas as one more segment, for ``cx ingest --customers``."""
     taken = segment_names(workspace.segments)
     name = next(n for n in ("persona", "journey_persona", "found_persona") if n not in taken)
     told = workspace.customers().select("customer", "name", "segment").collect()
@@ -201,7 +188,8 @@ def customers_with_personas(workspace: Workspace, personas: Personas) -> pl.Data
     ).rename({"name": "customer"})
 
 
-def _counted(number: NDArray[Any], place: NDArray[Any], customers: int, size: int) -> Floats:
+def _counted(number: NDArray[Any], place: NDArray[Any], size: int) -> Floats:
+    customers = int(number.max()) + 1
     flat = np.bincount(number * size + place, minlength=customers * size)
     return flat.reshape(customers, size).astype(np.float64)
 
@@ -212,59 +200,43 @@ def _features(counts: Floats) -> Floats:
     return np.hstack([np.sqrt(counts / np.maximum(total, 1)), 0.15 * np.log(np.maximum(total, 1))])
 
 
-def _project(features: Floats, sample: NDArray[Any] | None) -> Floats:
-    """Principal components of a sample (None: of all), of everybody."""
-    among = features if sample is None else features[sample]
-    middle = among.mean(0)
-    _, _, axes = np.linalg.svd(among - middle, full_matrices=False)
-    return np.asarray((features - middle) @ axes[:COMPONENTS].T)
+def _project(features: Floats, sample: NDArray[Any]) -> Floats:
+    """Principal components of a sample, of everybody."""
+    among = features[sample]
+    _, _, axes = np.linalg.svd(among - among.mean(0), full_matrices=False)
+    return np.asarray((features - among.mean(0)) @ axes[:COMPONENTS].T)
 
 
-def _fit(among: Floats, k: int, everybody: Floats, *, seed: int = 0) -> NDArray[Any]:
-    """Group of everybody by k-means among some; the closest of three starts."""
-    from scipy.cluster.vq import ClusterError, kmeans2, vq
+def _fit(among: Floats, k: int) -> Any:
+    """k-means: the closest of three starts."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
-    closest: tuple[float, Floats] | None = None
-    for start in range(seed, seed + 9):
-        try:
-            centres, _ = kmeans2(among, k, iter=30, minit="++", missing="raise", rng=start)
-        except ClusterError:  # a group became empty: another start
-            continue
-        far = float((vq(among, centres)[1] ** 2).sum())
-        closest = min((far, centres), closest or (far, centres), key=lambda fit: fit[0])
-        if start >= seed + 2:
-            break
-    centres = among[:k] if closest is None else closest[1]
-    return np.asarray(vq(everybody, centres)[0])
+    with warnings.catch_warnings(
+        action="ignore", category=ConvergenceWarning
+    ):  # fewer kinds than k
+        return KMeans(k, n_init=3, max_iter=30, random_state=0).fit(among)
 
 
 def _choose(
     points: Floats, alike: Sequence[Floats], dice: np.random.Generator
-) -> tuple[int, float, float]:
-    """Number of groups that come back and are clearest, how surely, and by how much clearer."""
+) -> tuple[Any, float, float]:
+    """The groups that come back and are clearest, how surely, and by how much clearer."""
     from sklearn.metrics import adjusted_rand_score
+
+    def explained(among: Floats, groups: Any) -> float:
+        """Share of the spread that lies between the groups."""
+        return float(1 - groups.inertia_ / ((among - among.mean(0)) ** 2).sum())
 
     tried = []
     for k in range(2, MOST + 1):
-        base = _fit(points, k, points)
-        scores = []
-        for _ in range(RESAMPLES):
-            drawn = points[dice.integers(0, len(points), len(points))]
-            scores.append(adjusted_rand_score(base, _fit(drawn, k, points)))
-        usual = max(_explained(other, _fit(other, k, other)) for other in alike)
-        tried.append((k, float(np.median(scores)), _explained(points, base) - usual))
+        groups = _fit(points, k)
+        drawn = (points[dice.integers(0, len(points), len(points))] for _ in range(RESAMPLES))
+        again = [adjusted_rand_score(groups.labels_, _fit(x, k).predict(points)) for x in drawn]
+        usual = max(explained(other, _fit(other, k)) for other in alike)
+        tried.append((groups, float(np.median(again)), explained(points, groups) - usual))
     stable = [fit for fit in tried if fit[1] >= LEAST_STABLE]
-    if not stable:
-        return max(tried, key=lambda fit: fit[1])
-    return max(stable, key=lambda fit: fit[2])
-
-
-def _explained(points: Floats, labels: NDArray[Any]) -> float:
-    """Share of the spread that lies between the groups."""
-    within = sum(
-        ((points[labels == c] - points[labels == c].mean(0)) ** 2).sum() for c in np.unique(labels)
-    )
-    return float(1 - within / ((points - points.mean(0)) ** 2).sum())
+    return max(stable or tried, key=lambda fit: fit[2] if stable else fit[1])
 
 
 def _walk_alike(
@@ -281,23 +253,19 @@ def _walk_alike(
     moves = np.bincount(place[inner - 1] * size + place[inner], minlength=size * size)
     moves = moves.reshape(size, size).cumsum(1)
     chosen = np.isin(number, sample)
-    who, starts = number[chosen], begins[chosen]
+    who = np.unique(number[chosen], return_inverse=True)[1]
+    starts = begins[chosen]
     # contact by contact: the nth of every customer together
-    order = (
-        np.arange(len(who))
-        - np.flatnonzero(np.append(True, who[1:] != who[:-1]))[
-            np.unique(who, return_inverse=True)[1]
-        ]
-    )
+    first_row = np.flatnonzero(np.append(True, who[1:] != who[:-1]))
+    order = np.arange(len(who)) - first_row[who]
     drawn = np.zeros(len(who), dtype=np.int64)
     for step in range(int(order.max()) + 1):
         at = np.flatnonzero(order == step)
         new = starts[at] | (step == 0)
-        before = drawn[at - 1]
-        cumulated = np.where(new[:, None], first, moves[before])
+        cumulated = np.where(new[:, None], first, moves[drawn[at - 1]])
         total = np.where(cumulated[:, -1:] > 0, cumulated[:, -1:], 1)
         drawn[at] = (cumulated <= dice.random(len(at))[:, None] * total).sum(1).clip(0, size - 1)
-    return _counted(np.unique(who, return_inverse=True)[1], drawn, len(np.unique(who)), size)
+    return _counted(who, drawn, size)
 
 
 def _describe(
@@ -311,9 +279,8 @@ def _describe(
         mine = labels == c
         told = []
         for column in ("channel", "touchpoint"):
-            pairs = zip(places[column], places["channel"], strict=True)
-            for name, channel in dict.fromkeys(pairs):
-                at = np.flatnonzero((places[column] == name).to_numpy())
+            for name, channel in dict.fromkeys(places.select(column, of="channel").iter_rows()):
+                at = (places[column] == name).to_numpy()
                 here, others = (float(shares[m][:, at].sum(1).mean()) for m in (mine, ~mine))
                 told.append((here - others, str(name), here, others, str(channel)))
         told.sort(reverse=True)

@@ -1,12 +1,11 @@
 """The plan against what happened: every arrival at a planned source, and what became of it.
 
-The kinds of deviation are those of Halvorsrud, Kvale & Følstad (2016), Improving service quality
-through customer journey analysis, doi:10.1108/JSTP-05-2015-0111.
+The kinds are those of Halvorsrud, Kvale & Følstad (2016), doi:10.1108/JSTP-05-2015-0111.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -19,15 +18,13 @@ from cxlib.arrivals.links import estimate_linked
 from cxlib.columns import Columns, Count, Label, Share, Tables, Wait
 from cxlib.errors import NotMeasurableError
 from cxlib.map_model import PlannedHandoff
-from cxlib.numbers import plural, share
-from cxlib.results import Result, answers, interval_columns, result
+from cxlib.numbers import people, share
+from cxlib.results import Result, answers, interval_row, result
 from cxlib.sequences import choose_contacts
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
-
-__all__ = ["KINDS", "Plan", "measure_plan"]
 
 KINDS = ("kept", "detoured", "late", "out_of_order", "missing", "open")
 """What becomes of an arrival at the source; each is exactly one of them."""
@@ -35,7 +32,9 @@ KINDS = ("kept", "detoured", "late", "out_of_order", "missing", "open")
 LEAST_COVERED = 0.5
 """Share of the contacts at touchpoints of the plan below which it says little about the log."""
 
-_ARRIVALS = "arrivals"
+
+def _count(about: str, of: str = "arrivals") -> Count:
+    return Count(about, of=of, each="contacts")
 
 
 @result
@@ -63,35 +62,21 @@ class Plan(Result):
             owner=Label("of the target"),
             deadline=Wait("of the plan"),
             arrivals=Count("at the source; each is exactly one of the next six", each="contacts"),
-            kept=Count("target next, in time", of=_ARRIVALS, each="contacts"),
-            detoured=Count("target in time, after other contacts", of=_ARRIVALS, each="contacts"),
-            late=Count(
-                "target in the same journey, after the deadline", of=_ARRIVALS, each="contacts"
-            ),
-            out_of_order=Count(
-                "target earlier in the journey, not after", of=_ARRIVALS, each="contacts"
-            ),
-            missing=Count("no target by the deadline", of=_ARRIVALS, each="contacts"),
-            open=Count(
-                "deadline after the end of the log, no target yet", of=_ARRIVALS, each="contacts"
-            ),
-            ad_hoc=Count(
-                "arrivals with a contact before target or deadline that no plan names",
-                of=_ARRIVALS,
-                each="contacts",
-            ),
-            failed=Count(
+            kept=_count("target next, in time"),
+            detoured=_count("target in time, after other contacts"),
+            late=_count("target in the same journey, after the deadline"),
+            out_of_order=_count("target earlier in the journey, not after"),
+            missing=_count("no target by the deadline"),
+            open=_count("deadline after the end of the log, no target yet"),
+            ad_hoc=_count("arrivals with a contact before target or deadline that no plan names"),
+            failed=_count(
                 "of those kept or detoured: the target was directly followed by itself again, or "
-                "by a loss of the map",
-                of=_ARRIVALS,
-                each="contacts",
+                "by a loss of the map"
             ),
-            reached_goal=Count(
-                "of those missing: reached a goal in time", of="missing", each="contacts"
-            ),
+            reached_goal=_count("of those missing: reached a goal in time", of="missing"),
             deviating=Share(
                 "late, out of order or missing, of all that are not open",
-                of=_ARRIVALS,
+                of="arrivals",
                 each="contacts",
                 interval=True,
             ),
@@ -108,18 +93,17 @@ class Plan(Result):
                 f"about {share(self.linked)} of the contacts on another channel are linked to "
                 "their customer: what is not linked looks missing"
             )
-        for row in self.table.sort("deviating_low", descending=True, nulls_last=True).to_dicts():
-            if row["deviating"]:
-                counts = ", ".join(
-                    plural(row[k], k.replace("_", " "), k.replace("_", " "))
-                    for k in ("late", "out_of_order", "missing")
-                )
-                said.append(
-                    f"{row['source']} → {row['target']}: "
-                    f"{share(row['deviating'], row['deviating_low'], row['deviating_high'])} do "
-                    f"not go as planned ({counts})"
-                )
-                break
+        worst = self.table.filter(pl.col("deviating") > 0).sort("deviating_low", descending=True)
+        for row in worst.head(1).to_dicts():
+            counts = ", ".join(
+                f"{people(row[k])} {k.replace('_', ' ')}"
+                for k in ("late", "out_of_order", "missing")
+            )
+            said.append(
+                f"{row['source']} → {row['target']}: "
+                f"{share(row['deviating'], row['deviating_low'], row['deviating_high'])} do not go "
+                f"as planned ({counts})"
+            )
         return said
 
 
@@ -143,7 +127,7 @@ def measure_plan(
     where
         Segment, periods and channel of the arrival.
     plan
-        Planned handoffs (`cxlib.opportunities.read_cjml`); None: those of the map.
+        Planned handoffs (`cxlib.opportunities.cjml.read_cjml`); None: those of the map.
 
     Returns
     -------
@@ -162,20 +146,14 @@ def measure_plan(
         )
     kept = ("customer", "bucket", "occurred_at", "place", "journey", "segment", "period")
     rows = workspace.store().select(kept).collect().with_row_index("at")
-    chosen = choose_contacts(workspace, rows, where)["at"].to_numpy()
-    names = workspace.places["touchpoint"]
-    planned = names.is_in([n for p in plan for n in (p.source, p.target)]).to_numpy()
-    place = rows["place"].to_numpy().astype(np.int64)
-    goal = workspace.places["is_goal"].to_numpy()[place]
-    losses = names.is_in(list(workspace.journey_map.journey.lost)).to_numpy()
-    log = _Log(rows, workspace, planned[place], goal, losses[place])
-    found = [log.judge(p, names, place, chosen) for p in plan]
+    chosen = rows["at"].is_in(choose_contacts(workspace, rows, where)["at"].implode()).to_numpy()
+    log = _Log(workspace, rows, plan)
+    found = Plan.tables["table"].frame(log.judge(p, chosen) for p in plan)
     linked = estimate_linked(read_arrivals(workspace).links)
-    known = linked is not None and bool(np.isfinite(linked))
     return Plan(
-        table=pl.concat(found).select(Plan.tables["table"].names),
-        coverage=float(planned[place].mean()),
-        linked=float(linked) if known else None,  # type: ignore[arg-type]
+        table=found.with_columns(pl.selectors.float().fill_nan(None)),
+        coverage=float(log.planned.mean()),
+        linked=linked,
         observed_until=workspace.observed_until,
         where=where,
     )
@@ -184,38 +162,30 @@ def measure_plan(
 class _Log:
     """All contacts, sorted by customer and time, as arrays."""
 
-    def __init__(
-        self,
-        rows: pl.DataFrame,
-        workspace: Workspace,
-        planned: NDArray[np.bool_],
-        goal: NDArray[np.bool_],
-        loss: NDArray[np.bool_],
-    ) -> None:
-        self.customer, self.journey = (
-            rows[c].to_numpy().astype(np.int64) for c in ("customer", "journey")
+    def __init__(self, workspace: Workspace, rows: pl.DataFrame, plan: Sequence[PlannedHandoff]):
+        self.customer, self.journey, self.bucket, self.place = (
+            rows[c].to_numpy().astype(np.int64) for c in ("customer", "journey", "bucket", "place")
         )
         self.at = rows["occurred_at"].to_physical().to_numpy()
-        self.bucket = rows["bucket"].to_numpy().astype(np.int64)
         self.until = int(workspace.observed_until.timestamp() * 1_000_000)
-        self.unplanned = np.append(0, (~planned).cumsum())
-        self.goal, self.loss = goal, loss
-        self.places = workspace.places
+        self.names = workspace.places["touchpoint"]
+        self.owners = dict(zip(self.names, workspace.places["owner"], strict=True))
+        self.planned = self.among(n for p in plan for n in (p.source, p.target))
+        self.unplanned = np.append(0, (~self.planned).cumsum())
+        self.goal = workspace.places["is_goal"].to_numpy()[self.place]
+        self.loss = self.among(workspace.journey_map.journey.lost)
 
-    def judge(
-        self,
-        plan: PlannedHandoff,
-        names: pl.Series,
-        place: NDArray[np.int64],
-        chosen: NDArray[Any],
-    ) -> pl.DataFrame:
+    def among(self, names: Iterable[str]) -> NDArray[np.bool_]:
+        """Whether each contact is at one of these touchpoints."""
+        return np.asarray(self.names.is_in(list(names)).to_numpy()[self.place])
+
+    def judge(self, plan: PlannedHandoff, chosen: NDArray[np.bool_]) -> dict[str, Any]:
         """One row about one planned handoff."""
-        is_source, is_target = (
-            (names == name).to_numpy()[place] for name in (plan.source, plan.target)
-        )
-        start = np.intersect1d(np.flatnonzero(is_source), chosen)
-        size, deadline = len(place), round(plan.deadline / timedelta(microseconds=1))
-        after = _next(is_target, start, size)
+        is_source, is_target = self.among([plan.source]), self.among([plan.target])
+        start = np.flatnonzero(is_source & chosen)
+        size, deadline = len(self.place), round(plan.deadline / timedelta(microseconds=1))
+        targets = np.append(np.flatnonzero(is_target), size)
+        after = targets[np.searchsorted(targets, start, side="right")]
         known = after < size
         then = np.minimum(after, size - 1)
         same = known & (self.customer[then] == self.customer[start])
@@ -249,21 +219,18 @@ class _Log:
             np.bincount(bucket[flag], minlength=BUCKETS)[None].astype(float)
             for flag in ((kind >= 2) & (kind <= 4), kind < 5)
         )
-        at = self.places.filter(pl.col("touchpoint") == plan.target)
-        return pl.DataFrame(
-            {
-                "source": [plan.source],
-                "target": [plan.target],
-                "owner": pl.Series([at["owner"][0] if len(at) else None], dtype=pl.String),
-                "deadline": pl.Series([plan.deadline], dtype=pl.Duration("us")),
-                "arrivals": [len(start)],
-                **{k: [int(counts[i])] for i, k in enumerate(KINDS)},
-                "ad_hoc": [int(ad_hoc.sum())],
-                "failed": [int(failed.sum())],
-                "reached_goal": [int(reached.sum())],
-                **interval_columns("deviating", rate(off, judged)),
-            }
-        ).cast({pl.Int64: pl.UInt32})
+        return {
+            "source": plan.source,
+            "target": plan.target,
+            "owner": self.owners.get(plan.target),
+            "deadline": plan.deadline,
+            "arrivals": len(start),
+            **{k: int(counts[i]) for i, k in enumerate(KINDS)},
+            "ad_hoc": int(ad_hoc.sum()),
+            "failed": int(failed.sum()),
+            "reached_goal": int(reached.sum()),
+            **interval_row("deviating", rate(off, judged)),
+        }
 
     def _ends(self, start: NDArray[np.int64], deadline: int) -> NDArray[np.int64]:
         """Row after the last of the customer's contacts within the deadline."""
@@ -273,12 +240,6 @@ class _Log:
         seen = self.customer * width + (self.at - first) // 1_000
         sought = np.minimum((self.at[start] - first + deadline) // 1_000, width - 1)
         return np.searchsorted(seen, self.customer[start] * width + sought, side="right")
-
-
-def _next(flag: NDArray[np.bool_], start: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """First row after each start at which a flag is set; `size` where there is none."""
-    rows = np.append(np.flatnonzero(flag), size)
-    return rows[np.searchsorted(rows, start, side="right").clip(0, len(rows) - 1)]
 
 
 def _last(flag: NDArray[np.bool_], start: NDArray[np.int64]) -> NDArray[np.int64]:

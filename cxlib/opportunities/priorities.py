@@ -1,10 +1,7 @@
 """One backlog: what to do first, over all that was found, with what it is worth and how to test it.
 
-Three kinds of lines stand in it, in this order: findings whose mending gains conversions for sure
-(the lower end of the gain decides), other findings (customers who would be spared it), and what is
-only described: touchpoints rated lower than the others, deviations from the plan, and, where
-nothing was found, what is largest of its kind. What is mended already stands last. Raw drop-off is
-never ranked: who leaves after an ad has not been lost by it.
+Findings that gain conversions for sure, then other findings, then what is only described; what is
+mended already stands last. Raw drop-off is never ranked.
 """
 
 from __future__ import annotations
@@ -31,8 +28,6 @@ from cxlib.results import Result, answers, result
 from cxlib.signals import SIGNALS, signal_named
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
-
-__all__ = ["PARTS", "Priorities", "list_priorities", "say_gain"]
 
 PARTS = {"gain": 1.0, "three_quarters": 0.75, "half": 0.5, "quarter": 0.25}
 """Columns with the gain of mending a finding in part: of the way to what is expected."""
@@ -81,10 +76,7 @@ class Priorities(Result):
             gain=Amount("of mending it", each="customers", interval=("gain_low", "gain_high")),
             **{
                 name: Amount(
-                    f"gain of mending {share(part)} of it",
-                    each="customers",
-                    interval=True,
-                    detail=True,
+                    f"of mending {share(part)} of it", each="customers", interval=True, detail=True
                 )
                 for name, part in PARTS.items()
                 if part < 1
@@ -161,25 +153,21 @@ def say_gain(row: Mapping[str, Any], of: str = "gain") -> str | None:
 def _say_again(row: dict[str, Any]) -> dict[str, Any]:
     """Fill the texts of a line from its other columns, which may be rounded."""
     where = " → ".join(end for end in (row["source"], row["target"]) if end)
-    customers = row["customers_affected"]
+    customers, sample = row["customers_affected"], row["sample"]
     affected = "" if customers is None else f"; at least {decimal(customers)} customers"
     signal, ground = row["signal"], row["ground"]
     told = signal_named(signal).title if signal in SIGNALS else "stands out"
     test = _COMPARE
-    if row["sample"] is not None:
-        test = (
-            f"Compare two random halves of the customers: about {decimal(row['sample'])} a group."
-        )
+    if sample is not None:
+        test = f"Compare two random halves of the customers: about {decimal(sample)} a group."
     if ground in _AGAINST:
-        what, evidence = f"{told}, {_AGAINST[ground]}{affected} affected", "sure beyond chance"
-        if not affected:
-            what = f"{told}, {_AGAINST[ground]}"
+        what = f"{told}, {_AGAINST[ground]}{affected and f'{affected} affected'}"
+        evidence = "sure beyond chance"
     elif ground == "expansion":
         what = f"few go this way, and more of them reach the goal than of like journeys{affected}"
         evidence = "like with like; who takes it may differ"
     else:
-        what, evidence = f"{told}{affected}", "described, not tested"
-        test = _UNCOMPARED
+        what, evidence, test = f"{told}{affected}", "described, not tested", _UNCOMPARED
     return row | {"what": f"{where}: {what}", "evidence": evidence, "how_to_test": test}
 
 
@@ -212,13 +200,12 @@ def list_priorities(
     findings = measure_fragmentation(workspace, where=where)
     file = workspace.log_folder / "arrivals" / "arrivals.json"
     became = workspace.keep("became", file, lambda: _watched(read_arrivals(workspace)))
-    named = set(workspace.places["touchpoint"])
     lines = [
-        _line(row, workspace, moves, named) | {"status": _status(row, became)}
+        _line(row, workspace, moves) | {"status": _status(row, became)}
         for row in findings.found.filter(pl.col("echo_of").is_null()).to_dicts()
     ]
     known = {(line["source"], line["target"]) for line in lines}
-    rated = {x["target"] or x["source"] for x in lines if x["signal"] == "perception_dip"}
+    rated = {x["target"] or x["source"] for x in lines if x["signal"] == _SIGNAL_OF["rating"]}
     lines += [x for x in _deviations(workspace, where) if (x["source"], x["target"]) not in known]
     lines += [x for x in _dips(workspace, where) if x["source"] not in rated]
     lines += _expansions(workspace, where)
@@ -228,78 +215,65 @@ def list_priorities(
         line["tier"] += 3 * (line["status"] == "mended")
     lines.sort(key=lambda x: (x["tier"], -x["worth"], str(x["source"]), str(x["target"])))
     kept = [line for line in lines if owner is None or line["owner"] == owner]
-    rows = [
-        {k: v for k, v in line.items() if k not in ("tier", "worth")} | {"rank": i + 1}
-        for i, line in enumerate(kept)
-    ]
+    for rank, line in enumerate(kept, 1):
+        del line["tier"], line["worth"]
+        line["rank"] = rank
     return Priorities(
-        table=Priorities.tables["table"].frame(rows),
+        table=Priorities.tables["table"].frame(kept),
         findings=sum(line["ground"] in _AGAINST for line in kept),
         observed_until=workspace.observed_until,
         where=where,
     )
 
 
-def _line(
-    row: dict[str, Any], workspace: Workspace, moves: Moves | None, named: set[str]
-) -> dict[str, Any]:
+def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dict[str, Any]:
     """One finding as a line of the backlog."""
-    affected = int(row["customers_affected"] or 0)
-    size = abs(row["effect"]) * row["n"]
-    is_wait = signal_named(row["signal"]).family == "wait"
-    likely = float(affected) if is_wait else max(size, float(affected))
+    affected = float(row["customers_affected"] or 0)
+    signal = signal_named(row["signal"])
+    size = 0.0 if signal.family == "wait" else abs(row["effect"]) * row["n"]
     gain: dict[str, Any] = {"gain_unit": "customers spared"}
     for name, part in PARTS.items():
-        gain |= {name: part * likely, f"{name}_low": part * affected}
-    tier, worth = 1, float(affected)
+        gain |= {name: part * max(size, affected), f"{name}_low": part * affected}
+    tier, worth = 1, affected
     evidence = (
         f"{row['signal'].replace('_', ' ')} against {row['compared_with']}, n = "
         f"{decimal(row['n'])}, q = {row['q']:.1g}"
     )
-    if (
-        moves is not None
-        and row["signal"] in MENDABLE
-        and row["unit"] == "transition"
-        and {row["source"], row["target"]} <= named
-    ):
+    told = None
+    if moves is not None and row["signal"] in MENDABLE and row["unit"] == "transition":
         told = _gained(workspace, moves, row)
-        if told is not None and told.conversions["low"] > 0:
-            gain = {"gain_unit": "conversions"}
-            for name, part in PARTS.items():
-                partly = told if part == 1 else _gained(workspace, moves, row, part)
-                assert partly is not None
-                ends = (partly.conversions[end] for end in ("gain", "low", "high"))
-                gain |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
-            if (value := told.value) is not None:
-                worth_it = amount(value["gain"], value["low"], value["high"])
-                evidence += f"; worth {worth_it} (in the money of the log)"
-            tier, worth = 0, told.conversions["low"]
+    if moves is not None and told is not None and told.conversions["low"] > 0:
+        gain = {"gain_unit": "conversions"}
+        for name, part in PARTS.items():
+            partly = told if part == 1 else _gained(workspace, moves, row, part)
+            for end, of in (("", "gain"), ("_low", "low"), ("_high", "high")):
+                gain[f"{name}{end}"] = None if partly is None else partly.conversions[of]
+        if (value := told.value) is not None:
+            worth_it = amount(value["gain"], value["low"], value["high"])
+            evidence += f"; worth {worth_it} (in the money of the log)"
+        tier, worth = 0, told.conversions["low"]
     sure = row["q"] is not None and row["q"] < 0.001 and row["stable"] is not False
-    test = _test(row, workspace)
+    copied = ("source", "target", "owner", "signal", "ground")
     return {
         "tier": tier,
         "worth": worth,
         "what": row["sentence"],
-        "source": row["source"],
-        "target": row["target"],
-        "owner": row["owner"],
+        **{name: row[name] for name in copied},
         "team": _team(workspace, row["target"] or row["source"]),
-        "signal": row["signal"],
-        "ground": row["ground"],
         "evidence": evidence,
-        "customers_affected": affected,
+        "customers_affected": int(affected),
         **gain,
         "confidence": "high" if sure else "medium",
         "effort": "unknown",
         "next_step": say_advice(row["signal"], row["owner"]),
-        **test,
+        **_test(row, workspace),
     }
 
 
 def _gained(
     workspace: Workspace, moves: Moves, row: dict[str, Any], mended: float = 1.0
 ) -> WhatIf | None:
-    """What mending a finding brings; None: it lies after the goal and has nothing to gain."""
+    """What mending a finding brings; None: it lies after the goal, or is of no touchpoints."""
     try:
         return estimate_what_if(workspace, [change_of_finding(moves, row, mended=mended)])
     except CxError:
@@ -328,7 +302,7 @@ def _status(row: dict[str, Any], became: Became) -> str:
     return became.get((*ends, row["signal"])) or became.get(ends) or "ongoing"
 
 
-def _team(workspace: Workspace, name: str) -> str | None:
+def _team(workspace: Workspace, name: str | None) -> str | None:
     here = workspace.places.filter(pl.col("touchpoint") == name)
     kinds = here["kind"].drop_nulls()
     if len(kinds):
@@ -338,33 +312,33 @@ def _team(workspace: Workspace, name: str) -> str | None:
 
 def _test(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
     """How to know whether mending helped: of shares an experiment, else a comparison in time."""
+    seen, usual = row["observed"], row["expected"]
+    if "share" not in row["effect_unit"] or seen is None or not usual or usual == seen:
+        return {"how_to_test": _COMPARE, "sample": None}
     days = max((workspace.observed_until.date() - workspace.periods.starts[0]).days, 1)
-    shares = "share" in row["effect_unit"] and row["observed"] is not None
-    if not shares or not row["expected"] or row["expected"] == row["observed"]:
-        return {
-            "how_to_test": _COMPARE,
-            "sample": None,
-        }
     a_day = row["n"] / days
-    planned = plan_experiment(row["observed"], row["expected"], a_day=a_day)
+    sample, lasting = plan_experiment(seen, usual, a_day=a_day)
     return {
-        "how_to_test": f"Mend it for a random half of the customers: {decimal(planned.sample)} a "
-        f"group tell {share(row['observed'])} from {share(row['expected'])} (5 % level, 80 % "
-        f"power), about {duration(planned.lasting)} at {decimal(a_day, 1)} cases a day.",
-        "sample": planned.sample,
+        "how_to_test": f"Mend it for a random half of the customers: {decimal(sample)} a group "
+        f"tell {share(seen)} from {share(usual)} (5 % level, 80 % power), about "
+        f"{duration(lasting)} at {decimal(a_day, 1)} cases a day.",
+        "sample": sample,
     }
 
 
-def _described(what: str, evidence: str, affected: int, **more: Any) -> dict[str, Any]:
+def _described(
+    workspace: Workspace, what: str, evidence: str, affected: int, at: str | None, **more: Any
+) -> dict[str, Any]:
+    """A line that is described only; who owns the touchpoint `at` answers for it."""
     return {
         "tier": 2,
         "worth": float(affected),
         "what": what,
+        "owner": _owner(workspace, at),
+        "team": _team(workspace, at),
         "ground": "described",
         "evidence": evidence,
         "customers_affected": affected,
-        "gain": None,
-        "gain_unit": None,
         "confidence": "low",
         "effort": "unknown",
         "status": "described",
@@ -381,19 +355,19 @@ def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str,
         return []
     return [
         _described(
+            workspace,
             f"few go {row['source']} → {row['target']} ({share(row['walked'])}), and "
             f"{share(row['observed'])} of them reach the goal instead of {share(row['expected'])} "
             "of like journeys",
             f"like with like, n = {decimal(row['n'])}, q = {row['q']:.1g}; who takes it may differ",
             row["n"],
-            source=row["source"],
-            target=row["target"],
-            owner=row["owner"],
-            team=_team(workspace, row["target"]),
+            row["target"],
             next_step="Try it: offer this way to a random half of those who come there.",
+            status="hypothesis",
+            how_to_test=say_expansion(row),
+            **{name: row[name] for name in ("source", "target", "owner", "sample")},
         )
-        | {"ground": "expansion", "status": "hypothesis", "sample": row["sample"]}
-        | {"how_to_test": say_expansion(row)}
+        | {"ground": "expansion"}
         for row in found.head(_DESCRIBED).to_dicts()
     ]
 
@@ -404,72 +378,78 @@ def _dips(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]
         table = measure_perception(workspace, where=where).table
     except NotMeasurableError:
         return []
-    lacking = ((pl.col("others") - pl.col("mean")) * pl.col("n")).alias("lacking")
+    lacking = (pl.col("others") - pl.col("mean")) * pl.col("n")
     rows = table.filter("trusted", verdict="lower").sort(lacking, descending=True)
+    rows = rows.unique("group", keep="first", maintain_order=True).head(_DESCRIBED)
     return [
         _described(
+            workspace,
             f"{row['group']} is rated {rating(row['mean'], row['mean_low'], row['mean_high'])} on "
             f"{row['scale']}, the others {rating(row['others'])}",
             f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); who comes "
             "there may differ",
             row["customers"],
+            row["group"],
             source=row["group"],
             target=None,
-            owner=_owner(workspace, row["group"]),
-            team=_team(workspace, row["group"]),
-            signal="perception_dip",
-            next_step=say_advice("perception_dip", _owner(workspace, row["group"])),
+            signal=_SIGNAL_OF["rating"],
+            next_step=say_advice(_SIGNAL_OF["rating"], _owner(workspace, row["group"])),
         )
-        for row in rows.unique("group", keep="first", maintain_order=True)
-        .head(_DESCRIBED)
-        .to_dicts()
+        for row in rows.to_dicts()
     ]
 
 
-def _owner(workspace: Workspace, name: str) -> str | None:
+def _owner(workspace: Workspace, name: str | None) -> str | None:
     owners = workspace.places.filter(pl.col("touchpoint") == name)["owner"].drop_nulls()
     return owners[0] if len(owners) else None
 
 
 def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
+    """Planned handoffs that surely do not go as planned for a tenth."""
     if not workspace.journey_map.planned_handoffs:
         return []
-    table = measure_plan(workspace, where=where).table.drop_nulls("deviating")
+    table = measure_plan(workspace, where=where).table.filter(pl.col("deviating_low") > 0.1)
     return [
         _described(
+            workspace,
             f"{row['source']} → {row['target']} does not go as planned for "
             f"{share(row['deviating'], row['deviating_low'], row['deviating_high'])}",
             f"{decimal(row['missing'])} missing, {decimal(row['late'])} late, "
             f"{decimal(row['out_of_order'])} out of order of {decimal(row['arrivals'])} arrivals",
             int(row["deviating_low"] * (row["arrivals"] - row["open"])),
-            source=row["source"],
-            target=row["target"],
-            owner=row["owner"],
-            team=_team(workspace, row["target"]),
-            signal="broken_handoff",
+            row["target"],
+            signal=_SIGNAL_OF["plan"],
             next_step="Say whether the plan still holds; if so, follow ten that were missing.",
+            **{name: row[name] for name in ("source", "target", "owner")},
         )
         for row in table.sort("deviating_low", descending=True).head(_DESCRIBED).to_dicts()
-        if row["deviating_low"] > 0.1
     ]
 
 
 def _standout(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
     """What is largest of its kind where nothing is found."""
     at = row["target"] or row["source"]
-    owner = _owner(workspace, at)
+    signal = _SIGNAL_OF.get(row["kind"])
     return _described(
+        workspace,
         row["sentence"],
         f"{decimal(row['n'])} cases; described, not tested",
         row["customers"] or 0,
+        at,
         source=row["source"],
         target=row["target"],
-        owner=owner,
-        team=_team(workspace, at),
-        signal=_DESCRIBED_BY.get(row["kind"], row["signal"]),
-        next_step=say_advice(_DESCRIBED_BY.get(row["kind"], ""), owner),
+        signal=signal or row["signal"],
+        next_step=say_advice(signal or "", _owner(workspace, at)),
     )
 
 
-_DESCRIBED_BY = {"wait": "delay", "loop": "ping_pong", "rating": "perception_dip"}
-"""Signal whose advice holds for what is described."""
+_SIGNAL_OF = {
+    kind: next(name for name in SIGNALS if told(SIGNALS[name]))
+    for kind, told in {
+        "wait": lambda s: s.family == "wait",
+        "rating": lambda s: s.family == "rating",
+        "loop": lambda s: s.sends_back and s.compares_alone,
+        "plan": lambda s: s.plan is not None,
+    }.items()
+}
+"""Signal that tells of what is described."""

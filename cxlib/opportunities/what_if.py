@@ -1,24 +1,16 @@
 """What a change would bring: conversions, value, time and service contacts, with intervals.
 
-Journeys are an absorbing chain over places (`cxlib.opportunities.moves`); contacts of the handoff
-that is changed are states of their own, by where they came from. A change is another share of a
-move, and the difference between the two chains is the gain.
-
-An interval covers three errors: of the counts (delete-one-bucket jackknife over customers), of what
-single journeys do once they are changed (they convert or not, as by a coin), and of the assumption
-that where a customer goes depends on the last contact only (the difference to a chain of pairs of
-contacts). Where a finding says how much a handoff is off, its interval comes in, too.
-
-References
-----------
-Kemeny & Snell (1976), Finite Markov Chains, chapter 3.
+Journeys are an absorbing chain over places (Kemeny & Snell 1976, chapter 3); contacts of the
+handoff that is changed are states of their own. The interval covers the errors of the counts
+(jackknife over customers), of single journeys (as by a coin), of the chain (the difference to one
+of pairs of contacts), and of how much a finding says a handoff is off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -26,37 +18,43 @@ from numpy.typing import NDArray
 
 from cxlib.errors import InputError, UnknownNameError, listed
 from cxlib.numbers import amount, day, plural, share
-from cxlib.opportunities.moves import Chain, Moves, read_moves
+from cxlib.opportunities.moves import NOWHERE, Chain, Moves, read_moves
+from cxlib.signals import SIGNALS, Signal
 from cxlib.statistics.absorbing import end_shares, expected_sums, transition_shares, visits
 from cxlib.statistics.rates import divide, t_quantile
 from cxlib.statistics.resampling import BUCKETS, jackknife_se
 from cxlib.store import Workspace
-
-__all__ = ["MENDABLE", "Change", "WhatIf", "estimate_what_if", "mend_to_expected"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _T31 = float(t_quantile(BUCKETS - 1))
 
-MENDABLE = (
-    "abandonment",
-    "backtracking",
-    "ping_pong",
-    "repeated_task",
-    "repeat_contact",
-    "broken_handoff",
-)
+
+class Mending(NamedTuple):
+    """What less of a signal changes: where a fault sends journeys, in words and of which kind."""
+
+    sends: str
+    to: Literal["end", "end before", "source", "stage", "target"]
+
+
+def _mending(signal: Signal) -> Mending | None:
+    """How a signal moves journeys; None: it does not."""
+    if signal.plan is not None:
+        return Mending("end before it", "end before")
+    if signal.draws == "silence":
+        return Mending("end there", "end")
+    if signal.sends_back and signal.compares_alone:
+        return Mending("are sent back to where they came from", "source")
+    if signal.sends_back:
+        return Mending("are sent back to an earlier stage", "stage")
+    return Mending("come to it once more", "target") if signal.repeats else None
+
+
+MENDABLE = {name: how for name in SIGNALS if (how := _mending(SIGNALS[name])) is not None}
 """Signals of which less than was observed changes where journeys go."""
 
-_SENDS = {
-    "abandonment": "end there",
-    "backtracking": "are sent back to an earlier stage",
-    "ping_pong": "are sent back to where they came from",
-    "repeated_task": "come to it once more",
-    "repeat_contact": "come to it once more",
-    "broken_handoff": "end before it",
-}
+_LEAVES = next(name for name, how in MENDABLE.items() if how.to == "end")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +80,14 @@ class Change:
     kind: Literal["mend", "halve_wait", "remove", "move_traffic"]
     source: str
     target: str = ""
-    signal: str = "abandonment"
+    signal: str = _LEAVES
     rate: float | None = None
     error: float = 0.0
 
     def __str__(self) -> str:
         pair = f"{self.source} → {self.target}"
         if self.kind == "mend":
-            return f"mend {pair}: {share(self.rate)} {_SENDS[self.signal]}"
+            return f"mend {pair}: {share(self.rate)} {MENDABLE[self.signal].sends}"
         if self.kind == "halve_wait":
             return f"halve the wait {pair}"
         if self.kind == "remove":
@@ -130,13 +128,9 @@ class WhatIf:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `cx what-if --json` prints them."""
-        return {
-            "change": [str(c) for c in self.changes],
-            **{n: getattr(self, n) for n in ("conversions", "value", "time", "service_contacts")},
-            "per": self.per,
-            "journeys": self.journeys,
-            "assumptions": list(self.assumptions),
-        }
+        named = ("conversions", "value", "time", "service_contacts", "per", "journeys")
+        told = {"change": [str(c) for c in self.changes]} | {n: getattr(self, n) for n in named}
+        return told | {"assumptions": list(self.assumptions)}
 
     @property
     def sentence(self) -> str:
@@ -175,21 +169,15 @@ def estimate_what_if(workspace: Workspace, changes: Sequence[Change]) -> WhatIf:
     if not changes:
         raise InputError("name a change: --mend, --halve-wait, --remove or --move-traffic")
     moves = read_moves(workspace)
-    total = _gains(moves, changes, workspace)
+    journeys, gains = _gains(moves, changes)
     first = workspace.periods.starts[0]
-    per = (
-        f"of all {plural(total['journeys'], 'journey')} of the log ({day(first)} to "
-        f"{day(workspace.observed_until)})"
-    )
     return WhatIf(
-        tuple(changes),
-        total["conversions"],
-        total["value"],
-        total["time"],
-        total["service_contacts"],
-        per,
-        int(total["journeys"]),
-        _assumptions(changes, workspace),
+        changes=tuple(changes),
+        **gains,
+        per=f"of all {plural(journeys, 'journey')} of the log ({day(first)} to "
+        f"{day(workspace.observed_until)})",
+        journeys=int(journeys),
+        assumptions=_assumptions(changes, workspace),
     )
 
 
@@ -219,34 +207,30 @@ def mend_to_expected(
 
     if signal is not None and signal not in MENDABLE:
         raise InputError(f"{signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can")
-    judged = measure_fragmentation(workspace, signals=[signal] if signal else MENDABLE).table
-    judged = judged.filter(
-        pl.col("unit") == "transition", pl.col("source") == source, pl.col("target") == target
-    )
+    judged = measure_fragmentation(workspace, signals=[signal] if signal else list(MENDABLE)).table
+    judged = judged.filter(unit="transition", source=source, target=target)
     rows = judged.sort("finding", "customers_affected", descending=True, nulls_last=True).to_dicts()
-    rows = [r for r in rows if signal or r["finding"] or r["signal"] == "abandonment"]
+    rows = [r for r in rows if signal or r["finding"] or r["signal"] == _LEAVES]
     moves = read_moves(workspace)
     if rows:
         return change_of_finding(moves, rows[0])
-    change = Change(
-        kind="mend", source=source, target=target, signal=signal or "abandonment", rate=1.0
-    )
-    places = _pair(moves, change)
-    if change.signal not in ("abandonment", "broken_handoff"):
-        raise InputError(f"{source} → {target} is not judged for {signal}; give --rate")
-    at = places[1] if change.signal == "abandonment" else places[0]
-    assert at is not None
-    here = pl.col("place").is_in(at.tolist())
-    if change.signal == "abandonment":
-        here &= ~pl.col("before").is_in(places[0].tolist())  # type: ignore[union-attr]
+    change = Change(kind="mend", source=source, target=target, signal=signal or _LEAVES, rate=1.0)
+    sources, targets = _pair(moves, change)
+    ends = MENDABLE[change.signal].to
+    if ends == "end":
+        others = moves.table.filter(_at("place", targets), ~_at("before", sources))
+    elif ends == "end before":
+        others = moves.table.filter(~_at("place", sources))
     else:
-        here = ~here
-    others = moves.table.filter(here)
-    size = float(others["n"].sum())
-    if size < 30:
+        raise InputError(f"{source} → {target} is not judged for {signal}; give --rate")
+    if others["n"].sum() < 30:
         raise InputError(f"nothing like {source} → {target} is in the log; give --rate")
-    ended, error = _usual_end(others, "before" if change.signal == "abandonment" else "place")
-    return replace(change, rate=ended, error=error)
+    rate, error = _usual_end(others, "before" if ends == "end" else "place")
+    return replace(change, rate=rate, error=error)
+
+
+def _at(column: str, places: Ints) -> pl.Expr:
+    return pl.col(column).is_in(places.tolist())
 
 
 def _usual_end(others: pl.DataFrame, by: str) -> tuple[float, float]:
@@ -296,50 +280,41 @@ def change_of_finding(moves: Moves, row: Mapping[str, Any], *, mended: float = 1
     return replace(whole, rate=rate, error=float(error))
 
 
-def _gains(moves: Moves, changes: Sequence[Change], workspace: Workspace) -> dict[str, Any]:
-    before, after, chain = {}, {}, None
-    errors, off = np.zeros(3), np.zeros(3)
-    for step, change in enumerate(changes):
-        pair = _pair(moves, change)
-        chain = moves.first_order(*pair)
+_UNITS = {
+    "conversions": "conversions",
+    "value": "money",
+    "time": "hours from first contact to goal, per conversion; less is better",
+    "service_contacts": "contacts with service before the goal; less is better",
+}
+
+
+def _gains(moves: Moves, changes: Sequence[Change]) -> tuple[float, dict[str, Any]]:
+    """Journeys, and before, after and gain of each of `_UNITS` (None: not known)."""
+    before: dict[str, Floats] = {}
+    gain: dict[str, Floats] = {}
+    model = dict.fromkeys(_UNITS, 0.0)
+    for change in changes:
+        chain = moves.first_order(*_pair(moves, change))
         start = _results(chain, transition_shares(chain.moves), chain.seconds, moves)
-        changed, seconds = _apply(chain, moves, change)
-        end = _results(chain, changed, seconds, moves)
+        end = _results(chain, *_apply(chain, moves, change), moves)
+        before = before or start
+        for name in _UNITS:  # changes of different handoffs: gains add up
+            gain[name] = gain.get(name, 0.0) + end[name] - start[name]
         if len(changes) == 1:
-            before, after = start, end
-            errors = _rate_error(chain, moves, change, end)
-            off = _second_order(moves, change, start, end)
-        elif step == 0:
-            before, after = start, {k: v.copy() for k, v in end.items()}
-        else:  # changes of different handoffs: gains add up
-            after = {k: after[k] + end[k] - start[k] for k in after}
-    assert chain is not None
-    coins = abs(float((after["conversions"] - before["conversions"])[0]))
-    noise = {"conversions": coins, "value": coins * (moves.worth_sq or 0.0)}
-    units = {
-        "conversions": "conversions",
-        "value": "money",
-        "time": "hours from first contact to goal, per conversion; less is better",
-        "service_contacts": "contacts with service before the goal; less is better",
-    }
-    found: dict[str, Any] = {"journeys": float(chain.journeys[0])}
-    for k, (name, unit) in enumerate(units.items()):
-        values = after[name] - before[name]
-        if not np.isfinite(values[0]) or (name == "value" and moves.worth_sq is None):
-            found[name] = None
-            continue
-        se = float(jackknife_se(values[0], values[1:], axis=0))
-        model = (errors[k] ** 2 + off[k] ** 2) if k < 2 else 0.0
-        half = float(np.sqrt((_T31 * se) ** 2 + 1.96**2 * noise.get(name, 0.0) + model))
-        found[name] = {
-            "before": float(before[name][0]),
-            "after": float(after[name][0]),
-            "gain": float(values[0]),
-            "low": float(values[0]) - half,
-            "high": float(values[0]) + half,
-            "unit": unit,
-        }
-    return found
+            model |= _model_error(chain, moves, change, start, end)
+    coins = abs(float(gain["conversions"][0]))
+    model["conversions"] += 1.96**2 * coins
+    model["value"] += 1.96**2 * coins * (moves.worth_sq or 0.0)
+    found: dict[str, Any] = dict.fromkeys(_UNITS)
+    for name, unit in _UNITS.items():
+        change_of, was = gain[name], float(before[name][0])
+        if np.isfinite(change_of[0]) and (name != "value" or moves.worth_sq is not None):
+            value = float(change_of[0])
+            se = float(jackknife_se(change_of[0], change_of[1:], axis=0))
+            half = float(np.sqrt((_T31 * se) ** 2 + model[name]))
+            told = {"before": was, "after": was + value, "gain": value}
+            found[name] = told | {"low": value - half, "high": value + half, "unit": unit}
+    return float(chain.journeys[0]), found
 
 
 def _results(chain: Chain, shares: Floats, seconds: Floats, moves: Moves) -> dict[str, Floats]:
@@ -349,7 +324,8 @@ def _results(chain: Chain, shares: Floats, seconds: Floats, moves: Moves) -> dic
     converting = end_shares(shares)[..., 0]
     worth = divide(chain.amounts, chain.moves)
     wait = np.nan_to_num(divide(seconds, chain.moves))
-    ahead = _chances(shares)
+    left = np.eye(states) - shares[..., 1:, :states]
+    ahead = np.linalg.solve(left, shares[..., 1:, states, None])[..., 0]  # chance of the goal
     onward = np.concatenate([ahead, np.ones_like(ahead[..., :1]), 0 * ahead[..., :1]], axis=-1)
     spent = (shares * wait * onward[..., None, :]).sum(axis=-1)[..., 1:]
     places = moves.places
@@ -365,33 +341,23 @@ def _results(chain: Chain, shares: Floats, seconds: Floats, moves: Moves) -> dic
     }
 
 
-def _chances(shares: Floats) -> Floats:
-    """Chance of the goal from each state."""
-    states = shares.shape[-2] - 1
-    left = np.eye(states) - shares[..., 1:, :states]
-    return np.asarray(np.linalg.solve(left, shares[..., 1:, states, None])[..., 0])
-
-
-def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints] | tuple[None, None]:
-    """Places of both ends of a handoff; raises for what does not occur."""
-    column = "touchpoint"
-    names = moves.places[column].unique(maintain_order=True).to_list()
-    if change.kind == "move_traffic" and change.source not in names:
-        return None, None  # channels
-    for name in (change.source, change.target):
-        if (name or change.kind != "remove") and name not in names:
-            raise UnknownNameError(column, name, names)
+def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints]:
+    """Places of both ends of a handoff, none where no handoff is changed; checks the names."""
+    names = moves.places["touchpoint"].unique(maintain_order=True).to_list()
+    if change.kind == "move_traffic":
+        return NOWHERE, NOWHERE  # touchpoints or channels: checked where they are moved
+    for name in (change.source, *([change.target] if change.kind != "remove" else [])):
+        if name not in names:
+            raise UnknownNameError("touchpoint", name, names)
     if change.signal not in MENDABLE:
         raise InputError(
             f"{change.signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can"
         )
-    if change.kind not in ("mend", "halve_wait"):
-        return None, None
+    if change.kind == "remove":
+        return NOWHERE, NOWHERE
     source, target = moves.at(change.source), moves.at(change.target)
-    counted = moves.table.filter(
-        pl.col("before").is_in(source.tolist()), pl.col("place").is_in(target.tolist())
-    )
-    if counted.is_empty() and change.signal != "broken_handoff":
+    counted = moves.table.filter(_at("before", source), _at("place", target))
+    if counted.is_empty() and MENDABLE[change.signal].to != "end before":
         raise InputError(
             f"{change.source} → {change.target} does not occur before a goal; `cx transitions` "
             "lists the handoffs of the log"
@@ -430,22 +396,18 @@ def _apply(chain: Chain, moves: Moves, change: Change) -> tuple[Floats, Floats]:
 def _sends(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Ints, Ints | None]:
     """Rows that a fault strikes, columns it sends to, and where those mended go (None: on)."""
     source, target = moves.at(change.source), moves.at(change.target)
-    states = chain.moves.shape[-2] - 1
-    ended = np.array([states + 1])
-    if change.signal == "broken_handoff":
+    to = MENDABLE[change.signal].to
+    ended = np.array([chain.moves.shape[-1] - 1])
+    if to == "end before":
         rows, onto = _handoff(chain, moves, change)
         return rows, ended, onto
     rows = 1 + np.unique(chain.states[np.ix_(source, target)])
-    if change.signal == "abandonment":
+    if to == "end":
         return rows, ended, None
-    if change.signal == "ping_pong":
-        to = source
-    elif change.signal == "backtracking":
-        stage = moves.places["stage_index"].to_numpy()
-        to = np.flatnonzero(stage < stage[target].min())
-    else:
-        to = target
-    return rows, np.unique(chain.states[np.ix_(target, to)]), None
+    stage = moves.places["stage_index"].to_numpy()
+    back = {"source": source, "target": target}
+    columns = back[to] if to in back else np.flatnonzero(stage < stage[target].min())
+    return rows, np.unique(chain.states[np.ix_(target, columns)]), None
 
 
 def _handoff(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Ints]:
@@ -492,30 +454,27 @@ def _moved(shares: Floats, chain: Chain, moves: Moves, change: Change) -> Floats
     return changed
 
 
-def _rate_error(chain: Chain, moves: Moves, change: Change, end: dict[str, Floats]) -> Floats:
-    """Half the interval that the error of the expected rate adds, for conversions and value."""
-    if change.kind != "mend" or not change.error or change.rate is None:
-        return np.zeros(2)
-    off = []
-    for rate in (change.rate - change.error, change.rate + change.error):
-        shifted = _apply(chain, moves, replace(change, rate=float(np.clip(rate, 0, 1))))
-        other = _results(chain, *shifted, moves)
-        off.append([abs(other[n][0] - end[n][0]) for n in ("conversions", "value")])
-    return 1.96 * np.asarray(off).max(axis=0)
-
-
-def _second_order(
-    moves: Moves, change: Change, start: dict[str, Floats], end: dict[str, Floats]
-) -> Floats:
-    """How far the gain is off that of a chain of pairs of contacts, for conversions and value."""
+def _model_error(
+    chain: Chain, moves: Moves, change: Change, start: dict[str, Floats], end: dict[str, Floats]
+) -> dict[str, float]:
+    """Squared half widths that the expected rate and the order of the chain add."""
     pairs = moves.second_order() if change.kind in ("mend", "remove") else None
-    if pairs is None:
-        return np.zeros(2)
-    before = _results(pairs, transition_shares(pairs.moves), pairs.seconds, moves)
-    after = _results(pairs, *_apply(pairs, moves, change), moves)
-    return np.array(
-        [after[n][0] - before[n][0] - end[n][0] + start[n][0] for n in ("conversions", "value")]
-    )
+    shifted = []
+    if change.kind == "mend" and change.error and change.rate is not None:
+        for rate in (change.rate - change.error, change.rate + change.error):
+            other = replace(change, rate=float(np.clip(rate, 0, 1)))
+            shifted.append(_results(chain, *_apply(chain, moves, other), moves))
+    if pairs is not None:
+        before = _results(pairs, transition_shares(pairs.moves), pairs.seconds, moves)
+        after = _results(pairs, *_apply(pairs, moves, change), moves)
+    found = {}
+    for name in ("conversions", "value"):
+        off = max((abs(float(other[name][0] - end[name][0])) for other in shifted), default=0.0)
+        found[name] = (1.96 * off) ** 2
+        if pairs is not None:
+            apart = after[name][0] - before[name][0] - end[name][0] + start[name][0]
+            found[name] += float(apart) ** 2
+    return found
 
 
 def _assumptions(changes: Sequence[Change], workspace: Workspace) -> tuple[str, ...]:
@@ -525,15 +484,13 @@ def _assumptions(changes: Sequence[Change], workspace: Workspace) -> tuple[str, 
         "nothing else changes: as many journeys begin, and a journey that converts more does not "
         "bring another one later",
     ]
-    kinds = {c.kind for c in changes}
-    if "mend" in kinds:
-        said.append("those who are mended behave afterwards like those who go on from there")
-    if "halve_wait" in kinds:
-        said.append("who waits less is lost as often, and so converts as often")
-    if "remove" in kinds:
-        said.append("who would have come there goes where the others go from the same contact")
-    if "move_traffic" in kinds:
-        said.append("who is moved behaves like those who are at the new place by themselves")
+    of_kind = {
+        "mend": "those who are mended behave afterwards like those who go on from there",
+        "halve_wait": "who waits less is lost as often, and so converts as often",
+        "remove": "who would have come there goes where the others go from the same contact",
+        "move_traffic": "who is moved behaves like those who are at the new place by themselves",
+    }
+    said += [text for kind, text in of_kind.items() if kind in {c.kind for c in changes}]
     if workspace.gap is not None:
         said.append(
             "contacts of the last gap before the end of the log move on like those before them"

@@ -1,9 +1,6 @@
 """What is known of a journey at each of its contacts, and what became of it afterwards.
 
-Every feature is computed from the contact itself and the customer's contacts before it. What is
-known only afterwards (the rating, the time in the touchpoint, the number of contacts to come) is
-left out on purpose. The label needs follow-up: a contact later than the end of observation minus
-the horizon has none.
+What is known only afterwards (the rating, the time in the touchpoint) is left out on purpose.
 """
 
 from __future__ import annotations
@@ -49,15 +46,10 @@ _MOST_CONTACTS = 100
 def read_contacts(
     workspace: Workspace, horizon: timedelta, *, seed: int = 0
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read what can be learned from, and whom to predict.
+    """Read what can be learned from, and the last own contact of everybody still under way.
 
-    Returns
-    -------
-    labelled
-        Contacts followed for the whole horizon, of every customer or, in a log of more than
-        `TRAINING_CUSTOMERS`, of every k-th (customers are numbered by a hash of their id).
-    present
-        The last own contact of every customer who is still within the horizon: no label.
+    Of a log of more than `TRAINING_CUSTOMERS` every k-th is learned from (customers are numbered by
+    a hash of their id).
     """
     step = -(-int(workspace.manifest["counts"]["customers"]) // TRAINING_CUSTOMERS)
     labelled, present = [], []
@@ -72,25 +64,10 @@ def read_contacts(
 def describe_contacts(rows: pl.DataFrame, workspace: Workspace, horizon: timedelta) -> pl.DataFrame:
     """Describe every contact that a customer made on the way to the goal, and label it.
 
-    Parameters
-    ----------
-    rows
-        Rows of the store, sorted; all contacts of their customers.
-    workspace
-        The log.
-    horizon
-        Silence that counts as having left; the label looks no further ahead.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``customer``, ``journey``, ``bucket``, ``occurred_at``, `NUMBERS`, `CLASSES` and segments;
-        ``followed`` (observed for the whole horizon), ``outcome`` (position in `OUTCOMES`; null
-        where not followed), ``return_after`` (seconds to the customer's next own contact, within
-        the end of observation), ``latest`` (the customer's last own contact).
-
-        Contacts initiated by the company, after the goal or a loss, beyond the goal's stage, and
-        repetitions within a minute are no rows of their own.
+    ``rows``: all contacts of their customers, sorted. ``outcome``: position in `OUTCOMES`, null
+    where not ``followed`` for the whole horizon; ``return_after``: seconds to the customer's next
+    own contact; ``latest``: it is the last one. Contacts initiated by the company, after the goal
+    or a loss, beyond the goal's stage, and repetitions within a minute are no rows of their own.
     """
     places, until = workspace.places, workspace.observed_until
     scope = Scope(places, horizon, until)

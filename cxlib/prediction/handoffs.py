@@ -1,11 +1,8 @@
 """The excess of each handoff in the next span of time, from what it was in the spans before.
 
-Every span (a period of the log, or several where single ones hold too few arrivals) is judged by
-itself, as findings judge the whole log, so that no span's expectation knows of another. The true
-excess of a handoff is taken to drift: from span to span it keeps a share of its size and is drawn
-towards 0, what similar handoffs have (a first-order autoregression, followed by a Kalman filter).
-How much it keeps, and how far handoffs lie apart, is estimated from the history of all of them
-(empirical Bayes): few arrivals are drawn in, a lasting fault is not.
+The true excess drifts: from span to span it keeps a share of its size and is drawn towards 0 (a
+first-order autoregression, followed by a Kalman filter); how much it keeps, and how far handoffs
+lie apart, is estimated from the history of all.
 
 References
 ----------
@@ -68,16 +65,9 @@ _JUDGED = {"source": pl.Int64, "target": pl.Int64} | dict.fromkeys(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Span:
-    """One span of time: its handoffs, judged by its own arrivals, and when that can be known.
+    """One span of time, its handoffs judged by its own arrivals, with their sampling ``variance``.
 
-    Attributes
-    ----------
-    start, end
-        From, and until before, in the log's time zone.
-    known_at
-        End plus the silence: before, some of its arrivals are not yet followed.
-    judged
-        ``source``, ``target`` (places), ``n``, ``effect``, ``variance`` (sampling variance).
+    ``known_at``: end plus the silence; before, some of its arrivals are not yet followed.
     """
 
     start: datetime
@@ -88,13 +78,9 @@ class Span:
 
 def can_be_forecast() -> list[str]:
     """Names of the signals whose excess can be forecast: shares of the arrivals of a period."""
-    return [
-        name
-        for name in SIGNALS
-        if SIGNALS[name].judge is not None
-        and (counts := SIGNALS[name].counts) is not None
-        and (SIGNALS[name].family, counts.table) == ("share", "histories")
-    ]
+    shares = [n for n in SIGNALS if SIGNALS[n].judge is not None and SIGNALS[n].family == "share"]
+    counts = {name: SIGNALS[name].counts for name in shares}
+    return [n for n, told in counts.items() if told is not None and told.table == "histories"]
 
 
 def judge_spans(arrivals: Arrivals, signal: str) -> list[Span]:
@@ -149,20 +135,9 @@ def _with_variance(judged: pl.DataFrame) -> pl.DataFrame:
 
 
 def forecast_excess(history: Sequence[Span], *, ahead: int = 1) -> pl.DataFrame:
-    """Forecast each handoff's excess from its past spans.
+    """Forecast each handoff's excess `ahead` spans after the last of its history, oldest first.
 
-    Parameters
-    ----------
-    history
-        Judged spans, oldest first.
-    ahead
-        How many spans after the last one the forecast is for.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``source``, ``target``, ``n``, ``last`` (null: not judged in the newest span), ``excess``
-        with ``excess_low`` and ``excess_high`` (95 %), ``chance``; sorted by source and target.
+    ``last``: of the newest span, null where not judged there.
     """
     from scipy.special import ndtr
 
@@ -195,17 +170,8 @@ def follow(
 ) -> tuple[float, Floats, Floats]:
     """Follow the excess of every handoff, ``[handoffs, spans]``; NaN where it was not judged.
 
-    Parameters
-    ----------
-    keeps
-        Correlation of the excess in one span with that in the next.
-    apart
-        Standard deviation of the excess over handoffs.
-
-    Returns
-    -------
-    likelihood, mean, spread
-        Log likelihood of what was measured; what to believe ``ahead`` spans after the last one.
+    ``keeps``: correlation of the excess in one span with the next; ``apart``: its standard
+    deviation over handoffs. Gives the log likelihood, and mean and spread `ahead` spans later.
     """
     mean, var, total = np.zeros(len(effect)), np.full(len(effect), apart**2), 0.0
     for span in range(effect.shape[1]):
@@ -222,13 +188,7 @@ def follow(
 
 
 def replay_handoffs(spans: Sequence[Span], *, until: datetime) -> pl.DataFrame:
-    """Forecast every span that can be judged from the spans fully followed when it began.
-
-    Returns
-    -------
-    polars.DataFrame
-        The columns of `PREDICTED`, and what `LAST` and `NOTHING` would have said.
-    """
+    """Forecast every span that can be judged from the spans fully followed when it began."""
     found = [pl.DataFrame(schema=PREDICTED | dict.fromkeys((LAST, NOTHING), pl.Float64))]
     for index, target in enumerate(spans):
         past = [i for i, s in enumerate(spans) if s.known_at <= target.start]

@@ -102,14 +102,16 @@ class Prediction(Result):
         title = SIGNALS[self.signal].title
         if likely.is_empty():
             return (f"No handoff is likely to break in the next period ({title}).",)
-        rows = likely.head(_NAMED).iter_rows(named=True)
-        said = [
-            f"{row['source']} → {row['target']}{_owned(row['owner'])}: "
-            f"{points(row['excess'], row['excess_low'], row['excess_high'])} more than at like "
-            f"handoffs are to be expected, with a chance of {share(row['chance'])} that it is more "
-            "than 5" + (f", of about {people(row['n'])} arrivals." if row["n"] is not None else ".")
-            for row in rows
-        ]
+        said = []
+        for row in likely.head(_NAMED).to_dicts():
+            owner = f" (owner: {row['owner']})" if row["owner"] else ""
+            of = f", of about {people(row['n'])} arrivals" if row["n"] is not None else ""
+            said.append(
+                f"{row['source']} → {row['target']}{owner}: "
+                f"{points(row['excess'], row['excess_low'], row['excess_high'])} more than at like "
+                f"handoffs are to be expected, with a chance of {share(row['chance'])} that it is "
+                f"more than 5{of}."
+            )
         head = f"{plural(len(likely), 'handoff')} could break in the next period ({title})."
         return (head, *said)
 
@@ -132,30 +134,26 @@ class Prediction(Result):
     @property
     def record_sentences(self) -> Sequence[str]:
         """How much closer to what came the same predictions were at past dates."""
-        return [
-            f"At {plural(dates, 'past date')} the prediction of {about} was "
-            f"{share(row['gain'], row['gain_low'], row['gain_high'])} closer to what came than "
-            f"{row['rival']}"
-            + (
-                f"; {share(row['predicted'])} were expected to fragment and {share(row['came'])} "
-                "did."
-                if about == CUSTOMERS
-                else "."
-            )
-            for about, dates in self.record.filter(pl.col("at").is_not_null())
-            .group_by("about", maintain_order=True)
-            .agg(pl.col("at").n_unique())
-            .iter_rows()
-            for row in self.record.filter(pl.col("at").is_null(), about=about).iter_rows(named=True)
-            if row["gain"] is not None
-        ]
+        said = []
+        for (about,), rows in self.record.group_by("about", maintain_order=True):
+            dates = rows["at"].drop_nulls().n_unique()
+            total = rows.filter(pl.col("at").is_null()).drop_nulls("gain")
+            for row in total.to_dicts() if dates else ():
+                closer = share(row["gain"], row["gain_low"], row["gain_high"])
+                line = (
+                    f"At {plural(dates, 'past date')} the prediction of {about} was {closer} "
+                    f"closer to what came than {row['rival']}"
+                )
+                if about == CUSTOMERS:
+                    line += (
+                        f"; {share(row['predicted'])} were expected to fragment and "
+                        f"{share(row['came'])} did"
+                    )
+                said.append(f"{line}.")
+        return said
 
 
 HANDOFF, CUSTOMERS = "handoffs", "customers under way"
-
-
-def _owned(owner: str | None) -> str:
-    return f" (owner: {owner})" if owner else ""
 
 
 def predict_breaks(
@@ -198,8 +196,7 @@ def predict_breaks(
     until = workspace.observed_until
     span = until - datetime.fromisoformat(workspace.manifest["first_at"])
     horizon = horizon or choose_silence(span, workspace.gap)
-    refused, table, handoffs = _forecast(workspace, signal)
-
+    refused, handoff_reason, table, handoff_record = _forecast(workspace, signal)
     labelled, present = read_contacts(workspace, horizon, seed=seed)
     reason = why_not_learnable(labelled, span, horizon)
     kept = labelled if reason is None else labelled.clear()
@@ -209,14 +206,14 @@ def predict_breaks(
     if reason is None:
         customers = score_under_way(present, fit_risk(labelled), labelled, workspace)
     return Prediction(
-        table=table if handoffs[0] is None else table.clear(),
+        table=table if handoff_reason is None else table.clear(),
         under_way=_by_touchpoint(customers),
-        record=pl.concat([handoffs[1], tested]),
+        record=pl.concat([handoff_record, tested]),
         customers=customers,
         signal=signal,
         horizon=horizon,
         customers_under_way=len(customers),
-        handoff_reason=handoffs[0],
+        handoff_reason=handoff_reason,
         customer_reason=reason,
         observed_until=until,
     )
@@ -224,15 +221,14 @@ def predict_breaks(
 
 def _forecast(
     workspace: Workspace, signal: str
-) -> tuple[str | None, pl.DataFrame, tuple[str | None, pl.DataFrame]]:
-    """Why findings cannot be measured; the forecast; why it is not told, and its record."""
+) -> tuple[str | None, str | None, pl.DataFrame, pl.DataFrame]:
+    """Why findings cannot be measured, why there is no forecast, the forecast, and its record."""
     arrivals = read_arrivals(workspace)
     nothing, untested = HANDOFFS.frame(), RECORD.frame()
     judged = measure_fragmentation(arrivals, grounds=["like"], signals=[signal]).signals
-    refused = judged.filter(~pl.col("measurable"))["reason"].to_list()
-    if refused:
-        why = refused[0].removeprefix("not measurable, because ")
-        return why, nothing, (why, untested)
+    for refused in judged.filter(~pl.col("measurable"))["reason"]:
+        why = refused.removeprefix("not measurable, because ")
+        return why, why, nothing, untested
     until = arrivals.settings.observed_until
     spans = judge_spans(arrivals, signal)
     known = [s for s in spans if s.known_at <= until]
@@ -241,11 +237,11 @@ def _forecast(
             f"fewer than {MIN_HISTORY} spans of time can be judged: all arrivals followed for "
             f"{arrivals.settings.silence.days} days, and handoffs with enough of them"
         )
-        return None, nothing, (reason, untested)
+        return None, reason, nothing, untested
     # spans that cannot be known yet lie between the history and the next one
     forecast = forecast_excess(known, ahead=1 + len(spans) - len(known))
     tested = hold_against(replay_handoffs(spans, until=until), HANDOFF)
-    return None, name_handoffs(forecast, arrivals.places), (why_not_told(tested), tested)
+    return None, why_not_told(tested), name_handoffs(forecast, arrivals.places), tested
 
 
 def _by_touchpoint(customers: pl.DataFrame) -> pl.DataFrame:

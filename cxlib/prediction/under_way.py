@@ -147,19 +147,18 @@ def score_under_way(
     present: pl.DataFrame, model: Any, labelled: pl.DataFrame, workspace: Workspace
 ) -> pl.DataFrame:
     """One row per customer under way: where they are, their risk at the contact and now."""
-    silent = (workspace.observed_until - pl.col("occurred_at")).alias("silent_for")
-    known = present.with_columns(silent)
+    known = present.with_columns(silent_for=workspace.observed_until - pl.col("occurred_at"))
     shares = predict_shares(model, known)
     now = update_for_silence(shares, _seconds(known), labelled)
-    places = workspace.places
+    place = {
+        c: pl.lit(workspace.places[c]).gather("place") for c in ("touchpoint", "channel", "stage")
+    }
     names = workspace.customers().select("customer", "name").collect()
     return (
         known.join(names, on="customer", how="left", maintain_order="left")
         .select(
             customer="name",
-            touchpoint=pl.lit(places["touchpoint"]).gather(pl.col("place")),
-            channel=pl.lit(places["channel"]).gather(pl.col("place")),
-            stage=pl.lit(places["stage"]).gather(pl.col("place")),
+            **place,
             occurred_at="occurred_at",
             silent_for="silent_for",
             risk=pl.Series(1 - shares[:, 0], dtype=pl.Float64),
@@ -176,11 +175,6 @@ def replay_under_way(
 
     A model is learned from contacts before the date less the horizon: their label windows end
     before it (the embargo). Dates with too little before or after them are left out.
-
-    Returns
-    -------
-    polars.DataFrame
-        The columns of `PREDICTED`, and what `SILENCE` and `HABIT` would have said.
     """
     found = []
     for back in range(_DATES, 0, -1):

@@ -1,8 +1,7 @@
-"""Answers on disk: finished results of many selections, written to and read from Parquet and JSON.
+"""Answers on disk: finished results of many selections, in Parquet and JSON.
 
-For every measure ``NAME.FIELD.parquet`` holds one frame of the results of all selections, one below
-the other, with the selection's number; ``NAME.json`` holds the other fields, by selection.
-``selections.parquet`` says what the numbers mean.
+``NAME.FIELD.parquet`` holds one frame of a measure's results, those of all selections below one
+another, ``NAME.json`` the other fields; ``selections.parquet`` says what the numbers mean.
 """
 
 from __future__ import annotations
@@ -20,8 +19,6 @@ import polars as pl
 from cxlib.errors import WorkspaceError
 from cxlib.summary import Selection
 
-__all__ = ["NUMBER", "SELECTIONS", "read_answer", "write_answers", "write_selections"]
-
 _ROWS = 20_000
 """Rows that are read at a time: selections lie one below the other, so that few must be read."""
 _MOST_KEPT = 2**21
@@ -37,13 +34,8 @@ def write_selections(folder: Path, selections: Sequence[Selection]) -> None:
         (number, *(where.segment or (None, None)), *(where.period or (None, None)))
         for number, where in enumerate(selections)
     ]
-    columns = {
-        NUMBER: pl.UInt32,
-        "dimension": pl.String,
-        "value": pl.String,
-        "first": pl.UInt16,
-        "last": pl.UInt16,
-    }
+    columns = {NUMBER: pl.UInt32, "dimension": pl.String, "value": pl.String}
+    columns |= {"first": pl.UInt16, "last": pl.UInt16}
     pl.DataFrame(rows, schema=columns, orient="row").write_parquet(folder / SELECTIONS)
 
 
@@ -55,21 +47,24 @@ def write_answers(
 ) -> None:
     """Write the answers of one measure: its frames, and its other fields by selection."""
     for field, frame in frames.items():
-        frame.write_parquet(
-            folder / f"{name}.{field}.parquet", compression="zstd", row_group_size=_ROWS
-        )
+        file = folder / f"{name}.{field}.parquet"
+        frame.write_parquet(file, compression="zstd", row_group_size=_ROWS)
     plain = [{field: _to_json(value) for field, value in one.items()} for one in others]
     (folder / f"{name}.json").write_text(json.dumps(plain), encoding="utf-8")
 
 
 def read_answer(folder: Path, name: str, result: type[Any], number: int, where: Selection) -> Any:
-    """Read back the result of one selection."""
+    """Read back the result of one selection.
+
+    WorkspaceError: there is none, or one of a version in which the result had other fields.
+    """
+    if not (folder / f"{name}.json").is_file():
+        raise WorkspaceError(f"this snapshot holds no {name}; publish again: cx publish")
     given = {f: _from_json(v) for f, v in _others(folder, name)[number].items()}
     for file in _files(folder, name):
         whole = _frame(file) if file.stat().st_size <= _MOST_KEPT else pl.scan_parquet(file)
         rows = whole.lazy().filter(pl.col(NUMBER) == number).drop(NUMBER).collect()
         given[file.name.split(".")[1]] = rows
-    # one of an earlier version may have other fields than the result has now
     known = {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(result)}
     needed = {field for field, is_needed in known.items() if is_needed}
     if not needed <= {*given, "where"} <= known.keys():

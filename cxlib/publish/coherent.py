@@ -1,18 +1,11 @@
 """Rounding all answers to one question together, so that they fit one another.
 
-Answers that are rounded one by one can be played off against one another: all customers less those
-of every other segment, a year less every other month, and a program that solves for what fits all
-of it finds groups of one to k-1. Here a count is rounded where it comes from, in the smallest parts
-that the selections are made of (a segment in one period), to whole multiples, and every answer is
-the sum of its parts. So the published numbers are the exact ones of another log, in which every
-group has none or at least k: whatever is worked out from them is true there too
-(``docs/decisions/0001-small-groups.md``).
+A count is rounded in the smallest parts that the selections are made of (a segment in one period),
+and every answer is the sum of its parts: the published numbers are the exact ones of another log,
+in which every group has none or at least k (``docs/decisions/0001-small-groups.md``).
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,104 +13,56 @@ from numpy.typing import NDArray
 from cxlib.errors import CxError
 from cxlib.publish.selections import Choices
 
-__all__ = ["round_together"]
-
 Numbers = NDArray[np.int64]
 
 
 def round_together(
     exact: Numbers, base: Numbers, choices: Choices, *, distinct: bool = False
 ) -> Numbers:
-    """Round one count of several rows in all selections.
+    """Round one count (by row and selection) of all selections to multiples of each row's base.
 
-    Parameters
-    ----------
-    exact
-        The count by row and selection, in the order of ``choices.selections()``.
-    base
-        For each row what its counts are to be multiples of.
-    choices
-        The selections.
-    distinct
-        Whether customers are counted, of whom each counts once in a range of periods; else the
-        counts of periods add up.
-
-    Returns
-    -------
-    numpy.ndarray
-        Multiples of the base, shaped as `exact`. Those of the values of a segment and of the rest
-        add up to those of everybody; those that are additive add up over periods. Everybody and the
-        whole time is rounded to the nearest multiple, so is any range from the first period on; the
-        others are within a few steps.
+    `distinct` counts are of customers, of whom each counts once in a range of periods; others add
+    up over periods, and so do the rounded ones. Those of the values of a segment and of the rest
+    add up to those of everybody. Everybody and the whole time is rounded to the nearest multiple,
+    so is any range from the first period on; the others are within a few steps.
     """
     if not exact.size:
         return exact
-    parts = _Parts.of(choices, distinct=distinct)
+    weights, inverse = _parts(choices, distinct=distinct)
     groups = 1 + len(choices.segments)
-    counts = parts.split(exact.reshape(len(exact), groups, -1))
+    counts = exact.reshape(len(exact), groups, -1) @ inverse.T
     rounded = np.zeros_like(counts)
     rounded[:, 0] = _diffuse(counts[:, 0], base)
-    for values in _dimensions(choices):
+    dimensions: dict[str, list[int]] = {}
+    for number, (dimension, _) in enumerate(choices.segments, start=1):  # everybody is 0
+        dimensions.setdefault(dimension, []).append(number)
+    for values in dimensions.values():
         rest = counts[:, 0] - counts[:, values].sum(axis=1)
         together = np.concatenate([counts[:, values], rest[:, None]], axis=1)
         rounded[:, values] = _apportion(together, rounded[:, 0], base)[:, :-1]
-    return parts.sum(rounded).reshape(exact.shape)
+    return (rounded @ weights.T).reshape(exact.shape)
 
 
-def _dimensions(choices: Choices) -> list[list[int]]:
-    """Return the positions of the values of each segment dimension; everybody is 0."""
-    found: dict[str, list[int]] = {}
-    for number, (dimension, _) in enumerate(choices.segments, start=1):
-        found.setdefault(dimension, []).append(number)
-    return list(found.values())
+def _parts(choices: Choices, *, distinct: bool) -> tuple[Numbers, Numbers]:
+    """Return which of the smallest parts of time each range is the sum of, and the inverse.
 
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The smallest parts of time that ranges are made of.
-
-    A part is a period, or where customers count once, a period and the one in which they were last
-    seen before. ``weights`` says which parts (second axis) each range (first axis) is the sum of.
+    A part is a period; where customers count once, also that in which they were last seen before.
     """
-
-    weights: Numbers
-    inverse: Numbers
-
-    @classmethod
-    def of(cls, choices: Choices, *, distinct: bool) -> _Parts:
-        """Take ranges apart; those seen for the first time come first (see `_diffuse`)."""
-        count = max(1, len(choices.periods))
-        parts = [(p, -1) for p in range(count)]
-        if distinct:
-            # To and fro, so that what is left over in one part is made up for in one close by.
-            parts += [(p, q) for p in range(count) for q in _to_and_fro(p)]
-        ranges = [where.period or (0, count - 1) for where in choices.selections()]
-        ranges = ranges[: len(ranges) // (1 + len(choices.segments))]
-        weights = [[int(a <= p <= b and q < a) for p, q in parts] for a, b in ranges]
-        matrix = np.array(weights, dtype=np.int64)
-        # As many ranges as parts, or more where counts add up over periods.
-        inverse = np.rint(np.linalg.pinv(matrix)) if distinct else _singles(ranges, count)
-        return cls(matrix, inverse.astype(np.int64))
-
-    def split(self, exact: Numbers) -> Numbers:
-        """Return the counts of the parts."""
-        return exact @ self.inverse.T
-
-    def sum(self, parts: Numbers) -> Numbers:
-        """Return the counts of the ranges."""
-        return parts @ self.weights.T
-
-
-def _to_and_fro(count: int) -> range:
-    return range(count) if count % 2 else range(count - 1, -1, -1)
-
-
-def _singles(ranges: Sequence[tuple[int, int]], count: int) -> Numbers:
-    """Pick the range of each single period."""
-    picked = np.zeros((count, len(ranges)), dtype=np.int64)
+    count = max(1, len(choices.periods))
+    parts = [(p, -1) for p in range(count)]
+    if distinct:
+        # To and fro, so that what is left over in one part is made up for in one close by.
+        parts += [(p, q) for p in range(count) for q in range(p)[:: 1 if p % 2 else -1]]
+    ranges = [where.period or (0, count - 1) for where in choices.selections()]
+    ranges = ranges[: len(ranges) // (1 + len(choices.segments))]
+    weights = np.array([[a <= p <= b and q < a for p, q in parts] for a, b in ranges], np.int64)
+    # As many ranges as parts, or more where counts add up over periods: then single ones will do.
+    if distinct:
+        return weights, np.rint(np.linalg.pinv(weights)).astype(np.int64)
+    singles = np.zeros((count, len(ranges)), dtype=np.int64)
     for period in range(count):
-        picked[period, ranges.index((period, period))] = 1
-    return picked
+        singles[period, ranges.index((period, period))] = 1
+    return weights, singles
 
 
 def _diffuse(counts: Numbers, base: Numbers) -> Numbers:
@@ -132,14 +77,7 @@ def _diffuse(counts: Numbers, base: Numbers) -> Numbers:
 def _apportion(counts: Numbers, totals: Numbers, base: Numbers) -> Numbers:
     """Divide rounded totals among values: each part to those who are furthest behind so far.
 
-    Parameters
-    ----------
-    counts
-        Exact, by row, value and part.
-    totals
-        Rounded, by row and part.
-    base
-        By row.
+    `counts` are exact, by row, value and part; `totals` rounded, by row and part; `base` by row.
     """
     given = np.zeros_like(counts)
     owed = np.zeros(counts.shape[:2])

@@ -1,12 +1,8 @@
-"""What changed between two published snapshots: figures, findings, and how sure the change is.
-
-Only published figures are compared, so that a comparison shows nothing that whoever reads both
-snapshots could not work out (``docs/decisions/0001-small-groups.md``).
-"""
+"""What changed between two published snapshots, and how sure that is, from what is published."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import hypot
@@ -15,61 +11,38 @@ from typing import Any
 import polars as pl
 
 from cxlib.errors import InputError, WorkspaceError
-from cxlib.publish.change_sentences import say_change, say_finding_change
-from cxlib.publish.snapshot import Snapshot
+from cxlib.publish.snapshot import Snapshot, long_day
+from cxlib.signals import signal_named
 
-__all__ = ["SnapshotChanges", "compare_snapshots"]
+_TEXTS, _FIGURES = ("what", "name", "signal", "status", "unit"), ("before", "after", "change")
+_SCHEMA: dict[str, Any] = dict.fromkeys(_TEXTS, pl.String)
+_SCHEMA |= dict.fromkeys((*_FIGURES, "low", "high"), pl.Float64)
+_SCHEMA |= {"changed": pl.Boolean, "sentence": pl.String}
 
-_SCHEMA = {
-    "what": pl.String,
-    "name": pl.String,
-    "signal": pl.String,
-    "status": pl.String,
-    "unit": pl.String,
-    "before": pl.Float64,
-    "after": pl.Float64,
-    "change": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "changed": pl.Boolean,
-    "sentence": pl.String,
-}
 _ORDER = ("new", "growing", "mended", "shrinking", "faded", "goal", "lost", "customers")
 """What is told first; what is not named here comes after, and what has not changed last."""
 
+_SHARES = (
+    ("goal", "first_contacts", "whole", None, "goal"),
+    ("first contacts", "first_contacts", "by_channel", "channel", "share"),
+    ("lost", "stage_funnel", "table", "stage", "lost"),
+)
+"""What is compared: how it is called, measure, table, the column that names a row, the figure."""
 _MEASURES = ("touchpoints", "first_contacts", "stage_funnel")
 _KEYS = ("source", "source_channel", "target", "target_channel", "signal")
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SnapshotChanges:
-    """What `compare_snapshots` returns.
+    """What `compare_snapshots` returns: what both show, and findings of either, first things first.
 
-    Attributes
-    ----------
-    table
-        One row per figure that both snapshots show, and per finding of either, the most important
-        first:
-
-        - ``what``: customers, goal, lost (after a stage), first contacts (of a channel),
-          finding;
-        - ``name``: of the stage, the channel, or the handoff; ``signal`` of a finding;
-        - ``status`` of a finding: new, growing, shrinking, mended (at most half of what it was, or
-          surely less, and no longer a finding), faded (no longer a finding, but not surely less),
-          steady, not judged (too few customers now);
-        - ``unit``; ``before``, ``after``, ``change``: figures; of findings the excess over like
-          handoffs in the unit of the finding;
-        - ``low``, ``high``: ends of the change (95 %) where both snapshots have intervals;
-        - ``changed``: whether the change is more than rounding and chance would make;
-        - ``sentence``.
-    notes
-        What makes the comparison less than straight: a sentence each.
-    older, newer
-        Names of the two snapshots' folders.
-    since, until
-        End of observation of the older and of the newer one, UTC.
-    segment
-        Dimension and value of the segment compared; None for all customers.
+    ``what`` is customers, goal, lost (after a stage), first contacts (of a channel) or finding; the
+    ``status`` of a finding new, growing, shrinking, steady, mended (no finding any longer, and
+    surely less or at most half), faded (not surely less) or not judged (too few customers now);
+    ``low`` and ``high`` are ends of the ``change`` (95 %); ``changed`` says that it is more than
+    rounding and chance would make. `notes` say what makes the comparison less than straight.
     """
 
     table: pl.DataFrame
@@ -88,7 +61,7 @@ class SnapshotChanges:
     def sentences(self, limit: int | None = None) -> tuple[str, ...]:
         """Return what changed in sentences, the most important first; one, where nothing did."""
         found = self.changed["sentence"].to_list()
-        nothing = f"Nothing changed beyond rounding and chance since {_day(self.since)}."
+        nothing = f"Nothing changed beyond rounding and chance since {long_day(self.since)}."
         return tuple(found[:limit]) if found else (nothing,)
 
 
@@ -106,52 +79,14 @@ def compare_snapshots(
     Customers who are in both snapshots make the true interval narrower: what is called changed
     here has changed.
 
-    Parameters
-    ----------
-    older, newer
-        Published snapshots.
-    segment
-        Dimension and value of a segment that both answer; None for all customers.
-
-    Returns
-    -------
-    SnapshotChanges
-
-    Raises
-    ------
-    InputError
-        They are the same snapshot, in the wrong order, or of different journey maps.
-    UnknownNameError
-        One of them does not answer the segment.
+    InputError, UnknownNameError: they are the same, in the wrong order or of different maps,
+    or one of them does not answer the segment.
 
     References
     ----------
     Zou & Donner (2008), Construction of confidence limits about effect measures.
     doi:10.1002/sim.3095
     """
-    _check_comparable(older, newer)
-    notes = _notes(older, newer)
-    rows = [*_figures(older, newer, segment=segment)]
-    try:
-        rows += _findings(older, newer, segment=segment)
-    except WorkspaceError:
-        notes.append("One of the snapshots holds no findings; they are not compared.")
-    if not all(_both_answer(m, older, newer) for m in _MEASURES):
-        notes.append("One of them was published for fewer dashboards; only what both hold is here.")
-    rank = {name: number for number, name in enumerate(_ORDER)}
-    rows.sort(key=lambda r: (not r["changed"], rank.get(r["status"] or r["what"], len(rank))))
-    return SnapshotChanges(
-        table=pl.DataFrame(rows, schema=_SCHEMA),
-        notes=tuple(notes),
-        older=older.folder.name,
-        newer=newer.folder.name,
-        since=_end(older),
-        until=_end(newer),
-        segment=segment,
-    )
-
-
-def _check_comparable(older: Snapshot, newer: Snapshot) -> None:
     if older.folder == newer.folder:
         raise InputError(f"{older.folder.name} is both snapshots; name an older one.")
     if older.published_at > newer.published_at:
@@ -164,37 +99,52 @@ def _check_comparable(older: Snapshot, newer: Snapshot) -> None:
             f"the snapshots are of different journey maps, {names[0]!r} and {names[1]!r}: "
             "nothing in them can be compared."
         )
+    notes = _notes(older, newer)
+    rows = [*_figures(older, newer, segment)]
+    try:
+        rows += _findings(older, newer, segment)
+    except WorkspaceError:
+        notes.append("One of the snapshots holds no findings; they are not compared.")
+    if not all(m in s.manifest["measures"] for m in _MEASURES for s in (older, newer)):
+        notes.append("One of them was published for fewer dashboards; only what both hold is here.")
+    rank = {name: number for number, name in enumerate(_ORDER)}
+    rows.sort(key=lambda r: (not r["changed"], rank.get(r["status"] or r["what"], len(rank))))
+    return SnapshotChanges(
+        table=pl.DataFrame(rows, schema=_SCHEMA),
+        notes=tuple(notes),
+        older=older.folder.name,
+        newer=newer.folder.name,
+        since=older.observed_until,
+        until=newer.observed_until,
+        segment=segment,
+    )
 
 
 def _notes(older: Snapshot, newer: Snapshot) -> list[str]:
-    """Say what differs between the snapshots besides their customers."""
     before, after = older.manifest, newer.manifest
-    found = []
-    if before["journey_map"]["sha256"] != after["journey_map"]["sha256"]:
-        versions = before["journey_map"]["version"], after["journey_map"]["version"]
+    maps = before["journey_map"], after["journey_map"]
+    versions = before["code_version"], after["code_version"]
+    ends, found = (older.observed_until, newer.observed_until), []
+    days = [long_day(end) for end in ends]
+    if maps[0]["sha256"] != maps[1]["sha256"]:
         found.append(
-            f"The journey map was changed (version {versions[0]} to {versions[1]}): stages, "
-            "channels and handoffs of the same name may not mean the same."
+            f"The journey map was changed (version {maps[0]['version']} to {maps[1]['version']}): "
+            "stages, channels and handoffs of the same name may not mean the same."
         )
     if older.k != newer.k:
         found.append(
             f"Small groups were protected differently: k was {older.k} and is {newer.k}, so that "
             "figures are rounded differently."
         )
-    if before["code_version"] != after["code_version"]:
+    if versions[0] != versions[1]:
         found.append(
-            f"They were published by different versions of cxlib, {before['code_version']} and "
-            f"{after['code_version']}: a change may come from how it is measured."
+            f"They were published by different versions of cxlib, {versions[0]} and "
+            f"{versions[1]}: a change may come from how it is measured."
         )
-    if _end(older) == _end(newer):
-        found.append(
-            f"Both end on {_day(_end(older))}: changes come from data added or corrected since."
-        )
-    elif _end(older) > _end(newer):
-        found.append(
-            f"The newer one ends earlier, on {_day(_end(newer))}; the older one on "
-            f"{_day(_end(older))}."
-        )
+    if ends[0] == ends[1]:
+        found.append(f"Both end on {days[0]}: changes come from data added or corrected since.")
+    elif ends[0] > ends[1]:
+        found.append(f"The newer one ends earlier, on {days[1]}; the older one on {days[0]}.")
     if older.periods and newer.periods and older.periods[0] != newer.periods[0]:
         found.append(
             f"They begin at different times, {older.periods[0]} and {newer.periods[0]}: customers "
@@ -204,67 +154,47 @@ def _notes(older: Snapshot, newer: Snapshot) -> list[str]:
 
 
 def _figures(
-    older: Snapshot, newer: Snapshot, *, segment: tuple[str, str] | None
+    older: Snapshot, newer: Snapshot, segment: tuple[str, str] | None
 ) -> Iterator[dict[str, Any]]:
-    """Compare the figures that both show: customers, goal, lost per stage, first contacts."""
-    if _both_answer("touchpoints", older, newer):
-        customers = [s.touchpoints(segment=segment).customers for s in (older, newer)]
-        if all(customers):
-            yield _count("customers", customers[0], customers[1], step=max(older.k, newer.k))
-    if _both_answer("first_contacts", older, newer):
-        first = [s.first_contacts(segment=segment) for s in (older, newer)]
-        together = [f.whole.with_columns(all=pl.lit("all")) for f in first]
-        for before, after in _shared(together, "all"):
-            yield from _share("goal", "goal", before, after, column="goal")
-        for before, after in _shared([f.by_channel for f in first], "channel"):
-            yield from _share("first contacts", after["channel"], before, after, column="share")
-    if _both_answer("stage_funnel", older, newer):
-        funnel = [s.stage_funnel(segment=segment).table for s in (older, newer)]
-        for before, after in _shared(funnel, "stage"):
-            yield from _share("lost", after["stage"], before, after, column="lost")
+
+    def results(measure: str) -> list[Any]:
+        if not all(measure in s.manifest["measures"] for s in (older, newer)):
+            return []
+        return [getattr(s, measure)(segment=segment) for s in (older, newer)]
+
+    customers = [found.customers for found in results("touchpoints")]
+    if customers and all(customers):
+        row = _row("customers", "customers", "customers", *customers)
+        # Each is off by up to half a step: only more than one step is surely a change.
+        row["changed"] = abs(row["change"]) > max(older.k, newer.k)
+        yield row | {"sentence": say_change(row)}
+    for what, measure, table, key, column in _SHARES:
+        tables = [getattr(found, table).to_dicts() for found in results(measure)]
+        known, after = ({r.get(key): r for r in rows} for rows in tables) if tables else ({}, {})
+        for name in (n for n in after if n in known):
+            pair = known[name], after[name]
+            if None not in (pair[0][column], pair[1][column]):
+                row = _row(what, name or what, "share", pair[0][column], pair[1][column])
+                row |= change_interval(*pair, column, f"{column}_low", f"{column}_high")
+                yield row | {"sentence": say_change(row)}
 
 
-def _both_answer(measure: str, older: Snapshot, newer: Snapshot) -> bool:
-    return all(measure in s.manifest["measures"] for s in (older, newer))
-
-
-def _shared(
-    frames: list[pl.DataFrame], key: str
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Pair the rows of both frames, in the order of the newer one."""
-    before = {row[key]: row for row in frames[0].iter_rows(named=True)}
-    for row in frames[1].iter_rows(named=True):
-        if row[key] in before:
-            yield before[row[key]], row
-
-
-def _count(name: str, before: int, after: int, *, step: int) -> dict[str, Any]:
-    row = _row(name, name, unit=name, before=before, after=after)
-    # Each is off by up to half a step: only more than one step is surely a change.
-    row["changed"] = abs(after - before) > step
-    return row | {"sentence": say_change(row)}
-
-
-def _share(
-    what: str, name: str, before: dict[str, Any], after: dict[str, Any], *, column: str
-) -> Iterator[dict[str, Any]]:
-    if before[column] is None or after[column] is None:
-        return
-    row = _row(what, name, unit="share", before=before[column], after=after[column])
-    row |= change_interval(before, after, column, f"{column}_low", f"{column}_high")
-    yield row | {"sentence": say_change(row)}
-
-
-def _row(what: str, name: str, **given: Any) -> dict[str, Any]:
-    row = dict.fromkeys(_SCHEMA) | {"what": what, "name": name, "changed": False} | given
-    if row["before"] is not None and row["after"] is not None:
-        row["change"] = row["after"] - row["before"]
-    return row
-
-
-def change_interval(
-    before: dict[str, Any], after: dict[str, Any], value: str, low: str, high: str
+def _row(
+    what: str, name: str, unit: str, before: float | None, after: float | None
 ) -> dict[str, Any]:
+    known = before is not None and after is not None
+    return dict.fromkeys(_SCHEMA) | {
+        "what": what,
+        "name": name,
+        "unit": unit,
+        "before": before,
+        "after": after,
+        "change": after - before if known else None,  # type: ignore[operator]
+        "changed": False,
+    }
+
+
+def change_interval(before: Row, after: Row, value: str, low: str, high: str) -> dict[str, Any]:
     """Return the interval of the change of one figure, and whether it leaves out zero."""
     if any(row[end] is None for row in (before, after) for end in (value, low, high)):
         return {"low": None, "high": None, "changed": False}
@@ -277,42 +207,33 @@ def change_interval(
 
 
 def _findings(
-    older: Snapshot, newer: Snapshot, *, segment: tuple[str, str] | None
+    older: Snapshot, newer: Snapshot, segment: tuple[str, str] | None
 ) -> list[dict[str, Any]]:
-    """Tell what became of every finding of either snapshot."""
-    tables = [s.findings(segment=segment).table for s in (older, newer)]
     before, after = (
-        {tuple(row[key] for key in _KEYS): row for row in table.iter_rows(named=True)}
-        for table in tables
+        {
+            tuple(row[key] for key in _KEYS): row
+            for row in s.findings(segment=segment).table.to_dicts()
+        }
+        for s in (older, newer)
     )
-    keys = [key for key, row in after.items() if row["finding"]]
-    keys += [key for key, row in before.items() if row["finding"] and key not in set(keys)]
-    return [_finding(before.get(key), after.get(key)) for key in keys]
+    found = [key for rows in (after, before) for key, row in rows.items() if row["finding"]]
+    return [_finding(before.get(key), after.get(key)) for key in dict.fromkeys(found)]
 
 
-def _finding(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
+def _finding(before: Row | None, after: Row | None) -> dict[str, Any]:
     known = after or before or {}
-    row = _row(
-        "finding",
-        f"{known['source']} → {known['target']}",
-        signal=known["signal"],
-        unit=known["unit"],
-        before=before and before["effect"],
-        after=after and after["effect"],
-    )
+    name = f"{known['source']} → {known['target']}"
+    effects = [None if row is None else row["effect"] for row in (before, after)]
+    row = _row("finding", name, known["unit"], *effects) | {"signal": known["signal"]}
     # hours that became open hours since are another figure, and no change
     if before is not None and after is not None and before["unit"] == after["unit"]:
         row |= change_interval(before, after, "effect", "low", "high")
     row["status"] = _status(row, before, after)
-    sentence = say_finding_change(
-        row | {"sure": row["changed"]}, sentence=after["sentence"] if after is not None else None
-    )
-    return row | {"changed": row["status"] != "steady", "sentence": sentence}
+    said = say_finding_change(row, sentence=after["sentence"] if after is not None else None)
+    return row | {"changed": row["status"] != "steady", "sentence": said}
 
 
-def _status(
-    row: dict[str, Any], before: dict[str, Any] | None, after: dict[str, Any] | None
-) -> str:
+def _status(row: Row, before: Row | None, after: Row | None) -> str:
     if after is None:
         return "not judged"
     if before is None or not before["finding"]:
@@ -326,7 +247,7 @@ def _status(
     return "mended" if better or _is_halved(before, after) else "faded"
 
 
-def _is_halved(before: dict[str, Any], after: dict[str, Any]) -> bool:
+def _is_halved(before: Row, after: Row) -> bool:
     """Whether the excess is at most half of what it was; a ratio of 1 is no excess."""
     if None in (before["effect"], after["effect"]) or before["unit"] != after["unit"]:
         return False
@@ -334,9 +255,92 @@ def _is_halved(before: dict[str, Any], after: dict[str, Any]) -> bool:
     return bool(abs(after["effect"] - none) <= abs(before["effect"] - none) / 2)
 
 
-def _end(snapshot: Snapshot) -> datetime:
-    return datetime.fromisoformat(snapshot.manifest["observed_until"])
+_STARTS = {
+    "new": "New",
+    "growing": "Growing",
+    "shrinking": "Shrinking",
+    "mended": "Mended",
+    "faded": "No longer stands out",
+    "steady": "As before",
+    "not judged": "No longer judged",
+}
 
 
-def _day(instant: datetime) -> str:
-    return f"{instant.day} {instant:%B %Y}"
+def say_change(row: Row) -> str:
+    """Say one figure that both snapshots have: a row of `SnapshotChanges.table`.
+
+    >>> row = {"what": "goal", "name": "goal", "unit": "share", "before": 0.35, "after": 0.375,
+    ...        "change": 0.025, "low": 0.01, "high": 0.04, "changed": True}
+    >>> say_change(row)
+    '37.5 % of journeys reach the goal, 2.5 points more than before (35 %; 95 %: 1 to 4 points)'
+    >>> say_change(row | {"low": -0.01, "changed": False})
+    '37.5 % of journeys reach the goal, no sure change from before (35 %)'
+    """
+    before, after = row["before"], row["after"]
+    if row["unit"] != "share":
+        return f"{after:,.0f} {row['name']}, {_count_change(row)}"
+    subject = {
+        "goal": f"{_percent(after)} of journeys reach the goal",
+        "lost": f"{_percent(after)} of journeys are lost after {row['name']}",
+        "first contacts": f"{row['name']} begins {_percent(after)} of journeys",
+    }[row["what"]]
+    if not row["changed"]:
+        return f"{subject}, no sure change from before ({_percent(before)})"
+    more = "more" if row["change"] > 0 else "fewer"
+    ends = sorted((abs(row["low"]), abs(row["high"])))
+    return (
+        f"{subject}, {_points(abs(row['change']))} points {more} than before "
+        f"({_percent(before)}; 95 %: {_points(ends[0])} to {_points(ends[1])} points)"
+    )
+
+
+def _count_change(row: Row) -> str:
+    if not row["changed"]:
+        return f"as before within the rounding ({row['before']:,.0f})"
+    more = "more" if row["change"] > 0 else "fewer"
+    return f"{abs(row['change']):,.0f} {more} than before ({row['before']:,.0f})"
+
+
+def say_finding_change(row: Row, *, sentence: str | None) -> str:
+    """Say what became of a finding; `sentence` is its own in the newer snapshot.
+
+    ``changed`` of the row tells whether the interval of the change leaves out zero.
+
+    >>> row = {"name": "app basket → till", "signal": "abandonment", "status": "growing",
+    ...        "unit": "share of arrivals", "before": 0.15, "after": 0.23}
+    >>> say_finding_change(row, sentence=None)
+    'Growing: app basket → till: 23 more of 100 customers lost than at similar handoffs, before 15'
+    """
+    start = _STARTS[row["status"]]
+    if row["status"] == "new" and sentence is not None:
+        unsure = row["before"] is not None and not row["changed"]
+        return f"{start}: {sentence}" + ("; the change itself is not sure" if unsure else "")
+    now, before = _excess(row, row["after"]), _excess(row, row["before"])
+    said = f"{start}: {row['name']}"
+    kind = signal_named(row["signal"]).tells
+    if row["status"] == "not judged" or now is None:
+        return f"{said}: too few customers now" if row["status"] == "not judged" else said
+    if row["unit"].startswith("ratio"):
+        text = f"{now} times as long as similar handoffs take"
+    elif row["unit"].startswith("rating"):
+        text = f"rated {now} points lower than similar handoffs"
+    else:
+        text = f"{now} more of 100 customers {kind or row['signal']} than at similar handoffs"
+    return f"{said}: {text}" + (f", before {before}" if before is not None else "")
+
+
+def _excess(row: Row, value: float | None) -> str | None:
+    if value is None:
+        return None
+    if row["unit"].startswith("share"):
+        return f"{100 * value:.0f}"
+    return f"{-value if row['unit'].startswith('rating') else value:.1f}"
+
+
+def _percent(share: float) -> str:
+    return f"{_points(share)} %"
+
+
+def _points(share: float) -> str:
+    """Write a share in points of a hundred: one decimal where there is one."""
+    return f"{100 * share:.1f}".removesuffix(".0")

@@ -1,105 +1,81 @@
 """The findings in a snapshot: judged for everybody and for each segment, small groups protected.
 
-Findings are not answered for ranges of periods: a judgement needs the whole log, and what a
-visitor wants to know of time is in the trend of each finding. The rules are those of
-`cxlib.publish.small_groups`. One customer counts at most `MAX_PER_CUSTOMER` times for a handoff,
-which bounds what k-1 customers can add to any number here.
+A judgement needs the whole log: there are none for ranges of periods. One customer counts at most
+`MAX_PER_CUSTOMER` times for a handoff, which bounds what k-1 customers can add to any number here.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 import polars as pl
 
-from cxlib.errors import WorkspaceError
-from cxlib.publish.answers import NUMBER, read_answer, write_answers
-from cxlib.publish.checks import check_numbers, check_texts
-from cxlib.publish.rounding import smallest_shown
-from cxlib.publish.small_groups import (
-    Kind,
-    Rule,
-    protect,
-    protect_customers,
-    protect_effect,
-    protect_number,
-)
-from cxlib.segments import segment_codes
-
-if TYPE_CHECKING:
-    from cxlib.fragmentation.details import FindingDetails
-    from cxlib.store import Workspace
-
-__all__ = ["NAME", "check_findings", "read_findings", "write_findings"]
+from cxlib import columns as kinds
+from cxlib.fragmentation import measure_fragmentation
+from cxlib.fragmentation.details import KEYS, FindingDetails, detail_findings
+from cxlib.fragmentation.findings import ROW
+from cxlib.fragmentation.sentences import say_finding
+from cxlib.fragmentation.standouts import say_standout
+from cxlib.publish.answers import NUMBER
+from cxlib.publish.rounding import in_steps, protect_number, smallest_shown, steps_of_shares
+from cxlib.publish.selections import count_customers
+from cxlib.publish.small_groups import protect
+from cxlib.store import Workspace
+from cxlib.summary import Selection
 
 NAME = "findings"
 
-LABEL = Rule(Kind.LABEL)
-CUSTOMERS = Rule(Kind.CUSTOMERS)
-SHARE = Rule(Kind.SHARE)
-MEAN = Rule(Kind.MEAN, of="n")
-TIME = Rule(Kind.TIME, of="n")
-
-_NAMES = (
-    "source",
-    "target",
-    "source_channel",
-    "target_channel",
-    "stage",
-    "owner",
-    "handoff",
-    "signal",
-    "unit",
-    "q",
-    "finding",
-    "stable",
-    "simpson",
-    "echo_of",
-    "status",
-    "source_place",
-    "target_place",
-)
-_BAND_NAMES = (
-    *("unit", "source", "target", "source_channel", "target_channel", "stage", "owner"),
-    *("handoff", "signal", "ground", "compared_with", "group", "value", "since"),
-    *("affected_until", "effect_unit", "stable", "simpson", "source_place", "target_place"),
-)
-_FIGURES = ("observed", "expected", "effect", "effect_low", "effect_high")
-_WHO_ANSWERED = ("response", "weighted", "weighted_low", "weighted_high")
-_UNRATED = dict.fromkeys(_WHO_ANSWERED, LABEL)
-_FAMILIES = {
-    "share": {"observed": SHARE, "expected": SHARE, "effect": LABEL}
-    | {"effect_low": LABEL, "effect_high": LABEL}
-    | _UNRATED,
-    "ratio": {"observed": TIME, "expected": TIME, "effect": TIME} | _UNRATED,
-    "rating": {"observed": MEAN, "expected": MEAN, "effect": MEAN}
-    | {"response": SHARE, "weighted": MEAN},
+_ENDS = ("low", "high")
+_NAMES = [
+    n
+    for n, c in ROW.items()
+    if isinstance(c, kinds.Label | kinds.Flag | kinds.Day) and not isinstance(c, kinds.Text)
+]
+_OF_GROUNDS = {"ground", "compared_with", "group", "value", "since", "affected_until"}
+_COUNTS = {
+    "customers": kinds.Customers("there"),
+    "n": kinds.Count("arrivals", each="arrivals"),
+    "customers_affected": kinds.Customers("at least"),
 }
-"""How the figures of a finding are protected, by the first word of their unit; others are not
-published."""
-
-_KEYS = ("source_place", "target_place", "signal")
-_FRAMES = ("table", "signals", "curves", "onward", "trend", "places", "bands", "described")
+_HIDDEN = kinds.Value("no figure of this kind of finding")
 
 
-def write_findings(
-    folder: Path,
-    workspace: Workspace,
-    segments: tuple[tuple[str, str], ...],
-    *,
-    k: int,
-    until: datetime,
-) -> None:
-    """Judge every handoff for everybody and for each segment, protect the answers, write them."""
-    from cxlib.fragmentation import measure_fragmentation
-    from cxlib.fragmentation.details import detail_findings
-    from cxlib.summary import Selection
+def _figures(kind: type[kinds.Column], of: str | None, ends_of: str) -> dict[str, kinds.Column]:
+    """Declare the figures of a finding; the ends of the interval are those of one of them."""
+    return {
+        name: kind("of a finding", of=of, interval=_ENDS if name == ends_of else False)
+        for name in ("observed", "expected", "effect")
+    }
 
+
+def _by_unit(ends_of: str) -> Mapping[str, Mapping[str, kinds.Column]]:
+    """Declare the figures by the first word of their unit; others are not published."""
+    unrated = {"response": _HIDDEN, "weighted": kinds.Value("", interval=True)}
+    times = _figures(kinds.Amount, "n", ends_of) | unrated
+    return {
+        # the effect of a share is rounded before: it is shown of fewer customers than the share
+        "share": _figures(kinds.Share, None, ends_of)
+        | unrated
+        | ({"effect": kinds.Label("in steps", interval=_ENDS)} if ends_of == "effect" else {}),
+        "ratio": times,
+        "hours": times,
+        "rating": _figures(kinds.Rating, "n", ends_of)
+        | {
+            "response": kinds.Share("answered"),
+            "weighted": kinds.Rating("", of="n", interval=True),
+        },
+    }
+
+
+def protect_findings(
+    workspace: Workspace, segments: Sequence[tuple[str, str]], *, k: int, until: datetime
+) -> tuple[dict[str, pl.DataFrame], list[dict[str, Any]]]:
+    """Judge every handoff for everybody and for each segment, and protect the answers."""
     scale = workspace.journey_map.rating_scale
     spread = float(scale.max - scale.min) if scale is not None else 1.0
-    frames: dict[str, list[pl.DataFrame]] = {name: [] for name in _FRAMES}
+    found: dict[str, list[pl.DataFrame]] = {}
     others: list[dict[str, Any]] = []
     shown: pl.DataFrame | None = None
     for number, segment in enumerate((None, *segments)):
@@ -107,235 +83,116 @@ def write_findings(
         details = detail_findings(measure_fragmentation(workspace, where=where))
         safe = protect_details(details, k=k, spread=spread)
         # Only handoffs that may be named for everybody are ever named.
-        shown = safe["table"].select(*_KEYS[:2]).unique() if shown is None else shown
+        shown = safe["table"].select(*KEYS[:2]).unique() if shown is None else shown
         for name in ("table", "curves", "onward", "trend"):
-            safe[name] = safe[name].join(shown, on=_KEYS[:2], how="semi", maintain_order="left")
+            safe[name] = safe[name].join(shown, on=KEYS[:2], how="semi", maintain_order="left")
         for name, frame in safe.items():
-            frames[name].append(frame.with_columns(pl.lit(number, pl.UInt32).alias(NUMBER)))
-        others.append(_numbers(details, _size(workspace, segment), k=k, until=until))
-    below = {name: pl.concat(parts, how="vertical_relaxed") for name, parts in frames.items()}
-    write_answers(folder, NAME, below, others)
-
-
-def read_findings(folder: Path, number: int, segment: tuple[str, str] | None) -> FindingDetails:
-    """Read back the findings of everybody (0) or of the segment with that number."""
-    from cxlib.fragmentation.details import FindingDetails
-    from cxlib.summary import Selection
-
-    if not (folder / f"{NAME}.json").is_file():
-        raise WorkspaceError("this snapshot holds no findings; publish again: cx publish")
-    found: FindingDetails = read_answer(
-        folder, NAME, FindingDetails, number, Selection(segment=segment)
-    )
-    return found
+            numbered = frame.with_columns(pl.lit(number, pl.UInt32).alias(NUMBER))
+            found.setdefault(name, []).append(numbered)
+        size = count_customers(workspace.summary(), segment)
+        others.append(
+            {"tests": details.tests, "silence": details.silence, "observed_until": until}
+            | {"customers": protect_number(size, k, k=k)}
+        )
+    return {name: pl.concat(parts, how="vertical_relaxed") for name, parts in found.items()}, others
 
 
 def protect_details(details: FindingDetails, *, k: int, spread: float) -> dict[str, pl.DataFrame]:
-    """Protect every frame of the details of findings."""
+    """Protect every frame of the details of findings; sentences are said from rounded numbers."""
     table = _protect_table(details.table, k=k, spread=spread)
-    people = _people_of(details.table)
-    curve = dict.fromkeys(("observed", "expected", "expected_low", "expected_high"), SHARE)
-    curves = protect(
-        details.curves.join(people, on=_KEYS, how="left", maintain_order="left"),
-        {**dict.fromkeys((*_KEYS, "x"), LABEL), "customers": CUSTOMERS, **curve},
-        customers="customers",
-        k=k,
-    ).drop("customers")
-    onward = protect(
-        details.onward.join(people, on=_KEYS, how="left", maintain_order="left"),
-        {**dict.fromkeys((*_KEYS, "next", "channel"), LABEL), "customers": CUSTOMERS}
-        | dict.fromkeys(("observed", "others"), SHARE),
-        customers="customers",
-        k=k,
-    ).drop("customers")
+    ends = pl.concat([table["source_place"], table["target_place"]]).unique()
+    trend = details.trend.join(
+        details.table.select(*KEYS, "unit"), on=KEYS, how="left", maintain_order="left"
+    )
+    names = (*KEYS, "period", "complete", "unit")
+    curves = _protect_shares(details.curves, details, ("x",), k=k)
+    onward = _protect_shares(details.onward, details, ("next", "channel"), k=k)
     return {
         "table": table,
         "signals": details.signals,
         "curves": curves,
         "onward": onward.filter(pl.col("observed").is_not_null()),
-        "trend": _protect_trend(details, k=k, spread=spread),
-        "places": _named_places(details, table),
+        "trend": _protect(trend, names, "observed", k=k, spread=spread)
+        .drop("unit")
+        .sort(*KEYS, "period"),
+        "places": details.places.filter(pl.col("place").cast(pl.Int64).is_in(ends.implode())),
         "bands": _protect_bands(details.bands, k=k, spread=spread),
         "described": _protect_described(details.described, k=k, spread=spread),
     }
 
 
-def _protect_bands(bands: pl.DataFrame, *, k: int, spread: float) -> pl.DataFrame:
-    """The findings of all grounds: names, rounded figures, and a sentence made from them."""
-    from cxlib.fragmentation.sentences import say_finding
-
-    kept = bands.filter(pl.col("customers") >= smallest_shown(k))
-    step = (k / protect_customers(pl.col("customers"), k=k)).clip(0.005)
-    flat = kept.rename({"low": "effect_low", "high": "effect_high"})
+def _protect(
+    frame: pl.DataFrame,
+    names: Collection[str],
+    ends_of: str,
+    *,
+    unit: str = "unit",
+    k: int,
+    spread: float,
+) -> pl.DataFrame:
+    """Protect the figures of each row by its unit; rows of few customers are left out."""
+    columns = dict.fromkeys(names, kinds.Label("of what it is about")) | _COUNTS
+    kept = frame.filter(pl.col("customers") >= smallest_shown(k))
     parts = []
-    for family, rules in _FAMILIES.items():
-        rows = flat.filter(pl.col("effect_unit").str.starts_with(family)).select(
-            *_BAND_NAMES, "customers", "customers_affected", "n", *_FIGURES, *_WHO_ANSWERED
-        )
-        if family == "share":
-            rows = rows.with_columns(**protect_effect("effect", step))
-        labels = dict.fromkeys((*_BAND_NAMES, "customers_affected"), LABEL)
-        rule = {**labels, "customers": CUSTOMERS, "n": _cases(), **rules}
-        parts.append(protect(rows, rule, customers="customers", k=k, spread=spread))
-    safe = pl.concat(parts).rename({"effect_low": "low", "effect_high": "high"})
-    safe = safe.drop_nulls("signal").with_columns(
-        customers_affected=protect_customers(pl.col("customers_affected"), k=k)
-    )
-    said_of = ("observed", "expected", "effect", "low", "high")
-    said = [
-        say_finding(row, step=k) if None not in (row["n"], *(row[c] for c in said_of)) else None
-        for row in safe.iter_rows(named=True)
-    ]
-    order = ["customers_affected", "source", "target"]
-    return safe.with_columns(sentence=pl.Series(said, dtype=pl.String)).sort(
-        *order, "signal", "value", descending=[True, *[False] * 4], nulls_last=True
-    )
+    for family, figures in _by_unit(ends_of).items():
+        rows = kept.filter(pl.col(unit).str.starts_with(family))
+        declared = kinds.Columns(**columns, **figures)
+        rows = rows.select(n for n in declared.names if n in frame.columns)
+        if family == "share" and "effect" in rows.columns:
+            step = steps_of_shares(pl.col("customers"), k=k)
+            rows = rows.with_columns(**in_steps("effect", _ENDS, step))
+        parts.append(protect(rows, declared, k=k, spread=spread))
+    return pl.concat(parts)
+
+
+def _protect_shares(
+    frame: pl.DataFrame, details: FindingDetails, names: tuple[str, ...], *, k: int
+) -> pl.DataFrame:
+    """Protect shares of the customers behind each row of the table of findings."""
+    people = details.table.select(*KEYS, "customers")
+    named = dict.fromkeys((*KEYS, *names), kinds.Label("of what it is about"))
+    shares = {n: kinds.Share("of them") for n in frame.columns if n not in named}
+    return protect(
+        frame.join(people, on=KEYS, how="left", maintain_order="left"),
+        kinds.Columns(**named, customers=_COUNTS["customers"], **shares),
+        k=k,
+    ).drop("customers")
+
+
+def _protect_table(table: pl.DataFrame, *, k: int, spread: float) -> pl.DataFrame:
+    names = ({*_NAMES} - _OF_GROUNDS - {"effect_unit"}) | {"q", "status"}
+    flat = table.with_columns(pl.col("q").round_sig_figs(1), pl.col("customers").cast(pl.Int64))
+    safe = _protect(flat, sorted(names), "effect", k=k, spread=spread)
+    # The order of the measure says which p value is smaller, and nothing about a customer.
+    ordered = table.select(KEYS).join(safe, on=KEYS, maintain_order="left")
+    return _said(ordered, ordered["finding"], "unit", k=k)
+
+
+def _protect_bands(bands: pl.DataFrame, *, k: int, spread: float) -> pl.DataFrame:
+    names = sorted({*_NAMES} - {"finding", "echo_of"})
+    safe = _protect(bands, names, "effect", unit="effect_unit", k=k, spread=spread)
+    safe = safe.drop_nulls("signal")
+    order = ["customers_affected", "source", "target", "signal", "value"]
+    said = _said(safe, pl.repeat(True, len(safe), eager=True), None, k=k)
+    return said.sort(*order, descending=[True, *[False] * 4], nulls_last=True)
+
+
+def _said(rows: pl.DataFrame, wanted: pl.Series, unit: str | None, *, k: int) -> pl.DataFrame:
+    """Say the findings from rounded numbers, where everything that is said may be said."""
+    said = []
+    for row, is_wanted in zip(rows.iter_rows(named=True), wanted, strict=True):
+        needed = ["n", "effect", *_ENDS]
+        if unit is None or not row[unit].startswith("share"):
+            needed += ["observed", "expected"]
+        known = is_wanted and None not in [row[name] for name in needed]
+        said.append(say_finding(row, step=k) if known else None)
+    return rows.with_columns(sentence=pl.Series(said, dtype=pl.String))
 
 
 def _protect_described(described: pl.DataFrame, *, k: int, spread: float) -> pl.DataFrame:
     """What is described, said again from rounded numbers; what few are behind is left out."""
-    from cxlib.fragmentation.standouts import say_standout
-
-    kept = described.filter(pl.col("customers") >= smallest_shown(k))
-    figures = {"share": SHARE, "hours": TIME, "rating": MEAN}
     names = ("kind", "signal", "source", "target", "group", "value", "compared_with", "unit")
-    parts = [
-        protect(
-            kept.filter(unit=unit)
-            .drop("sentence")
-            .rename({"low": "observed_low", "high": "observed_high"}),
-            dict.fromkeys(names, LABEL)
-            | {"customers": CUSTOMERS, "n": _cases(), "observed": rule, "expected": SHARE},
-            customers="customers",
-            k=k,
-            spread=spread,
-        )
-        for unit, rule in figures.items()
-    ]
-    safe = pl.concat(parts).rename({"observed_low": "low", "observed_high": "high"})
-    known = safe.drop_nulls(["n", "observed", "low", "high"])
+    safe = _protect(described, names, "observed", k=k, spread=spread)
+    known = safe.drop_nulls(["n", "observed", *_ENDS])
     said = [say_standout(row) for row in known.iter_rows(named=True)]
     return known.with_columns(sentence=pl.Series(said, dtype=pl.String)).select(described.columns)
-
-
-def _people_of(table: pl.DataFrame) -> pl.DataFrame:
-    """Distinct customers behind each row of the table."""
-    return table.select(*_KEYS, "customers")
-
-
-def _cases() -> Rule:
-    """The rule of a number of arrivals."""
-    from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
-
-    return Rule(Kind.COUNT, each=MAX_PER_CUSTOMER)
-
-
-def _protect_table(table: pl.DataFrame, *, k: int, spread: float) -> pl.DataFrame:
-    from cxlib.fragmentation.sentences import say_finding
-
-    flat = table.rename({"low": "effect_low", "high": "effect_high"}).with_columns(
-        q=pl.col("q").round_sig_figs(1), customers=pl.col("customers").cast(pl.Int64)
-    )
-    names = (*_NAMES, "customers", "n", "customers_affected", *_FIGURES, *_WHO_ANSWERED)
-    kept = flat.select(names).filter(pl.col("customers") >= smallest_shown(k))
-    step = (k / protect_customers(pl.col("customers"), k=k)).clip(0.005)
-    parts = []
-    for family, rules in _FAMILIES.items():
-        rows = kept.filter(pl.col("unit").str.starts_with(family))
-        if family == "share":
-            rows = rows.with_columns(**protect_effect("effect", step))
-        labels = dict.fromkeys((*_NAMES, "customers_affected"), LABEL)
-        parts.append(
-            protect(
-                rows,
-                {**labels, "customers": CUSTOMERS, "n": _cases(), **rules},
-                customers="customers",
-                k=k,
-                spread=spread,
-            )
-        )
-    # The order of the measure says which p value is smaller, and nothing about a customer.
-    safe = table.select(_KEYS).join(pl.concat(parts), on=_KEYS, maintain_order="left")
-    named = safe.with_columns(
-        customers_affected=protect_customers(pl.col("customers_affected"), k=k)
-    ).rename({"effect_low": "low", "effect_high": "high"})
-    sentences = [
-        say_finding(row, step=k) if row["finding"] and _is_whole(row) else None
-        for row in named.iter_rows(named=True)
-    ]
-    return named.with_columns(sentence=pl.Series(sentences, dtype=pl.String))
-
-
-def _is_whole(row: dict[str, Any]) -> bool:
-    """Whether everything that the sentence of a finding says may be said."""
-    said = ["n", "effect", "low", "high"]
-    if not row["unit"].startswith("share"):
-        said += ["observed", "expected"]
-    return all(row[name] is not None for name in said)
-
-
-def _protect_trend(details: FindingDetails, *, k: int, spread: float) -> pl.DataFrame:
-    units = details.table.select(*_KEYS, "unit")
-    trend = details.trend.join(units, on=_KEYS, how="left", maintain_order="left").rename(
-        {"low": "observed_low", "high": "observed_high"}
-    )
-    names = dict.fromkeys((*_KEYS, "period", "complete", "unit"), LABEL)
-    parts = []
-    for family, rules in _FAMILIES.items():
-        rows = trend.filter(
-            pl.col("unit").str.starts_with(family), pl.col("customers") >= smallest_shown(k)
-        )
-        rule = {**names, "customers": CUSTOMERS, "n": _cases(), "observed": rules["observed"]}
-        rule["response"] = rules["response"]
-        parts.append(protect(rows, rule, customers="customers", k=k, spread=spread))
-    return (
-        pl.concat(parts)
-        .drop("unit")
-        .rename({"observed_low": "low", "observed_high": "high"})
-        .sort(*_KEYS, "period")
-    )
-
-
-def _named_places(details: FindingDetails, table: pl.DataFrame) -> pl.DataFrame:
-    """Places at an end of a handoff that may be named."""
-    ends = pl.concat([table["source_place"], table["target_place"]]).unique()
-    return details.places.filter(pl.col("place").cast(pl.Int64).is_in(ends.implode()))
-
-
-def _size(workspace: Workspace, segment: tuple[str, str] | None) -> int:
-    """Customers of a segment, or of the log."""
-    from cxlib.summary import NONE
-
-    # Everybody counts once: in the first period in which they came.
-    first = (pl.col("level") == "all") & (pl.col("previous_period") == NONE)
-    everybody = workspace.summary().reach.filter(first)
-    if segment is not None:
-        dimension, value = segment
-        codes = segment_codes(workspace.segments, dimension, value)
-        everybody = everybody.filter(pl.col("segment").is_in(codes))
-    return int(everybody["customers"].sum())
-
-
-def _numbers(details: FindingDetails, customers: int, *, k: int, until: datetime) -> dict[str, Any]:
-    silence: timedelta = details.silence
-    return {
-        "tests": details.tests,
-        "customers": protect_number(customers, k, k=k),
-        "silence": silence,
-        "observed_until": until,
-    }
-
-
-def check_findings(folder: Path, ids: pl.Series, *, k: int) -> str:
-    """Look the findings over as they lie on disk; return what was checked.
-
-    Raises
-    ------
-    WorkspaceError
-        A figure could tell on fewer than k customers, or a text is a customer's id.
-    """
-    for name in _FRAMES:
-        frame = pl.read_parquet(folder / f"{NAME}.{name}.parquet")
-        check_numbers(frame, ("customers", "customers_affected", "n"), name=f"{NAME}, {name}", k=k)
-        check_texts(frame, ids, name=f"{NAME}, {name}")
-    return f"every finding rests on at least {k} customers, and its figures are rounded as all are"

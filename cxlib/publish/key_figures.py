@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
     from cxlib.publish.snapshot import Snapshot
 
-__all__ = ["actions_of", "findings_of", "key_changes", "key_figures", "said_lines"]
-
 _WRITE: Mapping[str, Callable[..., str]] = {
     "customers": people,
     "goal": share,
@@ -35,21 +33,11 @@ def findings_of(snapshot: Snapshot) -> FindingDetails | None:
 
 
 def said_lines(backlog: pl.DataFrame, details: FindingDetails | None) -> list[dict[str, Any]]:
-    """Give the lines of a backlog, those of findings in the words of the finding.
+    """Give the lines of a published backlog, each with its ``finding``: a row of the bands or None.
 
-    Parameters
-    ----------
-    backlog
-        Table of a published `cxlib.opportunities.Priorities`.
-    details
-        The findings of the same customers; None: they are not published.
-
-    Returns
-    -------
-    list of dict
-        The lines, each with its ``finding``: the row of it in the bands of the findings, or None.
+    What is a finding is said in the words of the finding.
     """
-    bands = [] if details is None else [b for b in details.bands.to_dicts() if b["sentence"]]
+    bands = _said_bands(details)
     lines = []
     for line in backlog.to_dicts():
         like = [b for b in bands if all(b[n] == line[n] for n in _SAME)]
@@ -67,47 +55,32 @@ def said_lines(backlog: pl.DataFrame, details: FindingDetails | None) -> list[di
 _SAME = ("source", "target", "signal", "ground")
 
 
-def actions_of(snapshot: Snapshot, details: FindingDetails | None) -> list[dict[str, Any]]:
-    """Give what to do, the first first: the backlog, or else the findings as they were published.
+def _said_bands(details: FindingDetails | None) -> list[dict[str, Any]]:
+    return [] if details is None else [b for b in details.bands.to_dicts() if b["sentence"]]
 
-    Returns
-    -------
-    list of dict
-        ``what``, ``owner``, ``customers_affected``, ``next_step``, ``status``, ``finding`` as of
-        `said_lines`, and what `cxlib.opportunities.priorities.say_gain` writes.
-    """
+
+def actions_of(snapshot: Snapshot, details: FindingDetails | None) -> list[dict[str, Any]]:
+    """Give what to do, the first first: the backlog (`said_lines`), or else the findings."""
     if "priorities" in snapshot.manifest["measures"]:
         return said_lines(snapshot.table("priorities").table, details)
-    bands = [] if details is None else [b for b in details.bands.to_dicts() if b["sentence"]]
     return [
         {"finding": band, "what": band["sentence"], "status": None}
         | {name: band[name] for name in ("owner", "customers_affected")}
         | {"next_step": say_advice(band["signal"], band["owner"])}
         | dict.fromkeys(("gain", "gain_low", "gain_high", "gain_unit"))
-        for band in bands
+        for band in _said_bands(details)
     ]
 
 
 def key_figures(snapshot: Snapshot) -> dict[str, str]:
-    """Write four numbers of everybody and the whole time; what is not known is left out.
-
-    Returns
-    -------
-    dict
-        ``customers``, ``goal`` and ``lost`` (of the journeys) and ``rating`` (the mean), with
-        their intervals.
-    """
+    """Write customers, goal, lost (of the journeys) and mean rating of everybody, where known."""
     return {name: _WRITE[name](*row.values()) for name, row in _values(snapshot).items()}
 
 
 def key_changes(older: Snapshot, newer: Snapshot) -> dict[str, str]:
     """Write how the four numbers differ from an earlier snapshot of the same journey map.
 
-    Returns
-    -------
-    dict
-        As `key_figures`, of what both tell: ``+120``, ``+1.2 points (-0.3 to +2.6)``; intervals as
-        in `cxlib.publish.compare.compare_snapshots`.
+    ``+120``, ``+1.2 points (-0.3 to +2.6)``; intervals as in `compare_snapshots`.
     """
     if older.manifest["journey_map"]["name"] != newer.manifest["journey_map"]["name"]:
         return {}

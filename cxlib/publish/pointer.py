@@ -1,11 +1,7 @@
-"""Which snapshot of a workspace is the published one: the folder layout and the switch between
-snapshots.
+"""Which snapshot of a workspace is the published one, and the switch between snapshots.
 
-``WORKSPACE/published/<name>/`` holds one snapshot each, ``WORKSPACE/published/current`` the name of
-the one that counts. A snapshot is written beside ``published``, which is handed out, checked,
-renamed, and only then named by `current`, which is replaced in one step: whoever reads sees the old
-snapshot or the new one, whole. Its manifest has the SHA-256 of each file and of its own text, so
-that whoever opens it sees what was published, or an error.
+``WORKSPACE/published/current`` names the folder beside it that counts, and is replaced in one step.
+Its manifest has the SHA-256 of each file and of its own text.
 """
 
 from __future__ import annotations
@@ -20,23 +16,10 @@ from typing import Any
 from cxlib.durable import check_files, hash_file, read_sealed, write_over
 from cxlib.errors import WorkspaceError
 
-__all__ = [
-    "FOLDER",
-    "FORMAT",
-    "MANIFEST",
-    "SnapshotRecord",
-    "current_folder",
-    "is_snapshot_folder",
-    "list_snapshots",
-    "read_manifest",
-    "switch_to",
-]
-
 FOLDER = "published"
 CURRENT = "current"
 MANIFEST = "manifest.json"
 FORMAT = 2
-"""Of a snapshot; format 1 had sizes in place of hashes, and is still read."""
 NAME = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 _POINTER = re.compile(rf"(?P<name>{NAME.pattern})( (?P<digest>[0-9a-f]{{64}}))?\n?")
 
@@ -44,10 +27,7 @@ _POINTER = re.compile(rf"(?P<name>{NAME.pattern})( (?P<digest>[0-9a-f]{{64}}))?\
 def current_folder(workspace: Path) -> Path | None:
     """Return the folder of the published snapshot, or None where nothing is published.
 
-    Raises
-    ------
-    WorkspaceError
-        The file that names it cannot be read, or names another manifest than the one there.
+    WorkspaceError: what names it cannot be read, or names another manifest than the one there.
     """
     published = workspace / FOLDER
     try:
@@ -69,22 +49,9 @@ def current_folder(workspace: Path) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRecord:
-    """One snapshot of a workspace, as `list_snapshots` returns it.
+    """One snapshot of a workspace; of one that is not `whole`, times and customers are None.
 
-    Attributes
-    ----------
-    name
-        Of its folder; ``Snapshot.open(folder)`` opens it.
-    folder
-        Where it lies.
-    whole
-        Whether it can be read; what follows is None where it cannot.
-    served
-        Whether it is the one that dashboards show.
-    published_at, observed_until
-        When it was published, and the end of what it was published from; UTC.
-    customers
-        Customers in it, rounded as everything published is.
+    `served` says whether it is the one that dashboards show.
     """
 
     name: str
@@ -102,13 +69,7 @@ def is_snapshot_folder(path: Path) -> bool:
 
 
 def list_snapshots(workspace: Path | str) -> tuple[SnapshotRecord, ...]:
-    """List the snapshots of a workspace, whole or broken, oldest first.
-
-    Parameters
-    ----------
-    workspace
-        The workspace's folder.
-    """
+    """List the snapshots of a workspace, whole or broken, oldest first."""
     published = Path(workspace) / FOLDER
     if not published.is_dir():
         return ()
@@ -117,12 +78,8 @@ def list_snapshots(workspace: Path | str) -> tuple[SnapshotRecord, ...]:
     except WorkspaceError:
         current = None
     folders = [f for f in published.iterdir() if NAME.fullmatch(f.name) and f.is_dir()]
-    return tuple(_record(f, served=f == current) for f in sorted(folders, key=_age))
-
-
-def _age(folder: Path) -> tuple[str, int]:
-    time, _, number = folder.name.partition("-")
-    return time, int(number or 1)
+    folders.sort(key=lambda f: (f.name[:16], len(f.name), f.name))  # …-2 before …-10
+    return tuple(_record(f, served=f == current) for f in folders)
 
 
 def _record(folder: Path, *, served: bool) -> SnapshotRecord:
@@ -142,29 +99,22 @@ def _record(folder: Path, *, served: bool) -> SnapshotRecord:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read the manifest of a snapshot.
+    """Read the manifest of a snapshot, and check its files.
 
-    Raises
-    ------
-    WorkspaceError
-        It is missing, cannot be read, or was written by another version of this package; or one of
-        the snapshot's files is missing or is not as it was published.
+    WorkspaceError: it cannot be read, is of another version, or a file is not as it was published.
     """
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
-        manifest = read_sealed(text, formats=range(2, FORMAT + 1))
+        manifest = read_sealed(text, formats=range(FORMAT, FORMAT + 1))
     except (OSError, ValueError) as error:
         raise WorkspaceError(f"{folder.name} is not a whole snapshot; publish again.") from error
-    if not 1 <= manifest["format"] <= FORMAT:
+    if manifest["format"] != FORMAT:
         raise WorkspaceError(
             f"snapshot {folder.name} was written by another version of cxlib; publish again."
         )
-    files = manifest.get("files", {})
     try:
-        states = [(name, (folder / name).stat()) for name in files]
-        _check_once(
-            folder, tuple((n, files[n], s.st_size, s.st_mtime_ns, s.st_ctime_ns) for n, s in states)
-        )
+        states = [(*file, (folder / file[0]).stat()) for file in manifest["files"].items()]
+        _check_once(folder, tuple((n, h, s.st_mtime_ns, s.st_ctime_ns) for n, h, s in states))
     except (OSError, WorkspaceError) as error:
         why = str(error) if isinstance(error, WorkspaceError) else f"{error.filename} is missing"
         raise WorkspaceError(
@@ -174,23 +124,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _check_once(folder: Path, files: tuple[tuple[str, str | int, int, int, int], ...]) -> None:
-    """Check files by their hash (format 1: size), anew only when one of them was written again."""
-    check_files(folder, {name: known for name, known, *_ in files if isinstance(known, str)})
-    for name, known, size, *_ in files:
-        if isinstance(known, int) and size != known:
-            raise WorkspaceError(f"{name} is cut off")
+def _check_once(folder: Path, files: tuple[tuple[str, str, int, int], ...]) -> None:
+    """Check files by their hash, anew only when one of them was written again."""
+    check_files(folder, {name: known for name, known, *_ in files})
 
 
 def switch_to(folder: Path, *, draft: Path) -> None:
     """Make a finished snapshot the one that is served, in one step.
 
-    Parameters
-    ----------
-    folder
-        The snapshot.
-    draft
-        A folder on the same disk for what is written on the way.
+    `draft` is a folder on the same disk for what is written on the way.
     """
     named = f"{folder.name} {hash_file(folder / MANIFEST)}\n"
     write_over(folder.parent / CURRENT, named, draft=draft / CURRENT)

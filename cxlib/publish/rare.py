@@ -1,13 +1,10 @@
-"""Rare touchpoints: those that too few customers met are put together, so that totals still add up.
+"""Rare touchpoints: too few customers met them, so they are put together and totals still add up.
 
-A touchpoint that is not shown even for everybody and the whole time would vanish from every view.
-Those of one stage and one channel are counted together as "other touchpoints" instead, where enough
-customers stand behind them all.
+Those of one stage and channel are counted as "other touchpoints", where enough are behind them all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +17,6 @@ from cxlib.store import Workspace
 from cxlib.store.counting import count_bucket
 from cxlib.summary import NONE, TABLES, Summary
 
-__all__ = ["OTHER", "Folded", "fold_rare_touchpoints"]
-
 OTHER = "other touchpoints"
 
 _GROUP = ("stage", "channel")
@@ -29,20 +24,9 @@ _GROUP = ("stage", "channel")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Folded:
-    """The log as it is published: rare touchpoints put together.
+    """The log as it is published: `number` has for each place the one that it is counted as.
 
-    Attributes
-    ----------
-    places
-        As in the workspace, numbers and all; the first of each group stands for the group.
-    summary
-        Of the log with these places.
-    number
-        For each place of the workspace the one that it is counted as.
-    files
-        The store's files.
-    ratings
-        Every answer, as in the workspace.
+    Places are numbered as in the workspace; the first of each group stands for the group.
     """
 
     places: pl.DataFrame
@@ -63,25 +47,26 @@ class Folded:
 def fold_rare_touchpoints(workspace: Workspace, *, k: int) -> Folded:
     """Put together the touchpoints of a stage and channel that too few customers met.
 
-    Parameters
-    ----------
-    workspace
-        The workspace; it stays as it is. Where nothing is put together its summary is used, else
-        the log is counted once more.
-    k
-        Smallest number of customers that a figure may be about.
+    The log is counted once more where any are; the workspace stays as it is.
     """
     places, files = workspace.places, tuple(workspace.bucket_files())
     summary = workspace.summary()
     groups = _groups(summary, files, places, k=k)
-    number = list(range(len(places)))
-    for group in groups:
-        for place in group:
-            number[place] = group[0]
+    counted_as = {place: group[0] for group in groups for place in group}
+    is_other = pl.col("place").is_in([group[0] for group in groups])
+    told = {
+        "touchpoint": pl.lit(OTHER),
+        "owner": pl.lit(None, pl.String),
+        # a mixture is not called weak, as nothing that the company initiates is
+        "initiated_by": pl.lit("company"),
+    }
     folded = Folded(
-        places=_renamed(places, [group[0] for group in groups]),
+        places=places.with_columns(
+            pl.when(is_other).then(value).otherwise(pl.col(name)).alias(name)
+            for name, value in told.items()
+        ),
         summary=summary,
-        number=pl.Series(number, dtype=pl.UInt16),
+        number=pl.Series([counted_as.get(n, n) for n in range(len(places))], dtype=pl.UInt16),
         files=files,
         ratings=workspace.ratings(),
     )
@@ -89,9 +74,8 @@ def fold_rare_touchpoints(workspace: Workspace, *, k: int) -> Folded:
 
 
 def _groups(
-    summary: Summary, files: Sequence[Path], places: pl.DataFrame, *, k: int
+    summary: Summary, files: tuple[Path, ...], places: pl.DataFrame, *, k: int
 ) -> list[list[int]]:
-    """Return the places of each group that is counted together."""
     first = (pl.col("level") == "place") & (pl.col("previous_period") == NONE)
     met = summary.reach.filter(first).group_by(place="key").agg(pl.col("customers").sum())
     rare = places.join(met.filter(pl.col("customers") < smallest_shown(k)), on="place")
@@ -99,37 +83,17 @@ def _groups(
     rare = rare.join(taken, on=_GROUP, how="anti").select("place", *_GROUP)
     if rare.is_empty():
         return []
-    sizes = pl.concat(
-        pl.scan_parquet(file)
+    enough = (
+        pl.scan_parquet(list(files))
         .select("customer", "place")
         .join(rare.lazy(), on="place")
         .group_by(_GROUP)
         .agg(pl.col("customer").n_unique())
-        .collect()
-        for file in files
-    )
-    enough = (
-        # no customer is in two buckets
-        sizes.group_by(_GROUP)
-        .agg(pl.col("customer").sum())
         .filter(pl.col("customer") >= smallest_shown(k))
+        .collect()
     )
     kept = rare.join(enough, on=_GROUP).sort("place")
     return kept.group_by(_GROUP, maintain_order=True).agg("place")["place"].to_list()
-
-
-def _renamed(places: pl.DataFrame, others: Sequence[int]) -> pl.DataFrame:
-    is_other = pl.col("place").is_in(others)
-    told = {
-        "touchpoint": pl.lit(OTHER),
-        "owner": pl.lit(None, pl.String),
-        # a mixture is not called weak, as nothing that the company initiates is
-        "initiated_by": pl.lit("company"),
-    }
-    return places.with_columns(
-        pl.when(is_other).then(value).otherwise(pl.col(name)).alias(name)
-        for name, value in told.items()
-    )
 
 
 def _counted(workspace: Workspace, folded: Folded) -> Summary:

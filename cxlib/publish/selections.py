@@ -15,8 +15,6 @@ from cxlib.segments import DIMENSION
 from cxlib.store import Workspace
 from cxlib.summary import NONE, Selection, Summary
 
-__all__ = ["Choices", "find_choices", "find_last_day"]
-
 MOST_PERIODS = 12
 """More than this are put together, into the next longer unit: every range of them is answered.
 A year of months has 78 ranges."""
@@ -26,24 +24,25 @@ MOST_ROWS = 2_000_000
 put together too (see ``docs/decisions/0005-published-periods.md``)."""
 
 _LONGER = {"day": "week", "week": "month", "month": "quarter"}
+_EVERY = {"week": "1w", "month": "1mo", "quarter": "1q"}
+
+
+def list_selections(segments: tuple[tuple[str, str], ...], periods: int) -> tuple[Selection, ...]:
+    """List every selection by its number: each segment or all, each range of periods or all."""
+    ranges = [(a, b) for a in range(periods) for b in range(a, periods) if b - a + 1 < periods]
+    return tuple(
+        Selection(segment=segment, period=period)
+        for segment in (None, *segments)
+        for period in (None, *ranges)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What may be chosen.
+    """What may be chosen: segments (dimension and value) and published periods (first days).
 
-    Attributes
-    ----------
-    segments
-        Dimension and value of every segment that is large enough to be shown.
-    periods
-        First days of the published periods.
-    period_unit
-        Their length: day, week, month or quarter, as far as they are that short.
-    spans
-        First and last period of the summary in each published period.
-    until
-        The day to which there is data, as midnight UTC (see `find_last_day`).
+    `spans` are the first and last period of the summary in each; `until` is the day to which there
+    is data, as midnight UTC.
     """
 
     segments: tuple[tuple[str, str], ...]
@@ -53,14 +52,8 @@ class Choices:
     until: datetime = datetime(1, 1, 1, tzinfo=UTC)
 
     def selections(self) -> tuple[Selection, ...]:
-        """Return every selection: each segment or all, each range of published periods or all."""
-        count = len(self.periods)
-        ranges = [(a, b) for a in range(count) for b in range(a, count) if b - a + 1 < count]
-        return tuple(
-            Selection(segment=segment, period=period)
-            for segment in (None, *self.segments)
-            for period in (None, *ranges)
-        )
+        """Return every selection, in the order of their numbers."""
+        return list_selections(self.segments, len(self.periods))
 
     def of_summary(self, where: Selection) -> Selection:
         """Return a selection of published periods in periods of the summary."""
@@ -71,62 +64,57 @@ class Choices:
 
 
 def find_choices(workspace: Workspace, summary: Summary, *, k: int) -> Choices:
-    """Find what may be chosen in a summary of a workspace: segments large enough to be shown, and
-    periods.
-    """
-    segments = _segments(summary, k=k)
+    """Find what may be chosen in a summary of a workspace."""
+    segments = tuple(
+        (dimension, value)
+        for dimension in summary.segment_names
+        for value in summary.segments[DIMENSION + dimension].unique().sort()
+        if value not in (None, UNKNOWN)
+        and count_customers(summary, (dimension, value)) >= smallest_shown(k)
+    )
     moves = summary.steps.select(pl.struct("place", "next").n_unique()).item()
     most = MOST_ROWS // max(1, moves * (1 + len(segments)))
-    periods, unit, spans = _group(summary.periods, most_ranges=most)
-    days, spans = _begin_and_end(summary, periods, spans, k=k)
-    until = find_last_day(workspace, k=k) or datetime(*days[-1].timetuple()[:3], tzinfo=UTC)
-    return Choices(segments, days, unit, spans, until)
+    groups, unit = _group(summary.periods, most_ranges=most)
+    periods = _begin_and_end(summary, groups, k=k)
+    days = tuple(periods)
+    until = _last_day(workspace, k=k) or datetime(*days[-1].timetuple()[:3], tzinfo=UTC)
+    return Choices(segments, days, unit, tuple(periods.values()), until)
 
 
-def _segments(summary: Summary, *, k: int) -> tuple[tuple[str, str], ...]:
-    # Everybody counts once: in the first period in which they came.
+def count_customers(summary: Summary, segment: tuple[str, str] | None = None) -> int:
+    """Count the customers of a segment, or of the log: each in the first period that has them."""
     first = (pl.col("level") == "all") & (pl.col("previous_period") == NONE)
     everybody = summary.reach.filter(first)
-    per_code = everybody.group_by("segment").agg(pl.col("customers").sum().cast(pl.Int64))
-    named = summary.segments.join(per_code, on="segment", how="left")
-    found: list[tuple[str, str]] = []
-    for dimension in summary.segment_names:
-        value = pl.col(DIMENSION + dimension).alias("value")
-        sizes = named.group_by(value).agg(pl.col("customers").sum()).sort("value")
-        kept = sizes.filter(
-            (pl.col("customers") >= smallest_shown(k)) & (pl.col("value") != UNKNOWN)
-        )
-        found += [(dimension, value) for value in kept["value"].to_list()]
-    return tuple(found)
+    if segment is not None:
+        dimension, value = segment
+        of = summary.segments.filter(pl.col(DIMENSION + dimension) == value)
+        everybody = everybody.join(of, on="segment", how="semi")
+    return int(everybody["customers"].sum())
 
 
-def _group(
-    periods: Periods, *, most_ranges: int
-) -> tuple[tuple[date, ...], str, tuple[tuple[int, int], ...]]:
+Spans = dict[date, tuple[int, int]]
+"""First and last period of the summary by the first day of a published period."""
+
+
+def _group(periods: Periods, *, most_ranges: int) -> tuple[Spans, str]:
     """Put periods together into longer ones until they are few enough to answer every range."""
     unit: str = periods.unit
-    groups = {start: (i, i) for i, start in enumerate(periods.starts)}
+    groups: Spans = {start: (i, i) for i, start in enumerate(periods.starts)}
 
     def too_many(count: int) -> bool:
         return count > MOST_PERIODS or count * (count + 1) // 2 > most_ranges
 
     while too_many(len(groups)) and unit in _LONGER:
         unit = _LONGER[unit]
-        merged: dict[date, tuple[int, int]] = {}
-        for start, (first, last) in groups.items():
-            key = _floor(start, unit)
+        merged: Spans = {}
+        starts = pl.Series(list(groups)).dt.truncate(_EVERY[unit])
+        for key, (first, last) in zip(starts, groups.values(), strict=True):
             merged[key] = (merged[key][0], last) if key in merged else (first, last)
         groups = merged
-    return tuple(groups), unit, tuple(groups.values())
+    return groups, unit
 
 
-def _begin_and_end(
-    summary: Summary,
-    periods: tuple[date, ...],
-    spans: tuple[tuple[int, int], ...],
-    *,
-    k: int,
-) -> tuple[tuple[date, ...], tuple[tuple[int, int], ...]]:
+def _begin_and_end(summary: Summary, groups: Spans, *, k: int) -> Spans:
     """Let periods begin and end where enough customers are: a first or last day tells of few.
 
     What lies before the first period that is long enough, or after the last, is counted in it.
@@ -139,41 +127,33 @@ def _begin_and_end(
         there = everybody.filter(pl.col("period").is_between(first, last), new)
         return int(there["customers"].sum()) >= smallest_shown(k)
 
+    spans = list(groups.values())
     end = spans[-1][1]
     begun = next((i for i, s in enumerate(spans) if enough(0, s[1])), len(spans) - 1)
     ended = next((i for i in range(len(spans) - 1, begun, -1) if enough(spans[i][0], end)), begun)
-    kept = [*spans[begun : ended + 1]]
+    kept = spans[begun : ended + 1]
     kept[0] = (0, kept[0][1])
     kept[-1] = (kept[-1][0], end)
-    return periods[begun : ended + 1], tuple(kept)
+    return dict(zip(list(groups)[begun : ended + 1], kept, strict=True))
 
 
-def find_last_day(workspace: Workspace, *, k: int) -> datetime | None:
-    """Return the day to which a snapshot says it has data, as midnight UTC.
-
-    The one that the journey map states, or else the last on or after which enough customers came:
-    the instant of the last contact of all would be one customer's. None where there are not as
-    many customers.
+def _last_day(workspace: Workspace, *, k: int) -> datetime | None:
+    """Return the day to which there is data: the one that the map states, or else the last on or
+    after which enough customers came, as the last contact of all is one customer's; None: never.
     """
     zone = ZoneInfo(workspace.periods.time_zone)
     stated, number = workspace.journey_map.observed_until, smallest_shown(k)
-    last = pl.concat(
-        pl.scan_parquet(file).group_by("customer").agg(pl.col("occurred_at").max())
-        for file in workspace.bucket_files()
-    )
-    latest = last.select(pl.col("occurred_at").top_k(number)).collect().to_series()
     if stated is not None and stated == workspace.observed_until:
         # written as a day it is the midnight after it
-        day = (stated - timedelta(microseconds=1)).astimezone(zone).date()
-    elif len(latest) < number:
-        return None
+        latest = stated - timedelta(microseconds=1)
     else:
-        day = latest.min().astimezone(zone).date()  # type: ignore[union-attr]
+        last = pl.concat(
+            pl.scan_parquet(file).group_by("customer").agg(pl.col("occurred_at").max())
+            for file in workspace.bucket_files()
+        )
+        found = last.select(pl.col("occurred_at").top_k(number)).collect().to_series()
+        if len(found) < number:
+            return None
+        latest = found.min()  # type: ignore[assignment]
+    day = latest.astimezone(zone)
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _floor(day: date, unit: str) -> date:
-    if unit == "week":
-        return date.fromordinal(day.toordinal() - day.weekday())
-    size = 3 if unit == "quarter" else 1
-    return date(day.year, (day.month - 1) // size * size + 1, 1)

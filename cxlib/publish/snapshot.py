@@ -4,44 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
-from cxlib.publish.pointer import (
-    current_folder,
-    is_snapshot_folder,
-    list_snapshots,
-    read_manifest,
-)
+from cxlib.publish.pointer import current_folder, is_snapshot_folder, list_snapshots, read_manifest
 
 if TYPE_CHECKING:
     from cxlib.comparing import Comparison
     from cxlib.fragmentation.details import FindingDetails
-    from cxlib.measures.first_contacts import FirstContacts
-    from cxlib.measures.stage_funnel import StageFunnel
-    from cxlib.measures.touchpoints import Touchpoints
-    from cxlib.measures.transitions import Transitions
     from cxlib.prediction import Prediction
     from cxlib.summary import Selection
 
-__all__ = ["Snapshot", "find_snapshot"]
+Segment = tuple[str, str] | None
+Period = tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One published set of finished answers.
-
-    Attributes
-    ----------
-    folder
-        Where it lies.
-    manifest
-        What it was made from: names of the source files, journey map, period, counts, code version,
-        time, k, checks.
-    """
+    """One published set of finished answers; its manifest says what it was made from, and how."""
 
     folder: Path
     manifest: dict[str, Any] = field(compare=False, repr=False)
@@ -50,15 +34,10 @@ class Snapshot:
     def open(cls, path: Path | str) -> Snapshot:
         """Open the newest snapshot of a workspace, or one snapshot by its own folder.
 
-        Raises
-        ------
-        WorkspaceError
-            Nothing is published there, or the snapshot is not whole.
+        WorkspaceError: nothing is published there, or the snapshot is not whole.
         """
         path = Path(path)
-        if is_snapshot_folder(path.resolve()):
-            return cls(path, read_manifest(path))
-        folder = current_folder(path)
+        folder = path if is_snapshot_folder(path.resolve()) else current_folder(path)
         if folder is None:
             raise WorkspaceError(
                 f"nothing is published in {path.name}; run: cx publish {path.name}"
@@ -77,6 +56,11 @@ class Snapshot:
     def published_at(self) -> datetime:
         """When it was published, UTC."""
         return datetime.fromisoformat(self.manifest["published_at"])
+
+    @property
+    def observed_until(self) -> datetime:
+        """The day to which there is data, as midnight UTC."""
+        return datetime.fromisoformat(self.manifest["observed_until"])
 
     @property
     def k(self) -> int:
@@ -98,134 +82,95 @@ class Snapshot:
         """Length of a period: day, week, month or quarter."""
         return str(self.manifest["period_unit"])
 
-    @property
-    def views(self) -> tuple[str, ...] | None:
-        """Names of the dashboards it was published for; None: all of them."""
-        names = self.manifest.get("views")
-        return None if names is None else tuple(names)
-
     def shows(self, view: str) -> bool:
-        """Whether it was published for a dashboard."""
-        return self.views is None or view in self.views
+        """Whether it was published for a dashboard; without a list of them, for all."""
+        return self.manifest["views"] is None or view in self.manifest["views"]
 
-    def touchpoints(
-        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
-    ) -> Touchpoints:
-        """Return the touchpoints of a selection, as `cxlib.measures` does; see `table`."""
-        return self.table("touchpoints", segment=segment, period=period)
-
-    def transitions(
-        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
-    ) -> Transitions:
-        """Return the transitions between places of a selection; see `table`."""
-        return self.table("transitions", segment=segment, period=period)
-
-    def first_contacts(
-        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
-    ) -> FirstContacts:
-        """Return the first points of contact of a selection; see `table`."""
-        return self.table("first_contacts", segment=segment, period=period)
-
-    def stage_funnel(
-        self, *, segment: tuple[str, str] | None = None, period: tuple[int, int] | None = None
-    ) -> StageFunnel:
-        """Return the stage funnel of a selection; see `table`."""
-        return self.table("stage_funnel", segment=segment, period=period)
-
-    def findings(self, *, segment: tuple[str, str] | None = None) -> FindingDetails:
+    def findings(self, *, segment: Segment = None) -> FindingDetails:
         """Return the handoffs that break, for everybody or one segment, and what lies behind them.
 
-        Raises
-        ------
-        UnknownNameError
-            The segment is not published.
-        WorkspaceError
-            The snapshot was published before there were findings.
+        WorkspaceError: the snapshot was published without findings.
         """
-        from cxlib.publish.findings import read_findings
+        from cxlib.fragmentation.details import FindingDetails
 
-        self._number_of(segment, None)
-        chosen: list[tuple[str, str] | None] = [None, *self.segments]
-        known = None if segment is None else (segment[0], segment[1])
-        return read_findings(self.folder, chosen.index(known), known)
+        return self._answer("findings", FindingDetails, segment, by_period=False)
 
     def predictions(self) -> Prediction:
         """Return what could break next, and how good such predictions were, for everybody.
 
-        Raises
-        ------
-        WorkspaceError
-            The snapshot was published without predictions.
+        WorkspaceError: the snapshot was published without predictions.
         """
-        from cxlib.publish.predictions import read_predictions
+        from cxlib.prediction import Prediction
+        from cxlib.publish.answers import read_answer
+        from cxlib.summary import Selection
 
-        return read_predictions(self.folder)
+        found: Prediction = read_answer(self.folder, "predictions", Prediction, 0, Selection())
+        return found
 
-    def table(
-        self,
-        measure: str,
-        *,
-        segment: tuple[str, str] | None = None,
-        period: tuple[int, int] | None = None,
-    ) -> Any:
+    def table(self, measure: str, *, segment: Segment = None, period: Period = None) -> Any:
         """Return a measure's answer for a selection: a result of the class that it returns.
 
-        Figures that small groups do not allow are null; a plain number is then 0. Rows without any
-        figure are left out, except where they stand for the touchpoints, channels and stages of the
-        journey map.
-
-        Parameters
-        ----------
-        measure
-            One of ``manifest["measures"]`` (see `cxlib.publish.rules`).
-        segment
-            Dimension and value out of `segments`; None for all customers.
-        period
-            Positions in `periods` of the first and the last period; None for all.
-
-        Raises
-        ------
-        UnknownNameError
-            The measure or the segment is not published.
-        InputError
-            The range of periods is not one of the published periods, or the measure is not answered
-            for parts of this kind.
+        `period` are positions in `periods`. What small groups do not allow is null, a plain number
+        0; rows without any figure are left out, unless they stand for the journey map's places.
+        UnknownNameError, InputError: there is no such measure, segment or range of periods.
         """
-        from cxlib.publish.answers import read_answer
-        from cxlib.publish.rules import measure_named
-        from cxlib.summary import Selection
+        from cxlib.publish.rules import PUBLISHED
 
         published = self.manifest["measures"]
         if measure not in published:
             raise UnknownNameError("published measure", measure, published)
-        number = self._number_of(segment, period, measure)
-        where = Selection(segment=segment, period=period)
-        return read_answer(self.folder, measure, measure_named(measure).result, number, where)
+        by_period = measure in self.manifest["by_period"]
+        if segment and measure not in self.manifest["by_segment"]:
+            raise InputError(f"{measure} is published for all customers together only.")
+        return self._answer(
+            measure, PUBLISHED[measure].result, segment, period, by_period=by_period
+        )
+
+    # what is asked for most, by its name
+    touchpoints = partialmethod(table, "touchpoints")
+    transitions = partialmethod(table, "transitions")
+    first_contacts = partialmethod(table, "first_contacts")
+    stage_funnel = partialmethod(table, "stage_funnel")
+
+    def _answer(
+        self,
+        name: str,
+        result: type[Any],
+        segment: Segment,
+        period: Period = None,
+        *,
+        by_period: bool,
+    ) -> Any:
+        """Read an answer by the number of its selection (`cxlib.publish.selections`)."""
+        from cxlib.publish.answers import read_answer
+        from cxlib.publish.selections import list_selections
+        from cxlib.summary import Selection
+
+        if segment is not None and tuple(segment) not in self.segments:
+            known = [f"{dimension}: {value}" for dimension, value in self.segments]
+            raise UnknownNameError("published segment", ": ".join(segment), known)
+        count = len(self.periods)
+        if period is not None and not 0 <= period[0] <= period[1] < count:
+            raise InputError(
+                f"periods {period} are not among the {count} published, 0 to {count - 1}."
+            )
+        wanted = Selection(
+            segment=None if segment is None else (segment[0], segment[1]),
+            period=None if period == (0, count - 1) else period,
+        )
+        if wanted.period is not None and not by_period:
+            raise InputError(f"{name} is published for the whole time only.")
+        numbered = list_selections(self.segments, count if by_period else 0)
+        where = replace(wanted, period=period)
+        return read_answer(self.folder, name, result, numbered.index(wanted), where)
 
     def compare(
-        self,
-        measure: str,
-        first: Selection | None,
-        second: Selection | None,
+        self, measure: str, first: Selection | None, second: Selection | None
     ) -> Comparison:
         """Put the published answers of two selections side by side, with the difference.
 
-        Only what is published is compared, so that nothing is told that both answers do not tell.
-
-        Parameters
-        ----------
-        measure
-            One of ``manifest["measures"]`` whose result has a ``table``.
-        first, second
-            Segment, published periods and channel; None for everybody and the whole time. A channel
-            can be chosen where the measure has a table ``by_channel``: its row is compared then.
-
-        Raises
-        ------
-        UnknownNameError
-            The measure, a segment or a channel is not published.
-        InputError
-            Both selections are the same, or the measure is not told by channel.
+        Of a channel its row in ``by_channel`` is compared. UnknownNameError, InputError: one of
+        them is not published, or both are the same.
         """
         from cxlib.comparing import side_by_side
 
@@ -235,63 +180,35 @@ class Snapshot:
 
     def _part(self, measure: str, where: Selection | None) -> Any:
         """Return a published answer; of one channel the row of all its contacts together."""
-        segment, period, channel = (
-            (where.segment, where.period, where.channel) if where else (None,) * 3
-        )
-        found = self.table(measure, segment=segment, period=period)
-        if channel is None:
+        if where is None:
+            return self.table(measure)
+        found = self.table(measure, segment=where.segment, period=where.period)
+        if where.channel is None:
             return found
         if "by_channel" not in found.tables:
             raise InputError(f"{measure} is not published by channel.")
-        row = found.by_channel.filter(pl.col("channel") == channel)
+        row = found.by_channel.filter(pl.col("channel") == where.channel)
         if row.is_empty():
-            raise UnknownNameError("published channel", channel, found.by_channel["channel"])
+            raise UnknownNameError("published channel", where.channel, found.by_channel["channel"])
         return replace(
             found, where=where, table=found.table.clear(), whole=row.select(found.whole.columns)
         )
 
-    def _number_of(
-        self,
-        segment: tuple[str, str] | None,
-        period: tuple[int, int] | None,
-        measure: str | None = None,
-    ) -> int:
-        """Return the number of a selection: see `cxlib.publish.selections`."""
-        count = len(self.periods)
-        by_period = measure in self.manifest.get("by_period", self.manifest["measures"])
-        ranges: list[tuple[int, int] | None] = [None]
-        ranges += [(a, b) for a in range(count) for b in range(a, count) if b - a + 1 < count]
-        if segment is not None and tuple(segment) not in self.segments:
-            known = [f"{dimension}: {value}" for dimension, value in self.segments]
-            raise UnknownNameError("published segment", ": ".join(segment), known)
-        wanted = None if period == (0, count - 1) else period
-        if wanted not in ranges:
-            raise InputError(
-                f"periods {period} are not among the {count} published, 0 to {count - 1}."
-            )
-        if wanted is not None and not by_period:
-            raise InputError(f"{measure} is published for the whole time only.")
-        if segment and measure and measure not in self.manifest.get("by_segment", [measure]):
-            raise InputError(f"{measure} is published for all customers together only.")
-        segments: list[tuple[str, str] | None] = [None, *self.segments]
-        chosen = None if segment is None else (segment[0], segment[1])
-        return segments.index(chosen) * (len(ranges) if by_period else 1) + ranges.index(wanted)
-
     def line(self) -> str:
         """Return the one line about this snapshot that stands on every page."""
-        return f"{self._data_to()} · published {_day(self.published_at)}"
+        return f"{self._data_to()} · published {long_day(self.published_at)}"
 
     def facts(self) -> tuple[str, ...]:
         """Return what a visitor may want to know about the figures, in sentences."""
         manifest = self.manifest
         return (
             f"{manifest['name']}: {manifest['customers']:,} customers. {self._data_to()}.",
-            f"Published {_day(self.published_at)}. Figures about fewer than "
+            f"Published {long_day(self.published_at)}. Figures about fewer than "
             f"{manifest['k']} customers are not shown, and counts are rounded to {manifest['k']}.",
         )
 
     def _data_to(self) -> str:
-        return f"Data to {_day(datetime.fromisoformat(self.manifest['observed_until']))}"
+        return f"Data to {long_day(self.observed_until)}"
 
     def first_paint(self, view: str) -> str | None:
         """Return the picture of a view that its page shows until it is live, as HTML, or None."""
@@ -299,18 +216,13 @@ class Snapshot:
         return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def _day(instant: datetime) -> str:
+def long_day(instant: datetime) -> str:
+    """Write a day in full: ``3 May 2026``."""
     return f"{instant.day} {instant:%B %Y}"
 
 
 def find_snapshot(workspace: Path | str, name: str) -> Snapshot:
-    """Open a snapshot of a workspace by its name.
-
-    Raises
-    ------
-    UnknownNameError
-        There is no such snapshot, or it is broken.
-    """
+    """Open a snapshot of a workspace by its name; UnknownNameError: none, or a broken one."""
     whole = {record.name: record.folder for record in list_snapshots(workspace) if record.whole}
     if name not in whole:
         raise UnknownNameError("snapshot", name, whole)

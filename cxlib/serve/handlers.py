@@ -1,13 +1,13 @@
-"""What the server answers: home page, dashboards, sign-in, and the few services the page of a
-dashboard needs.
+"""What the server answers: home page, dashboards, sign-in, and what the page of a dashboard needs.
 
 Every answer carries the security headers, and every refusal is a calm page in the visitor's words.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tornado.web
 from jupyter_core.utils import ensure_async
@@ -25,39 +25,15 @@ from voila.utils import create_include_assets_functions
 from cxlib.serve import texts
 from cxlib.serve.catalogue import Dashboard
 from cxlib.serve.launch import PLOTLY_PATH
-from cxlib.serve.same_site import SameSite
 
-__all__ = [
-    "BundleHandler",
-    "DashboardHandler",
-    "ExtensionHandler",
-    "HomeHandler",
-    "KernelStateHandler",
-    "LegacyAddressHandler",
-    "NotFoundHandler",
-    "SessionHandler",
-    "ShutdownHandler",
-    "SignInHandler",
-    "SignOutHandler",
-    "StaticHandler",
-    "TemplateHandler",
-]
+if TYPE_CHECKING:
+    from cxlib.serve.server import DashboardServer
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        # blob: is how anywidget loads a widget's own few lines; no inline script, no eval, no other
-        # host.
-        "script-src 'self' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "connect-src 'self'",
-        "worker-src 'self' blob:",
-        "form-action 'self'",
-        "base-uri 'self'",
-        "frame-ancestors 'self'",
-    ]
+# blob: is how anywidget loads a widget's own few lines; no inline script, no other host.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
+    "worker-src 'self' blob:; form-action 'self'; base-uri 'self'; frame-ancestors 'self'"
 )
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -73,6 +49,42 @@ KERNEL_NAMED = re.compile(r'"kernelId": "([0-9a-f-]{36})"')
 A_YEAR = "public, max-age=31536000, immutable"
 
 
+class SameSite(tornado.web.RequestHandler):
+    """Comes before Jupyter's handlers, whose ways with origins and cookies it replaces."""
+
+    @property
+    def server(self) -> DashboardServer:
+        """The server this answer comes from."""
+        server: DashboardServer = self.settings["dashboards"]
+        return server
+
+    def check_origin(self, origin: str | None = None) -> bool:
+        """Whether the page that asks is one of ours; knowing the token makes it none."""
+        headers = self.request.headers
+        given = headers.get("Origin", headers.get("Sec-WebSocket-Origin"))
+        return self.server.hosts.may_speak(given, headers.get("Host", ""), self.request.protocol)
+
+    def set_cors_headers(self) -> None:
+        """Open no answer to the scripts of other sites."""
+
+    def set_cookie(self, name: str, value: str | bytes, *args: Any, **kwargs: Any) -> None:
+        """Set a cookie that other sites' pages do not send along, and that TLS does not leave."""
+        kwargs.setdefault("samesite", "Lax")
+        if self.request.protocol == "https":
+            kwargs.setdefault("secure", True)
+        super().set_cookie(name, value, *args, **kwargs)
+
+    def _request_summary(self) -> str:
+        # Without the query, which may hold a token.
+        return f"{self.request.method} {self.request.path} ({self.request.remote_ip})"
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """Log what went wrong inside; a refusal has its line in the log already."""
+        if not isinstance(value, tornado.web.HTTPError):
+            log = logging.getLogger("cxlib.serve")
+            log.error("failed: %s", self._request_summary(), exc_info=value)
+
+
 class CalmPages(SameSite):
     """Security headers on every answer, and pages without technical detail for every refusal."""
 
@@ -83,15 +95,14 @@ class CalmPages(SameSite):
             self.set_header(name, value)
 
     def page(self, name: str, **words: object) -> str:
-        """Return the page template `name` filled in; what is published is told to those let in."""
+        """Fill in a page template; what is published is told to those let in."""
         environment = self.settings["voila_jinja2_env"]
+        snapshot = self.server.snapshot
         known = getattr(self, "_jupyter_current_user", None) and self.current_user
         html: str = environment.get_template(name).render(
-            site=texts.SITE,
-            light=texts.LIGHT_COLOURS,
-            dark=texts.DARK_COLOURS,
+            texts=texts,
             base_url=self.settings["base_url"],
-            published=self.server.published_line() if known else None,
+            published=snapshot.line() if known and snapshot else None,
             **words,
         )
         return html
@@ -102,26 +113,25 @@ class CalmPages(SameSite):
         known = self.server.catalogue.values()
         return [d for d in known if snapshot is None or snapshot.shows(d.name)]
 
-    def refuse(self, status: int, title: str, text: str, *, retry: bool = False) -> None:
-        """Answer with a message page."""
+    def answer(self, html: str, status: int = 200) -> None:
+        """Send a page that no browser keeps."""
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
+        self.finish(html)
+
+    def refuse(self, status: int, said: tuple[str, str], *, retry: bool = False) -> None:
+        """Answer with a message page."""
         back = self.request.uri if retry else self.settings["base_url"]
-        words = texts.TRY_AGAIN if retry else texts.ALL_DASHBOARDS
-        self.finish(self.page("message.html", title=title, text=text, retry=back, retry_text=words))
+        words = {"title": said[0], "text": said[1], "back": back, "is_same": retry}
+        self.answer(self.page("message.html", **words), status)
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """Answer an error with a page that says nothing about the inside."""
-        title, text = {
-            403: (texts.FORBIDDEN_TITLE, texts.FORBIDDEN),
-            404: (texts.NOT_FOUND_TITLE, texts.NOT_FOUND),
-            405: (texts.NOT_FOUND_TITLE, texts.NOT_FOUND),
-            429: (texts.TOO_MANY_TITLE, texts.TOO_MANY),
-        }.get(status_code, (texts.FAILED_TITLE, texts.FAILED))
+        known = {403: texts.FORBIDDEN, 404: texts.NOT_FOUND, 405: texts.NOT_FOUND}
         if status_code == 429:
             self.set_header("Retry-After", "10")
-        self.refuse(status_code, title, text)
+        self.refuse(status_code, (known | {429: texts.TOO_MANY}).get(status_code, texts.FAILED))
 
 
 class HomeHandler(CalmPages, TornadoVoilaHandler):
@@ -130,20 +140,17 @@ class HomeHandler(CalmPages, TornadoVoilaHandler):
     @tornado.web.authenticated
     async def get(self, path: str | None = None) -> None:
         """Show the list."""
-        server = self.server
-        await server.follow_snapshot()
-        self.set_header("Cache-Control", "no-store")
-        brief = server.snapshot.first_paint("home") if server.snapshot else None
-        self.finish(
-            self.page(
-                "home.html",
-                title=texts.SITE,
-                facts=server.published_facts(),
-                brief=Markup(brief) if brief else None,  # written by publish, not by a visitor
-                dashboards=self.shown(),
-                empty=texts.HOME_EMPTY,
-            )
+        await self.server.follow_snapshot()
+        snapshot = self.server.snapshot
+        brief = snapshot.first_paint("home") if snapshot else None
+        page = self.page(
+            "home.html",
+            title=texts.SITE,
+            facts=snapshot.facts() if snapshot else texts.NO_SNAPSHOT[1:],
+            brief=Markup(brief) if brief else None,  # written by publish, not by a visitor
+            dashboards=self.shown(),
         )
+        self.answer(page)
 
 
 class _OfDashboard(CalmPages, TornadoVoilaHandler):
@@ -170,11 +177,9 @@ class DashboardHandler(_OfDashboard):
         """Send the words and figures that the snapshot keeps; no process is started for them."""
         dashboard = await self.dashboard(path or "")
         if dashboard is None:
-            self.refuse(503, texts.NO_SNAPSHOT_TITLE, texts.NO_SNAPSHOT, retry=True)
+            self.refuse(503, texts.NO_SNAPSHOT, retry=True)
             return
         _ = self.xsrf_token  # reading it sets the cookie without which no session is given
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
         snapshot = self.server.snapshot
         paint = snapshot.first_paint(dashboard.name) if snapshot else None
         # The kept view is of everybody: where the address asks for a part, the page says so.
@@ -184,17 +189,13 @@ class DashboardHandler(_OfDashboard):
             title=dashboard.title,
             current=dashboard.name,
             dashboards=self.shown(),
-            views=texts.VIEWS,
             # Written by publish, not by a visitor.
             first_paint=Markup(paint) if paint else None,
             asked=asked,
-            loading=texts.LOADING_LINK if asked else texts.LOADING,
-            no_script=texts.NO_SCRIPT,
             plotly=self.base_url + PLOTLY_PATH,
-            session=f"{self.base_url}voila/api/session/{dashboard.name}",
             **create_include_assets_functions("cx", self.base_url),
         )
-        self.finish(page)
+        self.answer(page)
 
 
 class SessionHandler(_OfDashboard):
@@ -214,11 +215,11 @@ class SessionHandler(_OfDashboard):
             raise tornado.web.HTTPError(403)
         dashboard = await self.dashboard(path)
         if dashboard is None:
-            self._say_no(503, texts.NO_SNAPSHOT_TITLE, texts.NO_SNAPSHOT)
+            self._say_no(503, texts.NO_SNAPSHOT)
             return
         places, visitor = self.server.places, str(self.request.remote_ip)
         if not places.are_left(visitor):
-            self._say_no(503, texts.FULL_TITLE, texts.FULL)
+            self._say_no(503, texts.FULL)
             return
         kernel, parts = None, []
         with places.arriving(visitor):
@@ -231,7 +232,7 @@ class SessionHandler(_OfDashboard):
                 self.log.exception("the dashboard %s could not be made", dashboard.name)
                 if kernel is not None:
                     await self.server.end(kernel)
-                self._say_no(500, texts.BROKEN_OFF_TITLE, texts.BROKEN_OFF)
+                self._say_no(500, texts.BROKEN_OFF)
                 return
             if kernel is not None:
                 user = getattr(self.current_user, "username", "")
@@ -239,55 +240,32 @@ class SessionHandler(_OfDashboard):
         if self.gone:
             await self.server.end(kernel)
             return
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
-        self.finish("".join(parts))
+        self.answer("".join(parts))
 
-    def _say_no(self, status: int, title: str, text: str) -> None:
+    def _say_no(self, status: int, said: tuple[str, str]) -> None:
         """Answer with what the page then shows below its first paint."""
-        self.set_status(status)
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
         if status == 503:
             self.set_header("Retry-After", "60")
-        self.finish(
-            self.page("broken_off.html", title=title, text=text, retry_text=texts.TRY_AGAIN)
-        )
-
-
-class LegacyAddressHandler(CalmPages, TornadoVoilaHandler):
-    """Voila's own address of a dashboard leads to ours."""
-
-    @tornado.web.authenticated
-    async def get(self, path: str | None = None) -> None:
-        """Send the browser on."""
-        query = f"?{self.request.query}" if self.request.query else ""
-        self.redirect(f"{self.base_url}view/{path}{query}")
+        self.answer(self.page("broken_off.html", title=said[0], text=said[1]), status)
 
 
 class SignInHandler(CalmPages, LoginFormHandler):
     """The sign-in page, where a token protects the server."""
 
     def _render(self, message: dict[str, str] | None = None) -> None:
-        self.set_header("Cache-Control", "no-store")
-        self.write(
-            self.page(
-                "sign_in.html",
-                title=texts.SIGN_IN_TITLE,
-                text=texts.SIGN_IN,
-                label=texts.SIGN_IN_LABEL,
-                button=texts.SIGN_IN_BUTTON,
-                message=texts.SIGN_IN_WRONG if message else None,
-                next=url_escape(self.get_argument("next", default=self.base_url)),
-                xsrf=self.xsrf_token.decode("ascii"),
-            )
+        page = self.page(
+            "sign_in.html",
+            title=texts.SIGN_IN[0],
+            wrong=bool(message),
+            next=url_escape(self.get_argument("next", default=self.base_url)),
+            xsrf=self.xsrf_token.decode("ascii"),
         )
+        self.answer(page, 401 if message else 200)
 
     @allow_unauthenticated
     async def post(self) -> None:
         """Let in who knows the token."""
         if await self.server.identity_provider.sign_in(self) is None:
-            self.set_status(401)
             self._render({"error": ""})
         else:
             self._redirect_safe(self.get_argument("next", default=self.base_url))
@@ -304,7 +282,7 @@ class SignOutHandler(CalmPages, JupyterHandler):
             await self.server.end(kernel)
         self.server.identity_provider.end(self)
         self.current_user = None
-        self.refuse(200, texts.SIGNED_OUT_TITLE, texts.SIGNED_OUT)
+        self.refuse(200, texts.SIGNED_OUT)
 
 
 class KernelStateHandler(CalmPages, KernelHandler):
@@ -343,12 +321,12 @@ class StaticHandler(_Versioned, MultiStaticFileHandler):
     """Voila's own scripts, styles and fonts."""
 
 
-class TemplateHandler(CalmPages, TemplateStaticFileHandler):
-    """The scripts and styles of the page template; the address holds a hash of the content."""
-
-
 class ExtensionHandler(_Versioned, FileFindHandler):
     """The scripts of the widget extensions."""
+
+
+class TemplateHandler(CalmPages, TemplateStaticFileHandler):
+    """The scripts and styles of the page template; the address holds a hash of the content."""
 
 
 class BundleHandler(_Versioned, tornado.web.StaticFileHandler):

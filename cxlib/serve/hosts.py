@@ -1,9 +1,7 @@
 """To which names this server answers, and whose page may speak to it.
 
-A page of another site can make its own name lead to this machine (DNS rebinding): the browser then
-takes the server for a part of that site. So a request for any other name than the server's own is
-refused before it is read, be it for a page or for a wire; an address is no name that could be
-rebound, but only the one that was connected to is its own.
+A page of another site can make its own name lead to this machine (DNS rebinding): a request for any
+other name than the server's own is refused before it is read.
 """
 
 from __future__ import annotations
@@ -21,11 +19,17 @@ from tornado.log import access_log
 from cxlib.errors import InputError
 from cxlib.visible import visible
 
-__all__ = ["Gate", "Hosts", "host_name", "public_origin"]
-
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 REFUSED = b"This server does not answer to that name.\n"
+_REFUSAL = {
+    "Content-Type": "text/plain; charset=utf-8",
+    "Content-Length": str(len(REFUSED)),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Server": "cxlib",
+    "Connection": "close",
+}
 
 
 def host_name(authority: str) -> str | None:
@@ -38,26 +42,22 @@ def host_name(authority: str) -> str | None:
     if found is None or (found[2] and not 0 < int(found[2]) < 1 << 16):
         return None
     name = found[1].lower()
+    if (address := _address(name.strip("[]"))) is not None:
+        return address
+    return name.removesuffix(".") or None if name[0] != "[" else None
+
+
+def _address(text: str) -> str | None:
+    """Return an address written in one way only, IPv4 in IPv6 as itself; None: it is none."""
     try:
-        address = ipaddress.ip_address(name[1:-1] if name[0] == "[" else name)
+        found = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return name.removesuffix(".") or None if name[0] != "[" else None
-    return _written(address)
-
-
-def _written(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
+        return None
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def public_origin(url: str) -> str:
-    """Return the origin of a public address as a browser names it.
-
-    Raises
-    ------
-    InputError
-        It is no address of a site.
-    """
+    """Return the origin of a public address as a browser names it; InputError: it is none."""
     try:
         parts = urlsplit(url.strip())
         name = (parts.hostname or "").encode("idna").decode("ascii")
@@ -74,16 +74,9 @@ def public_origin(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The names of one server.
+    """The names of one server: the address it listens on, and the origins that visitors see.
 
-    Parameters
-    ----------
-    bound
-        The address it listens on.
-    origins
-        What visitors' browsers see, from `public_origin`.
-    proxies
-        Addresses of proxies that are believed who a request came from, and how.
+    `proxies` are addresses that are believed who a request came from, and how.
     """
 
     bound: str
@@ -94,78 +87,51 @@ class Hosts:
     def of(cls, bound: str, public_urls: Iterable[str], proxies: Iterable[str]) -> Hosts:
         """Return the names of a server; proxies are believed only where there is a public name."""
         origins = frozenset(map(public_origin, public_urls))
-        known = frozenset(name for p in proxies if (name := host_name(_bracketed(p))))
-        return cls(bound, origins, known if origins else frozenset())
+        known = frozenset(filter(None, map(_address, proxies if origins else ())))
+        return cls(bound, origins, known)
 
     def permits(self, headers: httputil.HTTPHeaders, local: str) -> bool:
-        """Whether a request names this server, once and unmistakably.
-
-        Parameters
-        ----------
-        headers
-            Its headers.
-        local
-            Address of this machine that was connected to.
-        """
+        """Whether a request to an address of this machine names it, once and unmistakably."""
         given = headers.get_list("Host")
         name = host_name(given[0]) if len(given) == 1 else None
         if name is None:
             return False
-        own = {host_name(_bracketed(one)) for one in (local, self.bound)}
         public = {host_name(urlsplit(origin).netloc) for origin in self.origins}
-        return _is_loopback(name) or name in own | public
+        own = {_address(local), _address(self.bound), self.bound, "localhost"}
+        is_address = _address(name) is not None
+        return name in own | public or (is_address and ipaddress.ip_address(name).is_loopback)
 
     def may_speak(self, origin: str | None, host: str, protocol: str) -> bool:
         """Whether a page of this origin may send to this server and open a wire to it.
 
-        None, as programs that are no browsers send it, may: they carry nobody's cookies.
+        No origin, as of programs that are no browsers, may: they carry nobody's cookies.
         """
         if origin is None:
             return True
         try:
-            seen = public_origin(origin)
-            return seen in self.origins or seen == public_origin(f"{protocol}://{host}")
+            return public_origin(origin) in {*self.origins, public_origin(f"{protocol}://{host}")}
         except InputError:
             return False
 
-    def is_public_by_tls(self, headers: httputil.HTTPHeaders) -> bool:
-        """Whether visitors come to the name of this request over TLS."""
-        name = host_name(headers.get("Host", ""))
-        return any(
-            origin.startswith("https:") and host_name(urlsplit(origin).netloc) == name
-            for origin in self.origins
-        )
-
     def visitor(self, peer: str, headers: httputil.HTTPHeaders) -> str:
         """Return the address a request came from: the last hop that is no proxy we believe."""
-        hops = [hop.strip() for hop in headers.get("X-Forwarded-For", "").split(",")]
-        address = host_name(_bracketed(peer)) or peer
-        while address in self.proxies and hops:
-            try:
-                address = _written(ipaddress.ip_address(hops.pop()))
-            except ValueError:
-                break
+        hops = headers.get("X-Forwarded-For", "").split(",")
+        address = _address(peer) or peer
+        while address in self.proxies and hops and (hop := _address(hops.pop().strip())):
+            address = hop
         return address
 
     def protocol(self, peer: str, headers: httputil.HTTPHeaders) -> str:
-        """Return how a visitor came: ``"http"`` or ``"https"``."""
-        if self.is_public_by_tls(headers):
+        """Return how a visitor came: by TLS, where a public name of his or a proxy says so."""
+        name = host_name(headers.get("Host", ""))
+        if any(
+            origin.startswith("https:") and host_name(urlsplit(origin).netloc) == name
+            for origin in self.origins
+        ):
             return "https"
-        if host_name(_bracketed(peer)) in self.proxies:
-            told = headers.get("X-Forwarded-Proto", headers.get("X-Scheme", ""))
-            return "https" if told.split(",")[-1].strip().lower() == "https" else "http"
-        return "http"
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address.partition('%')[0]}]" if ":" in address else address
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
+        told = headers.get("X-Forwarded-Proto", headers.get("X-Scheme", ""))
+        by_tls = told.split(",")[-1].strip().lower() == "https"
+        return "https" if by_tls and _address(peer) in self.proxies else "http"
 
 
 class Gate(httputil.HTTPServerConnectionDelegate):
@@ -195,34 +161,19 @@ class _Request(httputil.HTTPMessageDelegate):
         headers: httputil.HTTPHeaders,
     ) -> Any:
         context = self._connection.context
-        socket = self._connection.stream.socket
-        peer, local = context.address[0], socket.getsockname()[0]
+        peer, local = context.address[0], self._connection.stream.socket.getsockname()[0]
         # The whole address in the first line would count instead of the Host header.
         target = getattr(start_line, "path", "")
-        if not target.startswith("/") or not self._hosts.permits(headers, local):
-            self._refuse(peer, headers)
-            return None
-        context.remote_ip = self._hosts.visitor(peer, headers)
-        context.protocol = self._hosts.protocol(peer, headers)
-        assert self._inner is not None
-        return self._inner.headers_received(start_line, headers)
-
-    def _refuse(self, peer: str, headers: httputil.HTTPHeaders) -> None:
+        if self._inner and target.startswith("/") and self._hosts.permits(headers, local):
+            context.remote_ip = self._hosts.visitor(peer, headers)
+            context.protocol = self._hosts.protocol(peer, headers)
+            return self._inner.headers_received(start_line, headers)
         self._inner = None
         access_log.warning("421 %s (%s)", visible(headers.get("Host", "no name")[:100]), peer)
-        answer = httputil.HTTPHeaders(
-            {
-                "Content-Type": "text/plain; charset=utf-8",
-                "Content-Length": str(len(REFUSED)),
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-                "Server": "cxlib",
-                "Connection": "close",
-            }
-        )
         line = httputil.ResponseStartLine("HTTP/1.1", 421, "Misdirected Request")
-        self._connection.write_headers(line, answer, REFUSED)
+        self._connection.write_headers(line, httputil.HTTPHeaders(_REFUSAL), REFUSED)
         self._connection.finish()
+        return None
 
     def data_received(self, chunk: bytes) -> Any:
         return self._inner.data_received(chunk) if self._inner else None

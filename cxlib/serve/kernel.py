@@ -1,9 +1,6 @@
-"""The process behind one open dashboard: an IPython kernel, started lean and with a bound on its
-memory.
+"""The process behind one open dashboard: an IPython kernel, lean and bounded in its memory.
 
-Started by the kernel specification in `jupyter/kernels/python3`, which counts inside
-`serve_dashboards` only: forked from the process in `cxlib.serve.warm` where the system can, else
-as a program of its own.
+Forked from the process in `cxlib.serve.warm` where the system can, else a program of its own.
 """
 
 from __future__ import annotations
@@ -11,8 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from typing import Any
-
-__all__ = ["main", "run_kernel", "skip_unused_imports", "skip_unused_validators"]
 
 MEMORY_VARIABLE = "CX_KERNEL_MEMORY_MB"
 
@@ -28,15 +23,15 @@ LEAN = [
 def skip_unused_validators() -> None:
     """Keep `jsonschema` from building its grammars for IRIs and ISO durations.
 
-    They are optional, nothing here validates such formats, and building them costs two to three
-    seconds of processor time in every process that reads a notebook or makes a figure widget.
+    Nothing here validates these, and building them takes seconds in every process.
     """
     _skip("rfc3987_syntax", "isoduration")
 
 
 def skip_unused_imports() -> None:
-    """Keep out of a session what Jupyter and plotly import if it is there: a debugger, which no
-    visitor may use, and the export of pictures, which the browser does.
+    """Keep out of a session what Jupyter and plotly import if it is there.
+
+    A debugger, which no visitor may use, and the export of pictures, which the browser does.
     """
     skip_unused_validators()
     _skip("debugpy", "kaleido", "PIL")
@@ -60,18 +55,13 @@ def _bound_memory() -> None:
 
 
 def run_kernel(arguments: list[str], *, parent: int) -> None:
-    """Run the kernel with these arguments until the server ends it.
-
-    It also ends by itself, within a second, when the process `parent` that started it is gone.
-    """
+    """Run the kernel until the server ends it, or the process `parent` that started it is gone."""
     skip_unused_imports()
     _bound_memory()
     from ipykernel.kernelapp import IPKernelApp
 
     class LeanKernelApp(IPKernelApp):
-        """A kernel without subshells: no page uses them, and they pass every message through
-        another thread.
-        """
+        """A kernel without subshells, which would pass every message through one more thread."""
 
         def init_control(self, context: Any) -> None:
             super().init_control(context)

@@ -1,6 +1,4 @@
-"""Starting the server: what is checked before, which settings it gets, and which part of Jupyter it
-may see.
-"""
+"""Starting the server: what is checked before, its settings, and what it may see of Jupyter."""
 
 from __future__ import annotations
 
@@ -22,16 +20,11 @@ from cxlib.serve.kernel import MEMORY_VARIABLE, skip_unused_validators
 if TYPE_CHECKING:
     from traitlets.config import Config
 
-__all__ = ["ServeError", "ServerSettings", "serve_dashboards"]
-
 JUPYTER = Path(__file__).parent / "jupyter"
 FIRST_PORT = 8866
 SECRETS = ("CX_TOKEN", "JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE")
 PING_MS = 30_000
 """Milliseconds between two pings on a wire."""
-WAITING = 128
-"""Connections that wait where the server does not answer yet."""
-TEMPLATE = "cx"
 PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
 """Where plotly.js is given out, once for all figures; that of the views asks there."""
 EXTENSIONS = [
@@ -39,51 +32,16 @@ EXTENSIONS = [
     "@voila-dashboards/widgets-manager8",
     "anywidget",
 ]
-"""The only JupyterLab extensions a page loads: without them no widget is drawn; all others cost
-megabytes.
-"""
+"""The only JupyterLab extensions a page loads: without them no widget is drawn."""
 
 
 class ServeError(CxError, OSError):
-    """The dashboards cannot be served as asked: an address without protection, a port that is
-    taken.
-    """
+    """The dashboards cannot be served as asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What a deployment may want to set; the defaults suit one small machine.
-
-    Parameters
-    ----------
-    base_url
-        Path under which a reverse proxy shows the dashboards, such as ``"/dashboards/"``.
-    public_url
-        Address that visitors' browsers see behind a proxy, such as ``"https://dash.example"``, or
-        several. Only pages of these, of the loopback names and of the address listened on are
-        answered.
-    proxies
-        Addresses of the proxies in front. Where there is a `public_url` they are believed who a
-        visitor is (the last ``X-Forwarded-For``) and how he came (``X-Forwarded-Proto``).
-    ready_kernels
-        Sessions per dashboard that are started ahead of a visit; each takes about 150 MB.
-    max_visitors
-        Live dashboards at a time; fewer where three quarters of the machine's memory do not hold as
-        many sessions of `kernel_memory_mb`. The next visitor sees the published view, and is asked
-        to try again for its filters.
-    max_per_visitor
-        Of them, those of one visitor, that is of one address; half of all where not given.
-    kernel_memory_mb
-        Most memory one visitor's session may allocate, in MB; 0 for no bound. On macOS, which does
-        not hold programs to it, it only says how many sessions fit.
-    wire_seconds
-        A session whose page does not open its wire within this time, in seconds, is ended.
-    grace_seconds
-        A session whose page has gone is ended after this time, in seconds.
-    idle_seconds
-        A session with a page that nobody has used for this time, in seconds, is ended too; the page
-        then says so.
-    """
+    """What a deployment may want to set (``docs/deploying.md``); it suits one small machine."""
 
     base_url: str = "/"
     public_url: str | Sequence[str] = ()
@@ -115,33 +73,9 @@ def serve_dashboards(
 ) -> None:
     """Serve the dashboards of a folder on the published views of a workspace, until interrupted.
 
-    Prints the address once the server answers there. Visitors' browsers can change the widgets of
-    the page and nothing else; no source, traceback or path is shown to them.
-
-    Parameters
-    ----------
-    workspace
-        Workspace folder with a published snapshot; without one the pages say that nothing is
-        published yet.
-    port
-        Port to listen on; by default the first free one from 8866.
-    ip
-        Address to listen on. Anything but the loopback address needs a `token`.
-    token
-        What visitors must know, in the address (``?token=…``) or on the sign-in page.
-    dashboards_dir
-        Folder with the dashboards' notebooks.
-    open_browser
-        Whether to show the home page in this machine's browser.
-    settings
-        Limits and addresses for a deployment.
-
-    Raises
-    ------
-    ServeError
-        The address is open to others but no token is given, or the port is taken.
-    InputError
-        The folder holds no dashboards.
+    On the first free port from 8866, where none is given. Any but the loopback address needs a
+    `token`, which visitors give in the address (``?token=…``) or on the sign-in page.
+    ServeError, InputError: it cannot be served as asked.
     """
     settings = settings or ServerSettings()
     dashboards = read_catalogue(Path(dashboards_dir))
@@ -183,22 +117,15 @@ def check_address(ip: str, token: str | None) -> None:
 
 
 def take_port(ip: str, port: int | None) -> socket.socket:
-    """Listen on `port`, or on the first free one from 8866 where none was asked for.
-
-    The socket is kept and handed to the server: to look which port is free, and to take it seconds
-    later, would let two servers that start together choose the same one.
-    """
-    for wanted in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + 20):
-        listening = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET)
+    """Listen on `port`, or on the first free one from 8866; the socket is kept, and so the port."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    ports = range(FIRST_PORT, FIRST_PORT + 20) if port is None else [port]
+    for wanted in (p for p in ports if 0 <= p < 1 << 16):
         try:
-            if os.name == "posix":  # elsewhere it would share a port that is taken
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.setblocking(False)
-            listening.bind((ip, wanted))
-            listening.listen(WAITING)
-        except (OSError, OverflowError):  # taken, not allowed, or no port at all
-            listening.close()
+            listening = socket.create_server((ip, wanted), family=family)
+        except OSError:  # taken, or not allowed
             continue
+        listening.setblocking(False)
         return listening
     if port is not None:
         raise ServeError(
@@ -208,9 +135,7 @@ def take_port(ip: str, port: int | None) -> socket.socket:
 
 
 def set_environment(workspace: Path, settings: ServerSettings, *, scratch: Path) -> None:
-    """Point this process, and the kernels it starts, to the package's template and kernel, away
-    from the user's.
-    """
+    """Point this process and its kernels to the package's template and kernel, not the user's."""
     paths = [str(JUPYTER), *filter(None, [os.environ.get("JUPYTER_PATH")])]
     os.environ.update(
         JUPYTER_PATH=os.pathsep.join(paths),
@@ -227,12 +152,6 @@ def set_environment(workspace: Path, settings: ServerSettings, *, scratch: Path)
         os.environ.setdefault(threads, "1")
 
 
-def with_slashes(base_url: str) -> str:
-    """Return the path with one slash at either end."""
-    inner = base_url.strip("/")
-    return f"/{inner}/" if inner else "/"
-
-
 def voila_config(
     port: int,
     ip: str,
@@ -245,6 +164,7 @@ def voila_config(
 
     from cxlib.serve.log import log_request
 
+    path = settings.base_url.strip("/")
     headers: dict[str, object] = {
         "websocket_max_message_size": 1 << 20,
         # A wire is closed when three of them are not answered. A timeout no longer than the
@@ -259,7 +179,7 @@ def voila_config(
         port=port,
         token=token or "",
         identity_provider_class="cxlib.serve.signin.TokenIdentity",
-        base_url=with_slashes(settings.base_url),
+        base_url=f"/{path}/" if path else "/",
         root_dir=str(dashboards[0].path.parent.absolute()),
         open_browser=False,
         config_file_paths=[],
@@ -267,7 +187,7 @@ def voila_config(
         tornado_settings=headers,
     )
     config.VoilaConfiguration.update(
-        template=TEMPLATE,
+        template="cx",
         theme="light",
         allow_template_override="NO",
         allow_theme_override="NO",

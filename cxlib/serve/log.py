@@ -10,8 +10,6 @@ from urllib.parse import quote, quote_plus
 
 from cxlib.visible import visible
 
-__all__ = ["SafeFormatter", "log_request", "log_safely"]
-
 _SECRET = "[secret]"
 _SAID = re.compile(
     r"""((?:token|password|_xsrf)['"]?\s*(?:=|%3d|:)\s*['"]?|\bbearer\s+)[^&\s'",;<>]+""",
@@ -37,15 +35,7 @@ class SafeFormatter(logging.Formatter):
 
 
 def log_safely(secrets: Iterable[str], *loggers: logging.Logger) -> None:
-    """Send everything that is logged in this process through one `SafeFormatter` to stderr.
-
-    Parameters
-    ----------
-    secrets
-        What must not be written.
-    loggers
-        Those that have handlers of their own, which they lose.
-    """
+    """Send all that is logged in this process, also by loggers with handlers, to stderr safely."""
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
     handler.setFormatter(SafeFormatter(secrets))
@@ -58,12 +48,8 @@ def log_safely(secrets: Iterable[str], *loggers: logging.Logger) -> None:
 
 def log_request(handler: Any) -> None:
     """Write a line about a request that was refused or failed: its path, without the query."""
-    status, request = handler.get_status(), handler.request
+    status, request, log = handler.get_status(), handler.request, logging.getLogger("cxlib.serve")
     if status >= 400:
-        level = logging.ERROR if status >= 500 else logging.WARNING
-        asked = visible(request.path[:200])
-        text = "%d %s %s (%s) %.0f ms"
-        took = 1000 * request.request_time()
-        logging.getLogger("cxlib.serve").log(
-            level, text, status, request.method, asked, request.remote_ip, took
-        )
+        tell, asked = log.error if status >= 500 else log.warning, visible(request.path[:200])
+        who, took = request.remote_ip, 1000 * request.request_time()
+        tell("%d %s %s (%s) %.0f ms", status, request.method, asked, who, took)

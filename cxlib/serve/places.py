@@ -1,22 +1,16 @@
-"""How many sessions there may be: altogether, for one visitor, and for how long without a page.
-
-A session is a process. It is given to a page that asks for it, and taken back when the page does
-not open its wire at once, or has closed it for a while.
-"""
+"""How many sessions (processes) there may be: altogether, of one visitor, and without a page."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxlib.serve.launch import ServerSettings
-
-__all__ = ["Places", "machine_memory"]
 
 _OF_MEMORY = 0.75
 """Part of the machine's memory that sessions may fill together."""
@@ -24,16 +18,13 @@ _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_
 
 
 def machine_memory() -> int | None:
-    """Return the bytes of memory this process may count on; None where the system does not say.
-
-    Of Linux the machine's or the container's, whichever is less; of macOS the machine's.
-    """
+    """Return the bytes of memory of the machine or container; None where the system is silent."""
     try:
         found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # no POSIX system
         return None
     for path in _CGROUPS:
-        with contextlib.suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):
             found = min(found, int(Path(path).read_text(encoding="ascii")))
     return found
 
@@ -46,24 +37,20 @@ class _Place:
     had_a_page: bool = False
 
 
+@contextmanager
+def _counted(counter: Counter[str], name: str) -> Iterator[None]:
+    counter[name] += 1
+    try:
+        yield
+    finally:
+        counter[name] -= 1
+        counter += Counter()  # forgets those at 0
+
+
 class Places:
-    """The sessions given out.
+    """The sessions given out, at most `most` at a time, and `most_of_one` for one visitor.
 
-    Parameters
-    ----------
-    settings
-        Limits of the server.
-    waiting
-        Sessions that are kept ready and belong to nobody.
-    memory
-        Bytes of memory of the machine; None where it is not known, and so no limit.
-    clock
-        Seconds that only grow.
-
-    Attributes
-    ----------
-    most, most_of_one
-        Sessions there may be at a time, altogether and for one visitor.
+    `waiting` ones are kept ready and belong to nobody; unknown `memory` sets no limit.
     """
 
     def __init__(
@@ -93,15 +80,13 @@ class Places:
             and his + self._arriving[visitor] < self.most_of_one
         )
 
-    @contextlib.contextmanager
-    def arriving(self, visitor: str) -> Iterator[None]:
+    def arriving(self, visitor: str) -> AbstractContextManager[None]:
         """Count a visitor whose session is being made."""
-        self._arriving[visitor] += 1
-        try:
-            yield
-        finally:
-            self._arriving[visitor] -= 1
-            self._arriving += Counter()  # forgets those at 0
+        return _counted(self._arriving, visitor)
+
+    def wired(self, kernel: str) -> AbstractContextManager[None]:
+        """Count a wire to a session, from the moment it is asked for until it is closed."""
+        return _counted(self._wires, kernel)
 
     def give(self, kernel: str, *, visitor: str, user: str) -> None:
         """Give a session to a visitor; from now on its page must come, and must stay."""
@@ -114,16 +99,6 @@ class Places:
     def of(self, user: str) -> list[str]:
         """Return the sessions of somebody who signed in."""
         return [kernel for kernel, place in self._places.items() if place.user == user]
-
-    @contextlib.contextmanager
-    def wired(self, kernel: str) -> Iterator[None]:
-        """Count a wire to a session, from the moment it is asked for until it is closed."""
-        self._wires[kernel] += 1
-        try:
-            yield
-        finally:
-            self._wires[kernel] -= 1
-            self._wires += Counter()  # forgets those at 0
 
     def abandoned(self, running: set[str]) -> list[str]:
         """Return the sessions without a page for too long; those that run no more are forgotten."""

@@ -1,8 +1,4 @@
-"""Voila with its routes, its sessions and its page settings under our control.
-
-Voila renders the notebooks and talks to the kernels; which addresses exist, who may have a session
-and for how long, and what stands around a dashboard is decided here.
-"""
+"""Voila with its routes, its sessions and its page settings under our control."""
 
 from __future__ import annotations
 
@@ -20,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import tornado.ioloop
-import tornado.web
 from jupyter_core.utils import ensure_async, run_sync
 from jupyter_server.utils import url_path_join
 from tornado.httpserver import HTTPServer
@@ -30,13 +25,11 @@ from cxlib.publish import Snapshot
 from cxlib.serve import handlers, texts
 from cxlib.serve.catalogue import Dashboard
 from cxlib.serve.hosts import Gate, Hosts
-from cxlib.serve.launch import EXTENSIONS, PLOTLY_PATH, ServerSettings, with_slashes
+from cxlib.serve.launch import EXTENSIONS, PLOTLY_PATH, ServerSettings
 from cxlib.serve.log import log_safely
 from cxlib.serve.places import Places, machine_memory
 from cxlib.serve.sessions import use_warm_sessions
 from cxlib.serve.wire import FilteredSocketHandler
-
-__all__ = ["DashboardServer"]
 
 KERNEL = r"(?P<kernel_id>[0-9a-f-]{36})"
 TICK_MS = 2000
@@ -57,13 +50,15 @@ class DashboardServer(Voila):
         """Serve on a socket that listens already, until interrupted."""
         self.listening = listening
         self.workspace = workspace
-        self.limits = settings
         self.catalogue = {d.name: d for d in dashboards}
         self.snapshot = Snapshot.newest(workspace)
         self.show_in_browser = open_browser
         waiting = max(settings.ready_kernels, 0) * len(dashboards)
         self.places = Places(settings, waiting=waiting, memory=machine_memory())
-        self.assets = _assets_version()
+        # Short for the installed JavaScript, so that browsers may keep it until it changes.
+        packages = ("voila", "jupyterlab-widgets", "anywidget", "plotly")
+        names = "|".join(f"{p}={version(p)}" for p in packages)
+        self.assets = hashlib.sha256(names.encode()).hexdigest()[:12]
         # First of all: it imports what sessions need while this process imports what it needs.
         self.warm = use_warm_sessions()
         self.initialize([])
@@ -72,18 +67,21 @@ class DashboardServer(Voila):
         self.voila_configuration.page_config_hook = self._page_settings
         self.start()
 
-    # ---- what is published ----------------------------------------------------------------------
+    # ---- sessions -------------------------------------------------------------------------------
+
+    @property
+    def _waiting(self) -> dict[str, list[asyncio.Task[dict[str, Any]]]]:
+        """The sessions started ahead of a visit, by notebook."""
+        pools: dict[str, list[Any]] = getattr(self.kernel_manager, "_pools", {})
+        return pools
 
     async def follow_snapshot(self) -> None:
-        """Take up a newly published snapshot: sessions started ahead of a visit still hold the old
-        one.
-        """
+        """Take up a newly published snapshot; sessions started ahead still hold the old one."""
         newest = Snapshot.newest(self.workspace)
         if newest == self.snapshot:
             return
         self.snapshot = newest
-        pools = getattr(self.kernel_manager, "_pools", {})
-        for notebook, pool in pools.items():
+        for notebook, pool in self._waiting.items():
             stale, pool[:] = list(pool), []
             for task in stale:
                 tornado.ioloop.IOLoop.current().spawn_callback(self._end_waiting, task)
@@ -94,16 +92,6 @@ class DashboardServer(Voila):
         await session["task"]
         await self.end(session["kernel_id"])
 
-    def published_line(self) -> str | None:
-        """Return the line about the snapshot that stands on every page, or None."""
-        return self.snapshot.line() if self.snapshot else None
-
-    def published_facts(self) -> list[str]:
-        """Return the sentences about the snapshot for the home page."""
-        return list(self.snapshot.facts()) if self.snapshot else [texts.NO_SNAPSHOT]
-
-    # ---- sessions -------------------------------------------------------------------------------
-
     async def end(self, kernel: str | None) -> None:
         """End a session; one that has ended is what was wanted."""
         if kernel is not None:
@@ -112,26 +100,21 @@ class DashboardServer(Voila):
                 await ensure_async(self.kernel_manager.shutdown_kernel(kernel, now=True))
 
     async def end_abandoned(self) -> None:
-        """End the sessions whose page never came or has gone, forget those that died, and take up a
-        new snapshot.
-        """
+        """End the sessions whose page never came or has gone, and forget those that died."""
         await self.follow_snapshot()
         await self._forget_dead()
-        running = set(self.kernel_manager.list_kernel_ids())
-        for kernel in self.places.abandoned(running):
+        for kernel in self.places.abandoned(set(self.kernel_manager.list_kernel_ids())):
             await self.end(kernel)
 
     async def _forget_dead(self) -> None:
-        """Forget the sessions that ended by themselves: their pages are told, and a visitor is
-        given none that waited and died.
-        """
+        """Tell pages that their session ended by itself; give no visitor one that died waiting."""
         dead = []
         for kernel in list(self.kernel_manager.list_kernel_ids()):
             manager = self.kernel_manager.get_kernel(kernel)
             is_gone = manager.has_kernel and not await ensure_async(manager.is_alive())
             if is_gone and not manager.shutting_down:  # one that is being ended has not died
                 dead.append(kernel)
-        for notebook, pool in getattr(self.kernel_manager, "_pools", {}).items():
+        for notebook, pool in self._waiting.items():
             pool[:] = [task for task in pool if not (task.done() and _session_of(task) in dead)]
             self.kernel_manager.fill_if_needed(delay=0, notebook_name=notebook)
         for kernel in dead:
@@ -142,59 +125,60 @@ class DashboardServer(Voila):
 
     def _page_settings(self, page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Give the page template its words, and the page's scripts their versioned addresses."""
-        page_config["cx"] = {
-            "error_title": texts.CELL_FAILED_TITLE,
-            "error_text": texts.CELL_FAILED,
+        return page_config | {
+            "cx": dict(zip(("error_title", "error_text"), texts.CELL_FAILED, strict=True)),
+            "fullStaticUrl": f"{self.base_url}voila/static/{self.assets}",
+            "fullLabextensionsUrl": f"{self.base_url}voila/labextensions/{self.assets}",
+            # Stock Voila would fetch MathJax from another host.
+            "disabledExtensions": ["@jupyterlab/mathjax2-extension:plugin"],
         }
-        page_config["fullStaticUrl"] = f"{self.base_url}voila/static/{self.assets}"
-        page_config["fullLabextensionsUrl"] = f"{self.base_url}voila/labextensions/{self.assets}"
-        # Stock Voila would fetch MathJax from another host.
-        page_config["disabledExtensions"] = ["@jupyterlab/mathjax2-extension:plugin"]
-        return page_config
 
     def init_settings(self) -> dict[str, Any]:
         """Return the settings of the web server: Voila's, and our sign-in and refusals."""
         settings: dict[str, Any] = super().init_settings()
         self.identity_provider.login_handler_class = handlers.SignInHandler
         self.identity_provider.logout_handler_class = handlers.SignOutHandler
-        settings["dashboards"] = self
-        settings["default_handler_class"] = handlers.NotFoundHandler
-        settings["login_url"] = url_path_join(self.base_url, "login")
-        return settings
+        return settings | {
+            "dashboards": self,
+            "default_handler_class": handlers.NotFoundHandler,
+            "login_url": url_path_join(self.base_url, "login"),
+        }
 
     def init_handlers(self) -> list[Any]:
-        """Return every route there is; Voila's file, contents, tree and execution services are not
-        among them.
-        """
-        at = with_slashes(self.base_url)
-        voila = {"voila_configuration": self.voila_configuration}
-        render = {**voila, "template_paths": self.template_paths, "config": self.config}
-        extensions = "|".join(EXTENSIONS)
-        plotly = _package_folder("plotly") / "package_data"
+        """Return every route: none to Voila's file, contents, tree and execution services."""
+        at = self.base_url
+        render = {
+            "voila_configuration": self.voila_configuration,
+            "template_paths": self.template_paths,
+            "config": self.config,
+        }
+        plotly = importlib.util.find_spec("plotly")  # found, not imported
+        folder = Path(str(plotly and plotly.origin)).parent / "package_data"
+        static, extensions = f"{at}voila/static/", f"{at}voila/labextensions/"
+        allowed = "|".join(EXTENSIONS)
         return [
             (at, handlers.HomeHandler, render),
             (rf"{at}view/([a-z0-9_-]+)/?", handlers.DashboardHandler, render),
             (rf"{at}voila/api/session/([a-z0-9_-]+)", handlers.SessionHandler, render),
-            (rf"{at}voila/render/([a-z0-9_-]+)\.ipynb", handlers.LegacyAddressHandler, render),
-            (re.escape(at + PLOTLY_PATH), handlers.BundleHandler, {"path": str(plotly)}),
+            (re.escape(at + PLOTLY_PATH), handlers.BundleHandler, {"path": str(folder)}),
             (rf"{at}voila/templates/(cx/static/[\w.-]+)", handlers.TemplateHandler),
             (
-                rf"{at}voila/static/{self.assets}/(.+)",
+                rf"{static}{self.assets}/(.+)",
                 handlers.StaticHandler,
                 {"paths": self.static_paths},
             ),
             (
-                rf"{at}voila/labextensions/{self.assets}/((?:{extensions})/.+)",
+                rf"{extensions}{self.assets}/((?:{allowed})/.+)",
                 handlers.ExtensionHandler,
                 {"path": self.labextensions_path},
             ),
             (rf"{at}api/kernels/{KERNEL}", handlers.KernelStateHandler),
             (rf"{at}api/kernels/{KERNEL}/channels", FilteredSocketHandler),
             (rf"{at}voila/api/shutdown/{KERNEL}", handlers.ShutdownHandler),
-            *[
+            *(
                 (url_path_join(at, path), handler)
                 for path, handler in self.identity_provider.get_handlers()
-            ],
+            ),
         ]
 
     # ---- up and down ----------------------------------------------------------------------------
@@ -221,9 +205,8 @@ class DashboardServer(Voila):
             self.warm.stop()
 
     async def _end_all(self) -> None:
-        pools = getattr(self.kernel_manager, "_pools", {})
-        starting = [task for pool in pools.values() for task in pool if not task.done()]
-        pools.clear()
+        starting = [task for pool in self._waiting.values() for task in pool if not task.done()]
+        self._waiting.clear()
         if starting:
             await asyncio.wait(starting, timeout=10)
         ids = list(self.kernel_manager.list_kernel_ids())
@@ -236,14 +219,7 @@ class DashboardServer(Voila):
         address = f"http://{host}:{self.port}{self.base_url}"
         _say(f"Dashboards are served at {address}  (Ctrl-C stops)")
         if self.show_in_browser:
-            token = f"?token={self.token}" if self.token else ""
-            webbrowser.open(address + token)
-
-
-def _session_of(task: asyncio.Task[dict[str, Any]]) -> str | None:
-    """Return the session a finished start led to."""
-    failed = task.cancelled() or task.exception() is not None
-    return None if failed else str(task.result()["kernel_id"])
+            webbrowser.open(address + (f"?token={self.token}" if self.token else ""))
 
 
 def _say(text: str) -> None:
@@ -251,18 +227,6 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _package_folder(package: str) -> Path:
-    """Return the folder of an installed package without importing it."""
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        raise ModuleNotFoundError(package)
-    return Path(next(iter(found.submodule_search_locations)))
-
-
-def _assets_version() -> str:
-    """Return a short name for the installed JavaScript, so that browsers may keep it until it
-    changes.
-    """
-    packages = ("voila", "jupyterlab-widgets", "anywidget", "plotly")
-    names = "|".join(f"{p}={version(p)}" for p in packages)
-    return hashlib.sha256(names.encode()).hexdigest()[:12]
+def _session_of(task: asyncio.Task[dict[str, Any]]) -> str | None:
+    failed = task.cancelled() or task.exception() is not None
+    return None if failed else str(task.result()["kernel_id"])

@@ -1,8 +1,6 @@
 """How the server starts a session: forked from a process that has everything imported.
 
-`WarmProvisioner` is what Jupyter asks for a kernel's process. Where forking is not to be had (no
-Linux, or the process cannot be started), it starts kernels the ordinary way: the same, but slower
-and larger.
+Where that is not to be had (no Linux, or a fault), the ordinary way: slower and larger.
 """
 
 from __future__ import annotations
@@ -32,16 +30,7 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Type
 
-from cxlib.serve.warm import LENGTH
-
-__all__ = [
-    "MATH_THREADS",
-    "ForkedSession",
-    "WarmProcess",
-    "WarmProvisioner",
-    "WatchfulClient",
-    "use_warm_sessions",
-]
+from cxlib.serve.warm import READY
 
 NAME = "cx-warm"
 """How the kernel specification in `jupyter/kernels/python3` calls `WarmProvisioner`."""
@@ -61,23 +50,20 @@ _log = logging.getLogger("cxlib.serve")
 class ForkedSession:
     """A session that is not this process's child, with the interface of `subprocess.Popen`.
 
-    It is watched and signalled by its handle, which stays right when its process id is given to
-    another process.
+    Its handle stays right when its process id is given to another process.
     """
 
     stdin = stdout = stderr = None
 
     def __init__(self, pid: int, handle: int | None) -> None:
         self.pid = pid
-        self.returncode: int | None = None
+        self.returncode: int | None = 0 if handle is None else None
         self._handle = -1 if handle is None else handle
-        if handle is None:
-            self.returncode = 0
 
     def poll(self) -> int | None:
         """Return None while the session runs; how it ended is not known to this process."""
-        if self.returncode is None and select.select([self._handle], [], [], 0)[0]:
-            self._ended()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -85,12 +71,9 @@ class ForkedSession:
         if self.returncode is None:
             if not select.select([self._handle], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(NAME, timeout or 0)
-            self._ended()
-        return self.returncode or 0
-
-    def _ended(self) -> None:
-        self.returncode = 0
-        os.close(self._handle)
+            self.returncode = 0
+            os.close(self._handle)
+        return self.returncode
 
     def send_signal(self, signum: int) -> None:
         """Send a signal, to no other process than this one."""
@@ -110,20 +93,16 @@ class WarmProcess:
     """The process of `cxlib.serve.warm`, started when first needed and again should it be gone."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._process: subprocess.Popen[bytes] | None = None
         self._wire: socket.socket | None = None
         self._imported = self._useless = False
 
-    def start(self) -> None:
-        """Start it, without waiting until it has imported everything."""
-        with self._lock:
-            self._start()
-
-    def _start(self) -> socket.socket:
-        self._stop()
-        ours, theirs = socket.socketpair()
-        with theirs:
+    def start(self) -> socket.socket:
+        """Start it, without waiting until it has imported everything; return the wire to it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with self._lock, theirs:
+            self.stop()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cxlib.serve.warm", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -131,18 +110,12 @@ class WarmProcess:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        ours.settimeout(ANSWERS_WITHIN)
-        self._wire = ours
+            ours.settimeout(ANSWERS_WITHIN)
+            self._wire = ours
         return ours
 
     def fork(self, arguments: list[str], environment: dict[str, str], folder: str) -> ForkedSession:
-        """Fork a session.
-
-        Raises
-        ------
-        OSError
-            The process does not answer.
-        """
+        """Fork a session; OSError: the process does not answer."""
         request = {"arguments": arguments, "environment": environment, "folder": folder}
         message = json.dumps(request).encode()
         with self._lock:
@@ -153,41 +126,37 @@ class WarmProcess:
             except OSError:
                 # What fails before it is ready fails every time.
                 self._useless = not self._imported
-                self._stop()
+                self.stop()
                 raise
 
     def _ask(self, message: bytes) -> ForkedSession:
         wire = self._wire
         if self._process is None or wire is None or self._process.poll() is not None:
-            wire = self._start()
-        wire.sendall(LENGTH.pack(len(message)) + message)
+            wire = self.start()
+        wire.send(message)
         while True:
-            answer, handles, _, _ = socket.recv_fds(wire, LENGTH.size, 1)
-            if len(answer) < LENGTH.size:
+            answer, handles, _, _ = socket.recv_fds(wire, 64, 1)
+            if not answer:
                 raise ConnectionError("the process that sessions are forked from is gone")
-            if pid := LENGTH.unpack(answer)[0]:
-                return ForkedSession(pid, handles[0] if handles else None)
-            self._imported = True  # which it says once, by a 0
+            if answer != READY:
+                return ForkedSession(int(answer), handles[0] if handles else None)
+            self._imported = True
 
     def stop(self) -> None:
         """End it, and with it the sessions forked from it."""
         with self._lock:
-            self._stop()
-
-    def _stop(self) -> None:
-        if self._wire is not None:
-            self._wire.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._process = self._wire = None
+            if self._wire is not None:
+                self._wire.close()
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+            self._process = self._wire = None
 
 
 class WatchfulChannel(AsyncZMQSocketChannel):
     """A channel that looks for messages again and again, and does not wait to be woken only.
 
-    On a busy machine one waiting in a hundred was not woken although the reply had come, and the
-    page waited for two minutes.
+    On a busy machine one in a hundred was not woken although the reply had come.
     """
 
     async def get_msg(  # type: ignore[override]
@@ -231,7 +200,7 @@ class WarmProvisioner(LocalProvisioner):
 
 
 def use_warm_sessions() -> WarmProcess | None:
-    """Make Jupyter start kernels by `WarmProvisioner`; return the process they are forked from.
+    """Make Jupyter start kernels by `WarmProvisioner`, forked from the process returned.
 
     None where this system knows no handles on processes: kernels are then started as ever.
     """

@@ -14,14 +14,10 @@ from typing import Any
 import tornado.web
 from jupyter_server.auth.identity import IdentityProvider, User
 
-__all__ = ["Attempts", "TokenIdentity", "TooManyAttemptsError"]
-
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds that an address waits after its first wrong attempt, doubled with each, and at most."""
-PAUSE_OF_ALL = 0.05
-"""Seconds that everybody's attempts wait after a wrong one, wherever it came from."""
-FORGOTTEN_AFTER = 600.0
-"""Seconds after which wrong attempts of an address count no more."""
+PAUSE_OF_ALL, FORGOTTEN_AFTER = 0.05, 600.0
+"""Seconds that all attempts wait after a wrong one, and after which an address's count no more."""
 WAITING_OF_ONE, WAITING_OF_ALL, ADDRESSES = 16, 256, 1024
 """Attempts that may wait, of one address and of all, and addresses that are remembered."""
 ENDED = 10_000
@@ -43,9 +39,7 @@ class _Line:
 class Attempts:
     """Lets attempts at the token through one after the other, and slower after each wrong one.
 
-    Those of one address queue behind one another, and all wrong ones behind one short pause. A
-    right one passes as soon as it is its turn, and nobody is locked out: within seconds an address
-    is where it was. What is remembered is bounded.
+    Those of one address queue, all wrong ones wait a moment; a right one passes at its turn.
     """
 
     def __init__(
@@ -65,10 +59,7 @@ class Attempts:
     async def is_right(self, address: str, check: Callable[[], bool]) -> bool:
         """Wait for its turn, then check; a wrong attempt is told so only after its pause.
 
-        Raises
-        ------
-        TooManyAttemptsError
-            Too many wait already; nothing was checked.
+        TooManyAttemptsError: so many wait already that nothing was checked.
         """
         line = self._line(address)
         if line.waiting >= WAITING_OF_ONE or self._waiting >= WAITING_OF_ALL:

@@ -1,15 +1,8 @@
-"""A process in which everything a dashboard needs is imported already, and of which the sessions
-are forked.
+"""A process that has imported everything a dashboard needs, and of which sessions are forked.
 
-Importing takes three to four seconds of processor time and some 90 MB; a fork takes milliseconds
-and shares what was imported. The server talks to the process over one socket (see
-`cxlib.serve.sessions`): it sends the arguments, variables and folder of a session, and gets its
-process id and a handle on it. When the socket closes, because the server is gone, the process ends,
-and its sessions with it.
-
-Only a process without working threads can be forked safely: threads are not copied, the locks they
-hold are. Nothing here computes with Polars, whose threads start with the first query, and the
-process refuses to serve if it has other threads than those known to hold nothing.
+It and its sessions end when the server closes the socket between them. Threads are not copied by a
+fork, the locks they hold are: nothing here computes with Polars, whose threads start with the first
+query, and the process serves only beside threads that are known to hold nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +14,6 @@ import json
 import os
 import signal
 import socket
-import struct
 import sys
 import warnings
 from pathlib import Path
@@ -29,10 +21,8 @@ from typing import Any, NoReturn
 
 from cxlib.views import VIEWS
 
-__all__ = ["IDLE_THREADS", "LENGTH", "main", "read_message", "threads"]
-
-LENGTH = struct.Struct("!I")
-"""A message is its length, and JSON of that many bytes."""
+READY = b"ready"
+"""Said once; then a request (JSON) is answered by a process id and a handle, in one packet each."""
 
 IMPORTED = (
     "ipykernel.ipkernel",
@@ -40,7 +30,6 @@ IMPORTED = (
     "ipywidgets",
     *(f"cxlib.views.{name}.view" for name in VIEWS),
     "cxlib.publish.answers",
-    "cxlib.publish.findings",
     "cxlib.publish.rules",
 )
 IDLE_THREADS = frozenset({"jemalloc_bg_thd", "polars-ooc-clea"})
@@ -59,9 +48,10 @@ def main() -> None:
     gc.collect()
     # What is there now stays for good: collections in a session must not write to shared pages.
     gc.freeze()
-    server.sendall(LENGTH.pack(0))
-    while (request := read_message(server)) is not None:
-        _fork(server, request)
+    with contextlib.suppress(ConnectionError):  # the server is gone
+        server.send(READY)
+        while request := server.recv(1 << 20):
+            _fork(server, json.loads(request))
 
 
 def _import_everything() -> None:
@@ -87,39 +77,18 @@ def _draw_once() -> None:
     font = {"color": "black", "size": 10}
     axis = {"title": {"text": "", "font": font}, "tickfont": font}
     marker = {"color": [0], "line": {"color": "black"}, "colorbar": {"title": {"text": ""}}}
-    figure = go.Figure(
-        [go.Scatter(x=[0], y=[0], marker=marker, line={"width": 1}, textfont=font), go.Bar(x=[0])],
-        {"title": {"text": "", "font": font}, "xaxis": axis, "yaxis": axis, "margin": {"t": 0}},
-    )
-    figure.update_layout(shapes=[{"line": {"width": 1}}], annotations=[{"text": "", "font": font}])
-    figure.update_layout(hoverlabel={"font": font}, legend={"font": font}, font=font)
-    figure.to_json(validate=False)
+    dot = go.Scatter(x=[0], y=[0], marker=marker, line={"width": 1}, textfont=font)
+    drawn = {"shapes": [{"line": {"width": 1}}], "annotations": [{"text": "", "font": font}]}
+    fonts = {"hoverlabel": {"font": font}, "legend": {"font": font}, "font": font}
+    page = {"title": axis["title"], "xaxis": axis, "yaxis": axis, "margin": {"t": 0}}
+    go.Figure([dot, go.Bar(x=[0])], drawn | fonts | page).to_json(validate=False)
 
 
 def threads() -> set[str]:
-    """Return the names of this process's other threads, also of those that Python does not know."""
+    """Return the names of this process's other threads, those unknown to Python included."""
     here = str(os.getpid())
     tasks = (task for task in Path("/proc/self/task").iterdir() if task.name != here)
     return {(task / "comm").read_text().strip() for task in tasks}
-
-
-def read_message(connection: socket.socket) -> Any:
-    """Read one message; None where the other side is gone."""
-    try:
-        size = LENGTH.unpack(_read(connection, LENGTH.size))[0]
-        return json.loads(_read(connection, size))
-    except (EOFError, ConnectionError):
-        return None
-
-
-def _read(connection: socket.socket, size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size:
-        part = connection.recv(size - len(parts))
-        if not part:
-            raise EOFError
-        parts += part
-    return bytes(parts)
 
 
 def _fork(server: socket.socket, request: dict[str, Any]) -> None:
@@ -137,7 +106,7 @@ def _fork(server: socket.socket, request: dict[str, Any]) -> None:
         # Both sides set the group: whoever is first, it is set before the server may signal it.
         os.setpgid(pid, pid)
         handles.append(os.pidfd_open(pid))
-    socket.send_fds(server, [LENGTH.pack(pid)], handles)
+    socket.send_fds(server, [b"%d" % pid], handles)
     for handle in handles:
         os.close(handle)
 

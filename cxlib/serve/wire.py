@@ -1,8 +1,6 @@
-"""The wire between a page's widgets and their session, and what may travel on it in either
-direction.
+"""The wire between a page's widgets and their session, and what may travel on it.
 
-Whatever a page does not need ends here: a visitor's browser is not trusted, and what a session
-writes about its own faults is not for visitors.
+Whatever a page does not need ends here: a visitor's browser is not trusted.
 """
 
 from __future__ import annotations
@@ -16,9 +14,7 @@ from jupyter_core.utils import ensure_async
 from tornado.concurrent import Future
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-from cxlib.serve.same_site import SameSite
-
-__all__ = ["PROTOCOL", "FilteredSocketHandler", "is_permitted", "may_leave"]
+from cxlib.serve.handlers import SameSite
 
 PROTOCOL = "v1.kernel.websocket.jupyter.org"
 LEAST_PARTS, MOST_PARTS = 6, 256
@@ -27,18 +23,8 @@ PERMITTED = frozenset(
 )
 """What widgets send."""
 TOLD = frozenset(
-    {
-        "clear_output",
-        "comm_close",
-        "comm_info_reply",
-        "comm_msg",
-        "comm_open",
-        "display_data",
-        "kernel_info_reply",
-        "status",
-        "update_display_data",
-    }
-)
+    {"clear_output", "comm_close", "comm_info_reply", "comm_msg", "comm_open", "display_data"}
+) | {"kernel_info_reply", "status", "update_display_data"}
 """What a session tells its page: not the text of an error, nor what it writes to its log."""
 WIDGET_CONTROL = "jupyter.widget.control"
 WIDGET_METHODS = frozenset({"update", "request_state", "request_states", "custom"})
@@ -96,18 +82,14 @@ def is_permitted(message: str | bytes) -> bool:
         if kind == "comm_open":
             return bool(content["target_name"] == WIDGET_CONTROL)
         if kind == "comm_msg":
-            return _is_a_visitors(content["data"])
+            data, state = content["data"], content["data"].get("state", {})
+            if data["method"] not in WIDGET_METHODS or data.get("buffer_paths"):
+                return False
+            return isinstance(state, dict) and not any(name.startswith("_") for name in state)
     except Exception:
         # What cannot be read is not passed on, whatever is wrong with it.
         return False
     return True
-
-
-def _is_a_visitors(data: dict[str, Any]) -> bool:
-    method, state = data["method"], data.get("state", {})
-    if method not in WIDGET_METHODS or data.get("buffer_paths"):
-        return False
-    return isinstance(state, dict) and not any(name.startswith("_") for name in state)
 
 
 def may_leave(message: object) -> bool:

@@ -99,14 +99,8 @@ def _series(u: int, unlinked: np.ndarray, linked: np.ndarray) -> Series | None:
 def _fall(s: Series, change: dict[str, Any] | None) -> dict[str, Any]:
     """What is missing since a sudden fall; nothing where there was none."""
     usual, own = s.n, s.total
-    none = {
-        "start": 0,
-        "end": 0,
-        "n": float(own.sum()),
-        "seen": float(own.sum()),
-        "z": 0.0,
-        "p": 1.0,
-    }
+    all_ = float(own.sum())
+    none = {"start": 0, "end": 0, "n": all_, "seen": all_, "z": 0.0, "p": 1.0}
     if change is None or change["apart"] >= 0:
         return none
     start, end = change["start"], change["end"]
@@ -128,7 +122,7 @@ def _fall(s: Series, change: dict[str, Any] | None) -> dict[str, Any]:
         return none
     return {
         "start": start, "end": end, "n": expected, "seen": seen, "z": min(z, change["z"]),
-        "p": max(change["p"], _DATES * float(natural_p(z, len(own)))),
+        "p": min(1.0, max(change["p"], _DATES * float(natural_p(z, len(own))))),
     }  # fmt: skip
 
 

@@ -41,28 +41,13 @@ TRUTH_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 class Simulated:
     """What `simulate_journeys` returns.
 
-    Attributes
-    ----------
-    events
-        The raw log: customer (null in some rows if the world says so), occurred_at (UTC),
-        touchpoint, channel, stage, owner, initiated_by, and where the world has them ended_at,
-        rating, environment, issue, cost. Sorted by time, but for rows that came late.
-    customers
-        One row per customer: customer, persona (only if observed), and the world's segments.
-    personas
-        The truth about customers: customer, persona, campaign (came by the campaign), robot.
-    ratings
-        customer, rated_at, rating, touchpoint, comment; None where ratings stand in the log.
-    truth
-        One row per fault: kind, source, target, size, since, ``uses`` of the handoff at which the
-        fault could act, ``effect`` = mean change over these uses, in the unit of the kind (share of
-        uses; points of the rating scale as recorded, negative; for a delay the factor),
-        ``effect_onward`` = the same as a share of those who went on (backtracking, ping-pong), and
-        ``effect_hours`` = mean hours added by a delay.
-    map_yaml
-        The journey map that belongs to the log.
-    world, seed
-        What it was made of.
+    ``events`` is the raw log, sorted by time but for rows that came late, with whatever the world
+    has (ended_at, rating, environment, issue, cost); ``ratings`` is None where they stand in it.
+    Truth are ``personas`` (by customer, with campaign and robot) and ``truth``, one row per fault:
+    ``uses`` of its handoff, and ``effect``, the mean change over these in the unit of the kind
+    (share of uses; points of the rating as recorded, negative; for a delay the factor),
+    ``effect_onward`` (the same as a share of those who went on) and ``effect_hours`` (mean hours
+    added by a delay).
     """
 
     events: pl.DataFrame
@@ -75,55 +60,14 @@ class Simulated:
     seed: int
 
 
-@dataclass(slots=True)
-class People:
-    """Customers in the order of their numbers: persona, and whether the campaign brought them."""
-
-    persona: np.ndarray
-    campaign: np.ndarray
-
-    @classmethod
-    def joined(cls, parts: Sequence[People]) -> People:
-        """Put chunks one after the other."""
-        return cls(
-            np.concatenate([p.persona for p in parts]), np.concatenate([p.campaign for p in parts])
-        )
-
-
 def simulate_journeys(
     world: World, *, customers: int, seed: int, faults: Sequence[Fault] = ()
 ) -> Simulated:
     """Simulate the journeys of a number of customers and the raw log that they leave behind.
 
-    Journeys are first-order walks over the touchpoints, customer by customer, with the exit rates
-    and tastes of the customer's persona; whoever leaves stays silent for longer than the world's
-    gap. Everything after ``observed_until`` is cut off (censoring).
-
-    Parameters
-    ----------
-    world
-        What to draw from.
-    customers
-        How many, without robots; at least 1.
-    seed
-        The same seed gives the same log; another seed gives another.
-    faults
-        Faults to plant.
-
-    Returns
-    -------
-    Simulated
-
-    Raises
-    ------
-    InputError, UnknownNameError
-        No customers, or a fault on a touchpoint the world does not have.
-
-    Examples
-    --------
-    >>> from cxlib.simulate import retailer_world
-    >>> simulate_journeys(retailer_world(), customers=100, seed=7).customers.height
-    100
+    Journeys are first-order walks over the touchpoints with the exit rates and tastes of the
+    customer's persona; whoever leaves stays silent for longer than the world's gap, and everything
+    after ``observed_until`` is cut off. The same seed gives the same log. Robots come on top.
     """
     if customers < 1:
         raise InputError(f"customers is {customers}; simulate at least 1.")
@@ -136,7 +80,7 @@ def simulate_journeys(
         parts.append(
             _walk_chunk(rules, first, count, np.random.default_rng([seed, 1, chunk]), tallies)
         )
-    people = People.joined([who for who, _ in parts])
+    people = pl.concat([who for who, _ in parts])
     log = pl.concat([log for _, log in parts])
     log = add_mailings(world, log, rng=rng)
     log = add_robots(world, log, first=customers, rng=rng)
@@ -160,16 +104,17 @@ def simulate_journeys(
 
 def _walk_chunk(
     rules: Rules, first: int, count: int, rng: np.random.Generator, tallies: Sequence[Tally]
-) -> tuple[People, pl.DataFrame]:
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Walk the customers numbered from ``first`` and write down their contacts."""
     people, at, place = _arrive(rules, count, rng)
+    persona = people["persona"].to_numpy()
     odds = rules.world.campaign.exit_odds if rules.world.campaign else 1.0
-    logit = np.where(people.campaign, np.log(odds), 0.0)
+    logit = np.where(people["campaign"], np.log(odds), 0.0)
     logit = logit + rules.world.frailty * rng.standard_normal(count)
     nowhere = np.full(count, -1)
     walkers = Walkers(
         customer=np.arange(count, dtype=np.uint32),
-        persona=people.persona,
+        persona=persona,
         logit=logit,
         at=opened(rules, place, at, rng),
         place=place,
@@ -178,13 +123,13 @@ def _walk_chunk(
         journey=np.zeros(count, dtype=np.int16),
     )
     contacts = walk(rules, walkers, rng=rng, tallies=tallies)
-    log = assemble_log(rules, contacts, people.persona, rng=rng, tallies=tallies)
+    log = assemble_log(rules, contacts, persona, rng=rng, tallies=tallies)
     return people, log.with_columns(pl.col("customer") + pl.lit(first, pl.UInt32))
 
 
 def _arrive(
     rules: Rules, count: int, rng: np.random.Generator
-) -> tuple[People, np.ndarray, np.ndarray]:
+) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
     """Draw who comes, when (seconds from the start) and at which touchpoint."""
     world = rules.world
     weights = np.array([p.weight for p in world.personas])
@@ -203,7 +148,8 @@ def _arrive(
         tilted = weights * [campaign.persona_odds.get(p.name, 1.0) for p in world.personas]
         other = rng.choice(len(weights), count, p=tilted / tilted.sum())
         persona = np.where(came, other, persona)
-    return People(persona, came), np.minimum(at, rules.horizon), place
+    people = pl.DataFrame({"persona": persona, "campaign": came})
+    return people, np.minimum(at, rules.horizon), place
 
 
 def _ids(count: int, rng: np.random.Generator) -> pl.Series:
@@ -213,53 +159,45 @@ def _ids(count: int, rng: np.random.Generator) -> pl.Series:
 
 
 def _customer_table(
-    world: World, people: People, ids: pl.Series, rng: np.random.Generator
+    world: World, people: pl.DataFrame, ids: pl.Series, rng: np.random.Generator
 ) -> pl.DataFrame:
     columns = [ids.alias("customer")]
     if world.personas_observed:
         names = pl.Series([p.name for p in world.personas])
-        columns.append(names.gather(people.persona).alias("persona"))
+        columns.append(names.gather(people["persona"]).alias("persona"))
     for segment in world.segments:
         values = list(segment.weights)
         by_persona = [segment.by_persona.get(p.name, segment.weights) for p in world.personas]
         weights = np.array([[w.get(v, 0.0) for v in values] for w in by_persona], dtype=float)
         cumulated = np.cumsum(weights / weights.sum(1, keepdims=True), axis=1)
-        drawn = draw(cumulated[people.persona], rng.random(len(ids)))
+        drawn = draw(cumulated[people["persona"].to_numpy()], rng.random(len(ids)))
         columns.append(pl.Series(segment.name, values).gather(drawn))
     return pl.DataFrame(columns).sort("customer")
 
 
-def _persona_table(world: World, people: People, ids: pl.Series) -> pl.DataFrame:
+def _persona_table(world: World, people: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
     robots = world.noise.robots
     names = pl.Series([p.name for p in world.personas])
     missing = pl.Series([None] * robots, dtype=pl.String)
     return pl.DataFrame(
         {
             "customer": ids,
-            "persona": pl.concat([names.gather(people.persona), missing]),
-            "campaign": np.concatenate([people.campaign, np.zeros(robots, dtype=bool)]),
+            "persona": pl.concat([names.gather(people["persona"]), missing]),
+            "campaign": [*people["campaign"], *[False] * robots],
             "robot": np.arange(len(ids)) >= len(ids) - robots,
         }
     ).sort("customer")
 
 
 def _truth(faults: Sequence[Fault], tallies: Sequence[Tally]) -> pl.DataFrame:
-    rows = [
-        {
-            "kind": fault.kind,
-            "source": fault.source,
-            "target": fault.target,
-            "size": float(fault.size),
-            "since": fault.since,
-            "uses": tally.uses,
-            "effect": tally.change / tally.uses if tally.uses else None,
-            "effect_onward": float(np.diff(tally.sent / tally.onward)[0])
-            if tally.onward.all()
-            else None,
-            "effect_hours": tally.hours / tally.uses
-            if fault.kind == "delay" and tally.uses
-            else None,
-        }
-        for fault, tally in zip(faults, tallies, strict=True)
-    ]
+    rows = []
+    for fault, tally in zip(faults, tallies, strict=True):
+        row = {name: getattr(fault, name) for name in ("kind", "source", "target", "since")}
+        row |= {"size": float(fault.size), "uses": tally.uses}
+        if tally.uses:
+            row["effect"] = tally.change / tally.uses
+            row["effect_hours"] = tally.hours / tally.uses if fault.kind == "delay" else None
+        if tally.onward.all():
+            row["effect_onward"] = float(np.diff(tally.sent / tally.onward)[0])
+        rows.append(row)
     return pl.DataFrame(rows, schema=TRUTH_SCHEMA)

@@ -1,7 +1,6 @@
 """From contacts to a raw log: what is written at each contact, and what goes wrong in writing it.
 
-The log stays a frame of codes (customer number, touchpoint number, microseconds) until the very
-end, so that ten million rows fit in memory; `decode_log` turns codes into texts once.
+The log stays a frame of codes until the very end, so that ten million rows fit in memory.
 """
 
 from __future__ import annotations
@@ -28,15 +27,17 @@ def assemble_log(
     rng: np.random.Generator,
     tallies: Sequence[Tally],
 ) -> pl.DataFrame:
-    """Write down contacts: time, touchpoint, end, rating, issue, cost; in order of customer, time.
+    """Write down contacts as codes, sorted by customer and time.
 
-    Returns a frame of codes: customer (UInt32), at (Int64, microseconds since 1970), place (UInt16)
-    and where the world has them end (Int64), rating (Float32), issue (UInt8), cost (Float32).
+    ``customer``, ``at`` (microseconds since 1970), ``place``, and what the world has of ``end``,
+    ``rating``, ``issue`` and ``cost``.
     """
     world = rules.world
+    tick, origin = _tick(world), int(world.start.timestamp()) * _SECOND
+    at = (contacts.at * _SECOND).astype(np.int64)
     columns: dict[str, pl.Series] = {
         "customer": pl.Series(contacts.customer, dtype=pl.UInt32),
-        "at": pl.Series(_microseconds(world, contacts.at), dtype=pl.Int64),
+        "at": pl.Series(origin + at // tick * tick, dtype=pl.Int64),
         "place": pl.Series(contacts.place, dtype=pl.UInt16),
     }
     if any(c.rating is not None for c in world.contacts):
@@ -51,13 +52,6 @@ def assemble_log(
     if any(c.dwell is not None for c in world.contacts):
         log = log.with_columns(_ends(world, log, rng))
     return log
-
-
-def _microseconds(world: World, seconds: np.ndarray) -> np.ndarray:
-    """Whole multiples of the world's rounding, in microseconds since 1970."""
-    tick = _tick(world)
-    origin = int(world.start.timestamp()) * _SECOND
-    return origin + (seconds * _SECOND).astype(np.int64) // tick * tick
 
 
 def _tick(world: World) -> int:
@@ -90,9 +84,7 @@ def _ratings(
     response = response * np.array([p.response_factor for p in world.personas])[who]
     response = response * np.where(latent < _UNHAPPY, world.unhappy_response, 1.0)
     answered = asked & (rng.random(len(latent)) < response)
-    return pl.select(
-        pl.when(pl.Series(answered)).then(pl.Series(_recorded(latent), dtype=pl.Float32))
-    ).to_series()
+    return pl.Series(_recorded(latent), dtype=pl.Float32).set(pl.Series(~answered), None)
 
 
 def _recorded(latent: np.ndarray) -> np.ndarray:
@@ -107,17 +99,14 @@ def _issues(world: World, contacts: Contacts, rng: np.random.Generator) -> pl.Se
     issue = np.searchsorted(np.cumsum(weights / weights.sum()), uniform_of(key, salt))
     issue = np.minimum(issue, len(weights) - 1)
     noted = np.array([c.assisted or c.stage == world.stages[-1] for c in world.contacts])
-    return pl.select(
-        pl.when(pl.Series(noted[contacts.place])).then(pl.Series(issue, dtype=pl.UInt8))
-    ).to_series()
+    return pl.Series(issue, dtype=pl.UInt8).set(pl.Series(~noted[contacts.place]), None)
 
 
 def _ends(world: World, log: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
     """End of each contact, never after the customer's next one; null where not logged."""
     place = log["place"].to_numpy()
-    dwell = np.array([c.dwell.total_seconds() if c.dwell else np.nan for c in world.contacts])[
-        place
-    ]
+    usual = np.array([c.dwell.total_seconds() if c.dwell else np.nan for c in world.contacts])
+    dwell = usual[place]
     dwell = np.maximum(dwell * np.exp(0.7 * rng.standard_normal(len(dwell))), 1.0)
     end = pl.Series("end", np.nan_to_num(dwell) * _SECOND).cast(pl.Int64) // _SECOND * _SECOND
     following = pl.when(pl.col("customer") == pl.col("customer").shift(-1)).then(
@@ -266,8 +255,9 @@ def split_ratings(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take the ratings out of the log into a table of their own, answered some hours later."""
     true_date = pl.col("occurred_at").is_between(world.start, world.observed_until)
-    known = pl.col("customer").is_not_null()
-    given = events.filter(pl.col("rating").is_not_null() & known & true_date)
+    given = events.filter(
+        pl.col("rating").is_not_null(), pl.col("customer").is_not_null(), true_date
+    )
     given = given.unique(["customer", "occurred_at", "touchpoint"], maintain_order=True)
     delay = (rng.exponential(_SURVEY_DELAY, given.height) // _SECOND).astype(np.int64) * _SECOND
     ratings = given.select(
@@ -276,22 +266,19 @@ def split_ratings(
         rating="rating",
         touchpoint="touchpoint",
     )
-    ratings = ratings.with_columns(_comments(world, ratings["rating"].to_numpy(), rng))
+    ratings = ratings.with_columns(_comments(world, ratings["rating"], rng))
     ratings = ratings.filter(pl.col("rated_at") <= world.observed_until)
     return events.drop("rating"), ratings.sort("rated_at", "customer", "touchpoint")
 
 
-def _comments(world: World, rating: np.ndarray, rng: np.random.Generator) -> pl.Series:
+def _comments(world: World, rating: pl.Series, rng: np.random.Generator) -> pl.Series:
     """A few words beside some of the ratings, in tune with them."""
-    if not world.comments:
-        return pl.Series("comment", [None] * len(rating), dtype=pl.String)
-    mood = np.where(rating <= 4, "low", np.where(rating <= 7, "middle", "high"))
-    words: list[str | None] = []
-    for which, speaks, pick in zip(
-        mood, rng.random(len(mood)) < world.comment_share, rng.random(len(mood)), strict=True
-    ):
-        choice = world.comments[str(which)]
-        words.append(choice[int(pick * len(choice))] if speaks else None)
+    speaks, pick = rng.random(len(rating)) < world.comment_share, rng.random(len(rating))
+    words: list[str | None] = [None] * len(rating)
+    for i in np.flatnonzero(speaks) if world.comments else ():
+        mood = "low" if rating[int(i)] <= 4 else "middle" if rating[int(i)] <= 7 else "high"
+        choice = world.comments[mood]
+        words[i] = choice[int(pick[i] * len(choice))]
     return pl.Series("comment", words, dtype=pl.String)
 
 

@@ -2,58 +2,50 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import yaml
+
 from cxlib.journey_map import format_duration
 from cxlib.simulate.world import Contact, World
 
 _COLUMNS = ("customer", "occurred_at", "touchpoint", "channel", "stage", "owner")
+_FLAGS = {"initiated_by": "customer", "repeatable": True, "assisted": False, "self_service": False}
+"""What the journey map takes for granted."""
 
 
 def write_map(world: World) -> str:
     """Return the journey map of a world's log, in the words of `cxlib.journey_map`."""
-    columns = [*_COLUMNS]
     contacts = world.contacts
+    asked = any(c.rating is not None for c in contacts)
     has = {
         "ended_at": any(c.dwell is not None for c in contacts),
-        "rating": any(c.rating is not None for c in contacts) and not world.ratings_apart,
+        "rating": asked and not world.ratings_apart,
         "environment": bool(world.environments),
         "issue": bool(world.issues),
         "cost": any(c.cost for c in contacts),
     }
-    columns += [name for name, present in has.items() if present]
-    lines = [
-        "version: 1",
-        f"name: {world.name}",
-        f"columns: {{{', '.join(f'{name}: {name}' for name in columns)}}}",
-        "time_zone: UTC",
-    ]
-    if any(c.rating is not None for c in contacts):
-        lines.append("rating_scale: {name: csat, min: 0, max: 10}")
-    goal = f", goal: [{', '.join(world.goal)}]" if world.goal else ""
-    lines += [
-        f'observed_until: "{world.observed_until.isoformat()}"',
-        f"journey: {{gap: {format_duration(world.gap)}{goal}}}",
-        f"stages: [{', '.join(world.stages)}]",
-        "touchpoints:",
-        *(f"  - {{{_line(contact)}}}" for contact in contacts),
-    ]
-    if world.planned_handoffs:
-        lines.append("planned_handoffs:")
-        lines += [
-            f"  - {{source: {source}, target: {target}, deadline: {format_duration(deadline)}}}"
+    columns = [*_COLUMNS, *(name for name, present in has.items() if present)]
+    journey: dict[str, Any] = {"gap": format_duration(world.gap)}
+    content = {
+        "version": 1,
+        "name": world.name,
+        "columns": {name: name for name in columns},
+        "time_zone": "UTC",
+        **({"rating_scale": {"name": "csat", "min": 0, "max": 10}} if asked else {}),
+        "observed_until": world.observed_until.isoformat(),
+        "journey": journey | ({"goal": [*world.goal]} if world.goal else {}),
+        "stages": [*world.stages],
+        "touchpoints": [_touchpoint(contact) for contact in contacts],
+        "planned_handoffs": [
+            {"source": source, "target": target, "deadline": format_duration(deadline)}
             for source, target, deadline in world.planned_handoffs
-        ]
-    return "\n".join(lines) + "\n"
+        ],
+    }
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
-def _line(contact: Contact) -> str:
-    parts = [f"name: {contact.name}", f"stage: {contact.stage}", f"channel: {contact.channel}"]
-    parts.append(f"owner: {contact.owner}")
-    if contact.initiated_by != "customer":
-        parts.append(f"initiated_by: {contact.initiated_by}")
-    if not contact.repeatable:
-        parts.append("repeatable: false")
-    if contact.assisted:
-        parts.append("assisted: true")
-    if contact.self_service:
-        parts.append("self_service: true")
-    return ", ".join(parts)
+def _touchpoint(contact: Contact) -> dict[str, Any]:
+    plain = {name: getattr(contact, name) for name in ("name", "stage", "channel", "owner")}
+    flags = {name: getattr(contact, name) for name in _FLAGS}
+    return plain | {name: value for name, value in flags.items() if value != _FLAGS[name]}

@@ -35,19 +35,7 @@ def write_sample(
 ) -> dict[str, Path]:
     """Write the sample in any size: log, customers, ratings, journey map and the truth.
 
-    Parameters
-    ----------
-    folder
-        Made if absent; files of the same names are replaced.
-    customers
-        Each leaves about six contacts.
-    seed
-        The same numbers of customers and seed give the same texts.
-
-    Returns
-    -------
-    dict
-        Paths by name: contacts, customers, ratings, journey_map, truth.
+    Paths are given by name. The same number of customers and seed give the same texts.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,8 @@
 """The walk: all customers of a chunk take one step of their journeys at a time.
 
-One pass of the loop is one contact of every customer still on the way, so the work is a few dozen
-numpy operations per step whatever the number of customers. Faults act where their handoff has just
-happened, and the walk notes, use by use, how much the probability (or the wait, or the rating) was
-changed: the mean of these differences is the fault's true effect, free of sampling error.
+Faults act where their handoff has just happened, and the walk notes, use by use, how much the
+probability (or wait, or rating) was changed: the mean of these differences is the fault's true
+effect, free of sampling error.
 """
 
 from __future__ import annotations
@@ -52,16 +51,6 @@ class Contacts:
     place: np.ndarray
     previous: np.ndarray
     journey: np.ndarray
-
-    @classmethod
-    def joined(cls, parts: Sequence[Contacts]) -> Contacts:
-        """Put parts one after the other."""
-        return cls(
-            *(
-                np.concatenate([getattr(part, name) for part in parts])
-                for name in ("customer", "at", "place", "previous", "journey")
-            )
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,15 +107,17 @@ class Rules:
         return np.log(rate / (1 - rate))[None, :] + np.log(odds)[:, None]
 
     @cached_property
+    def taste(self) -> np.ndarray:
+        """Factor on the weight of a move by (persona, touchpoint reached)."""
+        world = self.world
+        return np.array(
+            [[p.prefers.get(c.channel, 1.0) for c in world.contacts] for p in world.personas]
+        )
+
+    @cached_property
     def moves(self) -> np.ndarray:
         """Probability of the next touchpoint by (persona, touchpoint, next), rows summing to 1."""
-        taste = np.array(
-            [
-                [p.prefers.get(c.channel, 1.0) for c in self.world.contacts]
-                for p in self.world.personas
-            ]
-        )
-        return _shares(self.world.transitions[None, :, :] * taste[:, None, :])
+        return _shares(self.world.transitions[None, :, :] * self.taste[:, None, :])
 
     @cached_property
     def moves_cumulated(self) -> np.ndarray:
@@ -146,13 +137,7 @@ class Rules:
     def starts_cumulated(self) -> np.ndarray:
         """Running sum of the first touchpoint's probability by (persona, touchpoint)."""
         arrivals = np.array([self.world.arrivals.get(name, 0.0) for name in self.world.names])
-        taste = np.array(
-            [
-                [p.prefers.get(c.channel, 1.0) for c in self.world.contacts]
-                for p in self.world.personas
-            ]
-        )
-        return np.cumsum(_shares(arrivals[None, :] * taste), axis=-1)
+        return np.cumsum(_shares(arrivals[None, :] * self.taste), axis=-1)
 
     @cached_property
     def sent_to(self) -> tuple[np.ndarray, ...]:
@@ -223,17 +208,10 @@ def walk(
         walkers.keep(walkers.at <= rules.horizon)
         if not len(walkers.customer):
             break
-        parts.append(
-            Contacts(
-                walkers.customer,
-                walkers.at.copy(),
-                walkers.place.astype(np.int16),
-                walkers.previous.astype(np.int16),
-                walkers.journey.copy(),
-            )
-        )
+        place, previous = walkers.place.astype(np.int16), walkers.previous.astype(np.int16)
+        parts.append((walkers.customer, walkers.at.copy(), place, previous, walkers.journey.copy()))
         _step(rules, walkers, rng, tallies)
-    return Contacts.joined(parts)
+    return Contacts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _step(
@@ -309,10 +287,10 @@ def _send_elsewhere(
     target: np.ndarray,
     tallies: Sequence[Tally],
 ) -> np.ndarray:
-    """Change ``target`` where a fault sends the customer elsewhere.
+    """Change ``target`` where a fault sends the customer elsewhere, and say what follows it.
 
-    Returns, per walker, the touchpoint that must follow the new target (ping-pong), ``_SENT`` where
-    the customer was sent and is free again afterwards, ``_NOWHERE`` where no fault struck.
+    That is the touchpoint that must come next (ping-pong), ``_SENT`` where the customer is free
+    again afterwards, ``_NOWHERE`` where no fault struck.
     """
     sequel = np.full(len(target), _NOWHERE)
     for i, (fault, ends, tally) in enumerate(zip(rules.faults, rules.ends, tallies, strict=True)):

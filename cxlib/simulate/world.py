@@ -1,7 +1,7 @@
 """The world that journeys are simulated in: touchpoints, personas, arrivals, noise and faults.
 
-A world is a frozen description; nothing here draws a random number. Every rate in it is a
-probability per contact, every span a ``timedelta``, every instant UTC.
+Nothing here draws a random number. Every rate is a probability per contact, every span a
+``timedelta``, every instant UTC.
 """
 
 from __future__ import annotations
@@ -29,35 +29,13 @@ FAULT_KINDS: tuple[str, ...] = get_args(FaultKind)
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A touchpoint of the simulated world.
+    """A touchpoint: columns and flags of the journey map, and how customers behave there.
 
-    Attributes
-    ----------
-    name, stage, channel, owner
-        As on the journey map.
-    exit_rate
-        Probability that the journey ends in silence after this contact, before personas act on it.
-    wait
-        Median silence between this contact and the next; the wait is log-normal.
-    wait_before
-        Factor on the wait of every arrival at this touchpoint.
-    rating
-        Mean of the latent rating; None: nobody is asked here.
-    response
-        Probability that a contact is rated.
-    dwell
-        Median time spent in the contact; None: the log has no end of it.
-    cost
-        Mean cost of one contact, in the world's currency.
-    initiated_by
-        "customer" or "company".
-    repeatable, assisted, self_service
-        Task flags of the journey map.
-    drift
-        Change of the log-odds of exit from the first to the last day.
-    hours
-        Opening hours as (first, last) hour of the day, days counted from the world's start;
-        contacts outside move to the next opening.
+    ``exit_rate``: chance that the journey ends in silence after it, ``drift`` the change of its
+    log-odds from the first to the last day; ``wait``: median of the log-normal time to the next,
+    times its ``wait_before``. ``rating``: mean of the latent one (None: nobody is asked), given
+    with the chance ``response``; ``dwell``: median time in the contact. Outside ``hours`` (first
+    and last of the day, from the world's start) contacts move to the next opening.
     """
 
     name: str
@@ -81,11 +59,8 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """A kind of customer: how often it is met, and how it differs.
-
-    ``exit_odds`` multiplies the odds of exit at every contact, ``prefers`` the weight of a move
-    into a channel, ``wait_factor`` every wait, ``rating_shift`` is added to every latent rating,
-    ``response_factor`` multiplies the response rate.
+    """A kind of customer: ``exit_odds`` and ``wait_factor`` multiply, ``rating_shift`` adds to
+    latent ratings, ``prefers`` multiplies the weight of a move into a channel.
     """
 
     name: str
@@ -140,7 +115,7 @@ class Mailing:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What makes a raw log raw. Shares are of rows, except ``robots``, a number of customers.
+    """What makes a raw log raw, as shares of rows; ``robots`` are a number of customers.
 
     ``rounding`` floors every time to a multiple (ties are then ties), ``late`` rows are moved to
     the end of the log, ``odd_dates`` get a year of 1970 or 2099.
@@ -157,28 +132,14 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of the handoff source → target, of known size.
+    """A fault of the handoff source → target, of known size, from ``since`` on.
 
-    Attributes
-    ----------
-    kind
-        - abandonment: the probability of exit after arriving at the target from the source rises by
-          ``size`` (0.22 = 22 points);
-        - delay: the wait source → target is multiplied by ``size``;
-        - backtracking: of those who arrive, ``size`` are sent to an earlier stage;
-        - ping_pong: of those who arrive, ``size`` are sent back to the source, then to the target
-          again (where the fault can strike again);
-        - perception_dip: the latent rating at the target falls by ``size``;
-        - repeat_contact, repeated_task: of those who arrive, ``size`` come to the target once more.
-    source, target
-        Touchpoints of the world.
-    size
-        In the unit of the kind.
-    to
-        Where the customer is sent (backtracking, repeat_contact, repeated_task); None: an
-        earlier-stage touchpoint by popularity, or the target itself.
-    since
-        The fault exists from this instant on; None: always.
+    - abandonment: the chance of exit after arriving at the target rises by ``size`` (0.22 = 22
+    points); - delay: the wait source → target is multiplied by ``size``; - backtracking: of those
+    who arrive, ``size`` are sent ``to`` an earlier stage (by popularity); - ping_pong: ``size`` are
+    sent back to the source, then to the target again; - perception_dip: the latent rating at the
+    target falls by ``size``; - repeat_contact, repeated_task: ``size`` come ``to`` the target once
+    more.
     """
 
     kind: FaultKind
@@ -191,26 +152,13 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """Everything journeys are drawn from. See the attributes' own classes for units.
+    """Everything journeys are drawn from.
 
-    Attributes
-    ----------
-    transitions
-        First-order chain between the touchpoints, rows and columns in the order of ``contacts``:
-        weights of the next touchpoint given that the journey goes on.
-    arrivals
-        Weights of the first touchpoint of a journey.
-    memory
-        Log-odds of exit by (previous, present) touchpoint, without any fault; None: first order.
-    habit
-        Probability that the next contact is drawn from the channel before this one, without any
-        fault.
-    unhappy_response
-        Factor on the response rate of those whose latent rating is below 4.
-    comments
-        Texts beside ratings, by "low" (to 4), "middle" (to 7), "high".
-    frailty
-        Standard deviation of a hidden customer effect on the log-odds of exit.
+    ``transitions`` are weights of the next touchpoint if the journey goes on, rows and columns in
+    the order of ``contacts``. ``memory`` (log-odds of exit by previous and present touchpoint),
+    ``habit`` (chance to stay in the channel before) and ``frailty`` (spread of a hidden customer
+    effect on exit) are no faults. ``unhappy_response`` multiplies the response of a latent rating
+    below 4; ``comments`` are texts beside ratings: "low" (to 4), "middle" (to 7), "high".
     """
 
     name: str
@@ -256,10 +204,7 @@ class World:
                     "it is a probability, between 0 and 1."
                 )
             if contact.stage not in self.stages:
-                raise InputError(
-                    f"touchpoint '{contact.name}': stage '{contact.stage}' is not one of "
-                    f"{', '.join(self.stages)}."
-                )
+                raise UnknownNameError("stage", contact.stage, self.stages)
         size = (len(names), len(names))
         if self.transitions.shape != size:
             raise InputError(
@@ -282,7 +227,7 @@ class World:
         return tuple(dict.fromkeys(contact.channel for contact in self.contacts))
 
     def index(self, touchpoint: str) -> int:
-        """Position of a touchpoint; UnknownNameError lists the known ones when there is no such."""
+        """Position of a touchpoint; an unknown one is an error."""
         if touchpoint not in self.names:
             raise UnknownNameError("touchpoint", touchpoint, self.names)
         return self.names.index(touchpoint)

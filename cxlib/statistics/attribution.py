@@ -1,9 +1,7 @@
 """Credit for conversions: how much stands beside each channel, and whether it means anything.
 
-Every rule of credit mostly copies exposure: the channel that is everywhere gets most. So credit is
-given together with its null: what the same touches would get if who converts had nothing to do with
-which channels they met (`noise_null`). Where the observed credits lie within that, the log cannot
-tell channels apart, and no ranking says anything.
+Every rule of credit mostly copies exposure, so credit is given together with what the same touches
+would get if who converts had nothing to do with which channels they met (`noise_null`).
 """
 
 from __future__ import annotations
@@ -17,16 +15,6 @@ from numpy.typing import NDArray
 
 from cxlib.statistics.absorbing import removal_effects, transition_shares
 from cxlib.statistics.resampling import Estimates
-
-__all__ = [
-    "MAX_CHANNELS",
-    "METHODS",
-    "NoiseNull",
-    "Paths",
-    "credit_shares",
-    "exposure_shares",
-    "noise_null",
-]
 
 METHODS = ("first", "last", "linear", "position", "time_decay", "markov", "shapley")
 """Rules of credit, the simplest first."""
@@ -49,22 +37,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Paths:
-    """Touches of journeys before they converted or ended.
+    """Touches of journeys before they converted or ended, path after path, in order of time.
 
-    Attributes
-    ----------
-    channel
-        Number of the channel of every touch, path after path, in order of time.
-    first
-        Position of the first touch of each path; paths have at least one touch.
-    before_end
-        Seconds from every touch to the path's conversion, or to its last touch.
-    converted
-        Whether each path converted.
-    customer, bucket
-        Customer and customer bucket of each path; paths of one customer stand together.
-    channels
-        Number of channels.
+    ``channel`` and ``before_end`` (seconds to the conversion, or the last touch) are by touch; the
+    ``first`` touch, ``converted``, ``customer`` and ``bucket`` by path. Paths have at least one
+    touch, and those of one customer stand together.
     """
 
     channel: Ints
@@ -84,17 +61,6 @@ class Paths:
     def path(self) -> Ints:
         """Path of every touch."""
         return np.repeat(np.arange(len(self.first)), self.lengths)
-
-
-def exposure_shares(paths: Paths, *, buckets: int) -> Estimates:
-    """Touches by channel and customer bucket, ``[channels, buckets]``."""
-    flat = paths.channel * buckets + paths.bucket[paths.path]
-    return _folded(flat, None, (paths.channels, buckets))
-
-
-def _folded(flat: Ints, weights: Any, shape: tuple[int, ...]) -> Estimates:
-    size = int(np.prod(shape))
-    return np.bincount(flat, weights, minlength=size).astype(np.float64).reshape(shape)
 
 
 def _touch_credit(paths: Paths, method: str) -> Estimates:
@@ -119,11 +85,10 @@ def _touch_credit(paths: Paths, method: str) -> Estimates:
 
 
 class _Counted:
-    """What all methods need of the touches, worked out once; outcomes come later.
+    """What all rules need of the touches, worked out once.
 
-    Everything that depends on the outcomes is linear in them: credits by channel, conversions by
-    last channel, conversions by set of channels. So one sparse product gives them for many permuted
-    outcomes, or for the paths without each bucket of customers, at a time.
+    All that depends on the outcomes is linear in them: one sparse product gives it for many
+    permuted outcomes, or for the paths without each bucket of customers, at a time.
     """
 
     def __init__(self, paths: Paths, *, seed: int) -> None:
@@ -157,10 +122,7 @@ class _Counted:
         self.orders = _draw_orders(k, seed)
 
     def shares(self, outcome: Estimates, kept: Estimates | None = None) -> Estimates:
-        """Shares of credit ``[methods, channels, outcomes]`` for outcomes ``[paths, outcomes]``.
-
-        `kept` says which paths there are at all, if not all of them for every outcome.
-        """
+        """Shares of credit ``[methods, channels, outcomes]``; `kept`: the paths there are."""
         k = self.k
         there = np.ones((self.n, 1)) if kept is None else kept
         summed, fixed = np.asarray(self.map @ outcome), np.asarray(self.fixed @ there)
@@ -189,7 +151,7 @@ class _Counted:
         return np.nan_to_num(found, nan=0.0).T
 
     def _shapley(self, sizes: Estimates, by_set: Estimates, usual: Estimates) -> Estimates:
-        """Mean gain in the conversion rate of journeys that stay within a set of channels."""
+        """Mean gain in the conversion rate of journeys within a set; small sets are shrunk."""
         if self.k <= MAX_EXACT:
             return self._shapley_exact(sizes, by_set, usual)
         from scipy.sparse import csr_array
@@ -240,30 +202,9 @@ def _draw_orders(channels: int, seed: int) -> list[Ints]:
 def credit_shares(
     paths: Paths, *, buckets: int, seed: int = 0, worth: Estimates | None = None
 ) -> tuple[Estimates, Estimates]:
-    """Shares of conversions by every method, and without each bucket of customers.
+    """Shares of conversions ``[methods, channels]``, and those without each bucket.
 
-    Parameters
-    ----------
-    paths
-        The touches; at most `MAX_CHANNELS` channels.
-    buckets
-        Number of customer buckets.
-    seed
-        Of the orders drawn for Shapley values of more than `MAX_EXACT` channels.
-    worth
-        What each path's conversion is worth, for shares of the value; None: all the same.
-
-    Returns
-    -------
-    shares
-        ``[methods, channels]``, in the order of `METHODS`; sum to 1.
-    without
-        ``[methods, channels, buckets]``.
-
-    Notes
-    -----
-    Shapley values take as a set's worth the conversion rate of the journeys that touch no other
-    channel, those that did not convert among them; small sets are drawn to the rate of all.
+    ``worth`` is that of each path's conversion, for shares of the value; None: all the same.
     """
     kept = np.ones((len(paths.first), buckets + 1))
     kept[np.arange(len(kept)), 1 + paths.bucket] = 0.0
@@ -276,17 +217,9 @@ def credit_shares(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoiseNull:
-    """Credits beside what they would be if outcomes had nothing to do with channels.
-
-    Attributes
-    ----------
-    expected, z
-        ``[methods, channels]``: mean of the null, and the observed share's distance from it in
-        standard deviations of the null.
-    p
-        ``[channels]``: how often the largest distance of any channel under any method is as large
-        as this channel's largest; at 0.05, one log of pure noise in twenty calls any channel
-        different.
+    """Mean credits if outcomes had nothing to do with channels, distance of the observed in
+    standard deviations, ``[methods, channels]``; and p by channel, of the largest distance of
+    any by any method.
     """
 
     expected: Estimates
@@ -297,24 +230,11 @@ class NoiseNull:
 def noise_null(paths: Paths, *, draws: int = 399, seed: int = 0) -> NoiseNull:
     """Permute outcomes among customers, and see whether the credits are any different.
 
-    Customers change outcomes with customers of as many journeys and as many touches, so that
-    whatever converts by being longer, or by being the same person, does so in the null as well. The
-    observed credits count among the draws, for mean, spread and rank alike: only then does the test
-    keep its level.
-
-    Parameters
-    ----------
-    paths
-        The touches.
-    draws
-        Number of permutations.
-    seed
-        Of the permutations.
-
-    References
-    ----------
-    Phipson & Smyth (2010), Permutation p-values should never be zero. doi:10.2202/1544-6115.1585;
-    Westfall & Young (1993), Resampling-Based Multiple Testing (the largest of many).
+    Customers change with customers of as many journeys and touches, so that whatever converts by
+    being longer, or by being one person, does so in the null as well. The observed credits count
+    among the draws for mean, spread and rank: only then does the test keep its level. Phipson &
+    Smyth (2010), doi:10.2202/1544-6115.1585; Westfall & Young (1993), Resampling-Based Multiple
+    Testing.
     """
     counted = _Counted(paths, seed=seed)
     rng = np.random.default_rng(seed)

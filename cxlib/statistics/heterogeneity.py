@@ -8,20 +8,11 @@ from numpy.typing import ArrayLike
 from cxlib.statistics.rates import Interval
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["between_variance", "gap_of_means", "heterogeneity"]
-
 
 def between_variance(mean: Estimates, se: Estimates) -> float:
-    """Variance of the true means beyond that of chance, by moments; 0 where chance explains all.
+    """Variance of the true means beyond that of chance, by moments; at least 0.
 
-    References
-    ----------
-    DerSimonian & Laird (1986), Meta-analysis in clinical trials. doi:10.1016/0197-2456(86)90046-2
-
-    Examples
-    --------
-    >>> between_variance(np.array([0.0, 4.0]), np.array([1.0, 1.0]))
-    7.0
+    DerSimonian & Laird (1986), doi:10.1016/0197-2456(86)90046-2
     """
     w = 1 / se**2
     centre = (w * mean).sum() / w.sum()
@@ -30,29 +21,9 @@ def between_variance(mean: Estimates, se: Estimates) -> float:
 
 
 def heterogeneity(mean: ArrayLike, se: ArrayLike, n: ArrayLike) -> tuple[float, float]:
-    """Test whether means of groups with unequal variances are equal.
+    """Give p of Welch's test that means are equal, and the standard deviation of the true ones.
 
-    Parameters
-    ----------
-    mean, se, n
-        Mean, standard error and number of independent cases of each group; two groups or more.
-
-    Returns
-    -------
-    p
-        Of Welch's test.
-    spread
-        Standard deviation of the true means.
-
-    References
-    ----------
-    Welch (1951), On the comparison of several mean values. doi:10.1093/biomet/38.3-4.330
-
-    Examples
-    --------
-    >>> p, spread = heterogeneity([6.0, 8.0, 7.0], [0.2, 0.2, 0.2], [50, 60, 40])
-    >>> p < 0.001, round(spread, 2)
-    (True, 0.98)
+    ``n`` are independent cases. Welch (1951), doi:10.1093/biomet/38.3-4.330
     """
     from scipy.special import fdtrc
 
@@ -69,19 +40,8 @@ def heterogeneity(mean: ArrayLike, se: ArrayLike, n: ArrayLike) -> tuple[float, 
 def gap_of_means(mean: ArrayLike, se: ArrayLike, n: ArrayLike) -> Interval:
     """Distance of the highest mean from the lowest, with an interval that allows for the choice.
 
-    Of two groups it is Welch's; of more that of the studentised range. Its lower end is 0 where
-    the gap may be chance.
-
-    References
-    ----------
-    Games & Howell (1976), Pairwise multiple comparison procedures with unequal n's and/or
-    variances. doi:10.3102/10769986001002113
-
-    Examples
-    --------
-    >>> gap = gap_of_means([6.0, 8.0, 7.0], [0.2, 0.2, 0.2], [50, 60, 40])
-    >>> [float(x.round(2)[0]) for x in (gap.estimate, gap.low, gap.high)]
-    [2.0, 1.33, 2.67]
+    Studentised range (of two groups: Welch); the lower end is 0 where the gap may be chance. Games
+    & Howell (1976), doi:10.3102/10769986001002113
     """
     from scipy.stats import studentized_range
 

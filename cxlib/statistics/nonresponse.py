@@ -1,16 +1,10 @@
 """Who answers: weights for those who did, a test of who did not, and how much it would take.
 
-A mean rating is that of those who answered. Three things can be said about the others:
-
-- `Answering` and `mean_of_everybody`: what the mean would be if answering depended only on
-  what the log knows (augmented inverse-probability weights).
-- `tilt_of_answers`: what it would be if answering depended only on the *rating*. What happened in
-  the journey goes with the rating and, given the rating, is taken to have no say in whether
-  somebody answers; so it tells what those would have said who did not (a shadow variable). The same
-  comparison is a test: where answering has nothing to do with the rating, it has nothing to do with
-  what predicts the rating either, nor with how late an answer comes.
-- `points_to_change`: how much lower (or higher) those who did not answer would have to rate to
-  change a verdict, whatever the reason.
+A mean rating is that of those who answered. Of the others can be told what the mean would be if
+answering depended only on what the log knows (`completed_ratings`), or only on the *rating*
+(`tilt_of_answers`: what happened in the journey goes with the rating and, given the rating, is
+taken to have no say in whether somebody answers, a shadow variable); and how much lower they would
+have to rate to change a verdict, whatever the reason (`points_to_change`).
 """
 
 from __future__ import annotations
@@ -26,100 +20,38 @@ from cxlib.statistics.rates import LEVEL, Interval, divide, mean_interval, t_qua
 from cxlib.statistics.resampling import BUCKETS, Estimates, effective_buckets, jackknife_se
 from cxlib.statistics.scores import independent_answers
 
-__all__ = ["Answering", "Tilt", "mean_of_everybody", "points_to_change", "tilt_of_answers"]
-
 Rows = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _RIDGE = 1.0
 _LEAST_CHANCE = 0.001
-_STEPS = 50
 _FEWEST = 30
 """Answers from which on it can be told whether answering depends on the rating."""
 
 _LEAST_EXPLAINED = 0.02
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Answering:
-    """Who answers, and what they say: two regressions on what the log knows of each contact.
+def completed_ratings(features: Rows, answered: Flags, score: Rows, fitted: Flags) -> Estimates:
+    r"""Per contact, the term whose mean is that of everybody's rating.
 
-    Attributes
-    ----------
-    centre, spread
-        Of each feature, to scale it by; features that stand still have an infinite spread.
-    odds
-        Logistic coefficients of the chance to answer, the constant first.
-    slope
-        Linear coefficients of the rating among those who answered, the constant first.
+    .. math:: m(x) + r (y - m(x)) / \pi(x)
+
+    with the rating m that ``features`` (``[rows, features]``) point to among those who answered,
+    and the chance π to answer, told from the rows that are ``fitted`` (the same for all where
+    these are all alike); both ridge regressions.
     """
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.preprocessing import StandardScaler
 
-    centre: Rows
-    spread: Rows
-    odds: Rows
-    slope: Rows
-
-    @classmethod
-    def fit(cls, features: Rows, answered: Flags, score: Rows) -> Answering:
-        """Fit both, drawn to their means by a small ridge.
-
-        Parameters
-        ----------
-        features
-            ``[rows, features]``.
-        answered, score
-            Whether each row was rated, and the rating (anything where it was not).
-        """
-        centre, spread = features.mean(axis=0), features.std(axis=0)
-        spread = np.where(spread > 1e-12, spread, np.inf)
-        x = _scaled(features, centre, spread)
-        ridge = np.full(x.shape[1], _RIDGE)
-        ridge[0] = 1e-9
-        own = x[answered]
-        slope = np.linalg.solve(own.T @ own + np.diag(ridge), own.T @ score[answered])
-        y = answered.astype(np.float64)
-        odds = np.zeros(x.shape[1])
-        odds[0] = np.log((y.mean() + 1e-6) / (1 - y.mean() + 1e-6))
-        for _ in range(_STEPS):
-            p = _logistic(x @ odds)
-            weight = np.maximum(p * (1 - p), 1e-9)
-            pull = np.where(np.arange(len(odds)) > 0, ridge * odds, 0.0)
-            step = np.linalg.solve(
-                (x * weight[:, None]).T @ x + np.diag(ridge), x.T @ (y - p) - pull
-            )
-            odds += np.clip(step, -4, 4)
-            if np.abs(step).max() < 1e-8:
-                break
-        return cls(centre, spread, odds, np.asarray(slope, dtype=np.float64))
-
-    def chances(self, features: Rows) -> Estimates:
-        """Chance of each row to be answered."""
-        x = _scaled(features, self.centre, self.spread)
-        return np.maximum(_logistic(x @ self.odds), _LEAST_CHANCE)
-
-    def expected(self, features: Rows) -> Estimates:
-        """What each row would be expected to say, from those who answered."""
-        said: Estimates = _scaled(features, self.centre, self.spread) @ self.slope
-        return said
-
-    def completed(self, features: Rows, answered: Flags, score: Rows) -> Estimates:
-        r"""Per row, the term whose mean is that of everybody's rating.
-
-        .. math:: m(x) + r (y - m(x)) / \pi(x)
-        """
-        model = self.expected(features)
-        rest = (np.where(answered, score, model) - model) / self.chances(features)
-        return model + rest
-
-
-def _scaled(features: Rows, centre: Rows, spread: Rows) -> Rows:
-    """A one, and the features, each with mean 0 and spread 1."""
-    return np.column_stack([np.ones(len(features)), (features - centre) / spread])
-
-
-def _logistic(x: Rows) -> Estimates:
-    chance: Estimates = 1 / (1 + np.exp(-np.clip(x, -30, 30)))
-    return chance
+    x = StandardScaler().fit(features[fitted]).transform(features)
+    model = Ridge().fit(x[answered], score[answered]).predict(x)
+    chance = np.full(len(x), answered.mean())
+    if 0 < answered[fitted].mean() < 1:
+        answering = LogisticRegression(solver="newton-cholesky", tol=1e-8)
+        chance = answering.fit(x[fitted], answered[fitted]).predict_proba(x)[:, 1]
+    rest = np.where(answered, score, model) - model
+    completed: Estimates = model + rest / np.maximum(chance, _LEAST_CHANCE)
+    return completed
 
 
 def mean_of_everybody(
@@ -130,21 +62,9 @@ def mean_of_everybody(
     cells: int,
     answers: ArrayLike,
 ) -> Interval:
-    """Mean rating by cell if everybody had answered, as far as the log knows who did not.
+    """Mean of `completed_ratings` by cell; ``answers`` independent ones in each (degrees of
+    freedom).
 
-    Parameters
-    ----------
-    completed
-        What `Answering.completed` gives, per contact.
-    cell, customer
-        Cell and customer of each contact.
-    cells
-        Number of cells.
-    answers
-        Independent answers in each cell (degrees of freedom).
-
-    References
-    ----------
     Robins, Rotnitzky & Zhao (1994), doi:10.1080/01621459.1994.10476818
     """
     n = np.bincount(cell, minlength=cells).astype(np.float64)
@@ -160,21 +80,13 @@ def mean_of_everybody(
 class Tilt:
     """How answering seems to depend on the rating.
 
-    Attributes
-    ----------
-    off
-        By how many points the answers seem too high for everybody at the same touchpoints.
-    seen_from
-        Size of `off` that would have been seen more often than not: half of its 95 % interval.
-    mean, mean_low, mean_high
-        Mean rating of everybody if answering depends on the rating alone.
-    p
-        Chance of such an `off` where answering has nothing to do with the rating.
-    source
-        What it shows in: "journeys", or "late answers".
-    lean, surprise
-        Of each contact: points by which its journey points above the answers of its stratum; that,
-        from the mean of the stratum, times 1 or 0 for rated or not less the share of those rated.
+    ``off`` is by how many points the answers seem too high for everybody at the same touchpoints,
+    ``seen_from`` the size of it that would have been seen more often than not (half of its
+    interval), ``mean`` everybody's if answering depends on the rating alone, ``p`` the chance of
+    such an ``off`` where it does not, ``source`` what it shows in: "journeys", or "late answers".
+    By contact, ``lean`` is by how many points its journey points above the answers of its stratum,
+    and ``surprise`` that, from its mean, times 1 or 0 for rated or not less the share of those
+    rated.
     """
 
     off: float
@@ -218,47 +130,23 @@ def tilt_of_answers(
     *,
     delay: Rows | None = None,
 ) -> Tilt | None:
-    r"""Estimate how answering depends on the rating, from what goes with the rating.
+    r"""Estimate how answering depends on the rating; None where too little is known to tell.
 
-    The *shadow* s of a contact is the rating y that its journey points to, within strata, where
-    surveys may be sent as they like. Given the rating, it is taken to have no say in who answers.
-    So the regression of s on y is among the silent what it is among the answers, and how far their
-    shadows lie apart tells how far their ratings do:
+    The *shadow* s of a contact is the rating y that its ``features`` point to, within strata (its
+    touchpoint), where surveys may be sent as they like. The regression of s on y is taken to be
+    among the silent what it is among the answers, so that how far their shadows lie apart tells how
+    far their ratings do:
 
     .. math:: \bar y_{silent} - \bar y_{answers} =
               (\bar s_{silent} - \bar s_{answers}) / \gamma, \quad
               \gamma = \operatorname{Cov}(s, y) / \operatorname{Var}(y)
 
-    Late answers are asked, too: the silent are taken to be like the last who answered. What
-    shows more clearly is told, its p value doubled where both could be asked.
+    Late answers (``delay``) are asked, too: the silent are like the last who answered. What shows
+    more clearly is told, its p value doubled where both could be asked.
 
-    Parameters
-    ----------
-    features
-        What goes with the rating and, given the rating, is taken to have no say in who answers
-        ``[rows, features]``.
-    stratum
-        Stratum of each contact (its touchpoint).
-    answered, score
-        Whether it was rated, and the rating (anything where it was not).
-    customer, bucket
-        Customer and customer bucket of each row.
-    delay
-        From the contact to its answer, in any unit (anything where there is none); None: unknown.
-
-    Returns
-    -------
-    Tilt or None
-        None where the features predict so little, or there are so few answers, that nothing can be
-        said.
-
-    References
-    ----------
-    D'Haultfœuille (2010), A new instrumental method for dealing with endogenous selection.
-    doi:10.1016/j.jeconom.2009.06.005; Miao & Tchetgen Tchetgen (2016), On varieties of doubly
-    robust estimators under missingness not at random with a shadow variable.
-    doi:10.1093/biomet/asw016; Armstrong & Overton (1977), Estimating nonresponse bias in mail
-    surveys. doi:10.1177/002224377701400320 (late answers)
+    D'Haultfœuille (2010), doi:10.1016/j.jeconom.2009.06.005; Miao & Tchetgen Tchetgen (2016),
+    doi:10.1093/biomet/asw016; Armstrong & Overton (1977), doi:10.1177/002224377701400320 (late
+    answers)
     """
     if answered.sum() < _FEWEST or answered.all():
         return None
@@ -372,39 +260,13 @@ def _chance(
     return p_values(total, np.sqrt(square))
 
 
-def points_to_change(
-    mean: ArrayLike, low: ArrayLike, high: ArrayLike, *, response: ArrayLike, against: ArrayLike
-) -> Estimates:
+def points_to_change(margin: ArrayLike, response: ArrayLike) -> Estimates:
     r"""By how many points those who did not answer would have to differ to change a verdict.
 
     With response rate r and non-responders δ points from their like, the mean of everybody moves by
-    (1 − r) δ. A verdict is that the interval lies above, below, or around what it is compared with;
-    it changes when an end of the interval meets that.
-
-    Parameters
-    ----------
-    mean, low, high
-        Estimate of everybody's mean, with its interval.
-    response
-        Share of contacts that were rated.
-    against
-        What the mean is compared with (others' mean, an own past, a target).
-
-    Returns
-    -------
-    numpy.ndarray
-        Points, positive; infinite where everybody answered.
-
-    Examples
-    --------
-    >>> points_to_change([2.0], [1.8], [2.2], response=[0.2], against=[3.0]).round(6).tolist()
-    [1.0]
+    (1 − r) δ. A verdict changes when the near end of its interval, ``margin`` points away, meets
+    what it is compared with; infinite where everybody answered.
     """
-    m, lower, upper, r, other = (
-        np.asarray(v, dtype=np.float64) for v in (mean, low, high, response, against)
-    )
-    margin = np.minimum(np.abs(other - upper), np.abs(lower - other))
-    silent = np.maximum(1 - r, 0.0)
-    away = np.full(np.broadcast(m, r).shape, np.inf)
-    np.divide(margin, silent, out=away, where=silent > 0)
-    return np.where(np.isnan(m) | np.isnan(other), np.nan, away)
+    far, silent = np.asarray(margin, dtype=np.float64), 1 - np.asarray(response, dtype=np.float64)
+    away = np.divide(far, silent, out=np.full(far.shape, np.inf), where=silent > 0)
+    return np.where(np.isnan(far), np.nan, away)

@@ -1,8 +1,4 @@
-"""What happens again, and what it is worth: exact times, one line per customer, and censoring.
-
-A customer who has not come back when the log ends is *censored*: "not yet" is not "no". Times here
-are exact; `cxlib.statistics.competing_risks` has the estimators for binned counts.
-"""
+"""What happens again, and what it is worth: exact times, one line per customer, and censoring."""
 
 from __future__ import annotations
 
@@ -14,22 +10,10 @@ from numpy.typing import ArrayLike
 from cxlib.statistics.rates import Interval, mean_interval, rate_interval
 from cxlib.statistics.resampling import Counts, Estimates
 
-__all__ = ["EventCurve", "event_curve", "mean_cumulative"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventCurve:
-    """What `event_curve` returns, one entry per time asked for.
-
-    Attributes
-    ----------
-    share
-        Share with the event by then, with its interval; NaN where nobody was followed so long.
-    events
-        Customers with the event by then.
-    at_risk
-        Customers followed so long without it.
-    """
+    """By each time: ``share`` with the event, customers with it, and those followed without it."""
 
     share: Interval
     events: Counts
@@ -41,28 +25,9 @@ def event_curve(time: ArrayLike, happened: ArrayLike, at: ArrayLike) -> EventCur
 
     .. math:: 1 - \prod_{t_i \le t} \left(1 - \frac{d_i}{Y_i}\right)
 
-    The interval is Wilson's at the number of customers that would have Greenwood's variance. Who
-    is censored at the instant of an event is still at risk in it.
-
-    Parameters
-    ----------
-    time
-        Time to the event, or to the end of observation, of each customer.
-    happened
-        Whether it is the event.
-    at
-        The times asked for.
-
-    References
-    ----------
-    Kaplan & Meier (1958), doi:10.1080/01621459.1958.10501452; Greenwood (1926); the effective size:
-    Korn & Graubard (1998), Survey Methodology 24, 193-201.
-
-    Examples
-    --------
-    >>> found = event_curve([1.0, 2.0, 3.0, 4.0], [True, False, True, False], [2.0, 3.0, 9.0])
-    >>> found.share.estimate.tolist(), found.at_risk.tolist()
-    ([0.25, 0.625, nan], [3.0, 2.0, 0.0])
+    The interval is Wilson's at the number of customers that would have Greenwood's variance. Who is
+    censored at the instant of an event is at risk in it. Kaplan & Meier (1958),
+    doi:10.1080/01621459.1958.10501452; Korn & Graubard (1998), Survey Methodology 24, 193-201
     """
     times, event = np.asarray(time, dtype=np.float64), np.asarray(happened, dtype=bool)
     order = np.lexsort((~event, times))
@@ -91,28 +56,8 @@ def mean_cumulative(
 
     .. math:: M(t) = \sum_{t_i \le t} \frac{a_i}{Y(t_i)}
 
-    with the number :math:`Y` of customers still followed; the interval is from the robust variance
-    over customers, and NaN where none or one is followed so long.
-
-    Parameters
-    ----------
-    time, who, amount
-        When, to which customer (position in `followed`), and how much each addition is.
-    followed
-        How long each customer is followed.
-    at
-        The times asked for.
-
-    References
-    ----------
-    Lawless & Nadeau (1995), Some simple robust methods for the analysis of recurrent events.
-    doi:10.1080/00401706.1995.10484300
-
-    Examples
-    --------
-    >>> found = mean_cumulative([1.0, 3.0], [0, 1], [10.0, 6.0], [2.0, 4.0, 4.0], [2.0, 4.0, 9.0])
-    >>> found.estimate.round(3).tolist()
-    [3.333, 6.333, nan]
+    with the number :math:`Y` still followed, and the robust variance over customers; NaN where none
+    or one is followed so long. Lawless & Nadeau (1995), doi:10.1080/00401706.1995.10484300
     """
     when, value = (np.asarray(x, dtype=np.float64) for x in (time, amount))
     until, person = np.asarray(followed, dtype=np.float64), np.asarray(who, dtype=np.int64)

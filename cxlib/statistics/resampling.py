@@ -1,68 +1,30 @@
-"""Intervals from customer buckets: tables with a ``bucket`` column to arrays, and the
-delete-one-bucket jackknife.
+"""Tables with a ``bucket`` column to arrays, and the delete-one-bucket jackknife.
 
-Customers, not contacts, are the independent units. Every customer falls into one of
-:data:`BUCKETS` hash buckets, and every count that needs an interval is kept apart by bucket.
-Leaving one bucket out at a time, and looking how far the estimate moves, gives the standard error
-over customers at no second pass over the data.
-
-Arrays are laid out ``[cells, buckets, ...]`` or ``[buckets, ...]``; what comes after the bucket
-axis (causes, bins) is free.
+Customers, not contacts, are the independent units. Each falls into one of `BUCKETS` hash buckets,
+and what needs an interval is counted by bucket: how far an estimate moves without each gives its
+error over customers, at no second pass. Arrays are ``[cells, buckets, …]``; what follows is free.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cxlib.errors import CxError
 
-__all__ = [
-    "BUCKETS",
-    "Counts",
-    "Estimates",
-    "dense_counts",
-    "effective_buckets",
-    "jackknife",
-    "jackknife_se",
-    "leave_one_out",
-    "number_cells",
-]
-
-#: Number of hash buckets that customers fall into.
 BUCKETS = 32
+"""Number of hash buckets that customers fall into."""
 
 Counts = NDArray[np.float64]
 Estimates = NDArray[np.float64]
 
 
 def number_cells(table: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, NDArray[np.int64]]:
-    """Number the distinct values of ``keys`` in sorted order: the cells of a result.
-
-    Parameters
-    ----------
-    table
-        Any frame with the columns ``keys``.
-    keys
-        The columns that make a cell.
-
-    Returns
-    -------
-    cells
-        One row per cell, sorted by ``keys``.
-    index
-        For every row of ``table`` the row of its cell.
-
-    Examples
-    --------
-    >>> table = pl.DataFrame({"place": [4, 2, 4]})
-    >>> cells, index = number_cells(table, ["place"])
-    >>> cells["place"].to_list(), index.tolist()
-    ([2, 4], [1, 0, 1])
-    """
+    """Number the distinct values of ``keys`` in sorted order; give them, and each row's number."""
     cells = table.select(keys).unique().sort(keys)
     numbered = cells.with_row_index("cell")
     index = table.select(keys).join(
@@ -71,38 +33,14 @@ def number_cells(table: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, ND
     return cells, index["cell"].to_numpy().astype(np.int64)
 
 
-def dense_counts(
-    axes: Mapping[str, tuple[pl.Series | NDArray[np.integer], int]],
-    values: pl.Series | NDArray[np.number],
-) -> Counts:
-    """Add up ``values`` into a dense array with one axis per entry of ``axes``.
+def dense_counts(axes: Mapping[str, tuple[Any, int]], values: ArrayLike) -> Counts:
+    """Add up ``values`` into an array with one axis per entry: name → (position, length).
 
-    Parameters
-    ----------
-    axes
-        Name of the axis -> (position of every value on it, its length). The order of the entries
-        is that of the axes.
-    values
-        What is added up, one value per row. Counts stay exact up to 2**53.
-
-    Returns
-    -------
-    numpy.ndarray
-        Sums, float64, of the shape given by the lengths; 0 where no row falls.
-
-    Raises
-    ------
-    CxError
-        When a position lies outside its axis.
-
-    Examples
-    --------
-    >>> cell, bucket = np.array([0, 0, 1]), np.array([0, 1, 1])
-    >>> dense_counts({"cell": (cell, 2), "bucket": (bucket, 2)}, np.array([5, 7, 1])).tolist()
-    [[5.0, 7.0], [0.0, 1.0]]
+    Counts stay exact up to 2**53; a position outside its axis is a `CxError`.
     """
     shape = tuple(length for _, length in axes.values())
-    flat = np.zeros(len(values), dtype=np.int64)
+    weights = np.asarray(values, dtype=np.float64)
+    flat = np.zeros(len(weights), dtype=np.int64)
     for name, (position, length) in axes.items():
         place = np.asarray(position)
         if place.size and (place.min() < 0 or place.max() >= length):
@@ -113,72 +51,29 @@ def dense_counts(
         flat *= length
         flat += place.astype(np.int64, copy=False)
     size = int(np.prod(shape, dtype=np.int64))
-    weights = np.asarray(values, dtype=np.float64)
     sums: Counts = np.bincount(flat, weights=weights, minlength=size).astype(np.float64)
     return sums.reshape(shape)
 
 
 def leave_one_out(counts: Counts, *, axis: int = 1) -> Counts:
-    """For every bucket, the counts of all other buckets (same shape as ``counts``).
-
-    Examples
-    --------
-    >>> leave_one_out(np.array([[1.0, 2.0, 3.0]])).tolist()
-    [[5.0, 4.0, 3.0]]
-    """
+    """For every bucket, the counts of all other buckets."""
     return counts.sum(axis=axis, keepdims=True) - counts
 
 
 def effective_buckets(counts: Counts, *, axis: int = 1) -> Estimates:
-    """How many equally filled buckets would carry as much information: (sum n)^2 / sum n^2.
-
-    32 for a large cell, 1 for a cell that hangs on one customer; 0 for an empty one. One less of
-    it is the number of degrees of freedom that an interval may claim.
-
-    Examples
-    --------
-    >>> effective_buckets(np.array([[4.0, 4.0, 0.0], [9.0, 0.0, 0.0]])).tolist()
-    [2.0, 1.0]
-    """
+    """How many equally filled buckets would tell as much: (Σn)² / Σn²; 0 for an empty cell."""
     total = counts.sum(axis=axis)
     squares = (counts * counts).sum(axis=axis)
     return np.divide(total * total, squares, out=np.zeros_like(total), where=squares > 0)
 
 
 def jackknife_se(estimate: Estimates, without: Estimates, *, axis: int = 1) -> Estimates:
-    r"""Standard error from the estimates without one bucket each.
+    r"""Standard error of an estimate from those without one bucket each, on ``axis``.
 
     .. math:: se^2 = \frac{B-1}{B} \sum_b (\hat\theta_{(-b)} - \bar\theta)^2
 
-    Parameters
-    ----------
-    estimate
-        The estimate from all buckets, without the bucket axis.
-    without
-        The estimate from all buckets but one, with the bucket axis at ``axis``. Where it is
-        undefined (NaN: the one bucket was all there is) it says nothing about the spread and
-        stands at ``estimate``.
-    axis
-        The bucket axis of ``without``.
-
-    Returns
-    -------
-    numpy.ndarray
-        Standard errors, of the shape of ``estimate``; 0 where nothing varies, NaN where the
-        estimate is NaN.
-
-    References
-    ----------
-    Shao & Wu (1989), A general theory for jackknife variance estimation. doi:10.1214/aos/1176347263
-
-    Examples
-    --------
-    The delete-one jackknife of a mean is its usual standard error:
-
-    >>> x = np.array([1.0, 2.0, 6.0])
-    >>> without = (x.sum() - x) / 2
-    >>> bool(np.isclose(jackknife_se(x.mean(), without, axis=0), x.std(ddof=1) / 3**0.5))
-    True
+    NaN among them (the one bucket was all there is) says nothing of the spread and stands at the
+    estimate. Shao & Wu (1989), doi:10.1214/aos/1176347263
     """
     whole = np.expand_dims(np.asarray(estimate, dtype=np.float64), axis)
     filled = np.where(np.isnan(without), whole, without)
@@ -190,29 +85,7 @@ def jackknife_se(estimate: Estimates, without: Estimates, *, axis: int = 1) -> E
 def jackknife(
     counts: Counts, statistic: Callable[[Counts], Estimates], *, axis: int = 1
 ) -> tuple[Estimates, Estimates]:
-    """Estimate and standard error of any statistic of counts that is additive over customers.
-
-    Parameters
-    ----------
-    counts
-        Counts with a bucket axis.
-    statistic
-        Function of counts without the bucket axis; it must broadcast over the axes before it.
-    axis
-        The bucket axis; every axis before it is a cell.
-
-    Returns
-    -------
-    estimate, se
-        Both of the shape that ``statistic`` gives for the totals.
-
-    Examples
-    --------
-    >>> successes_and_n = np.array([[[1.0, 2.0], [0.0, 2.0], [2.0, 2.0]]])
-    >>> rate, se = jackknife(successes_and_n, lambda c: c[..., 0] / c[..., 1])
-    >>> rate.tolist(), se.round(3).tolist()
-    ([0.5], [0.289])
-    """
+    """Estimate and standard error of a statistic of counts that add up over customers."""
     estimate = statistic(counts.sum(axis=axis))
     without = statistic(leave_one_out(counts, axis=axis))
     return estimate, jackknife_se(estimate, without, axis=axis)

@@ -1,10 +1,9 @@
 """What customers say on a scale: means, top boxes and net promoter scores, with intervals.
 
-Answers are few, lie on the ends of a bounded scale, and several of them may come from one customer.
-Two adjustments answer that. The number of answers is reduced to how many independent ones would
-tell as much (Kish's design effect). And three answers are added that nobody gave, half of them as
-the others are, a quarter at either end of the scale: the interval then covers for ten answers and
-does not collapse where all of them are the same. The estimate shown stays that of the answers.
+Answers are few, lie on the ends of a bounded scale, and several may come from one customer. So
+their number is reduced to how many independent ones would tell as much, and three are added that
+nobody gave, half of them as the others are, a quarter at either end: the interval covers for ten
+answers and does not collapse where all are the same. The estimate stays that of the answers.
 """
 
 from __future__ import annotations
@@ -12,21 +11,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cxlib.statistics.rates import Interval, divide, t_quantile, wilson
+from cxlib.statistics.rates import Z95, Interval, divide, t_quantile, wilson
 from cxlib.statistics.resampling import Estimates
-
-__all__ = ["independent_answers", "mean_score", "net_promoter_score", "top_box"]
 
 _ADDED = 3.0
 """Answers added before an interval is taken (Rocks 2016, for the net promoter score)."""
-
-_Z95 = 1.959963984540054
 
 
 def _quantile(answers: ArrayLike, units: ArrayLike) -> Estimates:
     """Normal for independent answers; Student's t where customers answered more than once."""
     n, size = np.asarray(answers, dtype=np.float64), np.asarray(units, dtype=np.float64)
-    return np.where(size < n * (1 - 1e-9), t_quantile(size), _Z95)
+    return np.where(size < n * (1 - 1e-9), t_quantile(size), Z95)
 
 
 def independent_answers(
@@ -41,34 +36,8 @@ def independent_answers(
     .. math:: n_{eff} = n \frac{\sum_i e_i^2}{\sum_c (\sum_{i \in c} e_i)^2}
               \cdot \frac{n (C - 1)}{(n - 1) C}
 
-    with the deviations e of the n answers i of C customers c from the mean of their cell.
-
-    Parameters
-    ----------
-    cell, customer, value
-        Cell, customer and value of each answer.
-    cells
-        Number of cells.
-
-    Returns
-    -------
-    numpy.ndarray
-        Between the number of different customers' shares of one (everybody's answers alike within,
-        different between customers) and the number of answers; 0 for a cell without any. Where all
-        answers are the same they say nothing of the spread: the number of customers is given.
-
-    References
-    ----------
-    Kish (1965), Survey Sampling, section 8.2.
-
-    Examples
-    --------
-    Two customers who say the same each time, and two who answered once:
-
-    >>> index = np.array([0, 0, 0, 0, 1, 1])
-    >>> customer = np.array([1, 1, 2, 2, 1, 2])
-    >>> independent_answers(index, customer, [9, 9, 3, 3, 9, 3], cells=2).round(2).tolist()
-    [1.33, 2.0]
+    with the deviations e of the n answers i of C customers c from the mean of their cell; where all
+    answers are the same, the number of customers. Kish (1965), Survey Sampling, section 8.2.
     """
     values = np.asarray(value, dtype=np.float64)
     n = np.bincount(cell, minlength=cells).astype(np.float64)
@@ -95,34 +64,9 @@ def mean_score(
     scale: tuple[float, float],
     size: ArrayLike | None = None,
 ) -> Interval:
-    """Mean of answers on a bounded scale.
+    """Mean of answers on a bounded scale, from their number, sum and sum of squares by cell.
 
-    Parameters
-    ----------
-    n, total, squares
-        Number, sum and sum of squares of the answers, by cell.
-    scale
-        Lowest and highest answer that the scale allows.
-    size
-        What `independent_answers` gives; all answers count as independent without it.
-
-    Returns
-    -------
-    Interval
-        The mean of the answers, and its 95 % interval within the scale.
-
-    References
-    ----------
-    Rocks (2016), Interval estimation for the net promoter score. arXiv:1601.07235 (the answers
-    added, taken over to a mean).
-
-    Examples
-    --------
-    Ten times the highest answer is no proof that everybody gives it:
-
-    >>> found = mean_score([10], [50], [250], scale=(1, 5))
-    >>> found.estimate.tolist(), found.low.round(2).tolist(), found.high.tolist()
-    ([5.0], [4.24], [5.0])
+    ``size`` is what `independent_answers` gives; without it all count as independent.
     """
     count, sums, square = (np.asarray(x, dtype=np.float64) for x in (n, total, squares))
     low, high = scale
@@ -140,19 +84,28 @@ def mean_score(
 
 
 def top_box(n: ArrayLike, in_box: ArrayLike, *, size: ArrayLike | None = None) -> Interval:
-    """Share of answers in the best (or any other) box of a scale, with Wilson's interval.
-
-    Examples
-    --------
-    >>> found = top_box([40], [30])
-    >>> found.estimate.tolist(), found.low.round(3).tolist(), found.high.round(3).tolist()
-    ([0.75], [0.598], [0.858])
-    """
+    """Share of answers in the best (or any other) box of a scale, with Wilson's interval."""
     count = np.asarray(n, dtype=np.float64)
     share = divide(in_box, count)
     units = count if size is None else np.asarray(size, dtype=np.float64)
     low, high = wilson(share, units)
     return Interval(share, low, high, np.sqrt(divide(share * (1 - share), units)))
+
+
+def share_of_group(chosen: NDArray[np.bool_], customer: NDArray[np.integer]) -> Interval:
+    """Share of one group's answers that are chosen, the customer being the unit."""
+    one = np.zeros(len(chosen), dtype=np.int64)
+    size = independent_answers(one, customer, chosen, cells=1)
+    return top_box([len(chosen)], [chosen.sum()], size=size)
+
+
+def mean_of_group(
+    values: Estimates, customer: NDArray[np.integer], *, scale: tuple[float, float]
+) -> Interval:
+    """Mean of one group's answers, the customer being the unit."""
+    one = np.zeros(len(values), dtype=np.int64)
+    size = independent_answers(one, customer, values, cells=1)
+    return mean_score([len(values)], [values.sum()], [(values**2).sum()], scale=scale, size=size)
 
 
 def net_promoter_score(
@@ -169,28 +122,8 @@ def net_promoter_score(
 
     .. math:: p - d \pm z \sqrt{\frac{p + d - (p - d)^2}{n'}}
 
-    Parameters
-    ----------
-    detractors, passives, promoters
-        Answers of 0–6, 7–8 and 9–10, by cell.
-    size
-        What `independent_answers` gives for promoters = 1, passives = 0, detractors = -1.
-
-    Returns
-    -------
-    Interval
-        The score of the answers given; its interval is never narrower than that of independent
-        answers.
-
-    References
-    ----------
-    Rocks (2016), Interval estimation for the net promoter score. arXiv:1601.07235
-
-    Examples
-    --------
-    >>> found = net_promoter_score([3], [3], [4])
-    >>> [x.round(1).tolist() for x in (found.estimate, found.low, found.high)]
-    [[10.0], [-36.1], [51.4]]
+    ``size`` is what `independent_answers` gives for promoters = 1, passives = 0, detractors = -1.
+    Rocks (2016), arXiv:1601.07235
     """
     d, m, p = (np.asarray(x, dtype=np.float64) for x in (detractors, passives, promoters))
     n = d + m + p

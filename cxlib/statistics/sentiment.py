@@ -13,8 +13,6 @@ from cxlib.errors import InputError
 from cxlib.statistics.rates import wilson
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["FEWEST_PAIRS", "Sentiment", "detect_languages", "score_sentiment"]
-
 FEWEST_PAIRS = 500
 """Pairs of comment and rating from which a log's own are better than a lexicon."""
 
@@ -32,18 +30,8 @@ def _missing(package: str) -> InputError:
 def detect_languages(texts: list[str]) -> list[str]:
     """Name the language of each text (ISO 639-1).
 
-    The languages that at least 3 % of the longer texts are in are looked for first; short ones
-    are then told apart among these.
-
-    Raises
-    ------
-    InputError
-        `py3langid` is not installed.
-
-    Examples
-    --------
-    >>> detect_languages(["The delivery came too late", "Die Lieferung kam zu spät"] * 2)[:2]
-    ['en', 'de']
+    Languages of at least 3 % of the longer texts are looked for first; short ones are then told
+    apart among these.
     """
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -61,21 +49,10 @@ def detect_languages(texts: list[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sentiment:
-    """How pleased comments sound.
+    """How pleased comments sound: ``score`` from -1 to 1, NaN where it could not be told.
 
-    Attributes
-    ----------
-    score
-        From -1 to 1; NaN where a comment could not be scored.
-    scorer
-        "own ratings", or "lexicon" (English only).
-    accuracy
-        Share of the comments with a low or a high rating whose score has the same sign, with its
-        interval; unscored ones are left out. None with fewer than 30 of them.
-    base
-        The share that always naming the commoner side would get right.
-    pairs
-        Comments with a low or a high rating.
+    ``accuracy``: share of the ``pairs`` (comments with a low or high rating) whose score has their
+    sign, None below 30; ``base``: what always naming the commoner side would get right.
     """
 
     score: Estimates
@@ -93,27 +70,10 @@ def score_sentiment(
 ) -> Sentiment:
     """Score comments from -1 (displeased) to 1 (pleased).
 
-    With `FEWEST_PAIRS` rated comments a logistic regression on words and parts of words, and the
-    score of the lexicon where the text is English, learns from them; each comment is scored by a
-    model that has seen none of its customer's. Below that, English is scored by the lexicon alone.
-
-    Parameters
-    ----------
-    texts, languages
-        The comments and their languages.
-    liked
-        1 where the rating with it is high, 0 where it is low, -1 where it is neither or none.
-    fold
-        Of each comment's customer; comments of one fold are scored by the others.
-
-    Raises
-    ------
-    InputError
-        A package is missing.
-
-    References
-    ----------
-    Hutto & Gilbert (2014), VADER. doi:10.1609/icwsm.v8i1.14550
+    From `FEWEST_PAIRS` rated comments on, a logistic regression on words, parts of words and the
+    lexicon's score learns from them, and each is scored by a model that has seen none of its
+    customer's (``fold``). Below that the lexicon scores English alone. ``liked``: 1 with a high
+    rating, 0 with a low one, -1 else. VADER: Hutto & Gilbert (2014), doi:10.1609/icwsm.v8i1.14550
     """
     lexicon = _lexicon(texts, languages)
     paired = liked >= 0

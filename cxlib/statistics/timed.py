@@ -1,20 +1,13 @@
 """How long it takes until something happens: quantiles of times that were counted by bin.
 
-A bin says when events happened to within its width. Each row of counts also carries the least and
-the most of its times, so that a row of one or two events is exact, and a row of more is known at
-both ends. A quantile is read from these times, weighed as Aalen and Johansen weigh the events of
-their bin: open cases are allowed for, and no estimate lies outside what was observed.
+Each row of counts carries the least and the most of its times, so that a row of one or two events
+is exact, and a row of more is known at both ends. A quantile is read from these times, weighed as
+Aalen and Johansen weigh the events of their bin. The interval inverts the curve's own at the
+estimate, and ends no nearer than what was recorded: where the estimate lies inside a row of three
+events or more, at the least and the most of such rows.
 
-The interval inverts the curve's own interval at the estimate (Woodruff's method, with the error of
-the curve from customers left out bucket by bucket), and ends no nearer than what was recorded:
-where the estimate lies inside a row of three events or more, at the least and the most of such
-rows.
-
-References
-----------
-Woodruff (1952), Confidence intervals for medians and other position measures.
-doi:10.1080/01621459.1952.10483443
-Brookmeyer & Crowley (1982), A confidence interval for the median survival time. doi:10.2307/2530286
+Woodruff (1952), doi:10.1080/01621459.1952.10483443; Brookmeyer & Crowley (1982),
+doi:10.2307/2530286
 """
 
 from __future__ import annotations
@@ -23,19 +16,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.statistics.competing_risks import Risks, incidence_of_some, risks
+from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.rates import Interval, divide, rate_interval
 from cxlib.statistics.resampling import (
     Counts,
     Estimates,
     effective_buckets,
     jackknife_se,
-    leave_one_out,
 )
-
-__all__ = ["Timed", "time_interval", "time_quantile", "time_to_cause"]
 
 _MOST_POINTS = 16
 """Points that stand for the times of one row between its least and its most."""
@@ -45,16 +36,8 @@ _CLOSE = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timed:
-    """Events of one cause: rows of counts with the least and the most of their times.
-
-    Attributes
-    ----------
-    cell, bucket, bin
-        Cell, bucket of customers and bin of each row.
-    n
-        Events of each row.
-    least, most
-        Their least and most time, in seconds.
+    """Events of one cause: rows of counts ``n`` with the least and the most of their times, in
+    seconds.
     """
 
     cell: NDArray[np.int64]
@@ -67,15 +50,14 @@ class Timed:
     @classmethod
     def of(cls, cell: Any, bucket: Any, bins: Any, n: Any, least: Any, most: Any) -> Timed:
         """From arrays or columns of any number type."""
+        whole = [np.asarray(x).astype(np.int64, copy=False) for x in (cell, bucket, bins)]
+        times = [np.asarray(x).astype(np.float64, copy=False) for x in (n, least, most)]
+        return cls(whole[0], whole[1], whole[2], times[0], times[1], times[2])
 
-        def whole(values: Any) -> NDArray[np.int64]:
-            return np.asarray(values).astype(np.int64, copy=False)
-
-        def number(values: Any) -> NDArray[np.float64]:
-            return np.asarray(values).astype(np.float64, copy=False)
-
-        codes = whole(cell), whole(bucket), whole(bins)
-        return cls(*codes, number(n), number(least), number(most))
+    @classmethod
+    def of_rows(cls, cell: Any, rows: pl.DataFrame) -> Timed:
+        """From rows of a summary: ``bucket``, ``bin``, ``n``, ``least``, ``most``."""
+        return cls.of(cell, *(rows[c].to_numpy() for c in ("bucket", "bin", "n", "least", "most")))
 
     def where(self, kept: NDArray[np.bool_]) -> Timed:
         """The rows that are kept."""
@@ -105,70 +87,33 @@ class _Points:
 
 
 def time_quantile(
-    rows: Timed, curve: Estimates, risk: Risks, share: float | Estimates = 0.5
+    rows: Timed, curve: Estimates, weight: Estimates, share: float | Estimates = 0.5
 ) -> Estimates:
-    """Time by which a share of those to whom the cause happens have met it, by cell, in seconds.
+    """Time by which a share of those to whom a cause happens have met it, in seconds; NaN: nobody.
 
-    Parameters
-    ----------
-    rows
-        Every event behind the curve.
-    curve
-        Cumulative incidence of the cause ``[cells, bins]``.
-    risk
-        What the curve was made from (`risks`): one row per cell.
-    share
-        0.5 for the median; one number, or one per cell.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``[cells]``; NaN where nothing happened. Where the curve stands at the share between two
-        times, their mean.
-
-    Examples
-    --------
-    Of four waits two are seen to be 10 s and 20 s, and two of 60 to 90 s lie in one row:
-
-    >>> from cxlib.statistics.competing_risks import cumulative_incidence, risks
-    >>> events, censored = np.array([[2.0, 2.0]]), np.zeros((1, 2))
-    >>> rows = Timed.of([0, 0, 0], [0, 1, 2], [0, 0, 1], [1, 1, 2], [10, 20, 60], [10, 20, 90])
-    >>> curve = cumulative_incidence(events[:, None], censored)[:, 0]
-    >>> time_quantile(rows, curve, risks(events, censored)).tolist()
-    [40.0]
+    From every event behind its incidence ``curve``; between two times where that stands at the
+    share.
     """
-    low, high = _between(rows, curve, risk, np.broadcast_to(share, len(curve)))
+    low, high = _between(rows, curve, weight, np.broadcast_to(share, len(curve)))
     return (low + high) / 2
 
 
 def time_interval(
     rows: Timed,
     curve: Estimates,
-    risk: Risks,
+    weight: Estimates,
     *,
     curves: Estimates,
-    risks_without: Risks,
+    weight_without: Estimates,
     happened: Counts,
 ) -> Interval:
-    """Median time to a cause among those to whom it happens, with its interval over customers.
+    """Median time to a cause among those to whom it happens, in seconds; ``se`` is NaN.
 
-    Parameters
-    ----------
-    rows, curve, risk
-        As in `time_quantile`.
-    curves, risks_without
-        The same without one bucket each ``[cells, buckets, bins]``.
-    happened
-        Events ``[cells, buckets]``.
-
-    Returns
-    -------
-    Interval
-        In seconds. ``se`` is NaN, as the interval is not made from one.
+    ``happened`` are its events ``[cells, buckets]``.
     """
     cells = len(curve)
     half = np.full(cells, 0.5)
-    estimate = time_quantile(rows, curve, risk)
+    estimate = time_quantile(rows, curve, weight)
     known = np.isfinite(estimate)
     bins = _bin_of_share(curve, half)
     inside = rows.where(rows.bin == bins[rows.cell])
@@ -176,15 +121,15 @@ def time_interval(
     by_then = points.at <= estimate[points.cell] * (1 + _CLOSE)
     counted = np.zeros((cells, happened.shape[1]))
     np.add.at(counted, (points.cell[by_then], points.bucket[by_then]), points.weight[by_then])
-    reached = _reached(curve, risk, counted.sum(axis=1), bins)
+    reached = _reached(curve, weight, counted.sum(axis=1), bins)
     others = counted.sum(axis=1, keepdims=True) - counted
-    without = _reached(curves, risks_without, others, np.broadcast_to(bins[:, None], others.shape))
+    without = _reached(curves, weight_without, others, np.broadcast_to(bins[:, None], others.shape))
     se = jackknife_se(reached, without)
     n = happened.sum(axis=1)
     # the estimate is where the curve is at one half: a step there does not make it surer
     low, high = rate_interval(half, se, contacts=n, buckets=effective_buckets(happened))
-    earliest = _between(rows, curve, risk, np.clip(low, 0, 1))[0]
-    latest = _between(rows, curve, risk, np.clip(high, 0, 1))[1]
+    earliest = _between(rows, curve, weight, np.clip(low, 0, 1))[0]
+    latest = _between(rows, curve, weight, np.clip(high, 0, 1))[1]
     within = (inside.n >= 3) & (inside.least < estimate[inside.cell])
     within &= inside.most > estimate[inside.cell]
     np.minimum.at(earliest, inside.cell[within], inside.least[within])
@@ -199,31 +144,15 @@ def time_interval(
     )
 
 
-def time_to_cause(rows: Timed, events: Counts, censored: Counts, *, cause: int) -> Interval:
-    """Median time to one of several causes, with its interval over customers.
-
-    Parameters
-    ----------
-    rows
-        Every event of the cause.
-    events
-        ``[cells, buckets, causes, bins]``.
-    censored
-        ``[cells, buckets, bins]``.
-    cause
-        Which of the causes.
-    """
-    any_cause = events.sum(axis=2)
-    risk = risks(any_cause.sum(axis=1), censored.sum(axis=1))
-    without = risks(leave_one_out(any_cause), leave_one_out(censored))
-    own = events[:, :, cause]
+def time_to_cause(rows: Timed, found: CompetingRisks, *causes: int) -> Interval:
+    """Median time to any of several causes, from every event of them (`time_interval`)."""
     return time_interval(
         rows,
-        incidence_of_some(own.sum(axis=1), risk),
-        risk,
-        curves=incidence_of_some(leave_one_out(own), without),
-        risks_without=without,
-        happened=own.sum(axis=-1),
+        found.curve(*causes),
+        found.weight,
+        curves=found.curves_without(*causes),
+        weight_without=found.weight_without,
+        happened=found.some(*causes).sum(axis=-1),
     )
 
 
@@ -234,16 +163,16 @@ def _bin_of_share(curve: Estimates, share: Estimates) -> NDArray[np.int64]:
 
 
 def _reached(
-    curve: Estimates, risk: Risks, counted: Estimates, bins: NDArray[np.int64]
+    curve: Estimates, weight: Estimates, counted: Estimates, bins: NDArray[np.int64]
 ) -> Estimates:
     """Share of a curve's own end that is reached after so many events of a bin."""
     before = np.take_along_axis(curve, np.maximum(bins - 1, 0)[..., None], axis=-1)[..., 0]
-    weight = np.take_along_axis(risk.weight, bins[..., None], axis=-1)[..., 0]
+    weight = np.take_along_axis(weight, bins[..., None], axis=-1)[..., 0]
     return divide(np.where(bins > 0, before, 0.0) + weight * counted, curve[..., -1])
 
 
 def _between(
-    rows: Timed, curve: Estimates, risk: Risks, share: Estimates
+    rows: Timed, curve: Estimates, weight: Estimates, share: Estimates
 ) -> tuple[Estimates, Estimates]:
     """First time by which the curve is at the share, and first time after which it is beyond it."""
     cells = len(curve)
@@ -256,7 +185,7 @@ def _between(
         return np.full(cells, np.nan), np.full(cells, np.nan)
     at_bin = (np.arange(cells), bins)
     before = np.where(bins > 0, curve[np.arange(cells), np.maximum(bins - 1, 0)], 0.0)
-    needed = divide(share * curve[:, -1] - before, risk.weight[at_bin])
+    needed = divide(share * curve[:, -1] - before, weight[at_bin])
     counted = np.cumsum(points.weight)
     base = np.where(missing, 0.0, counted[np.minimum(first, len(counted) - 1)])
     base -= np.where(missing, 0.0, points.weight[np.minimum(first, len(counted) - 1)])

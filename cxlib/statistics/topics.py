@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from cxlib.statistics.resampling import Estimates
 
-__all__ = ["Topics", "find_topics", "stop_words"]
-
 RESAMPLES = 8
 """Halves of the customers in which topics are looked for again."""
 
@@ -32,16 +30,8 @@ _LEAST_WEIGHT = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Topics:
-    """What `find_topics` returns.
-
-    Attributes
-    ----------
-    words
-        Words of each topic, the most telling first.
-    stability
-        Mean overlap of these words with those in halves of the customers.
-    topic
-        Topic of each text; -1: of none.
+    """Words of each topic, their overlap with those in halves, and the topic of each text (-1:
+    none).
     """
 
     words: list[tuple[str, ...]]
@@ -61,26 +51,9 @@ def find_topics(
 ) -> Topics:
     """Find what texts of one language are about, by non-negative matrix factorisation.
 
-    Only words that at least `k` customers use take part. The number of topics follows from the
-    number of texts; a topic is kept where its words come again in random halves of the customers.
-
-    Parameters
-    ----------
-    texts
-        Texts, personal data masked.
-    customer
-        The customer of each.
-    language
-        Their language (ISO 639-1): its function words are left out.
-    k
-        Fewest customers who use a word.
-    seed
-        Of the halves.
-
-    References
-    ----------
-    Lee & Seung (1999), doi:10.1038/44565; Greene, O'Callaghan & Cunningham (2014), How many topics?
-    Stability analysis for topic models. doi:10.1007/978-3-662-44848-9_32
+    Only words that at least `k` customers use take part; a topic is kept where its words come again
+    in random halves of the customers. Lee & Seung (1999), doi:10.1038/44565; Greene, O'Callaghan &
+    Cunningham (2014), doi:10.1007/978-3-662-44848-9_32 (stability)
     """
     nothing = Topics([], [], np.full(len(texts), -1, dtype=np.int64))
     weights, vocabulary = _weights(texts, customer, language, k)

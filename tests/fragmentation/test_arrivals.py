@@ -6,15 +6,12 @@ from random import Random
 
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
 from cxlib.arrivals.arrivals import (
-    KEYS,
     MAX_PER_CUSTOMER,
     SET_ASIDE,
     choose_silence,
     count_frames,
-    merge_arrivals,
 )
 from cxlib.bins import BIN_EDGES
 from cxlib.errors import InputError, UnknownNameError
@@ -186,14 +183,6 @@ def test_every_count_equals_the_plain_loops(seed):
     table = counted.transitions.group_by("source", "target").agg(pl.col(counts).sum())
     ours = {r[:2]: dict(zip(counts, r[2:], strict=True)) for r in table.iter_rows()}
     assert ours == {h: {n: c[n] for n in counts} for h, c in aside.items()}
-
-
-def test_arrivals_of_two_halves_add_up():
-    rows = throw_log(3)
-    halves = [rows.filter(pl.col("customer") % 2 == side) for side in (0, 1)]
-    both, merged = count(rows), merge_arrivals([count(h) for h in halves])
-    for name in KEYS:
-        assert_frame_equal(getattr(both, name), getattr(merged, name))
 
 
 def test_filters_are_parts_of_the_whole():

@@ -41,7 +41,7 @@ def throw(seed):
 
 def test_disorder_is_the_entropy_of_a_coin():
     rows = pl.DataFrame({"journey": [0, 0, 1, 1], "place": [1, 2, 1, 3], "customer": [0, 0, 1, 1]})
-    assert d.measure_disorder(d.Log(rows, PLACES, UNTIL))["value"] == pytest.approx(1.0)
+    assert d.measure_disorder(d.at_places(rows, PLACES))["value"] == pytest.approx(1.0)
 
 
 def test_effort_compares_with_the_easiest_tenth():
@@ -56,14 +56,14 @@ def test_effort_compares_with_the_easiest_tenth():
         orient="row",
     )
     # 1 to 5 contacts up to the goal: the median is 3, the easiest tenth needs 1
-    assert d.measure_effort(d.Log(rows, PLACES, UNTIL))["value"] == pytest.approx(3.0)
+    assert d.measure_effort(d.at_places(rows, PLACES))["value"] == pytest.approx(3.0)
 
 
 def test_unlinked_customers_and_unplanned_contacts_are_counted():
     rows = pl.DataFrame(
         {"customer": [0, 0, 1, 1, 2], "place": [0, 1, 0, 2, 0], "bucket": [0, 0, 1, 1, 2]}
     )
-    log = d.Log(rows, PLACES, UNTIL)
+    log = d.at_places(rows, PLACES)
     apart = d.measure_identity_break(log)
     assert (apart["n"], apart["value"]) == (2, 0.5)
     assert d.measure_deviation(log, {"form", "call"})["value"] == pytest.approx(0.2)
@@ -78,7 +78,7 @@ def test_unlinked_customers_and_unplanned_contacts_are_counted():
 )
 def test_reasons(measure, column, reason):
     places = PLACES.with_columns(pl.lit(v).alias(k) for k, v in column.items())
-    row = measure(d.Log(throw(1), places, UNTIL))
+    row = measure(d.at_places(throw(1), places))
     assert row["measurable"] is False
     assert row["reason"].startswith("not measurable, because")
     assert reason in row["reason"]

@@ -78,4 +78,4 @@ def test_the_table_has_what_machines_read():
     wanted = {"source", "target", "signal", "n", "observed", "expected", "effect", "low", "high"}
     assert wanted | {"q", "customers_affected", "finding"} <= set(first)
     assert first["finding"] is True
-    assert "T1 → t4" in found._repr_html_()
+    assert "t1 → t4" in found._repr_html_()

@@ -7,7 +7,7 @@ import pytest
 
 from cxlib.ingest import read_events
 from cxlib.journey_map import read_journey_map
-from cxlib.measures import measure_touchpoints
+from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.store import build_workspace
 
 START = datetime(2025, 3, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cxlib.contracts import EVENTS
 from cxlib.ingest import read_events
-from cxlib.ingest.cells import tidy_text
+from cxlib.ingest.cells import tidied
 from cxlib.ingest.dialects import find_dialect
 from cxlib.journey_map import JourneyMap
 
@@ -174,8 +174,11 @@ def test_any_cell_survives_csv(
         for client, via in cells:
             writer.writerow([f"x{client}x", "2026-01-01", "visit", f"x{via}x"])
     events = read_events(path, shop, separator=separator).events.collect()
-    assert sorted(events["customer"]) == sorted(tidy_text(f"x{client}x") for client, _ in cells)
-    assert sorted(events["channel"]) == sorted(tidy_text(f"x{via}x") for _, via in cells)
+    clients, vias = (
+        tidied(pl.Series([f"x{row[at]}x" for row in cells], dtype=pl.String)) for at in (0, 1)
+    )
+    assert sorted(events["customer"]) == sorted(clients)
+    assert sorted(events["channel"]) == sorted(vias)
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxlib.errors import CxError
-from cxlib.ingest import propose_journey_map, read_customers, read_events
+from cxlib.ingest import propose_map, read_customers, read_events
 from cxlib.journey_map import JourneyMap, parse_journey_map
 
 ROWS = [
@@ -86,7 +86,7 @@ def test_damaged_files_are_read_or_refused_in_one_sentence(
     except CxError as error:
         refusals.append(str(error))
     try:
-        parse_journey_map(propose_journey_map(path))
+        parse_journey_map(propose_map(path).text)
     except CxError as error:
         refusals.append(str(error))
     try:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cxlib.errors import InputError
-from cxlib.ingest import propose_journey_map, read_events
+from cxlib.ingest import propose_map, read_events
 from cxlib.ingest.evidence import guess_by_words
 from cxlib.journey_map import parse_journey_map, read_journey_map
 
@@ -32,7 +32,7 @@ def rows(time: str = "2026-01-{day:02}T10:00:00Z") -> list[dict[str, str]]:
 @pytest.mark.parametrize("name", ["l.csv", "l.jsonl.gz", "l.parquet"])
 def test_the_proposal_reads_the_log_without_loss(name: str, write) -> None:
     path = write(name, rows())
-    text = propose_journey_map(path)
+    text = propose_map(path).text
     proposed = parse_journey_map(text)
     assert proposed.columns == {
         "customer": "Kunden-Nr",
@@ -55,7 +55,7 @@ def test_the_proposal_reads_the_log_without_loss(name: str, write) -> None:
 
 
 def test_every_guess_is_marked(write) -> None:
-    text = propose_journey_map(write("l.csv", rows()))
+    text = propose_map(write("l.csv", rows())).text
     body = text.split("columns:\n")[1].splitlines()
     sections = ("journey:", "touchpoints:", "planned_handoffs:")
     unmarked = [line for line in body if "guess" not in line and not line.startswith(sections)]
@@ -63,18 +63,18 @@ def test_every_guess_is_marked(write) -> None:
 
 
 def test_day_first_times_get_their_format_and_doubt_is_said(write) -> None:
-    certain = propose_journey_map(write("a.csv", rows("{day:02}.01.2026 10:00")))
+    certain = propose_map(write("a.csv", rows("{day:02}.01.2026 10:00"))).text
     assert yaml.safe_load(certain)["time_format"] == "%d.%m.%Y %H:%M"
     assert "must be the day" in certain
     few = [r for r in rows("{day:02}.01.2026 10:00") if r["Zeitpunkt"] < "12"]
-    assert "day or month first" in propose_journey_map(write("b.csv", few))
+    assert "day or month first" in propose_map(write("b.csv", few)).text
 
 
 def test_a_stage_column_gives_the_stages_in_order(write) -> None:
     order = {name: f"phase {chr(97 + i // 2)}" for i, name in enumerate(STEPS)}
     staged = [{**row, "Phase": order[row["Aktivität"]]} for row in rows()]
     path = write("l.csv", staged)
-    proposed = parse_journey_map(propose_journey_map(path))
+    proposed = parse_journey_map(propose_map(path).text)
     assert proposed.stages == ("phase a", "phase b", "phase c")
     assert read_events(path, proposed).report.unknown_stages == {}
 
@@ -84,7 +84,7 @@ def test_a_log_without_a_time_is_refused_with_its_columns(write) -> None:
     with pytest.raises(
         InputError, match="no column looks like the occurred_at; there are: customer"
     ):
-        propose_journey_map(path)
+        propose_map(path)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_words_in_names_say_stage_and_channel(
 
 def test_the_sample_is_proposed_about_as_it_was_written() -> None:
     sample = Path(__file__).resolve().parents[2] / "data" / "sample"
-    proposed = parse_journey_map(propose_journey_map(sample / "contacts.csv.gz"))
+    proposed = parse_journey_map(propose_map(sample / "contacts.csv.gz").text)
     written = read_journey_map(sample / "journey_map.yaml")
     assert proposed.stages == written.stages
     assert proposed.columns.items() <= written.columns.items() | {("environment", "place")}

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from cxlib.contracts import EVENTS
-from cxlib.ingest import Ingested, propose_journey_map, read_events
+from cxlib.ingest import Ingested, propose_map, read_events
 from cxlib.journey_map import parse_journey_map, read_journey_map
 
 pytestmark = pytest.mark.real_log
@@ -121,7 +121,7 @@ def test_an_end_date_is_missing_in_617_receipts(shared_data: Path) -> None:
 
 def test_a_proposed_map_reads_the_receipts_without_loss(shared_data: Path) -> None:
     log = found(shared_data, "receipt.csv.gz")
-    proposed = parse_journey_map(propose_journey_map(log))
+    proposed = parse_journey_map(propose_map(log).text)
     report = read_events(log, proposed).report
     assert report.contacts == 8_577
     assert report.unmapped == ()

@@ -7,14 +7,12 @@ import polars as pl
 import pytest
 from journey_oracle import START, contact, journey_map, make_workspace
 
-from cxlib.measures import (
-    measure_first_contacts,
-    measure_funnel,
-    measure_stage_funnel,
-    measure_touchpoints,
-    measure_transitions,
-    measure_waits,
-)
+from cxlib.measures.first_contacts import measure_first_contacts
+from cxlib.measures.funnels import measure_funnel
+from cxlib.measures.stage_funnel import measure_stage_funnel
+from cxlib.measures.touchpoints import measure_touchpoints
+from cxlib.measures.transitions import measure_transitions
+from cxlib.measures.waits import measure_waits
 
 DAY = timedelta(days=1)
 # ad → pay: awareness to conversion, and the goal

@@ -9,7 +9,7 @@ import pytest
 from fragmentation.walks import count, walk_log
 
 from cxlib.fragmentation import measure_fragmentation
-from cxlib.opportunities.backtest import LINES, SIGNALS, backtest_priorities
+from cxlib.opportunities.backtest import LINES, RANKED, backtest_priorities
 from cxlib.store.selection import Selection
 
 
@@ -26,7 +26,7 @@ def held(arrivals):
 
 def judge(arrivals, first, last):
     found = measure_fragmentation(
-        arrivals, where=Selection(period=(first, last)), grounds=("like",), signals=SIGNALS
+        arrivals, where=Selection(period=(first, last)), grounds=("like",), signals=RANKED
     )
     return [r for r in found.table.to_dicts() if r["effect"] is not None]
 

@@ -169,9 +169,9 @@ def test_the_command(works):
 
 
 def test_an_experiment_lasts_until_both_groups_are_full():
-    planned = plan_experiment(0.10, 0.15, a_day=100, design_effect=1.5)
-    assert planned.sample == np.ceil(1.5 * 683)
-    assert planned.lasting == timedelta(days=21)
+    sample, lasting = plan_experiment(0.10, 0.15, a_day=100, design_effect=1.5)
+    assert sample == np.ceil(1.5 * 683)
+    assert lasting == timedelta(days=21)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from cxlib.statistics.attribution import (
     METHODS,
     Paths,
     credit_shares,
-    exposure_shares,
     noise_null,
 )
 
@@ -152,12 +151,6 @@ def test_without_a_bucket_is_the_log_without_its_customers() -> None:
         paths.channels,
     )
     assert without[..., 3] == pytest.approx(credit_shares(alone, buckets=8)[0])
-
-
-def test_exposure_counts_touches() -> None:
-    paths = world(5)
-    found = exposure_shares(paths, buckets=8)
-    assert found.sum(axis=1).tolist() == np.bincount(paths.channel, minlength=5).tolist()
 
 
 @pytest.mark.parametrize("a_customer", [1.0, 2.5])

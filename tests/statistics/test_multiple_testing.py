@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxlib.errors import CxError
 from cxlib.statistics.multiple_testing import (
     false_discovery_rate,
     p_values,
@@ -14,14 +13,12 @@ from cxlib.statistics.multiple_testing import (
 )
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.sampled_from(["positive", "any"]))
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 @settings(max_examples=60)
-def test_q_values_match_scipy(p, dependence):
+def test_q_values_match_scipy(p):
     from scipy import stats
 
-    method = "bh" if dependence == "positive" else "by"
-    expected = stats.false_discovery_control(p, method=method)
-    assert false_discovery_rate(p, dependence=dependence) == pytest.approx(expected)
+    assert false_discovery_rate(p) == pytest.approx(stats.false_discovery_control(p))
 
 
 def test_q_values_match_the_definition():
@@ -38,11 +35,6 @@ def test_tests_not_made_do_not_count():
     assert q[[0, 2]] == pytest.approx([0.02, 0.02])
     assert np.isnan(q[1])
     assert false_discovery_rate([]).size == 0
-
-
-def test_a_p_value_above_one_is_refused():
-    with pytest.raises(CxError, match="outside 0 to 1"):
-        false_discovery_rate([0.5, 1.5])
 
 
 def test_120_cells_without_any_effect_give_no_findings_nearly_always():

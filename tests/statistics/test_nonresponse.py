@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cxlib.statistics.nonresponse import (
-    Answering,
     Tilt,
+    completed_ratings,
     mean_of_everybody,
     points_to_change,
     tilt_of_answers,
@@ -116,8 +116,7 @@ def test_weights_repair_what_the_journey_explains() -> None:
         x, answered, score, _ = survey(seed, by_journey=0.8)
         customer = np.arange(len(x))
         hidden = np.where(answered, score, np.nan)
-        model = Answering.fit(x, answered, hidden)
-        completed = model.completed(x, answered, hidden)
+        completed = completed_ratings(x, answered, hidden, np.ones(len(x), dtype=bool))
         mean = mean_of_everybody(
             completed, 0 * customer, customer, cells=1, answers=[answered.sum()]
         )
@@ -127,25 +126,39 @@ def test_weights_repair_what_the_journey_explains() -> None:
     assert held >= 35
 
 
-def test_chances_are_those_of_groups() -> None:
-    group = np.repeat([0.0, 1.0, 2.0], 2_000)
+def test_completed_ratings_are_weighted_by_the_chance_to_answer_of_their_group() -> None:
+    group = np.repeat([0, 1, 2], 2_000)
     features = np.column_stack([group == 1, group == 2]).astype(float)
-    answered = np.random.default_rng(4).random(6_000) < np.array([0.1, 0.3, 0.6])[group.astype(int)]
-    chance = Answering.fit(features, answered, np.zeros(6_000)).chances(features)
+    answered = np.random.default_rng(4).random(6_000) < np.array([0.1, 0.3, 0.6])[group]
+    score = np.where(answered, np.random.default_rng(5).normal(size=6_000), np.nan)
+    everybody = np.ones(6_000, dtype=bool)
+    completed = completed_ratings(features, answered, score, everybody)
     for g in range(3):
-        assert chance[group == g].mean() == pytest.approx(answered[group == g].mean(), abs=0.005)
-
-
-def test_points_to_change_moves_the_near_end_to_the_other() -> None:
-    mean, low, high, response, other = 2.4, 2.2, 2.6, 0.3, 3.1
-    points = float(points_to_change([mean], [low], [high], response=[response], against=[other])[0])
-    assert high + (1 - response) * points == pytest.approx(other)
-    above = float(points_to_change([4.0], [3.8], [4.2], response=[0.5], against=[3.1])[0])
-    assert 3.8 - 0.5 * above == pytest.approx(3.1)
-
-
-def test_no_verdict_is_one_that_can_change_too() -> None:
-    assert points_to_change([3.0], [2.8], [3.2], response=[0.5], against=[3.1]) == pytest.approx(
-        0.2
+        own = (group == g) & answered
+        weighted = np.diff(completed[own][:2])[0] / np.diff(score[own][:2])[0]
+        assert 1 / weighted == pytest.approx(answered[group == g].mean(), rel=0.03)
+    some = everybody & (np.arange(6_000) % 2 == 0)
+    assert completed_ratings(features, answered, score, some).mean() == pytest.approx(
+        completed.mean(), abs=0.05
     )
-    assert np.isinf(points_to_change([2.0], [1.9], [2.1], response=[1.0], against=[3.0])[0])
+
+
+def test_where_everybody_answered_nothing_has_to_be_told() -> None:
+    score = np.arange(50.0)
+    features, everybody = score[:, None] % 7, np.ones(50, dtype=bool)
+    assert completed_ratings(features, everybody, score, everybody) == pytest.approx(score)
+
+
+def test_answers_of_nobody_who_is_fitted_count_alike() -> None:
+    answered = np.arange(60) >= 50
+    score = np.where(answered, 4.0, np.nan)
+    found = completed_ratings(np.arange(60.0)[:, None], answered, score, ~answered)
+    assert found == pytest.approx(np.full(60, 4.0))
+
+
+def test_points_to_change_move_the_near_end_to_the_other() -> None:
+    high, response, other = 2.6, 0.3, 3.1
+    points = float(points_to_change([other - high], [response])[0])
+    assert high + (1 - response) * points == pytest.approx(other)
+    assert np.isinf(points_to_change([1.1], [1.0])[0])
+    assert np.isnan(points_to_change([np.nan], [1.0])[0])

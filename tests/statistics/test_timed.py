@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxlib.bins import BIN_EDGES, PARTS
-from cxlib.statistics.competing_risks import incidence_of_some, risks
+from cxlib.statistics.competing_risks import CompetingRisks, event_weights
 from cxlib.statistics.timed import Timed, time_quantile, time_to_cause
 
 EDGES = np.asarray(BIN_EDGES)
@@ -42,9 +42,8 @@ def median_of(seconds, bucket, until=None):
     seen = np.ones(len(seconds), bool) if until is None else seconds <= until
     last = np.zeros(0) if until is None else until[~seen]
     events, censored = counts(seconds[seen], bucket[seen]), counts(last, bucket[~seen])
-    return time_to_cause(
-        rows_of(seconds[seen], bucket[seen]), events[:, :, None], censored, cause=0
-    )
+    found = CompetingRisks(np.stack([events, censored], axis=2), edges=EDGES)
+    return time_to_cause(rows_of(seconds[seen], bucket[seen]), found, 0)
 
 
 @given(
@@ -58,8 +57,8 @@ def test_without_open_cases_the_median_is_near_that_of_the_times(drawn):
     bucket, seconds = (np.array(x) for x in zip(*drawn, strict=True))
     rows = rows_of(seconds, bucket)
     events = counts(seconds, bucket).sum(axis=1)
-    risk = risks(events, np.zeros_like(events))
-    found = time_quantile(rows, incidence_of_some(events, risk), risk)[0]
+    weight = event_weights(events, np.zeros_like(events))
+    found = time_quantile(rows, np.cumsum(events * weight, axis=-1), weight)[0]
     exact = np.median(seconds)
     if (rows.n <= 2).all():
         assert found == pytest.approx(exact, abs=1e-6)
@@ -109,16 +108,15 @@ def test_open_cases_are_allowed_for():
 def test_an_interval_ends_no_nearer_than_what_was_recorded():
     """Five hundred in one row, of which only the first and the last are known."""
     rows = Timed.of([0, 0], [0, 1], [40, 40], [500, 500], [1e5, 1e5], [1.04e5, 1.04e5])
-    events = np.zeros((1, 32, 1, len(EDGES)))
-    events[0, :2, 0, 40] = 500
-    found = time_to_cause(rows, events, np.zeros((1, 32, len(EDGES))), cause=0)
+    counted = np.zeros((1, 32, 2, len(EDGES)))
+    counted[0, :2, 0, 40] = 500
+    found = time_to_cause(rows, CompetingRisks(counted, edges=EDGES), 0)
     assert (found.low[0], found.high[0]) == (1e5, 1.04e5)
     assert found.estimate[0] == pytest.approx(1.02e5)
 
 
 def test_nothing_happened_is_not_known():
     nobody = Timed.of(*([],) * 6)
-    found = time_to_cause(
-        nobody, np.zeros((2, 32, 1, len(EDGES))), np.zeros((2, 32, len(EDGES))), cause=0
-    )
+    counted = CompetingRisks(np.zeros((2, 32, 2, len(EDGES))), edges=EDGES)
+    found = time_to_cause(nobody, counted, 0)
     assert np.isnan([*found.estimate, *found.low, *found.high]).all()

@@ -124,7 +124,7 @@ def test_the_first_paint_has_answer_list_and_open_line_and_a_file_every_setting(
     assert "Ask web." in html
     assert "<script" not in html
     recording = record(Backlog(Answers(FIRST, SECOND)))
-    slider = next(c for c in recording.filters if len(c.options) == len(PARTS))
+    slider = next(c for c in recording.choices if len(c.options) == len(PARTS))
     assert next(iter(slider.options.values())) == "100\xa0%"  # as the page shows it at first
     assert len(recording.selections) == 4 * 3 * 3
 
