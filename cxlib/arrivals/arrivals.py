@@ -156,11 +156,6 @@ class Arrivals:
     settings: Settings
     cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    @property
-    def observed_until(self) -> datetime:
-        """End of observation, UTC."""
-        return self.settings.observed_until
-
     def select(self, where: Selection | None) -> Arrivals:
         """Keep the arrivals that `where` names; the channel is checked only."""
         chosen = Chosen.of(where, places=self.places, segments=self.segments, periods=self.periods)
