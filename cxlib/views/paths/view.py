@@ -49,10 +49,10 @@ class PathExplorer(View):
         Words(name="steps", css="cx-steps", template="paths/steps.html"),
     )
 
-    def settle(self) -> None:
-        """Start somewhere: a second click on a touchpoint lets go of it."""
-        if self.state.start is None:
-            self.state.start = self.options(self.filter("start"))[0].value
+    def turn(self, trait: str, value: object) -> None:
+        """Go on from a touchpoint that was clicked; what is no published start is let be."""
+        if value in self.starts:
+            setattr(self.state, trait, value)
 
     @property
     def starts(self) -> list[str]:
