@@ -227,7 +227,7 @@ def _list(finding: Mapping[str, Any], onward: list[dict[str, Any]], **words: Any
     if onward:
         looks = (("observed", theme.finding), ("others", theme.muted))
         names = [row["next"] for row in onward]
-        headings = ("% who go there by this handoff", "% who come from elsewhere")
+        headings = ("% by this handoff", "% from elsewhere")
         columns = [
             Points(
                 heading,
