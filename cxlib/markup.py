@@ -10,8 +10,6 @@ import re
 import textwrap
 from html import escape
 
-__all__ = ["hover", "html_text", "markdown_text", "plotly_bold", "plotly_span", "plotly_text"]
-
 # MathJax, which notebooks load, takes what stands between two dollars for a formula; it looks for
 # both in one piece of text, so that an element of its own ends the search.
 _DOLLAR = "<span>&#36;</span>"
@@ -55,6 +53,11 @@ def plotly_span(markup: str, colour: str, size: int | None = None) -> str:
     return f"<span style='color:{colour}{f';font-size:{size}px' if size else ''}'>{markup}</span>"
 
 
+def plotly_lines(*lines: str) -> str:
+    """Put what is written already in a figure below one another."""
+    return "<br>".join(lines)
+
+
 def hover(head: str, *lines: str) -> str:
     """Write what a figure says when pointed at: a heading, and lines; empty ones are left out.
 
@@ -65,7 +68,7 @@ def hover(head: str, *lines: str) -> str:
     """
     heading = textwrap.wrap(plotly_text(head), 80, break_on_hyphens=False) or [""]
     said = [plotly_text(line) for line in lines if line]
-    return "<br>".join(["<b>" + "<br>".join(heading) + "</b>", *said])
+    return plotly_lines(f"<b>{plotly_lines(*heading)}</b>", *said)
 
 
 def markdown_text(text: str) -> str:

@@ -20,11 +20,12 @@ from cxlib.arrivals.links import count_links
 from cxlib.arrivals.open_hours import read_open_hours
 from cxlib.arrivals.planned import COUNTS, NEITHER, follow_planned
 from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats
-from cxlib.arrivals.responses import count_responses, rating_sums
+from cxlib.arrivals.responses import count_responses
 from cxlib.bins import bin_of
 from cxlib.errors import WorkspaceError
 from cxlib.journeys import NO_STAGE
 from cxlib.periods import Periods
+from cxlib.store.counting import rating_sums
 from cxlib.store.engines import count_here
 from cxlib.store.selection import Chosen
 from cxlib.store.tables import Table, add_up, read_tables, select, write_tables

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cxlib.arrivals.responses import rating_sums
 from cxlib.bins import bin_of
 from cxlib.journeys import NO_STAGE
+from cxlib.store.counting import rating_sums
 from cxlib.store.tables import NONE, Table
 from cxlib.store.walk import next_where
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import polars as pl
 
 from cxlib.journeys import NO_STAGE
+from cxlib.store.counting import rating_sums
 
 AFTER = ("left", "turned back", "went on", "open")
 """What came after an arrival, in the order of its codes: silent for the whole silence; in touch
@@ -43,14 +44,4 @@ def count_responses(
         .group_by(keys)
         .agg(pl.len().cast(pl.Int64).alias("n"), *rating_sums())
         .collect()
-    )
-
-
-def rating_sums() -> tuple[pl.Expr, ...]:
-    """``rating_n``, ``rating_sum`` and ``rating_sq`` of those who were rated."""
-    rating = pl.col("rating").cast(pl.Float64)
-    return (
-        rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
-        rating.sum().alias("rating_sum"),
-        (rating * rating).sum().alias("rating_sq"),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from cxlib.figures.theme import Theme, theme_named
-from cxlib.markup import plotly_text
+from cxlib.markup import plotly_lines, plotly_text
 
 Trace = dict[str, Any]
 """A trace as plain values: plotly checks them once, when they become a figure."""
@@ -118,8 +118,12 @@ def lay_out(figure: go.Figure, **parts: Any) -> go.Figure:
 
 def wrap(text: str, width: int) -> str:
     """Break a text into lines of at most `width` characters; plotly does not wrap titles."""
-    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-    return "<br>".join(lines)
+    return plotly_lines(*wrapped(text, width))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The lines of at most `width` characters that a text is broken into."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def scatter(hovers: Sequence[Any] | None = None, **properties: Any) -> Trace:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
-from cxlib.figures.canvas import wrap
+from cxlib.figures.canvas import wrapped
 from cxlib.figures.rows import Bars, Part, Points, Span, Split, Texts, plot_rows, spans, split
 from cxlib.figures.theme import channel_colours, stage_colours, theme_named
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.figures.wording import based_on, estimate, named, told
-from cxlib.markup import hover, plotly_text
+from cxlib.markup import hover, plotly_lines, plotly_text
 from cxlib.numbers import day, decimal, duration, people, plural, points, rating, share
 
 if TYPE_CHECKING:
@@ -269,8 +269,8 @@ def plot_paths(result: Paths, *, title: str | None = None) -> go.Figure:
     rest = result.paths - len(rows)
     part = share(1 - sum(row["journeys"] for row in rows) / max(result.journeys, 1))
     left_out = f"{plural(rest, 'rarer path')} ({part} of journeys) are not shown" if rest else ""
-    written = [wrap(plotly_text(row["path"]), _LINE).split("<br>") for row in rows]
-    texts = ["<br>".join(w[:_LINES]) + (" …" if len(w) > _LINES else "") for w in written]
+    written = [wrapped(plotly_text(row["path"]), _LINE) for row in rows]
+    texts = [plotly_lines(*w[:_LINES]) + (" …" if len(w) > _LINES else "") for w in written]
     return plot_rows(
         [str(number) for number in range(1, len(rows) + 1)],
         [

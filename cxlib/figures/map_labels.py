@@ -15,7 +15,7 @@ from cxlib.figures.map_layout import (
     ribbon,
 )
 from cxlib.figures.theme import Theme
-from cxlib.markup import plotly_bold, plotly_span, plotly_text
+from cxlib.markup import plotly_bold, plotly_lines, plotly_span, plotly_text
 
 _MARK_CHARACTER_PX = 8.2  # of 12 px bold
 _ALONG = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82)
@@ -159,7 +159,7 @@ def _free(box: Box, taken: Sequence[Box], page: Box) -> bool:
 
 
 def _label(lines: Sequence[str], note: str, theme: Theme) -> str:
-    name = "<br>".join(plotly_text(line) for line in lines)
+    name = plotly_lines(*map(plotly_text, lines))
     if not note:
         return name
     gap = "" if name.endswith("<br>") else "  "

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxlib.contracts import UNMAPPED
-from cxlib.figures.canvas import wrap
+from cxlib.figures.canvas import wrapped
 
 Outline = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ def _label(name: str, limit: int) -> tuple[str, ...]:
     """Break a name into at most two lines, with room for the count; shorten what is longer."""
     if len(name) + _COUNT_CHARACTERS <= limit:
         return (name,)
-    lines = wrap(name, limit).split("<br>")
+    lines = wrapped(name, limit)
     if len(lines) == 1:
         return (_shortened(name, limit), "")
     rest = " ".join(lines[1:])
@@ -126,7 +126,7 @@ def _label(name: str, limit: int) -> tuple[str, ...]:
 
 def lane_name(channel: str) -> list[str]:
     """Break the name of a channel into at most two lines that fit beside its lane."""
-    first, *rest = wrap(channel, _LANE_CHARACTERS).split("<br>")
+    first, *rest = wrapped(channel, _LANE_CHARACTERS)
     lines = [first, " ".join(rest)] if rest else [first]
     return [_shortened(line, _LANE_CHARACTERS) for line in lines]
 

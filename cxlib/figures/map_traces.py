@@ -15,7 +15,7 @@ from cxlib.figures.canvas import Trace, note, scatter
 from cxlib.figures.map_labels import Circle, Mark, mark_labels, name_labels, place_key
 from cxlib.figures.map_layout import MapLayout, Place, lane_name, ribbon
 from cxlib.figures.theme import Theme, colour_at, colour_scale, faded
-from cxlib.markup import plotly_bold, plotly_span, plotly_text
+from cxlib.markup import plotly_bold, plotly_lines, plotly_span, plotly_text
 from cxlib.numbers import sentence_case
 
 WIDEST, NARROWEST, SMALLEST = 13.0, 0.9, 6.0
@@ -221,7 +221,7 @@ def grid(
         shapes.append(_box(i + 0.02, 0, i + 0.98, 4, fillcolor=stages.get(stage, theme.flow)))
         text = plotly_bold(sentence_case(stage))
         if stage_notes.get(stage):
-            text += f"<br>{plotly_span(stage_notes[stage], theme.muted, 12)}"
+            text = plotly_lines(text, plotly_span(stage_notes[stage], theme.muted, 12))
         notes.append(note(text, theme.ink, size=14, x=i + 0.5, y=12, yanchor="top"))
     gutter = {"xref": "paper", "x": 0, "xshift": 14 - GUTTER, "xanchor": "left", "align": "left"}
     for lane in layout.lanes:

@@ -24,7 +24,7 @@ from cxlib.figures.map_traces import (
 )
 from cxlib.figures.theme import channel_colours, stage_colours, theme_named
 from cxlib.figures.wording import estimate, named, of_whom, told
-from cxlib.markup import hover
+from cxlib.markup import hover, plotly_lines
 from cxlib.numbers import day, people, plural, rating, share
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ def plot_touchpoints(
     if rarer:
         contacts, every = (sum(row["contacts"] or 0 for row in some) for some in (rarer, rows))
         part = share(contacts / max(every, 1))
-        said += f"<br>And {len(rarer)} rarer touchpoints, with {part} of contacts: in the table."
+        left_out = f"And {len(rarer)} rarer touchpoints, with {part} of contacts: in the table."
+        said = plotly_lines(said, left_out)
     corner = {"xref": "paper", "x": 0, "yref": "paper", "y": 0, "yshift": -14, "align": "left"}
     below = {"xanchor": "left", "yanchor": "top"}
     page["annotations"].append(canvas.note(said, theme.muted) | corner | below)
@@ -204,7 +205,7 @@ def _stage_notes(result: Touchpoints) -> dict[str, str]:
         if row["rating"] is not None:
             by = "" if row["response"] is None else f" by {share(row['response'])}"
             parts.append(f"rated {rating(row['rating'])}{by}")
-        notes[row["stage"]] = "<br>".join(parts)
+        notes[row["stage"]] = plotly_lines(*parts)
     return notes
 
 
@@ -237,5 +238,5 @@ def _moves(
     if len(drawn) < len(moves):
         part = share(1 - sum(m.n for m in drawn) / sum(m.n for m in moves))
         rest = f"{len(moves) - len(drawn)} with {part} of all moves are not"
-        said += f"<br>{len(drawn)} are drawn, and {rest}."
+        said = plotly_lines(said, f"{len(drawn)} are drawn, and {rest}.")
     return drawn, said

@@ -180,7 +180,7 @@ def check_fragmentation(
     UnknownNameError
         For a signal or ground for which there is no fault to plant.
     """
-    with_fault = [name for name, kind in zip(SIGNALS, SIGNALS.values(), strict=True) if kind.fault]
+    with_fault = [signal.name for signal in SIGNALS.values() if signal.fault is not None]
     for kind, names, known in (
         ("signal", signals, with_fault),
         ("ground", grounds, ["like", "past", "groups"]),

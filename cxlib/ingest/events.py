@@ -109,9 +109,8 @@ def read_events(
     seen = Seen(contacts, places, quarantine, tuple(log.files), journey_map)
     report = _report(seen, reasons, log)
     named = places.lazy().select(KEY, "touchpoint", "channel", "stage", "owner", "initiated_by")
-    events = contacts.lazy().join(
-        named, on=KEY, how="left", maintain_order="left"
-    )  # looked up when it is asked for
+    # looked up when it is asked for
+    events = contacts.lazy().join(named, on=KEY, how="left", maintain_order="left")
     events = events.select(*EVENTS.schema.names(), *in_sets(contacts.columns))
     return Ingested(events, quarantine, report, journey_map)
 

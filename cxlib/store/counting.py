@@ -153,14 +153,9 @@ def _sum_contacts(followed: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
     """Contacts from the counted steps; sums from the few rows that carry something to sum."""
     key = ["place", "segment", "period"]
     table = steps.group_by(key).agg(contacts=pl.col("n").sum())
-    rating = pl.col("rating").cast(pl.Float64)
     seconds = (pl.col("ended_at") - pl.col("occurred_at")).dt.total_microseconds() / 1_000_000
     sums: dict[str, list[pl.Expr]] = {
-        "rating": [
-            pl.len().alias("rating_n"),
-            rating.sum().alias("rating_sum"),
-            (rating * rating).sum().alias("rating_sq"),
-        ],
+        "rating": [*rating_sums()],
         "ended_at": [pl.len().alias("dwell_n"), seconds.sum().alias("dwell_seconds")],
         "cost": [pl.col("cost").sum().alias("cost_sum")],
     }
@@ -180,6 +175,16 @@ def _sum_contacts(followed: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
         pl.col("rating_n", "dwell_n").fill_null(0).cast(pl.UInt32),
         pl.col("rating_sum", "rating_sq", "dwell_seconds", "cost_sum").fill_null(0.0),
         pl.col("contacts").cast(pl.UInt32),
+    )
+
+
+def rating_sums() -> tuple[pl.Expr, ...]:
+    """``rating_n``, ``rating_sum`` and ``rating_sq`` of those who were rated."""
+    rating = pl.col("rating").cast(pl.Float64)
+    return (
+        rating.is_not_null().sum().cast(pl.Int64).alias("rating_n"),
+        rating.sum().alias("rating_sum"),
+        (rating * rating).sum().alias("rating_sq"),
     )
 
 
