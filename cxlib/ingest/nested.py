@@ -169,11 +169,7 @@ def _lists(value: dict[str, Any], prefix: str = "", depth: int = 3) -> Iterator[
 
 
 def _exploded(row: dict[str, Any], records: str | None) -> list[Row]:
-    """Return a row for each element of the list at a path, each with what stands beside the list.
-
-    A key of an element stands by its own name, and, where something beside the list has that name,
-    by its path.
-    """
+    """Return a row for each element of the list at a path, with what stands beside the list."""
     if records is None:
         return [_flat(row)]
     # by path: what stands beside the list, and its elements; a list on the way has several
@@ -211,11 +207,8 @@ def _text(value: Any) -> str | None:
 
 def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = None) -> RawTable:
     """Return a table with the columns that are asked for and can be made from those it has.
-
-    ``payload.user.id`` is the value at ``user.id`` of the JSON text in column ``payload``;
-    ``Date + Time`` are the cells of both columns with a blank between them; ``Quantity * Price``
-    the product of their numbers, written with the `decimal` mark. A column of that very name comes
-    first.
+    ``payload.user.id`` of JSON text in ``payload``, ``Date + Time`` with a blank between them,
+    ``Quantity * Price`` as a number with the `decimal` mark.
     """
     there, made = table.columns, []
     for name in dict.fromkeys(names):

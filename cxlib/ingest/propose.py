@@ -77,12 +77,7 @@ class _Log:
 def propose_map(
     paths: Paths, *, separator: str | None = None, encoding: str | None = None
 ) -> Proposal:
-    """Propose a journey map for a log, each guess marked ``# guess: why``, and check it.
-
-    Columns are guessed by what they hold, then by their names; what is constant within a customer
-    is a segment, what changes an environment of the contact. Stages come from a column or from
-    words, the goal from words of success, the gap from the silences.
-    """
+    """Propose a journey map for a log, each guess marked ``# guess: why``, and check it."""
     heads: list[Head] = []
     tables: dict[Source, RawTable] = {}
     read, records = 0, ""
