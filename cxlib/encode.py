@@ -18,7 +18,8 @@ from cxlib.journeys import NO_STAGE
 from cxlib.map_model import Touchpoint
 
 if TYPE_CHECKING:
-    from cxlib.journey_map import JourneyMap, JourneyRule
+    from cxlib.journey_map import JourneyMap
+    from cxlib.map_model import JourneyRule
 
 BUCKETS = 32  # hash buckets of customers; intervals come from leaving out one bucket at a time
 

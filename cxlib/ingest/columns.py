@@ -18,8 +18,8 @@ from cxlib.contracts import INITIATORS, UNKNOWN, UNMAPPED
 from cxlib.errors import InputError, did_you_mean, there_are
 from cxlib.ingest.cells import text_of, tidy
 from cxlib.ingest.raw import RawTable
-from cxlib.journey_map import COLUMNS, SETS, JourneyMap
-from cxlib.map_model import STEP, STEP_AT, STEP_ORDER
+from cxlib.journey_map import JourneyMap
+from cxlib.map_model import COLUMNS, SETS, STEP, STEP_AT, STEP_ORDER
 
 KEY = "\x00place"  # hash of the columns that decide what a row is
 

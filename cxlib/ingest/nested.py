@@ -35,7 +35,7 @@ def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
     aside: list[tuple[str, int, str]] = []
     if frame is None or frame.height != len(filled):
         document, first = None, filled[0].strip()
-        if len(filled) == 1 or not (first.startswith("{") and _parsed(first) is not None):
+        if len(filled) == 1 or not (first.startswith("{") and parsed(first) is not None):
             document = _document(text.data)
         if document is not None:
             numbered = [(0, row) for row in _rows_of(document, reading.records, str(source))]
@@ -98,7 +98,7 @@ def _by_line(
     rows: list[tuple[int, Row]] = []
     aside: list[tuple[str, int, str]] = []
     for number, line in enumerate(lines, 1):
-        value = _parsed(line)
+        value = parsed(line)
         if not isinstance(value, dict):
             aside.append((NO_OBJECT, number, line))
         elif not is_whole and LOST in line:
@@ -108,7 +108,8 @@ def _by_line(
     return rows, aside
 
 
-def _parsed(line: str) -> Any:
+def parsed(line: str) -> Any:
+    """Return what a JSON text holds, numbers as they are written; None where it is none."""
     try:
         return json.loads(line, parse_float=str, parse_int=str)
     except (ValueError, RecursionError):
@@ -260,7 +261,7 @@ def _at_path(cells: pl.Series, path: list[str]) -> pl.Series:
     """Return what stands at a path of JSON texts; null where a text is none."""
 
     def at(text: str | None) -> str | None:
-        value = _parsed(text or "")
+        value = parsed(text or "")
         for key in path:
             if isinstance(value, dict):
                 value = value.get(key)
