@@ -1,6 +1,6 @@
 """The process behind one open dashboard: an IPython kernel, lean and bounded in its memory.
 
-Forked from a process that imported `cxlib.serve.warm` where the system can, else a program of its own.
+Forked from what `cxlib.serve.warm` imported where the system can, else a program of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What sessions are forked from: a process that has imported everything a dashboard needs.
 
-Python's fork server imports this module first of all, which does the work. Threads are not copied by
-a fork, the locks they hold are: nothing here computes with Polars, whose threads start with the
+Python's fork server imports this module first of all, which does the work. Threads are not copied
+by a fork, the locks they hold are: nothing here computes with Polars, whose threads start with the
 first query, and a process with threads that are not known to hold nothing forks no session.
 """
 

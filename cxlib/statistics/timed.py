@@ -40,19 +40,19 @@ class Timed:
     seconds.
     """
 
-    cell: NDArray[np.int64]
-    bucket: NDArray[np.int64]
-    bin: NDArray[np.int64]
-    n: NDArray[np.float64]
-    least: NDArray[np.float64]
-    most: NDArray[np.float64]
+    cell: NDArray[Any]
+    bucket: NDArray[Any]
+    bin: NDArray[Any]
+    n: NDArray[Any]
+    least: NDArray[Any]
+    most: NDArray[Any]
 
     @classmethod
     def of(cls, cell: Any, bucket: Any, bins: Any, n: Any, least: Any, most: Any) -> Timed:
         """From arrays or columns of any number type."""
-        whole = [np.asarray(x).astype(np.int64, copy=False) for x in (cell, bucket, bins)]
-        times = [np.asarray(x).astype(np.float64, copy=False) for x in (n, least, most)]
-        return cls(whole[0], whole[1], whole[2], times[0], times[1], times[2])
+        whole = [np.asarray(x) for x in (cell, bucket, bins)]
+        whole = [x if x.dtype.kind in "iu" else x.astype(np.int64) for x in whole]
+        return cls(*whole, *map(np.asarray, (n, least, most)))
 
     @classmethod
     def of_rows(cls, cell: Any, rows: pl.DataFrame) -> Timed:
@@ -61,8 +61,9 @@ class Timed:
 
     def where(self, kept: NDArray[np.bool_]) -> Timed:
         """The rows that are kept."""
-        codes = self.cell[kept], self.bucket[kept], self.bin[kept]
-        return Timed(*codes, self.n[kept], self.least[kept], self.most[kept])
+        row = np.flatnonzero(kept)
+        ends = self.n[row], self.least[row], self.most[row]
+        return Timed(self.cell[row], self.bucket[row], self.bin[row], *ends)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,14 +77,16 @@ class _Points:
 
     @classmethod
     def of(cls, rows: Timed) -> _Points:
-        parts = np.clip(rows.n, 1, _MOST_POINTS).astype(np.int64)
+        n, least, most = (x.astype(np.float64) for x in (rows.n, rows.least, rows.most))
+        cell, bucket = rows.cell.astype(np.int64), rows.bucket.astype(np.int64)
+        parts = np.clip(n, 1, _MOST_POINTS).astype(np.int64)
         row = np.repeat(np.arange(len(parts)), parts)
         number = np.arange(len(row)) - np.repeat(np.cumsum(parts) - parts, parts)
         share = number / np.maximum(parts[row] - 1, 1)
-        at = rows.least[row] + share * (rows.most - rows.least)[row]
-        order = np.lexsort((at, rows.cell[row]))
-        weight = (rows.n / parts)[row][order]
-        return cls(rows.cell[row][order], rows.bucket[row][order], at[order], weight)
+        at = least[row] + share * (most - least)[row]
+        order = np.lexsort((at, cell[row]))
+        row = row[order]
+        return cls(cell[row], bucket[row], at[order], (n / parts)[row])
 
 
 def time_quantile(
@@ -180,14 +183,17 @@ def _between(
     low = np.clip(np.searchsorted(counted, wanted - slack), first, np.maximum(last, 0))
     beyond = np.searchsorted(counted, wanted + slack, side="right")
     high = np.clip(beyond, first, np.maximum(last, 0))
-    later = np.where(beyond > last, _least_after(rows, bins, cells), points.at[high])
+    later = points.at[high]
+    if (beyond_all := beyond > last).any():
+        later = np.where(beyond_all, _least_after(rows, bins, beyond_all), later)
     found_low = np.where(missing, np.nan, points.at[low])
     return found_low, np.where(missing, np.nan, np.fmax(later, found_low))
 
 
-def _least_after(rows: Timed, bins: NDArray[np.int64], cells: int) -> Estimates:
-    """Each cell's first time after a bin; NaN where none comes."""
-    after = rows.where(rows.bin > bins[rows.cell])
-    least = np.full(cells, np.inf)
+def _least_after(rows: Timed, bins: NDArray[np.int64], asked: NDArray[np.bool_]) -> Estimates:
+    """First time after a bin of the cells that are asked for; NaN where none comes."""
+    after = rows.where(asked[rows.cell])
+    after = after.where(after.bin > bins[after.cell])
+    least = np.full(len(bins), np.inf)
     np.minimum.at(least, after.cell, after.least)
     return np.where(np.isfinite(least), least, np.nan)

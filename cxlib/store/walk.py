@@ -21,23 +21,6 @@ from cxlib.bins import N_BINS, bin_of, part_of
 from cxlib.journeys import NO_STAGE
 from cxlib.opening_hours import Calendar
 
-__all__ = [
-    "DONE",
-    "LOST",
-    "OPEN",
-    "RELOAD",
-    "SILENT",
-    "Scope",
-    "around",
-    "changes",
-    "follow_contacts",
-    "longest",
-    "look_back",
-    "next_where",
-    "open_waits",
-    "visits",
-]
-
 OPEN, SILENT, LOST, DONE = 65_535, 65_534, 65_533, 65_532
 """Codes in ``next`` for contacts that no further contact of the journey followed."""
 
