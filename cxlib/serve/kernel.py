@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def _bound_memory() -> None:
     except ImportError:  # not a POSIX system: no such bound there
         return
     resource.setrlimit(resource.RLIMIT_DATA, (limit << 20, limit << 20))
+    threading.stack_size(2 << 20)  # 8 MB of the limit for each of a kernel's threads are too many
 
 
 def run_kernel(arguments: list[str], *, parent: int) -> None:
