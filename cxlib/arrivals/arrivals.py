@@ -83,7 +83,7 @@ TABLES = {
         ("source", "target", "bucket"), "arrivals at marked touchpoints", meaning=2
     ),
     "planned": Table(COUNTS, "contacts at the source of a planned handoff", meaning=2),
-    "links": Table(("place",), "contacts that customers began", meaning=2),
+    "links": Table(("place",), "contacts that customers began", meaning=3),
     "responses": Table((*_STRATA, "after"), _ARRIVALS, meaning=2),
     **HISTORY_TABLES,
 }
