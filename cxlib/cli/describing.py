@@ -269,21 +269,26 @@ def _show_groups(asked: Asked, found: Any, by: str, note: str) -> None:
     )
 
 
+_LARGE = 30
+"""Customers of the smallest group that `cx loyalty` prints."""
+
+
 @about_a_part
 def print_loyalty(asked: Asked) -> None:
     """Print who comes back and who reaches the goal again, by when, and what it is worth."""
     import polars as pl
 
-    found = _with_findings(asked, cx.measure_loyalty)
+    found, large = _with_findings(asked, cx.measure_loyalty), pl.col("n") >= _LARGE
     asked.show(
         found,
         "who comes back",
         rows=_in_order(found, ["by", "group", "outcome", "days", "n", "share", "low", "high"]),
-        shown=found.table.filter((pl.col("by") == "all") | pl.col("days").is_in([90, 365])),
+        shown=found.table.filter((pl.col("by") == "all") | ((pl.col("days") == 90) & large)),
         note=[
             "Days after the first journey (return) or the first goal (repeat_goal); who has not "
             f"come back is followed to {found.observed_until:%Y-%m-%d}. Differences are to all "
-            "other customers, of findings to their like. --json has all days.",
+            "other customers, of findings to their like. --json has all days, and groups of fewer "
+            f"than {_LARGE} customers.",
             *found.sentences(),
         ],
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -16,22 +17,23 @@ from cxlib.ingest.events import read_events
 from cxlib.ingest.evidence import Column, Guess, guess_by_words, profile
 from cxlib.ingest.instants import guess_time_format, read_instants, swap_day_and_month
 from cxlib.ingest.raw import LINE, POSITION, RawTable
-from cxlib.ingest.recipes import Head, Related, Shape, find_shape, relate_tables
+from cxlib.ingest.recipes import Head, Related, Shape, find_shape, mark_facts, relate_tables
 from cxlib.ingest.report import IngestReport
 from cxlib.ingest.roles import (
     Roles,
     guess_customer,
     guess_roles,
     named_role,
+    names_contacts,
     rank_times,
     rates,
     vary_labels,
 )
 from cxlib.ingest.shapes import unpivot_rows
 from cxlib.ingest.sources import Paths, find_sources
-from cxlib.ingest.tables import read_source
+from cxlib.ingest.tables import read_source, read_table
 from cxlib.journey_map import parse_journey_map
-from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, format_duration
+from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, Reading, format_duration
 
 ROWS = 1_000_000
 """Most rows that are looked at: of a longer log, every second, third … of all of them."""
@@ -82,9 +84,13 @@ def propose_map(
     words, the goal from words of success, the gap from the silences.
     """
     heads: list[Head] = []
-    read = 0
+    read, records = 0, ""
     for source in find_sources(paths):
-        rows, height = _raw(read_source(source, separator=separator, encoding=encoding))
+        table = read_source(source, separator=separator, encoding=encoding)
+        rows, height = _raw(table)
+        if records := _inner_list(rows) or records:
+            reading = Reading(records=records, encoding=encoding)
+            rows, height = _raw(read_table(source, reading))
         heads.append((source, rows))
         read += height
     looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
@@ -93,6 +99,7 @@ def propose_map(
     body = [
         "version: 1",
         f"name: {_flow(log.related.name.split('.')[0].replace('_', ' '))}",
+        *([_line("reading", {"records": records}, "the list with the times")] if records else []),
         *_recipe_lines(log),
         *_column_lines(log),
         *_time_lines(log),
@@ -111,6 +118,20 @@ def propose_map(
     doubts += [h for h in report.hints if h not in doubts]
     head = "\n".join(_head_lines(log, report, doubts))
     return Proposal(f"{head}\n{text}", report, tuple(doubts))
+
+
+def _inner_list(rows: pl.DataFrame) -> str | None:
+    """Return the column whose cells are lists of objects with times: the contacts of its row."""
+    for column in rows.columns:
+        texts = rows[column].drop_nulls().head(50)
+        if not texts.str.starts_with("[{").any():
+            continue
+        elements = [e for cell in texts for e in json.loads(cell) if isinstance(e, dict)]
+        keys = dict.fromkeys(key for element in elements for key in element)
+        cells = {k: [None if (v := e.get(k)) is None else str(v) for e in elements] for k in keys}
+        if len(elements) > len(texts) and rank_times(profile(pl.DataFrame(cells))):
+            return column
+    return None
 
 
 def _raw(table: RawTable) -> tuple[pl.DataFrame, int]:
@@ -144,7 +165,7 @@ def _look(related: Related, looked: str) -> _Log:
     kept = rows.filter(complete) if "lifecycle:transition" in rows.columns else rows.clear()
     is_complete_only = 0 < kept.height < rows.height
     rows = kept if is_complete_only else rows
-    columns = profile(rows)
+    columns = mark_facts(rows, profile(rows))
     if len(columns) == rows.width:
         looked += f", {len(columns)} columns"
     else:
@@ -162,11 +183,18 @@ def _look(related: Related, looked: str) -> _Log:
     if shape.unpivot is not None:
         rows = unpivot_rows(rows.lazy().with_row_index(LINE), shape.unpivot).collect()
         made = {"touchpoint": STEP, "sequence": STEP_ORDER, "occurred_at": STEP_AT}
+        if shape.unpivot.numbered is not None:
+            made["occurred_at"] = shape.unpivot.numbered
         fixed |= {r: Guess(c, "what `unpivot` makes") for r, c in made.items() if c in rows.columns}
     if shape != Shape():
         rows = rows.with_columns(pl.exclude(LINE).cast(pl.String))
         columns, varies = profile(rows, [c for c in rows.columns if c != LINE]), None
     roles = guess_roles(rows, columns, fixed, varies)
+    if second := _second_name(rows, columns, roles):
+        first = roles.columns["touchpoint"].value
+        related.names.append((first, second))
+        rows = rows.with_columns(pl.coalesce(first, second).alias(first))
+        columns = {**columns, **profile(rows, [first])}
     if "time_of_day" in roles.columns:
         date, clock = (roles.columns[r].value for r in ("occurred_at", "time_of_day"))
         both = pl.concat_str(date, clock, separator=" ", ignore_nulls=True)
@@ -195,6 +223,19 @@ def _look(related: Related, looked: str) -> _Log:
     return log
 
 
+def _second_name(rows: pl.DataFrame, columns: Mapping[str, Column], roles: Roles) -> str | None:
+    """Return the column that names the contacts where the column of the touchpoint is empty."""
+    name = roles.columns["touchpoint"].value
+    if name not in columns or columns[name].share > 0.99:
+        return None
+    without = rows.filter(pl.col(name).is_null())
+    for column in (c for c in roles.untaken(columns).values() if names_contacts(c)):
+        filled = len(without) - without[column.name].null_count()
+        if filled > 0.9 * len(without) and column.filled - filled < 0.1 * columns[name].filled:
+            return column.name
+    return None
+
+
 def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
     read, there = read_instants(texts, where="", refuse=False), texts.drop_nulls()
     is_written_so = guess_time_format(there.gather_every(max(1, len(texts) // 1_000)))
@@ -219,7 +260,7 @@ def _contacts(
     if "sequence" in roles.columns:
         named["sequence"] = pl.col(roles.columns["sequence"].value).cast(pl.Int64, strict=False)
     if shape.unpivot is not None:
-        named["errand"] = pl.col(LINE) // len(shape.unpivot.times or shape.unpivot.flags)
+        named["errand"] = pl.col(LINE) // max(len(shape.unpivot.times or shape.unpivot.flags), 1)
     contacts = rows.select(occurred_at=times, **named)
     contacts = contacts.drop_nulls(["customer", "occurred_at", "touchpoint"])
     if shape.one_per is not None and shape.unpivot is None:
@@ -272,7 +313,9 @@ def _recipe_lines(log: _Log) -> Iterator[str]:
     if shape.one_per is not None:
         yield _line("one_per", shape.one_per, shape.why_one_per)
     if shape.unpivot is not None:
-        given = {"times": dict(shape.unpivot.times), "flags": dict(shape.unpivot.flags)}
+        given = {
+            k: dict(v) if isinstance(v, Mapping) else v for k, v in asdict(shape.unpivot).items()
+        }
         yield _line("unpivot", {k: v for k, v in given.items() if v}, shape.why_unpivot)
     if log.ties:
         yield _line("ties_as_listed", True, "most contacts share their instant, but are steps")
@@ -281,7 +324,7 @@ def _recipe_lines(log: _Log) -> Iterator[str]:
     table, joins, rows = related.answers
     columns, own = profile(rows), table.rows.columns
     customer = log.roles.columns["customer"].value
-    found = {"customer": customer if customer in columns else guess_customer(columns)[0].value}
+    found = {"customer": _same_people(related, customer, columns)}
     if times := rank_times({c: columns[c] for c in own}):
         found["rated_at"] = times[0].name
     for column in (columns[c] for c in columns if c in own):
@@ -292,6 +335,16 @@ def _recipe_lines(log: _Log) -> Iterator[str]:
     content: dict[str, Any] = {"table": table.name, "join": _joins(joins), "columns": found}
     content = {key: value for key, value in content.items() if value}
     yield _line("ratings", content, "marks with a time and a key of the log")
+
+
+def _same_people(related: Related, customer: str, columns: Mapping[str, Column]) -> str:
+    """Return the column of survey answers whose values are customers of the log."""
+    if customer in columns or related.answers is None or customer not in related.rows:
+        return customer
+    known, rows = related.rows[customer].drop_nulls().unique(), related.answers[2]
+    shares = {c: rows[c].drop_nulls().is_in(known.implode()).mean() or 0 for c in columns}
+    best = max(shares, key=lambda c: shares[c])  # type: ignore[arg-type,return-value]
+    return best if shares[best] > 0.1 else guess_customer(columns)[0].value  # type: ignore[operator]
 
 
 def _joins(joins: Iterable[Join]) -> list[dict[str, str]]:
