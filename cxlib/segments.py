@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from cxlib.contracts import DIMENSION as DIMENSION
-from cxlib.contracts import UNKNOWN
+from cxlib.contracts import DIMENSION, UNKNOWN
 from cxlib.errors import UnknownNameError
 
 MAX_SEGMENTS = 256

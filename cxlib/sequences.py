@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.contracts import DIMENSION
 from cxlib.errors import UnknownNameError
-from cxlib.segments import DIMENSION, dimension_values, segment_names
+from cxlib.segments import dimension_values, segment_names
 from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
 from cxlib.store.walk import Scope, around, changes, follow_contacts, open_waits
