@@ -134,7 +134,7 @@ def longest(gap: timedelta | None) -> int:
     return 2**62 if gap is None else round(gap.total_seconds() * 1_000_000)
 
 
-def look_back(rows: pl.DataFrame, *, scope: Scope) -> pl.LazyFrame:
+def look_back(rows: pl.DataFrame | pl.LazyFrame, *, scope: Scope) -> pl.LazyFrame:
     """Say of every contact what came before it in its journey: the same transitions from there.
 
     Adds ``same_journey`` (a contact of the journey came before), ``previous`` (its place; null at
