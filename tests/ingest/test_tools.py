@@ -372,6 +372,15 @@ def lines_of_german_baskets() -> Files:
     return {"till.csv": text(rows, ";").encode("cp1252")}
 
 
+@case({"customer": "(key)", "touchpoint": "action", "occurred_at": "timestamp"})
+def lists_by_the_id_of_the_customer() -> Files:
+    found = {
+        f"p{i}@x.example": [{"action": c.what, "timestamp": second(c.at)} for c in cs]
+        for i, cs in by_customer().items()
+    }
+    return {"activity.json": json.dumps(found)}
+
+
 def proposed(tmp_path: Path, files: Files) -> tuple[list[Path], JourneyMap]:
     for name, content in files.items():
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
