@@ -196,7 +196,7 @@ def _exploded(row: dict[str, Any], records: str | None) -> list[Row]:
         own = _flat(element) if isinstance(element, dict) else {records: _text(element)}
         named = {(f"{records}.{k}" if k in beside else k): v for k, v in own.items()}
         rows.append({**beside, **named})
-    return rows
+    return rows or [_flat(row)]  # without the list no contact, but counted
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Row:

@@ -459,6 +459,15 @@ def test_surveys_with_headers_of_several_lines(
     assert read.quarantine["reason"].to_list() == ["a further line of the header"] * len(more)
 
 
+def test_an_object_without_the_list_is_set_aside_and_counted(tmp_path: Path) -> None:
+    files = contacts_in_a_list_of_each_visit()
+    visits = [*json.loads(files["visits.json"]), {"visitorId": "x", "actionDetails": []}]
+    paths, found = proposed(tmp_path, {"visits.json": json.dumps(visits)})
+    report = read_events(paths, found).report
+    assert report.contacts == report.rows_in - 1 == len(contacts())
+    assert report.set_aside == {"time is empty": 1}
+
+
 def test_reviews_that_nobody_signed_have_no_customer(tmp_path: Path) -> None:
     names = [
         "Package Name",
