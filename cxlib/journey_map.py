@@ -217,7 +217,7 @@ def _unpivot(entry: Entry) -> Unpivot:
     columns = _text_by_name(steps)
     if len(columns) < 2:
         steps.fail("name at least two steps, each with its column")
-    return Unpivot(**{kind: columns})
+    return Unpivot(times=columns) if kind == "times" else Unpivot(flags=columns)
 
 
 def _beside(entry: Entry, scales: list[str] | None) -> BesideTheLog:

@@ -131,7 +131,7 @@ def _same_people(related: Related, customer: str, columns: Mapping[str, Column])
         return customer
     known, rows = related.rows[customer].drop_nulls().unique(), related.answers[2]
     shares = {c: rows[c].drop_nulls().is_in(known.implode()).mean() or 0 for c in columns}
-    best = max(shares, key=lambda c: shares[c])  # type: ignore[arg-type,return-value]
+    best = max(shares, key=lambda c: shares[c])
     return best if shares[best] > 0.1 else guess_customer(columns)[0].value  # type: ignore[operator]
 
 
