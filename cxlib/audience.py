@@ -164,14 +164,8 @@ def measure_audience(workspace: Workspace, *, file: Path | str) -> AudienceOutco
 
     Parameters
     ----------
-    workspace
-        The log, read again since then.
     file
         What `write_audience` wrote, with its `LOG` beside it.
-
-    Returns
-    -------
-    AudienceOutcome
 
     Raises
     ------
@@ -211,8 +205,6 @@ def measure_audience(workspace: Workspace, *, file: Path | str) -> AudienceOutco
         table=table,
         audience=line["audience"],
         missing=len(group) - int((people["group"] != OTHERS).sum()),
-        observed_until=workspace.observed_until,
-        where=None,
     )
 
 

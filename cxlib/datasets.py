@@ -18,6 +18,7 @@ class SamplePaths:
     contacts: Path
     customers: Path
     ratings: Path
+    purchases: Path
     journey_map: Path
     truth: Path
 
@@ -40,6 +41,7 @@ def sample_paths(folder: str | Path | None = None) -> SamplePaths:
         contacts=folder / "contacts.csv.gz",
         customers=folder / "customers.csv",
         ratings=folder / "ratings.csv",
+        purchases=folder / "purchases.csv",
         journey_map=folder / "journey_map.yaml",
         truth=folder / "truth.json",
     )

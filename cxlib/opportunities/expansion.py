@@ -123,14 +123,8 @@ def find_expansions(workspace: Workspace, *, where: Selection | None = None) -> 
 
     Parameters
     ----------
-    workspace
-        The workspace.
     where
         Segment, periods and channel of the contact at the source.
-
-    Returns
-    -------
-    Expansions
 
     Raises
     ------
@@ -163,8 +157,6 @@ def find_expansions(workspace: Workspace, *, where: Selection | None = None) -> 
         table=Expansions.tables["table"].frame(table),
         tests=len(pairs),
         horizon=horizon,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -141,8 +141,6 @@ def next_best(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     where
         Segment, periods and channel of the last contact.
     most_contacts, within
@@ -195,8 +193,6 @@ def next_best(
         capped=capped,
         quiet=silent,
         audience=told.drop_nulls("next_touchpoint").select(kept).sort("customer"),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -103,16 +103,10 @@ def find_personas(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     where
         Segment, periods and channel of the contacts.
     seed
         Draws the resamples.
-
-    Returns
-    -------
-    Personas
 
     Raises
     ------
@@ -169,8 +163,6 @@ def find_personas(
         left_out=every - len(customers),
         reason=reason,
         members=members if reason is None else members.clear(),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -122,16 +122,10 @@ def measure_plan(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     where
         Segment, periods and channel of the arrival.
     plan
         Planned handoffs (`cxlib.opportunities.cjml.read_cjml`); None: those of the map.
-
-    Returns
-    -------
-    Plan
 
     Raises
     ------
@@ -154,8 +148,6 @@ def measure_plan(
         table=found.with_columns(pl.selectors.float().fill_nan(None)),
         coverage=float(log.planned.mean()),
         linked=linked,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -1,7 +1,6 @@
 """One backlog: what to do first, over all that was found, with what it is worth and how to test it.
 
-Findings that gain conversions for sure, then other findings, then what is only described; what is
-mended already stands last. Raw drop-off is never ranked.
+In the order of `TIERS`. Raw drop-off is never ranked.
 """
 
 from __future__ import annotations
@@ -31,6 +30,10 @@ from cxlib.store.selection import Selection
 
 PARTS = {"gain": 1.0, "three_quarters": 0.75, "half": 0.5, "quarter": 0.25}
 """Columns with the gain of mending a finding in part: of the way to what is expected."""
+
+TIERS = ("conversions", "spared", "measured", "largest", "hypothesis", "mended")
+"""What comes first: findings that gain conversions for sure, other findings, what is measured to
+lie apart, what is only the largest of its kind, hypotheses to be tried, what is mended already."""
 
 _TEAMS = {
     "marketing": "marketing",
@@ -177,21 +180,16 @@ def list_priorities(
 ) -> Priorities:
     """List what to do first.
 
-    Findings come before what is only described; among findings those that gain conversions come
-    first, by the lower end of the gain, then the others by customers affected.
+    Findings that gain conversions come first, by the lower end of the gain; then the others, by
+    the customers they affect at least; then ratings and plans that are measured to lie apart; then,
+    where nothing is found, what is largest of its kind; then hypotheses. What is mended is last.
 
     Parameters
     ----------
-    workspace
-        The workspace.
     where
         Segment, periods and channel of the findings.
     owner
         Only what this owner answers for.
-
-    Returns
-    -------
-    Priorities
     """
     try:
         moves = read_moves(workspace)
@@ -207,13 +205,16 @@ def list_priorities(
     known = {(line["source"], line["target"]) for line in lines}
     rated = {x["target"] or x["source"] for x in lines if x["signal"] == _SIGNAL_OF["rating"]}
     lines += [x for x in _deviations(workspace, where) if (x["source"], x["target"]) not in known]
-    lines += [x for x in _dips(workspace, where) if x["source"] not in rated]
+    lines += [x for x in _ratings(workspace, where) if x["source"] not in rated]
     lines += _expansions(workspace, where)
-    if not any(line["ground"] in _AGAINST for line in lines):
+    if not any(x["ground"] in _AGAINST and x["status"] != "mended" for x in lines):
         lines += [_standout(row, workspace) for row in findings.described.to_dicts()]
-    for line in lines:
-        line["tier"] += 3 * (line["status"] == "mended")
-    lines.sort(key=lambda x: (x["tier"], -x["worth"], str(x["source"]), str(x["target"])))
+
+    def place(line: dict[str, Any]) -> tuple[Any, ...]:
+        tier = "mended" if line["status"] == "mended" else line["tier"]
+        return TIERS.index(tier), -line["worth"], str(line["source"]), str(line["target"])
+
+    lines.sort(key=place)
     kept = [line for line in lines if owner is None or line["owner"] == owner]
     for rank, line in enumerate(kept, 1):
         del line["tier"], line["worth"]
@@ -221,8 +222,6 @@ def list_priorities(
     return Priorities(
         table=Priorities.tables["table"].frame(kept),
         findings=sum(line["ground"] in _AGAINST for line in kept),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -234,7 +233,7 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
     gain: dict[str, Any] = {"gain_unit": "customers spared"}
     for name, part in PARTS.items():
         gain |= {name: part * max(size, affected), f"{name}_low": part * affected}
-    tier, worth = 1, affected
+    tier, worth = "spared", affected
     evidence = (
         f"{row['signal'].replace('_', ' ')} against {row['compared_with']}, n = "
         f"{decimal(row['n'])}, q = {row['q']:.1g}"
@@ -251,7 +250,7 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
         if (value := told.value) is not None:
             worth_it = amount(value["gain"], value["low"], value["high"])
             evidence += f"; worth {worth_it} (in the money of the log)"
-        tier, worth = 0, told.conversions["low"]
+        tier, worth = "conversions", told.conversions["low"]
     sure = row["q"] is not None and row["q"] < 0.001 and row["stable"] is not False
     copied = ("source", "target", "owner", "signal", "ground")
     return {
@@ -331,7 +330,7 @@ def _described(
 ) -> dict[str, Any]:
     """A line that is described only; who owns the touchpoint `at` answers for it."""
     return {
-        "tier": 2,
+        "tier": "measured",
         "worth": float(affected),
         "what": what,
         "owner": _owner(workspace, at),
@@ -363,6 +362,7 @@ def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str,
             row["n"],
             row["target"],
             next_step="Try it: offer this way to a random half of those who come there.",
+            tier="hypothesis",
             status="hypothesis",
             how_to_test=say_expansion(row),
             **{name: row[name] for name in ("source", "target", "owner", "sample")},
@@ -372,16 +372,34 @@ def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str,
     ]
 
 
-def _dips(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
-    """Touchpoints that are rated lower than the others, whoever may answer."""
+def _ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
+    """Before or after the goal, and at which touchpoints, ratings are lower than elsewhere."""
     try:
-        table = measure_perception(workspace, where=where).table
+        found = measure_perception(workspace, where=where)
     except NotMeasurableError:
         return []
+    signal = _SIGNAL_OF["rating"]
+    goal = (workspace.journey_map.journey.goal or (None,))[0]
+    around = found.scales.drop_nulls("around_goal").unique("around_goal", maintain_order=True)
+    lines = [
+        _described(
+            workspace,
+            row["around_goal"],
+            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); who "
+            "answers when may differ",
+            row["around_customers"],
+            goal,
+            source=None,
+            target=goal,
+            signal=signal,
+            next_step=say_advice(signal, _owner(workspace, goal)),
+        )
+        for row in around.head(1).to_dicts()
+    ]
     lacking = (pl.col("others") - pl.col("mean")) * pl.col("n")
-    rows = table.filter("trusted", verdict="lower").sort(lacking, descending=True)
+    rows = found.table.filter("trusted", verdict="lower").sort(lacking, descending=True)
     rows = rows.unique("group", keep="first", maintain_order=True).head(_DESCRIBED)
-    return [
+    return lines + [
         _described(
             workspace,
             f"{row['group']} is rated {rating(row['mean'], row['mean_low'], row['mean_high'])} on "
@@ -392,8 +410,8 @@ def _dips(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]
             row["group"],
             source=row["group"],
             target=None,
-            signal=_SIGNAL_OF["rating"],
-            next_step=say_advice(_SIGNAL_OF["rating"], _owner(workspace, row["group"])),
+            signal=signal,
+            next_step=say_advice(signal, _owner(workspace, row["group"])),
         )
         for row in rows.to_dicts()
     ]
@@ -436,6 +454,7 @@ def _standout(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
         f"{decimal(row['n'])} cases; described, not tested",
         row["customers"] or 0,
         at,
+        tier="largest",
         source=row["source"],
         target=row["target"],
         signal=signal or row["signal"],
