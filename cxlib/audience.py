@@ -21,8 +21,6 @@ from cxlib.statistics.scores import top_box
 from cxlib.store import Workspace
 from cxlib.tables import csv_text
 
-__all__ = ["LOG", "AudienceOutcome", "measure_audience", "write_audience"]
-
 LOG = "audiences.csv"
 """What was handed out, one line a file: file, audience, of, until, written_at, customers, held."""
 
@@ -110,15 +108,7 @@ def _held_file(file: Path) -> Path:
 
 @result
 class AudienceOutcome(Result):
-    """What `measure_audience` returns.
-
-    Attributes
-    ----------
-    audience
-        What it was called.
-    missing
-        Customers of the file whom the log does not know.
-    """
+    """What `measure_audience` returns; ``missing``: customers of the file unknown to the log."""
 
     audience: str
     missing: int

@@ -49,15 +49,7 @@ Floats = NDArray[np.float64]
 
 @result
 class Expansions(Result):
-    """What `find_expansions` returns.
-
-    Attributes
-    ----------
-    tests
-        Rare links that were compared.
-    horizon
-        Time from the contact within which a goal counts.
-    """
+    """What `find_expansions` returns: ``tests`` rare links compared; goals count in ``horizon``."""
 
     tests: int
     horizon: timedelta

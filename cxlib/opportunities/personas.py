@@ -44,21 +44,9 @@ LEAST_CUSTOMERS, LEAST_CONTACTS = 200, 3
 
 @result
 class Personas(Result):
-    """What `find_personas` returns.
-
-    Attributes
-    ----------
-    stability
-        Median adjusted Rand index over resamples, of the number of personas chosen.
-    clearer
-        Share of the spread between customers that the personas tell, above that of the clearest of
-        the logs of alike customers.
-    left_out
-        Customers with too few contacts before a goal to tell: no persona.
-    reason
-        Why there are none; None where there are.
-    members
-        ``customer`` (number), ``persona``.
+    """What `find_personas` returns: ``stability`` (median adjusted Rand index over resamples);
+    ``clearer`` (share of the spread told, above that of the clearest log of alike customers);
+    customers ``left_out`` with too few contacts; the ``reason`` why there are none, else None.
     """
 
     stability: float

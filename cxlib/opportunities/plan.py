@@ -39,15 +39,8 @@ def _count(about: str, of: str = "arrivals") -> Count:
 
 @result
 class Plan(Result):
-    """What `measure_plan` returns.
-
-    Attributes
-    ----------
-    coverage
-        Share of the contacts that are at touchpoints which a planned handoff names.
-    linked
-        Estimated share of the contacts on another channel that are linked to their customer; None
-        where that cannot be told.
+    """What `measure_plan` returns: ``coverage``, the share of contacts at touchpoints of the plan;
+    ``linked``, that of contacts on another channel that are linked to their customer, if known.
     """
 
     coverage: float

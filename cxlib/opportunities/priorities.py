@@ -50,13 +50,7 @@ _DESCRIBED = 5
 
 @result
 class Priorities(Result):
-    """What `list_priorities` returns.
-
-    Attributes
-    ----------
-    findings
-        How many of the lines are findings; the others are only described.
-    """
+    """What `list_priorities` returns; ``findings``: how many of its lines are some."""
 
     findings: int
 
@@ -138,13 +132,7 @@ _UNCOMPARED = "It is not compared with anything yet: name what it should be firs
 
 
 def say_gain(row: Mapping[str, Any], of: str = "gain") -> str | None:
-    """Say what a line gains, wholly or in part (`PARTS`); None: that is not known.
-
-    Examples
-    --------
-    >>> say_gain({"gain": 84.0, "gain_low": 47.2, "gain_high": 120.0, "gain_unit": "conversions"})
-    '84 (47.2–120) conversions'
-    """
+    """Say what a line gains, wholly or in part (`PARTS`); None: that is not known."""
     gain, low, high = (row[name] for name in (of, f"{of}_low", f"{of}_high"))
     if low is None or row["gain_unit"] is None:
         return None
