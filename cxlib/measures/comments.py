@@ -29,7 +29,7 @@ K = 10
 EVERYWHERE, ANY = "everywhere", "any"
 """The group of all comments, and the topic of all comments of a group."""
 
-_TITLED = re.compile(r"\b(?:Herrn?|Frau|Mr|Mrs|Ms|Miss|Dr|Prof)\b\.?\s+[^\W\d_a-z][\w-]+")
+_TITLED = re.compile(r"\b(?:(?:Herrn?|Frau|Mr|Mrs|Ms|Miss|Dr|Prof)\b\.?\s+)+[^\W\d_a-z][\w-]+")
 """Names behind a title, which many may write and which are no topic."""
 
 
