@@ -317,18 +317,24 @@ def _described(
     workspace: Workspace, what: str, evidence: str, affected: int, at: str | None, **more: Any
 ) -> dict[str, Any]:
     """A line that is described only; who owns the touchpoint `at` answers for it."""
+    owners = workspace.places.filter(pl.col("touchpoint") == at)["owner"].drop_nulls()
+    owner = owners[0] if len(owners) else None
     return {
         "tier": "measured",
         "worth": float(affected),
         "what": what,
-        "owner": _owner(workspace, at),
+        "source": None,
+        "target": None,
+        "owner": owner,
         "team": _team(workspace, at),
+        "signal": None,
         "ground": "described",
         "evidence": evidence,
         "customers_affected": affected,
         "confidence": "low",
         "effort": "unknown",
         "status": "described",
+        "next_step": say_advice(more.get("signal") or "", owner),
         "how_to_test": _UNCOMPARED,
         **more,
     }
@@ -351,11 +357,11 @@ def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str,
             row["target"],
             next_step="Try it: offer this way to a random half of those who come there.",
             tier="hypothesis",
+            ground="expansion",
             status="hypothesis",
             how_to_test=say_expansion(row),
             **{name: row[name] for name in ("source", "target", "owner", "sample")},
         )
-        | {"ground": "expansion"}
         for row in found.head(_DESCRIBED).to_dicts()
     ]
 
@@ -366,48 +372,32 @@ def _ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, An
         found = measure_perception(workspace, where=where)
     except NotMeasurableError:
         return []
-    signal = _SIGNAL_OF["rating"]
-    goal = (workspace.journey_map.journey.goal or (None,))[0]
-    around = found.scales.drop_nulls("around_goal").unique("around_goal", maintain_order=True)
-    lines = [
-        _described(
-            workspace,
-            row["around_goal"],
-            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); who "
-            "answers when may differ",
-            row["around_customers"],
-            goal,
-            source=None,
-            target=goal,
-            signal=signal,
-            next_step=say_advice(signal, _owner(workspace, goal)),
-        )
-        for row in around.head(1).to_dicts()
-    ]
     lacking = (pl.col("others") - pl.col("mean")) * pl.col("n")
-    rows = found.table.filter("trusted", verdict="lower").sort(lacking, descending=True)
-    rows = rows.unique("group", keep="first", maintain_order=True).head(_DESCRIBED)
-    return lines + [
+    lower = found.table.filter("trusted", verdict="lower").sort(lacking, descending=True)
+    lower = lower.unique("group", keep="first", maintain_order=True).head(_DESCRIBED)
+    goal = (workspace.journey_map.journey.goal or (None,))[0]
+    told = [
+        (row, row["around_goal"], row["around_customers"], {"target": goal}, "who answers when")
+        for row in found.scales.drop_nulls("around_goal").head(1).to_dicts()
+    ]
+    for row in lower.to_dicts():
+        mean = rating(row["mean"], row["mean_low"], row["mean_high"])
+        what = f"{row['group']} is rated {mean} on {row['scale']}, the others"
+        what = f"{what} {rating(row['others'])}"
+        told.append((row, what, row["customers"], {"source": row["group"]}, "who comes there"))
+    return [
         _described(
             workspace,
-            f"{row['group']} is rated {rating(row['mean'], row['mean_low'], row['mean_high'])} on "
-            f"{row['scale']}, the others {rating(row['others'])}",
-            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); who comes "
-            "there may differ",
-            row["customers"],
-            row["group"],
-            source=row["group"],
-            target=None,
-            signal=signal,
-            next_step=say_advice(signal, _owner(workspace, row["group"])),
+            what,
+            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); {who} may "
+            "differ",
+            affected,
+            *ends.values(),
+            signal=_SIGNAL_OF["rating"],
+            **ends,
         )
-        for row in rows.to_dicts()
+        for row, what, affected, ends, who in told
     ]
-
-
-def _owner(workspace: Workspace, name: str | None) -> str | None:
-    owners = workspace.places.filter(pl.col("touchpoint") == name)["owner"].drop_nulls()
-    return owners[0] if len(owners) else None
 
 
 def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
@@ -434,19 +424,17 @@ def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str,
 
 def _standout(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
     """What is largest of its kind where nothing is found."""
-    at = row["target"] or row["source"]
     signal = _SIGNAL_OF.get(row["kind"])
     return _described(
         workspace,
         row["sentence"],
         f"{decimal(row['n'])} cases; described, not tested",
         row["customers"] or 0,
-        at,
+        row["target"] or row["source"],
         tier="largest",
         source=row["source"],
         target=row["target"],
         signal=signal or row["signal"],
-        next_step=say_advice(signal or "", _owner(workspace, at)),
     )
 
 
