@@ -14,6 +14,16 @@ import polars as pl
 from cxlib.simulate.journeys import Simulated, simulate_journeys
 from cxlib.simulate.retailer import retailer_faults, retailer_world
 
+FILES = {
+    "contacts": "contacts.csv.gz",
+    "customers": "customers.csv",
+    "ratings": "ratings.csv",
+    "purchases": "purchases.csv",
+    "journey_map": "journey_map.yaml",
+    "truth": "truth.json",
+}
+"""What the sample consists of."""
+
 SAMPLE_CUSTOMERS = 18_000
 SAMPLE_SEED = 2025
 _ZONE = "Europe/Berlin"
@@ -40,14 +50,7 @@ def write_sample(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     made = simulate_sample(customers=customers, seed=seed)
-    paths = {
-        "contacts": folder / "contacts.csv.gz",
-        "customers": folder / "customers.csv",
-        "ratings": folder / "ratings.csv",
-        "purchases": folder / "purchases.csv",
-        "journey_map": folder / "journey_map.yaml",
-        "truth": folder / "truth.json",
-    }
+    paths = {name: folder / file for name, file in FILES.items()}
     for name, text in sample_texts(made).items():
         content = text.encode()
         if paths[name].suffix == ".gz":
