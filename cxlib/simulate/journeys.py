@@ -91,7 +91,9 @@ def simulate_journeys(
     log = roughen_log(world, log, rng=rng)
     ids = _ids(customers + world.noise.robots, rng)
     events = decode_log(world, log, ids=ids, salt=int(rng.integers(2**62)))
-    ratings, purchases, surveys = None, None, pl.DataFrame()
+    ratings: pl.DataFrame | None = None
+    purchases: pl.DataFrame | None = None
+    surveys = pl.DataFrame()
     if world.ratings_apart:
         events, ratings = split_ratings(world, events, rng=rng)
         if world.surveys:

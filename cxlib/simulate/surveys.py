@@ -5,7 +5,8 @@ All of it is drawn from a stream of its own, so that the contacts of a seed stay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -84,7 +85,7 @@ def write_comments(
     return pl.Series("comment", words, dtype=pl.String)
 
 
-def _theme(world: World, touchpoint: str) -> dict[str, dict[str, Sequence[str]]]:
+def _theme(world: World, touchpoint: str) -> Mapping[str, Any]:
     """The words of the first theme that is about a touchpoint, or about all others."""
     return next(theme for theme in world.comments if touchpoint in theme.get("at", [touchpoint]))
 
