@@ -223,7 +223,7 @@ def _mantel_haenszel(n: Floats, y: Floats, others: Floats, goals: Floats) -> Flo
     weight = divide(n * others, n + others)
     apart = divide(y, n) - divide(goals, others)
     used = weight > 0
-    return np.where(used, weight * apart, 0).sum(0) / np.where(used, weight, 0).sum(0)
+    return divide(np.where(used, weight * apart, 0).sum(0), np.where(used, weight, 0).sum(0))
 
 
 def _design_effect(y: Floats, n: Floats) -> float:

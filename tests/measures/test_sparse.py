@@ -75,11 +75,11 @@ def run(*arguments, fails=False):
 @pytest.mark.parametrize(
     ("rated", "refused"),
     [
-        (0, {"perception", "comments", "drivers"}),
-        (1, {"comments", "drivers"}),
+        (0, {"perception", "comments"}),
+        (1, {"comments"}),
         (30, {"comments"}),
         ("call", {"comments"}),
-        ("equal", {"comments", "drivers"}),
+        ("equal", {"comments"}),
     ],
     ids=str,
 )
