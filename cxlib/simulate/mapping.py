@@ -6,16 +6,8 @@ from cxlib.map_model import JourneyMap, JourneyRule, PlannedHandoff, RatingScale
 from cxlib.simulate.world import World
 
 _COLUMNS = ("customer", "occurred_at", "touchpoint", "channel", "stage", "owner")
-_SAME = (
-    "name",
-    "stage",
-    "channel",
-    "owner",
-    "initiated_by",
-    "repeatable",
-    "assisted",
-    "self_service",
-)
+_FLAGS = ("initiated_by", "repeatable", "assisted", "self_service")
+_SAME = ("name", "stage", "channel", "owner", *_FLAGS)
 
 
 def write_map(world: World) -> str:
