@@ -14,7 +14,18 @@ from cxlib.figures.theme import channel_colours, stage_colours, theme_named
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.figures.wording import based_on, estimate, named, told
 from cxlib.markup import hover, plotly_lines, plotly_text
-from cxlib.numbers import day, decimal, duration, people, plural, points, rating, share
+from cxlib.numbers import (
+    day,
+    decimal,
+    duration,
+    people,
+    plural,
+    points,
+    rating,
+    scale_name,
+    sentence_case,
+    share,
+)
 
 if TYPE_CHECKING:
     from cxlib.comparing import Comparison
@@ -332,13 +343,16 @@ def plot_experience_curve(result: ExperienceCurve, *, title: str | None = None) 
     several = result.table["scale"].n_unique() > 1
     means = spans(rows, "mean")
     return plot_rows(
-        [f"{row['scale']}: {row['touchpoint']}" if several else row["touchpoint"] for row in rows],
+        [
+            f"{scale_name(row['scale'])}: {row['touchpoint']}" if several else row["touchpoint"]
+            for row in rows
+        ],
         [
             Points(
                 "mean of the answers",
                 1.0,
                 means,
-                [f"{rating(*m)}, n = {decimal(r['n'])}" for m, r in zip(means, rows, strict=True)],
+                [rating(*mean) for mean in means],
                 aside=True,
             )
         ],
@@ -372,8 +386,11 @@ def plot_spectrum(result: Spectrum, *, title: str | None = None) -> go.Figure:
         for side, colour in sides.items()
     ]
     return plot_rows(
-        [f"{row['scale']}: {row['group']}" if several else row["group"] for row in rows],
-        [Split("answers", 1.6, parts, whiskers=False)],
+        [
+            f"{scale_name(row['scale'])}: {row['group']}" if several else row["group"]
+            for row in rows
+        ],
+        [Split("", 1.6, parts, whiskers=False)],
         [
             hover(
                 row["group"],
@@ -392,7 +409,7 @@ def plot_comparison(
     result: Comparison,
     *,
     figure: str | None = None,
-    names: tuple[str, str] = ("first", "second"),
+    names: tuple[str, str] = ("A", "B"),
     title: str | None = None,
 ) -> go.Figure:
     """Draw one figure of two parts, row by row, and the difference; the clearest first.
@@ -404,13 +421,13 @@ def plot_comparison(
     rows = known.filter(known["figure"] == figure).to_dicts()
     left_out = len(rows) - _MOST_COMPARED
     shown = rows[:_MOST_COMPARED]
-    parts = {"first": names[0], "second": names[1], "difference": f"{names[1]} less {names[0]}"}
+    parts = {"first": names[0], "second": names[1], "difference": "difference"}
     written = [
         [result.columns[part].cell(row, part, result.columns.ends(part)) for row in shown]
         for part in parts
     ]
     return plot_rows(
-        [row["what"] for row in shown],
+        [sentence_case(row["what"]) for row in shown],
         [
             Points(
                 heading,

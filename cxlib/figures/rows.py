@@ -248,7 +248,7 @@ def plot_rows(
         title = column.heading
         if isinstance(column, Split):  # the legend
             marks = [f"{plotly_span('■', part.colour, 15)} {part.name}" for part in column.parts]
-            title = f"{title}: {'   '.join(marks)}"
+            title = "  ".join([f"{title}:" if title else "", *marks])
         headings.append(
             note(title, theme.muted, x=start, xref="paper", xanchor="left", y=1)
             | {"yref": "paper", "yanchor": "bottom", "yshift": 6, "align": "left"}
