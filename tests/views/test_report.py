@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import cxlib as cx
 from cxlib.cli import app
+from cxlib.numbers import sentence_case
 from cxlib.publish import Snapshot
 from cxlib.views.report.content import MOST_FINDINGS, write_report
 from cxlib.views.report.drawing import MOST_PLACES, draw_map
@@ -153,10 +154,13 @@ def test_findings_are_said_ranked_and_drawn_but_for_echoes(shop, page, tmp_path,
     )
     details = replace(details, table=table, bands=details.bands.with_columns(PLACES))
     write_report(Snapshot.newest(shop.path), tmp_path / "found.html")
-    text = " ".join(" ".join(read((tmp_path / "found.html").read_text("utf-8")).text).split())
+    written = read((tmp_path / "found.html").read_text("utf-8")).text
+    text = " ".join(" ".join(written).replace("\N{NO-BREAK SPACE}", " ").split())
     echo = table["sentence"][1]
     own = [s for s in details.bands["sentence"].drop_nulls() if s != echo]
-    places = [text.index(f"{n}. {said}.") for n, said in enumerate(own[:MOST_FINDINGS], 1)]
+    places = [
+        text.index(f"{n}. {sentence_case(said)}.") for n, said in enumerate(own[:MOST_FINDINGS], 1)
+    ]
     assert places == sorted(places)
     assert len(places) > 1
     assert echo in details.bands["sentence"].to_list()

@@ -34,7 +34,6 @@ def environment() -> Environment:
         finalize=_escaped,
     )
     made.filters |= {name: getattr(numbers, name) for name in _WRITERS}
-    made.filters["whole"] = lambda text: text.replace("–", "\N{WORD JOINER}–\N{WORD JOINER}")
     made.filters["signal_name"] = lambda signal: signal_named(signal).title
     return made
 
