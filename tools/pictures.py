@@ -22,12 +22,14 @@ from cxlib.views.report.printing import ARGUMENTS, HOW_TO_GET_ONE, find_chromium
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 LIVE_MS, COLOURS = 120_000, 64
-SIZE = {"width": 1280, "height": 900}
+WIDTH, HEIGHT = 1280, 900
 
 
 def take(browser: Browser, address: str, out: Path, *, live: bool) -> None:
     """Write the first screen of a page as a small picture."""
-    page = browser.new_page(viewport=SIZE, reduced_motion="reduce", locale="en-GB")
+    page = browser.new_page(
+        viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce", locale="en-GB"
+    )
     page.goto(address)
     if live:
         page.wait_for_selector("html[data-cx=live]", timeout=LIVE_MS)

@@ -124,10 +124,10 @@ def plot_touchpoint_list(result: Touchpoints, *, title: str | None = None) -> go
         ]
         columns.append(Points("mean rating, answered", 0.85, spans(rows, "rating"), said))
     left_out = f"{rest} smaller ones are not shown" if rest > 0 else ""
-    said = describe_touchpoints(result) if rows else "The journey map has no such stage"
+    sentence = describe_touchpoints(result) if rows else "The journey map has no such stage"
     counted = plural(len(shown), "touchpoint")
     return _listed(
-        result, rows, [*map(named, rows)], columns, said, counted, title, left_out=left_out
+        result, rows, [*map(named, rows)], columns, sentence, counted, title, left_out=left_out
     )
 
 

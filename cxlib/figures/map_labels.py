@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from cxlib.figures.canvas import Trace, scatter
 from cxlib.figures.map_layout import (
     CHARACTER_PX,
@@ -86,22 +88,20 @@ def circle_sizes(circles: Sequence[Circle], layout: MapLayout, least: float) -> 
 def bends(circles: Sequence[Circle], layout: MapLayout, marks: Sequence[Mark]) -> Bends:
     """Bend the band of each finding so that it crosses as few names as can be."""
     named = [c for c in circles if c.place in layout.spots]
-    names = [b for c in named for b in list(_boxes(c, 0.0, layout))[1:]]
-    across, right = column_px(len(layout.stages)) / COLUMN_PX, len(layout.stages) * COLUMN_PX
+    boxes = [b for c in named for b in list(_boxes(c, 0.0, layout))[1:]]
+    left, top, right, bottom = np.array(boxes or [(0.0,) * 4]).T
+    column, stages = column_px(len(layout.stages)), len(layout.stages)
 
-    def crossed(mark: Mark, bend: float) -> int:
-        way = curve(layout.spots[mark.place], layout.spots[mark.target], 40, bend)[1:-1]
-        outside = 100 * sum(not 0 < x < right for x, _ in way)
-        return outside + sum(
-            left < x * across < right and top < y < bottom
-            for x, y in way
-            for left, top, right, bottom in names
-        )
+    def crossed(source: Place, target: Place, bend: float) -> int:
+        way = curve(layout.spots[source], layout.spots[target], 40, bend)[1:-1]
+        x, y = way[:, :1] / COLUMN_PX, way[:, 1:]
+        over = (left < x * column) & (x * column < right) & (top < y) & (y < bottom)
+        return int(over.sum()) + 100 * int(((x < 0) | (x > stages)).sum())
 
     return {
-        (mark.place, mark.target): min(_BENDS, key=lambda bend: crossed(mark, bend))
-        for mark in marks
-        if mark.target is not None and {mark.place, mark.target} <= layout.spots.keys()
+        (source, target): min(_BENDS, key=lambda bend: crossed(source, target, bend))
+        for source, target in ((m.place, m.target) for m in marks)
+        if target is not None and {source, target} <= layout.spots.keys()
     }
 
 

@@ -142,11 +142,11 @@ def felt(layout: MapLayout, rows: Iterable[Mapping[str, Any]]) -> list[Felt]:
     for index, stage in enumerate(layout.stages):
         here = [row for row in rated if row["stage"] == stage]
         for i, row in enumerate(here):
-            ends = (
-                row["mean"] if row[end] is None else row[end] for end in ("mean_low", "mean_high")
+            y, least, most = (
+                level(row["mean"] if row[end] is None else row[end])
+                for end in ("mean", "mean_low", "mean_high")
             )
-            x = index + (i + 0.5) / len(here)
-            found.append(Felt(x, level(row["mean"]), *map(level, ends), row))
+            found.append(Felt(index + (i + 0.5) / len(here), y, least, most, row))
     return found
 
 

@@ -22,23 +22,25 @@ _LEFT = "not drawn"
 def plot_path_tree(result: PathTree, *, title: str | None = None) -> go.Figure:
     """Draw the ways from a touchpoint, or to it: every branch as wide as its journeys."""
     theme = theme_named()
-    chain, parents, rows = [0], [-1], [None, *result.table.to_dicts()]
-    for number, row in enumerate(rows[1:], start=1):
+    chain, parents, rows = [0], [-1], result.table.to_dicts()
+    for number, row in enumerate(rows, start=1):
         del chain[int(row["step"]) :]
         parents.append(chain[-1])
         chain.append(number)
     # Rounded branches may add up to more than what they branch from, which cannot be drawn.
-    values = [result.journeys, *(row["journeys"] for row in rows[1:])]
-    within = [0] * len(rows)
-    for number in range(len(rows) - 1, -1, -1):
+    values = [result.journeys, *(row["journeys"] for row in rows)]
+    within = [0] * len(values)
+    for number in range(len(rows), -1, -1):
         values[number] = max(values[number], within[number])
         if number:
             within[parents[number]] += values[number]
     whole = plural(result.journeys, "journey")
     # name, share, hover, key of a click, colour: ends as everywhere, what goes on in a quiet one
     ends = {"goal": theme.go_on, "declined": theme.lost, "silent": theme.lost, None: theme.scale[0]}
-    nodes = [(result.start, "", whole, None, theme.accent)]
-    for row in rows[1:]:
+    nodes: list[tuple[str, str, str, str | None, str]] = [
+        (result.start, "", whole, None, theme.accent)
+    ]
+    for row in rows:
         of = (
             f"{plural(row['journeys'], 'journey')} of {people(row['of'])}: {estimate(row, 'share')}"
         )

@@ -260,8 +260,8 @@ def _moves(
             moves.append(Move(source, target, row["n"], said))
     moves.sort(key=lambda m: (-m.n, m.source.touchpoint, m.target.touchpoint))
     drawn = moves[:MOST_MOVES] + [m for m in moves[MOST_MOVES:] if (m.source, m.target) in found]
-    said = [circles, "Band: moves from one touchpoint to the next."]
+    notes = [circles, "Band: moves from one touchpoint to the next."]
     if len(drawn) < len(moves):
         part = share(1 - sum(m.n for m in drawn) / sum(m.n for m in moves))
-        said.append(f"{len(moves) - len(drawn)} rare ones, {part} of all moves, are not drawn.")
-    return drawn, plotly_lines(*said)
+        notes.append(f"{len(moves) - len(drawn)} rare ones, {part} of all moves, are not drawn.")
+    return drawn, plotly_lines(*notes)

@@ -4,12 +4,13 @@ import pytest
 from playwright.sync_api import expect
 from serving import Served
 
-from conftest import VIEWS
+from cxlib.views import VIEWS
 
-MOST_STOPS = 60
+MOST_STOPS = 24
 FOCUSED = """() => {
     const at = document.activeElement;
     if (!at || at === document.body || !at.closest('.cx-panel')) return null;
+    at.scrollIntoView({ block: 'nearest' });
     const { x, y, width, height } = at.getBoundingClientRect();
     const name = at.getAttribute('aria-label') ?? at.textContent.trim().slice(0, 40);
     return { x, y, width, height, name: `${at.tagName.toLowerCase()} ${name}` };

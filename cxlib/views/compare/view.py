@@ -119,7 +119,7 @@ class Compare(View):
     def headline(self) -> str:
         """Say what differs most clearly."""
         found, sides = self.result, {side: self.side(side) for side in words.SIDES}
-        title = f"{words.TITLE} · {self.chosen('what').label}"
+        title = f"{words.TITLE} · {words.FIGURES[self.state.what][-1]}"
         basis = words.BASIS.format(until=day(self.until))
         if found is None:
             return self.sentence(title=title, said=words.SAME, basis=basis)

@@ -29,7 +29,8 @@ GUTTER = 104
 MOST_PLACES, MOST_MOVES = 24, 30
 _SMALLEST = 5.0
 Row = Mapping[str, Any]
-Ranks = Mapping[tuple[Place, Place | None], int]
+Ends = tuple[Place, Place | None]
+Ranks = Mapping[Ends, int]
 
 
 def draw_map(
@@ -101,7 +102,9 @@ def _bands(
 ) -> list[dict[str, Any]]:
     """Outlines of the widest moves, then of those of the findings."""
     rows = [] if moves is None else moves.table.drop_nulls("n").to_dicts()
-    drawn = {(Place.of(r, "source_"), Place.of(r, "target_")): r["n"] for r in rows}
+    drawn: dict[Ends, int] = {
+        (Place.of(r, "source_"), Place.of(r, "target_")): r["n"] for r in rows
+    }
     drawn = {pair: n for pair, n in drawn.items() if pair[0] != pair[1] and {*pair} <= shown.keys()}
     most = max(drawn.values(), default=1)
     widest = sorted((pair for pair in drawn if pair not in ranks), key=lambda p: (-drawn[p], p))
@@ -109,8 +112,8 @@ def _bands(
     bands = []
     for pair in [*reversed(widest[:MOST_MOVES]), *found]:
         width = max(9.0 * math.sqrt(drawn.get(pair, 0) / most), 2.0 if pair in ranks else 0.8)
-        ends = (layout.spots[end] for end in pair)
-        x, y, (mx, my, _) = ribbon(*ends, width, bend=ways.get(pair, 0.0))
+        source, target = (layout.spots[end] for end in pair if end is not None)
+        x, y, (mx, my, _) = ribbon(source, target, width, bend=ways.get(pair, 0.0))
         points = (f"{GUTTER + a * COLUMN_PX:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
         middle = {"x": GUTTER + mx * COLUMN_PX, "y": my}
         bands.append({"points": " ".join(points), "rank": ranks.get(pair), **middle})
