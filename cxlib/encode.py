@@ -273,6 +273,18 @@ def describe_places(seen: pl.DataFrame, *, journey_map: JourneyMap) -> pl.DataFr
     return described.select(pl.int_range(pl.len(), dtype=pl.UInt16).alias("place"), pl.all())
 
 
+def name_places(places: pl.DataFrame) -> pl.Series:
+    """Name places as people do: with the channel where a touchpoint is on several.
+
+    >>> places = {"touchpoint": ["help", "help", "till"], "channel": ["web", "app", "store"]}
+    >>> name_places(pl.DataFrame(places)).to_list()
+    ['help (web)', 'help (app)', 'till']
+    """
+    several = pl.col("channel").n_unique().over("touchpoint") > 1
+    named = pl.when(several).then(pl.format("{} ({})", "touchpoint", "channel"))
+    return places.select(named.otherwise("touchpoint").alias("name")).to_series()
+
+
 def _set_aside(rows: pl.DataFrame, places: pl.DataFrame, reason: str) -> pl.DataFrame:
     """Put contacts back into words for the quarantine table (their raw rows are not kept)."""
     touchpoint = places["touchpoint"].gather(rows["place"].cast(pl.UInt32))

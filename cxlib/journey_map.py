@@ -216,13 +216,18 @@ def _joins(entry: Entry) -> tuple[Join, ...]:
 
 
 def _unpivot(entry: Entry) -> Unpivot:
-    """Read `unpivot`: steps with a column each, either of times or of flags."""
-    given = entry.keys(("times", "flags"))
+    """Read `unpivot`: steps with a column each, either of times or of flags; or numbered ones."""
+    given = entry.keys(("times", "flags", "numbered"))
     if len(given) != 1:
         entry.fail(
-            "name the steps under `times` or under `flags`, for example times: {paid: paid_at}"
+            "name the steps under `times` or under `flags`, for example times: {paid: paid_at}, or "
+            'numbered columns by their time, for example numbered: "touch # time"'
         )
     [(kind, steps)] = given.items()
+    if kind == "numbered":
+        if steps.text().count("#") != 1:
+            steps.fail("write # once where the number stands, for example touch # time")
+        return Unpivot(numbered=steps.text())
     columns = _text_by_name(steps)
     if len(columns) < 2:
         steps.fail("name at least two steps, each with its column")

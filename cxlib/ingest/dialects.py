@@ -19,7 +19,7 @@ UNIT = "\x1f"  # stands for a separator of several bytes while a file is read
 _SAMPLE = 2000
 _HEAD = 60
 _TOLD = re.compile(r"""^["' \t]*sep\s*=\s*(\\t|tab|[^\w\s"']|[\t ])["']?\W*$""", re.IGNORECASE)
-_VALUE = re.compile(r"[-+$€£]?\d[\d.,:/ T+-]*Z?")
+VALUE = re.compile(r"[-+$€£]?\d[\d.,:/ T+-]*Z?")
 
 
 class Dialect(NamedTuple):
@@ -155,7 +155,7 @@ def _score(
         return 100.0 * share + width
     index, first = next(((i, r) for i, r in enumerate(head) if len(r) == width), (1, []))
     score = share * math.log2(width) * (0.5 if index else 1.0)
-    return score * (0.3 if any(_VALUE.fullmatch(cell) for cell in first) else 1.0)
+    return score * (0.3 if any(VALUE.fullmatch(cell) for cell in first) else 1.0)
 
 
 def _cells(line: str, dialect: Dialect) -> list[str]:

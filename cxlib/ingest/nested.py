@@ -131,7 +131,8 @@ def _document(data: bytes) -> list[Any] | None:
 
 
 def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
-    if records is None and len(values) == 1 and isinstance(values[0], dict):
+    beyond = records is not None and records.partition(".")[0]
+    if len(values) == 1 and isinstance(values[0], dict) and beyond not in values[0]:
         (value,) = values
         names, cells = value.get("columns"), value.get("data")
         is_split = isinstance(names, list) and isinstance(cells, list)
@@ -175,16 +176,17 @@ def _exploded(row: dict[str, Any], records: str | None) -> list[Row]:
     """
     if records is None:
         return [_flat(row)]
-    beside: Row = {}
-    value: Any = row
+    # by path: what stands beside the list, and its elements; a list on the way has several
+    found: list[tuple[Row, Any]] = [({}, row)]
     for key in records.split("."):
-        if not isinstance(value, dict):
-            return []
-        beside |= _flat({k: v for k, v in value.items() if k != key})
-        value = value.get(key)
-    elements = value if isinstance(value, list) else [value] if value is not None else []
+        found = [
+            (beside | _flat({k: v for k, v in value.items() if k != key}), element)
+            for beside, value in found
+            if isinstance(value, dict) and value.get(key) is not None
+            for element in (value[key] if isinstance(value[key], list) else [value[key]])
+        ]
     rows = []
-    for element in elements:
+    for beside, element in found:
         own = _flat(element) if isinstance(element, dict) else {records: _text(element)}
         named = {(f"{records}.{k}" if k in beside else k): v for k, v in own.items()}
         rows.append({**beside, **named})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -126,30 +128,64 @@ def is_true(column: str) -> pl.Expr:
     return text_of(column).str.contains(_TRUE) | (count > 0)
 
 
+def _numbered(columns: Iterable[str], template: str) -> dict[str, dict[str, str]]:
+    """Return by number of a contact its columns, each by its name with ``#`` for the number."""
+    columns = list(columns)
+    before, after = map(re.escape, template.split("#"))
+    matches = (re.fullmatch(rf"{before}(\d+){after}", c) for c in columns)
+    found: dict[str, dict[str, str]] = {}
+    for number in sorted((m[1] for m in matches if m), key=int):
+        of = re.compile(rf"(?<!\d){number}(?!\d)(?=\D*$)")
+        found[number] = {of.sub("#", c): c for c in columns if of.search(c)}
+    shared = Counter(name for named in found.values() for name in named)
+    return {
+        number: {n: c for n, c in named.items() if shared[n] > 1 or n == template}
+        for number, named in found.items()
+    }
+
+
 def unpivot_rows(rows: pl.LazyFrame, recipe: Unpivot) -> pl.LazyFrame:
     """Make a row of each step that a row went through; `LINE` tells them apart, and the row."""
+    columns = rows.collect_schema().names()
     steps = recipe.times or recipe.flags
-    others = [pl.col(c) for c in rows.collect_schema() if c not in {LINE, *steps.values()}]
-    parts = []
-    for order, (step, column) in enumerate(steps.items(), 1):
-        made = [pl.lit(step).alias(STEP), pl.lit(order, pl.Int64).alias(STEP_ORDER)]
-        if recipe.times:
-            made.append(pl.col(column).alias(STEP_AT))
-        line = pl.col(LINE) * len(steps) + (order - 1)
-        parts.append(rows.filter(_is_taken(column, recipe)).select(line, *others, *made))
-    return pl.concat(parts)
+    parts: list[tuple[str, dict[str, pl.Expr]]] = []
+    if recipe.numbered:
+        numbered = _numbered(columns, recipe.numbered)
+        names = dict.fromkeys(name for named in numbered.values() for name in named)
+        taken = {c for named in numbered.values() for c in named.values()}
+        for named in numbered.values():
+            own = {n: pl.col(named[n]) if n in named else pl.lit(None, pl.String) for n in names}
+            parts.append((named[recipe.numbered], own))
+    else:
+        taken = set(steps.values())
+        for step, column in steps.items():
+            at = {STEP_AT: pl.col(column)} if recipe.times else {}
+            parts.append((column, {STEP: pl.lit(step), **at}))
+    others = [pl.col(c) for c in columns if c not in {LINE, *taken}]
+    return pl.concat(
+        rows.filter(_is_taken(column, recipe)).select(
+            pl.col(LINE) * len(parts) + order,
+            *others,
+            pl.lit(order + 1, pl.Int64).alias(STEP_ORDER),
+            **made,
+        )
+        for order, (column, made) in enumerate(parts)
+    )
 
 
 def _is_taken(column: str, recipe: Unpivot) -> pl.Expr:
-    taken = text_of(column).is_not_null() if recipe.times else is_true(column)
+    taken = is_true(column) if recipe.flags else text_of(column).is_not_null()
     return taken.fill_null(False)
 
 
 def _unpivot(table: RawTable, recipe: Unpivot) -> RawTable:
     """Make a row of each step that a row went through; rows without any are set aside."""
-    steps = recipe.times or recipe.flags
-    need_columns(table, steps.values(), "unpivot")
-    taken = [_is_taken(column, recipe) for column in steps.values()]
+    steps = list((recipe.times or recipe.flags).values())
+    if recipe.numbered:
+        found = _numbered(table.columns, recipe.numbered)
+        steps = [named[recipe.numbered] for named in found.values()] or [recipe.numbered]
+    need_columns(table, steps, "unpivot")
+    taken = [_is_taken(column, recipe) for column in steps]
     none = table.frame.filter(~pl.any_horizontal(taken)).collect()
     reason = pl.lit("no step was taken: every column of `unpivot` is empty").alias("reason")
     aside = none.select(reason, LINE, raw=as_json(none.drop(LINE)))
