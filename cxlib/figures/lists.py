@@ -57,6 +57,9 @@ _FEWEST_JOURNEYS, _FEWEST_NAMED = 10, 30
 _LINE, _LINES = 58, 2
 """Characters of a line of a path, and lines; of a longer path the end is left to the hover."""
 
+_NAMES = ("touchpoint", "stage", "name", "path", "what")
+"""The column that names a row, by what a result is about."""
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -71,14 +74,11 @@ def _listed(
     **basis: Any,
 ) -> go.Figure:
     """Draw rows of a result, called by a column or by names; `basis` is what it rests on."""
+    own = next(n for n in _NAMES if n in result.table.columns)
     names = [str(row[name]) for row in rows] if isinstance(name, str) else name
-    hovers = told(result.columns, rows, name if isinstance(name, str) else _called(rows))
+    hovers = told(result.columns, rows, own)
     subtitle = based_on(result, counted, **basis)
     return plot_rows(names, columns, hovers, sentence, title=title, subtitle=subtitle)
-
-
-def _called(rows: Rows) -> str:
-    return next(n for n in ("touchpoint", "what") if not rows or n in rows[0])
 
 
 def _counts(heading: str, width: float, rows: Rows, column: str, colours: Sequence[str]) -> Bars:
@@ -223,9 +223,9 @@ def plot_funnel(result: Funnel, *, title: str | None = None) -> go.Figure:
         _chances("rate from step before", 0.65, rows, "rate"),
         Split("then", 1.5, parts, whiskers=False),
     ]
-    named_rows = [row | {"name": f"{row['step']}  {row['name']}"} for row in rows]
+    names = [f"{row['step']}  {row['name']}" for row in rows]
     sentence, counted = describe_funnel(result), plural(result.journeys, "journey")
-    return _listed(result, named_rows, "name", columns, sentence, counted, title)
+    return _listed(result, rows, names, columns, sentence, counted, title)
 
 
 def describe_funnel(result: Funnel) -> str:
@@ -302,14 +302,9 @@ def plot_paths(result: Paths, *, title: str | None = None) -> go.Figure:
         _parts_of("journeys", 0.7, rows, [theme_named().accent] * len(rows)),
         _chances("reach the goal", 0.7, rows, "goal"),
     ]
-    return plot_rows(
-        [str(number) for number in range(1, len(rows) + 1)],
-        columns,
-        told(result.columns, rows, "path"),
-        describe_paths(result),
-        title=title,
-        subtitle=based_on(result, plural(result.journeys, "journey"), left_out=left_out),
-    )
+    names = [str(number) for number in range(1, len(rows) + 1)]
+    sentence, counted = describe_paths(result), plural(result.journeys, "journey")
+    return _listed(result, rows, names, columns, sentence, counted, title, left_out=left_out)
 
 
 def describe_paths(result: Paths) -> str:
