@@ -180,6 +180,7 @@ def voila_config(
         port=port,
         token=token or "",
         identity_provider_class="cxlib.serve.signin.TokenIdentity",
+        kernel_websocket_connection_class="cxlib.serve.wire.SureConnection",
         base_url=f"/{path}/" if path else "/",
         root_dir=str(dashboards[0].path.parent.absolute()),
         open_browser=False,
