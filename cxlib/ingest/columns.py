@@ -142,7 +142,7 @@ def recognise(
 
     ``is_kept``: it passes the map's `keep` · ``touchpoint``, null: none · ``channel`` · ``stage`` ·
     ``owner`` · ``initiated_by`` · ``is_known``: the map has the touchpoint · ``unknown_stage``: a
-    stage in the log that the map does not have.
+    stage in the log that the map does not have · ``unknown_initiator``: neither of the two.
     """
     texts = contents.select(KEY, *(tidy(c).alias(c) for c in contents.columns if c != KEY))
     if journey_map.fold_case:
@@ -175,6 +175,7 @@ def recognise(
         .otherwise(pl.col("_initiated_by").fill_null("customer")),
         is_known=pl.col("_number").is_not_null(),
         unknown_stage=pl.when(~stage_known).then(raw["stage"]),
+        unknown_initiator=~initiated_by.is_in(INITIATORS),
     )
 
 

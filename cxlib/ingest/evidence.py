@@ -180,11 +180,17 @@ def varying(
     names = [c for c in columns if c != customer]
     if not names:
         return {}
-    several = [pl.col(c).drop_nulls().n_unique().alias(f"\x01{i}") for i, c in enumerate(names)]
+    # numbers for the values: whether the least and the most differ is quickly found
+    coded = (
+        rows.lazy()
+        .drop_nulls(customer)
+        .select(pl.col(c).cast(pl.Categorical).to_physical() for c in (customer, *names))
+    )
+    several = [(pl.col(c).min() != pl.col(c).max()).alias(f"\x01{i}") for i, c in enumerate(names)]
     counts = [pl.col(c).count().alias(f"\x00{i}") for i, c in enumerate(names)]
-    by_customer = rows.lazy().drop_nulls(customer).group_by(customer).agg(*counts, *several)
+    by_customer = coded.group_by(customer).agg(*counts, *several)
     shares = (
-        (pl.col(f"\x01{i}") > 1).filter(pl.col(f"\x00{i}") > 1).mean().fill_null(unseen).alias(c)
+        pl.col(f"\x01{i}").filter(pl.col(f"\x00{i}") > 1).mean().fill_null(unseen).alias(c)
         for i, c in enumerate(names)
     )
     return by_customer.select(shares).collect(engine="streaming").row(0, named=True)

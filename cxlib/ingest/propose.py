@@ -13,7 +13,7 @@ import yaml
 
 from cxlib.errors import InputError
 from cxlib.ingest import outcomes
-from cxlib.ingest.events import read_events
+from cxlib.ingest.events import make_contacts
 from cxlib.ingest.evidence import Column, Guess, guess_by_words, profile
 from cxlib.ingest.instants import guess_time_format, read_instants, swap_day_and_month
 from cxlib.ingest.raw import LINE, POSITION, RawTable
@@ -30,10 +30,10 @@ from cxlib.ingest.roles import (
     vary_labels,
 )
 from cxlib.ingest.shapes import unpivot_rows
-from cxlib.ingest.sources import Paths, find_sources
-from cxlib.ingest.tables import read_source, read_table
+from cxlib.ingest.sources import Paths, Source, find_sources
+from cxlib.ingest.tables import read_source, read_table, with_named
 from cxlib.journey_map import parse_journey_map
-from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, Reading, format_duration
+from cxlib.map_model import FILE, STEP, STEP_AT, STEP_ORDER, Join, Reading, format_duration
 
 ROWS = 1_000_000
 """Most rows that are looked at: of a longer log, every second, third … of all of them."""
@@ -84,14 +84,16 @@ def propose_map(
     words, the goal from words of success, the gap from the silences.
     """
     heads: list[Head] = []
+    tables: dict[Source, RawTable] = {}
     read, records = 0, ""
     for source in find_sources(paths):
         table = read_source(source, separator=separator, encoding=encoding)
         rows, height = _raw(table)
         if records := _inner_list(rows) or records:
-            reading = Reading(records=records, encoding=encoding)
-            rows, height = _raw(read_table(source, reading))
+            table = read_table(source, Reading(records=records, encoding=encoding))
+            rows, height = _raw(table)
         heads.append((source, rows))
+        tables[source] = table
         read += height
     looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
     log = _look(relate_tables(_in_one_order(heads)), looked + "s" * (len(heads) != 1))
@@ -109,8 +111,9 @@ def propose_map(
     ]
     text = "\n".join(body) + "\n"
     try:
-        ingested = read_events(
-            paths, parse_journey_map(text), separator=separator, encoding=encoding
+        asked = parse_journey_map(text)
+        ingested = make_contacts(
+            list(tables), asked, lambda source: with_named(tables[source], asked, asked.reading)
         )
     except InputError as error:
         raise InputError(f"what could be proposed would be refused: {error}") from error
@@ -167,7 +170,7 @@ def _look(related: Related, looked: str) -> _Log:
     rows = kept if is_complete_only else rows
     columns = mark_facts(rows, profile(rows))
     if len(columns) == rows.width:
-        looked += f", {len(columns)} columns"
+        looked += f", {len(columns) - (FILE in columns)} columns"
     else:
         looked += f", the first {len(columns)} of {rows.width:,} columns whose names say something"
         rows = rows.select(list(columns))
@@ -177,29 +180,21 @@ def _look(related: Related, looked: str) -> _Log:
     shown = ", ".join(f"{c.name} ({c.said()})" for c in others)
     why = f"{customer.why}; runners-up: {shown}" if others else customer.why
     fixed = {"customer": Guess(customer.value, why)}
-    if shape.one_per is not None:
-        rows = rows.unique(shape.one_per, keep="first", maintain_order=True)
-        fixed["touchpoint"] = Guess(shape.one_per, "each value is one contact")
-    if shape.unpivot is not None:
-        rows = unpivot_rows(rows.lazy().with_row_index(LINE), shape.unpivot).collect()
-        made = {"touchpoint": STEP, "sequence": STEP_ORDER, "occurred_at": STEP_AT}
-        if shape.unpivot.numbered is not None:
-            made["occurred_at"] = shape.unpivot.numbered
-        fixed |= {r: Guess(c, "what `unpivot` makes") for r, c in made.items() if c in rows.columns}
     if shape != Shape():
-        rows = rows.with_columns(pl.exclude(LINE).cast(pl.String))
+        rows, settled = _shaped(rows, shape)
         columns, varies = profile(rows, [c for c in rows.columns if c != LINE]), None
+        fixed |= settled
     roles = guess_roles(rows, columns, fixed, varies)
+    named = {r: g.value for r, g in roles.columns.items()}
+    made = {}
     if second := _second_name(rows, columns, roles):
-        first = roles.columns["touchpoint"].value
-        related.names.append((first, second))
-        rows = rows.with_columns(pl.coalesce(first, second).alias(first))
-        columns = {**columns, **profile(rows, [first])}
-    if "time_of_day" in roles.columns:
-        date, clock = (roles.columns[r].value for r in ("occurred_at", "time_of_day"))
-        both = pl.concat_str(date, clock, separator=" ", ignore_nulls=True)
-        rows = rows.with_columns(both.alias(date))
-        columns = {**columns, **profile(rows, [date])}
+        related.names.append((named["touchpoint"], second))
+        made[named["touchpoint"]] = pl.coalesce(named["touchpoint"], second)
+    if "time_of_day" in named:
+        both = (named["occurred_at"], named["time_of_day"])
+        made[both[0]] = pl.concat_str(both, separator=" ", ignore_nulls=True)
+    rows = rows.with_columns(**made)
+    columns = {**columns, **profile(rows, made)} if made else columns
     times, time_format = _read_times(rows[roles.columns["occurred_at"].value])
     if time_format is not None and "Please check" in time_format.why:
         roles.doubts.append(
@@ -221,6 +216,21 @@ def _look(related: Related, looked: str) -> _Log:
         log.contacts = outcomes.order_contacts(log.contacts.with_columns(sequence=rank))
     log.places = outcomes.describe_touchpoints(log.contacts)
     return log
+
+
+def _shaped(rows: pl.DataFrame, shape: Shape) -> tuple[pl.DataFrame, dict[str, Guess]]:
+    """Return a row for each contact, and the roles that this settles."""
+    settled = {}
+    if shape.one_per is not None:
+        rows = rows.unique(shape.one_per, keep="first", maintain_order=True)
+        settled["touchpoint"] = Guess(shape.one_per, "each value is one contact")
+    if shape.unpivot is not None:
+        rows = unpivot_rows(rows.lazy().with_row_index(LINE), shape.unpivot).collect()
+        at = shape.unpivot.numbered or STEP_AT
+        made = {"touchpoint": STEP, "sequence": STEP_ORDER, "occurred_at": at}
+        why = "what `unpivot` makes"
+        settled |= {r: Guess(c, why) for r, c in made.items() if c in rows.columns}
+    return rows.with_columns(pl.exclude(LINE).cast(pl.String)), settled
 
 
 def _second_name(rows: pl.DataFrame, columns: Mapping[str, Column], roles: Roles) -> str | None:

@@ -205,8 +205,8 @@ def find_shape(
     one_per, why_one_per = _order_lines(rows, columns, customer, times)
     spoken = [c for c in times if set(c.words) - words("filler") - words("records")]
     has_name = best is not None and score >= 2 and names_contacts(best)
-    if has_name and all(c.share > 0.95 for c in times) and _passes_quickly(rows, times):
-        times = []
+    if times and _are_one_contact(rows, times, has_name):
+        times = times[:1]
     if len(times) >= 3 or (len(times) == len(spoken) == 2 and not is_long):
         steps = _in_order(rows, {_step(c, times): c for c in times})
         why = f"each row has {len(steps)} times, one for each step; no column names a contact"
@@ -261,12 +261,16 @@ def _read_steps(rows: pl.DataFrame, steps: Mapping[str, Column]) -> pl.DataFrame
     return pl.DataFrame(read)
 
 
-def _passes_quickly(rows: pl.DataFrame, times: list[Column]) -> bool:
-    """Whether the times of a row lie within an hour: phases of one contact, such as of a call."""
+def _are_one_contact(rows: pl.DataFrame, times: list[Column], has_name: bool) -> bool:
+    """Whether all rows have all times, and these are equal, or, where a column names the contact,
+    within an hour: phases of one contact, such as of a call.
+    """
+    if any(c.share < 0.95 for c in times):
+        return False
     read = _read_steps(rows, {c.name: c for c in times})
     lasted = read.select(pl.max_horizontal(pl.all()) - pl.min_horizontal(pl.all())).to_series()
-    usual = lasted.quantile(0.9) if len(times) > 1 else None
-    return usual is not None and usual < timedelta(hours=1)
+    usual = lasted.quantile(0.9)
+    return usual is not None and usual <= timedelta(hours=1 if has_name else 0)
 
 
 def _in_order(rows: pl.DataFrame, steps: Mapping[str, Column]) -> dict[str, str]:

@@ -97,7 +97,7 @@ def guess_customer(columns: Mapping[str, Column]) -> tuple[Guess, list[Column]]:
     if not named:
         # nothing is called so: many values, each of which comes back
         back = [(s, c) for s, c in ranked if c.each >= 1.2 and c.distinct >= 5 and s > -2.5]
-        named = sorted(back, key=lambda sc: -sc[1].distinct)
+        named = sorted(back, key=lambda sc: (not sc[1].says("person"), -sc[1].distinct))
     if not named:
         raise InputError(
             f"no column looks like the customer: none has values that come back in several rows "
@@ -131,7 +131,8 @@ def rank_touchpoints(columns: Mapping[str, Column], varies: Mapping[str, float])
             return None
         rank, against = _named(column, names), column.says("no_contact")
         found = 0.0 if rank is None else 3.0 - rank / len(names)
-        if (state := _named(column, states)) is not None and not found:
+        state = None if column.says("before") else _named(column, states)
+        if state is not None and (rank is None or rank >= len(names)):
             rank, found, against = state, 1.2 - state / 100, False
         if column.name.lower() in ("concept:name", "activity", "touchpoint"):
             found, against = 4.0, False
@@ -226,7 +227,7 @@ def _guess_time(roles: Roles, columns: Mapping[str, Column]) -> None:
 
 def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
     customer, free = roles.columns["customer"].value, roles.untaken(columns)
-    ranked = [(s, c) for s, c in rank_touchpoints(free, roles.varies) if s >= 2]
+    ranked = [(s, c) for s, c in rank_touchpoints(free, roles.varies) if s >= 2 and c.name != FILE]
     if ranked and names_contacts(ranked[0][1]):
         best = ranked[0][1]
         others = ", ".join(c.name for _, c in ranked[1:3])
@@ -373,7 +374,7 @@ def names_contacts(column: Column, *, alone: bool = False, states: bool = True) 
     names = phrases("contact")
     rank = _named(column, names)
     if rank is None:
-        return states and _named(column, phrases("state")) is not None
+        return states and not column.says("before") and _named(column, phrases("state")) is not None
     surest = names.index("activity type") if alone else len(names)
     return rank is not None and rank % len(names) <= surest
 
