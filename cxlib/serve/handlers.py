@@ -235,7 +235,8 @@ class SessionHandler(_OfDashboard):
                         raise TimeoutError("nothing came of the session, or nobody waits for it")
                     if kernel is None and (named := KERNEL_NAMED.search(html)):
                         kernel = named.group(1)
-                    parts.append(html)
+                    if not silent:
+                        parts.append(html)
             except Exception:
                 self.log.exception("the dashboard %s could not be made", dashboard.name)
                 if kernel is not None:
