@@ -33,25 +33,11 @@ from cxlib.map_model import (
     Reading,
     Touchpoint,
     Unpivot,
-    format_duration,
     parse_duration,
 )
 from cxlib.opening_hours import OpeningHours, read_closed_dates, read_opening_hours
 
-__all__ = [
-    "COLUMNS",
-    "SETS",
-    "BesideTheLog",
-    "JourneyMap",
-    "JourneyRule",
-    "PlannedHandoff",
-    "RatingScale",
-    "Touchpoint",
-    "format_duration",
-    "parse_duration",
-    "parse_journey_map",
-    "read_journey_map",
-]
+__all__ = ["JourneyMap", "parse_journey_map", "read_journey_map"]
 
 MAX_STAGES = 250  # stored in one byte, with a few values kept for 'none'
 

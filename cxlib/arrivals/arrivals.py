@@ -34,7 +34,7 @@ from cxlib.store.walk import Scope, look_back, visits
 
 if TYPE_CHECKING:
     from cxlib.arrivals.open_hours import OpenHours
-    from cxlib.journey_map import PlannedHandoff
+    from cxlib.map_model import PlannedHandoff
     from cxlib.store import Workspace
     from cxlib.store.engines import Count, Run
     from cxlib.summary import Selection

@@ -233,11 +233,8 @@ def read_epochs(text: pl.Series, unit: str) -> pl.Series:
 
 
 def read_numbers(text: pl.Series) -> tuple[tuple[pl.Series, pl.Series], list[str]]:
-    """Read numbers whose unit cannot be in doubt, as instants and as wall times, and say how.
-
-    Of a number between 1990 and 2100 the digits tell the unit. Eight, twelve and fourteen digits
-    that are a date are one. Numbers with a fraction are days of a spreadsheet where half of the
-    column are such.
+    """Read numbers whose digits tell the unit, as instants and as wall times, and say how: epochs
+    between 1990 and 2100, dates, days of a spreadsheet where half of them have a fraction.
     """
     naive, how = pl.repeat(None, len(text), dtype=NAIVE, eager=True), []
     aware = naive.cast(INSTANT)

@@ -206,7 +206,8 @@ def _further_headers(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     """Return the first rows, three at most, that hold words where all others hold numbers or times,
     and more than one of these or nothing else: surveys have headers of several lines.
     """
-    below = rows.slice(3).gather_every(max(1, rows.height // 2000)).select(columns)
+    # a look at a hundred thousand cells from the whole file
+    below = rows.slice(3).gather_every(1 + rows.height * len(columns) // 100_000).select(columns)
     if below.height < 5:
         return rows.clear()
     value = pl.all().str.contains(rf"^{VALUE.pattern}$")

@@ -87,12 +87,7 @@ def widths(bare: pl.Series, separator: str) -> pl.Series:
 def find_header(
     lines: pl.Series, dialect: Dialect, *, wanted: Collection[str] = ()
 ) -> tuple[int, int]:
-    """Return the index of the header's line, and the usual number of cells of a row.
-
-    The header is the first line that has as many cells as most lines, most of them filled; a title,
-    a date of export and comments above it are not. Where the map names columns, it is the first
-    line that has more than one of them.
-    """
+    """Return the index of the header's line, and the usual number of cells of a row."""
     sample = without_quoted(_sampled(lines), dialect.quote)
     head = [(line, _cells(line, dialect)) for line in lines.head(_HEAD)]
     asked = {name.lower() for name in wanted}

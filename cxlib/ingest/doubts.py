@@ -326,10 +326,8 @@ def _by_day(seen: Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
 def _ends(seen: Seen) -> Iterator[str]:
     """Which few first or last contacts stand far from the others: a wrong clock decides for all.
 
-    The few contacts at an end are told of when they keep a longer distance to the rest than f times
-    the longest silence in the middle of the log, and than a day. Contacts that come at random, m
-    silences in the middle of them, do so with probability m!·f!/(m+f)!, which is below 0.1 % with f
-    = 3 from m = 17 on; f = 10 is asked of shorter logs, and nothing is told of less than three.
+    Contacts that come at random, m silences in the middle of them, keep f times the longest of
+    these with probability m!·f!/(m+f)!: below 0.1 % with f = 3 from m = 17 on, else f = 10.
     """
     contacts, journey_map, zone = seen.contacts, seen.journey_map, seen.zone
     rows, hour = len(contacts), pl.col("occurred_at").dt.truncate("1h").alias("at")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
@@ -16,6 +15,7 @@ from cxlib.ingest import outcomes
 from cxlib.ingest.events import make_contacts
 from cxlib.ingest.evidence import Column, Guess, guess_by_words, profile
 from cxlib.ingest.instants import guess_time_format, read_instants, swap_day_and_month
+from cxlib.ingest.nested import parsed
 from cxlib.ingest.raw import LINE, POSITION, RawTable
 from cxlib.ingest.recipes import Head, Related, Shape, find_shape, mark_facts, relate_tables
 from cxlib.ingest.report import IngestReport
@@ -77,19 +77,15 @@ class _Log:
 def propose_map(
     paths: Paths, *, separator: str | None = None, encoding: str | None = None
 ) -> Proposal:
-    """Propose a journey map for a log, each guess marked ``# guess: why``, and check it.
-
-    Columns are guessed by what they hold, then by their names; what is constant within a customer
-    is a segment, what changes an environment of the contact. Stages come from a column or from
-    words, the goal from words of success, the gap from the silences.
-    """
+    """Propose a journey map for a log, each guess marked ``# guess: why``, and check it."""
     heads: list[Head] = []
     tables: dict[Source, RawTable] = {}
     read, records = 0, ""
     for source in find_sources(paths):
         table = read_source(source, separator=separator, encoding=encoding)
         rows, height = _raw(table)
-        if records := _inner_list(rows) or records:
+        inner = _inner_list(rows) if source.format == "jsonl" else None
+        if records := inner or records:
             table = read_table(source, Reading(records=records, encoding=encoding))
             rows, height = _raw(table)
         heads.append((source, rows))
@@ -129,7 +125,8 @@ def _inner_list(rows: pl.DataFrame) -> str | None:
         texts = rows[column].drop_nulls().head(50)
         if not texts.str.starts_with("[{").any():
             continue
-        elements = [e for cell in texts for e in json.loads(cell) if isinstance(e, dict)]
+        lists = [found for cell in texts if isinstance(found := parsed(cell), list)]
+        elements = [e for found in lists for e in found if isinstance(e, dict)]
         keys = dict.fromkeys(key for element in elements for key in element)
         cells = {k: [None if (v := e.get(k)) is None else str(v) for e in elements] for k in keys}
         if len(elements) > len(texts) and rank_times(profile(pl.DataFrame(cells))):

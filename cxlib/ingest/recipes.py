@@ -12,7 +12,7 @@ import polars as pl
 from cxlib.ingest.evidence import Column, profile, varying, words, words_of
 from cxlib.ingest.instants import guess_time_format, read_instants
 from cxlib.ingest.roles import is_step_time, names_contacts, rank_customers, rank_touchpoints, rates
-from cxlib.ingest.shapes import is_true
+from cxlib.ingest.shapes import is_true, numbered_columns
 from cxlib.ingest.sources import Source
 from cxlib.map_model import FILE, Join, Unpivot
 
@@ -46,11 +46,8 @@ Head = tuple[Source, pl.DataFrame]
 
 
 def relate_tables(heads: list[Head]) -> Related:
-    """Find out how the files of a log belong together.
-
-    Files of the same columns are one log, also where a column was renamed. Of files with different
-    columns those with a row for each value of a column that the log has are tables of attributes,
-    and one with marks, times and a key of the log is a table of ratings.
+    """Find out how the files of a log belong together. Files of the same columns are one log, also
+    where a column was renamed.
     """
     groups: list[list[Head]] = []
     for head in heads:
@@ -235,14 +232,9 @@ def mark_facts(rows: pl.DataFrame, columns: dict[str, Column]) -> dict[str, Colu
 
 def _numbered(columns: Mapping[str, Column]) -> str | None:
     """Return what the times of several numbered contacts in one row are called, ``#`` a number."""
-    found: dict[str, list[str]] = {}
-    for name in columns:
-        if digits := list(re.finditer(r"\d+", name)):
-            start, end = digits[-1].span()
-            found.setdefault(f"{name[:start]}#{name[end:]}", []).append(name)
-    several = [t for t, names in found.items() if len(names) > 1]
-    timed = [t for t in several if columns[found[t][0]].kind == "time"]
-    return timed[0] if len(several) > 1 and len(timed) == 1 else None
+    found = numbered_columns(columns)
+    timed = [n for n, of in found.items() if columns[next(iter(of.values()))].kind == "time"]
+    return timed[0] if len(found) > 1 and len(timed) == 1 else None
 
 
 def _step(column: Column, times: list[Column]) -> str:

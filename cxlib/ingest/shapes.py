@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -128,20 +127,14 @@ def is_true(column: str) -> pl.Expr:
     return text_of(column).str.contains(_TRUE) | (count > 0)
 
 
-def _numbered(columns: Iterable[str], template: str) -> dict[str, dict[str, str]]:
-    """Return by number of a contact its columns, each by its name with ``#`` for the number."""
-    columns = list(columns)
-    before, after = map(re.escape, template.split("#"))
-    matches = (re.fullmatch(rf"{before}(\d+){after}", c) for c in columns)
+def numbered_columns(columns: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return columns with a number in their names, by the name with ``#`` for it, and by it."""
     found: dict[str, dict[str, str]] = {}
-    for number in sorted((m[1] for m in matches if m), key=int):
-        of = re.compile(rf"(?<!\d){number}(?!\d)(?=\D*$)")
-        found[number] = {of.sub("#", c): c for c in columns if of.search(c)}
-    shared = Counter(name for named in found.values() for name in named)
-    return {
-        number: {n: c for n, c in named.items() if shared[n] > 1 or n == template}
-        for number, named in found.items()
-    }
+    for column in columns:
+        for digits in re.finditer(r"\d+", column):
+            named = f"{column[: digits.start()]}#{column[digits.end() :]}"
+            found.setdefault(named, {})[digits[0]] = column
+    return {name: by_number for name, by_number in found.items() if len(by_number) > 1}
 
 
 def unpivot_rows(rows: pl.LazyFrame, recipe: Unpivot) -> pl.LazyFrame:
@@ -150,12 +143,14 @@ def unpivot_rows(rows: pl.LazyFrame, recipe: Unpivot) -> pl.LazyFrame:
     steps = recipe.times or recipe.flags
     parts: list[tuple[str, dict[str, pl.Expr]]] = []
     if recipe.numbered:
-        numbered = _numbered(columns, recipe.numbered)
-        names = dict.fromkeys(name for named in numbered.values() for name in named)
-        taken = {c for named in numbered.values() for c in named.values()}
-        for named in numbered.values():
-            own = {n: pl.col(named[n]) if n in named else pl.lit(None, pl.String) for n in names}
-            parts.append((named[recipe.numbered], own))
+        families = numbered_columns(columns)
+        times = families[recipe.numbered]
+        alike = {name: found for name, found in families.items() if found.keys() & times}
+        taken = {column for found in alike.values() for column in found.values()}
+        none = pl.lit(None, pl.String)
+        for number, column in sorted(times.items(), key=lambda item: int(item[0])):
+            own = {n: pl.col(f[number]) if number in f else none for n, f in alike.items()}
+            parts.append((column, own))
     else:
         taken = set(steps.values())
         for step, column in steps.items():
@@ -182,8 +177,8 @@ def _unpivot(table: RawTable, recipe: Unpivot) -> RawTable:
     """Make a row of each step that a row went through; rows without any are set aside."""
     steps = list((recipe.times or recipe.flags).values())
     if recipe.numbered:
-        found = _numbered(table.columns, recipe.numbered)
-        steps = [named[recipe.numbered] for named in found.values()] or [recipe.numbered]
+        found = numbered_columns(table.columns)
+        steps = list(found.get(recipe.numbered, {"": recipe.numbered}).values())
     need_columns(table, steps, "unpivot")
     taken = [_is_taken(column, recipe) for column in steps]
     none = table.frame.filter(~pl.any_horizontal(taken)).collect()

@@ -30,11 +30,7 @@ def read_source(
     separator: str | None = None,
     encoding: str | None = None,
 ) -> RawTable:
-    """Read one file of any format as it stands; what the map says of its files helps.
-
-    A table beside the log is read as its own `reading` says, else as the log's, but for what is
-    true of single files only: separator, lines above the header, sheets, lists.
-    """
+    """Read one file of any format as it stands; what the map says of its files helps."""
     reading = journey_map.reading if journey_map is not None else Reading()
     if beside is not None:
         kept = Reading(encoding=reading.encoding, decimal=reading.decimal)

@@ -9,7 +9,7 @@ from fragmentation.walks import DAY, SIZE, count, walk_log
 
 from cxlib.arrivals.links import check_links, count_links, estimate_linked
 from cxlib.fragmentation import measure_fragmentation
-from cxlib.journey_map import PlannedHandoff
+from cxlib.map_model import PlannedHandoff
 from cxlib.signals import SIGNALS
 from cxlib.signals.broken_handoff import judge_planned, measure_plan
 

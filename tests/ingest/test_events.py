@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from cxlib.contracts import EVENTS, QUARANTINE
 from cxlib.errors import InputError
 from cxlib.ingest import read_events
-from cxlib.journey_map import JourneyMap, Touchpoint, parse_journey_map
+from cxlib.journey_map import JourneyMap, parse_journey_map
+from cxlib.map_model import Touchpoint
 
 RULES = """\
 version: 1
