@@ -109,7 +109,7 @@ def test_an_export_with_three_heads_and_two_scales_is_cleaned_with_the_reason(tm
     journey_map = parse_journey_map(ASIDE_MAP)
     said = read_ratings(tmp_path / "survey.csv", journey_map=journey_map)
     assert dict(said.quarantine["reason"].value_counts().rows()) == {
-        "time cannot be read": 2,
+        "a further line of the header": 2,
         "rating is outside 1 to 5 of csat": 1,
         "rating is outside 0 to 10 of nps": 1,
     }
