@@ -20,6 +20,7 @@ doi:10.2307/2530643
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from cxlib.arrivals.histories import first_block
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.kinds import Counts, Signal, Unit
+from cxlib.segments import dimension_values, segment_names
 from cxlib.store.tables import NONE
 
 if TYPE_CHECKING:
@@ -55,6 +57,19 @@ def touchpoint_codes(places: pl.DataFrame) -> tuple[pl.Series, list[str]]:
     names = places["touchpoint"].unique(maintain_order=True).to_list()
     code = {name: number for number, name in enumerate(names)}
     return pl.Series([code[n] for n in places["touchpoint"]], dtype=pl.Int64), names
+
+
+def split_columns(part: Arrivals) -> Iterator[tuple[str, str, pl.Series]]:
+    """Each column that splits the log: its name, the key that says which value, and the values."""
+    for name in segment_names(part.segments):
+        values = dimension_values(part.segments, name)
+        if values.n_unique() > 1:
+            yield name, "segment", values
+    for name in ("channel", "owner"):
+        values = part.places[name].fill_null("unknown")
+        at = part.places.select("touchpoint", v=values)
+        if at.n_unique() > at["touchpoint"].n_unique():
+            yield name, "target", values
 
 
 def read_cases(

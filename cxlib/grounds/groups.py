@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from cxlib.grounds.comparing import LEAST_CASES, Floats, compare_arms, read_cases, tail_of_counts
+from cxlib.grounds.additive import Floats
+from cxlib.grounds.comparing import (
+    LEAST_CASES,
+    compare_arms,
+    read_cases,
+    split_columns,
+    tail_of_counts,
+)
 from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale
 from cxlib.grounds.judged import as_judged, natural_p, tell_effects, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit
@@ -64,33 +71,14 @@ def _columns(part: Arrivals, signal: Signal) -> Iterator[tuple[str, Cases, list[
     """Each column that splits the log: its name, cases by unit with ``value``, and strata."""
     units: tuple[Unit, ...] = ("place", "transition", "stage_step")
     read = {u: c for u in units if (c := read_cases(part, signal, u)) is not None}
-    names = segment_names(part.segments)
-    for name in names:
-        codes = dimension_values(part.segments, name)
-        if codes.n_unique() < 2:
-            continue
-        others = [n for n in names if n != name]
-        rest = _code(part.segments, others)
-        index = pl.col("segment").cast(pl.UInt32)
-        yield (
-            name,
-            {
-                u: c.with_columns(
-                    value=pl.lit(codes).gather(index), rest=pl.lit(rest).gather(index)
-                )
-                for u, c in read.items()
-            },
-            ["rest", "target"],
-        )
-    for name in ("channel", "owner"):
-        values = part.places[name].fill_null("unknown")
-        several = (
-            part.places.with_columns(v=values).group_by("touchpoint").agg(pl.col("v").n_unique())
-        )
-        if (several["v"] < 2).all():
-            continue
-        at = pl.lit(values).gather(pl.col("target").cast(pl.UInt32))
-        yield name, {u: c.with_columns(value=at) for u, c in read.items()}, ["segment"]
+    for name, index, values in split_columns(part):
+        at = pl.col(index).cast(pl.UInt32)
+        added, strata = {"value": pl.lit(values).gather(at)}, ["segment"]
+        if index == "segment":
+            others = [n for n in segment_names(part.segments) if n != name]
+            added["rest"] = pl.lit(_code(part.segments, others)).gather(at)
+            strata = ["rest", "target"]
+        yield name, {u: c.with_columns(**added) for u, c in read.items()}, strata
     if not signal.counts or not signal.counts.around:
         return
     around = {u: c for u in units if (c := read_cases(part, signal, u, around=True)) is not None}
@@ -238,10 +226,7 @@ def _others(arms: pl.DataFrame) -> pl.Series:
 
 
 def _needs(part: Arrivals) -> str:
-    names = segment_names(part.segments)
-    split = any(dimension_values(part.segments, name).n_unique() > 1 for name in names)
-    several = part.places.group_by("touchpoint").len().filter(pl.col("len") > 1)
-    if split or len(several) or len(part.environments):
+    if any(split_columns(part)) or len(part.environments):
         return ""
     return "the log has no segments, no environment columns, and each touchpoint on one channel"
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from cxlib.grounds.comparing import Floats, touchpoint_codes
+from cxlib.grounds.additive import Floats
+from cxlib.grounds.comparing import touchpoint_codes
 from cxlib.grounds.kinds import Signal, Unit
 from cxlib.journeys import NO_STAGE
 

@@ -15,7 +15,7 @@ from cxlib.grounds.expectation import tail_scale
 from cxlib.grounds.like import compare_siblings
 from cxlib.grounds.past import Noise, Series, clearest
 from cxlib.signals import SIGNALS
-from cxlib.signals.volume import _fall, _series
+from cxlib.signals.volume import _fall, _usual, series_of
 
 
 def cells(*rows):
@@ -99,15 +99,16 @@ def test_a_touchpoint_that_loses_its_records_is_found_with_its_date(left, found)
 
 def _fall_of(own, others):
     linked = np.array([own, others])
-    series = _series(0, 0 * linked, linked)
-    return _fall(series, clearest(series, Noise(1.0, 0.1, 41)))
+    usual = _usual(0, 0 * linked, linked)
+    changes = clearest(series_of(np.array([0]), usual[None], linked), Noise(np.ones(1), 0.1, 41))
+    return _fall(usual, own, [column[0] for column in changes])
 
 
 def test_a_touchpoint_that_fades_away_or_swings_by_itself_was_not_switched_off():
     rng = np.random.default_rng(5)
     others = rng.poisson(2_000, 60).astype(float)
     none = np.zeros((2, 60))
-    assert _series(0, np.array([np.arange(60) < 20, none[0]]) * 50.0, none) is None
+    assert _usual(0, np.array([np.arange(60) < 20, none[0]]) * 50.0, none) is None
     fading = rng.poisson(np.linspace(120, 30, 60)).astype(float)
     swinging = rng.poisson(np.where(np.arange(60) // 10 % 2 == 0, 80.0, 40.0)).astype(float)
     for own in (fading, swinging):
@@ -137,18 +138,19 @@ def test_a_unit_that_drifts_is_no_change_at_one_date():
     n = np.full(60, 400.0)
     sizes = {"step": np.repeat([-0.2, 0.2], 30), "drift": np.linspace(-0.4, 0.4, 60)}
     found = {
-        name: clearest(_waits_of(n, size + rng.normal(0, 0.05, 60)), Noise(1.0, 0.07, 82))
+        name: clearest(_waits_of(n, size + rng.normal(0, 0.05, 60)), Noise(np.ones(1), 0.07, 82))
         for name, size in sizes.items()
     }
-    assert found["step"]["start"] == 30
-    assert found["step"]["p"] < 1e-3 < found["drift"]["p"]
+    assert found["step"].start == 30
+    assert found["step"].p < 1e-3 < found["drift"].p
 
 
 def _waits_of(n, mean):
     """A series whose blocks hold `n` waits with these means of their logarithms."""
-    before = n.cumsum()
+    before, nobody = n.cumsum(), np.array([None])
     pairs = before * (before[-1] - before) / before[-1]
-    return Series(0, None, None, n * (mean - mean.mean()), n, pairs, n, n * mean, pairs, 1.0)
+    blocks = (n * (mean - mean.mean()), n, pairs, n, n * mean)
+    return Series(np.zeros(1), nobody, nobody, *(x[None] for x in blocks), np.ones(1), np.ones(1))
 
 
 def test_missing_records_and_what_follows_from_them_are_one_finding():
