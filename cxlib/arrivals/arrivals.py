@@ -55,6 +55,7 @@ _CLOCK = "clock"
 """How many contacts a bucket has, and how many of them at midnight: no table of `Arrivals`."""
 
 _POSITION_BINS = (2, 3, 5, 9)
+_SHORTEST = 0.5
 _LEAST_CONTACTS = 50
 
 _STRATA = ("source", "target", "high", "reached", "position", "segment", "period")
@@ -77,7 +78,7 @@ TABLES = {
         "arrivals whose source was followed for the silence",
         meaning=2,
     ),
-    "spread": Table(("source", "target", "bucket"), _ARRIVALS, meaning=2),
+    "spread": Table(("source", "target", "bucket"), _ARRIVALS, meaning=3),
     "repeats": Table(_STRATA, "arrivals at marked touchpoints", meaning=2),
     "repeats_spread": Table(
         ("source", "target", "bucket"), "arrivals at marked touchpoints", meaning=2
@@ -431,7 +432,10 @@ def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame
         counts[f"back_{mark.days}"] = counts["back"] & soon
     totals = [e.sum().cast(pl.Int64).alias(n) for n, e in counts.items()]
     waited = pl.col("wait") if hours is None else pl.lit(hours.waits(followed))
-    frame = followed.lazy().with_columns(bin=bin_of(waited.dt.total_microseconds() / 1_000_000))
+    seconds = waited.dt.total_microseconds() / 1_000_000
+    watched = pl.col("follow_up") + pl.col("wait") >= silence
+    log_wait = pl.when(watched).then(seconds.clip(_SHORTEST).log())
+    frame = followed.lazy().with_columns(bin=bin_of(seconds), log_wait=log_wait)
     sums = (
         (pl.col("turn") == 0).sum().cast(pl.Int64).alias("customers"),
         *rating_sums(),
@@ -448,9 +452,13 @@ def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame
                 for m in WINDOWS
             ),
         ),
-        "waits": frame.filter(pl.col("follow_up") + pl.col("wait") >= silence)
-        .group_by(KEYS["waits"])
-        .agg(size),
-        "spread": frame.group_by(KEYS["spread"]).agg(*totals[:5]),
+        "waits": frame.filter(watched).group_by(KEYS["waits"]).agg(size),
+        "spread": frame.group_by(KEYS["spread"]).agg(
+            *totals[:5],
+            *rating_sums(),
+            pl.col("log_wait").count().cast(pl.Int64).alias("wait_n"),
+            pl.col("log_wait").sum().alias("wait_sum"),
+            (pl.col("log_wait") ** 2).sum().alias("wait_sq"),
+        ),
     }
     return dict(zip(tallied, pl.collect_all(list(tallied.values())), strict=True))

@@ -20,7 +20,7 @@ doi:10.2307/2530643
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,7 @@ from cxlib.arrivals.histories import first_block
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.kinds import Counts, Signal, Unit
 from cxlib.segments import dimension_values, segment_names
+from cxlib.statistics.resampling import BUCKETS
 from cxlib.store.tables import NONE
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ Floats = NDArray[np.float64]
 
 LEAST_CASES = 50
 """Cases in an arm, and outside it, below which it is not compared."""
+
+_WAY = ("source", "target")
+_MANY, _VARIED, _FEWEST_UNITS = 200, 0.0099, 5
+"""Cases of a unit, and variance of one (of a share: 1 %), from which on it tells how cases of one
+customer go together; and so many units must tell."""
 
 _TWO_KINDS, _LEAST_KIND = 0.78, 0.05
 """Share of the variance of log waits that lies between two kinds (of one normal law: 0.64), and the
@@ -262,6 +268,34 @@ def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: boo
         .drop("_g", "square")
         .rename({"_value": "value_variance"})
     )
+
+
+def design_effect(
+    spread: pl.DataFrame, n: str, total: str, squares: str = "", *, at: Sequence[str] = _WAY
+) -> float:
+    """How much more sums vary over buckets of customers than those of independent cases would.
+
+    Pooled over all units (transitions, or places: `at`) with enough cases, because 32 buckets say
+    little about one. Random groups: Wolter (2007), doi:10.1007/978-0-387-35099-8, chapter 2
+    """
+    of_way = [pl.col(c).sum().over(_WAY) for c in (n, total, squares or total)]
+    mean = of_way[1] / of_way[0]
+    variance = mean * (1 - mean) if not squares else of_way[2] / of_way[0] - mean**2
+    units = (
+        spread.filter(pl.col(n) > 0)
+        .select(
+            *_WAY, "bucket", n, rest=pl.col(total) - pl.col(n) * mean, usual=pl.col(n) * variance
+        )
+        .group_by(*at, "bucket", maintain_order=True)
+        .agg(pl.col(n, "rest", "usual").sum())
+        .group_by(*at, maintain_order=True)
+        .agg(pl.col(n, "usual").sum(), apart=(pl.col("rest") ** 2).sum())
+        .filter(pl.col(n) >= _MANY, pl.col("usual") >= _VARIED * pl.col(n))
+    )
+    if len(units) < _FEWEST_UNITS:
+        return 1.0
+    ratio = (units["apart"] / units["usual"]).to_numpy().mean()
+    return max(1.0, float(ratio) * BUCKETS / (BUCKETS - 1))
 
 
 def tail_of_counts(count: Floats, n: Floats, share: Floats, others: Floats) -> Floats:

@@ -19,17 +19,20 @@ from cxlib.grounds.additive import Floats
 from cxlib.grounds.comparing import (
     LEAST_CASES,
     compare_arms,
+    design_effect,
     read_cases,
     split_columns,
     tail_of_counts,
 )
 from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale
 from cxlib.grounds.judged import as_judged, natural_p, tell_effects, unit_names
-from cxlib.grounds.kinds import Ground, Signal, Unit
+from cxlib.grounds.kinds import Counts, Ground, Signal, Unit
 from cxlib.segments import dimension_values, segment_names
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
+
+_WAY = ("source", "target")
 
 LEAST_OVERLAP = 0.5
 """Share of a value's cases that must lie in strata where others are as well."""
@@ -58,10 +61,24 @@ def judge_groups(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataF
     for signal in signals.values():
         if signal.counts is None or "groups" not in signal.counts.grounds:
             continue
+        spread = _spread_of(part, signal)
         for column, cases, strata in _columns(part, signal):
-            judged = _judge_column(part, signal, column, cases, strata)
+            judged = _judge_column(part, signal, column, cases, strata, spread)
             frames += [as_judged(judged, signal, "groups")] if len(judged) else []
     return frames
+
+
+def _spread_of(part: Arrivals, signal: Signal) -> dict[Unit, float]:
+    """Design effect of the cases of a signal by unit: those of one customer go together."""
+    counts = signal.counts or Counts("")
+    names = (counts.n, counts.total, counts.squares)
+    if signal.family == "wait":
+        names = ("wait_n", "wait_sum", "wait_sq")
+    tables = [t for t in (part.spread, part.repeats_spread) if names[1] in t.columns]
+    if not tables:
+        return {}
+    places, ways = (design_effect(tables[0], *names, at=at) for at in (["target"], [*_WAY]))
+    return {"place": places, "stage_step": places, "transition": ways}
 
 
 Cases = dict[Unit, pl.DataFrame]
@@ -97,7 +114,12 @@ def _code(segments: pl.DataFrame, names: list[str]) -> pl.Series:
 
 
 def _judge_column(
-    part: Arrivals, signal: Signal, column: str, read: Cases, strata: list[str]
+    part: Arrivals,
+    signal: Signal,
+    column: str,
+    read: Cases,
+    strata: list[str],
+    spread: Mapping[Unit, float],
 ) -> pl.DataFrame:
     """Judge the values of one column at all units."""
     found = {}
@@ -120,6 +142,11 @@ def _judge_column(
             & (pl.col("rest") >= LEAST_CASES)
             & (pl.col("overlap") >= LEAST_OVERLAP)
         ).sort("u", "value")
+        # as many independent cases as tell as much
+        wide = spread.get(unit, 1.0)
+        found[unit] = found[unit].with_columns(
+            pl.col("score", "info") / wide, pl.col("variance") * wide, spread=pl.lit(wide)
+        )
     own, tau, many = _usual(signal, found)
     frames = []
     for unit, arms in found.items():
@@ -203,7 +230,9 @@ def _frame(
     if signal.family == "share":
         # the normal law is too kind to small counts
         usual_share = np.clip(observed - effect, 1e-4, 1 - 1e-4)
-        p = np.maximum(p, tail_of_counts(np.round(total), n, usual_share, rest))
+        alike = arms["spread"].to_numpy()
+        counts = np.round(total / alike), np.round(n / alike)
+        p = np.maximum(p, tail_of_counts(*counts, usual_share, rest / alike))
     told = tell_effects(signal, n=n, observed=observed, effect=effect, wide=wide, sd=sd)
     return unit_names(part, unit, arms["u"]).with_columns(
         pl.DataFrame(told),

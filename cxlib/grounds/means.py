@@ -55,7 +55,7 @@ def judge_mean(
         judged=judged,
         least_spread=2 * LEAST_SPREAD * pooled**0.5,
     )
-    return found, judged & found.comparable, np.sqrt(variance)
+    return found, judged & found.comparable, np.sqrt(variance / widening)
 
 
 def towards_harm(z: Floats, least: Floats, sd: Floats) -> dict[str, Floats]:

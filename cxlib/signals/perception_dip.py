@@ -7,6 +7,7 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.cells import Grid, no_cells
+from cxlib.grounds.comparing import design_effect
 from cxlib.grounds.faults import Fault, Site
 from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Counts, Signal
@@ -39,7 +40,8 @@ def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
     )
     grid = Grid(arrivals, summed)
     large = summed["n"].to_numpy() >= MIN_RATINGS
-    found, judged, sd = judge_mean(grid, summed, large, 1.0, RATING_SOURCES)
+    widening = design_effect(arrivals.spread, "rating_n", "rating_sum", "rating_sq")
+    found, judged, sd = judge_mean(grid, summed, large, widening, RATING_SOURCES)
     shift = (summed["shift"] / summed["n"]).to_numpy()
     spread = np.sqrt(found.variance + found.tau**2)
     effect = found.deviation
