@@ -18,13 +18,6 @@ from cxlib.grounds.cells import no_cells
 from cxlib.grounds.shares import counted_rows, judge_share
 from cxlib.grounds.strata import strata_columns
 
-__all__ = [
-    "COLUMNS",
-    "judge_again",
-    "windows_fit",
-    "with_repeat_strata",
-]
-
 COLUMNS = {"repeated_task": "task", "repeat_contact": "contact", "self_service_leak": "leak"}
 """Columns of ``repeats`` that count a signal (``_n``: the arrivals it is a share of)."""
 

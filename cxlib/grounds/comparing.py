@@ -37,7 +37,6 @@ from cxlib.store.tables import NONE
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
 
-__all__ = ["LEAST_CASES", "compare_arms", "read_cases", "touchpoint_codes"]
 
 Floats = NDArray[np.float64]
 

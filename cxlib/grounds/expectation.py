@@ -36,8 +36,6 @@ from numpy.typing import NDArray
 
 from cxlib.grounds.additive import AdditiveModel, Block, Cells, Family, Floats
 
-__all__ = ["MIN_N", "Expectation", "expect_cells", "natural_spread", "stated_spread", "tail_scale"]
-
 MIN_N = 50
 """Arrivals below which a handoff is not judged."""
 

@@ -16,7 +16,6 @@ from cxlib.journeys import NO_STAGE
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
 
-__all__ = ["JUDGED", "Z95", "as_judged", "natural_p", "say_day", "tell_effects", "unit_names"]
 
 Z95 = 1.959964
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
     from cxlib.grounds.faults import Fault
 
-__all__ = ["Counts", "Ground", "Registry", "Signal", "Unit"]
 
 Unit = Literal["place", "transition", "stage_step"]
 Family = Literal["share", "wait", "rating"]

@@ -22,7 +22,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
@@ -200,7 +200,7 @@ def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> pl.DataFrame:
         series = _without(series, _common(series.info[everybody], series.residual[everybody]))
     else:
         series = _without(series, np.zeros(series.n.shape[1]))
-    whole = Series(*(column[everybody] for column in series))
+    whole = take(series, everybody)
     sd = float(np.median(whole.variance)) ** 0.5
     default = DEFAULT_SPREAD[signal.family] * (sd if signal.family == "rating" else 1.0)
     tau = max(LEAST_SPREAD * sd, usual_change(whole, default))
@@ -209,8 +209,15 @@ def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> pl.DataFrame:
     known = changes.p <= 1
     if not known.any():
         return pl.DataFrame()
-    changes = Changes(*(column[known] for column in changes))
-    return _frame(part, signal, unit, Series(*(column[known] for column in series)), changes, tau)
+    return _frame(part, signal, unit, take(series, known), take(changes, known), tau)
+
+
+Rows = TypeVar("Rows", bound=tuple[Any, ...])
+
+
+def take(rows: Rows, kept: NDArray[np.bool_]) -> Rows:
+    """Some of the rows of parallel columns."""
+    return type(rows)(*(column[kept] for column in rows))
 
 
 def _without(series: Series, common: Floats) -> Series:

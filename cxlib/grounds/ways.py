@@ -14,20 +14,6 @@ from cxlib.grounds.additive import Floats, add_up
 from cxlib.grounds.cells import channel_codes, transition_codes
 from cxlib.grounds.expectation import MIN_N
 
-__all__ = [
-    "MIN_OTHERS",
-    "Flags",
-    "Returns",
-    "count_returns",
-    "customers_own",
-    "find_habit",
-    "habit_of",
-    "shorter_windows",
-    "usual_sources",
-    "ways_on",
-    "within_days",
-]
-
 Flags = NDArray[np.bool_]
 
 MIN_OTHERS = 30

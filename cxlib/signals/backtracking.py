@@ -16,8 +16,6 @@ from cxlib.grounds.shares import counted_rows, judge_share
 from cxlib.grounds.ways import find_habit, shorter_windows, ways_on, within_days
 from cxlib.journeys import NO_STAGE
 
-__all__ = ["BACKTRACKING", "judge_backtracking"]
-
 
 def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
     """Judge how often customers go back a stage after a handoff, among those who went on."""

@@ -29,8 +29,6 @@ from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.plan import MIN_LIKE
 
-__all__ = ["BROKEN_HANDOFF", "judge_planned", "measure_plan"]
-
 LEAST_COVERED = 0.02
 """Share who reach the planned target in time below which the plan is stale rather than broken."""
 

@@ -20,8 +20,6 @@ from cxlib.grounds.means import judge_mean, towards_harm
 from cxlib.grounds.strata import LOG_STEP
 from cxlib.grounds.ways import shorter_windows
 
-__all__ = ["DELAY", "MIN_WAITS", "judge_delay"]
-
 MIN_WAITS = 100
 """Waits below which a handoff's wait is not judged."""
 

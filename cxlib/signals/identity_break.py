@@ -14,8 +14,6 @@ from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.past import judge_history
 
-__all__ = ["IDENTITY_BREAK"]
-
 MOST_BEGIN = 0.3
 """Share of the contacts that follow no other, beyond which people begin at a touchpoint."""
 

@@ -13,8 +13,6 @@ from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean, towards_harm
 
-__all__ = ["PERCEPTION_DIP", "judge_ratings"]
-
 MARKED_DOWN = 2.5
 """Points (of a scale ten points wide) of the planted drop of ratings."""
 

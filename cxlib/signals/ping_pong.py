@@ -40,8 +40,6 @@ from cxlib.grounds.ways import (
     within_days,
 )
 
-__all__ = ["PING_PONG", "judge_ping_pong"]
-
 _LEAST_SHARE = 0.01
 """Natural spread of the share who go back that is always allowed for."""
 

@@ -10,8 +10,6 @@ from cxlib.grounds.again import judge_again, windows_fit
 from cxlib.grounds.faults import AGAIN, Fault, come_again
 from cxlib.grounds.kinds import Counts, Signal
 
-__all__ = ["REPEAT_CONTACT", "judge_repeat_contacts"]
-
 
 def judge_repeat_contacts(arrivals: Arrivals, *, mark: int | None = None) -> pl.DataFrame:
     """Judge how often another assisted contact follows an assisted one."""

@@ -10,8 +10,6 @@ from cxlib.grounds.again import judge_again, windows_fit
 from cxlib.grounds.faults import AGAIN, Fault, come_again
 from cxlib.grounds.kinds import Counts, Signal
 
-__all__ = ["REPEATED_TASK", "judge_repeated_tasks"]
-
 
 def judge_repeated_tasks(arrivals: Arrivals, *, mark: int | None = None) -> pl.DataFrame:
     """Judge how often a task that is not repeatable is done again (`mark`: number of a window)."""

@@ -13,8 +13,6 @@ from cxlib.grounds.again import judge_again, windows_fit
 from cxlib.grounds.faults import AGAIN, Fault, Site, insert
 from cxlib.grounds.kinds import Counts, Signal
 
-__all__ = ["SELF_SERVICE_LEAK", "judge_self_service_leak"]
-
 PLACEBO_P = 0.05
 """A leak is none where assisted contacts stand out as clearly as this *before* self-service."""
 

@@ -29,8 +29,6 @@ from cxlib.grounds.past import (
     usual_change,
 )
 
-__all__ = ["VOLUME", "judge_volumes"]
-
 LEAST_CONTACTS = 100
 """Contacts that must be missing for a fall to be judged."""
 
@@ -80,7 +78,7 @@ def judge_volumes(part: Arrivals) -> pl.DataFrame:
     )
 
 
-def _usual(u: int, unlinked: np.ndarray, linked: np.ndarray) -> np.ndarray | None:
+def _usual(u: np.integer, unlinked: np.ndarray, linked: np.ndarray) -> np.ndarray | None:
     """Contacts of a touchpoint that those elsewhere let expect, by block.
 
     Those that follow no other as all of these, the others as all others: where nobody new comes any
