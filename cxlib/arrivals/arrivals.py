@@ -99,11 +99,7 @@ _REPEATED = {"repeats": REPEATS, "repeats_spread": SPREAD, "repeat_history": SPR
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was counted how; ``silence`` counts as having left, and is every arrival's follow-up.
-
-    ``midnight_share``: contacts at exactly midnight; ``unknown_share``: without a customer;
-    ``most_contacts``: after which a customer counts no further.
-    """
+    """What was counted how; ``silence`` counts as having left, and is every arrival's follow-up."""
 
     silence: timedelta
     first_at: datetime
@@ -125,12 +121,10 @@ class Settings:
 class Arrivals:
     """Additive tables (`TABLES`), and what their numbers mean.
 
-    ``transitions``: all of them, and how many each filter of `SET_ASIDE` took away. ``arrivals``:
-    ``n`` followed for the silence, ``silent`` of them without a further contact within it,
-    ``onward`` the others, ``fresh`` of those no way back, ``back`` of these to a lower stage;
-    ``n_7`` … the same at fixed silences; ``customers`` first arrivals; sums of ratings.
-    ``waits``: by bin (`cxlib.bins`; open time where the target has opening hours). ``spread``: by
-    bucket of customers, for the intervals. The others: see the module that counts them.
+    ``arrivals``: ``n`` followed for the silence, ``silent`` of them without a further contact
+    within it, ``onward`` the others, ``fresh`` of those no way back, ``back`` of these to a lower
+    stage; ``n_7`` … the same at fixed silences; ``customers`` first arrivals. ``spread``: by bucket
+    of customers, for the intervals. The others: see the module that counts them.
     """
 
     transitions: pl.DataFrame
@@ -227,8 +221,7 @@ def count_arrivals(
 ) -> Arrivals:
     """Count the arrivals of a workspace in one pass, one bucket of customers at a time.
 
-    Without a `silence` it is chosen by `choose_silence`; without a `run` (`cxlib.store.engines`)
-    buckets are counted one after the other, here.
+    `silence`: see `choose_silence`; `run`: where buckets are counted (`cxlib.store.engines`).
     """
     report = workspace.report
     unknown = report.get("set_aside", {}).get("customer is empty", 0)
@@ -355,8 +348,7 @@ def _find_arrivals(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Count the table ``transitions``, and give the arrivals with what lies around them.
 
-    Their period is that of the contact that was left; ``turn``: how often the customer had made
-    this transition before.
+    ``turn``: how often the customer had made this transition before.
     """
     ends = {"previous": "source", "place": "target", "left_in": "period"}
     keys = KEYS["transitions"]

@@ -49,8 +49,7 @@ def count_repeats(
 ) -> pl.DataFrame:
     """Give the arrivals at marked touchpoints with the columns `REPEATS` (Boolean).
 
-    ``contacts``: all of these customers, reloads left out; ``within``: a task done again this soon
-    is a repeat.
+    ``contacts``: all of these customers, reloads left out; ``within``: of a task done again.
     """
     task = ~flags_of(places, "repeatable", default=True)
     assisted, alone, completes = (

@@ -363,9 +363,8 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
 def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
     """Q values: each ground corrects for its own tests, everybody and single groups apart.
 
-    In one pool the many (groups × dates) would take the few (similar handoffs) their power, and
-    what could hardly be found for want of cases all others: it weighs less. The tests at one
-    touchpoint are a family, so that many echoes of one cause make no room for chance elsewhere.
+    What could hardly be found for want of cases weighs less; the tests at one touchpoint are a
+    family (`docs/decisions/0017-each-ground-its-own-tests.md`).
     """
     from scipy.special import ndtr
 

@@ -118,11 +118,9 @@ class SelfTest(Result):
 
     @property
     def passed(self) -> bool:
-        """Nothing measured wrongly: see below.
-
-        False findings in at most one of three shuffled copies (at a false-discovery rate of 5 % one
-        in twenty may hold one); most faults found; and of those missed the size in the interval:
-        they are too small to stand out from how much handoffs of this log differ, and it says so.
+        """Nothing measured wrongly: false findings in at most one of three shuffled copies, most
+        faults found, and of those missed the size in the interval (they do not stand out from this
+        log).
         """
         wrong = self.shuffled["shuffle"].n_unique()
         right = self.planted["found"] | self.planted["covered"]

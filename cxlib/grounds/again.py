@@ -1,8 +1,6 @@
 """What happens again after a handoff: repeated tasks, repeat contacts, self-service that fails.
 
-Judged as shares of arrivals by the machinery of `cxlib.grounds.shares`: against what
-the source, the target and the strata let expect. What is usual at a marked touchpoint, wherever
-customers come from, is no finding.
+Judged as shares of arrivals; what is usual at a touchpoint, wherever customers come from, is none.
 """
 
 from __future__ import annotations

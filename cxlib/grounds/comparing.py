@@ -1,21 +1,15 @@
 """Two groups of cases compared within strata: Mantel-Haenszel for shares, the same for means.
 
-Cases of one unit (a place, a transition, a stage step) are split into strata (where customers came
-from, segment, period, …) and an *arm* (the value of a column; the time since a date). Per unit and
-arm, summed over strata k with n of N cases in the arm and S of all with the outcome::
+Per unit (a place, a transition, a stage step) and *arm* (the value of a column), summed over strata
+with n of N cases in the arm and S of all with the outcome::
 
     score        U = sum(s - n S / N)
     information  V = sum(n (N - n) S (N - S) / (N² (N - 1)))        (shares)
     weight       W = sum(n (N - n) / N)
     difference   sum((s (N - n) - (S - s) n) / N) / W
 
-``U / V`` is the log odds ratio to first order (Peto), for means ``U / W`` is the difference.
-
-References
-----------
-Mantel & Haenszel (1959). doi:10.1093/jnci/22.4.719
-Greenland & Robins (1985), Estimation of a common effect parameter from sparse follow-up data.
-doi:10.2307/2530643
+``U / V`` is the log odds ratio to first order (Peto), for means ``U / W`` is the difference. Mantel
+& Haenszel (1959), doi:10.1093/jnci/22.4.719; Greenland & Robins (1985), doi:10.2307/2530643
 """
 
 from __future__ import annotations
@@ -80,13 +74,11 @@ def split_columns(part: Arrivals) -> Iterator[tuple[str, str, pl.Series]]:
 def read_cases(
     part: Arrivals, signal: Signal, unit: Unit, *, around: bool = False
 ) -> pl.DataFrame | None:
-    """Read the cases of a signal, by unit, place, source, segment and time; None where none are
-    counted.
+    """Cases of a signal by unit, place, source, segment and time; None where none are counted.
 
     ``u``: number of the unit (source touchpoint × 65,536 + target touchpoint; places have no
-    source; steps the stage); ``source`` (touchpoint), ``target`` (place), ``segment``, ``period``,
-    ``block``, ``column`` and ``value`` (`around`), ``n``, ``s`` (sum of the outcome) and ``q`` (of
-    its squares).
+    source; steps the stage); ``column`` and ``value`` (`around`); ``n``, ``s`` (sum of the outcome)
+    and ``q`` (of its squares).
     """
     table = _table_of(part, signal, unit, around=around)
     if table is None:
@@ -161,11 +153,10 @@ LOG_MIDDLE = _log_middles()
 
 
 def _draw_in_waits(coded: pl.DataFrame) -> pl.DataFrame:
-    """Turn binned waits into sums of their logarithms, drawn in to each unit's 5 % and 95 %.
+    """Turn binned waits into sums of their logarithms, drawn in to `_ENDS` of each unit.
 
-    Where the waits of a unit fall apart into two kinds (within a session, until the next), only the
-    more frequent kind is compared: which of the two it is depends on who comes, and how they wait
-    within one kind is what can be delayed. The border is Otsu's: the largest variance between.
+    Of two kinds of waits (within a session, until the next; Otsu's border) the more frequent one is
+    compared: which of the two it is depends on who comes.
     """
     u, place = np.unique(coded["u"].to_numpy(), return_inverse=True)
     bins, n = coded["bin"].to_numpy().astype(np.int64), coded["n"].to_numpy().astype(np.float64)
@@ -200,9 +191,8 @@ def _more_frequent_kind(waits: Floats) -> NDArray[np.bool_]:
 def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: bool) -> pl.DataFrame:
     """Compare every arm of every unit with the rest of the unit, within strata.
 
-    Gives ``u``, `arm`, ``n`` and ``total`` of the arm, ``rest``, ``overlap`` (share of the arm's
-    cases in strata that hold others as well), ``score``, ``info`` (``score / info``: effect on the
-    scale of the family, of variance 1 / ``info``), ``difference`` with ``variance``.
+    Gives ``u``, `arm`, ``n`` and ``total`` of the arm, ``rest``, ``overlap`` (share of its cases in
+    strata that hold others), ``score``, ``info``, and ``difference`` with ``variance``.
     """
     keys = ["u", *strata]
     # sums in one order, so that answers compare exactly
@@ -274,8 +264,8 @@ def design_effect(
 ) -> float:
     """How much more sums vary over buckets of customers than those of independent cases would.
 
-    Pooled over all units (transitions, or places: `at`) with enough cases, because 32 buckets say
-    little about one. Random groups: Wolter (2007), doi:10.1007/978-0-387-35099-8, chapter 2
+    Pooled over all units (transitions, or places: `at`) with enough cases: 32 buckets say little
+    about one. Random groups: Wolter (2007), doi:10.1007/978-0-387-35099-8, chapter 2
     """
     of_way = [pl.col(c).sum().over(_WAY) for c in (n, total, squares or total)]
     mean = of_way[1] / of_way[0]

@@ -1,10 +1,8 @@
 """Ground *groups*: the same place, transition or stage step in the other values of a column.
 
 Each value of a segment, channel, owner or environment column is held against the rest of its unit,
-within strata (where customers came from, the other segments, the period). Groups differ by nature:
-what a value does everywhere (mobile customers leave sooner) is taken out where enough units tell
-it, and how much units × values usually differ is estimated from the bulk of them. A value is not
-judged where it shares too few strata with the rest.
+within strata. What a value does everywhere is taken out where enough units tell it; how much units
+× values usually differ is estimated from the bulk; standard errors are over customers.
 """
 
 from __future__ import annotations

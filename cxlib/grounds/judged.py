@@ -137,8 +137,8 @@ def say_day(day: date) -> str:
 def natural_p(z: Floats | float, units: int = 0) -> Floats:
     """One-sided p value of a deviation in natural spreads, which so many units have told.
 
-    The tails of Student's t with as many degrees of freedom, `_STATED` at least: for a spread that
-    is stated, and between transitions, whose variety is heavier than a normal law.
+    Student's t with as many degrees of freedom, `_STATED` at least: natural variety is
+    heavy-tailed.
     """
     from scipy.special import stdtr
 
@@ -150,10 +150,9 @@ def tell_effects(
 ) -> dict[str, Floats]:
     """Columns of `JUDGED` about effects with their standard errors, on an additive scale.
 
-    Of waits that is the logarithm of seconds: told are hours and ratios. ``affected`` is the lower
-    end. Shares: of the excess itself. Waits: everybody, where even the lower end is longer.
-    Ratings: the answers that must lie lower for the mean to fall so far (the least that any
-    coupling of two normal laws moves).
+    Of waits that is the logarithm of seconds: told are hours and ratios. ``affected``, the lower
+    end: of shares the excess, of waits everybody who waits longer, of ratings the least that must
+    rate lower for the mean to fall so far.
     """
     from scipy.special import ndtr
 

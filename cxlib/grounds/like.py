@@ -1,9 +1,4 @@
-"""Ground *like*: the same signal at similar transitions, itself left out.
-
-What to expect of a transition is what its source, its target, their stages and channels and the
-strata of its customers let expect (`cxlib.grounds.expectation`); each signal says in its own file
-what it holds against that.
-"""
+"""Ground *like*: the same signal at similar transitions, itself left out (`expectation`)."""
 
 from __future__ import annotations
 
@@ -52,9 +47,8 @@ def _where_it_counts(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.
 def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
     """Expect of a transition what the clearest other one at its source or target shows as well.
 
-    A fault lies on one transition. Where two from one source, or two to one target, stand out
-    alike, customers look something up there, or have been served: the places are like that. Of the
-    excess only what lies above the lower end of the sibling's remains. Waits are left as they are.
+    A fault lies on one transition; where two from one source, or to one target, stand out alike,
+    the places are like that. Of the excess only what lies above the sibling's lower end remains.
     """
     clear = frame.with_row_index("at").filter(pl.col("z") >= SIBLING_Z).to_dicts()
     if signal.family == "wait" or len(clear) < 2:
@@ -85,8 +79,7 @@ def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
 def name_transitions(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
     """Name the transitions of a judge's frame, and count the customers affected.
 
-    A rating speaks for all who arrived: they are counted, not the answers. Of waits everybody is
-    affected who waited longer: all, where even the lower end is longer.
+    A rating speaks for all who arrived; of waits all count, where even the lower end is longer.
     """
     names = part.places["touchpoint"]
     arrived = (

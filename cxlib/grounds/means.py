@@ -30,8 +30,8 @@ def judge_mean(
 ) -> tuple[Expectation, NDArray[np.bool_], Floats]:
     """Hold the mean of every cell against its expectation; which are judged, and the sd of a value.
 
-    `summed`, per cell: ``n`` values, their ``total`` less what strata alone would change, ``raw``
-    total and sum of squares ``square``, and ``error``: n times the standard error of the strata.
+    `summed`, per cell: ``n``, ``total`` less what strata alone would change, ``raw`` total,
+    ``square``, and ``error``: n times the standard error of the strata.
     """
     n = summed["n"].to_numpy()
     mean = (summed["raw"] / summed["n"]).to_numpy()

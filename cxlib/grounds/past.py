@@ -1,20 +1,12 @@
 """Ground *past*: the same place, transition or stage step at other times.
 
-Per unit, and per value of a segment or channel at a unit, every date is tried as the one at which
-something changed, and every stretch of time as the one in which it was otherwise. The clearest
-speaks, and pays for having been chosen from so many (`_DATES`, `_STRETCHES`). What changes
-everywhere at once is taken out where enough units tell it (drift, season, mix); within a unit
-customers are compared within strata (where they came from, segment, weekday; the month of the year
-where the log covers two years). How much units usually change is estimated from the bulk of them.
+Per unit, and per value of a segment or channel there, every date and every stretch of time is
+tried; the clearest speaks, and pays for the choice (`_DATES`, `_STRETCHES`). What changes
+everywhere at once is taken out where enough units tell it; customers are compared within strata
+(source, segment, weekday; month, where the log covers two years); how much units usually change
+comes from the bulk.
 
-A fault that began is worse after its date; a mended one was worse before it. Arrivals that were not
-yet followed for the silence are not counted, so the last days cannot look better than they are.
-
-References
-----------
-Siegmund (1986), Boundary crossing probabilities and statistical applications.
-doi:10.1214/aos/1176349928
-Olshen et al. (2004), Circular binary segmentation. doi:10.1093/biostatistics/kxh008
+Siegmund (1986), doi:10.1214/aos/1176349928; Olshen et al. (2004), doi:10.1093/biostatistics/kxh008
 """
 
 from __future__ import annotations

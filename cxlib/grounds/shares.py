@@ -38,8 +38,7 @@ def judge_share(
 ) -> pl.DataFrame:
     """Judge the share `total` of `n`, by transition, in a table with strata (``by_`` `offset`).
 
-    ``spread``: the columns of ``arrivals.spread`` that say how customers differ; ``shift``: what is
-    added to the expectation of each transition, in logits.
+    ``spread``: columns of ``arrivals.spread`` for the design effect; ``shift``: added in logits.
     """
     if table.is_empty():
         return no_cells()

@@ -34,10 +34,8 @@ _TARGET_PENALTY = 50.0
 
 
 def with_strata(arrivals: Arrivals) -> Arrivals:
-    """Add to each row of arrivals and waits what its strata alone would change (columns ``by_*``),
-    and how sure that is (``error_*``, standard errors).
-
-    Fitted once per log on all arrivals; a filter then only sums rows.
+    """Add to each row of arrivals and waits what its strata alone would change (``by_*``), and how
+    sure that is (``error_*``): fitted once per log, so that a filter only sums rows.
     """
     if "by_silent" in arrivals.arrivals.columns:
         return arrivals
@@ -83,9 +81,8 @@ def strata_columns(
 ) -> tuple[pl.Series, pl.Series]:
     """Fit what strata change in one outcome of `table`; give ``by_NAME`` and ``error_NAME``.
 
-    `n`, `total`, `squares`: columns of arrivals, and of those with the outcome (with `squares`: of
-    the sum of the values). `levels`: the level of each stratum variable, from the columns of
-    `STRATA` as codes and which rows are used; `penalties`: how strongly each is drawn to 0.
+    `levels`: of each stratum variable, from the columns of `STRATA` as codes and which rows are
+    used; `penalties`: how strongly each is drawn to 0; with `squares`, `total` is a sum of values.
     """
     used = table[n] > 0
     part, at = table.filter(used), used.to_numpy()
@@ -126,9 +123,8 @@ def fit_strata(  # noqa: PLR0913 (the parts of one regression)
 ) -> tuple[Floats, Floats]:
     """Fit what strata change *within* handoffs; give it per row, centred, with its standard error.
 
-    Every handoff has an effect of its own here, which is then dropped. So a broken handoff cannot
-    lend its fault to a stratum that mostly its own customers are in. `penalties`: how strongly the
-    effects of each stratum variable are drawn to 0, in units of information.
+    Every handoff has an effect of its own, which is dropped: a broken one lends its fault to no
+    stratum. `penalties`: in units of information.
     """
     import scipy.sparse as sp
 
@@ -189,11 +185,7 @@ def _indicators(codes: Codes) -> tuple[Any, int]:
 
 
 def _errors(rows: Any, covariance: Floats, n: Floats, handoff: Codes, target: Codes) -> Floats:
-    """Standard error of what strata say of a handoff against the others at its target, per row.
-
-    What all handoffs at a target have in common is its own affair: only what sets one apart from
-    the others is taken from the strata on trust.
-    """
+    """Standard error of what strata say of a handoff against the others at its target, per row."""
     import scipy.sparse as sp
 
     def mean_rows(levels: Codes) -> tuple[Floats, Codes]:
@@ -246,11 +238,7 @@ def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
 
 
 def _least_wait(waits: pl.DataFrame) -> float:
-    """Logarithm of half the shortest wait that the log can tell from none.
-
-    Times written to the half hour give waits of nothing and of half an hour: on a logarithmic
-    scale the difference is huge, and is all rounding.
-    """
+    """Logarithm of half the shortest wait that the log can tell from none: the rest is rounding."""
     positive = waits.filter(pl.col("bin") > 0).group_by("bin").agg(pl.col("n").sum()).sort("bin")
     if positive.is_empty():
         return float(_LOG_MIDDLE[0])

@@ -39,12 +39,10 @@ DELAYED = 3.5
 def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     """Judge the wait between the two contacts of a handoff, on a logarithmic scale.
 
-    Compared is the mean logarithm of the waits, drawn in to each handoff's 5 % quantile and median
-    (winsorised): where a wait grows by a factor, it grows by its logarithm, and customers who had
-    left and came back weeks later do not move it. ``observed`` is the median. Waits are counted
-    only where the contact before was observed for the whole silence, so that short waits are not
-    over-represented at the end of the log. Where the target has opening hours they are counted in
-    open time, and not judged where its contacts do not keep to these hours.
+    Compared is the mean logarithm, drawn in to each handoff's 5 % quantile and median (winsorised);
+    ``observed`` is the median. Counted are waits whose first contact was followed for the silence;
+    where the target has opening hours, in open time, unless its contacts do not keep to these
+    hours.
     """
     own = pl.lit(arrivals.places["initiated_by"]).gather(pl.col("target").cast(pl.UInt32))
     # when a mailing comes is the sender's schedule, not a wait of the customer

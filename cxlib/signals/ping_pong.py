@@ -1,11 +1,8 @@
 """Ping-pong: customers who go straight back to where they came from.
 
-Judged twice for every handoff a → b: returns to the touchpoint a itself, and returns to any
-touchpoint of a's channel. The clearer of the two speaks, and pays for having been chosen.
-
-The expectation is how often those who came to b *from elsewhere* go there (first order), plus the
-log's general habit of going back. Elsewhere leaves out the sources whose customers go astray at b:
-one broken arrival must not decide what is normal there.
+Judged for returns to the touchpoint a itself, and to any of its channel; the clearer speaks, and
+pays for the choice. The expectation is how often those who came to b *from elsewhere* go there,
+without the sources whose customers go astray at b, plus the log's general habit of going back.
 """
 
 from __future__ import annotations
@@ -82,9 +79,8 @@ def _judge_returns(
 ) -> tuple[pl.DataFrame, Floats]:
     """Judge twice: sources may differ in odds (who comes), or by a share who go back anywhere.
 
-    A handoff must stand out from both; the more cautious of the two answers is given, and by how
-    much the share naturally differs, in points. ``least``: the same of returns to the touchpoint,
-    which are part of those to its channel.
+    The more cautious answer is given, and by how much the share naturally differs, in points;
+    ``least``: the same of returns to the touchpoint, which are part of those to its channel.
     """
     at = (grid.source, grid.target)
     cells = _Cells(grid, n[at], returns.count[at], returns.coming[at], returns.chance[at], fair)

@@ -20,8 +20,7 @@ PLACEBO_P = 0.05
 def judge_self_service_leak(arrivals: Arrivals, *, mark: int | None = None) -> pl.DataFrame:
     """Judge how often an assisted contact follows self-service that was not finished.
 
-    Own control: the same customers' assisted contacts in the day *before* must not stand out, and
-    count against the effect: customers who call anyway do not call because self-service failed.
+    Own control: assisted contacts of the day *before* must not stand out, and count against it.
     """
     after = judge_again(arrivals, "leak", mark)
     if after.is_empty():

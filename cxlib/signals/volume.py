@@ -1,9 +1,7 @@
 """Volume: a touchpoint of which suddenly fewer contacts are recorded.
 
-The share of all contacts that a touchpoint has falls from one day to the next, for a while or for
-good, by far more than such shares change by themselves: contacts are not recorded any more, or
-without their customers (those without a customer are set aside), or a touchpoint was closed. What
-fades away is none of these. The dates are tried as on ground *past* (`cxlib.grounds.past`).
+Its share of all contacts falls from one day to the next, by far more than such shares change by
+themselves: records are missing, or it was closed. The dates are tried as on ground *past*.
 """
 
 from __future__ import annotations
@@ -79,11 +77,11 @@ def judge_volumes(part: Arrivals) -> pl.DataFrame:
 
 
 def _usual(u: np.integer, unlinked: np.ndarray, linked: np.ndarray) -> np.ndarray | None:
-    """Contacts of a touchpoint that those elsewhere let expect, by block.
+    """Contacts of a touchpoint that those elsewhere let expect, by block; None where nearly all
+    begin.
 
     Those that follow no other as all of these, the others as all others: where nobody new comes any
-    more, as at the end of many an export, it is not the touchpoints where people begin that break.
-    None for one where nearly all begin.
+    more, as at the end of many an export, no touchpoint breaks.
     """
     usual = np.zeros(unlinked.shape[1])
     for counts in (unlinked, linked):
