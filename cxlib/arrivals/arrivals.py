@@ -79,9 +79,9 @@ TABLES = {
         meaning=2,
     ),
     "spread": Table(("source", "target", "bucket"), _ARRIVALS, meaning=3),
-    "repeats": Table(_STRATA, "arrivals at marked touchpoints", meaning=2),
+    "repeats": Table(_STRATA, "arrivals at marked touchpoints", meaning=3),
     "repeats_spread": Table(
-        ("source", "target", "bucket"), "arrivals at marked touchpoints", meaning=2
+        ("source", "target", "bucket"), "arrivals at marked touchpoints", meaning=3
     ),
     "planned": Table(COUNTS, "contacts at the source of a planned handoff", meaning=2),
     "links": Table(("place",), "contacts that customers began", meaning=2),
@@ -307,7 +307,9 @@ def _count_bucket(
     transitions, followed = _find_arrivals(seen, visited, walk, settings)
     contacts = seen.filter(~pl.col("reload"))
     block = block_of(pl.col("occurred_at"), time_zone, settings.span)
-    again = count_repeats(followed, contacts, places, within=silence).with_columns(block=block)
+    again = count_repeats(
+        followed, contacts, places, within=silence, plan=settings.plan
+    ).with_columns(block=block)
     repeated = {
         name: again.group_by(KEYS[name]).agg(pl.col(*summed).sum().cast(pl.Int64))
         for name, summed in _REPEATED.items()

@@ -34,7 +34,7 @@ HISTORY_TABLES = {
     "histories": Table((*_UNIT, "block"), _VISITS, meaning=2),
     "history_waits": Table((*_UNIT, "block", "bin"), _VISITS),
     "steps": Table((*_STEP, "block"), "first visits of a journey in a stage", meaning=2),
-    "repeat_history": Table((*_UNIT, "block"), "arrivals at marked touchpoints"),
+    "repeat_history": Table((*_UNIT, "block"), "arrivals at marked touchpoints", meaning=2),
     "plan_history": Table((*_UNIT, "block"), "contacts at the source of a planned handoff"),
     "volumes": Table(("target", "segment", "period", "block"), "visits"),
     "environments": Table(("column", "value", *_UNIT), _VISITS),

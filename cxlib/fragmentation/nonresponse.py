@@ -20,7 +20,6 @@ from cxlib.arrivals.arrivals import KEYS, Arrivals
 from cxlib.arrivals.responses import AFTER
 from cxlib.grounds.additive import Codes, Floats
 from cxlib.grounds.cells import Grid, no_cells
-from cxlib.grounds.judged import Z95
 from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean
 from cxlib.signals import SIGNALS
 
@@ -81,22 +80,13 @@ def _judge(part: Arrivals) -> pl.DataFrame:
     rated = pl.col("rating_n").sum().over("source", "target") > 0
     rows = part.responses.filter(rated).join(strata, on=KEYS["arrivals"], how="left")
     if rows.is_empty():
-        return no_cells().select("source", "target", "n", "effect", "low", "high")
+        return no_cells()
     summed = ask_everybody(rows, estimate_chances(rows))
     grid = Grid(part, summed)
     large = summed["rating_n"].to_numpy() >= MIN_RATINGS
     found, judged = judge_mean(grid, summed, large, 1.0, RATING_SOURCES)[:2]
-    spread = np.sqrt(found.variance + found.tau**2)
-    return pl.DataFrame(
-        {
-            "source": grid.source,
-            "target": grid.target,
-            "n": found.n,
-            "effect": found.deviation,
-            "low": found.deviation - Z95 * spread,
-            "high": found.deviation + Z95 * spread,
-        }
-    ).filter(pl.Series(judged))
+    told = {"n": found.n, "observed": found.observed, "expected": found.expected}
+    return grid.frame(judged, effect=found.deviation, spread=found.spread, z=-found.z, **told)
 
 
 def estimate_chances(rows: pl.DataFrame) -> Floats:

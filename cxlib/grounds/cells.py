@@ -76,6 +76,21 @@ class Grid:
         """Sums of rows of the table, by cell."""
         return add_up(values, self.cell, len(self))
 
+    def frame(
+        self,
+        judged: NDArray[np.bool_],
+        *,
+        effect: Floats,
+        spread: Floats,
+        z: Floats,
+        **told: Floats,
+    ) -> pl.DataFrame:
+        """The frame of a judge: effects, with the standard errors of their intervals."""
+        low, high = effect - Z95 * spread, effect + Z95 * spread
+        columns = {"source": self.source, "target": self.target, "effect": effect, "z": z}
+        columns |= {"low": low, "high": high, "p": natural_p(z), "touched": np.maximum(low, 0.0)}
+        return pl.DataFrame(columns | told).select(no_cells().columns).filter(pl.Series(judged))
+
     def __len__(self) -> int:
         return len(self.source)
 
@@ -119,21 +134,8 @@ def share_frame(
     z = np.minimum(found.z, in_points)
     z = z / tail_scale(z[judged])
     spread = np.sqrt(variance + (slope * found.tau) ** 2)
-    return pl.DataFrame(
-        {
-            "source": grid.source,
-            "target": grid.target,
-            "n": found.n,
-            "observed": found.observed,
-            "expected": found.expected,
-            "effect": effect,
-            "low": effect - Z95 * spread,
-            "high": effect + Z95 * spread,
-            "z": z,
-            "p": natural_p(z),
-            "touched": np.maximum(effect - Z95 * spread, 0.0),
-        }
-    ).filter(pl.Series(judged))
+    seen_of = {"n": found.n, "observed": found.observed, "expected": found.expected}
+    return grid.frame(judged, effect=effect, spread=spread, z=z, **seen_of)
 
 
 def no_cells() -> pl.DataFrame:

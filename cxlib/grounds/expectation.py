@@ -87,9 +87,14 @@ class Expectation:
         return np.maximum(upper - share, share * (1 - share) * doubt)
 
     @property
+    def spread(self) -> Floats:
+        """Standard error of the deviation, natural spread included."""
+        return np.sqrt(self.variance + self.tau**2)
+
+    @property
     def z(self) -> Floats:
-        """Deviation in standard errors, natural spread included."""
-        return self.deviation / np.sqrt(self.variance + self.tau**2)
+        """Deviation in standard errors."""
+        return self.deviation / self.spread
 
 
 def expect_cells(

@@ -66,35 +66,23 @@ def unit_names(part: Arrivals, unit: Unit, u: pl.Series) -> pl.DataFrame:
         stages.pop(NO_STAGE, None)
         order = sorted(stages)
         after = dict(zip(order, [*order[1:], -1], strict=True))
-        return pl.DataFrame(
-            {
-                "unit": pl.Series([unit] * len(u), dtype=pl.String),
-                "source_place": pl.Series([-1] * len(u), dtype=pl.Int64),
-                "target_place": pl.Series([-1] * len(u), dtype=pl.Int64),
-                "source": pl.Series([stages[s] for s in u], dtype=pl.String),
-                "target": pl.Series([stages.get(after[s]) for s in u], dtype=pl.String),
-            }
-        )
-    touch, names = touchpoint_codes(places)
-    busiest = _busiest(part, touch, len(names))
-    here = (u % 65_536).to_numpy()
-    before = (u // 65_536).to_numpy()
-    label = np.array([*names, None], dtype=object)
-    if unit == "place":
-        following = _main_next(part, touch, len(names))[here]
-        ends = (here, following, busiest[here], np.full(len(u), -1))
+        ends = [stages[s] for s in u], [stages.get(after[s]) for s in u]
+        spots = np.full(len(u), -1), np.full(len(u), -1)
     else:
-        ends = (before, here, busiest[before], busiest[here])
-    source, target, source_place, target_place = ends
+        touch, names = touchpoint_codes(places)
+        busiest, label = _busiest(part, touch, len(names)), np.array([*names, None], dtype=object)
+        before, here = np.divmod(u.to_numpy(), 65_536)
+        if unit == "place":
+            before, following = here, _main_next(part, touch, len(names))[here]
+            spots = busiest[here], np.full(len(u), -1)
+        else:
+            following, spots = here, (busiest[before], busiest[here])
+        ends = label[before].tolist(), label[following].tolist()
     return pl.DataFrame(
-        {
-            "unit": pl.Series([unit] * len(u), dtype=pl.String),
-            "source_place": pl.Series(source_place, dtype=pl.Int64),
-            "target_place": pl.Series(target_place, dtype=pl.Int64),
-            "source": pl.Series(list(label[source]), dtype=pl.String),
-            "target": pl.Series(list(label[target]), dtype=pl.String),
-        }
-    )
+        {"source_place": spots[0], "target_place": spots[1], "source": ends[0], "target": ends[1]},
+        schema={"source_place": pl.Int64, "target_place": pl.Int64}
+        | dict.fromkeys(("source", "target"), pl.String),
+    ).with_columns(unit=pl.lit(unit))
 
 
 def _busiest(part: Arrivals, touch: pl.Series, size: int) -> np.ndarray:
@@ -115,7 +103,6 @@ def _main_next(part: Arrivals, touch: pl.Series, size: int) -> np.ndarray:
     """Touchpoint to which nearly all go on from each touchpoint; ``size`` where there is none."""
     if "main_next" not in part.cache:
         codes = touch.to_numpy()
-        table = part.volumes.clear()
         moves = np.zeros((size, size))
         table = part.histories.filter(pl.col("source") < len(codes))
         summed = table.group_by("source", "target").agg(pl.col("n").sum())

@@ -14,9 +14,9 @@ from cxlib.grounds.additive import Block, Floats, add_up
 from cxlib.grounds.cells import Grid, no_cells
 from cxlib.grounds.comparing import design_effect
 from cxlib.grounds.faults import Fault, Site, row_before
-from cxlib.grounds.judged import Z95
+from cxlib.grounds.judged import Z95, natural_p
 from cxlib.grounds.kinds import Counts, Signal
-from cxlib.grounds.means import judge_mean, towards_harm
+from cxlib.grounds.means import judge_mean, share_moved
 from cxlib.grounds.strata import LOG_STEP
 from cxlib.grounds.ways import shorter_windows
 
@@ -62,10 +62,9 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     pair_effects = Block(pairs, _CHANNEL_PAIRS, fixed=False)
     found, judged = judge_mean(grid, drawn, large, widening, 1.0, [pair_effects])[:2]
     sd, median = drawn["sd"].to_numpy(), drawn["median"].to_numpy()
-    spread = np.sqrt(found.variance + found.tau**2)
     # where next to nothing is known, the ends of the interval are beyond any number
     effect = np.clip(found.deviation, -_FAR, _FAR)
-    spread = np.minimum(spread, _FAR)
+    spread = np.minimum(found.spread, _FAR)
     target = pl.Series(grid.target)
     by, low, high = (
         _as_counted(hours, target, median, excess)
@@ -81,7 +80,9 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
             "effect": np.exp(by),
             "low": np.exp(low),
             "high": np.exp(high),
-            **towards_harm(found.z, effect - Z95 * spread, sd),
+            "z": found.z,
+            "p": natural_p(found.z),
+            "touched": share_moved(effect - Z95 * spread, sd),
         }
     ).filter(pl.Series(judged))
 

@@ -22,7 +22,6 @@ from cxlib.grounds.cells import (
 )
 from cxlib.grounds.expectation import MIN_N, expect_cells
 from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect
-from cxlib.grounds.judged import Z95, natural_p
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.ways import (
     MIN_OTHERS,
@@ -166,24 +165,16 @@ def _in_shares(cells: _Cells) -> pl.DataFrame:
     found = expect_cells(
         rows, cells.blocks(0.0025), family="mean", judged=cells.judged, least_spread=_LEAST_SHARE
     )
-    spread = np.sqrt(found.variance + found.tau**2)
-    kept = 1 - chance
-    effect = found.deviation * kept
-    return pl.DataFrame(
-        {
-            "source": cells.grid.source,
-            "target": cells.grid.target,
-            "n": found.n,
-            "observed": cells.count / size,
-            "expected": cells.count / size - effect,
-            "effect": effect,
-            "low": effect - Z95 * spread * kept,
-            "high": effect + Z95 * spread * kept,
-            "z": found.z,
-            "p": natural_p(found.z),
-            "touched": np.maximum(effect - Z95 * spread * kept, 0.0),
-        }
-    ).filter(pl.Series(cells.judged))
+    observed, effect = cells.count / size, found.deviation * (1 - chance)
+    return cells.grid.frame(
+        cells.judged,
+        n=found.n,
+        observed=observed,
+        expected=observed - effect,
+        effect=effect,
+        spread=found.spread * (1 - chance),
+        z=found.z,
+    )
 
 
 def _windows(part: Arrivals) -> list[pl.DataFrame]:
