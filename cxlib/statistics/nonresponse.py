@@ -127,7 +127,7 @@ def tilt_of_answers(
     The *shadow* s of a contact is the rating y that its ``features`` point to, within strata; with
     the regression of s on y the same among the silent as among the answers,
 
-    .. math:: \bar y_{silent} - \bar y_{answers} = (\bar s_{silent} - \bar s_{answers}) / \gamma, \quad
+    .. math:: \bar y_{silent} - \bar y_{rated} = (\bar s_{silent} - \bar s_{rated}) / \gamma, \quad
               \gamma = \operatorname{Cov}(s, y) / \operatorname{Var}(y)
 
     Late answers (``delay``) are asked, too: the silent are like the last who answered. The clearer
