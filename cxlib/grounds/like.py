@@ -61,7 +61,7 @@ def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
 
     A fault lies on one transition; where two from one source, or to one target, stand out alike,
     the places are like that. Of the excess only what lies above the sibling's lower end remains,
-    and where all others at the target, as they are counted, leave less than half, only that.
+    and where most who come to the target are others and leave less than half of it, only that.
     """
     clear = frame.with_row_index("at").filter(pl.col("z") >= SIBLING_Z).to_dicts()
     if signal.family == "wait" or not clear:
@@ -95,11 +95,11 @@ def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
 
 
 def _others_at_target(frame: pl.DataFrame) -> Floats:
-    """Share of all others who arrive at the target of each transition, as it is counted."""
+    """Share of all others at the target of each transition, as counted, where they are most."""
     n, cases = pl.col("n"), pl.col("n") * pl.col("observed")
     others = n.sum().over("target") - n
     share = (cases.sum().over("target") - cases) / others
-    told = frame.select(pl.when(others >= MIN_N).then(share)).to_series()
+    told = frame.select(pl.when((others >= MIN_N) & (others >= 2 * n)).then(share)).to_series()
     return told.fill_null(-np.inf).to_numpy()
 
 

@@ -1,6 +1,7 @@
 """What keeps natural variety from passing for a fault: each guard has a case that only it stops."""
 
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from cxlib.fragmentation.echoes import choose_findings
 from cxlib.grounds.cells import BY_DESIGN
 from cxlib.grounds.comparing import LOG_MIDDLE, _more_frequent_kind
 from cxlib.grounds.expectation import tail_scale
-from cxlib.grounds.like import compare_siblings
+from cxlib.grounds.like import _where_it_counts, compare_siblings
 from cxlib.grounds.past import Noise, Series, clearest
 from cxlib.signals import SIGNALS
 from cxlib.signals.volume import _fall, _usual, series_of
@@ -40,6 +41,35 @@ def test_what_a_sibling_shows_as_well_is_expected():
     apart = cells(ALONE, ELSEWHERE)
     left = compare_siblings(apart, SIGNALS["abandonment"])
     assert left.drop("p").equals(apart.drop("p"))
+
+
+def test_what_most_others_at_the_target_do_is_expected():
+    """The model lets expect 0.07 there; of four in five who come another way 0.40 do it."""
+    here = (0, 1, 1_600.0, 0.44, 0.07, 0.37, 0.3, 0.44, 9.0, 1e-12)
+    others = (5, 1, 7_000.0, 0.40, 0.3, 0.1, 0.0, 0.2, 2.0, 0.02)
+    contact = SIGNALS["repeat_contact"]
+    found = compare_siblings(cells(here, others), contact).row(0, named=True)
+    assert found["expected"] == pytest.approx(0.40)
+    assert found["effect"] == pytest.approx(0.04)
+    assert found["z"] == pytest.approx(9.0 * 0.04 / 0.37)
+    # half of the excess is left: it stands; a few others say nothing; plans have their own sources
+    for row, signal in (
+        ((5, 1, 7_000.0, 0.20, 0.2, 0.0, -0.1, 0.1, 0.0, 0.5), contact),
+        ((5, 1, 900.0, 0.40, 0.3, 0.1, 0.0, 0.2, 2.0, 0.02), contact),
+        (others, SIGNALS["ping_pong"]),
+    ):
+        assert compare_siblings(cells(here, row), signal)["z"][0] == 9.0
+
+
+def test_going_back_from_where_nearly_all_come_one_way_is_how_the_target_is():
+    ways = pl.DataFrame({"source": [0, 2, 3], "target": [1, 1, 1], "n": [800, 150, 50]})
+    own = pl.DataFrame({"initiated_by": ["customer"] * 4, "stage_index": [1] * 4})
+    own = own.with_columns(is_goal=pl.lit(value=False), is_lost=pl.lit(value=False))
+    part = SimpleNamespace(places=own, arrivals=ways)
+    both = cells((0, 1, 800.0, 0.3, 0.1, 0.2, 0.1, 0.3, 6.0, 1e-8), (2, 1, *ALONE[2:]))
+    kept = _where_it_counts(part, both, SIGNALS["backtracking"])
+    assert kept["source"].to_list() == [2]
+    assert len(_where_it_counts(part, both, SIGNALS["abandonment"])) == 2
 
 
 def test_the_harmless_side_says_how_wide_the_other_is():
