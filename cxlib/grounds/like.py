@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MIN_LIKE = 8
 """Transitions that must be comparable for any of them to be judged."""
 
-MAIN_WAY = 0.7
+MAIN_WAY = 0.6
 """Share of the arrivals at a target from which on a transition is the way there: where those go who
 came, and whether back, is how the target is, and there is nobody to compare them with."""
 
