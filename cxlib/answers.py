@@ -10,8 +10,6 @@ import polars as pl
 
 from cxlib.encode import Encoded, usual_scale
 
-__all__ = ["JOINED", "RATED", "AttachedRatings", "attach_ratings", "mask_answers"]
-
 JOINED = ("log", "touchpoint", "last contact")
 """How an answer found its contact: it stands in its row of the log, it names the touchpoint, or it
 came next after the customer's last contact."""

@@ -66,10 +66,8 @@ def seal(content: Mapping[str, Any]) -> str:
 
 
 def read_sealed(text: str, *, formats: range) -> dict[str, Any]:
-    """Read what `seal` wrote; content of a ``format`` that is not among `formats` is returned as it
-    is.
-
-    What is no JSON of this kind, or has changed since it was written, is a ValueError.
+    """Read what `seal` wrote, unchecked where its ``format`` is not among `formats`; what is no
+    such JSON, or has changed since it was written, is a ValueError.
     """
     content = json.loads(text)
     if not isinstance(content, dict) or not isinstance(content.get("format"), int):
@@ -122,8 +120,6 @@ def draft_folder(home: Path) -> Iterator[Path]:
 def keep_folder(folder: Path, write: Callable[[Path], None]) -> None:
     """Write a folder that can be made again from others: whole, or not at all; `write` fills an
     empty one.
-
-    Of two processes that make it at once one folder stays, which may be either's.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _in_a_sentence(folder), draft_folder(folder.parent) as draft:
@@ -151,9 +147,8 @@ def remove_leftovers(home: Path, names: Iterable[str] = ()) -> None:
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Be the only one who writes to a workspace, and say in a sentence what the disk refuses.
-
-    A lock ends with its process, however that ends.
+    """Be the only one who writes to a workspace, and say in a sentence what the disk refuses. A
+    lock ends with its process, however that ends.
     """
     from filelock import FileLock, Timeout
 

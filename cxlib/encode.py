@@ -18,7 +18,8 @@ from cxlib.journeys import NO_STAGE
 from cxlib.map_model import Touchpoint
 
 if TYPE_CHECKING:
-    from cxlib.journey_map import JourneyMap, JourneyRule
+    from cxlib.journey_map import JourneyMap
+    from cxlib.map_model import JourneyRule
 
 BUCKETS = 32  # hash buckets of customers; intervals come from leaving out one bucket at a time
 
@@ -75,11 +76,8 @@ class Encoded:
 
 
 def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 0) -> Encoded:
-    """Number, sort and clean the contacts of a log, whose EVENTS may come in any order.
-
-    Contacts at the same instant come in the source's own order where it gives one (``sequence``),
-    otherwise by stage and by place in the journey map, and last by a hash of the raw row: never by
-    row position, so that a shuffled file gives the same store.
+    """Number, sort and clean the contacts of a log, never by row position: a shuffled file gives
+    the same store.
     """
     coded, places = _with_place(_collect(events, seed), journey_map)
     told_apart = ("scale", "rating", "comment") if coded["scale"].null_count() < len(coded) else ()
@@ -198,11 +196,7 @@ def _same(*columns: str) -> pl.Expr:
 
 
 def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series:
-    """Contacts of customers who are no people: the only rule for robots there is.
-
-    Those with more than the rule's contacts within any 24 hours, and those with many that are less
-    than its pace apart on average. Contacts that all lie at one instant have no pace.
-    """
+    """Contacts of customers who are no people: the only rule for robots there is."""
     at = pl.col("occurred_at")
 
     def within(contacts: int, span: timedelta) -> pl.Expr:
@@ -250,11 +244,7 @@ def _with_place(raw: pl.DataFrame, journey_map: JourneyMap) -> tuple[pl.DataFram
 
 
 def describe_places(seen: pl.DataFrame, *, journey_map: JourneyMap) -> pl.DataFrame:
-    """Number places in the order of the journey map and give each the map's properties.
-
-    Added are ``place`` (UInt16, the row number), ``stage_index`` (UInt8, 255: unmapped),
-    ``is_goal``, ``is_lost``, the flags and the kind of the touchpoint, ``map_order``.
-    """
+    """Number places in the order of the journey map and give each the map's properties."""
     rule = journey_map.journey
     touchpoint = pl.col("touchpoint")
     stages = {s: i for i, s in enumerate(journey_map.stages) if s != UNMAPPED}
@@ -271,6 +261,18 @@ def describe_places(seen: pl.DataFrame, *, journey_map: JourneyMap) -> pl.DataFr
         map_order=touchpoint.replace_strict(order, default=len(order), return_dtype=pl.Int32),
     ).sort("stage_index", "map_order", "touchpoint", "channel", "stage")
     return described.select(pl.int_range(pl.len(), dtype=pl.UInt16).alias("place"), pl.all())
+
+
+def name_places(places: pl.DataFrame) -> pl.Series:
+    """Name places as people do: with the channel where a touchpoint is on several.
+
+    >>> places = {"touchpoint": ["help", "help", "till"], "channel": ["web", "app", "store"]}
+    >>> name_places(pl.DataFrame(places)).to_list()
+    ['help (web)', 'help (app)', 'till']
+    """
+    several = pl.col("channel").n_unique().over("touchpoint") > 1
+    named = pl.when(several).then(pl.format("{} ({})", "touchpoint", "channel"))
+    return places.select(named.otherwise("touchpoint").alias("name")).to_series()
 
 
 def _set_aside(rows: pl.DataFrame, places: pl.DataFrame, reason: str) -> pl.DataFrame:

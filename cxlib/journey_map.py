@@ -33,25 +33,11 @@ from cxlib.map_model import (
     Reading,
     Touchpoint,
     Unpivot,
-    format_duration,
     parse_duration,
 )
 from cxlib.opening_hours import OpeningHours, read_closed_dates, read_opening_hours
 
-__all__ = [
-    "COLUMNS",
-    "SETS",
-    "BesideTheLog",
-    "JourneyMap",
-    "JourneyRule",
-    "PlannedHandoff",
-    "RatingScale",
-    "Touchpoint",
-    "format_duration",
-    "parse_duration",
-    "parse_journey_map",
-    "read_journey_map",
-]
+__all__ = ["JourneyMap", "parse_journey_map", "read_journey_map"]
 
 MAX_STAGES = 250  # stored in one byte, with a few values kept for 'none'
 
@@ -216,13 +202,18 @@ def _joins(entry: Entry) -> tuple[Join, ...]:
 
 
 def _unpivot(entry: Entry) -> Unpivot:
-    """Read `unpivot`: steps with a column each, either of times or of flags."""
-    given = entry.keys(("times", "flags"))
+    """Read `unpivot`: steps with a column each, either of times or of flags; or numbered ones."""
+    given = entry.keys(("times", "flags", "numbered"))
     if len(given) != 1:
         entry.fail(
-            "name the steps under `times` or under `flags`, for example times: {paid: paid_at}"
+            "name the steps under `times` or under `flags`, for example times: {paid: paid_at}, or "
+            'numbered columns by their time, for example numbered: "touch # time"'
         )
     [(kind, steps)] = given.items()
+    if kind == "numbered":
+        if steps.text().count("#") != 1:
+            steps.fail("write # once where the number stands, for example touch # time")
+        return Unpivot(numbered=steps.text())
     columns = _text_by_name(steps)
     if len(columns) < 2:
         steps.fail("name at least two steps, each with its column")

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    from cxlib.journey_map import JourneyMap, JourneyRule
+    from cxlib.journey_map import JourneyMap
+    from cxlib.map_model import JourneyRule
 
 NO_STAGE = 255
 """Stage index of a contact that the journey map does not place, and of a journey without any."""

@@ -76,11 +76,13 @@ class Unpivot:
     (`times`; empty: not taken) or whether it was (`flags`: 1, true, yes, x or a count).
 
     The contacts have columns ``(step)``, ``(step order)``, from 1, and with `times` ``(step
-    time)``.
+    time)``. Or `numbered`: the time of contacts that stand side by side, ``touch # time`` for
+    ``touch 1 time``, ``touch 2 time``, …; their other columns are called so too (``touch # page``).
     """
 
     times: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)
+    numbered: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

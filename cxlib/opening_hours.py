@@ -55,11 +55,7 @@ hours read on a clock two hours off put so many of a ten-hour day outside."""
 
 
 def parse_opening_hours(text: str) -> OpeningHours:
-    """Read opening hours: ``always``, or days with ranges of hours, separated by commas.
-
-    Hours without a day are those of the days before them; days without hours are open as the days
-    that follow them. What is wrong is a ValueError that says what to write.
-    """
+    """Read opening hours: ``always``, or days with ranges of hours; what is wrong, a ValueError."""
     if text.strip().lower() == ALWAYS.text:
         return ALWAYS
     days: list[int] = []

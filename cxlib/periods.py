@@ -48,11 +48,6 @@ class Periods:
             index = days // (7 if self.unit == "week" else 1)
         return index.cast(pl.UInt16)
 
-    def filled(self) -> Periods:
-        """The same with the periods that are missing between the first and the last."""
-        starts = _starts(self.starts[0], self.starts[-1], self.unit)
-        return Periods(self.unit, starts, self.time_zone, self.days)
-
     @property
     def end(self) -> date:
         """The last day of the last period."""

@@ -11,15 +11,6 @@ import polars as pl
 from cxlib.contracts import DIMENSION, UNKNOWN
 from cxlib.errors import UnknownNameError
 
-__all__ = [
-    "DIMENSION",
-    "MAX_SEGMENTS",
-    "assign_segments",
-    "dimension_values",
-    "segment_codes",
-    "segment_names",
-]
-
 MAX_SEGMENTS = 256
 """Most combinations of segment values that the summary keeps apart."""
 

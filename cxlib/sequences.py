@@ -1,11 +1,11 @@
 """Journeys contact by contact, for the questions that counts cannot answer.
 
-They read the store one bucket of customers at a time, so that memory is that of a 32nd of the log.
+They read the store one bucket of customers at a time; of a large log memory is that of a 32nd.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cxlib.contracts import DIMENSION
 from cxlib.errors import UnknownNameError
-from cxlib.segments import DIMENSION, dimension_values, segment_names
+from cxlib.segments import dimension_values, segment_names
 from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
 from cxlib.store.walk import Scope, around, changes, follow_contacts, open_waits
@@ -35,6 +36,10 @@ ENVIRONMENT = "environment."
 """What the store's column of an environment begins with."""
 
 _COLUMNS = ("customer", "occurred_at", "place", "journey", "reached", "lost", "segment", "period")
+
+MOST_KEPT = 1_000_000
+"""Contacts up to which a log is kept in memory once it was asked for (some 60 MB)."""
+
 _NEVER = np.iinfo(np.int64).max // 4
 
 
@@ -71,13 +76,24 @@ def read_journeys(workspace: Workspace, *, where: Selection | None = None) -> It
 
     Periods are those in which a journey began; the channel is that of its first contact.
     """
-    scope = workspace.scope
     chosen = _choose(workspace, where)
-    for file in workspace.bucket_files():
-        rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)
+    for bucket, rows in _followed(workspace):
         kept = _keep_journeys(rows, chosen)
         if len(kept):
-            yield _journeys(int(file.stem), kept, scope)
+            yield _journeys(bucket, kept, workspace.scope)
+
+
+def _followed(workspace: Workspace) -> Iterable[tuple[int, pl.DataFrame]]:
+    """The contacts of every bucket with what came next; of a small log they are kept."""
+
+    def read() -> Iterator[tuple[int, pl.DataFrame]]:
+        for file in workspace.bucket_files():
+            rows = pl.read_parquet(file, columns=list(_COLUMNS))
+            yield int(file.stem), follow_contacts(rows, scope=workspace.scope)
+
+    if workspace.manifest["counts"]["contacts"] > MOST_KEPT:
+        return read()
+    return workspace.keep("followed", workspace.log_folder / "places.parquet", lambda: [*read()])
 
 
 def read_contacts(
@@ -87,12 +103,10 @@ def read_contacts(
 
     ``customer``, ``place``, ``next``, ``wait`` and ``open_wait``: see `cxlib.store.walk`.
     """
-    scope = workspace.scope
     tests = _choose(workspace, where).tests()
     places = workspace.places
     calendar = workspace.journey_map.calendar(places["touchpoint"], places["channel"])
-    for file in workspace.bucket_files():
-        rows = follow_contacts(pl.read_parquet(file, columns=list(_COLUMNS)), scope=scope)
+    for _, rows in _followed(workspace):
         kept = rows.filter(*tests) if tests else rows
         yield open_waits(kept, calendar).select("customer", "place", "next", "wait", "open_wait")
 

@@ -39,13 +39,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.bins import BIN_EDGES, bin_of
-from cxlib.errors import InputError
 from cxlib.periods import Periods
 from cxlib.segments import segment_names
 from cxlib.store.counting import TABLES, count_bucket
 from cxlib.store.engines import Run, count_here
 from cxlib.store.selection import Chosen, Selection, channel_names
-from cxlib.store.tables import NONE, Dictionaries, merge, read_tables, select, write_tables
+from cxlib.store.tables import NONE, read_tables, select, write_tables
 from cxlib.store.walk import DONE, LOST, OPEN, SILENT
 
 if TYPE_CHECKING:
@@ -65,7 +64,6 @@ __all__ = [
     "bin_of",
     "channel_names",
     "part_and_name",
-    "merge_summaries",
     "summarise",
 ]
 
@@ -164,35 +162,6 @@ def summarise(workspace: Workspace, *, run: Run = count_here) -> Summary:
         observed_until=workspace.observed_until,
         **tables,
     )
-
-
-def merge_summaries(summaries: Sequence[Summary]) -> Summary:
-    """Add up summaries of different customers: equal to the summary of all of them together.
-
-    An `InputError` where their counts do not mean the same (stages, gap, end of observation,
-    period).
-    """
-    if not summaries:
-        msg = "there is no summary to merge"
-        raise InputError(msg)
-    for name, value in (
-        ("stages", lambda s: s.stage_names),
-        ("gap", lambda s: s.gap),
-        ("end of observation", lambda s: s.observed_until),
-    ):
-        found = {repr(value(s)) for s in summaries}
-        if len(found) > 1:
-            msg = f"summaries with different {name} cannot be merged: {', '.join(sorted(found))}"
-            raise InputError(msg)
-    parts = [(s.tables, Dictionaries(s.places, s.segments, s.periods)) for s in summaries]
-    frames, both = merge(parts, TABLES)
-    told: dict[str, Any] = {
-        "places": both.places,
-        "segments": both.segments,
-        "periods": both.periods,
-        **frames,
-    }
-    return replace(summaries[0], **told)
 
 
 _MARK = "\x1f"

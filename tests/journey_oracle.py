@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import polars as pl
 
 from cxlib.contracts import EVENTS, QUARANTINE
-from cxlib.journey_map import JourneyMap, JourneyRule, Touchpoint
+from cxlib.journey_map import JourneyMap
+from cxlib.map_model import JourneyRule, Touchpoint
 from cxlib.store import build_workspace
 
 START = datetime(2025, 1, 1, tzinfo=UTC)

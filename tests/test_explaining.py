@@ -6,7 +6,8 @@ import pytest
 from journey_oracle import contact, make_workspace, random_log
 
 import cxlib as cx
-from cxlib.journey_map import JourneyMap, JourneyRule, Touchpoint
+from cxlib.journey_map import JourneyMap
+from cxlib.map_model import JourneyRule, Touchpoint
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxlib.errors import MapError
-from cxlib.journey_map import (
-    JourneyMap,
-    PlannedHandoff,
-    RatingScale,
-    Touchpoint,
-    format_duration,
-    parse_duration,
-    parse_journey_map,
-    read_journey_map,
-)
+from cxlib.journey_map import JourneyMap, parse_duration, parse_journey_map, read_journey_map
+from cxlib.map_model import PlannedHandoff, RatingScale, Touchpoint, format_duration
 
 SHOP = """\
 version: 1

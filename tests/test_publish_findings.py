@@ -89,6 +89,19 @@ def test_what_is_described_is_said_from_rounded_numbers(safe):
     assert protect_details(results.details(described=few), k=K, spread=10.0)["described"].is_empty()
 
 
+@pytest.mark.parametrize(("low", "shown"), [(0.101, False), (0.30, True)])
+def test_a_difference_of_groups_that_rounding_could_have_made_is_not_described(low, shown):
+    """Of 90 customers a share is told in steps of 11 points: 10 % and 10.1 % are then the same."""
+    row = {"kind": "group difference", "signal": "abandonment", "unit": "share", "source": "till"}
+    row |= {"n": 90, "customers": 90, "group": "region", "value": "east", "sentence": "exact"}
+    row |= {"observed": 0.4, "low": low, "high": 0.5, "expected": 0.1, "compared_with": "others"}
+    given = results.details().described
+    described = pl.DataFrame([row], schema=given.schema)
+    safe = protect_details(results.details(described=described), k=K, spread=10.0)["described"]
+    assert len(safe) == shown
+    assert all(row["low"] > row["expected"] for row in safe.to_dicts())
+
+
 def test_one_sentence_for_all_surfaces_also_from_what_is_published(safe):
     given = {n: safe[n] for n in ("table", "bands", "described")}
     published = headline(results.details(**given))

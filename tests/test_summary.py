@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 
 import polars as pl
 import pytest
@@ -10,8 +11,12 @@ from polars.testing import assert_frame_equal
 
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
+from cxlib.store import Workspace
+from cxlib.store.counting import count_bucket
+from cxlib.store.engines import count_here
+from cxlib.store.tables import add_up
 from cxlib.store.walk import DONE, LOST, OPEN, SILENT
-from cxlib.summary import TABLES, Selection, Summary, merge_summaries, summarise
+from cxlib.summary import TABLES, Selection, Summary, summarise
 
 ENDS = {"silent": SILENT, "declined": LOST, "done": DONE, "open": OPEN}
 PERSONAS = ("early", "late")
@@ -201,34 +206,14 @@ def test_a_segment_is_the_summary_of_its_customers(tmp_path, log, customers, sum
     )
 
 
-def test_merged_summaries_are_the_summary_of_the_merged(tmp_path, log, customers):
-    rule = journey_map(until=max(c.at for c in log) + timedelta(days=3))
-    halves = []
-    for i in range(2):
-        part = [c for c in log if int(c.customer[1:]) % 2 == i]
-        # the halves know different places and periods, so that their numbers differ
-        part = [c for c in part if i or c.touchpoint != "ad"]
-        halves.append(
-            (part, make_workspace(tmp_path / f"{i}", part, rule=rule, customers=customers))
-        )
-    whole = make_workspace(
-        tmp_path / "whole", halves[0][0] + halves[1][0], rule=rule, customers=customers
-    )
-    merged = merge_summaries([summarise(w) for _, w in halves])
-    expected = summarise(whole)
-    assert_frame_equal(merged.places, expected.places)
-    assert_frame_equal(merged.segments, expected.segments)
-    assert merged.periods == expected.periods
-    for name in TABLES:
-        assert_frame_equal(getattr(merged, name), getattr(expected, name))
-
-
-def test_summaries_that_mean_different_things_do_not_merge(tmp_path, log, summary):
-    other = summarise(make_workspace(tmp_path / "ws", log, rule=journey_map(gap=None)))
-    with pytest.raises(InputError, match="different gap cannot be merged"):
-        merge_summaries([summary, other])
-    with pytest.raises(InputError, match="no summary to merge"):
-        merge_summaries([])
+def test_tables_of_different_customers_add_up_to_those_of_all(tmp_path, log, customers):
+    workspace = make_workspace(tmp_path / "ws", log, customers=customers)
+    whole = summarise(workspace)
+    files = workspace.bucket_files()
+    halves = [count_here(files[i::2], partial(count_bucket, scope=workspace.scope)) for i in (0, 1)]
+    for name, table in TABLES.items():
+        parts = [add_up([part[name] for part in half], table) for half in halves]
+        assert_frame_equal(add_up(parts, table), getattr(whole, name))
 
 
 def test_written_and_read_again(tmp_path, summary):
@@ -261,7 +246,7 @@ def test_a_changed_bit_in_any_file_of_a_summary_is_noticed_and_counted_again(wor
         file.write_bytes(text)
         with pytest.raises(WorkspaceError, match=r"damaged|not as it was written|another version"):
             Summary.read(workspace.log_folder / "summary")
-        assert_frame_equal(workspace.summary().steps, expected)
+        assert_frame_equal(Workspace.open(workspace.path).summary().steps, expected)
         Summary.read(workspace.log_folder / "summary")  # written anew
 
 

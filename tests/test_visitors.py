@@ -103,7 +103,7 @@ def test_visitors_are_served_when_the_process_they_are_forked_from_dies(served: 
     assert served.wait_for_kernels(2) == 2
     waiting = {session.pid for session in served.kernels()}
     for child in psutil.Process(served.process.pid).children():
-        if "cxlib.serve.warm" in child.cmdline():
+        if "cxlib.serve.warm" in str(child.cmdline()):
             child.kill()
     until = time.monotonic() + 60
     while not waiting.isdisjoint(session.pid for session in served.kernels()):
@@ -118,9 +118,16 @@ def test_visitors_are_served_when_the_process_they_are_forked_from_dies(served: 
 def test_without_forks_sessions_start_the_ordinary_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = "import os; del os.pidfd_open\n"
+    start = """
+from multiprocessing import forkserver
+
+def refuse(*_):
+    raise OSError("no forks here")
+
+forkserver.connect_to_new_process = refuse
+"""
     monkeypatch.setattr("serving.START", start + START)
     with serving(*write_toy_site(tmp_path), settings={"ready_kernels": 0}) as served:
         visitor = visit(served)
-        assert "cxlib.serve.kernel" in str(served.kernel(visitor.kernel).cmdline())
+        assert "from cxlib.serve.kernel" in str(served.kernel(visitor.kernel).cmdline())
         assert visitor.leave() == 204

@@ -21,6 +21,7 @@ from cxlib.arrivals.open_hours import read_open_hours
 from cxlib.arrivals.planned import COUNTS, NEITHER, follow_planned
 from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats
 from cxlib.arrivals.responses import count_responses
+from cxlib.arrivals.silences import choose_silence, silence_of
 from cxlib.bins import bin_of
 from cxlib.errors import WorkspaceError
 from cxlib.journeys import NO_STAGE
@@ -33,7 +34,7 @@ from cxlib.store.walk import Scope, look_back, visits
 
 if TYPE_CHECKING:
     from cxlib.arrivals.open_hours import OpenHours
-    from cxlib.journey_map import PlannedHandoff
+    from cxlib.map_model import PlannedHandoff
     from cxlib.store import Workspace
     from cxlib.store.engines import Count, Run
     from cxlib.summary import Selection
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 MAX_PER_CUSTOMER = 3
 """How often one customer may count for one handoff."""
 
-FALLBACK_SILENCE = timedelta(days=30)
 """Silence that counts as having left where the journey map states no gap."""
 
 LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
@@ -84,7 +84,7 @@ TABLES = {
         ("source", "target", "bucket"), "arrivals at marked touchpoints", meaning=3
     ),
     "planned": Table(COUNTS, "contacts at the source of a planned handoff", meaning=2),
-    "links": Table(("place",), "contacts that customers began", meaning=2),
+    "links": Table(("place",), "contacts that customers began", meaning=4),
     "responses": Table((*_STRATA, "after"), _ARRIVALS, meaning=2),
     **HISTORY_TABLES,
 }
@@ -99,7 +99,10 @@ _REPEATED = {"repeats": REPEATS, "repeats_spread": SPREAD, "repeat_history": SPR
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was counted how; ``silence`` counts as having left, and is every arrival's follow-up."""
+    """What was counted how; ``silence`` counts as having left, and is every arrival's follow-up.
+
+    ``coming_back``: of those silent for so long, who went on with their journey after all.
+    """
 
     silence: timedelta
     first_at: datetime
@@ -107,6 +110,7 @@ class Settings:
     customers: int
     midnight_share: float
     unknown_share: float = 0.0
+    coming_back: float = 0.0
     plan: tuple[PlannedHandoff, ...] = ()
     open_hours: OpenHours | None = None
     most_contacts: int = _LEAST_CONTACTS
@@ -180,7 +184,7 @@ class Arrivals:
         write_tables(folder, self.tables, TABLES, about)
 
 
-_TOLD = ("customers", "midnight_share", "unknown_share", "most_contacts")
+_TOLD = ("customers", "midnight_share", "unknown_share", "coming_back", "most_contacts")
 
 
 def read_arrivals(workspace: Workspace) -> Arrivals:
@@ -221,9 +225,10 @@ def count_arrivals(
 ) -> Arrivals:
     """Count the arrivals of a workspace in one pass, one bucket of customers at a time.
 
-    `silence`: see `choose_silence`; `run`: where buckets are counted (`cxlib.store.engines`).
+    `silence`: see `silence_of`; `run`: where buckets are counted (`cxlib.store.engines`).
     """
     report = workspace.report
+    chosen, coming_back = silence_of(workspace)
     unknown = report.get("set_aside", {}).get("customer is empty", 0)
     run_all = run or partial(count_here, at_once=1)
     return _count_all(
@@ -233,7 +238,8 @@ def count_arrivals(
         periods=workspace.periods,
         customers=workspace.customers().collect(),
         observed_until=workspace.observed_until,
-        silence=silence or workspace.gap,
+        silence=silence or chosen,
+        coming_back=coming_back,
         time_zone=workspace.periods.time_zone,
         plan=workspace.journey_map.planned_handoffs,
         open_hours=read_open_hours(workspace),
@@ -255,6 +261,7 @@ def _count_all(  # noqa: PLR0913 (what a workspace knows, without one)
     customers: pl.DataFrame,
     observed_until: datetime,
     silence: timedelta | None = None,
+    coming_back: float = 0.0,
     time_zone: str = "UTC",
     plan: Sequence[PlannedHandoff] = (),
     open_hours: OpenHours | None = None,
@@ -268,6 +275,7 @@ def _count_all(  # noqa: PLR0913 (what a workspace knows, without one)
         customers=len(customers),
         midnight_share=0.0,
         unknown_share=unknown_share,
+        coming_back=coming_back,
         plan=tuple(plan),
         open_hours=open_hours,
         most_contacts=most_contacts(customers),
@@ -278,13 +286,6 @@ def _count_all(  # noqa: PLR0913 (what a workspace knows, without one)
     contacts, midnights = pl.concat([p[_CLOCK] for p in parts]).sum().row(0)
     settings = replace(settings, midnight_share=midnights / max(contacts, 1))
     return Arrivals(**tables, places=places, segments=segments, periods=periods, settings=settings)
-
-
-def choose_silence(span: timedelta, gap: timedelta | None) -> timedelta:
-    """Choose the silence that counts as having left: it must fit three times into the log."""
-    wanted = gap or FALLBACK_SILENCE
-    shorter = [d for d in (timedelta(days=14), timedelta(days=7)) if d < wanted]
-    return next((d for d in (wanted, *shorter) if 3 * d <= span), min((wanted, *shorter)))
 
 
 def most_contacts(customers: pl.DataFrame) -> int:

@@ -2,7 +2,8 @@
 
 Lost links add first contacts in proportion to the arrivals from another channel, at *every*
 touchpoint, where people who begin by nature keep to no proportion. So the gate looks where fewest
-begin per linked arrival: lost links per linked one <= first contacts / arrivals, at each.
+begin per linked arrival: lost links per linked one <= first contacts / arrivals, at each. An
+arrival goes on with a journey: who comes back another day on another device begins anew.
 """
 
 from __future__ import annotations
@@ -30,17 +31,19 @@ def count_links(rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
     """Count, per place and among the contacts that customers began, what tells of links.
 
     ``alone``: contacts of customers never seen on another channel; ``starts``: first contacts of a
-    customer; ``changes``: contacts after one on another channel.
+    customer; ``changes``: contacts after one of the same journey on another channel.
     """
     own = (places["initiated_by"] == "customer").to_numpy()
     place = rows["place"].to_numpy()
     kept: Flags = own[place]
     place, customer = place[kept].astype(np.int64), rows["customer"].to_numpy()[kept]
+    journey = rows["journey"].to_numpy()[kept]
     channel = places["channel"].rank("dense").to_numpy()[place]
     first = np.append(True, customer[1:] != customer[:-1])[: len(place)]
-    change = np.append(False, channel[1:] != channel[:-1])[: len(place)] & ~first
+    other = np.append(False, channel[1:] != channel[:-1])[: len(place)] & ~first
+    change = other & np.append(False, journey[1:] == journey[:-1])[: len(place)]
     number = first.cumsum() - 1
-    alone = (np.bincount(number, change) == 0)[number] if len(place) else first
+    alone = (np.bincount(number, other) == 0)[number] if len(place) else first
     flags = dict(zip(COLUMNS, (np.ones_like(first), alone, first, change), strict=True))
     counted = {n: np.bincount(place[flag], minlength=len(places)) for n, flag in flags.items()}
     return pl.DataFrame({"place": range(len(places)), **counted}).cast(
@@ -81,10 +84,10 @@ def check_links(links: pl.DataFrame, places: pl.DataFrame, unknown: float) -> st
     per_channel = (
         links.with_columns(channel=places["channel"].gather(links["place"].cast(pl.UInt32)))
         .group_by("channel")
-        .agg(pl.col("contacts", "changes").sum())
+        .agg(pl.col("contacts").sum())
     )
     large = per_channel.filter(pl.col("contacts") >= _LARGE_CHANNEL * pl.col("contacts").sum())
-    if len(large) >= 2 and not int(links["changes"].sum()):
+    if len(large) >= 2 and int((links["contacts"] - links["alone"]).sum()) == 0:
         return (
             "no customer was ever seen on two channels: the ids of the channels do not go together"
         )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cxlib.arrivals.later import Later, milliseconds
 from cxlib.bins import N_BINS, bin_of
-from cxlib.journey_map import PlannedHandoff
+from cxlib.map_model import PlannedHandoff
 from cxlib.statistics.competing_risks import cumulative_incidence
 from cxlib.statistics.resampling import jackknife_se, leave_one_out
 

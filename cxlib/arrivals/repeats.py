@@ -15,7 +15,7 @@ import polars as pl
 from cxlib.arrivals.later import NEVER, Flags, Later, Numbers, flags_of, milliseconds
 
 if TYPE_CHECKING:
-    from cxlib.journey_map import PlannedHandoff
+    from cxlib.map_model import PlannedHandoff
 
 TRANSFER_GRACE = timedelta(minutes=15)
 """Another assisted contact as soon as this is a transfer, not a repeat."""

@@ -12,7 +12,7 @@ from cxlib.figures.map_layout import COLUMN_PX, Place, lane_name, lay_out, ribbo
 from cxlib.numbers import people, rating, share
 
 if TYPE_CHECKING:
-    from cxlib.journey_map import RatingScale
+    from cxlib.map_model import RatingScale
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
 

@@ -139,6 +139,8 @@ def compare_parts(
     ] = Option("touchpoints", help="What is measured of both."),
 ) -> None:
     """Put two parts of the log side by side, each difference with its interval."""
+    import polars as pl
+
     parts = [_read_part(option, told or []) for option, told in (("--a", first), ("--b", second))]
     measured = getattr(cx, f"measure_{measure.replace('-', '_')}")
     found = cx.compare(asked.workspace, *parts, measure=measured)
@@ -146,6 +148,7 @@ def compare_parts(
     asked.show(
         found,
         f"{a} (first) beside {b} (second)",
+        shown=found.table.with_columns(pl.col("figure").str.replace_all("_", " ")),
         note=[f"{found.sentence}.", "Differences are associations: the parts may differ in more."],
         most=60,
     )
@@ -269,21 +272,26 @@ def _show_groups(asked: Asked, found: Any, by: str, note: str) -> None:
     )
 
 
+_LARGE = 30
+"""Customers of the smallest group that `cx loyalty` prints."""
+
+
 @about_a_part
 def print_loyalty(asked: Asked) -> None:
     """Print who comes back and who reaches the goal again, by when, and what it is worth."""
     import polars as pl
 
-    found = _with_findings(asked, cx.measure_loyalty)
+    found, large = _with_findings(asked, cx.measure_loyalty), pl.col("n") >= _LARGE
     asked.show(
         found,
         "who comes back",
         rows=_in_order(found, ["by", "group", "outcome", "days", "n", "share", "low", "high"]),
-        shown=found.table.filter((pl.col("by") == "all") | pl.col("days").is_in([90, 365])),
+        shown=found.table.filter((pl.col("by") == "all") | ((pl.col("days") == 90) & large)),
         note=[
             "Days after the first journey (return) or the first goal (repeat_goal); who has not "
             f"come back is followed to {found.observed_until:%Y-%m-%d}. Differences are to all "
-            "other customers, of findings to their like. --json has all days.",
+            "other customers, of findings to their like. --json has all days, and groups of fewer "
+            f"than {_LARGE} customers.",
             *found.sentences(),
         ],
     )

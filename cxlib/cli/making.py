@@ -56,7 +56,7 @@ def init_map(
         return
     out.write_text(proposal.text, "utf-8")
     said = [line for line in proposal.text.splitlines() if line.startswith("# ")][1:]
-    say("\n".join(line.removeprefix("# ") for line in said))
+    say(*(line.removeprefix("# ") for line in said))
     named = " ".join(str(log) for log in logs)
     say(f"Wrote {out}. Read it through, its guesses are marked; then: cx check {named} --map {out}")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 import polars as pl
 
+from cxlib.encode import name_places
 from cxlib.figures.canvas import (
     Trace,
     lay_out,
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
 
 _CELL_PX = 24
+_LETTER_PX, _WIDTH_PX = 7, 480
+"""Width of a letter, and of the matrix on a screen that has little room for it."""
+
 _LEAST_DOT, _LARGEST_DOT = 4.0, 19.0
 _QUIET_PER_SIGNAL = 3
 _UNITS = {
@@ -154,7 +158,8 @@ def plot_findings(
     theme = theme_named()
     found = result.found if signal is None else result.found.filter(pl.col("signal") == signal)
     ends = {*result.table["source_place"], *result.table["target_place"]}
-    places = result.places.filter(pl.col("place").cast(pl.Int64).is_in(list(ends))).to_dicts()
+    shown = result.places.filter(pl.col("place").cast(pl.Int64).is_in(list(ends)))
+    places = shown.to_dicts()
     at = {row["place"]: i for i, row in enumerate(places)}
     figure = new_figure(
         describe_findings(result),
@@ -169,25 +174,34 @@ def plot_findings(
     figure.add_traces([_judged(result.table, rows, at, theme)] if places else [])
     figure.add_trace(_findings(rows, at, theme, selected))
     size = len(places)
-    names = [place["touchpoint"] for place in places]
-    axis = named_axis(names, size=12, showgrid=True, gridcolor=theme.rule, zeroline=False)
+    axis = named_axis(
+        name_places(shown).to_list(), size=12, showgrid=True, gridcolor=theme.rule, zeroline=False
+    )
     shapes, stages = _stages(places, theme)
     return lay_out(
         figure,
         xaxis=axis | {"range": [-0.6, size - 0.4], "tickangle": -45, "title": {"text": "to"}},
         yaxis=axis | {"range": [size - 0.4, -0.6], "title": {"text": "from"}},
-        margin={"b": 30, "t": int(figure.layout.margin.t) + 26, "r": 30},
+        margin={"b": 30, "t": int(figure.layout.margin.t) + _head(stages), "r": 30},
         shapes=shapes,
         annotations=stages + [_label(row, at, theme, selected) for row in rows],
     )
+
+
+def _head(stages: list[Any]) -> int:
+    """Height for the names of the stages above the matrix."""
+    return 22 + max((int(name["yshift"]) for name in stages), default=0)
 
 
 def _stages(places: list[dict[str, Any]], theme: Theme) -> tuple[list[Any], list[Any]]:
     """Return bands and lines that part the stages, and the stages' names."""
     size, start = len(places), 0
     bands, lines, names = [], [], []
-    for number, (stage, members) in enumerate(groupby(p["stage"] for p in places)):
-        end = start + len(list(members))
+    stages = [(stage, len(list(same))) for stage, same in groupby(p["stage"] for p in places)]
+    # beside a name wider than its stage the next one would stand in it: every other one is raised
+    tight = any(len(stage) * _LETTER_PX * size > members * _WIDTH_PX for stage, members in stages)
+    for number, (stage, members) in enumerate(stages):
+        end = start + members
         if number % 2 == 0:
             bands.append(
                 {"type": "rect", "x0": start - 0.5, "x1": end - 0.5, "y0": -0.6, "y1": size - 0.4}
@@ -195,7 +209,7 @@ def _stages(places: list[dict[str, Any]], theme: Theme) -> tuple[list[Any], list
             )
         names.append(
             note(plotly_text(sentence_case(stage)), theme.muted, x=start - 0.5, xanchor="left", y=1)
-            | {"yref": "paper", "yanchor": "bottom", "yshift": 4}
+            | {"yref": "paper", "yanchor": "bottom", "yshift": 4 + 15 * (tight and number % 2)}
         )
         if end < size:
             lines.append(

@@ -18,6 +18,7 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals, count_frames
 from cxlib.arrivals.open_hours import read_open_hours
+from cxlib.arrivals.silences import silence_of
 from cxlib.columns import Amount, Columns, Count, Flag, Label, Rank, Tables, Text
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.findings import ROW, Findings, measure_fragmentation
@@ -292,7 +293,7 @@ def _count(workspace: Workspace, rows: pl.DataFrame) -> Arrivals:
         periods=workspace.periods,
         customers=customers,
         observed_until=workspace.observed_until,
-        silence=workspace.gap,
+        silence=silence_of(workspace)[0],
         time_zone=workspace.periods.time_zone,
         plan=workspace.journey_map.planned_handoffs,
         open_hours=read_open_hours(workspace),

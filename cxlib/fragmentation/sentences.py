@@ -69,9 +69,10 @@ def _say(row: Mapping[str, Any], step: int) -> str:
         is_open = row.get("effect_unit", row.get("unit")) == OPEN_UNIT
         observed, expected = hours_apart(row["observed"], row["expected"], is_open=is_open)
         clock = ", counted in open hours" if is_open else ""
+        times, least, most = (decimal(x, 1 if x < 9.95 else 0) for x in (effect, low, high))
         return (
-            f"{subject} takes {effect:.1f} times as long {_than(row, 'as', 'do')} "
-            f"(95 %: {low:.1f} to {high:.1f}): {observed} instead of {expected}{clock}{since}"
+            f"{subject} takes {times} times as long {_than(row, 'as', 'do')} "
+            f"(95 %: {least} to {most}): {observed} instead of {expected}{clock}{since}"
         )
     if signal.family == "rating":
         response = row.get("response")

@@ -10,6 +10,7 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, Arrivals
 from cxlib.bins import BIN_EDGES, N_BINS
+from cxlib.encode import name_places
 from cxlib.fragmentation.sentences import hours_apart, say_hours, say_subject
 from cxlib.grounds.judged import Z95
 from cxlib.signals import SIGNALS, signal_named
@@ -36,7 +37,7 @@ _SCHEMA: dict[str, Any] = {
 def describe_standouts(findings: Findings) -> pl.DataFrame:
     """Describe what is largest of its kind, by at least so many ``customers``; see `_SCHEMA`."""
     part = findings.arrivals
-    names = part.places["touchpoint"]
+    names = name_places(part.places)
     rows = [*_groups(findings), *_waits(part), *_loops(part), *_ratings(part)]
     for row in rows:
         row |= {e: names[i] for e in ("source", "target") if isinstance(i := row.get(e), int)}

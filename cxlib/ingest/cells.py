@@ -25,6 +25,23 @@ _DAMAGED = {
 """What ids look like that a tool has damaged, and what to do."""
 
 
+_PLACEHOLDER = (
+    r"^(?:\(?(?:null|none|nil|nan|undefined|unknown|not set|not provided|other|empty|missing)\)?"
+    r"|anonymous|anonym|guest|#?n/a|<na>|#value!|-{1,3}|\?+|blank|no id|unbekannt|inconnu"
+    r"|desconocido|sconosciuto|onbekend|00000000-0000-0000-0000-000000000000)$"
+)
+_ZEROS = r"^(?:0+|-1|9{5,}|1234567890?|[0-]{8,})$"
+"""Numbers that stand for none, where they hold many times the rows of an id."""
+
+
+def reads_like_none(name: str, rows: str) -> pl.Expr:
+    """Whether ids, each with its number of rows, read like a placeholder for those without one."""
+    low, count = pl.col(name).str.to_lowercase(), pl.col(rows).cast(pl.Int64)
+    others = (count.sum() - count) / (pl.len() - 1).clip(1)
+    zeros = low.str.contains(_ZEROS) & (count > 5 * others) & (count > 5)
+    return low.str.contains(_PLACEHOLDER) | zeros
+
+
 def text_of(column: str | pl.Expr) -> pl.Expr:
     """Return a column as text without blanks around it; null where nothing is left."""
     expr = pl.col(column) if isinstance(column, str) else column

@@ -54,7 +54,8 @@ _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.|º|°|ª)?"
 
 REST = rf"(?:{_CLOCK}{_ZONE})?{_TAIL}"
 
-YEAR_FIRST = rf"^\s*(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}}){REST}"
+_ISO_DAY = r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})"
+YEAR_FIRST = rf"^\s*{_ISO_DAY}{REST}"
 _NUMBERS = r"(?P<day>\d{1,2})[./\- ]\s?(?P<month>\d{1,2})[./\- ]\s?"
 DAY_FIRST = rf"{_WEEKDAY}{_NUMBERS}{_YEAR}{REST}"
 MONTH_FIRST = (
@@ -71,6 +72,8 @@ OTHERS = (
     rf"{_WEEKDAY}{_WORD}[ \-/.]*{_DAY}[ \-/.,]+{_YEAR}{REST}",
     rf"{_WEEKDAY}{_WORD}\s+{_DAY}{_CLOCK}{_ZONE}\s+(?P<year>\d{{4}}){_TAIL}",
     rf"^\s*(?P<year>\d{{4}})[ \-/.]{_WORD}[ \-/.]{_DAY}{REST}",
+    r"^\s*(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
+    rf"(?:\s?(?P<half>[AaPp]\.?[Mm]\.?))?{_ZONE},?\s+{_ISO_DAY}\s*$",
 )
 """Writings that have one reading: compact, weeks, days of the year, months in words."""
 
@@ -230,11 +233,8 @@ def read_epochs(text: pl.Series, unit: str) -> pl.Series:
 
 
 def read_numbers(text: pl.Series) -> tuple[tuple[pl.Series, pl.Series], list[str]]:
-    """Read numbers whose unit cannot be in doubt, as instants and as wall times, and say how.
-
-    Of a number between 1990 and 2100 the digits tell the unit. Eight, twelve and fourteen digits
-    that are a date are one. Numbers with a fraction are days of a spreadsheet where half of the
-    column are such.
+    """Read numbers whose digits tell the unit, as instants and as wall times, and say how: epochs
+    between 1990 and 2100, dates, days of a spreadsheet where half of them have a fraction.
     """
     naive, how = pl.repeat(None, len(text), dtype=NAIVE, eager=True), []
     aware = naive.cast(INSTANT)

@@ -18,8 +18,8 @@ from cxlib.contracts import INITIATORS, UNKNOWN, UNMAPPED
 from cxlib.errors import InputError, did_you_mean, there_are
 from cxlib.ingest.cells import text_of, tidy
 from cxlib.ingest.raw import RawTable
-from cxlib.journey_map import COLUMNS, SETS, JourneyMap
-from cxlib.map_model import STEP, STEP_AT, STEP_ORDER
+from cxlib.journey_map import JourneyMap
+from cxlib.map_model import COLUMNS, SETS, STEP, STEP_AT, STEP_ORDER
 
 KEY = "\x00place"  # hash of the columns that decide what a row is
 
@@ -44,9 +44,6 @@ def in_sets(roles: Iterable[str]) -> list[str]:
 def merge_names(table: RawTable, journey_map: JourneyMap) -> RawTable:
     """Return the table with one column where the file has several names of one, the first filled,
     and the clock behind the date where they are two.
-
-    A column that goes by another name than the usual one is not renamed: rows in quarantine stand
-    there as they stand in the file.
     """
     columns = table.columns
     here = {
@@ -123,11 +120,7 @@ def place_columns(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[str
 
 
 def content_hash(columns: list[str]) -> pl.Expr:
-    """Return a hash of the content of columns that knows neither their order nor empty ones.
-
-    A sum of hashes seeded by the column's name: rows of two files of which one lacks an empty
-    column are the same row.
-    """
+    """Return a hash of the content of columns that knows neither their order nor empty ones."""
     parts = [
         pl.when(pl.col(c).is_not_null()).then(pl.col(c).hash(crc32(c.encode()))).otherwise(0)
         for c in columns
@@ -138,12 +131,7 @@ def content_hash(columns: list[str]) -> pl.Expr:
 def recognise(
     contents: pl.DataFrame, journey_map: JourneyMap, roles: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Return what each distinct content of the deciding columns (`place_columns`) is, by `KEY`.
-
-    ``is_kept``: it passes the map's `keep` · ``touchpoint``, null: none · ``channel`` · ``stage`` ·
-    ``owner`` · ``initiated_by`` · ``is_known``: the map has the touchpoint · ``unknown_stage``: a
-    stage in the log that the map does not have.
-    """
+    """Return what each distinct content of the deciding columns (`place_columns`) is, by `KEY`."""
     texts = contents.select(KEY, *(tidy(c).alias(c) for c in contents.columns if c != KEY))
     if journey_map.fold_case:
         texts = texts.with_columns(_folded(journey_map, roles))
@@ -175,6 +163,7 @@ def recognise(
         .otherwise(pl.col("_initiated_by").fill_null("customer")),
         is_known=pl.col("_number").is_not_null(),
         unknown_stage=pl.when(~stage_known).then(raw["stage"]),
+        unknown_initiator=~initiated_by.is_in(INITIATORS),
     )
 
 
@@ -199,10 +188,7 @@ def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:
 
 
 def _touchpoint_number(journey_map: JourneyMap, raw: Mapping[str, pl.Expr]) -> pl.Expr:
-    """The first touchpoint, in the order of the map, that matches or, without `match`, is named.
-
-    Of several lines of one touchpoint it is the one of the row's channel, else the first.
-    """
+    """The first touchpoint, in the order of the map, that matches or, without `match`, is named."""
     found: list[pl.Expr] = []
     exact: list[pl.Expr] = []
     by_name: dict[str, int] = {}

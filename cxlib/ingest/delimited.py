@@ -5,6 +5,7 @@ What is plain goes to Polars, which is fast; what is not is read line by line (`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 import polars as pl
@@ -13,6 +14,7 @@ from cxlib.errors import InputError
 from cxlib.ingest.cells import tidy
 from cxlib.ingest.dialects import (
     UNIT,
+    VALUE,
     Dialect,
     find_dialect,
     find_header,
@@ -27,6 +29,7 @@ from cxlib.ingest.text import LOST, Text
 from cxlib.map_model import Reading
 
 AGAIN = "the header again"
+FURTHER = "a further line of the header"
 BAD_BYTES = "bytes that are no characters"
 SHOWN = 10_000  # characters of a malformed line that are kept
 
@@ -50,6 +53,13 @@ def read_delimited(
     else:
         at, usual = next((i for i, line in enumerate(kept) if line.strip()), 0), 0
     cells, below = _header(kept, at, dialect)
+    hints = []
+    if not set(cells) & set(wanted) and _is_row(cells, kept.slice(below), dialect):
+        cells, below, usual = [""] * len(cells), at, len(cells)
+        hints.append(
+            f"{name}: the file has no header, its first line is a row as the others are; the "
+            f"columns are called column 1 to column {len(cells)}"
+        )
     body = kept.slice(below)
     columns = named_columns(_fitted(cells, body, dialect, usual), name=name, wanted=wanted)
     records = split_lines(body, dialect, width=len(columns))
@@ -65,7 +75,6 @@ def read_delimited(
         )
     if said != dialect.separator:
         rows = rows.with_columns(pl.exclude(LINE).str.replace_all(UNIT, said, literal=True))
-    hints = []
     if records.aside:
         numbers = sorted(i + len(lines) - len(body) + 1 for i in records.aside)
         shown = ", ".join(f"{n:,}" for n in numbers[:5]) + (", …" if len(numbers) > 5 else "")
@@ -107,6 +116,23 @@ def _header(lines: pl.Series, at: int, dialect: Dialect) -> tuple[list[str], int
             return cells, below
     cells = splitter.cut(lines[at], splitter.loose) if len(lines) else None
     return cells or [], at + 1
+
+
+def _is_row(cells: list[str], body: pl.Series, dialect: Dialect) -> bool:
+    """Whether what stands where the header should is a row: its long numbers, dates and times are
+    written as nearly all others of their columns.
+    """
+    told = [i for i, cell in enumerate(cells) if re.fullmatch(r"\d{5,}|\d+[-/.:]\d+[-/.:].*", cell)]
+    splitter = Splitter(dialect.separator, dialect.quote)
+    rows = [splitter.cut(line, splitter.strict) or [] for line in body.head(200) if line.strip()]
+    alike = [
+        sum(len(row) > i and _outline(row[i]) == _outline(cells[i]) for row in rows) for i in told
+    ]
+    return bool(told) and min(alike) >= 0.5 * len(rows) and max(alike) >= 0.9 * len(rows) > 0
+
+
+def _outline(cell: str) -> str:
+    return re.sub(r"\d+", "9", cell.strip())
 
 
 def _fitted(cells: list[str], body: pl.Series, dialect: Dialect, usual: int) -> list[str]:
@@ -176,6 +202,26 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFr
     return frame
 
 
+def _further_headers(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Return the first rows, three at most, that hold words where all others hold numbers or times,
+    and more than one of these or nothing else: surveys have headers of several lines.
+    """
+    # a look at a hundred thousand cells from the whole file
+    below = rows.slice(3).gather_every(1 + rows.height * len(columns) // 100_000).select(columns)
+    if below.height < 5:
+        return rows.clear()
+    value = pl.all().str.contains(rf"^{VALUE.pattern}$")
+    shares = below.select(value.mean().fill_null(0) * (pl.all().count() > 0.5 * below.height)).row(
+        0
+    )
+    typed = [c for c, share in zip(columns, shares, strict=True) if share >= 0.95]
+    for at, row in enumerate(rows.head(4).select(typed).iter_rows()):
+        filled = [cell for cell in row if cell]
+        if not filled or any(VALUE.fullmatch(c) for c in filled) or len(typed) == 1 == len(filled):
+            return rows.head(at)
+    return rows.clear()
+
+
 def part_rows(
     rows: pl.DataFrame, columns: list[str], *, has_lost: bool = False
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -184,13 +230,13 @@ def part_rows(
     again = rows.filter(pl.col(named[0]).str.contains(named[0], literal=True))
     if again.height:
         again = again.filter(pl.all_horizontal(tidy(pl.col(c)) == c for c in named))
-    lost = again.clear()
+    more, lost = _further_headers(rows, columns), again.clear()
     if has_lost:
         bad = pl.any_horizontal(pl.col(columns).str.contains(LOST, literal=True).fill_null(False))
         lost = rows.filter(bad).join(again, on=LINE, how="anti")
     found = [
         part.select(pl.lit(reason).alias("reason"), LINE, raw=as_json(part.select(columns)))
-        for reason, part in ((AGAIN, again), (BAD_BYTES, lost))
+        for reason, part in ((AGAIN, again), (FURTHER, more), (BAD_BYTES, lost))
     ]
     marked = pl.concat(found)
     if marked.height:

@@ -19,7 +19,7 @@ UNIT = "\x1f"  # stands for a separator of several bytes while a file is read
 _SAMPLE = 2000
 _HEAD = 60
 _TOLD = re.compile(r"""^["' \t]*sep\s*=\s*(\\t|tab|[^\w\s"']|[\t ])["']?\W*$""", re.IGNORECASE)
-_VALUE = re.compile(r"[-+$€£]?\d[\d.,:/ T+-]*Z?")
+VALUE = re.compile(r"[-+$€£]?\d[\d.,:/ T+-]*Z?")
 
 
 class Dialect(NamedTuple):
@@ -87,12 +87,7 @@ def widths(bare: pl.Series, separator: str) -> pl.Series:
 def find_header(
     lines: pl.Series, dialect: Dialect, *, wanted: Collection[str] = ()
 ) -> tuple[int, int]:
-    """Return the index of the header's line, and the usual number of cells of a row.
-
-    The header is the first line that has as many cells as most lines, most of them filled; a title,
-    a date of export and comments above it are not. Where the map names columns, it is the first
-    line that has more than one of them.
-    """
+    """Return the index of the header's line, and the usual number of cells of a row."""
     sample = without_quoted(_sampled(lines), dialect.quote)
     head = [(line, _cells(line, dialect)) for line in lines.head(_HEAD)]
     asked = {name.lower() for name in wanted}
@@ -155,7 +150,7 @@ def _score(
         return 100.0 * share + width
     index, first = next(((i, r) for i, r in enumerate(head) if len(r) == width), (1, []))
     score = share * math.log2(width) * (0.5 if index else 1.0)
-    return score * (0.3 if any(_VALUE.fullmatch(cell) for cell in first) else 1.0)
+    return score * (0.3 if any(VALUE.fullmatch(cell) for cell in first) else 1.0)
 
 
 def _cells(line: str, dialect: Dialect) -> list[str]:

@@ -12,6 +12,7 @@ import polars as pl
 
 from cxlib.contracts import UNKNOWN
 from cxlib.errors import did_you_mean
+from cxlib.ingest.cells import reads_like_none
 from cxlib.ingest.columns import KEY
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.report import FileReport, OutsideHours
@@ -26,13 +27,6 @@ JUMP = 0.03  # least change of the share of rows set aside between files or days
 WORTH_A_LOOK = 0.05  # share of contacts outside the opening hours above which to ask
 FEW = 3  # so many rows at an end may stand apart, or a two-hundredth of them where that is more
 LEAST = timedelta(days=1)  # shorter distances at an end are not told of
-_PLACEHOLDER = (
-    r"^(?:\(?(?:null|none|nil|nan|undefined|unknown|not set|not provided|other|empty|missing)\)?"
-    r"|anonymous|anonym|guest|#?n/a|<na>|#value!|-{1,3}|\?+|blank|no id|unbekannt|inconnu"
-    r"|desconocido|sconosciuto|onbekend|00000000-0000-0000-0000-000000000000)$"
-)
-_ZEROS = r"^(?:0+|-1|9{5,}|1234567890?|[0-]{8,})$"
-"""Numbers that stand for none, where they hold many times the rows of an id."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +76,7 @@ class Seen:
     @cached_property
     def placeholders(self) -> pl.DataFrame:
         """Customers whose id reads like none; numbers where they hold many times the rows."""
-        low, rows = pl.col("customer").str.to_lowercase(), pl.col("contacts")
-        others = (self.contacts.height - rows) / max(self.customers.height - 1, 1)
-        zeros = low.str.contains(_ZEROS) & (rows > 5 * others) & (rows > 5)
-        found = self.customers.filter(low.str.contains(_PLACEHOLDER) | zeros)
+        found = self.customers.filter(reads_like_none("customer", "contacts"))
         return found.sort("contacts", "customer", descending=[True, False])
 
     @cached_property
@@ -335,10 +326,8 @@ def _by_day(seen: Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
 def _ends(seen: Seen) -> Iterator[str]:
     """Which few first or last contacts stand far from the others: a wrong clock decides for all.
 
-    The few contacts at an end are told of when they keep a longer distance to the rest than f times
-    the longest silence in the middle of the log, and than a day. Contacts that come at random, m
-    silences in the middle of them, do so with probability m!·f!/(m+f)!, which is below 0.1 % with f
-    = 3 from m = 17 on; f = 10 is asked of shorter logs, and nothing is told of less than three.
+    Contacts that come at random, m silences in the middle of them, keep f times the longest of
+    these with probability m!·f!/(m+f)!: below 0.1 % with f = 3 from m = 17 on, else f = 10.
     """
     contacts, journey_map, zone = seen.contacts, seen.journey_map, seen.zone
     rows, hour = len(contacts), pl.col("occurred_at").dt.truncate("1h").alias("at")

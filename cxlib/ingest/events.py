@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 from polars.datatypes import DataType, DataTypeClass
 
-from cxlib.contracts import EVENTS
+from cxlib.contracts import EVENTS, INITIATORS
 from cxlib.errors import InputError, nearest_name
 from cxlib.ingest.cells import read_ids, text_of
 from cxlib.ingest.clocks import INSTANT
@@ -89,10 +89,17 @@ def read_events(
             progress(f"reading {source}")
         return read_source(source, journey_map, separator=separator, encoding=encoding)
 
+    return make_contacts(find_sources(paths), journey_map, read)
+
+
+def make_contacts(
+    sources: list[Source], journey_map: JourneyMap, read: Callable[[Source], RawTable]
+) -> Ingested:
+    """Return the contacts of files that are read as `read` does."""
     log = _Log(journey_map)
     matched = any(t.match for t in journey_map.touchpoints)
     needed = ("customer", "occurred_at", *(() if matched else ("touchpoint",)))
-    for table in shape_tables(find_sources(paths), journey_map, read):
+    for table in shape_tables(sources, journey_map, read):
         merged = merge_names(table, journey_map)
         roles = find_columns(merged.columns, journey_map, source=str(table.source), required=needed)
         _File(merged, roles, log).read()
@@ -162,6 +169,8 @@ class _File:
             rows = kept
         rows, reasons = self._who_and_when(rows, places)
         contacts = self._finish(rows.filter(reasons.is_null()))
+        strange = contacts.join(places.filter("unknown_initiator"), on=KEY, how="semi").height
+        log.clear(f"initiated_by is neither {' nor '.join(INITIATORS)}", strange)
         if journey_map.ties_as_listed:
             contacts = _in_map_order(contacts, places, journey_map)
         log.contacts.append(contacts)

@@ -19,6 +19,14 @@ VALUES = 20_000  # most different values of a column that are looked at one by o
 COLUMNS = 300
 """Most columns of a file that are looked at: those with a name that says something come first."""
 
+_SURELY_TIMES = (
+    r"^(?:19[7-9]\d|20[0-4]\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$",
+    r"^1\d{9}(?:\d{3}|\d{6})?$",
+)
+"""Numbers that are a time where all of a column are such: dates, and epochs from 2001 to 2033."""
+
+_COMPOUND = re.compile(r"(\w{3,}?)n?(nummer|nr|karte|konto|kennung|datum|zeit)$")
+
 _FLAGS = {"0", "1", "true", "false", "yes", "no", "y", "n", "t", "f", "ja", "nein", "nee", "0.0",
           "1.0"}  # fmt: skip
 _NAMES = ("id", "person", "errand", "contact", "time", "channel", "owner", "stage", "special")
@@ -80,7 +88,8 @@ def guess_by_words(name: str, key: str) -> str | None:
 class Column:
     """One column of a log; `counts`: its values, of many those of rows spread over the log.
 
-    `each`: rows for a value; `share`: of the rows that are `filled`; `words`: those of its name.
+    `each`: rows for a value; `share`: of the rows that are `filled`; `words`: those of its name;
+    `of_case`: it is the same in all rows of a case.
     """
 
     name: str
@@ -92,6 +101,7 @@ class Column:
     share: float
     counts: pl.DataFrame
     sample: pl.Series
+    of_case: bool = False
 
     @cached_property
     def kind(self) -> Literal["empty", "flag", "time", "number", "text"]:
@@ -105,8 +115,14 @@ class Column:
             unread = self.sample.filter(read_instants(self.sample, where="", refuse=False).unread)
             if len(unread) <= 0.1 * len(self.sample) or guess_time_format(unread) is not None:
                 return "time"
+        is_named = any(map(self.says, ("id", "person", "errand", "item")))
+        if digits and not is_named and any(map(self._is_throughout, _SURELY_TIMES)):
+            return "time"
         is_number = r"^[-+]?[\d.,']*\d[\d.,]*(?:[eE][-+]?\d+)?$"
         return "number" if self._weigh(is_number) >= 0.9 else "text"
+
+    def _is_throughout(self, pattern: str) -> bool:
+        return bool(self.sample.str.contains(pattern).all())
 
     def _weigh(self, pattern: str) -> float:
         fitting = self.counts.filter(pl.col("value").str.contains(pattern))
@@ -152,7 +168,8 @@ def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[st
         counted = some.value_counts().sort(["count", "value"], descending=[True, False])
         each, share = len(values) / max(distinct, 1), len(values) / max(rows.height, 1)
         size = (rows.height, len(values), distinct, each, share)
-        found[name] = Column(name, tuple(words_of(name)), *size, counted, counted["value"])
+        parts = [p for w in words_of(name) for p in _COMPOUND.sub(r"\1 \2", w).split()]
+        found[name] = Column(name, tuple(parts), *size, counted, counted["value"])
     return found
 
 
@@ -163,11 +180,17 @@ def varying(
     names = [c for c in columns if c != customer]
     if not names:
         return {}
-    several = [pl.col(c).drop_nulls().n_unique().alias(f"\x01{i}") for i, c in enumerate(names)]
+    # numbers for the values: whether the least and the most differ is quickly found
+    coded = (
+        rows.lazy()
+        .drop_nulls(customer)
+        .select(pl.col(c).cast(pl.Categorical).to_physical() for c in (customer, *names))
+    )
+    several = [(pl.col(c).min() != pl.col(c).max()).alias(f"\x01{i}") for i, c in enumerate(names)]
     counts = [pl.col(c).count().alias(f"\x00{i}") for i, c in enumerate(names)]
-    by_customer = rows.lazy().drop_nulls(customer).group_by(customer).agg(*counts, *several)
+    by_customer = coded.group_by(customer).agg(*counts, *several)
     shares = (
-        (pl.col(f"\x01{i}") > 1).filter(pl.col(f"\x00{i}") > 1).mean().fill_null(unseen).alias(c)
+        pl.col(f"\x01{i}").filter(pl.col(f"\x00{i}") > 1).mean().fill_null(unseen).alias(c)
         for i, c in enumerate(names)
     )
     return by_customer.select(shares).collect(engine="streaming").row(0, named=True)

@@ -52,10 +52,8 @@ def read_instants(
     time_format: str | Sequence[str] | None = None,
     refuse: bool = True,
 ) -> Instants:
-    """Read a column of times; `where` is file and column for messages.
-
-    `time_zone` is that of times without an offset (None: UTC), `time_format` a strftime pattern, a
-    word of `TIME_FORMATS`, or several tried in turn (None: detected). `refuse`: raise where more
+    """Read a column of times; `time_zone` is that of times without an offset (None: UTC),
+    `time_format` one or several to be tried in turn (None: detected); `refuse`: raise where more
     than half of the values cannot be read.
     """
     if raw.dtype == pl.Date or isinstance(raw.dtype, pl.Datetime):
@@ -116,10 +114,7 @@ def swap_day_and_month(pattern: str) -> str:
 
 
 def _order(first: pl.Series, second: pl.Series, years: pl.Series) -> str | None:
-    """Say whether "day" or "month" comes first, None where the values do not tell.
-
-    One value in a hundred that speaks against all others is a slip and does not decide.
-    """
+    """Say whether "day" or "month" comes first, None where the values do not tell."""
     day = int((first.is_between(13, 31) & (second <= 12)).sum())
     month = int((second.is_between(13, 31) & (first <= 12)).sum())
     if day == month == 0 or (min(day, month) > 0.01 * max(day, month)):

@@ -35,7 +35,7 @@ def read_json(source: Source, text: Text, reading: Reading) -> RawTable:
     aside: list[tuple[str, int, str]] = []
     if frame is None or frame.height != len(filled):
         document, first = None, filled[0].strip()
-        if len(filled) == 1 or not (first.startswith("{") and _parsed(first) is not None):
+        if len(filled) == 1 or not (first.startswith("{") and parsed(first) is not None):
             document = _document(text.data)
         if document is not None:
             numbered = [(0, row) for row in _rows_of(document, reading.records, str(source))]
@@ -98,7 +98,7 @@ def _by_line(
     rows: list[tuple[int, Row]] = []
     aside: list[tuple[str, int, str]] = []
     for number, line in enumerate(lines, 1):
-        value = _parsed(line)
+        value = parsed(line)
         if not isinstance(value, dict):
             aside.append((NO_OBJECT, number, line))
         elif not is_whole and LOST in line:
@@ -108,7 +108,8 @@ def _by_line(
     return rows, aside
 
 
-def _parsed(line: str) -> Any:
+def parsed(line: str) -> Any:
+    """Return what a JSON text holds, numbers as they are written; None where it is none."""
     try:
         return json.loads(line, parse_float=str, parse_int=str)
     except (ValueError, RecursionError):
@@ -131,7 +132,8 @@ def _document(data: bytes) -> list[Any] | None:
 
 
 def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
-    if records is None and len(values) == 1 and isinstance(values[0], dict):
+    beyond = records is not None and records.partition(".")[0]
+    if len(values) == 1 and isinstance(values[0], dict) and beyond not in values[0]:
         (value,) = values
         names, cells = value.get("columns"), value.get("data")
         is_split = isinstance(names, list) and isinstance(cells, list)
@@ -168,23 +170,20 @@ def _lists(value: dict[str, Any], prefix: str = "", depth: int = 3) -> Iterator[
 
 
 def _exploded(row: dict[str, Any], records: str | None) -> list[Row]:
-    """Return a row for each element of the list at a path, each with what stands beside the list.
-
-    A key of an element stands by its own name, and, where something beside the list has that name,
-    by its path.
-    """
+    """Return a row for each element of the list at a path, with what stands beside the list."""
     if records is None:
         return [_flat(row)]
-    beside: Row = {}
-    value: Any = row
+    # by path: what stands beside the list, and its elements; a list on the way has several
+    found: list[tuple[Row, Any]] = [({}, row)]
     for key in records.split("."):
-        if not isinstance(value, dict):
-            return []
-        beside |= _flat({k: v for k, v in value.items() if k != key})
-        value = value.get(key)
-    elements = value if isinstance(value, list) else [value] if value is not None else []
+        found = [
+            (beside | _flat({k: v for k, v in value.items() if k != key}), element)
+            for beside, value in found
+            if isinstance(value, dict) and value.get(key) is not None
+            for element in (value[key] if isinstance(value[key], list) else [value[key]])
+        ]
     rows = []
-    for element in elements:
+    for beside, element in found:
         own = _flat(element) if isinstance(element, dict) else {records: _text(element)}
         named = {(f"{records}.{k}" if k in beside else k): v for k, v in own.items()}
         rows.append({**beside, **named})
@@ -209,11 +208,8 @@ def _text(value: Any) -> str | None:
 
 def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = None) -> RawTable:
     """Return a table with the columns that are asked for and can be made from those it has.
-
-    ``payload.user.id`` is the value at ``user.id`` of the JSON text in column ``payload``;
-    ``Date + Time`` are the cells of both columns with a blank between them; ``Quantity * Price``
-    the product of their numbers, written with the `decimal` mark. A column of that very name comes
-    first.
+    ``payload.user.id`` of JSON text in ``payload``, ``Date + Time`` with a blank between them,
+    ``Quantity * Price`` as a number with the `decimal` mark.
     """
     there, made = table.columns, []
     for name in dict.fromkeys(names):
@@ -265,7 +261,7 @@ def _at_path(cells: pl.Series, path: list[str]) -> pl.Series:
     """Return what stands at a path of JSON texts; null where a text is none."""
 
     def at(text: str | None) -> str | None:
-        value = _parsed(text or "")
+        value = parsed(text or "")
         for key in path:
             if isinstance(value, dict):
                 value = value.get(key)

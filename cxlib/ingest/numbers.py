@@ -26,10 +26,8 @@ def read_numbers(
     decimal: str | None = None,
     bounds: tuple[float | None, float | None] = (None, None),
 ) -> pl.Series:
-    """Read a column of numbers; null where there is none.
-
-    The `decimal` mark, or the `bounds` of a scale, decide between two readings: 3.000 on a scale
-    from 1 to 5 is three. What nothing decides is asked for where it is said `where` it stands.
+    """Read a column of numbers; null where there is none. The `decimal` mark, or the `bounds` of a
+    scale, decide between two readings: 3.000 on a scale from 1 to 5 is three.
     """
     if raw.dtype.is_numeric():
         return _finite(raw.cast(pl.Float64))

@@ -140,12 +140,7 @@ def is_of_one_stage(contacts: pl.DataFrame) -> bool:
 
 
 def guess_goal(places: pl.DataFrame) -> tuple[list[str], str]:
-    """Return the touchpoints that are the goal, and why; none where nothing says it.
-
-    The goal is an outcome: its name is a word of success, not of a step on the way, a failure or a
-    refusal, and it is not what customers begin with. Of several the surest word counts, then the
-    one that comes last.
-    """
+    """Return the touchpoints that are the goal, and why; none where nothing says it."""
     found, too_early = [], []
     for row in places.iter_rows(named=True):
         spoken = set(words_of(row["touchpoint"]))
@@ -188,12 +183,7 @@ class Gap(NamedTuple):
 
 
 def guess_gap(contacts: pl.DataFrame, *, least: timedelta = timedelta(0)) -> Gap | None:
-    """Return the silence that ends a journey: where long ones part from short ones.
-
-    The silences of customers, counted on a logarithmic scale, often have two hills, within an
-    errand and between errands; the valley between them, from six hours on, is the gap. It is never
-    longer than a third of the log. A silence as long as `least` is known to lie within an errand.
-    """
+    """Return the silence that ends a journey: where long ones part from short ones."""
     at = pl.col("occurred_at")
     span: timedelta | None = contacts.select(at.max() - at.min()).item()
     if not span:

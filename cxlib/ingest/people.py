@@ -17,7 +17,8 @@ from cxlib.ingest.raw import LINE, RawTable, first_reasons, set_aside
 from cxlib.ingest.shapes import join_tables, split_sources
 from cxlib.ingest.sources import Paths, find_sources
 from cxlib.ingest.tables import read_source
-from cxlib.journey_map import BesideTheLog, JourneyMap
+from cxlib.journey_map import JourneyMap
+from cxlib.map_model import BesideTheLog
 
 _FILE = "\x00file"
 

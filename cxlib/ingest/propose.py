@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -12,26 +12,28 @@ import yaml
 
 from cxlib.errors import InputError
 from cxlib.ingest import outcomes
-from cxlib.ingest.events import read_events
+from cxlib.ingest.events import make_contacts
 from cxlib.ingest.evidence import Column, Guess, guess_by_words, profile
 from cxlib.ingest.instants import guess_time_format, read_instants, swap_day_and_month
+from cxlib.ingest.nested import parsed
 from cxlib.ingest.raw import LINE, POSITION, RawTable
-from cxlib.ingest.recipes import Head, Related, Shape, find_shape, relate_tables
+from cxlib.ingest.recipes import Head, Related, Shape, find_shape, mark_facts, relate_tables
 from cxlib.ingest.report import IngestReport
 from cxlib.ingest.roles import (
     Roles,
     guess_customer,
     guess_roles,
     named_role,
+    names_contacts,
     rank_times,
     rates,
     vary_labels,
 )
 from cxlib.ingest.shapes import unpivot_rows
-from cxlib.ingest.sources import Paths, find_sources
-from cxlib.ingest.tables import read_source
+from cxlib.ingest.sources import Paths, Source, find_sources
+from cxlib.ingest.tables import read_source, read_table, with_named
 from cxlib.journey_map import parse_journey_map
-from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, format_duration
+from cxlib.map_model import FILE, STEP, STEP_AT, STEP_ORDER, Join, Reading, format_duration
 
 ROWS = 1_000_000
 """Most rows that are looked at: of a longer log, every second, third … of all of them."""
@@ -75,17 +77,19 @@ class _Log:
 def propose_map(
     paths: Paths, *, separator: str | None = None, encoding: str | None = None
 ) -> Proposal:
-    """Propose a journey map for a log, each guess marked ``# guess: why``, and check it.
-
-    Columns are guessed by what they hold, then by their names; what is constant within a customer
-    is a segment, what changes an environment of the contact. Stages come from a column or from
-    words, the goal from words of success, the gap from the silences.
-    """
+    """Propose a journey map for a log, each guess marked ``# guess: why``, and check it."""
     heads: list[Head] = []
-    read = 0
+    tables: dict[Source, RawTable] = {}
+    read, records = 0, ""
     for source in find_sources(paths):
-        rows, height = _raw(read_source(source, separator=separator, encoding=encoding))
+        table = read_source(source, separator=separator, encoding=encoding)
+        rows, height = _raw(table)
+        inner = _inner_list(rows) if source.format == "jsonl" else None
+        if records := inner or records:
+            table = read_table(source, Reading(records=records, encoding=encoding))
+            rows, height = _raw(table)
         heads.append((source, rows))
+        tables[source] = table
         read += height
     looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
     log = _look(relate_tables(_in_one_order(heads)), looked + "s" * (len(heads) != 1))
@@ -93,6 +97,7 @@ def propose_map(
     body = [
         "version: 1",
         f"name: {_flow(log.related.name.split('.')[0].replace('_', ' '))}",
+        *([_line("reading", {"records": records}, "the list with the times")] if records else []),
         *_recipe_lines(log),
         *_column_lines(log),
         *_time_lines(log),
@@ -102,8 +107,9 @@ def propose_map(
     ]
     text = "\n".join(body) + "\n"
     try:
-        ingested = read_events(
-            paths, parse_journey_map(text), separator=separator, encoding=encoding
+        asked = parse_journey_map(text)
+        ingested = make_contacts(
+            list(tables), asked, lambda source: with_named(tables[source], asked, asked.reading)
         )
     except InputError as error:
         raise InputError(f"what could be proposed would be refused: {error}") from error
@@ -111,6 +117,21 @@ def propose_map(
     doubts += [h for h in report.hints if h not in doubts]
     head = "\n".join(_head_lines(log, report, doubts))
     return Proposal(f"{head}\n{text}", report, tuple(doubts))
+
+
+def _inner_list(rows: pl.DataFrame) -> str | None:
+    """Return the column whose cells are lists of objects with times: the contacts of its row."""
+    for column in rows.columns:
+        texts = rows[column].drop_nulls().head(50)
+        if not texts.str.starts_with("[{").any():
+            continue
+        lists = [found for cell in texts if isinstance(found := parsed(cell), list)]
+        elements = [e for found in lists for e in found if isinstance(e, dict)]
+        keys = dict.fromkeys(key for element in elements for key in element)
+        cells = {k: [None if (v := e.get(k)) is None else str(v) for e in elements] for k in keys}
+        if len(elements) > len(texts) and rank_times(profile(pl.DataFrame(cells))):
+            return column
+    return None
 
 
 def _raw(table: RawTable) -> tuple[pl.DataFrame, int]:
@@ -144,9 +165,9 @@ def _look(related: Related, looked: str) -> _Log:
     kept = rows.filter(complete) if "lifecycle:transition" in rows.columns else rows.clear()
     is_complete_only = 0 < kept.height < rows.height
     rows = kept if is_complete_only else rows
-    columns = profile(rows)
+    columns = mark_facts(rows, profile(rows))
     if len(columns) == rows.width:
-        looked += f", {len(columns)} columns"
+        looked += f", {len(columns) - (FILE in columns)} columns"
     else:
         looked += f", the first {len(columns)} of {rows.width:,} columns whose names say something"
         rows = rows.select(list(columns))
@@ -156,22 +177,21 @@ def _look(related: Related, looked: str) -> _Log:
     shown = ", ".join(f"{c.name} ({c.said()})" for c in others)
     why = f"{customer.why}; runners-up: {shown}" if others else customer.why
     fixed = {"customer": Guess(customer.value, why)}
-    if shape.one_per is not None:
-        rows = rows.unique(shape.one_per, keep="first", maintain_order=True)
-        fixed["touchpoint"] = Guess(shape.one_per, "each value is one contact")
-    if shape.unpivot is not None:
-        rows = unpivot_rows(rows.lazy().with_row_index(LINE), shape.unpivot).collect()
-        made = {"touchpoint": STEP, "sequence": STEP_ORDER, "occurred_at": STEP_AT}
-        fixed |= {r: Guess(c, "what `unpivot` makes") for r, c in made.items() if c in rows.columns}
     if shape != Shape():
-        rows = rows.with_columns(pl.exclude(LINE).cast(pl.String))
+        rows, settled = _shaped(rows, shape)
         columns, varies = profile(rows, [c for c in rows.columns if c != LINE]), None
+        fixed |= settled
     roles = guess_roles(rows, columns, fixed, varies)
-    if "time_of_day" in roles.columns:
-        date, clock = (roles.columns[r].value for r in ("occurred_at", "time_of_day"))
-        both = pl.concat_str(date, clock, separator=" ", ignore_nulls=True)
-        rows = rows.with_columns(both.alias(date))
-        columns = {**columns, **profile(rows, [date])}
+    named = {r: g.value for r, g in roles.columns.items()}
+    made = {}
+    if second := _second_name(rows, columns, roles):
+        related.names.append((named["touchpoint"], second))
+        made[named["touchpoint"]] = pl.coalesce(named["touchpoint"], second)
+    if "time_of_day" in named:
+        both = (named["occurred_at"], named["time_of_day"])
+        made[both[0]] = pl.concat_str(both, separator=" ", ignore_nulls=True)
+    rows = rows.with_columns(**made)
+    columns = {**columns, **profile(rows, made)} if made else columns
     times, time_format = _read_times(rows[roles.columns["occurred_at"].value])
     if time_format is not None and "Please check" in time_format.why:
         roles.doubts.append(
@@ -193,6 +213,34 @@ def _look(related: Related, looked: str) -> _Log:
         log.contacts = outcomes.order_contacts(log.contacts.with_columns(sequence=rank))
     log.places = outcomes.describe_touchpoints(log.contacts)
     return log
+
+
+def _shaped(rows: pl.DataFrame, shape: Shape) -> tuple[pl.DataFrame, dict[str, Guess]]:
+    """Return a row for each contact, and the roles that this settles."""
+    settled = {}
+    if shape.one_per is not None:
+        rows = rows.unique(shape.one_per, keep="first", maintain_order=True)
+        settled["touchpoint"] = Guess(shape.one_per, "each value is one contact")
+    if shape.unpivot is not None:
+        rows = unpivot_rows(rows.lazy().with_row_index(LINE), shape.unpivot).collect()
+        at = shape.unpivot.numbered or STEP_AT
+        made = {"touchpoint": STEP, "sequence": STEP_ORDER, "occurred_at": at}
+        why = "what `unpivot` makes"
+        settled |= {r: Guess(c, why) for r, c in made.items() if c in rows.columns}
+    return rows.with_columns(pl.exclude(LINE).cast(pl.String)), settled
+
+
+def _second_name(rows: pl.DataFrame, columns: Mapping[str, Column], roles: Roles) -> str | None:
+    """Return the column that names the contacts where the column of the touchpoint is empty."""
+    name = roles.columns["touchpoint"].value
+    if name not in columns or columns[name].share > 0.99:
+        return None
+    without = rows.filter(pl.col(name).is_null())
+    for column in (c for c in roles.untaken(columns).values() if names_contacts(c)):
+        filled = len(without) - without[column.name].null_count()
+        if filled > 0.9 * len(without) and column.filled - filled < 0.1 * columns[name].filled:
+            return column.name
+    return None
 
 
 def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
@@ -219,7 +267,7 @@ def _contacts(
     if "sequence" in roles.columns:
         named["sequence"] = pl.col(roles.columns["sequence"].value).cast(pl.Int64, strict=False)
     if shape.unpivot is not None:
-        named["errand"] = pl.col(LINE) // len(shape.unpivot.times or shape.unpivot.flags)
+        named["errand"] = pl.col(LINE) // max(len(shape.unpivot.times or shape.unpivot.flags), 1)
     contacts = rows.select(occurred_at=times, **named)
     contacts = contacts.drop_nulls(["customer", "occurred_at", "touchpoint"])
     if shape.one_per is not None and shape.unpivot is None:
@@ -272,7 +320,9 @@ def _recipe_lines(log: _Log) -> Iterator[str]:
     if shape.one_per is not None:
         yield _line("one_per", shape.one_per, shape.why_one_per)
     if shape.unpivot is not None:
-        given = {"times": dict(shape.unpivot.times), "flags": dict(shape.unpivot.flags)}
+        given = {
+            k: dict(v) if isinstance(v, Mapping) else v for k, v in asdict(shape.unpivot).items()
+        }
         yield _line("unpivot", {k: v for k, v in given.items() if v}, shape.why_unpivot)
     if log.ties:
         yield _line("ties_as_listed", True, "most contacts share their instant, but are steps")
@@ -281,7 +331,7 @@ def _recipe_lines(log: _Log) -> Iterator[str]:
     table, joins, rows = related.answers
     columns, own = profile(rows), table.rows.columns
     customer = log.roles.columns["customer"].value
-    found = {"customer": customer if customer in columns else guess_customer(columns)[0].value}
+    found = {"customer": _same_people(related, customer, columns)}
     if times := rank_times({c: columns[c] for c in own}):
         found["rated_at"] = times[0].name
     for column in (columns[c] for c in columns if c in own):
@@ -292,6 +342,16 @@ def _recipe_lines(log: _Log) -> Iterator[str]:
     content: dict[str, Any] = {"table": table.name, "join": _joins(joins), "columns": found}
     content = {key: value for key, value in content.items() if value}
     yield _line("ratings", content, "marks with a time and a key of the log")
+
+
+def _same_people(related: Related, customer: str, columns: Mapping[str, Column]) -> str:
+    """Return the column of survey answers whose values are customers of the log."""
+    if customer in columns or related.answers is None or customer not in related.rows:
+        return customer
+    known, rows = related.rows[customer].drop_nulls().unique(), related.answers[2]
+    shares = {c: rows[c].drop_nulls().is_in(known.implode()).mean() or 0 for c in columns}
+    best = max(shares, key=lambda c: shares[c])  # type: ignore[arg-type,return-value]
+    return best if shares[best] > 0.1 else guess_customer(columns)[0].value  # type: ignore[operator]
 
 
 def _joins(joins: Iterable[Join]) -> list[dict[str, str]]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import polars as pl
 
 from cxlib.ingest.evidence import Column, profile, varying, words, words_of
 from cxlib.ingest.instants import guess_time_format, read_instants
 from cxlib.ingest.roles import is_step_time, names_contacts, rank_customers, rank_touchpoints, rates
-from cxlib.ingest.shapes import is_true
+from cxlib.ingest.shapes import is_true, numbered_columns
 from cxlib.ingest.sources import Source
-from cxlib.map_model import Join, Unpivot
+from cxlib.map_model import FILE, Join, Unpivot
 
 OVERLAP = 0.5  # least share of the values of a column that a table must know to be joined by it
 
@@ -44,11 +46,8 @@ Head = tuple[Source, pl.DataFrame]
 
 
 def relate_tables(heads: list[Head]) -> Related:
-    """Find out how the files of a log belong together.
-
-    Files of the same columns are one log, also where a column was renamed. Of files with different
-    columns those with a row for each value of a column that the log has are tables of attributes,
-    and one with marks, times and a key of the log is a table of ratings.
+    """Find out how the files of a log belong together. Files of the same columns are one log, also
+    where a column was renamed.
     """
     groups: list[list[Head]] = []
     for head in heads:
@@ -68,6 +67,11 @@ def relate_tables(heads: list[Head]) -> Related:
                 called.setdefault(usual.get(column, column), []).append(column)
             merged = {n: sorted(cs, key=lambda c, n=n: c != n) for n, cs in called.items()}  # type: ignore[misc]
             parts.append(rows.select(pl.coalesce(cs).alias(n) for n, cs in merged.items()))
+        stems = [source.path.name.lower().split(".")[0] for source, _ in group]
+        if len({re.sub(r"[\W\d_]+", "", stem) for stem in stems}) > 1:
+            parts = [
+                p.with_columns(pl.lit(s).alias(FILE)) for p, s in zip(parts, stems, strict=True)
+            ]
         together = pl.concat(parts, how="diagonal")
         tables.append(Table(group[0][0].path.name, len(group), together))
     said = [
@@ -130,7 +134,7 @@ def _join(tables: list[Table], names: list[tuple[str, ...]], said: list[str]) ->
 
 
 def _is_ratings(columns: Mapping[str, Column]) -> bool:
-    rated = len(columns) <= 12 and any(rates(c) for c in columns.values())
+    rated = len(columns) <= 40 and any(rates(c) for c in columns.values())
     times = sum(c.kind == "time" for c in columns.values())
     return rated and times <= 3 and not _spoken(columns, {"event", "activity"})
 
@@ -186,14 +190,20 @@ def find_shape(
     rows: pl.DataFrame, columns: Mapping[str, Column], customer: str, varies: Mapping[str, float]
 ) -> Shape:
     """Say what one row of a log is."""
+    if template := _numbered(columns):
+        why = "each row has several contacts, whose columns are numbered"
+        return Shape(Unpivot(numbered=template), None, why)
     ranked = rank_touchpoints(columns, varies)
     score, best = ranked[0] if ranked else (0.0, None)
-    is_long = best is not None and score >= 2 and names_contacts(best)
+    is_long = best is not None and score >= 2 and names_contacts(best, states=False)
     if is_long and best is not None and names_contacts(best, alone=True):
         return Shape()
     times = [c for c in columns.values() if is_step_time(c)]
     one_per, why_one_per = _order_lines(rows, columns, customer, times)
     spoken = [c for c in times if set(c.words) - words("filler") - words("records")]
+    has_name = best is not None and score >= 2 and names_contacts(best)
+    if times and _are_one_contact(rows, times, has_name):
+        times = times[:1]
     if len(times) >= 3 or (len(times) == len(spoken) == 2 and not is_long):
         steps = _in_order(rows, {_step(c, times): c for c in times})
         why = f"each row has {len(steps)} times, one for each step; no column names a contact"
@@ -207,22 +217,59 @@ def find_shape(
     return Shape(None, one_per if not is_long else None, "", why_one_per)
 
 
+def mark_facts(rows: pl.DataFrame, columns: dict[str, Column]) -> dict[str, Column]:
+    """Mark times that are the same in all rows of a case where others are not: facts about it."""
+    times = [c.name for c in columns.values() if c.kind == "time"]
+    for case in columns.values() if len(times) > 1 else ():
+        if case.each < 1.5 or case.distinct < 2 or case.kind == "time" or not case.says("id"):
+            continue
+        found = varying(rows, case.name, times, unseen=0.0)
+        if any(found[t] > 0.5 for t in times):
+            facts = {t for t in times if found[t] < 0.02}
+            return {n: replace(c, of_case=n in facts) for n, c in columns.items()}
+    return columns
+
+
+def _numbered(columns: Mapping[str, Column]) -> str | None:
+    """Return what the times of several numbered contacts in one row are called, ``#`` a number."""
+    found = numbered_columns(columns)
+    timed = [n for n, of in found.items() if columns[next(iter(of.values()))].kind == "time"]
+    return timed[0] if len(found) > 1 and len(timed) == 1 else None
+
+
 def _step(column: Column, times: list[Column]) -> str:
     """Name a step by what its column is called and the others are not."""
     shared = set.intersection(*(set(c.words) for c in times)) if len(times) > 1 else set()
     return " ".join(w for w in column.words if w not in words("filler") | shared) or column.name
 
 
-def _in_order(rows: pl.DataFrame, steps: Mapping[str, Column]) -> dict[str, str]:
-    head, read = rows.head(20_000), {}
+def _read_steps(rows: pl.DataFrame, steps: Mapping[str, Column]) -> pl.DataFrame:
+    some, read = rows.gather_every(rows.height // 20_000 + 1), {}
     for step, column in steps.items():
-        texts = head[column.name]
+        texts = some[column.name]
         guessed = guess_time_format(texts.drop_nulls().head(1000))
         pattern = guessed[0] if guessed is not None else None
         read[step] = read_instants(texts, where="", time_format=pattern, refuse=False).values
-    times, first = pl.DataFrame(read), pl.min_horizontal(*read)
-    after = times.select((pl.col(c) - first).dt.total_seconds().mean() for c in read).row(0)
-    order = sorted(zip(read, after, strict=True), key=lambda s: (s[1] is None, s[1] or 0.0))
+    return pl.DataFrame(read)
+
+
+def _are_one_contact(rows: pl.DataFrame, times: list[Column], has_name: bool) -> bool:
+    """Whether all rows have all times, and these are equal, or, where a column names the contact,
+    within an hour: phases of one contact, such as of a call.
+    """
+    if any(c.share < 0.95 for c in times):
+        return False
+    read = _read_steps(rows, {c.name: c for c in times})
+    lasted = read.select(pl.max_horizontal(pl.all()) - pl.min_horizontal(pl.all())).to_series()
+    usual = lasted.quantile(0.9)
+    return usual is not None and usual <= timedelta(hours=1 if has_name else 0)
+
+
+def _in_order(rows: pl.DataFrame, steps: Mapping[str, Column]) -> dict[str, str]:
+    read = _read_steps(rows, steps)
+    times, first = read, pl.min_horizontal(*read.columns)
+    after = times.select((pl.col(c) - first).dt.total_seconds().mean() for c in read.columns).row(0)
+    order = sorted(zip(read.columns, after, strict=True), key=lambda s: (s[1] is None, s[1] or 0.0))
     return {step: steps[step].name for step, _ in order}
 
 

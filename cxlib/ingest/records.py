@@ -33,10 +33,8 @@ class Records:
 
 
 def split_lines(lines: pl.Series, dialect: Dialect, *, width: int) -> Records:
-    """Return what each line under the header is; lines of blanks are neither rows nor aside.
-
-    A row has `width` cells; further ones are no fault where they are empty. The separator is of one
-    character.
+    """Return what each line under the header is; lines of blanks are neither rows nor aside. A row
+    has `width` cells; further ones are no fault where they are empty.
     """
     sep, quote = dialect.separator, dialect.quote
     q, s = re.escape(quote), re.escape(sep)

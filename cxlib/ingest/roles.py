@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from cxlib.errors import InputError, listed
+from cxlib.ingest.cells import reads_like_none
 from cxlib.ingest.evidence import Column, Guess, groups, phrases, varying, words
+from cxlib.ingest.instants import read_instants
+from cxlib.map_model import FILE
 
 VARIES = 0.02  # a column with several values for fewer customers than this is a segment of theirs
 LABELS = 2_000  # most values of a column that may be labels of contacts or customers
@@ -71,17 +74,20 @@ def _score_customer(column: Column) -> float | None:
     if column.name.lower().strip() == "case:concept:name":
         return 9.0
     score = 0.5 * is_id
-    if column.says("person") or any(joined == f"{p}id" for p in words("person")):
+    if column.says("person") or any(joined in (p, f"{p}id") for p in words("person")):
         score = 3.0 + is_id + (len(column.words) == 1)
+    elif column.says("carrier") and is_id:
+        score = 2.7
     elif column.says("errand") or joined in words("errand"):
         score = 1.5 + 0.5 * is_id
     score += 0.5 * ("unique" in named or "full" in named)
     score -= 4.0 * column.says("no_id")
-    score -= 2.0 * (column.share < 0.5)
+    nobody = column.counts.filter(reads_like_none("value", "count"))["count"].sum()
+    score -= 4.0 * (1 - column.share + int(nobody) / max(column.rows, 1))
     score += 1.0 if column.each >= 1.5 else -1.0 if column.each < 1.0005 else 0.0
     labels = column.distinct <= 50 and column.sample.str.contains(r"^[\pL _-]+$").all()
     score -= 1.5 * (labels and column.rows > 200)
-    return score - 2.0 * (column.distinct < 5 and column.rows >= 100)
+    return score - 2.0 * (column.distinct < 5 and column.each > 10)
 
 
 def guess_customer(columns: Mapping[str, Column]) -> tuple[Guess, list[Column]]:
@@ -90,8 +96,8 @@ def guess_customer(columns: Mapping[str, Column]) -> tuple[Guess, list[Column]]:
     named = [(s, c) for s, c in ranked if s > 0.9]
     if not named:
         # nothing is called so: many values, each of which comes back
-        back = [(s, c) for s, c in ranked if c.each >= 1.2 and c.distinct >= 2 and s > -2.5]
-        named = sorted(back, key=lambda sc: -sc[1].distinct)
+        back = [(s, c) for s, c in ranked if c.each >= 1.2 and c.distinct >= 5 and s > -2.5]
+        named = sorted(back, key=lambda sc: (not sc[1].says("person"), -sc[1].distinct))
     if not named:
         raise InputError(
             f"no column looks like the customer: none has values that come back in several rows "
@@ -110,20 +116,24 @@ def rank_times(columns: Mapping[str, Column]) -> list[Column]:
     def key(column: Column) -> int:
         rank = _named(column, phrases("time"))
         known = len(phrases("time")) if rank is None else rank
-        return known + 100 * column.says("not_when") + 50 * (column.share < 0.5)
+        known += 100 * column.says("not_when") + 50 * (column.share < 0.5) + 200 * column.of_case
+        return known + 10 * (column.share < 0.99) + 120 * (not has_clock(column))
 
     return sorted((c for c in columns.values() if c.kind == "time" and not _is_clock(c)), key=key)
 
 
 def rank_touchpoints(columns: Mapping[str, Column], varies: Mapping[str, float]) -> Ranked:
     """Return the columns that could name the contact, best first, with their score."""
-    names = phrases("contact")
+    names, states = phrases("contact"), phrases("state")
 
     def score(column: Column) -> float | None:
         if column.kind in ("empty", "time", "flag") or column.distinct < 2:
             return None
         rank, against = _named(column, names), column.says("no_contact")
         found = 0.0 if rank is None else 3.0 - rank / len(names)
+        state = None if column.says("before") else _named(column, states)
+        if state is not None and (rank is None or rank >= len(names)):
+            rank, found, against = state, 1.2 - state / 100, False
         if column.name.lower() in ("concept:name", "activity", "touchpoint"):
             found, against = 4.0, False
         if column.kind == "number" and (rank is None or against):
@@ -210,14 +220,14 @@ def _guess_time(roles: Roles, columns: Mapping[str, Column]) -> None:
     others = f"; others: {', '.join(c.name for c in times[1:4])}" if times[1:] else ""
     roles.columns["occurred_at"] = Guess(times[0].name, f"it holds times{others}")
     clock = next((c.name for c in columns.values() if _is_clock(c)), None)
-    if clock is not None and not times[0].sample.str.contains(r"\d:\d").any():
+    if clock is not None and not has_clock(times[0]):
         why = f"the clock that belongs to {times[0].name!r}"
         roles.columns["time_of_day"] = Guess(clock, why)
 
 
 def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
     customer, free = roles.columns["customer"].value, roles.untaken(columns)
-    ranked = [(s, c) for s, c in rank_touchpoints(free, roles.varies) if s >= 2]
+    ranked = [(s, c) for s, c in rank_touchpoints(free, roles.varies) if s >= 2 and c.name != FILE]
     if ranked and names_contacts(ranked[0][1]):
         best = ranked[0][1]
         others = ", ".join(c.name for _, c in ranked[1:3])
@@ -229,6 +239,10 @@ def _guess_touchpoint(roles: Roles, columns: Mapping[str, Column]) -> None:
                 "there a column or a table with their names?"
             )
         roles.columns["touchpoint"] = Guess(best.name, why)
+        return
+    if FILE in free and roles.varies.get(FILE, 0.0) >= VARIES:
+        why = "no column names a contact, and each file holds one kind of them"
+        roles.columns["touchpoint"] = Guess(FILE, why)
         return
     nearest = [
         c
@@ -289,6 +303,7 @@ def _guess_surroundings(roles: Roles, free: Mapping[str, Column]) -> None:
         if (c.kind in ("text", "flag", "number") and c.share >= 0.1 and c.name in roles.varies)
         and not c.sample[0].startswith(("{", "["))
         and not c.says("no_surrounding")
+        and c.name != FILE
     ]
     for column in sorted(left, key=lambda c: c.distinct):
         varied, values = roles.varies[column.name], column.distinct
@@ -332,19 +347,34 @@ def named_role(column: Column) -> str | None:
 
 def _is_clock(column: Column) -> bool:
     clock = r"^\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s?[AaPp]\.?[Mm]\.?)?$"
-    return column.filled > 0 and bool(column.sample.str.contains(clock).all())
+    if re.search("(?i)time|zeit|tijd|hora|heure", column.name):
+        clock += r"|^(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$"
+    found = column.filled > 0 and not column.says("lasts")
+    return found and bool(column.sample.str.contains(clock).all())
+
+
+def has_clock(column: Column) -> bool:
+    """Whether a column of times says more than the day."""
+    read = read_instants(column.sample.head(1000), where="", refuse=False).values.drop_nulls()
+    if not len(read):
+        return bool(column.sample.str.contains(r"\d:\d").any())
+    return bool((read.dt.truncate("1d") != read).any())
 
 
 def is_step_time(column: Column) -> bool:
     """Whether a column says when something happened: no plan, no end, no record of the system."""
     planned = (words("not_when") - {"first", "last"}) & set(column.words)
-    return column.kind == "time" and not planned and column.distinct > 1
+    return column.kind == "time" and not (planned or column.of_case) and column.distinct > 1
 
 
-def names_contacts(column: Column, *, alone: bool = False) -> bool:
-    """Whether a column is called as those that name contacts; `alone`: and nothing else."""
+def names_contacts(column: Column, *, alone: bool = False, states: bool = True) -> bool:
+    """Whether a column is called as those that name contacts; `alone`: and nothing else; `states`:
+    or as those that name what a case has come to.
+    """
     names = phrases("contact")
     rank = _named(column, names)
+    if rank is None:
+        return states and not column.says("before") and _named(column, phrases("state")) is not None
     surest = names.index("activity type") if alone else len(names)
     return rank is not None and rank % len(names) <= surest
 

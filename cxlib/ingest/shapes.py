@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -126,30 +127,60 @@ def is_true(column: str) -> pl.Expr:
     return text_of(column).str.contains(_TRUE) | (count > 0)
 
 
+def numbered_columns(columns: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return columns with a number in their names, by the name with ``#`` for it, and by it."""
+    found: dict[str, dict[str, str]] = {}
+    for column in columns:
+        for digits in re.finditer(r"\d+", column):
+            named = f"{column[: digits.start()]}#{column[digits.end() :]}"
+            found.setdefault(named, {})[digits[0]] = column
+    return {name: by_number for name, by_number in found.items() if len(by_number) > 1}
+
+
 def unpivot_rows(rows: pl.LazyFrame, recipe: Unpivot) -> pl.LazyFrame:
     """Make a row of each step that a row went through; `LINE` tells them apart, and the row."""
+    columns = rows.collect_schema().names()
     steps = recipe.times or recipe.flags
-    others = [pl.col(c) for c in rows.collect_schema() if c not in {LINE, *steps.values()}]
-    parts = []
-    for order, (step, column) in enumerate(steps.items(), 1):
-        made = [pl.lit(step).alias(STEP), pl.lit(order, pl.Int64).alias(STEP_ORDER)]
-        if recipe.times:
-            made.append(pl.col(column).alias(STEP_AT))
-        line = pl.col(LINE) * len(steps) + (order - 1)
-        parts.append(rows.filter(_is_taken(column, recipe)).select(line, *others, *made))
-    return pl.concat(parts)
+    parts: list[tuple[str, dict[str, pl.Expr]]] = []
+    if recipe.numbered:
+        families = numbered_columns(columns)
+        times = families[recipe.numbered]
+        alike = {name: found for name, found in families.items() if found.keys() & times}
+        taken = {column for found in alike.values() for column in found.values()}
+        none = pl.lit(None, pl.String)
+        for number, column in sorted(times.items(), key=lambda item: int(item[0])):
+            own = {n: pl.col(f[number]) if number in f else none for n, f in alike.items()}
+            parts.append((column, own))
+    else:
+        taken = set(steps.values())
+        for step, column in steps.items():
+            at = {STEP_AT: pl.col(column)} if recipe.times else {}
+            parts.append((column, {STEP: pl.lit(step), **at}))
+    others = [pl.col(c) for c in columns if c not in {LINE, *taken}]
+    return pl.concat(
+        rows.filter(_is_taken(column, recipe)).select(
+            pl.col(LINE) * len(parts) + order,
+            *others,
+            pl.lit(order + 1, pl.Int64).alias(STEP_ORDER),
+            **made,
+        )
+        for order, (column, made) in enumerate(parts)
+    )
 
 
 def _is_taken(column: str, recipe: Unpivot) -> pl.Expr:
-    taken = text_of(column).is_not_null() if recipe.times else is_true(column)
+    taken = is_true(column) if recipe.flags else text_of(column).is_not_null()
     return taken.fill_null(False)
 
 
 def _unpivot(table: RawTable, recipe: Unpivot) -> RawTable:
     """Make a row of each step that a row went through; rows without any are set aside."""
-    steps = recipe.times or recipe.flags
-    need_columns(table, steps.values(), "unpivot")
-    taken = [_is_taken(column, recipe) for column in steps.values()]
+    steps = list((recipe.times or recipe.flags).values())
+    if recipe.numbered:
+        found = numbered_columns(table.columns)
+        steps = list(found.get(recipe.numbered, {"": recipe.numbered}).values())
+    need_columns(table, steps, "unpivot")
+    taken = [_is_taken(column, recipe) for column in steps]
     none = table.frame.filter(~pl.any_horizontal(taken)).collect()
     reason = pl.lit("no step was taken: every column of `unpivot` is empty").alias("reason")
     aside = none.select(reason, LINE, raw=as_json(none.drop(LINE)))

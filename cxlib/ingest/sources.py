@@ -78,8 +78,6 @@ class Source:
 def find_sources(paths: Paths) -> list[Source]:
     """Return the files behind paths, globs, folders (sub-folders included) and ZIP archives or
     members of one (``export.zip/2026-*.csv``), in the order named, each once.
-
-    Names that begin with a dot or an underscore are not taken.
     """
     named = [paths] if isinstance(paths, str | Path) else list(paths)
     if not named:
@@ -98,11 +96,7 @@ def find_sources(paths: Paths) -> list[Source]:
 
 @contextmanager
 def open_source(source: Source) -> Iterator[IO[bytes]]:
-    """Open a file, unpacked as it is read, and no further than a log's contents can be packed.
-
-    Reading may raise one of `DAMAGED`, and an InputError where the contents are above 100 MB and
-    were packed more than a hundredfold (a log packs five- to thirtyfold), or above 8 GB.
-    """
+    """Open a file, unpacked as it is read, and no further than a log's contents can be packed."""
     with ExitStack() as stack:
         file: IO[bytes]
         size = source.path.stat().st_size

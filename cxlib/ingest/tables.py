@@ -30,11 +30,7 @@ def read_source(
     separator: str | None = None,
     encoding: str | None = None,
 ) -> RawTable:
-    """Read one file of any format as it stands; what the map says of its files helps.
-
-    A table beside the log is read as its own `reading` says, else as the log's, but for what is
-    true of single files only: separator, lines above the header, sheets, lists.
-    """
+    """Read one file of any format as it stands; what the map says of its files helps."""
     reading = journey_map.reading if journey_map is not None else Reading()
     if beside is not None:
         kept = Reading(encoding=reading.encoding, decimal=reading.decimal)
@@ -44,9 +40,16 @@ def read_source(
     )
     if journey_map is None or source.format == "xes":
         return read_table(source, reading)
-    named = journey_map.named_columns()
-    table = read_table(source, reading, wanted=(*COLUMNS, *named))
-    return add_named(table, named, decimal=reading.decimal or ("." if source.is_typed else None))
+    table = read_table(source, reading, wanted=(*COLUMNS, *journey_map.named_columns()))
+    return with_named(table, journey_map, reading)
+
+
+def with_named(table: RawTable, journey_map: JourneyMap, reading: Reading) -> RawTable:
+    """Return a table with the columns that a map names and that can be made from those it has."""
+    if table.source.format == "xes":
+        return table
+    decimal = reading.decimal or ("." if table.source.is_typed else None)
+    return add_named(table, journey_map.named_columns(), decimal=decimal)
 
 
 def read_table(source: Source, reading: Reading, *, wanted: Collection[str] = ()) -> RawTable:

@@ -36,12 +36,7 @@ class Text:
 
 
 def read_text(data: bytes, *, name: str, encoding: str | None = None) -> Text:
-    """Return the bytes of a text file as UTF-8; all of the file is looked at.
-
-    A byte order mark decides; else UTF-16 where most line ends and separators have a zero byte at
-    one side; else UTF-8 where all of it is UTF-8; else UTF-8 with bad bytes where more of its
-    special characters are whole than broken; else a Western code page.
-    """
+    """Return the bytes of a text file as UTF-8; all of the file is looked at."""
     text = _decode(data, name, _known(encoding) if encoding is not None else _guess(data), encoding)
     whole, zeros = text.data.replace(b"\x00", b""), text.data.count(0)
     is_padding = 0 not in text.data.rstrip(b"\x00")
@@ -117,11 +112,7 @@ def _decode(data: bytes, name: str, known: str, given: str | None) -> Text:
 
 
 def _as_utf16(data: bytes, name: str, encoding: str) -> Text:
-    """Decode UTF-16; where a byte too many or too few shifts what follows, one line is lost.
-
-    The line in which it happens is marked with `LOST`. A line end that is read a byte off is
-    U+0A00, which is no character.
-    """
+    """Decode UTF-16; where a byte too many or too few shifts what follows, one line is lost."""
     is_big = encoding.endswith("be") or data.startswith(codecs.BOM_UTF16_BE)
     codec, behind = ("utf-16-be", 1) if is_big else ("utf-16-le", 3)
     parts, at, end = [], 0, ""

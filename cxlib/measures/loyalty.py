@@ -10,11 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.columns import Columns, Count, Customers, Label, Money, Points, Share, Tables
+from cxlib.contracts import DIMENSION
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, money, plural, points, share
 from cxlib.results import Result, answers, interval_row, result
-from cxlib.segments import DIMENSION
 from cxlib.sequences import choose_contacts, meets_finding
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.rates import Interval, difference_of_rates, divide, rate_interval

@@ -138,14 +138,20 @@ def measure_perception(
     NotMeasurableError, UnknownNameError
         When the log has no ratings; for a scale, or a name in `by`, that the log does not have.
     """
-    names, surveys = read_surveys(workspace, by=by, scale=scale, where=where)
-    found = [_Verdicts(survey) for survey in surveys]
-    tables = Perception.tables
-    return Perception(
-        table=tables["table"].frame(r for v in found for r in v.groups(names).to_dicts()),
-        scales=tables["scales"].frame(v.whole() for v in found),
-        by=by,
-    )
+    asked: dict[str, Any] = {"by": by, "scale": scale, "where": where}
+
+    def read() -> Perception:
+        names, surveys = read_surveys(workspace, **asked)
+        found = [_Verdicts(survey) for survey in surveys]
+        tables = Perception.tables
+        return Perception(
+            table=tables["table"].frame(r for v in found for r in v.groups(names).to_dicts()),
+            scales=tables["scales"].frame(v.whole() for v in found),
+            by=by,
+        )
+
+    # backlog and snapshots ask for the same
+    return workspace.keep(f"perception {asked}", workspace.log_folder / "ratings.parquet", read)
 
 
 @dataclass(slots=True, eq=False)

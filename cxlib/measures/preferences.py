@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 
 from cxlib.columns import Columns, Count, Customers, Label, Rating, Share, Tables
+from cxlib.contracts import DIMENSION
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.numbers import decimal, rating, share
 from cxlib.results import Result, answers, interval_row, result
-from cxlib.segments import DIMENSION, segment_names
+from cxlib.segments import segment_names
 from cxlib.sequences import choose_contacts, name_groups
 from cxlib.statistics.multiple_testing import shrink_effects
 from cxlib.statistics.rates import Interval

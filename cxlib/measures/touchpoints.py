@@ -40,7 +40,7 @@ from cxlib.results import (
 )
 from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.rates import divide, rate, ratio
-from cxlib.statistics.resampling import BUCKETS, Estimates, dense_counts
+from cxlib.statistics.resampling import BUCKETS, Estimates, add_densely, dense_counts
 from cxlib.statistics.timed import Timed, time_quantile
 from cxlib.summary import DONE, LOST, OPEN, SILENT, Selection, Summary
 
@@ -292,7 +292,7 @@ def _perceived(
 ) -> dict[str, pl.Series]:
     """Ratings, time in the contact and costs."""
     axes = {"cell": (cell, len(customers)), "bucket": (contacts["bucket"], BUCKETS)}
-    sums = {name: dense_counts(axes, contacts[name]) for name in _SUMS}
+    sums = dict(zip(_SUMS, add_densely(axes, *(contacts[name] for name in _SUMS)), strict=True))
     n = sums["contacts"]
     columns = interval_columns("rating", ratio(sums["rating_sum"], sums["rating_n"]))
     columns["rating_n"] = whole_numbers(sums["rating_n"])

@@ -15,9 +15,9 @@ from cxlib.columns import Column, Columns, Count, Label, Share, Tables, Wait
 from cxlib.outcomes import whole_numbers
 from cxlib.results import WAIT_EDGES, Result, answers, interval_columns, result
 from cxlib.sequences import By, name_places
-from cxlib.statistics.competing_risks import CompetingRisks
+from cxlib.statistics.competing_risks import CompetingRisks, incidence
 from cxlib.statistics.rates import jackknife_rate
-from cxlib.statistics.resampling import BUCKETS, dense_counts, leave_one_out
+from cxlib.statistics.resampling import BUCKETS, dense_counts
 from cxlib.statistics.timed import Timed, time_interval
 from cxlib.summary import DONE, OPEN, Selection, Summary
 
@@ -234,17 +234,8 @@ def _measure_some(
     }
     counted = dense_counts(axes, steps["n"])
     weight, without = all_of.weight[source], all_of.weight_without[source]
-    curve = np.cumsum(counted.sum(axis=1) * weight, axis=-1)
-    curves = np.cumsum(leave_one_out(counted) * without, axis=-1)
-    share = jackknife_rate(curve[:, -1], curves[..., -1], all_of.cases[source])
-    wait = time_interval(
-        Timed.of_rows(pair, steps),
-        curve,
-        weight,
-        curves=curves,
-        weight_without=without,
-        happened=counted.sum(axis=-1),
-    )
+    share = jackknife_rate(*incidence(counted, weight, without), all_of.cases[source])
+    wait = time_interval(Timed.of_rows(pair, steps), counted, weight, without)
     return pl.DataFrame(
         {"n": whole_numbers(counted)}
         | interval_columns("share", share)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from cxlib.contracts import DIMENSION
 from cxlib.journeys import NO_STAGE
-from cxlib.segments import DIMENSION
 from cxlib.store.walk import Scope, around, look_back, next_where
 
 if TYPE_CHECKING:

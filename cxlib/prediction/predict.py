@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cxlib.arrivals.arrivals import choose_silence, read_arrivals
+from cxlib.arrivals.arrivals import read_arrivals
 from cxlib.columns import Columns, Customers, Instant, Label, Share, Tables, Wait
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.findings import measure_fragmentation
@@ -195,7 +195,7 @@ def predict_breaks(
         raise InputError(f"horizon is {horizon}; give a positive one, such as timedelta(days=30)")
     until = workspace.observed_until
     span = until - datetime.fromisoformat(workspace.manifest["first_at"])
-    horizon = horizon or choose_silence(span, workspace.gap)
+    horizon = horizon or read_arrivals(workspace).settings.silence
     refused, handoff_reason, table, handoff_record = _forecast(workspace, signal)
     labelled, present = read_contacts(workspace, horizon, seed=seed)
     reason = why_not_learnable(labelled, span, horizon)

@@ -17,10 +17,10 @@ import polars as pl
 import polars.selectors as cs
 from numpy.typing import NDArray
 
+from cxlib.contracts import DIMENSION
 from cxlib.numbers import decimal, plural
 from cxlib.prediction.contacts import CLASSES, NUMBERS, OUTCOMES
 from cxlib.prediction.record import PREDICTED
-from cxlib.segments import DIMENSION
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace

@@ -68,24 +68,12 @@ class SnapshotChanges:
 def compare_snapshots(
     older: Snapshot, newer: Snapshot, *, segment: tuple[str, str] | None = None
 ) -> SnapshotChanges:
-    r"""Compare two snapshots of one journey map, over the whole time of each.
+    """Compare two snapshots of one journey map, over the whole time of each.
 
-    With the estimates a (before) and b (after) and their published intervals the change has the
-    interval (MOVER: Zou & Donner)
-
-    .. math:: b - a - \sqrt{(b - b_l)^2 + (a_u - a)^2}, \quad
-              b - a + \sqrt{(b_u - b)^2 + (a - a_l)^2}
-
-    Customers who are in both snapshots make the true interval narrower: what is called changed
-    here has changed.
-
-    InputError, UnknownNameError: they are the same, in the wrong order or of different maps,
-    or one of them does not answer the segment.
-
-    References
-    ----------
-    Zou & Donner (2008), Construction of confidence limits about effect measures.
-    doi:10.1002/sim.3095
+    The interval of a change is made of those of both estimates (MOVER: Zou & Donner 2008,
+    doi:10.1002/sim.3095). Customers who are in both snapshots make the true one narrower: what is
+    called changed here has changed. InputError, UnknownNameError: they are the same, in the wrong
+    order or of different maps, or one of them does not answer the segment.
     """
     if older.folder == newer.folder:
         raise InputError(f"{older.folder.name} is both snapshots; name an older one.")
@@ -167,7 +155,7 @@ def _figures(
         row = _row("customers", "customers", "customers", *customers)
         # Each is off by up to half a step: only more than one step is surely a change.
         row["changed"] = abs(row["change"]) > max(older.k, newer.k)
-        yield row | {"sentence": say_change(row)}
+        yield row | {"sentence": _say_change(row)}
     for what, measure, table, key, column in _SHARES:
         tables = [getattr(found, table).to_dicts() for found in results(measure)]
         known, after = ({r.get(key): r for r in rows} for rows in tables) if tables else ({}, {})
@@ -176,7 +164,7 @@ def _figures(
             if None not in (pair[0][column], pair[1][column]):
                 row = _row(what, name or what, "share", pair[0][column], pair[1][column])
                 row |= change_interval(*pair, column, f"{column}_low", f"{column}_high")
-                yield row | {"sentence": say_change(row)}
+                yield row | {"sentence": _say_change(row)}
 
 
 def _row(
@@ -229,7 +217,7 @@ def _finding(before: Row | None, after: Row | None) -> dict[str, Any]:
     if before is not None and after is not None and before["unit"] == after["unit"]:
         row |= change_interval(before, after, "effect", "low", "high")
     row["status"] = _status(row, before, after)
-    said = say_finding_change(row, sentence=after["sentence"] if after is not None else None)
+    said = _say_finding_change(row, sentence=after["sentence"] if after is not None else None)
     return row | {"changed": row["status"] != "steady", "sentence": said}
 
 
@@ -266,16 +254,8 @@ _STARTS = {
 }
 
 
-def say_change(row: Row) -> str:
-    """Say one figure that both snapshots have: a row of `SnapshotChanges.table`.
-
-    >>> row = {"what": "goal", "name": "goal", "unit": "share", "before": 0.35, "after": 0.375,
-    ...        "change": 0.025, "low": 0.01, "high": 0.04, "changed": True}
-    >>> say_change(row)
-    '37.5 % of journeys reach the goal, 2.5 points more than before (35 %; 95 %: 1 to 4 points)'
-    >>> say_change(row | {"low": -0.01, "changed": False})
-    '37.5 % of journeys reach the goal, no sure change from before (35 %)'
-    """
+def _say_change(row: Row) -> str:
+    """Say one figure that both snapshots have."""
     before, after = row["before"], row["after"]
     if row["unit"] != "share":
         return f"{after:,.0f} {row['name']}, {_count_change(row)}"
@@ -301,16 +281,8 @@ def _count_change(row: Row) -> str:
     return f"{abs(row['change']):,.0f} {more} than before ({row['before']:,.0f})"
 
 
-def say_finding_change(row: Row, *, sentence: str | None) -> str:
-    """Say what became of a finding; `sentence` is its own in the newer snapshot.
-
-    ``changed`` of the row tells whether the interval of the change leaves out zero.
-
-    >>> row = {"name": "app basket → till", "signal": "abandonment", "status": "growing",
-    ...        "unit": "share of arrivals", "before": 0.15, "after": 0.23}
-    >>> say_finding_change(row, sentence=None)
-    'Growing: app basket → till: 23 more of 100 customers lost than at similar handoffs, before 15'
-    """
+def _say_finding_change(row: Row, *, sentence: str | None) -> str:
+    """Say what became of a finding; `sentence` is its own in the newer snapshot."""
     start = _STARTS[row["status"]]
     if row["status"] == "new" and sentence is not None:
         unsure = row["before"] is not None and not row["changed"]

@@ -194,5 +194,7 @@ def _protect_described(described: pl.DataFrame, *, k: int, spread: float) -> pl.
     names = ("kind", "signal", "source", "target", "group", "value", "compared_with", "unit")
     safe = _protect(described, names, "observed", k=k, spread=spread)
     known = safe.drop_nulls(["n", "observed", *_ENDS])
+    # a difference that rounding may have made is none
+    known = known.filter((pl.col("low") > pl.col("expected")) | pl.col("expected").is_null())
     said = [say_standout(row) for row in known.iter_rows(named=True)]
     return known.with_columns(sentence=pl.Series(said, dtype=pl.String)).select(described.columns)

@@ -8,10 +8,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from cxlib.contracts import UNKNOWN
+from cxlib.contracts import DIMENSION, UNKNOWN
 from cxlib.periods import Periods
 from cxlib.publish.rounding import smallest_shown
-from cxlib.segments import DIMENSION
 from cxlib.store import Workspace
 from cxlib.summary import NONE, Selection, Summary
 

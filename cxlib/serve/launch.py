@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 JUPYTER = Path(__file__).parent / "jupyter"
 FIRST_PORT = 8866
 SECRETS = ("CX_TOKEN", "JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE")
+MATH_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 PING_MS = 30_000
 """Milliseconds between two pings on a wire."""
 PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
@@ -146,10 +147,10 @@ def set_environment(workspace: Path, settings: ServerSettings, *, scratch: Path)
     for secret in SECRETS:  # no business of the sessions'
         os.environ.pop(secret, None)
     os.environ[MEMORY_VARIABLE] = str(settings.kernel_memory_mb)
-    for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
-        # A session answers one visitor from small tables; a thread per core in each only costs
-        # memory.
-        os.environ.setdefault(threads, "1")
+    # A session answers one visitor from small tables; a thread per core in each only costs memory,
+    # and a process with threads of BLAS could not be forked.
+    os.environ.update(MATH_THREADS)
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 
 def voila_config(

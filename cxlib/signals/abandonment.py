@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from cxlib.arrivals.arrivals import LANDMARKS, Arrivals
+from cxlib.arrivals.silences import MOST_COME_BACK
 from cxlib.grounds.faults import Fault, Site
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.shares import counted_rows, judge_share
@@ -31,6 +32,16 @@ def _not_at_the_end(places: pl.DataFrame) -> pl.Series:
     return ~(places["is_goal"] | places["is_lost"])
 
 
+def _needs(part: Arrivals) -> str:
+    s = part.settings
+    if s.coming_back <= MOST_COME_BACK:
+        return ""
+    return (
+        f"{s.coming_back:.0%} of those who were silent for {s.silence.days} days came back: "
+        "silence does not tell who left"
+    )
+
+
 ABANDONED = 0.22
 """Share of arrivals that the planted abandonment ends."""
 
@@ -49,6 +60,7 @@ ABANDONMENT = Signal(
     number=8,
     title="customers leave",
     unit="share of arrivals",
+    needs=_needs,
     counts=Counts(
         "histories",
         "n",

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from cxlib.journey_map import format_duration
+from cxlib.map_model import format_duration
 from cxlib.simulate.world import Contact, World
 
 _COLUMNS = ("customer", "occurred_at", "touchpoint", "channel", "stage", "owner")

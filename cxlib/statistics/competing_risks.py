@@ -42,19 +42,33 @@ def cumulative_incidence(events: Counts, censored: Counts) -> Estimates:
     return np.cumsum(events * weight[..., None, :], axis=-1)
 
 
-def at_time(curve: Estimates, edges: ArrayLike, seconds: float) -> Estimates:
-    """Value of a cumulative curve ``[…, bins]`` at one time; bins begin at ``edges``, in seconds.
+def incidence(
+    events: Counts, weight: Estimates, weight_without: Estimates
+) -> tuple[Estimates, Estimates]:
+    """Chance that what was counted happens, ``[cells]``, and without one bucket each.
+
+    From events ``[cells, buckets, bins]`` and what one adds (`event_weights`) with all buckets and
+    without each.
+    """
+    total = events.sum(axis=1)
+    own = np.einsum("cbt,cbt->cb", events, weight_without)
+    without = (weight_without @ total[..., None])[..., 0] - own
+    return (total * weight).sum(axis=-1), without
+
+
+def counted_until(edges: ArrayLike, seconds: float) -> Estimates:
+    """Part of each bin that lies before a time; bins begin at ``edges``, in seconds.
 
     The first bin is one instant, the last is open and counts at an infinite time only.
     """
     starts = np.asarray(edges, dtype=np.float64)
-    index = int(np.searchsorted(starts, seconds, side="right")) - 1
-    if np.isinf(seconds) or index <= 0:
-        return curve[..., -1 if np.isinf(seconds) else 0]
-    if index == len(starts) - 1:
-        return curve[..., -2]
-    share = np.log(seconds / starts[index]) / np.log(starts[index + 1] / starts[index])
-    return curve[..., index - 1] + share * (curve[..., index] - curve[..., index - 1])
+    if np.isinf(seconds):
+        return np.ones(len(starts))
+    index = max(int(np.searchsorted(starts, seconds, side="right")) - 1, 0)
+    part = (np.arange(len(starts)) < max(index, 1)).astype(np.float64)
+    if 0 < index < len(starts) - 1:
+        part[index] = np.log(seconds / starts[index]) / np.log(starts[index + 1] / starts[index])
+    return part
 
 
 class CompetingRisks:
@@ -67,11 +81,17 @@ class CompetingRisks:
         self.counts, self.edges = counts, edges
         self.events, self.censored = counts[:, :, :-1], counts[:, :, -1]
         self.cases: Counts = counts.sum(axis=(2, 3))
+        self._known: dict[float, tuple[Estimates, Estimates]] = {}
+
+    @cached_property
+    def total(self) -> Counts:
+        """Events of all buckets together, ``[cells, causes, bins]``."""
+        return self.events.sum(axis=1)
 
     @cached_property
     def weight(self) -> Estimates:
         """What one event adds in each cell, ``[cells, bins]``."""
-        return event_weights(self.events.sum(axis=(1, 2)), self.censored.sum(axis=1))
+        return event_weights(self.total.sum(axis=1), self.censored.sum(axis=1))
 
     @cached_property
     def weight_without(self) -> Estimates:
@@ -84,18 +104,25 @@ class CompetingRisks:
 
     def curve(self, *causes: int) -> Estimates:
         """Cumulative incidence of any of these causes, ``[cells, bins]``."""
-        return np.cumsum(self.some(*causes).sum(axis=1) * self.weight, axis=-1)
+        return np.cumsum(self.total[:, list(causes)].sum(axis=1) * self.weight, axis=-1)
 
-    def curves_without(self, *causes: int) -> Estimates:
-        """The same without one bucket each, ``[cells, buckets, bins]``."""
-        return np.cumsum(leave_one_out(self.some(*causes)) * self.weight_without, axis=-1)
+    def _incidence(self, seconds: float) -> tuple[Estimates, Estimates]:
+        """Chance of each cause by a time, ``[cells, causes]``, and without one bucket each."""
+        if seconds not in self._known:
+            part = counted_until(self.edges, seconds)
+            whole = self.total @ (self.weight * part)[..., None]
+            weight = self.weight_without * part
+            # all events at the weights without a bucket, less its own events at these
+            own = self.events @ weight[..., None]
+            without = weight @ self.total.transpose(0, 2, 1) - own[..., 0]
+            self._known[seconds] = whole[..., 0], without
+        return self._known[seconds]
 
     def chance(
         self, *causes: int, seconds: float = np.inf, customers: ArrayLike | None = None
     ) -> Interval:
         """Chance of any of these causes by ``seconds``; NaN for a cell that nobody is in."""
-        whole = at_time(self.curve(*causes), self.edges, seconds)
-        without = at_time(self.curves_without(*causes), self.edges, seconds)
+        whole, without = (x[..., list(causes)].sum(axis=-1) for x in self._incidence(seconds))
         return jackknife_rate(whole, without, self.cases, customers=customers)
 
     def still_open(self, *, customers: ArrayLike | None = None) -> Interval:

@@ -37,9 +37,14 @@ def dense_counts(axes: Mapping[str, tuple[Any, int]], values: ArrayLike) -> Coun
 
     Counts stay exact up to 2**53; a position outside its axis is a `CxError`.
     """
+    return add_densely(axes, values)[0]
+
+
+def add_densely(axes: Mapping[str, tuple[Any, int]], *columns: ArrayLike) -> list[Counts]:
+    """Add up several columns of values as `dense_counts` does one."""
     shape = tuple(length for _, length in axes.values())
-    weights = np.asarray(values, dtype=np.float64)
-    flat = np.zeros(len(weights), dtype=np.int64)
+    size = int(np.prod(shape, dtype=np.int64))
+    flat: NDArray[np.int64] | int = 0
     for name, (position, length) in axes.items():
         place = np.asarray(position)
         if place.size and (place.min() < 0 or place.max() >= length):
@@ -47,11 +52,9 @@ def dense_counts(axes: Mapping[str, tuple[Any, int]], values: ArrayLike) -> Coun
                 f"the {name} axis has {length} places, but the table asks for place "
                 f"{int(place.max() if place.max() >= length else place.min())}"
             )
-        flat *= length
-        flat += place.astype(np.int64, copy=False)
-    size = int(np.prod(shape, dtype=np.int64))
-    sums: Counts = np.bincount(flat, weights=weights, minlength=size).astype(np.float64)
-    return sums.reshape(shape)
+        flat = flat * length + place.astype(np.int64, copy=False)
+    sums = (np.bincount(flat, np.asarray(v, dtype=np.float64), size) for v in columns)
+    return [total.astype(np.float64, copy=False).reshape(shape) for total in sums]
 
 
 def leave_one_out(counts: Counts, *, axis: int = 1) -> Counts:

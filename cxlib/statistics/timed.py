@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.statistics.competing_risks import CompetingRisks
+from cxlib.statistics.competing_risks import CompetingRisks, incidence
 from cxlib.statistics.rates import Interval, divide, rate_interval
 from cxlib.statistics.resampling import (
     Counts,
@@ -36,19 +36,19 @@ class Timed:
     seconds.
     """
 
-    cell: NDArray[np.int64]
-    bucket: NDArray[np.int64]
-    bin: NDArray[np.int64]
-    n: NDArray[np.float64]
-    least: NDArray[np.float64]
-    most: NDArray[np.float64]
+    cell: NDArray[Any]
+    bucket: NDArray[Any]
+    bin: NDArray[Any]
+    n: NDArray[Any]
+    least: NDArray[Any]
+    most: NDArray[Any]
 
     @classmethod
     def of(cls, cell: Any, bucket: Any, bins: Any, n: Any, least: Any, most: Any) -> Timed:
         """From arrays or columns of any number type."""
-        whole = [np.asarray(x).astype(np.int64, copy=False) for x in (cell, bucket, bins)]
-        times = [np.asarray(x).astype(np.float64, copy=False) for x in (n, least, most)]
-        return cls(whole[0], whole[1], whole[2], times[0], times[1], times[2])
+        whole = [np.asarray(x) for x in (cell, bucket, bins)]
+        whole = [x if x.dtype.kind in "iu" else x.astype(np.int64) for x in whole]
+        return cls(*whole, *map(np.asarray, (n, least, most)))
 
     @classmethod
     def of_rows(cls, cell: Any, rows: pl.DataFrame) -> Timed:
@@ -57,8 +57,9 @@ class Timed:
 
     def where(self, kept: NDArray[np.bool_]) -> Timed:
         """The rows that are kept."""
-        codes = self.cell[kept], self.bucket[kept], self.bin[kept]
-        return Timed(*codes, self.n[kept], self.least[kept], self.most[kept])
+        row = np.flatnonzero(kept)
+        ends = self.n[row], self.least[row], self.most[row]
+        return Timed(self.cell[row], self.bucket[row], self.bin[row], *ends)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,14 +73,16 @@ class _Points:
 
     @classmethod
     def of(cls, rows: Timed) -> _Points:
-        parts = np.clip(rows.n, 1, _MOST_POINTS).astype(np.int64)
+        n, least, most = (x.astype(np.float64) for x in (rows.n, rows.least, rows.most))
+        cell, bucket = rows.cell.astype(np.int64), rows.bucket.astype(np.int64)
+        parts = np.clip(n, 1, _MOST_POINTS).astype(np.int64)
         row = np.repeat(np.arange(len(parts)), parts)
         number = np.arange(len(row)) - np.repeat(np.cumsum(parts) - parts, parts)
         share = number / np.maximum(parts[row] - 1, 1)
-        at = rows.least[row] + share * (rows.most - rows.least)[row]
-        order = np.lexsort((at, rows.cell[row]))
-        weight = (rows.n / parts)[row][order]
-        return cls(rows.cell[row][order], rows.bucket[row][order], at[order], weight)
+        at = least[row] + share * (most - least)[row]
+        order = np.lexsort((at, cell[row]))
+        row = row[order]
+        return cls(cell[row], bucket[row], at[order], (n / parts)[row])
 
 
 def time_quantile(
@@ -94,35 +97,37 @@ def time_quantile(
 
 
 def time_interval(
-    rows: Timed,
-    curve: Estimates,
-    weight: Estimates,
-    *,
-    curves: Estimates,
-    weight_without: Estimates,
-    happened: Counts,
+    rows: Timed, events: Counts, weight: Estimates, weight_without: Estimates
 ) -> Interval:
     """Median time to a cause among those to whom it happens, in seconds; ``se`` is NaN.
 
-    ``happened`` are its events ``[cells, buckets]``.
+    ``events`` of the cause are ``[cells, buckets, bins]``; ``weight`` is what one adds, with all
+    buckets and without each (`cxlib.statistics.competing_risks.event_weights`).
     """
-    cells = len(curve)
-    half = np.full(cells, 0.5)
+    cells, buckets, length = events.shape
+    half, cell = np.full(cells, 0.5), np.arange(cells)
+    curve = np.cumsum(events.sum(axis=1) * weight, axis=-1)
     estimate = time_quantile(rows, curve, weight)
     known = np.isfinite(estimate)
     bins = _bin_of_share(curve, half)
     inside = rows.where(rows.bin == bins[rows.cell])
     points = _Points.of(inside)
     by_then = points.at <= estimate[points.cell] * (1 + _CLOSE)
-    counted = np.zeros((cells, happened.shape[1]))
-    np.add.at(counted, (points.cell[by_then], points.bucket[by_then]), points.weight[by_then])
-    reached = _reached(curve, weight, counted.sum(axis=1), bins)
+    place = points.cell[by_then] * buckets + points.bucket[by_then]
+    counted = np.bincount(place, points.weight[by_then], cells * buckets).reshape(cells, buckets)
     others = counted.sum(axis=1, keepdims=True) - counted
-    without = _reached(curves, weight_without, others, np.broadcast_to(bins[:, None], others.shape))
-    se = jackknife_se(reached, without)
-    n = happened.sum(axis=1)
+    before = events * (np.arange(length) < bins[:, None])[:, None]
+    early, end = (incidence(e, weight, weight_without) for e in (before, events))
+    reached = divide(early[0] + weight[cell, bins] * counted.sum(axis=1), end[0])
+    without = divide(early[1] + weight_without[cell, :, bins] * others, end[1])
+    happened = events.sum(axis=-1)
     # the estimate is where the curve is at one half: a step there does not make it surer
-    low, high = rate_interval(half, se, contacts=n, buckets=effective_buckets(happened))
+    low, high = rate_interval(
+        half,
+        jackknife_se(reached, without),
+        contacts=happened.sum(axis=1),
+        buckets=effective_buckets(happened),
+    )
     earliest = _between(rows, curve, weight, np.clip(low, 0, 1))[0]
     latest = _between(rows, curve, weight, np.clip(high, 0, 1))[1]
     within = (inside.n >= 3) & (inside.least < estimate[inside.cell])
@@ -141,29 +146,13 @@ def time_interval(
 
 def time_to_cause(rows: Timed, found: CompetingRisks, *causes: int) -> Interval:
     """Median time to any of several causes, from every event of them (`time_interval`)."""
-    return time_interval(
-        rows,
-        found.curve(*causes),
-        found.weight,
-        curves=found.curves_without(*causes),
-        weight_without=found.weight_without,
-        happened=found.some(*causes).sum(axis=-1),
-    )
+    return time_interval(rows, found.some(*causes), found.weight, found.weight_without)
 
 
 def _bin_of_share(curve: Estimates, share: Estimates) -> NDArray[np.int64]:
     """The bin in which each cell's curve reaches a share of its own end."""
     wanted = share * curve[:, -1]
     return np.asarray((curve >= wanted[:, None] * (1 - _CLOSE)).argmax(axis=1), dtype=np.int64)
-
-
-def _reached(
-    curve: Estimates, weight: Estimates, counted: Estimates, bins: NDArray[np.int64]
-) -> Estimates:
-    """Share of a curve's own end that is reached after so many events of a bin."""
-    before = np.take_along_axis(curve, np.maximum(bins - 1, 0)[..., None], axis=-1)[..., 0]
-    weight = np.take_along_axis(weight, bins[..., None], axis=-1)[..., 0]
-    return divide(np.where(bins > 0, before, 0.0) + weight * counted, curve[..., -1])
 
 
 def _between(
@@ -189,14 +178,17 @@ def _between(
     low = np.clip(np.searchsorted(counted, wanted - slack), first, np.maximum(last, 0))
     beyond = np.searchsorted(counted, wanted + slack, side="right")
     high = np.clip(beyond, first, np.maximum(last, 0))
-    later = np.where(beyond > last, _least_after(rows, bins, cells), points.at[high])
+    later = points.at[high]
+    if (beyond_all := beyond > last).any():
+        later = np.where(beyond_all, _least_after(rows, bins, beyond_all), later)
     found_low = np.where(missing, np.nan, points.at[low])
     return found_low, np.where(missing, np.nan, np.fmax(later, found_low))
 
 
-def _least_after(rows: Timed, bins: NDArray[np.int64], cells: int) -> Estimates:
-    """Each cell's first time after a bin; NaN where none comes."""
-    after = rows.where(rows.bin > bins[rows.cell])
-    least = np.full(cells, np.inf)
+def _least_after(rows: Timed, bins: NDArray[np.int64], asked: NDArray[np.bool_]) -> Estimates:
+    """First time after a bin of the cells that are asked for; NaN where none comes."""
+    after = rows.where(asked[rows.cell])
+    after = after.where(after.bin > bins[after.cell])
+    least = np.full(len(bins), np.inf)
     np.minimum.at(least, after.cell, after.least)
     return np.where(np.isfinite(least), least, np.nan)

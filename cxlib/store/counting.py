@@ -159,17 +159,12 @@ def _sum_contacts(followed: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
         "ended_at": [pl.len().alias("dwell_n"), seconds.sum().alias("dwell_seconds")],
         "cost": [pl.col("cost").sum().alias("cost_sum")],
     }
+    nothing = {"rating": pl.Float64, "ended_at": pl.Datetime("us", "UTC"), "cost": pl.Float64}
+    followed = followed.with_columns(
+        pl.lit(None, dtype).alias(c) for c, dtype in nothing.items() if c not in followed.columns
+    )
     for column, aggregates in sums.items():
-        source = (
-            followed
-            if column in followed.columns
-            else followed.clear().with_columns(
-                pl.lit(
-                    None, pl.Float64 if column != "ended_at" else pl.Datetime("us", "UTC")
-                ).alias(column)
-            )
-        )
-        told = source.drop_nulls(column).group_by(key).agg(aggregates)
+        told = followed.drop_nulls(column).group_by(key).agg(aggregates)
         table = table.join(told, on=key, how="left")
     return table.sort("segment", "period", "place").with_columns(
         pl.col("rating_n", "dwell_n").fill_null(0).cast(pl.UInt32),

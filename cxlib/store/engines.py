@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-__all__ = ["ENGINES", "Count", "Run", "count_here", "open_engine"]
-
 Frames = Mapping[str, pl.DataFrame]
 Count = Callable[[pl.DataFrame], Frames]
 """Counts the rows of one bucket; it is sent to other machines, so it holds data and no files."""

@@ -10,22 +10,13 @@ from cxlib.errors import InputError, UnknownNameError
 from cxlib.periods import Periods
 from cxlib.segments import segment_codes
 
-__all__ = ["Chosen", "Selection", "channel_names"]
-
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which part of a log to look at.
+    """Which part of a log to look at: dimension and value of a segment, first and last period.
 
-    Attributes
-    ----------
-    segment
-        Dimension and value, for example ``("persona", "explorer")``.
-    period
-        First and last period number, both included.
-    channel
-        Contacts in this channel only (journeys: those that began in it; transitions: those that
-        left it; findings: those with either end in it).
+    And one channel: its contacts (journeys: those that began in it; transitions: those that left
+    it; findings: those with either end in it).
     """
 
     segment: tuple[str, str] | None = None

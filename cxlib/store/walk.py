@@ -21,23 +21,6 @@ from cxlib.bins import N_BINS, bin_of, part_of
 from cxlib.journeys import NO_STAGE
 from cxlib.opening_hours import Calendar
 
-__all__ = [
-    "DONE",
-    "LOST",
-    "OPEN",
-    "RELOAD",
-    "SILENT",
-    "Scope",
-    "around",
-    "changes",
-    "follow_contacts",
-    "longest",
-    "look_back",
-    "next_where",
-    "open_waits",
-    "visits",
-]
-
 OPEN, SILENT, LOST, DONE = 65_535, 65_534, 65_533, 65_532
 """Codes in ``next`` for contacts that no further contact of the journey followed."""
 
@@ -151,7 +134,7 @@ def longest(gap: timedelta | None) -> int:
     return 2**62 if gap is None else round(gap.total_seconds() * 1_000_000)
 
 
-def look_back(rows: pl.DataFrame, *, scope: Scope) -> pl.LazyFrame:
+def look_back(rows: pl.DataFrame | pl.LazyFrame, *, scope: Scope) -> pl.LazyFrame:
     """Say of every contact what came before it in its journey: the same transitions from there.
 
     Adds ``same_journey`` (a contact of the journey came before), ``previous`` (its place; null at

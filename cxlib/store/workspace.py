@@ -119,23 +119,22 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         folder = Path(path)
         file = folder / _MANIFEST
         if not file.is_file():
-            msg = (
+            raise WorkspaceError(
                 f"{str(path)!r} is not a workspace (there is no workspace.json); make one with "
                 f"`cx ingest LOG --map MAP --out {path}`"
             )
-            raise WorkspaceError(msg)
         try:
             manifest = read_sealed(file.read_text("utf-8"), formats=range(FORMAT, FORMAT + 1))
         except ValueError as error:
-            msg = f"{file}: not readable as JSON ({error}); ingest the log again"
-            raise WorkspaceError(msg) from error
+            raise WorkspaceError(
+                f"{file}: not readable as JSON ({error}); ingest the log again"
+            ) from error
         layout = manifest["format"]
         if layout != FORMAT:
-            msg = (
+            raise WorkspaceError(
                 f"{str(path)!r} has layout {layout}, this version of cxlib reads layout {FORMAT}; "
                 "ingest the log again"
             )
-            raise WorkspaceError(msg)
         opened = cls(folder, manifest)
         opened._check(but="events/")
         return opened
@@ -152,8 +151,9 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         try:
             check_files(self.log_folder, asked)
         except WorkspaceError as error:
-            msg = f"{error}; open the workspace again if it was just replaced, else ingest again"
-            raise WorkspaceError(msg) from error
+            raise WorkspaceError(
+                f"{error}; open the workspace again if it was just replaced, else ingest again"
+            ) from error
 
     @cached_property
     def journey_map(self) -> JourneyMap:
@@ -278,13 +278,17 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         from cxlib.summary import Summary, summarise
 
         folder = self.log_folder / "summary"
-        try:
-            return Summary.read(folder)
-        except WorkspaceError:  # not there yet, or counted by another version
-            counted = summarise(self)
-        with suppress(WorkspaceError):  # a folder that may only be read is counted every time
-            counted.write(folder)
-        return counted
+
+        def read() -> Summary:
+            try:
+                return Summary.read(folder)
+            except WorkspaceError:  # not there yet, or counted by another version
+                counted = summarise(self)
+            with suppress(WorkspaceError):  # a folder that may only be read
+                counted.write(folder)
+            return counted
+
+        return self.keep("summary", folder / "summary.json", read)
 
 
 def _state_of(file: Path) -> tuple[int, ...] | None:
@@ -304,30 +308,11 @@ def build_workspace(
     ratings: IngestedTable | pl.DataFrame | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Workspace:
-    """Write a workspace from an ingested log.
+    """Write a workspace from what `cxlib.ingest` read: a log, customers (every other column is a
+    segment dimension) and answers of a survey; `progress` is told each step.
 
-    Parameters
-    ----------
-    ingested
-        What `cxlib.ingest.read_events` returns.
-    out
-        Folder to write; an existing workspace there is replaced when the new one is complete, any
-        other existing folder is refused.
-    customers
-        What `cxlib.ingest.read_customers` returns, or CUSTOMERS: every column but ``customer`` is a
-        segment dimension.
-    ratings
-        What `cxlib.ingest.read_ratings` returns, or RATINGS: survey answers that come in a file of
-        their own.
-    progress
-        Called with a line of text at each step.
-
-    Raises
-    ------
-    InputError
-        When no contact is left.
-    WorkspaceError
-        When `out` exists and is not a workspace.
+    An existing workspace is replaced when the new one is complete. InputError: no contact is left.
+    WorkspaceError: `out` exists and is not a workspace.
     """
     folder = Path(out)
     _refuse_foreign(folder)
@@ -344,8 +329,9 @@ def _refuse_foreign(folder: Path) -> None:
     known = {LOCK, "published"}
     inside = [f.name for f in folder.iterdir()] if folder.is_dir() else [folder.name]
     if any(n not in known and not _LOG.fullmatch(n) and not n.startswith(DRAFT) for n in inside):
-        msg = f"{folder} exists and is not a workspace; name another folder, or empty this one"
-        raise WorkspaceError(msg)
+        raise WorkspaceError(
+            f"{folder} exists and is not a workspace; name another folder, or empty this one"
+        )
 
 
 def _build(

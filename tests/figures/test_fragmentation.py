@@ -1,6 +1,8 @@
 """Figures of findings: the answer is the title; findings stand out, all else is quiet."""
 
 import re
+from dataclasses import replace
+from itertools import pairwise
 
 import figure_findings as results
 import plotly.graph_objects as go
@@ -131,6 +133,26 @@ def test_what_may_not_be_shown_is_said_and_never_a_zero(result):
     hidden = finding(result, "delay") | {"effect": None, "customers_affected": None}
     assert effect_text(hidden) == "too few to be shown"
     assert affected_text(hidden, k=10) == "fewer than 10"
+
+
+def test_the_matrix_names_the_channel_where_a_touchpoint_is_on_several(result):
+    places = result.places.with_columns(touchpoint=pl.lit("help page"))
+    figure = plot_findings(replace(result, places=places))
+    channels = places.filter(pl.col("place").is_in([*result.table["source_place"].unique()]))
+    names = figure.layout.yaxis.ticktext
+    assert {f"help page ({channel})" for channel in channels["channel"]} <= set(names)
+
+
+def test_names_of_narrow_stages_do_not_stand_in_one_another(result):
+    def raised(stages):
+        told = result.places.with_columns(stage=pl.Series(stages))
+        figure = plot_findings(replace(result, places=told))
+        return [a.yshift for a in figure.layout.annotations if a.yref == "paper"]
+
+    size = len(result.places)
+    assert set(raised(["sale"] * size)) == {4}
+    apart = raised([f"{i} exploration of what there is" for i in range(size)])
+    assert all(a != b for a, b in pairwise(apart))
 
 
 def test_silence_is_a_curve_against_its_expectation_with_a_band(result):

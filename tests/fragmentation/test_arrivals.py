@@ -7,12 +7,8 @@ from random import Random
 import polars as pl
 import pytest
 
-from cxlib.arrivals.arrivals import (
-    MAX_PER_CUSTOMER,
-    SET_ASIDE,
-    choose_silence,
-    count_frames,
-)
+from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, SET_ASIDE, count_frames
+from cxlib.arrivals.silences import choose_silence
 from cxlib.bins import BIN_EDGES
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.periods import choose_periods

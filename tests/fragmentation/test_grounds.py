@@ -11,7 +11,7 @@ from cxlib.arrivals.arrivals import count_frames
 from cxlib.errors import UnknownNameError
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.grounds.comparing import compare_arms, design_effect
-from cxlib.journey_map import PlannedHandoff
+from cxlib.map_model import PlannedHandoff
 from cxlib.periods import choose_periods
 
 START = datetime(2025, 1, 6, tzinfo=UTC)

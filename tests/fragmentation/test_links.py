@@ -9,7 +9,7 @@ from fragmentation.walks import DAY, SIZE, count, walk_log
 
 from cxlib.arrivals.links import check_links, count_links, estimate_linked
 from cxlib.fragmentation import measure_fragmentation
-from cxlib.journey_map import PlannedHandoff
+from cxlib.map_model import PlannedHandoff
 from cxlib.signals import SIGNALS
 from cxlib.signals.broken_handoff import judge_planned, measure_plan
 
@@ -116,6 +116,25 @@ def test_few_changes_of_channel_by_nature_pass():
     assert check_links(arrivals.links, arrivals.places, 0.0) == ""
 
 
+def devices(seed, customers=1_500, visits=4):
+    """Visits on one device each, some customers on another one another day; all begin alike."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for customer in range(customers):
+        home = rng.integers(4)
+        for at in np.sort(rng.uniform(0, 200, visits)) * DAY:
+            device = rng.integers(4) if rng.random() < 0.1 else home
+            steps = [4 * k + device for k in rng.integers(0, 3, 3)]
+            rows += [(customer, at + 300 * i, place, np.nan) for i, place in enumerate(steps)]
+    return np.array(rows)
+
+
+def test_coming_back_on_another_device_is_no_missing_link():
+    """Changes of the device lie where visits begin, as first contacts do: that says nothing."""
+    arrivals = count(devices(6), gap=timedelta(hours=8))
+    assert check_links(arrivals.links, arrivals.places, 0.0) == ""
+
+
 def test_ids_that_never_meet_are_refused():
     arrivals = count(stay(5, change=0.0))
     assert "no customer was ever seen on two channels" in check_links(
@@ -145,13 +164,20 @@ def test_links_equal_the_plain_loops():
         initiated_by=pl.Series(["company" if i == 3 else "customer" for i in range(SIZE)])
     )
     order = np.lexsort((table[:, 1], table[:, 0]))
-    rows = pl.DataFrame({"customer": table[order, 0], "place": table[order, 2].astype(int)})
+    rows = pl.DataFrame(
+        {
+            "customer": table[order, 0],
+            "place": table[order, 2].astype(int),
+            "journey": np.arange(len(table)) // 4,
+        }
+    )
     theirs = np.zeros((SIZE, 4), int)
-    for (_,), part in rows.group_by("customer"):
-        mine = [p for p in part["place"] if p != 3]
-        alone = len({CHANNEL[p] for p in mine}) == 1
-        for i, p in enumerate(mine):
-            change = i > 0 and CHANNEL[mine[i - 1]] != CHANNEL[p]
+    for (_,), part in rows.group_by("customer", maintain_order=True):
+        mine = [(p, j) for p, j in part.select("place", "journey").iter_rows() if p != 3]
+        alone = len({CHANNEL[p] for p, _ in mine}) == 1
+        for i, (p, journey) in enumerate(mine):
+            before, its = mine[i - 1]
+            change = i > 0 and its == journey and CHANNEL[before] != CHANNEL[p]
             theirs[p] += [1, alone, i == 0, change]
     ours = count_links(rows, places).select("contacts", "alone", "starts", "changes")
     assert ours.to_numpy().tolist() == theirs.tolist()

@@ -9,7 +9,7 @@ import pytest
 
 from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, count_frames
 from cxlib.arrivals.repeats import REPEATS, SPREAD
-from cxlib.journey_map import PlannedHandoff
+from cxlib.map_model import PlannedHandoff
 from cxlib.periods import choose_periods
 
 START = datetime(2025, 1, 1, tzinfo=UTC)

@@ -138,6 +138,7 @@ def count(
     marks=None,
     plan=(),
     open_hours=None,
+    gap=timedelta(days=30),
 ):
     names = [channels[i % len(channels)] for i in range(SIZE)]
     places = pl.DataFrame(
@@ -167,7 +168,7 @@ def count(
         .sort("customer", "at")
         .drop("at")
     )
-    quiet = pl.col("occurred_at").diff() > timedelta(days=30)
+    quiet = pl.col("occurred_at").diff() > gap
     new = quiet | (pl.col("customer") != pl.col("customer").shift(1))
     stage = pl.Series(STAGE).gather(rows["place"])
     last = rows["occurred_at"].max()
@@ -194,7 +195,7 @@ def count(
         periods=periods,
         customers=customers,
         observed_until=last,
-        silence=timedelta(days=30),
+        silence=gap,
         plan=plan,
         open_hours=open_hours,
     )

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from cxlib.contracts import EVENTS, QUARANTINE
 from cxlib.errors import InputError
 from cxlib.ingest import read_events
-from cxlib.journey_map import JourneyMap, Touchpoint, parse_journey_map
+from cxlib.journey_map import JourneyMap, parse_journey_map
+from cxlib.map_model import Touchpoint
 
 RULES = """\
 version: 1
@@ -217,3 +218,21 @@ def test_every_row_is_accounted_for_whatever_stands_in_it(
         and row[2].strip()
     ]
     assert events.height == len(good) + len(expected)
+
+
+def test_a_blank_name_an_early_end_and_a_strange_initiator_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text(
+        "customer,occurred_at,touchpoint,ended_at,initiated_by\n"
+        "a,2026-01-02T10:00:00Z,visit,2026-01-02T09:00:00Z,Customer\n"
+        "b,2026-01-02T10:00:00Z, \u200b ,,company\n"
+        "c,2026-01-02T10:00:00Z,visit,,x\n"
+        "d,2026-01-02T10:00:00Z,visit,,\n"
+    )
+    read = read_events(path, parse_journey_map("version: 1\nname: x\ntouchpoints: [{name: visit}]"))
+    assert read.report.set_aside == {"touchpoint is empty": 1}
+    assert read.report.cleared == {
+        "ended_at is before the contact": 1,
+        "initiated_by is neither customer nor company": 1,
+    }
+    assert read.events.collect()["initiated_by"].to_list() == ["customer"] * 3

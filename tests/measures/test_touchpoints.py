@@ -18,7 +18,7 @@ from journey_oracle import (
 )
 
 from cxlib.measures.touchpoints import measure_touchpoints
-from cxlib.summary import Selection, merge_summaries
+from cxlib.summary import Selection
 
 RATES = ("go_on", "lost", "silent", "declined", "done", "open")
 
@@ -158,18 +158,6 @@ def test_the_weakest_are_ranked_by_customers_lost_for_sure(summary):
 def test_row_order_does_not_matter(tmp_path, log, rule, summary):
     turned = make_workspace(tmp_path / "w", log[::-1], rule=rule).summary()
     assert measure_touchpoints(turned).table.equals(measure_touchpoints(summary).table)
-
-
-def test_merged_summaries_answer_like_the_merged_log(tmp_path, log, rule, summary):
-    until = max(c.at for c in log)
-    halves = [[c for c in log if int(c.customer[1:]) % 2 == half] for half in (0, 1)]
-    rule = journey_map(until=until)
-    parts = [
-        make_workspace(tmp_path / str(i), half, rule=rule).summary()
-        for i, half in enumerate(halves)
-    ]
-    merged = measure_touchpoints(merge_summaries(parts)).table
-    assert merged.equals(measure_touchpoints(summary).table)
 
 
 def test_a_result_shows_and_exports_itself(tmp_path, summary):

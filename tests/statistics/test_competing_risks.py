@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cxlib.statistics.competing_risks import (
     CompetingRisks,
-    at_time,
+    counted_until,
     cumulative_incidence,
     event_weights,
 )
@@ -125,15 +125,24 @@ def test_nobody_at_risk_gives_no_estimate():
     assert np.isnan(found.high).all()
 
 
-def test_at_time_walks_through_the_bins():
-    curve = np.array([0.1, 0.2, 0.6])
-    edges = [0.0, 10.0, 1000.0]
-    assert at_time(curve, edges, 0.0) == 0.1
-    assert at_time(curve, edges, 10.0) == 0.1
-    assert at_time(curve, edges, 100.0) == pytest.approx(0.15)
-    assert at_time(curve, edges, 1000.0) == pytest.approx(0.2)
-    assert at_time(curve, edges, 5000.0) == pytest.approx(0.2)
-    assert at_time(curve, edges, math.inf) == 0.6
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.0, 0.1), (10.0, 0.1), (100.0, 0.15), (1000.0, 0.2), (5000.0, 0.2), (math.inf, 0.6)],
+)
+def test_a_time_counts_the_bins_before_it_and_its_part_of_its_own(seconds, expected):
+    added = np.array([0.1, 0.1, 0.4])
+    assert added @ counted_until([0.0, 10.0, 1000.0], seconds) == pytest.approx(expected)
+
+
+def test_chances_without_a_bucket_are_those_of_the_other_buckets():
+    counts = np.random.default_rng(5).poisson(0.3, (4, 6, 3, len(EDGES))).astype(float)
+    whole, without = CompetingRisks(counts, edges=EDGES)._incidence(40.0)
+    for bucket in range(6):
+        others = np.delete(counts, bucket, axis=1)
+        alone = CompetingRisks(others, edges=EDGES)._incidence(40.0)[0]
+        assert without[:, bucket] == pytest.approx(alone)
+    curve = cumulative_incidence(counts[:, :, :-1].sum(axis=1), counts[:, :, -1].sum(axis=1))
+    assert whole == pytest.approx(curve @ np.diff(counted_until(EDGES, 40.0), append=0) * -1)
 
 
 def simulate(rng, logs, customers):
