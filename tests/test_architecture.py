@@ -41,7 +41,7 @@ ROOMS = (
     ("opportunities", "prediction"),
     ("figures",),
     ("publish",),
-    ("brief", "views"),
+    ("views",),
     ("serve",),
     ("export",),
     ("front",),
