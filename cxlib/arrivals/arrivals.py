@@ -429,7 +429,8 @@ def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame
     waited = pl.col("wait") if hours is None else pl.lit(hours.waits(followed))
     seconds = waited.dt.total_microseconds() / 1_000_000
     watched = pl.col("follow_up") + pl.col("wait") >= silence
-    log_wait = pl.when(watched).then(seconds.clip(_SHORTEST).log())
+    # whole thousandths: sums of these are exact in any order
+    log_wait = pl.when(watched).then((1_000 * seconds.clip(_SHORTEST).log()).round().cast(pl.Int64))
     frame = followed.lazy().with_columns(bin=bin_of(seconds), log_wait=log_wait)
     sums = (
         (pl.col("turn") == 0).sum().cast(pl.Int64).alias("customers"),
