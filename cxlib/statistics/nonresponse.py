@@ -130,9 +130,13 @@ def tilt_of_answers(
     .. math:: \bar y_{silent} - \bar y_{rated} = (\bar s_{silent} - \bar s_{rated}) / \gamma, \quad
               \gamma = \operatorname{Cov}(s, y) / \operatorname{Var}(y)
 
-    Late answers (``delay``) are asked, too: the silent are like the last who answered. The clearer
-    way is told, its p value doubled where both could be asked. D'Haultfœuille (2010),
-    doi:10.1016/j.jeconom.2009.06.005; Armstrong & Overton (1977), doi:10.1177/002224377701400320
+    Late answers (``delay``) are asked, too: the silent are like the last who answered. They can
+    show that answering depends on the rating, and never that it does not: who answers late need not
+    be like who never does. The p value of the clearer is doubled where both could be asked.
+
+    D'Haultfœuille (2010), doi:10.1016/j.jeconom.2009.06.005; Miao & Tchetgen Tchetgen (2016),
+    doi:10.1093/biomet/asw016; Armstrong & Overton (1977), doi:10.1177/002224377701400320 (late
+    answers)
     """
     if answered.sum() < _FEWEST or answered.all():
         return None
@@ -166,7 +170,11 @@ def tilt_of_answers(
         return None
     one = np.zeros(len(y), dtype=np.int64)
     chances = [float(_chance(terms, one, who, cells=1)[0]) for _, terms, _ in ways]
-    source, _, way = ways[int(np.nanargmin(chances))]
+    p = min(1.0, float(np.nanmin(chances)) * len(ways))
+    clearer = int(np.nanargmin(chances)) if p <= 1 - LEVEL else 0
+    source, _, way = ways[clearer]
+    if source != "journeys" and p > 1 - LEVEL:
+        return None
     parts = [everybody] + [home != b for b in range(BUCKETS)]
     off = np.array([way(part) for part in parts])
     # everybody's mean if those of a touchpoint were all like its answers, less what that is off
@@ -185,7 +193,7 @@ def tilt_of_answers(
         mean=float(np.clip(mean[0], *ends)),
         mean_low=float(np.clip(low[1], *ends)),
         mean_high=float(np.clip(high[1], *ends)),
-        p=min(1.0, float(np.nanmin(chances)) * len(ways)),
+        p=p,
         source=source,
         lean=lean,
         surprise=surprise,
