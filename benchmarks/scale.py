@@ -116,11 +116,11 @@ measure_funnel(
 }
 
 RATIOS = (
-    ("ingest", "plain sort and write", 3.0),
+    ("ingest", "plain sort and write", 1.2),
     ("summary pass", "plain scan of three columns", 15.0),
-    ("fragmentation pass and findings", "summary pass", 5.0),
+    ("fragmentation pass and findings", "summary pass", 3.0),
 )
-MEMORY = {"summary pass": 1.0, "fragmentation pass and findings": 2.0}
+MEMORY = {"ingest": 2.0, "summary pass": 1.0, "fragmentation pass and findings": 2.0}
 
 _CHILD = """
 import json, resource, sys, time

@@ -18,7 +18,7 @@ ROOMS = (
     ("columns", "contracts"),
     ("bins", "periods"),
     ("map_file",),
-    ("opening_hours",),
+    ("opening_hours", "persona_rules"),
     ("map_model",),
     ("journey_map",),
     ("segments",),

@@ -12,6 +12,8 @@ import pytest
 from serving import START, Served, serving, write_toy_site
 from visiting import Visitor
 
+from cxlib.serve import texts
+
 VISITORS = 10
 STAYS = float(os.environ.get("CX_VISIT_SECONDS", "10"))
 """How long ten visitors stay; ten minutes before a release: CX_VISIT_SECONDS=600."""
@@ -131,3 +133,33 @@ forkserver.connect_to_new_process = refuse
         visitor = visit(served)
         assert "from cxlib.serve.kernel" in str(served.kernel(visitor.kernel).cmdline())
         assert visitor.leave() == 204
+
+
+def test_a_session_that_does_not_start_is_told_of_and_leaves_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Voila waits for ever for what cannot be rendered; its signs of life are counted, not time."""
+    start = """
+from cxlib.serve import launch
+
+async def fail(*_):
+    raise RuntimeError("it did not start")
+    yield
+
+def prepare(ordinary=launch.skip_unused_validators):
+    ordinary()
+    from voila.notebook_renderer import NotebookRenderer
+    NotebookRenderer.generate_content_generator = fail
+
+launch.skip_unused_validators = prepare
+launch.HEARTBEAT_SECONDS = 0
+"""
+    monkeypatch.setattr("serving.START", start + START)
+    limits = {"ready_kernels": 0, "max_visitors": 1}
+    with serving(*write_toy_site(tmp_path), settings=limits) as served:
+        for _ in range(2):
+            visitor = Visitor(served.url, "toy")
+            assert visitor.ask("view/toy")[0] == 200
+            status, body = visitor.ask_for_session()
+            assert (status, texts.BROKEN_OFF[0] in body.decode()) == (500, True)
+        assert served.wait_for_kernels(0, seconds=60) == 0

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import websockets
+from jupyter_client.manager import KernelManager
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from serving import START, Served, serving, write_dashboard, write_toy_site
 from visiting import CONTROL, PROTOCOL, Visitor, pack, unpack, visiting
 
-from cxlib.serve.wire import TOLD, is_permitted, may_leave
+from cxlib.serve.wire import TOLD, SureConnection, is_permitted, may_leave
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -275,3 +277,18 @@ def test_a_wire_outlives_its_pings(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         while time.monotonic() < until:
             visitor.read(0.2)
         visitor.settle()
+
+
+def test_a_session_that_is_taken_for_busy_is_heard_before_its_wire_is_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    monkeypatch.setattr(
+        ZMQChannelsWebsocketConnection,
+        "nudge",
+        lambda self: asked.append(self.kernel_manager.execution_state),
+    )
+    session = KernelManager()
+    session.execution_state = "busy"  # which Jupyter would not ask
+    SureConnection(parent=session).nudge()
+    assert asked == ["idle"]

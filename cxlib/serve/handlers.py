@@ -46,6 +46,11 @@ SECURITY_HEADERS = {
     "Server": "cxlib",
 }
 KERNEL_NAMED = re.compile(r'"kernelId": "([0-9a-f-]{36})"')
+HEARTBEAT = "<script>window.voila_heartbeat()</script>\n"
+"""What Voila sends where nothing came for `HEARTBEAT_SECONDS` (`cxlib.serve.launch`)."""
+MOST_HEARTBEATS = 26
+"""In a row: a session that is silent for longer than a cell may take comes no more. Voila waits on,
+and for ever where it could not be started."""
 A_YEAR = "public, max-age=31536000, immutable"
 
 
@@ -221,13 +226,17 @@ class SessionHandler(_OfDashboard):
         if not places.are_left(visitor):
             self._say_no(503, texts.FULL)
             return
-        kernel, parts = None, []
+        kernel, parts, silent = None, [], 0
         with places.arriving(visitor):
             try:
                 async for html in self.get_generator(path=dashboard.path.name):
+                    silent = silent + 1 if html == HEARTBEAT else 0
+                    if silent > MOST_HEARTBEATS or self.gone:
+                        raise TimeoutError("nothing came of the session, or nobody waits for it")
                     if kernel is None and (named := KERNEL_NAMED.search(html)):
                         kernel = named.group(1)
-                    parts.append(html)
+                    if not silent:
+                        parts.append(html)
             except Exception:
                 self.log.exception("the dashboard %s could not be made", dashboard.name)
                 if kernel is not None:

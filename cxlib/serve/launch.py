@@ -24,6 +24,7 @@ JUPYTER = Path(__file__).parent / "jupyter"
 FIRST_PORT = 8866
 SECRETS = ("CX_TOKEN", "JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE")
 MATH_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+HEARTBEAT_SECONDS = 5
 PING_MS = 30_000
 """Milliseconds between two pings on a wire."""
 PLOTLY_PATH = "voila/templates/cx/static/plotly.min.js"
@@ -180,6 +181,7 @@ def voila_config(
         port=port,
         token=token or "",
         identity_provider_class="cxlib.serve.signin.TokenIdentity",
+        kernel_websocket_connection_class="cxlib.serve.wire.SureConnection",
         base_url=f"/{path}/" if path else "/",
         root_dir=str(dashboards[0].path.parent.absolute()),
         open_browser=False,
@@ -198,7 +200,7 @@ def voila_config(
         attempt_fix_notebook=True,
         preheat_kernel=settings.ready_kernels > 0,
         default_pool_size=max(settings.ready_kernels, 0),
-        http_keep_alive_timeout=600,
+        http_keep_alive_timeout=HEARTBEAT_SECONDS,
     )
     config.VoilaExecutor.timeout = 120
     config.AsyncMappingKernelManager.update(

@@ -80,6 +80,16 @@ class Places:
             and his + self._arriving[visitor] < self.most_of_one
         )
 
+    @property
+    def are_arriving(self) -> bool:
+        """Whether a session is being made for anybody."""
+        return self._arriving.total() > 0
+
+    @property
+    def given(self) -> set[str]:
+        """The sessions that visitors have."""
+        return set(self._places)
+
     def arriving(self, visitor: str) -> AbstractContextManager[None]:
         """Count a visitor whose session is being made."""
         return _counted(self._arriving, visitor)

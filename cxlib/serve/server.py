@@ -96,15 +96,24 @@ class DashboardServer(Voila):
         """End a session; one that has ended is what was wanted."""
         if kernel is not None:
             self.places.free(kernel)
-            if kernel in self.kernel_manager:
+            manager = self.kernel_manager
+            if kernel in manager and not manager.get_kernel(kernel).shutting_down:
                 await ensure_async(self.kernel_manager.shutdown_kernel(kernel, now=True))
 
     async def end_abandoned(self) -> None:
         """End the sessions whose page never came or has gone, and forget those that died."""
         await self.follow_snapshot()
         await self._forget_dead()
-        for kernel in self.places.abandoned(set(self.kernel_manager.list_kernel_ids())):
+        running = set(self.kernel_manager.list_kernel_ids())
+        for kernel in (*self.places.abandoned(running), *self._unclaimed(running)):
             await self.end(kernel)
+
+    def _unclaimed(self, running: set[str]) -> set[str]:
+        """Return what was started for a visitor and given to none; nothing while any may be."""
+        waiting = [task for pool in self._waiting.values() for task in pool]
+        if self.places.are_arriving or not all(task.done() for task in waiting):
+            return set()
+        return running - self.places.given - {_session_of(task) for task in waiting}
 
     async def _forget_dead(self) -> None:
         """Tell pages that their session ended by itself; give no visitor one that died waiting."""
@@ -115,7 +124,9 @@ class DashboardServer(Voila):
             if is_gone and not manager.shutting_down:  # one that is being ended has not died
                 dead.append(kernel)
         for notebook, pool in self._waiting.items():
-            pool[:] = [task for task in pool if not (task.done() and _session_of(task) in dead)]
+            # one that could not be started would keep Voila from ending any other
+            gone = {None, *dead}
+            pool[:] = [task for task in pool if not (task.done() and _session_of(task) in gone)]
             self.kernel_manager.fill_if_needed(delay=0, notebook_name=notebook)
         for kernel in dead:
             self.log.error("the session %s has died", kernel)

@@ -5,12 +5,14 @@ Whatever a page does not need ends here: a visitor's browser is not trusted.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from typing import Any
 
 import tornado.web
 from jupyter_core.utils import ensure_async
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado.concurrent import Future
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
@@ -28,6 +30,21 @@ TOLD = frozenset(
 """What a session tells its page: not the text of an error, nor what it writes to its log."""
 WIDGET_CONTROL = "jupyter.widget.control"
 WIDGET_METHODS = frozenset({"update", "request_state", "request_states", "custom"})
+
+
+class SureConnection(ZMQChannelsWebsocketConnection):
+    """A wire that is open only once what its session tells arrives.
+
+    Jupyter asks no session that it takes for busy. The first answer, with all widgets in it, could
+    then be told before anybody listened: on a busy machine some pages never came to life.
+    """
+
+    def nudge(self) -> asyncio.Future[None]:
+        """Ask the session until it is heard, whatever it is taken for."""
+        if self.kernel_manager.execution_state == "busy":
+            self.kernel_manager.execution_state = "idle"
+        heard: asyncio.Future[None] = super().nudge()
+        return heard
 
 
 class FilteredSocketHandler(SameSite, VoilaKernelWebsocketHandler):

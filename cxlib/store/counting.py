@@ -159,7 +159,8 @@ def _sum_contacts(followed: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
         "ended_at": [pl.len().alias("dwell_n"), seconds.sum().alias("dwell_seconds")],
         "cost": [pl.col("cost").sum().alias("cost_sum")],
     }
-    nothing = {"rating": pl.Float64, "ended_at": pl.Datetime("us", "UTC"), "cost": pl.Float64}
+    nothing: dict[str, Any] = {"rating": pl.Float64, "cost": pl.Float64}
+    nothing["ended_at"] = pl.Datetime("us", "UTC")
     followed = followed.with_columns(
         pl.lit(None, dtype).alias(c) for c, dtype in nothing.items() if c not in followed.columns
     )
