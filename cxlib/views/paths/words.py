@@ -10,7 +10,7 @@ SUMMARY = (
 ASKS = ("path_trees",)
 
 START, DIRECTION = "Touchpoint", "Direction"
-DIRECTIONS = {"after": "What comes after it", "before": "What came before it"}
+DIRECTIONS = {"after": "Comes after it", "before": "Came before it"}
 
 NONE = "Too few journeys come through {start} to be shown"
 BASIS = "{ends}Of {journeys} through {start}; {rest} of them not drawn. Data to {until}."

@@ -139,7 +139,7 @@ def draw_curve(
     ]
     if len(rows) < 2:
         return None
-    width, height, left = 620, 190, 74
+    width, height, left = 620, 140, 74
     least, most = min(0.0, *values), max(values)
 
     def points(name: str, some: Sequence[Row]) -> list[str]:
