@@ -25,7 +25,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
-from unittest.mock import patch
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.channels import AsyncZMQSocketChannel
@@ -104,9 +103,13 @@ class Forks:
         """Fork a session; OSError, EOFError: the process does not answer."""
         given = (arguments, environment, folder)
         session = self._context.Process(target=run_session, args=given, daemon=True)
-        # A session needs nothing of the program that serves: hidden, it is not run again in it.
-        with self._lock, patch.dict(sys.modules, {"__main__": ModuleType("__main__")}):
-            session.start()
+        with self._lock:
+            # A session needs nothing of the program that serves: hidden, it is not run in it again.
+            program, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+            try:
+                session.start()
+            finally:
+                sys.modules["__main__"] = program
         self.has_worked = True
         return ForkedSession(session)
 
