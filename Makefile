@@ -100,9 +100,12 @@ $(VENV)/.spark: requirements-spark.lock $(INSTALLED)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --require-hashes -r requirements-spark.lock
 	@touch $@
 
-.PHONY: notebooks bench lock clean
+.PHONY: notebooks pictures bench lock clean
 notebooks: $(INSTALLED) $(SAMPLE)  ## run the notebooks and store their outputs, figures as small pictures
 	$(BIN)/python tools/render_notebooks.py $(NOTEBOOKS)
+
+pictures: $(INSTALLED) $(SAMPLE)  ## the pictures of README and docs/images, from the sample
+	$(BIN)/python tools/pictures.py workspace
 
 bench: $(INSTALLED) $(SAMPLE)  ## speed and memory, as ratios within one run (some minutes)
 	@for script in benchmarks/*.py; do $(BIN)/python "$$script"; done

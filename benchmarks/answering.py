@@ -17,8 +17,8 @@ SLOPES = (0.0, 0.2, 0.3)
 RESPONSE = 0.25
 
 
-def survey(seed: int, answers: int, slope: float) -> tuple[Tilt | None, float, float]:
-    """One survey: what is told of it, everybody's mean, and the mean of the answers."""
+def survey(seed: int, answers: int, slope: float) -> tuple[Tilt | None, float, float, bool]:
+    """One survey: what is told of it, everybody's mean, the mean of the answers, and the oracle."""
     rng = np.random.default_rng([seed, answers, int(10 * slope)])
     people = round(answers / RESPONSE / 2.6)
     mood = rng.normal(size=people)
@@ -40,26 +40,45 @@ def survey(seed: int, answers: int, slope: float) -> tuple[Tilt | None, float, f
     known = np.column_stack([left, wait, others / (count + 1)]).astype(float)
     score = np.where(answered, y, np.nan)
     told = tilt_of_answers(known, place, answered, score, who, who % 32)
-    return told, float(y.mean()), float(y[answered].mean())
+    return told, float(y.mean()), float(y[answered].mean()), _oracle(known, place, y, answered, who)
+
+
+def _oracle(
+    known: np.ndarray, place: np.ndarray, y: np.ndarray, answered: np.ndarray, who: np.ndarray
+) -> bool:
+    """Whether somebody notices it who knows what everybody would say of what the log knows.
+
+    The regression of the rating on all that is known, its squares and products, is fitted to the
+    ratings of everybody, the silent among them; the test is the same score of answering.
+    """
+    here = (place[:, None] == np.arange(4)).astype(float)
+    pairs = [known[:, i] * known[:, j] for i in range(3) for j in range(i, 3)]
+    x = np.column_stack([here, known, *pairs])
+    shadow = x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    mean_of = here @ (here.T @ shadow / here.sum(0))
+    rate = here @ (here.T @ answered / here.sum(0))
+    terms = np.bincount(who, (shadow - mean_of) * (answered - rate))
+    return bool(abs(terms.sum()) > 1.96 * np.sqrt((terms**2).sum()))
 
 
 def main() -> None:
     """Print the table."""
-    print("| answers | answers too high by | can be told | flagged | mean held | noticed from |")
-    print("|---|---|---|---|---|---|")
+    print("| answers | answers too high by | told | flagged | oracle | mean held | noticed from |")
+    print("|---|---|---|---|---|---|---|")
     for n in ANSWERS:
         for slope in SLOPES:
             runs = [survey(seed, n, slope) for seed in range(200 if n <= 500 else 100)]
-            told = [(t, truth) for t, truth, _ in runs if t is not None]
-            off = np.mean([plain - truth for _, truth, plain in runs])
+            told = [(t, truth) for t, truth, *_ in runs if t is not None]
+            off = np.mean([plain - truth for _, truth, plain, _ in runs])
+            oracle = np.mean([noticed for *_, noticed in runs])
             flagged = sum(t.depends for t, _ in told) / len(runs)
             held = np.mean([t.mean_low <= truth <= t.mean_high for t, truth in told])
             seen = np.median([t.seen_from for t, _ in told])
             print(
                 f"| {n:,} | {off:.2f} | {len(told) / len(runs):.0%} | {flagged:.1%} | "
-                f"{held:.0%} | {seen:.2f} |"
+                f"{oracle:.1%} | {held:.0%} | {seen:.2f} |"
                 if told
-                else f"| {n:,} | {off:.2f} | 0 % | 0 % | – | – |",
+                else f"| {n:,} | {off:.2f} | 0 % | 0 % | {oracle:.1%} | – | – |",
                 flush=True,
             )
 

@@ -21,8 +21,6 @@ from cxlib.statistics.scores import top_box
 from cxlib.store import Workspace
 from cxlib.tables import csv_text
 
-__all__ = ["LOG", "AudienceOutcome", "measure_audience", "write_audience"]
-
 LOG = "audiences.csv"
 """What was handed out, one line a file: file, audience, of, until, written_at, customers, held."""
 
@@ -110,15 +108,7 @@ def _held_file(file: Path) -> Path:
 
 @result
 class AudienceOutcome(Result):
-    """What `measure_audience` returns.
-
-    Attributes
-    ----------
-    audience
-        What it was called.
-    missing
-        Customers of the file whom the log does not know.
-    """
+    """What `measure_audience` returns; ``missing``: customers of the file unknown to the log."""
 
     audience: str
     missing: int
@@ -164,14 +154,8 @@ def measure_audience(workspace: Workspace, *, file: Path | str) -> AudienceOutco
 
     Parameters
     ----------
-    workspace
-        The log, read again since then.
     file
         What `write_audience` wrote, with its `LOG` beside it.
-
-    Returns
-    -------
-    AudienceOutcome
 
     Raises
     ------
@@ -211,8 +195,6 @@ def measure_audience(workspace: Workspace, *, file: Path | str) -> AudienceOutco
         table=table,
         audience=line["audience"],
         missing=len(group) - int((people["group"] != OTHERS).sum()),
-        observed_until=workspace.observed_until,
-        where=None,
     )
 
 

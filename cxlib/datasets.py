@@ -7,8 +7,7 @@ from pathlib import Path
 
 from cxlib.errors import InputError
 from cxlib.shipped import shipped_folder
-
-__all__ = ["SamplePaths", "sample_paths"]
+from cxlib.simulate.sample import FILES
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +17,7 @@ class SamplePaths:
     contacts: Path
     customers: Path
     ratings: Path
+    purchases: Path
     journey_map: Path
     truth: Path
 
@@ -36,18 +36,8 @@ def sample_paths(folder: str | Path | None = None) -> SamplePaths:
         Files are absent; the message says how to make them.
     """
     folder = shipped_folder("data/sample") if folder is None else Path(folder)
-    paths = SamplePaths(
-        contacts=folder / "contacts.csv.gz",
-        customers=folder / "customers.csv",
-        ratings=folder / "ratings.csv",
-        journey_map=folder / "journey_map.yaml",
-        truth=folder / "truth.json",
-    )
-    absent = [
-        path.name
-        for path in (getattr(paths, name) for name in SamplePaths.__slots__)
-        if not path.is_file()
-    ]
+    paths = SamplePaths(**{name: folder / file for name, file in FILES.items()})
+    absent = [file for file in FILES.values() if not (folder / file).is_file()]
     if absent:
         raise InputError(
             f"the sample is not complete: {folder} lacks {', '.join(absent)}. "

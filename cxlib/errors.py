@@ -27,6 +27,10 @@ __all__ = [
 class CxError(Exception):
     """Base of all errors raised on purpose; the text is made to be shown to a user as it stands."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Give what a notebook shows instead of a traceback."""
+        return [str(self)]
+
 
 class InputError(CxError, ValueError):
     """A log, table or argument breaks a rule; says which, how many rows and what to do.

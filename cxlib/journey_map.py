@@ -36,6 +36,7 @@ from cxlib.map_model import (
     parse_duration,
 )
 from cxlib.opening_hours import OpeningHours, read_closed_dates, read_opening_hours
+from cxlib.persona_rules import PersonaRule, check_condition
 
 __all__ = ["JourneyMap", "parse_journey_map", "read_journey_map"]
 
@@ -105,6 +106,7 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
         "opening_hours": lambda e: _hours_by_channel(e, touchpoints, columns),
         "closed_dates": read_closed_dates,
         "planned_handoffs": lambda e: _planned_handoffs(e, names),
+        "personas": _personas,
         "period": lambda e: e.one_of(PERIODS),
         "observed_until": lambda e: _instant(e, zone, end_of_day=True),
     }
@@ -368,6 +370,25 @@ def _planned_handoffs(entry: Entry, names: list[str]) -> tuple[PlannedHandoff, .
             item.fail(f"the handoff {handoff.source!r} → {handoff.target!r} is planned twice")
         planned[handoff.source, handoff.target] = handoff
     return tuple(planned.values())
+
+
+def _personas(entry: Entry) -> tuple[PersonaRule, ...]:
+    def conditions(when: Entry) -> tuple[str, ...]:
+        for item in (items := list(when.items(or_one=True))):
+            try:
+                check_condition(item.text())
+            except ValueError as error:
+                item.fail(str(error))
+        return tuple(item.text() for item in items)
+
+    readers: dict[str, Reader] = {"name": Entry.text, "when": conditions}
+    found: dict[str, PersonaRule] = {}
+    for item in entry.items():
+        rule = _record(PersonaRule, item, readers, readers)
+        if rule.name in found or not rule.when:
+            item.fail(f"persona {rule.name!r} is listed twice, or has no condition")
+        found[rule.name] = rule
+    return tuple(found.values())
 
 
 def _environment(item: Entry) -> EnvironmentTable:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import yaml
 
 from cxlib.opening_hours import ALWAYS, Calendar, OpeningHours
+from cxlib.persona_rules import PersonaRule
 
 Period = Literal["day", "week", "month", "quarter"]
 TIME_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
@@ -239,6 +240,8 @@ class JourneyMap:
         By channel; waits for a touchpoint with opening hours are counted in open time.
     closed_dates
         Dates on which whatever has opening hours is closed.
+    personas
+        Personas by rules; the first that fits a customer is the segment ``persona``.
     reading
         How the files are to be read, where that is not found out.
     not_a_customer
@@ -273,6 +276,7 @@ class JourneyMap:
     stages: tuple[str, ...]
     touchpoints: tuple[Touchpoint, ...]
     planned_handoffs: tuple[PlannedHandoff, ...] = ()
+    personas: tuple[PersonaRule, ...] = ()
     period: Period | None = None
     observed_until: datetime | None = None
     path: Path | None = field(default=None, compare=False)

@@ -173,6 +173,17 @@ def money(value: float | None, low: float | None = None, high: float | None = No
     return decimal(value, digits) + _ends(low, high, lambda end: decimal(end, digits))
 
 
+def scale_name(name: str) -> str:
+    """Write the name of a rating scale as people do: the usual ones are abbreviations.
+
+    Examples
+    --------
+    >>> scale_name("csat"), scale_name("satisfaction")
+    ('CSAT', 'satisfaction')
+    """
+    return name.upper() if name.casefold() in ("csat", "nps", "ces") else name
+
+
 def answered(response: float | None) -> str:
     """Write how many answered, to stand behind a mean rating; nothing where that is not known.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from cxlib.brief.printing import HOW_TO_GET_ONE, find_chromium
+from cxlib.views.report.printing import HOW_TO_GET_ONE, find_chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -14,6 +14,7 @@ from statistics import fmean
 
 import pytest
 
+import cxlib as cx
 from cxlib.datasets import SamplePaths, sample_paths
 from cxlib.errors import InputError
 from cxlib.journey_map import read_journey_map
@@ -138,9 +139,70 @@ def test_the_return_desk_disappoints_those_who_come_from_the_portal(contacts: Ro
     assert -2.9 < dip < -1.25
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> cx.Workspace:
+    """The sample with what was spent, as its map says how."""
+    paths, folder = sample_paths(), tmp_path_factory.mktemp("asked")
+    text = paths.journey_map.read_text()
+    text = text.replace("# amount: amount_eur ", "amount: amount_eur ").replace("# join:", "join:")
+    (folder / "map.yaml").write_text(text)
+    log = cx.read_log(paths.contacts, paths.purchases, map=folder / "map.yaml")
+    customers, ratings = paths.customers, paths.ratings
+    return cx.build(log, folder / "ws", customers=customers, ratings=ratings)
+
+
+def test_what_all_would_say_is_recovered_or_said_to_be_unknown(asked: cx.Workspace) -> None:
+    surveys = {row["scale"]: row for row in json.loads(sample_paths().truth.read_text())["surveys"]}
+    said = {row["scale"]: row for row in cx.measure_perception(asked).scales.to_dicts()}
+    assert list(said) == ["csat", "nps", "ces"]
+    for scale, truth in surveys.items():
+        # who is pleased answers more often: by half a point of the scale and more
+        assert truth["heard"] - truth["mean"] > 0.5
+        # an answer after the end of the log, or to a contact that was set aside, is not in it
+        assert said[scale]["n"] == pytest.approx(truth["answers"], rel=0.1)
+        assert said[scale]["mean"] == pytest.approx(truth["heard"], abs=0.05)
+    # who waited is less pleased, and the log knows who waited: the mean of all is in the interval
+    assert said["nps"]["depends"]
+    assert said["nps"]["tilted_low"] <= surveys["nps"]["mean"] <= said["nps"]["tilted_high"]
+    # nothing that was logged goes with the effort: that is said, and no mean is told
+    assert said["ces"]["depends"] is None
+    assert said["ces"]["tilted"] is None
+    assert "cannot be told" in said["ces"]["sentence"]
+
+
+def test_comments_are_in_two_languages_and_of_what_was_rated(asked: cx.Workspace) -> None:
+    spoken = cx.measure_comments(asked)
+    assert dict(spoken.languages.select("language", "n").rows()).keys() == {"en", "de"}
+    assert spoken.languages["n"].min() > 1_000
+    said = defaultdict(set)
+    for row in read(sample_paths().ratings):
+        said[row["touchpoint"]] |= {row["comment"]} - {""}
+    words = ("return", "refund", "desk", "label", "retoure", "rücksendung", "erstattung")
+    words += ("schalter", "etikett")
+    of_returns = [any(w in c.lower() for w in words) for c in said["return desk"]]
+    assert len(of_returns) > 15
+    assert all(of_returns)
+    assert said["return desk"].isdisjoint(said["app browsing"])
+
+
+def test_what_was_spent_again_is_what_loyalty_says(asked: cx.Workspace) -> None:
+    """By hand: mean amount after the first goal, of who was followed for 90 days."""
+    spent = defaultdict(list)
+    for row in read(sample_paths().purchases):
+        spent[row["client"]].append((row["when"], float(row["amount_eur"])))
+    assert len(spent) > 5_000
+    several = fmean(len(bought) > 1 for bought in spent.values())
+    found = cx.measure_loyalty(asked, days=[90]).table
+    whole = found.filter(by="all", outcome="repeat_goal").row(0, named=True)
+    assert 0 < whole["share"] < several + 0.1
+    mean = fmean(amount for bought in spent.values() for _, amount in bought)
+    # who comes back in a journey of his own spends about one mean amount, or some of them
+    assert 0.8 * whole["share"] * mean < whole["value"] < 2.5 * whole["share"] * mean
+
+
 def test_any_size_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--customers", "500", "--seed", "3", "--out", str(tmp_path)]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert len(capsys.readouterr().out.splitlines()) == 6
     paths = sample_paths(tmp_path)
     assert json.loads(paths.truth.read_text())["customers"] == 500
     first = paths.contacts.read_bytes()

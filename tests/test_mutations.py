@@ -81,7 +81,7 @@ FAULTS = (
     Fault(
         "customers affected come from the estimate instead of its lower end",
         "grounds/cells.py",
-        '"touched": np.maximum(effect - Z95 * spread, 0.0)',
+        '"touched": np.maximum(low, 0.0)',
         '"touched": np.maximum(effect, 0.0)',
         ("tests/fragmentation/test_findings.py",),
     ),

@@ -30,7 +30,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from cxlib.brief.printing import HOW_TO_GET_ONE, find_chromium
+from cxlib.views.report.printing import HOW_TO_GET_ONE, find_chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_BYTES = 500_000

@@ -55,6 +55,7 @@ _CLOCK = "clock"
 """How many contacts a bucket has, and how many of them at midnight: no table of `Arrivals`."""
 
 _POSITION_BINS = (2, 3, 5, 9)
+_SHORTEST = 0.5
 _LEAST_CONTACTS = 50
 
 _STRATA = ("source", "target", "high", "reached", "position", "segment", "period")
@@ -77,10 +78,10 @@ TABLES = {
         "arrivals whose source was followed for the silence",
         meaning=2,
     ),
-    "spread": Table(("source", "target", "bucket"), _ARRIVALS, meaning=2),
-    "repeats": Table(_STRATA, "arrivals at marked touchpoints", meaning=2),
+    "spread": Table(("source", "target", "bucket"), _ARRIVALS, meaning=3),
+    "repeats": Table(_STRATA, "arrivals at marked touchpoints", meaning=3),
     "repeats_spread": Table(
-        ("source", "target", "bucket"), "arrivals at marked touchpoints", meaning=2
+        ("source", "target", "bucket"), "arrivals at marked touchpoints", meaning=3
     ),
     "planned": Table(COUNTS, "contacts at the source of a planned handoff", meaning=2),
     "links": Table(("place",), "contacts that customers began", meaning=4),
@@ -100,9 +101,7 @@ _REPEATED = {"repeats": REPEATS, "repeats_spread": SPREAD, "repeat_history": SPR
 class Settings:
     """What was counted how; ``silence`` counts as having left, and is every arrival's follow-up.
 
-    ``midnight_share``: contacts at exactly midnight; ``unknown_share``: without a customer;
-    ``coming_back``: of those silent for so long, who went on with their journey after all;
-    ``most_contacts``: after which a customer counts no further.
+    ``coming_back``: of those silent for so long, who went on with their journey after all.
     """
 
     silence: timedelta
@@ -126,12 +125,10 @@ class Settings:
 class Arrivals:
     """Additive tables (`TABLES`), and what their numbers mean.
 
-    ``transitions``: all of them, and how many each filter of `SET_ASIDE` took away. ``arrivals``:
-    ``n`` followed for the silence, ``silent`` of them without a further contact within it,
-    ``onward`` the others, ``fresh`` of those no way back, ``back`` of these to a lower stage;
-    ``n_7`` … the same at fixed silences; ``customers`` first arrivals; sums of ratings.
-    ``waits``: by bin (`cxlib.bins`; open time where the target has opening hours). ``spread``: by
-    bucket of customers, for the intervals. The others: see the module that counts them.
+    ``arrivals``: ``n`` followed for the silence, ``silent`` of them without a further contact
+    within it, ``onward`` the others, ``fresh`` of those no way back, ``back`` of these to a lower
+    stage; ``n_7`` … the same at fixed silences; ``customers`` first arrivals. ``spread``: by bucket
+    of customers, for the intervals. The others: see the module that counts them.
     """
 
     transitions: pl.DataFrame
@@ -228,8 +225,7 @@ def count_arrivals(
 ) -> Arrivals:
     """Count the arrivals of a workspace in one pass, one bucket of customers at a time.
 
-    Without a `silence` it is `silence_of` the workspace; without a `run` (`cxlib.store.engines`)
-    buckets are counted one after the other, here.
+    `silence`: see `silence_of`; `run`: where buckets are counted (`cxlib.store.engines`).
     """
     report = workspace.report
     chosen, coming_back = silence_of(workspace)
@@ -312,7 +308,9 @@ def _count_bucket(
     transitions, followed = _find_arrivals(seen, visited, walk, settings)
     contacts = seen.filter(~pl.col("reload"))
     block = block_of(pl.col("occurred_at"), time_zone, settings.span)
-    again = count_repeats(followed, contacts, places, within=silence).with_columns(block=block)
+    again = count_repeats(
+        followed, contacts, places, within=silence, plan=settings.plan
+    ).with_columns(block=block)
     repeated = {
         name: again.group_by(KEYS[name]).agg(pl.col(*summed).sum().cast(pl.Int64))
         for name, summed in _REPEATED.items()
@@ -353,8 +351,7 @@ def _find_arrivals(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Count the table ``transitions``, and give the arrivals with what lies around them.
 
-    Their period is that of the contact that was left; ``turn``: how often the customer had made
-    this transition before.
+    ``turn``: how often the customer had made this transition before.
     """
     ends = {"previous": "source", "place": "target", "left_in": "period"}
     keys = KEYS["transitions"]
@@ -430,7 +427,11 @@ def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame
         counts[f"back_{mark.days}"] = counts["back"] & soon
     totals = [e.sum().cast(pl.Int64).alias(n) for n, e in counts.items()]
     waited = pl.col("wait") if hours is None else pl.lit(hours.waits(followed))
-    frame = followed.lazy().with_columns(bin=bin_of(waited.dt.total_microseconds() / 1_000_000))
+    seconds = waited.dt.total_microseconds() / 1_000_000
+    watched = pl.col("follow_up") + pl.col("wait") >= silence
+    # whole thousandths: sums of these are exact in any order
+    log_wait = pl.when(watched).then((1_000 * seconds.clip(_SHORTEST).log()).round().cast(pl.Int64))
+    frame = followed.lazy().with_columns(bin=bin_of(seconds), log_wait=log_wait)
     sums = (
         (pl.col("turn") == 0).sum().cast(pl.Int64).alias("customers"),
         *rating_sums(),
@@ -447,9 +448,13 @@ def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame
                 for m in WINDOWS
             ),
         ),
-        "waits": frame.filter(pl.col("follow_up") + pl.col("wait") >= silence)
-        .group_by(KEYS["waits"])
-        .agg(size),
-        "spread": frame.group_by(KEYS["spread"]).agg(*totals[:5]),
+        "waits": frame.filter(watched).group_by(KEYS["waits"]).agg(size),
+        "spread": frame.group_by(KEYS["spread"]).agg(
+            *totals[:5],
+            *rating_sums(),
+            pl.col("log_wait").count().cast(pl.Int64).alias("wait_n"),
+            pl.col("log_wait").sum().alias("wait_sum"),
+            (pl.col("log_wait") ** 2).sum().alias("wait_sq"),
+        ),
     }
     return dict(zip(tallied, pl.collect_all(list(tallied.values())), strict=True))

@@ -34,7 +34,7 @@ HISTORY_TABLES = {
     "histories": Table((*_UNIT, "block"), _VISITS, meaning=2),
     "history_waits": Table((*_UNIT, "block", "bin"), _VISITS),
     "steps": Table((*_STEP, "block"), "first visits of a journey in a stage", meaning=2),
-    "repeat_history": Table((*_UNIT, "block"), "arrivals at marked touchpoints"),
+    "repeat_history": Table((*_UNIT, "block"), "arrivals at marked touchpoints", meaning=2),
     "plan_history": Table((*_UNIT, "block"), "contacts at the source of a planned handoff"),
     "volumes": Table(("target", "segment", "period", "block"), "visits"),
     "environments": Table(("column", "value", *_UNIT), _VISITS),
@@ -114,16 +114,11 @@ def count_histories(
     turn = pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "target")
     marked = _mark(dated.with_columns(first=turn == 0).filter(turn < most), places, silence)
     steps = _find_steps(dated, places, silence)
-    tables = {
-        "histories": _sums(marked, HISTORY_KEYS["histories"]),
-        "history_waits": _waits(marked, HISTORY_KEYS["history_waits"]),
-        "steps": _step_sums(steps, HISTORY_KEYS["steps"]),
-        "volumes": volumes,
-    }
-    for name, rows, add in (
-        ("environments", marked, _sums),
-        ("environment_waits", marked, _waits),
-        ("environment_steps", steps, _step_sums),
+    tables = {"volumes": volumes}
+    for name, rows, add, elsewhere in (
+        ("histories", marked, _sums, "environments"),
+        ("history_waits", marked, _waits, "environment_waits"),
+        ("steps", steps, _step_sums, "environment_steps"),
     ):
         nothing = rows.clear().with_columns(column=pl.lit(""), value=pl.lit(""))
         each = [
@@ -133,7 +128,8 @@ def count_histories(
             )
             for column in around
         ]
-        tables[name] = pl.concat([add(part, HISTORY_KEYS[name]) for part in (nothing, *each)])
+        tables[name] = add(rows, HISTORY_KEYS[name])
+        tables[elsewhere] = pl.concat([add(r, HISTORY_KEYS[elsewhere]) for r in (nothing, *each)])
     return tables
 
 

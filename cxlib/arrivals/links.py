@@ -1,13 +1,9 @@
 """Are customers linked across channels? Signals that need it are not measurable where they are not.
 
-An unlinked contact looks like somebody new who begins there: lost links add first contacts in
-proportion to the arrivals from another channel, at *every* touchpoint, where people who begin by
-nature keep to no proportion. So the gate looks where fewest begin per linked arrival:
-
-    lost links per linked one <= first contacts / arrivals from another channel, at each touchpoint
-
-An arrival goes on with a journey. Who comes back another day on another device begins anew, where
-all begin: that is in proportion by nature.
+Lost links add first contacts in proportion to the arrivals from another channel, at *every*
+touchpoint, where people who begin by nature keep to no proportion. So the gate looks where fewest
+begin per linked arrival: lost links per linked one <= first contacts / arrivals, at each. An
+arrival goes on with a journey: who comes back another day on another device begins anew.
 """
 
 from __future__ import annotations

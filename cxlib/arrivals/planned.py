@@ -1,8 +1,8 @@
 """Planned handoffs: what became of the contacts at their source by the deadline.
 
 *Broken* is who reached neither the target nor the goal: 1 - CIF_target(D) - CIF_goal(D), by
-Aalen-Johansen; where the source is itself a goal, only the target counts. An unlinked contact at
-the target looks broken, too: that is bounded by those of customers never seen on another channel.
+Aalen-Johansen. Unlinked contacts at the target look broken: bounded by those of customers never
+seen on another channel.
 """
 
 from __future__ import annotations
@@ -60,8 +60,6 @@ def follow_planned(
     """Say what became of each contact at the source of a planned handoff by its deadline.
 
     ``rows``: of the store, reloads left out; one customer counts `most` times for one handoff.
-    ``target``: a place of the planned one, null where it was never seen; ``bin``: of the time to
-    what came; ``followed``: whether the contact was watched to the deadline.
     """
     touchpoint = places["touchpoint"]
     goal = places["is_goal"].to_numpy().astype(bool)
@@ -106,18 +104,12 @@ def follow_planned(
 def measure_planned(planned: pl.DataFrame, *, lost: float = 0.0) -> dict[str, float]:
     """Measure one planned handoff from its rows of `follow_planned`.
 
-    ``value``: share broken, with ``low``, ``high`` (95 %, over customer buckets) and ``se``;
-    ``least`` with ``least_low``: were a share `lost` of the contacts at the target missing from it.
+    ``value``: share broken, with its interval over customer buckets; ``least``: were a share `lost`
+    of the contacts at the target missing from it.
 
-    Examples
-    --------
-    Nine of ten contacts reach the target; 15 % of its contacts are unlinked:
-
-    >>> counts = pl.DataFrame({"cause": [0, 2] * 2, "bin": [30] * 4, "bucket": [0, 0, 1, 1],
-    ...                        "n": [765, 235] * 2})
-    >>> found = measure_planned(counts, lost=0.15)
-    >>> round(found["value"], 3), round(found["least"], 3)
-    (0.235, 0.1)
+    >>> counts = pl.DataFrame({"cause": [0, 2] * 2, "bin": [30] * 4, "bucket": [0, 0, 1, 1], ...
+    "n": [765, 235] * 2}) >>> found = measure_planned(counts, lost=0.15) >>> round(found["value"],
+    3), round(found["least"], 3) (0.235, 0.1)
     """
     events = np.zeros((_BUCKETS, 2, N_BINS + 1))
     censored = np.zeros((_BUCKETS, N_BINS + 1))

@@ -5,12 +5,17 @@ Counted at touchpoints that the map marks, of arrivals that were observed for th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from cxlib.arrivals.later import NEVER, Flags, Later, Numbers, flags_of, milliseconds
+
+if TYPE_CHECKING:
+    from cxlib.map_model import PlannedHandoff
 
 TRANSFER_GRACE = timedelta(minutes=15)
 """Another assisted contact as soon as this is a transfer, not a repeat."""
@@ -45,12 +50,16 @@ SPREAD = tuple(f"{name}{part}" for name in _SHARES for part in ("_n", ""))
 
 
 def count_repeats(
-    followed: pl.DataFrame, contacts: pl.DataFrame, places: pl.DataFrame, *, within: timedelta
+    followed: pl.DataFrame,
+    contacts: pl.DataFrame,
+    places: pl.DataFrame,
+    *,
+    within: timedelta,
+    plan: Sequence[PlannedHandoff] = (),
 ) -> pl.DataFrame:
     """Give the arrivals at marked touchpoints with the columns `REPEATS` (Boolean).
 
-    ``contacts``: all of these customers, reloads left out; ``within``: a task done again this soon
-    is a repeat.
+    ``contacts``: all of these customers, reloads left out; ``within``: of a task done again.
     """
     task = ~flags_of(places, "repeatable", default=True)
     assisted, alone, completes = (
@@ -65,7 +74,7 @@ def count_repeats(
     later = contacts.filter(_at(task | assisted | completes, "place"))
     again = _again(part, later, places, task)
     contact = _contact_again(part, later, assisted)
-    leak, before = _leak(part, later, assisted, completes)
+    leak, before = _leak(part, later, assisted, completes, _planned(places, plan))
     unfinished = alone & ~assisted & ~completes
     kinds = {
         "task": (task, again, within),
@@ -121,18 +130,31 @@ def _contact_again(part: pl.DataFrame, later: pl.DataFrame, assisted: Flags) -> 
     return np.where(mine > 0, alike, anyone)
 
 
+def _planned(places: pl.DataFrame, plan: Sequence[PlannedHandoff]) -> Flags:
+    """Which place is the planned next step of which."""
+    name = places["touchpoint"].to_numpy()
+    pairs = np.zeros((len(name), len(name)), dtype=bool)
+    for handoff in plan:
+        pairs |= (name == handoff.source)[:, None] & (name == handoff.target)
+    return pairs
+
+
 def _leak(
-    part: pl.DataFrame, later: pl.DataFrame, assisted: Flags, completes: Flags
+    part: pl.DataFrame, later: pl.DataFrame, assisted: Flags, completes: Flags, planned: Flags
 ) -> tuple[Numbers, Numbers]:
     """Wait for an assisted contact before self-service is finished, and the same before (control).
 
-    The control looks back from the contact before the handoff, which may itself be assisted.
+    The step that the map plans next is no failure (a booked appointment). The control looks back
+    from the contact before the handoff, which may itself be assisted.
     """
     kept = later.filter(_at(assisted | completes, "place"))
     helped = assisted[kept["place"].to_numpy()]
     at = milliseconds(part)
     wait, row = Later(_customer(kept), milliseconds(kept)).first(_customer(part), at)
-    came = (row >= 0) & (helped[row] if len(helped) else False)
+    came = row >= 0
+    if len(helped):
+        place = kept["place"].to_numpy()[row]
+        came &= helped[row] & ~planned[part["target"].to_numpy(), place]
     calls = kept.filter(pl.Series(helped))
     start = at - milliseconds(part, "wait")
     before = Later(_customer(calls), milliseconds(calls)).last(_customer(part), start)

@@ -9,12 +9,33 @@ import plotly.graph_objects as go
 import polars as pl
 
 from cxlib.figures.canvas import wrapped
-from cxlib.figures.rows import Bars, Part, Points, Span, Split, Texts, plot_rows, spans, split
+from cxlib.figures.rows import (
+    Bars,
+    Column,
+    Part,
+    Points,
+    Span,
+    Split,
+    Texts,
+    plot_rows,
+    spans,
+    split,
+)
 from cxlib.figures.theme import channel_colours, stage_colours, theme_named
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.figures.wording import based_on, estimate, named, told
 from cxlib.markup import hover, plotly_lines, plotly_text
-from cxlib.numbers import day, decimal, duration, people, plural, points, rating, share
+from cxlib.numbers import (
+    decimal,
+    duration,
+    people,
+    plural,
+    points,
+    rating,
+    scale_name,
+    sentence_case,
+    share,
+)
 
 if TYPE_CHECKING:
     from cxlib.comparing import Comparison
@@ -36,7 +57,28 @@ _FEWEST_JOURNEYS, _FEWEST_NAMED = 10, 30
 _LINE, _LINES = 58, 2
 """Characters of a line of a path, and lines; of a longer path the end is left to the hover."""
 
+_NAMES = ("touchpoint", "stage", "name", "path", "what")
+"""The column that names a row, by what a result is about."""
+
 Rows = Sequence[Mapping[str, Any]]
+
+
+def _listed(
+    result: Any,
+    rows: Rows,
+    name: str | Sequence[str],
+    columns: Sequence[Column],
+    sentence: str,
+    counted: str,
+    title: str | None,
+    **basis: Any,
+) -> go.Figure:
+    """Draw rows of a result, called by a column or by names; `basis` is what it rests on."""
+    own = next(n for n in _NAMES if n in result.table.columns)
+    names = [str(row[name]) for row in rows] if isinstance(name, str) else name
+    hovers = told(result.columns, rows, own)
+    subtitle = based_on(result, counted, **basis)
+    return plot_rows(names, columns, hovers, sentence, title=title, subtitle=subtitle)
 
 
 def _counts(heading: str, width: float, rows: Rows, column: str, colours: Sequence[str]) -> Bars:
@@ -82,13 +124,10 @@ def plot_touchpoint_list(result: Touchpoints, *, title: str | None = None) -> go
         ]
         columns.append(Points("mean rating, answered", 0.85, spans(rows, "rating"), said))
     left_out = f"{rest} smaller ones are not shown" if rest > 0 else ""
-    return plot_rows(
-        [named(row) for row in rows],
-        columns,
-        told(result.columns, rows, "touchpoint"),
-        describe_touchpoints(result) if rows else "The journey map has no such stage",
-        title=title,
-        subtitle=based_on(result, plural(len(shown), "touchpoint"), left_out=left_out),
+    sentence = describe_touchpoints(result) if rows else "The journey map has no such stage"
+    counted = plural(len(shown), "touchpoint")
+    return _listed(
+        result, rows, [*map(named, rows)], columns, sentence, counted, title, left_out=left_out
     )
 
 
@@ -102,18 +141,14 @@ def plot_first_contacts(result: FirstContacts, *, title: str | None = None) -> g
     colours = _channels(result.by_channel["channel"].to_list(), rows)
     times = [_seconds(span) for span in spans(rows, "time_to_goal")]
     said = [duration(row["time_to_goal"]) for row in rows]
-    return plot_rows(
-        [named(row) for row in rows],
-        [
-            _parts_of("journeys that begin here", 1.2, rows, colours),
-            _chances("chance of the goal", 1.0, rows, "goal"),
-            Points("time to it (median)", 1.0, times, said, log=True),
-        ],
-        told(result.columns, rows, "touchpoint"),
-        describe_first_contacts(result),
-        title=title,
-        subtitle=based_on(result, plural(result.journeys, "journey"), left_out=left_out),
-    )
+    columns = [
+        _parts_of("journeys that begin here", 1.2, rows, colours),
+        _chances("chance of the goal", 1.0, rows, "goal"),
+        Points("time to it (median)", 1.0, times, said, log=True),
+    ]
+    sentence, counted = describe_first_contacts(result), plural(result.journeys, "journey")
+    names = [*map(named, rows)]
+    return _listed(result, rows, names, columns, sentence, counted, title, left_out=left_out)
 
 
 def describe_first_contacts(result: FirstContacts) -> str:
@@ -143,18 +178,13 @@ def plot_stage_funnel(result: StageFunnel, *, title: str | None = None) -> go.Fi
         ("done", "nothing left to reach", theme.still_open),
         ("lost", "lost", theme.lost),
     )
-    heading = "journeys that come to the stage"
-    return plot_rows(
-        stages,
-        [
-            _counts(heading, 1.0, rows, "journeys", [colours[stage] for stage in stages]),
-            split("from there", rows, parts, lambda span: share(*span)),
-        ],
-        told(result.columns, rows, "stage"),
-        describe_stage_funnel(result),
-        title=title,
-        subtitle=based_on(result, plural(result.journeys, "journey")),
-    )
+    ramp = [colours[stage] for stage in stages]
+    columns = [
+        _counts("journeys that come to the stage", 1.0, rows, "journeys", ramp),
+        split("from there", rows, parts, lambda span: share(*span)),
+    ]
+    sentence, counted = describe_stage_funnel(result), plural(result.journeys, "journey")
+    return _listed(result, rows, "stage", columns, sentence, counted, title)
 
 
 def describe_stage_funnel(result: StageFunnel) -> str:
@@ -188,18 +218,14 @@ def plot_funnel(result: Funnel, *, title: str | None = None) -> go.Figure:
     for i, (name, colour) in enumerate(looks):
         shares = [Span(n[i] / sum(n) if n and sum(n) else None) for n in counts]
         parts.append(Part(name, colour, shares, [share(s.value) for s in shares]))
-    return plot_rows(
-        [f"{row['step']}  {row['name']}" for row in rows],
-        [
-            _parts_of("journeys that get here", 0.9, rows, [theme.accent] * len(rows)),
-            _chances("rate from step before", 0.65, rows, "rate"),
-            Split("then", 1.5, parts, whiskers=False),
-        ],
-        told(result.columns, rows, "name"),
-        describe_funnel(result),
-        title=title,
-        subtitle=based_on(result, plural(result.journeys, "journey")),
-    )
+    columns = [
+        _parts_of("journeys that get here", 0.9, rows, [theme.accent] * len(rows)),
+        _chances("rate from step before", 0.65, rows, "rate"),
+        Split("then", 1.5, parts, whiskers=False),
+    ]
+    names = [f"{row['step']}  {row['name']}" for row in rows]
+    sentence, counted = describe_funnel(result), plural(result.journeys, "journey")
+    return _listed(result, rows, names, columns, sentence, counted, title)
 
 
 def describe_funnel(result: Funnel) -> str:
@@ -271,18 +297,14 @@ def plot_paths(result: Paths, *, title: str | None = None) -> go.Figure:
     left_out = f"{plural(rest, 'rarer path')} ({part} of journeys) are not shown" if rest else ""
     written = [wrapped(plotly_text(row["path"]), _LINE) for row in rows]
     texts = [plotly_lines(*w[:_LINES]) + (" …" if len(w) > _LINES else "") for w in written]
-    return plot_rows(
-        [str(number) for number in range(1, len(rows) + 1)],
-        [
-            Texts("path", 1.7, texts),
-            _parts_of("journeys", 0.7, rows, [theme_named().accent] * len(rows)),
-            _chances("reach the goal", 0.7, rows, "goal"),
-        ],
-        told(result.columns, rows, "path"),
-        describe_paths(result),
-        title=title,
-        subtitle=based_on(result, plural(result.journeys, "journey"), left_out=left_out),
-    )
+    columns = [
+        Texts("path", 1.7, texts),
+        _parts_of("journeys", 0.7, rows, [theme_named().accent] * len(rows)),
+        _chances("reach the goal", 0.7, rows, "goal"),
+    ]
+    names = [str(number) for number in range(1, len(rows) + 1)]
+    sentence, counted = describe_paths(result), plural(result.journeys, "journey")
+    return _listed(result, rows, names, columns, sentence, counted, title, left_out=left_out)
 
 
 def describe_paths(result: Paths) -> str:
@@ -328,60 +350,39 @@ def _seconds(span: Any) -> Span:
 
 def plot_experience_curve(result: ExperienceCurve, *, title: str | None = None) -> go.Figure:
     """Draw how each touchpoint is rated, from the first to the last of the journey map."""
-    rows = result.table.to_dicts()
-    several = result.table["scale"].n_unique() > 1
-    means = spans(rows, "mean")
-    return plot_rows(
-        [f"{row['scale']}: {row['touchpoint']}" if several else row["touchpoint"] for row in rows],
-        [
-            Points(
-                "mean of the answers",
-                1.0,
-                means,
-                [f"{rating(*m)}, n = {decimal(r['n'])}" for m, r in zip(means, rows, strict=True)],
-                aside=True,
-            )
-        ],
-        told(result.columns, rows, "touchpoint"),
-        (result.sentences() or ["No touchpoint is rated"])[0],
-        title=title,
-        subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer")),
-    )
+    rows, means = result.table.to_dicts(), spans(result.table.to_dicts(), "mean")
+    texts = [rating(*mean) for mean in means]
+    curve = Points("mean of the answers", 1.0, means, texts, aside=True)
+    said = (result.sentences() or ["No touchpoint is rated"])[0]
+    counted = plural(int(result.table["n"].sum()), "answer")
+    return _listed(result, rows, _of_scale(rows, "touchpoint"), [curve], said, counted, title)
+
+
+def _of_scale(rows: Rows, name: str) -> list[str]:
+    """Name rows, with their scale where there are several."""
+    several = len({row["scale"] for row in rows}) > 1
+    return [f"{scale_name(r['scale'])}: {r[name]}" if several else r[name] for r in rows]
 
 
 def plot_spectrum(result: Spectrum, *, title: str | None = None) -> go.Figure:
     """Draw how many answers are low, middle and high, group by group."""
     theme = theme_named()
     sides = {"low": theme.lost, "middle": theme.still_open, "high": theme.go_on}
-    rows = (
-        result.table.group_by("scale", "group", maintain_order=True)
-        .agg(
-            all=pl.col("n").sum(),
-            **{side: pl.col("n").filter(pl.col("side") == side).sum() for side in sides},
-        )
-        .to_dicts()
-    )
-    several = result.table["scale"].n_unique() > 1
-    parts = [
-        Part(
-            side,
-            colour,
-            [Span(row[side] / row["all"]) for row in rows],
-            [share(row[side] / row["all"]) for row in rows],
-        )
-        for side, colour in sides.items()
-    ]
+    counts = {s: pl.col("n").filter(pl.col("side") == s).sum() for s in sides}
+    grouped = result.table.group_by("scale", "group", maintain_order=True)
+    rows = grouped.agg(all=pl.col("n").sum(), **counts).to_dicts()
+    parts = []
+    for side, colour in sides.items():
+        shares = [row[side] / row["all"] for row in rows]
+        parts.append(Part(side, colour, [*map(Span, shares)], [*map(share, shares)]))
+    hovers = []
+    for row in rows:
+        each = ", ".join(f"{side} {decimal(row[side])}" for side in sides)
+        hovers.append(hover(row["group"], f"{plural(row['all'], 'answer')}: {each}"))
     return plot_rows(
-        [f"{row['scale']}: {row['group']}" if several else row["group"] for row in rows],
-        [Split("answers", 1.6, parts, whiskers=False)],
-        [
-            hover(
-                row["group"],
-                f"{plural(row['all'], 'answer')}: "
-                + ", ".join(f"{side} {decimal(row[side])}" for side in sides),
-            )
-            for row in rows
-        ],
+        _of_scale(rows, "group"),
+        [Split("", 1.6, parts, whiskers=False)],
+        hovers,
         (result.sentences() or ["Nothing is rated"])[0],
         title=title,
         subtitle=based_on(result, plural(int(result.table["n"].sum()), "answer"), whiskers=False),
@@ -392,7 +393,7 @@ def plot_comparison(
     result: Comparison,
     *,
     figure: str | None = None,
-    names: tuple[str, str] = ("first", "second"),
+    names: tuple[str, str] = ("A", "B"),
     title: str | None = None,
 ) -> go.Figure:
     """Draw one figure of two parts, row by row, and the difference; the clearest first.
@@ -404,27 +405,13 @@ def plot_comparison(
     rows = known.filter(known["figure"] == figure).to_dicts()
     left_out = len(rows) - _MOST_COMPARED
     shown = rows[:_MOST_COMPARED]
-    parts = {"first": names[0], "second": names[1], "difference": f"{names[1]} less {names[0]}"}
-    written = [
-        [result.columns[part].cell(row, part, result.columns.ends(part)) for row in shown]
-        for part in parts
-    ]
-    return plot_rows(
-        [row["what"] for row in shown],
-        [
-            Points(
-                heading,
-                1.0,
-                spans(shown, part),
-                texts,
-                like=0.0 if part == "difference" else None,
-            )
-            for (part, heading), texts in zip(parts.items(), written, strict=True)
-        ],
-        told(result.columns, shown, "what"),
-        result.sentence,
-        title=title,
-        subtitle=f"{figure.replace('_', ' ')}, observed until {day(result.observed_until)}"
-        f"{f', {left_out} less clear ones are not shown' if left_out > 0 else ''}"
-        "; whiskers: 95 % intervals",
-    )
+    columns = []
+    headings = {"first": names[0], "second": names[1], "difference": "difference"}
+    for part, heading in headings.items():
+        ends = result.columns.ends(part)
+        texts = [result.columns[part].cell(row, part, ends) for row in shown]
+        like = 0.0 if part == "difference" else None
+        columns.append(Points(heading, 1.0, spans(shown, part), texts, like=like))
+    rest = f"{left_out} less clear ones are not shown" if left_out > 0 else ""
+    counted, said = figure.replace("_", " "), [sentence_case(row["what"]) for row in shown]
+    return _listed(result, shown, said, columns, result.sentence, counted, title, left_out=rest)

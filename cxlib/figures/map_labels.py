@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from cxlib.figures.canvas import Trace, scatter
 from cxlib.figures.map_layout import (
     CHARACTER_PX,
+    COLUMN_PX,
     LINE_PX,
     MapLayout,
     Place,
     column_px,
+    curve,
     ribbon,
 )
 from cxlib.figures.theme import Theme
@@ -30,13 +35,17 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """A touchpoint: `customers` gives the area, `value` in [0, 1] the colour (None: not known)."""
+    """A touchpoint: `customers` gives the area, `value` in [0, 1] the colour (None: not known).
+
+    What is not ranked, though customers are lost there for sure, is hatched.
+    """
 
     place: Place
     customers: float | None
     value: float | None
     note: str
     hover: str
+    ranked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,12 @@ class Mark:
     target: Place | None = None
 
 
+Bends = Mapping[tuple[Place, Place | None], float]
+"""By how much the bands of findings leave their usual way, so that they cross no name."""
+
+_BENDS = (0.0, 34.0, -34.0, 68.0, -68.0, 102.0, -102.0)
+
+
 def place_key(place: Place) -> str:
     """Return the text that stands for a place in a figure's ``customdata``."""
     return "\x1f".join(place)
@@ -59,6 +74,35 @@ def place_key(place: Place) -> str:
 def place_of(key: str) -> Place:
     """Return the place that `place_key` wrote."""
     return Place(*key.split("\x1f"))
+
+
+def circle_sizes(circles: Sequence[Circle], layout: MapLayout, least: float) -> dict[Place, float]:
+    """Diameters in pixels: areas in proportion to customers."""
+    largest = max((c.customers or 0.0 for c in circles), default=0.0) or 1.0
+    return {
+        c.place: max(least, layout.largest_circle * math.sqrt((c.customers or 0.0) / largest))
+        for c in circles
+    }
+
+
+def bends(circles: Sequence[Circle], layout: MapLayout, marks: Sequence[Mark]) -> Bends:
+    """Bend the band of each finding so that it crosses as few names as can be."""
+    named = [c for c in circles if c.place in layout.spots]
+    boxes = [b for c in named for b in list(_boxes(c, 0.0, layout))[1:]]
+    left, top, right, bottom = np.array(boxes or [(0.0,) * 4]).T
+    column, stages = column_px(len(layout.stages)), len(layout.stages)
+
+    def crossed(source: Place, target: Place, bend: float) -> int:
+        way = curve(layout.spots[source], layout.spots[target], 40, bend)[1:-1]
+        x, y = way[:, :1] / COLUMN_PX, way[:, 1:]
+        over = (left < x * column) & (x * column < right) & (top < y) & (y < bottom)
+        return int(over.sum()) + 100 * int(((x < 0) | (x > stages)).sum())
+
+    return {
+        (source, target): min(_BENDS, key=lambda bend: crossed(source, target, bend))
+        for source, target in ((m.place, m.target) for m in marks)
+        if target is not None and {source, target} <= layout.spots.keys()
+    }
 
 
 def name_labels(circles: Sequence[Circle], layout: MapLayout, theme: Theme) -> Trace:
@@ -86,6 +130,7 @@ def mark_labels(
     layout: MapLayout,
     theme: Theme,
     marks: Sequence[Mark],
+    ways: Bends,
 ) -> Trace:
     """Write each mark where it covers no name, no circle and no other mark, and is not cut off."""
     taken = [box for c in circles for box in _boxes(c, sizes[c.place], layout)]
@@ -95,8 +140,8 @@ def mark_labels(
         if mark.place not in sizes or (mark.target is not None and mark.target not in layout.spots):
             continue
         texts = dict.fromkeys((mark.label, mark.label.split(" · ")[0]))
-        ways = [way for text in texts for way in _ways(text, mark, sizes, layout)]
-        best = next((w for w in ways if _free(w[-1], taken, page)), ways[-1])
+        could = [w for text in texts for w in _ways(text, mark, sizes, layout, ways)]
+        best = next((w for w in could if _free(w[-1], taken, page)), could[-1])
         taken.append(best[-1])
         placed.append(best)
     return scatter(
@@ -111,15 +156,16 @@ def mark_labels(
 
 
 def _ways(
-    text: str, mark: Mark, sizes: Mapping[Place, float], layout: MapLayout
+    text: str, mark: Mark, sizes: Mapping[Place, float], layout: MapLayout, ways: Bends
 ) -> Iterator[tuple[float, float, str, str, Box]]:
     """Where a mark could stand: x, y, text and position for plotly, and the room it takes."""
     width, bold = len(text) * _MARK_CHARACTER_PX, plotly_bold(text)
     column = column_px(len(layout.stages))
     x, y = layout.spots[mark.place]
     if mark.target is not None:
+        bend = ways.get((mark.place, mark.target), 0.0)
         for part in _ALONG:
-            _, _, (at, height, _) = ribbon((x, y), layout.spots[mark.target], 1, at=part)
+            _, _, (at, height, _) = ribbon((x, y), layout.spots[mark.target], 1, at=part, bend=bend)
             height -= _ABOVE
             yield at, height, bold, "middle center", _around(at * column, height, width)
         return

@@ -25,6 +25,8 @@ COLUMN_PX = 255
 NARROWEST_COLUMN_PX = 168
 """The same on the narrowest page that still shows the map: what labels have to fit into."""
 _HEADER_PX = 68
+_FEELING_PX = 92  # of the row of the rating curve
+FEELING_AT = _HEADER_PX + _FEELING_PX / 2
 _LANE_PADDING_PX = 6
 CHARACTER_PX = 7.4  # of 12 px DejaVu Sans, the widest of the fonts in the theme
 LINE_PX = 15
@@ -45,6 +47,16 @@ class Place(NamedTuple):
         return cls(*(row[end + name] for name in cls._fields))
 
 
+class Felt(NamedTuple):
+    """A rated touchpoint on the curve of how it feels: x in columns, heights in pixels."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    row: Mapping[str, Any]
+
+
 class Lane(NamedTuple):
     """The band of one channel, from `top` to `bottom` in pixels below the upper edge."""
 
@@ -63,6 +75,7 @@ class MapLayout:
     labels: dict[Place, tuple[str, ...]]  #: names in lines that fit, with room for the count
     row: float  #: height of a row with a label of one line, pixels
     height: float  #: of the plot area, pixels
+    feeling: bool = False  #: whether the rating curve has a row above the lanes
 
     @property
     def largest_circle(self) -> float:
@@ -71,7 +84,11 @@ class MapLayout:
 
 
 def lay_out(
-    places: Iterable[Place], *, stages: Sequence[str], channels: Sequence[str]
+    places: Iterable[Place],
+    *,
+    stages: Sequence[str],
+    channels: Sequence[str],
+    feeling: bool = False,
 ) -> MapLayout:
     """Give every place its position; places come in the order in which they stand in a cell.
 
@@ -92,7 +109,7 @@ def lay_out(
     row = _row_height(sum(rows.values()))
     limit = int(column_px(len(columns)) / CHARACTER_PX)
     labels = {p: _label(p.touchpoint, limit) for cell in cells.values() for p in cell}
-    lanes, spots, top = [], {}, float(_HEADER_PX)
+    lanes, spots, top = [], {}, float(_HEADER_PX + _FEELING_PX * feeling)
     for channel in order:
         lines = max(len(lines) for p, lines in labels.items() if p.channel == channel)
         pitch = row + (lines - 1) * LINE_PX
@@ -105,7 +122,32 @@ def lay_out(
                 # The circle stands in the upper part of its row, the label below it.
                 spots[place] = (index + _sway(i, len(cell)), first + i * pitch + (row - 17) / 2)
         top = bottom
-    return MapLayout(tuple(columns), tuple(lanes), spots, labels, row, top)
+    return MapLayout(tuple(columns), tuple(lanes), spots, labels, row, top, feeling)
+
+
+def felt(layout: MapLayout, rows: Iterable[Mapping[str, Any]]) -> list[Felt]:
+    """Place rated touchpoints of one scale along their stages."""
+    rated = [r for r in rows if r["mean"] is not None and r["stage"] in layout.stages]
+    if not rated or not layout.feeling:
+        return []
+    ends = [r[end] for r in rated for end in ("mean", "mean_low", "mean_high")]
+    known = [end for end in ends if end is not None]
+    low, high = min(known), max(known)
+    top, bottom = _HEADER_PX + 20, _HEADER_PX + _FEELING_PX - 8
+
+    def level(value: float) -> float:
+        return bottom - (bottom - top) * (value - low) / ((high - low) or 1.0)
+
+    found = []
+    for index, stage in enumerate(layout.stages):
+        here = [row for row in rated if row["stage"] == stage]
+        for i, row in enumerate(here):
+            y, least, most = (
+                level(row["mean"] if row[end] is None else row[end])
+                for end in ("mean", "mean_low", "mean_high")
+            )
+            found.append(Felt(index + (i + 0.5) / len(here), y, least, most, row))
+    return found
 
 
 def column_px(stages: int) -> float:
@@ -142,15 +184,16 @@ def ribbon(
     *,
     steps: int = 20,
     at: float = 0.5,
+    bend: float = 0.0,
 ) -> tuple[Outline, Outline, tuple[float, float, float]]:
     """Return the outline of a handoff as a band of constant width along a smooth curve.
 
     Of two places (x in columns, y in pixels) and a width in pixels: x and y of the closed outline,
     always in the same sense of rotation, so that bands that overlap in one path do not cut holes
     into each other; and where an arrow head stands, `at` a part of the way: x, y, and the
-    direction there in degrees clockwise from upwards.
+    direction there in degrees clockwise from upwards. `bend` shifts its middle, pixels.
     """
-    points = _curve(source, target, steps)
+    points = curve(source, target, steps, bend)
     along = np.vstack([points[1:], points[-1:]]) - np.vstack([points[:1], points[:-1]])
     length = np.hypot(along[:, :1], along[:, 1:])
     across = np.column_stack([-along[:, 1], along[:, 0]])
@@ -163,18 +206,20 @@ def ribbon(
     return outline[:, 0] / COLUMN_PX, outline[:, 1], head
 
 
-def _curve(source: tuple[float, float], target: tuple[float, float], steps: int) -> Outline:
+def curve(
+    source: tuple[float, float], target: tuple[float, float], steps: int = 20, bend: float = 0.0
+) -> Outline:
     """Sample the cubic Bézier curve of a handoff, in pixels at the reference width."""
     (x0, y0), (x1, y1) = source, target
     x0, x1 = x0 * COLUMN_PX, x1 * COLUMN_PX
     if abs(x1 - x0) < COLUMN_PX * 0.5:
         # Within a stage: an arc, on the right downwards, on the left upwards.
         side = 1 if y1 > y0 else -1
-        reach = side * (26 + min(abs(y1 - y0) * 0.28, COLUMN_PX * 0.34))
+        reach = side * (26 + min(abs(y1 - y0) * 0.28, COLUMN_PX * 0.34)) + bend
         handles = ((x0 + reach, y0), (x1 + reach, y1))
     else:
         # Backwards runs below, so that both ways between two places can be told apart.
-        sag = 0.0 if x1 > x0 else 26.0
+        sag = bend + (0.0 if x1 > x0 else 26.0)
         handles = ((x0 + (x1 - x0) * 0.45, y0 + sag), (x1 - (x1 - x0) * 0.45, y1 + sag))
     t = np.linspace(0, 1, steps + 1)[:, None]
     weights = np.hstack([(1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3])

@@ -11,12 +11,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cxlib.figures.canvas import Trace, note, scatter
-from cxlib.figures.map_labels import Circle, Mark, mark_labels, name_labels, place_key
-from cxlib.figures.map_layout import MapLayout, Place, lane_name, ribbon
+from cxlib.figures.canvas import Trace, note, scatter, whiskers
+from cxlib.figures.map_labels import (
+    Bends,
+    Circle,
+    Mark,
+    circle_sizes,
+    mark_labels,
+    name_labels,
+    place_key,
+)
+from cxlib.figures.map_layout import FEELING_AT, Felt, MapLayout, Place, lane_name, ribbon
 from cxlib.figures.theme import Theme, colour_at, colour_scale, faded
 from cxlib.markup import plotly_bold, plotly_lines, plotly_span, plotly_text
-from cxlib.numbers import sentence_case
+from cxlib.numbers import rating, sentence_case
 
 WIDEST, NARROWEST, SMALLEST = 13.0, 0.9, 6.0
 """Widths of the bands, and diameter of the smallest circle, pixels."""
@@ -48,10 +56,9 @@ def move_traces(
     theme: Theme,
     *,
     selected: Place | None,
-    marks: Sequence[Mark],
+    found: Bends,
 ) -> list[Trace]:
     """Return the traces ``moves``, ``chosen moves``, ``found moves`` and ``directions``."""
-    found = {(m.place, m.target) for m in marks if m.target is not None}
     groups: dict[str, list[Move]] = {"moves": [], "chosen moves": [], "found moves": []}
     for move in moves:
         name = "chosen moves" if selected in (move.source, move.target) else "moves"
@@ -69,7 +76,9 @@ def move_traces(
         outlines = []
         for move in group:
             width = max(NARROWEST, WIDEST * move.n / largest)
-            x, y, head = ribbon(layout.spots[move.source], layout.spots[move.target], width)
+            ends = layout.spots[move.source], layout.spots[move.target]
+            bend = found.get((move.source, move.target), 0.0)
+            x, y, head = ribbon(*ends, width, bend=bend)
             outlines.append(np.vstack([np.column_stack([x, y]), [[np.nan, np.nan]]]))
             heads.append((move, head, name))
         colour, opacity, _ = looks[name]
@@ -112,17 +121,14 @@ def circle_traces(
     key: ColourKey,
     selected: Place | None,
     marks: Sequence[Mark],
+    found: Bends,
 ) -> list[Trace]:
-    """Return the traces ``rings``, ``touchpoints``, ``labels``, ``marks`` and ``legend``."""
+    """Return what stands at the touchpoints, the last one the ``legend`` of the colours."""
     # Large circles first: a small one is never hidden behind a large one, nor out of reach.
     shown = sorted(
         (c for c in circles if c.place in layout.spots), key=lambda c: -(c.customers or 0)
     )
-    largest = max((c.customers or 0.0 for c in shown), default=0.0) or 1.0
-    sizes = {
-        c.place: max(SMALLEST, layout.largest_circle * math.sqrt((c.customers or 0.0) / largest))
-        for c in shown
-    }
+    sizes = circle_sizes(shown, layout, SMALLEST)
     rings = {m.place: theme.finding for m in marks if m.target is None}
     if selected is not None:
         rings[selected] = theme.accent
@@ -156,10 +162,52 @@ def circle_traces(
             },
             customdata=[place_key(c.place) for c in shown],
         ),
+        _hatching([(layout.spots[c.place], sizes[c.place]) for c in shown if not c.ranked], theme),
         name_labels(shown, layout, theme),
-        mark_labels(shown, sizes, layout, theme, marks),
+        mark_labels(shown, sizes, layout, theme, marks, found),
         _legend(theme, key),
     ]
+
+
+def _hatching(circles: Sequence[tuple[tuple[float, float], float]], theme: Theme) -> Trace:
+    """Lines across circles: chords, whose lengths are in pixels however wide the page is."""
+    chords = [
+        (x, y + down, 2 * math.sqrt(size**2 / 4 - down**2))
+        for (x, y), size in circles
+        for down in np.arange(-3.5 * (size // 7), size / 2, 3.5)
+        if abs(down) < size / 2
+    ]
+    return scatter(
+        name="hatching",
+        x=[x for x, *_ in chords],
+        y=[y for _, y, _ in chords],
+        mode="markers",
+        marker={
+            "symbol": "line-ew-open",
+            # plotly draws this one 1.4 times as long as it says
+            "size": [length / 1.4 for *_, length in chords],
+            "color": theme.paper,
+            "line": {"width": 1.4},
+        },
+    )
+
+
+def feeling_trace(points: Sequence[Felt], hovers: Sequence[str], theme: Theme) -> Trace:
+    """Return the trace ``feeling``: the rating curve along the stages, with its intervals."""
+    spans = [(p.y, p.high, p.low) for p in points]
+    return scatter(
+        hovers,
+        name="feeling",
+        x=[p.x for p in points],
+        y=[p.y for p in points],
+        mode="lines+markers+text",
+        text=[rating(p.row["mean"]) for p in points],
+        textposition="top center",
+        textfont={"size": 11, "color": theme.ink, "shadow": f"0 0 3px {theme.paper}"},
+        line={"color": faded(theme.accent, 0.5), "width": 1.5},
+        marker={"size": 7, "color": theme.accent},
+        error_y=whiskers(spans, theme.muted, thickness=1.2, width=3),
+    )
 
 
 def _at(places: Sequence[Place], layout: MapLayout) -> dict[str, list[float]]:
@@ -208,10 +256,12 @@ def grid(
     channels: Mapping[str, str],
     stages: Mapping[str, str],
     stage_notes: Mapping[str, str],
+    feeling: str = "",
 ) -> dict[str, Any]:
     """Return columns, lanes, their headers and the axes, as properties of a plotly layout.
 
-    Channels and stages have a colour by name, stages a note below their name.
+    Channels and stages have a colour by name, stages a note below their name; `feeling` names the
+    row of the rating curve.
     """
     shapes: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
@@ -224,6 +274,9 @@ def grid(
             text = plotly_lines(text, plotly_span(stage_notes[stage], theme.muted, 12))
         notes.append(note(text, theme.ink, size=14, x=i + 0.5, y=12, yanchor="top"))
     gutter = {"xref": "paper", "x": 0, "xshift": 14 - GUTTER, "xanchor": "left", "align": "left"}
+    if layout.feeling:
+        where = gutter | {"y": FEELING_AT, "yanchor": "middle"}
+        notes.append(note(feeling, theme.ink, size=13) | where)
     for lane in layout.lanes:
         line = {"line": {"width": 1, "color": theme.rule}, "layer": "below"}
         ends = {"x0": 0, "x1": len(layout.stages), "y0": lane.top, "y1": lane.top}

@@ -23,6 +23,10 @@ _CHARACTER_PX, _ASIDE_PX = 7.6, 7.0
 """Width of a character of a name, and of a figure at the right edge, pixels."""
 
 
+Drawn = tuple[list[Trace], list[float]]
+"""Traces of a column, and the range of its axis."""
+
+
 class Span(NamedTuple):
     """An estimate with the ends of its interval; None where it is not known."""
 
@@ -43,7 +47,7 @@ class Column:
     heading: str
     width: float
 
-    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> tuple[list[Trace], list[float]]:
+    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> Drawn:
         """Return its traces, and the range of its axis."""
         raise NotImplementedError
 
@@ -56,7 +60,7 @@ class Bars(Column):
     texts: Sequence[str]
     colours: Sequence[str]
 
-    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> tuple[list[Trace], list[float]]:
+    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> Drawn:
         """Return its traces; at the right there is room for the figure beside the longest bar."""
         ends = [max(v for v in (s.value, s.high, 0.0) if v is not None) for s in self.spans]
         bars = _bar([s.value for s in self.spans], hovers, axis) | {
@@ -92,7 +96,7 @@ class Points(Column):
         """Rows that have a point."""
         return [i for i, s in enumerate(self.spans) if s.value is not None]
 
-    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> tuple[list[Trace], list[float]]:
+    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> Drawn:
         """Return its traces, and a range with room for the figures."""
         rows = self.known
         if not rows:
@@ -145,7 +149,7 @@ class Split(Column):
     parts: Sequence[Part]
     whiskers: bool = True
 
-    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> tuple[list[Trace], list[float]]:
+    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> Drawn:
         """Return its traces."""
         base, traces = [0.0] * len(hovers), []
         for part in self.parts:
@@ -202,7 +206,7 @@ class Texts(Column):
 
     texts: Sequence[str]
 
-    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> tuple[list[Trace], list[float]]:
+    def drawn(self, axis: str, hovers: list[str], theme: Theme) -> Drawn:
         """Return its trace."""
         starts, every = [0.0] * len(self.texts), range(len(self.texts))
         texts = _beside(starts, every, self.texts, axis, theme)
@@ -248,7 +252,7 @@ def plot_rows(
         title = column.heading
         if isinstance(column, Split):  # the legend
             marks = [f"{plotly_span('■', part.colour, 15)} {part.name}" for part in column.parts]
-            title = f"{title}: {'   '.join(marks)}"
+            title = "  ".join([f"{title}:" if title else "", *marks])
         headings.append(
             note(title, theme.muted, x=start, xref="paper", xanchor="left", y=1)
             | {"yref": "paper", "yanchor": "bottom", "yshift": 6, "align": "left"}

@@ -12,22 +12,24 @@ import polars as pl
 
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.figures import canvas
-from cxlib.figures.map_labels import Circle, Mark
-from cxlib.figures.map_layout import MapLayout, Place, lay_out
+from cxlib.figures.map_labels import Circle, Mark, bends
+from cxlib.figures.map_layout import MapLayout, Place, felt, lay_out
 from cxlib.figures.map_traces import (
     GUTTER,
     ColourKey,
     Move,
     circle_traces,
+    feeling_trace,
     grid,
     move_traces,
 )
 from cxlib.figures.theme import channel_colours, stage_colours, theme_named
 from cxlib.figures.wording import estimate, named, of_whom, told
-from cxlib.markup import hover, plotly_lines
-from cxlib.numbers import day, people, plural, rating, share
+from cxlib.markup import hover, plotly_lines, plotly_text
+from cxlib.numbers import day, people, plural, rating, scale_name, share
 
 if TYPE_CHECKING:
+    from cxlib.measures.experience import ExperienceCurve
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
 
@@ -49,14 +51,15 @@ _FEWEST_NAMED = 30
 
 _MANY, _RARE = 24, 0.05
 _TOO_FEW = "too few customers to be shown"
-_FOOT_PX = 84
+_FOOT_PX = 100
 """Room for notes and legend below the map, pixels."""
 
 
-def plot_touchpoints(
+def plot_touchpoints(  # noqa: PLR0913
     result: Touchpoints,
     *,
     transitions: Transitions | None = None,
+    feeling: ExperienceCurve | None = None,
     colour_by: ColourBy = "lost",
     selected: Place | None = None,
     marks: Sequence[Mark] = (),
@@ -66,13 +69,14 @@ def plot_touchpoints(
     """Draw the journey map: touchpoints as circles (area: customers), moves as bands.
 
     The moves are `transitions` by place for the same selection, at most the `MOST_MOVES` widest;
-    the colour is "lost", "go_on", "open" or "rating"; `selected` is ringed, `marks` are pointed
-    at; with `positions` from `map_positions` a filtered map keeps its places.
+    `feeling` is how touchpoints are rated, a curve above them; the colour is "lost", "go_on",
+    "open" or "rating"; `selected` is ringed, `marks` are pointed at; with `positions` from
+    `map_positions` a filtered map keeps its places.
     """
     if colour_by not in COLOURS:
         raise UnknownNameError("measure to colour by", colour_by, COLOURS)
     theme = theme_named()
-    layout = positions or map_positions(result)
+    layout = positions or map_positions(result, feeling=feeling is not None)
     counted = f"{plural(result.customers, 'customer')} in {plural(result.journeys, 'journey')}, "
     until = f"observed until {day(result.observed_until)}"
     figure = canvas.new_figure(
@@ -91,6 +95,7 @@ def plot_touchpoints(
             value=None if value is None or math.isnan(value) else (value - low) / (high - low),
             note=people(row["customers"]),
             hover=hover(row["touchpoint"], _TOO_FEW) if row["customers"] is None else said,
+            ranked=row["weakest"] is not None or not row["lost_low"],
         )
         for row, said in zip(rows, told(result.columns, rows, "touchpoint"), strict=True)
         for value in (row[colour_by],)
@@ -108,16 +113,23 @@ def plot_touchpoints(
         theme.loss_scale if colour_by == "lost" else theme.scale,
         {p: write(low + p * (high - low)) for p in (0.0, 0.5, 1.0)},
     )
+    ways = bends(circles, layout, marks)
     figure.add_traces(
-        move_traces(moves, layout, theme, selected=selected, marks=marks)
-        + circle_traces(circles, layout, theme, key=key, selected=selected, marks=marks)
+        move_traces(moves, layout, theme, selected=selected, found=ways)
+        + circle_traces(circles, layout, theme, key=key, selected=selected, marks=marks, found=ways)
     )
+    scale = "" if feeling is None else most_used(feeling)
+    if feeling is not None:
+        points = felt(layout, feeling.table.filter(scale=scale).to_dicts())
+        hovers = told(feeling.columns, [p.row for p in points], "touchpoint")
+        figure.add_trace(feeling_trace(points, hovers, theme))
     page = grid(
         layout,
         theme,
         channels=channel_colours(result.channels, theme),
         stages=stage_colours(result.stages, theme),
         stage_notes=_stage_notes(result),
+        feeling=plotly_lines("How it feels", plotly_text(scale_name(scale))),
     )
     rarer = [row for row in rows if Place.of(row) not in layout.spots]
     if rarer:
@@ -137,19 +149,33 @@ def plot_touchpoints(
     )
 
 
-def map_positions(result: Touchpoints, *, keep: Collection[Place | None] = ()) -> MapLayout:
+def most_used(feeling: ExperienceCurve) -> str:
+    """Return the scale with most answers: the one whose curve is drawn."""
+    counts = feeling.table.group_by("scale").agg(pl.col("n").sum()).sort("n", "scale")
+    return counts["scale"][-1] if len(counts) else ""
+
+
+def map_positions(
+    result: Touchpoints,
+    *,
+    keep: Collection[Place | None] = (),
+    feeling: bool = False,
+    most: int | None = None,
+) -> MapLayout:
     """Return positions that stay while the result is filtered, of what carries most contacts.
 
     Of many touchpoints those are left out that together have less than `_RARE` of the contacts,
-    but for those to `keep`.
+    or come after the `most` frequent, but for those to `keep`; `feeling` leaves room for a curve.
     """
     rows = result.table.to_dicts()
     left, rare = _RARE * sum(row["contacts"] or 0 for row in rows), set()
-    for row in sorted(rows, key=lambda row: row["contacts"] or 0) if len(rows) > _MANY else ():
+    ranked = sorted(rows, key=lambda row: row["contacts"] or 0) if len(rows) > _MANY else []
+    for number, row in enumerate(ranked):
         left -= row["contacts"] or 0
-        rare |= {Place.of(row)} if left >= 0 else set()
+        too_many = most is not None and len(ranked) - number > most
+        rare |= {Place.of(row)} if left >= 0 or too_many else set()
     places = [place for place in map(Place.of, rows) if place not in rare or place in keep]
-    return lay_out(places, stages=result.stages, channels=result.channels)
+    return lay_out(places, stages=result.stages, channels=result.channels, feeling=feeling)
 
 
 def describe_touchpoints(result: Touchpoints) -> str:
@@ -218,7 +244,7 @@ def _moves(
 
     What was found is drawn however few take it.
     """
-    circles = "Circle area: customers."
+    circles = "Circle: customers; hatched: not ranked (the company sends it, or few have it)."
     if transitions is None:
         return [], circles
     if "source_touchpoint" not in transitions.table.columns:
@@ -234,9 +260,8 @@ def _moves(
             moves.append(Move(source, target, row["n"], said))
     moves.sort(key=lambda m: (-m.n, m.source.touchpoint, m.target.touchpoint))
     drawn = moves[:MOST_MOVES] + [m for m in moves[MOST_MOVES:] if (m.source, m.target) in found]
-    said = f"{circles} Band width: moves from one touchpoint to another."
+    notes = [circles, "Band: moves from one touchpoint to the next."]
     if len(drawn) < len(moves):
         part = share(1 - sum(m.n for m in drawn) / sum(m.n for m in moves))
-        rest = f"{len(moves) - len(drawn)} with {part} of all moves are not"
-        said = plotly_lines(said, f"{len(drawn)} are drawn, and {rest}.")
-    return drawn, said
+        notes.append(f"{len(moves) - len(drawn)} rare ones, {part} of all moves, are not drawn.")
+    return drawn, plotly_lines(*notes)

@@ -20,8 +20,8 @@ from cxlib.store.tables import NONE
 def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame:
     """Count one row of the findings table by period; empty where its signal has no periods.
 
-    ``period``, ``n``, ``observed`` (waits: the median, in hours), ``half`` (of a plain 95 %
-    interval; null for waits) and ``se`` (on the scale of the effect: waits in logarithms).
+    ``observed`` (waits: the median, in hours), ``half`` of a plain 95 % interval, and ``se`` on the
+    scale of the effect.
     """
     signal = signal_named(row["signal"])
     counts = signal.counts

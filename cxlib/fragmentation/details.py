@@ -36,12 +36,11 @@ _LEAST_SHOWN, _MOST_SHOWN = 0.02, 0.98
 class FindingDetails:
     """What `detail_findings` returns, and what a published snapshot answers.
 
-    ``table``: as in `Findings`, with ``customers`` (distinct, who came to the target this way) and
-    of findings ``status`` (growing, shrinking, mended or steady, from the first to the last third
-    of the complete periods). ``curves``: per finding of abandonment or delay the share observed and
-    expected by ``x`` (days of silence, hours of wait). ``onward``: where those went who were sent
-    back, and the ``others``. ``trend``: per finding and period; ``complete``: all were watched for
-    the silence. ``bands``: the findings of all grounds, with ``customers`` there at least.
+    ``table``: as in `Findings`, with ``customers`` and, of findings, ``status``. ``curves``: share
+    observed and expected by ``x`` (days of silence, hours of wait). ``onward``: where those went
+    who were sent back, and the ``others``. ``trend``: per finding and period; ``complete``: all
+    were watched for the silence. ``bands``: the findings of all grounds, with ``customers`` there
+    at least.
     """
 
     table: pl.DataFrame

@@ -1,24 +1,11 @@
 """One cause, one finding: which row speaks, and which are echoes of it.
 
-On one transition compared with like ones:
-
-1. Of several signals the clearest (largest z) is the finding. Ping-pong is chosen before
-   backtracking where returns to the source's channel account for most of it, and both before what
-   is repeated after a → b where they account for that.
-2. Customers whom a → b sends back to a are at a once more: a repeat at x → a that this could
-   account for is an echo, and so is a finding on b → a about where they went next.
-3. A planned handoff out of b is broken where customers were lost or sent back on their way to b.
-   On all grounds it is an echo of what accounts for it at b itself.
-
-Across grounds and units:
-
-4. A date or a group says more than the comparison with similar transitions, and is the finding
-   where it accounts for most (`_MOST`) of the excess; else it is the echo.
-5. A place is the finding where more than one way to it is hit; else the transition is. A stage step
-   is an echo of a place within it.
-6. Where contacts are recorded no more, those who are next to be seen there seem to leave, and those
-   who came from there seem to be new: dated alike, they are echoes.
-7. Of the values of one column, and of several columns, the clearest at a unit is the finding.
+On one transition compared with like ones the clearest signal is the finding (returns to where
+customers came from before going back a stage, both before what is repeated); what customers do who
+were sent back is an echo, and so is a planned handoff that was missed on the way. A date or a group
+is the finding where it accounts for most of the excess (`_MOST`); a place, where more than one way
+to it is hit; a stage step never beside a place within it. Where contacts are recorded no more, what
+seems to follow is an echo. Of several values and columns the clearest at a unit is the finding.
 """
 
 from __future__ import annotations

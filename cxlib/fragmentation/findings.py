@@ -363,9 +363,8 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
 def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
     """Q values: each ground corrects for its own tests, everybody and single groups apart.
 
-    In one pool the many (groups × dates) would take the few (similar handoffs) their power, and
-    what could hardly be found for want of cases all others: it weighs less. The tests at one
-    touchpoint are a family, so that many echoes of one cause make no room for chance elsewhere.
+    What could hardly be found for want of cases weighs less; the tests at one touchpoint are a
+    family (`docs/decisions/0017-each-ground-its-own-tests.md`).
     """
     from scipy.special import ndtr
 
@@ -440,11 +439,9 @@ def _signals(table: pl.DataFrame, missing: Mapping[str, str], log: Arrivals) -> 
             reason = partly or few
         why, part = (partly, "in part ") if reason is None else (reason, "")
         said = None if why is None else f"{part}not measurable, because {why}"
-        rows.append((name, reason is None, said, tested, found))
-    schema = {"signal": pl.String, "measurable": pl.Boolean, "reason": pl.String}
-    return pl.DataFrame(
-        rows, schema=schema | {"tested": pl.Int64, "findings": pl.Int64}, orient="row"
-    )
+        told = {"signal": name, "measurable": reason is None, "reason": said}
+        rows.append(told | {"tested": tested, "findings": found})
+    return Findings.tables["signals"].frame(rows)
 
 
 def _counted(table: pl.DataFrame, *keys: str) -> dict[tuple[str, ...], tuple[int, int]]:
@@ -455,12 +452,16 @@ def _counted(table: pl.DataFrame, *keys: str) -> dict[tuple[str, ...], tuple[int
 
 def _grounds(table: pl.DataFrame, why_not: Mapping[str, str]) -> pl.DataFrame:
     counts = _counted(table, "ground", "signal")
-    rows: list[tuple[Any, ...]] = [
-        (ground, signal, *counts.get((ground, signal), (0, 0)), why or None)
-        for ground, why in why_not.items()
+    rows: list[dict[str, Any]] = [
+        {"ground": ground, "signal": signal, "tested": tested, "findings": found}
+        for ground in why_not
         for signal in SIGNALS
-        if not why and (ground, signal) in counts
+        for tested, found in [counts.get((ground, signal), (0, 0))]
+        if tested
     ]
-    rows += [(ground, None, 0, 0, why) for ground, why in why_not.items() if why]
-    schema = {"ground": pl.String, "signal": pl.String, "tested": pl.Int64, "findings": pl.Int64}
-    return pl.DataFrame(rows, schema=schema | {"reason": pl.String}, orient="row")
+    rows += [
+        {"ground": ground, "tested": 0, "findings": 0, "reason": why}
+        for ground, why in why_not.items()
+        if why
+    ]
+    return Findings.tables["grounds"].frame(rows)

@@ -1,22 +1,14 @@
 """Would a handoff still be rated low if everybody had answered?
 
-Where only the annoyed answer, a mean falls though nobody was served worse. Every rating is weighed
-with 1 / P(rated | handoff, what came after, stage, goal, position, segment, period), so that those
-who left, turned back or went on count as often as they arrived. What nobody rated no weight brings
-back: the difference that what came after makes to a rating elsewhere is put in for it (an augmented
-estimate). Per handoff, with N arrivals,
+Every rating is weighed with 1 / P(rated | handoff, what came after, stage, goal, position, segment,
+period); what nobody rated is put in from what came after elsewhere (an augmented estimate). Per
+handoff, with N arrivals and ``m`` what strata and what came after change within handoffs,
 
     mean = sum(w (rating - m)) / sum(w) + sum over all arrivals(m) / N
 
-where ``m`` is what the strata and what came after change within handoffs; the variance has Kish's
-effective number of answers, and the error of what is put in. The plain mean remains what is judged;
-a dip that keeps less than half of its size is marked unstable. Whoever answers because of the
-rating itself is out of sight of both (`docs/decisions/0013-who-answers.md`).
-
-References
-----------
-Robins, Rotnitzky & Zhao (1994), doi:10.1080/01621459.1994.10476818; Cole & Hernán (2008),
-doi:10.1093/aje/kwn164; Kish (1965), Survey Sampling.
+A dip that keeps less than half of its size is unstable. Whoever answers because of the rating is
+out of sight (`docs/decisions/0013-who-answers.md`). Robins, Rotnitzky & Zhao (1994),
+doi:10.1080/01621459.1994.10476818; Cole & Hernán (2008), doi:10.1093/aje/kwn164
 """
 
 from __future__ import annotations
@@ -28,7 +20,6 @@ from cxlib.arrivals.arrivals import KEYS, Arrivals
 from cxlib.arrivals.responses import AFTER
 from cxlib.grounds.additive import Codes, Floats
 from cxlib.grounds.cells import Grid, no_cells
-from cxlib.grounds.judged import Z95
 from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean
 from cxlib.signals import SIGNALS
 
@@ -48,8 +39,8 @@ _PRIOR_RATINGS = 20.0
 def check_responses(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
     """Say how many answered, and whether who answers could explain a dip.
 
-    Per judged rating ``response`` (ratings per arrival); for the significant ones ``weighted`` (the
-    effect if everybody had answered) with its interval, and ``confirmed``: it keeps `LEAST_KEPT`.
+    Per rating ``response``; of significant ones ``weighted``, and ``confirmed``: keeps
+    `LEAST_KEPT`.
     """
     keys = ["source_place", "target_place"]
     rated = [name for name in SIGNALS if SIGNALS[name].family == "rating"]
@@ -89,30 +80,20 @@ def _judge(part: Arrivals) -> pl.DataFrame:
     rated = pl.col("rating_n").sum().over("source", "target") > 0
     rows = part.responses.filter(rated).join(strata, on=KEYS["arrivals"], how="left")
     if rows.is_empty():
-        return no_cells().select("source", "target", "n", "effect", "low", "high")
+        return no_cells()
     summed = ask_everybody(rows, estimate_chances(rows))
     grid = Grid(part, summed)
     large = summed["rating_n"].to_numpy() >= MIN_RATINGS
     found, judged = judge_mean(grid, summed, large, 1.0, RATING_SOURCES)[:2]
-    spread = np.sqrt(found.variance + found.tau**2)
-    return pl.DataFrame(
-        {
-            "source": grid.source,
-            "target": grid.target,
-            "n": found.n,
-            "effect": found.deviation,
-            "low": found.deviation - Z95 * spread,
-            "high": found.deviation + Z95 * spread,
-        }
-    ).filter(pl.Series(judged))
+    told = {"n": found.n, "observed": found.observed, "expected": found.expected}
+    return grid.frame(judged, effect=found.deviation, spread=found.spread, z=-found.z, **told)
 
 
 def estimate_chances(rows: pl.DataFrame) -> Floats:
-    """Estimate the chance that an arrival was rated, per row of `Arrivals.responses`.
+    """Chance that an arrival was rated, per row of `Arrivals.responses`.
 
-    From general to particular (touchpoint, what came after, stage and goal, position, segment,
-    period, handoff, what came after this handoff), each level multiplies the chances so far by
-    answers / answers expected, `_PRIOR` answers being added to both.
+    From general to particular, each level multiplies it by answers / answers expected, plus
+    `_PRIOR`.
     """
     n, rated = (rows[c].to_numpy().astype(np.float64) for c in ("n", "rating_n"))
     key = {c: rows[c].to_numpy().astype(np.int64) for c in KEYS["responses"]}
@@ -131,11 +112,7 @@ def estimate_chances(rows: pl.DataFrame) -> Floats:
 
 
 def ask_everybody(rows: pl.DataFrame, chance: Floats) -> pl.DataFrame:
-    """Sum ratings by handoff, as if everybody who arrived had answered.
-
-    ``rows``: of `Arrivals.responses`, with ``by_rating`` and ``error_rating``; gives what
-    `cxlib.grounds.means.judge_mean` takes, ``n`` being the effective number of ratings.
-    """
+    """Sum ratings by handoff, as if everybody who arrived had answered: what `judge_mean` takes."""
     n, r, total, square, by, error = (
         rows[c].to_numpy().astype(np.float64)
         for c in ("n", "rating_n", "rating_sum", "rating_sq", "by_rating", "error_rating")
@@ -175,11 +152,7 @@ def ask_everybody(rows: pl.DataFrame, chance: Floats) -> pl.DataFrame:
 
 
 def _after_effects(rows: pl.DataFrame, cell: Codes) -> tuple[Floats, Floats]:
-    """What came after changes in a rating within handoffs, per row, and its variance.
-
-    Of everybody, and beyond that at each touchpoint; handoffs keep a mean of their own, so that
-    one that is rated low lends nothing to those whom it sends back.
-    """
+    """What came after changes in a rating within handoffs, per row, and its variance."""
     r = rows["rating_n"].to_numpy().astype(np.float64)
     total = rows["rating_sum"].to_numpy() - r * rows["by_rating"].to_numpy()
     after = rows["after"].to_numpy().astype(np.int64)
@@ -209,10 +182,7 @@ def _drawn_in(level: Codes, total: Floats, n: Floats) -> Floats:
 
 
 def _gaps(rows: pl.DataFrame, cell: Codes, apart: Floats, variance: Floats) -> Floats:
-    """Variance from what is put in, by handoff: for shares of arrivals that weights do not restore.
-
-    ``apart``: per row, its share of the arrivals less its share of the weights.
-    """
+    """Variance from what is put in, by handoff: for shares that weights do not restore."""
     at = cell * len(AFTER) + rows["after"].to_numpy().astype(np.int64)
     size = (int(cell.max()) + 1) * len(AFTER)
     of = np.zeros(size)

@@ -1,7 +1,4 @@
-"""Does a finding survive other settings of its signal, and hold against the crude comparison?
-
-*Simpson*: the crude comparison, with all others at the same touchpoint, points the other way.
-"""
+"""Does a finding survive other settings of its signal, and hold against the crude comparison?"""
 
 from __future__ import annotations
 
@@ -34,10 +31,9 @@ def check_stability(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
 
 
 def flag_simpson(judged: pl.DataFrame) -> pl.Series:
-    """Say whether the crude comparison of each row points the other way than the adjusted one.
+    """Whether the crude comparison with all others at the same touchpoint points the other way.
 
-    Null where nobody else was judged at the target, and where "the same" is not the same for
-    others: each source has its own way back (ping-pong), each plan its own source.
+    Null where nobody else was judged there, and where "the same" is not the same for others.
     """
     keys = ["signal", "ground", "target_place"]
     is_ratio = pl.col("signal").is_in([n for n in SIGNALS if SIGNALS[n].family == "wait"])

@@ -170,16 +170,16 @@ def report(
     InputError
         The file cannot be written there, or no Chromium is there to print it.
     """
-    from cxlib.brief.content import write_brief
-    from cxlib.brief.printing import check_paths, print_pdf
     from cxlib.publish import Snapshot
+    from cxlib.views.report.content import write_report
+    from cxlib.views.report.printing import check_paths, print_pdf
 
     page = Path(path)
     check_paths(page, pdf=pdf)
     snapshot = Snapshot.newest(workspace.path) if k is None else None
     if snapshot is None:
         snapshot = publish(workspace, k=k or 10, predictions=False, progress=progress)
-    write_brief(snapshot, workspace.journey_map, page)
+    write_report(snapshot, page)
     if pdf:
         print_pdf(page, page.with_suffix(".pdf"))
     return page

@@ -1,9 +1,7 @@
 """The additive model behind `cxlib.grounds.expectation`, at given weights of the cells.
 
-Every cell (a transition) has one effect of each block: of its source, of its target, and so on.
-Here are the Newton steps on the penalised likelihood, the step for the variances of the random
-effects, and the fits without single cells. A change of filter fits some 150 times: what is said
-here in a few more words than it needs is said so because it is faster.
+Every cell (a transition) has one effect of each block: of its source, of its target, and so on. A
+change of filter fits some 150 times: what is said in more words than it needs is faster so.
 """
 
 from __future__ import annotations
@@ -40,8 +38,7 @@ _LAST_BUT_ONE = 0.03
 class Block:
     """One group of effects: the level of each cell, and the prior variance of the effects.
 
-    ``fixed`` blocks keep their (weak) prior; for the others the variance is estimated, starting
-    from ``variance`` and never below a hundredth of it.
+    Where not ``fixed``, the variance is estimated, starting from ``variance``.
     """
 
     levels: Codes
@@ -54,8 +51,7 @@ class Cells:
     """Rows of one signal, summed by cell and by value of the fixed strata (``offset``).
 
     ``n`` arrivals, ``total`` with the outcome (or sum of the values); by cell ``variance`` of one
-    value (1 for shares, whose variance the model knows), and ``doubt``: variance of an estimated
-    offset.
+    value (1 for shares), and ``doubt``: variance of an estimated offset.
     """
 
     cell: Codes
@@ -67,10 +63,7 @@ class Cells:
 
 
 class At(NamedTuple):
-    """Where a fit stands, by cell: expected sum, information, and score (observed less expected).
-
-    For several fits at once: one of them in each row.
-    """
+    """Where a fit stands, by cell: expected sum, information, score (observed less expected)."""
 
     expected: Floats
     info: Floats
@@ -80,8 +73,7 @@ class At(NamedTuple):
 class AdditiveModel:
     """The additive model on one set of cells: likelihood by row, effects by cell.
 
-    ``design`` says which effects a cell has, ``pairs`` which pairs of them: the information on the
-    effects is a sum of few numbers per cell, and not a product of matrices that are nearly empty.
+    ``design`` says which effects a cell has, ``pairs`` which pairs of them: few numbers per cell.
     """
 
     def __init__(self, cells: Cells, blocks: Sequence[Block], family: Family) -> None:
@@ -168,9 +160,8 @@ class AdditiveModel:
     def update_prior(self, prior: Floats, beta: Floats, covariance: Floats) -> Floats:
         """One step for the variances of the random blocks (MacKay's fixed point, trimmed).
 
-        Effects count as far as the data determine them; EM, which counts them all, needs hundreds
-        of steps to see that sources do not differ. Of many effects the largest sixth is left out,
-        so that a few broken handoffs do not pass for sources that differ.
+        Effects count as far as the data determine them; of many, the largest sixth is left out, so
+        that a few broken handoffs do not pass for sources that differ.
         """
         updated = prior.copy()
         known = 1 - np.diag(covariance) / np.maximum(prior[self.owner], 1e-9)
@@ -190,10 +181,8 @@ class AdditiveModel:
     def without(
         self, chosen: Codes, beta: Floats, weight: Floats, prior: Floats
     ) -> tuple[Floats, Floats, Floats, Floats]:
-        """Expected values, deviations, informations and variances of the model without each cell in
-        turn.
-
-        The fits are done side by side, as many as a few megabytes hold.
+        """Expected values, deviations, informations and variances without each cell in turn, as
+        many fits side by side as a few megabytes hold.
         """
         at_once = max(1, _SIDE_BY_SIDE // len(self.owner) ** 2)
         parts = [
@@ -230,8 +219,7 @@ class AdditiveModel:
     ) -> tuple[Floats, Floats]:
         """First Newton step without each of the chosen cells, and the variance of the model there.
 
-        Taking a cell out takes a matrix of rank one out of the information (Sherman and Morrison).
-        For means there is no second step.
+        A cell taken out is a matrix of rank one (Sherman and Morrison); means need no second step.
         """
         at, lines = self.look(beta), self.design[chosen]
         covariance = np.linalg.inv(self.information(at, weight, penalty))

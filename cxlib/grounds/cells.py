@@ -1,10 +1,9 @@
 """Transitions as cells: what the judges share.
 
-A *cell* is a transition a → b. Every judge sums the rows of its signal by cell, asks
-`cxlib.grounds.expectation` what to expect of each, and gives one frame, a row per cell with
-at least `MIN_N` arrivals: ``source``, ``target``, ``n``, ``observed``, ``expected``, ``effect``,
-``low``, ``high``, ``z`` (harm counts positive), ``p`` (one-sided, towards harm), ``touched`` (share
-of the customers who are worse off, lower end of its interval).
+Every judge sums the rows of its signal by cell (a → b), asks `cxlib.grounds.expectation` what to
+expect of each, and gives a row per cell with at least `MIN_N` arrivals: ``source``, ``target``,
+``n``, ``observed``, ``expected``, ``effect``, ``low``, ``high``, ``z`` (harm counts positive),
+``p`` (one-sided), ``touched`` (share of the customers who are worse off, lower end).
 """
 
 from __future__ import annotations
@@ -53,10 +52,7 @@ class Grid:
         self.same_channel = (channel[self.source] == channel[self.target]).astype(np.int64)
 
     def _is_rare(self, arrivals: Arrivals) -> NDArray[np.bool_]:
-        """Paths that hardly anyone takes, of those who leave a and of those who arrive at b.
-
-        They hold customers who came back by chance to begin anew rather than a handoff.
-        """
+        """Paths that hardly anyone takes: customers who came back by chance to begin anew."""
         table, size = arrivals.arrivals, len(arrivals.places)
         counts = add_up(table["n"].to_numpy(), transition_codes(table, size), size**2)
         counts = counts.reshape(size, size)
@@ -79,6 +75,21 @@ class Grid:
     def sums(self, values: Floats) -> Floats:
         """Sums of rows of the table, by cell."""
         return add_up(values, self.cell, len(self))
+
+    def frame(
+        self,
+        judged: NDArray[np.bool_],
+        *,
+        effect: Floats,
+        spread: Floats,
+        z: Floats,
+        **told: Floats,
+    ) -> pl.DataFrame:
+        """The frame of a judge: effects, with the standard errors of their intervals."""
+        low, high = effect - Z95 * spread, effect + Z95 * spread
+        columns = {"source": self.source, "target": self.target, "effect": effect, "z": z}
+        columns |= {"low": low, "high": high, "p": natural_p(z), "touched": np.maximum(low, 0.0)}
+        return pl.DataFrame(columns | told).select(no_cells().columns).filter(pl.Series(judged))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -103,10 +114,10 @@ def share_frame(
     judged: NDArray[np.bool_],
     inflation: float,
 ) -> pl.DataFrame:
-    """Give effects in points. A cell must stand out both on the logit scale and in points.
+    """Effects in points; a cell must stand out both in logits and in points.
 
-    Natural differences are additive in logits where they come from who arrives, and in points
-    where a fixed share of customers does something else; requiring both guards against either.
+    Differences are additive in logits where they come from who arrives, and in points where a fixed
+    share of customers does something else.
     """
     judged = judged & found.comparable
     n = np.maximum(found.n, 1)
@@ -123,21 +134,8 @@ def share_frame(
     z = np.minimum(found.z, in_points)
     z = z / tail_scale(z[judged])
     spread = np.sqrt(variance + (slope * found.tau) ** 2)
-    return pl.DataFrame(
-        {
-            "source": grid.source,
-            "target": grid.target,
-            "n": found.n,
-            "observed": found.observed,
-            "expected": found.expected,
-            "effect": effect,
-            "low": effect - Z95 * spread,
-            "high": effect + Z95 * spread,
-            "z": z,
-            "p": natural_p(z),
-            "touched": np.maximum(effect - Z95 * spread, 0.0),
-        }
-    ).filter(pl.Series(judged))
+    seen_of = {"n": found.n, "observed": found.observed, "expected": found.expected}
+    return grid.frame(judged, effect=effect, spread=spread, z=z, **seen_of)
 
 
 def no_cells() -> pl.DataFrame:

@@ -1,25 +1,20 @@
 """Two groups of cases compared within strata: Mantel-Haenszel for shares, the same for means.
 
-Cases of one unit (a place, a transition, a stage step) are split into strata (where customers came
-from, segment, period, …) and an *arm* (the value of a column; the time since a date). Per unit and
-arm, summed over strata k with n of N cases in the arm and S of all with the outcome::
+Per unit (a place, a transition, a stage step) and *arm* (the value of a column), summed over strata
+with n of N cases in the arm and S of all with the outcome::
 
     score        U = sum(s - n S / N)
     information  V = sum(n (N - n) S (N - S) / (N² (N - 1)))        (shares)
     weight       W = sum(n (N - n) / N)
     difference   sum((s (N - n) - (S - s) n) / N) / W
 
-``U / V`` is the log odds ratio to first order (Peto), for means ``U / W`` is the difference.
-
-References
-----------
-Mantel & Haenszel (1959). doi:10.1093/jnci/22.4.719
-Greenland & Robins (1985), Estimation of a common effect parameter from sparse follow-up data.
-doi:10.2307/2530643
+``U / V`` is the log odds ratio to first order (Peto), for means ``U / W`` is the difference. Mantel
+& Haenszel (1959), doi:10.1093/jnci/22.4.719; Greenland & Robins (1985), doi:10.2307/2530643
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,17 +24,23 @@ from numpy.typing import NDArray
 from cxlib.arrivals.histories import first_block
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.kinds import Counts, Signal, Unit
+from cxlib.segments import dimension_values, segment_names
+from cxlib.statistics.resampling import BUCKETS
 from cxlib.store.tables import NONE
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
 
-__all__ = ["LEAST_CASES", "compare_arms", "read_cases", "touchpoint_codes"]
 
 Floats = NDArray[np.float64]
 
 LEAST_CASES = 50
 """Cases in an arm, and outside it, below which it is not compared."""
+
+_WAY = ("source", "target")
+_MANY, _VARIED, _FEWEST_UNITS = 200, 0.0099, 5
+"""Cases of a unit, and variance of one (of a share: 1 %), from which on it tells how cases of one
+customer go together; and so many units must tell."""
 
 _TWO_KINDS, _LEAST_KIND = 0.78, 0.05
 """Share of the variance of log waits that lies between two kinds (of one normal law: 0.64), and the
@@ -57,16 +58,27 @@ def touchpoint_codes(places: pl.DataFrame) -> tuple[pl.Series, list[str]]:
     return pl.Series([code[n] for n in places["touchpoint"]], dtype=pl.Int64), names
 
 
+def split_columns(part: Arrivals) -> Iterator[tuple[str, str, pl.Series]]:
+    """Each column that splits the log: its name, the key that says which value, and the values."""
+    for name in segment_names(part.segments):
+        values = dimension_values(part.segments, name)
+        if values.n_unique() > 1:
+            yield name, "segment", values
+    for name in ("channel", "owner"):
+        values = part.places[name].fill_null("unknown")
+        at = part.places.select("touchpoint", v=values)
+        if at.n_unique() > at["touchpoint"].n_unique():
+            yield name, "target", values
+
+
 def read_cases(
     part: Arrivals, signal: Signal, unit: Unit, *, around: bool = False
 ) -> pl.DataFrame | None:
-    """Read the cases of a signal, by unit, place, source, segment and time; None where none are
-    counted.
+    """Cases of a signal by unit, place, source, segment and time; None where none are counted.
 
     ``u``: number of the unit (source touchpoint × 65,536 + target touchpoint; places have no
-    source; steps the stage); ``source`` (touchpoint), ``target`` (place), ``segment``, ``period``,
-    ``block``, ``column`` and ``value`` (`around`), ``n``, ``s`` (sum of the outcome) and ``q`` (of
-    its squares).
+    source; steps the stage); ``column`` and ``value`` (`around`); ``n``, ``s`` (sum of the outcome)
+    and ``q`` (of its squares).
     """
     table = _table_of(part, signal, unit, around=around)
     if table is None:
@@ -141,11 +153,10 @@ LOG_MIDDLE = _log_middles()
 
 
 def _draw_in_waits(coded: pl.DataFrame) -> pl.DataFrame:
-    """Turn binned waits into sums of their logarithms, drawn in to each unit's 5 % and 95 %.
+    """Turn binned waits into sums of their logarithms, drawn in to `_ENDS` of each unit.
 
-    Where the waits of a unit fall apart into two kinds (within a session, until the next), only the
-    more frequent kind is compared: which of the two it is depends on who comes, and how they wait
-    within one kind is what can be delayed. The border is Otsu's: the largest variance between.
+    Of two kinds of waits (within a session, until the next; Otsu's border) the more frequent one is
+    compared: which of the two it is depends on who comes.
     """
     u, place = np.unique(coded["u"].to_numpy(), return_inverse=True)
     bins, n = coded["bin"].to_numpy().astype(np.int64), coded["n"].to_numpy().astype(np.float64)
@@ -180,9 +191,8 @@ def _more_frequent_kind(waits: Floats) -> NDArray[np.bool_]:
 def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: bool) -> pl.DataFrame:
     """Compare every arm of every unit with the rest of the unit, within strata.
 
-    Gives ``u``, `arm`, ``n`` and ``total`` of the arm, ``rest``, ``overlap`` (share of the arm's
-    cases in strata that hold others as well), ``score``, ``info`` (``score / info``: effect on the
-    scale of the family, of variance 1 / ``info``), ``difference`` with ``variance``.
+    Gives ``u``, `arm`, ``n`` and ``total`` of the arm, ``rest``, ``overlap`` (share of its cases in
+    strata that hold others), ``score``, ``info``, and ``difference`` with ``variance``.
     """
     keys = ["u", *strata]
     # sums in one order, so that answers compare exactly
@@ -247,6 +257,34 @@ def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: boo
         .drop("_g", "square")
         .rename({"_value": "value_variance"})
     )
+
+
+def design_effect(
+    spread: pl.DataFrame, n: str, total: str, squares: str = "", *, at: Sequence[str] = _WAY
+) -> float:
+    """How much more sums vary over buckets of customers than those of independent cases would.
+
+    Pooled over all units (transitions, or places: `at`) with enough cases: 32 buckets say little
+    about one. Random groups: Wolter (2007), doi:10.1007/978-0-387-35099-8, chapter 2
+    """
+    of_way = [pl.col(c).sum().over(_WAY) for c in (n, total, squares or total)]
+    mean = of_way[1] / of_way[0]
+    variance = mean * (1 - mean) if not squares else of_way[2] / of_way[0] - mean**2
+    units = (
+        spread.filter(pl.col(n) > 0)
+        .select(
+            *_WAY, "bucket", n, rest=pl.col(total) - pl.col(n) * mean, usual=pl.col(n) * variance
+        )
+        .group_by(*at, "bucket", maintain_order=True)
+        .agg(pl.col(n, "rest", "usual").sum())
+        .group_by(*at, maintain_order=True)
+        .agg(pl.col(n, "usual").sum(), apart=(pl.col("rest") ** 2).sum())
+        .filter(pl.col(n) >= _MANY, pl.col("usual") >= _VARIED * pl.col(n))
+    )
+    if len(units) < _FEWEST_UNITS:
+        return 1.0
+    ratio = (units["apart"] / units["usual"]).to_numpy().mean()
+    return max(1.0, float(ratio) * BUCKETS / (BUCKETS - 1))
 
 
 def tail_of_counts(count: Floats, n: Floats, share: Floats, others: Floats) -> Floats:

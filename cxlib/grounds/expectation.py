@@ -1,29 +1,15 @@
 """What is to be expected of a handoff, from all the others: a robust additive model.
 
-Customers who come from a touchpoint a differ from others (personas, campaigns, hard cases), and a
-touchpoint b treats everyone who arrives in its own way. Both act on every handoff they take part
-in: a → x for every x, and x → b for every x. What is special about a → b is what remains.
-
 For a cell (a, b), with ``g`` the logit for shares and the identity for means::
 
     g(expected) = strata + source(a) + target(b) + stages(a, b) + same channel(a, b)
 
-- ``strata`` (position in the journey, highest stage and goal reached, segment, period) is fitted
-  once on all arrivals and then held fixed;
-- the source and stage effects are random effects whose variance is estimated (EM), so that a
-  source with one dominant target does not swallow that target's fault;
-- the fit is robust: cells far from the bulk lose their weight (Huber, then Tukey's biweight), and
-  no cell weighs more than the natural spread ``tau`` between cells allows, so that neither several
-  broken arrivals at one touchpoint nor one huge cell set the expectation of the others;
-- a cell's own pull on its expectation is removed exactly to first order (leave-one-out);
-- ``tau`` is estimated from the bulk of the cells (an empirical null): handoffs differ naturally,
-  and only what stands out from that is a finding.
+Strata are fitted once and held fixed; source and stage effects are random; cells far from the bulk
+lose their weight (Huber, then Tukey's biweight), and none weighs more than the natural spread
+``tau`` between cells allows; a cell's own pull is taken out (leave-one-out); ``tau`` comes from the
+bulk of the cells (an empirical null). Why: `docs/decisions/0010-expectations-of-handoffs.md`.
 
-References
-----------
-Efron (2004), Large-scale simultaneous hypothesis testing: the choice of a null hypothesis.
-doi:10.1198/016214504000000089
-Huber & Ronchetti (2009), Robust Statistics. doi:10.1002/9780470434697
+Efron (2004), doi:10.1198/016214504000000089; Huber & Ronchetti (2009), doi:10.1002/9780470434697
 """
 
 from __future__ import annotations
@@ -35,8 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxlib.grounds.additive import AdditiveModel, Block, Cells, Family, Floats
-
-__all__ = ["MIN_N", "Expectation", "expect_cells", "natural_spread", "stated_spread", "tail_scale"]
 
 MIN_N = 50
 """Arrivals below which a handoff is not judged."""
@@ -95,8 +79,7 @@ class Expectation:
     def doubt_in_points(self) -> Floats:
         """How much larger an expected share could well be: one standard error up.
 
-        What hardly anybody did elsewhere is expected of hardly anybody, but not surely so: upwards
-        the share has more room than the slope of the logit says.
+        Upwards, what hardly anybody did elsewhere has more room than the slope of the logit says.
         """
         share = np.clip(self.expected, 1e-4, 1 - 1e-4)
         doubt = np.sqrt(self.model_variance)
@@ -104,9 +87,14 @@ class Expectation:
         return np.maximum(upper - share, share * (1 - share) * doubt)
 
     @property
+    def spread(self) -> Floats:
+        """Standard error of the deviation, natural spread included."""
+        return np.sqrt(self.variance + self.tau**2)
+
+    @property
     def z(self) -> Floats:
-        """Deviation in standard errors, natural spread included."""
-        return self.deviation / np.sqrt(self.variance + self.tau**2)
+        """Deviation in standard errors."""
+        return self.deviation / self.spread
 
 
 def expect_cells(
@@ -121,9 +109,9 @@ def expect_cells(
 ) -> Expectation:
     """Fit the robust additive model and give every cell's expectation without the cell itself.
 
-    `judged`: cells from which the natural spread is estimated; `inflation`: variance of customers'
-    behaviour relative to independent draws; `least_spread`: natural spread that is assumed where
-    the bulk of the cells shows none; `clear_too`: as in `natural_spread`.
+    The natural spread comes from the cells `judged`, and is `least_spread` at least; `inflation`:
+    variance of customers' behaviour relative to independent draws; `clear_too`: see
+    `natural_spread`.
     """
     model = AdditiveModel(cells, blocks, family)
     weight = np.full(model.size, 1.0 / inflation)
@@ -175,11 +163,9 @@ STATED_FOR = 6.0
 
 
 def stated_spread(deviation: Floats, variance: Floats, *, default: float, units: int) -> float:
-    """Natural spread where few can tell: the mean variance of a stated default and of what they
-    show.
+    """Natural spread where few can tell: mean variance of a stated default and of what they show.
 
-    Only the median of the deviations is asked, and more than the default is not believed: of a
-    handful, most may be broken.
+    Only their median is asked, and more than the default is not believed: most may be broken.
     """
     found = _spread_at(deviation, variance, 0.5) if len(deviation) >= 3 else default**2
     found = min(found, default**2)
@@ -201,8 +187,7 @@ def _spread_at(deviation: Floats, variance: Floats, quantile: float) -> float:
 def tail_scale(z: Floats) -> float:
     """By how much the harmless side of standardised deviations is wider than a normal law's.
 
-    Nobody plants a fault that makes things better: how far cells lie on that side by nature says
-    how far they may lie on the other. The median over the extreme ranks counts, never below 1.
+    Nobody plants a fault that makes things better. The median over the extreme ranks, at least 1.
     """
     from scipy.special import ndtri
 
@@ -214,12 +199,11 @@ def tail_scale(z: Floats) -> float:
 
 
 def natural_spread(deviation: Floats, variance: Floats, *, clear_too: bool = False) -> float:
-    """Estimate the natural standard deviation between cells from the bulk of them.
+    """Natural standard deviation between cells, from the bulk of them.
 
     The larger of the spreads at which the median, and the upper quartile, of the squared
-    standardised deviations are a normal law's: up to a quarter of the cells may be broken without
-    moving it much. ``clear_too``: also of that half of the cells which chance blurs least, alone:
-    where most cells are of what hardly ever happens, they hide how much the others differ.
+    standardised deviations are a normal law's; ``clear_too``: also of the half that chance blurs
+    least, alone.
     """
     if len(deviation) < 8:
         return 0.15

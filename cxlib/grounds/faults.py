@@ -1,9 +1,7 @@
 """Faults of stated size, planted on one handoff of a copy of the log.
 
-Each fault changes the customers who arrive at a target from a source, and nobody else, by what is
-stated: a share of them leaves, is sent back a stage or to where they came from, has to come again
-or to ask for help, waits longer, or rates lower. Shares are of all who arrived (left, came again,
-asked) or of those who went on (sent back), beyond what happened there before.
+Each changes the customers who arrive at a target from a source, and nobody else. Shares are of all
+who arrived (left, came again, asked) or of those who went on (sent back), beyond what was before.
 """
 
 from __future__ import annotations
@@ -28,22 +26,9 @@ AGAIN = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a fault is planted.
-
-    Attributes
-    ----------
-    source, target
-        Places.
-    observed
-        What was measured of the signal there, as a share where it is one.
-    places
-        The places table.
-    open_hours
-        Opening hours that waits are counted in, if any.
-    since
-        First instant at which it breaks; None: always.
-    segments
-        Combinations of segment values for which it breaks; None: for everybody.
+    """Where a fault is planted: ``observed`` is the share measured there; waits count in
+    ``open_hours``; it breaks from ``since`` on, and for ``segments`` only (combinations of segment
+    values).
     """
 
     source: int
@@ -74,20 +59,10 @@ Plant = Callable[[pl.DataFrame, Site], pl.DataFrame]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of fault.
+    """A kind of fault: its ``size`` as its signal measures it, and how it is planted.
 
-    Attributes
-    ----------
-    size
-        As measured by its signal: share, ratio of waits, or rating points.
-    plant
-        Rows of the store, with a random number in ``_dice``, and the site → changed rows.
-    ordinary
-        The effect of a handoff without a fault.
-    highest
-        What may have been observed there before, so that there is room for the fault.
-    needs
-        Cases on the handoff without which it is not tried.
+    ``ordinary``: the effect of a handoff without one; ``highest``: what may have been observed
+    there, so that there is room; ``needs``: cases without which it is not tried.
     """
 
     size: float

@@ -1,10 +1,8 @@
 """Ground *groups*: the same place, transition or stage step in the other values of a column.
 
 Each value of a segment, channel, owner or environment column is held against the rest of its unit,
-within strata (where customers came from, the other segments, the period). Groups differ by nature:
-what a value does everywhere (mobile customers leave sooner) is taken out where enough units tell
-it, and how much units × values usually differ is estimated from the bulk of them. A value is not
-judged where it shares too few strata with the rest.
+within strata. What a value does everywhere is taken out where enough units tell it; how much units
+× values usually differ is estimated from the bulk; standard errors are over customers.
 """
 
 from __future__ import annotations
@@ -15,14 +13,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from cxlib.grounds.comparing import LEAST_CASES, Floats, compare_arms, read_cases, tail_of_counts
+from cxlib.grounds.additive import Floats
+from cxlib.grounds.comparing import (
+    LEAST_CASES,
+    compare_arms,
+    design_effect,
+    read_cases,
+    split_columns,
+    tail_of_counts,
+)
 from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale
 from cxlib.grounds.judged import as_judged, natural_p, tell_effects, unit_names
-from cxlib.grounds.kinds import Ground, Signal, Unit
+from cxlib.grounds.kinds import Counts, Ground, Signal, Unit
 from cxlib.segments import dimension_values, segment_names
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
+
+_WAY = ("source", "target")
 
 LEAST_OVERLAP = 0.5
 """Share of a value's cases that must lie in strata where others are as well."""
@@ -51,10 +59,24 @@ def judge_groups(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataF
     for signal in signals.values():
         if signal.counts is None or "groups" not in signal.counts.grounds:
             continue
+        spread = _spread_of(part, signal)
         for column, cases, strata in _columns(part, signal):
-            judged = _judge_column(part, signal, column, cases, strata)
+            judged = _judge_column(part, signal, column, cases, strata, spread)
             frames += [as_judged(judged, signal, "groups")] if len(judged) else []
     return frames
+
+
+def _spread_of(part: Arrivals, signal: Signal) -> dict[Unit, float]:
+    """Design effect of the cases of a signal by unit: those of one customer go together."""
+    counts = signal.counts or Counts("")
+    names = (counts.n, counts.total, counts.squares)
+    if signal.family == "wait":
+        names = ("wait_n", "wait_sum", "wait_sq")
+    tables = [t for t in (part.spread, part.repeats_spread) if names[1] in t.columns]
+    if not tables:
+        return {}
+    places, ways = (design_effect(tables[0], *names, at=at) for at in (["target"], [*_WAY]))
+    return {"place": places, "stage_step": places, "transition": ways}
 
 
 Cases = dict[Unit, pl.DataFrame]
@@ -64,33 +86,14 @@ def _columns(part: Arrivals, signal: Signal) -> Iterator[tuple[str, Cases, list[
     """Each column that splits the log: its name, cases by unit with ``value``, and strata."""
     units: tuple[Unit, ...] = ("place", "transition", "stage_step")
     read = {u: c for u in units if (c := read_cases(part, signal, u)) is not None}
-    names = segment_names(part.segments)
-    for name in names:
-        codes = dimension_values(part.segments, name)
-        if codes.n_unique() < 2:
-            continue
-        others = [n for n in names if n != name]
-        rest = _code(part.segments, others)
-        index = pl.col("segment").cast(pl.UInt32)
-        yield (
-            name,
-            {
-                u: c.with_columns(
-                    value=pl.lit(codes).gather(index), rest=pl.lit(rest).gather(index)
-                )
-                for u, c in read.items()
-            },
-            ["rest", "target"],
-        )
-    for name in ("channel", "owner"):
-        values = part.places[name].fill_null("unknown")
-        several = (
-            part.places.with_columns(v=values).group_by("touchpoint").agg(pl.col("v").n_unique())
-        )
-        if (several["v"] < 2).all():
-            continue
-        at = pl.lit(values).gather(pl.col("target").cast(pl.UInt32))
-        yield name, {u: c.with_columns(value=at) for u, c in read.items()}, ["segment"]
+    for name, index, values in split_columns(part):
+        at = pl.col(index).cast(pl.UInt32)
+        added, strata = {"value": pl.lit(values).gather(at)}, ["segment"]
+        if index == "segment":
+            others = [n for n in segment_names(part.segments) if n != name]
+            added["rest"] = pl.lit(_code(part.segments, others)).gather(at)
+            strata = ["rest", "target"]
+        yield name, {u: c.with_columns(**added) for u, c in read.items()}, strata
     if not signal.counts or not signal.counts.around:
         return
     around = {u: c for u in units if (c := read_cases(part, signal, u, around=True)) is not None}
@@ -109,7 +112,12 @@ def _code(segments: pl.DataFrame, names: list[str]) -> pl.Series:
 
 
 def _judge_column(
-    part: Arrivals, signal: Signal, column: str, read: Cases, strata: list[str]
+    part: Arrivals,
+    signal: Signal,
+    column: str,
+    read: Cases,
+    strata: list[str],
+    spread: Mapping[Unit, float],
 ) -> pl.DataFrame:
     """Judge the values of one column at all units."""
     found = {}
@@ -132,6 +140,11 @@ def _judge_column(
             & (pl.col("rest") >= LEAST_CASES)
             & (pl.col("overlap") >= LEAST_OVERLAP)
         ).sort("u", "value")
+        # as many independent cases as tell as much
+        wide = spread.get(unit, 1.0)
+        found[unit] = found[unit].with_columns(
+            pl.col("score", "info") / wide, pl.col("variance") * wide, spread=pl.lit(wide)
+        )
     own, tau, many = _usual(signal, found)
     frames = []
     for unit, arms in found.items():
@@ -215,7 +228,9 @@ def _frame(
     if signal.family == "share":
         # the normal law is too kind to small counts
         usual_share = np.clip(observed - effect, 1e-4, 1 - 1e-4)
-        p = np.maximum(p, tail_of_counts(np.round(total), n, usual_share, rest))
+        alike = arms["spread"].to_numpy()
+        counts = np.round(total / alike), np.round(n / alike)
+        p = np.maximum(p, tail_of_counts(*counts, usual_share, rest / alike))
     told = tell_effects(signal, n=n, observed=observed, effect=effect, wide=wide, sd=sd)
     return unit_names(part, unit, arms["u"]).with_columns(
         pl.DataFrame(told),
@@ -238,10 +253,7 @@ def _others(arms: pl.DataFrame) -> pl.Series:
 
 
 def _needs(part: Arrivals) -> str:
-    names = segment_names(part.segments)
-    split = any(dimension_values(part.segments, name).n_unique() > 1 for name in names)
-    several = part.places.group_by("touchpoint").len().filter(pl.col("len") > 1)
-    if split or len(several) or len(part.environments):
+    if any(split_columns(part)) or len(part.environments):
         return ""
     return "the log has no segments, no environment columns, and each touchpoint on one channel"
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from cxlib.grounds.comparing import Floats, touchpoint_codes
+from cxlib.grounds.additive import Floats
+from cxlib.grounds.comparing import touchpoint_codes
 from cxlib.grounds.kinds import Signal, Unit
 from cxlib.journeys import NO_STAGE
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
 
-__all__ = ["JUDGED", "Z95", "as_judged", "natural_p", "say_day", "tell_effects", "unit_names"]
 
 Z95 = 1.959964
 
@@ -66,35 +66,23 @@ def unit_names(part: Arrivals, unit: Unit, u: pl.Series) -> pl.DataFrame:
         stages.pop(NO_STAGE, None)
         order = sorted(stages)
         after = dict(zip(order, [*order[1:], -1], strict=True))
-        return pl.DataFrame(
-            {
-                "unit": pl.Series([unit] * len(u), dtype=pl.String),
-                "source_place": pl.Series([-1] * len(u), dtype=pl.Int64),
-                "target_place": pl.Series([-1] * len(u), dtype=pl.Int64),
-                "source": pl.Series([stages[s] for s in u], dtype=pl.String),
-                "target": pl.Series([stages.get(after[s]) for s in u], dtype=pl.String),
-            }
-        )
-    touch, names = touchpoint_codes(places)
-    busiest = _busiest(part, touch, len(names))
-    here = (u % 65_536).to_numpy()
-    before = (u // 65_536).to_numpy()
-    label = np.array([*names, None], dtype=object)
-    if unit == "place":
-        following = _main_next(part, touch, len(names))[here]
-        ends = (here, following, busiest[here], np.full(len(u), -1))
+        ends = [stages[s] for s in u], [stages.get(after[s]) for s in u]
+        spots = np.full(len(u), -1), np.full(len(u), -1)
     else:
-        ends = (before, here, busiest[before], busiest[here])
-    source, target, source_place, target_place = ends
+        touch, names = touchpoint_codes(places)
+        busiest, label = _busiest(part, touch, len(names)), np.array([*names, None], dtype=object)
+        before, here = np.divmod(u.to_numpy(), 65_536)
+        if unit == "place":
+            before, following = here, _main_next(part, touch, len(names))[here]
+            spots = busiest[here], np.full(len(u), -1)
+        else:
+            following, spots = here, (busiest[before], busiest[here])
+        ends = label[before].tolist(), label[following].tolist()
     return pl.DataFrame(
-        {
-            "unit": pl.Series([unit] * len(u), dtype=pl.String),
-            "source_place": pl.Series(source_place, dtype=pl.Int64),
-            "target_place": pl.Series(target_place, dtype=pl.Int64),
-            "source": pl.Series(list(label[source]), dtype=pl.String),
-            "target": pl.Series(list(label[target]), dtype=pl.String),
-        }
-    )
+        {"source_place": spots[0], "target_place": spots[1], "source": ends[0], "target": ends[1]},
+        schema={"source_place": pl.Int64, "target_place": pl.Int64}
+        | dict.fromkeys(("source", "target"), pl.String),
+    ).with_columns(unit=pl.lit(unit))
 
 
 def _busiest(part: Arrivals, touch: pl.Series, size: int) -> np.ndarray:
@@ -115,7 +103,6 @@ def _main_next(part: Arrivals, touch: pl.Series, size: int) -> np.ndarray:
     """Touchpoint to which nearly all go on from each touchpoint; ``size`` where there is none."""
     if "main_next" not in part.cache:
         codes = touch.to_numpy()
-        table = part.volumes.clear()
         moves = np.zeros((size, size))
         table = part.histories.filter(pl.col("source") < len(codes))
         summed = table.group_by("source", "target").agg(pl.col("n").sum())
@@ -137,8 +124,8 @@ def say_day(day: date) -> str:
 def natural_p(z: Floats | float, units: int = 0) -> Floats:
     """One-sided p value of a deviation in natural spreads, which so many units have told.
 
-    The tails of Student's t with as many degrees of freedom, `_STATED` at least: for a spread that
-    is stated, and between transitions, whose variety is heavier than a normal law.
+    Student's t with as many degrees of freedom, `_STATED` at least: natural variety is
+    heavy-tailed.
     """
     from scipy.special import stdtr
 
@@ -150,10 +137,9 @@ def tell_effects(
 ) -> dict[str, Floats]:
     """Columns of `JUDGED` about effects with their standard errors, on an additive scale.
 
-    Of waits that is the logarithm of seconds: told are hours and ratios. ``affected`` is the lower
-    end. Shares: of the excess itself. Waits: everybody, where even the lower end is longer.
-    Ratings: the answers that must lie lower for the mean to fall so far (the least that any
-    coupling of two normal laws moves).
+    Of waits that is the logarithm of seconds: told are hours and ratios. ``affected``, the lower
+    end: of shares the excess, of waits everybody who waits longer, of ratings the least that must
+    rate lower for the mean to fall so far.
     """
     from scipy.special import ndtr
 

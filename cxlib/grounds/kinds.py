@@ -1,8 +1,4 @@
-"""What a signal is, what a ground is, and how they are registered: one of each in one file.
-
-A *signal* says what went wrong (customers left, waited, were sent back), a *ground* with what it is
-compared. Whoever adds one writes one file that ends in ``register(...)``; nothing else names it.
-"""
+"""What a signal is, what a ground is, and how they are registered: one of each in one file."""
 
 from __future__ import annotations
 
@@ -16,7 +12,6 @@ if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
     from cxlib.grounds.faults import Fault
 
-__all__ = ["Counts", "Ground", "Registry", "Signal", "Unit"]
 
 Unit = Literal["place", "transition", "stage_step"]
 Family = Literal["share", "wait", "rating"]
@@ -27,26 +22,12 @@ Judge = Callable[["Arrivals"], pl.DataFrame]
 class Counts:
     """Columns of a table of arrivals that count a signal, by where, when and for whom.
 
-    Attributes
-    ----------
-    table
-        Name of the table: one of `cxlib.arrivals.histories`.
-    n, total
-        Cases, and those with the outcome (waits: counted by ``bin``; ratings: their sum).
-    squares
-        Sum of the squares (ratings).
-    around, steps
-        The same by environment column; the same for steps between stages. Empty: not counted.
-    places
-        From the places table: where the signal can occur. None: everywhere.
-    sources
-        The same of where customers come from.
-    units
-        What is judged by these counts.
-    grounds
-        The grounds that may compare them.
-    warm_up
-        Whether the first silence of the log is left out: nothing before it is known.
+    ``table``: one of `cxlib.arrivals.histories`; ``n`` cases, ``total`` of them with the outcome
+    (waits are counted by ``bin``; ratings: their sum, and ``squares``). ``around``, ``steps``: the
+    same by environment column, and for steps between stages. ``places``, ``sources``: where the
+    signal can occur, from the places table. ``units``, ``grounds``: what is judged by these counts.
+    ``warm_up``: whether the first silence of the log is left out, because nothing before it is
+    known.
     """
 
     table: str
@@ -64,59 +45,15 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signal:
-    """One thing that can go wrong.
+    """One thing that can go wrong. What each field is for: `docs/adding-a-signal.md`.
 
-    Attributes
-    ----------
-    name, number
-        As in the findings; place in the list of `docs/signals`.
-    title
-        What it means to a customer, in few words.
-    unit
-        Of the effect. Its first word is the family: share, ratio, rating.
-    family
-        How it is counted: a share of cases, waits, or ratings.
-    least
-        Smallest effect worth a finding: a share; the ratio of waits; a share of the scale's width.
-    enough
-        Cases that a judgement needs, in words.
-    needs
-        Why the log cannot be judged; empty where it can.
-    counts
-        What the grounds *past* and *groups* compare. None: these do not judge it.
-    judge
-        What the ground *like* says. None: it does not judge it.
-    plan
-        What the ground *plan* says. None: it does not judge it.
-    past
-        What the ground *past* says instead of what the counts let it say (columns of
-        `cxlib.grounds.judged.JUDGED`).
-    settings
-        The same at other reasonable settings: a finding must keep its sign there.
-    says
-        What is more at the place than expected, around "{}" for how many.
-    advice
-        What to ask ``{owner}``.
-    tells
-        Short verb of what became of customers, for changes between snapshots.
-    fault
-        What a self-test plants. None: nothing.
-    follows_customers
-        Whether customers have to be linked across channels.
-    shuffles
-        Whether shuffled touchpoints are a fair test of it.
-    sends_back
-        Whether it tells of customers who went back.
-    repeats
-        Whether it tells of something done again.
-    of_records
-        Whether it tells of what was recorded, and not of what customers did.
-    compares_alone
-        Whether "the same" is not the same at another source: each has its own way back, or plan.
-    filters
-        Why arrivals do not count, in order (`cxlib.fragmentation.filters.FILTERS`).
-    draws
-        The curve behind a finding: silence, waits, where customers went next, or none.
+    ``family``: how it is counted; ``least``: smallest effect worth a finding (a share, a ratio of
+    waits, a share of the scale's width). ``needs``: why the log cannot be judged; empty where it
+    can. ``judge``, ``plan``, ``past``: what these grounds say beside, or instead of, what
+    ``counts`` lets them say; ``settings``: the same at settings at which a finding must keep its
+    sign. ``says``: what is more than expected, around "{}" for how many. ``compares_alone``: "the
+    same" is not the same at another source. ``of_records``: it tells of what was recorded, not of
+    what customers did.
     """
 
     name: str
@@ -169,20 +106,8 @@ class _Judging(Protocol):
 class Ground:
     """One thing that a signal is compared with.
 
-    Attributes
-    ----------
-    name
-        As in the findings.
-    number
-        Its place in the list.
-    compared_with
-        In words, where a row does not say it itself.
-    judge
-        Judges the signals that can be judged on it: one frame for each.
-    needs
-        Why the log cannot be judged on it; empty where it can.
-    says
-        What the expectation is, in a sentence: "than {} do"; ``{with_}`` is ``compared_with``.
+    ``compared_with``: in words, where a row does not say it; ``judge``: one frame for each signal;
+    ``needs``: why the log cannot be judged on it; ``says``: the expectation, with ``{with_}``.
     """
 
     name: str

@@ -1,9 +1,4 @@
-"""Ground *like*: the same signal at similar transitions, itself left out.
-
-What to expect of a transition is what its source, its target, their stages and channels and the
-strata of its customers let expect (`cxlib.grounds.expectation`); each signal says in its own file
-what it holds against that.
-"""
+"""Ground *like*: the same signal at similar transitions, itself left out (`expectation`)."""
 
 from __future__ import annotations
 
@@ -13,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from cxlib.grounds.additive import Floats
 from cxlib.grounds.cells import BY_DESIGN, NEARLY_ALL
+from cxlib.grounds.expectation import MIN_N
 from cxlib.grounds.judged import as_judged, natural_p
 from cxlib.grounds.kinds import Counts, Ground, Signal
 
@@ -22,6 +19,10 @@ if TYPE_CHECKING:
 
 MIN_LIKE = 8
 """Transitions that must be comparable for any of them to be judged."""
+
+MAIN_WAY = 0.6
+"""Share of the arrivals at a target from which on a transition is the way there: where those go who
+came, and whether back, is how the target is, and there is nobody to compare them with."""
 
 SIBLING_Z = 3.0
 """Distance from which on a transition says what others at its source or target may do as well."""
@@ -44,21 +45,29 @@ def _where_it_counts(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.
     for end, test in (("source", counts.sources), ("target", counts.places)):
         if test is not None:
             frame = frame.filter(pl.lit(test(places)).gather(pl.col(end)))
+    if not signal.sends_back:
+        return frame
     beyond = (pl.col("observed") - pl.col("expected")) / (1 - pl.col("expected")).clip(1e-6)
     fair = (beyond < BY_DESIGN) & (pl.col("observed") < NEARLY_ALL)
-    return frame.filter(fair) if signal.sends_back else frame
+    n = pl.col("n")
+    ways = part.arrivals.group_by("source", "target").agg(n.sum())
+    main = ways.filter(n >= MAIN_WAY * n.sum().over("target")).select("source", "target")
+    typed = main.cast({c: frame.schema[c] for c in main.columns})
+    return frame.filter(fair).join(typed, on=main.columns, how="anti", maintain_order="left")
 
 
 def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
     """Expect of a transition what the clearest other one at its source or target shows as well.
 
-    A fault lies on one transition. Where two from one source, or two to one target, stand out
-    alike, customers look something up there, or have been served: the places are like that. Of the
-    excess only what lies above the lower end of the sibling's remains. Waits are left as they are.
+    A fault lies on one transition; where two from one source, or to one target, stand out alike,
+    the places are like that. Of the excess only what lies above the sibling's lower end remains,
+    and where most who come to the target are others and leave less than half of it, only that.
     """
     clear = frame.with_row_index("at").filter(pl.col("z") >= SIBLING_Z).to_dicts()
-    if signal.family == "wait" or len(clear) < 2:
+    if signal.family == "wait" or not clear:
         return frame
+    alone = signal.compares_alone or signal.family != "share"
+    crude = np.full(len(frame), -np.inf) if alone else _others_at_target(frame)
     sign = signal.harm
     shift, share = np.zeros(len(frame)), np.ones(len(frame))
     for row in clear:
@@ -68,6 +77,9 @@ def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
             if other is not row
             and (other["source"] == row["source"]) != (other["target"] == row["target"])
         ]
+        beyond = float(crude[row["at"]]) - row["expected"]
+        if beyond > row["effect"] / 2:
+            least.append(beyond)
         known = min(max([0.0, *least]), sign * row["effect"])
         shift[row["at"]] = sign * known
         share[row["at"]] = 1 - known / max(sign * row["effect"], 1e-9)
@@ -82,11 +94,19 @@ def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
     )
 
 
+def _others_at_target(frame: pl.DataFrame) -> Floats:
+    """Share of all others at the target of each transition, as counted, where they are most."""
+    n, cases = pl.col("n"), pl.col("n") * pl.col("observed")
+    others = n.sum().over("target") - n
+    share = (cases.sum().over("target") - cases) / others
+    told = frame.select(pl.when((others >= MIN_N) & (others >= 2 * n)).then(share)).to_series()
+    return told.fill_null(-np.inf).to_numpy()
+
+
 def name_transitions(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
     """Name the transitions of a judge's frame, and count the customers affected.
 
-    A rating speaks for all who arrived: they are counted, not the answers. Of waits everybody is
-    affected who waited longer: all, where even the lower end is longer.
+    A rating speaks for all who arrived; of waits all count, where even the lower end is longer.
     """
     names = part.places["touchpoint"]
     arrived = (

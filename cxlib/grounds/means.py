@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from cxlib.grounds.additive import Block, Cells, Floats
 from cxlib.grounds.cells import LEAST_SPREAD, Grid
 from cxlib.grounds.expectation import Expectation, expect_cells
-from cxlib.grounds.judged import natural_p
 
 MIN_RATINGS = 25
 """Ratings below which a handoff's rating is not judged."""
@@ -30,8 +29,8 @@ def judge_mean(
 ) -> tuple[Expectation, NDArray[np.bool_], Floats]:
     """Hold the mean of every cell against its expectation; which are judged, and the sd of a value.
 
-    `summed`, per cell: ``n`` values, their ``total`` less what strata alone would change, ``raw``
-    total and sum of squares ``square``, and ``error``: n times the standard error of the strata.
+    `summed`, per cell: ``n``, ``total`` less what strata alone would change, ``raw`` total,
+    ``square``, and ``error``: n times the standard error of the strata.
     """
     n = summed["n"].to_numpy()
     mean = (summed["raw"] / summed["n"]).to_numpy()
@@ -55,12 +54,11 @@ def judge_mean(
         judged=judged,
         least_spread=2 * LEAST_SPREAD * pooled**0.5,
     )
-    return found, judged & found.comparable, np.sqrt(variance)
+    return found, judged & found.comparable, np.sqrt(variance / widening)
 
 
-def towards_harm(z: Floats, least: Floats, sd: Floats) -> dict[str, Floats]:
-    """Columns z, p, touched: a shift of d moves Φ(d / sd) − ½ of the customers past the middle."""
+def share_moved(least: Floats, sd: Floats) -> Floats:
+    """Share of the customers whom a shift of the mean moves past the middle: Φ(d / sd) − ½."""
     from scipy.special import ndtr
 
-    touched = np.maximum(ndtr(np.maximum(least, 0.0) / sd) - 0.5, 0.0)
-    return {"z": z, "p": natural_p(z), "touched": touched}
+    return np.maximum(ndtr(np.maximum(least, 0.0) / sd) - 0.5, 0.0)

@@ -1,40 +1,31 @@
 """Ground *past*: the same place, transition or stage step at other times.
 
-Per unit, and per value of a segment or channel at a unit, every date is tried as the one at which
-something changed, and every stretch of time as the one in which it was otherwise. The clearest
-speaks, and pays for having been chosen from so many (`_DATES`, `_STRETCHES`). What changes
-everywhere at once is taken out where enough units tell it (drift, season, mix); within a unit
-customers are compared within strata (where they came from, segment, weekday; the month of the year
-where the log covers two years). How much units usually change is estimated from the bulk of them.
+Per unit, and per value of a segment or channel there, every date and every stretch of time is
+tried; the clearest speaks, and pays for the choice (`_DATES`, `_STRETCHES`). What changes
+everywhere at once is taken out where enough units tell it; customers are compared within strata
+(source, segment, weekday; month, where the log covers two years); how much units usually change
+comes from the bulk.
 
-A fault that began is worse after its date; a mended one was worse before it. Arrivals that were not
-yet followed for the silence are not counted, so the last days cannot look better than they are.
-
-References
-----------
-Siegmund (1986), Boundary crossing probabilities and statistical applications.
-doi:10.1214/aos/1176349928
-Olshen et al. (2004), Circular binary segmentation. doi:10.1093/biostatistics/kxh008
+Siegmund (1986), doi:10.1214/aos/1176349928; Olshen et al. (2004), doi:10.1093/biostatistics/kxh008
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.arrivals.histories import block_days, block_starts
-from cxlib.grounds.comparing import LEAST_CASES, Floats, read_cases, tail_of_counts
+from cxlib.grounds.additive import Codes, Floats
+from cxlib.grounds.comparing import LEAST_CASES, read_cases, split_columns, tail_of_counts
 from cxlib.grounds.expectation import natural_spread, stated_spread
 from cxlib.grounds.judged import as_judged, natural_p, say_day, tell_effects, unit_names
 from cxlib.grounds.kinds import Ground, Signal, Unit
-from cxlib.segments import dimension_values, segment_names
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
@@ -57,25 +48,33 @@ _PRIOR_UNITS = 2.0
 """Units of the usual change that count beside what a unit shows of its own drift."""
 
 ENOUGH_UNITS = 8
-_LEAST_BLOCKS = 8
-_EDGE = 0.05
+_LEAST_BLOCKS, _FEWEST_USED = 8, 4
+_EDGE, _NOTHING = 0.05, 1e-9
 _MOST_VALUES = 12
+_SIDE_BY_SIDE = 1_000_000
+"""Stretches that are held against one another at a time."""
+
+_MEDIAN_SQUARE = 0.4549
+"""Median of the square of a standard normal value."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Series:
-    """One unit over time: residuals from its own mean, their information, and the cases."""
+class Series(NamedTuple):
+    """Units over time, one a row: residuals from their own means, their information, the cases.
 
-    u: int
-    group: str | None
-    value: str | None
+    ``exact``: information on the difference between before the end of a block and after it;
+    ``slope``: of the scale of the effect in points; ``variance``: of one value.
+    """
+
+    u: Codes
+    group: NDArray[np.object_]
+    value: NDArray[np.object_]
     residual: Floats
     info: Floats
     exact: Floats
     n: Floats
     total: Floats
-    weight: Floats
-    value_variance: float
+    slope: Floats
+    variance: Floats
 
 
 def judge_past(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
@@ -93,53 +92,32 @@ def judge_past(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFra
 
 def judge_history(part: Arrivals, signal: Signal) -> pl.DataFrame:
     """Judge every unit by one signal against its own other times."""
-    units: tuple[Unit, ...] = ("place", "transition", "stage_step")
-    found = [_judge_series(part, signal, u, list(_read_series(part, signal, u))) for u in units]
+    found = [_judge_unit(part, signal, unit) for unit in ("place", "transition", "stage_step")]
     found = [frame for frame in found if len(frame)]
     return pl.concat(found) if found else pl.DataFrame()
 
 
-def _read_series(part: Arrivals, signal: Signal, unit: Unit) -> Iterator[Series]:
-    cases = read_cases(part, signal, unit)
-    if cases is None:
-        return
-    if signal.counts is not None and signal.counts.warm_up:
-        first = -(-part.settings.silence.days // block_days(part.settings.span))
-        cases = cases.filter(pl.col("block") >= first)
-        if cases.is_empty():
-            return
-    days = block_days(part.settings.span)
-    long = part.settings.span.days >= 2 * 365
-    month = pl.lit(pl.Series([d.month for d in block_starts(part.periods, part.settings.span)]))
-    season = month.gather(pl.col("block").cast(pl.UInt32)) if long else pl.lit(0)
-    weekday = pl.col("block") % 7 if days == 1 else pl.lit(0)
+def _read_series(part: Arrivals, signal: Signal, unit: Unit) -> Series | None:
+    cases, span = read_cases(part, signal, unit), part.settings.span
+    if cases is not None and signal.counts is not None and signal.counts.warm_up:
+        cases = cases.filter(pl.col("block") >= -(-part.settings.silence.days // block_days(span)))
+    if cases is None or cases.is_empty():
+        return None
+    month = pl.lit(pl.Series([d.month for d in block_starts(part.periods, span)]))
+    season = month.gather(pl.col("block").cast(pl.UInt32)) if span.days >= 2 * 365 else pl.lit(0)
+    weekday = pl.col("block") % 7 if block_days(span) == 1 else pl.lit(0)
     cases = cases.with_columns(_season=season.cast(pl.Int64), _weekday=weekday.cast(pl.Int64))
-    strata = ["segment", "_season", "_weekday", "target"]
-    strata += ["source"] if unit == "place" else []
-    yield from _split(cases, strata, signal, None)
-    for column, values in _group_columns(part):
-        index = pl.col("segment" if column not in ("channel", "owner") else "target")
-        valued = cases.with_columns(_value=pl.lit(values).gather(index.cast(pl.UInt32)))
-        yield from _split(valued, strata, signal, column)
+    strata = ["segment", "_season", "_weekday", "target", *(["source"] if unit == "place" else [])]
+    share = signal.family == "share"
+    parts = [_split(cases, strata, None, share=share)]
+    for column, index, values in split_columns(part):
+        if values.n_unique() <= _MOST_VALUES:
+            at = pl.lit(values).gather(pl.col(index).cast(pl.UInt32))
+            parts.append(_split(cases.with_columns(_value=at), strata, column, share=share))
+    return Series(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _group_columns(part: Arrivals) -> Iterator[tuple[str, pl.Series]]:
-    for name in segment_names(part.segments):
-        values = dimension_values(part.segments, name)
-        if 2 <= values.n_unique() <= _MOST_VALUES:
-            yield name, values
-    for name in ("channel", "owner"):
-        values = part.places[name].fill_null("unknown")
-        several = (
-            part.places.with_columns(v=values).group_by("touchpoint").agg(pl.col("v").n_unique())
-        )
-        if (several["v"] > 1).any():
-            yield name, values
-
-
-def _split(
-    cases: pl.DataFrame, strata: list[str], signal: Signal, column: str | None
-) -> Iterator[Series]:
+def _split(cases: pl.DataFrame, strata: list[str], column: str | None, *, share: bool) -> Series:
     """The series of each unit (and value); those with too few cases are left out."""
     keys = ["u"] if column is None else ["u", "_value"]
     size = int(cases["block"].max()) + 1  # type: ignore[arg-type]
@@ -147,123 +125,111 @@ def _split(
         cases.sort(*keys, *strata, "block", "n", "s")
         .group_by(*keys, *strata, "block", maintain_order=True)
         .agg(pl.col("n", "s", "q").sum())
-        .with_columns(_stratum=pl.struct(strata).rank("dense").cast(pl.Int64))
         .filter(pl.col("n").sum().over(keys) >= 2 * LEAST_CASES)
-        .sort(*keys, "_stratum", "block")
     )
-    if summed.is_empty():
-        return
-    new = summed.select(pl.struct(keys).rle_id()).to_series().to_numpy()
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(new)) + 1, [len(new)]])
-    u, k, block = (summed[c].to_numpy().astype(np.int64) for c in ("u", "_stratum", "block"))
+    of, stratum = (
+        summed.select(pl.struct(names).rle_id()).to_series().to_numpy().astype(np.int64)
+        for names in (keys, [*keys, *strata])
+    )
     n, s, q = (summed[c].to_numpy() for c in ("n", "s", "q"))
-    values = summed["_value"].to_list() if column is not None else None
-    for first, last in itertools.pairwise(edges):
-        here = slice(first, last)
-        code = np.cumsum(np.concatenate([[0], np.diff(k[here]) != 0])).astype(np.int64)
-        yield _series_of(
-            (int(u[first]), column, None if values is None else str(values[first])),
-            code, block[here], (n[here], s[here], q[here]),
-            size=size, share=signal.family == "share",
-        )  # fmt: skip
+    first = np.flatnonzero(np.diff(of, prepend=-1))
+    at = of * size + summed["block"].to_numpy().astype(np.int64)
 
+    def by_block(values: Floats) -> Floats:
+        return np.bincount(at, values, len(first) * size).reshape(-1, size).astype(np.float64)
 
-def _series_of(
-    key: tuple[int, str | None, str | None],
-    stratum: NDArray[np.int64],
-    block: NDArray[np.int64],
-    sums: tuple[Floats, Floats, Floats],
-    *,
-    size: int,
-    share: bool,
-) -> Series:
-    n, s, q = sums
-    count = int(stratum.max()) + 1
-    of_n = np.bincount(stratum, n, count)
-    mean = np.bincount(stratum, s, count) / of_n
-    variance = mean * (1 - mean) * of_n / np.maximum(of_n - 1, 1) if share else None
-    spread = 1.0
-    if variance is None:
-        inside = q.sum() - (of_n * mean**2).sum()
-        spread = max(float(inside / max(n.sum() - count, 1)), 1e-3)
-        variance = np.full(count, spread)
-    residual = np.bincount(block, s - n * mean[stratum], size).astype(np.float64)
-    weight = variance if share else np.ones(count)
-    info = np.bincount(block, n * weight[stratum], size).astype(np.float64)
-    grid = np.zeros((count, size))
-    np.add.at(grid, (stratum, block), n)
-    before = grid.cumsum(1)
-    pairs = before * (of_n[:, None] - before) / of_n[:, None]
-    exact = (pairs * weight[:, None]).sum(0)
+    whole, owner = np.bincount(stratum, n), of[np.flatnonzero(np.diff(stratum, prepend=-1))]
+    mean = np.bincount(stratum, s) / whole
+    if share:
+        weight, variance = mean * (1 - mean) * whole / np.maximum(whole - 1, 1), np.ones(len(first))
+    else:
+        inside = np.bincount(of, q) - np.bincount(owner, whole * mean**2)
+        freedom = np.bincount(of, n) - np.bincount(owner)
+        weight, variance = np.ones(len(whole)), np.maximum(inside / np.maximum(freedom, 1), 1e-3)
+    # before a date b of N cases of a stratum: b (N - b) / N pairs, summed over strata
+    start = np.cumsum(whole) - whole
+    reached = np.cumsum(n) - start[stratum]
+    met = (reached**2 - (reached - n) ** 2) / whole[stratum]
+    info = by_block(n * weight[stratum])
+    exact = (info - by_block(weight[stratum] * met)).cumsum(1)
+    plain = by_block(n - met).cumsum(1)
+    value = summed["_value"].cast(pl.String).to_numpy()[first] if column else [None] * len(first)
     return Series(
-        *key, residual, info, exact,
-        np.bincount(block, n, size).astype(np.float64),
-        np.bincount(block, s, size).astype(np.float64), pairs.sum(0), spread,
-    )  # fmt: skip
+        u=summed["u"].to_numpy().astype(np.int64)[first],
+        group=np.full(len(first), column, dtype=object),
+        value=np.array(value, dtype=object),
+        residual=by_block(s - n * mean[stratum]),
+        info=info,
+        exact=exact,
+        n=by_block(n),
+        total=by_block(s),
+        slope=exact.sum(1) / np.maximum(plain.sum(1), 1e-9),
+        variance=variance,
+    )
 
 
 class Noise(NamedTuple):
-    """What a change is held against: overdispersion of blocks, usual change, what tells of it.
+    """What changes are held against: overdispersion of blocks, usual change, what tells of it.
 
     Of the three dates at which all units are asked how much they change, two count as independent.
     """
 
-    phi: float
+    phi: Floats
     tau: float
     units: int
 
 
-def _judge_series(part: Arrivals, signal: Signal, unit: Unit, series: list[Series]) -> pl.DataFrame:
+def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> pl.DataFrame:
     """The clearest change of each series, against how much units usually change."""
-    whole = [s for s in series if s.group is None]
-    if not whole or len(whole[0].n) < _LEAST_BLOCKS:
+    series = _read_series(part, signal, unit)
+    if series is None or series.n.shape[1] < _LEAST_BLOCKS:
         return pl.DataFrame()
-    share = signal.family == "share"
-    common = _common(whole) if len(whole) >= ENOUGH_UNITS else np.zeros(len(whole[0].n))
-    adjusted = [_without(s, common) for s in series]
-    sd = float(np.median([s.value_variance for s in whole])) ** 0.5
+    everybody = np.array([group is None for group in series.group], dtype=bool)
+    count = int(everybody.sum())
+    if not count:
+        return pl.DataFrame()
+    if count >= ENOUGH_UNITS:
+        series = _without(series, _common(series.info[everybody], series.residual[everybody]))
+    else:
+        series = _without(series, np.zeros(series.n.shape[1]))
+    whole = take(series, everybody)
+    sd = float(np.median(whole.variance)) ** 0.5
     default = DEFAULT_SPREAD[signal.family] * (sd if signal.family == "rating" else 1.0)
-    least = LEAST_SPREAD * (1.0 if share else sd)
-    tau = max(least, usual_change([_without(s, common) for s in whole], default))
-    rows = []
-    for one, phi in zip(adjusted, overdispersion(adjusted), strict=True):
-        found = clearest(one, Noise(phi, tau, 2 * len(whole)))
-        if found is not None:
-            rows.append({"u": one.u, "group": one.group, "value": one.value, **found})
-    if not rows:
+    tau = max(LEAST_SPREAD * sd, usual_change(whole, default))
+    noise = Noise(overdispersion(series), tau, 2 * count)
+    changes = clearest(series, noise)
+    known = changes.p <= 1
+    if not known.any():
         return pl.DataFrame()
-    return _frame(part, signal, unit, adjusted, rows, tau)
+    return _frame(part, signal, unit, take(series, known), take(changes, known), tau)
+
+
+Rows = TypeVar("Rows", bound=tuple[Any, ...])
+
+
+def take(rows: Rows, kept: NDArray[np.bool_]) -> Rows:
+    """Some of the rows of parallel columns."""
+    return type(rows)(*(column[kept] for column in rows))
 
 
 def _without(series: Series, common: Floats) -> Series:
     residual = series.residual - common * series.info
     # what is common does not add up to nothing within a series that is not always there
-    residual = residual - series.info * residual.sum() / max(series.info.sum(), 1e-9)
-    return Series(
-        series.u, series.group, series.value, residual, series.info, series.exact,
-        series.n, series.total, series.weight, series.value_variance,
-    )  # fmt: skip
+    left = residual.sum(1, keepdims=True) / np.maximum(series.info.sum(1, keepdims=True), 1e-9)
+    return series._replace(residual=residual - series.info * left)
 
 
-def _common(whole: list[Series]) -> Floats:
+def _common(info: Floats, residual: Floats) -> Floats:
     """What changes everywhere at once: a smooth robust mean of the units, by block."""
-    size = len(whole[0].n)
-    width = max(2, size // 12)
-    kernel = np.exp(-0.5 * (np.arange(-3 * width, 3 * width + 1) / width) ** 2)
+    from scipy.ndimage import gaussian_filter1d
 
-    def smooth(values: Floats) -> Floats:
-        padded = np.convolve(values, kernel, mode="full")
-        start = len(kernel) // 2
-        return padded[start : start + size]
-
-    lines, weights = [], []
-    for s in whole:
-        info = smooth(s.info)
-        lines.append(smooth(s.residual) / np.maximum(info, 1e-9))
-        weights.append(
-            np.sqrt(np.minimum(info, np.median(info[info > 0]) if (info > 0).any() else 0))
-        )
-    line, weight = np.array(lines), np.array(weights)
+    width = max(2, info.shape[1] // 12)
+    info, residual = (
+        gaussian_filter1d(x, width, axis=1, mode="constant", truncate=3.0) for x in (info, residual)
+    )
+    line = residual / np.maximum(info, 1e-9)
+    most = [np.median(x[x > 0]) if (x > 0).any() else 0.0 for x in info]
+    weight = np.sqrt(np.minimum(info, np.array(most)[:, None]))
     order = np.argsort(line, axis=0)
     ranked = np.take_along_axis(line, order, 0)
     reached = np.cumsum(np.take_along_axis(weight, order, 0), 0)
@@ -271,169 +237,184 @@ def _common(whole: list[Series]) -> Floats:
     return np.asarray(np.take_along_axis(ranked, half[None, :], 0)[0])
 
 
-def _noise(series: Series) -> float:
-    """Variance of the residuals by block, relative to chance; slow changes taken out."""
-    used = series.info > 0
-    if used.sum() < 4:
-        return 1.0
-    z = series.residual[used] / np.sqrt(series.info[used] * series.value_variance)
-    return float(np.median(np.diff(z) ** 2) / 2 / 0.4549)
+def overdispersion(series: Series) -> Floats:
+    """Variance of the blocks of each series relative to chance, drawn to that of all of them.
+
+    Slow changes are taken out: neighbouring blocks are compared.
+    """
+    own, size = np.ones(len(series.n)), series.n.shape[1]
+    for i, (residual, info, variance) in enumerate(
+        zip(series.residual, series.info, series.variance, strict=True)
+    ):
+        used = info > 0
+        if used.sum() >= _FEWEST_USED:
+            z = residual[used] / np.sqrt(info[used] * variance)
+            own[i] = np.median(np.diff(z) ** 2) / 2 / _MEDIAN_SQUARE
+    return np.maximum(1.0, (20 * np.median(own) + size * own) / (20 + size))
 
 
-def overdispersion(series: list[Series]) -> list[float]:
-    """Variance of the blocks of each series relative to chance, drawn to that of all of them."""
-    own = [_noise(s) for s in series]
-    common, size = float(np.median(own)), len(series[0].n)
-    return [max(1.0, (20 * common + size * x) / (20 + size)) for x in own]
-
-
-def usual_change(whole: list[Series], default: float) -> float:
+def usual_change(whole: Series, default: float) -> float:
     """How much units usually change between one part of the log and the rest."""
     found = []
+    run, reached = whole.residual.cumsum(1), whole.info.cumsum(1)
     for part in (0.25, 0.5, 0.75):
-        effects, variances = [], []
-        for s in whole:
-            cut = int(np.searchsorted(s.info.cumsum(), part * s.info.sum()))
-            if cut < len(s.exact) and s.exact[cut] > 0:
-                effects.append(-s.residual[: cut + 1].sum() / s.exact[cut])
-                variances.append(s.value_variance / s.exact[cut])
-        effect, variance = np.array(effects), np.array(variances)
-        if len(effects) >= ENOUGH_UNITS:
+        cut = (reached < part * whole.info.sum(1, keepdims=True)).sum(1, keepdims=True)
+        cut = np.minimum(cut, whole.n.shape[1] - 1)
+        before, exact = (np.take_along_axis(x, cut, 1)[:, 0] for x in (run, whole.exact))
+        fair = exact > _NOTHING * reached[:, -1]
+        effect, variance = -before[fair] / exact[fair], whole.variance[fair] / exact[fair]
+        if len(effect) >= ENOUGH_UNITS:
             found.append(natural_spread(effect, variance))
         else:
-            found.append(stated_spread(effect, variance, default=default, units=len(effects)))
+            found.append(stated_spread(effect, variance, default=default, units=len(effect)))
     return float(np.mean(found))
 
 
-def clearest(s: Series, noise: Noise) -> dict[str, Any] | None:
-    """The clearest date, or stretch, of one series; None where it is too short."""
-    size = len(s.n)
-    cases = np.concatenate([[0.0], s.n.cumsum()])
-    run = np.concatenate([[0.0], s.residual.cumsum()])
-    info = np.concatenate([[0.0], s.info.cumsum()])
-    exact = np.concatenate([[0.0], s.exact])
-    spread = s.value_variance
-    whole = info[-1]
-    if whole <= 0:
-        return None
-    first = np.arange(1, size)
+class Changes(NamedTuple):
+    """The clearest change of each series: blocks from and to, effect, variance, and how clear.
+
+    ``tries``: by how much p was raised for the choice; a p above 1: it is too short for any.
+    """
+
+    start: Codes
+    end: Codes
+    apart: Floats
+    variance: Floats
+    z: Floats
+    p: Floats
+    tries: Floats
+
+
+def clearest(s: Series, noise: Noise) -> Changes:
+    """The clearest date, or stretch of time, of each series."""
+    size = s.n.shape[1]
+    cases, run, info, exact = (
+        np.pad(x, ((0, 0), (1, 0))) for x in (s.n.cumsum(1), s.residual.cumsum(1),
+                                               s.info.cumsum(1), s.exact)
+    )  # fmt: skip
+    whole, cut = info[:, -1:], np.arange(1, size)
+    before, pairs = info[:, cut], exact[:, cut]
     fair = (
-        (np.minimum(cases[first], cases[-1] - cases[first]) >= LEAST_CASES)
-        & (np.minimum(info[first], whole - info[first]) >= _EDGE * whole)
-        & (exact[first] > 0)
+        (np.minimum(cases[:, cut], cases[:, -1:] - cases[:, cut]) >= LEAST_CASES)
+        & (np.minimum(before, whole - before) >= _EDGE * whole)
+        & (pairs > _NOTHING * whole)
     )
-    best: dict[str, Any] | None = None
-    if fair.any():
-        cut = first[fair]
-        effect = (run[-1] - run[cut]) / exact[cut]  # after less before
-        best = _best(effect, spread / exact[cut], (cut, np.full(len(cut), size)), noise, _DATES)
-    stretch = _stretches(cases, run, info, exact, spread, noise)
-    if stretch is not None and (best is None or stretch["p"] < best["p"] / 10):
-        best = stretch
-    return None if best is None else best | _against_drift(s, best, noise)
+    effect = (run[:, -1:] - run[:, cut]) / np.where(fair, pairs, 1.0)  # after less before
+    variance = s.variance[:, None] / np.where(fair, pairs, 1.0)
+    best = _best(effect, variance, fair, (cut, np.full(len(cut), size)), noise, _DATES)
+    # what strata cost in information at the dates, they cost in stretches
+    plain = (info[:, 1:] * (whole - info[:, 1:]) / np.maximum(whole, 1e-9)).sum(1)
+    kept = np.minimum((exact[:, 1:].sum(1) + 1e-9) / (plain + 1e-9), 1.0)
+    ends = np.triu_indices(size + 1, 2)
+    inner = (ends[0] > 0) & (ends[1] < size)
+    ends = ends[0][inner], ends[1][inner]
+    at_once = max(1, _SIDE_BY_SIDE // max(len(ends[0]), 1))
+    parts = []
+    for first in range(0, len(s.n) if len(ends[0]) else 0, at_once):
+        some = slice(first, first + at_once)
+        parts.append(_stretches(
+            cases[some], run[some], info[some], s.variance[some] / np.maximum(kept[some], 1e-9),
+            ends, noise._replace(phi=noise.phi[some]),
+        ))  # fmt: skip
+    if parts:
+        stretch = Changes(*map(np.concatenate, zip(*parts, strict=True)))
+        other = stretch.p < best.p / 10
+        best = Changes(*(np.where(other, x, y) for x, y in zip(stretch, best, strict=True)))
+    return _against_drift(s, best, noise)
 
 
-def _against_drift(s: Series, best: dict[str, Any], noise: Noise) -> dict[str, Any]:
+def _stretches(
+    cases: Floats,
+    run: Floats,
+    info: Floats,
+    spread: Floats,
+    ends: tuple[Codes, Codes],
+    noise: Noise,
+) -> Changes:
+    """The clearest stretch with time before and after it."""
+    start, end = ends
+    whole, inside = info[:, -1:], info[:, end] - info[:, start]
+    fair = (
+        (inside >= _EDGE * whole) & (inside <= 0.5 * whole) & (whole > 0)
+        & (cases[:, end] - cases[:, start] >= LEAST_CASES) & (cases[:, start] >= LEAST_CASES)
+        & (cases[:, -1:] - cases[:, end] >= LEAST_CASES)
+    )  # fmt: skip
+    pairs = np.maximum(inside * (whole - inside) / np.maximum(whole, 1e-9), 1e-9)
+    effect = (run[:, end] - run[:, start]) / pairs
+    return _best(effect, spread[:, None] / pairs, fair, ends, noise, _STRETCHES)
+
+
+def _best(
+    effect: Floats, variance: Floats, fair: NDArray[np.bool_], ends: tuple[Codes, Codes],
+    noise: Noise, tries: float,
+) -> Changes:  # fmt: skip
+    from scipy.special import ndtr
+
+    by_chance = np.where(fair, np.abs(effect) / np.sqrt(noise.phi[:, None] * variance), -1.0)
+    at = by_chance.argmax(1)
+    rows = np.arange(len(at))
+    apart, variance = effect[rows, at], noise.phi * variance[rows, at]
+    z = np.abs(apart) / np.sqrt(variance + noise.tau**2)
+    chance = np.minimum(1.0, tries * 2 * ndtr(-by_chance[rows, at]))
+    p = np.maximum(chance, _natural(z, tries, noise))
+    p = np.where(fair.any(1), p, np.inf)
+    return Changes(ends[0][at], ends[1][at], apart, variance, z, p, np.full(len(at), tries))
+
+
+def _against_drift(s: Series, best: Changes, noise: Noise) -> Changes:
     """The change against what the unit itself changes within the times that it separates.
 
     Something that drifts is far apart between any two times, and not only at one date.
     """
-    shown, told = _PRIOR_UNITS * noise.tau**2, _PRIOR_UNITS
-    edges = sorted({0, best["start"], best["end"], len(s.n)})
-    for first, last in itertools.pairwise(edges):
-        reached = s.info[first:last].cumsum()
-        half = first + int(np.searchsorted(reached, reached[-1] / 2)) + 1
-        info = s.info[first:half].sum(), s.info[half:last].sum()
-        if min(info) > 0:
-            rates = s.residual[first:half].sum() / info[0], s.residual[half:last].sum() / info[1]
-            chance = noise.phi * s.value_variance * (1 / info[0] + 1 / info[1])
-            # what chance blurs tells little
-            weight = noise.tau**2 / (noise.tau**2 + chance)
-            shown += weight * max((rates[1] - rates[0]) ** 2 - chance, 0.0)
-            told += weight
-    own = max(shown / told, noise.tau**2)
-    z = abs(best["apart"]) / np.sqrt(best["variance"] + own)
-    return {"z": float(z), "p": max(best["p"], _natural(float(z), best["tries"], noise))}
+    size = s.n.shape[1]
+    run, info = (np.pad(x.cumsum(1), ((0, 0), (1, 0))) for x in (s.residual, s.info))
+    shown = np.full(len(s.n), _PRIOR_UNITS * noise.tau**2)
+    told = np.full(len(s.n), _PRIOR_UNITS)
+    edges = np.column_stack([0 * best.start, best.start, best.end, 0 * best.start + size])
+
+    def at(sums: Floats, edge: Codes) -> Floats:
+        return np.take_along_axis(sums, edge[:, None], 1)[:, 0]
+
+    for first, last in itertools.pairwise(edges.T):
+        middle = (at(info, first) + at(info, last)) / 2
+        half = np.maximum((info[:, 1:] < middle[:, None]).sum(1) + 1, first)
+        half = np.minimum(half, last)
+        early, late = (at(info, b) - at(info, a) for a, b in ((first, half), (half, last)))
+        split = np.minimum(early, late) > _NOTHING * info[:, -1]
+        early, late = np.where(split, early, 1.0), np.where(split, late, 1.0)
+        moved = (at(run, last) - at(run, half)) / late - (at(run, half) - at(run, first)) / early
+        chance = noise.phi * s.variance * (1 / early + 1 / late)
+        # what chance blurs tells little
+        weight = np.where(split, noise.tau**2 / (noise.tau**2 + chance), 0.0)
+        shown += weight * np.maximum(moved**2 - chance, 0.0)
+        told += weight
+    own = np.maximum(shown / told, noise.tau**2)
+    z = np.abs(best.apart) / np.sqrt(best.variance + own)
+    return best._replace(z=z, p=np.maximum(best.p, _natural(z, best.tries, noise)))
 
 
-def _natural(z: float, tries: float, noise: Noise) -> float:
+def _natural(z: Floats, tries: Floats | float, noise: Noise) -> Floats:
     """Two-sided p value of a change, for as many dates as differ by nature."""
-    return min(1.0, _NATURAL * (tries / _DATES) ** 0.5 * 2 * float(natural_p(z, noise.units)))
-
-
-def _best(
-    effect: Floats,
-    variance: Floats,
-    ends: tuple[NDArray[np.int64], NDArray[np.int64]],
-    noise: Noise,
-    tries: float,
-) -> dict[str, Any]:
-    from scipy.special import ndtr
-
-    variance = noise.phi * variance
-    by_chance = np.abs(effect) / np.sqrt(variance)
-    at = int(np.argmax(by_chance))
-    z = abs(effect[at]) / np.sqrt(variance[at] + noise.tau**2)
-    p = max(min(1.0, tries * 2 * float(ndtr(-by_chance[at]))), _natural(float(z), tries, noise))
-    return {
-        "start": int(ends[0][at]), "end": int(ends[1][at]), "apart": float(effect[at]),
-        "variance": float(variance[at]), "z": float(z), "p": p, "tries": tries,
-    }  # fmt: skip
-
-
-def _stretches(
-    cases: Floats, run: Floats, info: Floats, exact: Floats, spread: float, noise: Noise
-) -> dict[str, Any] | None:
-    """The clearest stretch with time before and after it."""
-    size = len(cases) - 1
-    whole = info[-1]
-    start, end = np.triu_indices(size + 1, 2)
-    inside = info[end] - info[start]
-    count = cases[end] - cases[start]
-    fair = (
-        (start > 0) & (end < size) & (inside >= _EDGE * whole) & (inside <= 0.5 * whole)
-        & (count >= LEAST_CASES) & (cases[start] >= LEAST_CASES)
-        & (cases[-1] - cases[end] >= LEAST_CASES)
-    )  # fmt: skip
-    if not fair.any():
-        return None
-    start, end, inside = start[fair], end[fair], inside[fair]
-    # what strata cost in information, as at the dates themselves
-    plain = info[1:] * (whole - info[1:]) / whole
-    kept = float((exact[1:].sum() + 1e-9) / (plain.sum() + 1e-9))
-    pairs = inside * (whole - inside) / whole * min(kept, 1.0)
-    effect = (run[end] - run[start]) / np.maximum(inside * (whole - inside) / whole, 1e-9)
-    return _best(effect, spread / np.maximum(pairs, 1e-9), (start, end), noise, _STRETCHES)
+    raised = _NATURAL * (np.asarray(tries) / _DATES) ** 0.5
+    return np.minimum(1.0, raised * 2 * natural_p(z, noise.units))
 
 
 def _frame(
-    part: Arrivals,
-    signal: Signal,
-    unit: Unit,
-    series: list[Series],
-    rows: list[dict[str, Any]],
-    tau: float,
+    part: Arrivals, signal: Signal, unit: Unit, series: Series, changes: Changes, tau: float
 ) -> pl.DataFrame:
     """Effects, intervals and p values; the worse side is the one that is affected."""
-    by_key = {(s.u, s.group, s.value): s for s in series}
-    kept = [by_key[row["u"], row["group"], row["value"]] for row in rows]
-    start, end, apart, variance, z, p, tries = (
-        np.array([row[c] for row in rows])
-        for c in ("start", "end", "apart", "variance", "z", "p", "tries")
-    )
-    worse = apart * signal.harm > 0
-    hit = np.array([np.arange(len(s.n)) for s in kept])
-    hit = ((hit >= start[:, None]) & (hit < end[:, None])) == worse[:, None]
-    cases, totals = np.array([s.n for s in kept]), np.array([s.total for s in kept])
-    n, total = ((x * hit).sum(1) for x in (cases, totals))
+    start, end, apart, variance, z, p, tries = changes
+    worse, block = apart * signal.harm > 0, np.arange(series.n.shape[1])
+    hit = ((block >= start[:, None]) & (block < end[:, None])) == worse[:, None]
+    n, total = ((x * hit).sum(1) for x in (series.n, series.total))
     observed, slope = total / np.maximum(n, 1), np.ones(len(n))
     effect = signal.harm * np.abs(apart)
     if signal.family == "share":
         # the difference between the two times that strata leave (Mantel-Haenszel)
-        slope = np.array([s.exact.sum() / max(s.weight.sum(), 1e-9) for s in kept])
+        slope = series.slope
         # the normal law is too kind to small counts
         usual = np.clip(observed - effect * slope, 1e-4, 1 - 1e-4)
-        tail = tail_of_counts(np.round(total), n, usual, (cases * ~hit).sum(1))
+        tail = tail_of_counts(np.round(total), n, usual, (series.n * ~hit).sum(1))
         p = np.maximum(p, np.minimum(1.0, tries * tail))
     told = tell_effects(
         signal,
@@ -441,17 +422,16 @@ def _frame(
         observed=observed,
         effect=effect * slope,
         wide=np.sqrt(variance + tau**2) * slope,
-        sd=np.sqrt([s.value_variance for s in kept]),
+        sd=np.sqrt(series.variance),
     )
     starts = block_starts(part.periods, part.settings.span)
     first = [starts[i] for i in start]
-    last = [starts[i] if i < hit.shape[1] else None for i in end]
+    last = [starts[i] if i < len(block) else None for i in end]
     days = list(zip(first, last, worse, strict=True))
-    names = unit_names(part, unit, pl.Series([s.u for s in kept], dtype=pl.Int64))
-    return names.with_columns(
+    return unit_names(part, unit, pl.Series(series.u)).with_columns(
         pl.DataFrame(told),
-        group=pl.Series([s.group for s in kept], dtype=pl.String),
-        value=pl.Series([s.value for s in kept], dtype=pl.String),
+        group=pl.Series(series.group.tolist(), dtype=pl.String),
+        value=pl.Series(series.value.tolist(), dtype=pl.String),
         compared_with=pl.Series([_say_times(*times) for times in days]),
         since=pl.Series([f if w else None for f, _, w in days], dtype=pl.Date),
         affected_until=pl.Series([u if w else f for f, u, w in days], dtype=pl.Date),

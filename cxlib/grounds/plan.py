@@ -1,8 +1,7 @@
 """Ground *plan*: the target and the deadline that the journey map states for a handoff.
 
-What is broken is counted against the plan (neither target nor goal reached by the deadline); how
-much of that is usual, the other planned handoffs of the map say. A plan that hardly anybody follows
-is stale rather than broken, and not judged.
+How much is usually broken (neither target nor goal by the deadline) the other planned handoffs say;
+a plan that hardly anybody follows is stale, and not judged.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from cxlib.grounds.cells import (
     Grid,
     no_cells,
     share_frame,
-    transition_codes,
 )
+from cxlib.grounds.comparing import design_effect
 from cxlib.grounds.expectation import MIN_N, expect_cells
 from cxlib.grounds.strata import STRATA_STEP
 
@@ -38,8 +38,7 @@ def judge_share(
 ) -> pl.DataFrame:
     """Judge the share `total` of `n`, by transition, in a table with strata (``by_`` `offset`).
 
-    ``spread``: the columns of ``arrivals.spread`` that say how customers differ; ``shift``: what is
-    added to the expectation of each transition, in logits.
+    ``spread``: columns of ``arrivals.spread`` for the design effect; ``shift``: added in logits.
     """
     if table.is_empty():
         return no_cells()
@@ -49,7 +48,7 @@ def judge_share(
         cells = replace(cells, offset=cells.offset + shift[cells.cell])
     size = np.bincount(cells.cell, cells.n, minlength=len(grid))
     judged = (size >= MIN_N) & grid.apart & ~grid.rare
-    inflation = _design_effect(arrivals, *spread)
+    inflation = design_effect(arrivals.spread, *spread)
     found = expect_cells(
         cells,
         grid.blocks(SOURCE_VARIANCE),
@@ -82,21 +81,3 @@ def _collapse(grid: Grid, table: pl.DataFrame, n: str, total: str, offset: str) 
         # variance of a cell's strata: the errors of its rows taken as going together
         (error / np.maximum(size, 1)) ** 2,
     )
-
-
-def _design_effect(arrivals: Arrivals, n: str, total: str) -> float:
-    """How much more the shares vary over buckets of customers than independent arrivals would.
-
-    Pooled over all large cells, because 32 buckets say little about one cell.
-    """
-    spread = arrivals.spread
-    cell = transition_codes(spread, len(arrivals.places))
-    counted, outcome = (spread[c].to_numpy().astype(np.float64) for c in (n, total))
-    size = np.bincount(cell, counted)
-    share = np.bincount(cell, outcome) / np.maximum(size, 1)
-    large = (size >= 200) & (share >= 0.01) & (share <= 0.99)
-    if large.sum() < 5:
-        return 1.0
-    squares = np.bincount(cell, (outcome - counted * share[cell]) ** 2)[large]
-    independent = (size * share * (1 - share))[large]
-    return max(1.0, float((squares / independent).mean()) * 32 / 31)

@@ -5,7 +5,7 @@ Fitted once per log on all arrivals and then held fixed, so that a filter only s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,10 +34,8 @@ _TARGET_PENALTY = 50.0
 
 
 def with_strata(arrivals: Arrivals) -> Arrivals:
-    """Add to each row of arrivals and waits what its strata alone would change (columns ``by_*``),
-    and how sure that is (``error_*``, standard errors).
-
-    Fitted once per log on all arrivals; a filter then only sums rows.
+    """Add to each row of arrivals and waits what its strata alone would change (``by_*``), and how
+    sure that is (``error_*``): fitted once per log, so that a filter only sums rows.
     """
     if "by_silent" in arrivals.arrivals.columns:
         return arrivals
@@ -45,11 +43,18 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
         kept: Arrivals = arrivals.cache["strata"]
         return kept
     table = arrivals.arrivals
-    stage = arrivals.places["stage_index"].gather(table["target"])
+    code = stratum_codes(table)
+    reach = code["high"] * 2 + code["reached"]
+    stage = arrivals.places["stage_index"].gather(table["target"]).to_numpy().astype(np.int64)
+    strata = [
+        (stage * 512 + reach, 1.0),
+        (code["target"] * 512 + reach, _TARGET_PENALTY),
+        *((code[name], 1.0) for name in ("position", "segment", "period")),
+    ]
     added = [
-        *_strata(table, "n", "silent", None, stage, name="silent"),
-        *_strata(table, "fresh", "back", None, stage, name="back"),
-        *_strata(table, "rating_n", "rating_sum", "rating_sq", stage, name="rating"),
+        *strata_columns(table, "n", "silent", strata),
+        *strata_columns(table, "fresh", "back", strata),
+        *strata_columns(table, "rating_n", "rating_sum", strata, squares="rating_sq"),
     ]
     enriched = replace(
         arrivals, arrivals=table.with_columns(added), waits=_waits_with_strata(arrivals), cache={}
@@ -58,54 +63,44 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
     return enriched
 
 
-def _strata(
-    table: pl.DataFrame, n: str, total: str, squares: str | None, stage: pl.Series, *, name: str
-) -> tuple[pl.Series, pl.Series]:
-    def levels(codes: dict[str, Codes], used: pl.Series) -> list[Codes]:
-        reach = codes["high"] * 2 + codes["reached"]
-        around = stage.filter(used).to_numpy().astype(np.int64) * 512 + reach
-        within = codes["target"] * 512 + reach
-        return [around, within, codes["position"], codes["segment"], codes["period"]]
-
-    penalties = [1.0, _TARGET_PENALTY, 1.0, 1.0, 1.0]
-    return strata_columns(table, n, total, levels, penalties, squares=squares, name=name)
+def stratum_codes(table: pl.DataFrame) -> dict[str, Codes]:
+    """The columns of `STRATA` as codes."""
+    return {c: table[c].to_numpy().astype(np.int64) for c in STRATA}
 
 
 def strata_columns(
     table: pl.DataFrame,
     n: str,
     total: str,
-    levels: Callable[[dict[str, Codes], pl.Series], list[Codes]],
-    penalties: Sequence[float],
+    strata: Sequence[tuple[Codes, float]],
     *,
     squares: str | None = None,
-    name: str,
 ) -> tuple[pl.Series, pl.Series]:
     """Fit what strata change in one outcome of `table`; give ``by_NAME`` and ``error_NAME``.
 
-    `n`, `total`, `squares`: columns of arrivals, and of those with the outcome (with `squares`: of
-    the sum of the values). `levels`: the level of each stratum variable, from the columns of
-    `STRATA` as codes and which rows are used; `penalties`: how strongly each is drawn to 0.
+    `strata`: the level of each row, and how strongly the effects are drawn to 0; with `squares`,
+    `total` is a sum of values.
     """
-    used = table[n] > 0
-    part, at = table.filter(used), used.to_numpy()
-    codes = {c: part[c].to_numpy().astype(np.int64) for c in STRATA}
+    at = (table[n] > 0).to_numpy()
+    source, target = (table[c].to_numpy().astype(np.int64)[at] for c in ("source", "target"))
     result, error = np.zeros(len(table)), np.zeros(len(table))
-    handoff = codes["source"] * 65_536 + codes["target"]
-    counted, summed = (part[c].to_numpy().astype(np.float64) for c in (n, total))
+    handoff = source * 65_536 + target
+    counted, summed = (table[c].to_numpy().astype(np.float64)[at] for c in (n, total))
     variance = 1.0
     if squares is not None:
-        variance = _within(handoff, counted, summed, part[squares].to_numpy().astype(np.float64))
+        square = table[squares].to_numpy().astype(np.float64)[at]
+        variance = _within(handoff, counted, summed, square)
     result[at], error[at] = fit_strata(
-        levels(codes, used),
-        penalties,
+        [codes[at] for codes, _ in strata],
+        [penalty for _, penalty in strata],
         handoff,
-        target=codes["target"],
+        target=target,
         n=counted,
         total=summed,
         family="share" if squares is None else "mean",
         value_variance=variance,
     )
+    name = total.removesuffix("_sum")
     return (
         pl.Series(f"by_{name}", np.round(result / STRATA_STEP) * STRATA_STEP),
         pl.Series(f"error_{name}", error),
@@ -126,9 +121,8 @@ def fit_strata(  # noqa: PLR0913 (the parts of one regression)
 ) -> tuple[Floats, Floats]:
     """Fit what strata change *within* handoffs; give it per row, centred, with its standard error.
 
-    Every handoff has an effect of its own here, which is then dropped. So a broken handoff cannot
-    lend its fault to a stratum that mostly its own customers are in. `penalties`: how strongly the
-    effects of each stratum variable are drawn to 0, in units of information.
+    Every handoff has an effect of its own, which is dropped: a broken one lends its fault to no
+    stratum. `penalties`: in units of information.
     """
     import scipy.sparse as sp
 
@@ -189,11 +183,7 @@ def _indicators(codes: Codes) -> tuple[Any, int]:
 
 
 def _errors(rows: Any, covariance: Floats, n: Floats, handoff: Codes, target: Codes) -> Floats:
-    """Standard error of what strata say of a handoff against the others at its target, per row.
-
-    What all handoffs at a target have in common is its own affair: only what sets one apart from
-    the others is taken from the strata on trust.
-    """
+    """Standard error of what strata say of a handoff against the others at its target, per row."""
     import scipy.sparse as sp
 
     def mean_rows(levels: Codes) -> tuple[Floats, Codes]:
@@ -246,11 +236,7 @@ def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:
 
 
 def _least_wait(waits: pl.DataFrame) -> float:
-    """Logarithm of half the shortest wait that the log can tell from none.
-
-    Times written to the half hour give waits of nothing and of half an hour: on a logarithmic
-    scale the difference is huge, and is all rounding.
-    """
+    """Logarithm of half the shortest wait that the log can tell from none: the rest is rounding."""
     positive = waits.filter(pl.col("bin") > 0).group_by("bin").agg(pl.col("n").sum()).sort("bin")
     if positive.is_empty():
         return float(_LOG_MIDDLE[0])

@@ -14,20 +14,6 @@ from cxlib.grounds.additive import Floats, add_up
 from cxlib.grounds.cells import channel_codes, transition_codes
 from cxlib.grounds.expectation import MIN_N
 
-__all__ = [
-    "MIN_OTHERS",
-    "Flags",
-    "Returns",
-    "count_returns",
-    "customers_own",
-    "find_habit",
-    "habit_of",
-    "shorter_windows",
-    "usual_sources",
-    "ways_on",
-    "within_days",
-]
-
 Flags = NDArray[np.bool_]
 
 MIN_OTHERS = 30
@@ -109,10 +95,9 @@ def usual_sources(arrivals: Arrivals, ways: Floats) -> Flags:
 
 
 def _find_usual(ways: Floats) -> Flags:
-    """Find the sources whose customers go the ways of the others.
+    """Find the sources whose customers go the ways of the others, one outlier after the other.
 
-    The source that stands out most is left out, and the others are compared again. Where more than
-    a third of the sources would go, customers differ by nature there, and none is left out.
+    Where more than a third would go, customers differ by nature there, and none is left out.
     """
     usual = np.ones(ways.shape[:2], dtype=bool)
     for target in range(ways.shape[1]):

@@ -163,9 +163,10 @@ def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[st
     found = {}
     for name in names:
         values = rows[name].drop_nulls().alias("value")
-        distinct = values.n_unique()
-        some = values if distinct <= VALUES else values.gather_every(-(-len(values) // VALUES))
-        counted = some.value_counts().sort(["count", "value"], descending=[True, False])
+        counted = values.value_counts()
+        if (distinct := len(counted)) > VALUES:
+            counted = values.gather_every(-(-len(values) // VALUES)).value_counts()
+        counted = counted.sort(["count", "value"], descending=[True, False])
         each, share = len(values) / max(distinct, 1), len(values) / max(rows.height, 1)
         size = (rows.height, len(values), distinct, each, share)
         parts = [p for w in words_of(name) for p in _COMPOUND.sub(r"\1 \2", w).split()]

@@ -20,6 +20,7 @@ from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
 from cxlib.map_model import Reading
 
+KEY = "(key)"  # column of the keys of an object that holds a list for each
 NO_OBJECT = "malformed row: no JSON object"
 _NONE = "no line is a JSON object with keys; write one object per line, or one list of objects"
 
@@ -140,6 +141,14 @@ def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
         if is_split and all(isinstance(row, list) for row in cells):
             return [_flat(dict(zip(names, row, strict=False))) for row in cells]
         lists = list(_lists(value))
+        if (
+            lists == list(value)
+            and len(lists) > 2
+            and len({frozenset(value[k][0]) for k in lists}) == 1
+        ):
+            # lists by the id of what they are about
+            values = [{KEY: key, **e} for key, elements in value.items() for e in elements]
+            lists = []
         if len(lists) > 1:
             raise InputError(
                 f"{name}: which list holds the contacts? Write into the map reading: "
@@ -187,7 +196,7 @@ def _exploded(row: dict[str, Any], records: str | None) -> list[Row]:
         own = _flat(element) if isinstance(element, dict) else {records: _text(element)}
         named = {(f"{records}.{k}" if k in beside else k): v for k, v in own.items()}
         rows.append({**beside, **named})
-    return rows
+    return rows or [_flat(row)]  # without the list no contact, but counted
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> Row:

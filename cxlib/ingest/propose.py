@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -13,34 +13,18 @@ import yaml
 from cxlib.errors import InputError
 from cxlib.ingest import outcomes
 from cxlib.ingest.events import make_contacts
-from cxlib.ingest.evidence import Column, Guess, guess_by_words, profile
-from cxlib.ingest.instants import guess_time_format, read_instants, swap_day_and_month
-from cxlib.ingest.nested import parsed
-from cxlib.ingest.raw import LINE, POSITION, RawTable
-from cxlib.ingest.recipes import Head, Related, Shape, find_shape, mark_facts, relate_tables
+from cxlib.ingest.evidence import Column, guess_by_words, profile
+from cxlib.ingest.looking import COMPLETE, Looked, find_inner_list, in_one_order, look_at, raw_texts
+from cxlib.ingest.raw import RawTable
+from cxlib.ingest.recipes import Head, Related, relate_tables
 from cxlib.ingest.report import IngestReport
-from cxlib.ingest.roles import (
-    Roles,
-    guess_customer,
-    guess_roles,
-    named_role,
-    names_contacts,
-    rank_times,
-    rates,
-    vary_labels,
-)
-from cxlib.ingest.shapes import unpivot_rows
+from cxlib.ingest.roles import guess_customer, named_role, rank_times, rates
 from cxlib.ingest.sources import Paths, Source, find_sources
 from cxlib.ingest.tables import read_source, read_table, with_named
 from cxlib.journey_map import parse_journey_map
-from cxlib.map_model import FILE, STEP, STEP_AT, STEP_ORDER, Join, Reading, format_duration
-
-ROWS = 1_000_000
-"""Most rows that are looked at: of a longer log, every second, third … of all of them."""
+from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, Reading, format_duration
 
 TOUCHPOINTS = 200  # touchpoints that are proposed, the most frequent first
-
-_COMPLETE = "^(?i:complete)$"
 
 
 class Proposal(NamedTuple):
@@ -49,29 +33,6 @@ class Proposal(NamedTuple):
     text: str
     report: IngestReport
     doubts: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Log:
-    """A log while it is looked at: rows as text, what was found, the contacts."""
-
-    looked: str
-    columns: dict[str, Column]
-    related: Related
-    shape: Shape
-    roles: Roles
-    time_format: Guess | None
-    is_complete_only: bool
-    contacts: pl.DataFrame
-    twins: int
-    product: bool = False
-    ties: bool = False
-    places: pl.DataFrame = field(default_factory=pl.DataFrame)
-
-    @property
-    def is_by_basket(self) -> bool:
-        """Whether a contact is all lines of a basket, and nothing else says what it is."""
-        return self.shape.one_per is not None and self.shape.unpivot is None
 
 
 def propose_map(
@@ -83,16 +44,16 @@ def propose_map(
     read, records = 0, ""
     for source in find_sources(paths):
         table = read_source(source, separator=separator, encoding=encoding)
-        rows, height = _raw(table)
-        inner = _inner_list(rows) if source.format == "jsonl" else None
-        if records := inner or records:
+        rows, height = raw_texts(table)
+        if source.format == "jsonl" and (inner := find_inner_list(rows) or records):
+            records = inner
             table = read_table(source, Reading(records=records, encoding=encoding))
-            rows, height = _raw(table)
+            rows, height = raw_texts(table)
         heads.append((source, rows))
         tables[source] = table
         read += height
     looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
-    log = _look(relate_tables(_in_one_order(heads)), looked + "s" * (len(heads) != 1))
+    log = look_at(relate_tables(in_one_order(heads)), looked + "s" * (len(heads) != 1))
     doubts = list(log.roles.doubts)
     body = [
         "version: 1",
@@ -119,187 +80,7 @@ def propose_map(
     return Proposal(f"{head}\n{text}", report, tuple(doubts))
 
 
-def _inner_list(rows: pl.DataFrame) -> str | None:
-    """Return the column whose cells are lists of objects with times: the contacts of its row."""
-    for column in rows.columns:
-        texts = rows[column].drop_nulls().head(50)
-        if not texts.str.starts_with("[{").any():
-            continue
-        lists = [found for cell in texts if isinstance(found := parsed(cell), list)]
-        elements = [e for found in lists for e in found if isinstance(e, dict)]
-        keys = dict.fromkeys(key for element in elements for key in element)
-        cells = {k: [None if (v := e.get(k)) is None else str(v) for e in elements] for k in keys}
-        if len(elements) > len(texts) and rank_times(profile(pl.DataFrame(cells))):
-            return column
-    return None
-
-
-def _raw(table: RawTable) -> tuple[pl.DataFrame, int]:
-    raw = pl.exclude(LINE, POSITION).cast(pl.String).str.strip_chars()
-    height = int(table.frame.select(pl.len()).collect().item())
-    some = replace(table, frame=table.frame.gather_every(-(-height // ROWS) or 1))
-    return some.collect(pl.when(raw != "").then(raw).name.keep()), height
-
-
-def _in_one_order(heads: list[Head]) -> list[Head]:
-    """Write times as ISO where files put day and month in other orders: each is read by itself."""
-    columns = dict.fromkeys(c for _, rows in heads for c in rows.columns) if heads[1:] else {}
-    for column in columns:
-        of = {i: rows[column].drop_nulls() for i, (_, rows) in enumerate(heads) if column in rows}
-        if not any(guess_time_format(texts.head(50)) for texts in of.values()):
-            continue
-        guesses = {i: guess_time_format(texts.unique()) for i, texts in of.items()}
-        sure = {i: g[0].startswith("%m") for i, g in guesses.items() if g is not None and g[1]}
-        for i in sure if len(set(sure.values())) > 1 else ():
-            source, rows = heads[i]
-            read = read_instants(rows[column], where=str(source), refuse=False).values
-            iso = read.dt.replace_time_zone(None).dt.strftime("%Y-%m-%dT%H:%M:%S%.f")
-            heads[i] = (source, rows.with_columns(iso.alias(column)))
-    return heads
-
-
-def _look(related: Related, looked: str) -> _Log:
-    rows = related.rows
-    complete = pl.col("lifecycle:transition").fill_null("").str.contains(_COMPLETE)
-    # A log may write several rows for a work item, of which one ends it.
-    kept = rows.filter(complete) if "lifecycle:transition" in rows.columns else rows.clear()
-    is_complete_only = 0 < kept.height < rows.height
-    rows = kept if is_complete_only else rows
-    columns = mark_facts(rows, profile(rows))
-    if len(columns) == rows.width:
-        looked += f", {len(columns) - (FILE in columns)} columns"
-    else:
-        looked += f", the first {len(columns)} of {rows.width:,} columns whose names say something"
-        rows = rows.select(list(columns))
-    customer, others = guess_customer(columns)
-    varies: dict[str, float] | None = vary_labels(rows, columns, customer.value)
-    shape = find_shape(rows, columns, customer.value, varies or {})
-    shown = ", ".join(f"{c.name} ({c.said()})" for c in others)
-    why = f"{customer.why}; runners-up: {shown}" if others else customer.why
-    fixed = {"customer": Guess(customer.value, why)}
-    if shape != Shape():
-        rows, settled = _shaped(rows, shape)
-        columns, varies = profile(rows, [c for c in rows.columns if c != LINE]), None
-        fixed |= settled
-    roles = guess_roles(rows, columns, fixed, varies)
-    named = {r: g.value for r, g in roles.columns.items()}
-    made = {}
-    if second := _second_name(rows, columns, roles):
-        related.names.append((named["touchpoint"], second))
-        made[named["touchpoint"]] = pl.coalesce(named["touchpoint"], second)
-    if "time_of_day" in named:
-        both = (named["occurred_at"], named["time_of_day"])
-        made[both[0]] = pl.concat_str(both, separator=" ", ignore_nulls=True)
-    rows = rows.with_columns(**made)
-    columns = {**columns, **profile(rows, made)} if made else columns
-    times, time_format = _read_times(rows[roles.columns["occurred_at"].value])
-    if time_format is not None and "Please check" in time_format.why:
-        roles.doubts.append(
-            f"day or month first? No time tells; time_format says {time_format.value!r}, and "
-            f"{swap_day_and_month(time_format.value)!r} could be meant"
-        )
-    contacts, twins = _contacts(rows, roles, shape, times)
-    log = _Log(
-        looked, columns, related, shape, roles, time_format, is_complete_only, contacts, twins
-    )
-    if "stage" in roles.columns and not outcomes.is_of_one_stage(log.contacts):
-        log.contacts, log.product = _named_by_stage(log.contacts), True
-    log.contacts = outcomes.order_contacts(log.contacts)
-    log.ties = _steps_without_times(log)
-    if log.ties:
-        # the more customers come to a step, the earlier it is
-        steps = log.contacts["touchpoint"].value_counts(sort=True)["touchpoint"].to_list()
-        rank = pl.col("touchpoint").replace_strict({n: i for i, n in enumerate(steps)})
-        log.contacts = outcomes.order_contacts(log.contacts.with_columns(sequence=rank))
-    log.places = outcomes.describe_touchpoints(log.contacts)
-    return log
-
-
-def _shaped(rows: pl.DataFrame, shape: Shape) -> tuple[pl.DataFrame, dict[str, Guess]]:
-    """Return a row for each contact, and the roles that this settles."""
-    settled = {}
-    if shape.one_per is not None:
-        rows = rows.unique(shape.one_per, keep="first", maintain_order=True)
-        settled["touchpoint"] = Guess(shape.one_per, "each value is one contact")
-    if shape.unpivot is not None:
-        rows = unpivot_rows(rows.lazy().with_row_index(LINE), shape.unpivot).collect()
-        at = shape.unpivot.numbered or STEP_AT
-        made = {"touchpoint": STEP, "sequence": STEP_ORDER, "occurred_at": at}
-        why = "what `unpivot` makes"
-        settled |= {r: Guess(c, why) for r, c in made.items() if c in rows.columns}
-    return rows.with_columns(pl.exclude(LINE).cast(pl.String)), settled
-
-
-def _second_name(rows: pl.DataFrame, columns: Mapping[str, Column], roles: Roles) -> str | None:
-    """Return the column that names the contacts where the column of the touchpoint is empty."""
-    name = roles.columns["touchpoint"].value
-    if name not in columns or columns[name].share > 0.99:
-        return None
-    without = rows.filter(pl.col(name).is_null())
-    for column in (c for c in roles.untaken(columns).values() if names_contacts(c)):
-        filled = len(without) - without[column.name].null_count()
-        if filled > 0.9 * len(without) and column.filled - filled < 0.1 * columns[name].filled:
-            return column.name
-    return None
-
-
-def _read_times(texts: pl.Series) -> tuple[pl.Series, Guess | None]:
-    read, there = read_instants(texts, where="", refuse=False), texts.drop_nulls()
-    is_written_so = guess_time_format(there.gather_every(max(1, len(texts) // 1_000)))
-    guessed = guess_time_format(there.unique(maintain_order=True)) if is_written_so else None
-    if guessed is None:
-        return read.values, None
-    pattern, certain = guessed
-    by_pattern = read_instants(texts, where="", time_format=pattern, refuse=False)
-    if int(by_pattern.unread.sum()) > int(read.unread.sum()):
-        return read.values, None
-    why = "a part above 12 must be the day" if certain else "day or month first? Please check"
-    return by_pattern.values, Guess(pattern, why)
-
-
-def _contacts(
-    rows: pl.DataFrame, roles: Roles, shape: Shape, times: pl.Series
-) -> tuple[pl.DataFrame, int]:
-    """Return the contacts, and how many names of theirs differ from others by case only."""
-    asked = ("customer", "touchpoint", "stage", "channel")
-    named = {r: pl.col(g.value) for r, g in roles.columns.items() if r in asked}
-    named["customer"] = named["customer"].cast(pl.Categorical).to_physical()  # sorts quickly
-    if "sequence" in roles.columns:
-        named["sequence"] = pl.col(roles.columns["sequence"].value).cast(pl.Int64, strict=False)
-    if shape.unpivot is not None:
-        named["errand"] = pl.col(LINE) // max(len(shape.unpivot.times or shape.unpivot.flags), 1)
-    contacts = rows.select(occurred_at=times, **named)
-    contacts = contacts.drop_nulls(["customer", "occurred_at", "touchpoint"])
-    if shape.one_per is not None and shape.unpivot is None:
-        contacts = contacts.with_columns(touchpoint=pl.lit("purchase"))
-    names = [contacts[c] for c in ("touchpoint", "stage", "channel") if c in contacts.columns]
-    twins = sum(s.drop_nulls().n_unique() - len(outcomes.usual_spelling(s)) for s in names)
-    spelling = outcomes.usual_spelling(contacts["touchpoint"])
-    spelled = outcomes.fold(pl.col("touchpoint")).replace_strict(spelling)
-    return contacts.with_columns(touchpoint=spelled), twins
-
-
-def _named_by_stage(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Let stage and touchpoint name the contact together; the touchpoint alone is not enough."""
-    spelling = outcomes.usual_spelling(contacts["stage"])
-    stage = outcomes.fold(pl.col("stage")).replace_strict(spelling, default=None)
-    both = pl.concat_str(stage, "touchpoint", separator=" ")
-    named = contacts.with_columns(_what=pl.col("touchpoint"), touchpoint=both)
-    return named.drop_nulls("touchpoint")
-
-
-def _steps_without_times(log: _Log) -> bool:
-    """Whether most contacts tie in time though they are steps in an order."""
-    if "sequence" in log.roles.columns:
-        return False
-    same, tied, alike = (
-        pl.col(c) == pl.col(c).shift(1) for c in ("customer", "occurred_at", "touchpoint")
-    )
-    share = log.contacts.select((tied & ~alike).filter(same).mean()).item()
-    return share is not None and float(share) > 0.5
-
-
-def _head_lines(log: _Log, report: IngestReport, doubts: list[str]) -> Iterator[str]:
+def _head_lines(log: Looked, report: IngestReport, doubts: list[str]) -> Iterator[str]:
     yield "# Proposed from the log; every guess is marked. Read it, mend it, and remove the marks."
     yield f"# Looked at: {log.looked}."
     yield from (f"# {said[0].upper()}{said[1:]}." for said in log.related.said)
@@ -313,7 +94,7 @@ def _head_lines(log: _Log, report: IngestReport, doubts: list[str]) -> Iterator[
         yield f"# To look at {number}: {' '.join(doubt.split())}"
 
 
-def _recipe_lines(log: _Log) -> Iterator[str]:
+def _recipe_lines(log: Looked) -> Iterator[str]:
     related, shape = log.related, log.shape
     if related.join:
         yield _line("join", _joins(related.join), "one row for each value of the key")
@@ -358,7 +139,7 @@ def _joins(joins: Iterable[Join]) -> list[dict[str, str]]:
     return [{"table": j.table, "by": next(iter(j.by))} for j in joins]
 
 
-def _column_lines(log: _Log) -> Iterator[str]:
+def _column_lines(log: Looked) -> Iterator[str]:
     several = {names[0]: list(names) for names in log.related.names}
     roles = log.roles
     hidden = {"stage", "touchpoint"} if log.product else set()
@@ -375,7 +156,7 @@ def _column_lines(log: _Log) -> Iterator[str]:
             yield "  " + _line(key, list(found), why)
 
 
-def _time_lines(log: _Log) -> Iterator[str]:
+def _time_lines(log: Looked) -> Iterator[str]:
     if log.time_format is not None:
         yield _line("time_format", *log.time_format)
     texts = log.columns[log.roles.columns["occurred_at"].value].sample
@@ -387,10 +168,10 @@ def _time_lines(log: _Log) -> Iterator[str]:
     if log.twins and not log.product:
         yield _line("fold_case", True, f"{log.twins} names differ from others by case only")
     if log.is_complete_only:
-        yield _line("keep", {"lifecycle:transition": _COMPLETE}, "one row per work item")
+        yield _line("keep", {"lifecycle:transition": COMPLETE}, "one row per work item")
 
 
-def _rating_lines(log: _Log) -> Iterator[str]:
+def _rating_lines(log: Looked) -> Iterator[str]:
     column: Column | None = None
     if "rating" in log.roles.columns:
         column = log.columns[log.roles.columns["rating"].value]
@@ -410,7 +191,7 @@ def _rating_lines(log: _Log) -> Iterator[str]:
     )
 
 
-def _journey_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
+def _journey_lines(log: Looked, doubts: list[str]) -> Iterator[str]:
     yield "journey:"
     customer = log.roles.columns["customer"].value.lower()
     if customer.startswith("case") or "lifecycle:transition" in log.columns:
@@ -429,7 +210,7 @@ def _journey_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
         yield "  " + _line("lost", lost, "their names say so, and little follows them")
 
 
-def _longest_errand(log: _Log) -> timedelta:
+def _longest_errand(log: Looked) -> timedelta:
     """Return how long silences last within a row of a wide table, which is one errand."""
     if log.shape.unpivot is None or not log.shape.unpivot.times:
         return timedelta(0)
@@ -439,7 +220,7 @@ def _longest_errand(log: _Log) -> timedelta:
     return found if isinstance(found, timedelta) else timedelta(0)
 
 
-def _stage_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
+def _stage_lines(log: Looked, doubts: list[str]) -> Iterator[str]:
     found = outcomes.guess_stages(log.contacts, log.places)
     if found.question:
         doubts.append(found.question)
@@ -472,7 +253,7 @@ def _stage_lines(log: _Log, doubts: list[str]) -> Iterator[str]:
     yield "planned_handoffs: []  # for example: - {source: …, target: …, deadline: 7d}"
 
 
-def _patterns(log: _Log, name: str) -> dict[str, str]:
+def _patterns(log: Looked, name: str) -> dict[str, str]:
     """Return what a row must hold to be a contact that no cell names alone."""
     if log.shape.one_per is not None and not log.product:
         return {log.shape.one_per: "."}

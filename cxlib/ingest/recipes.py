@@ -225,7 +225,8 @@ def mark_facts(rows: pl.DataFrame, columns: dict[str, Column]) -> dict[str, Colu
             continue
         found = varying(rows, case.name, times, unseen=0.0)
         if any(found[t] > 0.5 for t in times):
-            facts = {t for t in times if found[t] < 0.02}
+            known = (t for t in times if columns[t].filled > 1.4 * case.distinct)
+            facts = {t for t in known if found[t] < 0.02}
             return {n: replace(c, of_case=n in facts) for n, c in columns.items()}
     return columns
 

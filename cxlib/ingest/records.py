@@ -76,8 +76,9 @@ def split_lines(lines: pl.Series, dialect: Dialect, *, width: int) -> Records:
 
 def _fits(bare: pl.Series, separator: str, width: int) -> pl.Series:
     counted = widths(bare, separator)
-    trimmed = widths(bare.str.strip_chars_end(separator + " "), separator)
-    return (counted == width) | ((counted > width) & (trimmed <= width))
+    wider = (counted > width).arg_true()
+    trimmed = widths(bare.gather(wider).str.strip_chars_end(separator + " "), separator)
+    return (counted == width).scatter(wider, trimmed <= width)
 
 
 class Splitter:

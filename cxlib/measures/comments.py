@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,9 @@ K = 10
 
 EVERYWHERE, ANY = "everywhere", "any"
 """The group of all comments, and the topic of all comments of a group."""
+
+_TITLED = re.compile(r"\b(?:(?:Herrn?|Frau|Mr|Mrs|Ms|Miss|Dr|Prof)\b\.?\s+)+[^\W\d_a-z][\w-]+")
+"""Names behind a title, which many may write and which are no topic."""
 
 
 @result
@@ -196,7 +200,7 @@ class _Found:
         for language in common.filter(pl.col("who") >= self.k)["language"]:
             mine = self.told.filter(pl.col("language") == language)
             customer = mine["customer"].to_numpy().astype(np.int64)
-            texts = mine["comment"].to_list()
+            texts = [_TITLED.sub(" ", text) for text in mine["comment"]]
             found[language] = find_topics(texts, customer, language=language, k=self.k)
         return found
 

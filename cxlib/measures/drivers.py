@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cxlib.columns import Amount, Columns, Count, Customers, Flag, Label, Share, Tables
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.journeys import NO_STAGE
-from cxlib.numbers import decimal, share
+from cxlib.numbers import decimal, plural, share
 from cxlib.results import Result, answers, result
 from cxlib.sequences import ENVIRONMENT, choose_contacts, meets_finding
 from cxlib.statistics.importance import cross_products, driver_shares, slopes
@@ -250,8 +250,8 @@ def _missing(outcome: str, unit: str, cases: pl.DataFrame, drivers: list[str]) -
     least = max(FEWEST, PER_DRIVER * len(drivers))
     if n < least or people < FEWEST:
         return (
-            f"{outcome}: {n} {unit}s of {people} customers are too few to tell what "
-            f"goes with it (at least {least}, of {FEWEST} customers)"
+            f"{outcome}: {plural(n, unit)} of {plural(people, 'customer')} are too few to tell "
+            f"what goes with it (at least {least}, of {FEWEST} customers)"
         )
     if cases["value"].n_unique() < 2 or not drivers:
         return f"{outcome}: all {n} {unit}s are alike, so nothing goes with it"

@@ -46,7 +46,12 @@ class ExperienceCurve(Result):
             if lowest["touchpoint"] == highest["touchpoint"]:
                 said.append(f"{scale}: rated at one touchpoint only, {_place(lowest)}")
                 continue
-            said.append(f"{scale}: lowest at {_place(lowest)}, highest at {_place(highest)}")
+            if lowest["mean"] == highest["mean"]:
+                said.append(f"{scale}: the same at all {len(rows)} touchpoints, {_place(lowest)}")
+                continue
+            near = lowest["mean_high"] >= highest["mean_low"]
+            doubt = "; by chance alone, it may be" if near else ""
+            said.append(f"{scale}: lowest at {_place(lowest)}, highest at {_place(highest)}{doubt}")
             clear = rows.filter((pl.col("change_high") < 0) | (pl.col("change_low") > 0))
             for row in clear.sort(pl.col("change").abs(), descending=True).head(2).to_dicts():
                 ends = sorted(abs(row[f"change_{end}"]) for end in ("low", "high"))
@@ -141,7 +146,7 @@ class Spectrum(Result):
                 f"{scale}: {share(low / n)} of {decimal(n)} answers are low, {share(high / n)} high"
             )
             enough = side.filter(pl.col("n") >= 20)
-            if len(enough) > 1:
+            if len(enough) > 1 and low:
                 most = enough.sort(pl.col("low") / pl.col("n"), descending=True).row(0, named=True)
                 said[-1] += (
                     f"; most low ones at {most['group']} ({share(most['low'] / most['n'])} of "
@@ -241,6 +246,11 @@ class Consistency(Result):
     def sentences(self) -> list[str]:
         """Say where channels clearly differ."""
         clear = self.table.filter(pl.col("q") <= 0.05).head(4)
+        if self.table.is_empty():
+            return [
+                "Nothing to compare: no touchpoint or stage was rated in two channels by at least "
+                f"{FEWEST} customers each"
+            ]
         if clear.is_empty():
             return [
                 "No touchpoint or stage is clearly rated otherwise in one channel than in another "

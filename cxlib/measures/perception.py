@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cxlib.columns import Columns, Count, Flag, Label, Rating, Tables, Text
+from cxlib.columns import Columns, Count, Customers, Flag, Label, Rating, Tables, Text
 from cxlib.numbers import decimal, rating
 from cxlib.results import Result, answers, numbers, result
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
@@ -69,6 +69,7 @@ class Perception(Result):
             ),
             tilted=Rating("mean of everybody if it depends on the rating alone", interval=True),
             around_goal=Text("answers before the goal against those after it", detail=True),
+            around_customers=Customers("who gave the lower of these", detail=True),
             sentence=Text("who answers", detail=True),
         ),
     )
@@ -193,6 +194,8 @@ class _Verdicts:
     def depends(self) -> bool | None:
         """Whether answering depends on the rating; None where that could have gone unseen."""
         tilt = self.survey.tilt
+        if self.survey.answered.all():
+            return False
         if tilt is None or (not tilt.depends and tilt.seen_from > HALF_A_POINT * self.survey.width):
             return None
         return tilt.depends
@@ -236,38 +239,40 @@ class _Verdicts:
         if tilt is not None and tilt.mean_high - tilt.mean_low <= survey.width / 2:
             row |= {"tilted": tilt.mean, "tilted_low": tilt.mean_low}
             row |= {"tilted_high": tilt.mean_high}
-        return row | {
-            "sentence": _who_answers(row, tilt),
-            "around_goal": self._around_the_goal(),
-        }
+        return row | {"sentence": _who_answers(row, tilt)} | self._around_the_goal()
 
-    def _around_the_goal(self) -> str | None:
-        """Say whether who answers before the goal says something else than who does after it."""
+    def _around_the_goal(self) -> dict[str, Any]:
+        """Say whether answers before the goal lie half a point of ten or more from those after."""
         survey = self.survey
         reached = survey.rows["reached"].to_numpy().astype(np.int64)
         goal = " or ".join(survey.workspace.journey_map.journey.goal)
         halves = survey.cells(reached, 2)
         if not goal or halves["n"].to_numpy().min() < _FEWEST:
-            return None
+            return {}
         apart, _ = self._apart(halves, "mean", survey.score, reached)
-        if apart.low[0] <= 0 <= apart.high[0]:
-            return None
+        matters = abs(apart.estimate[0]) >= HALF_A_POINT * survey.width
+        if apart.low[0] <= 0 <= apart.high[0] or not matters:
+            return {}
         before, after = (
             f"{rating(row['mean'], row['mean_low'], row['mean_high'])} (n = {decimal(row['n'])})"
             for row in halves.iter_rows(named=True)
         )
         side = "lower" if apart.high[0] < 0 else "higher"
-        return (
-            f"Who answers before {goal} gives {before} of {survey.ends[1]:g} on {survey.scale}, "
-            f"{side} than who answers after it: {after}"
-        )
+        return {
+            "around_customers": halves["customers"][int(side == "higher")],
+            "around_goal": f"Who answers before {goal} gives {before} of {survey.ends[1]:g} on "
+            f"{survey.scale}, {side} than who answers after it: {after}",
+        }
 
 
 def _who_answers(row: dict[str, Any], tilt: Tilt | None) -> str:
+    mean = rating(row["mean"], row["mean_low"], row["mean_high"])
+    if row["n"] == row["contacts"]:
+        return f"All contacts that could be rated on {row['scale']} were; their mean is {mean}"
     response = f"{100 * row['response']:.0f} %" if row["response"] >= 0.01 else "fewer than 1 %"
     start = (
         f"{response} of the contacts that could be rated on {row['scale']} were; the mean of these "
-        f"answers is {rating(row['mean'], row['mean_low'], row['mean_high'])}"
+        f"answers is {mean}"
     )
     if tilt is None or row["depends"] is None:
         return f"{start}; whether answering depends on the rating cannot be told from this log"

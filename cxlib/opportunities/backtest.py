@@ -42,13 +42,7 @@ RANKINGS: dict[str, Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]] = {
 
 @result
 class BacklogBacktest(Result):
-    """What `backtest_priorities` returns.
-
-    Attributes
-    ----------
-    reason
-        Why nothing could be tested; None where it could.
-    """
+    """What `backtest_priorities` returns; ``reason``: why nothing could be tested, if so."""
 
     reason: str | None
 

@@ -49,15 +49,7 @@ Floats = NDArray[np.float64]
 
 @result
 class Expansions(Result):
-    """What `find_expansions` returns.
-
-    Attributes
-    ----------
-    tests
-        Rare links that were compared.
-    horizon
-        Time from the contact within which a goal counts.
-    """
+    """What `find_expansions` returns: ``tests`` rare links compared; goals count in ``horizon``."""
 
     tests: int
     horizon: timedelta
@@ -123,14 +115,8 @@ def find_expansions(workspace: Workspace, *, where: Selection | None = None) -> 
 
     Parameters
     ----------
-    workspace
-        The workspace.
     where
         Segment, periods and channel of the contact at the source.
-
-    Returns
-    -------
-    Expansions
 
     Raises
     ------
@@ -163,8 +149,6 @@ def find_expansions(workspace: Workspace, *, where: Selection | None = None) -> 
         table=Expansions.tables["table"].frame(table),
         tests=len(pairs),
         horizon=horizon,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -239,7 +223,7 @@ def _mantel_haenszel(n: Floats, y: Floats, others: Floats, goals: Floats) -> Flo
     weight = divide(n * others, n + others)
     apart = divide(y, n) - divide(goals, others)
     used = weight > 0
-    return np.where(used, weight * apart, 0).sum(0) / np.where(used, weight, 0).sum(0)
+    return divide(np.where(used, weight * apart, 0).sum(0), np.where(used, weight, 0).sum(0))
 
 
 def _design_effect(y: Floats, n: Floats) -> float:

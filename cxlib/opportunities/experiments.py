@@ -22,12 +22,10 @@ _MISMATCH = 0.001
 
 
 def sample_size(first: float, second: float, *, level: float = 0.05, power: float = 0.8) -> int:
-    r"""Customers that each of two groups needs to tell two shares apart.
+    """Customers that each of two groups needs to tell two shares apart.
 
-    .. math:: (z_{1-\alpha/2} + z_{1-\beta})^2 \frac{p_1 (1 - p_1) + p_2 (1 - p_2)}{(p_1 - p_2)^2}
+    (z(1 - level/2) + z(power))² (p₁(1 - p₁) + p₂(1 - p₂)) / (p₁ - p₂)²
 
-    Examples
-    --------
     >>> sample_size(0.10, 0.15)
     683
     """
@@ -51,18 +49,9 @@ def plan_experiment(
 
 @result
 class Experiment(Result):
-    """What `read_experiment` returns.
-
-    Attributes
-    ----------
-    segment
-        Name of the segment that says who was assigned to what.
-    difference, low, high
-        Of the treated over the control group: share of journeys that reach the goal (95 %).
-    p
-        Two-sided chance of as large a difference without any effect.
-    mismatch
-        Chance of groups as unequal as these where halves were assigned.
+    """What `read_experiment` returns: ``difference`` of the treated over the control group in the
+    share of journeys that reach the goal (95 %: ``low``, ``high``; ``p``), and ``mismatch``, the
+    chance of groups as unequal as these where halves were assigned.
     """
 
     segment: str

@@ -1,13 +1,8 @@
 """Next best touchpoint: what to offer a customer under way next, by his last two contacts.
 
 The chance of a goal of those who went somewhere from a state is drawn towards that from the last
-contact alone, and that towards that of everybody who goes there: what few have done never comes
-first by luck. It is what went with a way, not yet what the way does.
-
-References
-----------
-Efron & Morris (1975), doi:10.1080/01621459.1975.10479864; Swaminathan & Joachims (2015),
-The self-normalized estimator for counterfactual learning.
+contact alone, and that towards that of everybody who goes there (Efron & Morris 1975,
+doi:10.1080/01621459.1975.10479864): what few have done never comes first by luck.
 """
 
 from __future__ import annotations
@@ -43,20 +38,9 @@ _STATE = ["before", "place"]
 
 @result
 class NextBest(Result):
-    """What `next_best` returns.
-
-    Attributes
-    ----------
-    horizon
-        Time within which a goal counts.
-    learned_until
-        What came before is learned from for the test; null where the log is too short for one.
-    capped, quiet
-        Customers under way who are left out: contacted too often, or a moment ago.
-    audience
-        Customers under way: ``customer`` (the id of the log: it stays on the analyst's side),
-        ``last``, ``next_touchpoint``, ``channel``, ``chance`` of a goal if they go there,
-        ``usual`` chance from where they stand.
+    """What `next_best` returns: goals count within ``horizon``, the test has learned until
+    ``learned_until``; ``capped`` and ``quiet`` customers are left out, contacted too often or a
+    moment ago. ``audience`` holds ids: it stays on the analyst's side.
     """
 
     horizon: timedelta
@@ -141,8 +125,6 @@ def next_best(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     where
         Segment, periods and channel of the last contact.
     most_contacts, within
@@ -195,16 +177,13 @@ def next_best(
         capped=capped,
         quiet=silent,
         audience=told.drop_nulls("next_touchpoint").select(kept).sort("customer"),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
 def contacts_before_goals(workspace: Workspace) -> tuple[pl.DataFrame, timedelta]:
     """Every contact before a goal, and the horizon within which a goal counts.
 
-    ``before`` is the number of places where the journey began here; ``earlier``: contacts, at most
-    3; whether it ``went`` on to ``next``, and whether a ``goal`` came in time.
+    ``before`` is the number of places where the journey began here, ``earlier`` at most 3.
     """
     scope = workspace.scope
     kept = ("customer", "bucket", "occurred_at", "place", "journey", "reached", "lost", "segment",

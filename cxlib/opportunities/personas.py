@@ -44,21 +44,9 @@ LEAST_CUSTOMERS, LEAST_CONTACTS = 200, 3
 
 @result
 class Personas(Result):
-    """What `find_personas` returns.
-
-    Attributes
-    ----------
-    stability
-        Median adjusted Rand index over resamples, of the number of personas chosen.
-    clearer
-        Share of the spread between customers that the personas tell, above that of the clearest of
-        the logs of alike customers.
-    left_out
-        Customers with too few contacts before a goal to tell: no persona.
-    reason
-        Why there are none; None where there are.
-    members
-        ``customer`` (number), ``persona``.
+    """What `find_personas` returns: ``stability`` (median adjusted Rand index over resamples);
+    ``clearer`` (share of the spread told, above that of the clearest log of alike customers);
+    customers ``left_out`` with too few contacts; the ``reason`` why there are none, else None.
     """
 
     stability: float
@@ -103,16 +91,10 @@ def find_personas(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     where
         Segment, periods and channel of the contacts.
     seed
         Draws the resamples.
-
-    Returns
-    -------
-    Personas
 
     Raises
     ------
@@ -169,8 +151,6 @@ def find_personas(
         left_out=every - len(customers),
         reason=reason,
         members=members if reason is None else members.clear(),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

@@ -39,15 +39,8 @@ def _count(about: str, of: str = "arrivals") -> Count:
 
 @result
 class Plan(Result):
-    """What `measure_plan` returns.
-
-    Attributes
-    ----------
-    coverage
-        Share of the contacts that are at touchpoints which a planned handoff names.
-    linked
-        Estimated share of the contacts on another channel that are linked to their customer; None
-        where that cannot be told.
+    """What `measure_plan` returns: ``coverage``, the share of contacts at touchpoints of the plan;
+    ``linked``, that of contacts on another channel that are linked to their customer, if known.
     """
 
     coverage: float
@@ -122,16 +115,10 @@ def measure_plan(
 
     Parameters
     ----------
-    workspace
-        The workspace.
     where
         Segment, periods and channel of the arrival.
     plan
         Planned handoffs (`cxlib.opportunities.cjml.read_cjml`); None: those of the map.
-
-    Returns
-    -------
-    Plan
 
     Raises
     ------
@@ -154,8 +141,6 @@ def measure_plan(
         table=found.with_columns(pl.selectors.float().fill_nan(None)),
         coverage=float(log.planned.mean()),
         linked=linked,
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 

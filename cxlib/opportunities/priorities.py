@@ -1,7 +1,6 @@
 """One backlog: what to do first, over all that was found, with what it is worth and how to test it.
 
-Findings that gain conversions for sure, then other findings, then what is only described; what is
-mended already stands last. Raw drop-off is never ranked.
+In the order of `TIERS`. Raw drop-off is never ranked.
 """
 
 from __future__ import annotations
@@ -32,6 +31,10 @@ from cxlib.store.selection import Selection
 PARTS = {"gain": 1.0, "three_quarters": 0.75, "half": 0.5, "quarter": 0.25}
 """Columns with the gain of mending a finding in part: of the way to what is expected."""
 
+TIERS = ("conversions", "spared", "measured", "largest", "hypothesis", "mended")
+"""What comes first: findings that gain conversions for sure, other findings, what is measured to
+lie apart, what is only the largest of its kind, hypotheses to be tried, what is mended already."""
+
 _TEAMS = {
     "marketing": "marketing",
     "product": "product",
@@ -47,13 +50,7 @@ _DESCRIBED = 5
 
 @result
 class Priorities(Result):
-    """What `list_priorities` returns.
-
-    Attributes
-    ----------
-    findings
-        How many of the lines are findings; the others are only described.
-    """
+    """What `list_priorities` returns; ``findings``: how many of its lines are some."""
 
     findings: int
 
@@ -135,13 +132,7 @@ _UNCOMPARED = "It is not compared with anything yet: name what it should be firs
 
 
 def say_gain(row: Mapping[str, Any], of: str = "gain") -> str | None:
-    """Say what a line gains, wholly or in part (`PARTS`); None: that is not known.
-
-    Examples
-    --------
-    >>> say_gain({"gain": 84.0, "gain_low": 47.2, "gain_high": 120.0, "gain_unit": "conversions"})
-    '84 (47.2–120) conversions'
-    """
+    """Say what a line gains, wholly or in part (`PARTS`); None: that is not known."""
     gain, low, high = (row[name] for name in (of, f"{of}_low", f"{of}_high"))
     if low is None or row["gain_unit"] is None:
         return None
@@ -177,21 +168,16 @@ def list_priorities(
 ) -> Priorities:
     """List what to do first.
 
-    Findings come before what is only described; among findings those that gain conversions come
-    first, by the lower end of the gain, then the others by customers affected.
+    Findings that gain conversions come first, by the lower end of the gain; then the others, by
+    the customers they affect at least; then ratings and plans that are measured to lie apart; then,
+    where nothing is found, what is largest of its kind; then hypotheses. What is mended is last.
 
     Parameters
     ----------
-    workspace
-        The workspace.
     where
         Segment, periods and channel of the findings.
     owner
         Only what this owner answers for.
-
-    Returns
-    -------
-    Priorities
     """
     try:
         moves = read_moves(workspace)
@@ -207,13 +193,16 @@ def list_priorities(
     known = {(line["source"], line["target"]) for line in lines}
     rated = {x["target"] or x["source"] for x in lines if x["signal"] == _SIGNAL_OF["rating"]}
     lines += [x for x in _deviations(workspace, where) if (x["source"], x["target"]) not in known]
-    lines += [x for x in _dips(workspace, where) if x["source"] not in rated]
+    lines += [x for x in _ratings(workspace, where) if x["source"] not in rated]
     lines += _expansions(workspace, where)
-    if not any(line["ground"] in _AGAINST for line in lines):
+    if not any(x["ground"] in _AGAINST and x["status"] != "mended" for x in lines):
         lines += [_standout(row, workspace) for row in findings.described.to_dicts()]
-    for line in lines:
-        line["tier"] += 3 * (line["status"] == "mended")
-    lines.sort(key=lambda x: (x["tier"], -x["worth"], str(x["source"]), str(x["target"])))
+
+    def place(line: dict[str, Any]) -> tuple[Any, ...]:
+        tier = "mended" if line["status"] == "mended" else line["tier"]
+        return TIERS.index(tier), -line["worth"], str(line["source"]), str(line["target"])
+
+    lines.sort(key=place)
     kept = [line for line in lines if owner is None or line["owner"] == owner]
     for rank, line in enumerate(kept, 1):
         del line["tier"], line["worth"]
@@ -221,8 +210,6 @@ def list_priorities(
     return Priorities(
         table=Priorities.tables["table"].frame(kept),
         findings=sum(line["ground"] in _AGAINST for line in kept),
-        observed_until=workspace.observed_until,
-        where=where,
     )
 
 
@@ -234,7 +221,7 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
     gain: dict[str, Any] = {"gain_unit": "customers spared"}
     for name, part in PARTS.items():
         gain |= {name: part * max(size, affected), f"{name}_low": part * affected}
-    tier, worth = 1, affected
+    tier, worth = "spared", affected
     evidence = (
         f"{row['signal'].replace('_', ' ')} against {row['compared_with']}, n = "
         f"{decimal(row['n'])}, q = {row['q']:.1g}"
@@ -251,7 +238,7 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
         if (value := told.value) is not None:
             worth_it = amount(value["gain"], value["low"], value["high"])
             evidence += f"; worth {worth_it} (in the money of the log)"
-        tier, worth = 0, told.conversions["low"]
+        tier, worth = "conversions", told.conversions["low"]
     sure = row["q"] is not None and row["q"] < 0.001 and row["stable"] is not False
     copied = ("source", "target", "owner", "signal", "ground")
     return {
@@ -330,18 +317,24 @@ def _described(
     workspace: Workspace, what: str, evidence: str, affected: int, at: str | None, **more: Any
 ) -> dict[str, Any]:
     """A line that is described only; who owns the touchpoint `at` answers for it."""
+    owners = workspace.places.filter(pl.col("touchpoint") == at)["owner"].drop_nulls()
+    owner = owners[0] if len(owners) else None
     return {
-        "tier": 2,
+        "tier": "measured",
         "worth": float(affected),
         "what": what,
-        "owner": _owner(workspace, at),
+        "source": None,
+        "target": None,
+        "owner": owner,
         "team": _team(workspace, at),
+        "signal": None,
         "ground": "described",
         "evidence": evidence,
         "customers_affected": affected,
         "confidence": "low",
         "effort": "unknown",
         "status": "described",
+        "next_step": say_advice(more.get("signal") or "", owner),
         "how_to_test": _UNCOMPARED,
         **more,
     }
@@ -363,45 +356,48 @@ def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str,
             row["n"],
             row["target"],
             next_step="Try it: offer this way to a random half of those who come there.",
+            tier="hypothesis",
+            ground="expansion",
             status="hypothesis",
             how_to_test=say_expansion(row),
             **{name: row[name] for name in ("source", "target", "owner", "sample")},
         )
-        | {"ground": "expansion"}
         for row in found.head(_DESCRIBED).to_dicts()
     ]
 
 
-def _dips(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
-    """Touchpoints that are rated lower than the others, whoever may answer."""
+def _ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
+    """Before or after the goal, and at which touchpoints, ratings are lower than elsewhere."""
     try:
-        table = measure_perception(workspace, where=where).table
+        found = measure_perception(workspace, where=where)
     except NotMeasurableError:
         return []
     lacking = (pl.col("others") - pl.col("mean")) * pl.col("n")
-    rows = table.filter("trusted", verdict="lower").sort(lacking, descending=True)
-    rows = rows.unique("group", keep="first", maintain_order=True).head(_DESCRIBED)
+    lower = found.table.filter("trusted", verdict="lower").sort(lacking, descending=True)
+    lower = lower.unique("group", keep="first", maintain_order=True).head(_DESCRIBED)
+    goal = (workspace.journey_map.journey.goal or (None,))[0]
+    told = [
+        (row, row["around_goal"], row["around_customers"], {"target": goal}, "who answers when")
+        for row in found.scales.drop_nulls("around_goal").head(1).to_dicts()
+    ]
+    for row in lower.to_dicts():
+        mean = rating(row["mean"], row["mean_low"], row["mean_high"])
+        what = f"{row['group']} is rated {mean} on {row['scale']}, the others"
+        what = f"{what} {rating(row['others'])}"
+        told.append((row, what, row["customers"], {"source": row["group"]}, "who comes there"))
     return [
         _described(
             workspace,
-            f"{row['group']} is rated {rating(row['mean'], row['mean_low'], row['mean_high'])} on "
-            f"{row['scale']}, the others {rating(row['others'])}",
-            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); who comes "
-            "there may differ",
-            row["customers"],
-            row["group"],
-            source=row["group"],
-            target=None,
+            what,
+            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); {who} may "
+            "differ",
+            affected,
+            *ends.values(),
             signal=_SIGNAL_OF["rating"],
-            next_step=say_advice(_SIGNAL_OF["rating"], _owner(workspace, row["group"])),
+            **ends,
         )
-        for row in rows.to_dicts()
+        for row, what, affected, ends, who in told
     ]
-
-
-def _owner(workspace: Workspace, name: str | None) -> str | None:
-    owners = workspace.places.filter(pl.col("touchpoint") == name)["owner"].drop_nulls()
-    return owners[0] if len(owners) else None
 
 
 def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
@@ -428,18 +424,17 @@ def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str,
 
 def _standout(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
     """What is largest of its kind where nothing is found."""
-    at = row["target"] or row["source"]
     signal = _SIGNAL_OF.get(row["kind"])
     return _described(
         workspace,
         row["sentence"],
         f"{decimal(row['n'])} cases; described, not tested",
         row["customers"] or 0,
-        at,
+        row["target"] or row["source"],
+        tier="largest",
         source=row["source"],
         target=row["target"],
         signal=signal or row["signal"],
-        next_step=say_advice(signal or "", _owner(workspace, at)),
     )
 
 

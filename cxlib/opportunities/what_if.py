@@ -99,22 +99,9 @@ class Change:
 class WhatIf:
     """What `estimate_what_if` returns.
 
-    Attributes
-    ----------
-    changes
-        What is changed, together.
-    conversions, value, service_contacts
-        ``before``, ``after``, ``gain`` with ``low`` and ``high`` (95 %), ``unit``; of all journeys
-        of the log. ``value`` is None where the log has no amounts.
-    time
-        The same of the mean time from first contact to goal, in hours a conversion; None where
-        nothing converts.
-    per
-        What the numbers are of.
-    journeys
-        Journeys of the log that could convert.
-    assumptions
-        What has to hold.
+    Conversions, value, time (mean hours from first contact to goal) and service contacts each have
+    ``before``, ``after``, ``gain`` with ``low`` and ``high`` (95 %) and ``unit``, of all journeys
+    that could convert; None: the log has no amounts, or nothing converts.
     """
 
     changes: tuple[Change, ...]

@@ -46,10 +46,8 @@ _MOST_CONTACTS = 100
 def read_contacts(
     workspace: Workspace, horizon: timedelta, *, seed: int = 0
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read what can be learned from, and the last own contact of everybody still under way.
-
-    Of a log of more than `TRAINING_CUSTOMERS` every k-th is learned from (customers are numbered by
-    a hash of their id).
+    """Read what can be learned from, and the last own contact of everybody still under way; of a
+    log of more than `TRAINING_CUSTOMERS` every k-th is learned from.
     """
     step = -(-int(workspace.manifest["counts"]["customers"]) // TRAINING_CUSTOMERS)
     labelled, present = [], []
@@ -64,10 +62,8 @@ def read_contacts(
 def describe_contacts(rows: pl.DataFrame, workspace: Workspace, horizon: timedelta) -> pl.DataFrame:
     """Describe every contact that a customer made on the way to the goal, and label it.
 
-    ``rows``: all contacts of their customers, sorted. ``outcome``: position in `OUTCOMES`, null
-    where not ``followed`` for the whole horizon; ``return_after``: seconds to the customer's next
-    own contact; ``latest``: it is the last one. Contacts initiated by the company, after the goal
-    or a loss, beyond the goal's stage, and repetitions within a minute are no rows of their own.
+    ``outcome``: position in `OUTCOMES`, null where not ``followed`` for the whole horizon;
+    ``return_after``: seconds to the customer's next own contact; ``latest``: it is the last one.
     """
     places, until = workspace.places, workspace.observed_until
     scope = Scope(places, horizon, until)

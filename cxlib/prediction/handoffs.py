@@ -1,13 +1,8 @@
 """The excess of each handoff in the next span of time, from what it was in the spans before.
 
-The true excess drifts: from span to span it keeps a share of its size and is drawn towards 0 (a
-first-order autoregression, followed by a Kalman filter); how much it keeps, and how far handoffs
-lie apart, is estimated from the history of all.
-
-References
-----------
-Efron & Morris (1975). doi:10.1080/01621459.1975.10479864
-Durbin & Koopman (2012), Time Series Analysis by State Space Methods. ISBN 978-0-19-964117-8
+From span to span it keeps a share of its size and is drawn towards 0 (a first-order autoregression,
+followed by a Kalman filter), as estimated from the history of all. Efron & Morris (1975),
+doi:10.1080/01621459.1975.10479864; Durbin & Koopman (2012), ISBN 978-0-19-964117-8
 """
 
 from __future__ import annotations
@@ -170,8 +165,8 @@ def follow(
 ) -> tuple[float, Floats, Floats]:
     """Follow the excess of every handoff, ``[handoffs, spans]``; NaN where it was not judged.
 
-    ``keeps``: correlation of the excess in one span with the next; ``apart``: its standard
-    deviation over handoffs. Gives the log likelihood, and mean and spread `ahead` spans later.
+    ``keeps``: correlation from span to span; ``apart``: standard deviation over handoffs. Gives the
+    log likelihood, and mean and spread `ahead` spans later.
     """
     mean, var, total = np.zeros(len(effect)), np.full(len(effect), apart**2), 0.0
     for span in range(effect.shape[1]):

@@ -173,8 +173,7 @@ def replay_under_way(
 ) -> pl.DataFrame:
     """Predict, as of past dates, which customers under way then fragment; three ways.
 
-    A model is learned from contacts before the date less the horizon: their label windows end
-    before it (the embargo). Dates with too little before or after them are left out.
+    A model learns from contacts whose label windows end before the date (the embargo).
     """
     found = []
     for back in range(_DATES, 0, -1):

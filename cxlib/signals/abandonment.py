@@ -10,8 +10,6 @@ from cxlib.grounds.faults import Fault, Site
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.shares import counted_rows, judge_share
 
-__all__ = ["ABANDONMENT", "judge_abandonment"]
-
 
 def judge_abandonment(arrivals: Arrivals, *, mark: int | None = None) -> pl.DataFrame:
     """Judge how often customers fall silent after a handoff (`mark`: at 7, 14 or 30 days)."""

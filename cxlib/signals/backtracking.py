@@ -16,8 +16,6 @@ from cxlib.grounds.shares import counted_rows, judge_share
 from cxlib.grounds.ways import find_habit, shorter_windows, ways_on, within_days
 from cxlib.journeys import NO_STAGE
 
-__all__ = ["BACKTRACKING", "judge_backtracking"]
-
 
 def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
     """Judge how often customers go back a stage after a handoff, among those who went on."""
@@ -33,10 +31,8 @@ def judge_backtracking(arrivals: Arrivals) -> pl.DataFrame:
 
 
 def _habit_of_going_back(arrivals: Arrivals, grid: Grid) -> Floats:
-    """What the log's habit of returning to the channel before adds to backtracking, in logits.
-
-    A share m of customers returns to the channel they came from wherever they are; where that
-    channel lies in earlier stages, they go back a stage without anything being broken.
+    """What a habit of returning to the channel before adds to backtracking, in logits: where that
+    channel lies in earlier stages, customers go back a stage without anything being broken.
     """
     ways = ways_on(arrivals)
     m = find_habit(arrivals, ways)
@@ -87,10 +83,8 @@ def _windows(part: Arrivals) -> list[pl.DataFrame]:
 
 
 def send_back_a_stage(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
-    """Let the next contact of a share of those who went on be in an earlier stage.
-
-    Where there is another channel in earlier stages than the source's, they are sent there: what
-    is planted is going back a stage, and not going back to where they came from.
+    """Let the next contact of a share of those who went on be in an earlier stage: in another
+    channel than the source's, if there is one (going back a stage, not to where they came from).
     """
     places = site.places
     stage, channel = (places[c].to_list() for c in ("stage_index", "channel"))

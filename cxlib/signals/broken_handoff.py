@@ -1,11 +1,8 @@
 """Broken handoffs: neither the planned next step nor the goal is reached by the deadline.
 
-Each is held against its own past and against other groups as all signals are, among those who were
-followed to the deadline. What to expect of a planned handoff on ground *plan* is what the *other*
-planned handoffs of the log do: the median of their logits, and how much they differ among
-themselves. With few of them they are only described one by one; with very different ones hardly
-anything stands out, which is the honest answer. The lower end of the interval allows for missing
-links between channels.
+On ground *plan* the expectation is the median of the logits of the *other* planned handoffs, and
+how much they differ; with very different ones hardly anything stands out, which is the honest
+answer. The lower end of the interval allows for missing links between channels.
 """
 
 from __future__ import annotations
@@ -29,17 +26,12 @@ from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.plan import MIN_LIKE
 
-__all__ = ["BROKEN_HANDOFF", "judge_planned", "measure_plan"]
-
 LEAST_COVERED = 0.02
 """Share who reach the planned target in time below which the plan is stale rather than broken."""
 
 
 def measure_plan(arrivals: Arrivals) -> pl.DataFrame:
-    """Measure every planned handoff of which the log has both ends, as `measure_planned` does.
-
-    With ``handoff`` (number in the plan) and the places that stand for ``source`` and ``target``.
-    """
+    """Measure every planned handoff of which the log has both ends, as `measure_planned` does."""
     rows = []
     for number, planned in enumerate(arrivals.settings.plan):
         ends = [

@@ -12,14 +12,13 @@ from cxlib.arrivals.open_hours import OpenHours
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.additive import Block, Floats, add_up
 from cxlib.grounds.cells import Grid, no_cells
+from cxlib.grounds.comparing import design_effect
 from cxlib.grounds.faults import Fault, Site, row_before
-from cxlib.grounds.judged import Z95
+from cxlib.grounds.judged import Z95, natural_p
 from cxlib.grounds.kinds import Counts, Signal
-from cxlib.grounds.means import judge_mean, towards_harm
+from cxlib.grounds.means import judge_mean, share_moved
 from cxlib.grounds.strata import LOG_STEP
 from cxlib.grounds.ways import shorter_windows
-
-__all__ = ["DELAY", "MIN_WAITS", "judge_delay"]
 
 MIN_WAITS = 100
 """Waits below which a handoff's wait is not judged."""
@@ -40,12 +39,10 @@ DELAYED = 3.5
 def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     """Judge the wait between the two contacts of a handoff, on a logarithmic scale.
 
-    Compared is the mean logarithm of the waits, drawn in to each handoff's 5 % quantile and median
-    (winsorised): where a wait grows by a factor, it grows by its logarithm, and customers who had
-    left and came back weeks later do not move it. ``observed`` is the median. Waits are counted
-    only where the contact before was observed for the whole silence, so that short waits are not
-    over-represented at the end of the log. Where the target has opening hours they are counted in
-    open time, and not judged where its contacts do not keep to these hours.
+    Compared is the mean logarithm, drawn in to each handoff's 5 % quantile and median (winsorised);
+    ``observed`` is the median. Counted are waits whose first contact was followed for the silence;
+    where the target has opening hours, in open time, unless its contacts do not keep to these
+    hours.
     """
     own = pl.lit(arrivals.places["initiated_by"]).gather(pl.col("target").cast(pl.UInt32))
     # when a mailing comes is the sender's schedule, not a wait of the customer
@@ -57,17 +54,17 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
         return no_cells()
     grid = Grid(arrivals, table)
     drawn = _draw_in(grid, table, hours)
-    widening = 1 / (_LONGEST - _SHORTEST) ** 2
+    widening = design_effect(arrivals.spread, "wait_n", "wait_sum", "wait_sq")
+    widening /= (_LONGEST - _SHORTEST) ** 2
     large = drawn["n"].to_numpy() >= MIN_WAITS
     # from web to web people go on at once, from branch to branch it takes a day
     pairs = grid.channels[grid.source] * (grid.channels.max() + 1) + grid.channels[grid.target]
     pair_effects = Block(pairs, _CHANNEL_PAIRS, fixed=False)
     found, judged = judge_mean(grid, drawn, large, widening, 1.0, [pair_effects])[:2]
     sd, median = drawn["sd"].to_numpy(), drawn["median"].to_numpy()
-    spread = np.sqrt(found.variance + found.tau**2)
     # where next to nothing is known, the ends of the interval are beyond any number
     effect = np.clip(found.deviation, -_FAR, _FAR)
-    spread = np.minimum(spread, _FAR)
+    spread = np.minimum(found.spread, _FAR)
     target = pl.Series(grid.target)
     by, low, high = (
         _as_counted(hours, target, median, excess)
@@ -83,7 +80,9 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
             "effect": np.exp(by),
             "low": np.exp(low),
             "high": np.exp(high),
-            **towards_harm(found.z, effect - Z95 * spread, sd),
+            "z": found.z,
+            "p": natural_p(found.z),
+            "touched": share_moved(effect - Z95 * spread, sd),
         }
     ).filter(pl.Series(judged))
 

@@ -1,7 +1,6 @@
 """Identity break: contacts that follow no other where they used to, because ids stopped to match.
 
-Where hardly anybody begins, a contact without one before it is a customer who was not recognised. A
-jump of their share is a finding on ground *past*: new customers begin elsewhere.
+Judged on ground *past*, where hardly anybody begins: new customers begin elsewhere.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ import polars as pl
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.past import judge_history
-
-__all__ = ["IDENTITY_BREAK"]
 
 MOST_BEGIN = 0.3
 """Share of the contacts that follow no other, beyond which people begin at a touchpoint."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.cells import Grid, no_cells
+from cxlib.grounds.comparing import design_effect
 from cxlib.grounds.faults import Fault, Site
 from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Counts, Signal
-from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean, towards_harm
-
-__all__ = ["PERCEPTION_DIP", "judge_ratings"]
+from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean, share_moved
 
 MARKED_DOWN = 2.5
 """Points (of a scale ten points wide) of the planted drop of ratings."""
@@ -39,23 +37,19 @@ def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
     )
     grid = Grid(arrivals, summed)
     large = summed["n"].to_numpy() >= MIN_RATINGS
-    found, judged, sd = judge_mean(grid, summed, large, 1.0, RATING_SOURCES)
+    widening = design_effect(arrivals.spread, "rating_n", "rating_sum", "rating_sq")
+    found, judged, sd = judge_mean(grid, summed, large, widening, RATING_SOURCES)
     shift = (summed["shift"] / summed["n"]).to_numpy()
-    spread = np.sqrt(found.variance + found.tau**2)
-    effect = found.deviation
-    return pl.DataFrame(
-        {
-            "source": grid.source,
-            "target": grid.target,
-            "n": found.n,
-            "observed": found.observed + shift,
-            "expected": found.expected + shift,
-            "effect": effect,
-            "low": effect - Z95 * spread,
-            "high": effect + Z95 * spread,
-            **towards_harm(-found.z, -(effect + Z95 * spread), sd),
-        }
-    ).filter(pl.Series(judged))
+    return grid.frame(
+        judged,
+        n=found.n,
+        observed=found.observed + shift,
+        expected=found.expected + shift,
+        effect=found.deviation,
+        spread=found.spread,
+        z=-found.z,
+        touched=share_moved(-(found.deviation + Z95 * found.spread), sd),
+    )
 
 
 def _needs(part: Arrivals) -> str:

@@ -1,11 +1,8 @@
 """Ping-pong: customers who go straight back to where they came from.
 
-Judged twice for every handoff a → b: returns to the touchpoint a itself, and returns to any
-touchpoint of a's channel. The clearer of the two speaks, and pays for having been chosen.
-
-The expectation is how often those who came to b *from elsewhere* go there (first order), plus the
-log's general habit of going back. Elsewhere leaves out the sources whose customers go astray at b:
-one broken arrival must not decide what is normal there.
+Judged for returns to the touchpoint a itself, and to any of its channel; the clearer speaks, and
+pays for the choice. The expectation is how often those who came to b *from elsewhere* go there,
+without the sources whose customers go astray at b, plus the log's general habit of going back.
 """
 
 from __future__ import annotations
@@ -25,7 +22,6 @@ from cxlib.grounds.cells import (
 )
 from cxlib.grounds.expectation import MIN_N, expect_cells
 from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect
-from cxlib.grounds.judged import Z95, natural_p
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.ways import (
     MIN_OTHERS,
@@ -39,8 +35,6 @@ from cxlib.grounds.ways import (
     ways_on,
     within_days,
 )
-
-__all__ = ["PING_PONG", "judge_ping_pong"]
 
 _LEAST_SHARE = 0.01
 """Natural spread of the share who go back that is always allowed for."""
@@ -84,9 +78,8 @@ def _judge_returns(
 ) -> tuple[pl.DataFrame, Floats]:
     """Judge twice: sources may differ in odds (who comes), or by a share who go back anywhere.
 
-    A handoff must stand out from both; the more cautious of the two answers is given, and by how
-    much the share naturally differs, in points. ``least``: the same of returns to the touchpoint,
-    which are part of those to its channel.
+    The more cautious answer is given, and by how much the share naturally differs, in points;
+    ``least``: the same of returns to the touchpoint, which are part of those to its channel.
     """
     at = (grid.source, grid.target)
     cells = _Cells(grid, n[at], returns.count[at], returns.coming[at], returns.chance[at], fair)
@@ -172,24 +165,16 @@ def _in_shares(cells: _Cells) -> pl.DataFrame:
     found = expect_cells(
         rows, cells.blocks(0.0025), family="mean", judged=cells.judged, least_spread=_LEAST_SHARE
     )
-    spread = np.sqrt(found.variance + found.tau**2)
-    kept = 1 - chance
-    effect = found.deviation * kept
-    return pl.DataFrame(
-        {
-            "source": cells.grid.source,
-            "target": cells.grid.target,
-            "n": found.n,
-            "observed": cells.count / size,
-            "expected": cells.count / size - effect,
-            "effect": effect,
-            "low": effect - Z95 * spread * kept,
-            "high": effect + Z95 * spread * kept,
-            "z": found.z,
-            "p": natural_p(found.z),
-            "touched": np.maximum(effect - Z95 * spread * kept, 0.0),
-        }
-    ).filter(pl.Series(cells.judged))
+    observed, effect = cells.count / size, found.deviation * (1 - chance)
+    return cells.grid.frame(
+        cells.judged,
+        n=found.n,
+        observed=observed,
+        expected=observed - effect,
+        effect=effect,
+        spread=found.spread * (1 - chance),
+        z=found.z,
+    )
 
 
 def _windows(part: Arrivals) -> list[pl.DataFrame]:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import polars as pl
+from functools import partial
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.later import flags_of
-from cxlib.grounds.again import judge_again, windows_fit
+from cxlib.grounds.again import judge_again, judge_windows
 from cxlib.grounds.faults import AGAIN, Fault, come_again
 from cxlib.grounds.kinds import Counts, Signal
-
-__all__ = ["REPEAT_CONTACT", "judge_repeat_contacts"]
-
-
-def judge_repeat_contacts(arrivals: Arrivals, *, mark: int | None = None) -> pl.DataFrame:
-    """Judge how often another assisted contact follows an assisted one."""
-    return judge_again(arrivals, "contact", mark)
 
 
 def _needs(part: Arrivals) -> str:
     marked = flags_of(part.places, "assisted").any()
     return "" if marked else "the map marks no touchpoint `assisted: true`"
-
-
-def _windows(part: Arrivals) -> list[pl.DataFrame]:
-    return [judge_repeat_contacts(part, mark=i) for i in windows_fit(part, "contact")]
 
 
 REPEAT_CONTACT = Signal(
@@ -34,8 +23,8 @@ REPEAT_CONTACT = Signal(
     unit="share of arrivals",
     needs=_needs,
     counts=Counts("repeat_history", "contact_n", "contact"),
-    judge=judge_repeat_contacts,
-    settings=_windows,
+    judge=partial(judge_again, name="contact"),
+    settings=partial(judge_windows, name="contact"),
     says="makes {} more contact you again",
     advice="Ask {owner} what stays open after the first contact, and settle it there.",
     tells="made to contact us again",

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import polars as pl
+from functools import partial
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.later import flags_of
-from cxlib.grounds.again import judge_again, windows_fit
+from cxlib.grounds.again import judge_again, judge_windows
 from cxlib.grounds.faults import AGAIN, Fault, come_again
 from cxlib.grounds.kinds import Counts, Signal
-
-__all__ = ["REPEATED_TASK", "judge_repeated_tasks"]
-
-
-def judge_repeated_tasks(arrivals: Arrivals, *, mark: int | None = None) -> pl.DataFrame:
-    """Judge how often a task that is not repeatable is done again (`mark`: number of a window)."""
-    return judge_again(arrivals, "task", mark)
 
 
 def _needs(part: Arrivals) -> str:
     marked = not flags_of(part.places, "repeatable", default=True).all()
     return "" if marked else "the map marks no touchpoint `repeatable: false`"
-
-
-def _windows(part: Arrivals) -> list[pl.DataFrame]:
-    return [judge_repeated_tasks(part, mark=i) for i in windows_fit(part, "task")]
 
 
 REPEATED_TASK = Signal(
@@ -34,8 +23,8 @@ REPEATED_TASK = Signal(
     unit="share of arrivals",
     needs=_needs,
     counts=Counts("repeat_history", "task_n", "task"),
-    judge=judge_repeated_tasks,
-    settings=_windows,
+    judge=partial(judge_again, name="task"),
+    settings=partial(judge_windows, name="task"),
     says="makes {} more repeat a task",
     advice="Ask {owner} what is lost on the way, and hand it over with the customer.",
     tells="made to repeat a task",

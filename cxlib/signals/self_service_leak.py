@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.later import flags_of
-from cxlib.grounds.again import judge_again, windows_fit
+from cxlib.grounds.again import judge_again, judge_windows
 from cxlib.grounds.faults import AGAIN, Fault, Site, insert
 from cxlib.grounds.kinds import Counts, Signal
-
-__all__ = ["SELF_SERVICE_LEAK", "judge_self_service_leak"]
 
 PLACEBO_P = 0.05
 """A leak is none where assisted contacts stand out as clearly as this *before* self-service."""
 
 
-def judge_self_service_leak(arrivals: Arrivals, *, mark: int | None = None) -> pl.DataFrame:
+def judge_self_service_leak(
+    arrivals: Arrivals, name: str = "leak", mark: int | None = None
+) -> pl.DataFrame:
     """Judge how often an assisted contact follows self-service that was not finished.
 
-    Own control: the same customers' assisted contacts in the day *before* must not stand out, and
-    count against the effect: customers who call anyway do not call because self-service failed.
+    Own control: assisted contacts of the day *before* must not stand out, and count against it.
     """
-    after = judge_again(arrivals, "leak", mark)
+    after = judge_again(arrivals, name, mark)
     if after.is_empty():
         return after
-    before = judge_again(arrivals, "leak", None, total="leak_before").select(
+    before = judge_again(arrivals, name, total="leak_before").select(
         "source", "target", before=pl.col("effect").clip(lower_bound=0.0), placebo=pl.col("p")
     )
     both = after.join(before, on=["source", "target"], how="left", maintain_order="left")
@@ -52,10 +52,6 @@ def _needs(part: Arrivals) -> str:
     return ""
 
 
-def _windows(part: Arrivals) -> list[pl.DataFrame]:
-    return [judge_self_service_leak(part, mark=i) for i in windows_fit(part, "leak")]
-
-
 def ask_for_help(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
     """Let a share of those who arrived turn to an assisted touchpoint ten minutes later."""
     helping = np.flatnonzero(flags_of(site.places, "assisted"))
@@ -70,7 +66,7 @@ SELF_SERVICE_LEAK = Signal(
     needs=_needs,
     counts=Counts("repeat_history", "leak_n", "leak"),
     judge=judge_self_service_leak,
-    settings=_windows,
+    settings=partial(judge_windows, name="leak", judge=judge_self_service_leak),
     says="leaves {} more to call for help",
     advice="Ask {owner} where self-service ends, and finish it or offer help there.",
     tells="left to call for help",

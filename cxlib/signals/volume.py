@@ -1,13 +1,12 @@
 """Volume: a touchpoint of which suddenly fewer contacts are recorded.
 
-The share of all contacts that a touchpoint has falls from one day to the next, for a while or for
-good, by far more than such shares change by themselves: contacts are not recorded any more, or
-without their customers (those without a customer are set aside), or a touchpoint was closed. What
-fades away is none of these. The dates are tried as on ground *past* (`cxlib.grounds.past`).
+Its share of all contacts falls from one day to the next, by far more than such shares change by
+themselves: records are missing, or it was closed. The dates are tried as on ground *past*.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.histories import block_starts, first_block
+from cxlib.grounds.additive import Codes
 from cxlib.grounds.comparing import touchpoint_codes
 from cxlib.grounds.judged import JUDGED, Z95, natural_p, say_day, unit_names
 from cxlib.grounds.kinds import Signal
@@ -26,8 +26,6 @@ from cxlib.grounds.past import (
     overdispersion,
     usual_change,
 )
-
-__all__ = ["VOLUME", "judge_volumes"]
 
 LEAST_CONTACTS = 100
 """Contacts that must be missing for a fall to be judged."""
@@ -60,14 +58,15 @@ def judge_volumes(part: Arrivals) -> pl.DataFrame:
     own = np.zeros(len(names), dtype=bool)
     own[touch.to_numpy()[(part.places["initiated_by"] == "customer").to_numpy()]] = True
     own &= (unlinked + linked).sum(1) >= 2 * LEAST_CONTACTS
-    found = (_series(int(u), unlinked, linked) for u in np.flatnonzero(own))
-    series = [s for s in found if s is not None]
-    if not series:
+    usual = {u: x for u in np.flatnonzero(own) if (x := _usual(u, unlinked, linked)) is not None}
+    if not usual:
         return pl.DataFrame(schema=JUDGED)
+    series = series_of(np.array(list(usual)), np.array(list(usual.values())), unlinked + linked)
     tau = max(usual_change(series, _USUAL), LEAST_SPREAD)
+    changes = clearest(series, Noise(overdispersion(series), tau, len(usual)))
     rows = [
-        {"u": s.u, "tau": tau} | _fall(s, clearest(s, Noise(phi, tau, len(series))))
-        for s, phi in zip(series, overdispersion(series), strict=True)
+        {"u": int(u), "tau": tau} | _fall(series.n[i], series.total[i], [x[i] for x in changes])
+        for i, u in enumerate(series.u)
     ]
     starts = block_starts(part.periods, part.settings.span)
     named = unit_names(part, "place", pl.Series([r["u"] for r in rows], dtype=pl.Int64))
@@ -77,12 +76,12 @@ def judge_volumes(part: Arrivals) -> pl.DataFrame:
     )
 
 
-def _series(u: int, unlinked: np.ndarray, linked: np.ndarray) -> Series | None:
-    """The contacts of a touchpoint by block, and what those elsewhere let expect.
+def _usual(u: np.integer, unlinked: np.ndarray, linked: np.ndarray) -> np.ndarray | None:
+    """Contacts of a touchpoint that those elsewhere let expect, by block; None where nearly all
+    begin.
 
     Those that follow no other as all of these, the others as all others: where nobody new comes any
-    more, as at the end of many an export, it is not the touchpoints where people begin that break.
-    None for one where nearly all begin.
+    more, as at the end of many an export, no touchpoint breaks.
     """
     usual = np.zeros(unlinked.shape[1])
     for counts in (unlinked, linked):
@@ -90,20 +89,24 @@ def _series(u: int, unlinked: np.ndarray, linked: np.ndarray) -> Series | None:
         if counts[u].sum() > max(2 * others.sum(), 0.1 * (unlinked[u] + linked[u]).sum()):
             return None
         usual = usual + others * (counts[u].sum() / max(others.sum(), 1.0))
-    own = unlinked[u] + linked[u]
-    before = usual.cumsum()
-    pairs = before * (before[-1] - before) / max(before[-1], 1e-9)
-    return Series(u, None, None, own - usual, usual, pairs, usual, own, pairs, 1.0)
+    return usual
 
 
-def _fall(s: Series, change: dict[str, Any] | None) -> dict[str, Any]:
+def series_of(u: Codes, usual: np.ndarray, contacts: np.ndarray) -> Series:
+    """Contacts of touchpoints against the usual ones, as series of ground *past*."""
+    before = usual.cumsum(1)
+    pairs = before * (before[:, -1:] - before) / np.maximum(before[:, -1:], 1e-9)
+    nobody, ones, own = np.full(len(u), None, dtype=object), np.ones(len(u)), contacts[u]
+    return Series(u, nobody, nobody, own - usual, usual, pairs, usual, own, ones, ones)
+
+
+def _fall(usual: np.ndarray, own: np.ndarray, change: Sequence[Any]) -> dict[str, Any]:
     """What is missing since a sudden fall; nothing where there was none."""
-    usual, own = s.n, s.total
+    start, end, apart, _, far, p, _ = change
     all_ = float(own.sum())
     none = {"start": 0, "end": 0, "n": all_, "seen": all_, "z": 0.0, "p": 1.0}
-    if change is None or change["apart"] >= 0:
+    if p > 1 or apart >= 0:
         return none
-    start, end = change["start"], change["end"]
     rates = [
         own[part].sum() / max(usual[part].sum(), 1.0)
         for part in (
@@ -117,18 +120,18 @@ def _fall(s: Series, change: dict[str, Any] | None) -> dict[str, Any]:
     seen = float(own[start:end].sum())
     at_once = 1 - rates[1] / max(rates[0], 1e-9)
     sudden = at_once >= _SUDDEN * (1 - rates[3] / max(rates[2], 1e-9))
-    z = np.log(max(rates[0], 1e-9) / max(rates[1], 1e-3 * rates[0], 1e-9)) / _swing(s)
+    z = np.log(max(rates[0], 1e-9) / max(rates[1], 1e-3 * rates[0], 1e-9)) / _swing(usual, own)
     if not sudden or min(start, end - start) < _BLOCKS or expected - seen < LEAST_CONTACTS:
         return none
     return {
-        "start": start, "end": end, "n": expected, "seen": seen, "z": min(z, change["z"]),
-        "p": min(1.0, max(change["p"], _DATES * float(natural_p(z, len(own))))),
+        "start": start, "end": end, "n": expected, "seen": seen, "z": min(z, far),
+        "p": min(1.0, max(p, _DATES * float(natural_p(z, len(own))))),
     }  # fmt: skip
 
 
-def _swing(s: Series) -> float:
+def _swing(usual: np.ndarray, own: np.ndarray) -> float:
     """How much the share of a touchpoint changes by itself within as many blocks."""
-    sums = [np.convolve(x, np.ones(_NEAR), "valid") for x in (s.total, s.n)]
+    sums = [np.convolve(x, np.ones(_NEAR), "valid") for x in (own, usual)]
     level = np.log((sums[0] + 0.5) / (sums[1] + 1.0))
     change = np.abs(level[_NEAR:] - level[:-_NEAR])
     return max(LEAST_SPREAD, float(np.median(change)) / 0.6745) if len(change) else _USUAL

@@ -18,6 +18,7 @@ from cxlib.simulate.log import (
     split_ratings,
 )
 from cxlib.simulate.mapping import write_map
+from cxlib.simulate.surveys import ask_surveys, spend
 from cxlib.simulate.walk import Rules, Tally, Walkers, draw, opened, walk
 from cxlib.simulate.world import Fault, World
 
@@ -42,19 +43,22 @@ class Simulated:
     """What `simulate_journeys` returns.
 
     ``events`` is the raw log, sorted by time but for rows that came late, with whatever the world
-    has (ended_at, rating, environment, issue, cost); ``ratings`` is None where they stand in it.
+    has (ended_at, rating, environment, issue, cost); ``ratings`` is None where they stand in it,
+    ``purchases`` (customer, occurred_at, touchpoint, amount) where nothing is spent.
     Truth are ``personas`` (by customer, with campaign and robot) and ``truth``, one row per fault:
     ``uses`` of its handoff, and ``effect``, the mean change over these in the unit of the kind
     (share of uses; points of the rating as recorded, negative; for a delay the factor),
     ``effect_onward`` (the same as a share of those who went on) and ``effect_hours`` (mean hours
-    added by a delay).
+    added by a delay); and ``surveys`` (`ask_surveys`).
     """
 
     events: pl.DataFrame
     customers: pl.DataFrame
     personas: pl.DataFrame
     ratings: pl.DataFrame | None
+    purchases: pl.DataFrame | None
     truth: pl.DataFrame
+    surveys: pl.DataFrame
     map_yaml: str
     world: World
     seed: int
@@ -87,14 +91,23 @@ def simulate_journeys(
     log = roughen_log(world, log, rng=rng)
     ids = _ids(customers + world.noise.robots, rng)
     events = decode_log(world, log, ids=ids, salt=int(rng.integers(2**62)))
-    ratings = None
+    ratings: pl.DataFrame | None = None
+    purchases: pl.DataFrame | None = None
+    surveys = pl.DataFrame()
     if world.ratings_apart:
         events, ratings = split_ratings(world, events, rng=rng)
+        if world.surveys:
+            apart = np.random.default_rng([seed, 3])
+            ratings, surveys = ask_surveys(world, events, ratings, rng=apart)
+    if any(c.amount for c in world.contacts):
+        purchases = spend(world, events, rng=np.random.default_rng([seed, 4]))
     return Simulated(
         events=events,
         customers=_customer_table(world, people, ids[:customers], rng),
         personas=_persona_table(world, people, ids),
         ratings=ratings,
+        purchases=purchases,
+        surveys=surveys,
         truth=_truth(rules.faults, tallies),
         map_yaml=write_map(world),
         world=world,

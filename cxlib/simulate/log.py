@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
+from cxlib.simulate.surveys import write_comments
 from cxlib.simulate.walk import Contacts, Rules, Tally, struck
 from cxlib.simulate.world import World
 
@@ -266,20 +267,9 @@ def split_ratings(
         rating="rating",
         touchpoint="touchpoint",
     )
-    ratings = ratings.with_columns(_comments(world, ratings["rating"], rng))
+    ratings = ratings.with_columns(write_comments(world, ratings, ratings["rating"] / 10, rng))
     ratings = ratings.filter(pl.col("rated_at") <= world.observed_until)
     return events.drop("rating"), ratings.sort("rated_at", "customer", "touchpoint")
-
-
-def _comments(world: World, rating: pl.Series, rng: np.random.Generator) -> pl.Series:
-    """A few words beside some of the ratings, in tune with them."""
-    speaks, pick = rng.random(len(rating)) < world.comment_share, rng.random(len(rating))
-    words: list[str | None] = [None] * len(rating)
-    for i in np.flatnonzero(speaks) if world.comments else ():
-        mood = "low" if rating[int(i)] <= 4 else "middle" if rating[int(i)] <= 7 else "high"
-        choice = world.comments[mood]
-        words[i] = choice[int(pick[i] * len(choice))]
-    return pl.Series("comment", words, dtype=pl.String)
 
 
 def uniform_of(key: np.ndarray, salt: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from cxlib.simulate.world import (
     Noise,
     Persona,
     Segment,
+    Survey,
     World,
 )
 
@@ -29,32 +30,6 @@ START = datetime(2024, 12, 31, 23, tzinfo=UTC)
 END = datetime(2025, 9, 30, 22, tzinfo=UTC)
 APP_RELEASE = datetime(2025, 6, 12, 4, tzinfo=UTC)
 """The day on which the app's release 5.0 came out, and the hand-over of its basket broke."""
-
-_COMMENTS = {
-    "low": (
-        "Had to explain everything twice.",
-        "Nobody could see my basket.",
-        "Waited far too long.",
-        "Sent from one to the other.",
-        "They knew nothing about my order.",
-        "Gave up in the end.",
-        "Very annoying.",
-    ),
-    "middle": (
-        "Fine, but slow.",
-        "It worked at the second attempt.",
-        "Friendly, not much help.",
-        "Okay.",
-        "Could be easier.",
-    ),
-    "high": (
-        "Quick and friendly.",
-        "Everything worked.",
-        "Great advice!",
-        "Easy to find.",
-        "Very happy, thank you.",
-    ),
-}
 
 
 def retailer_world() -> World:
@@ -116,7 +91,8 @@ def retailer_world() -> World:
         wait_spread=1.0,
         ratings_apart=True,
         unhappy_response=1.5,
-        comments=_COMMENTS,
+        comments=_read("retailer_comments.yaml"),
+        surveys=_SURVEYS,
         comment_share=0.3,
         issues={"delivery": 0.34, "size": 0.26, "defect": 0.16, "refund": 0.14, "account": 0.10},
         frailty=0.25,
@@ -125,9 +101,8 @@ def retailer_world() -> World:
 
 def _read_contacts() -> tuple[tuple[Contact, ...], dict[str, dict[str, float]]]:
     """Touchpoints, and the weights of the next one by touchpoint."""
-    text = files("cxlib.simulate").joinpath("retailer_contacts.yaml").read_text("utf-8")
     contacts, moves = [], {}
-    for given in yaml.safe_load(text):
+    for given in _read("retailer_contacts.yaml"):
         known: dict[str, Any] = dict(given)
         moves[known["name"]] = known.pop("then")
         for span in {"wait", "dwell"} & known.keys():
@@ -137,6 +112,19 @@ def _read_contacts() -> tuple[tuple[Contact, ...], dict[str, dict[str, float]]]:
         contacts.append(Contact(**known))
     return tuple(contacts), moves
 
+
+def _read(name: str) -> Any:
+    return yaml.safe_load(files("cxlib.simulate").joinpath(name).read_text("utf-8"))
+
+
+_SURVEYS = (
+    # the pleased answer more often; who waited longer is less pleased, which tells of the silent
+    Survey("nps", 0, 10, ("delivery notice", "till"), mean=7.2, response=0.16, by_rating=0.25,
+           by_mood=1.0, by_wait=-1.1, spread=1.3),
+    # the same of an effort that goes with nothing in the log: nothing tells of the silent
+    Survey("ces", 1, 7, ("order status", "return portal"), mean=4.6, response=0.12, by_rating=0.4,
+           spread=1.5),
+)  # fmt: skip
 
 _PERSONAS = (
     Persona("explorer", 0.42, exit_odds=0.62, prefers={"web": 1.3}),

@@ -14,6 +14,16 @@ import polars as pl
 from cxlib.simulate.journeys import Simulated, simulate_journeys
 from cxlib.simulate.retailer import retailer_faults, retailer_world
 
+FILES = {
+    "contacts": "contacts.csv.gz",
+    "customers": "customers.csv",
+    "ratings": "ratings.csv",
+    "purchases": "purchases.csv",
+    "journey_map": "journey_map.yaml",
+    "truth": "truth.json",
+}
+"""What the sample consists of."""
+
 SAMPLE_CUSTOMERS = 18_000
 SAMPLE_SEED = 2025
 _ZONE = "Europe/Berlin"
@@ -33,20 +43,14 @@ def simulate_sample(*, customers: int = SAMPLE_CUSTOMERS, seed: int = SAMPLE_SEE
 def write_sample(
     folder: str | Path, *, customers: int = SAMPLE_CUSTOMERS, seed: int = SAMPLE_SEED
 ) -> dict[str, Path]:
-    """Write the sample in any size: log, customers, ratings, journey map and the truth.
+    """Write the sample in any size: log, customers, ratings, purchases, journey map and the truth.
 
     Paths are given by name. The same number of customers and seed give the same texts.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     made = simulate_sample(customers=customers, seed=seed)
-    paths = {
-        "contacts": folder / "contacts.csv.gz",
-        "customers": folder / "customers.csv",
-        "ratings": folder / "ratings.csv",
-        "journey_map": folder / "journey_map.yaml",
-        "truth": folder / "truth.json",
-    }
+    paths = {name: folder / file for name, file in FILES.items()}
     for name, text in sample_texts(made).items():
         content = text.encode()
         if paths[name].suffix == ".gz":
@@ -62,6 +66,7 @@ def sample_texts(made: Simulated) -> dict[str, str]:
     contacts = _contacts(made, rng)
     known = pl.Series(rng.random(made.customers.height) >= _WITHOUT_SEGMENT)
     assert made.ratings is not None
+    assert made.purchases is not None
     ratings = made.ratings.with_columns(
         rated_at=_wall("rated_at"), rating=pl.col("rating").cast(pl.Int64)
     )
@@ -69,6 +74,9 @@ def sample_texts(made: Simulated) -> dict[str, str]:
         "contacts": contacts.write_csv(),
         "customers": made.customers.filter(known).write_csv(),
         "ratings": ratings.write_csv(),
+        "purchases": made.purchases.select(
+            client="customer", when=_wall("occurred_at"), contact="touchpoint", amount_eur="amount"
+        ).write_csv(),
         "journey_map": files("cxlib.simulate").joinpath("retailer.yaml").read_text("utf-8"),
         "truth": json.dumps(_truth(made, contacts), indent=2, ensure_ascii=False) + "\n",
     }
@@ -126,6 +134,10 @@ def _truth(made: Simulated, contacts: pl.DataFrame) -> dict[str, Any]:
         "personas": dict(personas.iter_rows()),
         "observed_until": until.isoformat(),
         "faults": faults,
+        "surveys": [
+            {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
+            for row in made.surveys.to_dicts()
+        ],
     }
 
 

@@ -6,10 +6,10 @@ Nothing here draws a random number. Every rate is a probability per contact, eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -34,7 +34,8 @@ class Contact:
     ``exit_rate``: chance that the journey ends in silence after it, ``drift`` the change of its
     log-odds from the first to the last day; ``wait``: median of the log-normal time to the next,
     times its ``wait_before``. ``rating``: mean of the latent one (None: nobody is asked), given
-    with the chance ``response``; ``dwell``: median time in the contact. Outside ``hours`` (first
+    with the chance ``response``; ``dwell``: median time in the contact; ``amount``: median of what
+    is spent. Outside ``hours`` (first
     and last of the day, from the world's start) contacts move to the next opening.
     """
 
@@ -49,6 +50,7 @@ class Contact:
     response: float = 0.0
     dwell: timedelta | None = None
     cost: float = 0.0
+    amount: float = 0.0
     initiated_by: Literal["customer", "company"] = "customer"
     repeatable: bool = True
     assisted: bool = False
@@ -105,6 +107,27 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """A question at some touchpoints, on a scale of its own.
+
+    An answer is ``mean`` + ``by_mood`` × a mood that the customer keeps + ``by_wait`` × log(1 + the
+    hours waited for the contact), from their mean + ``spread`` × chance, rounded. Somebody in the
+    mean answers with the chance ``response``; a point more changes its log-odds by ``by_rating``.
+    """
+
+    scale: str
+    lowest: float
+    highest: float
+    touchpoints: tuple[str, ...]
+    mean: float
+    response: float
+    by_rating: float = 0.0
+    by_mood: float = 0.0
+    by_wait: float = 0.0
+    spread: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Mailing:
     """Messages the company sends on its own schedule to a share of the customers it knows."""
 
@@ -158,7 +181,8 @@ class World:
     the order of ``contacts``. ``memory`` (log-odds of exit by previous and present touchpoint),
     ``habit`` (chance to stay in the channel before) and ``frailty`` (spread of a hidden customer
     effect on exit) are no faults. ``unhappy_response`` multiplies the response of a latent rating
-    below 4; ``comments`` are texts beside ratings: "low" (to 4), "middle" (to 7), "high".
+    below 4; ``comments`` are themes: touchpoints (``at``; none: all others) and, by language and
+    mood, texts beside ratings: "low" (to 0.4 of the scale), "middle" (to 0.7), "high".
     """
 
     name: str
@@ -183,9 +207,10 @@ class World:
     wait_spread: float = 0.9
     rating_spread: float = 1.8
     unhappy_response: float = 1.0
-    comments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    comments: Sequence[Mapping[str, Any]] = ()
     comment_share: float = 0.0
     ratings_apart: bool = False
+    surveys: tuple[Survey, ...] = ()
     issues: Mapping[str, float] = field(default_factory=dict)
     memory: np.ndarray | None = None
     habit: float = 0.0
@@ -211,6 +236,7 @@ class World:
                 f"world '{self.name}': transitions is {self.transitions.shape}, must be {size}."
             )
         named = [*self.arrivals, *self.goal, *(mailing.touchpoint for mailing in self.mailings)]
+        named += [name for survey in self.surveys for name in survey.touchpoints]
         if self.campaign is not None:
             named.append(self.campaign.touchpoint)
         for name in named:

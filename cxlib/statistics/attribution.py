@@ -39,9 +39,8 @@ Ints = NDArray[np.int64]
 class Paths:
     """Touches of journeys before they converted or ended, path after path, in order of time.
 
-    ``channel`` and ``before_end`` (seconds to the conversion, or the last touch) are by touch; the
-    ``first`` touch, ``converted``, ``customer`` and ``bucket`` by path. Paths have at least one
-    touch, and those of one customer stand together.
+    ``channel`` and ``before_end`` (seconds) are by touch, the others by path; those of one customer
+    stand together.
     """
 
     channel: Ints
@@ -85,10 +84,8 @@ def _touch_credit(paths: Paths, method: str) -> Estimates:
 
 
 class _Counted:
-    """What all rules need of the touches, worked out once.
-
-    All that depends on the outcomes is linear in them: one sparse product gives it for many
-    permuted outcomes, or for the paths without each bucket of customers, at a time.
+    """What all rules need of the touches, worked out once; linear in the outcomes, so that one
+    sparse product gives it for many permuted ones at a time.
     """
 
     def __init__(self, paths: Paths, *, seed: int) -> None:
@@ -230,11 +227,8 @@ class NoiseNull:
 def noise_null(paths: Paths, *, draws: int = 399, seed: int = 0) -> NoiseNull:
     """Permute outcomes among customers, and see whether the credits are any different.
 
-    Customers change with customers of as many journeys and touches, so that whatever converts by
-    being longer, or by being one person, does so in the null as well. The observed credits count
-    among the draws for mean, spread and rank: only then does the test keep its level. Phipson &
-    Smyth (2010), doi:10.2202/1544-6115.1585; Westfall & Young (1993), Resampling-Based Multiple
-    Testing.
+    Customers change with customers of as many journeys and touches; the observed credits count
+    among the draws. Phipson & Smyth (2010), doi:10.2202/1544-6115.1585; Westfall & Young (1993)
     """
     counted = _Counted(paths, seed=seed)
     rng = np.random.default_rng(seed)

@@ -23,8 +23,7 @@ from cxlib.statistics.resampling import Counts, Estimates, leave_one_out
 def event_weights(events: Counts, censored: Counts) -> Estimates:
     """What one event adds to the incidence of its cause, by bin: survival before by those at risk.
 
-    From events of any cause and censorings, ``[…, bins]``; half of the censorings of a bin are at
-    risk in it (life table), all but of the first, which is one instant.
+    Half of the censorings of a bin are at risk in it (life table), all of the first, an instant.
     """
     at_risk = np.cumsum((events + censored)[..., ::-1], axis=-1)[..., ::-1]
     at_risk[..., 1:] -= censored[..., 1:] / 2

@@ -66,8 +66,7 @@ def slopes(products: Estimates) -> Estimates:
 def driver_shares(products: Estimates) -> tuple[Interval, float]:
     """Relative weights from `cross_products` with jackknife intervals over customers, and R².
 
-    A share is a square: its own jackknife interval ends too low for large ones, that of its root is
-    off for small ones. The interval holds both, which is what covers 95 % from 20 answers on.
+    The interval holds that of the share and that of its root: 95 % from 20 answers on.
     """
     whole = products.sum(axis=0)
     estimate = relative_weights(whole)

@@ -39,9 +39,8 @@ def false_discovery_rate(p: ArrayLike) -> Estimates:
 def selected_families(p: ArrayLike, family: ArrayLike) -> Estimates:
     """Give q values of tests that come in families, such that one cause is found once.
 
-    Families are selected by their Simes p value, and the tests of each selected one within it at a
-    level lowered by the share of families selected: ten tests that echo one cause make no more room
-    for chance elsewhere than one does. Benjamini & Bogomolov (2014), doi:10.1111/rssb.12028
+    Families are selected by their Simes p value, and tests within each at a level lowered by the
+    share selected. Benjamini & Bogomolov (2014), doi:10.1111/rssb.12028
     """
     values = np.asarray(p, dtype=np.float64)
     names, number = np.unique(np.asarray(family), return_inverse=True)

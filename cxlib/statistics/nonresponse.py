@@ -1,10 +1,8 @@
 """Who answers: weights for those who did, a test of who did not, and how much it would take.
 
-A mean rating is that of those who answered. Of the others can be told what the mean would be if
-answering depended only on what the log knows (`completed_ratings`), or only on the *rating*
-(`tilt_of_answers`: what happened in the journey goes with the rating and, given the rating, is
-taken to have no say in whether somebody answers, a shadow variable); and how much lower they would
-have to rate to change a verdict, whatever the reason (`points_to_change`).
+What everybody's mean would be if answering depended only on what the log knows
+(`completed_ratings`), or only on the *rating* (`tilt_of_answers`, a shadow variable); and how much
+lower the silent would have to rate to change a verdict, whatever the reason (`points_to_change`).
 """
 
 from __future__ import annotations
@@ -32,13 +30,10 @@ _LEAST_EXPLAINED = 0.02
 
 
 def completed_ratings(features: Rows, answered: Flags, score: Rows, fitted: Flags) -> Estimates:
-    r"""Per contact, the term whose mean is that of everybody's rating.
+    """Per contact, the term whose mean is that of everybody's rating: m(x) + r (y - m(x)) / π(x).
 
-    .. math:: m(x) + r (y - m(x)) / \pi(x)
-
-    with the rating m that ``features`` (``[rows, features]``) point to among those who answered,
-    and the chance π to answer, told from the rows that are ``fitted`` (the same for all where
-    these are all alike); both ridge regressions.
+    The rating m that ``features`` point to among those who answered, and the chance π to answer,
+    told from the rows that are ``fitted``; both ridge regressions.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.preprocessing import StandardScaler
@@ -62,8 +57,7 @@ def mean_of_everybody(
     cells: int,
     answers: ArrayLike,
 ) -> Interval:
-    """Mean of `completed_ratings` by cell; ``answers`` independent ones in each (degrees of
-    freedom).
+    """Mean of `completed_ratings` by cell; ``answers``: independent ones (degrees of freedom).
 
     Robins, Rotnitzky & Zhao (1994), doi:10.1080/01621459.1994.10476818
     """
@@ -80,13 +74,11 @@ def mean_of_everybody(
 class Tilt:
     """How answering seems to depend on the rating.
 
-    ``off`` is by how many points the answers seem too high for everybody at the same touchpoints,
-    ``seen_from`` the size of it that would have been seen more often than not (half of its
-    interval), ``mean`` everybody's if answering depends on the rating alone, ``p`` the chance of
-    such an ``off`` where it does not, ``source`` what it shows in: "journeys", or "late answers".
-    By contact, ``lean`` is by how many points its journey points above the answers of its stratum,
-    and ``surprise`` that, from its mean, times 1 or 0 for rated or not less the share of those
-    rated.
+    ``off``: by how many points answers seem too high for everybody at the same touchpoints;
+    ``seen_from``: half of its interval; ``mean``: everybody's, if answering depends on the rating
+    alone; ``source``: "journeys", or "late answers". By contact, ``lean``: by how many points its
+    journey points above the answers of its stratum; ``surprise``: that times rated or not, less
+    what is usual.
     """
 
     off: float
@@ -132,17 +124,15 @@ def tilt_of_answers(
 ) -> Tilt | None:
     r"""Estimate how answering depends on the rating; None where too little is known to tell.
 
-    The *shadow* s of a contact is the rating y that its ``features`` point to, within strata (its
-    touchpoint), where surveys may be sent as they like. The regression of s on y is taken to be
-    among the silent what it is among the answers, so that how far their shadows lie apart tells how
-    far their ratings do:
+    The *shadow* s of a contact is the rating y that its ``features`` point to, within strata; with
+    the regression of s on y the same among the silent as among the answers,
 
-    .. math:: \bar y_{silent} - \bar y_{answers} =
-              (\bar s_{silent} - \bar s_{answers}) / \gamma, \quad
+    .. math:: \bar y_{silent} - \bar y_{rated} = (\bar s_{silent} - \bar s_{rated}) / \gamma, \quad
               \gamma = \operatorname{Cov}(s, y) / \operatorname{Var}(y)
 
-    Late answers (``delay``) are asked, too: the silent are like the last who answered. What shows
-    more clearly is told, its p value doubled where both could be asked.
+    Late answers (``delay``) are asked, too: the silent are like the last who answered. They can
+    show that answering depends on the rating, and never that it does not: who answers late need not
+    be like who never does. The p value of the clearer is doubled where both could be asked.
 
     D'Haultfœuille (2010), doi:10.1016/j.jeconom.2009.06.005; Miao & Tchetgen Tchetgen (2016),
     doi:10.1093/biomet/asw016; Armstrong & Overton (1977), doi:10.1177/002224377701400320 (late
@@ -180,7 +170,11 @@ def tilt_of_answers(
         return None
     one = np.zeros(len(y), dtype=np.int64)
     chances = [float(_chance(terms, one, who, cells=1)[0]) for _, terms, _ in ways]
-    source, _, way = ways[int(np.nanargmin(chances))]
+    p = min(1.0, float(np.nanmin(chances)) * len(ways))
+    clearer = int(np.nanargmin(chances)) if p <= 1 - LEVEL else 0
+    source, _, way = ways[clearer]
+    if source != "journeys" and p > 1 - LEVEL:
+        return None
     parts = [everybody] + [home != b for b in range(BUCKETS)]
     off = np.array([way(part) for part in parts])
     # everybody's mean if those of a touchpoint were all like its answers, less what that is off
@@ -199,7 +193,7 @@ def tilt_of_answers(
         mean=float(np.clip(mean[0], *ends)),
         mean_low=float(np.clip(low[1], *ends)),
         mean_high=float(np.clip(high[1], *ends)),
-        p=min(1.0, float(np.nanmin(chances)) * len(ways)),
+        p=p,
         source=source,
         lean=lean,
         surprise=surprise,
@@ -261,11 +255,10 @@ def _chance(
 
 
 def points_to_change(margin: ArrayLike, response: ArrayLike) -> Estimates:
-    r"""By how many points those who did not answer would have to differ to change a verdict.
+    """By how many points those who did not answer would have to differ to change a verdict.
 
-    With response rate r and non-responders δ points from their like, the mean of everybody moves by
-    (1 − r) δ. A verdict changes when the near end of its interval, ``margin`` points away, meets
-    what it is compared with; infinite where everybody answered.
+    A verdict changes when the near end of its interval, ``margin`` points away, meets what it is
+    compared with; infinite where everybody answered.
     """
     far, silent = np.asarray(margin, dtype=np.float64), 1 - np.asarray(response, dtype=np.float64)
     away = np.divide(far, silent, out=np.full(far.shape, np.inf), where=silent > 0)

@@ -25,8 +25,7 @@ def event_curve(time: ArrayLike, happened: ArrayLike, at: ArrayLike) -> EventCur
 
     .. math:: 1 - \prod_{t_i \le t} \left(1 - \frac{d_i}{Y_i}\right)
 
-    The interval is Wilson's at the number of customers that would have Greenwood's variance. Who is
-    censored at the instant of an event is at risk in it. Kaplan & Meier (1958),
+    The interval is Wilson's at the size of Greenwood's variance. Kaplan & Meier (1958),
     doi:10.1080/01621459.1958.10501452; Korn & Graubard (1998), Survey Methodology 24, 193-201
     """
     times, event = np.asarray(time, dtype=np.float64), np.asarray(happened, dtype=bool)

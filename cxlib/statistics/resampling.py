@@ -1,8 +1,7 @@
 """Tables with a ``bucket`` column to arrays, and the delete-one-bucket jackknife.
 
-Customers, not contacts, are the independent units. Each falls into one of `BUCKETS` hash buckets,
-and what needs an interval is counted by bucket: how far an estimate moves without each gives its
-error over customers, at no second pass. Arrays are ``[cells, buckets, …]``; what follows is free.
+Customers, not contacts, are independent: each falls into one of `BUCKETS` hash buckets, and how far
+an estimate moves without each gives its error. Arrays are ``[cells, buckets, …]``.
 """
 
 from __future__ import annotations
@@ -75,8 +74,7 @@ def jackknife_se(estimate: Estimates, without: Estimates, *, axis: int = 1) -> E
 
     .. math:: se^2 = \frac{B-1}{B} \sum_b (\hat\theta_{(-b)} - \bar\theta)^2
 
-    NaN among them (the one bucket was all there is) says nothing of the spread and stands at the
-    estimate. Shao & Wu (1989), doi:10.1214/aos/1176347263
+    NaN among them says nothing of the spread. Shao & Wu (1989), doi:10.1214/aos/1176347263
     """
     whole = np.expand_dims(np.asarray(estimate, dtype=np.float64), axis)
     filled = np.where(np.isnan(without), whole, without)

@@ -1,9 +1,8 @@
 """What customers say on a scale: means, top boxes and net promoter scores, with intervals.
 
-Answers are few, lie on the ends of a bounded scale, and several may come from one customer. So
-their number is reduced to how many independent ones would tell as much, and three are added that
-nobody gave, half of them as the others are, a quarter at either end: the interval covers for ten
-answers and does not collapse where all are the same. The estimate stays that of the answers.
+The number of answers is reduced to how many independent ones would tell as much, and three are
+added that nobody gave, so that an interval covers for ten answers and does not collapse where all
+are the same. The estimate stays that of the answers.
 """
 
 from __future__ import annotations
@@ -36,8 +35,7 @@ def independent_answers(
     .. math:: n_{eff} = n \frac{\sum_i e_i^2}{\sum_c (\sum_{i \in c} e_i)^2}
               \cdot \frac{n (C - 1)}{(n - 1) C}
 
-    with the deviations e of the n answers i of C customers c from the mean of their cell; where all
-    answers are the same, the number of customers. Kish (1965), Survey Sampling, section 8.2.
+    with deviations e of n answers of C customers. Kish (1965), Survey Sampling, section 8.2.
     """
     values = np.asarray(value, dtype=np.float64)
     n = np.bincount(cell, minlength=cells).astype(np.float64)

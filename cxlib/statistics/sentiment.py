@@ -70,10 +70,10 @@ def score_sentiment(
 ) -> Sentiment:
     """Score comments from -1 (displeased) to 1 (pleased).
 
-    From `FEWEST_PAIRS` rated comments on, a logistic regression on words, parts of words and the
-    lexicon's score learns from them, and each is scored by a model that has seen none of its
-    customer's (``fold``). Below that the lexicon scores English alone. ``liked``: 1 with a high
-    rating, 0 with a low one, -1 else. VADER: Hutto & Gilbert (2014), doi:10.1609/icwsm.v8i1.14550
+    From `FEWEST_PAIRS` rated comments on, each is scored by a logistic regression that has seen
+    none of its customer's (``fold``); below, by the lexicon, English alone. ``liked``: 1 with a
+    high rating, 0 with a low one, -1 else. VADER: Hutto & Gilbert (2014),
+    doi:10.1609/icwsm.v8i1.14550
     """
     lexicon = _lexicon(texts, languages)
     paired = liked >= 0

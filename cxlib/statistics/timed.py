@@ -1,13 +1,9 @@
 """How long it takes until something happens: quantiles of times that were counted by bin.
 
-Each row of counts carries the least and the most of its times, so that a row of one or two events
-is exact, and a row of more is known at both ends. A quantile is read from these times, weighed as
-Aalen and Johansen weigh the events of their bin. The interval inverts the curve's own at the
-estimate, and ends no nearer than what was recorded: where the estimate lies inside a row of three
-events or more, at the least and the most of such rows.
-
-Woodruff (1952), doi:10.1080/01621459.1952.10483443; Brookmeyer & Crowley (1982),
-doi:10.2307/2530286
+Each row of counts carries the least and the most of its times: a row of one or two is exact. A
+quantile is read from these, weighed as Aalen and Johansen weigh the events of their bin; its
+interval ends no nearer than what was recorded. Woodruff (1952), doi:10.1080/01621459.1952.10483443;
+Brookmeyer & Crowley (1982), doi:10.2307/2530286
 """
 
 from __future__ import annotations
@@ -94,8 +90,7 @@ def time_quantile(
 ) -> Estimates:
     """Time by which a share of those to whom a cause happens have met it, in seconds; NaN: nobody.
 
-    From every event behind its incidence ``curve``; between two times where that stands at the
-    share.
+    Read from every event behind its incidence ``curve``.
     """
     low, high = _between(rows, curve, weight, np.broadcast_to(share, len(curve)))
     return (low + high) / 2

@@ -51,9 +51,9 @@ def find_topics(
 ) -> Topics:
     """Find what texts of one language are about, by non-negative matrix factorisation.
 
-    Only words that at least `k` customers use take part; a topic is kept where its words come again
-    in random halves of the customers. Lee & Seung (1999), doi:10.1038/44565; Greene, O'Callaghan &
-    Cunningham (2014), doi:10.1007/978-3-662-44848-9_32 (stability)
+    Words that at least `k` customers use take part; a topic is kept where its words come again in
+    halves of the customers. Lee & Seung (1999), doi:10.1038/44565; Greene, O'Callaghan & Cunningham
+    (2014), doi:10.1007/978-3-662-44848-9_32
     """
     nothing = Topics([], [], np.full(len(texts), -1, dtype=np.int64))
     weights, vocabulary = _weights(texts, customer, language, k)

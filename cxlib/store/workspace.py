@@ -52,11 +52,12 @@ from cxlib.durable import (
     sync_folder,
     write_over,
 )
-from cxlib.encode import BUCKETS, encode_events
+from cxlib.encode import BUCKETS, Encoded, encode_events
 from cxlib.errors import WorkspaceError
 from cxlib.journey_map import JourneyMap, read_journey_map
 from cxlib.journeys import last_goal_stage, split_journeys
 from cxlib.periods import Periods, choose_periods
+from cxlib.persona_rules import assign_personas
 from cxlib.segments import assign_segments, segment_names
 from cxlib.store.walk import Scope
 
@@ -356,6 +357,9 @@ def _build(
     numbered, segments, left_out, rarer = assign_segments(
         encoded.customers, customers, encoded.segments
     )
+    if journey_map.personas:
+        logged = _with_personas(encoded, journey_map, numbered, segments)
+        numbered, segments, left_out, rarer = assign_segments(encoded.customers, customers, logged)
     tell("splitting journeys")
     rows = split_journeys(
         encoded.events,
@@ -417,6 +421,21 @@ def _build(
     with draft_folder(folder) as draft:
         _write(draft, ingested, rows, tables, manifest)
         _switch(folder, draft, manifest)
+
+
+def _with_personas(
+    encoded: Encoded, journey_map: JourneyMap, numbered: pl.DataFrame, segments: pl.DataFrame
+) -> pl.DataFrame:
+    """What the log says of each customer, with the persona that the rules of the map give him."""
+    told = numbered.select("customer", "segment").join(
+        segments, on="segment", how="left", maintain_order="left"
+    )
+    planned = [x for t in journey_map.touchpoints for x in (t.name, t.channel, t.owner) if x]
+    persona = assign_personas(
+        journey_map.personas, encoded.events, encoded.places, told, [*planned, *journey_map.stages]
+    )
+    logged = told.select("customer") if encoded.segments is None else encoded.segments
+    return logged.with_columns(persona)
 
 
 def _open_table(

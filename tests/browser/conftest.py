@@ -11,7 +11,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from serving import Served, serving, write_toy_site
 
-from cxlib.brief.printing import ARGUMENTS
 from cxlib.datasets import sample_paths
 from cxlib.ingest import read_customers, read_events, read_ratings
 from cxlib.journey_map import read_journey_map
@@ -19,6 +18,7 @@ from cxlib.publish import Snapshot, publish
 from cxlib.store import Workspace, build_workspace
 from cxlib.views import VIEWS as NAMES
 from cxlib.views import view_named
+from cxlib.views.report.printing import ARGUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEWS = {name: view_named(name).first_paint for name in NAMES}

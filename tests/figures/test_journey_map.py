@@ -36,6 +36,7 @@ TRACES = (
     "directions",
     "rings",
     "touchpoints",
+    "hatching",
     "labels",
     "marks",
     "legend",
@@ -231,7 +232,7 @@ def test_at_most_forty_moves_are_drawn_and_the_others_counted():
     note = next(a.text for a in figure.layout.annotations if "drawn" in a.text)
     moves = {pair: n for pair, n in pairs.items() if pair[0] != pair[1]}
     left = sum(sorted(moves.values())[: len(moves) - MOST_MOVES]) / sum(moves.values())
-    assert f"{len(moves) - MOST_MOVES} with {100 * left:.0f}\N{NO-BREAK SPACE}%" in note
+    assert f"{len(moves) - MOST_MOVES} rare ones, {100 * left:.0f}\N{NO-BREAK SPACE}%" in note
 
 
 def test_the_selected_touchpoint_is_ringed_and_its_moves_are_on_top():

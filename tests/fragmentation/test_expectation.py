@@ -1,14 +1,12 @@
 """The additive model against plain dense algebra, bisection, and refits without a cell."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from scipy.special import chdtri
 from scipy.stats import betabinom
 
 from cxlib.grounds.additive import AdditiveModel, Block, Cells, add_up
-from cxlib.grounds.cells import share_frame
+from cxlib.grounds.cells import Grid, share_frame
 from cxlib.grounds.comparing import tail_of_counts
 from cxlib.grounds.expectation import Expectation, natural_spread
 from cxlib.grounds.judged import Z95
@@ -195,7 +193,8 @@ def judge_shares(usual, spread, *, n, expected, observed):
     tau = natural_spread(deviation[1:], variance[1:])
     cells = np.arange(21)
     found = Expectation(size, seen, share, deviation, variance, 0 * variance, tau, "share")
-    grid = SimpleNamespace(source=cells, target=cells)
+    grid = Grid.__new__(Grid)
+    grid.source = grid.target = cells
     frame = share_frame(grid, found, np.ones(21, dtype=bool), 1.0).row(0, named=True)
     points = seen - share
     noise = seen * (1 - seen) / size

@@ -10,7 +10,7 @@ from scipy.stats import betabinom
 from cxlib.arrivals.arrivals import count_frames
 from cxlib.errors import UnknownNameError
 from cxlib.fragmentation import measure_fragmentation
-from cxlib.grounds.comparing import compare_arms
+from cxlib.grounds.comparing import compare_arms, design_effect
 from cxlib.map_model import PlannedHandoff
 from cxlib.periods import choose_periods
 
@@ -264,3 +264,54 @@ def test_arms_are_compared_as_a_plain_loop_compares_them():
         assert row["score"] == pytest.approx(score)
         assert row["info"] == pytest.approx(info)
         assert row["difference"] == pytest.approx(difference / weight)
+
+
+def test_errors_of_groups_are_over_customers():
+    """Customers come three times and mostly do the same: a bootstrap over them is the oracle."""
+    dice = np.random.default_rng(8)
+    size, places = 3_000, 6
+    chance = dice.beta(0.6, 1.4, (size, places))
+    customer, target = np.repeat(np.arange(size), 3 * places), np.tile(np.arange(places), 3 * size)
+    rows = pl.DataFrame(
+        {
+            "source": 99,
+            "target": target,
+            "bucket": customer % 32,
+            "value": (customer % 2).astype(str),
+            "customer": customer,
+            "s": (dice.random(len(customer)) < chance[customer, target]) * 1.0,
+            "n": 1.0,
+        }
+    )
+    spread = rows.group_by("source", "target", "bucket").agg(pl.col("n", "s").sum())
+    wide = design_effect(spread.sort("source", "target", "bucket"), "n", "s")
+    here = rows.filter(pl.col("target") == 0)
+    cases = here.with_columns(u=pl.col("target"), q=pl.col("s"))
+    arm = compare_arms(cases, [], arm="value", share=True).filter(pl.col("value") == "1")
+    by = here.group_by("customer", "value").agg(pl.col("s").sum()).sort("customer")
+    told, own = by["s"].to_numpy(), (by["value"] == "1").to_numpy()
+    found = []
+    for _ in range(2_000):
+        weight = np.bincount(dice.integers(0, size, size), minlength=size)
+        means = [weight[g] @ told[g] / weight[g].sum() / 3 for g in (own, ~own)]
+        found.append(means[0] - means[1])
+    oracle = np.std(found)
+    assert wide > 1.5, "three answers of one customer are not three customers"
+    # 32 buckets of six places tell the design effect to about a tenth
+    assert (arm["variance"][0] * wide) ** 0.5 == pytest.approx(oracle, rel=0.12)
+    assert arm["variance"][0] ** 0.5 < 0.9 * oracle
+
+
+def test_independent_cases_have_no_design_effect():
+    dice = np.random.default_rng(9)
+    n = np.full(32 * 40, 60)
+    spread = pl.DataFrame(
+        {
+            "source": 1,
+            "target": np.repeat(np.arange(40), 32),
+            "bucket": np.tile(np.arange(32), 40),
+            "n": n,
+            "s": dice.binomial(n, 0.3),
+        }
+    )
+    assert design_effect(spread, "n", "s") == pytest.approx(1.0, abs=0.08)

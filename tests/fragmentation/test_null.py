@@ -1,6 +1,7 @@
 """What keeps natural variety from passing for a fault: each guard has a case that only it stops."""
 
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -12,10 +13,10 @@ from cxlib.fragmentation.echoes import choose_findings
 from cxlib.grounds.cells import BY_DESIGN
 from cxlib.grounds.comparing import LOG_MIDDLE, _more_frequent_kind
 from cxlib.grounds.expectation import tail_scale
-from cxlib.grounds.like import compare_siblings
+from cxlib.grounds.like import _where_it_counts, compare_siblings
 from cxlib.grounds.past import Noise, Series, clearest
 from cxlib.signals import SIGNALS
-from cxlib.signals.volume import _fall, _series
+from cxlib.signals.volume import _fall, _usual, series_of
 
 
 def cells(*rows):
@@ -40,6 +41,35 @@ def test_what_a_sibling_shows_as_well_is_expected():
     apart = cells(ALONE, ELSEWHERE)
     left = compare_siblings(apart, SIGNALS["abandonment"])
     assert left.drop("p").equals(apart.drop("p"))
+
+
+def test_what_most_others_at_the_target_do_is_expected():
+    """The model lets expect 0.07 there; of four in five who come another way 0.40 do it."""
+    here = (0, 1, 1_600.0, 0.44, 0.07, 0.37, 0.3, 0.44, 9.0, 1e-12)
+    others = (5, 1, 7_000.0, 0.40, 0.3, 0.1, 0.0, 0.2, 2.0, 0.02)
+    contact = SIGNALS["repeat_contact"]
+    found = compare_siblings(cells(here, others), contact).row(0, named=True)
+    assert found["expected"] == pytest.approx(0.40)
+    assert found["effect"] == pytest.approx(0.04)
+    assert found["z"] == pytest.approx(9.0 * 0.04 / 0.37)
+    # half of the excess is left: it stands; a few others say nothing; plans have their own sources
+    for row, signal in (
+        ((5, 1, 7_000.0, 0.20, 0.2, 0.0, -0.1, 0.1, 0.0, 0.5), contact),
+        ((5, 1, 900.0, 0.40, 0.3, 0.1, 0.0, 0.2, 2.0, 0.02), contact),
+        (others, SIGNALS["ping_pong"]),
+    ):
+        assert compare_siblings(cells(here, row), signal)["z"][0] == 9.0
+
+
+def test_going_back_from_where_nearly_all_come_one_way_is_how_the_target_is():
+    ways = pl.DataFrame({"source": [0, 2, 3], "target": [1, 1, 1], "n": [800, 150, 50]})
+    own = pl.DataFrame({"initiated_by": ["customer"] * 4, "stage_index": [1] * 4})
+    own = own.with_columns(is_goal=pl.lit(value=False), is_lost=pl.lit(value=False))
+    part = SimpleNamespace(places=own, arrivals=ways)
+    both = cells((0, 1, 800.0, 0.3, 0.1, 0.2, 0.1, 0.3, 6.0, 1e-8), (2, 1, *ALONE[2:]))
+    kept = _where_it_counts(part, both, SIGNALS["backtracking"])
+    assert kept["source"].to_list() == [2]
+    assert len(_where_it_counts(part, both, SIGNALS["abandonment"])) == 2
 
 
 def test_the_harmless_side_says_how_wide_the_other_is():
@@ -99,15 +129,16 @@ def test_a_touchpoint_that_loses_its_records_is_found_with_its_date(left, found)
 
 def _fall_of(own, others):
     linked = np.array([own, others])
-    series = _series(0, 0 * linked, linked)
-    return _fall(series, clearest(series, Noise(1.0, 0.1, 41)))
+    usual = _usual(0, 0 * linked, linked)
+    changes = clearest(series_of(np.array([0]), usual[None], linked), Noise(np.ones(1), 0.1, 41))
+    return _fall(usual, own, [column[0] for column in changes])
 
 
 def test_a_touchpoint_that_fades_away_or_swings_by_itself_was_not_switched_off():
     rng = np.random.default_rng(5)
     others = rng.poisson(2_000, 60).astype(float)
     none = np.zeros((2, 60))
-    assert _series(0, np.array([np.arange(60) < 20, none[0]]) * 50.0, none) is None
+    assert _usual(0, np.array([np.arange(60) < 20, none[0]]) * 50.0, none) is None
     fading = rng.poisson(np.linspace(120, 30, 60)).astype(float)
     swinging = rng.poisson(np.where(np.arange(60) // 10 % 2 == 0, 80.0, 40.0)).astype(float)
     for own in (fading, swinging):
@@ -137,18 +168,19 @@ def test_a_unit_that_drifts_is_no_change_at_one_date():
     n = np.full(60, 400.0)
     sizes = {"step": np.repeat([-0.2, 0.2], 30), "drift": np.linspace(-0.4, 0.4, 60)}
     found = {
-        name: clearest(_waits_of(n, size + rng.normal(0, 0.05, 60)), Noise(1.0, 0.07, 82))
+        name: clearest(_waits_of(n, size + rng.normal(0, 0.05, 60)), Noise(np.ones(1), 0.07, 82))
         for name, size in sizes.items()
     }
-    assert found["step"]["start"] == 30
-    assert found["step"]["p"] < 1e-3 < found["drift"]["p"]
+    assert found["step"].start == 30
+    assert found["step"].p < 1e-3 < found["drift"].p
 
 
 def _waits_of(n, mean):
     """A series whose blocks hold `n` waits with these means of their logarithms."""
-    before = n.cumsum()
+    before, nobody = n.cumsum(), np.array([None])
     pairs = before * (before[-1] - before) / before[-1]
-    return Series(0, None, None, n * (mean - mean.mean()), n, pairs, n, n * mean, pairs, 1.0)
+    blocks = (n * (mean - mean.mean()), n, pairs, n, n * mean)
+    return Series(np.zeros(1), nobody, nobody, *(x[None] for x in blocks), np.ones(1), np.ones(1))
 
 
 def test_missing_records_and_what_follows_from_them_are_one_finding():

@@ -87,7 +87,8 @@ def test_waits_are_counted_as_a_plain_loop_counts_them():
     plain = count(table, ratings=False)
     # whatever is no wait for the phone is what it was, and no wait is lost
     for name in ("arrivals", "onward", "spread", "repeats", "planned", "links"):
-        assert getattr(counted, name).equals(getattr(plain, name))
+        both = (getattr(log, name).drop("^wait_.*$", strict=False) for log in (counted, plain))
+        assert next(both).equals(next(both))
     others = ~pl.col("target").is_in(PHONE)
     assert counted.waits.filter(others).equals(plain.waits.filter(others))
     assert counted.waits["n"].sum() == plain.waits["n"].sum()

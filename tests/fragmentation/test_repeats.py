@@ -39,6 +39,7 @@ PLAN = (
     PlannedHandoff("form", "pay", timedelta(hours=2)),
     PlannedHandoff("pay", "chat", timedelta(days=7)),
 )
+PLANNED = {(handoff.source, handoff.target) for handoff in PLAN}
 WAITS = (0, 30, 70, 800, 4_000, 50_000, 90_000, 500_000, 1_500_000, 2_700_000)
 
 
@@ -135,6 +136,8 @@ def again(here, later, window):
         (w, r) for w, r in ends if marked(r["place"], "assisted") or marked(r["place"], "completes")
     ]
     leak = bool(ends) and ends[0][0] <= window["leak"] and marked(ends[0][1]["place"], "assisted")
+    # the step that the map plans next is no call for help
+    leak = leak and (NAMES[place], NAMES[ends[0][1]["place"]]) not in PLANNED
     return judged, {"task": task, "contact": contact, "leak": leak}
 
 

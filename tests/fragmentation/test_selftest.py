@@ -164,3 +164,17 @@ def test_what_one_half_of_the_customers_shows_the_other_shows_too(monkeypatch):
     assert 0.6 < both["ratio"].median() < 1.6
     assert one["half"].to_list() == [0]
     assert one["ratio"][0] < 0.5
+
+
+def test_faults_share_a_copy_only_where_they_touch_none_of_one_anothers_places():
+    ends = [(1, 2), (3, 4), (2, 5), (1, 2), (6, 7), (4, 5)]
+    plans = [
+        selftest.Planted(SIGNALS["delay"], FAULTS["delay"], "like", Site(a, b, 0.1, PLACES), i)
+        for i, (a, b) in enumerate(ends)
+    ]
+    copies = selftest.share_copies(plans)
+    assert sorted(plan.seed for copy in copies for plan in copy) == list(range(6))
+    for copy in copies:
+        touched = [place for plan in copy for place in (plan.site.source, plan.site.target)]
+        assert len(touched) == len(set(touched))
+    assert len(copies) == 3

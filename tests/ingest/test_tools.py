@@ -372,6 +372,15 @@ def lines_of_german_baskets() -> Files:
     return {"till.csv": text(rows, ";").encode("cp1252")}
 
 
+@case({"customer": "(key)", "touchpoint": "action", "occurred_at": "timestamp"})
+def lists_by_the_id_of_the_customer() -> Files:
+    found = {
+        f"p{i}@x.example": [{"action": c.what, "timestamp": second(c.at)} for c in cs]
+        for i, cs in by_customer().items()
+    }
+    return {"activity.json": json.dumps(found)}
+
+
 def proposed(tmp_path: Path, files: Files) -> tuple[list[Path], JourneyMap]:
     for name, content in files.items():
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -448,6 +457,15 @@ def test_surveys_with_headers_of_several_lines(
     read = read_ratings(tables_beside(paths, found)["ratings"], found, beside=paths)
     assert read.rows.height == 12
     assert read.quarantine["reason"].to_list() == ["a further line of the header"] * len(more)
+
+
+def test_an_object_without_the_list_is_set_aside_and_counted(tmp_path: Path) -> None:
+    files = contacts_in_a_list_of_each_visit()
+    visits = [*json.loads(files["visits.json"]), {"visitorId": "x", "actionDetails": []}]
+    paths, found = proposed(tmp_path, {"visits.json": json.dumps(visits)})
+    report = read_events(paths, found).report
+    assert report.contacts == report.rows_in - 1 == len(contacts())
+    assert report.set_aside == {"time is empty": 1}
 
 
 def test_reviews_that_nobody_signed_have_no_customer(tmp_path: Path) -> None:

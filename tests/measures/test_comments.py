@@ -13,6 +13,7 @@ import cxlib as cx
 from cxlib.cli.app import app
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.measures.comments import measure_comments
+from cxlib.publish import publish
 
 SECRET = "zanzibar"  # a word of nine customers
 PRIVATE = ["jane.doe@example.com", "+49 171 2345678", "DE89 3704 0044 0532 0130 00"]
@@ -111,6 +112,27 @@ def test_no_rare_word_no_personal_data_and_no_comment_is_shown(written):
         assert text not in everything
     assert "mail" not in {w for t in found.table["topic"] for w in t.split(", ")}
     assert found.table["customers"].min() >= 10
+
+
+def test_no_name_and_no_rare_word_is_in_anything_published(tmp_path):
+    names = ["Frau Zwackelmann", "Mr. Hotzenplotz", "Herr Dr. Seppel"]
+    secrets = ["max.muster@firma.de", "(030) 123 45 67", "0171/2345678", "de89370400440532013000"]
+    extra = [f"{names[i % 3]} {secrets[i % 4]}" + " nachtschatten" * (i < 9) for i in range(60)]
+    log, truth = comment_log(600, extra=extra)
+    shop = build(tmp_path / "ws", log, truth)
+    snapshot = publish(shop, answers=["comments"])
+    told = str(measure_comments(shop).to_dicts())
+    for file in snapshot.folder.rglob("*"):
+        if file.suffix == ".parquet":
+            told += str(pl.read_parquet(file).to_dicts())
+        elif file.is_file():
+            told += file.read_bytes().decode(errors="ignore")
+    written_about = {w for own in TOPICS.values() for words in own.values() for w in words.split()}
+    assert any(f"{word}, " in told for word in written_about)  # topics are there
+    private = ["Zwackelmann", "Hotzenplotz", "Seppel", "nachtschatten", "muster", "firma"]
+    private += ["123 45 67", "2345678", "3704"]
+    assert [word for word in private if word.lower() in told.lower()] == []
+    assert [text for *_, text in truth.values() if text in told] == []
 
 
 def test_what_is_missing_is_said(tmp_path, written, monkeypatch):

@@ -87,10 +87,10 @@ def test_the_silent_are_taken_to_be_like_the_last_who_answered() -> None:
         found = tilt_of_answers(
             noise, 0 * who, answered, score, who, rng.integers(0, 32, 1_000), delay=wait
         )
-        assert found is not None
-        seen[by_rating] += found.depends
-        if by_rating:
-            assert found.source == "late answers"
+        # they can show that it depends, and never that it does not: then nothing is told
+        assert found is None or (found.depends and found.source == "late answers")
+        seen[by_rating] += found is not None
+        if by_rating and found is not None:
             assert score.mean() < found.mean < score[answered].mean()
     assert seen[True] >= 19
     assert seen[False] <= 4

@@ -118,14 +118,14 @@ def test_a_trusted_touchpoint_comes_before_a_doubted_one_and_a_doubt_is_said():
 def test_where_nothing_is_trusted_or_apart_it_says_so():
     alike = [(name, 100, 7.2, 7.2, None, False) for name in ("a", "b")]
     answer = Perceived(Answers(perceived(*alike))).answer.value
-    assert words.ALIKE.format(scale="csat") in answer
+    assert words.ALIKE.format(scale="CSAT") in answer
     assert words.UNTRUSTED.strip() in answer
 
 
 @pytest.mark.parametrize("whole", [7.2, None])
 def test_thirty_ratings_are_counted_and_nothing_is_drawn(whole):
     view = Perceived(Answers(perceived(whole=whole)))
-    assert words.TOO_FEW.format(scale="csat") in view.answer.value
+    assert words.TOO_FEW.format(scale="CSAT") in view.answer.value
     assert "30 answers" in view.answer.value
     assert ("7.2 (7.0–7.4)" in view.answer.value) == (whole is not None)
     assert on_page(view) == set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cxlib.figures import plot_comparison
 from cxlib.numbers import day
@@ -74,9 +74,9 @@ class Compare(View):
             name="figure",
             css="cx-sides",
             text=words.COMPARISON,
-            shown=lambda view: view.result is not None,
+            shown=lambda view: view.result is not None and len(view.result.clearest) > 0,
             draw=lambda view: plot_comparison(
-                view.result, figure=view.column, names=words.NAMES, title=""
+                view.result, figure=view.column, names=(view.side("a"), view.side("b")), title=""
             ),
             data=lambda view: view.written(view.result, caption=words.TABLE),
         ),
@@ -105,14 +105,21 @@ class Compare(View):
         return Selection(segment=segment or None, channel=channel, period=period)
 
     def side(self, side: str) -> str:
-        """Name one side, as it stands in a sentence."""
-        chosen: Any = [self.chosen(f"{side}_{t}") for t in ("segment", "channel", "period")]
-        return f"{words.SIDES[side]} ({', '.join(o.label for o in chosen if o is not None)})"
+        """Name one side by what was chosen for it; what both have in common is not said."""
+        said = []
+        for trait in ("channel", "period", "segment"):
+            chosen, other = (
+                self.chosen(f"{s}_{trait}") for s in (side, *words.SIDES.keys() - side)
+            )
+            if chosen != other:
+                whole = {"channel": shared.ALL_CHANNELS, "period": words.WHOLE_TIME}
+                said.append(whole[trait] if chosen is None else chosen.label)
+        return ", ".join(said)
 
     def headline(self) -> str:
         """Say what differs most clearly."""
         found, sides = self.result, {side: self.side(side) for side in words.SIDES}
-        title = " · ".join([words.TITLE, *sides.values()])
+        title = f"{words.TITLE} · {words.FIGURES[self.state.what][-1]}"
         basis = words.BASIS.format(until=day(self.until))
         if found is None:
             return self.sentence(title=title, said=words.SAME, basis=basis)
@@ -121,12 +128,12 @@ class Compare(View):
         written: dict[str, str] = {}
         if found.details:
             row, said = clear.row(0, named=True), words.CLEAREST
-            written = {"what": row["what"], "figure": self.column.replace("_", " ")} | {
+            written = {"what": row["what"]} | {
                 part: found.columns[part].cell(row, part, found.columns.ends(part))
                 for part in ("first", "second")
             }
         counted = f"{found.sentence}. " if len(clear) else ""
-        said = said.format(**written, **words.SIDES)
+        said = said.format(**written, **sides)
         return self.sentence(title=title, said=said, basis=counted + basis)
 
 

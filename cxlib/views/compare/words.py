@@ -20,15 +20,14 @@ FIGURES = {
 }
 """What can be compared: the measure, its column, and what it is called."""
 
-NAMES = ("A", "B")
-SIDES = dict(zip("ab", NAMES, strict=True))
+SIDES = {"a": "A", "b": "B"}
 WHOLE_TIME = "Whole time"
 CUSTOMERS, CHANNEL, PERIOD = "{side}: customers", "{side}: channel", "{side}: period"
 
 SAME = "Both sides are the same: choose two different ones"
 NONE = "No figure is known of both sides"
 NOTHING = "Nothing differs beyond chance between {a} and {b}"
-CLEAREST = "{what}: {figure} {first} for {a}, {second} for {b}"
+CLEAREST = "{what}: {first} of {a}, {second} of {b}"
 BASIS = (
     "Data to {until}. In brackets: 95 % interval. A difference is an association: the two may "
     "differ in more than their name."

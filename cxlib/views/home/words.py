@@ -3,7 +3,7 @@
 NUMBERS = {
     "customers": "customers",
     "goal": "of journeys reach the goal",
-    "lost": "of journeys are lost",
+    "lost": "of journeys end without it",
     "rating": "mean rating",
 }
 """What the key figures of a snapshot are called."""

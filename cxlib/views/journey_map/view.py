@@ -30,6 +30,7 @@ from cxlib.views.shared.parts import Chosen, Closes, Figure, Group, Words
 from cxlib.views.shared.view import View
 
 if TYPE_CHECKING:
+    from cxlib.measures.experience import ExperienceCurve
     from cxlib.measures.touchpoints import Touchpoints
     from cxlib.measures.transitions import Transitions
 
@@ -132,12 +133,23 @@ class JourneyMap(View):
     @cached_property
     def positions(self) -> MapLayout:
         """Where touchpoints stand, whatever is selected; all at which something was found do."""
+        felt = self.feeling is not None
         try:
             bands = self.ask("findings", segment=None).bands
         except WorkspaceError:
-            return map_positions(self.everything)
+            return map_positions(self.everything, feeling=felt)
         ends = {*bands["source_place"], *bands["target_place"]}
-        return map_positions(self.everything, keep={self._places.get(end) for end in ends})
+        kept = {self._places.get(end) for end in ends}
+        return map_positions(self.everything, keep=kept, feeling=felt)
+
+    @property
+    def feeling(self) -> ExperienceCurve | None:
+        """How touchpoints are rated; of a part of the time or one channel nothing is published."""
+        if "experience_curve" not in self.answers.manifest.get("measures", ()):
+            return None
+        found = self.ask("table", measure="experience_curve", segment=self.state.segment)
+        whole = self.state.channel is None and self.state.period is None
+        return found if whole else replace(found, table=found.table.clear())
 
     @property
     def result(self) -> Touchpoints:
@@ -297,6 +309,7 @@ class JourneyMap(View):
         figure = plot_touchpoints(
             self.result,
             transitions=moves,
+            feeling=self.feeling,
             colour_by=self.state.colour_by,
             selected=self.state.touchpoint,
             marks=marks,

@@ -7,7 +7,10 @@ SUMMARY = (
     "The journey map: how many customers meet you where, where they go next, and after which "
     "touchpoints they get lost."
 )
-ASKS = ("touchpoints", "transitions", "findings", "first_contacts", "stage_funnel")
+ASKS = (
+    *("touchpoints", "transitions", "findings", "first_contacts", "stage_funnel"),
+    "experience_curve",
+)
 
 COLOUR = "Colour"
 COLOURS = {"lost": "Lost", "go_on": "Go on", "open": "Still open", "rating": "Rating"}

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from cxlib.errors import WorkspaceError
 from cxlib.figures import plot_experience_curve, plot_spectrum
-from cxlib.numbers import day, decimal, plural, rating, share
+from cxlib.numbers import day, decimal, plural, rating, scale_name, share
 from cxlib.signals import signal_named
 from cxlib.views.perception import words
 from cxlib.views.shared.filters import ALL, Filter, Option, names, segment
@@ -31,7 +31,9 @@ class Perceived(View):
         Filter(
             trait="scale",
             label=words.SCALE,
-            options=lambda view: names(view.scales) or [Option("", "", ALL)],
+            options=lambda view: (
+                names({scale: scale_name(scale) for scale in view.scales}) or [Option("", "", ALL)]
+            ),
         ),
     )
     parts = (
@@ -106,7 +108,7 @@ class Perceived(View):
         return self.sentence(title=words.TITLE, said=said, basis=basis)
 
     def _answer(self) -> tuple[str, str]:
-        whole, until, scale = self.whole, day(self.until), self.state.scale
+        whole, until, scale = self.whole, day(self.until), scale_name(self.state.scale)
         if whole is None:
             said = words.NONE_HERE.format(scale=scale) if scale else words.NO_RATINGS
             return said, words.UNTIL.format(until=until)

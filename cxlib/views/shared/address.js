@@ -20,7 +20,39 @@ function initialize({ model }) {
   if (asked) model.save_changes();
 }
 
+// A slider tells screen readers positions: they are told what stands beside it, too.
+function sayValues(page) {
+  for (const slider of page.querySelectorAll(".cx-period")) {
+    const said = slider.querySelector(".widget-readout")?.textContent ?? "";
+    const handles = [...slider.querySelectorAll(".noUi-handle")];
+    const values = handles.length === 2 ? said.split(/(?<=\d{4})\s*[-–]\s*/) : [said];
+    handles.forEach((handle, i) => {
+      const value = values[i] ?? said;
+      if (handle.getAttribute("aria-valuetext") !== value) handle.setAttribute("aria-valuetext", value);
+      const name = slider.querySelector(".widget-label")?.textContent ?? "";
+      if (!handle.hasAttribute("aria-label")) handle.setAttribute("aria-label", name);
+    });
+  }
+}
+
+function watchSliders(el) {
+  const page = el.closest(".cx-panel") ?? document.body;
+  const watch = new MutationObserver(() => sayValues(page));
+  const attributes = { attributes: true, attributeFilter: ["aria-valuetext"] };
+  watch.observe(page, { childList: true, characterData: true, subtree: true, ...attributes });
+  sayValues(page);
+  return () => watch.disconnect();
+}
+
 function render({ model, el }) {
+  let forget = () => {};
+  // The widget is made before it stands on its page.
+  requestAnimationFrame(() => { forget = watchSliders(el); });
+  const close = offerLink({ model, el });
+  return () => { forget(); close?.(); };
+}
+
+function offerLink({ model, el }) {
   if (!model.get("active")) return;
   const { copy, copied, byHand } = model.get("words");
   const button = document.createElement("button");

@@ -13,11 +13,12 @@ from opportunity_logs import as_log, walk, world
 from typer.testing import CliRunner
 
 import cxlib as cx
-from cxlib.brief.content import MOST_FINDINGS, write_brief
-from cxlib.brief.drawing import MOST_PLACES, draw_map
-from cxlib.brief.printing import print_pdf
 from cxlib.cli import app
+from cxlib.numbers import sentence_case
 from cxlib.publish import Snapshot
+from cxlib.views.report.content import MOST_FINDINGS, write_report
+from cxlib.views.report.drawing import MOST_PLACES, draw_map
+from cxlib.views.report.printing import print_pdf
 
 PLACES = pl.col("source_place", "target_place").cast(pl.Int64)
 NASTY = "<script>alert(1)</script> & 'Zubehör' " + "sehr langer Name " * 12
@@ -111,7 +112,7 @@ def test_the_map_draws_what_carries_most_contacts_and_says_what_is_left_out(shop
     drawn = draw_map(replace(result, table=many), None, [])
     assert len(drawn["circles"]) <= MOST_PLACES
     left = len(many) - len(drawn["circles"])
-    assert drawn["rest"].startswith(f"and {left} rarer, with ")
+    assert drawn["rest"].startswith(f"; and {left} rarer touchpoints, with ")
     kept = {"".join(c["label"]) for c in drawn["circles"]}
     contacts = many.sort("contacts", descending=True)
     assert contacts["touchpoint"][0] in kept
@@ -136,7 +137,7 @@ def test_any_name_stays_text_and_the_paper_stays_at_four_pages(
     long = replace(details, bands=worst)
     monkeypatch.setattr(Snapshot, "findings", lambda *_, **__: long)
     written = tmp_path / "nasty.html"
-    write_brief(snapshot, shop.journey_map, written)
+    write_report(snapshot, written)
     text = written.read_text("utf-8")
     assert "script" not in read(text).tags
     assert "&lt;script&gt;" in text
@@ -152,11 +153,14 @@ def test_findings_are_said_ranked_and_drawn_but_for_echoes(shop, page, tmp_path,
         echo_of=pl.when(pl.int_range(pl.len()) == 1).then(pl.lit("another"))
     )
     details = replace(details, table=table, bands=details.bands.with_columns(PLACES))
-    write_brief(Snapshot.newest(shop.path), shop.journey_map, tmp_path / "found.html")
-    text = " ".join(" ".join(read((tmp_path / "found.html").read_text("utf-8")).text).split())
+    write_report(Snapshot.newest(shop.path), tmp_path / "found.html")
+    written = read((tmp_path / "found.html").read_text("utf-8")).text
+    text = " ".join(" ".join(written).replace("\N{NO-BREAK SPACE}", " ").split())
     echo = table["sentence"][1]
     own = [s for s in details.bands["sentence"].drop_nulls() if s != echo]
-    places = [text.index(f"{n}. {said}.") for n, said in enumerate(own[:MOST_FINDINGS], 1)]
+    places = [
+        text.index(f"{n}. {sentence_case(said)}.") for n, said in enumerate(own[:MOST_FINDINGS], 1)
+    ]
     assert places == sorted(places)
     assert len(places) > 1
     assert echo in details.bands["sentence"].to_list()

@@ -1,1 +1,0 @@
-"""The brief: one page of HTML, at most four of paper, for people who open no dashboard."""
