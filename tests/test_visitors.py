@@ -120,14 +120,7 @@ def test_visitors_are_served_when_the_process_they_are_forked_from_dies(served: 
 def test_without_forks_sessions_start_the_ordinary_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = """
-from multiprocessing import forkserver
-
-def refuse(*_):
-    raise OSError("no forks here")
-
-forkserver.connect_to_new_process = refuse
-"""
+    start = "import os; del os.pidfd_open\n"
     monkeypatch.setattr("serving.START", start + START)
     with serving(*write_toy_site(tmp_path), settings={"ready_kernels": 0}) as served:
         visitor = visit(served)

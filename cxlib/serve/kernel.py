@@ -1,15 +1,13 @@
 """The process behind one open dashboard: an IPython kernel, lean and bounded in its memory.
 
-Forked from what `cxlib.serve.warm` imported where the system can, else a program of its own.
+Forked from the process in `cxlib.serve.warm` where the system can, else a program of its own.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 MEMORY_VARIABLE = "CX_KERNEL_MEMORY_MB"
@@ -74,18 +72,6 @@ def run_kernel(arguments: list[str], *, parent: int) -> None:
 
     watched = f"--IPKernelApp.parent_handle={parent}"
     LeanKernelApp.launch_instance(argv=[*arguments, *LEAN, watched])
-
-
-def run_session(arguments: list[str], environment: dict[str, str], folder: str) -> None:
-    """Run the kernel in a process that was forked: with variables, folder and group of its own."""
-    os.setpgid(0, 0)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    Path("/proc/self/comm").write_text("cx-session")
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    # Not the parent of now: that may have gone while this was being started.
-    run_kernel(arguments, parent=sys.modules["cxlib.serve.warm"].FORKED_FROM)
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ class DashboardServer(Voila):
         names = "|".join(f"{p}={version(p)}" for p in packages)
         self.assets = hashlib.sha256(names.encode()).hexdigest()[:12]
         # First of all: it imports what sessions need while this process imports what it needs.
-        use_warm_sessions()
+        self.warm = use_warm_sessions()
         self.initialize([])
         self.hosts = Hosts.of(self.ip, settings.public_urls, settings.proxies)
         log_safely([self.token or ""], self.log)
@@ -212,6 +212,8 @@ class DashboardServer(Voila):
         """End all sessions, those that are only just starting too."""
         shutil.rmtree(self.connection_dir, ignore_errors=True)
         run_sync(self._end_all)()
+        if self.warm is not None:
+            self.warm.stop()
 
     async def _end_all(self) -> None:
         starting = [task for pool in self._waiting.values() for task in pool if not task.done()]

@@ -1,31 +1,27 @@
 """How the server starts a session: forked from a process that has everything imported.
 
-Python's own fork server keeps that process (`cxlib.serve.warm`), starts it again should it be gone,
-and ends it with the server. Where there is none (no Linux, or a fault), the ordinary way: slower
-and larger.
+Where that is not to be had (no Linux, or a fault), the ordinary way: slower and larger.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import math
-import multiprocessing
 import os
 import queue
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from importlib.metadata import EntryPoint
-from multiprocessing import forkserver
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
-from unittest.mock import patch
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.channels import AsyncZMQSocketChannel
@@ -34,81 +30,127 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Type
 
-from cxlib.serve.kernel import run_session
+from cxlib.serve.warm import READY
 
 NAME = "cx-warm"
 """How the kernel specification in `jupyter/kernels/python3` calls `WarmProvisioner`."""
 
 ANSWERS_WITHIN = 60.0
-"""Seconds after which a fork is given up; the imports before the first take some four."""
+"""Seconds after which the process is given up; importing takes some four on an idle machine."""
 
 LOOKS_EVERY = 1.0
 """Seconds after which a wait for a reply looks itself whether it is there."""
+
+MATH_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+"""One thread each: a process with more could not be forked, and small tables need no more."""
 
 _log = logging.getLogger("cxlib.serve")
 
 
 class ForkedSession:
-    """A forked session with the interface of `subprocess.Popen`."""
+    """A session that is not this process's child, with the interface of `subprocess.Popen`.
+
+    Its handle stays right when its process id is given to another process.
+    """
 
     stdin = stdout = stderr = None
 
-    def __init__(self, process: BaseProcess) -> None:
-        self._process, self.pid = process, process.pid or 0
-
-    @property
-    def returncode(self) -> int | None:
-        """How it ended; None while it runs."""
-        return self._process.exitcode
+    def __init__(self, pid: int, handle: int | None) -> None:
+        self.pid = pid
+        self.returncode: int | None = 0 if handle is None else None
+        self._handle = -1 if handle is None else handle
 
     def poll(self) -> int | None:
-        """Return how it ended; None while it runs."""
+        """Return None while the session runs; how it ended is not known to this process."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended."""
-        self._process.join(timeout)
-        if (code := self.returncode) is None:
-            raise subprocess.TimeoutExpired(NAME, timeout or 0)
-        return code
+        """Wait until the session has ended."""
+        if self.returncode is None:
+            if not select.select([self._handle], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(NAME, timeout or 0)
+            self.returncode = 0
+            os.close(self._handle)
+        return self.returncode
 
     def send_signal(self, signum: int) -> None:
-        """Send it a signal, if it runs."""
+        """Send a signal, to no other process than this one."""
         if self.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signum)
+            signal.pidfd_send_signal(self._handle, signum)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask the session to end."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
+        """End the session."""
         self.send_signal(signal.SIGKILL)
 
 
-class Forks:
-    """Forks sessions, one at a time."""
+class WarmProcess:
+    """The process of `cxlib.serve.warm`, started when first needed and again should it be gone."""
 
     def __init__(self) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["cxlib.serve.warm"])
-        self._lock = threading.Lock()
-        self.has_worked = False
+        self._lock = threading.RLock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wire: socket.socket | None = None
+        self._imported = self._useless = False
 
-    def prepare(self) -> None:
-        """Start the process to fork from, without waiting until it has imported everything."""
-        forkserver.ensure_running()
+    def start(self) -> socket.socket:
+        """Start it, without waiting until it has imported everything; return the wire to it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with self._lock, theirs:
+            self.stop()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cxlib.serve.warm", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **dict.fromkeys(MATH_THREADS, "1")},
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            ours.settimeout(ANSWERS_WITHIN)
+            self._wire = ours
+        return ours
 
     def fork(self, arguments: list[str], environment: dict[str, str], folder: str) -> ForkedSession:
-        """Fork a session; OSError, EOFError: the process does not answer."""
-        given = (arguments, environment, folder)
-        session = self._context.Process(target=run_session, args=given, daemon=True)
-        # A session needs nothing of the program that serves: hidden, it is not run again in it.
-        with self._lock, patch.dict(sys.modules, {"__main__": ModuleType("__main__")}):
-            session.start()
-        self.has_worked = True
-        return ForkedSession(session)
+        """Fork a session; OSError: the process does not answer."""
+        request = {"arguments": arguments, "environment": environment, "folder": folder}
+        message = json.dumps(request).encode()
+        with self._lock:
+            if self._useless:
+                raise OSError("sessions cannot be forked here")
+            try:
+                return self._ask(message)
+            except OSError:
+                # What fails before it is ready fails every time.
+                self._useless = not self._imported
+                self.stop()
+                raise
+
+    def _ask(self, message: bytes) -> ForkedSession:
+        wire = self._wire
+        if self._process is None or wire is None or self._process.poll() is not None:
+            wire = self.start()
+        wire.send(message)
+        while True:
+            answer, handles, _, _ = socket.recv_fds(wire, 64, 1)
+            if not answer:
+                raise ConnectionError("the process that sessions are forked from is gone")
+            if answer != READY:
+                return ForkedSession(int(answer), handles[0] if handles else None)
+            self._imported = True
+
+    def stop(self) -> None:
+        """End it, and with it the sessions forked from it."""
+        with self._lock:
+            if self._wire is not None:
+                self._wire.close()
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+            self._process = self._wire = None
 
 
 class WatchfulChannel(AsyncZMQSocketChannel):
@@ -136,37 +178,38 @@ class WatchfulClient(AsyncKernelClient):
 
 
 class WarmProvisioner(LocalProvisioner):
-    """Starts a kernel by a fork, or else as Jupyter does."""
+    """Starts a kernel by a fork of the one `WarmProcess`, or else as Jupyter does."""
 
-    forks: Forks | None = None
+    warm: WarmProcess | None = None
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the kernel; `cmd` is the command of the kernel specification."""
-        forks = self.forks
-        if forks is None:
+        if self.warm is None:
             return await super().launch_kernel(cmd, **kwargs)
         # The arguments proper follow on `python -c CODE`.
         arguments, folder = cmd[3:], str(kwargs.get("cwd") or Path.cwd())
-        asked = asyncio.to_thread(forks.fork, arguments, kwargs["env"], folder)
         try:
-            session = await asyncio.wait_for(asked, ANSWERS_WITHIN)
-        except (OSError, EOFError, TimeoutError) as error:
-            _log.warning("a session is started the slow way: %r", error)
-            if not forks.has_worked:  # what fails before the first fork fails every time
-                WarmProvisioner.forks = None
+            session = await asyncio.to_thread(self.warm.fork, arguments, kwargs["env"], folder)
+        except OSError as error:
+            _log.warning("a session is started the slow way: %s", error)
             return await super().launch_kernel(cmd, **kwargs)
         self.process = cast("subprocess.Popen[bytes]", session)
-        # It leads a group of its own, see `run_session`.
+        # It leads a group of its own, see `cxlib.serve.warm`.
         self.pid = self.pgid = session.pid
         self.cwd = folder
         return self.connection_info
 
 
-def use_warm_sessions() -> None:
-    """Make Jupyter start kernels by `WarmProvisioner`, which forks them where the system can."""
+def use_warm_sessions() -> WarmProcess | None:
+    """Make Jupyter start kernels by `WarmProvisioner`, forked from the process returned.
+
+    None where this system knows no handles on processes: kernels are then started as ever.
+    """
     KernelProvisionerFactory.provisioners[NAME] = EntryPoint(
         NAME, f"{__name__}:{WarmProvisioner.__name__}", KernelProvisionerFactory.GROUP_NAME
     )
-    if sys.platform == "linux":
-        WarmProvisioner.forks = Forks()
-        WarmProvisioner.forks.prepare()
+    if not (sys.platform == "linux" and hasattr(os, "pidfd_open")):
+        return None
+    WarmProvisioner.warm = WarmProcess()
+    WarmProvisioner.warm.start()
+    return WarmProvisioner.warm
