@@ -262,8 +262,8 @@ def _are_one_contact(rows: pl.DataFrame, times: list[Column], has_name: bool) ->
         return False
     read = _read_steps(rows, {c.name: c for c in times})
     lasted = read.select(pl.max_horizontal(pl.all()) - pl.min_horizontal(pl.all())).to_series()
-    usual = lasted.quantile(0.9)
-    return isinstance(usual, timedelta) and usual <= timedelta(hours=1 if has_name else 0)
+    usual: Any = lasted.quantile(0.9)  # of durations a duration, whatever its type says
+    return usual is not None and usual <= timedelta(hours=1 if has_name else 0)
 
 
 def _in_order(rows: pl.DataFrame, steps: Mapping[str, Column]) -> dict[str, str]:
