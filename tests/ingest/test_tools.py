@@ -460,8 +460,8 @@ def test_surveys_with_headers_of_several_lines(
 
 
 def test_an_object_without_the_list_is_set_aside_and_counted(tmp_path: Path) -> None:
-    files = contacts_in_a_list_of_each_visit()
-    visits = [*json.loads(files["visits.json"]), {"visitorId": "x", "actionDetails": []}]
+    files = CASES["contacts_in_a_list_of_each_visit"][0]()
+    visits = [*json.loads(str(files["visits.json"])), {"visitorId": "x", "actionDetails": []}]
     paths, found = proposed(tmp_path, {"visits.json": json.dumps(visits)})
     report = read_events(paths, found).report
     assert report.contacts == report.rows_in - 1 == len(contacts())
