@@ -58,6 +58,9 @@ def test_two_like_sides_are_said_to_be_the_same_and_nothing_is_drawn(view):
     view.state.b_segment = ALL
     assert words.SAME not in view.answer.value
     assert "of All customers" in view.answer.value
+    view.b_segment.value = ALL  # as a visitor chooses it
+    assert "of All customers" in view.answer.value
+    assert view.message.value == ""
 
 
 def test_what_cannot_be_compared_is_said_and_the_last_answer_stays(view):

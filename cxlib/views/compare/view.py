@@ -57,6 +57,13 @@ def _side(side: str) -> tuple[Filter, ...]:
     )
 
 
+_WHOLE = {
+    "channel": shared.ALL_CHANNELS,
+    "period": words.WHOLE_TIME,
+    "segment": shared.ALL_CUSTOMERS,
+}
+
+
 class Compare(View):
     """How two groups, channels or periods differ, and how sure that is."""
 
@@ -112,8 +119,7 @@ class Compare(View):
                 self.chosen(f"{s}_{trait}") for s in (side, *words.SIDES.keys() - side)
             )
             if chosen != other:
-                whole = {"channel": shared.ALL_CHANNELS, "period": words.WHOLE_TIME}
-                said.append(whole[trait] if chosen is None else chosen.label)
+                said.append(_WHOLE[trait] if chosen is None else chosen.label)
         return ", ".join(said)
 
     def headline(self) -> str:
