@@ -17,7 +17,7 @@ from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.opportunities.priorities import Priorities
 from cxlib.publish import Snapshot, publish
 from cxlib.publish import write as publish_write
-from cxlib.publish.answers import read_answer
+from cxlib.publish.answers import NUMBER, read_answer
 from cxlib.publish.influence import measure_influence
 from cxlib.publish.pointer import CURRENT, FOLDER
 from cxlib.publish.rare import fold_rare_touchpoints
@@ -348,5 +348,13 @@ def test_manifest_is_plain_json(snapshot: Snapshot) -> None:
 
 def test_an_answer_of_another_version_asks_to_publish_again(tmp_path):
     (tmp_path / "priorities.json").write_text('[{"findings": 1, "gone": "since"}]')
+    with pytest.raises(WorkspaceError, match=r"another version of cxlib; publish again"):
+        read_answer(tmp_path, "priorities", Priorities, 0, Selection())
+
+
+def test_so_does_one_whose_columns_were_others(tmp_path):
+    (tmp_path / "priorities.json").write_text('[{"findings": 1, "observed_until": null}]')
+    old = pl.DataFrame({NUMBER: [0], "rank": [1]}, schema_overrides={NUMBER: pl.UInt32})
+    old.write_parquet(tmp_path / "priorities.table.parquet")
     with pytest.raises(WorkspaceError, match=r"another version of cxlib; publish again"):
         read_answer(tmp_path, "priorities", Priorities, 0, Selection())

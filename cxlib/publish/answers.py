@@ -56,7 +56,7 @@ def write_answers(
 def read_answer(folder: Path, name: str, result: type[Any], number: int, where: Selection) -> Any:
     """Read back the result of one selection.
 
-    WorkspaceError: there is none, or one of a version in which the result had other fields.
+    WorkspaceError: there is none, or one of a version in which the result had other fields or columns.
     """
     if not (folder / f"{name}.json").is_file():
         raise WorkspaceError(f"this snapshot holds no {name}; publish again: cx publish")
@@ -67,11 +67,15 @@ def read_answer(folder: Path, name: str, result: type[Any], number: int, where: 
         given[file.name.split(".")[1]] = rows
     known = {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(result)}
     needed = {field for field, is_needed in known.items() if is_needed}
+    another = WorkspaceError(
+        f"{name} in {folder.name} was published by another version of cxlib; publish again"
+    )
     if not needed <= {*given, "where"} <= known.keys():
-        raise WorkspaceError(
-            f"{name} in {folder.name} was published by another version of cxlib; publish again"
-        )
-    return result(**given, where=where)
+        raise another
+    try:
+        return result(**given, where=where)
+    except TypeError:  # its columns were others
+        raise another from None
 
 
 @lru_cache(maxsize=64)
