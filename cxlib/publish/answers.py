@@ -56,7 +56,7 @@ def write_answers(
 def read_answer(folder: Path, name: str, result: type[Any], number: int, where: Selection) -> Any:
     """Read back the result of one selection.
 
-    WorkspaceError: there is none, or one of a version in which the result had other fields or columns.
+    WorkspaceError: there is none, or one of a version in which the result was another one.
     """
     if not (folder / f"{name}.json").is_file():
         raise WorkspaceError(f"this snapshot holds no {name}; publish again: cx publish")

@@ -1,6 +1,5 @@
 """The path explorer: forwards and backwards, ends apart, and what is not drawn is said."""
 
-import re
 from typing import ClassVar
 
 import pytest
