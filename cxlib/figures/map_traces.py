@@ -192,22 +192,31 @@ def _hatching(circles: Sequence[tuple[tuple[float, float], float]], theme: Theme
     )
 
 
-def feeling_trace(points: Sequence[Felt], hovers: Sequence[str], theme: Theme) -> Trace:
-    """Return the trace ``feeling``: the rating curve along the stages, with its intervals."""
-    spans = [(p.y, p.high, p.low) for p in points]
-    return scatter(
+def feeling_traces(points: Sequence[Felt], hovers: Sequence[str], theme: Theme) -> list[Trace]:
+    """Return the traces ``feeling``, the rating curve with its intervals, and ``felt``, the means.
+
+    A mean stands above its interval, not in it.
+    """
+    curve = scatter(
         hovers,
         name="feeling",
         x=[p.x for p in points],
         y=[p.y for p in points],
-        mode="lines+markers+text",
+        mode="lines+markers",
+        line={"color": faded(theme.accent, 0.5), "width": 1.5},
+        marker={"size": 7, "color": theme.accent},
+        error_y=whiskers([(p.y, p.high, p.low) for p in points], theme.muted, thickness=1, width=3),
+    )
+    means = scatter(
+        name="felt",
+        x=[p.x for p in points],
+        y=[min(p.high, p.y - 4) for p in points],
+        mode="text",
         text=[rating(p.row["mean"]) for p in points],
         textposition="top center",
         textfont={"size": 11, "color": theme.ink, "shadow": f"0 0 3px {theme.paper}"},
-        line={"color": faded(theme.accent, 0.5), "width": 1.5},
-        marker={"size": 7, "color": theme.accent},
-        error_y=whiskers(spans, theme.muted, thickness=1.2, width=3),
     )
+    return [curve, means]
 
 
 def _at(places: Sequence[Place], layout: MapLayout) -> dict[str, list[float]]:

@@ -19,7 +19,7 @@ from cxlib.figures.map_traces import (
     ColourKey,
     Move,
     circle_traces,
-    feeling_trace,
+    feeling_traces,
     grid,
     move_traces,
 )
@@ -122,7 +122,7 @@ def plot_touchpoints(  # noqa: PLR0913
     if feeling is not None:
         points = felt(layout, feeling.table.filter(scale=scale).to_dicts())
         hovers = told(feeling.columns, [p.row for p in points], "touchpoint")
-        figure.add_trace(feeling_trace(points, hovers, theme))
+        figure.add_traces(feeling_traces(points, hovers, theme))
     page = grid(
         layout,
         theme,

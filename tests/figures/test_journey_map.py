@@ -25,6 +25,7 @@ from cxlib.figures.touchpoints import (
     map_positions,
     plot_touchpoints,
 )
+from cxlib.measures.experience import ExperienceCurve
 from cxlib.views.journey_map.cards import next_moves, touchpoint_cards, touchpoint_details
 from cxlib.views.shared.templates import page_style
 
@@ -355,3 +356,22 @@ def test_nothing_is_computed_from_an_unsorted_table():
     shuffled = touchpoints(table=result.table.sample(fraction=1, shuffle=True, seed=3))
     assert describe_touchpoints(shuffled) == describe_touchpoints(result)
     assert isinstance(shuffled.table, pl.DataFrame)
+
+
+def test_the_rating_curve_stands_along_the_stages_each_mean_above_its_interval():
+    means = ((STAGES[0], "ad", 6.0), (STAGES[1], "page", 8.5), (STAGES[1], "visit", 5.0))
+    rows = [
+        {"stage": stage, "touchpoint": name, "scale": "csat", "n": 40, "customers": 40}
+        | {"contacts": 160, "mean": mean, "mean_low": mean - 0.4, "mean_high": mean + 0.4}
+        for stage, name, mean in means
+    ]
+    table = ExperienceCurve.tables["table"].frame(rows)
+    felt = ExperienceCurve(table=table, observed_until=touchpoints().observed_until)
+    figure = plot_touchpoints(touchpoints(), feeling=felt)
+    curve, said = trace(figure, "feeling"), trace(figure, "felt")
+    assert list(curve.x) == list(said.x) == [0.5, 1.25, 1.75]
+    assert list(said.text) == ["6.0", "8.5", "5.0"]
+    # pixels grow downwards: the best stands highest
+    assert curve.y[1] < curve.y[0] < curve.y[2]
+    ends = [y - upper for y, upper in zip(curve.y, curve.error_y.arrayminus, strict=True)]
+    assert all(y <= end for y, end in zip(said.y, ends, strict=True))
