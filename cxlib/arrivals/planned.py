@@ -105,11 +105,13 @@ def measure_planned(planned: pl.DataFrame, *, lost: float = 0.0) -> dict[str, fl
     """Measure one planned handoff from its rows of `follow_planned`.
 
     ``value``: share broken, with its interval over customer buckets; ``least``: were a share `lost`
-    of the contacts at the target missing from it.
+    of the contacts at the target missing from it. Nine of ten reach this one, 15 % are unlinked:
 
-    >>> counts = pl.DataFrame({"cause": [0, 2] * 2, "bin": [30] * 4, "bucket": [0, 0, 1, 1], ...
-    "n": [765, 235] * 2}) >>> found = measure_planned(counts, lost=0.15) >>> round(found["value"],
-    3), round(found["least"], 3) (0.235, 0.1)
+    >>> counts = pl.DataFrame({"cause": [0, 2] * 2, "bin": [30] * 4, "bucket": [0, 0, 1, 1],
+    ...                        "n": [765, 235] * 2})
+    >>> found = measure_planned(counts, lost=0.15)
+    >>> round(found["value"], 3), round(found["least"], 3)
+    (0.235, 0.1)
     """
     events = np.zeros((_BUCKETS, 2, N_BINS + 1))
     censored = np.zeros((_BUCKETS, N_BINS + 1))
