@@ -20,17 +20,19 @@ function initialize({ model }) {
   if (asked) model.save_changes();
 }
 
-// A slider tells screen readers positions: they are told what stands beside it, too.
+// A slider tells screen readers positions: they are told its name and what stands beside it, too.
 function sayValues(page) {
-  for (const slider of page.querySelectorAll(".cx-period")) {
-    const said = slider.querySelector(".widget-readout")?.textContent ?? "";
+  for (const slider of page.querySelectorAll(".widget-slider")) {
+    const label = slider.querySelector(".widget-label")?.textContent.trim() || "Value";
+    const said = slider.querySelector(".widget-readout")?.textContent.trim() ?? "";
     const handles = [...slider.querySelectorAll(".noUi-handle")];
     const values = handles.length === 2 ? said.split(/(?<=\d{4})\s*[-–]\s*/) : [said];
     handles.forEach((handle, i) => {
-      const value = values[i] ?? said;
-      if (handle.getAttribute("aria-valuetext") !== value) handle.setAttribute("aria-valuetext", value);
-      const name = slider.querySelector(".widget-label")?.textContent ?? "";
-      if (!handle.hasAttribute("aria-label")) handle.setAttribute("aria-label", name);
+      const name = handles.length === 2 ? `${label} (${i ? "to" : "from"})` : label;
+      const told = { "aria-label": name, "aria-valuetext": values[i] ?? said };
+      for (const [key, value] of Object.entries(told)) {
+        if (handle.getAttribute(key) !== value) handle.setAttribute(key, value);
+      }
     });
   }
 }

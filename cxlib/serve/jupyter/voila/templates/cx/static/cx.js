@@ -178,17 +178,6 @@
   const name = (element, attribute, value) => {
     if (value && element.getAttribute(attribute) !== value) element.setAttribute(attribute, value);
   };
-  const nameSliders = () =>
-    document.querySelectorAll(".widget-slider").forEach((slider) => {
-      const label = slider.querySelector(".widget-label")?.textContent?.trim() || "Value";
-      const readout = slider.querySelector(".widget-readout")?.textContent?.trim();
-      const handles = [...slider.querySelectorAll(".noUi-handle")];
-      const ends = readout && handles.length > 1 ? readout.split(/\s+[-–]\s+/) : [readout];
-      handles.forEach((handle, i) => {
-        name(handle, "aria-label", handles.length > 1 ? `${label} (${i ? "to" : "from"})` : label);
-        name(handle, "aria-valuetext", ends[i]);
-      });
-    });
   const nameFigures = () =>
     document.querySelectorAll(".js-plotly-plot").forEach((figure) => {
       const title = figure.layout?.meta?.alt || figure.layout?.title?.text?.replace(/<[^>]*>/g, " ");
@@ -207,7 +196,6 @@
     queued = true;
     requestAnimationFrame(() => {
       queued = false;
-      nameSliders();
       nameFigures();
     });
   }).observe(document.documentElement, { childList: true, subtree: true });
