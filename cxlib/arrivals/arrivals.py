@@ -228,7 +228,7 @@ def count_arrivals(
     `silence`: see `silence_of`; `run`: where buckets are counted (`cxlib.store.engines`).
     """
     report = workspace.report
-    chosen, coming_back = silence_of(workspace)
+    chosen, coming_back = silence_of(workspace) if silence is None else (silence, 0.0)
     unknown = report.get("set_aside", {}).get("customer is empty", 0)
     run_all = run or partial(count_here, at_once=1)
     return _count_all(
@@ -238,7 +238,7 @@ def count_arrivals(
         periods=workspace.periods,
         customers=workspace.customers().collect(),
         observed_until=workspace.observed_until,
-        silence=silence or chosen,
+        silence=chosen,
         coming_back=coming_back,
         time_zone=workspace.periods.time_zone,
         plan=workspace.journey_map.planned_handoffs,

@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from cxlib.arrivals.arrivals import Arrivals, count_frames
-from cxlib.arrivals.open_hours import read_open_hours
-from cxlib.arrivals.silences import silence_of
+from cxlib.arrivals.arrivals import Arrivals, count_frames, read_arrivals
 from cxlib.columns import Amount, Columns, Count, Flag, Label, Rank, Tables, Text
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.findings import ROW, Findings, measure_fragmentation
@@ -283,6 +281,7 @@ def shuffle_touchpoints(rows: pl.DataFrame, workspace: Workspace, seed: int) -> 
 
 
 def _count(workspace: Workspace, rows: pl.DataFrame) -> Arrivals:
+    told = read_arrivals(workspace).settings
     customers = rows.group_by("customer").agg(
         contacts=pl.len(), first_at=pl.col("occurred_at").min(), last_at=pl.col("occurred_at").max()
     )
@@ -293,10 +292,11 @@ def _count(workspace: Workspace, rows: pl.DataFrame) -> Arrivals:
         periods=workspace.periods,
         customers=customers,
         observed_until=workspace.observed_until,
-        silence=silence_of(workspace)[0],
+        silence=told.silence,
+        coming_back=told.coming_back,
         time_zone=workspace.periods.time_zone,
-        plan=workspace.journey_map.planned_handoffs,
-        open_hours=read_open_hours(workspace),
+        plan=told.plan,
+        open_hours=told.open_hours,
     )
 
 

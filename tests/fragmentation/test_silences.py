@@ -8,7 +8,7 @@ import pytest
 import cxlib as cx
 from cxlib.arrivals.arrivals import read_arrivals
 from cxlib.arrivals.silences import silence_of
-from cxlib.fragmentation import measure_fragmentation
+from cxlib.fragmentation import check_fragmentation, measure_fragmentation
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 MAP = """
@@ -57,6 +57,9 @@ def test_a_silence_from_which_most_come_back_tells_not_who_left(tmp_path):
     silence, coming_back = silence_of(workspace)
     assert silence == timedelta(days=30)
     assert coming_back > 0.5  # the others are still open at the end
+    tested = check_fragmentation(workspace, shuffles=1, signals=["abandonment"])
+    skipped = tested.skipped.filter(signal="abandonment")["reason"].item()
+    assert "came back" in skipped, "copies are judged with the silence of the log"
     reasons = measure_fragmentation(workspace).signals.filter(signal="abandonment")["reason"]
     assert "came back: silence does not tell who left" in reasons.item()
 
