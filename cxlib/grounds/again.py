@@ -26,8 +26,7 @@ def with_repeat_strata(arrivals: Arrivals) -> Arrivals:
     if "repeats" not in arrivals.cache:
         table = arrivals.repeats
         code = stratum_codes(table)
-        reach = code["high"] * 2 + code["reached"]
-        strata = [(c, 1.0) for c in (reach, *(code[n] for n in ("position", "segment", "period")))]
+        strata = [(code[n], 1.0) for n in ("reach", "position", "segment", "period")]
         counted = {name: f"{name}_n" for name in COLUMNS.values()} | {"leak_before": "leak_n"}
         columns = [c for name, n in counted.items() for c in strata_columns(table, n, name, strata)]
         arrivals.cache["repeats"] = replace(

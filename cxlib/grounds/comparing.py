@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 LEAST_CASES = 50
 """Cases in an arm, and outside it, below which it is not compared."""
 
-_WAY = ("source", "target")
+WAY = ("source", "target")
 _MANY, _VARIED, _FEWEST_UNITS = 200, 0.0099, 5
 """Cases of a unit, and variance of one (of a share: 1 %), from which on it tells how cases of one
 customer go together; and so many units must tell."""
@@ -260,20 +260,20 @@ def compare_arms(cases: pl.DataFrame, strata: list[str], *, arm: str, share: boo
 
 
 def design_effect(
-    spread: pl.DataFrame, n: str, total: str, squares: str = "", *, at: Sequence[str] = _WAY
+    spread: pl.DataFrame, n: str, total: str, squares: str = "", *, at: Sequence[str] = WAY
 ) -> float:
     """How much more sums vary over buckets of customers than those of independent cases would.
 
     Pooled over all units (transitions, or places: `at`) with enough cases: 32 buckets say little
     about one. Random groups: Wolter (2007), doi:10.1007/978-0-387-35099-8, chapter 2
     """
-    of_way = [pl.col(c).sum().over(_WAY) for c in (n, total, squares or total)]
+    of_way = [pl.col(c).sum().over(WAY) for c in (n, total, squares or total)]
     mean = of_way[1] / of_way[0]
     variance = mean * (1 - mean) if not squares else of_way[2] / of_way[0] - mean**2
     units = (
         spread.filter(pl.col(n) > 0)
         .select(
-            *_WAY, "bucket", n, rest=pl.col(total) - pl.col(n) * mean, usual=pl.col(n) * variance
+            *WAY, "bucket", n, rest=pl.col(total) - pl.col(n) * mean, usual=pl.col(n) * variance
         )
         .group_by(*at, "bucket", maintain_order=True)
         .agg(pl.col(n, "rest", "usual").sum())

@@ -16,6 +16,7 @@ import polars as pl
 from cxlib.grounds.additive import Floats
 from cxlib.grounds.comparing import (
     LEAST_CASES,
+    WAY,
     compare_arms,
     design_effect,
     read_cases,
@@ -29,8 +30,6 @@ from cxlib.segments import dimension_values, segment_names
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
-
-_WAY = ("source", "target")
 
 LEAST_OVERLAP = 0.5
 """Share of a value's cases that must lie in strata where others are as well."""
@@ -75,7 +74,7 @@ def _spread_of(part: Arrivals, signal: Signal) -> dict[Unit, float]:
     tables = [t for t in (part.spread, part.repeats_spread) if names[1] in t.columns]
     if not tables:
         return {}
-    places, ways = (design_effect(tables[0], *names, at=at) for at in (["target"], [*_WAY]))
+    places, ways = (design_effect(tables[0], *names, at=at) for at in (["target"], WAY))
     return {"place": places, "stage_step": places, "transition": ways}
 
 

@@ -44,11 +44,10 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
         return kept
     table = arrivals.arrivals
     code = stratum_codes(table)
-    reach = code["high"] * 2 + code["reached"]
     stage = arrivals.places["stage_index"].gather(table["target"]).to_numpy().astype(np.int64)
     strata = [
-        (stage * 512 + reach, 1.0),
-        (code["target"] * 512 + reach, _TARGET_PENALTY),
+        (stage * 512 + code["reach"], 1.0),
+        (code["target"] * 512 + code["reach"], _TARGET_PENALTY),
         *((code[name], 1.0) for name in ("position", "segment", "period")),
     ]
     added = [
@@ -64,8 +63,9 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
 
 
 def stratum_codes(table: pl.DataFrame) -> dict[str, Codes]:
-    """The columns of `STRATA` as codes."""
-    return {c: table[c].to_numpy().astype(np.int64) for c in STRATA}
+    """The columns of `STRATA` as codes; ``reach``: how far, and whether a goal was reached."""
+    code = {c: table[c].to_numpy().astype(np.int64) for c in STRATA}
+    return code | {"reach": code["high"] * 2 + code["reached"]}
 
 
 def strata_columns(
