@@ -56,6 +56,11 @@ class Felt(NamedTuple):
     high: float
     row: Mapping[str, Any]
 
+    @property
+    def label_y(self) -> float:
+        """Foot of what is written above it: above its interval, not in it."""
+        return min(self.high, self.y - 4)
+
 
 class Lane(NamedTuple):
     """The band of one channel, from `top` to `bottom` in pixels below the upper edge."""

@@ -193,10 +193,7 @@ def _hatching(circles: Sequence[tuple[tuple[float, float], float]], theme: Theme
 
 
 def feeling_traces(points: Sequence[Felt], hovers: Sequence[str], theme: Theme) -> list[Trace]:
-    """Return the traces ``feeling``, the rating curve with its intervals, and ``felt``, the means.
-
-    A mean stands above its interval, not in it.
-    """
+    """Return the traces ``feeling`` (the rating curve, its intervals) and ``felt`` (the means)."""
     curve = scatter(
         hovers,
         name="feeling",
@@ -210,7 +207,7 @@ def feeling_traces(points: Sequence[Felt], hovers: Sequence[str], theme: Theme) 
     means = scatter(
         name="felt",
         x=[p.x for p in points],
-        y=[min(p.high, p.y - 4) for p in points],
+        y=[p.label_y for p in points],
         mode="text",
         text=[rating(p.row["mean"]) for p in points],
         textposition="top center",

@@ -85,7 +85,7 @@ def draw_map(
         "bands": _bands(moves, ranks, ways, layout, shown),
         "feeling": [
             {"x": GUTTER + p.x * COLUMN_PX, "y": p.y, "low": p.low, "high": p.high}
-            | {"text": rating(p.row["mean"])}
+            | {"text": rating(p.row["mean"]), "label_y": p.label_y}
             for p in felt(layout, rated)
         ],
         "feeling_at": FEELING_AT,
