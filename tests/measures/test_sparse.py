@@ -75,11 +75,11 @@ def run(*arguments, fails=False):
 @pytest.mark.parametrize(
     ("rated", "refused"),
     [
-        (0, {"perception", "comments"}),
-        (1, {"comments"}),
-        (30, {"comments"}),
-        ("call", {"comments"}),
-        ("equal", {"comments"}),
+        (0, ("comments", "perception")),
+        (1, ("comments",)),
+        (30, ("comments",)),
+        ("call", ("comments",)),
+        ("equal", ("comments",)),
     ],
     ids=str,
 )
