@@ -56,7 +56,7 @@ test-unit: $(INSTALLED)  ## unit tests and doctests only
 
 test-notebooks: $(INSTALLED) $(SAMPLE)  ## every notebook against its stored outputs, every dashboard without an error
 	$(PYTEST) $(SPREAD) --nbval $(NBVAL) $(NOTEBOOKS)
-	$(PYTEST) $(SPREAD) --nbval-lax $(NBVAL) dashboards/*.ipynb
+	$(PYTEST) --nbval-lax $(NBVAL) dashboards/*.ipynb
 
 test-browser: $(INSTALLED) $(SAMPLE)  ## the dashboards in a real Chromium
 	$(PYTEST) -m 'browser and not slow' tests
