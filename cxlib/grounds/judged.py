@@ -121,7 +121,7 @@ def say_day(day: date) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
-def natural_p(z: Floats | float, units: int = 0) -> Floats:
+def natural_p(z: Floats | float, units: Floats | float = 0) -> Floats:
     """One-sided p value of a deviation in natural spreads, which so many units have told.
 
     Student's t with as many degrees of freedom, `_STATED` at least: natural variety is
@@ -129,7 +129,8 @@ def natural_p(z: Floats | float, units: int = 0) -> Floats:
     """
     from scipy.special import stdtr
 
-    return np.asarray(stdtr(max(units - 1, _STATED), np.negative(z)), dtype=np.float64)
+    freedom = np.maximum(np.subtract(units, 1), _STATED)
+    return np.asarray(stdtr(freedom, np.negative(z)), dtype=np.float64)
 
 
 def tell_effects(

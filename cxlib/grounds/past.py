@@ -44,8 +44,9 @@ DEFAULT_SPREAD = {"share": 0.15, "wait": 0.15, "rating": 0.1}
 
 LEAST_SPREAD = 0.07
 
-_PRIOR_UNITS = 2.0
-"""Units of the usual change that count beside what a unit shows of its own drift."""
+_PRIOR_UNITS, _HALVINGS = 1.0, 3
+"""Units of the usual change that count beside what a unit shows of its own drift; how often the
+times before and after a change are halved to see that."""
 
 ENOUGH_UNITS = 8
 _LEAST_BLOCKS, _FEWEST_USED = 8, 4
@@ -177,6 +178,7 @@ class Noise(NamedTuple):
     phi: Floats
     tau: float
     units: int
+    least: float = np.inf  # what a unit changes at least, however steady it shows itself
 
 
 def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> pl.DataFrame:
@@ -196,12 +198,14 @@ def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> pl.DataFrame:
     sd = float(np.median(whole.variance)) ** 0.5
     default = DEFAULT_SPREAD[signal.family] * (sd if signal.family == "rating" else 1.0)
     tau = max(LEAST_SPREAD * sd, usual_change(whole, default))
-    noise = Noise(overdispersion(series), tau, 2 * count)
+    # a rule keeps waits steady as nothing keeps shares and ratings: each is held against itself
+    least = LEAST_SPREAD if signal.family == "wait" else tau
+    noise = Noise(overdispersion(series), tau, 2 * count, least)
     changes = clearest(series, noise)
     known = changes.p <= 1
     if not known.any():
         return pl.DataFrame()
-    return _frame(part, signal, unit, take(series, known), take(changes, known), tau)
+    return _frame(part, signal, unit, take(series, known), take(changes, known))
 
 
 Rows = TypeVar("Rows", bound=tuple[Any, ...])
@@ -273,7 +277,9 @@ def usual_change(whole: Series, default: float) -> float:
 class Changes(NamedTuple):
     """The clearest change of each series: blocks from and to, effect, variance, and how clear.
 
-    ``tries``: by how much p was raised for the choice; a p above 1: it is too short for any.
+    ``chance``: p value if nothing changed by nature; ``usual``: how much the series changes by
+    nature; ``tries``: by how much p was raised for the choice; a p above 1: it is too short for
+    any.
     """
 
     start: Codes
@@ -281,7 +287,9 @@ class Changes(NamedTuple):
     apart: Floats
     variance: Floats
     z: Floats
+    chance: Floats
     p: Floats
+    usual: Floats
     tries: Floats
 
 
@@ -356,54 +364,68 @@ def _best(
     apart, variance = effect[rows, at], noise.phi * variance[rows, at]
     z = np.abs(apart) / np.sqrt(variance + noise.tau**2)
     chance = np.minimum(1.0, tries * 2 * ndtr(-by_chance[rows, at]))
-    p = np.maximum(chance, _natural(z, tries, noise))
-    p = np.where(fair.any(1), p, np.inf)
-    return Changes(ends[0][at], ends[1][at], apart, variance, z, p, np.full(len(at), tries))
+    chance, usual = np.where(fair.any(1), chance, np.inf), np.full(len(at), noise.tau)
+    p, tried = np.maximum(chance, _natural(z, tries, noise.units)), np.full(len(at), tries)
+    return Changes(ends[0][at], ends[1][at], apart, variance, z, chance, p, usual, tried)
 
 
 def _against_drift(s: Series, best: Changes, noise: Noise) -> Changes:
     """The change against what the unit itself changes within the times that it separates.
 
-    Something that drifts is far apart between any two times, and not only at one date.
+    Something that drifts is far apart between any two times, and not only at one date. Each time is
+    halved `_HALVINGS` times, by information: what changes most of long and of short times counts.
     """
     size = s.n.shape[1]
     run, info = (np.pad(x.cumsum(1), ((0, 0), (1, 0))) for x in (s.residual, s.info))
-    shown = np.full(len(s.n), _PRIOR_UNITS * noise.tau**2)
-    told = np.full(len(s.n), _PRIOR_UNITS)
-    edges = np.column_stack([0 * best.start, best.start, best.end, 0 * best.start + size])
+    halvings = _HALVINGS if noise.least < noise.tau else 1
+    shown, told = np.zeros((2, halvings, len(s.n)))
+    edges = [0 * best.start, best.start, best.end, 0 * best.start + size]
 
     def at(sums: Floats, edge: Codes) -> Floats:
         return np.take_along_axis(sums, edge[:, None], 1)[:, 0]
 
-    for first, last in itertools.pairwise(edges.T):
-        middle = (at(info, first) + at(info, last)) / 2
-        half = np.maximum((info[:, 1:] < middle[:, None]).sum(1) + 1, first)
-        half = np.minimum(half, last)
-        early, late = (at(info, b) - at(info, a) for a, b in ((first, half), (half, last)))
-        split = np.minimum(early, late) > _NOTHING * info[:, -1]
-        early, late = np.where(split, early, 1.0), np.where(split, late, 1.0)
-        moved = (at(run, last) - at(run, half)) / late - (at(run, half) - at(run, first)) / early
-        chance = noise.phi * s.variance * (1 / early + 1 / late)
-        # what chance blurs tells little
-        weight = np.where(split, noise.tau**2 / (noise.tau**2 + chance), 0.0)
-        shown += weight * np.maximum(moved**2 - chance, 0.0)
-        told += weight
-    own = np.maximum(shown / told, noise.tau**2)
+    for halving in range(halvings):
+        middles = [_middle(info, first, last) for first, last in itertools.pairwise(edges)]
+        for (first, last), half in zip(itertools.pairwise(edges), middles, strict=True):
+            early, late = (at(info, b) - at(info, a) for a, b in ((first, half), (half, last)))
+            split = np.minimum(early, late) > _NOTHING * info[:, -1]
+            early, late = np.where(split, early, 1.0), np.where(split, late, 1.0)
+            rose, was = at(run, last) - at(run, half), at(run, half) - at(run, first)
+            moved = rose / late - was / early
+            chance = noise.phi * s.variance * (1 / early + 1 / late)
+            # what chance blurs tells little
+            weight = np.where(split, noise.tau**2 / (noise.tau**2 + chance), 0.0)
+            shown[halving] += weight * np.maximum(moved**2 - chance, 0.0)
+            told[halving] += weight
+        edges = [*itertools.chain(*zip(edges[:-1], middles, strict=True)), edges[-1]]
+    clearest, told = (shown / np.maximum(told, _NOTHING)).max(0), told.sum(0)
+    own = (_PRIOR_UNITS * noise.tau**2 + told * clearest) / (_PRIOR_UNITS + told)
+    own = np.maximum(own, min(noise.least, noise.tau) ** 2)
     z = np.abs(best.apart) / np.sqrt(best.variance + own)
-    return best._replace(z=z, p=np.maximum(best.p, _natural(z, best.tries, noise)))
+    p = np.maximum(
+        best.chance, _natural(z, best.tries, noise.units + told * (noise.least < noise.tau))
+    )
+    return best._replace(z=z, p=p, usual=np.sqrt(own))
 
 
-def _natural(z: Floats, tries: Floats | float, noise: Noise) -> Floats:
+def _middle(info: Floats, first: Codes, last: Codes) -> Codes:
+    """The block at whose beginning half of the information between two others has come."""
+    ends = np.take_along_axis(info, np.column_stack([first, last]), 1)
+    half = np.maximum((info[:, 1:] < ends.mean(1, keepdims=True)).sum(1) + 1, first)
+    return np.minimum(half, last)
+
+
+def _natural(z: Floats, tries: Floats | float, units: Floats | float) -> Floats:
     """Two-sided p value of a change, for as many dates as differ by nature."""
     raised = _NATURAL * (np.asarray(tries) / _DATES) ** 0.5
-    return np.minimum(1.0, raised * 2 * natural_p(z, noise.units))
+    return np.minimum(1.0, raised * 2 * natural_p(z, units))
 
 
 def _frame(
-    part: Arrivals, signal: Signal, unit: Unit, series: Series, changes: Changes, tau: float
+    part: Arrivals, signal: Signal, unit: Unit, series: Series, changes: Changes
 ) -> pl.DataFrame:
     """Effects, intervals and p values; the worse side is the one that is affected."""
-    start, end, apart, variance, z, p, tries = changes
+    start, end, apart, variance, z, _, p, usual, tries = changes
     worse, block = apart * signal.harm > 0, np.arange(series.n.shape[1])
     hit = ((block >= start[:, None]) & (block < end[:, None])) == worse[:, None]
     n, total = ((x * hit).sum(1) for x in (series.n, series.total))
@@ -413,15 +435,15 @@ def _frame(
         # the difference between the two times that strata leave (Mantel-Haenszel)
         slope = series.slope
         # the normal law is too kind to small counts
-        usual = np.clip(observed - effect * slope, 1e-4, 1 - 1e-4)
-        tail = tail_of_counts(np.round(total), n, usual, (series.n * ~hit).sum(1))
+        expected = np.clip(observed - effect * slope, 1e-4, 1 - 1e-4)
+        tail = tail_of_counts(np.round(total), n, expected, (series.n * ~hit).sum(1))
         p = np.maximum(p, np.minimum(1.0, tries * tail))
     told = tell_effects(
         signal,
         n=n,
         observed=observed,
         effect=effect * slope,
-        wide=np.sqrt(variance + tau**2) * slope,
+        wide=np.sqrt(variance + usual**2) * slope,
         sd=np.sqrt(series.variance),
     )
     starts = block_starts(part.periods, part.settings.span)

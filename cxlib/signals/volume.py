@@ -102,7 +102,7 @@ def series_of(u: Codes, usual: np.ndarray, contacts: np.ndarray) -> Series:
 
 def _fall(usual: np.ndarray, own: np.ndarray, change: Sequence[Any]) -> dict[str, Any]:
     """What is missing since a sudden fall; nothing where there was none."""
-    start, end, apart, _, far, p, _ = change
+    start, end, apart, _, far, _, p, *_ = change
     all_ = float(own.sum())
     none = {"start": 0, "end": 0, "n": all_, "seen": all_, "z": 0.0, "p": 1.0}
     if p > 1 or apart >= 0:

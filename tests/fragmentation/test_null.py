@@ -205,3 +205,19 @@ def test_missing_records_and_what_follows_from_them_are_one_finding():
     rows[2] |= {"effect": 0.9}
     chosen = choose_findings(pl.DataFrame(rows, infer_schema_length=None))
     assert chosen.filter("finding")["row"].to_list() == [2, 3]
+
+
+def test_a_wait_that_a_rule_keeps_steady_is_held_against_itself():
+    """Others change by a factor of two; this one did only once, or did so always."""
+    rng = np.random.default_rng(7)
+    n, step = np.full(64, 60.0), np.repeat([0.0, -1.0], [48, 16])
+    wander = np.repeat(rng.normal(0, 0.8, 8), 8)
+    noise = Noise(np.ones(1), 0.7, 20)
+    steady, unsteady = (
+        clearest(_waits_of(n, mean + rng.normal(0, 0.1, 64)), noise._replace(least=0.07))
+        for mean in (step, wander)
+    )
+    assert (steady.start, steady.usual < 0.25) == (48, True)
+    assert steady.p < 1e-3 < unsteady.p
+    # a share has no such rule: what others change, it could have changed
+    assert clearest(_waits_of(n, step), noise).p > 0.05
