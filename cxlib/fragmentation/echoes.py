@@ -39,7 +39,9 @@ def choose_findings(judged: pl.DataFrame) -> pl.DataFrame:
     causes: list[Row] = []
     for row in sorted(others, key=_of_plan):  # clearest first
         if told := next((c for c in causes if _follows(row, c)), None):
-            echo[row["row"]] = told
+            wider = _is_wider(row, told)
+            echo |= {told["row"]: row} if wider else {row["row"]: told}
+            causes = [row if wider and c is told else c for c in causes]
         else:
             causes.append(row)
     _among_records(rows, _next_to(judged), echo)
@@ -104,6 +106,13 @@ def _follows(row: Row, cause: Row) -> bool:
         and starts in (_place(cause), cause["source"])
         and (excess(row) < _FROM_ONE * excess(cause))
     )
+
+
+def _is_wider(row: Row, cause: Row) -> bool:
+    """Whether all changed as a clearer part did, which accounts for less than most of it."""
+    alike = row["ground"] == cause["ground"] == "past" and row["signal"] == cause["signal"]
+    whole = _spot(row) == _spot(cause) and row["group"] is None and cause["group"] is not None
+    return alike and whole and excess(cause) < _MOST * excess(row)
 
 
 def _same_cut(row: Row, cause: Row) -> bool:

@@ -1,6 +1,7 @@
 """Findings about what happens again: planted faults, silence without them, echoes, reasons."""
 
 from dataclasses import replace
+from datetime import date
 
 import polars as pl
 import pytest
@@ -171,3 +172,20 @@ def test_a_setting_that_turns_the_sign_makes_a_finding_unstable():
     found = measure_fragmentation(replace(arrivals, repeats=late, cache={})).found
     assert found["stable"].to_list() == [False]
     assert "unstable" in found["sentence"][0]
+
+
+@pytest.mark.parametrize(
+    ("group", "everybody", "speaks"),
+    [
+        ((300, 0.3), (900, 0.3), None),  # all changed, a third of them a little more clearly
+        ((300, 0.3), (900, 0.12), "mobile"),  # most of what changed are they
+    ],
+)
+def test_all_speak_for_a_group_that_changed_as_they_did(group, everybody, speaks):
+    at = {"ground": "past", "since": date(2025, 3, 3)}
+    part = row(1, 2, "abandonment", group[1], 9, n=group[0]) | {"group": "device"}
+    whole = row(1, 2, "abandonment", everybody[1], 8, n=everybody[0])
+    rows = [part | {"value": "mobile"} | at, whole | at]
+    decided = choose_findings(pl.DataFrame(rows, infer_schema_length=None).with_row_index("row"))
+    assert decided.filter("finding")["value"].to_list() == [speaks]
+    assert decided["echo_of"].null_count() == 1
