@@ -16,6 +16,10 @@ from cxlib.signals import SIGNALS, signal_named
 _ADVICE = "Ask {owner} to follow ten customers there."
 
 
+_MANY_TIMES = 20.0
+"""From so many times as long on only the lower end is said."""
+
+
 def say_advice(signal: str, owner: str | None, *, otherwise: str = _ADVICE) -> str:
     """Say what to ask whom about a signal; `otherwise` where it gives no advice of its own.
 
@@ -70,9 +74,12 @@ def _say(row: Mapping[str, Any], step: int) -> str:
         observed, expected = hours_apart(row["observed"], row["expected"], is_open=is_open)
         clock = ", counted in open hours" if is_open else ""
         times, least, most = (decimal(x, 1 if x < 9.95 else 0) for x in (effect, low, high))
+        sure = f" (95 %: {least} to {most})"
+        if effect >= _MANY_TIMES and low > 1:
+            times, sure = f"at least {least}", ""  # nobody can picture 219 times (20 to 2,355)
         return (
-            f"{subject} takes {times} times as long {_than(row, 'as', 'do')} "
-            f"(95 %: {least} to {most}): {observed} instead of {expected}{clock}{since}"
+            f"{subject} takes {times} times as long {_than(row, 'as', 'do')}{sure}: "
+            f"{observed} instead of {expected}{clock}{since}"
         )
     if signal.family == "rating":
         response = row.get("response")

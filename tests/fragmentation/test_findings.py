@@ -5,6 +5,7 @@ import pytest
 from fragmentation.walks import count, walk_log
 
 from cxlib.fragmentation import measure_fragmentation
+from cxlib.fragmentation.sentences import say_finding
 from cxlib.signals import SIGNALS
 
 UNMARKED = ["broken_handoff", "repeated_task", "repeat_contact", "self_service_leak"]
@@ -79,3 +80,13 @@ def test_the_table_has_what_machines_read():
     assert wanted | {"q", "customers_affected", "finding"} <= set(first)
     assert first["finding"] is True
     assert "t1 → t4" in found._repr_html_()
+
+
+def test_of_very_many_times_as_long_only_the_sure_part_is_said():
+    row = {"source": "form", "target": "reply", "signal": "delay", "n": 90, "effect": 219.0}
+    row |= {"low": 20.4, "high": 2_355.0, "observed": 137.0, "expected": 0.62}
+    told = "form → reply takes at least 20 times as long as similar handoffs do: 5.7 days instead"
+    assert say_finding(row).startswith(told)
+    assert "4.0 times as long as similar handoffs do (95 %: 2.0 to 8.0)" in say_finding(
+        row | {"effect": 4.0, "low": 2.0, "high": 8.0}
+    )
