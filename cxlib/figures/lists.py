@@ -413,5 +413,6 @@ def plot_comparison(
         like = 0.0 if part == "difference" else None
         columns.append(Points(heading, 1.0, spans(shown, part), texts, like=like))
     rest = f"{left_out} less clear ones are not shown" if left_out > 0 else ""
-    counted, said = figure.replace("_", " "), [sentence_case(row["what"]) for row in shown]
+    counted = result.columns["figure"].write(figure)
+    said = [sentence_case(row["what"]) for row in shown]
     return _listed(result, shown, said, columns, result.sentence, counted, title, left_out=rest)

@@ -28,7 +28,7 @@ def estimate(row: Mapping[str, Any], name: str) -> str:
 def figures_of(columns: Columns, row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return every figure of a row that is known: its heading, and how tables write it."""
     return [
-        (column.heading or name.replace("_", " "), column.cell(row, name, columns.ends(name)))
+        (columns.heading(name), column.cell(row, name, columns.ends(name)))
         for name, column in columns.items()
         if column.is_number and not column.detail and column.kind != "rank"
         if row.get(name) is not None

@@ -417,7 +417,7 @@ def test_the_first_paint_says_the_same_without_a_script(answers, panel):
     assert "<script" not in painted
     after_style = text(painted.split("</style>")[1])
     assert after_style.split()[:12] == text(panel.answer.value).split()[:12]
-    assert painted.count('class="cx-entry"') == 4
+    assert painted.count('<button name="finding"') == 4
 
 
 def test_the_dashboard_notebook_is_three_lines():

@@ -54,8 +54,8 @@ def test_it_starts_with_the_busiest_and_says_ends_denominator_and_what_is_not_dr
     assert view.starts == ["page", "basket"]
     said = plain(view.answer.value)
     assert "After page comes basket most often: in 60 %" in said
-    assert "Right after it lost 20 % · still open 5.0 %." in said
-    assert "Of 1,000 journeys through page; 15 % of them not drawn." in said
+    assert "Of 1,000 journeys through page 20 % end there, the customer lost" in said
+    assert " · 5.0 % are still open there · 15 % are not drawn. " in said
 
 
 def test_rare_ways_are_left_out_and_ends_never_are(view):

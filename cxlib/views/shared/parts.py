@@ -105,9 +105,11 @@ class List(Part):
         return lambda: setattr(widget, "items", items)
 
     def paint(self, view: Any) -> Painted | None:
-        """Return the entries."""
-        items = [html for _, html in self.items(view)]
-        return {"entries": items} if items else None
+        """Return the entries, each with what an address says of it."""
+        chosen = getattr(view.state, self.trait)
+        texts = {o.value: o.text for o in view.options(view.filter(self.trait))}
+        items = [(texts[key], html, key == chosen) for key, html in self.items(view)]
+        return {"entries": items, "name": view.filter(self.trait).parameter} if items else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

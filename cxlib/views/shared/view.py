@@ -21,7 +21,7 @@ from cxlib.figures.theme import use_theme
 from cxlib.numbers import day
 from cxlib.results import Result
 from cxlib.views.shared import words
-from cxlib.views.shared.address import LinkedState
+from cxlib.views.shared.address import LinkedState, select
 from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import Filter, Option
 from cxlib.views.shared.links import Way, beside
@@ -215,12 +215,29 @@ class View:
         return made
 
     @classmethod
-    def first_paint(cls, answers: Snapshot) -> str:
-        """Write what the page shows before it is live, as HTML with its style; no script."""
+    def first_paint(cls, answers: Snapshot, asked: str = "") -> str:
+        """Write what the page shows before it is live, as HTML with its style; no script.
+
+        `asked` is what its address says of the selection. It is a form: choosing in it asks for
+        another address, which needs neither a script nor a session.
+        """
         view = cls(answers, live=False)
-        style = page_style(view.theme, files=view.styles)
+        notes = select(view, asked)
+        view.settle()
+        kept = [f for f in view.filters if not f.narrows and not f.moves]
         return render(
-            "shared/paint.html", style=style, answer=view.headline(), parts=view.painted(view.parts)
+            "shared/paint.html",
+            style=page_style(view.theme, files=view.styles),
+            answer=view.headline(),
+            notes=notes,
+            names=" ".join(f.parameter for f in view.filters),
+            controls=[shown for f in view.filters if (shown := f.control(view))],
+            kept=[
+                (f.parameter, chosen.text)
+                for f in kept
+                if (chosen := view.chosen(f.trait)) and chosen.value != view.usual(f)
+            ],
+            parts=view.painted(view.parts),
         )
 
     def painted(self, parts: Sequence[Part]) -> list[Painted]:

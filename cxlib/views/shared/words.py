@@ -20,7 +20,7 @@ DOWNLOAD = "Download"
 TABLE = "As a table"
 MEANING = "What does this mean?"
 SURENESS = "How sure is this?"
-CLOSE = "Close"
+CLOSE, SHOW = "Close", "Show"
 NOT_DRAWN = "The figure could not be drawn. Reload the page, or read the table below."
 CREDIT = "{name}, data to {until}, published {published}; groups below {k} customers not shown"
 
