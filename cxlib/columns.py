@@ -115,10 +115,6 @@ def _name(value: object) -> str:
     return numbers.MISSING if value is None else str(value)
 
 
-def _spelled(value: str | None) -> str:
-    return _name(value).replace("_", " ")
-
-
 def _yes_no(value: bool | None) -> str:
     return numbers.MISSING if value is None else "yes" if value else "no"
 
@@ -137,7 +133,7 @@ class ColumnName(Label):
 
     __slots__ = ()
     dtypes: ClassVar[tuple[Any, ...]] = (pl.String,)
-    write = staticmethod(_spelled)
+    write = staticmethod(numbers.spelled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +369,7 @@ class Columns(Mapping[str, Column]):
 
     def heading(self, name: str) -> str:
         """What stands over a column where people read it."""
-        return self[name].heading or _spelled(name)
+        return self[name].heading or numbers.spelled(name)
 
     @property
     def names(self) -> tuple[str, ...]:

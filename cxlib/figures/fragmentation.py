@@ -32,6 +32,7 @@ from cxlib.numbers import (
     rating,
     sentence_case,
     share,
+    spelled,
 )
 from cxlib.signals import signal_named
 
@@ -126,7 +127,7 @@ def affected_text(row: Mapping[str, Any], *, k: int | None = None) -> str:
 def describe_findings(result: FindingDetails) -> str:
     """Say in one sentence how many handoffs break, whom it touches, and which is the worst."""
     found, segment = result.found, result.where.segment if result.where else None
-    of_whom = f" for {segment[0].replace('_', ' ')} {segment[1]}" if segment else ""
+    of_whom = f" for {spelled(segment[0])} {segment[1]}" if segment else ""
     if not result.tests:
         reason = result.signals["reason"].drop_nulls()
         because = reason[0].removeprefix("not measurable, because ") if len(reason) else ""

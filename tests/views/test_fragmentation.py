@@ -273,7 +273,7 @@ def test_below_every_figure_stand_its_data_its_meaning_and_how_sure_it_is(panel)
     assert "500 cases" in text(panel.detail.note(SURENESS))
     assert "7 days" in text(panel.detail.note(TABLE))
     assert "1 Jul 2026 90 20 % (10 %–30 %) yes" in " ".join(text(panel.trend.note(TABLE)).split())
-    assert "not measurable" in text(panel.tested.html)
+    assert "not measurable" in text(panel.tested.value)
     assert "30 days of silence" in text(panel.figure.note(SURENESS))
 
 

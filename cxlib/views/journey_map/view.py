@@ -81,7 +81,7 @@ class JourneyMap(View):
     parts = (
         Group(
             css="cx-main",
-            row=True,
+            shown=lambda view: bool(view.positions.spots),
             parts=(
                 Figure(
                     name="figure",
@@ -97,8 +97,12 @@ class JourneyMap(View):
                 Words(
                     name="cards",
                     css="cx-cards",
+                    also=("touchpoint",),
                     write=lambda view: touchpoint_cards(
-                        view.result, transitions=view.moves, found=view.found_at
+                        view.result,
+                        transitions=view.moves,
+                        found=view.found_at,
+                        opened=view.state.touchpoint,
                     ),
                 ),
                 Group(
@@ -192,9 +196,7 @@ class JourneyMap(View):
     @property
     def who(self) -> str:
         """How many customers the answer rests on."""
-        # Where small groups are protected, a number that must not be told is 0.
-        count = self.result.customers
-        return plural(count, "customer") if count else words.TOO_FEW_TO_COUNT
+        return self.counted(self.result.customers)
 
     @property
     def found(self) -> Headline | None:
@@ -278,14 +280,17 @@ class JourneyMap(View):
         known = self.result.whole.drop_nulls("lost").to_dicts()
         overall = [
             words.OVERALL.format(
-                go_on=estimate(row, "go_on"), lost=estimate(row, "lost"), open=share(row["open"])
+                go_on=estimate(row, "go_on"),
+                done=share(row["done"]),
+                lost=estimate(row, "lost"),
+                open=share(row["open"]),
             )
             for row in known[:1]
         ]
         basis = words.BASIS.format(
             overall="".join(overall),
             time=words.WHOLE_TIME if in_part else "",
-            who=sentence_case(self.who),
+            who=self.who,
             until=day(self.until),
         )
         return self.sentence(title=words.TITLE, said=self.said, basis=basis)

@@ -88,7 +88,11 @@ class PathExplorer(View):
             start=tree.start,
             until=day(self.until),
         )
-        said = tree.sentences()[0] if len(first) else words.NONE.format(start=tree.start)
+        if first.is_empty():
+            said = words.NONE.format(start=tree.start or words.ANY)
+            basis = words.UNTIL.format(until=day(self.until))
+            return self.sentence(title=words.TITLE, said=said, basis=basis)
+        said = tree.sentences()[0]
         return self.sentence(title=words.TITLE, said=said, basis=basis)
 
 

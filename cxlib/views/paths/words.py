@@ -12,7 +12,8 @@ ASKS = ("path_trees",)
 START, DIRECTION = "Touchpoint", "Direction"
 DIRECTIONS = {"after": "Comes after it", "before": "Came before it"}
 
-NONE = "Too few journeys come through {start} to be shown"
+NONE, ANY = "Too few journeys come through {start} to be shown", "any touchpoint"
+UNTIL = "Data to {until}."
 BASIS = "Of {journeys} through {start}{ends}. Data to {until}."
 END = {
     "goal": "{share} reach the goal right after it",

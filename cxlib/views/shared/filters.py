@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import ipywidgets as widgets
 import traitlets
 
+from cxlib.numbers import spelled
 from cxlib.views.shared import words
 
 ALL = ""
@@ -81,12 +82,9 @@ class Filter:
             slider = _slider(widgets.SelectionSlider, self.label, options, self.css_class)
             follow(view.state, self.trait, slider)
             return slider
-        made = select(
-            self.label, options, every=self.every, css=self.css_class, hides=self.hides
-        )
+        made = select(self.label, options, every=self.every, css=self.css_class, hides=self.hides)
         follow(view.state, self.trait, made)
         return made
-
 
     def control(self, view: Any) -> dict[str, Any] | None:
         """Say what a form shows of it, which needs no session; None: nothing.
@@ -156,7 +154,7 @@ def segment_options(segments: Sequence[tuple[str, str]]) -> list[Option]:
 
 def segment_label(chosen: tuple[str, str]) -> str:
     """Name a segment as people write it: ``customer type: regular``."""
-    return f"{chosen[0].replace('_', ' ')}: {chosen[1]}"
+    return f"{spelled(chosen[0])}: {chosen[1]}"
 
 
 def period_options(periods: Sequence[date], unit: str) -> list[Option]:

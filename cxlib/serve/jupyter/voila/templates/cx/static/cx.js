@@ -57,6 +57,7 @@
     const { id, name, value } = document.activeElement;
     form.replaceWith(fresh);
     (document.getElementById(id) ?? [...fresh.querySelectorAll("button")].find((one) => one.name === name && one.value === value))?.focus();
+    if (button) fresh.querySelector(".cx-opens")?.scrollIntoView({ block: "nearest" });
   };
   const askFor = (event, button) => {
     const form = event.target.closest("#loading form");
@@ -224,6 +225,9 @@
   });
   // A page taken from the back/forward cache has lost its session: load it anew.
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+
+  // On a phone the row of views is wider than the page: the one shown is in sight.
+  document.querySelector(".cx-views [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
   // ---- names for assistive technology ----------------------------------------------------------------------------------
   const name = (element, attribute, value) => {
