@@ -18,7 +18,7 @@ from cxlib.figures.touchpoints import describe_touchpoints, map_positions, plot_
 from cxlib.figures.wording import estimate
 from cxlib.fragmentation.headlines import Headline, headline
 from cxlib.fragmentation.sentences import say_advice, say_subject
-from cxlib.numbers import day, people, plural, sentence_case, share
+from cxlib.numbers import day, people, share
 from cxlib.summary import Selection
 from cxlib.views.journey_map import words
 from cxlib.views.journey_map.cards import next_moves, touchpoint_cards, touchpoint_details
@@ -281,7 +281,7 @@ class JourneyMap(View):
         overall = [
             words.OVERALL.format(
                 go_on=estimate(row, "go_on"),
-                done=share(row["done"]),
+                done=words.OVERALL_DONE.format(share=share(row["done"])) if row["done"] else "",
                 lost=estimate(row, "lost"),
                 open=share(row["open"]),
             )

@@ -12,6 +12,8 @@ ASKS = (
     "experience_curve",
 )
 
+OVERALL_DONE = " goal reached {share} ·"
+
 COLOUR = "Colour"
 COLOURS = {"lost": "Lost", "go_on": "Go on", "open": "Still open", "rating": "Rating"}
 TOUCHPOINT, NO_TOUCHPOINT = "Touchpoint", "None selected"
@@ -37,7 +39,7 @@ HINT = "Select a touchpoint on the map, or here, to see what happens after it."
 NO_CONTACTS = "No contacts in this selection."
 BASIS = "{overall}{time}{who}, data to {until}. In brackets: 95 % interval."
 OVERALL = (
-    "After a contact followed to its end: go on {go_on} · goal reached {done} · lost {lost}. Still "
+    "After a contact followed to its end: go on {go_on} ·{done} lost {lost}. Still "
     "open are {open} of all. "
 )
 TABLE = "Touchpoints in the order of the journey map; 95 % intervals in brackets."
