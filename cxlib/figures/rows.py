@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from cxlib.figures.canvas import Trace, lay_out, named_axis, new_figure, note, scatter, whiskers
+from cxlib.figures.canvas import (
+    Trace,
+    lay_out,
+    named_axis,
+    new_figure,
+    note,
+    scatter,
+    shortened,
+    whiskers,
+)
 from cxlib.figures.theme import Theme, faded, text_on, theme_named
 from cxlib.markup import plotly_span
 
@@ -278,7 +287,7 @@ def plot_rows(
         barmode="overlay",
         uniformtext={"minsize": 12, "mode": "hide"},  # else figures shrink where a bar is short
         yaxis=named_axis(
-            [_short(name) for name in names], range=[len(names) - 0.5, -0.5], automargin=False
+            [*map(shortened, names)], range=[len(names) - 0.5, -0.5], automargin=False
         ),
         annotations=headings + asides,
         shapes=shapes,
@@ -312,7 +321,3 @@ def _beside(
         cliponaxis=False,
         xaxis=axis,
     )
-
-
-def _short(name: str, limit: int = 40) -> str:
-    return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"

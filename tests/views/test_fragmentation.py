@@ -225,10 +225,10 @@ def test_a_low_rating_that_who_answers_could_explain_is_marked():
 def test_no_finding_is_said_calmly_with_what_was_tested(panel):
     panel.state.segment = WEST
     said = text(panel.calm.value)
-    assert "No handoff stands out" in said
+    assert "No handoff stands out" in text(panel.answer.value)
     assert "2 judgements" in said
     assert "2 tests, corrected for their number." in text(panel.answer.value)
-    assert "not measurable, because no transition has 30 arrivals" in said
+    assert "not measurable, because no transition has 30 arrivals" in text(panel.tested.value)
     assert panel.opened.layout.display == "none"
     assert panel.state.finding is None
 

@@ -6,7 +6,7 @@ import pytest
 from figure_results import UNTIL
 
 from cxlib.measures.path_tree import PathTrees
-from cxlib.views.paths.view import PathExplorer
+from cxlib.views.paths.view import PathExplorer, _tree_of
 
 
 def way(start, direction, step, path, n, of, end=None):
@@ -84,3 +84,19 @@ def test_a_group_of_which_nothing_is_published_is_said_calmly(view):
     assert "Too few journeys come through page to be shown." in view.answer.value
     assert view.figure.layout.display == "none"
     assert view.message.value == ""
+
+
+def test_a_log_too_small_for_any_way_says_so_and_draws_no_frame(monkeypatch):
+    monkeypatch.setitem(globals(), "ROWS", [])
+    view = PathExplorer(Answers())
+    assert "Too few journeys come through any touchpoint to be shown." in view.answer.value
+    assert "0 journeys" not in view.answer.value
+    assert view.figure.layout.display == "none"
+
+
+def test_an_end_that_is_most_frequent_is_no_touchpoint():
+    rows = [way("page", "after", 1, "page → (ends in silence)", 900, 1000, "silent")]
+    table = PathTrees.tables["table"].frame(rows)
+    trees = PathTrees(table=table, all_journeys=1000, observed_until=UNTIL)
+    (said,) = _tree_of(trees, "page", True).sentences()
+    assert plain(said).startswith("After page, most often: ends in silence, in 90 %")

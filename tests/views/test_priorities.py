@@ -115,6 +115,8 @@ def test_without_findings_a_line_says_itself_from_its_columns():
 def test_an_empty_backlog_says_so():
     view = Backlog(Answers())
     assert words.NOTHING in view.widgets["answer"].value
+    assert "0 lines" not in view.widgets["answer"].value
+    assert view.widgets["table"].layout.display == "none"
     assert view.message.value == ""
 
 
