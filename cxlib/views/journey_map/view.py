@@ -97,7 +97,6 @@ class JourneyMap(View):
                 Words(
                     name="cards",
                     css="cx-cards",
-                    also=("touchpoint",),
                     write=lambda view: touchpoint_cards(
                         view.result,
                         transitions=view.moves,

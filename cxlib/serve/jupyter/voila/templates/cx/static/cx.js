@@ -18,6 +18,10 @@
     live = true;
     wire?.close();
     const used = document.activeElement?.closest("#loading") && document.activeElement.labels?.[0]?.textContent;
+    // What was opened on the first paint is open on the live page, too.
+    const said = (details) => details.firstElementChild?.textContent.trim();
+    const opened = new Set([...document.querySelectorAll("#loading details[open]")].map(said));
+    for (const details of cells.querySelectorAll("details")) details.open ||= opened.has(said(details));
     document.getElementById("loading")?.remove();
     cells.classList.remove("cx-waiting");
     // Whoever was at a filter stays there.
