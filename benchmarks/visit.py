@@ -255,9 +255,9 @@ HEADER = """# What a visitor waits for
 
 Written by `python benchmarks/visit.py`; see there for how it is measured.
 
-| snapshot | dashboard | answer visible, s | first filter, s | live, first visit, s | live, warm, s \
-| filter p50, ms | filter p95, ms | ten at once: first live, s | all live, s | errors | memory of a session, MB \
-| all memory / session, MB | sessions gone after, s |
+| snapshot | dashboard | answer visible, s | first filter, s | live, first visit, s \
+| live, warm, s | filter p50, ms | filter p95, ms | ten at once: first live, s | all live, s \
+| errors | memory of a session, MB | all memory / session, MB | sessions gone after, s |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 | *target* | | *0.5* | *1* | | *4* | | *300* | | | *0* | *150* | *150* | |
 """
