@@ -7,6 +7,7 @@
   const WATCH_EVERY_MS = 30000;
 
   const LEAST_PATIENCE_MS = 60000;
+  const UNREACHED = "The server cannot be reached at the moment. What you see is the selection before.";
 
   // anywidget gives a widget up for good after two seconds, which a busy machine or an old phone may take.
   const { timeout } = AbortSignal;
@@ -57,7 +58,7 @@
     if (mine !== asking || !form.isConnected) return;
     asking = 0;
     form.removeAttribute("aria-busy");
-    if (!fresh) return notice("The server cannot be reached at the moment. What you see is of the selection before.", true);
+    if (!fresh) return notice(UNREACHED, true);
     const { id, name, value } = document.activeElement;
     form.replaceWith(fresh);
     (document.getElementById(id) ?? [...fresh.querySelectorAll("button")].find((one) => one.name === name && one.value === value))?.focus();
@@ -68,9 +69,10 @@
     if (!form) return;
     event.preventDefault();
     choosing = false;
-    repaint(form, button).catch((error) => {
+    repaint(form, button).catch(() => {
       asking = 0;
-      console.warn("filter:", error);
+      form.removeAttribute("aria-busy");
+      notice(UNREACHED, true);
     });
   };
   document.addEventListener("change", (event) => askFor(event));
