@@ -115,6 +115,10 @@ def _name(value: object) -> str:
     return numbers.MISSING if value is None else str(value)
 
 
+def _spelled(value: object) -> str:
+    return numbers.spelled(_name(value))
+
+
 def _yes_no(value: bool | None) -> str:
     return numbers.MISSING if value is None else "yes" if value else "no"
 
@@ -133,7 +137,7 @@ class ColumnName(Label):
 
     __slots__ = ()
     dtypes: ClassVar[tuple[Any, ...]] = (pl.String,)
-    write = staticmethod(numbers.spelled)
+    write = staticmethod(_spelled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,8 +142,10 @@ class DashboardServer(Voila):
     async def paint(self, name: str, asked: str) -> str | None:
         """Return what the snapshot says of a dashboard, as its address asks; None: nothing."""
         snapshot = self.snapshot
-        if snapshot is None or not asked or name not in VIEWS:
-            return snapshot and snapshot.first_paint(name)
+        if snapshot is None:
+            return None
+        if not asked or name not in VIEWS:
+            return snapshot.first_paint(name)
         try:
             return await self.ioloop.run_in_executor(self.painter, _paint, snapshot, name, asked)
         except Exception:
