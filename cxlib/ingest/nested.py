@@ -235,8 +235,11 @@ def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = No
         elif mark == " + ":
             texts = [_without_midnight(part) for part in found]
             made_of = pl.concat_str(texts, separator=" ", ignore_nulls=True)
-        made.append(pl.when(made_of.str.strip_chars() != "").then(made_of).alias(name))
-    return replace(table, frame=table.frame.with_columns(made)) if made else table
+        made.append(made_of.alias(name))
+    # in two steps: what is made is made once
+    cell = pl.col([expr.meta.output_name() for expr in made])
+    filled = pl.when(cell.str.strip_chars() != "").then(cell)
+    return replace(table, frame=table.frame.with_columns(made).with_columns(filled))
 
 
 def _one(name: str, there: list[str]) -> pl.Expr | None:
