@@ -448,10 +448,10 @@ def _instant(entry: Entry, zone: str | None, *, end_of_day: bool = False) -> dat
     written = entry.text()
     try:
         instant = datetime.fromisoformat(written)
-    except ValueError:
+        if end_of_day and len(written) == len("2026-10-31"):
+            instant += timedelta(days=1)
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=ZoneInfo(zone or "UTC"))
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last day have no neighbour
         entry.fail(f"{written!r} is no date; write for example 2026-10-31 or 2026-10-31T18:00")
-    if end_of_day and len(written) == len("2026-10-31"):
-        instant += timedelta(days=1)
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=ZoneInfo(zone or "UTC"))
-    return instant.astimezone(UTC)

@@ -227,19 +227,17 @@ def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = No
         if name in there or any(part is None for part in parts):
             continue
         found = [part for part in parts if part is not None]
-        made_of = found[0]
         if mark == " * ":
             several = pl.struct(part.alias(str(i)) for i, part in enumerate(found))
             product = partial(_product, decimal=decimal)
-            made_of = several.map_batches(product, return_dtype=pl.String)
-        elif mark == " + ":
+            made.append(several.map_batches(product, return_dtype=pl.String).alias(name))
+            continue
+        made_of = found[0]
+        if mark == " + ":
             texts = [_without_midnight(part) for part in found]
             made_of = pl.concat_str(texts, separator=" ", ignore_nulls=True)
-        made.append(made_of.alias(name))
-    # in two steps: what is made is made once
-    cell = pl.col([expr.meta.output_name() for expr in made])
-    filled = pl.when(cell.str.strip_chars() != "").then(cell)
-    return replace(table, frame=table.frame.with_columns(made).with_columns(filled))
+        made.append(pl.when(made_of.str.strip_chars() != "").then(made_of).alias(name))
+    return replace(table, frame=table.frame.with_columns(made)) if made else table
 
 
 def _one(name: str, there: list[str]) -> pl.Expr | None:
