@@ -39,11 +39,11 @@ def count_outcomes(
     number = names.replace_strict(outcomes, range(len(outcomes)), return_dtype=pl.Int64)
     axes = {
         "cell": (cell, cells),
-        "bucket": (rows["bucket"], BUCKETS),
         "outcome": (number, len(outcomes)),
+        "bucket": (rows["bucket"], BUCKETS),
         "bin": (rows["bin"], len(BIN_EDGES)),
     }
-    return CompetingRisks(dense_counts(axes, rows["n"]), edges=BIN_EDGES)
+    return CompetingRisks(dense_counts(axes, rows["n"]).swapaxes(1, 2), edges=BIN_EDGES)
 
 
 def count_journeys(starts: pl.DataFrame, cell: ArrayLike, cells: int) -> CompetingRisks:

@@ -216,7 +216,9 @@ def beside(parts: Sequence[Summary]) -> Summary:
             "stages": {"stage": stage("stage")},
         }
         moved.append({name: getattr(part, name).with_columns(**to) for name, to in move.items()})
-    frames: dict[str, Any] = {name: pl.concat([m[name] for m in moved]) for name in moved[0]}
+    frames: dict[str, Any] = {
+        name: pl.concat([m[name] for m in moved], rechunk=True) for name in moved[0]
+    }
     names = tuple(f"{n:05d}{_MARK}{name}" for n in range(count) for name in first.stage_names)
     return replace(first, stage_names=names, parts=count, **frames)
 
