@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cxlib.columns import Amount, Column, Count, Customers, Label, Rating, Share
 from cxlib.errors import NotMeasurableError, UnknownNameError
 from cxlib.results import interval_columns, numbers
-from cxlib.sequences import MOST_KEPT, choose_contacts, environment_column, name_groups
+from cxlib.sequences import choose_contacts, environment_column, name_groups, walk_contacts
 from cxlib.statistics.nonresponse import (
     Tilt,
     completed_ratings,
@@ -25,7 +25,7 @@ from cxlib.statistics.rates import Interval, divide
 from cxlib.statistics.scores import independent_answers, mean_score, net_promoter_score, top_box
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
-from cxlib.store.walk import DONE, LOST, OPEN, SILENT, follow_contacts, look_back
+from cxlib.store.walk import DONE, LOST, OPEN, SILENT
 
 MOST_FITTED = 150_000
 """Contacts that the chance to answer is estimated from; of larger logs a part of the customers."""
@@ -109,20 +109,6 @@ def read_surveys(
     surveys = workspace.keep("surveys", workspace.log_folder / "ratings.parquet", read, of=where)
     found = (surveys[name].told_apart(group) for name in ([scale] if scale else used))
     return names, (survey for survey in found if survey.answered.any())
-
-
-def walk_contacts(workspace: Workspace) -> pl.DataFrame:
-    """Every contact with what came before and after, and its row; of a small log they are kept."""
-    kept = ("customer", "bucket", "occurred_at", "sequence", "place", "journey", "position")
-
-    def read() -> pl.DataFrame:
-        rows = workspace.store().select(*kept, "reached", "lost", "segment", "period").collect()
-        walked = look_back(rows, scope=workspace.scope).collect()
-        return follow_contacts(walked, scope=workspace.scope).with_row_index("row")
-
-    if workspace.manifest["counts"]["contacts"] > MOST_KEPT:
-        return read()
-    return workspace.keep("walked", workspace.log_folder / "places.parquet", read)
 
 
 def group_contacts(

@@ -45,37 +45,59 @@ def ask(
     tell: Callable[[str], None],
 ) -> list[tuple[Published, Answers]]:
     """Ask what the log can answer, of every selection in the order of `Choices.selections`."""
-    found, together = [], {}
+    together, alone = {}, []
     for measure in measures:
-        asked = measure.choices(choices).selections()
-        tell(f"answering {len(asked)} selections: {measure.name.replace('_', ' ')}")
+        if not measure.by_period:
+            alone.append(measure)
+            continue
         try:
-            if measure.by_period:
-                together[measure] = measure.function(summary)
-            else:
-                found.append((measure, _one_by_one(measure, workspace, asked, k=k)))
+            together[measure] = measure.function(summary)
         except CxError:
-            continue  # there are no ratings, no goal, too short a log
-    return found + (list(_together(together, summary, choices)) if together else [])
+            continue  # no goal, too short a log
+    found = [*_one_by_one(alone, workspace, choices.segments, k=k, tell=tell)] if alone else []
+    if together:
+        tell(f"answering {len(choices.selections())} selections of the journey map")
+        found += _together(together, summary, choices)
+    return found
 
 
 def _one_by_one(
-    measure: Published, workspace: Workspace, asked: Sequence[Selection], *, k: int
-) -> Answers:
-    function = measure.asked(k)
-    found = [function(workspace)]
-    nothing = {name: getattr(found[0], name).clear() for name in measure.tables}
-    nothing |= dict.fromkeys(measure.numbers, 0)
-    for where in asked[1:]:
-        try:
-            found.append(function(workspace, where=where))
-        except CxError:  # as for nobody where it cannot be told
-            found.append(replace(found[0], **nothing))
-    return Answers(
-        found[0],
-        {n: number_rows([getattr(r, n) for r in found], measure.rows) for n in measure.tables},
-        {name: [getattr(r, name) or 0 for r in found] for name in measure.numbers},
-    )
+    measures: Sequence[Published],
+    workspace: Workspace,
+    segments: Sequence[tuple[str, str]],
+    *,
+    k: int,
+    tell: Callable[[str], None],
+) -> Iterator[tuple[Published, Answers]]:
+    """Ask the workspace: everything of one group of customers, then of the next.
+
+    What several measures are told from is then worked out once.
+    """
+    found: dict[Published, list[Any]] = {}
+    for segment in (None, *segments):
+        of = "all customers" if segment is None else " ".join(segment)
+        for measure in measures if segment is None else [m for m in found if m.is_by_segment]:
+            tell(f"{of}: {measure.name.replace('_', ' ')}")
+            where = None if segment is None else Selection(segment=segment)
+            try:
+                answer = measure.asked(k)(workspace, **({} if where is None else {"where": where}))
+            except CxError:  # there are no ratings, no comments; of a segment as for nobody
+                if segment is None:
+                    continue
+                whole = found[measure][0]
+                nothing = {name: getattr(whole, name).clear() for name in measure.tables}
+                answer = replace(whole, **nothing, **dict.fromkeys(measure.numbers, 0))
+            found.setdefault(measure, []).append(answer)
+    for measure, answers in found.items():
+        tables = {n: [getattr(r, n) for r in answers] for n in measure.tables}
+        yield (
+            measure,
+            Answers(
+                answers[0],
+                {n: number_rows(frames, measure.rows) for n, frames in tables.items()},
+                {n: [getattr(r, n) or 0 for r in answers] for n in measure.numbers},
+            ),
+        )
 
 
 def number_rows(answers: Sequence[pl.DataFrame], rows: pl.Expr | None = None) -> pl.DataFrame:
