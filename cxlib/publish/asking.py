@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from cxlib.errors import CxError
 from cxlib.publish.answers import NUMBER
 from cxlib.publish.rules import Published
 from cxlib.publish.selections import Choices
+from cxlib.statistics.resampling import dense_counts
 from cxlib.store import Workspace
 from cxlib.summary import Selection, Summary, beside, part_and_name
 
@@ -54,10 +55,12 @@ def ask(
             together[measure] = measure.function(summary)
         except CxError:
             continue  # no goal, too short a log
-    found = [*_one_by_one(alone, workspace, choices.segments, k=k, tell=tell)] if alone else []
+    found: list[tuple[Published, Answers]] = []
     if together:
         tell(f"answering {len(choices.selections())} selections of the journey map")
         found += _together(together, summary, choices)
+    if alone:
+        found += _one_by_one(alone, workspace, choices.segments, k=k, tell=tell)
     return found
 
 
@@ -116,24 +119,25 @@ def _together(
     frames: dict[tuple[Published, str], list[pl.DataFrame]] = defaultdict(list)
     totals: dict[tuple[Published, str], list[pl.DataFrame]] = defaultdict(list)
     counted: dict[str, list[int]] = defaultdict(list)
-    places = len(summary.places)
-    first, asked, many = 0, _parts(summary, choices), max(_PLACES // max(places, 1), 1)
-    while parts := list(islice(asked, many)):
-        stacked = beside(parts)
-        for measure in everybody:
-            result = measure.function(stacked)
-            for name in measure.tables:
-                frame = getattr(result, name)
-                frames[measure, name].append(_taken_apart(frame, places, first))
-                if measure.totals is not None:
-                    told = measure.totals(stacked)
-                    totals[measure, name].append(_taken_apart(told, places, first))
-        for part in parts:
-            of_all = part.reach.filter(pl.col("level") == "all")
-            counted["customers"].append(int(of_all["customers"].sum()))
-            counted["journeys"].append(int(part.starts["n"].sum()))
-            counted["contacts"].append(int(part.contacts["contacts"].sum()))
-        first += len(parts)
+    places, first = len(summary.places), 0
+    spans = {where.period: choices.of_summary(where).period for where in choices.selections()}
+    periods = [span or (0, len(summary.periods) - 1) for span in spans.values()]
+    many = max(_PLACES // max(places, 1), 1)
+    for segment in (None, *choices.segments):
+        whole = summary.select(Selection(segment=segment))
+        for begin in range(0, len(periods), many):
+            stacked = beside(whole, periods[begin : begin + many])
+            for measure in everybody:
+                result = measure.function(stacked)
+                for name in measure.tables:
+                    frame = getattr(result, name)
+                    frames[measure, name].append(_taken_apart(frame, places, first))
+                    if measure.totals is not None:
+                        told = measure.totals(stacked)
+                        totals[measure, name].append(_taken_apart(told, places, first))
+            for name, numbers in _sizes(stacked).items():
+                counted[name] += numbers
+            first += stacked.parts
     for measure, whole in everybody.items():
         yield (
             measure,
@@ -149,13 +153,18 @@ def _together(
         )
 
 
-def _parts(summary: Summary, choices: Choices) -> Iterator[Summary]:
-    of_segment: dict[Any, Summary] = {}
-    for where in choices.selections():
-        if where.segment not in of_segment:
-            of_segment = {where.segment: summary.select(Selection(segment=where.segment))}
-        period = choices.of_summary(where).period or (0, len(summary.periods) - 1)
-        yield of_segment[where.segment].select(Selection(period=period))
+def _sizes(stacked: Summary) -> dict[str, list[int]]:
+    """Customers, journeys and contacts of every part."""
+    everybody = stacked.reach.filter(pl.col("level") == "all")
+    counted = {
+        "customers": (everybody["key"], everybody["customers"]),
+        "journeys": (stacked.part_of[stacked.starts["place"]], stacked.starts["n"]),
+        "contacts": (stacked.part_of[stacked.contacts["place"]], stacked.contacts["contacts"]),
+    }
+    return {
+        name: dense_counts({"part": (part, stacked.parts)}, n).astype(np.int64).tolist()
+        for name, (part, n) in counted.items()
+    }
 
 
 def _taken_apart(frame: pl.DataFrame, places: int, first: int) -> pl.DataFrame:
