@@ -58,4 +58,4 @@ def whole_numbers(counts: Counts) -> pl.Series:
 
 def outcome_columns(found: CompetingRisks, names: Iterable[str]) -> dict[str, pl.Series]:
     """Cases by outcome, as columns of these names."""
-    return {name: whole_numbers(found.counts[:, :, k]) for k, name in enumerate(names)}
+    return {name: whole_numbers(found.together[:, k]) for k, name in enumerate(names)}

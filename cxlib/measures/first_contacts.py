@@ -131,10 +131,10 @@ def measure_first_contacts(
     )
     begun = _Begun.of(starts, len(places))
     goal_known = bool(places["is_goal"].any())
-    everybody = begun.merged(chosen.part_of, chosen.parts)
-    in_channels = begun.merged(channel_of, len(channels))
     part_of_channel = np.zeros(len(channels), dtype=np.int64)
     part_of_channel[channel_of] = chosen.part_of
+    in_channels = begun.merged(channel_of, len(channels))
+    everybody = in_channels.merged(part_of_channel, chosen.parts)
 
     def answer(cells: _Begun, part_of: NDArray[np.int64]) -> pl.DataFrame:
         return cells.measure(everybody.found.cases[part_of], within, goal_known=goal_known)

@@ -106,7 +106,7 @@ def measure_paths(
     if top < 1:
         raise InputError(f"top must be at least 1, not {top}")
     names, name_of = name_places(workspace.places, by)
-    parts, codes_of = [_NOBODY], []
+    parts, codes_of = [_NOBODY], list[NDArray[np.uint16]]()
     for found in read_journeys(workspace, where=where):
         walks, codes = _walk(found, name_of, collapse)
         ended = True if outcome is None else pl.col("outcome") == OUTCOMES.index(outcome)

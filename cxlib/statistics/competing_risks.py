@@ -93,14 +93,19 @@ class CompetingRisks:
         return CompetingRisks(merge_cells(self.counts, cell, cells), edges=self.edges)
 
     @cached_property
+    def together(self) -> Counts:
+        """Cases of all buckets, ``[cells, causes + 1, bins]``."""
+        return self.counts.sum(axis=1)
+
+    @property
     def total(self) -> Counts:
-        """Events of all buckets together, ``[cells, causes, bins]``."""
-        return self.events.sum(axis=1)
+        """Events of all buckets, ``[cells, causes, bins]``."""
+        return self.together[:, :-1]
 
     @cached_property
     def weight(self) -> Estimates:
         """What one event adds in each cell, ``[cells, bins]``."""
-        return event_weights(self.total.sum(axis=1), self.censored.sum(axis=1))
+        return event_weights(self.total.sum(axis=1), self.together[:, -1])
 
     @cached_property
     def weight_without(self) -> Estimates:

@@ -43,7 +43,7 @@ class Interval:
     @classmethod
     def below(cls, parts: Iterable[Interval]) -> Interval:
         """Put the estimates of several sets of cells below one another."""
-        rows = [np.empty((4, 0)), *(part.parts for part in parts)]
+        rows = [np.empty((4, 0)), *(np.stack(part.parts) for part in parts)]
         return cls(*np.concatenate(rows, axis=1))
 
     def where(self, known: Any) -> Interval:
