@@ -128,7 +128,8 @@ class Arrivals:
     ``arrivals``: ``n`` followed for the silence, ``silent`` of them without a further contact
     within it, ``onward`` the others, ``fresh`` of those no way back, ``back`` of these to a lower
     stage; ``n_7`` … the same at fixed silences; ``customers`` first arrivals. ``spread``: by bucket
-    of customers, for the intervals. The others: see the module that counts them.
+    of customers, for the intervals. The others: see the module that counts them. ``cache``: what is
+    worked out of these tables; ``of_log``: what is the same for every part of the log.
     """
 
     transitions: pl.DataFrame
@@ -154,7 +155,8 @@ class Arrivals:
     segments: pl.DataFrame
     periods: Periods
     settings: Settings
-    cache: dict[str, Any] = field(default_factory=dict, repr=False)
+    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
+    of_log: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def select(self, where: Selection | None) -> Arrivals:
         """Keep the arrivals that `where` names; the channel is checked only."""

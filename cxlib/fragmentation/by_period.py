@@ -10,7 +10,7 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.bins import BIN_EDGES
-from cxlib.grounds.comparing import touchpoint_codes
+from cxlib.grounds.cases import touchpoint_codes
 from cxlib.grounds.judged import Z95
 from cxlib.segments import segment_codes, segment_names
 from cxlib.signals import signal_named
@@ -65,7 +65,7 @@ def _here(arrivals: Arrivals, row: Mapping[str, Any], table: pl.DataFrame) -> pl
         source, target = ([row[f"{end}_place"]] for end in ("source", "target"))
     else:
         touch, names = touchpoint_codes(places)
-        of = {name: np.flatnonzero(touch.to_numpy() == i).tolist() for i, name in enumerate(names)}
+        of = {name: np.flatnonzero(touch == i).tolist() for i, name in enumerate(names)}
         source, target = of[row["source"]], of.get(row["target"] or "", [])
     if row["unit"] == "place":
         return pl.col("target").is_in(source)

@@ -43,8 +43,7 @@ def judge_again(
     column = name if mark is None else f"{name}_{mark}"
     n, counted = f"{column}_n", total or column
     table = counted_rows(arrivals.repeats, n, counted, total or name)
-    spread = replace(arrivals, spread=arrivals.repeats_spread)
-    return judge_share(spread, table, n, counted, total or name, (f"{name}_n", name))
+    return judge_share(arrivals, table, n, counted, total or name, (f"{name}_n", name))
 
 
 def judge_windows(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,13 +176,18 @@ def stated_spread(deviation: Floats, variance: Floats, *, default: float, units:
 
 def _spread_at(deviation: Floats, variance: Floats, quantile: float) -> float:
     """Variance at which a quantile of the squared standardised deviations is a normal law's."""
+    # a cell is outside as long as the spread, squared, is below this
+    limit = (deviation - np.median(deviation)) ** 2 / _square_of_normal(quantile) - variance
+    inside = len(limit) - 1 - int((1 - quantile) * len(limit))
+    limit.partition(inside)
+    return max(0.0, float(limit[inside]))
+
+
+@lru_cache
+def _square_of_normal(quantile: float) -> float:
     from scipy.special import chdtri
 
-    centred = (deviation - np.median(deviation)) ** 2
-    # a cell is outside as long as the spread, squared, is below this
-    limit = centred / float(chdtri(1, 1 - quantile)) - variance
-    inside = len(limit) - 1 - int((1 - quantile) * len(limit))
-    return max(0.0, float(np.partition(limit, inside)[inside]))
+    return float(chdtri(1, 1 - quantile))
 
 
 def tail_scale(z: Floats) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from cxlib.grounds.additive import Floats
-from cxlib.grounds.comparing import touchpoint_codes
+from cxlib.grounds.additive import Codes, Floats, add_up
+from cxlib.grounds.cases import kept, touchpoint_codes
 from cxlib.grounds.kinds import Signal, Unit
 from cxlib.journeys import NO_STAGE
 
@@ -25,6 +26,9 @@ _NUMBERS = (
     *("n", "observed", "expected", "effect", "low", "high", "z", "p", "affected", "hours"),
     "others",
 )
+
+_LOST = ("hours", "others")
+"""Numbers that not all have."""
 
 JUDGED: dict[str, pl.DataType | type[pl.DataType]] = {
     "unit": pl.String,
@@ -58,62 +62,95 @@ def as_judged(frame: pl.DataFrame, signal: Signal, ground: str) -> pl.DataFrame:
     )
 
 
-def unit_names(part: Arrivals, unit: Unit, u: pl.Series) -> pl.DataFrame:
-    """Names and places of units as `cxlib.grounds.comparing.read_cases` numbers them."""
-    places = part.places
+Judged = Mapping[str, Any]
+"""Rows of `JUDGED`, a column each, or what is the same in all; ``source`` tells how many; and
+``signal``."""
+
+
+def judged_frame(found: Sequence[Judged], ground: str) -> pl.DataFrame:
+    """One frame of all that was judged on a ground."""
+    sizes = [len(rows["source"]) for rows in found]
+    names = pl.Series([rows["signal"] for rows in found], dtype=pl.String)
+    columns = {
+        name: pl.Series(
+            name, [x for rows, n in zip(found, sizes, strict=True) for x in _spread(rows, name, n)],
+            dtype=dtype,
+        )
+        for name, dtype in JUDGED.items()
+        if dtype != pl.Float64
+    }  # fmt: skip
+    nothing = np.zeros(0)
+    for name in _NUMBERS:
+        parts = [rows.get(name, np.full(n, np.nan)) for rows, n in zip(found, sizes, strict=True)]
+        columns[name] = pl.Series(
+            name, np.concatenate([nothing, *parts]), nan_to_null=name in _LOST
+        )
+    signal = names.gather(np.repeat(np.arange(len(sizes)), sizes))
+    return pl.DataFrame(columns).select(*JUDGED, signal=signal, ground=pl.lit(ground))
+
+
+def _spread(rows: Judged, name: str, size: int) -> Iterable[Any]:
+    values = rows.get(name)
+    if isinstance(values, str) or values is None:
+        return [values] * size
+    return values.tolist() if isinstance(values, np.ndarray) else values
+
+
+def name_units(part: Arrivals, unit: Unit, u: Codes) -> dict[str, Any]:
+    """Names and places of units as `cxlib.grounds.cases.Rows` numbers them."""
+    places, nowhere = part.places, np.full(len(u), -1)
     if unit == "stage_step":
         stages = dict(places.select("stage_index", "stage").iter_rows())
         stages.pop(NO_STAGE, None)
         order = sorted(stages)
         after = dict(zip(order, [*order[1:], -1], strict=True))
         ends = [stages[s] for s in u], [stages.get(after[s]) for s in u]
-        spots = np.full(len(u), -1), np.full(len(u), -1)
+        spots = nowhere, nowhere
     else:
         touch, names = touchpoint_codes(places)
-        busiest, label = _busiest(part, touch, len(names)), np.array([*names, None], dtype=object)
-        before, here = np.divmod(u.to_numpy(), 65_536)
+        busiest = kept(part, "busiest", lambda: _busiest(part, touch, len(names)))
+        label = np.array([*names, None], dtype=object)
+        before, here = np.divmod(u, 65_536)
         if unit == "place":
-            before, following = here, _main_next(part, touch, len(names))[here]
-            spots = busiest[here], np.full(len(u), -1)
+            following = kept(part, "main next", lambda: _main_next(part, touch, len(names)))
+            before, here, spots = here, following[here], (busiest[here], nowhere)
         else:
-            following, spots = here, (busiest[before], busiest[here])
-        ends = label[before].tolist(), label[following].tolist()
-    return pl.DataFrame(
-        {"source_place": spots[0], "target_place": spots[1], "source": ends[0], "target": ends[1]},
-        schema={"source_place": pl.Int64, "target_place": pl.Int64}
-        | dict.fromkeys(("source", "target"), pl.String),
-    ).with_columns(unit=pl.lit(unit))
+            spots = busiest[before], busiest[here]
+        ends = label[before].tolist(), label[here].tolist()
+    named = zip(("source_place", "target_place", "source", "target"), (*spots, *ends), strict=True)
+    return {"unit": unit, **dict(named)}
 
 
-def _busiest(part: Arrivals, touch: pl.Series, size: int) -> np.ndarray:
+def unit_names(part: Arrivals, unit: Unit, u: pl.Series) -> pl.DataFrame:
+    """The same as a frame."""
+    dtypes = {name: JUDGED[name] for name in ("source_place", "target_place", "source", "target")}
+    named = name_units(part, unit, u.to_numpy())
+    return pl.DataFrame({name: named[name] for name in dtypes}, schema=dtypes).with_columns(
+        unit=pl.lit(unit)
+    )
+
+
+def _busiest(part: Arrivals, touch: Codes, size: int) -> Codes:
     """Place with most contacts of each touchpoint."""
-    counts = np.zeros(len(touch))
-    table = part.volumes.group_by("target").agg(pl.col("contacts").sum())
-    counts[table["target"].to_numpy()] = table["contacts"].to_numpy()
-    found = np.zeros(size, dtype=np.int64)
-    for place in np.argsort(counts, kind="stable"):
-        found[touch[int(place)]] = place
+    target = part.volumes["target"].to_numpy()
+    counts = np.bincount(target, part.volumes["contacts"].to_numpy(), len(touch))
+    found, order = np.zeros(size, dtype=np.int64), np.argsort(counts, kind="stable")
+    found[touch[order]] = order
     return found
 
 
 _MOST_GO = 0.7
 
 
-def _main_next(part: Arrivals, touch: pl.Series, size: int) -> np.ndarray:
+def _main_next(part: Arrivals, touch: Codes, size: int) -> Codes:
     """Touchpoint to which nearly all go on from each touchpoint; ``size`` where there is none."""
-    if "main_next" not in part.cache:
-        codes = touch.to_numpy()
-        moves = np.zeros((size, size))
-        table = part.histories.filter(pl.col("source") < len(codes))
-        summed = table.group_by("source", "target").agg(pl.col("n").sum())
-        source, target = (codes[summed[c].to_numpy()] for c in ("source", "target"))
-        np.add.at(moves, (source, target), summed["n"].to_numpy())
-        np.fill_diagonal(moves, 0.0)
-        most = moves.argmax(1)
-        clear = moves.max(1) >= _MOST_GO * np.maximum(moves.sum(1), 1)
-        part.cache["main_next"] = np.where(clear & (moves.sum(1) > 0), most, size)
-    kept: np.ndarray = part.cache["main_next"]
-    return kept
+    table = part.histories.filter(pl.col("source") < len(touch))
+    source, target = (touch[table[c].to_numpy()] for c in ("source", "target"))
+    moves = add_up(table["n"].to_numpy(), source * size + target, size**2).reshape(size, size)
+    np.fill_diagonal(moves, 0.0)
+    whole = moves.sum(1)
+    clear = (moves.max(1) >= _MOST_GO * np.maximum(whole, 1)) & (whole > 0)
+    return np.where(clear, moves.argmax(1), size)
 
 
 def say_day(day: date) -> str:
@@ -155,5 +192,7 @@ def tell_effects(
         share = np.maximum(least, 0.0)
     else:
         share = np.maximum(2 * ndtr(np.maximum(least, 0.0) / sd / 2) - 1, 0.0)
+    if signal.family == "share":  # an adjusted one may lie a little beyond what shares can be
+        expected = np.clip(expected, 0.0, 1.0)
     told = {"n": n, "observed": observed, "expected": expected, "effect": effect}
     return told | {"low": low, "high": high, "affected": n * share, "hours": hours}

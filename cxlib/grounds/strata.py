@@ -15,7 +15,7 @@ import polars as pl
 from cxlib.arrivals.arrivals import KEYS, Arrivals
 from cxlib.bins import BIN_EDGES
 from cxlib.grounds.additive import Codes, Family, Floats, add_up
-from cxlib.grounds.comparing import LOG_MIDDLE
+from cxlib.grounds.cases import LOG_MIDDLE
 
 STRATA = KEYS["arrivals"]
 """Columns that say which handoff a row is of, and what its arrivals have in common."""

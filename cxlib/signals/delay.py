@@ -12,7 +12,7 @@ from cxlib.arrivals.open_hours import OpenHours
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.additive import Block, Floats, add_up
 from cxlib.grounds.cells import Grid, no_cells
-from cxlib.grounds.comparing import design_effect
+from cxlib.grounds.comparing import spread_over_customers
 from cxlib.grounds.faults import Fault, Site, row_before
 from cxlib.grounds.judged import Z95, natural_p
 from cxlib.grounds.kinds import Counts, Signal
@@ -54,7 +54,7 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
         return no_cells()
     grid = Grid(arrivals, table)
     drawn = _draw_in(grid, table, hours)
-    widening = design_effect(arrivals.spread, "wait_n", "wait_sum", "wait_sq")
+    widening = spread_over_customers(arrivals, "wait_n", "wait_sum", "wait_sq")
     widening /= (_LONGEST - _SHORTEST) ** 2
     large = drawn["n"].to_numpy() >= MIN_WAITS
     # from web to web people go on at once, from branch to branch it takes a day

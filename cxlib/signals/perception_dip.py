@@ -6,7 +6,7 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.cells import Grid, no_cells
-from cxlib.grounds.comparing import design_effect
+from cxlib.grounds.comparing import spread_over_customers
 from cxlib.grounds.faults import Fault, Site
 from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Counts, Signal
@@ -37,7 +37,7 @@ def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
     )
     grid = Grid(arrivals, summed)
     large = summed["n"].to_numpy() >= MIN_RATINGS
-    widening = design_effect(arrivals.spread, "rating_n", "rating_sum", "rating_sq")
+    widening = spread_over_customers(arrivals, "rating_n", "rating_sum", "rating_sq")
     found, judged, sd = judge_mean(grid, summed, large, widening, RATING_SOURCES)
     shift = (summed["shift"] / summed["n"]).to_numpy()
     return grid.frame(

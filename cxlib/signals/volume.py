@@ -15,7 +15,7 @@ import polars as pl
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.histories import block_starts, first_block
 from cxlib.grounds.additive import Codes
-from cxlib.grounds.comparing import touchpoint_codes
+from cxlib.grounds.cases import touchpoint_codes
 from cxlib.grounds.judged import JUDGED, Z95, natural_p, say_day, unit_names
 from cxlib.grounds.kinds import Signal
 from cxlib.grounds.past import (
@@ -50,13 +50,13 @@ def judge_volumes(part: Arrivals) -> pl.DataFrame:
     first = first_block(part.periods, part.settings.span)
     block = np.maximum(table["block"].to_numpy().astype(np.int64) - first, 0)
     size = int(block.max()) + 1
-    at = touch.to_numpy()[table["target"].to_numpy()] * size + block
+    at = touch[table["target"].to_numpy()] * size + block
     unlinked, linked = (
         np.bincount(at, values, len(names) * size).reshape(-1, size)
         for values in (table["unlinked"], table["contacts"] - table["unlinked"])
     )
     own = np.zeros(len(names), dtype=bool)
-    own[touch.to_numpy()[(part.places["initiated_by"] == "customer").to_numpy()]] = True
+    own[touch[(part.places["initiated_by"] == "customer").to_numpy()]] = True
     own &= (unlinked + linked).sum(1) >= 2 * LEAST_CONTACTS
     usual = {u: x for u in np.flatnonzero(own) if (x := _usual(u, unlinked, linked)) is not None}
     if not usual:

@@ -10,8 +10,8 @@ from fragmentation.walks import count, walk_log
 
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.fragmentation.echoes import choose_findings
+from cxlib.grounds.cases import LOG_MIDDLE, _more_frequent_kind
 from cxlib.grounds.cells import BY_DESIGN
-from cxlib.grounds.comparing import LOG_MIDDLE, _more_frequent_kind
 from cxlib.grounds.expectation import tail_scale
 from cxlib.grounds.like import _where_it_counts, compare_siblings
 from cxlib.grounds.past import Noise, Series, clearest
