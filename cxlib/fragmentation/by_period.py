@@ -64,7 +64,7 @@ def _here(arrivals: Arrivals, row: Mapping[str, Any], table: pl.DataFrame) -> pl
     if row["ground"] in ("like", "plan"):
         source, target = ([row[f"{end}_place"]] for end in ("source", "target"))
     else:
-        touch, names = touchpoint_codes(places)
+        touch, names = touchpoint_codes(arrivals)
         of = {name: np.flatnonzero(touch == i).tolist() for i, name in enumerate(names)}
         source, target = of[row["source"]], of.get(row["target"] or "", [])
     if row["unit"] == "place":

@@ -353,8 +353,12 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
     judged = judged.join(like.select("row", *added), on="row", how="left", maintain_order="left")
     judged = judged.with_columns(stable=pl.coalesce("stable", "confirmed"))
     decided = choose_findings(judged).with_columns(simpson=flag_simpson(judged))
-    said = [say_finding(row) if row["finding"] else None for row in decided.to_dicts()]
-    return decided.with_columns(sentence=pl.Series(said, dtype=pl.String)).sort(
+    found = decided.filter("finding")
+    said = [say_finding(row) for row in found.iter_rows(named=True)]
+    told = decided["row"].replace_strict(
+        found["row"], pl.Series(said, dtype=pl.String), default=None, return_dtype=pl.String
+    )
+    return decided.with_columns(sentence=told).sort(
         *("finding", "p", "source", "target", "signal", "ground", "row"),
         descending=[True] + [False] * 6,
     )

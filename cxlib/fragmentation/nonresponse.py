@@ -19,6 +19,7 @@ import polars as pl
 from cxlib.arrivals.arrivals import KEYS, Arrivals
 from cxlib.arrivals.responses import AFTER
 from cxlib.grounds.additive import Codes, Floats
+from cxlib.grounds.cases import kept
 from cxlib.grounds.cells import Grid, no_cells
 from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean
 from cxlib.signals import SIGNALS
@@ -70,9 +71,7 @@ def judge_weighted(part: Arrivals) -> pl.DataFrame:
 
     Per handoff with at least `MIN_RATINGS` ratings; ``n`` is their effective number.
     """
-    if "weighted" not in part.cache:
-        part.cache["weighted"] = _judge(part)
-    return part.cache["weighted"]
+    return kept(part.cache, "weighted", lambda: _judge(part))
 
 
 def _judge(part: Arrivals) -> pl.DataFrame:

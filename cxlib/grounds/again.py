@@ -12,10 +12,11 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.repeats import MARKS
+from cxlib.grounds.cases import kept
 from cxlib.grounds.shares import counted_rows, judge_share
 from cxlib.grounds.strata import strata_columns, stratum_codes
 
-COLUMNS = {"repeated_task": "task", "repeat_contact": "contact", "self_service_leak": "leak"}
+COLUMNS = ("task", "contact", "leak")
 """Columns of ``repeats`` that count a signal (``_n``: the arrivals it is a share of)."""
 
 
@@ -23,17 +24,16 @@ def with_repeat_strata(arrivals: Arrivals) -> Arrivals:
     """Add to each row of ``repeats`` what its strata alone would change (``by_*``, ``error_*``)."""
     if "by_task" in arrivals.repeats.columns:
         return arrivals
-    if "repeats" not in arrivals.cache:
-        table = arrivals.repeats
-        code = stratum_codes(table)
-        strata = [(code[n], 1.0) for n in ("reach", "position", "segment", "period")]
-        counted = {name: f"{name}_n" for name in COLUMNS.values()} | {"leak_before": "leak_n"}
-        columns = [c for name, n in counted.items() for c in strata_columns(table, n, name, strata)]
-        arrivals.cache["repeats"] = replace(
-            arrivals, repeats=table.with_columns(columns), cache=arrivals.cache
-        )
-    kept: Arrivals = arrivals.cache["repeats"]
-    return kept
+    return kept(arrivals.cache, "repeats", lambda: _with_strata(arrivals))
+
+
+def _with_strata(arrivals: Arrivals) -> Arrivals:
+    table = arrivals.repeats
+    code = stratum_codes(table)
+    strata = [(code[n], 1.0) for n in ("reach", "position", "segment", "period")]
+    counted = {name: f"{name}_n" for name in COLUMNS} | {"leak_before": "leak_n"}
+    columns = [c for name, n in counted.items() for c in strata_columns(table, n, name, strata)]
+    return replace(arrivals, repeats=table.with_columns(columns))
 
 
 def judge_again(

@@ -7,7 +7,7 @@ under every column that splits the log at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
@@ -35,16 +35,20 @@ a group that waits longer what it waits longer."""
 Kept = TypeVar("Kept")
 
 
-def kept(part: Arrivals, name: object, make: Callable[[], Kept]) -> Kept:
-    """What is worked out of a part of the log, once."""
-    if name not in part.cache:
-        part.cache[name] = make()
-    value: Kept = part.cache[name]
+def kept(known: dict[Any, Any], name: object, make: Callable[[], Kept]) -> Kept:
+    """What is worked out once, of a part of the log or of all of it."""
+    if name not in known:
+        known[name] = make()
+    value: Kept = known[name]
     return value
 
 
-def touchpoint_codes(places: pl.DataFrame) -> tuple[Codes, list[str]]:
+def touchpoint_codes(part: Arrivals) -> tuple[Codes, list[str]]:
     """Number of the touchpoint of each place, whatever its channel; and their names."""
+    return kept(part.of_log, "touchpoints", lambda: _number_touchpoints(part.places))
+
+
+def _number_touchpoints(places: pl.DataFrame) -> tuple[Codes, list[str]]:
     names = places["touchpoint"].unique(maintain_order=True).to_list()
     code = {name: number for number, name in enumerate(names)}
     return np.array([code[n] for n in places["touchpoint"]], dtype=np.int64), names
@@ -61,16 +65,19 @@ class Split(NamedTuple):
 
 def split_segments(part: Arrivals) -> list[Split]:
     """Each segment dimension."""
-    names = segment_names(part.segments)
+    return kept(part.of_log, "segments", lambda: _split_segments(part.segments))
+
+
+def _split_segments(segments: pl.DataFrame) -> list[Split]:
     return [
-        Split(name, "segment", *_number_values(dimension_values(part.segments, name)))
-        for name in names
+        Split(name, "segment", *_number_values(dimension_values(segments, name)))
+        for name in segment_names(segments)
     ]
 
 
 def split_columns(part: Arrivals) -> list[Split]:
     """Each column that splits the log: segments, and channel and owner where touchpoints do."""
-    return kept(part, "columns", lambda: _split_columns(part))
+    return kept(part.of_log, "columns", lambda: _split_columns(part))
 
 
 def _split_columns(part: Arrivals) -> list[Split]:
@@ -111,7 +118,7 @@ class Rows(NamedTuple):
 
 def _read_rows(part: Arrivals, name: str, unit: Unit) -> Rows:
     table: pl.DataFrame = getattr(part, name)
-    touch = touchpoint_codes(part.places)[0]
+    touch = touchpoint_codes(part)[0]
 
     def column(key: str, missing: int = 0) -> Codes:
         if key not in table.columns:
@@ -164,7 +171,7 @@ def read_cases(part: Arrivals, signal: Signal, unit: Unit, *, around: bool = Fal
         name = f"environment_{counts.steps}" if around else counts.steps
     if not name:
         return None
-    rows = kept(part, (name, unit), lambda: _read_rows(part, name, unit))
+    rows = kept(part.cache, (name, unit), lambda: _read_rows(part, name, unit))
     n = rows.table[counts.n].to_numpy().astype(np.float64)
     n = np.where(_can_occur(part, signal, counts, rows, unit), n, 0.0)
     if not n.any():
@@ -297,7 +304,7 @@ def sort_rows(columns: Columns, *levels: Sequence[Codes]) -> Order:
     for keys in levels:
         code = combine(code, *keys)
         codes.append(code)
-    order = np.argsort(code, kind="stable")
+    order = np.argsort(code)
     first, second, third = (count_up(c[order]) for c in codes)
     return Order(columns, columns.row[order], columns.value[order], (first, second, third))
 

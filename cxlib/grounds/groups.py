@@ -127,7 +127,9 @@ def _judge_signal(part: Arrivals, signal: Signal, *, around: bool) -> list[Judge
 def _compare(part: Arrivals, signal: Signal, unit: Unit, cases: Cases, *, around: bool) -> Compared:
     """Every value of every column at every unit against the others there."""
     rows = cases.rows
-    order = kept(part, ("groups", rows.name, unit), lambda: _order_groups(part, rows, unit, around))
+    order = kept(
+        part.cache, ("groups", rows.name, unit), lambda: _order_groups(part, rows, unit, around=around)
+    )
     columns, counted = order.columns, cases.n[order.row]
     total = np.bincount(order.value, counted, len(columns.column))
     ranked = np.lexsort((-total, columns.column))

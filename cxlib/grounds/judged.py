@@ -107,12 +107,12 @@ def name_units(part: Arrivals, unit: Unit, u: Codes) -> dict[str, Any]:
         ends = [stages[s] for s in u], [stages.get(after[s]) for s in u]
         spots = nowhere, nowhere
     else:
-        touch, names = touchpoint_codes(places)
-        busiest = kept(part, "busiest", lambda: _busiest(part, touch, len(names)))
+        touch, names = touchpoint_codes(part)
+        busiest = kept(part.cache, "busiest", lambda: _busiest(part, touch, len(names)))
         label = np.array([*names, None], dtype=object)
         before, here = np.divmod(u, 65_536)
         if unit == "place":
-            following = kept(part, "main next", lambda: _main_next(part, touch, len(names)))
+            following = kept(part.cache, "main next", lambda: _main_next(part, touch, len(names)))
             before, here, spots = here, following[here], (busiest[here], nowhere)
         else:
             spots = busiest[before], busiest[here]

@@ -33,7 +33,7 @@ from cxlib.grounds.cases import (
     stack_columns,
 )
 from cxlib.grounds.comparing import LEAST_CASES, tail_of_counts
-from cxlib.grounds.expectation import natural_spread, stated_spread
+from cxlib.grounds.expectation import median, natural_spread, stated_spread
 from cxlib.grounds.judged import (
     Judged,
     as_judged,
@@ -123,7 +123,7 @@ def _read_series(part: Arrivals, signal: Signal, unit: Unit) -> Series | None:
     if cases is None:
         return None
     rows = cases.rows
-    order = kept(part, ("times", rows.name, unit), lambda: _order_times(part, rows, unit))
+    order = kept(part.cache, ("times", rows.name, unit), lambda: _order_times(part, rows, unit))
     n, block = cases.n[order.row], rows.block[order.row]
     if signal.counts is not None and signal.counts.warm_up:
         n = np.where(block >= -(-part.settings.silence.days // block_days(span)), n, 0.0)
@@ -223,12 +223,12 @@ def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> Judged | None:
     return _tell(part, signal, unit, take(series, known), take(changes, known), tau)
 
 
-Rows = TypeVar("Rows", bound=tuple[Any, ...])
+Parallel = TypeVar("Parallel", bound=tuple[Any, ...])
 
 
-def take(rows: Rows, kept: NDArray[np.bool_]) -> Rows:
+def take(columns: Parallel, chosen: NDArray[np.bool_]) -> Parallel:
     """Some of the rows of parallel columns."""
-    return type(rows)(*(column[kept] for column in rows))
+    return type(columns)(*(column[chosen] for column in columns))
 
 
 def _without(series: Series, common: Floats) -> Series:
@@ -247,7 +247,7 @@ def _common(info: Floats, residual: Floats) -> Floats:
         gaussian_filter1d(x, width, axis=1, mode="constant", truncate=3.0) for x in (info, residual)
     )
     line = residual / np.maximum(info, 1e-9)
-    most = [np.median(x[x > 0]) if (x > 0).any() else 0.0 for x in info]
+    most = [median(x[x > 0]) if (x > 0).any() else 0.0 for x in info]
     weight = np.sqrt(np.minimum(info, np.array(most)[:, None]))
     order = np.argsort(line, axis=0)
     ranked = np.take_along_axis(line, order, 0)

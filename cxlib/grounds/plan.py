@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cxlib.grounds.judged import as_judged
+from cxlib.grounds.judged import judged_frame
 from cxlib.grounds.kinds import Ground, Signal
 from cxlib.grounds.like import name_transitions
 
@@ -24,12 +24,9 @@ MIN_LIKE = 8
 
 def judge_plan(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
     """Judge every planned handoff by every signal that knows the plan."""
-    frames = []
-    for signal in signals.values():
-        frame = None if signal.plan is None else signal.plan(part)
-        if frame is not None and len(frame):
-            frames.append(as_judged(name_transitions(part, frame, signal), signal, "plan"))
-    return frames
+    planned = [(s, s.plan(part)) for s in signals.values() if s.plan is not None]
+    found = [name_transitions(part, frame, signal) for signal, frame in planned]
+    return [judged_frame(found, "plan")]
 
 
 def _needs(part: Arrivals) -> str:

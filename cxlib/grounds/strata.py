@@ -15,7 +15,7 @@ import polars as pl
 from cxlib.arrivals.arrivals import KEYS, Arrivals
 from cxlib.bins import BIN_EDGES
 from cxlib.grounds.additive import Codes, Family, Floats, add_up
-from cxlib.grounds.cases import LOG_MIDDLE
+from cxlib.grounds.cases import LOG_MIDDLE, kept
 
 STRATA = KEYS["arrivals"]
 """Columns that say which handoff a row is of, and what its arrivals have in common."""
@@ -39,9 +39,10 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
     """
     if "by_silent" in arrivals.arrivals.columns:
         return arrivals
-    if "strata" in arrivals.cache:
-        kept: Arrivals = arrivals.cache["strata"]
-        return kept
+    return kept(arrivals.cache, "strata", lambda: _with_strata(arrivals))
+
+
+def _with_strata(arrivals: Arrivals) -> Arrivals:
     table = arrivals.arrivals
     code = stratum_codes(table)
     stage = arrivals.places["stage_index"].gather(table["target"]).to_numpy().astype(np.int64)
@@ -55,11 +56,9 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
         *strata_columns(table, "fresh", "back", strata),
         *strata_columns(table, "rating_n", "rating_sum", strata, squares="rating_sq"),
     ]
-    enriched = replace(
+    return replace(
         arrivals, arrivals=table.with_columns(added), waits=_waits_with_strata(arrivals), cache={}
     )
-    arrivals.cache["strata"] = enriched
-    return enriched
 
 
 def stratum_codes(table: pl.DataFrame) -> dict[str, Codes]:

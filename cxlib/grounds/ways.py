@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cxlib.arrivals.arrivals import WINDOWS, Arrivals
 from cxlib.grounds.additive import Floats, add_up
+from cxlib.grounds.cases import kept
 from cxlib.grounds.cells import channel_codes, transition_codes
 from cxlib.grounds.expectation import MIN_N
 
@@ -72,13 +73,13 @@ def find_habit(arrivals: Arrivals, ways: Floats) -> float:
 
 def ways_on(arrivals: Arrivals) -> Floats:
     """Count fresh arrivals that went on, by source, target and next place."""
-    if "ways" not in arrivals.cache:
-        table, size = arrivals.onward, len(arrivals.places)
-        code = transition_codes(table, size) * size + table["next"].to_numpy()
-        ways = add_up(table["n"].to_numpy(), code, size**3)
-        arrivals.cache["ways"] = ways.reshape(size, size, size)
-    kept: Floats = arrivals.cache["ways"]
-    return kept
+    return kept(arrivals.cache, "ways", lambda: _count_ways(arrivals))
+
+
+def _count_ways(arrivals: Arrivals) -> Floats:
+    table, size = arrivals.onward, len(arrivals.places)
+    code = transition_codes(table, size) * size + table["next"].to_numpy()
+    return add_up(table["n"].to_numpy(), code, size**3).reshape(size, size, size)
 
 
 def customers_own(arrivals: Arrivals) -> Flags:
@@ -88,10 +89,7 @@ def customers_own(arrivals: Arrivals) -> Flags:
 
 def usual_sources(arrivals: Arrivals, ways: Floats) -> Flags:
     """Sources whose customers go the ways of the others, by source and target: found once."""
-    if "usual" not in arrivals.cache:
-        arrivals.cache["usual"] = _find_usual(ways)
-    kept: Flags = arrivals.cache["usual"]
-    return kept
+    return kept(arrivals.cache, "usual", lambda: _find_usual(ways))
 
 
 def _find_usual(ways: Floats) -> Flags:
@@ -104,23 +102,23 @@ def _find_usual(ways: Floats) -> Flags:
         counts = ways[:, target, :]
         large = counts.sum(1) >= MIN_N
         most = int(large.sum()) // 3
-        kept = np.ones(len(counts), dtype=bool)
+        alike = np.ones(len(counts), dtype=bool)
         for _ in range(most + 1):
-            astray = _find_astray(counts, kept, large)
+            astray = _find_astray(counts, alike, large)
             if astray is None:
                 break
-            kept[astray] = False
-        if (~kept).sum() <= most:
-            usual[:, target] = kept
+            alike[astray] = False
+        if (~alike).sum() <= most:
+            usual[:, target] = alike
     return usual
 
 
-def _find_astray(counts: Floats, kept: Flags, large: Flags) -> int | None:
+def _find_astray(counts: Floats, alike: Flags, large: Flags) -> int | None:
     """The source that goes its own way most clearly, if any does."""
     n = counts.sum(1)
-    others = (counts * kept[:, None]).sum(0)[None, :] - counts * kept[:, None]
+    others = (counts * alike[:, None]).sum(0)[None, :] - counts * alike[:, None]
     m = others.sum(1)
-    candidates = np.flatnonzero(large & kept & (m >= MIN_OTHERS))
+    candidates = np.flatnonzero(large & alike & (m >= MIN_OTHERS))
     if not len(candidates):
         return None
     mine, theirs = n[candidates, None], m[candidates, None]

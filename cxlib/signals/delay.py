@@ -70,21 +70,18 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
         _as_counted(hours, target, median, excess)
         for excess in (effect, effect - Z95 * spread, effect + Z95 * spread)
     )
-    return pl.DataFrame(
-        {
-            "source": grid.source,
-            "target": grid.target,
-            "n": found.n,
-            "observed": np.exp(median) / 3600,
-            "expected": np.exp(median - by) / 3600,
-            "effect": np.exp(by),
-            "low": np.exp(low),
-            "high": np.exp(high),
-            "z": found.z,
-            "p": natural_p(found.z),
-            "touched": share_moved(effect - Z95 * spread, sd),
-        }
-    ).filter(pl.Series(judged))
+    return grid.told(
+        judged,
+        n=found.n,
+        observed=np.exp(median) / 3600,
+        expected=np.exp(median - by) / 3600,
+        effect=np.exp(by),
+        low=np.exp(low),
+        high=np.exp(high),
+        z=found.z,
+        p=natural_p(found.z),
+        touched=share_moved(effect - Z95 * spread, sd),
+    )
 
 
 def _draw_in(grid: Grid, table: pl.DataFrame, hours: OpenHours | None) -> pl.DataFrame:

@@ -43,7 +43,7 @@ _USUAL = 0.2
 
 def judge_volumes(part: Arrivals) -> pl.DataFrame:
     """Judge whether a touchpoint is recorded less than it was, by its share of all contacts."""
-    touch, names = touchpoint_codes(part.places)
+    touch, names = touchpoint_codes(part)
     table = part.volumes
     if table.is_empty():
         return pl.DataFrame(schema=JUDGED)
