@@ -25,7 +25,7 @@ from cxlib.columns import (
 from cxlib.errors import InputError
 from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.numbers import decimal, plural
-from cxlib.results import Result, result
+from cxlib.results import Result, of_workspace, result
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 from cxlib.where import Where
@@ -111,6 +111,7 @@ class Comparison(Result):
     )
 
 
+@of_workspace
 def compare(
     workspace: Workspace,
     first: Where | None,
