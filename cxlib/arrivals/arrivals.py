@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 MAX_PER_CUSTOMER = 3
 """How often one customer may count for one handoff."""
 
-"""Silence that counts as having left where the journey map states no gap."""
-
 LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
 """Silences at which abandonment must have the same sign for a finding to be stable."""
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.repeats import MARKS
-from cxlib.grounds.cases import kept
+from cxlib.grounds.cases import once
 from cxlib.grounds.shares import counted_rows, judge_share
 from cxlib.grounds.strata import strata_columns, stratum_codes
 
@@ -20,14 +20,11 @@ COLUMNS = ("task", "contact", "leak")
 """Columns of ``repeats`` that count a signal (``_n``: the arrivals it is a share of)."""
 
 
+@once
 def with_repeat_strata(arrivals: Arrivals) -> Arrivals:
     """Add to each row of ``repeats`` what its strata alone would change (``by_*``, ``error_*``)."""
     if "by_task" in arrivals.repeats.columns:
         return arrivals
-    return kept(arrivals.cache, "repeats", lambda: _with_strata(arrivals))
-
-
-def _with_strata(arrivals: Arrivals) -> Arrivals:
     table = arrivals.repeats
     code = stratum_codes(table)
     strata = [(code[n], 1.0) for n in ("reach", "position", "segment", "period")]

@@ -7,6 +7,7 @@ under every column that splits the log at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ import polars as pl
 
 from cxlib.arrivals.histories import first_block
 from cxlib.bins import BIN_EDGES, N_BINS
-from cxlib.grounds.additive import Codes, Floats
+from cxlib.grounds.additive import Codes, Floats, add_up
 from cxlib.grounds.kinds import Counts, Signal, Unit
 from cxlib.segments import dimension_values, segment_names
 from cxlib.store.tables import NONE
@@ -33,6 +34,7 @@ _ENDS = (0.02, 0.98)
 a group that waits longer what it waits longer."""
 
 Kept = TypeVar("Kept")
+Parallel = TypeVar("Parallel", bound=tuple[Any, ...])
 
 
 def kept(known: dict[Any, Any], name: object, make: Callable[[], Kept]) -> Kept:
@@ -43,15 +45,28 @@ def kept(known: dict[Any, Any], name: object, make: Callable[[], Kept]) -> Kept:
     return value
 
 
+def once(make: Callable[[Arrivals], Kept]) -> Callable[[Arrivals], Kept]:
+    """Work something out once for each part of the log."""
+    return wraps(make)(lambda part: kept(part.cache, make, lambda: make(part)))
+
+
+def once_per_log(make: Callable[[Arrivals], Kept]) -> Callable[[Arrivals], Kept]:
+    """Work something out once for all parts of the log."""
+    return wraps(make)(lambda part: kept(part.of_log, make, lambda: make(part)))
+
+
+def take(columns: Parallel, chosen: NDArray[np.bool_]) -> Parallel:
+    """Some of the rows of parallel columns."""
+    some = [column[chosen] for column in columns]
+    return type(columns)(some) if type(columns) is tuple else type(columns)(*some)
+
+
+@once_per_log
 def touchpoint_codes(part: Arrivals) -> tuple[Codes, list[str]]:
     """Number of the touchpoint of each place, whatever its channel; and their names."""
-    return kept(part.of_log, "touchpoints", lambda: _number_touchpoints(part.places))
-
-
-def _number_touchpoints(places: pl.DataFrame) -> tuple[Codes, list[str]]:
-    names = places["touchpoint"].unique(maintain_order=True).to_list()
+    names = part.places["touchpoint"].unique(maintain_order=True).to_list()
     code = {name: number for number, name in enumerate(names)}
-    return np.array([code[n] for n in places["touchpoint"]], dtype=np.int64), names
+    return np.array([code[n] for n in part.places["touchpoint"]], dtype=np.int64), names
 
 
 class Split(NamedTuple):
@@ -63,24 +78,16 @@ class Split(NamedTuple):
     codes: Codes
 
 
+@once_per_log
 def split_segments(part: Arrivals) -> list[Split]:
     """Each segment dimension."""
-    return kept(part.of_log, "segments", lambda: _split_segments(part.segments))
+    values = {n: dimension_values(part.segments, n) for n in segment_names(part.segments)}
+    return [Split(name, "segment", *_number_values(found)) for name, found in values.items()]
 
 
-def _split_segments(segments: pl.DataFrame) -> list[Split]:
-    return [
-        Split(name, "segment", *_number_values(dimension_values(segments, name)))
-        for name in segment_names(segments)
-    ]
-
-
+@once_per_log
 def split_columns(part: Arrivals) -> list[Split]:
     """Each column that splits the log: segments, and channel and owner where touchpoints do."""
-    return kept(part.of_log, "columns", lambda: _split_columns(part))
-
-
-def _split_columns(part: Arrivals) -> list[Split]:
     found = [split for split in split_segments(part) if len(split.values) > 1]
     for name in ("channel", "owner"):
         values = part.places[name].fill_null("unknown")
@@ -138,18 +145,8 @@ def _read_rows(part: Arrivals, name: str, unit: Unit) -> Rows:
     block = column("block")
     if "block" in table.columns:
         block = np.maximum(block - first_block(part.periods, part.settings.span), 0)
-    return Rows(
-        name,
-        table,
-        units,
-        number,
-        source,
-        came_from,
-        target,
-        column("segment"),
-        column("period"),
-        block,
-    )
+    segment, period = column("segment"), column("period")
+    return Rows(name, table, units, number, source, came_from, target, segment, period, block)
 
 
 class Cases(NamedTuple):
@@ -216,7 +213,7 @@ def _draw_in_waits(rows: Rows, n: Floats) -> Cases:
     compared: which of the two it is depends on who comes.
     """
     bins, size = rows.table["bin"].to_numpy().astype(np.int64), len(rows.units)
-    waits = np.bincount(rows.unit * N_BINS + bins, n, size * N_BINS).reshape(-1, N_BINS)
+    waits = add_up(n, rows.unit * N_BINS + bins, size * N_BINS).reshape(-1, N_BINS)
     keep = _more_frequent_kind(waits)
     frequent = np.where(keep, waits, 0.0)
     reached = frequent.cumsum(1) / np.maximum(frequent.sum(1, keepdims=True), 1e-9)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Block, Codes, Floats, add_up
-from cxlib.grounds.cases import kept
+from cxlib.grounds.cases import once
 from cxlib.grounds.expectation import Expectation, natural_spread, tail_scale
 from cxlib.grounds.judged import Z95, natural_p
 
@@ -103,14 +103,12 @@ class Grid:
         return len(self.source)
 
 
+@once
 def arrivals_by_way(arrivals: Arrivals) -> Floats:
     """Arrivals by source and target."""
     table, size = arrivals.arrivals, len(arrivals.places)
-    return kept(
-        arrivals.cache,
-        "arrivals by way",
-        lambda: add_up(table["n"].to_numpy(), transition_codes(table, size), size**2),
-    ).reshape(size, size)
+    counts = add_up(table["n"].to_numpy(), transition_codes(table, size), size**2)
+    return counts.reshape(size, size)
 
 
 def transition_codes(table: pl.DataFrame, places: int) -> Codes:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from cxlib.grounds.additive import Codes, Floats
+from cxlib.grounds.additive import Codes, Floats, add_up
 from cxlib.statistics.resampling import BUCKETS
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def compare_arms(
     size = int(arm.max(initial=-1)) + 1
 
     def summed(values: Floats) -> Floats:
-        return np.bincount(arm, values, size)
+        return add_up(values, arm, size)
 
     whole, total = (np.bincount(stratum, x)[stratum] for x in (n, s))
     rest, other = whole - n, total - s
@@ -84,19 +84,9 @@ def compare_arms(
         value = np.zeros(size)
         value[arm] = np.maximum(of_unit, 1e-3)[unit]
         score, info, variance = score / value, weight / value, value / divisor
-    return Arms(
-        n=count,
-        total=summed(s),
-        rest=summed(rest),
-        other=summed(other),
-        overlap=summed(np.where(rest > 0, n, 0.0)) / count,
-        score=score,
-        info=info,
-        weight=weight,
-        difference=difference / divisor,
-        variance=variance,
-        value_variance=value,
-    )
+    overlap, apart = summed(np.where(rest > 0, n, 0.0)) / count, difference / divisor
+    sums = count, summed(s), summed(rest), summed(other)
+    return Arms(*sums, overlap, score, info, weight, apart, variance, value)
 
 
 def spread_over_customers(

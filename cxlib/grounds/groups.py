@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import polars as pl
 
 from cxlib.grounds.additive import Codes, Floats
 from cxlib.grounds.cases import (
@@ -29,6 +28,7 @@ from cxlib.grounds.cases import (
     split_columns,
     split_segments,
     stack_columns,
+    take,
 )
 from cxlib.grounds.comparing import (
     LEAST_CASES,
@@ -39,8 +39,8 @@ from cxlib.grounds.comparing import (
     tail_of_counts,
 )
 from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale
-from cxlib.grounds.judged import Judged, judged_frame, name_units, natural_p, tell_effects
-from cxlib.grounds.kinds import Counts, Ground, Signal, Unit
+from cxlib.grounds.judged import name_units, natural_p, tell_effects
+from cxlib.grounds.kinds import Counts, Ground, Judged, Signal, Unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,18 +68,18 @@ ENOUGH_UNITS = 8
 """Units from which on what a value does everywhere, and the spread, are estimated."""
 
 
-def judge_groups(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
+def judge_groups(part: Arrivals, signals: Mapping[str, Signal]) -> list[Judged]:
     """Judge every value of every column by every signal."""
     found: list[Judged] = []
     for signal in signals.values():
         if signal.counts is not None and "groups" in signal.counts.grounds:
             for around in (False, True) if signal.counts.around else (False,):
                 found += _judge_signal(part, signal, around=around)
-    return [judged_frame(found, "groups")]
+    return found
 
 
 class Compared(NamedTuple):
-    """Values at units: the number of the column, its name, the unit, the value, and its arm.
+    """Values at units: number and name of the column, the unit, the value, and its arm.
 
     ``spread``: design effect of the cases, those of one customer go together.
     """
@@ -88,13 +88,13 @@ class Compared(NamedTuple):
     group: NDArray[np.object_]
     u: Codes
     value: NDArray[np.object_]
-    spread: Floats
     arms: Arms
+    spread: float
 
     def where(self, chosen: NDArray[np.bool_]) -> Compared:
         """Some of them."""
-        *own, arms = self
-        return Compared(*(x[chosen] for x in own), Arms(*(x[chosen] for x in arms)))
+        own = (self.column, self.group, self.u, self.value)
+        return Compared(*take(own, chosen), take(self.arms, chosen), self.spread)
 
     @property
     def units(self) -> int:
@@ -128,7 +128,9 @@ def _compare(part: Arrivals, signal: Signal, unit: Unit, cases: Cases, *, around
     """Every value of every column at every unit against the others there."""
     rows = cases.rows
     order = kept(
-        part.cache, ("groups", rows.name, unit), lambda: _order_groups(part, rows, unit, around=around)
+        part.cache,
+        ("groups", rows.name, unit),
+        lambda: _order_groups(part, rows, unit, around=around),
     )
     columns, counted = order.columns, cases.n[order.row]
     total = np.bincount(order.value, counted, len(columns.column))
@@ -152,14 +154,8 @@ def _compare(part: Arrivals, signal: Signal, unit: Unit, cases: Cases, *, around
     fair = (arms.weight > 0) & (arms.info > 0) & (arms.n >= LEAST_CASES)
     fair &= (arms.rest >= LEAST_CASES) & (arms.overlap >= LEAST_OVERLAP)
     number, u = value[at], rows.units[rows.unit[row[at]]]
-    return Compared(
-        columns.column[number],
-        columns.group[number],
-        u,
-        columns.label[number],
-        np.full(len(u), wide),
-        arms,
-    ).where(fair)
+    named = columns.column[number], columns.group[number], u, columns.label[number]
+    return Compared(*named, arms, wide).where(fair)
 
 
 def _order_groups(part: Arrivals, rows: Rows, unit: Unit, around: bool) -> Order:
@@ -244,7 +240,7 @@ def _tell(
     clearest = np.maximum.reduceat(z, firsts(compared.u))[count_up(compared.u)]
     z = z / tail_scale(z[clearest < _OUTLYING])
     n, rest, observed = arms.n, arms.rest, arms.total / arms.n
-    effect, p, slope = arms.difference, natural_p(z, len(z)), 1.0
+    effect, p, slope = arms.difference, natural_p(z, len(z)), np.ones(len(z))
     if signal.family == "share":
         share = np.clip(observed - effect, 0.005, 0.995)
         slope = share * (1 - share)

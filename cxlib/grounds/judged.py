@@ -1,17 +1,18 @@
-"""The frame that every ground gives: one row per unit that was judged by one signal."""
+"""What every ground gives: one row per unit that was judged by one signal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from cxlib.grounds.additive import Codes, Floats, add_up
-from cxlib.grounds.cases import kept, touchpoint_codes
-from cxlib.grounds.kinds import Signal, Unit
+from cxlib.grounds.cases import once, touchpoint_codes
+from cxlib.grounds.kinds import Judged, Signal, Unit
 from cxlib.journeys import NO_STAGE
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ _NUMBERS = (
     "others",
 )
 
-_LOST = ("hours", "others")
-"""Numbers that not all have."""
+_NOT_OF_ALL = ("hours", "others")
 
 JUDGED: dict[str, pl.DataType | type[pl.DataType]] = {
     "unit": pl.String,
@@ -42,6 +42,7 @@ JUDGED: dict[str, pl.DataType | type[pl.DataType]] = {
     "since": pl.Date,
     "affected_until": pl.Date,
     **dict.fromkeys(_NUMBERS, pl.Float64),
+    **dict.fromkeys(("signal", "ground"), pl.String),
 }
 """Columns: unit (place, transition, stage_step), its places (-1: none) and names; the group it is
 about (a column and its value); what it is compared with; since and until when; cases, observed,
@@ -49,51 +50,28 @@ expected, effect with its interval; z towards harm, one-sided p; customers affec
 hours lost by waits (lower end); what the others it is compared with show as they are counted."""
 
 
-def as_judged(frame: pl.DataFrame, signal: Signal, ground: str) -> pl.DataFrame:
-    """Give a frame all columns of `JUDGED`, in order, and the names of signal and ground."""
-    if signal.family == "share":  # an adjusted share may lie a little beyond what shares can be
-        frame = frame.with_columns(pl.col("expected").clip(0.0, 1.0))
-    frame = frame.with_columns(pl.col("^hours$").fill_nan(None))
-    missing = [pl.lit(None, dtype).alias(n) for n, dtype in JUDGED.items() if n not in frame]
-    return frame.with_columns(missing).select(
-        *(pl.col(name).cast(dtype) for name, dtype in JUDGED.items()),
-        signal=pl.lit(signal.name),
-        ground=pl.lit(ground),
-    )
+def judged_frame(found: Sequence[Judged]) -> pl.DataFrame:
+    """One frame of all that was judged."""
+    sizes = [len(rows["n"]) for rows in found]
+    columns = {}
+    for name, dtype in JUDGED.items():
+        each = [(rows.get(name), n) for rows, n in zip(found, sizes, strict=True)]
+        if dtype == pl.Float64:
+            numbers = [np.full(n, np.nan) if x is None else np.asarray(x) for x, n in each]
+            known = pl.Series(np.concatenate([np.zeros(0), *numbers]))
+            columns[name] = known.fill_nan(None) if name in _NOT_OF_ALL else known
+        else:
+            parts = [[x] * n if x is None or isinstance(x, str) else x for x, n in each]
+            columns[name] = pl.Series([x for part in parts for x in part], dtype=dtype)
+    return pl.DataFrame(columns)
 
 
-Judged = Mapping[str, Any]
-"""Rows of `JUDGED`, a column each, or what is the same in all; ``source`` tells how many; and
-``signal``."""
-
-
-def judged_frame(found: Sequence[Judged], ground: str) -> pl.DataFrame:
-    """One frame of all that was judged on a ground."""
-    sizes = [len(rows["source"]) for rows in found]
-    names = pl.Series([rows["signal"] for rows in found], dtype=pl.String)
-    columns = {
-        name: pl.Series(
-            name, [x for rows, n in zip(found, sizes, strict=True) for x in _spread(rows, name, n)],
-            dtype=dtype,
-        )
-        for name, dtype in JUDGED.items()
-        if dtype != pl.Float64
-    }  # fmt: skip
-    nothing = np.zeros(0)
-    for name in _NUMBERS:
-        parts = [rows.get(name, np.full(n, np.nan)) for rows, n in zip(found, sizes, strict=True)]
-        columns[name] = pl.Series(
-            name, np.concatenate([nothing, *parts]), nan_to_null=name in _LOST
-        )
-    signal = names.gather(np.repeat(np.arange(len(sizes)), sizes))
-    return pl.DataFrame(columns).select(*JUDGED, signal=signal, ground=pl.lit(ground))
-
-
-def _spread(rows: Judged, name: str, size: int) -> Iterable[Any]:
-    values = rows.get(name)
-    if isinstance(values, str) or values is None:
-        return [values] * size
-    return values.tolist() if isinstance(values, np.ndarray) else values
+def some_of(rows: Judged, chosen: Sequence[bool]) -> Judged:
+    """Some of the rows."""
+    return {
+        name: x if x is None or isinstance(x, str) else list(compress(x, chosen))
+        for name, x in rows.items()
+    }
 
 
 def name_units(part: Arrivals, unit: Unit, u: Codes) -> dict[str, Any]:
@@ -107,13 +85,10 @@ def name_units(part: Arrivals, unit: Unit, u: Codes) -> dict[str, Any]:
         ends = [stages[s] for s in u], [stages.get(after[s]) for s in u]
         spots = nowhere, nowhere
     else:
-        touch, names = touchpoint_codes(part)
-        busiest = kept(part.cache, "busiest", lambda: _busiest(part, touch, len(names)))
-        label = np.array([*names, None], dtype=object)
+        busiest, label = _busiest(part), np.array([*touchpoint_codes(part)[1], None], dtype=object)
         before, here = np.divmod(u, 65_536)
         if unit == "place":
-            following = kept(part.cache, "main next", lambda: _main_next(part, touch, len(names)))
-            before, here, spots = here, following[here], (busiest[here], nowhere)
+            before, here, spots = here, _main_next(part)[here], (busiest[here], nowhere)
         else:
             spots = busiest[before], busiest[here]
         ends = label[before].tolist(), label[here].tolist()
@@ -121,20 +96,13 @@ def name_units(part: Arrivals, unit: Unit, u: Codes) -> dict[str, Any]:
     return {"unit": unit, **dict(named)}
 
 
-def unit_names(part: Arrivals, unit: Unit, u: pl.Series) -> pl.DataFrame:
-    """The same as a frame."""
-    dtypes = {name: JUDGED[name] for name in ("source_place", "target_place", "source", "target")}
-    named = name_units(part, unit, u.to_numpy())
-    return pl.DataFrame({name: named[name] for name in dtypes}, schema=dtypes).with_columns(
-        unit=pl.lit(unit)
-    )
-
-
-def _busiest(part: Arrivals, touch: Codes, size: int) -> Codes:
+@once
+def _busiest(part: Arrivals) -> Codes:
     """Place with most contacts of each touchpoint."""
+    touch, names = touchpoint_codes(part)
     target = part.volumes["target"].to_numpy()
     counts = np.bincount(target, part.volumes["contacts"].to_numpy(), len(touch))
-    found, order = np.zeros(size, dtype=np.int64), np.argsort(counts, kind="stable")
+    found, order = np.zeros(len(names), dtype=np.int64), np.argsort(counts, kind="stable")
     found[touch[order]] = order
     return found
 
@@ -142,9 +110,11 @@ def _busiest(part: Arrivals, touch: Codes, size: int) -> Codes:
 _MOST_GO = 0.7
 
 
-def _main_next(part: Arrivals, touch: Codes, size: int) -> Codes:
-    """Touchpoint to which nearly all go on from each touchpoint; ``size`` where there is none."""
-    table = part.histories.filter(pl.col("source") < len(touch))
+@once
+def _main_next(part: Arrivals) -> Codes:
+    """Touchpoint to which nearly all go on from each touchpoint; their number: there is none."""
+    touch, names = touchpoint_codes(part)
+    table, size = part.histories.filter(pl.col("source") < len(touch)), len(names)
     source, target = (touch[table[c].to_numpy()] for c in ("source", "target"))
     moves = add_up(table["n"].to_numpy(), source * size + target, size**2).reshape(size, size)
     np.fill_diagonal(moves, 0.0)

@@ -11,8 +11,8 @@ import polars as pl
 from cxlib.grounds.additive import Floats
 from cxlib.grounds.cells import BY_DESIGN, NEARLY_ALL, arrivals_by_way
 from cxlib.grounds.expectation import MIN_N
-from cxlib.grounds.judged import Judged, judged_frame, natural_p
-from cxlib.grounds.kinds import Counts, Ground, Signal
+from cxlib.grounds.judged import natural_p
+from cxlib.grounds.kinds import Counts, Ground, Judged, Signal
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
@@ -28,7 +28,7 @@ SIBLING_Z = 3.0
 """Distance from which on a transition says what others at its source or target may do as well."""
 
 
-def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
+def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[Judged]:
     """Judge every transition by every signal against similar transitions."""
     found = []
     for signal in signals.values():
@@ -36,7 +36,7 @@ def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFra
         if frame is not None and len(frame):
             frame = _where_it_counts(part, compare_siblings(frame, signal), signal)
             found.append(name_transitions(part, frame, signal))
-    return [judged_frame(found, "like")]
+    return found
 
 
 def _where_it_counts(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:

@@ -14,14 +14,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.arrivals.histories import block_days, block_starts
-from cxlib.grounds.additive import Codes, Floats
+from cxlib.grounds.additive import Codes, Floats, add_up
 from cxlib.grounds.cases import (
     Order,
     Rows,
@@ -31,19 +30,17 @@ from cxlib.grounds.cases import (
     read_cases,
     sort_rows,
     stack_columns,
+    take,
 )
 from cxlib.grounds.comparing import LEAST_CASES, tail_of_counts
 from cxlib.grounds.expectation import median, natural_spread, stated_spread
 from cxlib.grounds.judged import (
-    Judged,
-    as_judged,
-    judged_frame,
     name_units,
     natural_p,
     say_day,
     tell_effects,
 )
-from cxlib.grounds.kinds import Ground, Signal, Unit
+from cxlib.grounds.kinds import Ground, Judged, Signal, Unit
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
@@ -95,24 +92,19 @@ class Series(NamedTuple):
     variance: Floats
 
 
-def judge_past(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
+def judge_past(part: Arrivals, signals: Mapping[str, Signal]) -> list[Judged]:
     """Judge every unit by every signal against its own other times."""
-    frames, found = [], []
+    found: list[Judged] = []
     for signal in signals.values():
         if signal.past is not None:
-            own = signal.past(part)
-            frames += [as_judged(own, signal, "past")] if len(own) else []
+            found += signal.past(part)
         if signal.counts is not None and "past" in signal.counts.grounds:
-            found += _judge_signal(part, signal)
-    return [*frames, judged_frame(found, "past")]
+            found += judge_history(part, signal)
+    return found
 
 
-def judge_history(part: Arrivals, signal: Signal) -> pl.DataFrame:
+def judge_history(part: Arrivals, signal: Signal) -> list[Judged]:
     """Judge every unit by one signal against its own other times."""
-    return judged_frame(_judge_signal(part, signal), "past")
-
-
-def _judge_signal(part: Arrivals, signal: Signal) -> list[Judged]:
     units: tuple[Unit, ...] = ("place", "transition", "stage_step")
     return [found for unit in units if (found := _judge_unit(part, signal, unit)) is not None]
 
@@ -143,7 +135,7 @@ def _read_series(part: Arrivals, signal: Signal, unit: Unit) -> Series | None:
     at = of * size + at
 
     def by_block(values: Floats) -> Floats:
-        return np.bincount(at, values, count * size).reshape(-1, size)
+        return add_up(values, at, count * size).reshape(-1, size)
 
     whole, owner = np.bincount(stratum, n), of[firsts(stratum)]
     mean = np.bincount(stratum, s) / whole
@@ -221,14 +213,6 @@ def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> Judged | None:
     if not known.any():
         return None
     return _tell(part, signal, unit, take(series, known), take(changes, known), tau)
-
-
-Parallel = TypeVar("Parallel", bound=tuple[Any, ...])
-
-
-def take(columns: Parallel, chosen: NDArray[np.bool_]) -> Parallel:
-    """Some of the rows of parallel columns."""
-    return type(columns)(*(column[chosen] for column in columns))
 
 
 def _without(series: Series, common: Floats) -> Series:

@@ -15,7 +15,7 @@ import polars as pl
 from cxlib.arrivals.arrivals import KEYS, Arrivals
 from cxlib.bins import BIN_EDGES
 from cxlib.grounds.additive import Codes, Family, Floats, add_up
-from cxlib.grounds.cases import LOG_MIDDLE, kept
+from cxlib.grounds.cases import LOG_MIDDLE, once
 
 STRATA = KEYS["arrivals"]
 """Columns that say which handoff a row is of, and what its arrivals have in common."""
@@ -29,20 +29,18 @@ _TOO_RARE = 0.002
 _HANDOFF_PENALTY = 0.05
 """How strongly the effect of each handoff is drawn to 0 (information)."""
 
+_ROUNDS = 12
 _TARGET_PENALTY = 50.0
 """What a target must show before a stratum acts otherwise there than in its stage (information)."""
 
 
+@once
 def with_strata(arrivals: Arrivals) -> Arrivals:
     """Add to each row of arrivals and waits what its strata alone would change (``by_*``), and how
     sure that is (``error_*``): fitted once per log, so that a filter only sums rows.
     """
     if "by_silent" in arrivals.arrivals.columns:
         return arrivals
-    return kept(arrivals.cache, "strata", lambda: _with_strata(arrivals))
-
-
-def _with_strata(arrivals: Arrivals) -> Arrivals:
     table = arrivals.arrivals
     code = stratum_codes(table)
     stage = arrivals.places["stage_index"].gather(table["target"]).to_numpy().astype(np.int64)
@@ -116,7 +114,6 @@ def fit_strata(  # noqa: PLR0913 (the parts of one regression)
     total: Floats,
     family: Family,
     value_variance: float = 1.0,
-    rounds: int = 12,
 ) -> tuple[Floats, Floats]:
     """Fit what strata change *within* handoffs; give it per row, centred, with its standard error.
 
@@ -130,7 +127,7 @@ def fit_strata(  # noqa: PLR0913 (the parts of one regression)
     design, penalty = _design(strata, penalties)
     of_handoff, _ = _indicators(handoff)
     beta, own = np.zeros(design.shape[1]), np.zeros(of_handoff.shape[1])
-    for _ in range(rounds if family == "share" else 1):
+    for _ in range(_ROUNDS if family == "share" else 1):
         line = design @ beta + of_handoff @ own
         if family == "share":
             share = 1 / (1 + np.exp(-np.clip(line, -15, 15)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cxlib.arrivals.arrivals import WINDOWS, Arrivals
 from cxlib.grounds.additive import Floats, add_up
-from cxlib.grounds.cases import kept
+from cxlib.grounds.cases import once
 from cxlib.grounds.cells import channel_codes, transition_codes
 from cxlib.grounds.expectation import MIN_N
 
@@ -61,42 +61,41 @@ def habit_of(n: Floats, count: Floats, share: Floats) -> float:
     return float(max(0.0, excess[order][np.searchsorted(weight, weight[-1] / 2)]))
 
 
-def find_habit(arrivals: Arrivals, ways: Floats) -> float:
+def find_habit(arrivals: Arrivals) -> float:
     """Find the share of customers who return to the channel they came from wherever they are."""
-    channels, own = channel_codes(arrivals), customers_own(arrivals)
+    channels, ways = channel_codes(arrivals), ways_on(arrivals)
+    own = of_customers(arrivals.places).to_numpy()
     same = channels[:, None] == channels[None, :]
-    returns = count_returns(ways, same, own, usual_sources(arrivals, ways))
+    returns = count_returns(ways, same, own, usual_sources(arrivals))
     n = ways.sum(2)
     use = ~same & own[None, :] & own[:, None] & (n >= 50) & (returns.coming >= MIN_OTHERS)
     return habit_of(n[use], returns.count[use], returns.chance[use])
 
 
+@once
 def ways_on(arrivals: Arrivals) -> Floats:
     """Count fresh arrivals that went on, by source, target and next place."""
-    return kept(arrivals.cache, "ways", lambda: _count_ways(arrivals))
-
-
-def _count_ways(arrivals: Arrivals) -> Floats:
     table, size = arrivals.onward, len(arrivals.places)
     code = transition_codes(table, size) * size + table["next"].to_numpy()
     return add_up(table["n"].to_numpy(), code, size**3).reshape(size, size, size)
 
 
-def customers_own(arrivals: Arrivals) -> Flags:
-    """Places where the customer makes the contact, not the company."""
-    return np.asarray((arrivals.places["initiated_by"] == "customer").to_numpy())
+def of_customers(places: pl.DataFrame) -> pl.Series:
+    """Places where the customer makes the contact, not the company.
+
+    A mailing that comes in between is no step of the customer, and nothing to go back from.
+    """
+    return places["initiated_by"] == "customer"
 
 
-def usual_sources(arrivals: Arrivals, ways: Floats) -> Flags:
-    """Sources whose customers go the ways of the others, by source and target: found once."""
-    return kept(arrivals.cache, "usual", lambda: _find_usual(ways))
-
-
-def _find_usual(ways: Floats) -> Flags:
+@once
+def usual_sources(arrivals: Arrivals) -> Flags:
     """Find the sources whose customers go the ways of the others, one outlier after the other.
 
-    Where more than a third would go, customers differ by nature there, and none is left out.
+    By source and target. Where more than a third would go, customers differ by nature there, and
+    none is left out.
     """
+    ways = ways_on(arrivals)
     usual = np.ones(ways.shape[:2], dtype=bool)
     for target in range(ways.shape[1]):
         counts = ways[:, target, :]

@@ -289,8 +289,9 @@ def test_errors_of_groups_are_over_customers():
     spread = rows.group_by("source", "target", "bucket").agg(pl.col("n", "s").sum())
     wide = design_effect(spread.sort("source", "target", "bucket"), "n", "s")
     here = rows.filter(pl.col("target") == 0)
-    arms, one = here.group_by("value").agg(pl.col("n", "s").sum()).sort("value"), np.zeros(2, int)
-    variance = compare_arms(np.arange(2), one, arms["n"], arms["s"], unit=one).variance[1]
+    arms = here.group_by("value").agg(pl.col("n", "s").sum()).sort("value")
+    cases, one = (arms[c].to_numpy() for c in "ns"), np.zeros(2, dtype=int)
+    variance = compare_arms(np.arange(2), one, *cases, unit=one).variance[1]
     by = here.group_by("customer", "value").agg(pl.col("s").sum()).sort("customer")
     told, own = by["s"].to_numpy(), (by["value"] == "1").to_numpy()
     found = []
