@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.arrivals.histories import HISTORY_TABLES, block_of, count_histories
+from cxlib.arrivals.later import count_turns
 from cxlib.arrivals.links import count_links
 from cxlib.arrivals.open_hours import read_open_hours
 from cxlib.arrivals.planned import COUNTS, NEITHER, follow_planned
@@ -375,8 +376,8 @@ def _find_arrivals(
         )
         .collect()
     )
-    turn = pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "target")
-    turns = moves.filter(pl.col("aside").is_null()).with_columns(turn=turn)
+    turns = moves.filter(pl.col("aside").is_null())
+    turns = turns.with_columns(count_turns(turns))
     often = pl.col("turn") >= MAX_PER_CUSTOMER
     counts = [
         seen.lazy()
