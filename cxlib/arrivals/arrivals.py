@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cxlib.arrivals.histories import HISTORY_TABLES, block_of, count_histories
+from cxlib.arrivals.later import count_turns
 from cxlib.arrivals.links import count_links
 from cxlib.arrivals.open_hours import read_open_hours
 from cxlib.arrivals.planned import COUNTS, NEITHER, follow_planned
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 MAX_PER_CUSTOMER = 3
 """How often one customer may count for one handoff."""
-
-"""Silence that counts as having left where the journey map states no gap."""
 
 LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
 """Silences at which abandonment must have the same sign for a finding to be stable."""
@@ -128,7 +127,8 @@ class Arrivals:
     ``arrivals``: ``n`` followed for the silence, ``silent`` of them without a further contact
     within it, ``onward`` the others, ``fresh`` of those no way back, ``back`` of these to a lower
     stage; ``n_7`` … the same at fixed silences; ``customers`` first arrivals. ``spread``: by bucket
-    of customers, for the intervals. The others: see the module that counts them.
+    of customers, for the intervals. The others: see the module that counts them. ``cache``: what is
+    worked out of these tables; ``of_log``: what is the same for every part of the log.
     """
 
     transitions: pl.DataFrame
@@ -154,7 +154,8 @@ class Arrivals:
     segments: pl.DataFrame
     periods: Periods
     settings: Settings
-    cache: dict[str, Any] = field(default_factory=dict, repr=False)
+    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
+    of_log: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def select(self, where: Selection | None) -> Arrivals:
         """Keep the arrivals that `where` names; the channel is checked only."""
@@ -375,8 +376,8 @@ def _find_arrivals(
         )
         .collect()
     )
-    turn = pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "target")
-    turns = moves.filter(pl.col("aside").is_null()).with_columns(turn=turn)
+    turns = moves.filter(pl.col("aside").is_null())
+    turns = turns.with_columns(count_turns(turns))
     often = pl.col("turn") >= MAX_PER_CUSTOMER
     counts = [
         seen.lazy()

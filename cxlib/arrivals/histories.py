@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from cxlib.arrivals.later import count_turns
 from cxlib.bins import bin_of
 from cxlib.journeys import NO_STAGE
 from cxlib.store.counting import rating_sums
@@ -111,7 +112,7 @@ def count_histories(
         contacts=pl.len().cast(pl.Int64),
         unlinked=(pl.col("source") == NONE).sum().cast(pl.Int64),
     )
-    turn = pl.int_range(pl.len(), dtype=pl.UInt32).over("customer", "source", "target")
+    turn = count_turns(dated)
     marked = _mark(dated.with_columns(first=turn == 0).filter(turn < most), places, silence)
     steps = _find_steps(dated, places, silence)
     tables = {"volumes": volumes}

@@ -28,6 +28,20 @@ def flags_of(places: pl.DataFrame, name: str, *, default: bool = False) -> Flags
     return np.asarray(places[name].fill_null(default).to_numpy(), dtype=bool)
 
 
+def count_turns(moves: pl.DataFrame) -> pl.Series:
+    """How often the customer had gone from the source to the target before, in order of rows."""
+    customer, source, target = (
+        moves[c].to_numpy().astype(np.int64) for c in ("customer", "source", "target")
+    )
+    way = customer << 32 | source << 16 | target
+    order = np.argsort(way, kind="stable")
+    ordered, row = way[order], np.arange(len(way))
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))
+    turn = np.empty(len(way), dtype=np.uint32)
+    turn[order] = row - np.repeat(first, np.diff(first, append=len(way)))
+    return pl.Series("turn", turn)
+
+
 @dataclass(frozen=True, slots=True)
 class Later:
     """Contacts by group (customer, issue, …) and time in milliseconds, in any order."""

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
-from cxlib.bins import BIN_EDGES
-from cxlib.grounds.comparing import touchpoint_codes
+from cxlib.bins import BIN_EDGES, N_BINS
+from cxlib.grounds.additive import add_up
+from cxlib.grounds.cases import touchpoint_codes
 from cxlib.grounds.judged import Z95
 from cxlib.segments import segment_codes, segment_names
 from cxlib.signals import signal_named
@@ -64,8 +65,8 @@ def _here(arrivals: Arrivals, row: Mapping[str, Any], table: pl.DataFrame) -> pl
     if row["ground"] in ("like", "plan"):
         source, target = ([row[f"{end}_place"]] for end in ("source", "target"))
     else:
-        touch, names = touchpoint_codes(places)
-        of = {name: np.flatnonzero(touch.to_numpy() == i).tolist() for i, name in enumerate(names)}
+        touch, names = touchpoint_codes(arrivals)
+        of = {name: np.flatnonzero(touch == i).tolist() for i, name in enumerate(names)}
         source, target = of[row["source"]], of.get(row["target"] or "", [])
     if row["unit"] == "place":
         return pl.col("target").is_in(source)
@@ -112,35 +113,23 @@ def _mean(counts: pl.DataFrame) -> pl.DataFrame:
 
 def _median_waits(waits: pl.DataFrame) -> pl.DataFrame:
     """Median wait by period, hours, evenly spread within its bin on a logarithmic scale."""
-    edges = pl.Series(np.log(np.maximum(np.array(BIN_EDGES), 0.5) / 3600))
-    n = pl.col("n")
-    low = pl.lit(edges).gather(pl.col("bin"))
-    high = pl.lit(edges).gather((pl.col("bin") + 1).clip(0, len(edges) - 1))
-    middle = (low + high) / 2
-    whole = n.sum().over("period")
-    counted = (
-        waits.group_by("period", "bin")
-        .agg(n.sum())
-        .sort("period", "bin")
-        .with_columns(rank=n.cum_sum().over("period"), half=whole / 2, whole=whole)
-        .with_columns(
-            spread=(
-                (n * middle**2).sum().over("period") / whole
-                - ((n * middle).sum().over("period") / whole) ** 2
-            ).clip(0.01)
-        )
-    )
-    crossed = counted.filter(pl.col("rank") >= pl.col("half"))
-    part = 1 - (pl.col("rank") - pl.col("half")) / n
-    return (
-        crossed.group_by("period", maintain_order=True)
-        .first()
-        .select(
-            "period",
-            n="whole",
-            observed=(low + part * (high - low)).exp(),
-            half=pl.lit(None, pl.Float64),
+    periods, number = np.unique(waits["period"].to_numpy(), return_inverse=True)
+    edges = np.log(np.maximum(np.array(BIN_EDGES), 0.5) / 3600)
+    low, high = edges, np.append(edges[1:], edges[-1])
+    cell = number * N_BINS + waits["bin"].to_numpy()
+    counts = add_up(waits["n"].to_numpy(), cell, len(periods) * N_BINS).reshape(-1, N_BINS)
+    whole, middle, row = counts.sum(1), (low + high) / 2, np.arange(len(periods))
+    rank = counts.cumsum(1)
+    at = np.argmax(rank >= whole[:, None] / 2, axis=1)
+    part = 1 - (rank[row, at] - whole / 2) / counts[row, at]
+    spread = (counts * middle**2).sum(1) / whole - ((counts * middle).sum(1) / whole) ** 2
+    return pl.DataFrame(
+        {
+            "period": pl.Series(periods, dtype=waits.schema["period"]),
+            "n": whole.astype(np.int64),
+            "observed": np.exp(low[at] + part * (high[at] - low[at])),
+            "half": pl.Series([None] * len(periods), dtype=pl.Float64),
             # the standard error of a median is about a quarter larger than that of a mean
-            se=1.25 * (pl.col("spread") / pl.col("whole")).sqrt(),
-        )
+            "se": 1.25 * np.sqrt(np.maximum(spread, 0.01) / whole),
+        }
     )

@@ -25,36 +25,37 @@ FILTERS: Mapping[str, str] = {
 }
 """Why transitions do not count, by name."""
 
-_LEFT = {"not_followed": "n", "nothing_after": "onward"}
-"""Column of ``arrivals`` that counts what a filter leaves, where another one follows it."""
+_LEFT = {"not_followed": "_n", "nothing_after": "onward"}
+"""What counts the arrivals that a filter leaves, where another one follows it."""
 
 
 def count_filters(arrivals: Arrivals, judged: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     """Transitions of every row that was judged, and a row for every filter that took some away."""
     pair = ["source", "target"]
     counted = arrivals.transitions.group_by(pair).agg(pl.col("transitions", *SET_ASIDE).sum())
-    left = arrivals.arrivals.group_by(pair).agg(pl.col(name).sum() for name in _LEFT.values())
+    left = arrivals.arrivals.group_by(pair).agg(_n=pl.col("n").sum(), onward=pl.col("onward").sum())
     ends = {"source": "source_place", "target": "target_place"}
-    about = counted.join(left.rename({"n": "_n"}), on=pair, how="left").rename(ends)
+    about = counted.join(left, on=pair, how="left").rename(ends)
     typed = about.with_columns(pl.col(c).cast(judged.schema[c]) for c in _KEYS[:2])
     rows = judged.select(*_KEYS, "n").join(typed, on=_KEYS[:2], how="left", maintain_order="left")
     filled = rows.with_columns(pl.exclude(*_KEYS, "n").fill_null(0))
-    frames = [_removed(filled, SET_ASIDE[0]).clear()]
-    for (signal,), part in filled.group_by("signal"):
-        kind = signal_named(str(signal))
-        if kind.plan is not None:  # judged on the contacts at its source, whatever came next
-            continue
-        frames += [_removed(part, why) for why in SET_ASIDE]
-        remaining = pl.col("transitions") - pl.sum_horizontal(SET_ASIDE)
-        *steps, last = kind.filters
-        for step in steps:
-            leaves = pl.col("_n" if _LEFT[step] == "n" else _LEFT[step])
-            frames.append(_removed(part, step, remaining - leaves))
-            remaining = leaves
-        frames.append(_removed(part, last, remaining - pl.col("n")))
-    return filled["transitions"], pl.concat(frames).filter(pl.col("removed") != 0)
+    kinds = {name: signal_named(name) for name in judged["signal"].unique()}
+    # what is held against the plan is judged on the contacts at its source, whatever came next
+    here = filled.filter(pl.col("signal").is_in([n for n in kinds if kinds[n].plan is None]))
+    removed = {name: pl.col(name) for name in SET_ASIDE}
+    for name in FILTERS:
+        for of, kind in kinds.items():
+            if name in kind.filters:
+                taken = _taken(kind.filters, name)
+                before = removed.get(name, pl.lit(0))
+                removed[name] = pl.when(pl.col("signal") == of).then(taken).otherwise(before)
+    wide = here.select(*_KEYS, **{n: e.cast(pl.Int64) for n, e in removed.items()})
+    long = wide.unpivot(index=_KEYS, variable_name="filter", value_name="removed")
+    return filled["transitions"], long.filter(pl.col("removed") != 0)
 
 
-def _removed(rows: pl.DataFrame, name: str, number: pl.Expr | None = None) -> pl.DataFrame:
-    removed = pl.col(name) if number is None else number
-    return rows.select(*_KEYS, filter=pl.lit(name), removed=removed.cast(pl.Int64))
+def _taken(filters: tuple[str, ...], name: str) -> pl.Expr:
+    """How many of those that the filters before leave one takes away: the last one all but n."""
+    left = [pl.col("transitions") - pl.sum_horizontal(SET_ASIDE), *map(pl.col, _LEFT.values())]
+    at = filters.index(name)
+    return left[at] - (left[at + 1] if at + 1 < len(filters) else pl.col("n"))

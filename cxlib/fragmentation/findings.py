@@ -34,11 +34,12 @@ from cxlib.fragmentation.stability import check_stability, flag_simpson
 from cxlib.grounds import GROUNDS
 from cxlib.grounds.again import with_repeat_strata
 from cxlib.grounds.cells import MOST
-from cxlib.grounds.judged import JUDGED, Z95
+from cxlib.grounds.judged import Z95, judged_frame
+from cxlib.grounds.kinds import Judged
 from cxlib.grounds.strata import with_strata
 from cxlib.numbers import decimal
 from cxlib.results import Result, answers, result
-from cxlib.signals import SIGNALS, signal_named
+from cxlib.signals import SIGNALS
 from cxlib.statistics.multiple_testing import selected_families
 from cxlib.store import Workspace
 from cxlib.summary import Selection
@@ -246,7 +247,8 @@ def measure_fragmentation(
         asked |= {"grounds": grounds, "signals": signals}
         file = log.log_folder / "arrivals" / "arrivals.json"
         return log.keep(f"findings {asked}", file, lambda: measure_fragmentation(arrivals, **asked))
-    missing, frames, part = _missing(log), [], log
+    missing, part = _missing(log), log
+    judged: list[Judged] = []
     why_not: dict[str, str] = {}
     if "*" not in missing:
         part = with_repeat_strata(with_strata(log)).select(where)
@@ -255,8 +257,10 @@ def measure_fragmentation(
             if grounds is None or ground.name in grounds:
                 why_not[ground.name] = ground.needs(part)
                 if not why_not[ground.name]:
-                    frames += ground.judge(part, {name: SIGNALS[name] for name in names})
-    table = _decide(_join_names(frames, log), part, q_limit)
+                    found = ground.judge(part, {name: SIGNALS[name] for name in names})
+                    judged += [{**rows, "ground": ground.name} for rows in found]
+    table = _decide(_join_names(judged_frame(judged), log), part, q_limit)
+    tests = len(table)
     if where is not None and where.channel is not None:
         ends = pl.any_horizontal(
             (pl.col(f"{end}_channel") == where.channel).fill_null(False)
@@ -275,7 +279,7 @@ def measure_fragmentation(
         signals=told,
         grounds=_grounds(table, why_not),
         filters=filters,
-        tests=sum(len(frame) for frame in frames),
+        tests=tests,
         arrivals=part,
         observed_until=part.settings.observed_until,
         where=where,
@@ -297,9 +301,7 @@ def _missing(arrivals: Arrivals) -> dict[str, str]:
     return missing | dict.fromkeys(linked, apart)
 
 
-def _join_names(frames: list[pl.DataFrame], arrivals: Arrivals) -> pl.DataFrame:
-    nothing = pl.DataFrame(schema=JUDGED | {"signal": pl.String, "ground": pl.String})
-    both = pl.concat([nothing, *frames])
+def _join_names(judged: pl.DataFrame, arrivals: Arrivals) -> pl.DataFrame:
     places = arrivals.places
 
     def look(column: str, place: str) -> pl.Expr:
@@ -307,7 +309,7 @@ def _join_names(frames: list[pl.DataFrame], arrivals: Arrivals) -> pl.DataFrame:
         return pl.lit(places[column]).gather(index)
 
     end = pl.when(pl.col("unit") == "place").then("source_place").otherwise("target_place")
-    named = both.with_columns(_end=end).with_columns(
+    named = judged.with_columns(_end=end).with_columns(
         source_channel=look("channel", "source_place"),
         target_channel=look("channel", "target_place"),
         source_owner=look("owner", "source_place"),
@@ -320,18 +322,25 @@ def _join_names(frames: list[pl.DataFrame], arrivals: Arrivals) -> pl.DataFrame:
     ).fill_null(False)
     hours = arrivals.settings.open_hours
     timed = [] if hours is None else hours.timed
-    waits = pl.col("signal").is_in(_of_family("wait"))
-    unit = pl.col("signal").replace_strict({n: SIGNALS[n].unit for n in SIGNALS}, default="")
-    return named.with_columns(
+    is_open = (pl.col("family") == "wait") & pl.col("target_place").is_in(timed)
+    kinds = pl.DataFrame(
+        [(s.name, s.unit, *(getattr(s, name) for name in _OF_SIGNAL)) for s in SIGNALS.values()],
+        schema={"signal": pl.String, "effect_unit": pl.String, **_OF_SIGNAL},
+        orient="row",
+    )
+    return named.join(kinds, on="signal", how="left", maintain_order="left").with_columns(
         handoff=(moves & changes).fill_null(False),
-        effect_unit=pl.when(waits & pl.col("target_place").is_in(timed))
-        .then(pl.lit(OPEN_UNIT))
-        .otherwise(unit),
-    ).drop("_end")
+        effect_unit=pl.when(is_open).then(pl.lit(OPEN_UNIT)).otherwise("effect_unit"),
+    )
 
 
-def _of_family(family: str) -> list[str]:
-    return [name for name in SIGNALS if SIGNALS[name].family == family]
+_OF_SIGNAL = {
+    "family": pl.String,
+    "least": pl.Float64,
+    "sends_back": pl.Boolean,
+    "compares_alone": pl.Boolean,
+}
+"""What deciding needs to know of a row's signal."""
 
 
 def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame:
@@ -353,8 +362,12 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
     judged = judged.join(like.select("row", *added), on="row", how="left", maintain_order="left")
     judged = judged.with_columns(stable=pl.coalesce("stable", "confirmed"))
     decided = choose_findings(judged).with_columns(simpson=flag_simpson(judged))
-    said = [say_finding(row) if row["finding"] else None for row in decided.to_dicts()]
-    return decided.with_columns(sentence=pl.Series(said, dtype=pl.String)).sort(
+    found = decided.filter("finding")
+    said = [say_finding(row) for row in found.iter_rows(named=True)]
+    told = decided["row"].replace_strict(
+        found["row"], pl.Series(said, dtype=pl.String), default=None, return_dtype=pl.String
+    )
+    return decided.with_columns(sentence=told).sort(
         *("finding", "p", "source", "target", "signal", "ground", "row"),
         descending=[True] + [False] * 6,
     )
@@ -369,17 +382,11 @@ def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
     from scipy.special import ndtr
 
     q = np.ones(len(table))
-    kinds = [signal_named(s) for s in table["signal"]]
-    width = _scale_width(part)
-    low, high = (table[c].to_numpy() for c in _ENDS)
-    waits = np.array([k.family == "wait" for k in kinds], dtype=bool)
+    low, high, least = (table[c].to_numpy() for c in (*_ENDS, "least"))
+    waits, ratings = ((table["family"] == f).to_numpy() for f in ("wait", "rating"))
     reach = np.where(waits, np.log(np.maximum(high, 1e-9) / np.maximum(low, 1e-9)), high - low)
-    least = [np.log(k.least) if k.family == "wait" else k.least for k in kinds]
-    large = [
-        _LARGE * x * (width if k.family == "rating" else 1.0)
-        for k, x in zip(kinds, least, strict=True)
-    ]
-    weight = ndtr(np.array(large) / np.maximum(reach / (2 * Z95), 1e-9) - _CLEAR) + _HOPELESS
+    least = np.where(waits, np.log(least), least * np.where(ratings, _scale_width(part), 1.0))
+    weight = ndtr(_LARGE * least / np.maximum(reach / (2 * Z95), 1e-9) - _CLEAR) + _HOPELESS
     at = pl.when(pl.col("unit") == "place").then("source").otherwise("target")
     family = table.select(at.fill_null("").rank("dense")).to_series().to_numpy()
     pool = table.select(pl.struct("ground", pl.col("group").is_null())).to_series().rank("dense")
@@ -391,13 +398,7 @@ def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
 
 
 def _large_enough(part: Arrivals) -> pl.Expr:
-    width = _scale_width(part)
-    family = pl.col("signal").replace_strict(
-        {n: SIGNALS[n].family for n in SIGNALS}, default="share", return_dtype=pl.String
-    )
-    least = pl.col("signal").replace_strict(
-        {n: SIGNALS[n].least for n in SIGNALS}, default=0.0, return_dtype=pl.Float64
-    )
+    width, family, least = _scale_width(part), pl.col("family"), pl.col("least")
     effect = pl.when(family == "rating").then(-pl.col("effect") / width).otherwise("effect")
     seen, usual = (pl.col(c).clip(1e-4, 1 - 1e-4) for c in ("observed", "expected"))
     moved = (seen / (1 - seen)).log() - (usual / (1 - usual)).log()
@@ -407,10 +408,8 @@ def _large_enough(part: Arrivals) -> pl.Expr:
     soon = (family == "wait") & (pl.col("observed") - pl.col("expected") < LEAST_WAITED)
     large = ((effect >= least) | multiple) & ~soon
     # groups differ in where they like to go: of going back, twice as much is asked
-    backs = [n for n in SIGNALS if SIGNALS[n].sends_back]
-    of_backs = pl.col("signal").is_in(backs)
-    liking = of_backs & (pl.col("ground") == "groups")
-    by_design = of_backs & (pl.col("expected") >= MOST)
+    liking = pl.col("sends_back") & (pl.col("ground") == "groups")
+    by_design = pl.col("sends_back") & (pl.col("expected") >= MOST)
     fewest = min(LEAST_AFFECTED, max(5.0, 0.002 * part.settings.customers))
     enough = (pl.col("ground").is_in(["like", "plan"])) | (pl.col("affected") >= fewest)
     return large & enough & ~(liking & (effect < 2 * least)) & ~by_design
@@ -430,38 +429,32 @@ def _signals(table: pl.DataFrame, missing: Mapping[str, str], log: Arrivals) -> 
     counts, rows = _counted(table, "signal"), []
     hours = log.settings.open_hours
     left_out = None if hours is None else hours.left_out()
-    for name in SIGNALS:
-        tested, found = counts.get((name,), (0, 0))
+    for name, signal in SIGNALS.items():
         reason = missing.get("*", missing.get(name))
-        partly = left_out if SIGNALS[name].family == "wait" else None
-        if reason is None and tested == 0:
-            few = f"nothing has the {SIGNALS[name].enough} that a judgement needs"
-            reason = partly or few
+        partly = left_out if signal.family == "wait" else None
+        if reason is None and (name,) not in counts:
+            reason = partly or f"nothing has the {signal.enough} that a judgement needs"
         why, part = (partly, "in part ") if reason is None else (reason, "")
         said = None if why is None else f"{part}not measurable, because {why}"
         told = {"signal": name, "measurable": reason is None, "reason": said}
-        rows.append(told | {"tested": tested, "findings": found})
+        rows.append(told | counts.get((name,), _NONE))
     return Findings.tables["signals"].frame(rows)
 
 
-def _counted(table: pl.DataFrame, *keys: str) -> dict[tuple[str, ...], tuple[int, int]]:
+_NONE = {"tested": 0, "findings": 0}
+
+
+def _counted(table: pl.DataFrame, *keys: str) -> dict[tuple[str, ...], dict[str, int]]:
     """Tests and findings by the keys."""
-    counted = table.group_by(*keys).agg(pl.len(), pl.col("finding").sum())
-    return {row[: len(keys)]: (int(row[-2]), int(row[-1])) for row in counted.iter_rows()}
+    counted = table.group_by(*keys).agg(tested=pl.len(), findings=pl.col("finding").sum())
+    return {tuple(row.pop(k) for k in keys): row for row in counted.to_dicts()}
 
 
 def _grounds(table: pl.DataFrame, why_not: Mapping[str, str]) -> pl.DataFrame:
     counts = _counted(table, "ground", "signal")
+    order = [(ground, signal) for ground in why_not for signal in SIGNALS]
     rows: list[dict[str, Any]] = [
-        {"ground": ground, "signal": signal, "tested": tested, "findings": found}
-        for ground in why_not
-        for signal in SIGNALS
-        for tested, found in [counts.get((ground, signal), (0, 0))]
-        if tested
+        {"ground": key[0], "signal": key[1], **counts[key]} for key in order if key in counts
     ]
-    rows += [
-        {"ground": ground, "tested": 0, "findings": 0, "reason": why}
-        for ground, why in why_not.items()
-        if why
-    ]
+    rows += [{"ground": name, "reason": why, **_NONE} for name, why in why_not.items() if why]
     return Findings.tables["grounds"].frame(rows)

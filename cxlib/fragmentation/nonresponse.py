@@ -19,8 +19,9 @@ import polars as pl
 from cxlib.arrivals.arrivals import KEYS, Arrivals
 from cxlib.arrivals.responses import AFTER
 from cxlib.grounds.additive import Codes, Floats
+from cxlib.grounds.cases import once
 from cxlib.grounds.cells import Grid, no_cells
-from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean
+from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, Sums, judge_mean
 from cxlib.signals import SIGNALS
 
 MOST_WEIGHT = 10.0
@@ -65,17 +66,12 @@ def check_responses(judged: pl.DataFrame, part: Arrivals) -> pl.DataFrame:
     )
 
 
+@once
 def judge_weighted(part: Arrivals) -> pl.DataFrame:
     """Judge what the ratings of every handoff would be if everybody had answered.
 
     Per handoff with at least `MIN_RATINGS` ratings; ``n`` is their effective number.
     """
-    if "weighted" not in part.cache:
-        part.cache["weighted"] = _judge(part)
-    return part.cache["weighted"]
-
-
-def _judge(part: Arrivals) -> pl.DataFrame:
     strata = part.arrivals.select(*KEYS["arrivals"], "by_rating", "error_rating")
     rated = pl.col("rating_n").sum().over("source", "target") > 0
     rows = part.responses.filter(rated).join(strata, on=KEYS["arrivals"], how="left")
@@ -84,7 +80,8 @@ def _judge(part: Arrivals) -> pl.DataFrame:
     summed = ask_everybody(rows, estimate_chances(rows))
     grid = Grid(part, summed)
     large = summed["rating_n"].to_numpy() >= MIN_RATINGS
-    found, judged = judge_mean(grid, summed, large, 1.0, RATING_SOURCES)[:2]
+    sums = Sums(*(summed[c].to_numpy() for c in Sums._fields))
+    found, judged = judge_mean(grid, sums, large, 1.0, RATING_SOURCES)[:2]
     told = {"n": found.n, "observed": found.observed, "expected": found.expected}
     return grid.frame(judged, effect=found.deviation, spread=found.spread, z=-found.z, **told)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
-from cxlib.signals import SIGNALS, signal_named
+from cxlib.signals import signal_named
 
 KEYS = ["source_place", "target_place", "signal"]
 
@@ -36,13 +36,12 @@ def flag_simpson(judged: pl.DataFrame) -> pl.Series:
     Null where nobody else was judged there, and where "the same" is not the same for others.
     """
     keys = ["signal", "ground", "target_place"]
-    is_ratio = pl.col("signal").is_in([n for n in SIGNALS if SIGNALS[n].family == "wait"])
-    alone = [n for n in SIGNALS if SIGNALS[n].compares_alone]
+    is_ratio = pl.col("family") == "wait"
     seen = pl.when(is_ratio).then(pl.col("observed").clip(1e-9).log()).otherwise("observed")
     adjusted = pl.when(is_ratio).then(pl.col("effect").clip(1e-9).log()).otherwise("effect")
     n = pl.col("n")
     others = n.sum().over(keys) - n
     mean = ((n * seen).sum().over(keys) - n * seen) / others
-    fair = (others > 0) & ~pl.col("signal").is_in(alone) & (pl.col("ground") == "like")
+    fair = (others > 0) & ~pl.col("compares_alone") & (pl.col("ground") == "like")
     crude = pl.when(fair).then(seen - mean)
     return judged.select(simpson=crude.sign() * adjusted.sign() < 0)["simpson"]

@@ -12,28 +12,25 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.repeats import MARKS
+from cxlib.grounds.cases import once
 from cxlib.grounds.shares import counted_rows, judge_share
 from cxlib.grounds.strata import strata_columns, stratum_codes
 
-COLUMNS = {"repeated_task": "task", "repeat_contact": "contact", "self_service_leak": "leak"}
+COLUMNS = ("task", "contact", "leak")
 """Columns of ``repeats`` that count a signal (``_n``: the arrivals it is a share of)."""
 
 
+@once
 def with_repeat_strata(arrivals: Arrivals) -> Arrivals:
     """Add to each row of ``repeats`` what its strata alone would change (``by_*``, ``error_*``)."""
     if "by_task" in arrivals.repeats.columns:
         return arrivals
-    if "repeats" not in arrivals.cache:
-        table = arrivals.repeats
-        code = stratum_codes(table)
-        strata = [(code[n], 1.0) for n in ("reach", "position", "segment", "period")]
-        counted = {name: f"{name}_n" for name in COLUMNS.values()} | {"leak_before": "leak_n"}
-        columns = [c for name, n in counted.items() for c in strata_columns(table, n, name, strata)]
-        arrivals.cache["repeats"] = replace(
-            arrivals, repeats=table.with_columns(columns), cache=arrivals.cache
-        )
-    kept: Arrivals = arrivals.cache["repeats"]
-    return kept
+    table = arrivals.repeats
+    code = stratum_codes(table)
+    strata = [(code[n], 1.0) for n in ("reach", "position", "segment", "period")]
+    counted = {name: f"{name}_n" for name in COLUMNS} | {"leak_before": "leak_n"}
+    columns = [c for name, n in counted.items() for c in strata_columns(table, n, name, strata)]
+    return replace(arrivals, repeats=table.with_columns(columns))
 
 
 def judge_again(
@@ -43,8 +40,7 @@ def judge_again(
     column = name if mark is None else f"{name}_{mark}"
     n, counted = f"{column}_n", total or column
     table = counted_rows(arrivals.repeats, n, counted, total or name)
-    spread = replace(arrivals, spread=arrivals.repeats_spread)
-    return judge_share(spread, table, n, counted, total or name, (f"{name}_n", name))
+    return judge_share(arrivals, table, n, counted, total or name, (f"{name}_n", name))
 
 
 def judge_windows(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Block, Codes, Floats, add_up
+from cxlib.grounds.cases import once
 from cxlib.grounds.expectation import Expectation, natural_spread, tail_scale
 from cxlib.grounds.judged import Z95, natural_p
 
@@ -31,6 +32,11 @@ the customers': what nearly everybody does is no breakage."""
 
 NEARLY_ALL, MOST = 0.95, 0.5
 """Share going back, and share expected to, from which on going back is no breakage either."""
+
+
+_TOLD = dict.fromkeys(("source", "target"), pl.Int64) | dict.fromkeys(
+    ("n", "observed", "expected", "effect", "low", "high", "z", "p", "touched"), pl.Float64
+)
 
 
 class Grid:
@@ -53,9 +59,7 @@ class Grid:
 
     def _is_rare(self, arrivals: Arrivals) -> NDArray[np.bool_]:
         """Paths that hardly anyone takes: customers who came back by chance to begin anew."""
-        table, size = arrivals.arrivals, len(arrivals.places)
-        counts = add_up(table["n"].to_numpy(), transition_codes(table, size), size**2)
-        counts = counts.reshape(size, size)
+        counts, size = arrivals_by_way(arrivals), len(arrivals.places)
         of_source = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         of_target = counts / np.maximum(counts.sum(0, keepdims=True), 1)
         least = min(0.01, 0.2 / size)
@@ -87,12 +91,24 @@ class Grid:
     ) -> pl.DataFrame:
         """The frame of a judge: effects, with the standard errors of their intervals."""
         low, high = effect - Z95 * spread, effect + Z95 * spread
-        columns = {"source": self.source, "target": self.target, "effect": effect, "z": z}
-        columns |= {"low": low, "high": high, "p": natural_p(z), "touched": np.maximum(low, 0.0)}
-        return pl.DataFrame(columns | told).select(no_cells().columns).filter(pl.Series(judged))
+        columns = {"effect": effect, "low": low, "high": high, "z": z, "p": natural_p(z)}
+        return self.told(judged, **columns | {"touched": np.maximum(low, 0.0)} | told)
+
+    def told(self, judged: NDArray[np.bool_], **columns: Floats) -> pl.DataFrame:
+        """The frame of a judge, of the cells that are judged."""
+        columns |= {"source": self.source, "target": self.target}
+        return pl.DataFrame({name: columns[name][judged] for name in _TOLD}, schema=_TOLD)
 
     def __len__(self) -> int:
         return len(self.source)
+
+
+@once
+def arrivals_by_way(arrivals: Arrivals) -> Floats:
+    """Arrivals by source and target."""
+    table, size = arrivals.arrivals, len(arrivals.places)
+    counts = add_up(table["n"].to_numpy(), transition_codes(table, size), size**2)
+    return counts.reshape(size, size)
 
 
 def transition_codes(table: pl.DataFrame, places: int) -> Codes:
@@ -140,7 +156,4 @@ def share_frame(
 
 def no_cells() -> pl.DataFrame:
     """Give the frame of a judge that has nothing to judge."""
-    numbers = ("n", "observed", "expected", "effect", "low", "high", "z", "p", "touched")
-    return pl.DataFrame(
-        schema={"source": pl.Int64, "target": pl.Int64} | dict.fromkeys(numbers, pl.Float64)
-    )
+    return pl.DataFrame(schema=_TOLD)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,15 +174,29 @@ def stated_spread(deviation: Floats, variance: Floats, *, default: float, units:
     return float(np.sqrt(share * found + (1 - share) * default**2))
 
 
+def median(values: Floats) -> float:
+    """The median; numpy's own takes longer than the rest of what it is needed for."""
+    half = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, half)[half])
+    ordered = np.partition(values, [half - 1, half])
+    return float((ordered[half - 1] + ordered[half]) / 2)
+
+
 def _spread_at(deviation: Floats, variance: Floats, quantile: float) -> float:
     """Variance at which a quantile of the squared standardised deviations is a normal law's."""
+    # a cell is outside as long as the spread, squared, is below this
+    limit = (deviation - median(deviation)) ** 2 / _square_of_normal(quantile) - variance
+    inside = len(limit) - 1 - int((1 - quantile) * len(limit))
+    limit.partition(inside)
+    return max(0.0, float(limit[inside]))
+
+
+@lru_cache
+def _square_of_normal(quantile: float) -> float:
     from scipy.special import chdtri
 
-    centred = (deviation - np.median(deviation)) ** 2
-    # a cell is outside as long as the spread, squared, is below this
-    limit = centred / float(chdtri(1, 1 - quantile)) - variance
-    inside = len(limit) - 1 - int((1 - quantile) * len(limit))
-    return max(0.0, float(np.partition(limit, inside)[inside]))
+    return float(chdtri(1, 1 - quantile))
 
 
 def tail_scale(z: Floats) -> float:
@@ -208,7 +223,7 @@ def natural_spread(deviation: Floats, variance: Floats, *, clear_too: bool = Fal
     if len(deviation) < 8:
         return 0.15
     least = 0.0
-    clear = variance <= np.median(variance)
+    clear = variance <= median(variance)
     if clear_too and clear.sum() >= _CLEAR:
         least = natural_spread(deviation[clear], variance[clear])
     found = max(_spread_at(deviation, variance, quantile) for quantile in (0.5, 0.75))

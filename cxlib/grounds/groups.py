@@ -7,28 +7,44 @@ within strata. What a value does everywhere is taken out where enough units tell
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import polars as pl
 
-from cxlib.grounds.additive import Floats
+from cxlib.grounds.additive import Codes, Floats
+from cxlib.grounds.cases import (
+    Cases,
+    Order,
+    Rows,
+    Split,
+    combine,
+    count_up,
+    environment_columns,
+    firsts,
+    kept,
+    read_cases,
+    sort_rows,
+    split_columns,
+    split_segments,
+    stack_columns,
+    take,
+)
 from cxlib.grounds.comparing import (
     LEAST_CASES,
     WAY,
+    Arms,
     compare_arms,
-    design_effect,
-    read_cases,
-    split_columns,
+    spread_over_customers,
     tail_of_counts,
 )
 from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale
-from cxlib.grounds.judged import as_judged, natural_p, tell_effects, unit_names
-from cxlib.grounds.kinds import Counts, Ground, Signal, Unit
-from cxlib.segments import dimension_values, segment_names
+from cxlib.grounds.judged import name_units, natural_p, tell_effects
+from cxlib.grounds.kinds import Counts, Ground, Judged, Signal, Unit
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from cxlib.arrivals.arrivals import Arrivals
 
 LEAST_OVERLAP = 0.5
@@ -52,140 +68,154 @@ ENOUGH_UNITS = 8
 """Units from which on what a value does everywhere, and the spread, are estimated."""
 
 
-def judge_groups(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
+def judge_groups(part: Arrivals, signals: Mapping[str, Signal]) -> list[Judged]:
     """Judge every value of every column by every signal."""
-    frames = []
+    found: list[Judged] = []
     for signal in signals.values():
-        if signal.counts is None or "groups" not in signal.counts.grounds:
-            continue
-        spread = _spread_of(part, signal)
-        for column, cases, strata in _columns(part, signal):
-            judged = _judge_column(part, signal, column, cases, strata, spread)
-            frames += [as_judged(judged, signal, "groups")] if len(judged) else []
-    return frames
+        if signal.counts is not None and "groups" in signal.counts.grounds:
+            for around in (False, True) if signal.counts.around else (False,):
+                found += _judge_signal(part, signal, around=around)
+    return found
 
 
-def _spread_of(part: Arrivals, signal: Signal) -> dict[Unit, float]:
-    """Design effect of the cases of a signal by unit: those of one customer go together."""
+class Compared(NamedTuple):
+    """Values at units: number and name of the column, the unit, the value, and its arm.
+
+    ``spread``: design effect of the cases, those of one customer go together.
+    """
+
+    column: Codes
+    group: NDArray[np.object_]
+    u: Codes
+    value: NDArray[np.object_]
+    arms: Arms
+    spread: float
+
+    def where(self, chosen: NDArray[np.bool_]) -> Compared:
+        """Some of them."""
+        own = (self.column, self.group, self.u, self.value)
+        return Compared(*take(own, chosen), take(self.arms, chosen), self.spread)
+
+    @property
+    def units(self) -> int:
+        """How many units there are."""
+        return len(np.unique(self.u))
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of one value, on average."""
+        return float(self.arms.value_variance.mean()) ** 0.5
+
+
+def _judge_signal(part: Arrivals, signal: Signal, *, around: bool) -> list[Judged]:
+    """Judge the values of all columns (`around`: of the environment) by one signal."""
+    units: tuple[Unit, ...] = ("place", "transition", "stage_step")
+    read = {u: c for u in units if (c := read_cases(part, signal, u, around=around)) is not None}
+    found = {u: _compare(part, signal, u, cases, around=around) for u, cases in read.items()}
+    judged = []
+    for column in sorted({number for f in found.values() for number in f.column.tolist()}):
+        values = {u: f.where(f.column == column) for u, f in found.items()}
+        own, tau, many = _usual(signal, values)
+        judged += [
+            _tell(part, signal, unit, compared, own, tau)
+            for unit, compared in values.items()
+            if len(compared.u) and not (unit == "stage_step" and many)
+        ]
+    return judged
+
+
+def _compare(part: Arrivals, signal: Signal, unit: Unit, cases: Cases, *, around: bool) -> Compared:
+    """Every value of every column at every unit against the others there."""
+    rows = cases.rows
+    order = kept(
+        part.cache,
+        ("groups", rows.name, unit),
+        lambda: _order_groups(part, rows, unit, around=around),
+    )
+    columns, counted = order.columns, cases.n[order.row]
+    total = np.bincount(order.value, counted, len(columns.column))
+    ranked = np.lexsort((-total, columns.column))
+    common = np.zeros(len(total), dtype=bool)
+    place = np.arange(len(total)) - np.searchsorted(columns.column, columns.column)
+    common[ranked[place < MOST_VALUES]] = True
+    used = np.flatnonzero((counted > 0) & common[order.value])
+    first = firsts(order.levels[2][used])
+    n, s, q = (np.add.reduceat(x[order.row[used]], first) for x in cases[1:])
+    row, value = order.row[used][first], order.value[used][first]
+    of_unit = columns.column[value] * len(rows.units) + rows.unit[row]
+    number, at, arm = np.unique(combine(of_unit, value), return_index=True, return_inverse=True)
+    stratum = count_up(order.levels[1][used][first])
+    squares = None if signal.family == "share" else q
+    arms = compare_arms(arm, stratum, n, s, squares, unit=of_unit)
+    wide = _spread_of(part, signal, unit)
+    arms = arms._replace(
+        score=arms.score / wide, info=arms.info / wide, variance=arms.variance * wide
+    )
+    fair = (arms.weight > 0) & (arms.info > 0) & (arms.n >= LEAST_CASES)
+    fair &= (arms.rest >= LEAST_CASES) & (arms.overlap >= LEAST_OVERLAP)
+    number, u = value[at], rows.units[rows.unit[row[at]]]
+    named = columns.column[number], columns.group[number], u, columns.label[number]
+    return Compared(*named, arms, wide).where(fair)
+
+
+def _order_groups(part: Arrivals, rows: Rows, unit: Unit, around: bool) -> Order:
+    """Rows by column and unit, by stratum, by value."""
+    columns = environment_columns(rows) if around else stack_columns(part, rows)
+    segment, target = rows.segment[columns.row], rows.target[columns.row]
+    number = columns.column[columns.value]
+    if not around:
+        # of a segment dimension the others, and the place; of what places are, the segment
+        splits = split_columns(part)
+        others = np.array([_others_of(part, s) for s in splits]).reshape(len(splits), -1)
+        of_places = np.array([s.key == "target" for s in splits], dtype=bool)[number]
+        segment = others[number, segment]
+        target = np.where(of_places, 0, target)
+    within = [segment, target, rows.period[columns.row]]
+    within += [rows.source[columns.row]] if unit == "place" else []
+    return sort_rows(columns, [number, rows.unit[columns.row]], within, [columns.value])
+
+
+def _others_of(part: Arrivals, split: Split) -> Codes:
+    """Number of each combination of the other segment dimensions, by combination of all."""
+    others = [
+        s.codes for s in split_segments(part) if split.key == "target" or s.name != split.name
+    ]
+    return combine(np.zeros(len(part.segments), dtype=np.int64), *others)
+
+
+def _spread_of(part: Arrivals, signal: Signal, unit: Unit) -> float:
+    """Design effect of the cases of a signal at units: those of one customer go together."""
     counts = signal.counts or Counts("")
     names = (counts.n, counts.total, counts.squares)
     if signal.family == "wait":
         names = ("wait_n", "wait_sum", "wait_sq")
-    tables = [t for t in (part.spread, part.repeats_spread) if names[1] in t.columns]
-    if not tables:
-        return {}
-    places, ways = (design_effect(tables[0], *names, at=at) for at in (["target"], WAY))
-    return {"place": places, "stage_step": places, "transition": ways}
+    if names[1] not in (*part.spread.columns, *part.repeats_spread.columns):
+        return 1.0
+    return spread_over_customers(part, *names, at=WAY if unit == "transition" else ["target"])
 
 
-Cases = dict[Unit, pl.DataFrame]
-
-
-def _columns(part: Arrivals, signal: Signal) -> Iterator[tuple[str, Cases, list[str]]]:
-    """Each column that splits the log: its name, cases by unit with ``value``, and strata."""
-    units: tuple[Unit, ...] = ("place", "transition", "stage_step")
-    read = {u: c for u in units if (c := read_cases(part, signal, u)) is not None}
-    for name, index, values in split_columns(part):
-        at = pl.col(index).cast(pl.UInt32)
-        added, strata = {"value": pl.lit(values).gather(at)}, ["segment"]
-        if index == "segment":
-            others = [n for n in segment_names(part.segments) if n != name]
-            added["rest"] = pl.lit(_code(part.segments, others)).gather(at)
-            strata = ["rest", "target"]
-        yield name, {u: c.with_columns(**added) for u, c in read.items()}, strata
-    if not signal.counts or not signal.counts.around:
-        return
-    around = {u: c for u in units if (c := read_cases(part, signal, u, around=True)) is not None}
-    columns = sorted({name for c in around.values() for name in c["column"].unique()})
-    for name in columns:
-        here = {u: c.filter(pl.col("column") == name) for u, c in around.items()}
-        yield name, {u: c for u, c in here.items() if len(c)}, ["segment", "target"]
-
-
-def _code(segments: pl.DataFrame, names: list[str]) -> pl.Series:
-    """Number of each combination of some segment dimensions, by combination of all."""
-    if not names:
-        return pl.Series([0] * len(segments), dtype=pl.Int64)
-    values = [dimension_values(segments, name) for name in names]
-    return pl.DataFrame(values).select(pl.struct(pl.all()).rank("dense").cast(pl.Int64)).to_series()
-
-
-def _judge_column(
-    part: Arrivals,
-    signal: Signal,
-    column: str,
-    read: Cases,
-    strata: list[str],
-    spread: Mapping[Unit, float],
-) -> pl.DataFrame:
-    """Judge the values of one column at all units."""
-    found = {}
-    for unit, cases in read.items():
-        common = (
-            cases.group_by("value")
-            .agg(pl.col("n").sum())
-            .sort("n", "value", descending=[True, False])
-        )
-        kept = common["value"].head(MOST_VALUES)
-        within = [*strata, "period", *(["source"] if unit == "place" else [])]
-        arms = compare_arms(
-            cases.filter(pl.col("value").is_in(kept.implode())),
-            within,
-            arm="value",
-            share=signal.family == "share",
-        )
-        found[unit] = arms.filter(
-            (pl.col("n") >= LEAST_CASES)
-            & (pl.col("rest") >= LEAST_CASES)
-            & (pl.col("overlap") >= LEAST_OVERLAP)
-        ).sort("u", "value")
-        # as many independent cases as tell as much
-        wide = spread.get(unit, 1.0)
-        found[unit] = found[unit].with_columns(
-            pl.col("score", "info") / wide, pl.col("variance") * wide, spread=pl.lit(wide)
-        )
-    own, tau, many = _usual(signal, found)
-    frames = []
-    for unit, arms in found.items():
-        if arms.is_empty() or (unit == "stage_step" and many):
-            continue
-        frames.append(_frame(part, signal, column, unit, arms, own, tau))
-    return pl.concat(frames) if frames else pl.DataFrame()
-
-
-def _usual(signal: Signal, found: Cases) -> tuple[dict[str, float], float, bool]:
+def _usual(signal: Signal, found: Mapping[Unit, Compared]) -> tuple[dict[str, float], float, bool]:
     """What each value does everywhere (where enough units tell it), and how much units differ."""
     default = DEFAULT_SPREAD[signal.family]
-    place, transition = (found.get(u, pl.DataFrame()) for u in ("place", "transition"))
-    arms = place if _units(place) >= ENOUGH_UNITS else transition
-    if arms.is_empty():
+    place, transition = (found.get(u) for u in ("place", "transition"))
+    many = place is not None and place.units >= ENOUGH_UNITS
+    told = place if many else transition
+    if told is None or not len(told.u):
         return {}, default, False
-    default *= _sd(arms) if signal.family == "rating" else 1.0
-    effect = (arms["score"] / arms["info"]).to_numpy()
-    variance = (1 / arms["info"]).to_numpy()
+    default *= told.sd if signal.family == "rating" else 1.0
+    effect, variance = told.arms.score / told.arms.info, 1 / told.arms.info
     own: dict[str, float] = {}
-    values = arms["value"].to_numpy()
-    enough = _units(arms) >= ENOUGH_UNITS
-    for value in np.unique(values) if enough else ():
-        mine = values == value
+    for value in np.unique(told.value) if told.units >= ENOUGH_UNITS else ():
+        mine = told.value == value
         if mine.sum() >= ENOUGH_UNITS:
-            own[str(value)] = _weighted_median(effect[mine], np.sqrt(1 / variance[mine]))
-    centred = effect - np.array([own.get(str(v), 0.0) for v in values])
-    scale = 1.0 if signal.family == "share" else _sd(arms)
-    if arms is place:
-        tau = max(LEAST_SPREAD * scale, natural_spread(centred, variance))
-    else:
-        # one broken place is many transitions: only their median is asked
-        tau = stated_spread(centred, variance, default=default, units=_units(arms))
-    return own, tau, arms is place
-
-
-def _units(arms: pl.DataFrame) -> int:
-    return 0 if arms.is_empty() else arms["u"].n_unique()
-
-
-def _sd(arms: pl.DataFrame) -> float:
-    return float(arms["value_variance"].mean() or 1.0) ** 0.5  # type: ignore[arg-type]
+            own[value] = _weighted_median(effect[mine], np.sqrt(1 / variance[mine]))
+    centred = effect - np.array([own.get(v, 0.0) for v in told.value])
+    scale = 1.0 if signal.family == "share" else told.sd
+    if many:
+        return own, max(LEAST_SPREAD * scale, natural_spread(centred, variance)), True
+    # one broken place is many transitions: only their median is asked
+    tau = stated_spread(centred, variance, default=default, units=told.units)
+    return own, tau, False
 
 
 def _weighted_median(values: Floats, weight: Floats) -> float:
@@ -194,65 +224,65 @@ def _weighted_median(values: Floats, weight: Floats) -> float:
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
-def _frame(
+def _tell(
     part: Arrivals,
     signal: Signal,
-    column: str,
     unit: Unit,
-    arms: pl.DataFrame,
-    own: dict[str, float],
+    compared: Compared,
+    own: Mapping[str, float],
     tau: float,
-) -> pl.DataFrame:
+) -> Judged:
     """Effects, intervals and p values of the values of a column at units of one kind."""
-    info = arms["info"].to_numpy()
-    usual = np.array([own.get(v, 0.0) for v in arms["value"]])
-    apart = arms["score"].to_numpy() / info - usual
-    z = signal.harm * apart / np.sqrt(1 / info + tau**2)
+    arms, info = compared.arms, compared.arms.info
+    usual = np.array([own.get(v, 0.0) for v in compared.value])
+    z = signal.harm * (arms.score / info - usual) / np.sqrt(1 / info + tau**2)
     # where one value stands out, the others are better by as much: they tell nothing of the tail
-    clearest = arms.with_columns(_z=pl.Series(z)).select(pl.col("_z").max().over("u"))
-    quiet = clearest["_z"].to_numpy() < _OUTLYING
-    z = z / tail_scale(z[quiet])
-    n, total = arms["n"].to_numpy(), arms["total"].to_numpy()
-    effect, variance = arms["difference"].to_numpy(), arms["variance"].to_numpy()
-    observed, rest = total / n, arms["rest"].to_numpy()
-    p, slope, sd = natural_p(z, len(arms)), 1.0, np.ones(len(n))
+    clearest = np.maximum.reduceat(z, firsts(compared.u))[count_up(compared.u)]
+    z = z / tail_scale(z[clearest < _OUTLYING])
+    n, rest, observed = arms.n, arms.rest, arms.total / arms.n
+    effect, p, slope = arms.difference, natural_p(z, len(z)), np.ones(len(z))
     if signal.family == "share":
         share = np.clip(observed - effect, 0.005, 0.995)
         slope = share * (1 - share)
-    else:
-        sd = np.sqrt(arms["value_variance"].to_numpy())
     effect = effect - usual * slope
-    wide = np.sqrt(variance + (tau * slope) ** 2)
-    others = arms["other"] / arms["rest"]
+    others = arms.other / rest
     if signal.family == "share":
         # the normal law is too kind to small counts
         usual_share = np.clip(observed - effect, 1e-4, 1 - 1e-4)
-        alike = arms["spread"].to_numpy()
-        counts = np.round(total / alike), np.round(n / alike)
+        alike = compared.spread
+        counts = np.round(arms.total / alike), np.round(n / alike)
         p = np.maximum(p, tail_of_counts(*counts, usual_share, rest / alike))
-    told = tell_effects(signal, n=n, observed=observed, effect=effect, wide=wide, sd=sd)
-    return unit_names(part, unit, arms["u"]).with_columns(
-        pl.DataFrame(told),
-        group=pl.lit(column),
-        value=arms["value"].cast(pl.String),
-        compared_with=_others(arms),
-        z=pl.Series(z),
-        p=pl.Series(p),
-        others=others.exp() / 3600 if signal.family == "wait" else others,
+    told = tell_effects(
+        signal,
+        n=n,
+        observed=observed,
+        effect=effect,
+        wide=np.sqrt(arms.variance + (tau * slope) ** 2),
+        sd=np.sqrt(arms.value_variance),
     )
+    return {
+        **name_units(part, unit, compared.u),
+        **told,
+        "signal": signal.name,
+        "group": compared.group,
+        "value": compared.value,
+        "compared_with": _others(compared.value),
+        "z": z,
+        "p": p,
+        "others": np.exp(others) / 3600 if signal.family == "wait" else others,
+    }
 
 
-def _others(arms: pl.DataFrame) -> pl.Series:
+def _others(values: NDArray[np.object_]) -> list[str]:
     """What each value is compared with: the other one where there are two."""
-    values = arms["value"].unique().sort().to_list()
-    if len(values) == 2:
-        swap = {values[0]: values[1], values[1]: values[0]}
-        return pl.Series([str(swap[v]) for v in arms["value"]], dtype=pl.String)
-    return pl.Series(["the others"] * len(arms), dtype=pl.String)
+    known = sorted(set(values))
+    if len(known) != 2:
+        return ["the others"] * len(values)
+    return [known[value == known[0]] for value in values]
 
 
 def _needs(part: Arrivals) -> str:
-    if any(split_columns(part)) or len(part.environments):
+    if split_columns(part) or len(part.environments):
         return ""
     return "the log has no segments, no environment columns, and each touchpoint on one channel"
 

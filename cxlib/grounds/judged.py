@@ -1,16 +1,18 @@
-"""The frame that every ground gives: one row per unit that was judged by one signal."""
+"""What every ground gives: one row per unit that was judged by one signal."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from itertools import compress
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from cxlib.grounds.additive import Floats
-from cxlib.grounds.comparing import touchpoint_codes
-from cxlib.grounds.kinds import Signal, Unit
+from cxlib.grounds.additive import Codes, Floats, add_up
+from cxlib.grounds.cases import once, touchpoint_codes
+from cxlib.grounds.kinds import Judged, Signal, Unit
 from cxlib.journeys import NO_STAGE
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ _NUMBERS = (
     "others",
 )
 
+_NOT_OF_ALL = ("hours", "others")
+
 JUDGED: dict[str, pl.DataType | type[pl.DataType]] = {
     "unit": pl.String,
     "source_place": pl.Int64,
@@ -38,6 +42,7 @@ JUDGED: dict[str, pl.DataType | type[pl.DataType]] = {
     "since": pl.Date,
     "affected_until": pl.Date,
     **dict.fromkeys(_NUMBERS, pl.Float64),
+    **dict.fromkeys(("signal", "ground"), pl.String),
 }
 """Columns: unit (place, transition, stage_step), its places (-1: none) and names; the group it is
 about (a column and its value); what it is compared with; since and until when; cases, observed,
@@ -45,75 +50,77 @@ expected, effect with its interval; z towards harm, one-sided p; customers affec
 hours lost by waits (lower end); what the others it is compared with show as they are counted."""
 
 
-def as_judged(frame: pl.DataFrame, signal: Signal, ground: str) -> pl.DataFrame:
-    """Give a frame all columns of `JUDGED`, in order, and the names of signal and ground."""
-    if signal.family == "share":  # an adjusted share may lie a little beyond what shares can be
-        frame = frame.with_columns(pl.col("expected").clip(0.0, 1.0))
-    frame = frame.with_columns(pl.col("^hours$").fill_nan(None))
-    missing = [pl.lit(None, dtype).alias(n) for n, dtype in JUDGED.items() if n not in frame]
-    return frame.with_columns(missing).select(
-        *(pl.col(name).cast(dtype) for name, dtype in JUDGED.items()),
-        signal=pl.lit(signal.name),
-        ground=pl.lit(ground),
-    )
+def judged_frame(found: Sequence[Judged]) -> pl.DataFrame:
+    """One frame of all that was judged."""
+    sizes = [len(rows["n"]) for rows in found]
+    columns = {}
+    for name, dtype in JUDGED.items():
+        each = [(rows.get(name), n) for rows, n in zip(found, sizes, strict=True)]
+        if dtype == pl.Float64:
+            numbers = [np.full(n, np.nan) if x is None else np.asarray(x) for x, n in each]
+            known = pl.Series(np.concatenate([np.zeros(0), *numbers]))
+            columns[name] = known.fill_nan(None) if name in _NOT_OF_ALL else known
+        else:
+            parts = [[x] * n if x is None or isinstance(x, str) else x for x, n in each]
+            columns[name] = pl.Series([x for part in parts for x in part], dtype=dtype)
+    return pl.DataFrame(columns)
 
 
-def unit_names(part: Arrivals, unit: Unit, u: pl.Series) -> pl.DataFrame:
-    """Names and places of units as `cxlib.grounds.comparing.read_cases` numbers them."""
-    places = part.places
+def some_of(rows: Judged, chosen: Sequence[bool]) -> Judged:
+    """Some of the rows."""
+    return {
+        name: x if x is None or isinstance(x, str) else list(compress(x, chosen))
+        for name, x in rows.items()
+    }
+
+
+def name_units(part: Arrivals, unit: Unit, u: Codes) -> dict[str, Any]:
+    """Names and places of units as `cxlib.grounds.cases.Rows` numbers them."""
+    places, nowhere = part.places, np.full(len(u), -1)
     if unit == "stage_step":
         stages = dict(places.select("stage_index", "stage").iter_rows())
         stages.pop(NO_STAGE, None)
         order = sorted(stages)
         after = dict(zip(order, [*order[1:], -1], strict=True))
         ends = [stages[s] for s in u], [stages.get(after[s]) for s in u]
-        spots = np.full(len(u), -1), np.full(len(u), -1)
+        spots = nowhere, nowhere
     else:
-        touch, names = touchpoint_codes(places)
-        busiest, label = _busiest(part, touch, len(names)), np.array([*names, None], dtype=object)
-        before, here = np.divmod(u.to_numpy(), 65_536)
+        busiest, label = _busiest(part), np.array([*touchpoint_codes(part)[1], None], dtype=object)
+        before, here = np.divmod(u, 65_536)
         if unit == "place":
-            before, following = here, _main_next(part, touch, len(names))[here]
-            spots = busiest[here], np.full(len(u), -1)
+            before, here, spots = here, _main_next(part)[here], (busiest[here], nowhere)
         else:
-            following, spots = here, (busiest[before], busiest[here])
-        ends = label[before].tolist(), label[following].tolist()
-    return pl.DataFrame(
-        {"source_place": spots[0], "target_place": spots[1], "source": ends[0], "target": ends[1]},
-        schema={"source_place": pl.Int64, "target_place": pl.Int64}
-        | dict.fromkeys(("source", "target"), pl.String),
-    ).with_columns(unit=pl.lit(unit))
+            spots = busiest[before], busiest[here]
+        ends = label[before].tolist(), label[here].tolist()
+    named = zip(("source_place", "target_place", "source", "target"), (*spots, *ends), strict=True)
+    return {"unit": unit, **dict(named)}
 
 
-def _busiest(part: Arrivals, touch: pl.Series, size: int) -> np.ndarray:
+@once
+def _busiest(part: Arrivals) -> Codes:
     """Place with most contacts of each touchpoint."""
-    counts = np.zeros(len(touch))
-    table = part.volumes.group_by("target").agg(pl.col("contacts").sum())
-    counts[table["target"].to_numpy()] = table["contacts"].to_numpy()
-    found = np.zeros(size, dtype=np.int64)
-    for place in np.argsort(counts, kind="stable"):
-        found[touch[int(place)]] = place
+    touch, names = touchpoint_codes(part)
+    target = part.volumes["target"].to_numpy()
+    counts = np.bincount(target, part.volumes["contacts"].to_numpy(), len(touch))
+    found, order = np.zeros(len(names), dtype=np.int64), np.argsort(counts, kind="stable")
+    found[touch[order]] = order
     return found
 
 
 _MOST_GO = 0.7
 
 
-def _main_next(part: Arrivals, touch: pl.Series, size: int) -> np.ndarray:
-    """Touchpoint to which nearly all go on from each touchpoint; ``size`` where there is none."""
-    if "main_next" not in part.cache:
-        codes = touch.to_numpy()
-        moves = np.zeros((size, size))
-        table = part.histories.filter(pl.col("source") < len(codes))
-        summed = table.group_by("source", "target").agg(pl.col("n").sum())
-        source, target = (codes[summed[c].to_numpy()] for c in ("source", "target"))
-        np.add.at(moves, (source, target), summed["n"].to_numpy())
-        np.fill_diagonal(moves, 0.0)
-        most = moves.argmax(1)
-        clear = moves.max(1) >= _MOST_GO * np.maximum(moves.sum(1), 1)
-        part.cache["main_next"] = np.where(clear & (moves.sum(1) > 0), most, size)
-    kept: np.ndarray = part.cache["main_next"]
-    return kept
+@once
+def _main_next(part: Arrivals) -> Codes:
+    """Touchpoint to which nearly all go on from each touchpoint; their number: there is none."""
+    touch, names = touchpoint_codes(part)
+    table, size = part.histories.filter(pl.col("source") < len(touch)), len(names)
+    source, target = (touch[table[c].to_numpy()] for c in ("source", "target"))
+    moves = add_up(table["n"].to_numpy(), source * size + target, size**2).reshape(size, size)
+    np.fill_diagonal(moves, 0.0)
+    whole = moves.sum(1)
+    clear = (moves.max(1) >= _MOST_GO * np.maximum(whole, 1)) & (whole > 0)
+    return np.where(clear, moves.argmax(1), size)
 
 
 def say_day(day: date) -> str:
@@ -156,5 +163,7 @@ def tell_effects(
         share = np.maximum(least, 0.0)
     else:
         share = np.maximum(2 * ndtr(np.maximum(least, 0.0) / sd / 2) - 1, 0.0)
+    if signal.family == "share":  # an adjusted one may lie a little beyond what shares can be
+        expected = np.clip(expected, 0.0, 1.0)
     told = {"n": n, "observed": observed, "expected": expected, "effect": effect}
     return told | {"low": low, "high": high, "affected": n * share, "hours": hours}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import polars as pl
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Unit = Literal["place", "transition", "stage_step"]
 Family = Literal["share", "wait", "rating"]
 Judge = Callable[["Arrivals"], pl.DataFrame]
+Judged = Mapping[str, Any]
+"""Rows of `cxlib.grounds.judged.JUDGED`: what each column holds, or the one value of all rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Signal:
     counts: Counts | None = None
     judge: Judge | None = None
     plan: Judge | None = None
-    past: Judge | None = None
+    past: Callable[[Arrivals], list[Judged]] | None = None
     settings: Callable[[Arrivals], list[pl.DataFrame]] | None = None
     says: str = ""
     advice: str = ""
@@ -96,24 +98,18 @@ class Signal:
         return self.name
 
 
-class _Judging(Protocol):
-    def __call__(
-        self, part: Arrivals, signals: Mapping[str, Signal]
-    ) -> list[pl.DataFrame]: ...  # pragma: no cover
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
     """One thing that a signal is compared with.
 
-    ``compared_with``: in words, where a row does not say it; ``judge``: one frame for each signal;
-    ``needs``: why the log cannot be judged on it; ``says``: the expectation, with ``{with_}``.
+    ``compared_with``: in words, where a row does not say it; ``judge``: what each signal says on
+    it; ``needs``: why the log cannot be judged on it; ``says``: the expectation, with ``{with_}``.
     """
 
     name: str
     number: int
     compared_with: str
-    judge: _Judging
+    judge: Callable[[Arrivals, Mapping[str, Signal]], list[Judged]]
     needs: Callable[[Arrivals], str] = field(default=lambda _: "")
     says: str = ""
 
@@ -124,38 +120,13 @@ class Ground:
 Kind = TypeVar("Kind", Signal, Ground)
 
 
-class Registry(Generic[Kind]):
+class Registry(dict[str, Kind]):
     """Signals or grounds by name, in the order of their numbers."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Kind] = {}
 
     def register(self, kind: Kind) -> Kind:
         """Add one; of the same name only the last."""
-        self._known[kind.name] = kind
-        self._known = dict(sorted(self._known.items(), key=lambda item: item[1].number))
+        others = [other for other in self.values() if other.name != kind.name]
+        known = sorted([*others, kind], key=lambda other: other.number)
+        self.clear()
+        self.update({other.name: other for other in known})
         return kind
-
-    def remove(self, name: str) -> None:
-        """Take one out again, where it is known."""
-        self._known.pop(name, None)
-
-    def __getitem__(self, name: str) -> Kind:
-        return self._known[name]
-
-    def get(self, name: Any) -> Kind | None:
-        """The one of this name, if there is one."""
-        return self._known.get(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._known
-
-    def values(self) -> list[Kind]:
-        """All of them, in order."""
-        return list(self._known.values())

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from cxlib.grounds.additive import Floats
-from cxlib.grounds.cells import BY_DESIGN, NEARLY_ALL
+from cxlib.grounds.cells import BY_DESIGN, NEARLY_ALL, arrivals_by_way
 from cxlib.grounds.expectation import MIN_N
-from cxlib.grounds.judged import as_judged, natural_p
-from cxlib.grounds.kinds import Counts, Ground, Signal
+from cxlib.grounds.judged import natural_p
+from cxlib.grounds.kinds import Counts, Ground, Judged, Signal
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
@@ -28,32 +28,31 @@ SIBLING_Z = 3.0
 """Distance from which on a transition says what others at its source or target may do as well."""
 
 
-def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
+def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[Judged]:
     """Judge every transition by every signal against similar transitions."""
-    frames = []
+    found = []
     for signal in signals.values():
         frame = None if signal.judge is None else signal.judge(part)
         if frame is not None and len(frame):
             frame = _where_it_counts(part, compare_siblings(frame, signal), signal)
-            frames.append(as_judged(name_transitions(part, frame, signal), signal, "like"))
-    return frames
+            found.append(name_transitions(part, frame, signal))
+    return found
 
 
 def _where_it_counts(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
     """Keep what can be a breakage: between places where the signal occurs, and not by design."""
-    counts, places = signal.counts or Counts(""), part.places
-    for end, test in (("source", counts.sources), ("target", counts.places)):
+    counts, fair = signal.counts or Counts(""), np.ones(len(frame), dtype=bool)
+    source, target = (frame[end].to_numpy() for end in ("source", "target"))
+    for at, test in ((source, counts.sources), (target, counts.places)):
         if test is not None:
-            frame = frame.filter(pl.lit(test(places)).gather(pl.col(end)))
-    if not signal.sends_back:
-        return frame
-    beyond = (pl.col("observed") - pl.col("expected")) / (1 - pl.col("expected")).clip(1e-6)
-    fair = (beyond < BY_DESIGN) & (pl.col("observed") < NEARLY_ALL)
-    n = pl.col("n")
-    ways = part.arrivals.group_by("source", "target").agg(n.sum())
-    main = ways.filter(n >= MAIN_WAY * n.sum().over("target")).select("source", "target")
-    typed = main.cast({c: frame.schema[c] for c in main.columns})
-    return frame.filter(fair).join(typed, on=main.columns, how="anti", maintain_order="left")
+            fair &= test(part.places).to_numpy()[at]
+    if signal.sends_back:
+        observed, expected = (frame[c].to_numpy() for c in ("observed", "expected"))
+        beyond = (observed - expected) / np.maximum(1 - expected, 1e-6)
+        ways = arrivals_by_way(part)
+        main = (ways >= MAIN_WAY * ways.sum(0))[source, target]
+        fair &= (beyond < BY_DESIGN) & (observed < NEARLY_ALL) & ~main
+    return frame.filter(pl.Series(fair))
 
 
 def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
@@ -63,9 +62,9 @@ def compare_siblings(frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
     the places are like that. Of the excess only what lies above the sibling's lower end remains,
     and where most who come to the target are others and leave less than half of it, only that.
     """
-    clear = frame.with_row_index("at").filter(pl.col("z") >= SIBLING_Z).to_dicts()
-    if signal.family == "wait" or not clear:
+    if signal.family == "wait" or not (frame["z"] >= SIBLING_Z).any():
         return frame
+    clear = frame.with_row_index("at").filter(pl.col("z") >= SIBLING_Z).to_dicts()
     alone = signal.compares_alone or signal.family != "share"
     crude = np.full(len(frame), -np.inf) if alone else _others_at_target(frame)
     sign = signal.harm
@@ -103,45 +102,32 @@ def _others_at_target(frame: pl.DataFrame) -> Floats:
     return told.fill_null(-np.inf).to_numpy()
 
 
-def name_transitions(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.DataFrame:
+def name_transitions(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> Judged:
     """Name the transitions of a judge's frame, and count the customers affected.
 
     A rating speaks for all who arrived; of waits all count, where even the lower end is longer.
     """
-    names = part.places["touchpoint"]
-    arrived = (
-        part.arrivals.group_by("source", "target")
-        .agg(arrived=pl.col("n").sum())
-        .cast({"source": pl.Int64, "target": pl.Int64})
-    )
-    both = frame.join(arrived, on=["source", "target"], how="left", maintain_order="left")
-    n = pl.max_horizontal("n", pl.col("arrived").fill_null(0))
-    affected = {
-        "share": pl.col("n") * pl.col("touched"),
-        "rating": n * pl.col("touched"),
-        "wait": pl.when(pl.col("low") > 1).then(n).otherwise(0.0),
-    }[signal.family]
-    lost = n * pl.col("observed") * (1 - 1 / pl.col("low").clip(1.0))
-    return both.select(
-        unit=pl.lit("transition"),
-        source_place="source",
-        target_place="target",
-        source=pl.lit(names).gather(pl.col("source")),
-        target=pl.lit(names).gather(pl.col("target")),
-        compared_with=pl.lit(
-            "similar handoffs" if signal.plan is None else "other planned handoffs"
-        ),
-        n="n",
-        observed="observed",
-        expected="expected",
-        effect="effect",
-        low="low",
-        high="high",
-        z="z",
-        p="p",
-        affected=affected,
-        hours=lost if signal.family == "wait" else pl.lit(None, pl.Float64),
-    )
+    told = {name: frame[name].to_numpy() for name in frame.columns}
+    source, target, touched = told.pop("source"), told.pop("target"), told.pop("touched")
+    names = part.places["touchpoint"].to_numpy()
+    everybody = np.maximum(told["n"], arrivals_by_way(part)[source, target])
+    if signal.family == "share":  # an adjusted one may lie a little beyond what shares can be
+        told |= {"affected": told["n"] * touched, "expected": np.clip(told["expected"], 0.0, 1.0)}
+    elif signal.family == "rating":
+        told["affected"] = everybody * touched
+    else:
+        told["affected"] = np.where(told["low"] > 1, everybody, 0.0)
+        told["hours"] = everybody * told["observed"] * (1 - 1 / np.maximum(told["low"], 1.0))
+    return {
+        **told,
+        "signal": signal.name,
+        "unit": "transition",
+        "source_place": source,
+        "target_place": target,
+        "source": names[source],
+        "target": names[target],
+        "compared_with": "similar handoffs" if signal.plan is None else "other planned handoffs",
+    }
 
 
 def _needs(part: Arrivals) -> str:

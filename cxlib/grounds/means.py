@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.grounds.additive import Block, Cells, Floats
@@ -19,9 +19,21 @@ RATING_SOURCES = 0.25
 """Where the search for the variance of source effects on ratings begins, in squared points."""
 
 
+class Sums(NamedTuple):
+    """Sums by cell: values, their ``total`` less what strata alone would change, and ``raw``, their
+    squares, and ``error``: n times the standard error of the strata.
+    """
+
+    n: Floats
+    total: Floats
+    raw: Floats
+    square: Floats
+    error: Floats
+
+
 def judge_mean(
     grid: Grid,
-    summed: pl.DataFrame,
+    sums: Sums,
     large: NDArray[np.bool_],
     widening: float,
     source_variance: float,
@@ -29,26 +41,17 @@ def judge_mean(
 ) -> tuple[Expectation, NDArray[np.bool_], Floats]:
     """Hold the mean of every cell against its expectation; which are judged, and the sd of a value.
 
-    `summed`, per cell: ``n``, ``total`` less what strata alone would change, ``raw`` total,
-    ``square``, and ``error``: n times the standard error of the strata.
+    `widening`: design effect of the customers.
     """
-    n = summed["n"].to_numpy()
-    mean = (summed["raw"] / summed["n"]).to_numpy()
-    variance = np.maximum((summed["square"] / summed["n"]).to_numpy() - mean**2, 0.0)
+    n = sums.n
+    variance = np.maximum(sums.square / n - (sums.raw / n) ** 2, 0.0)
     pooled = float((variance * n)[large].sum() / n[large].sum()) if large.any() else 1.0
     # small cells borrow the common variance; winsorising makes waits look too regular
     variance = widening * np.maximum((variance * n + pooled * 20) / (n + 20), 1e-3)
-    cells = Cells(
-        np.arange(len(grid)),
-        n,
-        summed["total"].to_numpy(),
-        np.zeros(len(grid)),
-        variance,
-        (summed["error"].to_numpy() / n) ** 2,
-    )
+    every, doubt = np.arange(len(grid)), (sums.error / n) ** 2
     judged = large & grid.apart & ~grid.rare
     found = expect_cells(
-        cells,
+        Cells(every, n, sums.total, np.zeros(len(grid)), variance, doubt),
         [*grid.blocks(source_variance), *further],
         family="mean",
         judged=judged,

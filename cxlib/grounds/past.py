@@ -14,18 +14,33 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.arrivals.histories import block_days, block_starts
-from cxlib.grounds.additive import Codes, Floats
-from cxlib.grounds.comparing import LEAST_CASES, read_cases, split_columns, tail_of_counts
-from cxlib.grounds.expectation import natural_spread, stated_spread
-from cxlib.grounds.judged import as_judged, natural_p, say_day, tell_effects, unit_names
-from cxlib.grounds.kinds import Ground, Signal, Unit
+from cxlib.grounds.additive import Codes, Floats, add_up
+from cxlib.grounds.cases import (
+    Order,
+    Rows,
+    count_up,
+    firsts,
+    kept,
+    read_cases,
+    sort_rows,
+    stack_columns,
+    take,
+)
+from cxlib.grounds.comparing import LEAST_CASES, tail_of_counts
+from cxlib.grounds.expectation import median, natural_spread, stated_spread
+from cxlib.grounds.judged import (
+    name_units,
+    natural_p,
+    say_day,
+    tell_effects,
+)
+from cxlib.grounds.kinds import Ground, Judged, Signal, Unit
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
@@ -78,87 +93,70 @@ class Series(NamedTuple):
     variance: Floats
 
 
-def judge_past(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
+def judge_past(part: Arrivals, signals: Mapping[str, Signal]) -> list[Judged]:
     """Judge every unit by every signal against its own other times."""
-    frames = []
+    found: list[Judged] = []
     for signal in signals.values():
         if signal.past is not None:
-            own = signal.past(part)
-            frames += [as_judged(own, signal, "past")] if len(own) else []
+            found += signal.past(part)
         if signal.counts is not None and "past" in signal.counts.grounds:
-            own = judge_history(part, signal)
-            frames += [as_judged(own, signal, "past")] if len(own) else []
-    return frames
+            found += judge_history(part, signal)
+    return found
 
 
-def judge_history(part: Arrivals, signal: Signal) -> pl.DataFrame:
+def judge_history(part: Arrivals, signal: Signal) -> list[Judged]:
     """Judge every unit by one signal against its own other times."""
-    found = [_judge_unit(part, signal, unit) for unit in ("place", "transition", "stage_step")]
-    found = [frame for frame in found if len(frame)]
-    return pl.concat(found) if found else pl.DataFrame()
+    units: tuple[Unit, ...] = ("place", "transition", "stage_step")
+    return [found for unit in units if (found := _judge_unit(part, signal, unit)) is not None]
 
 
 def _read_series(part: Arrivals, signal: Signal, unit: Unit) -> Series | None:
+    """The series of each unit, and of each value of a column there; those of too few cases not."""
     cases, span = read_cases(part, signal, unit), part.settings.span
-    if cases is not None and signal.counts is not None and signal.counts.warm_up:
-        cases = cases.filter(pl.col("block") >= -(-part.settings.silence.days // block_days(span)))
-    if cases is None or cases.is_empty():
+    if cases is None:
         return None
-    month = pl.lit(pl.Series([d.month for d in block_starts(part.periods, span)]))
-    season = month.gather(pl.col("block").cast(pl.UInt32)) if span.days >= 2 * 365 else pl.lit(0)
-    weekday = pl.col("block") % 7 if block_days(span) == 1 else pl.lit(0)
-    cases = cases.with_columns(_season=season.cast(pl.Int64), _weekday=weekday.cast(pl.Int64))
-    strata = ["segment", "_season", "_weekday", "target", *(["source"] if unit == "place" else [])]
-    share = signal.family == "share"
-    parts = [_split(cases, strata, None, share=share)]
-    for column, index, values in split_columns(part):
-        if values.n_unique() <= _MOST_VALUES:
-            at = pl.lit(values).gather(pl.col(index).cast(pl.UInt32))
-            parts.append(_split(cases.with_columns(_value=at), strata, column, share=share))
-    return Series(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-def _split(cases: pl.DataFrame, strata: list[str], column: str | None, *, share: bool) -> Series:
-    """The series of each unit (and value); those with too few cases are left out."""
-    keys = ["u"] if column is None else ["u", "_value"]
-    size = int(cases["block"].max()) + 1  # type: ignore[arg-type]
-    summed = (
-        cases.sort(*keys, *strata, "block", "n", "s")
-        .group_by(*keys, *strata, "block", maintain_order=True)
-        .agg(pl.col("n", "s", "q").sum())
-        .filter(pl.col("n").sum().over(keys) >= 2 * LEAST_CASES)
-    )
-    of, stratum = (
-        summed.select(pl.struct(names).rle_id()).to_series().to_numpy().astype(np.int64)
-        for names in (keys, [*keys, *strata])
-    )
-    n, s, q = (summed[c].to_numpy() for c in ("n", "s", "q"))
-    first = np.flatnonzero(np.diff(of, prepend=-1))
-    at = of * size + summed["block"].to_numpy().astype(np.int64)
+    rows = cases.rows
+    order = kept(part.cache, ("times", rows.name, unit), lambda: _order_times(part, rows, unit))
+    n, block = cases.n[order.row], rows.block[order.row]
+    if signal.counts is not None and signal.counts.warm_up:
+        n = np.where(block >= -(-part.settings.silence.days // block_days(span)), n, 0.0)
+    of, stratum, cell = order.levels
+    enough = np.bincount(of, n) >= 2 * LEAST_CASES
+    used = np.flatnonzero((n > 0) & enough[of])
+    if not len(used):
+        return None
+    size = int(block[n > 0].max()) + 1
+    # what is of one stratum and block is added up first, so that sums of counts are exact
+    first = used[firsts(cell[used])]
+    starts = firsts(cell[used])
+    n, s, q = (np.add.reduceat(x[order.row[used]], starts) for x in cases[1:])
+    of, stratum, at = count_up(of[first]), count_up(stratum[first]), block[first]
+    head = first[firsts(of)]
+    share, count = signal.family == "share", len(head)
+    at = of * size + at
 
     def by_block(values: Floats) -> Floats:
-        return np.bincount(at, values, len(first) * size).reshape(-1, size).astype(np.float64)
+        return add_up(values, at, count * size).reshape(-1, size)
 
-    whole, owner = np.bincount(stratum, n), of[np.flatnonzero(np.diff(stratum, prepend=-1))]
+    whole, owner = np.bincount(stratum, n), of[firsts(stratum)]
     mean = np.bincount(stratum, s) / whole
     if share:
-        weight, variance = mean * (1 - mean) * whole / np.maximum(whole - 1, 1), np.ones(len(first))
+        weight, variance = mean * (1 - mean) * whole / np.maximum(whole - 1, 1), np.ones(count)
     else:
         inside = np.bincount(of, q) - np.bincount(owner, whole * mean**2)
         freedom = np.bincount(of, n) - np.bincount(owner)
         weight, variance = np.ones(len(whole)), np.maximum(inside / np.maximum(freedom, 1), 1e-3)
     # before a date b of N cases of a stratum: b (N - b) / N pairs, summed over strata
-    start = np.cumsum(whole) - whole
-    reached = np.cumsum(n) - start[stratum]
+    reached = np.cumsum(n) - (np.cumsum(whole) - whole)[stratum]
     met = (reached**2 - (reached - n) ** 2) / whole[stratum]
     info = by_block(n * weight[stratum])
     exact = (info - by_block(weight[stratum] * met)).cumsum(1)
     plain = by_block(n - met).cumsum(1)
-    value = summed["_value"].cast(pl.String).to_numpy()[first] if column else [None] * len(first)
+    value = order.value[head]
     return Series(
-        u=summed["u"].to_numpy().astype(np.int64)[first],
-        group=np.full(len(first), column, dtype=object),
-        value=np.array(value, dtype=object),
+        u=rows.units[rows.unit[order.row[head]]],
+        group=order.columns.group[value],
+        value=order.columns.label[value],
         residual=by_block(s - n * mean[stratum]),
         info=info,
         exact=exact,
@@ -167,6 +165,19 @@ def _split(cases: pl.DataFrame, strata: list[str], column: str | None, *, share:
         slope=exact.sum(1) / np.maximum(plain.sum(1), 1e-9),
         variance=variance,
     )
+
+
+def _order_times(part: Arrivals, rows: Rows, unit: Unit) -> Order:
+    """Rows by unit, for everybody and for each value of a column; by stratum; by block."""
+    span, none = part.settings.span, np.zeros(len(rows.unit), dtype=np.int64)
+    months = np.array([d.month for d in block_starts(part.periods, span)])
+    season = months[rows.block] if span.days >= 2 * 365 else none
+    weekday = rows.block % 7 if block_days(span) == 1 else none
+    strata = [rows.segment, season, weekday, rows.target]
+    columns = stack_columns(part, rows, at_most=_MOST_VALUES, everybody=True)
+    of_unit = [columns.column[columns.value], rows.unit[columns.row], columns.value]
+    within = [key[columns.row] for key in (*strata, *([rows.source] if unit == "place" else []))]
+    return sort_rows(columns, of_unit, within, [rows.block[columns.row]])
 
 
 class Noise(NamedTuple):
@@ -181,15 +192,15 @@ class Noise(NamedTuple):
     least: float = np.inf  # what a unit changes at least, however steady it shows itself
 
 
-def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> pl.DataFrame:
+def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> Judged | None:
     """The clearest change of each series, against how much units usually change."""
     series = _read_series(part, signal, unit)
     if series is None or series.n.shape[1] < _LEAST_BLOCKS:
-        return pl.DataFrame()
+        return None
     everybody = np.array([group is None for group in series.group], dtype=bool)
     count = int(everybody.sum())
     if not count:
-        return pl.DataFrame()
+        return None
     if count >= ENOUGH_UNITS:
         series = _without(series, _common(series.info[everybody], series.residual[everybody]))
     else:
@@ -204,16 +215,8 @@ def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> pl.DataFrame:
     changes = clearest(series, noise)
     known = changes.p <= 1
     if not known.any():
-        return pl.DataFrame()
-    return _frame(part, signal, unit, take(series, known), take(changes, known))
-
-
-Rows = TypeVar("Rows", bound=tuple[Any, ...])
-
-
-def take(rows: Rows, kept: NDArray[np.bool_]) -> Rows:
-    """Some of the rows of parallel columns."""
-    return type(rows)(*(column[kept] for column in rows))
+        return None
+    return _tell(part, signal, unit, take(series, known), take(changes, known))
 
 
 def _without(series: Series, common: Floats) -> Series:
@@ -232,7 +235,7 @@ def _common(info: Floats, residual: Floats) -> Floats:
         gaussian_filter1d(x, width, axis=1, mode="constant", truncate=3.0) for x in (info, residual)
     )
     line = residual / np.maximum(info, 1e-9)
-    most = [np.median(x[x > 0]) if (x > 0).any() else 0.0 for x in info]
+    most = [median(x[x > 0]) if (x > 0).any() else 0.0 for x in info]
     weight = np.sqrt(np.minimum(info, np.array(most)[:, None]))
     order = np.argsort(line, axis=0)
     ranked = np.take_along_axis(line, order, 0)
@@ -247,13 +250,16 @@ def overdispersion(series: Series) -> Floats:
     Slow changes are taken out: neighbouring blocks are compared.
     """
     own, size = np.ones(len(series.n)), series.n.shape[1]
-    for i, (residual, info, variance) in enumerate(
-        zip(series.residual, series.info, series.variance, strict=True)
-    ):
-        used = info > 0
-        if used.sum() >= _FEWEST_USED:
-            z = residual[used] / np.sqrt(info[used] * variance)
-            own[i] = np.median(np.diff(z) ** 2) / 2 / _MEDIAN_SQUARE
+    row, block = np.nonzero(series.info > 0)
+    z = series.residual[row, block] / np.sqrt(series.info[row, block] * series.variance[row])
+    near = np.flatnonzero(np.diff(row) == 0)
+    row, squares = row[near], np.diff(z)[near] ** 2
+    pairs = np.bincount(row, minlength=len(own))
+    ranked, first = squares[np.lexsort((squares, row))], np.cumsum(pairs) - pairs
+    told = np.flatnonzero(pairs >= _FEWEST_USED - 1)
+    middle = (first + pairs / 2)[told]
+    ends = np.ceil(middle - 1).astype(np.int64), np.floor(middle).astype(np.int64)
+    own[told] = (ranked[ends[0]] + ranked[ends[1]]) / 2 / 2 / _MEDIAN_SQUARE
     return np.maximum(1.0, (20 * np.median(own) + size * own) / (20 + size))
 
 
@@ -340,15 +346,15 @@ def _stretches(
     noise: Noise,
 ) -> Changes:
     """The clearest stretch with time before and after it."""
-    start, end = ends
-    whole, inside = info[:, -1:], info[:, end] - info[:, start]
-    fair = (
-        (inside >= _EDGE * whole) & (inside <= 0.5 * whole) & (whole > 0)
-        & (cases[:, end] - cases[:, start] >= LEAST_CASES) & (cases[:, start] >= LEAST_CASES)
-        & (cases[:, -1:] - cases[:, end] >= LEAST_CASES)
-    )  # fmt: skip
+    # every index is there: "clip" looks up faster than what raises
+    sums = [[np.take(x, at, axis=1, mode="clip") for at in ends] for x in (cases, run, info)]
+    (first, last), (run_first, run_last), (info_first, info_last) = sums
+    whole, inside = info[:, -1:], info_last - info_first
+    fair = (inside >= _EDGE * whole) & (inside <= 0.5 * whole) & (whole > 0)
+    fair &= (last - first >= LEAST_CASES) & (first >= LEAST_CASES)
+    fair &= cases[:, -1:] - last >= LEAST_CASES
     pairs = np.maximum(inside * (whole - inside) / np.maximum(whole, 1e-9), 1e-9)
-    effect = (run[:, end] - run[:, start]) / pairs
+    effect = (run_last - run_first) / pairs
     return _best(effect, spread[:, None] / pairs, fair, ends, noise, _STRETCHES)
 
 
@@ -421,9 +427,7 @@ def _natural(z: Floats, tries: Floats | float, units: Floats | float) -> Floats:
     return np.minimum(1.0, raised * 2 * natural_p(z, units))
 
 
-def _frame(
-    part: Arrivals, signal: Signal, unit: Unit, series: Series, changes: Changes
-) -> pl.DataFrame:
+def _tell(part: Arrivals, signal: Signal, unit: Unit, series: Series, changes: Changes) -> Judged:
     """Effects, intervals and p values; the worse side is the one that is affected."""
     start, end, apart, variance, z, _, p, usual, tries = changes
     worse, block = apart * signal.harm > 0, np.arange(series.n.shape[1])
@@ -447,19 +451,22 @@ def _frame(
         sd=np.sqrt(series.variance),
     )
     starts = block_starts(part.periods, part.settings.span)
-    first = [starts[i] for i in start]
-    last = [starts[i] if i < len(block) else None for i in end]
-    days = list(zip(first, last, worse, strict=True))
-    return unit_names(part, unit, pl.Series(series.u)).with_columns(
-        pl.DataFrame(told),
-        group=pl.Series(series.group.tolist(), dtype=pl.String),
-        value=pl.Series(series.value.tolist(), dtype=pl.String),
-        compared_with=pl.Series([_say_times(*times) for times in days]),
-        since=pl.Series([f if w else None for f, _, w in days], dtype=pl.Date),
-        affected_until=pl.Series([u if w else f for f, u, w in days], dtype=pl.Date),
-        z=pl.Series(z),
-        p=pl.Series(p),
-    )
+    days = [
+        (starts[i], starts[j] if j < len(block) else None, w)
+        for i, j, w in zip(start, end, worse, strict=True)
+    ]
+    return {
+        **name_units(part, unit, series.u),
+        **told,
+        "signal": signal.name,
+        "group": series.group,
+        "value": series.value,
+        "compared_with": [_say_times(*times) for times in days],
+        "since": [f if w else None for f, _, w in days],
+        "affected_until": [u if w else f for f, u, w in days],
+        "z": z,
+        "p": p,
+    }
 
 
 def _say_times(first: date, last: date | None, worse: bool) -> str:

@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import polars as pl
-
-from cxlib.grounds.judged import as_judged
-from cxlib.grounds.kinds import Ground, Signal
+from cxlib.grounds.kinds import Ground, Judged, Signal
 from cxlib.grounds.like import name_transitions
 
 if TYPE_CHECKING:
@@ -22,14 +19,10 @@ MIN_LIKE = 8
 """Planned handoffs without which there is no telling what a planned handoff does."""
 
 
-def judge_plan(part: Arrivals, signals: Mapping[str, Signal]) -> list[pl.DataFrame]:
+def judge_plan(part: Arrivals, signals: Mapping[str, Signal]) -> list[Judged]:
     """Judge every planned handoff by every signal that knows the plan."""
-    frames = []
-    for signal in signals.values():
-        frame = None if signal.plan is None else signal.plan(part)
-        if frame is not None and len(frame):
-            frames.append(as_judged(name_transitions(part, frame, signal), signal, "plan"))
-    return frames
+    planned = [(s, s.plan(part)) for s in signals.values() if s.plan is not None]
+    return [name_transitions(part, frame, signal) for signal, frame in planned]
 
 
 def _needs(part: Arrivals) -> str:

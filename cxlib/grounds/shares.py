@@ -16,7 +16,7 @@ from cxlib.grounds.cells import (
     no_cells,
     share_frame,
 )
-from cxlib.grounds.comparing import design_effect
+from cxlib.grounds.comparing import spread_over_customers
 from cxlib.grounds.expectation import MIN_N, expect_cells
 from cxlib.grounds.strata import STRATA_STEP
 
@@ -38,7 +38,7 @@ def judge_share(
 ) -> pl.DataFrame:
     """Judge the share `total` of `n`, by transition, in a table with strata (``by_`` `offset`).
 
-    ``spread``: columns of ``arrivals.spread`` for the design effect; ``shift``: added in logits.
+    ``spread``: columns for the design effect; ``shift``: added in logits.
     """
     if table.is_empty():
         return no_cells()
@@ -48,7 +48,7 @@ def judge_share(
         cells = replace(cells, offset=cells.offset + shift[cells.cell])
     size = np.bincount(cells.cell, cells.n, minlength=len(grid))
     judged = (size >= MIN_N) & grid.apart & ~grid.rare
-    inflation = design_effect(arrivals.spread, *spread)
+    inflation = spread_over_customers(arrivals, *spread)
     found = expect_cells(
         cells,
         grid.blocks(SOURCE_VARIANCE),

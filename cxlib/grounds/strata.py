@@ -15,7 +15,7 @@ import polars as pl
 from cxlib.arrivals.arrivals import KEYS, Arrivals
 from cxlib.bins import BIN_EDGES
 from cxlib.grounds.additive import Codes, Family, Floats, add_up
-from cxlib.grounds.comparing import LOG_MIDDLE
+from cxlib.grounds.cases import LOG_MIDDLE, once
 
 STRATA = KEYS["arrivals"]
 """Columns that say which handoff a row is of, and what its arrivals have in common."""
@@ -29,19 +29,18 @@ _TOO_RARE = 0.002
 _HANDOFF_PENALTY = 0.05
 """How strongly the effect of each handoff is drawn to 0 (information)."""
 
+_ROUNDS = 12
 _TARGET_PENALTY = 50.0
 """What a target must show before a stratum acts otherwise there than in its stage (information)."""
 
 
+@once
 def with_strata(arrivals: Arrivals) -> Arrivals:
     """Add to each row of arrivals and waits what its strata alone would change (``by_*``), and how
     sure that is (``error_*``): fitted once per log, so that a filter only sums rows.
     """
     if "by_silent" in arrivals.arrivals.columns:
         return arrivals
-    if "strata" in arrivals.cache:
-        kept: Arrivals = arrivals.cache["strata"]
-        return kept
     table = arrivals.arrivals
     code = stratum_codes(table)
     stage = arrivals.places["stage_index"].gather(table["target"]).to_numpy().astype(np.int64)
@@ -55,11 +54,9 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
         *strata_columns(table, "fresh", "back", strata),
         *strata_columns(table, "rating_n", "rating_sum", strata, squares="rating_sq"),
     ]
-    enriched = replace(
+    return replace(
         arrivals, arrivals=table.with_columns(added), waits=_waits_with_strata(arrivals), cache={}
     )
-    arrivals.cache["strata"] = enriched
-    return enriched
 
 
 def stratum_codes(table: pl.DataFrame) -> dict[str, Codes]:
@@ -117,7 +114,6 @@ def fit_strata(  # noqa: PLR0913 (the parts of one regression)
     total: Floats,
     family: Family,
     value_variance: float = 1.0,
-    rounds: int = 12,
 ) -> tuple[Floats, Floats]:
     """Fit what strata change *within* handoffs; give it per row, centred, with its standard error.
 
@@ -131,7 +127,7 @@ def fit_strata(  # noqa: PLR0913 (the parts of one regression)
     design, penalty = _design(strata, penalties)
     of_handoff, _ = _indicators(handoff)
     beta, own = np.zeros(design.shape[1]), np.zeros(of_handoff.shape[1])
-    for _ in range(rounds if family == "share" else 1):
+    for _ in range(_ROUNDS if family == "share" else 1):
         line = design @ beta + of_handoff @ own
         if family == "share":
             share = 1 / (1 + np.exp(-np.clip(line, -15, 15)))

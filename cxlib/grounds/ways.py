@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cxlib.arrivals.arrivals import WINDOWS, Arrivals
 from cxlib.grounds.additive import Floats, add_up
+from cxlib.grounds.cases import once
 from cxlib.grounds.cells import channel_codes, transition_codes
 from cxlib.grounds.expectation import MIN_N
 
@@ -60,67 +61,63 @@ def habit_of(n: Floats, count: Floats, share: Floats) -> float:
     return float(max(0.0, excess[order][np.searchsorted(weight, weight[-1] / 2)]))
 
 
-def find_habit(arrivals: Arrivals, ways: Floats) -> float:
+def find_habit(arrivals: Arrivals) -> float:
     """Find the share of customers who return to the channel they came from wherever they are."""
-    channels, own = channel_codes(arrivals), customers_own(arrivals)
+    channels, ways = channel_codes(arrivals), ways_on(arrivals)
+    own = of_customers(arrivals.places).to_numpy()
     same = channels[:, None] == channels[None, :]
-    returns = count_returns(ways, same, own, usual_sources(arrivals, ways))
+    returns = count_returns(ways, same, own, usual_sources(arrivals))
     n = ways.sum(2)
     use = ~same & own[None, :] & own[:, None] & (n >= 50) & (returns.coming >= MIN_OTHERS)
     return habit_of(n[use], returns.count[use], returns.chance[use])
 
 
+@once
 def ways_on(arrivals: Arrivals) -> Floats:
     """Count fresh arrivals that went on, by source, target and next place."""
-    if "ways" not in arrivals.cache:
-        table, size = arrivals.onward, len(arrivals.places)
-        code = transition_codes(table, size) * size + table["next"].to_numpy()
-        ways = add_up(table["n"].to_numpy(), code, size**3)
-        arrivals.cache["ways"] = ways.reshape(size, size, size)
-    kept: Floats = arrivals.cache["ways"]
-    return kept
+    table, size = arrivals.onward, len(arrivals.places)
+    code = transition_codes(table, size) * size + table["next"].to_numpy()
+    return add_up(table["n"].to_numpy(), code, size**3).reshape(size, size, size)
 
 
-def customers_own(arrivals: Arrivals) -> Flags:
-    """Places where the customer makes the contact, not the company."""
-    return np.asarray((arrivals.places["initiated_by"] == "customer").to_numpy())
+def of_customers(places: pl.DataFrame) -> pl.Series:
+    """Places where the customer makes the contact, not the company.
+
+    A mailing that comes in between is no step of the customer, and nothing to go back from.
+    """
+    return places["initiated_by"] == "customer"
 
 
-def usual_sources(arrivals: Arrivals, ways: Floats) -> Flags:
-    """Sources whose customers go the ways of the others, by source and target: found once."""
-    if "usual" not in arrivals.cache:
-        arrivals.cache["usual"] = _find_usual(ways)
-    kept: Flags = arrivals.cache["usual"]
-    return kept
-
-
-def _find_usual(ways: Floats) -> Flags:
+@once
+def usual_sources(arrivals: Arrivals) -> Flags:
     """Find the sources whose customers go the ways of the others, one outlier after the other.
 
-    Where more than a third would go, customers differ by nature there, and none is left out.
+    By source and target. Where more than a third would go, customers differ by nature there, and
+    none is left out.
     """
+    ways = ways_on(arrivals)
     usual = np.ones(ways.shape[:2], dtype=bool)
     for target in range(ways.shape[1]):
         counts = ways[:, target, :]
         large = counts.sum(1) >= MIN_N
         most = int(large.sum()) // 3
-        kept = np.ones(len(counts), dtype=bool)
+        alike = np.ones(len(counts), dtype=bool)
         for _ in range(most + 1):
-            astray = _find_astray(counts, kept, large)
+            astray = _find_astray(counts, alike, large)
             if astray is None:
                 break
-            kept[astray] = False
-        if (~kept).sum() <= most:
-            usual[:, target] = kept
+            alike[astray] = False
+        if (~alike).sum() <= most:
+            usual[:, target] = alike
     return usual
 
 
-def _find_astray(counts: Floats, kept: Flags, large: Flags) -> int | None:
+def _find_astray(counts: Floats, alike: Flags, large: Flags) -> int | None:
     """The source that goes its own way most clearly, if any does."""
     n = counts.sum(1)
-    others = (counts * kept[:, None]).sum(0)[None, :] - counts * kept[:, None]
+    others = (counts * alike[:, None]).sum(0)[None, :] - counts * alike[:, None]
     m = others.sum(1)
-    candidates = np.flatnonzero(large & kept & (m >= MIN_OTHERS))
+    candidates = np.flatnonzero(large & alike & (m >= MIN_OTHERS))
     if not len(candidates):
         return None
     mine, theirs = n[candidates, None], m[candidates, None]

@@ -13,7 +13,7 @@ from cxlib.grounds.cells import Grid, no_cells
 from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect, row_before
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.shares import counted_rows, judge_share
-from cxlib.grounds.ways import find_habit, shorter_windows, ways_on, within_days
+from cxlib.grounds.ways import find_habit, of_customers, shorter_windows, ways_on, within_days
 from cxlib.journeys import NO_STAGE
 
 
@@ -35,7 +35,7 @@ def _habit_of_going_back(arrivals: Arrivals, grid: Grid) -> Floats:
     channel lies in earlier stages, customers go back a stage without anything being broken.
     """
     ways = ways_on(arrivals)
-    m = find_habit(arrivals, ways)
+    m = find_habit(arrivals)
     if m < 0.005:
         return np.zeros(len(grid))
     onward = ways.sum(0)
@@ -53,11 +53,6 @@ def _habit_of_going_back(arrivals: Arrivals, grid: Grid) -> Floats:
     with_habit = np.clip(base + m * (there - base), 0.005, 0.995)
     logits = np.log(with_habit / (1 - with_habit)) - np.log(base / (1 - base))
     return np.where(reached, logits, 0.0)
-
-
-def _of_customers(places: pl.DataFrame) -> pl.Series:
-    """A mailing that comes in between is no step of the customer, and nothing to go back from."""
-    return places["initiated_by"] == "customer"
 
 
 def _needs(part: Arrivals) -> str:
@@ -114,9 +109,9 @@ BACKTRACKING = Signal(
         "back",
         around="environments",
         places=lambda places: (
-            places["stage_index"].is_between(1, NO_STAGE - 1) & _of_customers(places)
+            places["stage_index"].is_between(1, NO_STAGE - 1) & of_customers(places)
         ),
-        sources=_of_customers,
+        sources=of_customers,
     ),
     judge=judge_backtracking,
     settings=_windows,

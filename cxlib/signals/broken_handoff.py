@@ -89,22 +89,11 @@ def _frame(measured: pl.DataFrame, line: Floats, spread: Floats) -> pl.DataFrame
     slope = np.clip(least * (1 - least), 0.01, None)
     deviation = (np.log(least / (1 - least)) - line) / np.hypot(se / slope, spread)
     effect, wide = value - expected, np.hypot(se, spread * expected * (1 - expected))
-    low = measured["least"].to_numpy() - expected - Z95 * wide
-    return pl.DataFrame(
-        {
-            "source": measured["source"],
-            "target": measured["target"],
-            "n": measured["n"],
-            "observed": value,
-            "expected": expected,
-            "effect": effect,
-            "low": np.minimum(low, effect - Z95 * wide),
-            "high": effect + Z95 * wide,
-            "z": deviation,
-            "p": stdtr(len(measured) - 2, -deviation),
-            "touched": np.maximum(np.minimum(low, effect - Z95 * wide), 0.0),
-        }
-    )
+    low = np.minimum(measured["least"].to_numpy() - expected, effect) - Z95 * wide
+    told = {"n": measured["n"], "observed": value, "expected": expected, "effect": effect}
+    told |= {"low": low, "high": effect + Z95 * wide, "z": deviation}
+    told |= {"p": stdtr(len(measured) - 2, -deviation), "touched": np.maximum(low, 0.0)}
+    return measured.select("source", "target").with_columns(pl.DataFrame(told))
 
 
 def _coverage(arrivals: Arrivals) -> dict[int, float]:

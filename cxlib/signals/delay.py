@@ -12,11 +12,11 @@ from cxlib.arrivals.open_hours import OpenHours
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.additive import Block, Floats, add_up
 from cxlib.grounds.cells import Grid, no_cells
-from cxlib.grounds.comparing import design_effect
+from cxlib.grounds.comparing import spread_over_customers
 from cxlib.grounds.faults import Fault, Site, row_before
 from cxlib.grounds.judged import Z95, natural_p
 from cxlib.grounds.kinds import Counts, Signal
-from cxlib.grounds.means import judge_mean, share_moved
+from cxlib.grounds.means import Sums, judge_mean, share_moved
 from cxlib.grounds.strata import LOG_STEP
 from cxlib.grounds.ways import shorter_windows
 
@@ -53,15 +53,14 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     if table.is_empty():
         return no_cells()
     grid = Grid(arrivals, table)
-    drawn = _draw_in(grid, table, hours)
-    widening = design_effect(arrivals.spread, "wait_n", "wait_sum", "wait_sq")
+    sums, median, sd = _draw_in(grid, table, hours)
+    widening = spread_over_customers(arrivals, "wait_n", "wait_sum", "wait_sq")
     widening /= (_LONGEST - _SHORTEST) ** 2
-    large = drawn["n"].to_numpy() >= MIN_WAITS
+    large = sums.n >= MIN_WAITS
     # from web to web people go on at once, from branch to branch it takes a day
     pairs = grid.channels[grid.source] * (grid.channels.max() + 1) + grid.channels[grid.target]
     pair_effects = Block(pairs, _CHANNEL_PAIRS, fixed=False)
-    found, judged = judge_mean(grid, drawn, large, widening, 1.0, [pair_effects])[:2]
-    sd, median = drawn["sd"].to_numpy(), drawn["median"].to_numpy()
+    found, judged = judge_mean(grid, sums, large, widening, 1.0, [pair_effects])[:2]
     # where next to nothing is known, the ends of the interval are beyond any number
     effect = np.clip(found.deviation, -_FAR, _FAR)
     spread = np.minimum(found.spread, _FAR)
@@ -70,25 +69,24 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
         _as_counted(hours, target, median, excess)
         for excess in (effect, effect - Z95 * spread, effect + Z95 * spread)
     )
-    return pl.DataFrame(
-        {
-            "source": grid.source,
-            "target": grid.target,
-            "n": found.n,
-            "observed": np.exp(median) / 3600,
-            "expected": np.exp(median - by) / 3600,
-            "effect": np.exp(by),
-            "low": np.exp(low),
-            "high": np.exp(high),
-            "z": found.z,
-            "p": natural_p(found.z),
-            "touched": share_moved(effect - Z95 * spread, sd),
-        }
-    ).filter(pl.Series(judged))
+    return grid.told(
+        judged,
+        n=found.n,
+        observed=np.exp(median) / 3600,
+        expected=np.exp(median - by) / 3600,
+        effect=np.exp(by),
+        low=np.exp(low),
+        high=np.exp(high),
+        z=found.z,
+        p=natural_p(found.z),
+        touched=share_moved(effect - Z95 * spread, sd),
+    )
 
 
-def _draw_in(grid: Grid, table: pl.DataFrame, hours: OpenHours | None) -> pl.DataFrame:
-    """Sums of the logarithms of the waits, drawn in, by cell."""
+def _draw_in(
+    grid: Grid, table: pl.DataFrame, hours: OpenHours | None
+) -> tuple[Sums, Floats, Floats]:
+    """By cell, sums of the logarithms of the waits, drawn in; their median, their spread."""
     bins, n = table["bin"].to_numpy().astype(np.int64), table["n"].to_numpy().astype(np.float64)
     value = np.zeros(N_BINS)
     value[bins] = table["value"].to_numpy()
@@ -100,17 +98,9 @@ def _draw_in(grid: Grid, table: pl.DataFrame, hours: OpenHours | None) -> pl.Dat
     size = waits.sum(1)
     raw = (waits * drawn).sum(1)
     variance = (waits * unbound**2).sum(1) / size - ((waits * unbound).sum(1) / size) ** 2
-    return pl.DataFrame(
-        {
-            "n": size,
-            "total": raw - shift,
-            "square": (waits * drawn**2).sum(1),
-            "raw": raw,
-            "error": grid.sums(n * table["error_wait"].to_numpy()),
-            "median": high[:, 0],
-            "sd": np.sqrt(np.maximum(variance, 1e-3)),
-        }
-    )
+    error = grid.sums(n * table["error_wait"].to_numpy())
+    sums = Sums(size, raw - shift, raw, (waits * drawn**2).sum(1), error)
+    return sums, high[:, 0], np.sqrt(np.maximum(variance, 1e-3))
 
 
 def _as_time_passes(hours: OpenHours | None, grid: Grid, waits: Floats) -> Floats:

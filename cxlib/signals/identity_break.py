@@ -10,28 +10,24 @@ from dataclasses import replace
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
-from cxlib.grounds.kinds import Counts, Signal
+from cxlib.grounds.judged import some_of
+from cxlib.grounds.kinds import Counts, Judged, Signal
 from cxlib.grounds.past import judge_history
+from cxlib.grounds.ways import of_customers
 
 MOST_BEGIN = 0.3
 """Share of the contacts that follow no other, beyond which people begin at a touchpoint."""
 
 
-def judge_unlinked(part: Arrivals) -> pl.DataFrame:
+def judge_unlinked(part: Arrivals) -> list[Judged]:
     """Judge whether contacts stopped to follow others at places where hardly anybody begins."""
     begin = part.volumes.group_by("target").agg(
         share=pl.col("unlinked").sum() / pl.col("contacts").sum()
     )
     inner = begin.filter(pl.col("share") <= MOST_BEGIN)["target"]
-    found = judge_history(
-        _among(part, part.volumes.filter(pl.col("target").is_in(inner.implode()))), IDENTITY_BREAK
-    )
-    return found.filter(pl.col("since").is_not_null()) if len(found) else found
-
-
-def _among(part: Arrivals, volumes: pl.DataFrame) -> Arrivals:
-
-    return replace(part, volumes=volumes, cache={})
+    volumes = part.volumes.filter(pl.col("target").is_in(inner.implode()))
+    found = judge_history(replace(part, volumes=volumes, cache={}), IDENTITY_BREAK)
+    return [some_of(rows, [day is not None for day in rows["since"]]) for rows in found]
 
 
 IDENTITY_BREAK = Signal(
@@ -44,7 +40,7 @@ IDENTITY_BREAK = Signal(
         "volumes",
         "contacts",
         "unlinked",
-        places=lambda places: places["initiated_by"] == "customer",
+        places=of_customers,
         units=("place",),
         grounds=(),
         warm_up=True,

@@ -6,11 +6,11 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.cells import Grid, no_cells
-from cxlib.grounds.comparing import design_effect
+from cxlib.grounds.comparing import spread_over_customers
 from cxlib.grounds.faults import Fault, Site
 from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Counts, Signal
-from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, judge_mean, share_moved
+from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, Sums, judge_mean, share_moved
 
 MARKED_DOWN = 2.5
 """Points (of a scale ten points wide) of the planted drop of ratings."""
@@ -21,25 +21,16 @@ def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
     table = arrivals.arrivals.filter(pl.col("rating_n") > 0)
     if table.is_empty():
         return no_cells()
-    keys = ["source", "target"]
-    n = pl.col("rating_n")
-    summed = (
-        table.group_by(keys)
-        .agg(
-            n=n.sum().cast(pl.Float64),
-            total=(pl.col("rating_sum") - n * pl.col("by_rating")).sum(),
-            square=pl.col("rating_sq").sum(),
-            raw=pl.col("rating_sum").sum(),
-            shift=(n * pl.col("by_rating")).sum(),
-            error=(n * pl.col("error_rating")).sum(),
-        )
-        .sort(keys)
+    grid = Grid(arrivals, table)
+    n, total, square, by, error = (
+        table[c].to_numpy()
+        for c in ("rating_n", "rating_sum", "rating_sq", "by_rating", "error_rating")
     )
-    grid = Grid(arrivals, summed)
-    large = summed["n"].to_numpy() >= MIN_RATINGS
-    widening = design_effect(arrivals.spread, "rating_n", "rating_sum", "rating_sq")
-    found, judged, sd = judge_mean(grid, summed, large, widening, RATING_SOURCES)
-    shift = (summed["shift"] / summed["n"]).to_numpy()
+    size, shift = grid.sums(n), grid.sums(n * by)
+    sums = Sums(size, grid.sums(total) - shift, *map(grid.sums, (total, square, n * error)))
+    widening = spread_over_customers(arrivals, "rating_n", "rating_sum", "rating_sq")
+    found, judged, sd = judge_mean(grid, sums, size >= MIN_RATINGS, widening, RATING_SOURCES)
+    shift = shift / size
     return grid.frame(
         judged,
         n=found.n,

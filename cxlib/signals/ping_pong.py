@@ -28,8 +28,8 @@ from cxlib.grounds.ways import (
     Flags,
     Returns,
     count_returns,
-    customers_own,
     habit_of,
+    of_customers,
     shorter_windows,
     usual_sources,
     ways_on,
@@ -51,13 +51,13 @@ def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
     n = ways.sum(2)
     pairs = pl.DataFrame({"source": np.nonzero(n)[0], "target": np.nonzero(n)[1]})
     grid = Grid(arrivals, pairs)
-    own = customers_own(arrivals)
+    own = of_customers(arrivals.places).to_numpy()
     one_channel = arrivals.places["channel"].n_unique() == 1
     away = grid.apart if one_channel else grid.same_channel == 0
     fair = away & own[grid.target] & own[grid.source]
     if not fair.any():
         return no_cells()
-    usual = usual_sources(arrivals, ways)
+    usual = usual_sources(arrivals)
     same_channel = grid.channels[:, None] == grid.channels[None, :]
     alone = (same_channel & own[None, :]).sum(1) == 1
     frames = []
@@ -190,10 +190,6 @@ def send_to_source(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
     return redirect(rows, site, pl.lit(site.source))
 
 
-def _of_customers(places: pl.DataFrame) -> pl.Series:
-    return places["initiated_by"] == "customer"
-
-
 PING_PONG = Signal(
     name="ping_pong",
     number=4,
@@ -204,8 +200,8 @@ PING_PONG = Signal(
         "came",
         "pinged",
         around="environments",
-        places=_of_customers,
-        sources=_of_customers,
+        places=of_customers,
+        sources=of_customers,
         units=("transition",),
         # whether a group likes the channel it came from is its own affair
         grounds=("past",),

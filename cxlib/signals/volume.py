@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.histories import block_starts, first_block
 from cxlib.grounds.additive import Codes
-from cxlib.grounds.comparing import touchpoint_codes
-from cxlib.grounds.judged import JUDGED, Z95, natural_p, say_day, unit_names
-from cxlib.grounds.kinds import Signal
+from cxlib.grounds.cases import touchpoint_codes
+from cxlib.grounds.judged import Z95, name_units, natural_p, say_day
+from cxlib.grounds.kinds import Judged, Signal
 from cxlib.grounds.past import (
     LEAST_SPREAD,
     Noise,
@@ -41,39 +40,36 @@ _USUAL = 0.2
 """Change of a touchpoint's share of the contacts that is assumed where few touchpoints tell."""
 
 
-def judge_volumes(part: Arrivals) -> pl.DataFrame:
+def judge_volumes(part: Arrivals) -> list[Judged]:
     """Judge whether a touchpoint is recorded less than it was, by its share of all contacts."""
-    touch, names = touchpoint_codes(part.places)
+    touch, names = touchpoint_codes(part)
     table = part.volumes
     if table.is_empty():
-        return pl.DataFrame(schema=JUDGED)
+        return []
     first = first_block(part.periods, part.settings.span)
     block = np.maximum(table["block"].to_numpy().astype(np.int64) - first, 0)
     size = int(block.max()) + 1
-    at = touch.to_numpy()[table["target"].to_numpy()] * size + block
+    at = touch[table["target"].to_numpy()] * size + block
     unlinked, linked = (
         np.bincount(at, values, len(names) * size).reshape(-1, size)
         for values in (table["unlinked"], table["contacts"] - table["unlinked"])
     )
     own = np.zeros(len(names), dtype=bool)
-    own[touch.to_numpy()[(part.places["initiated_by"] == "customer").to_numpy()]] = True
+    own[touch[(part.places["initiated_by"] == "customer").to_numpy()]] = True
     own &= (unlinked + linked).sum(1) >= 2 * LEAST_CONTACTS
     usual = {u: x for u in np.flatnonzero(own) if (x := _usual(u, unlinked, linked)) is not None}
     if not usual:
-        return pl.DataFrame(schema=JUDGED)
+        return []
     series = series_of(np.array(list(usual)), np.array(list(usual.values())), unlinked + linked)
     tau = max(usual_change(series, _USUAL), LEAST_SPREAD)
     changes = clearest(series, Noise(overdispersion(series), tau, len(usual)))
-    rows = [
-        {"u": int(u), "tau": tau} | _fall(series.n[i], series.total[i], [x[i] for x in changes])
-        for i, u in enumerate(series.u)
+    falls = [
+        {"tau": tau} | _fall(series.n[i], series.total[i], [x[i] for x in changes])
+        for i in range(len(series.u))
     ]
     starts = block_starts(part.periods, part.settings.span)
-    named = unit_names(part, "place", pl.Series([r["u"] for r in rows], dtype=pl.Int64))
-    return pl.concat(
-        [named.with_columns(target=pl.lit(None, pl.String)), _frame(rows, starts, size)],
-        how="horizontal",
-    )
+    named = {**name_units(part, "place", series.u), "target": None, "signal": VOLUME.name}
+    return [named | _tell(falls, starts, size)]
 
 
 def _usual(u: np.integer, unlinked: np.ndarray, linked: np.ndarray) -> np.ndarray | None:
@@ -137,32 +133,29 @@ def _swing(usual: np.ndarray, own: np.ndarray) -> float:
     return max(LEAST_SPREAD, float(np.median(change)) / 0.6745) if len(change) else _USUAL
 
 
-def _frame(rows: list[dict[str, Any]], starts: list[Any], size: int) -> pl.DataFrame:
-    n, seen = (np.array([r[c] for r in rows], dtype=np.float64) for c in ("n", "seen"))
+def _tell(rows: list[dict[str, Any]], starts: list[Any], size: int) -> dict[str, Any]:
+    n, seen, tau, z, p = (np.array([r[c] for r in rows]) for c in ("n", "seen", "tau", "z", "p"))
     n = np.maximum(n, 1.0)
     fallen = np.array([r["end"] > r["start"] for r in rows])
     apart = np.where(fallen, np.log((n + 0.5) / (seen + 0.5)), 0.0)
-    wide = np.sqrt(1 / n + 1 / (seen + 0.5) + np.array([r["tau"] for r in rows]) ** 2)
+    wide = np.sqrt(1 / n + 1 / (seen + 0.5) + tau**2)
     effect = np.where(fallen, 1 - seen / n, 0.0)
-    low = np.where(fallen, 1 - np.exp(-(apart - Z95 * wide)), 0.0)
+    low = np.maximum(np.where(fallen, 1 - np.exp(-(apart - Z95 * wide)), 0.0), 0.0)
     since = [starts[r["start"]] if r["end"] > r["start"] else None for r in rows]
-    until = [starts[r["end"]] if r["start"] < r["end"] < size else None for r in rows]
-    return pl.DataFrame(
-        {
-            "compared_with": [None if s is None else f"before {say_day(s)}" for s in since],
-            "since": pl.Series(since, dtype=pl.Date),
-            "affected_until": pl.Series(until, dtype=pl.Date),
-            "n": n,
-            "observed": seen / n,
-            "expected": np.ones(len(rows)),
-            "effect": effect,
-            "low": np.maximum(low, 0.0),
-            "high": np.minimum(1.0, effect + (effect - np.maximum(low, 0.0))),
-            "z": [r["z"] for r in rows],
-            "p": [r["p"] for r in rows],
-            "affected": n * np.maximum(low, 0.0),
-        }
-    )
+    return {
+        "compared_with": [None if s is None else f"before {say_day(s)}" for s in since],
+        "since": since,
+        "affected_until": [starts[r["end"]] if 0 < r["end"] < size else None for r in rows],
+        "n": n,
+        "observed": seen / n,
+        "expected": np.ones(len(rows)),
+        "effect": effect,
+        "low": low,
+        "high": np.minimum(1.0, 2 * effect - low),
+        "z": z,
+        "p": p,
+        "affected": n * low,
+    }
 
 
 VOLUME = Signal(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cxlib.statistics.heterogeneity import between_variance
 from cxlib.statistics.rates import Z95, Interval, divide
@@ -28,11 +28,22 @@ def false_discovery_rate(p: ArrayLike) -> Estimates:
     Hochberg (1995), doi:10.1111/j.2517-6161.1995.tb02031.x
     """
     given = np.asarray(p, dtype=np.float64)
-    tested = np.flatnonzero(~np.isnan(given))
-    order = tested[np.argsort(given[tested], kind="stable")]
-    raised = given[order] * len(order) / np.arange(1, len(order) + 1)
+    tested = ~np.isnan(given)
     q = np.full_like(given, np.nan)
-    q[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
+    q[tested] = _step_up(given[tested], np.zeros(tested.sum(), dtype=np.int64))
+    return q
+
+
+def _step_up(p: Estimates, family: NDArray[np.int64]) -> Estimates:
+    """Benjamini and Hochberg within each family."""
+    order = np.lexsort((p, family))
+    size = np.bincount(family)
+    rank = np.arange(len(p)) - (np.cumsum(size) - size)[family[order]]
+    table = np.full((len(size), int(size.max(initial=0))), np.inf)
+    table[family[order], rank] = p[order] * size[family[order]] / (rank + 1)
+    least = np.minimum.accumulate(table[:, ::-1], axis=1)[:, ::-1]
+    q = np.empty(len(p))
+    q[order] = np.minimum(least[family[order], rank], 1.0)
     return q
 
 
@@ -44,9 +55,7 @@ def selected_families(p: ArrayLike, family: ArrayLike) -> Estimates:
     """
     values = np.asarray(p, dtype=np.float64)
     names, number = np.unique(np.asarray(family), return_inverse=True)
-    within = np.ones(len(values))
-    for code in range(len(names)):
-        within[number == code] = false_discovery_rate(values[number == code])
+    within = _step_up(values, number)
     simes = np.ones(len(names))
     np.minimum.at(simes, number, within)
     of_family = false_discovery_rate(simes)

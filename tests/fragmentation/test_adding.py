@@ -6,7 +6,7 @@ import pytest
 from fragmentation.test_grounds import judge, one_channel
 
 from cxlib.grounds import GROUNDS, Counts, Ground, Signal, register_ground
-from cxlib.grounds.judged import as_judged, unit_names
+from cxlib.grounds.judged import name_units
 from cxlib.signals import SIGNALS, register_signal
 
 GIVING_UP = Signal(
@@ -21,18 +21,14 @@ GIVING_UP = Signal(
 
 def judge_half(part, signals):
     """A ground on which exactly half is expected everywhere."""
-    frames = []
-    for signal in signals.values():
-        if signal.name != GIVING_UP.name:
-            continue
-        table = part.histories.group_by("target").sum().sort("target")
-        n, share = table["n"].cast(float), table["silent"] / table["n"]
-        frame = unit_names(part, "place", table["target"].cast(int)).with_columns(
-            n=n, observed=share, expected=n * 0 + 0.5, effect=share - 0.5, low=share - 0.55,
-            high=share - 0.45, z=(share - 0.5) * 20, p=n * 0 + 1e-9, affected=n,
-        )  # fmt: skip
-        frames.append(as_judged(frame, signal, "half"))
-    return frames
+    if GIVING_UP.name not in signals:
+        return []
+    table = part.histories.group_by("target").sum().sort("target")
+    n, share = table["n"].cast(float), table["silent"] / table["n"]
+    named = name_units(part, "place", table["target"].cast(int).to_numpy())
+    told = named | {"signal": GIVING_UP.name, "n": n, "observed": share, "expected": n * 0 + 0.5}
+    told |= {"effect": share - 0.5, "low": share - 0.55, "high": share - 0.45}
+    return [told | {"z": (share - 0.5) * 20, "p": n * 0 + 1e-9, "affected": n}]
 
 
 @pytest.fixture
@@ -40,8 +36,8 @@ def registered():
     register_signal(GIVING_UP)
     register_ground(Ground("half", 50, "one half", judge_half))
     yield
-    SIGNALS.remove("giving_up")
-    GROUNDS.remove("half")
+    SIGNALS.pop("giving_up")
+    GROUNDS.pop("half")
 
 
 @pytest.mark.usefixtures("registered")

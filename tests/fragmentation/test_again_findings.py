@@ -148,6 +148,8 @@ def test_simpson_is_a_crude_comparison_that_points_the_other_way():
             "n": [100, 100, 300, 50, 50, 80, 90, 90],
             "observed": [0.2, 0.4, 0.3, 10.0, 20.0, 0.5, 0.1, 0.9],
             "effect": [0.1, 0.1, -0.1, 1.5, 1.5, 0.2, 0.1, 0.1],
+            "family": ["share"] * 3 + ["wait"] * 2 + ["share"] * 3,
+            "compares_alone": [False] * 6 + [True] * 2,
         }
     )
     # crude: 0.2 - 0.325, 0.4 - 0.275, 0.3 - 0.3, ln 10 - ln 20, ln 20 - ln 10, nobody else;

@@ -240,15 +240,18 @@ def test_grounds_and_signals_are_chosen_by_name():
 def test_arms_are_compared_as_a_plain_loop_compares_them():
     dice = np.random.default_rng(1)
     rows = [
-        {"u": int(u), "k": int(k), "v": v, "n": float(n), "s": float(dice.binomial(n, 0.3))}
+        {"u": u, "k": k, "v": v, "n": float(n), "s": float(dice.binomial(n, 0.3))}
         for u in range(2)
         for k in range(4)
         for v in "ab"
         if (n := dice.integers(0, 40))
     ]
-    table = pl.DataFrame(rows).with_columns(q=pl.col("s"))
-    found = compare_arms(table, ["k"], arm="v", share=True)
-    for row in found.to_dicts():
+    u, k, n, s = (np.array([r[c] for r in rows]) for c in "ukns")
+    arm = 2 * u + [r["v"] == "b" for r in rows]
+    found = compare_arms(arm, 4 * u + k, n, s, unit=u)
+    for number in range(4):
+        row = {name: values[number] for name, values in found._asdict().items()}
+        row |= {"u": number // 2, "v": "ab"[number % 2]}
         score = info = weight = difference = 0.0
         for k in range(4):
             here = [r for r in rows if r["u"] == row["u"] and r["k"] == k]
@@ -286,8 +289,9 @@ def test_errors_of_groups_are_over_customers():
     spread = rows.group_by("source", "target", "bucket").agg(pl.col("n", "s").sum())
     wide = design_effect(spread.sort("source", "target", "bucket"), "n", "s")
     here = rows.filter(pl.col("target") == 0)
-    cases = here.with_columns(u=pl.col("target"), q=pl.col("s"))
-    arm = compare_arms(cases, [], arm="value", share=True).filter(pl.col("value") == "1")
+    arms = here.group_by("value").agg(pl.col("n", "s").sum()).sort("value")
+    cases, one = (arms[c].to_numpy() for c in "ns"), np.zeros(2, dtype=int)
+    variance = compare_arms(np.arange(2), one, *cases, unit=one).variance[1]
     by = here.group_by("customer", "value").agg(pl.col("s").sum()).sort("customer")
     told, own = by["s"].to_numpy(), (by["value"] == "1").to_numpy()
     found = []
@@ -298,8 +302,8 @@ def test_errors_of_groups_are_over_customers():
     oracle = np.std(found)
     assert wide > 1.5, "three answers of one customer are not three customers"
     # 32 buckets of six places tell the design effect to about a tenth
-    assert (arm["variance"][0] * wide) ** 0.5 == pytest.approx(oracle, rel=0.12)
-    assert arm["variance"][0] ** 0.5 < 0.9 * oracle
+    assert (variance * wide) ** 0.5 == pytest.approx(oracle, rel=0.12)
+    assert variance**0.5 < 0.9 * oracle
 
 
 def test_independent_cases_have_no_design_effect():

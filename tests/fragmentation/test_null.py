@@ -10,8 +10,8 @@ from fragmentation.walks import count, walk_log
 
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.fragmentation.echoes import choose_findings
+from cxlib.grounds.cases import LOG_MIDDLE, _more_frequent_kind
 from cxlib.grounds.cells import BY_DESIGN
-from cxlib.grounds.comparing import LOG_MIDDLE, _more_frequent_kind
 from cxlib.grounds.expectation import tail_scale
 from cxlib.grounds.like import _where_it_counts, compare_siblings
 from cxlib.grounds.past import Noise, Series, clearest
@@ -65,7 +65,7 @@ def test_going_back_from_where_nearly_all_come_one_way_is_how_the_target_is():
     ways = pl.DataFrame({"source": [0, 2, 3], "target": [1, 1, 1], "n": [800, 150, 50]})
     own = pl.DataFrame({"initiated_by": ["customer"] * 4, "stage_index": [1] * 4})
     own = own.with_columns(is_goal=pl.lit(value=False), is_lost=pl.lit(value=False))
-    part = SimpleNamespace(places=own, arrivals=ways)
+    part = SimpleNamespace(places=own, arrivals=ways, cache={})
     both = cells((0, 1, 800.0, 0.3, 0.1, 0.2, 0.1, 0.3, 6.0, 1e-8), (2, 1, *ALONE[2:]))
     kept = _where_it_counts(part, both, SIGNALS["backtracking"])
     assert kept["source"].to_list() == [2]
