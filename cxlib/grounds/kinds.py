@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 Unit = Literal["place", "transition", "stage_step"]
+UNITS: tuple[Unit, ...] = ("place", "transition", "stage_step")
 Family = Literal["share", "wait", "rating"]
 Judge = Callable[["Arrivals"], pl.DataFrame]
 Judged = Mapping[str, Any]
