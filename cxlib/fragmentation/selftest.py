@@ -320,8 +320,9 @@ def _choose_site(real: Findings, signal: Signal, seed: int) -> Site | None:
     if not candidates:
         return None
     chosen = int(np.random.default_rng(seed).integers(max(1, len(candidates) // 3)))
+    source, target, observed = candidates[chosen]
     part = real.arrivals
-    return Site(*candidates[chosen], part.places, part.settings.open_hours)
+    return Site(source, target, observed, part.places, part.settings.open_hours)
 
 
 def _why_no_site(signal: Signal) -> str:

@@ -151,7 +151,8 @@ def tell_effects(
     from scipy.special import ndtr
 
     low, high, expected = effect - Z95 * wide, effect + Z95 * wide, observed - effect
-    least, told = low if signal.harm > 0 else -high, {}
+    least = low if signal.harm > 0 else -high
+    told: dict[str, Floats] = {}
     if signal.family == "wait":
         observed, expected = np.exp(observed) / 3600, np.exp(expected) / 3600
         effect, low, high = np.exp(effect), np.exp(low), np.exp(high)
