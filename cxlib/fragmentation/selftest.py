@@ -395,10 +395,10 @@ def _measured(real: Findings, after: Findings, together: list[Planted]) -> list[
         row = after.table.filter(at, signal=signal.name, ground=ground, unit="transition")
         told = row.sort(pl.col("effect") * signal.harm, descending=True).head(1).to_dicts()
         measured, size = told[0] if told else {}, fault.size
-        named = {"signal": signal.name, "ground": ground, "source": source, "target": target}
-        named |= {name: measured.get(name) for name in ("n", "effect", "low", "high")}
+        about = {"signal": signal.name, "ground": ground, "source": source, "target": target}
+        about |= {name: measured.get(name) for name in ("n", "effect", "low", "high")}
         found = not after.found.filter(at | place).is_empty()
         covered = bool(told) and measured["low"] <= size <= measured["high"]
         held = {"size": size, "found": found, "covered": covered, "new_elsewhere": new}
-        rows.append(named | held)
+        rows.append(about | held)
     return rows
