@@ -46,8 +46,6 @@ HISTORY_TABLES = {
 tables of steps the target is the place at which the stage was entered. What is done again, and what
 becomes of planned handoffs, is counted where it is found (`repeats`, `planned`)."""
 
-HISTORY_KEYS = {name: table.keys for name, table in HISTORY_TABLES.items()}
-
 
 def block_days(span: timedelta) -> int:
     """Days in a block of a log that covers so much time."""
@@ -108,7 +106,7 @@ def count_histories(
         block=block_of(pl.col("occurred_at"), time_zone, span),
         source=pl.col("source").cast(pl.UInt16).fill_null(NONE),
     )
-    volumes = dated.group_by(HISTORY_KEYS["volumes"]).agg(
+    volumes = dated.group_by(HISTORY_TABLES["volumes"].keys).agg(
         contacts=pl.len().cast(pl.Int64),
         unlinked=(pl.col("source") == NONE).sum().cast(pl.Int64),
     )
@@ -129,8 +127,9 @@ def count_histories(
             )
             for column in around
         ]
-        tables[name] = add(rows, HISTORY_KEYS[name])
-        tables[elsewhere] = pl.concat([add(r, HISTORY_KEYS[elsewhere]) for r in (nothing, *each)])
+        tables[name] = add(rows, HISTORY_TABLES[name].keys)
+        keys = HISTORY_TABLES[elsewhere].keys
+        tables[elsewhere] = pl.concat([add(r, keys) for r in (nothing, *each)])
     return tables
 
 

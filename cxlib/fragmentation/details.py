@@ -15,6 +15,7 @@ from cxlib.bins import BIN_EDGES
 from cxlib.fragmentation.by_period import count_customers, count_history
 from cxlib.fragmentation.findings import Findings, rank_findings
 from cxlib.grounds.judged import Z95
+from cxlib.grounds.ways import ways_on
 from cxlib.signals import signal_named
 from cxlib.signals.abandonment import judge_abandonment
 
@@ -161,9 +162,8 @@ def _silence_of(row: dict[str, Any], judged: dict[float, pl.DataFrame]) -> pl.Da
 
 def _arrived(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:
     """Share that arrived within x hours; expected: the same with waits shorter by the effect."""
-    waits = _of(arrivals.waits, row).group_by("bin").agg(pl.col("n").sum()).sort("bin")
-    counts = np.zeros(len(BIN_EDGES))
-    counts[waits["bin"].to_numpy().astype(np.int64)] = waits["n"].to_numpy()
+    waits = _of(arrivals.waits, row)
+    counts = np.bincount(waits["bin"], waits["n"], len(BIN_EDGES))
     within = np.cumsum(counts)[:-1] / counts.sum()
     hours = np.array(BIN_EDGES[1:]) / 3600
 
@@ -180,29 +180,18 @@ def _arrived(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:
 def _next_of(arrivals: Arrivals, row: dict[str, Any]) -> Frame | None:
     if _drawn(row) != "next":
         return None
-    came = arrivals.onward.filter(pl.col("target") == row["target_place"])
-    here = pl.col("source") == row["source_place"]
-    shares = [
-        came.filter(who).group_by("next").agg((pl.col("n").sum() / whole).alias(name))
-        for name, who in (("observed", here), ("others", ~here))
-        if (whole := came.filter(who)["n"].sum())
-    ]
-    if len(shares) < 2:
+    came = ways_on(arrivals)[:, row["target_place"]]
+    here = came[row["source_place"]]
+    others = came.sum(0) - here
+    if not here.any() or not others.any():
         return None
-    named = arrivals.places.select(next="place", touchpoint="touchpoint", channel="channel")
-    both = (
-        shares[0]
-        .join(shares[1], on="next", how="full", coalesce=True)
-        .with_columns(pl.col("observed", "others").fill_null(0.0))
-        .join(named, on="next")
-        .sort("observed", "next", descending=[True, False])
-    )
-    # What is expected and does not happen is as telling as what happens.
-    apart = (pl.col("observed") - pl.col("others")).abs()
-    shown = both.sort(apart, descending=True, maintain_order=True).head(_NEXT_SHOWN)
-    return row, shown.sort("observed", descending=True, maintain_order=True).drop("next").rename(
-        {"touchpoint": "next"}
-    )
+    observed, usual, known = here / here.sum(), others / others.sum(), np.flatnonzero(came.sum(0))
+    # what is expected and does not happen is as telling as what happens
+    telling = np.lexsort((-observed[known], -np.abs(observed - usual)[known]))[:_NEXT_SHOWN]
+    shown = known[telling][np.argsort(-observed[known][telling], kind="stable")]
+    named = arrivals.places[shown].select("channel", next="touchpoint")
+    told = {"observed": observed[shown], "others": usual[shown]}
+    return row, named.with_columns(pl.DataFrame(told))
 
 
 def _over_time(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:

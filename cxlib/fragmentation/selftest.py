@@ -215,7 +215,7 @@ def check_fragmentation(
             continue
         fault, site = signal.fault, _choose_site(real, signal, seed + number)
         if fault is None or site is None:
-            skipped.append({"signal": signal.name, "reason": _why_no_site(signal, row["reason"])})
+            skipped.append({"signal": signal.name, "reason": row["reason"] or _why_no_site(signal)})
             continue
         plans += [
             Planted(signal, fault, ground, _limited(real, ground, site), seed + number)
@@ -303,8 +303,7 @@ def _count(workspace: Workspace, rows: pl.DataFrame) -> Arrivals:
 
 def _choose_site(real: Findings, signal: Signal, seed: int) -> Site | None:
     """One of the larger handoffs that are not broken; None where none is large enough."""
-    fault = signal.fault
-    if fault is None:
+    if (fault := signal.fault) is None:
         return None
     # so ordinary that what is measured is the fault alone
     ordinary = pl.lit(fault.ordinary).is_between("low", "high")
@@ -315,24 +314,18 @@ def _choose_site(real: Findings, signal: Signal, seed: int) -> Site | None:
         )
         .join(real.found, on=_HANDOFF, how="anti")
         .sort("n", "source", "target", descending=[True, False, False])
-        .to_dicts()
+        .select(*_HANDOFF, "observed")
+        .rows()
     )  # fmt: skip
     if not candidates:
         return None
-    dice = np.random.default_rng(seed)
-    chosen = candidates[int(dice.integers(max(1, len(candidates) // 3)))]
-    return Site(
-        chosen["source_place"],
-        chosen["target_place"],
-        float(chosen["observed"]),
-        real.arrivals.places,
-        real.arrivals.settings.open_hours,
-    )
+    chosen = int(np.random.default_rng(seed).integers(max(1, len(candidates) // 3)))
+    source, target, observed = candidates[chosen]
+    part = real.arrivals
+    return Site(source, target, observed, part.places, part.settings.open_hours)
 
 
-def _why_no_site(signal: Signal, reason: str | None) -> str:
-    if reason is not None:
-        return reason
+def _why_no_site(signal: Signal) -> str:
     if signal.fault is None:
         return "no fault of this kind is planted"
     needs = f"{signal.fault.needs:,} cases"
@@ -381,11 +374,9 @@ def share_copies(plans: Sequence[Planted]) -> list[list[Planted]]:
         free = (
             c for c in copies if all(ends.isdisjoint({p.site.source, p.site.target}) for p in c)
         )
-        home = next(free, None)
-        if home is None:
-            copies.append([plan])
-        else:
-            home.append(plan)
+        if (home := next(free, None)) is None:
+            copies.append(home := [])
+        home.append(plan)
     return copies
 
 
@@ -404,17 +395,10 @@ def _measured(real: Findings, after: Findings, together: list[Planted]) -> list[
         row = after.table.filter(at, signal=signal.name, ground=ground, unit="transition")
         told = row.sort(pl.col("effect") * signal.harm, descending=True).head(1).to_dicts()
         measured, size = told[0] if told else {}, fault.size
-        rows.append(
-            {
-                "signal": signal.name,
-                "ground": ground,
-                "source": source,
-                "target": target,
-                "size": size,
-                **{name: measured.get(name) for name in ("n", "effect", "low", "high")},
-                "found": not after.found.filter(at | place).is_empty(),
-                "covered": bool(told) and measured["low"] <= size <= measured["high"],
-                "new_elsewhere": new,
-            }
-        )
+        about = {"signal": signal.name, "ground": ground, "source": source, "target": target}
+        about |= {name: measured.get(name) for name in ("n", "effect", "low", "high")}
+        found = not after.found.filter(at | place).is_empty()
+        covered = bool(told) and measured["low"] <= size <= measured["high"]
+        held = {"size": size, "found": found, "covered": covered, "new_elsewhere": new}
+        rows.append(about | held)
     return rows

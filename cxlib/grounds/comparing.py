@@ -85,8 +85,8 @@ def compare_arms(
         value[arm] = np.maximum(of_unit, 1e-3)[unit]
         score, info, variance = score / value, weight / value, value / divisor
     overlap, apart = summed(np.where(rest > 0, n, 0.0)) / count, difference / divisor
-    sums = count, summed(s), summed(rest), summed(other)
-    return Arms(*sums, overlap, score, info, weight, apart, variance, value)
+    arms, rests, others = summed(s), summed(rest), summed(other)
+    return Arms(count, arms, rests, others, overlap, score, info, weight, apart, variance, value)
 
 
 def spread_over_customers(

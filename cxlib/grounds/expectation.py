@@ -183,6 +183,13 @@ def median(values: Floats) -> float:
     return float((ordered[half - 1] + ordered[half]) / 2)
 
 
+def weighted_median(values: Floats, weight: Floats) -> float:
+    """The median of values that weigh unlike."""
+    order = np.argsort(values)
+    reached = np.cumsum(weight[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
+
+
 def _spread_at(deviation: Floats, variance: Floats, quantile: float) -> float:
     """Variance at which a quantile of the squared standardised deviations is a normal law's."""
     # a cell is outside as long as the spread, squared, is below this

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cxlib.grounds.additive import Codes, Floats
+from cxlib.grounds.additive import Codes
 from cxlib.grounds.cases import (
     Cases,
     Order,
@@ -38,9 +38,14 @@ from cxlib.grounds.comparing import (
     spread_over_customers,
     tail_of_counts,
 )
-from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale
+from cxlib.grounds.expectation import (
+    natural_spread,
+    stated_spread,
+    tail_scale,
+    weighted_median,
+)
 from cxlib.grounds.judged import name_units, natural_p, tell_effects
-from cxlib.grounds.kinds import Counts, Ground, Judged, Signal, Unit
+from cxlib.grounds.kinds import UNITS, Counts, Ground, Judged, Signal, Unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,8 +114,7 @@ class Compared(NamedTuple):
 
 def _judge_signal(part: Arrivals, signal: Signal, *, around: bool) -> list[Judged]:
     """Judge the values of all columns (`around`: of the environment) by one signal."""
-    units: tuple[Unit, ...] = ("place", "transition", "stage_step")
-    read = {u: c for u in units if (c := read_cases(part, signal, u, around=around)) is not None}
+    read = {u: c for u in UNITS if (c := read_cases(part, signal, u, around=around)) is not None}
     found = {u: _compare(part, signal, u, cases, around=around) for u, cases in read.items()}
     judged = []
     for column in sorted({number for f in found.values() for number in f.column.tolist()}):
@@ -208,7 +212,7 @@ def _usual(signal: Signal, found: Mapping[Unit, Compared]) -> tuple[dict[str, fl
     for value in np.unique(told.value) if told.units >= ENOUGH_UNITS else ():
         mine = told.value == value
         if mine.sum() >= ENOUGH_UNITS:
-            own[value] = _weighted_median(effect[mine], np.sqrt(1 / variance[mine]))
+            own[value] = weighted_median(effect[mine], np.sqrt(1 / variance[mine]))
     centred = effect - np.array([own.get(v, 0.0) for v in told.value])
     scale = 1.0 if signal.family == "share" else told.sd
     if many:
@@ -216,12 +220,6 @@ def _usual(signal: Signal, found: Mapping[Unit, Compared]) -> tuple[dict[str, fl
     # one broken place is many transitions: only their median is asked
     tau = stated_spread(centred, variance, default=default, units=told.units)
     return own, tau, False
-
-
-def _weighted_median(values: Floats, weight: Floats) -> float:
-    order = np.argsort(values)
-    reached = np.cumsum(weight[order])
-    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
 def _tell(

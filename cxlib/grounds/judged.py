@@ -153,17 +153,16 @@ def tell_effects(
 
     low, high, expected = effect - Z95 * wide, effect + Z95 * wide, observed - effect
     least = low if signal.harm > 0 else -high
-    hours = np.full(len(n), np.nan)
+    told: dict[str, Floats] = {}
     if signal.family == "wait":
         observed, expected = np.exp(observed) / 3600, np.exp(expected) / 3600
         effect, low, high = np.exp(effect), np.exp(low), np.exp(high)
-        hours = n * observed * np.maximum(1 - 1 / np.maximum(low, 1e-9), 0.0)
+        told["hours"] = n * observed * np.maximum(1 - 1 / np.maximum(low, 1e-9), 0.0)
         share = low > 1.0
     elif signal.family == "share":
-        share = np.maximum(least, 0.0)
+        # an adjusted one may lie a little beyond what shares can be
+        share, expected = np.maximum(least, 0.0), np.clip(expected, 0.0, 1.0)
     else:
         share = np.maximum(2 * ndtr(np.maximum(least, 0.0) / sd / 2) - 1, 0.0)
-    if signal.family == "share":  # an adjusted one may lie a little beyond what shares can be
-        expected = np.clip(expected, 0.0, 1.0)
-    told = {"n": n, "observed": observed, "expected": expected, "effect": effect}
-    return told | {"low": low, "high": high, "affected": n * share, "hours": hours}
+    told |= {"n": n, "observed": observed, "expected": expected, "effect": effect}
+    return told | {"low": low, "high": high, "affected": n * share}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 Unit = Literal["place", "transition", "stage_step"]
+UNITS: tuple[Unit, ...] = ("place", "transition", "stage_step")
 Family = Literal["share", "wait", "rating"]
 Judge = Callable[["Arrivals"], pl.DataFrame]
 Judged = Mapping[str, Any]
@@ -125,8 +126,8 @@ class Registry(dict[str, Kind]):
 
     def register(self, kind: Kind) -> Kind:
         """Add one; of the same name only the last."""
-        others = [other for other in self.values() if other.name != kind.name]
-        known = sorted([*others, kind], key=lambda other: other.number)
+        self[kind.name] = kind
+        known = sorted(self.items(), key=lambda item: item[1].number)
         self.clear()
-        self.update({other.name: other for other in known})
+        self.update(known)
         return kind

@@ -40,7 +40,7 @@ from cxlib.grounds.judged import (
     say_day,
     tell_effects,
 )
-from cxlib.grounds.kinds import Ground, Judged, Signal, Unit
+from cxlib.grounds.kinds import UNITS, Ground, Judged, Signal, Unit
 
 if TYPE_CHECKING:
     from cxlib.arrivals.arrivals import Arrivals
@@ -106,8 +106,7 @@ def judge_past(part: Arrivals, signals: Mapping[str, Signal]) -> list[Judged]:
 
 def judge_history(part: Arrivals, signal: Signal) -> list[Judged]:
     """Judge every unit by one signal against its own other times."""
-    units: tuple[Unit, ...] = ("place", "transition", "stage_step")
-    return [found for unit in units if (found := _judge_unit(part, signal, unit)) is not None]
+    return [found for unit in UNITS if (found := _judge_unit(part, signal, unit)) is not None]
 
 
 def _read_series(part: Arrivals, signal: Signal, unit: Unit) -> Series | None:

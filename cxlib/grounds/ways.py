@@ -13,7 +13,7 @@ from cxlib.arrivals.arrivals import WINDOWS, Arrivals
 from cxlib.grounds.additive import Floats, add_up
 from cxlib.grounds.cases import once
 from cxlib.grounds.cells import channel_codes, transition_codes
-from cxlib.grounds.expectation import MIN_N
+from cxlib.grounds.expectation import MIN_N, weighted_median
 
 Flags = NDArray[np.bool_]
 
@@ -56,9 +56,7 @@ def habit_of(n: Floats, count: Floats, share: Floats) -> float:
     if large.sum() < 20:
         return 0.0
     excess = (count[large] / n[large] - share[large]) / (1 - share[large])
-    order = np.argsort(excess)
-    weight = np.cumsum(np.sqrt(n[large])[order])
-    return float(max(0.0, excess[order][np.searchsorted(weight, weight[-1] / 2)]))
+    return max(0.0, weighted_median(excess, np.sqrt(n[large])))
 
 
 def find_habit(arrivals: Arrivals) -> float:

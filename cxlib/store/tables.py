@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from cxlib.durable import check_files, hash_files, keep_folder, read_sealed, seal
@@ -51,8 +52,27 @@ def add_up(parts: Sequence[pl.DataFrame], table: Table) -> pl.DataFrame:
     """Add up tables of different customers."""
     both = pl.concat(parts)
     values = [c for c in both.columns if c not in table.keys]
+    if all(dtype.is_integer() for dtype in both.schema.values()) and not {*values} & {*_EXTREMES}:
+        bits = {key: int(both[key].max() or 0).bit_length() for key in table.keys}  # type: ignore[arg-type]
+        if sum(bits.values()) < 64:
+            return _add_up_counts(both, bits, values)
     summed = [_EXTREMES.get(c, pl.Expr.sum)(pl.col(c)) for c in values]
     return both.group_by(table.keys).agg(summed).sort(table.keys)
+
+
+def _add_up_counts(
+    both: pl.DataFrame, bits: Mapping[str, int], values: Sequence[str]
+) -> pl.DataFrame:
+    """The same of whole numbers: one packed key is sorted in half the time that grouping takes."""
+    packed = np.zeros(len(both), dtype=np.int64)
+    for key, width in bits.items():
+        packed = packed << width | both[key].to_numpy().astype(np.int64)
+    order = np.argsort(packed)
+    first = np.flatnonzero(np.diff(packed[order], prepend=-1))
+    sums = {c: np.add.reduceat(both[c].to_numpy()[order], first) for c in values if len(first)}
+    return both.select(*bits, *values)[order[first]].with_columns(
+        pl.Series(c, x, dtype=both.schema[c]) for c, x in sums.items()
+    )
 
 
 def select(frames: Frames, tables: Tables, chosen: Chosen) -> dict[str, pl.DataFrame]:
