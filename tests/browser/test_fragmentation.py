@@ -139,7 +139,7 @@ def test_filters_answer_before_there_is_a_session_and_the_live_page_goes_on(
 ) -> None:
     visited = visit(dashboard_server.url, live=False)
     page, held = visited.page, []
-    page.route("**/voila/api/session/*", held.append)
+    page.route("**/voila/api/session/*", lambda route: held.append(route))  # noqa: PLW0108 (an attribute is set on it)
     page.goto(url)
     before = page.inner_text(".cx-answer")
     page.get_by_label("Customers", exact=True).select_option(label="region: east")
