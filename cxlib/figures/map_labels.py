@@ -26,8 +26,8 @@ _MARK_CHARACTER_PX = 8.2  # of 12 px bold
 _ALONG = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82)
 """Where along a band its mark may stand, the best first."""
 
-_ABOVE = 14.0
-"""Of a mark above the middle of its band, pixels."""
+_ABOVE, _STEEP = 14.0, 0.6
+"""Of a mark above the middle of its band, pixels; a band as steep as that has it at its side."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels of the narrowest page that shows the map."""
@@ -164,18 +164,27 @@ def _ways(
     x, y = layout.spots[mark.place]
     if mark.target is not None:
         bend = ways.get((mark.place, mark.target), 0.0)
+        ends = (x, y), layout.spots[mark.target]
         for part in _ALONG:
-            _, _, (at, height, _) = ribbon((x, y), layout.spots[mark.target], 1, at=part, bend=bend)
+            _, _, (at, height, turned) = ribbon(*ends, 1, at=part, bend=bend)
+            if abs(math.cos(math.radians(turned))) > _STEEP:
+                yield from _beside(at, height, bold, 3, column, width)
             height -= _ABOVE
             yield at, height, bold, "middle center", _around(at * column, height, width)
         return
-    # Beside the circle, clear of its ring.
-    blanks = 2 + round(sizes[mark.place] / 8)
+    # Clear of its ring.
+    yield from _beside(x, y, bold, 2 + round(sizes[mark.place] / 8), column, width)
+    above = y - sizes[mark.place] / 2 - 12
+    yield x, above, bold, "middle center", _around(x * column, above, width)
+
+
+def _beside(
+    x: float, y: float, bold: str, blanks: int, column: float, width: float
+) -> Iterator[tuple[float, float, str, str, Box]]:
+    """Where a text stands at the right or left of a point, so many blanks away."""
     space, away = "\N{NO-BREAK SPACE}" * blanks, blanks * 4 + width / 2
     yield x, y, space + bold, "middle right", _around(x * column + away, y, width)
     yield x, y, bold + space, "middle left", _around(x * column - away, y, width)
-    above = y - sizes[mark.place] / 2 - 12
-    yield x, above, bold, "middle center", _around(x * column, above, width)
 
 
 def _boxes(circle: Circle, size: float, layout: MapLayout) -> Iterator[Box]:

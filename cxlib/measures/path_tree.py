@@ -85,7 +85,7 @@ class PathTree(Result):
         where = "After" if self.forwards else "Before"
         part = share(row["share"], row["share_low"], row["share_high"])
         of = plural(self.journeys, "journey")
-        if row["end"] is not None:
+        if self.forwards and row["end"] is not None:
             return [
                 f"{where} {self.start}, most often: {row['name'].strip('()')}, in {part} of {of}"
             ]

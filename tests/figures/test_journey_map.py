@@ -255,6 +255,22 @@ def test_a_finding_is_red_and_labelled():
     assert bands(plot_touchpoints(touchpoints(), transitions=transitions()), "found moves") == 0
 
 
+def test_a_mark_stands_beside_a_steep_band_and_above_a_flat_one():
+    names = [(f"t{i}", "web", "exploration", 100, 0.1, None) for i in range(2)]
+    ends = [Place(name, channel, stage) for name, channel, stage, *_ in names]
+    steep = plot_touchpoints(
+        touchpoints(tuple(names)),
+        transitions=transitions({(0, 1): 90}, places=names),
+        marks=[Mark(ends[0], "1", target=ends[1])],
+    )
+    assert trace(steep, "marks").textposition[0] in ("middle right", "middle left")
+    page = Place("product page", "web", "exploration")
+    flat = plot_touchpoints(
+        touchpoints(), transitions=transitions(), marks=[Mark(page, "1", target=BASKET)]
+    )
+    assert trace(flat, "marks").textposition[0] == "middle center"
+
+
 def test_the_weakest_are_named_in_the_sentence():
     sentence = describe_touchpoints(touchpoints()).replace("\N{NO-BREAK SPACE}", " ")
     assert sentence == (

@@ -1,5 +1,6 @@
 """Two parts of what was published side by side: chosen, compared, and said to be the same."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -98,6 +99,6 @@ def test_where_nothing_can_be_chosen_nobody_is_asked_to_choose():
         segments = ()
 
         def touchpoints(self, **_):
-            return touchpoints((("basket", "web", "conversion", 1200, 0.1, 1),))
+            return replace(touchpoints(), channels=("web",))
 
     assert words.ALONE in Compare(Alone()).answer.value

@@ -101,7 +101,7 @@ class JourneyMap(View):
                         view.result,
                         transitions=view.moves,
                         found=view.found_at,
-                        opened=view.state.touchpoint,
+                        opened=None if view.live else view.state.touchpoint,
                     ),
                 ),
                 Group(

@@ -52,7 +52,7 @@ class View:
 
     def __init__(self, answers: Snapshot, *, live: bool = True) -> None:
         use_theme("light")  # a page that is dark swaps the colours
-        self.answers = answers
+        self.answers, self.live = answers, live
         self.widgets: dict[str, Any] = {}
         self._asked = lru_cache(_REMEMBERED)(self._ask)
         self._pictures = lru_cache(_DRAWN)(lambda part, key: part.draw(self))
