@@ -15,7 +15,7 @@ import polars as pl
 from cxlib.columns import Columns, Count, Customers, Label, Points, Share, Tables
 from cxlib.errors import InputError
 from cxlib.numbers import decimal, plural, points, share
-from cxlib.results import Result, answers, interval_row, result
+from cxlib.results import Result, answers, interval_row, of_workspace, result
 from cxlib.statistics.rates import difference_of_rates
 from cxlib.statistics.scores import top_box
 from cxlib.store import Workspace
@@ -28,6 +28,7 @@ ADDRESSED, HELD, OTHERS = "addressed", "held back", "others"
 _SHOWN = ("published", "manifest.json", "index.html", "index.html.gz")
 
 
+@of_workspace
 def write_audience(
     workspace: Workspace,
     customers: pl.DataFrame,

@@ -24,6 +24,8 @@ INITIATORS = ("customer", "company")  # closed list of `initiated_by`
 
 INSTANT = pl.Datetime("us", "UTC")
 
+MAX_PLACES = 4_000  # most combinations of touchpoint, channel and stage in one log
+
 
 class Column(NamedTuple):
     """One column of a contract: name, dtype, meaning; whether it may hold nulls or be absent."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cxlib.contracts import EVENTS, QUARANTINE, UNMAPPED
+from cxlib.contracts import EVENTS, MAX_PLACES, QUARANTINE, UNMAPPED
 from cxlib.errors import InputError
 from cxlib.journeys import NO_STAGE
 from cxlib.map_model import Touchpoint
@@ -32,8 +32,6 @@ ANSWERS = pl.Schema(
     {"row": pl.UInt32, "scale": pl.String, "rating": pl.Float64, "comment": pl.String}
 )
 """Columns of `Encoded.answers`; ``row`` is the number of a row of `Encoded.events`."""
-
-MAX_PLACES = 4_000  # most combinations of touchpoint, channel and stage in one log
 
 _PLACE = ("touchpoint", "channel", "stage", "owner", "initiated_by")
 _OPTIONAL = ("ended_at", "rating", "scale", "issue", "cost", "amount", "comment")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,45 +86,39 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
     zone = _zone(entries["time_zone"]) if "time_zone" in entries else None
     names = list(dict.fromkeys(t.name for t in touchpoints))
 
-    readers: dict[str, Reader] = {
-        "name": Entry.text,
-        "reading": _reading,
-        "not_a_customer": _names,
-        "fold_case": Entry.flag,
-        "time_format": _time_format,
-        "earliest": lambda e: _instant(e, zone),
-        "latest": lambda e: _instant(e, zone, end_of_day=True),
-        "keep": _patterns,
-        "join": _joins,
-        "one_per": _names,
-        "unpivot": _unpivot,
-        "ties_as_listed": Entry.flag,
-        "ratings": lambda e: _beside(e, [scale.name for scale in scales]),
-        "customers": lambda e: _beside(e, None),
-        "environment": lambda e: tuple(map(_environment, e.items())),
-        "journey": lambda e: _journey(e, names),
-        "opening_hours": lambda e: _hours_by_channel(e, touchpoints, columns),
-        "closed_dates": read_closed_dates,
-        "planned_handoffs": lambda e: _planned_handoffs(e, names),
-        "personas": _personas,
-        "period": lambda e: e.one_of(PERIODS),
-        "observed_until": lambda e: _instant(e, zone, end_of_day=True),
-    }
     top.need("name")
-    given = {key: readers[key](entry) for key, entry in entries.items() if key in readers}
+    settled: dict[str, Any] = {
+        "columns": columns,
+        "other_names": other_names,
+        "time_zone": zone,
+        "rating_scales": scales,
+        "stages": stages,
+        "touchpoints": touchpoints,
+        "path": Path(path) if path is not None else None,
+    }
+    given = _values(
+        JourneyMap,
+        {key: e for key, e in entries.items() if key not in {"rating_scale", *settled}},
+        time_format=_time_format,
+        earliest=lambda e: _instant(e, zone),
+        latest=lambda e: _instant(e, zone, end_of_day=True),
+        keep=_patterns,
+        unpivot=_unpivot,
+        ratings=lambda e: _beside(e, [scale.name for scale in scales]),
+        customers=lambda e: _beside(e, None),
+        environment=lambda e: tuple(map(_environment, e.items())),
+        journey=lambda e: _journey(e, names),
+        opening_hours=lambda e: _hours_by_channel(e, touchpoints, columns),
+        closed_dates=read_closed_dates,
+        planned_handoffs=lambda e: _planned_handoffs(e, names),
+        personas=_personas,
+        period=lambda e: e.one_of(PERIODS),
+        observed_until=lambda e: _instant(e, zone, end_of_day=True),
+    )
     has_hours = given.get("opening_hours") or any(t.opening_hours for t in touchpoints)
     if given.get("closed_dates") and not has_hours:
         entries["closed_dates"].fail("nothing has `opening_hours` that these dates could change")
-    return JourneyMap(
-        columns=columns,
-        other_names=other_names,
-        time_zone=zone,
-        rating_scales=scales,
-        stages=stages,
-        touchpoints=touchpoints,
-        path=Path(path) if path is not None else None,
-        **given,
-    )
+    return JourneyMap(**settled, **given)
 
 
 Reader = Callable[[Entry], Any]
@@ -132,13 +126,34 @@ Kind = TypeVar("Kind")
 
 
 def _record(
-    kind: type[Kind], entry: Entry, readers: Mapping[str, Reader], needed: Iterable[str] = ()
+    kind: type[Kind], entry: Entry, allowed: Iterable[str] | None = None, /, **own: Reader
 ) -> Kind:
-    """Read a mapping into a dataclass, each key as its reader does."""
-    given = entry.keys(readers)
-    for key in needed:
-        entry.need(key)
-    return kind(**{key: readers[key](value) for key, value in given.items()})
+    """Read a mapping into a dataclass, of which some keys may be allowed only; see `_values`."""
+    known = fields(kind)  # type: ignore[arg-type]
+    given = entry.keys(allowed or [f.name for f in known])
+    for f in known:
+        if f.default is f.default_factory is MISSING:
+            entry.need(f.name)
+    return kind(**_values(kind, given, **own))
+
+
+def _values(kind: type[Any], given: Mapping[str, Entry], /, **own: Reader) -> dict[str, Any]:
+    """Read values of a dataclass: each in its `own` way, else as its type is written."""
+    by_type: dict[str, Reader] = {
+        "bool": Entry.flag,
+        "float": Entry.number,
+        "int": lambda e: e.whole(low=1),
+        "timedelta": _duration,
+        "tuple[str, ...]": _names,
+        "tuple[Join, ...]": _joins,
+        "OpeningHours": read_opening_hours,
+        "Reading": _reading,
+    }
+    types = {f.name: str(f.type).removesuffix(" | None") for f in fields(kind)}
+    readers = {
+        name: own.get(name) or by_type.get(type_, Entry.text) for name, type_ in types.items()
+    }
+    return {key: readers[key](entry) for key, entry in given.items()}
 
 
 def _columns(entry: Entry) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
@@ -179,14 +194,13 @@ def _text_by_name(entry: Entry) -> dict[str, str]:
 
 
 def _reading(entry: Entry) -> Reading:
-    readers: dict[str, Reader] = dict.fromkeys((f.name for f in fields(Reading)), Entry.text)
-    readers |= {
-        "skip_lines": lambda e: e.whole(low=0),
-        "sheet": lambda e: tuple(item.text() for item in e.items(or_one=True)),
-        "decimal": lambda e: e.one_of((".", ","), "decimal mark"),
-        "separator": lambda e: str(e.node.value),
-    }
-    return _record(Reading, entry, readers)
+    return _record(
+        Reading,
+        entry,
+        skip_lines=lambda e: e.whole(low=0),
+        decimal=lambda e: e.one_of((".", ","), "decimal mark"),
+        separator=lambda e: str(e.node.value),
+    )
 
 
 def _joins(entry: Entry) -> tuple[Join, ...]:
@@ -199,8 +213,7 @@ def _joins(entry: Entry) -> tuple[Join, ...]:
         return pairs
 
     tables = [entry] if entry.is_mapping() else entry.items()
-    readers: dict[str, Reader] = {"table": Entry.text, "by": by}
-    return tuple(_record(Join, table, readers, ("by", "table")) for table in tables)
+    return tuple(_record(Join, table, by=by) for table in tables)
 
 
 def _unpivot(entry: Entry) -> Unpivot:
@@ -225,19 +238,15 @@ def _unpivot(entry: Entry) -> Unpivot:
 def _beside(entry: Entry, scales: list[str] | None) -> BesideTheLog:
     """Read `ratings` or `customers`; `scales`: what ratings are measured on, None for customers."""
     roles = RATING_COLUMNS if scales is not None else ("customer",)
-    readers: dict[str, Reader] = {
-        "columns": lambda e: {role: column.text() for role, column in e.keys(roles).items()},
-        "table": Entry.text,
-        "join": _joins,
-        "reading": _reading,
-    }
-    if scales is not None:
-        readers |= {
-            "time_format": _time_format,
-            "time_zone": _zone,
-            "scale": lambda e: e.one_of(scales) if scales else e.text(),
-        }
-    return _record(BesideTheLog, entry, readers)
+    return _record(
+        BesideTheLog,
+        entry,
+        None if scales is not None else ("columns", "table", "join", "reading"),
+        columns=lambda e: {role: column.text() for role, column in e.keys(roles).items()},
+        time_format=_time_format,
+        time_zone=_zone,
+        scale=lambda e: e.one_of(scales) if scales else e.text(),
+    )
 
 
 def _stages(entry: Entry) -> tuple[str, ...]:
@@ -302,17 +311,14 @@ def _touchpoint(item: Entry, stages: tuple[str, ...] | None) -> Touchpoint:
             entry.fail("the key 'stages' is missing: list the stages in their order")
         return entry.one_of(stages)
 
-    readers: dict[str, Reader] = dict.fromkeys((f.name for f in fields(Touchpoint)), Entry.text)
-    flags = ("repeatable", "assisted", "self_service", "completes")
-    readers |= dict.fromkeys(flags, Entry.flag)
-    readers |= {
-        "stage": stage,
-        "initiated_by": lambda e: e.one_of(INITIATORS),
-        "match": _patterns,
-        "kind": lambda e: e.one_of(KINDS),
-        "opening_hours": read_opening_hours,
-    }
-    read = _record(Touchpoint, item, readers, ("name",))
+    read = _record(
+        Touchpoint,
+        item,
+        stage=stage,
+        initiated_by=lambda e: e.one_of(INITIATORS),
+        match=_patterns,
+        kind=lambda e: e.one_of(KINDS),
+    )
     return read if stages is not None else replace(read, stage=ONE_STAGE)
 
 
@@ -330,9 +336,8 @@ def _rating_scales(entries: Mapping[str, Entry]) -> tuple[RatingScale, ...]:
     if one and "rating_scales" in entries:
         one[0].fail("write either `rating_scale` or `rating_scales`, not both")
     scales: dict[str, RatingScale] = {}
-    readers: dict[str, Reader] = {"name": Entry.text, "min": Entry.number, "max": Entry.number}
     for entry in entries["rating_scales"].items() if "rating_scales" in entries else one:
-        scale = _record(RatingScale, entry, readers, readers)
+        scale = _record(RatingScale, entry)
         if scale.min >= scale.max:
             entry.fail(f"min ({scale.min:g}) must be below max ({scale.max:g})")
         if scale.name in scales:
@@ -346,26 +351,19 @@ def _journey(entry: Entry, names: list[str]) -> JourneyRule:
         every = listed.items(or_one=True)
         return tuple(dict.fromkeys(t.one_of(names, "touchpoint") for t in every))
 
-    readers: dict[str, Reader] = {
-        "gap": _duration,
-        "goal": touchpoints,
-        "lost": touchpoints,
-        "restart": Entry.flag,
-        "max_contacts_per_day": lambda e: e.whole(low=1),
-        "robot_pace": _duration,
-    }
-    rule = _record(JourneyRule, entry, readers)
+    rule = _record(JourneyRule, entry, goal=touchpoints, lost=touchpoints)
     if both := [name for name in rule.goal if name in rule.lost]:
         entry.need("lost").fail(f"{both[0]!r} is a goal and cannot be a loss too")
     return rule
 
 
 def _planned_handoffs(entry: Entry, names: list[str]) -> tuple[PlannedHandoff, ...]:
-    ends = dict.fromkeys(("source", "target"), lambda e: e.one_of(names, "touchpoint"))
-    readers: dict[str, Reader] = ends | {"deadline": _duration}
+    def known(end: Entry) -> str:
+        return end.one_of(names, "touchpoint")
+
     planned: dict[tuple[str, str], PlannedHandoff] = {}
     for item in entry.items():
-        handoff = _record(PlannedHandoff, item, readers, readers)
+        handoff = _record(PlannedHandoff, item, source=known, target=known)
         if (handoff.source, handoff.target) in planned:
             item.fail(f"the handoff {handoff.source!r} → {handoff.target!r} is planned twice")
         planned[handoff.source, handoff.target] = handoff
@@ -381,10 +379,9 @@ def _personas(entry: Entry) -> tuple[PersonaRule, ...]:
                 item.fail(str(error))
         return tuple(item.text() for item in items)
 
-    readers: dict[str, Reader] = {"name": Entry.text, "when": conditions}
     found: dict[str, PersonaRule] = {}
     for item in entry.items():
-        rule = _record(PersonaRule, item, readers, readers)
+        rule = _record(PersonaRule, item, when=conditions)
         if rule.name in found or not rule.when:
             item.fail(f"persona {rule.name!r} is listed twice, or has no condition")
         found[rule.name] = rule
@@ -398,12 +395,10 @@ def _environment(item: Entry) -> EnvironmentTable:
             entry.fail("write one pair, such as {store: branch}")
         return pairs[0]
 
-    readers: dict[str, Reader] = dict.fromkeys(("table", "day", "holidays"), Entry.text)
-    readers |= {"place": place, "columns": _names}
-    given = item.keys(readers)
+    given = item.keys(None)
     if ("table" in given) == ("holidays" in given) or ("holidays" in given and len(given) > 1):
         item.fail("name a `table` with its `day`, or `holidays` alone")
-    return _record(EnvironmentTable, item, readers)
+    return _record(EnvironmentTable, item, place=place)
 
 
 def _hours_by_channel(
@@ -453,10 +448,10 @@ def _instant(entry: Entry, zone: str | None, *, end_of_day: bool = False) -> dat
     written = entry.text()
     try:
         instant = datetime.fromisoformat(written)
-    except ValueError:
+        if end_of_day and len(written) == len("2026-10-31"):
+            instant += timedelta(days=1)
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=ZoneInfo(zone or "UTC"))
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last day have no neighbour
         entry.fail(f"{written!r} is no date; write for example 2026-10-31 or 2026-10-31T18:00")
-    if end_of_day and len(written) == len("2026-10-31"):
-        instant += timedelta(days=1)
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=ZoneInfo(zone or "UTC"))
-    return instant.astimezone(UTC)

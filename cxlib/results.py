@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, ParamSpec, Self, TypeVar, dataclass_transform
 
 import numpy as np
 import polars as pl
@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from cxlib.bins import BIN_EDGES
 from cxlib.columns import Column, Columns, Tables
-from cxlib.errors import UnknownNameError
+from cxlib.errors import InputError, UnknownNameError
 from cxlib.numbers import day, plural
 from cxlib.statistics.rates import Interval
 from cxlib.statistics.resampling import Estimates, dense_counts
@@ -42,6 +42,8 @@ __all__ = [
     "interval_columns",
     "interval_row",
     "numbers",
+    "of_workspace",
+    "require_log",
     "result",
 ]
 
@@ -57,6 +59,8 @@ _BY_ANSWERS = datetime.max.replace(tzinfo=UTC)
 """Stands in a result until `answers` says which log was asked."""
 
 Made = TypeVar("Made", bound="Result")
+Returned = TypeVar("Returned")
+Given = ParamSpec("Given")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -176,6 +180,27 @@ def result(declared: type[Made]) -> type[Made]:
     return made
 
 
+def require_log(log: object) -> None:
+    """Refuse what is no log to be asked, such as the path of a workspace."""
+    if isinstance(log, Result) or not hasattr(log, "observed_until"):
+        given = repr(str(log)) if isinstance(log, str | Path) else f"a {type(log).__name__}"
+        raise InputError(
+            f"{given} is no workspace: cx.open(folder) opens one, cx.build(log, folder) makes one"
+        )
+
+
+def of_workspace(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
+    """Let a function whose first argument is a workspace refuse all else in one sentence."""
+
+    @functools.wraps(function)
+    def asked(*given: Given.args, **options: Given.kwargs) -> Returned:
+        if given:
+            require_log(given[0])
+        return function(*given, **options)
+
+    return asked
+
+
 def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
     """Make a function a measure that is asked of a workspace.
 
@@ -190,8 +215,12 @@ def answers(made: type[Made]) -> Callable[[Callable[..., Made]], Callable[..., M
 
         @functools.wraps(function)
         def measure(log: Workspace | Summary, **options: Any) -> Made:
-            if isinstance(options.get("where"), Where):
-                options["where"] = options["where"].of(log)
+            require_log(log)
+            where = options.get("where")
+            if isinstance(where, Where):
+                options["where"] = where.of(log)
+            elif where is not None and not isinstance(where, Selection):
+                raise InputError(f'where takes cx.Where(channel="web"), not {where!r}')
             if reads_summary and isinstance(log, Workspace):
                 log = log.summary()
             found = function(log, **options)

@@ -109,6 +109,20 @@ def test_map_is_the_stage_by_touchpoint_table(shop_workspace):
     assert "dwell_seconds" in rows["visit"]
 
 
+def test_first_contacts_say_where_journeys_begin_and_stages_who_goes_on(shop_workspace):
+    rows = {row["touchpoint"]: row for row in cx_json("first-contacts", shop_workspace)}
+    assert sum(row["journeys"] for row in rows.values()) == 4  # 90 days end a journey
+    assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
+    assert "may differ" in cx("first-contacts", shop_workspace)
+    look, buy = cx_json("stages", shop_workspace)
+    assert (look["stage"], look["customers"], buy["stage"], buy["customers"]) == (
+        "look",
+        3,
+        "buy",
+        1,
+    )
+
+
 def test_transitions_have_exact_median_waits_in_seconds(shop_workspace):
     rows = {(r["source"], r["target"]): r for r in cx_json("transitions", shop_workspace)}
     assert rows.keys() == {("page", "visit"), ("visit", "pay")}  # 90 days end a journey
@@ -506,7 +520,7 @@ def test_a_map_that_is_wrong_is_one_sentence_with_file_and_line(shop, kind):
     ],
 )
 def test_a_part_that_is_not_there_is_one_sentence(workspace, arguments, expected):
-    for command in ("map", "transitions"):
+    for command in ("map", "first-contacts", "transitions"):
         assert expected in cx(command, workspace, *arguments, code=1)
 
 

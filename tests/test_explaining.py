@@ -98,7 +98,7 @@ def test_stages_play_roles_by_name_then_by_the_goal_then_by_place(stages, goal_s
     rule = JourneyMap(name="x", stages=stages, touchpoints=goal, journey=journey)
     if stages[0] == "Awareness":
         roles = ("Awareness", "exploration", "conversion", "")
-    log = SimpleNamespace(journey_map=rule)
+    log = SimpleNamespace(observed_until=None, journey_map=rule)
     names = ("awareness", "exploration", "conversion", "aftersales")
     assert tuple(" ".join(cx.find_stages(log, name)) for name in names) == roles
 

@@ -1,5 +1,6 @@
 """`import cxlib as cx`: what everyone types, on one workspace."""
 
+import inspect
 import io
 import math
 import pydoc
@@ -63,6 +64,27 @@ def test_help_says_on_its_first_screen_how_to_do_everything():
     page = pydoc.plain(pydoc.render_doc(cx))
     assert page.index("cx.measure_touchpoints(ws, where=app)") < page.index("PACKAGE CONTENTS")
     assert "FUNCTIONS" not in page
+
+
+def test_what_is_no_workspace_is_refused_by_every_verb_in_one_sentence(ws):
+    asked = 0
+    for name in dir(cx):
+        verb = getattr(cx, name)
+        given = [*inspect.signature(verb).parameters.values()] if inspect.isroutine(verb) else []
+        if name != "publish" and (not given or given[0].name not in {"workspace", "log"}):
+            continue
+        others = [p for p in given[1:] if p.default is p.empty]
+        for wrong in ("shop", ws.store(), cx.explain(ws)):
+            if name == "export" and isinstance(wrong, str):
+                continue  # a folder of snapshots may be exported, too
+            by_name = {p.name: "x" for p in others if p.kind == p.KEYWORD_ONLY}
+            by_place = ["x" for p in others if p.kind == p.POSITIONAL_OR_KEYWORD]
+            with pytest.raises(cx.CxError, match=r"cx\.(open|read_log)\("):
+                verb(wrong, *by_place, **by_name)
+            asked += 1
+    assert asked > 100
+    with pytest.raises(cx.CxError, match=r"where takes cx\.Where"):
+        cx.measure_touchpoints(ws, where={"channel": "web"})
 
 
 def test_verbs_stay_verbs_when_their_rooms_are_loaded():

@@ -84,7 +84,11 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 COMMANDS = [
     ("map",),
+    ("first-contacts",),
+    ("stages",),
     ("transitions",),
+    ("paths",),
+    ("priorities",),
     ("funnel", "--step", EVIL["page"], "--step", EVIL["till"]),
     ("findings",),
     ("predict",),

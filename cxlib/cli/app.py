@@ -70,6 +70,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "check": making.check_log,
     "ingest": making.ingest_log,
     "map": describing.print_map,
+    "first-contacts": describing.print_first_contacts,
+    "stages": describing.print_stages,
     "transitions": describing.print_transitions,
     "funnel": describing.print_funnel,
     "paths": describing.print_paths,

@@ -55,6 +55,27 @@ def print_transitions(asked: Asked) -> None:
 
 
 @about_a_part
+def print_first_contacts(asked: Asked) -> None:
+    """Print where journeys begin, and how often and how soon they reach the goal from there."""
+    found = asked.ask(cx.measure_first_contacts)
+    asked.show(
+        found,
+        "where journeys begin",
+        rows=found.table.drop("place"),
+        note='"Begins with" is an association: who begins there may differ from the others. '
+        "Journeys still running are allowed for.",
+        most=40,
+    )
+
+
+@about_a_part
+def print_stages(asked: Asked) -> None:
+    """Print the stages of the map: who comes to each, and how many go on from there."""
+    note = "Journeys still running are open, and never counted as lost."
+    asked.show(asked.ask(cx.measure_stages), "stage by stage", note=note)
+
+
+@about_a_part
 def print_funnel(
     asked: Asked,
     *,
@@ -139,8 +160,6 @@ def compare_parts(
     ] = Option("touchpoints", help="What is measured of both."),
 ) -> None:
     """Put two parts of the log side by side, each difference with its interval."""
-    import polars as pl
-
     parts = [_read_part(option, told or []) for option, told in (("--a", first), ("--b", second))]
     measured = getattr(cx, f"measure_{measure.replace('-', '_')}")
     found = cx.compare(asked.workspace, *parts, measure=measured)
@@ -148,7 +167,6 @@ def compare_parts(
     asked.show(
         found,
         f"{a} (first) beside {b} (second)",
-        shown=found.table.with_columns(pl.col("figure").str.replace_all("_", " ")),
         note=[f"{found.sentence}.", "Differences are associations: the parts may differ in more."],
         most=60,
     )

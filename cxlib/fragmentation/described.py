@@ -11,7 +11,7 @@ from cxlib.arrivals.arrivals import Arrivals, read_arrivals
 from cxlib.arrivals.links import LEAST_LINKED, estimate_linked
 from cxlib.columns import Amount, Columns, Count, Flag, Label, Tables, Text
 from cxlib.journeys import NO_STAGE
-from cxlib.results import Result, result
+from cxlib.results import Result, of_workspace, result
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS
 from cxlib.store.walk import around
@@ -45,6 +45,7 @@ class DescribedSignals(Result):
     )
 
 
+@of_workspace
 def describe_signals(workspace: Workspace) -> DescribedSignals:
     """Describe a workspace by the signals that are no findings.
 

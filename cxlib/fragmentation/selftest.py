@@ -21,7 +21,7 @@ from cxlib.columns import Amount, Columns, Count, Flag, Label, Rank, Tables, Tex
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.findings import ROW, Findings, measure_fragmentation
 from cxlib.grounds.faults import Fault, Site, plant_fault
-from cxlib.results import Result, result
+from cxlib.results import Result, of_workspace, result
 from cxlib.segments import dimension_values, segment_codes, segment_names
 from cxlib.signals import SIGNALS, Signal
 
@@ -149,6 +149,7 @@ class SelfTest(Result):
         )
 
 
+@of_workspace
 def check_fragmentation(
     workspace: Workspace,
     *,

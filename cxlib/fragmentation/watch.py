@@ -14,7 +14,7 @@ from cxlib.errors import InputError
 from cxlib.fragmentation.findings import ROW, Findings, measure_fragmentation
 from cxlib.grounds.judged import Z95
 from cxlib.grounds.strata import with_strata
-from cxlib.results import Result, result
+from cxlib.results import Result, of_workspace, result
 from cxlib.signals import signal_named
 from cxlib.summary import Selection
 from cxlib.where import read_days
@@ -82,6 +82,7 @@ class Watch(Result):
         return (self.sentence,)
 
 
+@of_workspace
 def watch_findings(log: Workspace | Arrivals, *, since: str | date) -> Watch:
     """Say which findings are new since a day, growing, mended, or going on as before.
 

@@ -12,6 +12,7 @@ from cxlib.datasets import sample_paths
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.ingest import Ingested, IngestedTable, read_customers, read_events, read_ratings
 from cxlib.journey_map import JourneyMap, read_journey_map
+from cxlib.results import of_workspace
 from cxlib.store import Workspace, build_workspace
 from cxlib.store.engines import Run, open_engine
 from cxlib.summary import summarise
@@ -90,6 +91,8 @@ def build(
     WorkspaceError
         The folder is there and is no workspace, or Spark's machines do not see it.
     """
+    if not isinstance(log, Ingested):
+        raise InputError("cx.build takes what cx.read_log(file, map=...) returns, and a folder")
     journey_map = log.journey_map
     if isinstance(customers, str | Path):
         customers = read_customers(Path(customers), journey_map)
@@ -132,6 +135,7 @@ def open(folder: str | Path | None = None) -> Workspace:
     return Workspace.open(folder)
 
 
+@of_workspace
 def find_stages(workspace: Workspace, role: str) -> tuple[str, ...]:
     """Return the stages of the map that play a role, so that a notebook suits any map.
 

@@ -13,7 +13,7 @@ from cxlib.errors import CxError
 from cxlib.front.explaining import Explanation, explain
 from cxlib.front.plotting import plot
 from cxlib.measures.touchpoints import measure_touchpoints
-from cxlib.results import Result
+from cxlib.results import Result, of_workspace
 from cxlib.segments import dimension_values
 from cxlib.store import Workspace
 from cxlib.views.shared import words
@@ -106,6 +106,7 @@ class Exploration(traitlets.HasTraits):
         return {**shown, **words}
 
 
+@of_workspace
 def explore(
     workspace: Workspace,
     *,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.results import of_workspace, require_log
 from cxlib.shipped import shipped_folder
 from cxlib.store import Workspace
 from cxlib.views import VIEWS, entry, view_named
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 
 
+@of_workspace
 def publish(
     workspace: Workspace,
     *,
@@ -69,6 +71,7 @@ def publish(
     )
 
 
+@of_workspace
 def serve(workspace: Workspace, *, port: int | None = None, open_browser: bool = False) -> None:
     """Serve the published dashboards on this machine, until interrupted.
 
@@ -94,7 +97,7 @@ def serve(workspace: Workspace, *, port: int | None = None, open_browser: bool =
 
 
 def export(
-    workspace: Workspace | Path,
+    workspace: Workspace | str | Path,
     folder: str | Path,
     *,
     views: Sequence[str] | None = None,
@@ -122,7 +125,10 @@ def export(
     from cxlib.publish import Snapshot
     from cxlib.views.home.brief import write_index
 
-    snapshot = Snapshot.open(workspace.path if isinstance(workspace, Workspace) else workspace)
+    if not isinstance(workspace, str | Path):
+        require_log(workspace)
+        workspace = workspace.path
+    snapshot = Snapshot.open(workspace)
     for name in views or ():
         if name not in VIEWS:
             raise UnknownNameError("dashboard", name, VIEWS)
@@ -134,6 +140,7 @@ def export(
     return [index, *written]
 
 
+@of_workspace
 def report(
     workspace: Workspace,
     path: str | Path,

@@ -22,8 +22,8 @@ from cxlib.ingest.dialects import (
     widths,
     without_quoted,
 )
-from cxlib.ingest.raw import LINE, RawTable, as_json, named_columns
-from cxlib.ingest.records import Records, Splitter, split_lines
+from cxlib.ingest.raw import LINE, SHOWN, RawTable, as_json, named_columns
+from cxlib.ingest.records import MOST, Records, Splitter, split_lines
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
 from cxlib.map_model import Reading
@@ -31,15 +31,13 @@ from cxlib.map_model import Reading
 AGAIN = "the header again"
 FURTHER = "a further line of the header"
 BAD_BYTES = "bytes that are no characters"
-SHOWN = 10_000  # characters of a malformed line that are kept
 
 
 def read_delimited(
-    source: Source, text: Text, reading: Reading, wanted: Collection[str] = ()
+    source: Source, text: Text, lines: pl.Series, reading: Reading, wanted: Collection[str] = ()
 ) -> RawTable:
     """Read a text table; arguments as at `read_table`."""
     name = str(source)
-    lines = pl.read_lines(text.data).to_series()
     kept, told = _without_comments(lines, reading)
     separator = reading.separator or told or ("\t" if source.format == "tsv" else None)
     kept = _unwrapped(kept)
@@ -52,6 +50,11 @@ def read_delimited(
         at, usual = find_header(kept, dialect, wanted=wanted)
     else:
         at, usual = next((i for i, line in enumerate(kept) if line.strip()), 0), 0
+    if len(kept) and len(kept[at]) > MOST:
+        raise InputError(
+            f"{name}: line {at + 1:,} should be the header and has {len(kept[at]):,} characters: "
+            "this is no table; export it with one row in each line, or say `skip_lines`"
+        )
     cells, below = _header(kept, at, dialect)
     hints = []
     if not set(cells) & set(wanted) and _is_row(cells, kept.slice(below), dialect):
@@ -99,6 +102,8 @@ def _without_comments(lines: pl.Series, reading: Reading) -> tuple[pl.Series, st
 
 def _unwrapped(lines: pl.Series) -> pl.Series:
     """Take the marks away where every line as a whole stands in quotation marks."""
+    if not lines.head(9).str.contains(r'^\s*("|$)').all():
+        return lines
     filled = lines.filter(lines.str.strip_chars() != "")
     whole = filled.str.contains(r'^"(?:[^"]|"")*"[;,\s]*$')
     inside = filled.head(200).str.contains(r"[,;\t|]").mean()
@@ -124,7 +129,8 @@ def _is_row(cells: list[str], body: pl.Series, dialect: Dialect) -> bool:
     """
     told = [i for i, cell in enumerate(cells) if re.fullmatch(r"\d{5,}|\d+[-/.:]\d+[-/.:].*", cell)]
     splitter = Splitter(dialect.separator, dialect.quote)
-    rows = [splitter.cut(line, splitter.strict) or [] for line in body.head(200) if line.strip()]
+    few = (line for line in body.head(200) if line.strip() and len(line) < MOST)
+    rows = [splitter.cut(line, splitter.strict) or [] for line in few]
     alike = [
         sum(len(row) > i and _outline(row[i]) == _outline(cells[i]) for row in rows) for i in told
     ]
@@ -167,7 +173,8 @@ def _table(
         frame = pl.concat([frame, others.with_columns(at.alias(LINE))]).sort(LINE)
     # an empty cell is null, and so is the null of a database
     cell = pl.exclude(LINE)
-    frame = frame.with_columns(pl.when((cell != "") & (cell != "\\N")).then(cell))
+    if records.rows or body.str.contains(dialect.quote, literal=True).any():
+        frame = frame.with_columns(pl.when((cell != "") & (cell != "\\N")).then(cell))
     empty = frame.select(pl.all_horizontal(cell.is_null())).to_series()
     rows = frame.filter(~empty)
     aside = list(records.aside)
@@ -191,6 +198,7 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFr
         separator=dialect.separator,
         quote_char=dialect.quote if dialect.quote.encode() in data else None,
         schema=schema,
+        null_values=["\\N"],
         extra_columns="ignore",
         missing_columns="insert",
     )
@@ -199,6 +207,8 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFr
         splitter = Splitter(dialect.separator, dialect.quote)
         cells = [splitter.cut(line, splitter.strict) or [] for line in plain]
         frame = pl.DataFrame([c[: len(columns)] for c in cells], schema=schema, orient="row")
+        cell = pl.all()
+        frame = frame.with_columns(pl.when((cell != "") & (cell != "\\N")).then(cell))
     return frame
 
 

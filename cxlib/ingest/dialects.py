@@ -18,6 +18,7 @@ UNIT = "\x1f"  # stands for a separator of several bytes while a file is read
 
 _SAMPLE = 2000
 _HEAD = 60
+_LONG = 500_000  # characters of a line that are looked at
 _TOLD = re.compile(r"""^["' \t]*sep\s*=\s*(\\t|tab|[^\w\s"']|[\t ])["']?\W*$""", re.IGNORECASE)
 VALUE = re.compile(r"[-+$€£]?\d[\d.,:/ T+-]*Z?")
 
@@ -89,7 +90,7 @@ def find_header(
 ) -> tuple[int, int]:
     """Return the index of the header's line, and the usual number of cells of a row."""
     sample = without_quoted(_sampled(lines), dialect.quote)
-    head = [(line, _cells(line, dialect)) for line in lines.head(_HEAD)]
+    head = [(line, _cells(line, dialect)) for line in lines.head(_HEAD).str.slice(0, _LONG)]
     asked = {name.lower() for name in wanted}
     for index, (_, row) in enumerate(head):
         if len({cell.lower() for cell in row} & asked) > 1:
@@ -113,9 +114,10 @@ def _sampled(lines: pl.Series) -> pl.Series:
         alone = lines.filter(closed & closed.shift(1, fill_value=True))
         lines = alone if len(alone) else lines
     filled = lines.filter(lines.str.strip_chars() != "")
-    if len(filled) <= 2 * _SAMPLE:
-        return filled
-    return pl.concat([filled.head(_HEAD), filled.gather_every(len(filled) // _SAMPLE, _HEAD)])
+    if len(filled) > 2 * _SAMPLE:
+        spread = filled.gather_every(len(filled) // _SAMPLE, _HEAD)
+        filled = pl.concat([filled.head(_HEAD), spread])
+    return filled.str.slice(0, _LONG)
 
 
 def _quote(sample: pl.Series) -> str:

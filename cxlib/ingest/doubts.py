@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from cxlib.contracts import UNKNOWN
+from cxlib.contracts import MAX_PLACES, UNKNOWN
 from cxlib.errors import did_you_mean
 from cxlib.ingest.cells import reads_like_none
 from cxlib.ingest.columns import KEY
@@ -91,7 +91,8 @@ class Seen:
 
     def distinct(self, *columns: str) -> int:
         """Return the number of different contacts by some columns."""
-        rows = self.contacts.lazy().select(columns).unique().select(pl.len())
+        coded = pl.col("customer").hash()  # numbers are quickly told apart
+        rows = self.contacts.lazy().with_columns(coded).select(columns).unique().select(pl.len())
         return int(rows.collect(engine="streaming").item())
 
 
@@ -232,6 +233,13 @@ def _constants(seen: Seen) -> Iterator[str]:
         yield (
             f"all contacts are at one touchpoint, {touchpoints[0]!r}: nothing can follow "
             "anything; is another column the contact?"
+        )
+    places = seen.counted.select("touchpoint", "channel", "stage").n_unique()
+    if places > MAX_PLACES:
+        yield (
+            f"{places:,} different combinations of touchpoint, channel and stage: at most "
+            f"{MAX_PLACES:,} can be told apart, and `cx ingest` will refuse; group touchpoints by "
+            "`match` rules, or name a column of fewer values"
         )
     named = "channel" in seen.journey_map.columns
     if named and len(channels) == 1 and channels[0] != UNKNOWN:

@@ -16,6 +16,9 @@ from cxlib.ingest.instants import guess_time_format, read_instants
 
 VALUES = 20_000  # most different values of a column that are looked at one by one
 
+MANY = 250_000
+"""Rows of some customers, all of each, from which it is told what varies within customers."""
+
 COLUMNS = 300
 """Most columns of a file that are looked at: those with a name that says something come first."""
 
@@ -112,8 +115,9 @@ class Column:
             return "flag"
         digits = self.sample.str.contains(r"^[-+]?\d+(?:[.,]\d+)?$").mean()
         if self.sample.str.contains(r"\d").any() and (not digits or self.says("time_words")):
-            unread = self.sample.filter(read_instants(self.sample, where="", refuse=False).unread)
-            if len(unread) <= 0.1 * len(self.sample) or guess_time_format(unread) is not None:
+            # a few from all of them tell what is none, at little cost
+            few = self.sample.gather_every(len(self.sample) // 400 + 1)
+            if _are_times(few, unread=0.5) and _are_times(self.sample, unread=0.1):
                 return "time"
         is_named = any(map(self.says, ("id", "person", "errand", "item")))
         if digits and not is_named and any(map(self._is_throughout, _SURELY_TIMES)):
@@ -153,6 +157,12 @@ class Column:
         return f"{self.distinct:,} values in {self.filled:,} rows"
 
 
+def _are_times(texts: pl.Series, *, unread: float) -> bool:
+    """Whether all but a share of some texts are times, or could be if it were known how."""
+    left = texts.filter(read_instants(texts, where="", refuse=False).unread)
+    return len(left) <= unread * len(texts) or guess_time_format(left) is not None
+
+
 def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[str, Column]:
     """Return the evidence about each column of raw rows, all of them text; of many, `COLUMNS`."""
     names = list(columns or rows.columns)
@@ -163,9 +173,12 @@ def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[st
     found = {}
     for name in names:
         values = rows[name].drop_nulls().alias("value")
-        counted = values.value_counts()
-        if (distinct := len(counted)) > VALUES:
-            counted = values.gather_every(-(-len(values) // VALUES)).value_counts()
+        some = values.gather_every(-(-len(values) // VALUES) or 1)
+        # counted at once where a look over all of them finds few
+        counted = values.value_counts() if 2 * some.n_unique() <= VALUES else None
+        distinct = values.n_unique() if counted is None else len(counted)
+        if counted is None or distinct > VALUES:
+            counted = (some if distinct > VALUES else values).value_counts()
         counted = counted.sort(["count", "value"], descending=[True, False])
         each, share = len(values) / max(distinct, 1), len(values) / max(rows.height, 1)
         size = (rows.height, len(values), distinct, each, share)
@@ -182,11 +195,11 @@ def varying(
     if not names:
         return {}
     # numbers for the values: whether the least and the most differ is quickly found
-    coded = (
-        rows.lazy()
-        .drop_nulls(customer)
-        .select(pl.col(c).cast(pl.Categorical).to_physical() for c in (customer, *names))
-    )
+    code = pl.when(pl.col(customer, *names).is_not_null()).then(pl.col(customer, *names).hash())
+    known = rows.lazy().drop_nulls(customer)
+    # of many rows those of a part of the customers, each whole
+    part = pl.col(customer).hash(1) % (rows.height // MANY + 1) == 0
+    coded = (known.filter(part) if rows.height >= 2 * MANY else known).select(code)
     several = [(pl.col(c).min() != pl.col(c).max()).alias(f"\x01{i}") for i, c in enumerate(names)]
     counts = [pl.col(c).count().alias(f"\x00{i}") for i, c in enumerate(names)]
     by_customer = coded.group_by(customer).agg(*counts, *several)

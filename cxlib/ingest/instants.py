@@ -155,10 +155,15 @@ class _Column:
                 else:
                     self.naive = self.naive.scatter(at, values.cast(clocks.NAIVE))
 
-    def parse(self, pattern: str, among: pl.Series | None = None) -> None:
-        """Read what is left in a pattern of Polars', which is fast."""
+    def parse(self, pattern: str, among: pl.Series | None = None, *, usual: bool = False) -> None:
+        """Read what is left in a pattern of Polars', which is fast; a `usual` one, which a writing
+        knows as well, only where a look over all of them finds it.
+        """
         at = self.left(among)
         try:
+            few = self.text.gather(at.gather_every(len(at) // 200 + 1))
+            if usual and few.str.to_datetime(pattern, strict=False).null_count() == len(few):
+                return
             read = self.text.gather(at).str.to_datetime(pattern, strict=False, time_unit="us")
         except pl.exceptions.PolarsError:
             return
@@ -196,9 +201,9 @@ class _Column:
         """Read ISO 8601 as it is mostly written; with an offset only what could have one."""
         could = self.text.str.contains(_COULD_HAVE_OFFSET)
         for pattern in _AWARE_FORMATS:
-            self.parse(pattern, could)
+            self.parse(pattern, could, usual=True)
         for pattern in (*_NAIVE_FORMATS, "%Y-%m-%d"):
-            self.parse(pattern)
+            self.parse(pattern, usual=True)
 
     def read_worded(self) -> None:
         among = ~clocks.is_number(self.text)

@@ -1,6 +1,7 @@
 """Personal data in comments: masked before anything is written.
 
-Found are mail addresses, phone numbers, payment cards, bank accounts (IBAN), other long numbers.
+Found are mail addresses, also spelled out, phone numbers, payment cards, bank accounts (IBAN) and
+other long numbers.
 """
 
 from __future__ import annotations
@@ -11,16 +12,38 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from cxlib.ingest.evidence import words
+
 NOT_MASKED = (
-    "names, postal addresses and what is spelled out ('jane at example dot com') are not found "
-    "and stand in the comments as written; comments never leave the workspace"
+    "names and postal addresses are not found and stand in the comments as written; comments never "
+    "leave the workspace"
 )
 REGIONS = ("DE", "AT", "CH", "GB", "US", "FR", "IT", "ES", "NL", "BR")  # of phone numbers
 
-_MAIL = re.compile(r"[\w.+%'-]+\s?@\s?[\w-]+(?:\.[\w-]+)+", re.UNICODE)
+_MAIL = re.compile(r"[\w.+%'-]+\s?@\s?[\w-]+(?:\.[\w-]+)*\.[^\W\d][\w-]*", re.UNICODE)
+
+_AT = (  # says an address, and nothing else
+    r"(?:\s*(?:[(\[{<]\s*(?:at|ät|@)\s*[)\]}>]|@|＠|&#0?64;|&commat;|%40)\s*|[(\[{]a[)\]}]"
+    r"|\s*[\s_-](?:ät|arroba|arobase|klammeraffe|apenstaartje|chiocciola|at[\s-]?sign)[\s_-]\s*)"
+)
+_WEAK_AT = r"\s*[\s_-]at[\s_-]\s*"  # stands in ordinary sentences too
+_SPOKEN = r"(?:dot|punkt|punto|ponto|punt|point)"
+_DOT = rf"(?:\s*[(\[{{<]\s*(?:{_SPOKEN}|\.)\s*[)\]}}>]\s*|[\s_-]+{_SPOKEN}[\s_-]+|\.|\s\.\s)"
+_JOIN = rf"(?:{_DOT}|\s+(?:underscore|unterstrich|minus|bindestrich|dash|hyphen|plus)\s+)"
+_LOCAL = rf"(?P<local>[\w.+'-]*\w(?:{_JOIN}[\w+-]*\w)*)"
+_PROVIDERS = (
+    "gmail|googlemail|gmx|web|yahoo|hotmail|outlook|icloud|aol|protonmail|proton|freenet|t-online|"
+    "live|msn|mail|posteo|orange|free|libero|wanadoo|laposte|terra|uol|bluewin|ziggo|kpnmail"
+)
+# No word of a language that a sentence could go on with: "at noon dot it was over".
+_ENDS = r"com|net|org|de|ch|eu|fr|es|nl|uk|pl|dk|fi|pt|br|ca|au|cz|ie|jp|biz|info|edu|gov|example"
+_DOMAIN = rf"(?P<domain>\w[\w-]*(?:{_DOT}\w[\w-]*)*{_DOT}[^\W\d_]{{2,8}})\b"
+_SPELLED = re.compile(rf"\b{_LOCAL}(?:(?P<sure>{_AT})|{_WEAK_AT}){_DOMAIN}", re.IGNORECASE)
+_MAY_SPELL = rf"(?i)(?:{_AT}|{_WEAK_AT})\w[\w-]*{_DOT}\pL{{2}}"
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}\b", re.IGNORECASE)
 _CARD = re.compile(r"(?<![\d+])[2-6](?:[ -]?\d){12,18}(?!\d)")
 _DATE = re.compile(r"(?:\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4})(?: \d{1,2})?")
+_DIGITS = re.compile(r"(?:\d\D{0,3}){6}")
 _LONG = re.compile(r"(?<!\w)\+?\(?\d(?:[ ./()-]{0,2}\d){6,}")
 
 
@@ -41,7 +64,10 @@ def mask_comments(
 ) -> tuple[pl.Series, dict[str, int]]:
     """Replace what identifies people in comments by its kind, and count it by kind."""
     given = comments.drop_nulls().value_counts()
-    suspect = given.filter(pl.col(comments.name).str.contains(r"@|(?:\d\D{0,3}){6}"))
+    text = pl.col(comments.name)
+    suspect = given.filter(
+        text.str.contains("@|" + _DIGITS.pattern) | text.str.contains(_MAY_SPELL)
+    )
     counts: Counter[str] = Counter(dict.fromkeys(("mail", "iban", "card", "phone", "number"), 0))
     masked: dict[str, str] = {}
     phones = _phones(regions)
@@ -65,12 +91,31 @@ def _mask(text: str, phones: Callable[[str], list[str]], found: Counter[str]) ->
         text = pattern.sub(write, text)
 
     put("mail", _MAIL, len)
+    put("mail", _SPELLED, _spelled_length)
     put("iban", _IBAN, _account_length)
     put("card", _CARD, lambda n: len(n) * passes_luhn(re.sub(r"\D", "", n)))
-    for number in phones(text):
+    for number in phones(text) if _DIGITS.search(text) else ():
         put("phone", re.compile(re.escape(number)), len)
     put("number", _LONG, lambda n: len(n) * (_DATE.fullmatch(n) is None))
     return text
+
+
+def _spelled_length(text: str) -> int:
+    """Return the length of a text that may spell a mail address; 0 where a sentence would read so.
+
+    A bare "at" is one where the domain is of mail only, or who stands before it is written as in
+    addresses, or the dot is said, too, before an ending that no sentence goes on with.
+    """
+    match = _SPELLED.fullmatch(text)
+    if match is None or match["sure"]:
+        return len(text)
+    local, domain = match["local"].lower(), match["domain"].lower()
+    if local in words("nobody"):
+        return 0
+    is_written_so = re.search(r"[^\W\d_]", local) and re.search(r"[.\d_+\s]", local)
+    is_said = re.search(rf"\b{_SPOKEN}\b", domain) and re.search(rf"\b(?:{_ENDS})$", domain)
+    is_of_mail = re.match(rf"(?:{_PROVIDERS})\b", domain)
+    return len(text) * bool(is_written_so or is_said or is_of_mail)
 
 
 def _account_length(text: str) -> int:

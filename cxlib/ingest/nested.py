@@ -227,12 +227,13 @@ def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = No
         if name in there or any(part is None for part in parts):
             continue
         found = [part for part in parts if part is not None]
-        made_of = found[0]
         if mark == " * ":
             several = pl.struct(part.alias(str(i)) for i, part in enumerate(found))
             product = partial(_product, decimal=decimal)
-            made_of = several.map_batches(product, return_dtype=pl.String)
-        elif mark == " + ":
+            made.append(several.map_batches(product, return_dtype=pl.String).alias(name))
+            continue
+        made_of = found[0]
+        if mark == " + ":
             texts = [_without_midnight(part) for part in found]
             made_of = pl.concat_str(texts, separator=" ", ignore_nulls=True)
         made.append(pl.when(made_of.str.strip_chars() != "").then(made_of).alias(name))

@@ -20,7 +20,8 @@ from cxlib.ingest.recipes import Head, Related, relate_tables
 from cxlib.ingest.report import IngestReport
 from cxlib.ingest.roles import guess_customer, named_role, rank_times, rates
 from cxlib.ingest.sources import Paths, Source, find_sources
-from cxlib.ingest.tables import read_source, read_table, with_named
+from cxlib.ingest.tables import read_table, with_named
+from cxlib.ingest.workbooks import main_sheet
 from cxlib.journey_map import parse_journey_map
 from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, Reading, format_duration
 
@@ -41,9 +42,11 @@ def propose_map(
     """Propose a journey map for a log, each guess marked ``# guess: why``, and check it."""
     heads: list[Head] = []
     tables: dict[Source, RawTable] = {}
-    read, records = 0, ""
+    read, records, sheet = 0, "", None
     for source in find_sources(paths):
-        table = read_source(source, separator=separator, encoding=encoding)
+        sheet = main_sheet(source) if source.format == "workbook" else sheet
+        reading = Reading(separator, encoding, sheet=(sheet,) if sheet else ())
+        table = read_table(source, reading)
         rows, height = raw_texts(table)
         if source.format == "jsonl" and (inner := find_inner_list(rows) or records):
             records = inner
@@ -59,6 +62,7 @@ def propose_map(
         "version: 1",
         f"name: {_flow(log.related.name.split('.')[0].replace('_', ' '))}",
         *([_line("reading", {"records": records}, "the list with the times")] if records else []),
+        *([_line("reading", {"sheet": sheet}, "all others are small")] if sheet else []),
         *_recipe_lines(log),
         *_column_lines(log),
         *_time_lines(log),
@@ -135,8 +139,11 @@ def _same_people(related: Related, customer: str, columns: Mapping[str, Column])
     return best if shares[best] > 0.1 else guess_customer(columns)[0].value  # type: ignore[operator]
 
 
-def _joins(joins: Iterable[Join]) -> list[dict[str, str]]:
-    return [{"table": j.table, "by": next(iter(j.by))} for j in joins]
+def _joins(joins: Iterable[Join]) -> list[dict[str, Any]]:
+    pairs = [(join.table, *next(iter(join.by.items()))) for join in joins]
+    return [
+        {"table": t, "by": ours if ours == theirs else {ours: theirs}} for t, ours, theirs in pairs
+    ]
 
 
 def _column_lines(log: Looked) -> Iterator[str]:

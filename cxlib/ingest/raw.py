@@ -15,6 +15,8 @@ from cxlib.ingest.cells import tidied
 from cxlib.ingest.masking import mask_comments
 from cxlib.ingest.sources import Source
 
+SHOWN = 10_000  # characters of a row set aside that are kept
+
 LINE = "\x00line"  # number of the row in its file, from 1; a name that no export can have
 
 POSITION = "\x00position"
@@ -117,7 +119,7 @@ def set_aside(
             pl.col("\x00reason").alias("reason"),
             (pl.col(LINE) // table.per_line).alias("line"),
             **written,
-            raw=as_json(raw.select(table.columns)),
+            raw=as_json(raw.select(table.columns)).str.slice(0, SHOWN),
         )
         parts.append(shown)
     joined = pl.concat(parts, how="diagonal")

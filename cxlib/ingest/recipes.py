@@ -156,24 +156,30 @@ def _attributes(
 ) -> tuple[list[Join], pl.DataFrame]:
     joins: list[Join] = []
     left = list(tables)
-    while hit := next(((t, k) for t in left if (k := _key(rows, t.rows)) is not None), None):
-        table, key = hit
+    while hit := next(((t, k) for t in left if (k := _key(rows, t)) is not None), None):
+        table, (ours, theirs) = hit
         left.remove(table)
-        fresh = [c for c in table.rows.columns if c == key or c not in rows.columns]
-        added = table.rows.select(fresh).drop_nulls(key).unique(key)
-        rows = rows.join(added, on=key, how="left", maintain_order="left")
-        joins.append(Join(table.name, {key: key}))
-        said.append(f"{table.name} has one row for each {key!r}: its columns are joined")
+        fresh = [c for c in table.rows.columns if c == theirs or c not in rows.columns]
+        added = table.rows.select(fresh).drop_nulls(theirs).unique(theirs)
+        rows = rows.join(added, left_on=ours, right_on=theirs, how="left", maintain_order="left")
+        joins.append(Join(table.name, {ours: theirs}))
+        said.append(f"{table.name} has one row for each {ours!r}: its columns are joined")
     return joins, rows
 
 
-def _key(rows: pl.DataFrame, table: pl.DataFrame) -> str | None:
-    for column in (c for c in table.columns if c in rows.columns):
-        values, asked = table[column].drop_nulls(), rows[column].drop_nulls().unique()
+def _key(rows: pl.DataFrame, table: Table) -> tuple[str, str] | None:
+    """Return the column of the log, and that of a table with one row for each of its values: of
+    the same name, or ``ticket_id`` and the ``id`` of a table of tickets.
+    """
+    pairs = [(c, c) for c in table.rows.columns if c in rows.columns]
+    stems = (c[:-3] for c in rows.columns if c.lower().endswith("_id") and len(c) > 4)
+    pairs += [(f"{s}_id", "id") for s in stems if table.name.lower().startswith(s.lower())]
+    for ours, theirs in (pair for pair in pairs if pair[1] in table.rows.columns):
+        values, asked = table.rows[theirs].drop_nulls(), rows[ours].drop_nulls().unique()
         if not len(values) or not len(asked) or values.n_unique() < len(values):
             continue
         if asked.is_in(values.implode()).mean() >= OVERLAP:  # type: ignore[operator]
-            return column
+            return ours, theirs
     return None
 
 
@@ -221,15 +227,15 @@ def find_shape(
 def mark_facts(rows: pl.DataFrame, columns: dict[str, Column]) -> dict[str, Column]:
     """Mark times that are the same in all rows of a case where others are not: facts about it."""
     times = [c.name for c in columns.values() if c.kind == "time"]
+    facts: set[str] = set()
     for case in columns.values() if len(times) > 1 else ():
         if case.each < 1.5 or case.distinct < 2 or case.kind == "time" or not case.says("id"):
             continue
         found = varying(rows, case.name, times, unseen=0.0)
         if any(found[t] > 0.5 for t in times):
             known = (t for t in times if columns[t].filled > 1.4 * case.distinct)
-            facts = {t for t in known if found[t] < 0.02}
-            return {n: replace(c, of_case=n in facts) for n, c in columns.items()}
-    return columns
+            facts |= {t for t in known if found[t] < 0.02}
+    return {n: replace(c, of_case=True) if n in facts else c for n, c in columns.items()}
 
 
 def _numbered(columns: Mapping[str, Column]) -> str | None:

@@ -14,9 +14,9 @@ import polars as pl
 from cxlib.ingest.dialects import Dialect, widths, without_quoted
 
 _LONGEST = 20_000  # lines that one row may go over
-_MOST = 10_000_000  # characters of a line that is cut in plain Python
+MOST = 10_000_000  # characters of a line that is cut in plain Python
 
-TOO_LONG = f"malformed row: it cannot be cut into cells, and is longer than {_MOST:,} characters"
+TOO_LONG = f"malformed row: it cannot be cut into cells, and is longer than {MOST:,} characters"
 TOO_MANY = "malformed row: too many fields"
 TOO_FEW = "malformed row: too few fields"
 UNCLOSED = "malformed row: a quotation mark is opened and never closed"
@@ -63,7 +63,7 @@ def split_lines(lines: pl.Series, dialect: Dialect, *, width: int) -> Records:
         for start, counted in zip(odd.arg_true(), reasons.filter(odd), strict=True):
             if start <= taken:
                 continue
-            fault = counted or (TOO_LONG if len(lines[start]) > _MOST else None)
+            fault = counted or (TOO_LONG if len(lines[start]) > MOST else None)
             found = fault or reader.read_row(lines, records.plain, start, width)
             if isinstance(found, str):
                 records.aside[start] = found
@@ -163,7 +163,7 @@ class Splitter:
             # A mark that was left open swallows rows that are whole by themselves.
             is_row = plain[last] or (could_end and line.count(self.sep) + 1 == width)
             alone += is_row and width > 2
-            if (alone > 3 and 2 * alone > last - start) or len(text) + len(line) >= _MOST:
+            if (alone > 3 and 2 * alone > last - start) or len(text) + len(line) >= MOST:
                 return None
             goes_on = text.endswith("\\")
             text += "\n" + line

@@ -346,8 +346,8 @@ def named_role(column: Column) -> str | None:
 
 
 def _is_clock(column: Column) -> bool:
-    clock = r"^\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s?[AaPp]\.?[Mm]\.?)?$"
-    if re.search("(?i)time|zeit|tijd|hora|heure", column.name):
+    clock = r"^\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s?[AaPp]\.?[Mm]\.?)?$|^\d\d\.\d\d\.\d\d$"
+    if re.search("(?i)time|zeit|tijd|hora|heure|ora$|godz", column.name):
         clock += r"|^(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$"
     found = column.filled > 0 and not column.says("lasts")
     return found and bool(column.sample.str.contains(clock).all())

@@ -10,9 +10,11 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -22,7 +24,7 @@ Paths = str | Path | Iterable[str | Path]
 Format = Literal["csv", "tsv", "jsonl", "parquet", "xes", "workbook"]
 
 _FORMATS: dict[str, Format] = {
-    **dict.fromkeys((".csv", ".txt", ".psv", ".dat"), "csv"),
+    **dict.fromkeys((".csv", ".txt", ".psv", ".dat", ".log"), "csv"),
     **dict.fromkeys((".tsv", ".tab"), "tsv"),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
@@ -160,6 +162,7 @@ def _expand(path: Path) -> list[Path]:
     if path.is_dir():
         inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _is_hidden(p, path)]
         logs = [p for p in inside if _format(p.name) is not None or _is_zip(p)]
+        logs = [p for p in logs if not _is_note(p.name, partial(p.open, "rb"))] or logs
         if not logs:
             raise InputError(f"{path}: there is no log in this folder; it may hold {_READABLE}")
         return logs
@@ -169,6 +172,10 @@ def _expand(path: Path) -> list[Path]:
         if not files:
             raise InputError(f"{path}: no file matches this pattern")
         return files
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{path}: this link leads nowhere; name the file that was meant")
+    if path.exists():
+        raise InputError(f"{path}: this is a pipe or a device; write its content into a file first")
     beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     raise InputError(f"{path}: there is no such file.{did_you_mean(path.name, beside)}")
 
@@ -182,6 +189,18 @@ def _format(name: str) -> Format | None:
     for ending in _ENDINGS:
         bare = bare.removesuffix(ending)
     return _FORMATS.get(Path(bare).suffix)
+
+
+def _is_note(name: str, opened: Callable[[], IO[bytes]]) -> bool:
+    """Whether a text file that is found beside others holds words and no table."""
+    if Path(name).suffix.lower() != ".txt":
+        return False
+    with opened() as file:
+        text = file.read(_CHUNK).replace(b"\0", b"").strip()
+    lines = [line for line in text.splitlines() if line.strip()]
+    alike = [Counter(line.count(mark) for line in lines) for mark in (b",", b";", b"\t", b"|")]
+    most = max((n for counts in alike for times, n in counts.items() if times), default=0)
+    return (len(lines) < 2 or 2 * most < len(lines)) and not text.startswith((b"{", b"["))
 
 
 def _is_zip(path: Path) -> bool:
@@ -233,7 +252,9 @@ def _members(path: Path, wanted: str | None) -> list[Source]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [i for i in archive.infolist() if not i.is_dir()]
-    except DAMAGED:
+            readable = [i for i in infos if _format(i.filename) and not i.flag_bits & 1]
+            notes = {i for i in readable if _is_note(i.filename, partial(archive.open, i))}
+    except (*DAMAGED, NotImplementedError):
         raise InputError(
             f"{path}: the archive is damaged; the copy was cut off, fetch the file again"
         ) from None
@@ -242,7 +263,9 @@ def _members(path: Path, wanted: str | None) -> list[Source]:
         chosen = [n for n in names if n == wanted or fnmatch.fnmatch(n, wanted)]
         missing = f"there is no {wanted!r} in this archive; {there_are(names, wanted)}"
     else:
+        beside = {i.filename for i in notes}
         chosen = sorted(n for n in names if _format(n) is not None)
+        chosen = [n for n in chosen if n not in beside] or chosen
         there = listed(names) if names else "nothing"
         missing = f"there is no log in this archive; it holds {there}; readable are {_READABLE}"
     if not chosen:

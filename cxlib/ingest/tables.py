@@ -17,6 +17,7 @@ from cxlib.ingest.nested import add_named, flat_columns, read_json
 from cxlib.ingest.raw import LINE, RawTable, damaged
 from cxlib.ingest.sources import Source, as_file, read_bytes
 from cxlib.ingest.text import read_text
+from cxlib.ingest.weblogs import is_weblog, read_weblog
 from cxlib.ingest.workbooks import read_workbook
 from cxlib.ingest.xes import read_xes
 from cxlib.map_model import COLUMNS, BesideTheLog, JourneyMap, Reading
@@ -70,7 +71,10 @@ def read_table(source: Source, reading: Reading, *, wanted: Collection[str] = ()
         raise InputError(f"{source}: this is XML; an event log in XES is called .xes")
     if source.format == "jsonl" or (source.format == "csv" and head.startswith((b'{"', b"[{"))):
         return read_json(source, text, reading)
-    return read_delimited(source, text, reading, wanted)
+    lines = pl.read_lines(text.data).to_series()
+    if is_weblog(lines):
+        return read_weblog(source, text, lines)
+    return read_delimited(source, text, lines, reading, wanted)
 
 
 def _read_parquet(source: Source) -> RawTable:

@@ -34,6 +34,14 @@ def read_workbook(source: Source, reading: Reading, wanted: Collection[str] = ()
     return RawTable(source, rows.lazy(), pl.concat(malformed), hints=hints)
 
 
+def main_sheet(source: Source) -> str | None:
+    """Return the sheet beside which all others of a workbook are small."""
+    rows = {name: cells.height for name, cells in _sheets(source).items() if cells.height}
+    most = max(rows, key=lambda name: rows[name], default=None)
+    is_main = len(rows) > 1 and all(3 * n < rows[most] for name, n in rows.items() if name != most)
+    return most if is_main else None
+
+
 def _sheets(source: Source) -> dict[str, pl.DataFrame]:
     import fastexcel
 
@@ -90,9 +98,15 @@ def _table(
         full = (i for i, row in head if 2 * sum(bool((c or "").strip()) for c in row) > cells.width)
         at = next(full, next((i for i, row in head if any(row)), start))
     body = cells.slice(at + 1).with_row_index(LINE, 1).cast({LINE: pl.Int64})
-    titled = [
-        (c, (title or "").strip()) for c, title in zip(cells.columns, cells.row(at), strict=True)
-    ]
+    titles = [(title or "").strip() for title in cells.row(at)]
+    shared, filled = cells.row(at - 1) if at > start else (), [t for t in titles if t]
+    if len({*filled}) < len(filled) and sum(map(bool, shared)) > 1:
+        # under a heading that several columns share: both name the column
+        above = ""
+        for i, title in enumerate(titles):
+            above = (shared[i] or "").strip() or above
+            titles[i] = f"{above} {title}".strip()
+    titled = list(zip(cells.columns, titles, strict=True))
     titled = [(c, title) for c, title in titled if title or body[c].null_count() < body.height]
     used, titles = [c for c, _ in titled], [title for _, title in titled]
     names = named_columns(titles, name=name, wanted=wanted)

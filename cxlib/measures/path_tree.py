@@ -85,6 +85,10 @@ class PathTree(Result):
         where = "After" if self.forwards else "Before"
         part = share(row["share"], row["share_low"], row["share_high"])
         of = plural(self.journeys, "journey")
+        if row["end"] is not None:
+            return [
+                f"{where} {self.start}, most often: {row['name'].strip('()')}, in {part} of {of}"
+            ]
         return [f"{where} {self.start} comes {row['name']} most often: in {part} of {of}"]
 
 

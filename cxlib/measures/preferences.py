@@ -12,7 +12,7 @@ from cxlib.columns import Columns, Count, Customers, Label, Rating, Share, Table
 from cxlib.contracts import DIMENSION
 from cxlib.errors import InputError, NotMeasurableError
 from cxlib.numbers import decimal, rating, share
-from cxlib.results import Result, answers, interval_row, result
+from cxlib.results import Result, answers, interval_row, of_workspace, result
 from cxlib.segments import segment_names
 from cxlib.sequences import choose_contacts, name_groups
 from cxlib.statistics.multiple_testing import shrink_effects
@@ -130,6 +130,7 @@ def measure_preferences(
     )
 
 
+@of_workspace
 def list_audience(
     workspace: Workspace, name: str, *, of: Of = "channel", where: Selection | None = None
 ) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from cxlib.columns import Chance, Columns, Count, Customers, Label, Points, Shar
 from cxlib.errors import InputError
 from cxlib.outcomes import count_journeys, whole_numbers
 from cxlib.results import Result, answers, interval_columns, numbers, result
-from cxlib.segments import dimension_values
+from cxlib.segments import dimension_values, segment_names
 from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.rates import Interval, difference_of_rates
@@ -32,7 +32,7 @@ class Segments(Result):
         table=Columns(
             "one row per value, the most customers first",
             value=Label("of the dimension"),
-            customers=Customers("of the part asked about"),
+            customers=Customers("of the part asked about; null: they may be in several"),
             journeys=Count("of theirs", each="journeys"),
             goal=Share("chance of reaching the goal; null where the map has none", interval=True),
             goal_elsewhere=Share("the same of all other customers", interval=True),
@@ -60,7 +60,7 @@ def compare_segments(
     Parameters
     ----------
     dimension
-        A column of the customer table, for example "region".
+        A column of the customer table, for example "region"; or "channel": of the first contact.
     where
         A further segment, periods in which the journey began, channel of its first contact.
     within
@@ -77,14 +77,17 @@ def compare_segments(
     Traceback (most recent call last):
     cxlib.errors.UnknownNameError: there is no segment dimension 'region'; known: none.
     """
-    value_in = dimension_values(summary.segments, dimension)
+    by_channel = dimension == "channel" and dimension not in segment_names(summary.segments)
+    value_in = (
+        summary.places["channel"] if by_channel else dimension_values(summary.segments, dimension)
+    )
     if within is not None and within <= timedelta():
         raise InputError(f"within must be a positive time, not {within}")
     chosen = summary.select(where)
     values = value_in.unique().sort().to_list()
     value_of = value_in.replace_strict(values, range(len(values)), return_dtype=pl.Int64).to_numpy()
-    starts = chosen.starts
-    own = count_journeys(starts, value_of[starts["segment"].to_numpy()], len(values))
+    starts, key = chosen.starts, "place" if by_channel else "segment"
+    own = count_journeys(starts, value_of[starts[key].to_numpy()], len(values))
     others = CompetingRisks(own.counts.sum(axis=0, keepdims=True) - own.counts, edges=own.edges)
     seconds = np.inf if within is None else within.total_seconds()
     known = bool(chosen.places["is_goal"].any())
@@ -94,9 +97,10 @@ def compare_segments(
     )
     spread = np.hypot(goal.se, elsewhere.se)
     p = p_values(gap[0], spread, df=BUCKETS - 1)
+    unknown = pl.Series([None] * len(values), dtype=pl.UInt32)
     columns = {
         "value": pl.Series(values, dtype=pl.String),
-        "customers": _customers(chosen, where, value_of, len(values)),
+        "customers": unknown if by_channel else _customers(chosen, where, value_of, len(values)),
         "journeys": whole_numbers(own.cases),
     }
     columns |= interval_columns("goal", goal)
@@ -105,7 +109,7 @@ def compare_segments(
     columns |= {"p": numbers(p), "q": numbers(false_discovery_rate(p))}
     table = pl.DataFrame(columns).filter(pl.col("journeys") > 0)
     return Segments(
-        table=table.sort("customers", "value", descending=[True, False]),
+        table=table.sort("customers", "journeys", "value", descending=[True, True, False]),
         dimension=dimension,
         tests=int(np.isfinite(p).sum()),
     )

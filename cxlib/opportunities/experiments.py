@@ -10,7 +10,7 @@ from cxlib.columns import Columns, Count, Label, Share, Tables
 from cxlib.errors import InputError
 from cxlib.measures.first_contacts import measure_first_contacts
 from cxlib.numbers import chance, decimal, points, share
-from cxlib.results import Result, result
+from cxlib.results import Result, of_workspace, result
 from cxlib.segments import dimension_values
 from cxlib.statistics.multiple_testing import p_values
 from cxlib.store import Workspace
@@ -97,6 +97,7 @@ class Experiment(Result):
         return said
 
 
+@of_workspace
 def read_experiment(
     workspace: Workspace, segment: str, *, treated: str, control: str
 ) -> Experiment:

@@ -17,14 +17,16 @@ from cxlib.errors import CxError, InputError, NotMeasurableError
 from cxlib.fragmentation import measure_fragmentation, watch_findings
 from cxlib.fragmentation.sentences import say_advice
 from cxlib.measures.perception import measure_perception
+from cxlib.measures.segments import compare_segments
 from cxlib.numbers import amount, decimal, duration, rating, share
-from cxlib.opportunities.expansion import find_expansions, say_expansion
+from cxlib.opportunities.expansion import Q_LIMIT, find_expansions, say_expansion
 from cxlib.opportunities.experiments import plan_experiment
 from cxlib.opportunities.moves import Moves, read_moves
 from cxlib.opportunities.plan import measure_plan
 from cxlib.opportunities.what_if import MENDABLE, WhatIf, change_of_finding, estimate_what_if
 from cxlib.results import Result, answers, result
 from cxlib.signals import SIGNALS, signal_named
+from cxlib.statistics.multiple_testing import false_discovery_rate
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 
@@ -44,8 +46,9 @@ _TEAMS = {
 }
 """Team by what a touchpoint is for."""
 
-_DESCRIBED = 5
-"""Lines of what is only described, at most of each kind."""
+_DESCRIBED, _RARER = 5, 0.2
+"""Lines of what is only described, at most of each kind; and by how much a group has to reach the
+goal less often than the others."""
 
 
 @result
@@ -62,6 +65,7 @@ class Priorities(Result):
             what=Text("what is wrong, in a sentence"),
             source=Label("touchpoint or stage left", detail=True),
             target=Label("touchpoint or stage reached", detail=True),
+            group=Label("segment or channel that it is about, with its value; null: everybody"),
             owner=Label("who answers for it"),
             team=Label("marketing, sales, service or product; null: the map does not say"),
             signal=Label("what went wrong; null: nothing that a signal tells", detail=True),
@@ -128,6 +132,7 @@ _COMPARE = (
     "Mend it for a random half of the customers and compare both halves; "
     "or watch it from the day of the change on."
 )
+_TRY = "Change one thing for a random half of them, and compare both halves."
 _UNCOMPARED = "It is not compared with anything yet: name what it should be first."
 
 
@@ -144,6 +149,7 @@ def say_gain(row: Mapping[str, Any], of: str = "gain") -> str | None:
 def _say_again(row: dict[str, Any]) -> dict[str, Any]:
     """Fill the texts of a line from its other columns, which may be rounded."""
     where = " → ".join(end for end in (row["source"], row["target"]) if end)
+    where += f" ({row['group']})" if row["group"] else ""
     customers, sample = row["customers_affected"], row["sample"]
     affected = "" if customers is None else f"; at least {decimal(customers)} customers"
     signal, ground = row["signal"], row["ground"]
@@ -157,6 +163,8 @@ def _say_again(row: dict[str, Any]) -> dict[str, Any]:
     elif ground == "expansion":
         what = f"few go this way, and more of them reach the goal than of like journeys{affected}"
         evidence = "like with like; who takes it may differ"
+    elif row["group"] and signal is None:
+        what, evidence, test = f"reached less often than by others{affected}", "described", _TRY
     else:
         what, evidence, test = f"{told}{affected}", "described, not tested", _UNCOMPARED
     return row | {"what": f"{where}: {what}", "evidence": evidence, "how_to_test": test}
@@ -194,6 +202,7 @@ def list_priorities(
     rated = {x["target"] or x["source"] for x in lines if x["signal"] == _SIGNAL_OF["rating"]}
     lines += [x for x in _deviations(workspace, where) if (x["source"], x["target"]) not in known]
     lines += [x for x in _ratings(workspace, where) if x["source"] not in rated]
+    lines += _groups(workspace, where)
     lines += _expansions(workspace, where)
     if not any(x["ground"] in _AGAINST and x["status"] != "mended" for x in lines):
         lines += [_standout(row, workspace) for row in findings.described.to_dicts()]
@@ -245,6 +254,7 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
         "tier": tier,
         "worth": worth,
         "what": row["sentence"],
+        "group": None if row["group"] is None else f"{row['group']}: {row['value']}",
         **{name: row[name] for name in copied},
         "team": _team(workspace, row["target"] or row["source"]),
         "evidence": evidence,
@@ -327,6 +337,7 @@ def _described(
         "target": None,
         "owner": owner,
         "team": _team(workspace, at),
+        "group": None,
         "signal": None,
         "ground": "described",
         "evidence": evidence,
@@ -397,6 +408,57 @@ def _ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, An
             **ends,
         )
         for row, what, affected, ends, who in told
+    ]
+
+
+def _groups(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
+    """Groups that reach the goal less often than all others, as counted.
+
+    Channels only where most of their touchpoints are on others, too, as with devices and stores:
+    who begins with an ad is not lost by it. Where a group never reaches it, it tells what became of
+    journeys, not of whom they are.
+    """
+    goals, names = workspace.journey_map.journey.goal, list(workspace.segment_names)
+    alike = workspace.places.select(
+        "channel", also=pl.col("channel").n_unique().over("touchpoint") > 1
+    )
+    if (alike.group_by("channel").agg(pl.col("also").mean())["also"] > 0.5).all():
+        names.append("channel")
+    chosen = where.segment[0] if where is not None and where.segment is not None else None
+    tables = [
+        compare_segments(workspace, dimension=name, where=where).table.select(
+            pl.lit(name).alias("name"), pl.all()
+        )
+        for name in names
+        if goals and name != chosen
+    ]
+    if not tables:
+        return []
+    table = pl.concat(tables).drop_nulls("p")
+    people = workspace.manifest["counts"]["customers"] / workspace.manifest["counts"]["journeys"]
+    customers = pl.col("customers").fill_null(pl.col("journeys") * people)
+    rarer = (
+        table.filter(pl.Series(false_discovery_rate(table["p"])) <= Q_LIMIT, pl.col("goal") > 0)
+        .filter(pl.col("difference_high") < 0)
+        .filter(pl.col("goal") < (1 - _RARER) * pl.col("goal_elsewhere"))
+        .with_columns(affected=(-pl.col("difference_high") * customers).cast(pl.Int64))
+        .sort("affected", "name", "value", descending=[True, False, False])
+    )
+    return [
+        _described(
+            workspace,
+            f"{row['name'].replace('_', ' ')} {row['value']}: "
+            f"{share(row['goal'], row['goal_low'], row['goal_high'])} of journeys reach the goal, "
+            f"of the others {share(row['goal_elsewhere'])}",
+            f"{decimal(row['journeys'])} journeys; groups may differ in more than their name",
+            row["affected"],
+            goals[0],
+            target=goals[0],
+            group=f"{row['name']}: {row['value']}",
+            next_step="Follow ten of them up to where they stop, and ask what was different there.",
+            how_to_test=_TRY,
+        )
+        for row in rarer.head(_DESCRIBED).to_dicts()
     ]
 
 

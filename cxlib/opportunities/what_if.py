@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cxlib.errors import InputError, UnknownNameError, listed
 from cxlib.numbers import amount, day, plural, share
 from cxlib.opportunities.moves import NOWHERE, Chain, Moves, read_moves
+from cxlib.results import of_workspace
 from cxlib.signals import SIGNALS, Signal
 from cxlib.statistics.absorbing import end_shares, expected_sums, transition_shares, visits
 from cxlib.statistics.rates import divide, t_quantile
@@ -130,6 +131,7 @@ class WhatIf:
         )
 
 
+@of_workspace
 def estimate_what_if(workspace: Workspace, changes: Sequence[Change]) -> WhatIf:
     """Estimate what changes would have brought to the journeys of the log.
 
@@ -168,6 +170,7 @@ def estimate_what_if(workspace: Workspace, changes: Sequence[Change]) -> WhatIf:
     )
 
 
+@of_workspace
 def mend_to_expected(
     workspace: Workspace, source: str, target: str, *, signal: str | None = None
 ) -> Change:

@@ -31,7 +31,7 @@ from cxlib.prediction.under_way import (
     score_under_way,
     why_not_learnable,
 )
-from cxlib.results import Result, result
+from cxlib.results import Result, of_workspace, result
 from cxlib.signals import SIGNALS
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ class Prediction(Result):
 HANDOFF, CUSTOMERS = "handoffs", "customers under way"
 
 
+@of_workspace
 def predict_breaks(
     workspace: Workspace,
     *,

@@ -23,13 +23,91 @@ from cxlib.store import build_workspace
         ("order 123456789 never came", "order [number] never came"),
         ("came on 2025-03-31, not 31.03.2025", "came on 2025-03-31, not 31.03.2025"),
         ("paid 1299 for 2 of 12", "paid 1299 for 2 of 12"),
-        ("jane at example dot com", "jane at example dot com"),  # said in the report
+        ("jane at example dot com", "[mail]"),
+        ("anna dot meier at gmail dot com, bitte", "[mail], bitte"),
+        ("write to anna (at) web.de.", "write to [mail]."),
+        ("anna [at] web [punkt] de", "[mail]"),
+        ("anna.meier(at)uni-bonn(dot)de and bob{at}gmx{dot}ch", "[mail] and [mail]"),
+        ("j_doe at mail dot example dot org please", "[mail] please"),
+        ("anna underscore meier at t-online.de", "[mail]"),
+        ("anna at gmail.com", "[mail]"),
+        ("anna @ web . de", "[mail]"),
+        ("anna ät firma punkt de", "[mail]"),
+        ("ana arroba correo punto es", "[mail]"),
+        ("luc arobase free point fr", "[mail]"),
+        ("anna&#64;web.de, anna%40web.de", "[mail], [mail]"),
+        ("anna-at-web-dot-de", "[mail]"),
         ("", ""),
     ],
 )
 def test_each_kind_is_masked_and_nothing_else(text, masked):
     found, _ = mask_comments(pl.Series([text]))
     assert found.to_list() == [masked]
+
+
+ORDINARY = """\
+I bought it at amazon.com last week
+Ordered at zalando.de and returned it
+You can find it at www.shop.example
+We met at noon dot it was great
+Meet me at noon, dot on time
+Look at this. It is broken
+Please look at booking.com for the rooms
+It arrived at 5.30 pm
+I signed up at example.com
+My account at web.de was closed
+The parcel is at Mr. Miller's
+Call me at home. No hurry
+They were at it again... no answer
+Support at apple.com answered at once
+The price at ikea.com was 20.50 euros
+Shoes (size 40) at a discount. Nice
+Two items @ 3.50 each
+At 10 at night. Really?
+Room 12 at hotel.de was clean
+Bought 2 at lidl.de
+It's at amazon.co.uk too
+The check-in at airline.com failed
+Where are you at? Dot the i
+I looked at dot and point and nothing came
+Point 3 at the end of the list
+At first. Then not at all
+Good at what you do. Thanks
+Nobody at the desk. At all
+I was at the store at 9.am sharp
+Everything at one place. Perfect
+We stayed at five points hotel
+The dot com boom was better at this
+The red dot at the top
+Ordered online at dot com prices
+I work at a school. Please call after 4
+Option (a) is fine. Option (b) is not
+Um Punkt 12 war niemand da
+Punkt 3 der Liste fehlt
+Der Punkt ist: es kam nie an
+Ich war bei amazon.de schneller
+Das Paket kam um 14.30 Uhr an
+Bitte bei Herrn Meier. Danke
+Bestellt bei otto.de und bezahlt
+Siehe www.beispiel.de unter Hilfe
+Der Service at home war gut. Danke
+Alles gut. Punkt. Ende
+Ich rief an. Keiner da
+Der Chat (at night) war leer. Leider
+Minus Punkte gibt es keine
+Die App stürzt ab (Version 2.1). Schade
+""".splitlines()
+
+
+@pytest.mark.parametrize("sentence", ORDINARY)
+def test_ordinary_sentences_stay_as_they_are(sentence):
+    found, counts = mask_comments(pl.Series([sentence]))
+    assert (found.to_list(), counts) == ([sentence], {})
+
+
+def test_what_is_spelled_out_is_counted_with_the_mail_addresses():
+    said = pl.Series(["anna (at) web.de", "anna (at) web.de, or bob at gmail dot com", "noon dot"])
+    assert mask_comments(said)[1] == {"mail": 3}
 
 
 def test_every_comment_counts_as_often_as_it_was_given():

@@ -74,3 +74,15 @@ def test_periods_count_their_own_customers(summary):
     part = measure_first_contacts(summary, where=where)
     assert found["journeys"].sum() == part.journeys
     assert 0 < found["customers"].sum() < 2000
+
+
+def test_channels_of_the_first_contact_are_compared_like_segments(summary):
+    """Those who came by the ad against those who first paid: whose customers, is not told."""
+    table = compare_segments(summary, dimension="channel").table
+    firsts = measure_first_contacts(summary).table.group_by("channel").agg(pl.col("journeys").sum())
+    counted = {row["channel"]: row["journeys"] for row in firsts.to_dicts()}
+    assert dict(table.select("value", "journeys").iter_rows()) == counted
+    assert table["customers"].is_null().all()
+    for row in table.to_dicts():
+        alone = measure_first_contacts(summary, where=Selection(channel=row["value"])).whole
+        assert row["goal"] == pytest.approx(alone["goal"][0])

@@ -3,14 +3,17 @@
 import json
 from datetime import timedelta
 
+import numpy as np
 import polars as pl
 import pytest
-from journey_oracle import START, journey_map, make_workspace, random_log
+from journey_oracle import START, contact, journey_map, make_workspace, random_log
 from opportunity_logs import PAY, as_log, walk, world
 from typer.testing import CliRunner
 
 from cxlib.cli import app
 from cxlib.fragmentation import measure_fragmentation
+from cxlib.measures.segments import compare_segments
+from cxlib.numbers import share
 from cxlib.opportunities.moves import read_moves
 from cxlib.opportunities.priorities import Priorities, list_priorities
 from cxlib.opportunities.what_if import Change, change_of_finding, estimate_what_if
@@ -184,3 +187,48 @@ def test_a_backlog_without_texts_says_them_from_its_rows():
     assert table["evidence"][4] == "n = 7"
     assert "30 a group" in table["how_to_test"][0]
     assert table["how_to_test"][2].startswith("It is not compared")
+
+
+def test_a_group_that_reaches_the_goal_less_often_is_a_line_and_its_outcome_is_none(tmp_path):
+    """By channel and segment, as counted; what is known only afterwards tells no group apart."""
+    dice = np.random.default_rng(3)
+    rows, people = [], []
+    for who in range(1_500):
+        name, cohort = f"c{who:04}", ["new", "old", "older"][who % 3]
+        paid = dice.random() < (0.1 if cohort == "new" else 0.3)
+        people.append({"customer": name, "cohort": cohort, "status": "sold" if paid else "none"})
+        rows.append(contact(name, who / 60, "page"))
+        rows += [contact(name, who / 60 + 0.1, "pay")] if paid else []
+    people, rule = pl.DataFrame(people), journey_map(lost=(), until=START + timedelta(days=90))
+    workspace = make_workspace(tmp_path / "ws", rows, rule=rule, customers=people)
+    found = list_priorities(workspace).table.filter(
+        pl.col("group").is_not_null(), pl.col("signal").is_null()
+    )
+    assert found["group"].to_list() == ["cohort: new"]
+    line, told = found.row(0, named=True), compare_segments(workspace, dimension="cohort").table
+    new = told.row(by_predicate=pl.col("value") == "new", named=True)
+    assert line["customers_affected"] == int(-new["difference_high"] * new["customers"])
+    assert f"cohort new: {share(new['goal'], new['goal_low'], new['goal_high'])}" in line["what"]
+    again = Priorities(table=found.with_columns(what=pl.lit(None, pl.String)), findings=0)
+    assert again.table["what"][0].startswith("pay (cohort: new): reached less often")
+
+
+def test_channels_are_compared_where_the_same_touchpoints_are_on_several(tmp_path):
+    """One page on two devices: that is the device's; a visit and a call are not alike."""
+    dice = np.random.default_rng(4)
+
+    def log(devices):
+        rows = []
+        for who in range(1_200):
+            mobile = who % 2 == 0
+            device = ("mobile" if mobile else "desktop") if devices else None
+            what = "page" if devices or mobile else "visit"
+            rows.append(contact(f"c{who}", who / 60, what, channel=device))
+            if dice.random() < (0.1 if mobile else 0.3):
+                rows.append(contact(f"c{who}", who / 60 + 0.1, "pay", channel=device))
+        rule = journey_map(lost=(), until=START + timedelta(days=90))
+        table = list_priorities(make_workspace(tmp_path / f"{devices}", rows, rule=rule)).table
+        return table.filter(pl.col("group").is_not_null(), pl.col("signal").is_null())["group"]
+
+    assert log(devices=True).to_list() == ["channel: mobile"]
+    assert log(devices=False).is_empty()
