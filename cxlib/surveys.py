@@ -155,28 +155,21 @@ class Survey:
             rows = rows.join(more, on="row", how="left", maintain_order="left")
         rows = rows.with_columns(pl.col("beside", "said_off", "said_n").fill_null(0))
         ends = scale_ends(workspace, scale, own["rating"].to_numpy())
-        return cls._of_rows(workspace, scale, ends, rows, np.zeros(len(rows), dtype=np.int64))
-
-    @classmethod
-    def _of_rows(
-        cls,
-        workspace: Workspace,
-        scale: str,
-        ends: tuple[float, float],
-        rows: pl.DataFrame,
-        group: NDArray[np.int64],
-    ) -> Survey:
         rating, customer = rows["rating"].to_numpy(), rows["customer"].to_numpy().astype(np.int64)
+        group = np.zeros(len(rows), dtype=np.int64)
         return cls(workspace, scale, ends, rows, ~np.isnan(rating), rating, customer, group)
 
     def told_apart(self, group: pl.Series) -> Survey:
         """The same by group (of every row of the store), without contacts that are in none."""
         own = group.gather(self.rows["row"])
-        if own.null_count() == 0:
-            return replace(self, group=own.to_numpy().astype(np.int64), whole=self)
-        rows, own = self.rows.filter(own.is_not_null()), own.drop_nulls()
-        told = own.to_numpy().astype(np.int64)
-        return self._of_rows(self.workspace, self.scale, self.ends, rows, told)
+        kept, told = own.is_not_null().to_numpy(), own.drop_nulls().to_numpy().astype(np.int64)
+        if kept.all():
+            return replace(self, group=told, whole=self)
+        answered, score, customer = (x[kept] for x in (self.answered, self.score, self.customer))
+        rows = self.rows.filter(kept)
+        return replace(
+            self, rows=rows, answered=answered, score=score, customer=customer, group=told
+        )
 
     @property
     def width(self) -> float:
