@@ -88,7 +88,7 @@ def read_journeys(workspace: Workspace, *, where: Selection | None = None) -> It
             if len(kept):
                 yield _journeys(kept, workspace.scope)
 
-    if not _is_kept(workspace):
+    if not is_kept(workspace):
         return read()
     file = workspace.log_folder / "places.parquet"
     return workspace.keep("journeys", file, lambda: [*read()], of=where)
@@ -102,18 +102,19 @@ def walk_contacts(workspace: Workspace) -> pl.DataFrame:
         walked = look_back(rows, scope=workspace.scope).collect()
         return follow_contacts(walked, scope=workspace.scope).with_row_index("row")
 
-    if not _is_kept(workspace):
+    if not is_kept(workspace):
         return read()
     return workspace.keep("walked", workspace.log_folder / "places.parquet", read)
 
 
-def _is_kept(workspace: Workspace) -> bool:
+def is_kept(workspace: Workspace) -> bool:
+    """Whether a log is small enough for what is made of its contacts to stay in memory."""
     return bool(workspace.manifest["counts"]["contacts"] <= MOST_KEPT)
 
 
 def _followed(workspace: Workspace) -> Iterator[pl.DataFrame]:
     """The contacts of one bucket after the other with what came next; of a small log, of all."""
-    if _is_kept(workspace):
+    if is_kept(workspace):
         yield walk_contacts(workspace)
         return
     for file in workspace.bucket_files():

@@ -45,7 +45,7 @@ from cxlib.store.counting import TABLES, count_bucket
 from cxlib.store.engines import Run, count_here
 from cxlib.store.selection import Chosen, Selection, channel_names
 from cxlib.store.tables import NONE, read_tables, select, write_tables
-from cxlib.store.walk import DONE, LOST, OPEN, SILENT
+from cxlib.store.walk import DONE, LOST, OPEN, SILENT, Scope
 
 if TYPE_CHECKING:
     from cxlib.store import Workspace
@@ -144,17 +144,21 @@ class Summary:
         )
 
 
-def summarise(workspace: Workspace, *, run: Run = count_here) -> Summary:
+def summarise(
+    workspace: Workspace, *, run: Run = count_here, scope: Scope | None = None
+) -> Summary:
     """Count the journeys of a workspace: one pass, one bucket of customers at a time.
 
-    ``run`` says where buckets are counted (`cxlib.store.engines`). They share no customer, so that
-    their tables are put under one another, and memory is that of one bucket and of the result.
+    ``run`` says where buckets are counted (`cxlib.store.engines`), ``scope`` as what places. They
+    share no customer, so that their tables are put under one another, and memory is that of one
+    bucket and of the result.
     """
-    parts = run(workspace.bucket_files(), partial(count_bucket, scope=workspace.scope))
+    scope = scope or workspace.scope
+    parts = run(workspace.bucket_files(), partial(count_bucket, scope=scope))
     # each part is sorted, and the bucket is the first key: no table has to be sorted as a whole
     tables: dict[str, Any] = {n: pl.concat([p[n] for p in parts]) for n in TABLES}
     return Summary(
-        places=workspace.places,
+        places=scope.places,
         segments=workspace.segments,
         periods=workspace.periods,
         stage_names=workspace.journey_map.stages,

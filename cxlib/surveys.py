@@ -155,28 +155,21 @@ class Survey:
             rows = rows.join(more, on="row", how="left", maintain_order="left")
         rows = rows.with_columns(pl.col("beside", "said_off", "said_n").fill_null(0))
         ends = scale_ends(workspace, scale, own["rating"].to_numpy())
-        return cls._of_rows(workspace, scale, ends, rows, np.zeros(len(rows), dtype=np.int64))
-
-    @classmethod
-    def _of_rows(
-        cls,
-        workspace: Workspace,
-        scale: str,
-        ends: tuple[float, float],
-        rows: pl.DataFrame,
-        group: NDArray[np.int64],
-    ) -> Survey:
         rating, customer = rows["rating"].to_numpy(), rows["customer"].to_numpy().astype(np.int64)
+        group = np.zeros(len(rows), dtype=np.int64)
         return cls(workspace, scale, ends, rows, ~np.isnan(rating), rating, customer, group)
 
     def told_apart(self, group: pl.Series) -> Survey:
         """The same by group (of every row of the store), without contacts that are in none."""
         own = group.gather(self.rows["row"])
-        if own.null_count() == 0:
-            return replace(self, group=own.to_numpy().astype(np.int64), whole=self)
-        rows, own = self.rows.filter(own.is_not_null()), own.drop_nulls()
-        told = own.to_numpy().astype(np.int64)
-        return self._of_rows(self.workspace, self.scale, self.ends, rows, told)
+        kept, told = own.is_not_null().to_numpy(), own.drop_nulls().to_numpy().astype(np.int64)
+        if kept.all():
+            return replace(self, group=told, whole=self)
+        answered, score, customer = (x[kept] for x in (self.answered, self.score, self.customer))
+        rows = self.rows.filter(kept)
+        return replace(
+            self, rows=rows, answered=answered, score=score, customer=customer, group=told
+        )
 
     @property
     def width(self) -> float:
@@ -184,25 +177,26 @@ class Survey:
         return self.ends[1] - self.ends[0]
 
     @cached_property
-    def _known(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """What the log knows of each contact, what no survey is sent by, and who is fitted."""
-        step = -(-len(self.rows) // MOST_FITTED)
-        return *_features(self.rows, self.workspace.places), self.customer % step == 0
+    def _worked(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """`completed_ratings`, what no survey is sent by, and who is fitted.
 
-    @cached_property
+        The features of every contact, which are large, are let go of.
+        """
+        fitted = self.customer % -(-len(self.rows) // MOST_FITTED) == 0
+        features, shadows = _features(self.rows, self.workspace.places)
+        return completed_ratings(features, self.answered, self.score, fitted), shadows, fitted
+
+    @property
     def completed(self) -> NDArray[np.float64]:
         """Per contact the term whose mean is everybody's rating (`completed_ratings`)."""
-        if self.whole is not None:
-            return self.whole.completed
-        features, _, fitted = self._known
-        return completed_ratings(features, self.answered, self.score, fitted)
+        return self._worked[0] if self.whole is None else self.whole.completed
 
     @cached_property
     def tilt(self) -> Tilt | None:
         """How answering seems to depend on the rating; None where that cannot be told."""
         if self.whole is not None:
             return self.whole.tilt
-        _, shadows, fitted = self._known
+        _, shadows, fitted = self._worked
         place, bucket = (
             self.rows[c].to_numpy().astype(np.int64)[fitted] for c in ("place", "bucket")
         )
@@ -332,8 +326,7 @@ def _features(
         contacts=pl.len().over("customer").cast(pl.Float64).log1p(),
     ).cast(pl.Float64)
     groups = [_one_hot(rows[c]) for c in ("place", "segment", "period")]
-    matrix = np.column_stack([told.to_numpy(), *groups])
-    return matrix, told.to_numpy()[:, :6]
+    return np.column_stack([told.to_numpy(), *groups]), told[:, :6].to_numpy()
 
 
 def _one_hot(codes: pl.Series) -> NDArray[np.float64]:

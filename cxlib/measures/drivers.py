@@ -15,7 +15,7 @@ from cxlib.errors import InputError, NotMeasurableError
 from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, plural, share
 from cxlib.results import Result, answers, result
-from cxlib.sequences import ENVIRONMENT, choose_contacts, meets_finding
+from cxlib.sequences import ENVIRONMENT, choose_contacts, is_kept, meets_finding
 from cxlib.statistics.importance import cross_products, driver_shares, slopes
 from cxlib.statistics.rates import divide, mean_interval
 from cxlib.statistics.resampling import BUCKETS, effective_buckets, jackknife_se
@@ -132,7 +132,7 @@ def measure_drivers(
     """
     if days < 1:
         raise InputError("days must be a whole number from 1 on, such as 90")
-    contacts = _contacts(workspace, findings)
+    contacts = _contacts(workspace, findings) if findings is not None else _kept(workspace)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for outcome, unit, cases in _outcomes(workspace, contacts, days, where):
@@ -148,6 +148,14 @@ def measure_drivers(
         days=days,
         notes=tuple(notes),
     )
+
+
+def _kept(workspace: Workspace) -> pl.DataFrame:
+    """Contacts with their drivers, whatever part is asked about: of a small log they are kept."""
+    if not is_kept(workspace):
+        return _contacts(workspace)
+    file = workspace.log_folder / "places.parquet"
+    return workspace.keep("drivers", file, lambda: _contacts(workspace))
 
 
 def _contacts(workspace: Workspace, findings: pl.DataFrame | None = None) -> pl.DataFrame:

@@ -242,13 +242,14 @@ def _levels(
     waits, customers = waits.where((chosen.steps["next"] < DONE).to_numpy()), {}
     for level, cells in {"place": places, **{n: c for n, (_, c) in levels.items()}}.items():
         customers[level] = distinct_customers(chosen, where=where, level=level, cells=cells)
-    together = {level: _Counted.nothing(cells) for level, (_, cells) in levels.items()}
+    together: dict[str, _Counted] = {}
     parts = []
     for first in range(0, max(places, 1), _CHUNK):
         some = slice(first, min(first + _CHUNK, places))
         counted = _Counted.of(chosen, some)
         for level, (cell_of, cells) in levels.items():
-            together[level] += counted.merged(cell_of[some], cells)
+            merged = counted.merged(cell_of[some], cells)
+            together[level] = together[level] + merged if level in together else merged
         inside = waits.where((waits.cell >= some.start) & (waits.cell < some.stop))
         own = replace(inside, cell=inside.cell - first)
         parts.append(counted.measure(customers["place"][some], own, chosen))
@@ -266,11 +267,6 @@ class _Counted:
 
     sequels: Counts
     sums: tuple[Counts, ...]
-
-    @classmethod
-    def nothing(cls, cells: int) -> _Counted:
-        bins = np.zeros((cells, BUCKETS, _OPEN + 1, len(WAIT_EDGES)))
-        return cls(bins, tuple(np.zeros((cells, BUCKETS)) for _ in _SUMS))
 
     @classmethod
     def of(cls, chosen: Summary, some: slice) -> _Counted:

@@ -245,5 +245,7 @@ def _measure_some(
     }
     counted = dense_counts(axes, rows.n)
     weight, without = all_of.weight[source], all_of.weight_without[source]
-    share = jackknife_rate(*incidence(counted, weight, without), all_of.cases[source])
-    return counted.sum(axis=(1, 2)), share, time_interval(rows, counted, weight, without)
+    chance = incidence(counted, weight, without)
+    share = jackknife_rate(*chance, all_of.cases[source])
+    wait = time_interval(rows, counted, weight, without, end=chance)
+    return counted.sum(axis=(1, 2)), share, wait

@@ -5,17 +5,16 @@ Those of one stage and channel are counted as "other touchpoints", where enough 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from cxlib.publish.rounding import smallest_shown
 from cxlib.store import Workspace
-from cxlib.store.counting import count_bucket
-from cxlib.summary import NONE, TABLES, Summary
+from cxlib.store.engines import Count, Frames, count_here
+from cxlib.summary import NONE, Summary, summarise
 
 OTHER = "other touchpoints"
 
@@ -41,7 +40,11 @@ class Folded:
 
     def rows(self, file: Path) -> pl.DataFrame:
         """Read the contacts of one bucket, each at the place that it is counted as."""
-        return pl.read_parquet(file).with_columns(place=self.number_of("place"))
+        return self.fold(pl.read_parquet(file))
+
+    def fold(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Count contacts at the places that they are counted as."""
+        return rows.with_columns(place=self.number_of("place"))
 
 
 def fold_rare_touchpoints(workspace: Workspace, *, k: int) -> Folded:
@@ -70,7 +73,14 @@ def fold_rare_touchpoints(workspace: Workspace, *, k: int) -> Folded:
         files=files,
         ratings=workspace.ratings(),
     )
-    return replace(folded, summary=_counted(workspace, folded)) if groups else folded
+    if not groups:
+        return folded
+
+    def run(paths: Sequence[Path], count: Count) -> list[Frames]:
+        return count_here(paths, lambda rows: count(folded.fold(rows)), at_once=2)
+
+    scope = replace(workspace.scope, places=folded.places)
+    return replace(folded, summary=summarise(workspace, run=run, scope=scope))
 
 
 def _groups(
@@ -94,12 +104,3 @@ def _groups(
     )
     kept = rare.join(enough, on=_GROUP).sort("place")
     return kept.group_by(_GROUP, maintain_order=True).agg("place")["place"].to_list()
-
-
-def _counted(workspace: Workspace, folded: Folded) -> Summary:
-    """Count the journeys of the folded log, as `cxlib.summary.summarise` does."""
-    scope = replace(workspace.scope, places=folded.places)
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        parts = list(pool.map(lambda f: count_bucket(folded.rows(f), scope), folded.files))
-    tables: dict[str, Any] = {name: pl.concat([p[name] for p in parts]) for name in TABLES}
-    return replace(folded.summary, places=folded.places, **tables)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cxlib.statistics.rates import Interval
+from cxlib.statistics.rates import Interval, t_quantile
 from cxlib.statistics.resampling import Estimates
 
 
@@ -50,6 +50,9 @@ def gap_of_means(mean: ArrayLike, se: ArrayLike, n: ArrayLike) -> Interval:
     variance, df = s[ends] ** 2, np.maximum(size[ends] - 1, 1)
     apart = float(np.sqrt(variance.sum()))
     freedom = variance.sum() ** 2 / (variance**2 / df).sum()
-    half = float(studentized_range.ppf(0.95, len(m), freedom)) / np.sqrt(2) * apart
+    if len(m) == 2:
+        half = float(t_quantile(freedom)) * apart
+    else:
+        half = float(studentized_range.ppf(0.95, len(m), freedom)) / np.sqrt(2) * apart
     gap = np.array([m[ends[0]] - m[ends[1]]])
     return Interval(gap, np.maximum(gap - half, 0.0), gap + half, np.array([apart]))

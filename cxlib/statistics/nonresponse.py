@@ -60,9 +60,9 @@ def _logistic(x: Rows, happened: Flags) -> Rows:
     """
     from scipy.special import expit
 
-    part, slope = len(x) // 8, np.zeros(x.shape[1])
-    if part >= 10 * x.shape[1]:
-        slope = _logistic(x[::8], happened[::8])
+    part, slope = happened[::8], np.zeros(x.shape[1])
+    if min(part.sum(), len(part) - part.sum()) >= 5 * len(slope):
+        slope = _logistic(x[::8], part)
     penalty = np.append(np.ones(x.shape[1] - 1), 0.0)
 
     def loss(at: Rows) -> float:

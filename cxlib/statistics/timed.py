@@ -97,12 +97,18 @@ def time_quantile(
 
 
 def time_interval(
-    rows: Timed, events: Counts, weight: Estimates, weight_without: Estimates
+    rows: Timed,
+    events: Counts,
+    weight: Estimates,
+    weight_without: Estimates,
+    *,
+    end: tuple[Estimates, Estimates] | None = None,
 ) -> Interval:
     """Median time to a cause among those to whom it happens, in seconds; ``se`` is NaN.
 
     ``events`` of the cause are ``[cells, buckets, bins]``; ``weight`` is what one adds, with all
-    buckets and without each (`cxlib.statistics.competing_risks.event_weights`).
+    buckets and without each (`cxlib.statistics.competing_risks.event_weights`); ``end`` is their
+    `incidence`, where that is known.
     """
     cells, buckets, length = events.shape
     half, cell = np.full(cells, 0.5), np.arange(cells)
@@ -116,7 +122,8 @@ def time_interval(
     counted = np.bincount(place, points.weight[by_then], cells * buckets).reshape(cells, buckets)
     others = counted.sum(axis=1, keepdims=True) - counted
     before = events * (np.arange(length) < bins[:, None])[:, None]
-    early, end = (incidence(e, weight, weight_without) for e in (before, events))
+    early = incidence(before, weight, weight_without)
+    end = end or incidence(events, weight, weight_without)
     reached = divide(early[0] + weight[cell, bins] * counted.sum(axis=1), end[0])
     without = divide(early[1] + weight_without[cell, :, bins] * others, end[1])
     happened = events.sum(axis=-1)

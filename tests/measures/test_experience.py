@@ -4,9 +4,11 @@ import json
 from collections import defaultdict
 from random import Random
 
+import numpy as np
 import polars as pl
 import pytest
 from journey_oracle import contact, journey_map, make_workspace
+from scipy.stats import studentized_range
 from typer.testing import CliRunner
 
 import cxlib as cx
@@ -18,6 +20,7 @@ from cxlib.measures.experience import (
     measure_spectrum,
 )
 from cxlib.measures.perception import measure_perception
+from cxlib.statistics.heterogeneity import gap_of_means
 
 
 def said(log):
@@ -156,3 +159,12 @@ def test_two_questions_at_once_are_refused(workspace):
     run = CliRunner().invoke(app, ["perception", str(workspace.path), "--curve", "--spectrum"])
     assert run.exit_code == 1
     assert "give one" in run.output
+
+
+def test_the_gap_of_two_means_is_the_studentised_range_of_two() -> None:
+    mean, se, n = [3.0, 4.2], [0.2, 0.3], [12, 30]
+    gap = gap_of_means(mean, se, n)
+    apart = np.hypot(*se)
+    freedom = apart**4 / sum(s**4 / (k - 1) for s, k in zip(se, n, strict=True))
+    half = studentized_range.ppf(0.95, 2, freedom) / np.sqrt(2) * apart
+    assert (gap.low[0], gap.high[0]) == pytest.approx((1.2 - half, 1.2 + half), rel=1e-6)

@@ -143,6 +143,23 @@ def test_completed_ratings_are_weighted_by_the_chance_to_answer_of_their_group()
     )
 
 
+def test_completed_ratings_are_those_of_scikit_learn() -> None:
+    """Both regressions, of a few rows that begin at nothing and of many that begin at a part."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.preprocessing import StandardScaler
+
+    for rows in (120, 9_000):
+        x, answered, score, _ = survey(rows, rows=rows, by_journey=0.8)
+        x = np.column_stack([x * [1, 100, 0.01, 1], np.full(rows, 3.3)])
+        hidden, fitted = np.where(answered, score, np.nan), np.arange(rows) % 3 > 0
+        scaled = StandardScaler().fit(x[fitted]).transform(x)
+        model = Ridge().fit(scaled[answered], hidden[answered]).predict(scaled)
+        chance = LogisticRegression(solver="newton-cholesky", tol=1e-12)
+        chance = chance.fit(scaled[fitted], answered[fitted]).predict_proba(scaled)[:, 1]
+        expected = model + np.where(answered, hidden - model, 0) / np.maximum(chance, 0.001)
+        assert completed_ratings(x, answered, hidden, fitted) == pytest.approx(expected, rel=1e-9)
+
+
 def test_where_everybody_answered_nothing_has_to_be_told() -> None:
     score = np.arange(50.0)
     features, everybody = score[:, None] % 7, np.ones(50, dtype=bool)
