@@ -196,3 +196,38 @@ def test_a_clock_may_be_written_with_dots(tmp_path: Path) -> None:
     asked = parse_journey_map((proposal := propose_map(tmp_path / "bank.csv")).text)
     assert (asked.columns["occurred_at"], asked.columns["time_of_day"]) == ("Fecha", "Hora")
     assert proposal.report.first_at.isoformat() == "2024-02-01T10:00:07+00:00"  # type: ignore[union-attr]
+
+
+def test_what_is_unmapped_is_compared_with_the_map_where_it_is_frequent(
+    tmp_path: Path, shop: JourneyMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of touchpoints, each held against each of the map, would take minutes."""
+    rows = [f"c1,2024-01-01 10:{i % 60:02}:{i // 60:02},t0 {i}" for i in range(300)]
+    (tmp_path / "log.csv").write_text("\n".join([HEAD, *lines(), *rows]))
+    unmapped = read_events(tmp_path / "log.csv", shop).report.unmapped
+    assert len(unmapped) == 300
+    assert sum(u.nearest is not None for u in unmapped) <= 40
+
+
+def test_a_log_of_robots_alone_says_by_which_rule(tmp_path: Path, shop: JourneyMap) -> None:
+    rows = [f"c1,2024-01-01 {i // 60:02}:{i % 60:02}:00,t{i % 3}" for i in range(600)]
+    (tmp_path / "log.csv").write_text("\n".join([HEAD, *rows]))
+    with pytest.raises(InputError, match=r"all 600 are of robots, .* more than 500 contacts a day"):
+        build_workspace(read_events(tmp_path / "log.csv", shop), tmp_path / "ws")
+
+
+def test_the_report_names_the_first_row_that_is_set_aside(tmp_path: Path, shop: JourneyMap) -> None:
+    (tmp_path / "log.csv").write_text("\n".join([HEAD, *lines(), "c1,2024-01-32 10:00,t1"]))
+    report = read_events(tmp_path / "log.csv", shop).report
+    assert report.first_set_aside == {"time cannot be read": "row 61 of log.csv"}
+    assert "time cannot be read  1 (1.6%), first row 61 of log.csv" in report.to_text()
+
+
+def test_init_says_which_column_should_hold_the_times_and_what_it_holds(tmp_path: Path) -> None:
+    rows = [
+        f"k{i % 5},{('gestern', 'heute')[i % 2]},{('kauf', 'besuch')[i % 3 == 0]}"
+        for i in range(30)
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(["kunde,zeit,schritt", *rows]))
+    with pytest.raises(InputError, match=r"log\.csv: no column holds times \('zeit' is called so"):
+        propose_map(tmp_path / "log.csv")
