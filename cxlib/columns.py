@@ -33,6 +33,7 @@ __all__ = [
     "Amount",
     "Chance",
     "Column",
+    "ColumnName",
     "Columns",
     "Count",
     "Customers",
@@ -114,6 +115,10 @@ def _name(value: object) -> str:
     return numbers.MISSING if value is None else str(value)
 
 
+def _spelled(value: object) -> str:
+    return numbers.spelled(_name(value))
+
+
 def _yes_no(value: bool | None) -> str:
     return numbers.MISSING if value is None else "yes" if value else "no"
 
@@ -125,6 +130,14 @@ class Label(Column):
     dtypes: ClassVar[tuple[Any, ...]] = (pl.String, *_INTEGERS)
     is_number = False
     write = staticmethod(_name)
+
+
+class ColumnName(Label):
+    """The name of a column of another table: people read spaces where it has underscores."""
+
+    __slots__ = ()
+    dtypes: ClassVar[tuple[Any, ...]] = (pl.String,)
+    write = staticmethod(_spelled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +371,10 @@ class Columns(Mapping[str, Column]):
             return interval
         return (f"{name}_low", f"{name}_high") if interval else ()
 
+    def heading(self, name: str) -> str:
+        """What stands over a column where people read it."""
+        return self[name].heading or numbers.spelled(name)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all columns, each followed by the ends of its interval."""
@@ -425,7 +442,7 @@ class Columns(Mapping[str, Column]):
         ends = {name: self.ends(name) for name in shown}
         rows = frame if most is None else frame.head(most)
         return Written(
-            headings=tuple(self[n].heading or n.replace("_", " ") for n in shown),
+            headings=tuple(map(self.heading, shown)),
             is_number=tuple(self[n].is_number for n in shown),
             rows=tuple(
                 tuple(self[n].cell(row, n, ends[n]) for n in shown)

@@ -12,6 +12,7 @@ import polars as pl
 from cxlib import numbers
 from cxlib.columns import (
     Amount,
+    ColumnName,
     Columns,
     Count,
     Label,
@@ -98,7 +99,7 @@ class Comparison(Result):
         table=Columns(
             "one row per row and figure of the measure, in the order of the first part",
             what=Label("the row: its names, joined by commas"),
-            figure=Label("name of the column"),
+            figure=ColumnName("name of the column"),
             unit=Label("its kind; waits are in seconds", detail=True),
             first=Value("in the first part", interval=True, written=_WRITTEN),
             second=Value("in the second part", interval=True, written=_WRITTEN),

@@ -74,7 +74,8 @@ def _ends(low: float | None, high: float | None, write: object) -> str:
     assert callable(write)
     if low is None or high is None or math.isnan(low + high):
         return ""
-    return f" ({write(low)}{MISSING}{write(high)})"
+    # a dash beside a minus could not be read
+    return f" ({write(low)}{MISSING if low >= 0 else ' to '}{write(high)})"
 
 
 def people(count: float | None) -> str:
@@ -182,6 +183,17 @@ def scale_name(name: str) -> str:
     ('CSAT', 'satisfaction')
     """
     return name.upper() if name.casefold() in ("csat", "nps", "ces") else name
+
+
+def spelled(name: str) -> str:
+    """Write the name of a column as people do, with spaces.
+
+    Examples
+    --------
+    >>> spelled("customer_type")
+    'customer type'
+    """
+    return name.replace("_", " ")
 
 
 def answered(response: float | None) -> str:

@@ -39,11 +39,11 @@ def count_outcomes(
     number = names.replace_strict(outcomes, range(len(outcomes)), return_dtype=pl.Int64)
     axes = {
         "cell": (cell, cells),
-        "bucket": (rows["bucket"], BUCKETS),
         "outcome": (number, len(outcomes)),
+        "bucket": (rows["bucket"], BUCKETS),
         "bin": (rows["bin"], len(BIN_EDGES)),
     }
-    return CompetingRisks(dense_counts(axes, rows["n"]), edges=BIN_EDGES)
+    return CompetingRisks(dense_counts(axes, rows["n"]).swapaxes(1, 2), edges=BIN_EDGES)
 
 
 def count_journeys(starts: pl.DataFrame, cell: ArrayLike, cells: int) -> CompetingRisks:
@@ -58,4 +58,4 @@ def whole_numbers(counts: Counts) -> pl.Series:
 
 def outcome_columns(found: CompetingRisks, names: Iterable[str]) -> dict[str, pl.Series]:
     """Cases by outcome, as columns of these names."""
-    return {name: whole_numbers(found.counts[:, :, k]) for k, name in enumerate(names)}
+    return {name: whole_numbers(found.together[:, k]) for k, name in enumerate(names)}

@@ -1,6 +1,7 @@
 """Journeys contact by contact, for the questions that counts cannot answer.
 
-They read the store one bucket of customers at a time; of a large log memory is that of a 32nd.
+A small log is walked once, and kept. A large one is read one bucket of customers at a time: memory
+is that of a 32nd.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from cxlib.errors import UnknownNameError
 from cxlib.segments import dimension_values, segment_names
 from cxlib.store import Workspace
 from cxlib.store.selection import Chosen, Selection
-from cxlib.store.walk import Scope, around, changes, follow_contacts, open_waits
+from cxlib.store.walk import Scope, around, changes, follow_contacts, look_back, open_waits
 
 OUTCOMES = ("goal", "declined", "silent", "done", "open")
 """What became of a journey: the goal, or declined (a loss of the map), what came first; silent
@@ -35,7 +36,10 @@ GROUPS = ("touchpoint", "stage", "transition", "channel", "owner", "period")
 ENVIRONMENT = "environment."
 """What the store's column of an environment begins with."""
 
-_COLUMNS = ("customer", "occurred_at", "place", "journey", "reached", "lost", "segment", "period")
+_COLUMNS = (
+    *("customer", "bucket", "occurred_at", "sequence", "place", "journey", "position"),
+    *("reached", "lost", "segment", "period"),
+)
 
 MOST_KEPT = 1_000_000
 """Contacts up to which a log is kept in memory once it was asked for (some 60 MB)."""
@@ -45,20 +49,20 @@ _NEVER = np.iinfo(np.int64).max // 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Journeys:
-    """The chosen journeys of one bucket of customers, contact by contact.
+    """Chosen journeys of whole buckets of customers, contact by contact.
 
     By contact, sorted by customer and time: ``place``, ``at`` (microseconds since 1970),
-    ``customer``, ``journey``. By journey: the row of its ``first`` and ``last`` contact;
-    ``outcome``, a position in `OUTCOMES`; ``settled_at``, since when no contact of it can come (the
-    end of the gap, the customer's next journey, or of observation); ``still_open``, whether one can
-    still come.
+    ``customer``, ``bucket``, ``number`` of its journey here. By journey: the row of its ``first``
+    and ``last`` contact; ``outcome``, a position in `OUTCOMES`; ``settled_at``, since when no
+    contact of it can come (the end of the gap, the customer's next journey, or of observation);
+    ``still_open``, whether one can still come.
     """
 
-    bucket: int
     place: NDArray[np.int64]
     at: NDArray[np.int64]
     customer: NDArray[np.int64]
-    journey: NDArray[np.int64]
+    bucket: NDArray[np.int64]
+    number: NDArray[np.int64]
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     outcome: NDArray[np.int64]
@@ -71,43 +75,63 @@ class Journeys:
         return self.last - self.first + 1
 
 
-def read_journeys(workspace: Workspace, *, where: Selection | None = None) -> Iterator[Journeys]:
-    """Read the chosen journeys, one bucket of customers after the other.
+def read_journeys(workspace: Workspace, *, where: Selection | None = None) -> Iterable[Journeys]:
+    """Read the chosen journeys, some buckets of customers after the others.
 
     Periods are those in which a journey began; the channel is that of its first contact.
     """
     chosen = _choose(workspace, where)
-    for bucket, rows in _followed(workspace):
-        kept = _keep_journeys(rows, chosen)
-        if len(kept):
-            yield _journeys(bucket, kept, workspace.scope)
 
+    def read() -> Iterator[Journeys]:
+        for rows in _followed(workspace):
+            kept = _keep_journeys(rows, chosen)
+            if len(kept):
+                yield _journeys(kept, workspace.scope)
 
-def _followed(workspace: Workspace) -> Iterable[tuple[int, pl.DataFrame]]:
-    """The contacts of every bucket with what came next; of a small log they are kept."""
-
-    def read() -> Iterator[tuple[int, pl.DataFrame]]:
-        for file in workspace.bucket_files():
-            rows = pl.read_parquet(file, columns=list(_COLUMNS))
-            yield int(file.stem), follow_contacts(rows, scope=workspace.scope)
-
-    if workspace.manifest["counts"]["contacts"] > MOST_KEPT:
+    if not _is_kept(workspace):
         return read()
-    return workspace.keep("followed", workspace.log_folder / "places.parquet", lambda: [*read()])
+    file = workspace.log_folder / "places.parquet"
+    return workspace.keep("journeys", file, lambda: [*read()], of=where)
+
+
+def walk_contacts(workspace: Workspace) -> pl.DataFrame:
+    """Every contact of the store with its ``row``, and what came before and after it."""
+
+    def read() -> pl.DataFrame:
+        rows = workspace.store().select(_COLUMNS).collect()
+        walked = look_back(rows, scope=workspace.scope).collect()
+        return follow_contacts(walked, scope=workspace.scope).with_row_index("row")
+
+    if not _is_kept(workspace):
+        return read()
+    return workspace.keep("walked", workspace.log_folder / "places.parquet", read)
+
+
+def _is_kept(workspace: Workspace) -> bool:
+    return bool(workspace.manifest["counts"]["contacts"] <= MOST_KEPT)
+
+
+def _followed(workspace: Workspace) -> Iterator[pl.DataFrame]:
+    """The contacts of one bucket after the other with what came next; of a small log, of all."""
+    if _is_kept(workspace):
+        yield walk_contacts(workspace)
+        return
+    for file in workspace.bucket_files():
+        rows = pl.read_parquet(file, columns=list(_COLUMNS))
+        yield follow_contacts(rows, scope=workspace.scope)
 
 
 def read_contacts(
     workspace: Workspace, *, where: Selection | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Read the chosen contacts with what came next, one bucket after the other.
+    """Read the chosen contacts with what came next, some buckets after the others.
 
     ``customer``, ``place``, ``next``, ``wait`` and ``open_wait``: see `cxlib.store.walk`.
     """
-    tests = _choose(workspace, where).tests()
     places = workspace.places
     calendar = workspace.journey_map.calendar(places["touchpoint"], places["channel"])
-    for _, rows in _followed(workspace):
-        kept = rows.filter(*tests) if tests else rows
+    for rows in _followed(workspace):
+        kept = choose_contacts(workspace, rows, where)
         yield open_waits(kept, calendar).select("customer", "place", "next", "wait", "open_wait")
 
 
@@ -245,10 +269,10 @@ def _keep_journeys(rows: pl.DataFrame, chosen: Chosen) -> pl.DataFrame:
     return rows.filter(pl.col("journey").is_in(fits.implode()))
 
 
-def _journeys(bucket: int, rows: pl.DataFrame, scope: Scope) -> Journeys:
-    journey = rows["journey"].to_numpy().astype(np.int64)
-    first = np.flatnonzero(np.concatenate(([True], journey[1:] != journey[:-1])))
-    last = np.append(first[1:], len(journey)) - 1
+def _journeys(rows: pl.DataFrame, scope: Scope) -> Journeys:
+    begins = rows.select(changes("journey")).to_series().to_numpy()
+    first = np.flatnonzero(begins)
+    last = np.append(first[1:], len(begins)) - 1
     at = rows["occurred_at"].to_physical().to_numpy()
     # flags stay up once they are up: the more contacts carry it, the earlier it went up
     goal = np.add.reduceat(rows["reached"].to_numpy().astype(np.int64), first)
@@ -265,11 +289,11 @@ def _journeys(bucket: int, rows: pl.DataFrame, scope: Scope) -> Journeys:
     # contacts may still come after the goal, but not where nothing but the goal ends a journey
     settled = ((goal > 0) | (lost > 0)) & (scope.gap is None)
     return Journeys(
-        bucket=bucket,
         place=rows["place"].to_numpy().astype(np.int64),
         at=at,
         customer=rows["customer"].to_numpy().astype(np.int64),
-        journey=journey,
+        bucket=rows["bucket"].to_numpy().astype(np.int64),
+        number=np.cumsum(begins) - 1,
         first=first,
         last=last,
         outcome=outcome,

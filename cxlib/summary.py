@@ -168,57 +168,69 @@ _MARK = "\x1f"
 """Between the number of a part and a name in it."""
 
 
-def beside(parts: Sequence[Summary]) -> Summary:
-    """Put parts of one log beside one another, so that one measurement answers for all of them.
+def beside(whole: Summary, periods: Sequence[tuple[int, int]]) -> Summary:
+    """Put ranges of periods of one log beside one another, to be measured all at once.
 
-    Parts are ranges of periods (`Summary.select`). Each has its own places, stages and channels,
-    named by its number and what they are called (`part_and_name` takes that apart). Customers may
-    be in several parts: only measures of places, stages and channels can be asked, and for
-    everything.
+    Each part has its own places, stages and channels, named by its number and what they are called
+    (`part_and_name` takes that apart). Customers may be in several parts: only measures of places,
+    stages and channels can be asked, and for everything.
     """
-    first, count = parts[0], len(parts)
-    places, stages, channels = len(first.places), len(first.stage_names), len(first.channels)
-    moved = []
-    for number, part in enumerate(parts):
-        mark = f"{number:05d}{_MARK}"
-        level, key = pl.col("level").cast(pl.String), pl.col("key").cast(pl.UInt32)
-        following = pl.col("next").cast(pl.UInt32)
-        place = pl.col("place").cast(pl.UInt32) + number * places
+    count, places = len(periods), len(whole.places)
+    stages, channels = len(whole.stage_names), len(whole.channels)
 
-        def stage(column: str, number: int = number) -> pl.Expr:
-            here, beyond = pl.col(column).cast(pl.UInt32), count * stages + number
-            return pl.when(here < stages).then(here + number * stages).otherwise(beyond)
+    def part(column: str = "place") -> pl.Expr:
+        return pl.col(column).cast(pl.UInt32)
 
-        move: dict[str, dict[str, pl.Expr]] = {
-            "places": {
-                "place": place,
-                "stage": pl.lit(mark) + pl.col("stage"),
-                "channel": pl.lit(mark) + pl.col("channel"),
-                "stage_index": stage("stage_index"),
-            },
-            "steps": {
-                "place": place,
-                "next": following + pl.when(following < DONE).then(number * places).otherwise(0),
-            },
-            "contacts": {"place": place},
-            "reach": {
-                "key": pl.when(level == "place")
-                .then(key + number * places)
-                .when(level == "stage")
-                .then(stage("key"))
-                .when(level == "channel")
-                .then(key + number * channels)
-                .otherwise(number),
-                # everybody is counted in the first period seen: `select` has seen to that
-                "previous_period": pl.lit(NONE, pl.UInt16),
-            },
-            "starts": {"place": place},
-            "stages": {"stage": stage("stage")},
-        }
-        moved.append({name: getattr(part, name).with_columns(**to) for name, to in move.items()})
-    frames: dict[str, Any] = {name: pl.concat([m[name] for m in moved]) for name in moved[0]}
-    names = tuple(f"{n:05d}{_MARK}{name}" for n in range(count) for name in first.stage_names)
-    return replace(first, stage_names=names, parts=count, **frames)
+    def stage(column: str) -> pl.Expr:
+        there = part(column) < stages
+        return (
+            pl.when(there)
+            .then(part(column) + pl.col("_part") * stages)
+            .otherwise(count * stages + pl.col("_part"))
+        )
+
+    level, place = pl.col("level").cast(pl.String), part() + pl.col("_part") * places
+    onward = pl.when(pl.col("next") < DONE).then(pl.col("_part") * places).otherwise(0)
+    moves: dict[str, dict[str, pl.Expr]] = {
+        "steps": {"place": place, "next": part("next") + onward},
+        "contacts": {"place": place},
+        "reach": {
+            "key": pl.when(level == "place")
+            .then(part("key") + pl.col("_part") * places)
+            .when(level == "stage")
+            .then(stage("key"))
+            .when(level == "channel")
+            .then(part("key") + pl.col("_part") * channels)
+            .otherwise(pl.col("_part")),
+            # everybody is counted in the first period seen
+            "previous_period": pl.lit(NONE, pl.UInt16),
+        },
+        "starts": {"place": place},
+        "stages": {"stage": stage("stage")},
+    }
+    numbers = pl.Series("_part", range(count), dtype=pl.UInt32)
+    frames: dict[str, Any] = {}
+    for name, table in whole.tables.items():
+        ordered = table.sort("period", maintain_order=True)
+        ends = np.searchsorted(ordered["period"].to_numpy(), [(a, b + 1) for a, b in periods])
+        rows = [ordered.slice(a, b - a) for a, b in ends.tolist()]
+        if name == "reach":
+            before = pl.col("previous_period")
+            new = [(before < a) | (before == NONE) for a, _ in periods]
+            rows = [part.filter(test) for part, test in zip(rows, new, strict=True)]
+        own = np.repeat(np.arange(count, dtype=np.uint32), [len(part) for part in rows])
+        stacked = pl.concat(rows, rechunk=True).with_columns(_part=pl.Series(own))
+        frames[name] = stacked.with_columns(**moves[name]).drop("_part")
+    mark = pl.col("_part").cast(pl.String).str.zfill(5) + _MARK
+    named = numbers.to_frame().join(whole.places, how="cross", maintain_order="left_right")
+    frames["places"] = named.with_columns(
+        place=place,
+        stage=mark + pl.col("stage"),
+        channel=mark + pl.col("channel"),
+        stage_index=stage("stage_index"),
+    ).select(whole.places.columns)
+    names = tuple(f"{n:05d}{_MARK}{name}" for n in range(count) for name in whole.stage_names)
+    return replace(whole, stage_names=names, parts=count, **frames)
 
 
 def part_and_name(column: str) -> tuple[pl.Expr, pl.Expr]:

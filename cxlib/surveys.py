@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cxlib.columns import Amount, Column, Count, Customers, Label, Rating, Share
 from cxlib.errors import NotMeasurableError, UnknownNameError
 from cxlib.results import interval_columns, numbers
-from cxlib.sequences import choose_contacts, environment_column, name_groups
+from cxlib.sequences import choose_contacts, environment_column, name_groups, walk_contacts
 from cxlib.statistics.nonresponse import (
     Tilt,
     completed_ratings,
@@ -25,7 +25,7 @@ from cxlib.statistics.rates import Interval, divide
 from cxlib.statistics.scores import independent_answers, mean_score, net_promoter_score, top_box
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
-from cxlib.store.walk import DONE, LOST, OPEN, SILENT, follow_contacts, look_back
+from cxlib.store.walk import DONE, LOST, OPEN, SILENT
 
 MOST_FITTED = 150_000
 """Contacts that the chance to answer is estimated from; of larger logs a part of the customers."""
@@ -98,28 +98,27 @@ def read_surveys(
         )
     if scale is not None and scale not in used:
         raise UnknownNameError("scale", scale, used)
-    names, contacts = grouped_contacts(workspace, by, where)
-    found = (Survey.of(workspace, name, said, contacts) for name in ([scale] if scale else used))
+    contacts = walk_contacts(workspace)
+    names, group = group_contacts(workspace, contacts, by)
+
+    def read() -> dict[str, Survey]:
+        chosen = choose_contacts(workspace, contacts, where)
+        return {name: Survey.of(workspace, name, said, chosen) for name in used}
+
+    # whatever answers are told apart by, and whatever is asked of them: who answers is the same
+    surveys = workspace.keep("surveys", workspace.log_folder / "ratings.parquet", read, of=where)
+    found = (surveys[name].told_apart(group) for name in ([scale] if scale else used))
     return names, (survey for survey in found if survey.answered.any())
 
 
-def grouped_contacts(
-    workspace: Workspace, by: str, where: Selection | None
-) -> tuple[list[str], pl.DataFrame]:
-    """The chosen contacts, what came before and after, their row, and the number of their group."""
-    present = workspace.store().collect_schema().names()
-    kept = [
-        *("customer", "bucket", "occurred_at", "sequence", "place", "journey", "position"),
-        *("reached", "lost", "segment", "period"),
-        *(c for c in present if c == environment_column(by)),
-    ]
-    rows = workspace.store().select(kept).collect()
-    walked = follow_contacts(
-        look_back(rows, scope=workspace.scope).collect(), scope=workspace.scope
-    )
-    walked = walked.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
-    names, group = name_groups(workspace, walked, by)
-    return names, choose_contacts(workspace, walked.with_columns(group=group), where)
+def group_contacts(
+    workspace: Workspace, contacts: pl.DataFrame, by: str
+) -> tuple[list[str], pl.Series]:
+    """What groups of contacts are called, and the number of each contact's; null: in none."""
+    environment = environment_column(by)
+    if environment in workspace.store().collect_schema():
+        contacts = contacts.hstack(workspace.store().select(environment).collect())
+    return name_groups(workspace, contacts, by)
 
 
 @dataclass(eq=False)
@@ -127,8 +126,9 @@ class Survey:
     """The contacts that could have been rated on a scale (``rows``), and the answers of those that
     were.
 
-    ``ends`` are the lowest and the highest answer; ``answered``, ``score`` and ``customer`` are by
-    contact.
+    ``ends`` are the lowest and the highest answer; ``answered``, ``score``, ``customer`` and
+    ``group`` are by contact. What is worked out of `who` answers, and what they say, is the same
+    however they are told apart.
     """
 
     workspace: Workspace
@@ -138,6 +138,8 @@ class Survey:
     answered: NDArray[np.bool_]
     score: NDArray[np.float64]
     customer: NDArray[np.int64]
+    group: NDArray[np.int64]
+    whole: Survey | None = None
 
     @classmethod
     def of(
@@ -147,23 +149,34 @@ class Survey:
         own, others = said.filter(pl.col("scale") == scale), _off_the_usual(said)
         beside = others.filter(pl.col("scale") != scale).group_by("row").agg(pl.mean("off"))
         every = others.group_by("row").agg(said_off=pl.col("off").sum(), said_n=pl.len())
-        rows = contacts.filter(
-            pl.col("place").is_in(own["place"].unique().drop_nulls().implode())
-            & pl.col("group").is_not_null()
-        )
+        rows = contacts.filter(pl.col("place").is_in(own["place"].unique().drop_nulls().implode()))
         own = own.select("row", "rating", "rated_at")
         for more in (own, beside.rename({"off": "beside"}), every):
             rows = rows.join(more, on="row", how="left", maintain_order="left")
         rows = rows.with_columns(pl.col("beside", "said_off", "said_n").fill_null(0))
-        rating = rows["rating"].to_numpy()
         ends = scale_ends(workspace, scale, own["rating"].to_numpy())
-        customer = rows["customer"].to_numpy().astype(np.int64)
-        return cls(workspace, scale, ends, rows, ~np.isnan(rating), rating, customer)
+        return cls._of_rows(workspace, scale, ends, rows, np.zeros(len(rows), dtype=np.int64))
 
-    @property
-    def group(self) -> NDArray[np.int64]:
-        """Number of the group of each contact."""
-        return self.rows["group"].to_numpy().astype(np.int64)
+    @classmethod
+    def _of_rows(
+        cls,
+        workspace: Workspace,
+        scale: str,
+        ends: tuple[float, float],
+        rows: pl.DataFrame,
+        group: NDArray[np.int64],
+    ) -> Survey:
+        rating, customer = rows["rating"].to_numpy(), rows["customer"].to_numpy().astype(np.int64)
+        return cls(workspace, scale, ends, rows, ~np.isnan(rating), rating, customer, group)
+
+    def told_apart(self, group: pl.Series) -> Survey:
+        """The same by group (of every row of the store), without contacts that are in none."""
+        own = group.gather(self.rows["row"])
+        if own.null_count() == 0:
+            return replace(self, group=own.to_numpy().astype(np.int64), whole=self)
+        rows, own = self.rows.filter(own.is_not_null()), own.drop_nulls()
+        told = own.to_numpy().astype(np.int64)
+        return self._of_rows(self.workspace, self.scale, self.ends, rows, told)
 
     @property
     def width(self) -> float:
@@ -179,12 +192,16 @@ class Survey:
     @cached_property
     def completed(self) -> NDArray[np.float64]:
         """Per contact the term whose mean is everybody's rating (`completed_ratings`)."""
+        if self.whole is not None:
+            return self.whole.completed
         features, _, fitted = self._known
         return completed_ratings(features, self.answered, self.score, fitted)
 
     @cached_property
     def tilt(self) -> Tilt | None:
         """How answering seems to depend on the rating; None where that cannot be told."""
+        if self.whole is not None:
+            return self.whole.tilt
         _, shadows, fitted = self._known
         place, bucket = (
             self.rows[c].to_numpy().astype(np.int64)[fitted] for c in ("place", "bucket")

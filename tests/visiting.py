@@ -164,7 +164,7 @@ class Visitor:
                     yield from ((model, {"index": i}) for i in [*range(count), 0])
             for key, *_ in state.get("items", []):
                 yield from ((model, {"chosen": key}), (model, {"chosen": ""}))
-            for name in ("opened", "wanted"):
+            for name in ("wanted",):
                 if name in state:
                     yield model, {name: True}
 

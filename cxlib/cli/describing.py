@@ -160,8 +160,6 @@ def compare_parts(
     ] = Option("touchpoints", help="What is measured of both."),
 ) -> None:
     """Put two parts of the log side by side, each difference with its interval."""
-    import polars as pl
-
     parts = [_read_part(option, told or []) for option, told in (("--a", first), ("--b", second))]
     measured = getattr(cx, f"measure_{measure.replace('-', '_')}")
     found = cx.compare(asked.workspace, *parts, measure=measured)
@@ -169,7 +167,6 @@ def compare_parts(
     asked.show(
         found,
         f"{a} (first) beside {b} (second)",
-        shown=found.table.with_columns(pl.col("figure").str.replace_all("_", " ")),
         note=[f"{found.sentence}.", "Differences are associations: the parts may differ in more."],
         most=60,
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, product
 from math import prod
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import ipywidgets as widgets
@@ -22,20 +22,16 @@ from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import ALL
 from cxlib.views.shared.widgets import ChoiceList
 
+if TYPE_CHECKING:
+    from cxlib.views.shared.view import View
+
 MOST_TOGETHER = 60
 """Combinations of filters that are all recorded; of more only one filter at a time is."""
 
 _CHOSEN_WITH = (widgets.Dropdown, widgets.SelectionSlider, widgets.SelectionRangeSlider)
-_NOT_SHOWN = {"chosen", "clicked", "comm", "layout", "opened", "pressed", "tabbable", "tooltip"}
+_NOT_SHOWN = {"chosen", "clicked", "comm", "layout", "pressed", "tabbable", "tooltip"}
 Slot = tuple[Any, ...]
 Values = Mapping[Slot, int | None]
-
-
-class Panel(Protocol):
-    """A view."""
-
-    widget: widgets.Widget
-    message: widgets.HTML
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +115,7 @@ class Recording:
     `together` tells whether filters were recorded in all combinations, or one at a time.
     """
 
-    panel: Panel
+    panel: View
     choices: tuple[Choice, ...]
     together: bool
     selections: dict[tuple[str, ...], Selection]
@@ -143,7 +139,7 @@ def is_hidden(widget: widgets.Widget) -> bool:
     return bool(widget.layout.display == "none")
 
 
-def find_choices(panel: Panel) -> tuple[Choice, ...]:
+def find_choices(panel: View) -> tuple[Choice, ...]:
     """Return what can be chosen on a dashboard; what is hidden or has one option only is not."""
     numbers = {id(widget): number for number, widget in enumerate(walk(panel.widget))}
     found = []
@@ -157,7 +153,7 @@ def find_choices(panel: Panel) -> tuple[Choice, ...]:
     return tuple(sorted(found, key=lambda choice: choice.number))
 
 
-def record(panel: Panel, *, progress: Callable[[str], None] | None = None) -> Recording:
+def record(panel: View, *, progress: Callable[[str], None] | None = None) -> Recording:
     """Set every filter of a dashboard, open everything that opens, and write down what it says.
 
     CxError: it could not show a selection, or two choices change the same part of it.
@@ -191,7 +187,7 @@ def record(panel: Panel, *, progress: Callable[[str], None] | None = None) -> Re
 
 
 class _Recorder:
-    def __init__(self, panel: Panel, details: list[Choice]) -> None:
+    def __init__(self, panel: View, details: list[Choice]) -> None:
         self.nodes = Nodes()
         self._panel = panel
         self._details = details

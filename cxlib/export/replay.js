@@ -125,7 +125,7 @@
       if (!place.dataset.kind) continue;
       if (models.has(widget)) models.get(widget).take(traits);
       else {
-        const model = new Model({ figure: {}, opened: false, pressed: 0, ...traits });
+        const model = new Model({ figure: {}, pressed: 0, ...traits });
         Object.assign(model, { widget, pressed: 0 });
         models.set(widget, model);
         WIDGETS[place.dataset.kind].render({ model, el: place });

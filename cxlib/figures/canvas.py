@@ -126,6 +126,11 @@ def wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
+def shortened(text: str, limit: int = 40) -> str:
+    """Cut a name off that is longer; hovers have the whole of it."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
 def scatter(hovers: Sequence[Any] | None = None, **properties: Any) -> Trace:
     """Write a trace of points or lines; without hovers it says nothing when pointed at."""
     hover = {"hoverinfo": "skip"} if hovers is None else {"hoverinfo": "text", "hovertext": hovers}

@@ -17,6 +17,7 @@ from cxlib.figures.canvas import (
     new_figure,
     note,
     scatter,
+    shortened,
 )
 from cxlib.figures.rows import Points, Span, plot_rows
 from cxlib.figures.theme import Theme, faded, theme_named
@@ -32,6 +33,7 @@ from cxlib.numbers import (
     rating,
     sentence_case,
     share,
+    spelled,
 )
 from cxlib.signals import signal_named
 
@@ -126,7 +128,7 @@ def affected_text(row: Mapping[str, Any], *, k: int | None = None) -> str:
 def describe_findings(result: FindingDetails) -> str:
     """Say in one sentence how many handoffs break, whom it touches, and which is the worst."""
     found, segment = result.found, result.where.segment if result.where else None
-    of_whom = f" for {segment[0].replace('_', ' ')} {segment[1]}" if segment else ""
+    of_whom = f" for {spelled(segment[0])} {segment[1]}" if segment else ""
     if not result.tests:
         reason = result.signals["reason"].drop_nulls()
         because = reason[0].removeprefix("not measurable, because ") if len(reason) else ""
@@ -161,6 +163,8 @@ def plot_findings(
     shown = result.places.filter(pl.col("place").cast(pl.Int64).is_in(list(ends)))
     places = shown.to_dicts()
     at = {row["place"]: i for i, row in enumerate(places)}
+    names = [*map(shortened, name_places(shown).to_list())]
+    slanted = int(5 * max(map(len, names), default=0))
     figure = new_figure(
         describe_findings(result),
         title=title,
@@ -168,15 +172,13 @@ def plot_findings(
         f"take it; red: findings, with their effect. {decimal(result.tests)} tests, corrected for "
         f"their number; {plural(result.customers, 'customer')}, observed until "
         f"{day(result.observed_until)}",
-        height=_CELL_PX * max(len(places), 4) + (150 if title == "" else 270),
+        height=_CELL_PX * max(len(places), 4) + max(slanted, 95) + (55 if title == "" else 175),
     )
     rows = found.to_dicts()
     figure.add_traces([_judged(result.table, rows, at, theme)] if places else [])
     figure.add_trace(_findings(rows, at, theme, selected))
     size = len(places)
-    axis = named_axis(
-        name_places(shown).to_list(), size=12, showgrid=True, gridcolor=theme.rule, zeroline=False
-    )
+    axis = named_axis(names, size=12, showgrid=True, gridcolor=theme.rule, zeroline=False)
     shapes, stages = _stages(places, theme)
     return lay_out(
         figure,

@@ -411,7 +411,9 @@ def plot_comparison(
         ends = result.columns.ends(part)
         texts = [result.columns[part].cell(row, part, ends) for row in shown]
         like = 0.0 if part == "difference" else None
-        columns.append(Points(heading, 1.0, spans(shown, part), texts, like=like))
+        both = [] if like == 0.0 else spans(shown, "first") + spans(shown, "second")
+        columns.append(Points(heading, 1.0, spans(shown, part), texts, like=like, beside=both))
     rest = f"{left_out} less clear ones are not shown" if left_out > 0 else ""
-    counted, said = figure.replace("_", " "), [sentence_case(row["what"]) for row in shown]
+    counted = result.columns["figure"].write(figure)
+    said = [sentence_case(row["what"]) for row in shown]
     return _listed(result, shown, said, columns, result.sentence, counted, title, left_out=rest)

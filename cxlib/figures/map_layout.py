@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxlib.contracts import UNMAPPED
-from cxlib.figures.canvas import wrapped
+from cxlib.figures.canvas import shortened, wrapped
 
 Outline = NDArray[np.float64]
 
@@ -166,20 +166,16 @@ def _label(name: str, limit: int) -> tuple[str, ...]:
         return (name,)
     lines = wrapped(name, limit)
     if len(lines) == 1:
-        return (_shortened(name, limit), "")
+        return (shortened(name, limit), "")
     rest = " ".join(lines[1:])
-    return (_shortened(lines[0], limit), _shortened(rest, limit - _COUNT_CHARACTERS))
+    return (shortened(lines[0], limit), shortened(rest, limit - _COUNT_CHARACTERS))
 
 
 def lane_name(channel: str) -> list[str]:
     """Break the name of a channel into at most two lines that fit beside its lane."""
     first, *rest = wrapped(channel, _LANE_CHARACTERS)
     lines = [first, " ".join(rest)] if rest else [first]
-    return [_shortened(line, _LANE_CHARACTERS) for line in lines]
-
-
-def _shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    return [shortened(line, _LANE_CHARACTERS) for line in lines]
 
 
 def ribbon(

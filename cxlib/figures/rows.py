@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from cxlib.figures.canvas import Trace, lay_out, named_axis, new_figure, note, scatter, whiskers
+from cxlib.figures.canvas import (
+    Trace,
+    lay_out,
+    named_axis,
+    new_figure,
+    note,
+    scatter,
+    shortened,
+    whiskers,
+)
 from cxlib.figures.theme import Theme, faded, text_on, theme_named
 from cxlib.markup import plotly_span
 
@@ -90,6 +99,8 @@ class Points(Column):
     like: float | None = None
     """Where a line says that something is like what it is compared with."""
     colours: Sequence[str] | None = None
+    beside: Sequence[Span] = ()
+    """Of another column, which is drawn on the same scale."""
 
     @property
     def known(self) -> list[int]:
@@ -103,8 +114,8 @@ class Points(Column):
             return [], [0, 1]
         shown = [self.spans[i] for i in rows]
         ends = [max(v for v in (s.value, s.high) if v is not None) for s in shown]
-        least = min(v for s in shown for v in (s.value, s.low) if v is not None)
-        most = max(ends)
+        every = [v for s in (*shown, *self.beside) for v in s if v is not None]
+        least, most = min(every), max(every)
         points = scatter(
             [hovers[i] for i in rows],
             mode="lines+markers" if self.aside else "markers",
@@ -274,8 +285,9 @@ def plot_rows(
         height=_ROW_PX * max(len(names), 1) + _HEAD_PX + top + 36,
         margin=margin,
         barmode="overlay",
+        uniformtext={"minsize": 12, "mode": "hide"},  # else figures shrink where a bar is short
         yaxis=named_axis(
-            [_short(name) for name in names], range=[len(names) - 0.5, -0.5], automargin=False
+            [*map(shortened, names)], range=[len(names) - 0.5, -0.5], automargin=False
         ),
         annotations=headings + asides,
         shapes=shapes,
@@ -309,7 +321,3 @@ def _beside(
         cliponaxis=False,
         xaxis=axis,
     )
-
-
-def _short(name: str, limit: int = 40) -> str:
-    return name if len(name) <= limit else name[: limit - 1].rstrip() + "…"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cxlib.markup import hover
-from cxlib.numbers import day, share
+from cxlib.numbers import day, share, spelled
 
 if TYPE_CHECKING:
     from cxlib.columns import Columns
@@ -28,7 +28,7 @@ def estimate(row: Mapping[str, Any], name: str) -> str:
 def figures_of(columns: Columns, row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return every figure of a row that is known: its heading, and how tables write it."""
     return [
-        (column.heading or name.replace("_", " "), column.cell(row, name, columns.ends(name)))
+        (columns.heading(name), column.cell(row, name, columns.ends(name)))
         for name, column in columns.items()
         if column.is_number and not column.detail and column.kind != "rank"
         if row.get(name) is not None
@@ -48,7 +48,7 @@ def of_whom(result: Result) -> str:
     where = result.where
     if where is None:
         return ""
-    group = f" of {where.segment[0].replace('_', ' ')} {where.segment[1]}" if where.segment else ""
+    group = f" of {spelled(where.segment[0])} {where.segment[1]}" if where.segment else ""
     return group + (f" on {where.channel}" if where.channel else "")
 
 

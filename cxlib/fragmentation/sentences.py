@@ -10,7 +10,7 @@ import polars as pl
 
 from cxlib.arrivals.open_hours import OPEN_UNIT
 from cxlib.grounds.judged import say_day
-from cxlib.numbers import decimal
+from cxlib.numbers import decimal, spelled
 from cxlib.signals import SIGNALS, signal_named
 
 _ADVICE = "Ask {owner} to follow ten customers there."
@@ -58,7 +58,7 @@ def say_subject(row: Mapping[str, Any]) -> str:
     """
     where = f"{row['source']} → {row['target']}" if row.get("target") else str(row["source"])
     group = row.get("group")
-    return where if group is None else f"{where} ({group}: {row['value']})"
+    return where if group is None else f"{where} ({spelled(group)}: {row['value']})"
 
 
 def _say(row: Mapping[str, Any], step: int) -> str:
@@ -172,6 +172,6 @@ def say_reasons(signals: pl.DataFrame) -> list[str]:
     lines = []
     for reason, names in told.iter_rows():
         every = len(names) == len(signals)
-        who = "every signal" if every else ", ".join(n.replace("_", " ") for n in names)
+        who = "every signal" if every else ", ".join(map(spelled, names))
         lines.append(f"{who}: {reason}")
     return lines

@@ -16,12 +16,13 @@ from cxlib.errors import InputError, NotMeasurableError
 from cxlib.ingest.masking import NOT_MASKED
 from cxlib.numbers import decimal, plural, share
 from cxlib.results import Result, answers, interval_row, result
+from cxlib.sequences import choose_contacts, walk_contacts
 from cxlib.statistics.scores import mean_of_group, share_of_group, top_box
 from cxlib.statistics.sentiment import Sentiment, detect_languages, score_sentiment
 from cxlib.statistics.topics import Topics, find_topics
 from cxlib.store import Workspace
 from cxlib.summary import Selection
-from cxlib.surveys import grouped_contacts, rating_class, scale_ends
+from cxlib.surveys import group_contacts, rating_class, scale_ends
 
 K = 10
 """Fewest customers who use a word that is shown, and who are behind a row."""
@@ -129,7 +130,9 @@ def measure_comments(
     """
     if k < 2:
         raise InputError("k must be at least 2: a word of one customer is never shown")
-    names, contacts = grouped_contacts(workspace, by, where)
+    walked = walk_contacts(workspace)
+    names, group = group_contacts(workspace, walked, by)
+    contacts = choose_contacts(workspace, walked.with_columns(group=group), where)
     written = _written(workspace, contacts)
     if written.is_empty():
         raise NotMeasurableError(

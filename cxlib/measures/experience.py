@@ -93,7 +93,7 @@ def measure_experience_curve(
     stages = workspace.places["stage"]
     rows: list[dict[str, Any]] = []
     for survey in surveys:
-        place = dict(survey.rows.select("group", "place").unique("group").rows())
+        place = dict(zip(survey.group.tolist(), survey.rows["place"], strict=True))
         cells = survey.cells(survey.group, len(names)).with_columns(
             touchpoint=pl.Series(names),
             stage=pl.Series([stages[place[i]] if i in place else None for i in range(len(names))]),

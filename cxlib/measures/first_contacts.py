@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -19,8 +20,9 @@ from cxlib.outcomes import (
     whole_numbers,
 )
 from cxlib.results import Result, answers, interval_columns, result
+from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.rates import rate
-from cxlib.statistics.resampling import BUCKETS, dense_counts
+from cxlib.statistics.resampling import Counts, dense_counts, merge_cells
 from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.summary import Selection, Summary
 
@@ -122,55 +124,73 @@ def measure_first_contacts(
     places = chosen.places
     starts = chosen.starts.filter(pl.col("first_journey")) if first_journeys_only else chosen.starts
     channels = list(chosen.channels)
-    channel_of = places["channel"].replace_strict(
-        channels, range(len(channels)), return_dtype=pl.Int64
+    channel_of = (
+        places["channel"]
+        .replace_strict(channels, range(len(channels)), return_dtype=pl.Int64)
+        .to_numpy()
     )
-    part = chosen.part_of
+    begun = _Begun.of(starts, len(places))
+    goal_known = bool(places["is_goal"].any())
+    part_of_channel = np.zeros(len(channels), dtype=np.int64)
+    part_of_channel[channel_of] = chosen.part_of
+    in_channels = begun.merged(channel_of, len(channels))
+    everybody = in_channels.merged(part_of_channel, chosen.parts)
 
-    def answer(cell_of: NDArray[np.int64], cells: int) -> pl.DataFrame:
-        return _begun(starts, cell_of, cells, part, within, has_goal=places["is_goal"].any())
+    def answer(cells: _Begun, part_of: NDArray[np.int64]) -> pl.DataFrame:
+        return cells.measure(everybody.found.cases[part_of], within, goal_known=goal_known)
 
     by_place = places.select("place", "stage", "touchpoint", "channel", "owner").hstack(
-        answer(np.arange(len(places)), len(places))
+        answer(begun, chosen.part_of)
     )
     by_channel = pl.DataFrame({"channel": channels}, schema={"channel": pl.String}).hstack(
-        answer(channel_of.to_numpy(), len(channels))
+        answer(in_channels, part_of_channel)
     )
     began = pl.col("journeys") > 0
     return FirstContacts(
         table=by_place.filter(began).sort("journeys", "place", descending=[True, False]),
         by_channel=by_channel.filter(began),
-        whole=answer(part, chosen.parts),
+        whole=answer(everybody, np.arange(chosen.parts)),
         journeys=int(starts["n"].sum()),
         within=within,
     )
 
 
-def _begun(
-    starts: pl.DataFrame,
-    cell_of: NDArray[np.int64],
-    cells: int,
-    part_of: NDArray[np.int64],
-    within: timedelta | None,
-    *,
-    has_goal: bool,
-) -> pl.DataFrame:
-    """Measure sets of places: ``cell_of[place]`` is the set that a place is in."""
-    cell = cell_of[starts["place"].to_numpy()]
-    found = count_journeys(starts, cell, cells)
-    first = dense_counts({"cell": (cell, cells)}, starts["n"] * starts["first_journey"])
-    part = np.zeros(cells, dtype=np.int64)
-    part[cell_of] = part_of
-    everyone = np.zeros((part.max(initial=0) + 1, BUCKETS))
-    np.add.at(everyone, part, found.cases)
-    seconds = np.inf if within is None else within.total_seconds()
-    goal, lost = (found.chance(*causes, seconds=seconds) for causes in ((0,), (1, 2)))
-    goals = Timed.of_rows(cell, starts).where((starts["outcome"] == ENDS[0]).to_numpy())
-    return pl.DataFrame(
-        {"journeys": whole_numbers(found.cases), "first_journeys": whole_numbers(first)}
-        | interval_columns("share", rate(found.cases, everyone[part]))
-        | interval_columns("goal", goal.where(has_goal))
-        | interval_columns("lost", lost.where(has_goal and within is None))
-        | interval_columns("time_to_goal", time_to_cause(goals, found, 0), as_duration=True)
-        | outcome_columns(found, ENDS_COUNTED)
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Begun:
+    """Journeys by where they began, counted: what became of them, first ones, times to the goal."""
+
+    found: CompetingRisks
+    first: Counts
+    goals: Timed
+
+    @classmethod
+    def of(cls, starts: pl.DataFrame, places: int) -> _Begun:
+        place = starts["place"].to_numpy()
+        goals = starts.filter(pl.col("outcome") == ENDS[0])
+        return cls(
+            count_journeys(starts, place, places),
+            dense_counts({"place": (place, places)}, starts["n"] * starts["first_journey"]),
+            Timed.of_rows(goals["place"], goals),
+        )
+
+    def merged(self, cell_of: NDArray[np.int64], cells: int) -> _Begun:
+        """Sets of places: ``cell_of[place]`` is the set that a place is in."""
+        return _Begun(
+            self.found.merged(cell_of, cells),
+            merge_cells(self.first, cell_of, cells),
+            replace(self.goals, cell=cell_of[self.goals.cell]),
+        )
+
+    def measure(self, whole: Counts, within: timedelta | None, *, goal_known: bool) -> pl.DataFrame:
+        """Measure them; ``whole`` are all journeys of which each cell has a share."""
+        found, seconds = self.found, np.inf if within is None else within.total_seconds()
+        goal, lost = (found.chance(*causes, seconds=seconds) for causes in ((0,), (1, 2)))
+        time = time_to_cause(self.goals, found, 0)
+        return pl.DataFrame(
+            {"journeys": whole_numbers(found.cases), "first_journeys": whole_numbers(self.first)}
+            | interval_columns("share", rate(found.cases, whole))
+            | interval_columns("goal", goal.where(goal_known))
+            | interval_columns("lost", lost.where(goal_known and within is None))
+            | interval_columns("time_to_goal", time, as_duration=True)
+            | outcome_columns(found, ENDS_COUNTED)
+        )

@@ -129,18 +129,21 @@ def measure_funnel(
     everybody = np.zeros(2, dtype=np.int64)
     times = [np.zeros((3, 0))]
     for found in read_journeys(workspace, where=where):
-        bucket, begin = found.bucket, np.repeat(found.first, found.lengths)
+        begin = found.first[found.number]
         everybody += len(found.first), len(np.unique(found.customer[found.first]))
         taken = first_completions(found.at, begin, matches[:, found.place], within)
         for k, rows in enumerate(taken):
-            reached[k, bucket] = len(rows)
-            people[k, bucket] = len(np.unique(found.customer[rows]))
+            reached[k] += np.bincount(found.bucket[rows], minlength=BUCKETS)
+            new = np.diff(found.customer[rows], prepend=-1) != 0
+            people[k] += np.bincount(found.bucket[rows[new]], minlength=BUCKETS)
             if k:
                 cause, seconds, ended = _sequels(found, taken[k - 1], rows)
-                np.add.at(sequels[k, bucket], (cause, _bins(seconds)), 1)
+                home = found.bucket[taken[k - 1]]
+                np.add.at(sequels[k], (home, cause, _bins(seconds)), 1)
                 stopped[k - 1] += np.bincount(ended, minlength=_OPEN + 1)
-                own = seconds[cause == _NEXT]
-                times.append(np.stack([np.full(len(own), k), np.full(len(own), bucket), own]))
+                onward = cause == _NEXT
+                own = seconds[onward]
+                times.append(np.stack([np.full(len(own), k), home[onward], own]))
     step, home, seconds = np.concatenate(times, axis=1)
     waits = Timed.of(step, home, _bins(seconds), np.ones(len(seconds)), seconds, seconds)
     risks = CompetingRisks(sequels, edges=BIN_EDGES)
@@ -218,10 +221,9 @@ def _sequels(found: Journeys, before: Rows, here: Rows) -> tuple[Rows, NDArray[n
     A journey to which contacts may still come is censored, whatever else it has met: what is seen
     late must not be settled early.
     """
-    number = np.repeat(np.arange(len(found.first)), found.lengths)
-    journey = number[before]
+    journey = found.number[before]
     arrived = np.full(len(found.first), -1)
-    arrived[number[here]] = here
+    arrived[found.number[here]] = here
     row = arrived[journey]
     waiting = found.still_open[journey]
     end = np.array([_DONE, _DECLINED, _SILENT, _DONE, _OPEN])[found.outcome[journey]]

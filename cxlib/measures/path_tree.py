@@ -85,6 +85,10 @@ class PathTree(Result):
         where = "After" if self.forwards else "Before"
         part = share(row["share"], row["share_low"], row["share_high"])
         of = plural(self.journeys, "journey")
+        if row["end"] is not None:
+            return [
+                f"{where} {self.start}, most often: {row['name'].strip('()')}, in {part} of {of}"
+            ]
         return [f"{where} {self.start} comes {row['name']} most often: in {part} of {of}"]
 
 
@@ -217,20 +221,22 @@ def _walk_all(
     for found in read_journeys(workspace, where=where):
         everybody += len(found.first)
         for forwards in ways:
-            walked = pl.DataFrame(_walk(found, name_of, depth, forwards, start), steps)
-            counted = walked.group_by(steps).agg(n=pl.len().cast(pl.Int64))
-            parts.append(
-                counted.with_columns(bucket=pl.lit(found.bucket, pl.Int64), after=pl.lit(forwards))
-            )
+            walks, bucket = _walk(found, name_of, depth, forwards, start)
+            walked = pl.DataFrame(walks, steps).with_columns(bucket=pl.Series(bucket))
+            counted = walked.group_by(*steps, "bucket").agg(n=pl.len().cast(pl.Int64))
+            parts.append(counted.select(*steps, "n", "bucket", after=pl.lit(forwards)))
     return pl.concat(parts), everybody
 
 
 def _walk(
     found: Journeys, name_of: NDArray[np.int64], depth: int, forwards: bool, start: int | None
-) -> NDArray[np.int64]:
-    """The steps away from every name that a journey comes to, once each; nothing after an end."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The steps away from every name that a journey comes to, once each, and its bucket.
+
+    Nothing comes after an end.
+    """
     first_end = int(name_of.max()) + 1
-    codes, number = name_of[found.place], np.repeat(np.arange(len(found.first)), found.lengths)
+    codes, number = name_of[found.place], found.number
     # contacts of one name in a row are one
     new = np.concatenate(([True], (codes[1:] != codes[:-1]) | (number[1:] != number[:-1])))
     way = slice(None, None, 1 if forwards else -1)
@@ -246,7 +252,7 @@ def _walk(
         same = (at + step < len(codes)) & (number[there] == number[at])
         walks[going, step] = np.where(same, codes[there], first_end + end)[going]
         going &= same
-    return walks
+    return walks, found.bucket[found.first][number[at]]
 
 
 def _put_rare_together(

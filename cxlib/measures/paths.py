@@ -21,7 +21,7 @@ _WRITTEN = 12
 _ARROW = " → "
 
 
-_NUMBERS = ("contacts", "first", "bucket", "customer", "outcome", "duration")
+_NUMBERS = ("contacts", "first", "bucket", "customer", "outcome", "duration", "part")
 _NOBODY = pl.DataFrame(schema={"path": pl.UInt64} | dict.fromkeys(_NUMBERS, pl.Int64))
 
 
@@ -106,21 +106,23 @@ def measure_paths(
     if top < 1:
         raise InputError(f"top must be at least 1, not {top}")
     names, name_of = name_places(workspace.places, by)
-    parts, codes_of = [_NOBODY], {}
+    parts, codes_of = [_NOBODY], list[NDArray[np.uint16]]()
     for found in read_journeys(workspace, where=where):
-        walks, codes_of[found.bucket] = _walk(found, name_of, collapse)
+        walks, codes = _walk(found, name_of, collapse)
         ended = True if outcome is None else pl.col("outcome") == OUTCOMES.index(outcome)
-        parts.append(walks.filter(ended))
+        part = pl.lit(len(codes_of), pl.Int64).alias("part")
+        parts.append(walks.filter(ended).with_columns(part))
+        codes_of.append(codes)
     journeys = pl.concat(parts)
     counted = (
         journeys.group_by("path", "contacts")
-        .agg(pl.len().alias("journeys"), pl.col("bucket", "first").first())
+        .agg(pl.len().alias("journeys"), pl.col("part", "first").first())
         .sort("journeys", "contacts", "path", descending=[True, False, False])
     )
     shown = counted.head(top)
     texts = [
-        _written(codes_of[bucket][first : first + length], names)
-        for bucket, first, length in shown.select("bucket", "first", "contacts").iter_rows()
+        _written(codes_of[part][first : first + length], names)
+        for part, first, length in shown.select("part", "first", "contacts").iter_rows()
     ]
     rest = counted.slice(top)
     return Paths(
@@ -136,8 +138,7 @@ def _walk(
     found: Journeys, name_of: NDArray[np.int64], collapse: bool
 ) -> tuple[pl.DataFrame, NDArray[np.uint16]]:
     """One row per journey, with a number for its path; and the codes of all contacts."""
-    codes = name_of.astype(np.uint16)[found.place]
-    number = np.repeat(np.arange(len(found.first)), found.lengths)
+    codes, number = name_of.astype(np.uint16)[found.place], found.number
     if collapse:
         same = np.concatenate(([False], (codes[1:] == codes[:-1]) & (number[1:] == number[:-1])))
         codes, number = codes[~same], number[~same]
@@ -148,7 +149,7 @@ def _walk(
             "path": _fingerprints(codes, first, length),
             "contacts": length,
             "first": first,
-            "bucket": np.full(len(first), found.bucket),
+            "bucket": found.bucket[found.first],
             "customer": found.customer[found.first],
             "outcome": found.outcome,
             "duration": found.at[found.last] - found.at[found.first],

@@ -78,7 +78,7 @@ def measure_step_matrix(
     names, name_of = name_places(workspace.places, by)
     counted = np.zeros((steps, len(names) + len(OUTCOMES), BUCKETS))
     for journeys in read_journeys(workspace, where=where):
-        counted[:, :, journeys.bucket] = _count(journeys, name_of[journeys.place], counted.shape)
+        counted += _count(journeys, name_of[journeys.place], counted.shape)
     everyone = counted[0].sum(axis=0)
     called = [*names, *OUTCOMES]
     kinds = ["contact"] * len(names) + ["ended"] * len(OUTCOMES)
@@ -100,12 +100,12 @@ def measure_step_matrix(
 
 
 def _count(found: Journeys, codes: np.ndarray, shape: tuple[int, int, int]) -> Counts:
-    """Count journeys by step and name, ended ones by outcome after the names."""
+    """Count journeys by step, name and bucket, ended ones by outcome after the names."""
     steps, called, _ = shape
-    here, left = np.zeros((2, steps, called))
-    position = np.arange(len(codes)) - np.repeat(found.first, found.lengths)
+    here, left = np.zeros((2, *shape))
+    position = np.arange(len(codes)) - found.first[found.number]
     early, short = position < steps, found.lengths < steps
-    np.add.at(here, (position[early], codes[early]), 1)
+    np.add.at(here, (position[early], codes[early], found.bucket[early]), 1)
     ended = called - len(OUTCOMES) + found.outcome[short]
-    np.add.at(left, (found.lengths[short], ended), 1)
+    np.add.at(left, (found.lengths[short], ended, found.bucket[found.first[short]]), 1)
     return here + left.cumsum(axis=0)

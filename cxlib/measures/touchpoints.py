@@ -8,6 +8,7 @@ could still be lost (*done*). Recent contacts have not been followed for long en
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,14 @@ from cxlib.results import (
 )
 from cxlib.statistics.competing_risks import CompetingRisks
 from cxlib.statistics.rates import divide, rate, ratio
-from cxlib.statistics.resampling import BUCKETS, Estimates, add_densely, dense_counts
+from cxlib.statistics.resampling import (
+    BUCKETS,
+    Counts,
+    Estimates,
+    add_densely,
+    dense_counts,
+    merge_cells,
+)
 from cxlib.statistics.timed import Timed, time_quantile
 from cxlib.summary import DONE, LOST, OPEN, SILENT, Selection, Summary
 
@@ -177,12 +185,10 @@ def measure_touchpoints(summary: Summary, *, where: Selection | None = None) -> 
     # stages of the log that are no columns of the map ("unmapped") come last
     stages = [*dict.fromkeys([*chosen.stage_names, *places["stage"]])]
     names = {"stage": stages, "channel": list(chosen.channels)}
-    levels = {
-        level: _level(chosen, where, level, _position(places[level], known), len(known))
-        for level, known in names.items()
-    }
-    by_place = _level(chosen, where, "place", np.arange(len(places)), len(places))
-    whole = _level(chosen, where, "all", chosen.part_of, chosen.parts)
+    cells = {level: (_position(places[level], known), len(known)) for level, known in names.items()}
+    cells["all"] = chosen.part_of, chosen.parts
+    levels = _levels(chosen, where, cells)
+    by_place, whole = levels.pop("place"), levels.pop("all")
     seen = pl.col("contacts") > 0
     by_stage, by_channel = (
         pl.DataFrame({level: known}, schema={level: pl.String}).hstack(levels[level]).filter(seen)
@@ -222,49 +228,95 @@ def _ranked(table: pl.DataFrame) -> pl.DataFrame:
     ).drop("_asked")
 
 
-def _level(
+def _levels(
     chosen: Summary,
     where: Selection | None,
-    level: str,
-    cell_of: NDArray[np.int64],
-    cells: int,
-) -> pl.DataFrame:
-    """Measure the cells of one level (sets of places), so many at a time that memory is small."""
-    customers = distinct_customers(chosen, where=where, level=level, cells=cells)
+    levels: dict[str, tuple[NDArray[np.int64], int]],
+) -> dict[str, pl.DataFrame]:
+    """Measure every place, and sets of places: at a level each place is in one of so many cells.
+
+    So many places are counted at a time that memory is small; their counts add up.
+    """
+    places = len(chosen.places)
+    waits = Timed.of_rows(chosen.steps["place"].to_numpy(), chosen.steps)
+    waits, customers = waits.where((chosen.steps["next"] < DONE).to_numpy()), {}
+    for level, cells in {"place": places, **{n: c for n, (_, c) in levels.items()}}.items():
+        customers[level] = distinct_customers(chosen, where=where, level=level, cells=cells)
+    together = {level: _Counted.nothing(cells) for level, (_, cells) in levels.items()}
     parts = []
-    for first in range(0, max(cells, 1), _CHUNK):
-        steps, contacts = chosen.steps, chosen.contacts
-        here = customers[first : first + _CHUNK]
-        if cells > _CHUNK:
-            within = np.flatnonzero((cell_of >= first) & (cell_of < first + _CHUNK))
-            some = pl.col("place").is_between(within.min(), within.max())  # of single places only
-            steps, contacts = steps.filter(some), contacts.filter(some)
-        at_step, at_contact = (cell_of[t["place"].to_numpy()] - first for t in (steps, contacts))
-        parts.append(
-            pl.DataFrame(
-                {"customers": numbers(here).cast(pl.UInt32)}
-                | _sequel(steps, at_step, here, chosen)
-                | _perceived(contacts, at_contact, here, chosen)
-            )
+    for first in range(0, max(places, 1), _CHUNK):
+        some = slice(first, min(first + _CHUNK, places))
+        counted = _Counted.of(chosen, some)
+        for level, (cell_of, cells) in levels.items():
+            together[level] += counted.merged(cell_of[some], cells)
+        inside = waits.where((waits.cell >= some.start) & (waits.cell < some.stop))
+        own = replace(inside, cell=inside.cell - first)
+        parts.append(counted.measure(customers["place"][some], own, chosen))
+    return {"place": pl.concat(parts)} | {
+        level: together[level].measure(
+            customers[level], replace(waits, cell=cell_of[waits.cell]), chosen
         )
-    return pl.concat(parts)
+        for level, (cell_of, _) in levels.items()
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counted:
+    """What comes next ``[cells, buckets, sequels, bins]``, and `_SUMS` ``[cells, buckets]``."""
+
+    sequels: Counts
+    sums: tuple[Counts, ...]
+
+    @classmethod
+    def nothing(cls, cells: int) -> _Counted:
+        bins = np.zeros((cells, BUCKETS, _OPEN + 1, len(WAIT_EDGES)))
+        return cls(bins, tuple(np.zeros((cells, BUCKETS)) for _ in _SUMS))
+
+    @classmethod
+    def of(cls, chosen: Summary, some: slice) -> _Counted:
+        steps, contacts = chosen.steps, chosen.contacts
+        if some.stop - some.start < len(chosen.places):
+            here = pl.col("place").is_between(some.start, some.stop - 1)
+            steps, contacts = steps.filter(here), contacts.filter(here)
+        following = steps["next"].to_numpy()
+        sequel = np.full(len(steps), _GO_ON, dtype=np.uint8)
+        for code, number in ((SILENT, _SILENT), (LOST, _DECLINED), (DONE, _DONE), (OPEN, _OPEN)):
+            sequel[following == code] = number
+        cells = some.stop - some.start
+        axes = {
+            "cell": (steps["place"].to_numpy() - some.start, cells),
+            "sequel": (sequel, _OPEN + 1),
+            "bucket": (steps["bucket"], BUCKETS),
+            "bin": (steps["bin"], len(WAIT_EDGES)),
+        }
+        counts = dense_counts(axes, steps["n"]).swapaxes(1, 2)
+        axes = {
+            "cell": (contacts["place"].to_numpy() - some.start, cells),
+            "bucket": (contacts["bucket"], BUCKETS),
+        }
+        return cls(counts, tuple(add_densely(axes, *(contacts[name] for name in _SUMS))))
+
+    def merged(self, cell_of: NDArray[np.int64], cells: int) -> _Counted:
+        sequels, *sums = (merge_cells(c, cell_of, cells) for c in (self.sequels, *self.sums))
+        return _Counted(sequels, tuple(sums))
+
+    def __add__(self, other: _Counted) -> _Counted:
+        sums = (a + b for a, b in zip(self.sums, other.sums, strict=True))
+        return _Counted(self.sequels + other.sequels, tuple(sums))
+
+    def measure(self, customers: Estimates, waits: Timed, chosen: Summary) -> pl.DataFrame:
+        """Measure the cells; ``waits`` are of those that go on."""
+        return pl.DataFrame(
+            {"customers": numbers(customers).cast(pl.UInt32)}
+            | _sequel(CompetingRisks(self.sequels, edges=WAIT_EDGES), waits, customers, chosen)
+            | _perceived(dict(zip(_SUMS, self.sums, strict=True)), customers, chosen)
+        )
 
 
 def _sequel(
-    steps: pl.DataFrame, cell: NDArray[np.int64], customers: Estimates, chosen: Summary
+    found: CompetingRisks, waits: Timed, customers: Estimates, chosen: Summary
 ) -> dict[str, pl.Series]:
     """What comes next: the probabilities with their intervals, the counts, the median wait."""
-    following = steps["next"].to_numpy()
-    sequel = np.full(len(steps), _GO_ON)
-    for code, number in ((SILENT, _SILENT), (LOST, _DECLINED), (DONE, _DONE), (OPEN, _OPEN)):
-        sequel[following == code] = number
-    axes = {
-        "cell": (cell, len(customers)),
-        "bucket": (steps["bucket"], BUCKETS),
-        "sequel": (sequel, _OPEN + 1),
-        "bin": (steps["bin"], len(WAIT_EDGES)),
-    }
-    found = CompetingRisks(dense_counts(axes, steps["n"]), edges=WAIT_EDGES)
     # nobody was watched up to the gap: what is left over is not known to have fallen silent
     watched = found.curve(*range(_OPEN))[:, -1] >= 1 - 1e-9
     gap = chosen.gap is not None
@@ -282,17 +334,14 @@ def _sequel(
     for name, chance in chances.items():
         columns |= interval_columns(name, chance)
     columns |= outcome_columns(found, ("went_on_n", "silent_n", "declined_n", "done_n", "open_n"))
-    waits = Timed.of_rows(cell, steps).where(following < DONE)
     median = time_quantile(waits, found.curve(_GO_ON), found.weight)
     return columns | {"next_wait": durations(median)}
 
 
 def _perceived(
-    contacts: pl.DataFrame, cell: NDArray[np.int64], customers: Estimates, chosen: Summary
+    sums: dict[str, Counts], customers: Estimates, chosen: Summary
 ) -> dict[str, pl.Series]:
     """Ratings, time in the contact and costs."""
-    axes = {"cell": (cell, len(customers)), "bucket": (contacts["bucket"], BUCKETS)}
-    sums = dict(zip(_SUMS, add_densely(axes, *(contacts[name] for name in _SUMS)), strict=True))
     n = sums["contacts"]
     columns = interval_columns("rating", ratio(sums["rating_sum"], sums["rating_n"]))
     columns["rating_n"] = whole_numbers(sums["rating_n"])

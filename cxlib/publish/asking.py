@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from cxlib.errors import CxError
 from cxlib.publish.answers import NUMBER
 from cxlib.publish.rules import Published
 from cxlib.publish.selections import Choices
+from cxlib.statistics.resampling import dense_counts
 from cxlib.store import Workspace
 from cxlib.summary import Selection, Summary, beside, part_and_name
 
@@ -45,37 +46,61 @@ def ask(
     tell: Callable[[str], None],
 ) -> list[tuple[Published, Answers]]:
     """Ask what the log can answer, of every selection in the order of `Choices.selections`."""
-    found, together = [], {}
+    together, alone = {}, []
     for measure in measures:
-        asked = measure.choices(choices).selections()
-        tell(f"answering {len(asked)} selections: {measure.name.replace('_', ' ')}")
+        if not measure.by_period:
+            alone.append(measure)
+            continue
         try:
-            if measure.by_period:
-                together[measure] = measure.function(summary)
-            else:
-                found.append((measure, _one_by_one(measure, workspace, asked, k=k)))
+            together[measure] = measure.function(summary)
         except CxError:
-            continue  # there are no ratings, no goal, too short a log
-    return found + (list(_together(together, summary, choices)) if together else [])
+            continue  # no goal, too short a log
+    found: list[tuple[Published, Answers]] = []
+    if together:
+        tell(f"answering {len(choices.selections())} selections of the journey map")
+        found += _together(together, summary, choices)
+    if alone:
+        found += _one_by_one(alone, workspace, choices.segments, k=k, tell=tell)
+    return found
 
 
 def _one_by_one(
-    measure: Published, workspace: Workspace, asked: Sequence[Selection], *, k: int
-) -> Answers:
-    function = measure.asked(k)
-    found = [function(workspace)]
-    nothing = {name: getattr(found[0], name).clear() for name in measure.tables}
-    nothing |= dict.fromkeys(measure.numbers, 0)
-    for where in asked[1:]:
-        try:
-            found.append(function(workspace, where=where))
-        except CxError:  # as for nobody where it cannot be told
-            found.append(replace(found[0], **nothing))
-    return Answers(
-        found[0],
-        {n: number_rows([getattr(r, n) for r in found], measure.rows) for n in measure.tables},
-        {name: [getattr(r, name) or 0 for r in found] for name in measure.numbers},
-    )
+    measures: Sequence[Published],
+    workspace: Workspace,
+    segments: Sequence[tuple[str, str]],
+    *,
+    k: int,
+    tell: Callable[[str], None],
+) -> Iterator[tuple[Published, Answers]]:
+    """Ask the workspace: everything of one group of customers, then of the next.
+
+    What several measures are told from is then worked out once.
+    """
+    found: dict[Published, list[Any]] = {}
+    for segment in (None, *segments):
+        of = "all customers" if segment is None else " ".join(segment)
+        for measure in measures if segment is None else [m for m in found if m.is_by_segment]:
+            tell(f"{of}: {measure.name.replace('_', ' ')}")
+            where = None if segment is None else Selection(segment=segment)
+            try:
+                answer = measure.asked(k)(workspace, **({} if where is None else {"where": where}))
+            except CxError:  # there are no ratings, no comments; of a segment as for nobody
+                if segment is None:
+                    continue
+                whole = found[measure][0]
+                nothing = {name: getattr(whole, name).clear() for name in measure.tables}
+                answer = replace(whole, **nothing, **dict.fromkeys(measure.numbers, 0))
+            found.setdefault(measure, []).append(answer)
+    for measure, answers in found.items():
+        tables = {n: [getattr(r, n) for r in answers] for n in measure.tables}
+        yield (
+            measure,
+            Answers(
+                answers[0],
+                {n: number_rows(frames, measure.rows) for n, frames in tables.items()},
+                {n: [getattr(r, n) or 0 for r in answers] for n in measure.numbers},
+            ),
+        )
 
 
 def number_rows(answers: Sequence[pl.DataFrame], rows: pl.Expr | None = None) -> pl.DataFrame:
@@ -94,24 +119,25 @@ def _together(
     frames: dict[tuple[Published, str], list[pl.DataFrame]] = defaultdict(list)
     totals: dict[tuple[Published, str], list[pl.DataFrame]] = defaultdict(list)
     counted: dict[str, list[int]] = defaultdict(list)
-    places = len(summary.places)
-    first, asked, many = 0, _parts(summary, choices), max(_PLACES // max(places, 1), 1)
-    while parts := list(islice(asked, many)):
-        stacked = beside(parts)
-        for measure in everybody:
-            result = measure.function(stacked)
-            for name in measure.tables:
-                frame = getattr(result, name)
-                frames[measure, name].append(_taken_apart(frame, places, first))
-                if measure.totals is not None:
-                    told = measure.totals(stacked)
-                    totals[measure, name].append(_taken_apart(told, places, first))
-        for part in parts:
-            of_all = part.reach.filter(pl.col("level") == "all")
-            counted["customers"].append(int(of_all["customers"].sum()))
-            counted["journeys"].append(int(part.starts["n"].sum()))
-            counted["contacts"].append(int(part.contacts["contacts"].sum()))
-        first += len(parts)
+    places, first = len(summary.places), 0
+    spans = {where.period: choices.of_summary(where).period for where in choices.selections()}
+    periods = [span or (0, len(summary.periods) - 1) for span in spans.values()]
+    many = max(_PLACES // max(places, 1), 1)
+    for segment in (None, *choices.segments):
+        whole = summary.select(Selection(segment=segment))
+        for begin in range(0, len(periods), many):
+            stacked = beside(whole, periods[begin : begin + many])
+            for measure in everybody:
+                result = measure.function(stacked)
+                for name in measure.tables:
+                    frame = getattr(result, name)
+                    frames[measure, name].append(_taken_apart(frame, places, first))
+                    if measure.totals is not None:
+                        told = measure.totals(stacked)
+                        totals[measure, name].append(_taken_apart(told, places, first))
+            for name, numbers in _sizes(stacked).items():
+                counted[name] += numbers
+            first += stacked.parts
     for measure, whole in everybody.items():
         yield (
             measure,
@@ -127,13 +153,18 @@ def _together(
         )
 
 
-def _parts(summary: Summary, choices: Choices) -> Iterator[Summary]:
-    of_segment: dict[Any, Summary] = {}
-    for where in choices.selections():
-        if where.segment not in of_segment:
-            of_segment = {where.segment: summary.select(Selection(segment=where.segment))}
-        period = choices.of_summary(where).period or (0, len(summary.periods) - 1)
-        yield of_segment[where.segment].select(Selection(period=period))
+def _sizes(stacked: Summary) -> dict[str, list[int]]:
+    """Customers, journeys and contacts of every part."""
+    everybody = stacked.reach.filter(pl.col("level") == "all")
+    counted = {
+        "customers": (everybody["key"], everybody["customers"]),
+        "journeys": (stacked.part_of[stacked.starts["place"]], stacked.starts["n"]),
+        "contacts": (stacked.part_of[stacked.contacts["place"]], stacked.contacts["contacts"]),
+    }
+    return {
+        name: dense_counts({"part": (part, stacked.parts)}, n).astype(np.int64).tolist()
+        for name, (part, n) in counted.items()
+    }
 
 
 def _taken_apart(frame: pl.DataFrame, places: int, first: int) -> pl.DataFrame:

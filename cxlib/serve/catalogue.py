@@ -26,8 +26,8 @@ class Dashboard:
 def read_catalogue(folder: Path) -> tuple[Dashboard, ...]:
     """Read the dashboards in `folder`: every notebook there whose name does not start with ``_``.
 
-    Those called as a view come first, with its title and summary; others have them under ``cx`` in
-    the metadata, or as heading and first paragraph. InputError: none, or one that cannot be read.
+    Those called as a view come first, with its title and summary; others have them as heading and
+    first paragraph. InputError: none, or one that cannot be read.
     """
     if not folder.is_dir():
         raise InputError(
@@ -49,7 +49,6 @@ def _read_dashboard(path: Path) -> Dashboard:
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         texts = [c["source"] for c in notebook["cells"] if c.get("cell_type") == "markdown"]
-        told = notebook.get("metadata", {}).get("cx", {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path.name} is not a notebook: {error}.") from error
     if path.stem in VIEWS:
@@ -59,6 +58,5 @@ def _read_dashboard(path: Path) -> Dashboard:
     heading = re.search(r"^#+\s+(.+)$", text, re.MULTILINE)
     paragraph = re.search(r"^(?!#|\s*$|[<*>-])(.+)$", text, re.MULTILINE)
     named = re.sub(r"[_-]+", " ", path.stem).strip().capitalize()
-    title = told.get("title") or (heading.group(1) if heading else named)
-    summary = told.get("summary") or (paragraph.group(1) if paragraph else "")
-    return Dashboard(path.stem, str(title).strip(), str(summary).strip(), path)
+    title, summary = heading.group(1) if heading else named, paragraph.group(1) if paragraph else ""
+    return Dashboard(path.stem, title.strip(), summary.strip(), path)

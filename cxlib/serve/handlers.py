@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
 
 import tornado.web
 from jupyter_core.utils import ensure_async
@@ -175,20 +176,19 @@ class _OfDashboard(CalmPages, TornadoVoilaHandler):
 
 
 class DashboardHandler(_OfDashboard):
-    """The page of a dashboard with its first paint; its script asks `SessionHandler` for more."""
+    """The page of a dashboard as its address asks for it; its script asks for a session."""
 
     @tornado.web.authenticated
     async def get(self, path: str | None = None) -> None:
-        """Send the words and figures that the snapshot keeps; no process is started for them."""
+        """Send what the snapshot says; no process is started for it."""
         dashboard = await self.dashboard(path or "")
         if dashboard is None:
             self.refuse(503, texts.NO_SNAPSHOT, retry=True)
             return
         _ = self.xsrf_token  # reading it sets the cookie without which no session is given
-        snapshot = self.server.snapshot
-        paint = snapshot.first_paint(dashboard.name) if snapshot else None
-        # The kept view is of everybody: where the address asks for a part, the page says so.
-        asked = bool(set(self.request.query_arguments) - {"token"})
+        given = parse_qsl(self.request.query)
+        asked = urlencode([(name, value) for name, value in given if name != "token"])
+        paint = await self.server.paint(dashboard.name, asked)
         page = self.page(
             "dashboard.html",
             title=dashboard.title,
@@ -196,7 +196,6 @@ class DashboardHandler(_OfDashboard):
             dashboards=self.shown(),
             # Written by publish, not by a visitor.
             first_paint=Markup(paint) if paint else None,
-            asked=asked,
             plotly=self.base_url + PLOTLY_PATH,
             **create_include_assets_functions("cx", self.base_url),
         )

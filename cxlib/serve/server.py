@@ -11,6 +11,8 @@ import signal
 import socket
 import sys
 import webbrowser
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from cxlib.serve.log import log_safely
 from cxlib.serve.places import Places, machine_memory
 from cxlib.serve.sessions import use_warm_sessions
 from cxlib.serve.wire import FilteredSocketHandler
+from cxlib.views import VIEWS, view_named
 
 KERNEL = r"(?P<kernel_id>[0-9a-f-]{36})"
 TICK_MS = 2000
@@ -54,6 +57,8 @@ class DashboardServer(Voila):
         self.snapshot = Snapshot.newest(workspace)
         self.show_in_browser = open_browser
         waiting = max(settings.ready_kernels, 0) * len(dashboards)
+        # One: whoever asks for many looks waits for them, and nobody else's session does.
+        self.painter = ThreadPoolExecutor(1)
         self.places = Places(settings, waiting=waiting, memory=machine_memory())
         # Short for the installed JavaScript, so that browsers may keep it until it changes.
         packages = ("voila", "jupyterlab-widgets", "anywidget", "plotly")
@@ -134,6 +139,19 @@ class DashboardServer(Voila):
 
     # ---- pages ----------------------------------------------------------------------------------
 
+    async def paint(self, name: str, asked: str) -> str | None:
+        """Return what the snapshot says of a dashboard, as its address asks; None: nothing."""
+        snapshot = self.snapshot
+        if snapshot is None:
+            return None
+        if not asked or name not in VIEWS:
+            return snapshot.first_paint(name)
+        try:
+            return await self.ioloop.run_in_executor(self.painter, _paint, snapshot, name, asked)
+        except Exception:
+            self.log.exception("the dashboard %s could not be painted", name)
+            return snapshot.first_paint(name)
+
     def _page_settings(self, page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Give the page template its words, and the page's scripts their versioned addresses."""
         return page_config | {
@@ -202,6 +220,8 @@ class DashboardServer(Voila):
         signal.signal(signal.SIGINT, self._handle_signal_stop)
         tornado.ioloop.PeriodicCallback(self.end_abandoned, TICK_MS).start()
         self.ioloop.add_callback(self._announce)
+        # Loads what painting needs before somebody waits for it.
+        self.painter.submit(lambda: [view_named(name) for name in VIEWS])
         try:
             self.ioloop.start()
         finally:
@@ -210,6 +230,7 @@ class DashboardServer(Voila):
 
     def stop(self) -> None:
         """End all sessions, those that are only just starting too."""
+        self.painter.shutdown(cancel_futures=True)
         shutil.rmtree(self.connection_dir, ignore_errors=True)
         run_sync(self._end_all)()
         if self.warm is not None:
@@ -231,6 +252,11 @@ class DashboardServer(Voila):
         _say(f"Dashboards are served at {address}  (Ctrl-C stops)")
         if self.show_in_browser:
             webbrowser.open(address + (f"?token={self.token}" if self.token else ""))
+
+
+@lru_cache(maxsize=256)
+def _paint(snapshot: Snapshot, name: str, asked: str) -> str:
+    return view_named(name).first_paint(snapshot, asked)
 
 
 def _say(text: str) -> None:

@@ -8,11 +8,8 @@ VIEWS = "Views"
 TRY_AGAIN = "Try again"
 ALL_DASHBOARDS = "All dashboards"
 HOME_EMPTY = "No dashboard is published here yet."
-LOADING = "This is the published view. Filters appear in a moment."
-LOADING_LINK = (
-    "Below are all customers and the whole time; the selection of your link appears in a moment."
-)
-NO_SCRIPT = "This dashboard needs JavaScript to be filtered."
+LOADING = "This is the published view. Its figures appear in a moment."
+NO_SCRIPT = "The figures of this dashboard need JavaScript."
 NO_SNAPSHOT = (
     "Nothing is published yet",
     "The figures for this dashboard have not been published. "
@@ -38,7 +35,7 @@ CELL_FAILED = (
     f"{_NOTED}Please reload the page; if it stays, tell the people who run this server.",
 )
 BROKEN_OFF = (
-    "The filters could not be started",
+    "The figures could not be started",
     f"{_NOTED}Please try again in a minute; if it stays, tell the people who run this server.",
 )
 SIGN_IN = (

@@ -11,13 +11,17 @@ Ederer (1958), doi:10.1016/0021-9681(58)90126-7
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cxlib.statistics.rates import Interval, jackknife_rate, rate
-from cxlib.statistics.resampling import Counts, Estimates, leave_one_out
+from cxlib.statistics.resampling import Counts, Estimates, leave_one_out, merge_cells
+
+_BLOCK = 16
+"""Cells worked on at a time: so many, by bucket and bin, stay in the cache of a processor."""
 
 
 def event_weights(events: Counts, censored: Counts) -> Estimates:
@@ -27,10 +31,11 @@ def event_weights(events: Counts, censored: Counts) -> Estimates:
     """
     at_risk = np.cumsum((events + censored)[..., ::-1], axis=-1)[..., ::-1]
     at_risk[..., 1:] -= censored[..., 1:] / 2
-    hazard = np.divide(events, at_risk, out=np.zeros_like(at_risk), where=at_risk > 0)
-    survival = np.cumprod(1 - hazard, axis=-1)
-    before = np.concatenate([np.ones_like(survival[..., :1]), survival[..., :-1]], axis=-1)
-    return np.divide(before, at_risk, out=np.zeros_like(at_risk), where=at_risk > 0)
+    divisor = np.where(at_risk > 0, at_risk, np.inf)
+    weight = np.ones_like(divisor)
+    np.cumprod(1 - events[..., :-1] / divisor[..., :-1], axis=-1, out=weight[..., 1:])
+    weight /= divisor
+    return weight
 
 
 def cumulative_incidence(events: Counts, censored: Counts) -> Estimates:
@@ -83,20 +88,33 @@ class CompetingRisks:
         self.cases: Counts = counts.sum(axis=(2, 3))
         self._known: dict[float, tuple[Estimates, Estimates]] = {}
 
+    def merged(self, cell: NDArray[np.int64], cells: int) -> CompetingRisks:
+        """The same of coarser cells: ``cell`` is the one that each of these is in."""
+        return CompetingRisks(merge_cells(self.counts, cell, cells), edges=self.edges)
+
     @cached_property
+    def together(self) -> Counts:
+        """Cases of all buckets, ``[cells, causes + 1, bins]``."""
+        return self.counts.sum(axis=1)
+
+    @property
     def total(self) -> Counts:
-        """Events of all buckets together, ``[cells, causes, bins]``."""
-        return self.events.sum(axis=1)
+        """Events of all buckets, ``[cells, causes, bins]``."""
+        return self.together[:, :-1]
 
     @cached_property
     def weight(self) -> Estimates:
         """What one event adds in each cell, ``[cells, bins]``."""
-        return event_weights(self.total.sum(axis=1), self.censored.sum(axis=1))
+        return event_weights(self.total.sum(axis=1), self.together[:, -1])
 
     @cached_property
     def weight_without(self) -> Estimates:
         """The same without one bucket each, ``[cells, buckets, bins]``."""
-        return event_weights(leave_one_out(self.events.sum(axis=2)), leave_one_out(self.censored))
+        found = np.empty_like(self.censored, order="C")
+        for some in self._blocks():
+            events = leave_one_out(self.events[some].sum(axis=2))
+            found[some] = event_weights(events, leave_one_out(self.censored[some]))
+        return found
 
     def some(self, *causes: int) -> Counts:
         """Events of any of these causes, ``[cells, buckets, bins]``."""
@@ -111,12 +129,18 @@ class CompetingRisks:
         if seconds not in self._known:
             part = counted_until(self.edges, seconds)
             whole = self.total @ (self.weight * part)[..., None]
-            weight = self.weight_without * part
-            # all events at the weights without a bucket, less its own events at these
-            own = self.events @ weight[..., None]
-            without = weight @ self.total.transpose(0, 2, 1) - own[..., 0]
+            without = np.empty(self.events.shape[:3])
+            for some in self._blocks():
+                weight = self.weight_without[some] * part
+                # all events at the weights without a bucket, less its own events at these
+                own = self.events[some] @ weight[..., None]
+                without[some] = weight @ self.total[some].transpose(0, 2, 1) - own[..., 0]
             self._known[seconds] = whole[..., 0], without
         return self._known[seconds]
+
+    def _blocks(self) -> Iterator[slice]:
+        cells = range(0, len(self.counts), _BLOCK)
+        return (slice(first, first + _BLOCK) for first in cells)
 
     def chance(
         self, *causes: int, seconds: float = np.inf, customers: ArrayLike | None = None

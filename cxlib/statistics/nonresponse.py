@@ -23,6 +23,7 @@ Flags = NDArray[np.bool_]
 
 _RIDGE = 1.0
 _LEAST_CHANCE = 0.001
+_MOST_STEPS = 50
 _FEWEST = 30
 """Answers from which on it can be told whether answering depends on the rating."""
 
@@ -35,18 +36,52 @@ def completed_ratings(features: Rows, answered: Flags, score: Rows, fitted: Flag
     The rating m that ``features`` point to among those who answered, and the chance π to answer,
     told from the rows that are ``fitted``; both ridge regressions.
     """
-    from sklearn.linear_model import LogisticRegression, Ridge
-    from sklearn.preprocessing import StandardScaler
+    from scipy.special import expit
 
-    x = StandardScaler().fit(features[fitted]).transform(features)
-    model = Ridge().fit(x[answered], score[answered]).predict(x)
+    middle, spread = features[fitted].mean(axis=0), features[fitted].std(axis=0)
+    x = (features - middle) / np.where(spread > 1e-9 * (1 + np.abs(middle)), spread, 1.0)
+    centre, usual = x[answered].mean(axis=0), score[answered].mean()
+    own = x[answered] - centre
+    slope = np.linalg.solve(own.T @ own + np.eye(x.shape[1]), own.T @ (score[answered] - usual))
+    model = (x - centre) @ slope + usual
     chance = np.full(len(x), answered.mean())
     if 0 < answered[fitted].mean() < 1:
-        answering = LogisticRegression(solver="newton-cholesky", tol=1e-8)
-        chance = answering.fit(x[fitted], answered[fitted]).predict_proba(x)[:, 1]
+        with_constant = np.column_stack([x, np.ones(len(x))])
+        chance = expit(with_constant @ _logistic(with_constant[fitted], answered[fitted]))
     rest = np.where(answered, score, model) - model
     completed: Estimates = model + rest / np.maximum(chance, _LEAST_CHANCE)
     return completed
+
+
+def _logistic(x: Rows, happened: Flags) -> Rows:
+    """Coefficients of a logistic regression, the last one's a constant's, by Newton's method.
+
+    Half of the squares of all others are its penalty. It begins where a part of the rows ends.
+    """
+    from scipy.special import expit
+
+    part, slope = len(x) // 8, np.zeros(x.shape[1])
+    if part >= 10 * x.shape[1]:
+        slope = _logistic(x[::8], happened[::8])
+    penalty = np.append(np.ones(x.shape[1] - 1), 0.0)
+
+    def loss(at: Rows) -> float:
+        odds = x @ at
+        return float(np.logaddexp(0, odds).sum() - odds @ happened + penalty @ at**2 / 2)
+
+    best = loss(slope)
+    for _ in range(_MOST_STEPS):
+        chance = expit(x @ slope)
+        gradient = x.T @ (chance - happened) + penalty * slope
+        weight = chance * (1 - chance)
+        curvature = (x * weight[:, None]).T @ x + np.diag(penalty)
+        step = np.linalg.solve(curvature + 1e-12 * np.eye(len(slope)), gradient)
+        while (now := loss(slope - step)) > best + 1e-9 * abs(best):
+            step = step / 2
+        slope, best = slope - step, now
+        if gradient @ step <= 1e-18 * len(x):
+            break
+    return slope
 
 
 def mean_of_everybody(

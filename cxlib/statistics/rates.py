@@ -5,6 +5,7 @@ Rates of 0 and 1, small cells and cells that hang on a few customers are the rul
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,10 +35,20 @@ class Interval:
     high: Estimates
     se: Estimates
 
+    @property
+    def parts(self) -> tuple[Estimates, ...]:
+        """Estimate, low, high and error."""
+        return self.estimate, self.low, self.high, self.se
+
+    @classmethod
+    def below(cls, parts: Iterable[Interval]) -> Interval:
+        """Put the estimates of several sets of cells below one another."""
+        rows = [np.empty((4, 0)), *(np.stack(part.parts) for part in parts)]
+        return cls(*np.concatenate(rows, axis=1))
+
     def where(self, known: Any) -> Interval:
         """NaN in all other places."""
-        parts = (self.estimate, self.low, self.high, self.se)
-        return Interval(*(np.where(known, part, np.nan) for part in parts))
+        return Interval(*(np.where(known, part, np.nan) for part in self.parts))
 
 
 def divide(numerator: ArrayLike, denominator: ArrayLike) -> Estimates:

@@ -57,6 +57,14 @@ def add_densely(axes: Mapping[str, tuple[Any, int]], *columns: ArrayLike) -> lis
     return [total.astype(np.float64, copy=False).reshape(shape) for total in sums]
 
 
+def merge_cells(counts: Counts, cell: NDArray[np.int64], cells: int) -> Counts:
+    """Add up ``[cells, …]`` into coarser cells: ``cell`` is the one that each is in."""
+    merged = np.zeros_like(counts, shape=(cells, *counts.shape[1:]))
+    for one, coarse in enumerate(cell):  # in the cache, unlike np.add.reduceat
+        merged[coarse] += counts[one]
+    return merged
+
+
 def leave_one_out(counts: Counts, *, axis: int = 1) -> Counts:
     """For every bucket, the counts of all other buckets."""
     return counts.sum(axis=axis, keepdims=True) - counts

@@ -55,9 +55,9 @@ class Timed:
         """From rows of a summary: ``bucket``, ``bin``, ``n``, ``least``, ``most``."""
         return cls.of(cell, *(rows[c].to_numpy() for c in ("bucket", "bin", "n", "least", "most")))
 
-    def where(self, kept: NDArray[np.bool_]) -> Timed:
-        """The rows that are kept."""
-        row = np.flatnonzero(kept)
+    def where(self, kept: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Timed:
+        """The rows that are kept, or those with these numbers."""
+        row = kept if isinstance(kept, slice) or kept.dtype != bool else np.flatnonzero(kept)
         ends = self.n[row], self.least[row], self.most[row]
         return Timed(self.cell[row], self.bucket[row], self.bin[row], *ends)
 
@@ -92,7 +92,7 @@ def time_quantile(
 
     Read from every event behind its incidence ``curve``.
     """
-    low, high = _between(rows, curve, weight, np.broadcast_to(share, len(curve)))
+    low, high = _Near.of(rows, curve, share).between(rows, curve, weight)
     return (low + high) / 2
 
 
@@ -107,11 +107,10 @@ def time_interval(
     cells, buckets, length = events.shape
     half, cell = np.full(cells, 0.5), np.arange(cells)
     curve = np.cumsum(events.sum(axis=1) * weight, axis=-1)
-    estimate = time_quantile(rows, curve, weight)
+    near = _Near.of(rows, curve, half)
+    bins, inside, points = near.bins, near.inside, near.points
+    estimate = np.mean(near.between(rows, curve, weight), axis=0)
     known = np.isfinite(estimate)
-    bins = _bin_of_share(curve, half)
-    inside = rows.where(rows.bin == bins[rows.cell])
-    points = _Points.of(inside)
     by_then = points.at <= estimate[points.cell] * (1 + _CLOSE)
     place = points.cell[by_then] * buckets + points.bucket[by_then]
     counted = np.bincount(place, points.weight[by_then], cells * buckets).reshape(cells, buckets)
@@ -128,8 +127,8 @@ def time_interval(
         contacts=happened.sum(axis=1),
         buckets=effective_buckets(happened),
     )
-    earliest = _between(rows, curve, weight, np.clip(low, 0, 1))[0]
-    latest = _between(rows, curve, weight, np.clip(high, 0, 1))[1]
+    ends = (_Near.of(rows, curve, np.clip(end, 0, 1)) for end in (low, high))
+    (earliest, _), (_, latest) = (end.between(rows, curve, weight) for end in ends)
     within = (inside.n >= 3) & (inside.least < estimate[inside.cell])
     within &= inside.most > estimate[inside.cell]
     np.minimum.at(earliest, inside.cell[within], inside.least[within])
@@ -155,34 +154,47 @@ def _bin_of_share(curve: Estimates, share: Estimates) -> NDArray[np.int64]:
     return np.asarray((curve >= wanted[:, None] * (1 - _CLOSE)).argmax(axis=1), dtype=np.int64)
 
 
-def _between(
-    rows: Timed, curve: Estimates, weight: Estimates, share: Estimates
-) -> tuple[Estimates, Estimates]:
-    """First time by which the curve is at the share, and first time after which it is beyond it."""
-    cells = len(curve)
-    bins = _bin_of_share(curve, share)
-    points = _Points.of(rows.where(rows.bin == bins[rows.cell]))
-    first = np.searchsorted(points.cell, np.arange(cells))
-    last = np.searchsorted(points.cell, np.arange(cells), side="right") - 1
-    missing = (last < first) | ~(curve[:, -1] > 0)
-    if not len(points.at):
-        return np.full(cells, np.nan), np.full(cells, np.nan)
-    at_bin = (np.arange(cells), bins)
-    before = np.where(bins > 0, curve[np.arange(cells), np.maximum(bins - 1, 0)], 0.0)
-    needed = divide(share * curve[:, -1] - before, weight[at_bin])
-    counted = np.cumsum(points.weight)
-    base = np.where(missing, 0.0, counted[np.minimum(first, len(counted) - 1)])
-    base -= np.where(missing, 0.0, points.weight[np.minimum(first, len(counted) - 1)])
-    slack = _CLOSE * np.maximum(counted[-1], 1.0)
-    wanted = base + np.where(missing, 0.0, needed)
-    low = np.clip(np.searchsorted(counted, wanted - slack), first, np.maximum(last, 0))
-    beyond = np.searchsorted(counted, wanted + slack, side="right")
-    high = np.clip(beyond, first, np.maximum(last, 0))
-    later = points.at[high]
-    if (beyond_all := beyond > last).any():
-        later = np.where(beyond_all, _least_after(rows, bins, beyond_all), later)
-    found_low = np.where(missing, np.nan, points.at[low])
-    return found_low, np.where(missing, np.nan, np.fmax(later, found_low))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Near:
+    """Where each cell's curve reaches a share of its end: the bin, its rows, and their events."""
+
+    share: Estimates
+    bins: NDArray[np.int64]
+    inside: Timed
+    points: _Points
+
+    @classmethod
+    def of(cls, rows: Timed, curve: Estimates, share: float | Estimates) -> _Near:
+        bins = _bin_of_share(curve, np.broadcast_to(share, len(curve)))
+        inside = rows.where(rows.bin == bins[rows.cell])
+        return cls(np.broadcast_to(share, len(curve)), bins, inside, _Points.of(inside))
+
+    def between(
+        self, rows: Timed, curve: Estimates, weight: Estimates
+    ) -> tuple[Estimates, Estimates]:
+        """First time by which the curve is at the share, and first after which it is beyond it."""
+        cells, share, bins, points = len(curve), self.share, self.bins, self.points
+        first = np.searchsorted(points.cell, np.arange(cells))
+        last = np.searchsorted(points.cell, np.arange(cells), side="right") - 1
+        missing = (last < first) | ~(curve[:, -1] > 0)
+        if not len(points.at):
+            return np.full(cells, np.nan), np.full(cells, np.nan)
+        at_bin = (np.arange(cells), bins)
+        before = np.where(bins > 0, curve[np.arange(cells), np.maximum(bins - 1, 0)], 0.0)
+        needed = divide(share * curve[:, -1] - before, weight[at_bin])
+        counted = np.cumsum(points.weight)
+        base = np.where(missing, 0.0, counted[np.minimum(first, len(counted) - 1)])
+        base -= np.where(missing, 0.0, points.weight[np.minimum(first, len(counted) - 1)])
+        slack = _CLOSE * np.maximum(counted[-1], 1.0)
+        wanted = base + np.where(missing, 0.0, needed)
+        low = np.clip(np.searchsorted(counted, wanted - slack), first, np.maximum(last, 0))
+        beyond = np.searchsorted(counted, wanted + slack, side="right")
+        high = np.clip(beyond, first, np.maximum(last, 0))
+        later = points.at[high]
+        if (beyond_all := beyond > last).any():
+            later = np.where(beyond_all, _least_after(rows, bins, beyond_all), later)
+        found_low = np.where(missing, np.nan, points.at[low])
+        return found_low, np.where(missing, np.nan, np.fmax(later, found_low))
 
 
 def _least_after(rows: Timed, bins: NDArray[np.int64], asked: NDArray[np.bool_]) -> Estimates:

@@ -240,18 +240,19 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         """The encoded contacts of all customers, sorted (columns: see `cxlib.encode`)."""
         return pl.scan_parquet(self.bucket_files(), glob=False)
 
-    def keep(self, name: str, file: Path, read: Callable[[], Kept]) -> Kept:
+    def keep(self, name: str, file: Path, read: Callable[[], Kept], *, of: object = None) -> Kept:
         """Read something once, and again only when `file` is no longer the one it was read from.
 
-        One of each `name` is kept, for as long as this object lives. `file` is written anew, or
-        replaced, whenever what is read changes; it need not exist before `read`.
+        One of each `name` is kept, for as long as this object lives, or until it is asked `of`
+        something else. `file` is written anew, or replaced, whenever what is read changes; it need
+        not exist before `read`.
         """
         known, value = self.kept.get(name, (None, None))
         now = _state_of(file)
-        if now is None or now != known:
+        if now is None or (now, of) != known:
             value = read()
             # in one step: of two threads that read at once, one writes over the other's equal
-            self.kept[name] = (now or _state_of(file), value)
+            self.kept[name] = ((now or _state_of(file), of), value)
         kept: Kept = value
         return kept
 

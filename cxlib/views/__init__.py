@@ -50,13 +50,13 @@ def _module(name: str, part: str) -> Any:
     return import_module(f"cxlib.views.{name}.{part}")
 
 
-def open_view(name: str, workspace: str | Path | None = None, **options: Any) -> View:
+def open_view(name: str, workspace: str | Path | None = None) -> View:
     """Open a view of what was published last: the one line of a dashboard's notebook.
 
     The workspace is the folder given, or what the server names (``CX_WORKSPACE``), else
-    ``workspace`` beside the folder of the notebook; the option of a view is ``theme``.
+    ``workspace`` beside the folder of the notebook.
     """
     from cxlib.publish import Snapshot
 
     folder = workspace or os.environ.get("CX_WORKSPACE", "../workspace")
-    return view_named(name)(Snapshot.open(folder), **options)
+    return view_named(name)(Snapshot.open(folder))

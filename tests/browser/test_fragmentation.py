@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from serving import Served
 
 DRAWN = "(part) => document.querySelector(`.${part} .js-plotly-plot .main-svg`) !== null"
@@ -119,8 +119,8 @@ def test_a_link_shows_what_its_sender_saw(url: str, visit) -> None:
 
     reader = visit(f"{link}&token=not-to-be-passed-on", live=False)
     page = reader.page
-    page.get_by_text("the selection of your link appears in a moment").wait_for()
-    # From the moment it is live the page says what the link says, and never anything else.
+    # Before it is live, and from then on, the page says what the link says, and nothing else.
+    assert page.locator(".cx-answer").first.inner_text() == said
     page.evaluate(
         """() => new MutationObserver((_, all) => {
              if (document.documentElement.dataset.cx !== "live") return;
@@ -132,6 +132,58 @@ def test_a_link_shows_what_its_sender_saw(url: str, visit) -> None:
     assert page.evaluate("window.saidAtFirst") == said
     expect(page.get_by_label("Owner", exact=True)).to_have_value("retail")
     expect(page).to_have_url(link)
+
+
+def test_filters_answer_before_there_is_a_session_and_the_live_page_goes_on(
+    dashboard_server: Served, url: str, visit
+) -> None:
+    visited = visit(dashboard_server.url, live=False)
+    page, held = visited.page, []
+    page.route("**/voila/api/session/*", held.append)
+    page.goto(url)
+    before = page.inner_text(".cx-answer")
+    page.get_by_label("Customers", exact=True).select_option(label="region: east")
+    page.wait_for_function(CHANGED, arg=[".cx-answer", before])
+    expect(page.get_by_label("Customers", exact=True)).to_be_focused()
+    head = page.inner_text(".cx-head")
+    page.locator(".cx-choices button").nth(1).press("Enter")
+    page.wait_for_function(CHANGED, arg=[".cx-head", head])
+    page.wait_for_function(SAYS, arg="finding=")
+    said = [page.inner_text(part) for part in (".cx-answer", ".cx-head")]
+    assert page.locator("html").get_attribute("data-cx") is None, "all that without a session"
+    assert visited.violations() == []
+    held[0].continue_()
+    visited.wait_until_live()
+    assert [page.inner_text(part) for part in (".cx-answer", ".cx-head")] == said
+    expect(page.get_by_label("Customers", exact=True).locator("option:checked")).to_have_text(
+        "region: east"
+    )
+
+
+def test_without_a_script_the_filters_are_a_form(url: str, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(url)
+    page.get_by_label("Customers", exact=True).select_option(label="region: east")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator(".cx-answer")).to_contain_text("region east")
+    context.close()
+
+
+def test_a_list_leads_on_a_phone_to_what_it_opens(url: str, visit) -> None:
+    page = visit(url, width=375, height=800).page
+    page.locator(".cx-choices button").nth(1).click()
+    page.wait_for_function("document.activeElement.matches('.cx-opens')")
+    expect(page.locator(".cx-opens h2").first).to_be_in_viewport()
+    close, text = (page.locator(part).bounding_box() for part in (".cx-closing", ".cx-head h2"))
+    assert text["x"] + text["width"] <= 375
+    ends = page.evaluate(
+        """() => { const range = document.createRange();
+            range.selectNodeContents(document.querySelector('.cx-head'));
+            return Math.max(...[...range.getClientRects()]
+                .filter((box) => box.width < 300).map((box) => box.right)); }"""
+    )
+    assert ends <= close["x"], "the button covers no word"
 
 
 def test_on_a_phone_the_findings_stand_as_a_list(url: str, visit, tmp_path: Path) -> None:

@@ -31,6 +31,16 @@ def test_dashboards(dashboard_server: Served, visit, view: str, tmp_path: Path) 
             assert board.overflow() == 0, (width, scheme)
             if width != 1280:  # the other tests look there, and looking takes seconds
                 assert board.violations() == [], (width, scheme)
+    here, switch = page.locator(".cx-views [aria-current]"), page.locator(".cx-scheme")
+    for width in (375, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        top = page.locator(".cx-home").bounding_box()
+        assert abs(switch.bounding_box()["y"] - top["y"]) < top["height"], "in the first row"
+    page.set_viewport_size({"width": 375, "height": 900})
+    page.reload()
+    expect(here).to_be_in_viewport(ratio=0.9)
+    page.wait_for_selector("html[data-cx=live]")
+    page.wait_for_function(DRAWN)
     page.emulate_media(media="print")
     page.wait_for_function(SETTLED, arg="rgb(0, 0, 0)")
     expect(page.locator(".cx-filters")).to_be_hidden()

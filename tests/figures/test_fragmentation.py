@@ -219,3 +219,13 @@ def test_every_theme_draws_findings_in_its_own_red(result):
         use_theme(name)
         figure = plot_findings(result)
         assert trace(figure, "findings").marker.color == theme_named(name).finding
+
+
+def test_long_names_leave_the_rows_of_the_matrix_their_height(result):
+    places = result.places.with_columns(pl.col("touchpoint") + " of a very long name, that goes on")
+    figure = plot_findings(replace(result, places=places), title="")
+    usual = plot_findings(result, title="")
+    names = figure.layout.yaxis.ticktext
+    assert max(map(len, names)) <= 40
+    longest = max(map(len, names))
+    assert figure.layout.height - usual.layout.height >= 5 * longest - 95 > 0

@@ -10,6 +10,7 @@ from cxlib.errors import InputError
 from cxlib.views.compare import words
 from cxlib.views.compare.view import Compare
 from cxlib.views.shared.filters import ALL
+from cxlib.views.shared.words import TABLE
 
 
 class Answers:
@@ -82,3 +83,21 @@ def test_nothing_beyond_chance_is_said_calmly():
 def test_the_link_says_both_sides(view):
     view.state.a_channel = "web"
     assert view.link.widget.selected == "a_channel=web"
+
+
+def test_both_sides_are_drawn_on_one_scale_and_what_is_compared_is_named(view):
+    layout = view.figure.figure["layout"]
+    assert layout["xaxis"]["range"] == layout["xaxis2"]["range"]
+    assert layout["xaxis"]["range"] != layout["xaxis3"]["range"]
+    view.figure.wanted = True
+    assert "go_on" not in view.figure.note(TABLE)
+
+
+def test_where_nothing_can_be_chosen_nobody_is_asked_to_choose():
+    class Alone(Answers):
+        segments = ()
+
+        def touchpoints(self, **_):
+            return touchpoints((("basket", "web", "conversion", 1200, 0.1, 1),))
+
+    assert words.ALONE in Compare(Alone()).answer.value

@@ -90,7 +90,8 @@ def test_the_answer_comes_first_and_in_words(panel):
         panel.answer.value
     )
     assert "5,000 customers" in text(panel.answer.value)
-    assert "go on 70 % (68–72) · lost 20 % (18–22) · still open 5.0 %" in text(panel.answer.value)
+    followed = "go on 70 % (68–72) · goal reached 10 % · lost 20 % (18–22). Still open are 5.0 % of"
+    assert followed in text(panel.answer.value)
     assert 'role="status"' in panel.answer.value
     assert panel.widget.children.index(panel.answer) == 1
     assert panel.figure.alt.startswith("More customers")
@@ -375,3 +376,30 @@ def test_where_nothing_stands_out_the_map_describes_and_marks_nothing():
     panel = JourneyMap(Quiet())
     assert "described, not a finding" in text(panel.answer.value)
     assert not trace(panel, "marks")["text"]
+
+
+def test_a_log_without_a_touchpoint_to_be_shown_draws_no_frame():
+    class Nobody(Answers):
+        def touchpoints(self, **_):
+            return touchpoints((), customers=0, journeys=0)
+
+    view = JourneyMap(Nobody())
+    assert view.figure.figure == {}
+    assert "Too few customers to count" in view.answer.value
+
+
+def test_what_follows_a_contact_adds_up_in_words_and_bars(panel):
+    basis = panel.answer.value.replace("\N{NO-BREAK SPACE}", " ")
+    assert "goal reached" in basis
+    for bar in re.findall(
+        r'class="cx-bar" aria-hidden="true">((?:<i class="[a-z-]+" style.*?</i>)+)',
+        panel.cards.value,
+    ):
+        assert sum(map(float, re.findall(r"width: ([0-9.]+)%", bar))) == pytest.approx(100, abs=0.1)
+
+
+def test_a_link_to_a_touchpoint_opens_its_card(answers):
+    html = JourneyMap.first_paint(answers, "touchpoint=web+basket%2C+web%2C+conversion")
+    opened = html.split('<details class="cx-touchpoint" open>')
+    assert len(opened) == 2
+    assert "web basket" in opened[1].split("</summary>")[0]

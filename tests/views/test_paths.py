@@ -6,7 +6,7 @@ import pytest
 from figure_results import UNTIL
 
 from cxlib.measures.path_tree import PathTrees
-from cxlib.views.paths.view import PathExplorer
+from cxlib.views.paths.view import PathExplorer, _tree_of
 
 
 def way(start, direction, step, path, n, of, end=None):
@@ -54,8 +54,8 @@ def test_it_starts_with_the_busiest_and_says_ends_denominator_and_what_is_not_dr
     assert view.starts == ["page", "basket"]
     said = plain(view.answer.value)
     assert "After page comes basket most often: in 60 %" in said
-    assert "Right after it lost 20 % · still open 5.0 %." in said
-    assert "Of 1,000 journeys through page; 15 % of them not drawn." in said
+    assert "Of 1,000 journeys through page 20 % end there, the customer lost" in said
+    assert " · 5.0 % are still open there · 15 % are not drawn. " in said
 
 
 def test_rare_ways_are_left_out_and_ends_never_are(view):
@@ -84,3 +84,19 @@ def test_a_group_of_which_nothing_is_published_is_said_calmly(view):
     assert "Too few journeys come through page to be shown." in view.answer.value
     assert view.figure.layout.display == "none"
     assert view.message.value == ""
+
+
+def test_a_log_too_small_for_any_way_says_so_and_draws_no_frame(monkeypatch):
+    monkeypatch.setitem(globals(), "ROWS", [])
+    view = PathExplorer(Answers())
+    assert "Too few journeys come through any touchpoint to be shown." in view.answer.value
+    assert "0 journeys" not in view.answer.value
+    assert view.figure.layout.display == "none"
+
+
+def test_an_end_that_is_most_frequent_is_no_touchpoint():
+    rows = [way("page", "after", 1, "page → (ends in silence)", 900, 1000, "silent")]
+    table = PathTrees.tables["table"].frame(rows)
+    trees = PathTrees(table=table, all_journeys=1000, observed_until=UNTIL)
+    (said,) = _tree_of(trees, "page", True).sentences()
+    assert plain(said).startswith("After page, most often: ends in silence, in 90 %")

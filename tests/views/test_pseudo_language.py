@@ -120,6 +120,7 @@ def known():
         said += [effect_text(row, interval=True), signal_name(row["signal"]), affected_text(row)]
         said += [affected_text(row, k=10), str(row["owner"])]
         said += [say_advice(row["signal"], row["owner"]), say_subject(row)]
+    said += [signal_name(signal) for signal in details.signals["signal"]]
     said += [describe_findings(details), numbers.answered(0.3), ALL]
     said += [Answers().compare(measure="", first=None, second=None).sentence]
     said += touchpoints().table["owner"].drop_nulls().to_list()

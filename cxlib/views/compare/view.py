@@ -128,7 +128,9 @@ class Compare(View):
         title = f"{words.TITLE} · {words.FIGURES[self.state.what][-1]}"
         basis = words.BASIS.format(until=day(self.until))
         if found is None:
-            return self.sentence(title=title, said=words.SAME, basis=basis)
+            can_choose = any(f.control(self) for f in self.filters[1:])
+            said = words.SAME if can_choose else words.ALONE
+            return self.sentence(title=title, said=said, basis=basis)
         clear = found.clearest
         said = words.NOTHING if len(clear) else words.NONE
         written: dict[str, str] = {}

@@ -25,7 +25,11 @@ WHOLE_TIME = "Whole time"
 CUSTOMERS, CHANNEL, PERIOD = "{side}: customers", "{side}: channel", "{side}: period"
 
 SAME = "Both sides are the same: choose two different ones"
-NONE = "No figure is known of both sides"
+ALONE = (
+    "There is nothing to compare: one group of customers, one channel and one period are all that "
+    "is large enough to be shown"
+)
+NONE = "No figure is known of both sides: choose larger groups, or another figure"
 NOTHING = "Nothing differs beyond chance between {a} and {b}"
 CLEAREST = "{what}: {first} of {a}, {second} of {b}"
 BASIS = (

@@ -25,7 +25,7 @@ from cxlib.figures.fragmentation import (
 )
 from cxlib.fragmentation.details import KEYS, ON_TRANSITIONS
 from cxlib.fragmentation.findings import Q_LIMIT
-from cxlib.fragmentation.sentences import say_advice
+from cxlib.fragmentation.sentences import say_advice, say_reasons
 from cxlib.numbers import chance, day, decimal, people, plural
 from cxlib.signals import signal_named
 from cxlib.views.fragmentation import words
@@ -53,7 +53,6 @@ _COLUMNS = (
 )
 _PICTURES = Group(
     css="cx-pictures",
-    row=True,
     parts=(
         Words(name="facts", css="cx-facts", also=_OPEN, template="fragmentation/facts.html"),
         Group(
@@ -125,7 +124,6 @@ class Fragmentation(View):
     parts = (
         Group(
             css="cx-breaks",
-            row=True,
             parts=(
                 Group(
                     css="cx-ranked",
@@ -148,6 +146,7 @@ class Fragmentation(View):
                 Figure(
                     name="figure",
                     css="cx-map",
+                    shown=lambda view: len(view.whole.table) > 0,
                     highlights=_OPEN,
                     text=words.MATRIX,
                     draw=lambda view: view.draw_matrix(),
@@ -158,11 +157,17 @@ class Fragmentation(View):
         ),
         Group(
             name="opened",
-            css="cx-opened cx-closes",
+            css="cx-opened cx-closes cx-opens",
             shown=lambda view: view.opened_row is not None,
             parts=(
                 Words(name="head", css="cx-head", also=_OPEN, template="fragmentation/opened.html"),
-                Closes(name="close", trait="finding", also=_OPEN, leads_to=".cx-choices button"),
+                Closes(
+                    name="close",
+                    css="cx-closing",
+                    trait="finding",
+                    also=_OPEN,
+                    leads_to=".cx-choices button",
+                ),
                 _PICTURES,
             ),
         ),
@@ -170,11 +175,12 @@ class Fragmentation(View):
         changes_section(findings=True),
         Group(
             css="cx-more",
+            shown=lambda view: view.whole.tests > 0,
             parts=(
                 Words(
                     name="tested",
                     css="cx-text",
-                    opens=words.TESTED_HEADING,
+                    painted=False,
                     template="fragmentation/tested.html",
                 ),
             ),
@@ -211,6 +217,11 @@ class Fragmentation(View):
     def of(self) -> int:
         """How many findings there are without the filters."""
         return len(self.whole.found)
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """Why signals could not be judged, each reason once."""
+        return say_reasons(self.whole.signals)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -262,7 +273,7 @@ class Fragmentation(View):
         sure = (words.SURE if found else words.TESTS) if result.tests else ""
         filled = self.filled()
         basis = words.BASIS.format(
-            customers=plural(result.customers, "customer"),
+            customers=self.counted(result.customers),
             until=day(result.observed_until),
             sure=sure.format(tests=filled["tests"], false=filled["mistaken"]),
         )

@@ -55,8 +55,7 @@ IT = "It {said}."
 NOTHING_HERE = "No finding among what you chose."
 NOTHING_HERE_HINT = "Without these filters there are {all}."
 NOTHING_JUDGED = "Nothing could be judged."
-NOTHING_STANDS_OUT = "No handoff stands out from similar handoffs."
-NOTHING_STANDS_OUT_WHY = (
+NOTHING_STANDS_OUT = (
     "{tests} judgements were made; none shows harm beyond what chance and natural differences "
     "between handoffs explain."
 )

@@ -30,7 +30,11 @@ _NOTHING: Found = {}
 
 
 def touchpoint_cards(
-    result: Touchpoints, *, transitions: Transitions | None = None, found: Found = _NOTHING
+    result: Touchpoints,
+    *,
+    transitions: Transitions | None = None,
+    found: Found = _NOTHING,
+    opened: Place | None = None,
 ) -> str:
     """Write the journey map as cards: one per stage, in it one line per touchpoint that opens."""
     theme = theme_named()
@@ -44,7 +48,7 @@ def touchpoint_cards(
             "facts": facts.get(stage),
             "touchpoints": [
                 _card(row, next_moves(transitions, row), found)
-                | {"colour": light_dark(channels[row["channel"]])}
+                | {"colour": light_dark(channels[row["channel"]]), "open": Place.of(row) == opened}
                 for row in rows
             ],
         }
@@ -77,10 +81,12 @@ def _card(
     parts = [("go-on", row["go_on"]), ("done", row["done"]), ("lost", row["lost"])]
     owned = [(words.OWNER, row["owner"])] if row["owner"] else []
     drawn = row["customers"] is not None and all(value is not None for _, value in parts)
+    # each share is rounded by itself, so that together they may be less than all
+    parts += [("rounded", max(1.0 - sum(value or 0.0 for _, value in parts), 0.0))]
     return {
         "row": row,
         "found": found.get(Place.of(row), ()),
-        "bar": [(name, f"{100 * value:.2f}%") for name, value in parts] if drawn else [],
+        "bar": [(name, f"{100 * value:.2f}%") for name, value in parts if value] if drawn else [],
         "facts": figures_of(_COLUMNS, row) + owned,
         "moves": moves[:_NEXT_SHOWN],
     }

@@ -18,7 +18,7 @@ from cxlib.figures.touchpoints import describe_touchpoints, map_positions, plot_
 from cxlib.figures.wording import estimate
 from cxlib.fragmentation.headlines import Headline, headline
 from cxlib.fragmentation.sentences import say_advice, say_subject
-from cxlib.numbers import day, people, plural, sentence_case, share
+from cxlib.numbers import day, people, share
 from cxlib.summary import Selection
 from cxlib.views.journey_map import words
 from cxlib.views.journey_map.cards import next_moves, touchpoint_cards, touchpoint_details
@@ -81,7 +81,7 @@ class JourneyMap(View):
     parts = (
         Group(
             css="cx-main",
-            row=True,
+            shown=lambda view: bool(view.positions.spots),
             parts=(
                 Figure(
                     name="figure",
@@ -98,7 +98,10 @@ class JourneyMap(View):
                     name="cards",
                     css="cx-cards",
                     write=lambda view: touchpoint_cards(
-                        view.result, transitions=view.moves, found=view.found_at
+                        view.result,
+                        transitions=view.moves,
+                        found=view.found_at,
+                        opened=view.state.touchpoint,
                     ),
                 ),
                 Group(
@@ -192,9 +195,7 @@ class JourneyMap(View):
     @property
     def who(self) -> str:
         """How many customers the answer rests on."""
-        # Where small groups are protected, a number that must not be told is 0.
-        count = self.result.customers
-        return plural(count, "customer") if count else words.TOO_FEW_TO_COUNT
+        return self.counted(self.result.customers)
 
     @property
     def found(self) -> Headline | None:
@@ -278,14 +279,17 @@ class JourneyMap(View):
         known = self.result.whole.drop_nulls("lost").to_dicts()
         overall = [
             words.OVERALL.format(
-                go_on=estimate(row, "go_on"), lost=estimate(row, "lost"), open=share(row["open"])
+                go_on=estimate(row, "go_on"),
+                done=words.OVERALL_DONE.format(share=share(row["done"])) if row["done"] else "",
+                lost=estimate(row, "lost"),
+                open=share(row["open"]),
             )
             for row in known[:1]
         ]
         basis = words.BASIS.format(
             overall="".join(overall),
             time=words.WHOLE_TIME if in_part else "",
-            who=sentence_case(self.who),
+            who=self.who,
             until=day(self.until),
         )
         return self.sentence(title=words.TITLE, said=self.said, basis=basis)

@@ -12,6 +12,8 @@ ASKS = (
     "experience_curve",
 )
 
+OVERALL_DONE = " goal reached {share} ·"
+
 COLOUR = "Colour"
 COLOURS = {"lost": "Lost", "go_on": "Go on", "open": "Still open", "rating": "Rating"}
 TOUCHPOINT, NO_TOUCHPOINT = "Touchpoint", "None selected"
@@ -19,14 +21,14 @@ SHOW = "Show"
 SHOWN = {"all": "All moves", "breaks": "Only what breaks"}
 
 OWNER = "owner"
-GO_ON, LOST, DONE = "Go on", "Lost", "Goal reached"
+GO_ON, LOST, DONE, ROUNDED = "Go on", "Lost", "Goal reached", "Rounded away"
 LOST_SHORT, LOST_SHORT_UNKNOWN = "lost {share}", "lost: not known"
 RATED = "rating {rating}"
 FINDING = "Finding {rank}"
-ADDS_UP = "Of contacts followed to their end; the three add up to 100 %."
+ADDS_UP = "Of contacts followed to their end; a bar is all of them."
 NEXT_HEADING, AGAIN = "Where they go next", "again"
 TOO_FEW = "Too few customers to be shown."
-DESCRIBED = "{sentence} (described, not a finding: nothing stands out from what is usual here)"
+DESCRIBED = "{sentence}; described, not a finding: nothing stands out from what is usual here"
 NOTHING_THERE = "Nothing on {where} stands out from what is usual here"
 WHOLE_TIME = "Findings are of the whole time. "
 MARK = "{rank} · {affected} affected"
@@ -36,8 +38,10 @@ OWNED = "Owner: {owner}"
 HINT = "Select a touchpoint on the map, or here, to see what happens after it."
 NO_CONTACTS = "No contacts in this selection."
 BASIS = "{overall}{time}{who}, data to {until}. In brackets: 95 % interval."
-OVERALL = "After a contact: go on {go_on} · lost {lost} · still open {open}. "
-TOO_FEW_TO_COUNT = "too few customers to count"
+OVERALL = (
+    "After a contact followed to its end: go on {go_on} ·{done} lost {lost}. Still "
+    "open are {open} of all. "
+)
 TABLE = "Touchpoints in the order of the journey map; 95 % intervals in brackets."
 
 MAP = FigureText("Journey map", "journey_map/texts/journey-map.html")

@@ -75,19 +75,24 @@ class PathExplorer(View):
         tree = self.tree
         first = tree.table.filter(pl.col("step") == 1)
         ended = [
-            f"{words.END[name]} {share(sum(parts))}"
+            words.END[name].format(share=share(sum(parts)))
             for name, ends in _ENDS.items()
             if (parts := first.filter(pl.col("end").is_in(ends))["share"].to_list())
         ]
-        told = sum(first["journeys"]) / max(tree.journeys, 1)
+        rest = 1 - sum(first["journeys"]) / max(tree.journeys, 1)
+        said_of = [*(ended if tree.forwards else ())]
+        said_of += [words.REST.format(share=share(rest))] if rest > 0 else []
         basis = words.BASIS.format(
-            ends=words.ENDS.format(ends=" · ".join(ended)) if ended and tree.forwards else "",
+            ends=f" {' · '.join(said_of)}" if said_of else "",
             journeys=plural(tree.journeys, "journey"),
             start=tree.start,
-            rest=share(max(1 - told, 0.0)),
             until=day(self.until),
         )
-        said = tree.sentences()[0] if len(first) else words.NONE.format(start=tree.start)
+        if first.is_empty():
+            said = words.NONE.format(start=tree.start or words.ANY)
+            basis = words.UNTIL.format(until=day(self.until))
+            return self.sentence(title=words.TITLE, said=said, basis=basis)
+        said = tree.sentences()[0]
         return self.sentence(title=words.TITLE, said=said, basis=basis)
 
 

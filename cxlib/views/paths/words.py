@@ -12,10 +12,15 @@ ASKS = ("path_trees",)
 START, DIRECTION = "Touchpoint", "Direction"
 DIRECTIONS = {"after": "Comes after it", "before": "Came before it"}
 
-NONE = "Too few journeys come through {start} to be shown"
-BASIS = "{ends}Of {journeys} through {start}; {rest} of them not drawn. Data to {until}."
-ENDS = "Right after it {ends}. "
-END = {"goal": "goal reached", "lost": "lost", "open": "still open"}
+NONE, ANY = "Too few journeys come through {start} to be shown", "any touchpoint"
+UNTIL = "Data to {until}."
+BASIS = "Of {journeys} through {start}{ends}. Data to {until}."
+END = {
+    "goal": "{share} reach the goal right after it",
+    "lost": "{share} end there, the customer lost",
+    "open": "{share} are still open there",
+}
+REST = "{share} are not drawn"
 HINT = "Choose another touchpoint, above or in the picture, to go on from there."
 LIST_HEADING = "Step by step"
 OF = "{share} of {of}"

@@ -27,7 +27,10 @@ WHOLE = "{n} in all, mean {mean} ({response} of the contacts that could be rated
 COUNTED = "{n} in all. "
 UNTRUSTED = "Who answers may explain every mean here. "
 BASIS = "{said}Data to {until}. In brackets: 95 % interval."
-UNTIL = "Data to {until}."
+UNTIL = (
+    "Answers to a survey, or ratings in the log, are shown here for every touchpoint that enough "
+    "customers rated. Data to {until}."
+)
 
 DIPS_HEADING = "Where ratings break"
 DIPS_NONE = "No handoff is rated clearly lower than it should be: there is no finding of this kind."

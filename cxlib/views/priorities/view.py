@@ -62,7 +62,7 @@ class Backlog(View):
                 ),
                 Words(
                     name="opened",
-                    css="cx-line",
+                    css="cx-line cx-opens",
                     also=("line",),
                     shown=lambda view: view.opened_row is not None,
                     template="priorities/opened.html",
@@ -72,6 +72,7 @@ class Backlog(View):
         Figure(
             name="table",
             text=words.BACKLOG,
+            shown=lambda view: bool(view.lines),
             data=lambda view: view.written(view.result, caption=words.TABLE_CAPTION),
         ),
     )
@@ -118,8 +119,11 @@ class Backlog(View):
     def headline(self) -> str:
         """Say what comes first, and what the backlog rests on."""
         rows = list(self.lines.values())
+        if not rows:
+            basis = words.UNTIL.format(until=day(self.until))
+            return self.sentence(title=words.TITLE, said=words.NOTHING, basis=basis)
         sure = sum(row["finding"] is not None for row in rows)
-        gain = self.gain(rows[0]) if rows else None
+        gain = self.gain(rows[0])
         part = share(PARTS[self.state.mended])
         basis = words.BASIS.format(
             gain="" if gain is None else words.FIRST_GAIN.format(part=part, gain=gain),
@@ -128,8 +132,7 @@ class Backlog(View):
             others=words.DESCRIBED,
             until=day(self.until),
         )
-        said = rows[0]["what"] if rows else words.NOTHING
-        return self.sentence(title=words.TITLE, said=said, basis=basis)
+        return self.sentence(title=words.TITLE, said=rows[0]["what"], basis=basis)
 
     @property
     def facts(self) -> list[tuple[str, str]]:

@@ -1,8 +1,9 @@
 // The address of the page carries what is selected. On opening, what the address asks for is told to the kernel; from then
 // on the address follows the selection. Parameters that are not ours stay, but for the token, which is nobody's to pass on.
-function own(model, search) {
+function ownPart(model) {
   const names = new Set(model.get("names"));
-  return new URLSearchParams([...new URLSearchParams(search)].filter(([name]) => names.has(name)));
+  const ours = [...new URLSearchParams(location.search)].filter(([name]) => names.has(name));
+  return String(new URLSearchParams(ours)).slice(0, model.get("longest"));
 }
 
 function addressOf(model) {
@@ -14,7 +15,7 @@ function addressOf(model) {
 
 function initialize({ model }) {
   if (!model.get("active")) return;
-  const asked = String(own(model, location.search)).slice(0, model.get("longest"));
+  const asked = ownPart(model);
   model.set("asked", asked);
   // Nothing asked: nothing to wait for.
   if (asked) model.save_changes();
@@ -88,10 +89,24 @@ function offerLink({ model, el }) {
     field.hidden = true;
     history.replaceState(history.state, "", addressOf(model));
   };
+  // What is chosen on the page before it is live is in its address, too.
+  const ask = () => {
+    const asked = ownPart(model);
+    if (asked === model.get("asked")) return;
+    model.set("asked", asked);
+    model.save_changes();
+    follow();
+  };
   model.on("change:selected", follow);
   model.on("change:answered", follow);
+  window.addEventListener("cx-asked", ask);
   follow();
-  return () => { model.off("change:selected", follow); model.off("change:answered", follow); };
+  ask();
+  return () => {
+    window.removeEventListener("cx-asked", ask);
+    model.off("change:selected", follow);
+    model.off("change:answered", follow);
+  };
 }
 
 export default { initialize, render };

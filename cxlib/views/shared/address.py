@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import anywidget
 import traitlets
+from markupsafe import Markup
 
 from cxlib.views.shared import words
 from cxlib.views.shared.templates import render
@@ -67,29 +68,29 @@ class LinkedState:
         self.widget.selected = urlencode(said)
 
     def _read(self, change: Mapping[str, Any]) -> None:
-        notes, message = self._select(change["new"]), self._view.message
-        if notes and not message.value:
-            message.value = "".join(render("shared/alert.html", text=note) for note in notes)
+        notes, message = select(self._view, change["new"]), self._view.message
+        message.value = message.value or notes
         self.widget.answered = change["new"]
 
-    def _select(self, asked: str) -> list[str]:
-        """Choose what a link asks for, one filter after the other; return what it asks in vain."""
-        view = self._view
-        try:
-            if len(asked) > LONGEST:
-                raise ValueError("longer than any selection")
-            given = dict(parse_qsl(asked, max_num_fields=len(view.filters)))
-        except ValueError:
-            return [words.UNREADABLE]
-        notes = []
-        with view.state.hold_trait_notifications():
-            for of in view.filters:
-                if (text := given.get(of.parameter)) is None:
-                    continue
-                choices = {option.text: option.value for option in view.options(of)}
-                if text in choices:
-                    setattr(view.state, of.trait, choices[text])
-                else:
-                    # What was asked for is not repeated: a link must not put words on our page.
-                    notes.append(of.unknown)
-        return notes
+
+def select(view: Any, asked: str) -> str:
+    """Choose what a link asks for, one filter after the other; return what it asks in vain."""
+    try:
+        if len(asked) > LONGEST:
+            raise ValueError("longer than any selection")
+        given = dict(parse_qsl(asked, max_num_fields=len(view.filters)))
+    except ValueError:
+        return render("shared/alert.html", text=words.UNREADABLE)
+    notes = Markup()
+    with view.state.hold_trait_notifications():
+        for of in view.filters:
+            if (text := given.get(of.parameter)) is None:
+                setattr(view.state, of.trait, view.usual(of))
+                continue
+            choices = {option.text: option.value for option in view.options(of)}
+            if text in choices:
+                setattr(view.state, of.trait, choices[text])
+            else:
+                # What was asked for is not repeated: a link must not put words on our page.
+                notes += render("shared/alert.html", text=of.unknown)
+    return notes

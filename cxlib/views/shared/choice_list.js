@@ -4,6 +4,16 @@ function render({ model, el }) {
   list.className = "cx-choices";
   el.appendChild(list);
 
+  // What was chosen opens elsewhere on the page: whoever does not see it there is led to it.
+  const lead = async () => {
+    const find = () => [...document.querySelectorAll(".cx-opens")].find((one) => one.checkVisibility());
+    for (let wait = 0; wait < 40 && !find(); wait += 1) await new Promise((go) => setTimeout(go, 50));
+    const to = find(), top = to?.getBoundingClientRect().top;
+    if (!to || !model.get("chosen") || (top >= 0 && top < innerHeight * 0.8)) return;
+    to.tabIndex = -1;
+    to.focus({ preventScroll: true });
+    to.scrollIntoView({ block: "start" });
+  };
   const mark = () => {
     for (const button of list.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset.key === model.get("chosen")));
@@ -25,6 +35,7 @@ function render({ model, el }) {
       button.addEventListener("click", () => {
         model.set("chosen", model.get("chosen") === key ? "" : key);
         model.save_changes();
+        if (model.get("chosen")) lead();
       });
       item.append(button);
       return item;

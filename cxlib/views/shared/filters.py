@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import ipywidgets as widgets
 import traitlets
 
+from cxlib.numbers import spelled
 from cxlib.views.shared import words
 
 ALL = ""
@@ -47,6 +48,16 @@ class Filter:
         return self.address or self.trait
 
     @property
+    def css_class(self) -> str:
+        """Class of its widget."""
+        return self.css or f"cx-filter-{self.trait.replace('_', '-')}"
+
+    @property
+    def hides(self) -> bool:
+        """Whether it is not shown where there is nothing to choose."""
+        return self.narrows and self.trait != "segment"
+
+    @property
     def unknown(self) -> str:
         """What is said where a link asks for something that is not among its options."""
         return words.UNKNOWN.format(name=self.label)
@@ -67,15 +78,35 @@ class Filter:
             )
             return made
         options = [(option.label, option.value) for option in view.options(self)]
-        css = self.css or f"cx-filter-{self.trait.replace('_', '-')}"
         if self.kind == "slider":
-            slider = _slider(widgets.SelectionSlider, self.label, options, css)
+            slider = _slider(widgets.SelectionSlider, self.label, options, self.css_class)
             follow(view.state, self.trait, slider)
             return slider
-        hides = self.narrows and self.trait != "segment"
-        made = select(self.label, options, every=self.every, css=css, hides=hides)
+        made = select(self.label, options, every=self.every, css=self.css_class, hides=self.hides)
         follow(view.state, self.trait, made)
         return made
+
+    def control(self, view: Any) -> dict[str, Any] | None:
+        """Say what a form shows of it, which needs no session; None: nothing.
+
+        Of ranges of periods the whole, each single one, and the one that is chosen.
+        """
+        options, chosen = view.options(self), getattr(view.state, self.trait)
+        if not (self.kind and self.narrows and self.in_row) or (self.hides and len(options) < 2):
+            return None
+        first = [] if self.every is None else [Option("", self.every, None)]
+        if self.kind == "range":
+            last = len(view.answers.periods) - 1
+            first = [Option("", o.label, None) for o in options if o.value == (0, last)]
+            options = [o for o in options if o.value[0] == o.value[1] or o.value == chosen]
+        elif self.kind == "slider":
+            options = options[::-1]
+        return {
+            "name": self.parameter,
+            "label": self.label,
+            "css": self.css_class,
+            "options": [(o.text, o.label, o.value == chosen) for o in [*first, *options]],
+        }
 
 
 def segment() -> Filter:
@@ -123,7 +154,7 @@ def segment_options(segments: Sequence[tuple[str, str]]) -> list[Option]:
 
 def segment_label(chosen: tuple[str, str]) -> str:
     """Name a segment as people write it: ``customer type: regular``."""
-    return f"{chosen[0].replace('_', ' ')}: {chosen[1]}"
+    return f"{spelled(chosen[0])}: {chosen[1]}"
 
 
 def period_options(periods: Sequence[date], unit: str) -> list[Option]:

@@ -19,7 +19,7 @@ from cxlib.tables import csv_text
 from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import follow
 from cxlib.views.shared.templates import render
-from cxlib.views.shared.widgets import ChoiceList, Close, Disclosure
+from cxlib.views.shared.widgets import ChoiceList, Close
 from cxlib.views.shared.words import FigureText
 
 Write = Callable[[], None]
@@ -58,7 +58,6 @@ class Words(Part):
 
     template: str = ""
     write: Callable[[Any], str] | None = None
-    opens: str = ""  #: the heading that opens it; empty: it is open, and painted
 
     def html(self, view: Any) -> str:
         """Write it for what is selected."""
@@ -66,16 +65,16 @@ class Words(Part):
 
     def widget(self, view: Any) -> widgets.Widget:
         """Make its widget."""
-        return Disclosure(heading=self.opens) if self.opens else widgets.HTML()
+        return widgets.HTML()
 
     def read(self, view: Any, widget: Any) -> Write:
         """Ask for what it says now."""
         html = self.html(view)
-        return lambda: setattr(widget, "html" if self.opens else "value", html)
+        return lambda: setattr(widget, "value", html)
 
     def paint(self, view: Any) -> Painted | None:
         """Return what it says."""
-        html = "" if self.opens else Markup(self.html(view))
+        html = Markup(self.html(view))
         return {"html": html} if html else None
 
 
@@ -105,9 +104,11 @@ class List(Part):
         return lambda: setattr(widget, "items", items)
 
     def paint(self, view: Any) -> Painted | None:
-        """Return the entries."""
-        items = [html for _, html in self.items(view)]
-        return {"entries": items} if items else None
+        """Return the entries, each with what an address says of it."""
+        chosen = getattr(view.state, self.trait)
+        texts = {o.value: o.text for o in view.options(view.filter(self.trait))}
+        items = [(texts[key], html, key == chosen) for key, html in self.items(view)]
+        return {"entries": items, "name": view.filter(self.trait).parameter} if items else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -144,7 +145,8 @@ class Figure(Part):
 
         def data() -> tuple[str, str]:
             html, frame = self.data(view)
-            return str(html), csv_text(frame, view.origin)
+            nothing = render("shared/nothing.html") if frame.is_empty() else html
+            return str(nothing), csv_text(frame, view.origin)
 
         def write() -> None:
             if figure is not None:
@@ -190,15 +192,13 @@ class Closes(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Group(Part):
-    """Parts that stand together, below one another or side by side."""
+    """Parts that stand together: below one another, or as the style sheet has their class."""
 
     parts: tuple[Part, ...]
-    row: bool = False
 
     def widget(self, view: Any) -> widgets.Widget:
         """Make a box of the widgets of its parts."""
-        box = widgets.HBox if self.row else widgets.VBox
-        return box([view.make(part) for part in self.parts])
+        return widgets.VBox([view.make(part) for part in self.parts])
 
     def paint(self, view: Any) -> Painted | None:
         """Return what its parts show."""

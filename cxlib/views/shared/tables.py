@@ -26,10 +26,7 @@ def html_table(
     A cell says how a row is written in the column; None: as it is declared.
     """
     written = Written(
-        headings=tuple(
-            (headings or {}).get(name) or columns[name].heading or name.replace("_", " ")
-            for name in cells
-        ),
+        headings=tuple((headings or {}).get(name) or columns.heading(name) for name in cells),
         is_number=tuple(columns[name].is_number for name in cells),
         rows=tuple(
             tuple(

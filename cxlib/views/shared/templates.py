@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cxlib import numbers
-from cxlib.figures.theme import DARK, LIGHT, PRINT, Theme, luminance, theme_named
+from cxlib.figures.theme import DARK, LIGHT, PRINT
 from cxlib.markup import html_text
 from cxlib.numbers import NBSP
 from cxlib.signals import signal_named
@@ -75,29 +75,19 @@ _VARIABLES = ("paper", "band", "ink", "muted", "rule", "accent", "finding", "go_
 _SHARED = tuple(Path(__file__).parent / name for name in ("page.css", "views.css"))
 
 
-def page_style(theme: Theme | None = None, *, files: Sequence[Path] = ()) -> str:
-    """Return the style sheet of the views, and what a view adds, in the colours of a theme.
+def page_style(files: Sequence[Path] = ()) -> str:
+    """Return the style sheet of the views, and what a view adds, in the colours of the theme.
 
-    The light theme's follows its reader's browser: it is dark where that is dark, and on paper it
-    is the one for printing.
+    It follows its reader's browser: dark where that is dark, and on paper the one for printing.
     """
-    theme = theme or theme_named()
     rules = "\n".join(file.read_text("utf-8") for file in (*_SHARED, *files))
-    if theme is not LIGHT:
-        scheme = "dark" if luminance(theme.paper) < 0.5 else "light"
-        return f".cx-page-style {{ {_variables(theme)}color-scheme: {scheme}; }}\n{rules}"
+    colours = {n: f"light-dark({getattr(LIGHT, n)}, {getattr(DARK, n)})" for n in _VARIABLES}
+    paper = {n: getattr(PRINT, n) for n in _VARIABLES}
     return (
-        f".cx-page-style {{ {_variables(LIGHT, DARK)}}}\n{rules}\n"
-        f"@media print {{ .cx-page-style {{ {_variables(PRINT)}color-scheme: light; }} }}\n"
+        f".cx-page-style {{ {_declared(colours)}}}\n{rules}\n"
+        f"@media print {{ .cx-page-style {{ {_declared(paper)}color-scheme: light; }} }}\n"
     )
 
 
-def _variables(theme: Theme, dark: Theme | None = None) -> str:
-    """Declare the theme's colours; with another theme for those who read white on black."""
-    parts = []
-    for name in _VARIABLES:
-        colour = getattr(theme, name)
-        if dark is not None:
-            colour = f"light-dark({colour}, {getattr(dark, name)})"
-        parts.append(f"--cx-{name.replace('_', '-')}: {colour}; ")
-    return "".join(parts)
+def _declared(colours: Mapping[str, str]) -> str:
+    return "".join(f"--cx-{name.replace('_', '-')}: {c}; " for name, c in colours.items())

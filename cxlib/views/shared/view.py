@@ -18,10 +18,10 @@ import traitlets
 
 from cxlib.errors import CxError
 from cxlib.figures.theme import use_theme
-from cxlib.numbers import day
+from cxlib.numbers import day, plural
 from cxlib.results import Result
 from cxlib.views.shared import words
-from cxlib.views.shared.address import LinkedState
+from cxlib.views.shared.address import LinkedState, select
 from cxlib.views.shared.figure_widget import FigureWidget
 from cxlib.views.shared.filters import Filter, Option
 from cxlib.views.shared.links import Way, beside
@@ -50,8 +50,8 @@ class View:
     styles: ClassVar[tuple[Path, ...]] = ()
     """Style sheets of its own, on top of the one all views share."""
 
-    def __init__(self, answers: Snapshot, *, theme: str = "light", live: bool = True) -> None:
-        self.theme = use_theme(theme)
+    def __init__(self, answers: Snapshot, *, live: bool = True) -> None:
+        use_theme("light")  # a page that is dark swaps the colours
         self.answers = answers
         self.widgets: dict[str, Any] = {}
         self._asked = lru_cache(_REMEMBERED)(self._ask)
@@ -147,6 +147,10 @@ class View:
         everybody = getattr(self.state, "segment", None) is None
         return ", ".join([words.ALL_CUSTOMERS, *said] if everybody else said)
 
+    def counted(self, customers: int) -> str:
+        """Write a number of customers; of a small group it is published as 0, and not told."""
+        return plural(customers, "customer") if customers else words.TOO_FEW_TO_COUNT
+
     @property
     def k(self) -> int:
         """Fewest customers a figure may be about."""
@@ -188,7 +192,7 @@ class View:
         setattr(self.state, trait, None if getattr(self.state, trait) == value else value)
 
     def _assemble(self) -> widgets.VBox:
-        style = page_style(self.theme, files=self.styles)
+        style = page_style(self.styles)
         sheet = _classed(widgets.HTML(str(render("shared/style.html", style=style))), "cx-style")
         self.widgets["answer"] = answer = _classed(widgets.HTML(), "cx-answer")
         self.widgets["link"] = link = LinkedState(self)
@@ -215,12 +219,29 @@ class View:
         return made
 
     @classmethod
-    def first_paint(cls, answers: Snapshot) -> str:
-        """Write what the page shows before it is live, as HTML with its style; no script."""
+    def first_paint(cls, answers: Snapshot, asked: str = "") -> str:
+        """Write what the page shows before it is live, as HTML with its style; no script.
+
+        `asked` is what its address says of the selection. It is a form: choosing in it asks for
+        another address, which needs neither a script nor a session.
+        """
         view = cls(answers, live=False)
-        style = page_style(view.theme, files=view.styles)
+        notes = select(view, asked)
+        view.settle()
+        kept = [f for f in view.filters if not f.narrows and not f.moves]
         return render(
-            "shared/paint.html", style=style, answer=view.headline(), parts=view.painted(view.parts)
+            "shared/paint.html",
+            style=page_style(view.styles),
+            answer=view.headline(),
+            notes=notes,
+            names=" ".join(f.parameter for f in view.filters),
+            controls=[shown for f in view.filters if (shown := f.control(view))],
+            kept=[
+                (f.parameter, chosen.text)
+                for f in kept
+                if (chosen := view.chosen(f.trait)) and chosen.value != view.usual(f)
+            ],
+            parts=view.painted(view.parts),
         )
 
     def painted(self, parts: Sequence[Part]) -> list[Painted]:

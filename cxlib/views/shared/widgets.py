@@ -1,4 +1,4 @@
-"""The small widgets of a page: a ranked list, a heading that opens, a button that closes.
+"""The small widgets of a page: a ranked list, and a button that closes.
 
 ipywidgets has none of them that can be reached by keyboard and read out.
 """
@@ -34,13 +34,3 @@ class Close(anywidget.AnyWidget):
     shown = traitlets.Bool(False).tag(sync=True)
     pressed = traitlets.Int(0).tag(sync=True)
     leads_to = traitlets.Unicode().tag(sync=True)
-
-
-class Disclosure(anywidget.AnyWidget):
-    """HTML below a heading that opens it; it may change while it is open."""
-
-    _esm = _HERE / "disclosure.js"
-
-    heading = traitlets.Unicode().tag(sync=True)
-    html = traitlets.Unicode().tag(sync=True)
-    opened = traitlets.Bool(False).tag(sync=True)

@@ -17,10 +17,10 @@ COPY_LINK = "Copy link to this view"
 LINK_COPIED = "Link copied."
 LINK_BY_HAND = "Copy this address:"
 DOWNLOAD = "Download"
-TABLE = "As a table"
+TABLE, NO_ROWS = "As a table", "There is nothing here that could be shown."
 MEANING = "What does this mean?"
 SURENESS = "How sure is this?"
-CLOSE = "Close"
+CLOSE, SHOW = "Close", "Show"
 NOT_DRAWN = "The figure could not be drawn. Reload the page, or read the table below."
 CREDIT = "{name}, data to {until}, published {published}; groups below {k} customers not shown"
 
@@ -45,6 +45,7 @@ class FigureText:
         return Path(self.template).stem
 
 
+TOO_FEW_TO_COUNT = "Too few customers to count"
 INTERVALS = (
     "Ranges in brackets are 95 % intervals: with other customers of the same kind the figure would "
     "fall within them 19 times out of 20. They count customers, not clicks, since the same "

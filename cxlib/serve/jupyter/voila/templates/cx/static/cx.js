@@ -6,13 +6,28 @@
   const QUIET_MS = 120;
   const WATCH_EVERY_MS = 30000;
 
+  const LEAST_PATIENCE_MS = 60000;
+  const UNREACHED = "The server cannot be reached at the moment. What you see is the selection before.";
+
+  // anywidget gives a widget up for good after two seconds, which a busy machine or an old phone may take.
+  const { timeout } = AbortSignal;
+  AbortSignal.timeout = (ms) => timeout.call(AbortSignal, Math.max(ms, LEAST_PATIENCE_MS));
+
   let live = false;
   let wire;
   const goLive = (cells) => {
     live = true;
     wire?.close();
+    const used = document.activeElement?.closest("#loading") && document.activeElement.labels?.[0]?.textContent;
+    // What was opened on the first paint is open on the live page, too.
+    const said = (details) => details.firstElementChild?.textContent.trim();
+    const opened = new Set([...document.querySelectorAll("#loading details[open]")].map(said));
+    for (const details of cells.querySelectorAll("details")) details.open ||= opened.has(said(details));
     document.getElementById("loading")?.remove();
     cells.classList.remove("cx-waiting");
+    // Whoever was at a filter stays there.
+    const label = used && [...cells.querySelectorAll(".widget-label")].find((one) => one.textContent === used);
+    label?.parentElement.querySelector("select, .noUi-handle")?.focus();
     performance.mark("cx-live");
     document.documentElement.dataset.cx = "live";
     window.dispatchEvent(new Event("resize"));
@@ -23,6 +38,49 @@
     [...cells.querySelectorAll(".js-plotly-plot")].every((f) => f.querySelector(".main-svg")) &&
     // A part that is busy is on its way to what the address asks for.
     !cells.querySelector("[aria-busy=true]");
+  // ---- filters before there is a session ---------------------------------------------------------------------------------
+  // The first paint is a form: what is chosen in it is asked for as another address of this page, which the server answers
+  // from the snapshot. The live dashboard reads the address, and is told when it changes.
+  let choosing = false, asking = 0;
+  const repaint = async (form, button) => {
+    const ours = new Set(form.dataset.names.split(" "));
+    const kept = [...new URLSearchParams(location.search)].filter(([name]) => !ours.has(name));
+    // The first option of a filter is what stands there where the address says nothing.
+    const chosen = [...new FormData(form, button)].filter(([name]) => form.elements[name]?.selectedIndex !== 0);
+    const search = String(new URLSearchParams([...kept, ...chosen]));
+    history.replaceState(history.state, "", location.pathname + (search && `?${search}`) + location.hash);
+    window.dispatchEvent(new Event("cx-asked"));
+    const mine = ++asking;
+    form.setAttribute("aria-busy", "true");
+    const answer = await fetch(location.href, { credentials: "same-origin" });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.querySelector("#loading form");
+    if (mine !== asking || !form.isConnected) return;
+    asking = 0;
+    form.removeAttribute("aria-busy");
+    if (!fresh) return notice(UNREACHED, true);
+    const { id, name, value } = document.activeElement;
+    form.replaceWith(fresh);
+    (document.getElementById(id) ?? [...fresh.querySelectorAll("button")].find((one) => one.name === name && one.value === value))?.focus();
+    if (button) fresh.querySelector(".cx-opens")?.scrollIntoView({ block: "nearest" });
+  };
+  const askFor = (event, button) => {
+    const form = event.target.closest("#loading form");
+    if (!form) return;
+    event.preventDefault();
+    choosing = false;
+    repaint(form, button).catch(() => {
+      asking = 0;
+      form.removeAttribute("aria-busy");
+      notice(UNREACHED, true);
+    });
+  };
+  document.addEventListener("change", (event) => askFor(event));
+  document.addEventListener("submit", (event) => askFor(event, event.submitter));
+  // A list that is open stays so: the live page comes when something was chosen, or the list is left.
+  document.addEventListener("focusin", (event) => { choosing = event.target.matches("#loading select"); });
+  document.addEventListener("focusout", () => { choosing = false; });
+
   const finished = () => {
     // Voila calls this when its scripts have run and every cell is in the page; widgets may still be on their way, so
     // wait until nothing has changed for a moment.
@@ -37,7 +95,7 @@
       const shell = document.querySelector("body > .jp-LabShell");
       if (shell) document.getElementById("content").append(shell);
       const now = performance.now();
-      if ((cells.closest("#content") && isDrawn(cells) && now - changed > QUIET_MS) || now - started > SWAP_AT_LATEST_MS) {
+      if ((cells.closest("#content") && !choosing && !asking && isDrawn(cells) && now - changed > QUIET_MS) || now - started > SWAP_AT_LATEST_MS) {
         observer.disconnect();
         goLive(cells);
       } else setTimeout(look, 30);
@@ -173,6 +231,9 @@
   });
   // A page taken from the back/forward cache has lost its session: load it anew.
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+
+  // On a phone the row of views is wider than the page: the one shown is in sight.
+  document.querySelector(".cx-views [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 
   // ---- names for assistive technology ----------------------------------------------------------------------------------
   const name = (element, attribute, value) => {
