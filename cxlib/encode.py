@@ -15,7 +15,7 @@ import polars as pl
 from cxlib.contracts import EVENTS, MAX_PLACES, QUARANTINE, UNMAPPED
 from cxlib.errors import InputError
 from cxlib.journeys import NO_STAGE
-from cxlib.map_model import Touchpoint
+from cxlib.map_model import Touchpoint, format_duration
 
 if TYPE_CHECKING:
     from cxlib.journey_map import JourneyMap
@@ -92,8 +92,12 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
     answers = answers.filter(~robot.gather(answers["row"]))
     answers = answers.with_columns(row=((~robot).cum_sum() - 1).gather(answers["row"]))
     if kept.is_empty():
+        rule = journey_map.journey
         raise InputError(
-            "no contact is left to store: every row was set aside; `cx check` shows the reasons"
+            f"no contact is left to store: all {len(robots):,} are of robots, customers with more "
+            f"than {rule.max_contacts_per_day:,} contacts a day or on average less than "
+            f"{format_duration(rule.robot_pace)} apart; if they are people, raise "
+            "`max_contacts_per_day` or lower `robot_pace` in the map"
         )
     numbered = kept.with_columns(customer=pl.col("_hash").rle_id().cast(pl.UInt32))
     present = [c for c in _OPTIONAL if numbered[c].null_count() < len(numbered)]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 from polars.datatypes import DataType, DataTypeClass
@@ -40,6 +41,9 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 LATE = "later than observed_until"
 """Why rows after the end of observation that the map states are set aside."""
 
+NEAREST = 40
+"""Most unmapped touchpoints of which it is said which one of the map is like them."""
+
 _TEXTS = ("issue", "comment")
 _OPTIONAL = ("ended_at", "scale", "rating", "cost", "amount", *_TEXTS)
 
@@ -65,7 +69,8 @@ class Ingested:
     def checked(self) -> IngestReport:
         """Return the report with customers, duplicates and ties counted; writes no store."""
         keys = self.events.select("customer", "occurred_at", "sequence", "row")
-        distinct = keys.unique().collect(engine="streaming")
+        coded = keys.with_columns(pl.col("customer").hash())  # numbers are quickly told apart
+        distinct = coded.unique().collect(engine="streaming")
         instants = distinct.select("customer", "occurred_at").n_unique()
         return self.report.with_store_counts(
             customers=distinct["customer"].n_unique(),
@@ -108,6 +113,11 @@ def make_contacts(
     places = pl.concat(log.places).unique(KEY, keep="first", maintain_order=True)
     quarantine = pl.concat(log.quarantine)
     reasons = _count_by(quarantine.with_columns(len=pl.lit(1)), "reason")
+    first = quarantine.unique("reason", keep="first", maintain_order=True)
+    log.first_aside = {
+        reason: f"row {line:,} of {Path(file).name}"
+        for reason, file, line in first.select("reason", "file", "line").iter_rows()
+    }
     if not contacts.height:
         if log.left_out:
             reasons["left out by `keep`"] = log.left_out
@@ -136,6 +146,7 @@ class _Log:
     at_clocks: Counter[str] = field(default_factory=Counter)
     cleared: Counter[str] = field(default_factory=Counter)
     hints: dict[str, None] = field(default_factory=dict)
+    first_aside: dict[str, str] = field(default_factory=dict)
 
     def notice(self, hints: Iterable[str]) -> None:
         """Keep what to look at, each sentence once."""
@@ -329,7 +340,8 @@ def _report(seen: Seen, reasons: dict[str, int], log: _Log) -> IngestReport:
         set_aside=reasons,
         cleared=dict(log.cleared),
         unmapped=tuple(
-            UnmappedTouchpoint(name, n, nearest_name(name, names)) for name, n in unmapped.items()
+            UnmappedTouchpoint(name, n, nearest_name(name, names) if i < NEAREST else None)
+            for i, (name, n) in enumerate(unmapped.items())
         ),
         unknown_stages=_count_by(seen.counted, "unknown_stage"),
         first_at=first,
@@ -341,6 +353,7 @@ def _report(seen: Seen, reasons: dict[str, int], log: _Log) -> IngestReport:
         midnight_share=midnight,
         outside_hours=seen.outside,
         hints=tuple(log.hints),
+        first_set_aside=log.first_aside,
     )
 
 

@@ -35,6 +35,9 @@ def read_numbers(
     plain = text.cast(pl.Float64, strict=False)
     if not text.str.contains(r"[^\d-]").any():
         return plain
+    has_one_reading = ~text.str.contains(r"^-?[1-9]\d{0,2}\.\d{3}$").any()
+    if decimal != "," and has_one_reading and text.str.contains(r"^-?\d+(?:\.\d+)?$").all():
+        return plain
     bare, signs = _bare(text)
     fits = {
         mark: (bare.str.contains(form) & (bare != "")).fill_null(False)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import yaml
 
-from cxlib.errors import InputError
+from cxlib.errors import InputError, listed
 from cxlib.ingest import outcomes
 from cxlib.ingest.events import make_contacts
 from cxlib.ingest.evidence import Column, guess_by_words, profile
@@ -56,7 +56,10 @@ def propose_map(
         tables[source] = table
         read += height
     looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
-    log = look_at(relate_tables(in_one_order(heads)), looked + "s" * (len(heads) != 1))
+    try:
+        log = look_at(relate_tables(in_one_order(heads)), looked + "s" * (len(heads) != 1))
+    except InputError as error:
+        raise InputError(f"{listed(map(str, tables), shown=3)}: {error}") from error
     doubts = list(log.roles.doubts)
     body = [
         "version: 1",

@@ -66,8 +66,8 @@ class IngestReport:
     Counts of the store (customers, journeys, ties, duplicates, robots) are None before the contacts
     are sorted. `cleared`: values that were emptied, by reason, the contact kept; `moved`, `twice`:
     times in the hour that a change to summer time leaves out, and in the one that occurs twice;
-    `midnight_share` near 1: the log has dates only; `tables_set_aside`: rows of tables of customers
-    and ratings.
+    `midnight_share` near 1: the log has dates only; `first_set_aside`: by reason the first such
+    row; `tables_set_aside`: rows of tables of customers and ratings.
     """
 
     files: tuple[FileReport, ...]
@@ -103,6 +103,7 @@ class IngestReport:
     segments_varying: Mapping[str, int] = field(default_factory=dict)
     environments_rarer: Mapping[str, int] = field(default_factory=dict)
     outside_hours: tuple[OutsideHours, ...] = ()
+    first_set_aside: Mapping[str, str] = field(default_factory=dict)
 
     def with_store_counts(self, **counts: Any) -> IngestReport:
         """Return the report completed by what only sorted contacts show."""
@@ -182,7 +183,9 @@ class IngestReport:
         if self.left_out:
             yield "left out by `keep`", _of(self.left_out, self.rows_in)
         for reason, rows in sorted(self.set_aside.items(), key=lambda item: -item[1]):
-            yield f"set aside: {reason}", _of(rows, self.rows_in)
+            first = self.first_set_aside.get(reason)
+            shown = f"{_of(rows, self.rows_in)}{f', first {first}' if first else ''}"
+            yield f"set aside: {reason}", shown
 
     def _contact_lines(self) -> Iterator[tuple[str, str]]:
         if self.customers is not None:

@@ -179,11 +179,13 @@ def guess_roles(
     told = columns.get(roles.columns["touchpoint"].value)
     if told is not None and "touchpoint" not in fixed and told.distinct <= 300:
         most = told.distinct + (told.filled < told.rows)
-        # what the touchpoint says already is no surrounding
+        # what the touchpoint says already is no surrounding; a few rows may show that it does not
+        some = [rows.gather_every(rows.height // 10_000 + 1), rows]
         free = {
             n: c
             for n, c in free.items()
-            if c.distinct > told.distinct or rows.select(told.name, n).n_unique() > most
+            if c.distinct > told.distinct
+            or any(part.select(told.name, n).n_unique() > most for part in some)
         }
     _guess_surroundings(roles, free)
     return roles
@@ -213,9 +215,14 @@ def vary_labels(
 def _guess_time(roles: Roles, columns: Mapping[str, Column]) -> None:
     times = rank_times(columns)
     if not times:
+        called = (
+            c for c in columns.values() if c.filled and _named(c, phrases("time")) is not None
+        )
+        near = next(called, None)
+        shown = f" ({near.name!r} is called so and holds {near.sample[0]!r})" if near else ""
         raise InputError(
-            f"no column looks like the occurred_at; there are: {listed(list(columns))}; name it "
-            "in the map under columns: {occurred_at: …}"
+            f"no column holds times{shown}; there are: {listed(list(columns))}; name it in the map "
+            "under columns: {occurred_at: …}, and how it is written under time_format"
         )
     others = f"; others: {', '.join(c.name for c in times[1:4])}" if times[1:] else ""
     roles.columns["occurred_at"] = Guess(times[0].name, f"it holds times{others}")

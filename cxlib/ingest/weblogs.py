@@ -9,7 +9,7 @@ from cxlib.ingest.sources import Source
 from cxlib.ingest.text import Text
 
 NO_REQUEST = "malformed row: no request of a web server"
-_QUOTED = r'"(?P<{}>(?:[^"\\]|\\.)*)"'
+_QUOTED = r'(?P<{}>(?:[^"\\]|\\.)*)"'
 _REQUEST = (
     r'"(?:(?P<method>[A-Z]{3,9}) (?P<path>[^ "?]*)(?:\?(?P<query>[^ "]*))? (?P<protocol>[^ "]*)"'
     rf"|{_QUOTED.format('request')})"
@@ -17,7 +17,7 @@ _REQUEST = (
 _FORM = (
     r"^(?P<host>\S+) (?P<ident>\S+) (?P<user>.+?) \[(?P<time>\d+/\w+/\d+:[^\]]+)\] "
     rf"{_REQUEST} (?P<status>\d{{3}}|-) (?P<size>\d+|-)"
-    rf"(?: {_QUOTED.format('referer')} {_QUOTED.format('user_agent')})?"
+    rf'(?: "{_QUOTED.format("referer")} "{_QUOTED.format("user_agent")})?'
 )
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from cxlib.errors import InputError, listed, there_are
 from cxlib.ingest.delimited import part_rows
+from cxlib.ingest.dialects import VALUE
 from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable, named_columns
 from cxlib.ingest.sources import Source, as_file
 from cxlib.map_model import Reading
@@ -97,7 +98,10 @@ def _table(
         head = list(enumerate(cells.slice(start, 60).iter_rows(), start))
         full = (i for i, row in head if 2 * sum(bool((c or "").strip()) for c in row) > cells.width)
         at = next(full, next((i for i, row in head if any(row)), start))
-    body = cells.slice(at + 1).with_row_index(LINE, 1).cast({LINE: pl.Int64})
+    below = cells.slice(at + 1, 1).row(0) if at + 1 < cells.height else ()
+    inside = [cell for cell, title in zip(below, cells.row(at), strict=False) if not title]
+    # its gaps are filled by words of the next row, which names each of the columns under a heading
+    at += bool(inside) and not all(below) and all(c and not VALUE.match(c) for c in inside)
     titles = [(title or "").strip() for title in cells.row(at)]
     shared, filled = cells.row(at - 1) if at > start else (), [t for t in titles if t]
     if len({*filled}) < len(filled) and sum(map(bool, shared)) > 1:
@@ -107,6 +111,7 @@ def _table(
             above = (shared[i] or "").strip() or above
             titles[i] = f"{above} {title}".strip()
     titled = list(zip(cells.columns, titles, strict=True))
+    body = cells.slice(at + 1).with_row_index(LINE, 1).cast({LINE: pl.Int64})
     titled = [(c, title) for c, title in titled if title or body[c].null_count() < body.height]
     used, titles = [c for c, _ in titled], [title for _, title in titled]
     names = named_columns(titles, name=name, wanted=wanted)

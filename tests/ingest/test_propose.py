@@ -81,9 +81,7 @@ def test_a_stage_column_gives_the_stages_in_order(write) -> None:
 
 def test_a_log_without_a_time_is_refused_with_its_columns(write) -> None:
     path = write("l.csv", [{"customer": "a", "contact": "visit"}])
-    with pytest.raises(
-        InputError, match="no column looks like the occurred_at; there are: customer"
-    ):
+    with pytest.raises(InputError, match=r"l\.csv: no column holds times; there are: customer"):
         propose_map(path)
 
 
