@@ -226,7 +226,7 @@ def _further_headers(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     def is_typed(column: str) -> bool:
         cells = below[column].drop_nulls()
         fits = cells.str.contains(rf"^{VALUE.pattern}$").mean() or 0
-        return len(cells) > 0.5 * below.height and fits >= 0.95  # type: ignore[operator]
+        return len(cells) > 0.5 * below.height and bool(fits >= 0.95)  # type: ignore[operator]
 
     first = zip(columns, rows.head(1).select(columns).row(0), strict=True)
     if any(cell and VALUE.fullmatch(cell) and is_typed(c) for c, cell in first):

@@ -162,7 +162,7 @@ def _expand(path: Path) -> list[Path]:
     if path.is_dir():
         inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _is_hidden(p, path)]
         logs = [p for p in inside if _format(p.name) is not None or _is_zip(p)]
-        logs = [p for p in logs if not _is_note(p.name, partial(open, p, "rb"))] or logs
+        logs = [p for p in logs if not _is_note(p.name, partial(p.open, "rb"))] or logs
         if not logs:
             raise InputError(f"{path}: there is no log in this folder; it may hold {_READABLE}")
         return logs
@@ -191,7 +191,7 @@ def _format(name: str) -> Format | None:
     return _FORMATS.get(Path(bare).suffix)
 
 
-def _is_note(name: str, opened: Callable[[], IO[bytes]]) -> bool:
+def _is_note(name: str, opened: Callable[[], IO[Any]]) -> bool:
     """Whether a text file that is found beside others holds words and no table."""
     if Path(name).suffix.lower() != ".txt":
         return False
