@@ -128,13 +128,15 @@ def _is_row(cells: list[str], body: pl.Series, dialect: Dialect) -> bool:
     written as nearly all others of their columns.
     """
     told = [i for i, cell in enumerate(cells) if re.fullmatch(r"\d{5,}|\d+[-/.:]\d+[-/.:].*", cell)]
+    if not told:
+        return False
     splitter = Splitter(dialect.separator, dialect.quote)
     few = (line for line in body.head(200) if line.strip() and len(line) < MOST)
     rows = [splitter.cut(line, splitter.strict) or [] for line in few]
     alike = [
         sum(len(row) > i and _outline(row[i]) == _outline(cells[i]) for row in rows) for i in told
     ]
-    return bool(told) and min(alike) >= 0.5 * len(rows) and max(alike) >= 0.9 * len(rows) > 0
+    return min(alike) >= 0.5 * len(rows) and max(alike) >= 0.9 * len(rows) > 0
 
 
 def _outline(cell: str) -> str:
@@ -220,11 +222,16 @@ def _further_headers(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     below = rows.slice(3).gather_every(1 + rows.height * len(columns) // 100_000).select(columns)
     if below.height < 5:
         return rows.clear()
-    value = pl.all().str.contains(rf"^{VALUE.pattern}$")
-    shares = below.select(value.mean().fill_null(0) * (pl.all().count() > 0.5 * below.height)).row(
-        0
-    )
-    typed = [c for c, share in zip(columns, shares, strict=True) if share >= 0.95]
+
+    def is_typed(column: str) -> bool:
+        cells = below[column].drop_nulls()
+        fits = cells.str.contains(rf"^{VALUE.pattern}$").mean() or 0
+        return len(cells) > 0.5 * below.height and bool(fits >= 0.95)  # type: ignore[operator]
+
+    first = zip(columns, rows.head(1).select(columns).row(0), strict=True)
+    if any(cell and VALUE.fullmatch(cell) and is_typed(c) for c, cell in first):
+        return rows.clear()
+    typed = [c for c in columns if is_typed(c)]
     for at, row in enumerate(rows.head(4).select(typed).iter_rows()):
         filled = [cell for cell in row if cell]
         if not filled or any(VALUE.fullmatch(c) for c in filled) or len(typed) == 1 == len(filled):

@@ -35,7 +35,7 @@ def read_numbers(
     plain = text.cast(pl.Float64, strict=False)
     if not text.str.contains(r"[^\d-]").any():
         return plain
-    has_one_reading = ~text.str.contains(r"^-?[1-9]\d{0,2}\.\d{3}$").any()
+    has_one_reading = not text.str.contains(r"^-?[1-9]\d{0,2}\.\d{3}$").any()
     if decimal != "," and has_one_reading and text.str.contains(r"^-?\d+(?:\.\d+)?$").all():
         return plain
     bare, signs = _bare(text)

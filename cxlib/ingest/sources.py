@@ -191,7 +191,7 @@ def _format(name: str) -> Format | None:
     return _FORMATS.get(Path(bare).suffix)
 
 
-def _is_note(name: str, opened: Callable[[], IO[bytes]]) -> bool:
+def _is_note(name: str, opened: Callable[[], IO[Any]]) -> bool:
     """Whether a text file that is found beside others holds words and no table."""
     if Path(name).suffix.lower() != ".txt":
         return False

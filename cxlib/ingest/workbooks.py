@@ -38,9 +38,8 @@ def read_workbook(source: Source, reading: Reading, wanted: Collection[str] = ()
 def main_sheet(source: Source) -> str | None:
     """Return the sheet beside which all others of a workbook are small."""
     rows = {name: cells.height for name, cells in _sheets(source).items() if cells.height}
-    most = max(rows, key=lambda name: rows[name], default=None)
-    is_main = len(rows) > 1 and all(3 * n < rows[most] for name, n in rows.items() if name != most)
-    return most if is_main else None
+    most, *others = sorted(rows, key=lambda name: -rows[name]) or [""]
+    return most if others and 3 * rows[others[0]] < rows[most] else None
 
 
 def _sheets(source: Source) -> dict[str, pl.DataFrame]:
@@ -103,8 +102,8 @@ def _table(
     # its gaps are filled by words of the next row, which names each of the columns under a heading
     at += bool(inside) and not all(below) and all(c and not VALUE.match(c) for c in inside)
     titles = [(title or "").strip() for title in cells.row(at)]
-    shared, filled = cells.row(at - 1) if at > start else (), [t for t in titles if t]
-    if len({*filled}) < len(filled) and sum(map(bool, shared)) > 1:
+    shared, named = cells.row(at - 1) if at > start else (), [t for t in titles if t]
+    if len({*named}) < len(named) and sum(map(bool, shared)) > 1:
         # under a heading that several columns share: both name the column
         above = ""
         for i, title in enumerate(titles):
@@ -116,6 +115,6 @@ def _table(
     used, titles = [c for c, _ in titled], [title for _, title in titled]
     names = named_columns(titles, name=name, wanted=wanted)
     cell = pl.exclude(LINE)
-    named = body.select(LINE, *(pl.col(c).alias(n) for c, n in zip(used, names, strict=True)))
-    filled = named.with_columns(pl.when(cell.str.strip_chars() != "").then(cell))
+    rows = body.select(LINE, *(pl.col(c).alias(n) for c, n in zip(used, names, strict=True)))
+    filled = rows.with_columns(pl.when(cell.str.strip_chars() != "").then(cell))
     return part_rows(filled.filter(~pl.all_horizontal(cell.is_null())), names)
