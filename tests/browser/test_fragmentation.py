@@ -156,6 +156,7 @@ def test_filters_answer_before_there_is_a_session_and_the_live_page_goes_on(
     held[0].continue_()
     visited.wait_until_live()
     assert [page.inner_text(part) for part in (".cx-answer", ".cx-head")] == said
+    expect(customers.locator("option:checked")).to_have_text("region: east")
 
 
 def test_without_a_script_the_filters_are_a_form(url: str, browser: Browser) -> None:

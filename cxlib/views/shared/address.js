@@ -13,12 +13,24 @@ function addressOf(model) {
   return location.pathname + (search ? `?${search}` : "") + location.hash;
 }
 
-function initialize({ model }) {
-  if (!model.get("active")) return;
-  const asked = ownPart(model);
+// A widget that the page does not know yet would miss what the kernel answers.
+async function othersAreThere(model) {
+  const manager = model.widget_manager;
+  for (const id of model.get("others")) {
+    while (!manager.has_model(id)) await new Promise((later) => setTimeout(later, 20));
+    await manager.get_model(id);
+  }
+}
+
+function tell(model, asked) {
   model.set("asked", asked);
+  othersAreThere(model).then(() => model.save_changes());
+}
+
+function initialize({ model }) {
+  const asked = ownPart(model);
   // Nothing asked: nothing to wait for.
-  if (asked) model.save_changes();
+  if (model.get("active") && asked) tell(model, asked);
 }
 
 // A slider tells screen readers positions: they are told its name and what stands beside it, too.
@@ -93,8 +105,7 @@ function offerLink({ model, el }) {
   const ask = () => {
     const asked = ownPart(model);
     if (asked === model.get("asked")) return;
-    model.set("asked", asked);
-    model.save_changes();
+    tell(model, asked);
     follow();
   };
   model.on("change:selected", follow);

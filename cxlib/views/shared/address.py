@@ -25,14 +25,16 @@ LONGEST = 2000
 class Address(anywidget.AnyWidget):
     """The address of the page, and a button that copies it.
 
-    The page sets `asked` to what its address asks for among the `names` that are ours, and writes
-    `selected` into it once `answered` is the same. Only a served page is `active`: the address of
+    The page sets `asked` to what its address asks for among the `names` that are ours, once it
+    knows the `others`, which would miss the answer; it writes `selected` into the address once
+    `answered` is the same. Only a served page is `active`: the address of
     JupyterLab is left alone.
     """
 
     _esm = Path(__file__).parent / "address.js"
 
     names: traitlets.List[str] = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    others: traitlets.List[str] = traitlets.List(traitlets.Unicode()).tag(sync=True)
     asked = traitlets.Unicode().tag(sync=True)
     answered = traitlets.Unicode().tag(sync=True)
     selected = traitlets.Unicode().tag(sync=True)

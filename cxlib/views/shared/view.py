@@ -200,6 +200,8 @@ class View:
         filters = _classed(widgets.HBox(row), "cx-filters")
         top = [sheet, answer, link.widget, filters, self.message]
         whole = widgets.VBox([*top, *(self.make(part) for part in self.parts)])
+        named = [one for one in self.widgets.values() if isinstance(one, widgets.Widget)]
+        link.widget.others = [one.model_id for one in named]
         self._show()
         self.state.observe(self._changed)
         vars(self).update(self.widgets)
