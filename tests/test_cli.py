@@ -224,7 +224,7 @@ def test_findings_where_nothing_is_measurable_are_none_and_say_why(shop_workspac
     assert cx_json("findings", shop_workspace) == []
     result = CliRunner().invoke(app, ["findings", str(shop_workspace)])
     assert "no finding" in result.stdout
-    assert "not measurable, because the log has 3 customers" in result.stderr
+    assert "not measurable, because the log has fewer than 100 customers" in result.stderr
 
 
 def test_watch_tells_schedulers_by_its_exit_code(workspace, monkeypatch):
@@ -274,7 +274,7 @@ def test_predict_prints_forecasts_beside_their_backtest_and_names_nobody(workspa
 
 def test_predict_on_a_short_log_says_why(shop_workspace):
     printed = cx("predict", shop_workspace)
-    assert "No handoff is forecast, because the log has 3 customers" in printed
+    assert "No handoff is forecast, because the log has fewer than 100 customers" in printed
     told = cx_json("predict", shop_workspace)
     assert told["under_way"]["reason"] == told["handoffs"]["reason"]
     assert told["backtest"] == {"sentences": [], "table": []}
@@ -283,9 +283,9 @@ def test_predict_on_a_short_log_says_why(shop_workspace):
 
 def test_selftest_that_cannot_test_says_why(shop_workspace):
     told = cx_json("selftest", shop_workspace)
-    assert told["reason"].startswith("not measurable, because the log has 3 customers")
+    assert told["reason"].startswith("not measurable, because the log has fewer than 100 customers")
     assert told["planted"] == told["false_findings"] == []
-    assert "Not measurable, because the log has 3 customers" in cx("selftest", shop_workspace)
+    assert "Not measurable, because the log has fewer than 100 customers" in cx("selftest", shop_workspace)
 
 
 def test_selftest_reads_like_a_sentence(workspace):

@@ -290,7 +290,7 @@ def _missing(arrivals: Arrivals) -> dict[str, str]:
     """Why signals cannot be measured here; key "*" for all of them."""
     s = arrivals.settings
     if s.customers < MIN_CUSTOMERS:
-        return {"*": f"the log has {s.customers} customers, fewer than {MIN_CUSTOMERS}"}
+        return {"*": f"the log has fewer than {MIN_CUSTOMERS} customers"}
     if s.span < MIN_SPAN:
         days = s.span / timedelta(days=1)
         few = f"the log covers {days:.1f} days; at least {MIN_SPAN.days} are needed to see who left"
