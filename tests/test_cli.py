@@ -285,7 +285,7 @@ def test_selftest_that_cannot_test_says_why(shop_workspace):
     told = cx_json("selftest", shop_workspace)
     assert told["reason"].startswith("not measurable, because the log has fewer than 100 customers")
     assert told["planted"] == told["false_findings"] == []
-    assert "Not measurable, because the log has fewer than 100 customers" in cx("selftest", shop_workspace)
+    assert "Not measurable, because the log has fewer" in cx("selftest", shop_workspace)
 
 
 def test_selftest_reads_like_a_sentence(workspace):
