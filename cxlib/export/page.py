@@ -24,6 +24,7 @@ from cxlib.views.shared.templates import environment
 
 _SHARED = Path(str(files("cxlib.serve"))) / "jupyter" / "voila" / "templates" / "cx" / "static"
 _HERE = Path(__file__).parent
+_NOSCRIPT = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)
 _HEADING = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
 
 
@@ -42,7 +43,8 @@ def write_page(recording: Recording, snapshot: Snapshot, *, view: str) -> str:
         dark=DARK_COLOURS,
         failed=texts.FAILED,
         no_script=texts.NO_SCRIPT,
-        first_paint=Markup(snapshot.first_paint(view) or ""),
+        # what stands in a noscript holds none itself, and there is nobody to send a form to
+        first_paint=Markup(_NOSCRIPT.sub("", snapshot.first_paint(view) or "")),
         panel=_part(panel, recording, numbers),
         about=texts.about(snapshot),
         recording=Markup(_packed(write_recording(recording).encode())),

@@ -83,7 +83,7 @@ def test_a_session_that_cannot_be_had_leaves_the_published_view(
     toy.page.get_by_role("alert").wait_for()
     expect(toy.page.locator("#loading")).to_contain_text("Most customers visit.")
     expect(toy.page.get_by_text("Filters appear in a moment")).to_be_hidden()
-    words = "The filters could not be started"
+    words = "The figures could not be started"
     is_calm(toy, words, "try again in a minute", tmp_path / "broken-off.png")
 
 
