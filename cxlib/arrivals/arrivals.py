@@ -128,7 +128,8 @@ class Arrivals:
     within it, ``onward`` the others, ``fresh`` of those no way back, ``back`` of these to a lower
     stage; ``n_7`` … the same at fixed silences; ``customers`` first arrivals. ``spread``: by bucket
     of customers, for the intervals. The others: see the module that counts them. ``cache``: what is
-    worked out of these tables; ``of_log``: what is the same for every part of the log.
+    worked out of these tables, empty where one is replaced; ``of_log``: what is the same for every
+    part of the log.
     """
 
     transitions: pl.DataFrame
@@ -154,7 +155,7 @@ class Arrivals:
     segments: pl.DataFrame
     periods: Periods
     settings: Settings
-    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
+    cache: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
     of_log: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def select(self, where: Selection | None) -> Arrivals:
@@ -162,7 +163,7 @@ class Arrivals:
         chosen = Chosen.of(where, places=self.places, segments=self.segments, periods=self.periods)
         if (chosen.segments, chosen.period) == (None, None):
             return self
-        return replace(self, **select(self.tables, TABLES, chosen), cache={})  # type: ignore[arg-type]
+        return replace(self, **select(self.tables, TABLES, chosen))  # type: ignore[arg-type]
 
     @property
     def observed_until(self) -> datetime:

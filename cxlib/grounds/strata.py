@@ -54,9 +54,7 @@ def with_strata(arrivals: Arrivals) -> Arrivals:
         *strata_columns(table, "fresh", "back", strata),
         *strata_columns(table, "rating_n", "rating_sum", strata, squares="rating_sq"),
     ]
-    return replace(
-        arrivals, arrivals=table.with_columns(added), waits=_waits_with_strata(arrivals), cache={}
-    )
+    return replace(arrivals, arrivals=table.with_columns(added), waits=_waits_with_strata(arrivals))
 
 
 def stratum_codes(table: pl.DataFrame) -> dict[str, Codes]:

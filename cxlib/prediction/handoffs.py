@@ -8,7 +8,7 @@ doi:10.1080/01621459.1975.10479864; Durbin & Koopman (2012), ISBN 978-0-19-96411
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
 from zoneinfo import ZoneInfo
@@ -86,7 +86,7 @@ def judge_spans(arrivals: Arrivals, signal: str) -> list[Span]:
     spans = []
     for first in range(0, len(arrivals.periods), size):
         last = min(first + size, len(arrivals.periods)) - 1
-        part = replace(arrivals.select(Selection(period=(first, last))), cache={})
+        part = arrivals.select(Selection(period=(first, last)))
         start, end = _instants(arrivals, first, last)
         judged = pl.DataFrame(schema=_JUDGED)
         if judge is not None and part.arrivals["n"].sum() >= MIN_N:

@@ -70,7 +70,6 @@ def _windows(part: Arrivals) -> list[pl.DataFrame]:
                     fresh=pl.col(f"fresh_{days}"), back=pl.col(f"back_{days}")
                 ),
                 onward=within_days(part, days),
-                cache={},
             )
         )
         for days in shorter_windows(part)

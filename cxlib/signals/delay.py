@@ -144,7 +144,7 @@ def _windows(part: Arrivals) -> list[pl.DataFrame]:
     for days in shorter_windows(part):
         limit = np.searchsorted(np.array(BIN_EDGES), days * 86_400.0 * share)
         waits.append(part.waits.filter(pl.col("bin") < pl.lit(pl.Series(limit)).gather(target)))
-    return [judge_delay(replace(part, waits=kept, cache={})) for kept in waits if len(kept)]
+    return [judge_delay(replace(part, waits=kept)) for kept in waits if len(kept)]
 
 
 def prolong_waits(rows: pl.DataFrame, site: Site) -> pl.DataFrame:

@@ -26,7 +26,7 @@ def judge_unlinked(part: Arrivals) -> list[Judged]:
     )
     inner = begin.filter(pl.col("share") <= MOST_BEGIN)["target"]
     volumes = part.volumes.filter(pl.col("target").is_in(inner.implode()))
-    found = judge_history(replace(part, volumes=volumes, cache={}), IDENTITY_BREAK)
+    found = judge_history(replace(part, volumes=volumes), IDENTITY_BREAK)
     return [some_of(rows, [day is not None for day in rows["since"]]) for rows in found]
 
 

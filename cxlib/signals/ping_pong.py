@@ -180,7 +180,7 @@ def _in_shares(cells: _Cells) -> pl.DataFrame:
 def _windows(part: Arrivals) -> list[pl.DataFrame]:
     """What came next within fewer days."""
     return [
-        judge_ping_pong(replace(part, onward=within_days(part, days), cache={}))
+        judge_ping_pong(replace(part, onward=within_days(part, days)))
         for days in shorter_windows(part)
     ]
 

@@ -87,7 +87,7 @@ def test_callers_who_call_anyway_are_no_leak():
     leak = pl.col("leak")
     # the same excess before as after
     called = arrivals.repeats.with_columns(leak_before=leak)
-    found = measure_fragmentation(replace(arrivals, repeats=called, cache={}))
+    found = measure_fragmentation(replace(arrivals, repeats=called))
     assert not found.table.filter(pl.col("signal") == "self_service_leak")["finding"].any()
 
 
@@ -171,7 +171,7 @@ def test_a_setting_that_turns_the_sign_makes_a_finding_unstable():
     here = (pl.col("source") == 1) & (pl.col("target") == 4)
     # nobody comes again within three days, where others do
     late = arrivals.repeats.with_columns(contact_0=pl.when(here).then(0).otherwise("contact_0"))
-    found = measure_fragmentation(replace(arrivals, repeats=late, cache={})).found
+    found = measure_fragmentation(replace(arrivals, repeats=late)).found
     assert found["stable"].to_list() == [False]
     assert "unstable" in found["sentence"][0]
 

@@ -1,5 +1,6 @@
 """What is the same for every filter is read and fitted once, and noticed when it changes."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -59,3 +60,10 @@ def test_what_is_kept_does_not_make_workspaces_differ(folder):
     read_arrivals(one)
     assert one == other
     assert "kept=" not in repr(one)
+
+
+def test_what_is_worked_out_of_tables_is_not_taken_for_others(folder):
+    log = strata.with_strata(read_arrivals(Workspace.open(folder)))
+    log.cache["of these"], log.of_log["of all"] = 1, 2
+    for other in (replace(log, repeats=log.repeats.clear()), log.select(FILTERS[1])):
+        assert (other.cache, other.of_log) == ({}, log.of_log)

@@ -94,7 +94,7 @@ def test_a_fault_that_comes_later_is_missed_and_that_is_said():
 
 
 def test_a_log_too_short_says_so(arrivals):
-    first = replace(arrivals, arrivals=arrivals.arrivals.filter(pl.col("period") == 0), cache={})
+    first = replace(arrivals, arrivals=arrivals.arrivals.filter(pl.col("period") == 0))
     held = backtest_priorities(first)
     assert held.table.is_empty()
     assert "could not be held against what came" in held.sentences()[0]
