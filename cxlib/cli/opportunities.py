@@ -19,7 +19,7 @@ from cxlib.cli.terminal import (
     working,
 )
 from cxlib.errors import InputError
-from cxlib.numbers import amount, decimal, plural, share
+from cxlib.numbers import amount, decimal, plural, share, spelled
 from cxlib.tables import as_records, csv_text
 
 Names = Annotated[list[str] | None, Option(metavar="NAME")]
@@ -120,7 +120,7 @@ def print_what_if(
         return
     rows = [
         {
-            "": name.replace("_", " "),
+            "": spelled(name),
             "before": amount(figure["before"]),
             "after": amount(figure["after"]),
             "gain (95 %)": amount(figure["gain"], figure["low"], figure["high"]),

@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 
 from cxlib.grounds.additive import Codes, Floats, add_up
+from cxlib.grounds.cases import kept
 from cxlib.statistics.resampling import BUCKETS
 
 if TYPE_CHECKING:
@@ -93,11 +94,9 @@ def spread_over_customers(
     part: Arrivals, n: str, total: str, squares: str = "", *, at: Sequence[str] = WAY
 ) -> float:
     """Design effect of the whole log for these columns: a part has too few customers to tell."""
+    table = part.spread if total in part.spread.columns else part.repeats_spread
     key = ("design effect", total, *at)
-    if key not in part.of_log:
-        table = part.spread if total in part.spread.columns else part.repeats_spread
-        part.of_log[key] = design_effect(table, n, total, squares, at=at)
-    return float(part.of_log[key])
+    return kept(part.of_log, key, lambda: design_effect(table, n, total, squares, at=at))
 
 
 def design_effect(

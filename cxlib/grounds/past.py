@@ -190,6 +190,11 @@ class Noise(NamedTuple):
     units: int
     least: float = np.inf  # what a unit changes at least, however steady it shows itself
 
+    @property
+    def by_unit(self) -> bool:
+        """Whether a unit that keeps steady is held against its own steadiness."""
+        return self.least < self.tau
+
 
 def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> Judged | None:
     """The clearest change of each series, against how much units usually change."""
@@ -382,7 +387,7 @@ def _against_drift(s: Series, best: Changes, noise: Noise) -> Changes:
     """
     size = s.n.shape[1]
     run, info = (np.pad(x.cumsum(1), ((0, 0), (1, 0))) for x in (s.residual, s.info))
-    halvings = _HALVINGS if noise.least < noise.tau else 1
+    halvings = _HALVINGS if noise.by_unit else 1
     shown, told = np.zeros((2, halvings, len(s.n)))
     edges = [0 * best.start, best.start, best.end, 0 * best.start + size]
 
@@ -407,10 +412,8 @@ def _against_drift(s: Series, best: Changes, noise: Noise) -> Changes:
     own = (_PRIOR_UNITS * noise.tau**2 + told * clearest) / (_PRIOR_UNITS + told)
     own = np.maximum(own, min(noise.least, noise.tau) ** 2)
     z = np.abs(best.apart) / np.sqrt(best.variance + own)
-    p = np.maximum(
-        best.chance, _natural(z, best.tries, noise.units + told * (noise.least < noise.tau))
-    )
-    return best._replace(z=z, p=p, usual=np.sqrt(own))
+    natural = _natural(z, best.tries, noise.units + told * noise.by_unit)
+    return best._replace(z=z, p=np.maximum(best.chance, natural), usual=np.sqrt(own))
 
 
 def _middle(info: Floats, first: Codes, last: Codes) -> Codes:

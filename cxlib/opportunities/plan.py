@@ -18,7 +18,7 @@ from cxlib.arrivals.links import estimate_linked
 from cxlib.columns import Columns, Count, Label, Share, Tables, Wait
 from cxlib.errors import NotMeasurableError
 from cxlib.map_model import PlannedHandoff
-from cxlib.numbers import people, share
+from cxlib.numbers import people, share, spelled
 from cxlib.results import Result, answers, interval_row, result
 from cxlib.sequences import choose_contacts
 from cxlib.statistics.rates import rate
@@ -89,8 +89,7 @@ class Plan(Result):
         worst = self.table.filter(pl.col("deviating") > 0).sort("deviating_low", descending=True)
         for row in worst.head(1).to_dicts():
             counts = ", ".join(
-                f"{people(row[k])} {k.replace('_', ' ')}"
-                for k in ("late", "out_of_order", "missing")
+                f"{people(row[k])} {spelled(k)}" for k in ("late", "out_of_order", "missing")
             )
             said.append(
                 f"{row['source']} → {row['target']}: "

@@ -18,7 +18,7 @@ from cxlib.fragmentation import measure_fragmentation, watch_findings
 from cxlib.fragmentation.sentences import say_advice
 from cxlib.measures.perception import measure_perception
 from cxlib.measures.segments import compare_segments
-from cxlib.numbers import amount, decimal, duration, rating, share
+from cxlib.numbers import amount, decimal, duration, rating, share, spelled
 from cxlib.opportunities.expansion import Q_LIMIT, find_expansions, say_expansion
 from cxlib.opportunities.experiments import plan_experiment
 from cxlib.opportunities.moves import Moves, read_moves
@@ -232,7 +232,7 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
         gain |= {name: part * max(size, affected), f"{name}_low": part * affected}
     tier, worth = "spared", affected
     evidence = (
-        f"{row['signal'].replace('_', ' ')} against {row['compared_with']}, n = "
+        f"{spelled(row['signal'])} against {row['compared_with']}, n = "
         f"{decimal(row['n'])}, q = {row['q']:.1g}"
     )
     told = None
@@ -426,8 +426,8 @@ def _groups(workspace: Workspace, where: Selection | None) -> list[dict[str, Any
         names.append("channel")
     chosen = where.segment[0] if where is not None and where.segment is not None else None
     tables = [
-        compare_segments(workspace, dimension=name, where=where).table.select(
-            pl.lit(name).alias("name"), pl.all()
+        compare_segments(workspace, dimension=name, where=where).table.with_columns(
+            name=pl.lit(name)
         )
         for name in names
         if goals and name != chosen
@@ -447,7 +447,7 @@ def _groups(workspace: Workspace, where: Selection | None) -> list[dict[str, Any
     return [
         _described(
             workspace,
-            f"{row['name'].replace('_', ' ')} {row['value']}: "
+            f"{spelled(row['name'])} {row['value']}: "
             f"{share(row['goal'], row['goal_low'], row['goal_high'])} of journeys reach the goal, "
             f"of the others {share(row['goal_elsewhere'])}",
             f"{decimal(row['journeys'])} journeys; groups may differ in more than their name",

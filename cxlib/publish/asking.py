@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from cxlib.errors import CxError
+from cxlib.numbers import spelled
 from cxlib.publish.answers import NUMBER
 from cxlib.publish.rules import Published
 from cxlib.publish.selections import Choices
@@ -80,7 +81,7 @@ def _one_by_one(
     for segment in (None, *segments):
         of = "all customers" if segment is None else " ".join(segment)
         for measure in measures if segment is None else [m for m in found if m.is_by_segment]:
-            tell(f"{of}: {measure.name.replace('_', ' ')}")
+            tell(f"{of}: {spelled(measure.name)}")
             where = None if segment is None else Selection(segment=segment)
             try:
                 answer = measure.asked(k)(workspace, **({} if where is None else {"where": where}))

@@ -4,6 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from cxlib.grounds.kinds import Registry, Signal
+from cxlib.numbers import spelled
 
 __all__ = ["SIGNALS", "Signal", "register_signal", "signal_named"]
 
@@ -20,7 +21,7 @@ for _module in iter_modules(__path__):
 
 def signal_named(name: str) -> Signal:
     """Give the signal of this name; of an unknown one (an older file) a plain share."""
-    spaced = name.replace("_", " ")
+    spaced = spelled(name)
     return SIGNALS.get(name) or Signal(
         name, 99, spaced, "share of arrivals", says=f"{spaced}: {{}} more"
     )

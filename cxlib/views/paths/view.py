@@ -10,6 +10,7 @@ from cxlib.figures.path_tree import plot_path_tree
 from cxlib.measures.path_tree import PathTree, PathTrees
 from cxlib.numbers import day, plural, share
 from cxlib.views.paths import words
+from cxlib.views.shared import words as shared
 from cxlib.views.shared.filters import Filter, Option, names, segment
 from cxlib.views.shared.parts import Figure, Words
 from cxlib.views.shared.view import View
@@ -90,7 +91,7 @@ class PathExplorer(View):
         )
         if first.is_empty():
             said = words.NONE.format(start=tree.start or words.ANY)
-            basis = words.UNTIL.format(until=day(self.until))
+            basis = shared.UNTIL.format(until=day(self.until))
             return self.sentence(title=words.TITLE, said=said, basis=basis)
         said = tree.sentences()[0]
         return self.sentence(title=words.TITLE, said=said, basis=basis)

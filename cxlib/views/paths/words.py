@@ -13,7 +13,6 @@ START, DIRECTION = "Touchpoint", "Direction"
 DIRECTIONS = {"after": "Comes after it", "before": "Came before it"}
 
 NONE, ANY = "Too few journeys come through {start} to be shown", "any touchpoint"
-UNTIL = "Data to {until}."
 BASIS = "Of {journeys} through {start}{ends}. Data to {until}."
 END = {
     "goal": "{share} reach the goal right after it",

@@ -120,7 +120,7 @@ class Backlog(View):
         """Say what comes first, and what the backlog rests on."""
         rows = list(self.lines.values())
         if not rows:
-            basis = words.UNTIL.format(until=day(self.until))
+            basis = shared.UNTIL.format(until=day(self.until))
             return self.sentence(title=words.TITLE, said=words.NOTHING, basis=basis)
         sure = sum(row["finding"] is not None for row in rows)
         gain = self.gain(rows[0])

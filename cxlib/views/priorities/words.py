@@ -13,7 +13,6 @@ TEAM, ALL_TEAMS, LINE = "Team", "All teams", "Line"
 MENDED = "How far it is mended"
 
 NOTHING = "There is nothing in the backlog for this selection"
-UNTIL = "Data to {until}."
 BASIS = "{gain}{lines}: {findings} sure beyond chance, {others}. Data to {until}."
 FIRST_GAIN = "Gain, {part} of it mended: {gain}. "
 DESCRIBED = "the others are described, not tested"

@@ -7,6 +7,7 @@ What belongs to one view stands in its own ``words``, and what is longer than a 
 from dataclasses import dataclass
 from pathlib import Path
 
+UNTIL = "Data to {until}."
 CUSTOMERS, ALL_CUSTOMERS = "Customers", "All customers"
 CHANNEL, ALL_CHANNELS = "Channel", "All channels"
 STAGE, ALL_STAGES = "Stage", "All stages"
