@@ -136,6 +136,14 @@ def read_contacts(
         yield open_waits(kept, calendar).select("customer", "place", "next", "wait", "open_wait")
 
 
+def own_places(workspace: Workspace) -> pl.Expr:
+    """Whether a customer comes to a place by his own act: he begins it, and it is no delivery."""
+    begun = workspace.places.filter(
+        (pl.col("initiated_by") == "customer") & (pl.col("kind").fill_null("") != "delivery")
+    )
+    return pl.col("place").is_in(begun["place"].implode())
+
+
 def choose_contacts(
     workspace: Workspace, rows: pl.DataFrame, where: Selection | None
 ) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from cxlib.errors import InputError, NotMeasurableError
 from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, plural, share
 from cxlib.results import Result, answers, result
-from cxlib.sequences import ENVIRONMENT, choose_contacts, is_kept, meets_finding
+from cxlib.sequences import ENVIRONMENT, choose_contacts, is_kept, meets_finding, own_places
 from cxlib.statistics.importance import cross_products, driver_shares, slopes
 from cxlib.statistics.rates import divide, mean_interval
 from cxlib.statistics.resampling import BUCKETS, effective_buckets, jackknife_se
@@ -57,13 +57,15 @@ class Drivers(Result):
                 "environments"
             ),
             n=Count("contacts rated, or customers followed so long", each="ratings"),
-            customers=Customers("behind them", detail=True),
-            share=Share("of the outcome's variance; they add up to r2", interval=True),
-            r=Amount("plain correlation with the outcome"),
-            slope=Amount("of the outcome per unit, the others held", interval=True),
+            customers=Customers("who had more of it than who had least", detail=True),
+            share=Share("of the outcome's variance; they add up to r2", of="n", interval=True),
+            r=Amount("plain correlation with the outcome", of="n"),
+            slope=Amount("of the outcome per unit, the others held", of="n", interval=True),
             suppression=Flag("the slope clearly runs against r: others hide what it adds"),
-            r2=Amount("of all drivers together"),
-            r2_later=Amount("out of time: the last third told from the first two; below 0: not"),
+            r2=Amount("of all drivers together", of="n"),
+            r2_later=Amount(
+                "out of time: the last third told from the first two; below 0: not", of="n"
+            ),
         ),
     )
 
@@ -108,7 +110,8 @@ def measure_drivers(
     so far, repeats of a touchpoint, changes of channel, backtracks to an earlier stage, findings
     met (contacts where, when and in the group that one is about); and whether it was in one of the
     commonest environments. A customer has the same at the end of his first journey; the outcome is
-    1 where his second journey began within `days`, of those who are followed that long. Counts and
+    1 where he came by his own act (no delivery, and nothing that the company begins) in a later
+    journey within `days`, of those who are followed that long. Counts and
     hours enter as log(1 + x).
 
     Shares are Johnson's relative weights: they add up to R². Where ``slope`` and ``r`` clearly
@@ -140,7 +143,7 @@ def measure_drivers(
         if reason := _missing(outcome, unit, cases, drivers):
             notes.append(reason)
         else:
-            rows += ({"outcome": outcome, **row} for row in _rows(cases, drivers))
+            rows += ({"outcome": outcome, **row} for row in explain_differences(cases, drivers))
     if not rows:
         raise NotMeasurableError("; ".join(notes))
     return Drivers(
@@ -239,7 +242,9 @@ def _outcomes(
         given = said.filter(pl.col("scale") == scale).drop("scale")
         yield scale, "rating", chosen.join(given, on="row").sort("row")
     is_first = pl.col("journey") == pl.col("journey").first().over("customer")
-    again = contacts.filter(~is_first).group_by("customer").agg(again=pl.col("occurred_at").min())
+    own = kept.select(own_places(workspace)).to_series()
+    later = contacts.filter(~is_first & own)
+    again = later.group_by("customer").agg(again=pl.col("occurred_at").min())
     ends = contacts.filter(is_first).unique("customer", keep="last", maintain_order=True)
     within = timedelta(days=days)
     came = (pl.col("again") - pl.col("occurred_at") <= within).fill_null(False)
@@ -266,7 +271,8 @@ def _missing(outcome: str, unit: str, cases: pl.DataFrame, drivers: list[str]) -
     return None
 
 
-def _rows(cases: pl.DataFrame, drivers: list[str]) -> Iterator[dict[str, Any]]:
+def explain_differences(cases: pl.DataFrame, drivers: list[str]) -> Iterator[dict[str, Any]]:
+    """Rows of `Drivers` for one outcome; cases have ``customer``, ``bucket``, ``value``."""
     design = cases.select(*drivers, "value").to_numpy().astype(np.float64)
     # centred: sums of squares of what barely moves would else drown in rounding
     design = design - design.mean(axis=0)
@@ -291,13 +297,14 @@ def _rows(cases: pl.DataFrame, drivers: list[str]) -> Iterator[dict[str, Any]]:
     }
     head = {
         "n": len(cases),
-        "customers": cases["customer"].n_unique(),
         "r2": r2,
         "r2_later": _out_of_time(design, cases["occurred_at"].to_physical().to_numpy()),
     }
     for i in np.argsort(-shares.estimate, kind="stable"):
         told = {c: float(v[i]) if np.isfinite(v[i]) else None for c, v in columns.items()}
-        yield {**head, "driver": drivers[i], "suppression": bool(against[i]), **told}
+        more = cases.filter(pl.col(drivers[i]) > pl.col(drivers[i]).min())["customer"].n_unique()
+        head |= {"driver": drivers[i], "customers": more}
+        yield {**head, "suppression": bool(against[i]), **told}
 
 
 def _out_of_time(design: NDArray[np.float64], at: NDArray[np.int64]) -> float | None:

@@ -15,7 +15,7 @@ from cxlib.errors import InputError, NotMeasurableError
 from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, money, plural, points, share
 from cxlib.results import Result, answers, interval_row, result
-from cxlib.sequences import choose_contacts, meets_finding
+from cxlib.sequences import choose_contacts, meets_finding, own_places
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.rates import Interval, difference_of_rates, divide, rate_interval
 from cxlib.statistics.recurrence import EventCurve, event_curve, mean_cumulative
@@ -122,7 +122,8 @@ def measure_loyalty(
 ) -> Loyalty:
     r"""Measure who comes back, who reaches the goal again, and what that is worth.
 
-    ``return``: time from the last contact of a customer's first journey to his second journey.
+    ``return``: time from the last contact of a customer's first journey to his first contact of a
+    later one that is his own act: what the company begins, and a delivery, brings nobody back.
     ``repeat_goal``: time from the first goal to the first goal of a later journey. Shares are one
     minus Kaplan-Meier, the customer being the unit; who has not come back is followed to the end
     of observation. A loss of the map keeps nobody from coming back, so nothing competes.
@@ -185,6 +186,7 @@ def _read_journeys(workspace: Workspace, where: Selection | None) -> pl.DataFram
         .agg(
             pl.col("segment", "place", "period").first(),
             began=at.min(),
+            came=at.filter(own_places(workspace)).min(),
             last=at.max(),
             goal=at.filter(pl.col("place").is_in(goals)).min(),
         )
@@ -210,7 +212,7 @@ def _outcomes(journeys: pl.DataFrame) -> dict[str, pl.DataFrame]:
     begun = journeys.group_by("customer", maintain_order=True).agg(
         pl.col("journey", "segment", "place").first(),
         origin=pl.col("last").first(),
-        event=pl.col("began").get(1, null_on_oob=True),
+        event=pl.col("came").slice(1).min(),
     )
     reached = journeys.drop_nulls("goal").group_by("customer", maintain_order=True)
     goals = reached.agg(

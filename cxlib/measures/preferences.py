@@ -14,7 +14,7 @@ from cxlib.errors import InputError, NotMeasurableError
 from cxlib.numbers import decimal, rating, share
 from cxlib.results import Result, answers, interval_row, of_workspace, result
 from cxlib.segments import segment_names
-from cxlib.sequences import choose_contacts, name_groups
+from cxlib.sequences import choose_contacts, name_groups, own_places
 from cxlib.statistics.multiple_testing import shrink_effects
 from cxlib.statistics.rates import Interval
 from cxlib.statistics.scores import mean_score, share_of_group
@@ -66,8 +66,9 @@ class Preferences(Result):
     def sentences(self) -> list[str]:
         """Say what most go to, what is rated better than elsewhere, and which groups differ."""
         rows = self.table.filter(pl.col("by") == EVERYBODY)
-        if rows.is_empty():
-            return []
+        if len(rows) < 2:
+            there = "".join(f", {name}" for name in rows["name"])
+            return [f"All contacts that customers begin are in one {self.of}{there}: no choice"]
         most = rows.sort("share", descending=True).row(0, named=True)
         said = [
             f"Most contacts that customers begin are in {most['name']} "
@@ -96,7 +97,8 @@ def measure_preferences(
 ) -> Preferences:
     r"""Measure which channels or touchpoints customers prefer, by behaviour and by rating.
 
-    By behaviour: contacts that customers begin themselves (what the company sends prefers nobody).
+    By behaviour: contacts that customers begin themselves (what the company sends, and what is
+    delivered, prefers nobody).
     A customer clearly prefers what holds more than half of his contacts once :data:`PRIOR`
     contacts with everybody's habits are added. By rating: how far customers rate it from their own
     other answers on the same scale, which leaves out who is hard to please. Of several groups
@@ -170,9 +172,8 @@ def _begun(
     rows = workspace.store().select("customer", "place", "segment", "period").collect()
     rows = rows.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
     names, group = name_groups(workspace, rows, of)
-    own = workspace.places.filter(pl.col("initiated_by") == "customer")["place"]
     kept = choose_contacts(workspace, rows.with_columns(cell=group), where)
-    kept = kept.filter(pl.col("place").is_in(own.implode()))
+    kept = kept.filter(own_places(workspace))
     if kept.is_empty():
         raise NotMeasurableError("no contact of this part of the log was begun by a customer")
     said = workspace.ratings().filter("is_counted").select("row", "scale", "rating").collect()

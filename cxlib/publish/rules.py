@@ -248,6 +248,13 @@ _LINES = (
         hidden=("notes",),
     ),
     Published(
+        "drivers",
+        "cxlib.measures.drivers:measure_drivers",
+        by_segment=False,
+        plain=("days",),
+        hidden=("notes",),
+    ),
+    Published(
         "path_trees",
         "cxlib.measures.path_tree:measure_path_trees",
         at={"start": "touchpoint"},

@@ -32,10 +32,12 @@ def independent_answers(
 ) -> Estimates:
     r"""How many independent answers would tell as much as those given, by cell.
 
-    .. math:: n_{eff} = n \frac{\sum_i e_i^2}{\sum_c (\sum_{i \in c} e_i)^2}
-              \cdot \frac{n (C - 1)}{(n - 1) C}
+    .. math:: n_{eff} = n \frac{\sum_i e_i^2 \, (n / (n - 1))^2}
+                           {\sum_c (\sum_{i \in c} e_i)^2 \, (n / (n - n_c))^2}
 
-    with deviations e of n answers of C customers. Kish (1965), Survey Sampling, section 8.2.
+    with deviations e of n answers, n_c of them of customer c: the jackknife over customers, for
+    what few of them say much of pulls the mean towards itself. Kish (1965), Survey Sampling,
+    section 8.2; Bell & McCaffrey (2002), Survey Methodology 28, 169-181.
     """
     values = np.asarray(value, dtype=np.float64)
     n = np.bincount(cell, minlength=cells).astype(np.float64)
@@ -47,8 +49,9 @@ def independent_answers(
     summed = np.bincount(group, apart, minlength=len(first))
     customers = np.bincount(home, minlength=cells).astype(np.float64)
     single = np.bincount(cell, apart**2, minlength=cells)
-    few = divide(customers, customers - 1) * divide(n - 1, n)  # of a variance over few customers
-    clustered = np.nan_to_num(few, nan=1.0) * np.bincount(home, summed**2, minlength=cells)
+    others = n[home] - np.bincount(group, minlength=len(first))
+    pull = np.where(others > 0, divide(n[home] - 1, others), 1.0)
+    clustered = np.bincount(home, (pull * summed) ** 2, minlength=cells)
     size = np.where(clustered > 1e-12, n * divide(single, np.maximum(clustered, 1e-12)), customers)
     size = np.where(single > 1e-12, size, customers)
     return np.clip(size, np.minimum(n, 1.0), n)

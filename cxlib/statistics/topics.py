@@ -23,6 +23,12 @@ STABLE = 0.4
 WORDS = 6
 """Words that name a topic."""
 
+MOST_TOPICS = 14
+"""Topics of one language that are looked for at most."""
+
+_SIZES = (1.0, 0.7, 0.5, 0.3)
+_MOST_TOLD, _WORTH = 0.75, 0.05
+_LEAST_OF_TOP = 0.2
 _WORD = r"(?u)\b[^\W\d_]{3,}\b"
 _MOST_COMMON = 0.4
 _LEAST_WEIGHT = 0.3
@@ -52,18 +58,34 @@ def find_topics(
     """Find what texts of one language are about, by non-negative matrix factorisation.
 
     Words that at least `k` customers use take part; a topic is kept where its words come again in
-    halves of the customers. Lee & Seung (1999), doi:10.1038/44565; Greene, O'Callaghan & Cunningham
-    (2014), doi:10.1007/978-3-662-44848-9_32
+    halves of the customers. There are as many topics as leave few texts without a stable one.
+    Lee & Seung (1999), doi:10.1038/44565; Greene, O'Callaghan & Cunningham (2014),
+    doi:10.1007/978-3-662-44848-9_32
     """
-    nothing = Topics([], [], np.full(len(texts), -1, dtype=np.int64))
     weights, vocabulary = _weights(texts, customer, language, k)
-    size = min(8, int(np.sqrt(len(texts) / 40)), len(vocabulary) // 4)
-    if size < 2:
-        return nothing
+    most = min(MOST_TOPICS, int(np.sqrt(len(texts) / 8)), len(vocabulary) // 4)
+    found = Topics([], [], np.full(len(texts), -1, dtype=np.int64))
+    for size in sorted({round(most * part) for part in _SIZES if most * part >= 2}, reverse=True):
+        told = (found.topic >= 0).mean()
+        if told >= _MOST_TOLD:
+            break
+        other = _topics(weights, vocabulary, customer, size, np.random.default_rng(seed))
+        # fewer topics only where clearly more is told by them
+        found = other if (other.topic >= 0).mean() > told + _WORTH else found
+    return found
+
+
+def _topics(
+    weights: Any,
+    vocabulary: list[str],
+    customer: NDArray[np.integer],
+    size: int,
+    rng: np.random.Generator,
+) -> Topics:
+    """So many topics, without those whose words do not come again."""
     loads, parts = _factors(weights, size)
     words = [_top(part, vocabulary) for part in parts]
     people = np.unique(customer)
-    rng = np.random.default_rng(seed)
     overlap = np.zeros((size, RESAMPLES))
     for i in range(RESAMPLES):
         half = rng.choice(people, len(people) // 2, replace=False)
@@ -119,7 +141,7 @@ def _factors(weights: Any, size: int) -> tuple[Estimates, Estimates]:
 
 def _top(part: Estimates, vocabulary: list[str]) -> tuple[str, ...]:
     order = np.argsort(-part, kind="stable")[:WORDS]
-    return tuple(vocabulary[i] for i in order if part[i] > 0)
+    return tuple(vocabulary[i] for i in order if part[i] > _LEAST_OF_TOP * part.max())
 
 
 def _matched(words: list[tuple[str, ...]], again: list[tuple[str, ...]]) -> Estimates:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from cxlib.errors import WorkspaceError
 from cxlib.figures import plot_experience_curve, plot_spectrum
+from cxlib.measures.comments import ANY, EVERYWHERE
 from cxlib.numbers import day, decimal, plural, rating, scale_name, share
 from cxlib.signals import signal_named
 from cxlib.views.perception import words
@@ -21,6 +22,10 @@ from cxlib.views.shared.view import View
 
 LEAST_SHOWN = 0.9
 """Part of a touchpoint's answers that must be published for its spectrum to be drawn."""
+
+
+MOST_DRIVERS = 8
+"""Drivers of one outcome that are shown."""
 
 
 class Perceived(View):
@@ -66,6 +71,8 @@ class Perceived(View):
         ),
         Words(name="table", template="perception/table.html"),
         Words(name="dips", template="perception/dips.html"),
+        Words(name="drivers", template="perception/drivers.html"),
+        Words(name="topics", template="perception/topics.html"),
     )
 
     @property
@@ -153,11 +160,55 @@ class Perceived(View):
             return ""
         scored = any(row.get("nps") is not None for row in self.rows)
         cells = {name: cell for name, cell in _CELLS.items() if name != "nps" or scored}
-        return Markup(
-            html_table(
-                found.table, found.columns, cells, caption=words.TABLE, headings=words.HEADINGS
-            )
+        return _table(found, cells, words.TABLE, words.HEADINGS)
+
+    @property
+    def _drivers(self) -> Any:
+        """What goes with the answers on the selected scale, and with coming back."""
+        found = self._published("drivers", None)
+        if found is None:
+            return None
+        others = pl.col("outcome").is_in([s for s in self.scales if s != self.state.scale])
+        kept = found.table.filter(~others & pl.col("share").is_not_null())
+        table = kept.group_by("outcome", maintain_order=True).head(MOST_DRIVERS)
+        return replace(found, table=table)
+
+    @property
+    def by_driver(self) -> str:
+        """What goes with it, kinds of contact side by side."""
+        found = self._drivers
+        if not _any(found):
+            return ""
+        return _table(found, _DRIVER_CELLS, words.DRIVERS, words.DRIVER_HEADINGS)
+
+    @property
+    def drivers_note(self) -> str:
+        """How much all drivers go with the selected scale."""
+        here = self._drivers.table.filter(pl.col("outcome") == self.state.scale)["r2"].drop_nulls()
+        told = share(here[0]) if len(here) else words.UNKNOWN
+        return words.DRIVERS_NOTE.format(r2=told, scale=scale_name(self.state.scale))
+
+    @property
+    def by_topic(self) -> str:
+        """What is written about, how pleased, and where more than elsewhere."""
+        found = self._published("comments", None)
+        if found is None:
+            return ""
+        topics = found.table.filter((pl.col("topic") != ANY) & pl.col("share").is_not_null())
+        whole = topics.filter(pl.col("group") == EVERYWHERE).sort("n", descending=True)
+        there = whole.select("language", "topic", usual="share_high")
+        more = topics.join(there, on=["language", "topic"]).filter(
+            (pl.col("group") != EVERYWHERE) & (pl.col("share_low") > pl.col("usual"))
         )
+        most = more.sort("share_low", "group", descending=[True, False]).unique(
+            ["language", "topic"], keep="first"
+        )
+        most = most.select("language", "topic", at="group")
+        placed = whole.join(most, on=["language", "topic"], how="left", maintain_order="left")
+        shown = placed.with_columns(group=pl.col("at").fill_null(words.UNKNOWN)).drop("at")
+        if shown.is_empty():
+            return ""
+        return _table(replace(found, table=shown), _TOPIC_CELLS, words.TOPICS, words.TOPIC_HEADINGS)
 
     def _told(self, name: str) -> Any:
         """Return an answer for what is selected, of rows with figures on the scale selected."""
@@ -173,6 +224,12 @@ class Perceived(View):
         if name not in self.answers.manifest.get("measures", ()):
             return None
         return self.ask("table", measure=name, segment=chosen)
+
+
+def _table(
+    found: Any, cells: Mapping[str, Cell | None], caption: str, headings: Mapping[str, str]
+) -> str:
+    return Markup(html_table(found.table, found.columns, cells, caption=caption, headings=headings))
 
 
 def _any(result: Any) -> bool:
@@ -197,5 +254,23 @@ _CELLS: dict[str, Cell | None] = dict.fromkeys(
     "nps": _nps,
     "verdict": lambda row: row["verdict"] or words.NEITHER,
 }
+
+
+def _way(row: Mapping[str, Any]) -> str:
+    low, high = row["slope_low"], row["slope_high"]
+    clear = low is not None and (low > 0 or high < 0)
+    return words.WAYS[low > 0 if clear else None]
+
+
+_DRIVER_CELLS: dict[str, Cell | None] = {
+    "outcome": lambda row: scale_name(row["outcome"]),
+    "driver": None,
+    "share": None,
+    "slope": _way,
+    "n": None,
+}
+_TOPIC_CELLS: dict[str, Cell | None] = dict.fromkeys(
+    ("topic", "language", "n", "share", "sentiment", "group")
+)
 
 VIEW = Perceived

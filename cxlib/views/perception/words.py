@@ -7,7 +7,7 @@ SUMMARY = (
     "What customers say along the journey: which touchpoints are rated lower than the others, and "
     "whether those who answer speak for the rest."
 )
-ASKS = ("perception", "experience_curve", "spectrum", "findings")
+ASKS = ("perception", "experience_curve", "spectrum", "findings", "drivers", "comments")
 
 SCALE = "Scale"
 
@@ -36,11 +36,33 @@ DIPS_HEADING = "Where ratings break"
 DIPS_NONE = "No handoff is rated clearly lower than it should be: there is no finding of this kind."
 OWNED = "Owner: {owner}"
 
+NEITHER, UNKNOWN = "alike", "–"
+DRIVERS_HEADING = "What goes with it"
+DRIVERS = (
+    "All customers; the share of the differences in the answers, and in who comes back, that goes "
+    "with each; 95 % intervals in brackets."
+)
+DRIVERS_NOTE = (
+    "Kinds of contact, waits, repeats and environments side by side. All together go with {r2} of "
+    "the differences on {scale}. Associated, which is not to say that they cause it."
+)
+WAYS = {None: UNKNOWN, True: "more with more of it", False: "less with more of it"}
+DRIVER_HEADINGS = {"outcome": "of", "slope": "the others alike", "share": "share"}
+TOPICS_HEADING = "What they write about"
+TOPICS = (
+    "All customers, whatever the scale; a topic is named by the words that tell it best. 95 % "
+    "intervals in brackets."
+)
+TOPICS_NOTE = (
+    "Sentiment: from -1 (displeased) to 1 (pleased). More at: the touchpoint where clearly more of "
+    "the comments in the language are about it. No comment is shown, and no word that few "
+    "customers use."
+)
+TOPIC_HEADINGS = {"group": "more at", "n": "comments", "share": "of the language's"}
 TABLE_HEADING = "Touchpoint by touchpoint"
 TABLE = "In the order of the journey map; 95 % intervals in brackets."
 NPS_WITHIN = "{score} ({low} to {high})"
 HEADINGS = {"group": "touchpoint", "nps": "NPS", "n": "answers", "verdict": "against the others"}
-NEITHER, UNKNOWN = "alike", "–"
 TABLE_NOTE = (
     "Bound: by how many points those who did not answer would have to differ from those like them "
     "who did, for another verdict. Trusted: who answers seems to explain neither the mean nor the "
