@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.columns import Columns, Count, Customers, Flag, Label, Rating, Tables, Text
-from cxlib.numbers import decimal, rating
+from cxlib.numbers import decimal, rating, share
 from cxlib.results import Result, answers, numbers, result
 from cxlib.statistics.multiple_testing import false_discovery_rate, p_values
 from cxlib.statistics.nonresponse import Tilt, points_to_change
@@ -32,6 +32,9 @@ HALF_A_POINT = 0.05
 """Part of a scale's width that a verdict has to outlast, and a log to show: half a point of 10."""
 
 _FEWEST = 20
+
+_NEARLY_ALL = 0.9
+"""Share of journeys with an answer from which on the silent are too few to matter."""
 
 
 @result
@@ -239,7 +242,9 @@ class _Verdicts:
         if tilt is not None and tilt.mean_high - tilt.mean_low <= survey.width / 2:
             row |= {"tilted": tilt.mean, "tilted_low": tilt.mean_low}
             row |= {"tilted_high": tilt.mean_high}
-        return row | {"sentence": _who_answers(row, tilt)} | self._around_the_goal()
+        said = survey.rows["journey"].filter(pl.Series(survey.answered)).n_unique()
+        rated = said / survey.rows["journey"].n_unique()
+        return row | {"sentence": _who_answers(row, tilt, rated)} | self._around_the_goal()
 
     def _around_the_goal(self) -> dict[str, Any]:
         """Say whether answers before the goal lie half a point of ten or more from those after."""
@@ -265,10 +270,17 @@ class _Verdicts:
         }
 
 
-def _who_answers(row: dict[str, Any], tilt: Tilt | None) -> str:
+def _who_answers(row: dict[str, Any], tilt: Tilt | None, rated: float) -> str:
+    """Say who answers; ``rated``: share of the journeys that could be rated which were."""
     mean = rating(row["mean"], row["mean_low"], row["mean_high"])
     if row["n"] == row["contacts"]:
         return f"All contacts that could be rated on {row['scale']} were; their mean is {mean}"
+    if rated >= _NEARLY_ALL:
+        return (
+            f"{share(rated)} of the journeys that could be rated on {row['scale']} were; the mean "
+            f"of these answers is {mean}, which the few others can hardly move; at which contact "
+            "of the journey customers answer may still go with the rating"
+        )
     response = f"{100 * row['response']:.0f} %" if row["response"] >= 0.01 else "fewer than 1 %"
     start = (
         f"{response} of the contacts that could be rated on {row['scale']} were; the mean of these "

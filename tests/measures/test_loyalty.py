@@ -1,6 +1,7 @@
 """Who comes back: against journeys in plain Python, and against lifelines."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -32,13 +33,16 @@ def journeys_of(workspace):
 def expected(workspace, outcome, keep=lambda first: True):
     """Days and events of every customer who can have the outcome."""
     until = workspace.observed_until
+    begun = workspace.places.filter(pl.col("initiated_by") == "customer")
+    own = set(begun.select("touchpoint", "channel").iter_rows())
     lines = []
     for journeys in journeys_of(workspace).values():
         if not keep(journeys[0][0]):
             continue
         if outcome == "return":
             starts = [journeys[0][-1]["occurred_at"]]
-            starts += [j[0]["occurred_at"] for j in journeys[1:2]]
+            later = [c for j in journeys[1:] for c in j if (c["touchpoint"], c["channel"]) in own]
+            starts += [c["occurred_at"] for c in later[:1]]
         else:
             goals = [[c["occurred_at"] for c in j if c["touchpoint"] == "pay"] for j in journeys]
             starts = [g[0] for g in goals if g][:2]
@@ -115,6 +119,23 @@ def test_a_group_that_comes_back_more_often_is_told(tmp_path):
     assert gold["difference_low"] <= 0.4 <= gold["difference_high"]
     assert gold["difference_low"] > 0.2
     assert any("plan gold" in s or "plan basic" in s for s in found.sentences())
+
+
+def test_a_late_delivery_and_a_newsletter_bring_nobody_back(tmp_path):
+    log = []
+    for number in range(40):
+        log.append(contact(f"c{number}", 0, "pay"))
+        log.append(contact(f"c{number}", 80, "newsletter" if number % 2 else "parcel"))
+        if number < 10:  # and these come of themselves, later
+            log.append(contact(f"c{number}", 81, "page"))
+    rule = journey_map(until=START + timedelta(days=400))
+    parcel = replace(rule.touchpoints[0], name="parcel", kind="delivery", channel="web")
+    rule = replace(rule, touchpoints=(*rule.touchpoints, parcel))
+    back = measure_loyalty(make_workspace(tmp_path / "ws", log, rule=rule)).table
+    whole = back.filter(pl.col("outcome") == "return", pl.col("by") == "all")
+    events = dict(whole.select("days", "events").iter_rows())
+    assert events[30] == 0
+    assert events[90] == events[365] == 10
 
 
 def test_a_rating_counts_only_once_it_is_given(tmp_path):

@@ -109,3 +109,11 @@ def test_what_cannot_be_meant_is_refused(asked):
         list_audience(asked[0], "fax")
     with pytest.raises(InputError, match="not of 'mood'"):
         measure_preferences(asked[0], of="mood")
+
+
+def test_one_channel_is_no_choice(tmp_path):
+    log = [contact(f"c{i}", 0, "page", "web") for i in range(30)]
+    found = measure_preferences(make_workspace(tmp_path / "ws", log, rule=journey_map()))
+    assert found.sentences() == [
+        "All contacts that customers begin are in one channel, web: no choice"
+    ]

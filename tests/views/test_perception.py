@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from cxlib.errors import WorkspaceError
+from cxlib.measures.comments import Comments
+from cxlib.measures.drivers import Drivers
 from cxlib.measures.experience import ExperienceCurve, Spectrum
 from cxlib.measures.perception import Perception
 from cxlib.views import VIEWS, entry
@@ -88,6 +90,64 @@ def _together(results):
         for name in ("table", "scales")
     }
     return Perception(**tables, by="touchpoint", observed_until=UNTIL)
+
+
+def driven(*, scale="csat"):
+    """Drivers of two scales and of coming back."""
+    rows = [
+        {"outcome": of, "driver": name, "n": 500, "customers": 400, "suppression": False}
+        | {"share": 0.2, "share_low": 0.1, "share_high": 0.3, "r": 0.4, "r2": 0.25}
+        | {"r2_later": 0.2, "slope": slope, "slope_low": slope - 0.1, "slope_high": slope + 0.1}
+        for of, name, slope in (
+            (scale, "service <b>", -0.5), (scale, "marketing", 0.05), ("nps", "hidden", 0.5),
+            ("return within 90 days", "purchase", 0.5),
+        )
+    ]  # fmt: skip
+    table = Drivers.tables["table"].frame(rows)
+    return Drivers(table=table, days=90, notes=(), observed_until=UNTIL)
+
+
+def written_about():
+    """Two topics, one of them more often at the desk."""
+    rows = [
+        {"group": group, "language": "en", "topic": topic, "n": 100, "customers": 90}
+        | {"share": part, "share_low": part - 0.05, "share_high": part + 0.05, "scored": 1.0}
+        | {"sentiment": -0.2, "sentiment_low": -0.3, "sentiment_high": -0.1, "stability": 0.9}
+        for group, topic, part in (
+            ("everywhere", "any", 0.9), ("everywhere", "parcel, late", 0.3),
+            ("everywhere", "sizes", 0.2), ("desk <b>", "parcel, late", 0.6),
+            ("portal", "parcel, late", 0.5), ("portal", "sizes", 0.22),
+        )
+    ]  # fmt: skip
+    tables = {n: c.frame([]) for n, c in Comments.tables.items()}
+    tables["table"] = Comments.tables["table"].frame(rows)
+    return Comments(**tables, by="touchpoint", notes=(), observed_until=UNTIL)
+
+
+def test_drivers_and_topics_stand_side_by_side_with_intervals():
+    effort = perceived(PORTAL, scale="nps")
+    answers = Answers(perceived(DESK, SHOP), effort)
+    answers.manifest["measures"] += ["drivers", "comments"]
+    more = {"drivers": driven(), "comments": written_about()}
+    known = answers.table
+    answers.table = lambda measure, *, segment=None: (
+        more[measure] if measure in more else known(measure, segment=segment)
+    )
+    view = Perceived(answers)
+    drivers, topics = view.widgets["drivers"].value, view.widgets["topics"].value
+    assert "service &lt;b&gt;" in drivers.lower()
+    assert "<b>" not in drivers
+    assert "20 % (10–30)".replace(" ", "\xa0") in drivers or "20 % (10–30)" in drivers
+    assert drivers.count("less with more of it") == 1
+    assert drivers.count("more with more of it") == 1  # coming back; the scale's other is unclear
+    assert "hidden" not in drivers
+    assert "parcel, late" in topics.lower()
+    assert "desk &lt;b&gt;" in topics.lower()
+    assert "portal" not in topics.lower()  # 22 % is no more than 20 % (15–25)
+    assert topics.count("<tr") == 3
+    view.state.scale = "nps"
+    assert "hidden" in view.widgets["drivers"].value.lower()
+    assert "service" not in view.widgets["drivers"].value.lower()
 
 
 def on_page(view):
