@@ -47,7 +47,7 @@ DRIVERS_NOTE = (
     "the differences on {scale}. Associated, which is not to say that they cause it."
 )
 WAYS = {None: UNKNOWN, True: "more with more of it", False: "less with more of it"}
-DRIVER_HEADINGS = {"outcome": "of", "slope": "the others alike", "share": "share"}
+DRIVER_HEADINGS = {"outcome": "of", "slope": "direction, the others alike"}
 TOPICS_HEADING = "What they write about"
 TOPICS = (
     "All customers, whatever the scale; a topic is named by the words that tell it best. 95 % "
