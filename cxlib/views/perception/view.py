@@ -194,7 +194,8 @@ class Perceived(View):
         found = self._published("comments", None)
         if found is None:
             return ""
-        topics = found.table.filter((pl.col("topic") != ANY) & pl.col("share").is_not_null())
+        known = pl.col("n").is_not_null() & pl.col("share").is_not_null()
+        topics = found.table.filter((pl.col("topic") != ANY) & known)
         whole = topics.filter(pl.col("group") == EVERYWHERE).sort("n", descending=True)
         there = whole.select("language", "topic", usual="share_high")
         more = topics.join(there, on=["language", "topic"]).filter(
@@ -262,15 +263,22 @@ def _way(row: Mapping[str, Any]) -> str:
     return words.WAYS[low > 0 if clear else None]
 
 
+def _part(row: Mapping[str, Any]) -> str:
+    """A share; rounded to nothing, what it may be at most."""
+    if row["share"]:
+        return share(row["share"], row["share_low"], row["share_high"])
+    return words.UP_TO.format(share=share(row["share_high"]))
+
+
 _DRIVER_CELLS: dict[str, Cell | None] = {
     "outcome": lambda row: scale_name(row["outcome"]),
     "driver": None,
-    "share": None,
+    "share": _part,
     "slope": _way,
     "n": None,
 }
 _TOPIC_CELLS: dict[str, Cell | None] = dict.fromkeys(
     ("topic", "language", "n", "share", "sentiment", "group")
-)
+) | {"share": _part}
 
 VIEW = Perceived

@@ -48,6 +48,7 @@ DRIVERS_NOTE = (
 )
 WAYS = {None: UNKNOWN, True: "more with more of it", False: "less with more of it"}
 DRIVER_HEADINGS = {"outcome": "of", "slope": "direction, the others alike"}
+UP_TO = "up to {share}"
 TOPICS_HEADING = "What they write about"
 TOPICS = (
     "All customers, whatever the scale; a topic is named by the words that tell it best. 95 % "
