@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from cxlib.map_model import JourneyRule
 
 BUCKETS = 32  # hash buckets of customers; intervals come from leaving out one bucket at a time
-
-MAX_ENVIRONMENTS = 1_000
-"""Most values of one environment column that are kept apart; the rarer ones go together."""
-
+MAX_ENVIRONMENTS = 1_000  # most values of an environment column that are kept apart
 RARER = "(rarer values)"  # stands for the values of an environment column beyond `MAX_ENVIRONMENTS`
 
 ANSWERS = pl.Schema(

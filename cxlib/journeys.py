@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from cxlib.journey_map import JourneyMap
     from cxlib.map_model import JourneyRule
 
-NO_STAGE = 255
-"""Stage index of a contact that the journey map does not place, and of a journey without any."""
-
+NO_STAGE = 255  # of a contact that the journey map does not place, and of a journey without any
 _MAX_POSITION = 65_535
 
 

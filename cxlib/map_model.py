@@ -51,14 +51,10 @@ SETS = {"environment": "environment.", "segments": "segment."}
 RATING_COLUMNS = ("customer", "rated_at", "rating", "scale", "touchpoint", "comment")
 """Our names of columns in a table of ratings."""
 
-KINDS = ("marketing", "product", "purchase", "delivery", "service")
-"""Closed list of what a touchpoint is for (`Touchpoint.kind`)."""
-
+KINDS = ("marketing", "product", "purchase", "delivery", "service")  # `Touchpoint.kind`
 ONE_STAGE = "journey"  # the stage of all touchpoints of a map that names none
 FILE = "(file)"  # column that every log has: the name of the file, without what says its kind
-
-STEP, STEP_AT, STEP_ORDER = "(step)", "(step time)", "(step order)"
-"""Columns that `unpivot` makes."""
+STEP, STEP_AT, STEP_ORDER = "(step)", "(step time)", "(step order)"  # columns that `unpivot` makes
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,10 +45,7 @@ class OpeningHours:
         return sum(end - start for start, end in self.week) / _WEEK if self.week else 1.0
 
 
-ALWAYS = OpeningHours("always", ())
-"""A touchpoint that never closes, whatever the hours of its channel."""
-
-
+ALWAYS = OpeningHours("always", ())  # whatever the hours of its channel
 MISFIT = 0.2
 """Share of a touchpoint's contacts outside its opening hours above which they are not believed:
 hours read on a clock two hours off put so many of a ten-hour day outside."""

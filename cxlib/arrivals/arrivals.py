@@ -20,8 +20,7 @@ from cxlib.arrivals.later import count_turns
 from cxlib.arrivals.links import count_links
 from cxlib.arrivals.open_hours import read_open_hours
 from cxlib.arrivals.planned import COUNTS, NEITHER, follow_planned
-from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats
-from cxlib.arrivals.responses import count_responses
+from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats, count_responses
 from cxlib.arrivals.silences import choose_silence, silence_of
 from cxlib.bins import bin_of
 from cxlib.errors import WorkspaceError
@@ -41,18 +40,12 @@ if TYPE_CHECKING:
     from cxlib.summary import Selection
 
 
-MAX_PER_CUSTOMER = 3
-"""How often one customer may count for one handoff."""
-
+MAX_PER_CUSTOMER = 3  # how often one customer may count for one handoff
 LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
 """Silences at which abandonment must have the same sign for a finding to be stable."""
 
-WINDOWS = LANDMARKS[:1]
-"""Shorter windows for what came next, at which a signal must keep its sign to be stable."""
-
-_CLOCK = "clock"
-"""How many contacts a bucket has, and how many of them at midnight: no table of `Arrivals`."""
-
+WINDOWS = LANDMARKS[:1]  # shorter windows, at which a signal must keep its sign to be stable
+_CLOCK = "clock"  # a bucket's contacts, and those at midnight: no table of `Arrivals`
 _POSITION_BINS = (2, 3, 5, 9)
 _SHORTEST = 0.5
 _LEAST_CONTACTS = 50
@@ -89,10 +82,7 @@ TABLES = {
 }
 """The tables of `Arrivals`. Their period is that of the contact that was left, as everywhere."""
 
-KEYS = {name: table.keys for name, table in TABLES.items()}
-"""Key columns of each table, in the order in which it is sorted."""
-
-
+KEYS = {name: table.keys for name, table in TABLES.items()}  # in the order of sorting
 _REPEATED = {"repeats": REPEATS, "repeats_spread": SPREAD, "repeat_history": SPREAD}
 
 

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from cxlib.periods import Periods
 
 
-ENVIRONMENT = "environment."
-"""Beginning of the names of the columns that say where a contact took place."""
-
+ENVIRONMENT = "environment."  # begins the names of the columns that say where a contact was
 _DAYS, _WEEKS = 200, 5 * 366
 _MOST_STEPS = 12
 _MONDAY = date(1970, 1, 5)

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-NEVER = np.iinfo(np.int64).max // 4
-"""Wait for a contact that does not come, in milliseconds."""
+NEVER = np.iinfo(np.int64).max // 4  # wait for a contact that does not come, milliseconds
 
 
 def milliseconds(frame: pl.DataFrame, column: str = "occurred_at") -> Numbers:

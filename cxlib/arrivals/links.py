@@ -13,12 +13,8 @@ import polars as pl
 
 from cxlib.arrivals.later import Flags
 
-LEAST_LINKED = 0.5
-"""Share of contacts in another channel that must be linked to the same customer."""
-
-MOST_UNKNOWN = 0.5
-"""Largest share of contacts without a customer."""
-
+LEAST_LINKED = 0.5  # share of contacts in another channel that must be linked to the customer
+MOST_UNKNOWN = 0.5  # largest share of contacts without a customer
 _FEWEST_ARRIVALS = 30
 _FEWEST_PLACES = 4
 _LOW, _SAME = 0.1, 3.0

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 
 Floats = NDArray[np.float64]
-
 OPEN_UNIT = "ratio of medians (observed and expected in open hours)"
-"""Unit of a delay that is counted in open time."""
 
 
 @dataclass(frozen=True, slots=True)

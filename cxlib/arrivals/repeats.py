@@ -1,6 +1,6 @@
-"""What happens again after an arrival: the same task, another assisted contact, a call for help.
+"""What came after an arrival: a rating or none, the same task, an assisted contact again.
 
-Counted at touchpoints that the map marks, of arrivals that were observed for the whole window.
+Repeats are counted at touchpoints that the map marks, of arrivals observed for the whole window.
 """
 
 from __future__ import annotations
@@ -13,22 +13,17 @@ import numpy as np
 import polars as pl
 
 from cxlib.arrivals.later import NEVER, Flags, Later, Numbers, flags_of, milliseconds
+from cxlib.journeys import NO_STAGE
+from cxlib.store.counting import rating_sums
 
 if TYPE_CHECKING:
     from cxlib.map_model import PlannedHandoff
 
-TRANSFER_GRACE = timedelta(minutes=15)
-"""Another assisted contact as soon as this is a transfer, not a repeat."""
 
-REPEAT_WITHIN = timedelta(days=7)
-"""Time within which another assisted contact is a repeat."""
-
-LEAK_WITHIN = timedelta(days=1)
-"""Time within which an assisted contact after unfinished self-service counts as its failure."""
-
-SAME_CONTACT = timedelta(seconds=60)
-"""The same touchpoint again within this time is one contact (a reload, a double click)."""
-
+TRANSFER_GRACE = timedelta(minutes=15)  # assisted again so soon is a transfer, no repeat
+REPEAT_WITHIN = timedelta(days=7)  # assisted again so soon is a repeat
+LEAK_WITHIN = timedelta(days=1)  # assisted so soon after unfinished self-service: its failure
+SAME_CONTACT = timedelta(seconds=60)  # the touchpoint again so soon: a reload, a double click
 MARKS: dict[str, tuple[timedelta, ...]] = {
     "task": (timedelta(days=7), timedelta(days=14), timedelta(days=30)),
     "contact": (timedelta(days=3), timedelta(days=14)),
@@ -163,3 +158,40 @@ def _leak(
 
 def _customer(frame: pl.DataFrame) -> Numbers:
     return np.asarray(frame["customer"].to_numpy().astype(np.int64))
+
+
+AFTER = ("left", "turned back", "went on", "open")
+"""What came after an arrival, in the order of its codes: silent for the whole silence; in touch
+again, next at a lower stage or where they had come from; in touch again otherwise; neither yet at
+the end of observation."""
+
+
+def count_responses(
+    followed: pl.DataFrame, *, keys: Sequence[str], silence: timedelta
+) -> pl.DataFrame:
+    """Count arrivals and their ratings by what came after them; empty where nobody was rated.
+
+    ``n`` has also those who were not followed for the silence.
+    """
+    if followed["rating"].null_count() == len(followed):
+        followed = followed.clear()
+    again = (pl.col("return_after") <= silence).fill_null(False)
+    known = (pl.col("stage") != NO_STAGE) & (pl.col("next_stage") != NO_STAGE)
+    lower = known & (pl.col("next_stage") < pl.col("stage"))
+    turned = (lower | (pl.col("next") == pl.col("source"))).fill_null(False)
+    after = (
+        pl.when(again & turned)
+        .then(1)
+        .when(again)
+        .then(2)
+        .when(pl.col("follow_up") >= silence)
+        .then(0)
+        .otherwise(3)
+    )
+    return (
+        followed.lazy()
+        .with_columns(after=after.cast(pl.UInt8))
+        .group_by(keys)
+        .agg(pl.len().cast(pl.Int64).alias("n"), *rating_sums())
+        .collect()
+    )

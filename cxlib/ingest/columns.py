@@ -32,8 +32,7 @@ _USUAL = {
 }
 """Columns that are meant where the map names none: those of `unpivot`, ours, those of XES."""
 
-_ANSWERS = ("rated_at", "rating", "scale", "comment")
-"""Columns that a table of ratings may have instead of the log."""
+_ANSWERS = ("rated_at", "rating", "scale", "comment")  # a table of ratings may have these
 
 
 def in_sets(roles: Iterable[str]) -> list[str]:

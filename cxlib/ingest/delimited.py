@@ -13,17 +13,20 @@ import polars as pl
 from cxlib.errors import InputError
 from cxlib.ingest.cells import tidy
 from cxlib.ingest.dialects import (
+    MOST,
     UNIT,
     VALUE,
     Dialect,
+    Records,
+    Splitter,
     find_dialect,
     find_header,
+    split_lines,
     told_separator,
     widths,
     without_quoted,
 )
 from cxlib.ingest.raw import LINE, SHOWN, RawTable, as_json, named_columns
-from cxlib.ingest.records import MOST, Records, Splitter, split_lines
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
 from cxlib.map_model import Reading

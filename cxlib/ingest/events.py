@@ -13,7 +13,14 @@ from polars.datatypes import DataType, DataTypeClass
 
 from cxlib.contracts import EVENTS, INITIATORS
 from cxlib.errors import InputError, nearest_name
-from cxlib.ingest.cells import read_ids, text_of
+from cxlib.ingest.cells import (
+    off_scale,
+    read_ids,
+    read_numbers,
+    read_scales,
+    strange_scales,
+    text_of,
+)
 from cxlib.ingest.clocks import INSTANT
 from cxlib.ingest.columns import (
     KEY,
@@ -27,7 +34,6 @@ from cxlib.ingest.columns import (
 )
 from cxlib.ingest.doubts import Seen, find_doubts
 from cxlib.ingest.instants import Instants, read_instants
-from cxlib.ingest.numbers import off_scale, read_numbers, read_scales, strange_scales
 from cxlib.ingest.raw import LINE, POSITION, RawTable, first_reasons, set_aside
 from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
 from cxlib.ingest.shapes import shape_tables
@@ -35,15 +41,9 @@ from cxlib.ingest.sources import Paths, Source, find_sources
 from cxlib.ingest.tables import read_source
 from cxlib.journey_map import JourneyMap
 
-EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-"""Contacts before this are implausible unless the map says otherwise (`earliest`)."""
-
-LATE = "later than observed_until"
-"""Why rows after the end of observation that the map states are set aside."""
-
-NEAREST = 40
-"""Most unmapped touchpoints of which it is said which one of the map is like them."""
-
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # implausible before, unless the map says so
+LATE = "later than observed_until"  # after the end that the map states
+NEAREST = 40  # most unmapped touchpoints of which it is said which one of the map is like them
 _TEXTS = ("issue", "comment")
 _OPTIONAL = ("ended_at", "scale", "rating", "cost", "amount", *_TEXTS)
 

@@ -15,13 +15,8 @@ import yaml
 from cxlib.ingest.instants import guess_time_format, read_instants
 
 VALUES = 20_000  # most different values of a column that are looked at one by one
-
-MANY = 250_000
-"""Rows of some customers, all of each, from which it is told what varies within customers."""
-
-COLUMNS = 300
-"""Most columns of a file that are looked at: those with a name that says something come first."""
-
+MANY = 250_000  # rows of some customers, all of each, that tell what varies within customers
+COLUMNS = 300  # most columns that are looked at, those whose names say something before others
 _SURELY_TIMES = (
     r"^(?:19[7-9]\d|20[0-4]\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$",
     r"^1\d{9}(?:\d{3}|\d{6})?$",

@@ -24,9 +24,7 @@ from cxlib.ingest.roles import (
 from cxlib.ingest.shapes import unpivot_rows
 from cxlib.map_model import FILE, STEP, STEP_AT, STEP_ORDER
 
-ROWS = 1_000_000
-"""Most rows that are looked at: of a longer log, every second, third … of all of them."""
-
+ROWS = 1_000_000  # most rows that are looked at: of a longer log every second, third … of all
 COMPLETE = "^(?i:complete)$"
 
 

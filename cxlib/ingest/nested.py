@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 
 from cxlib.errors import InputError
+from cxlib.ingest.cells import read_numbers
 from cxlib.ingest.delimited import BAD_BYTES
-from cxlib.ingest.numbers import read_numbers
 from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text

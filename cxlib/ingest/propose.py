@@ -20,8 +20,7 @@ from cxlib.ingest.recipes import Head, Related, relate_tables
 from cxlib.ingest.report import IngestReport
 from cxlib.ingest.roles import guess_customer, named_role, rank_times, rates
 from cxlib.ingest.sources import Paths, Source, find_sources
-from cxlib.ingest.tables import read_table, with_named
-from cxlib.ingest.workbooks import main_sheet
+from cxlib.ingest.tables import main_sheet, read_table, with_named
 from cxlib.journey_map import parse_journey_map
 from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, Reading, format_duration
 

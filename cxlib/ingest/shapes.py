@@ -11,8 +11,7 @@ from functools import cache, partial
 import polars as pl
 
 from cxlib.errors import InputError, listed, there_are
-from cxlib.ingest.cells import text_of
-from cxlib.ingest.numbers import read_numbers
+from cxlib.ingest.cells import read_numbers, text_of
 from cxlib.ingest.raw import LINE, RawTable, as_json
 from cxlib.ingest.sources import Source
 from cxlib.journey_map import JourneyMap

@@ -12,19 +12,17 @@ from cxlib.errors import InputError
 from cxlib.simulate.log import (
     add_mailings,
     add_robots,
+    ask_surveys,
     assemble_log,
     decode_log,
     roughen_log,
+    spend,
     split_ratings,
 )
-from cxlib.simulate.mapping import write_map
-from cxlib.simulate.surveys import ask_surveys, spend
 from cxlib.simulate.walk import Rules, Tally, Walkers, draw, opened, walk
-from cxlib.simulate.world import Fault, World
+from cxlib.simulate.world import Fault, World, write_map
 
-CHUNK = 100_000
-"""Customers walked at a time; part of what a seed means, so a constant."""
-
+CHUNK = 100_000  # customers walked at a time; part of what a seed means, so a constant
 TRUTH_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "kind": pl.String,
     "source": pl.String,

@@ -28,8 +28,7 @@ from cxlib.simulate.world import (
 
 START = datetime(2024, 12, 31, 23, tzinfo=UTC)
 END = datetime(2025, 9, 30, 22, tzinfo=UTC)
-APP_RELEASE = datetime(2025, 6, 12, 4, tzinfo=UTC)
-"""The day on which the app's release 5.0 came out, and the hand-over of its basket broke."""
+APP_RELEASE = datetime(2025, 6, 12, 4, tzinfo=UTC)  # 5.0, when the basket's hand-over broke
 
 
 def retailer_world() -> World:

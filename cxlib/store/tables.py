@@ -21,9 +21,7 @@ from cxlib.durable import check_files, hash_files, keep_folder, read_sealed, sea
 from cxlib.errors import WorkspaceError
 from cxlib.store.selection import Chosen
 
-NONE = 65_535
-"""``previous_period`` of a customer's first period."""
-
+NONE = 65_535  # ``previous_period`` of a customer's first period
 _PLACES = ("place", "source", "target", "next")
 _EXTREMES = {"least": pl.Expr.min, "most": pl.Expr.max}
 
@@ -101,8 +99,7 @@ def _of_channel(key: str, chosen: Chosen) -> pl.Expr:
     return ((level == "place") & here) | ((level == "channel") & (pl.col(key) == chosen.channel))
 
 
-_FORMAT = 2
-"""Of what is kept with the tables: hashes of their files."""
+_FORMAT = 2  # of what is kept with the tables: hashes of their files
 
 
 def version_of(tables: Tables) -> int:

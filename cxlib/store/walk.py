@@ -24,8 +24,7 @@ from cxlib.opening_hours import Calendar
 OPEN, SILENT, LOST, DONE = 65_535, 65_534, 65_533, 65_532
 """Codes in ``next`` for contacts that no further contact of the journey followed."""
 
-RELOAD = timedelta(seconds=60)
-"""The same touchpoint again within this time is a reload or a double click, not another visit."""
+RELOAD = timedelta(seconds=60)  # the same touchpoint so soon is a reload, not another visit
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,15 +66,10 @@ if TYPE_CHECKING:
     from cxlib.summary import Summary
 
 Kept = TypeVar("Kept")
-
-FORMAT = 2
-"""Version of the folder's layout; a log in another one must be ingested again."""
-
+FORMAT = 2  # of the folder's layout; a log in another one must be ingested again
 _MANIFEST = "workspace.json"
 _LOG = re.compile(r"log-\d{8}T\d{12}")
-
-MOST_EXACT = 1_000_000
-"""Contacts up to which the summary has a row for nearly every duration."""
+MOST_EXACT = 1_000_000  # contacts up to which the summary has a row for nearly every duration
 
 
 @dataclass(frozen=True)
@@ -343,7 +338,7 @@ def _build(
     ratings: IngestedTable | pl.DataFrame | None,
     tell: Callable[[str], None],
 ) -> None:
-    from cxlib.ingest.environments import join_environments
+    from cxlib.ingest.beside import join_environments
 
     journey_map = ingested.journey_map
     customers, customers_aside = _open_table(customers)
