@@ -34,13 +34,7 @@ _PLACE = ("touchpoint", "channel", "stage", "owner", "initiated_by")
 _OPTIONAL = ("ended_at", "rating", "scale", "issue", "cost", "amount", "comment")
 _FURTHER = "another answer about one contact (kept with the ratings)"
 _HASH_SEED = 20_250_101
-_FLAGS = (
-    ("repeatable", pl.Boolean),
-    ("assisted", pl.Boolean),
-    ("self_service", pl.Boolean),
-    ("completes", pl.Boolean),
-    ("kind", pl.String),
-)
+_FLAGS = ("repeatable", "assisted", "self_service", "completes")
 
 _PACED = 50  # contacts without which a customer's pace says nothing
 
@@ -252,11 +246,13 @@ def describe_places(seen: pl.DataFrame, *, journey_map: JourneyMap) -> pl.DataFr
         order.setdefault(planned.name, len(order))
     names = seen.select("touchpoint", "channel").iter_rows()
     told = [journey_map.touchpoint(*name) or Touchpoint("") for name in names]
+    flags = {n: pl.Series([getattr(t, n) for t in told], dtype=pl.Boolean) for n in _FLAGS}
     described = seen.with_columns(
         stage_index=pl.col("stage").replace_strict(stages, default=NO_STAGE, return_dtype=pl.UInt8),
         is_goal=touchpoint.is_in(rule.goal),
         is_lost=touchpoint.is_in(rule.lost),
-        **{n: pl.Series([getattr(t, n) for t in told], dtype=dtype) for n, dtype in _FLAGS},
+        **flags,
+        kind=pl.Series([t.kind for t in told], dtype=pl.String),
         map_order=touchpoint.replace_strict(order, default=len(order), return_dtype=pl.Int32),
     ).sort("stage_index", "map_order", "touchpoint", "channel", "stage")
     return described.select(pl.int_range(pl.len(), dtype=pl.UInt16).alias("place"), pl.all())
@@ -275,7 +271,6 @@ def name_places(places: pl.DataFrame) -> pl.Series:
 
 
 def _set_aside(rows: pl.DataFrame, places: pl.DataFrame, reason: str) -> pl.DataFrame:
-    """Put contacts back into words for the quarantine table (their raw rows are not kept)."""
     touchpoint = places["touchpoint"].gather(rows["place"].cast(pl.UInt32))
     return rows.select(
         reason=pl.lit(reason),

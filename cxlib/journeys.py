@@ -84,14 +84,8 @@ def _opens_a_cycle(places: pl.DataFrame, goal_stage: int | None) -> pl.Series:
     """Whether a contact at each place, coming after the goal, begins a new journey."""
     stage = pl.col("stage_index")
     within = (stage != NO_STAGE) & (stage <= (NO_STAGE if goal_stage is None else goal_stage))
-    return places.select(
-        (
-            within
-            & ~pl.col("is_goal")
-            & ~pl.col("is_lost")
-            & (pl.col("initiated_by") == "customer")
-        ).alias("opens")
-    )["opens"]
+    ends = pl.col("is_goal") | pl.col("is_lost")
+    return places.select(within & ~ends & (pl.col("initiated_by") == "customer")).to_series()
 
 
 def _starts(rule: JourneyRule) -> pl.Expr:

@@ -388,14 +388,16 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_columns(journey_map: JourneyMap) -> dict[str, Any]:
-    """Write `columns` as a map has it: one name, a list of names, or a set of columns."""
     plain: dict[str, Any] = {}
     for role in journey_map.columns:
-        names = list(journey_map.names_of(role))
-        written = names if len(names) > 1 else names[0]
-        kind = next((k for k, start in SETS.items() if role.startswith(start)), None)
-        if kind is None:
-            plain[role] = written
-        else:
-            plain.setdefault(kind, {})[role.removeprefix(SETS[kind])] = written
+        first, *others = journey_map.names_of(role)
+        kind, name = written_in(role)
+        under = plain.setdefault(kind, {}) if kind else plain
+        under[name] = [first, *others] if others else first
     return plain
+
+
+def written_in(role: str) -> tuple[str, str]:
+    """Return the set of columns that a role belongs to, "" where to none, and its name there."""
+    kind, start = next(((k, s) for k, s in SETS.items() if role.startswith(s)), ("", ""))
+    return kind, role.removeprefix(start)

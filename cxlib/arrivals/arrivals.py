@@ -289,7 +289,6 @@ def most_contacts(customers: pl.DataFrame) -> int:
 def _count_bucket(
     rows: pl.DataFrame, *, walk: Scope, settings: Settings, time_zone: str
 ) -> dict[str, pl.DataFrame]:
-    """Count everything that the customers of one bucket add."""
     silence, places = settings.silence, walk.places
     at_midnight = pl.col("occurred_at").dt.convert_time_zone(time_zone).dt.time() == pl.time(0)
     clock = rows.select(contacts=pl.len(), midnights=at_midnight.sum())

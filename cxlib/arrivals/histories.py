@@ -111,11 +111,19 @@ def count_histories(
     turn = count_turns(dated)
     marked = _mark(dated.with_columns(first=turn == 0).filter(turn < most), places, silence)
     steps = _find_steps(dated, places, silence)
+    ended = ("n", "silent", "fresh", "back", "came", "pinged", "first")
+    counts = [pl.col(flag).sum().cast(pl.Int64) for flag in ended]
+    counts[-1] = counts[-1].alias("customers")
     tables = {"volumes": volumes}
-    for name, rows, add, elsewhere in (
-        ("histories", marked, _sums, "environments"),
-        ("history_waits", marked, _waits, "environment_waits"),
-        ("steps", steps, _step_sums, "environment_steps"),
+    for name, rows, sums, elsewhere in (
+        ("histories", marked, [*counts, *rating_sums()], "environments"),
+        (
+            "history_waits",
+            marked.drop_nulls("bin"),
+            [pl.len().cast(pl.Int64).alias("n")],
+            "environment_waits",
+        ),
+        ("steps", steps, [*counts[:2], counts[-1]], "environment_steps"),
     ):
         nothing = rows.clear().with_columns(column=pl.lit(""), value=pl.lit(""))
         each = [
@@ -125,14 +133,13 @@ def count_histories(
             )
             for column in around
         ]
-        tables[name] = add(rows, HISTORY_TABLES[name].keys)
+        tables[name] = rows.group_by(HISTORY_TABLES[name].keys).agg(sums)
         keys = HISTORY_TABLES[elsewhere].keys
-        tables[elsewhere] = pl.concat([add(r, keys) for r in (nothing, *each)])
+        tables[elsewhere] = pl.concat([r.group_by(keys).agg(sums) for r in (nothing, *each)])
     return tables
 
 
 def _mark(contacts: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:
-    """Say of every contact what it counts for."""
     codes = places["channel"].rank("dense").cast(pl.UInt16)
 
     def channel(place: str) -> pl.Expr:
@@ -161,20 +168,6 @@ def _mark(contacts: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> p
     )
 
 
-def _sums(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
-    flags = ("n", "silent", "fresh", "back", "came", "pinged")
-    return marked.group_by(keys).agg(
-        *(pl.col(flag).sum().cast(pl.Int64) for flag in flags),
-        pl.col("first").sum().cast(pl.Int64).alias("customers"),
-        *rating_sums(),
-    )
-
-
-def _waits(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
-    counted = marked.filter(pl.col("bin").is_not_null())
-    return counted.group_by(keys).agg(n=pl.len().cast(pl.Int64))
-
-
 def _find_steps(dated: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:
     """First contact of a journey in each stage; ``silent``: no later stage within the silence."""
     own = dated.filter(pl.col("_stage") != NO_STAGE)
@@ -190,8 +183,3 @@ def _find_steps(dated: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -
         parts.append(entered.unique(_JOURNEY, keep="first", maintain_order=True))
     once = pl.col("customer").is_first_distinct().over("_stage")
     return pl.concat(parts).with_columns(stage=pl.col("_stage").cast(pl.UInt16), first=once)
-
-
-def _step_sums(steps: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
-    sums = (pl.col(name).sum().cast(pl.Int64) for name in ("n", "silent", "first"))
-    return steps.group_by(keys).agg(*sums).rename({"first": "customers"})

@@ -69,7 +69,11 @@ def count_repeats(
     later = contacts.filter(_at(task | assisted | completes, "place"))
     again = _again(part, later, places, task)
     contact = _contact_again(part, later, assisted)
-    leak, before = _leak(part, later, assisted, completes, _planned(places, plan))
+    name = places["touchpoint"].to_numpy()
+    planned = np.zeros((len(name), len(name)), dtype=bool)
+    for handoff in plan:
+        planned |= (name == handoff.source)[:, None] & (name == handoff.target)
+    leak, before = _leak(part, later, assisted, completes, planned)
     unfinished = alone & ~assisted & ~completes
     kinds = {
         "task": (task, again, within),
@@ -123,15 +127,6 @@ def _contact_again(part: pl.DataFrame, later: pl.DataFrame, assisted: Flags) -> 
     same = Later(_customer(kept) * size + theirs, milliseconds(kept))
     alike = same.first(_customer(part) * size + mine, at, after=grace)[0]
     return np.where(mine > 0, alike, anyone)
-
-
-def _planned(places: pl.DataFrame, plan: Sequence[PlannedHandoff]) -> Flags:
-    """Which place is the planned next step of which."""
-    name = places["touchpoint"].to_numpy()
-    pairs = np.zeros((len(name), len(name)), dtype=bool)
-    for handoff in plan:
-        pairs |= (name == handoff.source)[:, None] & (name == handoff.target)
-    return pairs
 
 
 def _leak(

@@ -61,12 +61,8 @@ def read_customers(
     joined = pl.concat(parts, how="diagonal")
     said = ["customer", *(c for c in joined.columns if c not in (LINE, _FILE, "customer"))]
     differing = joined.select(pl.struct(said).n_unique().over("customer") > 1).to_series()
-    faults = {
-        "customer is empty": joined["customer"].is_null(),
-        "rows of this customer differ": differing,
-    }
-    reasons = first_reasons(faults)
-    quarantine = []
+    empty, quarantine = joined["customer"].is_null(), []
+    reasons = first_reasons({"customer is empty": empty, "rows of this customer differ": differing})
     for number, (table, roles) in enumerate(tables):
         here = joined[_FILE] == number
         quarantine.append(_set_aside(table, joined.filter(here)[LINE], reasons.filter(here), roles))
@@ -112,11 +108,11 @@ def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
             roles[name] = column
     where = {role: f"{table.source}, column {column!r}" for role, column in roles.items()}
     answered = table.collect().filter(text_of(roles["rating"]).is_not_null())
-    decimal = own.reading.decimal or journey_map.reading.decimal
+    decimal = own.reading.decimal or journey_map.reading.decimal or table.source.decimal
     numbers = read_numbers(
         answered[roles["rating"]],
         where=where["rating"],
-        decimal=decimal or ("." if table.source.is_typed else None),
+        decimal=decimal,
         bounds=journey_map.bounds,
     )
     instants = read_instants(
@@ -142,12 +138,11 @@ def _ratings(table: RawTable, journey_map: JourneyMap) -> IngestedTable:
         **off_scale(numbers, scales, journey_map),
     }
     reasons = first_reasons(faults)
-    rows = pl.DataFrame(
-        {"customer": ids, "rated_at": instants.values, "rating": numbers, "scale": scales}
-    ).with_columns(optional["touchpoint"], optional["comment"])
+    told = {"customer": ids, "rated_at": instants.values, "rating": numbers, "scale": scales}
+    rows = pl.DataFrame({**told, **optional.select("touchpoint", "comment").to_dict()})
     quarantine = _set_aside(table, answered[LINE], reasons, roles)
-    kept = rows.filter(reasons.is_null())
-    return IngestedTable(kept, quarantine, (*table.hints, *hints, *instants.hints))
+    hints = (*table.hints, *hints, *instants.hints)
+    return IngestedTable(rows.filter(reasons.is_null()), quarantine, hints)
 
 
 def tables_beside(paths: Paths, journey_map: JourneyMap) -> dict[str, list[Path]]:
@@ -266,20 +261,19 @@ def _values(rows: pl.DataFrame, column: str) -> pl.Series:
     if number.null_count() > text.null_count() or number.n_unique() <= MOST_VALUES:
         return text
     low, high = (number.quantile(q, "nearest") for q in (1 / 3, 2 / 3))
-    upper = pl.when(number <= high).then(pl.lit(f"middle (to {high:g})"))
-    upper_or_over = upper.when(number > high).then(pl.lit(f"over {high:g}"))
-    lowest = pl.when(number <= low).then(pl.lit(f"low (to {low:g})")).otherwise(upper_or_over)
-    return pl.select(lowest).to_series()
+    third = pl.when(number <= low).then(pl.lit(f"low (to {low:g})"))
+    third = third.when(number <= high).then(pl.lit(f"middle (to {high:g})"))
+    return pl.select(third.when(number > high).then(pl.lit(f"over {high:g}"))).to_series()
 
 
 def _place(table: EnvironmentTable, events: pl.DataFrame, places: pl.DataFrame) -> pl.Series:
     [name, _] = table.place or ("", "")
-    usual = ("touchpoint", "channel", "stage", "owner")
+    usual = ["touchpoint", "channel", "stage", "owner"]
     if _START + name in events.columns:
         return events[_START + name].cast(pl.String)
     if name in usual:
         return places[name].gather(events["place"].cast(pl.UInt32)).cast(pl.String)
-    known = [c.removeprefix(_START) for c in events.columns if c.startswith(_START)] + [*usual]
+    known = [c.removeprefix(_START) for c in events.columns if c.startswith(_START)] + usual
     raise InputError(
         f"the map's `environment` joins {table.table} by {name!r}, which the log does not have; "
         + there_are(known, name)
@@ -290,15 +284,13 @@ def _holidays(region: str, days: pl.Series) -> pl.DataFrame:
     try:
         from holidays import country_holidays
     except ImportError:
-        raise InputError(
-            "holidays need the package holidays: pip install 'cxlib[calendars]'"
-        ) from None
+        hint = "pip install 'cxlib[calendars]'"
+        raise InputError(f"holidays need the package holidays: {hint}") from None
     country, _, part = region.partition("-")
     seen = days.unique().sort()
+    years = seen.dt.year().unique().to_list()
     try:
-        known = country_holidays(
-            country, subdiv=part or None, years=seen.dt.year().unique().to_list()
-        )
+        known = country_holidays(country, subdiv=part or None, years=years)
     except NotImplementedError:
         raise InputError(
             f"`environment`: there are no holidays of {region!r}; write a country, or one and "

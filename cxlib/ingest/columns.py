@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import reduce
-from operator import and_
 from zlib import crc32
 
 import polars as pl
@@ -19,7 +17,7 @@ from cxlib.errors import InputError, did_you_mean, there_are
 from cxlib.ingest.cells import text_of, tidy
 from cxlib.ingest.raw import RawTable
 from cxlib.journey_map import JourneyMap
-from cxlib.map_model import COLUMNS, SETS, STEP, STEP_AT, STEP_ORDER
+from cxlib.map_model import COLUMNS, SETS, STEP, STEP_AT, STEP_ORDER, written_in
 
 KEY = "\x00place"  # hash of the columns that decide what a row is
 
@@ -84,13 +82,13 @@ def find_columns(
 
 def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
     """Check that every column the map asks for is in one file at least; return what to look at."""
-    asked = [(_key(role), role, journey_map.names_of(role)) for role in journey_map.columns]
-    asked += [("keep", "", (column,)) for column in journey_map.keep]
-    asked += [
-        (f"match of {t.name!r}", "", (column,))
-        for t in journey_map.touchpoints
-        for column in t.match or ()
+    asked = [
+        (f"columns.{'.'.join(filter(None, written_in(role)))}", role, journey_map.names_of(role))
+        for role in journey_map.columns
     ]
+    asked += [("keep", "", (column,)) for column in journey_map.keep]
+    matches = ((t.name, column) for t in journey_map.touchpoints for column in t.match or ())
+    asked += [(f"match of {name!r}", "", (column,)) for name, column in matches]
     there, hints = list(found), []
     for key, role, columns in asked:
         if set(columns) & set(there):
@@ -104,11 +102,6 @@ def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
             f"(--ratings).{did_you_mean(columns[0], there)}"
         )
     return hints
-
-
-def _key(role: str) -> str:
-    kind = next((k for k, start in SETS.items() if role.startswith(start)), None)
-    return f"columns.{role}" if kind is None else f"columns.{kind}.{role.removeprefix(SETS[kind])}"
 
 
 def place_columns(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[str]:
@@ -183,7 +176,7 @@ def _folded(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[pl.Expr]:
 def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:
     """Whether every pattern is found; an empty cell is an empty text."""
     found = (pl.col(c).fill_null("").str.contains(pattern) for c, pattern in patterns.items())
-    return reduce(and_, found, pl.lit(True))
+    return pl.all_horizontal(pl.lit(True), *found)
 
 
 def _touchpoint_number(journey_map: JourneyMap, raw: Mapping[str, pl.Expr]) -> pl.Expr:

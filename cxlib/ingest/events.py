@@ -278,7 +278,7 @@ class _File:
         numbers = read_numbers(
             rows[name],
             where=f"{source}, column of {name}",
-            decimal=journey_map.reading.decimal or ("." if source.is_typed else None),
+            decimal=journey_map.reading.decimal or source.decimal,
             bounds=journey_map.bounds if name == "rating" else (None, None),
         )
         written = rows.select(text_of(name).null_count()).item()
@@ -318,10 +318,9 @@ def _in_map_order(
 ) -> pl.DataFrame:
     """Number contacts by the line of their touchpoint in the map, where the log does not."""
     lines = {t.name: i for i, t in reversed(list(enumerate(journey_map.touchpoints, 1)))}
-    order = pl.col("touchpoint").replace_strict(
-        lines, default=len(lines) + 1, return_dtype=pl.Int64
-    )
-    listed = places.select(KEY, order.alias("_line"))
+    named, last = pl.col("touchpoint"), len(lines) + 1
+    order = named.replace_strict(lines, default=last, return_dtype=pl.Int64)
+    listed = places.select(KEY, _line=order)
     numbered = contacts.join(listed, on=KEY, how="left", maintain_order="left")
     sequence = pl.when(pl.col("sequence") == 0).then("_line").otherwise("sequence")
     return numbered.with_columns(sequence=sequence).drop("_line")
@@ -359,6 +358,4 @@ def _report(seen: Seen, reasons: dict[str, int], log: _Log) -> IngestReport:
 
 def _count_by(counted: pl.DataFrame, column: str) -> dict[str, int]:
     sums = counted.drop_nulls(column).group_by(column).agg(pl.col("len").sum())
-    return dict(
-        sums.sort(["len", column], descending=[True, False]).select(column, "len").iter_rows()
-    )
+    return dict(sums.sort("len", column, descending=[True, False]).iter_rows())

@@ -115,13 +115,11 @@ class Column:
             if _are_times(few, unread=0.5) and _are_times(self.sample, unread=0.1):
                 return "time"
         is_named = any(map(self.says, ("id", "person", "errand", "item")))
-        if digits and not is_named and any(map(self._is_throughout, _SURELY_TIMES)):
+        surely = (self.sample.str.contains(pattern).all() for pattern in _SURELY_TIMES)
+        if digits and not is_named and any(surely):
             return "time"
         is_number = r"^[-+]?[\d.,']*\d[\d.,]*(?:[eE][-+]?\d+)?$"
         return "number" if self._weigh(is_number) >= 0.9 else "text"
-
-    def _is_throughout(self, pattern: str) -> bool:
-        return bool(self.sample.str.contains(pattern).all())
 
     def _weigh(self, pattern: str) -> float:
         fitting = self.counts.filter(pl.col("value").str.contains(pattern))

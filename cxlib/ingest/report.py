@@ -121,16 +121,11 @@ class IngestReport:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> IngestReport:
         """Return the report from what `to_dict` gave, as a workspace keeps it."""
-        kinds: dict[str, type[Any]] = {
-            "files": FileReport,
-            "unmapped": UnmappedTouchpoint,
-            "outside_hours": OutsideHours,
-        }
-
         restored: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in content.items()
         }
-        for name, kind in kinds.items():
+        kinds: list[type[Any]] = [FileReport, UnmappedTouchpoint, OutsideHours]
+        for name, kind in zip(("files", "unmapped", "outside_hours"), kinds, strict=True):
             restored[name] = tuple(kind(**row) for row in content.get(name, ()))
         for name in ("first_at", "last_at"):
             restored[name] = content.get(name) and datetime.fromisoformat(content[name])

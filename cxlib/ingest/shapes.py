@@ -26,11 +26,7 @@ _SUMS = ("amount", "cost")  # roles that lines of one contact add up to
 def _is_table(source: Source, pattern: str) -> bool:
     """Whether a file is the one that a map calls `pattern`, with or without what says its kind."""
     name, wanted = source.path.name.lower(), pattern.lower()
-    return fnmatch(name, wanted) or fnmatch(_stem(source), wanted)
-
-
-def _stem(source: Source) -> str:
-    return source.path.name.lower().split(".")[0]
+    return fnmatch(name, wanted) or fnmatch(source.stem, wanted)
 
 
 def split_sources(
@@ -60,7 +56,7 @@ def shape_tables(sources: list[Source], journey_map: JourneyMap, read: Read) -> 
     for source in log:
         table = read(source)
         if FILE in journey_map.named_columns():
-            stem = pl.lit(_stem(source)).alias(FILE)
+            stem = pl.lit(source.stem).alias(FILE)
             table = replace(table, frame=table.frame.with_columns(stem))
         table = join_tables(table, journey_map.join, sources, read_once)
         if journey_map.one_per:

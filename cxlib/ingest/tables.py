@@ -52,7 +52,7 @@ def with_named(table: RawTable, journey_map: JourneyMap, reading: Reading) -> Ra
     """Return a table with the columns that a map names and that can be made from those it has."""
     if table.source.format == "xes":
         return table
-    decimal = reading.decimal or ("." if table.source.is_typed else None)
+    decimal = reading.decimal or table.source.decimal
     return add_named(table, journey_map.named_columns(), decimal=decimal)
 
 
@@ -272,7 +272,6 @@ def _framed(rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _traces(file: IO[bytes]) -> Iterator[etree._Element]:
-    """Yield each trace once it is complete, and forget it afterwards."""
     # Entities are left alone and nothing is fetched: a log is data, not a document.
     parser = etree.iterparse(
         file, events=("end",), tag=("{*}trace", "trace"), resolve_entities=False,

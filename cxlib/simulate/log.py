@@ -6,9 +6,8 @@ asked and spent is drawn from streams of its own, so that the contacts of a seed
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -35,7 +34,7 @@ def assemble_log(
     ``rating``, ``issue`` and ``cost``.
     """
     world = rules.world
-    tick, origin = _tick(world), int(world.start.timestamp()) * _SECOND
+    tick, origin = world.noise.tick, int(world.start.timestamp()) * _SECOND
     at = (contacts.at * _SECOND).astype(np.int64)
     columns: dict[str, pl.Series] = {
         "customer": pl.Series(contacts.customer, dtype=pl.UInt32),
@@ -54,11 +53,6 @@ def assemble_log(
     if any(c.dwell is not None for c in world.contacts):
         log = log.with_columns(_ends(world, log, rng))
     return log
-
-
-def _tick(world: World) -> int:
-    """Microseconds that times are multiples of."""
-    return int(world.noise.rounding.total_seconds() * _SECOND)
 
 
 def _ratings(
@@ -106,19 +100,13 @@ def _issues(world: World, contacts: Contacts, rng: np.random.Generator) -> pl.Se
 
 def _ends(world: World, log: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
     """End of each contact, never after the customer's next one; null where not logged."""
-    place = log["place"].to_numpy()
     usual = np.array([c.dwell.total_seconds() if c.dwell else np.nan for c in world.contacts])
-    dwell = usual[place]
+    dwell = usual[log["place"].to_numpy()]
     dwell = np.maximum(dwell * np.exp(0.7 * rng.standard_normal(len(dwell))), 1.0)
     end = pl.Series("end", np.nan_to_num(dwell) * _SECOND).cast(pl.Int64) // _SECOND * _SECOND
-    following = pl.when(pl.col("customer") == pl.col("customer").shift(-1)).then(
-        pl.col("at").shift(-1)
-    )
-    return log.select(
-        pl.when(pl.Series(~np.isnan(dwell)))
-        .then(pl.min_horizontal(pl.col("at") + end, following))
-        .alias("end")
-    ).to_series()
+    same = pl.col("customer") == pl.col("customer").shift(-1)
+    soonest = pl.min_horizontal(pl.col("at") + end, pl.when(same).then(pl.col("at").shift(-1)))
+    return log.select(end=pl.when(pl.Series(~np.isnan(dwell))).then(soonest)).to_series()
 
 
 def add_mailings(world: World, log: pl.DataFrame, *, rng: np.random.Generator) -> pl.DataFrame:
@@ -133,7 +121,8 @@ def add_mailings(world: World, log: pl.DataFrame, *, rng: np.random.Generator) -
         every = int(mailing.every.total_seconds()) * _SECOND
         for sent_at in range(origin + every + 8 * 3600 * _SECOND, end, every):
             known = subscribed.filter(pl.col("at") < sent_at)
-            jitter = rng.integers(0, 900, known.height) * _SECOND // _tick(world) * _tick(world)
+            jitter = rng.integers(0, 900, known.height) * _SECOND
+            jitter = jitter // world.noise.tick * world.noise.tick
             parts.append(
                 known.select(
                     "customer",
@@ -161,7 +150,7 @@ def add_robots(
             pl.DataFrame(
                 {
                     "customer": pl.Series(np.full(len(at), first + number), dtype=pl.UInt32),
-                    "at": at // _tick(world) * _tick(world),
+                    "at": at // world.noise.tick * world.noise.tick,
                     "place": pl.Series(rng.choice(places, len(at)), dtype=pl.UInt16),
                 }
             )
@@ -204,16 +193,12 @@ def decode_log(world: World, log: pl.DataFrame, *, ids: pl.Series, salt: int) ->
 
     columns = [
         ids.gather(log["customer"]).alias("customer"),
-        log["at"].cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("occurred_at"),
+        log["at"].cast(pl.Datetime("us", "UTC")).alias("occurred_at"),
         of("name").alias("touchpoint"),
-        of("channel"),
-        of("stage"),
-        of("owner"),
-        of("initiated_by"),
+        *map(of, ("channel", "stage", "owner", "initiated_by")),
     ]
     if "end" in log.columns:
-        ended = log["end"].cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-        columns.append(ended.alias("ended_at"))
+        columns.append(log["end"].cast(pl.Datetime("us", "UTC")).alias("ended_at"))
     if "rating" in log.columns:
         columns.append(log["rating"].cast(pl.Float64))
     if world.environments:
@@ -247,9 +232,8 @@ def _environments(world: World, log: pl.DataFrame, salt: int) -> pl.Series:
         shares = np.cumsum(weights, axis=1) / np.maximum(weights.sum(1, keepdims=True), 1e-12)
         drawn = (shares < uniform_of(customer[rows], salt + number)[:, None]).sum(1)
         code[rows] = np.array(options)[np.minimum(drawn, len(options) - 1)]
-    names = pl.Series([e.name for e in world.environments], dtype=pl.String)
-    known = pl.Series(code).replace(-1, None)
-    return names.gather(known).alias("environment")
+    names = pl.Series("environment", [e.name for e in world.environments], dtype=pl.String)
+    return names.gather(pl.Series(code).replace(-1, None))
 
 
 def split_ratings(
@@ -257,9 +241,7 @@ def split_ratings(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take the ratings out of the log into a table of their own, answered some hours later."""
     true_date = pl.col("occurred_at").is_between(world.start, world.observed_until)
-    given = events.filter(
-        pl.col("rating").is_not_null(), pl.col("customer").is_not_null(), true_date
-    )
+    given = events.drop_nulls(["rating", "customer"]).filter(true_date)
     given = given.unique(["customer", "occurred_at", "touchpoint"], maintain_order=True)
     delay = (rng.exponential(_SURVEY_DELAY, given.height) // _SECOND).astype(np.int64) * _SECOND
     ratings = given.select(
@@ -348,14 +330,12 @@ def write_comments(
     words: list[str | None] = [None] * len(ratings)
     for i in np.flatnonzero(speaks) if world.comments else ():
         mood = "low" if high[int(i)] <= 0.4 else "middle" if high[int(i)] <= 0.7 else "high"
-        choice = _theme(world, ratings["touchpoint"][int(i)])["de" if german[i] else "en"][mood]
+        rated = ratings["touchpoint"][int(i)]
+        # the first theme that is about the touchpoint, or about all others
+        theme = next(theme for theme in world.comments if rated in theme.get("at", [rated]))
+        choice = theme["de" if german[i] else "en"][mood]
         words[i] = choice[int(pick[i] * len(choice))]
     return pl.Series("comment", words, dtype=pl.String)
-
-
-def _theme(world: World, touchpoint: str) -> Mapping[str, Any]:
-    """The words of the first theme that is about a touchpoint, or about all others."""
-    return next(theme for theme in world.comments if touchpoint in theme.get("at", [touchpoint]))
 
 
 def spend(world: World, events: pl.DataFrame, *, rng: np.random.Generator) -> pl.DataFrame:

@@ -99,7 +99,6 @@ def retailer_world() -> World:
 
 
 def _read_contacts() -> tuple[tuple[Contact, ...], dict[str, dict[str, float]]]:
-    """Touchpoints, and the weights of the next one by touchpoint."""
     contacts, moves = [], {}
     for given in _read("retailer_contacts.yaml"):
         known: dict[str, Any] = dict(given)
@@ -154,17 +153,12 @@ _ENVIRONMENTS = (
     Environment("app", "app 4.9", 1.0, until=APP_RELEASE),
     Environment("app", "app 5.0", 0.9, since=APP_RELEASE),
     Environment("app", "app 4.9 (old)", 0.1, since=APP_RELEASE),
-    *(
-        Environment("store", f"store {place}", weight)
-        for place, weight in (
-            ("Bremen", 3),
-            ("Dresden", 2),
-            ("Hamburg", 5),
-            ("Köln", 4),
-            ("Leipzig", 3),
-            ("München", 5),
-        )
-    ),
+    Environment("store", "store Bremen", 3),
+    Environment("store", "store Dresden", 2),
+    Environment("store", "store Hamburg", 5),
+    Environment("store", "store Köln", 4),
+    Environment("store", "store Leipzig", 3),
+    Environment("store", "store München", 5),
     Environment("phone", "hotline Leipzig", 0.6),
     Environment("phone", "hotline Kiel", 0.4),
 )

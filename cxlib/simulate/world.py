@@ -153,6 +153,11 @@ class Noise:
     late: float = 0.0
     rounding: timedelta = timedelta(seconds=1)
 
+    @property
+    def tick(self) -> int:
+        """Microseconds that times are multiples of."""
+        return self.rounding // timedelta(microseconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:

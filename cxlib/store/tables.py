@@ -77,11 +77,7 @@ def select(frames: Frames, tables: Tables, chosen: Chosen) -> dict[str, pl.DataF
     """Keep the rows of every table that a selection means."""
     kept = {}
     for name, table in tables.items():
-        tests: list[pl.Expr] = []
-        if chosen.segments is not None and "segment" in table.keys:
-            tests.append(pl.col("segment").is_in(chosen.segments))
-        if chosen.period is not None and "period" in table.keys:
-            tests.append(pl.col("period").is_between(*chosen.period))
+        tests = chosen.tests({*table.keys} - {"place"})
         if chosen.period is not None and "previous_period" in table.keys:
             before = pl.col("previous_period")
             tests.append((before < chosen.period[0]) | (before == NONE))
