@@ -93,10 +93,8 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
     numbered = kept.with_columns(customer=pl.col("_hash").rle_id().cast(pl.UInt32))
     present = [c for c in _OPTIONAL if numbered[c].null_count() < len(numbered)]
     environments = [_as_enum(numbered[c]) for c in kept.columns if c.startswith("environment.")]
-    rarer = {
-        c.name.partition(".")[2]: numbered[c.name].drop_nulls().n_unique() - MAX_ENVIRONMENTS
-        for c in environments
-    }
+    values = {c.name: numbered[c.name].drop_nulls().n_unique() for c in environments}
+    beyond = {c.partition(".")[2]: n - MAX_ENVIRONMENTS for c, n in values.items()}
     segments, varying = _first_known(numbered)
     aside = {
         "duplicate": twice.filter(~is_answer), _FURTHER: twice.filter(is_answer), "robot": robots,
@@ -121,7 +119,7 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
         scale=answers["usual"][0] if len(answers) else None,
         segments=segments,
         segments_varying=varying,
-        rarer={name: n for name, n in rarer.items() if n > 0},
+        rarer={name: n for name, n in beyond.items() if n > 0},
     )
 
 

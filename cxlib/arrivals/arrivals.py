@@ -299,9 +299,8 @@ def _count_bucket(
     transitions, followed = _find_arrivals(seen, visited, walk, settings)
     contacts = seen.filter(~pl.col("reload"))
     block = block_of(pl.col("occurred_at"), time_zone, settings.span)
-    again = count_repeats(
-        followed, contacts, places, within=silence, plan=settings.plan
-    ).with_columns(block=block)
+    again = count_repeats(followed, contacts, places, within=silence, plan=settings.plan)
+    again = again.with_columns(block=block)
     repeated = {
         name: again.group_by(KEYS[name]).agg(pl.col(*summed).sum().cast(pl.Int64))
         for name, summed in _REPEATED.items()
@@ -347,6 +346,11 @@ def _find_arrivals(
     ends = {"previous": "source", "place": "target", "left_in": "period"}
     keys = KEYS["transitions"]
     n = pl.len().cast(pl.Int64)
+    aside = {
+        "tied": ~pl.col("ordered"),
+        "slow": pl.col("wait") > settings.silence,
+        "beyond": pl.col("number") >= settings.most_contacts,
+    }
     moves = (
         visited.lazy()
         .filter("same_journey")
@@ -357,39 +361,25 @@ def _find_arrivals(
                 (pl.col("position") >= least).cast(pl.UInt8) for least in _POSITION_BINS
             ).cast(pl.UInt8),
             stage=walk.of_place("stage_index", "target").cast(pl.UInt8),
-            aside=pl.when(~pl.col("ordered"))
-            .then(pl.lit("tied"))
-            .when(pl.col("wait") > settings.silence)
-            .then(pl.lit("slow"))
-            .when(pl.col("number") >= settings.most_contacts)
-            .then(pl.lit("beyond")),
+            aside=pl.coalesce(pl.when(flag).then(pl.lit(why)) for why, flag in aside.items()),
         )
         .collect()
     )
     turns = moves.filter(pl.col("aside").is_null())
     turns = turns.with_columns(count_turns(turns))
     often = pl.col("turn") >= MAX_PER_CUSTOMER
+    reloads = (
+        seen.lazy().filter("reload").select("segment", **{new: old for old, new in ends.items()})
+    )
+    why = {name: (pl.col("aside") == name).sum().cast(pl.Int64) for name in aside}
     counts = [
-        seen.lazy()
-        .filter("reload")
-        .select(pl.col(old).alias(new) for old, new in [*ends.items(), ("segment", "segment")])
-        .group_by(keys)
-        .agg(transitions=n, reload=n),
-        moves.lazy()
-        .group_by(keys)
-        .agg(
-            n.alias("transitions"),
-            *((pl.col("aside") == why).sum().cast(pl.Int64).alias(why) for why in SET_ASIDE[1:4]),
-        ),
+        reloads.group_by(keys).agg(transitions=n, reload=n),
+        moves.lazy().group_by(keys).agg(transitions=n, **why),
         turns.lazy().group_by(keys).agg(often=often.sum().cast(pl.Int64)),
     ]
-    transitions = (
-        pl.concat(counts, how="diagonal")
-        .group_by(keys)
-        .agg(pl.col("transitions", *SET_ASIDE).fill_null(0).sum())
-        .collect()
-    )
-    return transitions, turns.filter(~often)
+    sums = pl.col("transitions", *SET_ASIDE).fill_null(0).sum()
+    transitions = pl.concat(counts, how="diagonal").group_by(keys).agg(sums)
+    return transitions.collect(), turns.filter(~often)
 
 
 def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame]:
@@ -413,9 +403,8 @@ def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame
         counts[f"n_{mark.days}"] = seen
         counts[f"silent_{mark.days}"] = seen & (pl.col("return_after") > mark).fill_null(True)
     for mark in WINDOWS:
-        soon = pl.col("until_next") <= mark
-        counts[f"fresh_{mark.days}"] = counts["fresh"] & soon
-        counts[f"back_{mark.days}"] = counts["back"] & soon
+        for name in ("fresh", "back"):
+            counts[f"{name}_{mark.days}"] = counts[name] & (pl.col("until_next") <= mark)
     totals = [e.sum().cast(pl.Int64).alias(n) for n, e in counts.items()]
     waited = pl.col("wait") if hours is None else pl.lit(hours.waits(followed))
     seconds = waited.dt.total_microseconds() / 1_000_000
@@ -423,22 +412,13 @@ def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame
     # whole thousandths: sums of these are exact in any order
     log_wait = pl.when(watched).then((1_000 * seconds.clip(_SHORTEST).log()).round().cast(pl.Int64))
     frame = followed.lazy().with_columns(bin=bin_of(seconds), log_wait=log_wait)
-    sums = (
-        (pl.col("turn") == 0).sum().cast(pl.Int64).alias("customers"),
-        *rating_sums(),
-    )
+    sums = ((pl.col("turn") == 0).sum().cast(pl.Int64).alias("customers"), *rating_sums())
     size = pl.len().cast(pl.Int64).alias("n")
+    within = {f"n_{mark.days}": pl.col("until_next") <= mark for mark in WINDOWS}
+    soon = (flag.sum().cast(pl.Int64).alias(name) for name, flag in within.items())
     tallied = {
         "arrivals": frame.group_by(KEYS["arrivals"]).agg(*totals, *sums),
-        "onward": frame.filter(counts["fresh"])
-        .group_by(KEYS["onward"])
-        .agg(
-            size,
-            *(
-                (pl.col("until_next") <= m).sum().cast(pl.Int64).alias(f"n_{m.days}")
-                for m in WINDOWS
-            ),
-        ),
+        "onward": frame.filter(counts["fresh"]).group_by(KEYS["onward"]).agg(size, *soon),
         "waits": frame.filter(watched).group_by(KEYS["waits"]).agg(size),
         "spread": frame.group_by(KEYS["spread"]).agg(
             *totals[:5],

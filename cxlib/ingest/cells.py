@@ -118,12 +118,9 @@ def read_numbers(
     if decimal != "," and has_one_reading and text.str.contains(r"^-?\d+(?:\.\d+)?$").all():
         return plain
     bare, signs = _bare(text)
-    fits = {
-        mark: (bare.str.contains(form) & (bare != "")).fill_null(False)
-        for mark, form in _FORMS.items()
-    }
-    read = {}
+    fits, read = {}, {}
     for one, other in ((".", ","), (",", ".")):
+        fits[one] = (bare.str.contains(_FORMS[one]) & (bare != "")).fill_null(False)
         plainer = bare.str.replace_all(other, "", literal=True).str.replace(one, ".", literal=True)
         read[one] = plainer.cast(pl.Float64, strict=False) * signs
     differ = (fits["."] & fits[","] & (read["."] != read[","])).fill_null(False)

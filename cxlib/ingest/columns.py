@@ -113,10 +113,8 @@ def place_columns(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[str
 
 def content_hash(columns: list[str]) -> pl.Expr:
     """Return a hash of the content of columns that knows neither their order nor empty ones."""
-    parts = [
-        pl.when(pl.col(c).is_not_null()).then(pl.col(c).hash(crc32(c.encode()))).otherwise(0)
-        for c in columns
-    ]
+    hashed = {c: pl.col(c).hash(crc32(c.encode())) for c in columns}
+    parts = [pl.when(pl.col(c).is_not_null()).then(h).otherwise(0) for c, h in hashed.items()]
     return pl.sum_horizontal(parts) if parts else pl.lit(0, pl.UInt64)
 
 
@@ -127,9 +125,8 @@ def recognise(
     texts = contents.select(KEY, *(tidy(c).alias(c) for c in contents.columns if c != KEY))
     if journey_map.fold_case:
         texts = texts.with_columns(_folded(journey_map, roles))
-    raw = {
-        role: pl.col(roles[role]) if role in roles else pl.lit(None, pl.String) for role in _ROLES
-    }
+    none = pl.lit(None, pl.String)
+    raw = {role: pl.col(roles[role]) if role in roles else none for role in _ROLES}
     touchpoints = journey_map.touchpoints
     planned = pl.DataFrame(
         {f"_{c}": [getattr(t, c) for t in touchpoints] for c in ("name", *_ROLES[1:])},

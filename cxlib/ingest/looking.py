@@ -226,8 +226,7 @@ def _steps_without_times(log: Looked) -> bool:
     """Whether most contacts tie in time though they are steps in an order."""
     if "sequence" in log.roles.columns:
         return False
-    same, tied, alike = (
-        pl.col(c) == pl.col(c).shift(1) for c in ("customer", "occurred_at", "touchpoint")
-    )
+    names = ("customer", "occurred_at", "touchpoint")
+    same, tied, alike = (pl.col(c) == pl.col(c).shift(1) for c in names)
     share = log.contacts.select((tied & ~alike).filter(same).mean()).item()
     return share is not None and float(share) > 0.5

@@ -65,9 +65,8 @@ def mask_comments(
     """Replace what identifies people in comments by its kind, and count it by kind."""
     given = comments.drop_nulls().value_counts()
     text = pl.col(comments.name)
-    suspect = given.filter(
-        text.str.contains("@|" + _DIGITS.pattern) | text.str.contains(_MAY_SPELL)
-    )
+    surely = text.str.contains("@|" + _DIGITS.pattern)
+    suspect = given.filter(surely | text.str.contains(_MAY_SPELL))
     counts: Counter[str] = Counter(dict.fromkeys(("mail", "iban", "card", "phone", "number"), 0))
     masked: dict[str, str] = {}
     phones = _phones(regions)

@@ -141,11 +141,8 @@ def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
         if is_split and all(isinstance(row, list) for row in cells):
             return [_flat(dict(zip(names, row, strict=False))) for row in cells]
         lists = list(_lists(value))
-        if (
-            lists == list(value)
-            and len(lists) > 2
-            and len({frozenset(value[k][0]) for k in lists}) == 1
-        ):
+        by_key = lists == list(value) and len(lists) > 2
+        if by_key and len({frozenset(value[k][0]) for k in lists}) == 1:
             # lists by the id of what they are about
             values = [{KEY: key, **e} for key, elements in value.items() for e in elements]
             lists = []
