@@ -77,7 +77,7 @@ def check_links(links: pl.DataFrame, places: pl.DataFrame, unknown: float) -> st
         return ""
     channel = pl.lit(places["channel"].gather(links["place"].cast(pl.UInt32)))
     counted = links.group_by(channel=channel).agg(pl.col("contacts").sum())["contacts"]
-    several = int((counted >= _LARGE_CHANNEL * counted.sum()).sum()) >= 2
+    several = int((counted >= _LARGE_CHANNEL * int(counted.sum())).sum()) >= 2
     if several and (links["contacts"] == links["alone"]).all():
         why = "the ids of the channels do not go together"
         return f"no customer was ever seen on two channels: {why}"

@@ -69,10 +69,10 @@ def count_repeats(
     later = contacts.filter(_at(task | assisted | completes, "place"))
     again = _again(part, later, places, task)
     contact = _contact_again(part, later, assisted)
-    name = places["touchpoint"].to_numpy()
-    planned = np.zeros((len(name), len(name)), dtype=bool)
+    touchpoint = places["touchpoint"].to_numpy()
+    planned = np.zeros((len(places), len(places)), dtype=bool)
     for handoff in plan:
-        planned |= (name == handoff.source)[:, None] & (name == handoff.target)
+        planned |= (touchpoint == handoff.source)[:, None] & (touchpoint == handoff.target)
     leak, before = _leak(part, later, assisted, completes, planned)
     unfinished = alone & ~assisted & ~completes
     kinds = {

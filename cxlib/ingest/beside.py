@@ -261,9 +261,9 @@ def _values(rows: pl.DataFrame, column: str) -> pl.Series:
     if number.null_count() > text.null_count() or number.n_unique() <= MOST_VALUES:
         return text
     low, high = (number.quantile(q, "nearest") for q in (1 / 3, 2 / 3))
-    third = pl.when(number <= low).then(pl.lit(f"low (to {low:g})"))
-    third = third.when(number <= high).then(pl.lit(f"middle (to {high:g})"))
-    return pl.select(third.when(number > high).then(pl.lit(f"over {high:g}"))).to_series()
+    lower = pl.when(number <= low).then(pl.lit(f"low (to {low:g})"))
+    middle = lower.when(number <= high).then(pl.lit(f"middle (to {high:g})"))
+    return pl.select(middle.when(number > high).then(pl.lit(f"over {high:g}"))).to_series()
 
 
 def _place(table: EnvironmentTable, events: pl.DataFrame, places: pl.DataFrame) -> pl.Series:
