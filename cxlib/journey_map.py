@@ -224,7 +224,7 @@ def _unpivot(entry: Entry) -> Unpivot:
     if kind == "numbered" and steps.text().count("#") != 1:
         steps.fail("write # once where the number stands, for example touch # time")
     columns: Any = steps.text() if kind == "numbered" else _text_by_name(steps)
-    if len(columns) < 2:
+    if kind != "numbered" and len(columns) < 2:
         steps.fail("name at least two steps, each with its column")
     return Unpivot(**{kind: columns})
 

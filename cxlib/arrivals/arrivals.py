@@ -339,10 +339,7 @@ def _count_bucket(
 def _find_arrivals(
     seen: pl.DataFrame, visited: pl.DataFrame, walk: Scope, settings: Settings
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Count the table ``transitions``, and give the arrivals with what lies around them.
-
-    ``turn``: how often the customer had made this transition before.
-    """
+    """Count ``transitions``; give arrivals with their ``turn``: how often made before."""
     ends = {"previous": "source", "place": "target", "left_in": "period"}
     keys = KEYS["transitions"]
     n = pl.len().cast(pl.Int64)

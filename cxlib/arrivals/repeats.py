@@ -132,10 +132,8 @@ def _contact_again(part: pl.DataFrame, later: pl.DataFrame, assisted: Flags) -> 
 def _leak(
     part: pl.DataFrame, later: pl.DataFrame, assisted: Flags, completes: Flags, planned: Flags
 ) -> tuple[Numbers, Numbers]:
-    """Wait for an assisted contact before self-service is finished, and the same before (control).
-
-    The step that the map plans next is no failure (a booked appointment). The control looks back
-    from the contact before the handoff, which may itself be assisted.
+    """Wait for an assisted contact, unplanned, before self-service is finished, and the same
+    back from the contact before the handoff, which may itself be assisted (control).
     """
     kept = later.filter(_at(assisted | completes, "place"))
     helped = assisted[kept["place"].to_numpy()]

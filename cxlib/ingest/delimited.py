@@ -209,9 +209,7 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: dialects.Dialect) -> 
 
 
 def _further_headers(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-    """Return the first rows, three at most, that hold words where all others hold numbers or times,
-    and more than one of these or nothing else: surveys have headers of several lines.
-    """
+    """Return the first rows, at most three, with words where others hold numbers or times."""
     # a look at a hundred thousand cells from the whole file
     below = rows.slice(3).gather_every(1 + rows.height * len(columns) // 100_000).select(columns)
     if below.height < 5:

@@ -100,10 +100,8 @@ def _mask(text: str, phones: Callable[[str], list[str]], found: Counter[str]) ->
 
 
 def _spelled_length(text: str) -> int:
-    """Return the length of a text that may spell a mail address; 0 where a sentence would read so.
-
-    A bare "at" is one where the domain is of mail only, or who stands before it is written as in
-    addresses, or the dot is said, too, before an ending that no sentence goes on with.
+    """Return the length of a text that spells a mail address, 0 where a sentence reads so: a bare
+    "at" needs a provider, a name as in addresses, or a said dot before an ending that is no word.
     """
     match = _SPELLED.fullmatch(text)
     if match is None or match["sure"]:

@@ -168,9 +168,7 @@ def _attributes(
 
 
 def _key(rows: pl.DataFrame, table: Table) -> tuple[str, str] | None:
-    """Return the column of the log, and that of a table with one row for each of its values: of
-    the same name, or ``ticket_id`` and the ``id`` of a table of tickets.
-    """
+    """Return the log's column and a table's of which each value has one row: ticket_id, id."""
     pairs = [(c, c) for c in table.rows.columns if c in rows.columns]
     stems = (c[:-3] for c in rows.columns if c.lower().endswith("_id") and len(c) > 4)
     pairs += [(f"{s}_id", "id") for s in stems if table.name.lower().startswith(s.lower())]
@@ -257,9 +255,7 @@ def _read_steps(rows: pl.DataFrame, steps: Mapping[str, Column]) -> pl.DataFrame
 
 
 def _are_one_contact(rows: pl.DataFrame, times: list[Column], has_name: bool) -> bool:
-    """Whether all rows have all times, and these are equal, or, where a column names the contact,
-    within an hour: phases of one contact, such as of a call.
-    """
+    """Whether a row's times are equal, or, where a column names its contact, within an hour."""
     if any(c.share < 0.95 for c in times):
         return False
     read = _read_steps(rows, {c.name: c for c in times})

@@ -275,10 +275,8 @@ def _send_elsewhere(
     target: np.ndarray,
     tallies: Sequence[Tally],
 ) -> np.ndarray:
-    """Change ``target`` where a fault sends the customer elsewhere, and say what follows it.
-
-    That is the touchpoint that must come next (ping-pong), ``_SENT`` where the customer is free
-    again afterwards, ``_NOWHERE`` where no fault struck.
+    """Change ``target`` where a fault sends the customer elsewhere; return what must come next
+    (ping-pong), ``_SENT`` where the customer is free again, ``_NOWHERE`` where no fault struck.
     """
     sequel = np.full(len(target), _NOWHERE)
     for fault, ends, tally in zip(rules.faults, rules.ends, tallies, strict=True):

@@ -74,11 +74,7 @@ def count_bucket(rows: pl.DataFrame, scope: Scope) -> dict[str, pl.DataFrame]:
 
 
 class _Key:
-    """Several columns of small whole numbers packed into one, the first column highest.
-
-    Each column gets the bits that its values need, so that most keys fit in 32 bits: they sort in
-    half the time of 64.
-    """
+    """Columns of small whole numbers in one, the first highest, each in the bits that it needs."""
 
     def __init__(self, columns: Mapping[str, Numbers]) -> None:
         self.widths = {c: int(v.max()).bit_length() if len(v) else 0 for c, v in columns.items()}
@@ -116,10 +112,8 @@ def _firsts(ordered: Numbers) -> npt.NDArray[np.int64]:
 def _tally(
     columns: Mapping[str, Numbers], count: str = "n", *, time: Numbers | None = None
 ) -> pl.DataFrame:
-    """Count the rows for each combination of values, sorted by them.
-
-    Sorting the packed keys counts and orders at once, faster than a hash table does either. With a
-    ``time`` (microseconds) also the least and the most of it, in seconds.
+    """Count the rows for each combination of values, sorted by them; with a ``time`` (microseconds)
+    also the least and the most of it, in seconds.
     """
     key = _Key(columns)
     order = None if time is None else np.argsort(key.packed)
