@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from cxlib.contracts import EVENTS, MAX_PLACES, QUARANTINE, UNMAPPED
 from cxlib.errors import InputError
 from cxlib.journeys import NO_STAGE
-from cxlib.map_model import Touchpoint, format_duration
-
-if TYPE_CHECKING:
-    from cxlib.journey_map import JourneyMap
-    from cxlib.map_model import JourneyRule
+from cxlib.map_model import JourneyMap, JourneyRule, Touchpoint, format_duration
 
 BUCKETS = 32  # hash buckets of customers; intervals come from leaving out one bucket at a time
 MAX_ENVIRONMENTS = 1_000  # most values of an environment column that are kept apart

@@ -15,13 +15,9 @@ whose leading digits are the journey, so that each new journey starts afresh.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
-if TYPE_CHECKING:
-    from cxlib.journey_map import JourneyMap
-    from cxlib.map_model import JourneyRule
+from cxlib.map_model import JourneyMap, JourneyRule
 
 NO_STAGE = 255  # of a contact that the journey map does not place, and of a journey without any
 _MAX_POSITION = 65_535

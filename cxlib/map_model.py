@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -18,7 +18,7 @@ Period = Literal["day", "week", "month", "quarter"]
 TIME_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
 """What `time_format` may say beside strftime patterns; ``excel`` are days since 1899-12-30."""
 
-PERIODS = ("day", "week", "month", "quarter")
+PERIODS: tuple[str, ...] = get_args(Period)
 
 COLUMNS = {
     "customer": "who (always text)",

@@ -11,34 +11,28 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from cxlib.arrivals.histories import HISTORY_TABLES, block_of, count_histories
 from cxlib.arrivals.later import count_turns
 from cxlib.arrivals.links import count_links
-from cxlib.arrivals.open_hours import read_open_hours
+from cxlib.arrivals.open_hours import OpenHours, read_open_hours
 from cxlib.arrivals.planned import COUNTS, NEITHER, follow_planned
 from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats, count_responses
 from cxlib.arrivals.silences import choose_silence, silence_of
 from cxlib.bins import bin_of
 from cxlib.errors import WorkspaceError
 from cxlib.journeys import NO_STAGE
+from cxlib.map_model import PlannedHandoff
 from cxlib.periods import Periods
+from cxlib.store import Workspace
 from cxlib.store.counting import rating_sums
-from cxlib.store.engines import count_here
-from cxlib.store.selection import Chosen
+from cxlib.store.engines import Count, Run, count_here
+from cxlib.store.selection import Chosen, Selection
 from cxlib.store.tables import Table, add_up, read_tables, select, write_tables
 from cxlib.store.walk import Scope, look_back, visits
-
-if TYPE_CHECKING:
-    from cxlib.arrivals.open_hours import OpenHours
-    from cxlib.map_model import PlannedHandoff
-    from cxlib.store import Workspace
-    from cxlib.store.engines import Count, Run
-    from cxlib.summary import Selection
-
 
 MAX_PER_CUSTOMER = 3  # how often one customer may count for one handoff
 LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from cxlib.arrivals.later import count_turns
+from cxlib.arrivals.open_hours import OpenHours
 from cxlib.bins import bin_of
 from cxlib.journeys import NO_STAGE
+from cxlib.periods import Periods
 from cxlib.store.counting import rating_sums
 from cxlib.store.tables import NONE, Table
 from cxlib.store.walk import next_where
-
-if TYPE_CHECKING:
-    from cxlib.arrivals.open_hours import OpenHours
-    from cxlib.periods import Periods
-
 
 ENVIRONMENT = "environment."  # begins the names of the columns that say where a contact was
 _DAYS, _WEEKS = 200, 5 * 366

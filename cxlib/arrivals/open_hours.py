@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.opening_hours import MISFIT, Calendar, OpeningHours
-
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
-
+from cxlib.store import Workspace
 
 Floats = NDArray[np.float64]
 OPEN_UNIT = "ratio of medians (observed and expected in open hours)"

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from cxlib.arrivals.later import NEVER, Flags, Later, Numbers, flags_of, milliseconds
 from cxlib.journeys import NO_STAGE
+from cxlib.map_model import PlannedHandoff
 from cxlib.store.counting import rating_sums
-
-if TYPE_CHECKING:
-    from cxlib.map_model import PlannedHandoff
-
 
 TRANSFER_GRACE = timedelta(minutes=15)  # assisted again so soon is a transfer, no repeat
 REPEAT_WITHIN = timedelta(days=7)  # assisted again so soon is a repeat

@@ -13,6 +13,7 @@ from polars.datatypes import DataType, DataTypeClass
 
 from cxlib.contracts import EVENTS, INITIATORS
 from cxlib.errors import InputError, nearest_name
+from cxlib.ingest import columns
 from cxlib.ingest.cells import (
     off_scale,
     read_ids,
@@ -22,16 +23,7 @@ from cxlib.ingest.cells import (
     text_of,
 )
 from cxlib.ingest.clocks import INSTANT
-from cxlib.ingest.columns import (
-    KEY,
-    check_found,
-    content_hash,
-    find_columns,
-    in_sets,
-    merge_names,
-    place_columns,
-    recognise,
-)
+from cxlib.ingest.columns import KEY, in_sets
 from cxlib.ingest.doubts import Seen, find_doubts
 from cxlib.ingest.instants import Instants, read_instants
 from cxlib.ingest.raw import LINE, POSITION, RawTable, first_reasons, set_aside
@@ -105,10 +97,12 @@ def make_contacts(
     matched = any(t.match for t in journey_map.touchpoints)
     needed = ("customer", "occurred_at", *(() if matched else ("touchpoint",)))
     for table in shape_tables(sources, journey_map, read):
-        merged = merge_names(table, journey_map)
-        roles = find_columns(merged.columns, journey_map, source=str(table.source), required=needed)
+        merged = columns.merge_names(table, journey_map)
+        roles = columns.find_columns(
+            merged.columns, journey_map, source=str(table.source), required=needed
+        )
         _File(merged, roles, log).read()
-    log.notice(check_found(journey_map, log.columns))
+    log.notice(columns.check_found(journey_map, log.columns))
     contacts = pl.concat(log.contacts, how="diagonal", rechunk=False)
     places = pl.concat(log.places).unique(KEY, keep="first", maintain_order=True)
     quarantine = pl.concat(log.quarantine)
@@ -173,7 +167,7 @@ class _File:
             str(table.source), table.source.format, rows.height + table.malformed.height,
             table.encoding, table.separator, note=table.note, lines=table.lines,
         )  # fmt: skip
-        places = recognise(contents, journey_map, self.roles)
+        places = columns.recognise(contents, journey_map, self.roles)
         if (out := places.filter(~pl.col("is_kept"))[KEY]).len():
             kept = rows.filter(~pl.col(KEY).is_in(out.implode()))
             log.left_out += rows.height - kept.height
@@ -197,7 +191,7 @@ class _File:
         ours = {name: pl.col(roles[name]) for name in asked if name in roles}
         if POSITION in schema:
             ours.setdefault("sequence", pl.col(POSITION))
-        deciding = place_columns(self.log.journey_map, roles)
+        deciding = columns.place_columns(self.log.journey_map, roles)
         here = [c for c in deciding if c in schema]
         # Two lines about one contact on two scales are one contact with two answers.
         answer = ("rating", "scale", "comment") if "scale" in roles else ()
@@ -206,8 +200,8 @@ class _File:
         numbered = {f"\x00{i}": c for i, c in enumerate(here)}
         rows = self.table.collect(
             pl.col(LINE),
-            content_hash([c for c in self.table.columns if c not in told]).alias("row"),
-            content_hash(here).alias(KEY),
+            columns.content_hash([c for c in self.table.columns if c not in told]).alias("row"),
+            columns.content_hash(here).alias(KEY),
             *(expr.alias(name) for name, expr in ours.items()),
             *(pl.col(c).alias(number) for number, c in numbered.items()),
         )

@@ -39,8 +39,7 @@ class Guess(NamedTuple):
 
 @cache
 def _vocabulary() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_bytes())
-    return content
+    return dict(yaml.safe_load(Path(__file__).with_name("words.yaml").read_bytes()))
 
 
 @cache

@@ -115,8 +115,7 @@ class IngestReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values that JSON can hold; instants as ISO 8601."""
-        found: dict[str, Any] = plain(asdict(self))
-        return found
+        return dict(plain(asdict(self)))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> IngestReport:

@@ -183,8 +183,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     @property
     def report(self) -> dict[str, Any]:
         """The ingest report."""
-        content: dict[str, Any] = json.loads((self.log_folder / "report.json").read_text("utf-8"))
-        return content
+        return dict(json.loads((self.log_folder / "report.json").read_text("utf-8")))
 
     def customers(self) -> pl.LazyFrame:
         """``customer`` (number), ``name``, ``bucket``, ``segment``, ``contacts``, their span."""
