@@ -110,15 +110,11 @@ def count_histories(
     ended = ("n", "silent", "fresh", "back", "came", "pinged", "first")
     counts = [pl.col(flag).sum().cast(pl.Int64) for flag in ended]
     counts[-1] = counts[-1].alias("customers")
+    waits, n = marked.drop_nulls("bin"), [pl.len().cast(pl.Int64).alias("n")]
     tables = {"volumes": volumes}
     for name, rows, sums, elsewhere in (
         ("histories", marked, [*counts, *rating_sums()], "environments"),
-        (
-            "history_waits",
-            marked.drop_nulls("bin"),
-            [pl.len().cast(pl.Int64).alias("n")],
-            "environment_waits",
-        ),
+        ("history_waits", waits, n, "environment_waits"),
         ("steps", steps, [*counts[:2], counts[-1]], "environment_steps"),
     ):
         nothing = rows.clear().with_columns(column=pl.lit(""), value=pl.lit(""))

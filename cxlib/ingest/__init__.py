@@ -1,6 +1,6 @@
 """Exports, logs and databases -> EVENTS; what does not fit is set aside, with the reason.
 
-`sources` → `tables` (raw frames) → `columns`, `instants`, `numbers` → `events`; `propose` writes a
+`sources` → `tables` (raw frames) → `columns`, `instants`, `cells` → `events`; `propose` writes a
 map.
 """
 

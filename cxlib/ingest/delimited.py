@@ -1,6 +1,6 @@
 """Text tables: CSV, TSV and their many relatives; every line is accounted for.
 
-What is plain goes to Polars, which is fast; what is not is read line by line (`records`).
+What is plain goes to Polars, which is fast; what is not is read line by line (`dialects`).
 """
 
 from __future__ import annotations

@@ -312,11 +312,9 @@ def _refuse_foreign(folder: Path) -> None:
     """Raise where a folder holds what is none of ours; what a killed ingest left is ours."""
     if not folder.exists() or (folder / _MANIFEST).is_file():
         return
-    known = {durable.LOCK, "published"}
-    inside = [f.name for f in folder.iterdir()] if folder.is_dir() else [folder.name]
-    if any(
-        n not in known and not _LOG.fullmatch(n) and not n.startswith(durable.DRAFT) for n in inside
-    ):
+    inside = {f.name for f in folder.iterdir()} if folder.is_dir() else {folder.name}
+    foreign = inside - {durable.LOCK, "published"}
+    if any(not _LOG.fullmatch(n) and not n.startswith(durable.DRAFT) for n in foreign):
         raise WorkspaceError(
             f"{folder} exists and is not a workspace; name another folder, or empty this one"
         )
