@@ -28,6 +28,7 @@ _VISITS = "visits in known order, at most three of one customer along each way"
 HISTORY_TABLES = {
     "histories": Table((*_UNIT, "block"), _VISITS, meaning=2),
     "history_waits": Table((*_UNIT, "block", "bin"), _VISITS),
+    "begun_waits": Table((*_UNIT, "block", "bin"), _VISITS),
     "steps": Table((*_STEP, "block"), "first visits of a journey in a stage", meaning=2),
     "repeat_history": Table((*_UNIT, "block"), "arrivals at marked touchpoints", meaning=2),
     "plan_history": Table((*_UNIT, "block"), "contacts at the source of a planned handoff"),
@@ -37,8 +38,9 @@ HISTORY_TABLES = {
     "environment_steps": Table(("column", "value", *_STEP), "first visits in a stage"),
 }
 """The tables. ``source`` is `NONE` for visits that followed no other within the silence; in the
-tables of steps the target is the place at which the stage was entered. What is done again, and what
-becomes of planned handoffs, is counted where it is found (`repeats`, `planned`)."""
+tables of steps the target is the place at which the stage was entered; ``begun_waits`` are the same
+waits in the blocks in which they began. What is done again, and what becomes of planned handoffs,
+is counted where it is found (`repeats`, `planned`)."""
 
 
 def block_days(span: timedelta) -> int:
@@ -111,7 +113,9 @@ def count_histories(
     counts = [pl.col(flag).sum().cast(pl.Int64) for flag in ended]
     counts[-1] = counts[-1].alias("customers")
     waits, n = marked.drop_nulls("bin"), [pl.len().cast(pl.Int64).alias("n")]
-    tables = {"volumes": volumes}
+    begun = block_of(pl.col("occurred_at") - pl.col("passed"), time_zone, span)
+    begun_waits = waits.with_columns(block=begun).group_by(HISTORY_TABLES["begun_waits"].keys)
+    tables = {"volumes": volumes, "begun_waits": begun_waits.agg(n)}
     for name, rows, sums, elsewhere in (
         ("histories", marked, [*counts, *rating_sums()], "environments"),
         ("history_waits", waits, n, "environment_waits"),
