@@ -200,7 +200,7 @@ def _guess_product(roles: Roles, free: Mapping[str, Column]) -> None:
     numbers = [c for c in free.values() if c.kind == "number"]
     many, price = (
         next((c.name for c in numbers if (r := _named(c, n)) is not None and r < len(n)), None)
-        for n in (phrases("quantity"), phrases("price"))
+        for n in map(phrases, ("quantity", "price"))
     )
     paid = roles.columns.get("amount")
     if many is not None and price is not None and (paid is None or paid.value == price):
@@ -219,10 +219,8 @@ def vary_labels(
 def _guess_time(roles: Roles, columns: Mapping[str, Column]) -> None:
     times = rank_times(columns)
     if not times:
-        called = (
-            c for c in columns.values() if c.filled and _named(c, phrases("time")) is not None
-        )
-        near = next(called, None)
+        filled = (c for c in columns.values() if c.filled)
+        near = next((c for c in filled if _named(c, phrases("time")) is not None), None)
         shown = f" ({near.name!r} is called so and holds {near.sample[0]!r})" if near else ""
         raise InputError(
             f"no column holds times{shown}; there are: {listed(list(columns))}; name it in the map "
