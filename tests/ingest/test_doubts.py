@@ -220,8 +220,8 @@ def test_owners_that_the_touchpoint_does_not_say_are_told(tmp_path: Path) -> Non
     least, most = sorted((("web", web), ("app", app)), key=lambda x: (x[1], x[0]))
     assert told == [
         f"{least[1] / len(rows):.0%} of the contacts have another 'via' than most at their "
-        f"touchpoint (at 'page': {most[0]} {most[1]}, {least[0]} {least[1]}): the most frequent one counts as "
-        "its owner; to compare them, write 'via' under environment, too, or under segments where "
+        f"touchpoint (at 'page': {most[0]} {most[1]}, {least[0]} {least[1]}): the most frequent "
+        "one counts as its owner; to compare them, write 'via' under environment, too, or under segments where "
         "each customer has one"
     ]
     compared = text.replace("owner: via", "owner: via, environment: [via]")
