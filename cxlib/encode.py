@@ -216,8 +216,14 @@ def _with_place(raw: pl.DataFrame, journey_map: JourneyMap) -> tuple[pl.DataFram
     """Replace the five texts of a place by one number, through the codes of the categories."""
     codes = [pl.col(c).to_physical().cast(pl.UInt64) for c in ("touchpoint", "channel", "stage")]
     keyed = raw.with_columns(_key=codes[0] * 2**40 + codes[1] * 2**20 + codes[2])
-    texts = (pl.col(c).cast(pl.String).drop_nulls().min() for c in _PLACE)
-    seen = keyed.lazy().group_by("_key").agg(texts).collect(engine="streaming")
+    counted = keyed.lazy().group_by("_key", *_PLACE).len().collect(engine="streaming")
+    texts = counted.with_columns(pl.col(_PLACE).cast(pl.String))
+    seen = texts.select("_key", *_PLACE[:3]).unique()
+    for told in _PLACE[3:]:  # whatever most of its contacts say
+        ranked = texts.drop_nulls(told).group_by("_key", told).agg(pl.col("len").sum())
+        ranked = ranked.sort("len", told, descending=[True, False])
+        most = ranked.select("_key", told).unique("_key", keep="first", maintain_order=True)
+        seen = seen.join(most, on="_key", how="left")
     if len(seen) > MAX_PLACES:
         raise InputError(
             f"the log names {len(seen):,} different combinations of touchpoint, channel and stage; "

@@ -26,6 +26,9 @@ OFTEN = 0.3  # share of ties, of times at midnight from which on to ask
 JUMP = 0.03  # least change of the share of rows set aside between files or days that is told
 WORTH_A_LOOK = 0.05  # share of contacts outside the opening hours above which to ask
 FEW = 3  # so many rows at an end may stand apart, or a two-hundredth of them where that is more
+SETTLED = (
+    0.9  # share of contacts that have the owner of most at their touchpoint, below which to say
+)
 LEAST = timedelta(days=1)  # shorter distances at an end are not told of
 
 
@@ -159,6 +162,29 @@ def _gap(seen: Seen) -> Iterator[str]:
             f"the gap of {format_duration(gap)} is longer than a third of the log, which spans "
             f"{_long(span)}: a silence this long can hardly be seen in it, and who was lost is not "
             f"known; write a gap of at most {_long(span / 3)}, or take a longer log"
+        )
+
+
+def _owners(seen: Seen) -> Iterator[str]:
+    named = dict(seen.journey_map.columns)
+    column = named.pop("owner", None)
+    if column is None or column in named.values():
+        return
+    place = ("touchpoint", "channel", "stage")
+    counted = seen.counted.drop_nulls("owner").group_by(*place, "owner").agg(pl.col("len").sum())
+    largest = counted.sort("len", "owner", descending=[True, False])
+    mine = largest.group_by(place, maintain_order=True).agg(pl.col("owner", "len"))
+    others = mine.with_columns(rest=pl.col("len").list.sum() - pl.col("len").list.first())
+    rest, rows = int(others["rest"].sum()), int(counted["len"].sum())
+    if rest > (1 - SETTLED) * rows:
+        worst = others.sort("rest", "touchpoint", descending=[True, False]).row(0, named=True)
+        most = zip(worst["owner"][:3], worst["len"][:3], strict=True)
+        shown = ", ".join(f"{owner} {n:,}" for owner, n in most)
+        yield (
+            f"{rest / rows:.0%} of the contacts have another {column!r} than most at their "
+            f"touchpoint (at {worst['touchpoint']!r}: {shown}): the most frequent one counts as "
+            f"its owner; to compare them, write {column!r} under environment, too, or under "
+            "segments where each customer has one"
         )
 
 
@@ -391,7 +417,7 @@ def _long(span: timedelta) -> str:
 
 
 QUESTIONS: tuple[Callable[[Seen], Iterator[str]], ...] = (
-    _ids, _hours, _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside,
+    _ids, _hours, _owners, _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside,
     _sheets, _ends,
 )  # fmt: skip
 """What is asked of every log, in the order of the report."""
