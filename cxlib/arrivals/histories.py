@@ -112,13 +112,13 @@ def count_histories(
     ended = ("n", "silent", "fresh", "back", "came", "pinged", "first")
     counts = [pl.col(flag).sum().cast(pl.Int64) for flag in ended]
     counts[-1] = counts[-1].alias("customers")
-    waited, n = marked.drop_nulls("bin"), [pl.len().cast(pl.Int64).alias("n")]
+    waits, n = marked.drop_nulls("bin"), [pl.len().cast(pl.Int64).alias("n")]
     begun = block_of(pl.col("occurred_at") - pl.col("passed"), time_zone, span)
-    begun_waits = waited.with_columns(block=begun).group_by(HISTORY_TABLES["begun_waits"].keys)
+    begun_waits = waits.with_columns(block=begun).group_by(HISTORY_TABLES["begun_waits"].keys)
     tables = {"volumes": volumes, "begun_waits": begun_waits.agg(n)}
     for name, rows, sums, elsewhere in (
         ("histories", marked, [*counts, *rating_sums()], "environments"),
-        ("history_waits", waited, n, "environment_waits"),
+        ("history_waits", waits, n, "environment_waits"),
         ("steps", steps, [*counts[:2], counts[-1]], "environment_steps"),
     ):
         nothing = rows.clear().with_columns(column=pl.lit(""), value=pl.lit(""))
