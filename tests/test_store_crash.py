@@ -335,7 +335,7 @@ def test_a_workspace_that_may_only_be_read_answers(copied, monkeypatch):
 def test_a_polite_kill_tidies_up_and_says_so(old, tmp_path):
     folder, source = tmp_path / "shop", Path(old[0].report.files[0].name)
     code = (
-        "import os, signal, sys, cxlib.store.workspace as store\n"
+        "import os, signal, sys, cxlib.durable as store\n"
         "def kill(*_): os.kill(os.getpid(), signal.SIGTERM)\n"
         "store.sync_folder = kill\n"
         "from cxlib.cli.app import main\n"
