@@ -30,6 +30,7 @@ COLUMNS = {
     "owner": "which team answers for it",
     "initiated_by": "customer or company",
     "ended_at": "when the contact ended",
+    "due_at": "by when what is planned next was promised; a day ends with it",
     "sequence": "order within one instant, a whole number",
     "rating": "what the customer rated, on the rating scale",
     "scale": "name of the rating's scale, where there are several",
@@ -159,11 +160,14 @@ class Touchpoint:
 
 @dataclass(frozen=True, slots=True)
 class PlannedHandoff:
-    """The next step that is planned after a touchpoint, and by when."""
+    """The next step that is planned after a touchpoint, and by when; ``promised``: by what
+    ``due_at`` of each contact says, and by the deadline where it says nothing.
+    """
 
     source: str
     target: str
     deadline: timedelta
+    promised: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,13 +191,13 @@ def print_expansion(
 def print_priorities(
     asked: Asked,
     *,
-    format: str = Option("table", help="table, md, csv or json."),
+    format: str = Option("table", help="table, md, csv, json or issues (CSV for Jira, Linear …)."),
     owner: str | None = Option(None, help="Only what this owner answers for."),
 ) -> None:
     """Print what to do first: one backlog over all that was found, with gains and next steps."""
     from cxlib.opportunities.backtest import backtest_priorities
 
-    if format not in (known := ("table", "md", "csv", "json")):
+    if format not in (known := ("table", "md", "csv", "json", "issues")):
         raise InputError(f"--format {format!r} is none of {', '.join(known)}")
     with working("Judging every handoff"):
         found = asked.ask(cx.list_priorities, owner=owner)
@@ -205,6 +205,8 @@ def print_priorities(
         print_json(as_records(found.table))
     elif format == "csv":
         print_file(csv_text(found.table))
+    elif format == "issues":
+        print_file(csv_text(found.issues()))
     elif format == "md":
         print_file(found.columns.written(found.table).to_markdown() + "\n")
     else:

@@ -24,8 +24,10 @@ from cxlib.columns import (
     Points,
     Share,
     Tables,
+    Text,
     Wait,
 )
+from cxlib.encode import name_places
 from cxlib.errors import NotMeasurableError
 from cxlib.numbers import decimal, duration, plural, points, share
 from cxlib.opportunities.experiments import plan_experiment
@@ -41,6 +43,10 @@ from cxlib.store.selection import Selection
 RARE, LEAST_WALKED, LEAST, LEAST_LIKE = 0.15, 30, 0.05, 0.5
 """A link is rare below this share of those who go on; walked by so many at least; worth an
 experiment from this difference on; and has its like in at least this share of the cases."""
+
+FEW, SETBACK = 0.3, 0.1
+"""A contact is a setback that at most so many have, and after which surely at least so many fewer
+reach the goal."""
 
 Q_LIMIT = 0.05
 _T31 = float(t_quantile(BUCKETS - 1))
@@ -59,8 +65,10 @@ class Expansions(Result):
         table=Columns(
             "one row per rare link compared, those that stand first, then by the lower end",
             source=Label("touchpoint left"),
+            source_channel=Label("its channel", detail=True),
             target=Label("touchpoint that few go to"),
             target_channel=Label("its channel", detail=True),
+            way=Text("both, with the channel where a touchpoint is on several", detail=True),
             owner=Label("of the target"),
             n=Count("journeys that took it, by their first contact at the source", each="journeys"),
             walked=Share("of the journeys that go on from the source", of="n", each="journeys"),
@@ -98,7 +106,7 @@ def say_expansion(row: Mapping[str, Any]) -> str:
     """Say one hypothesis with its experiment."""
     gap = points(row["difference"], row["difference_low"], row["difference_high"])
     return (
-        f"{row['source']} → {row['target']}: {share(row['observed'])} reach the goal, of like "
+        f"{row['way']}: {share(row['observed'])} reach the goal, of like "
         f"journeys that went elsewhere {share(row['expected'])} ({gap}); to know: offer it to a "
         f"random half, {decimal(row['sample'])} customers a group, about {duration(row['lasting'])}"
     )
@@ -143,8 +151,9 @@ def find_expansions(workspace: Workspace, *, where: Selection | None = None) -> 
     q = false_discovery_rate([p["p"] for p in pairs]) if pairs else np.zeros(0)
     first: datetime = rows["occurred_at"].min()  # type: ignore[assignment]
     days = (workspace.observed_until - first) / timedelta(days=1)
-    table = [_row(pair, float(x), workspace.places, days) for pair, x in zip(pairs, q, strict=True)]
-    table.sort(key=lambda r: (not r["stands"], -r["difference_low"], r["source"], r["target"]))
+    places = workspace.places.with_columns(name=name_places(workspace.places))
+    table = [_row(pair, float(x), places, days) for pair, x in zip(pairs, q, strict=True)]
+    table.sort(key=lambda r: (not r["stands"], -r["difference_low"], r["way"]))
     return Expansions(
         table=Expansions.tables["table"].frame(table),
         tests=len(pairs),
@@ -152,26 +161,88 @@ def find_expansions(workspace: Workspace, *, where: Selection | None = None) -> 
     )
 
 
+def find_setbacks(workspace: Workspace, *, where: Selection | None = None) -> list[dict[str, Any]]:
+    """Find contacts that few have, and after which far fewer reach the goal: errors, dead ends.
+
+    Compared, like with like, with the journeys that went on from the same contact to anything else,
+    also to the goal. Who goes back a stage, or has come to a loss of the map, has decided so;
+    contacts that the company begins are no choice of the customer.
+
+    Returns
+    -------
+    list of dict
+        ``touchpoint``, ``n`` (journeys), ``observed`` and ``expected`` shares that reach the goal,
+        ``difference`` with ``low`` and ``high``, and ``q``; the largest loss first.
+    """
+    if not workspace.journey_map.journey.goal:
+        return []
+    rows, _ = _moves_on(workspace, where)
+    places, lost = workspace.places, workspace.journey_map.journey.lost
+    ahead = workspace.scope.of_place("stage_index", "target") >= workspace.scope.of_place(
+        "stage_index", "source"
+    )
+    goal = pl.col("target").is_in(places.filter("is_goal")["place"].cast(pl.Int64).implode())
+    rows = rows.filter(goal | (ahead & ~workspace.scope.is_beyond(pl.col("target"))))
+    names = places["touchpoint"]
+    told = rows.with_columns(target=pl.lit(names).gather(pl.col("target")))
+    counts = {"n": pl.len(), "y": pl.col("converts").sum()}
+    cells = told.group_by("stratum", "target", "bucket").agg(**counts)
+    whole = told.group_by("stratum", "bucket").agg(**counts)
+    own = places.filter(~pl.col("is_goal"), pl.col("initiated_by") == "customer")["touchpoint"]
+    found = []
+    for name in sorted({*told["target"].unique()} & {*own} - {*lost}):
+        here = cells.filter(target=name)
+        if here["n"].sum() < LEAST_WALKED:
+            continue
+        strata = here["stratum"].unique().sort()
+        (n, y), (all_n, all_y) = (_dense(part, strata) for part in (here, whole))
+        if n.sum() > FEW * all_n.sum():
+            continue
+        difference, se, like = _apart(n, y, all_n - n, all_y - y)
+        seen, high = y.sum() / n.sum(), difference + _T31 * se
+        if like >= LEAST_LIKE:
+            told_of = {"touchpoint": name, "n": int(n.sum()), "observed": float(seen)}
+            told_of |= {"expected": float(np.clip(seen - difference, 0, 1)), "high": high}
+            told_of |= {"difference": difference, "low": difference - _T31 * se}
+            found.append(told_of | {"p": float(p_values(difference, se, df=BUCKETS - 1))})
+    q = false_discovery_rate([row.pop("p") for row in found]) if found else []
+    found = [row | {"q": float(x)} for row, x in zip(found, q, strict=True)]
+    found = [row for row in found if row["q"] <= Q_LIMIT and row["high"] <= -SETBACK]
+    return sorted(found, key=lambda row: (row["high"] * row["n"], row["touchpoint"]))
+
+
+def _dense(cells: pl.DataFrame, strata: pl.Series) -> tuple[Floats, Floats]:
+    """Counts of some strata by bucket: journeys, and those that reach the goal."""
+    part = cells.filter(pl.col("stratum").is_in(strata.implode()))
+    row = np.searchsorted(strata.to_numpy(), part["stratum"].to_numpy())
+    flat, size = row * BUCKETS + part["bucket"].to_numpy(), len(strata) * BUCKETS
+    n, y = (np.bincount(flat, part[c].to_numpy(), size).reshape(-1, BUCKETS) for c in ("n", "y"))
+    return n, y
+
+
 def _went_on(workspace: Workspace, where: Selection | None) -> tuple[pl.DataFrame, timedelta]:
+    """Moves to anything but a goal, by the stage they lead to."""
+    rows, horizon = _moves_on(workspace, where)
+    goals = workspace.places.filter("is_goal")["place"].cast(pl.Int64).to_list()
+    stage = workspace.scope.of_place("stage_index", "target")
+    return rows.filter(~pl.col("target").is_in(goals)).with_columns(stage=stage), horizon
+
+
+def _moves_on(workspace: Workspace, where: Selection | None) -> tuple[pl.DataFrame, timedelta]:
     """First contact of each journey at each place before any goal, and where it went on to."""
-    scope = workspace.scope
     rows, horizon = contacts_before_goals(workspace)
     moving = rows.filter(
         pl.col("occurred_at") + horizon <= workspace.observed_until, went=True
     ).unique(["journey", "place"], keep="first", maintain_order=True)
-    goals = workspace.places.filter("is_goal")["place"].cast(pl.Int64).to_list()
     third = (3 * pl.col("period").cast(pl.Int64) / len(workspace.periods.starts)).floor()
-    onward = choose_contacts(workspace, moving, where).filter(
-        ~pl.col("next").is_in(goals), pl.col("next") != pl.col("place")
-    )
+    onward = choose_contacts(workspace, moving, where)
     return (
-        onward.select(
+        onward.filter(pl.col("next") != pl.col("place")).select(
             "occurred_at",
-            "bucket",
+            pl.col("bucket").cast(pl.Int64),
             source="place",
             target="next",
-            stage=scope.of_place("stage_index", "next"),
-            stratum=pl.struct("before", "segment", "earlier", third=third).rank("dense"),
+            stratum=pl.struct("place", "before", "segment", "earlier", third=third).rank("dense"),
             converts="goal",
         ),
         horizon,
@@ -195,27 +266,33 @@ def _compare(part: pl.DataFrame) -> list[dict[str, float]]:
         if walked < LEAST_WALKED or walked > RARE * total:
             continue
         other_n, other_y = n.sum(0) - n[i], y.sum(0) - y[i]
-        has_like = other_n.sum(1) > 0
-        like = n[i][has_like].sum() / walked
+        difference, se, like = _apart(n[i], y[i], other_n, other_y)
         if like < LEAST_LIKE:
             continue
-        parts = (
-            np.concatenate([x.sum(1, keepdims=True), leave_one_out(x)], axis=1)
-            for x in (n[i], y[i], other_n, other_y)
-        )
-        difference = _mantel_haenszel(*parts)  # of all customers, and without each bucket
         seen = y[i].sum() / walked
         usual = other_y.sum() / other_n.sum()
-        floor = np.sqrt(max(seen * (1 - seen), 1 / walked) / walked)
-        se = max(float(jackknife_se(difference[0], difference[1:], axis=0)), float(floor))
         found.append(
             {"source": part["source"][0], "target": int(targets[i]), "n": walked}
             | {"walked": walked / total, "observed": seen, "crude": seen - usual, "like": like}
-            | {"difference": float(difference[0]), "se": se, "arrivals": total}
-            | {"p": float(p_values(difference[0], se, df=BUCKETS - 1))}
+            | {"difference": difference, "se": se, "arrivals": total}
+            | {"p": float(p_values(difference, se, df=BUCKETS - 1))}
             | {"design_effect": _design_effect(y.sum((0, 1)), n.sum((0, 1)))}
         )
     return found
+
+
+def _apart(n: Floats, y: Floats, others: Floats, goals: Floats) -> tuple[float, float, float]:
+    """Difference over strata, its standard error, and the share that has its like."""
+    like = float(n[others.sum(1) > 0].sum() / n.sum())
+    parts = (
+        np.concatenate([x.sum(1, keepdims=True), leave_one_out(x)], axis=1)
+        for x in (n, y, others, goals)
+    )
+    difference = _mantel_haenszel(*parts)  # of all customers, and without each bucket
+    seen, size = y.sum() / n.sum(), n.sum()
+    floor = np.sqrt(max(seen * (1 - seen), 1 / size) / size)
+    se = max(float(jackknife_se(difference[0], difference[1:], axis=0)), float(floor))
+    return float(difference[0]), se, like
 
 
 def _mantel_haenszel(n: Floats, y: Floats, others: Floats, goals: Floats) -> Floats:
@@ -241,7 +318,12 @@ def _row(pair: dict[str, float], q: float, places: pl.DataFrame, days: float) ->
     kept = ("n", "walked", "observed", "crude", "like", "difference", "design_effect")
     row: dict[str, Any] = {k: pair[k] for k in kept} | {"n": int(pair["n"]), "expected": expected}
     row |= {"source": source["touchpoint"], "target": target["touchpoint"], "q": q}
-    row |= {"target_channel": target["channel"], "owner": target["owner"], "stands": stands}
+    row |= {"source_channel": source["channel"], "target_channel": target["channel"]}
+    row |= {
+        "way": f"{source['name']} → {target['name']}",
+        "owner": target["owner"],
+        "stands": stands,
+    }
     row |= {"difference_low": max(low, -1.0), "difference_high": min(high, 1.0)}
     if stands:
         a_day, spread = pair["arrivals"] / max(days, 1.0), pair["design_effect"]

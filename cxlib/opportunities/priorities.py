@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from textwrap import shorten
 from typing import Any
 
 import polars as pl
@@ -18,11 +19,16 @@ from cxlib.fragmentation import measure_fragmentation, watch_findings
 from cxlib.fragmentation.sentences import say_advice
 from cxlib.measures.perception import measure_perception
 from cxlib.measures.segments import compare_segments
-from cxlib.numbers import amount, decimal, duration, rating, share, spelled
-from cxlib.opportunities.expansion import Q_LIMIT, find_expansions, say_expansion
+from cxlib.numbers import amount, decimal, duration, rating, sentence_case, share, spelled
+from cxlib.opportunities.expansion import (
+    Q_LIMIT,
+    find_expansions,
+    find_setbacks,
+    say_expansion,
+)
 from cxlib.opportunities.experiments import plan_experiment
 from cxlib.opportunities.moves import Moves, read_moves
-from cxlib.opportunities.plan import measure_plan
+from cxlib.opportunities.plan import measure_plan, say_late
 from cxlib.opportunities.what_if import MENDABLE, WhatIf, change_of_finding, estimate_what_if
 from cxlib.results import Result, answers, result
 from cxlib.signals import SIGNALS, signal_named
@@ -46,9 +52,9 @@ _TEAMS = {
 }
 """Team by what a touchpoint is for."""
 
-_DESCRIBED, _RARER = 5, 0.2
-"""Lines of what is only described, at most of each kind; and by how much a group has to reach the
-goal less often than the others."""
+_DESCRIBED, _RARER, _DEVIATING = 5, 0.2, 0.1
+"""Lines of what is only described, at most of each kind; by how much a group has to reach the goal
+less often than the others; from which share on a plan is surely not kept."""
 
 
 @result
@@ -70,7 +76,7 @@ class Priorities(Result):
             team=Label("marketing, sales, service or product; null: the map does not say"),
             signal=Label("what went wrong; null: nothing that a signal tells", detail=True),
             ground=Label(
-                "like, past, groups, plan (what it is compared with), expansion, or described"
+                "like, past, groups, plan (what it is compared with), expansion, setback, or described"
             ),
             evidence=Text("how sure, from how many cases"),
             customers_affected=Customers("at least"),
@@ -119,6 +125,39 @@ class Priorities(Result):
         )
         return [rests, *self.table["what"].head(3).to_list()]
 
+    def issues(self) -> pl.DataFrame:
+        """One row a line in the columns that Jira and Linear import: Summary, Description,
+        Priority, Status, Labels; what a summary cannot hold stands in the description.
+        """
+        rows = []
+        for row in self.table.to_dicts():
+            what, affected = sentence_case(row["what"]), row["customers_affected"]
+            told = {
+                "How sure": row["evidence"],
+                "Customers affected": affected and f"at least {decimal(affected)}",
+                "Gain": say_gain(row),
+                "Owner": row["owner"],
+                "Since the last third of the log": row["status"],
+                "What to do": row["next_step"],
+                "How to know whether it worked": row["how_to_test"],
+            }
+            lines = [what, *(f"{name}: {text}" for name, text in told.items() if text)]
+            mended = row["status"] == "mended"
+            rows.append(
+                {
+                    "Summary": shorten(what, _SUMMARY, placeholder=" …"),
+                    "Description": "\n".join(lines),
+                    "Priority": "Low" if mended else row["confidence"].capitalize(),
+                    "Status": "Done" if mended else "To Do",
+                    "Labels": row["team"],
+                }
+            )
+        columns = ("Summary", "Description", "Priority", "Status", "Labels")
+        return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+
+
+_SUMMARY = 250
+"""Characters that a summary may have (Jira: 255)."""
 
 _AGAINST = {
     "like": "more than where it is alike",
@@ -133,6 +172,9 @@ _COMPARE = (
     "or watch it from the day of the change on."
 )
 _TRY = "Change one thing for a random half of them, and compare both halves."
+_WAIT = (
+    "Look at what those who answer before it were waiting for, since when, and what they were told."
+)
 _UNCOMPARED = "It is not compared with anything yet: name what it should be first."
 
 
@@ -163,6 +205,9 @@ def _say_again(row: dict[str, Any]) -> dict[str, Any]:
     elif ground == "expansion":
         what = f"few go this way, and more of them reach the goal than of like journeys{affected}"
         evidence = "like with like; who takes it may differ"
+    elif ground == "setback":
+        what = f"few come there, and fewer of them reach the goal than of like journeys{affected}"
+        evidence, test = "like with like; who comes there may differ", _TRY
     elif row["group"] and signal is None:
         what, evidence, test = f"reached less often than by others{affected}", "described", _TRY
     else:
@@ -203,9 +248,10 @@ def list_priorities(
     lines += [x for x in _deviations(workspace, where) if (x["source"], x["target"]) not in known]
     lines += [x for x in _ratings(workspace, where) if x["source"] not in rated]
     lines += _groups(workspace, where)
+    lines += _setbacks(workspace, where)
     lines += _expansions(workspace, where)
     if not any(x["ground"] in _AGAINST and x["status"] != "mended" for x in lines):
-        lines += [_standout(row, workspace) for row in findings.described.to_dicts()]
+        lines += _standouts(findings.described, workspace, {x["signal"] for x in lines})
 
     def place(line: dict[str, Any]) -> tuple[Any, ...]:
         tier = "mended" if line["status"] == "mended" else line["tier"]
@@ -360,7 +406,7 @@ def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str,
     return [
         _described(
             workspace,
-            f"few go {row['source']} → {row['target']} ({share(row['walked'])}), and "
+            f"few go {row['way']} ({share(row['walked'])}), and "
             f"{share(row['observed'])} of them reach the goal instead of {share(row['expected'])} "
             "of like journeys",
             f"like with like, n = {decimal(row['n'])}, q = {row['q']:.1g}; who takes it may differ",
@@ -377,6 +423,30 @@ def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str,
     ]
 
 
+def _setbacks(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
+    """Contacts that few have, and after which far fewer reach the goal."""
+    try:
+        found = find_setbacks(workspace, where=where)
+    except NotMeasurableError:
+        return []
+    return [
+        _described(
+            workspace,
+            f"after {row['touchpoint']} {share(row['observed'])} reach the goal, of like journeys "
+            f"that went elsewhere {share(row['expected'])}",
+            f"like with like, n = {decimal(row['n'])}, q = {row['q']:.1g}; who comes there may "
+            "differ",
+            int(-row["high"] * row["n"]),
+            row["touchpoint"],
+            source=row["touchpoint"],
+            ground="setback",
+            next_step="Follow ten who came there: what went wrong, and how could they go on?",
+            how_to_test=_TRY,
+        )
+        for row in found[:_DESCRIBED]
+    ]
+
+
 def _ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
     """Before or after the goal, and at which touchpoints, ratings are lower than elsewhere."""
     try:
@@ -388,26 +458,28 @@ def _ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, An
     lower = lower.unique("group", keep="first", maintain_order=True).head(_DESCRIBED)
     goal = (workspace.journey_map.journey.goal or (None,))[0]
     told = [
-        (row, row["around_goal"], row["around_customers"], {"target": goal}, "who answers when")
+        (row, row["around_goal"], row["around_customers"], {"target": goal}, _WAIT)
         for row in found.scales.drop_nulls("around_goal").head(1).to_dicts()
     ]
     for row in lower.to_dicts():
         mean = rating(row["mean"], row["mean_low"], row["mean_high"])
         what = f"{row['group']} is rated {mean} on {row['scale']}, the others"
         what = f"{what} {rating(row['others'])}"
-        told.append((row, what, row["customers"], {"source": row["group"]}, "who comes there"))
+        ends = {"source": row["group"]}
+        told.append((row, what, row["customers"], ends, None))
     return [
         _described(
             workspace,
             what,
-            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); {who} may "
-            "differ",
+            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); "
+            f"{'who answers when' if step else 'who comes there'} may differ",
             affected,
             *ends.values(),
             signal=_SIGNAL_OF["rating"],
             **ends,
+            **({"next_step": step} if step else {}),
         )
-        for row, what, affected, ends, who in told
+        for row, what, affected, ends, step in told
     ]
 
 
@@ -463,41 +535,62 @@ def _groups(workspace: Workspace, where: Selection | None) -> list[dict[str, Any
 
 
 def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
-    """Planned handoffs that surely do not go as planned for a tenth."""
+    """Planned handoffs that surely fail a tenth, or are late and rated lower for it."""
     if not workspace.journey_map.planned_handoffs:
         return []
-    table = measure_plan(workspace, where=where).table.filter(pl.col("deviating_low") > 0.1)
+    table = measure_plan(workspace, where=where).table.sort("deviating_low", descending=True)
+    told = [(row, say_late(row)) for row in table.drop_nulls("deviating_low").to_dicts()]
     return [
         _described(
             workspace,
-            f"{row['source']} → {row['target']} does not go as planned for "
+            late
+            or f"{row['source']} → {row['target']} does not go as planned for "
             f"{share(row['deviating'], row['deviating_low'], row['deviating_high'])}",
             f"{decimal(row['missing'])} missing, {decimal(row['late'])} late, "
             f"{decimal(row['out_of_order'])} out of order of {decimal(row['arrivals'])} arrivals",
-            int(row["deviating_low"] * (row["arrivals"] - row["open"])),
+            row["late"] if late else int(row["deviating_low"] * (row["arrivals"] - row["open"])),
             row["target"],
             signal=_SIGNAL_OF["plan"],
-            next_step="Say whether the plan still holds; if so, follow ten that were missing.",
+            next_step="Follow ten that came late: where did they wait, and who told them?"
+            if late
+            else "Say whether the plan still holds; if so, follow ten that were missing.",
             **{name: row[name] for name in ("source", "target", "owner")},
         )
-        for row in table.sort("deviating_low", descending=True).head(_DESCRIBED).to_dicts()
-    ]
+        for row, late in told
+        if late or row["deviating_low"] > _DEVIATING
+    ][:_DESCRIBED]
 
 
-def _standout(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
-    """What is largest of its kind where nothing is found."""
-    signal = _SIGNAL_OF.get(row["kind"])
-    return _described(
-        workspace,
-        row["sentence"],
-        f"{decimal(row['n'])} cases; described, not tested",
-        row["customers"] or 0,
-        row["target"] or row["source"],
-        tier="largest",
-        source=row["source"],
-        target=row["target"],
-        signal=signal or row["signal"],
-    )
+def _standouts(
+    described: pl.DataFrame, workspace: Workspace, told: set[str | None]
+) -> list[dict[str, Any]]:
+    """What is largest of its kind where nothing is found; ratings only where none are `told` of.
+
+    Of waits those first in which most time passes, of all customers together.
+    """
+    passed = pl.col("observed") * pl.col("n")
+    part = pl.when(kind="wait").then(passed / passed.filter(kind="wait").sum()).otherwise(1.0)
+    lines = []
+    for row in described.with_columns(part=part).to_dicts():
+        signal = _SIGNAL_OF.get(row["kind"])
+        if row["kind"] == "rating" and signal in told:
+            continue
+        customers = row["customers"] or 0
+        lines.append(
+            _described(
+                workspace,
+                row["sentence"],
+                f"{decimal(row['n'])} cases; described, not tested",
+                customers,
+                row["target"] or row["source"],
+                tier="largest",
+                worth=customers * row["part"],
+                source=row["source"],
+                target=row["target"],
+                signal=signal or row["signal"],
+            )
+        )
+    return lines
 
 
 _SIGNAL_OF = {

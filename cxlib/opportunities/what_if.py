@@ -247,8 +247,8 @@ def _usual_end(others: pl.DataFrame, by: str) -> tuple[float, float]:
 def change_of_finding(moves: Moves, row: Mapping[str, Any], *, mended: float = 1.0) -> Change:
     """Give the change that mends a judged handoff: as far as it lies from what is expected.
 
-    What is found of a part of the customers (a time, a group) is mended of them only; `mended` says
-    which part of the way to the expectation is gone.
+    What is found of a part of the customers (a time, a group, one of several channels) is mended of
+    them only; `mended` says which part of the way to the expectation is gone.
     """
     whole = Change(
         kind="mend", source=row["source"], target=row["target"], signal=row["signal"], rate=1.0
@@ -258,7 +258,8 @@ def change_of_finding(moves: Moves, row: Mapping[str, Any], *, mended: float = 1
     counts = chain.moves[0, rows]
     arrivals = max(float(counts.sum()), 1.0)
     now = float(counts[:, columns].sum()) / arrivals
-    of_part = row["ground"] not in ("like", "plan")
+    pooled = any(len(moves.at(name)) > 1 for name in (row["source"], row["target"]))
+    of_part = pooled or row["ground"] not in ("like", "plan")
     # the chain speaks of all journeys, also of those that could not be watched for the gap
     expected = visits(transition_shares(chain.moves[0]))[rows - 1].sum() * chain.journeys[0]
     part = min((row["n"] or 0) / max(float(expected), 1.0), 1.0) if of_part else 1.0

@@ -129,11 +129,29 @@ def test_commands_print_json_tables_and_sentences(broken):
         code, out, _ = run("what-if", folder, *options)
         assert code == 0
         assert "conversions" in out
-    for form, begin in (("json", "["), ("csv", "rank,"), ("md", "| rank |"), ("table", "Test")):
+    forms = {"json": "[", "csv": "rank,", "md": "| rank |", "table": "Test", "issues": "Summary,"}
+    for form, begin in forms.items():
         code, out, _ = run("priorities", folder, "--format", form)
         assert code == 0
         assert out.startswith(begin)
     assert run("attribution", folder, "--by", "touchpoint", "--horizon", "20d")[0] == 0
+
+
+def test_lines_are_issues_that_a_tracker_imports(broken):
+    found = list_priorities(broken)
+    table = found.table.with_columns(
+        what=pl.when(rank=1).then(pl.col("what") + " and more" * 60).otherwise("what"),
+        status=pl.when(rank=2).then(pl.lit("mended")).otherwise("status"),
+    )
+    issues = Priorities(table=table, findings=1).issues()
+    assert issues.columns == ["Summary", "Description", "Priority", "Status", "Labels"]
+    assert issues["Summary"].str.len_chars().max() <= 255
+    assert issues["Summary"].null_count() == issues["Description"].null_count() == 0
+    first, second = issues.to_dicts()[:2]
+    assert "and more and more" in first["Description"].split("\n")[0]
+    assert first["Description"].count("\n") >= 4
+    assert (first["Status"], second["Status"]) == ("To Do", "Done")
+    assert first["Priority"] == table["confidence"][0].capitalize()
 
 
 @pytest.mark.parametrize(
@@ -173,6 +191,7 @@ def test_a_backlog_without_texts_says_them_from_its_rows():
         line | {"rank": 3, "ground": "described", "target": None},
         line | {"rank": 4, "ground": "like", "customers_affected": None},
         line | {"rank": 5, "what": "as measured", "evidence": "n = 7"},
+        line | {"rank": 6, "ground": "setback", "signal": None, "target": None},
     ]
     table = Priorities(table=columns.frame(lines), findings=2, observed_until=START).table
     assert table["what"].to_list() == [
@@ -182,6 +201,8 @@ def test_a_backlog_without_texts_says_them_from_its_rows():
         "page: customers leave; at least 70 customers",
         "page → basket: customers leave, more than where it is alike",
         "as measured",
+        "page: few come there, and fewer of them reach the goal than of like journeys; "
+        "at least 70 customers",
     ]
     assert table["evidence"].null_count() == 0
     assert table["evidence"][4] == "n = 7"
