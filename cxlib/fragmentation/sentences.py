@@ -16,6 +16,18 @@ from cxlib.signals import SIGNALS, signal_named
 _ADVICE = "Ask {owner} to follow ten customers there."
 
 
+_PAST = {
+    "loses": "lost",
+    "sends": "sent",
+    "keeps": "kept",
+    "takes": "took",
+    "does": "did",
+    "is": "was",
+    "makes": "made",
+    "leaves": "left",
+}
+"""The verbs of the signals, of what is mended."""
+
 _MANY_TIMES = 20.0
 """From so many times as long on only the lower end is said."""
 
@@ -49,7 +61,12 @@ def say_finding(row: Mapping[str, Any], *, step: int = 1) -> str:
         doubts.append(f"{why}: unstable")
     if row.get("simpson"):
         doubts.append("the crude comparison points the other way")
-    return "; ".join(filter(None, [_say(row, step), ", and ".join(doubts)]))
+    said, mended = _say(row, step), row.get("since") is None and row.get("affected_until")
+    if mended and row.get("ground") == "past":
+        subject = say_subject(row)
+        verb, rest = said.removeprefix(f"{subject} ").split(" ", 1)
+        said = f"{subject} {_PAST.get(verb, verb)} {rest}"
+    return "; ".join(filter(None, [said, ", and ".join(doubts)]))
 
 
 def say_subject(row: Mapping[str, Any]) -> str:

@@ -152,7 +152,7 @@ def _ratings(part: Arrivals) -> list[dict[str, Any]]:
         .filter(n >= _LEAST)
         .with_columns(observed=total / n)
         .with_columns(low=mean - half, high=mean + half)
-        .filter(pl.col("high") < pl.col("usual"))
+        .filter(mean < pl.col("usual"))
         .sort("high", "source")
         .head(MOST)
         .select(

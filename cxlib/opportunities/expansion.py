@@ -164,9 +164,9 @@ def find_expansions(workspace: Workspace, *, where: Selection | None = None) -> 
 def find_setbacks(workspace: Workspace, *, where: Selection | None = None) -> list[dict[str, Any]]:
     """Find contacts that few have, and after which far fewer reach the goal: errors, dead ends.
 
-    Compared, like with like, with the journeys that went on from the same contact to anything else,
-    also to the goal. Who goes back a stage, or has come to a loss of the map, has decided so;
-    contacts that the company begins are no choice of the customer.
+    Compared, like with like, with whatever else journeys did from the same contact: went on to
+    something else, to the goal, or nowhere. Who goes back a stage or comes to a loss of the map has
+    decided so, and what the company begins is no way of the customer's: they are no setbacks.
 
     Returns
     -------
@@ -176,21 +176,24 @@ def find_setbacks(workspace: Workspace, *, where: Selection | None = None) -> li
     """
     if not workspace.journey_map.journey.goal:
         return []
-    rows, _ = _moves_on(workspace, where)
-    places, lost = workspace.places, workspace.journey_map.journey.lost
-    ahead = workspace.scope.of_place("stage_index", "target") >= workspace.scope.of_place(
-        "stage_index", "source"
+    rows, _ = _moves_on(workspace, where, ends=True)
+    places, scope = workspace.places, workspace.scope
+    ahead = scope.of_place("stage_index", "target") >= scope.of_place("stage_index", "source")
+    own = places.filter(
+        ~pl.col("is_goal"),
+        pl.col("initiated_by") == "customer",
+        ~pl.col("touchpoint").is_in(list(workspace.journey_map.journey.lost)),
     )
-    goal = pl.col("target").is_in(places.filter("is_goal")["place"].cast(pl.Int64).implode())
-    rows = rows.filter(goal | (ahead & ~workspace.scope.is_beyond(pl.col("target"))))
-    names = places["touchpoint"]
-    told = rows.with_columns(target=pl.lit(names).gather(pl.col("target")))
+    names = pl.lit(places["touchpoint"]).gather(pl.col("target"))
+    choice = pl.col("target").is_in(own["place"].cast(pl.Int64).implode()) & ahead
+    told = rows.with_columns(
+        target=pl.when(choice & ~scope.is_beyond(pl.col("target"))).then(names)
+    )
     counts = {"n": pl.len(), "y": pl.col("converts").sum()}
     cells = told.group_by("stratum", "target", "bucket").agg(**counts)
     whole = told.group_by("stratum", "bucket").agg(**counts)
-    own = places.filter(~pl.col("is_goal"), pl.col("initiated_by") == "customer")["touchpoint"]
     found = []
-    for name in sorted({*told["target"].unique()} & {*own} - {*lost}):
+    for name in told["target"].drop_nulls().unique().sort():
         here = cells.filter(target=name)
         if here["n"].sum() < LEAST_WALKED:
             continue
@@ -228,11 +231,15 @@ def _went_on(workspace: Workspace, where: Selection | None) -> tuple[pl.DataFram
     return rows.filter(~pl.col("target").is_in(goals)).with_columns(stage=stage), horizon
 
 
-def _moves_on(workspace: Workspace, where: Selection | None) -> tuple[pl.DataFrame, timedelta]:
-    """First contact of each journey at each place before any goal, and where it went on to."""
+def _moves_on(
+    workspace: Workspace, where: Selection | None, *, ends: bool = False
+) -> tuple[pl.DataFrame, timedelta]:
+    """First contact of each journey at each place before any goal, and where it went on to;
+    ``ends``: also of those who did not, to no place (null).
+    """
     rows, horizon = contacts_before_goals(workspace)
     moving = rows.filter(
-        pl.col("occurred_at") + horizon <= workspace.observed_until, went=True
+        pl.col("occurred_at") + horizon <= workspace.observed_until, pl.lit(ends) | pl.col("went")
     ).unique(["journey", "place"], keep="first", maintain_order=True)
     third = (3 * pl.col("period").cast(pl.Int64) / len(workspace.periods.starts)).floor()
     onward = choose_contacts(workspace, moving, where)
@@ -241,7 +248,7 @@ def _moves_on(workspace: Workspace, where: Selection | None) -> tuple[pl.DataFra
             "occurred_at",
             pl.col("bucket").cast(pl.Int64),
             source="place",
-            target="next",
+            target=pl.when("went").then("next"),
             stratum=pl.struct("place", "before", "segment", "earlier", third=third).rank("dense"),
             converts="goal",
         ),

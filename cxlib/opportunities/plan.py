@@ -58,12 +58,14 @@ class Plan(Result):
             owner=Label("of the target"),
             deadline=Wait("of the plan"),
             promised=Count(
-                "arrivals with a date of their own, which counts instead", each="contacts"
+                "arrivals with a date of their own, which counts instead",
+                each="contacts",
+                detail=True,
             ),
             arrivals=Count("at the source; each is exactly one of the next six", each="contacts"),
             kept=_count("target next, in time"),
             detoured=_count("target in time, after other contacts"),
-            late=_count("target in the same journey, after the deadline"),
+            late=_count("target in the same journey (or as promised), after the deadline"),
             out_of_order=_count("target earlier in the journey, not after"),
             missing=_count("no target by the deadline"),
             open=_count("deadline after the end of the log, no target yet"),
@@ -135,8 +137,8 @@ def measure_plan(
     """Say of every planned handoff how often it was kept, and how it was not.
 
     What counts is the first contact at the target after the arrival. Within the deadline it may
-    come in whatever journey, later only in the same; contacts at the source in between are no
-    detour.
+    come in whatever journey, later only in the same (of a date of its own: until the next arrival);
+    contacts at the source in between are no detour.
 
     Parameters
     ----------
@@ -201,10 +203,8 @@ class _Log:
         """One row about one planned handoff."""
         is_source, is_target = self.among([plan.source]), self.among([plan.target])
         start = np.flatnonzero(is_source & chosen)
-        size, deadline = (
-            len(self.place),
-            np.full(len(start), plan.deadline // timedelta(microseconds=1)),
-        )
+        size = len(self.place)
+        deadline = np.full(len(start), plan.deadline // timedelta(microseconds=1))
         own = (self.due[start] < NEVER) & plan.promised
         deadline[own] = (self.due[start] - self.at[start])[own]
         targets = np.append(np.flatnonzero(is_target), size)
@@ -214,6 +214,9 @@ class _Log:
         same = known & (self.customer[then] == self.customer[start])
         in_time = same & (self.at[then] - self.at[start] <= deadline)
         within = same & (self.journey[then] == self.journey[start])
+        # a promise of one's own holds however long it takes, until the next one is made
+        again = np.append(start[1:], size)
+        within |= same & own & (then < again)
         # contacts between that are neither source nor target
         others = np.append(0, (~is_source).cumsum())
         direct = others[then] - others[start + 1] == 0
@@ -243,8 +246,8 @@ class _Log:
             for flag in ((kind >= 2) & (kind <= 4), kind < 5)
         )
         # ratings from the arrival to the end of its journey, or to the next arrival
-        again = np.append(start[1:], size)
-        said = self.rated[:, np.minimum(self.stop[start], again)] - self.rated[:, start]
+        last = self.stop[np.where(within, then, start)]
+        said = self.rated[:, np.minimum(last, again)] - self.rated[:, start]
         rated = {
             name: ratio(*(np.bincount(bucket, x * flag, BUCKETS)[None] for x in said))
             for name, flag in (("rated_kept", kind < 2), ("rated_late", kind == 2))

@@ -49,8 +49,12 @@ _TEAMS = {
     "purchase": "sales",
     "delivery": "service",
     "service": "service",
+    "awareness": "marketing",
+    "exploration": "product",
+    "conversion": "sales",
+    "aftersales": "service",
 }
-"""Team by what a touchpoint is for."""
+"""Team by what a touchpoint is for, else by the stage it is in."""
 
 _DESCRIBED, _RARER, _DEVIATING = 5, 0.2, 0.1
 """Lines of what is only described, at most of each kind; by how much a group has to reach the goal
@@ -76,7 +80,7 @@ class Priorities(Result):
             team=Label("marketing, sales, service or product; null: the map does not say"),
             signal=Label("what went wrong; null: nothing that a signal tells", detail=True),
             ground=Label(
-                "like, past, groups, plan (what it is compared with), expansion, setback, or described"
+                "like, past, groups or plan (compared with what); expansion, setback, described"
             ),
             evidence=Text("how sure, from how many cases"),
             customers_affected=Customers("at least"),
@@ -175,6 +179,7 @@ _TRY = "Change one thing for a random half of them, and compare both halves."
 _WAIT = (
     "Look at what those who answer before it were waiting for, since when, and what they were told."
 )
+_KEEP = "Find out what was changed then, and keep it."
 _UNCOMPARED = "It is not compared with anything yet: name what it should be first."
 
 
@@ -252,6 +257,9 @@ def list_priorities(
     lines += _expansions(workspace, where)
     if not any(x["ground"] in _AGAINST and x["status"] != "mended" for x in lines):
         lines += _standouts(findings.described, workspace, {x["signal"] for x in lines})
+    for line in lines:
+        if line["status"] == "mended":
+            line["next_step"] = _KEEP
 
     def place(line: dict[str, Any]) -> tuple[Any, ...]:
         tier = "mended" if line["status"] == "mended" else line["tier"]
@@ -350,7 +358,8 @@ def _team(workspace: Workspace, name: str | None) -> str | None:
     kinds = here["kind"].drop_nulls()
     if len(kinds):
         return _TEAMS.get(kinds[0])
-    return "service" if here["assisted"].any() else None
+    stages = here["stage"].to_list()
+    return "service" if here["assisted"].any() else _TEAMS.get(stages[0] if stages else "")
 
 
 def _test(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:

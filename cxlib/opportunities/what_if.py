@@ -348,6 +348,8 @@ def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints]:
         return NOWHERE, NOWHERE
     source, target = moves.at(change.source), moves.at(change.target)
     counted = moves.table.filter(_at("before", source), _at("place", target))
+    if change.kind == "halve_wait" and moves.places["is_goal"].gather(target).all():
+        counted = moves.table.filter(_at("place", source), next=-1)
     if counted.is_empty() and MENDABLE[change.signal].to != "end before":
         raise InputError(
             f"{change.source} → {change.target} does not occur before a goal; `cx transitions` "
@@ -375,7 +377,7 @@ def _apply(chain: Chain, moves: Moves, change: Change) -> tuple[Floats, Floats]:
     if onto is None:
         return _lowered(shares, rows, columns, change.rate), seconds
     changed = shares.copy()
-    for row in rows:
+    for row in rows[chain.moves[0, rows].sum(axis=-1) > 0]:
         now = shares[:, row, columns].sum(axis=-1)
         freed = np.maximum(now - change.rate, 0.0)
         changed[:, row, columns] *= divide(now - freed, now).clip(0, 1)[:, None]
@@ -404,6 +406,8 @@ def _sends(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Ints, Ints
 def _handoff(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Ints]:
     source, target = moves.at(change.source), moves.at(change.target)
     rows = 1 + np.unique(chain.states[:, source])
+    if moves.places["is_goal"].gather(target).all():
+        return rows, np.array([chain.moves.shape[-1] - 2])
     return rows, np.unique(chain.states[np.ix_(source, target)])
 
 

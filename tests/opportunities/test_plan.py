@@ -199,7 +199,8 @@ def test_a_promised_date_counts_instead_of_the_deadline_and_late_ones_are_rated_
         expected[kind] += 1
         said[kind].append(stars)
     plan = (PlannedHandoff("page", "basket", timedelta(days=5), promised=True),)
-    workspace = make_workspace(tmp_path / "ws", rows, rule=planned(plan))
+    rule = replace(planned(plan), columns={"due_at": "due"})
+    workspace = make_workspace(tmp_path / "ws", rows, rule=rule)
     found = measure_plan(workspace)
     (row,) = found.table.to_dicts()
     assert (row["kept"], row["late"], row["promised"]) == (expected["kept"], expected["late"], 360)

@@ -178,3 +178,16 @@ def test_without_a_finding_a_handoff_is_held_against_the_other_arrivals(small):
     ended = others.filter(pl.col("next") == -2)["n"].sum() / others["n"].sum()
     assert change.rate == pytest.approx(ended)
     assert change.error > 0
+
+
+def test_a_handoff_to_the_goal_itself_is_mended_and_its_wait_halved(tmp_path):
+    rule = journey_map(until=START + timedelta(days=120))
+    workspace = make_workspace(tmp_path / "ws", four(), rule=rule)
+    halved = estimate_what_if(workspace, [Change(kind="halve_wait", source="basket", target="pay")])
+    assert halved.time["gain"] == pytest.approx(-12)
+    change = Change(kind="mend", source="basket", target="pay", signal="broken_handoff", rate=0.25)
+    mended = estimate_what_if(workspace, [change]).conversions
+    assert mended["after"] == pytest.approx(30)
+    assert mended["low"] <= 10 <= mended["high"]
+    with pytest.raises(InputError, match="does not occur"):
+        estimate_what_if(workspace, [Change(kind="halve_wait", source="page", target="pay")])
