@@ -44,6 +44,9 @@ RARE, LEAST_WALKED, LEAST, LEAST_LIKE = 0.15, 30, 0.05, 0.5
 """A link is rare below this share of those who go on; walked by so many at least; worth an
 experiment from this difference on; and has its like in at least this share of the cases."""
 
+ANYWAY = 0.5
+"""Where so many of those who went elsewhere come there later, a link is a step, no other way."""
+
 FEW, SETBACK = 0.3, 0.1
 """A contact is a setback that at most so many have, and after which surely at least so many fewer
 reach the goal."""
@@ -77,6 +80,7 @@ class Expansions(Result):
             difference=Points("of the two, like with like", interval=True),
             crude=Points("the same without looking for like journeys", detail=True),
             like=Share("of the journeys that have their like", detail=True),
+            anyway=Share("of those who went elsewhere that come there later", detail=True),
             q=Chance("share of false ones if this and all clearer ones stand"),
             stands=Flag("beyond chance, and large enough to be worth an experiment"),
             sample=Count("customers a group to see the lower end of the difference"),
@@ -119,7 +123,8 @@ def find_expansions(workspace: Workspace, *, where: Selection | None = None) -> 
     A journey counts once for each source: by its first contact there before any goal, if it went on
     and could be watched for the horizon. It is compared with those that went from the same source
     elsewhere in the same stage, with the same place before, segment, third of the log and number of
-    earlier contacts (Mantel-Haenszel difference, delete-one-bucket jackknife over customers).
+    earlier contacts (Mantel-Haenszel difference, delete-one-bucket jackknife over customers). Where
+    most of those come to its target later, it is no other way.
 
     Parameters
     ----------
@@ -138,27 +143,36 @@ def find_expansions(workspace: Workspace, *, where: Selection | None = None) -> 
     rows, horizon = _went_on(workspace, where)
     if rows.is_empty():
         raise NotMeasurableError("no journey went on and could be watched: the log is too short")
-    cells = (
-        rows.group_by("source", "stage", "stratum", "target", "bucket")
-        .agg(n=pl.len(), y=pl.col("converts").sum())
-        .sort("source", "stage", "stratum", "target", "bucket")
-    )
     pairs = [
-        found
-        for _, part in cells.group_by("source", "stage", maintain_order=True)
-        for found in _compare(part)
+        pair | {"source": source, "stage": stage}
+        for (source, stage), part in rows.group_by("source", "stage", maintain_order=True)
+        for pair in _compare(part, most=RARE, everywhere=True)
     ]
     q = false_discovery_rate([p["p"] for p in pairs]) if pairs else np.zeros(0)
     first: datetime = rows["occurred_at"].min()  # type: ignore[assignment]
     days = (workspace.observed_until - first) / timedelta(days=1)
     places = workspace.places.with_columns(name=name_places(workspace.places))
     table = [_row(pair, float(x), places, days) for pair, x in zip(pairs, q, strict=True)]
+    for pair, row in zip(pairs, table, strict=True):
+        if row["stands"]:
+            row["anyway"] = _come_anyway(workspace, rows, pair)
+            row["stands"] = row["anyway"] < ANYWAY
     table.sort(key=lambda r: (not r["stands"], -r["difference_low"], r["way"]))
     return Expansions(
         table=Expansions.tables["table"].frame(table),
         tests=len(pairs),
         horizon=horizon,
     )
+
+
+def _come_anyway(workspace: Workspace, rows: pl.DataFrame, pair: dict[str, Any]) -> float:
+    """Share of those who went elsewhere that come to the target of a link later in the journey."""
+    at = [pl.col(name) == pair[name] for name in ("source", "stage")]
+    others = rows.filter(*at, pl.col("target") != pair["target"])
+    there = workspace.store().filter(pl.col("place") == pair["target"])
+    last = there.group_by("journey").agg(last=pl.col("occurred_at").max()).collect()
+    later = (pl.col("last") > pl.col("occurred_at")).fill_null(value=False)
+    return float(others.join(last, on="journey", how="left").select(later.mean()).item())
 
 
 def find_setbacks(workspace: Workspace, *, where: Selection | None = None) -> list[dict[str, Any]]:
@@ -189,29 +203,20 @@ def find_setbacks(workspace: Workspace, *, where: Selection | None = None) -> li
     told = rows.with_columns(
         target=pl.when(choice & ~scope.is_beyond(pl.col("target"))).then(names)
     )
-    counts = {"n": pl.len(), "y": pl.col("converts").sum()}
-    cells = told.group_by("stratum", "target", "bucket").agg(**counts)
-    whole = told.group_by("stratum", "bucket").agg(**counts)
-    found = []
-    for name in told["target"].drop_nulls().unique().sort():
-        here = cells.filter(target=name)
-        if here["n"].sum() < LEAST_WALKED:
-            continue
-        strata = here["stratum"].unique().sort()
-        (n, y), (all_n, all_y) = (_dense(part, strata) for part in (here, whole))
-        if n.sum() > FEW * all_n.sum():
-            continue
-        difference, se, like = _apart(n, y, all_n - n, all_y - y)
-        seen, high = y.sum() / n.sum(), difference + _T31 * se
-        if like >= LEAST_LIKE:
-            told_of = {"touchpoint": name, "n": int(n.sum()), "observed": float(seen)}
-            told_of |= {"expected": float(np.clip(seen - difference, 0, 1)), "high": high}
-            told_of |= {"difference": difference, "low": difference - _T31 * se}
-            found.append(told_of | {"p": float(p_values(difference, se, df=BUCKETS - 1))})
-    q = false_discovery_rate([row.pop("p") for row in found]) if found else []
-    found = [row | {"q": float(x)} for row, x in zip(found, q, strict=True)]
-    found = [row for row in found if row["q"] <= Q_LIMIT and row["high"] <= -SETBACK]
-    return sorted(found, key=lambda row: (row["high"] * row["n"], row["touchpoint"]))
+    found = _compare(told, most=FEW, everywhere=False)
+    q: Floats = false_discovery_rate([row["p"] for row in found]) if found else np.zeros(0)
+    setbacks = [
+        {
+            "touchpoint": row["target"],
+            **{name: row[name] for name in ("n", "observed", "expected", "difference")},
+            "low": row["difference"] - _T31 * row["se"],
+            "high": row["difference"] + _T31 * row["se"],
+            "q": float(x),
+        }
+        for row, x in zip(found, q, strict=True)
+        if x <= Q_LIMIT and row["difference"] + _T31 * row["se"] <= -SETBACK
+    ]
+    return sorted(setbacks, key=lambda row: (row["high"] * row["n"], row["touchpoint"]))
 
 
 def _dense(cells: pl.DataFrame, strata: pl.Series) -> tuple[Floats, Floats]:
@@ -219,8 +224,8 @@ def _dense(cells: pl.DataFrame, strata: pl.Series) -> tuple[Floats, Floats]:
     part = cells.filter(pl.col("stratum").is_in(strata.implode()))
     row = np.searchsorted(strata.to_numpy(), part["stratum"].to_numpy())
     flat, size = row * BUCKETS + part["bucket"].to_numpy(), len(strata) * BUCKETS
-    n, y = (np.bincount(flat, part[c].to_numpy(), size).reshape(-1, BUCKETS) for c in ("n", "y"))
-    return n, y
+    n, y = (np.bincount(flat, part[c], size).reshape(-1, BUCKETS) for c in ("n", "y"))
+    return n.astype(np.float64), y.astype(np.float64)
 
 
 def _went_on(workspace: Workspace, where: Selection | None) -> tuple[pl.DataFrame, timedelta]:
@@ -246,6 +251,7 @@ def _moves_on(
     return (
         onward.filter(pl.col("next") != pl.col("place")).select(
             "occurred_at",
+            "journey",
             pl.col("bucket").cast(pl.Int64),
             source="place",
             target=pl.when("went").then("next"),
@@ -256,34 +262,33 @@ def _moves_on(
     )
 
 
-def _compare(part: pl.DataFrame) -> list[dict[str, float]]:
-    """Compare every rare target of one source and stage with the others there."""
-    strata, stratum = np.unique(part["stratum"].to_numpy(), return_inverse=True)
-    targets, target = np.unique(part["target"].to_numpy(), return_inverse=True)
-    shape = (len(targets), len(strata), BUCKETS)
-    flat = np.ravel_multi_index((target, stratum, part["bucket"].to_numpy()), shape)
-    n, y = (
-        np.bincount(flat, part[c].to_numpy(), minlength=int(np.prod(shape))).reshape(shape)
-        for c in ("n", "y")
-    )
-    total = n.sum()
+def _compare(rows: pl.DataFrame, *, most: float, everywhere: bool) -> list[dict[str, Any]]:
+    """Compare every target that at most a part of the journeys took with whatever the others did;
+    ``everywhere``: a part of all of them, else of those in its own strata.
+    """
+    counts = {"n": pl.len(), "y": pl.col("converts").sum()}
+    cells = rows.group_by("stratum", "target", "bucket").agg(**counts)
+    whole = rows.group_by("stratum", "bucket").agg(**counts)
+    strata = rows["stratum"].unique().sort()
     found = []
-    for i in range(len(targets)):
-        walked = n[i].sum()
-        if walked < LEAST_WALKED or walked > RARE * total:
+    for target in rows["target"].drop_nulls().unique().sort():
+        here = cells.filter(pl.col("target") == target)
+        if not everywhere:
+            strata = here["stratum"].unique().sort()
+        (n, y), (all_n, all_y) = (_dense(part, strata) for part in (here, whole))
+        walked, total = n.sum(), all_n.sum()
+        if walked < LEAST_WALKED or walked > most * total:
             continue
-        other_n, other_y = n.sum(0) - n[i], y.sum(0) - y[i]
-        difference, se, like = _apart(n[i], y[i], other_n, other_y)
+        difference, se, like = _apart(n, y, all_n - n, all_y - y)
         if like < LEAST_LIKE:
             continue
-        seen = y[i].sum() / walked
-        usual = other_y.sum() / other_n.sum()
+        seen, usual = y.sum() / walked, (all_y.sum() - y.sum()) / (total - walked)
         found.append(
-            {"source": part["source"][0], "target": int(targets[i]), "n": walked}
-            | {"walked": walked / total, "observed": seen, "crude": seen - usual, "like": like}
-            | {"difference": difference, "se": se, "arrivals": total}
+            {"target": target, "n": int(walked), "walked": walked / total, "arrivals": total}
+            | {"observed": float(seen), "expected": float(np.clip(seen - difference, 0.0, 1.0))}
+            | {"difference": difference, "se": se, "crude": seen - usual, "like": like}
             | {"p": float(p_values(difference, se, df=BUCKETS - 1))}
-            | {"design_effect": _design_effect(y.sum((0, 1)), n.sum((0, 1)))}
+            | {"design_effect": _design_effect(all_y.sum(0), all_n.sum(0))}
         )
     return found
 
@@ -317,13 +322,12 @@ def _design_effect(y: Floats, n: Floats) -> float:
     return max(se**2 / max(p * (1 - p) / n.sum(), 1e-12), 1.0)
 
 
-def _row(pair: dict[str, float], q: float, places: pl.DataFrame, days: float) -> dict[str, Any]:
+def _row(pair: dict[str, Any], q: float, places: pl.DataFrame, days: float) -> dict[str, Any]:
     source, target = (places.row(int(pair[end]), named=True) for end in ("source", "target"))
     low, high = (pair["difference"] + s * _T31 * pair["se"] for s in (-1, 1))
     stands = bool(q <= Q_LIMIT and low > 0 and pair["difference"] >= LEAST)
-    expected = float(np.clip(pair["observed"] - pair["difference"], 0.0, 1.0))
-    kept = ("n", "walked", "observed", "crude", "like", "difference", "design_effect")
-    row: dict[str, Any] = {k: pair[k] for k in kept} | {"n": int(pair["n"]), "expected": expected}
+    kept = ("n", "walked", "observed", "expected", "crude", "like", "difference", "design_effect")
+    row: dict[str, Any] = {k: pair[k] for k in kept}
     row |= {"source": source["touchpoint"], "target": target["touchpoint"], "q": q}
     row |= {"source_channel": source["channel"], "target_channel": target["channel"]}
     row |= {
@@ -334,6 +338,7 @@ def _row(pair: dict[str, float], q: float, places: pl.DataFrame, days: float) ->
     row |= {"difference_low": max(low, -1.0), "difference_high": min(high, 1.0)}
     if stands:
         a_day, spread = pair["arrivals"] / max(days, 1.0), pair["design_effect"]
+        expected = pair["expected"]
         better = min(expected + low, 1.0)
         planned = plan_experiment(expected, better, a_day=a_day, design_effect=spread)
         row |= dict(zip(("sample", "lasting"), planned, strict=True))

@@ -241,15 +241,16 @@ class _Log:
         failed &= is_target[following] | self.loss[following]
         counts = np.bincount(kind, minlength=len(KINDS))
         bucket = self.bucket[start]
-        off, judged = (
-            np.bincount(bucket[flag], minlength=BUCKETS)[None].astype(float)
-            for flag in ((kind >= 2) & (kind <= 4), kind < 5)
-        )
+
+        def summed(values: NDArray[Any]) -> NDArray[np.float64]:
+            return np.bincount(bucket, values, minlength=BUCKETS).astype(np.float64)[None]
+
+        deviating = rate(summed((kind >= 2) & (kind <= 4)), summed(kind < 5))
         # ratings from the arrival to the end of its journey, or to the next arrival
         last = self.stop[np.where(within, then, start)]
         said = self.rated[:, np.minimum(last, again)] - self.rated[:, start]
         rated = {
-            name: ratio(*(np.bincount(bucket, x * flag, BUCKETS)[None] for x in said))
+            name: ratio(*[summed(x * flag) for x in said])
             for name, flag in (("rated_kept", kind < 2), ("rated_late", kind == 2))
         }
         return {
@@ -263,7 +264,7 @@ class _Log:
             "ad_hoc": int(ad_hoc.sum()),
             "failed": int(failed.sum()),
             "reached_goal": int(reached.sum()),
-            **interval_row("deviating", rate(off, judged)),
+            **interval_row("deviating", deviating),
             **{end: x for n, found in rated.items() for end, x in interval_row(n, found).items()},
         }
 

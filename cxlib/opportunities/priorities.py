@@ -80,7 +80,7 @@ class Priorities(Result):
             team=Label("marketing, sales, service or product; null: the map does not say"),
             signal=Label("what went wrong; null: nothing that a signal tells", detail=True),
             ground=Label(
-                "like, past, groups or plan (compared with what); expansion, setback, described"
+                "like, past, groups, plan; expansion, setback, timing, lateness, described"
             ),
             evidence=Text("how sure, from how many cases"),
             customers_affected=Customers("at least"),
@@ -183,6 +183,32 @@ _KEEP = "Find out what was changed then, and keep it."
 _UNCOMPARED = "It is not compared with anything yet: name what it should be first."
 
 
+_OF_GROUP = ("reached less often than by others", "described", _TRY)
+_SAID = {
+    "expansion": (
+        "few go this way, and more of them reach the goal than of like journeys",
+        "like with like; who takes it may differ",
+        _TRY,
+    ),
+    "setback": (
+        "few come there, and fewer of them reach the goal than of like journeys",
+        "like with like; who comes there may differ",
+        _TRY,
+    ),
+    "timing": (
+        "who answers before it rates lower than who answers after it",
+        "described, with intervals; who answers when may differ",
+        _UNCOMPARED,
+    ),
+    "lateness": (
+        "some come late, and rate lower than those in time",
+        "described, with intervals; who comes late may differ",
+        _UNCOMPARED,
+    ),
+}
+"""What is said of a ground that is no finding's, how sure it is, and how to test it."""
+
+
 def say_gain(row: Mapping[str, Any], of: str = "gain") -> str | None:
     """Say what a line gains, wholly or in part (`PARTS`); None: that is not known."""
     gain, low, high = (row[name] for name in (of, f"{of}_low", f"{of}_high"))
@@ -201,22 +227,17 @@ def _say_again(row: dict[str, Any]) -> dict[str, Any]:
     affected = "" if customers is None else f"; at least {decimal(customers)} customers"
     signal, ground = row["signal"], row["ground"]
     told = signal_named(signal).title if signal in SIGNALS else "stands out"
-    test = _COMPARE
-    if sample is not None:
-        test = f"Compare two random halves of the customers: about {decimal(sample)} a group."
+    sized = f"Compare two random halves of the customers: about {decimal(sample)} a group."
+    test = _COMPARE if sample is None else sized
     if ground in _AGAINST:
         what = f"{told}, {_AGAINST[ground]}{affected and f'{affected} affected'}"
         evidence = "sure beyond chance"
-    elif ground == "expansion":
-        what = f"few go this way, and more of them reach the goal than of like journeys{affected}"
-        evidence = "like with like; who takes it may differ"
-    elif ground == "setback":
-        what = f"few come there, and fewer of them reach the goal than of like journeys{affected}"
-        evidence, test = "like with like; who comes there may differ", _TRY
-    elif row["group"] and signal is None:
-        what, evidence, test = f"reached less often than by others{affected}", "described", _TRY
     else:
-        what, evidence, test = f"{told}{affected}", "described, not tested", _UNCOMPARED
+        plain = (told, "described, not tested", _UNCOMPARED)
+        what, evidence, other = _SAID.get(
+            ground, _OF_GROUP if row["group"] and not signal else plain
+        )
+        what, test = f"{what}{affected}", test if ground == "expansion" else other
     return row | {"what": f"{where}: {what}", "evidence": evidence, "how_to_test": test}
 
 
@@ -466,7 +487,7 @@ def _ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, An
     lower = found.table.filter("trusted", verdict="lower").sort(lacking, descending=True)
     lower = lower.unique("group", keep="first", maintain_order=True).head(_DESCRIBED)
     goal = (workspace.journey_map.journey.goal or (None,))[0]
-    told = [
+    told: list[tuple[Any, ...]] = [
         (row, row["around_goal"], row["around_customers"], {"target": goal}, _WAIT)
         for row in found.scales.drop_nulls("around_goal").head(1).to_dicts()
     ]
@@ -483,10 +504,10 @@ def _ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, An
             f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); "
             f"{'who answers when' if step else 'who comes there'} may differ",
             affected,
-            *ends.values(),
+            next(iter(ends.values())),
             signal=_SIGNAL_OF["rating"],
             **ends,
-            **({"next_step": step} if step else {}),
+            **({"next_step": step, "ground": "timing"} if step else {}),
         )
         for row, what, affected, ends, step in told
     ]
@@ -560,6 +581,7 @@ def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str,
             row["late"] if late else int(row["deviating_low"] * (row["arrivals"] - row["open"])),
             row["target"],
             signal=_SIGNAL_OF["plan"],
+            ground="lateness" if late else "described",
             next_step="Follow ten that came late: where did they wait, and who told them?"
             if late
             else "Say whether the plan still holds; if so, follow ten that were missing.",

@@ -65,20 +65,22 @@ class Change:
     Attributes
     ----------
     kind
-        "mend" (a handoff), "halve_wait" (of a handoff), "remove" (a touchpoint: `source`), or
-        "move_traffic" (from `source` to `target`, both touchpoints or both channels).
+        "mend" (a handoff), "halve_wait" (of a handoff), "remove" (a touchpoint: `source`), "add"
+        (`target` as what comes next at `source`, which are touchpoints), or "move_traffic" (from
+        `source` to `target`, both touchpoints or both channels).
     source, target
         Names.
     signal
         What is mended, of `MENDABLE`: "abandonment" is what ends at the target after coming from
         the source, "broken_handoff" what ends at the source.
     rate
-        Of "mend": the share after mending; of "move_traffic": the share that is moved.
+        Of "mend": the share after mending; of "add": the share of the contacts at the source that
+        take what is added; of "move_traffic": the share that is moved.
     error
         Standard error of how far `rate` lies from what is observed; 0: it is given.
     """
 
-    kind: Literal["mend", "halve_wait", "remove", "move_traffic"]
+    kind: Literal["mend", "halve_wait", "remove", "add", "move_traffic"]
     source: str
     target: str = ""
     signal: str = _LEAVES
@@ -93,6 +95,8 @@ class Change:
             return f"halve the wait {pair}"
         if self.kind == "remove":
             return f"remove {self.source}"
+        if self.kind == "add":
+            return f"offer {self.target} at {self.source}, which {share(self.rate)} take"
         return f"move {share(self.rate)} of the contacts at {self.source} to {self.target}"
 
 
@@ -125,10 +129,10 @@ class WhatIf:
         """The gain in words."""
         c = self.conversions
         what = "; ".join(map(str, self.changes))
-        return (
-            f"{what}: {amount(c['gain'], c['low'], c['high'])} more conversions on "
-            f"{amount(c['before'])}, {self.per}"
-        )
+        gain, more = (c["gain"], c["low"], c["high"]), "more"
+        if c["gain"] < 0:
+            gain, more = (-c["gain"], -c["high"], -c["low"]), "fewer"
+        return f"{what}: {amount(*gain)} {more} conversions on {amount(c['before'])}, {self.per}"
 
 
 @of_workspace
@@ -156,7 +160,7 @@ def estimate_what_if(workspace: Workspace, changes: Sequence[Change]) -> WhatIf:
         The map names no goal, or the log is too short.
     """
     if not changes:
-        raise InputError("name a change: --mend, --halve-wait, --remove or --move-traffic")
+        raise InputError("name a change: --mend, --halve-wait, --remove, --add or --move-traffic")
     moves = read_moves(workspace)
     journeys, gains = _gains(moves, changes)
     first = workspace.periods.starts[0]
@@ -344,7 +348,7 @@ def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints]:
         raise InputError(
             f"{change.signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can"
         )
-    if change.kind == "remove":
+    if change.kind in ("remove", "add"):
         return NOWHERE, NOWHERE
     source, target = moves.at(change.source), moves.at(change.target)
     counted = moves.table.filter(_at("before", source), _at("place", target))
@@ -373,6 +377,13 @@ def _apply(chain: Chain, moves: Moves, change: Change) -> tuple[Floats, Floats]:
     if change.kind == "move_traffic":
         return _moved(shares, chain, moves, change), seconds
     assert change.rate is not None
+    if change.kind == "add":
+        rows, onto = _handoff(chain, moves, change)
+        usual = chain.moves[0].sum(axis=0)[onto] + 1e-9
+        changed = shares.copy()
+        changed[:, rows] *= 1 - change.rate
+        changed[:, rows[:, None], onto] += change.rate * usual / usual.sum()
+        return changed, seconds
     rows, columns, onto = _sends(chain, moves, change)
     if onto is None:
         return _lowered(shares, rows, columns, change.rate), seconds
@@ -483,6 +494,8 @@ def _assumptions(changes: Sequence[Change], workspace: Workspace) -> tuple[str, 
         "mend": "those who are mended behave afterwards like those who go on from there",
         "halve_wait": "who waits less is lost as often, and so converts as often",
         "remove": "who would have come there goes where the others go from the same contact",
+        "add": "who takes what is added goes on from there like those who come there now, and is "
+        "there as soon as they are from the same contact (where nobody does: at once)",
         "move_traffic": "who is moved behaves like those who are at the new place by themselves",
     }
     said += [text for kind, text in of_kind.items() if kind in {c.kind for c in changes}]

@@ -219,3 +219,19 @@ def test_both_channels_of_a_rare_way_are_told(works):
     row = find_expansions(works).found.row(0, named=True)
     assert (row["source_channel"], row["target_channel"]) == ("web", "store")
     assert row["way"] == "ad → visit"
+
+
+def test_a_step_that_the_others_take_later_is_no_other_way(tmp_path):
+    """Few go to the visit at once, the others by the page: coming there sooner is no lever."""
+    dice, rows = np.random.default_rng(2), []
+    for who in range(3_000):
+        day, soon = dice.uniform(0, 150), dice.random() < 0.08
+        way = ["ad", "visit"] if soon else ["ad", "page"] + ["visit"] * (dice.random() < 0.6)
+        way += ["pay"] if way[-1] == "visit" and dice.random() < 0.7 else []
+        for step, what in enumerate(way):
+            rows.append(contact(f"c{who:05}", round((day + step * 0.1) * 1440) / 1440, what))
+    workspace = make_workspace(tmp_path / "ws", rows, rule=journey_map(lost=(), until=UNTIL))
+    row = find_expansions(workspace).table.filter(source="ad", target="visit").row(0, named=True)
+    assert row["difference_low"] > 0.1
+    assert row["anyway"] == pytest.approx(0.6, abs=0.05)
+    assert not row["stands"]

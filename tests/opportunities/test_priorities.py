@@ -125,6 +125,7 @@ def test_commands_print_json_tables_and_sentences(broken):
         ("--halve-wait", "page → basket"),
         ("--remove", "ad"),
         ("--move-traffic", "web -> store:20%"),
+        ("--add", "ad -> visit:10%"),
     ):
         code, out, _ = run("what-if", folder, *options)
         assert code == 0
@@ -162,6 +163,7 @@ def test_lines_are_issues_that_a_tracker_imports(broken):
         (("what-if", "--rate", "0.1"), "goes with --mend"),
         (("what-if", "--mend", "page -> baskt", "--rate", "0"), "Did you mean 'basket'"),
         (("what-if", "--move-traffic", "web -> store"), "is not a share"),
+        (("what-if", "--add", "ad -> vist:10%"), "Did you mean 'visit'"),
         (("what-if",), "name a change"),
         (("plan",), "planned_handoffs"),
         (("priorities", "--format", "xml"), "is none of"),
@@ -192,6 +194,8 @@ def test_a_backlog_without_texts_says_them_from_its_rows():
         line | {"rank": 4, "ground": "like", "customers_affected": None},
         line | {"rank": 5, "what": "as measured", "evidence": "n = 7"},
         line | {"rank": 6, "ground": "setback", "signal": None, "target": None},
+        line | {"rank": 7, "ground": "timing", "source": None},
+        line | {"rank": 8, "ground": "lateness"},
     ]
     table = Priorities(table=columns.frame(lines), findings=2, observed_until=START).table
     assert table["what"].to_list() == [
@@ -203,6 +207,9 @@ def test_a_backlog_without_texts_says_them_from_its_rows():
         "as measured",
         "page: few come there, and fewer of them reach the goal than of like journeys; "
         "at least 70 customers",
+        "basket: who answers before it rates lower than who answers after it; "
+        "at least 70 customers",
+        "page → basket: some come late, and rate lower than those in time; at least 70 customers",
     ]
     assert table["evidence"].null_count() == 0
     assert table["evidence"][4] == "n = 7"
