@@ -26,7 +26,7 @@ _PAST = {
     "makes": "made",
     "leaves": "left",
 }
-"""The verbs of the signals, of what is mended."""
+"""The verbs of the signals, of what is over."""
 
 _MANY_TIMES = 20.0
 """From so many times as long on only the lower end is said."""
@@ -61,8 +61,8 @@ def say_finding(row: Mapping[str, Any], *, step: int = 1) -> str:
         doubts.append(f"{why}: unstable")
     if row.get("simpson"):
         doubts.append("the crude comparison points the other way")
-    said, mended = _say(row, step), row.get("since") is None and row.get("affected_until")
-    if mended and row.get("ground") == "past":
+    said = _say(row, step)
+    if row.get("affected_until"):
         subject = say_subject(row)
         verb, rest = said.removeprefix(f"{subject} ").split(" ", 1)
         said = f"{subject} {_PAST.get(verb, verb)} {rest}"
@@ -145,7 +145,7 @@ def _than(row: Mapping[str, Any], word: str, verb: str) -> str:
 def _since(row: Mapping[str, Any]) -> str:
     since, until = row.get("since"), row.get("affected_until")
     if row.get("ground") != "past":
-        return ""
+        return f", until {say_day(until)}" if until else ""
     if since is None:
         return f"; mended since {say_day(until)}" if until else ""
     ended = f", until {say_day(until)}" if until else ""

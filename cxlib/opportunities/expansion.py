@@ -47,7 +47,7 @@ experiment from this difference on; and has its like in at least this share of t
 ANYWAY = 0.5
 """Where so many of those who went elsewhere come there later, a link is a step, no other way."""
 
-FEW, SETBACK = 0.3, 0.1
+FEW, SETBACK = 0.3, 0.05
 """A contact is a setback that at most so many have, and after which surely at least so many fewer
 reach the goal."""
 
@@ -178,9 +178,10 @@ def _come_anyway(workspace: Workspace, rows: pl.DataFrame, pair: dict[str, Any])
 def find_setbacks(workspace: Workspace, *, where: Selection | None = None) -> list[dict[str, Any]]:
     """Find contacts that few have, and after which far fewer reach the goal: errors, dead ends.
 
-    Compared, like with like, with whatever else journeys did from the same contact: went on to
-    something else, to the goal, or nowhere. Who goes back a stage or comes to a loss of the map has
-    decided so, and what the company begins is no way of the customer's: they are no setbacks.
+    Compared with whatever else journeys did from the same contact, after as many contacts and in
+    the same third of the log: went on to something else, to the goal, or nowhere. Who goes back a
+    stage or comes to a loss of the map has decided so, and what the company begins is no way of the
+    customer's: they are no setbacks.
 
     Returns
     -------
@@ -240,12 +241,14 @@ def _moves_on(
     workspace: Workspace, where: Selection | None, *, ends: bool = False
 ) -> tuple[pl.DataFrame, timedelta]:
     """First contact of each journey at each place before any goal, and where it went on to;
-    ``ends``: also of those who did not, to no place (null).
+    ``ends``: also of those who did not, to no place (null), and by wider strata: few meet a
+    setback, and what it does is larger than what customers differ by.
     """
     rows, horizon = contacts_before_goals(workspace)
     moving = rows.filter(
         pl.col("occurred_at") + horizon <= workspace.observed_until, pl.lit(ends) | pl.col("went")
     ).unique(["journey", "place"], keep="first", maintain_order=True)
+    like = ("place", "earlier") if ends else ("place", "before", "segment", "earlier")
     third = (3 * pl.col("period").cast(pl.Int64) / len(workspace.periods.starts)).floor()
     onward = choose_contacts(workspace, moving, where)
     return (
@@ -255,7 +258,7 @@ def _moves_on(
             pl.col("bucket").cast(pl.Int64),
             source="place",
             target=pl.when("went").then("next"),
-            stratum=pl.struct("place", "before", "segment", "earlier", third=third).rank("dense"),
+            stratum=pl.struct(*like, third=third).rank("dense"),
             converts="goal",
         ),
         horizon,

@@ -6,7 +6,7 @@ In the order of `TIERS`. Raw drop-off is never ranked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from textwrap import shorten
 from typing import Any
 
@@ -16,7 +16,7 @@ from cxlib.arrivals.arrivals import Arrivals, read_arrivals
 from cxlib.columns import Amount, Columns, Count, Customers, Label, Rank, Tables, Text
 from cxlib.errors import CxError, InputError, NotMeasurableError
 from cxlib.fragmentation import measure_fragmentation, watch_findings
-from cxlib.fragmentation.sentences import say_advice
+from cxlib.fragmentation.sentences import say_advice, say_finding
 from cxlib.measures.perception import measure_perception
 from cxlib.measures.segments import compare_segments
 from cxlib.numbers import amount, decimal, duration, rating, sentence_case, share, spelled
@@ -191,7 +191,7 @@ _SAID = {
         _TRY,
     ),
     "setback": (
-        "few come there, and fewer of them reach the goal than of like journeys",
+        "few come there, and fewer of them reach the goal than of the others",
         "like with like; who comes there may differ",
         _TRY,
     ),
@@ -264,14 +264,21 @@ def list_priorities(
         moves = None
     findings = measure_fragmentation(workspace, where=where)
     file = workspace.log_folder / "arrivals" / "arrivals.json"
-    became = workspace.keep("became", file, lambda: _watched(read_arrivals(workspace)))
-    lines = [
-        _line(row, workspace, moves) | {"status": _status(row, became)}
-        for row in findings.found.filter(pl.col("echo_of").is_null()).to_dicts()
-    ]
-    known = {(line["source"], line["target"]) for line in lines}
+    since, became = workspace.keep("became", file, lambda: _watched(read_arrivals(workspace)))
+    lines = []
+    for row in findings.found.filter(pl.col("echo_of").is_null()).to_dicts():
+        status = _status(row, became)
+        if status == "mended" and row["affected_until"] is None:
+            row |= {"affected_until": since}
+            row |= {"sentence": say_finding(row)}
+        lines.append(_line(row, workspace, moves) | {"status": status})
+    known = {(x["source"], x["target"]) for x in lines if x["status"] != "mended"}
     rated = {x["target"] or x["source"] for x in lines if x["signal"] == _SIGNAL_OF["rating"]}
-    lines += [x for x in _deviations(workspace, where) if (x["source"], x["target"]) not in known]
+    lines += [
+        x
+        for x in _deviations(workspace, where)
+        if x["ground"] == "lateness" or (x["source"], x["target"]) not in known
+    ]
     lines += [x for x in _ratings(workspace, where) if x["source"] not in rated]
     lines += _groups(workspace, where)
     lines += _setbacks(workspace, where)
@@ -355,16 +362,17 @@ def _gained(
 Became = dict[tuple[str | None, ...], str]
 
 
-def _watched(arrivals: Arrivals) -> Became:
-    """What became of findings since the last third of the time that could be followed."""
+def _watched(arrivals: Arrivals) -> tuple[date, Became]:
+    """The last third of the time that could be followed, and what became of findings since then."""
     first, until = arrivals.periods.starts[0], arrivals.settings.observed_until.date()
     followed = until - timedelta(days=arrivals.settings.silence.days) - first
+    since = first + followed * 2 / 3
     try:
-        table = watch_findings(arrivals, since=first + followed * 2 / 3).table
+        table = watch_findings(arrivals, since=since).table
     except InputError:  # the log has one period only
-        return {}
+        return since, {}
     rows = table.select("source", "target", "signal", "status").rows()
-    return {key: row[3] for row in reversed(rows) for key in (row[:2], row[:3])}
+    return since, {key: row[3] for row in reversed(rows) for key in (row[:2], row[:3])}
 
 
 def _status(row: dict[str, Any], became: Became) -> str:
@@ -462,8 +470,8 @@ def _setbacks(workspace: Workspace, where: Selection | None) -> list[dict[str, A
     return [
         _described(
             workspace,
-            f"after {row['touchpoint']} {share(row['observed'])} reach the goal, of like journeys "
-            f"that went elsewhere {share(row['expected'])}",
+            f"after {row['touchpoint']} {share(row['observed'])} reach the goal, of those who did "
+            f"something else there {share(row['expected'])}",
             f"like with like, n = {decimal(row['n'])}, q = {row['q']:.1g}; who comes there may "
             "differ",
             int(-row["high"] * row["n"]),
@@ -607,6 +615,8 @@ def _standouts(
         if row["kind"] == "rating" and signal in told:
             continue
         customers = row["customers"] or 0
+        if row["group"] is not None:  # as many as would be spared it, were they like the others
+            customers = int(row["n"] * (row["low"] - row["expected"]))
         lines.append(
             _described(
                 workspace,

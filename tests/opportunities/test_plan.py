@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from journey_oracle import START, contact, journey_map, make_workspace, random_log, split
 
+from cxlib.arrivals.arrivals import read_arrivals
 from cxlib.errors import CxError, InputError, NotMeasurableError
 from cxlib.ingest import read_events
 from cxlib.journey_map import parse_journey_map
@@ -16,6 +17,7 @@ from cxlib.map_model import PlannedHandoff
 from cxlib.opportunities.cjml import read_cjml
 from cxlib.opportunities.plan import KINDS, measure_plan
 from cxlib.opportunities.priorities import list_priorities
+from cxlib.signals.broken_handoff import measure_plan as judge_plan
 from cxlib.store import build_workspace
 
 PLAN = (
@@ -210,6 +212,9 @@ def test_a_promised_date_counts_instead_of_the_deadline_and_late_ones_are_rated_
     assert "after the promised date, and are rated" in found.sentences()[-1]
     lines = list_priorities(workspace).table.filter(source="page", target="basket")
     assert lines.filter(pl.col("what").str.contains("after the promised date")).height == 1
+    # and so it is judged: nobody is censored, so that the share broken is plain counting
+    judged = judge_plan(read_arrivals(workspace)).row(0, named=True)
+    assert judged["value"] == pytest.approx(expected["late"] / 400)
     # by the deadline alone other arrivals are late
     (plain,) = measure_plan(workspace, plan=[replace(plan[0], promised=False)]).table.to_dicts()
     assert plain["promised"] == 0

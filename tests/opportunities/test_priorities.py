@@ -205,7 +205,7 @@ def test_a_backlog_without_texts_says_them_from_its_rows():
         "page: customers leave; at least 70 customers",
         "page → basket: customers leave, more than where it is alike",
         "as measured",
-        "page: few come there, and fewer of them reach the goal than of like journeys; "
+        "page: few come there, and fewer of them reach the goal than of the others; "
         "at least 70 customers",
         "basket: who answers before it rates lower than who answers after it; "
         "at least 70 customers",
