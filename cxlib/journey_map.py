@@ -17,6 +17,7 @@ from cxlib.errors import MapError
 from cxlib.map_file import Entry, read_entries
 from cxlib.map_model import (
     COLUMNS,
+    EFFORTS,
     KINDS,
     ONE_STAGE,
     PERIODS,
@@ -318,6 +319,7 @@ def _touchpoint(item: Entry, stages: tuple[str, ...] | None) -> Touchpoint:
         initiated_by=lambda e: e.one_of(INITIATORS),
         match=_patterns,
         kind=lambda e: e.one_of(KINDS),
+        effort=lambda e: e.one_of(EFFORTS),
     )
     return read if stages is not None else replace(read, stage=ONE_STAGE)
 

@@ -55,6 +55,9 @@ RATING_COLUMNS = ("customer", "rated_at", "rating", "scale", "touchpoint", "comm
 KINDS = ("marketing", "product", "purchase", "delivery", "service")
 """Closed list of what a touchpoint is for (`Touchpoint.kind`)."""
 
+EFFORTS = ("low", "medium", "high")
+"""Closed list of what it takes to change a touchpoint (`Touchpoint.effort`)."""
+
 ONE_STAGE = "journey"  # the stage of all touchpoints of a map that names none
 FILE = "(file)"  # column that every log has: the name of the file, without what says its kind
 
@@ -141,7 +144,8 @@ class Touchpoint:
     all of which are found in a row of this touchpoint, tried in the order of the map and anchored
     only where it is written so. `repeatable` False: doing it twice is a fault, not a habit;
     `assisted`: staff is involved; `self_service`: the customer is meant to manage alone, and has
-    when the episode gets to a touchpoint that `completes` it; `opening_hours` None: as its channel.
+    when the episode gets to a touchpoint that `completes` it; `effort`: of changing it (`EFFORTS`);
+    `opening_hours` None: as its channel.
     """
 
     name: str
@@ -155,6 +159,7 @@ class Touchpoint:
     assisted: bool = False
     self_service: bool = False
     completes: bool = False
+    effort: str | None = None
     opening_hours: OpeningHours | None = None
 
 

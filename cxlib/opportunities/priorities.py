@@ -14,6 +14,7 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals, read_arrivals
 from cxlib.columns import Amount, Columns, Count, Customers, Label, Rank, Tables, Text
+from cxlib.encode import name_places
 from cxlib.errors import CxError, InputError, NotMeasurableError
 from cxlib.fragmentation import measure_fragmentation, watch_findings
 from cxlib.fragmentation.sentences import say_advice, say_finding
@@ -94,7 +95,7 @@ class Priorities(Result):
             },
             gain_unit=Label("what is gained", of="customers_affected"),
             confidence=Label("high, medium or low", of="customers_affected"),
-            effort=Label("unknown: the map does not say"),
+            effort=Label("of changing it: low, medium or high from the map, or unknown"),
             status=Label(
                 "from `watch_findings`: new, growing, ongoing, shrinking, mended, or unclear since "
                 "the last third of the log; or described, or hypothesis",
@@ -285,7 +286,10 @@ def list_priorities(
     lines += _expansions(workspace, where)
     if not any(x["ground"] in _AGAINST and x["status"] != "mended" for x in lines):
         lines += _standouts(findings.described, workspace, {x["signal"] for x in lines})
+    efforts = {t.name: t.effort for t in workspace.journey_map.touchpoints if t.effort}
     for line in lines:
+        ends = pl.concat(_called(workspace, line[end]) for end in ("target", "source"))
+        line["effort"] = next((efforts[t] for t in ends["touchpoint"] if t in efforts), "unknown")
         if line["status"] == "mended":
             line["next_step"] = _KEEP
 
@@ -343,7 +347,6 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
         "customers_affected": int(affected),
         **gain,
         "confidence": "high" if sure else "medium",
-        "effort": "unknown",
         "next_step": say_advice(row["signal"], row["owner"]),
         **_test(row, workspace),
     }
@@ -382,8 +385,14 @@ def _status(row: dict[str, Any], became: Became) -> str:
     return became.get((*ends, row["signal"])) or became.get(ends) or "ongoing"
 
 
+def _called(workspace: Workspace, name: str | None) -> pl.DataFrame:
+    """The places of a touchpoint, or the one of it that is named with its channel."""
+    places = workspace.places
+    return places.filter((pl.col("touchpoint") == name) | (name_places(places) == (name or "")))
+
+
 def _team(workspace: Workspace, name: str | None) -> str | None:
-    here = workspace.places.filter(pl.col("touchpoint") == name)
+    here = _called(workspace, name)
     kinds = here["kind"].drop_nulls()
     if len(kinds):
         return _TEAMS.get(kinds[0])
@@ -411,7 +420,7 @@ def _described(
     workspace: Workspace, what: str, evidence: str, affected: int, at: str | None, **more: Any
 ) -> dict[str, Any]:
     """A line that is described only; who owns the touchpoint `at` answers for it."""
-    owners = workspace.places.filter(pl.col("touchpoint") == at)["owner"].drop_nulls()
+    owners = _called(workspace, at)["owner"].drop_nulls()
     owner = owners[0] if len(owners) else None
     return {
         "tier": "measured",
@@ -427,7 +436,6 @@ def _described(
         "evidence": evidence,
         "customers_affected": affected,
         "confidence": "low",
-        "effort": "unknown",
         "status": "described",
         "next_step": say_advice(more.get("signal") or "", owner),
         "how_to_test": _UNCOMPARED,

@@ -1,6 +1,7 @@
 """The backlog: a planted loss comes first with its gain, and where nothing is found it says so."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -51,6 +52,21 @@ def test_lines_are_ranked_by_the_lower_end_of_the_gain_then_by_customers(broken)
     # conversions first, then customers spared, then what is only described
     tiers = table["gain_unit"].fill_null("none").to_list()
     assert tiers == sorted(tiers, key=["conversions", "customers spared", "none"].index)
+
+
+def test_the_effort_is_that_of_the_map(tmp_path):
+    rule = journey_map()
+    named = {"page": "low", "basket": "high"}
+    told = tuple(replace(t, effort=named.get(t.name)) for t in rule.touchpoints)
+    log = random_log(5, customers=500)
+    workspace = make_workspace(tmp_path / "ws", log, rule=replace(rule, touchpoints=told))
+    seen = set()
+    for row in list_priorities(workspace).table.to_dicts():
+        ends = [(row[end] or "").split(" (")[0] for end in ("target", "source")]
+        own = next((named[end] for end in ends if end in named), "unknown")
+        assert row["effort"] == own
+        seen.add(own)
+    assert len(seen) > 1
 
 
 def test_a_finding_is_mended_as_far_as_it_lies_from_what_is_expected(broken):
