@@ -49,10 +49,19 @@ def say_finding(row: Mapping[str, Any], *, step: int = 1) -> str:
 
     Examples
     --------
+    >>> from datetime import date
     >>> say_finding({"source": "app basket", "target": "till", "signal": "abandonment",
     ...              "n": 5000, "effect": 0.248, "low": 0.196, "high": 0.302,
     ...              "observed": 0.5, "expected": 0.25})
     'app basket → till loses 1,240 customers more than similar handoffs do (95 %: 980 to 1,510)'
+
+    What is over is told in the past:
+
+    >>> say_finding({"source": "call", "target": "visit", "signal": "delay", "ground": "past",
+    ...              "n": 900, "effect": 2.4, "low": 1.6, "high": 3.7, "observed": 60,
+    ...              "expected": 25, "compared_with": "since 1 May 2025", "affected_until": date(2025, 5, 1)})
+    'call → visit took 2.4 times as long as since 1 May 2025 (95 %: 1.6 to 3.7): 2.5 days instead \
+of 25 hours; mended since 1 May 2025'
     """
     doubts = []
     if row.get("stable") is False:

@@ -378,11 +378,11 @@ def _apply(chain: Chain, moves: Moves, change: Change) -> tuple[Floats, Floats]:
         return _moved(shares, chain, moves, change), seconds
     assert change.rate is not None
     if change.kind == "add":
-        rows, onto = _handoff(chain, moves, change)
-        usual = chain.moves[0].sum(axis=0)[onto] + 1e-9
+        rows, added = _handoff(chain, moves, change)
+        common = chain.moves[0].sum(axis=0)[added] + 1e-9
         changed = shares.copy()
         changed[:, rows] *= 1 - change.rate
-        changed[:, rows[:, None], onto] += change.rate * usual / usual.sum()
+        changed[:, rows[:, None], added] += change.rate * common / common.sum()
         return changed, seconds
     rows, columns, onto = _sends(chain, moves, change)
     if onto is None:
