@@ -59,7 +59,8 @@ def say_finding(row: Mapping[str, Any], *, step: int = 1) -> str:
 
     >>> say_finding({"source": "call", "target": "visit", "signal": "delay", "ground": "past",
     ...              "n": 900, "effect": 2.4, "low": 1.6, "high": 3.7, "observed": 60,
-    ...              "expected": 25, "compared_with": "since 1 May 2025", "affected_until": date(2025, 5, 1)})
+    ...              "expected": 25, "compared_with": "since 1 May 2025",
+    ...              "affected_until": date(2025, 5, 1)})
     'call → visit took 2.4 times as long as since 1 May 2025 (95 %: 1.6 to 3.7): 2.5 days instead \
 of 25 hours; mended since 1 May 2025'
     """

@@ -387,8 +387,8 @@ def _status(row: dict[str, Any], became: Became) -> str:
 
 def _called(workspace: Workspace, name: str | None) -> pl.DataFrame:
     """The places of a touchpoint, or the one of it that is named with its channel."""
-    places = workspace.places
-    return places.filter((pl.col("touchpoint") == name) | (name_places(places) == (name or "")))
+    places, called = workspace.places, name or ""
+    return places.filter((pl.col("touchpoint") == called) | (name_places(places) == called))
 
 
 def _team(workspace: Workspace, name: str | None) -> str | None:
