@@ -221,8 +221,8 @@ def test_owners_that_the_touchpoint_does_not_say_are_told(tmp_path: Path) -> Non
     assert told == [
         f"{least[1] / len(rows):.0%} of the contacts have another 'via' than most at their "
         f"touchpoint (at 'page': {most[0]} {most[1]}, {least[0]} {least[1]}): the most frequent "
-        "one counts as its owner; to compare them, write 'via' under environment, too, or under segments where "
-        "each customer has one"
+        "one counts as its owner; to compare them, write 'via' under environment, too, or under "
+        "segments where each customer has one"
     ]
     compared = text.replace("owner: via", "owner: via, environment: [via]")
     assert not [h for h in checked(tmp_path, rows, text=compared).hints if "owner" in h]
