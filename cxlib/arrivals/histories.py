@@ -93,10 +93,10 @@ def count_histories(
         _stage=pl.lit(places["stage_index"].cast(pl.UInt8)).gather(pl.col("place").cast(pl.UInt32)),
     )
     if open_hours is not None:
-        waits = open_hours.waits(contacts.filter("_follows"))
-        none = pl.Series([None], dtype=waits.dtype).new_from_index(0, len(contacts))
+        waited = open_hours.waits(contacts.filter("_follows"))
+        none = pl.Series([None], dtype=waited.dtype).new_from_index(0, len(contacts))
         at = contacts["_follows"].arg_true()
-        contacts = contacts.with_columns(wait=none.scatter(at, waits))
+        contacts = contacts.with_columns(wait=none.scatter(at, waited))
     around = [c for c in contacts.columns if c.startswith(ENVIRONMENT)]
     dated = contacts.with_columns(
         block=block_of(pl.col("occurred_at"), time_zone, span),
