@@ -108,6 +108,13 @@ EVENTS = Contract(
         Column("owner", pl.String, "which team or partner answers for it", nullable=True),
         Column("initiated_by", pl.String, "'customer' or 'company'"),
         Column("ended_at", INSTANT, "when the contact ended", nullable=True),
+        Column(
+            "due_at",
+            INSTANT,
+            "by when what is planned next was promised",
+            nullable=True,
+            required=False,
+        ),
         Column("rating", pl.Float64, "on its scale", nullable=True),
         Column("scale", pl.String, "name of the rating's scale", nullable=True),
         Column("issue", pl.String, "what the contact was about", nullable=True),

@@ -26,7 +26,7 @@ ANSWERS = pl.Schema(
 """Columns of `Encoded.answers`; ``row`` is the number of a row of `Encoded.events`."""
 
 _PLACE = ("touchpoint", "channel", "stage", "owner", "initiated_by")
-_OPTIONAL = ("ended_at", "rating", "scale", "issue", "cost", "amount", "comment")
+_OPTIONAL = ("ended_at", "due_at", "rating", "scale", "issue", "cost", "amount", "comment")
 _FURTHER = "another answer about one contact (kept with the ratings)"
 _HASH_SEED = 20_250_101
 _FLAGS = ("repeatable", "assisted", "self_service", "completes")

@@ -17,6 +17,7 @@ from cxlib.errors import MapError
 from cxlib.map_file import Entry, read_entries
 from cxlib.map_model import (
     COLUMNS,
+    EFFORTS,
     KINDS,
     ONE_STAGE,
     PERIODS,
@@ -110,7 +111,7 @@ def parse_journey_map(text: str, *, path: str | Path | None = None) -> JourneyMa
         journey=lambda e: _journey(e, names),
         opening_hours=lambda e: _hours_by_channel(e, touchpoints, columns),
         closed_dates=read_closed_dates,
-        planned_handoffs=lambda e: _planned_handoffs(e, names),
+        planned_handoffs=lambda e: _planned_handoffs(e, names, "due_at" in columns),
         personas=_personas,
         period=lambda e: e.one_of(PERIODS),
         observed_until=lambda e: _instant(e, zone, end_of_day=True),
@@ -310,6 +311,7 @@ def _touchpoint(item: Entry, stages: tuple[str, ...] | None) -> Touchpoint:
         initiated_by=lambda e: e.one_of(INITIATORS),
         match=_patterns,
         kind=lambda e: e.one_of(KINDS),
+        effort=lambda e: e.one_of(EFFORTS),
     )
     return read if stages is not None else replace(read, stage=ONE_STAGE)
 
@@ -346,7 +348,9 @@ def _journey(entry: Entry, names: list[str]) -> JourneyRule:
     return rule
 
 
-def _planned_handoffs(entry: Entry, names: list[str]) -> tuple[PlannedHandoff, ...]:
+def _planned_handoffs(
+    entry: Entry, names: list[str], has_dates: bool
+) -> tuple[PlannedHandoff, ...]:
     def known(end: Entry) -> str:
         return end.one_of(names, "touchpoint")
 
@@ -355,6 +359,8 @@ def _planned_handoffs(entry: Entry, names: list[str]) -> tuple[PlannedHandoff, .
         handoff = _record(PlannedHandoff, item, source=known, target=known)
         if (handoff.source, handoff.target) in planned:
             item.fail(f"the handoff {handoff.source!r} → {handoff.target!r} is planned twice")
+        if handoff.promised and not has_dates:
+            item.fail("nothing says by when; name the column: `columns: {due_at: …}`")
         planned[handoff.source, handoff.target] = handoff
     return tuple(planned.values())
 

@@ -30,6 +30,7 @@ COLUMNS = {
     "owner": "which team answers for it",
     "initiated_by": "customer or company",
     "ended_at": "when the contact ended",
+    "due_at": "by when what is planned next was promised; a day ends with it",
     "sequence": "order within one instant, a whole number",
     "rating": "what the customer rated, on the rating scale",
     "scale": "name of the rating's scale, where there are several",
@@ -52,6 +53,7 @@ RATING_COLUMNS = ("customer", "rated_at", "rating", "scale", "touchpoint", "comm
 """Our names of columns in a table of ratings."""
 
 KINDS = ("marketing", "product", "purchase", "delivery", "service")  # `Touchpoint.kind`
+EFFORTS = ("low", "medium", "high")  # of changing it, `Touchpoint.effort`
 ONE_STAGE = "journey"  # the stage of all touchpoints of a map that names none
 FILE = "(file)"  # column that every log has: the name of the file, without what says its kind
 STEP, STEP_AT, STEP_ORDER = "(step)", "(step time)", "(step order)"  # columns that `unpivot` makes
@@ -136,7 +138,8 @@ class Touchpoint:
     all of which are found in a row of this touchpoint, tried in the order of the map and anchored
     only where it is written so. `repeatable` False: doing it twice is a fault, not a habit;
     `assisted`: staff is involved; `self_service`: the customer is meant to manage alone, and has
-    when the episode gets to a touchpoint that `completes` it; `opening_hours` None: as its channel.
+    when the episode gets to a touchpoint that `completes` it; `effort`: of changing it (`EFFORTS`);
+    `opening_hours` None: as its channel.
     """
 
     name: str
@@ -150,16 +153,20 @@ class Touchpoint:
     assisted: bool = False
     self_service: bool = False
     completes: bool = False
+    effort: str | None = None
     opening_hours: OpeningHours | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedHandoff:
-    """The next step that is planned after a touchpoint, and by when."""
+    """The next step that is planned after a touchpoint, and by when; ``promised``: by what
+    ``due_at`` of each contact says, and by the deadline where it says nothing.
+    """
 
     source: str
     target: str
     deadline: timedelta
+    promised: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ class Contact:
     rating: float | None = None
     ended_at: datetime | None = None
     cost: float | None = None
+    due_at: datetime | None = None
 
     @property
     def stage(self):
@@ -118,6 +119,7 @@ def make_workspace(folder, log, *, rule=None, customers=None, ratings=None):
             "ended_at": c.ended_at,
             "rating": c.rating,
             "cost": c.cost,
+            "due_at": c.due_at,
             "row": i,
         }
         for i, c in enumerate(log)

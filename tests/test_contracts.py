@@ -23,6 +23,7 @@ def events(**columns: list[object]) -> pl.DataFrame:
         "owner": [None, "sales"],
         "initiated_by": ["customer", "company"],
         "ended_at": [None, datetime(2026, 1, 3, tzinfo=UTC)],
+        "due_at": [None, None],
         "rating": [None, 5.0],
         "scale": [None, "csat"],
         "issue": [None, None],

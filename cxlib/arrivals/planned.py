@@ -78,7 +78,11 @@ def follow_planned(
             Later(customer[flag[place]], at[flag[place]]).first(customer[start], at[start])[0]
             for flag in (target, others)
         )
-        deadline = int(planned.deadline.total_seconds() * 1000)
+        deadline = np.full(len(start), int(planned.deadline.total_seconds() * 1000))
+        if planned.promised and "due_at" in kept.columns:
+            due = kept["due_at"].to_physical()[start]
+            own = due.is_not_null().to_numpy()
+            deadline[own] = due.filter(own).to_numpy() // 1_000 - at[start][own]
         first, seen = np.minimum(reached, ended), int(observed_until.timestamp() * 1000) - at[start]
         cause = np.where(reached <= ended, TARGET, GOAL)
         cause = np.where(first > deadline, np.where(seen >= deadline, NEITHER, CENSORED), cause)

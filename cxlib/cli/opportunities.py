@@ -76,6 +76,12 @@ def _share(text: str, option: str) -> float:
     return value
 
 
+def _part_of(text: str, option: str) -> dict[str, Any]:
+    """Both ends and the share of ``A -> B:20%``."""
+    pair, _, part = text.rpartition(":")
+    return _handoff(pair or text, option) | {"rate": _share(part, option)}
+
+
 @about_all
 def print_what_if(
     asked: Asked,
@@ -88,6 +94,9 @@ def print_what_if(
     signal: str | None = Option(None, help="What is mended; the finding's, else abandonment."),
     halve_wait: Pairs = None,
     remove: Names = None,
+    add: list[str] | None = Option(
+        None, metavar='"A -> B:20%"', help="Offer B at A, which so many take."
+    ),
     move_traffic: list[str] | None = Option(
         None, metavar='"X -> Y:20%"', help="Touchpoints or channels."
     ),
@@ -108,11 +117,9 @@ def print_what_if(
     for text in halve_wait or ():
         changes.append(cx.Change(kind="halve_wait", **_handoff(text, "--halve-wait")))
     changes += [cx.Change(kind="remove", source=name) for name in remove or ()]
+    changes += [cx.Change(kind="add", **_part_of(text, "--add")) for text in add or ()]
     for text in move_traffic or ():
-        pair, _, part = text.rpartition(":")
-        ends = _handoff(pair or text, "--move-traffic")
-        moved = _share(part, "--move-traffic")
-        changes.append(cx.Change(kind="move_traffic", rate=moved, **ends))
+        changes.append(cx.Change(kind="move_traffic", **_part_of(text, "--move-traffic")))
     found = estimate_what_if(asked.workspace, changes)
     told = found.to_dict()
     if asked.as_json:
@@ -191,13 +198,13 @@ def print_expansion(
 def print_priorities(
     asked: Asked,
     *,
-    format: str = Option("table", help="table, md, csv or json."),
+    format: str = Option("table", help="table, md, csv, json or issues (CSV for Jira, Linear …)."),
     owner: str | None = Option(None, help="Only what this owner answers for."),
 ) -> None:
     """Print what to do first: one backlog over all that was found, with gains and next steps."""
     from cxlib.opportunities.backtest import backtest_priorities
 
-    if format not in (known := ("table", "md", "csv", "json")):
+    if format not in (known := ("table", "md", "csv", "json", "issues")):
         raise InputError(f"--format {format!r} is none of {', '.join(known)}")
     with working("Judging every handoff"):
         found = asked.ask(cx.list_priorities, owner=owner)
@@ -205,6 +212,8 @@ def print_priorities(
         print_json(as_records(found.table))
     elif format == "csv":
         print_file(csv_text(found.table))
+    elif format == "issues":
+        print_file(csv_text(found.issues()))
     elif format == "md":
         print_file(found.columns.written(found.table).to_markdown() + "\n")
     else:

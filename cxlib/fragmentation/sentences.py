@@ -16,6 +16,18 @@ from cxlib.signals import SIGNALS, signal_named
 _ADVICE = "Ask {owner} to follow ten customers there."
 
 
+_PAST = {
+    "loses": "lost",
+    "sends": "sent",
+    "keeps": "kept",
+    "takes": "took",
+    "does": "did",
+    "is": "was",
+    "makes": "made",
+    "leaves": "left",
+}
+"""The verbs of the signals, of what is over."""
+
 _MANY_TIMES = 20.0
 """From so many times as long on only the lower end is said."""
 
@@ -37,10 +49,20 @@ def say_finding(row: Mapping[str, Any], *, step: int = 1) -> str:
 
     Examples
     --------
+    >>> from datetime import date
     >>> say_finding({"source": "app basket", "target": "till", "signal": "abandonment",
     ...              "n": 5000, "effect": 0.248, "low": 0.196, "high": 0.302,
     ...              "observed": 0.5, "expected": 0.25})
     'app basket → till loses 1,240 customers more than similar handoffs do (95 %: 980 to 1,510)'
+
+    What is over is told in the past:
+
+    >>> say_finding({"source": "call", "target": "visit", "signal": "delay", "ground": "past",
+    ...              "n": 900, "effect": 2.4, "low": 1.6, "high": 3.7, "observed": 60,
+    ...              "expected": 25, "compared_with": "since 1 May 2025",
+    ...              "affected_until": date(2025, 5, 1)})
+    'call → visit took 2.4 times as long as since 1 May 2025 (95 %: 1.6 to 3.7): 2.5 days instead \
+of 25 hours; mended since 1 May 2025'
     """
     doubts = []
     if row.get("stable") is False:
@@ -49,7 +71,12 @@ def say_finding(row: Mapping[str, Any], *, step: int = 1) -> str:
         doubts.append(f"{why}: unstable")
     if row.get("simpson"):
         doubts.append("the crude comparison points the other way")
-    return "; ".join(filter(None, [_say(row, step), ", and ".join(doubts)]))
+    said = _say(row, step)
+    if row.get("affected_until"):
+        subject = say_subject(row)
+        verb, rest = said.removeprefix(f"{subject} ").split(" ", 1)
+        said = f"{subject} {_PAST.get(verb, verb)} {rest}"
+    return "; ".join(filter(None, [said, ", and ".join(doubts)]))
 
 
 def say_subject(row: Mapping[str, Any]) -> str:
@@ -128,7 +155,7 @@ def _than(row: Mapping[str, Any], word: str, verb: str) -> str:
 def _since(row: Mapping[str, Any]) -> str:
     since, until = row.get("since"), row.get("affected_until")
     if row.get("ground") != "past":
-        return ""
+        return f", until {say_day(until)}" if until else ""
     if since is None:
         return f"; mended since {say_day(until)}" if until else ""
     ended = f", until {say_day(until)}" if until else ""

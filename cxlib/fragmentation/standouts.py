@@ -136,7 +136,7 @@ def _loops(part: Arrivals) -> list[dict[str, Any]]:
 
 
 def _ratings(part: Arrivals) -> list[dict[str, Any]]:
-    """The weakest mean ratings, ranked by the upper end of their interval."""
+    """The weakest mean ratings, below that of all, ranked by the upper end of their interval."""
     n, total = pl.col("rating_n"), pl.col("rating_sum")
     mean = pl.col("observed")
     half = Z95 * ((pl.col("rating_sq") / n - mean**2).clip(0) / n).sqrt()
@@ -148,9 +148,11 @@ def _ratings(part: Arrivals) -> list[dict[str, Any]]:
             n.sum(), total.sum(), pl.col("rating_sq").sum(),
             customers=n.max() // MAX_PER_CUSTOMER,
         )
+        .with_columns(usual=total.sum() / n.sum())
         .filter(n >= _LEAST)
         .with_columns(observed=total / n)
         .with_columns(low=mean - half, high=mean + half)
+        .filter(mean < pl.col("usual"))
         .sort("high", "source")
         .head(MOST)
         .select(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -37,7 +37,7 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # implausible before, unless the ma
 LATE = "later than observed_until"  # after the end that the map states
 NEAREST = 40  # most unmapped touchpoints of which it is said which one of the map is like them
 _TEXTS = ("issue", "comment")
-_OPTIONAL = ("ended_at", "scale", "rating", "cost", "amount", *_TEXTS)
+_OPTIONAL = ("ended_at", "due_at", "scale", "rating", "cost", "amount", *_TEXTS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -256,6 +256,7 @@ class _File:
         exprs |= {name: self._number(rows, name) for name in ("cost", "amount")}
         exprs["rating"], exprs["scale"] = self._rating(rows)
         exprs["ended_at"] = self._ended_at(rows)
+        exprs["due_at"] = self._due_at(rows)
         sequence: pl.Expr = pl.lit(0, pl.Int64)
         if "sequence" in rows.columns:
             sequence = pl.col("sequence").cast(pl.Int64, strict=False)
@@ -301,6 +302,17 @@ class _File:
         self.log.clear("ended_at cannot be read", int(ended.unread.sum()))
         self.log.clear("ended_at is before the contact", int(early.sum()))
         return ended.values.set(early, None)
+
+    def _due_at(self, rows: pl.DataFrame) -> pl.Series:
+        """Read by when it was promised: where only days are written, to the end of the day."""
+        if "due_at" not in rows.columns:
+            return _nothing(rows, INSTANT)
+        due = self._times(rows, "due_at", refuse=False)
+        self.log.clear("due_at cannot be read", int(due.unread.sum()))
+        local = due.values.dt.convert_time_zone(self.log.journey_map.time_zone or "UTC")
+        days_only = (local.drop_nulls().dt.time() == time(0)).all()
+        ends = local.dt.offset_by("1d") if days_only else local
+        return ends.dt.convert_time_zone("UTC")
 
 
 def _nothing(rows: pl.DataFrame, dtype: DataType | DataTypeClass) -> pl.Series:

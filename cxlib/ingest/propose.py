@@ -257,7 +257,20 @@ def _stage_lines(log: Looked, doubts: list[str]) -> Iterator[str]:
         rest = places.height - TOUCHPOINTS
         doubts.append(f"{rest:,} rarer touchpoints are left out and stay unmapped")
         yield f"# {rest:,} rarer touchpoints are left out and stay unmapped"
-    yield "planned_handoffs: []  # for example: - {source: …, target: …, deadline: 7d}"
+    yield from _plan_lines(log)
+
+
+def _plan_lines(log: Looked) -> Iterator[str]:
+    """Of a wide table with a promised date: from its first step to its goal, by that date."""
+    steps = list(log.shape.unpivot.times) if log.shape.unpivot is not None else []
+    goals, _ = outcomes.guess_goal(log.places.head(TOUCHPOINTS))
+    if "due_at" not in log.roles.columns or len(goals) != 1 or goals[0] not in steps[1:]:
+        yield "planned_handoffs: []  # for example: - {source: …, target: …, deadline: 7d}"
+        return
+    days = max(-(-_longest_errand(log) // timedelta(days=1)), 1)
+    plan = {"source": steps[0], "target": goals[0], "deadline": f"{days}d", "promised": True}
+    why = "by the promised date of each row, and by the deadline where it has none"
+    yield _line("planned_handoffs", [plan], why)
 
 
 def _patterns(log: Looked, name: str) -> dict[str, str]:

@@ -177,6 +177,9 @@ def guess_roles(
     ends = [c for c in rank_times(roles.untaken(free)) if c.says("ends")]
     if ends and "estimated" not in ends[0].words:
         roles.columns["ended_at"] = Guess(ends[0].name, "its name and content look like the end")
+    times = (c for c in roles.untaken(columns).values() if c.kind == "time")
+    if (due := next((c for c in times if c.says("promised")), None)) is not None:
+        roles.columns["due_at"] = Guess(due.name, "its name says that this was promised or planned")
     told = columns.get(roles.columns["touchpoint"].value)
     if told is not None and "touchpoint" not in fixed and told.distinct <= 300:
         most = told.distinct + (told.filled < told.rows)

@@ -38,6 +38,9 @@ MOST, COMPONENTS, RESAMPLES, ALIKE, SAMPLE = 6, 6, 20, 9, 3_000
 """Most personas; components they are told apart by; resamples; logs of alike customers; customers
 that groups are sought among."""
 
+LEAST_PART = 0.02
+"""Share of the customers that the smallest group must have."""
+
 LEAST_CUSTOMERS, LEAST_CONTACTS = 200, 3
 """Customers, and contacts of each, below which a journey says too little of who makes it."""
 
@@ -131,6 +134,11 @@ def find_personas(
             f"groups do not come back when customers are drawn anew (adjusted Rand index "
             f"{stability:.2f}, it takes {LEAST_STABLE})"
         )
+    elif (smallest := np.bincount(groups.labels_).min() / len(groups.labels_)) < LEAST_PART:
+        reason = (
+            f"all but {share(smallest)} of the customers go through their journeys alike, and "
+            f"a group must have {share(LEAST_PART)} of them"
+        )
     elif clearer < LEAST_CLEARER:
         reason = (
             "the groups are hardly clearer than where everybody goes on by the same chances: they "
@@ -215,6 +223,10 @@ def _choose(
         again = [adjusted_rand_score(groups.labels_, _fit(x, k).predict(points)) for x in drawn]
         usual = max(explained(other, _fit(other, k)) for other in alike)
         tried.append((groups, float(np.median(again)), explained(points, groups) - usual))
+    # a handful of odd customers comes back, too, and is no persona
+    tried = [
+        fit for fit in tried if np.bincount(fit[0].labels_).min() >= LEAST_PART * len(points)
+    ] or tried[:1]
     stable = [fit for fit in tried if fit[1] >= LEAST_STABLE]
     return max(stable or tried, key=lambda fit: fit[2] if stable else fit[1])
 

@@ -5,7 +5,7 @@ The kinds are those of Halvorsrud, Kvale & Følstad (2016), doi:10.1108/JSTP-05-
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,19 +15,22 @@ from numpy.typing import NDArray
 
 from cxlib.arrivals.arrivals import read_arrivals
 from cxlib.arrivals.links import estimate_linked
-from cxlib.columns import Columns, Count, Label, Share, Tables, Wait
+from cxlib.columns import Columns, Count, Label, Rating, Share, Tables, Wait
 from cxlib.errors import NotMeasurableError
 from cxlib.map_model import PlannedHandoff
-from cxlib.numbers import people, share, spelled
+from cxlib.numbers import people, rating, share, spelled
 from cxlib.results import Result, answers, interval_row, result
 from cxlib.sequences import choose_contacts
-from cxlib.statistics.rates import rate
+from cxlib.statistics.rates import rate, ratio
 from cxlib.statistics.resampling import BUCKETS
 from cxlib.store import Workspace
 from cxlib.store.selection import Selection
 
 KINDS = ("kept", "detoured", "late", "out_of_order", "missing", "open")
 """What becomes of an arrival at the source; each is exactly one of them."""
+
+NEVER = np.iinfo(np.int64).max
+"""In place of a date that a contact does not have."""
 
 LEAST_COVERED = 0.5
 """Share of the contacts at touchpoints of the plan below which it says little about the log."""
@@ -54,10 +57,15 @@ class Plan(Result):
             target=Label("planned next"),
             owner=Label("of the target"),
             deadline=Wait("of the plan"),
+            promised=Count(
+                "arrivals with a date of their own, which counts instead",
+                each="contacts",
+                detail=True,
+            ),
             arrivals=Count("at the source; each is exactly one of the next six", each="contacts"),
             kept=_count("target next, in time"),
             detoured=_count("target in time, after other contacts"),
-            late=_count("target in the same journey, after the deadline"),
+            late=_count("target in the same journey (or as promised), after the deadline"),
             out_of_order=_count("target earlier in the journey, not after"),
             missing=_count("no target by the deadline"),
             open=_count("deadline after the end of the log, no target yet"),
@@ -73,6 +81,10 @@ class Plan(Result):
                 each="contacts",
                 interval=True,
             ),
+            rated_kept=Rating(
+                "kept or detoured: mean from there to the journey's end", interval=True
+            ),
+            rated_late=Rating("the same, if late", interval=True),
         )
     )
 
@@ -96,7 +108,23 @@ class Plan(Result):
                 f"{share(row['deviating'], row['deviating_low'], row['deviating_high'])} do not go "
                 f"as planned ({counts})"
             )
-        return said
+        return said + [told for row in self.table.to_dicts() if (told := say_late(row))]
+
+
+def say_late(row: Mapping[str, Any]) -> str | None:
+    """Say what those who waited beyond the deadline rate; None: surely not lower than others."""
+    late, kept = (
+        tuple(row[f"rated_{kind}{end}"] for end in ("", "_low", "_high"))
+        for kind in ("late", "kept")
+    )
+    if late[2] is None or kept[1] is None or late[2] >= kept[1]:
+        return None
+    part = share(row["late"] / max(row["arrivals"] - row["open"], 1))
+    when = "after the promised date" if row["promised"] else "after the deadline"
+    return (
+        f"{row['source']} → {row['target']}: {part} come {when}, and are rated {rating(*late)}; "
+        f"those in time {rating(*kept)}"
+    )
 
 
 @answers(Plan)
@@ -109,8 +137,8 @@ def measure_plan(
     """Say of every planned handoff how often it was kept, and how it was not.
 
     What counts is the first contact at the target after the arrival. Within the deadline it may
-    come in whatever journey, later only in the same; contacts at the source in between are no
-    detour.
+    come in whatever journey, later only in the same (of a date of its own: until the next arrival);
+    contacts at the source in between are no detour.
 
     Parameters
     ----------
@@ -130,8 +158,10 @@ def measure_plan(
             "the map plans no handoff; name what should follow what, and by when: "
             "`planned_handoffs: [{source: basket, target: payment, deadline: 2d}]`"
         )
-    kept = ("customer", "bucket", "occurred_at", "place", "journey", "segment", "period")
-    rows = workspace.store().select(kept).collect().with_row_index("at")
+    store = workspace.store()
+    kept = ["customer", "bucket", "occurred_at", "place", "journey", "segment", "period"]
+    told = {*store.collect_schema().names()} & {"due_at", "rating", "scale"}
+    rows = store.select(*kept, *sorted(told)).collect().with_row_index("at")
     chosen = rows["at"].is_in(choose_contacts(workspace, rows, where)["at"].implode()).to_numpy()
     log = _Log(workspace, rows, plan)
     found = Plan.tables["table"].frame(log.judge(p, chosen) for p in plan)
@@ -158,6 +188,12 @@ class _Log:
         self.unplanned = np.append(0, (~self.planned).cumsum())
         self.goal = workspace.places["is_goal"].to_numpy()[self.place]
         self.loss = self.among(workspace.journey_map.journey.lost)
+        # without a date: the largest number, which no date reaches
+        self.due = np.full(len(rows), NEVER)
+        if "due_at" in rows.columns:
+            self.due = rows["due_at"].to_physical().fill_null(NEVER).to_numpy()
+        self.rated = _summed_ratings(rows)
+        self.stop = np.searchsorted(self.journey, self.journey, side="right")
 
     def among(self, names: Iterable[str]) -> NDArray[np.bool_]:
         """Whether each contact is at one of these touchpoints."""
@@ -167,7 +203,10 @@ class _Log:
         """One row about one planned handoff."""
         is_source, is_target = self.among([plan.source]), self.among([plan.target])
         start = np.flatnonzero(is_source & chosen)
-        size, deadline = len(self.place), round(plan.deadline / timedelta(microseconds=1))
+        size = len(self.place)
+        deadline = np.full(len(start), plan.deadline // timedelta(microseconds=1))
+        own = (self.due[start] < NEVER) & plan.promised
+        deadline[own] = (self.due[start] - self.at[start])[own]
         targets = np.append(np.flatnonzero(is_target), size)
         after = targets[np.searchsorted(targets, start, side="right")]
         known = after < size
@@ -175,6 +214,9 @@ class _Log:
         same = known & (self.customer[then] == self.customer[start])
         in_time = same & (self.at[then] - self.at[start] <= deadline)
         within = same & (self.journey[then] == self.journey[start])
+        # a promise of one's own holds however long it takes, until the next one is made
+        again = np.append(start[1:], size)
+        within |= same & own & (then < again)
         # contacts between that are neither source nor target
         others = np.append(0, (~is_source).cumsum())
         direct = others[then] - others[start + 1] == 0
@@ -199,24 +241,34 @@ class _Log:
         failed &= is_target[following] | self.loss[following]
         counts = np.bincount(kind, minlength=len(KINDS))
         bucket = self.bucket[start]
-        off, judged = (
-            np.bincount(bucket[flag], minlength=BUCKETS)[None].astype(float)
-            for flag in ((kind >= 2) & (kind <= 4), kind < 5)
-        )
+
+        def summed(values: NDArray[Any]) -> NDArray[np.float64]:
+            return np.bincount(bucket, values, minlength=BUCKETS).astype(np.float64)[None]
+
+        deviating = rate(summed((kind >= 2) & (kind <= 4)), summed(kind < 5))
+        # ratings from the arrival to the end of its journey, or to the next arrival
+        last = self.stop[np.where(within, then, start)]
+        said = self.rated[:, np.minimum(last, again)] - self.rated[:, start]
+        rated = {
+            name: ratio(*[summed(x * flag) for x in said])
+            for name, flag in (("rated_kept", kind < 2), ("rated_late", kind == 2))
+        }
         return {
             "source": plan.source,
             "target": plan.target,
             "owner": self.owners.get(plan.target),
             "deadline": plan.deadline,
+            "promised": int(own.sum()),
             "arrivals": len(start),
             **{k: int(counts[i]) for i, k in enumerate(KINDS)},
             "ad_hoc": int(ad_hoc.sum()),
             "failed": int(failed.sum()),
             "reached_goal": int(reached.sum()),
-            **interval_row("deviating", rate(off, judged)),
+            **interval_row("deviating", deviating),
+            **{end: x for n, found in rated.items() for end, x in interval_row(n, found).items()},
         }
 
-    def _ends(self, start: NDArray[np.int64], deadline: int) -> NDArray[np.int64]:
+    def _ends(self, start: NDArray[np.int64], deadline: NDArray[np.int64]) -> NDArray[np.int64]:
         """Row after the last of the customer's contacts within the deadline."""
         first, last = int(self.at.min()), int(self.at.max())
         # one sorted key of customer and time, in milliseconds
@@ -224,6 +276,17 @@ class _Log:
         seen = self.customer * width + (self.at - first) // 1_000
         sought = np.minimum((self.at[start] - first + deadline) // 1_000, width - 1)
         return np.searchsorted(seen, self.customer[start] * width + sought, side="right")
+
+
+def _summed_ratings(rows: pl.DataFrame) -> NDArray[np.float64]:
+    """Sums of ratings on the commonest scale before each row, and how many they are."""
+    value = rows["rating"] if "rating" in rows.columns else pl.repeat(None, len(rows), eager=True)
+    value = value.cast(pl.Float64)
+    if "scale" in rows.columns and (scales := rows["scale"].filter(value.is_not_null())).len():
+        commonest = scales.value_counts(sort=True, name="n").sort("n", "scale", descending=True)
+        value = value.set(rows["scale"].ne_missing(commonest["scale"][0]), None)
+    known = (value.fill_null(0.0).to_numpy(), value.is_not_null().to_numpy().astype(np.float64))
+    return np.stack([np.append(0.0, x.cumsum()) for x in known])
 
 
 def _last(flag: NDArray[np.bool_], start: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,23 +6,30 @@ In the order of `TIERS`. Raw drop-off is never ranked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
+from textwrap import shorten
 from typing import Any
 
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals, read_arrivals
 from cxlib.columns import Amount, Columns, Count, Customers, Label, Rank, Tables, Text
+from cxlib.encode import name_places
 from cxlib.errors import CxError, InputError, NotMeasurableError
 from cxlib.fragmentation import measure_fragmentation, watch_findings
-from cxlib.fragmentation.sentences import say_advice
+from cxlib.fragmentation.sentences import say_advice, say_finding
 from cxlib.measures.perception import measure_perception
 from cxlib.measures.segments import compare_segments
-from cxlib.numbers import amount, decimal, duration, rating, share, spelled
-from cxlib.opportunities.expansion import Q_LIMIT, find_expansions, say_expansion
+from cxlib.numbers import amount, decimal, duration, rating, sentence_case, share, spelled
+from cxlib.opportunities.expansion import (
+    Q_LIMIT,
+    find_expansions,
+    find_setbacks,
+    say_expansion,
+)
 from cxlib.opportunities.experiments import plan_experiment
 from cxlib.opportunities.moves import Moves, read_moves
-from cxlib.opportunities.plan import measure_plan
+from cxlib.opportunities.plan import measure_plan, say_late
 from cxlib.opportunities.what_if import MENDABLE, WhatIf, change_of_finding, estimate_what_if
 from cxlib.results import Result, answers, result
 from cxlib.signals import SIGNALS, signal_named
@@ -43,12 +50,16 @@ _TEAMS = {
     "purchase": "sales",
     "delivery": "service",
     "service": "service",
+    "awareness": "marketing",
+    "exploration": "product",
+    "conversion": "sales",
+    "aftersales": "service",
 }
-"""Team by what a touchpoint is for."""
+"""Team by what a touchpoint is for, else by the stage it is in."""
 
-_DESCRIBED, _RARER = 5, 0.2
-"""Lines of what is only described, at most of each kind; and by how much a group has to reach the
-goal less often than the others."""
+_DESCRIBED, _RARER, _DEVIATING = 5, 0.2, 0.1
+"""Lines of what is only described, at most of each kind; by how much a group has to reach the goal
+less often than the others; from which share on a plan is surely not kept."""
 
 
 @result
@@ -70,7 +81,7 @@ class Priorities(Result):
             team=Label("marketing, sales, service or product; null: the map does not say"),
             signal=Label("what went wrong; null: nothing that a signal tells", detail=True),
             ground=Label(
-                "like, past, groups, plan (what it is compared with), expansion, or described"
+                "like, past, groups, plan; expansion, setback, timing, lateness, described"
             ),
             evidence=Text("how sure, from how many cases"),
             customers_affected=Customers("at least"),
@@ -84,7 +95,7 @@ class Priorities(Result):
             },
             gain_unit=Label("what is gained", of="customers_affected"),
             confidence=Label("high, medium or low", of="customers_affected"),
-            effort=Label("unknown: the map does not say"),
+            effort=Label("of changing it: low, medium or high from the map, or unknown"),
             status=Label(
                 "from `watch_findings`: new, growing, ongoing, shrinking, mended, or unclear since "
                 "the last third of the log; or described, or hypothesis",
@@ -119,6 +130,39 @@ class Priorities(Result):
         )
         return [rests, *self.table["what"].head(3).to_list()]
 
+    def issues(self) -> pl.DataFrame:
+        """One row a line in the columns that Jira and Linear import: Summary, Description,
+        Priority, Status, Labels; what a summary cannot hold stands in the description.
+        """
+        rows = []
+        for row in self.table.to_dicts():
+            what, affected = sentence_case(row["what"]), row["customers_affected"]
+            told = {
+                "How sure": row["evidence"],
+                "Customers affected": affected and f"at least {decimal(affected)}",
+                "Gain": say_gain(row),
+                "Owner": row["owner"],
+                "Since the last third of the log": row["status"],
+                "What to do": row["next_step"],
+                "How to know whether it worked": row["how_to_test"],
+            }
+            lines = [what, *(f"{name}: {text}" for name, text in told.items() if text)]
+            mended = row["status"] == "mended"
+            rows.append(
+                {
+                    "Summary": shorten(what, _SUMMARY, placeholder=" …"),
+                    "Description": "\n".join(lines),
+                    "Priority": "Low" if mended else row["confidence"].capitalize(),
+                    "Status": "Done" if mended else "To Do",
+                    "Labels": row["team"],
+                }
+            )
+        columns = ("Summary", "Description", "Priority", "Status", "Labels")
+        return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+
+
+_SUMMARY = 250
+"""Characters that a summary may have (Jira: 255)."""
 
 _AGAINST = {
     "like": "more than where it is alike",
@@ -133,7 +177,37 @@ _COMPARE = (
     "or watch it from the day of the change on."
 )
 _TRY = "Change one thing for a random half of them, and compare both halves."
+_WAIT = (
+    "Look at what those who answer before it were waiting for, since when, and what they were told."
+)
+_KEEP = "Find out what was changed then, and keep it."
 _UNCOMPARED = "It is not compared with anything yet: name what it should be first."
+
+
+_OF_GROUP = ("reached less often than by others", "described", _TRY)
+_SAID = {
+    "expansion": (
+        "few go this way, and more of them reach the goal than of like journeys",
+        "like with like; who takes it may differ",
+        _TRY,
+    ),
+    "setback": (
+        "few come there, and fewer of them reach the goal than of the others",
+        "like with like; who comes there may differ",
+        _TRY,
+    ),
+    "timing": (
+        "who answers before it rates lower than who answers after it",
+        "described, with intervals; who answers when may differ",
+        _UNCOMPARED,
+    ),
+    "lateness": (
+        "some come late, and rate lower than those in time",
+        "described, with intervals; who comes late may differ",
+        _UNCOMPARED,
+    ),
+}
+"""What is said of a ground that is no finding's, how sure it is, and how to test it."""
 
 
 def say_gain(row: Mapping[str, Any], of: str = "gain") -> str | None:
@@ -154,19 +228,17 @@ def _say_again(row: dict[str, Any]) -> dict[str, Any]:
     affected = "" if customers is None else f"; at least {decimal(customers)} customers"
     signal, ground = row["signal"], row["ground"]
     told = signal_named(signal).title if signal in SIGNALS else "stands out"
-    test = _COMPARE
-    if sample is not None:
-        test = f"Compare two random halves of the customers: about {decimal(sample)} a group."
+    sized = f"Compare two random halves of the customers: about {decimal(sample)} a group."
+    test = _COMPARE if sample is None else sized
     if ground in _AGAINST:
         what = f"{told}, {_AGAINST[ground]}{affected and f'{affected} affected'}"
         evidence = "sure beyond chance"
-    elif ground == "expansion":
-        what = f"few go this way, and more of them reach the goal than of like journeys{affected}"
-        evidence = "like with like; who takes it may differ"
-    elif row["group"] and signal is None:
-        what, evidence, test = f"reached less often than by others{affected}", "described", _TRY
     else:
-        what, evidence, test = f"{told}{affected}", "described, not tested", _UNCOMPARED
+        plain = (told, "described, not tested", _UNCOMPARED)
+        what, evidence, other = _SAID.get(
+            ground, _OF_GROUP if row["group"] and not signal else plain
+        )
+        what, test = f"{what}{affected}", test if ground == "expansion" else other
     return row | {"what": f"{where}: {what}", "evidence": evidence, "how_to_test": test}
 
 
@@ -193,19 +265,33 @@ def list_priorities(
         moves = None
     findings = measure_fragmentation(workspace, where=where)
     file = workspace.log_folder / "arrivals" / "arrivals.json"
-    became = workspace.keep("became", file, lambda: _watched(read_arrivals(workspace)))
-    lines = [
-        _line(row, workspace, moves) | {"status": _status(row, became)}
-        for row in findings.found.filter(pl.col("echo_of").is_null()).to_dicts()
-    ]
-    known = {(line["source"], line["target"]) for line in lines}
+    since, became = workspace.keep("became", file, lambda: _watched(read_arrivals(workspace)))
+    lines = []
+    for row in findings.found.filter(pl.col("echo_of").is_null()).to_dicts():
+        status = _status(row, became)
+        if status == "mended" and row["affected_until"] is None:
+            row |= {"affected_until": since}
+            row |= {"sentence": say_finding(row)}
+        lines.append(_line(row, workspace, moves) | {"status": status})
+    known = {(x["source"], x["target"]) for x in lines if x["status"] != "mended"}
     rated = {x["target"] or x["source"] for x in lines if x["signal"] == _SIGNAL_OF["rating"]}
-    lines += [x for x in _deviations(workspace, where) if (x["source"], x["target"]) not in known]
+    lines += [
+        x
+        for x in _deviations(workspace, where)
+        if x["ground"] == "lateness" or (x["source"], x["target"]) not in known
+    ]
     lines += [x for x in _ratings(workspace, where) if x["source"] not in rated]
     lines += _groups(workspace, where)
+    lines += _setbacks(workspace, where)
     lines += _expansions(workspace, where)
     if not any(x["ground"] in _AGAINST and x["status"] != "mended" for x in lines):
-        lines += [_standout(row, workspace) for row in findings.described.to_dicts()]
+        lines += _standouts(findings.described, workspace, {x["signal"] for x in lines})
+    efforts = {t.name: t.effort for t in workspace.journey_map.touchpoints if t.effort}
+    for line in lines:
+        ends = pl.concat(_called(workspace, line[end]) for end in ("target", "source"))
+        line["effort"] = next((efforts[t] for t in ends["touchpoint"] if t in efforts), "unknown")
+        if line["status"] == "mended":
+            line["next_step"] = _KEEP
 
     def place(line: dict[str, Any]) -> tuple[Any, ...]:
         tier = "mended" if line["status"] == "mended" else line["tier"]
@@ -261,7 +347,6 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
         "customers_affected": int(affected),
         **gain,
         "confidence": "high" if sure else "medium",
-        "effort": "unknown",
         "next_step": say_advice(row["signal"], row["owner"]),
         **_test(row, workspace),
     }
@@ -280,16 +365,17 @@ def _gained(
 Became = dict[tuple[str | None, ...], str]
 
 
-def _watched(arrivals: Arrivals) -> Became:
-    """What became of findings since the last third of the time that could be followed."""
+def _watched(arrivals: Arrivals) -> tuple[date, Became]:
+    """The last third of the time that could be followed, and what became of findings since then."""
     first, until = arrivals.periods.starts[0], arrivals.settings.observed_until.date()
     followed = until - timedelta(days=arrivals.settings.silence.days) - first
+    since = first + followed * 2 / 3
     try:
-        table = watch_findings(arrivals, since=first + followed * 2 / 3).table
+        table = watch_findings(arrivals, since=since).table
     except InputError:  # the log has one period only
-        return {}
+        return since, {}
     rows = table.select("source", "target", "signal", "status").rows()
-    return {key: row[3] for row in reversed(rows) for key in (row[:2], row[:3])}
+    return since, {key: row[3] for row in reversed(rows) for key in (row[:2], row[:3])}
 
 
 def _status(row: dict[str, Any], became: Became) -> str:
@@ -299,12 +385,19 @@ def _status(row: dict[str, Any], became: Became) -> str:
     return became.get((*ends, row["signal"])) or became.get(ends) or "ongoing"
 
 
+def _called(workspace: Workspace, name: str | None) -> pl.DataFrame:
+    """The places of a touchpoint, or the one of it that is named with its channel."""
+    places, called = workspace.places, name or ""
+    return places.filter((pl.col("touchpoint") == called) | (name_places(places) == called))
+
+
 def _team(workspace: Workspace, name: str | None) -> str | None:
-    here = workspace.places.filter(pl.col("touchpoint") == name)
+    here = _called(workspace, name)
     kinds = here["kind"].drop_nulls()
     if len(kinds):
         return _TEAMS.get(kinds[0])
-    return "service" if here["assisted"].any() else None
+    stages = here["stage"].to_list()
+    return "service" if here["assisted"].any() else _TEAMS.get(stages[0] if stages else "")
 
 
 def _test(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
@@ -327,7 +420,7 @@ def _described(
     workspace: Workspace, what: str, evidence: str, affected: int, at: str | None, **more: Any
 ) -> dict[str, Any]:
     """A line that is described only; who owns the touchpoint `at` answers for it."""
-    owners = workspace.places.filter(pl.col("touchpoint") == at)["owner"].drop_nulls()
+    owners = _called(workspace, at)["owner"].drop_nulls()
     owner = owners[0] if len(owners) else None
     return {
         "tier": "measured",
@@ -343,7 +436,6 @@ def _described(
         "evidence": evidence,
         "customers_affected": affected,
         "confidence": "low",
-        "effort": "unknown",
         "status": "described",
         "next_step": say_advice(more.get("signal") or "", owner),
         "how_to_test": _UNCOMPARED,
@@ -360,7 +452,7 @@ def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str,
     return [
         _described(
             workspace,
-            f"few go {row['source']} → {row['target']} ({share(row['walked'])}), and "
+            f"few go {row['way']} ({share(row['walked'])}), and "
             f"{share(row['observed'])} of them reach the goal instead of {share(row['expected'])} "
             "of like journeys",
             f"like with like, n = {decimal(row['n'])}, q = {row['q']:.1g}; who takes it may differ",
@@ -377,6 +469,30 @@ def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str,
     ]
 
 
+def _setbacks(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
+    """Contacts that few have, and after which far fewer reach the goal."""
+    try:
+        found = find_setbacks(workspace, where=where)
+    except NotMeasurableError:
+        return []
+    return [
+        _described(
+            workspace,
+            f"after {row['touchpoint']} {share(row['observed'])} reach the goal, of those who did "
+            f"something else there {share(row['expected'])}",
+            f"like with like, n = {decimal(row['n'])}, q = {row['q']:.1g}; who comes there may "
+            "differ",
+            int(-row["high"] * row["n"]),
+            row["touchpoint"],
+            source=row["touchpoint"],
+            ground="setback",
+            next_step="Follow ten who came there: what went wrong, and how could they go on?",
+            how_to_test=_TRY,
+        )
+        for row in found[:_DESCRIBED]
+    ]
+
+
 def _ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
     """Before or after the goal, and at which touchpoints, ratings are lower than elsewhere."""
     try:
@@ -387,27 +503,29 @@ def _ratings(workspace: Workspace, where: Selection | None) -> list[dict[str, An
     lower = found.table.filter("trusted", verdict="lower").sort(lacking, descending=True)
     lower = lower.unique("group", keep="first", maintain_order=True).head(_DESCRIBED)
     goal = (workspace.journey_map.journey.goal or (None,))[0]
-    told = [
-        (row, row["around_goal"], row["around_customers"], {"target": goal}, "who answers when")
+    told: list[tuple[Any, ...]] = [
+        (row, row["around_goal"], row["around_customers"], {"target": goal}, _WAIT)
         for row in found.scales.drop_nulls("around_goal").head(1).to_dicts()
     ]
     for row in lower.to_dicts():
         mean = rating(row["mean"], row["mean_low"], row["mean_high"])
         what = f"{row['group']} is rated {mean} on {row['scale']}, the others"
         what = f"{what} {rating(row['others'])}"
-        told.append((row, what, row["customers"], {"source": row["group"]}, "who comes there"))
+        ends = {"source": row["group"]}
+        told.append((row, what, row["customers"], ends, None))
     return [
         _described(
             workspace,
             what,
-            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); {who} may "
-            "differ",
+            f"{decimal(row['n'])} answers ({share(row['response'])} of those who could); "
+            f"{'who answers when' if step else 'who comes there'} may differ",
             affected,
-            *ends.values(),
+            next(iter(ends.values())),
             signal=_SIGNAL_OF["rating"],
             **ends,
+            **({"next_step": step, "ground": "timing"} if step else {}),
         )
-        for row, what, affected, ends, who in told
+        for row, what, affected, ends, step in told
     ]
 
 
@@ -463,41 +581,65 @@ def _groups(workspace: Workspace, where: Selection | None) -> list[dict[str, Any
 
 
 def _deviations(workspace: Workspace, where: Selection | None) -> list[dict[str, Any]]:
-    """Planned handoffs that surely do not go as planned for a tenth."""
+    """Planned handoffs that surely fail a tenth, or are late and rated lower for it."""
     if not workspace.journey_map.planned_handoffs:
         return []
-    table = measure_plan(workspace, where=where).table.filter(pl.col("deviating_low") > 0.1)
+    table = measure_plan(workspace, where=where).table.sort("deviating_low", descending=True)
+    told = [(row, say_late(row)) for row in table.drop_nulls("deviating_low").to_dicts()]
     return [
         _described(
             workspace,
-            f"{row['source']} → {row['target']} does not go as planned for "
+            late
+            or f"{row['source']} → {row['target']} does not go as planned for "
             f"{share(row['deviating'], row['deviating_low'], row['deviating_high'])}",
             f"{decimal(row['missing'])} missing, {decimal(row['late'])} late, "
             f"{decimal(row['out_of_order'])} out of order of {decimal(row['arrivals'])} arrivals",
-            int(row["deviating_low"] * (row["arrivals"] - row["open"])),
+            row["late"] if late else int(row["deviating_low"] * (row["arrivals"] - row["open"])),
             row["target"],
             signal=_SIGNAL_OF["plan"],
-            next_step="Say whether the plan still holds; if so, follow ten that were missing.",
+            ground="lateness" if late else "described",
+            next_step="Follow ten that came late: where did they wait, and who told them?"
+            if late
+            else "Say whether the plan still holds; if so, follow ten that were missing.",
             **{name: row[name] for name in ("source", "target", "owner")},
         )
-        for row in table.sort("deviating_low", descending=True).head(_DESCRIBED).to_dicts()
-    ]
+        for row, late in told
+        if late or row["deviating_low"] > _DEVIATING
+    ][:_DESCRIBED]
 
 
-def _standout(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
-    """What is largest of its kind where nothing is found."""
-    signal = _SIGNAL_OF.get(row["kind"])
-    return _described(
-        workspace,
-        row["sentence"],
-        f"{decimal(row['n'])} cases; described, not tested",
-        row["customers"] or 0,
-        row["target"] or row["source"],
-        tier="largest",
-        source=row["source"],
-        target=row["target"],
-        signal=signal or row["signal"],
-    )
+def _standouts(
+    described: pl.DataFrame, workspace: Workspace, told: set[str | None]
+) -> list[dict[str, Any]]:
+    """What is largest of its kind where nothing is found; ratings only where none are `told` of.
+
+    Of waits those first in which most time passes, of all customers together.
+    """
+    passed = pl.col("observed") * pl.col("n")
+    part = pl.when(kind="wait").then(passed / passed.filter(kind="wait").sum()).otherwise(1.0)
+    lines = []
+    for row in described.with_columns(part=part).to_dicts():
+        signal = _SIGNAL_OF.get(row["kind"])
+        if row["kind"] == "rating" and signal in told:
+            continue
+        customers = row["customers"] or 0
+        if row["group"] is not None:  # as many as would be spared it, were they like the others
+            customers = int(row["n"] * (row["low"] - row["expected"]))
+        lines.append(
+            _described(
+                workspace,
+                row["sentence"],
+                f"{decimal(row['n'])} cases; described, not tested",
+                customers,
+                row["target"] or row["source"],
+                tier="largest",
+                worth=customers * row["part"],
+                source=row["source"],
+                target=row["target"],
+                signal=signal or row["signal"],
+            )
+        )
+    return lines
 
 
 _SIGNAL_OF = {

@@ -65,20 +65,22 @@ class Change:
     Attributes
     ----------
     kind
-        "mend" (a handoff), "halve_wait" (of a handoff), "remove" (a touchpoint: `source`), or
-        "move_traffic" (from `source` to `target`, both touchpoints or both channels).
+        "mend" (a handoff), "halve_wait" (of a handoff), "remove" (a touchpoint: `source`), "add"
+        (`target` as what comes next at `source`, which are touchpoints), or "move_traffic" (from
+        `source` to `target`, both touchpoints or both channels).
     source, target
         Names.
     signal
         What is mended, of `MENDABLE`: "abandonment" is what ends at the target after coming from
         the source, "broken_handoff" what ends at the source.
     rate
-        Of "mend": the share after mending; of "move_traffic": the share that is moved.
+        Of "mend": the share after mending; of "add": the share of the contacts at the source that
+        take what is added; of "move_traffic": the share that is moved.
     error
         Standard error of how far `rate` lies from what is observed; 0: it is given.
     """
 
-    kind: Literal["mend", "halve_wait", "remove", "move_traffic"]
+    kind: Literal["mend", "halve_wait", "remove", "add", "move_traffic"]
     source: str
     target: str = ""
     signal: str = _LEAVES
@@ -93,6 +95,8 @@ class Change:
             return f"halve the wait {pair}"
         if self.kind == "remove":
             return f"remove {self.source}"
+        if self.kind == "add":
+            return f"offer {self.target} at {self.source}, which {share(self.rate)} take"
         return f"move {share(self.rate)} of the contacts at {self.source} to {self.target}"
 
 
@@ -125,10 +129,10 @@ class WhatIf:
         """The gain in words."""
         c = self.conversions
         what = "; ".join(map(str, self.changes))
-        return (
-            f"{what}: {amount(c['gain'], c['low'], c['high'])} more conversions on "
-            f"{amount(c['before'])}, {self.per}"
-        )
+        gain, more = (c["gain"], c["low"], c["high"]), "more"
+        if c["gain"] < 0:
+            gain, more = (-c["gain"], -c["high"], -c["low"]), "fewer"
+        return f"{what}: {amount(*gain)} {more} conversions on {amount(c['before'])}, {self.per}"
 
 
 @of_workspace
@@ -156,7 +160,7 @@ def estimate_what_if(workspace: Workspace, changes: Sequence[Change]) -> WhatIf:
         The map names no goal, or the log is too short.
     """
     if not changes:
-        raise InputError("name a change: --mend, --halve-wait, --remove or --move-traffic")
+        raise InputError("name a change: --mend, --halve-wait, --remove, --add or --move-traffic")
     moves = read_moves(workspace)
     journeys, gains = _gains(moves, changes)
     first = workspace.periods.starts[0]
@@ -247,8 +251,8 @@ def _usual_end(others: pl.DataFrame, by: str) -> tuple[float, float]:
 def change_of_finding(moves: Moves, row: Mapping[str, Any], *, mended: float = 1.0) -> Change:
     """Give the change that mends a judged handoff: as far as it lies from what is expected.
 
-    What is found of a part of the customers (a time, a group) is mended of them only; `mended` says
-    which part of the way to the expectation is gone.
+    What is found of a part of the customers (a time, a group, one of several channels) is mended of
+    them only; `mended` says which part of the way to the expectation is gone.
     """
     whole = Change(
         kind="mend", source=row["source"], target=row["target"], signal=row["signal"], rate=1.0
@@ -258,7 +262,8 @@ def change_of_finding(moves: Moves, row: Mapping[str, Any], *, mended: float = 1
     counts = chain.moves[0, rows]
     arrivals = max(float(counts.sum()), 1.0)
     now = float(counts[:, columns].sum()) / arrivals
-    of_part = row["ground"] not in ("like", "plan")
+    pooled = any(len(moves.at(name)) > 1 for name in (row["source"], row["target"]))
+    of_part = pooled or row["ground"] not in ("like", "plan")
     # the chain speaks of all journeys, also of those that could not be watched for the gap
     expected = visits(transition_shares(chain.moves[0]))[rows - 1].sum() * chain.journeys[0]
     part = min((row["n"] or 0) / max(float(expected), 1.0), 1.0) if of_part else 1.0
@@ -343,10 +348,12 @@ def _pair(moves: Moves, change: Change) -> tuple[Ints, Ints]:
         raise InputError(
             f"{change.signal!r} cannot be mended by moving customers; {listed(MENDABLE)} can"
         )
-    if change.kind == "remove":
+    if change.kind in ("remove", "add"):
         return NOWHERE, NOWHERE
     source, target = moves.at(change.source), moves.at(change.target)
     counted = moves.table.filter(_at("before", source), _at("place", target))
+    if change.kind == "halve_wait" and moves.places["is_goal"].gather(target).all():
+        counted = moves.table.filter(_at("place", source), next=-1)
     if counted.is_empty() and MENDABLE[change.signal].to != "end before":
         raise InputError(
             f"{change.source} → {change.target} does not occur before a goal; `cx transitions` "
@@ -370,11 +377,18 @@ def _apply(chain: Chain, moves: Moves, change: Change) -> tuple[Floats, Floats]:
     if change.kind == "move_traffic":
         return _moved(shares, chain, moves, change), seconds
     assert change.rate is not None
+    if change.kind == "add":
+        rows, added = _handoff(chain, moves, change)
+        common = chain.moves[0].sum(axis=0)[added] + 1e-9
+        changed = shares.copy()
+        changed[:, rows] *= 1 - change.rate
+        changed[:, rows[:, None], added] += change.rate * common / common.sum()
+        return changed, seconds
     rows, columns, onto = _sends(chain, moves, change)
     if onto is None:
         return _lowered(shares, rows, columns, change.rate), seconds
     changed = shares.copy()
-    for row in rows:
+    for row in rows[chain.moves[0, rows].sum(axis=-1) > 0]:
         now = shares[:, row, columns].sum(axis=-1)
         freed = np.maximum(now - change.rate, 0.0)
         changed[:, row, columns] *= divide(now - freed, now).clip(0, 1)[:, None]
@@ -403,6 +417,8 @@ def _sends(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Ints, Ints
 def _handoff(chain: Chain, moves: Moves, change: Change) -> tuple[Ints, Ints]:
     source, target = moves.at(change.source), moves.at(change.target)
     rows = 1 + np.unique(chain.states[:, source])
+    if moves.places["is_goal"].gather(target).all():
+        return rows, np.array([chain.moves.shape[-1] - 2])
     return rows, np.unique(chain.states[np.ix_(source, target)])
 
 
@@ -478,6 +494,8 @@ def _assumptions(changes: Sequence[Change], workspace: Workspace) -> tuple[str, 
         "mend": "those who are mended behave afterwards like those who go on from there",
         "halve_wait": "who waits less is lost as often, and so converts as often",
         "remove": "who would have come there goes where the others go from the same contact",
+        "add": "who takes what is added goes on from there like those who come there now, and is "
+        "there as soon as they are from the same contact (where nobody does: at once)",
         "move_traffic": "who is moved behaves like those who are at the new place by themselves",
     }
     said += [text for kind, text in of_kind.items() if kind in {c.kind for c in changes}]

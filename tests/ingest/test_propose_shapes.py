@@ -197,6 +197,10 @@ def test_a_time_for_each_step_is_unpivoted(tmp_path: Path) -> None:
     }
     assert journey_map.columns["customer"] == "account_no"
     assert journey_map.journey.goal == ("delivered",)
+    # what was promised is no step, but by when the goal is due
+    assert journey_map.columns["due_at"] == "shipment_expected_date"
+    (plan,) = journey_map.planned_handoffs
+    assert (plan.source, plan.target, plan.promised) == ("booked", "delivered", True)
     ingested = read_events(path, journey_map)
     events = ingested.events.collect()
     assert dict(events["touchpoint"].value_counts().iter_rows()) == {

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from cxlib.cli import app
 from cxlib.errors import InputError, NotMeasurableError, UnknownNameError
-from cxlib.opportunities.expansion import RARE, find_expansions
+from cxlib.opportunities.expansion import RARE, find_expansions, find_setbacks
 from cxlib.opportunities.experiments import plan_experiment, read_experiment, sample_size
+from cxlib.opportunities.priorities import list_priorities
 
 UNTIL = START + timedelta(days=200)
 
@@ -181,3 +182,56 @@ def test_an_experiment_lasts_until_both_groups_are_full():
 )
 def test_sample_size(first, second, size):
     assert sample_size(first, second) == pytest.approx(size, abs=2)
+
+
+def checkout(folder, *, errors=True, lost=()):
+    """From the basket most go on to pay; every eighth comes to an error, after which few do."""
+    dice, rows = np.random.default_rng(5), []
+    for who in range(2_500):
+        name, day, failed = f"c{who:05}", dice.uniform(0, 150), dice.random() < 0.12
+        way = ["page", "basket", *(["refused"] if failed else [])]
+        pays = dice.random() < (0.15 if failed and errors else 0.6)
+        way += ["pay"] if pays else ["visit"] if dice.random() < 0.5 else []
+        for step, what in enumerate(way):
+            rows.append(contact(name, round((day + step * 0.1) * 1440) / 1440, what))
+    return make_workspace(folder / "ws", rows, rule=journey_map(lost=lost, until=UNTIL))
+
+
+def test_an_error_that_few_meet_and_after_which_few_reach_the_goal_is_a_setback(tmp_path):
+    workspace = checkout(tmp_path)
+    (row,) = find_setbacks(workspace)
+    assert row["touchpoint"] == "refused"
+    assert row["observed"] == pytest.approx(0.15, abs=0.06)  # three standard errors of 300
+    assert row["low"] < row["difference"] < row["high"] < -0.1
+    lines = list_priorities(workspace).table
+    line = lines.filter(source="refused").row(0, named=True)
+    assert line["what"].startswith("after refused ")
+    assert line["customers_affected"] == int(-row["high"] * row["n"])
+
+
+def test_a_contact_that_changes_nothing_is_no_setback(tmp_path):
+    assert find_setbacks(checkout(tmp_path / "same", errors=False)) == []
+    # nor is a loss that the map names: who comes there has decided so
+    assert find_setbacks(checkout(tmp_path / "loss", lost=("refused",))) == []
+
+
+def test_both_channels_of_a_rare_way_are_told(works):
+    row = find_expansions(works).found.row(0, named=True)
+    assert (row["source_channel"], row["target_channel"]) == ("web", "store")
+    assert row["way"] == "ad → visit"
+
+
+def test_a_step_that_the_others_take_later_is_no_other_way(tmp_path):
+    """Few go to the visit at once, the others by the page: coming there sooner is no lever."""
+    dice, rows = np.random.default_rng(2), []
+    for who in range(3_000):
+        day, soon = dice.uniform(0, 150), dice.random() < 0.08
+        way = ["ad", "visit"] if soon else ["ad", "page"] + ["visit"] * (dice.random() < 0.6)
+        way += ["pay"] if way[-1] == "visit" and dice.random() < 0.7 else []
+        for step, what in enumerate(way):
+            rows.append(contact(f"c{who:05}", round((day + step * 0.1) * 1440) / 1440, what))
+    workspace = make_workspace(tmp_path / "ws", rows, rule=journey_map(lost=(), until=UNTIL))
+    row = find_expansions(workspace).table.filter(source="ad", target="visit").row(0, named=True)
+    assert row["difference_low"] > 0.1
+    assert row["anyway"] == pytest.approx(0.6, abs=0.05)
+    assert not row["stands"]

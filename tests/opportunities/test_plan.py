@@ -3,14 +3,22 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
+import polars as pl
 import pytest
 from journey_oracle import START, contact, journey_map, make_workspace, random_log, split
 
-from cxlib.errors import InputError, NotMeasurableError
+from cxlib.arrivals.arrivals import read_arrivals
+from cxlib.errors import CxError, InputError, NotMeasurableError
+from cxlib.ingest import read_events
+from cxlib.journey_map import parse_journey_map
 from cxlib.map_model import PlannedHandoff
 from cxlib.opportunities.cjml import read_cjml
 from cxlib.opportunities.plan import KINDS, measure_plan
+from cxlib.opportunities.priorities import list_priorities
+from cxlib.signals.broken_handoff import measure_plan as judge_plan
+from cxlib.store import build_workspace
 
 PLAN = (
     PlannedHandoff("page", "basket", timedelta(days=5)),
@@ -177,3 +185,60 @@ def test_nothing_outside_the_file_is_read(tmp_path):
     (tmp_path / "plan.xml").write_text(text, encoding="utf-8")
     read, _ = read_cjml(tmp_path / "plan.xml", journey_map(), deadline=timedelta(days=1))
     assert [(p.source, p.target) for p in read] == [("ad", "basket")]
+
+
+def test_a_promised_date_counts_instead_of_the_deadline_and_late_ones_are_rated_apart(tmp_path):
+    """Dates of each contact's own, against plain counting; whoever has none keeps the deadline."""
+    dice, rows, expected, said = Random(7), [], Counter(), {"kept": [], "late": []}
+    for who in range(400):
+        name, day, takes = f"c{who:03}", dice.uniform(0, 60), dice.choice([1.5, 3.5, 6.5])
+        due = None if who % 10 == 0 else timedelta(days=dice.choice([2, 4]))
+        kind = "kept" if timedelta(days=takes) <= (due or timedelta(days=5)) else "late"
+        stars = dice.choice([4, 5] if kind == "kept" else [1, 2, 3])
+        source = contact(name, day, "page")
+        rows.append(replace(source, due_at=due and source.at + due))
+        rows.append(contact(name, day + takes, "basket", rating=float(stars)))
+        expected[kind] += 1
+        said[kind].append(stars)
+    plan = (PlannedHandoff("page", "basket", timedelta(days=5), promised=True),)
+    rule = replace(planned(plan), columns={"due_at": "due"})
+    workspace = make_workspace(tmp_path / "ws", rows, rule=rule)
+    found = measure_plan(workspace)
+    (row,) = found.table.to_dicts()
+    assert (row["kept"], row["late"], row["promised"]) == (expected["kept"], expected["late"], 360)
+    for kind, stars in said.items():
+        assert row[f"rated_{kind}"] == pytest.approx(sum(stars) / len(stars))
+        assert row[f"rated_{kind}_low"] < row[f"rated_{kind}"] < row[f"rated_{kind}_high"]
+    assert "after the promised date, and are rated" in found.sentences()[-1]
+    lines = list_priorities(workspace).table.filter(source="page", target="basket")
+    assert lines.filter(pl.col("what").str.contains("after the promised date")).height == 1
+    # and so it is judged: nobody is censored, so that the share broken is plain counting
+    judged = judge_plan(read_arrivals(workspace)).row(0, named=True)
+    assert judged["value"] == pytest.approx(expected["late"] / 400)
+    # by the deadline alone other arrivals are late
+    (plain,) = measure_plan(workspace, plan=[replace(plan[0], promised=False)]).table.to_dicts()
+    assert plain["promised"] == 0
+    assert plain["late"] != row["late"]
+
+
+def test_promised_days_end_with_the_day_and_need_a_column(tmp_path):
+    log = tmp_path / "log.csv"
+    lines = ["who,at,what,due", "a,2025-01-01 08:00,page,2025-01-03", "a,2025-01-03 20:00,basket,"]
+    lines += ["b,2025-01-01 08:00,page,2025-01-03", "b,2025-01-04 01:00,basket,"]
+    log.write_text("\n".join(lines))
+    text = "\n".join(
+        [
+            "version: 1", "name: shop", "observed_until: 2025-02-01", "time_zone: Europe/Berlin",
+            "columns: {customer: who, occurred_at: at, touchpoint: what, due_at: due}",
+            "stages: [visit]", "touchpoints:", "  - {name: page, stage: visit}",
+            "  - {name: basket, stage: visit}", "planned_handoffs:",
+            "  - {source: page, target: basket, deadline: 1d, promised: true}",
+        ]
+    )  # fmt: skip
+    workspace = build_workspace(
+        read_events([log], journey_map=parse_journey_map(text)), tmp_path / "ws"
+    )
+    (row,) = measure_plan(workspace).table.to_dicts()
+    assert (row["kept"], row["late"]) == (1, 1)
+    with pytest.raises(CxError, match="nothing says by when"):
+        parse_journey_map(text.replace(", due_at: due", ""))

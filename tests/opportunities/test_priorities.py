@@ -1,6 +1,7 @@
 """The backlog: a planted loss comes first with its gain, and where nothing is found it says so."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -51,6 +52,21 @@ def test_lines_are_ranked_by_the_lower_end_of_the_gain_then_by_customers(broken)
     # conversions first, then customers spared, then what is only described
     tiers = table["gain_unit"].fill_null("none").to_list()
     assert tiers == sorted(tiers, key=["conversions", "customers spared", "none"].index)
+
+
+def test_the_effort_is_that_of_the_map(tmp_path):
+    rule = journey_map()
+    named = {"page": "low", "basket": "high"}
+    told = tuple(replace(t, effort=named.get(t.name)) for t in rule.touchpoints)
+    log = random_log(5, customers=500)
+    workspace = make_workspace(tmp_path / "ws", log, rule=replace(rule, touchpoints=told))
+    seen = set()
+    for row in list_priorities(workspace).table.to_dicts():
+        ends = [(row[end] or "").split(" (")[0] for end in ("target", "source")]
+        own = next((named[end] for end in ends if end in named), "unknown")
+        assert row["effort"] == own
+        seen.add(own)
+    assert len(seen) > 1
 
 
 def test_a_finding_is_mended_as_far_as_it_lies_from_what_is_expected(broken):
@@ -125,15 +141,34 @@ def test_commands_print_json_tables_and_sentences(broken):
         ("--halve-wait", "page → basket"),
         ("--remove", "ad"),
         ("--move-traffic", "web -> store:20%"),
+        ("--add", "ad -> visit:10%"),
     ):
         code, out, _ = run("what-if", folder, *options)
         assert code == 0
         assert "conversions" in out
-    for form, begin in (("json", "["), ("csv", "rank,"), ("md", "| rank |"), ("table", "Test")):
+    forms = {"json": "[", "csv": "rank,", "md": "| rank |", "table": "Test", "issues": "Summary,"}
+    for form, begin in forms.items():
         code, out, _ = run("priorities", folder, "--format", form)
         assert code == 0
         assert out.startswith(begin)
     assert run("attribution", folder, "--by", "touchpoint", "--horizon", "20d")[0] == 0
+
+
+def test_lines_are_issues_that_a_tracker_imports(broken):
+    found = list_priorities(broken)
+    table = found.table.with_columns(
+        what=pl.when(rank=1).then(pl.col("what") + " and more" * 60).otherwise("what"),
+        status=pl.when(rank=2).then(pl.lit("mended")).otherwise("status"),
+    )
+    issues = Priorities(table=table, findings=1).issues()
+    assert issues.columns == ["Summary", "Description", "Priority", "Status", "Labels"]
+    assert issues["Summary"].str.len_chars().max() <= 255
+    assert issues["Summary"].null_count() == issues["Description"].null_count() == 0
+    first, second = issues.to_dicts()[:2]
+    assert "and more and more" in first["Description"].split("\n")[0]
+    assert first["Description"].count("\n") >= 4
+    assert (first["Status"], second["Status"]) == ("To Do", "Done")
+    assert first["Priority"] == table["confidence"][0].capitalize()
 
 
 @pytest.mark.parametrize(
@@ -144,6 +179,7 @@ def test_commands_print_json_tables_and_sentences(broken):
         (("what-if", "--rate", "0.1"), "goes with --mend"),
         (("what-if", "--mend", "page -> baskt", "--rate", "0"), "Did you mean 'basket'"),
         (("what-if", "--move-traffic", "web -> store"), "is not a share"),
+        (("what-if", "--add", "ad -> vist:10%"), "Did you mean 'visit'"),
         (("what-if",), "name a change"),
         (("plan",), "planned_handoffs"),
         (("priorities", "--format", "xml"), "is none of"),
@@ -173,6 +209,9 @@ def test_a_backlog_without_texts_says_them_from_its_rows():
         line | {"rank": 3, "ground": "described", "target": None},
         line | {"rank": 4, "ground": "like", "customers_affected": None},
         line | {"rank": 5, "what": "as measured", "evidence": "n = 7"},
+        line | {"rank": 6, "ground": "setback", "signal": None, "target": None},
+        line | {"rank": 7, "ground": "timing", "source": None},
+        line | {"rank": 8, "ground": "lateness"},
     ]
     table = Priorities(table=columns.frame(lines), findings=2, observed_until=START).table
     assert table["what"].to_list() == [
@@ -182,6 +221,11 @@ def test_a_backlog_without_texts_says_them_from_its_rows():
         "page: customers leave; at least 70 customers",
         "page → basket: customers leave, more than where it is alike",
         "as measured",
+        "page: few come there, and fewer of them reach the goal than of the others; "
+        "at least 70 customers",
+        "basket: who answers before it rates lower than who answers after it; "
+        "at least 70 customers",
+        "page → basket: some come late, and rate lower than those in time; at least 70 customers",
     ]
     assert table["evidence"].null_count() == 0
     assert table["evidence"][4] == "n = 7"

@@ -73,7 +73,15 @@ def test_moves_equal_plain_loops(small):
     assert moves.starts["n"].sum() == begun
 
 
-def test_the_chain_equals_journeys_walked_one_by_one(small):
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(kind="remove", source="basket"),
+        Change(kind="add", source="ad", target="visit", rate=0.2),
+    ],
+    ids=str,
+)
+def test_the_chain_equals_journeys_walked_one_by_one(small, change):
     _, workspace = small
     moves = read_moves(workspace)
     chain = moves.first_order()
@@ -83,17 +91,22 @@ def test_the_chain_equals_journeys_walked_one_by_one(small):
     total = counts.sum(axis=1, keepdims=True)
     shares = np.where(total > 0, counts / np.maximum(total, 1), 0.0)
     shares[total[:, 0] == 0, -1] = 1.0
-    removed = moves.at("basket")
-    cut = shares.copy()
-    cut[:, removed] = 0.0
-    cut /= np.maximum(cut.sum(axis=1, keepdims=True), 1e-12)
+    if change.kind == "remove":
+        cut = shares.copy()
+        cut[:, moves.at("basket")] = 0.0
+        cut /= np.maximum(cut.sum(axis=1, keepdims=True), 1e-12)
+    else:  # every fifth contact at the ad goes to the visit, whatever it did before
+        cut, ad = shares.copy(), 1 + moves.at("ad")
+        cut[ad] *= 0.8
+        cut[ad[:, None], moves.at("visit")] += 0.2
     walkers, converted, here = 100_000, 0, np.zeros(100_000, dtype=int)
     ways = cut.cumsum(axis=1)
     while len(here):
         column = (ways[here] < dice.random(len(here))[:, None] * ways[here][:, -1:]).sum(axis=1)
         converted += int((column == states).sum())
         here = 1 + column[column < states]
-    found = estimate_what_if(workspace, [Change(kind="remove", source="basket")])
+    found = estimate_what_if(workspace, [change])
+    assert ("fewer" if found.conversions["gain"] < 0 else "more") in found.sentence
     expected = converted / walkers * found.journeys
     # four standard errors of the walk
     error = 4 * found.journeys * 0.5 / walkers**0.5
@@ -178,3 +191,16 @@ def test_without_a_finding_a_handoff_is_held_against_the_other_arrivals(small):
     ended = others.filter(pl.col("next") == -2)["n"].sum() / others["n"].sum()
     assert change.rate == pytest.approx(ended)
     assert change.error > 0
+
+
+def test_a_handoff_to_the_goal_itself_is_mended_and_its_wait_halved(tmp_path):
+    rule = journey_map(until=START + timedelta(days=120))
+    workspace = make_workspace(tmp_path / "ws", four(), rule=rule)
+    halved = estimate_what_if(workspace, [Change(kind="halve_wait", source="basket", target="pay")])
+    assert halved.time["gain"] == pytest.approx(-12)
+    change = Change(kind="mend", source="basket", target="pay", signal="broken_handoff", rate=0.25)
+    mended = estimate_what_if(workspace, [change]).conversions
+    assert mended["after"] == pytest.approx(30)
+    assert mended["low"] <= 10 <= mended["high"]
+    with pytest.raises(InputError, match="does not occur"):
+        estimate_what_if(workspace, [Change(kind="halve_wait", source="page", target="pay")])
