@@ -211,7 +211,7 @@ def feeling_traces(points: Sequence[Felt], hovers: Sequence[str], theme: Theme) 
         mode="text",
         text=[rating(p.row["mean"]) for p in points],
         textposition="top center",
-        textfont={"size": 11, "color": theme.ink, "shadow": f"0 0 3px {theme.paper}"},
+        textfont={"size": 12, "color": theme.ink, "shadow": f"0 0 3px {theme.paper}"},
     )
     return [curve, means]
 
@@ -249,7 +249,7 @@ def _legend(theme: Theme, key: ColourKey) -> Trace:
                 "title": {"text": key.heading, "side": "top", "font": quiet | {"size": 12}},
                 "tickvals": list(key.ticks),
                 "ticktext": list(key.ticks.values()),
-                "tickfont": quiet | {"size": 11},
+                "tickfont": quiet | {"size": 12},
             },
         },
     )

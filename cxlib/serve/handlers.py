@@ -151,7 +151,7 @@ class HomeHandler(CalmPages, TornadoVoilaHandler):
         brief = snapshot.first_paint("home") if snapshot else None
         page = self.page(
             "home.html",
-            title=texts.SITE,
+            title=snapshot.manifest["name"] if snapshot else texts.SITE,
             facts=snapshot.facts() if snapshot else texts.NO_SNAPSHOT[1:],
             brief=Markup(brief) if brief else None,  # written by publish, not by a visitor
             dashboards=self.shown(),

@@ -7,6 +7,8 @@ from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from cxlib.errors import CxError
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import FindingDetails
@@ -18,6 +20,7 @@ from cxlib.publish import Snapshot
 from cxlib.publish.key_figures import actions_of, findings_of, key_changes, key_figures
 from cxlib.signals import signal_named
 from cxlib.views import entry
+from cxlib.views.home import words
 from cxlib.views.shared.changes import changes_since, earlier_snapshots
 from cxlib.views.shared.links import Way, below_home, link_to_finding
 from cxlib.views.shared.templates import render
@@ -40,15 +43,25 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
     if details is not None and not found:
         listed = details.described["sentence"].drop_nulls().to_list()
     above = _sentence(snapshot, details)
-    way: Way = below_home if files is None else lambda view, chosen: files.get(view, "")
+    worst = [] if details is None else details.bands.filter(pl.col("sentence") == above).to_dicts()
+
+    def way(view: str, chosen: Mapping[str, str]) -> str:
+        if files is not None:
+            return files.get(view, "")
+        return below_home(view, chosen) if snapshot.shows(view) else ""
+
     return render(
         "home/brief.html",
         style=(Path(__file__).parent / "style.css").read_text("utf-8"),
         said=above.removesuffix("."),
-        figures=key_figures(snapshot),
+        said_address=link_to_finding(details, worst[0], way) if details and worst else "",
+        figures=[
+            (n, figure, way(*words.LEADS_TO[n])) for n, figure in key_figures(snapshot).items()
+        ],
         key_changes={} if older is None else key_changes(older, snapshot),
         found=[_finding(details, row, way, above=above) for row in found[:_FINDINGS]],
         more=max(len(found) - _FINDINGS, 0),
+        more_address=way("priorities", {}),
         described=listed[:_FINDINGS],
         since=None if older is None else day(older.published_at),
         changes=[] if earlier is None else _changes(snapshot, earlier.name),

@@ -8,6 +8,14 @@ NUMBERS = {
 }
 """What the key figures of a snapshot are called."""
 
+LEADS_TO: dict[str, tuple[str, dict[str, str]]] = {
+    "customers": ("journey_map", {}),
+    "goal": ("compare", {"what": "goal"}),
+    "lost": ("journey_map", {}),
+    "rating": ("perception", {}),
+}
+"""Where each of them leads: the view, and what is chosen there."""
+
 CHANGE = "{change} since {day}"
 FOUND_HEADING = "What to do first"
 DESCRIBED_HEADING = "What there is to see: described, not a finding"

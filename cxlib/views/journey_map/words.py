@@ -21,7 +21,7 @@ SHOW = "Show"
 SHOWN = {"all": "All moves", "breaks": "Only what breaks"}
 
 OWNER = "owner"
-GO_ON, LOST, DONE, ROUNDED = "Go on", "Lost", "Goal reached", "Rounded away"
+GO_ON, LOST, DONE, ROUNDED = "Go on", "Lost", "Goal reached", "Lost to rounding"
 LOST_SHORT, LOST_SHORT_UNKNOWN = "lost {share}", "lost: not known"
 RATED = "rating {rating}"
 FINDING = "Finding {rank}"
