@@ -377,7 +377,7 @@ def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
     """Q values: each ground corrects for its own tests, everybody and single groups apart.
 
     What could hardly be found for want of cases weighs less; the tests at one touchpoint are a
-    family (`docs/decisions/0017-each-ground-its-own-tests.md`).
+    family (`docs/decisions/0013-each-ground-its-own-tests.md`).
     """
     from scipy.special import ndtr
 
