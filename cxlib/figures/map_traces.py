@@ -100,6 +100,7 @@ def move_traces(
         name="directions",
         x=[x for _, (x, _, _), _ in heads],
         y=[y for _, (_, y, _), _ in heads],
+        customdata=[place_key(move.source) for move, *_ in heads],
         mode="markers",
         marker={
             "symbol": "arrow",

@@ -8,14 +8,6 @@ NUMBERS = {
 }
 """What the key figures of a snapshot are called."""
 
-LEADS_TO: dict[str, tuple[str, dict[str, str]]] = {
-    "customers": ("journey_map", {}),
-    "goal": ("compare", {"what": "goal"}),
-    "lost": ("journey_map", {}),
-    "rating": ("perception", {}),
-}
-"""Where each of them leads: the view, and what is chosen there."""
-
 CHANGE = "{change} since {day}"
 FOUND_HEADING = "What to do first"
 DESCRIBED_HEADING = "What there is to see: described, not a finding"
@@ -23,7 +15,7 @@ AFFECTED = "at least {n} customers affected"
 FEW_AFFECTED = "few customers affected"
 GAIN = "mending it gains {gain}"
 OWNER, NO_OWNER = "Owner: {owner}", "No owner in the map"
-MORE = "{n} more findings"
+MORE = "more finding"
 CHANGES_HEADING = "New, growing or mended since {day}"
 NO_CHANGES = "No finding is new, growing or mended since {day}."
 VIEWS_HEADING = "The views"

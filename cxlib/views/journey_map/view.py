@@ -216,19 +216,20 @@ class JourneyMap(View):
             here = self._bands["sentence"].drop_nulls()
             return here[0] if len(here) else words.NOTHING_THERE.format(where=channel)
         described = found.kind == "described"
-        return words.DESCRIBED.format(sentence=found.sentence) if described else found.sentence
+        return shared.DESCRIBED.format(sentence=found.sentence) if described else found.sentence
 
     @property
     def _bands(self) -> pl.DataFrame:
-        """The findings that touch what is selected: where customers leave, then all others.
+        """The findings that touch what is selected: where customers leave, others, what is mended.
 
-        Of both those that affect most customers come first.
+        Of each those that affect most customers come first.
         """
         found, channel = self.found, self.state.channel
         if found is None:
             return pl.DataFrame()
         leave = pl.col("signal").is_in([n for n, s in SIGNALS.items() if s.draws == "silence"])
-        bands = found.table.sort(~leave, maintain_order=True)
+        mended = pl.col("affected_until").is_not_null()
+        bands = found.table.sort(mended, ~leave, maintain_order=True)
         bands = bands.with_columns(pl.col("source_place", "target_place").cast(pl.Int64))
         if channel is None:
             return bands
