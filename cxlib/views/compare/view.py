@@ -97,7 +97,8 @@ class Compare(View):
         return {
             key: label
             for key, (measure, column, label) in words.FIGURES.items()
-            if self.ask(measure, segment=None).table[column].count()
+            if measure in self.answers.manifest.get("measures", ())
+            and self.ask(measure, segment=None).table[column].count()
         } or {key: label for key, (*_, label) in words.FIGURES.items()}
 
     @property
