@@ -182,6 +182,7 @@ DELAY = Signal(
     needs=_needs,
     counts=Counts(
         "history_waits",
+        begun="begun_waits",
         around="environment_waits",
         # what the company sends is late, too, where it comes later than before or than to others
         units=("transition",),
