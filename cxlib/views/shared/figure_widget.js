@@ -108,8 +108,10 @@ function fill(details) {
   }
 }
 
-const UNITS = { s: 1, min: 60, h: 3600, open: 3600, hour: 3600, hours: 3600, d: 86400, day: 86400, days: 86400 };
+const UNITS = { k: 1000, s: 1, min: 60, h: 3600, open: 3600, hour: 3600, hours: 3600, d: 86400, day: 86400, days: 86400 };
+const DATE = /^(\d{1,2} [A-Z][a-z]+ \d{4}|\d{4}-\d\d-\d\d)/;
 const numberIn = (cell) => {
+  if (DATE.test(cell.textContent)) return Date.parse(cell.textContent);
   const [, sign, digits, unit] = cell.textContent.replace(/,/g, "").match(/([−-]?)(\d+(?:\.\d+)?)\s*([a-z]*)/) ?? [];
   return digits === undefined ? undefined : (sign ? -1 : 1) * Number(digits) * (UNITS[unit] ?? 1);
 };
