@@ -90,9 +90,12 @@ def print_written(
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     shown = _columns_that_fit(written, written.rows[:most], console.width)
     for column, width in shown.items():
-        justify = "right" if written.is_number[column] else "left"
-        heading = Text(visible(written.headings[column]))
-        table.add_column(heading, justify=justify, overflow="fold", width=width)
+        table.add_column(
+            Text(visible(written.headings[column])),
+            justify="right" if written.is_number[column] else "left",
+            overflow="fold",
+            width=width,
+        )
     for row in written.rows[:most]:
         table.add_row(*(Text(visible(row[column])) for column in shown))
     if written.rows:
