@@ -92,6 +92,9 @@ class Column:
 
     dtypes: ClassVar[tuple[Any, ...]]
     is_number: ClassVar[bool] = True
+    weight: ClassVar[int] = 2
+    """Where there is no room for all columns, those of most weight stay: what a row is about, then
+    what is estimated of it, then how many that rests on."""
     write: ClassVar[Callable[..., str]]
     """Writes a value, and the two ends of its interval where there are any."""
 
@@ -129,6 +132,7 @@ class Label(Column):
     __slots__ = ()
     dtypes: ClassVar[tuple[Any, ...]] = (pl.String, *_INTEGERS)
     is_number = False
+    weight = 4
     write = staticmethod(_name)
 
 
@@ -154,6 +158,7 @@ class Text(Label):
     fixed: bool = False
 
     dtypes: ClassVar[tuple[Any, ...]] = (pl.String,)
+    weight: ClassVar[int] = 5
 
 
 class Flag(Column):
@@ -191,6 +196,7 @@ class Rank(Column):
 
     __slots__ = ()
     dtypes = _INTEGERS
+    weight = 4
     write = staticmethod(numbers.decimal)
 
 
@@ -272,6 +278,7 @@ class Level(Column):
 
     __slots__ = ()
     dtypes = (pl.Float64, *_INTEGERS)
+    weight = 4
     write = staticmethod(numbers.amount)
 
 
@@ -280,6 +287,7 @@ class Chance(Column):
 
     __slots__ = ()
     dtypes = (pl.Float64,)
+    weight = 1
     write = staticmethod(numbers.chance)
 
 
@@ -436,14 +444,20 @@ class Columns(Mapping[str, Column]):
             lines += _wrap(f"- ``{name}``{ends} ({column.kind}{only}): {column.about}")
         return [*lines, *_wrap(f"- {', '.join(again)}: as above")] if again else lines
 
-    def written(self, frame: pl.DataFrame, *, most: int | None = None) -> Written:
-        """Write a frame for people: details left out, intervals in the cell of their estimate."""
+    def written(
+        self, frame: pl.DataFrame, *, most: int | None = None, first: Collection[str] = ()
+    ) -> Written:
+        """Write a frame for people: details left out, intervals in the cell of their estimate.
+
+        Where there is no room for all columns, the `first` stay before all others.
+        """
         shown = [n for n, column in self.items() if not column.detail and n in frame.columns]
         ends = {name: self.ends(name) for name in shown}
         rows = frame if most is None else frame.head(most)
         return Written(
             headings=tuple(map(self.heading, shown)),
             is_number=tuple(self[n].is_number for n in shown),
+            weight=tuple(6 if n in first else self[n].weight + bool(ends[n]) for n in shown),
             rows=tuple(
                 tuple(self[n].cell(row, n, ends[n]) for n in shown)
                 for row in rows.iter_rows(named=True)

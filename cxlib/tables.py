@@ -39,11 +39,15 @@ _HTML = """\
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A table in words: headings, rows of texts, and which columns are numbers."""
+    """A table in words: headings, rows of texts, and which columns are numbers.
+
+    Where there is no room for all columns, those of most `weight` stay.
+    """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     is_number: tuple[bool, ...]
+    weight: tuple[int, ...] = ()
 
     def to_html(self, *, caption: str, above: Sequence[str] = (), scrolls: bool = False) -> str:
         """Write it as HTML; on a page it scrolls sideways within a box of its own."""

@@ -102,12 +102,27 @@ def test_a_difference_of_groups_that_rounding_could_have_made_is_not_described(l
     assert all(row["low"] > row["expected"] for row in safe.to_dicts())
 
 
+def test_every_place_that_a_finding_names_is_known_though_no_handoff_is_shown():
+    given = results.details()
+    safe = protect_details(results.details(table=given.table.clear()), k=K, spread=10.0)
+    ends = {
+        int(end) for name in ("source_place", "target_place") for end in safe["bands"][name]
+    } - {-1}
+    assert ends
+    assert ends <= {*safe["places"]["place"]}
+
+
 def test_one_sentence_for_all_surfaces_also_from_what_is_published(safe):
     given = {n: safe[n] for n in ("table", "bands", "described")}
     published = headline(results.details(**given))
     assert published.kind == "finding"
     assert published.sentence == given["bands"]["sentence"].drop_nulls()[0]
     assert published.table["ground"].to_list() == given["bands"]["ground"].to_list()
+    bands = given["bands"]
+    first = pl.int_range(pl.len()) == 0
+    until = pl.when(first).then(pl.date(2026, 8, 1)).alias("affected_until")
+    mended = headline(results.details(**given | {"bands": bands.with_columns(until)}))
+    assert mended.sentence == bands["sentence"][1:].drop_nulls()[0], "what is mended comes last"
     quiet = headline(results.nothing())
     assert (quiet.kind, quiet.sentence) == ("described", "exact")
     silent = headline(results.nothing("the log has 80 customers, fewer than 100"))

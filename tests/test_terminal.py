@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from cxlib.cli import app
 from cxlib.cli.terminal import print_json, print_table, print_written
+from cxlib.columns import Chance, Columns, Count, Label, Share, Text
 from cxlib.tables import Written
 from cxlib.visible import escape_json, visible
 
@@ -191,25 +192,38 @@ def test_columns_align_whatever_is_in_them(capsys: pytest.CaptureFixture[str]) -
     assert len({cell_len(line) for line in lines}) == 1
 
 
-@pytest.mark.parametrize("width", [40, 60, 80])
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (40, {"touchpoint", "lost"}),
+        (60, {"touchpoint", "lost", "customers", "channel"}),
+        (90, {"touchpoint", "customers", "wait", "lost", "scale", "channel"}),
+    ],
+)
 def test_numbers_are_never_broken_and_what_has_no_room_is_named(
-    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    width: int, shown: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cells = ("a name that is rather long", "12.3 % (11.2–13.4)", "123,456", "1.2 hours", "web")
+    cells = ("a rather long name", "123,456", "1.2 hours", "12.3 % (11.2–13.4)", "csat", "web")
     written = Written(
-        headings=("touchpoint", "lost", "customers", "wait", "channel"),
-        rows=(cells,),
-        is_number=(False, True, True, True, False),
+        headings=("touchpoint", "customers", "wait", "lost", "scale", "channel"),
+        rows=(cells, ("another name", "1", "2 hours", "3 %", "csat", "app")),
+        is_number=(False, True, True, True, False, False),
+        weight=(4, 2, 2, 3, 4, 1),  # every row is on one scale, which goes before all others
     )
     monkeypatch.setattr("rich.console.Console.is_terminal", property(lambda _: True))
     monkeypatch.setenv("COLUMNS", str(width))
     print_written(written, title="t")
     lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
     assert max(map(len, lines)) <= width
-    said = [
-        name for name, cell in zip(written.headings[1:4], cells[1:4], strict=True)
-        if any(cell in line for line in lines)
-    ]  # fmt: skip
-    left_out = re.findall(r"\w+", " ".join(lines).partition("too wide for this terminal: ")[2])
-    assert {*said, *left_out} >= {"lost", "customers", "wait"}
-    assert ("channel" in left_out) == (width < 75)
+    told = zip(written.headings[1:], cells[1:], strict=True)
+    said = {name for name, cell in told if any(cell in line for line in lines)}
+    left_out = re.findall(r"\w+", " ".join(lines).partition("this terminal: ")[2].split(";")[0])
+    assert said == shown - {"touchpoint"}
+    assert {*left_out} == {*written.headings} - shown
+
+
+def test_the_answer_stays_on_a_narrow_terminal() -> None:
+    columns = Columns(name=Label("it"), n=Count("cases"), q=Chance("of it"),
+                      share=Share("of all", interval=True), said=Text("in words"))  # fmt: skip
+    weights = dict(zip(columns, columns.written(columns.frame(), first=["n"]).weight, strict=True))
+    assert sorted(weights, key=weights.__getitem__) == ["q", "share", "name", "said", "n"]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from typer import Option
 
 import cxlib as cx
-from cxlib.cli.selecting import Asked, about_a_part, about_all, read_pair, read_steps
+from cxlib.cli.selecting import Asked, about_a_part, about_all, read_pair, read_steps, segments_of
 from cxlib.cli.terminal import echo, print_json, print_written
 from cxlib.errors import InputError
 from cxlib.numbers import decimal, plural
@@ -24,6 +24,7 @@ def print_map(asked: Asked) -> None:
         found,
         f"{found.customers:,} customers, {found.journeys:,} journeys, {found.contacts:,} contacts",
         rows=found.table.drop("place"),
+        first=("lost", "customers"),
         note=f"95 % intervals over customers. Observed until {found.observed_until:%Y-%m-%d}; "
         "open: not followed for long enough to say.",
     )
@@ -160,22 +161,24 @@ def compare_parts(
     ] = Option("touchpoints", help="What is measured of both."),
 ) -> None:
     """Put two parts of the log side by side, each difference with its interval."""
-    parts = [_read_part(option, told or []) for option, told in (("--a", first), ("--b", second))]
+    known = [*segments_of(asked.workspace), "channel=NAME", "period=FROM..TO"]
+    told = {"--a": first or [], "--b": second or []}
+    parts = [_read_part(option, conditions, known) for option, conditions in told.items()]
     measured = getattr(cx, f"measure_{measure.replace('-', '_')}")
     found = cx.compare(asked.workspace, *parts, measure=measured)
-    a, b = (" and ".join(told or ["the whole log"]) for told in (first, second))
+    a, b = (" and ".join(part or ["the whole log"]) for part in told.values())
     asked.show(
         found,
         f"{a} (first) beside {b} (second)",
         note=[f"{found.sentence}.", "Differences are associations: the parts may differ in more."],
+        first=("difference", "what"),
         most=60,
     )
 
 
-def _read_part(option: str, told: list[str]) -> cx.Where | None:
+def _read_part(option: str, told: list[str], known: list[str]) -> cx.Where | None:
     asked: dict[str, Any] = {}
-    example = "persona=explorer, channel=web or period=2025-03..2025-06"
-    for name, value in (read_pair(condition, option, example) for condition in told):
+    for name, value in (read_pair(condition, option, *known) for condition in told):
         new: dict[str, Any] = {"segment": {name: value}}
         if name == "channel":
             new = {"channel": value}

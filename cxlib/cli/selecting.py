@@ -65,13 +65,17 @@ class Asked:
         note: str | Sequence[str] = (),
         rows: Any = None,
         shown: Any = None,
+        first: Sequence[str] = (),
         most: int | None = None,
     ) -> None:
-        """Print a result: as JSON, or as a table; `rows` and `shown` where they are not its own."""
+        """Print a result: as JSON, or as a table; `rows` and `shown` where they are not its own.
+
+        The columns `first` stay where a terminal has no room for all.
+        """
         if self.as_json:
             print_json(as_records(found.table if rows is None else rows))
             return
-        written = found.columns.written(found.table if shown is None else shown)
+        written = found.columns.written(found.table if shown is None else shown, first=first)
         print_written(written, title=self.title(about), note=note, most=most)
 
 
@@ -94,7 +98,7 @@ def _part(
     from cxlib.where import read_period
 
     opened = Workspace.open(workspace)
-    pair = None if segment is None else read_pair(segment, "--segment")
+    pair = None if segment is None else read_pair(segment, "--segment", *segments_of(opened))
     span = None if period is None else read_period(opened.periods, period)
     where = Selection(segment=pair, period=span, channel=channel)
     return Asked(opened, None if where == Selection() else where, as_json)
@@ -125,12 +129,21 @@ def _asking(command: Callable[..., None], read: Callable[..., Asked]) -> Callabl
     return run
 
 
-def read_pair(text: str, option: str, example: str = "persona=explorer") -> tuple[str, str]:
-    """Both sides of ``persona=explorer``."""
+def read_pair(text: str, option: str, *examples: str) -> tuple[str, str]:
+    """Both sides of ``persona=explorer``; else what could be written is suggested."""
     name, _, value = (part.strip() for part in text.partition("="))
     if not name or not value:
-        raise InputError(f"{option} {text!r} is not NAME=VALUE; write {example}")
+        known = ", ".join(examples) or "nothing: this log has no segments"
+        raise InputError(f"{option} {text!r} is not NAME=VALUE; known here: {known}")
     return name, value
+
+
+def segments_of(workspace: Workspace, most: int = 8) -> list[str]:
+    """Return segments of this log as they are asked for, the first of many."""
+    names = workspace.segment_names
+    values = {name: workspace.segments[f"segment.{name}"].drop_nulls() for name in names}
+    pairs = [f"{name}={value}" for name in names for value in values[name].unique().sort()]
+    return pairs if len(pairs) <= most else [*pairs[:most], "…"]
 
 
 def read_duration(text: str | None, option: str) -> timedelta | None:

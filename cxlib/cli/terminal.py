@@ -16,8 +16,8 @@ from cxlib.visible import escape_json, visible
 
 Tell = Callable[[str], None]
 _WIDE = 200
-_NARROWEST, _BETWEEN = 14, 3
-"""Letters of the narrowest column of words, and what stands between two columns."""
+_NARROWEST, _SENTENCE, _BETWEEN = 14, 36, 3
+"""Letters of the narrowest column of words, and of sentences; what stands between two columns."""
 
 
 def echo(*lines: str) -> None:
@@ -89,13 +89,12 @@ def print_written(
     console.print(Text(visible(sentence_case(title))))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     shown = _columns_that_fit(written, written.rows[:most], console.width)
-    for column in shown:
-        is_number = written.is_number[column]
+    for column, width in shown.items():
         table.add_column(
             Text(visible(written.headings[column])),
-            justify="right" if is_number else "left",
+            justify="right" if written.is_number[column] else "left",
             overflow="fold",
-            no_wrap=is_number,
+            width=width,
         )
     for row in written.rows[:most]:
         table.add_row(*(Text(visible(row[column])) for column in shown))
@@ -103,20 +102,44 @@ def print_written(
         console.print(table)
     if most is not None and len(written.rows) > most:
         console.print(Text(f"and {len(written.rows) - most:,} more rows; --json prints all"))
-    if left_out := written.headings[len(shown) :]:
+    if left_out := [h for n, h in enumerate(written.headings) if n not in shown]:
         named = visible(", ".join(left_out))
         console.print(Text(f"too wide for this terminal: {named}; --json prints all"))
     for line in [note] if isinstance(note, str) else note:
         console.print(Text(visible(sentence_case(line))))
 
 
-def _columns_that_fit(written: Written, rows: Sequence[Sequence[str]], width: int) -> range:
-    """Columns that a terminal has room for: the last go first; a number is never broken."""
-    needed = []
-    for column, is_number in enumerate(written.is_number):
-        cells = [len(visible(row[column])) for row in rows]
-        words = min(_NARROWEST, max(cells, default=0))
-        whole = max([len(visible(written.headings[column])), *cells]) if is_number else 0
-        needed.append(max(words, whole) + _BETWEEN)
-    fits = [n for n in range(1, len(needed) + 1) if sum(needed[:n]) <= width]
-    return range(max(fits, default=min(1, len(needed))))
+def _columns_that_fit(
+    written: Written, rows: Sequence[Sequence[str]], width: int
+) -> dict[int, int]:
+    """Widths of the columns that a terminal has room for; a number is never broken.
+
+    Those of least weight go first, and before them what says the same in every row.
+    """
+    from rich.cells import cell_len
+
+    from cxlib.columns import Text
+
+    columns = range(len(written.headings))
+    cells = [[cell_len(visible(row[c])) for row in rows] for c in columns]
+    longest = [max(of, default=0) for of in cells]
+    words = [max(map(cell_len, visible(h).split()), default=0) for h in written.headings]
+    weights = written.weight or (0,) * len(columns)
+    least = []
+    for c in columns:
+        most = _SENTENCE if weights[c] == Text.weight else _NARROWEST
+        needed = longest[c] if written.is_number[c] else min(longest[c], most)
+        least.append(max(needed, words[c]))
+    same = [len(rows) > 1 and len({row[c] for row in rows}) == 1 for c in columns]
+    shown: list[int] = []
+    room = width - 2
+    for c in sorted(columns, key=lambda c: (same[c], -weights[c], c)):
+        if least[c] + _BETWEEN * bool(shown) <= room or not shown:
+            room -= least[c] + _BETWEEN * bool(shown)
+            shown.append(c)
+    widths = {c: least[c] for c in sorted(shown)}
+    for c, narrow in widths.items():  # what is left goes to headings and words, from the left
+        wanted = max(longest[c], cell_len(visible(written.headings[c])))
+        widths[c] += min(max(wanted - narrow, 0), max(room, 0))
+        room -= widths[c] - narrow
+    return widths

@@ -143,16 +143,18 @@ def mark_labels(
         could = [w for text in texts for w in _ways(text, mark, sizes, layout, ways)]
         best = next((w for w in could if _free(w[-1], taken, page)), could[-1])
         taken.append(best[-1])
-        placed.append(best)
-    return scatter(
+        placed.append((mark.place, *best))
+    marks_trace = scatter(
         name="marks",
-        x=[x for x, *_ in placed],
-        y=[y for _, y, *_ in placed],
-        text=[text for _, _, text, *_ in placed],
+        x=[x for _, x, *_ in placed],
+        y=[y for _, _, y, *_ in placed],
+        text=[text for _, _, _, text, *_ in placed],
+        customdata=[place_key(place) for place, *_ in placed],
         mode="text",
         textposition=[position for *_, position, _ in placed],
         textfont={"size": 12, "color": theme.finding, "shadow": _halo(theme)},
     )
+    return marks_trace | {"hoverinfo": "none"}  # a click leads on; the label says it all
 
 
 def _ways(

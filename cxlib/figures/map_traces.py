@@ -100,6 +100,7 @@ def move_traces(
         name="directions",
         x=[x for _, (x, _, _), _ in heads],
         y=[y for _, (_, y, _), _ in heads],
+        customdata=[place_key(move.source) for move, *_ in heads],
         mode="markers",
         marker={
             "symbol": "arrow",
@@ -211,7 +212,7 @@ def feeling_traces(points: Sequence[Felt], hovers: Sequence[str], theme: Theme) 
         mode="text",
         text=[rating(p.row["mean"]) for p in points],
         textposition="top center",
-        textfont={"size": 11, "color": theme.ink, "shadow": f"0 0 3px {theme.paper}"},
+        textfont={"size": 12, "color": theme.ink, "shadow": f"0 0 3px {theme.paper}"},
     )
     return [curve, means]
 
@@ -249,7 +250,7 @@ def _legend(theme: Theme, key: ColourKey) -> Trace:
                 "title": {"text": key.heading, "side": "top", "font": quiet | {"size": 12}},
                 "tickvals": list(key.ticks),
                 "ticktext": list(key.ticks.values()),
-                "tickfont": quiet | {"size": 11},
+                "tickfont": quiet | {"size": 12},
             },
         },
     )

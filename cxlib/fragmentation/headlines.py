@@ -24,6 +24,8 @@ class Headline(NamedTuple):
 def headline(findings: Findings | FindingDetails) -> Headline:
     """Say in one sentence what stands out, and list what to mark on a journey map."""
     found = getattr(findings, "bands", findings.found)
+    # what is mended already is told of after what still goes wrong
+    found = found.sort(pl.col("affected_until").is_not_null(), maintain_order=True)
     for rows, kind in ((found, "finding"), (findings.described, "described")):
         for sentence in rows["sentence"].drop_nulls().head(1):
             return Headline(sentence, kind, found)  # type: ignore[arg-type]

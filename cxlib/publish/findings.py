@@ -100,7 +100,8 @@ def protect_findings(
 def protect_details(details: FindingDetails, *, k: int, spread: float) -> dict[str, pl.DataFrame]:
     """Protect every frame of the details of findings; sentences are said from rounded numbers."""
     table = _protect_table(details.table, k=k, spread=spread)
-    ends = pl.concat([table["source_place"], table["target_place"]]).unique()
+    bands = _protect_bands(details.bands, k=k, spread=spread)
+    named = pl.concat([f[end].cast(pl.Int64) for f in (table, bands) for end in KEYS[:2]])
     trend = details.trend.join(
         details.table.select(*KEYS, "unit"), on=KEYS, how="left", maintain_order="left"
     )
@@ -115,8 +116,8 @@ def protect_details(details: FindingDetails, *, k: int, spread: float) -> dict[s
         "trend": _protect(trend, names, "observed", k=k, spread=spread)
         .drop("unit")
         .sort(*KEYS, "period"),
-        "places": details.places.filter(pl.col("place").cast(pl.Int64).is_in(ends.implode())),
-        "bands": _protect_bands(details.bands, k=k, spread=spread),
+        "places": details.places.filter(pl.col("place").cast(pl.Int64).is_in(named.implode())),
+        "bands": bands,
         "described": _protect_described(details.described, k=k, spread=spread),
     }
 

@@ -23,6 +23,7 @@ from voila.static_file_handler import MultiStaticFileHandler, TemplateStaticFile
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.utils import create_include_assets_functions
 
+from cxlib.numbers import sentence_case
 from cxlib.serve import texts
 from cxlib.serve.catalogue import Dashboard
 from cxlib.serve.launch import PLOTLY_PATH
@@ -151,7 +152,7 @@ class HomeHandler(CalmPages, TornadoVoilaHandler):
         brief = snapshot.first_paint("home") if snapshot else None
         page = self.page(
             "home.html",
-            title=texts.SITE,
+            title=sentence_case(snapshot.manifest["name"]) if snapshot else texts.SITE,
             facts=snapshot.facts() if snapshot else texts.NO_SNAPSHOT[1:],
             brief=Markup(brief) if brief else None,  # written by publish, not by a visitor
             dashboards=self.shown(),

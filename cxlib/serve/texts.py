@@ -12,8 +12,8 @@ LOADING = "This is the published view. Its figures appear in a moment."
 NO_SCRIPT = "The figures of this dashboard need JavaScript."
 NO_SNAPSHOT = (
     "Nothing is published yet",
-    "The figures for this dashboard have not been published. "
-    "Please ask the people who gave you this address; they publish with: cx publish",
+    "No figures have been published here yet. Please ask the people who gave you this address; "
+    "they publish with: cx publish",
 )
 NOT_FOUND = "There is no such page", "The address may be old or mistyped."
 FULL = (

@@ -110,7 +110,17 @@ def test_what_opens_and_what_is_taken_away(opened) -> None:
             button.click()
         assert download.value.suggested_filename.endswith(f".{name.lower()}")
     page.locator(".cx-map summary").get_by_text("As a table").click()
-    expect(page.locator(".cx-map table")).to_be_visible()
+    table = page.locator(".cx-map table")
+    expect(table).to_be_visible()
+    heading = table.locator("th", has_text="customers")
+    for direction in ("descending", "ascending"):
+        heading.get_by_role("button").click()
+        expect(heading).to_have_attribute("aria-sort", direction)
+        cells = table.locator("td:nth-child(5)").all_inner_texts()
+        known = [int(cell.replace(",", "")) for cell in cells if cell != "–"]
+        assert known == sorted(known, reverse=direction == "descending")
+        assert cells[len(known) :] == ["–"] * (len(cells) - len(known)), "not known: at the end"
+        assert len(set(known)) > 1
 
 
 def test_light_and_dark_follow_the_reader(opened) -> None:

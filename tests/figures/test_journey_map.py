@@ -252,6 +252,9 @@ def test_a_finding_is_red_and_labelled():
     label = trace(figure, "marks")
     assert label.text == ("<b>loses 1,240</b>",)
     assert label.textfont.color == "#c22f0c"
+    assert label.customdata == (place_key(page),), "a click on it opens what it leaves"
+    assert label.hoverinfo == "none", "of what is skipped plotly tells no click"
+    assert place_key(page) in trace(figure, "directions").customdata
     assert bands(plot_touchpoints(touchpoints(), transitions=transitions()), "found moves") == 0
 
 

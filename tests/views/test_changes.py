@@ -138,6 +138,8 @@ def test_the_home_page_is_a_brief_with_the_change_of_each_number(snapshot):
     assert "of journeys reach the goal" in said
     assert " since 1 Jan 2025" in said
     assert " points (" in said
+    for address in ("view/journey_map", "view/compare?what=goal"):
+        assert f'href="{address}"' in page, "each number leads into its view"
     assert "the views" not in said.lower(), "the page around it lists the views"
     index = write_index(snapshot, {"journey_map": "journey_map.html"})
     assert 'href="journey_map.html"' in index

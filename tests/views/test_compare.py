@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import ClassVar
 
+import polars as pl
 import pytest
 from figure_results import UNTIL, touchpoints
 
@@ -102,3 +103,16 @@ def test_where_nothing_can_be_chosen_nobody_is_asked_to_choose():
             return replace(touchpoints(), channels=("web",))
 
     assert words.ALONE in Compare(Alone()).answer.value
+
+
+def test_what_is_known_of_nobody_is_not_offered():
+    class Unknown(Answers):
+        manifest: ClassVar = Answers.manifest | {"measures": ["touchpoints"]}
+
+        def touchpoints(self, **_):
+            nowhere = touchpoints().table.with_columns(lost=pl.lit(None, pl.Float64))
+            return replace(touchpoints(), table=nowhere)
+
+    offered = Compare(Unknown()).figures
+    assert "lost" not in offered
+    assert "go_on" in offered

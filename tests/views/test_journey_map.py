@@ -345,6 +345,19 @@ def test_the_sentence_and_the_red_marks_are_findings_and_never_raw_loss():
     assert text(panel.breaks.value).count("customers more") == 4
 
 
+def test_where_customers_leave_comes_first_and_what_is_mended_last():
+    class Mixed(Judged):
+        bands = (
+            band("product page", "shop visit", 500, affected_until=date(2026, 8, 1)),
+            band("product page", "web basket", 300, signal="delay"),
+            band("web basket", "payment", 120),
+        )
+
+    panel = JourneyMap(Mixed())
+    assert [row["customers_affected"] for row in panel.marked] == [120, 300, 500]
+    assert "Web basket → payment loses 120 customers more" in text(panel.answer.value)
+
+
 def test_only_what_breaks_leaves_the_other_moves_out():
     panel = JourneyMap(Judged())
     every = len(trace(panel, "directions")["x"])

@@ -54,7 +54,7 @@ def test_it_starts_with_the_busiest_and_says_ends_denominator_and_what_is_not_dr
     assert view.starts == ["page", "basket"]
     said = plain(view.answer.value)
     assert "After page comes basket most often: in 60 %" in said
-    assert "Of 1,000 journeys through page 20 % end there, the customer lost" in said
+    assert "Of 1,000 journeys through page: 20 % end there, and the customer is lost" in said
     assert " · 5.0 % are still open there · 15 % are not drawn. " in said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cxlib.figures import plot_comparison
@@ -71,7 +72,7 @@ class Compare(View):
         Filter(
             trait="what",
             label=words.WHAT,
-            options=lambda _: names({key: label for key, (*_, label) in words.FIGURES.items()}),
+            options=lambda view: names(view.figures),
         ),
         *_side("a"),
         *_side("b"),
@@ -89,6 +90,16 @@ class Compare(View):
         ),
         Words(name="sides", css="cx-narrow", template="compare/sides.html"),
     )
+
+    @cached_property
+    def figures(self) -> dict[str, str]:
+        """What can be compared, in words: what is known of no row of everybody's is left out."""
+        return {
+            key: label
+            for key, (measure, column, label) in words.FIGURES.items()
+            if measure in self.answers.manifest.get("measures", ())
+            and self.ask(measure, segment=None).table[column].count()
+        } or {key: label for key, (*_, label) in words.FIGURES.items()}
 
     @property
     def column(self) -> str:

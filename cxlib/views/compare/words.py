@@ -1,6 +1,6 @@
 """Every text of the view of two parts side by side."""
 
-from cxlib.views.shared.words import FigureText
+from cxlib.views.shared.words import WITHIN, FigureText
 
 TITLE = "How groups differ"
 SUMMARY = (
@@ -33,8 +33,8 @@ NONE = "No figure is known of both sides: choose larger groups, or another figur
 NOTHING = "Nothing differs beyond chance between {a} and {b}"
 CLEAREST = "{what}: {first} of {a}, {second} of {b}"
 BASIS = (
-    "Data to {until}. In brackets: 95 % interval. A difference is an association: the two may "
-    "differ in more than their name."
+    f"Data to {{until}}. {WITHIN} A difference is an association: the two may differ in more than "
+    "their name."
 )
 TABLE = "Every row of both sides; 95 % intervals in brackets."
 COMPARISON = FigureText("Side by side", "compare/texts/side-by-side.html")

@@ -7,6 +7,8 @@ from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from cxlib.errors import CxError
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import FindingDetails
@@ -18,11 +20,19 @@ from cxlib.publish import Snapshot
 from cxlib.publish.key_figures import actions_of, findings_of, key_changes, key_figures
 from cxlib.signals import signal_named
 from cxlib.views import entry
+from cxlib.views.shared import words as shared
 from cxlib.views.shared.changes import changes_since, earlier_snapshots
 from cxlib.views.shared.links import Way, below_home, link_to_finding
 from cxlib.views.shared.templates import render
 
 _FINDINGS, _CHANGES = 3, 5
+_LEADS_TO: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "customers": ("journey_map", {}),
+    "goal": ("compare", {"what": "goal"}),
+    "lost": ("journey_map", {}),
+    "rating": ("perception", {}),
+}
+"""The view, and what is chosen there, that each of the four numbers leads into."""
 _TELLING = ("new", "growing", "mended")
 
 
@@ -35,20 +45,32 @@ def write_home(snapshot: Snapshot, *, files: Mapping[str, str] | None = None) ->
     earlier = next(iter(earlier_snapshots(snapshot).values()), None)
     older = None if earlier is None else Snapshot.open(earlier.folder)
     actions = actions_of(snapshot, details)
-    found = [row for row in actions if row["finding"] is not None]
-    listed: list[str] = []
-    if details is not None and not found:
-        listed = details.described["sentence"].drop_nulls().to_list()
+    sure = [row for row in actions if row["finding"] is not None]
+    mended = [r["status"] == "mended" or r["finding"]["affected_until"] is not None for r in sure]
+    found = [row for row, over in zip(sure, mended, strict=True) if not over]
     above = _sentence(snapshot, details)
-    way: Way = below_home if files is None else lambda view, chosen: files.get(view, "")
+    listed: list[str] = []
+    if details is not None and not sure:
+        said = details.described["sentence"].drop_nulls().to_list()
+        # the sentence above the list is not said again
+        listed = [one for one in said if shared.DESCRIBED.format(sentence=one) != above]
+    worst = [] if details is None else details.bands.filter(pl.col("sentence") == above).to_dicts()
+
+    def way(view: str, chosen: Mapping[str, str]) -> str:
+        if files is not None:
+            return files.get(view, "")
+        return below_home(view, chosen) if snapshot.shows(view) else ""
+
     return render(
         "home/brief.html",
         style=(Path(__file__).parent / "style.css").read_text("utf-8"),
         said=above.removesuffix("."),
-        figures=key_figures(snapshot),
+        said_address=link_to_finding(details, worst[0], way) if details and worst else "",
+        figures=[(n, figure, way(*_LEADS_TO[n])) for n, figure in key_figures(snapshot).items()],
         key_changes={} if older is None else key_changes(older, snapshot),
         found=[_finding(details, row, way, above=above) for row in found[:_FINDINGS]],
         more=max(len(found) - _FINDINGS, 0),
+        more_address=way("priorities", {}),
         described=listed[:_FINDINGS],
         since=None if older is None else day(older.published_at),
         changes=[] if earlier is None else _changes(snapshot, earlier.name),
@@ -71,7 +93,9 @@ def write_index(snapshot: Snapshot, files: Mapping[str, str]) -> str:
 
 def _sentence(snapshot: Snapshot, details: FindingDetails | None) -> str:
     if details is not None:
-        return headline(details).sentence
+        said = headline(details)
+        described = said.kind == "described"
+        return shared.DESCRIBED.format(sentence=said.sentence) if described else said.sentence
     if "touchpoints" in snapshot.manifest["measures"]:
         return describe_touchpoints(snapshot.touchpoints())
     return " ".join(snapshot.facts()[:1])

@@ -19,6 +19,7 @@ from cxlib.figures.wording import estimate
 from cxlib.fragmentation.headlines import Headline, headline
 from cxlib.fragmentation.sentences import say_advice, say_subject
 from cxlib.numbers import day, people, share
+from cxlib.signals import SIGNALS
 from cxlib.summary import Selection
 from cxlib.views.journey_map import words
 from cxlib.views.journey_map.cards import next_moves, touchpoint_cards, touchpoint_details
@@ -211,19 +212,25 @@ class JourneyMap(View):
         found, channel = self.found, self.state.channel
         if found is None:
             return describe_touchpoints(self.result)
-        if channel is not None and found.kind == "finding":
-            here = self._bands.filter(pl.col("sentence").is_not_null())
-            return here["sentence"][0] if len(here) else words.NOTHING_THERE.format(where=channel)
+        if found.kind == "finding":
+            here = self._bands["sentence"].drop_nulls()
+            return here[0] if len(here) else words.NOTHING_THERE.format(where=channel)
         described = found.kind == "described"
-        return words.DESCRIBED.format(sentence=found.sentence) if described else found.sentence
+        return shared.DESCRIBED.format(sentence=found.sentence) if described else found.sentence
 
     @property
     def _bands(self) -> pl.DataFrame:
-        """The findings that touch what is selected, those that affect most customers first."""
+        """The findings that touch what is selected: where customers leave, others, what is mended.
+
+        Of each those that affect most customers come first.
+        """
         found, channel = self.found, self.state.channel
         if found is None:
             return pl.DataFrame()
-        bands = found.table.with_columns(pl.col("source_place", "target_place").cast(pl.Int64))
+        leave = pl.col("signal").is_in([n for n, s in SIGNALS.items() if s.draws == "silence"])
+        mended = pl.col("affected_until").is_not_null()
+        bands = found.table.sort(mended, ~leave, maintain_order=True)
+        bands = bands.with_columns(pl.col("source_place", "target_place").cast(pl.Int64))
         if channel is None:
             return bands
         here = [number for number, place in self._places.items() if place.channel == channel]

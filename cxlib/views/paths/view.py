@@ -84,7 +84,7 @@ class PathExplorer(View):
         said_of = [*(ended if tree.forwards else ())]
         said_of += [words.REST.format(share=share(rest))] if rest > 0 else []
         basis = words.BASIS.format(
-            ends=f" {' · '.join(said_of)}" if said_of else "",
+            ends=f": {' · '.join(said_of)}" if said_of else "",
             journeys=plural(tree.journeys, "journey"),
             start=tree.start,
             until=day(self.until),

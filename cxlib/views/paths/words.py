@@ -1,6 +1,6 @@
 """Every text of the path explorer."""
 
-from cxlib.views.shared.words import FigureText
+from cxlib.views.shared.words import WITHIN, FigureText
 
 TITLE = "Which ways they take"
 SUMMARY = (
@@ -13,10 +13,10 @@ START, DIRECTION = "Touchpoint", "Direction"
 DIRECTIONS = {"after": "Comes after it", "before": "Came before it"}
 
 NONE, ANY = "Too few journeys come through {start} to be shown", "any touchpoint"
-BASIS = "Of {journeys} through {start}{ends}. Data to {until}."
+BASIS = f"Of {{journeys}} through {{start}}{{ends}}. Data to {{until}}. {WITHIN}"
 END = {
     "goal": "{share} reach the goal right after it",
-    "lost": "{share} end there, the customer lost",
+    "lost": "{share} end there, and the customer is lost",
     "open": "{share} are still open there",
 }
 REST = "{share} are not drawn"

@@ -99,6 +99,38 @@ async function takeTable(model) {
 function fill(details) {
   if (!details.open || details.filled === details.html) return;
   details.lastChild.innerHTML = details.filled = details.html;
+  for (const heading of details.querySelectorAll(".cx-table th")) {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "cx-sort" });
+    button.append(...heading.childNodes);
+    button.addEventListener("click", () => sortBy(heading));
+    heading.append(button);
+  }
+}
+
+const UNITS = { k: 1000, s: 1, min: 60, h: 3600, open: 3600, hour: 3600, hours: 3600, d: 86400, day: 86400, days: 86400 };
+const DATE = /^(\d{1,2} [A-Z][a-z]+ \d{4}|\d{4}-\d\d-\d\d)/;
+const numberIn = (cell) => {
+  if (DATE.test(cell.textContent)) return Date.parse(cell.textContent);
+  const [, sign, digits, unit] = cell.textContent.replace(/,/g, "").match(/([−-]?)(\d+(?:\.\d+)?)\s*([a-z]*)/) ?? [];
+  return digits === undefined ? undefined : (sign ? -1 : 1) * Number(digits) * (UNITS[unit] ?? 1);
+};
+
+// A heading sorts its table: figures at first from the largest; what is not known stays at the end.
+function sortBy(heading) {
+  const { tBodies: [body], tHead } = heading.closest("table"), isNumber = heading.classList.contains("number");
+  const before = heading.getAttribute("aria-sort") ?? (isNumber ? "ascending" : "descending");
+  const up = before === "descending";
+  for (const other of tHead.querySelectorAll("th")) other.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+  const key = (row) => {
+    const cell = row.cells[heading.cellIndex];
+    return isNumber ? numberIn(cell) : cell.textContent === "–" ? undefined : cell.textContent;
+  };
+  const rows = [...body.rows].map((row) => [key(row), row]);
+  const compared = (a, b) => (isNumber ? a - b : a.localeCompare(b)) * (up ? 1 : -1);
+  rows.sort(([a], [b]) => (a === undefined || b === undefined ? (a === undefined) - (b === undefined) : compared(a, b)));
+  body.append(...rows.map(([, row]) => row));
 }
 
 function noteElement(turned) {

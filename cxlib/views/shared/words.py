@@ -52,6 +52,8 @@ INTERVALS = (
     "fall within them 19 times out of 20. They count customers, not clicks, since the same "
     "person's contacts are alike."
 )
+DESCRIBED = "{sentence}; described, not a finding: nothing stands out from what is usual here"
+WITHIN = "In brackets: 95 % interval, widened to the steps in which small figures are shown."
 SMALL = (
     "Figures about fewer than {k} customers are not shown, to protect single people; counts are "
     "rounded to {k}."

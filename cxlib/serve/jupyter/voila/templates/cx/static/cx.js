@@ -32,6 +32,9 @@
     document.documentElement.dataset.cx = "live";
     window.dispatchEvent(new Event("resize"));
   };
+  // What takes long to draw is waited for no longer, but a page with an answer is not given up for an empty one.
+  const isNoLess = (cells) =>
+    !document.querySelector("#loading .cx-answer") || cells.querySelector(".cx-answer, .cx-error")?.textContent.trim();
   const isDrawn = (cells) =>
     !cells.querySelector('script[type="application/vnd.voila.cell-output+json"]') &&
     [...cells.querySelectorAll(".jp-OutputArea-output")].every((o) => o.childNodes.length && o.textContent !== "Loading widget...") &&
@@ -95,7 +98,7 @@
       const shell = document.querySelector("body > .jp-LabShell");
       if (shell) document.getElementById("content").append(shell);
       const now = performance.now();
-      if ((cells.closest("#content") && !choosing && !asking && isDrawn(cells) && now - changed > QUIET_MS) || now - started > SWAP_AT_LATEST_MS) {
+      if ((cells.closest("#content") && !choosing && !asking && isDrawn(cells) && now - changed > QUIET_MS) || (now - started > SWAP_AT_LATEST_MS && isNoLess(cells))) {
         observer.disconnect();
         goLive(cells);
       } else setTimeout(look, 30);
