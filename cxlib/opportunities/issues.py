@@ -37,6 +37,7 @@ def places_called(workspace: Workspace, name: str | None) -> pl.DataFrame:
 
 
 def team_of(workspace: Workspace, name: str | None) -> str | None:
+    """The team that a place belongs to, by what it is for or its stage; None: nothing says it."""
     here = places_called(workspace, name)
     kinds = here["kind"].drop_nulls()
     if len(kinds):
