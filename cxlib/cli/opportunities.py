@@ -203,6 +203,8 @@ def print_priorities(
 ) -> None:
     """Print what to do first: one backlog over all that was found, with gains and next steps."""
     from cxlib.opportunities.backtest import backtest_priorities
+    from cxlib.opportunities.issues import as_issues
+    from cxlib.opportunities.priorities import say_gain
 
     if format not in (known := ("table", "md", "csv", "json", "issues")):
         raise InputError(f"--format {format!r} is none of {', '.join(known)}")
@@ -213,7 +215,7 @@ def print_priorities(
     elif format == "csv":
         print_file(csv_text(found.table))
     elif format == "issues":
-        print_file(csv_text(found.issues()))
+        print_file(csv_text(as_issues(found, say_gain)))
     elif format == "md":
         print_file(found.columns.written(found.table).to_markdown() + "\n")
     else:

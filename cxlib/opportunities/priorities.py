@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
-from textwrap import shorten
 from typing import Any
 
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals, read_arrivals
 from cxlib.columns import Amount, Columns, Count, Customers, Label, Rank, Tables, Text
-from cxlib.encode import name_places
 from cxlib.errors import CxError, InputError, NotMeasurableError
 from cxlib.fragmentation import measure_fragmentation, watch_findings
 from cxlib.fragmentation.sentences import say_advice, say_finding
 from cxlib.measures.perception import measure_perception
 from cxlib.measures.segments import compare_segments
-from cxlib.numbers import amount, decimal, duration, rating, sentence_case, share, spelled
+from cxlib.numbers import amount, decimal, duration, rating, share, spelled
 from cxlib.opportunities.expansion import (
     Q_LIMIT,
     find_expansions,
@@ -28,6 +26,7 @@ from cxlib.opportunities.expansion import (
     say_expansion,
 )
 from cxlib.opportunities.experiments import plan_experiment
+from cxlib.opportunities.issues import places_called, team_of
 from cxlib.opportunities.moves import Moves, read_moves
 from cxlib.opportunities.plan import measure_plan, say_late
 from cxlib.opportunities.what_if import MENDABLE, WhatIf, change_of_finding, estimate_what_if
@@ -43,19 +42,6 @@ PARTS = {"gain": 1.0, "three_quarters": 0.75, "half": 0.5, "quarter": 0.25}
 TIERS = ("conversions", "spared", "measured", "largest", "hypothesis", "mended")
 """What comes first: findings that gain conversions for sure, other findings, what is measured to
 lie apart, what is only the largest of its kind, hypotheses to be tried, what is mended already."""
-
-_TEAMS = {
-    "marketing": "marketing",
-    "product": "product",
-    "purchase": "sales",
-    "delivery": "service",
-    "service": "service",
-    "awareness": "marketing",
-    "exploration": "product",
-    "conversion": "sales",
-    "aftersales": "service",
-}
-"""Team by what a touchpoint is for, else by the stage it is in."""
 
 _DESCRIBED, _RARER, _DEVIATING = 5, 0.2, 0.1
 """Lines of what is only described, at most of each kind; by how much a group has to reach the goal
@@ -130,39 +116,6 @@ class Priorities(Result):
         )
         return [rests, *self.table["what"].head(3).to_list()]
 
-    def issues(self) -> pl.DataFrame:
-        """One row a line in the columns that Jira and Linear import: Summary, Description,
-        Priority, Status, Labels; what a summary cannot hold stands in the description.
-        """
-        rows = []
-        for row in self.table.to_dicts():
-            what, affected = sentence_case(row["what"]), row["customers_affected"]
-            told = {
-                "How sure": row["evidence"],
-                "Customers affected": affected and f"at least {decimal(affected)}",
-                "Gain": say_gain(row),
-                "Owner": row["owner"],
-                "Since the last third of the log": row["status"],
-                "What to do": row["next_step"],
-                "How to know whether it worked": row["how_to_test"],
-            }
-            lines = [what, *(f"{name}: {text}" for name, text in told.items() if text)]
-            mended = row["status"] == "mended"
-            rows.append(
-                {
-                    "Summary": shorten(what, _SUMMARY, placeholder=" …"),
-                    "Description": "\n".join(lines),
-                    "Priority": "Low" if mended else row["confidence"].capitalize(),
-                    "Status": "Done" if mended else "To Do",
-                    "Labels": row["team"],
-                }
-            )
-        columns = ("Summary", "Description", "Priority", "Status", "Labels")
-        return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
-
-
-_SUMMARY = 250
-"""Characters that a summary may have (Jira: 255)."""
 
 _AGAINST = {
     "like": "more than where it is alike",
@@ -288,7 +241,7 @@ def list_priorities(
         lines += _standouts(findings.described, workspace, {x["signal"] for x in lines})
     efforts = {t.name: t.effort for t in workspace.journey_map.touchpoints if t.effort}
     for line in lines:
-        ends = pl.concat(_called(workspace, line[end]) for end in ("target", "source"))
+        ends = pl.concat(places_called(workspace, line[end]) for end in ("target", "source"))
         line["effort"] = next((efforts[t] for t in ends["touchpoint"] if t in efforts), "unknown")
         if line["status"] == "mended":
             line["next_step"] = _KEEP
@@ -342,7 +295,7 @@ def _line(row: dict[str, Any], workspace: Workspace, moves: Moves | None) -> dic
         "what": row["sentence"],
         "group": None if row["group"] is None else f"{row['group']}: {row['value']}",
         **{name: row[name] for name in copied},
-        "team": _team(workspace, row["target"] or row["source"]),
+        "team": team_of(workspace, row["target"] or row["source"]),
         "evidence": evidence,
         "customers_affected": int(affected),
         **gain,
@@ -385,21 +338,6 @@ def _status(row: dict[str, Any], became: Became) -> str:
     return became.get((*ends, row["signal"])) or became.get(ends) or "ongoing"
 
 
-def _called(workspace: Workspace, name: str | None) -> pl.DataFrame:
-    """The places of a touchpoint, or the one of it that is named with its channel."""
-    places, called = workspace.places, name or ""
-    return places.filter((pl.col("touchpoint") == called) | (name_places(places) == called))
-
-
-def _team(workspace: Workspace, name: str | None) -> str | None:
-    here = _called(workspace, name)
-    kinds = here["kind"].drop_nulls()
-    if len(kinds):
-        return _TEAMS.get(kinds[0])
-    stages = here["stage"].to_list()
-    return "service" if here["assisted"].any() else _TEAMS.get(stages[0] if stages else "")
-
-
 def _test(row: dict[str, Any], workspace: Workspace) -> dict[str, Any]:
     """How to know whether mending helped: of shares an experiment, else a comparison in time."""
     seen, usual = row["observed"], row["expected"]
@@ -420,7 +358,7 @@ def _described(
     workspace: Workspace, what: str, evidence: str, affected: int, at: str | None, **more: Any
 ) -> dict[str, Any]:
     """A line that is described only; who owns the touchpoint `at` answers for it."""
-    owners = _called(workspace, at)["owner"].drop_nulls()
+    owners = places_called(workspace, at)["owner"].drop_nulls()
     owner = owners[0] if len(owners) else None
     return {
         "tier": "measured",
@@ -429,7 +367,7 @@ def _described(
         "source": None,
         "target": None,
         "owner": owner,
-        "team": _team(workspace, at),
+        "team": team_of(workspace, at),
         "group": None,
         "signal": None,
         "ground": "described",

@@ -15,8 +15,9 @@ from cxlib.cli import app
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.measures.segments import compare_segments
 from cxlib.numbers import share
+from cxlib.opportunities.issues import as_issues
 from cxlib.opportunities.moves import read_moves
-from cxlib.opportunities.priorities import Priorities, list_priorities
+from cxlib.opportunities.priorities import Priorities, list_priorities, say_gain
 from cxlib.opportunities.what_if import Change, change_of_finding, estimate_what_if
 
 COLUMNS = {
@@ -160,7 +161,7 @@ def test_lines_are_issues_that_a_tracker_imports(broken):
         what=pl.when(rank=1).then(pl.col("what") + " and more" * 60).otherwise("what"),
         status=pl.when(rank=2).then(pl.lit("mended")).otherwise("status"),
     )
-    issues = Priorities(table=table, findings=1).issues()
+    issues = as_issues(Priorities(table=table, findings=1), say_gain)
     assert issues.columns == ["Summary", "Description", "Priority", "Status", "Labels"]
     assert issues["Summary"].str.len_chars().max() <= 255
     assert issues["Summary"].null_count() == issues["Description"].null_count() == 0
