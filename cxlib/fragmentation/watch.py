@@ -12,6 +12,7 @@ from cxlib.arrivals.arrivals import Arrivals, read_arrivals
 from cxlib.columns import Amount, Columns, Label, Tables
 from cxlib.errors import InputError
 from cxlib.fragmentation.findings import ROW, Findings, measure_fragmentation
+from cxlib.grounds.expectation import MIN_N
 from cxlib.grounds.judged import Z95
 from cxlib.grounds.strata import with_strata
 from cxlib.results import Result, of_workspace, result
@@ -119,27 +120,27 @@ def watch_findings(log: Workspace | Arrivals, *, since: str | date) -> Watch:
         measure_fragmentation(arrivals, where=Selection(period=span), grounds=("like", "plan"))
         for span in spans
     )
-    dated = measure_fragmentation(arrivals, grounds=("past",)).found
+    dated = measure_fragmentation(arrivals, grounds=("past",))
     rows = _compare(before, after)
-    rows += _dated(dated, {(row["source"], row["target"]) for row in rows}, starts[first])
+    rows += _dated(dated.found, {(row["source"], row["target"]) for row in rows}, starts[first])
     rows.sort(key=lambda row: STATUSES.index(row["status"]))
     columns = Watch.tables["table"]
     return Watch(
         table=columns.frame([{n: row.get(n) for n in columns.names} for row in rows]),
         since=starts[first],
-        reason=_why_silent(arrivals, before, after, starts[first]),
+        reason=_why_silent(after, dated, starts[first]),
         observed_until=arrivals.settings.observed_until,
     )
 
 
-def _why_silent(arrivals: Arrivals, before: Findings, after: Findings, first: date) -> str:
+def _why_silent(after: Findings, dated: Findings, first: date) -> str:
     """Why nothing can be said of the time since; empty where something can."""
-    missing = before.signals.filter(~pl.col("measurable"))
-    if len(missing) == len(before.signals):
-        return str(missing["reason"][0])
-    if after.signals["measurable"].any():
+    if not dated.signals["measurable"].any():
+        return str(dated.signals["reason"][0])
+    followed = after.arrivals.arrivals.group_by("source", "target").agg(pl.col("n").sum())
+    if after.signals["measurable"].any() or (followed["n"] >= MIN_N).any():
         return ""
-    silence = arrivals.settings.silence.days
+    silence = dated.arrivals.settings.silence.days
     return (
         f"too early to say: no handoff has enough arrivals since {first} that were followed for "
         f"{silence} days"
