@@ -3,8 +3,8 @@
 from cxlib.arrivals.arrivals import Arrivals, count_arrivals, read_arrivals
 from cxlib.fragmentation.described import DescribedSignals, describe_signals
 from cxlib.fragmentation.findings import Findings, measure_fragmentation
-from cxlib.fragmentation.headlines import Headline, headline
 from cxlib.fragmentation.selftest import SelfTest, check_fragmentation
+from cxlib.fragmentation.sentences import Headline, headline
 from cxlib.fragmentation.watch import Watch, watch_findings
 
 __all__ = [

@@ -67,8 +67,7 @@ def describe_signals(workspace: Workspace) -> DescribedSignals:
         measure_deviation(rows, {t.name for t in workspace.journey_map.touchpoints}),
     ]
     return DescribedSignals(
-        table=DescribedSignals.tables["table"].frame(found),
-        observed_until=workspace.observed_until,
+        table=DescribedSignals.tables["table"].frame(found), observed_until=workspace.observed_until
     )
 
 
@@ -93,9 +92,8 @@ def measure_effort(rows: pl.DataFrame) -> Row:
         return _missing("effort", f"{len(counts)} journeys reached the goal; 30 are needed")
     easiest = max(counts.quantile(0.1, "nearest") or 0.0, 1.0)
     value = float(counts.median() or 0.0) / easiest  # type: ignore[arg-type]
-    return _row(
-        "effort", "median contacts to the goal per easiest tenth", len(counts), value, "ratio"
-    )
+    what = "median contacts to the goal per easiest tenth"
+    return _row("effort", what, len(counts), value, "ratio")
 
 
 def measure_disorder(rows: pl.DataFrame) -> Row:
@@ -165,6 +163,5 @@ def _row(signal: str, what: str, n: int, value: float, unit: str) -> Row:
 
 
 def _missing(signal: str, why: str, what: str = "") -> Row:
-    reason = f"not measurable, because {why}"
-    told = {"signal": signal, "what": what, "n": 0, "unit": ""}
-    return told | {"measurable": False, "reason": reason}
+    told = {"signal": signal, "what": what, "n": 0, "unit": "", "measurable": False}
+    return told | {"reason": f"not measurable, because {why}"}

@@ -135,11 +135,9 @@ def _silences(arrivals: Arrivals, rows: list[dict[str, Any]]) -> list[Frame | No
     if not rows:
         return []
     span, silence = arrivals.settings.span, arrivals.settings.silence
-    judged = {
-        mark.days: judge_abandonment(arrivals, mark=mark.days)
-        for mark in LANDMARKS
-        if 3 * mark <= span
-    } | {silence.total_seconds() / 86_400: judge_abandonment(arrivals)}
+    marks = [mark.days for mark in LANDMARKS if 3 * mark <= span]
+    judged: dict[float, pl.DataFrame] = {d: judge_abandonment(arrivals, mark=d) for d in marks}
+    judged |= {silence.total_seconds() / 86_400: judge_abandonment(arrivals)}
     return [(row, _silence_of(row, judged)) for row in rows]
 
 

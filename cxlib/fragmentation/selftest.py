@@ -36,8 +36,6 @@ MOST_CONTACTS = 1_000_000
 
 _MOST_SHUFFLES = 20
 _HANDOFF = ["source_place", "target_place"]
-
-
 _SIZED = {
     "signal": Label("what went wrong"),
     "source": Label("touchpoint left"),
@@ -198,7 +196,7 @@ def check_fragmentation(
     planted: list[dict[str, Any]] = []
     plans: list[Planted] = []
     skipped: list[dict[str, Any]] = []
-    reason, tests = "", 0
+    reason, tests, split = "", 0, segment_names(workspace.segments)
     if not real.signals["measurable"].any():
         reason, shuffles = str(real.signals["reason"][0]), 0
     for number in range(shuffles):
@@ -215,11 +213,17 @@ def check_fragmentation(
             continue
         fault, site = signal.fault, _choose_site(real, signal, seed + number)
         if fault is None or site is None:
-            skipped.append({"signal": signal.name, "reason": row["reason"] or _why_no_site(signal)})
+            why = "no fault of this kind is planted"
+            if fault is not None:
+                needs = f"large enough to plant one ({fault.needs:,} cases)"
+                why = f"no handoff is both ordinary and {needs}"
+            skipped.append({"signal": signal.name, "reason": row["reason"] or why})
             continue
+        also = signal.counts.grounds if signal.counts is not None else ()
+        of_all = [g for g in ("past", "groups") if g in also and (g == "past" or split)]
         plans += [
             Planted(signal, fault, ground, _limited(real, ground, site), seed + number)
-            for ground in _grounds_of(real, signal)
+            for ground in ("like", *of_all)
             if grounds is None or ground in grounds
         ]
     for together in share_copies(plans):
@@ -320,24 +324,8 @@ def _choose_site(real: Findings, signal: Signal, seed: int) -> Site | None:
     if not candidates:
         return None
     chosen = int(np.random.default_rng(seed).integers(max(1, len(candidates) // 3)))
-    source, target, observed = candidates[chosen]
     part = real.arrivals
-    return Site(source, target, observed, part.places, part.settings.open_hours)
-
-
-def _why_no_site(signal: Signal) -> str:
-    if signal.fault is None:
-        return "no fault of this kind is planted"
-    needs = f"{signal.fault.needs:,} cases"
-    return f"no handoff is both ordinary and large enough to plant one ({needs})"
-
-
-def _grounds_of(real: Findings, signal: Signal) -> list[str]:
-    """Grounds on which a fault is planted: for all, since a day, for a value of a segment."""
-    also = signal.counts.grounds if signal.counts is not None else ()
-    split = segment_names(real.arrivals.segments)
-    known = [g for g in ("past", "groups") if g in also and (g != "groups" or split)]
-    return ["like", *known]
+    return Site(*candidates[chosen], part.places, part.settings.open_hours)
 
 
 class Planted(NamedTuple):

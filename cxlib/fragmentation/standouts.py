@@ -11,6 +11,7 @@ import polars as pl
 from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, Arrivals
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.encode import name_places
+from cxlib.fragmentation.by_period import count_customers
 from cxlib.fragmentation.sentences import hours_apart, say_hours, say_subject
 from cxlib.grounds.judged import Z95
 from cxlib.signals import SIGNALS, signal_named
@@ -117,8 +118,7 @@ def _waits(part: Arrivals) -> list[dict[str, Any]]:
 
 def _loops(part: Arrivals) -> list[dict[str, Any]]:
     """The commonest returns straight to where customers came from."""
-    z2 = Z95**2
-    n, cases = pl.col("n"), pl.col("cases")
+    z2, n, cases = Z95**2, pl.col("n"), pl.col("cases")
     share = cases / n
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 * (share * (1 - share) / n + z2 / (4 * n * n)).sqrt() / (1 + z2 / n)
@@ -163,8 +163,6 @@ def _ratings(part: Arrivals) -> list[dict[str, Any]]:
 
 def _groups(findings: Findings) -> list[dict[str, Any]]:
     """The largest differences between groups, ranked by the lower end of their effect."""
-    from cxlib.fragmentation.by_period import count_customers
-
     table = findings.table.filter((pl.col("ground") == "groups") & ~pl.col("finding"))
     shares = [name for name in SIGNALS if SIGNALS[name].family == "share"]
     ranked = (
@@ -173,8 +171,7 @@ def _groups(findings: Findings) -> list[dict[str, Any]]:
         .sort(pl.col("n") * pl.col("low"), "source", "value", descending=[True, False, False])
         .unique(["source", "target", "group"], keep="first", maintain_order=True)
         .head(MOST)
-        .with_columns(low=pl.col("expected") + pl.col("low"))
-        .with_columns(high=pl.col("expected") + pl.col("high"))
+        .with_columns(pl.col("low", "high") + pl.col("expected"))
     )
     kept = [c for c in _SCHEMA if c in ranked.columns]
     return [

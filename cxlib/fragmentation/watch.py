@@ -114,10 +114,9 @@ def watch_findings(log: Workspace | Arrivals, *, since: str | date) -> Watch:
         raise InputError(
             f"{since} leaves nothing to compare with; give a date from {earliest} to {last}"
         )
-    spans = ((0, first - 1), (first, len(starts) - 1))
+    parts = [Selection(period=span) for span in ((0, first - 1), (first, len(starts) - 1))]
     before, after = (
-        measure_fragmentation(arrivals, where=Selection(period=span), grounds=("like", "plan"))
-        for span in spans
+        measure_fragmentation(arrivals, where=part, grounds=("like", "plan")) for part in parts
     )
     dated = measure_fragmentation(arrivals, grounds=("past",)).found
     rows = _compare(before, after)
@@ -139,11 +138,8 @@ def _why_silent(arrivals: Arrivals, before: Findings, after: Findings, first: da
         return str(missing["reason"][0])
     if after.signals["measurable"].any():
         return ""
-    silence = arrivals.settings.silence.days
-    return (
-        f"too early to say: no handoff has enough arrivals since {first} that were followed for "
-        f"{silence} days"
-    )
+    followed = f"that were followed for {arrivals.settings.silence.days} days"
+    return f"too early to say: no handoff has enough arrivals since {first} {followed}"
 
 
 def _compare(before: Findings, after: Findings) -> list[dict[str, Any]]:

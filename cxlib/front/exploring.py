@@ -10,8 +10,7 @@ import ipywidgets as widgets
 import traitlets
 
 from cxlib.errors import CxError
-from cxlib.front.explaining import Explanation, explain
-from cxlib.front.plotting import plot
+from cxlib.front.showing import Explanation, explain, plot
 from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.results import Result, of_workspace
 from cxlib.segments import dimension_values
@@ -69,8 +68,7 @@ class Exploration(traitlets.HasTraits):
         """Take the part of the log that the widgets name."""
         starts = self._workspace.periods.starts
         first, last = self.period.value
-        ends = [*starts[1:], None]
-        following = ends[last]
+        following = [*starts[1:], None][last]
         segment = None if self.segment.value == ALL else dict([self.segment.value])
         self.where = Where(
             segment=segment,

@@ -110,11 +110,10 @@ def design_effect(
     of_way = [pl.col(c).sum().over(WAY) for c in (n, total, squares or total)]
     mean = of_way[1] / of_way[0]
     variance = mean * (1 - mean) if not squares else of_way[2] / of_way[0] - mean**2
+    rest = pl.col(total) - pl.col(n) * mean
     units = (
         spread.filter(pl.col(n) > 0)
-        .select(
-            *WAY, "bucket", n, rest=pl.col(total) - pl.col(n) * mean, usual=pl.col(n) * variance
-        )
+        .select(*WAY, "bucket", n, rest=rest, usual=pl.col(n) * variance)
         .group_by(*at, "bucket", maintain_order=True)
         .agg(pl.col(n, "rest", "usual").sum())
         .group_by(*at, maintain_order=True)

@@ -132,9 +132,8 @@ def name_transitions(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> Jud
 
 def _needs(part: Arrivals) -> str:
     moves = part.arrivals.select("source", "target").n_unique()
-    if moves >= MIN_LIKE:
-        return ""
-    return f"the log has {moves} transitions, and {MIN_LIKE} are needed to say what is usual"
+    why = f"the log has {moves} transitions, and {MIN_LIKE} are needed to say what is usual"
+    return "" if moves >= MIN_LIKE else why
 
 
 LIKE = Ground("like", 1, "similar handoffs", judge_like, _needs, says="than similar handoffs do")

@@ -34,12 +34,7 @@ from cxlib.grounds.cases import (
 )
 from cxlib.grounds.comparing import LEAST_CASES, tail_of_counts
 from cxlib.grounds.expectation import median, natural_spread, stated_spread
-from cxlib.grounds.judged import (
-    name_units,
-    natural_p,
-    say_day,
-    tell_effects,
-)
+from cxlib.grounds.judged import name_units, natural_p, say_day, tell_effects
 from cxlib.grounds.kinds import UNITS, Ground, Judged, Signal, Unit
 
 if TYPE_CHECKING:
@@ -205,10 +200,12 @@ def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> Judged | None:
     count = int(everybody.sum())
     if not count:
         return None
+    residual, info = series.residual, series.info
     if count >= ENOUGH_UNITS:
-        series = _without(series, _common(series.info[everybody], series.residual[everybody]))
-    else:
-        series = _without(series, np.zeros(series.n.shape[1]))
+        residual = residual - _common(info[everybody], residual[everybody]) * info
+    # what is common does not add up to nothing within a series that is not always there
+    left = residual.sum(1, keepdims=True) / np.maximum(info.sum(1, keepdims=True), 1e-9)
+    series = series._replace(residual=residual - info * left)
     whole = take(series, everybody)
     sd = float(np.median(whole.variance)) ** 0.5
     default = DEFAULT_SPREAD[signal.family] * (sd if signal.family == "rating" else 1.0)
@@ -221,13 +218,6 @@ def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> Judged | None:
     if not known.any():
         return None
     return _tell(part, signal, unit, take(series, known), take(changes, known))
-
-
-def _without(series: Series, common: Floats) -> Series:
-    residual = series.residual - common * series.info
-    # what is common does not add up to nothing within a series that is not always there
-    left = residual.sum(1, keepdims=True) / np.maximum(series.info.sum(1, keepdims=True), 1e-9)
-    return series._replace(residual=residual - series.info * left)
 
 
 def _common(info: Floats, residual: Floats) -> Floats:
@@ -277,10 +267,9 @@ def usual_change(whole: Series, default: float) -> float:
         before, exact = (np.take_along_axis(x, cut, 1)[:, 0] for x in (run, whole.exact))
         fair = exact > _NOTHING * reached[:, -1]
         effect, variance = -before[fair] / exact[fair], whole.variance[fair] / exact[fair]
-        if len(effect) >= ENOUGH_UNITS:
-            found.append(natural_spread(effect, variance))
-        else:
-            found.append(stated_spread(effect, variance, default=default, units=len(effect)))
+        many = len(effect) >= ENOUGH_UNITS
+        stated = stated_spread(effect, variance, default=default, units=len(effect))
+        found.append(natural_spread(effect, variance) if many else stated)
     return float(np.mean(found))
 
 
@@ -332,7 +321,7 @@ def clearest(s: Series, noise: Noise) -> Changes:
         some = slice(first, first + at_once)
         parts.append(_stretches(
             cases[some], run[some], info[some], s.variance[some] / np.maximum(kept[some], 1e-9),
-            ends, noise._replace(phi=noise.phi[some]),
+            ends, noise._replace(phi=noise.phi[some])
         ))  # fmt: skip
     if parts:
         stretch = Changes(*map(np.concatenate, zip(*parts, strict=True)))
@@ -364,7 +353,7 @@ def _stretches(
 
 def _best(
     effect: Floats, variance: Floats, fair: NDArray[np.bool_], ends: tuple[Codes, Codes],
-    noise: Noise, tries: float,
+    noise: Noise, tries: float
 ) -> Changes:  # fmt: skip
     from scipy.special import ndtr
 
@@ -481,12 +470,9 @@ def _say_times(first: date, last: date | None, worse: bool) -> str:
 
 
 def _needs(part: Arrivals) -> str:
-    if (
-        len(part.periods) < 2
-        and block_days(part.settings.span) * _LEAST_BLOCKS > part.settings.span.days
-    ):
-        return "the log covers too little time to compare with an earlier one"
-    return ""
+    span = part.settings.span
+    short = len(part.periods) < 2 and block_days(span) * _LEAST_BLOCKS > span.days
+    return "the log covers too little time to compare with an earlier one" if short else ""
 
 
 PAST = Ground("past", 2, "an earlier time", judge_past, _needs, says="than {with_}")

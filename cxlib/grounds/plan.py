@@ -1,7 +1,6 @@
 """Ground *plan*: the target and the deadline that the journey map states for a handoff.
 
-How much is usually broken (neither target nor goal by the deadline) the other planned handoffs say;
-a plan that hardly anybody follows is stale, and not judged.
+How much is usually broken (neither target nor goal by the deadline) the other planned handoffs say.
 """
 
 from __future__ import annotations

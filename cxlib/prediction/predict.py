@@ -14,7 +14,6 @@ from cxlib.columns import Columns, Customers, Instant, Label, Share, Tables, Wai
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.findings import measure_fragmentation
 from cxlib.numbers import decimal, people, plural, points, share
-from cxlib.prediction.contacts import read_contacts
 from cxlib.prediction.handoffs import (
     HANDOFFS,
     MIN_HISTORY,
@@ -27,6 +26,7 @@ from cxlib.prediction.handoffs import (
 from cxlib.prediction.record import RECORD, hold_against, why_not_told
 from cxlib.prediction.under_way import (
     fit_risk,
+    read_contacts,
     replay_under_way,
     score_under_way,
     why_not_learnable,
@@ -140,16 +140,12 @@ class Prediction(Result):
             total = rows.filter(pl.col("at").is_null()).drop_nulls("gain")
             for row in total.to_dicts() if dates else ():
                 closer = share(row["gain"], row["gain_low"], row["gain_high"])
-                line = (
+                broke = f"{share(row['predicted'])} were expected to fragment"
+                also = f"; {broke} and {share(row['came'])} did" if about == CUSTOMERS else ""
+                said.append(
                     f"At {plural(dates, 'past date')} the prediction of {about} was {closer} "
-                    f"closer to what came than {row['rival']}"
+                    f"closer to what came than {row['rival']}{also}."
                 )
-                if about == CUSTOMERS:
-                    line += (
-                        f"; {share(row['predicted'])} were expected to fragment and "
-                        f"{share(row['came'])} did"
-                    )
-                said.append(f"{line}.")
         return said
 
 
@@ -246,11 +242,9 @@ def _forecast(
 
 
 def _by_touchpoint(customers: pl.DataFrame) -> pl.DataFrame:
-    keys = list(_PLACE)
+    cases, down = pl.col("customers") * pl.col("risk_now"), [True, *[False] * len(_PLACE)]
     return (
-        customers.group_by(keys)
+        customers.group_by(*_PLACE)
         .agg(customers=pl.len().cast(pl.UInt32), risk_now=pl.col("risk_now").mean())
-        .sort(
-            pl.col("customers") * pl.col("risk_now"), *keys, descending=[True, *[False] * len(keys)]
-        )
+        .sort(cases, *_PLACE, descending=down)
     )

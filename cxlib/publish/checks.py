@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 
 from cxlib.columns import Count, Customers, Money, Rank
 from cxlib.errors import WorkspaceError
@@ -38,7 +39,7 @@ def check_snapshot(
     ruled = {f"{m.name}.{field}": table for m in measures for field, table in m.tables.items()}
     for file in sorted(folder.glob("*.parquet")):
         frame, name = pl.read_parquet(file), file.stem
-        if NUMBER in frame and len(frame.filter(pl.col(NUMBER) >= selections)):
+        if NUMBER in frame and (frame[NUMBER] >= selections).any():
             raise WorkspaceError(f"{name}: answers of selections that do not exist.")
         if name in ruled:
             _check_figures(frame, ruled[name], influence, name=name, k=k)
@@ -105,11 +106,9 @@ def _refuse(count: int, name: str, *, k: int) -> None:
 
 
 def _check_texts(frame: pl.DataFrame, ids: pl.Series, *, name: str) -> None:
-    for column, dtype in frame.schema.items():
-        if dtype != pl.String:
-            continue
-        found = frame[column].drop_nulls().unique()
-        if named := int(found.is_in(ids.implode()).sum()):
+    for found in frame.select(cs.string()):
+        column = found.name
+        if named := int(found.drop_nulls().unique().is_in(ids.implode()).sum()):
             raise WorkspaceError(
                 f"{name}, {column}: {named} of its names are customers' ids; check `columns` "
                 "in the journey map: a column that identifies people must not be a touchpoint, "

@@ -168,17 +168,15 @@ def check_columns(columns: Columns, what: str) -> None:
 
 
 def _contacts_at_source(log: Summary) -> pl.DataFrame:
-    n = pl.col("n").cast(pl.Int64)
-    return log.steps.group_by(source=pl.col("place").cast(pl.Int64)).agg(
-        total=n.sum(), open_n=n.filter(pl.col("next") == OPEN).sum()
-    )
+    n, source = pl.col("n").cast(pl.Int64), pl.col("place").cast(pl.Int64)
+    opened = n.filter(pl.col("next") == OPEN).sum()
+    return log.steps.group_by(source=source).agg(total=n.sum(), open_n=opened)
 
 
 def _journeys_begun(log: Summary) -> pl.DataFrame:
     part = log.part_of[log.starts["place"].to_numpy()]
-    return pl.DataFrame({"total": dense_counts({"part": (part, log.parts)}, log.starts["n"])}).cast(
-        pl.Int64
-    )
+    begun = dense_counts({"part": (part, log.parts)}, log.starts["n"])
+    return pl.DataFrame({"total": begun}).cast(pl.Int64)
 
 
 MOST_PATHS = 200
@@ -248,9 +246,7 @@ _LINES = (
         hidden=("notes",),
     ),
     Published(
-        "path_trees",
-        "cxlib.measures.path_tree:measure_path_trees",
-        at={"start": "touchpoint"},
+        "path_trees", "cxlib.measures.path_tree:measure_path_trees", at={"start": "touchpoint"}
     ),
     Published("paths", "cxlib.measures.paths:measure_paths", options={"top": MOST_PATHS}),
     Published(

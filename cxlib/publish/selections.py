@@ -10,7 +10,7 @@ import polars as pl
 
 from cxlib.contracts import DIMENSION, UNKNOWN
 from cxlib.periods import Periods
-from cxlib.publish.rounding import smallest_shown
+from cxlib.publish.small_groups import smallest_shown
 from cxlib.store import Workspace
 from cxlib.summary import NONE, Selection, Summary
 

@@ -20,18 +20,20 @@ from cxlib.publish.answers import NUMBER, write_answers, write_selections
 from cxlib.publish.asking import Answers, ask
 from cxlib.publish.checks import check_snapshot
 from cxlib.publish.coherent import round_together
-from cxlib.publish.findings import NAME as FINDINGS
-from cxlib.publish.findings import protect_findings
-from cxlib.publish.influence import Influence, measure_influence
-from cxlib.publish.pointer import FOLDER, FORMAT, MANIFEST, switch_to
-from cxlib.publish.predictions import NAME as PREDICTIONS
-from cxlib.publish.predictions import protect_predictions
-from cxlib.publish.rare import fold_rare_touchpoints
-from cxlib.publish.rounding import protect_number, smallest_shown
+from cxlib.publish.influence import Influence, fold_rare_touchpoints, measure_influence
+from cxlib.publish.judged import FINDINGS, PREDICTIONS, protect_findings, protect_predictions
 from cxlib.publish.rules import PUBLISHED, Published, PublishedTable
 from cxlib.publish.selections import Choices, find_choices
-from cxlib.publish.small_groups import EXACT, base_of, is_name, protect, with_influence
-from cxlib.publish.snapshot import Snapshot
+from cxlib.publish.small_groups import (
+    EXACT,
+    base_of,
+    is_name,
+    protect,
+    protect_number,
+    smallest_shown,
+    with_influence,
+)
+from cxlib.publish.snapshot import FOLDER, FORMAT, MANIFEST, Snapshot, switch_to
 from cxlib.store import Workspace
 
 SMALLEST_K = 3
@@ -285,12 +287,8 @@ def _manifest(log: _Log, choices: Choices, measures: list[Published]) -> dict[st
             "sha256": durable.hash_file(workspace.log_folder / "journey_map.yaml"),
         },
         **{
-            name: protect_number(
-                int(counts[name]),
-                int(log.base(Count("in the log", each=name))[0]),
-                k=log.k,
-            )
-            for name in ("customers", "journeys", "contacts")
+            n: protect_number(int(counts[n]), int(log.base(Count("", each=n))[0]), k=log.k)
+            for n in ("customers", "journeys", "contacts")
         },
         "segments": [list(s) for s in choices.segments],
         "periods": [p.isoformat() for p in choices.periods],

@@ -17,14 +17,7 @@ from cxlib.grounds.additive import Codes
 from cxlib.grounds.cases import touchpoint_codes
 from cxlib.grounds.judged import Z95, name_units, natural_p, say_day
 from cxlib.grounds.kinds import Judged, Signal
-from cxlib.grounds.past import (
-    LEAST_SPREAD,
-    Noise,
-    Series,
-    clearest,
-    overdispersion,
-    usual_change,
-)
+from cxlib.grounds.past import LEAST_SPREAD, Noise, Series, clearest, overdispersion, usual_change
 
 LEAST_CONTACTS = 100
 """Contacts that must be missing for a fall to be judged."""
@@ -121,7 +114,7 @@ def _fall(usual: np.ndarray, own: np.ndarray, change: Sequence[Any]) -> dict[str
         return none
     return {
         "start": start, "end": end, "n": expected, "seen": seen, "z": min(z, far),
-        "p": min(1.0, max(p, _DATES * float(natural_p(z, len(own))))),
+        "p": min(1.0, max(p, _DATES * float(natural_p(z, len(own)))))
     }  # fmt: skip
 
 
