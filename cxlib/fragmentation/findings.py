@@ -163,8 +163,8 @@ class Findings(Result):
 
     @property
     def described(self) -> pl.DataFrame:
-        """What there is to tell beside findings (`cxlib.fragmentation.standouts`)."""
-        from cxlib.fragmentation.standouts import describe_standouts
+        """What there is to tell beside findings (`cxlib.fragmentation.described`)."""
+        from cxlib.fragmentation.described import describe_standouts
 
         return describe_standouts(self)
 
@@ -371,11 +371,7 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
 
 
 def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
-    """Q values: each ground corrects for its own tests, everybody and single groups apart.
-
-    What could hardly be found for want of cases weighs less; the tests at one touchpoint are a
-    family (`docs/decisions/0017-each-ground-its-own-tests.md`).
-    """
+    """Q values by ground, of families (`docs/decisions/0017-each-ground-its-own-tests.md`)."""
     from scipy.special import ndtr
 
     q = np.ones(len(table))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,9 +24,7 @@ from cxlib.grounds.faults import Fault, Site, plant_fault
 from cxlib.results import Result, of_workspace, result
 from cxlib.segments import dimension_values, segment_codes, segment_names
 from cxlib.signals import SIGNALS, Signal
-
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
+from cxlib.store import Workspace
 
 SHUFFLED_SIGNALS = tuple(name for name in SIGNALS if SIGNALS[name].shuffles)
 """Signals for which the shuffled copy is a fair test."""
@@ -132,18 +130,19 @@ class SelfTest(Result):
         false, found = len(self.shuffled), int(self.planted["found"].sum())
         covered = int(self.planted["covered"].sum())
         sample = "" if self.sample_step == 1 else f", on every {self.sample_step}th customer"
-        known = self.replicated.drop_nulls("again")
-        ratio = float(np.median(known["ratio"].to_numpy())) if len(known) else 0.0
-        halves = (
-            f" {int(known['same'].sum())} of {len(known)} findings of one half of customers are "
-            f"there in the other half, at {ratio:.2f} of their size."
-        )
+        known, halves = self.replicated.drop_nulls("again"), ""
+        if len(known):
+            ratio = float(np.median(known["ratio"].to_numpy()))
+            halves = (
+                f" {int(known['same'].sum())} of {len(known)} findings of one half of customers "
+                f"are there in the other half, at {ratio:.2f} of their size."
+            )
         return (
             f"Without a fault: {false or 'no'} false finding{'' if false == 1 else 's'} in "
             f"{self.tests:,} tests on {self.shuffles} shuffled cop"
             f"{'y' if self.shuffles == 1 else 'ies'} of the log{sample}. With a fault: {found} of "
             f"{len(self.planted)} planted faults found; the true size of {covered} lies inside the "
-            f"95 % interval.{halves if len(known) else ''}"
+            f"95 % interval.{halves}"
         )
 
 

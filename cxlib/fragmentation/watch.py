@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -16,11 +16,9 @@ from cxlib.grounds.judged import Z95
 from cxlib.grounds.strata import with_strata
 from cxlib.results import Result, of_workspace, result
 from cxlib.signals import signal_named
+from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.where import read_days
-
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
 
 STATUSES = ("new", "growing", "ongoing", "shrinking", "mended", "unclear")
 """What becomes of findings, those to look at first. New: found since the date, and not before;

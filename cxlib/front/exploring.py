@@ -47,11 +47,10 @@ class Exploration(traitlets.HasTraits):
             for name in workspace.segment_names
             for value in dimension_values(workspace.segments, name).unique().sort()
         ]
-        channels = workspace.summary().channels
         periods = workspace.periods
         groups = [(option.label, option.value) for option in segment_options(segments)]
         self.segment = select(words.CUSTOMERS, groups, every=words.ALL_CUSTOMERS, css="cx-segment")
-        named, every = [(name, name) for name in channels], words.ALL_CHANNELS
+        named, every = [(c, c) for c in workspace.summary().channels], words.ALL_CHANNELS
         self.channel = select(words.CHANNEL, named, every=every, css="cx-channel", hides=True)
         self.period = period_filter(periods.starts, periods.unit)
         self._words = widgets.HTML()

@@ -210,10 +210,8 @@ class AdditiveModel:
     def _first_step(
         self, chosen: Codes, beta: Floats, weight: Floats, penalty: Floats
     ) -> tuple[Floats, Floats]:
-        """First Newton step without each of the chosen cells, and the variance of the model there.
-
-        A cell taken out is a matrix of rank one (Sherman and Morrison); means need no second step.
-        """
+        """First Newton step without each chosen cell, and the variance of the model there."""
+        # a cell taken out is a matrix of rank one (Sherman and Morrison); means need no second step
         at, lines = self.look(beta), self.design[chosen]
         covariance = np.linalg.inv(self.information(at, weight, penalty))
         slope = self.slope(beta, at, weight, penalty)

@@ -15,17 +15,15 @@ with n of N cases in the arm and S of all with the outcome::
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Codes, Floats, add_up
 from cxlib.grounds.cases import kept
 from cxlib.statistics.resampling import BUCKETS
-
-if TYPE_CHECKING:
-    from cxlib.arrivals.arrivals import Arrivals
 
 LEAST_CASES = 50
 """Cases in an arm, and outside it, below which it is not compared."""

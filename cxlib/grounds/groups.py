@@ -8,10 +8,12 @@ within strata. What a value does everywhere is taken out where enough units tell
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Codes
 from cxlib.grounds.cases import (
     Cases,
@@ -41,11 +43,6 @@ from cxlib.grounds.comparing import (
 from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale, weighted_median
 from cxlib.grounds.judged import name_units, natural_p, tell_effects
 from cxlib.grounds.kinds import UNITS, Counts, Ground, Judged, Signal, Unit
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from cxlib.arrivals.arrivals import Arrivals
 
 LEAST_OVERLAP = 0.5
 """Share of a value's cases that must lie in strata where others are as well."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Floats
 from cxlib.grounds.cells import BY_DESIGN, NEARLY_ALL, arrivals_by_way
 from cxlib.grounds.expectation import MIN_N
 from cxlib.grounds.judged import natural_p
 from cxlib.grounds.kinds import Counts, Ground, Judged, Signal
-
-if TYPE_CHECKING:
-    from cxlib.arrivals.arrivals import Arrivals
 
 MIN_LIKE = 8
 """Transitions that must be comparable for any of them to be judged."""

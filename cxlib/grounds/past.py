@@ -14,11 +14,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.histories import block_days, block_starts
 from cxlib.grounds.additive import Codes, Floats, add_up
 from cxlib.grounds.cases import (
@@ -36,9 +37,6 @@ from cxlib.grounds.comparing import LEAST_CASES, tail_of_counts
 from cxlib.grounds.expectation import median, natural_spread, stated_spread
 from cxlib.grounds.judged import name_units, natural_p, say_day, tell_effects
 from cxlib.grounds.kinds import UNITS, Ground, Judged, Signal, Unit
-
-if TYPE_CHECKING:
-    from cxlib.arrivals.arrivals import Arrivals
 
 _DATES, _STRETCHES = 12.0, 1000.0
 """By how much the p value of the clearest date, and of the clearest stretch, is raised: effective
@@ -369,11 +367,8 @@ def _best(
 
 
 def _against_drift(s: Series, best: Changes, noise: Noise) -> Changes:
-    """The change against what the unit itself changes within the times that it separates.
-
-    Something that drifts is far apart between any two times, and not only at one date. Each time is
-    halved `_HALVINGS` times, by information: what changes most of long and of short times counts.
-    """
+    """The change against what the unit itself changes within the times that it separates."""
+    # something that drifts is far apart between any two times, and not only at one date
     size = s.n.shape[1]
     run, info = (np.pad(x.cumsum(1), ((0, 0), (1, 0))) for x in (s.residual, s.info))
     halvings = _HALVINGS if noise.by_unit else 1

@@ -6,13 +6,10 @@ How much is usually broken (neither target nor goal by the deadline) the other p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.kinds import Ground, Judged, Signal
 from cxlib.grounds.like import name_transitions
-
-if TYPE_CHECKING:
-    from cxlib.arrivals.arrivals import Arrivals
 
 MIN_LIKE = 8
 """Planned handoffs without which there is no telling what a planned handoff does."""

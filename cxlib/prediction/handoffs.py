@@ -98,10 +98,7 @@ def judge_spans(arrivals: Arrivals, signal: str) -> list[Span]:
 
 
 def _span_size(counts: pl.DataFrame, periods: int) -> int:
-    """Periods in a span: the fewest that let most handoffs be judged, and leave at least 4 spans.
-
-    Most: 20, or half of those with `MIN_N` arrivals in the whole log where these are fewer.
-    """
+    """Periods in a span: the fewest that let most handoffs be judged and leave at least 4 spans."""
     whole = counts.group_by("source", "target").agg(pl.col("n").sum())
     wanted = min(20, int((whole["n"] >= MIN_N).sum()) / 2)
     size = 1

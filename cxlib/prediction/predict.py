@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -33,9 +32,7 @@ from cxlib.prediction.under_way import (
 )
 from cxlib.results import Result, of_workspace, result
 from cxlib.signals import SIGNALS
-
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
+from cxlib.store import Workspace
 
 _PLACE = {"touchpoint": "the present one", "channel": "its channel", "stage": "its stage"}
 _WHERE = {name: Label(about) for name, about in _PLACE.items()}

@@ -10,7 +10,7 @@ contact, S(d) being the share of the returning who took longer than d,
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,10 +21,8 @@ from cxlib.contracts import DIMENSION
 from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, plural
 from cxlib.prediction.record import PREDICTED
+from cxlib.store import Workspace
 from cxlib.store.walk import Scope, around, look_back, next_where
-
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
 
 OUTCOMES = ("on", "silent", "back")
 """What came next: went on; no contact by the customer within the horizon; went back a stage."""

@@ -73,10 +73,7 @@ def _one_by_one(
     k: int,
     tell: Callable[[str], None],
 ) -> Iterator[tuple[Published, Answers]]:
-    """Ask the workspace: everything of one group of customers, then of the next.
-
-    What several measures are told from is then worked out once.
-    """
+    """Ask the workspace everything of one group of customers, then of the next."""
     found: dict[Published, list[Any]] = {}
     for segment in (None, *segments):
         of = "all customers" if segment is None else " ".join(segment)

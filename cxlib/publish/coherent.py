@@ -44,10 +44,7 @@ def round_together(
 
 
 def _parts(choices: Choices, *, distinct: bool) -> tuple[Numbers, Numbers]:
-    """Return which of the smallest parts of time each range is the sum of, and the inverse.
-
-    A part is a period; where customers count once, also that in which they were last seen before.
-    """
+    """Return which parts (a period, of `distinct` also that before) each range is the sum of."""
     count = max(1, len(choices.periods))
     parts = [(p, -1) for p in range(count)]
     if distinct:
@@ -66,19 +63,14 @@ def _parts(choices: Choices, *, distinct: bool) -> tuple[Numbers, Numbers]:
 
 
 def _diffuse(counts: Numbers, base: Numbers) -> Numbers:
-    """Round counts along the last axis so that every sum from the first on is off by half a step
-    at most.
-    """
+    """Round counts so that every sum along the last axis is off by half a step at most."""
     steps = base[:, None]
     upto = (np.cumsum(counts, axis=-1) + steps // 2) // steps
     return np.diff(upto, axis=-1, prepend=0) * steps
 
 
 def _apportion(counts: Numbers, totals: Numbers, base: Numbers) -> Numbers:
-    """Divide rounded totals among values: each part to those who are furthest behind so far.
-
-    `counts` are exact, by row, value and part; `totals` rounded, by row and part; `base` by row.
-    """
+    """Divide totals (row, part) among values (row, value, part), those furthest behind first."""
     given = np.zeros_like(counts)
     owed = np.zeros(counts.shape[:2])
     for part in range(counts.shape[2]):

@@ -19,10 +19,10 @@ from cxlib import columns as kinds
 from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER, read_arrivals
 from cxlib.columns import Columns, Customers, Label, Share
 from cxlib.fragmentation import measure_fragmentation
+from cxlib.fragmentation.described import say_standout
 from cxlib.fragmentation.details import KEYS, FindingDetails, detail_findings
 from cxlib.fragmentation.findings import ROW
 from cxlib.fragmentation.sentences import say_finding
-from cxlib.fragmentation.standouts import say_standout
 from cxlib.prediction import Prediction, predict_breaks
 from cxlib.publish.answers import NUMBER
 from cxlib.publish.selections import count_customers
@@ -54,10 +54,7 @@ _HIDDEN = kinds.Value("no figure of this kind of finding")
 
 
 def _by_unit(ends_of: str) -> Mapping[str, Mapping[str, kinds.Column]]:
-    """Declare the figures by the first word of their unit; others are not published.
-
-    The ends of the interval are those of one of them.
-    """
+    """Declare the figures, one with an interval, by their unit; others are not published."""
 
     def figures(kind: type[kinds.Column], of: str | None) -> dict[str, kinds.Column]:
         ends = {name: _ENDS if name == ends_of else False for name in _FIGURES}

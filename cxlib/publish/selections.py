@@ -114,10 +114,7 @@ def _group(periods: Periods, *, most_ranges: int) -> tuple[Spans, str]:
 
 
 def _begin_and_end(summary: Summary, groups: Spans, *, k: int) -> Spans:
-    """Let periods begin and end where enough customers are: a first or last day tells of few.
-
-    What lies before the first period that is long enough, or after the last, is counted in it.
-    """
+    """Count a first or last period that tells of few customers in the one beside it."""
     everybody = summary.reach.filter(pl.col("level") == "all")
     before = pl.col("previous_period")
 
@@ -137,9 +134,7 @@ def _begin_and_end(summary: Summary, groups: Spans, *, k: int) -> Spans:
 
 
 def _last_day(workspace: Workspace, *, k: int) -> datetime | None:
-    """Return the day to which there is data: the one that the map states, or else the last on or
-    after which enough customers came, as the last contact of all is one customer's; None: never.
-    """
+    """The day to which there is data: stated, or the last with enough customers on or after it."""
     zone = ZoneInfo(workspace.periods.time_zone)
     stated, number = workspace.journey_map.observed_until, smallest_shown(k)
     if stated is not None and stated == workspace.observed_until:

@@ -184,10 +184,7 @@ def protect(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A table that is to be protected: an expression for each of its figures.
-
-    `same` is what names a row in all selections; None where the table holds one.
-    """
+    """A table to protect; `same` names a row in all selections, None where it holds one."""
 
     schema: pl.Schema
     columns: kinds.Columns

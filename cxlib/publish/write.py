@@ -220,10 +220,7 @@ def _same_rows(below: pl.DataFrame, table: PublishedTable, selections: int) -> p
 def _round_counts(
     below: pl.DataFrame, table: PublishedTable, log: _Log, choices: Choices
 ) -> pl.DataFrame:
-    """Round every count of all selections together, and keep the exact ones beside them.
-
-    Rows that are not large for everybody and the whole time are left out, their names too.
-    """
+    """Round every count of the rows that are large for everybody; the exact ones beside them."""
     selections = len(choices.selections())
     rows = len(below) // selections
     first = with_influence(below.head(rows), table.weights(log.influence, below), table.on)

@@ -70,10 +70,8 @@ def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
 def _judge_returns(
     grid: Grid, n: Floats, returns: Returns, fair: Flags, least: Floats | float
 ) -> tuple[pl.DataFrame, Floats]:
-    """Judge twice: sources may differ in odds (who comes), or by a share who go back anywhere.
-
-    The more cautious answer is given, and by how much the share naturally differs, in points;
-    ``least``: the same of returns to the touchpoint, which are part of those to its channel.
+    """Judge twice (sources may differ in odds, or by a share who go back anywhere), give the more
+    cautious answer, and by how much the share naturally differs, in points (``least``: at least).
     """
     at = (grid.source, grid.target)
     cells = _Cells(grid, n[at], returns.count[at], returns.coming[at], returns.chance[at], fair)
