@@ -8,8 +8,8 @@ from cxlib.errors import WorkspaceError
 from cxlib.fragmentation.details import FindingDetails
 from cxlib.fragmentation.sentences import headline
 from cxlib.publish.answers import NUMBER, read_answer, write_answers, write_selections
-from cxlib.publish.checks import check_snapshot
 from cxlib.publish.judged import protect_details
+from cxlib.publish.write import check_snapshot
 from cxlib.summary import Selection
 
 K = 10

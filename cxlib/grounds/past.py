@@ -1,7 +1,7 @@
 """Ground *past*: the same place, transition or stage step at other times.
 
 Per unit, and per value of a segment or channel there, every date and every stretch of time is
-tried; the clearest speaks, and pays for the choice (`_DATES`, `_STRETCHES`). What changes
+tried; the clearest speaks, and pays for the choice (`DATES`, `_STRETCHES`). What changes
 everywhere at once is taken out where enough units tell it; customers are compared within strata
 (source, segment, weekday; month, where the log covers two years); how much units usually change
 comes from the bulk.
@@ -38,7 +38,7 @@ from cxlib.grounds.expectation import median, natural_spread, stated_spread
 from cxlib.grounds.judged import name_units, natural_p, say_day, tell_effects
 from cxlib.grounds.kinds import UNITS, Ground, Judged, Signal, Unit
 
-_DATES, _STRETCHES = 12.0, 1000.0
+DATES, _STRETCHES = 12.0, 1000.0
 """By how much the p value of the clearest date, and of the clearest stretch, is raised: effective
 numbers of independent ones, by simulation of Brownian bridges of 60 blocks (at 3 to 4 standard
 errors 8 to 12, and 110 to 230; four times that, because a stretch is easily found in noise that is
@@ -306,7 +306,7 @@ def clearest(s: Series, noise: Noise) -> Changes:
     )
     effect = (run[:, -1:] - run[:, cut]) / np.where(fair, pairs, 1.0)  # after less before
     variance = s.variance[:, None] / np.where(fair, pairs, 1.0)
-    best = _best(effect, variance, fair, (cut, np.full(len(cut), size)), noise, _DATES)
+    best = _best(effect, variance, fair, (cut, np.full(len(cut), size)), noise, DATES)
     # what strata cost in information at the dates, they cost in stretches
     plain = (info[:, 1:] * (whole - info[:, 1:]) / np.maximum(whole, 1e-9)).sum(1)
     kept = np.minimum((exact[:, 1:].sum(1) + 1e-9) / (plain + 1e-9), 1.0)
@@ -409,7 +409,7 @@ def _middle(info: Floats, first: Codes, last: Codes) -> Codes:
 
 def _natural(z: Floats, tries: Floats | float, units: Floats | float) -> Floats:
     """Two-sided p value of a change, for as many dates as differ by nature."""
-    raised = _NATURAL * (np.asarray(tries) / _DATES) ** 0.5
+    raised = _NATURAL * (np.asarray(tries) / DATES) ** 0.5
     return np.minimum(1.0, raised * 2 * natural_p(z, units))
 
 

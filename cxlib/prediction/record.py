@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,13 +19,8 @@ from cxlib.statistics.resampling import (
     jackknife,
 )
 
-PREDICTED = {
-    "at": pl.Date,
-    "bucket": pl.Int64,
-    "weight": pl.Float64,
-    "came": pl.Float64,
-    "predicted": pl.Float64,
-}
+PREDICTED: dict[str, Any] = {"at": pl.Date, "bucket": pl.Int64}
+PREDICTED |= dict.fromkeys(("weight", "came", "predicted"), pl.Float64)
 """Columns of predictions made again: the date, the bucket of the customer or handoff (these are
 independent of one another), what it weighs, what came, and what had been predicted."""
 

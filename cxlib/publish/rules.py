@@ -60,12 +60,12 @@ class PublishedTable:
 class Published:
     """A measure that is published, for everybody and, where it takes ``where``, every segment.
 
-    ``docs/publishing.md`` says what is declared by what; ``"package.module:function"`` is loaded
-    when it is published or read.
+    ``docs/publishing.md`` says what is declared by what; ``"package.module:function"`` (else what is
+    called as the measure is) is loaded when it is published or read.
     """
 
     name: str
-    measure: str
+    measure: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     at: Mapping[str, str] = field(default_factory=dict)
     adds_up: bool = True
@@ -82,12 +82,17 @@ class Published:
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The measure, with its options."""
-        return partial(resolve_name(self.measure), **self.options)
+        return partial(self._measure, **self.options)
+
+    @cached_property
+    def _measure(self) -> Any:
+        own = f"cxlib.measures.{self.name}:measure_{self.name}"
+        return resolve_name(self.measure or own)
 
     @cached_property
     def result(self) -> type[Any]:
         """What the measure returns."""
-        made: type[Any] = resolve_name(self.measure).made
+        made: type[Any] = self._measure.made
         return made
 
     @cached_property
@@ -185,7 +190,6 @@ MOST_PATHS = 200
 _LINES = (
     Published(
         "touchpoints",
-        "cxlib.measures.touchpoints:measure_touchpoints",
         by_period=True,
         keep_hidden=True,
         weights={"table": "places", "by_stage": "stages", "by_channel": "channels"},
@@ -193,7 +197,6 @@ _LINES = (
     ),
     Published(
         "transitions",
-        "cxlib.measures.transitions:measure_transitions",
         options={"by": "place"},
         by_period=True,
         weights={"table": "moves"},
@@ -201,7 +204,6 @@ _LINES = (
     ),
     Published(
         "first_contacts",
-        "cxlib.measures.first_contacts:measure_first_contacts",
         by_period=True,
         keep_hidden=True,
         weights={"table": "first_places", "by_channel": "first_channels", "whole": "whole"},
@@ -210,14 +212,12 @@ _LINES = (
     ),
     Published(
         "stage_funnel",
-        "cxlib.measures.stage_funnel:measure_stage_funnel",
         by_period=True,
         keep_hidden=True,
         weights={"table": "stages"},
     ),
     Published(
         "perception",
-        "cxlib.measures.perception:measure_perception",
         at={"group": "touchpoint"},
         plain=("by",),
     ),
@@ -232,14 +232,12 @@ _LINES = (
     Published("consistency", "cxlib.measures.experience:measure_consistency", by_segment=False),
     Published(
         "preferences",
-        "cxlib.measures.preferences:measure_preferences",
         by_segment=False,
         plain=("of",),
         rows=pl.col("by") == "all",
     ),
     Published(
         "comments",
-        "cxlib.measures.comments:measure_comments",
         at={"group": "touchpoint"},
         by_segment=False,
         plain=("by",),
@@ -248,7 +246,7 @@ _LINES = (
     Published(
         "path_trees", "cxlib.measures.path_tree:measure_path_trees", at={"start": "touchpoint"}
     ),
-    Published("paths", "cxlib.measures.paths:measure_paths", options={"top": MOST_PATHS}),
+    Published("paths", options={"top": MOST_PATHS}),
     Published(
         "priorities",
         "cxlib.opportunities.priorities:list_priorities",

@@ -93,15 +93,8 @@ def list_snapshots(workspace: Path | str) -> tuple[SnapshotRecord, ...]:
 def _record(folder: Path, *, served: bool) -> SnapshotRecord:
     try:
         manifest = read_manifest(folder)
-        return SnapshotRecord(
-            name=folder.name,
-            folder=folder,
-            whole=True,
-            served=served,
-            published_at=datetime.fromisoformat(manifest["published_at"]),
-            observed_until=datetime.fromisoformat(manifest["observed_until"]),
-            customers=int(manifest["customers"]),
-        )
+        times = (datetime.fromisoformat(manifest[n]) for n in ("published_at", "observed_until"))
+        return SnapshotRecord(folder.name, folder, True, served, *times, int(manifest["customers"]))
     except (WorkspaceError, KeyError, ValueError, TypeError):
         return SnapshotRecord(folder.name, folder, whole=False, served=False)
 

@@ -17,7 +17,15 @@ from cxlib.grounds.additive import Codes
 from cxlib.grounds.cases import touchpoint_codes
 from cxlib.grounds.judged import Z95, name_units, natural_p, say_day
 from cxlib.grounds.kinds import Judged, Signal
-from cxlib.grounds.past import LEAST_SPREAD, Noise, Series, clearest, overdispersion, usual_change
+from cxlib.grounds.past import (
+    DATES,
+    LEAST_SPREAD,
+    Noise,
+    Series,
+    clearest,
+    overdispersion,
+    usual_change,
+)
 
 LEAST_CONTACTS = 100
 """Contacts that must be missing for a fall to be judged."""
@@ -25,9 +33,6 @@ LEAST_CONTACTS = 100
 _BLOCKS, _NEAR, _SUDDEN = 3, 6, 0.6
 """Fewest blocks of a fall; blocks around it that say how sudden it was; and the share of the fall
 that must have come at once: what fades away was not switched off."""
-
-_DATES = 12.0
-"""By how much the p value of the clearest date is raised, as on ground *past*."""
 
 _USUAL = 0.2
 """Change of a touchpoint's share of the contacts that is assumed where few touchpoints tell."""
@@ -97,7 +102,7 @@ def _fall(usual: np.ndarray, own: np.ndarray, change: Sequence[Any]) -> tuple[fl
     z = np.log(max(before, 1e-9) / max(after, 1e-3 * before, 1e-9)) / _swing(usual, own)
     if not sudden or min(start, end - start) < _BLOCKS or expected - seen < LEAST_CONTACTS:
         return none
-    p = min(1.0, max(p, _DATES * float(natural_p(z, len(own)))))
+    p = min(1.0, max(p, DATES * float(natural_p(z, len(own)))))
     return start, end, expected, seen, min(z, far), p
 
 
