@@ -60,8 +60,8 @@ class PublishedTable:
 class Published:
     """A measure that is published, for everybody and, where it takes ``where``, every segment.
 
-    ``docs/publishing.md`` says what is declared by what; ``"package.module:function"`` (else what is
-    called as the measure is) is loaded when it is published or read.
+    ``docs/publishing.md`` says what is declared by what; ``"package.module:function"`` (else what
+    is called as the measure is) is loaded when it is published or read.
     """
 
     name: str
