@@ -1,6 +1,7 @@
 """The folder listing is the architecture: imports go down only, and `import cxlib` is light."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ ROOMS = (
     ("datasets",),
     ("journeys",),
     ("encode",),
-    ("answers", "segments"),
+    ("answers",),
     ("store",),
     ("summary",),
     ("statistics", "where"),
@@ -86,6 +87,25 @@ def test_every_room_has_its_place() -> None:
     assert rooms - {"__init__", "__main__"} <= HEIGHT.keys(), (
         "say in ROOMS where the new room belongs"
     )
+
+
+def test_the_page_about_the_architecture_names_every_room_in_order() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    first_cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    told = [name for cell in first_cells for name in re.findall(r"`(\w+)/?`", cell)]
+    assert sorted(told) == sorted(HEIGHT)
+    assert [HEIGHT[room] for room in told] == sorted(HEIGHT.values())
+
+
+def test_decisions_are_numbered_without_holes_and_links_lead_somewhere() -> None:
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    for number, path in enumerate(decisions, 1):
+        assert path.name.startswith(f"{number:04}-")
+        assert path.read_text(encoding="utf-8").startswith(f"# {number}. ")
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("docs/**/*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            assert "://" in link or (page.parent / link).exists(), f"{relative(page)}: {link}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)

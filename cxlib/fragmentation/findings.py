@@ -371,7 +371,7 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
 
 
 def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
-    """Q values by ground, of families (`docs/decisions/0017-each-ground-its-own-tests.md`)."""
+    """Q values by ground, of families (`docs/decisions/0013-each-ground-its-own-tests.md`)."""
     from scipy.special import ndtr
 
     q = np.ones(len(table))

@@ -8,7 +8,7 @@ is put in from what came after elsewhere (an augmented estimate). Per handoff, w
     mean = sum(w (rating - m)) / sum(w) + sum over all arrivals(m) / N
 
 A dip that keeps less than half of its size is unstable. Whoever answers because of the rating is
-out of sight (`docs/decisions/0013-who-answers.md`). Robins, Rotnitzky & Zhao (1994),
+out of sight (`docs/decisions/0008-who-answers.md`). Robins, Rotnitzky & Zhao (1994),
 doi:10.1080/01621459.1994.10476818; Cole & Hernán (2008), doi:10.1093/aje/kwn164
 """
 

@@ -7,7 +7,7 @@ For a cell (a, b), with ``g`` the logit for shares and the identity for means::
 Strata are fitted once and held fixed; source and stage effects are random; cells far from the bulk
 lose their weight (Huber, then Tukey's biweight), and none weighs more than the natural spread
 ``tau`` between cells allows; a cell's own pull is taken out (leave-one-out); ``tau`` comes from the
-bulk of the cells (an empirical null). Why: `docs/decisions/0010-expectations-of-handoffs.md`.
+bulk of the cells (an empirical null). Why: `docs/decisions/0007-expectations-of-handoffs.md`.
 
 Efron (2004), doi:10.1198/016214504000000089; Huber & Ronchetti (2009), doi:10.1002/9780470434697
 """
