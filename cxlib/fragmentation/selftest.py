@@ -323,8 +323,8 @@ def _choose_site(real: Findings, signal: Signal, seed: int) -> Site | None:
     if not candidates:
         return None
     chosen = int(np.random.default_rng(seed).integers(max(1, len(candidates) // 3)))
-    part = real.arrivals
-    return Site(*candidates[chosen], part.places, part.settings.open_hours)
+    (source, target, observed), part = candidates[chosen], real.arrivals
+    return Site(source, target, observed, part.places, part.settings.open_hours)
 
 
 class Planted(NamedTuple):

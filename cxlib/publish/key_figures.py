@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
     from cxlib.publish.snapshot import Snapshot
 
-_WRITE = {"customers": people, "goal": share, "lost": share, "rating": rating}
+_WRITE = dict[str, Callable[..., str]](customers=people, goal=share, lost=share, rating=rating)
 _SAME = ("source", "target", "signal", "ground")
 
 

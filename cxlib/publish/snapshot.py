@@ -93,8 +93,11 @@ def list_snapshots(workspace: Path | str) -> tuple[SnapshotRecord, ...]:
 def _record(folder: Path, *, served: bool) -> SnapshotRecord:
     try:
         manifest = read_manifest(folder)
-        times = (datetime.fromisoformat(manifest[n]) for n in ("published_at", "observed_until"))
-        return SnapshotRecord(folder.name, folder, True, served, *times, int(manifest["customers"]))
+        at, until = (
+            datetime.fromisoformat(manifest[n]) for n in ("published_at", "observed_until")
+        )
+        customers = int(manifest["customers"])
+        return SnapshotRecord(folder.name, folder, True, served, at, until, customers)
     except (WorkspaceError, KeyError, ValueError, TypeError):
         return SnapshotRecord(folder.name, folder, whole=False, served=False)
 

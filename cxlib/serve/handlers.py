@@ -180,8 +180,8 @@ class DashboardHandler(_OfDashboard):
         given = parse_qsl(self.request.query)
         asked = urlencode([(name, value) for name, value in given if name != "token"])
         paint = await self.server.paint(dashboard.name, asked)
-        words = {"title": dashboard.title, "current": dashboard.name, "dashboards": self.shown()}
-        words |= create_include_assets_functions("cx", self.base_url)
+        words: dict[str, object] = {"title": dashboard.title, "current": dashboard.name}
+        words |= {"dashboards": self.shown()} | create_include_assets_functions("cx", self.base_url)
         words |= {"first_paint": Markup(paint) if paint else None}  # by publish, not by a visitor
         self.answer(self.page("dashboard.html", plotly=self.base_url + PLOTLY_PATH, **words))
 
