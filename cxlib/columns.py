@@ -100,10 +100,6 @@ def _name(value: object) -> str:
     return numbers.MISSING if value is None else str(value)
 
 
-def _spelled(value: object) -> str:
-    return numbers.spelled(_name(value))
-
-
 def _yes_no(value: bool | None) -> str:
     return numbers.MISSING if value is None else "yes" if value else "no"
 
@@ -114,7 +110,7 @@ class Label(Column, dtypes=(pl.String, *_INTEGERS), write=_name):
     is_number = False
 
 
-class ColumnName(Label, dtypes=(pl.String,), write=_spelled):
+class ColumnName(Label, dtypes=(pl.String,), write=lambda name: numbers.spelled(_name(name))):
     """The name of a column of another table: people read spaces where it has underscores."""
 
 

@@ -219,8 +219,8 @@ def _tell(
     tau: float,
 ) -> Judged:
     """Effects, intervals and p values of the values of a column at units of one kind."""
-    arms, info = compared.arms, compared.arms.info
-    usual = np.array([own.get(v, 0.0) for v in compared.value])
+    arms, info, values = compared.arms, compared.arms.info, compared.value
+    usual, known = np.array([own.get(v, 0.0) for v in values]), sorted(set(values))
     z = signal.harm * (arms.score / info - usual) / np.sqrt(1 / info + tau**2)
     # where one value stands out, the others are better by as much: they tell nothing of the tail
     clearest = np.maximum.reduceat(z, firsts(compared.u))[count_up(compared.u)]
@@ -249,18 +249,14 @@ def _tell(
         **told,
         "signal": signal.name,
         "group": compared.group,
-        "value": compared.value,
-        "compared_with": _others(compared.value),
+        "value": values,
+        "compared_with": [
+            known[v == known[0]] if len(known) == 2 else "the others" for v in values
+        ],
         "z": z,
         "p": p,
         "others": np.exp(others) / 3600 if signal.family == "wait" else others,
     }
-
-
-def _others(values: NDArray[np.object_]) -> list[str]:
-    """What each value is compared with: the other one where there are two."""
-    known = sorted(set(values))
-    return [known[v == known[0]] if len(known) == 2 else "the others" for v in values]
 
 
 def _needs(part: Arrivals) -> str:

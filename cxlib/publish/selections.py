@@ -181,7 +181,9 @@ def round_together(
     groups = 1 + len(choices.segments)
     counts = exact.reshape(len(exact), groups, -1) @ inverse.T
     rounded = np.zeros_like(counts)
-    rounded[:, 0] = _diffuse(counts[:, 0], base)
+    # every sum from the first period on is off by half a step at most
+    upto = (np.cumsum(counts[:, 0], axis=-1) + base[:, None] // 2) // base[:, None]
+    rounded[:, 0] = np.diff(upto, axis=-1, prepend=0) * base[:, None]
     dimensions: dict[str, list[int]] = {}
     for number, (dimension, _) in enumerate(choices.segments, start=1):  # everybody is 0
         dimensions.setdefault(dimension, []).append(number)
@@ -209,13 +211,6 @@ def _parts(choices: Choices, *, distinct: bool) -> tuple[Numbers, Numbers]:
     for period in range(count):
         singles[period, ranges.index((period, period))] = 1
     return weights, singles
-
-
-def _diffuse(counts: Numbers, base: Numbers) -> Numbers:
-    """Round counts so that every sum along the last axis is off by half a step at most."""
-    steps = base[:, None]
-    upto = (np.cumsum(counts, axis=-1) + steps // 2) // steps
-    return np.diff(upto, axis=-1, prepend=0) * steps
 
 
 def _apportion(counts: Numbers, totals: Numbers, base: Numbers) -> Numbers:

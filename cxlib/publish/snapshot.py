@@ -71,11 +71,6 @@ class SnapshotRecord:
     customers: int | None = None
 
 
-def is_snapshot_folder(path: Path) -> bool:
-    """Whether a path is that of one snapshot, and not of a workspace."""
-    return path.parent.name == FOLDER and NAME.fullmatch(path.name) is not None
-
-
 def list_snapshots(workspace: Path | str) -> tuple[SnapshotRecord, ...]:
     """List the snapshots of a workspace, whole or broken, oldest first."""
     published = Path(workspace) / FOLDER
@@ -159,8 +154,9 @@ class Snapshot:
 
         WorkspaceError: nothing is published there, or the snapshot is not whole.
         """
-        path = Path(path)
-        folder = path if is_snapshot_folder(path.resolve()) else current_folder(path)
+        path, real = Path(path), Path(path).resolve()
+        is_one = real.parent.name == FOLDER and NAME.fullmatch(real.name)
+        folder = path if is_one else current_folder(path)
         if folder is None:
             raise WorkspaceError(
                 f"nothing is published in {path.name}; run: cx publish {path.name}"
