@@ -144,6 +144,7 @@ class Arrivals:
     responses: pl.DataFrame
     histories: pl.DataFrame
     history_waits: pl.DataFrame
+    begun_waits: pl.DataFrame
     steps: pl.DataFrame
     volumes: pl.DataFrame
     environments: pl.DataFrame

@@ -34,6 +34,7 @@ _VISITS = "visits in known order, at most three of one customer along each way"
 HISTORY_TABLES = {
     "histories": Table((*_UNIT, "block"), _VISITS, meaning=2),
     "history_waits": Table((*_UNIT, "block", "bin"), _VISITS),
+    "begun_waits": Table((*_UNIT, "block", "bin"), _VISITS),
     "steps": Table((*_STEP, "block"), "first visits of a journey in a stage", meaning=2),
     "repeat_history": Table((*_UNIT, "block"), "arrivals at marked touchpoints", meaning=2),
     "plan_history": Table((*_UNIT, "block"), "contacts at the source of a planned handoff"),
@@ -43,8 +44,9 @@ HISTORY_TABLES = {
     "environment_steps": Table(("column", "value", *_STEP), "first visits in a stage"),
 }
 """The tables. ``source`` is `NONE` for visits that followed no other within the silence; in the
-tables of steps the target is the place at which the stage was entered. What is done again, and what
-becomes of planned handoffs, is counted where it is found (`repeats`, `planned`)."""
+tables of steps the target is the place at which the stage was entered; ``begun_waits`` are the same
+waits in the blocks in which they began. What is done again, and what becomes of planned handoffs,
+is counted where it is found (`repeats`, `planned`)."""
 
 
 def block_days(span: timedelta) -> int:
@@ -112,8 +114,10 @@ def count_histories(
     )
     turn = count_turns(dated)
     marked = _mark(dated.with_columns(first=turn == 0).filter(turn < most), places, silence)
+    begun = block_of(pl.col("occurred_at") - pl.col("passed"), time_zone, span)
+    begun_waits = _waits(marked.with_columns(block=begun), HISTORY_TABLES["begun_waits"].keys)
     steps = _find_steps(dated, places, silence)
-    tables = {"volumes": volumes}
+    tables = {"volumes": volumes, "begun_waits": begun_waits}
     for name, rows, add, elsewhere in (
         ("histories", marked, _sums, "environments"),
         ("history_waits", marked, _waits, "environment_waits"),

@@ -108,10 +108,14 @@ def _follows(row: Row, cause: Row) -> bool:
 
 
 def _is_wider(row: Row, cause: Row) -> bool:
-    """Whether all changed as a clearer part did, which accounts for less than most of it."""
+    """Whether all changed as a clearer part did: it accounts for less than most of that, or the
+    rest changed at least half as much.
+    """
     alike = row["ground"] == cause["ground"] == "past" and row["signal"] == cause["signal"]
     whole = _spot(row) == _spot(cause) and row["group"] is None and cause["group"] is not None
-    return alike and whole and excess(cause) < _MOST * excess(row)
+    part, rest = excess(cause), excess(row) - excess(cause)
+    as_much = rest * cause["n"] >= part * (row["n"] - cause["n"]) / 2 > 0
+    return alike and whole and (part < _MOST * excess(row) or as_much)
 
 
 def _same_cut(row: Row, cause: Row) -> bool:

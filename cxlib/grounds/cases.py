@@ -23,9 +23,9 @@ from cxlib.segments import dimension_values, segment_names
 from cxlib.statistics.resampling import number_cells
 from cxlib.store.tables import NONE
 
-_TWO_KINDS, _LEAST_KIND = 0.78, 0.05
-"""Share of the variance of log waits that lies between two kinds (of one normal law: 0.64), and the
-share that the rarer kind must have, for them to be two."""
+_TWO_KINDS, _LEAST_KIND, _APART = 0.78, 0.05, 2.0
+"""Share of the variance of log waits that lies between two kinds (of one normal law: 0.64), the
+share that the rarer kind must have, and how far apart their means must lie, for them to be two."""
 
 _ENDS = (0.02, 0.98)
 """Quantiles of the waits of a unit to which those beyond are drawn in. Nearer ones would take from
@@ -156,12 +156,17 @@ class Cases(NamedTuple):
     q: Floats
 
 
-def read_cases(part: Arrivals, signal: Signal, unit: Unit, *, around: bool = False) -> Cases | None:
-    """Cases of a signal at units of one kind; `around`: by environment. None: none are counted."""
+def read_cases(
+    part: Arrivals, signal: Signal, unit: Unit, *, around: bool = False, begun: bool = False
+) -> Cases | None:
+    """Cases of a signal at units of one kind; None: none are counted.
+
+    `around`: by environment; `begun`: at the dates on which they began.
+    """
     counts = signal.counts
     if counts is None or unit not in (*counts.units, *(("stage_step",) if counts.steps else ())):
         return None
-    name = counts.around if around else counts.table
+    name = counts.around if around else counts.begun if begun else counts.table
     if unit == "stage_step":
         name = f"environment_{counts.steps}" if around else counts.steps
     if not name:
@@ -204,7 +209,8 @@ def _draw_in_waits(rows: Rows, n: Floats) -> Cases:
     """Turn binned waits of the more frequent kind into sums of their logarithms, drawn in."""
     bins, size = rows.table["bin"].to_numpy().astype(np.int64), len(rows.units)
     waits = add_up(n, rows.unit * N_BINS + bins, size * N_BINS).reshape(-1, N_BINS)
-    keep = _more_frequent_kind(waits)
+    early = add_up(n * _before_the_middle(rows, n), rows.unit * N_BINS + bins, size * N_BINS)
+    keep = _more_frequent_kind(waits, early.reshape(-1, N_BINS))
     frequent = np.where(keep, waits, 0.0)
     reached = frequent.cumsum(1) / np.maximum(frequent.sum(1, keepdims=True), 1e-9)
     low = LOG_MIDDLE[np.argmax(reached >= _ENDS[0], axis=1)]
@@ -214,8 +220,21 @@ def _draw_in_waits(rows: Rows, n: Floats) -> Cases:
     return Cases(rows, n, n * value, n * value**2)
 
 
-def _more_frequent_kind(waits: Floats) -> NDArray[np.bool_]:
-    """Bins of the more frequent kind of waits of each unit; all, where there is one kind."""
+def _before_the_middle(rows: Rows, n: Floats) -> NDArray[np.bool_]:
+    """Rows of each unit up to the block in which half of its cases have come."""
+    blocks, size = int(rows.block.max(initial=0)) + 1, len(rows.units)
+    by_block = add_up(n, rows.unit * blocks + rows.block, size * blocks).reshape(-1, blocks)
+    reached = by_block.cumsum(1)
+    middle = np.argmax(reached >= reached[:, -1:] / 2, axis=1)
+    return rows.block <= middle[rows.unit]
+
+
+def _more_frequent_kind(waits: Floats, early: Floats) -> NDArray[np.bool_]:
+    """Bins of the more frequent kind of waits of each unit; all, where there is one kind.
+
+    Of two kinds each is there all the time (`early`: the waits of the first half): where one takes
+    the place of the other, waits have changed.
+    """
     n, total = waits.cumsum(1), (waits * LOG_MIDDLE).cumsum(1)
     whole, whole_total = np.maximum(n[:, -1:], 1e-9), total[:, -1:]
     square = (waits * LOG_MIDDLE**2).sum(1, keepdims=True)
@@ -225,7 +244,13 @@ def _more_frequent_kind(waits: Floats) -> NDArray[np.bool_]:
     spread = np.maximum(square - whole_total**2 / whole, 1e-9)
     below = np.take_along_axis(n, border, 1) / whole
     two = np.take_along_axis(apart, border, 1) / spread >= _TWO_KINDS
-    two &= np.minimum(below, 1 - below) >= _LEAST_KIND
+    middle = np.take_along_axis(total, border, 1) / np.maximum(below * whole, 1e-9)
+    others = (whole_total - below * whole * middle) / np.maximum((1 - below) * whole, 1e-9)
+    two &= others - middle >= _APART
+    for part in (waits, early, waits - early):
+        held, size = part.cumsum(1), part.sum(1, keepdims=True)
+        lower = np.take_along_axis(held, border, 1) / np.maximum(size, 1e-9)
+        two &= (np.minimum(lower, 1 - lower) >= _LEAST_KIND) | (size == 0)
     lower = np.arange(waits.shape[1])[None, :] <= border
     return ~two | (lower == (below >= 0.5))
 

@@ -205,8 +205,14 @@ def _usual(signal: Signal, found: Mapping[Unit, Compared]) -> tuple[dict[str, fl
     scale = 1.0 if signal.family == "share" else told.sd
     if many:
         return own, max(LEAST_SPREAD * scale, natural_spread(centred, variance)), True
-    # one broken place is many transitions: only their median is asked
-    tau = stated_spread(centred, variance, default=default, units=told.units)
+    # one broken place is many transitions: only their median is asked. Where one value stands out,
+    # the others are better by as much: such a unit tells nothing
+    clear = np.abs(centred) / np.sqrt(variance + default**2)
+    quiet = ~np.isin(told.u, told.u[clear > _OUTLYING])
+    units = len(np.unique(told.u[quiet]))
+    tau = stated_spread(
+        centred[quiet], variance[quiet], default=default, units=int(quiet.sum()) - units
+    )
     return own, tau, False
 
 

@@ -24,8 +24,9 @@ class Counts:
     """Columns of a table of arrivals that count a signal, by where, when and for whom.
 
     ``table``: one of `cxlib.arrivals.histories`; ``n`` cases, ``total`` of them with the outcome
-    (waits are counted by ``bin``; ratings: their sum, and ``squares``). ``around``, ``steps``: the
-    same by environment column, and for steps between stages. ``places``, ``sources``: where the
+    (waits are counted by ``bin``; ratings: their sum, and ``squares``). ``begun``: a table of the
+    same cases at the dates on which they began. ``around``, ``steps``: the same by environment
+    column, and for steps between stages. ``places``, ``sources``: where the
     signal can occur, from the places table. ``units``, ``grounds``: what is judged by these counts.
     ``warm_up``: whether the first silence of the log is left out, because nothing before it is
     known.
@@ -35,6 +36,7 @@ class Counts:
     n: str = "n"
     total: str = ""
     squares: str = ""
+    begun: str = ""
     around: str = ""
     steps: str = ""
     places: Callable[[pl.DataFrame], pl.Series] | None = None

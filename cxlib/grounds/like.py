@@ -15,7 +15,8 @@ from cxlib.grounds.judged import natural_p
 from cxlib.grounds.kinds import Counts, Ground, Judged, Signal
 
 MIN_LIKE = 8
-"""Transitions that must be comparable for any of them to be judged."""
+"""Transitions that a signal must be able to judge for any of them to be: fewer do not tell how much
+transitions differ, and in a short process they differ by much."""
 
 MAIN_WAY = 0.6
 """Share of the arrivals at a target from which on a transition is the way there: where those go who
@@ -30,7 +31,7 @@ def judge_like(part: Arrivals, signals: Mapping[str, Signal]) -> list[Judged]:
     found = []
     for signal in signals.values():
         frame = None if signal.judge is None else signal.judge(part)
-        if frame is not None and len(frame):
+        if frame is not None and len(frame) >= MIN_LIKE:
             frame = _where_it_counts(part, compare_siblings(frame, signal), signal)
             found.append(name_transitions(part, frame, signal))
     return found

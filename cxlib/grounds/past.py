@@ -12,9 +12,9 @@ Siegmund (1986), doi:10.1214/aos/1176349928; Olshen et al. (2004), doi:10.1093/b
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,10 @@ DATES, _STRETCHES = 12.0, 1000.0
 numbers of independent ones, by simulation of Brownian bridges of 60 blocks (at 3 to 4 standard
 errors 8 to 12, and 110 to 230; four times that, because a stretch is easily found in noise that is
 not quite so white)."""
+
+_BEGUN, _ENDED = 1.25, 5.0
+"""By how much the p values of two datings of the same waits are raised, of which the clearer one
+speaks (weighted Bonferroni): most changes concern those who begin to wait, some whose wait ends."""
 
 _NATURAL = 6.0
 """The same for changes as large as natural ones: drift is smooth, and few dates differ."""
@@ -102,9 +106,9 @@ def judge_history(part: Arrivals, signal: Signal) -> list[Judged]:
     return [found for unit in UNITS if (found := _judge_unit(part, signal, unit)) is not None]
 
 
-def _read_series(part: Arrivals, signal: Signal, unit: Unit) -> Series | None:
+def _read_series(part: Arrivals, signal: Signal, unit: Unit, *, begun: bool) -> Series | None:
     """The series of each unit, and of each value of a column there; those of too few cases not."""
-    cases, span = read_cases(part, signal, unit), part.settings.span
+    cases, span = read_cases(part, signal, unit, begun=begun), part.settings.span
     if cases is None:
         return None
     rows = cases.rows
@@ -190,8 +194,50 @@ class Noise(NamedTuple):
 
 
 def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> Judged | None:
-    """The clearest change of each series, against how much units usually change."""
-    series = _read_series(part, signal, unit)
+    """The clearest change of each series, against how much units usually change.
+
+    A change at a date concerns those who begin to wait then, or those whose wait ends: where both
+    are known the clearer one speaks, and pays for the choice.
+    """
+    found = _find_changes(part, signal, unit, begun=False)
+    if signal.counts is not None and signal.counts.begun and found is not None:
+        begun = _find_changes(part, signal, unit, begun=True)
+        found = found if begun is None else _clearer(found, begun)
+    if found is None:
+        return None
+    series, changes = found
+    known = changes.p <= 1
+    if not known.any():
+        return None
+    return _tell(part, signal, unit, take(series, known), take(changes, known))
+
+
+def _clearer(
+    ended: tuple[Series, Changes], begun: tuple[Series, Changes]
+) -> tuple[Series, Changes]:
+    """Of two datings of the same cases the one with the clearer change, for each series."""
+    size = max(series.n.shape[1] for series, _ in (ended, begun))
+    datings = []
+    for (series, changes), tries in ((ended, _ENDED), (begun, _BEGUN)):
+        p = np.where(changes.p <= 1, np.minimum(tries * changes.p, 1.0), changes.p)
+        end = np.where(changes.end == series.n.shape[1], size, changes.end)
+        blocks = ((0, 0), (0, size - series.n.shape[1]))
+        padded: list[Any] = [np.pad(x, blocks) if x.ndim == 2 else x for x in series]
+        datings.append((Series(*padded), changes._replace(p=p, end=end)))
+    (series, changes), (others, theirs) = datings
+    clearer = theirs.p <= changes.p
+
+    def choose(columns: Iterable[Any], instead: Iterable[Any]) -> list[Any]:
+        pairs = zip(columns, instead, strict=True)
+        return [np.where(clearer[:, None] if x.ndim == 2 else clearer, y, x) for x, y in pairs]
+
+    return Series(*choose(series, others)), Changes(*choose(changes, theirs))
+
+
+def _find_changes(
+    part: Arrivals, signal: Signal, unit: Unit, *, begun: bool
+) -> tuple[Series, Changes] | None:
+    series = _read_series(part, signal, unit, begun=begun)
     if series is None or series.n.shape[1] < _LEAST_BLOCKS:
         return None
     everybody = np.array([group is None for group in series.group], dtype=bool)
@@ -211,11 +257,7 @@ def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> Judged | None:
     # a rule keeps waits steady as nothing keeps shares and ratings: each is held against itself
     least = LEAST_SPREAD if signal.family == "wait" else tau
     noise = Noise(overdispersion(series), tau, 2 * count, least)
-    changes = clearest(series, noise)
-    known = changes.p <= 1
-    if not known.any():
-        return None
-    return _tell(part, signal, unit, take(series, known), take(changes, known))
+    return series, clearest(series, noise)
 
 
 def _common(info: Floats, residual: Floats) -> Floats:
@@ -387,12 +429,13 @@ def _against_drift(s: Series, best: Changes, noise: Noise) -> Changes:
             rose, was = at(run, last) - at(run, half), at(run, half) - at(run, first)
             moved = rose / late - was / early
             chance = noise.phi * s.variance * (1 / early + 1 / late)
-            # what chance blurs tells little
+            # what chance blurs tells little; where it drew halves together, they count as less
+            # than nothing, or chance alone would look like drift
             weight = np.where(split, noise.tau**2 / (noise.tau**2 + chance), 0.0)
-            shown[halving] += weight * np.maximum(moved**2 - chance, 0.0)
+            shown[halving] += weight * (moved**2 - chance)
             told[halving] += weight
         edges = [*itertools.chain(*zip(edges[:-1], middles, strict=True)), edges[-1]]
-    clearest, told = (shown / np.maximum(told, _NOTHING)).max(0), told.sum(0)
+    clearest, told = (shown / np.maximum(told, _NOTHING)).max(0).clip(0.0), told.sum(0)
     own = (_PRIOR_UNITS * noise.tau**2 + told * clearest) / (_PRIOR_UNITS + told)
     own = np.maximum(own, min(noise.least, noise.tau) ** 2)
     z = np.abs(best.apart) / np.sqrt(best.variance + own)

@@ -175,6 +175,7 @@ DELAY = Signal(
     needs=lambda part: _DATES if part.settings.midnight_share > 0.9 else "",
     counts=Counts(
         "history_waits",
+        begun="begun_waits",
         around="environment_waits",
         # what the company sends is late, too, where it comes later than before or than to others
         units=("transition",),

@@ -181,6 +181,7 @@ def test_a_setting_that_turns_the_sign_makes_a_finding_unstable():
     [
         ((300, 0.3), (900, 0.3), None),  # all changed, a third of them a little more clearly
         ((300, 0.3), (900, 0.12), "mobile"),  # most of what changed are they
+        ((500, 0.3), (900, 0.25), None),  # the rest: two thirds as much
     ],
 )
 def test_all_speak_for_a_group_that_changed_as_they_did(group, everybody, speaks):

@@ -1,5 +1,6 @@
 """Grounds beside similar transitions: since when, for whom, against the plan; what is folded."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -10,18 +11,22 @@ from scipy.stats import betabinom
 from cxlib.arrivals.arrivals import count_frames
 from cxlib.errors import UnknownNameError
 from cxlib.fragmentation import measure_fragmentation
-from cxlib.grounds.comparing import compare_arms, design_effect
+from cxlib.grounds.comparing import Arms, compare_arms, design_effect
+from cxlib.grounds.expectation import STATED_FOR
+from cxlib.grounds.groups import Compared, _usual
+from cxlib.grounds.like import MIN_LIKE, judge_like
 from cxlib.map_model import PlannedHandoff
 from cxlib.periods import choose_periods
+from cxlib.signals import SIGNALS
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 
 
-def one_channel(seed, *, days=112, customers=9_000, slow_since=None, lost=None):
+def one_channel(seed, *, days=112, customers=9_000, slow_since=None, lost=None, usual=0.4):
     """Seven pages of one channel, no stages, no goal: rows of the store and segments of customers.
 
     ``slow_since``: day from which page 5 → page 4 takes twice as long; ``lost``: share of the
-    mobile customers who leave at page 4 beyond the others.
+    mobile customers who leave at page 4 beyond the others; ``usual``: median wait, in days.
     """
     dice = np.random.default_rng(seed)
     ways = dice.dirichlet(np.full(7, 0.8), 7)
@@ -39,7 +44,7 @@ def one_channel(seed, *, days=112, customers=9_000, slow_since=None, lost=None):
             if dice.random() < out:
                 break
             there = int(dice.choice(7, p=ways[here]))
-            wait = float(np.exp(dice.normal(np.log(0.4), 0.8)))
+            wait = float(np.exp(dice.normal(np.log(usual), 0.8)))
             slow = slow_since is not None and day >= slow_since and (here, there) == (5, 4)
             day += wait * (2 if slow else 1)
             here = there
@@ -115,6 +120,77 @@ def test_a_group_that_is_lost_is_named(found):
     assert (row["group"], row["value"], row["compared_with"]) == ("device", "mobile", "desktop")
     assert row["low"] <= 0.15 <= row["high"]
     assert row["customers_affected"] == round(row["n"] * row["low"])
+
+
+def test_a_long_wait_is_dated_by_those_who_begin_to_wait():
+    """Waits of three days that double: by their ends they would come late, and seem to drift."""
+    rows = one_channel(6, customers=7_000, days=126, slow_since=49, usual=3.0)
+    found = judge(rows, grounds=["past"], signals=["delay"])
+    row = found.found.row(0, named=True)
+    assert (row["source"], row["target"], row["group"]) == ("page 5", "page 4", None)
+    assert abs((row["since"] - date(2025, 2, 24)).days) <= 2
+    assert row["low"] <= 2.0 <= row["high"]
+    # every wait of a transition lies on the day on which it began
+    waits = found.arrivals.begun_waits
+    here, there = pl.col("place"), pl.col("place").shift(-1).over("customer")
+    at, next_at = pl.col("occurred_at"), pl.col("occurred_at").shift(-1).over("customer")
+    end, most = rows["occurred_at"].max(), timedelta(days=14)
+    own = rows.filter((here == 5) & (there == 4) & (next_at - at <= most) & (at <= end - most))
+    own = own.with_columns(nth=pl.int_range(pl.len()).over("customer")).filter(pl.col("nth") < 3)
+    monday = date(1970, 1, 5)
+    by_day = own.group_by(block=(pl.col("occurred_at").dt.date() - monday).dt.total_days()).len()
+    seen = waits.filter((pl.col("source") == 5) & (pl.col("target") == 4))
+    assert dict(seen.group_by("block").agg(pl.col("n").sum()).rows()) == dict(by_day.rows())
+
+
+def test_a_rule_that_leaves_no_wait_as_it_was_is_found():
+    """Cases are closed after ten days; from 6 March on after five, and all older ones at once."""
+    dice = np.random.default_rng(2)
+    since, rows = 56, []
+    for who in range(4_000):
+        day = dice.uniform(0, 140)
+        closed = day + 10 if day + 10 < since else max(since + dice.uniform(0, 1), day + 5)
+        steps = [(0, day - 3), (1, day), (2, closed + dice.normal(0, 0.2))]
+        steps = [(p, START + timedelta(days=float(d + 3))) for p, d in steps]
+        rows += [(who, at, place, who % 2) for place, at in steps]
+    schema = {"customer": pl.UInt32, "occurred_at": pl.Datetime("us", "UTC")}
+    schema |= {"place": pl.UInt16, "segment": pl.UInt16}
+    log = pl.DataFrame(rows, schema=schema, orient="row")
+    found = judge(log, grounds=["past"], signals=["delay"])
+    row = found.found.row(0, named=True)
+    assert (row["source"], row["target"], row["group"]) == ("page 1", "page 2", None)
+    # those who were to wait from 24 February on are closed earlier already
+    assert date(2025, 2, 24) <= row["affected_until"] <= date(2025, 3, 7)
+    assert 1.5 < row["effect"] < 2.1
+    assert "mended" in row["sentence"]
+
+
+def test_few_transitions_do_not_tell_what_is_usual():
+    part = judge(one_channel(4, customers=1_500), grounds=["like"]).arrivals
+    signal = SIGNALS["abandonment"]
+    frame = signal.judge(part)
+    assert len(frame) > MIN_LIKE
+    for many in (MIN_LIKE, MIN_LIKE - 1):
+        some = frame.head(many)
+        found = judge_like(part, {"abandonment": replace(signal, judge=lambda _, some=some: some)})
+        assert [len(rows["n"]) for rows in found] == ([MIN_LIKE] if many >= MIN_LIKE else [])
+
+
+def test_a_unit_where_one_value_stands_out_tells_nothing_of_natural_variety():
+    def usual(clearest, *, units):
+        """Three values at each unit; at the first one the first is worse, the others look better"""
+        u, value = np.divmod(np.arange(3 * units), 3)
+        effect = np.where(u == 0, np.where(value == 0, clearest, -clearest / 2), 0.05)
+        own = np.full(len(u), 100.0)
+        arms = Arms(*[own] * 5, effect * own, own, *[own] * 4)
+        group = np.full(len(u), "plan", dtype=object)
+        compared = Compared(0 * u, group, u, value.astype(str).astype(object), arms, 1.0)
+        return _usual(SIGNALS["abandonment"], {"transition": compared})[1]
+
+    told = usual(0.8, units=5)
+    assert told == pytest.approx(usual(0.05, units=4)) != usual(0.05, units=5)
+    # two of three values are free to differ, at four units; a default of 0.2 counts as six
+    assert told**2 == pytest.approx((STATED_FOR * 0.2**2 + 8 * 0.0) / (STATED_FOR + 8))
 
 
 PLAN = (PlannedHandoff("page 0", "page 1", timedelta(days=3)),)

@@ -18,7 +18,7 @@ FILTERS = [None, Selection(period=(1, 4)), Selection(channel="web")]
 
 @pytest.fixture
 def folder(tmp_path):
-    log = walk_customers(1, lambda *_: 0.3, customers=600)
+    log = walk_customers(1, lambda *_: 0.3, customers=1_500)
     return workspace_of(tmp_path / "ws", log).path
 
 

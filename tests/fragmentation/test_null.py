@@ -83,20 +83,24 @@ def test_the_harmless_side_says_how_wide_the_other_is():
     assert tail_scale(heavy[:20]) == 1.0
 
 
-def kinds(*waits):
+def kinds(*waits, spread=0.7):
     """Waits about so many seconds, each of so many cases, as binned counts."""
     rng = np.random.default_rng(2)
-    values = np.concatenate([np.log(at) + rng.normal(0, 0.7, n) for at, n in waits])
+    values = np.concatenate([np.log(at) + rng.normal(0, spread, n) for at, n in waits])
     edges = np.append(-np.inf, (LOG_MIDDLE[1:] + LOG_MIDDLE[:-1]) / 2)
     return np.bincount(np.searchsorted(edges, values) - 1, minlength=len(LOG_MIDDLE))[None, :] * 1.0
 
 
 def test_two_kinds_of_waits_are_told_apart_and_one_kind_is_left_whole():
     one = kinds((3_600, 900))
-    assert _more_frequent_kind(one).all()
+    assert _more_frequent_kind(one, one / 2).all()
     two = kinds((60, 300), (200_000, 600))
-    kept = (np.where(_more_frequent_kind(two), two, 0)).sum()
+    kept = (np.where(_more_frequent_kind(two, two / 2), two, 0)).sum()
     assert kept == pytest.approx(600, abs=5)
+    first, then = kinds((60, 300)), kinds((200_000, 600))
+    assert _more_frequent_kind(first + then, first).all(), "one kind that has changed"
+    sharp = kinds((36_000, 300), spread=0.05) + kinds((72_000, 600), spread=0.05)
+    assert _more_frequent_kind(sharp, sharp / 2).all(), "twice as long is no other kind"
 
 
 def test_a_share_of_waits_that_moves_to_another_kind_is_no_delay():
@@ -108,7 +112,7 @@ def test_a_share_of_waits_that_moves_to_another_kind_is_no_delay():
         middles.append((waits[0] * LOG_MIDDLE)[late].sum() / waits[0][late].sum())
     assert abs(middles[0] - middles[1]) < 0.1  # as long within the kind
     pooled = same[0] + same[1]
-    keep = _more_frequent_kind(pooled)[0]
+    keep = _more_frequent_kind(pooled, pooled / 2)[0]
     means = [(w[0] * LOG_MIDDLE)[keep].sum() / w[0][keep].sum() for w in same]
     assert abs(means[0] - means[1]) < 0.1
     crude = [(w[0] * LOG_MIDDLE).sum() / w[0].sum() for w in same]
