@@ -13,13 +13,8 @@ from cxlib.errors import InputError, did_you_mean, there_are
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 UNMAPPED = "unmapped"  # stage of a contact whose touchpoint or stage the journey map does not know
-
-DIMENSION = "segment."
-"""What the columns of segment dimensions begin with, so that they may have any name."""
-
-UNKNOWN = "unknown"
-"""Channel of a contact where neither log nor map names one; segment of a customer without."""
-
+DIMENSION = "segment."  # begins the columns of segments, so that they may have any name
+UNKNOWN = "unknown"  # channel where neither log nor map names one; segment of a customer without
 INITIATORS = ("customer", "company")  # closed list of `initiated_by`
 
 INSTANT = pl.Datetime("us", "UTC")

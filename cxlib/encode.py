@@ -8,24 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from cxlib.contracts import EVENTS, MAX_PLACES, QUARANTINE, UNMAPPED
 from cxlib.errors import InputError
 from cxlib.journeys import NO_STAGE
-from cxlib.map_model import Touchpoint, format_duration
-
-if TYPE_CHECKING:
-    from cxlib.journey_map import JourneyMap
-    from cxlib.map_model import JourneyRule
+from cxlib.map_model import JourneyMap, JourneyRule, Touchpoint, format_duration
 
 BUCKETS = 32  # hash buckets of customers; intervals come from leaving out one bucket at a time
-
-MAX_ENVIRONMENTS = 1_000
-"""Most values of one environment column that are kept apart; the rarer ones go together."""
-
+MAX_ENVIRONMENTS = 1_000  # most values of an environment column that are kept apart
 RARER = "(rarer values)"  # stands for the values of an environment column beyond `MAX_ENVIRONMENTS`
 
 ANSWERS = pl.Schema(
@@ -37,13 +29,7 @@ _PLACE = ("touchpoint", "channel", "stage", "owner", "initiated_by")
 _OPTIONAL = ("ended_at", "rating", "scale", "issue", "cost", "amount", "comment")
 _FURTHER = "another answer about one contact (kept with the ratings)"
 _HASH_SEED = 20_250_101
-_FLAGS = (
-    ("repeatable", pl.Boolean),
-    ("assisted", pl.Boolean),
-    ("self_service", pl.Boolean),
-    ("completes", pl.Boolean),
-    ("kind", pl.String),
-)
+_FLAGS = ("repeatable", "assisted", "self_service", "completes")
 
 _PACED = 50  # contacts without which a customer's pace says nothing
 
@@ -102,10 +88,8 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
     numbered = kept.with_columns(customer=pl.col("_hash").rle_id().cast(pl.UInt32))
     present = [c for c in _OPTIONAL if numbered[c].null_count() < len(numbered)]
     environments = [_as_enum(numbered[c]) for c in kept.columns if c.startswith("environment.")]
-    rarer = {
-        c.name.partition(".")[2]: numbered[c.name].drop_nulls().n_unique() - MAX_ENVIRONMENTS
-        for c in environments
-    }
+    values = {c.name: numbered[c.name].drop_nulls().n_unique() for c in environments}
+    beyond = {c.partition(".")[2]: n - MAX_ENVIRONMENTS for c, n in values.items()}
     segments, varying = _first_known(numbered)
     aside = {
         "duplicate": twice.filter(~is_answer), _FURTHER: twice.filter(is_answer), "robot": robots,
@@ -130,7 +114,7 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
         scale=answers["usual"][0] if len(answers) else None,
         segments=segments,
         segments_varying=varying,
-        rarer={name: n for name, n in rarer.items() if n > 0},
+        rarer={name: n for name, n in beyond.items() if n > 0},
     )
 
 
@@ -232,8 +216,14 @@ def _with_place(raw: pl.DataFrame, journey_map: JourneyMap) -> tuple[pl.DataFram
     """Replace the five texts of a place by one number, through the codes of the categories."""
     codes = [pl.col(c).to_physical().cast(pl.UInt64) for c in ("touchpoint", "channel", "stage")]
     keyed = raw.with_columns(_key=codes[0] * 2**40 + codes[1] * 2**20 + codes[2])
-    texts = (pl.col(c).cast(pl.String).drop_nulls().min() for c in _PLACE)
-    seen = keyed.lazy().group_by("_key").agg(texts).collect(engine="streaming")
+    counted = keyed.lazy().group_by("_key", *_PLACE).len().collect(engine="streaming")
+    texts = counted.with_columns(pl.col(_PLACE).cast(pl.String))
+    seen = texts.select("_key", *_PLACE[:3]).unique()
+    for told in _PLACE[3:]:  # whatever most of its contacts say
+        ranked = texts.drop_nulls(told).group_by("_key", told).agg(pl.col("len").sum())
+        ranked = ranked.sort("len", told, descending=[True, False])
+        most = ranked.select("_key", told).unique("_key", keep="first", maintain_order=True)
+        seen = seen.join(most, on="_key", how="left")
     if len(seen) > MAX_PLACES:
         raise InputError(
             f"the log names {len(seen):,} different combinations of touchpoint, channel and stage; "
@@ -255,11 +245,13 @@ def describe_places(seen: pl.DataFrame, *, journey_map: JourneyMap) -> pl.DataFr
         order.setdefault(planned.name, len(order))
     names = seen.select("touchpoint", "channel").iter_rows()
     told = [journey_map.touchpoint(*name) or Touchpoint("") for name in names]
+    flags = {n: pl.Series([getattr(t, n) for t in told], dtype=pl.Boolean) for n in _FLAGS}
     described = seen.with_columns(
         stage_index=pl.col("stage").replace_strict(stages, default=NO_STAGE, return_dtype=pl.UInt8),
         is_goal=touchpoint.is_in(rule.goal),
         is_lost=touchpoint.is_in(rule.lost),
-        **{n: pl.Series([getattr(t, n) for t in told], dtype=dtype) for n, dtype in _FLAGS},
+        **flags,
+        kind=pl.Series([t.kind for t in told], dtype=pl.String),
         map_order=touchpoint.replace_strict(order, default=len(order), return_dtype=pl.Int32),
     ).sort("stage_index", "map_order", "touchpoint", "channel", "stage")
     return described.select(pl.int_range(pl.len(), dtype=pl.UInt16).alias("place"), pl.all())
@@ -278,7 +270,6 @@ def name_places(places: pl.DataFrame) -> pl.Series:
 
 
 def _set_aside(rows: pl.DataFrame, places: pl.DataFrame, reason: str) -> pl.DataFrame:
-    """Put contacts back into words for the quarantine table (their raw rows are not kept)."""
     touchpoint = places["touchpoint"].gather(rows["place"].cast(pl.UInt32))
     return rows.select(
         reason=pl.lit(reason),

@@ -35,7 +35,7 @@ from cxlib.map_model import (
     Unpivot,
     parse_duration,
 )
-from cxlib.opening_hours import OpeningHours, read_closed_dates, read_opening_hours
+from cxlib.opening_hours import OpeningHours, parse_opening_hours, read_closed_dates
 from cxlib.persona_rules import PersonaRule, check_condition
 
 __all__ = ["JourneyMap", "parse_journey_map", "read_journey_map"]
@@ -146,7 +146,7 @@ def _values(kind: type[Any], given: Mapping[str, Entry], /, **own: Reader) -> di
         "timedelta": _duration,
         "tuple[str, ...]": _names,
         "tuple[Join, ...]": _joins,
-        "OpeningHours": read_opening_hours,
+        "OpeningHours": lambda e: e.parsed(parse_opening_hours),
         "Reading": _reading,
     }
     types = {f.name: str(f.type).removesuffix(" | None") for f in fields(kind)}
@@ -180,9 +180,7 @@ def _columns(entry: Entry) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
 
 def _filled(entry: Entry) -> list[Entry]:
     names = list(entry.items(or_one=True))
-    if not names:
-        entry.fail("name at least one column, or leave the key out")
-    return names
+    return names or entry.fail("name at least one column, or leave the key out")
 
 
 def _names(entry: Entry) -> tuple[str, ...]:
@@ -204,13 +202,11 @@ def _reading(entry: Entry) -> Reading:
 
 
 def _joins(entry: Entry) -> tuple[Join, ...]:
-    """Read `join`: one table, or a list of them."""
 
     def by(keys: Entry) -> dict[str, str]:
         pairs = _text_by_name(keys) if keys.is_mapping() else {n: n for n in _names(keys)}
-        if not pairs:
-            keys.fail("name the column that both tables have, for example by: customer_id")
-        return pairs
+        missing = "name the column that both tables have, for example by: customer_id"
+        return pairs or keys.fail(missing)
 
     tables = [entry] if entry.is_mapping() else entry.items()
     return tuple(_record(Join, table, by=by) for table in tables)
@@ -225,14 +221,12 @@ def _unpivot(entry: Entry) -> Unpivot:
             'numbered columns by their time, for example numbered: "touch # time"'
         )
     [(kind, steps)] = given.items()
-    if kind == "numbered":
-        if steps.text().count("#") != 1:
-            steps.fail("write # once where the number stands, for example touch # time")
-        return Unpivot(numbered=steps.text())
-    columns = _text_by_name(steps)
-    if len(columns) < 2:
+    if kind == "numbered" and steps.text().count("#") != 1:
+        steps.fail("write # once where the number stands, for example touch # time")
+    columns: Any = steps.text() if kind == "numbered" else _text_by_name(steps)
+    if kind != "numbered" and len(columns) < 2:
         steps.fail("name at least two steps, each with its column")
-    return Unpivot(times=columns) if kind == "times" else Unpivot(flags=columns)
+    return Unpivot(**{kind: columns})
 
 
 def _beside(entry: Entry, scales: list[str] | None) -> BesideTheLog:
@@ -252,12 +246,11 @@ def _beside(entry: Entry, scales: list[str] | None) -> BesideTheLog:
 def _stages(entry: Entry) -> tuple[str, ...]:
     names: list[str] = []
     for stage in entry.items():
-        name = stage.text()
-        if name == UNMAPPED:
+        names.append(stage.text())
+        if names[-1] == UNMAPPED:
             stage.fail(f"{UNMAPPED!r} is kept for contacts without a stage; choose another name")
-        if name in names:
-            stage.fail(f"stage {name!r} is listed twice")
-        names.append(name)
+        if names[-1] in names[:-1]:
+            stage.fail(f"stage {names[-1]!r} is listed twice")
     if not 0 < len(names) <= MAX_STAGES:
         entry.fail(f"list between 1 and {MAX_STAGES} stages, in their order")
     return tuple(names)
@@ -304,7 +297,6 @@ def _touchpoints(
 
 
 def _touchpoint(item: Entry, stages: tuple[str, ...] | None) -> Touchpoint:
-    """Read a touchpoint; `stages` None: the map lists none."""
 
     def stage(entry: Entry) -> str:
         if stages is None:
@@ -324,11 +316,8 @@ def _touchpoint(item: Entry, stages: tuple[str, ...] | None) -> Touchpoint:
 
 def _patterns(entry: Entry) -> dict[str, str]:
     patterns = {column: value.pattern() for column, value in entry.keys(None).items()}
-    if not patterns:
-        entry.fail(
-            'name at least one column with a regular expression, for example {event: "^email"}'
-        )
-    return patterns
+    example = 'a regular expression, for example {event: "^email"}'
+    return patterns or entry.fail(f"name at least one column with {example}")
 
 
 def _rating_scales(entries: Mapping[str, Entry]) -> tuple[RatingScale, ...]:
@@ -372,11 +361,9 @@ def _planned_handoffs(entry: Entry, names: list[str]) -> tuple[PlannedHandoff, .
 
 def _personas(entry: Entry) -> tuple[PersonaRule, ...]:
     def conditions(when: Entry) -> tuple[str, ...]:
-        for item in (items := list(when.items(or_one=True))):
-            try:
-                check_condition(item.text())
-            except ValueError as error:
-                item.fail(str(error))
+        items = list(when.items(or_one=True))
+        for item in items:
+            item.parsed(check_condition)
         return tuple(item.text() for item in items)
 
     found: dict[str, PersonaRule] = {}
@@ -410,14 +397,11 @@ def _hours_by_channel(
     for channel in given if "channel" not in columns else ():
         if channel not in known:
             given[channel].unknown(channel, known, "channel")
-    return {channel: read_opening_hours(hours) for channel, hours in given.items()}
+    return {channel: hours.parsed(parse_opening_hours) for channel, hours in given.items()}
 
 
 def _duration(entry: Entry) -> timedelta:
-    try:
-        duration = parse_duration(entry.text())
-    except ValueError as error:
-        entry.fail(str(error))
+    duration = entry.parsed(parse_duration)
     if not duration:
         entry.fail("a duration must be longer than nothing")
     return duration

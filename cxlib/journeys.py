@@ -15,17 +15,11 @@ whose leading digits are the journey, so that each new journey starts afresh.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
-if TYPE_CHECKING:
-    from cxlib.journey_map import JourneyMap
-    from cxlib.map_model import JourneyRule
+from cxlib.map_model import JourneyMap, JourneyRule
 
-NO_STAGE = 255
-"""Stage index of a contact that the journey map does not place, and of a journey without any."""
-
+NO_STAGE = 255  # of a contact that the journey map does not place, and of a journey without any
 _MAX_POSITION = 65_535
 
 
@@ -86,14 +80,8 @@ def _opens_a_cycle(places: pl.DataFrame, goal_stage: int | None) -> pl.Series:
     """Whether a contact at each place, coming after the goal, begins a new journey."""
     stage = pl.col("stage_index")
     within = (stage != NO_STAGE) & (stage <= (NO_STAGE if goal_stage is None else goal_stage))
-    return places.select(
-        (
-            within
-            & ~pl.col("is_goal")
-            & ~pl.col("is_lost")
-            & (pl.col("initiated_by") == "customer")
-        ).alias("opens")
-    )["opens"]
+    ends = pl.col("is_goal") | pl.col("is_lost")
+    return places.select(within & ~ends & (pl.col("initiated_by") == "customer")).to_series()
 
 
 def _starts(rule: JourneyRule) -> pl.Expr:

@@ -6,15 +6,16 @@ Every scalar is the text that stands in the file: a touchpoint called `no` or `1
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import polars as pl
 import yaml
 
 from cxlib.errors import MapError, did_you_mean
 
+Parsed = TypeVar("Parsed")
 _KINDS = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list", yaml.ScalarNode: "a value"}
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -92,6 +93,13 @@ class Entry:
         if not text:
             self.fail("must not be empty")
         return text
+
+    def parsed(self, parse: Callable[[str], Parsed]) -> Parsed:
+        """Return what a function reads in the text, whose complaint is a ValueError."""
+        try:
+            return parse(self.text())
+        except ValueError as error:
+            self.fail(str(error))
 
     def one_of(self, allowed: Iterable[str], kind: str = "") -> str:
         """Return a text that is among those allowed; `kind` is what it is called, else the key."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -18,7 +18,7 @@ Period = Literal["day", "week", "month", "quarter"]
 TIME_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
 """What `time_format` may say beside strftime patterns; ``excel`` are days since 1899-12-30."""
 
-PERIODS = ("day", "week", "month", "quarter")
+PERIODS: tuple[str, ...] = get_args(Period)
 
 COLUMNS = {
     "customer": "who (always text)",
@@ -51,14 +51,10 @@ SETS = {"environment": "environment.", "segments": "segment."}
 RATING_COLUMNS = ("customer", "rated_at", "rating", "scale", "touchpoint", "comment")
 """Our names of columns in a table of ratings."""
 
-KINDS = ("marketing", "product", "purchase", "delivery", "service")
-"""Closed list of what a touchpoint is for (`Touchpoint.kind`)."""
-
+KINDS = ("marketing", "product", "purchase", "delivery", "service")  # `Touchpoint.kind`
 ONE_STAGE = "journey"  # the stage of all touchpoints of a map that names none
 FILE = "(file)"  # column that every log has: the name of the file, without what says its kind
-
-STEP, STEP_AT, STEP_ORDER = "(step)", "(step time)", "(step order)"
-"""Columns that `unpivot` makes."""
+STEP, STEP_AT, STEP_ORDER = "(step)", "(step time)", "(step order)"  # columns that `unpivot` makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,14 +388,16 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_columns(journey_map: JourneyMap) -> dict[str, Any]:
-    """Write `columns` as a map has it: one name, a list of names, or a set of columns."""
     plain: dict[str, Any] = {}
     for role in journey_map.columns:
-        names = list(journey_map.names_of(role))
-        written = names if len(names) > 1 else names[0]
-        kind = next((k for k, start in SETS.items() if role.startswith(start)), None)
-        if kind is None:
-            plain[role] = written
-        else:
-            plain.setdefault(kind, {})[role.removeprefix(SETS[kind])] = written
+        first, *others = journey_map.names_of(role)
+        kind, name = written_in(role)
+        under = plain.setdefault(kind, {}) if kind else plain
+        under[name] = [first, *others] if others else first
     return plain
+
+
+def written_in(role: str) -> tuple[str, str]:
+    """Return the set of columns that a role belongs to, "" where to none, and its name there."""
+    kind, start = next(((k, s) for k, s in SETS.items() if role.startswith(s)), ("", ""))
+    return kind, role.removeprefix(start)

@@ -45,10 +45,7 @@ class OpeningHours:
         return sum(end - start for start, end in self.week) / _WEEK if self.week else 1.0
 
 
-ALWAYS = OpeningHours("always", ())
-"""A touchpoint that never closes, whatever the hours of its channel."""
-
-
+ALWAYS = OpeningHours("always", ())  # whatever the hours of its channel
 MISFIT = 0.2
 """Share of a touchpoint's contacts outside its opening hours above which they are not believed:
 hours read on a clock two hours off put so many of a ten-hour day outside."""
@@ -77,11 +74,10 @@ def parse_opening_hours(text: str) -> OpeningHours:
     if not timed:
         raise ValueError(f"{DAYS[days[0]]} has no hours; {_EXAMPLE}")
     week.sort()
-    for (start, end), (later, until) in pairwise(week):
-        if later < end:
-            raise ValueError(
-                f"{_say(start, end)} and {_say(later, until)} overlap; write one range for both"
-            )
+    for one, other in pairwise(week):
+        if other[0] < one[1]:
+            both = f"{_say(*one)} and {_say(*other)}"
+            raise ValueError(f"{both} overlap; write one range for both")
     return OpeningHours(text.strip(), tuple(week))
 
 
@@ -124,14 +120,6 @@ def _say(start: int, end: int) -> str:
     day, minute = divmod(start, _DAY)
     until = end - day * _DAY
     return f"{DAYS[day]} {minute // 60:02d}:{minute % 60:02d}-{until // 60:02d}:{until % 60:02d}"
-
-
-def read_opening_hours(entry: Entry) -> OpeningHours:
-    """Read opening hours of a journey map; see `parse_opening_hours`."""
-    try:
-        return parse_opening_hours(entry.text())
-    except ValueError as error:
-        entry.fail(str(error))
 
 
 def read_closed_dates(entry: Entry) -> tuple[date, ...]:

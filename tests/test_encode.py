@@ -219,3 +219,18 @@ def test_names_of_dimensions_never_meet():
     _, segments, _, _ = assign_segments(numbered, table)
     assert segment_names(segments) == ("x", "segment.x", "y")
     assert segment_codes(segments, "segment.x", "4") == segment_codes(segments, "x", "2")
+
+
+def test_what_most_contacts_say_of_their_place_holds():
+    """Alphabetically the first would be "a team" and "company"."""
+    log = [contact(f"c{i}", i, "page") for i in range(9)]
+    said = [("the team", "customer")] * 5 + [("a team", "company")] * 3 + [(None, None)]
+    owner, initiated_by = zip(*said, strict=True)
+    events = (
+        events_of(log)
+        .collect()
+        .with_columns(owner=pl.Series(owner, dtype=pl.String), initiated_by=pl.Series(initiated_by))
+    )
+    places = encode_events(events.lazy(), journey_map=journey_map()).places
+    page = places.row(by_predicate=pl.col("touchpoint") == "page", named=True)
+    assert (page["owner"], page["initiated_by"]) == ("the team", "customer")

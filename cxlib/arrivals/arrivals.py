@@ -11,48 +11,35 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from cxlib.arrivals.histories import HISTORY_TABLES, block_of, count_histories
 from cxlib.arrivals.later import count_turns
 from cxlib.arrivals.links import count_links
-from cxlib.arrivals.open_hours import read_open_hours
+from cxlib.arrivals.open_hours import OpenHours, read_open_hours
 from cxlib.arrivals.planned import COUNTS, NEITHER, follow_planned
-from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats
-from cxlib.arrivals.responses import count_responses
+from cxlib.arrivals.repeats import REPEATS, SPREAD, count_repeats, count_responses
 from cxlib.arrivals.silences import choose_silence, silence_of
 from cxlib.bins import bin_of
 from cxlib.errors import WorkspaceError
 from cxlib.journeys import NO_STAGE
+from cxlib.map_model import PlannedHandoff
 from cxlib.periods import Periods
+from cxlib.store import Workspace
 from cxlib.store.counting import rating_sums
-from cxlib.store.engines import count_here
-from cxlib.store.selection import Chosen
+from cxlib.store.engines import Count, Run, count_here
+from cxlib.store.selection import Chosen, Selection
 from cxlib.store.tables import Table, add_up, read_tables, select, write_tables
 from cxlib.store.walk import Scope, look_back, visits
 
-if TYPE_CHECKING:
-    from cxlib.arrivals.open_hours import OpenHours
-    from cxlib.map_model import PlannedHandoff
-    from cxlib.store import Workspace
-    from cxlib.store.engines import Count, Run
-    from cxlib.summary import Selection
-
-
-MAX_PER_CUSTOMER = 3
-"""How often one customer may count for one handoff."""
-
+MAX_PER_CUSTOMER = 3  # how often one customer may count for one handoff
 LANDMARKS = (timedelta(days=7), timedelta(days=14), timedelta(days=30))
 """Silences at which abandonment must have the same sign for a finding to be stable."""
 
-WINDOWS = LANDMARKS[:1]
-"""Shorter windows for what came next, at which a signal must keep its sign to be stable."""
-
-_CLOCK = "clock"
-"""How many contacts a bucket has, and how many of them at midnight: no table of `Arrivals`."""
-
+WINDOWS = LANDMARKS[:1]  # shorter windows, at which a signal must keep its sign to be stable
+_CLOCK = "clock"  # a bucket's contacts, and those at midnight: no table of `Arrivals`
 _POSITION_BINS = (2, 3, 5, 9)
 _SHORTEST = 0.5
 _LEAST_CONTACTS = 50
@@ -89,10 +76,7 @@ TABLES = {
 }
 """The tables of `Arrivals`. Their period is that of the contact that was left, as everywhere."""
 
-KEYS = {name: table.keys for name, table in TABLES.items()}
-"""Key columns of each table, in the order in which it is sorted."""
-
-
+KEYS = {name: table.keys for name, table in TABLES.items()}  # in the order of sorting
 _REPEATED = {"repeats": REPEATS, "repeats_spread": SPREAD, "repeat_history": SPREAD}
 
 
@@ -300,7 +284,6 @@ def most_contacts(customers: pl.DataFrame) -> int:
 def _count_bucket(
     rows: pl.DataFrame, *, walk: Scope, settings: Settings, time_zone: str
 ) -> dict[str, pl.DataFrame]:
-    """Count everything that the customers of one bucket add."""
     silence, places = settings.silence, walk.places
     at_midnight = pl.col("occurred_at").dt.convert_time_zone(time_zone).dt.time() == pl.time(0)
     clock = rows.select(contacts=pl.len(), midnights=at_midnight.sum())
@@ -311,9 +294,8 @@ def _count_bucket(
     transitions, followed = _find_arrivals(seen, visited, walk, settings)
     contacts = seen.filter(~pl.col("reload"))
     block = block_of(pl.col("occurred_at"), time_zone, settings.span)
-    again = count_repeats(
-        followed, contacts, places, within=silence, plan=settings.plan
-    ).with_columns(block=block)
+    again = count_repeats(followed, contacts, places, within=silence, plan=settings.plan)
+    again = again.with_columns(block=block)
     repeated = {
         name: again.group_by(KEYS[name]).agg(pl.col(*summed).sum().cast(pl.Int64))
         for name, summed in _REPEATED.items()
@@ -352,13 +334,15 @@ def _count_bucket(
 def _find_arrivals(
     seen: pl.DataFrame, visited: pl.DataFrame, walk: Scope, settings: Settings
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Count the table ``transitions``, and give the arrivals with what lies around them.
-
-    ``turn``: how often the customer had made this transition before.
-    """
+    """Count ``transitions``; give arrivals with their ``turn``: how often made before."""
     ends = {"previous": "source", "place": "target", "left_in": "period"}
     keys = KEYS["transitions"]
     n = pl.len().cast(pl.Int64)
+    aside = {
+        "tied": ~pl.col("ordered"),
+        "slow": pl.col("wait") > settings.silence,
+        "beyond": pl.col("number") >= settings.most_contacts,
+    }
     moves = (
         visited.lazy()
         .filter("same_journey")
@@ -369,39 +353,25 @@ def _find_arrivals(
                 (pl.col("position") >= least).cast(pl.UInt8) for least in _POSITION_BINS
             ).cast(pl.UInt8),
             stage=walk.of_place("stage_index", "target").cast(pl.UInt8),
-            aside=pl.when(~pl.col("ordered"))
-            .then(pl.lit("tied"))
-            .when(pl.col("wait") > settings.silence)
-            .then(pl.lit("slow"))
-            .when(pl.col("number") >= settings.most_contacts)
-            .then(pl.lit("beyond")),
+            aside=pl.coalesce(pl.when(flag).then(pl.lit(why)) for why, flag in aside.items()),
         )
         .collect()
     )
     turns = moves.filter(pl.col("aside").is_null())
     turns = turns.with_columns(count_turns(turns))
     often = pl.col("turn") >= MAX_PER_CUSTOMER
+    reloads = (
+        seen.lazy().filter("reload").select("segment", **{new: old for old, new in ends.items()})
+    )
+    why = {name: (pl.col("aside") == name).sum().cast(pl.Int64) for name in aside}
     counts = [
-        seen.lazy()
-        .filter("reload")
-        .select(pl.col(old).alias(new) for old, new in [*ends.items(), ("segment", "segment")])
-        .group_by(keys)
-        .agg(transitions=n, reload=n),
-        moves.lazy()
-        .group_by(keys)
-        .agg(
-            n.alias("transitions"),
-            *((pl.col("aside") == why).sum().cast(pl.Int64).alias(why) for why in SET_ASIDE[1:4]),
-        ),
+        reloads.group_by(keys).agg(transitions=n, reload=n),
+        moves.lazy().group_by(keys).agg(transitions=n, **why),
         turns.lazy().group_by(keys).agg(often=often.sum().cast(pl.Int64)),
     ]
-    transitions = (
-        pl.concat(counts, how="diagonal")
-        .group_by(keys)
-        .agg(pl.col("transitions", *SET_ASIDE).fill_null(0).sum())
-        .collect()
-    )
-    return transitions, turns.filter(~often)
+    sums = pl.col("transitions", *SET_ASIDE).fill_null(0).sum()
+    transitions = pl.concat(counts, how="diagonal").group_by(keys).agg(sums)
+    return transitions.collect(), turns.filter(~often)
 
 
 def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame]:
@@ -425,9 +395,8 @@ def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame
         counts[f"n_{mark.days}"] = seen
         counts[f"silent_{mark.days}"] = seen & (pl.col("return_after") > mark).fill_null(True)
     for mark in WINDOWS:
-        soon = pl.col("until_next") <= mark
-        counts[f"fresh_{mark.days}"] = counts["fresh"] & soon
-        counts[f"back_{mark.days}"] = counts["back"] & soon
+        for name in ("fresh", "back"):
+            counts[f"{name}_{mark.days}"] = counts[name] & (pl.col("until_next") <= mark)
     totals = [e.sum().cast(pl.Int64).alias(n) for n, e in counts.items()]
     waited = pl.col("wait") if hours is None else pl.lit(hours.waits(followed))
     seconds = waited.dt.total_microseconds() / 1_000_000
@@ -435,22 +404,13 @@ def _count(followed: pl.DataFrame, settings: Settings) -> dict[str, pl.DataFrame
     # whole thousandths: sums of these are exact in any order
     log_wait = pl.when(watched).then((1_000 * seconds.clip(_SHORTEST).log()).round().cast(pl.Int64))
     frame = followed.lazy().with_columns(bin=bin_of(seconds), log_wait=log_wait)
-    sums = (
-        (pl.col("turn") == 0).sum().cast(pl.Int64).alias("customers"),
-        *rating_sums(),
-    )
+    sums = ((pl.col("turn") == 0).sum().cast(pl.Int64).alias("customers"), *rating_sums())
     size = pl.len().cast(pl.Int64).alias("n")
+    within = {f"n_{mark.days}": pl.col("until_next") <= mark for mark in WINDOWS}
+    soon = (flag.sum().cast(pl.Int64).alias(name) for name, flag in within.items())
     tallied = {
         "arrivals": frame.group_by(KEYS["arrivals"]).agg(*totals, *sums),
-        "onward": frame.filter(counts["fresh"])
-        .group_by(KEYS["onward"])
-        .agg(
-            size,
-            *(
-                (pl.col("until_next") <= m).sum().cast(pl.Int64).alias(f"n_{m.days}")
-                for m in WINDOWS
-            ),
-        ),
+        "onward": frame.filter(counts["fresh"]).group_by(KEYS["onward"]).agg(size, *soon),
         "waits": frame.filter(watched).group_by(KEYS["waits"]).agg(size),
         "spread": frame.group_by(KEYS["spread"]).agg(
             *totals[:5],

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from cxlib.arrivals.later import count_turns
+from cxlib.arrivals.open_hours import OpenHours
 from cxlib.bins import bin_of
 from cxlib.journeys import NO_STAGE
+from cxlib.periods import Periods
 from cxlib.store.counting import rating_sums
 from cxlib.store.tables import NONE, Table
 from cxlib.store.walk import next_where
 
-if TYPE_CHECKING:
-    from cxlib.arrivals.open_hours import OpenHours
-    from cxlib.periods import Periods
-
-
-ENVIRONMENT = "environment."
-"""Beginning of the names of the columns that say where a contact took place."""
-
+ENVIRONMENT = "environment."  # begins the names of the columns that say where a contact was
 _DAYS, _WEEKS = 200, 5 * 366
 _MOST_STEPS = 12
 _MONDAY = date(1970, 1, 5)
@@ -99,10 +93,10 @@ def count_histories(
         _stage=pl.lit(places["stage_index"].cast(pl.UInt8)).gather(pl.col("place").cast(pl.UInt32)),
     )
     if open_hours is not None:
-        waits = open_hours.waits(contacts.filter("_follows"))
-        none = pl.Series([None], dtype=waits.dtype).new_from_index(0, len(contacts))
+        waited = open_hours.waits(contacts.filter("_follows"))
+        none = pl.Series([None], dtype=waited.dtype).new_from_index(0, len(contacts))
         at = contacts["_follows"].arg_true()
-        contacts = contacts.with_columns(wait=none.scatter(at, waits))
+        contacts = contacts.with_columns(wait=none.scatter(at, waited))
     around = [c for c in contacts.columns if c.startswith(ENVIRONMENT)]
     dated = contacts.with_columns(
         block=block_of(pl.col("occurred_at"), time_zone, span),
@@ -114,14 +108,18 @@ def count_histories(
     )
     turn = count_turns(dated)
     marked = _mark(dated.with_columns(first=turn == 0).filter(turn < most), places, silence)
-    begun = block_of(pl.col("occurred_at") - pl.col("passed"), time_zone, span)
-    begun_waits = _waits(marked.with_columns(block=begun), HISTORY_TABLES["begun_waits"].keys)
     steps = _find_steps(dated, places, silence)
-    tables = {"volumes": volumes, "begun_waits": begun_waits}
-    for name, rows, add, elsewhere in (
-        ("histories", marked, _sums, "environments"),
-        ("history_waits", marked, _waits, "environment_waits"),
-        ("steps", steps, _step_sums, "environment_steps"),
+    ended = ("n", "silent", "fresh", "back", "came", "pinged", "first")
+    counts = [pl.col(flag).sum().cast(pl.Int64) for flag in ended]
+    counts[-1] = counts[-1].alias("customers")
+    waits, n = marked.drop_nulls("bin"), [pl.len().cast(pl.Int64).alias("n")]
+    begun = block_of(pl.col("occurred_at") - pl.col("passed"), time_zone, span)
+    begun_waits = waits.with_columns(block=begun).group_by(HISTORY_TABLES["begun_waits"].keys)
+    tables = {"volumes": volumes, "begun_waits": begun_waits.agg(n)}
+    for name, rows, sums, elsewhere in (
+        ("histories", marked, [*counts, *rating_sums()], "environments"),
+        ("history_waits", waits, n, "environment_waits"),
+        ("steps", steps, [*counts[:2], counts[-1]], "environment_steps"),
     ):
         nothing = rows.clear().with_columns(column=pl.lit(""), value=pl.lit(""))
         each = [
@@ -131,14 +129,13 @@ def count_histories(
             )
             for column in around
         ]
-        tables[name] = add(rows, HISTORY_TABLES[name].keys)
+        tables[name] = rows.group_by(HISTORY_TABLES[name].keys).agg(sums)
         keys = HISTORY_TABLES[elsewhere].keys
-        tables[elsewhere] = pl.concat([add(r, keys) for r in (nothing, *each)])
+        tables[elsewhere] = pl.concat([r.group_by(keys).agg(sums) for r in (nothing, *each)])
     return tables
 
 
 def _mark(contacts: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:
-    """Say of every contact what it counts for."""
     codes = places["channel"].rank("dense").cast(pl.UInt16)
 
     def channel(place: str) -> pl.Expr:
@@ -167,20 +164,6 @@ def _mark(contacts: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> p
     )
 
 
-def _sums(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
-    flags = ("n", "silent", "fresh", "back", "came", "pinged")
-    return marked.group_by(keys).agg(
-        *(pl.col(flag).sum().cast(pl.Int64) for flag in flags),
-        pl.col("first").sum().cast(pl.Int64).alias("customers"),
-        *rating_sums(),
-    )
-
-
-def _waits(marked: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
-    counted = marked.filter(pl.col("bin").is_not_null())
-    return counted.group_by(keys).agg(n=pl.len().cast(pl.Int64))
-
-
 def _find_steps(dated: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:
     """First contact of a journey in each stage; ``silent``: no later stage within the silence."""
     own = dated.filter(pl.col("_stage") != NO_STAGE)
@@ -196,8 +179,3 @@ def _find_steps(dated: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -
         parts.append(entered.unique(_JOURNEY, keep="first", maintain_order=True))
     once = pl.col("customer").is_first_distinct().over("_stage")
     return pl.concat(parts).with_columns(stage=pl.col("_stage").cast(pl.UInt16), first=once)
-
-
-def _step_sums(steps: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
-    sums = (pl.col(name).sum().cast(pl.Int64) for name in ("n", "silent", "first"))
-    return steps.group_by(keys).agg(*sums).rename({"first": "customers"})

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-NEVER = np.iinfo(np.int64).max // 4
-"""Wait for a contact that does not come, in milliseconds."""
+NEVER = np.iinfo(np.int64).max // 4  # wait for a contact that does not come, milliseconds
 
 
 def milliseconds(frame: pl.DataFrame, column: str = "occurred_at") -> Numbers:
@@ -71,10 +69,7 @@ class Later:
 
 
 def _number(known: Numbers, asked: Numbers) -> tuple[Numbers, Numbers]:
-    """Number groups from 0, by rank where they are many: group and time have to fit into 63 bits.
-
-    A hundred years in milliseconds take 42 of them.
-    """
+    """Number groups from 0, by rank where they are many: with the time 63 bits must do."""
     low = min(int(known.min()), int(asked.min()))
     if max(int(known.max()), int(asked.max())) - low < 2**20:
         return known - low, asked - low

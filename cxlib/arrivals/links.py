@@ -13,12 +13,8 @@ import polars as pl
 
 from cxlib.arrivals.later import Flags
 
-LEAST_LINKED = 0.5
-"""Share of contacts in another channel that must be linked to the same customer."""
-
-MOST_UNKNOWN = 0.5
-"""Largest share of contacts without a customer."""
-
+LEAST_LINKED = 0.5  # share of contacts in another channel that must be linked to the customer
+MOST_UNKNOWN = 0.5  # largest share of contacts without a customer
 _FEWEST_ARRIVALS = 30
 _FEWEST_PLACES = 4
 _LOW, _SAME = 0.1, 3.0
@@ -75,22 +71,16 @@ def check_links(links: pl.DataFrame, places: pl.DataFrame, unknown: float) -> st
     ``unknown``: share of contacts without a customer, which were set aside.
     """
     if unknown > MOST_UNKNOWN:
-        return (
-            f"{unknown:.0%} of the contacts have no customer; at most {MOST_UNKNOWN:.0%} may be "
-            "missing"
-        )
+        most = f"at most {MOST_UNKNOWN:.0%} may be missing"
+        return f"{unknown:.0%} of the contacts have no customer; {most}"
     if links.is_empty() or not int(links["contacts"].sum()):
         return ""
-    per_channel = (
-        links.with_columns(channel=places["channel"].gather(links["place"].cast(pl.UInt32)))
-        .group_by("channel")
-        .agg(pl.col("contacts").sum())
-    )
-    large = per_channel.filter(pl.col("contacts") >= _LARGE_CHANNEL * pl.col("contacts").sum())
-    if len(large) >= 2 and int((links["contacts"] - links["alone"]).sum()) == 0:
-        return (
-            "no customer was ever seen on two channels: the ids of the channels do not go together"
-        )
+    channel = pl.lit(places["channel"].gather(links["place"].cast(pl.UInt32)))
+    counted = links.group_by(channel=channel).agg(pl.col("contacts").sum())["contacts"]
+    several = int((counted >= _LARGE_CHANNEL * int(counted.sum())).sum()) >= 2
+    if several and (links["contacts"] == links["alone"]).all():
+        why = "the ids of the channels do not go together"
+        return f"no customer was ever seen on two channels: {why}"
     linked = estimate_linked(links)
     if linked is None or linked >= LEAST_LINKED:
         return ""

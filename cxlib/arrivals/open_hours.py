@@ -8,22 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from cxlib.opening_hours import MISFIT, Calendar, OpeningHours
-
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
-
+from cxlib.store import Workspace
 
 Floats = NDArray[np.float64]
-
 OPEN_UNIT = "ratio of medians (observed and expected in open hours)"
-"""Unit of a delay that is counted in open time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +33,8 @@ class OpenHours:
             followed["target"], followed["occurred_at"], followed["wait"]
         )
 
-    def usually_take(self, target: pl.Series, open_time: Floats) -> Floats:
-        """Time that open time usually takes; both as logarithms of seconds."""
-        return self._read_off(target, open_time, back=False)
-
-    def open_within(self, target: pl.Series, taken: Floats) -> Floats:
-        """Open time that usually takes so long: the inverse of `usually_take`."""
-        return self._read_off(target, taken, back=True)
-
-    def _read_off(self, target: pl.Series, values: Floats, *, back: bool) -> Floats:
+    def usually_take(self, target: pl.Series, values: Floats, *, back: bool = False) -> Floats:
+        """Time that open time usually takes, or `back`; both as logarithms of seconds."""
         found = values.copy()
         for hours, rows in self.calendar.rows_by_hours(target):
             known, told = _usual(hours)[:: -1 if back else 1]
@@ -66,13 +53,10 @@ class OpenHours:
         """Say why some waits are not judged; None where all are."""
         if not self.misfits:
             return None
-        one = len(self.misfits) == 1
-        places = "1 touchpoint" if one else f"{len(self.misfits)} touchpoints"
-        whose = "its" if one else "their"
-        return (
-            f"over {MISFIT:.0%} of the contacts at {places} lie outside {whose} opening hours "
-            "(`cx check` names them)"
-        )
+        n = len(self.misfits)
+        whose = "1 touchpoint lie outside its" if n == 1 else f"{n} touchpoints lie outside their"
+        told = "opening hours (`cx check` names them)"
+        return f"over {MISFIT:.0%} of the contacts at {whose} {told}"
 
 
 def read_open_hours(workspace: Workspace) -> OpenHours | None:

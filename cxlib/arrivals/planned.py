@@ -21,16 +21,9 @@ from cxlib.statistics.competing_risks import cumulative_incidence
 from cxlib.statistics.resampling import jackknife_se, leave_one_out
 
 Floats = NDArray[np.float64]
-
-MIN_CONTACTS = 30
-"""Contacts at the source below which a planned handoff is not measured."""
-
-TARGET, GOAL, NEITHER, CENSORED = range(4)
-"""What became of a contact by the deadline."""
-
-COUNTS = ("handoff", "cause", "bin", "segment", "period", "bucket")
-"""Keys of the counts."""
-
+MIN_CONTACTS = 30  # at the source; with fewer a planned handoff is not measured
+TARGET, GOAL, NEITHER, CENSORED = range(4)  # what became of a contact by the deadline
+COUNTS = ("handoff", "cause", "bin", "segment", "period", "bucket")  # keys of counts
 _TOLD = {
     **dict.fromkeys(("handoff", "target"), pl.UInt16),
     **dict.fromkeys(("cause", "bin"), pl.UInt8),

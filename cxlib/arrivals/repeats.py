@@ -1,34 +1,25 @@
-"""What happens again after an arrival: the same task, another assisted contact, a call for help.
+"""What came after an arrival: a rating or none, the same task, an assisted contact again.
 
-Counted at touchpoints that the map marks, of arrivals that were observed for the whole window.
+Repeats are counted at touchpoints that the map marks, of arrivals observed for the whole window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from cxlib.arrivals.later import NEVER, Flags, Later, Numbers, flags_of, milliseconds
+from cxlib.journeys import NO_STAGE
+from cxlib.map_model import PlannedHandoff
+from cxlib.store.counting import rating_sums
 
-if TYPE_CHECKING:
-    from cxlib.map_model import PlannedHandoff
-
-TRANSFER_GRACE = timedelta(minutes=15)
-"""Another assisted contact as soon as this is a transfer, not a repeat."""
-
-REPEAT_WITHIN = timedelta(days=7)
-"""Time within which another assisted contact is a repeat."""
-
-LEAK_WITHIN = timedelta(days=1)
-"""Time within which an assisted contact after unfinished self-service counts as its failure."""
-
-SAME_CONTACT = timedelta(seconds=60)
-"""The same touchpoint again within this time is one contact (a reload, a double click)."""
-
+TRANSFER_GRACE = timedelta(minutes=15)  # assisted again so soon is a transfer, no repeat
+REPEAT_WITHIN = timedelta(days=7)  # assisted again so soon is a repeat
+LEAK_WITHIN = timedelta(days=1)  # assisted so soon after unfinished self-service: its failure
+SAME_CONTACT = timedelta(seconds=60)  # the touchpoint again so soon: a reload, a double click
 MARKS: dict[str, tuple[timedelta, ...]] = {
     "task": (timedelta(days=7), timedelta(days=14), timedelta(days=30)),
     "contact": (timedelta(days=3), timedelta(days=14)),
@@ -74,7 +65,11 @@ def count_repeats(
     later = contacts.filter(_at(task | assisted | completes, "place"))
     again = _again(part, later, places, task)
     contact = _contact_again(part, later, assisted)
-    leak, before = _leak(part, later, assisted, completes, _planned(places, plan))
+    touchpoint = places["touchpoint"].to_numpy()
+    planned = np.zeros((len(places), len(places)), dtype=bool)
+    for handoff in plan:
+        planned |= (touchpoint == handoff.source)[:, None] & (touchpoint == handoff.target)
+    leak, before = _leak(part, later, assisted, completes, planned)
     unfinished = alone & ~assisted & ~completes
     kinds = {
         "task": (task, again, within),
@@ -130,22 +125,11 @@ def _contact_again(part: pl.DataFrame, later: pl.DataFrame, assisted: Flags) -> 
     return np.where(mine > 0, alike, anyone)
 
 
-def _planned(places: pl.DataFrame, plan: Sequence[PlannedHandoff]) -> Flags:
-    """Which place is the planned next step of which."""
-    name = places["touchpoint"].to_numpy()
-    pairs = np.zeros((len(name), len(name)), dtype=bool)
-    for handoff in plan:
-        pairs |= (name == handoff.source)[:, None] & (name == handoff.target)
-    return pairs
-
-
 def _leak(
     part: pl.DataFrame, later: pl.DataFrame, assisted: Flags, completes: Flags, planned: Flags
 ) -> tuple[Numbers, Numbers]:
-    """Wait for an assisted contact before self-service is finished, and the same before (control).
-
-    The step that the map plans next is no failure (a booked appointment). The control looks back
-    from the contact before the handoff, which may itself be assisted.
+    """Wait for an assisted contact, unplanned, before self-service is finished, and the same
+    back from the contact before the handoff, which may itself be assisted (control).
     """
     kept = later.filter(_at(assisted | completes, "place"))
     helped = assisted[kept["place"].to_numpy()]
@@ -163,3 +147,29 @@ def _leak(
 
 def _customer(frame: pl.DataFrame) -> Numbers:
     return np.asarray(frame["customer"].to_numpy().astype(np.int64))
+
+
+AFTER = ("left", "turned back", "went on", "open")
+"""What came after an arrival, in the order of its codes: silent for the whole silence; in touch
+again, next at a lower stage or where they had come from; in touch again otherwise; neither yet at
+the end of observation."""
+
+
+def count_responses(
+    followed: pl.DataFrame, *, keys: Sequence[str], silence: timedelta
+) -> pl.DataFrame:
+    """Count arrivals and their ratings by what came after them; empty where nobody was rated.
+
+    ``n`` has also those who were not followed for the silence.
+    """
+    if followed["rating"].null_count() == len(followed):
+        followed = followed.clear()
+    again = (pl.col("return_after") <= silence).fill_null(False)
+    known = (pl.col("stage") != NO_STAGE) & (pl.col("next_stage") != NO_STAGE)
+    lower = known & (pl.col("next_stage") < pl.col("stage"))
+    turned = (lower | (pl.col("next") == pl.col("source"))).fill_null(False)
+    in_touch = pl.when(turned).then(1).otherwise(2)
+    silent = pl.when(pl.col("follow_up") >= silence).then(0).otherwise(3)
+    after = pl.when(again).then(in_touch).otherwise(silent).cast(pl.UInt8)
+    counted = followed.lazy().with_columns(after=after).group_by(keys)
+    return counted.agg(pl.len().cast(pl.Int64).alias("n"), *rating_sums()).collect()

@@ -10,14 +10,9 @@ import polars as pl
 from cxlib.store import Workspace
 from cxlib.store.walk import look_back
 
-FALLBACK_SILENCE = timedelta(days=30)
-"""Silence that counts as having left where journeys end by no gap."""
-
+FALLBACK_SILENCE = timedelta(days=30)  # counts as having left where no gap ends journeys
 _SHORTER = (timedelta(days=14), timedelta(days=7))
-
-MOST_COME_BACK = 0.5
-"""Share of the silent who come back, beyond which a silence does not tell who left."""
-
+MOST_COME_BACK = 0.5  # share of the silent who come back, beyond which silence tells nothing
 _NEEDED = ("customer", "journey", "place", "period", "sequence", "occurred_at")
 
 

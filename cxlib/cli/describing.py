@@ -290,8 +290,7 @@ def _show_groups(asked: Asked, found: Any, by: str, note: str) -> None:
     )
 
 
-_LARGE = 30
-"""Customers of the smallest group that `cx loyalty` prints."""
+_LARGE = 30  # customers of the smallest group that `cx loyalty` prints
 
 
 @about_a_part

@@ -135,7 +135,6 @@ def _make(
     engine: str = "local",
     **text: str | None,
 ) -> str:
-    """Make a workspace and its summary; return the ingest report for a terminal."""
     from cxlib.front.data import count_log
     from cxlib.ingest import IngestReport, read_customers, read_events, read_ratings, tables_beside
     from cxlib.store import build_workspace

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import KEYS, Arrivals
-from cxlib.arrivals.responses import AFTER
+from cxlib.arrivals.repeats import AFTER
 from cxlib.grounds.additive import Codes, Floats
 from cxlib.grounds.cases import once
 from cxlib.grounds.cells import MIN_RATINGS, RATING_SOURCES, Grid, Sums, judge_mean, no_cells

@@ -1,6 +1,6 @@
 """Exports, logs and databases -> EVENTS; what does not fit is set aside, with the reason.
 
-`sources` → `tables` (raw frames) → `columns`, `instants`, `numbers` → `events`; `propose` writes a
+`sources` → `tables` (raw frames) → `columns`, `instants`, `cells` → `events`; `propose` writes a
 map.
 """
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from cxlib.lazy import load_lazily
 
 if TYPE_CHECKING:
+    from cxlib.ingest.beside import IngestedTable as IngestedTable
+    from cxlib.ingest.beside import read_customers as read_customers
+    from cxlib.ingest.beside import read_ratings as read_ratings
+    from cxlib.ingest.beside import tables_beside as tables_beside
     from cxlib.ingest.events import Ingested as Ingested
     from cxlib.ingest.events import read_events as read_events
-    from cxlib.ingest.people import IngestedTable as IngestedTable
-    from cxlib.ingest.people import read_customers as read_customers
-    from cxlib.ingest.people import read_ratings as read_ratings
-    from cxlib.ingest.people import tables_beside as tables_beside
     from cxlib.ingest.propose import Proposal as Proposal
     from cxlib.ingest.propose import propose_map as propose_map
     from cxlib.ingest.report import FileReport as FileReport

@@ -33,9 +33,6 @@ EPOCHS = {
 EXCEL = "excel"  # days since 1899-12-30, as spreadsheets count them
 
 _FROM, _TO = 631_152_000_000_000, 4_102_444_800_000_000  # 1990 and 2100
-_NUMBER = r"^\d+(?:[.,]\d*)?$"
-
-_LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl")
 
 _CLOCK = (
     r"(?:(?:\s*[Tt,:]\s*|\s+(?:um\s+|at\s+|à\s+|a las\s+|alle\s+|om\s+|às\s+)?)"
@@ -120,12 +117,8 @@ def read_parts(text: pl.Series, writing: str, time_zone: str | None = None) -> p
     digits, zone, half = part("year").str.strip_chars_start("'"), part("zone"), part("half")
     year, clock = digits.cast(pl.Int64, strict=False), part("clock")
     century = pl.when(digits.str.len_chars() > 2).then(0).when(year < 70).then(2000).otherwise(1900)
-    word = (
-        part("word")
-        .str.to_lowercase()
-        .replace_strict(_months(), default=None, return_dtype=pl.Int64)
-    )
-    hours = whole("hour")
+    named, hours = part("word").str.to_lowercase(), whole("hour")
+    word = named.replace_strict(_months(), default=None, return_dtype=pl.Int64)
     read = groups.select(
         *(part(name) for name in ("day", "week", "weekday", "ordinal") if name in groups.columns),
         year=year + century,
@@ -186,8 +179,7 @@ def _own_names(time_zone: str | None) -> dict[str, int]:
     """Names of the clocks of a zone: IST is Irish in Dublin and Indian in Kolkata."""
     if time_zone is None:
         return {}
-    zone = ZoneInfo(time_zone)
-    clocks = [datetime(2024, month, 1, tzinfo=zone) for month in (1, 7)]
+    clocks = [datetime(2024, month, 1, tzinfo=ZoneInfo(time_zone)) for month in (1, 7)]
     return {
         str(clock.tzname()).upper(): int(offset.total_seconds() // 60)
         for clock in clocks
@@ -200,7 +192,7 @@ def _months() -> dict[str, int]:
     from babel import Locale
 
     found: dict[str, int] = {"sept": 9, "mrz": 3, "mär": 3}
-    for language in _LANGUAGES:
+    for language in ("en", "de", "fr", "es", "it", "pt", "nl"):
         months = Locale(language).months
         for use in ("format", "stand-alone"):
             for width in ("wide", "abbreviated"):
@@ -211,7 +203,7 @@ def _months() -> dict[str, int]:
 
 def is_number(text: pl.Series) -> pl.Series:
     """Whether a text is a plain number."""
-    return text.str.contains(_NUMBER).fill_null(False)
+    return text.str.contains(r"^\d+(?:[.,]\d*)?$").fill_null(False)
 
 
 def read_epochs(text: pl.Series, unit: str) -> pl.Series:
@@ -226,7 +218,7 @@ def read_epochs(text: pl.Series, unit: str) -> pl.Series:
         micros = (rounded * 1_000_000).round().cast(pl.Int64, strict=False)
         return micros.set(~fits, None).cast(NAIVE)
     whole = text.str.extract(r"^\s*([+-]?\d+)\s*$").cast(pl.Int64, strict=False)
-    _, scale = EPOCHS[unit]
+    scale = EPOCHS[unit][1]
     exactly = whole // 1000 if unit == "epoch_ns" else whole * int(scale)
     micros = (number * scale).round().cast(pl.Int64, strict=False)
     return exactly.zip_with(whole.is_not_null(), micros).cast(INSTANT)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import reduce
-from operator import and_
 from zlib import crc32
 
 import polars as pl
@@ -19,7 +17,7 @@ from cxlib.errors import InputError, did_you_mean, there_are
 from cxlib.ingest.cells import text_of, tidy
 from cxlib.ingest.raw import RawTable
 from cxlib.journey_map import JourneyMap
-from cxlib.map_model import COLUMNS, SETS, STEP, STEP_AT, STEP_ORDER
+from cxlib.map_model import COLUMNS, SETS, STEP, STEP_AT, STEP_ORDER, written_in
 
 KEY = "\x00place"  # hash of the columns that decide what a row is
 
@@ -32,8 +30,7 @@ _USUAL = {
 }
 """Columns that are meant where the map names none: those of `unpivot`, ours, those of XES."""
 
-_ANSWERS = ("rated_at", "rating", "scale", "comment")
-"""Columns that a table of ratings may have instead of the log."""
+_ANSWERS = ("rated_at", "rating", "scale", "comment")  # a table of ratings may have these
 
 
 def in_sets(roles: Iterable[str]) -> list[str]:
@@ -85,13 +82,13 @@ def find_columns(
 
 def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
     """Check that every column the map asks for is in one file at least; return what to look at."""
-    asked = [(_key(role), role, journey_map.names_of(role)) for role in journey_map.columns]
-    asked += [("keep", "", (column,)) for column in journey_map.keep]
-    asked += [
-        (f"match of {t.name!r}", "", (column,))
-        for t in journey_map.touchpoints
-        for column in t.match or ()
+    asked = [
+        (f"columns.{'.'.join(filter(None, written_in(role)))}", role, journey_map.names_of(role))
+        for role in journey_map.columns
     ]
+    asked += [("keep", "", (column,)) for column in journey_map.keep]
+    matches = ((t.name, column) for t in journey_map.touchpoints for column in t.match or ())
+    asked += [(f"match of {name!r}", "", (column,)) for name, column in matches]
     there, hints = list(found), []
     for key, role, columns in asked:
         if set(columns) & set(there):
@@ -107,11 +104,6 @@ def check_found(journey_map: JourneyMap, found: Iterable[str]) -> list[str]:
     return hints
 
 
-def _key(role: str) -> str:
-    kind = next((k for k, start in SETS.items() if role.startswith(start)), None)
-    return f"columns.{role}" if kind is None else f"columns.{kind}.{role.removeprefix(SETS[kind])}"
-
-
 def place_columns(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[str]:
     """Return the raw columns that decide what a row is, `keep` included, each once."""
     named = [roles[role] for role in _ROLES if role in roles]
@@ -121,10 +113,8 @@ def place_columns(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[str
 
 def content_hash(columns: list[str]) -> pl.Expr:
     """Return a hash of the content of columns that knows neither their order nor empty ones."""
-    parts = [
-        pl.when(pl.col(c).is_not_null()).then(pl.col(c).hash(crc32(c.encode()))).otherwise(0)
-        for c in columns
-    ]
+    hashed = {c: pl.col(c).hash(crc32(c.encode())) for c in columns}
+    parts = [pl.when(pl.col(c).is_not_null()).then(h).otherwise(0) for c, h in hashed.items()]
     return pl.sum_horizontal(parts) if parts else pl.lit(0, pl.UInt64)
 
 
@@ -135,9 +125,8 @@ def recognise(
     texts = contents.select(KEY, *(tidy(c).alias(c) for c in contents.columns if c != KEY))
     if journey_map.fold_case:
         texts = texts.with_columns(_folded(journey_map, roles))
-    raw = {
-        role: pl.col(roles[role]) if role in roles else pl.lit(None, pl.String) for role in _ROLES
-    }
+    none = pl.lit(None, pl.String)
+    raw = {role: pl.col(roles[role]) if role in roles else none for role in _ROLES}
     touchpoints = journey_map.touchpoints
     planned = pl.DataFrame(
         {f"_{c}": [getattr(t, c) for t in touchpoints] for c in ("name", *_ROLES[1:])},
@@ -184,7 +173,7 @@ def _folded(journey_map: JourneyMap, roles: Mapping[str, str]) -> list[pl.Expr]:
 def _matches_all(patterns: Mapping[str, str]) -> pl.Expr:
     """Whether every pattern is found; an empty cell is an empty text."""
     found = (pl.col(c).fill_null("").str.contains(pattern) for c, pattern in patterns.items())
-    return reduce(and_, found, pl.lit(True))
+    return pl.all_horizontal(pl.lit(True), *found)
 
 
 def _touchpoint_number(journey_map: JourneyMap, raw: Mapping[str, pl.Expr]) -> pl.Expr:

@@ -1,6 +1,6 @@
 """Text tables: CSV, TSV and their many relatives; every line is accounted for.
 
-What is plain goes to Polars, which is fast; what is not is read line by line (`records`).
+What is plain goes to Polars, which is fast; what is not is read line by line (`dialects`).
 """
 
 from __future__ import annotations
@@ -11,19 +11,9 @@ from collections.abc import Collection
 import polars as pl
 
 from cxlib.errors import InputError
+from cxlib.ingest import dialects
 from cxlib.ingest.cells import tidy
-from cxlib.ingest.dialects import (
-    UNIT,
-    VALUE,
-    Dialect,
-    find_dialect,
-    find_header,
-    told_separator,
-    widths,
-    without_quoted,
-)
 from cxlib.ingest.raw import LINE, SHOWN, RawTable, as_json, named_columns
-from cxlib.ingest.records import MOST, Records, Splitter, split_lines
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
 from cxlib.map_model import Reading
@@ -41,16 +31,16 @@ def read_delimited(
     kept, told = _without_comments(lines, reading)
     separator = reading.separator or told or ("\t" if source.format == "tsv" else None)
     kept = _unwrapped(kept)
-    dialect = find_dialect(kept, name=name, separator=separator, wanted=wanted)
+    dialect = dialects.find_dialect(kept, name=name, separator=separator, wanted=wanted)
     said = dialect.separator
     if len(said.encode()) > 1:
-        kept = kept.str.replace_all(said, UNIT, literal=True)
-        dialect = Dialect(UNIT, dialect.quote)
+        kept = kept.str.replace_all(said, dialects.UNIT, literal=True)
+        dialect = dialects.Dialect(dialects.UNIT, dialect.quote)
     if reading.skip_lines is None:
-        at, usual = find_header(kept, dialect, wanted=wanted)
+        at, usual = dialects.find_header(kept, dialect, wanted=wanted)
     else:
         at, usual = next((i for i, line in enumerate(kept) if line.strip()), 0), 0
-    if len(kept) and len(kept[at]) > MOST:
+    if len(kept) and len(kept[at]) > dialects.MOST:
         raise InputError(
             f"{name}: line {at + 1:,} should be the header and has {len(kept[at]):,} characters: "
             "this is no table; export it with one row in each line, or say `skip_lines`"
@@ -65,7 +55,7 @@ def read_delimited(
         )
     body = kept.slice(below)
     columns = named_columns(_fitted(cells, body, dialect, usual), name=name, wanted=wanted)
-    records = split_lines(body, dialect, width=len(columns))
+    records = dialects.split_lines(body, dialect, width=len(columns))
     rows, malformed, blank = _table(body, records, columns, dialect, bool(text.bad_bytes))
     read = rows.height + malformed.height
     if not read:
@@ -77,7 +67,9 @@ def read_delimited(
             "halves: export the file again, or say how it is written (`reading` in the map)"
         )
     if said != dialect.separator:
-        rows = rows.with_columns(pl.exclude(LINE).str.replace_all(UNIT, said, literal=True))
+        rows = rows.with_columns(
+            pl.exclude(LINE).str.replace_all(dialects.UNIT, said, literal=True)
+        )
     if records.aside:
         numbers = sorted(i + len(lines) - len(body) + 1 for i in records.aside)
         shown = ", ".join(f"{n:,}" for n in numbers[:5]) + (", …" if len(numbers) > 5 else "")
@@ -96,7 +88,7 @@ def _without_comments(lines: pl.Series, reading: Reading) -> tuple[pl.Series, st
     if reading.comment:
         lines = lines.filter(~lines.str.strip_chars_start().str.starts_with(reading.comment))
     first = next((i for i, line in enumerate(lines.head(5)) if line.strip()), None)
-    told = told_separator(lines[first].lstrip("\ufeff")) if first is not None else None
+    told = dialects.told_separator(lines[first].lstrip("\ufeff")) if first is not None else None
     return (lines if told is None or first is None else lines.slice(first + 1)), told
 
 
@@ -113,8 +105,8 @@ def _unwrapped(lines: pl.Series) -> pl.Series:
     return bare.str.replace_all('""', '"', literal=True)
 
 
-def _header(lines: pl.Series, at: int, dialect: Dialect) -> tuple[list[str], int]:
-    splitter = Splitter(dialect.separator, dialect.quote)
+def _header(lines: pl.Series, at: int, dialect: dialects.Dialect) -> tuple[list[str], int]:
+    splitter = dialects.Splitter(dialect.separator, dialect.quote)
     for below in range(at + 1, min(at + 20, len(lines)) + 1):
         cells = splitter.cut("\n".join(lines[at:below]), splitter.strict)
         if cells is not None:
@@ -123,42 +115,45 @@ def _header(lines: pl.Series, at: int, dialect: Dialect) -> tuple[list[str], int
     return cells or [], at + 1
 
 
-def _is_row(cells: list[str], body: pl.Series, dialect: Dialect) -> bool:
+def _is_row(cells: list[str], body: pl.Series, dialect: dialects.Dialect) -> bool:
     """Whether what stands where the header should is a row: its long numbers, dates and times are
     written as nearly all others of their columns.
     """
     told = [i for i, cell in enumerate(cells) if re.fullmatch(r"\d{5,}|\d+[-/.:]\d+[-/.:].*", cell)]
     if not told:
         return False
-    splitter = Splitter(dialect.separator, dialect.quote)
-    few = (line for line in body.head(200) if line.strip() and len(line) < MOST)
+    splitter = dialects.Splitter(dialect.separator, dialect.quote)
+    few = (line for line in body.head(200) if line.strip() and len(line) < dialects.MOST)
     rows = [splitter.cut(line, splitter.strict) or [] for line in few]
-    alike = [
-        sum(len(row) > i and _outline(row[i]) == _outline(cells[i]) for row in rows) for i in told
-    ]
+    first, *outlines = ([re.sub(r"\d+", "9", c.strip()) for c in row] for row in (cells, *rows))
+    alike = [sum(row[i : i + 1] == [first[i]] for row in outlines) for i in told]
     return min(alike) >= 0.5 * len(rows) and max(alike) >= 0.9 * len(rows) > 0
 
 
-def _outline(cell: str) -> str:
-    return re.sub(r"\d+", "9", cell.strip())
-
-
-def _fitted(cells: list[str], body: pl.Series, dialect: Dialect, usual: int) -> list[str]:
+def _fitted(cells: list[str], body: pl.Series, dialect: dialects.Dialect, usual: int) -> list[str]:
     """Return the header as wide as the rows."""
     if cells and cells[0].startswith("#") and len(cells) > 1:
         cells = [cells[0].lstrip("# "), *cells[1:]]
     while len(cells) > max(usual, 1) and usual and not cells[-1].strip():
         cells = cells[:-1]
     if usual == len(cells) + 1 and len(cells) > 1:
-        bare = without_quoted(body.filter(body.str.strip_chars() != "").head(5000), dialect.quote)
-        filled = widths(bare.str.strip_chars_end(dialect.separator + " "), dialect.separator)
+        bare = dialects.without_quoted(
+            body.filter(body.str.strip_chars() != "").head(5000), dialect.quote
+        )
+        filled = dialects.widths(
+            bare.str.strip_chars_end(dialect.separator + " "), dialect.separator
+        )
         if len(filled) and (filled == usual).mean() > 0.9:  # type: ignore[operator]
             return ["(row)", *cells]
     return cells
 
 
 def _table(
-    body: pl.Series, records: Records, columns: list[str], dialect: Dialect, has_lost: bool
+    body: pl.Series,
+    records: dialects.Records,
+    columns: list[str],
+    dialect: dialects.Dialect,
+    has_lost: bool,
 ) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     number = pl.repeat(1, len(body), dtype=pl.Int64, eager=True)
     blank = body.str.strip_chars(" " + dialect.separator) == ""
@@ -188,8 +183,7 @@ def _table(
     return rows, pl.concat([malformed, marked]).sort(LINE), blanks
 
 
-def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFrame:
-    """Read lines that are rows as they stand."""
+def _parsed(plain: pl.Series, columns: list[str], dialect: dialects.Dialect) -> pl.DataFrame:
     schema = dict.fromkeys(columns, pl.String)
     if not len(plain):
         return pl.DataFrame(schema=schema)
@@ -206,7 +200,7 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFr
     )
     if frame.height != len(plain):
         # Proved, not believed: what Polars cannot account for is cut in plain Python.
-        splitter = Splitter(dialect.separator, dialect.quote)
+        splitter = dialects.Splitter(dialect.separator, dialect.quote)
         cells = [splitter.cut(line, splitter.strict) or [] for line in plain]
         frame = pl.DataFrame([c[: len(columns)] for c in cells], schema=schema, orient="row")
         cell = pl.all()
@@ -215,9 +209,7 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: Dialect) -> pl.DataFr
 
 
 def _further_headers(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-    """Return the first rows, three at most, that hold words where all others hold numbers or times,
-    and more than one of these or nothing else: surveys have headers of several lines.
-    """
+    """Return the first rows, at most three, with words where others hold numbers or times."""
     # a look at a hundred thousand cells from the whole file
     below = rows.slice(3).gather_every(1 + rows.height * len(columns) // 100_000).select(columns)
     if below.height < 5:
@@ -225,16 +217,20 @@ def _further_headers(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
 
     def is_typed(column: str) -> bool:
         cells = below[column].drop_nulls()
-        fits = cells.str.contains(rf"^{VALUE.pattern}$").mean() or 0
+        fits = cells.str.contains(rf"^{dialects.VALUE.pattern}$").mean() or 0
         return len(cells) > 0.5 * below.height and bool(fits >= 0.95)  # type: ignore[operator]
 
     first = zip(columns, rows.head(1).select(columns).row(0), strict=True)
-    if any(cell and VALUE.fullmatch(cell) and is_typed(c) for c, cell in first):
+    if any(cell and dialects.VALUE.fullmatch(cell) and is_typed(c) for c, cell in first):
         return rows.clear()
     typed = [c for c in columns if is_typed(c)]
     for at, row in enumerate(rows.head(4).select(typed).iter_rows()):
         filled = [cell for cell in row if cell]
-        if not filled or any(VALUE.fullmatch(c) for c in filled) or len(typed) == 1 == len(filled):
+        if (
+            not filled
+            or any(dialects.VALUE.fullmatch(c) for c in filled)
+            or len(typed) == 1 == len(filled)
+        ):
             return rows.head(at)
     return rows.clear()
 

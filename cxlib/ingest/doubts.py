@@ -26,6 +26,9 @@ OFTEN = 0.3  # share of ties, of times at midnight from which on to ask
 JUMP = 0.03  # least change of the share of rows set aside between files or days that is told
 WORTH_A_LOOK = 0.05  # share of contacts outside the opening hours above which to ask
 FEW = 3  # so many rows at an end may stand apart, or a two-hundredth of them where that is more
+SETTLED = (
+    0.9  # share of contacts that have the owner of most at their touchpoint, below which to say
+)
 LEAST = timedelta(days=1)  # shorter distances at an end are not told of
 
 
@@ -45,9 +48,7 @@ class Seen:
         at = pl.col("occurred_at")
         wall = at.dt.convert_time_zone(self.zone).dt.replace_time_zone(None)
         midnight = (wall.dt.truncate("1d") == wall).mean()
-        facts = self.contacts.lazy().select(
-            at.min().alias("first"), at.max().alias("last"), midnight
-        )
+        facts = self.contacts.lazy().select(first=at.min(), last=at.max(), midnight=midnight)
         return facts.collect(engine="streaming").row(0)
 
     @cached_property
@@ -113,11 +114,9 @@ def _hours(seen: Seen) -> Iterator[str]:
                 + ("; until then no wait for it is judged" if found.share > MISFIT else "")
             )
     channels = seen.places["channel"].drop_nulls().unique().sort().to_list()
-    for name in seen.journey_map.opening_hours:
-        if name not in channels:
-            nearest = did_you_mean(name, channels)
-            hint = f"`opening_hours` names the channel {name!r}, which no contact has"
-            yield f"{hint}.{nearest}" if nearest else hint
+    for name in (name for name in seen.journey_map.opening_hours if name not in channels):
+        nearest, hint = did_you_mean(name, channels), "which no contact has"
+        yield f"`opening_hours` names the channel {name!r}, {hint}{nearest and f'.{nearest}'}"
 
 
 def _ids(seen: Seen) -> Iterator[str]:
@@ -166,6 +165,29 @@ def _gap(seen: Seen) -> Iterator[str]:
         )
 
 
+def _owners(seen: Seen) -> Iterator[str]:
+    named = dict(seen.journey_map.columns)
+    column = named.pop("owner", None)
+    if column is None or column in named.values():
+        return
+    place = ("touchpoint", "channel", "stage")
+    counted = seen.counted.drop_nulls("owner").group_by(*place, "owner").agg(pl.col("len").sum())
+    largest = counted.sort("len", "owner", descending=[True, False])
+    mine = largest.group_by(place, maintain_order=True).agg(pl.col("owner", "len"))
+    others = mine.with_columns(rest=pl.col("len").list.sum() - pl.col("len").list.first())
+    rest, rows = int(others["rest"].sum()), int(counted["len"].sum())
+    if rest > (1 - SETTLED) * rows:
+        worst = others.sort("rest", "touchpoint", descending=[True, False]).row(0, named=True)
+        most = zip(worst["owner"][:3], worst["len"][:3], strict=True)
+        shown = ", ".join(f"{owner} {n:,}" for owner, n in most)
+        yield (
+            f"{rest / rows:.0%} of the contacts have another {column!r} than most at their "
+            f"touchpoint (at {worst['touchpoint']!r}: {shown}): the most frequent one counts as "
+            f"its owner; to compare them, write {column!r} under environment, too, or under "
+            "segments where each customer has one"
+        )
+
+
 def _customers(seen: Seen) -> Iterator[str]:
     rows, customers = seen.contacts.height, seen.customers.height
     column = seen.journey_map.columns.get("customer", "customer")
@@ -211,15 +233,13 @@ def _goal(seen: Seen) -> Iterator[str]:
     reached = seen.contacts.filter(pl.col(KEY).is_in(keys.implode()))
     named = f"the goal ({', '.join(goals)})"
     if not reached.height:
-        if goals:
-            where = "is it spelled as in the log, and in the files that were read?"
-            yield f"nobody reaches {named}: {where}"
+        where = "is it spelled as in the log, and in the files that were read?"
+        yield from [f"nobody reaches {named}: {where}"] if goals else []
         return
     joined = reached.select("customer", "occurred_at").join(seen.customers, on="customer")
     # where all of a customer's contacts share an instant nobody knows which came first
     at = pl.col("occurred_at")
-    is_first = (at == pl.col("first")) & (at < pl.col("last"))
-    first = float(joined.select(is_first.mean()).item())
+    first = joined.select(((at == pl.col("first")) & (at < pl.col("last"))).mean()).item()
     if first > 0.5:
         yield (
             f"{first:.0%} of the contacts at {named} are the first of their customer: that is how "
@@ -256,22 +276,20 @@ def _duplicates(seen: Seen) -> Iterator[str]:
         return
     is_aside = rows - seen.distinct(*keys, "sequence") == again
     what = "they are set aside" if is_aside else "the file gives them an order, so they are kept"
-    grain = (
-        "; so many mean that a row of this table is not a contact: what else does a row stand for?"
-        if again > 0.2 * rows
-        else "; was something exported twice?"
-    )
+    grain = "; was something exported twice?"
+    if again > 0.2 * rows:
+        what += "; so many mean that a row of this table is not a contact"
+        grain = ": what else does a row stand for?"
     share = f"{again:,} of {rows:,} rows ({again / rows:.1%})"
     yield f"{share} are exact duplicates of another: {what}{grain}"
 
 
 def _sheets(seen: Seen) -> Iterator[str]:
-    for file in seen.files:
-        if file.rows in SHEETS:
-            yield (
-                f"{file.name} has exactly {file.rows:,} rows, as many as a spreadsheet holds: "
-                "the rest was cut off; export it without the spreadsheet"
-            )
+    for file in (file for file in seen.files if file.rows in SHEETS):
+        yield (
+            f"{file.name} has exactly {file.rows:,} rows, as many as a spreadsheet holds: the rest "
+            "was cut off; export it without the spreadsheet"
+        )
 
 
 def _set_aside(seen: Seen) -> Iterator[str]:
@@ -312,7 +330,7 @@ def _by_day(seen: Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
     rest = of.sum() - of.cum_sum()
     was, now = bad.cum_sum() / of.cum_sum(), (bad.sum() - bad.cum_sum()) / rest
     split = days.with_columns(was=was, now=now, of_before=of.cum_sum(), of_after=rest)
-    split = split.filter((pl.col("of_before") >= 20) & (pl.col("of_after") >= 20))
+    split = split.filter(pl.min_horizontal("of_before", "of_after") >= 20)
     if split.is_empty():
         return
     # where the log before and after differs most, beyond chance: the usual normal score
@@ -322,7 +340,7 @@ def _by_day(seen: Seen, reason: str, rows: pl.DataFrame) -> Iterator[str]:
     best = split.with_columns(score=score).sort("score", descending=True).row(0, named=True)
     low, high = sorted((best["was"], best["now"]))
     if best["score"] > 5 and high - low > JUMP and high > 3 * low:
-        since = days.filter(pl.col("day") > best["day"]).row(0, named=True)["day"]
+        since = days.filter(pl.col("day") > best["day"])["day"][0]
         word = "rose" if best["now"] > best["was"] else "fell"
         yield (
             f"{reason}: the share of such rows {word} from {best['was']:.1%} to {best['now']:.1%} "
@@ -380,8 +398,8 @@ def _ends(seen: Seen) -> Iterator[str]:
 
 
 def _told(few: int, rows: int, which: str) -> str:
-    several = f"the {which} {few:,} contacts (of {rows:,}) stand"
-    return several if few > 1 else f"the {which} contact (of {rows:,}) stands"
+    stand = f"{few:,} contacts (of {rows:,}) stand" if few > 1 else f"contact (of {rows:,}) stands"
+    return f"the {which} {stand}"
 
 
 def _day(at: datetime, zone: str) -> str:
@@ -399,7 +417,7 @@ def _long(span: timedelta) -> str:
 
 
 QUESTIONS: tuple[Callable[[Seen], Iterator[str]], ...] = (
-    _ids, _hours, _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside,
+    _ids, _hours, _owners, _customers, _constants, _gap, _goal, _times, _duplicates, _set_aside,
     _sheets, _ends,
 )  # fmt: skip
 """What is asked of every log, in the order of the report."""

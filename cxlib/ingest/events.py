@@ -13,21 +13,19 @@ from polars.datatypes import DataType, DataTypeClass
 
 from cxlib.contracts import EVENTS, INITIATORS
 from cxlib.errors import InputError, nearest_name
-from cxlib.ingest.cells import read_ids, text_of
-from cxlib.ingest.clocks import INSTANT
-from cxlib.ingest.columns import (
-    KEY,
-    check_found,
-    content_hash,
-    find_columns,
-    in_sets,
-    merge_names,
-    place_columns,
-    recognise,
+from cxlib.ingest import columns
+from cxlib.ingest.cells import (
+    off_scale,
+    read_ids,
+    read_numbers,
+    read_scales,
+    strange_scales,
+    text_of,
 )
+from cxlib.ingest.clocks import INSTANT
+from cxlib.ingest.columns import KEY, in_sets
 from cxlib.ingest.doubts import Seen, find_doubts
 from cxlib.ingest.instants import Instants, read_instants
-from cxlib.ingest.numbers import off_scale, read_numbers, read_scales, strange_scales
 from cxlib.ingest.raw import LINE, POSITION, RawTable, first_reasons, set_aside
 from cxlib.ingest.report import FileReport, IngestReport, UnmappedTouchpoint
 from cxlib.ingest.shapes import shape_tables
@@ -35,15 +33,9 @@ from cxlib.ingest.sources import Paths, Source, find_sources
 from cxlib.ingest.tables import read_source
 from cxlib.journey_map import JourneyMap
 
-EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-"""Contacts before this are implausible unless the map says otherwise (`earliest`)."""
-
-LATE = "later than observed_until"
-"""Why rows after the end of observation that the map states are set aside."""
-
-NEAREST = 40
-"""Most unmapped touchpoints of which it is said which one of the map is like them."""
-
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # implausible before, unless the map says so
+LATE = "later than observed_until"  # after the end that the map states
+NEAREST = 40  # most unmapped touchpoints of which it is said which one of the map is like them
 _TEXTS = ("issue", "comment")
 _OPTIONAL = ("ended_at", "scale", "rating", "cost", "amount", *_TEXTS)
 
@@ -105,10 +97,12 @@ def make_contacts(
     matched = any(t.match for t in journey_map.touchpoints)
     needed = ("customer", "occurred_at", *(() if matched else ("touchpoint",)))
     for table in shape_tables(sources, journey_map, read):
-        merged = merge_names(table, journey_map)
-        roles = find_columns(merged.columns, journey_map, source=str(table.source), required=needed)
+        merged = columns.merge_names(table, journey_map)
+        roles = columns.find_columns(
+            merged.columns, journey_map, source=str(table.source), required=needed
+        )
         _File(merged, roles, log).read()
-    log.notice(check_found(journey_map, log.columns))
+    log.notice(columns.check_found(journey_map, log.columns))
     contacts = pl.concat(log.contacts, how="diagonal", rechunk=False)
     places = pl.concat(log.places).unique(KEY, keep="first", maintain_order=True)
     quarantine = pl.concat(log.quarantine)
@@ -173,7 +167,7 @@ class _File:
             str(table.source), table.source.format, rows.height + table.malformed.height,
             table.encoding, table.separator, note=table.note, lines=table.lines,
         )  # fmt: skip
-        places = recognise(contents, journey_map, self.roles)
+        places = columns.recognise(contents, journey_map, self.roles)
         if (out := places.filter(~pl.col("is_kept"))[KEY]).len():
             kept = rows.filter(~pl.col(KEY).is_in(out.implode()))
             log.left_out += rows.height - kept.height
@@ -197,7 +191,7 @@ class _File:
         ours = {name: pl.col(roles[name]) for name in asked if name in roles}
         if POSITION in schema:
             ours.setdefault("sequence", pl.col(POSITION))
-        deciding = place_columns(self.log.journey_map, roles)
+        deciding = columns.place_columns(self.log.journey_map, roles)
         here = [c for c in deciding if c in schema]
         # Two lines about one contact on two scales are one contact with two answers.
         answer = ("rating", "scale", "comment") if "scale" in roles else ()
@@ -206,8 +200,8 @@ class _File:
         numbered = {f"\x00{i}": c for i, c in enumerate(here)}
         rows = self.table.collect(
             pl.col(LINE),
-            content_hash([c for c in self.table.columns if c not in told]).alias("row"),
-            content_hash(here).alias(KEY),
+            columns.content_hash([c for c in self.table.columns if c not in told]).alias("row"),
+            columns.content_hash(here).alias(KEY),
             *(expr.alias(name) for name, expr in ours.items()),
             *(pl.col(c).alias(number) for number, c in numbered.items()),
         )
@@ -278,7 +272,7 @@ class _File:
         numbers = read_numbers(
             rows[name],
             where=f"{source}, column of {name}",
-            decimal=journey_map.reading.decimal or ("." if source.is_typed else None),
+            decimal=journey_map.reading.decimal or source.decimal,
             bounds=journey_map.bounds if name == "rating" else (None, None),
         )
         written = rows.select(text_of(name).null_count()).item()
@@ -318,10 +312,9 @@ def _in_map_order(
 ) -> pl.DataFrame:
     """Number contacts by the line of their touchpoint in the map, where the log does not."""
     lines = {t.name: i for i, t in reversed(list(enumerate(journey_map.touchpoints, 1)))}
-    order = pl.col("touchpoint").replace_strict(
-        lines, default=len(lines) + 1, return_dtype=pl.Int64
-    )
-    listed = places.select(KEY, order.alias("_line"))
+    named, last = pl.col("touchpoint"), len(lines) + 1
+    order = named.replace_strict(lines, default=last, return_dtype=pl.Int64)
+    listed = places.select(KEY, _line=order)
     numbered = contacts.join(listed, on=KEY, how="left", maintain_order="left")
     sequence = pl.when(pl.col("sequence") == 0).then("_line").otherwise("sequence")
     return numbered.with_columns(sequence=sequence).drop("_line")
@@ -359,6 +352,4 @@ def _report(seen: Seen, reasons: dict[str, int], log: _Log) -> IngestReport:
 
 def _count_by(counted: pl.DataFrame, column: str) -> dict[str, int]:
     sums = counted.drop_nulls(column).group_by(column).agg(pl.col("len").sum())
-    return dict(
-        sums.sort(["len", column], descending=[True, False]).select(column, "len").iter_rows()
-    )
+    return dict(sums.sort("len", column, descending=[True, False]).iter_rows())

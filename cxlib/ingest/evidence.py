@@ -15,13 +15,8 @@ import yaml
 from cxlib.ingest.instants import guess_time_format, read_instants
 
 VALUES = 20_000  # most different values of a column that are looked at one by one
-
-MANY = 250_000
-"""Rows of some customers, all of each, from which it is told what varies within customers."""
-
-COLUMNS = 300
-"""Most columns of a file that are looked at: those with a name that says something come first."""
-
+MANY = 250_000  # rows of some customers, all of each, that tell what varies within customers
+COLUMNS = 300  # most columns that are looked at, those whose names say something before others
 _SURELY_TIMES = (
     r"^(?:19[7-9]\d|20[0-4]\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$",
     r"^1\d{9}(?:\d{3}|\d{6})?$",
@@ -44,8 +39,7 @@ class Guess(NamedTuple):
 
 @cache
 def _vocabulary() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_bytes())
-    return content
+    return dict(yaml.safe_load(Path(__file__).with_name("words.yaml").read_bytes()))
 
 
 @cache
@@ -120,13 +114,11 @@ class Column:
             if _are_times(few, unread=0.5) and _are_times(self.sample, unread=0.1):
                 return "time"
         is_named = any(map(self.says, ("id", "person", "errand", "item")))
-        if digits and not is_named and any(map(self._is_throughout, _SURELY_TIMES)):
+        surely = (self.sample.str.contains(pattern).all() for pattern in _SURELY_TIMES)
+        if digits and not is_named and any(surely):
             return "time"
         is_number = r"^[-+]?[\d.,']*\d[\d.,]*(?:[eE][-+]?\d+)?$"
         return "number" if self._weigh(is_number) >= 0.9 else "text"
-
-    def _is_throughout(self, pattern: str) -> bool:
-        return bool(self.sample.str.contains(pattern).all())
 
     def _weigh(self, pattern: str) -> float:
         fitting = self.counts.filter(pl.col("value").str.contains(pattern))

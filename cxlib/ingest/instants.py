@@ -244,13 +244,10 @@ class _Column:
                 self.parse(one)
             self.text = tidied(self.text)
             writings = [clocks.from_pattern(one)]
-            if date := re.match(r".*%[-_]?[YydmbBjeF](?=[^%]*(?:%[-_]?[HIkl]|$))", one):
-                # A spreadsheet leaves the time of day out at midnight; a date pattern may meet one.
-                bare = clocks.from_pattern(date[0])
-                writings += [
-                    bare,
-                    bare.removesuffix(r"\s*$") + clocks.REST if bare is not None else None,
-                ]
+            # A spreadsheet leaves the time of day out at midnight; a date pattern may meet one.
+            date = re.match(r".*%[-_]?[YydmbBjeF](?=[^%]*(?:%[-_]?[HIkl]|$))", one)
+            if date and (bare := clocks.from_pattern(date[0])) is not None:
+                writings += [bare, bare.removesuffix(r"\s*$") + clocks.REST]
             found = [self.read(writing) for writing in writings if writing is not None]
             self.say_zones([parts for parts in found if parts is not None])
 

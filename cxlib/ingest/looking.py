@@ -24,9 +24,7 @@ from cxlib.ingest.roles import (
 from cxlib.ingest.shapes import unpivot_rows
 from cxlib.map_model import FILE, STEP, STEP_AT, STEP_ORDER
 
-ROWS = 1_000_000
-"""Most rows that are looked at: of a longer log, every second, third … of all of them."""
-
+ROWS = 1_000_000  # most rows that are looked at: of a longer log every second, third … of all
 COMPLETE = "^(?i:complete)$"
 
 
@@ -228,8 +226,7 @@ def _steps_without_times(log: Looked) -> bool:
     """Whether most contacts tie in time though they are steps in an order."""
     if "sequence" in log.roles.columns:
         return False
-    same, tied, alike = (
-        pl.col(c) == pl.col(c).shift(1) for c in ("customer", "occurred_at", "touchpoint")
-    )
+    names = ("customer", "occurred_at", "touchpoint")
+    same, tied, alike = (pl.col(c) == pl.col(c).shift(1) for c in names)
     share = log.contacts.select((tied & ~alike).filter(same).mean()).item()
     return share is not None and float(share) > 0.5

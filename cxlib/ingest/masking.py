@@ -65,9 +65,8 @@ def mask_comments(
     """Replace what identifies people in comments by its kind, and count it by kind."""
     given = comments.drop_nulls().value_counts()
     text = pl.col(comments.name)
-    suspect = given.filter(
-        text.str.contains("@|" + _DIGITS.pattern) | text.str.contains(_MAY_SPELL)
-    )
+    surely = text.str.contains("@|" + _DIGITS.pattern)
+    suspect = given.filter(surely | text.str.contains(_MAY_SPELL))
     counts: Counter[str] = Counter(dict.fromkeys(("mail", "iban", "card", "phone", "number"), 0))
     masked: dict[str, str] = {}
     phones = _phones(regions)
@@ -101,10 +100,8 @@ def _mask(text: str, phones: Callable[[str], list[str]], found: Counter[str]) ->
 
 
 def _spelled_length(text: str) -> int:
-    """Return the length of a text that may spell a mail address; 0 where a sentence would read so.
-
-    A bare "at" is one where the domain is of mail only, or who stands before it is written as in
-    addresses, or the dot is said, too, before an ending that no sentence goes on with.
+    """Return the length of a text that spells a mail address, 0 where a sentence reads so: a bare
+    "at" needs a provider, a name as in addresses, or a said dot before an ending that is no word.
     """
     match = _SPELLED.fullmatch(text)
     if match is None or match["sure"]:

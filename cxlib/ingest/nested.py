@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 
 from cxlib.errors import InputError
+from cxlib.ingest.cells import read_numbers
 from cxlib.ingest.delimited import BAD_BYTES
-from cxlib.ingest.numbers import read_numbers
 from cxlib.ingest.raw import LINE, NONE_MALFORMED, RawTable
 from cxlib.ingest.sources import Source
 from cxlib.ingest.text import LOST, Text
@@ -141,11 +141,8 @@ def _rows_of(values: list[Any], records: str | None, name: str) -> list[Row]:
         if is_split and all(isinstance(row, list) for row in cells):
             return [_flat(dict(zip(names, row, strict=False))) for row in cells]
         lists = list(_lists(value))
-        if (
-            lists == list(value)
-            and len(lists) > 2
-            and len({frozenset(value[k][0]) for k in lists}) == 1
-        ):
+        by_key = lists == list(value) and len(lists) > 2
+        if by_key and len({frozenset(value[k][0]) for k in lists}) == 1:
             # lists by the id of what they are about
             values = [{KEY: key, **e} for key, elements in value.items() for e in elements]
             lists = []

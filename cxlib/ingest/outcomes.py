@@ -12,10 +12,7 @@ from cxlib.ingest.evidence import groups, guess_by_words, words, words_of
 from cxlib.map_model import ONE_STAGE, format_duration
 
 STAGES = ("awareness", "exploration", "conversion", "aftersales")  # the usual four, in their order
-
-CLEAR = 0.2
-"""Spread of a touchpoint's place in the histories up to which its stage can be told from it."""
-
+CLEAR = 0.2  # spread of a touchpoint's places in the histories up to which they tell its stage
 _MOSTLY_FIRST = 0.3
 _LEAST = 1.3
 _MONTH = timedelta(days=30)

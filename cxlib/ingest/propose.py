@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import timedelta
@@ -20,8 +21,7 @@ from cxlib.ingest.recipes import Head, Related, relate_tables
 from cxlib.ingest.report import IngestReport
 from cxlib.ingest.roles import guess_customer, named_role, rank_times, rates
 from cxlib.ingest.sources import Paths, Source, find_sources
-from cxlib.ingest.tables import read_table, with_named
-from cxlib.ingest.workbooks import main_sheet
+from cxlib.ingest.tables import main_sheet, read_table, with_named
 from cxlib.journey_map import parse_journey_map
 from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, Reading, format_duration
 
@@ -91,9 +91,8 @@ def _head_lines(log: Looked, report: IngestReport, doubts: list[str]) -> Iterato
     yield "# Proposed from the log; every guess is marked. Read it, mend it, and remove the marks."
     yield f"# Looked at: {log.looked}."
     yield from (f"# {said[0].upper()}{said[1:]}." for said in log.related.said)
-    kept = (
-        f"{report.contacts:,} of {report.rows_in:,} rows kept, {report.customers or 0:,} customers"
-    )
+    kept = f"{report.contacts:,} of {report.rows_in:,} rows kept"
+    kept += f", {report.customers or 0:,} customers"
     span = f"{report.first_at:%Y-%m-%d %H:%M} to {report.last_at:%Y-%m-%d %H:%M} UTC"
     aside = ", ".join(f"{n:,} {reason}" for reason, n in report.set_aside.items())
     yield f"# cx check says: {kept}, {span}; set aside: {aside or 'none'}."
@@ -108,10 +107,8 @@ def _recipe_lines(log: Looked) -> Iterator[str]:
     if shape.one_per is not None:
         yield _line("one_per", shape.one_per, shape.why_one_per)
     if shape.unpivot is not None:
-        given = {
-            k: dict(v) if isinstance(v, Mapping) else v for k, v in asdict(shape.unpivot).items()
-        }
-        yield _line("unpivot", {k: v for k, v in given.items() if v}, shape.why_unpivot)
+        given = {k: v for k, v in asdict(shape.unpivot).items() if v}
+        yield _line("unpivot", given, shape.why_unpivot)
     if log.ties:
         yield _line("ties_as_listed", True, "most contacts share their instant, but are steps")
     if related.answers is None:
@@ -268,15 +265,10 @@ def _patterns(log: Looked, name: str) -> dict[str, str]:
     if log.shape.one_per is not None and not log.product:
         return {log.shape.one_per: "."}
     named = log.contacts.filter(pl.col("touchpoint") == name)
-    one = named.select(pl.col("stage", "_what").max()).row(0, named=True)
-    return {
-        log.roles.columns[role].value: f"^(?i){_escaped(one[said])}$"
-        for role, said in (("stage", "stage"), ("touchpoint", "_what"))
-    }
-
-
-def _escaped(text: str) -> str:
-    return "".join(f"\\{c}" if c in r"\.+*?()|[]{}^$" else c for c in text.strip())
+    said = named.select(pl.col("stage", "_what").max().str.strip_chars()).row(0)
+    escaped = [re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", text) for text in said]
+    columns = (log.roles.columns[role].value for role in ("stage", "touchpoint"))
+    return {column: f"^(?i){text}$" for column, text in zip(columns, escaped, strict=True)}
 
 
 def _line(key: str, value: Any, why: str) -> str:

@@ -18,10 +18,7 @@ from cxlib.ingest.sources import Source
 SHOWN = 10_000  # characters of a row set aside that are kept
 
 LINE = "\x00line"  # number of the row in its file, from 1; a name that no export can have
-
-POSITION = "\x00position"
-"""Order of the row within its customer, where the format itself has one (XES)."""
-
+POSITION = "\x00position"  # order of the row within its customer, where the format has one (XES)
 NONE_MALFORMED = pl.DataFrame(schema={"reason": pl.String, LINE: pl.Int64, "raw": pl.String})
 
 

@@ -68,7 +68,7 @@ def relate_tables(heads: list[Head]) -> Related:
                 called.setdefault(usual.get(column, column), []).append(column)
             merged = {n: sorted(cs, key=lambda c, n=n: c != n) for n, cs in called.items()}  # type: ignore[misc]
             parts.append(rows.select(pl.coalesce(cs).alias(n) for n, cs in merged.items()))
-        stems = [source.path.name.lower().split(".")[0] for source, _ in group]
+        stems = [source.stem for source, _ in group]
         if len({re.sub(r"[\W\d_]+", "", stem) for stem in stems}) > 1:
             parts = [
                 p.with_columns(pl.lit(s).alias(FILE)) for p, s in zip(parts, stems, strict=True)
@@ -168,9 +168,7 @@ def _attributes(
 
 
 def _key(rows: pl.DataFrame, table: Table) -> tuple[str, str] | None:
-    """Return the column of the log, and that of a table with one row for each of its values: of
-    the same name, or ``ticket_id`` and the ``id`` of a table of tickets.
-    """
+    """Return the log's column and a table's of which each value has one row: ticket_id, id."""
     pairs = [(c, c) for c in table.rows.columns if c in rows.columns]
     stems = (c[:-3] for c in rows.columns if c.lower().endswith("_id") and len(c) > 4)
     pairs += [(f"{s}_id", "id") for s in stems if table.name.lower().startswith(s.lower())]
@@ -197,9 +195,12 @@ def find_shape(
     rows: pl.DataFrame, columns: Mapping[str, Column], customer: str, varies: Mapping[str, float]
 ) -> Shape:
     """Say what one row of a log is."""
-    if template := _numbered(columns):
+    # ``#`` stands for the number in what the times of several contacts in one row are called
+    found = numbered_columns(columns)
+    timed = [n for n, of in found.items() if columns[next(iter(of.values()))].kind == "time"]
+    if len(found) > 1 and len(timed) == 1:
         why = "each row has several contacts, whose columns are numbered"
-        return Shape(Unpivot(numbered=template), None, why)
+        return Shape(Unpivot(numbered=timed[0]), None, why)
     ranked = rank_touchpoints(columns, varies)
     score, best = ranked[0] if ranked else (0.0, None)
     is_long = best is not None and score >= 2 and names_contacts(best, states=False)
@@ -238,13 +239,6 @@ def mark_facts(rows: pl.DataFrame, columns: dict[str, Column]) -> dict[str, Colu
     return {n: replace(c, of_case=True) if n in facts else c for n, c in columns.items()}
 
 
-def _numbered(columns: Mapping[str, Column]) -> str | None:
-    """Return what the times of several numbered contacts in one row are called, ``#`` a number."""
-    found = numbered_columns(columns)
-    timed = [n for n, of in found.items() if columns[next(iter(of.values()))].kind == "time"]
-    return timed[0] if len(found) > 1 and len(timed) == 1 else None
-
-
 def _step(column: Column, times: list[Column]) -> str:
     """Name a step by what its column is called and the others are not."""
     shared = set.intersection(*(set(c.words) for c in times)) if len(times) > 1 else set()
@@ -255,16 +249,13 @@ def _read_steps(rows: pl.DataFrame, steps: Mapping[str, Column]) -> pl.DataFrame
     some, read = rows.gather_every(rows.height // 20_000 + 1), {}
     for step, column in steps.items():
         texts = some[column.name]
-        guessed = guess_time_format(texts.drop_nulls().head(1000))
-        pattern = guessed[0] if guessed is not None else None
+        pattern, _ = guess_time_format(texts.drop_nulls().head(1000)) or (None, None)
         read[step] = read_instants(texts, where="", time_format=pattern, refuse=False).values
     return pl.DataFrame(read)
 
 
 def _are_one_contact(rows: pl.DataFrame, times: list[Column], has_name: bool) -> bool:
-    """Whether all rows have all times, and these are equal, or, where a column names the contact,
-    within an hour: phases of one contact, such as of a call.
-    """
+    """Whether a row's times are equal, or, where a column names its contact, within an hour."""
     if any(c.share < 0.95 for c in times):
         return False
     read = _read_steps(rows, {c.name: c for c in times})
@@ -275,8 +266,8 @@ def _are_one_contact(rows: pl.DataFrame, times: list[Column], has_name: bool) ->
 
 def _in_order(rows: pl.DataFrame, steps: Mapping[str, Column]) -> dict[str, str]:
     read = _read_steps(rows, steps)
-    times, first = read, pl.min_horizontal(*read.columns)
-    after = times.select((pl.col(c) - first).dt.total_seconds().mean() for c in read.columns).row(0)
+    first = pl.min_horizontal(*read.columns)
+    after = read.select((pl.col(c) - first).dt.total_seconds().mean() for c in read.columns).row(0)
     order = sorted(zip(read.columns, after, strict=True), key=lambda s: (s[1] is None, s[1] or 0.0))
     return {step: steps[step].name for step, _ in order}
 

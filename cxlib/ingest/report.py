@@ -115,22 +115,16 @@ class IngestReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values that JSON can hold; instants as ISO 8601."""
-        found: dict[str, Any] = plain(asdict(self))
-        return found
+        return dict(plain(asdict(self)))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> IngestReport:
         """Return the report from what `to_dict` gave, as a workspace keeps it."""
-        kinds: dict[str, type[Any]] = {
-            "files": FileReport,
-            "unmapped": UnmappedTouchpoint,
-            "outside_hours": OutsideHours,
-        }
-
         restored: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in content.items()
         }
-        for name, kind in kinds.items():
+        kinds: list[type[Any]] = [FileReport, UnmappedTouchpoint, OutsideHours]
+        for name, kind in zip(("files", "unmapped", "outside_hours"), kinds, strict=True):
             restored[name] = tuple(kind(**row) for row in content.get(name, ()))
         for name in ("first_at", "last_at"):
             restored[name] = content.get(name) and datetime.fromisoformat(content[name])

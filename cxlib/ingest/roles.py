@@ -16,6 +16,7 @@ from cxlib.map_model import FILE
 
 VARIES = 0.02  # a column with several values for fewer customers than this is a segment of theirs
 LABELS = 2_000  # most values of a column that may be labels of contacts or customers
+SETTLED = 0.9  # share of contacts whose touchpoint says their label
 SEGMENTS, ENVIRONMENTS = 6, 8  # most columns of either kind that are proposed
 
 Ranked = list[tuple[float, Column]]
@@ -187,7 +188,10 @@ def guess_roles(
             if c.distinct > told.distinct
             or any(part.select(told.name, n).n_unique() > most for part in some)
         }
-    _guess_surroundings(roles, free)
+    owner = roles.columns.get("owner")
+    if owner is not None and _settled(rows, roles.columns["touchpoint"].value, owner.value):
+        owner = None
+    _guess_surroundings(roles, free, also=columns[owner.value] if owner else None)
     return roles
 
 
@@ -196,7 +200,7 @@ def _guess_product(roles: Roles, free: Mapping[str, Column]) -> None:
     numbers = [c for c in free.values() if c.kind == "number"]
     many, price = (
         next((c.name for c in numbers if (r := _named(c, n)) is not None and r < len(n)), None)
-        for n in (phrases("quantity"), phrases("price"))
+        for n in map(phrases, ("quantity", "price"))
     )
     paid = roles.columns.get("amount")
     if many is not None and price is not None and (paid is None or paid.value == price):
@@ -215,10 +219,8 @@ def vary_labels(
 def _guess_time(roles: Roles, columns: Mapping[str, Column]) -> None:
     times = rank_times(columns)
     if not times:
-        called = (
-            c for c in columns.values() if c.filled and _named(c, phrases("time")) is not None
-        )
-        near = next(called, None)
+        filled = (c for c in columns.values() if c.filled)
+        near = next((c for c in filled if _named(c, phrases("time")) is not None), None)
         shown = f" ({near.name!r} is called so and holds {near.sample[0]!r})" if near else ""
         raise InputError(
             f"no column holds times{shown}; there are: {listed(list(columns))}; name it in the map "
@@ -299,8 +301,21 @@ def _guess_labels(roles: Roles, free: Mapping[str, Column]) -> None:
         roles.columns[role] = Guess(best.name, why)
 
 
-def _guess_surroundings(roles: Roles, free: Mapping[str, Column]) -> None:
-    """Sort what is left into segments of the customer and environments of the contact."""
+def _settled(rows: pl.DataFrame, touchpoint: str, label: str) -> bool:
+    """Whether the touchpoint of a contact all but says its label."""
+    if touchpoint not in rows.columns:
+        return True
+    counted = rows.drop_nulls([touchpoint, label]).group_by(touchpoint, label).len()
+    main = int(counted.group_by(touchpoint).agg(pl.col("len").max())["len"].sum())
+    return main >= SETTLED * int(counted["len"].sum())
+
+
+def _guess_surroundings(
+    roles: Roles, free: Mapping[str, Column], *, also: Column | None = None
+) -> None:
+    """Sort what is left into segments of the customer and environments of the contact; `also`: the
+    owner, where a touchpoint has several.
+    """
     combinations = 1
     for name in roles.segments:
         combinations *= free[name].distinct + 1
@@ -312,17 +327,18 @@ def _guess_surroundings(roles: Roles, free: Mapping[str, Column]) -> None:
         and not c.says("no_surrounding")
         and c.name != FILE
     ]
-    for column in sorted(left, key=lambda c: c.distinct):
+    for column in [*sorted(left, key=lambda c: c.distinct), *([also] if also else [])]:
         varied, values = roles.varies[column.name], column.distinct
         few = values <= (8 if column.kind == "number" else 40)
-        if varied < VARIES:
-            fits = len(roles.segments) < SEGMENTS and combinations * (values + 1) <= 256
-            if few and column.each >= 3 and fits:
-                combinations *= values + 1
-                share = f"{1 - varied:.1%} of the customers" if varied else "each customer"
-                roles.segments[column.name] = f"one of {values} values for {share}"
+        fits = len(roles.segments) < SEGMENTS and combinations * (values + 1) <= 256
+        if varied < VARIES and few and column.each >= 3 and fits:
+            combinations *= values + 1
+            share = f"{1 - varied:.1%} of the customers" if varied else "each customer"
+            roles.segments[column.name] = f"one of {values} values for {share}"
+        elif varied < VARIES and column is not also:
+            continue
         elif column.kind == "text" and column.each >= 5 and values <= 300:
-            named = column.says("where") or column.speaks >= 0.5
+            named = column.says("where") or column.speaks >= 0.5 or column is also
             if named and len(roles.environments) < ENVIRONMENTS:
                 why = f"{values} values, several for {varied:.0%} of the customers"
                 roles.environments[column.name] = why

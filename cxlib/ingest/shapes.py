@@ -11,8 +11,7 @@ from functools import cache, partial
 import polars as pl
 
 from cxlib.errors import InputError, listed, there_are
-from cxlib.ingest.cells import text_of
-from cxlib.ingest.numbers import read_numbers
+from cxlib.ingest.cells import read_numbers, text_of
 from cxlib.ingest.raw import LINE, RawTable, as_json
 from cxlib.ingest.sources import Source
 from cxlib.journey_map import JourneyMap
@@ -27,11 +26,7 @@ _SUMS = ("amount", "cost")  # roles that lines of one contact add up to
 def _is_table(source: Source, pattern: str) -> bool:
     """Whether a file is the one that a map calls `pattern`, with or without what says its kind."""
     name, wanted = source.path.name.lower(), pattern.lower()
-    return fnmatch(name, wanted) or fnmatch(_stem(source), wanted)
-
-
-def _stem(source: Source) -> str:
-    return source.path.name.lower().split(".")[0]
+    return fnmatch(name, wanted) or fnmatch(source.stem, wanted)
 
 
 def split_sources(
@@ -61,7 +56,7 @@ def shape_tables(sources: list[Source], journey_map: JourneyMap, read: Read) -> 
     for source in log:
         table = read(source)
         if FILE in journey_map.named_columns():
-            stem = pl.lit(_stem(source)).alias(FILE)
+            stem = pl.lit(source.stem).alias(FILE)
             table = replace(table, frame=table.frame.with_columns(stem))
         table = join_tables(table, journey_map.join, sources, read_once)
         if journey_map.one_per:

@@ -72,9 +72,14 @@ class Source:
         return self.packed is None and self.member is None
 
     @property
-    def is_typed(self) -> bool:
-        """Whether its format writes numbers in one way only."""
-        return self.format in ("jsonl", "parquet", "xes", "workbook")
+    def stem(self) -> str:
+        """The name of its file in lower case, without what says its kind."""
+        return self.path.name.lower().split(".")[0]
+
+    @property
+    def decimal(self) -> str | None:
+        """The mark of numbers, where its format writes them in one way only."""
+        return "." if self.format in ("jsonl", "parquet", "xes", "workbook") else None
 
 
 def find_sources(paths: Paths) -> list[Source]:
@@ -86,7 +91,8 @@ def find_sources(paths: Paths) -> list[Source]:
         raise InputError(f"no log was named; name files or folders of {_READABLE}")
     found: dict[tuple[Path, str | None], Source] = {}
     for path in (Path(name).expanduser() for name in named):
-        archive = next((p for p in path.parents if _is_zip(p) and p.is_file()), None)
+        zips = (p for p in path.parents if p.suffix.lower() == ".zip" and p.is_file())
+        archive = next(zips, None)
         if archive is not None:
             sources = _members(archive, path.relative_to(archive).as_posix())
         else:
@@ -161,7 +167,7 @@ def _expand(path: Path) -> list[Path]:
         return [path]
     if path.is_dir():
         inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _is_hidden(p, path)]
-        logs = [p for p in inside if _format(p.name) is not None or _is_zip(p)]
+        logs = [p for p in inside if _format(p.name) or p.suffix.lower() == ".zip"]
         logs = [p for p in logs if not _is_note(p.name, partial(p.open, "rb"))] or logs
         if not logs:
             raise InputError(f"{path}: there is no log in this folder; it may hold {_READABLE}")
@@ -201,10 +207,6 @@ def _is_note(name: str, opened: Callable[[], IO[Any]]) -> bool:
     alike = [Counter(line.count(mark) for line in lines) for mark in (b",", b";", b"\t", b"|")]
     most = max((n for counts in alike for times, n in counts.items() if times), default=0)
     return (len(lines) < 2 or 2 * most < len(lines)) and not text.startswith((b"{", b"["))
-
-
-def _is_zip(path: Path) -> bool:
-    return path.suffix.lower() == ".zip"
 
 
 def _sources(path: Path) -> list[Source]:

@@ -113,7 +113,9 @@ def _as_counted(
     """Turn the excess of a median, as time passes, back into one of open time."""
     if hours is None:
         return excess
-    return median - hours.open_within(target, hours.usually_take(target, median) - excess)
+    return median - hours.usually_take(
+        target, hours.usually_take(target, median) - excess, back=True
+    )
 
 
 def _quantile(waits: Floats, value: Floats, q: float) -> Floats:

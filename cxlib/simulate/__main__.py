@@ -14,11 +14,10 @@ from cxlib.simulate.sample import SAMPLE_CUSTOMERS, SAMPLE_SEED, write_sample
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line, write the files, name them."""
     parser = argparse.ArgumentParser(prog="python -m cxlib.simulate", description=__doc__)
-    kinds = parser.add_subparsers(dest="kind", required=True)
-    sample = kinds.add_parser("sample", help="the retailer, as a raw export of any size")
-    sample.add_argument("--customers", type=int, default=SAMPLE_CUSTOMERS)
-    sample.add_argument("--seed", type=int, default=SAMPLE_SEED)
-    sample.add_argument("--out", type=Path, required=True)
+    parser.add_argument("kind", choices=["sample"], help="the retailer, as a raw export")
+    parser.add_argument("--customers", type=int, default=SAMPLE_CUSTOMERS)
+    parser.add_argument("--seed", type=int, default=SAMPLE_SEED)
+    parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     try:
         paths = write_sample(options.out, customers=options.customers, seed=options.seed)

@@ -12,19 +12,17 @@ from cxlib.errors import InputError
 from cxlib.simulate.log import (
     add_mailings,
     add_robots,
+    ask_surveys,
     assemble_log,
     decode_log,
     roughen_log,
+    spend,
     split_ratings,
 )
-from cxlib.simulate.mapping import write_map
-from cxlib.simulate.surveys import ask_surveys, spend
 from cxlib.simulate.walk import Rules, Tally, Walkers, draw, opened, walk
-from cxlib.simulate.world import Fault, World
+from cxlib.simulate.world import Fault, World, write_map
 
-CHUNK = 100_000
-"""Customers walked at a time; part of what a seed means, so a constant."""
-
+CHUNK = 100_000  # customers walked at a time; part of what a seed means, so a constant
 TRUTH_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "kind": pl.String,
     "source": pl.String,
@@ -80,20 +78,18 @@ def simulate_journeys(
     rng = np.random.default_rng([seed, 0])
     parts = []
     for chunk, first in enumerate(range(0, customers, CHUNK)):
-        count = min(CHUNK, customers - first)
-        parts.append(
-            _walk_chunk(rules, first, count, np.random.default_rng([seed, 1, chunk]), tallies)
-        )
+        own, count = np.random.default_rng([seed, 1, chunk]), min(CHUNK, customers - first)
+        parts.append(_walk_chunk(rules, first, count, own, tallies))
     people = pl.concat([who for who, _ in parts])
     log = pl.concat([log for _, log in parts])
     log = add_mailings(world, log, rng=rng)
     log = add_robots(world, log, first=customers, rng=rng)
     log = roughen_log(world, log, rng=rng)
-    ids = _ids(customers + world.noise.robots, rng)
+    # seven digits, in no order, some with leading zeros: they are names, not numbers
+    numbers = pl.Series(rng.permutation(customers + world.noise.robots) * 7 + 41)
+    ids = numbers.cast(pl.String).str.zfill(7)
     events = decode_log(world, log, ids=ids, salt=int(rng.integers(2**62)))
-    ratings: pl.DataFrame | None = None
-    purchases: pl.DataFrame | None = None
-    surveys = pl.DataFrame()
+    ratings, purchases, surveys = None, None, pl.DataFrame()
     if world.ratings_apart:
         events, ratings = split_ratings(world, events, rng=rng)
         if world.surveys:
@@ -118,7 +114,6 @@ def simulate_journeys(
 def _walk_chunk(
     rules: Rules, first: int, count: int, rng: np.random.Generator, tallies: Sequence[Tally]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Walk the customers numbered from ``first`` and write down their contacts."""
     people, at, place = _arrive(rules, count, rng)
     persona = people["persona"].to_numpy()
     odds = rules.world.campaign.exit_odds if rules.world.campaign else 1.0
@@ -165,12 +160,6 @@ def _arrive(
     return people, np.minimum(at, rules.horizon), place
 
 
-def _ids(count: int, rng: np.random.Generator) -> pl.Series:
-    """Ids of seven digits, in no order, some with leading zeros (they are names, not numbers)."""
-    numbers = pl.Series(rng.permutation(count) * 7 + 41)
-    return numbers.cast(pl.String).str.zfill(7)
-
-
 def _customer_table(
     world: World, people: pl.DataFrame, ids: pl.Series, rng: np.random.Generator
 ) -> pl.DataFrame:
@@ -190,16 +179,14 @@ def _customer_table(
 
 def _persona_table(world: World, people: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
     robots = world.noise.robots
-    names = pl.Series([p.name for p in world.personas])
-    missing = pl.Series([None] * robots, dtype=pl.String)
-    return pl.DataFrame(
-        {
-            "customer": ids,
-            "persona": pl.concat([names.gather(people["persona"]), missing]),
-            "campaign": [*people["campaign"], *[False] * robots],
-            "robot": np.arange(len(ids)) >= len(ids) - robots,
-        }
-    ).sort("customer")
+    names = pl.Series([p.name for p in world.personas]).gather(people["persona"])
+    columns = {
+        "customer": ids,
+        "persona": names.extend_constant(None, robots),
+        "campaign": people["campaign"].extend_constant(False, robots),
+        "robot": np.arange(len(ids)) >= len(ids) - robots,
+    }
+    return pl.DataFrame(columns).sort("customer")
 
 
 def _truth(faults: Sequence[Fault], tallies: Sequence[Tally]) -> pl.DataFrame:

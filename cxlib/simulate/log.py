@@ -1,6 +1,7 @@
-"""From contacts to a raw log: what is written at each contact, and what goes wrong in writing it.
+"""From contacts to a raw log: what is written and asked at each contact, and what goes wrong in it.
 
-The log stays a frame of codes until the very end, so that ten million rows fit in memory.
+The log stays a frame of codes until the very end, so that ten million rows fit in memory. What is
+asked and spent is drawn from streams of its own, so that the contacts of a seed stay what they are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from cxlib.simulate.surveys import write_comments
 from cxlib.simulate.walk import Contacts, Rules, Tally, struck
 from cxlib.simulate.world import World
 
@@ -34,7 +34,7 @@ def assemble_log(
     ``rating``, ``issue`` and ``cost``.
     """
     world = rules.world
-    tick, origin = _tick(world), int(world.start.timestamp()) * _SECOND
+    tick, origin = world.noise.tick, int(world.start.timestamp()) * _SECOND
     at = (contacts.at * _SECOND).astype(np.int64)
     columns: dict[str, pl.Series] = {
         "customer": pl.Series(contacts.customer, dtype=pl.UInt32),
@@ -53,11 +53,6 @@ def assemble_log(
     if any(c.dwell is not None for c in world.contacts):
         log = log.with_columns(_ends(world, log, rng))
     return log
-
-
-def _tick(world: World) -> int:
-    """Microseconds that times are multiples of."""
-    return int(world.noise.rounding.total_seconds() * _SECOND)
 
 
 def _ratings(
@@ -105,19 +100,13 @@ def _issues(world: World, contacts: Contacts, rng: np.random.Generator) -> pl.Se
 
 def _ends(world: World, log: pl.DataFrame, rng: np.random.Generator) -> pl.Series:
     """End of each contact, never after the customer's next one; null where not logged."""
-    place = log["place"].to_numpy()
     usual = np.array([c.dwell.total_seconds() if c.dwell else np.nan for c in world.contacts])
-    dwell = usual[place]
+    dwell = usual[log["place"].to_numpy()]
     dwell = np.maximum(dwell * np.exp(0.7 * rng.standard_normal(len(dwell))), 1.0)
     end = pl.Series("end", np.nan_to_num(dwell) * _SECOND).cast(pl.Int64) // _SECOND * _SECOND
-    following = pl.when(pl.col("customer") == pl.col("customer").shift(-1)).then(
-        pl.col("at").shift(-1)
-    )
-    return log.select(
-        pl.when(pl.Series(~np.isnan(dwell)))
-        .then(pl.min_horizontal(pl.col("at") + end, following))
-        .alias("end")
-    ).to_series()
+    same = pl.col("customer") == pl.col("customer").shift(-1)
+    soonest = pl.min_horizontal(pl.col("at") + end, pl.when(same).then(pl.col("at").shift(-1)))
+    return log.select(end=pl.when(pl.Series(~np.isnan(dwell))).then(soonest)).to_series()
 
 
 def add_mailings(world: World, log: pl.DataFrame, *, rng: np.random.Generator) -> pl.DataFrame:
@@ -132,7 +121,8 @@ def add_mailings(world: World, log: pl.DataFrame, *, rng: np.random.Generator) -
         every = int(mailing.every.total_seconds()) * _SECOND
         for sent_at in range(origin + every + 8 * 3600 * _SECOND, end, every):
             known = subscribed.filter(pl.col("at") < sent_at)
-            jitter = rng.integers(0, 900, known.height) * _SECOND // _tick(world) * _tick(world)
+            jitter = rng.integers(0, 900, known.height) * _SECOND
+            jitter = jitter // world.noise.tick * world.noise.tick
             parts.append(
                 known.select(
                     "customer",
@@ -160,7 +150,7 @@ def add_robots(
             pl.DataFrame(
                 {
                     "customer": pl.Series(np.full(len(at), first + number), dtype=pl.UInt32),
-                    "at": at // _tick(world) * _tick(world),
+                    "at": at // world.noise.tick * world.noise.tick,
                     "place": pl.Series(rng.choice(places, len(at)), dtype=pl.UInt16),
                 }
             )
@@ -203,16 +193,12 @@ def decode_log(world: World, log: pl.DataFrame, *, ids: pl.Series, salt: int) ->
 
     columns = [
         ids.gather(log["customer"]).alias("customer"),
-        log["at"].cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("occurred_at"),
+        log["at"].cast(pl.Datetime("us", "UTC")).alias("occurred_at"),
         of("name").alias("touchpoint"),
-        of("channel"),
-        of("stage"),
-        of("owner"),
-        of("initiated_by"),
+        *map(of, ("channel", "stage", "owner", "initiated_by")),
     ]
     if "end" in log.columns:
-        ended = log["end"].cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-        columns.append(ended.alias("ended_at"))
+        columns.append(log["end"].cast(pl.Datetime("us", "UTC")).alias("ended_at"))
     if "rating" in log.columns:
         columns.append(log["rating"].cast(pl.Float64))
     if world.environments:
@@ -246,9 +232,8 @@ def _environments(world: World, log: pl.DataFrame, salt: int) -> pl.Series:
         shares = np.cumsum(weights, axis=1) / np.maximum(weights.sum(1, keepdims=True), 1e-12)
         drawn = (shares < uniform_of(customer[rows], salt + number)[:, None]).sum(1)
         code[rows] = np.array(options)[np.minimum(drawn, len(options) - 1)]
-    names = pl.Series([e.name for e in world.environments], dtype=pl.String)
-    known = pl.Series(code).replace(-1, None)
-    return names.gather(known).alias("environment")
+    names = pl.Series("environment", [e.name for e in world.environments], dtype=pl.String)
+    return names.gather(pl.Series(code).replace(-1, None))
 
 
 def split_ratings(
@@ -256,9 +241,7 @@ def split_ratings(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take the ratings out of the log into a table of their own, answered some hours later."""
     true_date = pl.col("occurred_at").is_between(world.start, world.observed_until)
-    given = events.filter(
-        pl.col("rating").is_not_null(), pl.col("customer").is_not_null(), true_date
-    )
+    given = events.drop_nulls(["rating", "customer"]).filter(true_date)
     given = given.unique(["customer", "occurred_at", "touchpoint"], maintain_order=True)
     delay = (rng.exponential(_SURVEY_DELAY, given.height) // _SECOND).astype(np.int64) * _SECOND
     ratings = given.select(
@@ -280,3 +263,85 @@ def uniform_of(key: np.ndarray, salt: int) -> np.ndarray:
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
     return (z >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+SCALE_OF_CONTACTS = "csat"  # the scale from 0 to 10 that a `Contact.rating` is on
+_GERMAN = 0.45
+_KEYS = ["customer", "occurred_at", "touchpoint"]
+
+
+def clean_contacts(world: World, events: pl.DataFrame) -> pl.DataFrame:
+    """Contacts of known customers at possible times, once each, by customer and time."""
+    possible = pl.col("occurred_at").is_between(world.start, world.observed_until)
+    known = events.filter(pl.col("customer").is_not_null(), possible)
+    return known.select(_KEYS).unique().sort(_KEYS)
+
+
+def ask_surveys(
+    world: World, events: pl.DataFrame, ratings: pl.DataFrame, *, rng: np.random.Generator
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Add the answers on the world's `surveys` to those on `SCALE_OF_CONTACTS`, with comments.
+
+    The truth has a row per survey: contacts ``asked`` about, ``mean`` of what all of them would
+    say, ``answers``, and the mean of these, ``heard``.
+    """
+    contacts, truth = clean_contacts(world, events), []
+    waited = pl.col("occurred_at") - pl.col("occurred_at").shift(1).over("customer")
+    contacts = contacts.with_columns(
+        who=pl.col("customer").rle_id(),
+        hours=(waited.dt.total_seconds() / 3600).fill_null(0.0).log1p(),
+    )
+    mood = rng.standard_normal(int(contacts["who"].max() or 0) + 1)  # type: ignore[arg-type]
+    parts = [ratings.with_columns(scale=pl.lit(SCALE_OF_CONTACTS))]
+    for survey in world.surveys:
+        asked = contacts.filter(pl.col("touchpoint").is_in(survey.touchpoints))
+        waits = asked.select(pl.col("hours") - pl.col("hours").mean().over("touchpoint"))
+        latent = survey.mean + survey.by_mood * mood[asked["who"].to_numpy()]
+        latent = latent + survey.by_wait * waits.to_series().to_numpy()
+        latent = latent + survey.spread * rng.standard_normal(len(asked))
+        score = np.clip(np.round(latent), survey.lowest, survey.highest)
+        odds = survey.response / (1 - survey.response)
+        odds = odds * np.exp(survey.by_rating * (score - survey.mean))
+        delay = (300 + rng.exponential(6 * 3600, len(asked))).astype(np.int64) * 1_000_000
+        given = asked.select(
+            "customer",
+            rated_at=pl.col("occurred_at") + pl.Series(delay).cast(pl.Duration("us")),
+            rating=pl.Series(score),
+            touchpoint="touchpoint",
+            scale=pl.lit(survey.scale),
+        ).filter(pl.Series(rng.random(len(asked)) < odds / (1 + odds)))
+        given = given.filter(pl.col("rated_at") <= world.observed_until)
+        high = (given["rating"] - survey.lowest) / (survey.highest - survey.lowest)
+        parts.append(given.with_columns(write_comments(world, given, high, rng)))
+        truth.append(
+            {"scale": survey.scale, "asked": len(asked), "mean": float(score.mean())}
+            | {"answers": len(given), "heard": given["rating"].mean()}
+        )
+    answers = pl.concat(parts, how="diagonal")
+    return answers.sort("rated_at", "customer", "touchpoint", "scale"), pl.DataFrame(truth)
+
+
+def write_comments(
+    world: World, ratings: pl.DataFrame, high: pl.Series, rng: np.random.Generator
+) -> pl.Series:
+    """A few words beside some of the ratings: of what was rated, in tune with how high it was."""
+    speaks, pick = rng.random(len(ratings)) < world.comment_share, rng.random(len(ratings))
+    german = pick * 1_000 % 1 < _GERMAN
+    words: list[str | None] = [None] * len(ratings)
+    for i in np.flatnonzero(speaks) if world.comments else ():
+        mood = "low" if high[int(i)] <= 0.4 else "middle" if high[int(i)] <= 0.7 else "high"
+        rated = ratings["touchpoint"][int(i)]
+        # the first theme that is about the touchpoint, or about all others
+        theme = next(theme for theme in world.comments if rated in theme.get("at", [rated]))
+        choice = theme["de" if german[i] else "en"][mood]
+        words[i] = choice[int(pick[i] * len(choice))]
+    return pl.Series("comment", words, dtype=pl.String)
+
+
+def spend(world: World, events: pl.DataFrame, *, rng: np.random.Generator) -> pl.DataFrame:
+    """What was spent at each contact that has an `amount`: its keys, and ``amount``."""
+    medians = {c.name: c.amount for c in world.contacts if c.amount}
+    bought = clean_contacts(world, events).filter(pl.col("touchpoint").is_in(list(medians)))
+    median = bought["touchpoint"].replace_strict(medians, return_dtype=pl.Float64).to_numpy()
+    spent = np.round(median * np.exp(0.6 * rng.standard_normal(len(bought))), 2)
+    return bought.with_columns(amount=pl.Series(spent))

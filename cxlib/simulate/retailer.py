@@ -28,8 +28,7 @@ from cxlib.simulate.world import (
 
 START = datetime(2024, 12, 31, 23, tzinfo=UTC)
 END = datetime(2025, 9, 30, 22, tzinfo=UTC)
-APP_RELEASE = datetime(2025, 6, 12, 4, tzinfo=UTC)
-"""The day on which the app's release 5.0 came out, and the hand-over of its basket broke."""
+APP_RELEASE = datetime(2025, 6, 12, 4, tzinfo=UTC)  # 5.0, when the basket's hand-over broke
 
 
 def retailer_world() -> World:
@@ -100,7 +99,6 @@ def retailer_world() -> World:
 
 
 def _read_contacts() -> tuple[tuple[Contact, ...], dict[str, dict[str, float]]]:
-    """Touchpoints, and the weights of the next one by touchpoint."""
     contacts, moves = [], {}
     for given in _read("retailer_contacts.yaml"):
         known: dict[str, Any] = dict(given)
@@ -155,17 +153,12 @@ _ENVIRONMENTS = (
     Environment("app", "app 4.9", 1.0, until=APP_RELEASE),
     Environment("app", "app 5.0", 0.9, since=APP_RELEASE),
     Environment("app", "app 4.9 (old)", 0.1, since=APP_RELEASE),
-    *(
-        Environment("store", f"store {place}", weight)
-        for place, weight in (
-            ("Bremen", 3),
-            ("Dresden", 2),
-            ("Hamburg", 5),
-            ("Köln", 4),
-            ("Leipzig", 3),
-            ("München", 5),
-        )
-    ),
+    Environment("store", "store Bremen", 3),
+    Environment("store", "store Dresden", 2),
+    Environment("store", "store Hamburg", 5),
+    Environment("store", "store Köln", 4),
+    Environment("store", "store Leipzig", 3),
+    Environment("store", "store München", 5),
     Environment("phone", "hotline Leipzig", 0.6),
     Environment("phone", "hotline Kiel", 0.4),
 )

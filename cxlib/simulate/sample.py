@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Mapping
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -111,16 +113,8 @@ def _truth(made: Simulated, contacts: pl.DataFrame) -> dict[str, Any]:
     events = made.events
     until = made.world.observed_until
     inside = pl.col("occurred_at").is_between(made.world.start, until)
-    faults = [
-        {
-            **{name: fault[name] for name in ("kind", "source", "target", "size")},
-            "since": fault["since"].isoformat() if fault["since"] else None,
-            "uses": fault["uses"],
-            "effect": _rounded(fault["effect"]),
-            "effect_hours": _rounded(fault["effect_hours"]),
-        }
-        for fault in made.truth.iter_rows(named=True)
-    ]
+    since = pl.col("since").map_elements(datetime.isoformat, return_dtype=pl.String)
+    told = ("kind", "source", "target", "size", since, "uses", "effect", "effect_hours")
     personas = made.personas.filter(~pl.col("robot"))["persona"].value_counts().sort("persona")
     return {
         "seed": made.seed,
@@ -133,13 +127,10 @@ def _truth(made: Simulated, contacts: pl.DataFrame) -> dict[str, Any]:
         "robots": made.personas.filter("robot")["customer"].to_list(),
         "personas": dict(personas.iter_rows()),
         "observed_until": until.isoformat(),
-        "faults": faults,
-        "surveys": [
-            {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
-            for row in made.surveys.to_dicts()
-        ],
+        "faults": [_rounded(row) for row in made.truth.select(told).to_dicts()],
+        "surveys": [_rounded(row) for row in made.surveys.to_dicts()],
     }
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}

@@ -89,11 +89,6 @@ class Rules:
         return self.seconds(self.world.observed_until)
 
     @cached_property
-    def gap(self) -> float:
-        """The journey map's gap in seconds."""
-        return self.world.gap.total_seconds()
-
-    @cached_property
     def channel(self) -> np.ndarray:
         """Channel number of each touchpoint."""
         channels = self.world.channels
@@ -110,9 +105,8 @@ class Rules:
     def taste(self) -> np.ndarray:
         """Factor on the weight of a move by (persona, touchpoint reached)."""
         world = self.world
-        return np.array(
-            [[p.prefers.get(c.channel, 1.0) for c in world.contacts] for p in world.personas]
-        )
+        channels = [c.channel for c in world.contacts]
+        return np.array([[p.prefers.get(c, 1.0) for c in channels] for p in world.personas])
 
     @cached_property
     def moves(self) -> np.ndarray:
@@ -139,14 +133,8 @@ class Rules:
         arrivals = np.array([self.world.arrivals.get(name, 0.0) for name in self.world.names])
         return np.cumsum(_shares(arrivals[None, :] * self.taste), axis=-1)
 
-    @cached_property
-    def sent_to(self) -> tuple[np.ndarray, ...]:
-        """Per fault: probability of each touchpoint that the fault sends customers to."""
-        return tuple(
-            self._sent_to(fault, *ends) for fault, ends in zip(self.faults, self.ends, strict=True)
-        )
-
-    def _sent_to(self, fault: Fault, source: int, target: int) -> np.ndarray:
+    def sent_to(self, fault: Fault, source: int, target: int) -> np.ndarray:
+        """Probability of each touchpoint that a fault sends customers to."""
         world = self.world
         share = np.zeros(len(world.contacts))
         if fault.kind == "ping_pong":
@@ -287,18 +275,16 @@ def _send_elsewhere(
     target: np.ndarray,
     tallies: Sequence[Tally],
 ) -> np.ndarray:
-    """Change ``target`` where a fault sends the customer elsewhere, and say what follows it.
-
-    That is the touchpoint that must come next (ping-pong), ``_SENT`` where the customer is free
-    again afterwards, ``_NOWHERE`` where no fault struck.
+    """Change ``target`` where a fault sends the customer elsewhere; return what must come next
+    (ping-pong), ``_SENT`` where the customer is free again, ``_NOWHERE`` where no fault struck.
     """
     sequel = np.full(len(target), _NOWHERE)
-    for i, (fault, ends, tally) in enumerate(zip(rules.faults, rules.ends, tallies, strict=True)):
+    for fault, ends, tally in zip(rules.faults, rules.ends, tallies, strict=True):
         if fault.kind not in SENDS_ELSEWHERE:
             continue
         at = struck(rules, fault, ends, walkers.previous, walkers.place, walkers.at)
         at &= walkers.forced == _NOWHERE
-        share = rules.sent_to[i]
+        share = rules.sent_to(fault, *ends)
         would = rules.moves[walkers.persona[at], walkers.place[at]] @ (share > 0)
         tally.uses += int(at.sum())
         tally.change += float((fault.size * (1 - (1 - exit_rate[at]) * would)).sum())
@@ -328,7 +314,7 @@ def _waits(
     median = after[walkers.place] * before[target] * pace[walkers.persona]
     wait = median * np.exp(world.wait_spread * rng.standard_normal(len(target)))
     # a natural wait never looks like silence; only a fault can make one that does
-    wait = np.clip(wait, 1.0, 0.9 * rules.gap)
+    wait = np.clip(wait, 1.0, 0.9 * world.gap.total_seconds())
     for fault, ends, tally in zip(rules.faults, rules.ends, tallies, strict=True):
         if fault.kind == "delay":
             at = struck(rules, fault, ends, walkers.place, target, walkers.at) & ~leaves
@@ -348,7 +334,8 @@ def _begin_again(
     back = np.zeros(len(leaves), dtype=bool)
     back[leaves] = rng.random(int(leaves.sum())) < world.return_rate
     n = int(back.sum())
-    pause = rng.exponential(world.return_after.total_seconds(), n) + rules.gap * 1.01
+    pause = rng.exponential(world.return_after.total_seconds(), n)
+    pause += world.gap.total_seconds() * 1.01
     walkers.at[back] += pause
     walkers.place[back] = draw(rules.starts_cumulated[walkers.persona[back]], rng.random(n))
     walkers.previous[back] = _NOWHERE

@@ -1,4 +1,4 @@
-"""The world that journeys are simulated in: touchpoints, personas, arrivals, noise and faults.
+"""The world that journeys are simulated in: touchpoints, personas, arrivals, noise, faults.
 
 Nothing here draws a random number. Every rate is a probability per contact, every span a
 ``timedelta``, every instant UTC.
@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from cxlib.errors import InputError, UnknownNameError
+from cxlib.map_model import JourneyMap, JourneyRule, PlannedHandoff, RatingScale, Touchpoint
 
 FaultKind = Literal[
     "abandonment",
@@ -152,6 +153,11 @@ class Noise:
     late: float = 0.0
     rounding: timedelta = timedelta(seconds=1)
 
+    @property
+    def tick(self) -> int:
+        """Microseconds that times are multiples of."""
+        return self.rounding // timedelta(microseconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -257,3 +263,33 @@ class World:
         if touchpoint not in self.names:
             raise UnknownNameError("touchpoint", touchpoint, self.names)
         return self.names.index(touchpoint)
+
+
+_COLUMNS = ("customer", "occurred_at", "touchpoint", "channel", "stage", "owner")
+_FLAGS = ("initiated_by", "repeatable", "assisted", "self_service")
+_SAME = ("name", "stage", "channel", "owner", *_FLAGS)
+
+
+def write_map(world: World) -> str:
+    """Return the journey map of a world's log, in the words of `cxlib.journey_map`."""
+    contacts = world.contacts
+    asked = any(c.rating is not None for c in contacts)
+    has = {
+        "ended_at": any(c.dwell is not None for c in contacts),
+        "rating": asked and not world.ratings_apart,
+        "environment.environment": bool(world.environments),
+        "issue": bool(world.issues),
+        "cost": any(c.cost for c in contacts),
+    }
+    columns = [*_COLUMNS, *(name for name, present in has.items() if present)]
+    return JourneyMap(
+        name=world.name,
+        columns={name: name.partition(".")[2] or name for name in columns},
+        time_zone="UTC",
+        rating_scales=(RatingScale("csat", 0, 10),) if asked else (),
+        observed_until=world.observed_until,
+        journey=JourneyRule(gap=world.gap, goal=world.goal),
+        stages=world.stages,
+        touchpoints=tuple(Touchpoint(**{n: getattr(c, n) for n in _SAME}) for c in contacts),
+        planned_handoffs=tuple(PlannedHandoff(*planned) for planned in world.planned_handoffs),
+    ).to_yaml()

@@ -55,7 +55,8 @@ under one another."""
 def count_bucket(rows: pl.DataFrame, scope: Scope) -> dict[str, pl.DataFrame]:
     """Count the journeys of one bucket: `TABLES` by name, sorted by their keys."""
     followed = follow_contacts(rows, scope=scope)
-    steps = _count_steps(followed)
+    columns = _physical(followed, TABLES["steps"].keys[1:])
+    steps = _tally(columns, time=followed["wait"].to_numpy())
     ends = _ends(followed, scope)
     tables = {
         "steps": steps,
@@ -73,11 +74,7 @@ def count_bucket(rows: pl.DataFrame, scope: Scope) -> dict[str, pl.DataFrame]:
 
 
 class _Key:
-    """Several columns of small whole numbers packed into one, the first column highest.
-
-    Each column gets the bits that its values need, so that most keys fit in 32 bits: they sort in
-    half the time of 64.
-    """
+    """Columns of small whole numbers in one, the first highest, each in the bits that it needs."""
 
     def __init__(self, columns: Mapping[str, Numbers]) -> None:
         self.widths = {c: int(v.max()).bit_length() if len(v) else 0 for c, v in columns.items()}
@@ -115,10 +112,8 @@ def _firsts(ordered: Numbers) -> npt.NDArray[np.int64]:
 def _tally(
     columns: Mapping[str, Numbers], count: str = "n", *, time: Numbers | None = None
 ) -> pl.DataFrame:
-    """Count the rows for each combination of values, sorted by them.
-
-    Sorting the packed keys counts and orders at once, faster than a hash table does either. With a
-    ``time`` (microseconds) also the least and the most of it, in seconds.
+    """Count the rows for each combination of values, sorted by them; with a ``time`` (microseconds)
+    also the least and the most of it, in seconds.
     """
     key = _Key(columns)
     order = None if time is None else np.argsort(key.packed)
@@ -144,11 +139,6 @@ def _column(name: str, values: Numbers) -> pl.Series:
     return pl.Series(name, values).cast(small.get(name, pl.UInt16))
 
 
-def _count_steps(followed: pl.DataFrame) -> pl.DataFrame:
-    columns = _physical(followed, TABLES["steps"].keys[1:])
-    return _tally(columns, time=followed["wait"].to_numpy())
-
-
 def _sum_contacts(followed: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
     """Contacts from the counted steps; sums from the few rows that carry something to sum."""
     key = ["place", "segment", "period"]
@@ -159,11 +149,9 @@ def _sum_contacts(followed: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
         "ended_at": [pl.len().alias("dwell_n"), seconds.sum().alias("dwell_seconds")],
         "cost": [pl.col("cost").sum().alias("cost_sum")],
     }
-    nothing: dict[str, Any] = {"rating": pl.Float64, "cost": pl.Float64}
-    nothing["ended_at"] = pl.Datetime("us", "UTC")
-    followed = followed.with_columns(
-        pl.lit(None, dtype).alias(c) for c, dtype in nothing.items() if c not in followed.columns
-    )
+    dtypes = {"rating": pl.Float64, "cost": pl.Float64, "ended_at": pl.Datetime("us", "UTC")}
+    absent = (pl.lit(None, t).alias(c) for c, t in dtypes.items() if c not in followed.columns)  # type: ignore[arg-type]
+    followed = followed.with_columns(absent)
     for column, aggregates in sums.items():
         told = followed.drop_nulls(column).group_by(key).agg(aggregates)
         table = table.join(told, on=key, how="left")
@@ -188,24 +176,21 @@ def _count_reach(rows: pl.DataFrame, scope: Scope) -> pl.DataFrame:
     """Distinct customers by level, key and period, with the period they were there before."""
     customer = rows["customer"] - rows["customer"][0]
     segment = rows.filter(changes("customer"))["segment"].to_numpy()
-    present = rows.select("place", "period", customer).filter(
-        changes("customer", "place", "period")
-    )
+    present = rows.select(customer, "place", "period")
+    present = present.filter(changes("customer", "place", "period"))
     names = channel_names(scope.places)
+    codes = {name: number for number, name in enumerate(names)}
     keys = {
-        "all": pl.Series([0] * len(scope.places), dtype=pl.UInt16),
-        "stage": scope.places["stage_index"].cast(pl.UInt16),
-        "channel": scope.places["channel"].replace_strict(
-            names, range(len(names)), return_dtype=pl.UInt16
-        ),
+        "all": pl.Series([0] * len(scope.places)),
+        "stage": scope.places["stage_index"],
+        "channel": scope.places["channel"].replace_strict(codes),
         "place": scope.places["place"],
     }
-    columns = _physical(present, ("customer", "place", "period"))
-    place = columns.pop("place")
+    customer, place, period = _physical(present, ("customer", "place", "period")).values()
     return pl.concat(
-        _count_customers(
-            columns["customer"], key.to_numpy()[place], columns["period"], segment
-        ).select(pl.lit(level, LEVELS).alias("level"), pl.all())
+        _count_customers(customer, key.cast(pl.UInt16).to_numpy()[place], period, segment).select(
+            pl.lit(level, LEVELS).alias("level"), pl.all()
+        )
         for level, key in keys.items()
     )
 
@@ -222,15 +207,8 @@ def _count_customers(
     previous = np.full(len(ordered), NONE, dtype=np.uint16)
     again = np.flatnonzero(place[1:] == place[:-1])
     previous[again + 1] = told["period"][again]
-    return _tally(
-        {
-            "key": told["key"],
-            "period": told["period"],
-            "previous_period": previous,
-            "segment": segment[told["customer"]],
-        },
-        "customers",
-    )
+    columns = {"key": told["key"], "period": told["period"], "previous_period": previous}
+    return _tally({**columns, "segment": segment[told["customer"]]}, "customers")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -342,9 +320,7 @@ def _count_stages(followed: pl.DataFrame, ends: _Ends, scope: Scope) -> pl.DataF
     stage = rose["stage"].to_numpy()
     goal_stage = NO_STAGE if scope.goal_stage is None else scope.goal_stage
     met_before = np.minimum(own.reached_at, own.lost_at) < since
-    meets = ((own.reached_at >= since) & (own.reached_at < _NEVER)) | (
-        (own.lost_at >= since) & (own.lost_at < _NEVER)
-    )
+    meets = np.any([(since <= at) & (at < _NEVER) for at in (own.reached_at, own.lost_at)], axis=0)
     # a loss that the map places beyond the goal ended the journey in the stage it came from
     lost_on_entry = (stage > goal_stage) & (own.lost_at == since)
     nothing_left = met_before | lost_on_entry | ((stage > goal_stage) & ~meets)

@@ -73,7 +73,6 @@ def open_engine(name: str) -> Iterator[Run | None]:
 
 
 def _start() -> tuple[SparkSession, bool]:
-    """Give a session, and whether it was started here."""
     try:
         import pandas  # noqa: F401 (Spark asks for it before it sends Arrow batches)
         from pyspark import SparkConf
@@ -104,7 +103,6 @@ def _start() -> tuple[SparkSession, bool]:
 
 
 def _count_in_spark(session: SparkSession, files: Sequence[Path], count: Count) -> list[Frames]:
-    """Let Spark count: one task a bucket, each of which reads its file itself."""
     from pyspark.errors import PySparkException
 
     paths = [str(file.resolve()) for file in files]
@@ -144,19 +142,13 @@ def _count_paths(
             except (OSError, pl.exceptions.PolarsError) as error:
                 raise OSError(f"CannotRead: {paths[bucket]}") from error
             tables = count(rows)
-            yield pa.RecordBatch.from_pydict(
-                {
-                    "bucket": pa.array([bucket] * len(tables), pa.int64()),
-                    "name": pa.array(list(tables), pa.string()),
-                    "content": pa.array([_packed(t) for t in tables.values()], pa.binary()),
-                }
-            )
-
-
-def _packed(table: pl.DataFrame) -> bytes:
-    written = io.BytesIO()
-    table.write_ipc(written, compression="zstd")
-    return written.getvalue()
+            packed = [t.write_ipc(None, compression="zstd").getvalue() for t in tables.values()]
+            columns = {
+                "bucket": pa.array([bucket] * len(tables), pa.int64()),
+                "name": pa.array(list(tables), pa.string()),
+                "content": pa.array(packed, pa.binary()),
+            }
+            yield pa.RecordBatch.from_pydict(columns)
 
 
 def _state(file: Path) -> tuple[int, int]:

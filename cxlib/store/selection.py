@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -47,8 +48,13 @@ class Chosen:
         """Look a selection up; an unknown name or a period outside the log raises."""
         where = where or Selection()
         codes = None if where.segment is None else segment_codes(segments, *where.segment)
-        if where.period is not None:
-            _check_period(periods, where.period)
+        first, last = where.period or (0, 0)
+        if not 0 <= first <= last < len(periods):
+            raise InputError(
+                f"period {first} to {last} is outside the log, which has the {len(periods)} "
+                f"{periods.unit}s 0 ({periods.label(0)}) to {len(periods) - 1} "
+                f"({periods.label(len(periods) - 1)})"
+            )
         if where.channel is None:
             return cls(codes, where.period)
         names = channel_names(places)
@@ -57,28 +63,18 @@ class Chosen:
         here = places.filter(pl.col("channel") == where.channel)["place"].to_list()
         return cls(codes, where.period, here, names.index(where.channel))
 
-    def tests(self, *, place: str | None = "place") -> list[pl.Expr]:
-        """Conditions on rows with ``segment``, ``period`` and, where it is named, a place."""
+    def tests(self, keys: Iterable[str] = ("segment", "period", "place")) -> list[pl.Expr]:
+        """Conditions on rows with these of the columns ``segment``, ``period`` and ``place``."""
         tests = []
-        if self.segments is not None:
+        if self.segments is not None and "segment" in keys:
             tests.append(pl.col("segment").is_in(self.segments))
-        if self.period is not None:
+        if self.period is not None and "period" in keys:
             tests.append(pl.col("period").is_between(*self.period))
-        if self.places is not None and place is not None:
-            tests.append(pl.col(place).is_in(self.places))
+        if self.places is not None and "place" in keys:
+            tests.append(pl.col("place").is_in(self.places))
         return tests
 
 
 def channel_names(places: pl.DataFrame) -> tuple[str, ...]:
     """Channels in the order in which the journey map first uses them."""
     return tuple(places["channel"].unique(maintain_order=True))
-
-
-def _check_period(periods: Periods, period: tuple[int, int]) -> None:
-    first, last = period
-    if not 0 <= first <= last < len(periods):
-        raise InputError(
-            f"period {first} to {last} is outside the log, which has the {len(periods)} "
-            f"{periods.unit}s 0 ({periods.label(0)}) to {len(periods) - 1} "
-            f"({periods.label(len(periods) - 1)})"
-        )

@@ -21,9 +21,7 @@ from cxlib.durable import check_files, hash_files, keep_folder, read_sealed, sea
 from cxlib.errors import WorkspaceError
 from cxlib.store.selection import Chosen
 
-NONE = 65_535
-"""``previous_period`` of a customer's first period."""
-
+NONE = 65_535  # ``previous_period`` of a customer's first period
 _PLACES = ("place", "source", "target", "next")
 _EXTREMES = {"least": pl.Expr.min, "most": pl.Expr.max}
 
@@ -79,11 +77,7 @@ def select(frames: Frames, tables: Tables, chosen: Chosen) -> dict[str, pl.DataF
     """Keep the rows of every table that a selection means."""
     kept = {}
     for name, table in tables.items():
-        tests: list[pl.Expr] = []
-        if chosen.segments is not None and "segment" in table.keys:
-            tests.append(pl.col("segment").is_in(chosen.segments))
-        if chosen.period is not None and "period" in table.keys:
-            tests.append(pl.col("period").is_between(*chosen.period))
+        tests = chosen.tests({*table.keys} - {"place"})
         if chosen.period is not None and "previous_period" in table.keys:
             before = pl.col("previous_period")
             tests.append((before < chosen.period[0]) | (before == NONE))
@@ -101,8 +95,7 @@ def _of_channel(key: str, chosen: Chosen) -> pl.Expr:
     return ((level == "place") & here) | ((level == "channel") & (pl.col(key) == chosen.channel))
 
 
-_FORMAT = 2
-"""Of what is kept with the tables: hashes of their files."""
+_FORMAT = 2  # of what is kept with the tables: hashes of their files
 
 
 def version_of(tables: Tables) -> int:

@@ -24,8 +24,7 @@ from cxlib.opening_hours import Calendar
 OPEN, SILENT, LOST, DONE = 65_535, 65_534, 65_533, 65_532
 """Codes in ``next`` for contacts that no further contact of the journey followed."""
 
-RELOAD = timedelta(seconds=60)
-"""The same touchpoint again within this time is a reload or a double click, not another visit."""
+RELOAD = timedelta(seconds=60)  # the same touchpoint so soon is a reload, not another visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +75,10 @@ def follow_contacts(rows: pl.DataFrame, *, scope: Scope) -> pl.DataFrame:
     silent = pl.col("wait") > longest(scope.gap)
     # the next journey's first contact ends the waiting as well
     settled = pl.lit(True) if scope.gap is None else silent | ~pl.col("latest")
-    end = (
-        pl.when(settled & (pl.col("reached") | scope.is_beyond(pl.col("place"))))
-        .then(pl.lit(DONE, pl.UInt16))
-        .when(settled & pl.col("lost"))
-        .then(pl.lit(LOST, pl.UInt16))
-        .when(silent)
-        .then(pl.lit(SILENT, pl.UInt16))
-        .otherwise(pl.lit(OPEN, pl.UInt16))
-    )
+    done = pl.col("reached") | scope.is_beyond(pl.col("place"))
+    ends = {DONE: settled & done, LOST: settled & pl.col("lost"), SILENT: silent}
+    codes = [pl.when(flag).then(pl.lit(code, pl.UInt16)) for code, flag in ends.items()]
+    end = pl.coalesce(*codes, pl.lit(OPEN, pl.UInt16))
     at_once = pl.lit(scope.gap is None) & pl.col("next").is_in([DONE, LOST])
     known_after = (
         pl.when(at_once)

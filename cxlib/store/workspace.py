@@ -31,27 +31,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from cxlib import durable
 from cxlib.answers import attach_ratings, mask_answers
 from cxlib.contracts import EVENTS, QUARANTINE
-from cxlib.durable import (
-    DRAFT,
-    LOCK,
-    check_files,
-    draft_folder,
-    hash_files,
-    only_writer,
-    read_sealed,
-    remove_leftovers,
-    seal,
-    sync_folder,
-    write_over,
-)
 from cxlib.encode import BUCKETS, Encoded, encode_events
 from cxlib.errors import WorkspaceError
 from cxlib.journey_map import JourneyMap, read_journey_map
@@ -66,15 +55,10 @@ if TYPE_CHECKING:
     from cxlib.summary import Summary
 
 Kept = TypeVar("Kept")
-
-FORMAT = 2
-"""Version of the folder's layout; a log in another one must be ingested again."""
-
+FORMAT = 2  # of the folder's layout; a log in another one must be ingested again
 _MANIFEST = "workspace.json"
 _LOG = re.compile(r"log-\d{8}T\d{12}")
-
-MOST_EXACT = 1_000_000
-"""Contacts up to which the summary has a row for nearly every duration."""
+MOST_EXACT = 1_000_000  # contacts up to which the summary has a row for nearly every duration
 
 
 @dataclass(frozen=True)
@@ -125,7 +109,9 @@ make one with `cx ingest LOG --map MAP --out no such folder`
                 f"`cx ingest LOG --map MAP --out {path}`"
             )
         try:
-            manifest = read_sealed(file.read_text("utf-8"), formats=range(FORMAT, FORMAT + 1))
+            manifest = durable.read_sealed(
+                file.read_text("utf-8"), formats=range(FORMAT, FORMAT + 1)
+            )
         except ValueError as error:
             raise WorkspaceError(
                 f"{file}: not readable as JSON ({error}); ingest the log again"
@@ -146,11 +132,10 @@ make one with `cx ingest LOG --map MAP --out no such folder`
         return self.path / str(self.manifest["log"])
 
     def _check(self, *, only: str = "", but: str = "\0") -> None:
-        """Check files of the log against their hashes."""
         hashes = self.manifest["files"].items()
         asked = {n: h for n, h in hashes if n.startswith(only) and not n.startswith(but)}
         try:
-            check_files(self.log_folder, asked)
+            durable.check_files(self.log_folder, asked)
         except WorkspaceError as error:
             raise WorkspaceError(
                 f"{error}; open the workspace again if it was just replaced, else ingest again"
@@ -198,8 +183,7 @@ make one with `cx ingest LOG --map MAP --out no such folder`
     @property
     def report(self) -> dict[str, Any]:
         """The ingest report."""
-        content: dict[str, Any] = json.loads((self.log_folder / "report.json").read_text("utf-8"))
-        return content
+        return dict(json.loads((self.log_folder / "report.json").read_text("utf-8")))
 
     def customers(self) -> pl.LazyFrame:
         """``customer`` (number), ``name``, ``bucket``, ``segment``, ``contacts``, their span."""
@@ -319,7 +303,7 @@ def build_workspace(
     folder = Path(out)
     _refuse_foreign(folder)
     Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)
-    with only_writer(folder):
+    with durable.only_writer(folder):
         _build(ingested, folder, customers, ratings, progress or (lambda _: None))
     return Workspace.open(folder)
 
@@ -328,9 +312,9 @@ def _refuse_foreign(folder: Path) -> None:
     """Raise where a folder holds what is none of ours; what a killed ingest left is ours."""
     if not folder.exists() or (folder / _MANIFEST).is_file():
         return
-    known = {LOCK, "published"}
-    inside = [f.name for f in folder.iterdir()] if folder.is_dir() else [folder.name]
-    if any(n not in known and not _LOG.fullmatch(n) and not n.startswith(DRAFT) for n in inside):
+    inside = {f.name for f in folder.iterdir()} if folder.is_dir() else {folder.name}
+    foreign = inside - {durable.LOCK, "published"}
+    if any(not _LOG.fullmatch(n) and not n.startswith(durable.DRAFT) for n in foreign):
         raise WorkspaceError(
             f"{folder} exists and is not a workspace; name another folder, or empty this one"
         )
@@ -343,7 +327,7 @@ def _build(
     ratings: IngestedTable | pl.DataFrame | None,
     tell: Callable[[str], None],
 ) -> None:
-    from cxlib.ingest.environments import join_environments
+    from cxlib.ingest.beside import join_environments
 
     journey_map = ingested.journey_map
     customers, customers_aside = _open_table(customers)
@@ -378,6 +362,8 @@ def _build(
         bucket=numbered["bucket"].gather(rows["customer"]),
         segment=numbered["segment"].gather(rows["customer"]),
     )
+    known = numbered if customers is None else customers.select(name="customer")
+    without = numbered.select("name").join(known.select("name"), on="name", how="anti")
     counts = {
         **encoded.counts,
         "contacts": len(rows),
@@ -390,10 +376,11 @@ def _build(
         "environments_joined": joined,
         "segments_varying": encoded.segments_varying,
         "environments_rarer": encoded.rarer,
-        "customers_without_segment": _without_segment(numbered, customers),
+        "customers_without_segment": len(without),
         "tables_set_aside": {
-            **_reasons("customers", customers_aside),
-            **_reasons("ratings", ratings_aside),
+            f"{table}: {reason}": n
+            for table, aside in (("customers", customers_aside), ("ratings", ratings_aside))
+            for reason, n in aside.group_by("reason", maintain_order=True).len().iter_rows()
         },
     }
     manifest = {
@@ -418,8 +405,8 @@ def _build(
         "ratings": answers,
         "quarantine": aside,
     }
-    remove_leftovers(folder)
-    with draft_folder(folder) as draft:
+    durable.remove_leftovers(folder)
+    with durable.draft_folder(folder) as draft:
         _write(draft, ingested, rows, tables, manifest)
         _switch(folder, draft, manifest)
 
@@ -442,39 +429,18 @@ def _with_personas(
 def _open_table(
     given: IngestedTable | pl.DataFrame | None,
 ) -> tuple[pl.DataFrame | None, pl.DataFrame]:
-    """The rows of a table about customers, and those set aside when it was read."""
     if given is None or isinstance(given, pl.DataFrame):
         return given, QUARANTINE.empty()
     return given.rows, given.quarantine
 
 
-def _reasons(table: str, quarantine: pl.DataFrame) -> dict[str, int]:
-    """How many rows of a table were set aside, by reason."""
-    counted = quarantine.group_by("reason", maintain_order=True).len()
-    return {f"{table}: {reason}": rows for reason, rows in counted.iter_rows()}
-
-
-def _without_segment(numbered: pl.DataFrame, customers: pl.DataFrame | None) -> int:
-    if customers is None:
-        return 0
-    known = customers.select(pl.col("customer").alias("name"))
-    return len(numbered.select("name").join(known, on="name", how="anti"))
-
-
 def _with_spans(customers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Add the number of contacts of each customer, and the first and last of them."""
+    at = pl.col("occurred_at")
     spans = (
-        rows.lazy()
-        .group_by("customer")
-        .agg(
-            contacts=pl.len(),
-            first_at=pl.col("occurred_at").min(),
-            last_at=pl.col("occurred_at").max(),
-        )
-        .sort("customer")
-        .collect()
+        rows.lazy().group_by("customer").agg(contacts=pl.len(), first_at=at.min(), last_at=at.max())
     )
-    return pl.concat([customers, spans.drop("customer")], how="horizontal")
+    spans = spans.sort("customer").drop("customer")
+    return pl.concat([customers, spans.collect()], how="horizontal")
 
 
 def _write(
@@ -484,15 +450,12 @@ def _write(
     tables: dict[str, pl.DataFrame],
     manifest: dict[str, Any],
 ) -> None:
-    """Write everything about a log to a folder."""
     (fresh / "events").mkdir()
     starts = rows["bucket"].search_sorted(pl.Series(range(BUCKETS + 1), dtype=pl.UInt8))
-    for bucket in range(BUCKETS):
-        part = rows.slice(starts[bucket], starts[bucket + 1] - starts[bucket])
-        if len(part):
-            part.write_parquet(
-                fresh / "events" / f"{bucket:02d}.parquet", compression="zstd", compression_level=1
-            )
+    for bucket, (start, end) in enumerate(pairwise(starts)):
+        if start < end:
+            file = fresh / "events" / f"{bucket:02d}.parquet"
+            rows[start:end].write_parquet(file, compression="zstd", compression_level=1)
     for name, table in tables.items():
         table.write_parquet(fresh / f"{name}.parquet")
     (fresh / "journey_map.yaml").write_text(ingested.journey_map.to_yaml(), "utf-8")
@@ -502,10 +465,10 @@ def _write(
 
 def _switch(folder: Path, draft: Path, manifest: dict[str, Any]) -> None:
     """Make a finished log the one that the workspace holds, in one step, and remove all others."""
-    sync_folder(draft)
+    durable.sync_folder(draft)
     name = f"log-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    sealed = seal({**manifest, "log": name, "files": hash_files(draft)})
+    sealed = durable.seal({**manifest, "log": name, "files": durable.hash_files(draft)})
     draft.rename(folder / name)
-    write_over(folder / _MANIFEST, sealed, draft=folder / f"{DRAFT}{_MANIFEST}")
+    durable.write_over(folder / _MANIFEST, sealed, draft=folder / f"{durable.DRAFT}{_MANIFEST}")
     others = [f.name for f in folder.iterdir() if _LOG.fullmatch(f.name) and f.name != name]
-    remove_leftovers(folder, others)
+    durable.remove_leftovers(folder, others)

@@ -10,7 +10,7 @@ from fragmentation.test_arrivals import count as count_thrown
 from fragmentation.walks import STAGE, count, walk_log
 
 from cxlib.arrivals.arrivals import KEYS
-from cxlib.arrivals.responses import AFTER
+from cxlib.arrivals.repeats import AFTER
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.fragmentation.stability import (
     MOST_WEIGHT,

@@ -11,7 +11,7 @@ import pytest
 import xlsxwriter
 
 from cxlib.errors import InputError, MapError
-from cxlib.ingest import delimited, doubts, propose_map, read_events, records
+from cxlib.ingest import dialects, doubts, propose_map, read_events
 from cxlib.journey_map import JourneyMap, parse_journey_map
 from cxlib.map_model import COLUMNS
 from cxlib.store import build_workspace
@@ -50,8 +50,7 @@ def test_a_pipe_and_a_link_that_leads_nowhere_are_named_as_such(
 def test_one_long_line_is_read_or_set_aside_and_the_others_stay(
     cell: str, tmp_path: Path, shop: JourneyMap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (records, delimited):
-        monkeypatch.setattr(module, "MOST", LONG)
+    monkeypatch.setattr(dialects, "MOST", LONG)
     rows = [*lines(30, ",ok"), f"c1,2024-01-02 10:00:00,t1,{cell}", *lines(30, ",ok")]
     (tmp_path / "log.csv").write_text("\n".join([f"{HEAD},comment", *rows]))
     report = read_events(tmp_path / "log.csv", shop).report
@@ -62,7 +61,7 @@ def test_one_long_line_is_read_or_set_aside_and_the_others_stay(
 def test_a_long_first_line_is_no_header(
     tmp_path: Path, shop: JourneyMap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delimited, "MOST", LONG)
+    monkeypatch.setattr(dialects, "MOST", LONG)
     (tmp_path / "log.csv").write_text("\n".join(["a,b " * LONG, *lines()]))
     with pytest.raises(InputError, match="line 1 should be the header and has 12,000 characters"):
         read_events(tmp_path / "log.csv", shop)

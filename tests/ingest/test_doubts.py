@@ -206,3 +206,23 @@ def test_first_and_last_are_told_on_the_clock_of_the_map(tmp_path: Path) -> None
     rows.append({"who": "c000", "at": "2025-05-02T02:30:00Z", "what": "page", "via": "web"})
     text = checked(tmp_path, rows).to_text()
     assert "2025-05-01 21:30 America/Chicago" in text
+
+
+def test_owners_that_the_touchpoint_does_not_say_are_told(tmp_path: Path) -> None:
+    """The team of a contact: at `page` two of three are of one, everywhere else all are."""
+    rows = [dict(row, via="web" if row["what"] != "page" else row["via"]) for row in sound()]
+    text = MAP.replace("channel: via", "owner: via")
+    web, app = (
+        sum(r["what"] == "page" and r["via"] == via for r in rows) for via in ("web", "app")
+    )
+    report = checked(tmp_path, rows, text=text)
+    told = [hint for hint in report.hints if "owner" in hint]
+    least, most = sorted((("web", web), ("app", app)), key=lambda x: (x[1], x[0]))
+    assert told == [
+        f"{least[1] / len(rows):.0%} of the contacts have another 'via' than most at their "
+        f"touchpoint (at 'page': {most[0]} {most[1]}, {least[0]} {least[1]}): the most frequent "
+        "one counts as its owner; to compare them, write 'via' under environment, too, or under "
+        "segments where each customer has one"
+    ]
+    compared = text.replace("owner: via", "owner: via, environment: [via]")
+    assert not [h for h in checked(tmp_path, rows, text=compared).hints if "owner" in h]

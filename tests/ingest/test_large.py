@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cxlib.errors import MapError
-from cxlib.ingest import evidence, propose_map, read_events, records
+from cxlib.ingest import dialects, evidence, propose_map, read_events
 from cxlib.journey_map import JourneyMap, parse_journey_map
 
 STEPS = ("visit", "basket", "payment")
@@ -57,7 +57,7 @@ def test_rows_that_differ_in_one_of_many_columns_are_no_duplicates(tmp_path: Pat
 def test_a_long_line_that_cannot_be_cut_is_set_aside_and_not_kept_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "MOST", 50_000)
+    monkeypatch.setattr(dialects, "MOST", 50_000)
     bad = 'c1,2024-01-01 10:00:00,visit,"' + "x, " * 20_000
     good = f'c1,2024-01-02 10:00:00,visit,"{"y" * 60_000}"'
     text = ["customer,occurred_at,touchpoint,comment", *(f"{li},ok" for li in lines()), good, bad]

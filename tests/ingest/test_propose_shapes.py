@@ -401,3 +401,25 @@ def test_every_line_that_is_a_guess_is_marked(tmp_path: Path) -> None:
         unmarked = [x for x in body.splitlines() if "guess" not in x and not x.startswith(sections)]
         assert unmarked == []
         yaml.safe_load(body)
+
+
+@pytest.mark.parametrize(
+    ("whose", "kind"),
+    [("touchpoint", None), ("customer", "segments"), ("contact", "environment")],
+)
+def test_an_owner_that_the_touchpoint_does_not_say_is_compared(
+    tmp_path: Path, whose: str, kind: str | None
+) -> None:
+    """A team for each touchpoint, for each ticket, or whoever is there."""
+    dice, rows = Random(7), []
+    for ticket in range(120):
+        at = START + timedelta(hours=dice.uniform(0, 2_000))
+        for number, what in enumerate(("opened", "triaged", "worked", "closed")):
+            team = {"touchpoint": number % 3, "customer": ticket % 3}.get(whose, dice.randrange(3))
+            who = ("desk", "lev 2", "field")[team]
+            rows.append({"ticket": f"T{ticket}", "at": at, "activity": what, "team": who})
+            at += timedelta(hours=dice.expovariate(0.2))
+    journey_map, _ = proposed(write(tmp_path / "log.csv", rows))
+    assert journey_map.columns["owner"] == "team"
+    sets = {kind: journey_map.set_of(kind) for kind in ("segments", "environment")}
+    assert [k for k, names in sets.items() if "team" in names] == ([kind] if kind else [])
