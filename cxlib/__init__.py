@@ -45,14 +45,14 @@ if TYPE_CHECKING:
     from cxlib.front.data import open as open
     from cxlib.front.data import read_log as read_log
     from cxlib.front.data import sample as sample
-    from cxlib.front.explaining import explain as explain
     from cxlib.front.exploring import explore as explore
-    from cxlib.front.plotting import plot as plot
-    from cxlib.front.plotting import save as save
     from cxlib.front.sharing import export as export
     from cxlib.front.sharing import publish as publish
     from cxlib.front.sharing import report as report
     from cxlib.front.sharing import serve as serve
+    from cxlib.front.showing import explain as explain
+    from cxlib.front.showing import plot as plot
+    from cxlib.front.showing import save as save
     from cxlib.journey_map import JourneyMap as JourneyMap
     from cxlib.journey_map import read_journey_map as read_journey_map
     from cxlib.measures.attribution import measure_attribution as measure_attribution

@@ -29,30 +29,7 @@ import polars as pl
 from cxlib import numbers
 from cxlib.tables import Written
 
-__all__ = [
-    "Amount",
-    "Chance",
-    "Column",
-    "ColumnName",
-    "Columns",
-    "Count",
-    "Customers",
-    "Day",
-    "Flag",
-    "Instant",
-    "Label",
-    "Level",
-    "Money",
-    "Points",
-    "Rank",
-    "Rating",
-    "Share",
-    "Tables",
-    "Text",
-    "Value",
-    "Wait",
-]
-
+_FLOAT = (pl.Float64,)
 _INTEGERS = (pl.UInt32, pl.UInt8, pl.UInt16, pl.UInt64, pl.Int8, pl.Int16, pl.Int32, pl.Int64)
 
 
@@ -98,6 +75,19 @@ class Column:
     write: ClassVar[Callable[..., str]]
     """Writes a value, and the two ends of its interval where there are any."""
 
+    def __init_subclass__(
+        cls,
+        dtypes: tuple[Any, ...] | None = None,
+        write: Callable[..., str] | None = None,
+        weight: int | None = None,
+    ) -> None:
+        if dtypes is not None:
+            cls.dtypes = dtypes
+        if weight is not None:
+            cls.weight = weight
+        if write is not None:
+            cls.write = staticmethod(write)
+
     @property
     def kind(self) -> str:
         """What kind of column it is, as a word."""
@@ -118,34 +108,22 @@ def _name(value: object) -> str:
     return numbers.MISSING if value is None else str(value)
 
 
-def _spelled(value: object) -> str:
-    return numbers.spelled(_name(value))
-
-
 def _yes_no(value: bool | None) -> str:
     return numbers.MISSING if value is None else "yes" if value else "no"
 
 
-class Label(Column):
+class Label(Column, dtypes=(pl.String, *_INTEGERS), write=_name, weight=4):
     """A name, or the number of a place: no figure."""
 
-    __slots__ = ()
-    dtypes: ClassVar[tuple[Any, ...]] = (pl.String, *_INTEGERS)
     is_number = False
-    weight = 4
-    write = staticmethod(_name)
 
 
-class ColumnName(Label):
+class ColumnName(Label, dtypes=(pl.String,), write=lambda name: numbers.spelled(_name(name))):
     """The name of a column of another table: people read spaces where it has underscores."""
-
-    __slots__ = ()
-    dtypes: ClassVar[tuple[Any, ...]] = (pl.String,)
-    write = staticmethod(_spelled)
 
 
 @dataclass(frozen=True, slots=True)
-class Text(Label):
+class Text(Label, dtypes=(pl.String,), weight=5):
     """Words for people, a sentence or more.
 
     Parameters
@@ -157,25 +135,15 @@ class Text(Label):
 
     fixed: bool = False
 
-    dtypes: ClassVar[tuple[Any, ...]] = (pl.String,)
-    weight: ClassVar[int] = 5
 
-
-class Flag(Column):
+class Flag(Column, dtypes=(pl.Boolean,), write=_yes_no):
     """Yes or no."""
 
-    __slots__ = ()
-    dtypes = (pl.Boolean,)
     is_number = False
-    write = staticmethod(_yes_no)
 
 
-class Count(Column):
+class Count(Column, dtypes=_INTEGERS, write=numbers.decimal):
     """A number of things; `each` says of what one customer may have many."""
-
-    __slots__ = ()
-    dtypes = _INTEGERS
-    write = staticmethod(numbers.decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,17 +159,12 @@ class Customers(Count):
     adds_up: bool = False
 
 
-class Rank(Column):
+class Rank(Column, dtypes=_INTEGERS, write=numbers.decimal, weight=4):
     """A place in an order, 1 the first; shown where the column `of` is."""
-
-    __slots__ = ()
-    dtypes = _INTEGERS
-    weight = 4
-    write = staticmethod(numbers.decimal)
 
 
 @dataclass(frozen=True, slots=True)
-class Share(Column):
+class Share(Column, dtypes=_FLOAT, write=numbers.share):
     """A share or probability, from 0 to 1.
 
     Parameters
@@ -221,28 +184,17 @@ class Share(Column):
     open: str | None = None
     settled: str | None = None
 
-    dtypes = (pl.Float64,)
-    write = staticmethod(numbers.share)
 
-
-class Points(Column):
+class Points(Column, dtypes=_FLOAT, write=numbers.points):
     """A difference of shares."""
 
-    __slots__ = ()
-    dtypes = (pl.Float64,)
-    write = staticmethod(numbers.points)
 
-
-class Wait(Column):
+class Wait(Column, dtypes=(pl.Duration("us"),), write=numbers.duration):
     """A length of time."""
-
-    __slots__ = ()
-    dtypes = (pl.Duration("us"),)
-    write = staticmethod(numbers.duration)
 
 
 @dataclass(frozen=True, slots=True)
-class Rating(Column):
+class Rating(Column, dtypes=_FLOAT, write=numbers.rating):
     """A mean rating, on the scale of the journey map.
 
     Parameters
@@ -253,62 +205,33 @@ class Rating(Column):
 
     width: float | None = None
 
-    dtypes = (pl.Float64,)
-    write = staticmethod(numbers.rating)
 
-
-class Money(Column):
+class Money(Column, dtypes=_FLOAT, write=numbers.money):
     """An amount of money."""
 
-    __slots__ = ()
-    dtypes = (pl.Float64,)
-    write = staticmethod(numbers.money)
 
-
-class Amount(Column):
+class Amount(Column, dtypes=(pl.Float64, pl.Float32, *_INTEGERS), write=numbers.amount):
     """Any other number, such as a mean; with `each` it is a sum to which they add."""
 
-    __slots__ = ()
-    dtypes = (pl.Float64, pl.Float32, *_INTEGERS)
-    write = staticmethod(numbers.amount)
 
-
-class Level(Column):
+class Level(Column, dtypes=(pl.Float64, *_INTEGERS), write=numbers.amount, weight=4):
     """A number that names the row: an answer on a scale, the end of a bin, a step."""
 
-    __slots__ = ()
-    dtypes = (pl.Float64, *_INTEGERS)
-    weight = 4
-    write = staticmethod(numbers.amount)
 
-
-class Chance(Column):
+class Chance(Column, dtypes=_FLOAT, write=numbers.chance, weight=1):
     """A p or q value."""
 
-    __slots__ = ()
-    dtypes = (pl.Float64,)
-    weight = 1
-    write = staticmethod(numbers.chance)
 
-
-class Instant(Column):
+class Instant(Column, dtypes=(pl.Datetime("us", "UTC"),), write=numbers.instant):
     """A point in time, UTC."""
 
-    __slots__ = ()
-    dtypes = (pl.Datetime("us", "UTC"),)
-    write = staticmethod(numbers.instant)
 
-
-class Day(Column):
+class Day(Column, dtypes=(pl.Date,), write=numbers.day):
     """A date."""
-
-    __slots__ = ()
-    dtypes = (pl.Date,)
-    write = staticmethod(numbers.day)
 
 
 @dataclass(frozen=True, slots=True)
-class Value(Column):
+class Value(Column, dtypes=_FLOAT, write=numbers.amount):
     """A number whose kind another column of the row names.
 
     Parameters
@@ -321,9 +244,6 @@ class Value(Column):
 
     unit: str = "unit"
     written: Mapping[str, Callable[..., str]] | None = None
-
-    dtypes = (pl.Float64,)
-    write = staticmethod(numbers.amount)
 
     def cell(self, row: Mapping[str, Any], name: str, ends: tuple[str, ...]) -> str:
         """Write its cell of a row, in the row's unit."""

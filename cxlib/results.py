@@ -33,20 +33,6 @@ from cxlib.summary import NONE, Selection, Summary
 from cxlib.tables import as_records, csv_text
 from cxlib.where import Where
 
-__all__ = [
-    "WAIT_EDGES",
-    "Result",
-    "answers",
-    "distinct_customers",
-    "durations",
-    "interval_columns",
-    "interval_row",
-    "numbers",
-    "of_workspace",
-    "require_log",
-    "result",
-]
-
 #: Where the bins of waits begin, in seconds; and one more, after all others, for what is known at
 #: the gap only: that nothing came.
 WAIT_EDGES: tuple[float, ...] = (*BIN_EDGES, 2 * BIN_EDGES[-1])

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
+from cxlib.fragmentation.described import _SCHEMA
 from cxlib.fragmentation.details import FindingDetails
 from cxlib.fragmentation.findings import ROW
-from cxlib.fragmentation.standouts import _SCHEMA
 
 UNTIL = datetime(2026, 10, 31, tzinfo=UTC)
 PLACES = (

@@ -14,7 +14,7 @@ import nbformat
 import psutil
 
 from cxlib.durable import seal
-from cxlib.publish.pointer import FORMAT
+from cxlib.publish.snapshot import FORMAT
 
 START = """
 import json, sys

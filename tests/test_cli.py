@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from cxlib.cli import app, lab
 from cxlib.cli.selecting import read_steps
 from cxlib.errors import InputError
-from cxlib.fragmentation import Watch
+from cxlib.fragmentation.watch import Watch
 from cxlib.periods import Periods
 from cxlib.publish import Snapshot
 from cxlib.simulate.sample import write_sample

@@ -54,7 +54,7 @@ def test_a_reader_without_widgets_reads_the_words(ws):
 
 
 def test_names_of_the_log_are_no_markup_in_the_widget():
-    from cxlib.front.explaining import Explanation
+    from cxlib.front.showing import Explanation
 
     said = Explanation("<b>x</b>", ("<i>",), ("<u>",)).to_html()
     assert not {"<i>", "<u>", "<b>x"} & {said[i : i + 3] for i in range(len(said))}

@@ -25,7 +25,7 @@ from cxlib.export.page import write_recording
 from cxlib.export.recording import find_choices, is_hidden, record, walk
 from cxlib.figures.fragmentation import describe_findings
 from cxlib.figures.theme import DARK, LIGHT, light_dark
-from cxlib.fragmentation import headline
+from cxlib.fragmentation.sentences import headline
 from cxlib.publish import Snapshot, publish
 from cxlib.views.fragmentation.view import Fragmentation
 from cxlib.views.journey_map.view import JourneyMap

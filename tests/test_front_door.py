@@ -133,7 +133,7 @@ def test_words_are_those_of_the_dashboard(ws):
 
 
 def test_names_from_the_log_are_no_markup_in_an_explanation():
-    from cxlib.front.explaining import Explanation
+    from cxlib.front.showing import Explanation
 
     assert "\\*\\*x\\*\\*" in Explanation("**x** is | worst.")._repr_markdown_()
 
@@ -248,7 +248,7 @@ def test_the_same_part_twice_is_no_comparison(ws):
 
 
 def test_a_saved_figure_has_its_title_and_notes_in_lines_that_fit(ws, tmp_path):
-    from cxlib.front.plotting import SIZES, _fitted
+    from cxlib.front.showing import SIZES, _fitted
 
     figure = cx.plot(cx.measure_touchpoints(ws), title=" ".join(["a long title"] * 30))
     for width, height in SIZES.values():

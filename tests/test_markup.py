@@ -24,7 +24,7 @@ from cxlib.figures import (
 )
 from cxlib.figures.finding_detail import plot_finding_detail, plot_finding_trend
 from cxlib.figures.fragmentation import plot_finding_list, plot_findings
-from cxlib.front.explaining import explain
+from cxlib.front.showing import explain
 from cxlib.markup import html_text, markdown_text, plotly_text
 from cxlib.tables import Written
 from cxlib.views.journey_map.cards import touchpoint_cards

@@ -18,11 +18,9 @@ from cxlib.opportunities.priorities import Priorities
 from cxlib.publish import Snapshot, publish
 from cxlib.publish import write as publish_write
 from cxlib.publish.answers import NUMBER, read_answer
-from cxlib.publish.influence import measure_influence
-from cxlib.publish.pointer import CURRENT, FOLDER
-from cxlib.publish.rare import fold_rare_touchpoints
-from cxlib.publish.rounding import rounding_base
-from cxlib.publish.small_groups import protect
+from cxlib.publish.influence import fold_rare_touchpoints, measure_influence
+from cxlib.publish.small_groups import protect, rounding_base
+from cxlib.publish.snapshot import CURRENT, FOLDER
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 

@@ -8,7 +8,7 @@ from publish_log import build, simulate
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.publish import asking, publish
 from cxlib.publish.answers import NUMBER
-from cxlib.publish.rare import fold_rare_touchpoints
+from cxlib.publish.influence import fold_rare_touchpoints
 from cxlib.publish.rules import PUBLISHED
 from cxlib.publish.selections import find_choices
 from cxlib.summary import Selection

@@ -12,7 +12,7 @@ from killing import PulledPlugError, pull_the_plug
 
 from cxlib.errors import CxError, WorkspaceError
 from cxlib.publish import Snapshot, list_snapshots, publish, write
-from cxlib.publish.pointer import CURRENT, FOLDER, MANIFEST
+from cxlib.publish.snapshot import CURRENT, FOLDER, MANIFEST
 from cxlib.store import Workspace
 
 K = 10

@@ -260,7 +260,8 @@ def test_what_cannot_be_protected_is_refused(columns, missing):
 
 
 def test_every_kind_of_column_has_a_rule():
-    every = {getattr(kinds, name) for name in kinds.__all__} - {kinds.Column, Columns, Tables}
+    every = {c for c in vars(kinds).values() if isinstance(c, type) and issubclass(c, kinds.Column)}
+    every -= {kinds.Column}
     for kind in every:
         columns = Columns(customers=Customers("seen"), it=kind("of them"))
         table = pl.DataFrame({"customers": [50], "it": [None]}, schema=columns.schema)

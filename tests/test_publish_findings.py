@@ -6,10 +6,10 @@ import pytest
 
 from cxlib.errors import WorkspaceError
 from cxlib.fragmentation.details import FindingDetails
-from cxlib.fragmentation.headlines import headline
+from cxlib.fragmentation.sentences import headline
 from cxlib.publish.answers import NUMBER, read_answer, write_answers, write_selections
-from cxlib.publish.checks import check_snapshot
-from cxlib.publish.findings import protect_details
+from cxlib.publish.judged import protect_details
+from cxlib.publish.write import check_snapshot
 from cxlib.summary import Selection
 
 K = 10

@@ -8,7 +8,7 @@ from cxlib.errors import WorkspaceError
 from cxlib.prediction import predict_breaks
 from cxlib.publish import Snapshot, publish
 from cxlib.publish.answers import SELECTIONS
-from cxlib.publish.checks import check_snapshot
+from cxlib.publish.write import check_snapshot
 
 K = 10
 

@@ -18,7 +18,7 @@ from cxlib.arrivals.arrivals import MAX_PER_CUSTOMER
 from cxlib.fragmentation import read_arrivals
 from cxlib.prediction import predict, predict_breaks
 from cxlib.publish import Snapshot, publish
-from cxlib.publish.rounding import smallest_shown
+from cxlib.publish.small_groups import smallest_shown
 
 K = 10
 SOON = 12.0

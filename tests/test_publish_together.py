@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxlib.publish.coherent import round_together
-from cxlib.publish.selections import Choices
+from cxlib.publish.selections import Choices, round_together
 
 K = 10
 SEGMENTS = (("region", "north"), ("region", "south"), ("kind", "old"))

@@ -17,7 +17,7 @@ from cxlib.durable import seal
 from cxlib.errors import InputError
 from cxlib.publish import Snapshot
 from cxlib.serve import ServeError, launch, serve_dashboards
-from cxlib.serve.catalogue import read_catalogue
+from cxlib.serve.launch import read_catalogue
 from cxlib.views.shared import figure_widget
 
 pytestmark = pytest.mark.timeout(240)

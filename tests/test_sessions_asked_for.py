@@ -13,7 +13,7 @@ from serving import Served, serving, write_toy_site
 from visiting import Visitor
 
 from cxlib.serve.launch import ServerSettings
-from cxlib.serve.places import Places, machine_memory
+from cxlib.serve.sessions import Places, machine_memory
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -139,12 +139,12 @@ async def fail(*_):
     raise RuntimeError("it did not start")
     yield
 
-def prepare(ordinary=launch.skip_unused_validators):
-    ordinary()
+def prepare(names, ordinary=launch.skip_imports):
+    ordinary(names)
     from voila.notebook_renderer import NotebookRenderer
     NotebookRenderer.generate_content_generator = fail
 
-launch.skip_unused_validators = prepare
+launch.skip_imports = prepare
 launch.HEARTBEAT_SECONDS = 0
 """
     monkeypatch.setattr("serving.START", start + START)

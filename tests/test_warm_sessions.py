@@ -71,7 +71,7 @@ def wait_for(path: Path) -> str:
 def test_a_fork_can_compute_and_only_sleeping_threads_are_beside_it() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", FORK_AND_COMPUTE],
-        env={**os.environ, **dict.fromkeys(sessions.MATH_THREADS, "1")},
+        env={**os.environ, **sessions.MATH_THREADS},
         capture_output=True,
         text=True,
         timeout=100,

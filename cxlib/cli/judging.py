@@ -110,7 +110,7 @@ def selftest(
     than one in three shuffled copies has a finding, most faults were missed, or a missed one was
     measured wrongly.
     """
-    from cxlib.fragmentation import check_fragmentation
+    from cxlib.fragmentation.selftest import check_fragmentation
 
     with working("Shuffling and planting"):
         test = check_fragmentation(

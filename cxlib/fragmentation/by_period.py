@@ -1,4 +1,4 @@
-"""A row of the findings table period by period: how many cases, what was observed, how surely."""
+"""The counts behind a row of the findings table: period by period, and of how many transitions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cxlib.arrivals.arrivals import Arrivals
+from cxlib.arrivals.arrivals import SET_ASIDE, Arrivals
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.additive import add_up
 from cxlib.grounds.cases import touchpoint_codes
@@ -36,23 +36,30 @@ def count_history(arrivals: Arrivals, row: Mapping[str, Any]) -> pl.DataFrame:
         return nothing
     if signal.family == "wait":
         return _median_waits(part)
-    summed = {"n": counts.n, "cases": counts.total}
-    if signal.family != "share":
-        summed["squares"] = counts.squares
+    summed = {"n": counts.n, "cases": counts.total, "squares": counts.squares or counts.total}
     sums = part.group_by("period").agg(pl.col(c).sum().alias(n) for n, c in summed.items())
-    return _share(sums) if signal.family == "share" else _mean(sums)
+    n, cases = pl.col("n"), pl.col("cases")
+    if signal.family == "share":  # one case more and one less keep the interval off zero
+        soft = (cases + 1) / (n + 2)
+        ses = [(soft * (1 - soft) / (n + 2)).sqrt()] * 2
+    else:
+        variance = pl.col("squares") / n - (cases / n) ** 2
+        ses = [(variance.clip(least) / n).sqrt() for least in (0.0, 0.25)]
+    return sums.filter(n > 0).select(
+        "period", "n", observed=cases / n, half=Z95 * ses[0], se=ses[1]
+    )
 
 
 def count_customers(arrivals: Arrivals, row: Mapping[str, Any]) -> int:
     """Distinct customers where a row is, of its group, at least: those of the busiest way there."""
-    name = "steps" if row["unit"] == "stage_step" else "histories"
-    table = getattr(arrivals, name)
+    is_step = row["unit"] == "stage_step"
+    table = arrivals.steps if is_step else arrivals.histories
     part = _of_group(arrivals, table.filter(_here(arrivals, row, table)), row)
     if part is None:
-        around = getattr(arrivals, {"steps": "environment_steps"}.get(name, "environments"))
-        around = around.filter(column=row["group"], value=row["value"])
+        table = arrivals.environment_steps if is_step else arrivals.environments
+        around = table.filter(column=row["group"], value=row["value"])
         part = around.filter(_here(arrivals, row, around))
-    ways = part.group_by("source" if name == "histories" else "target")
+    ways = part.group_by("target" if is_step else "source")
     return max(ways.agg(pl.col("customers").sum())["customers"].to_list(), default=0)
 
 
@@ -91,26 +98,6 @@ def _of_group(
     return None
 
 
-def _share(counts: pl.DataFrame) -> pl.DataFrame:
-    """Share with half the width of its interval; one case more and one less keep it off zero."""
-    n, share = pl.col("n"), pl.col("cases") / pl.col("n")
-    soft = (pl.col("cases") + 1) / (n + 2)
-    se = (soft * (1 - soft) / (n + 2)).sqrt()
-    return counts.filter(n > 0).select("period", "n", observed=share, half=Z95 * se, se=se)
-
-
-def _mean(counts: pl.DataFrame) -> pl.DataFrame:
-    n, mean = pl.col("n"), pl.col("cases") / pl.col("n")
-    variance = pl.col("squares") / n - mean**2
-    return counts.filter(n > 0).select(
-        "period",
-        "n",
-        observed=mean,
-        half=Z95 * (variance.clip(0.0) / n).sqrt(),
-        se=(variance.clip(0.25) / n).sqrt(),
-    )
-
-
 def _median_waits(waits: pl.DataFrame) -> pl.DataFrame:
     """Median wait by period, hours, evenly spread within its bin on a logarithmic scale."""
     periods, number = np.unique(waits["period"].to_numpy(), return_inverse=True)
@@ -133,3 +120,51 @@ def _median_waits(waits: pl.DataFrame) -> pl.DataFrame:
             "se": 1.25 * np.sqrt(np.maximum(spread, 0.01) / whole),
         }
     )
+
+
+_KEYS = ["source_place", "target_place", "signal"]
+
+FILTERS: Mapping[str, str] = {
+    "reload": "the same touchpoint again within a minute",
+    "tied": "both contacts at one instant, so that their order is not known",
+    "slow": "more than the silence between the two",
+    "beyond": "after the customer's first few contacts",
+    "often": "more than three times by one customer",
+    "source_not_followed": "left less than the silence before the end of the log",
+    "not_followed": "not followed for long enough afterwards",
+    "nothing_after": "nothing came after it in the journey within the silence",
+    "itself_a_return": "itself a way back to where the customer had come from",
+    "not_rated": "not rated",
+}
+"""Why transitions do not count, by name."""
+
+_LEFT = ("_n", "onward")
+"""What counts the arrivals that "not_followed" and "nothing_after" leave."""
+
+
+def count_filters(arrivals: Arrivals, judged: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+    """Transitions of every row that was judged, and a row for every filter that took some away."""
+    pair = ["source", "target"]
+    counted = arrivals.transitions.group_by(pair).agg(pl.col("transitions", *SET_ASIDE).sum())
+    left = arrivals.arrivals.group_by(pair).agg(_n=pl.col("n").sum(), onward=pl.col("onward").sum())
+    ends = {"source": "source_place", "target": "target_place"}
+    about = counted.join(left, on=pair, how="left").rename(ends)
+    typed = about.with_columns(pl.col(c).cast(judged.schema[c]) for c in _KEYS[:2])
+    rows = judged.select(*_KEYS, "n").join(typed, on=_KEYS[:2], how="left", maintain_order="left")
+    filled = rows.with_columns(pl.exclude(*_KEYS, "n").fill_null(0))
+    kinds = {name: signal_named(name) for name in judged["signal"].unique()}
+    # what is held against the plan is judged on the contacts at its source, whatever came next
+    here = filled.filter(pl.col("signal").is_in([n for n in kinds if kinds[n].plan is None]))
+    removed = {name: pl.col(name) for name in SET_ASIDE}
+    left_by = [pl.col("transitions") - pl.sum_horizontal(SET_ASIDE), *map(pl.col, _LEFT)]
+    for name in FILTERS:
+        for of, filters in ((of, kind.filters) for of, kind in kinds.items()):
+            if name in filters:
+                # those that the filters before leave: the last one takes away all but n
+                at = filters.index(name)
+                taken = left_by[at] - (left_by[at + 1] if at + 1 < len(filters) else pl.col("n"))
+                before = removed.get(name, pl.lit(0))
+                removed[name] = pl.when(pl.col("signal") == of).then(taken).otherwise(before)
+    wide = here.select(*_KEYS, **{n: e.cast(pl.Int64) for n, e in removed.items()})
+    long = wide.unpivot(index=_KEYS, variable_name="filter", value_name="removed")
+    return filled["transitions"], long.filter(pl.col("removed") != 0)

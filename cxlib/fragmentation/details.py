@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,10 +18,7 @@ from cxlib.grounds.judged import Z95
 from cxlib.grounds.ways import ways_on
 from cxlib.signals import signal_named
 from cxlib.signals.abandonment import judge_abandonment
-
-if TYPE_CHECKING:
-    from cxlib.summary import Selection
-
+from cxlib.summary import Selection
 
 KEYS = ("source_place", "target_place", "signal")
 """What names a row of the table, and what it is about in every other frame."""
@@ -135,11 +132,9 @@ def _silences(arrivals: Arrivals, rows: list[dict[str, Any]]) -> list[Frame | No
     if not rows:
         return []
     span, silence = arrivals.settings.span, arrivals.settings.silence
-    judged = {
-        mark.days: judge_abandonment(arrivals, mark=mark.days)
-        for mark in LANDMARKS
-        if 3 * mark <= span
-    } | {silence.total_seconds() / 86_400: judge_abandonment(arrivals)}
+    marks = [mark.days for mark in LANDMARKS if 3 * mark <= span]
+    judged: dict[float, pl.DataFrame] = {d: judge_abandonment(arrivals, mark=d) for d in marks}
+    judged |= {silence.total_seconds() / 86_400: judge_abandonment(arrivals)}
     return [(row, _silence_of(row, judged)) for row in rows]
 
 
@@ -150,14 +145,12 @@ def _drawn(row: dict[str, Any]) -> str:
 
 def _silence_of(row: dict[str, Any], judged: dict[float, pl.DataFrame]) -> pl.DataFrame:
     # Nobody has been in touch again after no time at all.
-    points = [dict.fromkeys(_CURVES, 1.0) | {"x": 0.0}]
+    points = [(0.0, 1.0, 1.0, 1.0, 1.0)]
     for days, frame in sorted(judged.items()):
-        for r in frame.filter(source=row["source_place"], target=row["target_place"]).to_dicts():
-            ends = {"expected_low": max(r["observed"] - r["high"], 0.0)}
-            ends |= {"expected_high": min(r["observed"] - r["low"], 1.0)}
-            seen = {"observed": r["observed"], "expected": r["expected"]}
-            points.append({"x": float(days)} | seen | ends)
-    return pl.DataFrame(points, schema=_CURVES)
+        for r in _of(frame, row).to_dicts():
+            ends = max(r["observed"] - r["high"], 0.0), min(r["observed"] - r["low"], 1.0)
+            points.append((float(days), r["observed"], r["expected"], *ends))
+    return pl.DataFrame(points, schema=_CURVES, orient="row")
 
 
 def _arrived(arrivals: Arrivals, row: dict[str, Any]) -> pl.DataFrame:

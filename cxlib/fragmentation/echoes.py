@@ -10,7 +10,6 @@ seems to follow is an echo. Of several values and columns the clearest at a unit
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from math import log
 from typing import Any
@@ -188,19 +187,10 @@ def _among_handoffs(rows: list[Row], echo: dict[int, Row]) -> None:
     strength = {key: max(float(r["z"]) for r in s) for key, s in by_handoff.items()}
     for (a, b), signals in by_handoff.items():
         mine, back = speaks[a, b], speaks.get((b, a))
-        cause = mine
-        if (
-            back is not None
-            and _sends_back(back)
-            and _about_next(mine)
-            and strength[b, a] > strength[a, b]
-        ):
-            cause = back
-        further = _further_back((a, b), speaks)
-        cause = further if further is not None else cause
-        for row in signals:
-            if row is not cause:
-                echo[row["row"]] = cause
+        sent = back is not None and _sends_back(back) and _about_next(mine)
+        cause = back if back and sent and strength[b, a] > strength[a, b] else mine
+        cause = _further_back((a, b), speaks) or cause
+        echo |= {row["row"]: cause for row in signals if row is not cause}
 
 
 def _sends_back(row: Row) -> bool:
@@ -214,19 +204,16 @@ def _about_next(row: Row) -> bool:
 
 def _further_back(here: Handoff, speaks: dict[Handoff, Row]) -> Row | None:
     """What happened a step before, where that accounts for a repeat or a plan that is missed."""
-    x, a = here
-    mine = speaks[here]
-    signal = signal_named(mine["signal"])
-    test: Callable[[Handoff, Row], bool]
-    if signal.repeats:
-        test = lambda at, cause: (  # noqa: E731
-            at[0] == a and _sends_back(cause) and excess(cause) >= _MOST * excess(mine)
-        )
-    elif _of_plan(mine):
-        test = lambda at, cause: at[1] == x and _about_next(cause)  # noqa: E731
-    else:
-        return None
-    return next((c for at, c in speaks.items() if at != here and test(at, c)), None)
+    (x, a), mine = here, speaks[here]
+    repeats = signal_named(mine["signal"]).repeats
+    for at, cause in speaks.items():
+        if repeats:
+            told = at[0] == a and _sends_back(cause) and excess(cause) >= _MOST * excess(mine)
+        else:
+            told = _of_plan(mine) and at[1] == x and _about_next(cause)
+        if told and at != here:
+            return cause
+    return None
 
 
 def _speaker(signals: list[Row]) -> Row:

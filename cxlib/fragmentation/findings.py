@@ -26,14 +26,12 @@ from cxlib.columns import (
     Text,
 )
 from cxlib.errors import UnknownNameError
+from cxlib.fragmentation.by_period import count_filters
 from cxlib.fragmentation.echoes import choose_findings
-from cxlib.fragmentation.filters import count_filters
-from cxlib.fragmentation.nonresponse import check_responses
 from cxlib.fragmentation.sentences import say_finding, say_reasons
-from cxlib.fragmentation.stability import check_stability, flag_simpson
+from cxlib.fragmentation.stability import check_responses, check_stability, flag_simpson
 from cxlib.grounds import GROUNDS
-from cxlib.grounds.again import with_repeat_strata
-from cxlib.grounds.cells import MOST
+from cxlib.grounds.cells import MOST, with_repeat_strata
 from cxlib.grounds.judged import Z95, judged_frame
 from cxlib.grounds.kinds import Judged
 from cxlib.grounds.strata import with_strata
@@ -147,7 +145,7 @@ class Findings(Result):
             source_place=ROW["source_place"],
             target_place=ROW["target_place"],
             signal=ROW["signal"],
-            filter=Label("see `cxlib.fragmentation.filters`"),
+            filter=Label("see `cxlib.fragmentation.by_period`"),
             removed=Count("transitions that it took away", each="contacts"),
         ),
     )
@@ -165,8 +163,8 @@ class Findings(Result):
 
     @property
     def described(self) -> pl.DataFrame:
-        """What there is to tell beside findings (`cxlib.fragmentation.standouts`)."""
-        from cxlib.fragmentation.standouts import describe_standouts
+        """What there is to tell beside findings (`cxlib.fragmentation.described`)."""
+        from cxlib.fragmentation.described import describe_standouts
 
         return describe_standouts(self)
 
@@ -292,9 +290,8 @@ def _missing(arrivals: Arrivals) -> dict[str, str]:
     if s.customers < MIN_CUSTOMERS:
         return {"*": f"the log has fewer than {MIN_CUSTOMERS} customers"}
     if s.span < MIN_SPAN:
-        days = s.span / timedelta(days=1)
-        few = f"the log covers {days:.1f} days; at least {MIN_SPAN.days} are needed to see who left"
-        return {"*": few}
+        few = f"the log covers {s.span / timedelta(days=1):.1f} days; at least {MIN_SPAN.days}"
+        return {"*": f"{few} are needed to see who left"}
     missing = {n: why for n in SIGNALS if (why := SIGNALS[n].needs(arrivals))}
     apart = check_links(arrivals.links, arrivals.places, s.unknown_share)
     linked = [n for n in SIGNALS if SIGNALS[n].follows_customers] if apart else []
@@ -374,11 +371,7 @@ def _decide(table: pl.DataFrame, part: Arrivals, q_limit: float) -> pl.DataFrame
 
 
 def _correct(table: pl.DataFrame, part: Arrivals) -> pl.Series:
-    """Q values: each ground corrects for its own tests, everybody and single groups apart.
-
-    What could hardly be found for want of cases weighs less; the tests at one touchpoint are a
-    family (`docs/decisions/0013-each-ground-its-own-tests.md`).
-    """
+    """Q values by ground, of families (`docs/decisions/0013-each-ground-its-own-tests.md`)."""
     from scipy.special import ndtr
 
     q = np.ones(len(table))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,9 +24,7 @@ from cxlib.grounds.faults import Fault, Site, plant_fault
 from cxlib.results import Result, of_workspace, result
 from cxlib.segments import dimension_values, segment_codes, segment_names
 from cxlib.signals import SIGNALS, Signal
-
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
+from cxlib.store import Workspace
 
 SHUFFLED_SIGNALS = tuple(name for name in SIGNALS if SIGNALS[name].shuffles)
 """Signals for which the shuffled copy is a fair test."""
@@ -36,8 +34,6 @@ MOST_CONTACTS = 1_000_000
 
 _MOST_SHUFFLES = 20
 _HANDOFF = ["source_place", "target_place"]
-
-
 _SIZED = {
     "signal": Label("what went wrong"),
     "source": Label("touchpoint left"),
@@ -134,18 +130,19 @@ class SelfTest(Result):
         false, found = len(self.shuffled), int(self.planted["found"].sum())
         covered = int(self.planted["covered"].sum())
         sample = "" if self.sample_step == 1 else f", on every {self.sample_step}th customer"
-        known = self.replicated.drop_nulls("again")
-        ratio = float(np.median(known["ratio"].to_numpy())) if len(known) else 0.0
-        halves = (
-            f" {int(known['same'].sum())} of {len(known)} findings of one half of customers are "
-            f"there in the other half, at {ratio:.2f} of their size."
-        )
+        known, halves = self.replicated.drop_nulls("again"), ""
+        if len(known):
+            ratio = float(np.median(known["ratio"].to_numpy()))
+            halves = (
+                f" {int(known['same'].sum())} of {len(known)} findings of one half of customers "
+                f"are there in the other half, at {ratio:.2f} of their size."
+            )
         return (
             f"Without a fault: {false or 'no'} false finding{'' if false == 1 else 's'} in "
             f"{self.tests:,} tests on {self.shuffles} shuffled cop"
             f"{'y' if self.shuffles == 1 else 'ies'} of the log{sample}. With a fault: {found} of "
             f"{len(self.planted)} planted faults found; the true size of {covered} lies inside the "
-            f"95 % interval.{halves if len(known) else ''}"
+            f"95 % interval.{halves}"
         )
 
 
@@ -198,7 +195,7 @@ def check_fragmentation(
     planted: list[dict[str, Any]] = []
     plans: list[Planted] = []
     skipped: list[dict[str, Any]] = []
-    reason, tests = "", 0
+    reason, tests, split = "", 0, segment_names(workspace.segments)
     if not real.signals["measurable"].any():
         reason, shuffles = str(real.signals["reason"][0]), 0
     for number in range(shuffles):
@@ -215,11 +212,17 @@ def check_fragmentation(
             continue
         fault, site = signal.fault, _choose_site(real, signal, seed + number)
         if fault is None or site is None:
-            skipped.append({"signal": signal.name, "reason": row["reason"] or _why_no_site(signal)})
+            why = "no fault of this kind is planted"
+            if fault is not None:
+                needs = f"large enough to plant one ({fault.needs:,} cases)"
+                why = f"no handoff is both ordinary and {needs}"
+            skipped.append({"signal": signal.name, "reason": row["reason"] or why})
             continue
+        also = signal.counts.grounds if signal.counts is not None else ()
+        of_all = [g for g in ("past", "groups") if g in also and (g == "past" or split)]
         plans += [
             Planted(signal, fault, ground, _limited(real, ground, site), seed + number)
-            for ground in _grounds_of(real, signal)
+            for ground in ("like", *of_all)
             if grounds is None or ground in grounds
         ]
     for together in share_copies(plans):
@@ -320,24 +323,8 @@ def _choose_site(real: Findings, signal: Signal, seed: int) -> Site | None:
     if not candidates:
         return None
     chosen = int(np.random.default_rng(seed).integers(max(1, len(candidates) // 3)))
-    source, target, observed = candidates[chosen]
-    part = real.arrivals
+    (source, target, observed), part = candidates[chosen], real.arrivals
     return Site(source, target, observed, part.places, part.settings.open_hours)
-
-
-def _why_no_site(signal: Signal) -> str:
-    if signal.fault is None:
-        return "no fault of this kind is planted"
-    needs = f"{signal.fault.needs:,} cases"
-    return f"no handoff is both ordinary and large enough to plant one ({needs})"
-
-
-def _grounds_of(real: Findings, signal: Signal) -> list[str]:
-    """Grounds on which a fault is planted: for all, since a day, for a value of a segment."""
-    also = signal.counts.grounds if signal.counts is not None else ()
-    split = segment_names(real.arrivals.segments)
-    known = [g for g in ("past", "groups") if g in also and (g != "groups" or split)]
-    return ["like", *known]
 
 
 class Planted(NamedTuple):

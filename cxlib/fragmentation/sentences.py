@@ -1,10 +1,13 @@
-"""Findings in plain words. "More than similar handoffs do" is an association, not yet a cause."""
+"""Findings in plain words, the same on every surface.
+
+"More than similar handoffs do" is an association, not yet a cause.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -13,8 +16,11 @@ from cxlib.grounds.judged import say_day
 from cxlib.numbers import decimal, spelled
 from cxlib.signals import SIGNALS, signal_named
 
-_ADVICE = "Ask {owner} to follow ten customers there."
+if TYPE_CHECKING:
+    from cxlib.fragmentation.details import FindingDetails
+    from cxlib.fragmentation.findings import Findings
 
+_ADVICE = "Ask {owner} to follow ten customers there."
 
 _PAST = {
     "loses": "lost",
@@ -27,7 +33,6 @@ _PAST = {
     "leaves": "left",
 }
 """The verbs of the signals, of what is over."""
-
 _MANY_TIMES = 20.0
 """From so many times as long on only the lower end is said."""
 
@@ -158,8 +163,7 @@ def _since(row: Mapping[str, Any]) -> str:
         return f", until {say_day(until)}" if until else ""
     if since is None:
         return f"; mended since {say_day(until)}" if until else ""
-    ended = f", until {say_day(until)}" if until else ""
-    return f"; since {say_day(since)}{ended}"
+    return f"; since {say_day(since)}" + (f", until {say_day(until)}" if until else "")
 
 
 def say_hours(hours: float, *, is_open: bool = False) -> str:
@@ -203,9 +207,31 @@ def hours_apart(first: float, second: float, *, is_open: bool = False) -> tuple[
 def say_reasons(signals: pl.DataFrame) -> list[str]:
     """Why signals could not be measured: each reason once, with the signals it holds for."""
     told = signals.drop_nulls("reason").group_by("reason", maintain_order=True).agg("signal")
-    lines = []
-    for reason, names in told.iter_rows():
-        every = len(names) == len(signals)
-        who = "every signal" if every else ", ".join(map(spelled, names))
-        lines.append(f"{who}: {reason}")
-    return lines
+    every = len(signals)
+    return [
+        f"{'every signal' if len(names) == every else ', '.join(map(spelled, names))}: {reason}"
+        for reason, names in told.iter_rows()
+    ]
+
+
+class Headline(NamedTuple):
+    """The sentence, without a full stop, what it tells of, and the findings to mark."""
+
+    sentence: str
+    kind: Literal["finding", "described", "nothing"]
+    table: pl.DataFrame
+
+
+def headline(findings: Findings | FindingDetails) -> Headline:
+    """Say in one sentence what stands out, and list what to mark on a journey map."""
+    found = getattr(findings, "bands", findings.found)
+    # what is mended already is told of after what still goes wrong
+    found = found.sort(pl.col("affected_until").is_not_null(), maintain_order=True)
+    for rows, kind in ((found, "finding"), (findings.described, "described")):
+        for sentence in rows["sentence"].drop_nulls().head(1):
+            return Headline(sentence, kind, found)  # type: ignore[arg-type]
+    sentence = "Nothing stands out from what is usual here"
+    if not findings.tests:
+        why = [f" ({reason})" for reason in say_reasons(findings.signals)[:1]]
+        sentence = f"Nothing could be judged{''.join(why)}"
+    return Headline(sentence, "nothing", found)

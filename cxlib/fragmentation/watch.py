@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -17,11 +17,9 @@ from cxlib.grounds.judged import Z95
 from cxlib.grounds.strata import with_strata
 from cxlib.results import Result, of_workspace, result
 from cxlib.signals import signal_named
+from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.where import read_days
-
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
 
 STATUSES = ("new", "growing", "ongoing", "shrinking", "mended", "unclear")
 """What becomes of findings, those to look at first. New: found since the date, and not before;
@@ -115,10 +113,9 @@ def watch_findings(log: Workspace | Arrivals, *, since: str | date) -> Watch:
         raise InputError(
             f"{since} leaves nothing to compare with; give a date from {earliest} to {last}"
         )
-    spans = ((0, first - 1), (first, len(starts) - 1))
+    parts = [Selection(period=span) for span in ((0, first - 1), (first, len(starts) - 1))]
     before, after = (
-        measure_fragmentation(arrivals, where=Selection(period=span), grounds=("like", "plan"))
-        for span in spans
+        measure_fragmentation(arrivals, where=part, grounds=("like", "plan")) for part in parts
     )
     dated = measure_fragmentation(arrivals, grounds=("past",))
     rows = _compare(before, after)
@@ -140,10 +137,10 @@ def _why_silent(after: Findings, dated: Findings, first: date) -> str:
     followed = after.arrivals.arrivals.group_by("source", "target").agg(pl.col("n").sum())
     if after.signals["measurable"].any() or (followed["n"] >= MIN_N).any():
         return ""
-    silence = dated.arrivals.settings.silence.days
+    days = dated.arrivals.settings.silence.days
     return (
         f"too early to say: no handoff has enough arrivals since {first} that were followed for "
-        f"{silence} days"
+        f"{days} days"
     )
 
 

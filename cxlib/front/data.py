@@ -128,8 +128,7 @@ def open(folder: str | Path | None = None) -> Workspace:
         There is none, or it was written by another version of the layout.
     """
     if folder is None:
-        above = Path("..") / "workspace"
-        here = Path("workspace")
+        here, above = Path("workspace"), Path("..") / "workspace"
         beside = above if not here.is_dir() and above.is_dir() else here
         folder = os.environ.get("CX_WORKSPACE") or beside
     return Workspace.open(folder)

@@ -10,8 +10,7 @@ import ipywidgets as widgets
 import traitlets
 
 from cxlib.errors import CxError
-from cxlib.front.explaining import Explanation, explain
-from cxlib.front.plotting import plot
+from cxlib.front.showing import Explanation, explain, plot
 from cxlib.measures.touchpoints import measure_touchpoints
 from cxlib.results import Result, of_workspace
 from cxlib.segments import dimension_values
@@ -48,11 +47,10 @@ class Exploration(traitlets.HasTraits):
             for name in workspace.segment_names
             for value in dimension_values(workspace.segments, name).unique().sort()
         ]
-        channels = workspace.summary().channels
         periods = workspace.periods
         groups = [(option.label, option.value) for option in segment_options(segments)]
         self.segment = select(words.CUSTOMERS, groups, every=words.ALL_CUSTOMERS, css="cx-segment")
-        named, every = [(name, name) for name in channels], words.ALL_CHANNELS
+        named, every = [(c, c) for c in workspace.summary().channels], words.ALL_CHANNELS
         self.channel = select(words.CHANNEL, named, every=every, css="cx-channel", hides=True)
         self.period = period_filter(periods.starts, periods.unit)
         self._words = widgets.HTML()
@@ -69,8 +67,7 @@ class Exploration(traitlets.HasTraits):
         """Take the part of the log that the widgets name."""
         starts = self._workspace.periods.starts
         first, last = self.period.value
-        ends = [*starts[1:], None]
-        following = ends[last]
+        following = [*starts[1:], None][last]
         segment = None if self.segment.value == ALL else dict([self.segment.value])
         self.where = Where(
             segment=segment,

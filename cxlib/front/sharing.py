@@ -51,7 +51,7 @@ def publish(
         `k` is too small.
     """
     from cxlib.publish import publish as publish_snapshot
-    from cxlib.serve.catalogue import read_catalogue
+    from cxlib.serve.launch import read_catalogue
     from cxlib.views.home.brief import write_home
 
     drawn = {name: view_named(name).first_paint for name in VIEWS}

@@ -18,9 +18,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Family = Literal["share", "mean"]
 
-_MANY = 12
-
-_WEAK = 25.0
+_MANY, _WEAK = 12, 25.0
 _DETERMINED = 0.2
 """Share of an effect that the data must determine before it tells how much such effects differ."""
 
@@ -127,10 +125,6 @@ class AdditiveModel:
         """Slope of the penalised likelihood."""
         return (weight * at.score) @ self.design - penalty * beta
 
-    def pull(self, covariance: Floats) -> Floats:
-        """Variance of what the effects say of each cell."""
-        return covariance.ravel()[self.pairs].sum(1)
-
     def solve(
         self, beta: Floats, at: At, weight: Floats, prior: Floats
     ) -> tuple[Floats, At, Floats]:
@@ -171,10 +165,9 @@ class AdditiveModel:
                 continue
             mine = self.mine[index] & tells
             squares = np.sort(beta[mine] ** 2 / known[mine])
-            kept = squares[: len(squares) - (len(squares) // 6 if len(squares) >= _MANY else 0)]
-            variance = (
-                float(kept.mean()) * _trimmed_share(len(kept), len(squares)) if len(kept) else 0
-            )
+            size = len(squares) - (len(squares) // 6 if len(squares) >= _MANY else 0)
+            share = _trimmed_share(size, len(squares))
+            variance = float(squares[:size].mean()) * share if size else 0
             updated[index] = min(max(variance, block.variance / 400), 4 * block.variance)
         return updated
 
@@ -217,10 +210,8 @@ class AdditiveModel:
     def _first_step(
         self, chosen: Codes, beta: Floats, weight: Floats, penalty: Floats
     ) -> tuple[Floats, Floats]:
-        """First Newton step without each of the chosen cells, and the variance of the model there.
-
-        A cell taken out is a matrix of rank one (Sherman and Morrison); means need no second step.
-        """
+        """First Newton step without each chosen cell, and the variance of the model there."""
+        # a cell taken out is a matrix of rank one (Sherman and Morrison); means need no second step
         at, lines = self.look(beta), self.design[chosen]
         covariance = np.linalg.inv(self.information(at, weight, penalty))
         slope = self.slope(beta, at, weight, penalty)

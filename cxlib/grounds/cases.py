@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.histories import first_block
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.additive import Codes, Floats, add_up
 from cxlib.grounds.kinds import Counts, Signal, Unit
 from cxlib.segments import dimension_values, segment_names
+from cxlib.statistics.resampling import number_cells
 from cxlib.store.tables import NONE
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from cxlib.arrivals.arrivals import Arrivals
 
 _TWO_KINDS, _LEAST_KIND, _APART = 0.78, 0.05, 2.0
 """Share of the variance of log waits that lies between two kinds (of one normal law: 0.64), the
@@ -201,22 +199,14 @@ def _can_occur(
     return fair
 
 
-def _log_middles() -> Floats:
-    edges = np.array(BIN_EDGES)
-    middle = np.sqrt(np.maximum(edges[:-1], 0.25) * edges[1:])
-    return np.log(np.append(middle, edges[-1] * 1.15))
-
-
-LOG_MIDDLE = _log_middles()
+_EDGES = np.array(BIN_EDGES)
+_MIDDLE = np.sqrt(np.maximum(_EDGES[:-1], 0.25) * _EDGES[1:])
+LOG_MIDDLE = np.log(np.append(_MIDDLE, _EDGES[-1] * 1.15))
 """Logarithm of the middle of each bin of waits, in seconds."""
 
 
 def _draw_in_waits(rows: Rows, n: Floats) -> Cases:
-    """Turn binned waits into sums of their logarithms, drawn in to `_ENDS` of each unit.
-
-    Of two kinds of waits (within a session, until the next; Otsu's border) the more frequent one is
-    compared: which of the two it is depends on who comes.
-    """
+    """Turn binned waits of the more frequent kind into sums of their logarithms, drawn in."""
     bins, size = rows.table["bin"].to_numpy().astype(np.int64), len(rows.units)
     waits = add_up(n, rows.unit * N_BINS + bins, size * N_BINS).reshape(-1, N_BINS)
     early = add_up(n * _before_the_middle(rows, n), rows.unit * N_BINS + bins, size * N_BINS)
@@ -301,13 +291,9 @@ def stack_columns(
 
 def environment_columns(rows: Rows) -> Columns:
     """Rows of a table by environment: each is under one column."""
-    names = rows.table.select("column", "value").unique().sort("column", "value")
-    numbered = rows.table.select("column", "value").join(
-        names.with_row_index("number"), on=["column", "value"], how="left", maintain_order="left"
-    )
+    names, value = number_cells(rows.table, ["column", "value"])
     group, label = (names[c].to_numpy().astype(object) for c in ("column", "value"))
     column = names["column"].rank("dense").to_numpy().astype(np.int64) - 1
-    value = numbered["number"].to_numpy().astype(np.int64)
     return Columns(np.arange(len(value)), value, column, group, label)
 
 

@@ -15,17 +15,15 @@ with n of N cases in the arm and S of all with the outcome::
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Codes, Floats, add_up
 from cxlib.grounds.cases import kept
 from cxlib.statistics.resampling import BUCKETS
-
-if TYPE_CHECKING:
-    from cxlib.arrivals.arrivals import Arrivals
 
 LEAST_CASES = 50
 """Cases in an arm, and outside it, below which it is not compared."""
@@ -110,11 +108,10 @@ def design_effect(
     of_way = [pl.col(c).sum().over(WAY) for c in (n, total, squares or total)]
     mean = of_way[1] / of_way[0]
     variance = mean * (1 - mean) if not squares else of_way[2] / of_way[0] - mean**2
+    rest = pl.col(total) - pl.col(n) * mean
     units = (
         spread.filter(pl.col(n) > 0)
-        .select(
-            *WAY, "bucket", n, rest=pl.col(total) - pl.col(n) * mean, usual=pl.col(n) * variance
-        )
+        .select(*WAY, "bucket", n, rest=rest, usual=pl.col(n) * variance)
         .group_by(*at, "bucket", maintain_order=True)
         .agg(pl.col(n, "rest", "usual").sum())
         .group_by(*at, maintain_order=True)

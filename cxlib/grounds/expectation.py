@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,20 +117,20 @@ def expect_cells(
     weight = np.full(model.size, 1.0 / inflation)
     prior = np.array([b.variance for b in blocks])
     doubt = np.zeros(model.size) if cells.doubt is None else cells.doubt
-    beta = np.zeros(len(model.owner))
+    beta, tau = np.zeros(len(model.owner)), 0.0
     at = model.look(beta)
-    tau = 0.0
     for turn in range(_ROUNDS):
         before, widest = beta, tau
         beta, at, covariance = model.solve(beta, at, weight, prior)
-        pull = model.pull(covariance)
+        # variance of what the effects say of each cell
+        pull = covariance.ravel()[model.pairs].sum(1)
         own = np.minimum(weight * at.info * pull, 0.95)
         bulk = judged & (own <= _MOST_OWN)
         deviation = at.score / at.info / (1 - own)
         of_model = pull / (1 - own) + doubt
         variance = inflation / at.info + of_model
-        spread = natural_spread(deviation[bulk], variance[bulk], clear_too=clear_too)
-        tau = max(least_spread, spread)
+        tau = natural_spread(deviation[bulk], variance[bulk], clear_too=clear_too)
+        tau = max(least_spread, tau)
         z = np.abs(deviation) / np.sqrt(variance + tau**2)
         weight = _robust_weight(z, turn) / (inflation + at.info * (tau**2 + doubt))
         prior = model.update_prior(prior, beta, covariance)
@@ -176,11 +175,9 @@ def stated_spread(deviation: Floats, variance: Floats, *, default: float, units:
 
 def median(values: Floats) -> float:
     """The median; numpy's own takes longer than the rest of what it is needed for."""
-    half = len(values) // 2
-    if len(values) % 2:
-        return float(np.partition(values, half)[half])
-    ordered = np.partition(values, [half - 1, half])
-    return float((ordered[half - 1] + ordered[half]) / 2)
+    ends = [(len(values) - 1) // 2, len(values) // 2]
+    low, high = np.partition(values, ends)[ends]
+    return float((low + high) / 2)
 
 
 def weighted_median(values: Floats, weight: Floats) -> float:
@@ -192,18 +189,13 @@ def weighted_median(values: Floats, weight: Floats) -> float:
 
 def _spread_at(deviation: Floats, variance: Floats, quantile: float) -> float:
     """Variance at which a quantile of the squared standardised deviations is a normal law's."""
+    from scipy.special import chdtri
+
     # a cell is outside as long as the spread, squared, is below this
-    limit = (deviation - median(deviation)) ** 2 / _square_of_normal(quantile) - variance
+    limit = (deviation - median(deviation)) ** 2 / chdtri(1, 1 - quantile) - variance
     inside = len(limit) - 1 - int((1 - quantile) * len(limit))
     limit.partition(inside)
     return max(0.0, float(limit[inside]))
-
-
-@lru_cache
-def _square_of_normal(quantile: float) -> float:
-    from scipy.special import chdtri
-
-    return float(chdtri(1, 1 - quantile))
 
 
 def tail_scale(z: Floats) -> float:

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-if TYPE_CHECKING:
-    from cxlib.arrivals.open_hours import OpenHours
+from cxlib.arrivals.open_hours import OpenHours
 
 SENT_BACK = 0.3
 """Share of those who went on that is planted to go back: a stage, or to where they came from."""

@@ -8,10 +8,12 @@ within strata. What a value does everywhere is taken out where enough units tell
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Codes
 from cxlib.grounds.cases import (
     Cases,
@@ -38,19 +40,9 @@ from cxlib.grounds.comparing import (
     spread_over_customers,
     tail_of_counts,
 )
-from cxlib.grounds.expectation import (
-    natural_spread,
-    stated_spread,
-    tail_scale,
-    weighted_median,
-)
+from cxlib.grounds.expectation import natural_spread, stated_spread, tail_scale, weighted_median
 from cxlib.grounds.judged import name_units, natural_p, tell_effects
 from cxlib.grounds.kinds import UNITS, Counts, Ground, Judged, Signal, Unit
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from cxlib.arrivals.arrivals import Arrivals
 
 LEAST_OVERLAP = 0.5
 """Share of a value's cases that must lie in strata where others are as well."""
@@ -131,11 +123,8 @@ def _judge_signal(part: Arrivals, signal: Signal, *, around: bool) -> list[Judge
 def _compare(part: Arrivals, signal: Signal, unit: Unit, cases: Cases, *, around: bool) -> Compared:
     """Every value of every column at every unit against the others there."""
     rows = cases.rows
-    order = kept(
-        part.cache,
-        ("groups", rows.name, unit),
-        lambda: _order_groups(part, rows, unit, around=around),
-    )
+    name = ("groups", rows.name, unit)
+    order = kept(part.cache, name, lambda: _order_groups(part, rows, unit, around=around))
     columns, counted = order.columns, cases.n[order.row]
     total = np.bincount(order.value, counted, len(columns.column))
     ranked = np.lexsort((-total, columns.column))
@@ -181,9 +170,8 @@ def _order_groups(part: Arrivals, rows: Rows, unit: Unit, around: bool) -> Order
 
 def _others_of(part: Arrivals, split: Split) -> Codes:
     """Number of each combination of the other segment dimensions, by combination of all."""
-    others = [
-        s.codes for s in split_segments(part) if split.key == "target" or s.name != split.name
-    ]
+    every = split.key == "target"
+    others = [s.codes for s in split_segments(part) if every or s.name != split.name]
     return combine(np.zeros(len(part.segments), dtype=np.int64), *others)
 
 
@@ -237,8 +225,8 @@ def _tell(
     tau: float,
 ) -> Judged:
     """Effects, intervals and p values of the values of a column at units of one kind."""
-    arms, info = compared.arms, compared.arms.info
-    usual = np.array([own.get(v, 0.0) for v in compared.value])
+    arms, info, values = compared.arms, compared.arms.info, compared.value
+    usual, known = np.array([own.get(v, 0.0) for v in values]), sorted(set(values))
     z = signal.harm * (arms.score / info - usual) / np.sqrt(1 / info + tau**2)
     # where one value stands out, the others are better by as much: they tell nothing of the tail
     clearest = np.maximum.reduceat(z, firsts(compared.u))[count_up(compared.u)]
@@ -248,14 +236,12 @@ def _tell(
     if signal.family == "share":
         share = np.clip(observed - effect, 0.005, 0.995)
         slope = share * (1 - share)
-    effect = effect - usual * slope
-    others = arms.other / rest
-    if signal.family == "share":
         # the normal law is too kind to small counts
-        usual_share = np.clip(observed - effect, 1e-4, 1 - 1e-4)
+        usual_share = np.clip(observed - (effect - usual * slope), 1e-4, 1 - 1e-4)
         alike = compared.spread
         counts = np.round(arms.total / alike), np.round(n / alike)
         p = np.maximum(p, tail_of_counts(*counts, usual_share, rest / alike))
+    effect, others = effect - usual * slope, arms.other / rest
     told = tell_effects(
         signal,
         n=n,
@@ -269,28 +255,20 @@ def _tell(
         **told,
         "signal": signal.name,
         "group": compared.group,
-        "value": compared.value,
-        "compared_with": _others(compared.value),
+        "value": values,
+        "compared_with": [
+            known[v == known[0]] if len(known) == 2 else "the others" for v in values
+        ],
         "z": z,
         "p": p,
         "others": np.exp(others) / 3600 if signal.family == "wait" else others,
     }
 
 
-def _others(values: NDArray[np.object_]) -> list[str]:
-    """What each value is compared with: the other one where there are two."""
-    known = sorted(set(values))
-    if len(known) != 2:
-        return ["the others"] * len(values)
-    return [known[value == known[0]] for value in values]
-
-
 def _needs(part: Arrivals) -> str:
-    if split_columns(part) or len(part.environments):
-        return ""
-    return "the log has no segments, no environment columns, and each touchpoint on one channel"
+    why = "the log has no segments, no environment columns, and each touchpoint on one channel"
+    return "" if split_columns(part) or len(part.environments) else why
 
 
-GROUPS = Ground(
-    "groups", 3, "the others", judge_groups, _needs, says="than {with_} at the same place"
-)
+_SAYS = "than {with_} at the same place"
+GROUPS = Ground("groups", 3, "the others", judge_groups, _needs, says=_SAYS)

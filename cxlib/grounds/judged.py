@@ -5,43 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Codes, Floats, add_up
 from cxlib.grounds.cases import once, touchpoint_codes
 from cxlib.grounds.kinds import Judged, Signal, Unit
 from cxlib.journeys import NO_STAGE
 
-if TYPE_CHECKING:
-    from cxlib.arrivals.arrivals import Arrivals
-
-
 Z95 = 1.959964
 
 _STATED = 40
-
-_NUMBERS = (
-    *("n", "observed", "expected", "effect", "low", "high", "z", "p", "affected", "hours"),
-    "others",
-)
-
 _NOT_OF_ALL = ("hours", "others")
+_NUMBERS = ("n", "observed", "expected", "effect", "low", "high", "z", "p", "affected")
 
 JUDGED: dict[str, pl.DataType | type[pl.DataType]] = {
     "unit": pl.String,
-    "source_place": pl.Int64,
-    "target_place": pl.Int64,
-    "source": pl.String,
-    "target": pl.String,
-    "group": pl.String,
-    "value": pl.String,
-    "compared_with": pl.String,
-    "since": pl.Date,
-    "affected_until": pl.Date,
-    **dict.fromkeys(_NUMBERS, pl.Float64),
+    **dict.fromkeys(("source_place", "target_place"), pl.Int64),
+    **dict.fromkeys(("source", "target", "group", "value", "compared_with"), pl.String),
+    **dict.fromkeys(("since", "affected_until"), pl.Date),
+    **dict.fromkeys((*_NUMBERS, *_NOT_OF_ALL), pl.Float64),
     **dict.fromkeys(("signal", "ground"), pl.String),
 }
 """Columns: unit (place, transition, stage_step), its places (-1: none) and names; the group it is

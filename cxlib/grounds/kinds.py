@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import polars as pl
 
-if TYPE_CHECKING:
-    from cxlib.arrivals.arrivals import Arrivals
-    from cxlib.grounds.faults import Fault
-
+from cxlib.arrivals.arrivals import Arrivals
+from cxlib.grounds.faults import Fault
 
 Unit = Literal["place", "transition", "stage_step"]
 UNITS: tuple[Unit, ...] = ("place", "transition", "stage_step")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Floats
 from cxlib.grounds.cells import BY_DESIGN, NEARLY_ALL, arrivals_by_way
 from cxlib.grounds.expectation import MIN_N
 from cxlib.grounds.judged import natural_p
 from cxlib.grounds.kinds import Counts, Ground, Judged, Signal
-
-if TYPE_CHECKING:
-    from cxlib.arrivals.arrivals import Arrivals
 
 MIN_LIKE = 8
 """Transitions that a signal must be able to judge for any of them to be: fewer do not tell how much
@@ -133,9 +130,8 @@ def name_transitions(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> Jud
 
 def _needs(part: Arrivals) -> str:
     moves = part.arrivals.select("source", "target").n_unique()
-    if moves >= MIN_LIKE:
-        return ""
-    return f"the log has {moves} transitions, and {MIN_LIKE} are needed to say what is usual"
+    why = f"the log has {moves} transitions, and {MIN_LIKE} are needed to say what is usual"
+    return "" if moves >= MIN_LIKE else why
 
 
 LIKE = Ground("like", 1, "similar handoffs", judge_like, _needs, says="than similar handoffs do")

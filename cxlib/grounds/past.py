@@ -1,7 +1,7 @@
 """Ground *past*: the same place, transition or stage step at other times.
 
 Per unit, and per value of a segment or channel there, every date and every stretch of time is
-tried; the clearest speaks, and pays for the choice (`_DATES`, `_STRETCHES`). What changes
+tried; the clearest speaks, and pays for the choice (`DATES`, `_STRETCHES`). What changes
 everywhere at once is taken out where enough units tell it; customers are compared within strata
 (source, segment, weekday; month, where the log covers two years); how much units usually change
 comes from the bulk.
@@ -14,11 +14,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.histories import block_days, block_starts
 from cxlib.grounds.additive import Codes, Floats, add_up
 from cxlib.grounds.cases import (
@@ -34,18 +35,10 @@ from cxlib.grounds.cases import (
 )
 from cxlib.grounds.comparing import LEAST_CASES, tail_of_counts
 from cxlib.grounds.expectation import median, natural_spread, stated_spread
-from cxlib.grounds.judged import (
-    name_units,
-    natural_p,
-    say_day,
-    tell_effects,
-)
+from cxlib.grounds.judged import name_units, natural_p, say_day, tell_effects
 from cxlib.grounds.kinds import UNITS, Ground, Judged, Signal, Unit
 
-if TYPE_CHECKING:
-    from cxlib.arrivals.arrivals import Arrivals
-
-_DATES, _STRETCHES = 12.0, 1000.0
+DATES, _STRETCHES = 12.0, 1000.0
 """By how much the p value of the clearest date, and of the clearest stretch, is raised: effective
 numbers of independent ones, by simulation of Brownian bridges of 60 blocks (at 3 to 4 standard
 errors 8 to 12, and 110 to 230; four times that, because a stretch is easily found in noise that is
@@ -251,10 +244,12 @@ def _find_changes(
     count = int(everybody.sum())
     if not count:
         return None
+    residual, info = series.residual, series.info
     if count >= ENOUGH_UNITS:
-        series = _without(series, _common(series.info[everybody], series.residual[everybody]))
-    else:
-        series = _without(series, np.zeros(series.n.shape[1]))
+        residual = residual - _common(info[everybody], residual[everybody]) * info
+    # what is common does not add up to nothing within a series that is not always there
+    left = residual.sum(1, keepdims=True) / np.maximum(info.sum(1, keepdims=True), 1e-9)
+    series = series._replace(residual=residual - info * left)
     whole = take(series, everybody)
     sd = float(np.median(whole.variance)) ** 0.5
     default = DEFAULT_SPREAD[signal.family] * (sd if signal.family == "rating" else 1.0)
@@ -263,13 +258,6 @@ def _find_changes(
     least = LEAST_SPREAD if signal.family == "wait" else tau
     noise = Noise(overdispersion(series), tau, 2 * count, least)
     return series, clearest(series, noise)
-
-
-def _without(series: Series, common: Floats) -> Series:
-    residual = series.residual - common * series.info
-    # what is common does not add up to nothing within a series that is not always there
-    left = residual.sum(1, keepdims=True) / np.maximum(series.info.sum(1, keepdims=True), 1e-9)
-    return series._replace(residual=residual - series.info * left)
 
 
 def _common(info: Floats, residual: Floats) -> Floats:
@@ -319,10 +307,9 @@ def usual_change(whole: Series, default: float) -> float:
         before, exact = (np.take_along_axis(x, cut, 1)[:, 0] for x in (run, whole.exact))
         fair = exact > _NOTHING * reached[:, -1]
         effect, variance = -before[fair] / exact[fair], whole.variance[fair] / exact[fair]
-        if len(effect) >= ENOUGH_UNITS:
-            found.append(natural_spread(effect, variance))
-        else:
-            found.append(stated_spread(effect, variance, default=default, units=len(effect)))
+        many = len(effect) >= ENOUGH_UNITS
+        stated = stated_spread(effect, variance, default=default, units=len(effect))
+        found.append(natural_spread(effect, variance) if many else stated)
     return float(np.mean(found))
 
 
@@ -361,7 +348,7 @@ def clearest(s: Series, noise: Noise) -> Changes:
     )
     effect = (run[:, -1:] - run[:, cut]) / np.where(fair, pairs, 1.0)  # after less before
     variance = s.variance[:, None] / np.where(fair, pairs, 1.0)
-    best = _best(effect, variance, fair, (cut, np.full(len(cut), size)), noise, _DATES)
+    best = _best(effect, variance, fair, (cut, np.full(len(cut), size)), noise, DATES)
     # what strata cost in information at the dates, they cost in stretches
     plain = (info[:, 1:] * (whole - info[:, 1:]) / np.maximum(whole, 1e-9)).sum(1)
     kept = np.minimum((exact[:, 1:].sum(1) + 1e-9) / (plain + 1e-9), 1.0)
@@ -374,7 +361,7 @@ def clearest(s: Series, noise: Noise) -> Changes:
         some = slice(first, first + at_once)
         parts.append(_stretches(
             cases[some], run[some], info[some], s.variance[some] / np.maximum(kept[some], 1e-9),
-            ends, noise._replace(phi=noise.phi[some]),
+            ends, noise._replace(phi=noise.phi[some])
         ))  # fmt: skip
     if parts:
         stretch = Changes(*map(np.concatenate, zip(*parts, strict=True)))
@@ -406,7 +393,7 @@ def _stretches(
 
 def _best(
     effect: Floats, variance: Floats, fair: NDArray[np.bool_], ends: tuple[Codes, Codes],
-    noise: Noise, tries: float,
+    noise: Noise, tries: float
 ) -> Changes:  # fmt: skip
     from scipy.special import ndtr
 
@@ -422,11 +409,8 @@ def _best(
 
 
 def _against_drift(s: Series, best: Changes, noise: Noise) -> Changes:
-    """The change against what the unit itself changes within the times that it separates.
-
-    Something that drifts is far apart between any two times, and not only at one date. Each time is
-    halved `_HALVINGS` times, by information: what changes most of long and of short times counts.
-    """
+    """The change against what the unit itself changes within the times that it separates."""
+    # something that drifts is far apart between any two times, and not only at one date
     size = s.n.shape[1]
     run, info = (np.pad(x.cumsum(1), ((0, 0), (1, 0))) for x in (s.residual, s.info))
     halvings = _HALVINGS if noise.by_unit else 1
@@ -468,7 +452,7 @@ def _middle(info: Floats, first: Codes, last: Codes) -> Codes:
 
 def _natural(z: Floats, tries: Floats | float, units: Floats | float) -> Floats:
     """Two-sided p value of a change, for as many dates as differ by nature."""
-    raised = _NATURAL * (np.asarray(tries) / _DATES) ** 0.5
+    raised = _NATURAL * (np.asarray(tries) / DATES) ** 0.5
     return np.minimum(1.0, raised * 2 * natural_p(z, units))
 
 
@@ -524,12 +508,9 @@ def _say_times(first: date, last: date | None, worse: bool) -> str:
 
 
 def _needs(part: Arrivals) -> str:
-    if (
-        len(part.periods) < 2
-        and block_days(part.settings.span) * _LEAST_BLOCKS > part.settings.span.days
-    ):
-        return "the log covers too little time to compare with an earlier one"
-    return ""
+    span = part.settings.span
+    short = len(part.periods) < 2 and block_days(span) * _LEAST_BLOCKS > span.days
+    return "the log covers too little time to compare with an earlier one" if short else ""
 
 
 PAST = Ground("past", 2, "an earlier time", judge_past, _needs, says="than {with_}")

@@ -1,19 +1,15 @@
 """Ground *plan*: the target and the deadline that the journey map states for a handoff.
 
-How much is usually broken (neither target nor goal by the deadline) the other planned handoffs say;
-a plan that hardly anybody follows is stale, and not judged.
+How much is usually broken (neither target nor goal by the deadline) the other planned handoffs say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.kinds import Ground, Judged, Signal
 from cxlib.grounds.like import name_transitions
-
-if TYPE_CHECKING:
-    from cxlib.arrivals.arrivals import Arrivals
 
 MIN_LIKE = 8
 """Planned handoffs without which there is no telling what a planned handoff does."""

@@ -29,8 +29,7 @@ _TOO_RARE = 0.002
 _HANDOFF_PENALTY = 0.05
 """How strongly the effect of each handoff is drawn to 0 (information)."""
 
-_ROUNDS = 12
-_TARGET_PENALTY = 50.0
+_ROUNDS, _TARGET_PENALTY = 12, 50.0
 """What a target must show before a stratum acts otherwise there than in its stage (information)."""
 
 
@@ -197,9 +196,8 @@ def _errors(rows: Any, covariance: Floats, n: Floats, handoff: Codes, target: Co
 def _within(handoff: Codes, n: Floats, total: Floats, squares: Floats) -> float:
     """Variance of single values within handoffs."""
     found, row = np.unique(handoff, return_inverse=True)
-    sums = [add_up(values, row, len(found)) for values in (n, total, squares)]
-    inside = float((sums[2] - sums[1] ** 2 / sums[0]).sum())
-    return max(inside / max(float(n.sum()), 1.0), 1e-3)
+    size, sums, square = (add_up(values, row, len(found)) for values in (n, total, squares))
+    return max(float((square - sums**2 / size).sum()) / max(float(n.sum()), 1.0), 1e-3)
 
 
 def _waits_with_strata(arrivals: Arrivals) -> pl.DataFrame:

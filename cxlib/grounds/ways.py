@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -139,6 +140,13 @@ def shorter_windows(part: Arrivals) -> list[int]:
     return [m.days for m in fitting if timedelta(days=m.days) < part.settings.silence]
 
 
-def within_days(part: Arrivals, days: int) -> pl.DataFrame:
-    """What came next, within so many days only."""
-    return part.onward.with_columns(n=pl.col(f"n_{days}")).filter(pl.col("n") > 0)
+def judge_shorter(
+    part: Arrivals, judge: Callable[[Arrivals], pl.DataFrame], *counted: str
+) -> list[pl.DataFrame]:
+    """Judge by what came next within fewer days; also `counted` columns are those within these."""
+    found = []
+    for days in shorter_windows(part):
+        arrivals = part.arrivals.with_columns(pl.col(f"{c}_{days}").alias(c) for c in counted)
+        onward = part.onward.with_columns(n=pl.col(f"n_{days}")).filter(pl.col("n") > 0)
+        found.append(judge(replace(part, arrivals=arrivals, onward=onward)))
+    return found

@@ -17,9 +17,14 @@ from cxlib.ingest.masking import NOT_MASKED
 from cxlib.numbers import decimal, plural, share
 from cxlib.results import Result, answers, interval_row, result
 from cxlib.sequences import choose_contacts, walk_contacts
+from cxlib.statistics.comments import (
+    Sentiment,
+    Topics,
+    detect_languages,
+    find_topics,
+    score_sentiment,
+)
 from cxlib.statistics.scores import mean_of_group, share_of_group, top_box
-from cxlib.statistics.sentiment import Sentiment, detect_languages, score_sentiment
-from cxlib.statistics.topics import Topics, find_topics
 from cxlib.store import Workspace
 from cxlib.summary import Selection
 from cxlib.surveys import group_contacts, rating_class, scale_ends

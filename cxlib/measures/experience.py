@@ -11,8 +11,7 @@ import polars as pl
 from cxlib.columns import Chance, Columns, Count, Customers, Label, Level, Rating, Share, Tables
 from cxlib.numbers import decimal, rating, share
 from cxlib.results import Result, answers, interval_row, numbers, result
-from cxlib.statistics.heterogeneity import gap_of_means, heterogeneity
-from cxlib.statistics.multiple_testing import false_discovery_rate
+from cxlib.statistics.multiple_testing import false_discovery_rate, gap_of_means, heterogeneity
 from cxlib.statistics.rates import difference_of_rates
 from cxlib.statistics.scores import share_of_group
 from cxlib.store import Workspace

@@ -20,10 +20,9 @@ from cxlib.outcomes import (
     whole_numbers,
 )
 from cxlib.results import Result, answers, interval_columns, result
-from cxlib.statistics.competing_risks import CompetingRisks
+from cxlib.statistics.competing_risks import CompetingRisks, Timed, time_to_cause
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import Counts, dense_counts, merge_cells
-from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.summary import Selection, Summary
 
 _BEGINNING: dict[str, Column] = {

@@ -14,10 +14,9 @@ from cxlib.errors import InputError, UnknownNameError
 from cxlib.outcomes import whole_numbers
 from cxlib.results import Result, answers, interval_columns, result
 from cxlib.sequences import Journeys, read_journeys
-from cxlib.statistics.competing_risks import CompetingRisks
+from cxlib.statistics.competing_risks import CompetingRisks, Timed, time_to_cause
 from cxlib.statistics.rates import rate
 from cxlib.statistics.resampling import BUCKETS
-from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.store import Workspace
 from cxlib.summary import BIN_EDGES, Selection
 

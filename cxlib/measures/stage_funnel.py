@@ -15,8 +15,8 @@ from cxlib.results import (
     numbers,
     result,
 )
+from cxlib.statistics.competing_risks import Timed, time_to_cause
 from cxlib.statistics.resampling import dense_counts
-from cxlib.statistics.timed import Timed, time_to_cause
 from cxlib.summary import Selection, Summary
 
 #: The summary's outcomes, and what they are called here: lost is declined or silent.

@@ -39,7 +39,7 @@ from cxlib.results import (
     numbers,
     result,
 )
-from cxlib.statistics.competing_risks import CompetingRisks
+from cxlib.statistics.competing_risks import CompetingRisks, Timed, time_quantile
 from cxlib.statistics.rates import divide, rate, ratio
 from cxlib.statistics.resampling import (
     BUCKETS,
@@ -49,7 +49,6 @@ from cxlib.statistics.resampling import (
     dense_counts,
     merge_cells,
 )
-from cxlib.statistics.timed import Timed, time_quantile
 from cxlib.summary import DONE, LOST, OPEN, SILENT, Selection, Summary
 
 _GO_ON, _SILENT, _DECLINED, _DONE, _OPEN = range(5)

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from cxlib.columns import Column, Columns, Count, Label, Share, Tables, Wait
 from cxlib.results import WAIT_EDGES, Result, answers, interval_columns, result
 from cxlib.sequences import By, name_places
-from cxlib.statistics.competing_risks import CompetingRisks, incidence
+from cxlib.statistics.competing_risks import CompetingRisks, Timed, incidence, time_interval
 from cxlib.statistics.rates import Interval, jackknife_rate
 from cxlib.statistics.resampling import BUCKETS, Estimates, dense_counts
-from cxlib.statistics.timed import Timed, time_interval
 from cxlib.summary import DONE, OPEN, Selection, Summary
 
 _CHUNK = 100

@@ -82,12 +82,14 @@ def judge_spans(arrivals: Arrivals, signal: str) -> list[Span]:
     """Judge every span of time by itself."""
     counts = arrivals.arrivals.group_by("period", "source", "target").agg(pl.col("n").sum())
     judge = SIGNALS[signal].judge
-    size = _span_size(counts, len(arrivals.periods))
+    size, zone = _span_size(counts, len(arrivals.periods)), ZoneInfo(arrivals.periods.time_zone)
+    starts = [datetime(d.year, d.month, d.day, tzinfo=zone) for d in arrivals.periods.starts]
+    starts.append(arrivals.settings.observed_until.astimezone(zone))
     spans = []
     for first in range(0, len(arrivals.periods), size):
         last = min(first + size, len(arrivals.periods)) - 1
         part = arrivals.select(Selection(period=(first, last)))
-        start, end = _instants(arrivals, first, last)
+        start, end = starts[first], starts[last + 1]
         judged = pl.DataFrame(schema=_JUDGED)
         if judge is not None and part.arrivals["n"].sum() >= MIN_N:
             judged = _with_variance(judge(with_strata(part)))
@@ -96,10 +98,7 @@ def judge_spans(arrivals: Arrivals, signal: str) -> list[Span]:
 
 
 def _span_size(counts: pl.DataFrame, periods: int) -> int:
-    """Periods in a span: the fewest that let most handoffs be judged, and leave at least 4 spans.
-
-    Most: 20, or half of those with `MIN_N` arrivals in the whole log where these are fewer.
-    """
+    """Periods in a span: the fewest that let most handoffs be judged and leave at least 4 spans."""
     whole = counts.group_by("source", "target").agg(pl.col("n").sum())
     wanted = min(20, int((whole["n"] >= MIN_N).sum()) / 2)
     size = 1
@@ -111,13 +110,6 @@ def _span_size(counts: pl.DataFrame, periods: int) -> int:
             break
         size *= 2
     return size
-
-
-def _instants(arrivals: Arrivals, first: int, last: int) -> tuple[datetime, datetime]:
-    zone = ZoneInfo(arrivals.periods.time_zone)
-    starts = [datetime(d.year, d.month, d.day, tzinfo=zone) for d in arrivals.periods.starts]
-    starts.append(arrivals.settings.observed_until.astimezone(zone))
-    return starts[first], starts[last + 1]
 
 
 def _with_variance(judged: pl.DataFrame) -> pl.DataFrame:

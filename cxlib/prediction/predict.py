@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -14,7 +13,6 @@ from cxlib.columns import Columns, Customers, Instant, Label, Share, Tables, Wai
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation.findings import measure_fragmentation
 from cxlib.numbers import decimal, people, plural, points, share
-from cxlib.prediction.contacts import read_contacts
 from cxlib.prediction.handoffs import (
     HANDOFFS,
     MIN_HISTORY,
@@ -27,15 +25,14 @@ from cxlib.prediction.handoffs import (
 from cxlib.prediction.record import RECORD, hold_against, why_not_told
 from cxlib.prediction.under_way import (
     fit_risk,
+    read_contacts,
     replay_under_way,
     score_under_way,
     why_not_learnable,
 )
 from cxlib.results import Result, of_workspace, result
 from cxlib.signals import SIGNALS
-
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
+from cxlib.store import Workspace
 
 _PLACE = {"touchpoint": "the present one", "channel": "its channel", "stage": "its stage"}
 _WHERE = {name: Label(about) for name, about in _PLACE.items()}
@@ -140,16 +137,12 @@ class Prediction(Result):
             total = rows.filter(pl.col("at").is_null()).drop_nulls("gain")
             for row in total.to_dicts() if dates else ():
                 closer = share(row["gain"], row["gain_low"], row["gain_high"])
-                line = (
+                broke = f"{share(row['predicted'])} were expected to fragment"
+                also = f"; {broke} and {share(row['came'])} did" if about == CUSTOMERS else ""
+                said.append(
                     f"At {plural(dates, 'past date')} the prediction of {about} was {closer} "
-                    f"closer to what came than {row['rival']}"
+                    f"closer to what came than {row['rival']}{also}."
                 )
-                if about == CUSTOMERS:
-                    line += (
-                        f"; {share(row['predicted'])} were expected to fragment and "
-                        f"{share(row['came'])} did"
-                    )
-                said.append(f"{line}.")
         return said
 
 
@@ -246,11 +239,9 @@ def _forecast(
 
 
 def _by_touchpoint(customers: pl.DataFrame) -> pl.DataFrame:
-    keys = list(_PLACE)
+    cases, down = pl.col("customers") * pl.col("risk_now"), [True, *[False] * len(_PLACE)]
     return (
-        customers.group_by(keys)
+        customers.group_by(*_PLACE)
         .agg(customers=pl.len().cast(pl.UInt32), risk_now=pl.col("risk_now").mean())
-        .sort(
-            pl.col("customers") * pl.col("risk_now"), *keys, descending=[True, *[False] * len(keys)]
-        )
+        .sort(cases, *_PLACE, descending=down)
     )

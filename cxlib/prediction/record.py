@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,13 +19,8 @@ from cxlib.statistics.resampling import (
     jackknife,
 )
 
-PREDICTED = {
-    "at": pl.Date,
-    "bucket": pl.Int64,
-    "weight": pl.Float64,
-    "came": pl.Float64,
-    "predicted": pl.Float64,
-}
+PREDICTED: dict[str, Any] = {"at": pl.Date, "bucket": pl.Int64}
+PREDICTED |= dict.fromkeys(("weight", "came", "predicted"), pl.Float64)
 """Columns of predictions made again: the date, the bucket of the customer or handoff (these are
 independent of one another), what it weighs, what came, and what had been predicted."""
 
@@ -56,13 +52,15 @@ def hold_against(made: pl.DataFrame, about: str) -> pl.DataFrame:
         losses = [_losses(part, name) for name in ("predicted", *rivals)]
         whole = part["weight"].sum()
         for rival, theirs in zip(rivals, losses[1:], strict=True):
-            gain, low, high = _gain(losses[0], theirs, _losses(part, None))
+            gain, se = jackknife(np.stack([losses[0], theirs], axis=-1), _skill)
+            buckets = effective_buckets(_losses(part, None))
+            low, high = mean_interval(gain, se, buckets=buckets)
             rows.append(
                 {
                     "about": about, "at": at, "rival": rival, "n": len(part),
                     "predicted": means[0], "came": means[1],
                     "error": losses[0].sum() / whole, "rival_error": theirs.sum() / whole,
-                    "gain": gain, "gain_low": low, "gain_high": high,
+                    "gain": gain[0], "gain_low": low[0], "gain_high": high[0],
                 }
             )  # fmt: skip
     return RECORD.frame(rows)
@@ -75,13 +73,8 @@ def _losses(part: pl.DataFrame, name: str | None) -> Counts:
     return dense_counts({"bucket": (part["bucket"], BUCKETS)}, values)[None, :]
 
 
-def _gain(ours: Counts, theirs: Counts, weights: Counts) -> tuple[float, float, float]:
-    def skill(sums: Counts) -> Estimates:
-        return 1 - sums[..., 0] / np.maximum(sums[..., 1], 1e-12)
-
-    estimate, se = jackknife(np.stack([ours, theirs], axis=-1), skill)
-    low, high = mean_interval(estimate, se, buckets=effective_buckets(weights))
-    return float(estimate[0]), float(low[0]), float(high[0])
+def _skill(sums: Counts) -> Estimates:
+    return 1 - sums[..., 0] / np.maximum(sums[..., 1], 1e-12)
 
 
 def why_not_told(record: pl.DataFrame) -> str | None:

@@ -10,7 +10,7 @@ contact, S(d) being the share of the returning who took longer than d,
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,12 +18,140 @@ import polars.selectors as cs
 from numpy.typing import NDArray
 
 from cxlib.contracts import DIMENSION
+from cxlib.journeys import NO_STAGE
 from cxlib.numbers import decimal, plural
-from cxlib.prediction.contacts import CLASSES, NUMBERS, OUTCOMES
 from cxlib.prediction.record import PREDICTED
+from cxlib.store import Workspace
+from cxlib.store.walk import Scope, around, look_back, next_where
 
-if TYPE_CHECKING:
-    from cxlib.store import Workspace
+OUTCOMES = ("on", "silent", "back")
+"""What came next: went on; no contact by the customer within the horizon; went back a stage."""
+
+NUMBERS = (
+    "log_wait",
+    "log_age",
+    "log_position",
+    "log_contacts",
+    "journeys",
+    "ping_pongs",
+    "turns_back",
+    "below_high",
+    "hour",
+)
+"""Numeric features; ``log_wait`` and ``log_age`` (since the journey began) are of seconds."""
+
+CLASSES = ("place", "source", "handoff", "stage_high", "weekday")
+"""Features that are classes; the segment dimensions come on top, as ``segment.NAME``."""
+
+TRAINING_CUSTOMERS = 20_000
+"""Customers whose contacts are learned from; of a larger log an even sample of about so many."""
+
+_MOST_CONTACTS = 100
+"""Contacts of one customer that are described: whoever makes more is not one person."""
+
+
+def read_contacts(
+    workspace: Workspace, horizon: timedelta, *, seed: int = 0
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read what can be learned from, and the last own contact of everybody still under way; of a
+    log of more than `TRAINING_CUSTOMERS` every k-th is learned from.
+    """
+    step = -(-int(workspace.manifest["counts"]["customers"]) // TRAINING_CUSTOMERS)
+    labelled, present = [], []
+    for file in workspace.bucket_files():
+        described = describe_contacts(pl.read_parquet(file), workspace, horizon)
+        sampled = pl.col("followed") & (pl.col("customer") % step == seed % step)
+        labelled.append(described.filter(sampled))
+        present.append(described.filter(~pl.col("followed") & pl.col("latest")))
+    return pl.concat(labelled), pl.concat(present)
+
+
+def describe_contacts(rows: pl.DataFrame, workspace: Workspace, horizon: timedelta) -> pl.DataFrame:
+    """Describe every contact that a customer made on the way to the goal, and label it.
+
+    ``outcome``: position in `OUTCOMES`, null where not ``followed`` for the whole horizon;
+    ``return_after``: seconds to the customer's next own contact; ``latest``: it is the last one.
+    """
+    places, until = workspace.places, workspace.observed_until
+    scope = Scope(places, horizon, until)
+    channel = scope.of_place("channel")
+    seen = (
+        look_back(rows, scope=scope)
+        .filter(~pl.col("reload"))
+        .with_columns(
+            _own=scope.of_place("initiated_by") == "customer",
+            _stage=scope.of_place("stage_index").cast(pl.UInt8),
+        )
+    )
+    row = pl.int_range(pl.len(), dtype=pl.Int64)
+    at, stage, high = pl.col("occurred_at"), pl.col("_stage"), pl.col("stage_high")
+    placed = (stage != NO_STAGE) & (high != NO_STAGE)
+    since = at - around(at, -1, within="customer")
+    within = pl.col("same_journey")
+    first_row = pl.when(since.is_not_null()).then(0).otherwise(row).cum_max()
+    journey_row = pl.when(within).then(0).otherwise(row).cum_max()
+    returned = (channel == around(channel, -2)) & (channel != around(channel, -1))
+    linked = within & (since <= horizon)
+    local = at.dt.convert_time_zone(workspace.periods.time_zone)
+    return_at, next_stage, next_journey = (
+        next_where(pl.col("_own"), value) for value in (at, stage, pl.col("journey"))
+    )
+    known = seen.with_columns(
+        _contact=row - first_row,
+        source=pl.when(linked).then(pl.col("previous").cast(pl.Int32)).fill_null(-1),
+        log_wait=_in_seconds(since).log1p(),
+        log_age=_in_seconds(at - at.gather(journey_row)).log1p(),
+        log_position=pl.col("position").cast(pl.Float64).log1p(),
+        log_contacts=(row - first_row).cast(pl.Float64).log1p(),
+        journeys=pl.col("journey") - pl.col("journey").gather(first_row),
+        ping_pongs=_so_far(returned),
+        turns_back=_so_far(within & placed & (stage < high)),
+        below_high=pl.when(placed).then(high.cast(pl.Int32) - stage.cast(pl.Int32)).otherwise(0),
+        hour=local.dt.hour(),
+        weekday=local.dt.weekday(),
+        latest=return_at.is_null(),
+        return_after=_in_seconds(return_at - at),
+        followed=until - at >= horizon,
+        _back=(
+            (next_journey == pl.col("journey"))
+            & (next_stage < high)
+            & (next_stage != NO_STAGE)
+            & (high != NO_STAGE)
+        ).fill_null(False),
+    ).with_columns(
+        handoff=pl.format("{} {}", "source", "place"),
+        outcome=pl.when("followed").then(
+            pl.when((pl.col("return_after") > horizon.total_seconds()).fill_null(True))
+            .then(1)
+            .when("_back")
+            .then(2)
+            .otherwise(0)
+            .cast(pl.UInt8)
+        ),
+    )
+    goals = places.filter(pl.col("is_goal") & (pl.col("stage_index") != NO_STAGE))["stage_index"]
+    on_the_way = (stage <= (goals.max() if len(goals) else NO_STAGE)) | (stage == NO_STAGE)
+    at_risk = pl.col("_own") & ~pl.col("reached") & ~pl.col("lost") & on_the_way
+    segments = workspace.segments
+    return (
+        known.filter(at_risk & (pl.col("_contact") < _MOST_CONTACTS))
+        .join(segments.lazy(), on="segment", how="left", maintain_order="left")
+        .select(
+            *("customer", "journey", "bucket", "occurred_at", *NUMBERS, *CLASSES),
+            *(name for name in segments.columns if name.startswith(DIMENSION)),
+            *("followed", "outcome", "return_after", "latest"),
+        )
+        .collect()
+    )
+
+
+def _so_far(flag: pl.Expr) -> pl.Expr:
+    return flag.fill_null(False).cast(pl.Int32).cum_sum().over("journey")
+
+
+def _in_seconds(length: pl.Expr) -> pl.Expr:
+    return length.dt.total_microseconds() / 1e6
+
 
 Floats = NDArray[np.float64]
 
@@ -53,18 +181,12 @@ def why_not_learnable(labelled: pl.DataFrame, span: timedelta, horizon: timedelt
             f"the log covers {covered:.0f} days, and to see what became of a contact takes {days}; "
             f"at least {decimal(2 * horizon.days)} days are needed"
         )
+    contacts = plural(len(labelled), "contact")
     if len(labelled) < MIN_LABELLED:
-        return (
-            f"{plural(len(labelled), 'contact')} were followed for {days}, fewer than "
-            f"{decimal(MIN_LABELLED)}"
-        )
-    if not _enough(labelled):
-        broken = int((labelled["outcome"] > 0).sum())
-        return (
-            f"after {decimal(broken)} of {plural(len(labelled), 'contact')} the journey "
-            f"fragmented; {MIN_OUTCOMES} of either outcome are needed"
-        )
-    return None
+        return f"{contacts} were followed for {days}, fewer than {decimal(MIN_LABELLED)}"
+    broken = f"after {decimal(int((labelled['outcome'] > 0).sum()))} of {contacts} the journey"
+    needed = f"{MIN_OUTCOMES} of either outcome are needed"
+    return None if _enough(labelled) else f"{broken} fragmented; {needed}"
 
 
 def _enough(labelled: pl.DataFrame) -> bool:
@@ -150,22 +272,16 @@ def score_under_way(
     known = present.with_columns(silent_for=workspace.observed_until - pl.col("occurred_at"))
     shares = predict_shares(model, known)
     now = update_for_silence(shares, _seconds(known), labelled)
-    place = {
-        c: pl.lit(workspace.places[c]).gather("place") for c in ("touchpoint", "channel", "stage")
-    }
     names = workspace.customers().select("customer", "name").collect()
-    return (
-        known.join(names, on="customer", how="left", maintain_order="left")
-        .select(
-            customer="name",
-            **place,
-            occurred_at="occurred_at",
-            silent_for="silent_for",
-            risk=pl.Series(1 - shares[:, 0], dtype=pl.Float64),
-            risk_now=pl.Series(1 - now[:, 0], dtype=pl.Float64),
-        )
-        .sort("risk_now", "customer", descending=[True, False])
+    named = known.join(names, on="customer", how="left", maintain_order="left").select(
+        pl.col("name").alias("customer"),
+        *(pl.lit(workspace.places[c]).gather("place") for c in ("touchpoint", "channel", "stage")),
+        "occurred_at",
+        "silent_for",
+        risk=pl.Series(1 - shares[:, 0], dtype=pl.Float64),
+        risk_now=pl.Series(1 - now[:, 0], dtype=pl.Float64),
     )
+    return named.sort("risk_now", "customer", descending=[True, False])
 
 
 def replay_under_way(

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cxlib.lazy import load_lazily, make_callable
-from cxlib.publish.pointer import SnapshotRecord, list_snapshots
-from cxlib.publish.snapshot import Snapshot, find_snapshot
+from cxlib.publish.snapshot import Snapshot, SnapshotRecord, find_snapshot, list_snapshots
 
 if TYPE_CHECKING:
     from cxlib.publish.compare import SnapshotChanges, compare_snapshots

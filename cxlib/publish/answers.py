@@ -40,10 +40,7 @@ def write_selections(folder: Path, selections: Sequence[Selection]) -> None:
 
 
 def write_answers(
-    folder: Path,
-    name: str,
-    frames: Mapping[str, pl.DataFrame],
-    others: Sequence[Mapping[str, Any]],
+    folder: Path, name: str, frames: Mapping[str, pl.DataFrame], others: Sequence[Mapping[str, Any]]
 ) -> None:
     """Write the answers of one measure: its frames, and its other fields by selection."""
     for field, frame in frames.items():
@@ -60,8 +57,9 @@ def read_answer(folder: Path, name: str, result: type[Any], number: int, where: 
     """
     if not (folder / f"{name}.json").is_file():
         raise WorkspaceError(f"this snapshot holds no {name}; publish again: cx publish")
-    given = {f: _from_json(v) for f, v in _others(folder, name)[number].items()}
-    for file in _files(folder, name):
+    files, others = _kept(folder, name)
+    given = {f: _from_json(v) for f, v in others[number].items()}
+    for file in files:
         whole = _frame(file) if file.stat().st_size <= _MOST_KEPT else pl.scan_parquet(file)
         rows = whole.lazy().filter(pl.col(NUMBER) == number).drop(NUMBER).collect()
         given[file.name.split(".")[1]] = rows
@@ -78,20 +76,14 @@ def read_answer(folder: Path, name: str, result: type[Any], number: int, where: 
         raise another from None
 
 
-@lru_cache(maxsize=64)
-def _files(folder: Path, name: str) -> tuple[Path, ...]:
-    return tuple(sorted(folder.glob(f"{name}.*.parquet")))
+_frame = lru_cache(maxsize=64)(pl.read_parquet)
 
 
 @lru_cache(maxsize=64)
-def _frame(file: Path) -> pl.DataFrame:
-    return pl.read_parquet(file)
-
-
-@lru_cache(maxsize=16)
-def _others(folder: Path, name: str) -> list[dict[str, Any]]:
-    others: list[dict[str, Any]] = json.loads((folder / f"{name}.json").read_text("utf-8"))
-    return others
+def _kept(folder: Path, name: str) -> tuple[tuple[Path, ...], list[dict[str, Any]]]:
+    """The files of a measure's frames, and its other fields by selection."""
+    others = json.loads((folder / f"{name}.json").read_text("utf-8"))
+    return tuple(sorted(folder.glob(f"{name}.*.parquet"))), others
 
 
 def _to_json(value: Any) -> Any:

@@ -73,10 +73,7 @@ def _one_by_one(
     k: int,
     tell: Callable[[str], None],
 ) -> Iterator[tuple[Published, Answers]]:
-    """Ask the workspace: everything of one group of customers, then of the next.
-
-    What several measures are told from is then worked out once.
-    """
+    """Ask the workspace everything of one group of customers, then of the next."""
     found: dict[Published, list[Any]] = {}
     for segment in (None, *segments):
         of = "all customers" if segment is None else " ".join(segment)
@@ -93,15 +90,10 @@ def _one_by_one(
                 answer = replace(whole, **nothing, **dict.fromkeys(measure.numbers, 0))
             found.setdefault(measure, []).append(answer)
     for measure, answers in found.items():
-        tables = {n: [getattr(r, n) for r in answers] for n in measure.tables}
-        yield (
-            measure,
-            Answers(
-                answers[0],
-                {n: number_rows(frames, measure.rows) for n, frames in tables.items()},
-                {n: [getattr(r, n) or 0 for r in answers] for n in measure.numbers},
-            ),
-        )
+        below = {n: [getattr(r, n) for r in answers] for n in measure.tables}
+        tables = {n: number_rows(frames, measure.rows) for n, frames in below.items()}
+        numbers = {n: [getattr(r, n) or 0 for r in answers] for n in measure.numbers}
+        yield measure, Answers(answers[0], tables, numbers)
 
 
 def number_rows(answers: Sequence[pl.DataFrame], rows: pl.Expr | None = None) -> pl.DataFrame:
@@ -136,22 +128,15 @@ def _together(
                     if measure.totals is not None:
                         told = measure.totals(stacked)
                         totals[measure, name].append(_taken_apart(told, places, first))
-            for name, numbers in _sizes(stacked).items():
-                counted[name] += numbers
+            for name, sizes in _sizes(stacked).items():
+                counted[name] += sizes
             first += stacked.parts
     for measure, whole in everybody.items():
-        yield (
-            measure,
-            Answers(
-                whole,
-                {
-                    n: pl.concat(frames[measure, n]).cast(getattr(whole, n).schema)
-                    for n in measure.tables
-                },
-                {n: counted[column.each or "customers"] for n, column in measure.numbers.items()},
-                {n: pl.concat(parts) for (of, n), parts in totals.items() if of is measure},
-            ),
-        )
+        schemas = {n: getattr(whole, n).schema for n in measure.tables}
+        tables = {n: pl.concat(frames[measure, n]).cast(schemas[n]) for n in schemas}
+        numbers = {n: counted[c.each or "customers"] for n, c in measure.numbers.items()}
+        shares_of = {n: pl.concat(x) for (of, n), x in totals.items() if of is measure}
+        yield measure, Answers(whole, tables, numbers, shares_of)
 
 
 def _sizes(stacked: Summary) -> dict[str, list[int]]:

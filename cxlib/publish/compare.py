@@ -109,9 +109,9 @@ def compare_snapshots(
 
 
 def _notes(older: Snapshot, newer: Snapshot) -> list[str]:
-    before, after = older.manifest, newer.manifest
-    maps = before["journey_map"], after["journey_map"]
-    versions = before["code_version"], after["code_version"]
+    maps, versions = (
+        (older.manifest[name], newer.manifest[name]) for name in ("journey_map", "code_version")
+    )
     ends, found = (older.observed_until, newer.observed_until), []
     days = [long_day(end) for end in ends]
     if maps[0]["sha256"] != maps[1]["sha256"]:
@@ -171,15 +171,9 @@ def _row(
     what: str, name: str, unit: str, before: float | None, after: float | None
 ) -> dict[str, Any]:
     known = before is not None and after is not None
-    return dict.fromkeys(_SCHEMA) | {
-        "what": what,
-        "name": name,
-        "unit": unit,
-        "before": before,
-        "after": after,
-        "change": after - before if known else None,  # type: ignore[operator]
-        "changed": False,
-    }
+    change = after - before if known else None  # type: ignore[operator]
+    told = {"what": what, "name": name, "unit": unit, "before": before, "after": after}
+    return dict.fromkeys(_SCHEMA) | told | {"change": change, "changed": False}
 
 
 def change_interval(before: Row, after: Row, value: str, low: str, high: str) -> dict[str, Any]:
@@ -187,23 +181,16 @@ def change_interval(before: Row, after: Row, value: str, low: str, high: str) ->
     if any(row[end] is None for row in (before, after) for end in (value, low, high)):
         return {"low": None, "high": None, "changed": False}
     change = after[value] - before[value]
-    ends = {
-        "low": change - hypot(after[value] - after[low], before[high] - before[value]),
-        "high": change + hypot(after[high] - after[value], before[value] - before[low]),
-    }
-    return ends | {"changed": ends["low"] > 0 or ends["high"] < 0}
+    least = change - hypot(after[value] - after[low], before[high] - before[value])
+    most = change + hypot(after[high] - after[value], before[value] - before[low])
+    return {"low": least, "high": most, "changed": least > 0 or most < 0}
 
 
 def _findings(
     older: Snapshot, newer: Snapshot, segment: tuple[str, str] | None
 ) -> list[dict[str, Any]]:
-    before, after = (
-        {
-            tuple(row[key] for key in _KEYS): row
-            for row in s.findings(segment=segment).table.to_dicts()
-        }
-        for s in (older, newer)
-    )
+    tables = [s.findings(segment=segment).table.to_dicts() for s in (older, newer)]
+    before, after = ({tuple(row[key] for key in _KEYS): row for row in rows} for rows in tables)
     found = [key for rows in (after, before) for key, row in rows.items() if row["finding"]]
     return [_finding(before.get(key), after.get(key)) for key in dict.fromkeys(found)]
 
@@ -232,33 +219,24 @@ def _status(row: Row, before: Row | None, after: Row | None) -> str:
     better = row["changed"] and sign * row["change"] < 0
     if after["finding"]:
         return "growing" if worse else "shrinking" if better else "steady"
-    return "mended" if better or _is_halved(before, after) else "faded"
+    known = None not in (before["effect"], after["effect"]) and before["unit"] == after["unit"]
+    none = 1.0 if before["unit"].startswith("ratio") else 0.0  # a ratio of 1 is no excess
+    halved = known and abs(after["effect"] - none) <= abs(before["effect"] - none) / 2
+    return "mended" if better or halved else "faded"
 
 
-def _is_halved(before: Row, after: Row) -> bool:
-    """Whether the excess is at most half of what it was; a ratio of 1 is no excess."""
-    if None in (before["effect"], after["effect"]) or before["unit"] != after["unit"]:
-        return False
-    none = 1.0 if before["unit"].startswith("ratio") else 0.0
-    return bool(abs(after["effect"] - none) <= abs(before["effect"] - none) / 2)
-
-
-_STARTS = {
-    "new": "New",
-    "growing": "Growing",
-    "shrinking": "Shrinking",
-    "mended": "Mended",
-    "faded": "No longer stands out",
-    "steady": "As before",
-    "not judged": "No longer judged",
-}
+_STARTS = {"faded": "No longer stands out", "steady": "As before", "not judged": "No longer judged"}
+"""How a sentence about a finding begins, where not with the status itself."""
 
 
 def _say_change(row: Row) -> str:
     """Say one figure that both snapshots have."""
     before, after = row["before"], row["after"]
+    more = "more" if row["change"] > 0 else "fewer"
     if row["unit"] != "share":
-        return f"{after:,.0f} {row['name']}, {_count_change(row)}"
+        said = f"{abs(row['change']):,.0f} {more} than before"
+        said = said if row["changed"] else "as before within the rounding"
+        return f"{after:,.0f} {row['name']}, {said} ({before:,.0f})"
     subject = {
         "goal": f"{_percent(after)} of journeys reach the goal",
         "lost": f"{_percent(after)} of journeys are lost after {row['name']}",
@@ -266,32 +244,26 @@ def _say_change(row: Row) -> str:
     }[row["what"]]
     if not row["changed"]:
         return f"{subject}, no sure change from before ({_percent(before)})"
-    more = "more" if row["change"] > 0 else "fewer"
-    ends = sorted((abs(row["low"]), abs(row["high"])))
+    change, *ends = map(_points, (abs(row["change"]), *sorted((abs(row["low"]), abs(row["high"])))))
     return (
-        f"{subject}, {_points(abs(row['change']))} points {more} than before "
-        f"({_percent(before)}; 95 %: {_points(ends[0])} to {_points(ends[1])} points)"
+        f"{subject}, {change} points {more} than before "
+        f"({_percent(before)}; 95 %: {ends[0]} to {ends[1]} points)"
     )
-
-
-def _count_change(row: Row) -> str:
-    if not row["changed"]:
-        return f"as before within the rounding ({row['before']:,.0f})"
-    more = "more" if row["change"] > 0 else "fewer"
-    return f"{abs(row['change']):,.0f} {more} than before ({row['before']:,.0f})"
 
 
 def _say_finding_change(row: Row, *, sentence: str | None) -> str:
     """Say what became of a finding; `sentence` is its own in the newer snapshot."""
-    start = _STARTS[row["status"]]
+    start = _STARTS.get(row["status"], row["status"].capitalize())
     if row["status"] == "new" and sentence is not None:
         unsure = row["before"] is not None and not row["changed"]
         return f"{start}: {sentence}" + ("; the change itself is not sure" if unsure else "")
     now, before = _excess(row, row["after"]), _excess(row, row["before"])
     said = f"{start}: {row['name']}"
     kind = signal_named(row["signal"]).tells
-    if row["status"] == "not judged" or now is None:
-        return f"{said}: too few customers now" if row["status"] == "not judged" else said
+    if row["status"] == "not judged":
+        return f"{said}: too few customers now"
+    if now is None:
+        return said
     if row["unit"].startswith("ratio"):
         text = f"{now} times as long as similar handoffs take"
     elif row["unit"].startswith("rating"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -16,12 +16,8 @@ if TYPE_CHECKING:
     from cxlib.fragmentation.details import FindingDetails
     from cxlib.publish.snapshot import Snapshot
 
-_WRITE: Mapping[str, Callable[..., str]] = {
-    "customers": people,
-    "goal": share,
-    "lost": share,
-    "rating": rating,
-}
+_WRITE = dict[str, Callable[..., str]](customers=people, goal=share, lost=share, rating=rating)
+_SAME = ("source", "target", "signal", "ground")
 
 
 def findings_of(snapshot: Snapshot) -> FindingDetails | None:
@@ -37,22 +33,18 @@ def said_lines(backlog: pl.DataFrame, details: FindingDetails | None) -> list[di
 
     What is a finding is said in the words of the finding.
     """
-    bands = _said_bands(details)
-    lines = []
+    bands, lines = _said_bands(details), []
     for line in backlog.to_dicts():
         like = [b for b in bands if all(b[n] == line[n] for n in _SAME)]
-        affected = line["customers_affected"] or 0
-        found = min(
-            like, key=lambda b: abs((b["customers_affected"] or 0) - affected), default=None
-        )
+        apart = [
+            abs((b["customers_affected"] or 0) - (line["customers_affected"] or 0)) for b in like
+        ]
+        found = like[apart.index(min(apart))] if like else None
         if found is not None:
             bands.remove(found)
         said = line["what"] if found is None else found["sentence"]
         lines.append(line | {"finding": found, "what": said})
     return lines
-
-
-_SAME = ("source", "target", "signal", "ground")
 
 
 def _said_bands(details: FindingDetails | None) -> list[dict[str, Any]]:
@@ -102,16 +94,13 @@ def _change(name: str, before: dict[str, Any], after: dict[str, Any]) -> str:
 
 def _values(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
     """Return ``value``, ``low`` and ``high`` of what is known."""
-    measures, found = snapshot.manifest["measures"], {}
+    found = {}
     if snapshot.manifest["customers"]:
         found["customers"] = {"value": snapshot.manifest["customers"]}
-    rows: list[tuple[dict[str, Any], tuple[str, ...]]] = []
-    if "first_contacts" in measures:
-        rows += [(row, ("goal", "lost")) for row in snapshot.first_contacts().whole.to_dicts()]
-    if "touchpoints" in measures:
-        rows += [(row, ("rating",)) for row in snapshot.touchpoints().whole.to_dicts()]
-    for row, names in rows:
-        for name in names:
+    asked = [("first_contacts", "goal"), ("first_contacts", "lost"), ("touchpoints", "rating")]
+    for measure, name in asked:
+        known = measure in snapshot.manifest["measures"]
+        for row in snapshot.table(measure).whole.to_dicts() if known else ():
             if row[name] is not None:
                 ends = {end: row[f"{name}_{end}"] for end in ("low", "high")}
                 found[name] = {"value": row[name]} | ends

@@ -60,12 +60,12 @@ class PublishedTable:
 class Published:
     """A measure that is published, for everybody and, where it takes ``where``, every segment.
 
-    ``docs/publishing.md`` says what is declared by what; ``"package.module:function"`` is loaded
-    when it is published or read.
+    ``docs/publishing.md`` says what is declared by what; ``"package.module:function"`` (else what
+    is called as the measure is) is loaded when it is published or read.
     """
 
     name: str
-    measure: str
+    measure: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     at: Mapping[str, str] = field(default_factory=dict)
     adds_up: bool = True
@@ -82,12 +82,17 @@ class Published:
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The measure, with its options."""
-        return partial(resolve_name(self.measure), **self.options)
+        return partial(self._measure, **self.options)
+
+    @cached_property
+    def _measure(self) -> Any:
+        own = f"cxlib.measures.{self.name}:measure_{self.name}"
+        return resolve_name(self.measure or own)
 
     @cached_property
     def result(self) -> type[Any]:
         """What the measure returns."""
-        made: type[Any] = resolve_name(self.measure).made
+        made: type[Any] = self._measure.made
         return made
 
     @cached_property
@@ -168,17 +173,15 @@ def check_columns(columns: Columns, what: str) -> None:
 
 
 def _contacts_at_source(log: Summary) -> pl.DataFrame:
-    n = pl.col("n").cast(pl.Int64)
-    return log.steps.group_by(source=pl.col("place").cast(pl.Int64)).agg(
-        total=n.sum(), open_n=n.filter(pl.col("next") == OPEN).sum()
-    )
+    n, source = pl.col("n").cast(pl.Int64), pl.col("place").cast(pl.Int64)
+    opened = n.filter(pl.col("next") == OPEN).sum()
+    return log.steps.group_by(source=source).agg(total=n.sum(), open_n=opened)
 
 
 def _journeys_begun(log: Summary) -> pl.DataFrame:
     part = log.part_of[log.starts["place"].to_numpy()]
-    return pl.DataFrame({"total": dense_counts({"part": (part, log.parts)}, log.starts["n"])}).cast(
-        pl.Int64
-    )
+    begun = dense_counts({"part": (part, log.parts)}, log.starts["n"])
+    return pl.DataFrame({"total": begun}).cast(pl.Int64)
 
 
 MOST_PATHS = 200
@@ -187,7 +190,6 @@ MOST_PATHS = 200
 _LINES = (
     Published(
         "touchpoints",
-        "cxlib.measures.touchpoints:measure_touchpoints",
         by_period=True,
         keep_hidden=True,
         weights={"table": "places", "by_stage": "stages", "by_channel": "channels"},
@@ -195,7 +197,6 @@ _LINES = (
     ),
     Published(
         "transitions",
-        "cxlib.measures.transitions:measure_transitions",
         options={"by": "place"},
         by_period=True,
         weights={"table": "moves"},
@@ -203,7 +204,6 @@ _LINES = (
     ),
     Published(
         "first_contacts",
-        "cxlib.measures.first_contacts:measure_first_contacts",
         by_period=True,
         keep_hidden=True,
         weights={"table": "first_places", "by_channel": "first_channels", "whole": "whole"},
@@ -212,14 +212,12 @@ _LINES = (
     ),
     Published(
         "stage_funnel",
-        "cxlib.measures.stage_funnel:measure_stage_funnel",
         by_period=True,
         keep_hidden=True,
         weights={"table": "stages"},
     ),
     Published(
         "perception",
-        "cxlib.measures.perception:measure_perception",
         at={"group": "touchpoint"},
         plain=("by",),
     ),
@@ -234,14 +232,12 @@ _LINES = (
     Published("consistency", "cxlib.measures.experience:measure_consistency", by_segment=False),
     Published(
         "preferences",
-        "cxlib.measures.preferences:measure_preferences",
         by_segment=False,
         plain=("of",),
         rows=pl.col("by") == "all",
     ),
     Published(
         "comments",
-        "cxlib.measures.comments:measure_comments",
         at={"group": "touchpoint"},
         by_segment=False,
         plain=("by",),
@@ -255,11 +251,9 @@ _LINES = (
         hidden=("notes",),
     ),
     Published(
-        "path_trees",
-        "cxlib.measures.path_tree:measure_path_trees",
-        at={"start": "touchpoint"},
+        "path_trees", "cxlib.measures.path_tree:measure_path_trees", at={"start": "touchpoint"}
     ),
-    Published("paths", "cxlib.measures.paths:measure_paths", options={"top": MOST_PATHS}),
+    Published("paths", options={"top": MOST_PATHS}),
     Published(
         "priorities",
         "cxlib.opportunities.priorities:list_priorities",

@@ -25,8 +25,7 @@ from voila.utils import create_include_assets_functions
 
 from cxlib.numbers import sentence_case
 from cxlib.serve import texts
-from cxlib.serve.catalogue import Dashboard
-from cxlib.serve.launch import PLOTLY_PATH
+from cxlib.serve.launch import PLOTLY_PATH, Dashboard
 
 if TYPE_CHECKING:
     from cxlib.serve.server import DashboardServer
@@ -106,13 +105,9 @@ class CalmPages(SameSite):
         environment = self.settings["voila_jinja2_env"]
         snapshot = self.server.snapshot
         known = getattr(self, "_jupyter_current_user", None) and self.current_user
-        html: str = environment.get_template(name).render(
-            texts=texts,
-            base_url=self.settings["base_url"],
-            published=snapshot.line() if known and snapshot else None,
-            **words,
-        )
-        return html
+        words |= {"texts": texts, "base_url": self.settings["base_url"]}
+        words |= {"published": snapshot.line() if known and snapshot else None}
+        return str(environment.get_template(name).render(words))
 
     def shown(self) -> list[Dashboard]:
         """Return the dashboards that the snapshot shows."""
@@ -150,14 +145,11 @@ class HomeHandler(CalmPages, TornadoVoilaHandler):
         await self.server.follow_snapshot()
         snapshot = self.server.snapshot
         brief = snapshot.first_paint("home") if snapshot else None
-        page = self.page(
-            "home.html",
-            title=sentence_case(snapshot.manifest["name"]) if snapshot else texts.SITE,
-            facts=snapshot.facts() if snapshot else texts.NO_SNAPSHOT[1:],
-            brief=Markup(brief) if brief else None,  # written by publish, not by a visitor
-            dashboards=self.shown(),
-        )
-        self.answer(page)
+        title = sentence_case(snapshot.manifest["name"]) if snapshot else texts.SITE
+        facts = snapshot.facts() if snapshot else texts.NO_SNAPSHOT[1:]
+        written = Markup(brief) if brief else None  # by publish, not by a visitor
+        words = {"title": title, "facts": facts, "brief": written, "dashboards": self.shown()}
+        self.answer(self.page("home.html", **words))
 
 
 class _OfDashboard(CalmPages, TornadoVoilaHandler):
@@ -190,17 +182,10 @@ class DashboardHandler(_OfDashboard):
         given = parse_qsl(self.request.query)
         asked = urlencode([(name, value) for name, value in given if name != "token"])
         paint = await self.server.paint(dashboard.name, asked)
-        page = self.page(
-            "dashboard.html",
-            title=dashboard.title,
-            current=dashboard.name,
-            dashboards=self.shown(),
-            # Written by publish, not by a visitor.
-            first_paint=Markup(paint) if paint else None,
-            plotly=self.base_url + PLOTLY_PATH,
-            **create_include_assets_functions("cx", self.base_url),
-        )
-        self.answer(page)
+        words: dict[str, object] = {"title": dashboard.title, "current": dashboard.name}
+        words |= {"dashboards": self.shown()} | create_include_assets_functions("cx", self.base_url)
+        words |= {"first_paint": Markup(paint) if paint else None}  # by publish, not by a visitor
+        self.answer(self.page("dashboard.html", plotly=self.base_url + PLOTLY_PATH, **words))
 
 
 class SessionHandler(_OfDashboard):
@@ -262,13 +247,9 @@ class SignInHandler(CalmPages, LoginFormHandler):
     """The sign-in page, where a token protects the server."""
 
     def _render(self, message: dict[str, str] | None = None) -> None:
-        page = self.page(
-            "sign_in.html",
-            title=texts.SIGN_IN[0],
-            wrong=bool(message),
-            next=url_escape(self.get_argument("next", default=self.base_url)),
-            xsrf=self.xsrf_token.decode("ascii"),
-        )
+        following = url_escape(self.get_argument("next", default=self.base_url))
+        words = {"title": texts.SIGN_IN[0], "wrong": bool(message), "next": following}
+        page = self.page("sign_in.html", xsrf=self.xsrf_token.decode("ascii"), **words)
         self.answer(page, 401 if message else 200)
 
     @allow_unauthenticated

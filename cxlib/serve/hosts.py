@@ -124,10 +124,8 @@ class Hosts:
     def protocol(self, peer: str, headers: httputil.HTTPHeaders) -> str:
         """Return how a visitor came: by TLS, where a public name of his or a proxy says so."""
         name = host_name(headers.get("Host", ""))
-        if any(
-            origin.startswith("https:") and host_name(urlsplit(origin).netloc) == name
-            for origin in self.origins
-        ):
+        public = [urlsplit(origin) for origin in self.origins]
+        if any(o.scheme == "https" and host_name(o.netloc) == name for o in public):
             return "https"
         told = headers.get("X-Forwarded-Proto", headers.get("X-Scheme", ""))
         by_tls = told.split(",")[-1].strip().lower() == "https"

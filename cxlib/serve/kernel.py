@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 MEMORY_VARIABLE = "CX_KERNEL_MEMORY_MB"
@@ -21,24 +22,15 @@ LEAN = [
 ]
 
 
-def skip_unused_validators() -> None:
-    """Keep `jsonschema` from building its grammars for IRIs and ISO durations.
-
-    Nothing here validates these, and building them takes seconds in every process.
-    """
-    _skip("rfc3987_syntax", "isoduration")
-
-
-def skip_unused_imports() -> None:
-    """Keep out of a session what Jupyter and plotly import if it is there.
-
-    A debugger, which no visitor may use, and the export of pictures, which the browser does.
-    """
-    skip_unused_validators()
-    _skip("debugpy", "kaleido", "PIL")
+VALIDATORS = ("rfc3987_syntax", "isoduration")
+"""Grammars for IRIs and ISO durations, which `jsonschema` would build in seconds for nothing."""
+UNUSED = (*VALIDATORS, "debugpy", "kaleido", "PIL")
+"""And what Jupyter and plotly import into a session if it is there: a debugger, which no visitor
+may use, and the export of pictures, which the browser does."""
 
 
-def _skip(*optional: str) -> None:
+def skip_imports(optional: Iterable[str] = UNUSED) -> None:
+    """Keep optional packages out of this process."""
     for name in optional:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
@@ -58,7 +50,7 @@ def _bound_memory() -> None:
 
 def run_kernel(arguments: list[str], *, parent: int) -> None:
     """Run the kernel until the server ends it, or the process `parent` that started it is gone."""
-    skip_unused_imports()
+    skip_imports()
     _bound_memory()
     from ipykernel.kernelapp import IPKernelApp
 

@@ -1,10 +1,12 @@
-"""Starting the server: what is checked before, its settings, and what it may see of Jupyter."""
+"""Starting the server: the dashboards it serves, what is checked before, and its settings."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Sequence
@@ -12,13 +14,65 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxlib.errors import CxError
-from cxlib.serve.catalogue import Dashboard, read_catalogue
+from cxlib.errors import CxError, InputError
 from cxlib.serve.hosts import public_origin
-from cxlib.serve.kernel import MEMORY_VARIABLE, skip_unused_validators
+from cxlib.serve.kernel import MEMORY_VARIABLE, VALIDATORS, skip_imports
+from cxlib.views import VIEWS, entry
 
 if TYPE_CHECKING:
     from traitlets.config import Config
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """One dashboard; `name` is the last part of its address."""
+
+    name: str
+    title: str
+    summary: str
+    path: Path
+
+
+def read_catalogue(folder: Path) -> tuple[Dashboard, ...]:
+    """Read the dashboards in `folder`: every notebook there whose name does not start with ``_``.
+
+    Those called as a view come first, with its title and summary; others have them as heading and
+    first paragraph. InputError: none, or one that cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"there is no folder of dashboards {folder}; give the folder that holds them."
+        )
+    paths = sorted(p for p in folder.glob("*.ipynb") if not p.name.startswith(("_", ".")))
+    if not paths:
+        raise InputError(f"{folder} holds no dashboard: no notebook (.ipynb) is in it.")
+    views = list(VIEWS)
+    paths.sort(key=lambda p: views.index(p.stem) if p.stem in views else len(views))
+    return tuple(map(_read_dashboard, paths))
+
+
+def _read_dashboard(path: Path) -> Dashboard:
+    if not NAME.fullmatch(path.stem):
+        raise InputError(
+            f"{path.name}: a dashboard's name may hold a-z, 0-9, - and _ only; rename it."
+        )
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        texts = [c["source"] for c in notebook["cells"] if c.get("cell_type") == "markdown"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path.name} is not a notebook: {error}.") from error
+    if path.stem in VIEWS:
+        view = entry(path.stem)
+        return Dashboard(view.name, view.title, view.summary, path)
+    text = "".join(texts[0]) if texts else ""  # one text, or its lines
+    heading = re.search(r"^#+\s+(.+)$", text, re.MULTILINE)
+    paragraph = re.search(r"^(?!#|\s*$|[<*>-])(.+)$", text, re.MULTILINE)
+    named = re.sub(r"[_-]+", " ", path.stem).strip().capitalize()
+    title, summary = heading.group(1) if heading else named, paragraph.group(1) if paragraph else ""
+    return Dashboard(path.stem, title.strip(), summary.strip(), path)
+
 
 JUPYTER = Path(__file__).parent / "jupyter"
 FIRST_PORT = 8866
@@ -89,7 +143,7 @@ def serve_dashboards(
         tempfile.TemporaryDirectory(prefix="cx_serve_") as scratch,
     ):
         set_environment(Path(workspace), settings, scratch=Path(scratch))
-        skip_unused_validators()
+        skip_imports(VALIDATORS)
         # Imported late: it loads Voila, and Jupyter reads the environment set above while being
         # imported.
         from cxlib.serve.server import DashboardServer
@@ -166,16 +220,11 @@ def voila_config(
 
     from cxlib.serve.log import log_request
 
-    path = settings.base_url.strip("/")
-    headers: dict[str, object] = {
-        "websocket_max_message_size": 1 << 20,
-        # A wire is closed when three of them are not answered. A timeout no longer than the
-        # interval would close every wire at its first ping: nothing has been answered yet.
-        "ws_ping_interval": PING_MS,
-        "ws_ping_timeout": 3 * PING_MS,
-        "log_function": log_request,
-    }
-    config = Config()
+    path, config = settings.base_url.strip("/"), Config()
+    # A wire is closed when three pings are not answered. A timeout no longer than the interval
+    # would close every wire at its first one: nothing has been answered yet.
+    headers: dict[str, object] = {"ws_ping_interval": PING_MS, "ws_ping_timeout": 3 * PING_MS}
+    headers |= {"websocket_max_message_size": 1 << 20, "log_function": log_request}
     config.Voila.update(
         ip=ip,
         port=port,

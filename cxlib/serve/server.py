@@ -25,12 +25,10 @@ from voila.app import Voila
 
 from cxlib.publish import Snapshot
 from cxlib.serve import handlers, texts
-from cxlib.serve.catalogue import Dashboard
 from cxlib.serve.hosts import Gate, Hosts
-from cxlib.serve.launch import EXTENSIONS, PLOTLY_PATH, ServerSettings
+from cxlib.serve.launch import EXTENSIONS, PLOTLY_PATH, Dashboard, ServerSettings
 from cxlib.serve.log import log_safely
-from cxlib.serve.places import Places, machine_memory
-from cxlib.serve.sessions import use_warm_sessions
+from cxlib.serve.sessions import Places, machine_memory, use_warm_sessions
 from cxlib.serve.wire import FilteredSocketHandler
 from cxlib.views import VIEWS, view_named
 
@@ -191,11 +189,7 @@ class DashboardServer(Voila):
             (rf"{at}voila/api/session/([a-z0-9_-]+)", handlers.SessionHandler, render),
             (re.escape(at + PLOTLY_PATH), handlers.BundleHandler, {"path": str(folder)}),
             (rf"{at}voila/templates/(cx/static/[\w.-]+)", handlers.TemplateHandler),
-            (
-                rf"{static}{self.assets}/(.+)",
-                handlers.StaticHandler,
-                {"paths": self.static_paths},
-            ),
+            (rf"{static}{self.assets}/(.+)", handlers.StaticHandler, {"paths": self.static_paths}),
             (
                 rf"{extensions}{self.assets}/((?:{allowed})/.+)",
                 handlers.ExtensionHandler,

@@ -55,9 +55,9 @@ def main() -> None:
 
 
 def _import_everything() -> None:
-    from cxlib.serve.kernel import skip_unused_imports
+    from cxlib.serve.kernel import skip_imports
 
-    skip_unused_imports()
+    skip_imports()
     for name in IMPORTED:
         # What cannot be imported fails again, and is told, in the session that asks for it.
         with contextlib.suppress(Exception):

@@ -6,9 +6,9 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import LANDMARKS, Arrivals
 from cxlib.arrivals.silences import MOST_COME_BACK
+from cxlib.grounds.cells import counted_rows, judge_share
 from cxlib.grounds.faults import Fault, Site
 from cxlib.grounds.kinds import Counts, Signal
-from cxlib.grounds.shares import counted_rows, judge_share
 
 
 def judge_abandonment(arrivals: Arrivals, *, mark: int | None = None) -> pl.DataFrame:
@@ -27,19 +27,10 @@ def _silences(part: Arrivals) -> list[pl.DataFrame]:
     return [judge_abandonment(part, mark=days) for days in fitting]
 
 
-def _not_at_the_end(places: pl.DataFrame) -> pl.Series:
-    """Who reached the goal, or was lost for a reason of the map, is not lost here."""
-    return ~(places["is_goal"] | places["is_lost"])
-
-
 def _needs(part: Arrivals) -> str:
-    s = part.settings
-    if s.coming_back <= MOST_COME_BACK:
-        return ""
-    return (
-        f"{s.coming_back:.0%} of those who were silent for {s.silence.days} days came back: "
-        "silence does not tell who left"
-    )
+    back, silent = part.settings.coming_back, f"silent for {part.settings.silence.days} days"
+    why = f"{back:.0%} of those who were {silent} came back: silence does not tell who left"
+    return "" if back <= MOST_COME_BACK else why
 
 
 ABANDONED = 0.22
@@ -67,7 +58,7 @@ ABANDONMENT = Signal(
         "silent",
         around="environments",
         steps="steps",
-        places=_not_at_the_end,
+        places=lambda p: ~(p["is_goal"] | p["is_lost"]),
     ),
     judge=judge_abandonment,
     settings=_silences,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Floats
-from cxlib.grounds.cells import Grid, no_cells
+from cxlib.grounds.cells import Grid, counted_rows, judge_share, no_cells
 from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect, row_before
 from cxlib.grounds.kinds import Counts, Signal
-from cxlib.grounds.shares import counted_rows, judge_share
-from cxlib.grounds.ways import find_habit, of_customers, shorter_windows, ways_on, within_days
+from cxlib.grounds.ways import find_habit, judge_shorter, of_customers, ways_on
 from cxlib.journeys import NO_STAGE
 
 
@@ -40,40 +37,22 @@ def _habit_of_going_back(arrivals: Arrivals, grid: Grid) -> Floats:
         return np.zeros(len(grid))
     onward = ways.sum(0)
     stage = arrivals.places["stage_index"].to_numpy().astype(np.int64)
-    lower = (stage[None, :] < stage[:, None]).astype(np.float64)
+    lower = onward * (stage[None, :] < stage[:, None])
     member = (grid.channels[:, None] == grid.channels[None, :]).astype(np.float64)
-    in_channel = onward @ member.T
-    back_in_channel = (onward * lower) @ member.T
-    back = (onward * lower).sum(1) / np.maximum(onward.sum(1), 1)
-    there = back_in_channel[grid.target, grid.source] / np.maximum(
-        in_channel[grid.target, grid.source], 1
+    in_channel, back_in_channel = (
+        x[grid.target, grid.source] for x in (onward @ member.T, lower @ member.T)
     )
-    reached = in_channel[grid.target, grid.source] > 0
+    back = lower.sum(1) / np.maximum(onward.sum(1), 1)
     base = np.clip(back[grid.target], 0.005, 0.995)
+    there = back_in_channel / np.maximum(in_channel, 1)
     with_habit = np.clip(base + m * (there - base), 0.005, 0.995)
     logits = np.log(with_habit / (1 - with_habit)) - np.log(base / (1 - base))
-    return np.where(reached, logits, 0.0)
+    return np.where(in_channel > 0, logits, 0.0)
 
 
 def _needs(part: Arrivals) -> str:
     stages = part.places.filter(pl.col("stage_index") < NO_STAGE)["stage_index"].n_unique()
     return "" if stages >= 2 else "the touchpoints lie in fewer than two stages"
-
-
-def _windows(part: Arrivals) -> list[pl.DataFrame]:
-    """What came next within fewer days."""
-    return [
-        judge_backtracking(
-            replace(
-                part,
-                arrivals=part.arrivals.with_columns(
-                    fresh=pl.col(f"fresh_{days}"), back=pl.col(f"back_{days}")
-                ),
-                onward=within_days(part, days),
-            )
-        )
-        for days in shorter_windows(part)
-    ]
 
 
 def send_back_a_stage(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
@@ -107,13 +86,11 @@ BACKTRACKING = Signal(
         "fresh",
         "back",
         around="environments",
-        places=lambda places: (
-            places["stage_index"].is_between(1, NO_STAGE - 1) & of_customers(places)
-        ),
+        places=lambda p: p["stage_index"].is_between(1, NO_STAGE - 1) & of_customers(p),
         sources=of_customers,
     ),
     judge=judge_backtracking,
-    settings=_windows,
+    settings=lambda part: judge_shorter(part, judge_backtracking, "fresh", "back"),
     says="sends {} more back a stage",
     advice="Ask {owner} what customers have to do again, and carry it over.",
     tells="sent back a stage",

@@ -33,16 +33,16 @@ LEAST_COVERED = 0.02
 def measure_plan(arrivals: Arrivals) -> pl.DataFrame:
     """Measure every planned handoff of which the log has both ends, as `measure_planned` does."""
     rows = []
+    places, links = arrivals.places, arrivals.links
     for number, planned in enumerate(arrivals.settings.plan):
-        ends = [
-            place_of(arrivals.places, arrivals.links, t) for t in (planned.source, planned.target)
-        ]
         part = arrivals.planned.filter(pl.col("handoff") == number)
         if part.is_empty():
             continue
-        lost = lost_share(arrivals.links, arrivals.places, planned.source, planned.target)
-        found = measure_planned(part, lost=lost)
-        rows.append({"handoff": number, "source": ends[0], "target": ends[1], **found})
+        source, target = (place_of(places, links, t) for t in (planned.source, planned.target))
+        found = measure_planned(
+            part, lost=lost_share(links, places, planned.source, planned.target)
+        )
+        rows.append({"handoff": number, "source": source, "target": target, **found})
     names = ("n", "value", "low", "high", "least", "least_low", "se")
     whole = dict.fromkeys(("handoff", "source", "target"), pl.Int64)
     return pl.DataFrame(rows, schema=whole | dict.fromkeys(names, pl.Float64))
@@ -50,12 +50,14 @@ def measure_plan(arrivals: Arrivals) -> pl.DataFrame:
 
 def judge_planned(arrivals: Arrivals) -> pl.DataFrame:
     """Judge the share of contacts that reach neither the planned target nor the goal in time."""
+    # share of the contacts at the source that reach the target in time
+    n = pl.col("n")
+    reached = n.filter(pl.col("cause") == TARGET).sum() / n.sum()
+    known = arrivals.planned.filter(pl.col("cause") != CENSORED).group_by("handoff")
+    covered = dict(known.agg(reached).iter_rows())
     measured = measure_plan(arrivals).filter(
-        (pl.col("n") >= MIN_CONTACTS) & pl.col("target").is_not_null() & pl.col("se").is_finite()
-    )
-    covered = _coverage(arrivals)
-    measured = measured.filter(
-        pl.col("handoff").replace_strict(covered, default=0.0) >= LEAST_COVERED
+        (n >= MIN_CONTACTS) & pl.col("target").is_not_null() & pl.col("se").is_finite(),
+        pl.col("handoff").replace_strict(covered, default=0.0) >= LEAST_COVERED,
     )
     if len(measured) <= MIN_LIKE:
         return no_cells()
@@ -94,17 +96,6 @@ def _frame(measured: pl.DataFrame, line: Floats, spread: Floats) -> pl.DataFrame
     told |= {"low": low, "high": effect + Z95 * wide, "z": deviation}
     told |= {"p": stdtr(len(measured) - 2, -deviation), "touched": np.maximum(low, 0.0)}
     return measured.select("source", "target").with_columns(pl.DataFrame(told))
-
-
-def _coverage(arrivals: Arrivals) -> dict[int, float]:
-    """Share of the contacts at the source of each planned handoff that reach its target in time."""
-    n = pl.col("n")
-    shares = (
-        arrivals.planned.filter(pl.col("cause") != CENSORED)
-        .group_by("handoff")
-        .agg(share=n.filter(pl.col("cause") == TARGET).sum() / n.sum())
-    )
-    return {int(handoff): float(share) for handoff, share in shares.iter_rows()}
 
 
 BROKEN_HANDOFF = Signal(

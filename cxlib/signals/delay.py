@@ -11,12 +11,11 @@ from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.open_hours import OpenHours
 from cxlib.bins import BIN_EDGES, N_BINS
 from cxlib.grounds.additive import Block, Floats, add_up
-from cxlib.grounds.cells import Grid, no_cells
+from cxlib.grounds.cells import Grid, Sums, judge_mean, no_cells, share_moved
 from cxlib.grounds.comparing import spread_over_customers
 from cxlib.grounds.faults import Fault, Site, row_before
 from cxlib.grounds.judged import Z95, natural_p
 from cxlib.grounds.kinds import Counts, Signal
-from cxlib.grounds.means import Sums, judge_mean, share_moved
 from cxlib.grounds.strata import LOG_STEP
 from cxlib.grounds.ways import shorter_windows
 
@@ -62,13 +61,9 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
     pair_effects = Block(pairs, _CHANNEL_PAIRS, fixed=False)
     found, judged = judge_mean(grid, sums, large, widening, 1.0, [pair_effects])[:2]
     # where next to nothing is known, the ends of the interval are beyond any number
-    effect = np.clip(found.deviation, -_FAR, _FAR)
-    spread = np.minimum(found.spread, _FAR)
-    target = pl.Series(grid.target)
-    by, low, high = (
-        _as_counted(hours, target, median, excess)
-        for excess in (effect, effect - Z95 * spread, effect + Z95 * spread)
-    )
+    effect, wide = np.clip(found.deviation, -_FAR, _FAR), Z95 * np.minimum(found.spread, _FAR)
+    target, ends = pl.Series(grid.target), (effect, effect - wide, effect + wide)
+    by, low, high = (_as_counted(hours, target, median, excess) for excess in ends)
     return grid.told(
         judged,
         n=found.n,
@@ -79,7 +74,7 @@ def judge_delay(arrivals: Arrivals) -> pl.DataFrame:
         high=np.exp(high),
         z=found.z,
         p=natural_p(found.z),
-        touched=share_moved(effect - Z95 * spread, sd),
+        touched=share_moved(effect - wide, sd),
     )
 
 
@@ -132,9 +127,7 @@ def _quantile(waits: Floats, value: Floats, q: float) -> Floats:
     return (value[first] + (within - 0.5) * LOG_STEP)[:, 0]
 
 
-def _needs(part: Arrivals) -> str:
-    dates = part.settings.midnight_share > 0.9
-    return "times are dates only (midnight), so waits are not known" if dates else ""
+_DATES = "times are dates only (midnight), so waits are not known"
 
 
 def _windows(part: Arrivals) -> list[pl.DataFrame]:
@@ -181,7 +174,7 @@ DELAY = Signal(
     family="wait",
     enough="100 waits",
     least=1.25,
-    needs=_needs,
+    needs=lambda part: _DATES if part.settings.midnight_share > 0.9 else "",
     counts=Counts(
         "history_waits",
         begun="begun_waits",

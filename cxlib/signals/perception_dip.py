@@ -5,12 +5,19 @@ from __future__ import annotations
 import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
-from cxlib.grounds.cells import Grid, no_cells
+from cxlib.grounds.cells import (
+    MIN_RATINGS,
+    RATING_SOURCES,
+    Grid,
+    Sums,
+    judge_mean,
+    no_cells,
+    share_moved,
+)
 from cxlib.grounds.comparing import spread_over_customers
 from cxlib.grounds.faults import Fault, Site
 from cxlib.grounds.judged import Z95
 from cxlib.grounds.kinds import Counts, Signal
-from cxlib.grounds.means import MIN_RATINGS, RATING_SOURCES, Sums, judge_mean, share_moved
 
 MARKED_DOWN = 2.5
 """Points (of a scale ten points wide) of the planted drop of ratings."""
@@ -43,10 +50,6 @@ def judge_ratings(arrivals: Arrivals) -> pl.DataFrame:
     )
 
 
-def _needs(part: Arrivals) -> str:
-    return "" if int(part.arrivals["rating_n"].sum()) else "the log has no ratings"
-
-
 def lower_ratings(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
     """Take points off every rating given on arrival."""
     lower = pl.when(site.arrived()).then(pl.col("rating") - MARKED_DOWN)
@@ -61,7 +64,7 @@ PERCEPTION_DIP = Signal(
     family="rating",
     enough="25 ratings",
     least=0.06,
-    needs=_needs,
+    needs=lambda part: "" if part.arrivals["rating_n"].sum() else "the log has no ratings",
     counts=Counts("histories", "rating_n", "rating_sum", "rating_sq", around="environments"),
     judge=judge_ratings,
     says="is rated {} points lower",

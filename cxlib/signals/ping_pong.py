@@ -14,14 +14,9 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.grounds.additive import Block, Cells, Floats
-from cxlib.grounds.cells import (
-    LEAST_SPREAD,
-    Grid,
-    no_cells,
-    share_frame,
-)
+from cxlib.grounds.cells import LEAST_SPREAD, Grid, no_cells, share_frame
 from cxlib.grounds.expectation import MIN_N, expect_cells
-from cxlib.grounds.faults import SENT_BACK, Fault, Site, redirect
+from cxlib.grounds.faults import SENT_BACK, Fault, redirect
 from cxlib.grounds.kinds import Counts, Signal
 from cxlib.grounds.ways import (
     MIN_OTHERS,
@@ -29,11 +24,10 @@ from cxlib.grounds.ways import (
     Returns,
     count_returns,
     habit_of,
+    judge_shorter,
     of_customers,
-    shorter_windows,
     usual_sources,
     ways_on,
-    within_days,
 )
 
 _LEAST_SHARE = 0.01
@@ -76,10 +70,8 @@ def judge_ping_pong(arrivals: Arrivals) -> pl.DataFrame:
 def _judge_returns(
     grid: Grid, n: Floats, returns: Returns, fair: Flags, least: Floats | float
 ) -> tuple[pl.DataFrame, Floats]:
-    """Judge twice: sources may differ in odds (who comes), or by a share who go back anywhere.
-
-    The more cautious answer is given, and by how much the share naturally differs, in points;
-    ``least``: the same of returns to the touchpoint, which are part of those to its channel.
+    """Judge twice (sources may differ in odds, or by a share who go back anywhere), give the more
+    cautious answer, and by how much the share naturally differs, in points (``least``: at least).
     """
     at = (grid.source, grid.target)
     cells = _Cells(grid, n[at], returns.count[at], returns.coming[at], returns.chance[at], fair)
@@ -177,19 +169,6 @@ def _in_shares(cells: _Cells) -> pl.DataFrame:
     )
 
 
-def _windows(part: Arrivals) -> list[pl.DataFrame]:
-    """What came next within fewer days."""
-    return [
-        judge_ping_pong(replace(part, onward=within_days(part, days)))
-        for days in shorter_windows(part)
-    ]
-
-
-def send_to_source(rows: pl.DataFrame, site: Site) -> pl.DataFrame:
-    """Let the next contact of a share of those who went on be at the source again."""
-    return redirect(rows, site, pl.lit(site.source))
-
-
 PING_PONG = Signal(
     name="ping_pong",
     number=4,
@@ -207,11 +186,15 @@ PING_PONG = Signal(
         grounds=("past",),
     ),
     judge=judge_ping_pong,
-    settings=_windows,
+    settings=lambda part: judge_shorter(part, judge_ping_pong),
     says="sends {} more back where they came from",
     advice="Ask {owner} what could not be settled here, and settle it or do not send them.",
     tells="sent back where they came from",
-    fault=Fault(SENT_BACK, send_to_source, highest=1 - 2 * SENT_BACK),
+    fault=Fault(
+        SENT_BACK,
+        lambda rows, site: redirect(rows, site, pl.lit(site.source)),
+        highest=1 - 2 * SENT_BACK,
+    ),
     sends_back=True,
     compares_alone=True,
     draws="next",

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 
-from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.later import flags_of
-from cxlib.grounds.again import judge_again, judge_windows
+from cxlib.grounds.cells import judge_again, judge_windows
 from cxlib.grounds.faults import AGAIN, Fault, come_again
 from cxlib.grounds.kinds import Counts, Signal
 
-
-def _needs(part: Arrivals) -> str:
-    marked = flags_of(part.places, "assisted").any()
-    return "" if marked else "the map marks no touchpoint `assisted: true`"
-
+_UNMARKED = "the map marks no touchpoint `assisted: true`"
 
 REPEAT_CONTACT = Signal(
     name="repeat_contact",
     number=5,
     title="contact again",
     unit="share of arrivals",
-    needs=_needs,
+    needs=lambda part: "" if flags_of(part.places, "assisted").any() else _UNMARKED,
     counts=Counts("repeat_history", "contact_n", "contact"),
     judge=partial(judge_again, name="contact"),
     settings=partial(judge_windows, name="contact"),

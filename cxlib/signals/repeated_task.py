@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 
-from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.later import flags_of
-from cxlib.grounds.again import judge_again, judge_windows
+from cxlib.grounds.cells import judge_again, judge_windows
 from cxlib.grounds.faults import AGAIN, Fault, come_again
 from cxlib.grounds.kinds import Counts, Signal
 
-
-def _needs(part: Arrivals) -> str:
-    marked = not flags_of(part.places, "repeatable", default=True).all()
-    return "" if marked else "the map marks no touchpoint `repeatable: false`"
-
+_UNMARKED = "the map marks no touchpoint `repeatable: false`"
 
 REPEATED_TASK = Signal(
     name="repeated_task",
     number=3,
     title="task done again",
     unit="share of arrivals",
-    needs=_needs,
+    needs=lambda part: _UNMARKED if flags_of(part.places, "repeatable", default=True).all() else "",
     counts=Counts("repeat_history", "task_n", "task"),
     judge=partial(judge_again, name="task"),
     settings=partial(judge_windows, name="task"),

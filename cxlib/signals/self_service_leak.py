@@ -10,7 +10,7 @@ import polars as pl
 
 from cxlib.arrivals.arrivals import Arrivals
 from cxlib.arrivals.later import flags_of
-from cxlib.grounds.again import judge_again, judge_windows
+from cxlib.grounds.cells import judge_again, judge_windows
 from cxlib.grounds.faults import AGAIN, Fault, Site, insert
 from cxlib.grounds.kinds import Counts, Signal
 

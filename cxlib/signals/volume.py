@@ -18,6 +18,7 @@ from cxlib.grounds.cases import touchpoint_codes
 from cxlib.grounds.judged import Z95, name_units, natural_p, say_day
 from cxlib.grounds.kinds import Judged, Signal
 from cxlib.grounds.past import (
+    DATES,
     LEAST_SPREAD,
     Noise,
     Series,
@@ -32,9 +33,6 @@ LEAST_CONTACTS = 100
 _BLOCKS, _NEAR, _SUDDEN = 3, 6, 0.6
 """Fewest blocks of a fall; blocks around it that say how sudden it was; and the share of the fall
 that must have come at once: what fades away was not switched off."""
-
-_DATES = 12.0
-"""By how much the p value of the clearest date is raised, as on ground *past*."""
 
 _USUAL = 0.2
 """Change of a touchpoint's share of the contacts that is assumed where few touchpoints tell."""
@@ -62,23 +60,16 @@ def judge_volumes(part: Arrivals) -> list[Judged]:
         return []
     series = series_of(np.array(list(usual)), np.array(list(usual.values())), unlinked + linked)
     tau = max(usual_change(series, _USUAL), LEAST_SPREAD)
-    changes = clearest(series, Noise(overdispersion(series), tau, len(usual)))
-    falls = [
-        {"tau": tau} | _fall(series.n[i], series.total[i], [x[i] for x in changes])
-        for i in range(len(series.u))
-    ]
-    starts = block_starts(part.periods, part.settings.span)
+    changes = zip(*clearest(series, Noise(overdispersion(series), tau, len(usual))), strict=True)
+    falls = [_fall(*found) for found in zip(series.n, series.total, changes, strict=True)]
+    starts = [*block_starts(part.periods, part.settings.span)[:size], None]
     named = {**name_units(part, "place", series.u), "target": None, "signal": VOLUME.name}
-    return [named | _tell(falls, starts, size)]
+    return [named | _tell(falls, starts, tau)]
 
 
 def _usual(u: np.integer, unlinked: np.ndarray, linked: np.ndarray) -> np.ndarray | None:
-    """Contacts of a touchpoint that those elsewhere let expect, by block; None where nearly all
-    begin.
-
-    Those that follow no other as all of these, the others as all others: where nobody new comes any
-    more, as at the end of many an export, no touchpoint breaks.
-    """
+    """Contacts of a touchpoint that those elsewhere let expect, by block; None: most begin here."""
+    # where nobody new comes any more, as at the end of many an export, no touchpoint breaks
     usual = np.zeros(unlinked.shape[1])
     for counts in (unlinked, linked):
         others = counts.sum(0) - counts[u]
@@ -96,33 +87,23 @@ def series_of(u: Codes, usual: np.ndarray, contacts: np.ndarray) -> Series:
     return Series(u, nobody, nobody, own - usual, usual, pairs, usual, own, ones, ones)
 
 
-def _fall(usual: np.ndarray, own: np.ndarray, change: Sequence[Any]) -> dict[str, Any]:
-    """What is missing since a sudden fall; nothing where there was none."""
+def _fall(usual: np.ndarray, own: np.ndarray, change: Sequence[Any]) -> tuple[float, ...]:
+    """Start, end, expected, seen, z and p of a sudden fall; nothing is missing without one."""
     start, end, apart, _, far, _, p, *_ = change
-    all_ = float(own.sum())
-    none = {"start": 0, "end": 0, "n": all_, "seen": all_, "z": 0.0, "p": 1.0}
+    none = 0, 0, float(own.sum()), float(own.sum()), 0.0, 1.0
     if p > 1 or apart >= 0:
         return none
-    rates = [
-        own[part].sum() / max(usual[part].sum(), 1.0)
-        for part in (
-            slice(max(0, start - _NEAR), start),
-            slice(start, min(end, start + _NEAR)),
-            slice(0, start),
-            slice(start, end),
-        )
-    ]
-    expected = float(usual[start:end].sum() * (rates[0] + rates[2]) / 2)
+    near, far_end = max(0, start - _NEAR), min(end, start + _NEAR)
+    parts = slice(near, start), slice(start, far_end), slice(0, start), slice(start, end)
+    before, after, first, last = (own[at].sum() / max(usual[at].sum(), 1.0) for at in parts)
+    expected = float(usual[start:end].sum() * (before + first) / 2)
     seen = float(own[start:end].sum())
-    at_once = 1 - rates[1] / max(rates[0], 1e-9)
-    sudden = at_once >= _SUDDEN * (1 - rates[3] / max(rates[2], 1e-9))
-    z = np.log(max(rates[0], 1e-9) / max(rates[1], 1e-3 * rates[0], 1e-9)) / _swing(usual, own)
+    sudden = 1 - after / max(before, 1e-9) >= _SUDDEN * (1 - last / max(first, 1e-9))
+    z = np.log(max(before, 1e-9) / max(after, 1e-3 * before, 1e-9)) / _swing(usual, own)
     if not sudden or min(start, end - start) < _BLOCKS or expected - seen < LEAST_CONTACTS:
         return none
-    return {
-        "start": start, "end": end, "n": expected, "seen": seen, "z": min(z, far),
-        "p": min(1.0, max(p, _DATES * float(natural_p(z, len(own))))),
-    }  # fmt: skip
+    p = min(1.0, max(p, DATES * float(natural_p(z, len(own)))))
+    return start, end, expected, seen, min(z, far), p
 
 
 def _swing(usual: np.ndarray, own: np.ndarray) -> float:
@@ -133,22 +114,21 @@ def _swing(usual: np.ndarray, own: np.ndarray) -> float:
     return max(LEAST_SPREAD, float(np.median(change)) / 0.6745) if len(change) else _USUAL
 
 
-def _tell(rows: list[dict[str, Any]], starts: list[Any], size: int) -> dict[str, Any]:
-    n, seen, tau, z, p = (np.array([r[c] for r in rows]) for c in ("n", "seen", "tau", "z", "p"))
-    n = np.maximum(n, 1.0)
-    fallen = np.array([r["end"] > r["start"] for r in rows])
+def _tell(falls: Sequence[tuple[float, ...]], starts: Sequence[Any], tau: float) -> dict[str, Any]:
+    start, end, n, seen, z, p = (np.array(x) for x in zip(*falls, strict=True))
+    n, fallen = np.maximum(n, 1.0), end > start
     apart = np.where(fallen, np.log((n + 0.5) / (seen + 0.5)), 0.0)
     wide = np.sqrt(1 / n + 1 / (seen + 0.5) + tau**2)
     effect = np.where(fallen, 1 - seen / n, 0.0)
     low = np.maximum(np.where(fallen, 1 - np.exp(-(apart - Z95 * wide)), 0.0), 0.0)
-    since = [starts[r["start"]] if r["end"] > r["start"] else None for r in rows]
+    since = [starts[i] if fell else None for i, fell in zip(start, fallen, strict=True)]
     return {
         "compared_with": [None if s is None else f"before {say_day(s)}" for s in since],
         "since": since,
-        "affected_until": [starts[r["end"]] if 0 < r["end"] < size else None for r in rows],
+        "affected_until": [starts[i] if i else None for i in end],
         "n": n,
         "observed": seen / n,
-        "expected": np.ones(len(rows)),
+        "expected": np.ones(len(n)),
         "effect": effect,
         "low": low,
         "high": np.minimum(1.0, 2 * effect - low),

@@ -16,12 +16,10 @@ from cxlib.statistics.resampling import Estimates, effective_buckets, jackknife_
 
 def cross_products(design: Estimates, bucket: NDArray[np.integer], *, buckets: int) -> Estimates:
     """Sum Z'Z of ``[1, drivers…, outcome]`` within each bucket: ``[buckets, K + 2, K + 2]``."""
-    rows = np.column_stack([np.ones(len(design)), design])
     order = np.argsort(bucket, kind="stable")
+    rows = np.column_stack([np.ones(len(design)), design])[order]
     edges = np.searchsorted(bucket[order], np.arange(buckets + 1))
-    rows = rows[order]
-    parts = [rows[a:b].T @ rows[a:b] for a, b in pairwise(edges)]
-    return np.stack(parts)
+    return np.stack([rows[a:b].T @ rows[a:b] for a, b in pairwise(edges)])
 
 
 def _covariances(products: Estimates) -> tuple[Estimates, Estimates]:

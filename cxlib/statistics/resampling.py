@@ -70,10 +70,9 @@ def leave_one_out(counts: Counts, *, axis: int = 1) -> Counts:
     return counts.sum(axis=axis, keepdims=True) - counts
 
 
-def effective_buckets(counts: Counts, *, axis: int = 1) -> Estimates:
+def effective_buckets(counts: Counts) -> Estimates:
     """How many equally filled buckets would tell as much: (Σn)² / Σn²; 0 for an empty cell."""
-    total = counts.sum(axis=axis)
-    squares = (counts * counts).sum(axis=axis)
+    total, squares = counts.sum(axis=1), (counts * counts).sum(axis=1)
     return np.divide(total * total, squares, out=np.zeros_like(total), where=squares > 0)
 
 
@@ -92,9 +91,8 @@ def jackknife_se(estimate: Estimates, without: Estimates, *, axis: int = 1) -> E
 
 
 def jackknife(
-    counts: Counts, statistic: Callable[[Counts], Estimates], *, axis: int = 1
+    counts: Counts, statistic: Callable[[Counts], Estimates]
 ) -> tuple[Estimates, Estimates]:
     """Estimate and standard error of a statistic of counts that add up over customers."""
-    estimate = statistic(counts.sum(axis=axis))
-    without = statistic(leave_one_out(counts, axis=axis))
-    return estimate, jackknife_se(estimate, without, axis=axis)
+    estimate = statistic(counts.sum(axis=1))
+    return estimate, jackknife_se(estimate, statistic(leave_one_out(counts)))

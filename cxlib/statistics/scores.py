@@ -24,11 +24,7 @@ def _quantile(answers: ArrayLike, units: ArrayLike) -> Estimates:
 
 
 def independent_answers(
-    cell: NDArray[np.integer],
-    customer: NDArray[np.integer],
-    value: ArrayLike,
-    *,
-    cells: int,
+    cell: NDArray[np.integer], customer: NDArray[np.integer], value: ArrayLike, *, cells: int
 ) -> Estimates:
     r"""How many independent answers would tell as much as those given, by cell.
 

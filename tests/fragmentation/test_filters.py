@@ -10,7 +10,7 @@ from journey_oracle import journey_map, make_workspace, random_log, split
 
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.fragmentation import measure_fragmentation, read_arrivals
-from cxlib.fragmentation.filters import FILTERS
+from cxlib.fragmentation.by_period import FILTERS
 from cxlib.measures.transitions import measure_transitions
 from cxlib.summary import Selection
 

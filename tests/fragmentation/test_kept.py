@@ -7,7 +7,8 @@ import pytest
 from polars.testing import assert_frame_equal
 from risk_logs import walk_customers, workspace_of
 
-from cxlib.fragmentation import count_arrivals, measure_fragmentation, read_arrivals
+from cxlib.arrivals.arrivals import count_arrivals
+from cxlib.fragmentation import measure_fragmentation, read_arrivals
 from cxlib.grounds import strata
 from cxlib.store import Workspace
 from cxlib.summary import Selection

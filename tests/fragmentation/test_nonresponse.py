@@ -12,7 +12,7 @@ from fragmentation.walks import STAGE, count, walk_log
 from cxlib.arrivals.arrivals import KEYS
 from cxlib.arrivals.repeats import AFTER
 from cxlib.fragmentation import measure_fragmentation
-from cxlib.fragmentation.nonresponse import (
+from cxlib.fragmentation.stability import (
     MOST_WEIGHT,
     ask_everybody,
     estimate_chances,

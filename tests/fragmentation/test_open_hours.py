@@ -23,7 +23,7 @@ from cxlib.fragmentation import measure_fragmentation, read_arrivals
 from cxlib.fragmentation.details import detail_findings
 from cxlib.grounds.faults import Site, plant_fault
 from cxlib.opening_hours import Calendar, parse_opening_hours
-from cxlib.publish.findings import protect_details
+from cxlib.publish.judged import protect_details
 from cxlib.signals import SIGNALS
 from cxlib.signals.delay import DELAYED
 from cxlib.store import Workspace

@@ -8,7 +8,8 @@ import pytest
 import cxlib as cx
 from cxlib.arrivals.arrivals import read_arrivals
 from cxlib.arrivals.silences import silence_of
-from cxlib.fragmentation import check_fragmentation, measure_fragmentation
+from cxlib.fragmentation import measure_fragmentation
+from cxlib.fragmentation.selftest import check_fragmentation
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 MAP = """

@@ -12,7 +12,7 @@ from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
 from cxlib.errors import InputError
 from cxlib.figures import plot_touchpoint_list
-from cxlib.front.explaining import explain
+from cxlib.front.showing import explain
 from cxlib.ingest import read_events
 from cxlib.journey_map import read_journey_map
 from cxlib.measures.funnels import measure_funnel

@@ -20,7 +20,7 @@ from cxlib.measures.experience import (
     measure_spectrum,
 )
 from cxlib.measures.perception import measure_perception
-from cxlib.statistics.heterogeneity import gap_of_means
+from cxlib.statistics.multiple_testing import gap_of_means
 
 
 def said(log):

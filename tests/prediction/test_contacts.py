@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from journey_oracle import GAP, START, journey_map, make_workspace, random_log
 
-from cxlib.prediction.contacts import CLASSES, NUMBERS, describe_contacts
+from cxlib.prediction.under_way import CLASSES, NUMBERS, describe_contacts
 
 
 def described(workspace, horizon=GAP):

@@ -12,7 +12,6 @@ from risk_logs import place_names, walk_customers, workspace_of
 from cxlib.arrivals.arrivals import read_arrivals
 from cxlib.errors import InputError, UnknownNameError
 from cxlib.prediction import handoffs, predict_breaks, under_way
-from cxlib.prediction.contacts import read_contacts
 from cxlib.prediction.handoffs import (
     LAST,
     NOTHING,
@@ -30,6 +29,7 @@ from cxlib.prediction.under_way import (
     fit_risk,
     past_rate,
     predict_shares,
+    read_contacts,
     replay_under_way,
     update_for_silence,
 )

@@ -6,8 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxlib.bins import BIN_EDGES, PARTS
-from cxlib.statistics.competing_risks import CompetingRisks, event_weights
-from cxlib.statistics.timed import Timed, time_quantile, time_to_cause
+from cxlib.statistics.competing_risks import (
+    CompetingRisks,
+    Timed,
+    event_weights,
+    time_quantile,
+    time_to_cause,
+)
 
 EDGES = np.asarray(BIN_EDGES)
 STEP = np.log(EDGES[2] / EDGES[1])

@@ -11,7 +11,7 @@ import pytest
 
 from cxlib.datasets import sample_paths
 from cxlib.durable import seal
-from cxlib.fragmentation.headlines import headline
+from cxlib.fragmentation.sentences import headline
 from cxlib.ingest import read_customers, read_events
 from cxlib.journey_map import read_journey_map
 from cxlib.publish import Snapshot, publish

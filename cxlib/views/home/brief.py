@@ -12,8 +12,7 @@ import polars as pl
 from cxlib.errors import CxError
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import FindingDetails
-from cxlib.fragmentation.headlines import headline
-from cxlib.fragmentation.sentences import say_subject
+from cxlib.fragmentation.sentences import headline, say_subject
 from cxlib.numbers import day
 from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot

@@ -16,8 +16,7 @@ from cxlib.figures.map_labels import Mark, place_of
 from cxlib.figures.map_layout import MapLayout, Place
 from cxlib.figures.touchpoints import describe_touchpoints, map_positions, plot_touchpoints
 from cxlib.figures.wording import estimate
-from cxlib.fragmentation.headlines import Headline, headline
-from cxlib.fragmentation.sentences import say_advice, say_subject
+from cxlib.fragmentation.sentences import Headline, headline, say_advice, say_subject
 from cxlib.numbers import day, people, share
 from cxlib.signals import SIGNALS
 from cxlib.summary import Selection

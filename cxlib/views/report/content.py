@@ -16,8 +16,7 @@ from cxlib.figures.fragmentation import effect_text, figure_text, observed_text,
 from cxlib.figures.touchpoints import describe_touchpoints
 from cxlib.fragmentation.details import KEYS
 from cxlib.fragmentation.findings import Q_LIMIT
-from cxlib.fragmentation.headlines import headline
-from cxlib.fragmentation.sentences import say_advice
+from cxlib.fragmentation.sentences import headline, say_advice
 from cxlib.numbers import day, people, plural
 from cxlib.opportunities.priorities import say_gain
 from cxlib.publish import Snapshot
