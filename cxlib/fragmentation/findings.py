@@ -34,6 +34,7 @@ from cxlib.grounds import GROUNDS
 from cxlib.grounds.cells import MOST, with_repeat_strata
 from cxlib.grounds.judged import Z95, judged_frame
 from cxlib.grounds.kinds import Judged
+from cxlib.grounds.like import MIN_LIKE
 from cxlib.grounds.strata import with_strata
 from cxlib.numbers import decimal
 from cxlib.results import Result, answers, result
@@ -265,7 +266,8 @@ def measure_fragmentation(
             for end in ("source", "target")
         )
         table = table.filter(ends)
-    told = _signals(table, missing, log)
+    alone = grounds is not None and set(grounds) == {"like"}
+    told = _signals(table, missing, log, f"fewer than {MIN_LIKE} transitions have" if alone else "")
     if signals is not None:
         told = told.filter(pl.col("signal").is_in(list(signals)))
     table = table.with_row_index("at")
@@ -418,7 +420,9 @@ def _scale_width(part: Arrivals) -> float:
     return 4 * max(float(table["rating_sq"].sum()) / n - mean**2, 1e-6) ** 0.5
 
 
-def _signals(table: pl.DataFrame, missing: Mapping[str, str], log: Arrivals) -> pl.DataFrame:
+def _signals(
+    table: pl.DataFrame, missing: Mapping[str, str], log: Arrivals, few: str
+) -> pl.DataFrame:
     counts, rows = _counted(table, "signal"), []
     hours = log.settings.open_hours
     left_out = None if hours is None else hours.left_out()
@@ -426,7 +430,7 @@ def _signals(table: pl.DataFrame, missing: Mapping[str, str], log: Arrivals) -> 
         reason = missing.get("*", missing.get(name))
         partly = left_out if signal.family == "wait" else None
         if reason is None and (name,) not in counts:
-            reason = partly or f"nothing has the {signal.enough} that a judgement needs"
+            reason = partly or f"{few or 'nothing has'} the {signal.enough} that a judgement needs"
         why, part = (partly, "in part ") if reason is None else (reason, "")
         said = None if why is None else f"{part}not measurable, because {why}"
         told = {"signal": name, "measurable": reason is None, "reason": said}

@@ -219,7 +219,7 @@ def _forecast(
     """Why findings cannot be measured, why there is no forecast, the forecast, and its record."""
     arrivals = read_arrivals(workspace)
     nothing, untested = HANDOFFS.frame(), RECORD.frame()
-    judged = measure_fragmentation(arrivals, grounds=["like"], signals=[signal]).signals
+    judged = measure_fragmentation(arrivals, signals=[signal]).signals
     for refused in judged.filter(~pl.col("measurable"))["reason"]:
         why = refused.removeprefix("not measurable, because ")
         return why, why, nothing, untested
