@@ -174,7 +174,10 @@ def test_a_list_leads_on_a_phone_to_what_it_opens(url: str, visit) -> None:
     page.locator(".cx-choices button").nth(1).click()
     page.wait_for_function("document.activeElement.matches('.cx-opens')")
     expect(page.locator(".cx-opens h2").first).to_be_in_viewport()
-    close, text = (page.locator(part).bounding_box() for part in (".cx-closing", ".cx-head h2"))
+    ends = [page.locator(part) for part in (".cx-closing", ".cx-head h2")]
+    for end in ends:
+        expect(end).to_be_visible()
+    close, text = (end.bounding_box() for end in ends)
     assert text["x"] + text["width"] <= 375
     ends = page.evaluate(
         """() => { const range = document.createRange();
