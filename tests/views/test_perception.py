@@ -92,8 +92,8 @@ def _together(results):
     return Perception(**tables, by="touchpoint", observed_until=UNTIL)
 
 
-def driven(*, scale="csat"):
-    """Drivers of two scales and of coming back."""
+def driven(*, scale="csat", nothing=()):
+    """Drivers of two scales and of coming back; of `nothing` the share is rounded away."""
     rows = [
         {"outcome": of, "driver": name, "n": 500, "customers": 400, "suppression": False}
         | {"share": 0.2, "share_low": 0.1, "share_high": 0.3, "r": 0.4, "r2": 0.25}
@@ -103,12 +103,16 @@ def driven(*, scale="csat"):
             ("return within 90 days", "purchase", 0.5),
         )
     ]  # fmt: skip
+    rows += [
+        rows[0] | {"driver": name, "share": 0.0, "share_low": 0.0, "share_high": 0.02}
+        for name in nothing
+    ]
     table = Drivers.tables["table"].frame(rows)
     return Drivers(table=table, days=90, notes=(), observed_until=UNTIL)
 
 
-def written_about():
-    """Two topics, one of them more often at the desk."""
+def written_about(*, rarer=0):
+    """Two topics, one of them more often at the desk; or `rarer` others, too, without sentiment."""
     rows = [
         {"group": group, "language": "en", "topic": topic, "n": 100, "customers": 90}
         | {"share": part, "share_low": part - 0.05, "share_high": part + 0.05, "scored": 1.0}
@@ -119,6 +123,14 @@ def written_about():
             ("portal", "parcel, late", 0.5), ("portal", "sizes", 0.22),
         )
     ]  # fmt: skip
+    rows += [
+        rows[2] | {"topic": f"rare {i}", "n": 20, "share": 0.01, "share_low": 0.0}
+        for i in range(rarer)
+    ]
+    if rarer:
+        rows = [
+            row | dict.fromkeys(("sentiment", "sentiment_low", "sentiment_high")) for row in rows
+        ]
     tables = {n: c.frame([]) for n, c in Comments.tables.items()}
     tables["table"] = Comments.tables["table"].frame(rows)
     return Comments(**tables, by="touchpoint", notes=(), observed_until=UNTIL)
@@ -128,7 +140,7 @@ def test_drivers_and_topics_stand_side_by_side_with_intervals():
     effort = perceived(PORTAL, scale="nps")
     answers = Answers(perceived(DESK, SHOP), effort)
     answers.manifest["measures"] += ["drivers", "comments"]
-    more = {"drivers": driven(), "comments": written_about()}
+    more = {"drivers": driven(nothing=("web", "app")), "comments": written_about()}
     known = answers.table
     answers.table = lambda measure, *, segment=None: (
         more[measure] if measure in more else known(measure, segment=segment)
@@ -141,10 +153,18 @@ def test_drivers_and_topics_stand_side_by_side_with_intervals():
     assert drivers.count("less with more of it") == 1
     assert drivers.count("more with more of it") == 1  # coming back; the scale's other is unclear
     assert "hidden" not in drivers
+    assert "CSAT: 2 more, with which 2.0 % go at most." in drivers.replace("\xa0", " ")
+    assert drivers.count("<tr") == 4, "what is rounded to nothing has no row"
     assert "parcel, late" in topics.lower()
     assert "desk &lt;b&gt;" in topics.lower()
     assert "portal" not in topics.lower()  # 22 % is no more than 20 % (15–25)
     assert topics.count("<tr") == 3
+    assert "sentiment" in topics.lower().split("</table>")[0]
+    more["comments"] = written_about(rarer=13)
+    topics = Perceived(answers).widgets["topics"].value
+    assert topics.count("<tr") == 13, "the twelve largest, and a heading"
+    assert "3 rarer topics are left out" in topics
+    assert "sentiment" not in topics.lower().split("</table>")[0], "nothing is known of it"
     view.state.scale = "nps"
     assert "hidden" in view.widgets["drivers"].value.lower()
     assert "service" not in view.widgets["drivers"].value.lower()

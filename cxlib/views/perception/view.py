@@ -24,8 +24,8 @@ LEAST_SHOWN = 0.9
 """Part of a touchpoint's answers that must be published for its spectrum to be drawn."""
 
 
-MOST_DRIVERS = 8
-"""Drivers of one outcome that are shown."""
+MOST_DRIVERS, MOST_TOPICS = 8, 12
+"""Drivers of one outcome, and topics, that are shown; of the others is said how many they are."""
 
 
 class Perceived(View):
@@ -169,9 +169,7 @@ class Perceived(View):
         if found is None:
             return None
         others = pl.col("outcome").is_in([s for s in self.scales if s != self.state.scale])
-        kept = found.table.filter(~others & pl.col("share").is_not_null())
-        table = kept.group_by("outcome", maintain_order=True).head(MOST_DRIVERS)
-        return replace(found, table=table)
+        return replace(found, table=found.table.filter(~others & pl.col("share").is_not_null()))
 
     @property
     def by_driver(self) -> str:
@@ -179,7 +177,17 @@ class Perceived(View):
         found = self._drivers
         if not _any(found):
             return ""
-        return _table(found, _DRIVER_CELLS, words.DRIVERS, words.DRIVER_HEADINGS)
+        table = found.table.filter(pl.col("share") > 0)
+        shown = table.group_by("outcome", maintain_order=True).head(MOST_DRIVERS)
+        rest = found.table.join(shown, on=["outcome", "driver"], how="anti", maintain_order="left")
+        told = [
+            words.DRIVERS_REST.format(
+                outcome=scale_name(outcome), n=len(part), most=share(part["share_high"].max())
+            )
+            for (outcome,), part in rest.group_by("outcome", maintain_order=True)
+        ]
+        caption = " ".join([words.DRIVERS, *told])
+        return _table(replace(found, table=shown), _DRIVER_CELLS, caption, words.DRIVER_HEADINGS)
 
     @property
     def drivers_note(self) -> str:
@@ -209,7 +217,13 @@ class Perceived(View):
         shown = placed.with_columns(group=pl.col("at").fill_null(words.UNKNOWN)).drop("at")
         if shown.is_empty():
             return ""
-        return _table(replace(found, table=shown), _TOPIC_CELLS, words.TOPICS, words.TOPIC_HEADINGS)
+        rarer = len(shown) - MOST_TOPICS
+        caption = words.TOPICS + (words.TOPICS_REST.format(n=rarer) if rarer > 0 else "")
+        shown = shown.head(MOST_TOPICS)
+        # a column in which nothing could be published says nothing
+        empty = {"sentiment"} if shown["sentiment"].is_null().all() else set()
+        cells = {name: cell for name, cell in _TOPIC_CELLS.items() if name not in empty}
+        return _table(replace(found, table=shown), cells, caption, words.TOPIC_HEADINGS)
 
     def _told(self, name: str) -> Any:
         """Return an answer for what is selected, of rows with figures on the scale selected."""

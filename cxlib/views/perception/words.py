@@ -46,6 +46,7 @@ DRIVERS_NOTE = (
     "Kinds of contact, waits, repeats and environments side by side. All together go with {r2} of "
     "the differences on {scale}. Associated, which is not to say that they cause it."
 )
+DRIVERS_REST = "{outcome}: {n} more, with which {most} go at most."
 WAYS = {None: UNKNOWN, True: "more with more of it", False: "less with more of it"}
 DRIVER_HEADINGS = {"outcome": "of", "slope": "direction, the others alike"}
 UP_TO = "up to {share}"
@@ -54,6 +55,7 @@ TOPICS = (
     "All customers, whatever the scale; a topic is named by the words that tell it best. 95 % "
     "intervals in brackets."
 )
+TOPICS_REST = " {n} rarer topics are left out."
 TOPICS_NOTE = (
     "Sentiment: from -1 (displeased) to 1 (pleased). More at: the touchpoint where clearly more of "
     "the comments in the language are about it. No comment is shown, and no word that few "
