@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
 from functools import cache, partial
@@ -62,7 +62,9 @@ def shape_tables(sources: list[Source], journey_map: JourneyMap, read: Read) -> 
         if journey_map.one_per:
             table = _one_per(table, journey_map)
         if journey_map.unpivot is not None:
-            table = _unpivot(table, journey_map.unpivot)
+            told = (journey_map.columns.get(role, "") for role in _ONCE)
+            once = {column for name in told for column in (name, *name.split(" * "))}
+            table = _unpivot(table, journey_map.unpivot, once)
         yield table
 
 
@@ -132,8 +134,15 @@ def numbered_columns(columns: Iterable[str]) -> dict[str, dict[str, str]]:
     return {name: by_number for name, by_number in found.items() if len(by_number) > 1}
 
 
-def unpivot_rows(rows: pl.LazyFrame, recipe: Unpivot) -> pl.LazyFrame:
-    """Make a row of each step that a row went through; `LINE` tells them apart, and the row."""
+_ONCE = ("rating", "scale", "comment", "amount", "cost")
+"""Roles that a wide table tells of a row and not of a step: of the last step that was taken."""
+
+
+def unpivot_rows(rows: pl.LazyFrame, recipe: Unpivot, once: Collection[str] = ()) -> pl.LazyFrame:
+    """Make a row of each step that a row went through; `LINE` tells them apart, and the row.
+
+    The columns `once` are left to the last step taken, or they would count at every one.
+    """
     columns = rows.collect_schema().names()
     steps = recipe.times or recipe.flags
     parts: list[tuple[str, dict[str, pl.Expr]]] = []
@@ -151,15 +160,21 @@ def unpivot_rows(rows: pl.LazyFrame, recipe: Unpivot) -> pl.LazyFrame:
         for step, column in steps.items():
             at = {STEP_AT: pl.col(column)} if recipe.times else {}
             parts.append((column, {STEP: pl.lit(step), **at}))
-    others = [pl.col(c) for c in columns if c not in {LINE, *taken}]
+    others = [c for c in columns if c not in {LINE, *taken}]
+    went = [_is_taken(column, recipe) for column, _ in parts]
     return pl.concat(
-        rows.filter(_is_taken(column, recipe)).select(
+        rows.filter(went[order]).select(
             pl.col(LINE) * len(parts) + order,
-            *others,
+            *(pl.col(c) for c in others if c not in once),
+            *(
+                pl.when(~pl.any_horizontal(False, *went[order + 1 :])).then(c).alias(c)
+                for c in others
+                if c in once
+            ),
             pl.lit(order + 1, pl.Int64).alias(STEP_ORDER),
             **made,
         )
-        for order, (column, made) in enumerate(parts)
+        for order, (_, made) in enumerate(parts)
     )
 
 
@@ -168,7 +183,7 @@ def _is_taken(column: str, recipe: Unpivot) -> pl.Expr:
     return taken.fill_null(False)
 
 
-def _unpivot(table: RawTable, recipe: Unpivot) -> RawTable:
+def _unpivot(table: RawTable, recipe: Unpivot, once: Collection[str]) -> RawTable:
     """Make a row of each step that a row went through; rows without any are set aside."""
     steps = list((recipe.times or recipe.flags).values())
     if recipe.numbered:
@@ -182,7 +197,7 @@ def _unpivot(table: RawTable, recipe: Unpivot) -> RawTable:
     before = f"{table.note}; " if table.note else ""
     return replace(
         table,
-        frame=unpivot_rows(table.frame, recipe),
+        frame=unpivot_rows(table.frame, recipe, once),
         malformed=pl.concat([table.malformed, aside]),
         per_line=len(steps),
         note=f"{before}each row as up to {len(steps)} contacts",

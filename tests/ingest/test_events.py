@@ -236,3 +236,30 @@ def test_a_blank_name_an_early_end_and_a_strange_initiator_are_told(tmp_path: Pa
         "initiated_by is neither customer nor company": 1,
     }
     assert read.events.collect()["initiated_by"].to_list() == ["customer"] * 3
+
+
+def test_what_a_wide_row_says_once_counts_once(tmp_path):
+    """Stars and an amount of three orders stand at the last step that each order took."""
+    (tmp_path / "orders.csv").write_text(
+        "client,ordered,paid,delivered,stars,quantity,price\n"
+        "ann,2025-01-06,2025-01-07,2025-01-09,5,2,10\n"
+        "ben,2025-01-06,2025-01-08,,2,1,30\n"
+        "cem,2025-01-07,,,,3,5\n"
+    )
+    text = (
+        "version: 1\nname: orders\n"
+        "columns: {customer: client, rating: stars, amount: quantity * price}\n"
+        "unpivot: {times: {ordered: ordered, paid: paid, delivered: delivered}}\n"
+        "time_zone: UTC\nstages: [a]\n"
+        "touchpoints: [{name: ordered, stage: a}, {name: paid, stage: a}, "
+        "{name: delivered, stage: a}]\n"
+    )
+    events = read_events(tmp_path / "orders.csv", parse_journey_map(text)).events.collect()
+    assert len(events) == 6
+    told = events.drop_nulls("amount").sort("customer")
+    assert told.select("customer", "touchpoint", "rating", "amount").rows() == [
+        ("ann", "delivered", 5.0, 20.0),
+        ("ben", "paid", 2.0, 30.0),
+        ("cem", "ordered", None, 15.0),
+    ]
+    assert events["rating"].drop_nulls().len() == 2
