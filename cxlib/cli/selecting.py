@@ -98,7 +98,7 @@ def _part(
     from cxlib.where import read_period
 
     opened = Workspace.open(workspace)
-    pair = None if segment is None else read_pair(segment, "--segment", *segments_of(opened))
+    pair = read_segment(segment, opened)
     span = None if period is None else read_period(opened.periods, period)
     where = Selection(segment=pair, period=span, channel=channel)
     return Asked(opened, None if where == Selection() else where, as_json)
@@ -136,6 +136,13 @@ def read_pair(text: str, option: str, *examples: str) -> tuple[str, str]:
         known = ", ".join(examples) or "nothing: this log has no segments"
         raise InputError(f"{option} {text!r} is not NAME=VALUE; known here: {known}")
     return name, value
+
+
+def read_segment(segment: str | None, workspace: Workspace) -> tuple[str, str] | None:
+    """What ``--segment`` says; None where it is not given."""
+    if segment is None:
+        return None
+    return read_pair(segment, "--segment", *segments_of(workspace))
 
 
 def segments_of(workspace: Workspace, most: int = 8) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typer import Option
 
 import cxlib as cx
-from cxlib.cli.selecting import Asked, Segment, WorkspaceFolder, about_all, read_pair, segments_of
+from cxlib.cli.selecting import Asked, Segment, WorkspaceFolder, about_all, read_segment
 from cxlib.cli.terminal import echo, print_json, print_table, say, working
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
 from cxlib.tables import as_records
@@ -99,10 +99,7 @@ def print_changes(
 
     newer = Snapshot.open(asked.workspace.path)
     older = _snapshot_since(asked.workspace.path, newer, since)
-    pair = (
-        None if segment is None else read_pair(segment, "--segment", *segments_of(asked.workspace))
-    )
-    found = compare_snapshots(older, newer, segment=pair)
+    found = compare_snapshots(older, newer, segment=read_segment(segment, asked.workspace))
     if asked.as_json:
         named = ("older", "newer", "since", "until", "notes")
         told: dict[str, Any] = {name: getattr(found, name) for name in named}

@@ -33,6 +33,7 @@ _PAST = {
     "leaves": "left",
 }
 """The verbs of the signals, of what is over."""
+
 _MANY_TIMES = 20.0
 """From so many times as long on only the lower end is said."""
 
@@ -76,12 +77,9 @@ of 25 hours; mended since 1 May 2025'
         doubts.append(f"{why}: unstable")
     if row.get("simpson"):
         doubts.append("the crude comparison points the other way")
-    said = _say(row, step)
-    if row.get("affected_until"):
-        subject = say_subject(row)
-        verb, rest = said.removeprefix(f"{subject} ").split(" ", 1)
-        said = f"{subject} {_PAST.get(verb, verb)} {rest}"
-    return "; ".join(filter(None, [said, ", and ".join(doubts)]))
+    verb, said = _say(row, step).split(" ", 1)
+    verb = _PAST.get(verb, verb) if row.get("affected_until") else verb
+    return "; ".join(filter(None, [f"{say_subject(row)} {verb} {said}", ", and ".join(doubts)]))
 
 
 def say_subject(row: Mapping[str, Any]) -> str:
@@ -98,7 +96,8 @@ def say_subject(row: Mapping[str, Any]) -> str:
 
 
 def _say(row: Mapping[str, Any], step: int) -> str:
-    subject, signal, since = say_subject(row), signal_named(row["signal"]), _since(row)
+    """What a row says of its subject: the verb first."""
+    signal, since = signal_named(row["signal"]), _since(row)
     n, effect, low, high = row["n"], row["effect"], row["low"], row["high"]
     ground = row.get("ground")
     if signal.family == "wait":
@@ -110,20 +109,20 @@ def _say(row: Mapping[str, Any], step: int) -> str:
         if effect >= _MANY_TIMES and low > 1:
             times, sure = f"at least {least}", ""  # nobody can picture 219 times (20 to 2,355)
         return (
-            f"{subject} takes {times} times as long {_than(row, 'as', 'do')}{sure}: "
+            f"takes {times} times as long {_than(row, 'as', 'do')}{sure}: "
             f"{observed} instead of {expected}{clock}{since}"
         )
     if signal.family == "rating":
         response = row.get("response")
         answered = "" if response is None else f" ({100 * response:.0f} % answered)"
         return (
-            f"{subject} is rated {-effect:.1f} points lower {_than(row, 'than', 'are')} "
+            f"is rated {-effect:.1f} points lower {_than(row, 'than', 'are')} "
             f"(95 %: {-high:.1f} to {-low:.1f}): {row['observed']:.1f} instead of "
             f"{row['expected']:.1f}{answered}{since}"
         )
     more_n, low_n, high_n = (step * round(n * end / step) for end in (effect, low, high))
     more = (signal.says or f"{row['signal']}: {{}} more").format(f"{more_n:,} customers")
-    said = f"{subject} {more} {_than(row, 'than', 'do')} (95 %: {max(0, low_n):,} to {high_n:,})"
+    said = f"{more} {_than(row, 'than', 'do')} (95 %: {max(0, low_n):,} to {high_n:,})"
     if ground in (None, "like", "plan"):
         return said
     seen, usual = _share(row["observed"]), _share(row["expected"])

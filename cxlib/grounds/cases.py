@@ -246,8 +246,8 @@ def _more_frequent_kind(waits: Floats, early: Floats) -> NDArray[np.bool_]:
     two = np.take_along_axis(apart, border, 1) / spread >= _TWO_KINDS
     middle = np.take_along_axis(total, border, 1) / np.maximum(below * whole, 1e-9)
     others = (whole_total - below * whole * middle) / np.maximum((1 - below) * whole, 1e-9)
-    two &= others - middle >= _APART
-    for part in (waits, early, waits - early):
+    two &= (others - middle >= _APART) & (np.minimum(below, 1 - below) >= _LEAST_KIND)
+    for part in (early, waits - early):
         held, size = part.cumsum(1), part.sum(1, keepdims=True)
         lower = np.take_along_axis(held, border, 1) / np.maximum(size, 1e-9)
         two &= (np.minimum(lower, 1 - lower) >= _LEAST_KIND) | (size == 0)

@@ -307,9 +307,12 @@ def usual_change(whole: Series, default: float) -> float:
         before, exact = (np.take_along_axis(x, cut, 1)[:, 0] for x in (run, whole.exact))
         fair = exact > _NOTHING * reached[:, -1]
         effect, variance = -before[fair] / exact[fair], whole.variance[fair] / exact[fair]
-        many = len(effect) >= ENOUGH_UNITS
-        stated = stated_spread(effect, variance, default=default, units=len(effect))
-        found.append(natural_spread(effect, variance) if many else stated)
+        units = len(effect)
+        found.append(
+            natural_spread(effect, variance)
+            if units >= ENOUGH_UNITS
+            else stated_spread(effect, variance, default=default, units=units)
+        )
     return float(np.mean(found))
 
 

@@ -14,6 +14,7 @@ from cxlib.contracts import MAX_PLACES, UNKNOWN
 from cxlib.errors import did_you_mean
 from cxlib.ingest.cells import reads_like_none
 from cxlib.ingest.columns import KEY
+from cxlib.ingest.evidence import SETTLED, rank_labels, share_of_main
 from cxlib.ingest.instants import read_instants
 from cxlib.ingest.report import FileReport, OutsideHours
 from cxlib.journey_map import JourneyMap
@@ -26,9 +27,6 @@ OFTEN = 0.3  # share of ties, of times at midnight from which on to ask
 JUMP = 0.03  # least change of the share of rows set aside between files or days that is told
 WORTH_A_LOOK = 0.05  # share of contacts outside the opening hours above which to ask
 FEW = 3  # so many rows at an end may stand apart, or a two-hundredth of them where that is more
-SETTLED = (
-    0.9  # share of contacts that have the owner of most at their touchpoint, below which to say
-)
 LEAST = timedelta(days=1)  # shorter distances at an end are not told of
 
 
@@ -170,18 +168,14 @@ def _owners(seen: Seen) -> Iterator[str]:
     column = named.pop("owner", None)
     if column is None or column in named.values():
         return
-    place = ("touchpoint", "channel", "stage")
-    counted = seen.counted.drop_nulls("owner").group_by(*place, "owner").agg(pl.col("len").sum())
-    largest = counted.sort("len", "owner", descending=[True, False])
-    mine = largest.group_by(place, maintain_order=True).agg(pl.col("owner", "len"))
-    others = mine.with_columns(rest=pl.col("len").list.sum() - pl.col("len").list.first())
-    rest, rows = int(others["rest"].sum()), int(counted["len"].sum())
-    if rest > (1 - SETTLED) * rows:
-        worst = others.sort("rest", "touchpoint", descending=[True, False]).row(0, named=True)
+    places = seen.counted.with_columns(place=pl.struct("touchpoint", "channel", "stage"))
+    ranked = rank_labels(places, "place", "owner").unnest("place")
+    if (main := share_of_main(ranked)) < SETTLED:
+        worst = ranked.sort("others", "touchpoint", descending=[True, False]).row(0, named=True)
         most = zip(worst["owner"][:3], worst["len"][:3], strict=True)
         shown = ", ".join(f"{owner} {n:,}" for owner, n in most)
         yield (
-            f"{rest / rows:.0%} of the contacts have another {column!r} than most at their "
+            f"{1 - main:.0%} of the contacts have another {column!r} than most at their "
             f"touchpoint (at {worst['touchpoint']!r}: {shown}): the most frequent one counts as "
             f"its owner; to compare them, write {column!r} under environment, too, or under "
             "segments where each customer has one"

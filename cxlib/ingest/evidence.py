@@ -15,6 +15,7 @@ import yaml
 from cxlib.ingest.instants import guess_time_format, read_instants
 
 VALUES = 20_000  # most different values of a column that are looked at one by one
+SETTLED = 0.9  # share of rows with the label of most at their place, from which on it is settled
 MANY = 250_000  # rows of some customers, all of each, that tell what varies within customers
 COLUMNS = 300  # most columns that are looked at, those whose names say something before others
 _SURELY_TIMES = (
@@ -177,6 +178,23 @@ def profile(rows: pl.DataFrame, columns: Iterable[str] | None = None) -> dict[st
         parts = [p for w in words_of(name) for p in _COMPOUND.sub(r"\1 \2", w).split()]
         found[name] = Column(name, tuple(parts), *size, counted, counted["value"])
     return found
+
+
+def rank_labels(counted: pl.DataFrame, by: str, label: str) -> pl.DataFrame:
+    """The labels by what they stand at, the most frequent first, from counts ``len``: lists of the
+    labels and counts, ``all`` of these, and how many are ``others`` than the first.
+    """
+    summed = counted.drop_nulls([by, label]).group_by(by, label).agg(pl.col("len").sum())
+    largest = summed.sort("len", label, descending=[True, False])
+    ranked = largest.group_by(by, maintain_order=True).agg(label, "len")
+    every = pl.col("len").list.sum()
+    return ranked.with_columns(all=every, others=every - pl.col("len").list.first())
+
+
+def share_of_main(ranked: pl.DataFrame) -> float:
+    """Share of all rows that have the most frequent label of what they stand at (`rank_labels`)."""
+    rows, others = (int(ranked[name].sum()) for name in ("all", "others"))
+    return (rows - others) / rows if rows else 1.0
 
 
 def varying(

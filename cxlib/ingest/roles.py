@@ -10,13 +10,22 @@ import polars as pl
 
 from cxlib.errors import InputError, listed
 from cxlib.ingest.cells import reads_like_none
-from cxlib.ingest.evidence import Column, Guess, groups, phrases, varying, words
+from cxlib.ingest.evidence import (
+    SETTLED,
+    Column,
+    Guess,
+    groups,
+    phrases,
+    rank_labels,
+    share_of_main,
+    varying,
+    words,
+)
 from cxlib.ingest.instants import read_instants
 from cxlib.map_model import FILE
 
 VARIES = 0.02  # a column with several values for fewer customers than this is a segment of theirs
 LABELS = 2_000  # most values of a column that may be labels of contacts or customers
-SETTLED = 0.9  # share of contacts whose touchpoint says their label
 SEGMENTS, ENVIRONMENTS = 6, 8  # most columns of either kind that are proposed
 
 Ranked = list[tuple[float, Column]]
@@ -191,10 +200,12 @@ def guess_roles(
             if c.distinct > told.distinct
             or any(part.select(told.name, n).n_unique() > most for part in some)
         }
-    owner = roles.columns.get("owner")
-    if owner is not None and _settled(rows, roles.columns["touchpoint"].value, owner.value):
-        owner = None
-    _guess_surroundings(roles, free, also=columns[owner.value] if owner else None)
+    owner, at = roles.columns.get("owner"), roles.columns["touchpoint"].value
+    several = None
+    if owner is not None and at in rows.columns:
+        ranked = rank_labels(rows.group_by(at, owner.value).len(), at, owner.value)
+        several = columns[owner.value] if share_of_main(ranked) < SETTLED else None
+    _guess_surroundings(roles, free, also=several)
     return roles
 
 
@@ -302,15 +313,6 @@ def _guess_labels(roles: Roles, free: Mapping[str, Column]) -> None:
             why = f"the channel by which the case came in, one of {best.distinct} for each"
             roles.segments[best.name] = why
         roles.columns[role] = Guess(best.name, why)
-
-
-def _settled(rows: pl.DataFrame, touchpoint: str, label: str) -> bool:
-    """Whether the touchpoint of a contact all but says its label."""
-    if touchpoint not in rows.columns:
-        return True
-    counted = rows.drop_nulls([touchpoint, label]).group_by(touchpoint, label).len()
-    main = int(counted.group_by(touchpoint).agg(pl.col("len").max())["len"].sum())
-    return main >= SETTLED * int(counted["len"].sum())
 
 
 def _guess_surroundings(
