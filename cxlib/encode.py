@@ -63,18 +63,25 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
     """Number, sort and clean the contacts of a log, never by row position: a shuffled file gives
     the same store.
     """
-    coded, places = _with_place(_collect(events, seed), journey_map)
-    told_apart = ("scale", "rating", "comment") if coded["scale"].null_count() < len(coded) else ()
-    ordered = coded.sort("_hash", "occurred_at", "sequence", "place", "row", *told_apart)
-    if ordered.select((_same("_hash") & ~_same("name")).any()).item():
+    names = _name_customers(events, seed)
+    if names["_hash"].is_duplicated().any():
         # two customers share all 64 bits: once in ten million logs of a million customers
         return encode_events(events, journey_map=journey_map, seed=seed + 1)
+    ordered, places = _with_place(_collect(events, seed), journey_map)
+    told_apart = [c for c in ("scale", "rating", "comment") if "scale" in ordered.columns]
+    ordered = ordered.sort("_hash", "occurred_at", "sequence", "place", "row", *told_apart)
     again = ordered.select(_same("_hash", "occurred_at", "sequence", "place", "row")).to_series()
     answers = _answers(ordered, again, journey_map)
-    kept, twice = _on_one_scale(ordered.filter(~again), answers), ordered.filter(again)
+    kept, twice = ordered, ordered.filter(again)
+    if len(twice):
+        kept = ordered.filter(~again)
+    del ordered
+    kept = _on_one_scale(kept, answers)
     is_answer = pl.Series(again.arg_true()).is_in(answers.filter("_again")["_line"].implode())
     robot = _is_robot(kept, journey_map.journey)
-    kept, robots = kept.filter(~robot), kept.filter(robot)
+    robots = kept.filter(robot)
+    if len(robots):
+        kept = kept.filter(~robot)
     answers = answers.filter(~robot.gather(answers["row"]))
     answers = answers.with_columns(row=((~robot).cum_sum() - 1).gather(answers["row"]))
     if kept.is_empty():
@@ -86,7 +93,8 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
             "`max_contacts_per_day` or lower `robot_pace` in the map"
         )
     numbered = kept.with_columns(customer=pl.col("_hash").rle_id().cast(pl.UInt32))
-    present = [c for c in _OPTIONAL if numbered[c].null_count() < len(numbered)]
+    there = (c for c in _OPTIONAL if c in numbered.columns)
+    present = [c for c in there if numbered[c].null_count() < len(numbered)]
     environments = [_as_enum(numbered[c]) for c in kept.columns if c.startswith("environment.")]
     values = {c.name: numbered[c.name].drop_nulls().n_unique() for c in environments}
     beyond = {c.partition(".")[2]: n - MAX_ENVIRONMENTS for c, n in values.items()}
@@ -98,15 +106,15 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
         events=numbered.select(
             "customer", "occurred_at", "sequence", "place", *present, *environments
         ),
-        customers=numbered.filter(~_same("_hash")).select(
-            "customer", "name", bucket=(pl.col("_hash") // 2**59).cast(pl.UInt8)
-        ),
+        customers=numbered.filter(~_same("_hash"))
+        .join(names, on="_hash", how="left", maintain_order="left")
+        .select("customer", "name", bucket=(pl.col("_hash") // 2**59).cast(pl.UInt8)),
         places=places,
-        set_aside=pl.concat([_set_aside(rows, places, why) for why, rows in aside.items()]),
+        set_aside=pl.concat([_set_aside(rows, names, places, why) for why, rows in aside.items()]),
         counts={
             "duplicates": int((~is_answer).sum()),
             "further_answers": int(is_answer.sum()),
-            "robots": robots["name"].n_unique(),
+            "robots": robots["_hash"].n_unique(),
             "robot_contacts": len(robots),
             "tied_timestamps": int(numbered.select(_same("_hash", "occurred_at").sum()).item()),
         },
@@ -119,7 +127,11 @@ def encode_events(events: pl.LazyFrame, *, journey_map: JourneyMap, seed: int = 
 
 
 def _answers(ordered: pl.DataFrame, again: pl.Series, journey_map: JourneyMap) -> pl.DataFrame:
-    rated = ordered.select("scale", "rating", "comment", row=(~again).cum_sum() - 1, _again=again)
+    said = (
+        pl.col(c) if c in ordered.columns else pl.lit(None, ANSWERS[c]).alias(c)
+        for c in ("scale", "rating", "comment")
+    )
+    rated = ordered.select(*said, row=(~again).cum_sum() - 1, _again=again)
     rated = rated.with_row_index("_line").drop_nulls("rating")
     first = journey_map.rating_scale
     usual = first.name if first is not None else usual_scale(rated["scale"])
@@ -137,15 +149,12 @@ def usual_scale(scales: pl.Series) -> str:
 
 def _on_one_scale(kept: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     """Let ``rating``, ``scale`` and ``comment`` be of the answers that views show."""
-    if kept["scale"].null_count() == len(kept):
+    if "scale" not in kept.columns or kept["scale"].null_count() == len(kept):
         return kept
     shown = answers.filter(pl.col("scale") == pl.col("usual")).unique("row", keep="last")
-    texts = kept.select("scale", "rating").clear().clear(len(kept))
-    return kept.with_columns(
-        rating=texts["rating"].scatter(shown["row"], shown["rating"]),
-        scale=texts["scale"].scatter(shown["row"], shown["scale"]),
-        comment=kept["comment"].scatter(shown["row"], shown["comment"]),
-    )
+    none = kept.select("scale", "rating").clear().clear(len(kept))
+    said = none.with_columns(kept.select(pl.col(c) for c in kept.columns if c == "comment"))
+    return kept.with_columns(values.scatter(shown["row"], shown[values.name]) for values in said)
 
 
 def _as_enum(values: pl.Series) -> pl.Series:
@@ -199,14 +208,22 @@ def _is_robot(ordered: pl.DataFrame, rule: JourneyRule) -> pl.Series:
     return ordered["_hash"].is_in(pl.concat([dense, fast["_hash"]]).implode())
 
 
+def _hash(seed: int) -> pl.Expr:
+    return pl.col("customer").hash(_HASH_SEED + seed).alias("_hash")
+
+
+def _name_customers(events: pl.LazyFrame, seed: int) -> pl.DataFrame:
+    """Names by hash, which the rows do without: they weigh as much as all the rest of a row."""
+    named = events.select(_hash(seed), name="customer")
+    return named.unique().collect(engine="streaming")
+
+
 def _collect(events: pl.LazyFrame, seed: int) -> pl.DataFrame:
     present = events.collect_schema().names()
     further = [c for c in present if c not in EVENTS.schema]
-    absent = [pl.lit(None, EVENTS.schema[c]).alias(c) for c in _OPTIONAL if c not in present]
-    taken = events.with_columns(absent).select(
-        pl.col("customer").hash(_HASH_SEED + seed).alias("_hash"),
-        pl.col("customer").alias("name"),
-        *("occurred_at", "sequence", "row", *_OPTIONAL),
+    taken = events.select(
+        _hash(seed),
+        *("occurred_at", "sequence", "row", *(c for c in _OPTIONAL if c in present)),
         *(pl.col(c).cast(pl.Categorical) for c in (*_PLACE, *further)),
     )
     return taken.collect(engine="streaming")
@@ -269,9 +286,11 @@ def name_places(places: pl.DataFrame) -> pl.Series:
     return places.select(named.otherwise("touchpoint").alias("name")).to_series()
 
 
-def _set_aside(rows: pl.DataFrame, places: pl.DataFrame, reason: str) -> pl.DataFrame:
+def _set_aside(
+    rows: pl.DataFrame, names: pl.DataFrame, places: pl.DataFrame, reason: str
+) -> pl.DataFrame:
     touchpoint = places["touchpoint"].gather(rows["place"].cast(pl.UInt32))
-    return rows.select(
+    return rows.join(names, on="_hash", how="left", maintain_order="left").select(
         reason=pl.lit(reason),
         file=pl.lit(""),
         line=pl.lit(None, dtype=pl.Int64),

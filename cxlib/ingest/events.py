@@ -9,7 +9,6 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import polars as pl
-from polars.datatypes import DataType, DataTypeClass
 
 from cxlib.contracts import EVENTS, INITIATORS
 from cxlib.errors import InputError, nearest_name
@@ -122,7 +121,9 @@ def make_contacts(
     named = places.lazy().select(KEY, "touchpoint", "channel", "stage", "owner", "initiated_by")
     # looked up when it is asked for
     events = contacts.lazy().join(named, on=KEY, how="left", maintain_order="left")
-    events = events.select(*EVENTS.schema.names(), *in_sets(contacts.columns))
+    there = (*contacts.columns, *named.collect_schema().names())
+    named_so = (name for name in EVENTS.schema.names() if name in there)
+    events = events.select(*named_so, *in_sets(contacts.columns))
     return Ingested(events, quarantine, report, journey_map)
 
 
@@ -249,14 +250,14 @@ class _File:
         return rows.with_columns(customer=customers, occurred_at=at), first_reasons(faults)
 
     def _finish(self, rows: pl.DataFrame) -> pl.DataFrame:
+        there = set(rows.columns)
         exprs: dict[str, pl.Expr | pl.Series] = {
-            name: text_of(name) if name in rows.columns else pl.lit(None, pl.String)
-            for name in (*_TEXTS, *in_sets(rows.columns))
+            name: text_of(name) for name in (*_TEXTS, *in_sets(rows.columns)) if name in there
         }
-        exprs |= {name: self._number(rows, name) for name in ("cost", "amount")}
-        exprs["rating"], exprs["scale"] = self._rating(rows)
-        exprs["ended_at"] = self._ended_at(rows)
-        exprs["due_at"] = self._due_at(rows)
+        exprs |= {name: self._number(rows, name) for name in ("cost", "amount") if name in there}
+        exprs |= self._rating(rows) if "rating" in there else {}
+        exprs |= {"ended_at": self._ended_at(rows)} if "ended_at" in there else {}
+        exprs |= {"due_at": self._due_at(rows)} if "due_at" in there else {}
         sequence: pl.Expr = pl.lit(0, pl.Int64)
         if "sequence" in rows.columns:
             sequence = pl.col("sequence").cast(pl.Int64, strict=False)
@@ -267,8 +268,6 @@ class _File:
         )
 
     def _number(self, rows: pl.DataFrame, name: str) -> pl.Series:
-        if name not in rows.columns:
-            return _nothing(rows, pl.Float64)
         journey_map, source = self.log.journey_map, self.table.source
         numbers = read_numbers(
             rows[name],
@@ -280,11 +279,9 @@ class _File:
         self.log.clear(f"{name} is no number", numbers.null_count() - written)
         return numbers
 
-    def _rating(self, rows: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    def _rating(self, rows: pl.DataFrame) -> dict[str, pl.Series]:
         """Return ratings without those that lie outside their scale, and the scale of each."""
-        ratings, scales, none = self._number(rows, "rating"), None, _nothing(rows, pl.String)
-        if "rating" not in rows.columns:
-            return ratings, none
+        ratings, scales = self._number(rows, "rating"), None
         if "scale" in rows.columns:
             written = rows.select(text_of("scale")).to_series()
             scales = read_scales(written, self.log.journey_map, usual=None)
@@ -292,11 +289,11 @@ class _File:
         for reason, outside in off_scale(ratings, scales, self.log.journey_map).items():
             self.log.clear(reason, int(outside.sum()))
             ratings = ratings.set(outside, None)
-        return ratings, none if scales is None else scales.zip_with(ratings.is_not_null(), none)
+        if scales is None:
+            return {"rating": ratings}
+        return {"rating": ratings, "scale": scales.set(ratings.is_null(), None)}
 
     def _ended_at(self, rows: pl.DataFrame) -> pl.Series:
-        if "ended_at" not in rows.columns:
-            return _nothing(rows, INSTANT)
         ended = self._times(rows, "ended_at", refuse=False)
         early = (ended.values < rows["occurred_at"]).fill_null(False)
         self.log.clear("ended_at cannot be read", int(ended.unread.sum()))
@@ -305,18 +302,12 @@ class _File:
 
     def _due_at(self, rows: pl.DataFrame) -> pl.Series:
         """Read by when it was promised: where only days are written, to the end of the day."""
-        if "due_at" not in rows.columns:
-            return _nothing(rows, INSTANT)
         due = self._times(rows, "due_at", refuse=False)
         self.log.clear("due_at cannot be read", int(due.unread.sum()))
         local = due.values.dt.convert_time_zone(self.log.journey_map.time_zone or "UTC")
         days_only = (local.drop_nulls().dt.time() == time(0)).all()
         ends = local.dt.offset_by("1d") if days_only else local
         return ends.dt.convert_time_zone("UTC")
-
-
-def _nothing(rows: pl.DataFrame, dtype: DataType | DataTypeClass) -> pl.Series:
-    return pl.repeat(None, rows.height, dtype=dtype, eager=True)
 
 
 def _in_map_order(
