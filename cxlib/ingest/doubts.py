@@ -89,10 +89,13 @@ class Seen:
         return self.journey_map.time_zone or "UTC"
 
     def distinct(self, *columns: str) -> int:
-        """Return the number of different contacts by some columns."""
-        coded = pl.col("customer").hash()  # numbers are quickly told apart
-        rows = self.contacts.lazy().with_columns(coded).select(columns).unique().select(pl.len())
-        return int(rows.collect(engine="streaming").item())
+        """Return the number of different contacts by some columns.
+
+        They are told apart by one hash of 64 bits: of ten million contacts two would share one in
+        one log of 300,000.
+        """
+        hashed = (pl.col(c).hash(seed) for seed, c in enumerate(columns))
+        return int(self.contacts.select(pl.sum_horizontal(hashed).n_unique()).item())
 
 
 def find_doubts(seen: Seen) -> list[str]:
