@@ -352,6 +352,7 @@ def clearest(s: Series, noise: Noise) -> Changes:
     effect = (run[:, -1:] - run[:, cut]) / np.where(fair, pairs, 1.0)  # after less before
     variance = s.variance[:, None] / np.where(fair, pairs, 1.0)
     best = _best(effect, variance, fair, (cut, np.full(len(cut), size)), noise, DATES)
+    best = _against_drift(s, best, noise)
     # what strata cost in information at the dates, they cost in stretches
     plain = (info[:, 1:] * (whole - info[:, 1:]) / np.maximum(whole, 1e-9)).sum(1)
     kept = np.minimum((exact[:, 1:].sum(1) + 1e-9) / (plain + 1e-9), 1.0)
@@ -367,10 +368,12 @@ def clearest(s: Series, noise: Noise) -> Changes:
             ends, noise._replace(phi=noise.phi[some])
         ))  # fmt: skip
     if parts:
+        # what was mended looks like drift at the date since when it was broken
         stretch = Changes(*map(np.concatenate, zip(*parts, strict=True)))
+        stretch = _against_drift(s, stretch, noise)
         other = stretch.p < best.p / 10
         best = Changes(*(np.where(other, x, y) for x, y in zip(stretch, best, strict=True)))
-    return _against_drift(s, best, noise)
+    return best
 
 
 def _stretches(
