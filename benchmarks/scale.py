@@ -1,14 +1,15 @@
 """Speed and memory on a log of ten million contacts, as ratios within one run.
 
     python benchmarks/scale.py [--events 10000000] [--customers 500000] [--work FOLDER]
-                               [--retentioneering PYTHON]
+                               [--duckdb PYTHON] [--retentioneering PYTHON]
 
 Machines are noisy, so nothing here is compared with a stored number: every step of cxlib runs
 beside a plain Polars operation on the same file, in the same minute, each in a process of its own
 (peak memory is that process's). Steps run three times in turn; the table shows the fastest.
 
-``--retentioneering`` names the Python of another environment with retentioneering 5.2.4 and runs
-load, transition matrix and funnel there, on the same contacts.
+``--duckdb`` names the Python of another environment with DuckDB and asks there, of the same file,
+for all pairs of contacts that follow one another: how many, and the median wait (one window query).
+``--retentioneering`` names one with retentioneering 5.2.4: load, transition matrix and funnel.
 """
 
 from __future__ import annotations
@@ -120,6 +121,16 @@ RATIOS = (
     ("summary pass", "plain scan of three columns", 15.0),
     ("fragmentation pass and findings", "summary pass", 3.0),
 )
+DUCKDB = "DuckDB: one window query"
+RETENTIONEERING = "retentioneering: load, transitions, funnel"
+FROM_RAW = ("ingest", "fragmentation pass and findings")
+OTHERS = (
+    (DUCKDB, ("summary pass",), 1.0),
+    (DUCKDB, ("funnel of three steps",), 0.3),
+    (RETENTIONEERING, FROM_RAW, 0.35),
+)
+"""Steps of ours, added up, over one of another tool."""
+
 MEMORY = {"ingest": 2.0, "summary pass": 1.0, "fragmentation pass and findings": 2.0}
 
 _CHILD = """
@@ -138,7 +149,35 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 print(json.dumps({"seconds": seconds, "gigabytes": peak}))
 """
 
-_RETENTIONEERING = """
+_TOLD = """
+print(json.dumps({
+    "seconds": time.perf_counter() - begun,
+    "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+}))
+"""
+
+_DUCKDB = (
+    """
+import json, os, resource, sys, time
+import duckdb
+engine = duckdb.connect()
+engine.execute(f"SET threads = {os.cpu_count()}")
+begun = time.perf_counter()
+engine.execute(f'''
+    WITH moves AS (
+        SELECT contact, lead(contact) OVER w AS next, lead("when") OVER w - "when" AS wait
+        FROM read_parquet('{sys.argv[1]}/log.parquet')
+        WINDOW w AS (PARTITION BY client ORDER BY "when")
+    )
+    SELECT contact, next, count(*), median(epoch(wait)) FROM moves
+    WHERE next IS NOT NULL GROUP BY ALL
+''').fetchall()
+"""
+    + _TOLD
+)
+
+_RETENTIONEERING = (
+    """
 import json, resource, sys, time
 import pandas as pd
 from retentioneering.eventstream import Eventstream
@@ -148,10 +187,9 @@ names = {"client": "user_id", "when": "timestamp", "contact": "event"}
 stream = Eventstream(frame.rename(columns=names))
 stream.transition_graph_data()
 stream.funnel_data(["touchpoint 0", "touchpoint 7", "touchpoint 17"])
-seconds = time.perf_counter() - begun
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-print(json.dumps({"seconds": seconds, "gigabytes": peak}))
 """
+    + _TOLD
+)
 
 
 def run(python: str, script: str, *arguments: str) -> dict[str, float]:
@@ -172,6 +210,7 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=500_000)
     parser.add_argument("--work", type=Path, default=Path("benchmarks/work"))
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--duckdb", metavar="PYTHON")
     parser.add_argument("--retentioneering", metavar="PYTHON")
     asked = parser.parse_args()
     folder: Path = asked.work
@@ -183,10 +222,10 @@ def main() -> None:
         for name, code in STEPS.items():
             measured = run(sys.executable, _CHILD, str(folder), code)
             best[name] = {k: min(v, best.get(name, measured)[k]) for k, v in measured.items()}
+    if asked.duckdb:
+        best[DUCKDB] = run(asked.duckdb, _DUCKDB, str(folder))
     if asked.retentioneering:
-        best["retentioneering: load, transitions, funnel"] = run(
-            asked.retentioneering, _RETENTIONEERING, str(folder)
-        )
+        best[RETENTIONEERING] = run(asked.retentioneering, _RETENTIONEERING, str(folder))
     print_table(best, folder)
 
 
@@ -202,10 +241,10 @@ def print_table(best: dict[str, dict[str, float]], folder: Path) -> None:
         print(f"| {name} / {base} | {ratio:.1f} | {most:g} |")
     for name, most in MEMORY.items():
         print(f"| peak GB of {name} | {best[name]['gigabytes']:.2f} | {most:g} |")
-    other = best.get("retentioneering: load, transitions, funnel")
-    if other:
-        ours = best["summary pass"]["seconds"] + best["funnel of three steps"]["seconds"]
-        print(f"| retentioneering / (summary pass + funnel) | {other['seconds'] / ours:.1f} | |")
+    for other, steps, most in OTHERS:
+        if other in best:
+            ratio = sum(best[name]["seconds"] for name in steps) / best[other]["seconds"]
+            print(f"| {' + '.join(steps)} / {other} | {ratio:.2f} | {most:g} |")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from cxlib.ingest.cells import (
     strange_scales,
     text_of,
 )
-from cxlib.ingest.clocks import INSTANT
 from cxlib.ingest.columns import KEY, in_sets
 from cxlib.ingest.doubts import Seen, find_doubts
 from cxlib.ingest.instants import Instants, read_instants
