@@ -290,12 +290,16 @@ def _set_aside(
     rows: pl.DataFrame, names: pl.DataFrame, places: pl.DataFrame, reason: str
 ) -> pl.DataFrame:
     touchpoint = places["touchpoint"].gather(rows["place"].cast(pl.UInt32))
-    return rows.join(names, on="_hash", how="left", maintain_order="left").select(
-        reason=pl.lit(reason),
-        file=pl.lit(""),
-        line=pl.lit(None, dtype=pl.Int64),
-        customer="name",
-        occurred_at=pl.col("occurred_at").dt.to_string("iso:strict"),
-        touchpoint=pl.lit(touchpoint),
-        raw=pl.lit(""),
-    ).select(QUARANTINE.schema.names())
+    return (
+        rows.join(names, on="_hash", how="left", maintain_order="left")
+        .select(
+            reason=pl.lit(reason),
+            file=pl.lit(""),
+            line=pl.lit(None, dtype=pl.Int64),
+            customer="name",
+            occurred_at=pl.col("occurred_at").dt.to_string("iso:strict"),
+            touchpoint=pl.lit(touchpoint),
+            raw=pl.lit(""),
+        )
+        .select(QUARANTINE.schema.names())
+    )
