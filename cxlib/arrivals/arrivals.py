@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from cxlib.arrivals.histories import HISTORY_TABLES, block_of, count_histories
+from cxlib.arrivals.histories import HISTORY_TABLES, block_of, count_around, count_histories
 from cxlib.arrivals.later import count_turns
 from cxlib.arrivals.links import count_links
 from cxlib.arrivals.open_hours import OpenHours, read_open_hours
@@ -134,6 +134,7 @@ class Arrivals:
     environments: pl.DataFrame
     environment_waits: pl.DataFrame
     environment_steps: pl.DataFrame
+    environment_repeats: pl.DataFrame
     repeat_history: pl.DataFrame
     plan_history: pl.DataFrame
     places: pl.DataFrame
@@ -322,6 +323,9 @@ def _count_bucket(
             open_hours=settings.open_hours,
         ),
         **repeated,
+        "environment_repeats": count_around(
+            again, "environment_repeats", [pl.col(*SPREAD).sum().cast(pl.Int64)]
+        ),
         "planned": planned.group_by(KEYS["planned"]).agg(n=pl.len().cast(pl.Int64)),
         "plan_history": planned.group_by(KEYS["plan_history"]).agg(
             flag.sum().cast(pl.Int64).alias(name) for name, flag in broken.items()

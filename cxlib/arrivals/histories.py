@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import polars as pl
@@ -36,6 +37,7 @@ HISTORY_TABLES = {
     "environments": Table(("column", "value", *_UNIT), _VISITS),
     "environment_waits": Table(("column", "value", *_UNIT, "bin"), _VISITS),
     "environment_steps": Table(("column", "value", *_STEP), "first visits in a stage"),
+    "environment_repeats": Table(("column", "value", *_UNIT), "arrivals at marked touchpoints"),
 }
 """The tables. ``source`` is `NONE` for visits that followed no other within the silence; in the
 tables of steps the target is the place at which the stage was entered; ``begun_waits`` are the same
@@ -97,7 +99,6 @@ def count_histories(
         none = pl.Series([None], dtype=waited.dtype).new_from_index(0, len(contacts))
         at = contacts["_follows"].arg_true()
         contacts = contacts.with_columns(wait=none.scatter(at, waited))
-    around = [c for c in contacts.columns if c.startswith(ENVIRONMENT)]
     dated = contacts.with_columns(
         block=block_of(pl.col("occurred_at"), time_zone, span),
         source=pl.col("source").cast(pl.UInt16).fill_null(NONE),
@@ -121,18 +122,24 @@ def count_histories(
         ("history_waits", waits, n, "environment_waits"),
         ("steps", steps, [*counts[:2], counts[-1]], "environment_steps"),
     ):
-        nothing = rows.clear().with_columns(column=pl.lit(""), value=pl.lit(""))
-        each = [
-            rows.with_columns(
-                column=pl.lit(column.removeprefix(ENVIRONMENT)),
-                value=pl.col(column).cast(pl.String).fill_null("unknown"),
-            )
-            for column in around
-        ]
         tables[name] = rows.group_by(HISTORY_TABLES[name].keys).agg(sums)
-        keys = HISTORY_TABLES[elsewhere].keys
-        tables[elsewhere] = pl.concat([r.group_by(keys).agg(sums) for r in (nothing, *each)])
+        tables[elsewhere] = count_around(rows, elsewhere, sums)
     return tables
+
+
+def count_around(rows: pl.DataFrame, table: str, sums: Sequence[pl.Expr]) -> pl.DataFrame:
+    """Count rows by the values of each environment column that they have."""
+    nothing = rows.clear().with_columns(column=pl.lit(""), value=pl.lit(""))
+    each = [
+        rows.with_columns(
+            column=pl.lit(column.removeprefix(ENVIRONMENT)),
+            value=pl.col(column).cast(pl.String).fill_null("unknown"),
+        )
+        for column in rows.columns
+        if column.startswith(ENVIRONMENT)
+    ]
+    keys = HISTORY_TABLES[table].keys
+    return pl.concat([r.group_by(keys).agg(sums) for r in (nothing, *each)])
 
 
 def _mark(contacts: pl.DataFrame, places: pl.DataFrame, silence: timedelta) -> pl.DataFrame:

@@ -42,7 +42,10 @@ def choose_findings(judged: pl.DataFrame) -> pl.DataFrame:
             echo |= {told["row"]: row} if wider else {row["row"]: told}
             causes = [row if wider and c is told else c for c in causes]
         else:
-            causes.append(row)
+            # less clear than a date (or a group) that it accounts for
+            told_by_it = [c for c in causes if _on_another_ground(row, c)]
+            echo |= {c["row"]: row for c in told_by_it}
+            causes = [c for c in causes if c["row"] not in echo] + [row]
     _among_records(rows, _next_to(judged), echo)
     _across(causes, [r for r in on_plan if r["row"] not in echo], echo)
     said: dict[int, str] = {}
@@ -84,7 +87,7 @@ def _follows(row: Row, cause: Row) -> bool:
     same_signal = row["signal"] == cause["signal"]
     if _spot(row) == _spot(cause):
         # a date accounts for a group, or a group for a date, only where it is as large
-        other = same_signal and row["ground"] != cause["ground"]
+        other = _on_another_ground(row, cause)
         return not other or excess(cause) >= _NEARLY_ALL * excess(row)
     if _of_plan(row) and row["source"] in (_place(cause), cause["source"]):
         return _same_cut(row, cause) and excess(cause) >= _STEP * excess(row)
@@ -105,6 +108,11 @@ def _follows(row: Row, cause: Row) -> bool:
         and starts in (_place(cause), cause["source"])
         and (excess(row) < _FROM_ONE * excess(cause))
     )
+
+
+def _on_another_ground(row: Row, cause: Row) -> bool:
+    same = _spot(row) == _spot(cause) and row["signal"] == cause["signal"]
+    return same and row["ground"] != cause["ground"]
 
 
 def _is_wider(row: Row, cause: Row) -> bool:

@@ -61,9 +61,9 @@ and what it weighs where it cannot."""
 LEAST_WAITED = 1 / 60
 """Hours by which a wait must be longer: of a click nobody is kept waiting by some seconds."""
 
-LEAST_AFFECTED = 20.0
+LEAST_AFFECTED = 10.0
 """Customers (lower end) whom a date or a group must affect to be worth a finding: of the many that
-are looked at, the smallest differ by chance. In small logs 0.2 % of the customers, at least 5."""
+are looked at, the smallest differ by chance. In small logs 0.1 % of the customers, at least 5."""
 
 _ENDS = ("low", "high")
 
@@ -405,7 +405,7 @@ def _large_enough(part: Arrivals) -> pl.Expr:
     # groups differ in where they like to go: of going back, twice as much is asked
     liking = pl.col("sends_back") & (pl.col("ground") == "groups")
     by_design = pl.col("sends_back") & (pl.col("expected") >= MOST)
-    fewest = min(LEAST_AFFECTED, max(5.0, 0.002 * part.settings.customers))
+    fewest = min(LEAST_AFFECTED, max(5.0, 0.001 * part.settings.customers))
     enough = (pl.col("ground").is_in(["like", "plan"])) | (pl.col("affected") >= fewest)
     return large & enough & ~(liking & (effect < 2 * least)) & ~by_design
 

@@ -22,6 +22,10 @@ MAIN_WAY = 0.6
 """Share of the arrivals at a target from which on a transition is the way there: where those go who
 came, and whether back, is how the target is, and there is nobody to compare them with."""
 
+NOT_ALIKE = 10.0
+"""Times as long as expected from which on a wait is of another nature, and not like the others: a
+bill that comes a month after the order was not late by a factor of thousands."""
+
 SIBLING_Z = 3.0
 """Distance from which on a transition says what others at its source or target may do as well."""
 
@@ -44,6 +48,8 @@ def _where_it_counts(part: Arrivals, frame: pl.DataFrame, signal: Signal) -> pl.
     for at, test in ((source, counts.sources), (target, counts.places)):
         if test is not None:
             fair &= test(part.places).to_numpy()[at]
+    if signal.family == "wait":
+        fair &= frame["effect"].to_numpy() < NOT_ALIKE
     if signal.sends_back:
         observed, expected = (frame[c].to_numpy() for c in ("observed", "expected"))
         beyond = (observed - expected) / np.maximum(1 - expected, 1e-6)

@@ -182,8 +182,6 @@ PING_PONG = Signal(
         places=of_customers,
         sources=of_customers,
         units=("transition",),
-        # whether a group likes the channel it came from is its own affair
-        grounds=("past",),
     ),
     judge=judge_ping_pong,
     settings=lambda part: judge_shorter(part, judge_ping_pong),

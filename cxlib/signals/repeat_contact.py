@@ -17,7 +17,7 @@ REPEAT_CONTACT = Signal(
     title="contact again",
     unit="share of arrivals",
     needs=lambda part: "" if flags_of(part.places, "assisted").any() else _UNMARKED,
-    counts=Counts("repeat_history", "contact_n", "contact"),
+    counts=Counts("repeat_history", "contact_n", "contact", around="environment_repeats"),
     judge=partial(judge_again, name="contact"),
     settings=partial(judge_windows, name="contact"),
     says="makes {} more contact you again",

@@ -17,7 +17,7 @@ REPEATED_TASK = Signal(
     title="task done again",
     unit="share of arrivals",
     needs=lambda part: _UNMARKED if flags_of(part.places, "repeatable", default=True).all() else "",
-    counts=Counts("repeat_history", "task_n", "task"),
+    counts=Counts("repeat_history", "task_n", "task", around="environment_repeats"),
     judge=partial(judge_again, name="task"),
     settings=partial(judge_windows, name="task"),
     says="makes {} more repeat a task",

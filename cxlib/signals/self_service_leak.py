@@ -64,7 +64,7 @@ SELF_SERVICE_LEAK = Signal(
     title="self-service fails",
     unit="share of arrivals",
     needs=_needs,
-    counts=Counts("repeat_history", "leak_n", "leak"),
+    counts=Counts("repeat_history", "leak_n", "leak", around="environment_repeats"),
     judge=judge_self_service_leak,
     settings=partial(judge_windows, name="leak", judge=judge_self_service_leak),
     says="leaves {} more to call for help",

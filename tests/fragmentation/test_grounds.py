@@ -11,10 +11,12 @@ from scipy.stats import betabinom
 from cxlib.arrivals.arrivals import count_frames
 from cxlib.errors import UnknownNameError
 from cxlib.fragmentation import measure_fragmentation
+from cxlib.fragmentation.echoes import choose_findings
 from cxlib.grounds.comparing import Arms, compare_arms, design_effect
 from cxlib.grounds.expectation import STATED_FOR
 from cxlib.grounds.groups import Compared, _usual
 from cxlib.grounds.like import MIN_LIKE, judge_like
+from cxlib.grounds.past import Noise, Series, clearest
 from cxlib.map_model import PlannedHandoff
 from cxlib.periods import choose_periods
 from cxlib.signals import SIGNALS
@@ -22,11 +24,11 @@ from cxlib.signals import SIGNALS
 START = datetime(2025, 1, 6, tzinfo=UTC)
 
 
-def one_channel(seed, *, days=112, customers=9_000, slow_since=None, lost=None, usual=0.4):
+def one_channel(seed, *, days=112, customers=9_000, slow_since=None, times=2, lost=None, usual=0.4):
     """Seven pages of one channel, no stages, no goal: rows of the store and segments of customers.
 
-    ``slow_since``: day from which page 5 → page 4 takes twice as long; ``lost``: share of the
-    mobile customers who leave at page 4 beyond the others; ``usual``: median wait, in days.
+    ``slow_since``: day from which page 5 → page 4 takes so many ``times`` as long; ``lost``: share
+    of the mobile customers who leave at page 4 beyond the others; ``usual``: median wait, in days.
     """
     dice = np.random.default_rng(seed)
     ways = dice.dirichlet(np.full(7, 0.8), 7)
@@ -46,7 +48,7 @@ def one_channel(seed, *, days=112, customers=9_000, slow_since=None, lost=None, 
             there = int(dice.choice(7, p=ways[here]))
             wait = float(np.exp(dice.normal(np.log(usual), 0.8)))
             slow = slow_since is not None and day >= slow_since and (here, there) == (5, 4)
-            day += wait * (2 if slow else 1)
+            day += wait * (times if slow else 1)
             here = there
     schema = {"customer": pl.UInt32, "occurred_at": pl.Datetime("us", "UTC")}
     schema |= {"place": pl.UInt16, "segment": pl.UInt16}
@@ -174,6 +176,73 @@ def test_few_transitions_do_not_tell_what_is_usual():
         some = frame.head(many)
         found = judge_like(part, {"abandonment": replace(signal, judge=lambda _, some=some: some)})
         assert [len(rows["n"]) for rows in found] == ([MIN_LIKE] if many >= MIN_LIKE else [])
+
+
+@pytest.mark.parametrize(("times", "alike"), [(5, True), (40, False)])
+def test_a_wait_of_another_nature_is_compared_with_nothing(times, alike):
+    found = judge(
+        one_channel(5, slow_since=0, times=times, usual=0.05, customers=4_000),
+        grounds=["like"],
+        signals=["delay"],
+    )
+    judged = set(found.table.select("source", "target").iter_rows())
+    assert (("page 5", "page 4") in judged) == alike
+    assert len(judged) >= MIN_LIKE
+
+
+def series(shares, n=40):
+    """Units over weeks of so many cases each, at these shares, without any chance."""
+    cases = np.full(shares.shape, float(n))
+    total = cases * shares
+    mean = total.sum(1, keepdims=True) / cases.sum(1, keepdims=True)
+    info = cases * mean * (1 - mean)
+    reached = cases.cumsum(1)
+    whole = reached[:, -1:]
+    count = len(shares)
+    return Series(
+        u=np.arange(count),
+        group=np.full(count, None),
+        value=np.full(count, None),
+        residual=total - cases * mean,
+        info=info,
+        exact=mean * (1 - mean) * reached * (whole - reached) / whole,
+        n=cases,
+        total=total,
+        slope=(mean * (1 - mean))[:, 0],
+        variance=np.ones(count),
+    )
+
+
+def test_what_was_mended_is_a_stretch_and_no_drift():
+    shares = np.full((1, 52), 0.1)
+    shares[:, 20:44] = 0.24
+    found = clearest(series(shares), Noise(np.ones(1), tau=0.15, units=20))
+    assert (found.start[0], found.end[0]) == (20, 44)
+    assert found.p[0] < 0.001, "since the date alone 0.09: what came after is not all alike"
+
+
+def test_what_lasts_is_a_date():
+    shares = np.full((1, 52), 0.1)
+    shares[:, 20:] = 0.24
+    found = clearest(series(shares), Noise(np.ones(1), tau=0.15, units=20))
+    assert (found.start[0], found.end[0]) == (20, 52)
+
+
+def test_a_group_that_accounts_for_a_date_is_the_finding():
+    """A release that makes its users repeat a task, while it is in use: the date is its shadow."""
+    shadow = {"ground": "past", "z": 9.0, "n": 800, "effect": 0.1, "since": date(2025, 3, 1)}
+    cause = {"ground": "groups", "z": 7.0, "n": 700, "effect": 0.22}
+    cause |= {"group": "version", "value": "6.0"}
+    common = {
+        "signal": "repeated_task", "unit": "place", "source": "activation", "target": None,
+        "source_place": 3, "target_place": -1, "significant": True, "affected": 50.0,
+        "group": None, "value": None, "since": None,
+    }  # fmt: skip
+    rows = [common | shadow | {"row": 0}, common | cause | {"row": 1}]
+    schema = {"since": pl.Date, "group": pl.String, "value": pl.String, "target": pl.String}
+    chosen = choose_findings(pl.DataFrame(rows, schema_overrides=schema))
+    assert chosen["finding"].to_list() == [False, True]
+    assert chosen["echo_of"].to_list() == ["activation: repeated_task", None]
 
 
 def test_a_unit_where_one_value_stands_out_tells_nothing_of_natural_variety():

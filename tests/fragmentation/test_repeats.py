@@ -199,6 +199,20 @@ def test_every_count_equals_the_plain_loops(seed, issues):
         assert summed == table.select(pl.col(SPREAD).sum()).rows()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_by_environment_is_what_is_counted_of_these_contacts_alone(seed):
+    rows = throw_log(seed)
+    device = pl.when(pl.col("customer") < 30).then(pl.lit("phone")).otherwise(pl.lit("laptop"))
+    around = count(rows.with_columns(device.alias("environment.device"))).environment_repeats
+    keys, sums = ("source", "target"), pl.col(SPREAD).sum()
+    assert around["column"].unique().to_list() == ["device"]
+    for value, alone in (("phone", pl.col("customer") < 30), ("laptop", pl.col("customer") >= 30)):
+        of_value = around.filter(value=value).group_by(keys).agg(sums).sort(keys)
+        expected = count(rows.filter(alone)).repeats.group_by(keys).agg(sums).sort(keys)
+        assert of_value.equals(expected)
+        assert expected["task"].sum() > 0
+
+
 def test_a_log_whose_map_marks_nothing_counts_nothing():
     plain = PLACES.with_columns(
         repeatable=pl.lit(True), assisted=pl.lit(False), self_service=pl.lit(False)
