@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -51,8 +51,13 @@ def block_days(span: timedelta) -> int:
 
 
 def first_block(periods: Periods, span: timedelta) -> int:
-    """Number of the block in which a log begins."""
+    """Number of the block in which the first period of a log begins."""
     return (periods.starts[0] - _MONDAY).days // block_days(span)
+
+
+def block_at(instant: datetime, periods: Periods, span: timedelta) -> int:
+    """Number of the block of an instant, counted from the beginning of the first period on."""
+    return (instant.date() - _MONDAY).days // block_days(span) - first_block(periods, span)
 
 
 def block_starts(periods: Periods, span: timedelta) -> list[date]:

@@ -99,8 +99,10 @@ def _follows(row: Row, cause: Row) -> bool:
     if "stage_step" in units and same_signal:
         return _same_cut(row, cause)
     if same_signal and _same_cut(row, cause) and row["unit"] == cause["unit"] == "transition":
-        # several ways to one place, hit together: the place speaks where it is judged
-        return row["target"] == cause["target"] and excess(row) < _MOST * excess(cause)
+        # several ways to one place, or waits from one, hit together: the largest speaks
+        waits = signal_named(row["signal"]).family == "wait"
+        near = row["target"] == cause["target"] or (waits and row["source"] == cause["source"])
+        return near and excess(row) < _MOST * excess(cause)
     # the next step of those who were hit
     starts = row["source"] if row["unit"] == "transition" else _place(row)
     return (

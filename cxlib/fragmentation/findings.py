@@ -58,7 +58,7 @@ _LARGE, _CLEAR, _HOPELESS = 4.0, 4.0, 0.1
 """Multiple of the least effect that a test should see, at so many standard errors, to weigh fully;
 and what it weighs where it cannot."""
 
-LEAST_WAITED = 1 / 60
+LEAST_WAITED = 1 / 120
 """Hours by which a wait must be longer: of a click nobody is kept waiting by some seconds."""
 
 LEAST_AFFECTED = 10.0

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxlib.arrivals.arrivals import Arrivals
-from cxlib.arrivals.histories import block_days, block_starts
+from cxlib.arrivals.histories import block_at, block_days, block_starts
 from cxlib.grounds.additive import Codes, Floats, add_up
 from cxlib.grounds.cases import (
     Order,
@@ -63,6 +63,10 @@ times before and after a change are halved to see that."""
 ENOUGH_UNITS = 8
 _LEAST_BLOCKS, _FEWEST_USED = 8, 4
 _EDGE, _NOTHING = 0.05, 1e-9
+_LEAST_GOOD = 0.2
+"""Share of the time that must have been good for all the rest to be called broken: two quick weeks
+over the holidays do not make a fault of the year before."""
+
 _MOST_VALUES = 12
 _SIDE_BY_SIDE = 1_000_000
 """Stretches that are held against one another at a time."""
@@ -115,7 +119,8 @@ def _read_series(part: Arrivals, signal: Signal, unit: Unit, *, begun: bool) -> 
     order = kept(part.cache, ("times", rows.name, unit), lambda: _order_times(part, rows, unit))
     n, block = cases.n[order.row], rows.block[order.row]
     if signal.counts is not None and signal.counts.warm_up:
-        n = np.where(block >= -(-part.settings.silence.days // block_days(span)), n, 0.0)
+        warm = block_at(part.settings.first_at, part.periods, span)
+        n = np.where(block >= warm - (-part.settings.silence.days // block_days(span)), n, 0.0)
     of, stratum, cell = order.levels
     enough = np.bincount(of, n) >= 2 * LEAST_CASES
     used = np.flatnonzero((n > 0) & enough[of])
@@ -206,6 +211,9 @@ def _judge_unit(part: Arrivals, signal: Signal, unit: Unit) -> Judged | None:
     if found is None:
         return None
     series, changes = found
+    brief = changes.end - changes.start < _LEAST_GOOD * series.n.shape[1]
+    good = (changes.p <= 1) & brief & (changes.apart * signal.harm < 0)
+    changes = changes._replace(p=np.where(good, 1.0, changes.p))
     known = changes.p <= 1
     if not known.any():
         return None

@@ -14,6 +14,7 @@ from cxlib.grounds.judged import some_of
 from cxlib.grounds.kinds import Counts, Judged, Signal
 from cxlib.grounds.past import judge_history
 from cxlib.grounds.ways import of_customers
+from cxlib.segments import segment_names
 
 MOST_BEGIN = 0.3
 """Share of the contacts that follow no other, beyond which people begin at a touchpoint."""
@@ -27,7 +28,18 @@ def judge_unlinked(part: Arrivals) -> list[Judged]:
     inner = begin.filter(pl.col("share") <= MOST_BEGIN)["target"]
     volumes = part.volumes.filter(pl.col("target").is_in(inner.implode()))
     found = judge_history(replace(part, volumes=volumes), IDENTITY_BREAK)
-    return [some_of(rows, [day is not None for day in rows["since"]]) for rows in found]
+    # records break at a touchpoint, on a channel, and not for some of the customers
+    of_people = segment_names(part.segments)
+    return [
+        some_of(
+            rows,
+            [
+                day is not None and group not in of_people
+                for day, group in zip(rows["since"], rows["group"], strict=True)
+            ],
+        )
+        for rows in found
+    ]
 
 
 IDENTITY_BREAK = Signal(

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import betabinom
 
 from cxlib.arrivals.arrivals import count_frames
+from cxlib.arrivals.histories import block_at
 from cxlib.errors import UnknownNameError
 from cxlib.fragmentation import measure_fragmentation
 from cxlib.fragmentation.echoes import choose_findings
@@ -16,7 +17,7 @@ from cxlib.grounds.comparing import Arms, compare_arms, design_effect
 from cxlib.grounds.expectation import STATED_FOR
 from cxlib.grounds.groups import Compared, _usual
 from cxlib.grounds.like import MIN_LIKE, judge_like
-from cxlib.grounds.past import Noise, Series, clearest
+from cxlib.grounds.past import Noise, Series, _read_series, clearest
 from cxlib.map_model import PlannedHandoff
 from cxlib.periods import choose_periods
 from cxlib.signals import SIGNALS
@@ -226,6 +227,50 @@ def test_what_lasts_is_a_date():
     shares[:, 20:] = 0.24
     found = clearest(series(shares), Noise(np.ones(1), tau=0.15, units=20))
     assert (found.start[0], found.end[0]) == (20, 52)
+
+
+def test_what_nothing_is_known_before_is_left_out_from_the_first_contact_on():
+    """And not from the first of the month, in which the log began later."""
+    rows = one_channel(7, customers=2_000, usual=2.0)
+    rows = rows.with_columns(pl.col("occurred_at") + timedelta(days=3, hours=20))
+    part = judge(rows, grounds=["past"], signals=["volume"]).arrivals
+    found = _read_series(part, SIGNALS["identity_break"], "place", begun=False)
+    assert part.periods.starts[0] < part.settings.first_at.date() - timedelta(days=2)
+    begun = block_at(part.settings.first_at, part.periods, part.settings.span)
+    silence = part.settings.silence.days
+    assert found.n[:, : begun + silence].sum() == 0
+    assert found.n[:, begun + silence].sum() > 0
+
+
+@pytest.mark.parametrize(("since", "told"), [(86, False), (60, True)])
+def test_a_short_good_time_does_not_make_a_fault_of_all_the_rest(since, told):
+    rows = one_channel(11, slow_since=since, times=0.4)
+    found = judge(rows, grounds=["past"], signals=["delay"]).table
+    row = found.row(
+        by_predicate=(pl.col("source") == "page 5")
+        & (pl.col("target") == "page 4")
+        & pl.col("group").is_null(),
+        named=True,
+    )
+    assert (row["since"], row["finding"]) == (None, told)
+
+
+def test_waits_from_one_place_that_grew_together_are_one_finding():
+    common = {
+        "signal": "delay", "unit": "transition", "source": "reviews", "ground": "groups",
+        "source_place": 3, "significant": True, "affected": 50.0, "since": None,
+        "group": "country", "value": "DE", "effect": 3.5,
+    }  # fmt: skip
+    ways = (("product", 900, 9.0), ("basket", 400, 8.0), ("category", 100, 7.0))
+    rows = [
+        common | {"target": to, "n": n, "z": z, "row": i, "target_place": i}
+        for i, (to, n, z) in enumerate(ways)
+    ]
+    chosen = choose_findings(pl.DataFrame(rows, schema_overrides={"since": pl.Date}))
+    assert chosen["finding"].to_list() == [True, False, False]
+    elsewhere = [row | {"value": value} for row, value in zip(rows, "ABC", strict=True)]
+    chosen = choose_findings(pl.DataFrame(elsewhere, schema_overrides={"since": pl.Date}))
+    assert chosen["finding"].all(), "of other countries they are causes of their own"
 
 
 def test_a_group_that_accounts_for_a_date_is_the_finding():
