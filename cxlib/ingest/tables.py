@@ -74,7 +74,7 @@ def read_table(source: Source, reading: Reading, *, wanted: Collection[str] = ()
         raise InputError(f"{source}: this is XML; an event log in XES is called .xes")
     if source.format == "jsonl" or (source.format == "csv" and head.startswith((b'{"', b"[{"))):
         return read_json(source, text, reading)
-    lines = pl.read_lines(text.data).to_series()
+    lines, text = pl.read_lines(text.data).to_series(), replace(text, data=b"")
     if is_weblog(lines):
         return read_weblog(source, text, lines)
     return read_delimited(source, text, lines, reading, wanted)
