@@ -70,8 +70,9 @@ def read_delimited(
         rows = rows.with_columns(
             pl.exclude(LINE).str.replace_all(dialects.UNIT, said, literal=True)
         )
-    if records.aside:
-        numbers = sorted(i + len(lines) - len(body) + 1 for i in records.aside)
+    cut = [i for i, why in records.aside.items() if why != dialects.BELOW]
+    if cut:
+        numbers = sorted(i + len(lines) - len(body) + 1 for i in cut)
         shown = ", ".join(f"{n:,}" for n in numbers[:5]) + (", …" if len(numbers) > 5 else "")
         hints.append(
             f"{name}: {len(numbers):,} line(s) cannot be cut into cells and are set aside: {shown}"

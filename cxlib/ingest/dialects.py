@@ -175,6 +175,7 @@ MOST = 10_000_000  # characters of a line that is cut in plain Python
 TOO_LONG = f"malformed row: it cannot be cut into cells, and is longer than {MOST:,} characters"
 TOO_MANY = "malformed row: too many fields"
 TOO_FEW = "malformed row: too few fields"
+BELOW = "a footer below the table"
 UNCLOSED = "malformed row: a quotation mark is opened and never closed"
 
 
@@ -228,12 +229,20 @@ def split_lines(lines: pl.Series, dialect: Dialect, *, width: int) -> Records:
                 records.rows[start], taken = found
                 records.swallowed.extend(range(start + 1, taken + 1))
         records.plain = records.plain.scatter(records.swallowed, False)
+        last = max([*records.plain.arg_true().tail(1), *records.rows, *records.swallowed, -1])
+        below = [i for i, why in sorted(records.aside.items()) if i > last and why == TOO_FEW]
+        # words in one cell behind an empty line are no row that was cut off
+        first = without_quoted(lines.gather(below[:1]), quote)
+        if blank.slice(last + 1, 1).any() and not first.str.contains(sep, literal=True).any():
+            records.aside |= dict.fromkeys(below, BELOW)
     return records
 
 
 def is_blank(lines: pl.Series, separator: str) -> pl.Series:
-    """Whether lines hold nothing but blanks and separators."""
-    return ~lines.str.contains(f"[^ {re.escape(separator)}]")
+    """Whether lines hold nothing but blanks and separators, or are rules of dashes."""
+    s = re.escape(separator)
+    is_ruled = lines.str.contains(rf"^[{s}|+ ]*(?:-{{3}}|={{3}}|_{{3}})[-=_{s}|+ ]*$")
+    return is_ruled | ~lines.str.contains(f"[^ {s}]")
 
 
 def _fits(bare: pl.Series, separator: str, width: int) -> pl.Series:

@@ -80,6 +80,12 @@ def propose_map(
             list(tables), asked, lambda source: with_named(tables[source], asked, asked.reading)
         )
     except InputError as error:
+        if log.related.unused:
+            raise InputError(
+                f"nothing says how {listed(log.related.unused, shown=3)} belongs to "
+                f"{log.related.name}: no column of it has one row for each value there; name the "
+                "other files only"
+            ) from error
         raise InputError(f"what could be proposed would be refused: {error}") from error
     report = ingested.checked()
     doubts += [h for h in report.hints if h not in doubts]

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from cxlib.ingest.evidence import Column, profile, varying, words, words_of
+from cxlib.ingest.evidence import SETTLED, Column, profile, varying, words, words_of
 from cxlib.ingest.instants import guess_time_format, read_instants
 from cxlib.ingest.roles import is_step_time, names_contacts, rank_customers, rank_touchpoints, rates
 from cxlib.ingest.shapes import is_true, numbered_columns
@@ -41,6 +41,7 @@ class Related:
     names: list[tuple[str, ...]] = field(default_factory=list)
     answers: tuple[Table, list[Join], pl.DataFrame] | None = None
     said: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
 
 Head = tuple[Source, pl.DataFrame]
@@ -121,11 +122,11 @@ def _join(tables: list[Table], names: list[tuple[str, ...]], said: list[str]) ->
     found = Related(log.rows, log.name, names=names, said=said)
     found.join, found.rows = _attributes(log.rows, [t for t in others if t is not log], found.said)
     joined = {log.name, *(join.table for join in found.join)}
+    found.unused = [table.name for table in others if table.name not in joined]
     found.said += [
-        f"{table.name} has no column with one row for each value of the log's: it is not used; "
-        "leave it out, or say how it belongs under `join`"
-        for table in others
-        if table.name not in joined
+        f"{name} has no column with one row for each value of the log's: it is not used; leave it "
+        "out, or say how it belongs under `join`"
+        for name in found.unused
     ]
     for table in answers[:1]:
         customer = {c.name for _, c in rank_customers(profile(found.rows))[:1]}
@@ -176,7 +177,8 @@ def _key(rows: pl.DataFrame, table: Table) -> tuple[str, str] | None:
         values, asked = table.rows[theirs].drop_nulls(), rows[ours].drop_nulls().unique()
         if not len(values) or not len(asked) or values.n_unique() < len(values):
             continue
-        if asked.is_in(values.implode()).mean() >= OVERLAP:  # type: ignore[operator]
+        known = (asked.is_in(values.implode()).mean(), values.is_in(asked.implode()).mean())
+        if known[0] >= OVERLAP or known[1] >= SETTLED:  # type: ignore[operator]
             return ours, theirs
     return None
 
