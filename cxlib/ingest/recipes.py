@@ -123,11 +123,6 @@ def _join(tables: list[Table], names: list[tuple[str, ...]], said: list[str]) ->
     found.join, found.rows = _attributes(log.rows, [t for t in others if t is not log], found.said)
     joined = {log.name, *(join.table for join in found.join)}
     found.unused = [table.name for table in others if table.name not in joined]
-    found.said += [
-        f"{name} has no column with one row for each value of the log's: it is not used; leave it "
-        "out, or say how it belongs under `join`"
-        for name in found.unused
-    ]
     for table in answers[:1]:
         customer = {c.name for _, c in rank_customers(profile(found.rows))[:1]}
         rest = [t for t in tables if t is not table and not customer & set(table.rows.columns)]
@@ -170,6 +165,7 @@ def _attributes(
 
 def _key(rows: pl.DataFrame, table: Table) -> tuple[str, str] | None:
     """Return the log's column and a table's of which each value has one row: ticket_id, id."""
+    part: tuple[str, str] | None = None
     pairs = [(c, c) for c in table.rows.columns if c in rows.columns]
     stems = (c[:-3] for c in rows.columns if c.lower().endswith("_id") and len(c) > 4)
     pairs += [(f"{s}_id", "id") for s in stems if table.name.lower().startswith(s.lower())]
@@ -177,10 +173,13 @@ def _key(rows: pl.DataFrame, table: Table) -> tuple[str, str] | None:
         values, asked = table.rows[theirs].drop_nulls(), rows[ours].drop_nulls().unique()
         if not len(values) or not len(asked) or values.n_unique() < len(values):
             continue
-        known = (asked.is_in(values.implode()).mean(), values.is_in(asked.implode()).mean())
-        if known[0] >= OVERLAP or known[1] >= SETTLED:  # type: ignore[operator]
+        if asked.is_in(values.implode()).mean() >= OVERLAP:  # type: ignore[operator]
             return ours, theirs
-    return None
+        # a table may know some of the log's people only
+        is_part = values.is_in(asked.implode()).mean() >= SETTLED  # type: ignore[operator]
+        if part is None and is_part and len(asked) < rows[ours].count():
+            part = ours, theirs
+    return part
 
 
 @dataclass(frozen=True, slots=True)

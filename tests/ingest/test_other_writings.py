@@ -117,17 +117,23 @@ def test_rules_of_dashes_between_the_rows_of_a_list_are_no_rows(tmp_path: Path) 
     assert aside.is_empty()
 
 
-def test_the_number_of_a_person_is_the_customer_and_not_the_name(tmp_path: Path) -> None:
+def test_the_number_of_a_person_is_the_customer_and_the_reason_is_the_contact(
+    tmp_path: Path,
+) -> None:
+    names, kinds = ("Ann Lee", "Bo Chan", "Cy Day"), ("problem", "task", "question")
     lines = [
-        f"{who},{('Ann Lee', 'Bo Chan', 'Cy Day')[int(who[1:]) % 3]},{at.isoformat()},{what},{9}"
-        for who, at, what in CONTACTS
+        f"{names[n % 3]},{who},{at.isoformat()},{(at + timedelta(hours=1)).isoformat()},"
+        f"{(at + timedelta(hours=9)).isoformat()},{kinds[n % 3]},{what}"
+        for n, (who, at, what) in enumerate(CONTACTS)
     ]
-    path = tmp_path / "tickets.csv"
-    path.write_text(
-        "\n".join(["requester id,requester,created at,contact reason (list),n", *lines])
+    head = (
+        "requester,requester id,created at,assigned at,solved at,ticket type,contact reason (list)"
     )
-    columns, _, _ = _read(path)
+    path = tmp_path / "tickets.csv"
+    path.write_text("\n".join([head, *lines]))
+    columns, events, _ = _read(path)
     assert (columns["customer"], columns["touchpoint"]) == ("requester id", "contact reason (list)")
+    assert events.height == len(CONTACTS)
 
 
 def test_a_file_that_belongs_to_nothing_is_named_and_a_part_of_the_people_is_joined(
