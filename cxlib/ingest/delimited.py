@@ -36,7 +36,7 @@ def read_delimited(
     if len(said.encode()) > 1:
         kept = kept.str.replace_all(said, dialects.UNIT, literal=True)
         dialect = dialects.Dialect(dialects.UNIT, dialect.quote)
-    if reading.skip_lines is None:
+    if reading.skip_lines is None and not reading.header:
         at, usual = dialects.find_header(kept, dialect, wanted=wanted)
     else:
         at, usual = next((i for i, line in enumerate(kept) if line.strip()), 0), 0
@@ -45,9 +45,13 @@ def read_delimited(
             f"{name}: line {at + 1:,} should be the header and has {len(kept[at]):,} characters: "
             "this is no table; export it with one row in each line, or say `skip_lines`"
         )
-    cells, below = _header(kept, at, dialect)
+    cells, below = (list(reading.header), at) if reading.header else _header(kept, at, dialect)
     hints = []
-    if not set(cells) & set(wanted) and _is_row(cells, kept.slice(below), dialect):
+    if (
+        not reading.header
+        and not set(cells) & set(wanted)
+        and _is_row(cells, kept.slice(below), dialect)
+    ):
         cells, below, usual = [""] * len(cells), at, len(cells)
         hints.append(
             f"{name}: the file has no header, its first line is a row as the others are; the "
@@ -114,6 +118,16 @@ def _header(lines: pl.Series, at: int, dialect: dialects.Dialect) -> tuple[list[
             return cells, below
     cells = splitter.cut(lines[at], splitter.loose) if len(lines) else None
     return cells or [], at + 1
+
+
+def names_apart(text: Text, *, is_tabbed: bool) -> tuple[str, ...]:
+    """Return the names of columns where they are all that a file holds, in one line."""
+    lines = pl.Series([line for line in text.data.decode().splitlines() if line.strip()][:2])
+    if len(lines) != 1:
+        return ()
+    dialect = dialects.find_dialect(lines, name="", separator="\t" if is_tabbed else None)
+    cells = tuple(cell.strip() for cell in _header(lines, 0, dialect)[0])
+    return cells if 1 < len(cells) == len(set(cells)) else ()
 
 
 def _is_row(cells: list[str], body: pl.Series, dialect: dialects.Dialect) -> bool:

@@ -170,3 +170,28 @@ def test_a_valley_that_parts_nearly_all_contacts_ends_no_journey() -> None:
     gap = guess_gap(contacts.sort("customer", "occurred_at"))
     assert gap is not None
     assert gap.value > timedelta(days=9)
+
+
+def test_names_of_columns_that_stand_in_a_file_of_their_own_are_proposed(tmp_path: Path) -> None:
+    hits = [f"{at:%Y-%m-%d %H:%M:%S}\t{who}\t{what}\t{n:09}" for n, (who, at, what) in
+            enumerate(CONTACTS)]  # fmt: skip
+    (tmp_path / "hit_data.tsv").write_text("\n".join(hits))
+    (tmp_path / "column_headers.tsv").write_text("date_time\tvisitor_id\tpage_event\thit_no\n")
+    made = propose_map(tmp_path)
+    asked = parse_journey_map(made.text)
+    assert asked.reading.header == ("date_time", "visitor_id", "page_event", "hit_no")
+    read = read_events(tmp_path, asked)
+    events = read.events.collect()
+    assert set(events.select("customer", "occurred_at", "touchpoint").iter_rows()) == set(CONTACTS)
+    assert read.set_aside["reason"].to_list() == ["the header again"]
+    assert made.report.contacts == len(CONTACTS)
+
+
+def test_a_file_of_one_line_beside_files_with_a_header_is_no_header_for_them(
+    tmp_path: Path,
+) -> None:
+    rows = [f"{who},{at.isoformat()},{what}" for who, at, what in CONTACTS]
+    (tmp_path / "may.csv").write_text("\n".join(["user_id,timestamp,event", *rows]))
+    (tmp_path / "june.csv").write_text("user_id,timestamp,event\n")
+    with pytest.raises(InputError, match=r"june\.csv: the file has a header but no rows"):
+        propose_map(tmp_path)
