@@ -88,7 +88,8 @@ class Unpivot:
 class Reading:
     """How the files of a log are to be read, where that is not found out or not well.
 
-    `skip_lines`: lines above the header; `comment`: what a line begins with that is no row;
+    `skip_lines`: lines above the header; `header`: the names of the columns of text files that have
+    none; `comment`: what a line begins with that is no row;
     `decimal`: the mark of numbers; `sheet`: names, ``"*"`` for all; `records`: dotted path of the
     list in JSON whose elements are the contacts.
     """
@@ -100,6 +101,7 @@ class Reading:
     decimal: str | None = None
     sheet: tuple[str, ...] = ()
     records: str | None = None
+    header: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,8 +142,9 @@ def test_files_that_are_no_log_give_one_clear_error(
 
 
 def test_paths_that_lead_nowhere(tmp_path: Path, shop: JourneyMap) -> None:
-    (tmp_path / "notes.md").write_text("x")
     assert "there is no log in this folder" in refused(tmp_path, shop)
+    (tmp_path / "notes.md").write_text("x")
+    assert "notes.md: this kind of file cannot be read" in refused(tmp_path, shop)
     assert "no file matches" in refused(tmp_path / "*.csv", shop)
     assert "cannot be read; readable are CSV" in refused(tmp_path / "notes.md", shop)
     (tmp_path / "march.csv").write_text(f"{HEADER}\n{GOOD}\n")

@@ -28,7 +28,7 @@ _DAMAGED = {
 _PLACEHOLDER = (
     r"^(?:\(?(?:null|none|nil|nan|undefined|unknown|not set|not provided|other|empty|missing)\)?"
     r"|false|anonymous|anonym|guest|#?n/a|<na>|#value!|-{1,3}|\?+|blank|no id|unbekannt|inconnu"
-    r"|desconocido|sconosciuto|onbekend|00000000-0000-0000-0000-000000000000)$"
+    r"|desconocido|sconosciuto|onbekend|oculto|hidden|withheld|restricted|unterdrückt|masqué|verborgen|00000000-0000-0000-0000-000000000000)$"
 )
 _ZEROS = r"^(?:0+|-1|9{5,}|1234567890?|[0-]{8,})$"  # none, where they have many times an id's rows
 

@@ -221,7 +221,8 @@ def read_epochs(text: pl.Series, unit: str) -> pl.Series:
     scale = EPOCHS[unit][1]
     exactly = whole // 1000 if unit == "epoch_ns" else whole * int(scale)
     micros = (number * scale).round().cast(pl.Int64, strict=False)
-    return exactly.zip_with(whole.is_not_null(), micros).cast(INSTANT)
+    # beyond the range of times a whole number would wrap around
+    return exactly.zip_with(whole.is_not_null() & micros.is_not_null(), micros).cast(INSTANT)
 
 
 def read_numbers(text: pl.Series) -> tuple[tuple[pl.Series, pl.Series], list[str]]:

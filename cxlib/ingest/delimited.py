@@ -36,7 +36,7 @@ def read_delimited(
     if len(said.encode()) > 1:
         kept = kept.str.replace_all(said, dialects.UNIT, literal=True)
         dialect = dialects.Dialect(dialects.UNIT, dialect.quote)
-    if reading.skip_lines is None:
+    if reading.skip_lines is None and not reading.header:
         at, usual = dialects.find_header(kept, dialect, wanted=wanted)
     else:
         at, usual = next((i for i, line in enumerate(kept) if line.strip()), 0), 0
@@ -45,9 +45,13 @@ def read_delimited(
             f"{name}: line {at + 1:,} should be the header and has {len(kept[at]):,} characters: "
             "this is no table; export it with one row in each line, or say `skip_lines`"
         )
-    cells, below = _header(kept, at, dialect)
+    cells, below = (list(reading.header), at) if reading.header else _header(kept, at, dialect)
     hints = []
-    if not set(cells) & set(wanted) and _is_row(cells, kept.slice(below), dialect):
+    if (
+        not reading.header
+        and not set(cells) & set(wanted)
+        and _is_row(cells, kept.slice(below), dialect)
+    ):
         cells, below, usual = [""] * len(cells), at, len(cells)
         hints.append(
             f"{name}: the file has no header, its first line is a row as the others are; the "
@@ -70,8 +74,9 @@ def read_delimited(
         rows = rows.with_columns(
             pl.exclude(LINE).str.replace_all(dialects.UNIT, said, literal=True)
         )
-    if records.aside:
-        numbers = sorted(i + len(lines) - len(body) + 1 for i in records.aside)
+    cut = [i for i, why in records.aside.items() if why != dialects.BELOW]
+    if cut:
+        numbers = sorted(i + len(lines) - len(body) + 1 for i in cut)
         shown = ", ".join(f"{n:,}" for n in numbers[:5]) + (", …" if len(numbers) > 5 else "")
         hints.append(
             f"{name}: {len(numbers):,} line(s) cannot be cut into cells and are set aside: {shown}"
@@ -115,6 +120,16 @@ def _header(lines: pl.Series, at: int, dialect: dialects.Dialect) -> tuple[list[
     return cells or [], at + 1
 
 
+def names_apart(text: Text, *, is_tabbed: bool) -> tuple[str, ...]:
+    """Return the names of columns where they are all that a file holds, in one line."""
+    lines = pl.Series([line for line in text.data.decode().splitlines() if line.strip()][:2])
+    if len(lines) != 1:
+        return ()
+    dialect = dialects.find_dialect(lines, name="", separator="\t" if is_tabbed else None)
+    cells = tuple(cell.strip() for cell in _header(lines, 0, dialect)[0])
+    return cells if 1 < len(cells) == len(set(cells)) else ()
+
+
 def _is_row(cells: list[str], body: pl.Series, dialect: dialects.Dialect) -> bool:
     """Whether what stands where the header should is a row: its long numbers, dates and times are
     written as nearly all others of their columns.
@@ -156,24 +171,27 @@ def _table(
     has_lost: bool,
 ) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     number = pl.repeat(1, len(body), dtype=pl.Int64, eager=True)
-    blank = body.str.strip_chars(" " + dialect.separator) == ""
+    blank = dialects.is_blank(body, dialect.separator)
     if records.swallowed:
         number = number.scatter(records.swallowed, 0)
         blank = blank.scatter(records.swallowed, False)
     number = number.cum_sum()
-    frame = _parsed(body.filter(records.plain), columns, dialect)
-    frame = frame.with_columns(number.filter(records.plain).alias(LINE))
+    plain = pl.DataFrame([body, number.alias(LINE)]).filter(records.plain)
+    schema = dict.fromkeys(columns, pl.String)
+    parts = [
+        _parsed(block[body.name], schema, dialect).with_columns(block[LINE])
+        for block in plain.iter_slices(_BLOCK)
+    ]
+    frame = pl.concat(parts or [pl.DataFrame(schema={**schema, LINE: pl.Int64})])
     if records.rows:
-        schema = dict.fromkeys(columns, pl.String)
         others = pl.DataFrame(list(records.rows.values()), schema=schema, orient="row")
         at = number.gather(list(records.rows))
-        frame = pl.concat([frame, others.with_columns(at.alias(LINE))]).sort(LINE)
-    # an empty cell is null, and so is the null of a database
-    cell = pl.exclude(LINE)
-    if records.rows or body.str.contains(dialect.quote, literal=True).any():
-        frame = frame.with_columns(pl.when((cell != "") & (cell != "\\N")).then(cell))
-    empty = frame.select(pl.all_horizontal(cell.is_null())).to_series()
-    rows = frame.filter(~empty)
+        others = others.with_columns(_EMPTIED, at.alias(LINE))
+        frame = pl.concat([frame, others]).sort(LINE)
+    nothing = pl.all_horizontal(pl.exclude(LINE).is_null())
+    blocks = [frame.clear(), *frame.iter_slices(_BLOCK)]
+    empty = pl.concat([block.select(nothing) for block in blocks]).to_series()
+    rows = frame.filter(~empty) if empty.any() else frame
     aside = list(records.aside)
     reasons = pl.Series("reason", list(records.aside.values()), dtype=pl.String)
     raw = body.gather(aside).str.slice(0, SHOWN).alias("raw")
@@ -183,16 +201,20 @@ def _table(
     return rows, pl.concat([malformed, marked]).sort(LINE), blanks
 
 
-def _parsed(plain: pl.Series, columns: list[str], dialect: dialects.Dialect) -> pl.DataFrame:
-    schema = dict.fromkeys(columns, pl.String)
-    if not len(plain):
-        return pl.DataFrame(schema=schema)
-    data = plain.str.join("\n").item().encode()
+_BLOCK = 100_000  # lines that are cut at once, which holds no second copy of a long file
+# an empty cell is null, and so is the null of a database
+_EMPTIED = pl.when((pl.all() != "") & (pl.all() != "\\N")).then(pl.all())
+
+
+def _parsed(
+    plain: pl.Series, schema: dict[str, type[pl.String]], dialect: dialects.Dialect
+) -> pl.DataFrame:
+    data, mark = plain.str.join("\n").item().encode(), dialect.quote.encode()
     frame = pl.read_csv(
         data,
         has_header=False,
         separator=dialect.separator,
-        quote_char=dialect.quote if dialect.quote.encode() in data else None,
+        quote_char=dialect.quote if mark in data else None,
         schema=schema,
         null_values=["\\N"],
         extra_columns="ignore",
@@ -202,10 +224,10 @@ def _parsed(plain: pl.Series, columns: list[str], dialect: dialects.Dialect) -> 
         # Proved, not believed: what Polars cannot account for is cut in plain Python.
         splitter = dialects.Splitter(dialect.separator, dialect.quote)
         cells = [splitter.cut(line, splitter.strict) or [] for line in plain]
-        frame = pl.DataFrame([c[: len(columns)] for c in cells], schema=schema, orient="row")
-        cell = pl.all()
-        frame = frame.with_columns(pl.when((cell != "") & (cell != "\\N")).then(cell))
-    return frame
+        frame = pl.DataFrame([c[: len(schema)] for c in cells], schema=schema, orient="row")
+    elif mark * 2 not in data and mark + b"\\N" not in data:
+        return frame
+    return frame.with_columns(_EMPTIED)
 
 
 def _further_headers(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:

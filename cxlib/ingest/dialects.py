@@ -81,7 +81,8 @@ def without_quoted(lines: pl.Series, quote: str) -> pl.Series:
     """Return lines without what stands between quotation marks, or behind a backslash, so that
     separators count.
     """
-    lines = lines.str.replace_all(r"\\[^\w\\\"']", "")
+    if lines.str.contains("\\", literal=True).any():
+        lines = lines.str.replace_all(r"\\[^\w\\\"']", "")
     q = re.escape(quote)
     return lines.str.replace_all(rf"{q}(?:[^{q}\\]|\\.|{q}{q})*{q}", "x")
 
@@ -113,17 +114,17 @@ def find_header(
 
 def _sampled(lines: pl.Series) -> pl.Series:
     """Return lines from the whole file; of a file with long cells those that are rows alone."""
+    filled = lines.str.contains(r"\S")
     if lines.str.contains('"', literal=True).any():
-        marks = lines.str.replace_all(r'\\"', "").str.count_matches('"', literal=True)
+        marks, kept = (lines.str.count_matches(mark, literal=True) for mark in ('"', '\\"'))
         # An odd number of marks opens a cell that goes on in the next line, or closes it.
-        closed = marks.cast(pl.UInt64).cum_sum() % 2 == 0
-        alone = lines.filter(closed & closed.shift(1, fill_value=True))
-        lines = alone if len(alone) else lines
-    filled = lines.filter(lines.str.strip_chars() != "")
-    if len(filled) > 2 * _SAMPLE:
-        spread = filled.gather_every(len(filled) // _SAMPLE, _HEAD)
-        filled = pl.concat([filled.head(_HEAD), spread])
-    return filled.str.slice(0, _LONG)
+        closed = (marks - kept).cast(pl.UInt64).cum_sum() % 2 == 0
+        alone = closed & closed.shift(1, fill_value=True)
+        filled = filled & alone if alone.any() else filled
+    at = filled.arg_true()
+    if len(at) > 2 * _SAMPLE:
+        at = pl.concat([at.head(_HEAD), at.gather_every(len(at) // _SAMPLE, _HEAD)])
+    return lines.gather(at).str.slice(0, _LONG)
 
 
 def _quote(sample: pl.Series) -> str:
@@ -174,6 +175,7 @@ MOST = 10_000_000  # characters of a line that is cut in plain Python
 TOO_LONG = f"malformed row: it cannot be cut into cells, and is longer than {MOST:,} characters"
 TOO_MANY = "malformed row: too many fields"
 TOO_FEW = "malformed row: too few fields"
+BELOW = "a footer below the table"
 UNCLOSED = "malformed row: a quotation mark is opened and never closed"
 
 
@@ -193,17 +195,18 @@ def split_lines(lines: pl.Series, dialect: Dialect, *, width: int) -> Records:
     """
     sep, quote = dialect.separator, dialect.quote
     q, s = re.escape(quote), re.escape(sep)
-    blank = lines.str.strip_chars(" " + sep) == ""
+    blank = is_blank(lines, sep)
     marked = lines.str.contains(quote, literal=True)
     escaped = lines.str.contains("\\", literal=True)
-    plain = _fits(lines, sep, width) & ~marked & ~blank
+    plain, bare = ~blank, (~blank & ~marked).arg_true()
+    plain = plain.scatter(bare, _fits(lines.gather(bare), sep, width))
     if marked.any():
         # every quotation mark opens a cell, closes it, or stands doubled in one
         cell = f"(?:{q}(?:[^{q}]|{q}{q})*{q}|[^{q}{s}]*)"
         some = lines.filter(marked)
         good = some.str.contains(f"^{cell}(?:{s}{cell})*$")
         good &= _fits(without_quoted(some, quote), sep, width)
-        plain = plain.scatter(marked.arg_true(), good) & ~blank
+        plain = plain.scatter(marked.arg_true(), good)
     odd = ~plain & ~blank
     if lines.filter(odd & escaped).str.contains(rf"\\(?:{q}|{s}|$)").any():
         # The file writes backslashes before marks: then also where a line looks plain without.
@@ -226,7 +229,20 @@ def split_lines(lines: pl.Series, dialect: Dialect, *, width: int) -> Records:
                 records.rows[start], taken = found
                 records.swallowed.extend(range(start + 1, taken + 1))
         records.plain = records.plain.scatter(records.swallowed, False)
+        last = max([*records.plain.arg_true().tail(1), *records.rows, *records.swallowed, -1])
+        below = [i for i, why in sorted(records.aside.items()) if i > last and why == TOO_FEW]
+        # words in one cell behind an empty line are no row that was cut off
+        first = without_quoted(lines.gather(below[:1]), quote)
+        if blank.slice(last + 1, 1).any() and not first.str.contains(sep, literal=True).any():
+            records.aside |= dict.fromkeys(below, BELOW)
     return records
+
+
+def is_blank(lines: pl.Series, separator: str) -> pl.Series:
+    """Whether lines hold nothing but blanks and separators, or are rules of dashes."""
+    s = re.escape(separator)
+    is_ruled = lines.str.contains(rf"^[{s}|+ ]*(?:-{{3}}|={{3}}|_{{3}})[-=_{s}|+ ]*$")
+    return is_ruled | ~lines.str.contains(f"[^ {s}]")
 
 
 def _fits(bare: pl.Series, separator: str, width: int) -> pl.Series:

@@ -24,7 +24,7 @@ _SURELY_TIMES = (
 )
 """Numbers that are a time where all of a column are such: dates, and epochs from 2001 to 2033."""
 
-_COMPOUND = re.compile(r"(\w{3,}?)n?(nummer|nr|karte|konto|kennung|datum|zeit)$")
+_COMPOUND = re.compile(r"(\w{3,}?)n?(nummer|nr|karte|konto|kennung|datum|zeit|typ)$")
 
 _FLAGS = {"0", "1", "true", "false", "yes", "no", "y", "n", "t", "f", "ja", "nein", "nee", "0.0",
           "1.0"}  # fmt: skip
@@ -109,7 +109,8 @@ class Column:
         if self.distinct <= 3 and {v.lower() for v in self.sample} <= _FLAGS:
             return "flag"
         digits = self.sample.str.contains(r"^[-+]?\d+(?:[.,]\d+)?$").mean()
-        if self.sample.str.contains(r"\d").any() and (not digits or self.says("time_words")):
+        few_digits = not digits or digits < 0.1  # type: ignore[operator]
+        if self.sample.str.contains(r"\d").any() and (few_digits or self.says("time_words")):
             # a few from all of them tell what is none, at little cost
             few = self.sample.gather_every(len(self.sample) // 400 + 1)
             if _are_times(few, unread=0.5) and _are_times(self.sample, unread=0.1):

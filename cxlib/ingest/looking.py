@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from cxlib.ingest import outcomes
+from cxlib.ingest.cells import text_of
 from cxlib.ingest.evidence import Column, Guess, profile
 from cxlib.ingest.instants import guess_time_format, read_instants, swap_day_and_month
 from cxlib.ingest.nested import parsed
@@ -45,10 +46,13 @@ def find_inner_list(rows: pl.DataFrame) -> str | None:
 
 def raw_texts(table: RawTable) -> tuple[pl.DataFrame, int]:
     """Return the rows that are looked at, all of them text, and how many there are."""
-    raw = pl.exclude(LINE, POSITION).cast(pl.String).str.strip_chars()
     height = int(table.frame.select(pl.len()).collect().item())
     some = replace(table, frame=table.frame.gather_every(-(-height // ROWS) or 1))
-    return some.collect(pl.when(raw != "").then(raw).name.keep()), height
+    rows = some.collect(pl.exclude(LINE, POSITION).cast(pl.String))
+    bare, long = pl.all().str.strip_chars().str.len_bytes(), pl.all().str.len_bytes()
+    odd = rows.select(((bare < long) | (bare == 0)).any()).row(0)
+    raw = pl.col(c for c, is_odd in zip(rows.columns, odd, strict=True) if is_odd)
+    return rows.with_columns(text_of(raw)), height
 
 
 def in_one_order(heads: list[Head]) -> list[Head]:

@@ -231,8 +231,7 @@ def add_named(table: RawTable, names: Iterable[str], *, decimal: str | None = No
             continue
         made_of = found[0]
         if mark == " + ":
-            texts = [_without_midnight(part) for part in found]
-            made_of = pl.concat_str(texts, separator=" ", ignore_nulls=True)
+            made_of = pl.concat_str(found, separator=" ", ignore_nulls=True)
         made.append(pl.when(made_of.str.strip_chars() != "").then(made_of).alias(name))
     return replace(table, frame=table.frame.with_columns(made)) if made else table
 
@@ -256,12 +255,6 @@ def _product(cells: pl.Series, decimal: str | None) -> pl.Series:
     factors = [read_numbers(part, decimal=decimal) for part in cells.struct.unnest()]
     written = reduce(mul, factors).round(9).cast(pl.String)
     return written.str.replace(".", decimal or ".", literal=True)
-
-
-def _without_midnight(part: pl.Expr) -> pl.Expr:
-    """A workbook gives a date the time 00:00, and a time of day the date of its first day."""
-    date = part.str.replace(r"^(\d{4}-\d{2}-\d{2}) 00:00:00(?:\.0+)?$", "$1")
-    return date.str.replace(r"^(?:1899-12-3[01]|1900-01-0[01]) (\d{2}:\d{2})", "$1")
 
 
 def _at_path(cells: pl.Series, path: list[str]) -> pl.Series:

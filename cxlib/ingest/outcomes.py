@@ -225,8 +225,8 @@ def _valley(seconds: np.ndarray, least: float, most: float) -> float | None:
     for i in np.flatnonzero((middles >= least) & (middles <= most)):
         lower = min(smooth[:i].max(initial=0), smooth[i + 1 :].max(initial=0))
         beyond = counts[i + 1 :].sum() / len(seconds)
-        # a hill on each side, and the one behind is more than a few stragglers
-        if lower > 0 and beyond >= 0.02 and lower >= 0.005 * len(seconds):
+        # a hill on each side, neither of them a few stragglers
+        if lower > 0 and 0.02 <= beyond <= 0.8 and lower >= 0.005 * len(seconds):
             ratio = smooth[i] / lower
             if ratio < depth:
                 best, depth = float(middles[i]), ratio

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import yaml
 
 from cxlib.errors import InputError, listed
 from cxlib.ingest import outcomes
+from cxlib.ingest.delimited import names_apart
 from cxlib.ingest.events import make_contacts
 from cxlib.ingest.evidence import Column, guess_by_words, profile
 from cxlib.ingest.looking import COMPLETE, Looked, find_inner_list, in_one_order, look_at, raw_texts
@@ -20,8 +21,9 @@ from cxlib.ingest.raw import RawTable
 from cxlib.ingest.recipes import Head, Related, relate_tables
 from cxlib.ingest.report import IngestReport
 from cxlib.ingest.roles import guess_customer, named_role, rank_times, rates
-from cxlib.ingest.sources import Paths, Source, find_sources
+from cxlib.ingest.sources import Paths, Source, find_sources, read_bytes
 from cxlib.ingest.tables import main_sheet, read_table, with_named
+from cxlib.ingest.text import read_text
 from cxlib.journey_map import parse_journey_map
 from cxlib.map_model import STEP, STEP_AT, STEP_ORDER, Join, Reading, format_duration
 
@@ -43,10 +45,19 @@ def propose_map(
     heads: list[Head] = []
     tables: dict[Source, RawTable] = {}
     read, records, sheet = 0, "", None
-    for source in find_sources(paths):
+    header: tuple[str, ...] = ()
+    sources = find_sources(paths)
+    apart = {s: names for s in sources if len(sources) > 1 and (names := _names_apart(s, encoding))}
+    names = next(iter(apart.values()), ())
+    for source in sources:
         sheet = main_sheet(source) if source.format == "workbook" else sheet
         reading = Reading(separator, encoding, sheet=(sheet,) if sheet else ())
+        if source in apart:
+            continue
         table = read_table(source, reading)
+        if names and table.columns[0] == "column 1" and len(table.columns) == len(names):
+            header = names
+            table = read_table(source, replace(reading, header=header))
         rows, height = raw_texts(table)
         if source.format == "jsonl" and (inner := find_inner_list(rows) or records):
             records = inner
@@ -55,6 +66,8 @@ def propose_map(
         heads.append((source, rows))
         tables[source] = table
         read += height
+    for source in apart:
+        tables[source] = read_table(source, Reading(separator, encoding, header=header))
     looked = f"{sum(rows.height for _, rows in heads):,} of {read:,} rows in {len(heads)} file"
     try:
         log = look_at(relate_tables(in_one_order(heads)), looked + "s" * (len(heads) != 1))
@@ -66,6 +79,7 @@ def propose_map(
         f"name: {_flow(log.related.name.split('.')[0].replace('_', ' '))}",
         *([_line("reading", {"records": records}, "the list with the times")] if records else []),
         *([_line("reading", {"sheet": sheet}, "all others are small")] if sheet else []),
+        *([_line("reading", {"header": list(header)}, "a file of one line")] if header else []),
         *_recipe_lines(log),
         *_column_lines(log),
         *_time_lines(log),
@@ -80,11 +94,24 @@ def propose_map(
             list(tables), asked, lambda source: with_named(tables[source], asked, asked.reading)
         )
     except InputError as error:
+        if log.related.unused:
+            raise InputError(
+                f"nothing says how {listed(log.related.unused, shown=3)} belongs to "
+                f"{log.related.name}: no column of it has one row for each value there; name the "
+                "other files only"
+            ) from error
         raise InputError(f"what could be proposed would be refused: {error}") from error
     report = ingested.checked()
     doubts += [h for h in report.hints if h not in doubts]
     head = "\n".join(_head_lines(log, report, doubts))
     return Proposal(f"{head}\n{text}", report, tuple(doubts))
+
+
+def _names_apart(source: Source, encoding: str | None) -> tuple[str, ...]:
+    if source.format not in ("csv", "tsv") or source.path.stat().st_size > 2**20:
+        return ()
+    text = read_text(read_bytes(source), name=str(source), encoding=encoding)
+    return names_apart(text, is_tabbed=source.format == "tsv")
 
 
 def _head_lines(log: Looked, report: IngestReport, doubts: list[str]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from cxlib.ingest.evidence import Column, profile, varying, words, words_of
+from cxlib.ingest.evidence import SETTLED, Column, profile, varying, words, words_of
 from cxlib.ingest.instants import guess_time_format, read_instants
 from cxlib.ingest.roles import is_step_time, names_contacts, rank_customers, rank_touchpoints, rates
 from cxlib.ingest.shapes import is_true, numbered_columns
@@ -41,6 +41,7 @@ class Related:
     names: list[tuple[str, ...]] = field(default_factory=list)
     answers: tuple[Table, list[Join], pl.DataFrame] | None = None
     said: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
 
 Head = tuple[Source, pl.DataFrame]
@@ -121,12 +122,7 @@ def _join(tables: list[Table], names: list[tuple[str, ...]], said: list[str]) ->
     found = Related(log.rows, log.name, names=names, said=said)
     found.join, found.rows = _attributes(log.rows, [t for t in others if t is not log], found.said)
     joined = {log.name, *(join.table for join in found.join)}
-    found.said += [
-        f"{table.name} has no column with one row for each value of the log's: it is not used; "
-        "leave it out, or say how it belongs under `join`"
-        for table in others
-        if table.name not in joined
-    ]
+    found.unused = [table.name for table in others if table.name not in joined]
     for table in answers[:1]:
         customer = {c.name for _, c in rank_customers(profile(found.rows))[:1]}
         rest = [t for t in tables if t is not table and not customer & set(table.rows.columns)]
@@ -169,6 +165,7 @@ def _attributes(
 
 def _key(rows: pl.DataFrame, table: Table) -> tuple[str, str] | None:
     """Return the log's column and a table's of which each value has one row: ticket_id, id."""
+    part: tuple[str, str] | None = None
     pairs = [(c, c) for c in table.rows.columns if c in rows.columns]
     stems = (c[:-3] for c in rows.columns if c.lower().endswith("_id") and len(c) > 4)
     pairs += [(f"{s}_id", "id") for s in stems if table.name.lower().startswith(s.lower())]
@@ -178,7 +175,11 @@ def _key(rows: pl.DataFrame, table: Table) -> tuple[str, str] | None:
             continue
         if asked.is_in(values.implode()).mean() >= OVERLAP:  # type: ignore[operator]
             return ours, theirs
-    return None
+        # a table may know some of the log's people only
+        is_part = values.is_in(asked.implode()).mean() >= SETTLED  # type: ignore[operator]
+        if part is None and is_part and len(asked) < rows[ours].count():
+            part = ours, theirs
+    return part
 
 
 @dataclass(frozen=True, slots=True)

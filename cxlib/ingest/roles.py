@@ -95,6 +95,7 @@ def _score_customer(column: Column) -> float | None:
     nobody = column.counts.filter(reads_like_none("value", "count"))["count"].sum()
     score -= 4.0 * (1 - column.share + int(nobody) / max(column.rows, 1))
     score += 1.0 if column.each >= 1.5 else -1.0 if column.each < 1.0005 else 0.0
+    score -= 0.5 * bool(column.sample.str.contains(r"^[\pL.'-]+(?: [\pL.'-]+)+$").mean() > 0.9)  # type: ignore[operator]
     labels = column.distinct <= 50 and column.sample.str.contains(r"^[\pL _-]+$").all()
     score -= 1.5 * (labels and column.rows > 200)
     return score - 2.0 * (column.distinct < 5 and column.each > 10)
@@ -106,7 +107,8 @@ def guess_customer(columns: Mapping[str, Column]) -> tuple[Guess, list[Column]]:
     named = [(s, c) for s, c in ranked if s > 0.9]
     if not named:
         # nothing is called so: many values, each of which comes back
-        back = [(s, c) for s, c in ranked if c.each >= 1.2 and c.distinct >= 5 and s > -2.5]
+        comes = [(s, c) for s, c in ranked if c.each >= (1.05 if c.says("id") else 1.2)]
+        back = [(s, c) for s, c in comes if c.distinct >= 5 and s > -2.5]
         named = sorted(back, key=lambda sc: (not sc[1].says("person"), -sc[1].distinct))
     if not named:
         raise InputError(
@@ -140,6 +142,8 @@ def rank_touchpoints(columns: Mapping[str, Column], varies: Mapping[str, float])
         if column.kind in ("empty", "time", "flag") or column.distinct < 2:
             return None
         rank, against = _named(column, names), column.says("no_contact")
+        if rank is not None and " " in names[rank % len(names)] and not column.says("id"):
+            against = False  # "reason" alone says little, "contact reason" all
         found = 0.0 if rank is None else 3.0 - rank / len(names)
         state = None if column.says("before") else _named(column, states)
         if state is not None and (rank is None or rank >= len(names)):
@@ -358,7 +362,7 @@ def _is_rating(column: Column) -> bool:
 
 _FITS: Mapping[str, Callable[[Column], bool]] = {
     "rating": _is_rating,
-    "amount": lambda c: c.kind == "number" and not c.says("not_paid") and c.distinct > 3,
+    "amount": lambda c: c.kind == "number" and not c.says("not_paid") and c.distinct > 1,
     "cost": lambda c: c.kind == "number" and c.distinct > 3,
     "issue": lambda c: c.kind == "text",
     "comment": lambda c: c.kind == "text",
@@ -374,11 +378,12 @@ def named_role(column: Column) -> str | None:
 
 
 def _is_clock(column: Column) -> bool:
-    clock = r"^\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s?[AaPp]\.?[Mm]\.?)?$|^\d\d\.\d\d\.\d\d$"
-    if re.search("(?i)time|zeit|tijd|hora|heure|ora$|godz", column.name):
+    half = r"(?:\s?[AaPp]\.?\s?[Mm]\.?)?"
+    clock = rf"^\d{{1,2}}(?::|\s?[hH]\s?)\d{{2}}(?::\d{{2}}(?:[.,]\d+)?)?{half}$|^\d\d\.\d\d\.\d\d$"
+    if re.search("(?i)time|zeit|tijd|hora|heure|ora$|godz|uhr", column.name):
         clock += r"|^(?:[01]\d|2[0-3])[0-5]\d[0-5]\d$"
     found = column.filled > 0 and not column.says("lasts")
-    return found and bool(column.sample.str.contains(clock).all())
+    return found and bool(column.sample.str.contains(clock).mean() > 0.95)  # type: ignore[operator]
 
 
 def has_clock(column: Column) -> bool:

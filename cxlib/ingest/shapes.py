@@ -179,7 +179,8 @@ def unpivot_rows(rows: pl.LazyFrame, recipe: Unpivot, once: Collection[str] = ()
 
 
 def _is_taken(column: str, recipe: Unpivot) -> pl.Expr:
-    taken = is_true(column) if recipe.flags else text_of(column).is_not_null()
+    # a dash says that there was no such step
+    taken = is_true(column) if recipe.flags else text_of(column).str.contains(r"\d")
     return taken.fill_null(False)
 
 

@@ -8,6 +8,7 @@ import glob
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections import Counter
@@ -169,9 +170,9 @@ def _expand(path: Path) -> list[Path]:
         inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _is_hidden(p, path)]
         logs = [p for p in inside if _format(p.name) or p.suffix.lower() == ".zip"]
         logs = [p for p in logs if not _is_note(p.name, partial(p.open, "rb"))] or logs
-        if not logs:
+        if not (logs or inside):
             raise InputError(f"{path}: there is no log in this folder; it may hold {_READABLE}")
-        return logs
+        return logs or inside[:1]
     if glob.has_magic(str(path)):
         matched = sorted(Path(p) for p in glob.glob(str(path), recursive=True))
         files = [log for p in matched if not _is_hidden(p, p.parent) for log in _expand(p)]
@@ -234,6 +235,11 @@ def _known(path: Path, member: str | None, head: bytes) -> Source:
     """Return a file, or a member of an archive, as its name and its first bytes say it is."""
     kind = _format(member or path.name)
     source = Source(path, kind or "csv", member=member)
+    if kind is None and re.search(r"(?i)ocel$", path.name):
+        raise InputError(
+            f"{source}: this is an object-centric log (OCEL): an event may be of several things "
+            "at once; flatten it to one event in a row with its customer, as CSV or XES"
+        )
     if kind is None:
         raise InputError(f"{source}: this kind of file cannot be read; readable are {_READABLE}")
     if not head:

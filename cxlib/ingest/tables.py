@@ -74,7 +74,7 @@ def read_table(source: Source, reading: Reading, *, wanted: Collection[str] = ()
         raise InputError(f"{source}: this is XML; an event log in XES is called .xes")
     if source.format == "jsonl" or (source.format == "csv" and head.startswith((b'{"', b"[{"))):
         return read_json(source, text, reading)
-    lines = pl.read_lines(text.data).to_series()
+    lines, text = pl.read_lines(text.data).to_series(), replace(text, data=b"")
     if is_weblog(lines):
         return read_weblog(source, text, lines)
     return read_delimited(source, text, lines, reading, wanted)
@@ -234,8 +234,16 @@ def _table(
     names = named_columns(titles, name=name, wanted=wanted)
     cell = pl.exclude(LINE)
     rows = body.select(LINE, *(pl.col(c).alias(n) for c, n in zip(used, names, strict=True)))
-    filled = rows.with_columns(pl.when(cell.str.strip_chars() != "").then(cell))
+    filled = rows.with_columns(_without_midnight(pl.when(cell.str.strip_chars() != "").then(cell)))
     return part_rows(filled.filter(~pl.all_horizontal(cell.is_null())), names)
+
+
+def _without_midnight(cell: pl.Expr) -> pl.Expr:
+    """A workbook gives dates the time 00:00, and times of day the date of its first day."""
+    bare = cell.str.replace(r"^(?:1899-12-3[01]|1900-01-0[01]) (\d{2}:\d{2})", "$1")
+    timed = bare.str.contains(r"^\d{4}-\d{2}-\d{2} (?:[^0]|0[^0]|00:[^0]|00:0[^0])")
+    date = bare.str.replace(r"^(\d{4}-\d{2}-\d{2}) 00:00:00(?:\.0+)?$", "$1")
+    return pl.when(timed.any()).then(bare).otherwise(date)
 
 
 _MOST = 100_000  # events that are held one by one

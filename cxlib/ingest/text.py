@@ -38,7 +38,8 @@ class Text:
 def read_text(data: bytes, *, name: str, encoding: str | None = None) -> Text:
     """Return the bytes of a text file as UTF-8; all of the file is looked at."""
     text = _decode(data, name, _known(encoding) if encoding is not None else _guess(data), encoding)
-    whole, zeros = text.data.replace(b"\x00", b""), text.data.count(0)
+    whole = text.data.replace(b"\x00", b"")
+    zeros = len(text.data) - len(whole)
     is_padding = 0 not in text.data.rstrip(b"\x00")
     head = whole[:65536]
     too_many = zeros > len(whole) / 4 and whole.strip() and not is_padding
@@ -46,7 +47,7 @@ def read_text(data: bytes, *, name: str, encoding: str | None = None) -> Text:
         raise InputError(
             f"{name}: this is not a text file; export the log as CSV, or name its format"
         )
-    whole = _with_line_ends(whole.replace(b"\r\n", b"\n"))
+    whole = _with_line_ends(whole)
     return Text(whole.removesuffix(b"\x1a"), text.encoding, text.bad_bytes, zeros)
 
 
@@ -54,6 +55,8 @@ def _with_line_ends(data: bytes) -> bytes:
     """Make a bare carriage return a line end, but within a cell: where it would end a line that has
     as many separators as most that end otherwise.
     """
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
     if b"\r" not in data or b"\n" not in data.rstrip(b"\n"):
         return data.replace(b"\r", b"\n")
     separator, lines = max((b",", b";", b"\t", b"|"), key=data.count), data.split(b"\n")
@@ -92,6 +95,8 @@ def _decode(data: bytes, name: str, known: str, given: str | None) -> Text:
         return _as_utf16(data, name, known)
     if known in ("utf-8", "utf-8-sig"):
         bare = data.removeprefix(codecs.BOM_UTF8)
+        if bare.isascii():
+            return Text(bare, known)
         text = bare.decode("utf-8", "replace")
         bad = text.count(LOST) if LOST in text else 0
         again = text.encode("utf-8") if bad else bare
