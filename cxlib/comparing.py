@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,23 @@ from cxlib.columns import (
     Value,
     Wait,
 )
-from cxlib.errors import InputError
-from cxlib.measures.touchpoints import measure_touchpoints
+from cxlib.errors import InputError, UnknownNameError
+from cxlib.measures.touchpoints import Touchpoints, measure_touchpoints
 from cxlib.numbers import decimal, plural
 from cxlib.results import Result, of_workspace, result
 from cxlib.store import Workspace
+from cxlib.store.engines import Count as Counting
+from cxlib.store.engines import Frames, count_here
 from cxlib.store.selection import Selection
+from cxlib.summary import summarise
 from cxlib.where import Where
+
+_COUNTS = ("count", "customers")
+
+
+def _signed(value: float | None, *_: float | None) -> str:
+    return decimal(value, sign=True)
+
 
 ALL = "all together"
 """What the row is called that holds the whole part."""
@@ -106,7 +117,7 @@ class Comparison(Result):
             difference=Value(
                 "second less first; null where one is not known",
                 interval=True,
-                written={**_WRITTEN, "share": numbers.points},
+                written={**_WRITTEN, "share": numbers.points, **dict.fromkeys(_COUNTS, _signed)},
             ),
         )
     )
@@ -154,8 +165,65 @@ def compare(
     """
     if first == second:
         raise InputError(f"both parts are {first or 'the whole log'}: there is nothing to compare")
-    one, two = (measure(workspace, where=where, **options) for where in (first, second))
+    one, two = (_measure(workspace, where, measure, options) for where in (first, second))
     return replace(side_by_side(one, two), first_where=first, second_where=second)
+
+
+_HERE, _ELSEWHERE = "here", "elsewhere"
+
+
+def _measure(
+    workspace: Workspace, where: Where | None, measure: Callable[..., Result], options: Any
+) -> Result:
+    if where is None or where.environment is None or measure is not measure_touchpoints:
+        return measure(workspace, where=where, **options)
+    return _touchpoints_in(workspace, where)
+
+
+def _touchpoints_in(workspace: Workspace, where: Where) -> Touchpoints:
+    """Measure the contacts of one environment, whatever the environment of what comes next.
+
+    Every place is counted as two, one there and one elsewhere, and the two are channels of a log
+    that is otherwise the same.
+    """
+    ((name, value),) = (where.environment or {}).items()
+    column, known = f"environment.{name}", environments_of(workspace)
+    if name not in known:
+        raise UnknownNameError("environment", name, list(known))
+    if value not in known[name]:
+        raise UnknownNameError(f"value of {name}", value, known[name])
+    rest = replace(where, environment=None).of(workspace) or Selection()
+    places = workspace.places
+    channels, count = places["channel"], len(places)
+    here = pl.col(column).cast(pl.String) == value
+    if rest.channel is not None:
+        here &= pl.lit(channels == rest.channel).gather(pl.col("place").cast(pl.UInt32))
+    told = pl.when(here).then("place").otherwise(pl.col("place") + count).cast(pl.UInt16)
+
+    def run(paths: Sequence[Path], counting: Counting) -> list[Frames]:
+        return count_here(paths, lambda rows: counting(rows.with_columns(place=told)), at_once=2)
+
+    both = pl.concat(
+        places.with_columns(pl.col("place") + n * count, channel=pl.lit(side))
+        for n, side in enumerate((_HERE, _ELSEWHERE))
+    ).cast(pl.Schema(places.schema))
+    scope = replace(workspace.scope, places=both)
+    summary = summarise(workspace, run=run, scope=scope)
+    found = measure_touchpoints(summary, where=replace(rest, channel=_HERE))
+    named = pl.lit(channels).gather(pl.col("place").cast(pl.UInt32))
+    return replace(
+        found, table=found.table.with_columns(channel=named), by_channel=found.by_channel.clear()
+    )
+
+
+def environments_of(workspace: Workspace) -> dict[str, list[str]]:
+    """Return the values of every environment column of a log."""
+    columns = workspace.store().select(pl.col(r"^environment\..*$").cast(pl.String))
+    values = columns.unique().collect() if columns.collect_schema() else pl.DataFrame()
+    return {
+        name.removeprefix("environment."): values[name].drop_nulls().unique().sort().to_list()
+        for name in values.columns
+    }
 
 
 def side_by_side(one: Result, two: Result) -> Comparison:

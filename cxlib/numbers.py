@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from babel import Locale
 
 NBSP = "\N{NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EN DASH}"
 LANGUAGE = "en"
+
+_WIDE = 0.1
+"""From this width of an interval on a tenth of a point says nothing."""
 
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 
@@ -33,7 +37,7 @@ def _locale() -> Locale:
 def _signs() -> dict[int, str]:
     """Python's signs in a number, and what stands for them in the language."""
     signs = _locale().number_symbols["latn"]
-    return str.maketrans({",": signs["group"], ".": signs["decimal"]})
+    return str.maketrans({",": signs["group"], ".": signs["decimal"], "-": MINUS})
 
 
 def _unknown(*values: float | None) -> bool:
@@ -41,16 +45,21 @@ def _unknown(*values: float | None) -> bool:
 
 
 def decimal(value: float | None, digits: int = 0, *, sign: bool = False) -> str:
-    """Write a number in full, with so many decimals: ``1,240``, ``-0.25``, ``+3``.
+    """Write a number in full, with so many decimals: ``1,240``, ``−0.25``, ``+3``.
+
+    What is written as nought has no sign.
 
     Examples
     --------
     >>> decimal(1240), decimal(0.254, 2), decimal(3, sign=True), decimal(None)
     ('1,240', '0.25', '+3', '–')
+    >>> decimal(-5.04, 1), decimal(-0.04, 1), decimal(0, sign=True)
+    ('−5.0', '0.0', '0')
     """
     if value is None or math.isnan(value):
         return MISSING
-    return f"{value:{'+' if sign else ''},.{digits}f}".translate(_signs())
+    value = round(value, digits) or 0.0
+    return f"{value:{'+' if sign and value else ''},.{digits}f}".translate(_signs())
 
 
 def amount(value: float | None, low: float | None = None, high: float | None = None) -> str:
@@ -99,19 +108,24 @@ def people(count: float | None) -> str:
 def share(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """Write a share in [0, 1] as per cent, with its interval where one is given.
 
-    One decimal below 9.5 % and where the interval is narrower than one point, none otherwise.
+    One decimal below 9.5 % and where the interval is narrower than one point, none otherwise, nor
+    from 1 % on where the interval is as wide as ten points.
 
     Examples
     --------
     >>> share(0.71, 0.70, 0.72).replace(NBSP, " "), share(0.042).replace(NBSP, " ")
     ('71 % (70–72)', '4.2 %')
+    >>> share(0.0625, 0.0, 0.125).replace(NBSP, " ")
+    '6 % (0–12)'
     """
     if value is None or math.isnan(value):
         return MISSING
     if 0 < value < 0.0005:
         return f"<{decimal(0.1, 1)}{NBSP}%"
-    width = 1.0 if low is None or high is None or _unknown(low, high) else high - low
-    digits = 1 if 0 < value < 0.095 or (width < 0.01 and 0 < value < 1) else 0
+    width = None if low is None or high is None or _unknown(low, high) else high - low
+    wide = width is not None and width >= _WIDE and value >= 0.01
+    narrow = width is not None and width < 0.01
+    digits = 1 if (0 < value < 0.095 and not wide) or (narrow and 0 < value < 1) else 0
     ends = _ends(low, high, lambda end: decimal(100 * end, digits))
     return f"{decimal(100 * value, digits)}{NBSP}%{ends}"
 
@@ -119,14 +133,22 @@ def share(value: float | None, low: float | None = None, high: float | None = No
 def points(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """Write a difference of shares in points of per cent, with its interval where one is given.
 
+    One decimal below 9.5 points, but where the interval is as wide as ten points, and both its ends
+    are to be told from 0 without.
+
     Examples
     --------
     >>> points(0.031, 0.012, 0.05).replace(NBSP, " "), points(-0.2).replace(NBSP, " ")
-    ('+3.1 points (+1.2 to +5.0)', '-20 points')
+    ('+3.1 points (+1.2 to +5.0)', '−20 points')
+    >>> points(0.011, -0.151, 0.088).replace(NBSP, " ")
+    '+1 points (−15 to +9)'
     """
     if value is None or math.isnan(value):
         return MISSING
-    digits = 1 if abs(value) < 0.095 else 0
+    written = [abs(x) for x in (value, low, high) if x is not None and not math.isnan(x)]
+    wide = len(written) == 3 and high - low >= _WIDE  # type: ignore[operator]
+    told = all(x >= 0.005 or x == 0 for x in written[1:])
+    digits = 1 if abs(value) < 0.095 and not (wide and told) else 0
     text = f"{decimal(100 * value, digits, sign=True)}{NBSP}points"
     if low is None or high is None or _unknown(low, high):
         return text

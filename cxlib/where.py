@@ -54,6 +54,8 @@ class Where:
         "2025-03", "2025-03-14"), a date, or an instant.
     channel
         Contacts in this channel only (journeys: those that began in it).
+    environment
+        Contacts in this environment only: its name and its value. Only `cx.compare` knows it.
 
     Raises
     ------
@@ -73,13 +75,16 @@ class Where:
     since: str | date | None = None
     until: str | date | None = None
     channel: str | None = None
+    environment: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
-        if self.segment is not None and len(self.segment) != 1:
-            raise InputError(
-                f"segment={dict(self.segment)!r} names {len(self.segment)} dimensions; name one, "
-                'such as {"persona": "explorer"}'
-            )
+        for name in ("segment", "environment"):
+            named: Mapping[str, str] | None = getattr(self, name)
+            if named is not None and len(named) != 1:
+                raise InputError(
+                    f"{name}={dict(named)!r} names {len(named)} dimensions; name one, "
+                    'such as {"persona": "explorer"}'
+                )
         for name in ("since", "until"):
             _days(getattr(self, name), name, "UTC")
 
@@ -98,6 +103,12 @@ class Where:
             The time lies outside the log, or begins or ends within a period; says which ranges
             can be answered.
         """
+        if self.environment is not None:
+            raise InputError(
+                f"environment={dict(self.environment)!r}: parts of a log by environment are put "
+                "side by side by cx.compare, for touchpoints; ratings by environment are measured "
+                'by cx.measure_perception(ws, by="environment.NAME")'
+            )
         pair = None
         if self.segment is not None:
             ((dimension, value),) = self.segment.items()

@@ -168,6 +168,15 @@ def test_two_parts_are_put_side_by_side(workspace):
     assert lost["difference_low"] < lost["difference"] < lost["difference_high"]
 
 
+def test_environments_are_put_side_by_side(workspace):
+    rows = cx_json("compare", workspace, "--a", "place=app 4.9", "--b", "place=app 5.0")
+    contacts = next(r for r in rows if (r["what"], r["figure"]) == ("all together", "contacts"))
+    store = Workspace.open(workspace).store()
+    for part, value in (("first", "app 4.9"), ("second", "app 5.0")):
+        there = store.filter(pl.col("environment.place") == value).collect()
+        assert contacts[part] == len(there) > 0
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [

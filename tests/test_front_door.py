@@ -237,6 +237,56 @@ def test_a_row_that_one_part_does_not_have_stays_without_a_difference(ws):
     assert "figures that both parts have" in cx.explain(cx.compare(ws, app, web)).answer
 
 
+VERSIONS = """\
+version: 1
+name: Versions
+columns: {customer: who, occurred_at: when, touchpoint: what, environment: version}
+journey: {gap: 10d, goal: [pay]}
+stages: [look, buy]
+touchpoints:
+  - {name: page, stage: look, channel: app}
+  - {name: pay, stage: buy, channel: till}
+"""
+
+
+def test_contacts_of_an_environment_go_on_to_contacts_of_none(tmp_path):
+    lines = ["who,when,what,version"]
+    for n in range(40):
+        version, day = ("old" if n % 2 else "new"), 1 + n % 20
+        lines.append(f"c{n},2025-03-{day:02}T10:00:00Z,page,{version}")
+        if n % 4 != 1:  # half of those on the old version do not pay
+            lines.append(f"c{n},2025-03-{day:02}T12:00:00Z,pay,")
+    lines.append("late,2025-06-01T10:00:00Z,pay,")
+    (tmp_path / "log.csv").write_text("\n".join(lines), "utf-8")
+    (tmp_path / "map.yaml").write_text(VERSIONS, "utf-8")
+    log = cx.build(cx.read_log(tmp_path / "log.csv", map=tmp_path / "map.yaml"), tmp_path / "ws")
+    new, old = (cx.Where(environment={"version": name}) for name in ("new", "old"))
+    found = cx.compare(log, new, old).table.filter(what="look, page, app")
+    both = {row["figure"]: (row["first"], row["second"]) for row in found.to_dicts()}
+    assert both["customers"] == both["contacts"] == (20, 20)
+    assert both["go_on"] == pytest.approx((1, 0.5))
+    assert both["lost"] == pytest.approx((0, 0.5))
+
+
+def test_an_environment_has_the_contacts_in_it(ws):
+    name, value = "place", "app 5.0"
+    rows = ws.store().filter(pl.col(f"environment.{name}") == value).collect()
+    there = cx.Where(environment={name: value}, channel="app", since="2025-03")
+    found = cx.compare(ws, there, None).table
+    places = {row["place"]: row for row in ws.places.to_dicts()}
+    for (place,), group in rows.filter(pl.col("period") >= 2).group_by("place"):
+        at = places[place]
+        what = f"{at['stage']}, {at['touchpoint']}, {at['channel']}"
+        told = found.filter(what=what)
+        told = dict(zip(told["figure"], told["first"], strict=True))
+        assert (told["contacts"], told["customers"]) == (len(group), group["customer"].n_unique())
+    for wrong, said in (({"plaec": value}, "place"), ({name: "app 5.1"}, "app 5.0")):
+        with pytest.raises(cx.CxError, match=f"Did you mean '{said}'"):
+            cx.compare(ws, cx.Where(environment=wrong), None)
+    with pytest.raises(cx.CxError, match="put side by side by"):
+        cx.measure_transitions(ws, where=there)
+
+
 def test_the_same_part_twice_is_no_comparison(ws):
     with pytest.raises(cx.CxError, match="nothing to compare"):
         cx.compare(ws, cx.Where(channel="app"), cx.Where(channel="app"))

@@ -143,8 +143,8 @@ def print_paths(
 
 
 _PART = (
-    "channel=NAME, period=FROM..TO, or a segment such as persona=explorer; give it again for more, "
-    "or not at all for the whole log."
+    "channel=NAME, period=FROM..TO, a segment such as persona=explorer, or (touchpoints only) an "
+    "environment such as app=4.9; give it again for more, or not at all for the whole log."
 )
 
 
@@ -161,9 +161,13 @@ def compare_parts(
     ] = Option("touchpoints", help="What is measured of both."),
 ) -> None:
     """Put two parts of the log side by side, each difference with its interval."""
-    known = [*segments_of(asked.workspace), "channel=NAME", "period=FROM..TO"]
+    from cxlib.comparing import environments_of
+
+    around = set(environments_of(asked.workspace)) - set(asked.workspace.segment_names)
+    known = [*segments_of(asked.workspace), *(f"{name}=VALUE" for name in sorted(around))]
+    known += ["channel=NAME", "period=FROM..TO"]
     told = {"--a": first or [], "--b": second or []}
-    parts = [_read_part(option, conditions, known) for option, conditions in told.items()]
+    parts = [_read_part(option, conditions, known, around) for option, conditions in told.items()]
     measured = getattr(cx, f"measure_{measure.replace('-', '_')}")
     found = cx.compare(asked.workspace, *parts, measure=measured)
     a, b = (" and ".join(part or ["the whole log"]) for part in told.values())
@@ -176,10 +180,10 @@ def compare_parts(
     )
 
 
-def _read_part(option: str, told: list[str], known: list[str]) -> cx.Where | None:
+def _read_part(option: str, told: list[str], known: list[str], around: set[str]) -> cx.Where | None:
     asked: dict[str, Any] = {}
     for name, value in (read_pair(condition, option, *known) for condition in told):
-        new: dict[str, Any] = {"segment": {name: value}}
+        new: dict[str, Any] = {"environment" if name in around else "segment": {name: value}}
         if name == "channel":
             new = {"channel": value}
         elif name == "period":

@@ -71,18 +71,15 @@ def effect_text(row: Mapping[str, Any], *, interval: bool = False) -> str:
     is_ratio, is_share = (row["unit"].startswith(unit) for unit in ("ratio", "share"))
     known = [v for v in (row["effect"], row.get("low"), row.get("high")) if v is not None]
     value, *ends = (
-        f"{v:.1f}" if is_ratio else _signed(100 * v, 0) if is_share else _signed(v, 1)
+        decimal(v, 1)
+        if is_ratio
+        else decimal(100 * v if is_share else v, 0 if is_share else 1, sign=True)
         for v in known
     )
     text = f"×{value}" if is_ratio else f"{value}{NBSP}points" if is_share else value
     if not interval or len(ends) < 2:
         return text
     return f"{text} ({('–' if is_ratio else ' to ').join(ends)})"
-
-
-def _signed(value: float, digits: int) -> str:
-    text = f"{abs(value):.{digits}f}"
-    return text if float(text) == 0 else ("−" if value < 0 else "+") + text
 
 
 def in_open_hours(row: Mapping[str, Any]) -> bool:

@@ -67,8 +67,8 @@ def say_finding(row: Mapping[str, Any], *, step: int = 1) -> str:
     ...              "n": 900, "effect": 2.4, "low": 1.6, "high": 3.7, "observed": 60,
     ...              "expected": 25, "compared_with": "since 1 May 2025",
     ...              "affected_until": date(2025, 5, 1)})
-    'call → visit took 2.4 times as long as since 1 May 2025 (95 %: 1.6 to 3.7): 2.5 days instead \
-of 25 hours; mended since 1 May 2025'
+    'call → visit took 2.4 times as long as it has since 1 May 2025 (95 %: 1.6 to 3.7): 2.5 \
+days instead of 25 hours; mended'
     """
     doubts = []
     if row.get("stable") is False:
@@ -149,7 +149,8 @@ def _share(value: float) -> str:
 def _than(row: Mapping[str, Any], word: str, verb: str) -> str:
     ground, other = row.get("ground"), row.get("compared_with")
     if ground == "past":
-        return f"{word} {other}"
+        has = "it has been " if verb == "are" else "it has "
+        return f"{word} {has if str(other).startswith('since') else ''}{other}"
     if ground == "groups":
         return f"{word} {other} {'do' if other == 'the others' else 'does'}"
     others = "the other planned handoffs" if ground == "plan" else "similar handoffs"
@@ -160,9 +161,12 @@ def _since(row: Mapping[str, Any]) -> str:
     since, until = row.get("since"), row.get("affected_until")
     if row.get("ground") != "past":
         return f", until {say_day(until)}" if until else ""
-    if since is None:
-        return f"; mended since {say_day(until)}" if until else ""
-    return f"; since {say_day(since)}" + (f", until {say_day(until)}" if until else "")
+    told = str(row.get("compared_with"))  # no day is said twice
+    days = [(at, f" {say_day(day)}") for at, day in (("since", since), ("until", until)) if day]
+    said = ", ".join(at + day for at, day in days if day not in told)
+    if since is None and until:
+        return "; mended" + said.replace("until", " since")
+    return f"; {said}" if said else ""
 
 
 def say_hours(hours: float, *, is_open: bool = False) -> str:

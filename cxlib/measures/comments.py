@@ -96,8 +96,10 @@ class Comments(Result):
 def _mood(row: dict[str, Any]) -> str:
     if row.get("sentiment") is None:
         return ""
-    low, high = row["sentiment_low"], row["sentiment_high"]
-    return f", sentiment {row['sentiment']:+.2f} ({low:+.2f} to {high:+.2f})"
+    value, low, high = (
+        decimal(row[f"sentiment{end}"], 2, sign=True) for end in ("", "_low", "_high")
+    )
+    return f", sentiment {value} ({low} to {high})"
 
 
 @answers(Comments)

@@ -76,9 +76,9 @@ class Expansions(Result):
             n=Count("journeys that took it, by their first contact at the source", each="journeys"),
             walked=Share("of the journeys that go on from the source", of="n", each="journeys"),
             observed=Share("that reach a goal within the horizon", of="n", each="journeys"),
-            expected=Share("of like journeys that went elsewhere in the same stage"),
+            expected=Share("of similar journeys that went elsewhere in the same stage"),
             difference=Points("of the two, like with like", interval=True),
-            crude=Points("the same without looking for like journeys", detail=True),
+            crude=Points("the same without looking for similar journeys", detail=True),
             like=Share("of the journeys that have their like", detail=True),
             anyway=Share("of those who went elsewhere that come there later", detail=True),
             q=Chance("share of false ones if this and all clearer ones stand"),
@@ -97,7 +97,7 @@ class Expansions(Result):
     def sentences(self) -> list[str]:
         """Say the hypotheses, and that they are no more than that."""
         said = [
-            f"{plural(self.tests, 'rare link')} compared with like journeys, by goals within "
+            f"{plural(self.tests, 'rare link')} compared with similar journeys, by goals within "
             f"{duration(self.horizon)}; who takes a rare way may differ in what is not logged, so "
             "these are hypotheses"
         ]

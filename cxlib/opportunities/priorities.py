@@ -140,7 +140,7 @@ _UNCOMPARED = "It is not compared with anything yet: name what it should be firs
 _OF_GROUP = ("reached less often than by others", "described", _TRY)
 _SAID = {
     "expansion": (
-        "few go this way, and more of them reach the goal than of like journeys",
+        "few go this way, and more of them reach the goal than of similar journeys",
         "like with like; who takes it may differ",
         _TRY,
     ),
@@ -392,7 +392,7 @@ def _expansions(workspace: Workspace, where: Selection | None) -> list[dict[str,
             workspace,
             f"few go {row['way']} ({share(row['walked'])}), and "
             f"{share(row['observed'])} of them reach the goal instead of {share(row['expected'])} "
-            "of like journeys",
+            "of similar journeys",
             f"like with like, n = {decimal(row['n'])}, q = {row['q']:.1g}; who takes it may differ",
             row["n"],
             row["target"],

@@ -105,9 +105,9 @@ class Prediction(Result):
             of = f", of about {people(row['n'])} arrivals" if row["n"] is not None else ""
             said.append(
                 f"{row['source']} → {row['target']}{owner}: "
-                f"{points(row['excess'], row['excess_low'], row['excess_high'])} more than at like "
-                f"handoffs are to be expected, with a chance of {share(row['chance'])} that it is "
-                f"more than 5{of}."
+                f"{points(row['excess'], row['excess_low'], row['excess_high'])} more than at "
+                "similar handoffs are to be expected, with a chance of "
+                f"{share(row['chance'])} that it is more than 5{of}."
             )
         head = f"{plural(len(likely), 'handoff')} could break in the next period ({title})."
         return (head, *said)

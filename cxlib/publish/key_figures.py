@@ -72,7 +72,7 @@ def key_figures(snapshot: Snapshot) -> dict[str, str]:
 def key_changes(older: Snapshot, newer: Snapshot) -> dict[str, str]:
     """Write how the four numbers differ from an earlier snapshot of the same journey map.
 
-    ``+120``, ``+1.2 points (-0.3 to +2.6)``; intervals as in `compare_snapshots`.
+    ``+120``, ``+1.2 points (−0.3 to +2.6)``; intervals as in `compare_snapshots`.
     """
     if older.manifest["journey_map"]["name"] != newer.manifest["journey_map"]["name"]:
         return {}

@@ -17,6 +17,7 @@ import polars as pl
 
 from cxlib.durable import check_files, hash_file, read_sealed, write_over
 from cxlib.errors import InputError, UnknownNameError, WorkspaceError
+from cxlib.numbers import sentence_case
 
 if TYPE_CHECKING:
     from cxlib.comparing import Comparison
@@ -318,8 +319,11 @@ class Snapshot:
     def facts(self) -> tuple[str, ...]:
         """Return what a visitor may want to know about the figures, in sentences."""
         manifest = self.manifest
+        customers = manifest["customers"]
+        # of a small log the number is published as 0, and not told
+        counted = f"{customers:,} customers" if customers else "too few customers to count"
         return (
-            f"{manifest['name']}: {manifest['customers']:,} customers. {self._data_to()}.",
+            f"{sentence_case(manifest['name'])}: {counted}. {self._data_to()}.",
             f"Published {long_day(self.published_at)}. Figures about fewer than "
             f"{manifest['k']} customers are not shown, and counts are rounded to {manifest['k']}.",
         )

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 from serving import Served
 
 DRAWN = "() => document.querySelector('.js-plotly-plot .main-svg') !== null"
+PAGE_ONE = (".cx-answer", ".cx-map .main-svg", ".cx-side .cx-found-list")
 INK = {"light": "rgb(27, 37, 48)", "dark": "rgb(233, 237, 240)"}
 SETTLED = """(ink) => {
     const paper = [...document.querySelectorAll('.js-plotly-plot .main-svg:first-child')];
@@ -44,6 +45,12 @@ def test_dashboards(dashboard_server: Served, visit, view: str, tmp_path: Path) 
     page.emulate_media(media="print")
     page.wait_for_function(SETTLED, arg="rgb(0, 0, 0)")
     expect(page.locator(".cx-filters")).to_be_hidden()
+    for told in page.locator(".cx-hint, .cx-below").all():
+        expect(told).to_be_hidden()  # paper cannot be clicked
+    if view == "journey_map":
+        # on one page: the sentence, then the map, then what breaks
+        tops = [page.locator(f".cx-panel {one}").first.bounding_box()["y"] for one in PAGE_ONE]
+        assert tops == sorted(tops)
 
 
 def test_home_and_what_is_not_there(dashboard_server: Served, visit, tmp_path: Path) -> None:
@@ -72,3 +79,5 @@ def test_the_switch_turns_the_page_and_is_remembered(dashboard_server: Served, v
     expect(body).to_have_css("color", INK["dark"])
     page.emulate_media(media="print")
     expect(body).to_have_css("color", INK["light"])
+    expect(page.get_by_role("heading", name="What to do first")).to_be_visible()
+    expect(page.locator(".cx-list")).to_be_hidden()

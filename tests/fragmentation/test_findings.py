@@ -1,5 +1,7 @@
 """Findings on logs whose truth is known, and on logs that cannot answer."""
 
+from datetime import date
+
 import polars as pl
 import pytest
 from fragmentation.walks import count, walk_log
@@ -80,6 +82,19 @@ def test_the_table_has_what_machines_read():
     assert wanted | {"q", "customers_affected", "finding"} <= set(first)
     assert first["finding"] is True
     assert "t1 → t4" in found._repr_html_()
+
+
+def test_no_day_is_said_twice_and_every_day_once():
+    past = {"source": "till", "target": "desk", "signal": "abandonment", "ground": "past", "n": 100}
+    past |= {"observed": 0.4, "expected": 0.2, "effect": 0.2, "low": 0.1, "high": 0.3}
+    worse = past | {"since": date(2025, 5, 1), "compared_with": "before 1 May 2025"}
+    told = "before 1 May 2025 (95 %: 10 to 30): 40 % instead of 20 %"
+    assert say_finding(worse).endswith(told)
+    over = worse | {"affected_until": date(2025, 7, 1)}
+    assert say_finding(over).endswith("20 %; until 1 July 2025")
+    better = past | {"affected_until": date(2025, 5, 1), "compared_with": "since 11 May 2025"}
+    assert say_finding(better).endswith("20 %; mended since 1 May 2025")  # not the 11th
+    assert say_finding(better | {"compared_with": "since 1 May 2025"}).endswith("20 %; mended")
 
 
 def test_of_very_many_times_as_long_only_the_sure_part_is_said():

@@ -217,7 +217,7 @@ def test_a_backlog_without_texts_says_them_from_its_rows():
     table = Priorities(table=columns.frame(lines), findings=2, observed_until=START).table
     assert table["what"].to_list() == [
         "page → basket: customers leave, more than before; at least 70 customers affected",
-        "page → basket: few go this way, and more of them reach the goal than of like journeys; "
+        "page → basket: few go this way, and more of them reach the goal than of similar journeys; "
         "at least 70 customers",
         "page: customers leave; at least 70 customers",
         "page → basket: customers leave, more than where it is alike",

@@ -57,7 +57,7 @@ TOPICS = (
 )
 TOPICS_REST = " {n} rarer topics are left out."
 TOPICS_NOTE = (
-    "Sentiment: from -1 (displeased) to 1 (pleased). More at: the touchpoint where clearly more of "
+    "Sentiment: from −1 (displeased) to 1 (pleased). More at: the touchpoint where clearly more of "
     "the comments in the language are about it. No comment is shown, and no word that few "
     "customers use."
 )

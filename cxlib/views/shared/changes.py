@@ -12,7 +12,7 @@ import polars as pl
 from cxlib.columns import Columns, Flag, Label, Value
 from cxlib.errors import CxError
 from cxlib.figures.fragmentation import effect_text, signal_name
-from cxlib.numbers import MISSING, day, people, share
+from cxlib.numbers import MISSING, day, decimal, people, share
 from cxlib.publish import Snapshot, compare_snapshots, list_snapshots
 from cxlib.views.shared import words
 from cxlib.views.shared.filters import Filter, Option
@@ -170,7 +170,7 @@ def _change(row: Mapping[str, Any]) -> str:
     points = row["unit"].startswith("share")
     factor, digits = 100 if points else 1, 0 if row["what"] == "customers" else 1
     change, *ends = (
-        f"{factor * row[name]:+,.{digits}f}".replace("-", "−")
+        decimal(factor * row[name], digits, sign=True)
         for name in ("change", "low", "high")
         if row[name] is not None
     )
