@@ -310,11 +310,11 @@ def explain_differences(cases: pl.DataFrame, drivers: list[str]) -> Iterator[dic
 def _out_of_time(design: NDArray[np.float64], at: NDArray[np.int64]) -> float | None:
     """R² in the last third of time of what the first two thirds tell; None where unknown."""
     late = at > np.quantile(at, 2 / 3)
-    early = design[~late]
-    if late.sum() < FEWEST or len(early) < FEWEST or not early[:, -1].std():
+    early, outcome = design[~late], design[:, -1]
+    # constant to the last bit: a variance would be rounding, and not 0
+    if min(late.sum(), len(early)) < FEWEST or not (np.ptp(early[:, -1]) and np.ptp(outcome[late])):
         return None
     [products] = cross_products(early, np.zeros(len(early), dtype=np.int64), buckets=1)
     off = design[late] - early.mean(axis=0)
     error = off[:, -1] - off[:, :-1] @ slopes(products)
-    total = float(off[:, -1].var() * len(off))
-    return None if total <= 0 else 1 - float((error**2).sum()) / total
+    return 1 - float((error**2).sum()) / float(outcome[late].var() * len(off))

@@ -17,7 +17,7 @@ from cxlib.statistics.nonresponse import Tilt, points_to_change
 from cxlib.statistics.rates import Interval, difference_of_rates
 from cxlib.store import Workspace
 from cxlib.summary import Selection
-from cxlib.surveys import SAID, Survey, mean_outside, read_surveys
+from cxlib.surveys import NEARLY_ALL, SAID, Survey, mean_outside, read_surveys
 
 LEAST_KEPT = 0.5
 """Part of a difference that must remain once everybody is asked, as far as the log knows them."""
@@ -32,9 +32,6 @@ HALF_A_POINT = 0.05
 """Part of a scale's width that a verdict has to outlast, and a log to show: half a point of 10."""
 
 _FEWEST = 20
-
-_NEARLY_ALL = 0.9
-"""Share of journeys with an answer from which on the silent are too few to matter."""
 
 
 @result
@@ -57,8 +54,9 @@ class Perception(Result):
             ),
             bound=Rating("by which those who did not answer would have to differ to change it"),
             trusted=Flag(
-                "who answers seems to explain neither mean nor verdict, and half a point of ten "
-                "would not change the verdict; null: no verdict, and nothing tells who answers"
+                "no: who answers seems to explain mean or verdict; yes: it does not, and half a "
+                "point of ten would not change the verdict, or would have been noticed; null: "
+                "this log cannot tell"
             ),
         ),
         scales=Columns(
@@ -124,7 +122,8 @@ def measure_perception(
     the rating, and by late answers. `bound` needs no such assumption: by how many points those who
     did not answer would have to differ from their like for another verdict. A verdict stands among
     all groups of its scale (false discovery rate 5 %); it is `trusted` where nothing speaks against
-    it and half a point of ten (a twentieth of the scale) would not change it.
+    it, and half a point of ten (a twentieth of the scale) would not change it, or would have been
+    noticed.
 
     Parameters
     ----------
@@ -180,17 +179,17 @@ class _Verdicts:
         margin = np.where(verdict == 0, either, np.maximum(near, 0.0))
         bound = points_to_change(margin, cells["response"].to_numpy())
         kept = verdict * whole.estimate >= LEAST_KEPT * np.abs(plain.estimate)
-        stands = kept & (bound >= HALF_A_POINT * survey.width)
-        doubted = self._doubted(cells) & ~(bound > survey.width)  # no answer could change it
-        trusted = np.where(verdict == 0, self.depends is not None, stands) & ~doubted
-        told = pl.Series((verdict != 0) | (self.depends is not None) | doubted)
+        sure = bound > survey.width  # no answer could change it
+        doubted = ~sure & (self._doubted(cells) | ((verdict != 0) & ~kept))
+        outlasts = (verdict != 0) & (bound >= HALF_A_POINT * survey.width)
+        told = pl.Series(outlasts | (self.depends is not None) | doubted)
         return cells.with_columns(
             group=pl.Series(names),
             others=numbers(others),
             others_n=pl.col("n").sum() - pl.col("n"),
             verdict=pl.Series(verdict).replace_strict({-1: "lower", 1: "higher"}, default=None),
             bound=numbers(np.where(np.isfinite(bound), bound, np.nan)),
-            trusted=pl.Series(trusted).set(~told, None),
+            trusted=pl.Series(~doubted).set(~told, None),
         ).filter(pl.col("n") > 0)
 
     @property
@@ -275,7 +274,7 @@ def _who_answers(row: dict[str, Any], tilt: Tilt | None, rated: float) -> str:
     mean = rating(row["mean"], row["mean_low"], row["mean_high"])
     if row["n"] == row["contacts"]:
         return f"All contacts that could be rated on {row['scale']} were; their mean is {mean}"
-    if rated >= _NEARLY_ALL:
+    if rated >= NEARLY_ALL:
         return (
             f"{share(rated)} of the journeys that could be rated on {row['scale']} were; the mean "
             f"of these answers is {mean}, which the few others can hardly move; at which contact "

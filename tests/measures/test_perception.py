@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import polars as pl
 import pytest
+from journey_oracle import contact, make_workspace
 
 from cxlib.cli.app import app
 from cxlib.errors import NotMeasurableError, UnknownNameError
@@ -203,14 +205,31 @@ def test_answering_by_chance_is_trusted(tmp_path: Path) -> None:
     doubted = 0
     for seed in range(8):
         found, truth = whole(tmp_path / str(seed), 100 + seed)
-        # a verdict that half a point would change is not trusted, whoever answers
-        firm = found.table.filter(pl.col("verdict").is_null() | (pl.col("bound") >= 0.5))
-        doubted += not firm["trusted"].all()
-        weak = found.table.filter(pl.col("verdict").is_not_null() & (pl.col("bound") < 0.5))
-        assert not weak["trusted"].any()
         row = found.scales.row(0, named=True)
+        doubted += (~found.table["trusted"]).any()
+        # what half a point would change is trusted only where it would have been noticed
+        weak = found.table.filter(~pl.col("bound").ge(0.5) | pl.col("verdict").is_null())
+        assert weak["trusted"].is_null().all() == (row["depends"] is None)
         assert row["mean_low"] - 0.2 <= truth <= row["mean_high"] + 0.2
     assert doubted <= 1
+
+
+def test_who_answers_once_for_a_journey_is_not_silent_at_its_other_contacts(
+    tmp_path: Path,
+) -> None:
+    """Three contacts each; nine of ten journeys are rated once, after the last or before it."""
+    dice, log = Random(4), []
+    for number in range(300):
+        rated = None if number % 20 == 0 else 1 if number % 20 < 4 else 2
+        for i, place in enumerate(("page", "basket", "pay")):
+            stars = dice.choice([1, 1, 2, 3] if i == 1 else [4, 5, 5, 5]) if i == rated else None
+            log.append(contact(f"c{number:03}", number % 90 + i, place, rating=stars))
+    found = measure_perception(make_workspace(tmp_path, log))
+    rows = {row["group"]: row for row in found.table.to_dicts()}
+    assert [rows[p]["contacts"] for p in ("basket", "pay")] == [45, 255]
+    assert [rows[p]["n"] for p in ("basket", "pay")] == [45, 240]
+    assert (rows["basket"]["verdict"], rows["basket"]["trusted"]) == ("lower", True)
+    assert all(abs(row["weighted"] - row["mean"]) < 0.1 for row in rows.values())
 
 
 def test_a_bound_is_what_it_takes_to_change_the_verdict(
